@@ -1,0 +1,138 @@
+//! The table of alerts (contract §3.5). `docs/alerts.md` is written from it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+
+/// How bad an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The booth cannot take messages.
+    CitizenCannotSpeak,
+    /// Somebody has to go there.
+    NeedsVisit,
+    /// Worth an eye.
+    Watch,
+}
+
+macro_rules! alerts {
+    ($( $variant:ident = $id:literal, $severity:ident, $meaning:literal, $remedy:literal; )*) => {
+        /// One alert of the fixed table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum AlertId {
+            $( #[doc = $meaning] $variant, )*
+        }
+
+        impl AlertId {
+            /// The whole table, in its order.
+            pub const ALL: &'static [AlertId] = &[ $( AlertId::$variant, )* ];
+
+            /// The id in the topic.
+            pub fn as_str(self) -> &'static str {
+                match self { $( AlertId::$variant => $id, )* }
+            }
+
+            /// How bad it is.
+            pub fn severity(self) -> Severity {
+                match self { $( AlertId::$variant => Severity::$severity, )* }
+            }
+
+            /// What it means, one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $( AlertId::$variant => $meaning, )* }
+            }
+
+            /// What to do about it, one sentence.
+            pub fn remedy(self) -> &'static str {
+                match self { $( AlertId::$variant => $remedy, )* }
+            }
+        }
+    };
+}
+
+alerts! {
+    CaptureLost = "capture_lost", CitizenCannotSpeak,
+        "No sound arrives from the microphone's sound card.",
+        "Check the sound card's plug; the booth looks for the card again by itself every few seconds.";
+    PlaybackLost = "playback_lost", CitizenCannotSpeak,
+        "The earpiece cannot be played to.",
+        "Check the sound card's plug and `[audio] output` in booth.toml.";
+    SpoolFull = "spool_full", CitizenCannotSpeak,
+        "The card has no room for another message.",
+        "Restore the connection so that clips can leave, or swap the card; unsent clips are never overwritten.";
+    SpoolUnwritable = "spool_unwritable", CitizenCannotSpeak,
+        "The spool cannot be written: the file system is read-only, or writing fails.",
+        "Swap the card; the clips on it can be imported at the centre.";
+    HandsetFailed = "handset_failed", CitizenCannotSpeak,
+        "The hook switch cannot be read.",
+        "Check `[handset]` in booth.toml, the wiring, and that no other program holds the line.";
+    HandsetLeftOff = "handset_left_off", CitizenCannotSpeak,
+        "The handset has been off its hook for more than 15 minutes.",
+        "Somebody nearby can hang it up; the booth recovers by itself.";
+    NoQuestion = "no_question", CitizenCannotSpeak,
+        "No question is open at this booth.",
+        "Add a [[question]] to booth.toml.";
+    NotConnected = "not_connected", NeedsVisit,
+        "The booth records and keeps, but reaches no broker.",
+        "Check `[mqtt] url`, the network, the password and the certificates; the text says what failed.";
+    HubNotListening = "hub_not_listening", Watch,
+        "The broker has no subscriber for this booth's clips; they are kept on the card.",
+        "Start booth-hub, or check its broker login and its root topic.";
+    PromptMissing = "prompt_missing", NeedsVisit,
+        "The notice that citizens must hear is missing; a tone stands in for it.",
+        "Put notice.opus or notice.wav into the folder prompts/<language>.";
+    MicrophoneSilent = "microphone_silent", NeedsVisit,
+        "Recordings hold no speech.",
+        "Call the booth's handset service, check the microphone capsule and its wiring.";
+    HookNeverOn = "hook_never_on", NeedsVisit,
+        "The handset has not been on its hook since the start.",
+        "Hang it up, or check `hook.off_hook` and the hook switch's wiring.";
+    SpoolDamaged = "spool_damaged", NeedsVisit,
+        "Something in the spool could not be read and was moved aside.",
+        "Swap the card soon and import the old one at the centre.";
+    ClipRejected = "clip_rejected", NeedsVisit,
+        "The hub refused a clip; it is kept in quarantine on the card.",
+        "See the hub's log for the reason; send cmd/resend once it is mended.";
+    ClipRefusedByBroker = "clip_refused_by_broker", NeedsVisit,
+        "The broker refuses this booth's clips; they are kept on the card.",
+        "Check the broker's access rules and limits; the text says which reason it gave.";
+    ClockUnset = "clock_unset", Watch,
+        "The clock has not been synchronised since the start.",
+        "Check that time synchronisation is reachable; clips are kept in order without it.";
+    DuplicateIdentity = "duplicate_identity", NeedsVisit,
+        "Another device uses this booth's id at the broker.",
+        "Find the second card with this booth's id and give it its own.";
+    HardwareChanged = "hardware_changed", Watch,
+        "This card runs in another machine than before.",
+        "Nothing, if the machine was swapped on purpose.";
+    DiskErrors = "disk_errors", NeedsVisit,
+        "The card reports errors.",
+        "Swap the card.";
+    Power = "power", NeedsVisit,
+        "The supply voltage is too low.",
+        "Check the power supply and its cable.";
+    Temperature = "temperature", Watch,
+        "The processor is too hot.",
+        "Check the booth's ventilation.";
+}
+
+impl AlertId {
+    /// The alert of this name, if the table has it.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|id| id.as_str() == text)
+    }
+}
+
+/// Payload of `{root}/up/{booth}/alert/{id}`; an empty payload clears it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the names are the contract's own
+pub struct Alert {
+    pub id: String,
+    pub severity: Severity,
+    pub since: String,
+    pub clock_synced: u8,
+    pub text: String,
+    pub session: Session,
+    pub card_id: String,
+}

@@ -1,0 +1,87 @@
+//! Health: one flat JSON object of numbers (contract §3.2).
+
+use std::collections::BTreeMap;
+
+/// A health message: the contract's name → number. A value that a machine cannot know is left out.
+///
+/// Serialises as one flat object; whole numbers are written without a fraction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Health(BTreeMap<String, f64>);
+
+impl Health {
+    /// Nothing known yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets one value; one that is not finite is left out.
+    pub fn set(&mut self, name: &str, value: f64) {
+        if value.is_finite() {
+            self.0.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Sets a flag as 0 or 1.
+    pub fn set_flag(&mut self, name: &str, value: bool) {
+        self.set(name, f64::from(u8::from(value)));
+    }
+
+    /// Sets a count.
+    pub fn set_count(&mut self, name: &str, value: u64) {
+        self.set(name, value as f64);
+    }
+
+    /// Sets a value if it is known.
+    pub fn set_known(&mut self, name: &str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
+    /// One value.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+
+    /// All values in order of name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// Reads a payload; anything that is not a flat object of numbers is refused.
+    pub fn from_json(payload: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice::<BTreeMap<String, f64>>(payload).map(Self)
+    }
+
+    /// The payload.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut object = serde_json::Map::new();
+        for (name, value) in &self.0 {
+            let whole = value.fract() == 0.0 && value.abs() < 9.0e15;
+            let number = if whole {
+                serde_json::Value::from(*value as i64)
+            } else {
+                serde_json::Value::from(*value)
+            };
+            object.insert(name.clone(), number);
+        }
+        serde_json::Value::Object(object).to_string().into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_flat_numbers_and_leaves_out_the_unknown() {
+        let mut health = Health::new();
+        health.set_flag("ready", true);
+        health.set("load1", 0.25);
+        health.set_known("cpu_temp_c", None);
+        health.set("mic_rms_dbfs", f64::NEG_INFINITY);
+        assert_eq!(health.to_json(), br#"{"load1":0.25,"ready":1}"#);
+        assert_eq!(Health::from_json(&health.to_json()).expect("own payload"), health);
+        assert!(Health::from_json(br#"{"ready":true}"#).is_err());
+    }
+}

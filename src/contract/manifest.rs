@@ -1,0 +1,130 @@
+//! What travels with a clip (contract §3.3).
+
+use serde::{Deserialize, Serialize};
+
+use super::BoothId;
+
+/// What a clip is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClipKind {
+    /// Speech.
+    Audio,
+    /// A digit chosen; no body.
+    Choice,
+    /// A `clip_no` given up, with a reason; no body.
+    Void,
+}
+
+/// How the body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyKind {
+    /// A complete Ogg Opus file (RFC 7845).
+    #[serde(rename = "ogg-opus")]
+    OggOpus,
+    /// The same, sealed to the city's keys.
+    #[serde(rename = "sealed-ogg-opus/1")]
+    SealedOggOpus,
+}
+
+/// What ended a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // the names are the contract's own
+pub enum EndedBy {
+    HangUp,
+    Key,
+    Limit,
+    Silence,
+    DeviceLost,
+    /// The power went, or the process: finished at the next start from what was on the card.
+    Power,
+}
+
+/// How consent is given at this booth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum ConsentMode {
+    Digit,
+    Button,
+    Implied,
+}
+
+/// What the citizen allowed beyond recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Publish {
+    No,
+    Text,
+    Voice,
+}
+
+/// The consent under which a clip was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// The booth's way of asking.
+    pub mode: ConsentMode,
+    /// The key that was the consent: a digit, `#`, or `button`; `null` when implied.
+    pub key: Option<String>,
+    /// SHA-256 (first 16 hex digits) of the notice that was heard; `null` if none was.
+    pub notice_id: Option<String>,
+    /// `no` until a booth asks.
+    pub publish: Publish,
+}
+
+/// Payload of `{root}/up/{booth}/clip/{clip_id}`. A field that does not apply is `null`.
+///
+/// The order of the fields is the order of the bytes: every offer of a clip has the byte-identical manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the names are the contract's own
+pub struct Manifest {
+    pub schema: u32,
+    pub clip_id: String,
+    pub clip_no: u64,
+    pub card_id: String,
+    pub booth_id: BoothId,
+    pub boot_id: String,
+    pub kind: ClipKind,
+    pub source: String,
+    pub test: u8,
+    pub campaign_id: Option<String>,
+    pub question_id: Option<String>,
+    pub choice: Option<u8>,
+    pub lang: Option<String>,
+    /// RFC 3339 UTC with milliseconds.
+    pub started_at: Option<String>,
+    /// Boot-time clock at the first kept frame, in ms.
+    pub started_mono_ms: Option<u64>,
+    pub clock_synced: Option<u8>,
+    pub duration_ms: Option<u64>,
+    pub ended_by: Option<EndedBy>,
+    pub recovered: u8,
+    pub body: Option<BodyKind>,
+    pub bytes: u64,
+    /// SHA-256 of the body in hex; for a `choice`, of the text `<clip_id>:<question_id>:<choice>`.
+    pub sha256: Option<String>,
+    pub bitrate: Option<u32>,
+    pub sample_rate: Option<u32>,
+    pub channels: Option<u8>,
+    pub consent: Option<Consent>,
+    #[serde(default)]
+    pub key_ids: Vec<String>,
+    #[serde(default)]
+    pub sealed: Option<String>,
+    pub rms_dbfs: Option<f64>,
+    pub peak_dbfs: Option<f64>,
+    /// Share of half-second frames with speech in them, 0 to 1.
+    pub speech_ratio: Option<f64>,
+    /// For `void` only: why the number was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Manifest {
+    /// The payload, byte for byte the same on every offer.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a manifest holds only text, numbers and lists")
+    }
+}

@@ -1,0 +1,34 @@
+//! Topics and payloads shared by the gateway and the hub; nothing else knows a topic's spelling.
+//!
+//! Owns: the spelling of every topic, the shape of every payload, and the table of alerts. Never
+//! does: input or output of any kind. The words are those of the public contract, MQTT 5 (OASIS)
+//! underneath.
+
+pub mod ack;
+pub mod alert;
+pub mod birth;
+pub mod health;
+pub mod manifest;
+pub mod state;
+pub mod topic;
+
+pub use ack::{Ack, AckStatus, ByteRange};
+pub use alert::{Alert, AlertId, Severity};
+pub use birth::Birth;
+pub use health::Health;
+pub use manifest::{BodyKind, ClipKind, Consent, ConsentMode, EndedBy, Manifest, Publish};
+pub use state::{BoothState, HubState, Presence, Session};
+pub use topic::{BoothId, Topic, Topics};
+
+/// Version of the payloads in this contract, carried as `schema` in birth and manifest.
+pub const SCHEMA: u32 = 1;
+
+/// Largest part of a clip body in one message, in bytes (contract §3).
+pub const MAX_PART_BYTES: usize = 16_384;
+
+/// Largest message from the hub or an operator that a booth reads, in bytes. Prompts
+/// (`{root}/media/…`, at most 100 KiB) are the biggest.
+pub const MAX_INCOMING_BYTES: u32 = 128 * 1024;
+
+/// Largest JSON payload that either side parses, in bytes; a longer one is refused unread.
+pub const MAX_JSON_BYTES: usize = 16_384;

@@ -1,0 +1,101 @@
+//! Presence of booths and of the hub (contract §3).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// `<boot_count>-<n>`, `n` being the boot-time clock in ms at CONNECT. Ordered as numbers, and only
+/// meaningful within one `card_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    /// How often this card has started.
+    pub boot_count: u64,
+    /// Boot-time clock at CONNECT, in ms.
+    pub connect_ms: u64,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.boot_count, self.connect_ms)
+    }
+}
+
+impl FromStr for Session {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is no session: expected <boot_count>-<ms>");
+        let (boots, ms) = text.split_once('-').ok_or_else(bad)?;
+        Ok(Self {
+            boot_count: boots.parse().map_err(|_| bad())?,
+            connect_ms: ms.parse().map_err(|_| bad())?,
+        })
+    }
+}
+
+impl Serialize for Session {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Session {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Whether somebody is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// Connected.
+    Online,
+    /// Stopped cleanly.
+    Offline,
+    /// Gone without a word: the broker published the will.
+    Lost,
+}
+
+/// Payload of `{root}/up/{booth}/state`, and the booth's will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoothState {
+    /// The presence itself.
+    pub state: Presence,
+    /// Which connection says so.
+    pub session: Session,
+    /// Which card says so.
+    pub card_id: String,
+    /// Which boot of the machine.
+    pub boot_id: String,
+    /// When, RFC 3339 UTC; absent in a will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<String>,
+    /// In a will only: when the connection was made, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_at: Option<String>,
+}
+
+/// Payload of `{root}/hub/state`, and the hub's will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubState {
+    /// The presence itself.
+    pub state: Presence,
+    /// When, RFC 3339 UTC; absent in a will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_compare_as_numbers_not_as_text() {
+        let old: Session = "9-99999".parse().expect("a session");
+        let new: Session = "10-5".parse().expect("a session");
+        assert!(new > old);
+        assert_eq!(new.to_string(), "10-5");
+    }
+}

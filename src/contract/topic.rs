@@ -1,0 +1,188 @@
+//! Every topic, built and taken apart in one place.
+
+use std::fmt;
+
+/// A booth's name on the wire: `[a-z0-9-]{3,32}`; also its MQTT client id and user name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct BoothId(String);
+
+impl BoothId {
+    /// Takes `text` as a booth id, or says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let fits = (3..=32).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "{text:?} is no booth id: use 3 to 32 of the characters a-z, 0-9 and -"
+            ))
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BoothId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for BoothId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A topic taken apart. Text that came from outside is not yet believed: a clip id is any text here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// `{root}/up/{booth}/state`
+    State(BoothId),
+    /// `{root}/up/{booth}/birth`
+    Birth(BoothId),
+    /// `{root}/up/{booth}/health`
+    Health(BoothId),
+    /// `{root}/up/{booth}/alert/{id}`
+    Alert(BoothId, String),
+    /// `{root}/up/{booth}/event/{kind}`
+    Event(BoothId, String),
+    /// `{root}/up/{booth}/clip/{clip_id}`
+    Clip(BoothId, String),
+    /// `{root}/up/{booth}/part/{clip_id}/{offset}`
+    Part(BoothId, String, u64),
+    /// `{root}/up/{booth}/reply/{command}`
+    Reply(BoothId, String),
+    /// `{root}/up/{booth}/config`
+    ConfigReport(BoothId),
+    /// `{root}/dn/{booth}/ack/{clip_id}`
+    Ack(BoothId, String),
+    /// `{root}/dn/{booth}/config`
+    ConfigWanted(BoothId),
+    /// `{root}/dn/{booth}/cmd/{command}`
+    Cmd(BoothId, String),
+    /// `{root}/hub/state`
+    HubState,
+}
+
+/// Builds and parses topics under one root (`booth/1` by default).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    root: String,
+}
+
+impl Topics {
+    /// Topics under `root`, given without a slash at either end.
+    pub fn new(root: impl Into<String>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The topic as text.
+    pub fn name(&self, topic: &Topic) -> String {
+        let root = &self.root;
+        match topic {
+            Topic::State(booth) => format!("{root}/up/{booth}/state"),
+            Topic::Birth(booth) => format!("{root}/up/{booth}/birth"),
+            Topic::Health(booth) => format!("{root}/up/{booth}/health"),
+            Topic::Alert(booth, id) => format!("{root}/up/{booth}/alert/{id}"),
+            Topic::Event(booth, kind) => format!("{root}/up/{booth}/event/{kind}"),
+            Topic::Clip(booth, clip) => format!("{root}/up/{booth}/clip/{clip}"),
+            Topic::Part(booth, clip, offset) => format!("{root}/up/{booth}/part/{clip}/{offset}"),
+            Topic::Reply(booth, command) => format!("{root}/up/{booth}/reply/{command}"),
+            Topic::ConfigReport(booth) => format!("{root}/up/{booth}/config"),
+            Topic::Ack(booth, clip) => format!("{root}/dn/{booth}/ack/{clip}"),
+            Topic::ConfigWanted(booth) => format!("{root}/dn/{booth}/config"),
+            Topic::Cmd(booth, command) => format!("{root}/dn/{booth}/cmd/{command}"),
+            Topic::HubState => format!("{root}/hub/state"),
+        }
+    }
+
+    /// Takes a topic apart; `None` for one that this contract does not know.
+    pub fn parse(&self, name: &str) -> Option<Topic> {
+        let rest = name.strip_prefix(&self.root)?.strip_prefix('/')?;
+        let levels: Vec<&str> = rest.split('/').collect();
+        if levels == ["hub", "state"] {
+            return Some(Topic::HubState);
+        }
+        let (direction, booth, tail) = match levels.as_slice() {
+            [direction, booth, tail @ ..] => (*direction, BoothId::parse(booth).ok()?, tail),
+            _ => return None,
+        };
+        let own = |text: &&str| (*text).to_owned();
+        match (direction, tail) {
+            ("up", ["state"]) => Some(Topic::State(booth)),
+            ("up", ["birth"]) => Some(Topic::Birth(booth)),
+            ("up", ["health"]) => Some(Topic::Health(booth)),
+            ("up", ["alert", id]) => Some(Topic::Alert(booth, own(id))),
+            ("up", ["event", kind]) => Some(Topic::Event(booth, own(kind))),
+            ("up", ["clip", clip]) => Some(Topic::Clip(booth, own(clip))),
+            ("up", ["part", clip, offset]) => {
+                Some(Topic::Part(booth, own(clip), offset.parse().ok()?))
+            }
+            ("up", ["reply", command]) => Some(Topic::Reply(booth, own(command))),
+            ("up", ["config"]) => Some(Topic::ConfigReport(booth)),
+            ("dn", ["ack", clip]) => Some(Topic::Ack(booth, own(clip))),
+            ("dn", ["config"]) => Some(Topic::ConfigWanted(booth)),
+            ("dn", ["cmd", command]) => Some(Topic::Cmd(booth, own(command))),
+            _ => None,
+        }
+    }
+
+    /// The filters a booth subscribes to: its own `dn` branch and the hub's presence.
+    pub fn booth_filters(&self, booth: &BoothId) -> Vec<String> {
+        let root = &self.root;
+        vec![format!("{root}/dn/{booth}/#"), format!("{root}/hub/state")]
+    }
+
+    /// The filter the hub subscribes to: everything that comes up from any booth.
+    pub fn hub_filter(&self) -> String {
+        format!("{}/up/+/#", self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_topic_survives_a_round_trip() {
+        let booth = BoothId::parse("rundhoej-1").expect("a good id");
+        let topics = Topics::new("booth/1");
+        let all = [
+            Topic::State(booth.clone()),
+            Topic::Birth(booth.clone()),
+            Topic::Health(booth.clone()),
+            Topic::Alert(booth.clone(), "spool_full".into()),
+            Topic::Event(booth.clone(), "boot".into()),
+            Topic::Clip(booth.clone(), "c".into()),
+            Topic::Part(booth.clone(), "c".into(), 16_384),
+            Topic::Reply(booth.clone(), "rebirth".into()),
+            Topic::ConfigReport(booth.clone()),
+            Topic::Ack(booth.clone(), "c".into()),
+            Topic::ConfigWanted(booth.clone()),
+            Topic::Cmd(booth, "ring".into()),
+            Topic::HubState,
+        ];
+        for topic in all {
+            assert_eq!(topics.parse(&topics.name(&topic)), Some(topic));
+        }
+    }
+
+    #[test]
+    fn strange_topics_are_unknown_not_fatal() {
+        let topics = Topics::new("booth/1");
+        for name in [
+            "", "/", "booth/1", "booth/1/up", "booth/1/up/AB/state", "booth/1/up/abc/part/x/-1",
+            "booth/1/up/abc/part/x/99999999999999999999", "booth/2/up/abc/state",
+            "booth/1/up/abc/state/more", "booth/1/hub/state/x",
+        ] {
+            assert_eq!(topics.parse(name), None, "{name}");
+        }
+    }
+}

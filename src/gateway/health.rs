@@ -1,0 +1,1 @@
+//! Is the booth ready, and why not.

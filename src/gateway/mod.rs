@@ -1,0 +1,9 @@
+//! The pure core: what a citizen lives through, what is sent and kept, whether the booth is ready.
+//!
+//! Nothing here reads a clock, opens a file, touches a pin or a socket. Events carry their time in;
+//! commands and the next deadline come out.
+
+pub mod delivery;
+pub mod health;
+pub mod session;
+pub mod time;

@@ -1,0 +1,31 @@
+//! Time as an input.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A reading of the boot-time clock (CLOCK_BOOTTIME, which never steps), in milliseconds since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// How long ago `earlier` was; zero if it lies ahead.
+    pub fn since(self, earlier: Mono) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Mono {
+    type Output = Mono;
+
+    fn add(self, span: Duration) -> Mono {
+        Mono(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Mono {
+    type Output = Mono;
+
+    fn sub(self, span: Duration) -> Mono {
+        Mono(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+}

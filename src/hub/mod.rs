@@ -1,0 +1,1 @@
+//! The centre: receives clips and health, keeps them, shows them.

@@ -1,0 +1,1 @@
+//! The clips on the card.
