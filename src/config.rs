@@ -99,6 +99,180 @@ pub struct Config {
     pub health: Health,
 }
 
+impl Config {
+    /// Reads `booth.toml`, checks every value and makes relative paths absolute beside the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = read(path)?;
+        config.check(&path.display().to_string())?;
+        let beside = path.parent().unwrap_or(Path::new("."));
+        config.resolve(beside);
+        Ok(config)
+    }
+
+    /// Refuses values that cannot work; every fault at once, a sentence each.
+    pub fn check(&self, file: &str) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        let mut fault = |text: String| faults.push(format!("{file}: {text}"));
+        if jiff::tz::TimeZone::get(&self.booth.timezone).is_err() {
+            fault(format!(
+                "[booth] timezone {:?} is unknown; use an IANA name such as \"Europe/Copenhagen\"",
+                self.booth.timezone
+            ));
+        }
+        if let Some(url) = &self.mqtt.url
+            && let Err(error) = BrokerUrl::parse(url)
+        {
+            fault(format!("[mqtt] url: {error}"));
+        }
+        if self.mqtt.cert_file.is_some() != self.mqtt.key_file.is_some() {
+            fault("[mqtt] cert_file and key_file belong together; give both or neither".into());
+        }
+        let root = &self.mqtt.root;
+        if root.is_empty()
+            || root.starts_with('/')
+            || root.ends_with('/')
+            || root.contains(['#', '+', '\0'])
+        {
+            fault(format!("[mqtt] root {root:?}: use levels such as \"booth/1\", no wildcard, no slash at an end"));
+        }
+        if !(6_000..=510_000).contains(&self.audio.bitrate) {
+            fault(format!("[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)", self.audio.bitrate));
+        }
+        if self.audio.complexity > 10 {
+            fault(format!("[audio] complexity {} is outside 0 to 10", self.audio.complexity));
+        }
+        if self.handset.lamp.as_ref().is_some_and(|lamp| lamp.line == self.handset.hook.line) {
+            fault(format!("[handset] hook and lamp share line {}", self.handset.hook.line));
+        }
+        if self.handset.hook.debounce_ms > 1000 {
+            fault("[handset] hook.debounce_ms: more than 1000 would swallow hang-ups".into());
+        }
+        self.check_session(&mut fault);
+        if self.spool.max_bytes < 1_000_000 {
+            fault("[spool] max_bytes: less than 1 MB holds no message".into());
+        }
+        if self.privacy.seal {
+            fault(
+                "[privacy] seal = true: this version cannot seal clips yet; set seal = false, and do not \
+                 place an unsealed booth in public"
+                    .into(),
+            );
+        }
+        if !(1..=86_400).contains(&self.health.interval_s) {
+            fault("[health] interval_s: use 1 to 86400 seconds".into());
+        }
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
+    }
+
+    fn check_session(&self, fault: &mut impl FnMut(String)) {
+        let session = &self.session;
+        if !(5..=3600).contains(&session.max_seconds) {
+            fault("[session] max_seconds: use 5 to 3600".into());
+        }
+        if session.min_seconds >= session.max_seconds {
+            fault("[session] min_seconds must be less than max_seconds".into());
+        }
+        if !(2..=600).contains(&session.choose_seconds) {
+            fault("[session] choose_seconds: use 2 to 600".into());
+        }
+        let plain = |name: &str| {
+            !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
+        };
+        if !plain(&session.language) {
+            fault(format!("[session] language {:?} is no folder name", session.language));
+        }
+        for number in &session.emergency_numbers {
+            if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+                fault(format!("[session] emergency_numbers: {number:?} is not made of digits"));
+            }
+        }
+        for (index, question) in self.questions.iter().enumerate() {
+            let id = &question.id;
+            if !(1..=9).contains(&question.digit) {
+                fault(format!("[[question]] {id:?}: digit {} is outside 1 to 9", question.digit));
+            }
+            if question.kind == QuestionKind::Choose {
+                fault(format!("[[question]] {id:?}: kind \"choose\" is not there yet; use \"speak\""));
+            }
+            if !plain(question.prompt_name()) {
+                fault(format!("[[question]] {id:?}: prompt {:?} is no file name", question.prompt_name()));
+            }
+            for earlier in &self.questions[..index] {
+                if earlier.digit == question.digit {
+                    fault(format!("[[question]] {id:?} and {:?} share digit {}", earlier.id, question.digit));
+                }
+                if earlier.id == *id {
+                    fault(format!("[[question]] id {id:?} is there twice"));
+                }
+            }
+        }
+        if session.consent != ConsentMode::Digit && self.questions.len() != 1 {
+            fault("[session] consent: \"button\" and \"implied\" need exactly one [[question]]".into());
+        }
+    }
+
+    fn resolve(&mut self, beside: &Path) {
+        let files = [
+            &mut self.mqtt.password_file,
+            &mut self.mqtt.ca_file,
+            &mut self.mqtt.cert_file,
+            &mut self.mqtt.key_file,
+        ];
+        for path in files.into_iter().flatten() {
+            *path = beside.join(&*path);
+        }
+        self.session.prompts = beside.join(&self.session.prompts);
+        self.spool.dir = beside.join(&self.spool.dir);
+    }
+}
+
+/// Where a broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port; 1883 for `mqtt://` and 8883 for `mqtts://` by default (IANA).
+    pub port: u16,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+}
+
+impl BrokerUrl {
+    /// Takes `mqtt://host[:port]` or `mqtts://host[:port]` apart, or says what is wrong.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{url:?} {why}; write mqtt://host:1883 or mqtts://host:8883");
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;
+        let (tls, default_port) = match scheme {
+            "mqtt" => (false, 1883),
+            "mqtts" => (true, 8883),
+            _ => return Err(wrong("has an unknown scheme")),
+        };
+        let rest = rest.trim_end_matches('/');
+        if rest.contains('@') {
+            return Err(wrong("holds a login; the password belongs into password_file"));
+        }
+        if rest.contains('/') {
+            return Err(wrong("holds a path"));
+        }
+        // An IPv6 address stands in brackets (RFC 3986 §3.2.2).
+        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, tail)) => (host, tail.strip_prefix(':')),
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            },
+        };
+        if host.is_empty() {
+            return Err(wrong("names no host"));
+        }
+        let port = match port {
+            None => default_port,
+            Some(port) => port.parse().map_err(|_| wrong("has no valid port"))?,
+        };
+        Ok(Self { host: host.to_owned(), port, tls })
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -360,5 +534,65 @@ pub struct Health {
 impl Default for Health {
     fn default() -> Self {
         Self { interval_s: 60 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n";
+
+    fn faults(text: &str) -> String {
+        match parse::<Config>(text, "booth.toml") {
+            Ok(config) => config.check("booth.toml").map_or_else(|e| e.to_string(), |()| String::new()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn only_the_id_is_required_beside_the_unsealed_demonstration() {
+        assert_eq!(faults(LEAST), "");
+        assert_eq!(faults(&format!("\u{feff}{}", LEAST.replace('\n', "\r\n"))), "");
+        assert!(faults("").contains("missing field `booth`"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_line_and_suggestion() {
+        let text = format!("{LEAST}[audio]\nbitrat = 24000\n");
+        assert_eq!(
+            faults(&text),
+            "booth.toml:6: unknown field `bitrat`, expected one of `input`, `output`, `bitrate`, \
+             `complexity`; did you mean `bitrate`?"
+        );
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_all_named_at_once() {
+        let text = format!(
+            "{LEAST}[mqtt]\nurl = \"http://x\"\nkey_file = \"k\"\n[session]\nmax_seconds = 1\n\
+             [[question]]\nid = \"a\"\ndigit = 1\nkind = \"speak\"\n\
+             [[question]]\nid = \"a\"\ndigit = 1\nkind = \"choose\"\n"
+        );
+        let all = faults(&text);
+        for part in ["unknown scheme", "belong together", "max_seconds", "share digit 1", "twice", "choose"] {
+            assert!(all.contains(part), "{part} missing in {all}");
+        }
+    }
+
+    #[test]
+    fn sealing_is_refused_until_it_exists() {
+        assert!(faults("[booth]\nid = \"rundhoej-1\"\n").contains("cannot seal clips yet"));
+    }
+
+    #[test]
+    fn broker_addresses_are_taken_apart() {
+        let url = BrokerUrl::parse("mqtts://broker.example").expect("a good address");
+        assert_eq!((url.host.as_str(), url.port, url.tls), ("broker.example", 8883, true));
+        let url = BrokerUrl::parse("mqtt://[::1]:1884/").expect("a good address");
+        assert_eq!((url.host.as_str(), url.port, url.tls), ("::1", 1884, false));
+        for bad in ["broker", "tcp://x", "mqtt://", "mqtt://a:b", "mqtt://u:p@host", "mqtt://h/p"] {
+            assert!(BrokerUrl::parse(bad).is_err(), "{bad}");
+        }
     }
 }
