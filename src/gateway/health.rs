@@ -1,1 +1,292 @@
-//! Is the booth ready, and why not.
+//! Can a citizen speak now, and if not, why: a verdict from evidence, never from "the process is up".
+//!
+//! Owns: which evidence raises which alert, and since when each is raised. Never does: measure anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::time::Mono;
+use crate::contract::{AlertId, Severity};
+
+/// How long a booth may be without a broker before operations hear of it. Back-off ends at 15 s, so
+/// a connection that exists is found well before.
+const UNCONNECTED: Duration = Duration::from_secs(60);
+
+/// How long a booth may be without synchronised time before operations hear of it.
+const CLOCK_UNSET: Duration = Duration::from_secs(3600);
+
+/// How long after the start the handset may be off its hook before somebody should look.
+const NEVER_ON_HOOK: Duration = Duration::from_secs(15 * 60);
+
+/// One thing that works, or the sentence that says why not.
+pub type Works = Result<(), String>;
+
+/// What is known about the booth at one moment.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Microphone frames arrive.
+    pub capture: Works,
+    /// The earpiece can be played to.
+    pub playback: Works,
+    /// The spool takes another clip.
+    pub spool: Result<(), SpoolFault>,
+    /// The hook switch can be read.
+    pub handset: Works,
+    /// The handset lies beside its hook since the session machine says so.
+    pub left_off: bool,
+    /// The handset was on its hook at least once.
+    pub hook_was_on: bool,
+    /// How many questions are open.
+    pub questions: usize,
+    /// The broker: connected, or why not and since when.
+    pub broker: Result<(), (Mono, String)>,
+    /// A tone stands in for the notice.
+    pub notice_missing: bool,
+    /// What was found damaged and moved aside at the start.
+    pub damaged: Option<String>,
+    /// The wall clock is synchronised.
+    pub clock_synced: bool,
+    /// When the daemon started.
+    pub started: Mono,
+    /// What the delivery machine wants operations to know.
+    pub delivery: BTreeMap<AlertId, String>,
+    /// Celsius, where the machine knows.
+    pub cpu_temp_c: Option<f64>,
+    /// The supply is or was too weak since boot, where the machine knows.
+    pub throttled_since_boot: Option<bool>,
+}
+
+/// Why the spool does not take another clip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpoolFault {
+    /// No room.
+    Full(String),
+    /// Not writable.
+    Unwritable(String),
+}
+
+/// The booth's three working parts, as the session machine needs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Frames arrive from the microphone.
+    pub capture: bool,
+    /// The earpiece works.
+    pub playback: bool,
+    /// The spool takes another clip.
+    pub spool: bool,
+}
+
+impl Evidence {
+    /// The parts a session needs.
+    pub fn parts(&self) -> Parts {
+        Parts {
+            capture: self.capture.is_ok(),
+            playback: self.playback.is_ok(),
+            spool: self.spool.is_ok(),
+        }
+    }
+
+    /// Every alert that the evidence raises, with its sentence.
+    pub fn faults(&self, now: Mono) -> BTreeMap<AlertId, String> {
+        let mut faults = self.delivery.clone();
+        let mut raise = |id: AlertId, text: String| {
+            faults.insert(id, text);
+        };
+        if let Err(why) = &self.capture {
+            raise(AlertId::CaptureLost, why.clone());
+        }
+        if let Err(why) = &self.playback {
+            raise(AlertId::PlaybackLost, why.clone());
+        }
+        match &self.spool {
+            Ok(()) => {}
+            Err(SpoolFault::Full(why)) => raise(AlertId::SpoolFull, why.clone()),
+            Err(SpoolFault::Unwritable(why)) => raise(AlertId::SpoolUnwritable, why.clone()),
+        }
+        if let Err(why) = &self.handset {
+            raise(AlertId::HandsetFailed, why.clone());
+        }
+        if self.left_off {
+            raise(AlertId::HandsetLeftOff, AlertId::HandsetLeftOff.meaning().into());
+        }
+        if !self.hook_was_on && now.since(self.started) >= NEVER_ON_HOOK {
+            raise(AlertId::HookNeverOn, AlertId::HookNeverOn.meaning().into());
+        }
+        if self.questions == 0 {
+            raise(AlertId::NoQuestion, AlertId::NoQuestion.meaning().into());
+        }
+        if let Err((since, why)) = &self.broker
+            && now.since(*since) >= UNCONNECTED
+        {
+            raise(AlertId::NotConnected, why.clone());
+        }
+        if self.notice_missing {
+            raise(AlertId::PromptMissing, AlertId::PromptMissing.meaning().into());
+        }
+        if let Some(what) = &self.damaged {
+            raise(AlertId::SpoolDamaged, what.clone());
+        }
+        if !self.clock_synced && now.since(self.started) >= CLOCK_UNSET {
+            raise(AlertId::ClockUnset, AlertId::ClockUnset.meaning().into());
+        }
+        if let Some(celsius) = self.cpu_temp_c.filter(|celsius| *celsius >= 80.0) {
+            raise(AlertId::Temperature, format!("The processor is at {celsius:.0} °C."));
+        }
+        if self.throttled_since_boot == Some(true) {
+            raise(AlertId::Power, "The firmware has throttled the processor since boot.".into());
+        }
+        faults
+    }
+}
+
+/// Whether a citizen can speak now: nothing is raised that prevents it.
+pub fn is_ready(faults: &BTreeMap<AlertId, String>) -> bool {
+    faults.keys().all(|id| id.severity() != Severity::CitizenCannotSpeak)
+}
+
+/// One change that operations must see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertChange {
+    /// Publish it, or publish its new text.
+    Raise(AlertId),
+    /// Publish the empty payload.
+    Clear(AlertId),
+}
+
+/// One raised alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// RFC 3339 UTC, when it was raised.
+    pub since: String,
+    /// Whether that time can be believed.
+    pub clock_synced: bool,
+    /// The sentence for operations.
+    pub text: String,
+}
+
+/// What is raised now, and since when.
+#[derive(Debug, Clone, Default)]
+pub struct AlertBook {
+    raised: BTreeMap<AlertId, Raised>,
+}
+
+impl AlertBook {
+    /// Takes over the faults found now; answers what changed. `wall` is the time in RFC 3339 UTC.
+    pub fn take(
+        &mut self,
+        faults: &BTreeMap<AlertId, String>,
+        wall: &str,
+        clock_synced: bool,
+    ) -> Vec<AlertChange> {
+        let mut changes = Vec::new();
+        self.raised.retain(|id, _| {
+            let stays = faults.contains_key(id);
+            if !stays {
+                changes.push(AlertChange::Clear(*id));
+            }
+            stays
+        });
+        for (id, text) in faults {
+            match self.raised.get_mut(id) {
+                Some(raised) if raised.text == *text => {}
+                Some(raised) => {
+                    raised.text = text.clone();
+                    changes.push(AlertChange::Raise(*id));
+                }
+                None => {
+                    let since = wall.to_owned();
+                    self.raised.insert(*id, Raised { since, clock_synced, text: text.clone() });
+                    changes.push(AlertChange::Raise(*id));
+                }
+            }
+        }
+        changes
+    }
+
+    /// One raised alert.
+    pub fn get(&self, id: AlertId) -> Option<&Raised> {
+        self.raised.get(&id)
+    }
+
+    /// How many are raised.
+    pub fn len(&self) -> usize {
+        self.raised.len()
+    }
+
+    /// Whether none is raised.
+    pub fn is_empty(&self) -> bool {
+        self.raised.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Evidence {
+        Evidence {
+            capture: Ok(()),
+            playback: Ok(()),
+            spool: Ok(()),
+            handset: Ok(()),
+            left_off: false,
+            hook_was_on: true,
+            questions: 1,
+            broker: Ok(()),
+            notice_missing: false,
+            damaged: None,
+            clock_synced: true,
+            started: Mono(0),
+            delivery: BTreeMap::new(),
+            cpu_temp_c: None,
+            throttled_since_boot: None,
+        }
+    }
+
+    #[test]
+    fn a_sound_booth_raises_nothing_and_is_ready() {
+        let faults = sound().faults(Mono(10_000_000));
+        assert!(faults.is_empty(), "{faults:?}");
+        assert!(is_ready(&faults));
+    }
+
+    #[test]
+    fn whatever_makes_a_booth_unready_is_named_by_an_alert() {
+        let broken: [fn(&mut Evidence); 6] = [
+            |e| e.capture = Err("no frames".into()),
+            |e| e.playback = Err("no card".into()),
+            |e| e.spool = Err(SpoolFault::Full("no room".into())),
+            |e| e.spool = Err(SpoolFault::Unwritable("read-only".into())),
+            |e| e.handset = Err("no line".into()),
+            |e| e.left_off = true,
+        ];
+        for breaks in broken {
+            let mut evidence = sound();
+            breaks(&mut evidence);
+            let faults = evidence.faults(Mono(1));
+            assert!(!is_ready(&faults));
+            assert_eq!(faults.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_lost_broker_is_told_but_citizens_can_speak() {
+        let mut evidence = sound();
+        evidence.broker = Err((Mono(0), "connection refused".into()));
+        assert!(evidence.faults(Mono(59_999)).is_empty());
+        let faults = evidence.faults(Mono(60_000));
+        assert_eq!(faults[&AlertId::NotConnected], "connection refused");
+        assert!(is_ready(&faults));
+    }
+
+    #[test]
+    fn alerts_keep_their_first_time_and_are_told_once() {
+        let mut book = AlertBook::default();
+        let faults = BTreeMap::from([(AlertId::SpoolFull, "full".to_owned())]);
+        assert_eq!(book.take(&faults, "t1", true), [AlertChange::Raise(AlertId::SpoolFull)]);
+        assert_eq!(book.take(&faults, "t2", true), []);
+        assert_eq!(book.get(AlertId::SpoolFull).expect("raised").since, "t1");
+        assert_eq!(book.take(&BTreeMap::new(), "t3", true), [AlertChange::Clear(AlertId::SpoolFull)]);
+        assert!(book.is_empty());
+    }
+}

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, opens a file, touches a pin or a socket. Events carry their time in;
 //! commands and the next deadline come out.
 
+pub mod counters;
 pub mod delivery;
 pub mod health;
 pub mod session;
