@@ -1,7 +1,20 @@
 //! What a citizen lives through, from lifting the handset to hanging it up.
+//!
+//! Owns: every rule of a visit: notice, question, consent by an active act, tone, recording, its four
+//! ends, goodbye, off-hook tone, emergency numbers. Never does: read a clock, play or record. Every
+//! state but idle has a deadline, so that no citizen and no fault holds the booth for ever.
 
+mod machine;
+#[cfg(test)]
+mod scenarios;
+
+use std::time::Duration;
+
+use super::counters::Counter;
+use super::health::Parts;
 use super::time::Mono;
-use crate::contract::{Consent, EndedBy};
+use crate::contract::{ConsentMode, EndedBy};
+pub use machine::Session;
 
 /// One recording attempt; unique while the daemon runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,4 +101,139 @@ pub enum Lamp {
     Saved,
     /// Cannot take messages.
     OutOfOrder,
+}
+
+/// The limits of a visit, from `[session]`.
+#[derive(Debug, Clone)]
+pub struct SessionRules {
+    /// How consent is given.
+    pub consent: ConsentMode,
+    /// Numbers that stop everything, as digits.
+    pub emergency_numbers: Vec<Vec<u8>>,
+    /// Longest recording.
+    pub max: Duration,
+    /// Shorter takes that the citizen ended are discarded.
+    pub min: Duration,
+    /// Silence after speech that ends a recording; zero = never.
+    pub silence: Duration,
+    /// From the end of the last prompt to the goodbye.
+    pub choose: Duration,
+}
+
+/// A question that can be answered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenQuestion {
+    /// Its id in the manifest.
+    pub id: String,
+    /// The digit that chooses it.
+    pub digit: u8,
+    /// Its prompt.
+    pub prompt: Prompt,
+}
+
+/// What the recorder tells the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecorderNews {
+    /// The first kept frame was captured.
+    Started(TakeId),
+    /// Somebody began or ceased to speak.
+    Voice {
+        /// Which take.
+        take: TakeId,
+        /// Speaking now.
+        active: bool,
+        /// Since when.
+        at: Mono,
+    },
+    /// The clip is durable.
+    Kept(TakeId),
+    /// The take is gone: too short, or told to.
+    Discarded(TakeId),
+    /// The card refused it.
+    Failed(TakeId),
+}
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// At start: where the handset was found. Off-hook then is no lift.
+    HandsetAtStart {
+        /// Off its hook.
+        off_hook: bool,
+    },
+    /// The handset.
+    Handset(HandsetEvent),
+    /// A play was heard to its end, or given up.
+    PlayEnded(PlayId),
+    /// The recorder.
+    Recorder(RecorderNews),
+    /// What works.
+    Parts(Parts),
+    /// Which questions are open.
+    Questions(Vec<OpenQuestion>),
+    /// The deadline has come.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Play these, one after the other, instead of whatever plays.
+    Play {
+        /// Named in [`Input::PlayEnded`].
+        id: PlayId,
+        /// What.
+        prompts: Vec<Prompt>,
+        /// Louder by this many steps of 6 dB.
+        gain_steps: u8,
+    },
+    /// Silence in the earpiece, at once.
+    StopPlay,
+    /// Consent was given: make a clip ready; nothing captured before counts.
+    Arm {
+        /// The take.
+        take: TakeId,
+        /// The question it answers.
+        question_id: String,
+        /// The key that was the consent.
+        key: Option<String>,
+    },
+    /// The tone is over: keep what is captured from now on.
+    Keep {
+        /// The take.
+        take: TakeId,
+        /// From when.
+        from: Mono,
+    },
+    /// End the take at `at` and keep it.
+    Finish {
+        /// The take.
+        take: TakeId,
+        /// Why.
+        ended_by: EndedBy,
+        /// When.
+        at: Mono,
+        /// Discard it instead if it is shorter.
+        min: Duration,
+    },
+    /// Delete the take.
+    Discard {
+        /// The take.
+        take: TakeId,
+    },
+    /// Show this.
+    Lamp(Lamp),
+    /// Count this.
+    Count(Counter),
+    /// Tell the centre (`event/{kind}`).
+    Event(&'static str),
+    /// Somebody left the handset off for a quarter of an hour, or hung it up at last.
+    HandsetLeftOff(bool),
+    /// A citizen is here; takes from this one on stay home.
+    SessionOpened {
+        /// The next take's id.
+        first_take: TakeId,
+    },
+    /// The citizen is gone, or timed out: what was kept may leave.
+    SessionClosed,
 }

@@ -1,0 +1,593 @@
+//! Visits, played in virtual time.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::gateway::time::Mono;
+
+fn rules() -> SessionRules {
+    SessionRules {
+        consent: ConsentMode::Digit,
+        emergency_numbers: vec![vec![1, 1, 2]],
+        max: Duration::from_secs(180),
+        min: Duration::from_secs(1),
+        silence: Duration::from_secs(10),
+        choose: Duration::from_secs(20),
+    }
+}
+
+fn question(digit: u8) -> OpenQuestion {
+    let id = format!("q{digit}");
+    OpenQuestion { prompt: Prompt::Question(id.clone()), id, digit }
+}
+
+const WORKS: Parts = Parts { capture: true, playback: true, spool: true };
+
+/// A booth whose prompts last two seconds and whose recorder answers at once.
+struct Booth {
+    session: Session,
+    now: Mono,
+    said: Vec<Command>,
+    playing: Option<(PlayId, Mono)>,
+    recorder: Option<(Mono, TakeId)>,
+}
+
+impl Booth {
+    fn with(rules: SessionRules, digits: &[u8]) -> Self {
+        let mut booth = Self {
+            session: Session::new(rules),
+            now: Mono(1_000),
+            said: Vec::new(),
+            playing: None,
+            recorder: None,
+        };
+        booth.input(Input::HandsetAtStart { off_hook: false });
+        booth.input(Input::Questions(digits.iter().map(|digit| question(*digit)).collect()));
+        booth.input(Input::Parts(WORKS));
+        booth
+    }
+
+    fn new() -> Self {
+        Self::with(rules(), &[1])
+    }
+
+    fn input(&mut self, input: Input) {
+        let commands = self.session.handle(self.now, input);
+        for command in commands {
+            self.said.push(command.clone());
+            match command {
+                Command::Play { id, prompts, .. } => {
+                    self.playing = Some((id, self.now + Duration::from_secs(2 * prompts.len() as u64)));
+                }
+                Command::StopPlay => self.playing = None,
+                Command::Keep { take, from } => {
+                    self.recorder = Some((from, take));
+                    self.input(Input::Recorder(RecorderNews::Started(take)));
+                }
+                Command::Finish { take, at, min, .. } => {
+                    let began = self.recorder.filter(|(_, kept)| *kept == take).map_or(at, |(began, _)| began);
+                    let news = if at.since(began) < min {
+                        RecorderNews::Discarded(take)
+                    } else {
+                        RecorderNews::Kept(take)
+                    };
+                    self.input(Input::Recorder(news));
+                }
+                Command::Discard { take } => self.input(Input::Recorder(RecorderNews::Discarded(take))),
+                _ => {}
+            }
+        }
+    }
+
+    fn lift(&mut self) {
+        self.input(Input::Handset(HandsetEvent::Lifted));
+    }
+
+    fn hang_up(&mut self) {
+        self.input(Input::Handset(HandsetEvent::HungUp));
+    }
+
+    fn press(&mut self, key: Key) {
+        self.input(Input::Handset(HandsetEvent::Key(key, KeySource::Keypad)));
+    }
+
+    fn dial(&mut self, digit: u8) {
+        self.input(Input::Handset(HandsetEvent::Key(Key::Digit(digit), KeySource::Dial)));
+    }
+
+    fn voice(&mut self, active: bool) {
+        let take = TakeId(self.session_take());
+        self.input(Input::Recorder(RecorderNews::Voice { take, active, at: self.now }));
+    }
+
+    fn session_take(&self) -> u64 {
+        self.recorder.map_or(0, |(_, take)| take.0)
+    }
+
+    /// Lets time pass, with every deadline and every end of a prompt at its moment.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        for _ in 0..100_000 {
+            let play = self.playing.map(|(_, at)| at);
+            let next = play.into_iter().chain(self.session.deadline()).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            if let Some((id, _)) = self.playing.filter(|(_, at)| *at <= self.now) {
+                self.playing = None;
+                self.input(Input::PlayEnded(id));
+            } else {
+                self.input(Input::Tick);
+            }
+        }
+        self.now = end;
+    }
+
+    fn seconds(&mut self, seconds: u64) {
+        self.pass(Duration::from_secs(seconds));
+    }
+
+    /// To the end of notice and question of one open question.
+    fn to_the_choice(&mut self) {
+        self.lift();
+        self.seconds(4);
+        assert_eq!(self.state(), "question");
+    }
+
+    fn to_the_recording(&mut self) {
+        self.to_the_choice();
+        self.press(Key::Digit(1));
+        self.seconds(2);
+        assert_eq!(self.state(), "recording");
+    }
+
+    fn state(&self) -> &'static str {
+        self.session.state_name()
+    }
+
+    fn count(&self, counter: Counter) -> usize {
+        self.said.iter().filter(|command| **command == Command::Count(counter)).count()
+    }
+
+    fn played(&self, prompt: &Prompt) -> usize {
+        self.said
+            .iter()
+            .filter(|command| matches!(command, Command::Play { prompts, .. } if prompts.contains(prompt)))
+            .count()
+    }
+
+    fn ends(&self) -> Vec<EndedBy> {
+        let end = |command: &Command| match command {
+            Command::Finish { ended_by, .. } => Some(*ended_by),
+            _ => None,
+        };
+        self.said.iter().filter_map(end).collect()
+    }
+
+    fn armed(&self) -> Vec<String> {
+        let armed = |command: &Command| match command {
+            Command::Arm { question_id, .. } => Some(question_id.clone()),
+            _ => None,
+        };
+        self.said.iter().filter_map(armed).collect()
+    }
+}
+
+#[test]
+fn lifting_alone_never_records_and_no_key_ends_in_a_counted_goodbye() {
+    let mut booth = Booth::new();
+    booth.to_the_choice();
+    booth.seconds(10 + 4 + 19);
+    assert_eq!(booth.state(), "question");
+    assert_eq!(booth.played(&Prompt::Repeat), 1);
+    booth.seconds(1);
+    assert_eq!(booth.state(), "goodbye");
+    assert_eq!(booth.count(Counter::Refused), 1);
+    assert!(booth.armed().is_empty());
+}
+
+#[test]
+fn a_visit_is_kept_when_the_citizen_hangs_up() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(5);
+    booth.hang_up();
+    assert_eq!(booth.state(), "idle");
+    assert_eq!(booth.ends(), [EndedBy::HangUp]);
+    assert_eq!(booth.count(Counter::Clips), 1);
+    assert!(booth.said.contains(&Command::Lamp(Lamp::Saved)));
+    booth.seconds(3);
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Ready)));
+}
+
+#[test]
+fn capture_is_armed_before_the_tone_and_kept_after_it() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    let at = |wanted: &dyn Fn(&Command) -> bool| booth.said.iter().position(wanted).expect("was said");
+    let arm = at(&|command| matches!(command, Command::Arm { .. }));
+    let tone = at(&|command| matches!(command, Command::Play { prompts, .. } if prompts == &[Prompt::Tone]));
+    let keep = at(&|command| matches!(command, Command::Keep { .. }));
+    assert!(arm < tone && tone < keep);
+}
+
+#[test]
+fn hanging_up_is_obeyed_in_every_state_and_the_next_lift_works() {
+    for seconds in [0, 1, 3, 5, 30, 38, 120, 400, 2000] {
+        let mut booth = Booth::new();
+        booth.lift();
+        booth.seconds(seconds);
+        booth.hang_up();
+        assert_eq!(booth.state(), "idle", "after {seconds} s");
+        assert_eq!(booth.playing, None);
+        booth.said.clear();
+        booth.to_the_recording();
+    }
+    let mut booth = Booth::new();
+    booth.to_the_choice();
+    booth.press(Key::Digit(1));
+    booth.hang_up(); // inside the tone
+    assert_eq!((booth.state(), booth.count(Counter::Discarded)), ("idle", 1));
+    booth.seconds(60);
+    booth.to_the_recording();
+}
+
+#[test]
+fn too_short_a_take_is_counted_never_silent() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.pass(Duration::from_millis(400));
+    booth.press(Key::Hash);
+    assert_eq!(booth.count(Counter::Discarded), 1);
+    assert_eq!(booth.played(&Prompt::TooShort), 1);
+    assert_eq!(booth.played(&Prompt::Thanks), 0);
+}
+
+#[test]
+fn the_digit_decides_which_question_is_answered() {
+    let mut booth = Booth::with(rules(), &[1, 2, 7]);
+    booth.lift();
+    booth.seconds(3);
+    assert_eq!(booth.played(&Prompt::Menu), 1);
+    booth.press(Key::Digit(3));
+    assert_eq!(booth.played(&Prompt::NoSuchQuestion), 1);
+    booth.press(Key::Digit(7));
+    assert_eq!(booth.armed(), ["q7"]);
+}
+
+#[test]
+fn a_digit_during_the_notice_waits_until_it_has_been_heard() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.press(Key::Digit(1));
+    assert!(booth.armed().is_empty());
+    booth.seconds(2);
+    assert_eq!(booth.armed(), ["q1"]);
+}
+
+#[test]
+fn hash_is_consent_only_when_one_question_is_open() {
+    let mut booth = Booth::new();
+    booth.to_the_choice();
+    booth.press(Key::Hash);
+    assert_eq!(booth.armed(), ["q1"]);
+    let mut booth = Booth::with(rules(), &[1, 2]);
+    booth.to_the_choice();
+    booth.press(Key::Hash);
+    assert!(booth.armed().is_empty());
+}
+
+#[test]
+fn silence_ends_a_recording_only_after_something_was_said() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(14);
+    assert_eq!(booth.played(&Prompt::LimitSoon), 0);
+    booth.voice(true);
+    booth.seconds(30);
+    booth.voice(false);
+    booth.seconds(6);
+    assert_eq!(booth.played(&Prompt::LimitSoon), 1, "a soft tone before silence ends it");
+    booth.voice(true); // speaking on cancels
+    booth.seconds(20);
+    assert_eq!(booth.state(), "recording");
+    booth.voice(false);
+    booth.seconds(10);
+    assert_eq!(booth.ends(), [EndedBy::Silence]);
+    assert_eq!(booth.played(&Prompt::Thanks), 1);
+}
+
+#[test]
+fn no_first_word_within_twenty_seconds_ends_the_take() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(19);
+    assert_eq!(booth.state(), "recording");
+    booth.seconds(1);
+    assert_eq!(booth.ends(), [EndedBy::Silence]);
+}
+
+#[test]
+fn silence_of_zero_seconds_never_ends_a_recording() {
+    let mut booth = Booth::with(SessionRules { silence: Duration::ZERO, ..rules() }, &[1]);
+    booth.to_the_recording();
+    booth.seconds(179);
+    assert_eq!(booth.state(), "recording");
+}
+
+#[test]
+fn the_limit_is_announced_and_another_digit_may_follow() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.voice(true);
+    booth.seconds(164);
+    assert_eq!(booth.played(&Prompt::LimitSoon), 0);
+    booth.seconds(1);
+    assert_eq!(booth.played(&Prompt::LimitSoon), 1);
+    booth.seconds(15);
+    assert_eq!(booth.ends(), [EndedBy::Limit]);
+    assert_eq!(booth.state(), "after");
+    booth.seconds(3);
+    booth.press(Key::Digit(1));
+    assert_eq!(booth.armed(), ["q1", "q1"]);
+}
+
+#[test]
+fn one_one_two_keeps_nothing_and_says_that_this_telephone_cannot_help() {
+    let mut booth = Booth::new();
+    booth.to_the_choice();
+    booth.press(Key::Digit(1));
+    booth.seconds(2);
+    assert_eq!(booth.state(), "recording");
+    booth.press(Key::Digit(1));
+    booth.press(Key::Digit(2));
+    assert_eq!(booth.count(Counter::EmergencyDialled), 1);
+    assert_eq!(booth.count(Counter::Clips), 0);
+    assert_eq!(booth.played(&Prompt::Emergency), 1);
+}
+
+#[test]
+fn on_a_dial_the_second_digit_of_an_emergency_number_does_not_keep_the_take() {
+    let mut booth = Booth::new();
+    booth.to_the_choice();
+    booth.dial(1);
+    booth.seconds(4);
+    booth.dial(1);
+    assert_eq!(booth.state(), "after");
+    assert!(booth.ends().is_empty());
+    booth.seconds(2);
+    booth.dial(2);
+    assert_eq!(booth.count(Counter::EmergencyDialled), 1);
+    assert_eq!((booth.count(Counter::Clips), booth.count(Counter::Discarded)), (0, 1));
+}
+
+#[test]
+fn on_a_dial_any_digit_ends_the_take_where_it_was_dialled() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.voice(true);
+    booth.seconds(30);
+    let at = booth.now;
+    booth.dial(1);
+    booth.seconds(5);
+    assert!(booth.said.iter().any(|command| matches!(
+        command,
+        Command::Finish { ended_by: EndedBy::Key, at: cut, .. } if *cut == at
+    )));
+    assert_eq!(booth.count(Counter::Clips), 1);
+}
+
+#[test]
+fn emergency_digits_too_far_apart_are_no_emergency() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    for digit in [1, 1, 2] {
+        booth.seconds(6);
+        booth.voice(true);
+        booth.press(Key::Digit(digit));
+    }
+    assert_eq!(booth.count(Counter::EmergencyDialled), 0);
+    assert_eq!(booth.state(), "recording");
+}
+
+#[test]
+fn a_handset_left_off_sounds_closes_the_session_and_recovers_by_itself() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(3);
+    booth.press(Key::Hash);
+    booth.seconds(2); // thank-you
+    booth.seconds(59);
+    assert_eq!(booth.state(), "after");
+    assert!(!booth.said.contains(&Command::SessionClosed));
+    booth.seconds(1);
+    assert_eq!(booth.state(), "off_hook");
+    assert!(booth.said.contains(&Command::SessionClosed));
+    booth.seconds(181);
+    let tones = booth.played(&Prompt::OffHook);
+    assert!(tones > 80 && booth.playing.is_none(), "three minutes of tone, then quiet");
+    booth.seconds(900 - 60 - 182);
+    assert!(!booth.said.contains(&Command::HandsetLeftOff(true)));
+    booth.seconds(1);
+    assert!(booth.said.contains(&Command::HandsetLeftOff(true)));
+    booth.hang_up();
+    assert!(booth.said.contains(&Command::HandsetLeftOff(false)));
+    booth.to_the_recording();
+}
+
+#[test]
+fn nobody_is_invited_to_speak_into_a_booth_that_cannot_keep_it() {
+    let broken = [
+        Parts { capture: false, ..WORKS },
+        Parts { spool: false, ..WORKS },
+        Parts { playback: false, ..WORKS },
+    ];
+    for parts in broken {
+        let mut booth = Booth::new();
+        booth.input(Input::Parts(parts));
+        booth.lift();
+        assert_eq!(booth.state(), "out_of_order");
+        assert_eq!((booth.played(&Prompt::Notice), booth.played(&Prompt::OutOfOrder)), (0, 1));
+        booth.hang_up();
+        booth.input(Input::Parts(WORKS));
+        booth.to_the_choice();
+        booth.input(Input::Parts(parts));
+        assert_eq!(booth.state(), "out_of_order", "also before the choice");
+        booth.hang_up();
+        booth.input(Input::Parts(WORKS));
+        booth.to_the_recording();
+    }
+    let mut booth = Booth::with(rules(), &[]);
+    booth.lift();
+    assert_eq!(booth.state(), "out_of_order");
+}
+
+#[test]
+fn a_lost_sound_card_keeps_what_was_said() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(5);
+    booth.input(Input::Parts(Parts { capture: false, ..WORKS }));
+    assert_eq!(booth.ends(), [EndedBy::DeviceLost]);
+    assert_eq!(booth.count(Counter::Clips), 1);
+    assert_eq!(booth.state(), "out_of_order");
+}
+
+#[test]
+fn a_quick_hang_up_and_lift_are_two_citizens() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(2);
+    booth.hang_up();
+    booth.lift();
+    assert_eq!(booth.state(), "notice");
+    booth.seconds(4);
+    booth.press(Key::Digit(1));
+    booth.seconds(4);
+    booth.hang_up();
+    assert_eq!(booth.count(Counter::Clips), 2);
+    let takes: Vec<_> = booth
+        .said
+        .iter()
+        .filter_map(|command| match command {
+            Command::Finish { take, .. } => Some(*take),
+            _ => None,
+        })
+        .collect();
+    assert_ne!(takes[0], takes[1]);
+}
+
+#[test]
+fn a_handset_found_off_its_hook_is_no_lift() {
+    let mut booth = Booth::new();
+    booth.input(Input::HandsetAtStart { off_hook: true });
+    booth.lift();
+    assert_eq!(booth.state(), "idle");
+    booth.hang_up();
+    booth.lift();
+    assert_eq!(booth.state(), "notice");
+}
+
+#[test]
+fn star_repeats_louder_until_the_citizen_hangs_up() {
+    let mut booth = Booth::new();
+    booth.to_the_choice();
+    for _ in 0..3 {
+        booth.press(Key::Star);
+    }
+    assert!(matches!(booth.said.last(), Some(Command::Play { gain_steps: 2, .. })));
+    booth.hang_up();
+    booth.lift();
+    assert!(booth.said.iter().rev().any(|c| matches!(c, Command::Play { gain_steps: 0, .. })));
+}
+
+#[test]
+fn a_prompt_whose_end_is_never_told_does_not_hold_the_booth() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.playing = None; // the earpiece never answers
+    booth.seconds(121);
+    assert_eq!(booth.state(), "question");
+}
+
+#[test]
+fn a_button_is_consent_where_the_booth_has_one() {
+    let mut booth = Booth::with(SessionRules { consent: ConsentMode::Button, ..rules() }, &[1]);
+    booth.to_the_choice();
+    booth.press(Key::Digit(1));
+    assert!(booth.armed().is_empty());
+    booth.press(Key::Button);
+    assert_eq!(booth.armed(), ["q1"]);
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Lift,
+    HangUp,
+    Press(Key, KeySource),
+    Voice(bool),
+    Parts(bool),
+    Wait(u64),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let key = prop_oneof![(0u8..10).prop_map(Key::Digit), Just(Key::Star), Just(Key::Hash), Just(Key::Button)];
+    prop_oneof![
+        2 => Just(Deed::Lift),
+        2 => Just(Deed::HangUp),
+        4 => (key, prop_oneof![Just(KeySource::Keypad), Just(KeySource::Dial)]).prop_map(|(k, s)| Deed::Press(k, s)),
+        1 => any::<bool>().prop_map(Deed::Voice),
+        1 => any::<bool>().prop_map(Deed::Parts),
+        5 => (0u64..40_000).prop_map(Deed::Wait),
+        1 => (0u64..2_000_000).prop_map(Deed::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_citizens_do_every_take_had_consent_and_one_end(deeds in prop::collection::vec(deed(), 1..60)) {
+        let mut booth = Booth::with(rules(), &[1, 2]);
+        for deed in deeds {
+            match deed {
+                Deed::Lift => booth.lift(),
+                Deed::HangUp => {
+                    booth.hang_up();
+                    prop_assert_eq!(booth.state(), "idle");
+                    prop_assert_eq!(booth.playing, None);
+                }
+                Deed::Press(key, source) => booth.input(Input::Handset(HandsetEvent::Key(key, source))),
+                Deed::Voice(active) => booth.voice(active),
+                Deed::Parts(works) => booth.input(Input::Parts(Parts { capture: works, ..WORKS })),
+                Deed::Wait(ms) => booth.pass(Duration::from_millis(ms)),
+            }
+            if booth.state() != "idle" {
+                prop_assert!(booth.session.deadline().is_some(), "{} has no deadline", booth.state());
+            }
+        }
+        booth.hang_up();
+        let mut armed = std::collections::BTreeMap::new();
+        let mut key_seen = false;
+        let mut open = 0i32;
+        for command in &booth.said {
+            match command {
+                Command::Arm { take, key, .. } => {
+                    prop_assert!(key.is_some(), "consent without an act");
+                    prop_assert!(armed.insert(*take, 0).is_none());
+                    key_seen = true;
+                }
+                Command::Keep { take, .. } => prop_assert!(armed.contains_key(take)),
+                Command::Finish { take, .. } | Command::Discard { take } => {
+                    *armed.entry(*take).or_insert(9) += 1;
+                }
+                Command::SessionOpened { .. } => open += 1,
+                Command::SessionClosed => open -= 1,
+                _ => {}
+            }
+            prop_assert!((0..=1).contains(&open));
+        }
+        prop_assert!(armed.values().all(|ends| *ends == 1), "{:?}", armed);
+        prop_assert!(key_seen || armed.is_empty());
+        prop_assert_eq!(open, 0);
+    }
+}
