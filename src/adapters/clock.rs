@@ -10,10 +10,14 @@ use crate::gateway::time::Mono;
 
 /// Milliseconds since boot, suspended time included (CLOCK_BOOTTIME, clock_gettime(2)).
 pub fn mono() -> Mono {
+    Mono(mono_us() / 1000)
+}
+
+/// The same in microseconds, for audio.
+pub fn mono_us() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let millis = u64::try_from(now.tv_nsec / 1_000_000).unwrap_or(0);
-    Mono(seconds * 1000 + millis)
+    seconds * 1_000_000 + u64::try_from(now.tv_nsec / 1000).unwrap_or(0)
 }
 
 /// The wall clock, right or wrong.

@@ -1,7 +1,14 @@
 //! Everything that touches the outside, one thing per file.
 
+pub mod capture;
 pub mod clock;
 pub mod disk;
 pub mod journal;
+pub mod levels;
+pub mod opus;
+pub mod playback;
+pub mod prompts;
+pub mod recorder;
 pub mod sensors;
 pub mod systemd;
+pub mod tones;

@@ -1,0 +1,380 @@
+//! From the ring to the card: encodes and keeps one take at a time.
+//!
+//! Owns: the audio path between capture and spool. Never does: decide when to record; commands say.
+//! What was captured before consent is dropped here. A failing card ends the take and leaves its file
+//! to recovery.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use super::capture::Tap;
+use super::clock;
+use super::levels::LevelMeter;
+use super::opus::{OggOpus, SpeechEncoder};
+use crate::contract::EndedBy;
+use crate::gateway::session::TakeId;
+use crate::gateway::time::Mono;
+use crate::spool::{ClipWriter, KeptClip, NewClip, Spool, Start};
+
+/// How long an end waits for frames that were captured before it but have not arrived.
+const LATE_FRAMES: Duration = Duration::from_millis(250);
+
+/// What the recorder is told.
+pub enum RecorderCommand {
+    /// Consent was given: open a clip.
+    Arm {
+        /// The take.
+        take: TakeId,
+        /// Its header.
+        clip: Box<NewClip>,
+    },
+    /// Keep frames captured from then on.
+    Keep {
+        /// The take.
+        take: TakeId,
+        /// From when.
+        from: Mono,
+    },
+    /// Cut at `at` and close.
+    Finish {
+        /// The take.
+        take: TakeId,
+        /// Why.
+        ended_by: EndedBy,
+        /// When.
+        at: Mono,
+        /// Shorter takes are discarded.
+        min: Duration,
+    },
+    /// Delete the take.
+    Discard {
+        /// The take.
+        take: TakeId,
+    },
+    /// The spool is there (again).
+    UseSpool(Spool),
+}
+
+/// What the recorder reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RecorderEvent {
+    /// First kept frame.
+    Started {
+        /// The take.
+        take: TakeId,
+        /// When it was captured.
+        at: Mono,
+    },
+    /// Somebody began or ceased to speak.
+    Voice {
+        /// The take.
+        take: TakeId,
+        /// Speaking.
+        active: bool,
+        /// Since when.
+        at: Mono,
+    },
+    /// Durable.
+    Kept {
+        /// The take.
+        take: TakeId,
+        /// The clip.
+        clip: Box<KeptClip>,
+    },
+    /// Gone, as told or as too short.
+    Discarded {
+        /// The take.
+        take: TakeId,
+        /// Too short rather than told.
+        too_short: bool,
+    },
+    /// The card refused it.
+    Failed {
+        /// The take.
+        take: TakeId,
+        /// The sentence for operations.
+        why: String,
+    },
+}
+
+struct Take {
+    id: TakeId,
+    writer: ClipWriter,
+    stream: OggOpus,
+    meter: LevelMeter,
+    /// Frame from which to keep, once the tone is over.
+    from: Option<u64>,
+    /// Until then the last half second waits here, so that no syllable is lost to this thread's pace.
+    held: Vec<i16>,
+    /// Index of the first held frame.
+    held_first: u64,
+    /// Set with the first kept frame.
+    start: Option<Start>,
+    kept: u64,
+    /// End: frame, reason, least length, and until when late frames are awaited.
+    end: Option<End>,
+}
+
+struct End {
+    frame: u64,
+    ended_by: EndedBy,
+    min: Duration,
+    give_up: Mono,
+}
+
+/// The recorder; [`Recorder::run`] is its thread.
+pub struct Recorder<R> {
+    spool: Option<Spool>,
+    encoder: SpeechEncoder,
+    taps: Receiver<Tap>,
+    tap: Option<Tap>,
+    take: Option<Take>,
+    buffer: Vec<i16>,
+    report: R,
+}
+
+impl<R: Fn(RecorderEvent)> Recorder<R> {
+    /// A recorder that gets its frames from the newest tap.
+    pub fn new(encoder: SpeechEncoder, taps: Receiver<Tap>, report: R) -> Self {
+        Self { spool: None, encoder, taps, tap: None, take: None, buffer: Vec::new(), report }
+    }
+
+    /// Works until the commands end.
+    pub fn run(mut self, commands: &Receiver<RecorderCommand>) {
+        loop {
+            let patience = match &self.take {
+                Some(Take { end: Some(_), .. }) => Duration::from_millis(4),
+                Some(_) => Duration::from_millis(40),
+                None => Duration::from_millis(200),
+            };
+            match commands.recv_timeout(patience) {
+                Ok(command) => self.command(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.pump();
+        }
+    }
+
+    fn command(&mut self, command: RecorderCommand) {
+        match command {
+            RecorderCommand::UseSpool(spool) => self.spool = Some(spool),
+            RecorderCommand::Arm { take, clip } => self.arm(take, *clip),
+            RecorderCommand::Keep { take, from } => {
+                self.pump();
+                let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(from));
+                let Some(current) = self.take.as_mut().filter(|current| current.id == take) else { return };
+                current.from = Some(frame);
+                let held = std::mem::take(&mut current.held);
+                let first = current.held_first;
+                self.keep_or_fail(first, &held);
+            }
+            RecorderCommand::Finish { take, ended_by, at, min } => {
+                let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(at));
+                let give_up = clock::mono() + LATE_FRAMES;
+                match self.take.as_mut().filter(|current| current.id == take) {
+                    Some(current) => current.end = Some(End { frame, ended_by, min, give_up }),
+                    // Arming failed; that was reported.
+                    None => (self.report)(RecorderEvent::Discarded { take, too_short: true }),
+                }
+                self.await_end(take);
+            }
+            RecorderCommand::Discard { take } => {
+                if let Some(current) = self.take.take_if(|current| current.id == take) {
+                    self.discard(current, false);
+                } else {
+                    (self.report)(RecorderEvent::Discarded { take, too_short: false });
+                }
+            }
+        }
+    }
+
+    /// Stays with a take that ends, so that the next command finds it closed.
+    fn await_end(&mut self, take: TakeId) {
+        while self.take.as_ref().is_some_and(|current| current.id == take) {
+            self.pump();
+            if self.take.as_ref().is_some_and(|current| current.id == take) {
+                std::thread::park_timeout(Duration::from_millis(3));
+            }
+        }
+    }
+
+    fn arm(&mut self, take: TakeId, clip: NewClip) {
+        self.pump(); // what was captured before consent goes
+        let failed = |why: String| (self.report)(RecorderEvent::Failed { take, why });
+        let Some(spool) = &self.spool else { return failed("there is no spool".into()) };
+        let serial = crc32c::crc32c(clip.clip_id.as_bytes());
+        let comments = [
+            ("BOOTH_ID", clip.booth_id.as_str().to_owned()),
+            ("CLIP_ID", clip.clip_id.clone()),
+            ("QUESTION_ID", clip.question_id.clone().unwrap_or_default()),
+            ("LANGUAGE", clip.lang.clone()),
+        ];
+        let comments: Vec<(&str, &str)> = comments.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        if let Err(error) = self.encoder.reset() {
+            return failed(error.to_string());
+        }
+        let pre_skip = self.encoder.pre_skip();
+        let stream = OggOpus::new(serial, pre_skip, &comments);
+        match spool.begin(clip, pre_skip) {
+            Ok(writer) => {
+                self.take = Some(Take {
+                    id: take,
+                    writer,
+                    stream,
+                    meter: LevelMeter::default(),
+                    from: None,
+                    held: Vec::new(),
+                    held_first: 0,
+                    start: None,
+                    kept: 0,
+                    end: None,
+                });
+            }
+            Err(error) => failed(error.to_string()),
+        }
+    }
+
+    /// Moves frames from the ring to where they belong.
+    fn pump(&mut self) {
+        while let Ok(tap) = self.taps.try_recv() {
+            self.tap = Some(tap);
+            // Frames of another stream are counted anew: a take does not go on across a lost card.
+            if let Some(take) = &mut self.take
+                && take.end.is_none()
+            {
+                take.from = Some(u64::MAX);
+            }
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut taken = 0;
+        if let Some(tap) = &mut self.tap {
+            let first = tap.take(&mut buffer);
+            taken = tap.taken();
+            self.keep_or_fail(first, &buffer);
+        }
+        // After a long pause of this thread the buffer is large; it is not kept so.
+        if buffer.capacity() > 64 * 1024 {
+            buffer = Vec::new();
+        }
+        self.buffer = buffer;
+        let over = self.tap.as_ref().is_none_or(Tap::is_over);
+        let ends = |take: &mut Take| {
+            take.end
+                .as_ref()
+                .is_some_and(|end| taken >= end.frame || over || clock::mono() >= end.give_up)
+        };
+        if let Some(take) = self.take.take_if(ends) {
+            self.close(take);
+        }
+    }
+
+    fn keep_or_fail(&mut self, first: u64, frames: &[i16]) {
+        if let Err(why) = self.keep(first, frames)
+            && let Some(take) = self.take.take()
+        {
+            (self.report)(RecorderEvent::Failed { take: take.id, why });
+        }
+    }
+
+    fn keep(&mut self, first: u64, frames: &[i16]) -> Result<(), String> {
+        let Some(take) = &mut self.take else { return Ok(()) };
+        let Some(from) = take.from else {
+            if take.held_first + take.held.len() as u64 != first {
+                take.held.clear();
+                take.held_first = first;
+            }
+            take.held.extend_from_slice(frames);
+            let extra = take.held.len().saturating_sub(PAGE_SAMPLES);
+            take.held.drain(..extra);
+            take.held_first += extra as u64;
+            return Ok(());
+        };
+        let last = first + frames.len() as u64;
+        let to = take.end.as_ref().map_or(last, |end| end.frame.clamp(first, last));
+        let from = from.clamp(first, last).min(to);
+        let mut samples = &frames[(from - first) as usize..(to - first) as usize];
+        if samples.is_empty() {
+            return Ok(());
+        }
+        if take.start.is_none() {
+            let at = self.tap.as_ref().map_or_else(clock::mono, |tap| tap.time_of(from));
+            take.start = Some(start_at(at));
+            (self.report)(RecorderEvent::Started { take: take.id, at });
+        }
+        let Some(start) = take.start.clone() else { return Ok(()) };
+        while !samples.is_empty() {
+            let (page, later) = samples.split_at(take.stream.page_room().min(samples.len()));
+            samples = later;
+            take.kept += page.len() as u64;
+            let (id, began) = (take.id, Mono(start.started_mono_ms));
+            let report = &self.report;
+            take.meter.push(page, |change| {
+                let at = began + Duration::from_millis(change.at_ms);
+                report(RecorderEvent::Voice { take: id, active: change.active, at });
+            });
+            take.stream.push(&mut self.encoder, page).map_err(|error| error.to_string())?;
+            if take.stream.page_room() == PAGE_SAMPLES {
+                let body = take.stream.take_page();
+                let facts = take.meter.take_facts();
+                take.writer.append(&start, &body, facts).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, mut take: Take) {
+        let Some(end) = take.end.take() else { return };
+        let length = Duration::from_millis(take.kept / 48);
+        let Some(start) = take.start.clone().filter(|_| length >= end.min) else {
+            return self.discard(take, true);
+        };
+        let id = take.id;
+        let facts = take.meter.take_facts();
+        let closed = take
+            .stream
+            .finish(&mut self.encoder)
+            .map_err(|error| error.to_string())
+            .and_then(|body| {
+                take.writer.finish(&start, &body, facts, end.ended_by).map_err(|error| error.to_string())
+            });
+        (self.report)(match closed {
+            Ok(clip) => RecorderEvent::Kept { take: id, clip: Box::new(clip) },
+            Err(why) => RecorderEvent::Failed { take: id, why },
+        });
+    }
+
+    fn discard(&self, take: Take, too_short: bool) {
+        let id = take.id;
+        (self.report)(match take.writer.discard() {
+            Ok(()) => RecorderEvent::Discarded { take: id, too_short },
+            Err(error) => RecorderEvent::Failed { take: id, why: error.to_string() },
+        });
+    }
+}
+
+const PAGE_SAMPLES: usize = 24_000;
+
+fn start_at(at: Mono) -> Start {
+    let age = clock::mono().since(at);
+    let wall = clock::wall() - jiff::SignedDuration::try_from(age).unwrap_or_default();
+    Start {
+        started_at: clock::rfc3339_ms(wall),
+        started_mono_ms: at.0,
+        clock_synced: clock::clock_synced(),
+    }
+}
+
+/// Starts the recorder's thread.
+pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
+    encoder: SpeechEncoder,
+    taps: Receiver<Tap>,
+    commands: Receiver<RecorderCommand>,
+    report: R,
+) -> std::io::Result<Arc<std::thread::JoinHandle<()>>> {
+    let thread = std::thread::Builder::new()
+        .name("recorder".into())
+        .spawn(move || Recorder::new(encoder, taps, report).run(&commands))?;
+    Ok(Arc::new(thread))
+}
