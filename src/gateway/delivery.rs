@@ -1,13 +1,563 @@
-//! What is sent, kept and released.
+//! What is sent, kept and released (contract §3.4).
+//!
+//! Owns: which clip is offered when, what of it is missing at the hub, and the only way to a
+//! [`Receipt`]. Never does: touch a socket or a file, or let go of a clip on anything but a verified
+//! confirmation. A lost connection or a lost message costs a repetition, never a clip.
 
-/// Proof that a clip may be deleted; see the delivery machine.
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use super::time::Mono;
+use crate::contract::{Ack, AckStatus, AlertId, ByteRange, MAX_PART_BYTES};
+
+/// Clips that may await their ack at a time; one that goes unanswered gives up its place.
+const WINDOW_CLIPS: usize = 8;
+/// And their bodies together, bytes.
+const WINDOW_BYTES: u64 = 4 << 20;
+/// Messages without PUBACK at a time; health has to pass between them.
+const WINDOW_MESSAGES: usize = 6;
+/// First wait for an ack, doubled up to the last.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+const LAST_WAIT: Duration = Duration::from_secs(600);
+/// No answer to this many manifests: all parts again.
+const MANIFESTS_UNANSWERED: u32 = 3;
+/// Ranges of one `partial` that are believed; the next manifest asks for the rest.
+const MAX_RANGES: usize = 1024;
+/// Pause after the broker says that nobody listens, or that it has no room.
+const SLOW_RETRY: Duration = Duration::from_secs(30);
+/// Pause of a clip that the broker refuses.
+const REFUSED_RETRY: Duration = Duration::from_secs(600);
+/// While the hub is away, operations hear of waiting clips only after this.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Proof that the centre has a clip, or wants it gone: made only here, from a confirmation whose hash
+/// is the clip's own, and used up by the deletion it allows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Receipt { clip_id: String, sha256: String }
-impl Receipt {
-    #[doc(hidden)]
-    pub fn for_test(clip_id: &str, sha256: &str) -> Self { Self { clip_id: clip_id.into(), sha256: sha256.into() } }
-    /// The clip.
-    pub fn clip_id(&self) -> &str { &self.clip_id }
-    /// Of its body.
-    pub fn sha256(&self) -> &str { &self.sha256 }
+pub struct Receipt {
+    clip_id: String,
+    sha256: String,
 }
+
+impl Receipt {
+    /// The clip.
+    pub fn clip_id(&self) -> &str {
+        &self.clip_id
+    }
+
+    /// SHA-256 of the body that was confirmed, hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(clip_id: &str, sha256: &str) -> Self {
+        Self { clip_id: clip_id.into(), sha256: sha256.into() }
+    }
+}
+
+/// Who confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// The hub, by hash.
+    Hub,
+    /// The broker, by PUBACK Success of everything.
+    Broker,
+}
+
+/// A clip to deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// UUID.
+    pub clip_id: String,
+    /// Size of its body, bytes.
+    pub bytes: u64,
+    /// Of its body, hex.
+    pub sha256: String,
+    /// When it was kept, as far as this boot knows.
+    pub kept_at: Mono,
+}
+
+/// What to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// The manifest.
+    Manifest,
+    /// Body bytes `[from, to)`.
+    Part {
+        /// First byte.
+        from: u64,
+        /// One past the last.
+        to: u64,
+    },
+}
+
+/// One message to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Send {
+    /// Returned with its PUBACK.
+    pub token: u64,
+    /// The clip.
+    pub clip_id: String,
+    /// What of it.
+    pub what: What,
+}
+
+/// What the broker said to a message (MQTT 5 §3.4.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Puback {
+    /// Taken.
+    Success,
+    /// Taken, but nobody listens.
+    NoSubscriber,
+    /// Not now: quota, or no reason given.
+    Later,
+    /// Not allowed, or too large.
+    Refused,
+}
+
+/// What has to be done about a clip.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Confirmed: delete it.
+    Release(Receipt),
+    /// Withdrawn: delete it.
+    Delete(Receipt),
+    /// Rejected: keep it, and send it no more.
+    Quarantine {
+        /// The clip.
+        clip_id: String,
+        /// The hub's reason.
+        reason: String,
+    },
+    /// An ack that fits no clip, or the wrong body: said once, nothing done.
+    Odd(String),
+}
+
+/// Figures for health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryFigures {
+    /// Parts published.
+    pub parts_sent: u64,
+    /// Of these, again.
+    pub parts_resent: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    offer: Offer,
+    /// Offered before, since the daemon started.
+    offered: bool,
+    /// Not before then.
+    not_before: Mono,
+    active: Option<Active>,
+}
+
+#[derive(Debug)]
+struct Active {
+    /// The next thing is the manifest.
+    manifest_due: bool,
+    /// Body ranges still to be sent.
+    ranges: VecDeque<(u64, u64)>,
+    /// The manifest is sent again after the ranges.
+    manifest_after: bool,
+    /// Messages without PUBACK.
+    unacked: usize,
+    /// Since when an answer is awaited.
+    asked: Option<Mono>,
+    wait: Duration,
+    unanswered: u32,
+    resending: bool,
+}
+
+/// The delivery machine.
+#[derive(Debug)]
+pub struct Delivery {
+    confirmation: Confirmation,
+    items: BTreeMap<u64, Item>,
+    numbers: HashMap<String, u64>,
+    /// Numbers in `items` that are being delivered.
+    active: Vec<u64>,
+    /// Numbers that wait, oldest first.
+    waiting: std::collections::BTreeSet<u64>,
+    /// Clips of a citizen who is still there.
+    held: HashSet<String>,
+    next_number: u64,
+    next_token: u64,
+    tokens: HashMap<u64, (u64, bool)>,
+    connected: bool,
+    hub_online: bool,
+    max_part: u64,
+    paused_until: Option<Mono>,
+    nobody_listens: bool,
+    refused: HashMap<String, String>,
+    rejected: Option<String>,
+    figures: DeliveryFigures,
+}
+
+impl Delivery {
+    /// Nothing to deliver yet, and nobody there.
+    pub fn new(confirmation: Confirmation) -> Self {
+        Self {
+            confirmation,
+            items: BTreeMap::new(),
+            numbers: HashMap::new(),
+            active: Vec::new(),
+            waiting: std::collections::BTreeSet::new(),
+            held: HashSet::new(),
+            next_number: 0,
+            next_token: 0,
+            tokens: HashMap::new(),
+            connected: false,
+            hub_online: false,
+            max_part: MAX_PART_BYTES as u64,
+            paused_until: None,
+            nobody_listens: false,
+            refused: HashMap::new(),
+            rejected: None,
+            figures: DeliveryFigures::default(),
+        }
+    }
+
+    /// A clip was kept. `held` while its citizen is still at the booth: it stays home.
+    pub fn keep(&mut self, offer: Offer, held: bool) {
+        if self.numbers.contains_key(&offer.clip_id) {
+            return;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        if held {
+            self.held.insert(offer.clip_id.clone());
+        } else {
+            self.waiting.insert(number);
+        }
+        self.numbers.insert(offer.clip_id.clone(), number);
+        self.items.insert(number, Item { offer, offered: false, not_before: Mono(0), active: None });
+    }
+
+    /// The citizen has gone: everything may leave.
+    pub fn session_closed(&mut self) {
+        for clip_id in std::mem::take(&mut self.held) {
+            self.waiting.extend(self.numbers.get(&clip_id));
+        }
+    }
+
+    /// A connection stands. `max_packet` is the broker's Maximum Packet Size (MQTT 5 §3.2.2.3.6).
+    pub fn connected(&mut self, max_packet: Option<u32>) {
+        self.disconnected();
+        self.connected = true;
+        // Topic, properties and fixed header of a part need less than 256 bytes.
+        let room = max_packet.map_or(MAX_PART_BYTES, |max| (max as usize).saturating_sub(256).max(64));
+        self.max_part = room.min(MAX_PART_BYTES) as u64;
+    }
+
+    /// The connection is gone, and with it everything that had no PUBACK.
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+        self.start_over();
+    }
+
+    /// Every clip under way begins again with its manifest.
+    fn start_over(&mut self) {
+        self.tokens.clear();
+        for number in std::mem::take(&mut self.active) {
+            if let Some(item) = self.items.get_mut(&number) {
+                item.active = None;
+                self.waiting.insert(number);
+            }
+        }
+    }
+
+    /// The hub's presence changed.
+    pub fn hub_online(&mut self, online: bool) {
+        if online && !self.hub_online {
+            // A hub that was away has forgotten what it was waiting for.
+            self.start_over();
+        }
+        self.hub_online = online;
+    }
+
+    /// Whether the hub is there.
+    pub fn is_hub_online(&self) -> bool {
+        self.hub_online
+    }
+
+    /// How many clips are not confirmed.
+    pub fn unsent(&self) -> usize {
+        self.items.len()
+    }
+
+    /// When the oldest unconfirmed clip was kept.
+    pub fn oldest_unsent(&self) -> Option<Mono> {
+        self.items.values().next().map(|item| item.offer.kept_at)
+    }
+
+    /// Figures for health.
+    pub fn figures(&self) -> DeliveryFigures {
+        self.figures
+    }
+
+    /// What operations should know.
+    pub fn alerts(&self, now: Mono) -> BTreeMap<AlertId, String> {
+        let mut alerts = BTreeMap::new();
+        if self.nobody_listens {
+            alerts.insert(AlertId::HubNotListening, AlertId::HubNotListening.meaning().to_owned());
+        }
+        let overdue = self.oldest_unsent().is_some_and(|oldest| now.since(oldest) >= PATIENCE);
+        if self.confirmation == Confirmation::Hub && !self.hub_online && overdue {
+            let text = format!("The hub has been away; {} clips wait, the oldest for over 24 h.", self.unsent());
+            alerts.insert(AlertId::HubNotListening, text);
+        }
+        if let Some((clip_id, why)) = self.refused.iter().next() {
+            let text = format!("The broker refuses {} clips, the first {clip_id}: {why}.", self.refused.len());
+            alerts.insert(AlertId::ClipRefusedByBroker, text);
+        }
+        if let Some(text) = &self.rejected {
+            alerts.insert(AlertId::ClipRejected, text.clone());
+        }
+        alerts
+    }
+
+    fn may_send(&self, now: Mono) -> bool {
+        self.connected
+            && (self.confirmation == Confirmation::Broker || self.hub_online)
+            && self.paused_until.is_none_or(|until| until <= now)
+            && self.tokens.len() < WINDOW_MESSAGES
+    }
+
+    /// The next message, if one may be sent now.
+    pub fn next(&mut self, now: Mono) -> Option<Send> {
+        if !self.may_send(now) {
+            return None;
+        }
+        self.repeat_unanswered(now);
+        let due = self.active.iter().copied().find(|number| {
+            let active = self.items.get(number).and_then(|item| item.active.as_ref());
+            active.is_some_and(|active| active.manifest_due || !active.ranges.is_empty())
+        });
+        let number = match due {
+            Some(number) => number,
+            None => self.activate(now)?,
+        };
+        let item = self.items.get_mut(&number)?;
+        let active = item.active.as_mut()?;
+        let what = if active.manifest_due {
+            active.manifest_due = false;
+            What::Manifest
+        } else {
+            let (from, to) = active.ranges.pop_front()?;
+            let end = to.min(from + self.max_part);
+            if end < to {
+                active.ranges.push_front((end, to));
+            } else if active.ranges.is_empty() && active.manifest_after {
+                active.manifest_after = false;
+                active.manifest_due = true;
+            }
+            self.figures.parts_sent += 1;
+            self.figures.parts_resent += u64::from(active.resending);
+            What::Part { from, to: end }
+        };
+        active.unacked += 1;
+        active.asked = None;
+        let token = self.next_token;
+        self.next_token += 1;
+        self.tokens.insert(token, (number, what == What::Manifest));
+        Some(Send { token, clip_id: item.offer.clip_id.clone(), what })
+    }
+
+    /// Takes the oldest waiting clip up, if the window has room.
+    fn activate(&mut self, now: Mono) -> Option<u64> {
+        let answered = |number: &&u64| {
+            self.items
+                .get(number)
+                .and_then(|item| item.active.as_ref())
+                .is_some_and(|active| active.unanswered == 0)
+        };
+        let (mut clips, mut bytes) = (0, 0);
+        for number in self.active.iter().filter(answered) {
+            clips += 1;
+            bytes += self.items.get(number).map_or(0, |item| item.offer.bytes);
+        }
+        if clips >= WINDOW_CLIPS || bytes >= WINDOW_BYTES {
+            return None;
+        }
+        let ready = |number: &&u64| self.items.get(number).is_some_and(|item| item.not_before <= now);
+        let number = *self.waiting.iter().find(ready)?;
+        self.waiting.remove(&number);
+        let item = self.items.get_mut(&number)?;
+        let first = !item.offered;
+        item.offered = true;
+        let whole = VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
+        item.active = Some(Active {
+            manifest_due: true,
+            // A clip that was offered before asks first what is missing.
+            ranges: if first || self.confirmation == Confirmation::Broker { whole } else { VecDeque::new() },
+            manifest_after: false,
+            unacked: 0,
+            asked: None,
+            wait: FIRST_WAIT,
+            unanswered: if first { 0 } else { MANIFESTS_UNANSWERED - 1 },
+            resending: !first,
+        });
+        self.active.push(number);
+        Some(number)
+    }
+
+    /// Repeats the manifest of clips whose answer is overdue.
+    fn repeat_unanswered(&mut self, now: Mono) {
+        if self.confirmation == Confirmation::Broker {
+            return;
+        }
+        for number in &self.active {
+            let Some(item) = self.items.get_mut(number) else { continue };
+            let Some(active) = item.active.as_mut() else { continue };
+            let overdue = active.asked.is_some_and(|asked| asked + active.wait <= now);
+            if !overdue {
+                continue;
+            }
+            active.asked = None;
+            active.unanswered += 1;
+            active.manifest_due = true;
+            if active.unanswered.is_multiple_of(MANIFESTS_UNANSWERED) {
+                active.ranges = VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
+                active.resending = true;
+            }
+            active.wait = (active.wait * 2).min(LAST_WAIT);
+        }
+    }
+
+    /// When [`Delivery::next`] should be asked again although nothing happened.
+    pub fn deadline(&self) -> Option<Mono> {
+        if !self.connected {
+            return None;
+        }
+        let answers = self
+            .active
+            .iter()
+            .filter_map(|number| self.items.get(number)?.active.as_ref())
+            .filter_map(|active| Some(active.asked? + active.wait));
+        let later = self.waiting.iter().take(64).filter_map(|number| self.items.get(number));
+        let later = later.map(|item| item.not_before).filter(|at| *at > Mono(0));
+        answers.chain(later).chain(self.paused_until).min()
+    }
+
+    /// The broker answered a message.
+    pub fn puback(&mut self, now: Mono, token: u64, answer: Puback, why: &str) -> Vec<Verdict> {
+        let Some((number, _)) = self.tokens.remove(&token) else { return Vec::new() };
+        let Some(item) = self.items.get_mut(&number) else { return Vec::new() };
+        match answer {
+            Puback::Success => {
+                self.nobody_listens = false;
+                self.paused_until = None;
+                self.refused.remove(&item.offer.clip_id);
+                let Some(active) = item.active.as_mut() else { return Vec::new() };
+                active.unacked = active.unacked.saturating_sub(1);
+                let all_sent = active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
+                if all_sent && self.confirmation == Confirmation::Broker {
+                    return self.settle(number, Verdict::Release);
+                }
+                if all_sent {
+                    active.asked = Some(now);
+                }
+            }
+            Puback::NoSubscriber | Puback::Later => {
+                self.nobody_listens |= answer == Puback::NoSubscriber;
+                self.paused_until = Some(now + SLOW_RETRY);
+                self.put_back(number, now);
+            }
+            Puback::Refused => {
+                let clip_id = item.offer.clip_id.clone();
+                self.refused.insert(clip_id, why.to_owned());
+                self.put_back(number, now + REFUSED_RETRY);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Stops offering a clip until then.
+    fn put_back(&mut self, number: u64, not_before: Mono) {
+        self.active.retain(|active| *active != number);
+        self.tokens.retain(|_, (of, _)| *of != number);
+        if let Some(item) = self.items.get_mut(&number) {
+            item.active = None;
+            item.offered = false;
+            item.not_before = not_before;
+            self.waiting.insert(number);
+        }
+    }
+
+    /// Lets a clip go, with the receipt that allows it.
+    fn settle(&mut self, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
+        let Some(item) = self.forget(number) else { return Vec::new() };
+        vec![verdict(Receipt { clip_id: item.offer.clip_id, sha256: item.offer.sha256 })]
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Item> {
+        let item = self.items.remove(&number)?;
+        self.numbers.remove(&item.offer.clip_id);
+        self.held.remove(&item.offer.clip_id);
+        self.refused.remove(&item.offer.clip_id);
+        self.waiting.remove(&number);
+        self.active.retain(|active| *active != number);
+        self.tokens.retain(|_, (of, _)| *of != number);
+        Some(item)
+    }
+
+    /// The hub answered. Outside input: nothing in it is believed before it fits a clip.
+    pub fn ack(&mut self, ack: &Ack) -> Vec<Verdict> {
+        let odd = |why: &str| vec![Verdict::Odd(format!("an ack for clip {}: {why}", ack.clip_id))];
+        let Some(number) = self.numbers.get(&ack.clip_id).copied() else {
+            // A clip that was released a moment ago is answered twice in the ordinary course of things.
+            return odd("no such clip here");
+        };
+        let Some(item) = self.items.get_mut(&number) else { return Vec::new() };
+        let same_body = ack.sha256.as_deref() == Some(item.offer.sha256.as_str());
+        match ack.status {
+            AckStatus::Stored if same_body => self.settle(number, Verdict::Release),
+            AckStatus::Discard if same_body => self.settle(number, Verdict::Delete),
+            AckStatus::Stored | AckStatus::Discard => odd("it names another body; the clip stays"),
+            AckStatus::Reject => {
+                let reason = ack.reason.clone().unwrap_or_else(|| "no reason given".into());
+                let reason: String = reason.chars().take(200).collect();
+                self.rejected = Some(format!("The hub refused clip {}: {reason}", ack.clip_id));
+                self.forget(number);
+                vec![Verdict::Quarantine { clip_id: ack.clip_id.clone(), reason }]
+            }
+            AckStatus::Partial => {
+                let ranges = believable(&ack.missing, item.offer.bytes);
+                let Some(active) = item.active.as_mut() else { return Vec::new() };
+                active.unanswered = 0;
+                active.wait = FIRST_WAIT;
+                // While parts are on their way already, the answer is out of date.
+                if active.ranges.is_empty() && !active.manifest_due && !ranges.is_empty() {
+                    active.ranges = ranges;
+                    active.manifest_after = true;
+                    active.resending = true;
+                    active.asked = None;
+                }
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Ranges inside the body, in order, without overlap.
+fn believable(missing: &[ByteRange], bytes: u64) -> VecDeque<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = missing
+        .iter()
+        .take(MAX_RANGES)
+        .map(|ByteRange(from, to)| (*from, (*to).min(bytes)))
+        .filter(|(from, to)| from < to)
+        .collect();
+    ranges.sort_unstable();
+    let mut merged: VecDeque<(u64, u64)> = VecDeque::new();
+    for (from, to) in ranges {
+        match merged.back_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => merged.push_back((from, to)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests;

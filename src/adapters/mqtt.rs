@@ -1,0 +1,405 @@
+//! The connection to the broker: MQTT 5 through rumqttc, one event loop per connection.
+//!
+//! Owns: connecting, subscribing, pairing each publish with its PUBACK, back-off. Never does: keep a
+//! message for later; the caller's outbox is the only truth, and a lost connection forgets everything
+//! here. rumqttc's own reconnection is never used: it drops or duplicates what was in flight.
+#![allow(clippy::disallowed_methods)] // back-off sleeps; its jitter is drawn here
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Packet, PubAckReason,
+    PublishProperties, SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+use rumqttc::{Outgoing, TlsConfiguration, Transport};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::contract::MAX_INCOMING_BYTES;
+use crate::gateway::delivery::Puback;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT_S: u64 = 20;
+/// The event loop speaks at least once per keep-alive; silence for longer is a peer that no longer reads.
+const STALLED: Duration = Duration::from_secs(45 + CONNECT_TIMEOUT_S);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// Somebody else uses this identity: taking it back at once would only start a fight.
+const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(180);
+/// A connection that lasted this long was a good one.
+const GOOD_CONNECTION: Duration = Duration::from_secs(20);
+/// Most messages without PUBACK, whatever the broker allows.
+const MAX_IN_FLIGHT: usize = 12;
+const SESSION_EXPIRY_S: u32 = 120;
+const WILL_DELAY_S: u32 = 60;
+
+/// Where to connect, and as whom.
+#[derive(Clone)]
+pub struct MqttSettings {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// TLS, if spoken.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Client id and user name.
+    pub client_id: String,
+    /// Password.
+    pub password: Option<String>,
+    /// What to subscribe to before anything else.
+    pub filters: Vec<String>,
+}
+
+/// A retained will, made anew for each connection.
+#[derive(Debug, Clone)]
+pub struct Will {
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+}
+
+/// One message to publish, QoS 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// Returned with its PUBACK.
+    pub token: u64,
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Retained.
+    pub retain: bool,
+    /// Message Expiry Interval, seconds.
+    pub expiry_s: Option<u32>,
+}
+
+/// What the connection is told.
+#[derive(Debug)]
+pub enum MqttCommand {
+    /// Publish this.
+    Publish(Outbound),
+    /// Publish these, disconnect cleanly and end.
+    Stop(Vec<Outbound>),
+}
+
+/// What the connection reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MqttEvent {
+    /// Connected and subscribed.
+    Connected {
+        /// The broker's Maximum Packet Size.
+        max_packet: Option<u32>,
+    },
+    /// Not connected (any more).
+    Disconnected {
+        /// A sentence for operations.
+        why: String,
+        /// Somebody else took the session over (reason 0x8E).
+        taken_over: bool,
+    },
+    /// The broker answered a publish.
+    Answered {
+        /// Which.
+        token: u64,
+        /// What.
+        answer: Puback,
+        /// The reason in words.
+        why: String,
+    },
+    /// A message for us.
+    Incoming {
+        /// Topic.
+        topic: String,
+        /// Payload.
+        payload: Vec<u8>,
+    },
+}
+
+enum End {
+    Lost { why: String, taken_over: bool },
+    Stopped,
+}
+
+/// Keeps a connection until told to stop. `connecting` is called at each CONNECT and answers the will.
+pub async fn run(
+    settings: MqttSettings,
+    connecting: impl Fn() -> Will,
+    mut commands: mpsc::UnboundedReceiver<MqttCommand>,
+    report: impl Fn(MqttEvent),
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let begun = Instant::now();
+        let end = connection(&settings, &connecting(), &mut commands, &report).await;
+        let End::Lost { why, taken_over } = end else { return };
+        report(MqttEvent::Disconnected { why, taken_over });
+        if begun.elapsed() >= GOOD_CONNECTION {
+            pause = FIRST_PAUSE;
+        }
+        let wait = if taken_over { TAKEN_OVER_PAUSE } else { pause.mul_f64(lot()) };
+        pause = (pause * 2).min(LAST_PAUSE);
+        // Publishes made meanwhile belong to a connection that is no more.
+        let stop = async {
+            while let Some(command) = commands.recv().await {
+                if matches!(command, MqttCommand::Stop(_)) {
+                    break;
+                }
+            }
+        };
+        if timeout(wait, stop).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Full jitter: anything between nothing and the whole pause.
+fn lot() -> f64 {
+    let bytes = uuid::Uuid::new_v4().into_bytes();
+    f64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])) / f64::from(u32::MAX)
+}
+
+struct Link<'a, R> {
+    client: AsyncClient,
+    report: &'a R,
+    /// Handed to the event loop, without a packet id yet.
+    handed: VecDeque<u64>,
+    /// Sent, without PUBACK.
+    in_flight: HashMap<u16, u64>,
+    waiting: VecDeque<Outbound>,
+    limit: usize,
+    max_packet: Option<u32>,
+    ready: bool,
+}
+
+async fn connection<R: Fn(MqttEvent)>(
+    settings: &MqttSettings,
+    will: &Will,
+    commands: &mut mpsc::UnboundedReceiver<MqttCommand>,
+    report: &R,
+) -> End {
+    let (client, mut events) = AsyncClient::new(options(settings, will), 2 * MAX_IN_FLIGHT);
+    let mut link = Link {
+        client,
+        report,
+        handed: VecDeque::new(),
+        in_flight: HashMap::new(),
+        waiting: VecDeque::new(),
+        limit: MAX_IN_FLIGHT,
+        max_packet: None,
+        ready: false,
+    };
+    let mut stopping: Option<Instant> = None;
+    loop {
+        let event = {
+            let mut poll = pin!(events.poll());
+            let stalled = Instant::now() + STALLED;
+            loop {
+                let deadline = stopping.map_or(stalled, |at| at.min(stalled));
+                tokio::select! {
+                    event = &mut poll => break event,
+                    command = commands.recv(), if stopping.is_none() => match command {
+                        Some(MqttCommand::Publish(message)) => link.publish(message),
+                        Some(MqttCommand::Stop(last)) => {
+                            if !link.ready {
+                                return End::Stopped;
+                            }
+                            link.waiting.clear();
+                            last.into_iter().for_each(|message| link.publish(message));
+                            stopping = Some(Instant::now() + Duration::from_secs(3));
+                        }
+                        None => return End::Stopped,
+                    },
+                    () = sleep_until(deadline) => {
+                        if stopping.is_some() {
+                            break Err(ConnectionError::RequestsDone);
+                        }
+                        return End::Lost { why: "the broker no longer reads".into(), taken_over: false };
+                    }
+                }
+            }
+        };
+        if stopping.is_some() && (event.is_err() || link.is_idle()) {
+            return leave(&link.client, &mut events).await;
+        }
+        match event {
+            Ok(event) => {
+                if let Err(why) = link.event(event, &settings.filters) {
+                    return End::Lost { why, taken_over: false };
+                }
+                if stopping.is_some() && link.is_idle() {
+                    return leave(&link.client, &mut events).await;
+                }
+            }
+            Err(error) => return lost(&error, settings),
+        }
+    }
+}
+
+/// Says goodbye, so that the broker does not publish the will.
+async fn leave(client: &AsyncClient, events: &mut EventLoop) -> End {
+    if client.try_disconnect().is_ok() {
+        let _ = timeout(Duration::from_secs(2), async { while events.poll().await.is_ok() {} }).await;
+    }
+    End::Stopped
+}
+
+fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
+    let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+    options
+        .set_keep_alive(KEEP_ALIVE)
+        .set_connection_timeout(CONNECT_TIMEOUT_S)
+        .set_clean_start(true)
+        .set_session_expiry_interval(Some(SESSION_EXPIRY_S))
+        .set_max_packet_size(Some(MAX_INCOMING_BYTES))
+        // The default reserves memory for 65 535 messages.
+        .set_outgoing_inflight_upper_limit(64);
+    if let Some(password) = &settings.password {
+        options.set_credentials(&settings.client_id, password);
+    } else {
+        options.set_credentials(&settings.client_id, "");
+    }
+    if let Some(tls) = &settings.tls {
+        options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls.clone())));
+    }
+    let properties = LastWillProperties {
+        delay_interval: Some(WILL_DELAY_S),
+        payload_format_indicator: None,
+        message_expiry_interval: None,
+        content_type: None,
+        response_topic: None,
+        correlation_data: None,
+        user_properties: Vec::new(),
+    };
+    options.set_last_will(LastWill::new(&*will.topic, will.payload.clone(), QoS::AtLeastOnce, true, Some(properties)));
+    options
+}
+
+impl<R: Fn(MqttEvent)> Link<'_, R> {
+    fn is_idle(&self) -> bool {
+        self.handed.is_empty() && self.in_flight.is_empty() && self.waiting.is_empty()
+    }
+
+    fn publish(&mut self, message: Outbound) {
+        // Fixed header, topic length, packet id and properties need less than 64 bytes.
+        let size = message.topic.len() + message.payload.len() + 64;
+        if self.max_packet.is_some_and(|max| size > max as usize) {
+            let why = format!("{size} bytes are more than the broker takes");
+            (self.report)(MqttEvent::Answered { token: message.token, answer: Puback::Refused, why });
+            return;
+        }
+        if self.ready {
+            self.waiting.push_back(message);
+            self.top_up();
+        }
+    }
+
+    fn top_up(&mut self) {
+        while self.handed.len() + self.in_flight.len() < self.limit {
+            let Some(message) = self.waiting.pop_front() else { return };
+            let Outbound { token, topic, payload, retain, expiry_s } = message;
+            let properties = PublishProperties { message_expiry_interval: expiry_s, ..PublishProperties::default() };
+            let handed =
+                self.client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties);
+            if handed.is_err() {
+                // A topic the client itself refuses; the queue is longer than the window.
+                let why = "the client refuses it".to_owned();
+                (self.report)(MqttEvent::Answered { token, answer: Puback::Refused, why });
+                continue;
+            }
+            self.handed.push_back(token);
+        }
+    }
+
+    /// Takes one event in; `Err` tears the connection down.
+    fn event(&mut self, event: Event, filters: &[String]) -> Result<(), String> {
+        match event {
+            Event::Incoming(Packet::ConnAck(ack)) => {
+                let properties = ack.properties.as_ref();
+                self.max_packet = properties.and_then(|properties| properties.max_packet_size);
+                let receive = properties.and_then(|properties| properties.receive_max).unwrap_or(u16::MAX);
+                self.limit = MAX_IN_FLIGHT.min(usize::from(receive)).max(1);
+                let filters = filters.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+                self.client.try_subscribe_many(filters).map_err(|error| error.to_string())?;
+            }
+            Event::Incoming(Packet::SubAck(ack)) => {
+                let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+                if let Some(code) = refused {
+                    return Err(format!("the broker refuses the subscription ({code:?}); check its access rules"));
+                }
+                self.ready = true;
+                (self.report)(MqttEvent::Connected { max_packet: self.max_packet });
+            }
+            Event::Outgoing(Outgoing::Publish(pkid)) if pkid != 0 => {
+                let token = self.handed.pop_front().ok_or("a publish that nobody handed over")?;
+                if self.in_flight.insert(pkid, token).is_some() {
+                    return Err(format!("packet id {pkid} was used twice"));
+                }
+            }
+            Event::Outgoing(Outgoing::AwaitAck(pkid)) => {
+                return Err(format!("the broker owes an answer to packet {pkid}"));
+            }
+            Event::Incoming(Packet::PubAck(ack)) => {
+                let token = self.in_flight.remove(&ack.pkid).ok_or("an answer to nothing")?;
+                (self.report)(MqttEvent::Answered { token, answer: judge(&ack.reason), why: format!("{:?}", ack.reason) });
+                self.top_up();
+            }
+            Event::Incoming(Packet::Publish(message)) => {
+                // A topic that is not UTF-8 is none of the contract's.
+                if let Ok(topic) = String::from_utf8(message.topic.to_vec()) {
+                    (self.report)(MqttEvent::Incoming { topic, payload: message.payload.to_vec() });
+                }
+            }
+            Event::Incoming(_) | Event::Outgoing(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn judge(reason: &PubAckReason) -> Puback {
+    match reason {
+        PubAckReason::Success => Puback::Success,
+        PubAckReason::NoMatchingSubscribers => Puback::NoSubscriber,
+        PubAckReason::UnspecifiedError
+        | PubAckReason::ImplementationSpecificError
+        | PubAckReason::PacketIdentifierInUse
+        | PubAckReason::QuotaExceeded => Puback::Later,
+        PubAckReason::NotAuthorized | PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid => {
+            Puback::Refused
+        }
+    }
+}
+
+/// Turns an error into a sentence with its remedy.
+fn lost(error: &ConnectionError, settings: &MqttSettings) -> End {
+    let broker = format!("{}:{}", settings.host, settings.port);
+    let mut taken_over = false;
+    let why = match error {
+        ConnectionError::ConnectionRefused(code) | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
+            match code {
+                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => format!(
+                    "the broker {broker} refuses user {:?}: check the password file and the broker's user",
+                    settings.client_id
+                ),
+                other => format!("the broker {broker} refuses the connection: {other:?}"),
+            }
+        }
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
+            taken_over = *reason_code == DisconnectReasonCode::SessionTakenOver;
+            format!("the broker {broker} ended the connection: {reason_code:?}")
+        }
+        ConnectionError::Timeout(_) => format!("the broker {broker} did not answer in {CONNECT_TIMEOUT_S} s"),
+        ConnectionError::Tls(error) => format!("TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name"),
+        ConnectionError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            format!("TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name")
+        }
+        ConnectionError::Io(error) => format!("the broker {broker} cannot be reached: {error}"),
+        other => format!("the connection to the broker {broker} was lost: {other}"),
+    };
+    End::Lost { why, taken_over }
+}

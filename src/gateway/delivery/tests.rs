@@ -1,0 +1,295 @@
+//! Delivery against a model hub, in virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn offer(n: u64, bytes: u64) -> Offer {
+    Offer { clip_id: format!("clip-{n}"), bytes, sha256: format!("{n:064x}"), kept_at: Mono(n) }
+}
+
+fn ack(n: u64, status: AckStatus) -> Ack {
+    Ack {
+        clip_id: format!("clip-{n}"),
+        status,
+        sha256: Some(format!("{n:064x}")),
+        missing: Vec::new(),
+        reason: None,
+        ts: None,
+    }
+}
+
+fn ready() -> Delivery {
+    let mut delivery = Delivery::new(Confirmation::Hub);
+    delivery.connected(None);
+    delivery.hub_online(true);
+    delivery
+}
+
+/// Sends until nothing more may be sent, every message taken by the broker at once.
+fn drain(delivery: &mut Delivery, now: Mono) -> Vec<What> {
+    let mut sent = Vec::new();
+    while let Some(send) = delivery.next(now) {
+        sent.push(send.what);
+        assert_eq!(delivery.puback(now, send.token, Puback::Success, ""), []);
+    }
+    sent
+}
+
+#[test]
+fn manifest_first_then_parts_in_order_then_only_a_verified_ack_releases() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 40_000), false);
+    assert_eq!(
+        drain(&mut delivery, Mono(0)),
+        [
+            What::Manifest,
+            What::Part { from: 0, to: 16_384 },
+            What::Part { from: 16_384, to: 32_768 },
+            What::Part { from: 32_768, to: 40_000 },
+        ]
+    );
+    let mut wrong = ack(1, AckStatus::Stored);
+    wrong.sha256 = Some("0".repeat(64));
+    assert!(matches!(delivery.ack(&wrong)[..], [Verdict::Odd(_)]));
+    assert_eq!(delivery.unsent(), 1);
+    assert_eq!(delivery.ack(&ack(1, AckStatus::Stored)), [Verdict::Release(Receipt::for_test("clip-1", &format!("{:064x}", 1)))]);
+    assert!(matches!(delivery.ack(&ack(1, AckStatus::Stored))[..], [Verdict::Odd(_)]));
+}
+
+#[test]
+fn nothing_leaves_before_the_citizen_has_gone_or_while_the_hub_is_away() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), true);
+    assert_eq!(delivery.next(Mono(0)), None);
+    delivery.session_closed();
+    delivery.hub_online(false);
+    assert_eq!(delivery.next(Mono(0)), None);
+    delivery.hub_online(true);
+    assert!(delivery.next(Mono(0)).is_some());
+}
+
+#[test]
+fn partial_sends_what_is_missing_and_the_manifest_again() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 50_000), false);
+    drain(&mut delivery, Mono(0));
+    let mut partial = ack(1, AckStatus::Partial);
+    partial.missing = vec![ByteRange(30_000, 99_999), ByteRange(0, 5), ByteRange(7, 3), ByteRange(4, 10)];
+    assert_eq!(delivery.ack(&partial), []);
+    assert_eq!(
+        drain(&mut delivery, Mono(1)),
+        [
+            What::Part { from: 0, to: 10 },
+            What::Part { from: 30_000, to: 46_384 },
+            What::Part { from: 46_384, to: 50_000 },
+            What::Manifest,
+        ]
+    );
+}
+
+#[test]
+fn an_unanswered_manifest_is_repeated_ever_more_slowly_and_then_all_parts() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    drain(&mut delivery, Mono(0));
+    assert_eq!(drain(&mut delivery, Mono(9_999)), []);
+    assert_eq!(drain(&mut delivery, Mono(10_000)), [What::Manifest]);
+    assert_eq!(drain(&mut delivery, Mono(29_999)), []);
+    assert_eq!(drain(&mut delivery, Mono(30_000)), [What::Manifest]);
+    assert_eq!(drain(&mut delivery, Mono(70_000)), [What::Manifest, What::Part { from: 0, to: 10 }]);
+}
+
+#[test]
+fn an_unanswered_clip_gives_up_its_place() {
+    let mut delivery = ready();
+    for n in 0..20 {
+        delivery.keep(offer(n, 10), false);
+    }
+    assert_eq!(drain(&mut delivery, Mono(0)).len(), 2 * WINDOW_CLIPS);
+    assert_eq!(drain(&mut delivery, Mono(1)), []);
+    let later = drain(&mut delivery, Mono(10_000));
+    assert_eq!(later.len(), WINDOW_CLIPS + 2 * WINDOW_CLIPS, "eight asked again, eight new ones");
+}
+
+#[test]
+fn after_a_reconnect_a_clip_begins_with_its_manifest() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 50_000), false);
+    for _ in 0..3 {
+        delivery.next(Mono(0));
+    }
+    delivery.disconnected();
+    assert_eq!(delivery.next(Mono(1)), None);
+    delivery.connected(None);
+    assert_eq!(drain(&mut delivery, Mono(2)), [What::Manifest], "the hub says what is missing");
+    let parts = drain(&mut delivery, Mono(10_002));
+    assert_eq!((parts[0], parts.len()), (What::Manifest, 5), "unless it does not answer");
+}
+
+#[test]
+fn a_small_packet_limit_makes_smaller_parts() {
+    let mut delivery = ready();
+    delivery.connected(Some(1280));
+    delivery.keep(offer(1, 2048), false);
+    assert_eq!(
+        drain(&mut delivery, Mono(0))[1..],
+        [What::Part { from: 0, to: 1024 }, What::Part { from: 1024, to: 2048 }]
+    );
+}
+
+#[test]
+fn nobody_listening_keeps_the_clip_raises_an_alert_and_tries_again() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    let send = delivery.next(Mono(0)).expect("a message");
+    delivery.puback(Mono(0), send.token, Puback::NoSubscriber, "");
+    assert!(delivery.alerts(Mono(0)).contains_key(&AlertId::HubNotListening));
+    assert_eq!(delivery.next(Mono(29_999)), None);
+    assert_eq!(drain(&mut delivery, Mono(30_000)).len(), 2);
+    assert!(delivery.alerts(Mono(30_000)).is_empty());
+}
+
+#[test]
+fn a_refused_clip_does_not_hold_up_the_rest() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    delivery.keep(offer(2, 10), false);
+    let send = delivery.next(Mono(0)).expect("a message");
+    delivery.puback(Mono(0), send.token, Puback::Refused, "not authorized");
+    assert!(delivery.alerts(Mono(0))[&AlertId::ClipRefusedByBroker].contains("not authorized"));
+    assert_eq!(delivery.next(Mono(0)).expect("the other").clip_id, "clip-2");
+    delivery.disconnected();
+    assert_eq!(delivery.unsent(), 2);
+}
+
+#[test]
+fn a_rejected_clip_is_quarantined_with_an_alert() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    drain(&mut delivery, Mono(0));
+    let mut reject = ack(1, AckStatus::Reject);
+    reject.reason = Some("hash differs".into());
+    assert!(matches!(delivery.ack(&reject)[..], [Verdict::Quarantine { .. }]));
+    assert!(delivery.alerts(Mono(0))[&AlertId::ClipRejected].contains("hash differs"));
+}
+
+#[test]
+fn the_broker_confirms_only_when_it_took_everything() {
+    let mut delivery = Delivery::new(Confirmation::Broker);
+    delivery.connected(None);
+    delivery.keep(offer(1, 20_000), false);
+    let sent: Vec<Send> = std::iter::from_fn(|| delivery.next(Mono(0))).collect();
+    assert_eq!(sent.len(), 3);
+    for send in &sent[..2] {
+        assert_eq!(delivery.puback(Mono(0), send.token, Puback::Success, ""), []);
+    }
+    assert!(matches!(delivery.puback(Mono(0), sent[2].token, Puback::Success, "")[..], [Verdict::Release(_)]));
+}
+
+#[test]
+fn a_hub_that_is_away_is_no_alert_for_a_day() {
+    let mut delivery = ready();
+    delivery.hub_online(false);
+    delivery.keep(offer(0, 10), false);
+    assert!(delivery.alerts(Mono(86_399_999)).is_empty());
+    assert!(!delivery.alerts(Mono(86_400_000)).is_empty());
+}
+
+/// A hub as the contract wants it: parts in any order, answers repeats at once, stores by whole bodies.
+#[derive(Default)]
+struct Hub {
+    parts: BTreeMap<String, Vec<bool>>,
+    asked: BTreeMap<String, (u64, u64)>,
+    stored: BTreeMap<String, u32>,
+}
+
+impl Hub {
+    fn take(&mut self, send: &Send, sizes: &BTreeMap<String, u64>) -> Option<Ack> {
+        let size = sizes[&send.clip_id] as usize;
+        let number: u64 = send.clip_id["clip-".len()..].parse().expect("a number");
+        let parts = self.parts.entry(send.clip_id.clone()).or_insert_with(|| vec![false; size]);
+        let mut repeated = false;
+        match send.what {
+            What::Part { from, to } => parts[from as usize..to as usize].fill(true),
+            What::Manifest => {
+                let asked = self.asked.entry(send.clip_id.clone()).or_insert((number, 0));
+                asked.1 += 1;
+                repeated = asked.1 > 1;
+            }
+        }
+        if !self.asked.contains_key(&send.clip_id) {
+            return None;
+        }
+        if parts.iter().all(|there| *there) {
+            let first = !self.stored.contains_key(&send.clip_id);
+            if first || repeated {
+                *self.stored.entry(send.clip_id.clone()).or_default() = 1;
+                return Some(ack(number, AckStatus::Stored));
+            }
+            return None;
+        }
+        repeated.then(|| {
+            let gap = parts.iter().position(|there| !there).unwrap_or(0) as u64;
+            let mut answer = ack(number, AckStatus::Partial);
+            answer.missing = vec![ByteRange(gap, size as u64)];
+            answer
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn every_clip_is_released_once_whatever_the_network_does(seed in any::<u64>(), clips in 1u64..25, loss in 0u64..40) {
+        let mut lots = seed | 1;
+        let mut lot = move |of: u64| { lots ^= lots << 13; lots ^= lots >> 7; lots ^= lots << 17; lots % of };
+        let mut delivery = ready();
+        let mut hub = Hub::default();
+        let sizes: BTreeMap<String, u64> = (0..clips).map(|n| (format!("clip-{n}"), 1 + lot(60_000))).collect();
+        for n in 0..clips {
+            delivery.keep(offer(n, sizes[&format!("clip-{n}")]), false);
+        }
+        let mut now = Mono(0);
+        let mut answers: VecDeque<Ack> = VecDeque::new();
+        let mut released = BTreeMap::new();
+        for _ in 0..200_000 {
+            if delivery.unsent() == 0 { break }
+            if lot(200) == 0 {
+                delivery.disconnected();
+                answers.clear();
+                delivery.connected(None);
+            }
+            match delivery.next(now) {
+                Some(send) => {
+                    let lost = lot(100) < loss;
+                    if !lost {
+                        let copies = 1 + u64::from(lot(10) == 0);
+                        for _ in 0..copies { answers.extend(hub.take(&send, &sizes)); }
+                    }
+                    // The broker took it; whether the hub ever sees it is another matter.
+                    delivery.puback(now, send.token, Puback::Success, "");
+                }
+                None => now = delivery.deadline().unwrap_or(now).max(now + Duration::from_millis(1)),
+            }
+            if lot(3) > 0 && let Some(answer) = answers.pop_front() {
+                if lot(100) < loss { continue }
+                if lot(8) == 0 { answers.push_back(answer); continue }
+                for verdict in delivery.ack(&answer) {
+                    if let Verdict::Release(receipt) = verdict {
+                        prop_assert!(hub.stored.contains_key(receipt.clip_id()), "released before it was stored");
+                        prop_assert!(released.insert(receipt.clip_id().to_owned(), ()).is_none());
+                    }
+                }
+            }
+            let in_window = delivery.active.iter().filter(|number| {
+                delivery.items[number].active.as_ref().is_some_and(|active| active.unanswered == 0)
+            }).count();
+            prop_assert!(in_window <= WINDOW_CLIPS);
+        }
+        prop_assert_eq!(delivery.unsent(), 0, "clips stuck");
+        prop_assert_eq!(released.len() as u64, clips);
+    }
+}
