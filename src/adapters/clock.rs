@@ -20,6 +20,15 @@ pub fn mono_us() -> u64 {
     seconds * 1_000_000 + u64::try_from(now.tv_nsec / 1000).unwrap_or(0)
 }
 
+/// A kernel time stamp of CLOCK_MONOTONIC, as GPIO edges carry it, on the boot-time clock.
+pub fn from_monotonic(stamp: std::time::Duration) -> Mono {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let now_ms = seconds * 1000 + u64::try_from(now.tv_nsec / 1_000_000).unwrap_or(0);
+    let age = now_ms.saturating_sub(u64::try_from(stamp.as_millis()).unwrap_or(0));
+    Mono(mono().0.saturating_sub(age))
+}
+
 /// The wall clock, right or wrong.
 pub fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()

@@ -3,6 +3,10 @@
 pub mod capture;
 pub mod clock;
 pub mod disk;
+pub mod handset;
+pub mod handset_cdev;
+pub mod handset_rppal;
+pub mod handset_sim;
 pub mod journal;
 pub mod levels;
 pub mod mqtt;

@@ -6,5 +6,6 @@
 pub mod counters;
 pub mod delivery;
 pub mod health;
+pub mod hook;
 pub mod session;
 pub mod time;
