@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`gateway`] is pure: events with the time in them go in, commands and the next deadline come out.
-//! [`adapters`] touch the outside, one thing per file. [`run`](crate::run) is the only loop.
+//! [`adapters`] touch the outside, one thing per file. [`run`] is the only loop.
 //! [`contract`] holds every topic and payload that both programs share. [`spool`] is the card's memory.
 //! [`hub`] is the centre, a second house with the same rules.
 #![forbid(unsafe_code)]
@@ -23,4 +23,5 @@ pub mod config;
 pub mod contract;
 pub mod gateway;
 pub mod hub;
+pub mod run;
 pub mod spool;

@@ -1,1 +1,127 @@
-fn main() {}
+//! `booth-gateway`: the daemon beside the booth, and the technician's tool.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use booth_gateway::adapters::{handset_sim, journal};
+use booth_gateway::config::Config;
+use booth_gateway::run::{self, RunError};
+use clap::{Parser, Subcommand};
+
+/// Bad configuration (EX_CONFIG of sysexits.h); the service manager does not try again.
+const EX_CONFIG: u8 = 78;
+
+/// Records citizens' spoken answers at a telephone booth, keeps them on the card and delivers them over
+/// MQTT until the centre confirms each one by its hash.
+#[derive(Parser)]
+#[command(version, after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the booth until SIGTERM; SIGHUP reads questions and prompts again.
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Say what is wrong with a configuration, without touching a device or the network.
+    CheckConfig {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print {"ok": 0|1, "errors": […]} instead of sentences.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drive a simulated handset: one line to its control socket, e.g. `handset lift`, `handset dial 5`.
+    #[command(after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, state.\n\
+        The booth must run with [handset] backend = \"sim\".")]
+    Handset {
+        /// The control socket; by default the one the configuration names.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The line.
+        #[arg(required = true, value_name = "LINE")]
+        line: Vec<String>,
+    },
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/booth-gateway/booth.toml")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().verb {
+        Verb::Run { config } => run_gateway(&config.config),
+        Verb::CheckConfig { config, json } => check_config(&config.config, json),
+        Verb::Handset { socket, config, line } => handset(socket, &config.config, &line.join(" ")),
+    }
+}
+
+fn run_gateway(path: &Path) -> ExitCode {
+    journal::init("booth-gateway", log::LevelFilter::Info);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::error!("the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run::run(path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            match error {
+                RunError::Config(_) => ExitCode::from(EX_CONFIG),
+                RunError::Spool(_) | RunError::Setup(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn check_config(path: &Path, json: bool) -> ExitCode {
+    let checked = run::check(path);
+    let errors = checked.as_ref().err().map(|error| error.0.clone()).unwrap_or_default();
+    if json {
+        println!("{}", serde_json::json!({ "ok": u8::from(errors.is_empty()), "errors": errors }));
+    } else if errors.is_empty() {
+        println!("{}: ok", path.display());
+    } else {
+        errors.iter().for_each(|error| eprintln!("{error}"));
+    }
+    if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) }
+}
+
+fn handset(socket: Option<PathBuf>, config: &Path, line: &str) -> ExitCode {
+    let socket = match socket {
+        Some(socket) => socket,
+        None => match Config::load(config) {
+            Ok(config) => config.handset.control_socket,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(EX_CONFIG);
+            }
+        },
+    };
+    match handset_sim::send_line(&socket, line) {
+        Ok(reply) if reply.starts_with("error") => {
+            eprintln!("{reply}");
+            ExitCode::FAILURE
+        }
+        Ok(reply) => {
+            println!("{reply}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

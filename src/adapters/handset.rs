@@ -48,7 +48,7 @@ pub enum HandsetReport {
 pub type Edges = Vec<(Mono, bool)>;
 
 /// The lines of one backend.
-pub trait Lines {
+pub trait Lines: Send {
     /// Waits for edges of the hook switch, at most `patience`.
     fn wait(&mut self, patience: Duration) -> Result<Edges, String>;
     /// Reads the hook switch.

@@ -73,8 +73,8 @@ pub struct Offer {
     pub bytes: u64,
     /// Of its body, hex.
     pub sha256: String,
-    /// When it was kept, as far as this boot knows.
-    pub kept_at: Mono,
+    /// When it was kept, ms on the boot-time clock; negative for a clip of an earlier boot.
+    pub kept_at_ms: i64,
 }
 
 /// What to publish.
@@ -286,9 +286,11 @@ impl Delivery {
         self.items.len()
     }
 
-    /// When the oldest unconfirmed clip was kept.
-    pub fn oldest_unsent(&self) -> Option<Mono> {
-        self.items.values().next().map(|item| item.offer.kept_at)
+    /// Age of the oldest unconfirmed clip.
+    pub fn oldest_unsent(&self, now: Mono) -> Option<Duration> {
+        let kept_at_ms = self.items.values().next()?.offer.kept_at_ms;
+        let age = i64::try_from(now.0).unwrap_or(i64::MAX).saturating_sub(kept_at_ms);
+        Some(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
 
     /// Figures for health.
@@ -302,7 +304,7 @@ impl Delivery {
         if self.nobody_listens {
             alerts.insert(AlertId::HubNotListening, AlertId::HubNotListening.meaning().to_owned());
         }
-        let overdue = self.oldest_unsent().is_some_and(|oldest| now.since(oldest) >= PATIENCE);
+        let overdue = self.oldest_unsent(now).is_some_and(|age| age >= PATIENCE);
         if self.confirmation == Confirmation::Hub && !self.hub_online && overdue {
             let text = format!("The hub has been away; {} clips wait, the oldest for over 24 h.", self.unsent());
             alerts.insert(AlertId::HubNotListening, text);

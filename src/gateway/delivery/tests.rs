@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn offer(n: u64, bytes: u64) -> Offer {
-    Offer { clip_id: format!("clip-{n}"), bytes, sha256: format!("{n:064x}"), kept_at: Mono(n) }
+    Offer { clip_id: format!("clip-{n}"), bytes, sha256: format!("{n:064x}"), kept_at_ms: n as i64 }
 }
 
 fn ack(n: u64, status: AckStatus) -> Ack {

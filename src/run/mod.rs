@@ -1,0 +1,570 @@
+//! The only loop: waits for something to happen, hands it to the core, does what the core says.
+//!
+//! Owns: the running gateway. Never does: block on the card, the network or a device; adapters do
+//! that on their own threads and report here. The watchdog is fed by this loop's turns.
+
+mod keeper;
+mod reports;
+mod start;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::adapters::capture::{CaptureFigures, CaptureState};
+use crate::adapters::clock;
+use crate::adapters::handset::HandsetReport;
+use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
+use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
+use crate::adapters::prompts::Prompts;
+use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
+use crate::adapters::systemd::{self, Watchdog};
+use crate::config::Config;
+use crate::contract::{Ack, Consent, HubState, MAX_JSON_BYTES, Presence, Publish, Topic, Topics};
+use crate::gateway::counters::{Counter, Counters};
+use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
+use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
+use crate::gateway::session::{
+    Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId,
+};
+use crate::gateway::time::Mono;
+use crate::spool::{KeptClip, NewClip, Room, Spool};
+use keeper::{KeeperCommand, KeeperEvent};
+pub use keeper::new_id;
+use reports::Speaker;
+pub use start::{RunError, check, run};
+
+/// Evidence is weighed at least this often.
+const WEIGH: Duration = Duration::from_secs(2);
+/// Tokens of messages that are not parts of a clip.
+const TELEGRAM: u64 = 1 << 63;
+
+/// Something happened outside.
+enum Happening {
+    Handset(HandsetReport),
+    Recorder(RecorderEvent),
+    Playback(PlaybackEvent),
+    Capture(CaptureState),
+    Mqtt(MqttEvent),
+    Keeper(KeeperEvent),
+}
+
+struct Gateway {
+    config: Config,
+    config_path: std::path::PathBuf,
+    config_hash: String,
+    topics: Topics,
+    zone: jiff::tz::TimeZone,
+    session: Session,
+    delivery: Delivery,
+    evidence: Evidence,
+    parts: Option<Parts>,
+    faults: BTreeMap<crate::contract::AlertId, String>,
+    alerts: AlertBook,
+    counters: Counters,
+    counters_changed: bool,
+    spool: Option<Spool>,
+    prompts: Arc<Prompts>,
+    speaker: Arc<Mutex<Speaker>>,
+    backend: &'static str,
+    started_at: String,
+    recorder: std::sync::mpsc::Sender<RecorderCommand>,
+    earpiece: std::sync::mpsc::Sender<PlaybackCommand>,
+    keeper: std::sync::mpsc::Sender<KeeperCommand>,
+    lamp: Option<std::sync::mpsc::Sender<Lamp>>,
+    mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
+    capture_figures: Arc<CaptureFigures>,
+    is_connected: bool,
+    reconnects: u64,
+    next_telegram: u64,
+    waiting_events: VecDeque<(String, Vec<u8>)>,
+    /// The first take of the citizen who is here; takes from it on stay home.
+    open_session: Option<TakeId>,
+    lifted_at: Option<Mono>,
+    last_clip: Option<(Mono, KeptClip)>,
+    silent_in_row: u64,
+    last_odd: Option<Mono>,
+    health_due: Mono,
+}
+
+impl Gateway {
+    fn speaker(&self) -> Speaker {
+        self.speaker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_ready(&self) -> bool {
+        is_ready(&self.faults)
+    }
+
+    fn local_day(&self) -> i64 {
+        let date = self.zone.to_datetime(clock::wall()).date();
+        let epoch = jiff::civil::Date::constant(1970, 1, 1);
+        date.since(epoch).map_or(0, |span| i64::from(span.get_days()))
+    }
+
+    /// Publishes anything that is not a part of a clip; dropped while there is no connection, because
+    /// everything retained is published again at the next one.
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool, expiry_s: Option<u32>) {
+        if !self.is_connected {
+            return;
+        }
+        let token = TELEGRAM | self.next_telegram;
+        self.next_telegram += 1;
+        let topic = self.topics.name(topic);
+        self.send(MqttCommand::Publish(Outbound { token, topic, payload, retain, expiry_s }));
+    }
+
+    fn send(&self, command: MqttCommand) {
+        if let Some(mqtt) = &self.mqtt {
+            // A connection that has ended is reported by itself.
+            let _ = mqtt.send(command);
+        }
+    }
+
+    /// One happening, to its end.
+    fn happen(&mut self, now: Mono, happening: Happening) {
+        match happening {
+            Happening::Handset(report) => self.handset(now, report),
+            Happening::Recorder(event) => self.recorded(now, event),
+            Happening::Playback(PlaybackEvent::Started { id, at }) => {
+                log::debug!(play = id.0, at_ms = at.0; "first sample");
+                if let Some(lifted) = self.lifted_at {
+                    log::info!(ms = at.since(lifted).as_millis() as u64, play = id.0; "in the earpiece since the lift");
+                }
+            }
+            Happening::Playback(PlaybackEvent::Ended { id }) => self.tell(now, Input::PlayEnded(id)),
+            Happening::Playback(PlaybackEvent::State { works }) => {
+                log_works("earpiece", &works);
+                self.evidence.playback = works;
+            }
+            Happening::Capture(CaptureState { works }) => {
+                log_works("microphone", &works);
+                if let Err(why) = &works
+                    && self.evidence.capture.is_ok()
+                {
+                    self.event("device_lost", json!({ "device": "microphone", "text": why }));
+                }
+                self.evidence.capture = works;
+            }
+            Happening::Mqtt(event) => self.mqtt_event(now, event),
+            Happening::Keeper(event) => self.keeper_event(now, event),
+        }
+    }
+
+    fn handset(&mut self, now: Mono, report: HandsetReport) {
+        match report {
+            HandsetReport::AtStart { off_hook } => self.tell(now, Input::HandsetAtStart { off_hook }),
+            HandsetReport::Works(works) => {
+                log_works("handset", &works);
+                self.evidence.handset = works;
+            }
+            HandsetReport::Event { at, event, done } => {
+                if event == HandsetEvent::Lifted {
+                    self.lifted_at = Some(at);
+                    self.weigh(now);
+                }
+                self.tell(at, Input::Handset(event));
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
+            }
+            HandsetReport::State { answer } => {
+                self.weigh(now);
+                let state = json!({
+                    "session": self.session.state_name(),
+                    "ready": u8::from(self.is_ready()),
+                    "spool_clips": self.delivery.unsent(),
+                    "oldest_unsent_s": self.delivery.oldest_unsent(now).map_or(0, |age| age.as_secs()),
+                    "connected": u8::from(self.is_connected),
+                    "hub_online": u8::from(self.delivery.is_hub_online()),
+                    "faults": self.faults.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
+                });
+                let _ = answer.send(state.to_string());
+            }
+        }
+    }
+
+    /// Hands an input to the session machine and does what it says.
+    fn tell(&mut self, now: Mono, input: Input) {
+        for command in self.session.handle(now, input) {
+            self.obey(command);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Play { id, prompts, gain_steps } => {
+                let _ = self.earpiece.send(PlaybackCommand::Play { id, prompts, gain_steps });
+            }
+            Command::StopPlay => {
+                let _ = self.earpiece.send(PlaybackCommand::Stop);
+            }
+            Command::Arm { take, question_id, key } => {
+                let clip = Box::new(NewClip {
+                    clip_id: new_id(),
+                    booth_id: self.config.booth.id.clone(),
+                    boot_id: self.speaker().boot_id,
+                    question_id: Some(question_id),
+                    campaign_id: None,
+                    lang: self.config.session.language.clone(),
+                    consent: Consent {
+                        mode: self.config.session.consent,
+                        key,
+                        notice_id: self.prompts.notice_id().map(str::to_owned),
+                        publish: Publish::No,
+                    },
+                    test: false,
+                    bitrate: self.config.audio.bitrate,
+                });
+                let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
+            }
+            Command::Keep { take, from } => {
+                let _ = self.recorder.send(RecorderCommand::Keep { take, from });
+            }
+            Command::Finish { take, ended_by, at, min } => {
+                let _ = self.recorder.send(RecorderCommand::Finish { take, ended_by, at, min });
+            }
+            Command::Discard { take } => {
+                let _ = self.recorder.send(RecorderCommand::Discard { take });
+            }
+            Command::Lamp(lamp) => {
+                if let Some(lamps) = &self.lamp {
+                    let _ = lamps.send(lamp);
+                }
+            }
+            Command::Count(counter) => self.count(counter),
+            Command::Event(kind) => self.event(kind, json!({})),
+            Command::HandsetLeftOff(left_off) => self.evidence.left_off = left_off,
+            Command::SessionOpened { first_take } => self.open_session = Some(first_take),
+            Command::SessionClosed => {
+                self.open_session = None;
+                self.delivery.session_closed();
+                self.save_counters();
+            }
+        }
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.counters.count(counter, self.local_day());
+        self.counters_changed = true;
+    }
+
+    fn save_counters(&mut self) {
+        if std::mem::take(&mut self.counters_changed) {
+            let _ = self.keeper.send(KeeperCommand::Counters(self.counters.saved()));
+        }
+    }
+
+    fn recorded(&mut self, now: Mono, event: RecorderEvent) {
+        match event {
+            RecorderEvent::Started { take, .. } => self.tell(now, Input::Recorder(RecorderNews::Started(take))),
+            RecorderEvent::Voice { take, active, at } => {
+                self.tell(now, Input::Recorder(RecorderNews::Voice { take, active, at }));
+            }
+            RecorderEvent::Kept { take, clip } => {
+                log::info!(
+                    clip_id = clip.clip_id.as_str(), clip_no = clip.clip_no, ms = clip.duration_ms,
+                    bytes = clip.bytes; "kept"
+                );
+                self.silent_in_row = if clip.speech_ratio == 0.0 { self.silent_in_row + 1 } else { 0 };
+                self.last_clip = Some((now, (*clip).clone()));
+                let held = self.open_session.is_some_and(|first| take >= first);
+                self.offer(now, &clip, Duration::ZERO, held);
+                self.tell(now, Input::Recorder(RecorderNews::Kept(take)));
+                if self.open_session.is_none() {
+                    self.save_counters();
+                }
+            }
+            RecorderEvent::Discarded { take, too_short } => {
+                log::info!(take = take.0, too_short; "discarded");
+                self.tell(now, Input::Recorder(RecorderNews::Discarded(take)));
+                if self.open_session.is_none() {
+                    self.save_counters();
+                }
+            }
+            RecorderEvent::Failed { take, why } => {
+                log::error!(take = take.0; "a recording failed: {why}");
+                self.evidence.spool = Err(SpoolFault::Unwritable(why));
+                self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
+            }
+        }
+    }
+
+    fn offer(&mut self, now: Mono, clip: &KeptClip, age: Duration, held: bool) {
+        let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let offer = Offer {
+            clip_id: clip.clip_id.clone(),
+            bytes: clip.bytes,
+            sha256: clip.sha256.clone(),
+            kept_at_ms: now_ms.saturating_sub(age_ms),
+        };
+        self.delivery.keep(offer, held);
+    }
+
+    fn keeper_event(&mut self, now: Mono, event: KeeperEvent) {
+        match event {
+            KeeperEvent::Opened(spool, report) => {
+                self.use_spool(now, spool, &report);
+                if self.is_connected {
+                    self.introduce(now);
+                }
+            }
+            KeeperEvent::Room(Room::Free) => self.evidence.spool = Ok(()),
+            KeeperEvent::Room(Room::Full(why)) => self.evidence.spool = Err(SpoolFault::Full(why)),
+            KeeperEvent::Room(Room::Unwritable(why)) => {
+                self.evidence.spool = Err(SpoolFault::Unwritable(why));
+            }
+            KeeperEvent::Failed(why) => {
+                log::error!("the spool: {why}");
+                if self.spool.is_none() {
+                    self.evidence.spool = Err(SpoolFault::Unwritable(why));
+                }
+            }
+            KeeperEvent::Mended(clips) => {
+                for clip in clips {
+                    log::info!(clip_id = clip.clip_id.as_str(); "finished after a failed write");
+                    self.offer(now, &clip, Duration::ZERO, false);
+                }
+                self.evidence.spool = Ok(());
+            }
+        }
+    }
+
+    /// The spool is there: its clips are offered, its counters go on.
+    fn use_spool(&mut self, now: Mono, spool: Spool, report: &crate::spool::OpenReport) {
+        let card = spool.card();
+        {
+            let mut speaker = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
+            speaker.card_id = card.card_id;
+            speaker.boot_count = card.boot_count;
+        }
+        let wall = clock::wall();
+        for clip in spool.clips() {
+            let started = clip.started_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let age = started.map_or(Duration::ZERO, |at| {
+                Duration::try_from(wall.duration_since(at)).unwrap_or_default()
+            });
+            self.offer(now, &clip, age, false);
+        }
+        for clip_id in &report.recovered {
+            log::warn!(clip_id = clip_id.as_str(); "finished what a power cut had left");
+        }
+        for what in &report.moved_aside {
+            log::error!("{what}");
+        }
+        if !report.moved_aside.is_empty() {
+            self.evidence.damaged = Some(report.moved_aside.join("; "));
+        }
+        self.counters = Counters::restored(&spool.counters());
+        let _ = self.recorder.send(RecorderCommand::UseSpool(spool.clone()));
+        self.spool = Some(spool);
+        self.evidence.spool = Ok(());
+    }
+
+    fn mqtt_event(&mut self, now: Mono, event: MqttEvent) {
+        match event {
+            MqttEvent::Connected { max_packet } => {
+                log::info!("connected to the broker");
+                self.reconnects += u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
+                self.is_connected = true;
+                self.evidence.broker = Ok(());
+                self.evidence.delivery.remove(&crate::contract::AlertId::DuplicateIdentity);
+                self.delivery.connected(max_packet);
+                self.weigh(now);
+                self.introduce(now);
+                self.health_due = now + Duration::from_secs(self.config.health.interval_s);
+            }
+            MqttEvent::Disconnected { why, taken_over } => {
+                log::warn!("{why}");
+                self.is_connected = false;
+                self.delivery.disconnected();
+                self.delivery.hub_online(false);
+                let since = match &self.evidence.broker {
+                    Err((since, _)) => *since,
+                    Ok(()) => now,
+                };
+                if taken_over {
+                    let text = format!("{} {why}", crate::contract::AlertId::DuplicateIdentity.meaning());
+                    self.evidence.delivery.insert(crate::contract::AlertId::DuplicateIdentity, text);
+                }
+                self.evidence.broker = Err((since, why));
+            }
+            MqttEvent::Answered { token, answer, why } if token & TELEGRAM == 0 => {
+                let verdicts = self.delivery.puback(now, token, answer, &why);
+                self.settle(now, verdicts);
+            }
+            // Operations may not be listening; that is no fault of the booth.
+            MqttEvent::Answered { .. } => {}
+            MqttEvent::Incoming { topic, payload } => self.incoming(now, &topic, &payload),
+        }
+    }
+
+    fn incoming(&mut self, now: Mono, topic: &str, payload: &[u8]) {
+        let odd = |gateway: &mut Self, why: &str| {
+            let shown: String = topic.chars().take(100).collect();
+            gateway.odd(now, &format!("a message on {shown}: {why}"));
+        };
+        if payload.len() > MAX_JSON_BYTES {
+            return odd(self, "longer than any the contract knows");
+        }
+        match self.topics.parse(topic) {
+            Some(Topic::HubState) => {
+                // An empty payload clears a retained state: nobody is there.
+                let online = serde_json::from_slice::<HubState>(payload)
+                    .is_ok_and(|hub| hub.state == Presence::Online);
+                if online != self.delivery.is_hub_online() {
+                    log::info!(online; "the hub");
+                }
+                self.delivery.hub_online(online);
+            }
+            Some(Topic::Ack(_, clip_id)) => match serde_json::from_slice::<Ack>(payload) {
+                Ok(ack) if ack.clip_id == clip_id => {
+                    let verdicts = self.delivery.ack(&ack);
+                    self.settle(now, verdicts);
+                }
+                Ok(_) => odd(self, "it answers another clip than its topic says"),
+                Err(error) => odd(self, &format!("no ack: {error}")),
+            },
+            Some(Topic::Cmd(booth, command)) if command == "rebirth" => {
+                self.introduce(now);
+                let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(clock::wall()) });
+                self.publish(&Topic::Reply(booth, command), reply.to_string().into_bytes(), false, None);
+            }
+            Some(Topic::Cmd(booth, command)) => {
+                let command: String = command.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
+                let reply = json!({ "ok": 0, "error": "this version does not know the command" });
+                self.publish(&Topic::Reply(booth, command), reply.to_string().into_bytes(), false, None);
+            }
+            Some(_) | None => odd(self, "not one that a booth reads"),
+        }
+    }
+
+    /// Says once in a while that something outside makes no sense.
+    fn odd(&mut self, now: Mono, what: &str) {
+        if self.last_odd.is_none_or(|last| now.since(last) >= Duration::from_secs(10)) {
+            self.last_odd = Some(now);
+            log::warn!("{what}");
+        }
+    }
+
+    fn settle(&mut self, now: Mono, verdicts: Vec<Verdict>) {
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Release(receipt) => {
+                    log::info!(clip_id = receipt.clip_id(); "confirmed");
+                    let _ = self.keeper.send(KeeperCommand::Release(receipt));
+                }
+                Verdict::Delete(receipt) => {
+                    log::info!(clip_id = receipt.clip_id(); "withdrawn");
+                    let _ = self.keeper.send(KeeperCommand::Release(receipt));
+                }
+                Verdict::Quarantine { clip_id, reason } => {
+                    log::error!(clip_id = clip_id.as_str(); "the hub refused a clip: {reason}");
+                    let _ = self.keeper.send(KeeperCommand::Quarantine(clip_id));
+                }
+                Verdict::Odd(what) => self.odd(now, &what),
+            }
+        }
+    }
+
+    /// Publishes what delivery wants sent, as far as the windows allow.
+    fn deliver(&mut self, now: Mono) {
+        while let Some(send) = self.delivery.next(now) {
+            let Some(spool) = &self.spool else { return };
+            let booth = self.config.booth.id.clone();
+            let (topic, read) = match send.what {
+                What::Manifest => (Topic::Clip(booth, send.clip_id.clone()), spool.manifest(&send.clip_id)),
+                What::Part { from, to } => (
+                    Topic::Part(booth, send.clip_id.clone(), from),
+                    spool.read_body(&send.clip_id, from, (to - from) as usize),
+                ),
+            };
+            match read {
+                Ok(payload) => {
+                    let topic = self.topics.name(&topic);
+                    let message = Outbound { token: send.token, topic, payload, retain: false, expiry_s: None };
+                    self.send(MqttCommand::Publish(message));
+                }
+                Err(error) => {
+                    self.evidence.damaged = Some(error.to_string());
+                    self.odd(now, &error.to_string());
+                    let refused = crate::gateway::delivery::Puback::Refused;
+                    let _ = self.delivery.puback(now, send.token, refused, &error.to_string());
+                }
+            }
+        }
+    }
+
+    /// Weighs the evidence: tells the session what works, and operations what does not.
+    fn weigh(&mut self, now: Mono) {
+        let duplicate = self.evidence.delivery.remove(&crate::contract::AlertId::DuplicateIdentity);
+        self.evidence.delivery = self.delivery.alerts(now);
+        if let Some(text) = duplicate {
+            self.evidence.delivery.insert(crate::contract::AlertId::DuplicateIdentity, text);
+        }
+        self.evidence.hook_was_on = self.session.hook_was_on();
+        self.evidence.clock_synced = clock::clock_synced();
+        let parts = self.evidence.parts();
+        if self.parts != Some(parts) {
+            self.parts = Some(parts);
+            self.tell(now, Input::Parts(parts));
+        }
+        let was_ready = self.is_ready();
+        self.faults = self.evidence.faults(now);
+        let wall = clock::rfc3339_ms(clock::wall());
+        let changes = self.alerts.take(&self.faults, &wall, self.evidence.clock_synced);
+        for change in &changes {
+            match change {
+                AlertChange::Raise(id) => {
+                    log::warn!(alert = id.as_str(); "{}", self.faults.get(id).map_or("", String::as_str));
+                    self.publish_alert(*id);
+                }
+                AlertChange::Clear(id) => {
+                    log::info!(alert = id.as_str(); "cleared");
+                    self.publish_alert(*id);
+                }
+            }
+        }
+        if was_ready != self.is_ready() {
+            systemd::status(if self.is_ready() { "ready" } else { "out of order" });
+        }
+        if !changes.is_empty() {
+            self.publish_health(now);
+        }
+    }
+
+    /// When the loop must turn although nothing happens.
+    fn wake_at(&self, now: Mono, watchdog: &Watchdog) -> Mono {
+        let mut at = now + WEIGH;
+        if let Some(every) = watchdog.interval() {
+            at = at.min(now + every);
+        }
+        at = at.min(self.health_due.max(now));
+        let due = self.session.deadline().into_iter().chain(self.delivery.deadline());
+        due.fold(at, |at, due| at.min(due.max(now)))
+    }
+
+    fn turn(&mut self, now: Mono) {
+        if self.session.deadline().is_some_and(|due| due <= now) {
+            self.tell(now, Input::Tick);
+        }
+        self.weigh(now);
+        self.deliver(now);
+        if now >= self.health_due {
+            self.health_due = now + Duration::from_secs(self.config.health.interval_s);
+            self.publish_health(now);
+            self.save_counters();
+        }
+    }
+}
+
+fn log_works(what: &str, works: &Result<(), String>) {
+    match works {
+        Ok(()) => log::info!("the {what} works"),
+        Err(why) => log::warn!("{why}"),
+    }
+}

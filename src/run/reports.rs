@@ -1,0 +1,212 @@
+//! What the booth says about itself: state, birth, health, alerts, events.
+
+use serde_json::json;
+
+use super::Gateway;
+use crate::adapters::{clock, sensors};
+use crate::contract::{
+    Alert, AlertId, Birth, BoothState, Health, Presence, SCHEMA, Session, Topic,
+};
+use crate::gateway::time::Mono;
+
+/// Health expires after a week (contract §3).
+const HEALTH_EXPIRY_S: u32 = 7 * 24 * 3600;
+/// Events that wait for a connection; the oldest goes first.
+const MAX_WAITING_EVENTS: usize = 64;
+
+/// Who speaks; shared with the connection for its will.
+#[derive(Debug, Clone, Default)]
+pub struct Speaker {
+    /// The card's id, empty while the card cannot be read.
+    pub card_id: String,
+    /// How often the machine started with it.
+    pub boot_count: u64,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Boot-time clock at the latest CONNECT, ms.
+    pub connect_ms: u64,
+}
+
+impl Speaker {
+    /// The session of the latest CONNECT.
+    pub fn session(&self) -> Session {
+        Session { boot_count: self.boot_count, connect_ms: self.connect_ms }
+    }
+
+    /// A state payload; a will says when it was made, not when it is published.
+    pub fn state(&self, state: Presence) -> Vec<u8> {
+        let now = Some(clock::rfc3339_ms(clock::wall()));
+        let will = state == Presence::Lost;
+        let payload = BoothState {
+            state,
+            session: self.session(),
+            card_id: self.card_id.clone(),
+            boot_id: self.boot_id.clone(),
+            ts: if will { None } else { now.clone() },
+            connected_at: if will { now } else { None },
+        };
+        serde_json::to_vec(&payload).expect("a state holds only text and numbers")
+    }
+}
+
+impl Gateway {
+    /// Everything that must be current at the broker after a connect.
+    pub(super) fn introduce(&mut self, now: Mono) {
+        let booth = self.config.booth.id.clone();
+        let state = self.speaker().state(Presence::Online);
+        self.publish(&Topic::State(booth.clone()), state, true, None);
+        self.publish_birth();
+        // Every id of the table, raised or empty: no alert of an earlier process or card survives.
+        for id in AlertId::ALL {
+            self.publish_alert(*id);
+        }
+        for (kind, payload) in std::mem::take(&mut self.waiting_events) {
+            self.publish(&Topic::Event(booth.clone(), kind), payload, false, None);
+        }
+        self.publish_health(now);
+    }
+
+    pub(super) fn publish_birth(&mut self) {
+        let speaker = self.speaker();
+        let card = self.spool.as_ref().map(crate::spool::Spool::card);
+        let config = &self.config;
+        let birth = Birth {
+            schema: SCHEMA,
+            booth_id: config.booth.id.clone(),
+            name: config.booth.name.clone(),
+            session: speaker.session(),
+            boot_id: speaker.boot_id.clone(),
+            boot_count: speaker.boot_count,
+            card_id: speaker.card_id.clone(),
+            previous_card_id: card.as_ref().and_then(|card| card.previous_card_id.clone()),
+            card_first_seen: card.map(|card| card.first_seen).unwrap_or_default(),
+            hw_model: sensors::hw_model(),
+            hw_serial: sensors::hw_serial(),
+            image_id: None,
+            os_version: sensors::os_version(),
+            sw_version: env!("CARGO_PKG_VERSION").into(),
+            sw_commit: option_env!("BOOTH_COMMIT").map(str::to_owned),
+            config_hash: self.config_hash.clone(),
+            recipient_key_ids: Vec::new(),
+            sealed: config.privacy.seal,
+            consent_mode: config.session.consent,
+            audio_in: config.audio.input.clone(),
+            audio_out: config.audio.output.clone(),
+            handset_backend: self.backend.into(),
+            ip: sensors::ip(),
+            mac: sensors::mac(),
+            started_at: self.started_at.clone(),
+            health_interval_s: config.health.interval_s,
+        };
+        let payload = serde_json::to_vec(&birth).expect("a birth holds only text and numbers");
+        self.publish(&Topic::Birth(self.config.booth.id.clone()), payload, true, None);
+    }
+
+    pub(super) fn publish_alert(&mut self, id: AlertId) {
+        let speaker = self.speaker();
+        let payload = match self.alerts.get(id) {
+            Some(raised) => serde_json::to_vec(&Alert {
+                id: id.as_str().into(),
+                severity: id.severity(),
+                since: raised.since.clone(),
+                clock_synced: u8::from(raised.clock_synced),
+                text: raised.text.clone(),
+                session: speaker.session(),
+                card_id: speaker.card_id,
+            })
+            .expect("an alert holds only text and numbers"),
+            None => Vec::new(),
+        };
+        let topic = Topic::Alert(self.config.booth.id.clone(), id.as_str().into());
+        self.publish(&topic, payload, true, None);
+    }
+
+    /// Tells the centre, now or at the next connect.
+    pub(super) fn event(&mut self, kind: &str, more: serde_json::Value) {
+        let mut payload = json!({
+            "kind": kind,
+            "ts": clock::rfc3339_ms(clock::wall()),
+            "mono_ms": clock::mono().0,
+            "boot_id": self.speaker().boot_id,
+            "card_id": self.speaker().card_id,
+        });
+        if let (Some(object), serde_json::Value::Object(more)) = (payload.as_object_mut(), more) {
+            object.extend(more);
+        }
+        let payload = payload.to_string().into_bytes();
+        if self.is_connected {
+            self.publish(&Topic::Event(self.config.booth.id.clone(), kind.into()), payload, false, None);
+        } else {
+            if self.waiting_events.len() == MAX_WAITING_EVENTS {
+                self.waiting_events.pop_front();
+            }
+            self.waiting_events.push_back((kind.to_owned(), payload));
+        }
+    }
+
+    pub(super) fn publish_health(&mut self, now: Mono) {
+        let payload = self.health(now).to_json();
+        self.publish(&Topic::Health(self.config.booth.id.clone()), payload, true, Some(HEALTH_EXPIRY_S));
+    }
+
+    /// The health message; what this machine cannot know is not in it.
+    pub(super) fn health(&mut self, now: Mono) -> Health {
+        let mut health = Health::new();
+        let readings = sensors::read();
+        self.evidence.cpu_temp_c = readings.cpu_temp_c;
+        self.evidence.throttled_since_boot = readings.throttled_since_boot;
+        let wall = clock::wall();
+        self.counters.turn_to(self.local_day());
+        let delivery = self.delivery.figures();
+        let age = |at: Option<Mono>| at.map(|at| now.since(at).as_secs() as f64);
+        health.set_flag("ready", self.is_ready());
+        health.set("ts", wall.as_second() as f64);
+        health.set_count("health_interval_s", self.config.health.interval_s);
+        health.set_count("up_s", now.since(self.evidence.started).as_secs());
+        health.set_count("boot_count", self.speaker().boot_count);
+        health.set_flag("clock_synced", clock::clock_synced());
+        health.set_known("cpu_temp_c", readings.cpu_temp_c);
+        health.set_known("load1", readings.load1);
+        health.set_known("mem_free_mb", readings.mem_free_mb);
+        health.set_known("rss_mb", readings.rss_mb);
+        let flag = |value: Option<bool>| value.map(|value| f64::from(u8::from(value)));
+        health.set_known("throttled_now", flag(readings.throttled_now));
+        health.set_known("throttled_since_boot", flag(readings.throttled_since_boot));
+        health.set_known("root_ro", flag(readings.root_ro));
+        health.set_known("wifi_rssi_dbm", readings.wifi_rssi_dbm);
+        health.set_known("link_up", flag(readings.link_up));
+        if let Some(figures) = self.spool.as_ref().map(crate::spool::Spool::figures) {
+            let megabytes = |bytes: u64| (bytes as f64 / 1_000_000.0 * 10.0).round() / 10.0;
+            health.set_known("data_free_mb", figures.free_bytes.map(megabytes));
+            health.set_count("spool_clips", figures.clips);
+            health.set_count("spool_bytes", figures.bytes);
+            health.set_count("quarantined_clips", figures.quarantined);
+            health.set_count("last_clip_no", figures.last_clip_no);
+            health.set_known("oldest_clip_no_kept", figures.oldest_clip_no.map(|no| no as f64));
+            health.set_known("fsync_p95_ms", figures.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0));
+            health.set("sd_written_mb", megabytes(figures.written_bytes));
+        }
+        let oldest = self.delivery.oldest_unsent(now).map_or(0, |age| age.as_secs());
+        health.set_count("oldest_unsent_s", oldest);
+        health.set_count("parts_sent", delivery.parts_sent);
+        health.set_count("parts_resent", delivery.parts_resent);
+        health.set_count("reconnects", self.reconnects);
+        health.set_flag("capture_ok", self.evidence.capture.is_ok());
+        health.set_flag("playback_ok", self.evidence.playback.is_ok());
+        health.set_flag("offhook", self.session.is_off_hook());
+        health.set_known("offhook_s", age(self.lifted_at.filter(|_| self.session.is_off_hook())));
+        health.set_flag("recording", self.session.is_recording());
+        health.set_flag("in_service", false);
+        health.set_known("last_lift_age_s", age(self.lifted_at));
+        health.set_known("last_clip_age_s", age(self.last_clip.as_ref().map(|(at, _)| *at)));
+        if let Some((_, clip)) = &self.last_clip {
+            health.set_known("mic_rms_dbfs", clip.rms_dbfs);
+            health.set("mic_silence_pct", ((1.0 - clip.speech_ratio) * 100.0).round());
+        }
+        health.set_count("silent_clips_in_row", self.silent_in_row);
+        health.set_count("xruns", self.capture_figures.xruns.load(std::sync::atomic::Ordering::Relaxed));
+        health.set_count("faults", self.alerts.len() as u64);
+        self.counters.report(&mut health);
+        health
+    }
+}

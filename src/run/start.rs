@@ -1,0 +1,374 @@
+//! Puts the gateway together, runs the loop, takes it apart.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::keeper::{self, KeeperCommand};
+use super::reports::Speaker;
+use super::{Gateway, Happening};
+use crate::adapters::capture::{self, CaptureFigures};
+use crate::adapters::handset::{self, HandsetReport};
+use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
+use crate::adapters::opus::SpeechEncoder;
+use crate::adapters::playback::{Earpiece, PlaybackCommand};
+use crate::adapters::prompts::Prompts;
+use crate::adapters::systemd::{self, Watchdog};
+use crate::adapters::{clock, handset_sim, recorder, tls};
+use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
+use crate::contract::{Presence, Topic, Topics};
+use crate::gateway::counters::Counters;
+use crate::gateway::delivery::{Confirmation, Delivery};
+use crate::gateway::health::{AlertBook, Evidence, SpoolFault};
+use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
+use crate::gateway::time::Mono;
+use crate::spool::{Limits, SpoolError};
+
+/// Why the gateway did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Bad configuration: exit status 78.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Somebody else has the spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// A part could not be set up.
+    #[error("{0}")]
+    Setup(String),
+}
+
+fn setup(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
+    move |error| RunError::Setup(format!("{what}: {error}"))
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map(drop)
+        .map_err(setup("a thread cannot be started"))
+}
+
+/// Everything the connection needs; files that cannot be read are a bad configuration.
+pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, ConfigError> {
+    let Some(url) = &config.mqtt.url else { return Ok(None) };
+    let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
+    let BrokerUrl { host, port, tls: speaks_tls } = BrokerUrl::parse(url).map_err(bad)?;
+    let password = match &config.mqtt.password_file {
+        Some(path) => Some(tls::read_password(path).map_err(bad)?),
+        None => None,
+    };
+    let tls = if speaks_tls {
+        let identity = config.mqtt.cert_file.as_deref().zip(config.mqtt.key_file.as_deref());
+        let settings = tls::client_config(config.mqtt.ca_file.as_deref(), identity);
+        Some(settings.map_err(|error| bad(error.to_string()))?)
+    } else {
+        None
+    };
+    let client_id = config.booth.id.to_string();
+    let filters = Topics::new(&config.mqtt.root).booth_filters(&config.booth.id);
+    Ok(Some(MqttSettings { host, port, tls, client_id, password, filters }))
+}
+
+/// Checks a configuration as `run` would, short of touching a device or the network.
+pub fn check(path: &Path) -> Result<Config, ConfigError> {
+    let config = Config::load(path)?;
+    mqtt_settings(&config)?;
+    Ok(config)
+}
+
+fn rules(config: &Config) -> SessionRules {
+    let session = &config.session;
+    let digits = |number: &String| number.bytes().map(|byte| byte - b'0').collect();
+    SessionRules {
+        consent: session.consent,
+        emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
+        max: Duration::from_secs(session.max_seconds),
+        min: Duration::from_secs(session.min_seconds),
+        silence: Duration::from_secs(session.silence_seconds),
+        choose: Duration::from_secs(session.choose_seconds),
+    }
+}
+
+fn open_questions(config: &Config) -> Vec<OpenQuestion> {
+    let open = |question: &crate::config::Question| OpenQuestion {
+        id: question.id.clone(),
+        digit: question.digit,
+        prompt: Prompt::Question(question.prompt_name().to_owned()),
+    };
+    config.questions.iter().map(open).collect()
+}
+
+fn load_prompts(config: &Config) -> Arc<Prompts> {
+    let names: Vec<String> = config.questions.iter().map(|question| question.prompt_name().to_owned()).collect();
+    let (prompts, broken) = Prompts::load(&config.session.prompts, &config.session.language, &names);
+    for why in broken {
+        log::warn!("{why}");
+    }
+    Arc::new(prompts)
+}
+
+#[allow(clippy::disallowed_methods)] // the hash tells operations which file this booth runs
+fn hash_of(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    crate::spool::format::hex(&Sha256::digest(&bytes))[..16].to_owned()
+}
+
+/// Runs the gateway until SIGTERM or SIGINT.
+pub async fn run(path: &Path) -> Result<(), RunError> {
+    let config = check(path)?;
+    let settings = mqtt_settings(&config)?;
+    let limits = Limits { max_bytes: config.spool.max_bytes, reserve_bytes: config.spool.reserve_bytes };
+    let opened = match keeper::open(&config.spool.dir, limits) {
+        Ok(opened) => Some(opened),
+        Err(error @ SpoolError::Locked(_)) => return Err(error.into()),
+        // A booth whose card cannot be written still says so, on the handset and to operations.
+        Err(error) => {
+            log::error!("{error}");
+            None
+        }
+    };
+    let (happened, mut happenings) = mpsc::unbounded_channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let teller = |wrap: fn(_) -> Happening| {
+        let happened = happened.clone();
+        move |event| drop(happened.send(wrap(event)))
+    };
+
+    let (tap_sender, taps) = std_mpsc::channel();
+    let (recorder, recorder_commands) = std_mpsc::channel();
+    let encoder = SpeechEncoder::new(config.audio.bitrate, config.audio.complexity)
+        .map_err(|error| RunError::Setup(error.to_string()))?;
+    let tell = happened.clone();
+    recorder::spawn(encoder, taps, recorder_commands, move |event| drop(tell.send(Happening::Recorder(event))))
+        .map_err(setup("the recorder cannot be started"))?;
+
+    let capture_figures = Arc::new(CaptureFigures::default());
+    let (input, figures, halt) = (config.audio.input.clone(), capture_figures.clone(), stop.clone());
+    let tell = happened.clone();
+    thread("capture", move || {
+        capture::supervise(&input, &tap_sender, &figures, &halt, |state| drop(tell.send(Happening::Capture(state))));
+    })?;
+
+    let prompts = load_prompts(&config);
+    let (earpiece, earpiece_commands) = std_mpsc::channel();
+    let (output, known) = (config.audio.output.clone(), prompts.clone());
+    let tell = happened.clone();
+    thread("earpiece", move || {
+        Earpiece::new(&output, known, earpiece_commands, |event| drop(tell.send(Happening::Playback(event)))).run();
+    })?;
+
+    let (keeper_sender, keeper_commands) = std_mpsc::channel();
+    let (dir, spool) = (config.spool.dir.clone(), opened.as_ref().map(|(spool, _)| spool.clone()));
+    let tell = happened.clone();
+    thread("keeper", move || {
+        keeper::run(spool, &dir, limits, &keeper_commands, |event| drop(tell.send(Happening::Keeper(event))));
+    })?;
+
+    let (lamp, backend, _socket) = start_handset(&config, &stop, teller(Happening::Handset))?;
+
+    let speaker = Arc::new(Mutex::new(Speaker { boot_id: clock::boot_id(), ..Speaker::default() }));
+    let (mqtt, connection) = start_mqtt(&config, settings, &speaker, &happened);
+
+    let now = clock::mono();
+    let zone = jiff::tz::TimeZone::get(&config.booth.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let no_url = "no broker is configured; set [mqtt] url".to_owned();
+    let confirmation = match config.mqtt.confirm {
+        Confirm::Hub => Confirmation::Hub,
+        Confirm::Broker => Confirmation::Broker,
+    };
+    let mut gateway = Gateway {
+        session: Session::new(rules(&config)),
+        delivery: Delivery::new(confirmation),
+        evidence: Evidence {
+            capture: Err("the microphone has not been heard yet".into()),
+            playback: Err("the earpiece has not been tried yet".into()),
+            spool: Err(SpoolFault::Unwritable("the spool is not open".into())),
+            handset: Err("the handset has not been read yet".into()),
+            left_off: false,
+            hook_was_on: false,
+            questions: config.questions.len(),
+            broker: Err((now, if config.mqtt.url.is_some() { "not connected yet".into() } else { no_url })),
+            notice_missing: prompts.notice_id().is_none(),
+            damaged: None,
+            clock_synced: clock::clock_synced(),
+            started: now,
+            delivery: BTreeMap::new(),
+            cpu_temp_c: None,
+            throttled_since_boot: None,
+        },
+        config_path: path.to_owned(),
+        config_hash: hash_of(path),
+        topics: Topics::new(&config.mqtt.root),
+        zone,
+        parts: None,
+        faults: BTreeMap::new(),
+        alerts: AlertBook::default(),
+        counters: Counters::default(),
+        counters_changed: false,
+        spool: None,
+        prompts,
+        speaker,
+        backend,
+        started_at: clock::rfc3339_ms(clock::wall()),
+        recorder,
+        earpiece,
+        keeper: keeper_sender,
+        lamp,
+        mqtt,
+        capture_figures,
+        is_connected: false,
+        reconnects: 0,
+        next_telegram: 0,
+        waiting_events: VecDeque::new(),
+        open_session: None,
+        lifted_at: None,
+        last_clip: None,
+        silent_in_row: 0,
+        last_odd: None,
+        health_due: now,
+        config,
+    };
+    if let Some((spool, report)) = opened {
+        gateway.use_spool(now, spool, &report);
+    }
+    let questions = open_questions(&gateway.config);
+    gateway.tell(now, Input::Questions(questions));
+    gateway.event("boot", serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }));
+    turn_until_stopped(&mut gateway, &mut happenings).await?;
+    systemd::stopping();
+    stop.store(true, Ordering::Relaxed);
+    farewell(&mut gateway, connection).await;
+    Ok(())
+}
+
+type HandsetStarted = (
+    Option<std_mpsc::Sender<crate::gateway::session::Lamp>>,
+    &'static str,
+    Option<handset_sim::SimSocket>,
+);
+
+fn start_handset(
+    config: &Config,
+    stop: &Arc<AtomicBool>,
+    report: impl Fn(HandsetReport) + Send + Sync + 'static,
+) -> Result<HandsetStarted, RunError> {
+    if config.handset.backend == Backend::Sim {
+        let socket = handset_sim::listen(&config.handset.control_socket, report).map_err(RunError::Setup)?;
+        return Ok((None, "sim", Some(socket)));
+    }
+    let (lamp, lamps) = std_mpsc::channel();
+    let opened = handset::open(&config.handset);
+    let backend = opened.as_ref().map_or("none", |(name, _)| name);
+    let (config, stop) = (config.handset.clone(), stop.clone());
+    thread("handset", move || handset::watch(&config, opened, &lamps, &stop, report))?;
+    Ok((Some(lamp), backend, None))
+}
+
+type Connection = Option<tokio::task::JoinHandle<()>>;
+
+fn start_mqtt(
+    config: &Config,
+    settings: Option<MqttSettings>,
+    speaker: &Arc<Mutex<Speaker>>,
+    happened: &mpsc::UnboundedSender<Happening>,
+) -> (Option<mpsc::UnboundedSender<MqttCommand>>, Connection) {
+    let Some(settings) = settings else { return (None, None) };
+    let (sender, commands) = mpsc::unbounded_channel();
+    let topic = Topics::new(&config.mqtt.root).name(&Topic::State(config.booth.id.clone()));
+    let (speaker, tell) = (speaker.clone(), happened.clone());
+    let connecting = move || {
+        let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
+        speaker.connect_ms = clock::mono().0;
+        Will { topic: topic.clone(), payload: speaker.state(Presence::Lost) }
+    };
+    let report = move |event| drop(tell.send(Happening::Mqtt(event)));
+    let task = tokio::spawn(mqtt::run(settings, connecting, commands, report));
+    (Some(sender), Some(task))
+}
+
+#[allow(clippy::disallowed_methods)] // the loop's own wait, always up to a deadline
+async fn turn_until_stopped(
+    gateway: &mut Gateway,
+    happenings: &mut mpsc::UnboundedReceiver<Happening>,
+) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(setup("SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(setup("SIGINT"))?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(setup("SIGHUP"))?;
+    let mut watchdog = Watchdog::from_environment();
+    systemd::ready("started");
+    loop {
+        let now = clock::mono();
+        watchdog.feed(now);
+        gateway.turn(now);
+        let pause = gateway.wake_at(now, &watchdog).since(now);
+        tokio::select! {
+            happening = happenings.recv() => {
+                let Some(happening) = happening else { return Ok(()) };
+                gateway.happen(clock::mono(), happening);
+                // What has gathered meanwhile is worked off before the evidence is weighed again.
+                for _ in 0..256 {
+                    let Ok(happening) = happenings.try_recv() else { break };
+                    gateway.happen(clock::mono(), happening);
+                }
+            }
+            () = tokio::time::sleep(pause) => {}
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => gateway.reload(),
+        }
+    }
+}
+
+/// Says `offline` and waits for what was handed to the card.
+async fn farewell(gateway: &mut Gateway, connection: Connection) {
+    if gateway.counters_changed {
+        let _ = gateway.keeper.send(KeeperCommand::Counters(gateway.counters.saved()));
+    }
+    let state = Outbound {
+        token: u64::MAX,
+        topic: gateway.topics.name(&Topic::State(gateway.config.booth.id.clone())),
+        payload: gateway.speaker().state(Presence::Offline),
+        retain: true,
+        expiry_s: None,
+    };
+    gateway.send(MqttCommand::Stop(vec![state]));
+    if let Some(connection) = connection {
+        let _ = tokio::time::timeout(Duration::from_secs(6), connection).await;
+    }
+}
+
+impl Gateway {
+    /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
+    fn reload(&mut self) {
+        let config = match check(&self.config_path) {
+            Ok(config) => config,
+            Err(error) => {
+                log::error!("the configuration stays as it was: {error}");
+                return;
+            }
+        };
+        self.config.questions = config.questions;
+        self.config.health = config.health;
+        self.config.session.prompts = config.session.prompts;
+        self.config.session.language = config.session.language;
+        self.config_hash = hash_of(&self.config_path);
+        self.prompts = load_prompts(&self.config);
+        self.evidence.notice_missing = self.prompts.notice_id().is_none();
+        self.evidence.questions = self.config.questions.len();
+        let _ = self.earpiece.send(PlaybackCommand::UsePrompts(self.prompts.clone()));
+        let questions = open_questions(&self.config);
+        self.tell(clock::mono(), Input::Questions(questions));
+        self.publish_birth();
+        self.event("config_applied", serde_json::json!({ "config_hash": self.config_hash }));
+        self.health_due = Mono(0);
+        log::info!("questions, prompts and health interval were read again; other changes need a restart");
+    }
+}
