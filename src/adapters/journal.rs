@@ -9,7 +9,11 @@ impl log::Log for Lines {
 
     fn log(&self, record: &log::Record<'_>) {
         if record.target().starts_with("booth") {
-            eprintln!("{}: {}", record.level().as_str().to_lowercase(), record.args());
+            eprintln!(
+                "{}: {}",
+                record.level().as_str().to_lowercase(),
+                record.args()
+            );
         }
     }
 

@@ -23,7 +23,9 @@ pub fn client_config(
     };
     if let Some(path) = ca {
         for cert in CertificateDer::pem_file_iter(path).map_err(|e| bad(path, &e))? {
-            roots.add(cert.map_err(|e| bad(path, &e))?).map_err(|e| bad(path, &e))?;
+            roots
+                .add(cert.map_err(|e| bad(path, &e))?)
+                .map_err(|e| bad(path, &e))?;
         }
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -40,7 +42,9 @@ pub fn client_config(
                 .and_then(Iterator::collect)
                 .map_err(|e| bad(cert, &e))?;
             let key = PrivateKeyDer::from_pem_file(key).map_err(|e| bad(key, &e))?;
-            builder.with_client_auth_cert(chain, key).map_err(|e| TlsError(e.to_string()))?
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|e| TlsError(e.to_string()))?
         }
     };
     Ok(Arc::new(config))

@@ -127,7 +127,10 @@ fn run(command: Command) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Operation(format!("the system refuses: {error}")))?;
     match command {
-        Command::Serve { config, embedded_broker } => {
+        Command::Serve {
+            config,
+            embedded_broker,
+        } => {
             let config = HubConfig::load(&config)?;
             Ok(runtime.block_on(serve::serve(config, embedded_broker))?)
         }

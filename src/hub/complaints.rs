@@ -18,16 +18,20 @@ impl Complaints {
     pub fn note(&mut self, key: &str, sentence: &str) {
         if let Some(times) = self.count(key) {
             if times == 1 {
-                log::warn!("message ignored: {sentence}");
+                log::warn!("{sentence}");
             } else {
-                log::warn!("message ignored: {sentence} ({times} malformed ones so far)");
+                log::warn!("{sentence} ({times} of the kind so far)");
             }
         }
     }
 
     /// Counts; answers the count when it is worth a line.
     fn count(&mut self, key: &str) -> Option<u64> {
-        let key = if self.counts.contains_key(key) || self.counts.len() < MAX_KEYS { key } else { "" };
+        let key = if self.counts.contains_key(key) || self.counts.len() < MAX_KEYS {
+            key
+        } else {
+            ""
+        };
         let count = self.counts.entry(key.to_owned()).or_default();
         *count += 1;
         let power = count.ilog10();

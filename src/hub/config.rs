@@ -73,7 +73,10 @@ pub struct HubStore {
 
 impl Default for HubStore {
     fn default() -> Self {
-        Self { dir: "/var/lib/booth-hub".into(), max_clip_bytes: 16_000_000 }
+        Self {
+            dir: "/var/lib/booth-hub".into(),
+            max_clip_bytes: 16_000_000,
+        }
     }
 }
 
@@ -87,7 +90,9 @@ pub struct HubHttp {
 
 impl Default for HubHttp {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
     }
 }
 
@@ -101,7 +106,9 @@ pub struct EmbeddedBroker {
 
 impl Default for EmbeddedBroker {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 1883)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+        }
     }
 }
 
@@ -142,13 +149,16 @@ impl BrokerUrl {
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains('@') {
-            return Err("url must not hold a user or password: use username and password_file".into());
+            return Err(
+                "url must not hold a user or password: use username and password_file".into(),
+            );
         }
         let bad_port = || format!("url {url:?} has no valid port");
         let default_port = if tls { 8883 } else { 1883 };
         let (host, port) = if let Some(v6) = rest.strip_prefix('[') {
-            let (host, tail) =
-                v6.split_once(']').ok_or_else(|| format!("url {url:?} lacks a closing ]"))?;
+            let (host, tail) = v6
+                .split_once(']')
+                .ok_or_else(|| format!("url {url:?} lacks a closing ]"))?;
             match tail.strip_prefix(':') {
                 Some(port) => (format!("[{host}]"), port.parse().map_err(|_| bad_port())?),
                 None if tail.is_empty() => (format!("[{host}]"), default_port),
@@ -161,7 +171,9 @@ impl BrokerUrl {
             }
         };
         if host.is_empty() || host.contains(['/', '?', '#', ' ']) {
-            return Err(format!("url {url:?} must be mqtt://host:port, nothing more"));
+            return Err(format!(
+                "url {url:?} must be mqtt://host:port, nothing more"
+            ));
         }
         if port == 0 {
             return Err(bad_port());
@@ -176,7 +188,10 @@ impl HubConfig {
         let mut read: Self = config::read(path)?;
         read.check(&path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        for file in [&mut read.mqtt.password_file, &mut read.mqtt.ca_file].into_iter().flatten() {
+        for file in [&mut read.mqtt.password_file, &mut read.mqtt.ca_file]
+            .into_iter()
+            .flatten()
+        {
             *file = find_beside(folder, file);
         }
         if read.store.dir.is_relative() {
@@ -208,7 +223,9 @@ impl HubConfig {
             ));
         }
         if self.mqtt.client_id.is_empty() || self.mqtt.client_id.len() > 64 {
-            faults.push(format!("{file}: [mqtt] client_id must have 1 to 64 characters"));
+            faults.push(format!(
+                "{file}: [mqtt] client_id must have 1 to 64 characters"
+            ));
         }
         if self.store.dir.as_os_str().is_empty() {
             faults.push(format!("{file}: [store] dir is empty"));
@@ -222,10 +239,17 @@ impl HubConfig {
         let mut seen = HashSet::new();
         for booth in &self.booths {
             if !seen.insert(&booth.id) {
-                faults.push(format!("{file}: [[booth]] id {:?} appears twice", booth.id.as_str()));
+                faults.push(format!(
+                    "{file}: [[booth]] id {:?} appears twice",
+                    booth.id.as_str()
+                ));
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(faults))
+        }
     }
 
     /// The broker to connect to: `[mqtt] url`, else the embedded broker's own address when it runs.
@@ -251,7 +275,9 @@ impl HubConfig {
 
     /// Reads the password, without its line end; `None` when none is configured.
     pub fn password(&self) -> Result<Option<String>, ConfigError> {
-        let Some(path) = &self.mqtt.password_file else { return Ok(None) };
+        let Some(path) = &self.mqtt.password_file else {
+            return Ok(None);
+        };
         #[allow(clippy::disallowed_methods)] // configuration, read once at start
         let text = std::fs::read_to_string(path).map_err(|error| {
             ConfigError(vec![format!(
@@ -288,7 +314,9 @@ mod tests {
     fn checked(text: &str) -> Result<HubConfig, String> {
         let config: HubConfig =
             config::parse(text, "hub.toml").map_err(|error| error.to_string())?;
-        config.check("hub.toml").map_err(|error| error.to_string())?;
+        config
+            .check("hub.toml")
+            .map_err(|error| error.to_string())?;
         Ok(config)
     }
 
@@ -310,7 +338,14 @@ mod tests {
         )
         .expect("good");
         let broker = config.broker(false).expect("named");
-        assert_eq!(broker, BrokerUrl { tls: true, host: "broker.example".into(), port: 8883 });
+        assert_eq!(
+            broker,
+            BrokerUrl {
+                tls: true,
+                host: "broker.example".into(),
+                port: 8883
+            }
+        );
         assert_eq!(config.booths[0].place, "Torv");
     }
 

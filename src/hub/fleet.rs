@@ -7,12 +7,16 @@
 //! The rules of presence: sessions are compared as numbers and only within one card, so that a late
 //! will never hides a booth that is back; another card takes over by its birth; what a card that is
 //! not current says is kept as its history and not shown.
+//!
+//! A little longer than 500 lines: one function per topic, and the rules that they share.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ingest::{is_token, rfc3339, shortened};
-use crate::contract::{Alert, Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session};
+use crate::contract::{
+    Alert, Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session,
+};
 
 /// Most booths kept; one more is refused.
 const MAX_BOOTHS: i64 = 10_000;
@@ -58,7 +62,9 @@ pub fn heard(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), Fle
     }
     let count: i64 = db.query_row("SELECT count(*) FROM booth", [], |row| row.get(0))?;
     if count >= MAX_BOOTHS {
-        return malformed(format!("{booth} would be one booth too many ({MAX_BOOTHS} are kept)"));
+        return malformed(format!(
+            "{booth} would be one booth too many ({MAX_BOOTHS} are kept)"
+        ));
     }
     db.prepare_cached("INSERT INTO booth (booth_id, first_heard) VALUES (?1, ?2)")?
         .execute(params![booth.as_str(), rfc3339(now)])?;
@@ -122,24 +128,37 @@ fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<String>, rusq
 type Numbered = Option<(u64, u64)>;
 
 fn session_from(pair: Numbered) -> Option<Session> {
-    pair.map(|(boot_count, connect_ms)| Session { boot_count, connect_ms })
+    pair.map(|(boot_count, connect_ms)| Session {
+        boot_count,
+        connect_ms,
+    })
 }
 
-/// What a card said last: its session and presence, and the session of its birth.
-fn said_by(
-    db: &Connection,
-    booth: &BoothId,
-    card_id: &str,
-) -> Result<(Option<Session>, Option<String>, Option<Session>), rusqlite::Error> {
+/// What a card said last at a booth.
+struct Said {
+    /// Session of its state.
+    session: Option<Session>,
+    presence: Option<String>,
+    /// Session of its birth.
+    birth: Option<Session>,
+}
+
+fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusqlite::Error> {
     db.prepare_cached(
         "SELECT boot_count, connect_ms, presence, birth_boot_count, birth_connect_ms
          FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2",
     )?
     .query_row([booth.as_str(), card_id], |row| {
         let pair = |a: usize| -> Result<Numbered, rusqlite::Error> {
-            Ok(row.get::<_, Option<u64>>(a)?.zip(row.get::<_, Option<u64>>(a + 1)?))
+            Ok(row
+                .get::<_, Option<u64>>(a)?
+                .zip(row.get::<_, Option<u64>>(a + 1)?))
         };
-        Ok((session_from(pair(0)?), row.get(2)?, session_from(pair(3)?)))
+        Ok(Said {
+            session: session_from(pair(0)?),
+            presence: row.get(2)?,
+            birth: session_from(pair(3)?),
+        })
     })
 }
 
@@ -173,13 +192,13 @@ pub fn state(
     let state: BoothState = parsed("state", payload)?;
     storable(state.session)?;
     card_seen(db, now, booth, &state.card_id)?;
-    let (known, presence, _) = said_by(db, booth, &state.card_id)?;
-    let late = known.is_some_and(|known| {
+    let said = said_by(db, booth, &state.card_id)?;
+    let late = said.session.is_some_and(|known| {
         state.session < known
             // Within one session online comes first: after the end it can only be a repeat.
             || (state.session == known
                 && state.state == Presence::Online
-                && presence.as_deref().is_some_and(|p| p != "online"))
+                && said.presence.as_deref().is_some_and(|presence| presence != "online"))
     });
     if !late {
         db.prepare_cached(
@@ -214,7 +233,10 @@ pub fn birth(
     payload: &[u8],
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
-        db.execute("UPDATE booth SET birth = NULL WHERE booth_id = ?1", [booth.as_str()])?;
+        db.execute(
+            "UPDATE booth SET birth = NULL WHERE booth_id = ?1",
+            [booth.as_str()],
+        )?;
         return Ok(());
     }
     let birth: Birth = parsed("birth", payload)?;
@@ -223,12 +245,10 @@ pub fn birth(
     }
     storable(birth.session)?;
     card_seen(db, now, booth, &birth.card_id)?;
-    let (_, _, known) = said_by(db, booth, &birth.card_id)?;
+    let known = said_by(db, booth, &birth.card_id)?.birth;
     let is_current = current_card(db, booth)?.as_deref() == Some(birth.card_id.as_str());
     // A repeat of an old birth must not bring an old card back.
-    if known.is_some_and(|known| {
-        birth.session < known || (birth.session == known && !is_current)
-    }) {
+    if known.is_some_and(|known| birth.session < known || (birth.session == known && !is_current)) {
         return Ok(());
     }
     let text = String::from_utf8_lossy(payload);
@@ -316,7 +336,9 @@ fn age_of_retained(now: Timestamp, health: &Health, left_s: Option<u32>) -> Opti
     let ts = health.get("ts")?;
     // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
     let seconds = if ts > 1e11 { ts / 1000.0 } else { ts };
-    Timestamp::from_second(seconds as i64).ok().map(|at| at.min(now))
+    Timestamp::from_second(seconds as i64)
+        .ok()
+        .map(|at| at.min(now))
 }
 
 /// Notes the card's numbers for the audit, if this health can be told to belong to the current card.
@@ -327,11 +349,19 @@ fn clip_numbers(
     health: &Health,
     retained: bool,
 ) -> Result<(), FleetError> {
-    let Some(card) = current_card(db, booth)? else { return Ok(()) };
-    let (session, _, birth) = said_by(db, booth, &card)?;
-    let boots = session.max(birth).map(|session| session.boot_count);
+    let Some(card) = current_card(db, booth)? else {
+        return Ok(());
+    };
+    let said = said_by(db, booth, &card)?;
+    let boots = said
+        .session
+        .max(said.birth)
+        .map(|session| session.boot_count);
     let count = |name: &str| {
-        health.get(name).filter(|v| *v >= 0.0 && *v < 9.0e15).map(|value| value as u64)
+        health
+            .get(name)
+            .filter(|v| *v >= 0.0 && *v < 9.0e15)
+            .map(|value| value as u64)
     };
     if let (Some(boots), Some(said)) = (boots, count("boot_count"))
         && boots != said
@@ -376,18 +406,22 @@ pub fn alert(
         return malformed(format!("alert {id} names another id"));
     }
     heard(db, now, booth)?;
-    let (known, _, birth) = match card_known_at(db, booth, &alert.card_id)? {
-        true => said_by(db, booth, &alert.card_id)?,
-        false => (None, None, None),
+    let known = if card_known_at(db, booth, &alert.card_id)? {
+        let said = said_by(db, booth, &alert.card_id)?;
+        said.session.max(said.birth)
+    } else {
+        None
     };
-    if known.max(birth).is_some_and(|known| alert.session < known) {
+    if known.is_some_and(|known| alert.session < known) {
         return Ok(()); // an older process; the newer one said everything anew
     }
     let count: i64 = db
         .prepare_cached("SELECT count(*) FROM alert WHERE booth_id = ?1 AND id <> ?2")?
         .query_row([booth.as_str(), id], |row| row.get(0))?;
     if count >= MAX_ALERTS_PER_BOOTH {
-        return malformed(format!("{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"));
+        return malformed(format!(
+            "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
+        ));
     }
     let severity = serde_json::to_value(alert.severity)
         .ok()
@@ -422,7 +456,12 @@ pub fn event(
     let _: serde_json::Map<String, serde_json::Value> = parsed("event", payload)?;
     heard(db, now, booth)?;
     db.prepare_cached("INSERT INTO event (booth_id, kind, at, payload) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![booth.as_str(), kind, rfc3339(now), String::from_utf8_lossy(payload)])?;
+        .execute(params![
+            booth.as_str(),
+            kind,
+            rfc3339(now),
+            String::from_utf8_lossy(payload)
+        ])?;
     db.prepare_cached(
         "DELETE FROM event WHERE booth_id = ?1 AND seq <= (
            SELECT seq FROM event WHERE booth_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
@@ -452,7 +491,10 @@ pub fn config_report(
 /// numbers, stay.
 pub fn forget(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error> {
     for table in ["booth", "alert", "machine_at_booth", "event"] {
-        db.execute(&format!("DELETE FROM {table} WHERE booth_id = ?1"), [booth.as_str()])?;
+        db.execute(
+            &format!("DELETE FROM {table} WHERE booth_id = ?1"),
+            [booth.as_str()],
+        )?;
     }
     db.execute(
         "UPDATE card_at_booth SET presence = NULL WHERE booth_id = ?1",

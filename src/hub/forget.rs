@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event};
-use rumqttc::Outgoing;
 use tokio::time::Instant;
 
 use super::config::HubConfig;
-use super::mqtt::Login;
+use super::login::Login;
 use super::store::{self, StoreError};
 use crate::config::ConfigError;
 use crate::contract::{AlertId, BoothId, Topic, Topics};
@@ -37,7 +37,9 @@ pub enum ForgetError {
     #[error("{0}")]
     Broker(String),
     /// The broker's access rules.
-    #[error("the broker does not let the hub clear {0}: give the hub's user the role of docs/mosquitto.acl")]
+    #[error(
+        "the broker does not let the hub clear {0}: give the hub's user the role of docs/mosquitto.acl"
+    )]
     Refused(String),
 }
 
@@ -61,7 +63,9 @@ pub async fn forget(config: &HubConfig, booth: &BoothId) -> Result<usize, Forget
     .collect();
     let table = AlertId::ALL.iter().map(|id| id.as_str().to_owned());
     wanted.extend(
-        table.chain(alerts).map(|id| topics.name(&Topic::Alert(booth.clone(), id))),
+        table
+            .chain(alerts)
+            .map(|id| topics.name(&Topic::Alert(booth.clone(), id))),
     );
     let mut last = String::new();
     for _ in 0..ATTEMPTS {
@@ -105,7 +109,9 @@ async fn clear(
         if subscribed {
             for topic in to_clear.drain(..) {
                 in_order.push_back(topic.clone());
-                client.try_publish(topic, QoS::AtLeastOnce, true, "").map_err(gone)?;
+                client
+                    .try_publish(topic, QoS::AtLeastOnce, true, "")
+                    .map_err(gone)?;
             }
             // The echo of a cleared topic comes after everything that was retained before it.
             if answered == asked.len() && !echo_awaited {
@@ -129,7 +135,9 @@ async fn clear(
             }
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 let filter = format!("{}/#", branch_of(topics, booth));
-                client.try_subscribe(filter, QoS::AtLeastOnce).map_err(gone)?;
+                client
+                    .try_subscribe(filter, QoS::AtLeastOnce)
+                    .map_err(gone)?;
             }
             Ok(Event::Incoming(Packet::SubAck(suback))) => {
                 subscribed = true;
@@ -154,7 +162,10 @@ async fn clear(
             Ok(Event::Incoming(Packet::PubAck(ack))) => {
                 answered += 1;
                 let topic = unanswered.remove(&ack.pkid).unwrap_or_default();
-                if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) {
+                if !matches!(
+                    ack.reason,
+                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers
+                ) {
                     return Err(Attempt::Final(ForgetError::Refused(topic)));
                 }
             }

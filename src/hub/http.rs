@@ -18,5 +18,7 @@ pub async fn serve(
             async move { format!("{:?}\n{:?}", views.answers(100), views.fleet()) }
         }),
     );
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
 }

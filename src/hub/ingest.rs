@@ -42,15 +42,14 @@ pub fn is_clip_id(text: &str) -> bool {
 ///
 /// Whether its booth may differ from the sender depends on what is known of the card: the store
 /// decides that.
-pub fn believe(
-    clip_id: &str,
-    payload: &[u8],
-    max_clip_bytes: u64,
-) -> Result<Manifest, Disbelief> {
+pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Manifest, Disbelief> {
     let fail = |reason: String, sha256: Option<String>| Err(Disbelief { reason, sha256 });
     if payload.len() > MAX_JSON_BYTES {
         return fail(
-            format!("the manifest has {} bytes, more than {MAX_JSON_BYTES}", payload.len()),
+            format!(
+                "the manifest has {} bytes, more than {MAX_JSON_BYTES}",
+                payload.len()
+            ),
             None,
         );
     }
@@ -76,7 +75,10 @@ pub fn believe(
 /// The first thing that cannot be true.
 fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
     if manifest.schema != SCHEMA {
-        return Some(format!("schema {} is not known to this hub", manifest.schema));
+        return Some(format!(
+            "schema {} is not known to this hub",
+            manifest.schema
+        ));
     }
     if manifest.clip_id != clip_id {
         return Some("the manifest's clip_id is not that of its topic".into());
@@ -113,7 +115,12 @@ fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<Stri
         ClipKind::Audio => audio_fault(manifest, max_clip_bytes),
         ClipKind::Choice => choice_fault(manifest),
         ClipKind::Void if manifest.bytes != 0 => Some("a void number has no body".into()),
-        ClipKind::Void if manifest.reason.as_ref().is_some_and(|text| text.len() > 1024) => {
+        ClipKind::Void
+            if manifest
+                .reason
+                .as_ref()
+                .is_some_and(|text| text.len() > 1024) =>
+        {
             Some("the reason is too long".into())
         }
         ClipKind::Void => None,
@@ -170,21 +177,28 @@ fn choice_fault(manifest: &Manifest) -> Option<String> {
 /// A short name of letters, digits, `-`, `_`, `.` and `:`.
 pub fn is_token(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
 }
 
 fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// The bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// At most 64 characters of a text from outside, for a sentence.
@@ -320,8 +334,16 @@ mod tests {
         ];
         for (field, value, says) in changes {
             let fault = judged(|m| m[field] = value.clone()).expect_err(field);
-            assert!(fault.reason.contains(says), "{field} = {value}: {}", fault.reason);
-            assert_eq!(fault.sha256.as_deref(), Some("0".repeat(64).as_str()), "{field}");
+            assert!(
+                fault.reason.contains(says),
+                "{field} = {value}: {}",
+                fault.reason
+            );
+            assert_eq!(
+                fault.sha256.as_deref(),
+                Some("0".repeat(64).as_str()),
+                "{field}"
+            );
         }
         for hash in [json!(null), json!("xyz"), json!("A".repeat(64))] {
             let fault = judged(|m| m["sha256"] = hash.clone()).expect_err("bad hash");
@@ -331,7 +353,14 @@ mod tests {
 
     #[test]
     fn rubbish_is_refused_without_a_panic() {
-        for payload in [&b""[..], b"{", b"[]", b"null", b"\xff\xfe", b"{\"clip_id\":5}"] {
+        for payload in [
+            &b""[..],
+            b"{",
+            b"[]",
+            b"null",
+            b"\xff\xfe",
+            b"{\"clip_id\":5}",
+        ] {
             assert!(believe(CLIP, payload, 1_000_000).is_err());
         }
         assert!(believe(CLIP, &vec![b' '; MAX_JSON_BYTES + 1], 1_000_000).is_err());
@@ -356,7 +385,13 @@ mod tests {
     #[test]
     fn only_a_plain_lower_case_uuid_is_a_clip_id() {
         assert!(is_clip_id(CLIP));
-        for bad in ["", "..", &CLIP.to_uppercase(), &CLIP.replace('-', ""), &format!("{{{CLIP}}}")] {
+        for bad in [
+            "",
+            "..",
+            &CLIP.to_uppercase(),
+            &CLIP.replace('-', ""),
+            &format!("{{{CLIP}}}"),
+        ] {
             assert!(!is_clip_id(bad), "{bad}");
         }
     }

@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod forget;
 pub mod http;
 pub mod ingest;
+pub mod login;
 pub mod mqtt;
 pub mod ranges;
 pub mod serve;

@@ -12,34 +12,25 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, DisconnectReasonCode, LastWill, Packet, PubAckReason, Publish,
-    PublishProperties, SubscribeReasonCode,
+    LastWill, Packet, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, MqttOptions, StateError};
-use rumqttc::{Outgoing, TlsConfiguration, Transport};
+use rumqttc::v5::{AsyncClient, Event};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::config::BrokerUrl;
 use super::ingest::{Answer, rfc3339};
+use super::login::{Login, RECEIVE_MAXIMUM};
 use super::store::{BrokerStatus, Message};
 use super::worker::{Job, Outcome, Token};
 use crate::adapters::clock;
 use crate::contract::{HubState, Presence, Topic, Topics};
 
-/// Most messages that the broker may have unacknowledged with us (MQTT 5 §3.1.2.11.3).
-const RECEIVE_MAXIMUM: u16 = 256;
-/// Largest message that the broker may send us; parts have at most 16 KiB.
-const MAX_PACKET_BYTES: u32 = 64 * 1024;
 /// Requests that may wait in the client: a PUBACK and an answer per message, and presence.
 const MAX_REQUESTS: usize = 4 * RECEIVE_MAXIMUM as usize;
-/// Most of our own messages unacknowledged by the broker.
-const MAX_OUTGOING: u16 = 128;
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT_S: u64 = 20;
 /// Nothing at all from the event loop for this long means a stalled peer.
 const STALL: Duration = Duration::from_secs(65);
 /// Presence is said again this often, and expires after three times that (contract §3).
@@ -49,82 +40,6 @@ const BACK_OFF_MIN_MS: u64 = 500;
 const BACK_OFF_MAX_MS: u64 = 15_000;
 /// A clean stop takes at most this long.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Whom to connect to, and as whom.
-#[derive(Clone)]
-pub struct Login {
-    /// The broker.
-    pub broker: BrokerUrl,
-    /// User name and password.
-    pub user: Option<(String, String)>,
-    /// For `mqtts://`.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// MQTT client id.
-    pub client_id: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({} at {}:{})", self.client_id, self.broker.host, self.broker.port)
-    }
-}
-
-impl Login {
-    /// The options of a fresh connection.
-    pub fn options(&self) -> MqttOptions {
-        let mut options =
-            MqttOptions::new(self.client_id.clone(), self.broker.host.clone(), self.broker.port);
-        if let Some((user, password)) = &self.user {
-            options.set_credentials(user, password);
-        }
-        if let Some(tls) = &self.tls {
-            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
-        }
-        options
-            .set_clean_start(true)
-            .set_keep_alive(KEEP_ALIVE)
-            .set_connection_timeout(CONNECT_TIMEOUT_S)
-            .set_max_packet_size(Some(MAX_PACKET_BYTES))
-            .set_receive_maximum(Some(RECEIVE_MAXIMUM))
-            .set_outgoing_inflight_upper_limit(MAX_OUTGOING);
-        options
-    }
-
-    /// One sentence about a failed connection.
-    pub fn sentence(&self, error: &ConnectionError) -> String {
-        let broker = format!("the broker at {}:{}", self.broker.host, self.broker.port);
-        match error {
-            ConnectionError::ConnectionRefused(
-                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
-            ) => format!(
-                "{broker} refuses the user name or password: check [mqtt] username and password_file"
-            ),
-            ConnectionError::ConnectionRefused(code) => format!("{broker} refuses: {code:?}"),
-            ConnectionError::Io(error)
-            | ConnectionError::MqttState(StateError::Io(error))
-            | ConnectionError::Tls(rumqttc::v5::TlsError::Io(error)) => {
-                if self.tls.is_some() && error.to_string().contains("certificate") {
-                    format!("{broker} shows a certificate that cannot be trusted: {error}; check [mqtt] ca_file and the host name")
-                } else {
-                    format!("{broker} cannot be reached: {error}")
-                }
-            }
-            ConnectionError::Tls(error) => format!("{broker} cannot be reached over TLS: {error}"),
-            ConnectionError::Timeout(_) => {
-                format!("{broker} does not answer within {CONNECT_TIMEOUT_S} s")
-            }
-            ConnectionError::MqttState(StateError::ConnectionAborted) => {
-                format!("{broker} closed the connection")
-            }
-            ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. })
-                if *reason_code == DisconnectReasonCode::SessionTakenOver =>
-            {
-                format!("{broker} gave the connection to another client with the id {:?}", self.client_id)
-            }
-            other => format!("{broker}: {other}"),
-        }
-    }
-}
 
 /// The task that keeps the hub connected.
 pub struct Link {
@@ -286,7 +201,10 @@ impl Link {
                     was_online = true;
                     let broker = &self.login.broker;
                     let since = rfc3339(clock::wall());
-                    self.say(true, format!("connected to {}:{} since {since}", broker.host, broker.port));
+                    self.say(
+                        true,
+                        format!("connected to {}:{} since {since}", broker.host, broker.port),
+                    );
                 }
             };
             let event = match polled {
@@ -344,8 +262,10 @@ impl Session {
             Event::Incoming(Packet::Publish(publish)) => self.message(publish, jobs),
             Event::Incoming(Packet::PubAck(ack)) => {
                 self.heard += 1;
-                if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers)
-                    && !std::mem::replace(&mut self.warned, true)
+                if !matches!(
+                    ack.reason,
+                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers
+                ) && !std::mem::replace(&mut self.warned, true)
                 {
                     log::warn!(
                         "the broker refuses what the hub publishes ({:?}): give the hub's user the role of docs/mosquitto.acl",
@@ -366,7 +286,10 @@ impl Session {
         if matches!(self.phase, Phase::Finishing | Phase::Leaving) {
             return Ok(()); // unacknowledged: it comes again
         }
-        let token = Token { connection: self.connection, packet_id: publish.pkid };
+        let token = Token {
+            connection: self.connection,
+            packet_id: publish.pkid,
+        };
         let message = Message {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload.to_vec(),
@@ -380,7 +303,10 @@ impl Session {
             } else {
                 self.dropped += 1;
                 if self.dropped.is_power_of_two() {
-                    log::warn!("{} messages of QoS 0 were dropped: the store is behind", self.dropped);
+                    log::warn!(
+                        "{} messages of QoS 0 were dropped: the store is behind",
+                        self.dropped
+                    );
                 }
             }
             return Ok(());
@@ -496,7 +422,10 @@ fn behind() -> String {
 }
 
 fn presence(state: Presence, with_time: bool) -> Vec<u8> {
-    let state = HubState { state, ts: with_time.then(|| rfc3339(clock::wall())) };
+    let state = HubState {
+        state,
+        ts: with_time.then(|| rfc3339(clock::wall())),
+    };
     serde_json::to_vec(&state).unwrap_or_default()
 }
 

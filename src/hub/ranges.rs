@@ -29,7 +29,9 @@ impl RangeSet {
             return true;
         }
         let at = self.0.partition_point(|&(_, end)| end <= from);
-        self.0.get(at).is_some_and(|&(start, end)| start <= from && end >= to)
+        self.0
+            .get(at)
+            .is_some_and(|&(start, end)| start <= from && end >= to)
     }
 
     /// What is not there of `[from, to)`, at most `limit` ranges, lowest first.

@@ -11,11 +11,11 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::config::{BrokerUrl, HubConfig};
-use super::mqtt::{Link, Login};
+use super::config::HubConfig;
+use super::login::Login;
+use super::mqtt::Link;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
 use super::{http, worker};
-use crate::adapters::tls;
 use crate::config::ConfigError;
 use crate::contract::Topics;
 
@@ -38,29 +38,8 @@ pub enum ServeError {
     #[error("the system refuses: {0}")]
     System(io::Error),
     /// The store's thread ended by itself.
-    #[error("the hub's link ended by itself")]
+    #[error("the store's thread ended by itself")]
     Link,
-}
-
-impl Login {
-    /// From the configuration: reads the password and the certificates.
-    pub fn new(config: &HubConfig, broker: BrokerUrl) -> Result<Self, ConfigError> {
-        let password = config.password()?;
-        let user = config
-            .mqtt
-            .username
-            .as_ref()
-            .map(|user| (user.clone(), password.unwrap_or_default()));
-        let tls = if broker.tls {
-            let ca = config.mqtt.ca_file.as_deref();
-            let client = tls::client_config(ca, None)
-                .map_err(|error| ConfigError(vec![format!("[mqtt] {error}")]))?;
-            Some(client)
-        } else {
-            None
-        };
-        Ok(Self { broker, user, tls, client_id: config.mqtt.client_id.clone() })
-    }
 }
 
 /// Runs the hub until SIGTERM or SIGINT. `embedded` says that the embedded broker runs: its address is
@@ -73,9 +52,12 @@ pub async fn serve(config: HubConfig, embedded: bool) -> Result<(), ServeError> 
         root: config.mqtt.root.clone(),
     })?;
     let listen = config.http.listen;
-    let listener =
-        TcpListener::bind(listen).await.map_err(|error| ServeError::Listen(listen, error))?;
-    let address = listener.local_addr().map_err(|error| ServeError::Listen(listen, error))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| ServeError::Listen(listen, error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| ServeError::Listen(listen, error))?;
 
     let status = Arc::new(Mutex::new(BrokerStatus {
         connected: false,
@@ -102,7 +84,10 @@ pub async fn serve(config: HubConfig, embedded: bool) -> Result<(), ServeError> 
     };
     let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
-    log::info!("booth-hub is up: pages on http://{address}/, clips in {}", config.store.dir.display());
+    log::info!(
+        "booth-hub is up: pages on http://{address}/, clips in {}",
+        config.store.dir.display()
+    );
     tell_systemd(&[NotifyState::Ready]);
 
     let mut link = std::pin::pin!(link.run());
@@ -124,14 +109,17 @@ pub async fn serve(config: HubConfig, embedded: bool) -> Result<(), ServeError> 
         link.as_mut().await;
     }
     pages.abort();
-    if link_is_over && store_thread.is_finished() && store_thread.join().is_err() {
+    // The link is gone and with it the last sender of jobs: the store ends after its last batch.
+    if store_thread.join().is_err() {
         log::error!("the store's thread panicked");
     }
     log::info!("booth-hub has stopped");
     result
 }
 
-fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, ServeError> {
+fn signal(
+    kind: tokio::signal::unix::SignalKind,
+) -> Result<tokio::signal::unix::Signal, ServeError> {
     tokio::signal::unix::signal(kind).map_err(ServeError::System)
 }
 

@@ -26,7 +26,7 @@ pub fn free_port() -> u16 {
 pub struct Broker {
     child: Child,
     pub port: u16,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Broker {
@@ -37,14 +37,17 @@ impl Broker {
 
     /// Only user `hub` with password `right`.
     pub fn with_password() -> Self {
-        Self::start("allow_anonymous false\npassword_file passwords\n", |folder| {
-            let made = Command::new("mosquitto_passwd")
-                .args(["-b", "-c", "passwords", "hub", "right"])
-                .current_dir(folder)
-                .status()
-                .expect("mosquitto_passwd runs");
-            assert!(made.success());
-        })
+        Self::start(
+            "allow_anonymous false\npassword_file passwords\n",
+            |folder| {
+                let made = Command::new("mosquitto_passwd")
+                    .args(["-b", "-c", "passwords", "hub", "right"])
+                    .current_dir(folder)
+                    .status()
+                    .expect("mosquitto_passwd runs");
+                assert!(made.success());
+            },
+        )
     }
 
     fn start(rules: &str, prepare: impl FnOnce(&Path)) -> Self {
@@ -53,17 +56,39 @@ impl Broker {
         let config = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n{rules}");
         std::fs::write(folder.path().join("mosquitto.conf"), config).expect("a file");
         prepare(folder.path());
-        let child = Command::new("mosquitto")
-            .args(["-c", "mosquitto.conf"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed");
-        until("mosquitto listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { child, port, _folder: folder }
+        let child = run_mosquitto(folder.path(), port);
+        Self {
+            child,
+            port,
+            folder,
+        }
     }
+
+    /// Killed: everything that it kept is gone.
+    pub fn stop(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// The same again, after [`Self::stop`].
+    pub fn start_again(&mut self) {
+        self.child = run_mosquitto(self.folder.path(), self.port);
+    }
+}
+
+fn run_mosquitto(folder: &Path, port: u16) -> Child {
+    let child = Command::new("mosquitto")
+        .args(["-c", "mosquitto.conf"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("mosquitto is installed");
+    until("mosquitto listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    child
 }
 
 impl Drop for Broker {
@@ -100,7 +125,10 @@ impl Home {
     }
 
     pub fn clip_file(&self, clip_id: &str) -> PathBuf {
-        self.path().join("store/clips").join(&clip_id[..2]).join(format!("{clip_id}.opus"))
+        self.path()
+            .join("store/clips")
+            .join(&clip_id[..2])
+            .join(format!("{clip_id}.opus"))
     }
 }
 
@@ -147,7 +175,9 @@ impl Hub {
 
     /// Waits for a line with `text` in it.
     pub fn says(&self, text: &str) -> String {
-        until(text, || self.lines().into_iter().find(|line| line.contains(text)))
+        until(text, || {
+            self.lines().into_iter().find(|line| line.contains(text))
+        })
     }
 
     /// As a power cut would end it.
@@ -185,7 +215,11 @@ pub struct Booth {
 impl Booth {
     /// Connected, subscribed to its own `dn` branch and the hub's presence.
     pub fn connect(port: u16, id: &str) -> Self {
-        Self::listening(port, id, &[format!("booth/1/dn/{id}/#"), "booth/1/hub/state".into()])
+        Self::listening(
+            port,
+            id,
+            &[format!("booth/1/dn/{id}/#"), "booth/1/hub/state".into()],
+        )
     }
 
     pub fn listening(port: u16, id: &str, filters: &[String]) -> Self {
@@ -219,7 +253,11 @@ impl Booth {
         for _ in filters {
             is_subscribed.recv_timeout(PATIENCE).expect("subscribed");
         }
-        Self { id: id.to_owned(), client, heard }
+        Self {
+            id: id.to_owned(),
+            client,
+            heard,
+        }
     }
 
     pub fn publish(&self, tail: &str, retain: bool, payload: impl Into<Vec<u8>>) {
@@ -239,17 +277,18 @@ impl Booth {
         }
     }
 
-    /// Everything heard so far.
-    pub fn heard_so_far(&self) -> Vec<Publish> {
-        self.heard.try_iter().collect()
-    }
-
-    pub fn hub_becomes(&self, state: &str) {
+    /// Waits for the hub's presence; answers the acks that were heard before it.
+    pub fn hub_becomes(&self, state: &str) -> Vec<Ack> {
+        let mut acks = Vec::new();
         loop {
-            let publish = self.hear("hub/state");
-            let said: Value = serde_json::from_slice(&publish.payload).expect("JSON");
-            if said["state"] == state {
-                return;
+            let publish = self.heard.recv_timeout(PATIENCE).expect(state);
+            if publish.topic.ends_with(b"hub/state") {
+                let said: Value = serde_json::from_slice(&publish.payload).expect("JSON");
+                if said["state"] == state {
+                    return acks;
+                }
+            } else {
+                acks.push(serde_json::from_slice(&publish.payload).expect("an ack"));
             }
         }
     }
@@ -264,13 +303,21 @@ impl Booth {
     }
 
     pub fn offer(&self, clip: &Clip) {
-        self.publish(&format!("clip/{}", clip.id), false, clip.manifest.to_string());
+        self.publish(
+            &format!("clip/{}", clip.id),
+            false,
+            clip.manifest.to_string(),
+        );
     }
 
     pub fn send_parts(&self, clip: &Clip, from: usize, to: usize) {
         for at in (from..to).step_by(16_384) {
             let end = (at + 16_384).min(to);
-            self.publish(&format!("part/{}/{at}", clip.id), false, &clip.body[at..end]);
+            self.publish(
+                &format!("part/{}/{at}", clip.id),
+                false,
+                &clip.body[at..end],
+            );
         }
     }
 
@@ -279,7 +326,10 @@ impl Booth {
         self.offer(clip);
         self.send_parts(clip, 0, clip.body.len());
         let ack = self.ack();
-        assert_eq!((ack.clip_id.as_str(), ack.status), (clip.id.as_str(), AckStatus::Stored));
+        assert_eq!(
+            (ack.clip_id.as_str(), ack.status),
+            (clip.id.as_str(), AckStatus::Stored)
+        );
     }
 }
 
@@ -299,10 +349,13 @@ pub struct Clip {
 impl Clip {
     pub fn new(booth: &str, clip_no: u64) -> Self {
         let id = format!("6f9619ff-8b86-4d01-b42d-{clip_no:012x}");
-        let body: Vec<u8> =
-            (0..180_000_u64).map(|n| (n.wrapping_mul(31 + clip_no) >> 3) as u8).collect();
-        let sha256: String =
-            Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let body: Vec<u8> = (0..180_000_u64)
+            .map(|n| (n.wrapping_mul(31 + clip_no) >> 3) as u8)
+            .collect();
+        let sha256: String = Sha256::digest(&body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let manifest = json!({"schema": 1, "clip_id": id, "clip_no": clip_no, "card_id": "card-1",
             "booth_id": booth, "boot_id": "b", "kind": "audio", "source": "booth", "test": 0,
             "campaign_id": null, "question_id": "square", "choice": null, "lang": "da",

@@ -80,7 +80,12 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
             ))?;
         }
         VERSION => {}
-        newer => return Err(StoreError::Version { found: newer, known: VERSION }),
+        newer => {
+            return Err(StoreError::Version {
+                found: newer,
+                known: VERSION,
+            });
+        }
     }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

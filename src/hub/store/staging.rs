@@ -60,7 +60,11 @@ impl Staging {
             fs::remove_dir_all(&dir).map_err(|e| StoreError::file("emptying", &dir, e))?;
         }
         fs::create_dir_all(&dir).map_err(|e| StoreError::file("creating", &dir, e))?;
-        Ok(Self { dir, bodies: HashMap::new(), per_sender: HashMap::new() })
+        Ok(Self {
+            dir,
+            bodies: HashMap::new(),
+            per_sender: HashMap::new(),
+        })
     }
 
     /// The unfinished body of `clip_id` from `sender`.
@@ -114,7 +118,8 @@ impl Staging {
             .truncate(false)
             .open(&path)
             .map_err(|e| StoreError::file("opening", &path, e))?;
-        file.write_all_at(bytes, offset).map_err(|e| StoreError::file("writing", &path, e))?;
+        file.write_all_at(bytes, offset)
+            .map_err(|e| StoreError::file("writing", &path, e))?;
         staged.ranges.insert(offset, end);
         Ok(true)
     }
@@ -133,7 +138,10 @@ impl Staging {
 
     /// Forgets a body whose file went elsewhere.
     pub fn forget(&mut self, sender: &BoothId, clip_id: &str) {
-        if self.bodies.remove(&(sender.clone(), clip_id.to_owned())).is_some()
+        if self
+            .bodies
+            .remove(&(sender.clone(), clip_id.to_owned()))
+            .is_some()
             && let Some(count) = self.per_sender.get_mut(sender)
         {
             *count -= 1;
@@ -156,12 +164,17 @@ impl Staging {
             .write(true)
             .open(&path)
             .map_err(|e| StoreError::file("opening", &path, e))?;
-        let length = file.metadata().map_err(|e| StoreError::file("reading", &path, e))?.len();
+        let length = file
+            .metadata()
+            .map_err(|e| StoreError::file("reading", &path, e))?
+            .len();
         if length != bytes {
-            file.set_len(bytes).map_err(|e| StoreError::file("cutting", &path, e))?;
+            file.set_len(bytes)
+                .map_err(|e| StoreError::file("cutting", &path, e))?;
         }
         let hash = hash_of(&file).map_err(|e| StoreError::file("reading", &path, e))?;
-        file.sync_all().map_err(|e| StoreError::file("fsyncing", &path, e))?;
+        file.sync_all()
+            .map_err(|e| StoreError::file("fsyncing", &path, e))?;
         Ok(hash)
     }
 
@@ -217,7 +230,10 @@ pub fn hash_of(mut file: &File) -> std::io::Result<String> {
 pub fn hash_at(path: &Path) -> Result<Option<(String, u64)>, StoreError> {
     match File::open(path) {
         Ok(file) => {
-            let length = file.metadata().map_err(|e| StoreError::file("reading", path, e))?.len();
+            let length = file
+                .metadata()
+                .map_err(|e| StoreError::file("reading", path, e))?
+                .len();
             let hash = hash_of(&file).map_err(|e| StoreError::file("reading", path, e))?;
             Ok(Some((hash, length)))
         }

@@ -55,7 +55,12 @@ impl StoreViews {
         broker: Arc<Mutex<BrokerStatus>>,
     ) -> Result<Self, StoreError> {
         let db = schema::open_for_reading(&database_in(dir))?;
-        Ok(Self { db: Mutex::new(db), clips: dir.join("clips"), expected, broker })
+        Ok(Self {
+            db: Mutex::new(db),
+            clips: dir.join("clips"),
+            expected,
+            broker,
+        })
     }
 
     fn read_answers(&self, now: Timestamp, limit: usize) -> rusqlite::Result<AnswersView> {
@@ -71,11 +76,15 @@ impl StoreViews {
             .prepare_cached(&format!(
                 "SELECT booth_id AS b, count(*) AS n {COUNTED} GROUP BY b ORDER BY n DESC, b"
             ))?
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))?
+            .query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
+            })?
             .map(|row| row.map(|(id, n)| (id.clone(), self.name_of(&db, &id), n)))
             .collect::<rusqlite::Result<_>>()?;
         let by_day: Vec<(String, u64)> = db
-            .prepare_cached(&format!("SELECT day, count(*) {COUNTED} GROUP BY day ORDER BY day"))?
+            .prepare_cached(&format!(
+                "SELECT day, count(*) {COUNTED} GROUP BY day ORDER BY day"
+            ))?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let total = db
@@ -152,7 +161,10 @@ impl StoreViews {
             .map(|heard| self.booth_view(&db, now, heard?))
             .collect::<rusqlite::Result<_>>()?;
         for expected in &self.expected {
-            if !booths.iter().any(|booth| booth.booth_id == expected.id.as_str()) {
+            if !booths
+                .iter()
+                .any(|booth| booth.booth_id == expected.id.as_str())
+            {
                 booths.push(never_heard(expected));
             }
         }
@@ -168,7 +180,11 @@ impl StoreViews {
                     at: row.get(0)?,
                     booth_id: row.get(1)?,
                     clip_id: row.get(2)?,
-                    reason: if times > 1 { format!("{reason} ({times} times)") } else { reason },
+                    reason: if times > 1 {
+                        format!("{reason} ({times} times)")
+                    } else {
+                        reason
+                    },
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -188,12 +204,18 @@ impl StoreViews {
         now: Timestamp,
         heard: HeardBooth,
     ) -> rusqlite::Result<BoothView> {
-        let expected =
-            self.expected.iter().find(|booth| booth.id.as_str() == heard.booth_id.as_str());
-        let birth: Option<Birth> =
-            heard.birth.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let health =
-            heard.health.as_deref().and_then(|text| Health::from_json(text.as_bytes()).ok());
+        let expected = self
+            .expected
+            .iter()
+            .find(|booth| booth.id.as_str() == heard.booth_id.as_str());
+        let birth: Option<Birth> = heard
+            .birth
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let health = heard
+            .health
+            .as_deref()
+            .and_then(|text| Health::from_json(text.as_bytes()).ok());
         let count = |name: &str| {
             let value = health.as_ref()?.get(name)?;
             (0.0..9.0e15).contains(&value).then_some(value as u64)
@@ -210,7 +232,12 @@ impl StoreViews {
         let mut alerts: Vec<(String, Severity, String, String)> = db
             .prepare_cached("SELECT id, severity, text, since FROM alert WHERE booth_id = ?1")?
             .query_map([&heard.booth_id], |row| {
-                Ok((row.get(0)?, severity(&row.get::<_, String>(1)?), row.get(2)?, row.get(3)?))
+                Ok((
+                    row.get(0)?,
+                    severity(&row.get::<_, String>(1)?),
+                    row.get(2)?,
+                    row.get(3)?,
+                ))
             })?
             .collect::<rusqlite::Result<_>>()?;
         alerts.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
@@ -219,14 +246,22 @@ impl StoreViews {
             .prepare_cached(
                 "SELECT count(*) FROM machine_at_booth WHERE booth_id = ?1 AND last_birth >= ?2",
             )?
-            .query_row(params![heard.booth_id, crate::hub::ingest::rfc3339(recent)], |row| row.get(0))?;
+            .query_row(
+                params![heard.booth_id, crate::hub::ingest::rfc3339(recent)],
+                |row| row.get(0),
+            )?;
         Ok(BoothView {
             name: self.name_of(db, &heard.booth_id),
-            place: expected.map(|booth| booth.place.clone()).unwrap_or_default(),
+            place: expected
+                .map(|booth| booth.place.clone())
+                .unwrap_or_default(),
             expected: expected.is_some(),
             heard: true,
             presence: heard.presence.as_deref().and_then(presence),
-            ready: health.as_ref().and_then(|health| health.get("ready")).map(|ready| ready == 1.0),
+            ready: health
+                .as_ref()
+                .and_then(|health| health.get("ready"))
+                .map(|ready| ready == 1.0),
             stale: health_age_s.is_none_or(|age| age > 3 * health_interval_s),
             health_age_s,
             health_interval_s,
@@ -401,7 +436,11 @@ fn gaps(db: &Connection) -> rusqlite::Result<Vec<GapView>> {
          WHERE clip_no > before + 1 LIMIT 10000",
     )?;
     let holes = statement.query_map([], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, u64>(1)?,
+            row.get::<_, u64>(2)?,
+        ))
     })?;
     for hole in holes {
         let (card, first, last) = hole?;
@@ -450,5 +489,8 @@ fn named(card: &CardNumbers, missing: &[(u64, u64)]) -> Vec<GapView> {
         .filter(|(_, last)| *last >= kept_from)
         .map(|&(first, last)| (first.max(kept_from), last))
         .collect();
-    [gap("missing_between", lost), gap("still_on_booth", kept)].into_iter().flatten().collect()
+    [gap("missing_between", lost), gap("still_on_booth", kept)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
