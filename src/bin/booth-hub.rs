@@ -1,1 +1,147 @@
-fn main() {}
+//! The hub's program: arguments, configuration, run, exit status; the only place that exits.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use booth_gateway::adapters::journal;
+use booth_gateway::config::ConfigError;
+use booth_gateway::contract::BoothId;
+use booth_gateway::hub::config::HubConfig;
+use booth_gateway::hub::forget::{self, ForgetError};
+use booth_gateway::hub::serve::{self, ServeError};
+use clap::{Parser, Subcommand};
+
+/// EX_CONFIG of sysexits.h: a bad configuration; systemd does not restart on it.
+const EX_CONFIG: u8 = 78;
+
+/// The centre of the telephone booths: receives the citizens' spoken answers and the booths' health
+/// from an MQTT broker, keeps them, and shows them on two pages.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.
+#[derive(Debug, Parser)]
+#[command(name = "booth-hub", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive clips and health, keep them, and show the pages, until stopped
+    ///
+    /// Connects to the broker of [mqtt] url and stays connected; a broker that is away is no failure:
+    /// the booths keep their clips until the hub is back. A booth may delete a clip only after the hub
+    /// has it on disk. SIGTERM stops cleanly.
+    ///
+    /// A smallest hub.toml:
+    ///
+    ///   [mqtt]
+    ///   url = "mqtts://broker.example:8883"
+    ///   username = "hub"
+    ///   password_file = "mqtt-password"
+    ///
+    ///   [store]
+    ///   dir = "/var/lib/booth-hub"
+    ///
+    ///   [http]
+    ///   listen = "127.0.0.1:8080"
+    ///
+    ///   [[booth]]
+    ///   id = "rundhoej-1"
+    ///   name = "Rundhøj Torv"
+    #[command(verbatim_doc_comment)]
+    Serve {
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+        /// Also run an MQTT broker inside the hub, on [embedded_broker] listen; for demonstrations only
+        #[arg(long)]
+        embedded_broker: bool,
+    },
+    /// Clear the retained topics of a retired booth
+    ///
+    /// The broker keeps a booth's last state, birth, health, configuration and alerts for ever; a booth
+    /// that was taken down would be shown as lost for ever. This clears them, and the booth's place in
+    /// the fleet. Its clips stay. Run it when the booth is off, and remove its [[booth]] entry from
+    /// hub.toml. It works beside a running hub, and running it twice is harmless.
+    #[command(verbatim_doc_comment)]
+    Forget {
+        /// The booth's id, for example rundhoej-1
+        #[arg(value_parser = BoothId::parse)]
+        booth: BoothId,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+}
+
+/// What went wrong, by exit status.
+enum Failure {
+    Config(String),
+    Operation(String),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Config(error) => error.into(),
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+impl From<ForgetError> for Failure {
+    fn from(error: ForgetError) -> Self {
+        match error {
+            ForgetError::Config(error) => error.into(),
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    journal::init("booth-hub", log::LevelFilter::Info);
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(sentence)) => {
+            log::error!("{sentence}");
+            ExitCode::from(EX_CONFIG)
+        }
+        Err(Failure::Operation(sentence)) => {
+            log::error!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Operation(format!("the system refuses: {error}")))?;
+    match command {
+        Command::Serve {
+            config,
+            embedded_broker,
+        } => {
+            let config = HubConfig::load(&config)?;
+            Ok(runtime.block_on(serve::serve(config, embedded_broker))?)
+        }
+        Command::Forget { booth, config } => {
+            let config = HubConfig::load(&config)?;
+            let cleared = runtime.block_on(forget::forget(&config, &booth))?;
+            println!("{booth} is forgotten: {cleared} topics cleared; its clips stay.");
+            if config.booths.iter().any(|expected| expected.id == booth) {
+                println!("hub.toml still expects it: remove its [[booth]] entry.");
+            }
+            Ok(())
+        }
+    }
+}

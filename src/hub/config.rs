@@ -1,0 +1,378 @@
+//! `hub.toml`: typed, unknown keys refused, values that cannot work refused with a sentence.
+//!
+//! Owns: the shape of the hub's configuration, its defaults, and where a secret's file is looked for.
+//! Never does: open a connection or create anything. A failure leaves nothing behind; the caller ends
+//! with 78.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::config::{self, ConfigError};
+use crate::contract::BoothId;
+
+/// `hub.toml` (contract §2).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubConfig {
+    /// The broker.
+    pub mqtt: HubMqtt,
+    /// Where clips are kept.
+    pub store: HubStore,
+    /// Where the pages listen.
+    pub http: HubHttp,
+    /// The demonstration's own broker.
+    pub embedded_broker: EmbeddedBroker,
+    /// The booths expected; one never heard is shown as such.
+    #[serde(rename = "booth")]
+    pub booths: Vec<ExpectedBooth>,
+}
+
+/// `[mqtt]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubMqtt {
+    /// `mqtt://host[:port]` or `mqtts://host[:port]`; only needless with the embedded broker.
+    pub url: Option<String>,
+    /// User name at the broker.
+    pub username: Option<String>,
+    /// The password's file, relative to `hub.toml`, or a systemd credential's name.
+    pub password_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the broker's certificate; the system's roots by default.
+    pub ca_file: Option<PathBuf>,
+    /// Topic root.
+    pub root: String,
+    /// MQTT client id.
+    pub client_id: String,
+}
+
+impl Default for HubMqtt {
+    fn default() -> Self {
+        Self {
+            url: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            root: "booth/1".into(),
+            client_id: "booth-hub".into(),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubStore {
+    /// One folder for the database and the clips; created with mode 0700.
+    pub dir: PathBuf,
+    /// A clip that claims more is refused.
+    pub max_clip_bytes: u64,
+}
+
+impl Default for HubStore {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/booth-hub".into(),
+            max_clip_bytes: 16_000_000,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubHttp {
+    /// Address of the pages; loopback unless told otherwise.
+    pub listen: SocketAddr,
+}
+
+impl Default for HubHttp {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
+    }
+}
+
+/// `[embedded_broker]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddedBroker {
+    /// Address of the embedded broker.
+    pub listen: SocketAddr,
+}
+
+impl Default for EmbeddedBroker {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+        }
+    }
+}
+
+/// `[[booth]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedBooth {
+    /// Its id.
+    pub id: BoothId,
+    /// Its name for people.
+    #[serde(default)]
+    pub name: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub place: String,
+}
+
+/// A broker's address taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// `mqtts://`
+    pub tls: bool,
+    /// Name or address, also the name that the certificate must carry.
+    pub host: String,
+    /// 1883 or 8883 by default.
+    pub port: u16,
+}
+
+impl BrokerUrl {
+    /// Takes `mqtt[s]://host[:port]` apart, or says what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let (tls, rest) = if let Some(rest) = url.strip_prefix("mqtts://") {
+            (true, rest)
+        } else if let Some(rest) = url.strip_prefix("mqtt://") {
+            (false, rest)
+        } else {
+            return Err(format!("url {url:?} must begin with mqtt:// or mqtts://"));
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('@') {
+            return Err(
+                "url must not hold a user or password: use username and password_file".into(),
+            );
+        }
+        let bad_port = || format!("url {url:?} has no valid port");
+        let default_port = if tls { 8883 } else { 1883 };
+        let (host, port) = if let Some(v6) = rest.strip_prefix('[') {
+            let (host, tail) = v6
+                .split_once(']')
+                .ok_or_else(|| format!("url {url:?} lacks a closing ]"))?;
+            match tail.strip_prefix(':') {
+                Some(port) => (format!("[{host}]"), port.parse().map_err(|_| bad_port())?),
+                None if tail.is_empty() => (format!("[{host}]"), default_port),
+                None => return Err(bad_port()),
+            }
+        } else {
+            match rest.split_once(':') {
+                Some((host, port)) => (host.to_owned(), port.parse().map_err(|_| bad_port())?),
+                None => (rest.to_owned(), default_port),
+            }
+        };
+        if host.is_empty() || host.contains(['/', '?', '#', ' ']) {
+            return Err(format!(
+                "url {url:?} must be mqtt://host:port, nothing more"
+            ));
+        }
+        if port == 0 {
+            return Err(bad_port());
+        }
+        Ok(Self { tls, host, port })
+    }
+}
+
+impl HubConfig {
+    /// Reads, checks, and resolves relative file names against the file's own folder.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut read: Self = config::read(path)?;
+        read.check(&path.display().to_string())?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for file in [&mut read.mqtt.password_file, &mut read.mqtt.ca_file]
+            .into_iter()
+            .flatten()
+        {
+            *file = find_beside(folder, file);
+        }
+        if read.store.dir.is_relative() {
+            read.store.dir = folder.join(&read.store.dir);
+        }
+        Ok(read)
+    }
+
+    /// Refuses values that cannot work, one sentence each; `file` names the source.
+    pub fn check(&self, file: &str) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        if let Some(url) = &self.mqtt.url
+            && let Err(fault) = BrokerUrl::parse(url)
+        {
+            faults.push(format!("{file}: [mqtt] {fault}"));
+        }
+        if self.mqtt.password_file.is_some() && self.mqtt.username.is_none() {
+            faults.push(format!("{file}: [mqtt] password_file needs a username"));
+        }
+        let root = &self.mqtt.root;
+        if root.is_empty()
+            || root.starts_with('/')
+            || root.ends_with('/')
+            || root.len() > 64
+            || root.contains(['+', '#', '\0', '$'])
+        {
+            faults.push(format!(
+                "{file}: [mqtt] root {root:?} cannot be a topic root: no wildcard, no slash at either end"
+            ));
+        }
+        if self.mqtt.client_id.is_empty() || self.mqtt.client_id.len() > 64 {
+            faults.push(format!(
+                "{file}: [mqtt] client_id must have 1 to 64 characters"
+            ));
+        }
+        if self.store.dir.as_os_str().is_empty() {
+            faults.push(format!("{file}: [store] dir is empty"));
+        }
+        if !(65_536..=1_000_000_000).contains(&self.store.max_clip_bytes) {
+            faults.push(format!(
+                "{file}: [store] max_clip_bytes = {} must lie between 65536 and 1000000000",
+                self.store.max_clip_bytes
+            ));
+        }
+        let mut seen = HashSet::new();
+        for booth in &self.booths {
+            if !seen.insert(&booth.id) {
+                faults.push(format!(
+                    "{file}: [[booth]] id {:?} appears twice",
+                    booth.id.as_str()
+                ));
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(faults))
+        }
+    }
+
+    /// The broker to connect to: `[mqtt] url`, else the embedded broker's own address when it runs.
+    pub fn broker(&self, embedded: bool) -> Result<BrokerUrl, ConfigError> {
+        match (&self.mqtt.url, embedded) {
+            (Some(url), _) => BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![fault])),
+            (None, true) => {
+                let listen = self.embedded_broker.listen;
+                let host = match listen {
+                    SocketAddr::V4(at) if at.ip().is_unspecified() => "127.0.0.1".to_owned(),
+                    SocketAddr::V4(at) => at.ip().to_string(),
+                    SocketAddr::V6(at) if at.ip().is_unspecified() => "[::1]".to_owned(),
+                    SocketAddr::V6(at) => format!("[{}]", at.ip()),
+                };
+                Ok(BrokerUrl { tls: false, host, port: listen.port() })
+            }
+            (None, false) => Err(ConfigError(vec![
+                "[mqtt] url is missing: name the broker, for example \"mqtts://broker.example:8883\""
+                    .into(),
+            ])),
+        }
+    }
+
+    /// Reads the password, without its line end; `None` when none is configured.
+    pub fn password(&self) -> Result<Option<String>, ConfigError> {
+        let Some(path) = &self.mqtt.password_file else {
+            return Ok(None);
+        };
+        #[allow(clippy::disallowed_methods)] // configuration, read once at start
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError(vec![format!(
+                "[mqtt] password_file {}: cannot be read: {error}",
+                path.display()
+            )])
+        })?;
+        let password = text.trim_end_matches(['\n', '\r']).to_owned();
+        if password.is_empty() {
+            return Err(ConfigError(vec![format!(
+                "[mqtt] password_file {} is empty",
+                path.display()
+            )]));
+        }
+        Ok(Some(password))
+    }
+}
+
+/// A relative name means a systemd credential if there is one of that name, else a file in `folder`.
+fn find_beside(folder: &Path, file: &Path) -> PathBuf {
+    if file.is_absolute() {
+        return file.to_owned();
+    }
+    std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|credentials| Path::new(&credentials).join(file))
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| folder.join(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<HubConfig, String> {
+        let config: HubConfig =
+            config::parse(text, "hub.toml").map_err(|error| error.to_string())?;
+        config
+            .check("hub.toml")
+            .map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration_but_names_no_broker() {
+        let config = checked("").expect("all keys have defaults");
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+        assert!(config.broker(false).is_err());
+        assert_eq!(config.broker(true).expect("its own").port, 1883);
+    }
+
+    #[test]
+    fn the_whole_file_is_understood() {
+        let config = checked(
+            "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
+             ca_file=\"ca.pem\"\nroot=\"b/2\"\nclient_id=\"hub\"\n[store]\ndir=\"s\"\n\
+             max_clip_bytes=1_000_000\n[http]\nlisten=\"0.0.0.0:80\"\n[embedded_broker]\n\
+             listen=\"127.0.0.1:1884\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
+        )
+        .expect("good");
+        let broker = config.broker(false).expect("named");
+        assert_eq!(
+            broker,
+            BrokerUrl {
+                tls: true,
+                host: "broker.example".into(),
+                port: 8883
+            }
+        );
+        assert_eq!(config.booths[0].place, "Torv");
+    }
+
+    #[test]
+    fn every_bad_value_gets_its_own_sentence() {
+        for (text, says) in [
+            ("[mqtt]\nurl=\"http://x\"", "mqtt://"),
+            ("[mqtt]\nurl=\"mqtt://\"", "nothing more"),
+            ("[mqtt]\nurl=\"mqtt://a:b\"", "port"),
+            ("[mqtt]\nurl=\"mqtt://u:p@a\"", "password_file"),
+            ("[mqtt]\nroot=\"a/#\"", "topic root"),
+            ("[mqtt]\nroot=\"/a\"", "topic root"),
+            ("[mqtt]\npassword_file=\"x\"", "username"),
+            ("[store]\nmax_clip_bytes=5", "max_clip_bytes"),
+            ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
+            ("[[booth]]\nid=\"A\"", "booth id"),
+            ("[http]\nlisten=\"here\"", "hub.toml:2"),
+            ("[mqtt]\nusrname=\"x\"", "did you mean `username`"),
+        ] {
+            let fault = checked(text).expect_err(text);
+            assert!(fault.contains(says), "{text}: {fault}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_version_six_keep_their_brackets() {
+        let url = BrokerUrl::parse("mqtt://[::1]:1999").expect("good");
+        assert_eq!((url.host.as_str(), url.port), ("[::1]", 1999));
+    }
+}

@@ -1,0 +1,511 @@
+//! What the booths say about themselves, kept so that a restart of the hub keeps the picture.
+//!
+//! Owns: which word about a booth's presence counts (contract §3), health and its age, alerts,
+//! events, and the signs of two machines under one id. Never does: touch clips, or trust a payload's
+//! size or shape. Runs inside the store's transaction: a failure leaves nothing of the batch behind.
+//!
+//! The rules of presence: sessions are compared as numbers and only within one card, so that a late
+//! will never hides a booth that is back; another card takes over by its birth; what a card that is
+//! not current says is kept as its history and not shown.
+//!
+//! A little longer than 500 lines: one function per topic, and the rules that they share.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::ingest::{is_token, rfc3339, shortened};
+use crate::contract::{
+    Alert, Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session,
+};
+
+/// Most booths kept; one more is refused.
+const MAX_BOOTHS: i64 = 10_000;
+/// Most events kept of one booth; its own oldest go first.
+const MAX_EVENTS_PER_BOOTH: i64 = 500;
+/// Most alerts of one booth; one more is refused.
+const MAX_ALERTS_PER_BOOTH: i64 = 64;
+/// Cards remembered at one booth; the longest unheard go first.
+const MAX_CARDS_PER_BOOTH: i64 = 64;
+/// Retained health expires after seven days (contract §3): what is left of it tells its age.
+const HEALTH_EXPIRY_S: i64 = 7 * 86_400;
+
+/// A word from a booth was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// The payload is not what the contract says.
+    #[error("{0}")]
+    Malformed(String),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+}
+
+fn malformed<T>(what: impl Into<String>) -> Result<T, FleetError> {
+    Err(FleetError::Malformed(what.into()))
+}
+
+fn parsed<'a, T: serde::Deserialize<'a>>(what: &str, payload: &'a [u8]) -> Result<T, FleetError> {
+    if payload.len() > MAX_JSON_BYTES {
+        return malformed(format!("{what} has {} bytes", payload.len()));
+    }
+    serde_json::from_slice(payload)
+        .map_err(|error| FleetError::Malformed(format!("{what} is not understood: {error}")))
+}
+
+/// Notes that a booth was heard; refuses one booth too many.
+pub fn heard(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), FleetError> {
+    let known: bool = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM booth WHERE booth_id = ?1)")?
+        .query_row([booth.as_str()], |row| row.get(0))?;
+    if known {
+        return Ok(());
+    }
+    let count: i64 = db.query_row("SELECT count(*) FROM booth", [], |row| row.get(0))?;
+    if count >= MAX_BOOTHS {
+        return malformed(format!(
+            "{booth} would be one booth too many ({MAX_BOOTHS} are kept)"
+        ));
+    }
+    db.prepare_cached("INSERT INTO booth (booth_id, first_heard) VALUES (?1, ?2)")?
+        .execute(params![booth.as_str(), rfc3339(now)])?;
+    Ok(())
+}
+
+/// Notes that a card was heard at a booth.
+pub fn card_seen(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<(), FleetError> {
+    if !is_token(card_id) {
+        return malformed("card_id is no plain name");
+    }
+    heard(db, now, booth)?;
+    let new = db
+        .prepare_cached(
+            "INSERT INTO card_at_booth (booth_id, card_id, first_seen, last_seen)
+             VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![booth.as_str(), card_id, rfc3339(now)])?;
+    if new == 0 {
+        db.prepare_cached(
+            "UPDATE card_at_booth SET last_seen = ?3 WHERE booth_id = ?1 AND card_id = ?2",
+        )?
+        .execute(params![booth.as_str(), card_id, rfc3339(now)])?;
+    } else {
+        db.prepare_cached(
+            "DELETE FROM card_at_booth WHERE booth_id = ?1 AND card_id IN (
+               SELECT card_id FROM card_at_booth WHERE booth_id = ?1 AND card_id <> ?2
+                 AND card_id IS NOT (SELECT card_id FROM booth WHERE booth_id = ?1)
+               ORDER BY last_seen DESC LIMIT -1 OFFSET ?3)",
+        )?
+        .execute(params![booth.as_str(), card_id, MAX_CARDS_PER_BOOTH - 2])?;
+    }
+    Ok(())
+}
+
+/// Whether a card was ever heard at a booth.
+pub fn card_known_at(
+    db: &Connection,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<bool, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2)",
+    )?
+    .query_row([booth.as_str(), card_id], |row| row.get(0))
+}
+
+fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<String>, rusqlite::Error> {
+    Ok(db
+        .prepare_cached("SELECT card_id FROM booth WHERE booth_id = ?1")?
+        .query_row([booth.as_str()], |row| row.get::<_, Option<String>>(0))
+        .optional()?
+        .flatten())
+}
+
+type Numbered = Option<(u64, u64)>;
+
+fn session_from(pair: Numbered) -> Option<Session> {
+    pair.map(|(boot_count, connect_ms)| Session {
+        boot_count,
+        connect_ms,
+    })
+}
+
+/// What a card said last at a booth.
+struct Said {
+    /// Session of its state.
+    session: Option<Session>,
+    presence: Option<String>,
+    /// Session of its birth.
+    birth: Option<Session>,
+}
+
+fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT boot_count, connect_ms, presence, birth_boot_count, birth_connect_ms
+         FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2",
+    )?
+    .query_row([booth.as_str(), card_id], |row| {
+        let pair = |a: usize| -> Result<Numbered, rusqlite::Error> {
+            Ok(row
+                .get::<_, Option<u64>>(a)?
+                .zip(row.get::<_, Option<u64>>(a + 1)?))
+        };
+        Ok(Said {
+            session: session_from(pair(0)?),
+            presence: row.get(2)?,
+            birth: session_from(pair(3)?),
+        })
+    })
+}
+
+/// Numbers that the database can hold.
+fn storable(session: Session) -> Result<(), FleetError> {
+    if session.boot_count > 1 << 53 || session.connect_ms > 1 << 53 {
+        return malformed("a session number cannot be");
+    }
+    Ok(())
+}
+
+/// A presence in the words of the contract.
+pub fn presence_name(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Online => "online",
+        Presence::Offline => "offline",
+        Presence::Lost => "lost",
+    }
+}
+
+/// `state`: presence by the rules above; an empty payload is a retired booth.
+pub fn state(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    payload: &[u8],
+) -> Result<(), FleetError> {
+    if payload.is_empty() {
+        return Ok(forget(db, booth)?);
+    }
+    let state: BoothState = parsed("state", payload)?;
+    storable(state.session)?;
+    card_seen(db, now, booth, &state.card_id)?;
+    let said = said_by(db, booth, &state.card_id)?;
+    let late = said.session.is_some_and(|known| {
+        state.session < known
+            // Within one session online comes first: after the end it can only be a repeat.
+            || (state.session == known
+                && state.state == Presence::Online
+                && said.presence.as_deref().is_some_and(|presence| presence != "online"))
+    });
+    if !late {
+        db.prepare_cached(
+            "UPDATE card_at_booth SET boot_count = ?3, connect_ms = ?4, presence = ?5
+             WHERE booth_id = ?1 AND card_id = ?2",
+        )?
+        .execute(params![
+            booth.as_str(),
+            state.card_id,
+            state.session.boot_count,
+            state.session.connect_ms,
+            presence_name(state.state)
+        ])?;
+    }
+    if current_card(db, booth)?.is_none() {
+        set_current(db, booth, &state.card_id)?;
+    }
+    Ok(())
+}
+
+fn set_current(db: &Connection, booth: &BoothId, card_id: &str) -> Result<(), rusqlite::Error> {
+    db.prepare_cached("UPDATE booth SET card_id = ?2 WHERE booth_id = ?1")?
+        .execute(params![booth.as_str(), card_id])?;
+    Ok(())
+}
+
+/// `birth`: who this booth is; another card takes over by it.
+pub fn birth(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    payload: &[u8],
+) -> Result<(), FleetError> {
+    if payload.is_empty() {
+        db.execute(
+            "UPDATE booth SET birth = NULL WHERE booth_id = ?1",
+            [booth.as_str()],
+        )?;
+        return Ok(());
+    }
+    let birth: Birth = parsed("birth", payload)?;
+    if birth.booth_id != *booth {
+        return malformed(format!("the birth of {booth} names {}", birth.booth_id));
+    }
+    storable(birth.session)?;
+    card_seen(db, now, booth, &birth.card_id)?;
+    let known = said_by(db, booth, &birth.card_id)?.birth;
+    let is_current = current_card(db, booth)?.as_deref() == Some(birth.card_id.as_str());
+    // A repeat of an old birth must not bring an old card back.
+    if known.is_some_and(|known| birth.session < known || (birth.session == known && !is_current)) {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(payload);
+    db.prepare_cached("UPDATE booth SET birth = ?2, card_id = ?3 WHERE booth_id = ?1")?
+        .execute(params![booth.as_str(), text, birth.card_id])?;
+    db.prepare_cached(
+        "UPDATE card_at_booth SET birth_boot_count = ?3, birth_connect_ms = ?4
+         WHERE booth_id = ?1 AND card_id = ?2",
+    )?
+    .execute(params![
+        booth.as_str(),
+        birth.card_id,
+        birth.session.boot_count,
+        birth.session.connect_ms
+    ])?;
+    if let Some(serial) = &birth.hw_serial
+        && known != Some(birth.session)
+        && is_token(serial)
+    {
+        db.prepare_cached(
+            "INSERT INTO machine_at_booth (booth_id, hw_serial, last_birth) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET last_birth = excluded.last_birth",
+        )?
+        .execute(params![booth.as_str(), serial, rfc3339(now)])?;
+        let old = rfc3339(now - SignedDuration::from_hours(24 * 30));
+        db.prepare_cached("DELETE FROM machine_at_booth WHERE booth_id = ?1 AND last_birth < ?2")?
+            .execute(params![booth.as_str(), old])?;
+    }
+    Ok(())
+}
+
+/// `health`: kept whole, with when it was said. `left_s` is what the broker left of its expiry, given
+/// with a retained message only.
+pub fn health(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    payload: &[u8],
+    retained: bool,
+    left_s: Option<u32>,
+) -> Result<(), FleetError> {
+    if payload.is_empty() {
+        db.execute(
+            "UPDATE booth SET health = NULL, health_at = NULL WHERE booth_id = ?1",
+            [booth.as_str()],
+        )?;
+        return Ok(());
+    }
+    if payload.len() > MAX_JSON_BYTES {
+        return malformed(format!("health has {} bytes", payload.len()));
+    }
+    let health = Health::from_json(payload)
+        .map_err(|error| FleetError::Malformed(format!("health is not understood: {error}")))?;
+    heard(db, now, booth)?;
+    let text = String::from_utf8_lossy(payload);
+    let said_at = if retained {
+        let known: Option<(Option<String>, Option<String>)> = db
+            .prepare_cached("SELECT health, health_at FROM booth WHERE booth_id = ?1")?
+            .query_row([booth.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match known {
+            // The very words that were heard live before a reconnect.
+            Some((Some(known), Some(at))) if known == text => Some(at),
+            _ => age_of_retained(now, &health, left_s).map(rfc3339),
+        }
+    } else {
+        Some(rfc3339(now))
+    };
+    db.prepare_cached("UPDATE booth SET health = ?2, health_at = ?3 WHERE booth_id = ?1")?
+        .execute(params![booth.as_str(), text, said_at])?;
+    clip_numbers(db, now, booth, &health, retained)?;
+    Ok(())
+}
+
+/// When a retained health was said: by what is left of its expiry, else by its own clock if that was
+/// set, else unknown.
+fn age_of_retained(now: Timestamp, health: &Health, left_s: Option<u32>) -> Option<Timestamp> {
+    if let Some(left) = left_s {
+        let age = (HEALTH_EXPIRY_S - i64::from(left)).max(0);
+        return now.checked_sub(SignedDuration::from_secs(age)).ok();
+    }
+    if health.get("clock_synced") != Some(1.0) {
+        return None;
+    }
+    let ts = health.get("ts")?;
+    // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
+    let seconds = if ts > 1e11 { ts / 1000.0 } else { ts };
+    Timestamp::from_second(seconds as i64)
+        .ok()
+        .map(|at| at.min(now))
+}
+
+/// Notes the card's numbers for the audit, if this health can be told to belong to the current card.
+fn clip_numbers(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    health: &Health,
+    retained: bool,
+) -> Result<(), FleetError> {
+    let Some(card) = current_card(db, booth)? else {
+        return Ok(());
+    };
+    let said = said_by(db, booth, &card)?;
+    let boots = said
+        .session
+        .max(said.birth)
+        .map(|session| session.boot_count);
+    let count = |name: &str| {
+        health
+            .get(name)
+            .filter(|v| *v >= 0.0 && *v < 9.0e15)
+            .map(|value| value as u64)
+    };
+    if let (Some(boots), Some(said)) = (boots, count("boot_count"))
+        && boots != said
+    {
+        return Ok(()); // of another card, or of an earlier start
+    }
+    db.prepare_cached(
+        "UPDATE card_at_booth SET last_clip_no = ?3, oldest_clip_no_kept = ?4, spool_clips = ?5,
+           last_seen = CASE WHEN ?6 THEN last_seen ELSE ?7 END
+         WHERE booth_id = ?1 AND card_id = ?2",
+    )?
+    .execute(params![
+        booth.as_str(),
+        card,
+        count("last_clip_no"),
+        count("oldest_clip_no_kept"),
+        count("spool_clips"),
+        retained,
+        rfc3339(now)
+    ])?;
+    Ok(())
+}
+
+/// `alert/{id}`: raised, or cleared by an empty payload.
+pub fn alert(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    id: &str,
+    payload: &[u8],
+) -> Result<(), FleetError> {
+    if !is_token(id) {
+        return malformed("an alert's id is no plain name");
+    }
+    if payload.is_empty() {
+        db.prepare_cached("DELETE FROM alert WHERE booth_id = ?1 AND id = ?2")?
+            .execute([booth.as_str(), id])?;
+        return Ok(());
+    }
+    let alert: Alert = parsed("alert", payload)?;
+    if alert.id != id {
+        return malformed(format!("alert {id} names another id"));
+    }
+    heard(db, now, booth)?;
+    let known = if card_known_at(db, booth, &alert.card_id)? {
+        let said = said_by(db, booth, &alert.card_id)?;
+        said.session.max(said.birth)
+    } else {
+        None
+    };
+    if known.is_some_and(|known| alert.session < known) {
+        return Ok(()); // an older process; the newer one said everything anew
+    }
+    let count: i64 = db
+        .prepare_cached("SELECT count(*) FROM alert WHERE booth_id = ?1 AND id <> ?2")?
+        .query_row([booth.as_str(), id], |row| row.get(0))?;
+    if count >= MAX_ALERTS_PER_BOOTH {
+        return malformed(format!(
+            "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
+        ));
+    }
+    let severity = serde_json::to_value(alert.severity)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    db.prepare_cached(
+        "INSERT INTO alert (booth_id, id, severity, text, since) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET severity = excluded.severity, text = excluded.text,
+           since = excluded.since",
+    )?
+    .execute(params![
+        booth.as_str(),
+        id,
+        severity,
+        alert.text.chars().take(500).collect::<String>(),
+        shortened(&alert.since)
+    ])?;
+    Ok(())
+}
+
+/// `event/{kind}` and `reply/{command}`: kept, the oldest of this booth going first.
+pub fn event(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    kind: &str,
+    payload: &[u8],
+) -> Result<(), FleetError> {
+    if !kind.split('/').all(is_token) {
+        return malformed("an event's kind is no plain name");
+    }
+    let _: serde_json::Map<String, serde_json::Value> = parsed("event", payload)?;
+    heard(db, now, booth)?;
+    db.prepare_cached("INSERT INTO event (booth_id, kind, at, payload) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            booth.as_str(),
+            kind,
+            rfc3339(now),
+            String::from_utf8_lossy(payload)
+        ])?;
+    db.prepare_cached(
+        "DELETE FROM event WHERE booth_id = ?1 AND seq <= (
+           SELECT seq FROM event WHERE booth_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute(params![booth.as_str(), MAX_EVENTS_PER_BOOTH])?;
+    Ok(())
+}
+
+/// `config`: the configuration as the booth applied it.
+pub fn config_report(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    payload: &[u8],
+) -> Result<(), FleetError> {
+    if !payload.is_empty() {
+        let _: serde_json::Map<String, serde_json::Value> = parsed("config", payload)?;
+        heard(db, now, booth)?;
+    }
+    let text = (!payload.is_empty()).then(|| String::from_utf8_lossy(payload));
+    db.prepare_cached("UPDATE booth SET config = ?2 WHERE booth_id = ?1")?
+        .execute(params![booth.as_str(), text])?;
+    Ok(())
+}
+
+/// Removes a retired booth from the fleet; its clips, and its cards' part in the audit of their
+/// numbers, stay.
+pub fn forget(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error> {
+    for table in ["booth", "alert", "machine_at_booth", "event"] {
+        db.execute(
+            &format!("DELETE FROM {table} WHERE booth_id = ?1"),
+            [booth.as_str()],
+        )?;
+    }
+    db.execute(
+        "UPDATE card_at_booth SET presence = NULL WHERE booth_id = ?1",
+        [booth.as_str()],
+    )?;
+    Ok(())
+}
+
+/// Every alert id that was ever raised at a booth and not cleared.
+pub fn alerts_of(db: &Connection, booth: &BoothId) -> Result<Vec<String>, rusqlite::Error> {
+    db.prepare("SELECT id FROM alert WHERE booth_id = ?1")?
+        .query_map([booth.as_str()], |row| row.get(0))?
+        .collect()
+}

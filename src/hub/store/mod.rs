@@ -1,0 +1,310 @@
+//! What the hub keeps: clips as files, everything about them in SQLite.
+//!
+//! Owns: the store's folder (`hub.sqlite`, `clips/`, `staging/`), and the order in which a clip becomes
+//! safe: body whole → hash verified → file fsynced → renamed → folder fsynced → row committed
+//! (`synchronous=FULL`) → only then `stored` is answered. Never does: talk to the broker, or delete a
+//! stored clip. One thread owns a [`Store`]; messages are handled one after the other inside one
+//! transaction per batch, and nothing that a batch answered may leave before [`Store::commit`]
+//! returned. A failure leaves: an unfinished body that comes again, or a renamed file without a row,
+//! which the clip's next manifest adopts.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+mod clips;
+mod schema;
+mod staging;
+mod views;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+pub use views::{BrokerStatus, StoreViews};
+
+use super::complaints::Complaints;
+use super::fleet::{self, FleetError};
+use super::ingest::{Answer, rfc3339, shortened};
+use crate::contract::{BodyKind, BoothId, Topic, Topics};
+use crate::gateway::time::Mono;
+use staging::Staging;
+
+/// The store cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or folder.
+    #[error("{doing} {} failed: {source}", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The database.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A newer hub was here.
+    #[error("the database has version {found}, this hub knows {known}: start the newer hub")]
+    Version {
+        /// In the file.
+        found: i64,
+        /// In this program.
+        known: i64,
+    },
+    /// Another process has the store.
+    #[error("{} is in use by another booth-hub", .0.display())]
+    InUse(PathBuf),
+}
+
+impl StoreError {
+    fn file(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// A message from the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its topic, as it came.
+    pub topic: String,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Whether the broker had kept it.
+    pub retained: bool,
+    /// What is left of its expiry, in seconds.
+    pub expiry_s: Option<u32>,
+}
+
+/// What the store is opened with.
+#[derive(Debug, Clone)]
+pub struct StoreRules {
+    /// The store's folder; created with mode 0700.
+    pub dir: PathBuf,
+    /// A clip that claims more is refused.
+    pub max_clip_bytes: u64,
+    /// Topic root.
+    pub root: String,
+}
+
+/// Everything the hub keeps; see the module.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    clips: PathBuf,
+    staging: Staging,
+    topics: Topics,
+    max_clip_bytes: u64,
+    complaints: Complaints,
+    in_transaction: bool,
+    dirty_folders: BTreeSet<PathBuf>,
+    zone: jiff::tz::TimeZone,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens or creates the store; whatever was unfinished in `staging` is removed.
+    pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
+        let dir = &rules.dir;
+        let clips = dir.join("clips");
+        for folder in [dir, &clips] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|e| StoreError::file("creating", folder, e))?;
+        }
+        let lock_path = dir.join("lock");
+        let lock =
+            File::create(&lock_path).map_err(|e| StoreError::file("creating", &lock_path, e))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| StoreError::InUse(dir.clone()))?;
+        let db = schema::open(&database_in(dir))?;
+        let staging = Staging::open(dir.join("staging"))?;
+        fsync_folder(dir)?;
+        Ok(Self {
+            db,
+            clips,
+            staging,
+            topics: Topics::new(rules.root.clone()),
+            max_clip_bytes: rules.max_clip_bytes,
+            complaints: Complaints::default(),
+            in_transaction: false,
+            dirty_folders: BTreeSet::new(),
+            zone: jiff::tz::TimeZone::system(),
+            _lock: lock,
+        })
+    }
+
+    /// Handles one message; the answer may leave once [`Self::commit`] returned. On an error the
+    /// batch must be given up with [`Self::roll_back`].
+    pub fn handle(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        message: &Message,
+    ) -> Result<Option<Answer>, StoreError> {
+        let Message {
+            topic,
+            payload,
+            retained,
+            expiry_s,
+        } = message;
+        let Some(known) = self.topics.parse(topic) else {
+            self.complaints.note(
+                "topic",
+                &format!("ignored: {:?} is no topic of this hub", shortened(topic)),
+            );
+            return Ok(None);
+        };
+        let booth = match &known {
+            Topic::Clip(booth, clip_id) => {
+                return self.manifest(wall, mono, booth, clip_id, payload);
+            }
+            Topic::Part(booth, clip_id, offset) => {
+                return self.part(wall, mono, booth, clip_id, *offset, payload);
+            }
+            Topic::State(booth)
+            | Topic::Birth(booth)
+            | Topic::Health(booth)
+            | Topic::Alert(booth, _)
+            | Topic::Event(booth, _)
+            | Topic::Reply(booth, _)
+            | Topic::ConfigReport(booth) => booth.clone(),
+            Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => {
+                return Ok(None);
+            }
+        };
+        self.begin()?;
+        let db = &self.db;
+        let noted = match &known {
+            Topic::State(_) => fleet::state(db, wall, &booth, payload),
+            Topic::Birth(_) => fleet::birth(db, wall, &booth, payload),
+            Topic::Health(_) => fleet::health(db, wall, &booth, payload, *retained, *expiry_s),
+            Topic::Alert(_, id) => fleet::alert(db, wall, &booth, id, payload),
+            Topic::Event(_, kind) => fleet::event(db, wall, &booth, kind, payload),
+            Topic::Reply(_, command) => {
+                fleet::event(db, wall, &booth, &format!("reply/{command}"), payload)
+            }
+            Topic::ConfigReport(_) => fleet::config_report(db, wall, &booth, payload),
+            _ => Ok(()),
+        };
+        match noted {
+            Ok(()) => Ok(None),
+            Err(FleetError::Malformed(fault)) => {
+                self.complaints
+                    .note(booth.as_str(), &format!("ignored from {booth}: {fault}"));
+                Ok(None)
+            }
+            Err(FleetError::Database(error)) => Err(error.into()),
+        }
+    }
+
+    /// Makes everything since the last commit durable: first the files' folders, then the rows.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        for folder in std::mem::take(&mut self.dirty_folders) {
+            fsync_folder(&folder)?;
+        }
+        if self.in_transaction {
+            self.db.execute_batch("COMMIT")?;
+            self.in_transaction = false;
+        }
+        Ok(())
+    }
+
+    /// Gives up everything since the last commit; the booths will send it again.
+    pub fn roll_back(&mut self) {
+        if std::mem::take(&mut self.in_transaction)
+            && !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            log::error!("the database could not roll back: {error}");
+        }
+    }
+
+    /// Whether the store can write durably now.
+    pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
+        self.begin()?;
+        self.db.execute(
+            "DELETE FROM offer WHERE at < ?1",
+            [rfc3339(wall - jiff::SignedDuration::from_hours(24 * 30))],
+        )?;
+        let path = self.clips.join(".probe");
+        fs::write(&path, b"booth-hub").map_err(|e| StoreError::file("writing", &path, e))?;
+        fs::remove_file(&path).map_err(|e| StoreError::file("removing", &path, e))?;
+        self.commit()
+    }
+
+    /// Drops unfinished bodies that were left alone too long.
+    pub fn expire(&mut self, mono: Mono) -> Result<(), StoreError> {
+        match self.staging.expire(mono)? {
+            0 => {}
+            n => log::info!(
+                "{n} unfinished clips were left alone for an hour and dropped from staging"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Withdraws a clip id: from now on it is answered `discard` if it is not stored.
+    pub fn withdraw(&mut self, wall: Timestamp, clip_id: &str) -> Result<(), StoreError> {
+        self.begin()?;
+        self.db.execute(
+            "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
+            params![clip_id, rfc3339(wall)],
+        )?;
+        self.commit()
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.in_transaction {
+            self.db.execute_batch("BEGIN IMMEDIATE")?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+}
+
+/// The database's file.
+pub(crate) fn database_in(dir: &Path) -> PathBuf {
+    dir.join("hub.sqlite")
+}
+
+/// Removes a retired booth's rows beside a hub that may be running; answers its alerts' ids.
+pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreError> {
+    let path = database_in(dir);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let db = schema::open(&path)?;
+    let alerts = fleet::alerts_of(&db, booth)?;
+    fleet::forget(&db, booth)?;
+    Ok(alerts)
+}
+
+fn clip_path(clips: &Path, clip_id: &str, body: Option<BodyKind>) -> PathBuf {
+    let suffix = match body {
+        Some(BodyKind::SealedOggOpus) => "sealed",
+        Some(BodyKind::OggOpus) | None => "opus",
+    };
+    clips
+        .join(&clip_id[..2])
+        .join(format!("{clip_id}.{suffix}"))
+}
+
+fn fsync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| StoreError::file("fsyncing", folder, e))
+}
+
+#[cfg(test)]
+mod tests;

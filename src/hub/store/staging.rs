@@ -1,0 +1,243 @@
+//! Bodies that are not whole yet: one file per clip and sender, parts written at their offsets.
+//!
+//! Owns: the folder `staging`, which ranges of each clip have arrived, and the limits. Never does:
+//! acknowledge anything; nothing here is fsynced before the body is whole. Who pays at each limit: a
+//! sender over its share loses its own longest untouched body; past the total, the longest untouched
+//! body of all goes; one left alone for an hour goes. What goes comes again, because its clip was
+//! never acknowledged. A failure or a restart leaves files that the next start removes.
+#![allow(clippy::disallowed_methods)] // the hub's own file work: staging is not durable on purpose
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use crate::contract::{BoothId, Manifest};
+use crate::gateway::time::Mono;
+use crate::hub::ingest::hex;
+use crate::hub::ranges::RangeSet;
+
+/// Most unfinished bodies of one sender; the contract lets a booth await eight acks.
+const MAX_PER_SENDER: usize = 32;
+/// Most unfinished bodies in all.
+const MAX_TOTAL: usize = 8192;
+/// Most separate ranges of one body; a part that would make more is not taken.
+const MAX_PIECES: usize = 4096;
+/// How long an unfinished body may be left alone, in ms.
+const EXPIRY_MS: u64 = 3_600_000;
+
+/// An unfinished body: whose it is, and what has arrived.
+#[derive(Debug)]
+pub struct Staged {
+    /// The manifest, once it is known.
+    pub manifest: Option<(Manifest, Vec<u8>)>,
+    /// Which bytes are in the file.
+    pub ranges: RangeSet,
+    /// How often the whole body did not have the manifest's hash.
+    pub mismatches: u32,
+    touched: Mono,
+}
+
+/// Who sent what.
+type Key = (BoothId, String);
+
+/// All unfinished bodies.
+#[derive(Debug)]
+pub struct Staging {
+    dir: PathBuf,
+    bodies: HashMap<Key, Staged>,
+    per_sender: HashMap<BoothId, usize>,
+}
+
+impl Staging {
+    /// Empties the folder and begins anew.
+    pub fn open(dir: PathBuf) -> Result<Self, StoreError> {
+        if dir.exists() {
+            fs::remove_dir_all(&dir).map_err(|e| StoreError::file("emptying", &dir, e))?;
+        }
+        fs::create_dir_all(&dir).map_err(|e| StoreError::file("creating", &dir, e))?;
+        Ok(Self {
+            dir,
+            bodies: HashMap::new(),
+            per_sender: HashMap::new(),
+        })
+    }
+
+    /// The unfinished body of `clip_id` from `sender`.
+    pub fn get_mut(&mut self, sender: &BoothId, clip_id: &str) -> Option<&mut Staged> {
+        self.bodies.get_mut(&(sender.clone(), clip_id.to_owned()))
+    }
+
+    /// The same, made if it is new; makes room by the rules above.
+    pub fn begin(&mut self, now: Mono, sender: &BoothId, clip_id: &str) -> &mut Staged {
+        let key = (sender.clone(), clip_id.to_owned());
+        if !self.bodies.contains_key(&key) {
+            if self.per_sender.get(sender).copied().unwrap_or(0) >= MAX_PER_SENDER {
+                self.drop_longest_untouched(|(owner, _)| owner == sender);
+            }
+            if self.bodies.len() >= MAX_TOTAL {
+                self.drop_longest_untouched(|_| true);
+            }
+            *self.per_sender.entry(sender.clone()).or_default() += 1;
+        }
+        let staged = self.bodies.entry(key).or_insert_with(|| Staged {
+            manifest: None,
+            ranges: RangeSet::default(),
+            mismatches: 0,
+            touched: now,
+        });
+        staged.touched = now;
+        staged
+    }
+
+    /// Writes a part at its place. `Ok(false)`: the body is in too many pieces to take it.
+    pub fn write(
+        &mut self,
+        now: Mono,
+        sender: &BoothId,
+        clip_id: &str,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<bool, StoreError> {
+        let path = self.path(sender, clip_id);
+        let staged = self.begin(now, sender, clip_id);
+        let end = offset + bytes.len() as u64;
+        if staged.ranges.covers(offset, end) {
+            return Ok(true);
+        }
+        if staged.ranges.pieces() >= MAX_PIECES && staged.ranges.end() != offset {
+            return Ok(false);
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| StoreError::file("opening", &path, e))?;
+        file.write_all_at(bytes, offset)
+            .map_err(|e| StoreError::file("writing", &path, e))?;
+        staged.ranges.insert(offset, end);
+        Ok(true)
+    }
+
+    /// Forgets a body, file included.
+    pub fn remove(&mut self, sender: &BoothId, clip_id: &str) -> Result<(), StoreError> {
+        let path = self.path(sender, clip_id);
+        self.forget(sender, clip_id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::file("removing", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets a body whose file went elsewhere.
+    pub fn forget(&mut self, sender: &BoothId, clip_id: &str) {
+        if self
+            .bodies
+            .remove(&(sender.clone(), clip_id.to_owned()))
+            .is_some()
+            && let Some(count) = self.per_sender.get_mut(sender)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_sender.remove(sender);
+            }
+        }
+    }
+
+    /// Cuts a whole body to `bytes`, fsyncs it and answers its SHA-256 in hex.
+    pub fn seal_and_hash(
+        &self,
+        sender: &BoothId,
+        clip_id: &str,
+        bytes: u64,
+    ) -> Result<String, StoreError> {
+        let path = self.path(sender, clip_id);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|e| StoreError::file("opening", &path, e))?;
+        let length = file
+            .metadata()
+            .map_err(|e| StoreError::file("reading", &path, e))?
+            .len();
+        if length != bytes {
+            file.set_len(bytes)
+                .map_err(|e| StoreError::file("cutting", &path, e))?;
+        }
+        let hash = hash_of(&file).map_err(|e| StoreError::file("reading", &path, e))?;
+        file.sync_all()
+            .map_err(|e| StoreError::file("fsyncing", &path, e))?;
+        Ok(hash)
+    }
+
+    /// Drops what was left alone too long; answers how many.
+    pub fn expire(&mut self, now: Mono) -> Result<usize, StoreError> {
+        let old: Vec<Key> = self
+            .bodies
+            .iter()
+            .filter(|(_, staged)| now.0.saturating_sub(staged.touched.0) > EXPIRY_MS)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (sender, clip_id) in &old {
+            self.remove(sender, clip_id)?;
+        }
+        Ok(old.len())
+    }
+
+    /// Where a body's file is. Both names were checked: neither can leave the folder.
+    pub fn path(&self, sender: &BoothId, clip_id: &str) -> PathBuf {
+        self.dir.join(format!("{clip_id}.{sender}"))
+    }
+
+    fn drop_longest_untouched(&mut self, may_go: impl Fn(&Key) -> bool) {
+        let oldest = self
+            .bodies
+            .iter()
+            .filter(|(key, _)| may_go(key))
+            .min_by_key(|(_, staged)| staged.touched)
+            .map(|(key, _)| key.clone());
+        if let Some((sender, clip_id)) = oldest {
+            log::warn!(booth = sender.as_str(), clip_id = clip_id.as_str();
+                "an unfinished clip of {sender} was dropped from staging to make room; it will be asked for again");
+            if let Err(error) = self.remove(&sender, &clip_id) {
+                log::warn!("{error}");
+            }
+        }
+    }
+}
+
+/// SHA-256 of a whole file, in hex.
+pub fn hash_of(mut file: &File) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&block[..n]),
+        }
+    }
+}
+
+/// SHA-256 and length of the file at `path`; `None` if there is none.
+pub fn hash_at(path: &Path) -> Result<Option<(String, u64)>, StoreError> {
+    match File::open(path) {
+        Ok(file) => {
+            let length = file
+                .metadata()
+                .map_err(|e| StoreError::file("reading", path, e))?
+                .len();
+            let hash = hash_of(&file).map_err(|e| StoreError::file("reading", path, e))?;
+            Ok(Some((hash, length)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::file("opening", path, error)),
+    }
+}

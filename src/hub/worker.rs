@@ -1,0 +1,115 @@
+//! The one thread that owns the store: takes messages in batches, commits, then reports.
+//!
+//! Owns: the order "handle, commit, report" and the size of a batch, which shares one database commit.
+//! Never does: talk to the broker. When the store fails, the whole batch is given up and reported as
+//! failed: nothing of it was promised to anyone, and the booths send it again.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ingest::Answer;
+use super::store::{Message, Store, StoreError};
+use crate::adapters::clock;
+
+/// Jobs that may wait. The link never has more than its Receive Maximum unanswered per connection, so
+/// that only messages of QoS 0 can find it full; they are dropped and counted there.
+pub const MAX_WAITING: usize = 1024;
+/// Most jobs that share a commit.
+const MAX_BATCH: usize = 128;
+/// How often unfinished bodies are looked over.
+const EXPIRE_EVERY_MS: u64 = 60_000;
+
+/// Which message of which connection: what a PUBACK needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Counts the link's connections.
+    pub connection: u64,
+    /// MQTT packet id; 0 for QoS 0.
+    pub packet_id: u16,
+}
+
+/// What the store's thread is asked.
+#[derive(Debug)]
+pub enum Job {
+    /// Handle this.
+    Message(Token, Message),
+    /// Can you write durably? Asked once per connection.
+    Probe(u64),
+    /// Are you alive?
+    Tick,
+}
+
+/// What it reports, in the order of the jobs.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Handled and durable; the answer may leave.
+    Handled(Token, Option<Answer>),
+    /// It can write.
+    Probed(u64),
+    /// Alive.
+    Ticked,
+    /// The store cannot do its work; why, in one sentence.
+    Failed(String),
+}
+
+/// Starts the thread. It ends when every sender of jobs is gone.
+pub fn start(
+    store: Store,
+    outcomes: UnboundedSender<Outcome>,
+) -> std::io::Result<(SyncSender<Job>, JoinHandle<()>)> {
+    let (jobs, waiting) = sync_channel(MAX_WAITING);
+    let thread = std::thread::Builder::new()
+        .name("store".into())
+        .spawn(move || run(store, &waiting, &outcomes))?;
+    Ok((jobs, thread))
+}
+
+fn run(mut store: Store, waiting: &Receiver<Job>, outcomes: &UnboundedSender<Outcome>) {
+    let mut expire_at = clock::mono().0 + EXPIRE_EVERY_MS;
+    loop {
+        let mut batch = Vec::new();
+        match waiting.recv_timeout(Duration::from_secs(10)) {
+            Ok(job) => batch.push(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
+        let reports = handle_all(&mut store, batch).unwrap_or_else(|error| {
+            store.roll_back();
+            vec![Outcome::Failed(error.to_string())]
+        });
+        for report in reports {
+            if outcomes.send(report).is_err() {
+                return;
+            }
+        }
+        let now = clock::mono();
+        if now.0 >= expire_at {
+            expire_at = now.0 + EXPIRE_EVERY_MS;
+            if let Err(error) = store.expire(now) {
+                log::warn!("{error}");
+            }
+        }
+    }
+}
+
+fn handle_all(store: &mut Store, batch: Vec<Job>) -> Result<Vec<Outcome>, StoreError> {
+    let mut reports = Vec::with_capacity(batch.len());
+    for job in batch {
+        reports.push(match job {
+            Job::Message(token, message) => {
+                Outcome::Handled(token, store.handle(clock::wall(), clock::mono(), &message)?)
+            }
+            Job::Probe(connection) => {
+                store.probe(clock::wall())?;
+                Outcome::Probed(connection)
+            }
+            Job::Tick => Outcome::Ticked,
+        });
+    }
+    store.commit()?;
+    Ok(reports)
+}
