@@ -1,0 +1,182 @@
+//! The real gateway binary, driven through its control socket.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use booth_gateway::adapters::handset_sim::send_line;
+use serde_json::Value;
+
+use super::pulse::{EAR, MIC, Pulse};
+use super::wait::until;
+
+/// Where a gateway lives: configuration, spool, socket.
+pub struct BoothHome {
+    folder: tempfile::TempDir,
+}
+
+/// The repository's own prompts.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+impl BoothHome {
+    /// A booth of two questions that speaks to the broker on this port; `more` is appended to booth.toml.
+    pub fn new(broker_port: u16, more: &str) -> Self {
+        Self::with_mqtt(&format!("url = \"mqtt://127.0.0.1:{broker_port}\""), more)
+    }
+
+    /// The same with its own `[mqtt]` lines.
+    pub fn with_mqtt(mqtt: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Self { folder };
+        let text = format!(
+            "[booth]\nid = \"rundhoej-1\"\nname = \"Rundhøj Torv\"\n\
+             [mqtt]\n{mqtt}\n\
+             [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
+             [audio]\ninput = \"{MIC}\"\noutput = \"{EAR}\"\n\
+             [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
+             [privacy]\nseal = false\n\
+             [health]\ninterval_s = 1\n\
+             [session]\nprompts = {prompts:?}\nlanguage = \"da\"\n\
+             [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n{more}",
+            socket = home.socket(),
+            spool = home.spool(),
+            prompts = fixtures().join("prompts"),
+        );
+        std::fs::write(home.config(), text).expect("a file");
+        home
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `booth.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("booth.toml")
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("handset.sock")
+    }
+
+    /// The spool's folder.
+    pub fn spool(&self) -> PathBuf {
+        self.path().join("spool")
+    }
+
+    /// Files of one folder of the spool.
+    pub fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.spool().join(folder)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    socket: PathBuf,
+}
+
+impl Gateway {
+    /// Starts it on this card.
+    pub fn start(home: &BoothHome, pulse: &Pulse) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
+            .arg("run")
+            .arg("--config")
+            .arg(home.config())
+            .envs(pulse.environment())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the gateway starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let told = lines.clone();
+        let stderr = child.stderr.take().expect("a pipe");
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                told.lock().expect("lines").push(line);
+            }
+        });
+        Self { child, lines, socket: home.socket() }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        self.lines.lock().expect("lines").join("\n")
+    }
+
+    /// Waits until it has logged a line with this.
+    pub fn says(&self, text: &str) -> String {
+        until(&format!("the gateway says {text:?}; it said:\n{}", self.log()), || {
+            self.lines.lock().expect("lines").iter().find(|line| line.contains(text)).cloned()
+        })
+    }
+
+    /// One line to the handset, which must be answered with `ok`.
+    pub fn handset(&self, line: &str) {
+        assert_eq!(send_line(&self.socket, line).as_deref(), Ok("ok"), "{line}\n{}", self.log());
+    }
+
+    /// The booth's state.
+    pub fn state(&self) -> Option<Value> {
+        serde_json::from_str(&send_line(&self.socket, "state").ok()?).ok()
+    }
+
+    /// Waits until the state has this.
+    pub fn reaches(&self, key: &str, value: impl Into<Value>) -> Value {
+        let value = value.into();
+        let mut last = None;
+        let start = std::time::Instant::now();
+        loop {
+            if let Some(state) = self.state() {
+                if state[key] == value {
+                    return state;
+                }
+                last = Some(state);
+            }
+            assert!(
+                start.elapsed() < super::wait::PATIENCE,
+                "gave up waiting for {key} = {value}; last {last:?}; the gateway said:\n{}",
+                self.log()
+            );
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Power cut, as far as a process can have one.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+        self.child.wait().expect("gone")
+    }
+
+    /// Waits until it ends by itself.
+    pub fn ends(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().expect("gone");
+        (status, self.log())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

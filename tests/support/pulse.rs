@@ -1,0 +1,133 @@
+//! A sound card without hardware: a private PulseAudio with a line into the microphone and an ear.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::wait::until;
+
+/// The ALSA name of the microphone.
+pub const MIC: &str = "booth_mic";
+/// The ALSA name of the earpiece.
+pub const EAR: &str = "booth_ear";
+
+/// A running PulseAudio; ended with the value.
+pub struct Pulse {
+    server: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Pulse {
+    /// Starts it in a folder of its own.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = folder.path().join("home");
+        std::fs::create_dir(&home).expect("a folder");
+        let log = std::fs::File::create(folder.path().join("pulse.log")).expect("a file");
+        let socket = folder.path().join("pulse.sock");
+        let module = |text: String| ["-L".to_owned(), text];
+        let sink = |name: &str| {
+            module(format!(
+                "module-null-sink sink_name={name} rate=48000 channels=1 format=s16le norewinds=1"
+            ))
+        };
+        let server = Command::new("pulseaudio")
+            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit"])
+            .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
+            .args(module(format!(
+                "module-native-protocol-unix socket={} auth-anonymous=1",
+                socket.display()
+            )))
+            .args(sink("line"))
+            .args(sink("ear"))
+            .envs(environment(folder.path()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("pulseaudio starts: is the package pulseaudio installed?");
+        let asound = "<confdir:alsa.conf>\n\
+            pcm.booth_mic { type pulse device \"line.monitor\" hint { show on description \"booth mic\" } }\n\
+            pcm.booth_ear { type pulse device \"ear\" hint { show on description \"booth ear\" } }\n";
+        let asound = asound.replace("<confdir:alsa.conf>", "</usr/share/alsa/alsa.conf>");
+        std::fs::write(folder.path().join("asound.conf"), asound).expect("a file");
+        let pulse = Self { server, folder };
+        until("PulseAudio answers", || pulse.pactl(&["info"]));
+        pulse
+    }
+
+    /// What a program needs in its environment to use this card.
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        environment(self.folder.path())
+    }
+
+    fn pactl(&self, arguments: &[&str]) -> Option<String> {
+        let output = Command::new("pactl")
+            .args(arguments)
+            .envs(self.environment())
+            .stderr(Stdio::null())
+            .output()
+            .expect("pactl runs: is the package pulseaudio-utils installed?");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Speaks a recording into the microphone, to its end.
+    pub fn speak(&self, file: &Path) {
+        let status = self.speaking(file).wait().expect("paplay ends");
+        assert!(status.success(), "paplay failed");
+    }
+
+    /// Begins to speak a recording into the microphone.
+    pub fn speaking(&self, file: &Path) -> Child {
+        Command::new("paplay")
+            .args(["-d", "line"])
+            .arg(file)
+            .envs(self.environment())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("paplay runs")
+    }
+
+    /// Listens at the ear: raw 48 kHz mono 16-bit samples into a file until the child is ended.
+    pub fn listen(&self, into: &Path) -> Child {
+        let file = std::fs::File::create(into).expect("a file");
+        Command::new("parec")
+            .args(["-d", "ear.monitor", "--rate=48000", "--channels=1", "--format=s16le"])
+            .arg("--latency-msec=20")
+            .envs(self.environment())
+            .stdout(file)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("parec runs")
+    }
+
+    /// Pulls the plug of the line, and with it the microphone.
+    pub fn unplug_microphone(&self) {
+        let modules = self.pactl(&["list", "short", "modules"]).expect("a list");
+        let line = modules.lines().find(|line| line.contains("sink_name=line")).expect("the line");
+        let id = line.split_whitespace().next().expect("an id");
+        self.pactl(&["unload-module", id]).expect("unloaded");
+    }
+
+    /// Plugs it in again.
+    pub fn plug_microphone(&self) {
+        let sink = ["load-module", "module-null-sink", "sink_name=line", "rate=48000"];
+        let more = ["channels=1", "format=s16le", "norewinds=1"];
+        self.pactl(&[&sink[..], &more[..]].concat()).expect("loaded");
+    }
+}
+
+fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    vec![
+        ("PULSE_SERVER", format!("unix:{}", folder.join("pulse.sock").display()).into()),
+        ("XDG_RUNTIME_DIR", folder.to_owned()),
+        ("HOME", folder.join("home")),
+        ("ALSA_CONFIG_PATH", folder.join("asound.conf")),
+    ]
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}

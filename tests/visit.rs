@@ -1,0 +1,174 @@
+//! The main job end to end: real gateway, real sound card stand-in, real broker, real hub.
+
+mod support {
+    pub mod gateway;
+    pub mod hub;
+    pub mod pulse;
+    pub mod wait;
+}
+
+use std::path::Path;
+use std::process::Command;
+
+use support::gateway::{BoothHome, Gateway, fixtures};
+use support::hub::{Broker, Home, Hub};
+use support::pulse::Pulse;
+use support::wait::until;
+
+fn clips_of(home: &Home) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![home.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "opus") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Raw samples at 48 kHz of an Ogg Opus file, and no fault in it.
+fn decoded(file: &Path, into: &Path) -> Vec<f64> {
+    let info = Command::new("opusinfo").arg(file).output().expect("opusinfo runs");
+    let text = String::from_utf8_lossy(&info.stdout).into_owned() + &String::from_utf8_lossy(&info.stderr);
+    assert!(info.status.success() && !text.contains("WARNING") && !text.contains("ERROR"), "{text}");
+    let status = Command::new("opusdec")
+        .args(["--quiet", "--rate", "48000", "--force-wav"])
+        .args([file, into])
+        .status()
+        .expect("opusdec runs");
+    assert!(status.success());
+    let mut wav = hound::WavReader::open(into).expect("a wav");
+    wav.samples::<i16>().map(|sample| f64::from(sample.expect("a sample"))).collect()
+}
+
+/// Loudness in steps of 10 ms.
+fn envelope(samples: &[f64]) -> Vec<f64> {
+    samples.chunks(480).map(|step| (step.iter().map(|s| s * s).sum::<f64>() / step.len() as f64).sqrt()).collect()
+}
+
+/// Best normalised correlation of `source` inside `heard`, and where.
+fn correlation(heard: &[f64], source: &[f64]) -> (f64, usize) {
+    let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    (0..heard.len().saturating_sub(source.len() / 2))
+        .map(|lag| {
+            let part = &heard[lag..heard.len().min(lag + source.len())];
+            let dot: f64 = part.iter().zip(source).map(|(a, b)| a * b).sum();
+            (dot / (norm(part) * norm(&source[..part.len()]) + 1e-9), lag)
+        })
+        .fold((0.0, 0), |best, next| if next.0 > best.0 { next } else { best })
+}
+
+#[test]
+fn what_a_citizen_says_arrives_at_the_centre_whole_and_leaves_the_card() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let booth = BoothHome::new(broker.port, "[[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    gateway.reaches("hub_online", 1);
+    let ear = booth.path().join("ear.raw");
+    let mut listener = pulse.listen(&ear);
+    gateway.handset("lift");
+    gateway.reaches("session", "question");
+    gateway.handset("dial 2");
+    gateway.reaches("session", "recording");
+    let speech = fixtures().join("speech/da.opus");
+    let wav = booth.path().join("speech.wav");
+    let spoken = decoded(&speech, &wav);
+    pulse.speak(&wav);
+    gateway.handset("hang-up");
+    gateway.reaches("session", "idle");
+    let clip = until("the clip is at the hub", || clips_of(&home).into_iter().next());
+    gateway.reaches("spool_clips", 0);
+    until("the card is clean", || booth.files("clips").is_empty().then_some(()));
+    let _ = listener.kill();
+    let _ = listener.wait();
+
+    let heard = decoded(&clip, &booth.path().join("heard.wav"));
+    let (match_, lag) = correlation(&envelope(&heard), &envelope(&spoken));
+    assert!(match_ > 0.9, "what arrived is not what was said: {match_} at {lag}");
+    let comments = Command::new("opusinfo").arg(&clip).output().expect("opusinfo runs");
+    let comments = String::from_utf8_lossy(&comments.stdout).into_owned();
+    assert!(comments.contains("BOOTH_ID=rundhoej-1") && comments.contains("QUESTION_ID=bus"), "{comments}");
+    let said: Vec<f64> = std::fs::read(&ear)
+        .expect("the ear")
+        .chunks_exact(2)
+        .map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]])))
+        .collect();
+    assert!(said.iter().any(|sample| sample.abs() > 2000.0), "the earpiece was silent");
+    assert!(gateway.stop().success());
+    hub.kill();
+}
+
+#[test]
+fn a_killed_gateway_starts_by_itself_and_sends_what_was_fsynced() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    gateway.handset("lift");
+    gateway.reaches("session", "question");
+    gateway.handset("dial 1");
+    gateway.reaches("session", "recording");
+    let wav = booth.path().join("speech.wav");
+    decoded(&fixtures().join("speech/da.opus"), &wav);
+    pulse.speak(&wav);
+    gateway.kill();
+    assert_eq!(booth.files("clips").len(), 1);
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.says("finished what a power cut had left");
+    let clip = until("the clip is at the hub", || clips_of(&home).into_iter().next());
+    let heard = decoded(&clip, &booth.path().join("heard.wav"));
+    assert!(heard.len() > 5 * 48_000, "only {} samples", heard.len());
+    gateway.reaches("spool_clips", 0);
+    assert!(gateway.stop().success());
+    hub.kill();
+}
+
+#[test]
+fn a_vanished_microphone_ends_the_recording_and_recovers_when_it_returns() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    gateway.handset("lift");
+    gateway.reaches("session", "question");
+    gateway.handset("dial 1");
+    gateway.reaches("session", "recording");
+    let wav = booth.path().join("speech.wav");
+    decoded(&fixtures().join("speech/en.opus"), &wav);
+    pulse.speak(&wav);
+    pulse.unplug_microphone();
+    gateway.reaches("session", "out_of_order");
+    gateway.reaches("ready", 0);
+    gateway.handset("hang-up");
+    until("what was said is at the hub", || clips_of(&home).into_iter().next());
+    pulse.plug_microphone();
+    gateway.reaches("ready", 1);
+    gateway.handset("lift");
+    gateway.reaches("session", "question");
+    drop(gateway);
+    hub.kill();
+}
+
+#[test]
+fn a_second_gateway_on_the_same_spool_says_so_and_fails() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    let (status, log) = Gateway::start(&booth, &pulse).ends();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("another gateway uses this spool"), "{log}");
+    assert_eq!(gateway.state().expect("still there")["ready"], 1);
+}
