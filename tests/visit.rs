@@ -134,8 +134,8 @@ fn a_killed_gateway_starts_by_itself_and_sends_what_was_fsynced() {
 }
 
 #[test]
-fn a_vanished_microphone_ends_the_recording_and_recovers_when_it_returns() {
-    let (broker, pulse) = (Broker::open(), Pulse::start());
+fn a_vanished_sound_card_ends_the_recording_and_recovers_when_it_returns() {
+    let (broker, mut pulse) = (Broker::open(), Pulse::start());
     let home = Home::new(broker.port, "");
     let hub = Hub::start(&home);
     let booth = BoothHome::new(broker.port, "");
@@ -148,12 +148,12 @@ fn a_vanished_microphone_ends_the_recording_and_recovers_when_it_returns() {
     let wav = booth.path().join("speech.wav");
     decoded(&fixtures().join("speech/en.opus"), &wav);
     pulse.speak(&wav);
-    pulse.unplug_microphone();
+    pulse.unplug();
     gateway.reaches("session", "out_of_order");
     gateway.reaches("ready", 0);
     gateway.handset("hang-up");
     until("what was said is at the hub", || clips_of(&home).into_iter().next());
-    pulse.plug_microphone();
+    pulse.plug();
     gateway.reaches("ready", 1);
     gateway.handset("lift");
     gateway.reaches("session", "question");

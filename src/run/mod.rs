@@ -84,6 +84,8 @@ struct Gateway {
     /// The first take of the citizen who is here; takes from it on stay home.
     open_session: Option<TakeId>,
     lifted_at: Option<Mono>,
+    /// A lift whose first prompt has not reached the earpiece yet.
+    unheard_lift: Option<Mono>,
     last_clip: Option<(Mono, KeptClip)>,
     silent_in_row: u64,
     last_odd: Option<Mono>,
@@ -130,9 +132,9 @@ impl Gateway {
             Happening::Handset(report) => self.handset(now, report),
             Happening::Recorder(event) => self.recorded(now, event),
             Happening::Playback(PlaybackEvent::Started { id, at }) => {
-                log::debug!(play = id.0, at_ms = at.0; "first sample");
-                if let Some(lifted) = self.lifted_at {
-                    log::info!(ms = at.since(lifted).as_millis() as u64, play = id.0; "in the earpiece since the lift");
+                log::debug!(play = id.0, at_ms = at.0; "first sample handed to the sound card");
+                if let Some(lifted) = self.unheard_lift.take() {
+                    log::info!(ms = at.since(lifted).as_millis() as u64; "lifted, first sample in the earpiece");
                 }
             }
             Happening::Playback(PlaybackEvent::Ended { id }) => self.tell(now, Input::PlayEnded(id)),
@@ -164,6 +166,7 @@ impl Gateway {
             HandsetReport::Event { at, event, done } => {
                 if event == HandsetEvent::Lifted {
                     self.lifted_at = Some(at);
+                    self.unheard_lift = Some(at);
                     self.weigh(now);
                 }
                 self.tell(at, Input::Handset(event));
@@ -519,6 +522,8 @@ impl Gateway {
         let changes = self.alerts.take(&self.faults, &wall, self.evidence.clock_synced);
         for change in &changes {
             match change {
+                // While the parts are still starting, what is missing is no news.
+                AlertChange::Raise(id) if now.since(self.evidence.started) < WEIGH => self.publish_alert(*id),
                 AlertChange::Raise(id) => {
                     log::warn!(alert = id.as_str(); "{}", self.faults.get(id).map_or("", String::as_str));
                     self.publish_alert(*id);

@@ -230,6 +230,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
         waiting_events: VecDeque::new(),
         open_session: None,
         lifted_at: None,
+        unheard_lift: None,
         last_clip: None,
         silent_in_row: 0,
         last_odd: None,

@@ -22,34 +22,12 @@ impl Pulse {
         let folder = tempfile::tempdir().expect("a folder");
         let home = folder.path().join("home");
         std::fs::create_dir(&home).expect("a folder");
-        let log = std::fs::File::create(folder.path().join("pulse.log")).expect("a file");
-        let socket = folder.path().join("pulse.sock");
-        let module = |text: String| ["-L".to_owned(), text];
-        let sink = |name: &str| {
-            module(format!(
-                "module-null-sink sink_name={name} rate=48000 channels=1 format=s16le norewinds=1"
-            ))
-        };
-        let server = Command::new("pulseaudio")
-            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit"])
-            .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
-            .args(module(format!(
-                "module-native-protocol-unix socket={} auth-anonymous=1",
-                socket.display()
-            )))
-            .args(sink("line"))
-            .args(sink("ear"))
-            .envs(environment(folder.path()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("pulseaudio starts: is the package pulseaudio installed?");
         let asound = "<confdir:alsa.conf>\n\
             pcm.booth_mic { type pulse device \"line.monitor\" hint { show on description \"booth mic\" } }\n\
             pcm.booth_ear { type pulse device \"ear\" hint { show on description \"booth ear\" } }\n";
         let asound = asound.replace("<confdir:alsa.conf>", "</usr/share/alsa/alsa.conf>");
         std::fs::write(folder.path().join("asound.conf"), asound).expect("a file");
+        let server = serve(folder.path());
         let pulse = Self { server, folder };
         until("PulseAudio answers", || pulse.pactl(&["info"]));
         pulse
@@ -100,20 +78,44 @@ impl Pulse {
             .expect("parec runs")
     }
 
-    /// Pulls the plug of the line, and with it the microphone.
-    pub fn unplug_microphone(&self) {
-        let modules = self.pactl(&["list", "short", "modules"]).expect("a list");
-        let line = modules.lines().find(|line| line.contains("sink_name=line")).expect("the line");
-        let id = line.split_whitespace().next().expect("an id");
-        self.pactl(&["unload-module", id]).expect("unloaded");
+    /// Pulls the plug of the whole card.
+    pub fn unplug(&mut self) {
+        self.server.kill().expect("killed");
+        self.server.wait().expect("gone");
+        let _ = std::fs::remove_file(self.folder.path().join("pulse.sock"));
     }
 
     /// Plugs it in again.
-    pub fn plug_microphone(&self) {
-        let sink = ["load-module", "module-null-sink", "sink_name=line", "rate=48000"];
-        let more = ["channels=1", "format=s16le", "norewinds=1"];
-        self.pactl(&[&sink[..], &more[..]].concat()).expect("loaded");
+    pub fn plug(&mut self) {
+        self.server = serve(self.folder.path());
+        until("PulseAudio answers", || self.pactl(&["info"]));
     }
+}
+
+fn serve(folder: &Path) -> Child {
+    let log = std::fs::File::create(folder.join("pulse.log")).expect("a file");
+    let socket = folder.join("pulse.sock");
+    let module = |text: String| ["-L".to_owned(), text];
+    let sink = |name: &str| {
+        module(format!(
+            "module-null-sink sink_name={name} rate=48000 channels=1 format=s16le norewinds=1"
+        ))
+    };
+    Command::new("pulseaudio")
+        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit"])
+        .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
+        .args(module(format!(
+            "module-native-protocol-unix socket={} auth-anonymous=1",
+            socket.display()
+        )))
+        .args(sink("line"))
+        .args(sink("ear"))
+        .envs(environment(folder))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("pulseaudio starts: is the package pulseaudio installed?")
 }
 
 fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {

@@ -29,6 +29,8 @@ const OFF_HOOK_AFTER: Duration = Duration::from_secs(60);
 const OFF_HOOK_TONE: Duration = Duration::from_secs(180);
 /// From the last prompt or recording to `ready = 0`.
 const LEFT_OFF_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Voice that began during a soft tone and is shorter than this is the tone itself.
+const ECHO: Duration = Duration::from_secs(1);
 /// How long the lamp says *saved*.
 const SAVED: Duration = Duration::from_secs(3);
 /// Louder at most by this many steps.
@@ -66,8 +68,18 @@ struct Recording {
     spoke: bool,
     /// Since when nobody speaks; `None` while somebody does.
     quiet: Option<Mono>,
+    /// Voice that began while a soft tone played: the microphone may only have heard the earpiece.
+    echo: Option<Mono>,
     silence_warned: bool,
     limit_warned: bool,
+}
+
+impl Recording {
+    fn speaks(&mut self) {
+        self.spoke = true;
+        self.quiet = None;
+        self.silence_warned = false;
+    }
 }
 
 /// One booth's visit machine.
@@ -529,17 +541,19 @@ impl Session {
                     began: now,
                     spoke: false,
                     quiet: Some(now),
+                    echo: None,
                     silence_warned: false,
                     // A limit of a few seconds needs no warning.
                     limit_warned: self.rules.max <= LIMIT_WARNING,
                 });
             }
             (State::Recording(recording), RecorderNews::Voice { active, at, .. }) if recording.take == about => {
-                if active {
-                    recording.spoke = true;
-                    recording.quiet = None;
-                    recording.silence_warned = false;
-                } else {
+                if active && self.playing.is_some() {
+                    recording.echo = Some(at);
+                } else if active {
+                    recording.speaks();
+                } else if recording.echo.take().is_none_or(|began| at.since(began) >= ECHO) {
+                    recording.speaks();
                     recording.quiet = Some(at);
                 }
             }
@@ -612,6 +626,7 @@ impl Session {
     fn recording_deadline(&self, recording: &Recording) -> Mono {
         let limit = recording.began + self.rules.max;
         let limit = if recording.limit_warned { limit } else { self.limit_warning(recording).min(limit) };
+        let limit = recording.echo.map_or(limit, |began| limit.min(began + ECHO));
         match self.silence_end(recording) {
             Some(end) if recording.silence_warned || !self.warns_of_silence(recording) => limit.min(end),
             Some(end) => limit.min(end - SILENCE_WARNING),
@@ -687,6 +702,14 @@ impl Session {
     fn tick_recording(&mut self, now: Mono, recording: &Recording, out: &mut Vec<Command>) {
         if recording.began + self.rules.max <= now {
             self.end_recording(recording.take, EndedBy::Limit, now, out);
+            return;
+        }
+        if recording.echo.is_some_and(|began| now.since(began) >= ECHO) {
+            // Longer than any tone: somebody speaks on.
+            if let State::Recording(current) = &mut self.state {
+                current.echo = None;
+                current.speaks();
+            }
             return;
         }
         let silence_end = self.silence_end(recording);

@@ -299,6 +299,25 @@ fn silence_ends_a_recording_only_after_something_was_said() {
 }
 
 #[test]
+fn a_soft_tone_heard_by_the_microphone_is_no_speech_but_speaking_on_is() {
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(15);
+    assert_eq!(booth.played(&Prompt::LimitSoon), 1);
+    booth.voice(true);
+    booth.pass(Duration::from_millis(500));
+    booth.voice(false);
+    booth.seconds(5);
+    assert_eq!(booth.ends(), [EndedBy::Silence], "an echo does not keep a silent recording open");
+    let mut booth = Booth::new();
+    booth.to_the_recording();
+    booth.seconds(15);
+    booth.voice(true);
+    booth.seconds(30);
+    assert_eq!(booth.state(), "recording");
+}
+
+#[test]
 fn no_first_word_within_twenty_seconds_ends_the_take() {
     let mut booth = Booth::new();
     booth.to_the_recording();
