@@ -336,6 +336,32 @@ fn over_tls_the_brokers_certificate_must_be_the_citys_and_carry_its_name() {
 }
 
 #[test]
+fn systemd_hears_of_readiness_of_life_without_a_broker_and_of_the_stop() {
+    let home = Home::new(free_port(), "");
+    let socket = home.path().join("notify");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    systemd.set_read_timeout(Some(wait::PATIENCE)).expect("set");
+    let hear = |what: &str| {
+        let mut block = [0; 200];
+        loop {
+            let n = systemd.recv(&mut block).expect(what);
+            if String::from_utf8_lossy(&block[..n]).contains(what) {
+                return;
+            }
+        }
+    };
+    let hub = Hub::start_with(&home, |command| {
+        command.env("NOTIFY_SOCKET", &socket);
+    });
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    hear("WATCHDOG=1");
+    hub.says("cannot be reached");
+    assert_eq!(hub.stop().code(), Some(0));
+    hear("STOPPING=1");
+}
+
+#[test]
 fn each_bad_start_is_one_sentence_and_its_exit_status() {
     let sentence = |arguments: &[&str], status: i32, says: &str| {
         let done = booth_hub(arguments);

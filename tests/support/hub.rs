@@ -180,7 +180,13 @@ pub struct Hub {
 
 impl Hub {
     pub fn start(home: &Home) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_booth-hub"))
+        Self::start_with(home, |_| ())
+    }
+
+    pub fn start_with(home: &Home, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_booth-hub"));
+        prepare(&mut command);
+        let mut child = command
             .args(["serve", "--config"])
             .arg(home.config())
             .stdin(Stdio::null())
