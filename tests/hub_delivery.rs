@@ -5,7 +5,7 @@
 #[path = "support/hub.rs"]
 mod rig;
 mod support;
-use support::wait;
+use support::wait::{self, until};
 
 use booth_gateway::contract::{AckStatus, AlertId, ByteRange};
 use rig::{Booth, Broker, Clip, Home, Hub, booth_hub, free_port};
@@ -279,6 +279,86 @@ fn a_wrong_password_is_one_sentence_and_the_pages_stay_up() {
     assert_eq!(hub.stop().code(), Some(0));
     std::fs::write(home.path().join("password"), "right\n").expect("a file");
     Hub::start(&home).says("connected to");
+}
+
+#[test]
+fn forget_works_beside_a_hub_whose_client_id_the_broker_gives_to_both() {
+    let broker = Broker::with_password();
+    let home = Home::new(
+        broker.port,
+        "username = \"hub\"\npassword_file = \"password\"\n",
+    );
+    std::fs::write(home.path().join("password"), "right\n").expect("a file");
+    let hub = Hub::start(&home);
+    hub.says("connected to");
+    let config = home.config();
+    let done = booth_hub(&[
+        "forget",
+        BOOTH,
+        "--config",
+        config.to_str().expect("a path"),
+    ]);
+    assert_eq!(
+        done.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    until("the hub is back", || {
+        (hub.lines()
+            .iter()
+            .filter(|line| line.contains("connected to"))
+            .count()
+            > 1)
+        .then_some(())
+    });
+    assert_eq!(hub.stop().code(), Some(0));
+}
+
+#[test]
+fn over_tls_the_brokers_certificate_must_be_the_citys_and_carry_its_name() {
+    let broker = Broker::with_tls("127.0.0.1");
+    let ca = broker.folder().join("ca.pem");
+    let url = format!("mqtts://127.0.0.1:{}", broker.port);
+    let home = Home::with_url(&url, &format!("ca_file = {ca:?}\n"));
+    Hub::start(&home).says("connected to");
+
+    let strangers = Broker::with_tls("127.0.0.1");
+    let other_ca = strangers.folder().join("ca.pem");
+    let home = Home::with_url(&url, &format!("ca_file = {other_ca:?}\n"));
+    Hub::start(&home).says("certificate that cannot be trusted");
+
+    let misnamed = Broker::with_tls("elsewhere.example");
+    let ca = misnamed.folder().join("ca.pem");
+    let url = format!("mqtts://127.0.0.1:{}", misnamed.port);
+    let home = Home::with_url(&url, &format!("ca_file = {ca:?}\n"));
+    Hub::start(&home).says("certificate that cannot be trusted");
+}
+
+#[test]
+fn systemd_hears_of_readiness_of_life_without_a_broker_and_of_the_stop() {
+    let home = Home::new(free_port(), "");
+    let socket = home.path().join("notify");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    systemd.set_read_timeout(Some(wait::PATIENCE)).expect("set");
+    let hear = |what: &str| {
+        let mut block = [0; 200];
+        loop {
+            let n = systemd.recv(&mut block).expect(what);
+            if String::from_utf8_lossy(&block[..n]).contains(what) {
+                return;
+            }
+        }
+    };
+    let hub = Hub::start_with(&home, |command| {
+        command.env("NOTIFY_SOCKET", &socket);
+    });
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    hear("WATCHDOG=1");
+    hub.says("cannot be reached");
+    assert_eq!(hub.stop().code(), Some(0));
+    hear("STOPPING=1");
 }
 
 #[test]

@@ -160,7 +160,8 @@ impl Link {
             warned: false,
         };
         let mut tick = ticking();
-        let mut presence_due = tokio::time::interval(PRESENCE_EVERY);
+        let mut presence_due =
+            tokio::time::interval_at(Instant::now() + PRESENCE_EVERY, PRESENCE_EVERY);
         presence_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop_by: Option<Instant> = None;
         let mut was_online = false;

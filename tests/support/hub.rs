@@ -35,19 +35,47 @@ impl Broker {
         Self::start("allow_anonymous true\n", |_| ())
     }
 
-    /// Only user `hub` with password `right`.
+    /// Only user `hub` with password `right`, whose client id is the user name whatever it says.
     pub fn with_password() -> Self {
-        Self::start(
-            "allow_anonymous false\npassword_file passwords\n",
-            |folder| {
-                let made = Command::new("mosquitto_passwd")
-                    .args(["-b", "-c", "passwords", "hub", "right"])
-                    .current_dir(folder)
-                    .status()
-                    .expect("mosquitto_passwd runs");
-                assert!(made.success());
-            },
-        )
+        let rules =
+            "allow_anonymous false\npassword_file passwords\nuse_username_as_clientid true\n";
+        Self::start(rules, |folder| {
+            let made = Command::new("mosquitto_passwd")
+                .args(["-b", "-c", "passwords", "hub", "right"])
+                .current_dir(folder)
+                .status()
+                .expect("mosquitto_passwd runs");
+            assert!(made.success());
+        })
+    }
+
+    /// TLS on its only listener, with a certificate for `name` from a throw-away authority whose
+    /// certificate is then `ca.pem` in [`Self::folder`].
+    pub fn with_tls(name: &str) -> Self {
+        let rules = "allow_anonymous true\ncertfile cert.pem\nkeyfile key.pem\n";
+        Self::start(rules, |folder| {
+            let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+            authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let ca_key = rcgen::KeyPair::generate().expect("a key");
+            let ca = authority.self_signed(&ca_key).expect("signed");
+            let issuer = rcgen::Issuer::new(authority, ca_key);
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let cert = rcgen::CertificateParams::new(vec![name.to_owned()])
+                .expect("parameters")
+                .signed_by(&key, &issuer)
+                .expect("signed");
+            for (file, text) in [
+                ("ca.pem", ca.pem()),
+                ("cert.pem", cert.pem()),
+                ("key.pem", key.serialize_pem()),
+            ] {
+                std::fs::write(folder.join(file), text).expect("a file");
+            }
+        })
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn start(rules: &str, prepare: impl FnOnce(&Path)) -> Self {
@@ -105,12 +133,16 @@ pub struct Home {
 
 impl Home {
     pub fn new(broker_port: u16, more: &str) -> Self {
+        Self::with_url(&format!("mqtt://127.0.0.1:{broker_port}"), more)
+    }
+
+    pub fn with_url(url: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut file =
             std::fs::File::create(folder.path().join("hub.toml")).expect("a configuration");
         write!(
             file,
-            "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\n{more}"
+            "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nurl = \"{url}\"\n{more}"
         )
         .expect("written");
         Self { folder }
@@ -148,7 +180,13 @@ pub struct Hub {
 
 impl Hub {
     pub fn start(home: &Home) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_booth-hub"))
+        Self::start_with(home, |_| ())
+    }
+
+    pub fn start_with(home: &Home, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_booth-hub"));
+        prepare(&mut command);
+        let mut child = command
             .args(["serve", "--config"])
             .arg(home.config())
             .stdin(Stdio::null())

@@ -114,6 +114,7 @@ impl Store {
     /// Opens or creates the store; whatever was unfinished in `staging` is removed.
     pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
         let dir = &rules.dir;
+        let is_new = !dir.exists();
         let clips = dir.join("clips");
         for folder in [dir, &clips] {
             fs::DirBuilder::new()
@@ -130,6 +131,9 @@ impl Store {
         let db = schema::open(&database_in(dir))?;
         let staging = Staging::open(dir.join("staging"))?;
         fsync_folder(dir)?;
+        if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
+            fsync_folder(parent)?;
+        }
         Ok(Self {
             db,
             clips,

@@ -1,0 +1,131 @@
+//! Failing disks, and random schedules of loss, repeats, reordering and restarts.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::hub::worker::{self, Job, Outcome, Token};
+
+const PART: usize = 10_000;
+
+/// One thing that can happen to a clip on its way.
+#[derive(Debug, Clone)]
+enum Step {
+    Offer,
+    Part(usize),
+    Spoilt(usize),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => Just(Step::Offer),
+        12 => (0..4usize).prop_map(Step::Part),
+        1 => (0..4usize).prop_map(Step::Spoilt),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 0..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn stored_is_only_ever_said_of_the_true_bytes_and_a_patient_booth_always_gets_there(steps in steps()) {
+        let mut bench = Bench::new();
+        let clip = clip(CLIP, 1);
+        let spoilt = vec![7; PART];
+        let mut said_stored = false;
+        for step in steps {
+            let ack = match step {
+                Step::Offer => bench.offer(&clip),
+                Step::Part(n) => bench.part(&clip, n * PART, (n + 1) * PART),
+                Step::Spoilt(n) => bench.send(&format!("{BOOTH}/part/{CLIP}/{}", n * PART), &spoilt),
+                Step::Restart => { bench = bench.restart(); None }
+            };
+            match status(ack) {
+                Some(AckStatus::Stored) => said_stored = true,
+                other => prop_assert!(!said_stored || other.is_none(), "{:?} after stored", other),
+            }
+            if said_stored {
+                prop_assert!(bench.file(&clip).as_ref() == Some(&clip.body));
+            }
+        }
+        // As the contract has it: the manifest until it is answered, then what is missing.
+        for _ in 0..8 {
+            let Some(ack) = bench.offer(&clip) else { continue };
+            if ack.status == AckStatus::Stored {
+                said_stored = true;
+                break;
+            }
+            for ByteRange(from, to) in ack.missing {
+                for at in (from..to).step_by(PART) {
+                    bench.part(&clip, at as usize, to.min(at + PART as u64) as usize);
+                }
+            }
+        }
+        prop_assert!(said_stored);
+        prop_assert!(bench.file(&clip).as_ref() == Some(&clip.body));
+        prop_assert_eq!(bench.views().answers(9).total, 1);
+    }
+}
+
+#[test]
+fn a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended() {
+    let mut bench = Bench::new();
+    let clip = clip(CLIP, 1);
+    bench.offer(&clip);
+    for from in (0..30_000).step_by(PART) {
+        bench.part(&clip, from, from + PART);
+    }
+    let clips = bench.dir().join("clips");
+    fs::remove_dir_all(&clips).expect("removed");
+    fs::write(&clips, b"in the way").expect("written");
+    let last = Message {
+        topic: format!("booth/1/up/{BOOTH}/part/{CLIP}/30000"),
+        payload: clip.body[30_000..].to_vec(),
+        retained: false,
+        expiry_s: None,
+    };
+    let (outcomes_in, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+    let Bench {
+        folder,
+        store,
+        wall,
+        mono,
+    } = bench;
+    let (jobs, thread) = worker::start(store, outcomes_in).expect("starts");
+    let token = Token {
+        connection: 1,
+        packet_id: 7,
+    };
+    jobs.send(Job::Message(token, last.clone())).expect("sent");
+    match outcomes.blocking_recv() {
+        Some(Outcome::Failed(why)) => assert!(why.contains("clips"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    jobs.send(Job::Probe(1)).expect("sent");
+    assert!(matches!(outcomes.blocking_recv(), Some(Outcome::Failed(_))));
+
+    fs::remove_file(&clips).expect("removed");
+    fs::create_dir(&clips).expect("made");
+    jobs.send(Job::Probe(2)).expect("sent");
+    assert!(matches!(outcomes.blocking_recv(), Some(Outcome::Probed(2))));
+    jobs.send(Job::Message(token, last)).expect("sent");
+    match outcomes.blocking_recv() {
+        Some(Outcome::Handled(of, Some(answer))) => {
+            assert_eq!((of, answer.ack.status), (token, AckStatus::Stored));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(jobs);
+    thread.join().expect("ended");
+    let store = Store::open(&rules(&folder.path().join("store"))).expect("opens");
+    let bench = Bench {
+        folder,
+        store,
+        wall,
+        mono,
+    };
+    assert_eq!(bench.file(&clip), Some(clip.body));
+    assert_eq!(bench.views().answers(9).total, 1);
+}
