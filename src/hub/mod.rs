@@ -17,6 +17,7 @@ pub mod http;
 pub mod ingest;
 pub mod login;
 pub mod mqtt;
+pub mod pages;
 pub mod ranges;
 pub mod serve;
 pub mod store;

@@ -1,0 +1,102 @@
+//! The pages: one for people, one for operations. Pure: a view in, HTML out.
+//!
+//! They work without scripts and load nothing. Every chart has its numbers beside it, and colour is
+//! never the only sign.
+
+mod answers;
+mod operations;
+
+pub use answers::answers;
+pub use operations::{operations, sentence};
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--ink:#1a1c1e;--soft:#5a6168;--paper:#fdfdfb;--card:#fff;--line:#dcdfe2;--bar:#2b6cb0;--bad:#a61b1b;--good:#1c6b3a;--warn:#8a5a00;--note:#eef3f8}
+@media(prefers-color-scheme:dark){:root{--ink:#e8eaec;--soft:#a2abb3;--paper:#15181b;--card:#1d2125;--line:#363c42;--bar:#6ba6e0;--bad:#ff8f8f;--good:#7fd6a0;--warn:#f0c060;--note:#20303f}}
+*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main,header,footer{max-width:72rem;margin:0 auto;padding:0 1rem}header{padding-top:1rem;display:flex;gap:1.5rem;align-items:baseline;flex-wrap:wrap}
+header strong{font-size:1.1rem}nav a{margin-right:1rem}a{color:var(--bar)}a:focus-visible{outline:3px solid var(--bar);outline-offset:2px}
+h1{font-size:1.6rem;line-height:1.25;margin:1rem 0 .5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
+.note{background:var(--note);border-left:4px solid var(--bar);padding:.5rem .8rem;border-radius:4px}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:1rem}
+.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem}
+.card h2{margin-top:0}figure{margin:0}svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg rect{fill:var(--bar)}
+ol.clips{list-style:none;padding:0;margin:0}ol.clips li{display:grid;grid-template-columns:1fr minmax(15rem,24rem);gap:.3rem 1rem;align-items:center;padding:.6rem 0;border-top:1px solid var(--line)}
+@media(max-width:44rem){ol.clips li{grid-template-columns:1fr}}audio{width:100%;height:2.4rem}
+.soft{color:var(--soft);font-size:.9rem}.tag{display:inline-block;border:1px solid var(--line);border-radius:1rem;padding:0 .6rem;font-size:.85rem;margin-right:.3rem}
+.bad{color:var(--bad);font-weight:600}.good{color:var(--good);font-weight:600}.warn{color:var(--warn);font-weight:600}
+.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem .45rem 0;border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600;white-space:nowrap}
+td ul{margin:.2rem 0 0;padding-left:1.1rem}footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem;margin-top:2rem}
+";
+
+fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                @if refresh { meta http-equiv="refresh" content="15"; }
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    strong { "Booth hub" }
+                    nav aria-label="Pages" { a href="/" { "Answers" } a href="/operations" { "Operations" } }
+                }
+                main { (body) }
+                footer { p { "Internal pages: recordings are not moderated. Do not publish or forward them." } }
+            }
+        }
+    }
+}
+
+/// A page of one sentence.
+pub fn plain(title: &str, text: &str) -> Markup {
+    page(title, false, &html! { h1 { (title) } p { (text) } p { a href="/" { "To the answers" } } })
+}
+
+/// A span of time in words: `12 s`, `3 min`, `5 h`, `2 days`.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// `1 clip`, `2 clips`.
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Date and time to the minute, from RFC 3339; anything else as it is.
+fn moment(text: &str) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Horizontal bars with their names and numbers in them.
+fn bars(title: &str, rows: &[(String, u64)]) -> Markup {
+    let most = rows.iter().map(|(_, number)| *number).max().unwrap_or(0).max(1);
+    let height = rows.len() * 30 + 4;
+    let width = |number: u64| (number as f64 / most as f64 * 400.0).max(if number > 0 { 2.0 } else { 0.0 });
+    html! {
+        figure {
+            svg viewBox={ "0 0 480 " (height) } role="img" aria-label=(title) {
+                @for (index, (name, number)) in rows.iter().enumerate() {
+                    @let y = index * 30;
+                    text x="0" y=(y + 12) { (name) }
+                    rect x="0" y=(y + 16) width=(format!("{:.1}", width(*number))) height="9" rx="2" {}
+                    text x=(format!("{:.1}", width(*number) + 8.0)) y=(y + 25) { (number) }
+                }
+            }
+        }
+    }
+}
