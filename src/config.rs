@@ -133,16 +133,32 @@ impl Config {
             || root.ends_with('/')
             || root.contains(['#', '+', '\0'])
         {
-            fault(format!("[mqtt] root {root:?}: use levels such as \"booth/1\", no wildcard, no slash at an end"));
+            fault(format!(
+                "[mqtt] root {root:?}: use levels such as \"booth/1\", no wildcard, no slash at an end"
+            ));
         }
         if !(6_000..=510_000).contains(&self.audio.bitrate) {
-            fault(format!("[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)", self.audio.bitrate));
+            fault(format!(
+                "[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)",
+                self.audio.bitrate
+            ));
         }
         if self.audio.complexity > 10 {
-            fault(format!("[audio] complexity {} is outside 0 to 10", self.audio.complexity));
+            fault(format!(
+                "[audio] complexity {} is outside 0 to 10",
+                self.audio.complexity
+            ));
         }
-        if self.handset.lamp.as_ref().is_some_and(|lamp| lamp.line == self.handset.hook.line) {
-            fault(format!("[handset] hook and lamp share line {}", self.handset.hook.line));
+        if self
+            .handset
+            .lamp
+            .as_ref()
+            .is_some_and(|lamp| lamp.line == self.handset.hook.line)
+        {
+            fault(format!(
+                "[handset] hook and lamp share line {}",
+                self.handset.hook.line
+            ));
         }
         if self.handset.hook.debounce_ms > 1000 {
             fault("[handset] hook.debounce_ms: more than 1000 would swallow hang-ups".into());
@@ -161,7 +177,11 @@ impl Config {
         if !(1..=86_400).contains(&self.health.interval_s) {
             fault("[health] interval_s: use 1 to 86400 seconds".into());
         }
-        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(faults))
+        }
     }
 
     fn check_session(&self, fault: &mut impl FnMut(String)) {
@@ -179,27 +199,43 @@ impl Config {
             !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
         };
         if !plain(&session.language) {
-            fault(format!("[session] language {:?} is no folder name", session.language));
+            fault(format!(
+                "[session] language {:?} is no folder name",
+                session.language
+            ));
         }
         for number in &session.emergency_numbers {
             if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
-                fault(format!("[session] emergency_numbers: {number:?} is not made of digits"));
+                fault(format!(
+                    "[session] emergency_numbers: {number:?} is not made of digits"
+                ));
             }
         }
         for (index, question) in self.questions.iter().enumerate() {
             let id = &question.id;
             if !(1..=9).contains(&question.digit) {
-                fault(format!("[[question]] {id:?}: digit {} is outside 1 to 9", question.digit));
+                fault(format!(
+                    "[[question]] {id:?}: digit {} is outside 1 to 9",
+                    question.digit
+                ));
             }
             if question.kind == QuestionKind::Choose {
-                fault(format!("[[question]] {id:?}: kind \"choose\" is not there yet; use \"speak\""));
+                fault(format!(
+                    "[[question]] {id:?}: kind \"choose\" is not there yet; use \"speak\""
+                ));
             }
             if !plain(question.prompt_name()) {
-                fault(format!("[[question]] {id:?}: prompt {:?} is no file name", question.prompt_name()));
+                fault(format!(
+                    "[[question]] {id:?}: prompt {:?} is no file name",
+                    question.prompt_name()
+                ));
             }
             for earlier in &self.questions[..index] {
                 if earlier.digit == question.digit {
-                    fault(format!("[[question]] {id:?} and {:?} share digit {}", earlier.id, question.digit));
+                    fault(format!(
+                        "[[question]] {id:?} and {:?} share digit {}",
+                        earlier.id, question.digit
+                    ));
                 }
                 if earlier.id == *id {
                     fault(format!("[[question]] id {id:?} is there twice"));
@@ -207,7 +243,10 @@ impl Config {
             }
         }
         if session.consent != ConsentMode::Digit && self.questions.len() != 1 {
-            fault("[session] consent: \"button\" and \"implied\" need exactly one [[question]]".into());
+            fault(
+                "[session] consent: \"button\" and \"implied\" need exactly one [[question]]"
+                    .into(),
+            );
         }
     }
 
@@ -240,8 +279,11 @@ pub struct BrokerUrl {
 impl BrokerUrl {
     /// Takes `mqtt://host[:port]` or `mqtts://host[:port]` apart, or says what is wrong.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{url:?} {why}; write mqtt://host:1883 or mqtts://host:8883");
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;
+        let wrong =
+            |why: &str| format!("{url:?} {why}; write mqtt://host:1883 or mqtts://host:8883");
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| wrong("has no scheme"))?;
         let (tls, default_port) = match scheme {
             "mqtt" => (false, 1883),
             "mqtts" => (true, 8883),
@@ -249,7 +291,9 @@ impl BrokerUrl {
         };
         let rest = rest.trim_end_matches('/');
         if rest.contains('@') {
-            return Err(wrong("holds a login; the password belongs into password_file"));
+            return Err(wrong(
+                "holds a login; the password belongs into password_file",
+            ));
         }
         if rest.contains('/') {
             return Err(wrong("holds a path"));
@@ -269,7 +313,11 @@ impl BrokerUrl {
             None => default_port,
             Some(port) => port.parse().map_err(|_| wrong("has no valid port"))?,
         };
-        Ok(Self { host: host.to_owned(), port, tls })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
     }
 }
 
@@ -370,7 +418,12 @@ pub struct Hook {
 
 impl Default for Hook {
     fn default() -> Self {
-        Self { line: 17, off_hook: Level::Low, pull: Pull::Up, debounce_ms: 20 }
+        Self {
+            line: 17,
+            off_hook: Level::Low,
+            pull: Pull::Up,
+            debounce_ms: 20,
+        }
     }
 }
 
@@ -520,7 +573,10 @@ pub struct Privacy {
 
 impl Default for Privacy {
     fn default() -> Self {
-        Self { recipients: Vec::new(), seal: true }
+        Self {
+            recipients: Vec::new(),
+            seal: true,
+        }
     }
 }
 
@@ -545,7 +601,9 @@ mod tests {
 
     fn faults(text: &str) -> String {
         match parse::<Config>(text, "booth.toml") {
-            Ok(config) => config.check("booth.toml").map_or_else(|e| e.to_string(), |()| String::new()),
+            Ok(config) => config
+                .check("booth.toml")
+                .map_or_else(|e| e.to_string(), |()| String::new()),
             Err(error) => error.to_string(),
         }
     }
@@ -553,7 +611,10 @@ mod tests {
     #[test]
     fn only_the_id_is_required_beside_the_unsealed_demonstration() {
         assert_eq!(faults(LEAST), "");
-        assert_eq!(faults(&format!("\u{feff}{}", LEAST.replace('\n', "\r\n"))), "");
+        assert_eq!(
+            faults(&format!("\u{feff}{}", LEAST.replace('\n', "\r\n"))),
+            ""
+        );
         assert!(faults("").contains("missing field `booth`"));
     }
 
@@ -575,7 +636,14 @@ mod tests {
              [[question]]\nid = \"a\"\ndigit = 1\nkind = \"choose\"\n"
         );
         let all = faults(&text);
-        for part in ["unknown scheme", "belong together", "max_seconds", "share digit 1", "twice", "choose"] {
+        for part in [
+            "unknown scheme",
+            "belong together",
+            "max_seconds",
+            "share digit 1",
+            "twice",
+            "choose",
+        ] {
             assert!(all.contains(part), "{part} missing in {all}");
         }
     }
@@ -588,10 +656,20 @@ mod tests {
     #[test]
     fn broker_addresses_are_taken_apart() {
         let url = BrokerUrl::parse("mqtts://broker.example").expect("a good address");
-        assert_eq!((url.host.as_str(), url.port, url.tls), ("broker.example", 8883, true));
+        assert_eq!(
+            (url.host.as_str(), url.port, url.tls),
+            ("broker.example", 8883, true)
+        );
         let url = BrokerUrl::parse("mqtt://[::1]:1884/").expect("a good address");
         assert_eq!((url.host.as_str(), url.port, url.tls), ("::1", 1884, false));
-        for bad in ["broker", "tcp://x", "mqtt://", "mqtt://a:b", "mqtt://u:p@host", "mqtt://h/p"] {
+        for bad in [
+            "broker",
+            "tcp://x",
+            "mqtt://",
+            "mqtt://a:b",
+            "mqtt://u:p@host",
+            "mqtt://h/p",
+        ] {
             assert!(BrokerUrl::parse(bad).is_err(), "{bad}");
         }
     }

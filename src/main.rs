@@ -14,7 +14,10 @@ const EX_CONFIG: u8 = 78;
 /// Records citizens' spoken answers at a telephone booth, keeps them on the card and delivers them over
 /// MQTT until the centre confirms each one by its hash.
 #[derive(Parser)]
-#[command(version, after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.")]
+#[command(
+    version,
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration."
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -36,8 +39,10 @@ enum Verb {
         json: bool,
     },
     /// Drive a simulated handset: one line to its control socket, e.g. `handset lift`, `handset dial 5`.
-    #[command(after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, state.\n\
-        The booth must run with [handset] backend = \"sim\".")]
+    #[command(
+        after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, state.\n\
+        The booth must run with [handset] backend = \"sim\"."
+    )]
     Handset {
         /// The control socket; by default the one the configuration names.
         #[arg(long, value_name = "PATH")]
@@ -53,7 +58,11 @@ enum Verb {
 #[derive(clap::Args)]
 struct ConfigFile {
     /// The configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/booth-gateway/booth.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/booth-gateway/booth.toml"
+    )]
     config: PathBuf,
 }
 
@@ -61,13 +70,20 @@ fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run { config } => run_gateway(&config.config),
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
-        Verb::Handset { socket, config, line } => handset(socket, &config.config, &line.join(" ")),
+        Verb::Handset {
+            socket,
+            config,
+            line,
+        } => handset(socket, &config.config, &line.join(" ")),
     }
 }
 
 fn run_gateway(path: &Path) -> ExitCode {
     journal::init("booth-gateway", log::LevelFilter::Info);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             log::error!("the runtime cannot be started: {error}");
@@ -88,15 +104,26 @@ fn run_gateway(path: &Path) -> ExitCode {
 
 fn check_config(path: &Path, json: bool) -> ExitCode {
     let checked = run::check(path);
-    let errors = checked.as_ref().err().map(|error| error.0.clone()).unwrap_or_default();
+    let errors = checked
+        .as_ref()
+        .err()
+        .map(|error| error.0.clone())
+        .unwrap_or_default();
     if json {
-        println!("{}", serde_json::json!({ "ok": u8::from(errors.is_empty()), "errors": errors }));
+        println!(
+            "{}",
+            serde_json::json!({ "ok": u8::from(errors.is_empty()), "errors": errors })
+        );
     } else if errors.is_empty() {
         println!("{}: ok", path.display());
     } else {
         errors.iter().for_each(|error| eprintln!("{error}"));
     }
-    if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) }
+    if errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EX_CONFIG)
+    }
 }
 
 fn handset(socket: Option<PathBuf>, config: &Path, line: &str) -> ExitCode {

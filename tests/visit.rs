@@ -1,5 +1,7 @@
 //! The main job end to end: real gateway, real sound card stand-in, real broker, real hub.
+#![allow(clippy::disallowed_methods)]
 
+#[allow(dead_code)] // each test uses its part
 mod support {
     pub mod gateway;
     pub mod hub;
@@ -23,7 +25,10 @@ fn clips_of(home: &Home) -> Vec<std::path::PathBuf> {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "opus") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "opus")
+            {
                 found.push(path);
             }
         }
@@ -33,9 +38,16 @@ fn clips_of(home: &Home) -> Vec<std::path::PathBuf> {
 
 /// Raw samples at 48 kHz of an Ogg Opus file, and no fault in it.
 fn decoded(file: &Path, into: &Path) -> Vec<f64> {
-    let info = Command::new("opusinfo").arg(file).output().expect("opusinfo runs");
-    let text = String::from_utf8_lossy(&info.stdout).into_owned() + &String::from_utf8_lossy(&info.stderr);
-    assert!(info.status.success() && !text.contains("WARNING") && !text.contains("ERROR"), "{text}");
+    let info = Command::new("opusinfo")
+        .arg(file)
+        .output()
+        .expect("opusinfo runs");
+    let text =
+        String::from_utf8_lossy(&info.stdout).into_owned() + &String::from_utf8_lossy(&info.stderr);
+    assert!(
+        info.status.success() && !text.contains("WARNING") && !text.contains("ERROR"),
+        "{text}"
+    );
     let status = Command::new("opusdec")
         .args(["--quiet", "--rate", "48000", "--force-wav"])
         .args([file, into])
@@ -43,12 +55,17 @@ fn decoded(file: &Path, into: &Path) -> Vec<f64> {
         .expect("opusdec runs");
     assert!(status.success());
     let mut wav = hound::WavReader::open(into).expect("a wav");
-    wav.samples::<i16>().map(|sample| f64::from(sample.expect("a sample"))).collect()
+    wav.samples::<i16>()
+        .map(|sample| f64::from(sample.expect("a sample")))
+        .collect()
 }
 
 /// Loudness in steps of 10 ms.
 fn envelope(samples: &[f64]) -> Vec<f64> {
-    samples.chunks(480).map(|step| (step.iter().map(|s| s * s).sum::<f64>() / step.len() as f64).sqrt()).collect()
+    samples
+        .chunks(480)
+        .map(|step| (step.iter().map(|s| s * s).sum::<f64>() / step.len() as f64).sqrt())
+        .collect()
 }
 
 /// Best normalised correlation of `source` inside `heard`, and where.
@@ -60,7 +77,10 @@ fn correlation(heard: &[f64], source: &[f64]) -> (f64, usize) {
             let dot: f64 = part.iter().zip(source).map(|(a, b)| a * b).sum();
             (dot / (norm(part) * norm(&source[..part.len()]) + 1e-9), lag)
         })
-        .fold((0.0, 0), |best, next| if next.0 > best.0 { next } else { best })
+        .fold(
+            (0.0, 0),
+            |best, next| if next.0 > best.0 { next } else { best },
+        )
 }
 
 #[test]
@@ -68,12 +88,15 @@ fn what_a_citizen_says_arrives_at_the_centre_whole_and_leaves_the_card() {
     let (broker, pulse) = (Broker::open(), Pulse::start());
     let home = Home::new(broker.port, "");
     let hub = Hub::start(&home);
-    let booth = BoothHome::new(broker.port, "[[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n");
+    let booth = BoothHome::new(
+        broker.port,
+        "[[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n",
+    );
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
     gateway.reaches("hub_online", 1);
     let ear = booth.path().join("ear.raw");
-    let mut listener = pulse.listen(&ear);
+    let listener = pulse.listen(&ear);
     gateway.handset("lift");
     gateway.reaches("session", "question");
     gateway.handset("dial 2");
@@ -84,24 +107,39 @@ fn what_a_citizen_says_arrives_at_the_centre_whole_and_leaves_the_card() {
     pulse.speak(&wav);
     gateway.handset("hang-up");
     gateway.reaches("session", "idle");
-    let clip = until("the clip is at the hub", || clips_of(&home).into_iter().next());
+    let clip = until("the clip is at the hub", || {
+        clips_of(&home).into_iter().next()
+    });
     gateway.reaches("spool_clips", 0);
-    until("the card is clean", || booth.files("clips").is_empty().then_some(()));
-    let _ = listener.kill();
-    let _ = listener.wait();
+    until("the card is clean", || {
+        booth.files("clips").is_empty().then_some(())
+    });
+    drop(listener);
 
     let heard = decoded(&clip, &booth.path().join("heard.wav"));
     let (match_, lag) = correlation(&envelope(&heard), &envelope(&spoken));
-    assert!(match_ > 0.9, "what arrived is not what was said: {match_} at {lag}");
-    let comments = Command::new("opusinfo").arg(&clip).output().expect("opusinfo runs");
+    assert!(
+        match_ > 0.9,
+        "what arrived is not what was said: {match_} at {lag}"
+    );
+    let comments = Command::new("opusinfo")
+        .arg(&clip)
+        .output()
+        .expect("opusinfo runs");
     let comments = String::from_utf8_lossy(&comments.stdout).into_owned();
-    assert!(comments.contains("BOOTH_ID=rundhoej-1") && comments.contains("QUESTION_ID=bus"), "{comments}");
+    assert!(
+        comments.contains("BOOTH_ID=rundhoej-1") && comments.contains("QUESTION_ID=bus"),
+        "{comments}"
+    );
     let said: Vec<f64> = std::fs::read(&ear)
         .expect("the ear")
         .chunks_exact(2)
         .map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]])))
         .collect();
-    assert!(said.iter().any(|sample| sample.abs() > 2000.0), "the earpiece was silent");
+    assert!(
+        said.iter().any(|sample| sample.abs() > 2000.0),
+        "the earpiece was silent"
+    );
     assert!(gateway.stop().success());
     hub.kill();
 }
@@ -125,7 +163,9 @@ fn a_killed_gateway_starts_by_itself_and_sends_what_was_fsynced() {
     assert_eq!(booth.files("clips").len(), 1);
     let gateway = Gateway::start(&booth, &pulse);
     gateway.says("finished what a power cut had left");
-    let clip = until("the clip is at the hub", || clips_of(&home).into_iter().next());
+    let clip = until("the clip is at the hub", || {
+        clips_of(&home).into_iter().next()
+    });
     let heard = decoded(&clip, &booth.path().join("heard.wav"));
     assert!(heard.len() > 5 * 48_000, "only {} samples", heard.len());
     gateway.reaches("spool_clips", 0);
@@ -152,7 +192,9 @@ fn a_vanished_sound_card_ends_the_recording_and_recovers_when_it_returns() {
     gateway.reaches("session", "out_of_order");
     gateway.reaches("ready", 0);
     gateway.handset("hang-up");
-    until("what was said is at the hub", || clips_of(&home).into_iter().next());
+    until("what was said is at the hub", || {
+        clips_of(&home).into_iter().next()
+    });
     pulse.plug();
     gateway.reaches("ready", 1);
     gateway.handset("lift");

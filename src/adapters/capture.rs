@@ -56,7 +56,18 @@ impl Tap {
     pub fn pair() -> (Feed, Self) {
         let (producer, ring) = rtrb::RingBuffer::new(RATE as usize * RING_SECONDS);
         let origin_us = Arc::new(AtomicI64::new(0));
-        (Feed { ring: producer, pushed: 0, origin_us: origin_us.clone() }, Self { ring, taken: 0, origin_us })
+        (
+            Feed {
+                ring: producer,
+                pushed: 0,
+                origin_us: origin_us.clone(),
+            },
+            Self {
+                ring,
+                taken: 0,
+                origin_us,
+            },
+        )
     }
 
     /// Moves what has arrived into `buffer`; answers the index of its first frame.
@@ -77,7 +88,8 @@ impl Tap {
 
     /// Which frame was captured at `at`.
     pub fn frame_at(&self, at: Mono) -> u64 {
-        let us = i64::try_from(at.0).unwrap_or(i64::MAX / 1000) * 1000 - self.origin_us.load(Ordering::Acquire);
+        let us = i64::try_from(at.0).unwrap_or(i64::MAX / 1000) * 1000
+            - self.origin_us.load(Ordering::Acquire);
         u64::try_from(us).unwrap_or(0).saturating_mul(48) / 1000
     }
 
@@ -107,7 +119,11 @@ impl Feed {
         let before = self.origin_us.load(Ordering::Relaxed);
         // Callbacks come late, never early: follow an earlier estimate at once, a later one slowly.
         let follows = self.pushed > 0 && origin > before && origin - before < 500_000;
-        let origin = if follows { before + (origin - before) / 64 } else { origin };
+        let origin = if follows {
+            before + (origin - before) / 64
+        } else {
+            origin
+        };
         self.origin_us.store(origin, Ordering::Release);
         let wanted = frames.len();
         let room = self.ring.slots().min(wanted);
@@ -175,11 +191,16 @@ fn listen(
             }
             Ok((ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged, _)) => {}
             Ok((
-                ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated | ErrorKind::HostUnavailable,
+                ErrorKind::DeviceNotAvailable
+                | ErrorKind::StreamInvalidated
+                | ErrorKind::HostUnavailable,
                 text,
             )) => {
                 drop(stream);
-                return (seen > 0, format!("the microphone {input:?} has gone: {text}"));
+                return (
+                    seen > 0,
+                    format!("the microphone {input:?} has gone: {text}"),
+                );
             }
             Ok((_, text)) => {
                 if storm.0.elapsed() > Duration::from_secs(1) {
@@ -205,7 +226,10 @@ fn listen(
             last = Instant::now();
         } else if last.elapsed() >= STALLED {
             drop(stream);
-            return (seen > 0, format!("no frames come from the microphone {input:?}"));
+            return (
+                seen > 0,
+                format!("no frames come from the microphone {input:?}"),
+            );
         }
     }
 }
@@ -225,16 +249,28 @@ fn open(
     let mut refusal = String::new();
     for channels in [1u16, 2] {
         let (mut feed, tap) = Tap::pair();
-        let config = StreamConfig { channels, sample_rate: RATE, buffer_size: BufferSize::Fixed(PERIOD) };
+        let config = StreamConfig {
+            channels,
+            sample_rate: RATE,
+            buffer_size: BufferSize::Fixed(PERIOD),
+        };
         let (beat, figures, errors) = (beat.clone(), figures.clone(), errors.clone());
         let built = device.build_input_stream::<i16, _, _>(
             config,
             move |frames: &[i16], info: &InputCallbackInfo| {
                 let stamp = info.timestamp();
-                let age = stamp.callback.duration_since(stamp.capture).min(Duration::from_secs(1));
+                let age = stamp
+                    .callback
+                    .duration_since(stamp.capture)
+                    .min(Duration::from_secs(1));
                 let age_us = i64::try_from(age.as_micros()).unwrap_or(0);
                 let at_us = i64::try_from(clock::mono_us()).unwrap_or(0) - age_us;
-                let lost = feed.push(frames.chunks_exact(usize::from(channels)).map(|frame| frame[0]), at_us);
+                let lost = feed.push(
+                    frames
+                        .chunks_exact(usize::from(channels))
+                        .map(|frame| frame[0]),
+                    at_us,
+                );
                 figures.dropped.fetch_add(lost, Ordering::Relaxed);
                 beat.fetch_add(frames.len() as u64, Ordering::Relaxed);
             },
@@ -246,12 +282,16 @@ fn open(
         );
         match built {
             Ok(stream) => {
-                stream.play().map_err(|error| format!("the microphone {input:?} does not start: {error}"))?;
+                stream
+                    .play()
+                    .map_err(|error| format!("the microphone {input:?} does not start: {error}"))?;
                 let _ = taps.send(tap); // a recorder that is gone ends the daemon anyway
                 return Ok(stream);
             }
             Err(error) => refusal = error.to_string(),
         }
     }
-    Err(format!("the microphone {input:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"))
+    Err(format!(
+        "the microphone {input:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"
+    ))
 }

@@ -131,7 +131,11 @@ fn serve(
     let mut read_again = clock::mono() + READ_AGAIN;
     let tell = |told: Option<(Mono, HandsetEvent)>| {
         if let Some((at, event)) = told {
-            report(HandsetReport::Event { at, event, done: None });
+            report(HandsetReport::Event {
+                at,
+                event,
+                done: None,
+            });
         }
     };
     while !stop.load(Ordering::Relaxed) {
@@ -150,7 +154,9 @@ fn serve(
         let blinks = config.lamp.is_some() && !matches!(lamp, Lamp::Ready | Lamp::OutOfOrder);
         // A steady lamp lets the thread sleep half a second, a blinking one an eighth.
         let patience = Duration::from_millis(if blinks { 60 } else { 500 });
-        let patience = hook.deadline().map_or(patience, |due| patience.min(due.since(now)));
+        let patience = hook
+            .deadline()
+            .map_or(patience, |due| patience.min(due.since(now)));
         for (at, off_hook) in lines.wait(patience)? {
             tell(hook.level(at, off_hook));
         }
@@ -211,9 +217,15 @@ mod tests {
         let (_lamp, lamps) = mpsc::channel();
         let told = std::cell::RefCell::new(Vec::new());
         let config = Handset::default();
-        watch(&config, Ok(("test", Box::new(script))), &lamps, &stop, |report| {
-            told.borrow_mut().push(format!("{report:?}"));
-        });
+        watch(
+            &config,
+            Ok(("test", Box::new(script))),
+            &lamps,
+            &stop,
+            |report| {
+                told.borrow_mut().push(format!("{report:?}"));
+            },
+        );
         let told = told.into_inner();
         assert!(told[0].contains("AtStart { off_hook: false }"), "{told:?}");
         assert!(told[1].contains("Works(Ok(()))"), "{told:?}");
@@ -224,7 +236,11 @@ mod tests {
     fn a_machine_without_gpio_says_what_is_missing() {
         for backend in [Backend::Auto, Backend::Rppal, Backend::Cdev] {
             let chip = Some("no-such-gpiochip".into());
-            let config = Handset { backend, chip, ..Handset::default() };
+            let config = Handset {
+                backend,
+                chip,
+                ..Handset::default()
+            };
             match open(&config) {
                 Ok(_) => return, // this machine is a Raspberry Pi
                 Err(why) => assert!(why.contains("GPIO") || why.contains("gpio"), "{why}"),

@@ -26,7 +26,12 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
         Some(chip) => chip.clone(),
         None => find_chip()?,
     };
-    let Hook { line, off_hook, pull, .. } = config.hook;
+    let Hook {
+        line,
+        off_hook,
+        pull,
+        ..
+    } = config.hook;
     let bias = match pull {
         Pull::Up => Bias::PullUp,
         Pull::Down => Bias::PullDown,
@@ -47,14 +52,24 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
                 .on_chip(&chip)
                 .with_consumer("booth-gateway lamp")
                 .with_line(output.line)
-                .as_output(if output.on == Level::High { Value::Inactive } else { Value::Active })
+                .as_output(if output.on == Level::High {
+                    Value::Inactive
+                } else {
+                    Value::Active
+                })
                 .request()
                 .map_err(|error| refused(&chip, output.line, &error))?;
             Some((request, output.line, output.on))
         }
         None => None,
     };
-    Ok(Box::new(CdevLines { hook, line, off_hook, last_seqno: 0, lamp }))
+    Ok(Box::new(CdevLines {
+        hook,
+        line,
+        off_hook,
+        last_seqno: 0,
+        lamp,
+    }))
 }
 
 fn refused(chip: &Path, line: u32, error: &gpiocdev::Error) -> String {
@@ -69,11 +84,14 @@ fn refused(chip: &Path, line: u32, error: &gpiocdev::Error) -> String {
 fn find_chip() -> Result<PathBuf, String> {
     let chips = gpiocdev::chip::chips().unwrap_or_default();
     let label = |path: &PathBuf| {
-        let info = gpiocdev::chip::Chip::from_path(path).and_then(|chip| chip.info()).ok()?;
+        let info = gpiocdev::chip::Chip::from_path(path)
+            .and_then(|chip| chip.info())
+            .ok()?;
         Some(info.label)
     };
     let known = |path: &&PathBuf| {
-        label(path).is_some_and(|label| label.starts_with("pinctrl-") || label.starts_with("gpio-sim"))
+        label(path)
+            .is_some_and(|label| label.starts_with("pinctrl-") || label.starts_with("gpio-sim"))
     };
     chips.iter().find(known).cloned().ok_or_else(|| {
         let found = chips.len();
@@ -91,7 +109,8 @@ impl CdevLines {
 
 impl Lines for CdevLines {
     fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
-        let broken = |error: gpiocdev::Error| format!("cdev: the hook switch cannot be watched: {error}");
+        let broken =
+            |error: gpiocdev::Error| format!("cdev: the hook switch cannot be watched: {error}");
         let mut edges = Vec::new();
         if !self.hook.wait_edge_event(patience).map_err(broken)? {
             return Ok(edges);
@@ -119,12 +138,17 @@ impl Lines for CdevLines {
     }
 
     fn is_off_hook(&mut self) -> Result<bool, String> {
-        let value = self.hook.value(self.line).map_err(|error| format!("cdev: the hook switch cannot be read: {error}"))?;
+        let value = self
+            .hook
+            .value(self.line)
+            .map_err(|error| format!("cdev: the hook switch cannot be read: {error}"))?;
         Ok(self.means_off(value == Value::Active))
     }
 
     fn lamp(&mut self, on: bool) -> Result<(), String> {
-        let Some((request, line, level)) = &self.lamp else { return Ok(()) };
+        let Some((request, line, level)) = &self.lamp else {
+            return Ok(());
+        };
         let high = on == (*level == Level::High);
         request
             .set_value(*line, if high { Value::Active } else { Value::Inactive })

@@ -18,13 +18,21 @@ struct PiLines {
 /// Claims the lines, or says what is missing.
 pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
     let gpio = Gpio::new().map_err(|error| match error {
-        Error::UnknownModel => "rppal: this is no Raspberry Pi that it knows, so there is no GPIO".into(),
-        Error::PermissionDenied(path) => format!("rppal: {path} may not be opened; add the user to the group gpio"),
-        error => format!("rppal: GPIO cannot be used: {error}; /dev/gpiomem needs the Raspberry Pi kernel"),
+        Error::UnknownModel => {
+            "rppal: this is no Raspberry Pi that it knows, so there is no GPIO".into()
+        }
+        Error::PermissionDenied(path) => {
+            format!("rppal: {path} may not be opened; add the user to the group gpio")
+        }
+        error => format!(
+            "rppal: GPIO cannot be used: {error}; /dev/gpiomem needs the Raspberry Pi kernel"
+        ),
     })?;
     let pin = |line: u32| {
-        let number = u8::try_from(line).map_err(|_| format!("rppal: there is no GPIO line {line}"))?;
-        gpio.get(number).map_err(|error| format!("rppal: GPIO line {line}: {error}"))
+        let number =
+            u8::try_from(line).map_err(|_| format!("rppal: there is no GPIO line {line}"))?;
+        gpio.get(number)
+            .map_err(|error| format!("rppal: GPIO line {line}: {error}"))
     };
     let hook = pin(config.hook.line)?;
     let mut hook = match config.hook.pull {
@@ -33,13 +41,22 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
         Pull::None => hook.into_input(),
     };
     // Bounces are the core's business: the kernel tells every edge.
-    hook.set_interrupt(Trigger::Both, None)
-        .map_err(|error| format!("rppal: GPIO line {} gives no interrupts: {error}", config.hook.line))?;
+    hook.set_interrupt(Trigger::Both, None).map_err(|error| {
+        format!(
+            "rppal: GPIO line {} gives no interrupts: {error}",
+            config.hook.line
+        )
+    })?;
     let lamp = match &config.lamp {
         Some(Output { line, on }) => Some((pin(*line)?.into_output_low(), *on)),
         None => None,
     };
-    Ok(Box::new(PiLines { gpio, hook, off_hook: config.hook.off_hook, lamp }))
+    Ok(Box::new(PiLines {
+        gpio,
+        hook,
+        off_hook: config.hook.off_hook,
+        lamp,
+    }))
 }
 
 impl Lines for PiLines {
@@ -51,7 +68,10 @@ impl Lines for PiLines {
         Ok(told
             .map(|(_, event)| {
                 let high = event.trigger == Trigger::RisingEdge;
-                (clock::from_monotonic(event.timestamp), high == (self.off_hook == Level::High))
+                (
+                    clock::from_monotonic(event.timestamp),
+                    high == (self.off_hook == Level::High),
+                )
             })
             .into_iter()
             .collect())
@@ -63,7 +83,11 @@ impl Lines for PiLines {
 
     fn lamp(&mut self, on: bool) -> Result<(), String> {
         if let Some((pin, level)) = &mut self.lamp {
-            if on == (*level == Level::High) { pin.set_high() } else { pin.set_low() }
+            if on == (*level == Level::High) {
+                pin.set_high()
+            } else {
+                pin.set_low()
+            }
         }
         Ok(())
     }

@@ -36,16 +36,25 @@ impl Drop for SimSocket {
 }
 
 /// Listens on `path` and reports what is asked there.
-pub fn listen(path: &Path, report: impl Fn(HandsetReport) + Send + Sync + 'static) -> Result<SimSocket, String> {
-    let fault = |what: &str, error: io::Error| format!("the control socket {}: {what}: {error}", path.display());
+pub fn listen(
+    path: &Path,
+    report: impl Fn(HandsetReport) + Send + Sync + 'static,
+) -> Result<SimSocket, String> {
+    let fault = |what: &str, error: io::Error| {
+        format!("the control socket {}: {what}: {error}", path.display())
+    };
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         std::fs::create_dir_all(dir).map_err(|error| fault("its folder cannot be made", error))?;
     }
     if path.exists() {
         if UnixStream::connect(path).is_ok() {
-            return Err(format!("the control socket {} is in use by another gateway", path.display()));
+            return Err(format!(
+                "the control socket {} is in use by another gateway",
+                path.display()
+            ));
         }
-        std::fs::remove_file(path).map_err(|error| fault("the stale file cannot be removed", error))?;
+        std::fs::remove_file(path)
+            .map_err(|error| fault("the stale file cannot be removed", error))?;
     }
     let listener = UnixListener::bind(path).map_err(|error| fault("cannot listen", error))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
@@ -62,11 +71,13 @@ pub fn listen(path: &Path, report: impl Fn(HandsetReport) + Send + Sync + 'stati
                 continue;
             }
             let (report, counted) = (report.clone(), count.clone());
-            let started = std::thread::Builder::new().name("handset-sim".into()).spawn(move || {
-                // A sender that goes away in the middle is nobody's fault.
-                let _ = converse(&stream, &*report);
-                counted.fetch_sub(1, Ordering::Relaxed);
-            });
+            let started = std::thread::Builder::new()
+                .name("handset-sim".into())
+                .spawn(move || {
+                    // A sender that goes away in the middle is nobody's fault.
+                    let _ = converse(&stream, &*report);
+                    counted.fetch_sub(1, Ordering::Relaxed);
+                });
             if started.is_err() {
                 count.fetch_sub(1, Ordering::Relaxed);
             }
@@ -76,14 +87,19 @@ pub fn listen(path: &Path, report: impl Fn(HandsetReport) + Send + Sync + 'stati
         .name("handset-sim".into())
         .spawn(accept)
         .map_err(|error| fault("no thread", error))?;
-    Ok(SimSocket { path: path.to_owned() })
+    Ok(SimSocket {
+        path: path.to_owned(),
+    })
 }
 
 fn converse(stream: &UnixStream, report: &(dyn Fn(HandsetReport) + Send + Sync)) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
-        let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(());
         }
@@ -104,12 +120,18 @@ fn answer(line: &str, report: &(dyn Fn(HandsetReport) + Send + Sync)) -> String 
     if line == "state" {
         let (answer, state) = mpsc::sync_channel(1);
         report(HandsetReport::State { answer });
-        return state.recv_timeout(PATIENCE).unwrap_or_else(|_| "error: the gateway does not answer".into());
+        return state
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| "error: the gateway does not answer".into());
     }
     match parse(line) {
         Ok(event) => {
             let (done, handled) = mpsc::sync_channel(1);
-            report(HandsetReport::Event { at: clock::mono(), event, done: Some(done) });
+            report(HandsetReport::Event {
+                at: clock::mono(),
+                event,
+                done: Some(done),
+            });
             match handled.recv_timeout(PATIENCE) {
                 Ok(()) => "ok".into(),
                 Err(_) => "error: the gateway does not answer".into(),
@@ -144,13 +166,22 @@ fn parse(line: &str) -> Result<HandsetEvent, String> {
 /// Sends one line to a gateway's control socket and answers with its reply.
 pub fn send_line(path: &Path, line: &str) -> Result<String, String> {
     let fault = |error: io::Error| {
-        format!("{}: {error}; is the gateway running with [handset] backend = \"sim\"?", path.display())
+        format!(
+            "{}: {error}; is the gateway running with [handset] backend = \"sim\"?",
+            path.display()
+        )
     };
     let mut stream = UnixStream::connect(path).map_err(fault)?;
-    stream.set_read_timeout(Some(PATIENCE + Duration::from_secs(2))).map_err(fault)?;
-    stream.write_all(format!("{line}\n").as_bytes()).map_err(fault)?;
+    stream
+        .set_read_timeout(Some(PATIENCE + Duration::from_secs(2)))
+        .map_err(fault)?;
+    stream
+        .write_all(format!("{line}\n").as_bytes())
+        .map_err(fault)?;
     let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply).map_err(fault)?;
+    BufReader::new(stream)
+        .read_line(&mut reply)
+        .map_err(fault)?;
     Ok(reply.trim_end().to_owned())
 }
 
@@ -167,7 +198,9 @@ mod tests {
         let handled = Arc::new(AtomicUsize::new(0));
         let seen = handled.clone();
         let socket = listen(&path, move |told| match told {
-            HandsetReport::Event { done: Some(done), .. } => {
+            HandsetReport::Event {
+                done: Some(done), ..
+            } => {
                 seen.fetch_add(1, Ordering::SeqCst);
                 let _ = done.send(());
             }
@@ -177,12 +210,25 @@ mod tests {
             _ => {}
         })
         .expect("listens");
-        for line in ["lift", "dial 5", "dial #", "dial *", "button", "pulse 10", "hang-up"] {
+        for line in [
+            "lift", "dial 5", "dial #", "dial *", "button", "pulse 10", "hang-up",
+        ] {
             assert_eq!(send_line(&path, line).as_deref(), Ok("ok"), "{line}");
         }
         assert_eq!(handled.load(Ordering::SeqCst), 7);
-        assert_eq!(send_line(&path, "state").as_deref(), Ok("{\"session\":\"idle\"}"));
-        for line in ["", "dial 12", "pulse 11", "jump", "dial", "\u{0}\u{1}", &"x".repeat(1000)] {
+        assert_eq!(
+            send_line(&path, "state").as_deref(),
+            Ok("{\"session\":\"idle\"}")
+        );
+        for line in [
+            "",
+            "dial 12",
+            "pulse 11",
+            "jump",
+            "dial",
+            "\u{0}\u{1}",
+            &"x".repeat(1000),
+        ] {
             let reply = send_line(&path, line).expect("a reply");
             assert!(reply.starts_with("error: "), "{line:?} got {reply}");
         }

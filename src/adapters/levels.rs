@@ -70,17 +70,29 @@ impl LevelMeter {
         self.elapsed_ms += FRAME_MS;
         // The mean is taken out, so that a card's constant offset is not loud.
         let mean = self.frame.iter().map(|s| f64::from(*s)).sum::<f64>() / FRAME as f64;
-        let power = self.frame.iter().map(|s| (f64::from(*s) - mean).powi(2)).sum::<f64>() / FRAME as f64;
+        let power = self
+            .frame
+            .iter()
+            .map(|s| (f64::from(*s) - mean).powi(2))
+            .sum::<f64>()
+            / FRAME as f64;
         let db = 10.0 * (power / 32_768.0f64.powi(2) + 1e-12).log10();
         let speech = db > LEAST_DBFS && db > self.floor_db + ABOVE_FLOOR_DB;
-        self.floor_db = if db < self.floor_db { db.max(-70.0) } else { self.floor_db + FLOOR_RISE_DB };
+        self.floor_db = if db < self.floor_db {
+            db.max(-70.0)
+        } else {
+            self.floor_db + FLOOR_RISE_DB
+        };
         if speech {
             self.loud += 1;
             self.quiet = 0;
             self.facts.speech |= self.loud >= 2;
             if self.loud >= 2 && !self.active {
                 self.active = true;
-                changed(VoiceChange { active: true, at_ms: self.elapsed_ms });
+                changed(VoiceChange {
+                    active: true,
+                    at_ms: self.elapsed_ms,
+                });
             }
         } else {
             self.loud = 0;
@@ -88,7 +100,10 @@ impl LevelMeter {
             if self.active && self.quiet >= HANGOVER_FRAMES {
                 self.active = false;
                 let at_ms = self.elapsed_ms - u64::from(self.quiet) * FRAME_MS;
-                changed(VoiceChange { active: false, at_ms });
+                changed(VoiceChange {
+                    active: false,
+                    at_ms,
+                });
             }
         }
     }
@@ -96,7 +111,8 @@ impl LevelMeter {
     /// Facts of the frame since the last call.
     pub fn take_facts(&mut self) -> FrameFacts {
         let mut facts = std::mem::take(&mut self.facts);
-        facts.mean_square = (std::mem::take(&mut self.squares) / f64::from(facts.samples.max(1))) as f32;
+        facts.mean_square =
+            (std::mem::take(&mut self.squares) / f64::from(facts.samples.max(1))) as f32;
         facts
     }
 }
@@ -106,7 +122,9 @@ mod tests {
     use super::*;
 
     fn wave(ms: usize, amplitude: f64) -> Vec<i16> {
-        (0..ms * 48).map(|i| ((i as f64 * 0.05).sin() * amplitude) as i16).collect()
+        (0..ms * 48)
+            .map(|i| ((i as f64 * 0.05).sin() * amplitude) as i16)
+            .collect()
     }
 
     fn changes(parts: &[Vec<i16>]) -> Vec<VoiceChange> {
@@ -121,7 +139,10 @@ mod tests {
     #[test]
     fn a_word_between_silences_is_told_with_its_ends() {
         let told = changes(&[wave(1000, 3.0), wave(1000, 5000.0), wave(1000, 3.0)]);
-        assert_eq!(told.iter().map(|c| c.active).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(
+            told.iter().map(|c| c.active).collect::<Vec<_>>(),
+            [true, false]
+        );
         assert!((1000..=1060).contains(&told[0].at_ms), "{told:?}");
         assert!((1980..=2040).contains(&told[1].at_ms), "{told:?}");
     }
@@ -138,7 +159,10 @@ mod tests {
         let mut meter = LevelMeter::default();
         meter.push(&[i16::MIN; 4800], |_| {});
         let facts = meter.take_facts();
-        assert_eq!((facts.samples, facts.peak, facts.mean_square), (4800, 32_768, 1.0));
+        assert_eq!(
+            (facts.samples, facts.peak, facts.mean_square),
+            (4800, 32_768, 1.0)
+        );
         assert_eq!(meter.take_facts().samples, 0);
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Packet, PubAckReason,
-    PublishProperties, SubscribeReasonCode,
+    ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Packet,
+    PubAckReason, PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
@@ -137,12 +137,18 @@ pub async fn run(
     loop {
         let begun = Instant::now();
         let end = connection(&settings, &connecting(), &mut commands, &report).await;
-        let End::Lost { why, taken_over } = end else { return };
+        let End::Lost { why, taken_over } = end else {
+            return;
+        };
         report(MqttEvent::Disconnected { why, taken_over });
         if begun.elapsed() >= GOOD_CONNECTION {
             pause = FIRST_PAUSE;
         }
-        let wait = if taken_over { TAKEN_OVER_PAUSE } else { pause.mul_f64(lot()) };
+        let wait = if taken_over {
+            TAKEN_OVER_PAUSE
+        } else {
+            pause.mul_f64(lot())
+        };
         pause = (pause * 2).min(LAST_PAUSE);
         // Publishes made meanwhile belong to a connection that is no more.
         let stop = async {
@@ -230,7 +236,10 @@ async fn connection<R: Fn(MqttEvent)>(
         match event {
             Ok(event) => {
                 if let Err(why) = link.event(event, &settings.filters) {
-                    return End::Lost { why, taken_over: false };
+                    return End::Lost {
+                        why,
+                        taken_over: false,
+                    };
                 }
                 if stopping.is_some() && link.is_idle() {
                     return leave(&link.client, &mut events).await;
@@ -244,7 +253,10 @@ async fn connection<R: Fn(MqttEvent)>(
 /// Says goodbye, so that the broker does not publish the will.
 async fn leave(client: &AsyncClient, events: &mut EventLoop) -> End {
     if client.try_disconnect().is_ok() {
-        let _ = timeout(Duration::from_secs(2), async { while events.poll().await.is_ok() {} }).await;
+        let _ = timeout(Duration::from_secs(2), async {
+            while events.poll().await.is_ok() {}
+        })
+        .await;
     }
     End::Stopped
 }
@@ -276,7 +288,13 @@ fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
         correlation_data: None,
         user_properties: Vec::new(),
     };
-    options.set_last_will(LastWill::new(&*will.topic, will.payload.clone(), QoS::AtLeastOnce, true, Some(properties)));
+    options.set_last_will(LastWill::new(
+        &*will.topic,
+        will.payload.clone(),
+        QoS::AtLeastOnce,
+        true,
+        Some(properties),
+    ));
     options
 }
 
@@ -290,7 +308,11 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
         let size = message.topic.len() + message.payload.len() + 64;
         if self.max_packet.is_some_and(|max| size > max as usize) {
             let why = format!("{size} bytes are more than the broker takes");
-            (self.report)(MqttEvent::Answered { token: message.token, answer: Puback::Refused, why });
+            (self.report)(MqttEvent::Answered {
+                token: message.token,
+                answer: Puback::Refused,
+                why,
+            });
             return;
         }
         if self.ready {
@@ -301,15 +323,35 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
 
     fn top_up(&mut self) {
         while self.handed.len() + self.in_flight.len() < self.limit {
-            let Some(message) = self.waiting.pop_front() else { return };
-            let Outbound { token, topic, payload, retain, expiry_s } = message;
-            let properties = PublishProperties { message_expiry_interval: expiry_s, ..PublishProperties::default() };
-            let handed =
-                self.client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties);
+            let Some(message) = self.waiting.pop_front() else {
+                return;
+            };
+            let Outbound {
+                token,
+                topic,
+                payload,
+                retain,
+                expiry_s,
+            } = message;
+            let properties = PublishProperties {
+                message_expiry_interval: expiry_s,
+                ..PublishProperties::default()
+            };
+            let handed = self.client.try_publish_with_properties(
+                topic,
+                QoS::AtLeastOnce,
+                retain,
+                payload,
+                properties,
+            );
             if handed.is_err() {
                 // A topic the client itself refuses; the queue is longer than the window.
                 let why = "the client refuses it".to_owned();
-                (self.report)(MqttEvent::Answered { token, answer: Puback::Refused, why });
+                (self.report)(MqttEvent::Answered {
+                    token,
+                    answer: Puback::Refused,
+                    why,
+                });
                 continue;
             }
             self.handed.push_back(token);
@@ -322,21 +364,37 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
             Event::Incoming(Packet::ConnAck(ack)) => {
                 let properties = ack.properties.as_ref();
                 self.max_packet = properties.and_then(|properties| properties.max_packet_size);
-                let receive = properties.and_then(|properties| properties.receive_max).unwrap_or(u16::MAX);
+                let receive = properties
+                    .and_then(|properties| properties.receive_max)
+                    .unwrap_or(u16::MAX);
                 self.limit = MAX_IN_FLIGHT.min(usize::from(receive)).max(1);
-                let filters = filters.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
-                self.client.try_subscribe_many(filters).map_err(|error| error.to_string())?;
+                let filters = filters
+                    .iter()
+                    .map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+                self.client
+                    .try_subscribe_many(filters)
+                    .map_err(|error| error.to_string())?;
             }
             Event::Incoming(Packet::SubAck(ack)) => {
-                let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+                let refused = ack
+                    .return_codes
+                    .iter()
+                    .find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
                 if let Some(code) = refused {
-                    return Err(format!("the broker refuses the subscription ({code:?}); check its access rules"));
+                    return Err(format!(
+                        "the broker refuses the subscription ({code:?}); check its access rules"
+                    ));
                 }
                 self.ready = true;
-                (self.report)(MqttEvent::Connected { max_packet: self.max_packet });
+                (self.report)(MqttEvent::Connected {
+                    max_packet: self.max_packet,
+                });
             }
             Event::Outgoing(Outgoing::Publish(pkid)) if pkid != 0 => {
-                let token = self.handed.pop_front().ok_or("a publish that nobody handed over")?;
+                let token = self
+                    .handed
+                    .pop_front()
+                    .ok_or("a publish that nobody handed over")?;
                 if self.in_flight.insert(pkid, token).is_some() {
                     return Err(format!("packet id {pkid} was used twice"));
                 }
@@ -345,14 +403,24 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
                 return Err(format!("the broker owes an answer to packet {pkid}"));
             }
             Event::Incoming(Packet::PubAck(ack)) => {
-                let token = self.in_flight.remove(&ack.pkid).ok_or("an answer to nothing")?;
-                (self.report)(MqttEvent::Answered { token, answer: judge(&ack.reason), why: format!("{:?}", ack.reason) });
+                let token = self
+                    .in_flight
+                    .remove(&ack.pkid)
+                    .ok_or("an answer to nothing")?;
+                (self.report)(MqttEvent::Answered {
+                    token,
+                    answer: judge(&ack.reason),
+                    why: format!("{:?}", ack.reason),
+                });
                 self.top_up();
             }
             Event::Incoming(Packet::Publish(message)) => {
                 // A topic that is not UTF-8 is none of the contract's.
                 if let Ok(topic) = String::from_utf8(message.topic.to_vec()) {
-                    (self.report)(MqttEvent::Incoming { topic, payload: message.payload.to_vec() });
+                    (self.report)(MqttEvent::Incoming {
+                        topic,
+                        payload: message.payload.to_vec(),
+                    });
                 }
             }
             Event::Incoming(_) | Event::Outgoing(_) => {}
@@ -369,9 +437,9 @@ fn judge(reason: &PubAckReason) -> Puback {
         | PubAckReason::ImplementationSpecificError
         | PubAckReason::PacketIdentifierInUse
         | PubAckReason::QuotaExceeded => Puback::Later,
-        PubAckReason::NotAuthorized | PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid => {
-            Puback::Refused
-        }
+        PubAckReason::NotAuthorized
+        | PubAckReason::TopicNameInvalid
+        | PubAckReason::PayloadFormatInvalid => Puback::Refused,
     }
 }
 
@@ -380,23 +448,28 @@ fn lost(error: &ConnectionError, settings: &MqttSettings) -> End {
     let broker = format!("{}:{}", settings.host, settings.port);
     let mut taken_over = false;
     let why = match error {
-        ConnectionError::ConnectionRefused(code) | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
-            match code {
-                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => format!(
-                    "the broker {broker} refuses user {:?}: check the password file and the broker's user",
-                    settings.client_id
-                ),
-                other => format!("the broker {broker} refuses the connection: {other:?}"),
-            }
-        }
+        ConnectionError::ConnectionRefused(code)
+        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => match code {
+            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => format!(
+                "the broker {broker} refuses user {:?}: check the password file and the broker's user",
+                settings.client_id
+            ),
+            other => format!("the broker {broker} refuses the connection: {other:?}"),
+        },
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
             taken_over = *reason_code == DisconnectReasonCode::SessionTakenOver;
             format!("the broker {broker} ended the connection: {reason_code:?}")
         }
-        ConnectionError::Timeout(_) => format!("the broker {broker} did not answer in {CONNECT_TIMEOUT_S} s"),
-        ConnectionError::Tls(error) => format!("TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name"),
+        ConnectionError::Timeout(_) => {
+            format!("the broker {broker} did not answer in {CONNECT_TIMEOUT_S} s")
+        }
+        ConnectionError::Tls(error) => format!(
+            "TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name"
+        ),
         ConnectionError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            format!("TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name")
+            format!(
+                "TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name"
+            )
         }
         ConnectionError::Io(error) => format!("the broker {broker} cannot be reached: {error}"),
         other => format!("the connection to the broker {broker} was lost: {other}"),

@@ -88,11 +88,22 @@ impl OggOpus {
         for header in [head, tags] {
             write(&mut muxer, header, serial, PacketWriteEndInfo::EndPage, 0);
         }
-        Self { muxer, serial, pre_skip, waiting: Vec::with_capacity(PACKET_SAMPLES), packets: 0, samples: 0 }
+        Self {
+            muxer,
+            serial,
+            pre_skip,
+            waiting: Vec::with_capacity(PACKET_SAMPLES),
+            packets: 0,
+            samples: 0,
+        }
     }
 
     /// Takes samples in. When half a second is full, its page stands ready in [`OggOpus::take_page`].
-    pub fn push(&mut self, encoder: &mut SpeechEncoder, mut samples: &[i16]) -> Result<(), OpusError> {
+    pub fn push(
+        &mut self,
+        encoder: &mut SpeechEncoder,
+        mut samples: &[i16],
+    ) -> Result<(), OpusError> {
         self.samples += samples.len() as u64;
         while !samples.is_empty() {
             let room = PACKET_SAMPLES - self.waiting.len();
@@ -117,7 +128,8 @@ impl OggOpus {
 
     /// How many samples fit before the page is full.
     pub fn page_room(&self) -> usize {
-        let in_page = (self.packets % PACKETS_PER_PAGE) as usize * PACKET_SAMPLES + self.waiting.len();
+        let in_page =
+            (self.packets % PACKETS_PER_PAGE) as usize * PACKET_SAMPLES + self.waiting.len();
         PACKETS_PER_PAGE as usize * PACKET_SAMPLES - in_page
     }
 
@@ -136,10 +148,22 @@ impl OggOpus {
             self.packets += 1;
             let encoded = self.packets * PACKET_SAMPLES as u64;
             if encoded >= end {
-                write(&mut self.muxer, packet, self.serial, PacketWriteEndInfo::EndStream, end);
+                write(
+                    &mut self.muxer,
+                    packet,
+                    self.serial,
+                    PacketWriteEndInfo::EndStream,
+                    end,
+                );
                 return Ok(self.take_page());
             }
-            write(&mut self.muxer, packet, self.serial, PacketWriteEndInfo::NormalPacket, encoded);
+            write(
+                &mut self.muxer,
+                packet,
+                self.serial,
+                PacketWriteEndInfo::NormalPacket,
+                encoded,
+            );
         }
     }
 }
@@ -151,7 +175,9 @@ fn write(
     end: PacketWriteEndInfo,
     granule: u64,
 ) {
-    muxer.write_packet(packet, serial, end, granule).expect("a vector takes every byte");
+    muxer
+        .write_packet(packet, serial, end, granule)
+        .expect("a vector takes every byte");
 }
 
 #[cfg(test)]
@@ -163,7 +189,9 @@ mod tests {
         for samples in [1, 647, 648, 649, 960, 24_000, 24_001, 100_000] {
             let mut encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
             let mut stream = OggOpus::new(7, encoder.pre_skip(), &[("BOOTH_ID", "rundhoej-1")]);
-            stream.push(&mut encoder, &vec![0; samples]).expect("encodes");
+            stream
+                .push(&mut encoder, &vec![0; samples])
+                .expect("encodes");
             let mut bytes = stream.take_page();
             bytes.extend(stream.finish(&mut encoder).expect("ends"));
             let mut reader = ogg::PacketReader::new(std::io::Cursor::new(bytes));
@@ -171,7 +199,10 @@ mod tests {
             while let Some(packet) = reader.read_packet().expect("valid pages") {
                 last = Some((packet.absgp_page(), packet.last_in_stream()));
             }
-            assert_eq!(last, Some((samples as u64 + u64::from(encoder.pre_skip()), true)));
+            assert_eq!(
+                last,
+                Some((samples as u64 + u64::from(encoder.pre_skip()), true))
+            );
         }
     }
 }

@@ -112,9 +112,23 @@ enum Next {
 
 impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     /// An earpiece on the ALSA PCM `output`.
-    pub fn new(output: &str, prompts: Arc<Prompts>, commands: Receiver<PlaybackCommand>, report: R) -> Self {
+    pub fn new(
+        output: &str,
+        prompts: Arc<Prompts>,
+        commands: Receiver<PlaybackCommand>,
+        report: R,
+    ) -> Self {
         let output = output.to_owned();
-        Self { output, prompts, commands, report, open: None, works: None, idle_since: Instant::now(), looked: None }
+        Self {
+            output,
+            prompts,
+            commands,
+            report,
+            open: None,
+            works: None,
+            idle_since: Instant::now(),
+            looked: None,
+        }
     }
 
     /// Works until the commands end.
@@ -131,7 +145,11 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 Next::Nothing => self.look_after(),
                 Next::Command(PlaybackCommand::UsePrompts(prompts)) => self.prompts = prompts,
                 Next::Command(PlaybackCommand::Stop) => self.silence(),
-                Next::Command(PlaybackCommand::Play { id, prompts, gain_steps }) => {
+                Next::Command(PlaybackCommand::Play {
+                    id,
+                    prompts,
+                    gain_steps,
+                }) => {
                     self.silence();
                     match self.play(id, &prompts, gain_steps) {
                         Ok(interrupted) => pending = interrupted,
@@ -153,7 +171,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
 
     /// Closes an idle stream, probes a closed card, looks for a lost one.
     fn look_after(&mut self) {
-        let broken = self.open.as_ref().is_some_and(|open| open.line.failed.load(Ordering::Relaxed));
+        let broken = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.line.failed.load(Ordering::Relaxed));
         if broken {
             self.open = None;
             self.state(Err(format!("the earpiece {:?} has gone", self.output)));
@@ -161,7 +182,11 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             self.open = None;
             self.looked = Some(Instant::now());
         }
-        let every = if self.works == Some(true) { PROBE } else { RETRY };
+        let every = if self.works == Some(true) {
+            PROBE
+        } else {
+            RETRY
+        };
         if self.open.is_none() && self.looked.is_none_or(|looked| looked.elapsed() >= every) {
             self.probe();
         }
@@ -197,7 +222,11 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     }
 
     fn ensure_open(&mut self) -> Result<(), ()> {
-        if self.open.as_ref().is_some_and(|open| !open.line.failed.load(Ordering::Relaxed)) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| !open.line.failed.load(Ordering::Relaxed))
+        {
             return Ok(());
         }
         self.open = None;
@@ -220,21 +249,30 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         {
             open.line.flush.store(true, Ordering::Release);
             let start = Instant::now();
-            while open.line.flush.load(Ordering::Acquire) && start.elapsed() < Duration::from_millis(200) {
+            while open.line.flush.load(Ordering::Acquire)
+                && start.elapsed() < Duration::from_millis(200)
+            {
                 std::thread::park_timeout(Duration::from_millis(2));
             }
         }
     }
 
     /// Plays to the end or to the next command, which is answered. `Err` when the daemon ends.
-    fn play(&mut self, id: PlayId, list: &[Prompt], gain_steps: u8) -> Result<Option<PlaybackCommand>, ()> {
+    fn play(
+        &mut self,
+        id: PlayId,
+        list: &[Prompt],
+        gain_steps: u8,
+    ) -> Result<Option<PlaybackCommand>, ()> {
         let ended = || PlaybackEvent::Ended { id };
         if self.ensure_open().is_err() {
             (self.report)(ended());
             return Ok(None);
         }
         let prompts = self.prompts.clone();
-        let Some(open) = self.open.as_mut() else { return Ok(None) };
+        let Some(open) = self.open.as_mut() else {
+            return Ok(None);
+        };
         let line = open.line.clone();
         line.first_at.store(0, Ordering::Release);
         let mut left = list.iter();
@@ -261,7 +299,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             let first_at = line.first_at.load(Ordering::Acquire);
             if !started && first_at > 0 {
                 started = true;
-                (self.report)(PlaybackEvent::Started { id, at: Mono(first_at) });
+                (self.report)(PlaybackEvent::Started {
+                    id,
+                    at: Mono(first_at),
+                });
             }
             let beats = line.beats.load(Ordering::Relaxed);
             if beats != beat.0 {
@@ -285,7 +326,8 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             }
         }
         // The last samples are still on their way to the ear.
-        let latency = Duration::from_micros(line.latency_us.load(Ordering::Relaxed)).min(Duration::from_millis(300));
+        let latency = Duration::from_micros(line.latency_us.load(Ordering::Relaxed))
+            .min(Duration::from_millis(300));
         let interrupted = match self.commands.recv_timeout(latency) {
             Ok(command) => Some(command),
             Err(RecvTimeoutError::Timeout) => None,
@@ -311,7 +353,11 @@ fn amplify(mut samples: Vec<i16>, gain_steps: u8) -> Vec<i16> {
 /// Straight up to half of full scale, then a curve that never reaches it.
 fn soft(value: f64) -> i16 {
     let size = value.abs();
-    let bent = if size <= 0.5 { size } else { 0.5 + 0.5 * ((size - 0.5) / 0.5).tanh() };
+    let bent = if size <= 0.5 {
+        size
+    } else {
+        0.5 + 0.5 * ((size - 0.5) / 0.5).tanh()
+    };
     (bent.copysign(value) * 32_767.0) as i16
 }
 
@@ -325,13 +371,19 @@ fn open(output: &str) -> Result<Output, String> {
         let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD);
         let line = Arc::new(Line::default());
         let (callback, errors) = (line.clone(), line.clone());
-        let config = StreamConfig { channels, sample_rate: RATE, buffer_size: BufferSize::Fixed(PERIOD) };
+        let config = StreamConfig {
+            channels,
+            sample_rate: RATE,
+            buffer_size: BufferSize::Fixed(PERIOD),
+        };
         let built = device.build_output_stream::<i16, _, _>(
             config,
             move |out: &mut [i16], info: &OutputCallbackInfo| {
                 let stamp = info.timestamp();
                 let latency = stamp.playback.duration_since(stamp.callback).as_micros();
-                callback.latency_us.store(u64::try_from(latency).unwrap_or(0), Ordering::Relaxed);
+                callback
+                    .latency_us
+                    .store(u64::try_from(latency).unwrap_or(0), Ordering::Relaxed);
                 callback.beats.fetch_add(1, Ordering::Relaxed);
                 if callback.flush.load(Ordering::Acquire) {
                     while waiting.pop().is_ok() {}
@@ -346,7 +398,9 @@ fn open(output: &str) -> Result<Output, String> {
                 if taken > 0 {
                     callback.played.fetch_add(taken, Ordering::Relaxed);
                     if callback.first_at.load(Ordering::Relaxed) == 0 {
-                        callback.first_at.store(clock::mono().0.max(1), Ordering::Release);
+                        callback
+                            .first_at
+                            .store(clock::mono().0.max(1), Ordering::Release);
                     }
                 }
             },
@@ -360,13 +414,21 @@ fn open(output: &str) -> Result<Output, String> {
         );
         match built {
             Ok(stream) => {
-                stream.play().map_err(|error| format!("the earpiece {output:?} does not start: {error}"))?;
-                return Ok(Output { _stream: stream, ring, line });
+                stream
+                    .play()
+                    .map_err(|error| format!("the earpiece {output:?} does not start: {error}"))?;
+                return Ok(Output {
+                    _stream: stream,
+                    ring,
+                    line,
+                });
             }
             Err(error) => refusal = error.to_string(),
         }
     }
-    Err(format!("the earpiece {output:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"))
+    Err(format!(
+        "the earpiece {output:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"
+    ))
 }
 
 #[cfg(test)]
@@ -376,7 +438,10 @@ mod tests {
     #[test]
     fn louder_is_louder_and_never_wraps() {
         let loud = amplify(vec![1000, -1000, 30_000, i16::MIN], 2);
-        assert!((3990..=4010).contains(&loud[0]) && loud[1] == -loud[0], "{loud:?}");
+        assert!(
+            (3990..=4010).contains(&loud[0]) && loud[1] == -loud[0],
+            "{loud:?}"
+        );
         assert!(loud[2] > 30_000 && loud[3] < -30_000);
     }
 }

@@ -23,7 +23,11 @@ const MAX_SECONDS: u64 = 90;
 
 enum Sound {
     /// Opus packets, samples to skip at the start, samples to play.
-    Opus { packets: Vec<Box<[u8]>>, skip: usize, samples: u64 },
+    Opus {
+        packets: Vec<Box<[u8]>>,
+        skip: usize,
+        samples: u64,
+    },
     Tone(&'static [tones::Stretch]),
 }
 
@@ -72,7 +76,10 @@ impl Prompts {
     pub fn load(dir: &Path, language: &str, questions: &[String]) -> (Self, Vec<String>) {
         let folder = dir.join(language);
         let mut broken = Vec::new();
-        let mut prompts = Self { sounds: HashMap::new(), notice_id: None };
+        let mut prompts = Self {
+            sounds: HashMap::new(),
+            notice_id: None,
+        };
         let own = questions.iter().map(|name| Prompt::Question(name.clone()));
         for prompt in NAMED.into_iter().chain(own) {
             let sound = match read(&folder, file_name(&prompt)) {
@@ -101,7 +108,11 @@ impl Prompts {
     /// Begins to play a prompt.
     pub fn player(&self, prompt: &Prompt) -> Player<'_> {
         match self.sounds.get(prompt) {
-            Some(Sound::Opus { packets, skip, samples }) => Player {
+            Some(Sound::Opus {
+                packets,
+                skip,
+                samples,
+            }) => Player {
                 left: packets,
                 decoder: opus::Decoder::new(48_000, opus::Channels::Mono).ok(),
                 skip: *skip,
@@ -125,7 +136,13 @@ pub struct Player<'a> {
 
 impl Player<'_> {
     fn tone(stretches: &[tones::Stretch]) -> Self {
-        Self { left: &[], decoder: None, skip: 0, samples: 0, tone: Some(tones::samples(stretches)) }
+        Self {
+            left: &[],
+            decoder: None,
+            skip: 0,
+            samples: 0,
+            tone: Some(tones::samples(stretches)),
+        }
     }
 
     /// The next piece, at most 120 ms; `None` at the end.
@@ -161,10 +178,18 @@ fn read(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Sound)>, String> {
             meta => meta.map_err(|error| format!("{}: cannot be read: {error}", path.display()))?,
         };
         if meta.len() > MAX_FILE {
-            return Err(format!("{}: is larger than {MAX_FILE} bytes", path.display()));
+            return Err(format!(
+                "{}: is larger than {MAX_FILE} bytes",
+                path.display()
+            ));
         }
-        let bytes = std::fs::read(&path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-        let sound = if extension == "opus" { from_ogg(&bytes) } else { from_wav(&bytes) };
+        let bytes = std::fs::read(&path)
+            .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+        let sound = if extension == "opus" {
+            from_ogg(&bytes)
+        } else {
+            from_wav(&bytes)
+        };
         return match sound {
             Ok(sound) => Ok(Some((bytes, sound))),
             Err(why) => Err(format!("{}: {why}", path.display())),
@@ -180,7 +205,10 @@ fn from_ogg(bytes: &[u8]) -> Result<Sound, String> {
     let mut skip = 0;
     let mut end = None;
     let mut number = 0u32;
-    while let Some(packet) = reader.read_packet().map_err(|error| format!("is no valid Ogg file: {error:?}"))? {
+    while let Some(packet) = reader
+        .read_packet()
+        .map_err(|error| format!("is no valid Ogg file: {error:?}"))?
+    {
         match number {
             0 => {
                 if !packet.data.starts_with(b"OpusHead") || packet.data.len() < 19 {
@@ -206,12 +234,17 @@ fn from_ogg(bytes: &[u8]) -> Result<Sound, String> {
     if samples == 0 || samples > MAX_SECONDS * 48_000 {
         return Err(format!("is empty or longer than {MAX_SECONDS} s"));
     }
-    Ok(Sound::Opus { packets, skip, samples })
+    Ok(Sound::Opus {
+        packets,
+        skip,
+        samples,
+    })
 }
 
 /// Reads 16-bit WAV of any rate, mixes to mono, resamples linearly and encodes.
 fn from_wav(bytes: &[u8]) -> Result<Sound, String> {
-    let mut reader = hound::WavReader::new(Cursor::new(bytes)).map_err(|error| format!("is no valid WAV file: {error}"))?;
+    let mut reader = hound::WavReader::new(Cursor::new(bytes))
+        .map_err(|error| format!("is no valid WAV file: {error}"))?;
     let spec = reader.spec();
     if spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int {
         return Err("is not 16-bit PCM; convert it with sox or to Opus".into());
@@ -240,12 +273,22 @@ fn from_wav(bytes: &[u8]) -> Result<Sound, String> {
     let mut packets = Vec::new();
     let mut next = 0;
     while next < count + skip as u64 {
-        let piece: Vec<i16> =
-            (next..next + PACKET_SAMPLES as u64).map(|i| if i < count { at(i) } else { 0 }).collect();
+        let piece: Vec<i16> = (next..next + PACKET_SAMPLES as u64)
+            .map(|i| if i < count { at(i) } else { 0 })
+            .collect();
         next += PACKET_SAMPLES as u64;
-        packets.push(encoder.packet(&piece).map_err(|error| error.to_string())?.into_boxed_slice());
+        packets.push(
+            encoder
+                .packet(&piece)
+                .map_err(|error| error.to_string())?
+                .into_boxed_slice(),
+        );
     }
-    Ok(Sound::Opus { packets, skip, samples: count })
+    Ok(Sound::Opus {
+        packets,
+        skip,
+        samples: count,
+    })
 }
 
 #[cfg(test)]
@@ -265,7 +308,9 @@ mod tests {
 
     fn length(prompts: &Prompts, prompt: &Prompt) -> usize {
         let mut player = prompts.player(prompt);
-        std::iter::from_fn(|| player.next_piece()).map(|piece| piece.len()).sum()
+        std::iter::from_fn(|| player.next_piece())
+            .map(|piece| piece.len())
+            .sum()
     }
 
     #[test]
@@ -277,7 +322,12 @@ mod tests {
         std::fs::write(folder.join("notice.opus"), &whole).expect("written");
         std::fs::write(folder.join("thanks.opus"), &whole[..whole.len() - 40]).expect("written");
         std::fs::write(folder.join("goodbye.wav"), b"RIFFxxxx").expect("written");
-        let spec = hound::WavSpec { channels: 2, sample_rate: 16_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         let mut wav = hound::WavWriter::create(folder.join("square.wav"), spec).expect("written");
         for _ in 0..32_000 {
             wav.write_sample(1000i16).expect("written");
@@ -285,10 +335,18 @@ mod tests {
         wav.finalize().expect("written");
         let (prompts, broken) = Prompts::load(dir.path(), "da", &["square".into()]);
         assert_eq!(broken.len(), 2, "{broken:?}");
-        assert!(broken.iter().any(|why| why.contains("thanks.opus") && why.contains("cut short")), "{broken:?}");
+        assert!(
+            broken
+                .iter()
+                .any(|why| why.contains("thanks.opus") && why.contains("cut short")),
+            "{broken:?}"
+        );
         assert_eq!(length(&prompts, &Prompt::Notice), 72_000);
         assert_eq!(length(&prompts, &Prompt::Question("square".into())), 48_000);
-        assert_eq!(length(&prompts, &Prompt::Thanks), tones::samples(tones::tone_for(&Prompt::Thanks)).len());
+        assert_eq!(
+            length(&prompts, &Prompt::Thanks),
+            tones::samples(tones::tone_for(&Prompt::Thanks)).len()
+        );
         assert_eq!(prompts.notice_id().map(str::len), Some(16));
     }
 

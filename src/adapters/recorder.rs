@@ -137,7 +137,15 @@ pub struct Recorder<R> {
 impl<R: Fn(RecorderEvent)> Recorder<R> {
     /// A recorder that gets its frames from the newest tap.
     pub fn new(encoder: SpeechEncoder, taps: Receiver<Tap>, report: R) -> Self {
-        Self { spool: None, encoder, taps, tap: None, take: None, buffer: Vec::new(), report }
+        Self {
+            spool: None,
+            encoder,
+            taps,
+            tap: None,
+            take: None,
+            buffer: Vec::new(),
+            report,
+        }
     }
 
     /// Works until the commands end.
@@ -164,19 +172,36 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             RecorderCommand::Keep { take, from } => {
                 self.pump();
                 let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(from));
-                let Some(current) = self.take.as_mut().filter(|current| current.id == take) else { return };
+                let Some(current) = self.take.as_mut().filter(|current| current.id == take) else {
+                    return;
+                };
                 current.from = Some(frame);
                 let held = std::mem::take(&mut current.held);
                 let first = current.held_first;
                 self.keep_or_fail(first, &held);
             }
-            RecorderCommand::Finish { take, ended_by, at, min } => {
+            RecorderCommand::Finish {
+                take,
+                ended_by,
+                at,
+                min,
+            } => {
                 let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(at));
                 let give_up = clock::mono() + LATE_FRAMES;
                 match self.take.as_mut().filter(|current| current.id == take) {
-                    Some(current) => current.end = Some(End { frame, ended_by, min, give_up }),
+                    Some(current) => {
+                        current.end = Some(End {
+                            frame,
+                            ended_by,
+                            min,
+                            give_up,
+                        })
+                    }
                     // Arming failed; that was reported.
-                    None => (self.report)(RecorderEvent::Discarded { take, too_short: true }),
+                    None => (self.report)(RecorderEvent::Discarded {
+                        take,
+                        too_short: true,
+                    }),
                 }
                 self.await_end(take);
             }
@@ -184,7 +209,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 if let Some(current) = self.take.take_if(|current| current.id == take) {
                     self.discard(current, false);
                 } else {
-                    (self.report)(RecorderEvent::Discarded { take, too_short: false });
+                    (self.report)(RecorderEvent::Discarded {
+                        take,
+                        too_short: false,
+                    });
                 }
             }
         }
@@ -203,7 +231,9 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     fn arm(&mut self, take: TakeId, clip: NewClip) {
         self.pump(); // what was captured before consent goes
         let failed = |why: String| (self.report)(RecorderEvent::Failed { take, why });
-        let Some(spool) = &self.spool else { return failed("there is no spool".into()) };
+        let Some(spool) = &self.spool else {
+            return failed("there is no spool".into());
+        };
         let serial = crc32c::crc32c(clip.clip_id.as_bytes());
         let comments = [
             ("BOOTH_ID", clip.booth_id.as_str().to_owned()),
@@ -211,7 +241,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             ("QUESTION_ID", clip.question_id.clone().unwrap_or_default()),
             ("LANGUAGE", clip.lang.clone()),
         ];
-        let comments: Vec<(&str, &str)> = comments.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let comments: Vec<(&str, &str)> = comments
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
         if let Err(error) = self.encoder.reset() {
             return failed(error.to_string());
         }
@@ -279,7 +312,9 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     }
 
     fn keep(&mut self, first: u64, frames: &[i16]) -> Result<(), String> {
-        let Some(take) = &mut self.take else { return Ok(()) };
+        let Some(take) = &mut self.take else {
+            return Ok(());
+        };
         let Some(from) = take.from else {
             if take.held_first + take.held.len() as u64 != first {
                 take.held.clear();
@@ -292,18 +327,26 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             return Ok(());
         };
         let last = first + frames.len() as u64;
-        let to = take.end.as_ref().map_or(last, |end| end.frame.clamp(first, last));
+        let to = take
+            .end
+            .as_ref()
+            .map_or(last, |end| end.frame.clamp(first, last));
         let from = from.clamp(first, last).min(to);
         let mut samples = &frames[(from - first) as usize..(to - first) as usize];
         if samples.is_empty() {
             return Ok(());
         }
         if take.start.is_none() {
-            let at = self.tap.as_ref().map_or_else(clock::mono, |tap| tap.time_of(from));
+            let at = self
+                .tap
+                .as_ref()
+                .map_or_else(clock::mono, |tap| tap.time_of(from));
             take.start = Some(start_at(at));
             (self.report)(RecorderEvent::Started { take: take.id, at });
         }
-        let Some(start) = take.start.clone() else { return Ok(()) };
+        let Some(start) = take.start.clone() else {
+            return Ok(());
+        };
         while !samples.is_empty() {
             let (page, later) = samples.split_at(take.stream.page_room().min(samples.len()));
             samples = later;
@@ -312,13 +355,21 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             let report = &self.report;
             take.meter.push(page, |change| {
                 let at = began + Duration::from_millis(change.at_ms);
-                report(RecorderEvent::Voice { take: id, active: change.active, at });
+                report(RecorderEvent::Voice {
+                    take: id,
+                    active: change.active,
+                    at,
+                });
             });
-            take.stream.push(&mut self.encoder, page).map_err(|error| error.to_string())?;
+            take.stream
+                .push(&mut self.encoder, page)
+                .map_err(|error| error.to_string())?;
             if take.stream.page_room() == PAGE_SAMPLES {
                 let body = take.stream.take_page();
                 let facts = take.meter.take_facts();
-                take.writer.append(&start, &body, facts).map_err(|error| error.to_string())?;
+                take.writer
+                    .append(&start, &body, facts)
+                    .map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -337,10 +388,15 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             .finish(&mut self.encoder)
             .map_err(|error| error.to_string())
             .and_then(|body| {
-                take.writer.finish(&start, &body, facts, end.ended_by).map_err(|error| error.to_string())
+                take.writer
+                    .finish(&start, &body, facts, end.ended_by)
+                    .map_err(|error| error.to_string())
             });
         (self.report)(match closed {
-            Ok(clip) => RecorderEvent::Kept { take: id, clip: Box::new(clip) },
+            Ok(clip) => RecorderEvent::Kept {
+                take: id,
+                clip: Box::new(clip),
+            },
             Err(why) => RecorderEvent::Failed { take: id, why },
         });
     }
@@ -348,8 +404,14 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     fn discard(&self, take: Take, too_short: bool) {
         let id = take.id;
         (self.report)(match take.writer.discard() {
-            Ok(()) => RecorderEvent::Discarded { take: id, too_short },
-            Err(error) => RecorderEvent::Failed { take: id, why: error.to_string() },
+            Ok(()) => RecorderEvent::Discarded {
+                take: id,
+                too_short,
+            },
+            Err(error) => RecorderEvent::Failed {
+                take: id,
+                why: error.to_string(),
+            },
         });
     }
 }

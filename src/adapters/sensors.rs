@@ -59,13 +59,17 @@ pub fn hw_serial() -> Option<String> {
 /// `PRETTY_NAME` of os-release(5).
 pub fn os_version() -> Option<String> {
     let release = fs::read_to_string("/etc/os-release").ok()?;
-    let line = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let line = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(line.trim_matches('"').to_owned())
 }
 
 /// Hardware address of the first interface that is up.
 pub fn mac() -> Option<String> {
-    interfaces().into_iter().find_map(|name| text(&format!("/sys/class/net/{name}/address")))
+    interfaces()
+        .into_iter()
+        .find_map(|name| text(&format!("/sys/class/net/{name}/address")))
 }
 
 /// The address this machine would speak from; no packet is sent (connect(2) on UDP only picks a route).
@@ -92,7 +96,11 @@ fn kib_field(path: &str, name: &str) -> Option<f64> {
 }
 
 fn first_word(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok()?.split_whitespace().next().map(str::to_owned)
+    fs::read_to_string(path)
+        .ok()?
+        .split_whitespace()
+        .next()
+        .map(str::to_owned)
 }
 
 fn number_in(path: &str, radix: u32) -> Option<u64> {
@@ -108,22 +116,42 @@ fn text(path: &str) -> Option<String> {
 
 fn root_read_only() -> Option<bool> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let root = mounts.lines().rev().find(|line| line.split(' ').nth(1) == Some("/"))?;
-    Some(root.split(' ').nth(3)?.split(',').any(|option| option == "ro"))
+    let root = mounts
+        .lines()
+        .rev()
+        .find(|line| line.split(' ').nth(1) == Some("/"))?;
+    Some(
+        root.split(' ')
+            .nth(3)?
+            .split(',')
+            .any(|option| option == "ro"),
+    )
 }
 
 fn wifi_signal() -> Option<f64> {
     let table = fs::read_to_string("/proc/net/wireless").ok()?;
     let line = table.lines().nth(2)?;
-    line.split_whitespace().nth(3)?.trim_end_matches('.').parse().ok()
+    line.split_whitespace()
+        .nth(3)?
+        .trim_end_matches('.')
+        .parse()
+        .ok()
 }
 
 fn interfaces() -> Vec<String> {
-    let Ok(entries) = fs::read_dir("/sys/class/net") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/sys/class/net") else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name != "lo" && Path::new("/sys/class/net").join(name).join("device").exists())
+        .filter(|name| {
+            name != "lo"
+                && Path::new("/sys/class/net")
+                    .join(name)
+                    .join("device")
+                    .exists()
+        })
         .filter(|name| text(&format!("/sys/class/net/{name}/operstate")).as_deref() == Some("up"))
         .collect();
     names.sort();
@@ -131,7 +159,9 @@ fn interfaces() -> Vec<String> {
 }
 
 fn link_up() -> Option<bool> {
-    Path::new("/sys/class/net").exists().then(|| !interfaces().is_empty())
+    Path::new("/sys/class/net")
+        .exists()
+        .then(|| !interfaces().is_empty())
 }
 
 fn round(value: f64) -> f64 {

@@ -19,7 +19,10 @@ pub struct Watchdog {
 impl Watchdog {
     /// Reads from the environment how often the service manager wants to hear from us.
     pub fn from_environment() -> Self {
-        Self { every: sd_notify::watchdog_enabled().map(|limit| limit / 3), fed: None }
+        Self {
+            every: sd_notify::watchdog_enabled().map(|limit| limit / 3),
+            fed: None,
+        }
     }
 
     /// How long the loop may wait at most.

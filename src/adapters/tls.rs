@@ -36,10 +36,15 @@ pub enum TlsError {
 }
 
 /// A client that trusts `ca`, or the system's roots, and shows `identity` (certificate, key) if given.
-pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client_config(
+    ca: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let mut provider = rustls::crypto::ring::default_provider();
     // A Pi before the 5 has no AES instructions: ChaCha20-Poly1305 (RFC 8439) first.
-    provider.cipher_suites.sort_by_key(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
@@ -70,19 +75,33 @@ pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Res
                 why: error.to_string(),
                 wanted: "the private key",
             })?;
-            builder.with_client_auth_cert(chain, key).map_err(TlsError::Identity)?
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(TlsError::Identity)?
         }
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
 }
 
-fn certificates(path: &Path, wanted: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let file = |why: String| TlsError::File { path: path.to_owned(), why, wanted };
-    let all: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| file(error.to_string()))?.collect();
+fn certificates(
+    path: &Path,
+    wanted: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let file = |why: String| TlsError::File {
+        path: path.to_owned(),
+        why,
+        wanted,
+    };
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| file(error.to_string()))?
+        .collect();
     let all = all.map_err(|error| file(error.to_string()))?;
-    if all.is_empty() { Err(file("holds no certificate".into())) } else { Ok(all) }
+    if all.is_empty() {
+        Err(file("holds no certificate".into()))
+    } else {
+        Ok(all)
+    }
 }
 
 /// Reads a password file: relative names are also looked for among systemd's credentials. The trailing
@@ -95,6 +114,7 @@ pub fn read_password(path: &Path) -> Result<String, String> {
     {
         found = std::fs::read_to_string(Path::new(&dir).join(name));
     }
-    let text = found.map_err(|error| format!("{}: the password cannot be read: {error}", path.display()))?;
+    let text = found
+        .map_err(|error| format!("{}: the password cannot be read: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -10,21 +10,45 @@ pub type Stretch = (f64, f64, u32);
 /// The tone that stands in for a prompt; at most two seconds.
 pub fn tone_for(prompt: &Prompt) -> &'static [Stretch] {
     match prompt {
-        Prompt::Notice => &[(425.0, 0.0, 250), (0.0, 0.0, 100), (530.0, 0.0, 250), (0.0, 0.0, 100), (640.0, 0.0, 400)],
-        Prompt::Menu => &[(425.0, 0.0, 150), (0.0, 0.0, 100), (425.0, 0.0, 150), (0.0, 0.0, 300)],
+        Prompt::Notice => &[
+            (425.0, 0.0, 250),
+            (0.0, 0.0, 100),
+            (530.0, 0.0, 250),
+            (0.0, 0.0, 100),
+            (640.0, 0.0, 400),
+        ],
+        Prompt::Menu => &[
+            (425.0, 0.0, 150),
+            (0.0, 0.0, 100),
+            (425.0, 0.0, 150),
+            (0.0, 0.0, 300),
+        ],
         Prompt::Question(_) => &[(350.0, 440.0, 1200), (0.0, 0.0, 200)],
         Prompt::Tone => &[(1000.0, 0.0, 300)],
         Prompt::Repeat => &[(530.0, 0.0, 200), (0.0, 0.0, 200)],
-        Prompt::NoSuchQuestion | Prompt::TooShort => &[(425.0, 0.0, 200), (0.0, 0.0, 100), (320.0, 0.0, 400), (0.0, 0.0, 200)],
+        Prompt::NoSuchQuestion | Prompt::TooShort => &[
+            (425.0, 0.0, 200),
+            (0.0, 0.0, 100),
+            (320.0, 0.0, 400),
+            (0.0, 0.0, 200),
+        ],
         Prompt::LimitSoon => &[(1400.0, 0.0, 150)],
         Prompt::Thanks => &[(530.0, 0.0, 150), (640.0, 0.0, 150), (800.0, 0.0, 300)],
         Prompt::Goodbye => &[(640.0, 0.0, 200), (530.0, 0.0, 200), (425.0, 0.0, 400)],
         // Off-hook warning in cadence; never louder than a prompt.
-        Prompt::OffHook => &[(425.0, 0.0, 250), (0.0, 0.0, 250), (425.0, 0.0, 250), (0.0, 0.0, 250)],
+        Prompt::OffHook => &[
+            (425.0, 0.0, 250),
+            (0.0, 0.0, 250),
+            (425.0, 0.0, 250),
+            (0.0, 0.0, 250),
+        ],
         // Special information tone: three rising tones (ITU-T E.180 §7).
-        Prompt::OutOfOrder | Prompt::Emergency => {
-            &[(950.0, 0.0, 330), (1400.0, 0.0, 330), (1800.0, 0.0, 330), (0.0, 0.0, 1000)]
-        }
+        Prompt::OutOfOrder | Prompt::Emergency => &[
+            (950.0, 0.0, 330),
+            (1400.0, 0.0, 330),
+            (1800.0, 0.0, 330),
+            (0.0, 0.0, 1000),
+        ],
     }
 }
 
@@ -36,8 +60,18 @@ pub fn samples(stretches: &[Stretch]) -> Vec<i16> {
         for i in 0..count {
             let at = i as f64 / 48_000.0;
             let edge = (i.min(count - 1 - i) as f64 / 240.0).min(1.0);
-            let wave = |hz: f64| if hz > 0.0 { (at * hz * std::f64::consts::TAU).sin() } else { 0.0 };
-            let both = if *high > 0.0 { (wave(*low) + wave(*high)) / 2.0 } else { wave(*low) };
+            let wave = |hz: f64| {
+                if hz > 0.0 {
+                    (at * hz * std::f64::consts::TAU).sin()
+                } else {
+                    0.0
+                }
+            };
+            let both = if *high > 0.0 {
+                (wave(*low) + wave(*high)) / 2.0
+            } else {
+                wave(*low)
+            };
             out.push((both * edge * 6500.0) as i16);
         }
     }
@@ -51,9 +85,19 @@ mod tests {
     #[test]
     fn no_tone_is_longer_than_two_seconds_or_silent() {
         let all = [
-            Prompt::Notice, Prompt::Menu, Prompt::Tone, Prompt::Repeat, Prompt::NoSuchQuestion,
-            Prompt::LimitSoon, Prompt::Thanks, Prompt::Goodbye, Prompt::TooShort, Prompt::OffHook,
-            Prompt::OutOfOrder, Prompt::Emergency, Prompt::Question("x".into()),
+            Prompt::Notice,
+            Prompt::Menu,
+            Prompt::Tone,
+            Prompt::Repeat,
+            Prompt::NoSuchQuestion,
+            Prompt::LimitSoon,
+            Prompt::Thanks,
+            Prompt::Goodbye,
+            Prompt::TooShort,
+            Prompt::OffHook,
+            Prompt::OutOfOrder,
+            Prompt::Emergency,
+            Prompt::Question("x".into()),
         ];
         for prompt in all {
             let samples = samples(tone_for(&prompt));

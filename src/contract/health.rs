@@ -81,7 +81,10 @@ mod tests {
         health.set_known("cpu_temp_c", None);
         health.set("mic_rms_dbfs", f64::NEG_INFINITY);
         assert_eq!(health.to_json(), br#"{"load1":0.25,"ready":1}"#);
-        assert_eq!(Health::from_json(&health.to_json()).expect("own payload"), health);
+        assert_eq!(
+            Health::from_json(&health.to_json()).expect("own payload"),
+            health
+        );
         assert!(Health::from_json(br#"{"ready":true}"#).is_err());
     }
 }

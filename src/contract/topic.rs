@@ -11,7 +11,9 @@ impl BoothId {
     /// Takes `text` as a booth id, or says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let fits = (3..=32).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if fits {
             Ok(Self(text.to_owned()))
         } else {
@@ -178,9 +180,16 @@ mod tests {
     fn strange_topics_are_unknown_not_fatal() {
         let topics = Topics::new("booth/1");
         for name in [
-            "", "/", "booth/1", "booth/1/up", "booth/1/up/AB/state", "booth/1/up/abc/part/x/-1",
-            "booth/1/up/abc/part/x/99999999999999999999", "booth/2/up/abc/state",
-            "booth/1/up/abc/state/more", "booth/1/hub/state/x",
+            "",
+            "/",
+            "booth/1",
+            "booth/1/up",
+            "booth/1/up/AB/state",
+            "booth/1/up/abc/part/x/-1",
+            "booth/1/up/abc/part/x/99999999999999999999",
+            "booth/2/up/abc/state",
+            "booth/1/up/abc/state/more",
+            "booth/1/hub/state/x",
         ] {
             assert_eq!(topics.parse(name), None, "{name}");
         }

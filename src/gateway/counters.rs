@@ -70,7 +70,10 @@ impl Counters {
             counters.total.insert(counter, read("total").unwrap_or(0));
             counters.today.insert(counter, read("today").unwrap_or(0));
         }
-        counters.day = saved.get("day").and_then(|day| i64::try_from(*day).ok()).unwrap_or(0);
+        counters.day = saved
+            .get("day")
+            .and_then(|day| i64::try_from(*day).ok())
+            .unwrap_or(0);
         counters
     }
 
@@ -138,6 +141,9 @@ mod tests {
             whole
         });
         again.count(Counter::Lifts, 20_001);
-        assert_eq!((again.total(Counter::Lifts), again.today(Counter::Lifts)), (3, 1));
+        assert_eq!(
+            (again.total(Counter::Lifts), again.today(Counter::Lifts)),
+            (3, 1)
+        );
     }
 }

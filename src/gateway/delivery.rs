@@ -51,7 +51,10 @@ impl Receipt {
 
     #[cfg(test)]
     pub(crate) fn for_test(clip_id: &str, sha256: &str) -> Self {
-        Self { clip_id: clip_id.into(), sha256: sha256.into() }
+        Self {
+            clip_id: clip_id.into(),
+            sha256: sha256.into(),
+        }
     }
 }
 
@@ -231,7 +234,15 @@ impl Delivery {
             self.waiting.insert(number);
         }
         self.numbers.insert(offer.clip_id.clone(), number);
-        self.items.insert(number, Item { offer, offered: false, not_before: Mono(0), active: None });
+        self.items.insert(
+            number,
+            Item {
+                offer,
+                offered: false,
+                not_before: Mono(0),
+                active: None,
+            },
+        );
     }
 
     /// The citizen has gone: everything may leave.
@@ -246,7 +257,9 @@ impl Delivery {
         self.disconnected();
         self.connected = true;
         // Topic, properties and fixed header of a part need less than 256 bytes.
-        let room = max_packet.map_or(MAX_PART_BYTES, |max| (max as usize).saturating_sub(256).max(64));
+        let room = max_packet.map_or(MAX_PART_BYTES, |max| {
+            (max as usize).saturating_sub(256).max(64)
+        });
         self.max_part = room.min(MAX_PART_BYTES) as u64;
     }
 
@@ -289,7 +302,9 @@ impl Delivery {
     /// Age of the oldest unconfirmed clip.
     pub fn oldest_unsent(&self, now: Mono) -> Option<Duration> {
         let kept_at_ms = self.items.values().next()?.offer.kept_at_ms;
-        let age = i64::try_from(now.0).unwrap_or(i64::MAX).saturating_sub(kept_at_ms);
+        let age = i64::try_from(now.0)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(kept_at_ms);
         Some(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
 
@@ -302,15 +317,24 @@ impl Delivery {
     pub fn alerts(&self, now: Mono) -> BTreeMap<AlertId, String> {
         let mut alerts = BTreeMap::new();
         if self.nobody_listens {
-            alerts.insert(AlertId::HubNotListening, AlertId::HubNotListening.meaning().to_owned());
+            alerts.insert(
+                AlertId::HubNotListening,
+                AlertId::HubNotListening.meaning().to_owned(),
+            );
         }
         let overdue = self.oldest_unsent(now).is_some_and(|age| age >= PATIENCE);
         if self.confirmation == Confirmation::Hub && !self.hub_online && overdue {
-            let text = format!("The hub has been away; {} clips wait, the oldest for over 24 h.", self.unsent());
+            let text = format!(
+                "The hub has been away; {} clips wait, the oldest for over 24 h.",
+                self.unsent()
+            );
             alerts.insert(AlertId::HubNotListening, text);
         }
         if let Some((clip_id, why)) = self.refused.iter().next() {
-            let text = format!("The broker refuses {} clips, the first {clip_id}: {why}.", self.refused.len());
+            let text = format!(
+                "The broker refuses {} clips, the first {clip_id}: {why}.",
+                self.refused.len()
+            );
             alerts.insert(AlertId::ClipRefusedByBroker, text);
         }
         if let Some(text) = &self.rejected {
@@ -363,7 +387,11 @@ impl Delivery {
         let token = self.next_token;
         self.next_token += 1;
         self.tokens.insert(token, (number, what == What::Manifest));
-        Some(Send { token, clip_id: item.offer.clip_id.clone(), what })
+        Some(Send {
+            token,
+            clip_id: item.offer.clip_id.clone(),
+            what,
+        })
     }
 
     /// Takes the oldest waiting clip up, if the window has room.
@@ -382,7 +410,11 @@ impl Delivery {
         if clips >= WINDOW_CLIPS || bytes >= WINDOW_BYTES {
             return None;
         }
-        let ready = |number: &&u64| self.items.get(number).is_some_and(|item| item.not_before <= now);
+        let ready = |number: &&u64| {
+            self.items
+                .get(number)
+                .is_some_and(|item| item.not_before <= now)
+        };
         let number = *self.waiting.iter().find(ready)?;
         self.waiting.remove(&number);
         let item = self.items.get_mut(&number)?;
@@ -392,7 +424,11 @@ impl Delivery {
         item.active = Some(Active {
             manifest_due: true,
             // A clip that was offered before asks first what is missing.
-            ranges: if first || self.confirmation == Confirmation::Broker { whole } else { VecDeque::new() },
+            ranges: if first || self.confirmation == Confirmation::Broker {
+                whole
+            } else {
+                VecDeque::new()
+            },
             manifest_after: false,
             unacked: 0,
             asked: None,
@@ -410,8 +446,12 @@ impl Delivery {
             return;
         }
         for number in &self.active {
-            let Some(item) = self.items.get_mut(number) else { continue };
-            let Some(active) = item.active.as_mut() else { continue };
+            let Some(item) = self.items.get_mut(number) else {
+                continue;
+            };
+            let Some(active) = item.active.as_mut() else {
+                continue;
+            };
             let overdue = active.asked.is_some_and(|asked| asked + active.wait <= now);
             if !overdue {
                 continue;
@@ -420,7 +460,8 @@ impl Delivery {
             active.unanswered += 1;
             active.manifest_due = true;
             if active.unanswered.is_multiple_of(MANIFESTS_UNANSWERED) {
-                active.ranges = VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
+                active.ranges =
+                    VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
                 active.resending = true;
             }
             active.wait = (active.wait * 2).min(LAST_WAIT);
@@ -437,23 +478,34 @@ impl Delivery {
             .iter()
             .filter_map(|number| self.items.get(number)?.active.as_ref())
             .filter_map(|active| Some(active.asked? + active.wait));
-        let later = self.waiting.iter().take(64).filter_map(|number| self.items.get(number));
+        let later = self
+            .waiting
+            .iter()
+            .take(64)
+            .filter_map(|number| self.items.get(number));
         let later = later.map(|item| item.not_before).filter(|at| *at > Mono(0));
         answers.chain(later).chain(self.paused_until).min()
     }
 
     /// The broker answered a message.
     pub fn puback(&mut self, now: Mono, token: u64, answer: Puback, why: &str) -> Vec<Verdict> {
-        let Some((number, _)) = self.tokens.remove(&token) else { return Vec::new() };
-        let Some(item) = self.items.get_mut(&number) else { return Vec::new() };
+        let Some((number, _)) = self.tokens.remove(&token) else {
+            return Vec::new();
+        };
+        let Some(item) = self.items.get_mut(&number) else {
+            return Vec::new();
+        };
         match answer {
             Puback::Success => {
                 self.nobody_listens = false;
                 self.paused_until = None;
                 self.refused.remove(&item.offer.clip_id);
-                let Some(active) = item.active.as_mut() else { return Vec::new() };
+                let Some(active) = item.active.as_mut() else {
+                    return Vec::new();
+                };
                 active.unacked = active.unacked.saturating_sub(1);
-                let all_sent = active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
+                let all_sent =
+                    active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
                 if all_sent && self.confirmation == Confirmation::Broker {
                     return self.settle(number, Verdict::Release);
                 }
@@ -489,8 +541,13 @@ impl Delivery {
 
     /// Lets a clip go, with the receipt that allows it.
     fn settle(&mut self, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
-        let Some(item) = self.forget(number) else { return Vec::new() };
-        vec![verdict(Receipt { clip_id: item.offer.clip_id, sha256: item.offer.sha256 })]
+        let Some(item) = self.forget(number) else {
+            return Vec::new();
+        };
+        vec![verdict(Receipt {
+            clip_id: item.offer.clip_id,
+            sha256: item.offer.sha256,
+        })]
     }
 
     fn forget(&mut self, number: u64) -> Option<Item> {
@@ -506,27 +563,42 @@ impl Delivery {
 
     /// The hub answered. Outside input: nothing in it is believed before it fits a clip.
     pub fn ack(&mut self, ack: &Ack) -> Vec<Verdict> {
-        let odd = |why: &str| vec![Verdict::Odd(format!("an ack for clip {}: {why}", ack.clip_id))];
+        let odd = |why: &str| {
+            vec![Verdict::Odd(format!(
+                "an ack for clip {}: {why}",
+                ack.clip_id
+            ))]
+        };
         let Some(number) = self.numbers.get(&ack.clip_id).copied() else {
             // A clip that was released a moment ago is answered twice in the ordinary course of things.
             return odd("no such clip here");
         };
-        let Some(item) = self.items.get_mut(&number) else { return Vec::new() };
+        let Some(item) = self.items.get_mut(&number) else {
+            return Vec::new();
+        };
         let same_body = ack.sha256.as_deref() == Some(item.offer.sha256.as_str());
         match ack.status {
             AckStatus::Stored if same_body => self.settle(number, Verdict::Release),
             AckStatus::Discard if same_body => self.settle(number, Verdict::Delete),
             AckStatus::Stored | AckStatus::Discard => odd("it names another body; the clip stays"),
             AckStatus::Reject => {
-                let reason = ack.reason.clone().unwrap_or_else(|| "no reason given".into());
+                let reason = ack
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "no reason given".into());
                 let reason: String = reason.chars().take(200).collect();
                 self.rejected = Some(format!("The hub refused clip {}: {reason}", ack.clip_id));
                 self.forget(number);
-                vec![Verdict::Quarantine { clip_id: ack.clip_id.clone(), reason }]
+                vec![Verdict::Quarantine {
+                    clip_id: ack.clip_id.clone(),
+                    reason,
+                }]
             }
             AckStatus::Partial => {
                 let ranges = believable(&ack.missing, item.offer.bytes);
-                let Some(active) = item.active.as_mut() else { return Vec::new() };
+                let Some(active) = item.active.as_mut() else {
+                    return Vec::new();
+                };
                 active.unanswered = 0;
                 active.wait = FIRST_WAIT;
                 // While parts are on their way already, the answer is out of date.

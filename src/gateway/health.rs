@@ -107,7 +107,10 @@ impl Evidence {
             raise(AlertId::HandsetFailed, why.clone());
         }
         if self.left_off {
-            raise(AlertId::HandsetLeftOff, AlertId::HandsetLeftOff.meaning().into());
+            raise(
+                AlertId::HandsetLeftOff,
+                AlertId::HandsetLeftOff.meaning().into(),
+            );
         }
         if !self.hook_was_on && now.since(self.started) >= NEVER_ON_HOOK {
             raise(AlertId::HookNeverOn, AlertId::HookNeverOn.meaning().into());
@@ -121,7 +124,10 @@ impl Evidence {
             raise(AlertId::NotConnected, why.clone());
         }
         if self.notice_missing {
-            raise(AlertId::PromptMissing, AlertId::PromptMissing.meaning().into());
+            raise(
+                AlertId::PromptMissing,
+                AlertId::PromptMissing.meaning().into(),
+            );
         }
         if let Some(what) = &self.damaged {
             raise(AlertId::SpoolDamaged, what.clone());
@@ -130,10 +136,16 @@ impl Evidence {
             raise(AlertId::ClockUnset, AlertId::ClockUnset.meaning().into());
         }
         if let Some(celsius) = self.cpu_temp_c.filter(|celsius| *celsius >= 80.0) {
-            raise(AlertId::Temperature, format!("The processor is at {celsius:.0} °C."));
+            raise(
+                AlertId::Temperature,
+                format!("The processor is at {celsius:.0} °C."),
+            );
         }
         if self.throttled_since_boot == Some(true) {
-            raise(AlertId::Power, "The firmware has throttled the processor since boot.".into());
+            raise(
+                AlertId::Power,
+                "The firmware has throttled the processor since boot.".into(),
+            );
         }
         faults
     }
@@ -141,7 +153,9 @@ impl Evidence {
 
 /// Whether a citizen can speak now: nothing is raised that prevents it.
 pub fn is_ready(faults: &BTreeMap<AlertId, String>) -> bool {
-    faults.keys().all(|id| id.severity() != Severity::CitizenCannotSpeak)
+    faults
+        .keys()
+        .all(|id| id.severity() != Severity::CitizenCannotSpeak)
 }
 
 /// One change that operations must see.
@@ -195,7 +209,14 @@ impl AlertBook {
                 }
                 None => {
                     let since = wall.to_owned();
-                    self.raised.insert(*id, Raised { since, clock_synced, text: text.clone() });
+                    self.raised.insert(
+                        *id,
+                        Raised {
+                            since,
+                            clock_synced,
+                            text: text.clone(),
+                        },
+                    );
                     changes.push(AlertChange::Raise(*id));
                 }
             }
@@ -283,10 +304,16 @@ mod tests {
     fn alerts_keep_their_first_time_and_are_told_once() {
         let mut book = AlertBook::default();
         let faults = BTreeMap::from([(AlertId::SpoolFull, "full".to_owned())]);
-        assert_eq!(book.take(&faults, "t1", true), [AlertChange::Raise(AlertId::SpoolFull)]);
+        assert_eq!(
+            book.take(&faults, "t1", true),
+            [AlertChange::Raise(AlertId::SpoolFull)]
+        );
         assert_eq!(book.take(&faults, "t2", true), []);
         assert_eq!(book.get(AlertId::SpoolFull).expect("raised").since, "t1");
-        assert_eq!(book.take(&BTreeMap::new(), "t3", true), [AlertChange::Clear(AlertId::SpoolFull)]);
+        assert_eq!(
+            book.take(&BTreeMap::new(), "t3", true),
+            [AlertChange::Clear(AlertId::SpoolFull)]
+        );
         assert!(book.is_empty());
     }
 }

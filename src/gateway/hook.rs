@@ -21,7 +21,11 @@ pub struct HookFilter {
 impl HookFilter {
     /// Begins with the level found at start, which is no event.
     pub fn new(debounce: Duration, off_hook: bool) -> Self {
-        Self { debounce, told_off: off_hook, resting: None }
+        Self {
+            debounce,
+            told_off: off_hook,
+            resting: None,
+        }
     }
 
     /// Takes an edge, or a level read again, in.
@@ -77,17 +81,39 @@ mod tests {
 
     #[test]
     fn a_lift_is_told_at_its_first_edge_and_bounces_are_not_told() {
-        assert_eq!(played(&[(100, true), (102, false), (103, true), (109, false), (110, true)]), [(100, HandsetEvent::Lifted)]);
+        assert_eq!(
+            played(&[
+                (100, true),
+                (102, false),
+                (103, true),
+                (109, false),
+                (110, true)
+            ]),
+            [(100, HandsetEvent::Lifted)]
+        );
     }
 
     #[test]
     fn a_glitch_does_not_hang_up_and_a_hang_up_has_the_time_of_its_first_edge() {
-        let told = played(&[(0, true), (500, false), (502, true), (900, false), (905, true), (906, false)]);
-        assert_eq!(told, [(0, HandsetEvent::Lifted), (906, HandsetEvent::HungUp)]);
+        let told = played(&[
+            (0, true),
+            (500, false),
+            (502, true),
+            (900, false),
+            (905, true),
+            (906, false),
+        ]);
+        assert_eq!(
+            told,
+            [(0, HandsetEvent::Lifted), (906, HandsetEvent::HungUp)]
+        );
     }
 
     #[test]
     fn a_knock_that_bounces_back_is_a_lift_and_a_hang_up() {
-        assert_eq!(played(&[(0, true), (3, false)]), [(0, HandsetEvent::Lifted), (3, HandsetEvent::HungUp)]);
+        assert_eq!(
+            played(&[(0, true), (3, false)]),
+            [(0, HandsetEvent::Lifted), (3, HandsetEvent::HungUp)]
+        );
     }
 }

@@ -28,7 +28,9 @@ pub async fn serve(
     views: Arc<dyn Views>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(views)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(views))
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 fn router(views: Arc<dyn Views>) -> Router {
@@ -63,11 +65,18 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 fn missing(what: &str) -> Response {
-    (StatusCode::NOT_FOUND, Html(pages::plain("Not here", what).into_string())).into_response()
+    (
+        StatusCode::NOT_FOUND,
+        Html(pages::plain("Not here", what).into_string()),
+    )
+        .into_response()
 }
 
 fn broken() -> Response {
-    let page = pages::plain("Not now", "The store did not answer. Try again in a moment.");
+    let page = pages::plain(
+        "Not now",
+        "The store did not answer. Try again in a moment.",
+    );
     (StatusCode::INTERNAL_SERVER_ERROR, Html(page.into_string())).into_response()
 }
 
@@ -91,16 +100,27 @@ async fn operations(State(views): State<Arc<dyn Views>>) -> Response {
     }
 }
 
-async fn clip(State(views): State<Arc<dyn Views>>, Path(id): Path<String>, request: Request) -> Response {
+async fn clip(
+    State(views): State<Arc<dyn Views>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     let id = id.strip_suffix(".opus").unwrap_or(&id).to_owned();
     if uuid::Uuid::try_parse(&id).is_err() {
         return missing("That is no clip's id.");
     }
     let found = tokio::task::spawn_blocking(move || views.clip_file(&id)).await;
     let Ok(found) = found else { return broken() };
-    let Some(path) = found else { return missing("There is no such clip, or it may not be played.") };
-    let Ok(mime) = "audio/ogg".parse() else { return broken() };
-    match ServeFile::new_with_mime(path, &mime).try_call(request).await {
+    let Some(path) = found else {
+        return missing("There is no such clip, or it may not be played.");
+    };
+    let Ok(mime) = "audio/ogg".parse() else {
+        return broken();
+    };
+    match ServeFile::new_with_mime(path, &mime)
+        .try_call(request)
+        .await
+    {
         Ok(response) => response.map(axum::body::Body::new),
         Err(_) => broken(),
     }

@@ -4,7 +4,7 @@
 //! decide; every deletion arrives with its receipt.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub enum KeeperEvent {
 }
 
 /// Opens the spool as configured.
-pub fn open(dir: &PathBuf, limits: Limits) -> Result<(Spool, OpenReport), SpoolError> {
+pub fn open(dir: &Path, limits: Limits) -> Result<(Spool, OpenReport), SpoolError> {
     let facts = OpenFacts {
         boot_id: clock::boot_id(),
         new_card_id: new_id(),
@@ -60,7 +60,7 @@ pub fn new_id() -> String {
 /// Works until the commands end.
 pub fn run(
     mut spool: Option<Spool>,
-    dir: &PathBuf,
+    dir: &Path,
     limits: Limits,
     commands: &Receiver<KeeperCommand>,
     report: impl Fn(KeeperEvent),

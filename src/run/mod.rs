@@ -27,13 +27,11 @@ use crate::contract::{Ack, Consent, HubState, MAX_JSON_BYTES, Presence, Publish,
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
-use crate::gateway::session::{
-    Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId,
-};
+use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, NewClip, Room, Spool};
-use keeper::{KeeperCommand, KeeperEvent};
 pub use keeper::new_id;
+use keeper::{KeeperCommand, KeeperEvent};
 use reports::Speaker;
 pub use start::{RunError, check, run};
 
@@ -94,7 +92,10 @@ struct Gateway {
 
 impl Gateway {
     fn speaker(&self) -> Speaker {
-        self.speaker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.speaker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn is_ready(&self) -> bool {
@@ -104,7 +105,8 @@ impl Gateway {
     fn local_day(&self) -> i64 {
         let date = self.zone.to_datetime(clock::wall()).date();
         let epoch = jiff::civil::Date::constant(1970, 1, 1);
-        date.since(epoch).map_or(0, |span| i64::from(span.get_days()))
+        date.since(epoch)
+            .map_or(0, |span| i64::from(span.get_days()))
     }
 
     /// Publishes anything that is not a part of a clip; dropped while there is no connection, because
@@ -116,7 +118,13 @@ impl Gateway {
         let token = TELEGRAM | self.next_telegram;
         self.next_telegram += 1;
         let topic = self.topics.name(topic);
-        self.send(MqttCommand::Publish(Outbound { token, topic, payload, retain, expiry_s }));
+        self.send(MqttCommand::Publish(Outbound {
+            token,
+            topic,
+            payload,
+            retain,
+            expiry_s,
+        }));
     }
 
     fn send(&self, command: MqttCommand) {
@@ -137,7 +145,9 @@ impl Gateway {
                     log::info!(ms = at.since(lifted).as_millis() as u64; "lifted, first sample in the earpiece");
                 }
             }
-            Happening::Playback(PlaybackEvent::Ended { id }) => self.tell(now, Input::PlayEnded(id)),
+            Happening::Playback(PlaybackEvent::Ended { id }) => {
+                self.tell(now, Input::PlayEnded(id))
+            }
             Happening::Playback(PlaybackEvent::State { works }) => {
                 log_works("earpiece", &works);
                 self.evidence.playback = works;
@@ -147,7 +157,10 @@ impl Gateway {
                 if let Err(why) = &works
                     && self.evidence.capture.is_ok()
                 {
-                    self.event("device_lost", json!({ "device": "microphone", "text": why }));
+                    self.event(
+                        "device_lost",
+                        json!({ "device": "microphone", "text": why }),
+                    );
                 }
                 self.evidence.capture = works;
             }
@@ -158,7 +171,9 @@ impl Gateway {
 
     fn handset(&mut self, now: Mono, report: HandsetReport) {
         match report {
-            HandsetReport::AtStart { off_hook } => self.tell(now, Input::HandsetAtStart { off_hook }),
+            HandsetReport::AtStart { off_hook } => {
+                self.tell(now, Input::HandsetAtStart { off_hook })
+            }
             HandsetReport::Works(works) => {
                 log_works("handset", &works);
                 self.evidence.handset = works;
@@ -199,13 +214,25 @@ impl Gateway {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Play { id, prompts, gain_steps } => {
-                let _ = self.earpiece.send(PlaybackCommand::Play { id, prompts, gain_steps });
+            Command::Play {
+                id,
+                prompts,
+                gain_steps,
+            } => {
+                let _ = self.earpiece.send(PlaybackCommand::Play {
+                    id,
+                    prompts,
+                    gain_steps,
+                });
             }
             Command::StopPlay => {
                 let _ = self.earpiece.send(PlaybackCommand::Stop);
             }
-            Command::Arm { take, question_id, key } => {
+            Command::Arm {
+                take,
+                question_id,
+                key,
+            } => {
                 let clip = Box::new(NewClip {
                     clip_id: new_id(),
                     booth_id: self.config.booth.id.clone(),
@@ -227,8 +254,18 @@ impl Gateway {
             Command::Keep { take, from } => {
                 let _ = self.recorder.send(RecorderCommand::Keep { take, from });
             }
-            Command::Finish { take, ended_by, at, min } => {
-                let _ = self.recorder.send(RecorderCommand::Finish { take, ended_by, at, min });
+            Command::Finish {
+                take,
+                ended_by,
+                at,
+                min,
+            } => {
+                let _ = self.recorder.send(RecorderCommand::Finish {
+                    take,
+                    ended_by,
+                    at,
+                    min,
+                });
             }
             Command::Discard { take } => {
                 let _ = self.recorder.send(RecorderCommand::Discard { take });
@@ -257,22 +294,33 @@ impl Gateway {
 
     fn save_counters(&mut self) {
         if std::mem::take(&mut self.counters_changed) {
-            let _ = self.keeper.send(KeeperCommand::Counters(self.counters.saved()));
+            let _ = self
+                .keeper
+                .send(KeeperCommand::Counters(self.counters.saved()));
         }
     }
 
     fn recorded(&mut self, now: Mono, event: RecorderEvent) {
         match event {
-            RecorderEvent::Started { take, .. } => self.tell(now, Input::Recorder(RecorderNews::Started(take))),
+            RecorderEvent::Started { take, .. } => {
+                self.tell(now, Input::Recorder(RecorderNews::Started(take)))
+            }
             RecorderEvent::Voice { take, active, at } => {
-                self.tell(now, Input::Recorder(RecorderNews::Voice { take, active, at }));
+                self.tell(
+                    now,
+                    Input::Recorder(RecorderNews::Voice { take, active, at }),
+                );
             }
             RecorderEvent::Kept { take, clip } => {
                 log::info!(
                     clip_id = clip.clip_id.as_str(), clip_no = clip.clip_no, ms = clip.duration_ms,
                     bytes = clip.bytes; "kept"
                 );
-                self.silent_in_row = if clip.speech_ratio == 0.0 { self.silent_in_row + 1 } else { 0 };
+                self.silent_in_row = if clip.speech_ratio == 0.0 {
+                    self.silent_in_row + 1
+                } else {
+                    0
+                };
                 self.last_clip = Some((now, (*clip).clone()));
                 let held = self.open_session.is_some_and(|first| take >= first);
                 self.offer(now, &clip, Duration::ZERO, held);
@@ -347,7 +395,10 @@ impl Gateway {
         }
         let wall = clock::wall();
         for clip in spool.clips() {
-            let started = clip.started_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let started = clip
+                .started_at
+                .as_deref()
+                .and_then(|text| text.parse::<jiff::Timestamp>().ok());
             let age = started.map_or(Duration::ZERO, |at| {
                 Duration::try_from(wall.duration_since(at)).unwrap_or_default()
             });
@@ -372,10 +423,13 @@ impl Gateway {
         match event {
             MqttEvent::Connected { max_packet } => {
                 log::info!("connected to the broker");
-                self.reconnects += u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
+                self.reconnects +=
+                    u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
                 self.is_connected = true;
                 self.evidence.broker = Ok(());
-                self.evidence.delivery.remove(&crate::contract::AlertId::DuplicateIdentity);
+                self.evidence
+                    .delivery
+                    .remove(&crate::contract::AlertId::DuplicateIdentity);
                 self.delivery.connected(max_packet);
                 self.weigh(now);
                 self.introduce(now);
@@ -391,8 +445,13 @@ impl Gateway {
                     Ok(()) => now,
                 };
                 if taken_over {
-                    let text = format!("{} {why}", crate::contract::AlertId::DuplicateIdentity.meaning());
-                    self.evidence.delivery.insert(crate::contract::AlertId::DuplicateIdentity, text);
+                    let text = format!(
+                        "{} {why}",
+                        crate::contract::AlertId::DuplicateIdentity.meaning()
+                    );
+                    self.evidence
+                        .delivery
+                        .insert(crate::contract::AlertId::DuplicateIdentity, text);
                 }
                 self.evidence.broker = Err((since, why));
             }
@@ -435,12 +494,26 @@ impl Gateway {
             Some(Topic::Cmd(booth, command)) if command == "rebirth" => {
                 self.introduce(now);
                 let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(clock::wall()) });
-                self.publish(&Topic::Reply(booth, command), reply.to_string().into_bytes(), false, None);
+                self.publish(
+                    &Topic::Reply(booth, command),
+                    reply.to_string().into_bytes(),
+                    false,
+                    None,
+                );
             }
             Some(Topic::Cmd(booth, command)) => {
-                let command: String = command.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
+                let command: String = command
+                    .chars()
+                    .filter(char::is_ascii_alphanumeric)
+                    .take(32)
+                    .collect();
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
-                self.publish(&Topic::Reply(booth, command), reply.to_string().into_bytes(), false, None);
+                self.publish(
+                    &Topic::Reply(booth, command),
+                    reply.to_string().into_bytes(),
+                    false,
+                    None,
+                );
             }
             Some(_) | None => odd(self, "not one that a booth reads"),
         }
@@ -448,7 +521,10 @@ impl Gateway {
 
     /// Says once in a while that something outside makes no sense.
     fn odd(&mut self, now: Mono, what: &str) {
-        if self.last_odd.is_none_or(|last| now.since(last) >= Duration::from_secs(10)) {
+        if self
+            .last_odd
+            .is_none_or(|last| now.since(last) >= Duration::from_secs(10))
+        {
             self.last_odd = Some(now);
             log::warn!("{what}");
         }
@@ -480,7 +556,10 @@ impl Gateway {
             let Some(spool) = &self.spool else { return };
             let booth = self.config.booth.id.clone();
             let (topic, read) = match send.what {
-                What::Manifest => (Topic::Clip(booth, send.clip_id.clone()), spool.manifest(&send.clip_id)),
+                What::Manifest => (
+                    Topic::Clip(booth, send.clip_id.clone()),
+                    spool.manifest(&send.clip_id),
+                ),
                 What::Part { from, to } => (
                     Topic::Part(booth, send.clip_id.clone(), from),
                     spool.read_body(&send.clip_id, from, (to - from) as usize),
@@ -489,14 +568,22 @@ impl Gateway {
             match read {
                 Ok(payload) => {
                     let topic = self.topics.name(&topic);
-                    let message = Outbound { token: send.token, topic, payload, retain: false, expiry_s: None };
+                    let message = Outbound {
+                        token: send.token,
+                        topic,
+                        payload,
+                        retain: false,
+                        expiry_s: None,
+                    };
                     self.send(MqttCommand::Publish(message));
                 }
                 Err(error) => {
                     self.evidence.damaged = Some(error.to_string());
                     self.odd(now, &error.to_string());
                     let refused = crate::gateway::delivery::Puback::Refused;
-                    let _ = self.delivery.puback(now, send.token, refused, &error.to_string());
+                    let _ = self
+                        .delivery
+                        .puback(now, send.token, refused, &error.to_string());
                 }
             }
         }
@@ -504,10 +591,15 @@ impl Gateway {
 
     /// Weighs the evidence: tells the session what works, and operations what does not.
     fn weigh(&mut self, now: Mono) {
-        let duplicate = self.evidence.delivery.remove(&crate::contract::AlertId::DuplicateIdentity);
+        let duplicate = self
+            .evidence
+            .delivery
+            .remove(&crate::contract::AlertId::DuplicateIdentity);
         self.evidence.delivery = self.delivery.alerts(now);
         if let Some(text) = duplicate {
-            self.evidence.delivery.insert(crate::contract::AlertId::DuplicateIdentity, text);
+            self.evidence
+                .delivery
+                .insert(crate::contract::AlertId::DuplicateIdentity, text);
         }
         self.evidence.hook_was_on = self.session.hook_was_on();
         self.evidence.clock_synced = clock::clock_synced();
@@ -519,11 +611,15 @@ impl Gateway {
         let was_ready = self.is_ready();
         self.faults = self.evidence.faults(now);
         let wall = clock::rfc3339_ms(clock::wall());
-        let changes = self.alerts.take(&self.faults, &wall, self.evidence.clock_synced);
+        let changes = self
+            .alerts
+            .take(&self.faults, &wall, self.evidence.clock_synced);
         for change in &changes {
             match change {
                 // While the parts are still starting, what is missing is no news.
-                AlertChange::Raise(id) if now.since(self.evidence.started) < WEIGH => self.publish_alert(*id),
+                AlertChange::Raise(id) if now.since(self.evidence.started) < WEIGH => {
+                    self.publish_alert(*id)
+                }
                 AlertChange::Raise(id) => {
                     log::warn!(alert = id.as_str(); "{}", self.faults.get(id).map_or("", String::as_str));
                     self.publish_alert(*id);
@@ -535,7 +631,11 @@ impl Gateway {
             }
         }
         if was_ready != self.is_ready() {
-            systemd::status(if self.is_ready() { "ready" } else { "out of order" });
+            systemd::status(if self.is_ready() {
+                "ready"
+            } else {
+                "out of order"
+            });
         }
         if !changes.is_empty() {
             self.publish_health(now);
@@ -549,7 +649,11 @@ impl Gateway {
             at = at.min(now + every);
         }
         at = at.min(self.health_due.max(now));
-        let due = self.session.deadline().into_iter().chain(self.delivery.deadline());
+        let due = self
+            .session
+            .deadline()
+            .into_iter()
+            .chain(self.delivery.deadline());
         due.fold(at, |at, due| at.min(due.max(now)))
     }
 

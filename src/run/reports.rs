@@ -30,7 +30,10 @@ pub struct Speaker {
 impl Speaker {
     /// The session of the latest CONNECT.
     pub fn session(&self) -> Session {
-        Session { boot_count: self.boot_count, connect_ms: self.connect_ms }
+        Session {
+            boot_count: self.boot_count,
+            connect_ms: self.connect_ms,
+        }
     }
 
     /// A state payload; a will says when it was made, not when it is published.
@@ -99,7 +102,12 @@ impl Gateway {
             health_interval_s: config.health.interval_s,
         };
         let payload = serde_json::to_vec(&birth).expect("a birth holds only text and numbers");
-        self.publish(&Topic::Birth(self.config.booth.id.clone()), payload, true, None);
+        self.publish(
+            &Topic::Birth(self.config.booth.id.clone()),
+            payload,
+            true,
+            None,
+        );
     }
 
     pub(super) fn publish_alert(&mut self, id: AlertId) {
@@ -135,7 +143,12 @@ impl Gateway {
         }
         let payload = payload.to_string().into_bytes();
         if self.is_connected {
-            self.publish(&Topic::Event(self.config.booth.id.clone(), kind.into()), payload, false, None);
+            self.publish(
+                &Topic::Event(self.config.booth.id.clone(), kind.into()),
+                payload,
+                false,
+                None,
+            );
         } else {
             if self.waiting_events.len() == MAX_WAITING_EVENTS {
                 self.waiting_events.pop_front();
@@ -146,7 +159,12 @@ impl Gateway {
 
     pub(super) fn publish_health(&mut self, now: Mono) {
         let payload = self.health(now).to_json();
-        self.publish(&Topic::Health(self.config.booth.id.clone()), payload, true, Some(HEALTH_EXPIRY_S));
+        self.publish(
+            &Topic::Health(self.config.booth.id.clone()),
+            payload,
+            true,
+            Some(HEALTH_EXPIRY_S),
+        );
     }
 
     /// The health message; what this machine cannot know is not in it.
@@ -182,11 +200,20 @@ impl Gateway {
             health.set_count("spool_bytes", figures.bytes);
             health.set_count("quarantined_clips", figures.quarantined);
             health.set_count("last_clip_no", figures.last_clip_no);
-            health.set_known("oldest_clip_no_kept", figures.oldest_clip_no.map(|no| no as f64));
-            health.set_known("fsync_p95_ms", figures.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0));
+            health.set_known(
+                "oldest_clip_no_kept",
+                figures.oldest_clip_no.map(|no| no as f64),
+            );
+            health.set_known(
+                "fsync_p95_ms",
+                figures.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
+            );
             health.set("sd_written_mb", megabytes(figures.written_bytes));
         }
-        let oldest = self.delivery.oldest_unsent(now).map_or(0, |age| age.as_secs());
+        let oldest = self
+            .delivery
+            .oldest_unsent(now)
+            .map_or(0, |age| age.as_secs());
         health.set_count("oldest_unsent_s", oldest);
         health.set_count("parts_sent", delivery.parts_sent);
         health.set_count("parts_resent", delivery.parts_resent);
@@ -194,17 +221,31 @@ impl Gateway {
         health.set_flag("capture_ok", self.evidence.capture.is_ok());
         health.set_flag("playback_ok", self.evidence.playback.is_ok());
         health.set_flag("offhook", self.session.is_off_hook());
-        health.set_known("offhook_s", age(self.lifted_at.filter(|_| self.session.is_off_hook())));
+        health.set_known(
+            "offhook_s",
+            age(self.lifted_at.filter(|_| self.session.is_off_hook())),
+        );
         health.set_flag("recording", self.session.is_recording());
         health.set_flag("in_service", false);
         health.set_known("last_lift_age_s", age(self.lifted_at));
-        health.set_known("last_clip_age_s", age(self.last_clip.as_ref().map(|(at, _)| *at)));
+        health.set_known(
+            "last_clip_age_s",
+            age(self.last_clip.as_ref().map(|(at, _)| *at)),
+        );
         if let Some((_, clip)) = &self.last_clip {
             health.set_known("mic_rms_dbfs", clip.rms_dbfs);
-            health.set("mic_silence_pct", ((1.0 - clip.speech_ratio) * 100.0).round());
+            health.set(
+                "mic_silence_pct",
+                ((1.0 - clip.speech_ratio) * 100.0).round(),
+            );
         }
         health.set_count("silent_clips_in_row", self.silent_in_row);
-        health.set_count("xruns", self.capture_figures.xruns.load(std::sync::atomic::Ordering::Relaxed));
+        health.set_count(
+            "xruns",
+            self.capture_figures
+                .xruns
+                .load(std::sync::atomic::Ordering::Relaxed),
+        );
         health.set_count("faults", self.alerts.len() as u64);
         self.counters.report(&mut health);
         health

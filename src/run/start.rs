@@ -58,15 +58,25 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunErr
 
 /// Everything the connection needs; files that cannot be read are a bad configuration.
 pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, ConfigError> {
-    let Some(url) = &config.mqtt.url else { return Ok(None) };
+    let Some(url) = &config.mqtt.url else {
+        return Ok(None);
+    };
     let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
-    let BrokerUrl { host, port, tls: speaks_tls } = BrokerUrl::parse(url).map_err(bad)?;
+    let BrokerUrl {
+        host,
+        port,
+        tls: speaks_tls,
+    } = BrokerUrl::parse(url).map_err(bad)?;
     let password = match &config.mqtt.password_file {
         Some(path) => Some(tls::read_password(path).map_err(bad)?),
         None => None,
     };
     let tls = if speaks_tls {
-        let identity = config.mqtt.cert_file.as_deref().zip(config.mqtt.key_file.as_deref());
+        let identity = config
+            .mqtt
+            .cert_file
+            .as_deref()
+            .zip(config.mqtt.key_file.as_deref());
         let settings = tls::client_config(config.mqtt.ca_file.as_deref(), identity);
         Some(settings.map_err(|error| bad(error.to_string()))?)
     } else {
@@ -74,7 +84,14 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
     };
     let client_id = config.booth.id.to_string();
     let filters = Topics::new(&config.mqtt.root).booth_filters(&config.booth.id);
-    Ok(Some(MqttSettings { host, port, tls, client_id, password, filters }))
+    Ok(Some(MqttSettings {
+        host,
+        port,
+        tls,
+        client_id,
+        password,
+        filters,
+    }))
 }
 
 /// Checks a configuration as `run` would, short of touching a device or the network.
@@ -107,8 +124,13 @@ fn open_questions(config: &Config) -> Vec<OpenQuestion> {
 }
 
 fn load_prompts(config: &Config) -> Arc<Prompts> {
-    let names: Vec<String> = config.questions.iter().map(|question| question.prompt_name().to_owned()).collect();
-    let (prompts, broken) = Prompts::load(&config.session.prompts, &config.session.language, &names);
+    let names: Vec<String> = config
+        .questions
+        .iter()
+        .map(|question| question.prompt_name().to_owned())
+        .collect();
+    let (prompts, broken) =
+        Prompts::load(&config.session.prompts, &config.session.language, &names);
     for why in broken {
         log::warn!("{why}");
     }
@@ -125,7 +147,10 @@ fn hash_of(path: &Path) -> String {
 pub async fn run(path: &Path) -> Result<(), RunError> {
     let config = check(path)?;
     let settings = mqtt_settings(&config)?;
-    let limits = Limits { max_bytes: config.spool.max_bytes, reserve_bytes: config.spool.reserve_bytes };
+    let limits = Limits {
+        max_bytes: config.spool.max_bytes,
+        reserve_bytes: config.spool.reserve_bytes,
+    };
     let opened = match keeper::open(&config.spool.dir, limits) {
         Ok(opened) => Some(opened),
         Err(error @ SpoolError::Locked(_)) => return Err(error.into()),
@@ -147,14 +172,22 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     let encoder = SpeechEncoder::new(config.audio.bitrate, config.audio.complexity)
         .map_err(|error| RunError::Setup(error.to_string()))?;
     let tell = happened.clone();
-    recorder::spawn(encoder, taps, recorder_commands, move |event| drop(tell.send(Happening::Recorder(event))))
-        .map_err(setup("the recorder cannot be started"))?;
+    recorder::spawn(encoder, taps, recorder_commands, move |event| {
+        drop(tell.send(Happening::Recorder(event)))
+    })
+    .map_err(setup("the recorder cannot be started"))?;
 
     let capture_figures = Arc::new(CaptureFigures::default());
-    let (input, figures, halt) = (config.audio.input.clone(), capture_figures.clone(), stop.clone());
+    let (input, figures, halt) = (
+        config.audio.input.clone(),
+        capture_figures.clone(),
+        stop.clone(),
+    );
     let tell = happened.clone();
     thread("capture", move || {
-        capture::supervise(&input, &tap_sender, &figures, &halt, |state| drop(tell.send(Happening::Capture(state))));
+        capture::supervise(&input, &tap_sender, &figures, &halt, |state| {
+            drop(tell.send(Happening::Capture(state)))
+        });
     })?;
 
     let prompts = load_prompts(&config);
@@ -162,19 +195,30 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     let (output, known) = (config.audio.output.clone(), prompts.clone());
     let tell = happened.clone();
     thread("earpiece", move || {
-        Earpiece::new(&output, known, earpiece_commands, |event| drop(tell.send(Happening::Playback(event)))).run();
+        Earpiece::new(&output, known, earpiece_commands, |event| {
+            drop(tell.send(Happening::Playback(event)))
+        })
+        .run();
     })?;
 
     let (keeper_sender, keeper_commands) = std_mpsc::channel();
-    let (dir, spool) = (config.spool.dir.clone(), opened.as_ref().map(|(spool, _)| spool.clone()));
+    let (dir, spool) = (
+        config.spool.dir.clone(),
+        opened.as_ref().map(|(spool, _)| spool.clone()),
+    );
     let tell = happened.clone();
     thread("keeper", move || {
-        keeper::run(spool, &dir, limits, &keeper_commands, |event| drop(tell.send(Happening::Keeper(event))));
+        keeper::run(spool, &dir, limits, &keeper_commands, |event| {
+            drop(tell.send(Happening::Keeper(event)))
+        });
     })?;
 
     let (lamp, backend, _socket) = start_handset(&config, &stop, teller(Happening::Handset))?;
 
-    let speaker = Arc::new(Mutex::new(Speaker { boot_id: clock::boot_id(), ..Speaker::default() }));
+    let speaker = Arc::new(Mutex::new(Speaker {
+        boot_id: clock::boot_id(),
+        ..Speaker::default()
+    }));
     let (mqtt, connection) = start_mqtt(&config, settings, &speaker, &happened);
 
     let now = clock::mono();
@@ -195,7 +239,14 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
             left_off: false,
             hook_was_on: false,
             questions: config.questions.len(),
-            broker: Err((now, if config.mqtt.url.is_some() { "not connected yet".into() } else { no_url })),
+            broker: Err((
+                now,
+                if config.mqtt.url.is_some() {
+                    "not connected yet".into()
+                } else {
+                    no_url
+                },
+            )),
             notice_missing: prompts.notice_id().is_none(),
             damaged: None,
             clock_synced: clock::clock_synced(),
@@ -242,7 +293,10 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     }
     let questions = open_questions(&gateway.config);
     gateway.tell(now, Input::Questions(questions));
-    gateway.event("boot", serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }));
+    gateway.event(
+        "boot",
+        serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
+    );
     turn_until_stopped(&mut gateway, &mut happenings).await?;
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
@@ -262,14 +316,17 @@ fn start_handset(
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
 ) -> Result<HandsetStarted, RunError> {
     if config.handset.backend == Backend::Sim {
-        let socket = handset_sim::listen(&config.handset.control_socket, report).map_err(RunError::Setup)?;
+        let socket =
+            handset_sim::listen(&config.handset.control_socket, report).map_err(RunError::Setup)?;
         return Ok((None, "sim", Some(socket)));
     }
     let (lamp, lamps) = std_mpsc::channel();
     let opened = handset::open(&config.handset);
     let backend = opened.as_ref().map_or("none", |(name, _)| name);
     let (config, stop) = (config.handset.clone(), stop.clone());
-    thread("handset", move || handset::watch(&config, opened, &lamps, &stop, report))?;
+    thread("handset", move || {
+        handset::watch(&config, opened, &lamps, &stop, report)
+    })?;
     Ok((Some(lamp), backend, None))
 }
 
@@ -281,14 +338,19 @@ fn start_mqtt(
     speaker: &Arc<Mutex<Speaker>>,
     happened: &mpsc::UnboundedSender<Happening>,
 ) -> (Option<mpsc::UnboundedSender<MqttCommand>>, Connection) {
-    let Some(settings) = settings else { return (None, None) };
+    let Some(settings) = settings else {
+        return (None, None);
+    };
     let (sender, commands) = mpsc::unbounded_channel();
     let topic = Topics::new(&config.mqtt.root).name(&Topic::State(config.booth.id.clone()));
     let (speaker, tell) = (speaker.clone(), happened.clone());
     let connecting = move || {
         let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
         speaker.connect_ms = clock::mono().0;
-        Will { topic: topic.clone(), payload: speaker.state(Presence::Lost) }
+        Will {
+            topic: topic.clone(),
+            payload: speaker.state(Presence::Lost),
+        }
     };
     let report = move |event| drop(tell.send(Happening::Mqtt(event)));
     let task = tokio::spawn(mqtt::run(settings, connecting, commands, report));
@@ -331,11 +393,15 @@ async fn turn_until_stopped(
 /// Says `offline` and waits for what was handed to the card.
 async fn farewell(gateway: &mut Gateway, connection: Connection) {
     if gateway.counters_changed {
-        let _ = gateway.keeper.send(KeeperCommand::Counters(gateway.counters.saved()));
+        let _ = gateway
+            .keeper
+            .send(KeeperCommand::Counters(gateway.counters.saved()));
     }
     let state = Outbound {
         token: u64::MAX,
-        topic: gateway.topics.name(&Topic::State(gateway.config.booth.id.clone())),
+        topic: gateway
+            .topics
+            .name(&Topic::State(gateway.config.booth.id.clone())),
         payload: gateway.speaker().state(Presence::Offline),
         retain: true,
         expiry_s: None,
@@ -364,12 +430,19 @@ impl Gateway {
         self.prompts = load_prompts(&self.config);
         self.evidence.notice_missing = self.prompts.notice_id().is_none();
         self.evidence.questions = self.config.questions.len();
-        let _ = self.earpiece.send(PlaybackCommand::UsePrompts(self.prompts.clone()));
+        let _ = self
+            .earpiece
+            .send(PlaybackCommand::UsePrompts(self.prompts.clone()));
         let questions = open_questions(&self.config);
         self.tell(clock::mono(), Input::Questions(questions));
         self.publish_birth();
-        self.event("config_applied", serde_json::json!({ "config_hash": self.config_hash }));
+        self.event(
+            "config_applied",
+            serde_json::json!({ "config_hash": self.config_hash }),
+        );
         self.health_due = Mono(0);
-        log::info!("questions, prompts and health interval were read again; other changes need a restart");
+        log::info!(
+            "questions, prompts and health interval were read again; other changes need a restart"
+        );
     }
 }

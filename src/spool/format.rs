@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::contract::{
-    BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA,
-};
+use crate::contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
 
 /// First bytes of every clip file.
 pub const MAGIC: &[u8; 8] = b"BOOTHCL1";
@@ -102,21 +100,32 @@ pub enum Kind {
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        [Kind::Header, Kind::Start, Kind::Frame, Kind::Closing, Kind::Discarded]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [
+            Kind::Header,
+            Kind::Start,
+            Kind::Frame,
+            Kind::Closing,
+            Kind::Discarded,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
     }
 }
 
 /// Appends one record to `out`.
 pub fn push_record(out: &mut Vec<u8>, seq: u32, kind: Kind, payload: &[&[u8]]) {
     let length: usize = payload.iter().map(|piece| piece.len()).sum();
-    assert!(length <= MAX_PAYLOAD, "a record of {length} bytes is not a clip's");
+    assert!(
+        length <= MAX_PAYLOAD,
+        "a record of {length} bytes is not a clip's"
+    );
     let mut head = [0; 12];
     head[..4].copy_from_slice(&(length as u32).to_le_bytes());
     head[4..8].copy_from_slice(&seq.to_le_bytes());
     head[8] = kind as u8;
-    let crc = payload.iter().fold(crc32c::crc32c(&head), |crc, piece| crc32c::crc32c_append(crc, piece));
+    let crc = payload.iter().fold(crc32c::crc32c(&head), |crc, piece| {
+        crc32c::crc32c_append(crc, piece)
+    });
     out.extend_from_slice(&head);
     out.extend_from_slice(&crc.to_le_bytes());
     for piece in payload {
@@ -290,7 +299,9 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     };
     while parsed.closing.is_none() && !parsed.discarded {
         let at = parsed.valid as usize;
-        let Some((kind, payload)) = record_at(bytes, at, parsed.next_seq) else { break };
+        let Some((kind, payload)) = record_at(bytes, at, parsed.next_seq) else {
+            break;
+        };
         match kind {
             Kind::Header => break,
             Kind::Start => match serde_json::from_slice(payload) {
@@ -298,10 +309,16 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                 Err(_) => break,
             },
             Kind::Frame => {
-                let Some(facts) = facts_of(payload).filter(|_| payload.len() >= FACTS) else { break };
+                let Some(facts) = facts_of(payload).filter(|_| payload.len() >= FACTS) else {
+                    break;
+                };
                 let len = (payload.len() - FACTS) as u64;
                 let body = parsed.body_len();
-                parsed.pieces.push(Piece { body, file: (at + HEAD + FACTS) as u64, len });
+                parsed.pieces.push(Piece {
+                    body,
+                    file: (at + HEAD + FACTS) as u64,
+                    len,
+                });
                 parsed.levels.add(facts);
             }
             Kind::Closing => match serde_json::from_slice(payload) {
@@ -361,8 +378,10 @@ pub fn manifest(header: &Header, start: Option<&Start>, closing: &Closing) -> Ma
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -39,7 +39,9 @@ impl Ledger {
             .open()
             .map_err(|error| text(&error))?;
         let sync = |path: &Path| -> Result<(), String> {
-            File::open(path).and_then(|file| file.sync_all()).map_err(|error| text(&error))
+            File::open(path)
+                .and_then(|file| file.sync_all())
+                .map_err(|error| text(&error))
         };
         for name in ["conf", "db", "blobs"] {
             let path = dir.join(name);
@@ -76,7 +78,10 @@ impl Ledger {
             .scan_prefix(b"counter/")
             .flatten()
             .filter_map(|(key, value)| {
-                let name = std::str::from_utf8(&key).ok()?.strip_prefix("counter/")?.to_owned();
+                let name = std::str::from_utf8(&key)
+                    .ok()?
+                    .strip_prefix("counter/")?
+                    .to_owned();
                 Some((name, u64::from_be_bytes(value.as_ref().try_into().ok()?)))
             })
             .collect()
@@ -93,7 +98,10 @@ impl Ledger {
 
     /// Forgets a clip; not durable before [`Ledger::flush`].
     pub fn remove_clip(&self, clip_id: &str) -> Result<(), String> {
-        self.db.remove(format!("clip/{clip_id}")).map(drop).map_err(|error| error.to_string())
+        self.db
+            .remove(format!("clip/{clip_id}"))
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 
     /// Notes counters that changed; not durable before [`Ledger::flush`].
@@ -102,7 +110,9 @@ impl Ledger {
         for (name, value) in counters {
             batch.insert(format!("counter/{name}").as_bytes(), &value.to_be_bytes());
         }
-        self.db.apply_batch(batch).map_err(|error| error.to_string())
+        self.db
+            .apply_batch(batch)
+            .map_err(|error| error.to_string())
     }
 
     /// Makes everything durable: sled's flush ends in sync_file_range, so fdatasync follows.

@@ -23,8 +23,10 @@ use sha2::{Digest, Sha256};
 use crate::contract::EndedBy;
 use crate::gateway::delivery::Receipt;
 pub use disk::{Disk, DiskFile};
+use format::{
+    Closing, Header, Kind, Levels, MAGIC, Piece, facts_bytes, hex, manifest, parse, push_record,
+};
 pub use format::{FrameFacts, NewClip, Start};
-use format::{Closing, Header, Kind, Levels, MAGIC, Piece, facts_bytes, hex, manifest, parse, push_record};
 use ledger::Ledger;
 pub use open::{OpenFacts, OpenReport, discarded_record};
 
@@ -32,10 +34,14 @@ pub use open::{OpenFacts, OpenReport, discarded_record};
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// Somebody else has it.
-    #[error("{0}: another gateway uses this spool; stop it first, or give each its own [spool] dir")]
+    #[error(
+        "{0}: another gateway uses this spool; stop it first, or give each its own [spool] dir"
+    )]
     Locked(PathBuf),
     /// The operating system says no.
-    #[error("{path}: cannot {verb}: {source}; check that the file system is there, writable and has room")]
+    #[error(
+        "{path}: cannot {verb}: {source}; check that the file system is there, writable and has room"
+    )]
     Io {
         /// What was tried.
         verb: &'static str,
@@ -198,7 +204,10 @@ struct State {
 impl Spool {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while holding it is a bug that ends the process; the state itself is never half-changed.
-        self.inner.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn clip_path(&self, clip_id: &str) -> PathBuf {
@@ -225,7 +234,10 @@ impl Spool {
         if let Some(why) = &state.closed {
             return Room::Unwritable(why.clone());
         }
-        let Limits { max_bytes, reserve_bytes } = self.inner.limits;
+        let Limits {
+            max_bytes,
+            reserve_bytes,
+        } = self.inner.limits;
         if state.used_bytes >= max_bytes {
             return Room::Full(format!(
                 "unsent clips fill {} of the {max_bytes} bytes that [spool] max_bytes allows",
@@ -254,9 +266,16 @@ impl Spool {
             bytes: state.used_bytes,
             quarantined: state.quarantined,
             last_clip_no: state.next_clip_no - 1,
-            oldest_clip_no: state.clips.values().filter(own).map(|clip| clip.clip_no).min(),
+            oldest_clip_no: state
+                .clips
+                .values()
+                .filter(own)
+                .map(|clip| clip.clip_no)
+                .min(),
             free_bytes,
-            fsync_p95_ms: fsyncs.get((fsyncs.len() * 95 / 100).min(fsyncs.len().saturating_sub(1))).copied(),
+            fsync_p95_ms: fsyncs
+                .get((fsyncs.len() * 95 / 100).min(fsyncs.len().saturating_sub(1)))
+                .copied(),
             written_bytes: state.written_bytes,
         }
     }
@@ -270,16 +289,28 @@ impl Spool {
         }
         let clip_id = clip.clip_id.clone();
         let path = self.clip_path(&clip_id);
-        let header = Header { clip, card_id: self.state().card.card_id.clone(), pre_skip };
+        let header = Header {
+            clip,
+            card_id: self.state().card.card_id.clone(),
+            pre_skip,
+        };
         let json = serde_json::to_vec(&header).expect("a header holds only text and numbers");
         let mut bytes = MAGIC.to_vec();
         push_record(&mut bytes, 0, Kind::Header, &[&json]);
         self.state().writing.insert(clip_id.clone());
         let begun = (|| {
-            let mut file = self.inner.disk.create(&path).map_err(SpoolError::io("make", &path))?;
-            self.write(&mut *file, &bytes).map_err(SpoolError::io("write", &path))?;
+            let mut file = self
+                .inner
+                .disk
+                .create(&path)
+                .map_err(SpoolError::io("make", &path))?;
+            self.write(&mut *file, &bytes)
+                .map_err(SpoolError::io("write", &path))?;
             let folder = self.inner.dir.join("clips");
-            self.inner.disk.sync_dir(&folder).map_err(SpoolError::io("sync", &folder))?;
+            self.inner
+                .disk
+                .sync_dir(&folder)
+                .map_err(SpoolError::io("sync", &folder))?;
             Ok(file)
         })();
         match begun {
@@ -332,12 +363,18 @@ impl Spool {
         let path = self.clip_path(clip_id);
         let damaged = || SpoolError::Damaged(clip_id.into());
         let read = |offset, len| {
-            self.inner.disk.read_at(&path, offset, len).map_err(SpoolError::io("read", &path))
+            self.inner
+                .disk
+                .read_at(&path, offset, len)
+                .map_err(SpoolError::io("read", &path))
         };
         let head = read(0, 8192)?;
         let opening = parse(&head).ok_or_else(damaged)?;
         let tail = read(closing_at, (file_len - closing_at) as usize)?;
-        let seq = tail.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let seq = tail
+            .get(4..8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_le_bytes);
         let closing: Closing = seq
             .and_then(|seq| format::record_at(&tail, 0, seq))
             .filter(|(kind, _)| *kind == Kind::Closing)
@@ -353,12 +390,24 @@ impl Spool {
         if !state.clips.contains_key(clip_id) {
             return Err(SpoolError::Unknown(clip_id.into()));
         }
-        if state.body_index.as_ref().is_none_or(|(indexed, _)| indexed != clip_id) {
-            let bytes = self.inner.disk.read(&path).map_err(SpoolError::io("read", &path))?;
+        if state
+            .body_index
+            .as_ref()
+            .is_none_or(|(indexed, _)| indexed != clip_id)
+        {
+            let bytes = self
+                .inner
+                .disk
+                .read(&path)
+                .map_err(SpoolError::io("read", &path))?;
             let parsed = parse(&bytes).ok_or_else(|| SpoolError::Damaged(clip_id.into()))?;
             state.body_index = Some((clip_id.into(), parsed.pieces));
         }
-        let pieces = state.body_index.as_ref().map(|(_, pieces)| pieces.as_slice()).unwrap_or_default();
+        let pieces = state
+            .body_index
+            .as_ref()
+            .map(|(_, pieces)| pieces.as_slice())
+            .unwrap_or_default();
         let end = offset.saturating_add(len as u64);
         let wanted: Vec<Piece> = pieces
             .iter()
@@ -366,15 +415,23 @@ impl Spool {
             .copied()
             .collect();
         drop(state);
-        let Some((first, last)) = wanted.first().zip(wanted.last()) else { return Ok(Vec::new()) };
+        let Some((first, last)) = wanted.first().zip(wanted.last()) else {
+            return Ok(Vec::new());
+        };
         let span = (last.file + last.len - first.file) as usize;
-        let raw = self.inner.disk.read_at(&path, first.file, span).map_err(SpoolError::io("read", &path))?;
+        let raw = self
+            .inner
+            .disk
+            .read_at(&path, first.file, span)
+            .map_err(SpoolError::io("read", &path))?;
         let mut out = Vec::with_capacity(len);
         for piece in &wanted {
             let at = (piece.file - first.file) as usize;
             let from = offset.saturating_sub(piece.body) as usize;
             let to = (end - piece.body).min(piece.len) as usize;
-            let bytes = raw.get(at + from..at + to).ok_or_else(|| SpoolError::Damaged(clip_id.into()))?;
+            let bytes = raw
+                .get(at + from..at + to)
+                .ok_or_else(|| SpoolError::Damaged(clip_id.into()))?;
             out.extend_from_slice(bytes);
         }
         Ok(out)
@@ -393,7 +450,11 @@ impl Spool {
             }
         }
         let own = &state.card.card_id;
-        let highest = gone.iter().filter(|clip| clip.card_id == *own).map(|clip| clip.clip_no).max();
+        let highest = gone
+            .iter()
+            .filter(|clip| clip.card_id == *own)
+            .map(|clip| clip.clip_no)
+            .max();
         if highest.is_some_and(|highest| highest > state.card.clip_no_floor) {
             let mut card = state.card.clone();
             card.clip_no_floor = state.next_clip_no - 1;
@@ -411,11 +472,17 @@ impl Spool {
             }
             state.clips.remove(&clip.clip_id);
             state.used_bytes = state.used_bytes.saturating_sub(clip.file_len);
-            state.ledger.remove_clip(&clip.clip_id).map_err(SpoolError::Ledger)?;
+            state
+                .ledger
+                .remove_clip(&clip.clip_id)
+                .map_err(SpoolError::Ledger)?;
         }
         if !gone.is_empty() {
             let folder = self.inner.dir.join("clips");
-            self.inner.disk.sync_dir(&folder).map_err(SpoolError::io("sync", &folder))?;
+            self.inner
+                .disk
+                .sync_dir(&folder)
+                .map_err(SpoolError::io("sync", &folder))?;
             state.ledger.flush().map_err(SpoolError::Ledger)?;
         }
         Ok(())
@@ -424,18 +491,29 @@ impl Spool {
     /// Moves a refused clip where it is kept and no longer sent.
     pub fn quarantine(&self, clip_id: &str) -> Result<(), SpoolError> {
         let mut state = self.state();
-        let Some(clip) = state.clips.get(clip_id).cloned() else { return Ok(()) };
+        let Some(clip) = state.clips.get(clip_id).cloned() else {
+            return Ok(());
+        };
         let from = self.clip_path(clip_id);
         let folder = self.inner.dir.join("quarantine");
         let to = folder.join(format!("{clip_id}.clip"));
-        self.inner.disk.rename(&from, &to).map_err(SpoolError::io("move", &from))?;
+        self.inner
+            .disk
+            .rename(&from, &to)
+            .map_err(SpoolError::io("move", &from))?;
         for dir in [folder, self.inner.dir.join("clips")] {
-            self.inner.disk.sync_dir(&dir).map_err(SpoolError::io("sync", &dir))?;
+            self.inner
+                .disk
+                .sync_dir(&dir)
+                .map_err(SpoolError::io("sync", &dir))?;
         }
         state.clips.remove(clip_id);
         state.quarantined += 1;
         state.used_bytes = state.used_bytes.saturating_sub(clip.file_len);
-        state.ledger.remove_clip(clip_id).map_err(SpoolError::Ledger)?;
+        state
+            .ledger
+            .remove_clip(clip_id)
+            .map_err(SpoolError::Ledger)?;
         state.ledger.flush().map_err(SpoolError::Ledger)
     }
 
@@ -443,20 +521,30 @@ impl Spool {
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let state = self.state();
         let saved = state.ledger.counters();
-        if saved.is_empty() { state.card.counters.clone() } else { saved }
+        if saved.is_empty() {
+            state.card.counters.clone()
+        } else {
+            saved
+        }
     }
 
     /// Saves counters durably.
     pub fn save_counters(&self, counters: &BTreeMap<String, u64>) -> Result<(), SpoolError> {
         let state = self.state();
-        state.ledger.put_counters(counters).map_err(SpoolError::Ledger)?;
+        state
+            .ledger
+            .put_counters(counters)
+            .map_err(SpoolError::Ledger)?;
         state.ledger.flush().map_err(SpoolError::Ledger)
     }
 
     fn publish_card(&self, card: &Card) -> Result<(), SpoolError> {
         let path = self.inner.dir.join("card.json");
         let json = serde_json::to_vec_pretty(card).expect("a card holds only text and numbers");
-        self.inner.disk.publish(&path, &json).map_err(SpoolError::io("publish", &path))
+        self.inner
+            .disk
+            .publish(&path, &json)
+            .map_err(SpoolError::io("publish", &path))
     }
 }
 
@@ -487,7 +575,12 @@ impl ClipWriter {
     }
 
     /// Appends half a second of the body; durable when this returns. The first frame also says when it began.
-    pub fn append(&mut self, start: &Start, body: &[u8], facts: FrameFacts) -> Result<(), SpoolError> {
+    pub fn append(
+        &mut self,
+        start: &Start,
+        body: &[u8],
+        facts: FrameFacts,
+    ) -> Result<(), SpoolError> {
         let mut bytes = Vec::with_capacity(body.len() + 512);
         self.push_frame(&mut bytes, start, body, facts);
         self.write(&bytes)
@@ -509,7 +602,9 @@ impl ClipWriter {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
         let spool = self.spool.clone();
-        spool.write(&mut *self.file, bytes).map_err(SpoolError::io("write", &self.path))?;
+        spool
+            .write(&mut *self.file, bytes)
+            .map_err(SpoolError::io("write", &self.path))?;
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -529,14 +624,26 @@ impl ClipWriter {
 
     /// Writes `bytes` and the closing record. The number is taken under the lock and given back only
     /// when the write surely did not reach the card.
-    fn close(&mut self, mut bytes: Vec<u8>, ended_by: EndedBy, recovered: bool) -> Result<KeptClip, SpoolError> {
+    fn close(
+        &mut self,
+        mut bytes: Vec<u8>,
+        ended_by: EndedBy,
+        recovered: bool,
+    ) -> Result<KeptClip, SpoolError> {
         let spool = self.spool.clone();
         let clip_no = {
             let mut state = spool.state();
             if self.header.card_id != state.card.card_id {
                 // Another card's clip, finished here: its number follows that card's own highest.
                 let theirs = |clip: &&KeptClip| clip.card_id == self.header.card_id;
-                state.clips.values().filter(theirs).map(|clip| clip.clip_no).max().unwrap_or(0) + 1
+                state
+                    .clips
+                    .values()
+                    .filter(theirs)
+                    .map(|clip| clip.clip_no)
+                    .max()
+                    .unwrap_or(0)
+                    + 1
             } else {
                 state.next_clip_no += 1;
                 state.next_clip_no - 1
@@ -562,13 +669,23 @@ impl ClipWriter {
             return Err(error);
         }
         self.done = true;
-        let kept = kept_clip(&self.header, self.start.as_ref(), &closing, self.len, closing_at);
+        let kept = kept_clip(
+            &self.header,
+            self.start.as_ref(),
+            &closing,
+            self.len,
+            closing_at,
+        );
         let mut state = spool.state();
         state.writing.remove(&kept.clip_id);
         state.used_bytes += kept.file_len;
         state.clips.insert(kept.clip_id.clone(), kept.clone());
         // The clip is durable already; a ledger that fails costs a slower start, not a word.
-        if let Err(error) = state.ledger.put_clip(&kept).and_then(|()| state.ledger.flush()) {
+        if let Err(error) = state
+            .ledger
+            .put_clip(&kept)
+            .and_then(|()| state.ledger.flush())
+        {
             log::warn!("the ledger cannot be written: {error}");
         }
         Ok(kept)
@@ -582,7 +699,8 @@ impl ClipWriter {
             Ok(_) if state.next_clip_no == clip_no + 1 => state.next_clip_no = clip_no,
             Ok(_) => {}
             Err(error) => {
-                let why = format!("a clip could not be closed, and not be cut back either: {error}");
+                let why =
+                    format!("a clip could not be closed, and not be cut back either: {error}");
                 state.closed = Some(why);
             }
         }
@@ -595,9 +713,11 @@ impl ClipWriter {
         self.write(&bytes)?;
         self.done = true;
         let disk = &self.spool.inner.disk;
-        disk.remove(&self.path).map_err(SpoolError::io("delete", &self.path))?;
+        disk.remove(&self.path)
+            .map_err(SpoolError::io("delete", &self.path))?;
         let folder = self.spool.inner.dir.join("clips");
-        disk.sync_dir(&folder).map_err(SpoolError::io("sync", &folder))?;
+        disk.sync_dir(&folder)
+            .map_err(SpoolError::io("sync", &folder))?;
         self.spool.state().writing.remove(self.clip_id());
         Ok(())
     }
@@ -613,7 +733,13 @@ impl Drop for ClipWriter {
     }
 }
 
-fn kept_clip(header: &Header, start: Option<&Start>, closing: &Closing, file_len: u64, closing_at: u64) -> KeptClip {
+fn kept_clip(
+    header: &Header,
+    start: Option<&Start>,
+    closing: &Closing,
+    file_len: u64,
+    closing_at: u64,
+) -> KeptClip {
     KeptClip {
         clip_id: header.clip.clip_id.clone(),
         clip_no: closing.clip_no,

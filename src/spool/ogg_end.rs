@@ -50,7 +50,11 @@ fn checksum(page: &[u8]) -> u32 {
     page.iter().fold(0, |mut crc: u32, byte| {
         crc ^= u32::from(*byte) << 24;
         for _ in 0..8 {
-            crc = if crc & 0x8000_0000 != 0 { (crc << 1) ^ 0x04c1_1db7 } else { crc << 1 };
+            crc = if crc & 0x8000_0000 != 0 {
+                (crc << 1) ^ 0x04c1_1db7
+            } else {
+                crc << 1
+            };
         }
         crc
     })

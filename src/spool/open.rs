@@ -9,7 +9,9 @@ use super::disk::Disk;
 use super::format::{Kind, parse, push_record};
 use super::ledger::Ledger;
 use super::ogg_end::{end_page, is_ended};
-use super::{Card, ClipWriter, FrameFacts, Inner, KeptClip, Limits, Spool, SpoolError, State, kept_clip};
+use super::{
+    Card, ClipWriter, FrameFacts, Inner, KeptClip, Limits, Spool, SpoolError, State, kept_clip,
+};
 use crate::contract::EndedBy;
 
 /// What the opening found and did.
@@ -45,7 +47,8 @@ impl Spool {
         let mut report = OpenReport::default();
         for name in ["", "clips", "quarantine", "aside"] {
             let path = dir.join(name);
-            disk.create_dir(&path).map_err(SpoolError::io("make", &path))?;
+            disk.create_dir(&path)
+                .map_err(SpoolError::io("make", &path))?;
         }
         disk.sync_dir(dir).map_err(SpoolError::io("sync", dir))?;
         let lock_path = dir.join("lock");
@@ -57,7 +60,9 @@ impl Spool {
         let ledger = open_ledger(&*disk, dir, &mut report)?;
         let next_clip_no = card.clip_no_floor + 1;
         let quarantine = dir.join("quarantine");
-        let quarantined_names = disk.list(&quarantine).map_err(SpoolError::io("list", &quarantine))?;
+        let quarantined_names = disk
+            .list(&quarantine)
+            .map_err(SpoolError::io("list", &quarantine))?;
         let spool = Self {
             inner: Arc::new(Inner {
                 disk,
@@ -93,7 +98,12 @@ impl Spool {
 
     /// Keeps the numbers of quarantined clips taken.
     fn note_number(&self, path: &Path) {
-        let parsed = self.inner.disk.read(path).ok().and_then(|bytes| parse(&bytes));
+        let parsed = self
+            .inner
+            .disk
+            .read(path)
+            .ok()
+            .and_then(|bytes| parse(&bytes));
         let Some(parsed) = parsed else { return };
         let mut state = self.state();
         if let Some(closing) = parsed.closing
@@ -105,7 +115,11 @@ impl Spool {
 
     fn read_clips(&self, report: &mut OpenReport) -> Result<(), SpoolError> {
         let folder = self.inner.dir.join("clips");
-        let names = self.inner.disk.list(&folder).map_err(SpoolError::io("list", &folder))?;
+        let names = self
+            .inner
+            .disk
+            .list(&folder)
+            .map_err(SpoolError::io("list", &folder))?;
         let known = self.state().ledger.clips().map_err(SpoolError::Ledger)?;
         let mut unfinished = Vec::new();
         let mut present = HashSet::new();
@@ -115,7 +129,11 @@ impl Spool {
                 self.set_aside(&path, "is no clip file", report);
                 continue;
             };
-            let len = self.inner.disk.len(&path).map_err(SpoolError::io("measure", &path))?;
+            let len = self
+                .inner
+                .disk
+                .len(&path)
+                .map_err(SpoolError::io("measure", &path))?;
             present.insert(clip_id.to_owned());
             if let Some(clip) = known.get(clip_id).filter(|clip| clip.file_len == len) {
                 self.add(clip.clone());
@@ -138,7 +156,8 @@ impl Spool {
                 Some(parsed) => match &parsed.closing {
                     Some(closing) => {
                         let body_ok = closing.bytes == parsed.body_len()
-                            && super::hex(&sha2::Digest::finalize(parsed.body_hash(&bytes))) == closing.sha256;
+                            && super::hex(&sha2::Digest::finalize(parsed.body_hash(&bytes)))
+                                == closing.sha256;
                         if body_ok {
                             let clip = kept_clip(
                                 &parsed.header,
@@ -148,9 +167,16 @@ impl Spool {
                                 parsed.closing_at,
                             );
                             self.add(clip.clone());
-                            self.state().ledger.put_clip(&clip).map_err(SpoolError::Ledger)?;
+                            self.state()
+                                .ledger
+                                .put_clip(&clip)
+                                .map_err(SpoolError::Ledger)?;
                         } else {
-                            self.set_aside(&path, "has a body that is not the one it was closed with", report);
+                            self.set_aside(
+                                &path,
+                                "has a body that is not the one it was closed with",
+                                report,
+                            );
                         }
                     }
                     None => unfinished.push(clip_id.to_owned()),
@@ -158,7 +184,10 @@ impl Spool {
             }
         }
         for clip_id in known.keys().filter(|clip_id| !present.contains(*clip_id)) {
-            self.state().ledger.remove_clip(clip_id).map_err(SpoolError::Ledger)?;
+            self.state()
+                .ledger
+                .remove_clip(clip_id)
+                .map_err(SpoolError::Ledger)?;
         }
         // Numbers are given only now that every number in use is known.
         for clip_id in unfinished {
@@ -200,13 +229,25 @@ impl Spool {
             self.unlink(&path)?;
             return Ok(None);
         };
-        let Some((start, last)) = parsed.start.clone().zip(parsed.last_piece(&bytes)).filter(|_| !parsed.discarded)
+        let Some((start, last)) = parsed
+            .start
+            .clone()
+            .zip(parsed.last_piece(&bytes))
+            .filter(|_| !parsed.discarded)
         else {
             self.unlink(&path)?;
             return Ok(None);
         };
-        let end = if is_ended(last) { Vec::new() } else { end_page(last, parsed.header.pre_skip).unwrap_or_default() };
-        let file = self.inner.disk.reopen(&path, parsed.valid).map_err(SpoolError::io("cut", &path))?;
+        let end = if is_ended(last) {
+            Vec::new()
+        } else {
+            end_page(last, parsed.header.pre_skip).unwrap_or_default()
+        };
+        let file = self
+            .inner
+            .disk
+            .reopen(&path, parsed.valid)
+            .map_err(SpoolError::io("cut", &path))?;
         let mut writer = ClipWriter {
             spool: self.clone(),
             file,
@@ -228,13 +269,21 @@ impl Spool {
     }
 
     fn unlink(&self, path: &Path) -> Result<(), SpoolError> {
-        self.inner.disk.remove(path).map_err(SpoolError::io("delete", path))?;
+        self.inner
+            .disk
+            .remove(path)
+            .map_err(SpoolError::io("delete", path))?;
         let folder = self.inner.dir.join("clips");
-        self.inner.disk.sync_dir(&folder).map_err(SpoolError::io("sync", &folder))
+        self.inner
+            .disk
+            .sync_dir(&folder)
+            .map_err(SpoolError::io("sync", &folder))
     }
 
     fn set_aside(&self, path: &Path, why: &str, report: &mut OpenReport) {
-        report.moved_aside.push(set_aside(&*self.inner.disk, &self.inner.dir, path, why));
+        report
+            .moved_aside
+            .push(set_aside(&*self.inner.disk, &self.inner.dir, path, why));
     }
 }
 
@@ -243,17 +292,26 @@ fn parse_is_torn_header(bytes: &[u8]) -> bool {
     let magic = super::MAGIC;
     bytes.len() < magic.len() || {
         // No record but the header can be in the file yet, so its length must reach the file's end.
-        let length = bytes.get(8..12).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let length = bytes
+            .get(8..12)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u32::from_le_bytes);
         bytes.iter().all(|byte| *byte == 0) || bytes.len() < magic.len() + 16 + length as usize
     }
 }
 
 /// Moves something to `aside/` under a name that is free; answers the sentence for the report.
 fn set_aside(disk: &dyn Disk, dir: &Path, path: &Path, why: &str) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let aside = dir.join("aside");
     let taken = disk.list(&aside).unwrap_or_default();
-    let free = (0u32..).map(|n| format!("{name}.{n}")).find(|free| !taken.contains(free)).unwrap_or_default();
+    let free = (0u32..)
+        .map(|n| format!("{name}.{n}"))
+        .find(|free| !taken.contains(free))
+        .unwrap_or_default();
     let moved = disk
         .rename(path, &aside.join(&free))
         .and_then(|()| disk.sync_dir(&aside))
@@ -323,14 +381,20 @@ fn open_ledger(disk: &dyn Disk, dir: &Path, report: &mut OpenReport) -> Result<L
         Ok(ledger) => return Ok(ledger),
         Err(why) => why,
     };
-    report.moved_aside.push(set_aside(disk, dir, &path, &format!("cannot be read ({why})")));
+    report.moved_aside.push(set_aside(
+        disk,
+        dir,
+        &path,
+        &format!("cannot be read ({why})"),
+    ));
     let aside = dir.join("aside");
     let mut old: Vec<String> = disk.list(&aside).unwrap_or_default();
     old.retain(|name| name.starts_with("ledger."));
     old.sort_by_key(|name| name.rsplit('.').next().and_then(|n| n.parse::<u32>().ok()));
     for name in old.iter().take(old.len().saturating_sub(2)) {
         let path = aside.join(name);
-        disk.remove_dir_all(&path).map_err(SpoolError::io("delete", &path))?;
+        disk.remove_dir_all(&path)
+            .map_err(SpoolError::io("delete", &path))?;
     }
     Ledger::open(&path).map_err(SpoolError::Ledger)
 }

@@ -71,7 +71,10 @@ impl BoothHome {
 
     /// Files of one folder of the spool.
     pub fn files(&self, folder: &str) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.spool().join(folder)).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(self.spool().join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
         entries.map(|entry| entry.path()).collect()
     }
 }
@@ -103,7 +106,11 @@ impl Gateway {
                 told.lock().expect("lines").push(line);
             }
         });
-        Self { child, lines, socket: home.socket() }
+        Self {
+            child,
+            lines,
+            socket: home.socket(),
+        }
     }
 
     /// Process id.
@@ -118,14 +125,27 @@ impl Gateway {
 
     /// Waits until it has logged a line with this.
     pub fn says(&self, text: &str) -> String {
-        until(&format!("the gateway says {text:?}; it said:\n{}", self.log()), || {
-            self.lines.lock().expect("lines").iter().find(|line| line.contains(text)).cloned()
-        })
+        until(
+            &format!("the gateway says {text:?}; it said:\n{}", self.log()),
+            || {
+                self.lines
+                    .lock()
+                    .expect("lines")
+                    .iter()
+                    .find(|line| line.contains(text))
+                    .cloned()
+            },
+        )
     }
 
     /// One line to the handset, which must be answered with `ok`.
     pub fn handset(&self, line: &str) {
-        assert_eq!(send_line(&self.socket, line).as_deref(), Ok("ok"), "{line}\n{}", self.log());
+        assert_eq!(
+            send_line(&self.socket, line).as_deref(),
+            Ok("ok"),
+            "{line}\n{}",
+            self.log()
+        );
     }
 
     /// The booth's state.

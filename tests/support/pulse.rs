@@ -10,6 +10,16 @@ pub const MIC: &str = "booth_mic";
 /// The ALSA name of the earpiece.
 pub const EAR: &str = "booth_ear";
 
+/// Somebody who listens at the earpiece.
+pub struct Ear(Child);
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running PulseAudio; ended with the value.
 pub struct Pulse {
     server: Child,
@@ -45,37 +55,36 @@ impl Pulse {
             .stderr(Stdio::null())
             .output()
             .expect("pactl runs: is the package pulseaudio-utils installed?");
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Speaks a recording into the microphone, to its end.
     pub fn speak(&self, file: &Path) {
-        let status = self.speaking(file).wait().expect("paplay ends");
-        assert!(status.success(), "paplay failed");
-    }
-
-    /// Begins to speak a recording into the microphone.
-    pub fn speaking(&self, file: &Path) -> Child {
-        Command::new("paplay")
+        let status = Command::new("paplay")
             .args(["-d", "line"])
             .arg(file)
             .envs(self.environment())
             .stdin(Stdio::null())
-            .spawn()
-            .expect("paplay runs")
+            .status()
+            .expect("paplay runs");
+        assert!(status.success(), "paplay failed");
     }
 
-    /// Listens at the ear: raw 48 kHz mono 16-bit samples into a file until the child is ended.
-    pub fn listen(&self, into: &Path) -> Child {
+    /// Listens at the ear: raw 48 kHz mono 16-bit samples into a file, until the value is dropped.
+    pub fn listen(&self, into: &Path) -> Ear {
         let file = std::fs::File::create(into).expect("a file");
-        Command::new("parec")
-            .args(["-d", "ear.monitor", "--rate=48000", "--channels=1", "--format=s16le"])
-            .arg("--latency-msec=20")
+        let parec = Command::new("parec")
+            .args(["-d", "ear.monitor", "--rate=48000", "--channels=1"])
+            .args(["--format=s16le", "--latency-msec=20"])
             .envs(self.environment())
             .stdout(file)
             .stderr(Stdio::null())
             .spawn()
-            .expect("parec runs")
+            .expect("parec runs");
+        Ear(parec)
     }
 
     /// Pulls the plug of the whole card.
@@ -102,7 +111,12 @@ fn serve(folder: &Path) -> Child {
         ))
     };
     Command::new("pulseaudio")
-        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit"])
+        .args([
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--disallow-exit",
+        ])
         .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
         .args(module(format!(
             "module-native-protocol-unix socket={} auth-anonymous=1",
@@ -120,7 +134,10 @@ fn serve(folder: &Path) -> Child {
 
 fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {
     vec![
-        ("PULSE_SERVER", format!("unix:{}", folder.join("pulse.sock").display()).into()),
+        (
+            "PULSE_SERVER",
+            format!("unix:{}", folder.join("pulse.sock").display()).into(),
+        ),
         ("XDG_RUNTIME_DIR", folder.to_owned()),
         ("HOME", folder.join("home")),
         ("ALSA_CONFIG_PATH", folder.join("asound.conf")),

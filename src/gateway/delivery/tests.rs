@@ -7,7 +7,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn offer(n: u64, bytes: u64) -> Offer {
-    Offer { clip_id: format!("clip-{n}"), bytes, sha256: format!("{n:064x}"), kept_at_ms: n as i64 }
+    Offer {
+        clip_id: format!("clip-{n}"),
+        bytes,
+        sha256: format!("{n:064x}"),
+        kept_at_ms: n as i64,
+    }
 }
 
 fn ack(n: u64, status: AckStatus) -> Ack {
@@ -46,17 +51,35 @@ fn manifest_first_then_parts_in_order_then_only_a_verified_ack_releases() {
         drain(&mut delivery, Mono(0)),
         [
             What::Manifest,
-            What::Part { from: 0, to: 16_384 },
-            What::Part { from: 16_384, to: 32_768 },
-            What::Part { from: 32_768, to: 40_000 },
+            What::Part {
+                from: 0,
+                to: 16_384
+            },
+            What::Part {
+                from: 16_384,
+                to: 32_768
+            },
+            What::Part {
+                from: 32_768,
+                to: 40_000
+            },
         ]
     );
     let mut wrong = ack(1, AckStatus::Stored);
     wrong.sha256 = Some("0".repeat(64));
     assert!(matches!(delivery.ack(&wrong)[..], [Verdict::Odd(_)]));
     assert_eq!(delivery.unsent(), 1);
-    assert_eq!(delivery.ack(&ack(1, AckStatus::Stored)), [Verdict::Release(Receipt::for_test("clip-1", &format!("{:064x}", 1)))]);
-    assert!(matches!(delivery.ack(&ack(1, AckStatus::Stored))[..], [Verdict::Odd(_)]));
+    assert_eq!(
+        delivery.ack(&ack(1, AckStatus::Stored)),
+        [Verdict::Release(Receipt::for_test(
+            "clip-1",
+            &format!("{:064x}", 1)
+        ))]
+    );
+    assert!(matches!(
+        delivery.ack(&ack(1, AckStatus::Stored))[..],
+        [Verdict::Odd(_)]
+    ));
 }
 
 #[test]
@@ -77,14 +100,25 @@ fn partial_sends_what_is_missing_and_the_manifest_again() {
     delivery.keep(offer(1, 50_000), false);
     drain(&mut delivery, Mono(0));
     let mut partial = ack(1, AckStatus::Partial);
-    partial.missing = vec![ByteRange(30_000, 99_999), ByteRange(0, 5), ByteRange(7, 3), ByteRange(4, 10)];
+    partial.missing = vec![
+        ByteRange(30_000, 99_999),
+        ByteRange(0, 5),
+        ByteRange(7, 3),
+        ByteRange(4, 10),
+    ];
     assert_eq!(delivery.ack(&partial), []);
     assert_eq!(
         drain(&mut delivery, Mono(1)),
         [
             What::Part { from: 0, to: 10 },
-            What::Part { from: 30_000, to: 46_384 },
-            What::Part { from: 46_384, to: 50_000 },
+            What::Part {
+                from: 30_000,
+                to: 46_384
+            },
+            What::Part {
+                from: 46_384,
+                to: 50_000
+            },
             What::Manifest,
         ]
     );
@@ -99,7 +133,10 @@ fn an_unanswered_manifest_is_repeated_ever_more_slowly_and_then_all_parts() {
     assert_eq!(drain(&mut delivery, Mono(10_000)), [What::Manifest]);
     assert_eq!(drain(&mut delivery, Mono(29_999)), []);
     assert_eq!(drain(&mut delivery, Mono(30_000)), [What::Manifest]);
-    assert_eq!(drain(&mut delivery, Mono(70_000)), [What::Manifest, What::Part { from: 0, to: 10 }]);
+    assert_eq!(
+        drain(&mut delivery, Mono(70_000)),
+        [What::Manifest, What::Part { from: 0, to: 10 }]
+    );
 }
 
 #[test]
@@ -111,7 +148,11 @@ fn an_unanswered_clip_gives_up_its_place() {
     assert_eq!(drain(&mut delivery, Mono(0)).len(), 2 * WINDOW_CLIPS);
     assert_eq!(drain(&mut delivery, Mono(1)), []);
     let later = drain(&mut delivery, Mono(10_000));
-    assert_eq!(later.len(), WINDOW_CLIPS + 2 * WINDOW_CLIPS, "eight asked again, eight new ones");
+    assert_eq!(
+        later.len(),
+        WINDOW_CLIPS + 2 * WINDOW_CLIPS,
+        "eight asked again, eight new ones"
+    );
 }
 
 #[test]
@@ -124,9 +165,17 @@ fn after_a_reconnect_a_clip_begins_with_its_manifest() {
     delivery.disconnected();
     assert_eq!(delivery.next(Mono(1)), None);
     delivery.connected(None);
-    assert_eq!(drain(&mut delivery, Mono(2)), [What::Manifest], "the hub says what is missing");
+    assert_eq!(
+        drain(&mut delivery, Mono(2)),
+        [What::Manifest],
+        "the hub says what is missing"
+    );
     let parts = drain(&mut delivery, Mono(10_002));
-    assert_eq!((parts[0], parts.len()), (What::Manifest, 5), "unless it does not answer");
+    assert_eq!(
+        (parts[0], parts.len()),
+        (What::Manifest, 5),
+        "unless it does not answer"
+    );
 }
 
 #[test]
@@ -136,7 +185,13 @@ fn a_small_packet_limit_makes_smaller_parts() {
     delivery.keep(offer(1, 2048), false);
     assert_eq!(
         drain(&mut delivery, Mono(0))[1..],
-        [What::Part { from: 0, to: 1024 }, What::Part { from: 1024, to: 2048 }]
+        [
+            What::Part { from: 0, to: 1024 },
+            What::Part {
+                from: 1024,
+                to: 2048
+            }
+        ]
     );
 }
 
@@ -146,7 +201,11 @@ fn nobody_listening_keeps_the_clip_raises_an_alert_and_tries_again() {
     delivery.keep(offer(1, 10), false);
     let send = delivery.next(Mono(0)).expect("a message");
     delivery.puback(Mono(0), send.token, Puback::NoSubscriber, "");
-    assert!(delivery.alerts(Mono(0)).contains_key(&AlertId::HubNotListening));
+    assert!(
+        delivery
+            .alerts(Mono(0))
+            .contains_key(&AlertId::HubNotListening)
+    );
     assert_eq!(delivery.next(Mono(29_999)), None);
     assert_eq!(drain(&mut delivery, Mono(30_000)).len(), 2);
     assert!(delivery.alerts(Mono(30_000)).is_empty());
@@ -172,7 +231,10 @@ fn a_rejected_clip_is_quarantined_with_an_alert() {
     drain(&mut delivery, Mono(0));
     let mut reject = ack(1, AckStatus::Reject);
     reject.reason = Some("hash differs".into());
-    assert!(matches!(delivery.ack(&reject)[..], [Verdict::Quarantine { .. }]));
+    assert!(matches!(
+        delivery.ack(&reject)[..],
+        [Verdict::Quarantine { .. }]
+    ));
     assert!(delivery.alerts(Mono(0))[&AlertId::ClipRejected].contains("hash differs"));
 }
 
@@ -184,9 +246,15 @@ fn the_broker_confirms_only_when_it_took_everything() {
     let sent: Vec<Send> = std::iter::from_fn(|| delivery.next(Mono(0))).collect();
     assert_eq!(sent.len(), 3);
     for send in &sent[..2] {
-        assert_eq!(delivery.puback(Mono(0), send.token, Puback::Success, ""), []);
+        assert_eq!(
+            delivery.puback(Mono(0), send.token, Puback::Success, ""),
+            []
+        );
     }
-    assert!(matches!(delivery.puback(Mono(0), sent[2].token, Puback::Success, "")[..], [Verdict::Release(_)]));
+    assert!(matches!(
+        delivery.puback(Mono(0), sent[2].token, Puback::Success, "")[..],
+        [Verdict::Release(_)]
+    ));
 }
 
 #[test]
@@ -210,12 +278,18 @@ impl Hub {
     fn take(&mut self, send: &Send, sizes: &BTreeMap<String, u64>) -> Option<Ack> {
         let size = sizes[&send.clip_id] as usize;
         let number: u64 = send.clip_id["clip-".len()..].parse().expect("a number");
-        let parts = self.parts.entry(send.clip_id.clone()).or_insert_with(|| vec![false; size]);
+        let parts = self
+            .parts
+            .entry(send.clip_id.clone())
+            .or_insert_with(|| vec![false; size]);
         let mut repeated = false;
         match send.what {
             What::Part { from, to } => parts[from as usize..to as usize].fill(true),
             What::Manifest => {
-                let asked = self.asked.entry(send.clip_id.clone()).or_insert((number, 0));
+                let asked = self
+                    .asked
+                    .entry(send.clip_id.clone())
+                    .or_insert((number, 0));
                 asked.1 += 1;
                 repeated = asked.1 > 1;
             }

@@ -40,24 +40,44 @@ const MAX_GAIN_STEPS: u8 = 2;
 enum State {
     Idle,
     /// The notice plays; a key pressed meanwhile waits for its end.
-    Notice { pending: Option<(Key, KeySource)> },
+    Notice {
+        pending: Option<(Key, KeySource)>,
+    },
     /// The question plays, or waits for a choice since its end.
-    Asking { repeated: bool, heard: Option<Mono> },
+    Asking {
+        repeated: bool,
+        heard: Option<Mono>,
+    },
     /// Armed; the tone plays.
-    Tone { take: TakeId },
+    Tone {
+        take: TakeId,
+    },
     /// The tone is over; the first kept frame is on its way.
-    Starting { take: TakeId, until: Mono },
+    Starting {
+        take: TakeId,
+        until: Mono,
+    },
     Recording(Recording),
     /// Ended by a dialled digit that may be the beginning of an emergency number.
-    Held { take: TakeId, at: Mono },
+    Held {
+        take: TakeId,
+        at: Mono,
+    },
     /// The recorder closes the take.
-    Finishing { take: TakeId, until: Mono, broken: bool, next: Option<(Key, KeySource)> },
+    Finishing {
+        take: TakeId,
+        until: Mono,
+        broken: bool,
+        next: Option<(Key, KeySource)>,
+    },
     /// Thank-you said; another digit may be dialled.
     After,
     /// Goodbye or the emergency announcement said; only hanging up is left.
     Goodbye,
     /// The off-hook tone plays until then, or is over.
-    OffHook { until: Mono },
+    OffHook {
+        until: Mono,
+    },
     OutOfOrder,
 }
 
@@ -113,7 +133,11 @@ impl Session {
         Self {
             rules,
             questions: Vec::new(),
-            parts: Parts { capture: false, playback: false, spool: false },
+            parts: Parts {
+                capture: false,
+                playback: false,
+                spool: false,
+            },
             state: State::Idle,
             playing: None,
             next_play: 1,
@@ -163,18 +187,25 @@ impl Session {
     pub fn deadline(&self) -> Option<Mono> {
         let state = match &self.state {
             State::Idle | State::Notice { .. } | State::Tone { .. } => None,
-            State::Asking { repeated, heard } => heard.map(|heard| heard + self.patience(*repeated)),
+            State::Asking { repeated, heard } => {
+                heard.map(|heard| heard + self.patience(*repeated))
+            }
             State::Starting { until, .. } | State::Finishing { until, .. } => Some(*until),
             State::Recording(recording) => Some(self.recording_deadline(recording)),
             State::Held { at, .. } => Some(*at + DIGIT_GAP),
-            State::After | State::Goodbye | State::OutOfOrder => {
-                self.playing.is_none().then_some(self.quiet_since + OFF_HOOK_AFTER)
-            }
+            State::After | State::Goodbye | State::OutOfOrder => self
+                .playing
+                .is_none()
+                .then_some(self.quiet_since + OFF_HOOK_AFTER),
             State::OffHook { until } => {
                 let left_off = (!self.left_off).then_some(self.quiet_since + LEFT_OFF_AFTER);
                 let tone = self.playing.map(|_| *until);
                 // A handset that stays off for ever is looked at once an hour.
-                left_off.into_iter().chain(tone).min().or(Some(self.quiet_since + LEFT_OFF_AFTER * 1000))
+                left_off
+                    .into_iter()
+                    .chain(tone)
+                    .min()
+                    .or(Some(self.quiet_since + LEFT_OFF_AFTER * 1000))
             }
         };
         let play = self.playing.map(|(_, limit)| limit);
@@ -183,7 +214,11 @@ impl Session {
 
     /// How long a question waits for its digit before it is repeated, or before the goodbye.
     fn patience(&self, repeated: bool) -> Duration {
-        if repeated { self.rules.choose } else { self.rules.choose / 2 }
+        if repeated {
+            self.rules.choose
+        } else {
+            self.rules.choose / 2
+        }
     }
 
     /// Takes one input and answers with what is to be done, in order.
@@ -233,7 +268,11 @@ impl Session {
     }
 
     fn can_record(&self) -> bool {
-        let Parts { capture, playback, spool } = self.parts;
+        let Parts {
+            capture,
+            playback,
+            spool,
+        } = self.parts;
         capture && playback && spool && !self.questions.is_empty()
     }
 
@@ -241,7 +280,11 @@ impl Session {
         let id = PlayId(self.next_play);
         self.next_play += 1;
         self.playing = Some((id, now + PLAY_LIMIT));
-        out.push(Command::Play { id, prompts, gain_steps: self.gain_steps });
+        out.push(Command::Play {
+            id,
+            prompts,
+            gain_steps: self.gain_steps,
+        });
     }
 
     fn stop_play(&mut self, out: &mut Vec<Command>) {
@@ -260,7 +303,9 @@ impl Session {
         self.gain_steps = 0;
         self.saved_until = None;
         self.quiet_since = now;
-        out.push(Command::SessionOpened { first_take: TakeId(self.next_take) });
+        out.push(Command::SessionOpened {
+            first_take: TakeId(self.next_take),
+        });
         out.push(Command::Count(Counter::Lifts));
         out.push(Command::Event("lifted"));
         if self.can_record() {
@@ -279,10 +324,14 @@ impl Session {
         self.off_hook = false;
         self.stop_play(out);
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Notice { .. } | State::Asking { .. } => out.push(Command::Count(Counter::LeftEarly)),
+            State::Notice { .. } | State::Asking { .. } => {
+                out.push(Command::Count(Counter::LeftEarly))
+            }
             State::Tone { take } => out.push(Command::Discard { take }),
             State::Starting { take, .. } => self.finish(take, EndedBy::HangUp, now, out),
-            State::Recording(Recording { take, .. }) => self.finish(take, EndedBy::HangUp, now, out),
+            State::Recording(Recording { take, .. }) => {
+                self.finish(take, EndedBy::HangUp, now, out)
+            }
             State::Held { take, at } => self.finish(take, EndedBy::Key, at, out),
             State::Idle
             | State::Finishing { .. }
@@ -309,9 +358,16 @@ impl Session {
     fn finish(&self, take: TakeId, ended_by: EndedBy, at: Mono, out: &mut Vec<Command>) {
         let min = match ended_by {
             EndedBy::HangUp | EndedBy::Key => self.rules.min,
-            EndedBy::Limit | EndedBy::Silence | EndedBy::DeviceLost | EndedBy::Power => Duration::ZERO,
+            EndedBy::Limit | EndedBy::Silence | EndedBy::DeviceLost | EndedBy::Power => {
+                Duration::ZERO
+            }
         };
-        out.push(Command::Finish { take, ended_by, at, min });
+        out.push(Command::Finish {
+            take,
+            ended_by,
+            at,
+            min,
+        });
     }
 
     fn out_of_order(&mut self, now: Mono, out: &mut Vec<Command>) {
@@ -355,7 +411,12 @@ impl Session {
                 if !self.begins_emergency() {
                     self.finish(take, EndedBy::Key, at, out);
                     let until = now + RECORDER_LIMIT;
-                    self.state = State::Finishing { take, until, broken: false, next: Some((key, source)) };
+                    self.state = State::Finishing {
+                        take,
+                        until,
+                        broken: false,
+                        next: Some((key, source)),
+                    };
                 }
             }
             State::Finishing { next, .. } => {
@@ -371,15 +432,28 @@ impl Session {
     }
 
     fn completes_emergency(&mut self, digit: u8, now: Mono) -> bool {
-        if self.digits.last().is_some_and(|(_, last)| now.since(*last) > DIGIT_GAP) {
+        if self
+            .digits
+            .last()
+            .is_some_and(|(_, last)| now.since(*last) > DIGIT_GAP)
+        {
             self.digits.clear();
         }
         self.digits.push((digit, now));
-        let longest = self.rules.emergency_numbers.iter().map(Vec::len).max().unwrap_or(0);
+        let longest = self
+            .rules
+            .emergency_numbers
+            .iter()
+            .map(Vec::len)
+            .max()
+            .unwrap_or(0);
         let extra = self.digits.len().saturating_sub(longest.max(1));
         self.digits.drain(..extra);
         let dialled: Vec<u8> = self.digits.iter().map(|(digit, _)| *digit).collect();
-        self.rules.emergency_numbers.iter().any(|number| dialled.ends_with(number))
+        self.rules
+            .emergency_numbers
+            .iter()
+            .any(|number| dialled.ends_with(number))
     }
 
     /// Whether the digits dialled last are the beginning of an emergency number.
@@ -425,7 +499,12 @@ impl Session {
                 self.ask(now, false, None, out);
             }
             (Key::Digit(digit), _) if by_digit => {
-                match self.questions.iter().find(|question| question.digit == digit).cloned() {
+                match self
+                    .questions
+                    .iter()
+                    .find(|question| question.digit == digit)
+                    .cloned()
+                {
                     Some(question) => self.consent(now, &question, Some(digit.to_string()), out),
                     None => self.ask(now, false, Some(Prompt::NoSuchQuestion), out),
                 }
@@ -449,13 +528,26 @@ impl Session {
         if self.questions.len() > 1 {
             prompts.push(Prompt::Menu);
         }
-        prompts.extend(self.questions.iter().map(|question| question.prompt.clone()));
-        self.state = State::Asking { repeated, heard: None };
+        prompts.extend(
+            self.questions
+                .iter()
+                .map(|question| question.prompt.clone()),
+        );
+        self.state = State::Asking {
+            repeated,
+            heard: None,
+        };
         self.play(now, prompts, out);
     }
 
     /// The active act: from here on, and not before, words are kept.
-    fn consent(&mut self, now: Mono, question: &OpenQuestion, key: Option<String>, out: &mut Vec<Command>) {
+    fn consent(
+        &mut self,
+        now: Mono,
+        question: &OpenQuestion,
+        key: Option<String>,
+        out: &mut Vec<Command>,
+    ) {
         if !self.can_record() {
             self.out_of_order(now, out);
             return;
@@ -464,7 +556,11 @@ impl Session {
         self.next_take += 1;
         self.saved_until = None;
         self.state = State::Tone { take };
-        out.push(Command::Arm { take, question_id: question.id.clone(), key });
+        out.push(Command::Arm {
+            take,
+            question_id: question.id.clone(),
+            key,
+        });
         self.play(now, vec![Prompt::Tone], out);
     }
 
@@ -476,7 +572,10 @@ impl Session {
         match &mut self.state {
             State::Notice { pending } => match pending.take() {
                 Some((key, source)) => {
-                    self.state = State::Asking { repeated: false, heard: Some(now) };
+                    self.state = State::Asking {
+                        repeated: false,
+                        heard: Some(now),
+                    };
                     self.choose(now, key, source, out);
                 }
                 None => self.ask(now, false, None, out),
@@ -493,7 +592,10 @@ impl Session {
             State::Tone { take } => {
                 let take = *take;
                 out.push(Command::Keep { take, from: now });
-                self.state = State::Starting { take, until: now + RECORDER_LIMIT };
+                self.state = State::Starting {
+                    take,
+                    until: now + RECORDER_LIMIT,
+                };
             }
             State::OffHook { until } if now < *until => {
                 self.play(now, vec![Prompt::OffHook], out);
@@ -510,12 +612,23 @@ impl Session {
         }
     }
 
-    fn end_recording(&mut self, take: TakeId, ended_by: EndedBy, now: Mono, out: &mut Vec<Command>) {
+    fn end_recording(
+        &mut self,
+        take: TakeId,
+        ended_by: EndedBy,
+        now: Mono,
+        out: &mut Vec<Command>,
+    ) {
         self.stop_play(out);
         self.quiet_since = now;
         self.finish(take, ended_by, now, out);
         let broken = ended_by == EndedBy::DeviceLost;
-        self.state = State::Finishing { take, until: now + RECORDER_LIMIT, broken, next: None };
+        self.state = State::Finishing {
+            take,
+            until: now + RECORDER_LIMIT,
+            broken,
+            next: None,
+        };
     }
 
     fn news(&mut self, now: Mono, news: RecorderNews, out: &mut Vec<Command>) {
@@ -547,12 +660,18 @@ impl Session {
                     limit_warned: self.rules.max <= LIMIT_WARNING,
                 });
             }
-            (State::Recording(recording), RecorderNews::Voice { active, at, .. }) if recording.take == about => {
+            (State::Recording(recording), RecorderNews::Voice { active, at, .. })
+                if recording.take == about =>
+            {
                 if active && self.playing.is_some() {
                     recording.echo = Some(at);
                 } else if active {
                     recording.speaks();
-                } else if recording.echo.take().is_none_or(|began| at.since(began) >= ECHO) {
+                } else if recording
+                    .echo
+                    .take()
+                    .is_none_or(|began| at.since(began) >= ECHO)
+                {
                     recording.speaks();
                     recording.quiet = Some(at);
                 }
@@ -578,7 +697,9 @@ impl Session {
 
     /// The take is closed: thank, and let another digit be dialled.
     fn after(&mut self, now: Mono, prompt: Prompt, out: &mut Vec<Command>) {
-        let State::Finishing { broken, next, .. } = std::mem::replace(&mut self.state, State::After) else {
+        let State::Finishing { broken, next, .. } =
+            std::mem::replace(&mut self.state, State::After)
+        else {
             return;
         };
         self.quiet_since = now;
@@ -593,7 +714,9 @@ impl Session {
 
     fn parts_changed(&mut self, now: Mono, out: &mut Vec<Command>) {
         match &self.state {
-            State::Notice { .. } | State::Asking { .. } if !self.can_record() => self.out_of_order(now, out),
+            State::Notice { .. } | State::Asking { .. } if !self.can_record() => {
+                self.out_of_order(now, out)
+            }
             State::Tone { take } | State::Starting { take, .. } if !self.can_record() => {
                 out.push(Command::Discard { take: *take });
                 self.out_of_order(now, out);
@@ -619,16 +742,32 @@ impl Session {
 
     /// Silence that ends this recording, and since when it lasts.
     fn silence_end(&self, recording: &Recording) -> Option<Mono> {
-        let limit = if recording.spoke { self.rules.silence } else { FIRST_WORD };
-        if self.rules.silence.is_zero() { None } else { recording.quiet.map(|quiet| quiet + limit) }
+        let limit = if recording.spoke {
+            self.rules.silence
+        } else {
+            FIRST_WORD
+        };
+        if self.rules.silence.is_zero() {
+            None
+        } else {
+            recording.quiet.map(|quiet| quiet + limit)
+        }
     }
 
     fn recording_deadline(&self, recording: &Recording) -> Mono {
         let limit = recording.began + self.rules.max;
-        let limit = if recording.limit_warned { limit } else { self.limit_warning(recording).min(limit) };
-        let limit = recording.echo.map_or(limit, |began| limit.min(began + ECHO));
+        let limit = if recording.limit_warned {
+            limit
+        } else {
+            self.limit_warning(recording).min(limit)
+        };
+        let limit = recording
+            .echo
+            .map_or(limit, |began| limit.min(began + ECHO));
         match self.silence_end(recording) {
-            Some(end) if recording.silence_warned || !self.warns_of_silence(recording) => limit.min(end),
+            Some(end) if recording.silence_warned || !self.warns_of_silence(recording) => {
+                limit.min(end)
+            }
             Some(end) => limit.min(end - SILENCE_WARNING),
             None => limit,
         }
@@ -648,7 +787,10 @@ impl Session {
             self.play_ended(now, out);
         }
         match self.state.clone() {
-            State::Asking { repeated, heard: Some(heard) } if heard + self.patience(repeated) <= now => {
+            State::Asking {
+                repeated,
+                heard: Some(heard),
+            } if heard + self.patience(repeated) <= now => {
                 if repeated {
                     out.push(Command::Count(Counter::Refused));
                     self.state = State::Goodbye;
@@ -666,14 +808,21 @@ impl Session {
             State::Held { take, at } if at + DIGIT_GAP <= now => {
                 self.finish(take, EndedBy::Key, at, out);
                 let until = now + RECORDER_LIMIT;
-                self.state = State::Finishing { take, until, broken: false, next: None };
+                self.state = State::Finishing {
+                    take,
+                    until,
+                    broken: false,
+                    next: None,
+                };
             }
             State::After | State::Goodbye | State::OutOfOrder
                 if self.playing.is_none() && self.quiet_since + OFF_HOOK_AFTER <= now =>
             {
                 self.close(out);
                 self.gain_steps = 0;
-                self.state = State::OffHook { until: now + OFF_HOOK_TONE };
+                self.state = State::OffHook {
+                    until: now + OFF_HOOK_TONE,
+                };
                 // The quarter of an hour counts from the last prompt or recording, so `quiet_since` stays.
                 self.play(now, vec![Prompt::OffHook], out);
             }

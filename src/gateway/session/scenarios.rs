@@ -20,10 +20,18 @@ fn rules() -> SessionRules {
 
 fn question(digit: u8) -> OpenQuestion {
     let id = format!("q{digit}");
-    OpenQuestion { prompt: Prompt::Question(id.clone()), id, digit }
+    OpenQuestion {
+        prompt: Prompt::Question(id.clone()),
+        id,
+        digit,
+    }
 }
 
-const WORKS: Parts = Parts { capture: true, playback: true, spool: true };
+const WORKS: Parts = Parts {
+    capture: true,
+    playback: true,
+    spool: true,
+};
 
 /// A booth whose prompts last two seconds and whose recorder answers at once.
 struct Booth {
@@ -44,7 +52,9 @@ impl Booth {
             recorder: None,
         };
         booth.input(Input::HandsetAtStart { off_hook: false });
-        booth.input(Input::Questions(digits.iter().map(|digit| question(*digit)).collect()));
+        booth.input(Input::Questions(
+            digits.iter().map(|digit| question(*digit)).collect(),
+        ));
         booth.input(Input::Parts(WORKS));
         booth
     }
@@ -59,7 +69,8 @@ impl Booth {
             self.said.push(command.clone());
             match command {
                 Command::Play { id, prompts, .. } => {
-                    self.playing = Some((id, self.now + Duration::from_secs(2 * prompts.len() as u64)));
+                    self.playing =
+                        Some((id, self.now + Duration::from_secs(2 * prompts.len() as u64)));
                 }
                 Command::StopPlay => self.playing = None,
                 Command::Keep { take, from } => {
@@ -67,7 +78,10 @@ impl Booth {
                     self.input(Input::Recorder(RecorderNews::Started(take)));
                 }
                 Command::Finish { take, at, min, .. } => {
-                    let began = self.recorder.filter(|(_, kept)| *kept == take).map_or(at, |(began, _)| began);
+                    let began = self
+                        .recorder
+                        .filter(|(_, kept)| *kept == take)
+                        .map_or(at, |(began, _)| began);
                     let news = if at.since(began) < min {
                         RecorderNews::Discarded(take)
                     } else {
@@ -75,7 +89,9 @@ impl Booth {
                     };
                     self.input(Input::Recorder(news));
                 }
-                Command::Discard { take } => self.input(Input::Recorder(RecorderNews::Discarded(take))),
+                Command::Discard { take } => {
+                    self.input(Input::Recorder(RecorderNews::Discarded(take)))
+                }
                 _ => {}
             }
         }
@@ -94,12 +110,19 @@ impl Booth {
     }
 
     fn dial(&mut self, digit: u8) {
-        self.input(Input::Handset(HandsetEvent::Key(Key::Digit(digit), KeySource::Dial)));
+        self.input(Input::Handset(HandsetEvent::Key(
+            Key::Digit(digit),
+            KeySource::Dial,
+        )));
     }
 
     fn voice(&mut self, active: bool) {
         let take = TakeId(self.session_take());
-        self.input(Input::Recorder(RecorderNews::Voice { take, active, at: self.now }));
+        self.input(Input::Recorder(RecorderNews::Voice {
+            take,
+            active,
+            at: self.now,
+        }));
     }
 
     fn session_take(&self) -> u64 {
@@ -112,7 +135,9 @@ impl Booth {
         for _ in 0..100_000 {
             let play = self.playing.map(|(_, at)| at);
             let next = play.into_iter().chain(self.session.deadline()).min();
-            let Some(next) = next.filter(|next| *next <= end) else { break };
+            let Some(next) = next.filter(|next| *next <= end) else {
+                break;
+            };
             self.now = self.now.max(next);
             if let Some((id, _)) = self.playing.filter(|(_, at)| *at <= self.now) {
                 self.playing = None;
@@ -129,14 +154,14 @@ impl Booth {
     }
 
     /// To the end of notice and question of one open question.
-    fn to_the_choice(&mut self) {
+    fn reach_the_choice(&mut self) {
         self.lift();
         self.seconds(4);
         assert_eq!(self.state(), "question");
     }
 
-    fn to_the_recording(&mut self) {
-        self.to_the_choice();
+    fn reach_the_recording(&mut self) {
+        self.reach_the_choice();
         self.press(Key::Digit(1));
         self.seconds(2);
         assert_eq!(self.state(), "recording");
@@ -147,7 +172,10 @@ impl Booth {
     }
 
     fn count(&self, counter: Counter) -> usize {
-        self.said.iter().filter(|command| **command == Command::Count(counter)).count()
+        self.said
+            .iter()
+            .filter(|command| **command == Command::Count(counter))
+            .count()
     }
 
     fn played(&self, prompt: &Prompt) -> usize {
@@ -177,7 +205,7 @@ impl Booth {
 #[test]
 fn lifting_alone_never_records_and_no_key_ends_in_a_counted_goodbye() {
     let mut booth = Booth::new();
-    booth.to_the_choice();
+    booth.reach_the_choice();
     booth.seconds(10 + 4 + 19);
     assert_eq!(booth.state(), "question");
     assert_eq!(booth.played(&Prompt::Repeat), 1);
@@ -190,7 +218,7 @@ fn lifting_alone_never_records_and_no_key_ends_in_a_counted_goodbye() {
 #[test]
 fn a_visit_is_kept_when_the_citizen_hangs_up() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(5);
     booth.hang_up();
     assert_eq!(booth.state(), "idle");
@@ -204,10 +232,13 @@ fn a_visit_is_kept_when_the_citizen_hangs_up() {
 #[test]
 fn capture_is_armed_before_the_tone_and_kept_after_it() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
-    let at = |wanted: &dyn Fn(&Command) -> bool| booth.said.iter().position(wanted).expect("was said");
+    booth.reach_the_recording();
+    let at =
+        |wanted: &dyn Fn(&Command) -> bool| booth.said.iter().position(wanted).expect("was said");
     let arm = at(&|command| matches!(command, Command::Arm { .. }));
-    let tone = at(&|command| matches!(command, Command::Play { prompts, .. } if prompts == &[Prompt::Tone]));
+    let tone = at(
+        &|command| matches!(command, Command::Play { prompts, .. } if prompts == &[Prompt::Tone]),
+    );
     let keep = at(&|command| matches!(command, Command::Keep { .. }));
     assert!(arm < tone && tone < keep);
 }
@@ -222,21 +253,24 @@ fn hanging_up_is_obeyed_in_every_state_and_the_next_lift_works() {
         assert_eq!(booth.state(), "idle", "after {seconds} s");
         assert_eq!(booth.playing, None);
         booth.said.clear();
-        booth.to_the_recording();
+        booth.reach_the_recording();
     }
     let mut booth = Booth::new();
-    booth.to_the_choice();
+    booth.reach_the_choice();
     booth.press(Key::Digit(1));
     booth.hang_up(); // inside the tone
-    assert_eq!((booth.state(), booth.count(Counter::Discarded)), ("idle", 1));
+    assert_eq!(
+        (booth.state(), booth.count(Counter::Discarded)),
+        ("idle", 1)
+    );
     booth.seconds(60);
-    booth.to_the_recording();
+    booth.reach_the_recording();
 }
 
 #[test]
 fn too_short_a_take_is_counted_never_silent() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.pass(Duration::from_millis(400));
     booth.press(Key::Hash);
     assert_eq!(booth.count(Counter::Discarded), 1);
@@ -269,11 +303,11 @@ fn a_digit_during_the_notice_waits_until_it_has_been_heard() {
 #[test]
 fn hash_is_consent_only_when_one_question_is_open() {
     let mut booth = Booth::new();
-    booth.to_the_choice();
+    booth.reach_the_choice();
     booth.press(Key::Hash);
     assert_eq!(booth.armed(), ["q1"]);
     let mut booth = Booth::with(rules(), &[1, 2]);
-    booth.to_the_choice();
+    booth.reach_the_choice();
     booth.press(Key::Hash);
     assert!(booth.armed().is_empty());
 }
@@ -281,14 +315,18 @@ fn hash_is_consent_only_when_one_question_is_open() {
 #[test]
 fn silence_ends_a_recording_only_after_something_was_said() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(14);
     assert_eq!(booth.played(&Prompt::LimitSoon), 0);
     booth.voice(true);
     booth.seconds(30);
     booth.voice(false);
     booth.seconds(6);
-    assert_eq!(booth.played(&Prompt::LimitSoon), 1, "a soft tone before silence ends it");
+    assert_eq!(
+        booth.played(&Prompt::LimitSoon),
+        1,
+        "a soft tone before silence ends it"
+    );
     booth.voice(true); // speaking on cancels
     booth.seconds(20);
     assert_eq!(booth.state(), "recording");
@@ -301,16 +339,20 @@ fn silence_ends_a_recording_only_after_something_was_said() {
 #[test]
 fn a_soft_tone_heard_by_the_microphone_is_no_speech_but_speaking_on_is() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(15);
     assert_eq!(booth.played(&Prompt::LimitSoon), 1);
     booth.voice(true);
     booth.pass(Duration::from_millis(500));
     booth.voice(false);
     booth.seconds(5);
-    assert_eq!(booth.ends(), [EndedBy::Silence], "an echo does not keep a silent recording open");
+    assert_eq!(
+        booth.ends(),
+        [EndedBy::Silence],
+        "an echo does not keep a silent recording open"
+    );
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(15);
     booth.voice(true);
     booth.seconds(30);
@@ -320,7 +362,7 @@ fn a_soft_tone_heard_by_the_microphone_is_no_speech_but_speaking_on_is() {
 #[test]
 fn no_first_word_within_twenty_seconds_ends_the_take() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(19);
     assert_eq!(booth.state(), "recording");
     booth.seconds(1);
@@ -329,8 +371,14 @@ fn no_first_word_within_twenty_seconds_ends_the_take() {
 
 #[test]
 fn silence_of_zero_seconds_never_ends_a_recording() {
-    let mut booth = Booth::with(SessionRules { silence: Duration::ZERO, ..rules() }, &[1]);
-    booth.to_the_recording();
+    let mut booth = Booth::with(
+        SessionRules {
+            silence: Duration::ZERO,
+            ..rules()
+        },
+        &[1],
+    );
+    booth.reach_the_recording();
     booth.seconds(179);
     assert_eq!(booth.state(), "recording");
 }
@@ -338,7 +386,7 @@ fn silence_of_zero_seconds_never_ends_a_recording() {
 #[test]
 fn the_limit_is_announced_and_another_digit_may_follow() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.voice(true);
     booth.seconds(164);
     assert_eq!(booth.played(&Prompt::LimitSoon), 0);
@@ -355,7 +403,7 @@ fn the_limit_is_announced_and_another_digit_may_follow() {
 #[test]
 fn one_one_two_keeps_nothing_and_says_that_this_telephone_cannot_help() {
     let mut booth = Booth::new();
-    booth.to_the_choice();
+    booth.reach_the_choice();
     booth.press(Key::Digit(1));
     booth.seconds(2);
     assert_eq!(booth.state(), "recording");
@@ -369,7 +417,7 @@ fn one_one_two_keeps_nothing_and_says_that_this_telephone_cannot_help() {
 #[test]
 fn on_a_dial_the_second_digit_of_an_emergency_number_does_not_keep_the_take() {
     let mut booth = Booth::new();
-    booth.to_the_choice();
+    booth.reach_the_choice();
     booth.dial(1);
     booth.seconds(4);
     booth.dial(1);
@@ -378,13 +426,16 @@ fn on_a_dial_the_second_digit_of_an_emergency_number_does_not_keep_the_take() {
     booth.seconds(2);
     booth.dial(2);
     assert_eq!(booth.count(Counter::EmergencyDialled), 1);
-    assert_eq!((booth.count(Counter::Clips), booth.count(Counter::Discarded)), (0, 1));
+    assert_eq!(
+        (booth.count(Counter::Clips), booth.count(Counter::Discarded)),
+        (0, 1)
+    );
 }
 
 #[test]
 fn on_a_dial_any_digit_ends_the_take_where_it_was_dialled() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.voice(true);
     booth.seconds(30);
     let at = booth.now;
@@ -400,7 +451,7 @@ fn on_a_dial_any_digit_ends_the_take_where_it_was_dialled() {
 #[test]
 fn emergency_digits_too_far_apart_are_no_emergency() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     for digit in [1, 1, 2] {
         booth.seconds(6);
         booth.voice(true);
@@ -413,7 +464,7 @@ fn emergency_digits_too_far_apart_are_no_emergency() {
 #[test]
 fn a_handset_left_off_sounds_closes_the_session_and_recovers_by_itself() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(3);
     booth.press(Key::Hash);
     booth.seconds(2); // thank-you
@@ -425,37 +476,55 @@ fn a_handset_left_off_sounds_closes_the_session_and_recovers_by_itself() {
     assert!(booth.said.contains(&Command::SessionClosed));
     booth.seconds(181);
     let tones = booth.played(&Prompt::OffHook);
-    assert!(tones > 80 && booth.playing.is_none(), "three minutes of tone, then quiet");
+    assert!(
+        tones > 80 && booth.playing.is_none(),
+        "three minutes of tone, then quiet"
+    );
     booth.seconds(900 - 60 - 182);
     assert!(!booth.said.contains(&Command::HandsetLeftOff(true)));
     booth.seconds(1);
     assert!(booth.said.contains(&Command::HandsetLeftOff(true)));
     booth.hang_up();
     assert!(booth.said.contains(&Command::HandsetLeftOff(false)));
-    booth.to_the_recording();
+    booth.reach_the_recording();
 }
 
 #[test]
 fn nobody_is_invited_to_speak_into_a_booth_that_cannot_keep_it() {
     let broken = [
-        Parts { capture: false, ..WORKS },
-        Parts { spool: false, ..WORKS },
-        Parts { playback: false, ..WORKS },
+        Parts {
+            capture: false,
+            ..WORKS
+        },
+        Parts {
+            spool: false,
+            ..WORKS
+        },
+        Parts {
+            playback: false,
+            ..WORKS
+        },
     ];
     for parts in broken {
         let mut booth = Booth::new();
         booth.input(Input::Parts(parts));
         booth.lift();
         assert_eq!(booth.state(), "out_of_order");
-        assert_eq!((booth.played(&Prompt::Notice), booth.played(&Prompt::OutOfOrder)), (0, 1));
+        assert_eq!(
+            (
+                booth.played(&Prompt::Notice),
+                booth.played(&Prompt::OutOfOrder)
+            ),
+            (0, 1)
+        );
         booth.hang_up();
         booth.input(Input::Parts(WORKS));
-        booth.to_the_choice();
+        booth.reach_the_choice();
         booth.input(Input::Parts(parts));
         assert_eq!(booth.state(), "out_of_order", "also before the choice");
         booth.hang_up();
         booth.input(Input::Parts(WORKS));
-        booth.to_the_recording();
+        booth.reach_the_recording();
     }
     let mut booth = Booth::with(rules(), &[]);
     booth.lift();
@@ -465,9 +534,12 @@ fn nobody_is_invited_to_speak_into_a_booth_that_cannot_keep_it() {
 #[test]
 fn a_lost_sound_card_keeps_what_was_said() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(5);
-    booth.input(Input::Parts(Parts { capture: false, ..WORKS }));
+    booth.input(Input::Parts(Parts {
+        capture: false,
+        ..WORKS
+    }));
     assert_eq!(booth.ends(), [EndedBy::DeviceLost]);
     assert_eq!(booth.count(Counter::Clips), 1);
     assert_eq!(booth.state(), "out_of_order");
@@ -476,7 +548,7 @@ fn a_lost_sound_card_keeps_what_was_said() {
 #[test]
 fn a_quick_hang_up_and_lift_are_two_citizens() {
     let mut booth = Booth::new();
-    booth.to_the_recording();
+    booth.reach_the_recording();
     booth.seconds(2);
     booth.hang_up();
     booth.lift();
@@ -511,14 +583,23 @@ fn a_handset_found_off_its_hook_is_no_lift() {
 #[test]
 fn star_repeats_louder_until_the_citizen_hangs_up() {
     let mut booth = Booth::new();
-    booth.to_the_choice();
+    booth.reach_the_choice();
     for _ in 0..3 {
         booth.press(Key::Star);
     }
-    assert!(matches!(booth.said.last(), Some(Command::Play { gain_steps: 2, .. })));
+    assert!(matches!(
+        booth.said.last(),
+        Some(Command::Play { gain_steps: 2, .. })
+    ));
     booth.hang_up();
     booth.lift();
-    assert!(booth.said.iter().rev().any(|c| matches!(c, Command::Play { gain_steps: 0, .. })));
+    assert!(
+        booth
+            .said
+            .iter()
+            .rev()
+            .any(|c| matches!(c, Command::Play { gain_steps: 0, .. }))
+    );
 }
 
 #[test]
@@ -532,8 +613,14 @@ fn a_prompt_whose_end_is_never_told_does_not_hold_the_booth() {
 
 #[test]
 fn a_button_is_consent_where_the_booth_has_one() {
-    let mut booth = Booth::with(SessionRules { consent: ConsentMode::Button, ..rules() }, &[1]);
-    booth.to_the_choice();
+    let mut booth = Booth::with(
+        SessionRules {
+            consent: ConsentMode::Button,
+            ..rules()
+        },
+        &[1],
+    );
+    booth.reach_the_choice();
     booth.press(Key::Digit(1));
     assert!(booth.armed().is_empty());
     booth.press(Key::Button);
@@ -551,7 +638,12 @@ enum Deed {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let key = prop_oneof![(0u8..10).prop_map(Key::Digit), Just(Key::Star), Just(Key::Hash), Just(Key::Button)];
+    let key = prop_oneof![
+        (0u8..10).prop_map(Key::Digit),
+        Just(Key::Star),
+        Just(Key::Hash),
+        Just(Key::Button)
+    ];
     prop_oneof![
         2 => Just(Deed::Lift),
         2 => Just(Deed::HangUp),

@@ -7,11 +7,25 @@ use crate::hub::view::{AnswersView, ClipView};
 
 /// The page; `more` is how many clips its link to more of them asks for.
 pub fn answers(view: &AnswersView, more: usize) -> Markup {
-    let named = |id: &str, name: &str| if name.is_empty() { id.to_owned() } else { name.to_owned() };
-    let by_booth: Vec<(String, u64)> =
-        view.by_booth.iter().map(|(id, name, number)| (named(id, name), *number)).collect();
-    let by_day: Vec<(String, u64)> =
-        view.by_day.iter().rev().take(14).map(|(day, number)| (day.to_string(), *number)).collect();
+    let named = |id: &str, name: &str| {
+        if name.is_empty() {
+            id.to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    let by_booth: Vec<(String, u64)> = view
+        .by_booth
+        .iter()
+        .map(|(id, name, number)| (named(id, name), *number))
+        .collect();
+    let by_day: Vec<(String, u64)> = view
+        .by_day
+        .iter()
+        .rev()
+        .take(14)
+        .map(|(day, number)| (day.to_string(), *number))
+        .collect();
     let body = html! {
         p.note { "This page is internal: until a person has listened, no answer may be published." }
         h1 { (count(view.total, "answer", "answers")) " from " (count(view.by_booth.len() as u64, "booth", "booths")) }
@@ -36,7 +50,11 @@ pub fn answers(view: &AnswersView, more: usize) -> Markup {
 
 fn entry(clip: &ClipView) -> Markup {
     let seconds = clip.duration_ms / 1000;
-    let place = if clip.booth_name.is_empty() { &clip.booth_id } else { &clip.booth_name };
+    let place = if clip.booth_name.is_empty() {
+        &clip.booth_id
+    } else {
+        &clip.booth_name
+    };
     let when = clip.started_at.as_deref().unwrap_or(&clip.received_at);
     html! {
         li {

@@ -56,7 +56,11 @@ fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
 
 /// A page of one sentence.
 pub fn plain(title: &str, text: &str) -> Markup {
-    page(title, false, &html! { h1 { (title) } p { (text) } p { a href="/" { "To the answers" } } })
+    page(
+        title,
+        false,
+        &html! { h1 { (title) } p { (text) } p { a href="/" { "To the answers" } } },
+    )
 }
 
 /// A span of time in words: `12 s`, `3 min`, `5 h`, `2 days`.
@@ -84,9 +88,15 @@ fn moment(text: &str) -> String {
 
 /// Horizontal bars with their names and numbers in them.
 fn bars(title: &str, rows: &[(String, u64)]) -> Markup {
-    let most = rows.iter().map(|(_, number)| *number).max().unwrap_or(0).max(1);
+    let most = rows
+        .iter()
+        .map(|(_, number)| *number)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let height = rows.len() * 30 + 4;
-    let width = |number: u64| (number as f64 / most as f64 * 400.0).max(if number > 0 { 2.0 } else { 0.0 });
+    let width =
+        |number: u64| (number as f64 / most as f64 * 400.0).max(if number > 0 { 2.0 } else { 0.0 });
     html! {
         figure {
             svg viewBox={ "0 0 480 " (height) } role="img" aria-label=(title) {

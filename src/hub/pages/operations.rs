@@ -39,7 +39,11 @@ fn standing(booth: &BoothView) -> Standing {
 }
 
 fn name(booth: &BoothView) -> &str {
-    if booth.name.is_empty() { &booth.booth_id } else { &booth.name }
+    if booth.name.is_empty() {
+        &booth.booth_id
+    } else {
+        &booth.name
+    }
 }
 
 /// The fleet in one sentence.
@@ -47,9 +51,16 @@ pub fn sentence(view: &FleetView) -> String {
     if view.booths.is_empty() {
         return "No booth is expected and none has been heard.".into();
     }
-    let of = |wanted: Standing| view.booths.iter().filter(move |booth| standing(booth) == wanted);
+    let of = |wanted: Standing| {
+        view.booths
+            .iter()
+            .filter(move |booth| standing(booth) == wanted)
+    };
     let speaks = |booth: &&BoothView| {
-        matches!(standing(booth), Standing::NeedsVisit | Standing::Watch | Standing::Fine)
+        matches!(
+            standing(booth),
+            Standing::NeedsVisit | Standing::Watch | Standing::Fine
+        )
     };
     let can = view.booths.iter().filter(speaks).count();
     let all = view.booths.len();
@@ -65,7 +76,11 @@ pub fn sentence(view: &FleetView) -> String {
         let mut reasons: Vec<String> = cannot.iter().map(|booth| reason(booth)).collect();
         reasons.sort();
         reasons.dedup();
-        parts.push(format!("{} cannot, because {}", cannot.len(), reasons.join(", or ")));
+        parts.push(format!(
+            "{} cannot, because {}",
+            cannot.len(),
+            reasons.join(", or ")
+        ));
     }
     let silent: Vec<&BoothView> = of(Standing::Silent).collect();
     if !silent.is_empty() {
@@ -77,7 +92,11 @@ pub fn sentence(view: &FleetView) -> String {
     if never > 0 {
         parts.push(format!("{never} never heard"));
     }
-    let oldest = view.booths.iter().filter_map(|booth| Some((booth.oldest_unsent_s?, booth))).max_by_key(|(age, _)| *age);
+    let oldest = view
+        .booths
+        .iter()
+        .filter_map(|booth| Some((booth.oldest_unsent_s?, booth)))
+        .max_by_key(|(age, _)| *age);
     if let Some((age, booth)) = oldest.filter(|(age, _)| *age > 0) {
         parts.push(format!("oldest unsent {} at {}", span(age), name(booth)));
     }
@@ -85,12 +104,17 @@ pub fn sentence(view: &FleetView) -> String {
 }
 
 fn reason(booth: &BoothView) -> String {
-    let preventing = booth.alerts.iter().find(|(_, severity, ..)| *severity == Severity::CitizenCannotSpeak);
+    let preventing = booth
+        .alerts
+        .iter()
+        .find(|(_, severity, ..)| *severity == Severity::CitizenCannotSpeak);
     match preventing.and_then(|(id, ..)| AlertId::parse(id)) {
         Some(id) => {
             let text = id.meaning().trim_end_matches('.');
             let mut letters = text.chars();
-            letters.next().map_or_else(String::new, |first| first.to_lowercase().collect::<String>() + letters.as_str())
+            letters.next().map_or_else(String::new, |first| {
+                first.to_lowercase().collect::<String>() + letters.as_str()
+            })
         }
         None => "it does not say why".into(),
     }
@@ -101,9 +125,15 @@ pub fn operations(view: &FleetView) -> Markup {
     let mut booths: Vec<&BoothView> = view.booths.iter().collect();
     booths.sort_by(|a, b| {
         let key = |booth: &BoothView| (standing(booth), std::cmp::Reverse(booth.oldest_unsent_s));
-        key(a).cmp(&key(b)).then_with(|| a.booth_id.cmp(&b.booth_id))
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.booth_id.cmp(&b.booth_id))
     });
-    let unsealed = view.booths.iter().filter(|booth| booth.sealed == Some(false)).count() as u64;
+    let unsealed = view
+        .booths
+        .iter()
+        .filter(|booth| booth.sealed == Some(false))
+        .count() as u64;
     let body = html! {
         h1 { (sentence(view)) }
         @if !view.broker_connected {
@@ -155,7 +185,13 @@ fn whereabouts(kind: &str) -> &str {
 }
 
 fn ranges(missing: &[(u64, u64)]) -> String {
-    let each = |(first, last): &(u64, u64)| if first == last { first.to_string() } else { format!("{first}–{last}") };
+    let each = |(first, last): &(u64, u64)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}–{last}")
+        }
+    };
     let mut shown: Vec<String> = missing.iter().take(10).map(each).collect();
     if missing.len() > 10 {
         shown.push("…".into());
@@ -253,12 +289,23 @@ mod tests {
 
     #[test]
     fn one_sentence_says_it_all() {
-        assert_eq!(sentence(&fleet(Vec::new())), "No booth is expected and none has been heard.");
-        assert_eq!(sentence(&fleet(vec![booth("a-1")])), "The booth can take messages.");
+        assert_eq!(
+            sentence(&fleet(Vec::new())),
+            "No booth is expected and none has been heard."
+        );
+        assert_eq!(
+            sentence(&fleet(vec![booth("a-1")])),
+            "The booth can take messages."
+        );
         let mut full = booth("b-2");
         full.ready = Some(false);
         full.oldest_unsent_s = Some(3 * 3600);
-        let card = (AlertId::SpoolFull.as_str().to_owned(), Severity::CitizenCannotSpeak, String::new(), String::new());
+        let card = (
+            AlertId::SpoolFull.as_str().to_owned(),
+            Severity::CitizenCannotSpeak,
+            String::new(),
+            String::new(),
+        );
         full.alerts = vec![card];
         let mut stale = booth("c-3");
         stale.stale = true;
@@ -287,7 +334,12 @@ mod tests {
     fn names_and_texts_cannot_break_out_of_the_page() {
         let mut evil = booth("a-1");
         evil.name = "<script>alert(1)</script>".into();
-        evil.alerts = vec![("x".into(), Severity::Watch, "\"><img src=x>".into(), "<b>".into())];
+        evil.alerts = vec![(
+            "x".into(),
+            Severity::Watch,
+            "\"><img src=x>".into(),
+            "<b>".into(),
+        )];
         let page = operations(&fleet(vec![evil])).into_string();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }

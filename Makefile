@@ -1,0 +1,58 @@
+# What this needs from Debian 12 or 13, and why. This is the one list; nothing else installs anything.
+#   build-essential cmake pkg-config libasound2-dev   build: libopus and SQLite from C, ALSA for cpal
+#   mosquitto mosquitto-clients                       the MQTT broker of `make run` and of the tests
+#   pulseaudio pulseaudio-utils libasound2-plugins    a sound card without hardware
+#   alsa-utils                                        names of sound cards, for `make run MIC=…`
+#   opus-tools                                        opusinfo, opusdec: is a clip conformant?
+#   chromium chromium-driver                          the browser test of the hub's pages
+#   systemd                                           systemd-analyze: how exposed are the units?
+PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-clients \
+           pulseaudio pulseaudio-utils libasound2-plugins alsa-utils opus-tools \
+           chromium chromium-driver systemd
+
+ONCE ?=
+MIC ?=
+LANGUAGE_OF_CITIZEN ?= da
+
+.PHONY: help run test bench lint packages fixtures clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo "The booth gateway and its hub. Targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo "Set SKIP_PACKAGES=1 to leave Debian's packages alone."
+
+run: packages ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; MIC=<ALSA name> uses your microphone; LANGUAGE_OF_CITIZEN=en)
+	cargo build --quiet --bins --example demo
+	target/debug/examples/demo $(if $(ONCE),--once) $(if $(MIC),--mic "$(MIC)") --language $(LANGUAGE_OF_CITIZEN)
+
+test: packages ## every test, on real components that it starts and ends itself
+	cargo test --all-targets
+
+bench: packages ## the figures, as ratios in one run, in a release build
+	cargo build --release --bins
+	cargo bench --bench figures
+
+lint: ## formatting, lints, licences and sources of dependencies
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo deny check bans licenses sources
+
+packages:
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it with rustup, then run make again." >&2; exit 1; }
+	@[ -n "$(SKIP_PACKAGES)" ] && exit 0; \
+	missing=$$(for p in $(PACKAGES); do \
+	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	echo "These Debian packages are missing and will be installed (the Makefile says what each is for):"; \
+	echo "  "$$missing; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -q && \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing || { \
+	    echo "Installing failed. Install them by hand, or set SKIP_PACKAGES=1 to go on without." >&2; exit 1; }
+
+fixtures: ## speak the test recordings and prompts again (needs espeak-ng and sox)
+	tests/fixtures/make.sh
+
+clean: ## remove what was built
+	cargo clean
