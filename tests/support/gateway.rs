@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
@@ -82,7 +83,7 @@ impl BoothHome {
 /// A running gateway.
 pub struct Gateway {
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
     socket: PathBuf,
 }
 
@@ -103,7 +104,7 @@ impl Gateway {
         let stderr = child.stderr.take().expect("a pipe");
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                told.lock().expect("lines").push(line);
+                told.lock().expect("lines").push((Instant::now(), line));
             }
         });
         Self {
@@ -120,22 +121,22 @@ impl Gateway {
 
     /// Everything it has logged.
     pub fn log(&self) -> String {
-        self.lines.lock().expect("lines").join("\n")
+        let lines = self.lines.lock().expect("lines");
+        let texts: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+        texts.join("\n")
     }
 
-    /// Waits until it has logged a line with this.
-    pub fn says(&self, text: &str) -> String {
-        until(
-            &format!("the gateway says {text:?}; it said:\n{}", self.log()),
-            || {
-                self.lines
-                    .lock()
-                    .expect("lines")
-                    .iter()
-                    .find(|line| line.contains(text))
-                    .cloned()
-            },
-        )
+    /// Forgets what it has logged so far.
+    pub fn clear_log(&self) {
+        self.lines.lock().expect("lines").clear();
+    }
+
+    /// Waits until it has logged a line with this; answers when, and the line.
+    pub fn says(&self, text: &str) -> (Instant, String) {
+        until(&format!("the gateway says {text:?}"), || {
+            let lines = self.lines.lock().expect("lines");
+            lines.iter().find(|(_, line)| line.contains(text)).cloned()
+        })
     }
 
     /// One line to the handset, which must be answered with `ok`.
@@ -157,7 +158,7 @@ impl Gateway {
     pub fn reaches(&self, key: &str, value: impl Into<Value>) -> Value {
         let value = value.into();
         let mut last = None;
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         loop {
             if let Some(state) = self.state() {
                 if state[key] == value {

@@ -1,0 +1,286 @@
+//! `make bench`: the figures of the main job, release build, everything in one run on this machine.
+//!
+//! CPU is given as a ratio to `opusenc` encoding the same WAV in the same run; times and bytes are of
+//! real parts: gateway, PulseAudio, Mosquitto and hub as processes on loopback.
+#![allow(clippy::disallowed_methods)]
+
+#[allow(dead_code)]
+#[path = "../tests/support/gateway.rs"]
+mod gateway;
+#[allow(dead_code)]
+#[path = "../tests/support/hub.rs"]
+mod hub;
+#[allow(dead_code)]
+#[path = "../tests/support/pulse.rs"]
+mod pulse;
+#[path = "../tests/support/wait.rs"]
+mod wait;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use gateway::{BoothHome, Gateway, fixtures};
+use hub::{Broker, Home, Hub};
+use pulse::Pulse;
+
+const SHORT_VISITS: usize = 40;
+const LONG_VISITS: usize = 3;
+/// Kernel clock ticks per second (USER_HZ, fixed at 100 on Linux).
+const TICKS: f64 = 100.0;
+
+fn main() {
+    // `cargo test --all-targets` starts this too; only `cargo bench` measures.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let wav = folder.path().join("minute.wav");
+    make_minute(&wav);
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    gateway.reaches("hub_online", 1);
+
+    let mut table = Table::default();
+    let mut idle = memory(gateway.pid());
+    let (mut lifts, mut durables) = (Vec::new(), Vec::new());
+    eprintln!("{SHORT_VISITS} short visits …");
+    for _ in 0..SHORT_VISITS {
+        gateway.clear_log();
+        let visit = Visit::begin(&gateway);
+        let (_, line) = gateway.says("first sample in the earpiece");
+        lifts.push(
+            line.split("ms=")
+                .nth(1)
+                .and_then(|ms| ms.parse().ok())
+                .expect("a time"),
+        );
+        let spoken = Instant::now();
+        gateway.reaches("session", "recording");
+        wait::until("two seconds have been spoken", || {
+            (spoken.elapsed().as_secs() >= 2).then_some(())
+        });
+        let hung_up = visit.hang_up();
+        durables.push(ms(hung_up, gateway.says(" kept ").0));
+        gateway.says(" confirmed ");
+        gateway.reaches("spool_clips", 0);
+        idle = idle.max(memory(gateway.pid()));
+    }
+    eprintln!("{LONG_VISITS} visits of a minute …");
+    let (mut acks, mut cpus, mut written, mut busy) = (Vec::new(), Vec::new(), Vec::new(), 0.0f64);
+    for _ in 0..LONG_VISITS {
+        gateway.clear_log();
+        let (before, visit) = (bytes_written(gateway.pid()), Visit::begin(&gateway));
+        gateway.reaches("session", "recording");
+        let cpu = cpu_without_cpal(gateway.pid());
+        let began = Instant::now();
+        pulse.speak(&wav);
+        let spent = cpu_without_cpal(gateway.pid()) - cpu;
+        cpus.push(spent * 60.0 / began.elapsed().as_secs_f64());
+        busy = busy.max(memory(gateway.pid()));
+        let hung_up = visit.hang_up();
+        let (_, line) = gateway.says(" kept ");
+        acks.push(ms(hung_up, gateway.says(" confirmed ").0));
+        gateway.reaches("spool_clips", 0);
+        let bytes: f64 = line
+            .split("bytes=")
+            .nth(1)
+            .and_then(|text| text.split(' ').next()?.parse().ok())
+            .expect("bytes");
+        written.push((bytes_written(gateway.pid()) - before) as f64 / bytes);
+        busy = busy.max(memory(gateway.pid()));
+    }
+    let encoders: Vec<f64> = (0..LONG_VISITS)
+        .map(|_| opusenc(&wav, folder.path()))
+        .collect();
+    let (gateway_cpu, encoder_cpu) = (median(&mut cpus), median(&mut encoders.clone()));
+    table.row(
+        "CPU while recording, s per minute (all threads but cpal's)",
+        gateway_cpu,
+        "",
+        cpus.len(),
+    );
+    table.row(
+        "CPU of opusenc on the same WAV, s per minute",
+        encoder_cpu,
+        "",
+        encoders.len(),
+    );
+    table.row("ratio of the two", gateway_cpu / encoder_cpu, "≤ 1.2", 1);
+    table.row(
+        "resident memory idle, MiB, highest",
+        idle,
+        "≤ 18",
+        SHORT_VISITS,
+    );
+    table.row(
+        "resident memory recording and sending, MiB, highest",
+        busy,
+        "≤ 24",
+        LONG_VISITS,
+    );
+    table.row(
+        "lift → first sample handed to ALSA, ms, p99",
+        p99(&mut lifts),
+        "≤ 100",
+        SHORT_VISITS,
+    );
+    table.row(
+        "hang-up → clip durable, ms, p99",
+        p99(&mut durables),
+        "≤ 50",
+        SHORT_VISITS,
+    );
+    table.row(
+        "hang-up → hub's ack, 60 s clip, ms, highest",
+        p99(&mut acks),
+        "≤ 250",
+        LONG_VISITS,
+    );
+    table.row(
+        "bytes to disk per byte of a 60 s clip, highest",
+        p99(&mut written),
+        "≤ 4.5",
+        LONG_VISITS,
+    );
+    table.print();
+    drop(gateway);
+    hub.kill();
+}
+
+struct Visit<'a>(&'a Gateway);
+
+impl<'a> Visit<'a> {
+    fn begin(gateway: &'a Gateway) -> Self {
+        gateway.handset("lift");
+        gateway.reaches("session", "question");
+        gateway.handset("dial 1");
+        Self(gateway)
+    }
+
+    fn hang_up(self) -> Instant {
+        let at = Instant::now();
+        self.0.handset("hang-up");
+        at
+    }
+}
+
+#[derive(Default)]
+struct Table(Vec<(String, f64, &'static str, usize)>);
+
+impl Table {
+    fn row(&mut self, what: &str, value: f64, bar: &'static str, n: usize) {
+        self.0.push((what.into(), value, bar, n));
+    }
+
+    fn print(&self) {
+        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = model
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"));
+        let model = model.map_or("", |rest| rest.trim_start_matches(['\t', ' ', ':']));
+        println!("machine: {} ({model})", machine.trim());
+        println!("{:<62} {:>8}  {:<6} n", "figure", "value", "bar");
+        for (what, value, bar, n) in &self.0 {
+            println!("{what:<62} {value:>8.2}  {bar:<6} {n}");
+        }
+    }
+}
+
+/// A minute of the fixture's speech, over and over.
+fn make_minute(wav: &Path) {
+    let once = wav.with_file_name("once.wav");
+    let status = Command::new("opusdec")
+        .args(["--quiet", "--rate", "48000"])
+        .args([&fixtures().join("speech/da.opus"), &once])
+        .status()
+        .expect("opusdec runs");
+    assert!(status.success());
+    let mut reader = hound::WavReader::open(&once).expect("a wav");
+    let samples: Vec<i16> = reader
+        .samples()
+        .map(|sample| sample.expect("a sample"))
+        .collect();
+    let mut writer = hound::WavWriter::create(wav, reader.spec()).expect("a file");
+    for sample in samples.iter().cycle().take(60 * 48_000) {
+        writer.write_sample(*sample).expect("written");
+    }
+    writer.finalize().expect("written");
+}
+
+/// CPU seconds of one opusenc at the gateway's bit rate and complexity.
+fn opusenc(wav: &Path, folder: &Path) -> f64 {
+    let script = "TIMEFORMAT='%U %S'; time opusenc --quiet --speech --vbr --bitrate 24 --comp 5 --framesize 20 \"$1\" \"$2\"";
+    let output = Command::new("bash")
+        .args(["-c", script, "bash"])
+        .args([wav, &folder.join("out.opus")])
+        .output()
+        .expect("bash runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = text.lines().last().unwrap_or_default();
+    last.split(' ')
+        .map(|part| part.parse::<f64>().expect("seconds"))
+        .sum()
+}
+
+fn cpu_without_cpal(pid: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("tasks");
+    let mut ticks = 0.0;
+    for task in tasks.flatten() {
+        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else {
+            continue;
+        };
+        let (head, rest) = stat.rsplit_once(')').expect("a stat line");
+        if head.contains("(cpal_alsa") {
+            continue;
+        }
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        ticks +=
+            fields[11].parse::<f64>().expect("utime") + fields[12].parse::<f64>().expect("stime");
+    }
+    ticks / TICKS
+}
+
+fn memory(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("VmRSS");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<f64>().ok())
+        .expect("KiB")
+        / 1024.0
+}
+
+fn bytes_written(pid: u32) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("io");
+    let line = io
+        .lines()
+        .find(|line| line.starts_with("write_bytes:"))
+        .expect("write_bytes");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|bytes| bytes.parse().ok())
+        .expect("bytes")
+}
+
+fn ms(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() * 1000.0
+}
+
+fn p99(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * 99).div_ceil(100).min(values.len()) - 1]
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,61 @@
+//! The units are least privilege, by systemd's own measure.
+#![allow(clippy::disallowed_methods)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn unit(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("systemd")
+        .join(name)
+}
+
+#[test]
+fn the_exposure_of_both_units_is_at_most_two() {
+    for name in ["booth-gateway.service", "booth-hub.service"] {
+        let output = Command::new("systemd-analyze")
+            .args(["security", "--offline=yes", "--no-pager"])
+            .arg(unit(name))
+            .output()
+            .expect("systemd-analyze runs: is the package systemd installed?");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = text
+            .lines()
+            .find(|line| line.contains("Overall exposure level"))
+            .expect("a verdict");
+        let after = line.split(": ").nth(1).expect("a figure");
+        let exposure: f64 = after
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.parse().ok())
+            .expect("a figure");
+        assert!(exposure <= 2.0, "{line}");
+    }
+}
+
+#[test]
+fn both_units_are_watched_restarted_and_stay_down_only_on_a_bad_configuration() {
+    for (name, user) in [
+        ("booth-gateway.service", "booth-gateway"),
+        ("booth-hub.service", "booth-hub"),
+    ] {
+        let text = std::fs::read_to_string(unit(name)).expect("the unit");
+        for line in [
+            "Type=notify",
+            "Restart=always",
+            "RestartPreventExitStatus=78",
+            "StartLimitIntervalSec=0",
+            "StateDirectoryMode=0700",
+            "ProtectSystem=strict",
+            "NoNewPrivileges=yes",
+            &format!("User={user}"),
+            &format!("StateDirectory={user}"),
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{name} lacks {line}"
+            );
+        }
+        assert!(text.contains("\nWatchdogSec="), "{name} is not watched");
+    }
+}
