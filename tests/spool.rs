@@ -468,10 +468,10 @@ fn kill_at_any_moment_loses_no_fsynced_frame_and_no_number() {
         {
             match line.split(' ').collect::<Vec<_>>().as_slice() {
                 ["frame", id, count] => {
-                    drop(frames.insert((*id).into(), count.parse().expect("a count")))
+                    frames.insert((*id).into(), count.parse().expect("a count"));
                 }
                 ["kept", id, number] => {
-                    drop(kept.insert((*id).into(), number.parse().expect("a number")))
+                    kept.insert((*id).into(), number.parse().expect("a number"));
                 }
                 _ => continue,
             }

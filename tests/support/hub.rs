@@ -386,10 +386,15 @@ pub struct Clip {
 
 impl Clip {
     pub fn new(booth: &str, clip_no: u64) -> Self {
-        let id = format!("6f9619ff-8b86-4d01-b42d-{clip_no:012x}");
         let body: Vec<u8> = (0..180_000_u64)
             .map(|n| (n.wrapping_mul(31 + clip_no) >> 3) as u8)
             .collect();
+        Self::with_body(booth, clip_no, body)
+    }
+
+    /// A clip with this body.
+    pub fn with_body(booth: &str, clip_no: u64, body: Vec<u8>) -> Self {
+        let id = format!("6f9619ff-8b86-4d01-b42d-{clip_no:012x}");
         let sha256: String = Sha256::digest(&body)
             .iter()
             .map(|byte| format!("{byte:02x}"))
