@@ -24,8 +24,8 @@ use gateway::{BoothHome, Gateway, fixtures};
 use hub::{Broker, Home, Hub};
 use pulse::Pulse;
 
-const SHORT_VISITS: usize = 40;
-const LONG_VISITS: usize = 3;
+const SHORT_VISITS: usize = 25;
+const LONG_VISITS: usize = 2;
 /// Kernel clock ticks per second (USER_HZ, fixed at 100 on Linux).
 const TICKS: f64 = 100.0;
 

@@ -56,7 +56,10 @@ fn every_test_that_the_hazards_name_exists() {
         .filter(|line| line.starts_with('|'))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .filter(|name| {
-            name.contains('_') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            name.contains('_')
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         })
         .collect();
     assert!(named.len() > 30, "only {} tests are named", named.len());

@@ -211,6 +211,9 @@ fn a_second_gateway_on_the_same_spool_says_so_and_fails() {
     gateway.reaches("ready", 1);
     let (status, log) = Gateway::start(&booth, &pulse).ends();
     assert_eq!(status.code(), Some(1));
-    assert!(log.contains("another gateway uses this spool"), "{log}");
+    assert!(
+        log.contains("another gateway is already using the spool"),
+        "{log}"
+    );
     assert_eq!(gateway.state().expect("still there")["ready"], 1);
 }

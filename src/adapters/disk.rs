@@ -1,120 +1,210 @@
-//! The real card behind the spool's [`Disk`].
+//! The card: files, folders and their durability on Linux.
 //!
-//! Owns: files, folders and their durability. Never does: know what is in them. A failure leaves the
-//! file as the kernel left it; the spool's recovery decides.
-#![allow(clippy::disallowed_methods)] // this is the adapter the bans point to
+//! Owns: every file operation of the spool but the ledger's own, and the measurement of how long syncs
+//! take. Never does: decide what is written or deleted. A failure is handed to the caller as it is.
+// Files and the clock that times the syncs are this adapter's work.
+#![allow(clippy::disallowed_methods)]
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
 
-use crate::spool::disk::{Disk, DiskFile};
+use crate::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
-/// The file system that the operating system shows.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RealDisk;
+/// How many of the latest syncs the percentile looks at: a little over two minutes of speech.
+const SYNCS_REMEMBERED: usize = 256;
 
-struct RealFile(File);
+/// The real disk.
+#[derive(Default, Clone)]
+pub struct RealDisk {
+    meter: Arc<Meter>,
+}
 
-impl DiskFile for RealFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+impl RealDisk {
+    /// A disk with nothing measured yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Default)]
+struct Meter {
+    written: AtomicU64,
+    errors: AtomicU64,
+    syncs: Mutex<Syncs>,
+}
+
+#[derive(Default)]
+struct Syncs {
+    micros: Vec<u32>,
+    next: usize,
+}
+
+impl Meter {
+    /// Counts a failure; a missing file is an answer, not a failure.
+    fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            )
+        {
+            self.errors.fetch_add(1, Relaxed);
+        }
+        result
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+    fn timed(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let start = Instant::now();
+        let result = self.watch(sync());
+        let micros = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
+        let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
+        if syncs.micros.len() < SYNCS_REMEMBERED {
+            syncs.micros.push(micros);
+        } else {
+            let next = syncs.next;
+            syncs.micros[next] = micros;
+            syncs.next = (next + 1) % SYNCS_REMEMBERED;
+        }
+        result
+    }
+}
+
+struct RealFile {
+    file: File,
+    meter: Arc<Meter>,
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.meter.watch(self.file.read_exact_at(buffer, offset))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.meter.watch(self.file.write_all_at(bytes, offset))?;
+        self.meter.written.fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.meter
+            .watch(self.file.metadata())
+            .map(|facts| facts.len())
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.meter.watch(self.file.set_len(bytes))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.meter.timed(|| self.file.sync_data())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.meter.timed(|| self.file.sync_all())
     }
 }
 
 impl Disk for RealDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .create_new(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)?;
-        Ok(Box::new(RealFile(file)))
-    }
-
-    fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().append(true).open(path)?;
-        if file.metadata()?.len() != len {
-            file.set_len(len)?;
-            file.sync_all()?;
+    fn make_folder(&self, folder: &Path) -> io::Result<bool> {
+        if folder.is_dir() {
+            return Ok(false);
         }
-        Ok(Box::new(RealFile(file)))
+        self.meter
+            .watch(DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
+        Ok(true)
     }
 
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
-    }
-
-    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let file = File::open(path)?;
-        let mut bytes = vec![0; len];
-        let mut filled = 0;
-        while filled < len {
-            match file.read_at(&mut bytes[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for entry in self.meter.watch(std::fs::read_dir(folder))? {
+            let entry = self.meter.watch(entry)?;
+            let facts = self.meter.watch(entry.metadata())?;
+            listed.push(Listed {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                bytes: facts.len(),
+                is_folder: facts.is_dir(),
+            });
         }
-        bytes.truncate(filled);
-        Ok(bytes)
+        Ok(listed)
     }
 
-    fn len(&self, path: &Path) -> io::Result<u64> {
-        Ok(fs::metadata(path)?.len())
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
-            }
+    fn open(&self, file: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(how != Open::Read).mode(0o600);
+        if how == Open::New {
+            options.create_new(true);
         }
-        names.sort();
-        Ok(names)
+        let file = self.meter.watch(options.open(file))?;
+        Ok(Box::new(RealFile {
+            file,
+            meter: Arc::clone(&self.meter),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        self.meter.watch(std::fs::rename(from, to))
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+    fn unlink(&self, file: &Path) -> io::Result<()> {
+        self.meter.watch(std::fs::remove_file(file))
     }
 
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir_all(path)
+    fn remove_tree(&self, folder: &Path) -> io::Result<()> {
+        self.meter.watch(std::fs::remove_dir_all(folder))
     }
 
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let folder = self.meter.watch(File::open(folder))?;
+        self.meter.timed(|| folder.sync_all())
     }
 
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        let figures = rustix::fs::statvfs(dir)?;
-        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
+    fn sync_everything(&self, folder: &Path) -> io::Result<()> {
+        let folder = self.meter.watch(File::open(folder))?;
+        self.meter.timed(|| Ok(syncfs(&folder)?))
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        let file = OpenOptions::new()
+    fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
+        let facts = self.meter.watch(statvfs(folder).map_err(io::Error::from))?;
+        Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
             .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(file))
+            .truncate(false)
+            .mode(0o600);
+        let file = self.meter.watch(options.open(file))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => self.meter.watch(Err(error.into())),
+        }
+    }
+
+    fn stats(&self) -> DiskStats {
+        let mut micros = self
+            .meter
+            .syncs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .micros
+            .clone();
+        micros.sort_unstable();
+        let rank = (micros.len() * 95).div_ceil(100).saturating_sub(1);
+        DiskStats {
+            fsync_p95_ms: micros.get(rank).map(|&micros| f64::from(micros) / 1000.0),
+            bytes_written: self.meter.written.load(Relaxed),
+            io_errors: self.meter.errors.load(Relaxed),
+        }
     }
 }

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::opus::{PACKET_SAMPLES, SpeechEncoder};
 use super::tones;
+use crate::contract::hex;
 use crate::gateway::session::Prompt;
-use crate::spool::format::hex;
 
 /// Largest prompt file that is read, bytes.
 const MAX_FILE: u64 = 8_000_000;

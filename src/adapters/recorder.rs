@@ -15,7 +15,7 @@ use super::opus::{OggOpus, SpeechEncoder};
 use crate::contract::EndedBy;
 use crate::gateway::session::TakeId;
 use crate::gateway::time::Mono;
-use crate::spool::{ClipWriter, KeptClip, NewClip, Spool, Start};
+use crate::spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
 
 /// How long an end waits for frames that were captured before it but have not arrived.
 const LATE_FRAMES: Duration = Duration::from_millis(250);
@@ -110,7 +110,7 @@ struct Take {
     /// Index of the first held frame.
     held_first: u64,
     /// Set with the first kept frame.
-    start: Option<Start>,
+    start: Option<StartFacts>,
     kept: u64,
     /// End: frame, reason, least length, and until when late frames are awaited.
     end: Option<End>,
@@ -239,7 +239,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             ("BOOTH_ID", clip.booth_id.as_str().to_owned()),
             ("CLIP_ID", clip.clip_id.clone()),
             ("QUESTION_ID", clip.question_id.clone().unwrap_or_default()),
-            ("LANGUAGE", clip.lang.clone()),
+            ("LANGUAGE", clip.lang.clone().unwrap_or_default()),
         ];
         let comments: Vec<(&str, &str)> = comments
             .iter()
@@ -250,7 +250,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
         let pre_skip = self.encoder.pre_skip();
         let stream = OggOpus::new(serial, pre_skip, &comments);
-        match spool.begin(clip, pre_skip) {
+        match spool.begin(clip) {
             Ok(writer) => {
                 self.take = Some(Take {
                     id: take,
@@ -341,17 +341,19 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 .tap
                 .as_ref()
                 .map_or_else(clock::mono, |tap| tap.time_of(from));
-            take.start = Some(start_at(at));
+            let start = start_at(at);
+            take.writer.set_start(start);
+            take.start = Some(start);
             (self.report)(RecorderEvent::Started { take: take.id, at });
         }
-        let Some(start) = take.start.clone() else {
+        let Some(start) = take.start else {
             return Ok(());
         };
         while !samples.is_empty() {
             let (page, later) = samples.split_at(take.stream.page_room().min(samples.len()));
             samples = later;
             take.kept += page.len() as u64;
-            let (id, began) = (take.id, Mono(start.started_mono_ms));
+            let (id, began) = (take.id, start.mono);
             let report = &self.report;
             take.meter.push(page, |change| {
                 let at = began + Duration::from_millis(change.at_ms);
@@ -368,7 +370,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 let body = take.stream.take_page();
                 let facts = take.meter.take_facts();
                 take.writer
-                    .append(&start, &body, facts)
+                    .append(&body, facts)
                     .map_err(|error| error.to_string())?;
             }
         }
@@ -378,9 +380,9 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     fn close(&mut self, mut take: Take) {
         let Some(end) = take.end.take() else { return };
         let length = Duration::from_millis(take.kept / 48);
-        let Some(start) = take.start.clone().filter(|_| length >= end.min) else {
+        if take.start.is_none() || length < end.min {
             return self.discard(take, true);
-        };
+        }
         let id = take.id;
         let facts = take.meter.take_facts();
         let closed = take
@@ -389,7 +391,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             .map_err(|error| error.to_string())
             .and_then(|body| {
                 take.writer
-                    .finish(&start, &body, facts, end.ended_by)
+                    .finish(&body, facts, end.ended_by)
                     .map_err(|error| error.to_string())
             });
         (self.report)(match closed {
@@ -418,12 +420,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
 
 const PAGE_SAMPLES: usize = 24_000;
 
-fn start_at(at: Mono) -> Start {
-    let age = clock::mono().since(at);
-    let wall = clock::wall() - jiff::SignedDuration::try_from(age).unwrap_or_default();
-    Start {
-        started_at: clock::rfc3339_ms(wall),
-        started_mono_ms: at.0,
+fn start_at(at: Mono) -> StartFacts {
+    let age = i64::try_from(clock::mono().since(at).as_millis()).unwrap_or(0);
+    StartFacts {
+        wall_ms: clock::wall().as_millisecond() - age,
+        mono: at,
         clock_synced: clock::clock_synced(),
     }
 }

@@ -32,3 +32,15 @@ pub const MAX_INCOMING_BYTES: u32 = 128 * 1024;
 
 /// Largest JSON payload that either side parses, in bytes; a longer one is refused unread.
 pub const MAX_JSON_BYTES: usize = 16_384;
+
+/// Lower-case hex, as every hash in a payload is written.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

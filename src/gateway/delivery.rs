@@ -539,6 +539,13 @@ impl Delivery {
         }
     }
 
+    /// A clip that cannot be read any more is offered no more.
+    pub fn give_up(&mut self, clip_id: &str) {
+        if let Some(number) = self.numbers.get(clip_id).copied() {
+            self.forget(number);
+        }
+    }
+
     /// Lets a clip go, with the receipt that allows it.
     fn settle(&mut self, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
         let Some(item) = self.forget(number) else {

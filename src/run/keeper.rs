@@ -4,27 +4,33 @@
 //! decide; every deletion arrives with its receipt.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::adapters::clock;
 use crate::adapters::disk::RealDisk;
+use crate::config;
 use crate::gateway::delivery::Receipt;
-use crate::spool::{KeptClip, Limits, OpenFacts, OpenReport, Room, Spool, SpoolError};
+use crate::gateway::health::SpoolFault;
+use crate::spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
 const LOOK: Duration = Duration::from_secs(5);
-/// Most receipts worked off together.
+/// Most commands worked off together.
 const BATCH: usize = 64;
 
 /// What the keeper is told.
 pub enum KeeperCommand {
     /// Delete a confirmed clip.
     Release(Receipt),
-    /// Move a refused clip aside.
-    Quarantine(String),
+    /// Move a clip aside that was refused or cannot be read.
+    Quarantine {
+        /// The clip.
+        clip_id: String,
+        /// Why.
+        reason: String,
+    },
     /// Save the counters.
     Counters(BTreeMap<String, u64>),
 }
@@ -32,23 +38,28 @@ pub enum KeeperCommand {
 /// What the keeper reports.
 pub enum KeeperEvent {
     /// The spool is open.
-    Opened(Spool, OpenReport),
+    Opened(Spool, Box<OpenReport>),
     /// It cannot be opened, or something in it failed.
     Failed(String),
+    /// Something could not be read and was moved aside.
+    Damaged(String),
     /// Whether it takes another clip; told when it changes.
-    Room(Room),
+    Room(Result<(), SpoolFault>),
     /// Recordings that a failed write had left unfinished are kept now.
     Mended(Vec<KeptClip>),
 }
 
 /// Opens the spool as configured.
-pub fn open(dir: &Path, limits: Limits) -> Result<(Spool, OpenReport), SpoolError> {
+pub fn open(place: &config::Spool) -> Result<(Spool, OpenReport), SpoolError> {
     let facts = OpenFacts {
         boot_id: clock::boot_id(),
-        new_card_id: new_id(),
-        now: clock::rfc3339_ms(clock::wall()),
+        fresh_card_id: new_id(),
+        wall_ms: clock::wall().as_millisecond(),
+        max_bytes: place.max_bytes,
+        reserve_bytes: place.reserve_bytes,
+        ledger: true,
     };
-    Spool::open(Arc::new(RealDisk), dir, limits, &facts)
+    Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
 }
 
 /// A random id, UUID v4 (RFC 9562).
@@ -57,15 +68,28 @@ pub fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
+fn room(spool: &Spool) -> Result<(), SpoolFault> {
+    let room = spool.room();
+    let (free, used) = (room.free_bytes, room.used_bytes);
+    match room.reason {
+        None => Ok(()),
+        Some(why @ Refusal::Unwritable) => Err(SpoolFault::Unwritable(why.to_string())),
+        // The sentence says the limit, not the bytes, so that it does not change with every clip.
+        Some(why @ (Refusal::Full | Refusal::Reserve)) => {
+            log::info!(free_bytes = free, used_bytes = used; "{why}");
+            Err(SpoolFault::Full(why.to_string()))
+        }
+    }
+}
+
 /// Works until the commands end.
 pub fn run(
     mut spool: Option<Spool>,
-    dir: &Path,
-    limits: Limits,
+    place: &config::Spool,
     commands: &Receiver<KeeperCommand>,
     report: impl Fn(KeeperEvent),
 ) {
-    let mut room = None;
+    let mut told = None;
     loop {
         let Some(open_spool) = &spool else {
             match commands.recv_timeout(LOOK) {
@@ -74,31 +98,38 @@ pub fn run(
                 Ok(_) => continue,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            match open(dir, limits) {
+            match open(place) {
                 Ok((opened, found)) => {
                     spool = Some(opened.clone());
-                    report(KeeperEvent::Opened(opened, found));
+                    report(KeeperEvent::Opened(opened, Box::new(found)));
                 }
                 Err(error) => report(KeeperEvent::Failed(error.to_string())),
             }
             continue;
         };
-        let now = open_spool.room();
-        if room.as_ref() != Some(&now) {
-            report(KeeperEvent::Room(now.clone()));
-            room = Some(now.clone());
+        let mended = open_spool.mend();
+        if !mended.kept.is_empty() {
+            report(KeeperEvent::Mended(mended.kept));
         }
-        if now == Room::Free {
-            match open_spool.mend() {
-                Ok(kept) if kept.is_empty() => {}
-                Ok(kept) => report(KeeperEvent::Mended(kept)),
-                Err(error) => report(KeeperEvent::Failed(error.to_string())),
-            }
+        for (name, why) in mended.set_aside {
+            report(KeeperEvent::Damaged(format!(
+                "{name} was moved aside: {why}"
+            )));
+        }
+        let now = room(open_spool);
+        if told.as_ref() != Some(&now) {
+            report(KeeperEvent::Room(now.clone()));
+            told = Some(now);
         }
         let first = match commands.recv_timeout(LOOK) {
             Ok(command) => command,
             Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => {
+                if let Err(error) = open_spool.checkpoint() {
+                    report(KeeperEvent::Failed(error.to_string()));
+                }
+                return;
+            }
         };
         let mut receipts = Vec::new();
         for command in std::iter::once(first).chain(commands.try_iter().take(BATCH)) {
@@ -107,16 +138,24 @@ pub fn run(
                     receipts.push(receipt);
                     Ok(())
                 }
-                KeeperCommand::Quarantine(clip_id) => open_spool.quarantine(&clip_id),
+                KeeperCommand::Quarantine { clip_id, reason } => {
+                    open_spool.quarantine(&clip_id, &reason)
+                }
                 KeeperCommand::Counters(counters) => open_spool.save_counters(&counters),
             };
             if let Err(error) = done {
                 report(KeeperEvent::Failed(error.to_string()));
             }
         }
-        if let Err(error) = open_spool.release(receipts) {
-            // The clips stay and are offered again after the next start; the hub answers `stored` again.
-            report(KeeperEvent::Failed(error.to_string()));
+        // A clip that could not be deleted stays, is offered again after the next start, and the hub
+        // answers `stored` again.
+        match open_spool.release_all(receipts) {
+            Ok(released) => {
+                for error in released.refused {
+                    report(KeeperEvent::Failed(error.to_string()));
+                }
+            }
+            Err(error) => report(KeeperEvent::Failed(error.to_string())),
         }
     }
 }

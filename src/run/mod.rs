@@ -23,13 +23,15 @@ use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::adapters::systemd::{self, Watchdog};
 use crate::config::Config;
-use crate::contract::{Ack, Consent, HubState, MAX_JSON_BYTES, Presence, Publish, Topic, Topics};
+use crate::contract::{
+    Ack, BodyKind, Consent, HubState, MAX_JSON_BYTES, Presence, Publish, Topic, Topics,
+};
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
 use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
 use crate::gateway::time::Mono;
-use crate::spool::{KeptClip, NewClip, Room, Spool};
+use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 pub use keeper::new_id;
 use keeper::{KeeperCommand, KeeperEvent};
 use reports::Speaker;
@@ -236,10 +238,9 @@ impl Gateway {
                 let clip = Box::new(NewClip {
                     clip_id: new_id(),
                     booth_id: self.config.booth.id.clone(),
-                    boot_id: self.speaker().boot_id,
                     question_id: Some(question_id),
                     campaign_id: None,
-                    lang: self.config.session.language.clone(),
+                    lang: Some(self.config.session.language.clone()),
                     consent: Consent {
                         mode: self.config.session.consent,
                         key,
@@ -247,7 +248,16 @@ impl Gateway {
                         publish: Publish::No,
                     },
                     test: false,
+                    body: BodyKind::OggOpus,
                     bitrate: self.config.audio.bitrate,
+                    sample_rate: 48_000,
+                    channels: 1,
+                    key_ids: Vec::new(),
+                    armed: StartFacts {
+                        wall_ms: clock::wall().as_millisecond(),
+                        mono: clock::mono(),
+                        clock_synced: clock::clock_synced(),
+                    },
                 });
                 let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
             }
@@ -316,7 +326,7 @@ impl Gateway {
                     clip_id = clip.clip_id.as_str(), clip_no = clip.clip_no, ms = clip.duration_ms,
                     bytes = clip.bytes; "kept"
                 );
-                self.silent_in_row = if clip.speech_ratio == 0.0 {
+                self.silent_in_row = if clip.speech_ratio == Some(0.0) {
                     self.silent_in_row + 1
                 } else {
                     0
@@ -364,10 +374,10 @@ impl Gateway {
                     self.introduce(now);
                 }
             }
-            KeeperEvent::Room(Room::Free) => self.evidence.spool = Ok(()),
-            KeeperEvent::Room(Room::Full(why)) => self.evidence.spool = Err(SpoolFault::Full(why)),
-            KeeperEvent::Room(Room::Unwritable(why)) => {
-                self.evidence.spool = Err(SpoolFault::Unwritable(why));
+            KeeperEvent::Room(room) => self.evidence.spool = room,
+            KeeperEvent::Damaged(what) => {
+                log::error!("{what}");
+                self.evidence.damaged = Some(what);
             }
             KeeperEvent::Failed(why) => {
                 log::error!("the spool: {why}");
@@ -386,32 +396,54 @@ impl Gateway {
     }
 
     /// The spool is there: its clips are offered, its counters go on.
-    fn use_spool(&mut self, now: Mono, spool: Spool, report: &crate::spool::OpenReport) {
+    fn use_spool(&mut self, now: Mono, spool: Spool, report: &OpenReport) {
         let card = spool.card();
         {
             let mut speaker = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
             speaker.card_id = card.card_id;
             speaker.boot_count = card.boot_count;
         }
-        let wall = clock::wall();
+        let wall_ms = clock::wall().as_millisecond();
         for clip in spool.clips() {
-            let started = clip
-                .started_at
-                .as_deref()
-                .and_then(|text| text.parse::<jiff::Timestamp>().ok());
-            let age = started.map_or(Duration::ZERO, |at| {
-                Duration::try_from(wall.duration_since(at)).unwrap_or_default()
-            });
-            self.offer(now, &clip, age, false);
+            let age = u64::try_from(wall_ms - clip.kept_at_ms).unwrap_or(0);
+            self.offer(now, &clip, Duration::from_millis(age), false);
         }
-        for clip_id in &report.recovered {
-            log::warn!(clip_id = clip_id.as_str(); "finished what a power cut had left");
+        for clip in &report.recovered {
+            log::warn!(clip_id = clip.clip_id.as_str(); "finished what a power cut had left");
         }
-        for what in &report.moved_aside {
+        let mut found: Vec<String> = Vec::new();
+        found.extend(
+            report
+                .card_unreadable
+                .iter()
+                .map(|why| format!("the card's identity: {why}")),
+        );
+        found.extend(
+            report
+                .set_aside
+                .iter()
+                .map(|(name, why)| format!("{name} was moved aside: {why}")),
+        );
+        found.extend(
+            report
+                .damaged
+                .iter()
+                .map(|(name, why)| format!("clip {name} is in quarantine: {why}")),
+        );
+        found.extend(
+            report
+                .missing
+                .iter()
+                .map(|(_, no, id)| format!("clip {no} ({id}) is gone from the card")),
+        );
+        if let LedgerNews::Rebuilt(why) | LedgerNews::Off(why) = &report.ledger {
+            log::warn!("the ledger: {why}");
+        }
+        for what in &found {
             log::error!("{what}");
         }
-        if !report.moved_aside.is_empty() {
-            self.evidence.damaged = Some(report.moved_aside.join("; "));
+        if !found.is_empty() {
+            self.evidence.damaged = Some(found.join("; "));
         }
         self.counters = Counters::restored(&spool.counters());
         let _ = self.recorder.send(RecorderCommand::UseSpool(spool.clone()));
@@ -543,7 +575,9 @@ impl Gateway {
                 }
                 Verdict::Quarantine { clip_id, reason } => {
                     log::error!(clip_id = clip_id.as_str(); "the hub refused a clip: {reason}");
-                    let _ = self.keeper.send(KeeperCommand::Quarantine(clip_id));
+                    let _ = self
+                        .keeper
+                        .send(KeeperCommand::Quarantine { clip_id, reason });
                 }
                 Verdict::Odd(what) => self.odd(now, &what),
             }
@@ -578,7 +612,14 @@ impl Gateway {
                     self.send(MqttCommand::Publish(message));
                 }
                 Err(error) => {
-                    self.evidence.damaged = Some(error.to_string());
+                    if let SpoolError::Damaged { .. } = error {
+                        self.evidence.damaged = Some(error.to_string());
+                        self.delivery.give_up(&send.clip_id);
+                        let (clip_id, reason) = (send.clip_id.clone(), error.to_string());
+                        let _ = self
+                            .keeper
+                            .send(KeeperCommand::Quarantine { clip_id, reason });
+                    }
                     self.odd(now, &error.to_string());
                     let refused = crate::gateway::delivery::Puback::Refused;
                     let _ = self

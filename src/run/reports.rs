@@ -193,22 +193,27 @@ impl Gateway {
         health.set_known("root_ro", flag(readings.root_ro));
         health.set_known("wifi_rssi_dbm", readings.wifi_rssi_dbm);
         health.set_known("link_up", flag(readings.link_up));
-        if let Some(figures) = self.spool.as_ref().map(crate::spool::Spool::figures) {
+        if let Some(spool) = &self.spool {
+            let (room, disk, clips) = (spool.room(), spool.disk_stats(), spool.clips());
             let megabytes = |bytes: u64| (bytes as f64 / 1_000_000.0 * 10.0).round() / 10.0;
-            health.set_known("data_free_mb", figures.free_bytes.map(megabytes));
-            health.set_count("spool_clips", figures.clips);
-            health.set_count("spool_bytes", figures.bytes);
-            health.set_count("quarantined_clips", figures.quarantined);
-            health.set_count("last_clip_no", figures.last_clip_no);
-            health.set_known(
-                "oldest_clip_no_kept",
-                figures.oldest_clip_no.map(|no| no as f64),
-            );
+            let card_id = spool.card().card_id;
+            let oldest = clips
+                .iter()
+                .filter(|clip| clip.card_id == card_id)
+                .map(|clip| clip.clip_no)
+                .min();
+            health.set("data_free_mb", megabytes(room.free_bytes));
+            health.set_count("spool_clips", clips.len() as u64);
+            health.set_count("spool_bytes", room.used_bytes);
+            health.set_count("quarantined_clips", spool.quarantined() as u64);
+            health.set_count("last_clip_no", spool.last_clip_no());
+            health.set_known("oldest_clip_no_kept", oldest.map(|no| no as f64));
             health.set_known(
                 "fsync_p95_ms",
-                figures.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
+                disk.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
             );
-            health.set("sd_written_mb", megabytes(figures.written_bytes));
+            health.set("sd_written_mb", megabytes(disk.bytes_written));
+            health.set_count("sd_io_errors", disk.io_errors);
         }
         let oldest = self
             .delivery
@@ -234,9 +239,10 @@ impl Gateway {
         );
         if let Some((_, clip)) = &self.last_clip {
             health.set_known("mic_rms_dbfs", clip.rms_dbfs);
-            health.set(
+            health.set_known(
                 "mic_silence_pct",
-                ((1.0 - clip.speech_ratio) * 100.0).round(),
+                clip.speech_ratio
+                    .map(|ratio| ((1.0 - ratio) * 100.0).round()),
             );
         }
         health.set_count("silent_clips_in_row", self.silent_in_row);

@@ -28,7 +28,7 @@ use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence, SpoolFault};
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::time::Mono;
-use crate::spool::{Limits, SpoolError};
+use crate::spool::SpoolError;
 
 /// Why the gateway did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +48,13 @@ fn setup(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
     move |error| RunError::Setup(format!("{what}: {error}"))
 }
 
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+fn thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, RunError> {
     std::thread::Builder::new()
         .name(name.into())
         .spawn(work)
-        .map(drop)
         .map_err(setup("a thread cannot be started"))
 }
 
@@ -140,20 +142,16 @@ fn load_prompts(config: &Config) -> Arc<Prompts> {
 #[allow(clippy::disallowed_methods)] // the hash tells operations which file this booth runs
 fn hash_of(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
-    crate::spool::format::hex(&Sha256::digest(&bytes))[..16].to_owned()
+    crate::contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub async fn run(path: &Path) -> Result<(), RunError> {
     let config = check(path)?;
     let settings = mqtt_settings(&config)?;
-    let limits = Limits {
-        max_bytes: config.spool.max_bytes,
-        reserve_bytes: config.spool.reserve_bytes,
-    };
-    let opened = match keeper::open(&config.spool.dir, limits) {
+    let opened = match keeper::open(&config.spool) {
         Ok(opened) => Some(opened),
-        Err(error @ SpoolError::Locked(_)) => return Err(error.into()),
+        Err(error @ SpoolError::InUse { .. }) => return Err(error.into()),
         // A booth whose card cannot be written still says so, on the handset and to operations.
         Err(error) => {
             log::error!("{error}");
@@ -202,13 +200,13 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     })?;
 
     let (keeper_sender, keeper_commands) = std_mpsc::channel();
-    let (dir, spool) = (
-        config.spool.dir.clone(),
+    let (place, spool) = (
+        config.spool.clone(),
         opened.as_ref().map(|(spool, _)| spool.clone()),
     );
     let tell = happened.clone();
-    thread("keeper", move || {
-        keeper::run(spool, &dir, limits, &keeper_commands, |event| {
+    let keeping = thread("keeper", move || {
+        keeper::run(spool, &place, &keeper_commands, |event| {
             drop(tell.send(Happening::Keeper(event)))
         });
     })?;
@@ -300,7 +298,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     turn_until_stopped(&mut gateway, &mut happenings).await?;
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
-    farewell(&mut gateway, connection).await;
+    farewell(gateway, connection, keeping).await;
     Ok(())
 }
 
@@ -391,7 +389,7 @@ async fn turn_until_stopped(
 }
 
 /// Says `offline` and waits for what was handed to the card.
-async fn farewell(gateway: &mut Gateway, connection: Connection) {
+async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread::JoinHandle<()>) {
     if gateway.counters_changed {
         let _ = gateway
             .keeper
@@ -410,6 +408,10 @@ async fn farewell(gateway: &mut Gateway, connection: Connection) {
     if let Some(connection) = connection {
         let _ = tokio::time::timeout(Duration::from_secs(6), connection).await;
     }
+    // Without commands the keeper saves what is to be saved and ends.
+    drop(gateway);
+    let kept = tokio::task::spawn_blocking(move || drop(keeping.join()));
+    let _ = tokio::time::timeout(Duration::from_secs(6), kept).await;
 }
 
 impl Gateway {

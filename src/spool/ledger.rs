@@ -1,123 +1,249 @@
-//! sled as the ledger: small records, made durable by hand, and never the only copy of a clip.
+//! The ledger: what the spool would otherwise read from every clip file (docs/spool-format.md §6).
 //!
-//! Owns: the folder `ledger/`. Never does: hold audio, or a fact that cannot be found again in the
-//! clip files and `card.json`. A failure is answered by the caller setting the folder aside.
-#![allow(clippy::disallowed_methods)] // sled does its own file work; its files are synced here
+//! Owns: the sled database, its durability, and the guard around it: sled may err, panic or hang on a
+//! damaged folder. Never does: hold anything that the clip files and `card.json` cannot replace, but
+//! for the newest counters and the reasons of quarantines. A failure leaves the folder to be set aside.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::KeptClip;
+use super::disk::{Disk, DiskFile, Open};
+
+/// Memory for sled's cache, in bytes.
+const CACHE_BYTES: u64 = 2 << 20;
+/// How long sled may take to open before it counts as hung.
+const OPEN_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a lock that a dying handle of this process still holds is asked for again, 20 ms apart.
+const LOCK_TRIES: u32 = 100;
+/// Longest value that is written.
+const LONGEST_VALUE: usize = 16 * 1024;
+
+const CLIP_KEY: u8 = b'#';
+const COUNTERS_KEY: &[u8] = b"counters";
+const CARD_KEY: &[u8] = b"!card";
+
+/// What the ledger says of a clip.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub clip: KeptClip,
+    /// Length of the clip file.
+    pub file_bytes: u64,
+    /// Where its closing record begins.
+    pub closing_at: u64,
+    /// Why it is in quarantine, if it is.
+    pub quarantine: Option<String>,
+}
+
+/// Counters with their age: the copy that was saved more often is the newer one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    pub card_id: String,
+    pub saves: u64,
+    pub values: BTreeMap<String, u64>,
+}
+
+/// All that was in the ledger when it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    pub entries: Vec<Entry>,
+    pub counters: Option<Counters>,
+    pub card_id: Option<String>,
+}
+
+/// Why there is no ledger.
+#[derive(Debug)]
+pub(crate) enum LedgerError {
+    /// The disk refuses (full, read-only): nothing is wrong with the ledger itself.
+    Disk(String),
+    /// It is damaged: set it aside.
+    Damaged(String),
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(why) => write!(f, "the disk refused: {why}"),
+            Self::Damaged(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<sled::Error> for LedgerError {
+    fn from(error: sled::Error) -> Self {
+        match &error {
+            sled::Error::Io(cause)
+                if matches!(
+                    cause.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::ReadOnlyFilesystem
+                        | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                Self::Disk(error.to_string())
+            }
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
 
 /// An open ledger.
-pub struct Ledger {
+pub(crate) struct Ledger {
     db: sled::Db,
-    /// A second descriptor of sled's log: fdatasync acts on the file, not on the descriptor.
-    log: File,
+    file: Box<dyn DiskFile>,
 }
 
 impl Ledger {
-    /// Opens or makes the ledger on a thread of its own: a panic inside sled is an error here.
-    pub fn open(dir: &Path) -> Result<Self, String> {
-        let path = dir.to_owned();
+    /// Opens or makes the ledger in `folder` and reads all of it, in a thread of its own, so that
+    /// neither a panic nor a hang of sled reaches the caller.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+    ) -> Result<(Ledger, Contents), LedgerError> {
+        let (send, receive) = mpsc::channel();
+        let path = folder.to_path_buf();
         std::thread::Builder::new()
             .name("ledger-open".into())
-            .spawn(move || Self::open_here(&path))
-            .map_err(|error| error.to_string())?
-            .join()
-            .map_err(|_| "sled panicked while opening".to_owned())?
+            .spawn(move || {
+                let opened = catch_unwind(AssertUnwindSafe(|| open_and_read(path)))
+                    .unwrap_or_else(|_| Err(LedgerError::Damaged("sled panicked".into())));
+                // Nobody waits any more after a hang; then the handle is dropped here.
+                let _ = send.send(opened);
+            })
+            .map_err(|error| LedgerError::Disk(error.to_string()))?;
+        let (db, contents) = receive
+            .recv_timeout(OPEN_PATIENCE)
+            .unwrap_or_else(|_| Err(LedgerError::Damaged("sled did not open in time".into())))?;
+        let file = settle_files(disk.as_ref(), folder)
+            .map_err(|error| LedgerError::Disk(error.to_string()))?;
+        Ok((Ledger { db, file }, contents))
     }
 
-    fn open_here(dir: &Path) -> Result<Self, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let db = sled::Config::new()
-            .path(dir)
-            .cache_capacity(1 << 20)
+    /// Notes a clip. Durable only after [`Ledger::sync`]: a lost entry is read from the clip file.
+    pub(crate) fn put_clip(&self, id: Uuid, entry: &Entry) -> Result<(), LedgerError> {
+        self.put(&clip_key(id), entry)
+    }
+
+    /// Forgets a clip. Durable only after [`Ledger::sync`].
+    pub(crate) fn remove_clip(&self, id: Uuid) -> Result<(), LedgerError> {
+        guarded(|| Ok(self.db.remove(clip_key(id)).map(|_| ())?))
+    }
+
+    /// Notes the counters. Durable only after [`Ledger::sync`].
+    pub(crate) fn put_counters(&self, counters: &Counters) -> Result<(), LedgerError> {
+        self.put(COUNTERS_KEY, counters)
+    }
+
+    /// Notes whose ledger it is. Durable only after [`Ledger::sync`].
+    pub(crate) fn put_card(&self, card_id: &str) -> Result<(), LedgerError> {
+        self.put(CARD_KEY, &card_id)
+    }
+
+    /// Makes all that was noted durable: sled's flush, then the fdatasync that it leaves out on Linux.
+    pub(crate) fn sync(&self) -> Result<(), LedgerError> {
+        guarded(|| Ok(self.db.flush().map(|_| ())?))?;
+        self.file
+            .sync_data()
+            .map_err(|error| LedgerError::Disk(error.to_string()))
+    }
+
+    fn put(&self, key: &[u8], value: &impl Serialize) -> Result<(), LedgerError> {
+        let json =
+            serde_json::to_vec(value).map_err(|error| LedgerError::Damaged(error.to_string()))?;
+        if json.len() > LONGEST_VALUE {
+            return Err(LedgerError::Damaged(format!(
+                "a value of {} bytes is too long",
+                json.len()
+            )));
+        }
+        let mut bytes = crc32c::crc32c(&json).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&json);
+        guarded(|| Ok(self.db.insert(key, bytes).map(|_| ())?))
+    }
+}
+
+fn clip_key(id: Uuid) -> [u8; 17] {
+    let mut key = [CLIP_KEY; 17];
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+/// Runs one operation of sled; a panic in it is an answer.
+fn guarded<T>(operation: impl FnOnce() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    catch_unwind(AssertUnwindSafe(operation))
+        .unwrap_or_else(|_| Err(LedgerError::Damaged("sled panicked".into())))
+}
+
+fn open_and_read(path: PathBuf) -> Result<(sled::Db, Contents), LedgerError> {
+    let mut tries = 0;
+    let db = loop {
+        let opened = sled::Config::new()
+            .path(&path)
+            .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .mode(sled::Mode::LowSpace)
-            .open()
-            .map_err(|error| text(&error))?;
-        let sync = |path: &Path| -> Result<(), String> {
-            File::open(path)
-                .and_then(|file| file.sync_all())
-                .map_err(|error| text(&error))
-        };
-        for name in ["conf", "db", "blobs"] {
-            let path = dir.join(name);
-            if path.exists() {
-                sync(&path)?;
+            .open();
+        match opened {
+            // The spool's own lock keeps other processes out: this is a handle of ours that is on its way out.
+            Err(sled::Error::Io(error)) if is_locked(&error) && tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::park_timeout(Duration::from_millis(20));
             }
+            other => break other?,
         }
-        sync(dir)?;
-        if let Some(parent) = dir.parent() {
-            sync(parent)?;
+    };
+    let mut contents = Contents::default();
+    for pair in db.iter() {
+        let (key, value) = pair?;
+        match key.as_ref() {
+            COUNTERS_KEY => contents.counters = Some(value_of(&value)?),
+            CARD_KEY => contents.card_id = Some(value_of(&value)?),
+            key if key.first() == Some(&CLIP_KEY) => contents.entries.push(value_of(&value)?),
+            _ => {}
         }
-        let log = File::open(dir.join("db")).map_err(|error| text(&error))?;
-        let ledger = Self { db, log };
-        ledger.clips()?; // reads everything once, so that damage shows now
-        Ok(ledger)
     }
+    Ok((db, contents))
+}
 
-    /// Every clip that was known.
-    pub fn clips(&self) -> Result<BTreeMap<String, KeptClip>, String> {
-        let mut clips = BTreeMap::new();
-        for entry in self.db.scan_prefix(b"clip/") {
-            let (_, value) = entry.map_err(|error| error.to_string())?;
-            // A value that cannot be read is as good as none: the clip file is read instead.
-            if let Ok(clip) = serde_json::from_slice::<KeptClip>(&value) {
-                clips.insert(clip.clip_id.clone(), clip);
-            }
-        }
-        Ok(clips)
-    }
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.to_string().contains("could not acquire lock")
+}
 
-    /// Saved counters.
-    pub fn counters(&self) -> BTreeMap<String, u64> {
-        self.db
-            .scan_prefix(b"counter/")
-            .flatten()
-            .filter_map(|(key, value)| {
-                let name = std::str::from_utf8(&key)
-                    .ok()?
-                    .strip_prefix("counter/")?
-                    .to_owned();
-                Some((name, u64::from_be_bytes(value.as_ref().try_into().ok()?)))
-            })
-            .collect()
+fn value_of<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+    let damaged = |why: &str| LedgerError::Damaged(format!("a value in it is damaged: {why}"));
+    let (sum, json) = bytes
+        .split_first_chunk::<4>()
+        .ok_or_else(|| damaged("too short"))?;
+    if u32::from_le_bytes(*sum) != crc32c::crc32c(json) {
+        return Err(damaged("its checksum is wrong"));
     }
+    serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))
+}
 
-    /// Notes a clip; not durable before [`Ledger::flush`].
-    pub fn put_clip(&self, clip: &KeptClip) -> Result<(), String> {
-        let value = serde_json::to_vec(clip).map_err(|error| error.to_string())?;
-        self.db
-            .insert(format!("clip/{}", clip.clip_id), value)
-            .map(drop)
-            .map_err(|error| error.to_string())
+/// Makes durable what sled never syncs: its files, their names, and the folder's own name.
+fn settle_files(disk: &dyn Disk, folder: &Path) -> io::Result<Box<dyn DiskFile>> {
+    disk.open(&folder.join("conf"), Open::Write)?.sync_all()?;
+    let file = disk.open(&folder.join("db"), Open::Write)?;
+    file.sync_all()?;
+    match disk.sync_folder(&folder.join("blobs")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-
-    /// Forgets a clip; not durable before [`Ledger::flush`].
-    pub fn remove_clip(&self, clip_id: &str) -> Result<(), String> {
-        self.db
-            .remove(format!("clip/{clip_id}"))
-            .map(drop)
-            .map_err(|error| error.to_string())
+    disk.sync_folder(folder)?;
+    if let Some(parent) = folder.parent() {
+        disk.sync_folder(parent)?;
     }
-
-    /// Notes counters that changed; not durable before [`Ledger::flush`].
-    pub fn put_counters(&self, counters: &BTreeMap<String, u64>) -> Result<(), String> {
-        let mut batch = sled::Batch::default();
-        for (name, value) in counters {
-            batch.insert(format!("counter/{name}").as_bytes(), &value.to_be_bytes());
-        }
-        self.db
-            .apply_batch(batch)
-            .map_err(|error| error.to_string())
-    }
-
-    /// Makes everything durable: sled's flush ends in sync_file_range, so fdatasync follows.
-    pub fn flush(&self) -> Result<(), String> {
-        self.db.flush().map_err(|error| error.to_string())?;
-        self.log.sync_data().map_err(|error| error.to_string())
-    }
+    Ok(file)
 }

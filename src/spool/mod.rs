@@ -1,758 +1,446 @@
-//! The clips on the card: a citizen's words from the first half second until a receipt releases them.
+//! The clips on the card: what a citizen has said, until the centre has confirmed it.
 //!
-//! Owns: the clip files, `card.json`, the ledger, and the next `clip_no`. Never does: delete a clip
-//! without a [`Receipt`], overwrite one, or believe the ledger over a clip file. A failure leaves the
-//! file as it is; the next start, or [`Spool::mend`], finishes it. The format is in
-//! `docs/spool-format.md`.
+//! Owns: everything under `[spool] dir` (docs/spool-format.md). Never does: read a clock, make a random
+//! number, talk to a network, delete a clip without a [`Receipt`]. After a failure, and after a power
+//! cut at any moment, what was durable stays and the next [`Spool::open`] finishes it.
+//!
+//! ```text
+//! recorder ─ begin ─▶ ClipWriter ─ append … finish ─▶ clips/<id>.clip ─ manifest, read_body ─▶ delivery
+//!                                                           └──────── release(Receipt) ◀────────┘
+//! ```
+//!
+//! [`Spool`] is cheap to clone and may be used from several threads; every call blocks on the disk.
+//! Locks are taken in the order numbering, card, index, ledger, never backwards.
 
+mod card;
+mod clip_file;
 pub mod disk;
-pub mod format;
+mod error;
+mod folders;
 mod ledger;
-mod ogg_end;
-mod open;
+mod ogg_page;
+mod read;
+mod record;
+mod recovery;
+mod release;
+mod settle;
+mod survey;
+mod take;
+mod writer;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use crate::contract::EndedBy;
+use crate::contract::{EndedBy, Manifest};
+#[cfg(doc)]
 use crate::gateway::delivery::Receipt;
-pub use disk::{Disk, DiskFile};
-use format::{
-    Closing, Header, Kind, Levels, MAGIC, Piece, facts_bytes, hex, manifest, parse, push_record,
-};
-pub use format::{FrameFacts, NewClip, Start};
-use ledger::Ledger;
-pub use open::{OpenFacts, OpenReport, discarded_record};
 
-/// What went wrong on the card.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// Somebody else has it.
-    #[error(
-        "{0}: another gateway uses this spool; stop it first, or give each its own [spool] dir"
-    )]
-    Locked(PathBuf),
-    /// The operating system says no.
-    #[error(
-        "{path}: cannot {verb}: {source}; check that the file system is there, writable and has room"
-    )]
-    Io {
-        /// What was tried.
-        verb: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// No room for another recording.
-    #[error("{0}")]
-    Full(String),
-    /// Writing failed in a way that only a restart can sort out.
-    #[error("the spool is closed until the next start: {0}")]
-    Closed(String),
-    /// The ledger failed even after it was made anew.
-    #[error("the ledger cannot be used: {0}")]
-    Ledger(String),
-    /// The clip is not there, or not finished.
-    #[error("clip {0} is not in the spool")]
-    Unknown(String),
-    /// A clip file that was fine cannot be read any more.
-    #[error("clip {0} cannot be read any more")]
-    Damaged(String),
-    /// A receipt for another body.
-    #[error("the receipt for clip {0} names another body; the clip stays")]
-    WrongReceipt(String),
-}
+pub use card::Card;
+pub use clip_file::{FrameFacts, NewClip, StartFacts};
+pub use error::{Refusal, SpoolError};
+pub use release::Released;
+pub use settle::Mended;
+pub use writer::ClipWriter;
 
-impl SpoolError {
-    fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { verb, path, source }
-    }
-}
+use disk::{Disk, DiskStats};
+use folders::Folders;
+use ledger::{Counters, Entry, Ledger, LedgerError};
+use settle::Numbering;
 
-/// How much may be kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// All clips together, bytes.
+/// Room that must be left under `max_bytes` for a take to begin: the longest clip at the highest usual bitrate.
+const CLIP_HEADROOM_BYTES: u64 = 2 << 20;
+
+/// What the spool is told when it is opened.
+#[derive(Debug, Clone)]
+pub struct OpenFacts {
+    /// The machine's boot id.
+    pub boot_id: String,
+    /// A fresh random UUID, used as `card_id` if the card has none.
+    pub fresh_card_id: String,
+    /// Wall clock, in ms since 1970.
+    pub wall_ms: i64,
+    /// `[spool] max_bytes`
     pub max_bytes: u64,
-    /// What the file system keeps free, bytes.
+    /// `[spool] reserve_bytes`
     pub reserve_bytes: u64,
+    /// Whether to keep a ledger. Without one every open reads every clip file.
+    pub ledger: bool,
 }
 
-/// A finished clip, small enough to know thousands of.
+/// A finished clip on the card. Small; the manifest is read on demand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptClip {
     /// UUID v4.
     pub clip_id: String,
-    /// Its number on its card.
+    /// Its number on `card_id`.
     pub clip_no: u64,
-    /// The card it was spoken on.
+    /// The card that gave the number.
     pub card_id: String,
-    /// Size of the body, bytes.
+    /// The machine boot in which it was spoken.
+    pub boot_id: String,
+    /// Bytes of the body.
     pub bytes: u64,
-    /// Of the body, hex.
+    /// Hash of the body, in hex.
     pub sha256: String,
-    /// Length of the recording.
+    /// Length of what was said.
     pub duration_ms: u64,
+    /// Finished from what a power cut left.
+    pub recovered: bool,
     /// What ended it.
     pub ended_by: EndedBy,
-    /// Finished by recovery.
-    pub recovered: bool,
-    /// Wall clock at its start, RFC 3339.
-    pub started_at: Option<String>,
-    /// Level for health.
+    /// Made in service mode.
+    pub test: bool,
+    /// End of the words by the wall clock of the time, in ms since 1970.
+    pub kept_at_ms: i64,
+    /// End of the words by the boot-time clock of `boot_id`, in ms.
+    pub kept_mono_ms: u64,
+    /// Root mean square level.
     pub rms_dbfs: Option<f64>,
-    /// Share of frames with speech.
-    pub speech_ratio: f64,
-    /// Length of the clip file.
-    file_len: u64,
-    /// Where the closing record begins.
-    closing_at: u64,
+    /// Peak level.
+    pub peak_dbfs: Option<f64>,
+    /// Share of frames with speech, 0 to 1.
+    pub speech_ratio: Option<f64>,
 }
 
-/// Who this card is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Card {
-    /// Random, made at the card's first start.
-    pub card_id: String,
-    /// The one before, if its identity could not be read any more.
-    #[serde(default)]
-    pub previous_card_id: Option<String>,
-    /// RFC 3339.
-    pub first_seen: String,
-    /// How often the machine has started with this card.
-    pub boot_count: u64,
-    /// The boot that was counted last.
-    pub last_boot_id: String,
-    /// Every clip of this card up to here may be gone.
-    #[serde(default)]
-    pub clip_no_floor: u64,
-    /// A copy of the counters from the last time this file was written.
-    #[serde(default)]
-    pub counters: BTreeMap<String, u64>,
+impl KeptClip {
+    fn of(manifest: &Manifest) -> KeptClip {
+        let duration_ms = manifest.duration_ms.unwrap_or(0);
+        let start = manifest
+            .started_at
+            .as_deref()
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        let span = i64::try_from(duration_ms).unwrap_or(i64::MAX);
+        KeptClip {
+            clip_id: manifest.clip_id.clone(),
+            clip_no: manifest.clip_no,
+            card_id: manifest.card_id.clone(),
+            boot_id: manifest.boot_id.clone(),
+            bytes: manifest.bytes,
+            sha256: manifest.sha256.clone().unwrap_or_default(),
+            duration_ms,
+            recovered: manifest.recovered != 0,
+            ended_by: manifest.ended_by.unwrap_or(EndedBy::Power),
+            test: manifest.test != 0,
+            kept_at_ms: start
+                .map_or(0, |start| start.as_millisecond())
+                .saturating_add(span),
+            kept_mono_ms: manifest
+                .started_mono_ms
+                .unwrap_or(0)
+                .saturating_add(duration_ms),
+            rms_dbfs: manifest.rms_dbfs,
+            peak_dbfs: manifest.peak_dbfs,
+            speech_ratio: manifest.speech_ratio,
+        }
+    }
 }
 
-/// Whether the spool takes another recording.
+/// Whether a take may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Whether [`Spool::begin`] would accept.
+    pub accepts: bool,
+    /// Why not.
+    pub reason: Option<Refusal>,
+    /// Free bytes of the file system.
+    pub free_bytes: u64,
+    /// Bytes of all clip files, quarantine included.
+    pub used_bytes: u64,
+    /// `[spool] max_bytes`
+    pub max_bytes: u64,
+}
+
+/// What became of the ledger at open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Room {
-    /// It does.
-    Free,
-    /// There is no room; the sentence says which limit.
-    Full(String),
-    /// It cannot be written.
-    Unwritable(String),
+pub enum LedgerNews {
+    /// Opened as it was.
+    Intact,
+    /// There was none; made from the files.
+    Made,
+    /// It was damaged (why), set aside and made again from the files.
+    Rebuilt(String),
+    /// The spool runs without one, and why.
+    Off(String),
 }
 
-/// Figures for health.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Figures {
-    /// Clips waiting.
-    pub clips: u64,
-    /// Their files, bytes.
-    pub bytes: u64,
-    /// In quarantine.
-    pub quarantined: u64,
-    /// Highest number given.
-    pub last_clip_no: u64,
-    /// Lowest number of this card still here.
-    pub oldest_clip_no: Option<u64>,
-    /// Free on the file system, bytes.
-    pub free_bytes: Option<u64>,
-    /// 95th percentile of the last 200 fdatasyncs, ms.
-    pub fsync_p95_ms: Option<f64>,
-    /// Written by the spool since the start, bytes.
-    pub written_bytes: u64,
+/// What [`Spool::open`] found and did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenReport {
+    /// The card has a new identity: its first start, or the old one could not be read.
+    pub is_new_card: bool,
+    /// Why the old identity could not be used, if there was one.
+    pub card_unreadable: Option<String>,
+    /// This machine boot had not been seen before.
+    pub is_new_boot: bool,
+    /// The card's identity could not be saved; it is tried again by [`Spool::mend`].
+    pub card_unsaved: Option<String>,
+    /// The ledger.
+    pub ledger: LedgerNews,
+    /// Finished clips found, recovered ones included, quarantined ones not.
+    pub clips: usize,
+    /// Takes that were finished now.
+    pub recovered: Vec<KeptClip>,
+    /// Takes without audio that were removed.
+    pub removed_empty: u32,
+    /// Takes deleted on purpose whose file was still there.
+    pub removed_discarded: u32,
+    /// Takes that could not be finished now and are tried again by [`Spool::mend`].
+    pub left_unsettled: u32,
+    /// Names in `aside/` of what was moved or copied there now, with the reason.
+    pub set_aside: Vec<(String, String)>,
+    /// Clips moved to quarantine now because they are damaged, with the reason.
+    pub damaged: Vec<(String, String)>,
+    /// Clips the ledger knows whose file is gone: (card_id, clip_no, clip_id).
+    pub missing: Vec<(String, u64, String)>,
 }
 
-/// Handle on the spool; clones share it. Calls block on the card.
+#[derive(Default)]
+struct Index {
+    clips: HashMap<Uuid, Entry>,
+    /// Bytes of the files in `clips`.
+    kept_bytes: u64,
+    /// Durable bytes of the files being written.
+    open_bytes: u64,
+}
+
+impl Index {
+    fn insert(&mut self, id: Uuid, entry: Entry) {
+        self.kept_bytes += entry.file_bytes;
+        if let Some(old) = self.clips.insert(id, entry) {
+            self.kept_bytes -= old.file_bytes;
+        }
+    }
+
+    fn remove(&mut self, id: Uuid) {
+        if let Some(old) = self.clips.remove(&id) {
+            self.kept_bytes -= old.file_bytes;
+        }
+    }
+}
+
+struct Inner {
+    folders: Folders,
+    boot_id: String,
+    max_bytes: u64,
+    reserve_bytes: u64,
+    numbering: Mutex<Numbering>,
+    card: Mutex<Card>,
+    index: Mutex<Index>,
+    ledger: Mutex<Option<Ledger>>,
+    /// A ledger that could not be opened still lies there; it must not outlive a clip that it knows.
+    has_unread_ledger: Mutex<bool>,
+    reader: Mutex<read::Reader>,
+    /// Why the card refused the last write, until one works again.
+    trouble: Mutex<Option<String>>,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// Locks; a thread that panicked while it held the lock left complete values, for each is changed in one step.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The spool. See the module's own page.
 #[derive(Clone)]
 pub struct Spool {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    limits: Limits,
-    state: Mutex<State>,
-    _lock: Box<dyn Send + Sync>,
-}
-
-struct State {
-    card: Card,
-    clips: BTreeMap<String, KeptClip>,
-    ledger: Ledger,
-    next_clip_no: u64,
-    /// Files being written or left unfinished; recovery must not touch the first, `mend` takes the second.
-    writing: HashSet<String>,
-    unfinished: HashSet<String>,
-    quarantined: u64,
-    used_bytes: u64,
-    closed: Option<String>,
-    body_index: Option<(String, Vec<Piece>)>,
-    fsyncs_ms: VecDeque<f64>,
-    written_bytes: u64,
-}
-
 impl Spool {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while holding it is a bug that ends the process; the state itself is never half-changed.
-        self.inner
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Opens the spool in `dir`, making what is missing, and finishes what was cut off. Errs if another
+    /// process uses it, or if the card cannot be used at all; damage is no error, it is in the report.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        facts: OpenFacts,
+    ) -> Result<(Spool, OpenReport), SpoolError> {
+        let (inner, report) = recovery::open(disk, dir, facts)?;
+        Ok((
+            Spool {
+                inner: Arc::new(inner),
+            },
+            report,
+        ))
     }
 
-    fn clip_path(&self, clip_id: &str) -> PathBuf {
-        self.inner.dir.join("clips").join(format!("{clip_id}.clip"))
+    /// Begins a take: its header is durable when this returns. Refused without [`Spool::room`].
+    pub fn begin(&self, clip: NewClip) -> Result<ClipWriter, SpoolError> {
+        writer::begin(&self.inner, clip)
     }
 
-    /// Who this card is.
-    pub fn card(&self) -> Card {
-        self.state().card.clone()
+    /// Whether a take may begin. Costs one statvfs.
+    pub fn room(&self) -> Room {
+        self.inner.room()
     }
 
-    /// Every finished clip, oldest first.
+    /// Tries again what the card refused to do. To be called every few seconds while [`Spool::room`] says
+    /// *unwritable*, and otherwise now and then: takes that were finished late come out here, and only here.
+    pub fn mend(&self) -> Mended {
+        self.inner.mend()
+    }
+
+    /// The finished clips on the card, oldest first: other cards' before this card's, by number.
+    /// Quarantined ones are not among them.
     pub fn clips(&self) -> Vec<KeptClip> {
-        let mut clips: Vec<KeptClip> = self.state().clips.values().cloned().collect();
-        clips.sort_by(|a, b| {
-            (a.started_at.as_deref(), a.clip_no).cmp(&(b.started_at.as_deref(), b.clip_no))
+        let own = locked(&self.inner.card).card_id.clone();
+        let index = locked(&self.inner.index);
+        let mut clips: Vec<KeptClip> = index
+            .clips
+            .values()
+            .filter(|entry| entry.quarantine.is_none())
+            .map(|entry| entry.clip.clone())
+            .collect();
+        drop(index);
+        clips.sort_unstable_by(|a, b| {
+            let key = |clip: &KeptClip| (clip.card_id == own, clip.clip_no);
+            (key(a), &a.card_id).cmp(&(key(b), &b.card_id))
         });
         clips
     }
 
-    /// Whether a recording may begin.
-    pub fn room(&self) -> Room {
-        let state = self.state();
-        if let Some(why) = &state.closed {
-            return Room::Unwritable(why.clone());
-        }
-        let Limits {
-            max_bytes,
-            reserve_bytes,
-        } = self.inner.limits;
-        if state.used_bytes >= max_bytes {
-            return Room::Full(format!(
-                "unsent clips fill {} of the {max_bytes} bytes that [spool] max_bytes allows",
-                state.used_bytes
-            ));
-        }
-        drop(state);
-        match self.inner.disk.free_bytes(&self.inner.dir) {
-            Ok(free) if free < reserve_bytes => Room::Full(format!(
-                "the file system has {free} bytes free, less than [spool] reserve_bytes ({reserve_bytes})"
-            )),
-            Ok(_) => Room::Free,
-            Err(error) => Room::Unwritable(format!("{}: {error}", self.inner.dir.display())),
-        }
-    }
-
-    /// Figures for health.
-    pub fn figures(&self) -> Figures {
-        let free_bytes = self.inner.disk.free_bytes(&self.inner.dir).ok();
-        let state = self.state();
-        let mut fsyncs: Vec<f64> = state.fsyncs_ms.iter().copied().collect();
-        fsyncs.sort_by(f64::total_cmp);
-        let own = |clip: &&KeptClip| clip.card_id == state.card.card_id;
-        Figures {
-            clips: state.clips.len() as u64,
-            bytes: state.used_bytes,
-            quarantined: state.quarantined,
-            last_clip_no: state.next_clip_no - 1,
-            oldest_clip_no: state
-                .clips
-                .values()
-                .filter(own)
-                .map(|clip| clip.clip_no)
-                .min(),
-            free_bytes,
-            fsync_p95_ms: fsyncs
-                .get((fsyncs.len() * 95 / 100).min(fsyncs.len().saturating_sub(1)))
-                .copied(),
-            written_bytes: state.written_bytes,
-        }
-    }
-
-    /// Opens a clip file: the header, the file and its folder entry are durable when this returns.
-    pub fn begin(&self, clip: NewClip, pre_skip: u32) -> Result<ClipWriter, SpoolError> {
-        match self.room() {
-            Room::Free => {}
-            Room::Full(why) => return Err(SpoolError::Full(why)),
-            Room::Unwritable(why) => return Err(SpoolError::Closed(why)),
-        }
-        let clip_id = clip.clip_id.clone();
-        let path = self.clip_path(&clip_id);
-        let header = Header {
-            clip,
-            card_id: self.state().card.card_id.clone(),
-            pre_skip,
-        };
-        let json = serde_json::to_vec(&header).expect("a header holds only text and numbers");
-        let mut bytes = MAGIC.to_vec();
-        push_record(&mut bytes, 0, Kind::Header, &[&json]);
-        self.state().writing.insert(clip_id.clone());
-        let begun = (|| {
-            let mut file = self
-                .inner
-                .disk
-                .create(&path)
-                .map_err(SpoolError::io("make", &path))?;
-            self.write(&mut *file, &bytes)
-                .map_err(SpoolError::io("write", &path))?;
-            let folder = self.inner.dir.join("clips");
-            self.inner
-                .disk
-                .sync_dir(&folder)
-                .map_err(SpoolError::io("sync", &folder))?;
-            Ok(file)
-        })();
-        match begun {
-            Ok(file) => Ok(ClipWriter {
-                spool: self.clone(),
-                header,
-                start: None,
-                file,
-                path,
-                seq: 1,
-                len: bytes.len() as u64,
-                body: 0,
-                hash: Sha256::new(),
-                levels: Levels::default(),
-                done: false,
-            }),
-            Err(error) => {
-                let mut state = self.state();
-                state.writing.remove(&clip_id);
-                state.unfinished.insert(clip_id);
-                Err(error)
-            }
-        }
-    }
-
-    /// One write and one fdatasync, timed.
-    #[allow(clippy::disallowed_methods)] // measures the card, decides nothing
-    fn write(&self, file: &mut dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
-        file.append(bytes)?;
-        let before = Instant::now();
-        file.sync_data()?;
-        let ms = before.elapsed().as_secs_f64() * 1000.0;
-        let mut state = self.state();
-        state.written_bytes += bytes.len() as u64;
-        if state.fsyncs_ms.len() == 200 {
-            state.fsyncs_ms.pop_front();
-        }
-        state.fsyncs_ms.push_back(ms);
-        Ok(())
-    }
-
-    /// The manifest's bytes: the same at every call, with or without a ledger.
-    pub fn manifest(&self, clip_id: &str) -> Result<Vec<u8>, SpoolError> {
-        let (closing_at, file_len) = self
-            .state()
+    /// How many clips are in quarantine.
+    pub fn quarantined(&self) -> usize {
+        locked(&self.inner.index)
             .clips
-            .get(clip_id)
-            .map(|clip| (clip.closing_at, clip.file_len))
-            .ok_or_else(|| SpoolError::Unknown(clip_id.into()))?;
-        let path = self.clip_path(clip_id);
-        let damaged = || SpoolError::Damaged(clip_id.into());
-        let read = |offset, len| {
-            self.inner
-                .disk
-                .read_at(&path, offset, len)
-                .map_err(SpoolError::io("read", &path))
-        };
-        let head = read(0, 8192)?;
-        let opening = parse(&head).ok_or_else(damaged)?;
-        let tail = read(closing_at, (file_len - closing_at) as usize)?;
-        let seq = tail
-            .get(4..8)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_le_bytes);
-        let closing: Closing = seq
-            .and_then(|seq| format::record_at(&tail, 0, seq))
-            .filter(|(kind, _)| *kind == Kind::Closing)
-            .and_then(|(_, payload)| serde_json::from_slice(payload).ok())
-            .ok_or_else(damaged)?;
-        Ok(manifest(&opening.header, opening.start.as_ref(), &closing).to_json())
+            .values()
+            .filter(|entry| entry.quarantine.is_some())
+            .count()
     }
 
-    /// Up to `len` bytes of the body from `offset`.
-    pub fn read_body(&self, clip_id: &str, offset: u64, len: usize) -> Result<Vec<u8>, SpoolError> {
-        let path = self.clip_path(clip_id);
-        let mut state = self.state();
-        if !state.clips.contains_key(clip_id) {
-            return Err(SpoolError::Unknown(clip_id.into()));
-        }
-        if state
-            .body_index
-            .as_ref()
-            .is_none_or(|(indexed, _)| indexed != clip_id)
-        {
-            let bytes = self
-                .inner
-                .disk
-                .read(&path)
-                .map_err(SpoolError::io("read", &path))?;
-            let parsed = parse(&bytes).ok_or_else(|| SpoolError::Damaged(clip_id.into()))?;
-            state.body_index = Some((clip_id.into(), parsed.pieces));
-        }
-        let pieces = state
-            .body_index
-            .as_ref()
-            .map(|(_, pieces)| pieces.as_slice())
-            .unwrap_or_default();
-        let end = offset.saturating_add(len as u64);
-        let wanted: Vec<Piece> = pieces
-            .iter()
-            .filter(|piece| piece.body < end && piece.body + piece.len > offset)
-            .copied()
-            .collect();
-        drop(state);
-        let Some((first, last)) = wanted.first().zip(wanted.last()) else {
-            return Ok(Vec::new());
-        };
-        let span = (last.file + last.len - first.file) as usize;
-        let raw = self
-            .inner
-            .disk
-            .read_at(&path, first.file, span)
-            .map_err(SpoolError::io("read", &path))?;
-        let mut out = Vec::with_capacity(len);
-        for piece in &wanted {
-            let at = (piece.file - first.file) as usize;
-            let from = offset.saturating_sub(piece.body) as usize;
-            let to = (end - piece.body).min(piece.len) as usize;
-            let bytes = raw
-                .get(at + from..at + to)
-                .ok_or_else(|| SpoolError::Damaged(clip_id.into()))?;
-            out.extend_from_slice(bytes);
-        }
-        Ok(out)
+    /// The clips in quarantine with the reason of each.
+    pub fn quarantined_clips(&self) -> Vec<(KeptClip, String)> {
+        let index = locked(&self.inner.index);
+        let entries = index.clips.values();
+        entries
+            .filter_map(|entry| Some((entry.clip.clone(), entry.quarantine.clone()?)))
+            .collect()
     }
 
-    /// Deletes clips that were confirmed (or withdrawn) by their very hash. One floor, one folder
-    /// sync and one ledger flush for all of them.
-    pub fn release(&self, receipts: Vec<Receipt>) -> Result<(), SpoolError> {
-        let mut state = self.state();
-        let mut gone = Vec::new();
-        for receipt in &receipts {
-            match state.clips.get(receipt.clip_id()) {
-                Some(clip) if clip.sha256 == receipt.sha256() => gone.push(clip.clone()),
-                Some(_) => return Err(SpoolError::WrongReceipt(receipt.clip_id().into())),
-                None => {} // a receipt that came twice
-            }
-        }
-        let own = &state.card.card_id;
-        let highest = gone
-            .iter()
-            .filter(|clip| clip.card_id == *own)
-            .map(|clip| clip.clip_no)
-            .max();
-        if highest.is_some_and(|highest| highest > state.card.clip_no_floor) {
-            let mut card = state.card.clone();
-            card.clip_no_floor = state.next_clip_no - 1;
-            card.counters = state.ledger.counters();
-            self.publish_card(&card)?;
-            state.card = card;
-        }
-        for clip in &gone {
-            let path = self.clip_path(&clip.clip_id);
-            match self.inner.disk.remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(SpoolError::io("delete", &path)(error));
-                }
-                _ => {}
-            }
-            state.clips.remove(&clip.clip_id);
-            state.used_bytes = state.used_bytes.saturating_sub(clip.file_len);
-            state
-                .ledger
-                .remove_clip(&clip.clip_id)
-                .map_err(SpoolError::Ledger)?;
-        }
-        if !gone.is_empty() {
-            let folder = self.inner.dir.join("clips");
-            self.inner
-                .disk
-                .sync_dir(&folder)
-                .map_err(SpoolError::io("sync", &folder))?;
-            state.ledger.flush().map_err(SpoolError::Ledger)?;
-        }
-        Ok(())
+    /// The card's identity and boot count.
+    pub fn card(&self) -> Card {
+        locked(&self.inner.card).clone()
     }
 
-    /// Moves a refused clip where it is kept and no longer sent.
-    pub fn quarantine(&self, clip_id: &str) -> Result<(), SpoolError> {
-        let mut state = self.state();
-        let Some(clip) = state.clips.get(clip_id).cloned() else {
-            return Ok(());
-        };
-        let from = self.clip_path(clip_id);
-        let folder = self.inner.dir.join("quarantine");
-        let to = folder.join(format!("{clip_id}.clip"));
-        self.inner
-            .disk
-            .rename(&from, &to)
-            .map_err(SpoolError::io("move", &from))?;
-        for dir in [folder, self.inner.dir.join("clips")] {
-            self.inner
-                .disk
-                .sync_dir(&dir)
-                .map_err(SpoolError::io("sync", &dir))?;
-        }
-        state.clips.remove(clip_id);
-        state.quarantined += 1;
-        state.used_bytes = state.used_bytes.saturating_sub(clip.file_len);
-        state
-            .ledger
-            .remove_clip(clip_id)
-            .map_err(SpoolError::Ledger)?;
-        state.ledger.flush().map_err(SpoolError::Ledger)
+    /// The highest clip number given on this card; 0 before the first.
+    pub fn last_clip_no(&self) -> u64 {
+        locked(&self.inner.numbering).next_no - 1
     }
 
-    /// Saved counters.
+    /// Bytes written, failures and the time syncs take.
+    pub fn disk_stats(&self) -> DiskStats {
+        self.inner.folders.disk.stats()
+    }
+
+    /// The counters of this card, as last saved.
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        let state = self.state();
-        let saved = state.ledger.counters();
-        if saved.is_empty() {
-            state.card.counters.clone()
-        } else {
-            saved
-        }
+        locked(&self.inner.card).counters.clone()
     }
 
-    /// Saves counters durably.
+    /// Makes the counters durable, and with them the ledger's entries of new clips.
     pub fn save_counters(&self, counters: &BTreeMap<String, u64>) -> Result<(), SpoolError> {
-        let state = self.state();
-        state
-            .ledger
-            .put_counters(counters)
-            .map_err(SpoolError::Ledger)?;
-        state.ledger.flush().map_err(SpoolError::Ledger)
+        let inner = &self.inner;
+        let mut card = locked(&inner.card);
+        card.counters.clone_from(counters);
+        card.counter_saves += 1;
+        let saved = Counters {
+            card_id: card.card_id.clone(),
+            saves: card.counter_saves,
+            values: card.counters.clone(),
+        };
+        let noted = inner.with_ledger(|ledger| {
+            ledger.put_counters(&saved)?;
+            ledger.sync()
+        });
+        if noted {
+            Ok(())
+        } else {
+            inner.save_card(&card)
+        }
     }
 
-    fn publish_card(&self, card: &Card) -> Result<(), SpoolError> {
-        let path = self.inner.dir.join("card.json");
-        let json = serde_json::to_vec_pretty(card).expect("a card holds only text and numbers");
-        self.inner
-            .disk
-            .publish(&path, &json)
-            .map_err(SpoolError::io("publish", &path))
+    /// Writes a checkpoint of everything that is not in the clip files: for a clean stop.
+    pub fn checkpoint(&self) -> Result<(), SpoolError> {
+        self.inner.with_ledger(Ledger::sync);
+        self.inner.save_card(&locked(&self.inner.card))
     }
 }
 
-/// One clip being written. Dropped without an end, its file is left for recovery.
-pub struct ClipWriter {
-    spool: Spool,
-    header: Header,
-    start: Option<Start>,
-    file: Box<dyn DiskFile>,
-    path: PathBuf,
-    seq: u32,
-    len: u64,
-    body: u64,
-    hash: Sha256,
-    levels: Levels,
-    done: bool,
-}
-
-impl ClipWriter {
-    /// The clip's id.
-    pub fn clip_id(&self) -> &str {
-        &self.header.clip.clip_id
-    }
-
-    /// Kept speech so far, ms.
-    pub fn duration_ms(&self) -> u64 {
-        self.levels.duration_ms()
-    }
-
-    /// Appends half a second of the body; durable when this returns. The first frame also says when it began.
-    pub fn append(
-        &mut self,
-        start: &Start,
-        body: &[u8],
-        facts: FrameFacts,
-    ) -> Result<(), SpoolError> {
-        let mut bytes = Vec::with_capacity(body.len() + 512);
-        self.push_frame(&mut bytes, start, body, facts);
-        self.write(&bytes)
-    }
-
-    fn push_frame(&mut self, bytes: &mut Vec<u8>, start: &Start, body: &[u8], facts: FrameFacts) {
-        if self.start.is_none() {
-            let json = serde_json::to_vec(start).expect("a start holds only text and numbers");
-            push_record(bytes, self.seq, Kind::Start, &[&json]);
-            self.seq += 1;
-            self.start = Some(start.clone());
-        }
-        push_record(bytes, self.seq, Kind::Frame, &[&facts_bytes(facts), body]);
-        self.seq += 1;
-        self.hash.update(body);
-        self.body += body.len() as u64;
-        self.levels.add(facts);
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
-        let spool = self.spool.clone();
-        spool
-            .write(&mut *self.file, bytes)
-            .map_err(SpoolError::io("write", &self.path))?;
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Appends the last frame and closes the clip; this write gives the clip its number.
-    pub fn finish(
-        mut self,
-        start: &Start,
-        body: &[u8],
-        facts: FrameFacts,
-        ended_by: EndedBy,
-    ) -> Result<KeptClip, SpoolError> {
-        let mut bytes = Vec::with_capacity(body.len() + 1024);
-        self.push_frame(&mut bytes, start, body, facts);
-        self.close(bytes, ended_by, false)
-    }
-
-    /// Writes `bytes` and the closing record. The number is taken under the lock and given back only
-    /// when the write surely did not reach the card.
-    fn close(
-        &mut self,
-        mut bytes: Vec<u8>,
-        ended_by: EndedBy,
-        recovered: bool,
-    ) -> Result<KeptClip, SpoolError> {
-        let spool = self.spool.clone();
-        let clip_no = {
-            let mut state = spool.state();
-            if self.header.card_id != state.card.card_id {
-                // Another card's clip, finished here: its number follows that card's own highest.
-                let theirs = |clip: &&KeptClip| clip.card_id == self.header.card_id;
-                state
-                    .clips
-                    .values()
-                    .filter(theirs)
-                    .map(|clip| clip.clip_no)
-                    .max()
-                    .unwrap_or(0)
-                    + 1
-            } else {
-                state.next_clip_no += 1;
-                state.next_clip_no - 1
-            }
+impl Inner {
+    fn room(&self) -> Room {
+        let used_bytes = {
+            let index = locked(&self.index);
+            index.kept_bytes + index.open_bytes
         };
-        let closing = Closing {
-            clip_no,
-            ended_by,
-            recovered,
-            duration_ms: self.levels.duration_ms(),
-            bytes: self.body,
-            sha256: hex(&self.hash.clone().finalize()),
-            rms_dbfs: self.levels.rms_dbfs(),
-            peak_dbfs: self.levels.peak_dbfs(),
-            speech_ratio: self.levels.speech_ratio(),
+        let free = self.folders.disk.free_bytes(&self.folders.root);
+        let free_bytes = free.as_ref().copied().unwrap_or(0);
+        let reason = if free.is_err() || locked(&self.trouble).is_some() {
+            Some(Refusal::Unwritable)
+        } else if free_bytes < self.reserve_bytes {
+            Some(Refusal::Reserve)
+        } else if used_bytes.saturating_add(CLIP_HEADROOM_BYTES) > self.max_bytes {
+            Some(Refusal::Full)
+        } else {
+            None
         };
-        let json = serde_json::to_vec(&closing).expect("a closing holds only text and numbers");
-        let before = self.len;
-        let closing_at = before + bytes.len() as u64;
-        push_record(&mut bytes, self.seq, Kind::Closing, &[&json]);
-        if let Err(error) = self.write(&bytes) {
-            self.take_back(clip_no, before);
-            return Err(error);
+        Room {
+            accepts: reason.is_none(),
+            reason,
+            free_bytes,
+            used_bytes,
+            max_bytes: self.max_bytes,
         }
-        self.done = true;
-        let kept = kept_clip(
-            &self.header,
-            self.start.as_ref(),
-            &closing,
-            self.len,
-            closing_at,
-        );
-        let mut state = spool.state();
-        state.writing.remove(&kept.clip_id);
-        state.used_bytes += kept.file_len;
-        state.clips.insert(kept.clip_id.clone(), kept.clone());
-        // The clip is durable already; a ledger that fails costs a slower start, not a word.
-        if let Err(error) = state
-            .ledger
-            .put_clip(&kept)
-            .and_then(|()| state.ledger.flush())
-        {
-            log::warn!("the ledger cannot be written: {error}");
-        }
-        Ok(kept)
     }
 
-    /// After a failed closing write: cut the file back so that the number is surely unused, or close the spool.
-    fn take_back(&mut self, clip_no: u64, len: u64) {
-        let cut = self.spool.inner.disk.reopen(&self.path, len);
-        let mut state = self.spool.state();
-        match cut {
-            Ok(_) if state.next_clip_no == clip_no + 1 => state.next_clip_no = clip_no,
-            Ok(_) => {}
+    fn save_card(&self, card: &Card) -> Result<(), SpoolError> {
+        card.save(self.folders.disk.as_ref(), &self.folders.root)
+            .map_err(|error| {
+                SpoolError::io("writing", self.folders.root.join(card::CARD_FILE), error)
+            })
+    }
+
+    /// Notes that the card refused a write, or (`None`) that it took one.
+    fn note_trouble(&self, trouble: Option<&SpoolError>) {
+        *locked(&self.trouble) = trouble.map(ToString::to_string);
+    }
+
+    /// Does something with the ledger if there is one; true if that worked. A ledger that fails is set
+    /// aside and the spool goes on without: it is made again at the next start.
+    fn with_ledger(&self, work: impl FnOnce(&Ledger) -> Result<(), LedgerError>) -> bool {
+        let mut guard = locked(&self.ledger);
+        let Some(ledger) = guard.as_ref() else {
+            return false;
+        };
+        match work(ledger) {
+            Ok(()) => true,
             Err(error) => {
-                let why =
-                    format!("a clip could not be closed, and not be cut back either: {error}");
-                state.closed = Some(why);
+                log::error!(
+                    "the ledger failed and is set aside; the clips are not affected: {error}"
+                );
+                *guard = None;
+                if let Err(error) = self.folders.set_ledger_aside() {
+                    log::error!("the ledger could not be set aside: {error}");
+                }
+                false
             }
         }
     }
 
-    /// Deletes the take on purpose: marked durably first, so that recovery never brings it back.
-    pub fn discard(mut self) -> Result<(), SpoolError> {
-        let mut bytes = Vec::new();
-        push_record(&mut bytes, self.seq, Kind::Discarded, &[]);
-        self.write(&bytes)?;
-        self.done = true;
-        let disk = &self.spool.inner.disk;
-        disk.remove(&self.path)
-            .map_err(SpoolError::io("delete", &self.path))?;
-        let folder = self.spool.inner.dir.join("clips");
-        disk.sync_dir(&folder)
-            .map_err(SpoolError::io("sync", &folder))?;
-        self.spool.state().writing.remove(self.clip_id());
-        Ok(())
-    }
-}
-
-impl Drop for ClipWriter {
-    fn drop(&mut self) {
-        if !self.done {
-            let mut state = self.spool.state();
-            state.writing.remove(&self.header.clip.clip_id);
-            state.unfinished.insert(self.header.clip.clip_id.clone());
-        }
-    }
-}
-
-fn kept_clip(
-    header: &Header,
-    start: Option<&Start>,
-    closing: &Closing,
-    file_len: u64,
-    closing_at: u64,
-) -> KeptClip {
-    KeptClip {
-        clip_id: header.clip.clip_id.clone(),
-        clip_no: closing.clip_no,
-        card_id: header.card_id.clone(),
-        bytes: closing.bytes,
-        sha256: closing.sha256.clone(),
-        duration_ms: closing.duration_ms,
-        ended_by: closing.ended_by,
-        recovered: closing.recovered,
-        started_at: start.map(|start| start.started_at.clone()),
-        rms_dbfs: closing.rms_dbfs,
-        speech_ratio: closing.speech_ratio,
-        file_len,
-        closing_at,
+    /// The entry of a clip.
+    fn entry(&self, clip_id: &str) -> Result<(Uuid, Entry), SpoolError> {
+        let unknown = || SpoolError::UnknownClip {
+            clip_id: clip_id.to_owned(),
+        };
+        let id = Uuid::parse_str(clip_id).map_err(|_| unknown())?;
+        let entry = locked(&self.index)
+            .clips
+            .get(&id)
+            .cloned()
+            .ok_or_else(unknown)?;
+        Ok((id, entry))
     }
 }

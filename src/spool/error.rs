@@ -1,0 +1,140 @@
+//! What can go wrong with the spool, in sentences an operator can act on.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the spool takes no further message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// `[spool] max_bytes` is reached.
+    Full,
+    /// The file system has less than `[spool] reserve_bytes` free.
+    Reserve,
+    /// The card refuses to be written.
+    Unwritable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Full => "the spool holds as much as [spool] max_bytes allows",
+            Refusal::Reserve => "the file system has less free than [spool] reserve_bytes asks for",
+            Refusal::Unwritable => "the card refuses to be written",
+        })
+    }
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpoolError {
+    /// Another process holds the lock.
+    #[error(
+        "another gateway is already using the spool at {dir}; stop it, or give this one its own [spool] dir"
+    )]
+    InUse {
+        /// The spool.
+        dir: PathBuf,
+    },
+    /// The file system is mounted read-only.
+    #[error(
+        "the spool at {path} is on a read-only file system ({doing}); remount it read-write or replace the card"
+    )]
+    ReadOnly {
+        /// What was to be written.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The file system is full.
+    #[error("the file system of the spool is full ({doing} {path}); free some room on it")]
+    FullDisk {
+        /// What was to be written.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// Any other failure of the disk.
+    #[error("the spool failed at {doing} {path}: {source}")]
+    Io {
+        /// What was read or written.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// No take may begin.
+    #[error("no message can be taken: {0}")]
+    Refused(Refusal),
+    /// The take's last words are not durable yet. What is on the card stays, and is finished as soon as the card takes writes again.
+    #[error(
+        "clip {clip_id} could not be written to the card and is kept unfinished until that works: {why}"
+    )]
+    NotDurable {
+        /// The take.
+        clip_id: String,
+        /// The cause.
+        why: String,
+    },
+    /// The facts or bytes of a take are not what the format allows.
+    #[error("clip {clip_id} cannot be written: {why}")]
+    BadTake {
+        /// The take.
+        clip_id: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The take had no audio, so there is nothing to keep.
+    #[error("clip {clip_id} has no audio; nothing is kept of it")]
+    NothingSaid {
+        /// The take.
+        clip_id: String,
+    },
+    /// No clip of this id is on the card.
+    #[error("there is no clip {clip_id} on this card")]
+    UnknownClip {
+        /// The id asked for.
+        clip_id: String,
+    },
+    /// A receipt for other bytes than those on the card.
+    #[error(
+        "the receipt for clip {clip_id} is for another hash than the clip on the card has; nothing was deleted"
+    )]
+    WrongReceipt {
+        /// The clip.
+        clip_id: String,
+    },
+    /// The file is not what was written.
+    #[error("clip {clip_id} is damaged on the card: {why}")]
+    Damaged {
+        /// The clip.
+        clip_id: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl SpoolError {
+    /// A failure of the disk at `doing` something with `path`.
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path, doing },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::FullDisk { path, doing }
+            }
+            _ => Self::Io {
+                path,
+                doing,
+                source,
+            },
+        }
+    }
+
+    /// Whether the card, not this one file, is what fails: then other files fail in the same way.
+    pub(crate) fn is_of_the_whole_card(&self) -> bool {
+        matches!(self, Self::ReadOnly { .. } | Self::FullDisk { .. })
+    }
+}

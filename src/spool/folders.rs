@@ -1,0 +1,163 @@
+//! Where things lie in the spool, and moving them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::SpoolError;
+use super::disk::{Disk, Open, publish};
+
+/// Old ledgers that are kept.
+const OLD_LEDGERS: usize = 2;
+/// What the name of a clip file ends with.
+const CLIP_SUFFIX: &str = ".clip";
+
+/// The folders of one spool and the disk they are on.
+pub(crate) struct Folders {
+    pub disk: Arc<dyn Disk>,
+    pub root: PathBuf,
+    pub clips: PathBuf,
+    pub quarantine: PathBuf,
+    pub aside: PathBuf,
+    pub ledger: PathBuf,
+}
+
+impl Folders {
+    /// Makes the folders that are missing, durably.
+    pub(crate) fn make(disk: Arc<dyn Disk>, root: &Path) -> Result<Folders, SpoolError> {
+        let folders = Folders {
+            disk,
+            root: root.to_path_buf(),
+            clips: root.join("clips"),
+            quarantine: root.join("quarantine"),
+            aside: root.join("aside"),
+            ledger: root.join("ledger"),
+        };
+        let disk = folders.disk.as_ref();
+        let make = |folder: &Path| {
+            disk.make_folder(folder)
+                .map_err(|error| SpoolError::io("making", folder, error))
+        };
+        let sync = |folder: &Path| {
+            disk.sync_folder(folder)
+                .map_err(|error| SpoolError::io("syncing", folder, error))
+        };
+        let made_root = make(root)?;
+        let mut made = false;
+        for folder in [&folders.clips, &folders.quarantine, &folders.aside] {
+            made |= make(folder)?;
+        }
+        if made {
+            sync(root)?;
+        }
+        if made_root && let Some(parent) = root.parent().filter(|path| *path != Path::new("")) {
+            sync(parent)?;
+        }
+        Ok(folders)
+    }
+
+    /// The file of clip `id` in `folder`.
+    pub(crate) fn clip(&self, folder: &Path, id: Uuid) -> PathBuf {
+        folder.join(format!("{id}{CLIP_SUFFIX}"))
+    }
+
+    /// Moves a clip file between two folders, durably if the card allows.
+    pub(crate) fn move_clip(&self, id: Uuid, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(&self.clip(from, id), &self.clip(to, id))?;
+        for folder in [to, from] {
+            if let Err(error) = self.disk.sync_folder(folder) {
+                // It has moved; only a power cut may still undo that, and then it is found where it was.
+                log::warn!("a move of clip {id} may come undone at a power cut: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a clip file's name, durably. One that is not there is removed already.
+    pub(crate) fn unlink_clip(&self, folder: &Path, id: Uuid) -> io::Result<()> {
+        match self.disk.unlink(&self.clip(folder, id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.disk.sync_folder(folder),
+        }
+    }
+
+    /// Moves a file or folder to `aside/`, durably, under a name of its own.
+    pub(crate) fn set_aside(&self, path: &Path) -> io::Result<String> {
+        let name = self.free_name_aside(path)?;
+        self.disk.rename(path, &self.aside.join(&name))?;
+        self.disk.sync_folder(&self.aside)?;
+        if let Some(folder) = path.parent() {
+            self.disk.sync_folder(folder)?;
+        }
+        Ok(name)
+    }
+
+    /// Puts a copy of a file's bytes into `aside/`, durably.
+    pub(crate) fn copy_aside(&self, path: &Path, bytes: &[u8]) -> io::Result<String> {
+        let name = self.free_name_aside(path)?;
+        publish(self.disk.as_ref(), &self.aside, &name, bytes)?;
+        Ok(name)
+    }
+
+    fn free_name_aside(&self, path: &Path) -> io::Result<String> {
+        let name = path
+            .file_name()
+            .map_or_else(|| "nameless".into(), |name| name.to_string_lossy());
+        let taken = self.disk.list(&self.aside)?;
+        let number = taken
+            .iter()
+            .filter_map(|listed| {
+                listed
+                    .name
+                    .strip_prefix(name.as_ref())?
+                    .strip_prefix('-')?
+                    .parse::<u64>()
+                    .ok()
+            })
+            .max()
+            .map_or(1, |number| number + 1);
+        Ok(format!("{name}-{number}"))
+    }
+
+    /// Sets the ledger aside and removes old ones beyond [`OLD_LEDGERS`].
+    pub(crate) fn set_ledger_aside(&self) -> io::Result<String> {
+        let name = self.set_aside(&self.ledger)?;
+        let mut old: Vec<(u64, String)> = self
+            .disk
+            .list(&self.aside)?
+            .into_iter()
+            .filter_map(|listed| {
+                let number = listed.name.strip_prefix("ledger-")?.parse().ok()?;
+                Some((number, listed.name))
+            })
+            .collect();
+        old.sort_unstable();
+        while old.len() > OLD_LEDGERS {
+            self.disk.remove_tree(&self.aside.join(old.remove(0).1))?;
+        }
+        Ok(name)
+    }
+}
+
+/// The clip whose file has this name.
+pub(crate) fn clip_of(name: &str) -> Option<Uuid> {
+    let id = name.strip_suffix(CLIP_SUFFIX)?;
+    // Only the one spelling that we write.
+    Uuid::parse_str(id)
+        .ok()
+        .filter(|uuid| uuid.to_string() == id)
+}
+
+/// Opens a clip file.
+pub(crate) fn open_clip(
+    folders: &Folders,
+    path: &Path,
+    how: Open,
+) -> Result<Box<dyn super::disk::DiskFile>, SpoolError> {
+    folders
+        .disk
+        .open(path, how)
+        .map_err(|error| SpoolError::io("opening", path, error))
+}

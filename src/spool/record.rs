@@ -1,0 +1,261 @@
+//! The bytes of a clip file: preamble and records (docs/spool-format.md §1).
+//!
+//! Owns: framing, checksums, and where a torn tail begins. Never does: look into a payload or touch a disk.
+
+use std::ops::Range;
+
+use uuid::Uuid;
+
+/// First bytes of every clip file.
+const MAGIC: [u8; 7] = *b"BOOTHCL";
+/// Version of the format.
+const VERSION: u8 = 1;
+/// Bytes of the preamble.
+pub(crate) const PREAMBLE_BYTES: usize = 24;
+/// Bytes before a record's payload.
+pub(crate) const HEAD_BYTES: usize = 16;
+/// Longest payload.
+pub(crate) const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Facts known when the take is armed.
+    Header = 1,
+    /// When the first kept sample was captured.
+    Start = 2,
+    /// About half a second of the body.
+    Frame = 3,
+    /// The manifest.
+    Closing = 4,
+    /// Deleted on purpose.
+    Discarded = 5,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Kind> {
+        [
+            Kind::Header,
+            Kind::Start,
+            Kind::Frame,
+            Kind::Closing,
+            Kind::Discarded,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// The first bytes of the file of clip `id`.
+pub(crate) fn preamble(id: Uuid) -> [u8; PREAMBLE_BYTES] {
+    let mut bytes = [0; PREAMBLE_BYTES];
+    bytes[..7].copy_from_slice(&MAGIC);
+    bytes[7] = VERSION;
+    bytes[8..].copy_from_slice(id.as_bytes());
+    bytes
+}
+
+/// What every checksum in the file of clip `id` begins with.
+pub(crate) fn salt(id: Uuid) -> u32 {
+    crc32c::crc32c(&preamble(id))
+}
+
+/// Adds a record whose payload is the `parts` one after another.
+pub(crate) fn push(buffer: &mut Vec<u8>, salt: u32, kind: Kind, sequence: u32, parts: &[&[u8]]) {
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    assert!(
+        bytes <= MAX_PAYLOAD_BYTES,
+        "a record's payload has {bytes} bytes; callers limit it"
+    );
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
+    head[4] = kind as u8;
+    head[8..12].copy_from_slice(&sequence.to_le_bytes());
+    let sum = parts
+        .iter()
+        .fold(crc32c::crc32c_append(salt, &head[..12]), |sum, part| {
+            crc32c::crc32c_append(sum, part)
+        });
+    head[12..].copy_from_slice(&sum.to_le_bytes());
+    buffer.extend_from_slice(&head);
+    for part in parts {
+        buffer.extend_from_slice(part);
+    }
+}
+
+/// A record's head, taken apart; not yet believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Bytes of the payload.
+    pub payload_bytes: usize,
+    /// Its kind, `None` for one this program does not know.
+    pub kind: Option<Kind>,
+    /// Its place among the records.
+    pub sequence: u32,
+    sum: u32,
+    summed: [u8; 12],
+}
+
+impl Head {
+    /// `None` if no head looks like this.
+    pub(crate) fn parse(bytes: &[u8; HEAD_BYTES]) -> Option<Head> {
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let payload_bytes = word(0) as usize;
+        if payload_bytes > MAX_PAYLOAD_BYTES || bytes[4] == 0 || bytes[5..8] != [0, 0, 0] {
+            return None;
+        }
+        let mut summed = [0; 12];
+        summed.copy_from_slice(&bytes[..12]);
+        Some(Head {
+            payload_bytes,
+            kind: Kind::of(bytes[4]),
+            sequence: word(8),
+            sum: word(12),
+            summed,
+        })
+    }
+
+    /// Whether `payload` is the one that was written.
+    pub(crate) fn fits(&self, salt: u32, payload: &[u8]) -> bool {
+        let sum = crc32c::crc32c_append(salt, &self.summed);
+        payload.len() == self.payload_bytes && crc32c::crc32c_append(sum, payload) == self.sum
+    }
+}
+
+/// A valid record in a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Its kind, `None` for one this program does not know.
+    pub kind: Option<Kind>,
+    /// Its place among the records.
+    pub sequence: u32,
+    /// Where its head begins.
+    pub at: usize,
+    /// Where its payload lies.
+    pub payload: Range<usize>,
+}
+
+/// The record whose head begins `at`, if it is whole and its checksum is right.
+fn record_at(bytes: &[u8], salt: u32, at: usize) -> Option<Record> {
+    let head = Head::parse(bytes.get(at..at + HEAD_BYTES)?.try_into().ok()?)?;
+    let payload = at + HEAD_BYTES..at + HEAD_BYTES + head.payload_bytes;
+    head.fits(salt, bytes.get(payload.clone())?)
+        .then_some(Record {
+            kind: head.kind,
+            sequence: head.sequence,
+            at,
+            payload,
+        })
+}
+
+/// What the framing of a file says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// The valid records from the first on.
+    pub records: Vec<Record>,
+    /// Where the first byte that belongs to none of them lies.
+    pub valid_to: usize,
+    /// Valid records behind the damage, if there is any.
+    pub stranded: Vec<Record>,
+}
+
+/// Takes a file apart. `None` if it does not begin with the preamble of clip `id`.
+pub(crate) fn scan(bytes: &[u8], id: Uuid) -> Option<Scan> {
+    if bytes.get(..PREAMBLE_BYTES)? != preamble(id) {
+        return None;
+    }
+    let salt = salt(id);
+    let mut records = Vec::new();
+    let mut valid_to = PREAMBLE_BYTES;
+    while let Some(record) = record_at(bytes, salt, valid_to)
+        && record.sequence as usize == records.len()
+    {
+        valid_to = record.payload.end;
+        records.push(record);
+    }
+    let stranded = stranded(bytes, salt, valid_to, records.len());
+    Some(Scan {
+        records,
+        valid_to,
+        stranded,
+    })
+}
+
+/// Valid records from `from` on, wherever they begin.
+fn stranded(bytes: &[u8], salt: u32, from: usize, sequence: usize) -> Vec<Record> {
+    let mut found: Vec<Record> = Vec::new();
+    let mut at = from;
+    while at + HEAD_BYTES <= bytes.len() {
+        match record_at(bytes, salt, at) {
+            Some(record) if record.sequence as usize >= sequence => {
+                at = record.payload.end;
+                found.push(record);
+            }
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(id: Uuid) -> Vec<u8> {
+        let mut bytes = preamble(id).to_vec();
+        push(&mut bytes, salt(id), Kind::Header, 0, &[b"{}"]);
+        push(&mut bytes, salt(id), Kind::Frame, 1, &[b"facts", b"audio"]);
+        push(&mut bytes, salt(id), Kind::Frame, 2, &[b"facts", b"more"]);
+        bytes
+    }
+
+    #[test]
+    fn records_come_back_as_they_were_written() {
+        let id = Uuid::from_u128(7);
+        let bytes = file(id);
+        let scan = scan(&bytes, id).unwrap();
+        assert_eq!(scan.valid_to, bytes.len());
+        assert_eq!(scan.records.len(), 3);
+        assert_eq!(&bytes[scan.records[1].payload.clone()], b"factsaudio");
+        assert!(scan.stranded.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_another_clip_is_not_taken_for_one_of_this_file() {
+        let id = Uuid::from_u128(7);
+        let mut bytes = file(id);
+        let whole = bytes.len();
+        push(
+            &mut bytes,
+            salt(Uuid::from_u128(8)),
+            Kind::Frame,
+            3,
+            &[b"old block"],
+        );
+        assert_eq!(scan(&bytes, id).unwrap().valid_to, whole);
+    }
+
+    #[test]
+    fn the_first_damaged_record_ends_the_file_and_later_ones_are_seen() {
+        let id = Uuid::from_u128(7);
+        let mut bytes = file(id);
+        let second = scan(&bytes, id).unwrap().records[1].clone();
+        bytes[second.payload.start] ^= 1;
+        let scan = scan(&bytes, id).unwrap();
+        assert_eq!(scan.valid_to, second.at);
+        assert_eq!(scan.stranded.len(), 1);
+        assert_eq!(scan.stranded[0].sequence, 2);
+    }
+
+    #[test]
+    fn zeros_are_no_record() {
+        let id = Uuid::from_u128(0);
+        let mut bytes = file(id);
+        let whole = bytes.len();
+        bytes.extend_from_slice(&[0; 4096]);
+        assert_eq!(scan(&bytes, id).unwrap().valid_to, whole);
+    }
+}

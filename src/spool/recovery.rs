@@ -1,0 +1,391 @@
+//! Opening the spool, whatever state the card was left in (docs/spool-format.md §3, §4 and §6).
+//!
+//! Owns: the order of the steps. Never does: delete a file with audio in it, or give up on a damaged one: what cannot
+//! be read is set aside and reported. Cut off anywhere, the next open comes to the same result.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use uuid::Uuid;
+
+use super::card::{CARD_FILE, Card, CardFound};
+use super::clip_file::{CutOff, rfc3339};
+use super::disk::{Disk, Open, read_whole};
+use super::folders::Folders;
+use super::ledger::{Contents, Entry, Ledger, LedgerError};
+use super::settle::{LONGEST_FILE, Numbering, Unsettled};
+use super::survey::{Survey, survey};
+use super::{Index, Inner, LedgerNews, OpenFacts, OpenReport, SpoolError, locked};
+
+/// More new files than this are synced by one syncfs instead of one by one.
+const SYNCED_ONE_BY_ONE: usize = 32;
+
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    facts: OpenFacts,
+) -> Result<(Inner, OpenReport), SpoolError> {
+    let folders = Folders::make(disk, dir)?;
+    let lock_file = dir.join("lock");
+    let lock = folders
+        .disk
+        .lock(&lock_file)
+        .map_err(|error| SpoolError::io("locking", lock_file, error))?
+        .ok_or_else(|| SpoolError::InUse {
+            dir: dir.to_path_buf(),
+        })?;
+
+    let mut report = OpenReport {
+        is_new_card: false,
+        card_unreadable: None,
+        is_new_boot: false,
+        card_unsaved: None,
+        ledger: LedgerNews::Off("not asked for".into()),
+        clips: 0,
+        recovered: Vec::new(),
+        removed_empty: 0,
+        removed_discarded: 0,
+        left_unsettled: 0,
+        set_aside: Vec::new(),
+        damaged: Vec::new(),
+        missing: Vec::new(),
+    };
+    let found_card = Card::load(folders.disk.as_ref(), dir)
+        .map_err(|error| SpoolError::io("reading", dir.join(CARD_FILE), error))?;
+    let (ledger, contents) = match facts.ledger {
+        true => open_ledger(&folders, &mut report),
+        false => (None, Contents::default()),
+    };
+    let survey = survey(&folders, contents.entries)?;
+    let identity = Identity {
+        found: found_card,
+        ledger_card_id: contents.card_id.clone(),
+    };
+    let (mut card, replaced) = identity.settle(&facts, &survey, &mut report);
+
+    let ledger_is_of_this_card = contents.card_id.as_deref() == Some(card.card_id.as_str());
+    if let Some(counters) = contents.counters
+        && counters.card_id == card.card_id
+        && counters.saves > card.counter_saves
+    {
+        card.counter_saves = counters.saves;
+        card.counters = counters.values;
+    }
+    // Numbers whose files are gone or cannot be read stay given.
+    let known = survey.highest_number(&card.card_id);
+    if survey.has_losses() {
+        card.clip_no_floor = card.clip_no_floor.max(known);
+    }
+    if replaced {
+        set_card_aside(&folders, dir, &mut report)?;
+    }
+    let is_saved = match card.save(folders.disk.as_ref(), dir) {
+        Ok(()) => true,
+        // Nothing has been kept under a card that was never saved.
+        Err(error) if report.is_new_card => {
+            return Err(SpoolError::io("writing", dir.join(CARD_FILE), error));
+        }
+        Err(error) => {
+            report.card_unsaved =
+                Some(SpoolError::io("writing", dir.join(CARD_FILE), error).to_string());
+            false
+        }
+    };
+
+    let next_no = card.clip_no_floor.max(known) + 1;
+    let inner = Inner {
+        folders,
+        boot_id: facts.boot_id,
+        max_bytes: facts.max_bytes,
+        reserve_bytes: facts.reserve_bytes,
+        numbering: Mutex::new(Numbering::new(next_no)),
+        card: Mutex::new(card),
+        index: Mutex::new(Index::default()),
+        has_unread_ledger: Mutex::new(ledger.is_none() && facts.ledger),
+        ledger: Mutex::new(ledger),
+        reader: Mutex::default(),
+        trouble: Mutex::new(report.card_unsaved.clone()),
+        _lock: lock,
+    };
+    inner.take_in(survey, is_saved, ledger_is_of_this_card, &mut report);
+    report.clips = locked(&inner.index)
+        .clips
+        .values()
+        .filter(|e| e.quarantine.is_none())
+        .count();
+    Ok((inner, report))
+}
+
+/// Opens the ledger; a damaged one is set aside and made again, empty.
+fn open_ledger(folders: &Folders, report: &mut OpenReport) -> (Option<Ledger>, Contents) {
+    let existed = folders
+        .disk
+        .list(&folders.ledger)
+        .is_ok_and(|listed| !listed.is_empty());
+    report.ledger = if existed {
+        LedgerNews::Intact
+    } else {
+        LedgerNews::Made
+    };
+    let try_open = || {
+        folders
+            .disk
+            .make_folder(&folders.ledger)
+            .map_err(|error| LedgerError::Disk(error.to_string()))?;
+        Ledger::open(&folders.disk, &folders.ledger)
+    };
+    let opened = match try_open() {
+        Err(LedgerError::Damaged(why)) => match folders.set_ledger_aside() {
+            Ok(name) => {
+                report.set_aside.push((name, why.clone()));
+                report.ledger = LedgerNews::Rebuilt(why);
+                try_open()
+            }
+            Err(error) => Err(LedgerError::Disk(error.to_string())),
+        },
+        other => other,
+    };
+    match opened {
+        Ok((ledger, contents)) => (Some(ledger), contents),
+        Err(error) => {
+            report.ledger = LedgerNews::Off(error.to_string());
+            (None, Contents::default())
+        }
+    }
+}
+
+/// What is known of the card's identity.
+struct Identity {
+    found: CardFound,
+    ledger_card_id: Option<String>,
+}
+
+impl Identity {
+    /// The card to go on with, and whether it replaces a file that cannot be read.
+    fn settle(self, facts: &OpenFacts, survey: &Survey, report: &mut OpenReport) -> (Card, bool) {
+        let (mut card, replaced) = match self.found {
+            CardFound::Known(card) => (card, false),
+            found => {
+                let previous = self.ledger_card_id.or_else(|| {
+                    let latest = survey.entries().max_by_key(|entry| entry.clip.kept_at_ms);
+                    let cut = survey
+                        .cut_off
+                        .last()
+                        .map(|(_, cut, _)| cut.header.card_id.clone());
+                    cut.or_else(|| latest.map(|entry| entry.clip.card_id.clone()))
+                });
+                let (why, replaced) = match found {
+                    CardFound::Unreadable(why) => (Some(why), true),
+                    _ => (previous.is_some().then(|| "it is gone".to_owned()), false),
+                };
+                report.is_new_card = true;
+                report.card_unreadable = why;
+                (
+                    Card::new(
+                        facts.fresh_card_id.clone(),
+                        previous,
+                        rfc3339(facts.wall_ms),
+                    ),
+                    replaced,
+                )
+            }
+        };
+        if card.boot_id != facts.boot_id {
+            card.boot_id.clone_from(&facts.boot_id);
+            card.boot_count += 1;
+            report.is_new_boot = true;
+        }
+        (card, replaced)
+    }
+}
+
+fn set_card_aside(
+    folders: &Folders,
+    dir: &Path,
+    report: &mut OpenReport,
+) -> Result<(), SpoolError> {
+    let path = dir.join(CARD_FILE);
+    let why = report.card_unreadable.clone().unwrap_or_default();
+    let name = folders
+        .set_aside(&path)
+        .map_err(|error| SpoolError::io("setting aside", path, error))?;
+    report.set_aside.push((name, why));
+    Ok(())
+}
+
+impl Inner {
+    /// Does what the survey asks for.
+    fn take_in(
+        &self,
+        survey: Survey,
+        is_saved: bool,
+        ledger_is_of_this_card: bool,
+        report: &mut OpenReport,
+    ) {
+        self.believe(&survey);
+        let own = locked(&self.card).card_id.clone();
+        let mut used: HashSet<u64> = survey
+            .entries()
+            .filter(|entry| entry.clip.card_id == own)
+            .map(|entry| entry.clip.clip_no)
+            .collect();
+        self.with_ledger(|ledger| {
+            if !ledger_is_of_this_card {
+                ledger.put_card(&own)?;
+            }
+            survey
+                .found
+                .iter()
+                .try_for_each(|(id, entry)| ledger.put_clip(*id, entry))?;
+            // Without the floor on the card the ledger is what remembers these numbers.
+            if is_saved {
+                survey
+                    .missing
+                    .iter()
+                    .try_for_each(|(id, _)| ledger.remove_clip(*id))?;
+            }
+            ledger.sync()
+        });
+        for (_, entry) in &survey.missing {
+            let clip = &entry.clip;
+            report
+                .missing
+                .push((clip.card_id.clone(), clip.clip_no, clip.clip_id.clone()));
+        }
+        {
+            let mut index = locked(&self.index);
+            for (id, entry) in survey.known.into_iter().chain(survey.found) {
+                index.insert(id, entry);
+            }
+        }
+        for (id, entry) in survey.damaged {
+            self.quarantine_damaged(id, entry, report);
+        }
+        for (path, why) in survey.unreadable {
+            match self.folders.set_aside(&path) {
+                Ok(name) => report.set_aside.push((name, why)),
+                Err(error) => self.trouble_with("setting aside", &path, error),
+            }
+        }
+        for (ids, removed) in [
+            (survey.discarded, &mut report.removed_discarded),
+            (survey.empty, &mut report.removed_empty),
+        ] {
+            for id in ids {
+                match self.folders.unlink_clip(&self.folders.clips, id) {
+                    Ok(()) => *removed += 1,
+                    Err(error) => {
+                        self.trouble_with(
+                            "removing",
+                            &self.folders.clip(&self.folders.clips, id),
+                            error,
+                        );
+                        locked(&self.numbering).push(Unsettled::Unlink { id });
+                    }
+                }
+            }
+        }
+        for (id, cut, known) in survey.cut_off {
+            // The number its closing record or the ledger carries, unless another clip has it.
+            let wanted = known
+                .or(cut.clip_no)
+                .filter(|clip_no| used.insert(*clip_no));
+            self.finish_found(id, cut, wanted, report);
+        }
+        report.left_unsettled =
+            u32::try_from(locked(&self.numbering).unsettled.len()).unwrap_or(u32::MAX);
+    }
+
+    /// Makes sure that what is believed is on the card: a killed process may have left it in memory only.
+    fn believe(&self, survey: &Survey) {
+        if survey.found.is_empty() {
+            return;
+        }
+        let synced = if survey.found.len() > SYNCED_ONE_BY_ONE {
+            self.folders.disk.sync_everything(&self.folders.root)
+        } else {
+            survey.found.iter().try_for_each(|(id, entry)| {
+                self.folders
+                    .disk
+                    .open(&self.clip_path(*id, entry), Open::Read)?
+                    .sync_data()
+            })
+        };
+        if let Err(error) = synced {
+            self.trouble_with("syncing", &self.folders.root, error);
+        }
+    }
+
+    fn trouble_with(&self, doing: &'static str, path: &Path, error: io::Error) {
+        let error = SpoolError::io(doing, path, error);
+        log::error!("{error}");
+        self.note_trouble(Some(&error));
+    }
+
+    fn quarantine_damaged(&self, id: Uuid, mut entry: Entry, report: &mut OpenReport) {
+        let why = entry.quarantine.clone().unwrap_or_default();
+        if let Err(error) =
+            self.folders
+                .move_clip(id, &self.folders.clips, &self.folders.quarantine)
+        {
+            self.trouble_with(
+                "moving to quarantine",
+                &self.folders.clip(&self.folders.clips, id),
+                error,
+            );
+            // Where it lies decides; reading it will fail and say so.
+            entry.quarantine = None;
+        }
+        self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+        report.damaged.push((entry.clip.clip_id.clone(), why));
+        locked(&self.index).insert(id, entry);
+    }
+
+    fn finish_found(&self, id: Uuid, cut: CutOff, wanted_no: Option<u64>, report: &mut OpenReport) {
+        let durable_to = cut.valid_to;
+        let path = self.folders.clip(&self.folders.clips, id);
+        let mut numbering = locked(&self.numbering);
+        let is_blocked = !numbering.unsettled.is_empty();
+        let finished = match is_blocked {
+            true => Err(None),
+            false => self
+                .keep_a_copy(&path, &cut, report)
+                .and_then(|()| self.finish_cut_off(id, cut, wanted_no, &mut numbering))
+                .map_err(Some),
+        };
+        match finished {
+            Ok(clip) => report.recovered.push(clip),
+            Err(error) => {
+                if let Some(error) = error {
+                    log::error!("a take that was cut off cannot be finished yet: {error}");
+                    self.note_trouble(Some(&error));
+                }
+                numbering.push(Unsettled::Abandoned {
+                    id,
+                    durable_to,
+                    wanted_no,
+                });
+            }
+        }
+    }
+
+    /// Before a file is cut although valid records follow the damage, all of it is copied aside.
+    fn keep_a_copy(
+        &self,
+        path: &Path,
+        cut: &CutOff,
+        report: &mut OpenReport,
+    ) -> Result<(), SpoolError> {
+        if !cut.has_stranded {
+            return Ok(());
+        }
+        let name = read_whole(self.folders.disk.as_ref(), path, LONGEST_FILE)
+            .and_then(|bytes| self.folders.copy_aside(path, &bytes))
+            .map_err(|error| SpoolError::io("copying aside", path, error))?;
+        let why = format!("valid records follow the damage at byte {}", cut.valid_to);
+        report.set_aside.push((name, why));
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Clips leaving: released, withdrawn, quarantined.
+//!
+//! Owns: the order in which that happens (docs/spool-format.md §5). Never does: delete without a [`Receipt`] for the
+//! very hash on the card. Cut off in between, a clip is offered again.
+
+use uuid::Uuid;
+
+use super::ledger::{Entry, Ledger};
+use super::{Inner, Spool, SpoolError, locked};
+use crate::gateway::delivery::Receipt;
+
+/// What became of a batch of receipts.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Clips that were deleted.
+    pub clips: Vec<String>,
+    /// Bytes of their files.
+    pub file_bytes: u64,
+    /// Receipts that deleted nothing, and why.
+    pub refused: Vec<SpoolError>,
+}
+
+impl Spool {
+    /// Deletes a clip that the centre has, by its hash.
+    pub fn release(&self, receipt: Receipt) -> Result<(), SpoolError> {
+        self.inner
+            .delete(vec![receipt])?
+            .refused
+            .pop()
+            .map_or(Ok(()), Err)
+    }
+
+    /// Deletes many clips with one write of the floor, one sync of the folder and one of the ledger.
+    pub fn release_all(&self, receipts: Vec<Receipt>) -> Result<Released, SpoolError> {
+        self.inner.delete(receipts)
+    }
+
+    /// Deletes a clip that was withdrawn at the centre. The same proof, another reason.
+    pub fn discard_withdrawn(&self, receipt: Receipt) -> Result<(), SpoolError> {
+        self.release(receipt)
+    }
+
+    /// Takes a clip out of delivery for good, keeping it. Only an operator's command brings it back or deletes it.
+    pub fn quarantine(&self, clip_id: &str, reason: &str) -> Result<(), SpoolError> {
+        self.inner.quarantine(clip_id, reason)
+    }
+}
+
+impl Inner {
+    fn delete(&self, receipts: Vec<Receipt>) -> Result<Released, SpoolError> {
+        let mut released = Released::default();
+        let mut proven: Vec<(Uuid, Entry)> = Vec::new();
+        for receipt in receipts {
+            match self.entry(receipt.clip_id()) {
+                Ok((_, entry)) if entry.clip.sha256 != receipt.sha256() => {
+                    let clip_id = receipt.clip_id().to_owned();
+                    released.refused.push(SpoolError::WrongReceipt { clip_id });
+                }
+                Ok(proof) => proven.push(proof),
+                Err(error) => released.refused.push(error),
+            }
+        }
+        if proven.is_empty() {
+            return Ok(released);
+        }
+        self.raise_floor(&proven)?;
+        self.with_ledger(|ledger: &Ledger| {
+            proven
+                .iter()
+                .try_for_each(|(id, _)| ledger.remove_clip(*id))?;
+            ledger.sync()
+        });
+        self.drop_unread_ledger();
+        let mut folders = Vec::new();
+        for (id, entry) in proven {
+            let path = self.clip_path(id, &entry);
+            match self.folders.disk.unlink(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    released
+                        .refused
+                        .push(SpoolError::io("removing", path, error));
+                    continue;
+                }
+                _ => {}
+            }
+            locked(&self.reader).forget(id);
+            locked(&self.index).remove(id);
+            released.file_bytes += entry.file_bytes;
+            released.clips.push(entry.clip.clip_id);
+            let folder = path.parent().unwrap_or(&self.folders.clips).to_path_buf();
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        for folder in folders {
+            // Not durable means offered again after a power cut, which the hub answers at once.
+            if let Err(error) = self.folders.disk.sync_folder(&folder) {
+                log::warn!("a release may come undone at a power cut: {error}");
+            }
+        }
+        Ok(released)
+    }
+
+    /// Makes sure that no number of these clips is ever given again, before their files go.
+    fn raise_floor(&self, leaving: &[(Uuid, Entry)]) -> Result<(), SpoolError> {
+        let numbering = locked(&self.numbering);
+        let given = numbering.next_no - 1;
+        let mut card = locked(&self.card);
+        let needed = leaving
+            .iter()
+            .filter(|(_, entry)| entry.clip.card_id == card.card_id)
+            .map(|(_, entry)| entry.clip.clip_no)
+            .max()
+            .unwrap_or(0);
+        if needed <= card.clip_no_floor {
+            return Ok(());
+        }
+        let mut raised = card.clone();
+        raised.clip_no_floor = given.max(needed);
+        self.save_card(&raised)?;
+        *card = raised;
+        Ok(())
+    }
+
+    /// A ledger that was not opened would miss the clips that leave now.
+    fn drop_unread_ledger(&self) {
+        let mut unread = locked(&self.has_unread_ledger);
+        if *unread {
+            match self.folders.set_ledger_aside() {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    log::warn!(
+                        "the ledger that could not be opened could not be set aside: {error}"
+                    );
+                }
+                _ => *unread = false,
+            }
+        }
+    }
+
+    fn quarantine(&self, clip_id: &str, reason: &str) -> Result<(), SpoolError> {
+        let (id, mut entry) = self.entry(clip_id)?;
+        if entry.quarantine.is_none() {
+            let from = self.folders.clip(&self.folders.clips, id);
+            self.folders
+                .move_clip(id, &self.folders.clips, &self.folders.quarantine)
+                .map_err(|error| SpoolError::io("moving to quarantine", from, error))?;
+        }
+        entry.quarantine = Some(reason.chars().take(500).collect());
+        locked(&self.reader).forget(id);
+        self.with_ledger(|ledger| {
+            ledger.put_clip(id, &entry)?;
+            ledger.sync()
+        });
+        locked(&self.index).insert(id, entry);
+        Ok(())
+    }
+}

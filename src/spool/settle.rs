@@ -1,0 +1,350 @@
+//! Giving numbers, and settling what the card refused to write.
+//!
+//! Owns: the next clip number and the list of unsettled takes. Never does: give a number while one is in doubt.
+//! A failure leaves the take on the list; a process that ends leaves it to recovery.
+
+use std::collections::VecDeque;
+use std::io;
+
+use uuid::Uuid;
+
+use super::clip_file::{CutOff, Ending, Found, FrameFacts, read};
+use super::disk::{Open, read_whole};
+use super::folders::open_clip;
+use super::ledger::Entry;
+use super::take::{Finished, Take};
+use super::{Inner, KeptClip, SpoolError, locked};
+use crate::contract::EndedBy;
+
+/// Longest clip file that is read: far above what the longest recording makes.
+pub(super) const LONGEST_FILE: u64 = 64 << 20;
+/// How often a file may refuse on a card that otherwise takes writes, before it is set aside.
+const TRIES: u32 = 5;
+
+/// What could not be done yet.
+pub(super) enum Unsettled {
+    /// The write of `finish` failed, with these last words.
+    Finish {
+        take: Box<Take>,
+        last: Vec<u8>,
+        facts: FrameFacts,
+        ended_by: EndedBy,
+    },
+    /// The writer is gone; the file is good up to here.
+    Abandoned {
+        id: Uuid,
+        durable_to: u64,
+        wanted_no: Option<u64>,
+    },
+    /// Deleted on purpose, or never begun.
+    Unlink { id: Uuid },
+}
+
+impl Unsettled {
+    /// Whether a number may hang on it.
+    fn holds_up_numbers(&self) -> bool {
+        !matches!(self, Self::Unlink { .. })
+    }
+
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Finish { take, .. } => take.id,
+            Self::Abandoned { id, .. } | Self::Unlink { id } => *id,
+        }
+    }
+}
+
+/// The next number and what stands before it. Held locked until a write that gives a number is durable.
+pub(super) struct Numbering {
+    pub next_no: u64,
+    pub unsettled: VecDeque<(Unsettled, u32)>,
+    /// What came of takes that were settled since the last [`Inner::mend`].
+    pub mended: Mended,
+}
+
+impl Numbering {
+    pub(super) fn new(next_no: u64) -> Self {
+        Self {
+            next_no,
+            unsettled: VecDeque::new(),
+            mended: Mended::default(),
+        }
+    }
+
+    /// Whether no number may be given.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.unsettled.iter().any(|(job, _)| job.holds_up_numbers())
+    }
+
+    pub(super) fn push(&mut self, unsettled: Unsettled) {
+        self.unsettled.push_back((unsettled, 0));
+    }
+}
+
+/// What [`super::Spool::mend`] did.
+#[derive(Debug, Default)]
+pub struct Mended {
+    /// Takes that were finished late; to be delivered like any other.
+    pub kept: Vec<KeptClip>,
+    /// Names in `aside/` of takes whose file refuses for good, with the reason.
+    pub set_aside: Vec<(String, String)>,
+    /// Why the card still refuses, if it does.
+    pub trouble: Option<String>,
+}
+
+impl Inner {
+    /// Finishes a take and gives it its number.
+    pub(super) fn finish(
+        &self,
+        take: Take,
+        last: Vec<u8>,
+        facts: FrameFacts,
+        ended_by: EndedBy,
+    ) -> Result<KeptClip, SpoolError> {
+        let clip_id = take.header.clip.clip_id.clone();
+        let mut numbering = locked(&self.numbering);
+        self.settle(&mut numbering);
+        let id = take.id;
+        let durable_to = take.durable_to;
+        let mut job = Unsettled::Finish {
+            take: Box::new(take),
+            last,
+            facts,
+            ended_by,
+        };
+        if numbering.is_held_up() {
+            numbering.push(job);
+            let why = "an earlier clip waits for the card as well".into();
+            return Err(SpoolError::NotDurable { clip_id, why });
+        }
+        match self.try_one(&mut job, &mut numbering) {
+            Ok(Some(kept)) => {
+                self.note_trouble(None);
+                Ok(kept)
+            }
+            Ok(None) => Err(SpoolError::NothingSaid { clip_id }),
+            Err(error @ SpoolError::BadTake { .. }) => {
+                // The last words are not audio: keep what came before them.
+                numbering.push(Unsettled::Abandoned {
+                    id,
+                    durable_to,
+                    wanted_no: None,
+                });
+                Err(error)
+            }
+            Err(error) => {
+                self.note_trouble(Some(&error));
+                numbering.push(job);
+                Err(SpoolError::NotDurable {
+                    clip_id,
+                    why: error.to_string(),
+                })
+            }
+        }
+    }
+
+    /// Deletes a take on purpose.
+    pub(super) fn discard(&self, mut take: Take) -> Result<(), SpoolError> {
+        let id = take.id;
+        let marked = take.mark_discarded();
+        drop(take);
+        let unlinked = self.unlink(id);
+        if unlinked.is_err() {
+            locked(&self.numbering).push(Unsettled::Unlink { id });
+        }
+        // Gone and synced is better than marked.
+        match (marked, unlinked) {
+            (_, Ok(())) => Ok(()),
+            (Ok(()), Err(error)) => {
+                log::warn!("a discarded take is marked but not removed yet: {error}");
+                Ok(())
+            }
+            (Err(error), Err(_)) => {
+                self.note_trouble(Some(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Settles what is unsettled, checks that the card takes writes, and hands out what came of it.
+    pub(super) fn mend(&self) -> Mended {
+        let mut numbering = locked(&self.numbering);
+        self.settle(&mut numbering);
+        let mut mended = std::mem::take(&mut numbering.mended);
+        drop(numbering);
+        if locked(&self.trouble).is_some() {
+            match self.probe() {
+                Ok(()) if !locked(&self.numbering).is_held_up() => self.note_trouble(None),
+                Ok(()) => {}
+                Err(error) => self.note_trouble(Some(&error)),
+            }
+        }
+        mended.trouble.clone_from(&locked(&self.trouble));
+        mended
+    }
+
+    /// Settles before a take begins.
+    pub(super) fn settle_all(&self) {
+        let mut numbering = locked(&self.numbering);
+        if !numbering.unsettled.is_empty() {
+            self.settle(&mut numbering);
+            if !numbering.is_held_up() {
+                self.note_trouble(None);
+            }
+        }
+    }
+
+    fn settle(&self, numbering: &mut Numbering) {
+        for _ in 0..numbering.unsettled.len() {
+            let Some((mut job, failures)) = numbering.unsettled.pop_front() else {
+                break;
+            };
+            match self.try_one(&mut job, numbering) {
+                Ok(Some(kept)) => numbering.mended.kept.push(kept),
+                Ok(None) => {}
+                Err(error) if !job.holds_up_numbers() => {
+                    log::warn!("a take that was deleted is still on the card: {error}");
+                    numbering.unsettled.push_back((job, failures));
+                }
+                Err(error) => {
+                    let failures = failures + 1;
+                    let is_hopeless =
+                        failures >= TRIES && !error.is_of_the_whole_card() && self.probe().is_ok();
+                    if is_hopeless && self.give_up(&job, &error, numbering) {
+                        continue;
+                    }
+                    self.note_trouble(Some(&error));
+                    // In front again: whoever tried a number first gets it.
+                    numbering.unsettled.push_front((job, failures));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Sets the file of a take aside; true if that worked.
+    fn give_up(&self, job: &Unsettled, error: &SpoolError, numbering: &mut Numbering) -> bool {
+        let path = self.folders.clip(&self.folders.clips, job.id());
+        match self.folders.set_aside(&path) {
+            Ok(name) => {
+                log::error!("a take is set aside as {name}: {error}");
+                numbering.mended.set_aside.push((name, error.to_string()));
+                true
+            }
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Tries one job. `None`: there was nothing to keep. On success the number is given.
+    fn try_one(
+        &self,
+        job: &mut Unsettled,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        match job {
+            Unsettled::Unlink { id } => self.unlink(*id).map(|()| None),
+            Unsettled::Finish {
+                take,
+                last,
+                facts,
+                ended_by,
+            } => {
+                let ending = self.ending(numbering.next_no, *ended_by, false);
+                let has_last = !last.is_empty() || facts.samples > 0;
+                let last = has_last.then_some((*facts, last.as_slice()));
+                match take.finish(last, &ending) {
+                    Ok(finished) => Ok(Some(self.keep(take.id, finished, numbering))),
+                    Err(SpoolError::NothingSaid { .. }) => self.unlink(take.id).map(|()| None),
+                    Err(error) => Err(error),
+                }
+            }
+            Unsettled::Abandoned {
+                id,
+                durable_to,
+                wanted_no,
+            } => self.finish_file(*id, *durable_to, *wanted_no, numbering),
+        }
+    }
+
+    fn ending(&self, clip_no: u64, ended_by: EndedBy, recovered: bool) -> Ending {
+        Ending {
+            clip_no,
+            card_id: locked(&self.card).card_id.clone(),
+            ended_by,
+            recovered,
+        }
+    }
+
+    fn keep(&self, id: Uuid, finished: Finished, numbering: &mut Numbering) -> KeptClip {
+        let clip = KeptClip::of(&finished.manifest);
+        numbering.next_no = numbering.next_no.max(clip.clip_no + 1);
+        let entry = Entry {
+            clip: clip.clone(),
+            file_bytes: finished.file_bytes,
+            closing_at: finished.closing_at,
+            quarantine: None,
+        };
+        self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+        locked(&self.index).insert(id, entry);
+        clip
+    }
+
+    fn unlink(&self, id: Uuid) -> Result<(), SpoolError> {
+        self.folders
+            .unlink_clip(&self.folders.clips, id)
+            .map_err(|error| {
+                SpoolError::io(
+                    "removing",
+                    self.folders.clip(&self.folders.clips, id),
+                    error,
+                )
+            })
+    }
+
+    /// Finishes the file of a writer that is gone, as far as it is durable.
+    fn finish_file(
+        &self,
+        id: Uuid,
+        durable_to: u64,
+        wanted_no: Option<u64>,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        let path = self.folders.clip(&self.folders.clips, id);
+        let mut bytes = read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE)
+            .map_err(|error| SpoolError::io("reading", &path, error))?;
+        bytes.truncate(usize::try_from(durable_to).unwrap_or(usize::MAX));
+        match read(&bytes, id) {
+            Found::CutOff(cut) => self
+                .finish_cut_off(id, *cut, wanted_no, numbering)
+                .map(Some),
+            Found::Empty | Found::Discarded => self.unlink(id).map(|()| None),
+            Found::Finished(..) | Found::Damaged(..) | Found::Unreadable(_) => {
+                let why = "what was written of it cannot be read back".into();
+                Err(SpoolError::Damaged {
+                    clip_id: id.to_string(),
+                    why,
+                })
+            }
+        }
+    }
+
+    /// Finishes a take that was cut off, as `power`.
+    pub(super) fn finish_cut_off(
+        &self,
+        id: Uuid,
+        cut: CutOff,
+        wanted_no: Option<u64>,
+        numbering: &mut Numbering,
+    ) -> Result<KeptClip, SpoolError> {
+        let path = self.folders.clip(&self.folders.clips, id);
+        let file = open_clip(&self.folders, &path, Open::Write)?;
+        let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), EndedBy::Power, true);
+        let finished = Take::resume(id, cut, file, path).finish(None, &ending)?;
+        Ok(self.keep(id, finished, numbering))
+    }
+
+    /// Whether the card takes writes; saves the card's identity, which may still have to be saved.
+    fn probe(&self) -> Result<(), SpoolError> {
+        self.save_card(&locked(&self.card))
+    }
+}

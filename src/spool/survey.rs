@@ -1,0 +1,159 @@
+//! Looking at every file of the spool without changing any (docs/spool-format.md §4).
+//!
+//! Owns: which file is what. Never does: write, move or delete; `recovery` acts on what is found here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::clip_file::{CutOff, Found, read};
+use super::disk::read_whole;
+use super::folders::{Folders, clip_of};
+use super::ledger::Entry;
+use super::settle::LONGEST_FILE;
+use super::{KeptClip, SpoolError};
+use crate::contract::Manifest;
+
+/// What the files say.
+#[derive(Default)]
+pub(super) struct Survey {
+    /// Clips the ledger knows as they are.
+    pub known: Vec<(Uuid, Entry)>,
+    /// Finished clips the ledger does not know.
+    pub found: Vec<(Uuid, Entry)>,
+    /// Finished clips whose body is not whole, still in `clips/`.
+    pub damaged: Vec<(Uuid, Entry)>,
+    pub cut_off: Vec<(Uuid, CutOff, Option<u64>)>,
+    pub discarded: Vec<Uuid>,
+    pub empty: Vec<Uuid>,
+    /// Paths and why they cannot be read.
+    pub unreadable: Vec<(PathBuf, String)>,
+    /// Entries of the ledger without a file that can be read.
+    pub missing: Vec<(Uuid, Entry)>,
+}
+
+impl Survey {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        [&self.known, &self.found, &self.damaged, &self.missing]
+            .into_iter()
+            .flatten()
+            .map(|(_, entry)| entry)
+    }
+
+    /// The highest number that this card has given, by files and ledger.
+    pub(super) fn highest_number(&self, card_id: &str) -> u64 {
+        let finished = self
+            .entries()
+            .filter(|entry| entry.clip.card_id == card_id)
+            .map(|entry| entry.clip.clip_no);
+        let torn = self
+            .cut_off
+            .iter()
+            .filter_map(|(_, cut, known)| known.or(cut.clip_no));
+        finished.chain(torn).max().unwrap_or(0)
+    }
+
+    pub(super) fn has_losses(&self) -> bool {
+        !self.missing.is_empty() || !self.unreadable.is_empty()
+    }
+}
+
+/// Looks at every file without changing any.
+pub(super) fn survey(folders: &Folders, entries: Vec<Entry>) -> Result<Survey, SpoolError> {
+    let mut survey = Survey::default();
+    let mut ledger: HashMap<Uuid, Entry> = entries
+        .into_iter()
+        .filter_map(|entry| Some((Uuid::parse_str(&entry.clip.clip_id).ok()?, entry)))
+        .collect();
+    for (folder, is_quarantine) in [(&folders.quarantine, true), (&folders.clips, false)] {
+        let listed = folders
+            .disk
+            .list(folder)
+            .map_err(|error| SpoolError::io("listing", folder, error))?;
+        for file in listed {
+            let path = folder.join(&file.name);
+            let Some(id) = clip_of(&file.name).filter(|_| !file.is_folder) else {
+                survey.unreadable.push((path, "it is no clip file".into()));
+                continue;
+            };
+            let entry = match ledger.remove(&id) {
+                Some(entry)
+                    if entry.file_bytes == file.bytes
+                        && entry.quarantine.is_some() == is_quarantine =>
+                {
+                    survey.known.push((id, entry));
+                    continue;
+                }
+                other => other,
+            };
+            survey.classify(folders, &path, id, entry, is_quarantine);
+        }
+    }
+    survey.missing.extend(ledger);
+    // What is in two folders counts once; a rename that was cut off leaves one name.
+    survey.cut_off.sort_by_key(|(_, cut, _)| {
+        (
+            cut.header.boot_count,
+            cut.header.clip.armed.mono,
+            cut.header.clip.clip_id.clone(),
+        )
+    });
+    Ok(survey)
+}
+
+impl Survey {
+    fn classify(
+        &mut self,
+        folders: &Folders,
+        path: &Path,
+        id: Uuid,
+        entry: Option<Entry>,
+        is_quarantine: bool,
+    ) {
+        let bytes = match read_whole(folders.disk.as_ref(), path, LONGEST_FILE) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.lose(path, error.to_string(), id, entry);
+                return;
+            }
+        };
+        let reason = entry.as_ref().and_then(|entry| entry.quarantine.clone());
+        let entry_of = |manifest: &Manifest, closing_at, quarantine| Entry {
+            clip: KeptClip::of(manifest),
+            file_bytes: bytes.len() as u64,
+            closing_at,
+            quarantine,
+        };
+        match read(&bytes, id) {
+            Found::Finished(manifest, at) => {
+                let quarantine = is_quarantine.then(|| {
+                    reason.unwrap_or_else(|| "the reason was lost with the ledger".into())
+                });
+                self.found.push((id, entry_of(&manifest, at, quarantine)));
+            }
+            Found::Damaged(manifest, at, why) => {
+                let found = (id, entry_of(&manifest, at, Some(why)));
+                if is_quarantine {
+                    self.found.push(found)
+                } else {
+                    self.damaged.push(found)
+                }
+            }
+            _ if is_quarantine => self.lose(path, "it is not a finished clip".into(), id, entry),
+            Found::CutOff(cut) => {
+                self.cut_off
+                    .push((id, *cut, entry.map(|entry| entry.clip.clip_no)));
+            }
+            Found::Discarded => self.discarded.push(id),
+            Found::Empty if entry.is_none() => self.empty.push(id),
+            Found::Empty => self.lose(path, "its content is gone".into(), id, entry),
+            Found::Unreadable(why) => self.lose(path, why, id, entry),
+        }
+    }
+
+    fn lose(&mut self, path: &Path, why: String, id: Uuid, entry: Option<Entry>) {
+        self.unreadable.push((path.to_path_buf(), why));
+        self.missing.extend(entry.map(|entry| (id, entry)));
+    }
+}
