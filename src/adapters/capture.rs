@@ -14,6 +14,7 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, DeviceId, ErrorKind, HostId, InputCallbackInfo, StreamConfig};
 
 use super::clock;
+use super::sound_faults::{Fault, FaultJudge};
 use crate::gateway::time::Mono;
 
 /// Sampling rate of everything, Hz.
@@ -183,35 +184,22 @@ fn listen(
     };
     let mut seen = 0;
     let mut last = Instant::now();
-    let mut storm = (Instant::now(), 0u32);
+    let mut judge = FaultJudge::default();
     loop {
         match trouble.recv_timeout(LOOK) {
-            Ok((ErrorKind::Xrun, _)) => {
-                figures.xruns.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok((ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged, _)) => {}
-            Ok((
-                ErrorKind::DeviceNotAvailable
-                | ErrorKind::StreamInvalidated
-                | ErrorKind::HostUnavailable,
-                text,
-            )) => {
-                drop(stream);
-                return (
-                    seen > 0,
-                    format!("the microphone {input:?} has gone: {text}"),
-                );
-            }
-            Ok((_, text)) => {
-                if storm.0.elapsed() > Duration::from_secs(1) {
-                    storm = (Instant::now(), 0);
+            Ok((kind, text)) => match judge.judge(kind) {
+                Fault::Xrun => {
+                    figures.xruns.fetch_add(1, Ordering::Relaxed);
                 }
-                storm.1 += 1;
-                if storm.1 > 20 {
+                Fault::Passing => {}
+                Fault::Fatal => {
                     drop(stream);
-                    return (seen > 0, format!("the microphone {input:?} fails: {text}"));
+                    return (
+                        seen > 0,
+                        format!("the microphone {input:?} has gone: {text}"),
+                    );
                 }
-            }
+            },
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
         if stop.load(Ordering::Relaxed) {

@@ -15,6 +15,7 @@ pub mod playback;
 pub mod prompts;
 pub mod recorder;
 pub mod sensors;
+pub mod sound_faults;
 pub mod systemd;
 pub mod tls;
 pub mod tones;

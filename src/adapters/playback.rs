@@ -5,9 +5,9 @@
 //! a prompt that cannot be played ends at once, and the fault is reported.
 #![allow(clippy::disallowed_methods)] // measures how long the stream is silent
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
@@ -16,6 +16,7 @@ use cpal::{BufferSize, DeviceId, HostId, OutputCallbackInfo, StreamConfig};
 use super::capture::RATE;
 use super::clock;
 use super::prompts::Prompts;
+use super::sound_faults::{Fault, FaultJudge};
 use crate::gateway::session::{PlayId, Prompt};
 use crate::gateway::time::Mono;
 
@@ -31,6 +32,8 @@ const PROBE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
 /// A stream that takes no samples for this long is dead.
 const STALLED: Duration = Duration::from_secs(2);
+/// A stream that dies under a prompt is opened again this often before the citizen hears nothing more.
+const REOPENINGS: u32 = 2;
 
 /// What the earpiece is told.
 pub enum PlaybackCommand {
@@ -75,15 +78,23 @@ pub enum PlaybackEvent {
 struct Line {
     /// Throw away what waits in the ring.
     flush: AtomicBool,
-    /// Samples taken from the ring.
-    played: AtomicU64,
     /// Callbacks so far.
     beats: AtomicU64,
     /// Boot-time ms of the first sample since it was last set to 0.
     first_at: AtomicU64,
     /// Delay between a callback and the ear, µs.
     latency_us: AtomicU64,
-    failed: AtomicBool,
+    /// Why the stream is dead, once it is.
+    dead: Mutex<Option<String>>,
+}
+
+impl Line {
+    fn dead(&self) -> Option<String> {
+        self.dead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 struct Output {
@@ -102,6 +113,16 @@ pub struct Earpiece<R> {
     works: Option<bool>,
     idle_since: Instant,
     looked: Option<Instant>,
+}
+
+/// How one stream's part of a play went.
+enum Played {
+    /// To its end; perhaps a command came while the last samples were on their way.
+    Whole(Option<PlaybackCommand>),
+    /// Something else is to be done.
+    Interrupted(PlaybackCommand),
+    /// The stream died.
+    Broken(String),
 }
 
 enum Next {
@@ -171,13 +192,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
 
     /// Closes an idle stream, probes a closed card, looks for a lost one.
     fn look_after(&mut self) {
-        let broken = self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.line.failed.load(Ordering::Relaxed));
-        if broken {
+        if let Some(why) = self.open.as_ref().and_then(|open| open.line.dead()) {
+            log::warn!("the earpiece {:?} ended while idle: {why}", self.output);
             self.open = None;
-            self.state(Err(format!("the earpiece {:?} has gone", self.output)));
+            self.probe();
         } else if self.open.is_some() && self.idle_since.elapsed() > LINGER {
             self.open = None;
             self.looked = Some(Instant::now());
@@ -225,7 +243,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         if self
             .open
             .as_ref()
-            .is_some_and(|open| !open.line.failed.load(Ordering::Relaxed))
+            .is_some_and(|open| open.line.dead().is_none())
         {
             return Ok(());
         }
@@ -257,26 +275,56 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
-    /// Plays to the end or to the next command, which is answered. `Err` when the daemon ends.
+    /// Plays to the end or to the next command, which is answered. `Err` when the daemon ends. A stream that dies is
+    /// opened again, and the prompt that was cut begins anew.
     fn play(
         &mut self,
         id: PlayId,
         list: &[Prompt],
         gain_steps: u8,
     ) -> Result<Option<PlaybackCommand>, ()> {
-        let ended = || PlaybackEvent::Ended { id };
-        if self.ensure_open().is_err() {
-            (self.report)(ended());
-            return Ok(None);
+        let mut at = 0;
+        for opening in 0..=REOPENINGS {
+            if self.ensure_open().is_err() {
+                break;
+            }
+            match self.play_on(id, list, &mut at, gain_steps)? {
+                Played::Whole(interrupted) => {
+                    self.state(Ok(()));
+                    (self.report)(PlaybackEvent::Ended { id });
+                    return Ok(interrupted);
+                }
+                Played::Interrupted(command) => return Ok(Some(command)),
+                Played::Broken(why) => {
+                    self.open = None;
+                    let why = format!("the earpiece {:?} has gone: {why}", self.output);
+                    if opening == REOPENINGS {
+                        self.state(Err(why));
+                    } else {
+                        log::warn!("{why}; opening it again");
+                    }
+                }
+            }
         }
+        (self.report)(PlaybackEvent::Ended { id });
+        Ok(None)
+    }
+
+    /// Plays on the open stream, from prompt `at` on.
+    fn play_on(
+        &mut self,
+        id: PlayId,
+        list: &[Prompt],
+        at: &mut usize,
+        gain_steps: u8,
+    ) -> Result<Played, ()> {
         let prompts = self.prompts.clone();
         let Some(open) = self.open.as_mut() else {
-            return Ok(None);
+            return Ok(Played::Broken("it is closed".into()));
         };
         let line = open.line.clone();
         line.first_at.store(0, Ordering::Release);
-        let mut left = list.iter();
-        let mut player = left.next().map(|prompt| prompts.player(prompt));
+        let mut player = list.get(*at).map(|prompt| prompts.player(prompt));
         let mut waiting: Vec<i16> = Vec::new();
         let mut started = false;
         let mut beat = (line.beats.load(Ordering::Relaxed), Instant::now());
@@ -285,7 +333,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 if waiting.is_empty() {
                     match current.next_piece() {
                         Some(piece) => waiting = amplify(piece, gain_steps),
-                        None => player = left.next().map(|prompt| prompts.player(prompt)),
+                        None => {
+                            *at += 1;
+                            player = list.get(*at).map(|prompt| prompts.player(prompt));
+                        }
                     }
                     continue;
                 }
@@ -308,19 +359,18 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             if beats != beat.0 {
                 beat = (beats, Instant::now());
             }
-            if line.failed.load(Ordering::Relaxed) || beat.1.elapsed() > STALLED {
-                let why = format!("the earpiece {:?} has gone", self.output);
-                self.open = None;
-                self.state(Err(why));
-                (self.report)(ended());
-                return Ok(None);
+            if let Some(why) = line.dead() {
+                return Ok(Played::Broken(why));
+            }
+            if beat.1.elapsed() > STALLED {
+                return Ok(Played::Broken("it takes no more samples".into()));
             }
             let empty = open.ring.slots() == open.ring.buffer().capacity();
             if player.is_none() && waiting.is_empty() && empty {
                 break;
             }
             match self.commands.recv_timeout(Duration::from_millis(10)) {
-                Ok(command) => return Ok(Some(command)),
+                Ok(command) => return Ok(Played::Interrupted(command)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(()),
             }
@@ -328,14 +378,11 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         // The last samples are still on their way to the ear.
         let latency = Duration::from_micros(line.latency_us.load(Ordering::Relaxed))
             .min(Duration::from_millis(300));
-        let interrupted = match self.commands.recv_timeout(latency) {
-            Ok(command) => Some(command),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Err(()),
-        };
-        self.state(Ok(()));
-        (self.report)(ended());
-        Ok(interrupted)
+        match self.commands.recv_timeout(latency) {
+            Ok(command) => Ok(Played::Whole(Some(command))),
+            Err(RecvTimeoutError::Timeout) => Ok(Played::Whole(None)),
+            Err(RecvTimeoutError::Disconnected) => Err(()),
+        }
     }
 }
 
@@ -371,6 +418,7 @@ fn open(output: &str) -> Result<Output, String> {
         let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD);
         let line = Arc::new(Line::default());
         let (callback, errors) = (line.clone(), line.clone());
+        let mut judge = FaultJudge::default();
         let config = StreamConfig {
             channels,
             sample_rate: RATE,
@@ -389,25 +437,21 @@ fn open(output: &str) -> Result<Output, String> {
                     while waiting.pop().is_ok() {}
                     callback.flush.store(false, Ordering::Release);
                 }
-                let mut taken = 0;
+                let has_sound = !waiting.is_empty();
                 for frame in out.chunks_exact_mut(usize::from(channels)) {
-                    let sample = waiting.pop();
-                    taken += u64::from(sample.is_ok());
-                    frame.fill(sample.unwrap_or(0));
+                    frame.fill(waiting.pop().unwrap_or(0));
                 }
-                if taken > 0 {
-                    callback.played.fetch_add(taken, Ordering::Relaxed);
-                    if callback.first_at.load(Ordering::Relaxed) == 0 {
-                        callback
-                            .first_at
-                            .store(clock::mono().0.max(1), Ordering::Release);
-                    }
+                if has_sound && callback.first_at.load(Ordering::Relaxed) == 0 {
+                    callback
+                        .first_at
+                        .store(clock::mono().0.max(1), Ordering::Release);
                 }
             },
-            move |error: cpal::Error| {
-                use cpal::ErrorKind::{DeviceChanged, RealtimeDenied, Xrun};
-                if !matches!(error.kind(), Xrun | DeviceChanged | RealtimeDenied) {
-                    errors.failed.store(true, Ordering::Relaxed);
+            move |error: cpal::Error| match judge.judge(error.kind()) {
+                Fault::Xrun | Fault::Passing => {}
+                Fault::Fatal => {
+                    *errors.dead.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(error.to_string());
                 }
             },
             Some(Duration::from_secs(2)),
