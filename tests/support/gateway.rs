@@ -84,6 +84,7 @@ impl BoothHome {
 pub struct Gateway {
     child: Child,
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
     socket: PathBuf,
 }
 
@@ -102,7 +103,7 @@ impl Gateway {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let told = lines.clone();
         let stderr = child.stderr.take().expect("a pipe");
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 told.lock().expect("lines").push((Instant::now(), line));
             }
@@ -110,6 +111,7 @@ impl Gateway {
         Self {
             child,
             lines,
+            reader: Some(reader),
             socket: home.socket(),
         }
     }
@@ -191,6 +193,9 @@ impl Gateway {
     /// Waits until it ends by itself.
     pub fn ends(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("gone");
+        // Its last words may still be in the pipe.
+        let reader = self.reader.take().expect("one reader");
+        reader.join().expect("the reader ends with the pipe");
         (status, self.log())
     }
 }
