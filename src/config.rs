@@ -137,6 +137,15 @@ impl Config {
                 "[mqtt] root {root:?}: use levels such as \"booth/1\", no wildcard, no slash at an end"
             ));
         }
+        if !(0..=10_000_000).contains(&self.mqtt.upload_kbit_s)
+            || (1..16).contains(&self.mqtt.upload_kbit_s)
+        {
+            fault(
+                "[mqtt] upload_kbit_s: use 16 to 10000000 kbit/s, or 0 for no limit; below 16 speech comes in faster \
+                 than it can leave"
+                    .into(),
+            );
+        }
         if !(6_000..=510_000).contains(&self.audio.bitrate) {
             fault(format!(
                 "[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)",
@@ -359,6 +368,15 @@ pub struct Mqtt {
     pub key_file: Option<PathBuf>,
     pub root: String,
     pub confirm: Confirm,
+    /// How fast clips may leave, kbit/s; 0 is as fast as the link goes.
+    pub upload_kbit_s: u64,
+}
+
+impl Mqtt {
+    /// The same in bytes per second.
+    pub fn upload_bytes_per_s(&self) -> Option<u64> {
+        (self.upload_kbit_s > 0).then_some(self.upload_kbit_s * 125)
+    }
 }
 
 impl Default for Mqtt {
@@ -371,6 +389,7 @@ impl Default for Mqtt {
             key_file: None,
             root: "booth/1".into(),
             confirm: Confirm::Hub,
+            upload_kbit_s: 0,
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Outbound {
     pub retain: bool,
     /// Message Expiry Interval, seconds.
     pub expiry_s: Option<u32>,
+    /// Goes before everything that is not: health and alerts never wait behind audio.
+    pub urgent: bool,
 }
 
 /// What the connection is told.
@@ -177,6 +179,7 @@ struct Link<'a, R> {
     handed: VecDeque<u64>,
     /// Sent, without PUBACK.
     in_flight: HashMap<u16, u64>,
+    urgent: VecDeque<Outbound>,
     waiting: VecDeque<Outbound>,
     limit: usize,
     max_packet: Option<u32>,
@@ -195,6 +198,7 @@ async fn connection<R: Fn(MqttEvent)>(
         report,
         handed: VecDeque::new(),
         in_flight: HashMap::new(),
+        urgent: VecDeque::new(),
         waiting: VecDeque::new(),
         limit: MAX_IN_FLIGHT,
         max_packet: None,
@@ -216,6 +220,7 @@ async fn connection<R: Fn(MqttEvent)>(
                                 return End::Stopped;
                             }
                             link.waiting.clear();
+                            link.urgent.clear();
                             last.into_iter().for_each(|message| link.publish(message));
                             stopping = Some(Instant::now() + Duration::from_secs(3));
                         }
@@ -300,7 +305,8 @@ fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
 
 impl<R: Fn(MqttEvent)> Link<'_, R> {
     fn is_idle(&self) -> bool {
-        self.handed.is_empty() && self.in_flight.is_empty() && self.waiting.is_empty()
+        let is_queue_empty = self.urgent.is_empty() && self.waiting.is_empty();
+        is_queue_empty && self.handed.is_empty() && self.in_flight.is_empty()
     }
 
     fn publish(&mut self, message: Outbound) {
@@ -316,14 +322,20 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
             return;
         }
         if self.ready {
-            self.waiting.push_back(message);
+            let queue = if message.urgent {
+                &mut self.urgent
+            } else {
+                &mut self.waiting
+            };
+            queue.push_back(message);
             self.top_up();
         }
     }
 
     fn top_up(&mut self) {
         while self.handed.len() + self.in_flight.len() < self.limit {
-            let Some(message) = self.waiting.pop_front() else {
+            let next = self.urgent.pop_front();
+            let Some(message) = next.or_else(|| self.waiting.pop_front()) else {
                 return;
             };
             let Outbound {
@@ -332,6 +344,7 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
                 payload,
                 retain,
                 expiry_s,
+                urgent: _,
             } = message;
             let properties = PublishProperties {
                 message_expiry_interval: expiry_s,

@@ -14,8 +14,19 @@ use crate::contract::{Ack, AckStatus, AlertId, ByteRange, MAX_PART_BYTES};
 const WINDOW_CLIPS: usize = 8;
 /// And their bodies together, bytes.
 const WINDOW_BYTES: u64 = 4 << 20;
-/// Messages without PUBACK at a time; health has to pass between them.
+/// Messages without PUBACK at a time, at most; health has to pass between them.
 const WINDOW_MESSAGES: usize = 6;
+/// A PUBACK that takes longer than this tells of a slow link: one message less at a time, down to one, so that health
+/// waits behind one part at most.
+const SLOW_ANSWER: Duration = Duration::from_secs(1);
+/// One that comes within this: one message more.
+const QUICK_ANSWER: Duration = Duration::from_millis(250);
+/// With more clips waiting than this there is a backlog: then every second clip taken up is the newest, so that what is
+/// said today is not stuck behind last week.
+const BACKLOG_CLIPS: usize = WINDOW_CLIPS;
+/// What a message costs beside its body: topic, header, PUBACK; a manifest is about this long too. Bytes.
+const MESSAGE_OVERHEAD: u64 = 256;
+const MANIFEST_COST: u64 = 1024;
 /// First wait for an ack, doubled up to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LAST_WAIT: Duration = Duration::from_secs(600);
@@ -172,6 +183,54 @@ struct Active {
     resending: bool,
 }
 
+/// A message without PUBACK.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// Of the clip in `items`.
+    number: u64,
+    at: Mono,
+}
+
+/// How fast bodies may leave: a bucket of bytes, filled at the configured rate.
+#[derive(Debug, Default)]
+struct Pace {
+    /// `None`: as fast as the link goes.
+    bytes_per_s: Option<u64>,
+    /// Thousandths of bytes that may leave; below zero after a message that cost more than was there.
+    credit: i64,
+    filled: Mono,
+}
+
+impl Pace {
+    /// Most that is saved up: a part and its manifest, so that a pause makes no burst.
+    const MOST: i64 = (MAX_PART_BYTES as i64 + 2048) * 1000;
+
+    fn fill(&mut self, now: Mono) {
+        let Some(rate) = self.bytes_per_s else { return };
+        let ms = i64::try_from(now.since(self.filled).as_millis()).unwrap_or(i64::MAX);
+        let earned = ms.saturating_mul(i64::try_from(rate).unwrap_or(i64::MAX));
+        self.credit = self.credit.saturating_add(earned).min(Self::MOST);
+        self.filled = now;
+    }
+
+    fn allows(&self) -> bool {
+        self.bytes_per_s.is_none() || self.credit > 0
+    }
+
+    fn spend(&mut self, bytes: u64) {
+        let cost = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(1000);
+        self.credit = self.credit.saturating_sub(cost);
+    }
+
+    /// When the next message may leave, if it has to wait.
+    fn due(&self) -> Option<Mono> {
+        let rate = i64::try_from(self.bytes_per_s?).unwrap_or(i64::MAX).max(1);
+        let missing = (1 - self.credit).max(0);
+        let ms = u64::try_from(missing / rate + 1).unwrap_or(0);
+        (missing > 0).then(|| self.filled + Duration::from_millis(ms))
+    }
+}
+
 /// The delivery machine.
 #[derive(Debug)]
 pub struct Delivery {
@@ -186,7 +245,12 @@ pub struct Delivery {
     held: HashSet<String>,
     next_number: u64,
     next_token: u64,
-    tokens: HashMap<u64, (u64, bool)>,
+    tokens: HashMap<u64, Sent>,
+    /// Messages that may be without PUBACK now.
+    window: usize,
+    /// The next clip taken up from a backlog is the newest.
+    newest_next: bool,
+    pace: Pace,
     connected: bool,
     hub_online: bool,
     max_part: u64,
@@ -210,6 +274,9 @@ impl Delivery {
             next_number: 0,
             next_token: 0,
             tokens: HashMap::new(),
+            window: WINDOW_MESSAGES,
+            newest_next: false,
+            pace: Pace::default(),
             connected: false,
             hub_online: false,
             max_part: MAX_PART_BYTES as u64,
@@ -219,6 +286,13 @@ impl Delivery {
             rejected: None,
             figures: DeliveryFigures::default(),
         }
+    }
+
+    /// Bodies leave at most this fast; `None` is as fast as the link goes.
+    #[must_use]
+    pub fn paced(mut self, bytes_per_s: Option<u64>) -> Self {
+        self.pace.bytes_per_s = bytes_per_s;
+        self
     }
 
     /// A clip was kept. `held` while its citizen is still at the booth: it stays home.
@@ -347,11 +421,13 @@ impl Delivery {
         self.connected
             && (self.confirmation == Confirmation::Broker || self.hub_online)
             && self.paused_until.is_none_or(|until| until <= now)
-            && self.tokens.len() < WINDOW_MESSAGES
+            && self.tokens.len() < self.window
+            && self.pace.allows()
     }
 
     /// The next message, if one may be sent now.
     pub fn next(&mut self, now: Mono) -> Option<Send> {
+        self.pace.fill(now);
         if !self.may_send(now) {
             return None;
         }
@@ -386,7 +462,11 @@ impl Delivery {
         active.asked = None;
         let token = self.next_token;
         self.next_token += 1;
-        self.tokens.insert(token, (number, what == What::Manifest));
+        self.tokens.insert(token, Sent { number, at: now });
+        self.pace.spend(match what {
+            What::Manifest => MANIFEST_COST,
+            What::Part { from, to } => to - from + MESSAGE_OVERHEAD,
+        });
         Some(Send {
             token,
             clip_id: item.offer.clip_id.clone(),
@@ -394,7 +474,7 @@ impl Delivery {
         })
     }
 
-    /// Takes the oldest waiting clip up, if the window has room.
+    /// Takes the oldest waiting clip up (or, of a backlog, every other time the newest), if the window has room.
     fn activate(&mut self, now: Mono) -> Option<u64> {
         let answered = |number: &&u64| {
             self.items
@@ -415,7 +495,13 @@ impl Delivery {
                 .get(number)
                 .is_some_and(|item| item.not_before <= now)
         };
-        let number = *self.waiting.iter().find(ready)?;
+        let is_backlog = self.waiting.len() > BACKLOG_CLIPS;
+        let number = if is_backlog && self.newest_next {
+            *self.waiting.iter().rev().find(ready)?
+        } else {
+            *self.waiting.iter().find(ready)?
+        };
+        self.newest_next = is_backlog && !self.newest_next;
         self.waiting.remove(&number);
         let item = self.items.get_mut(&number)?;
         let first = !item.offered;
@@ -484,14 +570,24 @@ impl Delivery {
             .take(64)
             .filter_map(|number| self.items.get(number));
         let later = later.map(|item| item.not_before).filter(|at| *at > Mono(0));
-        answers.chain(later).chain(self.paused_until).min()
+        answers
+            .chain(later)
+            .chain(self.paused_until)
+            .chain(self.pace.due())
+            .min()
     }
 
     /// The broker answered a message.
     pub fn puback(&mut self, now: Mono, token: u64, answer: Puback, why: &str) -> Vec<Verdict> {
-        let Some((number, _)) = self.tokens.remove(&token) else {
+        let Some(Sent { number, at }) = self.tokens.remove(&token) else {
             return Vec::new();
         };
+        let took = now.since(at);
+        if took > SLOW_ANSWER {
+            self.window = (self.window - 1).max(1);
+        } else if took <= QUICK_ANSWER {
+            self.window = (self.window + 1).min(WINDOW_MESSAGES);
+        }
         let Some(item) = self.items.get_mut(&number) else {
             return Vec::new();
         };
@@ -530,7 +626,7 @@ impl Delivery {
     /// Stops offering a clip until then.
     fn put_back(&mut self, number: u64, not_before: Mono) {
         self.active.retain(|active| *active != number);
-        self.tokens.retain(|_, (of, _)| *of != number);
+        self.tokens.retain(|_, sent| sent.number != number);
         if let Some(item) = self.items.get_mut(&number) {
             item.active = None;
             item.offered = false;
@@ -564,7 +660,7 @@ impl Delivery {
         self.refused.remove(&item.offer.clip_id);
         self.waiting.remove(&number);
         self.active.retain(|active| *active != number);
-        self.tokens.retain(|_, (of, _)| *of != number);
+        self.tokens.retain(|_, sent| sent.number != number);
         Some(item)
     }
 

@@ -126,6 +126,7 @@ impl Gateway {
             payload,
             retain,
             expiry_s,
+            urgent: true,
         }));
     }
 
@@ -608,6 +609,7 @@ impl Gateway {
                         payload,
                         retain: false,
                         expiry_s: None,
+                        urgent: false,
                     };
                     self.send(MqttCommand::Publish(message));
                 }

@@ -228,7 +228,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     };
     let mut gateway = Gateway {
         session: Session::new(rules(&config)),
-        delivery: Delivery::new(confirmation),
+        delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
         evidence: Evidence {
             capture: Err("the microphone has not been heard yet".into()),
             playback: Err("the earpiece has not been tried yet".into()),
@@ -403,6 +403,7 @@ async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread
         payload: gateway.speaker().state(Presence::Offline),
         retain: true,
         expiry_s: None,
+        urgent: true,
     };
     gateway.send(MqttCommand::Stop(vec![state]));
     if let Some(connection) = connection {

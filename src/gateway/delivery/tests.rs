@@ -367,3 +367,95 @@ proptest! {
         prop_assert_eq!(released.len() as u64, clips);
     }
 }
+
+/// The clips whose manifests are sent when the window of clips is emptied again and again.
+fn order(delivery: &mut Delivery, clips: usize) -> Vec<String> {
+    let mut order = Vec::new();
+    while order.len() < clips {
+        let send = delivery.next(Mono(0)).expect("something waits");
+        if send.what == What::Manifest {
+            order.push(send.clip_id.clone());
+        } else {
+            let n = send.clip_id["clip-".len()..].parse().expect("a number");
+            delivery.puback(Mono(0), send.token, Puback::Success, "");
+            delivery.ack(&ack(n, AckStatus::Stored));
+            continue;
+        }
+        delivery.puback(Mono(0), send.token, Puback::Success, "");
+    }
+    order
+}
+
+#[test]
+fn a_few_clips_leave_oldest_first_and_of_a_backlog_every_second_is_the_newest() {
+    let mut few = ready();
+    for n in 0..5 {
+        few.keep(offer(n, 10), false);
+    }
+    assert_eq!(
+        order(&mut few, 5),
+        ["clip-0", "clip-1", "clip-2", "clip-3", "clip-4"]
+    );
+    let mut backlog = ready();
+    for n in 0..100 {
+        backlog.keep(offer(n, 10), false);
+    }
+    assert_eq!(
+        order(&mut backlog, 4),
+        ["clip-0", "clip-99", "clip-1", "clip-98"]
+    );
+    // What is said now is the second next, whatever waits.
+    backlog.keep(offer(200, 10), false);
+    assert_eq!(order(&mut backlog, 2), ["clip-2", "clip-200"]);
+}
+
+#[test]
+fn a_configured_rate_holds_and_nothing_is_saved_up_in_a_pause() {
+    let rate = 8_000;
+    let mut delivery = Delivery::new(Confirmation::Hub).paced(Some(rate));
+    delivery.connected(None);
+    delivery.hub_online(true);
+    delivery.keep(offer(1, 4_000_000), false);
+    let start = Mono(3_600_000);
+    let (mut now, mut bytes) = (start, 0);
+    while now < start + Duration::from_secs(100) {
+        while let Some(send) = delivery.next(now) {
+            if let What::Part { from, to } = send.what {
+                bytes += to - from;
+            }
+            delivery.puback(now, send.token, Puback::Success, "");
+        }
+        let due = delivery.deadline().expect("it goes on");
+        assert!(due > now, "the loop would spin");
+        now = due;
+    }
+    let most = 100 * rate + 2 * MAX_PART_BYTES as u64;
+    assert!((90 * rate..=most).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn on_a_slow_link_one_message_at_a_time_is_under_way_and_on_a_quick_one_six() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 4_000_000), false);
+    let mut now = Mono(0);
+    let mut under_way: VecDeque<u64> = VecDeque::new();
+    let mut turn = |delivery: &mut Delivery, takes_ms: u64| {
+        while let Some(send) = delivery.next(now) {
+            under_way.push_back(send.token);
+        }
+        let most = under_way.len();
+        now = now + Duration::from_millis(takes_ms);
+        let token = under_way.pop_front().expect("something is under way");
+        delivery.puback(now, token, Puback::Success, "");
+        most
+    };
+    assert_eq!(turn(&mut delivery, 2_000), WINDOW_MESSAGES);
+    for _ in 0..20 {
+        turn(&mut delivery, 2_000);
+    }
+    assert_eq!(turn(&mut delivery, 2_000), 1);
+    for _ in 0..20 {
+        turn(&mut delivery, 20);
+    }
+    assert_eq!(turn(&mut delivery, 20), WINDOW_MESSAGES);
+}
