@@ -28,6 +28,8 @@ pub struct Readings {
     pub wifi_rssi_dbm: Option<f64>,
     /// Whether any interface but loopback is up.
     pub link_up: Option<bool>,
+    /// What this process made the kernel write to storage since its start, ledger included, MB (proc(5), `io`).
+    pub written_mb: Option<f64>,
 }
 
 /// Reads what there is.
@@ -36,13 +38,14 @@ pub fn read() -> Readings {
     Readings {
         cpu_temp_c: hottest_zone(),
         load1: first_word("/proc/loadavg").and_then(|word| word.parse().ok()),
-        mem_free_mb: kib_field("/proc/meminfo", "MemAvailable:").map(|kib| round(kib / 1024.0)),
-        rss_mb: kib_field("/proc/self/status", "VmRSS:").map(|kib| round(kib / 1024.0)),
+        mem_free_mb: number_after("/proc/meminfo", "MemAvailable:").map(|kib| round(kib / 1024.0)),
+        rss_mb: number_after("/proc/self/status", "VmRSS:").map(|kib| round(kib / 1024.0)),
         throttled_now: throttled.map(|bits| bits & 0xf != 0),
         throttled_since_boot: throttled.map(|bits| bits & 0xf_0000 != 0),
         root_ro: root_read_only(),
         wifi_rssi_dbm: wifi_signal(),
         link_up: link_up(),
+        written_mb: number_after("/proc/self/io", "write_bytes:").map(|bytes| round(bytes / 1e6)),
     }
 }
 
@@ -54,6 +57,25 @@ pub fn hw_model() -> Option<String> {
 /// Serial number of the board from the device tree.
 pub fn hw_serial() -> Option<String> {
     text("/proc/device-tree/serial-number")
+}
+
+/// The CID register of the SD card that `place` (or the nearest folder above it that exists) is on: 32 hex digits that
+/// the maker gave it (SD Physical Layer Specification §5.2). `None` where the file system is on no SD card.
+pub fn card_cid(place: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let device = place
+        .ancestors()
+        .find_map(|folder| fs::metadata(folder).ok())?
+        .dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let block = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
+    // A partition lies in its disk's folder, and the disk in that of its card.
+    let cid = block
+        .ancestors()
+        .take(4)
+        .find_map(|folder| text(folder.join("device/cid").to_str()?))?;
+    let is_cid = cid.len() == 32 && cid.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_cid.then_some(cid)
 }
 
 /// `PRETTY_NAME` of os-release(5).
@@ -89,7 +111,7 @@ fn hottest_zone() -> Option<f64> {
         .reduce(f64::max)
 }
 
-fn kib_field(path: &str, name: &str) -> Option<f64> {
+fn number_after(path: &str, name: &str) -> Option<f64> {
     let text = fs::read_to_string(path).ok()?;
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()

@@ -85,10 +85,12 @@ pub struct Offer {
     pub clip_id: String,
     /// Size of its body, bytes.
     pub bytes: u64,
-    /// Of its body, hex.
+    /// Of its body, hex; empty for a void number.
     pub sha256: String,
     /// When it was kept, ms on the boot-time clock; negative for a clip of an earlier boot.
     pub kept_at_ms: i64,
+    /// Its manifest will not change any more. Otherwise it is asked for by [`Delivery::to_fix`] before it is offered.
+    pub fixed: bool,
 }
 
 /// What to publish.
@@ -163,6 +165,8 @@ struct Item {
     offered: bool,
     /// Not before then.
     not_before: Mono,
+    /// Fixing its manifest was asked for, and is not done.
+    fixing: bool,
     active: Option<Active>,
 }
 
@@ -218,7 +222,9 @@ impl Pace {
     }
 
     fn spend(&mut self, bytes: u64) {
-        let cost = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(1000);
+        let cost = i64::try_from(bytes)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         self.credit = self.credit.saturating_sub(cost);
     }
 
@@ -314,9 +320,51 @@ impl Delivery {
                 offer,
                 offered: false,
                 not_before: Mono(0),
+                fixing: false,
                 active: None,
             },
         );
+    }
+
+    /// Clips that may leave soon but whose manifest must be fixed first; each is named once until [`Delivery::fixed`].
+    /// As late as possible: until then a clock that becomes right still counts.
+    pub fn to_fix(&mut self) -> Vec<String> {
+        if !self.connected || (self.confirmation == Confirmation::Hub && !self.hub_online) {
+            return Vec::new();
+        }
+        let ends = self
+            .waiting
+            .iter()
+            .take(WINDOW_CLIPS)
+            .chain(self.waiting.iter().rev().take(WINDOW_CLIPS));
+        let unfixed: Vec<u64> = ends
+            .copied()
+            .filter(|number| {
+                self.items
+                    .get(number)
+                    .is_some_and(|item| !item.offer.fixed && !item.fixing)
+            })
+            .collect();
+        unfixed
+            .iter()
+            .filter_map(|number| {
+                let item = self.items.get_mut(number)?;
+                (!std::mem::replace(&mut item.fixing, true)).then(|| item.offer.clip_id.clone())
+            })
+            .collect()
+    }
+
+    /// The manifest of a clip is fixed, or (`false`) could not be and is to be asked for again later.
+    pub fn fixed(&mut self, now: Mono, clip_id: &str, is_fixed: bool) {
+        let number = self.numbers.get(clip_id);
+        let Some(item) = number.and_then(|number| self.items.get_mut(number)) else {
+            return;
+        };
+        item.fixing = false;
+        item.offer.fixed |= is_fixed;
+        if !is_fixed {
+            item.not_before = now + SLOW_RETRY;
+        }
     }
 
     /// The citizen has gone: everything may leave.
@@ -493,7 +541,7 @@ impl Delivery {
         let ready = |number: &&u64| {
             self.items
                 .get(number)
-                .is_some_and(|item| item.not_before <= now)
+                .is_some_and(|item| item.offer.fixed && item.not_before <= now)
         };
         let is_backlog = self.waiting.len() > BACKLOG_CLIPS;
         let number = if is_backlog && self.newest_next {
@@ -679,7 +727,8 @@ impl Delivery {
         let Some(item) = self.items.get_mut(&number) else {
             return Vec::new();
         };
-        let same_body = ack.sha256.as_deref() == Some(item.offer.sha256.as_str());
+        // A void number has no body and no hash; no other clip's hash is empty.
+        let same_body = ack.sha256.as_deref().unwrap_or_default() == item.offer.sha256;
         match ack.status {
             AckStatus::Stored if same_body => self.settle(number, Verdict::Release),
             AckStatus::Discard if same_body => self.settle(number, Verdict::Delete),

@@ -54,6 +54,12 @@ pub struct Evidence {
     pub cpu_temp_c: Option<f64>,
     /// The supply is or was too weak since boot, where the machine knows.
     pub throttled_since_boot: Option<bool>,
+    /// The card was in another machine before: a sentence.
+    pub hardware_changed: Option<String>,
+    /// Operations the card refused since the start.
+    pub disk_errors: u64,
+    /// Clips in quarantine.
+    pub quarantined: usize,
 }
 
 /// Why the spool does not take another clip.
@@ -140,6 +146,17 @@ impl Evidence {
                 AlertId::Temperature,
                 format!("The processor is at {celsius:.0} °C."),
             );
+        }
+        if let Some(text) = &self.hardware_changed {
+            raise(AlertId::HardwareChanged, text.clone());
+        }
+        if self.disk_errors > 0 {
+            // The sentence does not count, so that it is told once.
+            raise(AlertId::DiskErrors, AlertId::DiskErrors.meaning().into());
+        }
+        if self.quarantined > 0 && !self.delivery.contains_key(&AlertId::ClipRejected) {
+            let text = format!("{} clips are in quarantine on the card.", self.quarantined);
+            raise(AlertId::ClipRejected, text);
         }
         if self.throttled_since_boot == Some(true) {
             raise(
@@ -261,6 +278,9 @@ mod tests {
             delivery: BTreeMap::new(),
             cpu_temp_c: None,
             throttled_since_boot: None,
+            hardware_changed: None,
+            disk_errors: 0,
+            quarantined: 0,
         }
     }
 

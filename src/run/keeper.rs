@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::adapters::clock;
 use crate::adapters::disk::RealDisk;
+use crate::adapters::sensors;
 use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
@@ -33,6 +34,10 @@ pub enum KeeperCommand {
     },
     /// Save the counters.
     Counters(BTreeMap<String, u64>),
+    /// The wall clock is right, and this far ahead of the boot-time clock, ms.
+    Clock(i64),
+    /// Fix these manifests, which are offered next.
+    Fix(Vec<String>),
 }
 
 /// What the keeper reports.
@@ -45,6 +50,8 @@ pub enum KeeperEvent {
     Damaged(String),
     /// Whether it takes another clip; told when it changes.
     Room(Result<(), SpoolFault>),
+    /// Manifests that are fixed, or could not be.
+    Fixed(Vec<(String, bool)>),
     /// Recordings that a failed write had left unfinished are kept now.
     Mended(Vec<KeptClip>),
 }
@@ -58,6 +65,8 @@ pub fn open(place: &config::Spool) -> Result<(Spool, OpenReport), SpoolError> {
         max_bytes: place.max_bytes,
         reserve_bytes: place.reserve_bytes,
         ledger: true,
+        card_cid: sensors::card_cid(&place.dir),
+        hw_serial: sensors::hw_serial(),
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
 }
@@ -142,6 +151,20 @@ pub fn run(
                     open_spool.quarantine(&clip_id, &reason)
                 }
                 KeeperCommand::Counters(counters) => open_spool.save_counters(&counters),
+                KeeperCommand::Clock(wall_minus_mono_ms) => {
+                    open_spool.note_clock(wall_minus_mono_ms)
+                }
+                KeeperCommand::Fix(clips) => {
+                    let fixed = clips.into_iter().map(|clip_id| {
+                        let done = open_spool.fix(&clip_id);
+                        if let Err(error) = &done {
+                            log::warn!("{error}");
+                        }
+                        (clip_id, done.is_ok())
+                    });
+                    report(KeeperEvent::Fixed(fixed.collect()));
+                    Ok(())
+                }
             };
             if let Err(error) = done {
                 report(KeeperEvent::Failed(error.to_string()));

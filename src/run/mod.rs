@@ -39,6 +39,8 @@ pub use start::{RunError, check, run};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
+/// A wall clock that moves by this much against the boot-time clock has stepped; less is slewing and the time between reads.
+const CLOCK_STEP_MS: u64 = 500;
 /// Tokens of messages that are not parts of a clip.
 const TELEGRAM: u64 = 1 << 63;
 
@@ -90,6 +92,11 @@ struct Gateway {
     silent_in_row: u64,
     last_odd: Option<Mono>,
     health_due: Mono,
+    /// Wall clock minus boot-time clock at the last step, ms.
+    clock_offset: Option<i64>,
+    clock_was_synced: bool,
+    /// The local day, and what had been written when it began, in MB.
+    written_at_midnight: (i64, f64),
 }
 
 impl Gateway {
@@ -363,6 +370,10 @@ impl Gateway {
             bytes: clip.bytes,
             sha256: clip.sha256.clone(),
             kept_at_ms: now_ms.saturating_sub(age_ms),
+            fixed: !self
+                .spool
+                .as_ref()
+                .is_some_and(|spool| spool.needs_fixing(&clip.clip_id)),
         };
         self.delivery.keep(offer, held);
     }
@@ -386,6 +397,11 @@ impl Gateway {
                     self.evidence.spool = Err(SpoolFault::Unwritable(why));
                 }
             }
+            KeeperEvent::Fixed(clips) => {
+                for (clip_id, is_fixed) in clips {
+                    self.delivery.fixed(now, &clip_id, is_fixed);
+                }
+            }
             KeeperEvent::Mended(clips) => {
                 for clip in clips {
                     log::info!(clip_id = clip.clip_id.as_str(); "finished after a failed write");
@@ -404,6 +420,7 @@ impl Gateway {
             speaker.card_id = card.card_id;
             speaker.boot_count = card.boot_count;
         }
+        self.spool = Some(spool.clone());
         let wall_ms = clock::wall().as_millisecond();
         for clip in spool.clips() {
             let age = u64::try_from(wall_ms - clip.kept_at_ms).unwrap_or(0);
@@ -446,9 +463,22 @@ impl Gateway {
         if !found.is_empty() {
             self.evidence.damaged = Some(found.join("; "));
         }
+        if let Some(copied) = &report.card_cloned {
+            log::warn!(card_id = copied.as_str(); "this card is a copy of another; it has an identity of its own now");
+            self.event("card_cloned", json!({ "previous_card_id": copied }));
+        }
+        if let Some(before) = &report.hardware_changed {
+            log::warn!(hw_serial = before.as_str(); "this card was in another machine before");
+            self.evidence.hardware_changed =
+                Some(format!("This card was in the machine {before} before."));
+        }
+        if self.clock_was_synced
+            && let Some(offset) = self.clock_offset
+        {
+            let _ = self.keeper.send(KeeperCommand::Clock(offset));
+        }
         self.counters = Counters::restored(&spool.counters());
-        let _ = self.recorder.send(RecorderCommand::UseSpool(spool.clone()));
-        self.spool = Some(spool);
+        let _ = self.recorder.send(RecorderCommand::UseSpool(spool));
         self.evidence.spool = Ok(());
     }
 
@@ -552,6 +582,31 @@ impl Gateway {
         }
     }
 
+    /// Notes when the wall clock becomes right, and when it steps: the pair of clocks goes to the card and to the hub.
+    fn watch_clock(&mut self, now: Mono) {
+        let synced = clock::clock_synced();
+        self.evidence.clock_synced = synced;
+        let wall_ms = clock::wall().as_millisecond();
+        let offset = wall_ms.saturating_sub_unsigned(now.0);
+        let stepped = self
+            .clock_offset
+            .is_some_and(|before| before.abs_diff(offset) >= CLOCK_STEP_MS);
+        let became_right = synced && !self.clock_was_synced;
+        self.clock_was_synced = synced;
+        if self.clock_offset.is_none() || stepped {
+            self.clock_offset = Some(offset);
+        }
+        if synced && (became_right || stepped) {
+            let _ = self.keeper.send(KeeperCommand::Clock(offset));
+        }
+        if became_right || stepped {
+            self.event(
+                "clock_step",
+                json!({ "wall_minus_mono_ms": offset, "clock_synced": u8::from(synced) }),
+            );
+        }
+    }
+
     /// Says once in a while that something outside makes no sense.
     fn odd(&mut self, now: Mono, what: &str) {
         if self
@@ -587,6 +642,10 @@ impl Gateway {
 
     /// Publishes what delivery wants sent, as far as the windows allow.
     fn deliver(&mut self, now: Mono) {
+        let unfixed = self.delivery.to_fix();
+        if !unfixed.is_empty() {
+            let _ = self.keeper.send(KeeperCommand::Fix(unfixed));
+        }
         while let Some(send) = self.delivery.next(now) {
             let Some(spool) = &self.spool else { return };
             let booth = self.config.booth.id.clone();
@@ -645,7 +704,7 @@ impl Gateway {
                 .insert(crate::contract::AlertId::DuplicateIdentity, text);
         }
         self.evidence.hook_was_on = self.session.hook_was_on();
-        self.evidence.clock_synced = clock::clock_synced();
+        self.watch_clock(now);
         let parts = self.evidence.parts();
         if self.parts != Some(parts) {
             self.parts = Some(parts);

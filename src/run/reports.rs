@@ -167,6 +167,21 @@ impl Gateway {
         );
     }
 
+    /// What this process wrote since local midnight, or since its start if that is later, in MB.
+    fn written_today(&mut self, written_mb: Option<f64>) -> Option<f64> {
+        let (written, today) = (written_mb?, self.local_day());
+        if self.written_at_midnight.0 != today {
+            // The first reading of a process starts at nothing written.
+            let before = if self.written_at_midnight.0 == i64::MIN {
+                0.0
+            } else {
+                written
+            };
+            self.written_at_midnight = (today, before);
+        }
+        Some(((written - self.written_at_midnight.1) * 10.0).round() / 10.0)
+    }
+
     /// The health message; what this machine cannot know is not in it.
     pub(super) fn health(&mut self, now: Mono) -> Health {
         let mut health = Health::new();
@@ -193,6 +208,11 @@ impl Gateway {
         health.set_known("root_ro", flag(readings.root_ro));
         health.set_known("wifi_rssi_dbm", readings.wifi_rssi_dbm);
         health.set_known("link_up", flag(readings.link_up));
+        health.set_known("sd_written_mb", readings.written_mb);
+        health.set_known(
+            "sd_written_mb_today",
+            self.written_today(readings.written_mb),
+        );
         if let Some(spool) = &self.spool {
             let (room, disk, clips) = (spool.room(), spool.disk_stats(), spool.clips());
             let megabytes = |bytes: u64| (bytes as f64 / 1_000_000.0 * 10.0).round() / 10.0;
@@ -212,8 +232,9 @@ impl Gateway {
                 "fsync_p95_ms",
                 disk.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
             );
-            health.set("sd_written_mb", megabytes(disk.bytes_written));
             health.set_count("sd_io_errors", disk.io_errors);
+            self.evidence.disk_errors = disk.io_errors;
+            self.evidence.quarantined = spool.quarantined();
         }
         let oldest = self
             .delivery

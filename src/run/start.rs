@@ -252,6 +252,9 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
             delivery: BTreeMap::new(),
             cpu_temp_c: None,
             throttled_since_boot: None,
+            hardware_changed: None,
+            disk_errors: 0,
+            quarantined: 0,
         },
         config_path: path.to_owned(),
         config_hash: hash_of(path),
@@ -284,6 +287,9 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
         silent_in_row: 0,
         last_odd: None,
         health_due: now,
+        clock_offset: None,
+        clock_was_synced: false,
+        written_at_midnight: (i64::MIN, 0.0),
         config,
     };
     if let Some((spool, report)) = opened {

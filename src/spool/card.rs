@@ -37,6 +37,15 @@ pub struct Card {
     pub counter_saves: u64,
     /// Counters by name, as last checkpointed.
     pub counters: BTreeMap<String, u64>,
+    /// The register of the SD card this identity was made on, where there is one (SD specification, CID).
+    #[serde(default)]
+    pub cid: Option<String>,
+    /// Serial number of the machine that used the card last.
+    #[serde(default)]
+    pub hw_serial: Option<String>,
+    /// For each machine boot whose clock became right: wall clock minus boot-time clock, in ms.
+    #[serde(default)]
+    pub clocks: BTreeMap<String, i64>,
 }
 
 /// What was found in place of a card's identity.
@@ -66,6 +75,9 @@ impl Card {
             clip_no_floor: 0,
             counter_saves: 0,
             counters: BTreeMap::new(),
+            cid: None,
+            hw_serial: None,
+            clocks: BTreeMap::new(),
         }
     }
 

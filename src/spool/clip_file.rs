@@ -193,6 +193,70 @@ pub(crate) fn rfc3339(wall_ms: i64) -> String {
         .to_string()
 }
 
+impl StartFacts {
+    /// The same moment by a clock that was right, known from another moment of the same boot.
+    pub(crate) fn corrected(self, wall_minus_mono_ms: Option<i64>) -> StartFacts {
+        match wall_minus_mono_ms {
+            Some(offset) if !self.clock_synced => StartFacts {
+                wall_ms: offset.saturating_add_unsigned(self.mono.0),
+                clock_synced: true,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// The manifest with its time by a clock that was right.
+pub(crate) fn retimed(mut manifest: Manifest, wall_minus_mono_ms: i64) -> Manifest {
+    if manifest.clock_synced == Some(0)
+        && let Some(mono_ms) = manifest.started_mono_ms
+    {
+        let wall_ms = wall_minus_mono_ms.saturating_add_unsigned(mono_ms);
+        manifest.started_at = Some(rfc3339(wall_ms));
+        manifest.clock_synced = Some(1);
+    }
+    manifest
+}
+
+/// The declaration that a number's clip cannot be had any more (contract §3.3).
+pub(crate) fn void(clip: &super::KeptClip, reason: &str) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        clip_id: clip.clip_id.clone(),
+        clip_no: clip.clip_no,
+        card_id: clip.card_id.clone(),
+        booth_id: clip.booth_id.clone(),
+        boot_id: clip.boot_id.clone(),
+        kind: ClipKind::Void,
+        source: "booth".into(),
+        test: u8::from(clip.test),
+        campaign_id: None,
+        question_id: None,
+        choice: None,
+        lang: None,
+        started_at: None,
+        started_mono_ms: None,
+        clock_synced: None,
+        duration_ms: None,
+        ended_by: None,
+        recovered: 0,
+        body: None,
+        bytes: 0,
+        sha256: None,
+        bitrate: None,
+        sample_rate: None,
+        channels: None,
+        consent: None,
+        key_ids: Vec::new(),
+        sealed: None,
+        rms_dbfs: None,
+        peak_dbfs: None,
+        speech_ratio: None,
+        reason: Some(reason.chars().take(200).collect()),
+    }
+}
+
 /// How a take ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ending {
@@ -263,10 +327,21 @@ pub(crate) struct CutOff {
     pub has_stranded: bool,
 }
 
+/// Where the manifest of a finished clip stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// Offset of the closing record.
+    pub closing_at: u64,
+    /// Offset of the record that replaces its manifest, if there is one.
+    pub offered_at: Option<u64>,
+    /// Where the last valid record ends.
+    pub valid_to: u64,
+}
+
 /// What a file is.
 pub(crate) enum Found {
-    /// Finished and whole; the closing record is at this offset.
-    Finished(Box<Manifest>, u64),
+    /// Finished and whole, with its manifest as it is sent.
+    Finished(Box<Manifest>, Closed),
     /// Finished, but the body is not whole.
     Damaged(Box<Manifest>, u64, String),
     /// To be finished.
@@ -357,7 +432,18 @@ fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
         .sum();
     let at = closing.at as u64;
     if body == manifest.bytes {
-        Found::Finished(manifest, at)
+        let offered = scan
+            .records
+            .iter()
+            .filter(|record| record.kind == Some(Kind::Offered) && record.at > closing.at)
+            .find_map(|record| Some((record.at, closing_manifest(bytes, id, record).ok()?)));
+        let closed = Closed {
+            closing_at: at,
+            offered_at: offered.as_ref().map(|(at, _)| *at as u64),
+            valid_to: scan.valid_to as u64,
+        };
+        let manifest = offered.map_or(manifest, |(_, manifest)| Box::new(manifest));
+        Found::Finished(manifest, closed)
     } else {
         let why = format!(
             "it holds {body} bytes of body instead of {}",

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
@@ -13,6 +14,10 @@ use super::disk::{Disk, Open, publish};
 const OLD_LEDGERS: usize = 2;
 /// What the name of a clip file ends with.
 const CLIP_SUFFIX: &str = ".clip";
+/// Room that is given up when the card is full, so that what is being said can be finished, the card's identity
+/// saved, the ledger opened, and confirmed clips released.
+const BALLAST_FILE: &str = "ballast";
+pub(crate) const BALLAST_BYTES: usize = 2 << 20;
 
 /// The folders of one spool and the disk they are on.
 pub(crate) struct Folders {
@@ -22,6 +27,7 @@ pub(crate) struct Folders {
     pub quarantine: PathBuf,
     pub aside: PathBuf,
     pub ledger: PathBuf,
+    has_ballast: AtomicBool,
 }
 
 impl Folders {
@@ -34,6 +40,7 @@ impl Folders {
             quarantine: root.join("quarantine"),
             aside: root.join("aside"),
             ledger: root.join("ledger"),
+            has_ballast: AtomicBool::new(false),
         };
         let disk = folders.disk.as_ref();
         let make = |folder: &Path| {
@@ -55,7 +62,78 @@ impl Folders {
         if made_root && let Some(parent) = root.parent().filter(|path| *path != Path::new("")) {
             sync(parent)?;
         }
+        let ballast = disk.open(&root.join(BALLAST_FILE), Open::Read);
+        let is_whole = ballast
+            .and_then(|file| file.len())
+            .is_ok_and(|bytes| bytes == BALLAST_BYTES as u64);
+        folders.has_ballast.store(is_whole, Ordering::Relaxed);
         Ok(folders)
+    }
+
+    /// Gives the ballast's room free; true if there was one and it is gone.
+    pub(crate) fn drop_ballast(&self) -> bool {
+        if !self.has_ballast.swap(false, Ordering::Relaxed) {
+            return false;
+        }
+        let gone = self
+            .disk
+            .unlink(&self.root.join(BALLAST_FILE))
+            .and_then(|()| self.disk.sync_folder(&self.root));
+        match gone {
+            Ok(()) => {
+                log::warn!(
+                    "the card is full: the spool's ballast was given up for what has to be written"
+                );
+                true
+            }
+            Err(error) => {
+                log::error!("the spool's ballast cannot be given up: {error}");
+                false
+            }
+        }
+    }
+
+    /// Lays the ballast if there is none and the card has room to spare.
+    pub(crate) fn lay_ballast(&self, reserve_bytes: u64) {
+        if self.has_ballast.load(Ordering::Relaxed) {
+            return;
+        }
+        let spare = reserve_bytes.saturating_add(4 * BALLAST_BYTES as u64);
+        if !self
+            .disk
+            .free_bytes(&self.root)
+            .is_ok_and(|free| free >= spare)
+        {
+            return;
+        }
+        // Not zeros, and not alike: nothing on the way may think it saves room.
+        let bytes: Vec<u8> = (0..BALLAST_BYTES as u32)
+            .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        match publish(self.disk.as_ref(), &self.root, BALLAST_FILE, &bytes) {
+            Ok(()) => self.has_ballast.store(true, Ordering::Relaxed),
+            Err(error) => {
+                log::warn!("the spool has no ballast: {error}");
+                let _ = self
+                    .disk
+                    .unlink(&self.root.join(format!("{BALLAST_FILE}.tmp")));
+            }
+        }
+    }
+
+    /// Does something that needs a little room; on a full card once more with the ballast's.
+    pub(crate) fn with_room<T>(&self, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match work() {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) && self.drop_ballast() =>
+            {
+                work()
+            }
+            other => other,
+        }
     }
 
     /// The file of clip `id` in `folder`.

@@ -41,6 +41,9 @@ pub(crate) struct Entry {
     pub file_bytes: u64,
     /// Where its closing record begins.
     pub closing_at: u64,
+    /// Where the record begins that replaces the closing record's manifest, if there is one.
+    #[serde(default)]
+    pub offered_at: Option<u64>,
     /// Why it is in quarantine, if it is.
     pub quarantine: Option<String>,
 }

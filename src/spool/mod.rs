@@ -26,6 +26,7 @@ mod release;
 mod settle;
 mod survey;
 mod take;
+mod times;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,7 +37,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::contract::{EndedBy, Manifest};
+use crate::contract::{BoothId, EndedBy, Manifest};
 #[cfg(doc)]
 use crate::gateway::delivery::Receipt;
 
@@ -55,6 +56,9 @@ use settle::Numbering;
 /// Room that must be left under `max_bytes` for a take to begin: the longest clip at the highest usual bitrate.
 const CLIP_HEADROOM_BYTES: u64 = 2 << 20;
 
+/// Free on the file system at least, whatever `reserve_bytes` says: room for the take and the ledger.
+const LEAST_FREE_BYTES: u64 = 4 << 20;
+
 /// What the spool is told when it is opened.
 #[derive(Debug, Clone)]
 pub struct OpenFacts {
@@ -70,6 +74,10 @@ pub struct OpenFacts {
     pub reserve_bytes: u64,
     /// Whether to keep a ledger. Without one every open reads every clip file.
     pub ledger: bool,
+    /// The CID register of the SD card that the spool is on, where there is one.
+    pub card_cid: Option<String>,
+    /// Serial number of this machine, where it has one.
+    pub hw_serial: Option<String>,
 }
 
 /// A finished clip on the card. Small; the manifest is read on demand.
@@ -81,11 +89,13 @@ pub struct KeptClip {
     pub clip_no: u64,
     /// The card that gave the number.
     pub card_id: String,
+    /// Where it was spoken.
+    pub booth_id: BoothId,
     /// The machine boot in which it was spoken.
     pub boot_id: String,
     /// Bytes of the body.
     pub bytes: u64,
-    /// Hash of the body, in hex.
+    /// Hash of the body, in hex; empty for a void number.
     pub sha256: String,
     /// Length of what was said.
     pub duration_ms: u64,
@@ -95,6 +105,8 @@ pub struct KeptClip {
     pub ended_by: EndedBy,
     /// Made in service mode.
     pub test: bool,
+    /// The manifest's time is by a synchronised clock.
+    pub clock_synced: bool,
     /// End of the words by the wall clock of the time, in ms since 1970.
     pub kept_at_ms: i64,
     /// End of the words by the boot-time clock of `boot_id`, in ms.
@@ -119,6 +131,7 @@ impl KeptClip {
             clip_id: manifest.clip_id.clone(),
             clip_no: manifest.clip_no,
             card_id: manifest.card_id.clone(),
+            booth_id: manifest.booth_id.clone(),
             boot_id: manifest.boot_id.clone(),
             bytes: manifest.bytes,
             sha256: manifest.sha256.clone().unwrap_or_default(),
@@ -126,6 +139,7 @@ impl KeptClip {
             recovered: manifest.recovered != 0,
             ended_by: manifest.ended_by.unwrap_or(EndedBy::Power),
             test: manifest.test != 0,
+            clock_synced: manifest.clock_synced != Some(0),
             kept_at_ms: start
                 .map_or(0, |start| start.as_millisecond())
                 .saturating_add(span),
@@ -175,6 +189,10 @@ pub struct OpenReport {
     pub is_new_card: bool,
     /// Why the old identity could not be used, if there was one.
     pub card_unreadable: Option<String>,
+    /// The card is a copy of the one with this `card_id`: another CID. It has an identity of its own now.
+    pub card_cloned: Option<String>,
+    /// The card was in another machine before: its serial number.
+    pub hardware_changed: Option<String>,
     /// This machine boot had not been seen before.
     pub is_new_boot: bool,
     /// The card's identity could not be saved; it is tried again by [`Spool::mend`].
@@ -195,7 +213,8 @@ pub struct OpenReport {
     pub set_aside: Vec<(String, String)>,
     /// Clips moved to quarantine now because they are damaged, with the reason.
     pub damaged: Vec<(String, String)>,
-    /// Clips the ledger knows whose file is gone: (card_id, clip_no, clip_id).
+    /// Clips the ledger knows whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
+    /// void to the centre.
     pub missing: Vec<(String, u64, String)>,
 }
 
@@ -380,7 +399,7 @@ impl Inner {
         let free_bytes = free.as_ref().copied().unwrap_or(0);
         let reason = if free.is_err() || locked(&self.trouble).is_some() {
             Some(Refusal::Unwritable)
-        } else if free_bytes < self.reserve_bytes {
+        } else if free_bytes < self.reserve_bytes.max(LEAST_FREE_BYTES) {
             Some(Refusal::Reserve)
         } else if used_bytes.saturating_add(CLIP_HEADROOM_BYTES) > self.max_bytes {
             Some(Refusal::Full)
@@ -397,7 +416,9 @@ impl Inner {
     }
 
     fn save_card(&self, card: &Card) -> Result<(), SpoolError> {
-        card.save(self.folders.disk.as_ref(), &self.folders.root)
+        let disk = self.folders.disk.as_ref();
+        self.folders
+            .with_room(|| card.save(disk, &self.folders.root))
             .map_err(|error| {
                 SpoolError::io("writing", self.folders.root.join(card::CARD_FILE), error)
             })

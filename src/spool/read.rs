@@ -52,11 +52,15 @@ impl Spool {
         let (id, entry) = self.inner.entry(clip_id)?;
         let path = self.inner.clip_path(id, &entry);
         let file = open_clip(&self.inner.folders, &path, Open::Read)?;
-        let (head, payload) = record(file.as_ref(), id, entry.closing_at)?;
-        if head.kind == Some(Kind::Closing) {
+        let (at, kind) = match entry.offered_at {
+            Some(at) => (at, Kind::Offered),
+            None => (entry.closing_at, Kind::Closing),
+        };
+        let (head, payload) = record(file.as_ref(), id, at)?;
+        if head.kind == Some(kind) {
             Ok(payload)
         } else {
-            Err(damaged(id, "its closing record is not where it was".into()))
+            Err(damaged(id, "its manifest is not where it was".into()))
         }
     }
 
@@ -137,7 +141,11 @@ fn unreadable(id: Uuid, at: u64, error: std::io::Error) -> SpoolError {
 }
 
 /// Reads one record and checks it.
-fn record(file: &dyn DiskFile, id: Uuid, at: u64) -> Result<(Head, Vec<u8>), SpoolError> {
+pub(super) fn record(
+    file: &dyn DiskFile,
+    id: Uuid,
+    at: u64,
+) -> Result<(Head, Vec<u8>), SpoolError> {
     let head = head(file, id, at)?;
     let mut payload = vec![0; head.payload_bytes];
     file.read_at(&mut payload, at + HEAD_BYTES as u64)

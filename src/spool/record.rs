@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Closing = 4,
     /// Deleted on purpose.
     Discarded = 5,
+    /// The manifest as it is offered, where it was made before the clock was right.
+    Offered = 6,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Kind::Frame,
             Kind::Closing,
             Kind::Discarded,
+            Kind::Offered,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

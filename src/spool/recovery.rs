@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::card::{CARD_FILE, Card, CardFound};
 use super::clip_file::{CutOff, rfc3339};
 use super::disk::{Disk, Open, read_whole};
-use super::folders::Folders;
+use super::folders::{BALLAST_BYTES, Folders};
 use super::ledger::{Contents, Entry, Ledger, LedgerError};
 use super::settle::{LONGEST_FILE, Numbering, Unsettled};
 use super::survey::{Survey, survey};
@@ -40,6 +40,8 @@ pub(super) fn open(
     let mut report = OpenReport {
         is_new_card: false,
         card_unreadable: None,
+        card_cloned: None,
+        hardware_changed: None,
         is_new_boot: false,
         card_unsaved: None,
         ledger: LedgerNews::Off("not asked for".into()),
@@ -81,7 +83,7 @@ pub(super) fn open(
     if replaced {
         set_card_aside(&folders, dir, &mut report)?;
     }
-    let is_saved = match card.save(folders.disk.as_ref(), dir) {
+    let is_saved = match folders.with_room(|| card.save(folders.disk.as_ref(), dir)) {
         Ok(()) => true,
         // Nothing has been kept under a card that was never saved.
         Err(error) if report.is_new_card => {
@@ -110,6 +112,7 @@ pub(super) fn open(
         _lock: lock,
     };
     inner.take_in(survey, is_saved, ledger_is_of_this_card, &mut report);
+    inner.folders.lay_ballast(facts.reserve_bytes);
     report.clips = locked(&inner.index)
         .clips
         .values()
@@ -136,7 +139,12 @@ fn open_ledger(folders: &Folders, report: &mut OpenReport) -> (Option<Ledger>, C
             .map_err(|error| LedgerError::Disk(error.to_string()))?;
         Ledger::open(&folders.disk, &folders.ledger)
     };
-    let opened = match try_open() {
+    let first = match try_open() {
+        // sled cannot open on a full card, not even to read.
+        Err(LedgerError::Disk(_)) if is_full(folders) && folders.drop_ballast() => try_open(),
+        other => other,
+    };
+    let opened = match first {
         Err(LedgerError::Damaged(why)) => match folders.set_ledger_aside() {
             Ok(name) => {
                 report.set_aside.push((name, why.clone()));
@@ -156,6 +164,14 @@ fn open_ledger(folders: &Folders, report: &mut OpenReport) -> (Option<Ledger>, C
     }
 }
 
+/// Whether the card has less room than a ledger needs to open.
+fn is_full(folders: &Folders) -> bool {
+    folders
+        .disk
+        .free_bytes(&folders.root)
+        .is_ok_and(|free| free < BALLAST_BYTES as u64)
+}
+
 /// What is known of the card's identity.
 struct Identity {
     found: CardFound,
@@ -166,6 +182,15 @@ impl Identity {
     /// The card to go on with, and whether it replaces a file that cannot be read.
     fn settle(self, facts: &OpenFacts, survey: &Survey, report: &mut OpenReport) -> (Card, bool) {
         let (mut card, replaced) = match self.found {
+            CardFound::Known(card) if is_copy(&card, facts) => {
+                report.is_new_card = true;
+                report.card_cloned = Some(card.card_id.clone());
+                let fresh = facts.fresh_card_id.clone();
+                (
+                    Card::new(fresh, Some(card.card_id), rfc3339(facts.wall_ms)),
+                    false,
+                )
+            }
             CardFound::Known(card) => (card, false),
             found => {
                 let previous = self.ledger_card_id.or_else(|| {
@@ -197,8 +222,23 @@ impl Identity {
             card.boot_count += 1;
             report.is_new_boot = true;
         }
+        if facts.card_cid.is_some() {
+            card.cid.clone_from(&facts.card_cid);
+        }
+        if facts.hw_serial.is_some() && card.hw_serial != facts.hw_serial {
+            report.hardware_changed = card.hw_serial.take();
+            card.hw_serial.clone_from(&facts.hw_serial);
+        }
         (card, replaced)
     }
+}
+
+/// Whether the identity was made on another SD card than this one.
+fn is_copy(card: &Card, facts: &OpenFacts) -> bool {
+    card.cid
+        .as_ref()
+        .zip(facts.card_cid.as_ref())
+        .is_some_and(|(made_on, here)| made_on != here)
 }
 
 fn set_card_aside(
@@ -239,13 +279,6 @@ impl Inner {
                 .found
                 .iter()
                 .try_for_each(|(id, entry)| ledger.put_clip(*id, entry))?;
-            // Without the floor on the card the ledger is what remembers these numbers.
-            if is_saved {
-                survey
-                    .missing
-                    .iter()
-                    .try_for_each(|(id, _)| ledger.remove_clip(*id))?;
-            }
             ledger.sync()
         });
         for (_, entry) in &survey.missing {
@@ -269,6 +302,18 @@ impl Inner {
                 Err(error) => self.trouble_with("setting aside", &path, error),
             }
         }
+        // Without the floor on the card the ledger is what remembers these numbers.
+        if is_saved {
+            for (id, entry) in survey.missing {
+                if let Err(error) = self.declare_void(id, &entry) {
+                    log::error!(
+                        "clip {} of the card is gone and cannot be declared void yet: {error}",
+                        entry.clip.clip_no
+                    );
+                    self.note_trouble(Some(&error));
+                }
+            }
+        }
         for (ids, removed) in [
             (survey.discarded, &mut report.removed_discarded),
             (survey.empty, &mut report.removed_empty),
@@ -289,8 +334,10 @@ impl Inner {
         }
         for (id, cut, known) in survey.cut_off {
             // The number its closing record or the ledger carries, unless another clip has it.
+            // A number that another card gave stays that card's.
             let wanted = known
                 .or(cut.clip_no)
+                .filter(|_| cut.header.card_id == own)
                 .filter(|clip_no| used.insert(*clip_no));
             self.finish_found(id, cut, wanted, report);
         }

@@ -179,6 +179,9 @@ impl Inner {
                 Err(error) => self.note_trouble(Some(&error)),
             }
         }
+        if locked(&self.trouble).is_none() {
+            self.folders.lay_ballast(self.reserve_bytes);
+        }
         mended.trouble.clone_from(&locked(&self.trouble));
         mended
     }
@@ -235,8 +238,21 @@ impl Inner {
         }
     }
 
-    /// Tries one job. `None`: there was nothing to keep. On success the number is given.
+    /// Tries one job, with the ballast's room if there is no other. `None`: there was nothing to keep. On success the number is given.
     fn try_one(
+        &self,
+        job: &mut Unsettled,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        match self.attempt(job, numbering) {
+            Err(SpoolError::FullDisk { .. }) if self.folders.drop_ballast() => {
+                self.attempt(job, numbering)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt(
         &self,
         job: &mut Unsettled,
         numbering: &mut Numbering,
@@ -250,6 +266,7 @@ impl Inner {
                 ended_by,
             } => {
                 let ending = self.ending(numbering.next_no, *ended_by, false);
+                take.start = self.corrected(&take.header.boot_id, take.start);
                 let has_last = !last.is_empty() || facts.samples > 0;
                 let last = has_last.then_some((*facts, last.as_slice()));
                 match take.finish(last, &ending) {
@@ -282,6 +299,7 @@ impl Inner {
             clip: clip.clone(),
             file_bytes: finished.file_bytes,
             closing_at: finished.closing_at,
+            offered_at: None,
             quarantine: None,
         };
         self.with_ledger(|ledger| ledger.put_clip(id, &entry));
@@ -339,7 +357,9 @@ impl Inner {
         let path = self.folders.clip(&self.folders.clips, id);
         let file = open_clip(&self.folders, &path, Open::Write)?;
         let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), EndedBy::Power, true);
-        let finished = Take::resume(id, cut, file, path).finish(None, &ending)?;
+        let mut take = Take::resume(id, cut, file, path);
+        take.start = self.corrected(&take.header.boot_id, take.start);
+        let finished = take.finish(None, &ending)?;
         Ok(self.keep(id, finished, numbering))
     }
 

@@ -50,6 +50,7 @@ impl Survey {
         let torn = self
             .cut_off
             .iter()
+            .filter(|(_, cut, _)| cut.header.card_id == card_id)
             .filter_map(|(_, cut, known)| known.or(cut.clip_no));
         finished.chain(torn).max().unwrap_or(0)
     }
@@ -119,21 +120,24 @@ impl Survey {
             }
         };
         let reason = entry.as_ref().and_then(|entry| entry.quarantine.clone());
-        let entry_of = |manifest: &Manifest, closing_at, quarantine| Entry {
+        let entry_of = |manifest: &Manifest, closing_at, offered_at, quarantine| Entry {
             clip: KeptClip::of(manifest),
             file_bytes: bytes.len() as u64,
             closing_at,
+            offered_at,
             quarantine,
         };
         match read(&bytes, id) {
-            Found::Finished(manifest, at) => {
+            Found::Finished(manifest, closed) => {
                 let quarantine = is_quarantine.then(|| {
                     reason.unwrap_or_else(|| "the reason was lost with the ledger".into())
                 });
-                self.found.push((id, entry_of(&manifest, at, quarantine)));
+                let (at, offered_at) = (closed.closing_at, closed.offered_at);
+                self.found
+                    .push((id, entry_of(&manifest, at, offered_at, quarantine)));
             }
             Found::Damaged(manifest, at, why) => {
-                let found = (id, entry_of(&manifest, at, Some(why)));
+                let found = (id, entry_of(&manifest, at, None, Some(why)));
                 if is_quarantine {
                     self.found.push(found)
                 } else {

@@ -123,7 +123,14 @@ impl ClipWriter {
             return Err(SpoolError::NotDurable { clip_id, why });
         };
         let before = take.durable_to;
-        match take.append(facts, ogg_pages) {
+        let mut appended = take.append(facts, ogg_pages);
+        // Somebody else filled the card under a citizen who speaks: the ballast holds the rest of what is said.
+        if let Err(SpoolError::FullDisk { .. }) = appended
+            && self.inner.folders.drop_ballast()
+        {
+            appended = take.append(facts, ogg_pages);
+        }
+        match appended {
             Ok(()) => {
                 locked(&self.inner.index).open_bytes += take.durable_to - before;
                 Ok(())

@@ -94,6 +94,8 @@ pub fn facts(boot: &str) -> OpenFacts {
         max_bytes: 1 << 30,
         reserve_bytes: 0,
         ledger: true,
+        card_cid: None,
+        hw_serial: None,
     }
 }
 
@@ -192,6 +194,7 @@ pub fn receipt_for(clip_id: &str, bytes: u64, sha256: &str) -> Receipt {
             bytes,
             sha256: sha256.into(),
             kept_at_ms: 0,
+            fixed: true,
         },
         false,
     );

@@ -12,6 +12,7 @@ fn offer(n: u64, bytes: u64) -> Offer {
         bytes,
         sha256: format!("{n:064x}"),
         kept_at_ms: n as i64,
+        fixed: true,
     }
 }
 
@@ -458,4 +459,63 @@ fn on_a_slow_link_one_message_at_a_time_is_under_way_and_on_a_quick_one_six() {
         turn(&mut delivery, 20);
     }
     assert_eq!(turn(&mut delivery, 20), WINDOW_MESSAGES);
+}
+
+#[test]
+fn a_manifest_that_may_still_get_a_better_time_is_fixed_once_before_its_first_offer() {
+    let mut delivery = ready();
+    delivery.keep(
+        Offer {
+            fixed: false,
+            ..offer(1, 10)
+        },
+        false,
+    );
+    delivery.keep(offer(2, 10), false);
+    // The other goes on meanwhile.
+    assert_eq!(drain(&mut delivery, Mono(0)).len(), 2);
+    assert_eq!(delivery.to_fix(), ["clip-1"]);
+    assert!(delivery.to_fix().is_empty());
+    delivery.fixed(Mono(0), "clip-1", false);
+    assert_eq!(drain(&mut delivery, Mono(0)), []);
+    assert_eq!(delivery.to_fix(), ["clip-1"]);
+    delivery.fixed(Mono(0), "clip-1", true);
+    assert_eq!(drain(&mut delivery, Mono(60_000)).len(), 3);
+}
+
+#[test]
+fn nothing_is_fixed_while_the_hub_is_away_so_that_a_late_clock_still_counts() {
+    let mut delivery = ready();
+    delivery.hub_online(false);
+    delivery.keep(
+        Offer {
+            fixed: false,
+            ..offer(1, 10)
+        },
+        false,
+    );
+    assert!(delivery.to_fix().is_empty());
+}
+
+#[test]
+fn an_answer_without_a_hash_releases_a_void_number_and_nothing_else() {
+    let mut delivery = ready();
+    delivery.keep(
+        Offer {
+            sha256: String::new(),
+            ..offer(1, 0)
+        },
+        false,
+    );
+    delivery.keep(offer(2, 10), false);
+    drain(&mut delivery, Mono(0));
+    let no_hash = |n| Ack {
+        sha256: None,
+        ..ack(n, AckStatus::Stored)
+    };
+    assert!(matches!(delivery.ack(&no_hash(2))[..], [Verdict::Odd(_)]));
+    assert!(matches!(
+        delivery.ack(&no_hash(1))[..],
+        [Verdict::Release(_)]
+    ));
 }

@@ -315,11 +315,18 @@ impl Store {
             .started_at
             .as_deref()
             .and_then(|text| text.parse::<Timestamp>().ok());
-        let day = started
-            .filter(|_| manifest.clock_synced == Some(1))
-            .unwrap_or(wall)
-            .to_zoned_datetime(self.zone.clone())
-            .date();
+        let corrected = self.corrected(sender, manifest)?;
+        let day = match corrected {
+            Some((_, day)) => day,
+            None => started
+                .filter(|_| manifest.clock_synced == Some(1))
+                .unwrap_or(wall)
+                .to_zoned_datetime(self.zone.clone())
+                .date(),
+        };
+        let started_at = corrected
+            .map(|(at, _)| rfc3339(at))
+            .or_else(|| manifest.started_at.clone());
         let word = |value: Option<serde_json::Value>| {
             value
                 .and_then(|v| v.as_str().map(str::to_owned))
@@ -344,7 +351,7 @@ impl Store {
                 manifest.question_id,
                 manifest.choice,
                 manifest.lang,
-                manifest.started_at,
+                started_at,
                 manifest.started_mono_ms,
                 manifest.clock_synced == Some(1),
                 manifest.duration_ms.unwrap_or(0),

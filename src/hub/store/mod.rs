@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 mod clips;
+mod clocks;
 mod schema;
 mod staging;
 mod views;
@@ -202,7 +203,12 @@ impl Store {
             _ => Ok(()),
         };
         match noted {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                if matches!(&known, Topic::Event(_, kind) if kind == "clock_step") {
+                    self.clock_step(&booth, payload)?;
+                }
+                Ok(None)
+            }
             Err(FleetError::Malformed(fault)) => {
                 self.complaints
                     .note(booth.as_str(), &format!("ignored from {booth}: {fault}"));

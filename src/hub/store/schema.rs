@@ -63,6 +63,12 @@ CREATE TABLE event (
   payload TEXT NOT NULL
 ) STRICT;
 CREATE INDEX event_by_booth ON event (booth_id, seq);
+-- For each machine boot whose clock became right: wall clock minus boot-time clock.
+CREATE TABLE boot_clock (
+  booth_id TEXT NOT NULL, boot_id TEXT NOT NULL, wall_minus_mono_ms INTEGER NOT NULL,
+  PRIMARY KEY (booth_id, boot_id)
+) STRICT;
+CREATE INDEX clip_by_boot ON clip (sender, boot_id) WHERE clock_synced = 0;
 ";
 
 /// Opens the database for writing, creating it on the first start.

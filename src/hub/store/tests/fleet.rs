@@ -156,3 +156,59 @@ fn a_cleared_state_topic_forgets_the_booth_but_not_its_clips() {
     assert!(bench.fleet().booths.is_empty());
     assert_eq!(bench.views().answers(9).total, 1);
 }
+
+#[test]
+fn clips_of_a_wrong_clock_get_their_day_when_the_booths_clock_becomes_right_before_or_after() {
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "s1");
+    let unset = |clip_no: u64, boot: &str, mono_ms: u64| {
+        let mut clip = numbered(clip_no);
+        clip.manifest["clock_synced"] = json!(0);
+        clip.manifest["started_at"] = json!("1970-01-01T00:01:00.000Z");
+        clip.manifest["started_mono_ms"] = json!(mono_ms);
+        clip.manifest["boot_id"] = json!(boot);
+        clip
+    };
+    let started = |bench: &Bench, clip: &super::Clip| -> (String, String) {
+        bench
+            .store
+            .db
+            .query_row(
+                "SELECT started_at, day FROM clip WHERE clip_id = ?1",
+                [&clip.id],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .expect("stored")
+    };
+    let (before, other) = (unset(1, "boot-a", 60_000), unset(2, "boot-b", 60_000));
+    bench.whole(&before);
+    bench.whole(&other);
+    // 2026-02-14T12:00:00Z minus nothing: the boot-time clock began at noon.
+    let step = |boot: &str, synced: u8| {
+        json!({"kind": "clock_step", "boot_id": boot, "wall_minus_mono_ms": 1_771_070_400_000_i64,
+            "clock_synced": synced})
+        .to_string()
+    };
+    bench.send(
+        &format!("{BOOTH}/event/clock_step"),
+        step("boot-b", 0).as_bytes(),
+    );
+    bench.send("rundhoej-2/event/clock_step", step("boot-b", 1).as_bytes());
+    bench.send(&format!("{BOOTH}/event/clock_step"), b"{\"boot_id\":5}");
+    bench.send(
+        &format!("{BOOTH}/event/clock_step"),
+        step("boot-a", 1).as_bytes(),
+    );
+    let after = unset(3, "boot-a", 120_000);
+    bench.whole(&after);
+    assert_eq!(
+        started(&bench, &before),
+        ("2026-02-14T12:01:00.000Z".into(), "2026-02-14".into())
+    );
+    assert_eq!(started(&bench, &after).0, "2026-02-14T12:02:00.000Z");
+    assert_eq!(
+        started(&bench, &other).0,
+        "1970-01-01T00:01:00.000Z",
+        "another boot, an unset clock and another booth say nothing about it"
+    );
+}
