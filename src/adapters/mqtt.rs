@@ -16,7 +16,7 @@ use rumqttc::v5::mqttbytes::v5::{
     PubAckReason, PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
-use rumqttc::{Outgoing, TlsConfiguration, Transport};
+use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -276,6 +276,10 @@ fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
         .set_max_packet_size(Some(MAX_INCOMING_BYTES))
         // The default reserves memory for 65 535 messages.
         .set_outgoing_inflight_upper_limit(64);
+    let mut network = NetworkOptions::new();
+    // Every message is a write of its own: with Nagle's algorithm the last one waits for a delayed ACK.
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
     if let Some(password) = &settings.password {
         options.set_credentials(&settings.client_id, password);
     } else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, MqttOptions, StateError};
-use rumqttc::{TlsConfiguration, Transport};
+use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 
 use super::config::{BrokerUrl, HubConfig};
 use crate::adapters::tls;
@@ -86,7 +86,11 @@ impl Login {
                 tls.clone(),
             )));
         }
+        let mut network = NetworkOptions::new();
+        // Every PUBACK is a write of its own: with Nagle's algorithm the last one waits for a delayed ACK.
+        network.set_tcp_nodelay(true);
         options
+            .set_network_options(network)
             .set_clean_start(true)
             .set_keep_alive(KEEP_ALIVE)
             .set_connection_timeout(CONNECT_TIMEOUT_S)

@@ -20,6 +20,8 @@ use crate::spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 const LOOK: Duration = Duration::from_secs(5);
 /// Most commands worked off together.
 const BATCH: usize = 64;
+/// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// What the keeper is told.
 pub enum KeeperCommand {
@@ -141,7 +143,7 @@ pub fn run(
             }
         };
         let mut receipts = Vec::new();
-        for command in std::iter::once(first).chain(commands.try_iter().take(BATCH)) {
+        for command in gathered(first, commands) {
             let done = match command {
                 KeeperCommand::Release(receipt) => {
                     receipts.push(receipt);
@@ -181,4 +183,20 @@ pub fn run(
             Err(error) => report(KeeperEvent::Failed(error.to_string())),
         }
     }
+}
+
+/// This command, and those that come soon after it if it is a release.
+fn gathered(first: KeeperCommand, commands: &Receiver<KeeperCommand>) -> Vec<KeeperCommand> {
+    let is_patient = matches!(first, KeeperCommand::Release(_));
+    let mut batch = vec![first];
+    let until = clock::mono() + GATHER;
+    while is_patient && batch.len() < BATCH {
+        // What else ends the wait ends the commands too; the next look at them sees that.
+        let Ok(command) = commands.recv_timeout(until.since(clock::mono())) else {
+            break;
+        };
+        batch.push(command);
+    }
+    batch.extend(commands.try_iter().take(BATCH.saturating_sub(batch.len())));
+    batch
 }

@@ -46,6 +46,13 @@ struct FrameAt {
     body_bytes: u64,
 }
 
+impl FrameAt {
+    /// One past its record in the file.
+    fn file_end(&self) -> u64 {
+        self.file_at + (HEAD_BYTES + FRAME_FACTS_BYTES) as u64 + self.body_bytes
+    }
+}
+
 impl Spool {
     /// The manifest of a clip, byte for byte the same every time.
     pub fn manifest(&self, clip_id: &str) -> Result<Vec<u8>, SpoolError> {
@@ -73,14 +80,23 @@ impl Spool {
         let first = mapped
             .frames
             .partition_point(|frame| frame.body_at + frame.body_bytes <= offset);
-        for frame in mapped.frames[first..]
-            .iter()
-            .take_while(|frame| frame.body_at < end)
-        {
-            let (_, payload) = record(mapped.file.as_ref(), id, frame.file_at)?;
+        let frames = &mapped.frames[first..];
+        let frames = &frames[..frames.partition_point(|frame| frame.body_at < end)];
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
+            return Ok(body);
+        };
+        // One read for all of them: they lie one behind the other.
+        let base = first.file_at;
+        let mut records = vec![0; (last.file_end() - base) as usize];
+        mapped
+            .file
+            .read_at(&mut records, base)
+            .map_err(|error| unreadable(id, base, error))?;
+        for frame in frames {
             let from = offset.saturating_sub(frame.body_at);
             let to = frame.body_bytes.min(end - frame.body_at);
-            let bytes = payload
+            let record = &records[(frame.file_at - base) as usize..];
+            let bytes = payload(record, id, frame.file_at)?
                 .get(FRAME_FACTS_BYTES + from as usize..FRAME_FACTS_BYTES + to as usize)
                 .ok_or_else(|| {
                     damaged(
@@ -128,16 +144,29 @@ fn damaged(id: Uuid, why: String) -> SpoolError {
     }
 }
 
-fn head(file: &dyn DiskFile, id: Uuid, at: u64) -> Result<Head, SpoolError> {
-    let mut bytes = [0; HEAD_BYTES];
-    file.read_at(&mut bytes, at)
-        .map_err(|error| unreadable(id, at, error))?;
-    Head::parse(&bytes).ok_or_else(|| damaged(id, format!("there is no record at byte {at}")))
-}
-
 /// A disk that does not answer and a file that is too short look alike to whoever wants the clip.
 fn unreadable(id: Uuid, at: u64, error: std::io::Error) -> SpoolError {
     damaged(id, format!("byte {at} cannot be read: {error}"))
+}
+
+fn no_record(id: Uuid, at: u64) -> SpoolError {
+    damaged(id, format!("there is no record at byte {at}"))
+}
+
+/// The checked payload of the record that `bytes`, from byte `at` of the file on, begin with.
+fn payload(bytes: &[u8], id: Uuid, at: u64) -> Result<&[u8], SpoolError> {
+    let (head, rest) = bytes
+        .split_first_chunk::<HEAD_BYTES>()
+        .and_then(|(head, rest)| Some((Head::parse(head)?, rest)))
+        .ok_or_else(|| no_record(id, at))?;
+    rest.get(..head.payload_bytes)
+        .filter(|payload| head.fits(salt(id), payload))
+        .ok_or_else(|| {
+            damaged(
+                id,
+                format!("the record at byte {at} has a wrong checksum"),
+            )
+        })
 }
 
 /// Reads one record and checks it.
@@ -146,7 +175,7 @@ pub(super) fn record(
     id: Uuid,
     at: u64,
 ) -> Result<(Head, Vec<u8>), SpoolError> {
-    let head = head(file, id, at)?;
+    let head = Heads::new(file, id, at + HEAD_BYTES as u64).at(at)?;
     let mut payload = vec![0; head.payload_bytes];
     file.read_at(&mut payload, at + HEAD_BYTES as u64)
         .map_err(|error| unreadable(id, at, error))?;
@@ -160,14 +189,59 @@ pub(super) fn record(
     }
 }
 
+/// Heads of records one after another, read from the file a block at a time.
+struct Heads<'a> {
+    file: &'a dyn DiskFile,
+    id: Uuid,
+    /// Nothing from here on is read.
+    end: u64,
+    block: Vec<u8>,
+    block_at: u64,
+}
+
+impl<'a> Heads<'a> {
+    /// A dozen seconds of speech.
+    const BLOCK_BYTES: u64 = 32 * 1024;
+
+    fn new(file: &'a dyn DiskFile, id: Uuid, end: u64) -> Self {
+        Self {
+            file,
+            id,
+            end,
+            block: Vec::new(),
+            block_at: 0,
+        }
+    }
+
+    /// The head at `at`; its checksum is not looked at.
+    fn at(&mut self, at: u64) -> Result<Head, SpoolError> {
+        let wanted = at + HEAD_BYTES as u64;
+        if at < self.block_at || wanted > self.block_at + self.block.len() as u64 {
+            let bytes = self.end.saturating_sub(at).min(Self::BLOCK_BYTES);
+            self.block.clear();
+            self.block.resize(bytes as usize, 0);
+            self.block_at = at;
+            self.file
+                .read_at(&mut self.block, at)
+                .map_err(|error| unreadable(self.id, at, error))?;
+        }
+        self.block
+            .get((at - self.block_at) as usize..)
+            .and_then(|bytes| bytes.first_chunk())
+            .and_then(Head::parse)
+            .ok_or_else(|| no_record(self.id, at))
+    }
+}
+
 /// Finds the frames of a finished clip by their heads alone; their checksums are looked at when they are read.
 fn map(file: &dyn DiskFile, id: Uuid, entry: &Entry) -> Result<Vec<FrameAt>, SpoolError> {
+    let mut heads = Heads::new(file, id, entry.closing_at);
     let mut frames = Vec::new();
     let mut at = PREAMBLE_BYTES as u64;
     let mut body_at = 0;
     let mut sequence = 0;
     while at < entry.closing_at {
-        let head = head(file, id, at)?;
+        let head = heads.at(at)?;
         if head.sequence != sequence {
             return Err(damaged(
                 id,

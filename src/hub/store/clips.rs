@@ -4,7 +4,7 @@
 //! Never does: commit; see [`Store::commit`]. A failure leaves what the store's own header says.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -178,7 +178,7 @@ impl Store {
         )
     }
 
-    /// Verifies, fsyncs, moves and records a body whose manifest is known and whose every byte is here.
+    /// Verifies, moves and records a body whose manifest is known and whose every byte is here; the commit fsyncs it.
     fn finish_if_whole(
         &mut self,
         wall: Timestamp,
@@ -197,7 +197,7 @@ impl Store {
         let hash = manifest.sha256.as_deref();
         let found = self
             .staging
-            .seal_and_hash(sender, clip_id, manifest.bytes)?;
+            .cut_and_hash(sender, clip_id, manifest.bytes)?;
         if Some(found.as_str()) != hash {
             let mismatches = self.mismatched(sender, clip_id);
             if mismatches >= MAX_MISMATCHES {
@@ -225,6 +225,7 @@ impl Store {
             self.dirty_folders.insert(self.clips.clone());
         }
         fs::rename(&from, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
+        self.unsynced_files.insert(to);
         self.dirty_folders.insert(folder);
         self.staging.forget(sender, clip_id);
         self.keep(wall, sender, &manifest, &raw)?;
@@ -255,11 +256,9 @@ impl Store {
             }
             _ => return Ok(false),
         }
-        let file = File::open(&path).map_err(|e| StoreError::file("opening", &path, e))?;
-        file.sync_all()
-            .map_err(|e| StoreError::file("fsyncing", &path, e))?;
         self.dirty_folders.extend([self.clips.clone()]);
         self.dirty_folders.extend(path.parent().map(Path::to_owned));
+        self.unsynced_files.insert(path);
         log::info!(clip_id = manifest.clip_id.as_str();
             "a clip's file was found without its entry and adopted");
         self.keep(wall, sender, manifest, raw)?;

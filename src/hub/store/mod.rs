@@ -1,7 +1,7 @@
 //! What the hub keeps: clips as files, everything about them in SQLite.
 //!
 //! Owns: the store's folder (`hub.sqlite`, `clips/`, `staging/`), and the order in which a clip becomes
-//! safe: body whole → hash verified → file fsynced → renamed → folder fsynced → row committed
+//! safe: body whole → hash verified → renamed → file and folder fsynced → row committed
 //! (`synchronous=FULL`) → only then `stored` is answered. Never does: talk to the broker, or delete a
 //! stored clip. One thread owns a [`Store`]; messages are handled one after the other inside one
 //! transaction per batch, and nothing that a batch answered may leave before [`Store::commit`]
@@ -32,6 +32,9 @@ use super::ingest::{Answer, rfc3339, shortened};
 use crate::contract::{BodyKind, BoothId, Topic, Topics};
 use crate::gateway::time::Mono;
 use staging::Staging;
+
+/// With more new files than this in a batch, one syncfs is cheaper than an fsync of each and of its folder.
+const FEW_FILES: usize = 2;
 
 /// The store cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +109,8 @@ pub struct Store {
     max_clip_bytes: u64,
     complaints: Complaints,
     in_transaction: bool,
+    /// Files that were moved into `clips/` since the last commit.
+    unsynced_files: BTreeSet<PathBuf>,
     dirty_folders: BTreeSet<PathBuf>,
     zone: jiff::tz::TimeZone,
     _lock: File,
@@ -131,9 +136,9 @@ impl Store {
             .map_err(|_| StoreError::InUse(dir.clone()))?;
         let db = schema::open(&database_in(dir))?;
         let staging = Staging::open(dir.join("staging"))?;
-        fsync_folder(dir)?;
+        fsync(dir)?;
         if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
-            fsync_folder(parent)?;
+            fsync(parent)?;
         }
         Ok(Self {
             db,
@@ -143,6 +148,7 @@ impl Store {
             max_clip_bytes: rules.max_clip_bytes,
             complaints: Complaints::default(),
             in_transaction: false,
+            unsynced_files: BTreeSet::new(),
             dirty_folders: BTreeSet::new(),
             zone: jiff::tz::TimeZone::system(),
             _lock: lock,
@@ -218,11 +224,9 @@ impl Store {
         }
     }
 
-    /// Makes everything since the last commit durable: first the files' folders, then the rows.
+    /// Makes everything since the last commit durable: first the files and their folders, then the rows.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        for folder in std::mem::take(&mut self.dirty_folders) {
-            fsync_folder(&folder)?;
-        }
+        self.sync_files()?;
         if self.in_transaction {
             self.db.execute_batch("COMMIT")?;
             self.in_transaction = false;
@@ -230,8 +234,36 @@ impl Store {
         Ok(())
     }
 
+    /// Fsyncs what was moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and
+    /// after every later sync: all of the batch go, and have to come again.
+    fn sync_files(&mut self) -> Result<(), StoreError> {
+        let files = std::mem::take(&mut self.unsynced_files);
+        let folders = std::mem::take(&mut self.dirty_folders);
+        let synced = if files.len() > FEW_FILES {
+            File::open(&self.clips)
+                .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
+                .map_err(|e| StoreError::file("syncing", &self.clips, e))
+        } else {
+            let mut paths = files.iter().chain(&folders);
+            paths.try_for_each(|path| fsync(path))
+        };
+        if synced.is_err() {
+            for file in &files {
+                match fs::remove_file(file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        log::warn!("{} may be damaged and cannot be removed: {error}", file.display());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        synced
+    }
+
     /// Gives up everything since the last commit; the booths will send it again.
     pub fn roll_back(&mut self) {
+        // Without a row they are adopted, and synced, by the next manifest.
+        self.unsynced_files.clear();
         if std::mem::take(&mut self.in_transaction)
             && !self.db.is_autocommit()
             && let Err(error) = self.db.execute_batch("ROLLBACK")
@@ -310,10 +342,11 @@ fn clip_path(clips: &Path, clip_id: &str, body: Option<BodyKind>) -> PathBuf {
         .join(format!("{clip_id}.{suffix}"))
 }
 
-fn fsync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder)
+/// Of a file or a folder.
+fn fsync(path: &Path) -> Result<(), StoreError> {
+    File::open(path)
         .and_then(|file| file.sync_all())
-        .map_err(|e| StoreError::file("fsyncing", folder, e))
+        .map_err(|e| StoreError::file("fsyncing", path, e))
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@
 //! never acknowledged. A failure or a restart leaves files that the next start removes.
 #![allow(clippy::disallowed_methods)] // the hub's own file work: staging is not durable on purpose
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +26,8 @@ const MAX_PER_SENDER: usize = 32;
 const MAX_TOTAL: usize = 8192;
 /// Most separate ranges of one body; a part that would make more is not taken.
 const MAX_PIECES: usize = 4096;
+/// Most files that stay open between two parts.
+const MAX_OPEN: usize = 32;
 /// How long an unfinished body may be left alone, in ms.
 const EXPIRY_MS: u64 = 3_600_000;
 
@@ -51,6 +52,8 @@ pub struct Staging {
     dir: PathBuf,
     bodies: HashMap<Key, Staged>,
     per_sender: HashMap<BoothId, usize>,
+    /// Files of the bodies that were written to last, the latest at the end.
+    open: VecDeque<(Key, File)>,
 }
 
 impl Staging {
@@ -64,6 +67,7 @@ impl Staging {
             dir,
             bodies: HashMap::new(),
             per_sender: HashMap::new(),
+            open: VecDeque::new(),
         })
     }
 
@@ -103,7 +107,6 @@ impl Staging {
         offset: u64,
         bytes: &[u8],
     ) -> Result<bool, StoreError> {
-        let path = self.path(sender, clip_id);
         let staged = self.begin(now, sender, clip_id);
         let end = offset + bytes.len() as u64;
         if staged.ranges.covers(offset, end) {
@@ -112,16 +115,45 @@ impl Staging {
         if staged.ranges.pieces() >= MAX_PIECES && staged.ranges.end() != offset {
             return Ok(false);
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| StoreError::file("opening", &path, e))?;
-        file.write_all_at(bytes, offset)
+        let path = self.path(sender, clip_id);
+        self.file(sender, clip_id)?
+            .write_all_at(bytes, offset)
             .map_err(|e| StoreError::file("writing", &path, e))?;
-        staged.ranges.insert(offset, end);
+        if let Some(staged) = self.get_mut(sender, clip_id) {
+            staged.ranges.insert(offset, end);
+        }
         Ok(true)
+    }
+
+    /// The file of a body, made if it is new; it stays open until others are used more.
+    fn file(&mut self, sender: &BoothId, clip_id: &str) -> Result<&File, StoreError> {
+        let path = self.path(sender, clip_id);
+        let is_its = |((owner, id), _): &(Key, File)| owner == sender && id == clip_id;
+        let latest = match self.open.iter().position(is_its) {
+            Some(at) => self.open.remove(at),
+            None => None,
+        };
+        let latest = match latest {
+            Some(open) => open,
+            None => {
+                let file = OpenOptions::new()
+                    .create(true)
+                    .read(true)
+                    .write(true)
+                    .truncate(false)
+                    .open(&path)
+                    .map_err(|e| StoreError::file("opening", &path, e))?;
+                ((sender.clone(), clip_id.to_owned()), file)
+            }
+        };
+        if self.open.len() >= MAX_OPEN {
+            self.open.pop_front();
+        }
+        self.open.push_back(latest);
+        self.open
+            .back()
+            .map(|(_, file)| file)
+            .ok_or_else(|| StoreError::file("opening", &path, std::io::ErrorKind::NotFound.into()))
     }
 
     /// Forgets a body, file included.
@@ -138,6 +170,8 @@ impl Staging {
 
     /// Forgets a body whose file went elsewhere.
     pub fn forget(&mut self, sender: &BoothId, clip_id: &str) {
+        self.open
+            .retain(|((owner, id), _)| owner != sender || id != clip_id);
         if self
             .bodies
             .remove(&(sender.clone(), clip_id.to_owned()))
@@ -151,19 +185,15 @@ impl Staging {
         }
     }
 
-    /// Cuts a whole body to `bytes`, fsyncs it and answers its SHA-256 in hex.
-    pub fn seal_and_hash(
-        &self,
+    /// Cuts a whole body to `bytes` and answers its SHA-256 in hex; it is not fsynced.
+    pub fn cut_and_hash(
+        &mut self,
         sender: &BoothId,
         clip_id: &str,
         bytes: u64,
     ) -> Result<String, StoreError> {
         let path = self.path(sender, clip_id);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|e| StoreError::file("opening", &path, e))?;
+        let file = self.file(sender, clip_id)?;
         let length = file
             .metadata()
             .map_err(|e| StoreError::file("reading", &path, e))?
@@ -172,10 +202,7 @@ impl Staging {
             file.set_len(bytes)
                 .map_err(|e| StoreError::file("cutting", &path, e))?;
         }
-        let hash = hash_of(&file).map_err(|e| StoreError::file("reading", &path, e))?;
-        file.sync_all()
-            .map_err(|e| StoreError::file("fsyncing", &path, e))?;
-        Ok(hash)
+        hash_of(file).map_err(|e| StoreError::file("reading", &path, e))
     }
 
     /// Drops what was left alone too long; answers how many.
@@ -215,13 +242,19 @@ impl Staging {
 }
 
 /// SHA-256 of a whole file, in hex.
-pub fn hash_of(mut file: &File) -> std::io::Result<String> {
+pub fn hash_of(file: &File) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut block = vec![0; 64 * 1024];
+    let mut at = 0;
     loop {
-        match file.read(&mut block)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => hasher.update(&block[..n]),
+        match file.read_at(&mut block, at) {
+            Ok(0) => return Ok(hex(&hasher.finalize())),
+            Ok(n) => {
+                hasher.update(&block[..n]);
+                at += n as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
