@@ -75,7 +75,7 @@ pub fn listen(
                 .name("handset-sim".into())
                 .spawn(move || {
                     // A sender that goes away in the middle is nobody's fault.
-                    let _ = converse(&stream, &*report);
+                    let _ = converse(&stream, &stream, &*report);
                     counted.fetch_sub(1, Ordering::Relaxed);
                 });
             if started.is_err() {
@@ -92,8 +92,14 @@ pub fn listen(
     })
 }
 
-fn converse(stream: &UnixStream, report: &(dyn Fn(HandsetReport) + Send + Sync)) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
+/// Answers line after line until the sender goes away, or sends one that is too long.
+#[doc(hidden)] // public for the fuzz targets
+pub fn converse(
+    input: impl Read,
+    mut out: impl Write,
+    report: &(dyn Fn(HandsetReport) + Send + Sync),
+) -> io::Result<()> {
+    let mut reader = BufReader::new(input);
     loop {
         let mut line = Vec::new();
         let read = reader
@@ -108,7 +114,6 @@ fn converse(stream: &UnixStream, report: &(dyn Fn(HandsetReport) + Send + Sync))
             Ok(text) if whole => answer(text.trim(), report),
             _ => "error: a line is text of at most 255 bytes".to_owned(),
         };
-        let mut out = stream;
         out.write_all(format!("{answer}\n").as_bytes())?;
         if !whole {
             return Ok(());

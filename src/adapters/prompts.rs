@@ -100,6 +100,16 @@ impl Prompts {
         (prompts, broken)
     }
 
+    /// These bytes as the notice and nothing else: what the fuzz targets play.
+    #[doc(hidden)]
+    pub fn of_one_file(extension: &str, bytes: &[u8]) -> Result<Self, String> {
+        let sound = decoded(extension, bytes)?;
+        Ok(Self {
+            sounds: HashMap::from([(Prompt::Notice, sound)]),
+            notice_id: None,
+        })
+    }
+
     /// First 16 hex digits of the notice's SHA-256; `None` while a tone stands in for it.
     pub fn notice_id(&self) -> Option<&str> {
         self.notice_id.as_deref()
@@ -185,17 +195,20 @@ fn read(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Sound)>, String> {
         }
         let bytes = std::fs::read(&path)
             .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-        let sound = if extension == "opus" {
-            from_ogg(&bytes)
-        } else {
-            from_wav(&bytes)
-        };
-        return match sound {
+        return match decoded(extension, &bytes) {
             Ok(sound) => Ok(Some((bytes, sound))),
             Err(why) => Err(format!("{}: {why}", path.display())),
         };
     }
     Ok(None)
+}
+
+fn decoded(extension: &str, bytes: &[u8]) -> Result<Sound, String> {
+    if extension == "opus" {
+        from_ogg(bytes)
+    } else {
+        from_wav(bytes)
+    }
 }
 
 /// Takes an Ogg Opus file apart (RFC 7845). One without an end is refused: it was cut short in copying.

@@ -7,5 +7,6 @@ pub mod counters;
 pub mod delivery;
 pub mod health;
 pub mod hook;
+pub mod inbox;
 pub mod session;
 pub mod time;

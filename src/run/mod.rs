@@ -23,19 +23,18 @@ use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::adapters::systemd::{self, Watchdog};
 use crate::config::Config;
-use crate::contract::{
-    Ack, BodyKind, Consent, HubState, MAX_JSON_BYTES, Presence, Publish, Topic, Topics,
-};
+use crate::contract::{BodyKind, BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
+use crate::gateway::inbox::{self, Inbound};
 use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 pub use keeper::new_id;
 use keeper::{KeeperCommand, KeeperEvent};
 use reports::Speaker;
-pub use start::{RunError, check, run};
+pub use start::{RunError, check, open_questions, run, session_rules};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
@@ -529,56 +528,27 @@ impl Gateway {
     }
 
     fn incoming(&mut self, now: Mono, topic: &str, payload: &[u8]) {
-        let odd = |gateway: &mut Self, why: &str| {
-            let shown: String = topic.chars().take(100).collect();
-            gateway.odd(now, &format!("a message on {shown}: {why}"));
-        };
-        if payload.len() > MAX_JSON_BYTES {
-            return odd(self, "longer than any the contract knows");
-        }
-        match self.topics.parse(topic) {
-            Some(Topic::HubState) => {
-                // An empty payload clears a retained state: nobody is there.
-                let online = serde_json::from_slice::<HubState>(payload)
-                    .is_ok_and(|hub| hub.state == Presence::Online);
+        match inbox::read(&self.topics, topic, payload) {
+            Inbound::Hub { online } => {
                 if online != self.delivery.is_hub_online() {
                     log::info!(online; "the hub");
                 }
                 self.delivery.hub_online(online);
             }
-            Some(Topic::Ack(_, clip_id)) => match serde_json::from_slice::<Ack>(payload) {
-                Ok(ack) if ack.clip_id == clip_id => {
-                    let verdicts = self.delivery.ack(&ack);
-                    self.settle(now, verdicts);
-                }
-                Ok(_) => odd(self, "it answers another clip than its topic says"),
-                Err(error) => odd(self, &format!("no ack: {error}")),
-            },
-            Some(Topic::Cmd(booth, command)) if command == "rebirth" => {
+            Inbound::Ack(ack) => {
+                let verdicts = self.delivery.ack(&ack);
+                self.settle(now, verdicts);
+            }
+            Inbound::Rebirth(booth) => {
                 self.introduce(now);
                 let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(clock::wall()) });
-                self.publish(
-                    &Topic::Reply(booth, command),
-                    reply.to_string().into_bytes(),
-                    false,
-                    None,
-                );
+                self.reply(booth, "rebirth".into(), &reply);
             }
-            Some(Topic::Cmd(booth, command)) => {
-                let command: String = command
-                    .chars()
-                    .filter(char::is_ascii_alphanumeric)
-                    .take(32)
-                    .collect();
+            Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
-                self.publish(
-                    &Topic::Reply(booth, command),
-                    reply.to_string().into_bytes(),
-                    false,
-                    None,
-                );
+                self.reply(booth, command, &reply);
             }
-            Some(_) | None => odd(self, "not one that a booth reads"),
+            Inbound::Odd(what) => self.odd(now, &what),
         }
     }
 
@@ -605,6 +575,11 @@ impl Gateway {
                 json!({ "wall_minus_mono_ms": offset, "clock_synced": u8::from(synced) }),
             );
         }
+    }
+
+    fn reply(&mut self, booth: BoothId, command: String, reply: &serde_json::Value) {
+        let topic = Topic::Reply(booth, command);
+        self.publish(&topic, reply.to_string().into_bytes(), false, None);
     }
 
     /// Says once in a while that something outside makes no sense.

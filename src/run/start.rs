@@ -103,7 +103,9 @@ pub fn check(path: &Path) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-fn rules(config: &Config) -> SessionRules {
+/// The rules of a visit.
+#[doc(hidden)] // public for the fuzz targets
+pub fn session_rules(config: &Config) -> SessionRules {
     let session = &config.session;
     let digits = |number: &String| number.bytes().map(|byte| byte - b'0').collect();
     SessionRules {
@@ -116,7 +118,9 @@ fn rules(config: &Config) -> SessionRules {
     }
 }
 
-fn open_questions(config: &Config) -> Vec<OpenQuestion> {
+/// The questions that can be answered.
+#[doc(hidden)] // public for the fuzz targets
+pub fn open_questions(config: &Config) -> Vec<OpenQuestion> {
     let open = |question: &crate::config::Question| OpenQuestion {
         id: question.id.clone(),
         digit: question.digit,
@@ -227,7 +231,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
         Confirm::Broker => Confirmation::Broker,
     };
     let mut gateway = Gateway {
-        session: Session::new(rules(&config)),
+        session: Session::new(session_rules(&config)),
         delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
         evidence: Evidence {
             capture: Err("the microphone has not been heard yet".into()),

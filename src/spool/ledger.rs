@@ -209,14 +209,22 @@ fn open_and_read(path: PathBuf) -> Result<(sled::Db, Contents), LedgerError> {
     let mut contents = Contents::default();
     for pair in db.iter() {
         let (key, value) = pair?;
-        match key.as_ref() {
-            COUNTERS_KEY => contents.counters = Some(value_of(&value)?),
-            CARD_KEY => contents.card_id = Some(value_of(&value)?),
-            key if key.first() == Some(&CLIP_KEY) => contents.entries.push(value_of(&value)?),
-            _ => {}
-        }
+        contents.take(&key, &value)?;
     }
     Ok((db, contents))
+}
+
+impl Contents {
+    /// Takes in one value, if it is as it was written.
+    pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), LedgerError> {
+        match key {
+            COUNTERS_KEY => self.counters = Some(value_of(value)?),
+            CARD_KEY => self.card_id = Some(value_of(value)?),
+            key if key.first() == Some(&CLIP_KEY) => self.entries.push(value_of(value)?),
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 fn is_locked(error: &io::Error) -> bool {

@@ -287,6 +287,32 @@ impl Spool {
         ))
     }
 
+    /// The same, with these keys and values in place of a ledger: what the fuzz targets open. A value that
+    /// is damaged costs all of them, as it does in a real ledger.
+    #[doc(hidden)]
+    pub fn open_with_values(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        facts: OpenFacts,
+        values: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<(Spool, OpenReport), SpoolError> {
+        let (inner, report) = recovery::open_with(disk, dir, facts, |_, report| {
+            let mut contents = ledger::Contents::default();
+            let taken = values
+                .iter()
+                .try_for_each(|(key, value)| contents.take(key, value));
+            match taken {
+                Ok(()) => (None, contents),
+                Err(error) => {
+                    report.ledger = LedgerNews::Rebuilt(error.to_string());
+                    (None, ledger::Contents::default())
+                }
+            }
+        })?;
+        let inner = Arc::new(inner);
+        Ok((Spool { inner }, report))
+    }
+
     /// Begins a take: its header is durable when this returns. Refused without [`Spool::room`].
     pub fn begin(&self, clip: NewClip) -> Result<ClipWriter, SpoolError> {
         writer::begin(&self.inner, clip)

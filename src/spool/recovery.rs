@@ -27,6 +27,20 @@ pub(super) fn open(
     dir: &Path,
     facts: OpenFacts,
 ) -> Result<(Inner, OpenReport), SpoolError> {
+    let has_ledger = facts.ledger;
+    open_with(disk, dir, facts, |folders, report| match has_ledger {
+        true => open_ledger(folders, report),
+        false => (None, Contents::default()),
+    })
+}
+
+/// Opens with what `ledger` gives for the ledger and its contents.
+pub(super) fn open_with(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    facts: OpenFacts,
+    ledger: impl FnOnce(&Folders, &mut OpenReport) -> (Option<Ledger>, Contents),
+) -> Result<(Inner, OpenReport), SpoolError> {
     let folders = Folders::make(disk, dir)?;
     let lock_file = dir.join("lock");
     let lock = folders
@@ -56,10 +70,7 @@ pub(super) fn open(
     };
     let found_card = Card::load(folders.disk.as_ref(), dir)
         .map_err(|error| SpoolError::io("reading", dir.join(CARD_FILE), error))?;
-    let (ledger, contents) = match facts.ledger {
-        true => open_ledger(&folders, &mut report),
-        false => (None, Contents::default()),
-    };
+    let (ledger, contents) = ledger(&folders, &mut report);
     let survey = survey(&folders, contents.entries)?;
     let identity = Identity {
         found: found_card,
