@@ -218,7 +218,9 @@ impl Pace {
     }
 
     fn spend(&mut self, bytes: u64) {
-        let cost = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(1000);
+        let cost = i64::try_from(bytes)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         self.credit = self.credit.saturating_sub(cost);
     }
 
