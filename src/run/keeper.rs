@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use super::Machine;
 use crate::adapters::clock;
 use crate::adapters::disk::RealDisk;
 use crate::adapters::sensors;
@@ -17,7 +18,7 @@ use crate::gateway::health::SpoolFault;
 use crate::spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
-const LOOK: Duration = Duration::from_secs(5);
+pub const LOOK: Duration = Duration::from_secs(5);
 /// Most commands worked off together.
 const BATCH: usize = 64;
 /// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
@@ -59,11 +60,14 @@ pub enum KeeperEvent {
 }
 
 /// Opens the spool as configured.
-pub fn open(place: &config::Spool) -> Result<(Spool, OpenReport), SpoolError> {
+pub fn open(
+    place: &config::Spool,
+    machine: &dyn Machine,
+) -> Result<(Spool, OpenReport), SpoolError> {
     let facts = OpenFacts {
         boot_id: clock::boot_id(),
-        fresh_card_id: new_id(),
-        wall_ms: clock::wall().as_millisecond(),
+        fresh_card_id: machine.new_id(),
+        wall_ms: machine.wall().as_millisecond(),
         max_bytes: place.max_bytes,
         reserve_bytes: place.reserve_bytes,
         ledger: true,
@@ -71,12 +75,6 @@ pub fn open(place: &config::Spool) -> Result<(Spool, OpenReport), SpoolError> {
         hw_serial: sensors::hw_serial(),
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
-}
-
-/// A random id, UUID v4 (RFC 9562).
-#[allow(clippy::disallowed_methods)] // ids are drawn here and nowhere else
-pub fn new_id() -> String {
-    uuid::Uuid::new_v4().to_string()
 }
 
 fn room(spool: &Spool) -> Result<(), SpoolFault> {
@@ -93,32 +91,43 @@ fn room(spool: &Spool) -> Result<(), SpoolFault> {
     }
 }
 
-/// Works until the commands end.
-pub fn run(
-    mut spool: Option<Spool>,
-    place: &config::Spool,
-    commands: &Receiver<KeeperCommand>,
-    report: impl Fn(KeeperEvent),
-) {
-    let mut told = None;
-    loop {
-        let Some(open_spool) = &spool else {
-            match commands.recv_timeout(LOOK) {
-                Err(RecvTimeoutError::Disconnected) => return,
-                // Nothing can be kept: counters of these minutes are in the loop's memory and come again.
-                Ok(_) => continue,
-                Err(RecvTimeoutError::Timeout) => {}
+/// What the keeper knows between two looks at the card.
+pub struct Keeper {
+    spool: Option<Spool>,
+    /// What was said last about room.
+    told: Option<Result<(), SpoolFault>>,
+}
+
+impl Keeper {
+    /// A keeper of this spool, or of one that could not be opened yet.
+    pub fn new(spool: Option<Spool>) -> Self {
+        Self { spool, told: None }
+    }
+
+    /// Whether the spool is open.
+    pub fn is_open(&self) -> bool {
+        self.spool.is_some()
+    }
+
+    /// Tries again to open the spool.
+    pub fn try_open(
+        &mut self,
+        open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
+        report: impl Fn(KeeperEvent),
+    ) {
+        match open() {
+            Ok((opened, found)) => {
+                self.spool = Some(opened.clone());
+                report(KeeperEvent::Opened(opened, Box::new(found)));
             }
-            match open(place) {
-                Ok((opened, found)) => {
-                    spool = Some(opened.clone());
-                    report(KeeperEvent::Opened(opened, Box::new(found)));
-                }
-                Err(error) => report(KeeperEvent::Failed(error.to_string())),
-            }
-            continue;
-        };
-        let mended = open_spool.mend();
+            Err(error) => report(KeeperEvent::Failed(error.to_string())),
+        }
+    }
+
+    /// Looks after the card: what was left unfinished, and whether there is room.
+    pub fn look(&mut self, report: impl Fn(KeeperEvent)) {
+        let Some(spool) = &self.spool else { return };
+        let mended = spool.mend();
         if !mended.kept.is_empty() {
             report(KeeperEvent::Mended(mended.kept));
         }
@@ -127,38 +136,36 @@ pub fn run(
                 "{name} was moved aside: {why}"
             )));
         }
-        let now = room(open_spool);
-        if told.as_ref() != Some(&now) {
+        let now = room(spool);
+        if self.told.as_ref() != Some(&now) {
             report(KeeperEvent::Room(now.clone()));
-            told = Some(now);
+            self.told = Some(now);
         }
-        let first = match commands.recv_timeout(LOOK) {
-            Ok(command) => command,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => {
-                if let Err(error) = open_spool.checkpoint() {
-                    report(KeeperEvent::Failed(error.to_string()));
-                }
-                return;
-            }
-        };
+    }
+
+    /// Does what it was told. Without a spool nothing can be kept: counters of these minutes are in the
+    /// loop's memory and come again.
+    pub fn work(
+        &mut self,
+        commands: impl Iterator<Item = KeeperCommand>,
+        report: impl Fn(KeeperEvent),
+    ) {
+        let Some(spool) = &self.spool else { return };
         let mut receipts = Vec::new();
-        for command in gathered(first, commands) {
+        for command in commands {
             let done = match command {
                 KeeperCommand::Release(receipt) => {
                     receipts.push(receipt);
                     Ok(())
                 }
                 KeeperCommand::Quarantine { clip_id, reason } => {
-                    open_spool.quarantine(&clip_id, &reason)
+                    spool.quarantine(&clip_id, &reason)
                 }
-                KeeperCommand::Counters(counters) => open_spool.save_counters(&counters),
-                KeeperCommand::Clock(wall_minus_mono_ms) => {
-                    open_spool.note_clock(wall_minus_mono_ms)
-                }
+                KeeperCommand::Counters(counters) => spool.save_counters(&counters),
+                KeeperCommand::Clock(wall_minus_mono_ms) => spool.note_clock(wall_minus_mono_ms),
                 KeeperCommand::Fix(clips) => {
                     let fixed = clips.into_iter().map(|clip_id| {
-                        let done = open_spool.fix(&clip_id);
+                        let done = spool.fix(&clip_id);
                         if let Err(error) = &done {
                             log::warn!("{error}");
                         }
@@ -174,13 +181,44 @@ pub fn run(
         }
         // A clip that could not be deleted stays, is offered again after the next start, and the hub
         // answers `stored` again.
-        match open_spool.release_all(receipts) {
+        match spool.release_all(receipts) {
             Ok(released) => {
                 for error in released.refused {
                     report(KeeperEvent::Failed(error.to_string()));
                 }
             }
             Err(error) => report(KeeperEvent::Failed(error.to_string())),
+        }
+    }
+
+    /// The end of a clean stop.
+    pub fn finish(&mut self, report: impl Fn(KeeperEvent)) {
+        if let Some(spool) = &self.spool
+            && let Err(error) = spool.checkpoint()
+        {
+            report(KeeperEvent::Failed(error.to_string()));
+        }
+    }
+}
+
+/// Works until the commands end.
+pub fn run(
+    mut keeper: Keeper,
+    open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
+    commands: &Receiver<KeeperCommand>,
+    report: impl Fn(KeeperEvent),
+) {
+    loop {
+        keeper.look(&report);
+        match commands.recv_timeout(LOOK) {
+            Ok(first) => {
+                if keeper.is_open() {
+                    keeper.work(gathered(first, commands).into_iter(), &report);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) if !keeper.is_open() => keeper.try_open(&open, &report),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return keeper.finish(&report),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! that on their own threads and report here. The watchdog is fed by this loop's turns.
 
 mod keeper;
+mod machine;
 mod reports;
 mod start;
 
@@ -21,7 +22,6 @@ use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
-use crate::adapters::systemd::{self, Watchdog};
 use crate::config::Config;
 use crate::contract::{BodyKind, BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::counters::{Counter, Counters};
@@ -31,9 +31,9 @@ use crate::gateway::inbox::{self, Inbound};
 use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
-pub use keeper::new_id;
-use keeper::{KeeperCommand, KeeperEvent};
-use reports::Speaker;
+pub use keeper::{Keeper, KeeperCommand, KeeperEvent, LOOK};
+pub use machine::{About, Machine, ThisMachine};
+pub use reports::Speaker;
 pub use start::{RunError, check, open_questions, run, session_rules};
 
 /// Evidence is weighed at least this often.
@@ -44,16 +44,47 @@ const CLOCK_STEP_MS: u64 = 500;
 const TELEGRAM: u64 = 1 << 63;
 
 /// Something happened outside.
-enum Happening {
+pub enum Happening {
+    /// At the handset.
     Handset(HandsetReport),
+    /// In the recorder.
     Recorder(RecorderEvent),
+    /// In the earpiece.
     Playback(PlaybackEvent),
+    /// To the microphone.
     Capture(CaptureState),
+    /// On the connection to the broker.
     Mqtt(MqttEvent),
+    /// On the card.
     Keeper(KeeperEvent),
 }
 
-struct Gateway {
+/// Whom the loop talks to, and what it shares with them.
+pub struct Workers {
+    /// The recorder.
+    pub recorder: std::sync::mpsc::Sender<RecorderCommand>,
+    /// The earpiece.
+    pub earpiece: std::sync::mpsc::Sender<PlaybackCommand>,
+    /// The keeper.
+    pub keeper: std::sync::mpsc::Sender<KeeperCommand>,
+    /// The lamp, where there is one.
+    pub lamp: Option<std::sync::mpsc::Sender<Lamp>>,
+    /// The connection, where a broker is configured.
+    pub mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
+    /// Shared with the connection for its will.
+    pub speaker: Arc<Mutex<Speaker>>,
+    /// Shared with the microphone.
+    pub capture_figures: Arc<CaptureFigures>,
+    /// Shared with the earpiece.
+    pub prompts: Arc<Prompts>,
+    /// Name of what reads the handset.
+    pub backend: &'static str,
+}
+
+/// The running gateway: what happens goes in by [`Gateway::happen`], what is due is done by
+/// [`Gateway::turn`], and everything that comes of it leaves through the [`Workers`].
+pub struct Gateway {
+    machine: Box<dyn Machine>,
     config: Config,
     config_path: std::path::PathBuf,
     config_hash: String,
@@ -106,12 +137,23 @@ impl Gateway {
             .clone()
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether a citizen can speak now.
+    pub fn is_ready(&self) -> bool {
         is_ready(&self.faults)
     }
 
+    /// What the citizen lives through.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What is sent, kept and released.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
     fn local_day(&self) -> i64 {
-        let date = self.zone.to_datetime(clock::wall()).date();
+        let date = self.zone.to_datetime(self.machine.wall()).date();
         let epoch = jiff::civil::Date::constant(1970, 1, 1);
         date.since(epoch)
             .map_or(0, |span| i64::from(span.get_days()))
@@ -144,7 +186,7 @@ impl Gateway {
     }
 
     /// One happening, to its end.
-    fn happen(&mut self, now: Mono, happening: Happening) {
+    pub fn happen(&mut self, now: Mono, happening: Happening) {
         match happening {
             Happening::Handset(report) => self.handset(now, report),
             Happening::Recorder(event) => self.recorded(now, event),
@@ -243,7 +285,7 @@ impl Gateway {
                 key,
             } => {
                 let clip = Box::new(NewClip {
-                    clip_id: new_id(),
+                    clip_id: self.machine.new_id(),
                     booth_id: self.config.booth.id.clone(),
                     question_id: Some(question_id),
                     campaign_id: None,
@@ -261,9 +303,9 @@ impl Gateway {
                     channels: 1,
                     key_ids: Vec::new(),
                     armed: StartFacts {
-                        wall_ms: clock::wall().as_millisecond(),
-                        mono: clock::mono(),
-                        clock_synced: clock::clock_synced(),
+                        wall_ms: self.machine.wall().as_millisecond(),
+                        mono: self.machine.mono(),
+                        clock_synced: self.machine.clock_synced(),
                     },
                 });
                 let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
@@ -420,7 +462,7 @@ impl Gateway {
             speaker.boot_count = card.boot_count;
         }
         self.spool = Some(spool.clone());
-        let wall_ms = clock::wall().as_millisecond();
+        let wall_ms = self.machine.wall().as_millisecond();
         for clip in spool.clips() {
             let age = u64::try_from(wall_ms - clip.kept_at_ms).unwrap_or(0);
             self.offer(now, &clip, Duration::from_millis(age), false);
@@ -541,7 +583,7 @@ impl Gateway {
             }
             Inbound::Rebirth(booth) => {
                 self.introduce(now);
-                let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(clock::wall()) });
+                let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(self.machine.wall()) });
                 self.reply(booth, "rebirth".into(), &reply);
             }
             Inbound::UnknownCommand(booth, command) => {
@@ -554,9 +596,9 @@ impl Gateway {
 
     /// Notes when the wall clock becomes right, and when it steps: the pair of clocks goes to the card and to the hub.
     fn watch_clock(&mut self, now: Mono) {
-        let synced = clock::clock_synced();
+        let synced = self.machine.clock_synced();
         self.evidence.clock_synced = synced;
-        let wall_ms = clock::wall().as_millisecond();
+        let wall_ms = self.machine.wall().as_millisecond();
         let offset = wall_ms.saturating_sub_unsigned(now.0);
         let stepped = self
             .clock_offset
@@ -687,7 +729,7 @@ impl Gateway {
         }
         let was_ready = self.is_ready();
         self.faults = self.evidence.faults(now);
-        let wall = clock::rfc3339_ms(clock::wall());
+        let wall = clock::rfc3339_ms(self.machine.wall());
         let changes = self
             .alerts
             .take(&self.faults, &wall, self.evidence.clock_synced);
@@ -708,7 +750,7 @@ impl Gateway {
             }
         }
         if was_ready != self.is_ready() {
-            systemd::status(if self.is_ready() {
+            self.machine.show(if self.is_ready() {
                 "ready"
             } else {
                 "out of order"
@@ -720,12 +762,8 @@ impl Gateway {
     }
 
     /// When the loop must turn although nothing happens.
-    fn wake_at(&self, now: Mono, watchdog: &Watchdog) -> Mono {
-        let mut at = now + WEIGH;
-        if let Some(every) = watchdog.interval() {
-            at = at.min(now + every);
-        }
-        at = at.min(self.health_due.max(now));
+    pub fn wake_at(&self, now: Mono) -> Mono {
+        let at = (now + WEIGH).min(self.health_due.max(now));
         let due = self
             .session
             .deadline()
@@ -734,7 +772,8 @@ impl Gateway {
         due.fold(at, |at, due| at.min(due.max(now)))
     }
 
-    fn turn(&mut self, now: Mono) {
+    /// Does what is due.
+    pub fn turn(&mut self, now: Mono) {
         if self.session.deadline().is_some_and(|due| due <= now) {
             self.tell(now, Input::Tick);
         }

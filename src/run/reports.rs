@@ -1,9 +1,10 @@
 //! What the booth says about itself: state, birth, health, alerts, events.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Gateway;
-use crate::adapters::{clock, sensors};
+use crate::adapters::clock;
 use crate::contract::{
     Alert, AlertId, Birth, BoothState, Health, Presence, SCHEMA, Session, Topic,
 };
@@ -36,9 +37,9 @@ impl Speaker {
         }
     }
 
-    /// A state payload; a will says when it was made, not when it is published.
-    pub fn state(&self, state: Presence) -> Vec<u8> {
-        let now = Some(clock::rfc3339_ms(clock::wall()));
+    /// A state payload, made at `wall`; a will says when it was made, not when it is published.
+    pub fn state(&self, state: Presence, wall: Timestamp) -> Vec<u8> {
+        let now = Some(clock::rfc3339_ms(wall));
         let will = state == Presence::Lost;
         let payload = BoothState {
             state,
@@ -56,7 +57,7 @@ impl Gateway {
     /// Everything that must be current at the broker after a connect.
     pub(super) fn introduce(&mut self, now: Mono) {
         let booth = self.config.booth.id.clone();
-        let state = self.speaker().state(Presence::Online);
+        let state = self.speaker().state(Presence::Online, self.machine.wall());
         self.publish(&Topic::State(booth.clone()), state, true, None);
         self.publish_birth();
         // Every id of the table, raised or empty: no alert of an earlier process or card survives.
@@ -73,6 +74,7 @@ impl Gateway {
         let speaker = self.speaker();
         let card = self.spool.as_ref().map(crate::spool::Spool::card);
         let config = &self.config;
+        let about = self.machine.about();
         let birth = Birth {
             schema: SCHEMA,
             booth_id: config.booth.id.clone(),
@@ -83,10 +85,10 @@ impl Gateway {
             card_id: speaker.card_id.clone(),
             previous_card_id: card.as_ref().and_then(|card| card.previous_card_id.clone()),
             card_first_seen: card.map(|card| card.first_seen).unwrap_or_default(),
-            hw_model: sensors::hw_model(),
-            hw_serial: sensors::hw_serial(),
+            hw_model: about.hw_model,
+            hw_serial: about.hw_serial,
             image_id: None,
-            os_version: sensors::os_version(),
+            os_version: about.os_version,
             sw_version: env!("CARGO_PKG_VERSION").into(),
             sw_commit: option_env!("BOOTH_COMMIT").map(str::to_owned),
             config_hash: self.config_hash.clone(),
@@ -96,8 +98,8 @@ impl Gateway {
             audio_in: config.audio.input.clone(),
             audio_out: config.audio.output.clone(),
             handset_backend: self.backend.into(),
-            ip: sensors::ip(),
-            mac: sensors::mac(),
+            ip: about.ip,
+            mac: about.mac,
             started_at: self.started_at.clone(),
             health_interval_s: config.health.interval_s,
         };
@@ -133,8 +135,8 @@ impl Gateway {
     pub(super) fn event(&mut self, kind: &str, more: serde_json::Value) {
         let mut payload = json!({
             "kind": kind,
-            "ts": clock::rfc3339_ms(clock::wall()),
-            "mono_ms": clock::mono().0,
+            "ts": clock::rfc3339_ms(self.machine.wall()),
+            "mono_ms": self.machine.mono().0,
             "boot_id": self.speaker().boot_id,
             "card_id": self.speaker().card_id,
         });
@@ -185,10 +187,10 @@ impl Gateway {
     /// The health message; what this machine cannot know is not in it.
     pub(super) fn health(&mut self, now: Mono) -> Health {
         let mut health = Health::new();
-        let readings = sensors::read();
+        let readings = self.machine.readings();
         self.evidence.cpu_temp_c = readings.cpu_temp_c;
         self.evidence.throttled_since_boot = readings.throttled_since_boot;
-        let wall = clock::wall();
+        let wall = self.machine.wall();
         self.counters.turn_to(self.local_day());
         let delivery = self.delivery.figures();
         let age = |at: Option<Mono>| at.map(|at| now.since(at).as_secs() as f64);
@@ -197,7 +199,7 @@ impl Gateway {
         health.set_count("health_interval_s", self.config.health.interval_s);
         health.set_count("up_s", now.since(self.evidence.started).as_secs());
         health.set_count("boot_count", self.speaker().boot_count);
-        health.set_flag("clock_synced", clock::clock_synced());
+        health.set_flag("clock_synced", self.machine.clock_synced());
         health.set_known("cpu_temp_c", readings.cpu_temp_c);
         health.set_known("load1", readings.load1);
         health.set_known("mem_free_mb", readings.mem_free_mb);

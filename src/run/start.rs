@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::keeper::{self, KeeperCommand};
+use super::keeper::{self, Keeper, KeeperCommand};
 use super::reports::Speaker;
-use super::{Gateway, Happening};
+use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::handset::{self, HandsetReport};
 use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
@@ -28,7 +28,7 @@ use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence, SpoolFault};
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::time::Mono;
-use crate::spool::SpoolError;
+use crate::spool::{OpenReport, Spool, SpoolError};
 
 /// Why the gateway did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +153,7 @@ fn hash_of(path: &Path) -> String {
 pub async fn run(path: &Path) -> Result<(), RunError> {
     let config = check(path)?;
     let settings = mqtt_settings(&config)?;
-    let opened = match keeper::open(&config.spool) {
+    let opened = match keeper::open(&config.spool, &ThisMachine) {
         Ok(opened) => Some(opened),
         Err(error @ SpoolError::InUse { .. }) => return Err(error.into()),
         // A booth whose card cannot be written still says so, on the handset and to operations.
@@ -210,9 +210,12 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     );
     let tell = happened.clone();
     let keeping = thread("keeper", move || {
-        keeper::run(spool, &place, &keeper_commands, |event| {
-            drop(tell.send(Happening::Keeper(event)))
-        });
+        keeper::run(
+            Keeper::new(spool),
+            || keeper::open(&place, &ThisMachine),
+            &keeper_commands,
+            |event| drop(tell.send(Happening::Keeper(event))),
+        );
     })?;
 
     let (lamp, backend, _socket) = start_handset(&config, &stop, teller(Happening::Handset))?;
@@ -223,88 +226,19 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     }));
     let (mqtt, connection) = start_mqtt(&config, settings, &speaker, &happened);
 
-    let now = clock::mono();
-    let zone = jiff::tz::TimeZone::get(&config.booth.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let no_url = "no broker is configured; set [mqtt] url".to_owned();
-    let confirmation = match config.mqtt.confirm {
-        Confirm::Hub => Confirmation::Hub,
-        Confirm::Broker => Confirmation::Broker,
-    };
-    let mut gateway = Gateway {
-        session: Session::new(session_rules(&config)),
-        delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
-        evidence: Evidence {
-            capture: Err("the microphone has not been heard yet".into()),
-            playback: Err("the earpiece has not been tried yet".into()),
-            spool: Err(SpoolFault::Unwritable("the spool is not open".into())),
-            handset: Err("the handset has not been read yet".into()),
-            left_off: false,
-            hook_was_on: false,
-            questions: config.questions.len(),
-            broker: Err((
-                now,
-                if config.mqtt.url.is_some() {
-                    "not connected yet".into()
-                } else {
-                    no_url
-                },
-            )),
-            notice_missing: prompts.notice_id().is_none(),
-            damaged: None,
-            clock_synced: clock::clock_synced(),
-            started: now,
-            delivery: BTreeMap::new(),
-            cpu_temp_c: None,
-            throttled_since_boot: None,
-            hardware_changed: None,
-            disk_errors: 0,
-            quarantined: 0,
-        },
-        config_path: path.to_owned(),
-        config_hash: hash_of(path),
-        topics: Topics::new(&config.mqtt.root),
-        zone,
-        parts: None,
-        faults: BTreeMap::new(),
-        alerts: AlertBook::default(),
-        counters: Counters::default(),
-        counters_changed: false,
-        spool: None,
-        prompts,
-        speaker,
-        backend,
-        started_at: clock::rfc3339_ms(clock::wall()),
+    let workers = Workers {
         recorder,
         earpiece,
         keeper: keeper_sender,
         lamp,
         mqtt,
+        speaker,
         capture_figures,
-        is_connected: false,
-        reconnects: 0,
-        next_telegram: 0,
-        waiting_events: VecDeque::new(),
-        open_session: None,
-        lifted_at: None,
-        unheard_lift: None,
-        last_clip: None,
-        silent_in_row: 0,
-        last_odd: None,
-        health_due: now,
-        clock_offset: None,
-        clock_was_synced: false,
-        written_at_midnight: (i64::MIN, 0.0),
-        config,
+        prompts,
+        backend,
     };
-    if let Some((spool, report)) = opened {
-        gateway.use_spool(now, spool, &report);
-    }
-    let questions = open_questions(&gateway.config);
-    gateway.tell(now, Input::Questions(questions));
-    gateway.event(
-        "boot",
-        serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
-    );
+    let mut gateway = Gateway::new(config, path, Box::new(ThisMachine), workers);
+    gateway.begin(opened);
     turn_until_stopped(&mut gateway, &mut happenings).await?;
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
@@ -357,7 +291,7 @@ fn start_mqtt(
         speaker.connect_ms = clock::mono().0;
         Will {
             topic: topic.clone(),
-            payload: speaker.state(Presence::Lost),
+            payload: speaker.state(Presence::Lost, clock::wall()),
         }
     };
     let report = move |event| drop(tell.send(Happening::Mqtt(event)));
@@ -379,7 +313,11 @@ async fn turn_until_stopped(
         let now = clock::mono();
         watchdog.feed(now);
         gateway.turn(now);
-        let pause = gateway.wake_at(now, &watchdog).since(now);
+        let mut wake_at = gateway.wake_at(now);
+        if let Some(every) = watchdog.interval() {
+            wake_at = wake_at.min(now + every);
+        }
+        let pause = wake_at.since(now);
         tokio::select! {
             happening = happenings.recv() => {
                 let Some(happening) = happening else { return Ok(()) };
@@ -410,7 +348,9 @@ async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread
         topic: gateway
             .topics
             .name(&Topic::State(gateway.config.booth.id.clone())),
-        payload: gateway.speaker().state(Presence::Offline),
+        payload: gateway
+            .speaker()
+            .state(Presence::Offline, gateway.machine.wall()),
         retain: true,
         expiry_s: None,
         urgent: true,
@@ -426,6 +366,100 @@ async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread
 }
 
 impl Gateway {
+    /// A gateway that knows nothing of its parts yet. `config_path` is where SIGHUP reads again.
+    pub fn new(
+        config: Config,
+        config_path: &Path,
+        machine: Box<dyn Machine>,
+        workers: Workers,
+    ) -> Self {
+        let now = machine.mono();
+        let why_unconnected = if config.mqtt.url.is_some() {
+            "not connected yet"
+        } else {
+            "no broker is configured; set [mqtt] url"
+        };
+        let confirmation = match config.mqtt.confirm {
+            Confirm::Hub => Confirmation::Hub,
+            Confirm::Broker => Confirmation::Broker,
+        };
+        Self {
+            session: Session::new(session_rules(&config)),
+            delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
+            evidence: Evidence {
+                capture: Err("the microphone has not been heard yet".into()),
+                playback: Err("the earpiece has not been tried yet".into()),
+                spool: Err(SpoolFault::Unwritable("the spool is not open".into())),
+                handset: Err("the handset has not been read yet".into()),
+                left_off: false,
+                hook_was_on: false,
+                questions: config.questions.len(),
+                broker: Err((now, why_unconnected.into())),
+                notice_missing: workers.prompts.notice_id().is_none(),
+                damaged: None,
+                clock_synced: machine.clock_synced(),
+                started: now,
+                delivery: BTreeMap::new(),
+                cpu_temp_c: None,
+                throttled_since_boot: None,
+                hardware_changed: None,
+                disk_errors: 0,
+                quarantined: 0,
+            },
+            config_path: config_path.to_owned(),
+            config_hash: hash_of(config_path),
+            topics: Topics::new(&config.mqtt.root),
+            zone: jiff::tz::TimeZone::get(&config.booth.timezone)
+                .unwrap_or(jiff::tz::TimeZone::UTC),
+            parts: None,
+            faults: BTreeMap::new(),
+            alerts: AlertBook::default(),
+            counters: Counters::default(),
+            counters_changed: false,
+            spool: None,
+            prompts: workers.prompts,
+            speaker: workers.speaker,
+            backend: workers.backend,
+            started_at: clock::rfc3339_ms(machine.wall()),
+            recorder: workers.recorder,
+            earpiece: workers.earpiece,
+            keeper: workers.keeper,
+            lamp: workers.lamp,
+            mqtt: workers.mqtt,
+            capture_figures: workers.capture_figures,
+            is_connected: false,
+            reconnects: 0,
+            next_telegram: 0,
+            waiting_events: VecDeque::new(),
+            open_session: None,
+            lifted_at: None,
+            unheard_lift: None,
+            last_clip: None,
+            silent_in_row: 0,
+            last_odd: None,
+            health_due: now,
+            clock_offset: None,
+            clock_was_synced: false,
+            written_at_midnight: (i64::MIN, 0.0),
+            machine,
+            config,
+        }
+    }
+
+    /// The first thing it is told: the spool, if it could be opened.
+    pub fn begin(&mut self, opened: Option<(Spool, OpenReport)>) {
+        let now = self.machine.mono();
+        if let Some((spool, report)) = opened {
+            self.use_spool(now, spool, &report);
+        }
+        let questions = open_questions(&self.config);
+        self.tell(now, Input::Questions(questions));
+        self.event(
+            "boot",
+            serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
+        );
+    }
+
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
     fn reload(&mut self) {
         let config = match check(&self.config_path) {
@@ -447,7 +481,7 @@ impl Gateway {
             .earpiece
             .send(PlaybackCommand::UsePrompts(self.prompts.clone()));
         let questions = open_questions(&self.config);
-        self.tell(clock::mono(), Input::Questions(questions));
+        self.tell(self.machine.mono(), Input::Questions(questions));
         self.publish_birth();
         self.event(
             "config_applied",

@@ -161,12 +161,7 @@ fn payload(bytes: &[u8], id: Uuid, at: u64) -> Result<&[u8], SpoolError> {
         .ok_or_else(|| no_record(id, at))?;
     rest.get(..head.payload_bytes)
         .filter(|payload| head.fits(salt(id), payload))
-        .ok_or_else(|| {
-            damaged(
-                id,
-                format!("the record at byte {at} has a wrong checksum"),
-            )
-        })
+        .ok_or_else(|| damaged(id, format!("the record at byte {at} has a wrong checksum")))
 }
 
 /// Reads one record and checks it.

@@ -195,9 +195,7 @@ impl Store {
             return Ok(None);
         }
         let hash = manifest.sha256.as_deref();
-        let found = self
-            .staging
-            .cut_and_hash(sender, clip_id, manifest.bytes)?;
+        let found = self.staging.cut_and_hash(sender, clip_id, manifest.bytes)?;
         if Some(found.as_str()) != hash {
             let mismatches = self.mismatched(sender, clip_id);
             if mismatches >= MAX_MISMATCHES {

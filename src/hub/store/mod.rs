@@ -251,7 +251,10 @@ impl Store {
             for file in &files {
                 match fs::remove_file(file) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        log::warn!("{} may be damaged and cannot be removed: {error}", file.display());
+                        log::warn!(
+                            "{} may be damaged and cannot be removed: {error}",
+                            file.display()
+                        );
                     }
                     _ => {}
                 }

@@ -1,0 +1,83 @@
+//! What the loop asks of the machine it runs on: clocks, chance, the kernel's figures.
+//!
+//! Owns: the one seam through which they come in, so that a whole booth can be run in virtual time.
+//! Never does: decide anything from them.
+
+use jiff::Timestamp;
+
+use crate::adapters::{clock, sensors, systemd};
+use crate::gateway::time::Mono;
+
+/// Who this machine is; what it cannot know is `None`.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// Model of the board.
+    pub hw_model: Option<String>,
+    /// Serial number of the board.
+    pub hw_serial: Option<String>,
+    /// Name of the operating system.
+    pub os_version: Option<String>,
+    /// Address.
+    pub ip: Option<String>,
+    /// Hardware address.
+    pub mac: Option<String>,
+}
+
+/// The machine under the loop.
+pub trait Machine {
+    /// The wall clock, right or wrong.
+    fn wall(&self) -> Timestamp;
+    /// The boot-time clock.
+    fn mono(&self) -> Mono;
+    /// Whether the wall clock is synchronised.
+    fn clock_synced(&self) -> bool;
+    /// A random id, UUID v4.
+    fn new_id(&self) -> String;
+    /// The kernel's figures for health.
+    fn readings(&self) -> sensors::Readings;
+    /// Who it is, for birth.
+    fn about(&self) -> About;
+    /// One line for whoever looks at the service.
+    fn show(&self, status: &str);
+}
+
+/// The machine that this process runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn wall(&self) -> Timestamp {
+        clock::wall()
+    }
+
+    fn mono(&self) -> Mono {
+        clock::mono()
+    }
+
+    fn clock_synced(&self) -> bool {
+        clock::clock_synced()
+    }
+
+    #[allow(clippy::disallowed_methods)] // ids are drawn here and nowhere else
+    fn new_id(&self) -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
+
+    fn readings(&self) -> sensors::Readings {
+        sensors::read()
+    }
+
+    fn about(&self) -> About {
+        About {
+            hw_model: sensors::hw_model(),
+            hw_serial: sensors::hw_serial(),
+            os_version: sensors::os_version(),
+            ip: sensors::ip(),
+            mac: sensors::mac(),
+        }
+    }
+
+    fn show(&self, status: &str) {
+        systemd::status(status);
+    }
+}
