@@ -47,12 +47,16 @@ struct Syncs {
 }
 
 impl Meter {
-    /// Counts a failure; a missing file is an answer, not a failure.
+    /// Counts a failure of the card; a missing or short file and a full card are answers, not failures.
     fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result
             && !matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::AlreadyExists
+                    | io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::UnexpectedEof
             )
         {
             self.errors.fetch_add(1, Relaxed);

@@ -18,6 +18,9 @@ const CLOCK_UNSET: Duration = Duration::from_secs(3600);
 /// How long after the start the handset may be off its hook before somebody should look.
 const NEVER_ON_HOOK: Duration = Duration::from_secs(15 * 60);
 
+/// So many recordings in a row without speech are no chance: children and pranks come singly.
+const SILENT_RECORDINGS: u64 = 5;
+
 /// One thing that works, or the sentence that says why not.
 pub type Works = Result<(), String>;
 
@@ -60,6 +63,8 @@ pub struct Evidence {
     pub disk_errors: u64,
     /// Clips in quarantine.
     pub quarantined: usize,
+    /// How many recordings in a row held no speech.
+    pub silent_in_row: u64,
 }
 
 /// Why the spool does not take another clip.
@@ -149,6 +154,12 @@ impl Evidence {
         }
         if let Some(text) = &self.hardware_changed {
             raise(AlertId::HardwareChanged, text.clone());
+        }
+        if self.silent_in_row >= SILENT_RECORDINGS {
+            raise(
+                AlertId::MicrophoneSilent,
+                AlertId::MicrophoneSilent.meaning().into(),
+            );
         }
         if self.disk_errors > 0 {
             // The sentence does not count, so that it is told once.
@@ -281,6 +292,7 @@ mod tests {
             hardware_changed: None,
             disk_errors: 0,
             quarantined: 0,
+            silent_in_row: 0,
         }
     }
 
@@ -307,6 +319,26 @@ mod tests {
             let faults = evidence.faults(Mono(1));
             assert!(!is_ready(&faults));
             assert_eq!(faults.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_wants_a_visit_is_told_and_citizens_can_speak() {
+        let wants: [(fn(&mut Evidence), AlertId); 4] = [
+            (|e| e.silent_in_row = 5, AlertId::MicrophoneSilent),
+            (|e| e.disk_errors = 1, AlertId::DiskErrors),
+            (|e| e.quarantined = 2, AlertId::ClipRejected),
+            (
+                |e| e.hardware_changed = Some("another machine".into()),
+                AlertId::HardwareChanged,
+            ),
+        ];
+        for (change, id) in wants {
+            let mut evidence = sound();
+            change(&mut evidence);
+            let faults = evidence.faults(Mono(1));
+            assert!(is_ready(&faults));
+            assert_eq!(faults.keys().collect::<Vec<_>>(), [&id]);
         }
     }
 

@@ -721,6 +721,7 @@ impl Gateway {
                 .insert(crate::contract::AlertId::DuplicateIdentity, text);
         }
         self.evidence.hook_was_on = self.session.hook_was_on();
+        self.evidence.silent_in_row = self.silent_in_row;
         self.watch_clock(now);
         let parts = self.evidence.parts();
         if self.parts != Some(parts) {

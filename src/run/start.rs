@@ -405,6 +405,7 @@ impl Gateway {
                 hardware_changed: None,
                 disk_errors: 0,
                 quarantined: 0,
+                silent_in_row: 0,
             },
             config_path: config_path.to_owned(),
             config_hash: hash_of(config_path),
