@@ -33,6 +33,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(180);
 /// A connection that lasted this long was a good one.
 const GOOD_CONNECTION: Duration = Duration::from_secs(20);
+/// So many connections in a row that the broker closed soon after they stood look like a second device with this
+/// identity: not every broker says so (Mosquitto 2.0.11 closes without a word).
+const CLOSED_SOON: u32 = 5;
 /// Most messages without PUBACK, whatever the broker allows.
 const MAX_IN_FLIGHT: usize = 12;
 const SESSION_EXPIRY_S: u32 = 120;
@@ -124,7 +127,12 @@ pub enum MqttEvent {
 }
 
 enum End {
-    Lost { why: String, taken_over: bool },
+    Lost {
+        why: String,
+        taken_over: bool,
+        /// It had been connected and subscribed.
+        stood: bool,
+    },
     Stopped,
 }
 
@@ -136,14 +144,33 @@ pub async fn run(
     report: impl Fn(MqttEvent),
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut closed_soon = 0;
     loop {
         let begun = Instant::now();
         let end = connection(&settings, &connecting(), &mut commands, &report).await;
-        let End::Lost { why, taken_over } = end else {
+        let End::Lost {
+            mut why,
+            taken_over,
+            stood,
+        } = end
+        else {
             return;
         };
-        report(MqttEvent::Disconnected { why, taken_over });
-        if begun.elapsed() >= GOOD_CONNECTION {
+        let was_good = begun.elapsed() >= GOOD_CONNECTION;
+        closed_soon = match stood {
+            true if was_good => 0,
+            true => closed_soon + 1,
+            false => closed_soon,
+        };
+        let is_suspect = closed_soon >= CLOSED_SOON;
+        if is_suspect && !taken_over {
+            why += "; this happened again and again soon after connecting: perhaps another device uses this booth's id";
+        }
+        report(MqttEvent::Disconnected {
+            why,
+            taken_over: taken_over || is_suspect,
+        });
+        if was_good {
             pause = FIRST_PAUSE;
         }
         let wait = if taken_over {
@@ -230,7 +257,11 @@ async fn connection<R: Fn(MqttEvent)>(
                         if stopping.is_some() {
                             break Err(ConnectionError::RequestsDone);
                         }
-                        return End::Lost { why: "the broker no longer reads".into(), taken_over: false };
+                        return End::Lost {
+                            why: "the broker no longer reads".into(),
+                            taken_over: false,
+                            stood: link.ready,
+                        };
                     }
                 }
             }
@@ -244,13 +275,14 @@ async fn connection<R: Fn(MqttEvent)>(
                     return End::Lost {
                         why,
                         taken_over: false,
+                        stood: link.ready,
                     };
                 }
                 if stopping.is_some() && link.is_idle() {
                     return leave(&link.client, &mut events).await;
                 }
             }
-            Err(error) => return lost(&error, settings),
+            Err(error) => return lost(&error, settings, link.ready),
         }
     }
 }
@@ -460,8 +492,15 @@ fn judge(reason: &PubAckReason) -> Puback {
     }
 }
 
+/// Whether an error is TLS's own, whatever it is wrapped in.
+fn is_tls_alert(error: &ConnectionError) -> bool {
+    let is_invalid =
+        matches!(error, ConnectionError::Io(io) if io.kind() == std::io::ErrorKind::InvalidData);
+    is_invalid || error.to_string().contains("received fatal alert")
+}
+
 /// Turns an error into a sentence with its remedy.
-fn lost(error: &ConnectionError, settings: &MqttSettings) -> End {
+fn lost(error: &ConnectionError, settings: &MqttSettings, stood: bool) -> End {
     let broker = format!("{}:{}", settings.host, settings.port);
     let mut taken_over = false;
     let why = match error {
@@ -481,15 +520,94 @@ fn lost(error: &ConnectionError, settings: &MqttSettings) -> End {
             format!("the broker {broker} did not answer in {CONNECT_TIMEOUT_S} s")
         }
         ConnectionError::Tls(error) => format!(
-            "TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name"
+            "TLS with the broker {broker} failed: {error}; check ca_file, cert_file and key_file, and the host name"
         ),
-        ConnectionError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        // The peer's alert (RFC 8446 §6) may come as late as the first packet: a missing client certificate does.
+        ConnectionError::Io(_) | ConnectionError::MqttState(_)
+            if settings.tls.is_some() && is_tls_alert(error) =>
+        {
             format!(
-                "TLS with the broker {broker} failed: {error}; check ca_file, the certificates and the host name"
+                "TLS with the broker {broker} failed: {error}; check ca_file, cert_file and key_file, and the host name"
             )
         }
         ConnectionError::Io(error) => format!("the broker {broker} cannot be reached: {error}"),
         other => format!("the connection to the broker {broker} was lost: {other}"),
     };
-    End::Lost { why, taken_over }
+    End::Lost {
+        why,
+        taken_over,
+        stood,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A broker that lets everybody in, then says `last` and closes.
+    async fn broker(listener: TcpListener, last: &'static [u8]) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = [0; 1024];
+            let _ = stream.read(&mut bytes).await;
+            // CONNACK: no session, success, no properties (MQTT 5 §3.2).
+            let _ = stream.write_all(&[0x20, 3, 0, 0, 0]).await;
+            let read = stream.read(&mut bytes).await.unwrap_or(0);
+            if read >= 4 {
+                // SUBACK with the packet id of SUBSCRIBE, granted QoS 1 (§3.9).
+                let _ = stream.write_all(&[0x90, 4, bytes[2], bytes[3], 0, 1]).await;
+            }
+            let _ = stream.write_all(last).await;
+        }
+    }
+
+    async fn ends_of(last: &'static [u8], count: usize) -> Vec<(String, bool)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let serving = tokio::spawn(broker(listener, last));
+        let settings = MqttSettings {
+            host: "127.0.0.1".into(),
+            port,
+            tls: None,
+            client_id: "booth".into(),
+            password: None,
+            filters: vec!["a".into()],
+        };
+        let will = || Will {
+            topic: "w".into(),
+            payload: Vec::new(),
+        };
+        let (told, mut events) = mpsc::unbounded_channel();
+        let (_stay, commands) = mpsc::unbounded_channel();
+        let report = move |event| drop(told.send(event));
+        let running = tokio::spawn(run(settings, will, commands, report));
+        let mut ends = Vec::new();
+        while ends.len() < count {
+            if let Some(MqttEvent::Disconnected { why, taken_over }) = events.recv().await {
+                ends.push((why, taken_over));
+            }
+        }
+        running.abort();
+        serving.abort();
+        ends
+    }
+
+    #[tokio::test]
+    async fn a_session_taken_over_is_told_as_such() {
+        // DISCONNECT, reason 0x8E (§3.14.2.1).
+        let ends = ends_of(&[0xE0, 2, 0x8E, 0], 1).await;
+        assert!(
+            ends[0].1 && ends[0].0.contains("SessionTakenOver"),
+            "{ends:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_closes_again_and_again_without_a_word_raises_the_same_suspicion() {
+        let ends = ends_of(&[], 5).await;
+        let suspicions: Vec<bool> = ends.iter().map(|(_, taken_over)| *taken_over).collect();
+        assert_eq!(suspicions, [false, false, false, false, true], "{ends:?}");
+    }
 }

@@ -38,6 +38,8 @@ pub use start::{RunError, check, open_questions, run, session_rules};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
+/// A connection that has lasted this long is nobody else's.
+const SETTLED: Duration = Duration::from_secs(60);
 /// A wall clock that moves by this much against the boot-time clock has stepped; less is slewing and the time between reads.
 const CLOCK_STEP_MS: u64 = 500;
 /// Tokens of messages that are not parts of a clip.
@@ -110,6 +112,7 @@ pub struct Gateway {
     mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
     capture_figures: Arc<CaptureFigures>,
     is_connected: bool,
+    connected_at: Mono,
     reconnects: u64,
     next_telegram: u64,
     waiting_events: VecDeque<(String, Vec<u8>)>,
@@ -531,9 +534,7 @@ impl Gateway {
                     u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
                 self.is_connected = true;
                 self.evidence.broker = Ok(());
-                self.evidence
-                    .delivery
-                    .remove(&crate::contract::AlertId::DuplicateIdentity);
+                self.connected_at = now;
                 self.delivery.connected(max_packet);
                 self.weigh(now);
                 self.introduce(now);
@@ -715,7 +716,9 @@ impl Gateway {
             .delivery
             .remove(&crate::contract::AlertId::DuplicateIdentity);
         self.evidence.delivery = self.delivery.alerts(now);
-        if let Some(text) = duplicate {
+        // Whoever fights for an identity is connected every now and then: only a lasting connection ends the alarm.
+        let is_settled = self.is_connected && now.since(self.connected_at) >= SETTLED;
+        if let Some(text) = duplicate.filter(|_| !is_settled) {
             self.evidence
                 .delivery
                 .insert(crate::contract::AlertId::DuplicateIdentity, text);

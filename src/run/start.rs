@@ -429,6 +429,7 @@ impl Gateway {
             mqtt: workers.mqtt,
             capture_figures: workers.capture_figures,
             is_connected: false,
+            connected_at: now,
             reconnects: 0,
             next_telegram: 0,
             waiting_events: VecDeque::new(),

@@ -10,7 +10,6 @@ use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
 use super::pulse::{EAR, MIC, Pulse};
-use super::wait::until;
 
 /// Where a gateway lives: configuration, spool, socket.
 pub struct BoothHome {
@@ -91,11 +90,26 @@ pub struct Gateway {
 impl Gateway {
     /// Starts it on this card.
     pub fn start(home: &BoothHome, pulse: &Pulse) -> Self {
+        Self::start_in(home, pulse.environment())
+    }
+
+    /// Starts it where there is no sound card.
+    pub fn start_deaf(home: &BoothHome) -> Self {
+        Self::start_in(
+            home,
+            [("ALSA_CONFIG_PATH", "/usr/share/alsa/alsa.conf".into())],
+        )
+    }
+
+    fn start_in(
+        home: &BoothHome,
+        environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
             .arg("run")
             .arg("--config")
             .arg(home.config())
-            .envs(pulse.environment())
+            .envs(environment)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -135,10 +149,21 @@ impl Gateway {
 
     /// Waits until it has logged a line with this; answers when, and the line.
     pub fn says(&self, text: &str) -> (Instant, String) {
-        until(&format!("the gateway says {text:?}"), || {
-            let lines = self.lines.lock().expect("lines");
-            lines.iter().find(|(_, line)| line.contains(text)).cloned()
-        })
+        let start = Instant::now();
+        loop {
+            {
+                let lines = self.lines.lock().expect("lines");
+                if let Some(found) = lines.iter().find(|(_, line)| line.contains(text)) {
+                    return found.clone();
+                }
+            }
+            assert!(
+                start.elapsed() < super::wait::PATIENCE,
+                "the gateway never said {text:?}; it said:\n{}",
+                self.log()
+            );
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
     }
 
     /// One line to the handset, which must be answered with `ok`.

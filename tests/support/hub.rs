@@ -78,7 +78,8 @@ impl Broker {
         self.folder.path()
     }
 
-    fn start(rules: &str, prepare: impl FnOnce(&Path)) -> Self {
+    /// With these rules; `prepare` makes the files they name in the broker's folder.
+    pub fn start(rules: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
         let config = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n{rules}");
@@ -261,11 +262,19 @@ impl Booth {
     }
 
     pub fn listening(port: u16, id: &str, filters: &[String]) -> Self {
+        Self::logged_in(port, id, None, filters)
+    }
+
+    /// The same with a password, its id as user name.
+    pub fn logged_in(port: u16, id: &str, password: Option<&str>, filters: &[String]) -> Self {
         let mut options = MqttOptions::new(id, "127.0.0.1", port);
         options
             .set_clean_start(true)
             .set_max_packet_size(Some(4_000_000))
             .set_outgoing_inflight_upper_limit(20);
+        if let Some(password) = password {
+            options.set_credentials(id, password);
+        }
         let (client, mut connection) = Client::new(options, 100);
         for filter in filters {
             client.subscribe(filter, QoS::AtLeastOnce).expect("asked");
@@ -300,6 +309,11 @@ impl Booth {
 
     pub fn publish(&self, tail: &str, retain: bool, payload: impl Into<Vec<u8>>) {
         let topic = format!("booth/1/up/{}/{tail}", self.id);
+        self.publish_at(&topic, retain, payload);
+    }
+
+    /// Publishes on any topic.
+    pub fn publish_at(&self, topic: &str, retain: bool, payload: impl Into<Vec<u8>>) {
         self.client
             .publish(topic, QoS::AtLeastOnce, retain, payload.into())
             .expect("taken");
