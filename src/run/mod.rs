@@ -769,7 +769,7 @@ impl Gateway {
             .session
             .deadline()
             .into_iter()
-            .chain(self.delivery.deadline());
+            .chain(self.delivery.deadline(now));
         due.fold(at, |at, due| at.min(due.max(now)))
     }
 
