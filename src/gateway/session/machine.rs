@@ -597,7 +597,8 @@ impl Session {
                     until: now + RECORDER_LIMIT,
                 };
             }
-            State::OffHook { until } if now < *until => {
+            // An earpiece that cannot be played to ends every play at once: it is not asked again and again.
+            State::OffHook { until } if now < *until && self.parts.playback => {
                 self.play(now, vec![Prompt::OffHook], out);
             }
             State::Idle
