@@ -444,9 +444,11 @@ impl Gateway {
                 }
             }
             KeeperEvent::Mended(clips) => {
+                // It may be of the citizen who is here.
+                let held = self.open_session.is_some();
                 for clip in clips {
                     log::info!(clip_id = clip.clip_id.as_str(); "finished after a failed write");
-                    self.offer(now, &clip, Duration::ZERO, false);
+                    self.offer(now, &clip, Duration::ZERO, held);
                 }
                 self.evidence.spool = Ok(());
             }
