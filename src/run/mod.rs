@@ -142,6 +142,11 @@ impl Gateway {
         is_ready(&self.faults)
     }
 
+    /// What is wrong, and the sentence for it.
+    pub fn faults(&self) -> &BTreeMap<crate::contract::AlertId, String> {
+        &self.faults
+    }
+
     /// What the citizen lives through.
     pub fn session(&self) -> &Session {
         &self.session
@@ -398,6 +403,8 @@ impl Gateway {
             RecorderEvent::Failed { take, why } => {
                 log::error!(take = take.0; "a recording failed: {why}");
                 self.evidence.spool = Err(SpoolFault::Unwritable(why));
+                // The keeper's next look says whether that is still so.
+                let _ = self.keeper.send(KeeperCommand::Look);
                 self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
             }
         }
