@@ -513,6 +513,25 @@ fn an_earpiece_that_is_gone_is_not_asked_again_and_again_for_the_off_hook_tone()
 }
 
 #[test]
+fn after_a_message_nobody_is_asked_for_another_that_the_full_card_cannot_keep() {
+    for key in [Key::Star, Key::Digit(9), Key::Digit(1)] {
+        let mut booth = Booth::new();
+        booth.reach_the_recording();
+        booth.seconds(3);
+        booth.press(Key::Hash);
+        booth.seconds(3);
+        assert_eq!(booth.state(), "after");
+        booth.input(Input::Parts(Parts {
+            spool: false,
+            ..WORKS
+        }));
+        booth.press(key);
+        assert_eq!(booth.state(), "out_of_order", "{key:?}");
+        assert_eq!(booth.played(&Prompt::OutOfOrder), 1);
+    }
+}
+
+#[test]
 fn nobody_is_invited_to_speak_into_a_booth_that_cannot_keep_it() {
     let broken = [
         Parts {
