@@ -663,3 +663,29 @@ fn a_clip_file_whose_making_failed_leaves_no_name_behind() {
         0
     );
 }
+
+#[test]
+fn an_hour_of_a_card_that_refuses_everything_does_not_count_against_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::new();
+    let (spool, _) = quick(&disk, dir.path()).unwrap();
+    let writer = begun(&spool, 3);
+    disk.refuse(io::ErrorKind::ReadOnlyFilesystem);
+    assert!(hang_up(writer, 3).is_err());
+    for _ in 0..50 {
+        spool.mend();
+    }
+    // The card is back, and once more one write of the clip fails.
+    let mut left = 1;
+    disk.set(move |asked, path| {
+        let fails = asked == "write" && path.extension().is_some_and(|suffix| suffix == "clip");
+        let fails = fails && left > 0;
+        left -= i32::from(fails);
+        fails.then_some((io::ErrorKind::Other, Left::Nothing))
+    });
+    assert!(spool.mend().set_aside.is_empty());
+    let mended = spool.mend();
+    assert!(mended.set_aside.is_empty(), "{mended:?}");
+    assert_eq!(mended.kept.len(), 1);
+    assert_eq!(mended.kept[0].duration_ms, 2_000);
+}
