@@ -13,8 +13,9 @@ PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-c
 ONCE ?=
 MIC ?=
 LANGUAGE_OF_CITIZEN ?= da
+SEEDS ?= 200
 
-.PHONY: help run test bench lint packages fixtures clean
+.PHONY: help run test bench simulate lint packages fixtures clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +33,10 @@ test: packages ## every test, on real components that it starts and ends itself
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins
 	cargo bench --bench figures
+
+simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
+	cargo build --quiet --example simulate
+	target/debug/examples/simulate $(if $(SEED),--trace $(SEED),$(SEEDS))
 
 lint: ## formatting, lints, licences and sources of dependencies
 	cargo fmt --check

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use booth_gateway::adapters::disk::RealDisk;
 use booth_gateway::contract::EndedBy;
+use booth_gateway::gateway::health::SpoolFault;
+use booth_gateway::run::{Keeper, KeeperCommand, KeeperEvent};
 use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 use booth_gateway::spool::{
     ClipWriter, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError,
@@ -573,4 +575,117 @@ fn whatever_fails_no_acknowledged_frame_is_lost_and_numbers_have_no_gap() {
             promises.check(&spool, seed);
         }
     }
+}
+
+/// What the keeper says to one command, and at the look after it.
+fn keep(keeper: &mut Keeper, command: Option<KeeperCommand>) -> Vec<KeeperEvent> {
+    let told = std::cell::RefCell::new(Vec::new());
+    if let Some(command) = command {
+        keeper.work(std::iter::once(command), |event| {
+            told.borrow_mut().push(event)
+        });
+    }
+    keeper.look(|event| told.borrow_mut().push(event));
+    told.into_inner()
+}
+
+#[test]
+fn a_confirmed_clip_that_the_card_did_not_let_go_goes_when_it_can_without_a_restart() {
+    for verb in ["unlink", "create"] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Faulty::new();
+        let (spool, _) = quick(&disk, dir.path()).unwrap();
+        let clip = record(&spool, 2);
+        let mut keeper = Keeper::new(Some(spool.clone()));
+        disk.set(move |asked, _| (asked == verb).then_some((io::ErrorKind::Other, Left::Nothing)));
+        keep(&mut keeper, Some(KeeperCommand::Release(receipt(&clip))));
+        assert_eq!(spool.clips().len(), 1, "{verb}");
+        disk.heal();
+        keep(&mut keeper, None);
+        assert_eq!(spool.clips(), [], "{verb}");
+        assert!(!clip_file(dir.path(), &clip.clip_id).exists());
+    }
+}
+
+#[test]
+fn a_refused_clip_that_the_card_did_not_move_is_set_aside_when_it_can_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::new();
+    let (spool, _) = quick(&disk, dir.path()).unwrap();
+    let clip = record(&spool, 2);
+    let mut keeper = Keeper::new(Some(spool.clone()));
+    disk.set(|asked, _| (asked == "rename").then_some((io::ErrorKind::Other, Left::Nothing)));
+    let command = KeeperCommand::Quarantine {
+        clip_id: clip.clip_id.clone(),
+        reason: "rejected".into(),
+    };
+    keep(&mut keeper, Some(command));
+    assert_eq!(spool.quarantined(), 0);
+    disk.heal();
+    keep(&mut keeper, None);
+    assert_eq!(spool.quarantined_clips(), [(clip, "rejected".to_owned())]);
+}
+
+#[test]
+fn after_a_failed_recording_the_keeper_says_again_that_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::new();
+    let (spool, _) = quick(&disk, dir.path()).unwrap();
+    let mut keeper = Keeper::new(Some(spool.clone()));
+    let room = |told: Vec<KeeperEvent>| -> Vec<Result<(), SpoolFault>> {
+        let rooms = told.into_iter().filter_map(|event| match event {
+            KeeperEvent::Room(room) => Some(room),
+            _ => None,
+        });
+        rooms.collect()
+    };
+    assert_eq!(room(keep(&mut keeper, None)), [Ok(())]);
+    assert_eq!(room(keep(&mut keeper, None)), []);
+    // One failure between two looks: nobody but the recorder has seen it.
+    disk.refuse(io::ErrorKind::Other);
+    assert!(spool.begin(new_clip()).is_err());
+    disk.heal();
+    let told = keep(&mut keeper, Some(KeeperCommand::Look));
+    assert_eq!(room(told), [Ok(())]);
+}
+
+#[test]
+fn a_clip_file_whose_making_failed_leaves_no_name_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::new();
+    let (spool, _) = quick(&disk, dir.path()).unwrap();
+    disk.set(|asked, _| (asked == "create").then_some((io::ErrorKind::Other, Left::All)));
+    assert!(spool.begin(new_clip()).is_err());
+    disk.heal();
+    assert_eq!(spool.mend().trouble, None);
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("clips")).unwrap().count(),
+        0
+    );
+}
+
+#[test]
+fn an_hour_of_a_card_that_refuses_everything_does_not_count_against_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::new();
+    let (spool, _) = quick(&disk, dir.path()).unwrap();
+    let writer = begun(&spool, 3);
+    disk.refuse(io::ErrorKind::ReadOnlyFilesystem);
+    assert!(hang_up(writer, 3).is_err());
+    for _ in 0..50 {
+        spool.mend();
+    }
+    // The card is back, and once more one write of the clip fails.
+    let mut left = 1;
+    disk.set(move |asked, path| {
+        let fails = asked == "write" && path.extension().is_some_and(|suffix| suffix == "clip");
+        let fails = fails && left > 0;
+        left -= i32::from(fails);
+        fails.then_some((io::ErrorKind::Other, Left::Nothing))
+    });
+    assert!(spool.mend().set_aside.is_empty());
+    let mended = spool.mend();
+    assert!(mended.set_aside.is_empty(), "{mended:?}");
+    assert_eq!(mended.kept.len(), 1);
+    assert_eq!(mended.kept[0].duration_ms, 2_000);
 }

@@ -602,9 +602,10 @@ impl Delivery {
         }
     }
 
-    /// When [`Delivery::next`] should be asked again although nothing happened.
-    pub fn deadline(&self) -> Option<Mono> {
-        if !self.connected {
+    /// When, after now, [`Delivery::next`] should be asked again although nothing happened.
+    pub fn deadline(&self, now: Mono) -> Option<Mono> {
+        // Who may not send has nothing to wait for: what changes that happens, and is told.
+        if !self.connected || (self.confirmation == Confirmation::Hub && !self.hub_online) {
             return None;
         }
         let answers = self
@@ -616,12 +617,14 @@ impl Delivery {
             .waiting
             .iter()
             .take(64)
-            .filter_map(|number| self.items.get(number));
-        let later = later.map(|item| item.not_before).filter(|at| *at > Mono(0));
+            .filter_map(|number| self.items.get(number))
+            .map(|item| item.not_before);
         answers
             .chain(later)
             .chain(self.paused_until)
             .chain(self.pace.due())
+            // What was due earlier waits for something else: a place in a window, or the end of a pause.
+            .filter(|at| *at > now)
             .min()
     }
 
@@ -660,11 +663,15 @@ impl Delivery {
             Puback::NoSubscriber | Puback::Later => {
                 self.nobody_listens |= answer == Puback::NoSubscriber;
                 self.paused_until = Some(now + SLOW_RETRY);
+                // Where a broker takes only some messages at a time, asking what is missing gets on; sending
+                // the same first parts again and again would not. Where nobody listened, nothing arrived.
+                item.offered = answer == Puback::Later;
                 self.put_back(number, now);
             }
             Puback::Refused => {
                 let clip_id = item.offer.clip_id.clone();
                 self.refused.insert(clip_id, why.to_owned());
+                item.offered = false;
                 self.put_back(number, now + REFUSED_RETRY);
             }
         }
@@ -677,7 +684,6 @@ impl Delivery {
         self.tokens.retain(|_, sent| sent.number != number);
         if let Some(item) = self.items.get_mut(&number) {
             item.active = None;
-            item.offered = false;
             item.not_before = not_before;
             self.waiting.insert(number);
         }

@@ -35,6 +35,8 @@ pub enum KeeperCommand {
         /// Why.
         reason: String,
     },
+    /// A recording failed: look, and say whether the card takes another, even if that is no news to you.
+    Look,
     /// Save the counters.
     Counters(BTreeMap<String, u64>),
     /// The wall clock is right, and this far ahead of the boot-time clock, ms.
@@ -96,12 +98,21 @@ pub struct Keeper {
     spool: Option<Spool>,
     /// What was said last about room.
     told: Option<Result<(), SpoolFault>>,
+    /// Clips that the centre has and the card did not let go; tried again at every look.
+    unreleased: Vec<Receipt>,
+    /// Clips to be set aside that the card did not move, and why; likewise.
+    unmoved: Vec<(String, String)>,
 }
 
 impl Keeper {
     /// A keeper of this spool, or of one that could not be opened yet.
     pub fn new(spool: Option<Spool>) -> Self {
-        Self { spool, told: None }
+        Self {
+            spool,
+            told: None,
+            unreleased: Vec::new(),
+            unmoved: Vec::new(),
+        }
     }
 
     /// Whether the spool is open.
@@ -128,6 +139,18 @@ impl Keeper {
     pub fn look(&mut self, report: impl Fn(KeeperEvent)) {
         let Some(spool) = &self.spool else { return };
         let mended = spool.mend();
+        if mended.trouble.is_none() {
+            // Why they failed was said the first time.
+            for (clip_id, reason) in std::mem::take(&mut self.unmoved) {
+                if spool.quarantine(&clip_id, &reason).is_err() {
+                    self.unmoved.push((clip_id, reason));
+                }
+            }
+            if !self.unreleased.is_empty() {
+                let again = std::mem::take(&mut self.unreleased);
+                self.unreleased = spool.release_many(again).kept_back;
+            }
+        }
         if !mended.kept.is_empty() {
             report(KeeperEvent::Mended(mended.kept));
         }
@@ -159,7 +182,15 @@ impl Keeper {
                     Ok(())
                 }
                 KeeperCommand::Quarantine { clip_id, reason } => {
-                    spool.quarantine(&clip_id, &reason)
+                    spool.quarantine(&clip_id, &reason).inspect_err(|error| {
+                        if !matches!(error, SpoolError::UnknownClip { .. }) {
+                            self.unmoved.push((clip_id, reason));
+                        }
+                    })
+                }
+                KeeperCommand::Look => {
+                    self.told = None;
+                    Ok(())
                 }
                 KeeperCommand::Counters(counters) => spool.save_counters(&counters),
                 KeeperCommand::Clock(wall_minus_mono_ms) => spool.note_clock(wall_minus_mono_ms),
@@ -179,16 +210,13 @@ impl Keeper {
                 report(KeeperEvent::Failed(error.to_string()));
             }
         }
-        // A clip that could not be deleted stays, is offered again after the next start, and the hub
-        // answers `stored` again.
-        match spool.release_all(receipts) {
-            Ok(released) => {
-                for error in released.refused {
-                    report(KeeperEvent::Failed(error.to_string()));
-                }
-            }
-            Err(error) => report(KeeperEvent::Failed(error.to_string())),
+        // A clip that could not be deleted stays and is tried again; should the process end before, it is
+        // offered again after the next start, and the hub answers `stored` again.
+        let released = spool.release_many(receipts);
+        for error in released.refused {
+            report(KeeperEvent::Failed(error.to_string()));
         }
+        self.unreleased.extend(released.kept_back);
     }
 
     /// The end of a clean stop.

@@ -145,6 +145,11 @@ impl Gateway {
         is_ready(&self.faults)
     }
 
+    /// What is wrong, and the sentence for it.
+    pub fn faults(&self) -> &BTreeMap<crate::contract::AlertId, String> {
+        &self.faults
+    }
+
     /// What the citizen lives through.
     pub fn session(&self) -> &Session {
         &self.session
@@ -401,6 +406,8 @@ impl Gateway {
             RecorderEvent::Failed { take, why } => {
                 log::error!(take = take.0; "a recording failed: {why}");
                 self.evidence.spool = Err(SpoolFault::Unwritable(why));
+                // The keeper's next look says whether that is still so.
+                let _ = self.keeper.send(KeeperCommand::Look);
                 self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
             }
         }
@@ -447,9 +454,11 @@ impl Gateway {
                 }
             }
             KeeperEvent::Mended(clips) => {
+                // It may be of the citizen who is here.
+                let held = self.open_session.is_some();
                 for clip in clips {
                     log::info!(clip_id = clip.clip_id.as_str(); "finished after a failed write");
-                    self.offer(now, &clip, Duration::ZERO, false);
+                    self.offer(now, &clip, Duration::ZERO, held);
                 }
                 self.evidence.spool = Ok(());
             }
@@ -772,7 +781,7 @@ impl Gateway {
             .session
             .deadline()
             .into_iter()
-            .chain(self.delivery.deadline());
+            .chain(self.delivery.deadline(now));
         due.fold(at, |at, due| at.min(due.max(now)))
     }
 

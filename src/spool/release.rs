@@ -18,21 +18,33 @@ pub struct Released {
     pub file_bytes: u64,
     /// Receipts that deleted nothing, and why.
     pub refused: Vec<SpoolError>,
+    /// Those of them that only the card refused: good for another try.
+    pub kept_back: Vec<Receipt>,
 }
 
 impl Spool {
     /// Deletes a clip that the centre has, by its hash.
     pub fn release(&self, receipt: Receipt) -> Result<(), SpoolError> {
         self.inner
-            .delete(vec![receipt])?
+            .delete(vec![receipt])
             .refused
             .pop()
             .map_or(Ok(()), Err)
     }
 
-    /// Deletes many clips with one write of the floor, one sync of the folder and one of the ledger.
-    pub fn release_all(&self, receipts: Vec<Receipt>) -> Result<Released, SpoolError> {
+    /// Deletes many clips with one write of the floor, one sync of the folder and one of the ledger. What the
+    /// card refuses comes back, to be tried again.
+    pub fn release_many(&self, receipts: Vec<Receipt>) -> Released {
         self.inner.delete(receipts)
+    }
+
+    /// The same, once: an error if the card let none of them go.
+    pub fn release_all(&self, receipts: Vec<Receipt>) -> Result<Released, SpoolError> {
+        let mut released = self.release_many(receipts);
+        match released.clips.is_empty() && !released.kept_back.is_empty() {
+            true => Err(released.refused.remove(0)),
+            false => Ok(released),
+        }
     }
 
     /// Deletes a clip that was withdrawn at the centre. The same proof, another reason.
@@ -47,38 +59,43 @@ impl Spool {
 }
 
 impl Inner {
-    fn delete(&self, receipts: Vec<Receipt>) -> Result<Released, SpoolError> {
+    fn delete(&self, receipts: Vec<Receipt>) -> Released {
         let mut released = Released::default();
-        let mut proven: Vec<(Uuid, Entry)> = Vec::new();
+        let mut proven: Vec<(Uuid, Entry, Receipt)> = Vec::new();
         for receipt in receipts {
             match self.entry(receipt.clip_id()) {
                 Ok((_, entry)) if entry.clip.sha256 != receipt.sha256() => {
                     let clip_id = receipt.clip_id().to_owned();
                     released.refused.push(SpoolError::WrongReceipt { clip_id });
                 }
-                Ok(proof) => proven.push(proof),
+                Ok((id, entry)) => proven.push((id, entry, receipt)),
                 Err(error) => released.refused.push(error),
             }
         }
         if proven.is_empty() {
-            return Ok(released);
+            return released;
         }
-        self.raise_floor(&proven)?;
+        if let Err(error) = self.raise_floor(&proven) {
+            released.refused.push(error);
+            released.kept_back = proven.into_iter().map(|(_, _, receipt)| receipt).collect();
+            return released;
+        }
         self.with_ledger(|ledger: &Ledger| {
             proven
                 .iter()
-                .try_for_each(|(id, _)| ledger.remove_clip(*id))?;
+                .try_for_each(|(id, ..)| ledger.remove_clip(*id))?;
             ledger.sync()
         });
         self.drop_unread_ledger();
         let mut folders = Vec::new();
-        for (id, entry) in proven {
+        for (id, entry, receipt) in proven {
             let path = self.clip_path(id, &entry);
             match self.folders.disk.unlink(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     released
                         .refused
                         .push(SpoolError::io("removing", path, error));
+                    released.kept_back.push(receipt);
                     continue;
                 }
                 _ => {}
@@ -98,18 +115,18 @@ impl Inner {
                 log::warn!("a release may come undone at a power cut: {error}");
             }
         }
-        Ok(released)
+        released
     }
 
     /// Makes sure that no number of these clips is ever given again, before their files go.
-    fn raise_floor(&self, leaving: &[(Uuid, Entry)]) -> Result<(), SpoolError> {
+    fn raise_floor(&self, leaving: &[(Uuid, Entry, Receipt)]) -> Result<(), SpoolError> {
         let numbering = locked(&self.numbering);
         let given = numbering.next_no - 1;
         let mut card = locked(&self.card);
         let needed = leaving
             .iter()
-            .filter(|(_, entry)| entry.clip.card_id == card.card_id)
-            .map(|(_, entry)| entry.clip.clip_no)
+            .filter(|(_, entry, _)| entry.clip.card_id == card.card_id)
+            .map(|(_, entry, _)| entry.clip.clip_no)
             .max()
             .unwrap_or(0);
         if needed <= card.clip_no_floor {

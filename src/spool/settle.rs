@@ -210,9 +210,10 @@ impl Inner {
                     numbering.unsettled.push_back((job, failures));
                 }
                 Err(error) => {
-                    let failures = failures + 1;
-                    let is_hopeless =
-                        failures >= TRIES && !error.is_of_the_whole_card() && self.probe().is_ok();
+                    // Only what fails while the card takes other writes speaks against this file.
+                    let is_of_this_file = !error.is_of_the_whole_card() && self.probe().is_ok();
+                    let failures = failures + u32::from(is_of_this_file);
+                    let is_hopeless = is_of_this_file && failures >= TRIES;
                     if is_hopeless && self.give_up(&job, &error, numbering) {
                         continue;
                     }

@@ -71,12 +71,13 @@ pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, Spo
             .and_then(|()| inner.folders.disk.sync_folder(&inner.folders.clips))
             .map_err(|error| SpoolError::io("writing", &path, error))
             .map(|()| file)
-            .inspect_err(|_| locked(&inner.numbering).push(Unsettled::Unlink { id }))
     });
     let file = match written {
         Ok(file) => file,
         Err(error @ SpoolError::BadTake { .. }) => return Err(error),
         Err(error) => {
+            // Making it may have failed and left its name all the same.
+            locked(&inner.numbering).push(Unsettled::Unlink { id });
             inner.note_trouble(Some(&error));
             return Err(error);
         }

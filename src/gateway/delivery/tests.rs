@@ -34,6 +34,67 @@ fn ready() -> Delivery {
     delivery
 }
 
+#[test]
+fn a_broker_that_takes_a_few_messages_at_a_time_still_gets_a_long_clip_through() {
+    let mut delivery = ready();
+    let bytes = 20 * MAX_PART_BYTES as u64;
+    delivery.keep(offer(1, bytes), false);
+    let mut there = crate::hub::ranges::RangeSet::default();
+    let mut now = Mono(0);
+    for _ in 0..40 {
+        let (mut room, mut asked) = (4, false);
+        while let Some(send) = delivery.next(now) {
+            let answer = if room > 0 {
+                Puback::Success
+            } else {
+                Puback::Later
+            };
+            if room > 0 {
+                room -= 1;
+                match send.what {
+                    What::Part { from, to } => there.insert(from, to),
+                    What::Manifest => asked = true,
+                }
+            }
+            delivery.puback(now, send.token, answer, "quota exceeded");
+            if std::mem::take(&mut asked) {
+                let mut partial = ack(1, AckStatus::Partial);
+                partial.missing = there
+                    .missing(0, bytes, 99)
+                    .into_iter()
+                    .map(|(from, to)| ByteRange(from, to))
+                    .collect();
+                delivery.ack(&partial);
+            }
+        }
+        if there.covers(0, bytes) {
+            return;
+        }
+        now = delivery.deadline(now).expect("the end of a pause");
+    }
+    panic!("after forty pauses the clip is not through: {there:?}");
+}
+
+#[test]
+fn a_machine_that_may_not_send_wants_no_turn_before_that_can_change() {
+    // The hub goes while an answer is awaited: its being overdue is no reason to turn.
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    drain(&mut delivery, Mono(0));
+    assert_eq!(delivery.deadline(Mono(0)), Some(Mono(10_000)));
+    delivery.hub_online(false);
+    assert_eq!(delivery.deadline(Mono(20_000)), None);
+
+    // Nobody listens: nothing before the pause is over, and nothing because it was over once.
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    let send = delivery.next(Mono(5)).expect("the manifest");
+    delivery.puback(Mono(5), send.token, Puback::NoSubscriber, "");
+    assert_eq!(delivery.deadline(Mono(6)), Some(Mono(30_005)));
+    assert_eq!(delivery.deadline(Mono(30_005)), None);
+    assert!(delivery.next(Mono(30_005)).is_some());
+}
+
 /// Sends until nothing more may be sent, every message taken by the broker at once.
 fn drain(delivery: &mut Delivery, now: Mono) -> Vec<What> {
     let mut sent = Vec::new();
@@ -347,7 +408,7 @@ proptest! {
                     // The broker took it; whether the hub ever sees it is another matter.
                     delivery.puback(now, send.token, Puback::Success, "");
                 }
-                None => now = delivery.deadline().unwrap_or(now).max(now + Duration::from_millis(1)),
+                None => now = delivery.deadline(now).unwrap_or(now).max(now + Duration::from_millis(1)),
             }
             if lot(3) > 0 && let Some(answer) = answers.pop_front() {
                 if lot(100) < loss { continue }
@@ -426,7 +487,7 @@ fn a_configured_rate_holds_and_nothing_is_saved_up_in_a_pause() {
             }
             delivery.puback(now, send.token, Puback::Success, "");
         }
-        let due = delivery.deadline().expect("it goes on");
+        let due = delivery.deadline(now).expect("it goes on");
         assert!(due > now, "the loop would spin");
         now = due;
     }

@@ -524,6 +524,10 @@ impl Session {
 
     /// Plays the open questions, after `before` if something has to be said first.
     fn ask(&mut self, now: Mono, repeated: bool, before: Option<Prompt>, out: &mut Vec<Command>) {
+        if !self.can_record() {
+            self.out_of_order(now, out);
+            return;
+        }
         let mut prompts: Vec<Prompt> = before.into_iter().collect();
         if self.questions.len() > 1 {
             prompts.push(Prompt::Menu);
@@ -597,7 +601,8 @@ impl Session {
                     until: now + RECORDER_LIMIT,
                 };
             }
-            State::OffHook { until } if now < *until => {
+            // An earpiece that cannot be played to ends every play at once: it is not asked again and again.
+            State::OffHook { until } if now < *until && self.parts.playback => {
                 self.play(now, vec![Prompt::OffHook], out);
             }
             State::Idle

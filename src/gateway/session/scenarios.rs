@@ -490,6 +490,48 @@ fn a_handset_left_off_sounds_closes_the_session_and_recovers_by_itself() {
 }
 
 #[test]
+fn an_earpiece_that_is_gone_is_not_asked_again_and_again_for_the_off_hook_tone() {
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    booth.press(Key::Hash);
+    booth.seconds(62);
+    assert_eq!(booth.state(), "off_hook");
+    booth.input(Input::Parts(Parts {
+        playback: false,
+        ..WORKS
+    }));
+    let before = booth.played(&Prompt::OffHook);
+    // Every play ends in the moment in which it is asked for.
+    for _ in 0..100 {
+        if let Some((id, _)) = booth.playing.take() {
+            booth.input(Input::PlayEnded(id));
+        }
+    }
+    assert_eq!(booth.played(&Prompt::OffHook), before);
+    booth.seconds(900);
+    assert!(booth.said.contains(&Command::HandsetLeftOff(true)));
+}
+
+#[test]
+fn after_a_message_nobody_is_asked_for_another_that_the_full_card_cannot_keep() {
+    for key in [Key::Star, Key::Digit(9), Key::Digit(1)] {
+        let mut booth = Booth::new();
+        booth.reach_the_recording();
+        booth.seconds(3);
+        booth.press(Key::Hash);
+        booth.seconds(3);
+        assert_eq!(booth.state(), "after");
+        booth.input(Input::Parts(Parts {
+            spool: false,
+            ..WORKS
+        }));
+        booth.press(key);
+        assert_eq!(booth.state(), "out_of_order", "{key:?}");
+        assert_eq!(booth.played(&Prompt::OutOfOrder), 1);
+    }
+}
+
+#[test]
 fn nobody_is_invited_to_speak_into_a_booth_that_cannot_keep_it() {
     let broken = [
         Parts {

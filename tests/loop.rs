@@ -1,0 +1,81 @@
+//! The gateway's loop in a test's hands: what it tells its workers, one happening at a time.
+#![allow(clippy::disallowed_methods)]
+
+#[path = "support/spool_rig.rs"]
+mod rig;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
+use booth_gateway::adapters::handset::HandsetReport;
+use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
+use booth_gateway::adapters::playback::PlaybackEvent;
+use booth_gateway::adapters::prompts::Prompts;
+use booth_gateway::config::{self, Config};
+use booth_gateway::gateway::session::HandsetEvent;
+use booth_gateway::gateway::time::Mono;
+use booth_gateway::run::{Gateway, Happening, KeeperEvent, Machine, Speaker, ThisMachine, Workers};
+use rig::*;
+
+const BOOTH: &str = "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://broker:1883\"\n\
+    [privacy]\nseal = false\n[[question]]\nid = \"q\"\ndigit = 1\nkind = \"speak\"\n";
+
+#[test]
+fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, report) = open(dir.path());
+    let config: Config = config::parse(BOOTH, "booth.toml").unwrap();
+    let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
+    let (recorder, _recorder) = channel();
+    let (earpiece, _earpiece) = channel();
+    let (keeper, _keeper) = channel();
+    let workers = Workers {
+        recorder,
+        earpiece,
+        keeper,
+        lamp: None,
+        mqtt: Some(mqtt),
+        speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
+        capture_figures: Arc::new(CaptureFigures::default()),
+        prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
+        backend: "sim",
+    };
+    let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
+    gateway.begin(Some((spool.clone(), report)));
+    let now = ThisMachine.mono();
+    let lift = |event| HandsetReport::Event {
+        at: now,
+        event,
+        done: None,
+    };
+    let hub = MqttEvent::Incoming {
+        topic: "booth/1/hub/state".into(),
+        payload: b"{\"state\":\"online\",\"ts\":null}".to_vec(),
+    };
+    for happening in [
+        Happening::Capture(CaptureState { works: Ok(()) }),
+        Happening::Playback(PlaybackEvent::State { works: Ok(()) }),
+        Happening::Handset(HandsetReport::Works(Ok(()))),
+        Happening::Handset(HandsetReport::AtStart { off_hook: false }),
+        Happening::Mqtt(MqttEvent::Connected { max_packet: None }),
+        Happening::Mqtt(hub),
+        Happening::Handset(lift(HandsetEvent::Lifted)),
+    ] {
+        gateway.happen(now, happening);
+    }
+    // As after a failed write: the spool hands the clip out late.
+    let clip = record(&spool, 2);
+    let topic = format!("booth/1/up/rundhoej-1/clip/{}", clip.clip_id);
+    let mut leaves = |gateway: &mut Gateway, at: Mono| {
+        gateway.turn(at);
+        std::iter::from_fn(|| published.try_recv().ok()).any(
+            |command| matches!(command, MqttCommand::Publish(message) if message.topic == topic),
+        )
+    };
+    gateway.happen(now, Happening::Keeper(KeeperEvent::Mended(vec![clip])));
+    assert!(!leaves(&mut gateway, now));
+    gateway.happen(now, Happening::Handset(lift(HandsetEvent::HungUp)));
+    assert!(leaves(&mut gateway, now));
+}
