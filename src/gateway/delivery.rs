@@ -257,6 +257,8 @@ pub struct Delivery {
     /// The next clip taken up from a backlog is the newest.
     newest_next: bool,
     pace: Pace,
+    /// When [`Delivery::next`] was asked last: what was due by then has been looked at.
+    looked_at: Mono,
     connected: bool,
     hub_online: bool,
     max_part: u64,
@@ -283,6 +285,7 @@ impl Delivery {
             window: WINDOW_MESSAGES,
             newest_next: false,
             pace: Pace::default(),
+            looked_at: Mono(0),
             connected: false,
             hub_online: false,
             max_part: MAX_PART_BYTES as u64,
@@ -402,8 +405,12 @@ impl Delivery {
         }
     }
 
-    /// The hub's presence changed.
+    /// The hub said that it is there, or somebody that it is not.
     pub fn hub_online(&mut self, online: bool) {
+        if online {
+            // Whoever was not there to listen is there now.
+            self.paused_until = None;
+        }
         if online && !self.hub_online {
             // A hub that was away has forgotten what it was waiting for.
             self.start_over();
@@ -476,6 +483,7 @@ impl Delivery {
     /// The next message, if one may be sent now.
     pub fn next(&mut self, now: Mono) -> Option<Send> {
         self.pace.fill(now);
+        self.looked_at = now;
         if !self.may_send(now) {
             return None;
         }
@@ -622,6 +630,8 @@ impl Delivery {
             .chain(later)
             .chain(self.paused_until)
             .chain(self.pace.due())
+            // What was due and could not be done waits for something to happen, not for a time.
+            .filter(|due| *due > self.looked_at)
             .min()
     }
 
