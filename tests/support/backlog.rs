@@ -110,6 +110,8 @@ impl Voice {
             max_bytes: 1 << 40,
             reserve_bytes: 0,
             ledger: true,
+            card_cid: None,
+            hw_serial: None,
         };
         let disk = Arc::new(Unsynced(RealDisk::new()));
         let (spool, _) = Spool::open(disk, dir, facts).map_err(|error| error.to_string())?;

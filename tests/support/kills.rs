@@ -409,6 +409,8 @@ impl Card {
             max_bytes: 1 << 40,
             reserve_bytes: 0,
             ledger: false,
+            card_cid: None,
+            hw_serial: None,
         };
         let (spool, report) = Spool::open(Arc::new(RealDisk::new()), &copy, facts)
             .map_err(|error| format!("a copy of the card: {error}"))?;
