@@ -20,6 +20,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::backlog::Voice;
+use support::drain::{BrokerSends, drain};
 use support::kills::{Street, broker_or_hub_kill};
 use support::programs::{PATIENCE, Programs};
 use support::proxy::{Mode, Proxy};
@@ -107,6 +108,14 @@ fn a_poisoned_clip_goes_to_quarantine_and_holds_nobody_up() {
 #[test]
 fn a_hub_that_was_away_gets_the_whole_backlog() {
     refusals::hub_away(&programs(), &short_voice(), 60).unwrap_or_else(|why| panic!("{why}"));
+}
+
+#[test]
+fn a_backlog_of_minutes_drains_to_the_last_clip() {
+    let drained = drain(&programs(), 20, 60, BrokerSends::AsInstalled, true)
+        .unwrap_or_else(|why| panic!("{why}"));
+    // The figures are the campaign's; here they only have to be ones.
+    assert!(drained.bytes > 20 * 170_000 && drained.mb_s() > 0.0 && drained.ratio() > Some(0.0));
 }
 
 /// Two ends with the proxy between them.

@@ -28,9 +28,8 @@ impl Voice {
     /// Encodes this much of a warbling tone at a constant 24 kbit/s.
     pub fn new(seconds: usize) -> Result<Self, String> {
         let fault = |error: opus::Error| error.to_string();
-        let mut encoder =
-            opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip)
-                .map_err(fault)?;
+        let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip)
+            .map_err(fault)?;
         encoder
             .set_bitrate(opus::Bitrate::Bits(24_000))
             .map_err(fault)?;

@@ -131,9 +131,8 @@ impl Centre {
         let clips = self.clips(booth)?;
         let mut bodies = HashSet::new();
         for clip in &clips {
-            let body = std::fs::read(self.file_of(&clip.clip_id)).map_err(|error| {
-                format!("clip {} has a row but no file: {error}", clip.clip_id)
-            })?;
+            let body = std::fs::read(self.file_of(&clip.clip_id))
+                .map_err(|error| format!("clip {} has a row but no file: {error}", clip.clip_id))?;
             let found = hex_sha256(&body);
             if found != clip.sha256 || body.len() as u64 != clip.bytes {
                 return Err(format!(

@@ -2,6 +2,8 @@
 #![allow(dead_code, clippy::disallowed_methods)]
 
 use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,8 @@ pub struct Drained {
     pub hub_cpu_s: f64,
     /// MB/s of `mosquitto_pub` and `mosquitto_sub` moving as many bytes through the same broker.
     pub mosquitto_mb_s: Option<f64>,
+    /// Median of an fdatasync of one page before the run: what a commit costs on this disk at this time.
+    pub flush_ms: f64,
 }
 
 impl Drained {
@@ -38,17 +42,31 @@ impl Drained {
     }
 }
 
-/// Drains `clips` clips of `seconds` each; `against_mosquitto` measures its own programs in the same run.
+/// How the broker sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerSends {
+    /// As Mosquitto is installed: with Nagle's algorithm.
+    AsInstalled,
+    /// With `set_tcp_nodelay true`, as a broker of booths should be configured.
+    AtOnce,
+}
+
+/// Drains `clips` clips of `seconds` each; `against_mosquitto` measures its own programs in the same run, through the
+/// same broker.
 pub fn drain(
     programs: &Programs,
     clips: u64,
     seconds: usize,
+    sends: BrokerSends,
     against_mosquitto: bool,
 ) -> Result<Drained, String> {
     // Without a limit of the queue: `mosquitto_pub` would lose messages that `mosquitto_sub` then waits for.
-    let rules =
-        "persistence false\nallow_anonymous true\nmax_queued_messages 0\nlog_type subscribe\nset_tcp_nodelay true\n";
-    let broker = Mosquitto::start(rules, &[])?;
+    let rules = format!(
+        "persistence false\nallow_anonymous true\nmax_queued_messages 0\nlog_type subscribe\nset_tcp_nodelay {}\n",
+        sends == BrokerSends::AtOnce
+    );
+    let broker = Mosquitto::start(&rules, &[])?;
+    let flush_ms = flush_ms(broker.folder())?;
     let booth = BoothHome::new(programs, "drain-1", broker.port, &Sound::none(), "")?;
     let kept = Voice::new(seconds)?.fill(&booth.spool(), &booth.id, 1, clips)?;
     let bytes = kept.iter().map(|clip| clip.bytes).sum();
@@ -64,7 +82,9 @@ pub fn drain(
     let (began, _) = gateway.program.says("the hub online=true")?;
     let confirmed = || {
         gateway.program.log(|lines| {
-            let done = lines.iter().filter(|(_, line)| line.contains(" confirmed "));
+            let done = lines
+                .iter()
+                .filter(|(_, line)| line.contains(" confirmed "));
             done.map(|(at, _)| *at).collect::<Vec<Instant>>()
         })
     };
@@ -83,7 +103,9 @@ pub fn drain(
     };
     let (gateway_cpu_s, hub_cpu_s) = (gateway.program.cpu_s(), hub.cpu_s());
     gateway.reaches("spool_clips", 0)?;
-    wait_for("the card is clean", || booth.files("clips").is_empty().then_some(()))?;
+    wait_for("the card is clean", || {
+        booth.files("clips").is_empty().then_some(())
+    })?;
     let stored = Centre::open(&home.store())?.check(None)?;
     Centre::holds(&stored, &kept)?;
     Ok(Drained {
@@ -94,7 +116,23 @@ pub fn drain(
         gateway_cpu_s,
         hub_cpu_s,
         mosquitto_mb_s,
+        flush_ms,
     })
+}
+
+fn flush_ms(folder: &Path) -> Result<f64, String> {
+    let fault = |error: std::io::Error| error.to_string();
+    let file = std::fs::File::create(folder.join("flush")).map_err(fault)?;
+    let mut times = Vec::new();
+    for page in 0..51u64 {
+        let began = Instant::now();
+        file.write_all_at(&[page as u8; 4096], page % 8 * 4096)
+            .map_err(fault)?;
+        file.sync_data().map_err(fault)?;
+        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
 }
 
 /// Moves these bytes from `mosquitto_pub` to `mosquitto_sub`, QoS 1, in messages as large as a part.
@@ -112,7 +150,16 @@ fn mosquitto_mb_s(broker: &Mosquitto, bytes: u64) -> Result<f64, String> {
     drop(file);
     let port = broker.port.to_string();
     let arguments = [
-        "-h", "127.0.0.1", "-p", &port, "-V", "5", "-q", "1", "-t", "drain",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "-V",
+        "5",
+        "-q",
+        "1",
+        "-t",
+        "drain",
     ];
     let mut subscriber = Command::new("mosquitto_sub")
         .args(arguments)

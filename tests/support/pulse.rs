@@ -33,7 +33,10 @@ impl Drop for Citizen {
 
 /// The ALSA names of the microphone and the earpiece of one of several booths.
 pub fn names_of(booth: usize) -> (String, String) {
-    (format!("{MIC}{}", suffix(booth)), format!("{EAR}{}", suffix(booth)))
+    (
+        format!("{MIC}{}", suffix(booth)),
+        format!("{EAR}{}", suffix(booth)),
+    )
 }
 
 /// The first booth's names carry no number.
@@ -173,6 +176,7 @@ fn serve(folder: &Path, booths: usize) -> Child {
             "--daemonize=no",
             "--exit-idle-time=-1",
             "--disallow-exit",
+            "--disable-shm=yes",
         ])
         .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
         .args(module(format!(

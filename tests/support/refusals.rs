@@ -56,7 +56,11 @@ pub fn bad_network(
         Centre::holds(&stored, &clips)?;
         match stored.len() == clips.len() {
             true => Ok(()),
-            false => Err(format!("{} clips at the centre, {} were made", stored.len(), clips.len())),
+            false => Err(format!(
+                "{} clips at the centre, {} were made",
+                stored.len(),
+                clips.len()
+            )),
         }
     };
     let mut run = run;
@@ -146,7 +150,8 @@ pub fn small_packets(programs: &Programs, voice: &Voice) -> Result<(), String> {
 /// The broker drops what it cannot queue for the hub: a queue of a few messages, and three booths at once. It is made
 /// good by `partial`.
 pub fn small_queue(programs: &Programs, voice: &Voice) -> Result<(), String> {
-    let rules = "persistence false\nallow_anonymous true\nmax_inflight_messages 4\nmax_queued_messages 8\n";
+    let rules =
+        "persistence false\nallow_anonymous true\nmax_inflight_messages 4\nmax_queued_messages 8\n";
     let broker = Mosquitto::start(rules, &[])?;
     several_arrive(programs, voice, &broker)
 }

@@ -536,15 +536,19 @@ fn what_is_overdue_while_the_hub_is_away_wakes_nobody() {
 fn a_refused_clip_whose_pause_is_over_does_not_hide_when_the_next_may_leave() {
     let mut delivery = ready().paced(Some(1000));
     delivery.keep(offer(1, 40_000), false);
-    let send = delivery.next(Mono(0)).expect("the manifest");
-    delivery.puback(Mono(0), send.token, Puback::Refused, "no");
+    let first = Mono(60_000);
+    let send = delivery.next(first).expect("the manifest");
+    delivery.puback(first, send.token, Puback::Refused, "no");
     let late = Mono(1_000_000);
     for n in 2..12 {
         delivery.keep(offer(n, 40_000), false);
     }
     drain(&mut delivery, late);
     let due = delivery.deadline().expect("it is paced");
-    assert!(due > late && due <= late + Duration::from_secs(20), "{due:?}");
+    assert!(
+        due > late && due <= late + Duration::from_secs(20),
+        "{due:?}"
+    );
 }
 
 #[test]

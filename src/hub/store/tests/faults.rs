@@ -135,12 +135,7 @@ fn a_batch_whose_sync_fails_is_promised_to_nobody_and_comes_again_whole() {
     let mut bench = Bench::new();
     let clips: Vec<_> = (1..=2).map(numbered).collect();
     for clip in &clips {
-        bench.offer(clip);
-        for from in (0..clip.body.len()).step_by(16_384) {
-            let to = (from + 16_384).min(clip.body.len());
-            let topic = format!("{BOOTH}/part/{}/{from}", clip.id);
-            bench.send_uncommitted(&topic, &clip.body[from..to]);
-        }
+        bench.whole_uncommitted(clip);
         assert!(bench.file(clip).is_some(), "it was moved");
     }
     let gone = bench.dir().join("clips").join(&clips[0].id[..2]);
@@ -164,13 +159,7 @@ fn many_clips_of_one_batch_are_all_there_after_a_restart() {
     let mut bench = Bench::new();
     let clips: Vec<_> = (1..=6).map(numbered).collect();
     for clip in &clips {
-        let topic = format!("{BOOTH}/clip/{}", clip.id);
-        bench.send_uncommitted(&topic, clip.manifest.to_string().as_bytes());
-        for from in (0..clip.body.len()).step_by(16_384) {
-            let to = (from + 16_384).min(clip.body.len());
-            let topic = format!("{BOOTH}/part/{}/{from}", clip.id);
-            bench.send_uncommitted(&topic, &clip.body[from..to]);
-        }
+        bench.whole_uncommitted(clip);
     }
     bench.store.commit().expect("commits");
     let bench = bench.restart();
