@@ -402,8 +402,12 @@ impl Delivery {
         }
     }
 
-    /// The hub's presence changed.
+    /// The hub said that it is there, or somebody that it is not.
     pub fn hub_online(&mut self, online: bool) {
+        if online {
+            // Whoever was not there to listen is there now.
+            self.paused_until = None;
+        }
         if online && !self.hub_online {
             // A hub that was away has forgotten what it was waiting for.
             self.start_over();

@@ -1,4 +1,5 @@
-//! A sound card without hardware: a private PulseAudio with a line into the microphone and an ear.
+//! A sound card without hardware: a private PulseAudio with a line into the microphone and an ear, or several of
+//! both, one pair for each booth of a street.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,25 +21,65 @@ impl Drop for Ear {
     }
 }
 
+/// Somebody who speaks.
+pub struct Citizen(Child);
+
+impl Drop for Citizen {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The ALSA names of the microphone and the earpiece of one of several booths.
+pub fn names_of(booth: usize) -> (String, String) {
+    (
+        format!("{MIC}{}", suffix(booth)),
+        format!("{EAR}{}", suffix(booth)),
+    )
+}
+
+/// The first booth's names carry no number.
+fn suffix(booth: usize) -> String {
+    match booth {
+        0 => String::new(),
+        other => format!("_{other}"),
+    }
+}
+
 /// A running PulseAudio; ended with the value.
 pub struct Pulse {
     server: Child,
     folder: tempfile::TempDir,
+    booths: usize,
 }
 
 impl Pulse {
-    /// Starts it in a folder of its own.
+    /// Starts it in a folder of its own, for one booth.
     pub fn start() -> Self {
+        Self::for_booths(1)
+    }
+
+    /// With a line and an ear for each of so many booths.
+    pub fn for_booths(booths: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let home = folder.path().join("home");
         std::fs::create_dir(&home).expect("a folder");
-        let asound = "<confdir:alsa.conf>\n\
-            pcm.booth_mic { type pulse device \"line.monitor\" hint { show on description \"booth mic\" } }\n\
-            pcm.booth_ear { type pulse device \"ear\" hint { show on description \"booth ear\" } }\n";
-        let asound = asound.replace("<confdir:alsa.conf>", "</usr/share/alsa/alsa.conf>");
+        let mut asound = "</usr/share/alsa/alsa.conf>\n".to_owned();
+        for booth in 0..booths {
+            let n = suffix(booth);
+            asound += &format!(
+                "pcm.{MIC}{n} {{ type pulse device \"line{n}.monitor\" hint {{ show on description \"booth mic\" }} }}\n\
+                 pcm.{EAR}{n} {{ type pulse device \"ear{n}\" hint {{ show on description \"booth ear\" }} }}\n"
+            );
+        }
         std::fs::write(folder.path().join("asound.conf"), asound).expect("a file");
-        let server = serve(folder.path());
-        let pulse = Self { server, folder };
+        let server = serve(folder.path(), booths);
+        let pulse = Self {
+            server,
+            folder,
+            booths,
+        };
         until("PulseAudio answers", || pulse.pactl(&["info"]));
         pulse
     }
@@ -59,6 +100,18 @@ impl Pulse {
             .status
             .success()
             .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Somebody who speaks a recording into the microphone of one of several booths, until it ends or the value is dropped.
+    pub fn citizen(&self, booth: usize, file: &Path) -> Citizen {
+        let speaking = Command::new("paplay")
+            .args(["-d", &format!("line{}", suffix(booth))])
+            .arg(file)
+            .envs(self.environment())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("paplay runs");
+        Citizen(speaking)
     }
 
     /// Speaks a recording into the microphone, to its end.
@@ -96,12 +149,12 @@ impl Pulse {
 
     /// Plugs it in again.
     pub fn plug(&mut self) {
-        self.server = serve(self.folder.path());
+        self.server = serve(self.folder.path(), self.booths);
         until("PulseAudio answers", || self.pactl(&["info"]));
     }
 }
 
-fn serve(folder: &Path) -> Child {
+fn serve(folder: &Path, booths: usize) -> Child {
     let log = std::fs::File::create(folder.join("pulse.log")).expect("a file");
     let socket = folder.join("pulse.sock");
     let module = |text: String| ["-L".to_owned(), text];
@@ -110,20 +163,26 @@ fn serve(folder: &Path) -> Child {
             "module-null-sink sink_name={name} rate=48000 channels=1 format=s16le norewinds=1"
         ))
     };
-    Command::new("pulseaudio")
+    let mut command = Command::new("pulseaudio");
+    for booth in 0..booths {
+        let n = suffix(booth);
+        command
+            .args(sink(&format!("line{n}")))
+            .args(sink(&format!("ear{n}")));
+    }
+    command
         .args([
             "-n",
             "--daemonize=no",
             "--exit-idle-time=-1",
             "--disallow-exit",
+            "--disable-shm=yes",
         ])
         .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
         .args(module(format!(
             "module-native-protocol-unix socket={} auth-anonymous=1",
             socket.display()
         )))
-        .args(sink("line"))
-        .args(sink("ear"))
         .envs(environment(folder))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -580,3 +580,45 @@ fn an_answer_without_a_hash_releases_a_void_number_and_nothing_else() {
         [Verdict::Release(_)]
     ));
 }
+
+#[test]
+fn what_is_overdue_while_the_hub_is_away_wakes_nobody() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 100), false);
+    delivery.keep(offer(2, 100), false);
+    drain(&mut delivery, Mono(0));
+    delivery.hub_online(false);
+    let late = Mono(60_000);
+    assert_eq!(delivery.next(late), None);
+    assert_eq!(delivery.deadline(), None);
+}
+
+#[test]
+fn a_refused_clip_whose_pause_is_over_does_not_hide_when_the_next_may_leave() {
+    let mut delivery = ready().paced(Some(1000));
+    delivery.keep(offer(1, 40_000), false);
+    let first = Mono(60_000);
+    let send = delivery.next(first).expect("the manifest");
+    delivery.puback(first, send.token, Puback::Refused, "no");
+    let late = Mono(1_000_000);
+    for n in 2..12 {
+        delivery.keep(offer(n, 40_000), false);
+    }
+    drain(&mut delivery, late);
+    let due = delivery.deadline().expect("it is paced");
+    assert!(
+        due > late && due <= late + Duration::from_secs(20),
+        "{due:?}"
+    );
+}
+
+#[test]
+fn a_hub_that_returns_is_sent_to_at_once() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 100), false);
+    let send = delivery.next(Mono(0)).expect("the manifest");
+    delivery.puback(Mono(0), send.token, Puback::NoSubscriber, "");
+    assert_eq!(delivery.next(Mono(1)), None, "nobody listens");
+    delivery.hub_online(true);
+    assert!(delivery.next(Mono(2)).is_some());
+}

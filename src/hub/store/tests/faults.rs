@@ -129,3 +129,42 @@ fn a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended() {
     assert_eq!(bench.file(&clip), Some(clip.body));
     assert_eq!(bench.views().answers(9).total, 1);
 }
+
+#[test]
+fn a_batch_whose_sync_fails_is_promised_to_nobody_and_comes_again_whole() {
+    let mut bench = Bench::new();
+    let clips: Vec<_> = (1..=2).map(numbered).collect();
+    for clip in &clips {
+        bench.whole_uncommitted(clip);
+        assert!(bench.file(clip).is_some(), "it was moved");
+    }
+    let gone = bench.dir().join("clips").join(&clips[0].id[..2]);
+    fs::remove_file(gone.join(format!("{}.opus", clips[0].id))).expect("removed");
+    bench.store.commit().expect_err("it cannot be synced");
+    bench.store.roll_back();
+    assert_eq!(bench.views().answers(9).total, 0);
+    for clip in &clips {
+        assert_eq!(bench.file(clip), None, "its bytes may not be on the disk");
+        assert_eq!(status(bench.offer(clip)), Some(AckStatus::Partial));
+        for from in (0..clip.body.len()).step_by(16_384) {
+            bench.part(clip, from, (from + 16_384).min(clip.body.len()));
+        }
+        assert_eq!(bench.file(clip).as_ref(), Some(&clip.body));
+    }
+    assert_eq!(bench.views().answers(9).total, 2);
+}
+
+#[test]
+fn many_clips_of_one_batch_are_all_there_after_a_restart() {
+    let mut bench = Bench::new();
+    let clips: Vec<_> = (1..=6).map(numbered).collect();
+    for clip in &clips {
+        bench.whole_uncommitted(clip);
+    }
+    bench.store.commit().expect("commits");
+    let bench = bench.restart();
+    for clip in &clips {
+        assert_eq!(bench.file(clip).as_ref(), Some(&clip.body));
+    }
+    assert_eq!(bench.views().answers(9).total, 6);
+}

@@ -126,6 +126,17 @@ impl Bench {
         last
     }
 
+    /// The same in a batch whose commit is to come.
+    fn whole_uncommitted(&mut self, clip: &Clip) {
+        let topic = format!("{BOOTH}/clip/{}", clip.id);
+        self.send_uncommitted(&topic, clip.manifest.to_string().as_bytes());
+        for from in (0..clip.body.len()).step_by(16_384) {
+            let to = (from + 16_384).min(clip.body.len());
+            let topic = format!("{BOOTH}/part/{}/{from}", clip.id);
+            self.send_uncommitted(&topic, &clip.body[from..to]);
+        }
+    }
+
     fn file(&self, clip: &Clip) -> Option<Vec<u8>> {
         let path = self
             .dir()
