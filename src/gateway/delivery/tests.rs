@@ -519,3 +519,34 @@ fn an_answer_without_a_hash_releases_a_void_number_and_nothing_else() {
         [Verdict::Release(_)]
     ));
 }
+
+#[test]
+fn sizes_at_the_end_of_what_can_be_counted_do_not_overflow() {
+    let mut delivery = ready();
+    for n in 1..=3 {
+        delivery.keep(offer(n, u64::MAX), false);
+    }
+    assert_eq!(
+        delivery.next(Mono(0)).map(|send| send.what),
+        Some(What::Manifest)
+    );
+    let mut delivery = ready();
+    delivery.keep(offer(1, u64::MAX), false);
+    delivery.disconnected();
+    delivery.connected(None);
+    let first = delivery.next(Mono(0)).expect("the manifest");
+    delivery.disconnected();
+    delivery.connected(None);
+    let again = delivery.next(Mono(0)).expect("the manifest alone");
+    assert_eq!((first.what, again.what), (What::Manifest, What::Manifest));
+    let mut partial = ack(1, AckStatus::Partial);
+    partial.missing = vec![ByteRange(u64::MAX - 5, u64::MAX)];
+    assert_eq!(delivery.ack(&partial), []);
+    assert_eq!(
+        delivery.next(Mono(0)).map(|send| send.what),
+        Some(What::Part {
+            from: u64::MAX - 5,
+            to: u64::MAX
+        })
+    );
+}
