@@ -14,7 +14,12 @@ ONCE ?=
 MIC ?=
 LANGUAGE_OF_CITIZEN ?= da
 
-.PHONY: help run test bench lint packages fixtures clean
+# cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
+CARGO_FUZZ = 0.13.2
+SECONDS ?= 60
+TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
+
+.PHONY: help run test bench lint fuzz packages fixtures clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +37,11 @@ test: packages ## every test, on real components that it starts and ends itself
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins
 	cargo bench --bench figures
+
+fuzz: packages ## every door to the outside is fed what a fuzzer thinks up, SECONDS each (60); TARGETS=… for some of them
+	@cargo fuzz --version 2>/dev/null | grep -qF ' $(CARGO_FUZZ)' || cargo install --locked cargo-fuzz@$(CARGO_FUZZ)
+	RUSTC_BOOTSTRAP=1 cargo fuzz build --quiet
+	@fuzz/run.sh $(SECONDS) $(TARGETS)
 
 lint: ## formatting, lints, licences and sources of dependencies
 	cargo fmt --check
