@@ -15,7 +15,12 @@ MIC ?=
 LANGUAGE_OF_CITIZEN ?= da
 SEEDS ?= 200
 
-.PHONY: help run test bench simulate lint packages fixtures clean
+# cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
+CARGO_FUZZ = 0.13.2
+SECONDS ?= 60
+TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
+
+.PHONY: help run test bench simulate torture fuzz lint packages fixtures clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -37,6 +42,11 @@ bench: packages ## the figures, as ratios in one run, in a release build
 simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
 	cargo build --quiet --example simulate
 	target/debug/examples/simulate $(if $(SEED),--trace $(SEED),$(SEEDS))
+
+fuzz: packages ## every door to the outside is fed what a fuzzer thinks up, SECONDS each (60); TARGETS=… for some of them
+	@cargo fuzz --version 2>/dev/null | grep -qF ' $(CARGO_FUZZ)' || cargo install --locked cargo-fuzz@$(CARGO_FUZZ)
+	RUSTC_BOOTSTRAP=1 cargo fuzz build --quiet
+	@fuzz/run.sh $(SECONDS) $(TARGETS)
 
 lint: ## formatting, lints, licences and sources of dependencies
 	cargo fmt --check

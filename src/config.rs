@@ -4,6 +4,7 @@
 //! reader that `hub.toml` shares. Never does: touch a device or a network, or require a prompt file.
 
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -23,12 +24,24 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// Longest configuration that is read, in bytes.
+const LONGEST_FILE: u64 = 1 << 20;
+/// Longest name that goes into a manifest.
+const LONGEST_NAME: usize = 128;
+/// Longest topic root: a topic has to fit into a packet with all its levels.
+const LONGEST_ROOT: usize = 64;
+
 /// Reads and parses a file. The caller still runs its own check of values.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    #[allow(clippy::disallowed_methods)] // the one place that reads configuration
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = read_some(path).map_err(|error| {
         ConfigError(vec![format!("{}: cannot be read: {error}", path.display())])
     })?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err(ConfigError(vec![format!(
+            "{}: is longer than {LONGEST_FILE} bytes; it cannot be a configuration",
+            path.display()
+        )]));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         ConfigError(vec![format!(
@@ -37,6 +50,16 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
         )])
     })?;
     parse(&text, &path.display().to_string())
+}
+
+/// At most one byte more than is believed.
+#[allow(clippy::disallowed_methods)] // the one place that reads configuration
+fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(LONGEST_FILE + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Parses text with or without BOM, LF or CRLF; `file` names it in errors.
@@ -131,10 +154,12 @@ impl Config {
         if root.is_empty()
             || root.starts_with('/')
             || root.ends_with('/')
+            || root.len() > LONGEST_ROOT
             || root.contains(['#', '+', '\0'])
         {
             fault(format!(
-                "[mqtt] root {root:?}: use levels such as \"booth/1\", no wildcard, no slash at an end"
+                "[mqtt] root {root:?}: use levels such as \"booth/1\", no wildcard, no slash at an end, at \
+                 most {LONGEST_ROOT} bytes"
             ));
         }
         if !(0..=10_000_000).contains(&self.mqtt.upload_kbit_s)
@@ -207,7 +232,10 @@ impl Config {
         let plain = |name: &str| {
             !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
         };
-        if !plain(&session.language) {
+        if !plain(&session.language)
+            || session.language.len() > LONGEST_NAME
+            || session.language.chars().any(char::is_control)
+        {
             fault(format!(
                 "[session] language {:?} is no folder name",
                 session.language
@@ -228,6 +256,13 @@ impl Config {
                     question.digit
                 ));
             }
+            // It goes into every manifest, and the hub takes no longer one.
+            if id.is_empty() || id.len() > LONGEST_NAME || id.chars().any(char::is_control) {
+                fault(format!(
+                    "[[question]] id {:?}: use 1 to {LONGEST_NAME} bytes, no control characters",
+                    id.chars().take(40).collect::<String>()
+                ));
+            }
             if question.kind == QuestionKind::Choose {
                 fault(format!(
                     "[[question]] {id:?}: kind \"choose\" is not there yet; use \"speak\""
@@ -239,16 +274,15 @@ impl Config {
                     question.prompt_name()
                 ));
             }
-            for earlier in &self.questions[..index] {
-                if earlier.digit == question.digit {
-                    fault(format!(
-                        "[[question]] {id:?} and {:?} share digit {}",
-                        earlier.id, question.digit
-                    ));
-                }
-                if earlier.id == *id {
-                    fault(format!("[[question]] id {id:?} is there twice"));
-                }
+            let earlier = &self.questions[..index];
+            if let Some(other) = earlier.iter().find(|other| other.digit == question.digit) {
+                fault(format!(
+                    "[[question]] {id:?} and {:?} share digit {}",
+                    other.id, question.digit
+                ));
+            }
+            if earlier.iter().any(|other| other.id == *id) {
+                fault(format!("[[question]] id {id:?} is there twice"));
             }
         }
         if session.consent != ConsentMode::Digit && self.questions.len() != 1 {
@@ -665,6 +699,39 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} missing in {all}");
         }
+    }
+
+    #[test]
+    fn a_topic_root_that_no_packet_holds_is_refused() {
+        let root = "r/".repeat(40_000) + "r";
+        assert!(faults(&format!("{LEAST}[mqtt]\nroot = \"{root}\"\n")).contains("at most 64"));
+    }
+
+    #[test]
+    fn names_that_the_hub_would_refuse_with_every_clip_are_refused_here() {
+        for bad in ["", &"q".repeat(129), "a\\u0001b"] {
+            let question = format!(
+                "[[question]]\nid = \"{bad}\"\ndigit = 1\nkind = \"speak\"\nprompt = \"p\"\n"
+            );
+            let all = faults(&format!("{LEAST}{question}"));
+            assert!(all.contains("1 to 128 bytes"), "{bad:?}: {all}");
+        }
+        let language = "d".repeat(129);
+        let all = faults(&format!("{LEAST}[session]\nlanguage = \"{language}\"\n"));
+        assert!(all.contains("language"), "{all}");
+    }
+
+    #[test]
+    fn each_question_has_one_fault_of_a_kind_however_many_there_are() {
+        let question = "[[question]]\nid = \"a\"\ndigit = 1\nkind = \"speak\"\n";
+        let all = faults(&format!("{LEAST}{}", question.repeat(500)));
+        assert!(all.contains("twice") && all.lines().count() < 1_000);
+    }
+
+    #[test]
+    fn a_file_that_never_ends_is_refused() {
+        let error = Config::load(Path::new("/dev/zero")).expect_err("no configuration");
+        assert!(error.to_string().contains("longer than"), "{error}");
     }
 
     #[test]

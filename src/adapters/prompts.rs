@@ -20,6 +20,8 @@ use crate::gateway::session::Prompt;
 const MAX_FILE: u64 = 8_000_000;
 /// Longest prompt, seconds.
 const MAX_SECONDS: u64 = 90;
+/// Sample rates of WAV files that are speech.
+const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
 enum Sound {
     /// Opus packets, samples to skip at the start, samples to play.
@@ -162,6 +164,9 @@ impl Player<'_> {
         }
         let decoder = self.decoder.as_mut()?;
         while let [packet, left @ ..] = self.left {
+            if self.samples == 0 {
+                return None; // what follows the end that the file names is not decoded
+            }
             self.left = left;
             let mut pcm = vec![0; 5760];
             // A packet that cannot be decoded is a gap, not an end.
@@ -262,6 +267,14 @@ fn from_wav(bytes: &[u8]) -> Result<Sound, String> {
     if spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int {
         return Err("is not 16-bit PCM; convert it with sox or to Opus".into());
     }
+    if !RATES.contains(&spec.sample_rate) {
+        return Err(format!(
+            "has {} samples per second; use {} to {}",
+            spec.sample_rate,
+            RATES.start(),
+            RATES.end()
+        ));
+    }
     let channels = usize::from(spec.channels.max(1));
     let all: Result<Vec<i16>, _> = reader.samples::<i16>().collect();
     let all = all.map_err(|error| format!("is cut short: {error}"))?;
@@ -269,7 +282,7 @@ fn from_wav(bytes: &[u8]) -> Result<Sound, String> {
         .chunks_exact(channels)
         .map(|frame| frame.iter().map(|sample| f64::from(*sample)).sum::<f64>() / channels as f64)
         .collect();
-    let rate = f64::from(spec.sample_rate.max(1));
+    let rate = f64::from(spec.sample_rate);
     let count = (mono.len() as f64 * 48_000.0 / rate) as u64;
     if count == 0 || count > MAX_SECONDS * 48_000 {
         return Err(format!("is empty or longer than {MAX_SECONDS} s"));
@@ -361,6 +374,41 @@ mod tests {
             tones::samples(tones::tone_for(&Prompt::Thanks)).len()
         );
         assert_eq!(prompts.notice_id().map(str::len), Some(16));
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_prompt_is_not_decoded() {
+        let mut encoder = SpeechEncoder::new(24_000, 0).expect("an encoder");
+        let packet = encoder.packet(&[0; PACKET_SAMPLES]).expect("encodes");
+        let sound = Sound::Opus {
+            packets: vec![packet.into_boxed_slice(); 1_000],
+            skip: 0,
+            samples: 10,
+        };
+        let prompts = Prompts {
+            sounds: HashMap::from([(Prompt::Notice, sound)]),
+            notice_id: None,
+        };
+        let mut player = prompts.player(&Prompt::Notice);
+        assert_eq!(player.next_piece().map(|piece| piece.len()), Some(10));
+        assert!(player.next_piece().is_none());
+        assert_eq!(player.left.len(), 999);
+    }
+
+    #[test]
+    fn a_wav_file_at_a_rate_that_is_no_speech_is_refused() {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 23,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut bytes = Cursor::new(Vec::new());
+        let mut wav = hound::WavWriter::new(&mut bytes, spec).expect("a header");
+        (0..1_900).for_each(|_| wav.write_sample(0i16).expect("written"));
+        wav.finalize().expect("written");
+        let refused = Prompts::of_one_file("wav", bytes.get_ref());
+        assert!(refused.is_err_and(|why| why.contains("4000 to 384000")));
     }
 
     #[test]

@@ -91,8 +91,10 @@ impl Counters {
     /// Counts one, on this local day.
     pub fn count(&mut self, counter: Counter, day: i64) {
         self.turn_to(day);
-        *self.total.entry(counter).or_default() += 1;
-        *self.today.entry(counter).or_default() += 1;
+        for counts in [&mut self.total, &mut self.today] {
+            let count = counts.entry(counter).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
     /// Starts `today` anew when the day is another one.
@@ -125,6 +127,14 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_that_is_full_stays_full() {
+        let saved = BTreeMap::from([("lifts_total".to_owned(), u64::MAX)]);
+        let mut counters = Counters::restored(&saved);
+        counters.count(Counter::Lifts, 1);
+        assert_eq!(counters.total(Counter::Lifts), u64::MAX);
+    }
 
     #[test]
     fn counts_survive_a_restart_and_today_ends_at_midnight() {

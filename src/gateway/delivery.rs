@@ -499,7 +499,7 @@ impl Delivery {
             What::Manifest
         } else {
             let (from, to) = active.ranges.pop_front()?;
-            let end = to.min(from + self.max_part);
+            let end = to.min(from.saturating_add(self.max_part));
             if end < to {
                 active.ranges.push_front((end, to));
             } else if active.ranges.is_empty() && active.manifest_after {
@@ -537,7 +537,8 @@ impl Delivery {
         let (mut clips, mut bytes) = (0, 0);
         for number in self.active.iter().filter(answered) {
             clips += 1;
-            bytes += self.items.get(number).map_or(0, |item| item.offer.bytes);
+            let body = self.items.get(number).map_or(0, |item| item.offer.bytes);
+            bytes = u64::saturating_add(bytes, body);
         }
         if clips >= WINDOW_CLIPS || bytes >= WINDOW_BYTES {
             return None;

@@ -7,7 +7,7 @@ use crate::contract::{Ack, BoothId, HubState, MAX_JSON_BYTES, Presence, Topic, T
 
 /// Longest command name that is answered.
 const MAX_COMMAND_CHARS: usize = 32;
-/// How much of a topic is shown in a sentence, in characters.
+/// How much of a topic, and of what is wrong, is shown in a sentence, in characters.
 const SHOWN_CHARS: usize = 100;
 
 /// One message from the centre.
@@ -31,8 +31,8 @@ pub enum Inbound {
 /// Reads one message.
 pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
     let odd = |why: &str| {
-        let shown: String = topic.chars().take(SHOWN_CHARS).collect();
-        Inbound::Odd(format!("a message on {shown}: {why}"))
+        let shown = |text: &str| text.chars().take(SHOWN_CHARS).collect::<String>();
+        Inbound::Odd(format!("a message on {}: {}", shown(topic), shown(why)))
     };
     if payload.len() > MAX_JSON_BYTES {
         return odd("longer than any the contract knows");
@@ -51,13 +51,77 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
         },
         Some(Topic::Cmd(booth, command)) if command == "rebirth" => Inbound::Rebirth(booth),
         Some(Topic::Cmd(booth, command)) => {
-            let command = command
+            let command: String = command
                 .chars()
                 .filter(char::is_ascii_alphanumeric)
                 .take(MAX_COMMAND_CHARS)
                 .collect();
+            if command.is_empty() {
+                return odd("a command without a name");
+            }
             Inbound::UnknownCommand(booth, command)
         }
         Some(_) | None => odd("not one that a booth reads"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(topic: &str, payload: &str) -> Inbound {
+        read(&Topics::new("booth/1"), topic, payload.as_bytes())
+    }
+
+    #[test]
+    fn what_is_understood_is_handed_on() {
+        let online = r#"{"state":"online","ts":"2026-01-01T00:00:00.000Z"}"#;
+        assert_eq!(
+            said("booth/1/hub/state", online),
+            Inbound::Hub { online: true }
+        );
+        assert_eq!(
+            said("booth/1/hub/state", ""),
+            Inbound::Hub { online: false }
+        );
+        let booth = BoothId::parse("rundhoej-1").expect("an id");
+        assert_eq!(
+            said("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),
+            Inbound::Rebirth(booth.clone())
+        );
+        assert_eq!(
+            said("booth/1/dn/rundhoej-1/cmd/dance+#", "{}"),
+            Inbound::UnknownCommand(booth, "dance".into())
+        );
+        let ack = r#"{"clip_id":"c","status":"stored","sha256":"00"}"#;
+        assert!(
+            matches!(said("booth/1/dn/rundhoej-1/ack/c", ack), Inbound::Ack(ack) if ack.clip_id == "c")
+        );
+    }
+
+    #[test]
+    fn rubbish_is_one_short_sentence() {
+        let long = format!(r#"{{"clip_id":"c","status":"{}"}}"#, "ø".repeat(5_000));
+        for (topic, payload) in [
+            ("booth/1/dn/rundhoej-1/ack/c", long.as_str()),
+            (
+                "booth/1/dn/rundhoej-1/ack/other",
+                r#"{"clip_id":"c","status":"stored"}"#,
+            ),
+            (
+                "booth/1/dn/rundhoej-1/ack/c",
+                &"x".repeat(MAX_JSON_BYTES + 1),
+            ),
+            // Its reply would go to a topic with an empty level.
+            ("booth/1/dn/rundhoej-1/cmd/+++", "{}"),
+            ("booth/1/dn/rundhoej-1/config", "{}"),
+            (&"ø".repeat(10_000), ""),
+        ] {
+            let said = said(topic, payload);
+            assert!(
+                matches!(&said, Inbound::Odd(what) if what.chars().count() < 300),
+                "{said:?}"
+            );
+        }
     }
 }

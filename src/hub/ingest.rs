@@ -17,6 +17,8 @@ const MAX_TEXT_BYTES: usize = 128;
 const MAX_DURATION_MS: u64 = 86_400_000;
 /// Opus ends at 510 kbit/s (RFC 6716 §2.1.1); twice that leaves room for Ogg and sealing.
 const MAX_BYTES_PER_MS: u64 = 128;
+/// Longest sentence of an answer in characters: what it quotes from outside is not to make it longer than booths read.
+const MAX_REASON_CHARS: usize = 300;
 /// Headers, comments and a first page, whatever the duration.
 const HEADROOM_BYTES: u64 = 65_536;
 /// Even digital silence in the longest frames (120 ms) costs more than this.
@@ -43,7 +45,10 @@ pub fn is_clip_id(text: &str) -> bool {
 /// Whether its booth may differ from the sender depends on what is known of the card: the store
 /// decides that.
 pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Manifest, Disbelief> {
-    let fail = |reason: String, sha256: Option<String>| Err(Disbelief { reason, sha256 });
+    let fail = |reason: String, sha256: Option<String>| {
+        let reason = reason.chars().take(MAX_REASON_CHARS).collect();
+        Err(Disbelief { reason, sha256 })
+    };
     if payload.len() > MAX_JSON_BYTES {
         return fail(
             format!(
@@ -111,6 +116,19 @@ fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<Stri
     if manifest.started_mono_ms.is_some_and(|ms| ms > 1 << 53) {
         return Some("started_mono_ms cannot be".into());
     }
+    if manifest
+        .duration_ms
+        .is_some_and(|duration_ms| duration_ms > MAX_DURATION_MS)
+    {
+        return Some("it is longer than a day".into());
+    }
+    if manifest
+        .sha256
+        .as_deref()
+        .is_some_and(|text| !is_sha256(text))
+    {
+        return Some("sha256 is not 64 lower-case hex digits".into());
+    }
     match manifest.kind {
         ClipKind::Audio => audio_fault(manifest, max_clip_bytes),
         ClipKind::Choice => choice_fault(manifest),
@@ -131,8 +149,8 @@ fn audio_fault(manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
     if manifest.body.is_none() {
         return Some("a spoken clip needs a body kind".into());
     }
-    if !manifest.sha256.as_deref().is_some_and(is_sha256) {
-        return Some("sha256 is not 64 lower-case hex digits".into());
+    if manifest.sha256.is_none() {
+        return Some("a spoken clip needs its sha256".into());
     }
     if manifest.bytes == 0 {
         return Some("a spoken clip cannot be empty".into());
@@ -146,9 +164,6 @@ fn audio_fault(manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
     let Some(duration_ms) = manifest.duration_ms else {
         return Some("a spoken clip needs a duration".into());
     };
-    if duration_ms > MAX_DURATION_MS {
-        return Some(format!("{duration_ms} ms is longer than a day"));
-    }
     let most = HEADROOM_BYTES + duration_ms * MAX_BYTES_PER_MS;
     let least = duration_ms / 1000 * MIN_BYTES_PER_S;
     if manifest.bytes > most || manifest.bytes < least {
@@ -380,6 +395,31 @@ mod tests {
         };
         assert!(choice(hex(&Sha256::digest(text.as_bytes()))).is_ok());
         assert!(choice("0".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn a_number_given_up_with_values_that_cannot_be_is_refused_not_stored() {
+        let void = |field: &str, value: Value| {
+            judged(|m| {
+                m["kind"] = json!("void");
+                m["bytes"] = json!(0);
+                m["sha256"] = Value::Null;
+                m[field] = value;
+            })
+        };
+        assert!(void("reason", json!("purged")).is_ok());
+        // Neither fits the database, or an answer.
+        assert!(void("duration_ms", json!(u64::MAX)).is_err_and(|e| e.reason.contains("longer")));
+        assert!(void("sha256", json!("x".repeat(15_000))).is_err_and(|e| e.reason.contains("hex")));
+    }
+
+    #[test]
+    fn a_refusal_stays_short_whatever_it_quotes() {
+        let fault = judged(|m| m["schema"] = json!("\u{200b}".repeat(4_000))).expect_err("text");
+        let booth = BoothId::parse("abc").expect("an id");
+        let answer = reject(&booth, CLIP, None, &fault.reason, Timestamp::UNIX_EPOCH);
+        let bytes = serde_json::to_vec(&answer.ack).expect("text");
+        assert!(bytes.len() < MAX_JSON_BYTES / 4, "{} bytes", bytes.len());
     }
 
     #[test]

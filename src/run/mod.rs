@@ -476,7 +476,7 @@ impl Gateway {
         self.spool = Some(spool.clone());
         let wall_ms = self.machine.wall().as_millisecond();
         for clip in spool.clips() {
-            let age = u64::try_from(wall_ms - clip.kept_at_ms).unwrap_or(0);
+            let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
             self.offer(now, &clip, Duration::from_millis(age), false);
         }
         for clip in &report.recovered {

@@ -13,6 +13,9 @@ use super::disk::{Disk, publish, read_whole};
 
 /// The file's name.
 pub(crate) const CARD_FILE: &str = "card.json";
+/// No card gives or counts more: whatever says so is damaged. Far below the 2^53 that the hub refuses and
+/// JSON readers lose, so that the numbers after it are good as well.
+pub(crate) const HIGHEST_NUMBER: u64 = 1 << 48;
 /// Longest file that is read.
 const LONGEST_FILE: u64 = 64 * 1024;
 
@@ -99,7 +102,13 @@ impl Card {
         if sum != format!("crc32c:{:08x}\n", crc32c::crc32c(line)).as_bytes() {
             return Err("its checksum is wrong".into());
         }
-        serde_json::from_slice(line).map_err(|error| format!("it is not understood: {error}"))
+        let card: Card = serde_json::from_slice(line)
+            .map_err(|error| format!("it is not understood: {error}"))?;
+        let numbers = [card.boot_count, card.clip_no_floor, card.counter_saves];
+        if numbers.iter().any(|number| *number > HIGHEST_NUMBER) {
+            return Err("a number in it cannot be".into());
+        }
+        Ok(card)
     }
 
     /// Makes the card durable.
@@ -134,6 +143,15 @@ mod tests {
     #[test]
     fn a_card_comes_back_as_it_was_saved() {
         assert_eq!(Card::parse(&card().to_text()), Ok(card()));
+    }
+
+    #[test]
+    fn a_number_that_no_card_gives_makes_the_card_unreadable() {
+        let mut bad = card();
+        bad.clip_no_floor = u64::MAX;
+        assert!(Card::parse(&bad.to_text()).is_err_and(|why| why.contains("cannot be")));
+        bad.clip_no_floor = HIGHEST_NUMBER;
+        assert!(Card::parse(&bad.to_text()).is_ok());
     }
 
     #[test]

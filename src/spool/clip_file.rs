@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::card::HIGHEST_NUMBER;
 use super::ogg_page::{StreamEnd, walk};
 use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, scan};
 use crate::contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
@@ -16,6 +17,8 @@ use crate::gateway::time::Mono;
 pub(crate) const FRAME_FACTS_BYTES: usize = 12;
 /// Longest file in which an unreadable header may be the torn only write of `begin`.
 const FIRST_WRITE_BYTES: usize = 4096;
+/// Longest header that is written or believed: the closing record is made of it and has to fit into a record.
+pub(crate) const LONGEST_HEADER: usize = 64 * 1024;
 /// Full scale of a 16-bit sample.
 const FULL_SCALE: f64 = 32_768.0;
 /// What digital silence is reported as, in dBFS.
@@ -178,7 +181,7 @@ impl Tally {
 }
 
 fn dbfs(level: f64) -> f64 {
-    if level > 0.0 {
+    if level > 0.0 && level.is_finite() {
         ((10.0 * level.log10()).max(SILENCE_DBFS) * 10.0).round() / 10.0
     } else {
         SILENCE_DBFS
@@ -389,7 +392,7 @@ pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
             Err(_) => {}
         }
     }
-    cut_off(bytes, &scan, clip_no)
+    cut_off(bytes, id, &scan, clip_no)
 }
 
 /// Whether the file can be what a torn first write leaves: nothing, zeros, or the beginning of a header.
@@ -398,7 +401,10 @@ fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
     let first_sector_lost =
         bytes.len() <= FIRST_WRITE_BYTES && bytes.iter().take(512).all(|&byte| byte == 0);
     let header_torn = scan.is_some_and(|scan| {
-        scan.records.is_empty() && scan.stranded.is_empty() && bytes.len() <= FIRST_WRITE_BYTES
+        scan.records.is_empty()
+            && scan.stranded.is_empty()
+            && !scan.is_cut_short
+            && bytes.len() <= FIRST_WRITE_BYTES
     });
     let preamble_torn = bytes.len() < PREAMBLE_BYTES && bytes.starts_with(b"BOOTHCL");
     zeros || first_sector_lost || header_torn || preamble_torn
@@ -412,11 +418,18 @@ fn is_torn_first_frame(scan: &Scan) -> bool {
 fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest, String> {
     let manifest: Manifest = serde_json::from_slice(&bytes[closing.payload.clone()])
         .map_err(|error| format!("its closing record is no manifest: {error}"))?;
-    if manifest.clip_id.parse() == Ok(id) {
-        Ok(manifest)
-    } else {
-        Err("its closing record is of another clip".into())
+    if manifest.clip_id != id.to_string() {
+        return Err("its closing record is of another clip".into());
     }
+    if !(1..=HIGHEST_NUMBER).contains(&manifest.clip_no) {
+        return Err(format!("its number {} cannot be", manifest.clip_no));
+    }
+    Ok(manifest)
+}
+
+/// Whether `text` is a clip's id in the one spelling that we write.
+pub(crate) fn is_clip_id(text: &str) -> bool {
+    Uuid::parse_str(text).is_ok_and(|id| id.to_string() == text)
 }
 
 fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
@@ -453,7 +466,7 @@ fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
     }
 }
 
-fn cut_off(bytes: &[u8], scan: &Scan, clip_no: Option<u64>) -> Found {
+fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
     let Some(first) = scan.records.first() else {
         return if is_torn_begin(bytes, Some(scan)) {
             Found::Empty
@@ -462,9 +475,15 @@ fn cut_off(bytes: &[u8], scan: &Scan, clip_no: Option<u64>) -> Found {
         };
     };
     let header: Header = match serde_json::from_slice(&bytes[first.payload.clone()]) {
-        Ok(header) if first.kind == Some(Kind::Header) => header,
+        Ok(header) if first.kind == Some(Kind::Header) && first.payload.len() <= LONGEST_HEADER => {
+            header
+        }
         _ => return Found::Unreadable("its first record is no header".into()),
     };
+    // The preamble is in every checksum, so this is no old block; its numbers and names would not fit the file.
+    if header.clip.clip_id != id.to_string() {
+        return Found::Unreadable("its header is of another clip".into());
+    }
     let mut start = header.clip.armed;
     let mut tally = Tally::default();
     for record in &scan.records {
@@ -481,7 +500,8 @@ fn cut_off(bytes: &[u8], scan: &Scan, clip_no: Option<u64>) -> Found {
             return Found::Unreadable(format!("the record at byte {} makes no sense", record.at));
         }
     }
-    let has_stranded = !scan.stranded.is_empty() && clip_no.is_none() && !is_torn_first_frame(scan);
+    let has_stranded = scan.is_cut_short
+        || !scan.stranded.is_empty() && clip_no.is_none() && !is_torn_first_frame(scan);
     if tally.samples == 0 {
         return if !has_stranded {
             Found::Empty
@@ -515,6 +535,8 @@ mod tests {
         assert_eq!(dbfs(1.0), 0.0);
         assert_eq!(dbfs(0.01), -20.0);
         assert_eq!(dbfs(0.0), SILENCE_DBFS);
+        assert_eq!(dbfs(f64::INFINITY), SILENCE_DBFS);
+        assert_eq!(dbfs(f64::NAN), SILENCE_DBFS);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 use super::SpoolError;
+use super::clip_file::is_clip_id;
 use super::disk::{Disk, Open, publish};
 
 /// Old ledgers that are kept.
@@ -222,10 +223,7 @@ impl Folders {
 /// The clip whose file has this name.
 pub(crate) fn clip_of(name: &str) -> Option<Uuid> {
     let id = name.strip_suffix(CLIP_SUFFIX)?;
-    // Only the one spelling that we write.
-    Uuid::parse_str(id)
-        .ok()
-        .filter(|uuid| uuid.to_string() == id)
+    Uuid::parse_str(id).ok().filter(|_| is_clip_id(id))
 }
 
 /// Opens a clip file.

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::KeptClip;
+use super::card::HIGHEST_NUMBER;
+use super::clip_file::is_clip_id;
 use super::disk::{Disk, DiskFile, Open};
 
 /// Memory for sled's cache, in bytes.
@@ -218,9 +220,24 @@ impl Contents {
     /// Takes in one value, if it is as it was written.
     pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), LedgerError> {
         match key {
-            COUNTERS_KEY => self.counters = Some(value_of(value)?),
+            COUNTERS_KEY => {
+                let counters: Counters = value_of(value)?;
+                if counters.saves > HIGHEST_NUMBER {
+                    return Err(damaged("a number in it cannot be"));
+                }
+                self.counters = Some(counters);
+            }
             CARD_KEY => self.card_id = Some(value_of(value)?),
-            key if key.first() == Some(&CLIP_KEY) => self.entries.push(value_of(value)?),
+            key if key.first() == Some(&CLIP_KEY) => {
+                let entry: Entry = value_of(value)?;
+                if !is_clip_id(&entry.clip.clip_id) {
+                    return Err(damaged("it names no clip"));
+                }
+                if !(1..=HIGHEST_NUMBER).contains(&entry.clip.clip_no) {
+                    return Err(damaged("a number in it cannot be"));
+                }
+                self.entries.push(entry);
+            }
             _ => {}
         }
         Ok(())
@@ -232,8 +249,11 @@ fn is_locked(error: &io::Error) -> bool {
         || error.to_string().contains("could not acquire lock")
 }
 
+fn damaged(why: &str) -> LedgerError {
+    LedgerError::Damaged(format!("a value in it is damaged: {why}"))
+}
+
 fn value_of<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
-    let damaged = |why: &str| LedgerError::Damaged(format!("a value in it is damaged: {why}"));
     let (sum, json) = bytes
         .split_first_chunk::<4>()
         .ok_or_else(|| damaged("too short"))?;

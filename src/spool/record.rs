@@ -14,6 +14,9 @@ const VERSION: u8 = 1;
 pub(crate) const PREAMBLE_BYTES: usize = 24;
 /// Bytes before a record's payload.
 pub(crate) const HEAD_BYTES: usize = 16;
+/// Bytes that are summed at most in looking for records behind damage, beyond those of the file itself: bytes that look
+/// like heads everywhere must not hold up the start. Speech is met by such a head once in some 100 GB.
+const SEARCH_BYTES: usize = 64 << 20;
 /// Longest payload.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
@@ -163,6 +166,8 @@ pub(crate) struct Scan {
     pub valid_to: usize,
     /// Valid records behind the damage, if there is any.
     pub stranded: Vec<Record>,
+    /// The search behind the damage was given up: there may be more.
+    pub is_cut_short: bool,
 }
 
 /// Takes a file apart. `None` if it does not begin with the preamble of clip `id`.
@@ -179,28 +184,41 @@ pub(crate) fn scan(bytes: &[u8], id: Uuid) -> Option<Scan> {
         valid_to = record.payload.end;
         records.push(record);
     }
-    let stranded = stranded(bytes, salt, valid_to, records.len());
+    let (stranded, is_cut_short) = stranded(bytes, salt, valid_to, records.len());
     Some(Scan {
         records,
         valid_to,
         stranded,
+        is_cut_short,
     })
 }
 
-/// Valid records from `from` on, wherever they begin.
-fn stranded(bytes: &[u8], salt: u32, from: usize, sequence: usize) -> Vec<Record> {
+/// Valid records from `from` on, wherever they begin, and whether the search was given up.
+fn stranded(bytes: &[u8], salt: u32, from: usize, sequence: usize) -> (Vec<Record>, bool) {
+    // A file has no more records than heads fit into it.
+    let sequences = sequence..=bytes.len() / HEAD_BYTES;
+    let mut left = SEARCH_BYTES + bytes.len();
     let mut found: Vec<Record> = Vec::new();
     let mut at = from;
-    while at + HEAD_BYTES <= bytes.len() {
+    while let Some(head) = bytes.get(at..at + HEAD_BYTES) {
+        let head = head.try_into().ok().and_then(Head::parse);
+        let Some(head) = head.filter(|head| sequences.contains(&(head.sequence as usize))) else {
+            at += 1;
+            continue;
+        };
+        match left.checked_sub(head.payload_bytes) {
+            Some(rest) => left = rest,
+            None => return (found, true),
+        }
         match record_at(bytes, salt, at) {
-            Some(record) if record.sequence as usize >= sequence => {
+            Some(record) => {
                 at = record.payload.end;
                 found.push(record);
             }
-            _ => at += 1,
+            None => at += 1,
         }
     }
-    found
+    (found, false)
 }
 
 #[cfg(test)]
@@ -251,6 +269,20 @@ mod tests {
         assert_eq!(scan.valid_to, second.at);
         assert_eq!(scan.stranded.len(), 1);
         assert_eq!(scan.stranded[0].sequence, 2);
+    }
+
+    #[test]
+    fn a_file_that_looks_like_heads_everywhere_is_searched_for_a_bounded_time() {
+        let id = Uuid::from_u128(7);
+        let mut bytes = file(id);
+        let whole = bytes.len();
+        // A head at every 8th byte: 256 KiB of payload, a kind, and a sequence that could be.
+        for _ in 0..(8 << 20) / 8 {
+            bytes.extend_from_slice(&[0, 0, 4, 0, 1, 0, 0, 0]);
+        }
+        let scan = scan(&bytes, id).unwrap();
+        assert_eq!((scan.valid_to, scan.records.len()), (whole, 3));
+        assert!(scan.is_cut_short && scan.stranded.is_empty());
     }
 
     #[test]

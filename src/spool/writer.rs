@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::clip_file::{FrameFacts, Header, NewClip, StartFacts};
+use super::clip_file::{FrameFacts, Header, LONGEST_HEADER, NewClip, StartFacts};
 use super::disk::Open;
 use super::record::{Kind, preamble, push, salt};
 use super::settle::Unsettled;
@@ -51,7 +51,7 @@ pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, Spo
         }
     };
     let json = serde_json::to_vec(&header).map_err(|_| bad("its header cannot be written"))?;
-    if json.len() > 64 * 1024 {
+    if json.len() > LONGEST_HEADER {
         return Err(bad("its header is longer than 64 KiB"));
     }
     let mut bytes = preamble(id).to_vec();

@@ -590,7 +590,7 @@ fn what_is_overdue_while_the_hub_is_away_wakes_nobody() {
     delivery.hub_online(false);
     let late = Mono(60_000);
     assert_eq!(delivery.next(late), None);
-    assert_eq!(delivery.deadline(), None);
+    assert_eq!(delivery.deadline(late), None);
 }
 
 #[test]
@@ -605,7 +605,7 @@ fn a_refused_clip_whose_pause_is_over_does_not_hide_when_the_next_may_leave() {
         delivery.keep(offer(n, 40_000), false);
     }
     drain(&mut delivery, late);
-    let due = delivery.deadline().expect("it is paced");
+    let due = delivery.deadline(late).expect("it is paced");
     assert!(
         due > late && due <= late + Duration::from_secs(20),
         "{due:?}"
@@ -621,4 +621,35 @@ fn a_hub_that_returns_is_sent_to_at_once() {
     assert_eq!(delivery.next(Mono(1)), None, "nobody listens");
     delivery.hub_online(true);
     assert!(delivery.next(Mono(2)).is_some());
+}
+
+#[test]
+fn sizes_at_the_end_of_what_can_be_counted_do_not_overflow() {
+    let mut delivery = ready();
+    for n in 1..=3 {
+        delivery.keep(offer(n, u64::MAX), false);
+    }
+    assert_eq!(
+        delivery.next(Mono(0)).map(|send| send.what),
+        Some(What::Manifest)
+    );
+    let mut delivery = ready();
+    delivery.keep(offer(1, u64::MAX), false);
+    delivery.disconnected();
+    delivery.connected(None);
+    let first = delivery.next(Mono(0)).expect("the manifest");
+    delivery.disconnected();
+    delivery.connected(None);
+    let again = delivery.next(Mono(0)).expect("the manifest alone");
+    assert_eq!((first.what, again.what), (What::Manifest, What::Manifest));
+    let mut partial = ack(1, AckStatus::Partial);
+    partial.missing = vec![ByteRange(u64::MAX - 5, u64::MAX)];
+    assert_eq!(delivery.ack(&partial), []);
+    assert_eq!(
+        delivery.next(Mono(0)).map(|send| send.what),
+        Some(What::Part {
+            from: u64::MAX - 5,
+            to: u64::MAX
+        })
+    );
 }

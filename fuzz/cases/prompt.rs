@@ -1,0 +1,98 @@
+//! A prompt file, Ogg Opus or WAV: read, and played to its end.
+//!
+//! The first byte chooses: bit 0 clear is `.opus`, set is `.wav`; bit 1 makes the checksum of every Ogg
+//! page right, so that the packets are reached.
+
+use booth_gateway::adapters::prompts::Prompts;
+use booth_gateway::gateway::session::Prompt;
+
+use super::spool_state::pages;
+
+/// Samples of the longest prompt, 90 s at 48 kHz.
+const MAX_SAMPLES: usize = 90 * 48_000;
+
+pub fn run(data: &[u8]) {
+    let Some((how, bytes)) = data.split_first() else {
+        return;
+    };
+    let mut bytes = bytes.to_vec();
+    let extension = if how & 1 == 0 { "opus" } else { "wav" };
+    if how & 3 == 2 {
+        right_checksums(&mut bytes);
+    }
+    let prompts = match Prompts::of_one_file(extension, &bytes) {
+        Ok(prompts) => prompts,
+        Err(why) => {
+            assert!(!why.is_empty() && why.len() < 1_000);
+            return;
+        }
+    };
+    let mut player = prompts.player(&Prompt::Notice);
+    let mut samples = 0;
+    while let Some(piece) = player.next_piece() {
+        assert!(!piece.is_empty(), "it never ends");
+        samples += piece.len();
+        assert!(samples <= MAX_SAMPLES, "longer than 90 s");
+    }
+    assert!(player.next_piece().is_none());
+}
+
+/// RFC 3533 §6: polynomial 0x04c11db7, not reflected, from 0.
+fn right_checksums(bytes: &mut [u8]) {
+    let mut at = 0;
+    while let Some(rest) = bytes.get_mut(at..).filter(|rest| rest.len() >= 27) {
+        if rest[..4] != *b"OggS" {
+            at += 1;
+            continue;
+        }
+        let segments = usize::from(rest[26]);
+        let Some(table) = rest.get(27..27 + segments) else {
+            return;
+        };
+        let body: usize = table.iter().map(|&bytes| usize::from(bytes)).sum();
+        let Some(page) = rest.get_mut(..27 + segments + body) else {
+            return;
+        };
+        page[22..26].fill(0);
+        let sum = page.iter().fold(0u32, |sum, &byte| {
+            (0..8).fold(sum ^ (u32::from(byte) << 24), |sum: u32, _| {
+                (sum << 1) ^ if sum >> 31 == 0 { 0 } else { 0x04c1_1db7 }
+            })
+        });
+        page[22..26].copy_from_slice(&sum.to_le_bytes());
+        at += 27 + segments + body;
+    }
+}
+
+fn wav(channels: u16, rate: u32, bits: u16, samples: u32) -> Vec<u8> {
+    let bytes = samples * u32::from(bits / 8);
+    let frame = channels * (bits / 8);
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt ");
+    wav.extend(16u32.to_le_bytes());
+    wav.extend([1, 0]);
+    wav.extend(channels.to_le_bytes());
+    wav.extend(rate.to_le_bytes());
+    wav.extend((rate * u32::from(frame)).to_le_bytes());
+    wav.extend(frame.to_le_bytes());
+    wav.extend(bits.to_le_bytes());
+    wav.extend(b"data");
+    wav.extend(bytes.to_le_bytes());
+    wav.extend((0..bytes).map(|byte| byte as u8));
+    wav
+}
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    let opus = pages().concat();
+    let seed = |how: u8, file: &[u8]| [&[how], file].concat();
+    vec![
+        seed(0, &opus),
+        seed(2, &opus),
+        seed(2, &opus[..opus.len() - 20]),
+        seed(1, &wav(1, 48_000, 16, 960)),
+        seed(1, &wav(2, 8_000, 16, 400)),
+        seed(1, &wav(1, 16_000, 8, 400)),
+        seed(1, b"RIFFxxxx"),
+    ]
+}

@@ -1,0 +1,239 @@
+//! Everything that the broker can bring to a booth: acks, the hub's presence, commands, rubbish.
+//!
+//! A topic that begins with `!` is no message but something that happens: `!wait <ms>`, `!puback <0-3>`,
+//! `!connect <max packet>`, `!disconnect`, `!closed`.
+
+use std::collections::{HashMap, VecDeque};
+
+use booth_gateway::contract::{BoothId, MAX_PART_BYTES, Topic, Topics};
+use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
+use booth_gateway::gateway::inbox::{self, Inbound};
+use booth_gateway::gateway::time::Mono;
+
+use super::script::{messages, script};
+use super::spool_state::CLIPS;
+
+/// Sizes of the three clips; the last can only come from a ledger that lies.
+const SIZES: [u64; 3] = [40_000, 5 << 20, u64::MAX];
+/// Longest sentence for the log.
+const LONGEST_SENTENCE: usize = 1_000;
+
+struct Booth {
+    delivery: Delivery,
+    now: Mono,
+    sizes: HashMap<String, u64>,
+    outstanding: VecDeque<u64>,
+    settled: usize,
+}
+
+pub fn run(data: &[u8]) {
+    let topics = Topics::new("booth/1");
+    let mut booth = Booth {
+        delivery: Delivery::new(Confirmation::Hub),
+        now: Mono(1_000),
+        sizes: HashMap::new(),
+        outstanding: VecDeque::new(),
+        settled: 0,
+    };
+    for (index, clip_id) in CLIPS.iter().enumerate() {
+        let offer = Offer {
+            clip_id: (*clip_id).into(),
+            bytes: SIZES[index],
+            sha256: hash(index),
+            kept_at_ms: index as i64 * 1000,
+            fixed: true,
+        };
+        booth.sizes.insert((*clip_id).into(), SIZES[index]);
+        booth.delivery.keep(offer, index == 1);
+    }
+    booth.delivery.connected(None);
+    for (topic, payload) in messages(data) {
+        match topic.strip_prefix('!') {
+            Some(what) => booth.happen(what),
+            None => booth.read(&topics, &topic, payload),
+        }
+        booth.send();
+        assert_eq!(
+            booth.delivery.unsent() + booth.settled,
+            CLIPS.len(),
+            "a clip was let go without a verdict"
+        );
+    }
+    let _ = booth.delivery.alerts(booth.now);
+}
+
+fn hash(index: usize) -> String {
+    index.to_string().repeat(64)
+}
+
+impl Booth {
+    fn happen(&mut self, what: &str) {
+        let (word, number) = what.split_once(' ').unwrap_or((what, ""));
+        let number: u64 = number.parse().unwrap_or(0);
+        match word {
+            "wait" => self.now = Mono(self.now.0.saturating_add(number)),
+            "puback" => {
+                let answer = match number % 4 {
+                    0 => Puback::Success,
+                    1 => Puback::NoSubscriber,
+                    2 => Puback::Later,
+                    _ => Puback::Refused,
+                };
+                if let Some(token) = self.outstanding.pop_front() {
+                    let verdicts = self.delivery.puback(self.now, token, answer, "why");
+                    self.judge(verdicts);
+                }
+            }
+            "connect" => {
+                self.outstanding.clear();
+                self.delivery.connected(u32::try_from(number).ok());
+            }
+            "disconnect" => {
+                self.outstanding.clear();
+                self.delivery.disconnected();
+            }
+            "closed" => self.delivery.session_closed(),
+            _ => {}
+        }
+    }
+
+    fn read(&mut self, topics: &Topics, topic: &str, payload: &[u8]) {
+        match inbox::read(topics, topic, payload) {
+            Inbound::Hub { online } => self.delivery.hub_online(online),
+            Inbound::Ack(ack) => {
+                let verdicts = self.delivery.ack(&ack);
+                for verdict in &verdicts {
+                    if let Verdict::Release(receipt) | Verdict::Delete(receipt) = verdict {
+                        assert_eq!(ack.sha256.as_deref(), Some(receipt.sha256()));
+                        assert_eq!(ack.clip_id, receipt.clip_id());
+                    }
+                }
+                self.judge(verdicts);
+            }
+            Inbound::Rebirth(booth) => reply(topics, booth, "rebirth".into()),
+            Inbound::UnknownCommand(booth, command) => reply(topics, booth, command),
+            Inbound::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE, "{} bytes", what.len()),
+        }
+    }
+
+    fn judge(&mut self, verdicts: Vec<Verdict>) {
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Release(receipt) | Verdict::Delete(receipt) => {
+                    let index = CLIPS.iter().position(|id| *id == receipt.clip_id());
+                    let index = index.expect("one of ours");
+                    assert_eq!(receipt.sha256(), hash(index), "a receipt for another body");
+                    self.settled += 1;
+                }
+                Verdict::Quarantine { clip_id, reason } => {
+                    assert!(self.sizes.contains_key(&clip_id) && reason.chars().count() <= 200);
+                    self.settled += 1;
+                }
+                Verdict::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE),
+            }
+        }
+    }
+
+    /// Sends what may be sent: a bounded number of messages, each inside its clip.
+    fn send(&mut self) {
+        for sent in 0.. {
+            let Some(send) = self.delivery.next(self.now) else {
+                break;
+            };
+            assert!(sent < 64, "it never stops sending");
+            if let What::Part { from, to } = send.what {
+                assert!(from < to && to <= self.sizes[&send.clip_id]);
+                assert!(to - from <= MAX_PART_BYTES as u64);
+            }
+            self.outstanding.push_back(send.token);
+        }
+        if let Some(due) = self.delivery.deadline() {
+            assert!(due > Mono(0));
+        }
+    }
+}
+
+fn reply(topics: &Topics, booth: BoothId, command: String) {
+    let reply = Topic::Reply(booth, command);
+    let name = topics.name(&reply);
+    assert_eq!(
+        topics.parse(&name),
+        Some(reply),
+        "a reply that no hub reads"
+    );
+    assert!(!name.ends_with('/') && name.len() < 200);
+}
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    let online = (
+        "booth/1/hub/state",
+        r#"{"state":"online","ts":"2026-01-01T00:00:00.000Z"}"#,
+    );
+    let ack = |index: usize, status: &str, missing: &str| {
+        format!(
+            r#"{{"clip_id":"{}","status":"{status}","sha256":"{}","missing":{missing},"reason":"no","ts":"t"}}"#,
+            CLIPS[index],
+            hash(index)
+        )
+    };
+    let topic = |index: usize| format!("booth/1/dn/rundhoej-1/ack/{}", CLIPS[index]);
+    let (t0, t1, t2) = (topic(0), topic(1), topic(2));
+    let (stored, partial) = (
+        ack(0, "stored", "[]"),
+        ack(0, "partial", "[[0,16384],[20000,40000]]"),
+    );
+    let (reject, discard) = (ack(1, "reject", "[]"), ack(1, "discard", "[]"));
+    let far = ack(
+        2,
+        "partial",
+        "[[0,5],[18446744073709551600,18446744073709551615]]",
+    );
+    vec![
+        script(&[
+            online,
+            ("!puback 0", ""),
+            ("!puback 0", ""),
+            ("!puback 0", ""),
+            ("!puback 0", ""),
+            (&t0, &stored),
+        ]),
+        script(&[
+            online,
+            ("!puback 0", ""),
+            ("!puback 0", ""),
+            ("!puback 0", ""),
+            ("!puback 0", ""),
+            (&t0, &partial),
+            ("!wait 20000", ""),
+            (&t0, &stored),
+        ]),
+        script(&[online, ("!closed", ""), ("!puback 0", ""), (&t1, &reject)]),
+        script(&[
+            online,
+            ("!closed", ""),
+            ("!puback 3", ""),
+            (&t1, &discard),
+            ("!wait 700000", ""),
+        ]),
+        script(&[
+            online,
+            ("!disconnect", ""),
+            ("!connect 300", ""),
+            ("!puback 0", ""),
+            (&t2, &far),
+            ("!puback 0", ""),
+        ]),
+        script(&[
+            online,
+            ("!puback 1", ""),
+            ("!wait 31000", ""),
+            ("!puback 2", ""),
+            ("booth/1/hub/state", ""),
+        ]),
+        script(&[
+            ("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),
+            ("booth/1/dn/rundhoej-1/cmd/ring", "{}"),
+            ("booth/1/dn/rundhoej-1/config", "{}"),
+        ]),
+    ]
+}
