@@ -55,9 +55,23 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// One before an event of this range.
-    pub fn choose(events: std::ops::Range<usize>, dice: &mut Dice) -> Cut {
-        let point = events.start + dice.below(events.len() as u64) as usize;
+    /// One before an event of this range. Every second one is moved to a moment with writes in doubt, if eight
+    /// tries find one: most moments of a card that is flushed after every write have none.
+    pub fn choose(trace: &Trace, events: std::ops::Range<usize>, dice: &mut Dice) -> Cut {
+        let mut roll = || events.start + dice.below(events.len() as u64) as usize;
+        let mut point = roll();
+        if roll() % 2 == 0 {
+            let is_settled = |point: usize| {
+                let mut before = trace.events[..point].iter().rev();
+                let last = before.find(|event| !matches!(event.what, What::Mark(_)));
+                last.is_none_or(|event| event.what == What::Flush)
+            };
+            for _ in 0..8 {
+                if is_settled(point) {
+                    point = roll();
+                }
+            }
+        }
         let chance = 10 + dice.below(81);
         let later = match dice.below(4) {
             0 => Later::Nothing,

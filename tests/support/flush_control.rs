@@ -69,7 +69,7 @@ pub fn one(trace: &Trace, seed: u64) -> Result<(u64, u64), String> {
         .0;
     let fiftieth = trace.marks().map(|(place, ..)| place).nth(50);
     let from = fiftieth.unwrap_or(opened);
-    let cut = Cut::choose(from..trace.events.len(), &mut dice);
+    let cut = Cut::choose(trace, from..trace.events.len(), &mut dice);
     let believed = trace
         .marks()
         .take_while(|(place, ..)| *place < cut.point)
