@@ -6,6 +6,7 @@ mod support {
     pub mod blockdev;
     pub mod card_reader;
     pub mod crash_booth;
+    pub mod crash_centre;
     pub mod crash_image;
     pub mod crash_record;
     pub mod crash_states;

@@ -22,8 +22,9 @@ use fuser::{
 
 /// A disk writes such a sector whole or not at all.
 pub const SECTOR: usize = 512;
-/// Size of the card. Small, so that a crash state is built quickly; ext4 gives it a journal of 4 MiB.
-const CARD_BYTES: u64 = 64 << 20;
+/// Size of the card: small, so that a crash state is built quickly, but with a second block group, where ext4 keeps a
+/// copy of its superblock, as on every real card.
+const CARD_BYTES: u64 = 192 << 20;
 /// The names in the FUSE folder.
 const DISK: &str = "disk";
 const MARK: &str = "mark";
@@ -417,6 +418,10 @@ impl BlockDevice {
             &[
                 "-q".as_ref(),
                 "-F".as_ref(),
+                "-b".as_ref(),
+                "4096".as_ref(), // as on a card of the usual size
+                "-J".as_ref(),
+                "size=4".as_ref(),
                 "-E".as_ref(),
                 lazy.as_ref(),
                 disk.as_ref(),

@@ -98,6 +98,17 @@ impl CrashBooth {
         })
     }
 
+    /// How long its threads have waited for a processor, in ms (proc_pid_schedstat(5)).
+    pub fn starved_ms(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let waited = |task: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').nth(1)?.parse::<u64>().ok()
+        };
+        let all = tasks.into_iter().flatten().flatten().filter_map(waited);
+        all.sum::<u64>() / 1_000_000
+    }
+
     /// Everything that it has logged.
     pub fn log(&self) -> Vec<String> {
         self.log
@@ -146,7 +157,8 @@ impl CrashBooth {
 
     /// Lifts and dials until a recording runs. A citizen who is told *out of order* hangs up and comes back.
     pub fn lift_and_choose(&mut self) -> Result<(), String> {
-        for _ in 0..5 {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
             self.reaches("ready", 1)?;
             self.handset("lift")?;
             self.handset("dial 1")?;

@@ -6,11 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use booth_gateway::adapters::clock;
 use booth_gateway::contract::{Ack, AckStatus};
@@ -19,8 +20,12 @@ use serde::{Deserialize, Serialize};
 use super::blockdev::{BlockDevice, Marker, Trace};
 use super::card_reader::{self, ClipFile};
 use super::crash_booth::{CrashBooth, Programs, configure, wait_for};
+use super::crash_centre::{Centre, Ended, spawn};
 use super::crash_image::Dice;
 use super::pulse::Pulse;
+
+/// A gateway that waits longer than this for a processor cannot be held to a second: nothing is learnt of its card.
+const MOST_STARVED_PERCENT: u64 = 30;
 
 /// What the gateway has promised. A mark of the trace, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,8 @@ pub enum Promise {
     Starts,
     /// The device is recorded no further.
     Ends,
+    /// Since the mark before, some thread of this machine waited so long for a processor.
+    Starved { ms: u64 },
     /// It is ready, with this card.
     Ready { card_id: String },
     /// A take's first sample was captured then.
@@ -114,25 +121,6 @@ pub fn long_evening(seed: u64) -> Vec<Visit> {
         end,
     };
     ends.into_iter().map(visit).collect()
-}
-
-/// A process that ends with the value.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn spawn(command: &mut Command) -> Result<Ended, String> {
-    command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Ended)
-        .map_err(|error| format!("{command:?}: {error}"))
 }
 
 /// Somebody who speaks for two minutes and a half.
@@ -236,94 +224,36 @@ impl Scribe {
     }
 }
 
-/// Broker, hub and somebody who listens to its answers.
-struct Centre {
-    port: u16,
-    programs: Programs,
-    folder: PathBuf,
-    hub: Option<Ended>,
-    _ear: Ended,
-    _broker: Ended,
-}
-
-impl Centre {
-    fn start(programs: &Programs, folder: &Path, scribe: Scribe) -> Result<Self, String> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-        let port = listener
-            .local_addr()
-            .map_err(|error| error.to_string())?
-            .port();
-        drop(listener);
-        let rules = format!(
-            "listener {port} 127.0.0.1\nuser root\npersistence false\nallow_anonymous true\n"
-        );
-        let hub = format!(
-            "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n"
-        );
-        for (name, text) in [("mosquitto.conf", rules), ("hub.toml", hub)] {
-            std::fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))?;
-        }
-        let broker = spawn(
-            Command::new("mosquitto")
-                .args(["-c", "mosquitto.conf"])
-                .current_dir(folder)
-                .stdout(Stdio::null()),
-        )?;
-        wait_for("mosquitto listens", || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        })?;
-        let mut ear = spawn(
-            Command::new("mosquitto_sub")
-                .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"])
-                .args(["-t", "booth/1/dn/+/ack/+"])
-                .stdout(Stdio::piped()),
-        )?;
-        let answers = ear.0.stdout.take().ok_or("no pipe")?;
-        std::thread::spawn(move || {
-            for line in BufReader::new(answers).lines().map_while(Result::ok) {
-                scribe.answered(&line);
-            }
-        });
-        Ok(Self {
-            port,
-            programs: programs.clone(),
-            folder: folder.to_owned(),
-            hub: None,
-            _ear: ear,
-            _broker: broker,
-        })
-    }
-
-    /// Its word is good: every clip that it confirmed lies in its store.
-    fn has_all_of(&self, scribe: &Scribe) -> Result<(), String> {
-        let kept = locked(&scribe.kept);
-        for clip_id in locked(&scribe.confirmed).iter() {
-            let name = format!("store/clips/{}/{clip_id}.opus", &clip_id[..2]);
-            let body = std::fs::read(self.folder.join(&name))
-                .map_err(|error| format!("the hub confirmed clip {clip_id}: {name}: {error}"))?;
-            let is_same = kept.get(clip_id).is_some_and(|clip| {
-                clip.bytes == body.len() as u64 && clip.sha256 == card_reader::sha256(&body)
-            });
-            if !is_same {
-                return Err(format!("the hub has another body of clip {clip_id}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn open_hub(&mut self) -> Result<(), String> {
-        self.hub = Some(spawn(
-            Command::new(&self.programs.hub)
-                .args(["serve", "--config"])
-                .arg(self.folder.join("hub.toml"))
-                .stdout(Stdio::null()),
-        )?);
-        Ok(())
-    }
-}
-
-/// Records an evening; with a centre, its hub opens after the second visit and clips leave from then on.
+/// Records an evening; with a centre, its hub opens after the second visit and clips leave from then on. A machine
+/// that is too busy is tried three times.
 pub fn record(programs: &Programs, visits: &[Visit], with_centre: bool) -> Result<Trace, String> {
+    let mut last = String::new();
+    for _ in 0..3 {
+        match record_once(programs, visits, with_centre) {
+            Err(Failed::TooBusy(percent)) => {
+                last = format!(
+                    "this machine is too busy to record: for {percent} % of the time the gateway waited for a processor"
+                );
+            }
+            Err(Failed::Broken(why)) => return Err(why),
+            Ok(trace) => return Ok(trace),
+        }
+    }
+    Err(last)
+}
+
+enum Failed {
+    TooBusy(u64),
+    Broken(String),
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Failed::Broken(why)
+    }
+}
+
+fn record_once(programs: &Programs, visits: &[Visit], with_centre: bool) -> Result<Trace, Failed> {
     let device = BlockDevice::start()?;
     let pulse = Pulse::start();
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -335,7 +265,11 @@ pub fn record(programs: &Programs, visits: &[Visit], with_centre: bool) -> Resul
         confirmed: Arc::default(),
     };
     let mut centre = match with_centre {
-        true => Some(Centre::start(programs, home.path(), scribe.clone())?),
+        true => {
+            let scribe = scribe.clone();
+            let answered = move |payload: &str| scribe.answered(payload);
+            Some(Centre::start(programs, home.path(), answered)?)
+        }
         false => None,
     };
     let mqtt = centre.as_ref().map_or(String::new(), |centre| {
@@ -350,7 +284,10 @@ pub fn record(programs: &Programs, visits: &[Visit], with_centre: bool) -> Resul
         device: &device,
         scribe,
         seen: HashSet::new(),
+        starved_ms: 0,
     };
+    let began_ms = clock::mono().0;
+    let pressure = Pressure::watch(evening.scribe.clone());
     evening.scribe.promise(&Promise::Starts);
     let mut booth = evening.start()?;
     for (number, visit) in visits.iter().enumerate() {
@@ -367,8 +304,18 @@ pub fn record(programs: &Programs, visits: &[Visit], with_centre: bool) -> Resul
             evening.wait_until_confirmed()?;
         }
     }
+    drop(pressure);
+    let took_ms = clock::mono().0 - began_ms;
+    let starved_percent = 100 * evening.starved_ms / took_ms.max(1);
+    if starved_percent > MOST_STARVED_PERCENT {
+        return Err(Failed::TooBusy(starved_percent));
+    }
     if let Some(centre) = &centre {
-        centre.has_all_of(&evening.scribe)?;
+        let kept = locked(&evening.scribe.kept);
+        for clip_id in locked(&evening.scribe.confirmed).iter() {
+            let clip = kept.get(clip_id);
+            centre.has(clip_id, clip.map_or("", |clip| &clip.sha256))?;
+        }
     }
     let mut trace = device.trace();
     let end = Promise::Ends.text();
@@ -379,6 +326,48 @@ pub fn record(programs: &Programs, visits: &[Visit], with_centre: bool) -> Resul
     Ok(trace)
 }
 
+/// Notes while it lives how long threads wait for a processor (the kernel's pressure stall information): words that a
+/// busy machine kept from the card are not the gateway's.
+struct Pressure(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
+
+impl Pressure {
+    fn watch(scribe: Scribe) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        let total_us = || {
+            let text = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+            let total = text
+                .lines()
+                .next()
+                .and_then(|line| line.split("total=").nth(1));
+            total
+                .and_then(|total| total.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        let thread = std::thread::spawn(move || {
+            let mut known = total_us();
+            while !over.load(Ordering::Relaxed) {
+                std::thread::park_timeout(Duration::from_millis(100));
+                let ms = total_us().saturating_sub(known) / 1000;
+                if ms > 0 {
+                    scribe.promise(&Promise::Starved { ms });
+                    known += ms * 1000;
+                }
+            }
+        });
+        Self(is_over, Some(thread))
+    }
+}
+
+impl Drop for Pressure {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.1.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 struct Evening<'a> {
     programs: &'a Programs,
     pulse: &'a Pulse,
@@ -386,6 +375,14 @@ struct Evening<'a> {
     device: &'a BlockDevice,
     scribe: Scribe,
     seen: HashSet<String>,
+    starved_ms: u64,
+}
+
+impl Drop for Evening<'_> {
+    fn drop(&mut self) {
+        // An open file would hold the card's unmount up.
+        locked(&self.scribe.open).clear();
+    }
 }
 
 impl Evening<'_> {
@@ -404,8 +401,8 @@ impl Evening<'_> {
     /// One citizen; the gateway that is there afterwards.
     fn visit(&mut self, mut booth: CrashBooth, visit: Visit) -> Result<Option<CrashBooth>, String> {
         booth.reaches("session", "idle")?;
-        let discarded = booth.count("discarded take=");
         booth.lift_and_choose()?;
+        let discarded = booth.count("discarded take=");
         let clip_id = self.new_clip()?;
         let path = self.scribe.clips.join(format!("{clip_id}.clip"));
         let is_deleted = || (booth.count("discarded take=") > discarded).then_some(());
@@ -452,6 +449,7 @@ impl Evening<'_> {
             }
             End::Kill => {
                 let said_ms = clock::mono().0 - mono_ms;
+                self.starved_ms += booth.starved_ms();
                 booth.kill();
                 booth = self.start()?;
                 let clip = wait_for("the cut take is finished", kept)?;
@@ -464,6 +462,7 @@ impl Evening<'_> {
             }
             End::PowerOff => {
                 self.scribe.promise(&Promise::Ends);
+                self.starved_ms += booth.starved_ms();
                 booth.kill();
                 return Ok(None);
             }
