@@ -5,10 +5,11 @@
 #   alsa-utils                                        names of sound cards, for `make run MIC=…`
 #   opus-tools                                        opusinfo, opusdec: is a clip conformant?
 #   chromium chromium-driver                          the browser test of the hub's pages
+#   e2fsprogs mount                                   a real ext4 for simulated power cuts
 #   systemd                                           systemd-analyze: how exposed are the units?
 PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-clients \
            pulseaudio pulseaudio-utils libasound2-plugins alsa-utils opus-tools \
-           chromium chromium-driver systemd
+           chromium chromium-driver e2fsprogs mount systemd
 
 ONCE ?=
 MIC ?=
