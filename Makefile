@@ -15,6 +15,9 @@ ONCE ?=
 MIC ?=
 LANGUAGE_OF_CITIZEN ?= da
 SEEDS ?= 200
+MINUTES ?= 90
+PERCENT ?= 100
+CAMPAIGNS ?=
 
 # cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
 CARGO_FUZZ = 0.13.2
@@ -43,6 +46,11 @@ bench: packages ## the figures, as ratios in one run, in a release build
 simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
 	cargo build --quiet --example simulate
 	target/debug/examples/simulate $(if $(SEED),--trace $(SEED),$(SEEDS))
+
+torture: packages ## the long campaigns on release binaries: MINUTES=90 at most, PERCENT=1 for a look, CAMPAIGNS="crash-states drain"; goes on where it was
+	cargo build --quiet --release --bins
+	cargo build --quiet --example torture
+	target/debug/examples/torture --minutes $(MINUTES) --percent $(PERCENT) $(CAMPAIGNS)
 
 fuzz: packages ## every door to the outside is fed what a fuzzer thinks up, SECONDS each (60); TARGETS=… for some of them
 	@cargo fuzz --version 2>/dev/null | grep -qF ' $(CARGO_FUZZ)' || cargo install --locked cargo-fuzz@$(CARGO_FUZZ)
