@@ -179,6 +179,32 @@ fn a_torn_finish_keeps_the_number_that_was_written() {
 }
 
 #[test]
+fn a_finish_of_which_only_the_closing_page_came_through_is_no_damage() {
+    for frames in [1, 4] {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, _) = open(dir.path());
+        let clip = record(&spool, frames);
+        drop(spool);
+        std::fs::remove_dir_all(dir.path().join("ledger")).unwrap();
+        // The last words and the closing record were lost, the page between them was not.
+        let path = clip_file(dir.path(), &clip.clip_id);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let written = records(&bytes);
+        let [.., words, _page, closing] = written.as_slice() else {
+            panic!("{written:?}")
+        };
+        bytes[words.1.start + HEAD..words.1.end].fill(0);
+        bytes.truncate(closing.1.start);
+        std::fs::write(&path, bytes).unwrap();
+        let (spool, report) = open(dir.path());
+        assert_eq!(report.set_aside, []);
+        let durations: Vec<_> = spool.clips().iter().map(|clip| clip.duration_ms).collect();
+        let left = 500 * (frames as u64 - 1);
+        assert_eq!(durations, if left > 0 { vec![left] } else { vec![] });
+    }
+}
+
+#[test]
 fn a_finished_clip_with_a_hole_goes_to_quarantine_and_keeps_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _) = open(dir.path());

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::card::HIGHEST_NUMBER;
 use super::ogg_page::{StreamEnd, walk};
-use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, scan};
+use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
 use crate::contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
 use crate::gateway::time::Mono;
 
@@ -360,7 +360,7 @@ pub(crate) enum Found {
 /// Reads the file of clip `id`.
 pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
     let Some(scan) = scan(bytes, id) else {
-        return if is_torn_begin(bytes, None) {
+        return if is_torn_begin(bytes, None) && !has_any_record(bytes, id) {
             Found::Empty
         } else {
             Found::Unreadable("it does not begin as the file of this clip does".into())
@@ -379,20 +379,21 @@ pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
         return finished(bytes, id, &scan, closing);
     }
     let torn_closing = scan.stranded.iter().find(|r| r.kind == Some(Kind::Closing));
-    let mut clip_no = None;
-    if let Some(closing) = torn_closing {
-        // The write of `finish` holds at most two frames and the closing record.
-        let is_in_last_write = closing.sequence as usize <= scan.records.len() + 2;
-        match closing_manifest(bytes, id, closing) {
-            Ok(manifest) if is_in_last_write => clip_no = Some(manifest.clip_no),
-            Ok(manifest) => {
-                let why = format!("the record at byte {} is damaged", scan.valid_to);
-                return Found::Damaged(Box::new(manifest), closing.at as u64, why);
-            }
-            Err(_) => {}
+    let Some((closing, manifest)) = torn_closing
+        .and_then(|closing| Some((closing, closing_manifest(bytes, id, closing).ok()?)))
+    else {
+        return cut_off(bytes, id, &scan, None);
+    };
+    // The write of `finish` holds at most two frames and the closing record.
+    if closing.sequence as usize <= scan.records.len() + 2 {
+        match cut_off(bytes, id, &scan, Some(manifest.clip_no)) {
+            // All its words were in the torn write, or a whole clip is damaged: not to be told apart, so nothing goes.
+            Found::Empty => {}
+            found => return found,
         }
     }
-    cut_off(bytes, id, &scan, clip_no)
+    let why = format!("the record at byte {} is damaged", scan.valid_to);
+    Found::Damaged(Box::new(manifest), closing.at as u64, why)
 }
 
 /// Whether the file can be what a torn first write leaves: nothing, zeros, or the beginning of a header.
@@ -410,9 +411,17 @@ fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
     zeros || first_sector_lost || header_torn || preamble_torn
 }
 
-/// Whether what is stranded is the frame of the first append, whose start record was torn.
-fn is_torn_first_frame(scan: &Scan) -> bool {
-    scan.records.len() == 1 && scan.stranded.len() == 1 && scan.stranded[0].sequence == 2
+/// Whether what is stranded can be what a torn last write left, so that nothing acknowledged lies behind the cut: the
+/// frame of the first append whose start record was torn, and the silent page that closes a stream.
+fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
+    let is_silent = |record: &Record| {
+        let facts = FrameFacts::parse(&bytes[record.payload.clone()]);
+        record.kind == Some(Kind::Frame) && facts.is_some_and(|(facts, _)| facts.samples == 0)
+    };
+    let first_frame = scan.records.len() == 1 && scan.stranded[0].sequence == 2;
+    scan.stranded[usize::from(first_frame)..]
+        .iter()
+        .all(is_silent)
 }
 
 fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest, String> {
@@ -501,7 +510,7 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
         }
     }
     let has_stranded = scan.is_cut_short
-        || !scan.stranded.is_empty() && clip_no.is_none() && !is_torn_first_frame(scan);
+        || !scan.stranded.is_empty() && clip_no.is_none() && !is_torn_last_write(bytes, scan);
     if tally.samples == 0 {
         return if !has_stranded {
             Found::Empty

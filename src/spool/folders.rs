@@ -53,15 +53,21 @@ impl Folders {
                 .map_err(|error| SpoolError::io("syncing", folder, error))
         };
         let made_root = make(root)?;
-        let mut made = false;
         for folder in [&folders.clips, &folders.quarantine, &folders.aside] {
-            made |= make(folder)?;
+            make(folder)?;
         }
-        if made {
-            sync(root)?;
-        }
-        if made_root && let Some(parent) = root.parent().filter(|path| *path != Path::new("")) {
-            sync(parent)?;
+        // A process that was killed may have made them without syncing their names.
+        sync(root)?;
+        for (steps, folder) in root.ancestors().skip(1).enumerate() {
+            if folder == Path::new("") {
+                break;
+            }
+            match sync(folder) {
+                Err(error) if made_root && steps == 0 => return Err(error),
+                // Not ours: it may be on a file system without syncs, or closed to this user.
+                Err(error) => log::debug!("{error}"),
+                Ok(()) => {}
+            }
         }
         let ballast = disk.open(&root.join(BALLAST_FILE), Open::Read);
         let is_whole = ballast

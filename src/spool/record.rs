@@ -193,6 +193,12 @@ pub(crate) fn scan(bytes: &[u8], id: Uuid) -> Option<Scan> {
     })
 }
 
+/// Whether there may be a valid record of clip `id` somewhere, though the file does not begin as it should.
+pub(crate) fn has_any_record(bytes: &[u8], id: Uuid) -> bool {
+    let (found, is_cut_short) = stranded(bytes, salt(id), 0, 0);
+    is_cut_short || !found.is_empty()
+}
+
 /// Valid records from `from` on, wherever they begin, and whether the search was given up.
 fn stranded(bytes: &[u8], salt: u32, from: usize, sequence: usize) -> (Vec<Record>, bool) {
     // A file has no more records than heads fit into it.

@@ -304,6 +304,9 @@ impl Inner {
                 index.insert(id, entry);
             }
         }
+        for id in survey.doubled {
+            self.undouble(id, report);
+        }
         for (id, entry) in survey.damaged {
             self.quarantine_damaged(id, entry, report);
         }
@@ -373,6 +376,27 @@ impl Inner {
         };
         if let Err(error) = synced {
             self.trouble_with("syncing", &self.folders.root, error);
+        }
+    }
+
+    /// A move to quarantine that was cut off may leave both names of one file: it is where it was. A file that differs
+    /// from the one in `clips/` is another matter, and is set aside.
+    fn undouble(&self, id: Uuid, report: &mut OpenReport) {
+        let folders = &self.folders;
+        let second = folders.clip(&folders.quarantine, id);
+        let content =
+            |path: &Path| read_whole(folders.disk.as_ref(), path, LONGEST_FILE).map_err(|_| ());
+        let first = content(&folders.clip(&folders.clips, id));
+        let done = if first.is_ok() && first == content(&second) {
+            folders.unlink_clip(&folders.quarantine, id)
+        } else {
+            folders.set_aside(&second).map(|name| {
+                let why = "the same clip is in clips/, with other content".to_owned();
+                report.set_aside.push((name, why));
+            })
+        };
+        if let Err(error) = done {
+            self.trouble_with("removing", &second, error);
         }
     }
 

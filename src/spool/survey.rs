@@ -2,7 +2,7 @@
 //!
 //! Owns: which file is what. Never does: write, move or delete; `recovery` acts on what is found here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub(super) struct Survey {
     pub empty: Vec<Uuid>,
     /// Paths and why they cannot be read.
     pub unreadable: Vec<(PathBuf, String)>,
+    /// Clips that are in both folders.
+    pub doubled: Vec<Uuid>,
     /// Entries of the ledger without a file that can be read.
     pub missing: Vec<(Uuid, Entry)>,
 }
@@ -67,6 +69,7 @@ pub(super) fn survey(folders: &Folders, entries: Vec<Entry>) -> Result<Survey, S
         .into_iter()
         .filter_map(|entry| Some((Uuid::parse_str(&entry.clip.clip_id).ok()?, entry)))
         .collect();
+    let mut quarantined = HashSet::new();
     for (folder, is_quarantine) in [(&folders.quarantine, true), (&folders.clips, false)] {
         let listed = folders
             .disk
@@ -78,6 +81,11 @@ pub(super) fn survey(folders: &Folders, entries: Vec<Entry>) -> Result<Survey, S
                 survey.unreadable.push((path, "it is no clip file".into()));
                 continue;
             };
+            if is_quarantine {
+                quarantined.insert(id);
+            } else if quarantined.contains(&id) {
+                survey.doubled.push(id);
+            }
             let entry = match ledger.remove(&id) {
                 Some(entry)
                     if entry.file_bytes == file.bytes
@@ -92,7 +100,6 @@ pub(super) fn survey(folders: &Folders, entries: Vec<Entry>) -> Result<Survey, S
         }
     }
     survey.missing.extend(ledger);
-    // What is in two folders counts once; a rename that was cut off leaves one name.
     survey.cut_off.sort_by_key(|(_, cut, _)| {
         (
             cut.header.boot_count,
