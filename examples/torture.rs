@@ -7,38 +7,36 @@
 #![allow(clippy::disallowed_methods)] // a campaign: reads the clock, starts programs, writes its progress
 #![allow(dead_code)] // of what it shares with the tests
 
+#[path = "../tests/support/backlog.rs"]
+mod backlog;
+#[path = "../tests/support/blockdev.rs"]
+mod blockdev;
+#[path = "../tests/support/card_reader.rs"]
+mod card_reader;
+#[path = "../tests/support/centre.rs"]
+mod centre;
+#[path = "../tests/support/crash_booth.rs"]
+mod crash_booth;
+#[path = "../tests/support/crash_centre.rs"]
+mod crash_centre;
+#[path = "../tests/support/crash_image.rs"]
+mod crash_image;
+#[path = "../tests/support/crash_record.rs"]
+mod crash_record;
+#[path = "../tests/support/crash_states.rs"]
+mod crash_states;
+#[path = "../tests/support/drain.rs"]
+mod drain;
+#[path = "../tests/support/kills.rs"]
+mod kills;
 #[path = "../tests/support/power_cuts.rs"]
 mod power_cuts;
-mod support {
-    #[path = "../../tests/support/backlog.rs"]
-    pub mod backlog;
-    #[path = "../../tests/support/blockdev.rs"]
-    pub mod blockdev;
-    #[path = "../../tests/support/card_reader.rs"]
-    pub mod card_reader;
-    #[path = "../../tests/support/centre.rs"]
-    pub mod centre;
-    #[path = "../../tests/support/crash_booth.rs"]
-    pub mod crash_booth;
-    #[path = "../../tests/support/crash_centre.rs"]
-    pub mod crash_centre;
-    #[path = "../../tests/support/crash_image.rs"]
-    pub mod crash_image;
-    #[path = "../../tests/support/crash_record.rs"]
-    pub mod crash_record;
-    #[path = "../../tests/support/crash_states.rs"]
-    pub mod crash_states;
-    #[path = "../../tests/support/drain.rs"]
-    pub mod drain;
-    #[path = "../../tests/support/kills.rs"]
-    pub mod kills;
-    #[path = "../../tests/support/programs.rs"]
-    pub mod programs;
-    #[path = "../../tests/support/pulse.rs"]
-    pub mod pulse;
-    #[path = "../../tests/support/wait.rs"]
-    pub mod wait;
-}
+#[path = "../tests/support/programs.rs"]
+mod programs;
+#[path = "../tests/support/pulse.rs"]
+mod pulse;
+#[path = "../tests/support/wait.rs"]
+mod wait;
 #[path = "../tests/support/world.rs"]
 mod world;
 
@@ -51,8 +49,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use drain::BrokerSends;
 use serde::{Deserialize, Serialize};
-use support::drain::{BrokerSends, drain};
 
 /// Booths at a time in the campaign of kills, and evenings recorded for the crash states.
 const BOOTHS: usize = 4;
@@ -150,7 +148,7 @@ impl Campaign<'_> {
         stored.unwrap_or_else(|| Progress {
             commit: commit(),
             machine: machine(),
-            date: jiff::Zoned::now().date().to_string(),
+            date: today(),
             first_seed: self.arguments.seed,
             next_seed: self.arguments.seed,
             ..Progress::default()
@@ -183,7 +181,8 @@ impl Campaign<'_> {
                         let came = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                             case(thread, seed)
                         }));
-                        let came = came.unwrap_or_else(|_| Err(format!("seed {seed}: it panicked")));
+                        let came =
+                            came.unwrap_or_else(|_| Err(format!("seed {seed}: it panicked")));
                         let mut progress = progress.lock().expect("no panic");
                         progress.take(seed, came);
                         progress.seconds = seconds_before + begun.elapsed().as_secs_f64();
@@ -218,7 +217,13 @@ impl Campaign<'_> {
         *shown = Some(Instant::now());
         let part = (progress.done as f64 / self.size as f64).min(1.0);
         let bar: String = (0..30)
-            .map(|at| if f64::from(at) < part * 30.0 { '█' } else { '·' })
+            .map(|at| {
+                if f64::from(at) < part * 30.0 {
+                    '█'
+                } else {
+                    '·'
+                }
+            })
             .collect();
         let start = if is_terminal { "\r" } else { "" };
         eprint!(
@@ -275,6 +280,11 @@ fn commit() -> String {
         |_| "unknown".into(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
+}
+
+/// The day, UTC.
+fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
 fn machine() -> String {
@@ -348,7 +358,7 @@ fn main() -> ExitCode {
     }
     println!("| campaign | done of | broken | void | figures |\n| --- | --- | --- | --- | --- |");
     rows.iter().for_each(|row| println!("{row}"));
-    println!("\n{}; {}", machine(), jiff::Zoned::now().date());
+    println!("\n{}; {}", machine(), today());
     match failed.load(Relaxed) {
         false => ExitCode::SUCCESS,
         true => ExitCode::FAILURE,
@@ -357,7 +367,7 @@ fn main() -> ExitCode {
 
 fn attack(campaign: &Campaign) -> Result<Progress, String> {
     let binaries: &Path = &campaign.arguments.binaries;
-    let programs = support::programs::Programs::in_folder(binaries);
+    let programs = programs::Programs::in_folder(binaries);
     match campaign.name {
         "power-cuts" => Ok(campaign.run(|_, seed| {
             // One life in ten has the real sled on a real folder underneath.
@@ -391,9 +401,9 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
             })
         })),
         "centre-kills" => {
-            let voice = support::backlog::Voice::new(10)?;
+            let voice = backlog::Voice::new(10)?;
             Ok(campaign.run(|_, seed| {
-                let kill = support::kills::broker_or_hub_kill(&programs, &voice, seed)?;
+                let kill = kills::broker_or_hub_kill(&programs, &voice, seed)?;
                 Ok(Case {
                     counts: u64::from(kill.broker_kills + kill.hub_kills),
                     figures: vec![
@@ -405,12 +415,15 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
             }))
         }
         "gateway-kills" => {
-            let street = support::kills::Street::open(&programs, campaign.threads)?;
+            let street = kills::Street::open(&programs, campaign.threads)?;
             let progress = campaign.run(|booth, seed| {
                 let kill = street.gateway_kill(booth, seed)?;
                 let mut figures = vec![("clips on the card at the kill", kill.on_card as f64)];
                 if let Some(cut) = kill.cut {
-                    figures.push(("ms of speech lost of an unfinished take", cut.lost_ms() as f64));
+                    figures.push((
+                        "ms of speech lost of an unfinished take",
+                        cut.lost_ms() as f64,
+                    ));
                 }
                 Ok(Case { counts: 1, figures })
             });
@@ -418,31 +431,39 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
             Ok(progress)
         }
         "crash-states" => {
-            if let Some(why) = support::blockdev::obstacle() {
+            if let Some(why) = blockdev::obstacle() {
                 return Err(why);
             }
-            let programs = support::crash_booth::Programs {
+            let programs = crash_booth::Programs {
                 gateway: binaries.join("booth-gateway"),
                 hub: binaries.join("booth-hub"),
             };
             let folder = campaign.arguments.folder.join("evenings");
             std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
             eprintln!("crash-states: recording {EVENINGS} evenings, some minutes …");
-            let rig = support::crash_states::Rig::prepare(
-                &programs,
-                &folder,
-                EVENINGS,
-                campaign.arguments.seed,
-            )?;
+            let rig =
+                crash_states::Rig::prepare(&programs, &folder, EVENINGS, campaign.arguments.seed)?;
             Ok(campaign.run(|_, seed| {
                 let outcome = rig.one(seed)?;
                 let mut figures = vec![
-                    ("states with writes in doubt", f64::from(u8::from(outcome.in_doubt > 0))),
+                    (
+                        "states with writes in doubt",
+                        f64::from(u8::from(outcome.in_doubt > 0)),
+                    ),
                     ("kept clips compared", outcome.kept as f64),
                     ("takes recovered", outcome.recovered as f64),
-                    ("more than 1 s lost on a stalled machine", f64::from(u8::from(outcome.was_busy))),
-                    ("mounted after the check of a boot", f64::from(u8::from(outcome.by_fsck))),
-                    ("the sound card's stand-in failed", f64::from(u8::from(outcome.was_deaf))),
+                    (
+                        "more than 1 s lost on a stalled machine",
+                        f64::from(u8::from(outcome.was_busy)),
+                    ),
+                    (
+                        "mounted after the check of a boot",
+                        f64::from(u8::from(outcome.by_fsck)),
+                    ),
+                    (
+                        "the sound card's stand-in failed",
+                        f64::from(u8::from(outcome.was_deaf)),
+                    ),
                 ];
                 figures.extend(
                     outcome
@@ -456,16 +477,22 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
             let is_first = seed == campaign.arguments.seed;
             let clips = if is_first { 500 } else { 5_000 };
             let clips = (clips * campaign.arguments.percent / 100).max(10);
-            let drained = drain(&programs, clips, 60, BrokerSends::AtOnce, !is_first)?;
+            let drained = drain::drain(&programs, clips, 60, BrokerSends::AtOnce, !is_first)?;
             let mut figures = vec![("fdatasync of a page before it, ms", drained.flush_ms)];
             match drained.ratio() {
                 None => figures.extend([
                     ("MB/s of 500 clips", drained.mb_s()),
-                    ("RSS of the gateway for 500 clips, MiB", drained.gateway_rss_mib),
+                    (
+                        "RSS of the gateway for 500 clips, MiB",
+                        drained.gateway_rss_mib,
+                    ),
                 ]),
                 Some(ratio) => figures.extend([
                     ("MB/s of 5,000 clips", drained.mb_s()),
-                    ("RSS of the gateway for 5,000 clips, MiB", drained.gateway_rss_mib),
+                    (
+                        "RSS of the gateway for 5,000 clips, MiB",
+                        drained.gateway_rss_mib,
+                    ),
                     ("5,000 clips against mosquitto_pub and _sub", ratio),
                 ]),
             }
