@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use booth_gateway::contract::EndedBy;
-use booth_gateway::spool::{KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError};
+use booth_gateway::spool::disk::Disk;
+use booth_gateway::spool::{
+    BALLAST_BYTES, KeptClip, NewClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError,
+};
 use power_cuts::model_disk::{EIO, ENOSPC, Fault, Left, ModelDisk};
 use power_cuts::promises::spoken;
 use power_cuts::rig::{facts, long_speech, new_clip, receipt, record};
@@ -293,5 +296,57 @@ fn a_card_that_others_fill_at_any_moment_loses_nothing_and_goes_on_when_room_ret
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_card_that_others_fill_while_somebody_speaks_still_takes_the_rest_of_it_with_the_ballast() {
+    let disk = ModelDisk::new();
+    disk.set_capacity(64 << 20);
+    let with_ballast = OpenFacts {
+        ledger: false,
+        ballast_bytes: BALLAST_BYTES,
+        ..facts("boot-1")
+    };
+    let (spool, _) = Spool::open(
+        Arc::new(disk.clone()),
+        Path::new(ROOT),
+        with_ballast.clone(),
+    )
+    .unwrap();
+    let confirmed = record(&spool, 3);
+    let mut writer = spool.begin(new_clip()).unwrap();
+    let free = Disk::free_bytes(&disk, Path::new("/")).unwrap();
+    disk.set_used_by_others(free);
+    for frame in &long_speech()[..20] {
+        writer.append(&frame.pages, frame.facts).unwrap();
+    }
+    let last = &long_speech()[20];
+    let kept = writer
+        .finish(&last.pages, last.facts, EndedBy::HangUp)
+        .unwrap();
+    assert_eq!(kept.duration_ms, 10_500);
+    assert_eq!(
+        spool.room().reason,
+        Some(Refusal::Reserve),
+        "nobody else is invited"
+    );
+    // What is confirmed leaves, and a power cut finds everything.
+    spool.release(receipt(&confirmed)).unwrap();
+    drop(spool);
+    let disk = disk.power_cut(7);
+    let (spool, report) =
+        Spool::open(Arc::new(disk.clone()), Path::new(ROOT), with_ballast).unwrap();
+    assert_eq!(report.card_unsaved, None);
+    assert_eq!(spool.clips(), [kept]);
+    disk.set_used_by_others(0);
+    assert_eq!(spool.mend().trouble, None);
+    assert!(spool.room().accepts);
+    // The ballast is back: the next one may fill it again.
+    let mut writer = spool.begin(new_clip()).unwrap();
+    let free = Disk::free_bytes(&disk, Path::new("/")).unwrap();
+    disk.set_used_by_others(free);
+    for frame in &long_speech()[..20] {
+        writer.append(&frame.pages, frame.facts).unwrap();
     }
 }

@@ -39,6 +39,7 @@ pub fn facts(boot: &str) -> OpenFacts {
         ledger: false,
         card_cid: None,
         hw_serial: None,
+        ballast_bytes: 0,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::adapters::sensors;
 use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
-use crate::spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use crate::spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
 pub const LOOK: Duration = Duration::from_secs(5);
@@ -75,6 +75,7 @@ pub fn open(
         ledger: true,
         card_cid: sensors::card_cid(&place.dir),
         hw_serial: sensors::hw_serial(),
+        ballast_bytes: BALLAST_BYTES,
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
 }

@@ -18,7 +18,6 @@ const CLIP_SUFFIX: &str = ".clip";
 /// Room that is given up when the card is full, so that what is being said can be finished, the card's identity
 /// saved, the ledger opened, and confirmed clips released.
 const BALLAST_FILE: &str = "ballast";
-pub(crate) const BALLAST_BYTES: usize = 2 << 20;
 
 /// The folders of one spool and the disk they are on.
 pub(crate) struct Folders {
@@ -28,12 +27,18 @@ pub(crate) struct Folders {
     pub quarantine: PathBuf,
     pub aside: PathBuf,
     pub ledger: PathBuf,
+    /// Of the ballast; 0 is none.
+    pub ballast_bytes: u64,
     has_ballast: AtomicBool,
 }
 
 impl Folders {
     /// Makes the folders that are missing, durably.
-    pub(crate) fn make(disk: Arc<dyn Disk>, root: &Path) -> Result<Folders, SpoolError> {
+    pub(crate) fn make(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        ballast_bytes: u64,
+    ) -> Result<Folders, SpoolError> {
         let folders = Folders {
             disk,
             root: root.to_path_buf(),
@@ -41,6 +46,7 @@ impl Folders {
             quarantine: root.join("quarantine"),
             aside: root.join("aside"),
             ledger: root.join("ledger"),
+            ballast_bytes,
             has_ballast: AtomicBool::new(false),
         };
         let disk = folders.disk.as_ref();
@@ -72,7 +78,7 @@ impl Folders {
         let ballast = disk.open(&root.join(BALLAST_FILE), Open::Read);
         let is_whole = ballast
             .and_then(|file| file.len())
-            .is_ok_and(|bytes| bytes == BALLAST_BYTES as u64);
+            .is_ok_and(|bytes| bytes > 0 && bytes == ballast_bytes);
         folders.has_ballast.store(is_whole, Ordering::Relaxed);
         Ok(folders)
     }
@@ -102,10 +108,10 @@ impl Folders {
 
     /// Lays the ballast if there is none and the card has room to spare.
     pub(crate) fn lay_ballast(&self, reserve_bytes: u64) {
-        if self.has_ballast.load(Ordering::Relaxed) {
+        if self.ballast_bytes == 0 || self.has_ballast.load(Ordering::Relaxed) {
             return;
         }
-        let spare = reserve_bytes.saturating_add(4 * BALLAST_BYTES as u64);
+        let spare = reserve_bytes.saturating_add(self.ballast_bytes.saturating_mul(4));
         if !self
             .disk
             .free_bytes(&self.root)
@@ -114,7 +120,7 @@ impl Folders {
             return;
         }
         // Not zeros, and not alike: nothing on the way may think it saves room.
-        let bytes: Vec<u8> = (0..BALLAST_BYTES as u32)
+        let bytes: Vec<u8> = (0..self.ballast_bytes)
             .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect();
         match publish(self.disk.as_ref(), &self.root, BALLAST_FILE, &bytes) {

@@ -56,8 +56,9 @@ use settle::Numbering;
 /// Room that must be left under `max_bytes` for a take to begin: the longest clip at the highest usual bitrate.
 const CLIP_HEADROOM_BYTES: u64 = 2 << 20;
 
-/// Free on the file system at least, whatever `reserve_bytes` says: room for the take and the ledger.
-const LEAST_FREE_BYTES: u64 = 4 << 20;
+/// What the ballast of a booth's spool has: the rest of the longest recording, the card's identity, and sled's opening.
+/// Recording is refused below twice as much free room, whatever `reserve_bytes` says.
+pub const BALLAST_BYTES: u64 = 2 << 20;
 
 /// What the spool is told when it is opened.
 #[derive(Debug, Clone)]
@@ -78,6 +79,8 @@ pub struct OpenFacts {
     pub card_cid: Option<String>,
     /// Serial number of this machine, where it has one.
     pub hw_serial: Option<String>,
+    /// Size of the ballast, [`BALLAST_BYTES`] on a booth; 0 is none.
+    pub ballast_bytes: u64,
 }
 
 /// A finished clip on the card. Small; the manifest is read on demand.
@@ -425,7 +428,7 @@ impl Inner {
         let free_bytes = free.as_ref().copied().unwrap_or(0);
         let reason = if free.is_err() || locked(&self.trouble).is_some() {
             Some(Refusal::Unwritable)
-        } else if free_bytes < self.reserve_bytes.max(LEAST_FREE_BYTES) {
+        } else if free_bytes < self.reserve_bytes.max(2 * self.folders.ballast_bytes) {
             Some(Refusal::Reserve)
         } else if used_bytes.saturating_add(CLIP_HEADROOM_BYTES) > self.max_bytes {
             Some(Refusal::Full)

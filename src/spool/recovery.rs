@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::card::{CARD_FILE, Card, CardFound};
 use super::clip_file::{CutOff, rfc3339};
 use super::disk::{Disk, Open, read_whole};
-use super::folders::{BALLAST_BYTES, Folders};
+use super::folders::Folders;
 use super::ledger::{Contents, Entry, Ledger, LedgerError};
 use super::settle::{LONGEST_FILE, Numbering, Unsettled};
 use super::survey::{Survey, survey};
@@ -41,7 +41,7 @@ pub(super) fn open_with(
     facts: OpenFacts,
     ledger: impl FnOnce(&Folders, &mut OpenReport) -> (Option<Ledger>, Contents),
 ) -> Result<(Inner, OpenReport), SpoolError> {
-    let folders = Folders::make(disk, dir)?;
+    let folders = Folders::make(disk, dir, facts.ballast_bytes)?;
     let lock_file = dir.join("lock");
     let lock = folders
         .disk
@@ -180,7 +180,7 @@ fn is_full(folders: &Folders) -> bool {
     folders
         .disk
         .free_bytes(&folders.root)
-        .is_ok_and(|free| free < BALLAST_BYTES as u64)
+        .is_ok_and(|free| free < folders.ballast_bytes)
 }
 
 /// What is known of the card's identity.

@@ -111,6 +111,7 @@ impl Voice {
             ledger: true,
             card_cid: None,
             hw_serial: None,
+            ballast_bytes: 0,
         };
         let disk = Arc::new(Unsynced(RealDisk::new()));
         let (spool, _) = Spool::open(disk, dir, facts).map_err(|error| error.to_string())?;

@@ -416,6 +416,7 @@ impl Card {
             ledger: false,
             card_cid: None,
             hw_serial: None,
+            ballast_bytes: 0,
         };
         let (spool, report) = Spool::open(Arc::new(RealDisk::new()), &copy, facts)
             .map_err(|error| format!("a copy of the card: {error}"))?;

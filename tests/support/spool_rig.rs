@@ -96,6 +96,7 @@ pub fn facts(boot: &str) -> OpenFacts {
         ledger: true,
         card_cid: None,
         hw_serial: None,
+        ballast_bytes: 0,
     }
 }
 

@@ -225,6 +225,8 @@ impl World {
             card_cid: Some("the-card".into()),
             hw_serial: Some("the-machine".into()),
             ledger: false,
+            // Small, like everything on a card in memory.
+            ballast_bytes: 64 << 10,
         };
         Spool::open(Arc::new(self.disk.clone()), Path::new("/spool"), facts)
     }
