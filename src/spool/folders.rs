@@ -59,18 +59,21 @@ impl Folders {
                 .map_err(|error| SpoolError::io("syncing", folder, error))
         };
         let made_root = make(root)?;
+        let mut made = made_root;
         for folder in [&folders.clips, &folders.quarantine, &folders.aside] {
-            make(folder)?;
+            made |= make(folder)?;
         }
-        // A process that was killed may have made them without syncing their names.
-        sync(root)?;
-        for (steps, folder) in root.ancestors().skip(1).enumerate() {
-            if folder == Path::new("") {
-                break;
-            }
+        // Always: a process that was killed may have made folders and moved clips without syncing their names, and what
+        // is found now must be found after a power cut. What is above may be on a file system without syncs.
+        let above = root.ancestors().take_while(|path| *path != Path::new(""));
+        let above = above.enumerate().map(|(steps, folder)| {
+            let is_new = (steps == 0 && made) || (steps == 1 && made_root);
+            (folder, is_new)
+        });
+        let inside = [&folders.clips, &folders.quarantine].map(|folder| (folder.as_path(), made));
+        for (folder, must_be_synced) in inside.into_iter().chain(above) {
             match sync(folder) {
-                Err(error) if made_root && steps == 0 => return Err(error),
-                // Not ours: it may be on a file system without syncs, or closed to this user.
+                Err(error) if must_be_synced => return Err(error),
                 Err(error) => log::debug!("{error}"),
                 Ok(()) => {}
             }

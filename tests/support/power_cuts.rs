@@ -57,6 +57,8 @@ pub struct Outcome {
     pub quarantined: u64,
     /// Faults injected.
     pub faults: u64,
+    /// Ledgers that could not be read after a cut and were made again.
+    pub ledgers_rebuilt: u64,
 }
 
 impl Outcome {
@@ -73,6 +75,7 @@ impl Outcome {
         self.released += other.released;
         self.quarantined += other.quarantined;
         self.faults += other.faults;
+        self.ledgers_rebuilt += other.ledgers_rebuilt;
     }
 }
 
@@ -235,6 +238,8 @@ impl Booth {
                 if state == goes_on {
                     next = Some((left, self.promises.clone(), self.boot));
                 }
+                self.outcome.ledgers_rebuilt +=
+                    self.promises.ledgers_rebuilt - before.ledgers_rebuilt;
                 (self.promises, self.boot) = (before, boot);
             }
             (card, self.promises, self.boot) = next.expect("one of the states goes on");

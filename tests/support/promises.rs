@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use booth_gateway::contract::EndedBy;
-use booth_gateway::spool::{KeptClip, OpenReport, Spool};
+use booth_gateway::spool::{KeptClip, LedgerNews, OpenReport, Spool};
 use sha2::{Digest, Sha256};
 
 use super::rig::long_speech;
@@ -56,6 +56,8 @@ pub struct Promises {
     pub card_id: Option<String>,
     /// The boot that was seen last, and its number.
     pub boot: (String, u64),
+    /// How often the ledger could not be read and was made again.
+    pub ledgers_rebuilt: u64,
     /// Operations fail, so that files may be set aside and a boot may go uncounted.
     pub has_faults: bool,
 }
@@ -149,6 +151,7 @@ impl Promises {
     /// Compares a spool that was just opened, before anything else is done with it.
     pub fn check(&mut self, spool: &Spool, report: &OpenReport, boot: &str) -> Result<(), String> {
         self.check_report(report)?;
+        self.ledgers_rebuilt += u64::from(matches!(report.ledger, LedgerNews::Rebuilt(_)));
         // Of the only write of a take the closing record came through and the start did not: that cannot be told
         // from damage, and nothing of it was acknowledged.
         for (id, _) in &report.damaged {
@@ -173,10 +176,8 @@ impl Promises {
         }
         let quarantined = spool.quarantined_clips();
         for (clip, _) in &quarantined {
-            if self
-                .takes
-                .get(&clip.clip_id)
-                .is_some_and(|take| take.is_set_aside)
+            let take = self.takes.get(&clip.clip_id);
+            if take.is_some_and(|take| take.is_set_aside) || self.has_only_one_write(&clip.clip_id)
             {
                 self.numbers
                     .entry(clip.clip_no)
@@ -217,7 +218,8 @@ impl Promises {
             take.flatten().is_some_and(|take| !take.is_begun)
         };
         let mut set_aside = report.set_aside.iter();
-        let is_quiet = (self.has_faults || set_aside.all(|(name, _)| was_never_begun(name)))
+        let is_quiet = (self.has_faults
+            || set_aside.all(|(name, _)| was_never_begun(name) || name.starts_with("ledger-")))
             && report
                 .damaged
                 .iter()
@@ -249,7 +251,9 @@ impl Promises {
         })?;
         self.boot = (boot.to_owned(), card.boot_count);
         let found = spool.counters();
-        ensure(self.counters.contains(&found), || {
+        // A ledger that is lost costs the counters since the last checkpoint; no word and no number.
+        let is_rebuilt = matches!(report.ledger, LedgerNews::Rebuilt(_));
+        ensure(is_rebuilt || self.counters.contains(&found), || {
             format!("the counters are {found:?}, not one of {:?}", self.counters)
         })?;
         self.counters = vec![found];
