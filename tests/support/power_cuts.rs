@@ -302,6 +302,8 @@ impl Booth {
         let facts = OpenFacts {
             fresh_card_id: self.uuid(),
             ledger: card.has_ledger(),
+            // A small one, so that it is laid, cut and given up as well.
+            ballast_bytes: 8_192,
             ..facts(&self.boot_id())
         };
         Spool::open(card.disk(), card.root(), facts)

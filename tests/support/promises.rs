@@ -177,7 +177,8 @@ impl Promises {
         let quarantined = spool.quarantined_clips();
         for (clip, _) in &quarantined {
             let take = self.takes.get(&clip.clip_id);
-            if take.is_some_and(|take| take.is_set_aside) || self.has_only_one_write(&clip.clip_id)
+            if take.is_some_and(|take| take.is_set_aside)
+                || self.has_nothing_acknowledged(&clip.clip_id)
             {
                 self.numbers
                     .entry(clip.clip_no)
@@ -223,7 +224,7 @@ impl Promises {
             && report
                 .damaged
                 .iter()
-                .all(|(id, _)| self.has_only_one_write(id))
+                .all(|(id, _)| self.has_nothing_acknowledged(id))
             && report.missing.is_empty()
             && report.card_unreadable.is_none()
             && report.card_unsaved.is_none()
@@ -233,9 +234,9 @@ impl Promises {
         })
     }
 
-    fn has_only_one_write(&self, id: &str) -> bool {
+    fn has_nothing_acknowledged(&self, id: &str) -> bool {
         let take = self.takes.get(id);
-        take.is_some_and(|take| take.acked == 0 && take.kept.is_none() && take.finish.is_some())
+        take.is_some_and(|take| take.acked == 0 && take.kept.is_none())
     }
 
     fn check_card(&mut self, spool: &Spool, report: &OpenReport, boot: &str) -> Result<(), String> {
