@@ -324,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_wants_a_visit_is_told_and_citizens_can_speak() {
-        let wants: [(fn(&mut Evidence), AlertId); 4] = [
+        type Change = fn(&mut Evidence);
+        let wants: [(Change, AlertId); 4] = [
             (|e| e.silent_in_row = 5, AlertId::MicrophoneSilent),
             (|e| e.disk_errors = 1, AlertId::DiskErrors),
             (|e| e.quarantined = 2, AlertId::ClipRejected),
