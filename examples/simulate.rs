@@ -70,7 +70,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
                         }
                     }
                     let done = done.fetch_add(1, Relaxed) + 1;
-                    if done % 500 == 0 {
+                    if done.is_multiple_of(500) {
                         eprintln!("{done} seeds, {:.0} s", begun.elapsed().as_secs_f64());
                     }
                 }

@@ -5,7 +5,7 @@
 //! are the same code that `make test` runs a slice of (`tests/support`). The table at the end is what
 //! docs/reliability.md keeps.
 #![allow(clippy::disallowed_methods)] // a campaign: reads the clock, starts programs, writes its progress
-#![allow(dead_code)] // of what it shares with the tests
+#![allow(dead_code, clippy::duplicate_mod)] // of what it shares with the tests, which share among themselves
 
 #[path = "../tests/support/backlog.rs"]
 mod backlog;

@@ -2,7 +2,6 @@
 //! a full card. No sound card is needed: the clips lie on the card before it starts.
 #![allow(clippy::disallowed_methods)]
 
-#[allow(dead_code)]
 #[path = "support/spool_rig.rs"]
 mod rig;
 #[allow(dead_code)] // each test uses its part

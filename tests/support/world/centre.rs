@@ -444,7 +444,7 @@ impl World {
         self.answered(ack);
         let send = |world: &mut World, ack: &Ack| {
             let topic = format!("booth/1/dn/{}/ack/{}", answer.booth, ack.clip_id);
-            world.from_hub(topic, serde_json::to_vec(ack).expect("an ack"));
+            world.hub_publishes(topic, serde_json::to_vec(ack).expect("an ack"));
         };
         send(self, ack);
         if self.chance.below(1_000) < self.plan.lies {
@@ -459,7 +459,7 @@ impl World {
                 }
                 _ => {
                     let topic = format!("booth/1/dn/{}/ack/{}", answer.booth, ack.clip_id);
-                    return self.from_hub(topic, b"{\"clip_id\":".to_vec());
+                    return self.hub_publishes(topic, b"{\"clip_id\":".to_vec());
                 }
             }
             if lie.status != AckStatus::Partial && lie.clip_id == ack.clip_id {

@@ -306,10 +306,10 @@ impl World {
             idle_turns: (0, 0),
         });
         let off_hook = self.citizen.is_off_hook;
-        self.to_loop(5, Happening::Handset(HandsetReport::Works(Ok(()))));
-        self.to_loop(5, Happening::Handset(HandsetReport::AtStart { off_hook }));
+        self.tell_loop(5, Happening::Handset(HandsetReport::Works(Ok(()))));
+        self.tell_loop(5, Happening::Handset(HandsetReport::AtStart { off_hook }));
         let works = self.microphone_says();
-        self.to_loop(300, Happening::Capture(CaptureState { works }));
+        self.tell_loop(300, Happening::Capture(CaptureState { works }));
         self.at(self.now + 400, Event::EarpieceLooks(self.life));
         self.wake_keeper(self.now + 1);
         self.link_after(10);
@@ -370,7 +370,7 @@ impl World {
             };
             // An edge is told at once or after its debouncing.
             let wait = if event == HandsetEvent::HungUp { 20 } else { 1 };
-            self.to_loop(wait, Happening::Handset(report));
+            self.tell_loop(wait, Happening::Handset(report));
         }
     }
 
@@ -406,7 +406,7 @@ impl World {
             process.recorder.stream_begins(self.now);
         }
         let works = self.microphone_says();
-        self.to_loop(1, Happening::Capture(CaptureState { works }));
+        self.tell_loop(1, Happening::Capture(CaptureState { works }));
         self.wake_recorder(self.now + 1);
     }
 
@@ -421,7 +421,7 @@ impl World {
             let works = works
                 .then_some(())
                 .ok_or_else(|| "the earpiece has gone".to_owned());
-            self.to_loop(1, Happening::Playback(PlaybackEvent::State { works }));
+            self.tell_loop(1, Happening::Playback(PlaybackEvent::State { works }));
         }
         self.at(self.now + every, Event::EarpieceLooks(self.life));
     }
@@ -432,7 +432,7 @@ impl World {
         };
         if process.playing.is_some_and(|(playing, _)| playing == id) {
             process.playing = None;
-            self.to_loop(1, Happening::Playback(PlaybackEvent::Ended { id }));
+            self.tell_loop(1, Happening::Playback(PlaybackEvent::Ended { id }));
         }
     }
 
@@ -472,7 +472,7 @@ impl World {
     }
 
     /// One thing for the loop, as another thread or a device tells it.
-    pub(super) fn to_loop(&mut self, after_ms: u64, happening: Happening) {
+    pub(super) fn tell_loop(&mut self, after_ms: u64, happening: Happening) {
         let happening = Box::new(happening);
         self.at(
             self.now + after_ms,
@@ -626,7 +626,7 @@ impl World {
         }
         for event in told {
             self.keeper_told(&event);
-            self.to_loop(1, Happening::Keeper(event));
+            self.tell_loop(1, Happening::Keeper(event));
         }
         if self.disk.operations() != operations {
             self.nothing_is_lost();

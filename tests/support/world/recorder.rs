@@ -186,7 +186,7 @@ impl World {
 
     fn report(&mut self, event: RecorderEvent) {
         self.say(|| format!("recorder: {event:?}").chars().take(160).collect());
-        self.to_loop(2, Happening::Recorder(event));
+        self.tell_loop(2, Happening::Recorder(event));
     }
 
     pub(super) fn recorder_works(&mut self, due: u64) {

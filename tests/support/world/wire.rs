@@ -269,7 +269,7 @@ impl World {
         link.pause = (link.pause * 2).min(LAST_PAUSE);
         let why = why.to_owned();
         self.say(|| format!("the booth's connection is lost: {why}"));
-        self.to_loop(
+        self.tell_loop(
             1,
             Happening::Mqtt(MqttEvent::Disconnected { why, taken_over }),
         );
@@ -497,26 +497,26 @@ impl World {
                 link.phase = Phase::Ready;
                 let max_packet = self.plan.max_packet;
                 self.say(|| "the booth is connected".into());
-                self.to_loop(1, Happening::Mqtt(MqttEvent::Connected { max_packet }));
+                self.tell_loop(1, Happening::Mqtt(MqttEvent::Connected { max_packet }));
             }
             Down::Answered { token, answer } => {
                 link.in_flight = link.in_flight.saturating_sub(1);
                 let why = format!("{answer:?}");
-                self.to_loop(
+                self.tell_loop(
                     1,
                     Happening::Mqtt(MqttEvent::Answered { token, answer, why }),
                 );
                 self.top_up();
             }
             Down::Message { topic, payload } => {
-                self.to_loop(1, Happening::Mqtt(MqttEvent::Incoming { topic, payload }));
+                self.tell_loop(1, Happening::Mqtt(MqttEvent::Incoming { topic, payload }));
             }
             Down::TakenOver => self.link_lost("the session was taken over", true),
         }
     }
 
     /// What the hub says to the booth.
-    pub(super) fn from_hub(&mut self, topic: String, payload: Vec<u8>) {
+    pub(super) fn hub_publishes(&mut self, topic: String, payload: Vec<u8>) {
         let lot = self.chance.below(1_000);
         let quiet = self.is_quiet();
         let copies = match lot {
