@@ -33,7 +33,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// A stream that takes no samples for this long is dead.
 const STALLED: Duration = Duration::from_secs(2);
 /// A stream that dies under a prompt is opened again this often before the citizen hears nothing more.
-const REOPENINGS: u32 = 2;
+const REOPENINGS: u32 = 3;
+/// Pause before the first of these; longer before each further one.
+const REST: Duration = Duration::from_millis(150);
 
 /// What the earpiece is told.
 pub enum PlaybackCommand {
@@ -300,8 +302,14 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                     let why = format!("the earpiece {:?} has gone: {why}", self.output);
                     if opening == REOPENINGS {
                         self.state(Err(why));
-                    } else {
-                        log::warn!("{why}; opening it again");
+                        break;
+                    }
+                    log::warn!("{why}; opening it again");
+                    // A card or its server that stumbled needs a moment.
+                    match self.commands.recv_timeout(REST * (opening + 1)) {
+                        Ok(command) => return Ok(Some(command)),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return Err(()),
                     }
                 }
             }
