@@ -370,12 +370,14 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
     let programs = programs::Programs::in_folder(binaries);
     match campaign.name {
         "power-cuts" => Ok(campaign.run(|_, seed| {
-            // One life in ten has the real sled on a real folder underneath.
-            let outcome = if seed % 10 == 0 {
-                let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-                power_cuts::one_with_ledger(seed, folder.path())?
-            } else {
-                power_cuts::one(seed)?
+            // One life in ten has the real sled on a real folder underneath, three have operations that fail.
+            let outcome = match seed % 10 {
+                0 => {
+                    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+                    power_cuts::one_with_ledger(seed, folder.path())?
+                }
+                1..=3 => power_cuts::one_with_faults(seed)?,
+                _ => power_cuts::one(seed)?,
             };
             Ok(Case {
                 counts: outcome.cuts,
@@ -383,6 +385,7 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
                     ("cuts within a recovery", outcome.cuts_of_recovery as f64),
                     ("frames acknowledged", outcome.frames as f64),
                     ("takes recovered", outcome.recovered as f64),
+                    ("operations that failed", outcome.faults as f64),
                 ],
             })
         })),

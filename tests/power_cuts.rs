@@ -323,37 +323,3 @@ fn without_the_sync_after_the_ledgers_flush_counters_are_lost_and_this_test_sees
     });
     println!("{}", broken.expect("counters are lost"));
 }
-
-/// The long campaign: `CUTS=20000 cargo test --test power_cuts -- --ignored --nocapture`.
-#[test]
-#[ignore = "the long campaign"]
-fn many_power_cuts_break_no_promise() {
-    let wanted = std::env::var("CUTS").map_or(20_000, |text| text.parse().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let mut broken = Vec::new();
-    for (name, share, life) in [
-        ("model", 70, &one as &dyn Fn(u64) -> Result<Outcome, String>),
-        ("model with faults", 25, &one_with_faults),
-        ("real ledger", 5, &|seed| {
-            one_with_ledger(seed, folder.path())
-        }),
-    ] {
-        let mut all = Outcome::default();
-        let mut lives = 0;
-        while all.cuts < wanted * share / 100 {
-            lives += 1;
-            match life(1_000_000 + lives) {
-                Ok(outcome) => all.add(outcome),
-                Err(why) => {
-                    println!("{name}: {why}");
-                    broken.push(why);
-                }
-            }
-            if broken.len() > 20 {
-                break;
-            }
-        }
-        println!("{name}: {lives} lives from seed 1000001 on: {all:?}");
-    }
-    assert!(broken.is_empty(), "{} promises broken", broken.len());
-}
