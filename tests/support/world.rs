@@ -458,6 +458,8 @@ impl World {
             Event::Keeper { life, due } if life == alive => {
                 self.note_room();
                 self.keeper_works(due);
+                // What it let go has made room at once.
+                self.note_room();
             }
             Event::PlayEnds { life, id } if life == alive => self.play_ends(id),
             Event::EarpieceLooks(life) if life == alive => self.earpiece_looks(),

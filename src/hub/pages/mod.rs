@@ -96,10 +96,10 @@ fn bars(title: &str, rows: &[(String, u64)]) -> Markup {
         .max(1);
     let height = rows.len() * 30 + 4;
     let width =
-        |number: u64| (number as f64 / most as f64 * 400.0).max(if number > 0 { 2.0 } else { 0.0 });
+        |number: u64| (number as f64 / most as f64 * 240.0).max(if number > 0 { 2.0 } else { 0.0 });
     html! {
         figure {
-            svg viewBox={ "0 0 480 " (height) } role="img" aria-label=(title) {
+            svg viewBox={ "0 0 290 " (height) } role="img" aria-label=(title) {
                 @for (index, (name, number)) in rows.iter().enumerate() {
                     @let y = index * 30;
                     text x="0" y=(y + 12) { (name) }
