@@ -412,11 +412,14 @@ fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
 }
 
 /// Whether what is stranded can be what a torn last write left, so that nothing acknowledged lies behind the cut: the
-/// frame of the first append whose start record was torn, and the silent page that closes a stream.
+/// frame of the first append whose start record was torn, the silent page that closes a stream, and padding.
 fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
     let is_silent = |record: &Record| {
         let facts = FrameFacts::parse(&bytes[record.payload.clone()]);
-        record.kind == Some(Kind::Frame) && facts.is_some_and(|(facts, _)| facts.samples == 0)
+        match record.kind {
+            Some(Kind::Frame) => facts.is_some_and(|(facts, _)| facts.samples == 0),
+            kind => kind == Some(Kind::Padding),
+        }
     };
     let first_frame = scan.records.len() == 1 && scan.stranded[0].sequence == 2;
     scan.stranded[usize::from(first_frame)..]

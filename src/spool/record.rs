@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Discarded = 5,
     /// The manifest as it is offered, where it was made before the clock was right.
     Offered = 6,
+    /// Nothing: room left over at the end of a page of the card.
+    Padding = 7,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Kind::Closing,
             Kind::Discarded,
             Kind::Offered,
+            Kind::Padding,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

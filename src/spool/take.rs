@@ -11,8 +11,13 @@ use super::SpoolError;
 use super::clip_file::{CutOff, Ending, FrameFacts, Header, StartFacts, Tally, manifest};
 use super::disk::DiskFile;
 use super::ogg_page::closing_page;
-use super::record::{Kind, MAX_PAYLOAD_BYTES, push, salt};
+use super::record::{HEAD_BYTES, Kind, MAX_PAYLOAD_BYTES, push, salt};
 use crate::contract::{BodyKind, Manifest};
+
+/// What the kernel writes at least, and as a whole: a page (x86 and Raspberry Pi OS's 64-bit kernels).
+const PAGE_BYTES: u64 = 4096;
+/// How many appends tell how long the next one will be.
+const REMEMBERED: usize = 4;
 
 pub(crate) struct Take {
     pub id: Uuid,
@@ -28,6 +33,8 @@ pub(crate) struct Take {
     has_start: bool,
     /// Nothing was written past `durable_to`.
     is_clean: bool,
+    /// Lengths of the appends before, newest last.
+    lengths: [usize; REMEMBERED],
 }
 
 /// What a finished take is.
@@ -58,6 +65,7 @@ impl Take {
             sequence: 1,
             has_start: false,
             is_clean: true,
+            lengths: [0; REMEMBERED],
         }
     }
 
@@ -75,6 +83,7 @@ impl Take {
             sequence: cut.sequence,
             has_start: true,
             is_clean: false,
+            lengths: [0; REMEMBERED],
         }
     }
 
@@ -125,6 +134,21 @@ impl Take {
         Ok(self.sequence + 1)
     }
 
+    /// Fills the page if the next append would most likely not fit into it: an append that begins in one page and
+    /// ends in the next costs the card two.
+    fn push_padding(&self, buffer: &mut Vec<u8>, sequence: u32) -> u32 {
+        let end = self.durable_to + buffer.len() as u64;
+        let room = (end.next_multiple_of(PAGE_BYTES) - end) as usize;
+        let next = self.lengths.iter().copied().fold(0, usize::max);
+        if !(HEAD_BYTES..next).contains(&room) {
+            return sequence;
+        }
+        let zeros = [0; PAGE_BYTES as usize];
+        let padding = &zeros[..room - HEAD_BYTES];
+        push(buffer, self.salt, Kind::Padding, sequence, &[padding]);
+        sequence + 1
+    }
+
     /// One write, one fdatasync.
     fn write(&mut self, buffer: &[u8]) -> Result<(), SpoolError> {
         let written = (|| {
@@ -147,6 +171,9 @@ impl Take {
         let mut tally = self.tally.clone();
         let sequence = self.push_start(&mut buffer)?;
         let sequence = self.push_frame(&mut buffer, &mut tally, sequence, facts, body)?;
+        self.lengths.rotate_left(1);
+        self.lengths[REMEMBERED - 1] = buffer.len();
+        let sequence = self.push_padding(&mut buffer, sequence);
         self.write(&buffer)?;
         self.tally = tally;
         self.sequence = sequence;
