@@ -17,6 +17,9 @@ const PREAMBLE: usize = 24;
 const HEAD: usize = 16;
 const FRAME: u8 = 3;
 const CLOSING: u8 = 4;
+const PADDING: u8 = 7;
+/// Bytes that the kernel writes as a whole.
+const PAGE: usize = 4096;
 
 /// Kind and range of every record of a file, by its format and not by the code under test.
 fn records(bytes: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
@@ -30,10 +33,10 @@ fn records(bytes: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
     found
 }
 
-/// The file of a take of `frames` frames that was never finished, and its id.
-fn unfinished(frames: usize) -> (String, Vec<u8>) {
+/// The file of the longest take, never finished, and its id.
+fn longest() -> &'static (String, Vec<u8>) {
     static LONGEST: OnceLock<(String, Vec<u8>)> = OnceLock::new();
-    let (clip_id, bytes) = LONGEST.get_or_init(|| {
+    LONGEST.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let (spool, _) = open(dir.path());
         let mut writer = spool.begin(new_clip()).unwrap();
@@ -42,7 +45,12 @@ fn unfinished(frames: usize) -> (String, Vec<u8>) {
         }
         let bytes = std::fs::read(clip_file(dir.path(), writer.clip_id())).unwrap();
         (writer.clip_id().to_owned(), bytes)
-    });
+    })
+}
+
+/// The same after `frames` frames.
+fn unfinished(frames: usize) -> (String, Vec<u8>) {
+    let (clip_id, bytes) = longest();
     let end = records(bytes)
         .into_iter()
         .filter(|(kind, _)| *kind == FRAME)
@@ -150,6 +158,49 @@ proptest! {
         prop_assert_eq!(report.recovered[0].clip_no, 1);
         prop_assert_eq!(body(&spool, &report.recovered[0]), finished);
     }
+}
+
+#[test]
+fn no_append_begins_in_one_page_of_the_card_and_ends_in_the_next() {
+    let written = records(&longest().1);
+    let frames: Vec<_> = written
+        .iter()
+        .filter(|(kind, _)| *kind == FRAME)
+        .map(|(_, range)| range)
+        .collect();
+    assert!(frames.len() > 20);
+    let torn = frames
+        .iter()
+        .filter(|frame| frame.start / PAGE != (frame.end - 1) / PAGE);
+    // A frame that is longer than all before it may.
+    assert!(torn.count() <= 1, "{frames:?}");
+    let padded = written.iter().filter(|(kind, _)| *kind == PADDING);
+    for (_, padding) in padded {
+        assert_eq!(padding.end % PAGE, 0);
+    }
+}
+
+#[test]
+fn an_append_of_which_only_the_padding_came_through_is_no_damage() {
+    let (clip_id, bytes) = longest();
+    let written = records(bytes);
+    let padding = written
+        .iter()
+        .position(|(kind, _)| *kind == PADDING)
+        .expect("padding");
+    let mut torn = bytes[..written[padding].1.end].to_vec();
+    torn[written[padding - 1].1.clone()].fill(0);
+    let frames = written[..padding - 1]
+        .iter()
+        .filter(|(kind, _)| *kind == FRAME)
+        .count();
+    let dir = a_card_with(clip_id, &torn);
+    let (_, report) = open(dir.path());
+    assert_eq!(report.set_aside, []);
+    let [clip] = report.recovered.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert_eq!(clip.duration_ms, 500 * frames as u64);
 }
 
 #[test]
