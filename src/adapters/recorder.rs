@@ -366,7 +366,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             take.stream
                 .push(&mut self.encoder, page)
                 .map_err(|error| error.to_string())?;
-            if take.stream.page_room() == PAGE_SAMPLES {
+            // What gathered while the card was slow goes to it in one write: one sync per page would never catch up.
+            if take.stream.page_room() == PAGE_SAMPLES && samples.len() < PAGE_SAMPLES {
                 let body = take.stream.take_page();
                 let facts = take.meter.take_facts();
                 take.writer
@@ -440,4 +441,108 @@ pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
         .name("recorder".into())
         .spawn(move || Recorder::new(encoder, taps, report).run(&commands))?;
     Ok(Arc::new(thread))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::adapters::capture::RATE;
+    use crate::adapters::disk::RealDisk;
+    use crate::contract::{BodyKind, BoothId, Consent, ConsentMode, Publish};
+    use crate::spool::OpenFacts;
+
+    fn facts() -> OpenFacts {
+        OpenFacts {
+            boot_id: "boot-1".into(),
+            fresh_card_id: uuid::Uuid::from_u128(1).to_string(),
+            wall_ms: 0,
+            max_bytes: 1 << 30,
+            reserve_bytes: 0,
+            ledger: false,
+            card_cid: None,
+            hw_serial: None,
+            ballast_bytes: 0,
+        }
+    }
+
+    fn clip() -> NewClip {
+        NewClip {
+            clip_id: uuid::Uuid::from_u128(7).to_string(),
+            booth_id: BoothId::parse("rundhoej-1").expect("an id"),
+            question_id: None,
+            campaign_id: None,
+            lang: None,
+            consent: Consent {
+                mode: ConsentMode::Digit,
+                key: Some("1".into()),
+                notice_id: None,
+                publish: Publish::No,
+            },
+            test: false,
+            body: BodyKind::OggOpus,
+            bitrate: 24_000,
+            sample_rate: RATE,
+            channels: 1,
+            key_ids: Vec::new(),
+            armed: start_at(clock::mono()),
+        }
+    }
+
+    #[test]
+    fn what_gathered_while_the_card_was_slow_is_written_at_once() {
+        /// Ten pages and a piece.
+        const SAMPLES: usize = RATE as usize * 52 / 10;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (spool, _) =
+            Spool::open(Arc::new(RealDisk::new()), folder.path(), facts()).expect("a spool");
+        let (mut feed, tap) = Tap::pair();
+        let (taps, tapped) = channel();
+        taps.send(tap).expect("a recorder");
+        let (events, told) = channel();
+        let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+        let mut recorder = Recorder::new(encoder, tapped, move |event| {
+            let _ = events.send(event);
+        });
+        let take = TakeId(1);
+        recorder.command(RecorderCommand::UseSpool(spool));
+        let now = || i64::try_from(clock::mono_us()).expect("a time");
+        feed.push(vec![0; 960].into_iter(), now() - 20_000);
+        let clip = Box::new(clip());
+        let file = folder.path().join(format!("clips/{}.clip", clip.clip_id));
+        recorder.command(RecorderCommand::Arm { take, clip });
+        let from = clock::mono();
+        recorder.command(RecorderCommand::Keep { take, from });
+        // The thread stands still for five seconds, in a sync of the card.
+        let speech: Vec<i16> = (0..SAMPLES).map(|at| ((at * 37) % 8_000) as i16).collect();
+        assert_eq!(feed.push(speech.into_iter(), now()), 0);
+        recorder.pump();
+        assert_eq!(frames(&file), 1);
+        recorder.command(RecorderCommand::Finish {
+            take,
+            ended_by: EndedBy::HangUp,
+            at: clock::mono() + Duration::from_secs(60),
+            min: Duration::ZERO,
+        });
+        let kept = told.try_iter().find_map(|event| match event {
+            RecorderEvent::Kept { clip, .. } => Some(clip),
+            _ => None,
+        });
+        let kept = kept.expect("a clip");
+        assert!((5_000..=5_200).contains(&kept.duration_ms), "{kept:?}");
+        assert_eq!(frames(&file), 2);
+    }
+
+    /// How many frames with sound a clip file has (docs/spool-format.md §1).
+    fn frames(file: &std::path::Path) -> usize {
+        let bytes = std::fs::read(file).expect("a clip file");
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a word"));
+        let (mut at, mut frames) = (24, 0);
+        while at < bytes.len() {
+            frames += usize::from(bytes[at + 4] == 3 && word(at + 16) > 0);
+            at += 16 + word(at) as usize;
+        }
+        frames
+    }
 }

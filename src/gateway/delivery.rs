@@ -378,6 +378,12 @@ impl Delivery {
     pub fn connected(&mut self, max_packet: Option<u32>) {
         self.disconnected();
         self.connected = true;
+        // A broker that refused may have other rules by now.
+        for item in self.items.values_mut() {
+            if self.refused.contains_key(&item.offer.clip_id) {
+                item.not_before = Mono(0);
+            }
+        }
         // Topic, properties and fixed header of a part need less than 256 bytes.
         let room = max_packet.map_or(MAX_PART_BYTES, |max| {
             (max as usize).saturating_sub(256).max(64)

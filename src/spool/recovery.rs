@@ -368,15 +368,28 @@ impl Inner {
             self.folders.disk.sync_everything(&self.folders.root)
         } else {
             survey.found.iter().try_for_each(|(id, entry)| {
-                self.folders
-                    .disk
-                    .open(&self.clip_path(*id, entry), Open::Read)?
-                    .sync_data()
+                let path = self.clip_path(*id, entry);
+                match entry.clip.boot_id == self.boot_id {
+                    true => self.write_again(&path, entry.file_bytes),
+                    false => self.folders.disk.open(&path, Open::Read)?.sync_data(),
+                }
             })
         };
         if let Err(error) = synced {
             self.trouble_with("syncing", &self.folders.root, error);
         }
+    }
+
+    /// Writes the first bytes of a file once more as they are read, durably. After a failed fsync the kernel shows pages
+    /// as clean that the card does not have, to the next process too, until the machine starts anew: another fsync
+    /// would not write them.
+    fn write_again(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let disk = self.folders.disk.as_ref();
+        let mut content = read_whole(disk, path, LONGEST_FILE)?;
+        content.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let file = disk.open(path, Open::Write)?;
+        file.write_at(&content, 0)?;
+        file.sync_data()
     }
 
     /// A move to quarantine that was cut off may leave both names of one file: it is where it was. A file that differs
@@ -434,6 +447,12 @@ impl Inner {
             true => Err(None),
             false => self
                 .keep_a_copy(&path, &cut, report)
+                .and_then(|()| match cut.header.boot_id == self.boot_id {
+                    true => self
+                        .write_again(&path, cut.valid_to)
+                        .map_err(|error| SpoolError::io("writing", &path, error)),
+                    false => Ok(()),
+                })
                 .and_then(|()| self.finish_cut_off(id, cut, wanted_no, &mut numbering))
                 .map_err(Some),
         };

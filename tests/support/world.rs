@@ -24,7 +24,7 @@
 //! | broker says quota exceeded | 2 | 10 s to 1 h |
 //! | broker says not authorised | 1 | 10 s to 1 h |
 //! | session taken over | 2 | 1 s to 10 min |
-//! | hub killed, losing half bodies; 3 of 5 between handling and commit | 5 | 1 s to 1 h; one seed in 25 is away for 12 h to 4 days |
+//! | hub killed, losing half bodies; 3 of 5 between handling and commit | 5 | 1 s to 1 h; one seed in 25 is away for 12 h to 4 days, one in 250 for a week |
 //! | hub's disk fails | 2 | 10 s to 1 h |
 //! | card filled by others | 2 | 2 s to 4 h, down to 0 to 1.1 MB free |
 //! | card read-only | 1 | 2 s to 2 h |

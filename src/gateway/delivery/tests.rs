@@ -287,6 +287,17 @@ fn a_refused_clip_does_not_hold_up_the_rest() {
 }
 
 #[test]
+fn a_refused_clip_is_offered_again_at_once_on_a_new_connection() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    let send = delivery.next(Mono(0)).expect("a message");
+    delivery.puback(Mono(0), send.token, Puback::Refused, "not authorized");
+    assert_eq!(delivery.next(Mono(1)), None);
+    delivery.connected(None);
+    assert!(delivery.next(Mono(2)).is_some());
+}
+
+#[test]
 fn a_rejected_clip_is_quarantined_with_an_alert() {
     let mut delivery = ready();
     delivery.keep(offer(1, 10), false);

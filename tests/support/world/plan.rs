@@ -141,7 +141,12 @@ impl Plan {
         let mut chance = Chance::new(seed ^ 0x0001_B00F);
         let c = &mut chance;
         let long_absence = c.percent(4);
-        let days = if long_absence { 2 + c.below(3) } else { 1 };
+        let is_week = long_absence && c.percent(10);
+        let days = match (is_week, long_absence) {
+            (true, _) => 8,
+            (_, true) => 2 + c.below(3),
+            _ => 1,
+        };
         let page_bytes = one_of(c, &[60, 150, 400, 1_500]);
         let is_small_card = c.percent(30);
         let mut plan = Plan {
@@ -186,7 +191,10 @@ impl Plan {
             plan.draw_day(day * DAY, c);
         }
         if long_absence {
-            let ms = HOUR * (12 + c.below(days * 24 - 18));
+            let ms = match is_week {
+                true => 7 * DAY,
+                false => HOUR * (12 + c.below(days * 24 - 18)),
+            };
             plan.faults.push((
                 c.below(4 * HOUR),
                 Fault::HubRestart {
