@@ -479,12 +479,17 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
         _ => Ok(campaign.run(|_, seed| {
             let (clips, named, against_mosquitto) = match seed - campaign.arguments.seed {
                 0 => (500, ["MB/s of 500 clips", "RSS with 500 clips, MiB"], false),
-                1 => (5_000, ["MB/s of 5,000 clips", "RSS with 5,000 clips, MiB"], true),
+                1 => (
+                    5_000,
+                    ["MB/s of 5,000 clips", "RSS with 5,000 clips, MiB"],
+                    true,
+                ),
                 // 2 GB: what a busy booth has after a week without the hub.
                 _ => (11_200, ["MB/s of 2 GB", "RSS with 2 GB, MiB"], false),
             };
             let clips = (clips * campaign.arguments.percent / 100).max(10);
-            let drained = drain::drain(&programs, clips, 60, BrokerSends::AtOnce, against_mosquitto)?;
+            let drained =
+                drain::drain(&programs, clips, 60, BrokerSends::AtOnce, against_mosquitto)?;
             let mut figures = vec![
                 ("fdatasync of a page before it, ms", drained.flush_ms),
                 (named[0], drained.mb_s()),

@@ -5,9 +5,10 @@ mod power_cuts;
 
 use std::path::Path;
 
+use booth_gateway::contract::EndedBy;
 use booth_gateway::spool::disk::{Disk, DiskFile, Open, publish};
 use booth_gateway::spool::{OpenFacts, Spool, SpoolError};
-use power_cuts::model_disk::{EIO, Fault, Left, ModelDisk};
+use power_cuts::model_disk::{EIO, Fault, Left, ModelDisk, Verb};
 use power_cuts::{Outcome, one, one_with_faults, one_with_ledger, one_without_ledger_sync, rig};
 
 const CUTS: u64 = 400;
@@ -269,6 +270,59 @@ fn folders_that_a_killed_first_start_made_do_not_vanish_with_the_clips_in_them()
             );
         }
     }
+}
+
+/// The sync of the last write fails while it is in memory, the process is killed, and the next one on the same boot
+/// believes what it reads. Then the power goes.
+fn a_failed_sync_and_a_kill_and_a_power_cut(
+    last: impl FnOnce(booth_gateway::spool::ClipWriter) -> Result<(), SpoolError>,
+) {
+    let disk = ModelDisk::new();
+    let root = Path::new("/spool");
+    let spool = spool_on(&disk, root).unwrap();
+    let mut writer = spool.begin(rig::new_clip()).unwrap();
+    for frame in &rig::long_speech()[..3] {
+        writer.append(&frame.pages, frame.facts).unwrap();
+    }
+    disk.set_faults(|operation| {
+        (operation.verb == Verb::Sync).then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
+    assert!(last(writer).is_err());
+    let disk = disk.snapshot();
+    let spool = spool_on(&disk, root).unwrap();
+    let clips = spool.clips();
+    let [clip] = clips.as_slice() else {
+        panic!("{clips:?}")
+    };
+    assert_eq!(clip.duration_ms, 2_000);
+    let said = rig::body(&spool, clip);
+    for seed in 0..CUTS {
+        let left = spool_on(&disk.power_cut(seed), root).unwrap();
+        assert_eq!(left.clips(), clips, "seed {seed}");
+        assert_eq!(rig::body(&left, clip), said, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_take_that_was_recovered_after_a_failed_sync_is_not_shortened_by_a_power_cut() {
+    a_failed_sync_and_a_kill_and_a_power_cut(|mut writer| {
+        let frame = &rig::long_speech()[3];
+        let appended = writer.append(&frame.pages, frame.facts);
+        std::mem::forget(writer);
+        appended
+    });
+}
+
+#[test]
+fn a_clip_that_was_found_finished_after_a_failed_sync_is_not_shortened_by_a_power_cut() {
+    a_failed_sync_and_a_kill_and_a_power_cut(|writer| {
+        let frame = &rig::long_speech()[3];
+        let ended = EndedBy::HangUp;
+        writer.finish(&frame.pages, frame.facts, ended).map(|_| ())
+    });
 }
 
 fn spool_on(disk: &ModelDisk, root: &Path) -> Result<Spool, SpoolError> {

@@ -444,6 +444,7 @@ pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // reads the clip file back
 mod tests {
     use std::sync::mpsc::channel;
 

@@ -39,6 +39,8 @@ struct Shared {
     resets: AtomicU64,
     accepted: AtomicU64,
     passed: AtomicU64,
+    /// What the throttle has asked of the senders, µs.
+    held_us: AtomicU64,
 }
 
 impl Shared {
@@ -71,6 +73,7 @@ impl Proxy {
             resets: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             passed: AtomicU64::new(0),
+            held_us: AtomicU64::new(0),
         });
         let shares = shared.clone();
         let accepting = std::thread::spawn(move || accept(&listener, &shares));
@@ -106,6 +109,11 @@ impl Proxy {
     /// Bytes passed so far, both ways.
     pub fn passed(&self) -> u64 {
         self.shared.passed.load(Relaxed)
+    }
+
+    /// For how long the throttle has held bytes back so far; each connection waits that long before its next bytes.
+    pub fn held(&self) -> Duration {
+        Duration::from_micros(self.shared.held_us.load(Relaxed))
     }
 }
 
@@ -200,12 +208,21 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, resets: u64) {
             is_swallowed = true;
             continue;
         }
+        let pace = match mode {
+            Mode::Throttle(bits) => {
+                Duration::from_secs_f64(bytes as f64 * 8.0 / bits.max(1) as f64)
+            }
+            _ => Duration::ZERO,
+        };
+        let held_us = u64::try_from(pace.as_micros()).unwrap_or(0);
+        shared.held_us.fetch_add(held_us, Relaxed);
+        // Counted before anybody at the other end can have seen them.
+        shared.passed.fetch_add(bytes as u64, Relaxed);
         if !write_all(&mut to, &buffer[..bytes], shared, resets) {
             break;
         }
-        shared.passed.fetch_add(bytes as u64, Relaxed);
-        if let Mode::Throttle(bits) = mode {
-            let due = began + Duration::from_secs_f64(bytes as f64 * 8.0 / bits.max(1) as f64);
+        if !pace.is_zero() {
+            let due = began + pace;
             while shared.mode() == mode && !shared.is_over() {
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() {
