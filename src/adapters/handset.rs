@@ -1,7 +1,8 @@
-//! The handset's hardware: one thread that watches the lines and drives the lamp.
+//! The booth's contacts: one thread that watches all lines and drives the lamp.
 //!
-//! Owns: the choice of backend, and the loop over edges that `rppal` and `cdev` share. Never does:
-//! decide what a lift means. A line that cannot be read is reported and tried again.
+//! Owns: the choice of backend, and the loop over edges that `rppal` and `cdev` share. Never does: decide what a lift or a
+//! pulse means; `gateway::panel` does. A hook switch that cannot be read is reported and tried again; any other line
+//! that cannot be claimed is reported, and the rest works without it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use super::{clock, handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
-use crate::gateway::hook::HookFilter;
+use crate::gateway::keypad::Closed;
+use crate::gateway::panel::{Line, Panel, PanelNews, PanelParts};
 use crate::gateway::session::{HandsetEvent, Lamp};
 use crate::gateway::time::Mono;
 
@@ -40,21 +42,33 @@ pub enum HandsetReport {
         /// Where to.
         answer: SyncSender<String>,
     },
-    /// The lines can be read, or why not.
+    /// The hook switch can be read, or why not.
     Works(Result<(), String>),
+    /// What beside the hook switch does not work, a sentence each; none once all works.
+    Controls(Vec<String>),
+    /// The booth's case was opened or closed.
+    CaseOpen(bool),
 }
 
-/// Edges since the last call: when, and whether the handset is off its hook.
-pub type Edges = Vec<(Mono, bool)>;
+/// Edges since the last call: when, of what, and whether it is what its name says.
+pub type Edges = Vec<(Mono, Line, bool)>;
 
 /// The lines of one backend.
 pub trait Lines: Send {
-    /// Waits for edges of the hook switch, at most `patience`.
+    /// Waits for edges, at most `patience`.
     fn wait(&mut self, patience: Duration) -> Result<Edges, String>;
-    /// Reads the hook switch.
-    fn is_off_hook(&mut self) -> Result<bool, String>;
+    /// Reads every line but the keypad's.
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String>;
+    /// Scans the keypad.
+    fn scan(&mut self) -> Result<Closed, String> {
+        Ok(Closed::default())
+    }
     /// Switches the lamp.
     fn lamp(&mut self, on: bool) -> Result<(), String>;
+    /// Lines beside the hook switch that could not be claimed, a sentence each.
+    fn refused(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// Opens the lines of the configured backend. `sim` has none.
@@ -120,24 +134,24 @@ fn serve(
     told_start: &mut bool,
     report: &impl Fn(HandsetReport),
 ) -> Result<(), String> {
-    let off_hook = lines.is_off_hook()?;
+    let found = lines.levels()?;
+    let off_hook = found.contains(&(Line::OffHook, true));
     if !std::mem::replace(told_start, true) {
         report(HandsetReport::AtStart { off_hook });
     }
     report(HandsetReport::Works(Ok(())));
-    let mut hook = HookFilter::new(Duration::from_millis(config.hook.debounce_ms), off_hook);
+    let debounce = Duration::from_millis(config.hook.debounce_ms);
+    let mut panel = Panel::new(parts(config), debounce, off_hook);
+    let mut teller = Teller::new(lines.refused(), report);
+    let others = found.into_iter().filter(|(line, _)| *line != Line::OffHook);
+    for (line, is_active) in others {
+        teller.tell(panel.level(clock::mono(), line, is_active));
+    }
     let mut lamp = Lamp::Starting;
     let mut lit = None;
     let mut read_again = clock::mono() + READ_AGAIN;
-    let tell = |told: Option<(Mono, HandsetEvent)>| {
-        if let Some((at, event)) = told {
-            report(HandsetReport::Event {
-                at,
-                event,
-                done: None,
-            });
-        }
-    };
+    // Keys that are held at the start are seen by no edge.
+    let mut wants_scan = config.keypad.is_some();
     while !stop.load(Ordering::Relaxed) {
         loop {
             match lamps.try_recv() {
@@ -154,82 +168,233 @@ fn serve(
         let blinks = config.lamp.is_some() && !matches!(lamp, Lamp::Ready | Lamp::OutOfOrder);
         // A steady lamp lets the thread sleep half a second, a blinking one an eighth.
         let patience = Duration::from_millis(if blinks { 60 } else { 500 });
-        let patience = hook
-            .deadline()
-            .map_or(patience, |due| patience.min(due.since(now)));
-        for (at, off_hook) in lines.wait(patience)? {
-            tell(hook.level(at, off_hook));
+        let patience = match (wants_scan, panel.deadline()) {
+            (true, _) => Duration::ZERO,
+            (false, due) => due.map_or(patience, |due| patience.min(due.since(now))),
+        };
+        // What happened before `now` is in the kernel's queue by then, and read here. Asking the panel about `now` and not
+        // about a later moment, it never counts a time whose edges it has not seen, however late this thread runs.
+        for (at, line, is_active) in lines.wait(patience)? {
+            // A scan moves the rows itself; while a key is down the next one comes by time.
+            wants_scan |= line == Line::KeypadRow && !panel.is_key_down();
+            teller.tell(panel.level(at, line, is_active));
         }
+        teller.tell(panel.tick(now));
         let now = clock::mono();
-        tell(hook.tick(now));
+        if std::mem::take(&mut wants_scan) || panel.wants_scan(now) {
+            teller.tell(panel.keys(now, lines.scan()?));
+        }
         if now >= read_again {
             read_again = now + READ_AGAIN;
-            tell(hook.level(now, lines.is_off_hook()?));
+            wants_scan = config.keypad.is_some();
+            for (line, is_active) in lines.levels()? {
+                teller.tell(panel.level(now, line, is_active));
+            }
         }
     }
     lines.lamp(false)
 }
 
+fn parts(config: &Handset) -> PanelParts {
+    PanelParts {
+        dial: config
+            .dial_pulse
+            .as_ref()
+            .map(|_| (config.dial_layout, config.dial_off_normal.is_some())),
+        keypad: config.keypad.is_some(),
+    }
+}
+
+/// Tells what the panel says, and of what does not work each change once.
+struct Teller<'a, R> {
+    report: &'a R,
+    refused: Vec<String>,
+    is_dial_stuck: bool,
+    is_key_stuck: bool,
+}
+
+impl<'a, R: Fn(HandsetReport)> Teller<'a, R> {
+    fn new(refused: &[String], report: &'a R) -> Self {
+        let teller = Self {
+            report,
+            refused: refused.to_vec(),
+            is_dial_stuck: false,
+            is_key_stuck: false,
+        };
+        teller.tell_controls();
+        teller
+    }
+
+    fn tell(&mut self, news: Vec<PanelNews>) {
+        for news in news {
+            match news {
+                PanelNews::Handset(at, event) => (self.report)(HandsetReport::Event {
+                    at,
+                    event,
+                    done: None,
+                }),
+                PanelNews::Tamper(open) => (self.report)(HandsetReport::CaseOpen(open)),
+                PanelNews::DialStuck(is_stuck) => {
+                    self.is_dial_stuck = is_stuck;
+                    self.tell_controls();
+                }
+                PanelNews::KeyStuck(is_stuck) => {
+                    self.is_key_stuck = is_stuck;
+                    self.tell_controls();
+                }
+            }
+        }
+    }
+
+    fn tell_controls(&self) {
+        let stuck = [
+            (self.is_dial_stuck, "the dial stands in mid-turn"),
+            (self.is_key_stuck, "a key of the keypad does not come up"),
+        ];
+        let stuck = stuck.iter().filter(|(is_so, _)| *is_so);
+        let stuck = stuck.map(|(_, sentence)| (*sentence).to_owned());
+        let controls = self.refused.iter().cloned().chain(stuck).collect();
+        (self.report)(HandsetReport::Controls(controls));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::VecDeque;
     use std::sync::mpsc;
 
-    /// Lines that play a script of edges and then stop the watch.
+    /// Lines that tell a script of edges at once, each so many ms ago, as a thread sees them that ran late; then they stop
+    /// the watch.
     struct Script {
-        edges: VecDeque<(Duration, bool)>,
-        off_hook: bool,
-        missed: bool,
+        edges: Vec<(u64, Line, bool)>,
+        /// What a scan finds until then.
+        key: Closed,
+        key_until: Mono,
+        refused: Vec<String>,
         stop: std::sync::Arc<AtomicBool>,
     }
 
     impl Lines for Script {
         fn wait(&mut self, _: Duration) -> Result<Edges, String> {
-            let Some((_, off_hook)) = self.edges.pop_front() else {
-                if !self.missed {
-                    self.stop.store(true, Ordering::Relaxed);
-                }
-                return Ok(Vec::new());
-            };
-            self.off_hook = off_hook;
-            Ok(vec![(clock::mono(), off_hook)])
+            let now = clock::mono();
+            if now >= self.key_until + Duration::from_millis(50) {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            let edges = self.edges.drain(..);
+            Ok(edges
+                .map(|(ago, line, is_active)| (now - Duration::from_millis(ago), line, is_active))
+                .collect())
         }
 
-        fn is_off_hook(&mut self) -> Result<bool, String> {
-            Ok(self.off_hook)
+        fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+            Ok(vec![(Line::OffHook, false)])
+        }
+
+        fn scan(&mut self) -> Result<Closed, String> {
+            match clock::mono() < self.key_until {
+                true => Ok(self.key),
+                false => Ok(Closed::default()),
+            }
         }
 
         fn lamp(&mut self, _: bool) -> Result<(), String> {
             Ok(())
         }
+
+        fn refused(&self) -> &[String] {
+            &self.refused
+        }
     }
 
-    #[test]
-    fn the_watch_tells_the_start_and_each_lift() {
+    /// What the watch tells of a script, beside where the handset was and that it can be read.
+    fn told(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
         let stop = std::sync::Arc::new(AtomicBool::new(false));
         let script = Script {
-            edges: VecDeque::from([(Duration::ZERO, true)]),
-            off_hook: false,
-            missed: false,
+            edges: edges.to_vec(),
+            key,
+            key_until: clock::mono() + Duration::from_millis(100),
+            refused: Some(refused.to_owned())
+                .filter(|why| !why.is_empty())
+                .into_iter()
+                .collect(),
             stop: stop.clone(),
         };
         let (_lamp, lamps) = mpsc::channel();
         let told = std::cell::RefCell::new(Vec::new());
-        let config = Handset::default();
+        let config: Handset = toml::from_str(handset).expect("a configuration");
         watch(
             &config,
             Ok(("test", Box::new(script))),
             &lamps,
             &stop,
             |report| {
-                told.borrow_mut().push(format!("{report:?}"));
+                told.borrow_mut().push(match report {
+                    HandsetReport::Event { event, .. } => format!("{event:?}"),
+                    other => format!("{other:?}"),
+                });
             },
         );
-        let told = told.into_inner();
-        assert!(told[0].contains("AtStart { off_hook: false }"), "{told:?}");
-        assert!(told[1].contains("Works(Ok(()))"), "{told:?}");
-        assert!(told[2].contains("Lifted"), "{told:?}");
+        let mut told = told.into_inner();
+        assert_eq!(told[..2], ["AtStart { off_hook: false }", "Works(Ok(()))"]);
+        told.split_off(2)
+    }
+
+    #[test]
+    fn the_watch_tells_the_start_and_each_lift() {
+        let edges = [(10, Line::OffHook, true)];
+        assert_eq!(
+            told("", &edges, Closed::default(), ""),
+            ["Controls([])", "Lifted"]
+        );
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_claimed_is_named_and_the_rest_works() {
+        let edges = [(10, Line::OffHook, true)];
+        let told = told("", &edges, Closed::default(), "line 22 is held");
+        assert_eq!(told, ["Controls([\"line 22 is held\"])", "Lifted"]);
+    }
+
+    #[test]
+    fn a_digit_that_is_dialled_arrives_as_one_of_a_dial() {
+        let mut edges = vec![
+            (3_000, Line::OffHook, true),
+            (2_500, Line::DialOffNormal, true),
+        ];
+        for pulse in 0..2 {
+            edges.push((2_000 - pulse * 100, Line::DialPulse, true));
+            edges.push((1_940 - pulse * 100, Line::DialPulse, false));
+        }
+        edges.push((1_700, Line::DialOffNormal, false));
+        let handset = "dial_pulse = { line = 22 }\ndial_off_normal = { line = 23 }\n";
+        let told = told(handset, &edges, Closed::default(), "");
+        assert_eq!(told, ["Controls([])", "Lifted", "Key(Digit(2), Dial)"]);
+    }
+
+    #[test]
+    fn a_key_and_a_button_arrive_once_and_an_open_case_is_told() {
+        let handset = "keypad = { rows = [5, 6, 13, 19], columns = [16, 20, 21] }\nbutton = { line = 22 }\n\
+                       tamper = { line = 23 }\n";
+        let edges = [
+            (900, Line::OffHook, true),
+            (800, Line::Button, true),
+            (790, Line::Button, false),
+            (780, Line::Button, true),
+            (700, Line::Button, false),
+            (600, Line::Tamper, true),
+            (5, Line::KeypadRow, true),
+        ];
+        let told = told(handset, &edges, Closed::default().with(3, 2), "");
+        assert_eq!(
+            told,
+            [
+                "Controls([])",
+                "Lifted",
+                "Key(Button, Keypad)",
+                "CaseOpen(true)",
+                "Key(Hash, Keypad)"
+            ]
+        );
     }
 
     #[test]

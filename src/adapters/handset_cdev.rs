@@ -1,23 +1,56 @@
-//! Hook switch and lamp through the kernel's GPIO character device, on any kernel.
+//! A booth's lines through the kernel's GPIO character device, on any kernel.
 //!
-//! Edges are read through an edge event buffer: the crate's single-event read throws queued ones away.
+//! Owns: one request for all inputs, so that one poll sees every edge in the kernel's order; the keypad's columns; the
+//! lamp. Edges are read through an edge event buffer: the crate's single-event read throws queued ones away. A line
+//! beside the hook switch that cannot be claimed is left out and named.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gpiocdev::Request;
-use gpiocdev::line::{Bias, EdgeDetection, EdgeKind, Value};
+use gpiocdev::line::{Bias, Drive, EdgeDetection, EdgeKind, Value, Values};
+use gpiocdev::request::Config;
 
 use super::clock;
 use super::handset::{Edges, Lines};
-use crate::config::{Handset, Hook, Level, Pull};
+use crate::config::{Handset, Level, Pull};
+use crate::gateway::keypad::Closed;
+use crate::gateway::panel::Line;
+
+/// Edges fetched at a time: more than a bouncing dial makes while this thread sleeps.
+const EDGES: usize = 64;
+
+/// One input line.
+#[derive(Clone, Copy)]
+struct Input {
+    line: Line,
+    offset: u32,
+    /// The level at which it is what its name says.
+    active: Level,
+    pull: Pull,
+}
+
+impl Input {
+    fn is_active(&self, is_high: bool) -> bool {
+        is_high == (self.active == Level::High)
+    }
+}
 
 struct CdevLines {
-    hook: Request,
-    line: u32,
-    off_hook: Level,
+    chip: PathBuf,
+    request: Request,
+    inputs: Vec<Input>,
+    /// Sequence number of the last edge of any line; 0 before the first.
     last_seqno: u32,
+    keypad: Option<KeypadLines>,
     lamp: Option<(Request, u32, Level)>,
+    refused: Vec<String>,
+}
+
+struct KeypadLines {
+    columns: Request,
+    column_offsets: Vec<u32>,
+    row_offsets: Vec<u32>,
 }
 
 /// Claims the lines, or says what is missing.
@@ -26,58 +59,143 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
         Some(chip) => chip.clone(),
         None => find_chip()?,
     };
-    let Hook {
-        line,
-        off_hook,
-        pull,
-        ..
-    } = config.hook;
-    let bias = match pull {
-        Pull::Up => Bias::PullUp,
-        Pull::Down => Bias::PullDown,
-        Pull::None => Bias::Disabled,
-    };
-    let hook = Request::builder()
-        .on_chip(&chip)
-        .with_consumer("booth-gateway hook")
-        .with_line(line)
-        .as_input()
-        .with_bias(bias)
-        .with_edge_detection(EdgeDetection::BothEdges)
-        .request()
-        .map_err(|error| refused(&chip, line, &error))?;
-    let lamp = match &config.lamp {
-        Some(output) => {
-            let request = Request::builder()
-                .on_chip(&chip)
-                .with_consumer("booth-gateway lamp")
-                .with_line(output.line)
-                .as_output(if output.on == Level::High {
-                    Value::Inactive
-                } else {
-                    Value::Active
-                })
-                .request()
-                .map_err(|error| refused(&chip, output.line, &error))?;
-            Some((request, output.line, output.on))
+    let mut refused = Vec::new();
+    let contacts = config.contacts();
+    let mut inputs: Vec<Input> = contacts
+        .into_iter()
+        .map(|(line, offset, active, pull)| Input {
+            line,
+            offset,
+            active,
+            pull,
+        })
+        .collect();
+    let keypad = config.keypad.as_ref().and_then(|wanted| {
+        let columns = request_columns(&chip, &wanted.columns);
+        match columns {
+            Ok(columns) => Some(KeypadLines {
+                columns,
+                column_offsets: wanted.columns.to_vec(),
+                row_offsets: wanted.rows.to_vec(),
+            }),
+            Err(why) => {
+                refused.push(why);
+                None
+            }
         }
-        None => None,
+    });
+    inputs.extend(keypad.iter().flat_map(|keypad| {
+        keypad.row_offsets.iter().map(|row| Input {
+            line: Line::KeypadRow,
+            offset: *row,
+            active: Level::Low,
+            pull: Pull::Up,
+        })
+    }));
+    let request = match request_inputs(&chip, &inputs) {
+        Ok(request) => request,
+        Err(all) => {
+            // One line that another driver holds refuses all of them: ask for each alone.
+            let mut why_not = None;
+            inputs.retain(
+                |input| match request_inputs(&chip, std::slice::from_ref(input)) {
+                    Ok(_) => true,
+                    Err(error) if input.line == Line::OffHook => {
+                        why_not = Some(refusal(&chip, *input, &error));
+                        false
+                    }
+                    Err(error) => {
+                        refused.push(refusal(&chip, *input, &error));
+                        false
+                    }
+                },
+            );
+            if let Some(why) = why_not {
+                return Err(why);
+            }
+            let again = match refused.is_empty() {
+                true => Err(all),
+                false => request_inputs(&chip, &inputs),
+            };
+            again.map_err(|error| format!("cdev: the lines cannot be claimed together: {error}"))?
+        }
     };
+    let lamp = config.lamp.as_ref().and_then(|output| {
+        let dark = value(output.on == Level::Low);
+        let claimed = Request::builder()
+            .on_chip(&chip)
+            .with_consumer("booth-gateway lamp")
+            .with_line(output.line)
+            .as_output(dark)
+            .request();
+        match claimed {
+            Ok(request) => Some((request, output.line, output.on)),
+            Err(error) => {
+                refused.push(held(&chip, "lamp", output.line, &error));
+                None
+            }
+        }
+    });
     Ok(Box::new(CdevLines {
-        hook,
-        line,
-        off_hook,
+        chip,
+        request,
+        inputs,
         last_seqno: 0,
+        keypad,
         lamp,
+        refused,
     }))
 }
 
-fn refused(chip: &Path, line: u32, error: &gpiocdev::Error) -> String {
+fn request_inputs(chip: &Path, inputs: &[Input]) -> gpiocdev::Result<Request> {
+    let mut config = Config::default();
+    for input in inputs {
+        config
+            .with_line(input.offset)
+            .as_input()
+            .with_bias(match input.pull {
+                Pull::Up => Bias::PullUp,
+                Pull::Down => Bias::PullDown,
+                Pull::None => Bias::Disabled,
+            })
+            .with_edge_detection(EdgeDetection::BothEdges);
+    }
+    Request::from_config(config)
+        .on_chip(chip)
+        .with_consumer("booth-gateway")
+        .with_kernel_event_buffer_size(1024)
+        .request()
+}
+
+/// All columns low, so that any key pulls its row low.
+fn request_columns(chip: &Path, columns: &[u32]) -> Result<Request, String> {
+    Request::builder()
+        .on_chip(chip)
+        .with_consumer("booth-gateway keypad")
+        .with_lines(columns)
+        .as_output(Value::Inactive)
+        .with_drive(Drive::OpenDrain)
+        .request()
+        .map_err(|error| held(chip, "keypad.columns", columns[0], &error))
+}
+
+fn refusal(chip: &Path, input: Input, error: &gpiocdev::Error) -> String {
+    held(chip, input.line.key(), input.offset, error)
+}
+
+fn held(chip: &Path, key: &str, offset: u32, error: &gpiocdev::Error) -> String {
     format!(
-        "cdev: GPIO line {line} of {} cannot be claimed: {error}; check that the chip and line exist, that no other \
-         driver holds the line, and that the user is in the group gpio",
+        "cdev: [handset] {key}: GPIO line {offset} of {} cannot be claimed: {error}; check that the chip and line \
+         exist, that no other driver holds the line, and that the user is in the group gpio",
         chip.display()
     )
+}
+
+fn value(is_high: bool) -> Value {
+    match is_high {
+        true => Value::Active,
+        false => Value::Inactive,
+    }
 }
 
 /// The header's chip by its label: pinctrl-bcm2835 (Pi 1 to 3), -bcm2711 (4), -rp1 (5), gpio-sim in tests.
@@ -102,57 +220,133 @@ fn find_chip() -> Result<PathBuf, String> {
 }
 
 impl CdevLines {
-    fn means_off(&self, high: bool) -> bool {
-        high == (self.off_hook == Level::High)
+    fn broken(&self, doing: &str, error: &gpiocdev::Error) -> String {
+        format!(
+            "cdev: the lines of {} cannot be {doing}: {error}",
+            self.chip.display()
+        )
+    }
+
+    fn input(&self, offset: u32) -> Option<Input> {
+        self.inputs
+            .iter()
+            .copied()
+            .find(|input| input.offset == offset)
+    }
+
+    /// All edges that wait, raw.
+    fn fetch(&mut self) -> Result<Vec<gpiocdev::line::EdgeEvent>, String> {
+        let mut told = Vec::new();
+        while self
+            .request
+            .has_edge_event()
+            .map_err(|error| self.broken("watched", &error))?
+        {
+            let mut buffer = self.request.new_edge_event_buffer(EDGES);
+            loop {
+                let event = buffer.read_event();
+                told.push(event.map_err(|error| self.broken("watched", &error))?);
+                if buffer.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(told)
     }
 }
 
 impl Lines for CdevLines {
     fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
-        let broken =
-            |error: gpiocdev::Error| format!("cdev: the hook switch cannot be watched: {error}");
         let mut edges = Vec::new();
-        if !self.hook.wait_edge_event(patience).map_err(broken)? {
+        let waited = self.request.wait_edge_event(patience);
+        if !waited.map_err(|error| self.broken("watched", &error))? {
             return Ok(edges);
         }
-        let mut told = Vec::new();
-        {
-            let mut buffer = self.hook.new_edge_event_buffer(16);
-            told.push(buffer.read_event().map_err(broken)?);
-            while !buffer.is_empty() {
-                told.push(buffer.read_event().map_err(broken)?);
+        for event in self.fetch()? {
+            if self.last_seqno != 0 && event.seqno != self.last_seqno.wrapping_add(1) {
+                let lost = event.seqno.wrapping_sub(self.last_seqno.wrapping_add(1));
+                log::warn!("{lost} edges were lost; the levels are read again");
+                let now = clock::mono();
+                edges.extend(
+                    self.levels()?
+                        .into_iter()
+                        .map(|(line, level)| (now, line, level)),
+                );
             }
-        }
-        for event in told {
-            if self.last_seqno != 0 && event.line_seqno != self.last_seqno + 1 {
-                let lost = event.line_seqno.wrapping_sub(self.last_seqno + 1);
-                log::warn!("{lost} edges of the hook switch were lost; its level is read again");
-                let off = self.is_off_hook()?;
-                edges.push((clock::mono(), off));
-            }
-            self.last_seqno = event.line_seqno;
+            self.last_seqno = event.seqno;
             let at = clock::from_monotonic(Duration::from_nanos(event.timestamp_ns));
-            edges.push((at, self.means_off(event.kind == EdgeKind::Rising)));
+            if let Some(input) = self.input(event.offset) {
+                edges.push((
+                    at,
+                    input.line,
+                    input.is_active(event.kind == EdgeKind::Rising),
+                ));
+            }
         }
         Ok(edges)
     }
 
-    fn is_off_hook(&mut self) -> Result<bool, String> {
-        let value = self
-            .hook
-            .value(self.line)
-            .map_err(|error| format!("cdev: the hook switch cannot be read: {error}"))?;
-        Ok(self.means_off(value == Value::Active))
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+        let contacts = self
+            .inputs
+            .iter()
+            .filter(|input| input.line != Line::KeypadRow);
+        let mut values = Values::default();
+        self.request
+            .values(&mut values)
+            .map_err(|error| self.broken("read", &error))?;
+        let level = |input: &Input| {
+            let is_high = values.get(input.offset)? == Value::Active;
+            Some((input.line, input.is_active(is_high)))
+        };
+        Ok(contacts.filter_map(level).collect())
+    }
+
+    fn scan(&mut self) -> Result<Closed, String> {
+        let Some(keypad) = &self.keypad else {
+            return Ok(Closed::default());
+        };
+        let mut closed = Closed::default();
+        let columns = |low: Option<usize>| {
+            let mut values = Values::default();
+            for (n, offset) in keypad.column_offsets.iter().enumerate() {
+                values.set(*offset, value(low.is_some_and(|low| low != n)));
+            }
+            values
+        };
+        for column in 0..keypad.column_offsets.len() {
+            keypad
+                .columns
+                .set_values(&columns(Some(column)))
+                .map_err(|error| self.broken("driven", &error))?;
+            let mut rows = Values::default();
+            self.request
+                .values(&mut rows)
+                .map_err(|error| self.broken("read", &error))?;
+            for (row, offset) in keypad.row_offsets.iter().enumerate() {
+                if rows.get(*offset) == Some(Value::Inactive) {
+                    closed = closed.with(row, column);
+                }
+            }
+        }
+        keypad
+            .columns
+            .set_values(&columns(None))
+            .map_err(|error| self.broken("driven", &error))?;
+        Ok(closed)
     }
 
     fn lamp(&mut self, on: bool) -> Result<(), String> {
         let Some((request, line, level)) = &self.lamp else {
             return Ok(());
         };
-        let high = on == (*level == Level::High);
         request
-            .set_value(*line, if high { Value::Active } else { Value::Inactive })
+            .set_value(*line, value(on == (*level == Level::High)))
             .map(drop)
             .map_err(|error| format!("cdev: the lamp cannot be switched: {error}"))
+    }
+
+    fn refused(&self) -> &[String] {
+        &self.refused
     }
 }

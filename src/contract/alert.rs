@@ -67,6 +67,12 @@ alerts! {
     HandsetFailed = "handset_failed", CitizenCannotSpeak,
         "The hook switch cannot be read.",
         "Check `[handset]` in booth.toml, the wiring, and that no other program holds the line.";
+    ControlsFaulty = "controls_faulty", NeedsVisit,
+        "The dial, the keypad, a button or the lamp does not work.",
+        "Free the dial or the key; else check its lines in `[handset]` of booth.toml and the wiring.";
+    CaseOpen = "case_open", NeedsVisit,
+        "The booth's case is open.",
+        "Close it; if nobody is working there, somebody has broken in.";
     HandsetLeftOff = "handset_left_off", CitizenCannotSpeak,
         "The handset has been off its hook for more than 15 minutes.",
         "Somebody nearby can hang it up; the booth recovers by itself.";

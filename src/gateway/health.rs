@@ -65,6 +65,10 @@ pub struct Evidence {
     pub quarantined: usize,
     /// How many recordings in a row held no speech.
     pub silent_in_row: u64,
+    /// What beside the hook switch does not work, a sentence each.
+    pub controls: Vec<String>,
+    /// The case is open.
+    pub case_open: bool,
 }
 
 /// Why the spool does not take another clip.
@@ -88,6 +92,33 @@ pub struct Parts {
 }
 
 impl Evidence {
+    /// What is known at the start: nothing works yet.
+    pub fn at_start(started: Mono) -> Self {
+        Self {
+            capture: Err("the microphone has not been heard yet".into()),
+            playback: Err("the earpiece has not been tried yet".into()),
+            spool: Err(SpoolFault::Unwritable("the spool is not open".into())),
+            handset: Err("the handset has not been read yet".into()),
+            left_off: false,
+            hook_was_on: false,
+            questions: 0,
+            broker: Err((started, "not connected yet".into())),
+            notice_missing: false,
+            damaged: None,
+            clock_synced: false,
+            started,
+            delivery: BTreeMap::new(),
+            cpu_temp_c: None,
+            throttled_since_boot: None,
+            hardware_changed: None,
+            disk_errors: 0,
+            quarantined: 0,
+            silent_in_row: 0,
+            controls: Vec::new(),
+            case_open: false,
+        }
+    }
+
     /// The parts a session needs.
     pub fn parts(&self) -> Parts {
         Parts {
@@ -116,6 +147,12 @@ impl Evidence {
         }
         if let Err(why) = &self.handset {
             raise(AlertId::HandsetFailed, why.clone());
+        }
+        if !self.controls.is_empty() {
+            raise(AlertId::ControlsFaulty, self.controls.join("; "));
+        }
+        if self.case_open {
+            raise(AlertId::CaseOpen, AlertId::CaseOpen.meaning().into());
         }
         if self.left_off {
             raise(
@@ -278,21 +315,11 @@ mod tests {
             playback: Ok(()),
             spool: Ok(()),
             handset: Ok(()),
-            left_off: false,
             hook_was_on: true,
             questions: 1,
             broker: Ok(()),
-            notice_missing: false,
-            damaged: None,
             clock_synced: true,
-            started: Mono(0),
-            delivery: BTreeMap::new(),
-            cpu_temp_c: None,
-            throttled_since_boot: None,
-            hardware_changed: None,
-            disk_errors: 0,
-            quarantined: 0,
-            silent_in_row: 0,
+            ..Evidence::at_start(Mono(0))
         }
     }
 
@@ -325,7 +352,12 @@ mod tests {
     #[test]
     fn what_wants_a_visit_is_told_and_citizens_can_speak() {
         type Change = fn(&mut Evidence);
-        let wants: [(Change, AlertId); 4] = [
+        let wants: [(Change, AlertId); 6] = [
+            (|e| e.case_open = true, AlertId::CaseOpen),
+            (
+                |e| e.controls = vec!["the dial stands in mid-turn".into()],
+                AlertId::ControlsFaulty,
+            ),
             (|e| e.silent_in_row = 5, AlertId::MicrophoneSilent),
             (|e| e.disk_errors = 1, AlertId::DiskErrors),
             (|e| e.quarantined = 2, AlertId::ClipRejected),

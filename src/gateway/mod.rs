@@ -5,8 +5,11 @@
 
 pub mod counters;
 pub mod delivery;
+pub mod dial;
 pub mod health;
 pub mod hook;
 pub mod inbox;
+pub mod keypad;
+pub mod panel;
 pub mod session;
 pub mod time;

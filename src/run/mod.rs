@@ -237,6 +237,23 @@ impl Gateway {
                 log_works("handset", &works);
                 self.evidence.handset = works;
             }
+            HandsetReport::Controls(controls) => {
+                for sentence in &controls {
+                    log::warn!("{sentence}");
+                }
+                self.evidence.controls = controls;
+            }
+            HandsetReport::CaseOpen(is_open) => {
+                self.event(
+                    if is_open {
+                        "case_opened"
+                    } else {
+                        "case_closed"
+                    },
+                    json!({}),
+                );
+                self.evidence.case_open = is_open;
+            }
             HandsetReport::Event { at, event, done } => {
                 if event == HandsetEvent::Lifted {
                     self.lifted_at = Some(at);

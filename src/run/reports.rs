@@ -216,16 +216,11 @@ impl Gateway {
             self.written_today(readings.written_mb),
         );
         if let Some(spool) = &self.spool {
-            let (room, disk, clips) = (spool.room(), spool.disk_stats(), spool.clips());
+            let (room, disk) = (spool.room(), spool.disk_stats());
+            let (clips, oldest) = spool.holdings();
             let megabytes = |bytes: u64| (bytes as f64 / 1_000_000.0 * 10.0).round() / 10.0;
-            let card_id = spool.card().card_id;
-            let oldest = clips
-                .iter()
-                .filter(|clip| clip.card_id == card_id)
-                .map(|clip| clip.clip_no)
-                .min();
             health.set("data_free_mb", megabytes(room.free_bytes));
-            health.set_count("spool_clips", clips.len() as u64);
+            health.set_count("spool_clips", clips as u64);
             health.set_count("spool_bytes", room.used_bytes);
             health.set_count("quarantined_clips", spool.quarantined() as u64);
             health.set_count("last_clip_no", spool.last_clip_no());

@@ -25,7 +25,7 @@ use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
 use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::counters::Counters;
 use crate::gateway::delivery::{Confirmation, Delivery};
-use crate::gateway::health::{AlertBook, Evidence, SpoolFault};
+use crate::gateway::health::{AlertBook, Evidence};
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::time::Mono;
 use crate::spool::{OpenReport, Spool, SpoolError};
@@ -387,25 +387,11 @@ impl Gateway {
             session: Session::new(session_rules(&config)),
             delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
             evidence: Evidence {
-                capture: Err("the microphone has not been heard yet".into()),
-                playback: Err("the earpiece has not been tried yet".into()),
-                spool: Err(SpoolFault::Unwritable("the spool is not open".into())),
-                handset: Err("the handset has not been read yet".into()),
-                left_off: false,
-                hook_was_on: false,
                 questions: config.questions.len(),
                 broker: Err((now, why_unconnected.into())),
                 notice_missing: workers.prompts.notice_id().is_none(),
-                damaged: None,
                 clock_synced: machine.clock_synced(),
-                started: now,
-                delivery: BTreeMap::new(),
-                cpu_temp_c: None,
-                throttled_since_boot: None,
-                hardware_changed: None,
-                disk_errors: 0,
-                quarantined: 0,
-                silent_in_row: 0,
+                ..Evidence::at_start(now)
             },
             config_path: config_path.to_owned(),
             config_hash: hash_of(config_path),

@@ -332,6 +332,18 @@ impl Spool {
         self.inner.mend()
     }
 
+    /// How many finished clips are on the card, and the lowest number among this card's own.
+    pub fn holdings(&self) -> (usize, Option<u64>) {
+        let own = locked(&self.inner.card).card_id.clone();
+        let index = locked(&self.inner.index);
+        let clips = index.clips.values().filter(|e| e.quarantine.is_none());
+        let numbers = clips
+            .clone()
+            .filter(|entry| entry.clip.card_id == own)
+            .map(|entry| entry.clip.clip_no);
+        (clips.count(), numbers.min())
+    }
+
     /// The finished clips on the card, oldest first: other cards' before this card's, by number.
     /// Quarantined ones are not among them.
     pub fn clips(&self) -> Vec<KeptClip> {

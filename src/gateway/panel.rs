@@ -1,0 +1,263 @@
+//! All contacts of a booth together: from levels of lines to what a citizen does. Pure.
+//!
+//! Owns: which decoder a line belongs to, and when the next one wants to be asked. Never does: read a line; kernel time
+//! stamps come in. A part that is stuck is told once, and the others go on.
+
+use std::time::Duration;
+
+use super::dial::{DialDecoder, DialLayout, DialNews};
+use super::hook::HookFilter;
+use super::keypad::{Closed, Contact, KeyNews, KeypadDecoder};
+use super::session::{HandsetEvent, Key, KeySource};
+use super::time::Mono;
+
+/// How long a button and the tamper contact must rest.
+const SETTLES: Duration = Duration::from_millis(30);
+/// A keypad is scanned again after this while a key is closed.
+const SCAN: Duration = Duration::from_millis(10);
+
+/// A contact by its purpose. *Active* is what its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Line {
+    /// The handset is off its hook.
+    OffHook,
+    /// The dial's pulse contact is open.
+    DialPulse,
+    /// The dial is not at rest.
+    DialOffNormal,
+    /// The push button is pressed.
+    Button,
+    /// The booth's case is open.
+    Tamper,
+    /// Some key of this row is pressed, of a keypad that waits.
+    KeypadRow,
+}
+
+impl Line {
+    /// Its key under `[handset]` in booth.toml.
+    pub fn key(self) -> &'static str {
+        match self {
+            Line::OffHook => "hook",
+            Line::DialPulse => "dial_pulse",
+            Line::DialOffNormal => "dial_off_normal",
+            Line::Button => "button",
+            Line::Tamper => "tamper",
+            Line::KeypadRow => "keypad.rows",
+        }
+    }
+}
+
+/// What the contacts say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PanelNews {
+    /// A citizen did this.
+    Handset(Mono, HandsetEvent),
+    /// The case was opened or closed.
+    Tamper(bool),
+    /// The dial is stuck in mid-turn, or free again.
+    DialStuck(bool),
+    /// A key is held for ever, or free again.
+    KeyStuck(bool),
+}
+
+/// What a booth has beside its hook switch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PanelParts {
+    /// A dial, its layout, and whether it has an off-normal contact.
+    pub dial: Option<(DialLayout, bool)>,
+    /// A keypad.
+    pub keypad: bool,
+}
+
+/// The contacts of one booth.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    hook: HookFilter,
+    dial: Option<DialDecoder>,
+    keypad: Option<KeypadDecoder>,
+    scanned: Mono,
+    button: Contact,
+    tamper: Contact,
+}
+
+impl Panel {
+    /// Begins with the hook as it was found, which is no event.
+    pub fn new(parts: PanelParts, hook_debounce: Duration, off_hook: bool) -> Self {
+        Self {
+            hook: HookFilter::new(hook_debounce, off_hook),
+            dial: parts
+                .dial
+                .map(|(layout, has_off_normal)| DialDecoder::new(layout, has_off_normal)),
+            keypad: parts.keypad.then(KeypadDecoder::default),
+            scanned: Mono(0),
+            button: Contact::new(SETTLES, false),
+            tamper: Contact::new(SETTLES, false),
+        }
+    }
+
+    /// Takes an edge, or a level read again, in. What had become due before it is told first: a thread that ran late may
+    /// bring a hang-up and the next citizen's lift at once, and they are two.
+    pub fn level(&mut self, at: Mono, line: Line, is_active: bool) -> Vec<PanelNews> {
+        let mut news = self.tick(at);
+        match line {
+            Line::OffHook => {
+                let told = self.hook.level(at, is_active);
+                self.hook_told(told, &mut news);
+            }
+            Line::DialPulse => {
+                let told = self.dial.as_mut().and_then(|d| d.pulse(at, is_active));
+                dial_told(at, told, &mut news);
+            }
+            Line::DialOffNormal => {
+                let told = self.dial.as_mut().and_then(|d| d.off_normal(at, is_active));
+                dial_told(at, told, &mut news);
+            }
+            Line::Button => button_told(self.button.level(at, is_active), &mut news),
+            Line::Tamper => {
+                let told = self.tamper.level(at, is_active);
+                news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
+            }
+            Line::KeypadRow => {}
+        }
+        news
+    }
+
+    /// Takes a scan of the keypad in.
+    pub fn keys(&mut self, at: Mono, closed: Closed) -> Vec<PanelNews> {
+        self.scanned = at;
+        let told = self.keypad.as_mut().and_then(|k| k.scan(at, closed));
+        let news = told.map(|news| match news {
+            KeyNews::Pressed(key) => {
+                PanelNews::Handset(at, HandsetEvent::Key(key, KeySource::Keypad))
+            }
+            KeyNews::Stuck => PanelNews::KeyStuck(true),
+            KeyNews::Free => PanelNews::KeyStuck(false),
+        });
+        news.into_iter().collect()
+    }
+
+    /// Whether a key of the keypad is down or was a moment ago.
+    pub fn is_key_down(&self) -> bool {
+        self.keypad.as_ref().is_some_and(KeypadDecoder::is_busy)
+    }
+
+    /// Whether the keypad is to be scanned although no row has an edge.
+    pub fn wants_scan(&self, now: Mono) -> bool {
+        self.is_key_down() && self.scanned + SCAN <= now
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self, now: Mono) -> Vec<PanelNews> {
+        let mut news = Vec::new();
+        let told = self.hook.tick(now);
+        self.hook_told(told, &mut news);
+        let told = self.dial.as_mut().and_then(|dial| dial.tick(now));
+        dial_told(now, told, &mut news);
+        button_told(self.button.tick(now), &mut news);
+        let told = self.tamper.tick(now);
+        news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
+        news
+    }
+
+    /// When [`Panel::tick`] or a scan is due.
+    pub fn deadline(&self) -> Option<Mono> {
+        let dues = [
+            self.hook.deadline(),
+            self.dial.as_ref().and_then(DialDecoder::deadline),
+            self.button.deadline(),
+            self.tamper.deadline(),
+            self.is_key_down().then(|| self.scanned + SCAN),
+        ];
+        dues.into_iter().flatten().min()
+    }
+
+    fn hook_told(&mut self, told: Option<(Mono, HandsetEvent)>, news: &mut Vec<PanelNews>) {
+        let Some((at, event)) = told else { return };
+        if event == HandsetEvent::HungUp
+            && let Some(dial) = &mut self.dial
+        {
+            dial.forget();
+        }
+        news.push(PanelNews::Handset(at, event));
+    }
+}
+
+fn dial_told(at: Mono, told: Option<DialNews>, news: &mut Vec<PanelNews>) {
+    news.extend(told.map(|told| match told {
+        DialNews::Digit(digit) => {
+            PanelNews::Handset(at, HandsetEvent::Key(Key::Digit(digit), KeySource::Dial))
+        }
+        DialNews::Stuck => PanelNews::DialStuck(true),
+        DialNews::Free => PanelNews::DialStuck(false),
+    }));
+}
+
+fn button_told(told: Option<(Mono, bool)>, news: &mut Vec<PanelNews>) {
+    if let Some((at, true)) = told {
+        news.push(PanelNews::Handset(
+            at,
+            HandsetEvent::Key(Key::Button, KeySource::Keypad),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel() -> Panel {
+        let parts = PanelParts {
+            dial: Some((DialLayout::OneFirst, true)),
+            keypad: false,
+        };
+        Panel::new(parts, Duration::from_millis(20), false)
+    }
+
+    fn events(news: Vec<PanelNews>) -> Vec<(u64, HandsetEvent)> {
+        let events = news.into_iter().filter_map(|news| match news {
+            PanelNews::Handset(at, event) => Some((at.0, event)),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    #[test]
+    fn a_hang_up_and_a_lift_that_are_read_late_and_together_are_two_citizens() {
+        let mut panel = panel();
+        let mut told = Vec::new();
+        for (at, off_hook) in [(100, true), (5_000, false), (5_200, true), (9_000, false)] {
+            told.extend(panel.level(Mono(at), Line::OffHook, off_hook));
+        }
+        told.extend(panel.tick(Mono(20_000)));
+        assert_eq!(
+            events(told),
+            [
+                (100, HandsetEvent::Lifted),
+                (5_000, HandsetEvent::HungUp),
+                (5_200, HandsetEvent::Lifted),
+                (9_000, HandsetEvent::HungUp)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_digit_that_is_dialled_while_the_handset_is_hung_up_is_none() {
+        let mut panel = panel();
+        let mut told = panel.level(Mono(0), Line::OffHook, true);
+        told.extend(panel.level(Mono(1_000), Line::DialOffNormal, true));
+        told.extend(panel.level(Mono(1_200), Line::OffHook, false));
+        for pulse in 0..3 {
+            told.extend(panel.level(Mono(1_300 + pulse * 100), Line::DialPulse, true));
+            told.extend(panel.level(Mono(1_360 + pulse * 100), Line::DialPulse, false));
+        }
+        told.extend(panel.level(Mono(1_350), Line::OffHook, true));
+        told.extend(panel.level(Mono(1_700), Line::DialOffNormal, false));
+        told.extend(panel.tick(Mono(3_000)));
+        let keys = events(told);
+        assert!(
+            keys.iter()
+                .all(|(_, event)| !matches!(event, HandsetEvent::Key(..))),
+            "{keys:?}"
+        );
+    }
+}
