@@ -1,0 +1,372 @@
+//! The product as it is installed, on real kernel interfaces: a virtual machine with the kernel's simulated GPIO lines and
+//! sound card, systemd and the real unit; broker and hub outside. `make vm-test` runs it; some minutes, in software
+//! emulation, where times say nothing of a Raspberry Pi.
+#![allow(clippy::disallowed_methods)]
+
+#[path = "support/hub.rs"]
+#[allow(dead_code)]
+mod hub;
+#[path = "support/wait.rs"]
+#[allow(dead_code)]
+mod wait;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hub::{Broker, Home, Hub};
+
+/// Longest that one boot of the machine may take with all it does.
+const PATIENCE: Duration = Duration::from_secs(600);
+const RATE: usize = 48_000;
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap_or_else(|error| panic!("{program}: {error}; `make vm-test` installs it"));
+    assert!(status.success(), "{program} {arguments:?}: {status}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name")
+}
+
+/// The machine with its disks and what it has said.
+struct Machine {
+    folder: tempfile::TempDir,
+    base: PathBuf,
+    qemu: Option<Child>,
+    told: usize,
+}
+
+impl Machine {
+    /// Its root disk, and the product on a second one.
+    fn new(broker_port: u16) -> Self {
+        let base = repository().join("target/vm");
+        run(
+            text(&repository().join("tests/vm/build.sh")),
+            &[text(&base)],
+        );
+        let folder = tempfile::tempdir_in(&base).expect("a folder");
+        let machine = Self {
+            folder,
+            base,
+            qemu: None,
+            told: 0,
+        };
+        run(
+            "cp",
+            &[
+                "--sparse=always",
+                text(&machine.base.join("root.img")),
+                text(&machine.path("root.img")),
+            ],
+        );
+        let rig = machine.path("rig");
+        std::fs::create_dir(&rig).expect("a folder");
+        for (from, to) in [
+            (env!("CARGO_BIN_EXE_booth-gateway"), "booth-gateway"),
+            ("systemd/booth-gateway.service", "booth-gateway.service"),
+            ("systemd/booth.sysusers.conf", "booth.sysusers.conf"),
+            ("tests/vm/run.sh", "run.sh"),
+        ] {
+            std::fs::copy(repository().join(from), rig.join(to)).expect("copied");
+        }
+        run(
+            "cp",
+            &[
+                "-r",
+                text(&repository().join("tests/fixtures/prompts")),
+                text(&rig),
+            ],
+        );
+        std::fs::copy(machine.speech(), rig.join("speech.wav")).expect("copied");
+        std::fs::write(rig.join("booth.toml"), configuration(broker_port)).expect("written");
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The citizen's words as a WAV file.
+    fn speech(&self) -> PathBuf {
+        let wav = self.path("speech.wav");
+        if !wav.exists() {
+            let spoken = repository().join("tests/fixtures/speech/da.opus");
+            run(
+                "opusdec",
+                &["--quiet", "--rate", "48000", text(&spoken), text(&wav)],
+            );
+        }
+        wav
+    }
+
+    /// Starts it for the first or the second time.
+    fn boot(&mut self, phase: &str) {
+        std::fs::write(self.path("rig/phase"), phase).expect("written");
+        let _ = std::fs::remove_file(self.path("rig.img"));
+        run(
+            "mke2fs",
+            &[
+                "-q",
+                "-t",
+                "ext4",
+                "-d",
+                text(&self.path("rig")),
+                text(&self.path("rig.img")),
+                "200M",
+            ],
+        );
+        self.told = 0;
+        let serial = |name: &str| format!("file:{}", text(&self.path(name)));
+        let disk = |name: &str| format!("file={},if=virtio,format=raw", text(&self.path(name)));
+        let qemu = Command::new("qemu-system-x86_64")
+            .args([
+                "-M",
+                "q35",
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "max",
+                "-m",
+                "1024",
+                "-smp",
+                "2",
+            ])
+            .args(["-display", "none", "-no-reboot", "-nodefaults"])
+            .arg("-kernel")
+            .arg(self.base.join("vmlinuz"))
+            .arg("-initrd")
+            .arg(self.base.join("initrd"))
+            .args(["-append", "root=/dev/vda rw console=ttyS0 quiet"])
+            .args(["-drive", &disk("root.img"), "-drive", &disk("rig.img")])
+            .args([
+                "-netdev",
+                "user,id=net",
+                "-device",
+                "virtio-net-pci,netdev=net",
+            ])
+            .args(["-serial", &serial("console"), "-serial", &serial("told")])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("qemu-system-x86_64 is installed by `make vm-test`");
+        self.qemu = Some(qemu);
+    }
+
+    /// Waits until the script inside says this.
+    fn says(&mut self, wanted: &str) {
+        let began = Instant::now();
+        loop {
+            let all = std::fs::read(self.path("told")).unwrap_or_default();
+            let all = String::from_utf8_lossy(&all).replace('\r', "");
+            let lines: Vec<&str> = all.lines().collect();
+            for line in lines
+                .iter()
+                .skip(self.told)
+                .filter(|line| line.starts_with("vm:"))
+            {
+                eprintln!("{:>5.0} s  {line}", began.elapsed().as_secs_f64());
+            }
+            self.told = lines.len();
+            if lines
+                .iter()
+                .any(|line| line.starts_with("vm:") && line.contains(wanted))
+            {
+                return;
+            }
+            let has_ended = self
+                .qemu
+                .as_mut()
+                .is_none_or(|qemu| qemu.try_wait().is_ok_and(|status| status.is_some()));
+            let failed = lines.iter().any(|line| line.starts_with("vm: FAILED"));
+            if (failed && has_ended) || has_ended || began.elapsed() > PATIENCE {
+                let console = std::fs::read(self.path("console")).unwrap_or_default();
+                let console = String::from_utf8_lossy(&console);
+                let tail: Vec<&str> = console.lines().rev().take(30).collect();
+                panic!(
+                    "the machine never said {wanted:?}:\n{all}\nconsole, newest first:\n{}",
+                    tail.join("\n")
+                );
+            }
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+
+    /// The power goes.
+    fn kill(&mut self) {
+        if let Some(mut qemu) = self.qemu.take() {
+            let _ = qemu.kill();
+            let _ = qemu.wait();
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn configuration(broker_port: u16) -> String {
+    // 10.0.2.2 is the host of QEMU's user network.
+    format!(
+        "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://10.0.2.2:{broker_port}\"\n\
+         [handset]\nhook = {{ line = 17, off_hook = \"low\" }}\ndial_pulse = {{ line = 22 }}\n\
+         dial_off_normal = {{ line = 23 }}\ntamper = {{ line = 25 }}\nlamp = {{ line = 27 }}\n\
+         [audio]\ninput = \"plughw:CARD=mic,DEV=1\"\noutput = \"plughw:CARD=ear,DEV=0\"\n\
+         [spool]\nreserve_bytes = 1_000_000\n[privacy]\nseal = false\n[session]\nprompts = \"prompts\"\n\
+         [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n\
+         [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n"
+    )
+}
+
+fn samples(wav: &Path) -> Vec<f32> {
+    let mut reader = hound::WavReader::open(wav).expect("a WAV file");
+    let spec = reader.spec();
+    assert_eq!((spec.sample_rate, spec.channels), (48_000, 1));
+    reader
+        .samples::<i16>()
+        .map(|sample| f32::from(sample.expect("a sample")))
+        .collect()
+}
+
+/// Every `by` samples as their mean.
+fn thinned(samples: &[f32], by: usize) -> Vec<f32> {
+    samples
+        .chunks_exact(by)
+        .map(|chunk| chunk.iter().sum::<f32>() / by as f32)
+        .collect()
+}
+
+/// Normalised correlation of `a` with as much of `b` from `at` on.
+fn correlation(a: &[f32], b: &[f32], at: usize) -> f32 {
+    let b = &b[at..at + a.len()];
+    let (mut ab, mut aa, mut bb) = (0.0f64, 0.0f64, 0.0f64);
+    for (x, y) in a.iter().zip(b) {
+        ab += f64::from(x * y);
+        aa += f64::from(x * x);
+        bb += f64::from(y * y);
+    }
+    (ab / (aa * bb).sqrt().max(1e-9)) as f32
+}
+
+/// Where `a` lies in `b` best, and how well.
+fn best(a: &[f32], b: &[f32], places: std::ops::Range<usize>) -> (usize, f32) {
+    let last = (b.len() + 1).saturating_sub(a.len());
+    let places = places.start..places.end.min(last);
+    places
+        .map(|at| (at, correlation(a, b, at)))
+        .fold(
+            (0, f32::MIN),
+            |best, next| if next.1 > best.1 { next } else { best },
+        )
+}
+
+/// What arrived holds what was said: as a whole, and second for second without a gap over 20 ms.
+fn holds(said: &[f32], arrived: &[f32]) {
+    const COARSE: usize = 48;
+    let (thin_said, thin_arrived) = (thinned(said, COARSE), thinned(arrived, COARSE));
+    assert!(
+        thin_arrived.len() > thin_said.len(),
+        "it is shorter than what was said"
+    );
+    let (at, _) = best(&thin_said, &thin_arrived, 0..usize::MAX);
+    let near = (at * COARSE).saturating_sub(2 * COARSE);
+    let (at, whole) = best(said, arrived, near..near + 4 * COARSE);
+    eprintln!("correlation {whole:.3}, from sample {at}");
+    assert!(whole >= 0.9, "correlation {whole}");
+    let gap = RATE / 50;
+    for second in said.chunks_exact(RATE).enumerate() {
+        let (n, second) = second;
+        let loud = second.iter().map(|s| s * s).sum::<f32>() / RATE as f32;
+        if loud < 100.0 * 100.0 {
+            continue; // too quiet to be found again
+        }
+        let there = at + n * RATE;
+        let from = there.saturating_sub(2 * gap);
+        let (found, how_well) = best(&thinned(second, 4), &thinned(&arrived[from..], 4), 0..gap);
+        let shift = (from + found * 4).abs_diff(there);
+        assert!(
+            how_well > 0.8 && shift <= gap,
+            "second {n}: {how_well}, {shift} samples away"
+        );
+    }
+}
+
+#[test]
+#[ignore = "make vm-test: it needs a machine of its own and some minutes"]
+fn a_booth_on_real_kernel_interfaces_delivers_what_was_said_and_survives_its_power() {
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let mut machine = Machine::new(broker.port);
+    machine.boot("first");
+    for step in [
+        "lines on gpiochip",
+        "started as booth-gateway",
+        "ready",
+        "kept",
+        "confirmed",
+        "the card's loss was noticed",
+        "the card is back",
+        "stopped",
+        "started again",
+        "CUT THE POWER",
+    ] {
+        machine.says(step);
+    }
+    let said = samples(&machine.speech());
+    let stored = clips(&home);
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    check(&stored[0], &said);
+    machine.kill();
+
+    machine.boot("second");
+    for step in ["ready", "confirmed after the power cut", "DONE"] {
+        machine.says(step);
+    }
+    let after = clips(&home);
+    assert_eq!(after.len(), 2, "{after:?}");
+    for clip in &after {
+        check(clip, &said);
+    }
+    drop(hub);
+}
+
+/// What the hub has stored.
+fn clips(home: &Home) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(home.path().join("store/clips"));
+    folders
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|folder| std::fs::read_dir(folder.path()).ok())
+        .flat_map(|files| files.flatten().map(|file| file.path()))
+        .filter(|file| file.extension().is_some_and(|kind| kind == "opus"))
+        .collect()
+}
+
+fn check(clip: &Path, said: &[f32]) {
+    let wav = clip.with_extension("wav");
+    run(
+        "opusdec",
+        &[
+            "--quiet",
+            "--force-wav",
+            "--rate",
+            "48000",
+            text(clip),
+            text(&wav),
+        ],
+    );
+    let arrived = samples(&wav);
+    std::fs::remove_file(&wav).expect("removed");
+    holds(said, &arrived);
+}

@@ -1,0 +1,136 @@
+# run.sh: what the test does inside the machine, as root, at every boot. Lines that begin with "vm:" are for the test.
+# On the disk mounted at /rig: booth-gateway, its unit, sysusers and booth.toml, prompts, speech.wav, phase (of the boots).
+set -u
+say() { echo "vm: $*"; }
+fail() {
+    say "FAILED: $*"
+    journalctl -u booth-gateway -o cat --no-pager | tail -n 80
+    sync
+    sleep 2
+    exit 1
+}
+
+# The kernel's simulated GPIO chip and sound card.
+insmod /lib/modules/gpio-sim/irq_sim.ko && insmod /lib/modules/gpio-sim/gpio-sim.ko || fail "gpio-sim does not load"
+modprobe snd-aloop enable=1,1 index=0,1 id=mic,ear || fail "snd-aloop does not load"
+mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+sim=/sys/kernel/config/gpio-sim/booth
+mkdir -p $sim/bank0
+echo 32 >$sim/bank0/num_lines
+echo gpio-sim-booth >$sim/bank0/label
+echo 1 >$sim/live
+chip=$(cat $sim/bank0/chip_name)
+lines=/sys/devices/platform/$(cat $sim/dev_name)/$chip
+say "lines on $chip"
+
+# The product as it is installed.
+install -m 755 /rig/booth-gateway /usr/bin/booth-gateway
+install -m 644 /rig/booth-gateway.service /etc/systemd/system/
+install -m 644 /rig/booth.sysusers.conf /usr/lib/sysusers.d/booth.conf
+systemd-sysusers
+install -d /etc/booth-gateway
+cp -r /rig/booth.toml /rig/prompts /etc/booth-gateway/
+chmod -R a+rX /etc/booth-gateway
+# What a udev rule of the image does.
+chgrp gpio "/dev/$chip" && chmod 660 "/dev/$chip"
+
+# With the structured fields, one a line.
+log() { journalctl -u booth-gateway -o verbose --no-pager; }
+# wait_for TEXT [TIMES]: until the gateway's log has it so often.
+wait_for() {
+    for _ in $(seq 300); do
+        [ "$(log | grep -c -- "$1")" -ge "${2:-1}" ] && return 0
+        sleep 0.5
+    done
+    fail "the gateway never said '$1'"
+}
+pull() { echo "pull-$2" >"$lines/sim_gpio$1/pull"; }
+hook=17 pulse=22 off_normal=23 lamp=27 tamper=25
+lift() { pull $hook down; }
+hang_up() { pull $hook up; }
+# dial N: the contacts of a rotary dial, ten pulses a second, 60 % break.
+dial() {
+    perl -e '
+        my ($lines, $pulse, $off_normal, $n) = @ARGV;
+        sub pull { open(my $f, ">", "$lines/sim_gpio$_[0]/pull") or die; print $f "pull-$_[1]\n"; close $f }
+        sub rest { select undef, undef, undef, $_[0] }
+        pull($off_normal, "down"); rest(0.3);
+        for (1 .. $n) { pull($pulse, "up"); rest(0.06); pull($pulse, "down"); rest(0.04) }
+        rest(0.05); pull($off_normal, "up");
+    ' "$lines" $pulse $off_normal "$1"
+}
+speak() { aplay -q -D plughw:CARD=mic,DEV=0 /rig/speech.wav || fail "aplay"; }
+
+systemctl start booth-gateway || fail "the unit does not start"
+# At rest the pulse contact is closed and the case is shut.
+pull $pulse down
+pull $tamper down
+say "started as $(stat -c %U "/proc/$(systemctl show -P MainPID booth-gateway)")"
+wait_for "the handset works"
+wait_for "the microphone works"
+wait_for "ONLINE=true"
+# The lamp is steady while a citizen can speak; every other language of it is dark within a second.
+ready() {
+    steady=0
+    for _ in $(seq 300); do
+        if [ "$(cat "$lines/sim_gpio$lamp/value")" = 1 ]; then steady=$((steady + 1)); else steady=0; fi
+        [ $steady -ge 12 ] && return 0
+        sleep 0.1
+    done
+    fail "the lamp never said ready"
+}
+ready
+say "ready"
+
+visit() { # visit NUMBER OF CLIPS KEPT AFTERWARDS
+    lift
+    wait_for "first sample in the earpiece" "$1"
+    dial 2
+    # The notice must be heard first; consent, the tone, and recording follow.
+    sleep 14
+    speak
+    sleep 1
+    hang_up
+    wait_for "MESSAGE=kept" "$1"
+    say "kept"
+}
+
+case $(cat /rig/phase) in
+first)
+    visit 1
+    wait_for "MESSAGE=confirmed"
+    say "confirmed"
+
+    # The sound card is pulled and comes back.
+    echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/unbind
+    wait_for "microphone.*gone\|no frames come\|no microphone"
+    say "the card's loss was noticed"
+    echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/bind
+    wait_for "the microphone works" 2
+    say "the card is back"
+
+    # A line that another driver holds, and a restart.
+    systemctl stop booth-gateway
+    say "stopped"
+    systemctl start booth-gateway
+    pull $pulse down
+    pull $tamper down
+    wait_for "ONLINE=true" 2
+    ready
+    say "started again"
+
+    # The network is cut, a message is kept, the power goes.
+    ip link set "$(ls /sys/class/net | grep ^en)" down
+    visit 2
+    say "CUT THE POWER"
+    sleep 600
+    ;;
+second)
+    wait_for "MESSAGE=confirmed"
+    say "confirmed after the power cut"
+    ;;
+esac
+say "exposure: $(systemd-analyze security booth-gateway --no-pager 2>/dev/null | tail -n 1)"
+journalctl -u booth-gateway -o cat --no-pager | tail -n 60
+say "DONE"
+sync
