@@ -10,6 +10,9 @@
 PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-clients \
            pulseaudio pulseaudio-utils libasound2-plugins alsa-utils opus-tools \
            chromium chromium-driver e2fsprogs mount systemd
+# For `make vm-test` alone:
+#   qemu-system-x86 mmdebstrap                        a machine with the kernel's simulated GPIO lines and sound card
+VM_PACKAGES = qemu-system-x86 mmdebstrap
 
 ONCE ?=
 MIC ?=
@@ -24,12 +27,12 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: help run test bench simulate torture fuzz lint packages fixtures clean
+.PHONY: help run test vm-test bench simulate torture fuzz lint packages fixtures clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "The booth gateway and its hub. Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo "Set SKIP_PACKAGES=1 to leave Debian's packages alone."
 
 run: packages ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; MIC=<ALSA name> uses your microphone; LANGUAGE_OF_CITIZEN=en)
@@ -38,6 +41,10 @@ run: packages ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE
 
 test: packages ## every test, on real components that it starts and ends itself
 	cargo test --all-targets
+
+vm-test: PACKAGES += $(VM_PACKAGES)
+vm-test: packages ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes
+	cargo test --release --test vm -- --ignored --nocapture
 
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins

@@ -21,8 +21,9 @@ use crate::gateway::time::Mono;
 pub const RATE: u32 = 48_000;
 /// Seconds of sound the ring holds while the card is slow.
 const RING_SECONDS: usize = 8;
-/// Wanted period: 20 ms. The callback's size is never assumed.
-const PERIOD: u32 = 960;
+/// Wanted period: 30 ms. cpal's buffer is two of them, so the worker may run one period late before samples are lost;
+/// a hang-up waits up to one for its last samples. The callback's size is never assumed.
+const PERIOD: u32 = 1440;
 /// No frames for this long means that the card is gone.
 const STALLED: Duration = Duration::from_secs(3);
 /// How often the supervisor looks.

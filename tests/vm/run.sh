@@ -92,7 +92,7 @@ visit() { # visit NUMBER OF CLIPS KEPT AFTERWARDS
     sleep 1
     hang_up
     wait_for "MESSAGE=kept" "$1"
-    say "kept"
+    say "kept: $(log | grep -c -i xrun) lines about overruns"
 }
 
 case $(cat /rig/phase) in
