@@ -187,8 +187,7 @@ impl Machine {
                 .qemu
                 .as_mut()
                 .is_none_or(|qemu| qemu.try_wait().is_ok_and(|status| status.is_some()));
-            let failed = lines.iter().any(|line| line.starts_with("vm: FAILED"));
-            if (failed && has_ended) || has_ended || self.began.elapsed() > PATIENCE {
+            if has_ended || self.began.elapsed() > PATIENCE {
                 let console = std::fs::read(self.path("console")).unwrap_or_default();
                 let console = String::from_utf8_lossy(&console);
                 let tail: Vec<&str> = console.lines().rev().take(30).collect();
