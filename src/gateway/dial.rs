@@ -209,27 +209,24 @@ impl DialDecoder {
     }
 }
 
+/// Contacts as they turn and chatter, for tests.
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
+pub(super) mod contacts {
     /// An edge: when, whether of the pulse contact, and open or off-normal.
-    type Edge = (u64, bool, bool);
+    pub type Edge = (u64, bool, bool);
 
     /// A dial as it turns.
     #[derive(Debug, Clone)]
-    struct Dial {
-        pulses_per_s: f64,
-        break_share: f64,
+    pub struct Dial {
+        pub pulses_per_s: f64,
+        pub break_share: f64,
         /// Longest chatter after an edge, ms; never more than half of the phase it begins.
-        chatter_ms: u64,
-        seed: u64,
+        pub chatter_ms: u64,
+        pub seed: u64,
     }
 
     impl Dial {
-        fn next(&mut self, bound: u64) -> u64 {
+        pub fn next(&mut self, bound: u64) -> u64 {
             self.seed = self
                 .seed
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -238,7 +235,7 @@ mod tests {
         }
 
         /// An edge at `at` into a phase of `phase` ms, with chatter.
-        fn edge(
+        pub fn edge(
             &mut self,
             edges: &mut Vec<Edge>,
             at: u64,
@@ -261,7 +258,7 @@ mod tests {
         }
 
         /// One turn for this many pulses from `at` on; when it is at rest again.
-        fn turn(&mut self, edges: &mut Vec<Edge>, at: u64, pulses: u64) -> u64 {
+        pub fn turn(&mut self, edges: &mut Vec<Edge>, at: u64, pulses: u64) -> u64 {
             let period = 1_000.0 / self.pulses_per_s;
             let broken = (period * self.break_share) as u64;
             let made = period as u64 - broken;
@@ -277,6 +274,14 @@ mod tests {
             rest
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::contacts::{Dial, Edge};
+    use super::*;
 
     fn heard(edges: &[Edge], layout: DialLayout, has_off_normal: bool) -> Vec<DialNews> {
         let mut dial = DialDecoder::new(layout, has_off_normal);

@@ -203,6 +203,7 @@ fn button_told(told: Option<(Mono, bool)>, news: &mut Vec<PanelNews>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dial::contacts::Dial;
     use super::*;
 
     fn panel() -> Panel {
@@ -259,5 +260,81 @@ mod tests {
                 .all(|(_, event)| !matches!(event, HandsetEvent::Key(..))),
             "{keys:?}"
         );
+    }
+
+    /// A visit of somebody who dials: the edges, and what they mean.
+    fn visit(dial: &mut Dial, at: u64) -> (Vec<(u64, Line, bool)>, Vec<HandsetEvent>, u64) {
+        let mut edges = Vec::new();
+        let mut meant = vec![HandsetEvent::Lifted];
+        let mut now = at;
+        // The hook chatters as the dial's contacts do, and flicks once in a while.
+        let hook = |dial: &mut Dial, edges: &mut Vec<_>, at, off_hook| {
+            let mut chatter = Vec::new();
+            dial.edge(&mut chatter, at, 200, true, off_hook);
+            edges.extend(
+                chatter
+                    .into_iter()
+                    .map(|(at, _, level)| (at, Line::OffHook, level)),
+            );
+        };
+        hook(dial, &mut edges, now, true);
+        now += 400;
+        for _ in 0..dial.next(4) {
+            if dial.next(3) == 0 {
+                edges.extend([(now, Line::OffHook, false), (now + 2, Line::OffHook, true)]);
+                now += 100;
+            }
+            let pulses = 1 + dial.next(10);
+            meant.push(HandsetEvent::Key(
+                Key::Digit((pulses % 10) as u8),
+                KeySource::Dial,
+            ));
+            let mut turn = Vec::new();
+            now = dial.turn(&mut turn, now, pulses) + 200;
+            let of = |of_pulses| match of_pulses {
+                true => Line::DialPulse,
+                false => Line::DialOffNormal,
+            };
+            edges.extend(
+                turn.into_iter()
+                    .map(|(at, of_pulses, level)| (at, of(of_pulses), level)),
+            );
+        }
+        now += dial.next(3_000);
+        hook(dial, &mut edges, now, false);
+        meant.push(HandsetEvent::HungUp);
+        (edges, meant, now + 100 + dial.next(5_000))
+    }
+
+    #[test]
+    fn ten_thousand_visits_are_told_as_they_were() {
+        let mut dial = Dial {
+            pulses_per_s: 10.0,
+            break_share: 0.6,
+            chatter_ms: 40,
+            seed: 20_261_125,
+        };
+        let (mut panel, mut at) = (panel(), 1_000);
+        for n in 0..10_000 {
+            dial.pulses_per_s = 8.0 + dial.next(4_001) as f64 / 1_000.0;
+            dial.break_share = 0.5 + dial.next(301) as f64 / 1_000.0;
+            let (mut edges, meant, end) = visit(&mut dial, at);
+            edges.sort_by_key(|(at, ..)| *at);
+            // The thread runs late now and then, and reads what has gathered at once.
+            let mut asked = at;
+            let mut told = Vec::new();
+            for (at, line, level) in edges {
+                if at >= asked {
+                    told.extend(panel.tick(Mono(at - 1)));
+                    asked = at + if dial.next(5) == 0 { dial.next(400) } else { 0 };
+                }
+                told.extend(panel.level(Mono(at), line, level));
+            }
+            told.extend(panel.tick(Mono(end)));
+            let told: Vec<HandsetEvent> =
+                events(told).into_iter().map(|(_, event)| event).collect();
+            assert_eq!(told, meant, "visit {n}: {dial:?}");
+            at = end + 1;
+        }
     }
 }
