@@ -29,6 +29,11 @@ enum Verb {
     Run {
         #[command(flatten)]
         config: ConfigFile,
+        /// Write every edge of hook, dial and buttons with the kernel's stamp to this file, to send along with a report of
+        /// a booth that misunderstands. It says what was dialled when, grows with every visit, and is not for the
+        /// simulated handset.
+        #[arg(long, value_name = "FILE")]
+        record_trace: Option<PathBuf>,
     },
     /// Say what is wrong with a configuration, without touching a device or the network.
     CheckConfig {
@@ -68,7 +73,10 @@ struct ConfigFile {
 
 fn main() -> ExitCode {
     match Arguments::parse().verb {
-        Verb::Run { config } => run_gateway(&config.config),
+        Verb::Run {
+            config,
+            record_trace,
+        } => run_gateway(&config.config, record_trace.as_deref()),
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Handset {
             socket,
@@ -78,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_gateway(path: &Path) -> ExitCode {
+fn run_gateway(path: &Path, trace: Option<&Path>) -> ExitCode {
     journal::init("booth-gateway", log::LevelFilter::Info);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -90,7 +98,7 @@ fn run_gateway(path: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run::run(path)) {
+    match runtime.block_on(run::run(path, trace)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use booth_gateway::gateway::session::{HandsetEvent, Key, KeySource};
+use booth_gateway::gateway::trace::Trace;
 use hub::{Broker, Home, Hub};
 
 /// Longest that one boot of the machine may take with all it does.
@@ -200,6 +202,14 @@ impl Machine {
         }
     }
 
+    /// The trace of the contacts that it printed.
+    fn trace(&self) -> String {
+        let all = std::fs::read(self.path("told")).expect("it has said something");
+        let all = String::from_utf8_lossy(&all).replace('\r', "");
+        let lines = all.lines().filter_map(|line| line.strip_prefix("trace: "));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
     /// The power goes.
     fn kill(&mut self) {
         if let Some(mut qemu) = self.qemu.take() {
@@ -331,6 +341,17 @@ fn a_booth_on_real_kernel_interfaces_delivers_what_was_said_and_survives_its_pow
     let stored = clips(&home);
     assert_eq!(stored.len(), 1, "{stored:?}");
     check(&stored[0], &said);
+    // What the kernel stamped, decoded once more.
+    let trace = machine.trace();
+    if let Ok(path) = std::env::var("KEEP_TRACE") {
+        std::fs::write(path, &trace).expect("written");
+    }
+    let events = Trace::parse(&trace).expect("a trace").replay();
+    let dialled = HandsetEvent::Key(Key::Digit(2), KeySource::Dial);
+    assert_eq!(
+        events,
+        [HandsetEvent::Lifted, dialled, HandsetEvent::HungUp]
+    );
     machine.kill();
 
     machine.boot("second");

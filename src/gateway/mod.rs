@@ -13,3 +13,4 @@ pub mod keypad;
 pub mod panel;
 pub mod session;
 pub mod time;
+pub mod trace;

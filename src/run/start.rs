@@ -150,7 +150,7 @@ fn hash_of(path: &Path) -> String {
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
-pub async fn run(path: &Path) -> Result<(), RunError> {
+pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let config = check(path)?;
     let settings = mqtt_settings(&config)?;
     let opened = match keeper::open(&config.spool, &ThisMachine) {
@@ -218,7 +218,8 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
         );
     })?;
 
-    let (lamp, backend, _socket) = start_handset(&config, &stop, teller(Happening::Handset))?;
+    let (lamp, backend, _socket) =
+        start_handset(&config, trace, &stop, teller(Happening::Handset))?;
 
     let speaker = Arc::new(Mutex::new(Speaker {
         boot_id: clock::boot_id(),
@@ -254,20 +255,29 @@ type HandsetStarted = (
 
 fn start_handset(
     config: &Config,
+    trace: Option<&Path>,
     stop: &Arc<AtomicBool>,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
 ) -> Result<HandsetStarted, RunError> {
     if config.handset.backend == Backend::Sim {
+        if trace.is_some() {
+            let why = "--record-trace: the simulated handset has no lines whose edges could be written down";
+            return Err(RunError::Setup(why.into()));
+        }
         let socket =
             handset_sim::listen(&config.handset.control_socket, report).map_err(RunError::Setup)?;
         return Ok((None, "sim", Some(socket)));
     }
+    if let Some(path) = trace {
+        handset::open_trace(path, &config.handset).map_err(RunError::Setup)?;
+    }
     let (lamp, lamps) = std_mpsc::channel();
-    let opened = handset::open(&config.handset);
+    let opened = handset::open(&config.handset, trace);
     let backend = opened.as_ref().map_or("none", |(name, _)| name);
     let (config, stop) = (config.handset.clone(), stop.clone());
+    let trace = trace.map(Path::to_owned);
     thread("handset", move || {
-        handset::watch(&config, opened, &lamps, &stop, report)
+        handset::watch(&config, trace.as_deref(), opened, &lamps, &stop, report)
     })?;
     Ok((Some(lamp), backend, None))
 }

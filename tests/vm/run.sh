@@ -109,9 +109,16 @@ first)
     wait_for "the microphone works" 2
     say "the card is back"
 
-    # A line that another driver holds, and a restart.
+    # A restart, now with a trace.
     systemctl stop booth-gateway
     say "stopped"
+    mkdir -p /etc/systemd/system/booth-gateway.service.d
+    cat >/etc/systemd/system/booth-gateway.service.d/trace.conf <<'U'
+[Service]
+ExecStart=
+ExecStart=/usr/bin/booth-gateway run --config /etc/booth-gateway/booth.toml --record-trace /run/booth-gateway/edges.trace
+U
+    systemctl daemon-reload
     systemctl start booth-gateway
     pull $pulse down
     pull $tamper down
@@ -122,6 +129,7 @@ first)
     # The network is cut, a message is kept, the power goes.
     ip link set "$(ls /sys/class/net | grep ^en)" down
     visit 2
+    sed 's/^/trace: /' /run/booth-gateway/edges.trace
     say "CUT THE POWER"
     sleep 600
     ;;
