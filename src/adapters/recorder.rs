@@ -451,7 +451,7 @@ mod tests {
     use super::*;
     use crate::adapters::capture::RATE;
     use crate::adapters::disk::RealDisk;
-    use crate::contract::{BodyKind, BoothId, Consent, ConsentMode, Publish};
+    use crate::contract::{BoothId, Consent};
     use crate::spool::OpenFacts;
 
     fn facts() -> OpenFacts {
@@ -469,26 +469,10 @@ mod tests {
     }
 
     fn clip() -> NewClip {
-        NewClip {
-            clip_id: uuid::Uuid::from_u128(7).to_string(),
-            booth_id: BoothId::parse("rundhoej-1").expect("an id"),
-            question_id: None,
-            campaign_id: None,
-            lang: None,
-            consent: Consent {
-                mode: ConsentMode::Digit,
-                key: Some("1".into()),
-                notice_id: None,
-                publish: Publish::No,
-            },
-            test: false,
-            body: BodyKind::OggOpus,
-            bitrate: 24_000,
-            sample_rate: RATE,
-            channels: 1,
-            key_ids: Vec::new(),
-            armed: start_at(clock::mono()),
-        }
+        let booth_id = BoothId::parse("rundhoej-1").expect("an id");
+        let clip_id = uuid::Uuid::from_u128(7).to_string();
+        let armed = start_at(clock::mono());
+        NewClip::speech(clip_id, booth_id, Consent::by_key("1"), armed)
     }
 
     #[test]

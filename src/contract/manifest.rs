@@ -74,6 +74,18 @@ pub struct Consent {
     pub publish: Publish,
 }
 
+impl Consent {
+    /// Given by dialling or pressing this key, with no notice heard and nothing allowed beyond recording.
+    pub fn by_key(key: &str) -> Self {
+        Self {
+            mode: ConsentMode::Digit,
+            key: Some(key.to_owned()),
+            notice_id: None,
+            publish: Publish::No,
+        }
+    }
+}
+
 /// Payload of `{root}/up/{booth}/clip/{clip_id}`. A field that does not apply is `null`.
 ///
 /// The order of the fields is the order of the bytes: every offer of a clip has the byte-identical manifest.

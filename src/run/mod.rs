@@ -23,7 +23,7 @@ use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::config::Config;
-use crate::contract::{BodyKind, BoothId, Consent, Publish, Topic, Topics};
+use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
@@ -309,29 +309,23 @@ impl Gateway {
                 question_id,
                 key,
             } => {
+                let consent = Consent {
+                    mode: self.config.session.consent,
+                    key,
+                    notice_id: self.prompts.notice_id().map(str::to_owned),
+                    publish: Publish::No,
+                };
+                let armed = StartFacts {
+                    wall_ms: self.machine.wall().as_millisecond(),
+                    mono: self.machine.mono(),
+                    clock_synced: self.machine.clock_synced(),
+                };
+                let booth_id = self.config.booth.id.clone();
                 let clip = Box::new(NewClip {
-                    clip_id: self.machine.new_id(),
-                    booth_id: self.config.booth.id.clone(),
                     question_id: Some(question_id),
-                    campaign_id: None,
                     lang: Some(self.config.session.language.clone()),
-                    consent: Consent {
-                        mode: self.config.session.consent,
-                        key,
-                        notice_id: self.prompts.notice_id().map(str::to_owned),
-                        publish: Publish::No,
-                    },
-                    test: false,
-                    body: BodyKind::OggOpus,
                     bitrate: self.config.audio.bitrate,
-                    sample_rate: 48_000,
-                    channels: 1,
-                    key_ids: Vec::new(),
-                    armed: StartFacts {
-                        wall_ms: self.machine.wall().as_millisecond(),
-                        mono: self.machine.mono(),
-                        clock_synced: self.machine.clock_synced(),
-                    },
+                    ..NewClip::speech(self.machine.new_id(), booth_id, consent, armed)
                 });
                 let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
             }

@@ -55,6 +55,28 @@ pub struct NewClip {
     pub armed: StartFacts,
 }
 
+impl NewClip {
+    /// Speech as a booth records it: unsealed Ogg Opus of 24 kbit/s, mono, 48 kHz. What it answers, and in which
+    /// language, is left open.
+    pub fn speech(clip_id: String, booth_id: BoothId, consent: Consent, armed: StartFacts) -> Self {
+        Self {
+            clip_id,
+            booth_id,
+            question_id: None,
+            campaign_id: None,
+            lang: None,
+            consent,
+            test: false,
+            body: BodyKind::OggOpus,
+            bitrate: 24_000,
+            sample_rate: 48_000,
+            channels: 1,
+            key_ids: Vec::new(),
+            armed,
+        }
+    }
+}
+
 /// A moment by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartFacts {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::{BodyKind, BoothId, Consent, ConsentMode, EndedBy, Publish};
+use booth_gateway::contract::{BoothId, Consent, EndedBy};
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 use booth_gateway::spool::{FrameFacts, KeptClip, NewClip, OpenFacts, Spool, StartFacts};
@@ -137,29 +137,16 @@ fn say(
     language: &str,
     pages: &[Vec<u8>],
 ) -> Result<KeptClip, String> {
+    let armed = StartFacts {
+        wall_ms: 1_767_225_600_000,
+        mono: Mono(60_000),
+        clock_synced: true,
+    };
+    let clip_id = uuid::Uuid::new_v4().to_string();
     let clip = NewClip {
-        clip_id: uuid::Uuid::new_v4().to_string(),
-        booth_id: booth_id.clone(),
         question_id: Some("square".into()),
-        campaign_id: None,
         lang: Some(language.into()),
-        consent: Consent {
-            mode: ConsentMode::Digit,
-            key: Some("1".into()),
-            notice_id: None,
-            publish: Publish::No,
-        },
-        test: false,
-        body: BodyKind::OggOpus,
-        bitrate: 24_000,
-        sample_rate: 48_000,
-        channels: 1,
-        key_ids: Vec::new(),
-        armed: StartFacts {
-            wall_ms: 1_767_225_600_000,
-            mono: Mono(60_000),
-            clock_synced: true,
-        },
+        ..NewClip::speech(clip_id, booth_id.clone(), Consent::by_key("1"), armed)
     };
     let facts = FrameFacts {
         samples: 24_000,

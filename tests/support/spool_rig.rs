@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::{BodyKind, BoothId, Consent, ConsentMode, EndedBy, Publish};
+use booth_gateway::contract::{BoothId, Consent, EndedBy};
 use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::spool::disk::Disk;
@@ -113,29 +113,21 @@ pub fn open_on(
 }
 
 pub fn new_clip() -> NewClip {
+    let booth_id = BoothId::parse("rundhoej-1").expect("an id");
+    let armed = StartFacts {
+        wall_ms: 1_767_225_600_000,
+        mono: Mono(60_000),
+        clock_synced: true,
+    };
     NewClip {
-        clip_id: uuid::Uuid::new_v4().to_string(),
-        booth_id: BoothId::parse("rundhoej-1").unwrap(),
         question_id: Some("square".into()),
-        campaign_id: None,
         lang: Some("da".into()),
-        consent: Consent {
-            mode: ConsentMode::Digit,
-            key: Some("1".into()),
-            notice_id: None,
-            publish: Publish::No,
-        },
-        test: false,
-        body: BodyKind::OggOpus,
-        bitrate: 24_000,
-        sample_rate: 48_000,
-        channels: 1,
-        key_ids: Vec::new(),
-        armed: StartFacts {
-            wall_ms: 1_767_225_600_000,
-            mono: Mono(60_000),
-            clock_synced: true,
-        },
+        ..NewClip::speech(
+            uuid::Uuid::new_v4().to_string(),
+            booth_id,
+            Consent::by_key("1"),
+            armed,
+        )
     }
 }
 
