@@ -437,10 +437,6 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
             if let Some(why) = blockdev::obstacle() {
                 return Err(why);
             }
-            let programs = crash_booth::Programs {
-                gateway: binaries.join("booth-gateway"),
-                hub: binaries.join("booth-hub"),
-            };
             let folder = campaign.arguments.folder.join("evenings");
             std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
             eprintln!("crash-states: recording {EVENINGS} evenings, some minutes …");

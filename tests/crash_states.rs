@@ -11,6 +11,7 @@ mod support {
     pub mod crash_record;
     pub mod crash_states;
     pub mod flush_control;
+    pub mod programs;
     pub mod pulse;
     pub mod wait;
 }
@@ -19,10 +20,10 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use support::blockdev::{self, Trace};
-use support::crash_booth::Programs;
 use support::crash_record::{record, short_evening};
 use support::crash_states::{Outcome, Rig};
 use support::flush_control::{self, Store};
+use support::programs::Programs;
 
 /// Says why there is nothing to see, past the test harness, which would keep it to itself.
 fn can_run() -> bool {

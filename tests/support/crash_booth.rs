@@ -12,33 +12,8 @@ use std::time::{Duration, Instant};
 use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
+use super::programs::{PATIENCE, Programs, wait_for};
 use super::pulse::{EAR, MIC, Pulse};
-
-/// How long anything may take before it counts as never.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The programs under test.
-#[derive(Debug, Clone)]
-pub struct Programs {
-    /// `booth-gateway`
-    pub gateway: PathBuf,
-    /// `booth-hub`
-    pub hub: PathBuf,
-}
-
-/// Asks `probe` until it answers; a sentence if it never does.
-pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T, String> {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe() {
-            return Ok(found);
-        }
-        if start.elapsed() > PATIENCE {
-            return Err(format!("gave up waiting: {what}"));
-        }
-        std::thread::park_timeout(Duration::from_millis(3));
-    }
-}
 
 /// Writes `booth.toml` for a spool in `card`; `mqtt` are the lines of that table.
 pub fn configure(home: &Path, card: &Path, mqtt: &str) -> Result<(), String> {

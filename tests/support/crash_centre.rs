@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::card_reader;
-use super::crash_booth::{Programs, wait_for};
+use super::programs::{Programs, wait_for};
 
 /// A process that ends with the value.
 pub struct Ended(Child);

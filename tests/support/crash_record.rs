@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use super::blockdev::{BlockDevice, Marker, Trace};
 use super::card_reader::{self, ClipFile};
-use super::crash_booth::{CrashBooth, Programs, configure, wait_for};
+use super::crash_booth::{CrashBooth, configure};
 use super::crash_centre::{Centre, Ended, spawn};
 use super::crash_image::Dice;
+use super::programs::{Programs, wait_for};
 use super::pulse::Pulse;
 
 /// A gateway that waits longer than this for a processor cannot be held to a second: nothing is learnt of its card.

@@ -14,9 +14,10 @@ use std::time::Instant;
 
 use super::blockdev::{Mounted, Trace, run, scratch};
 use super::card_reader::{self, ClipFile};
-use super::crash_booth::{CrashBooth, Programs, configure, wait_for};
+use super::crash_booth::{CrashBooth, configure};
 use super::crash_image::{Cut, Dice, Later};
 use super::crash_record::{Promise, long_evening, record};
+use super::programs::{Programs, wait_for};
 use super::pulse::Pulse;
 
 /// At most so much speech may be lost at a power cut.
