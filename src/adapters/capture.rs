@@ -21,9 +21,21 @@ use crate::gateway::time::Mono;
 pub const RATE: u32 = 48_000;
 /// Seconds of sound the ring holds while the card is slow.
 const RING_SECONDS: usize = 8;
-/// Wanted period: 30 ms. cpal's buffer is two of them, so the worker may run one period late before samples are lost;
-/// a hang-up waits up to one for its last samples. The callback's size is never assumed.
+/// Period of a kernel sound card: 30 ms. cpal's buffer is two of them, so the worker may run one period late before samples
+/// are lost; a hang-up waits up to one for its last samples. The callback's size is never assumed.
 const PERIOD: u32 = 1440;
+/// Period of anything else, 20 ms: behind it is a sound server with a buffer of its own, and on PulseAudio's plug-in the
+/// worker spins the more the longer the period is (a third of a core at 30 ms).
+const SERVER_PERIOD: u32 = 960;
+
+/// Kernel cards are `hw:`, `plughw:` and what ALSA derives of them; `default`, `pulse` and names of an asound.conf may be anything.
+fn period_of(input: &str) -> u32 {
+    match input.contains("hw:") || input.contains(":CARD=") {
+        true => PERIOD,
+        false => SERVER_PERIOD,
+    }
+}
+
 /// No frames for this long means that the card is gone.
 const STALLED: Duration = Duration::from_secs(3);
 /// How often the supervisor looks.
@@ -241,7 +253,7 @@ fn open(
         let config = StreamConfig {
             channels,
             sample_rate: RATE,
-            buffer_size: BufferSize::Fixed(PERIOD),
+            buffer_size: BufferSize::Fixed(period_of(input)),
         };
         let (beat, figures, errors) = (beat.clone(), figures.clone(), errors.clone());
         let built = device.build_input_stream::<i16, _, _>(
@@ -283,4 +295,23 @@ fn open(
     Err(format!(
         "the microphone {input:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_card_gets_the_longer_period() {
+        for card in [
+            "hw:0",
+            "plughw:CARD=handset,DEV=0",
+            "sysdefault:CARD=handset",
+        ] {
+            assert_eq!(period_of(card), PERIOD, "{card}");
+        }
+        for server in ["default", "pulse", "booth_mic"] {
+            assert_eq!(period_of(server), SERVER_PERIOD, "{server}");
+        }
+    }
 }
