@@ -22,6 +22,8 @@ use crate::gateway::trace;
 
 /// Levels are read again this often, so that a missed edge heals itself.
 const READ_AGAIN: Duration = Duration::from_secs(2);
+/// How long a row of the keypad takes to follow its column, through a weak pull-up and some metres of cable.
+pub(super) const KEYPAD_SETTLES: Duration = Duration::from_micros(100);
 /// A failed line is tried again this often.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -87,8 +89,8 @@ struct Traced {
 impl Traced {
     fn note(&mut self, edges: &[(Mono, Line, bool)]) {
         let Some(file) = &mut self.file else { return };
-        let text: String = edges
-            .iter()
+        let contacts = edges.iter().filter(|(_, line, _)| *line != Line::KeypadRow);
+        let text: String = contacts
             .map(|(at, line, is_active)| trace::edge_line(*at, *line, *is_active) + "\n")
             .collect();
         if let Err(error) = file.write_all(text.as_bytes()) {
@@ -146,7 +148,12 @@ pub fn open_trace(path: &Path, config: &Handset) -> Result<std::fs::File, String
         .map_err(fault)?;
     if file.metadata().map_err(fault)?.len() == 0 {
         let debounce = Duration::from_millis(config.hook.debounce_ms);
-        let first = trace::first_line(debounce, parts(config)) + "\n";
+        let lines: Vec<_> = config
+            .contacts()
+            .iter()
+            .map(|(line, ..)| (*line, false))
+            .collect();
+        let first = trace::first_line(debounce, parts(config, &lines)) + "\n";
         file.write_all(first.as_bytes()).map_err(fault)?;
     }
     Ok(file)
@@ -207,10 +214,10 @@ pub fn watch(
     report: impl Fn(HandsetReport),
 ) {
     let mut opened = first;
-    let mut told_start = false;
+    let mut panel = None;
     while !stop.load(Ordering::Relaxed) {
         let ended = match opened {
-            Ok((_, mut lines)) => serve(&mut *lines, config, lamps, stop, &mut told_start, &report),
+            Ok((_, mut lines)) => serve(&mut *lines, config, lamps, stop, &mut panel, &report),
             Err(why) => Err(why),
         };
         let Err(why) = ended else { return };
@@ -228,20 +235,23 @@ fn serve(
     config: &Handset,
     lamps: &Receiver<Lamp>,
     stop: &AtomicBool,
-    told_start: &mut bool,
+    panel: &mut Option<Panel>,
     report: &impl Fn(HandsetReport),
 ) -> Result<(), String> {
     let found = lines.levels()?;
     let off_hook = found.contains(&(Line::OffHook, true));
-    if !std::mem::replace(told_start, true) {
+    if panel.is_none() {
         report(HandsetReport::AtStart { off_hook });
     }
     report(HandsetReport::Works(Ok(())));
     let debounce = Duration::from_millis(config.hook.debounce_ms);
-    let mut panel = Panel::new(parts(config), debounce, off_hook);
+    // The panel outlives a failure of the lines: who hung up meanwhile has hung up.
+    let panel = panel.get_or_insert_with(|| Panel::new(parts(config, &found), debounce, off_hook));
     let mut teller = Teller::new(lines.refused(), report);
-    let others = found.into_iter().filter(|(line, _)| *line != Line::OffHook);
-    for (line, is_active) in others {
+    let known = found
+        .into_iter()
+        .filter(|level| *level != (Line::OffHook, panel.is_off_hook()));
+    for (line, is_active) in known.collect::<Vec<_>>() {
         teller.tell(panel.level(clock::mono(), line, is_active));
     }
     let mut lamp = Lamp::Starting;
@@ -284,6 +294,10 @@ fn serve(
         if now >= read_again {
             read_again = now + READ_AGAIN;
             wants_scan = config.keypad.is_some();
+            for (at, line, is_active) in lines.wait(Duration::ZERO)? {
+                teller.tell(panel.level(at, line, is_active));
+            }
+            let now = clock::mono();
             for (line, is_active) in lines.levels()? {
                 teller.tell(panel.level(now, line, is_active));
             }
@@ -292,12 +306,14 @@ fn serve(
     lines.lamp(false)
 }
 
-fn parts(config: &Handset) -> PanelParts {
+/// What the panel has, by the lines that could be claimed: a dial does without its off-normal contact.
+fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
+    let has_off_normal = found.iter().any(|(line, _)| *line == Line::DialOffNormal);
     PanelParts {
         dial: config
             .dial_pulse
             .as_ref()
-            .map(|_| (config.dial_layout, config.dial_off_normal.is_some())),
+            .map(|_| (config.dial_layout, has_off_normal)),
         keypad: config.keypad.is_some(),
     }
 }
@@ -368,12 +384,18 @@ mod tests {
         key: Closed,
         key_until: Mono,
         refused: Vec<String>,
+        levels: Vec<(Line, bool)>,
+        /// After the edges they cannot be read any more.
+        fails: bool,
         stop: std::sync::Arc<AtomicBool>,
     }
 
     impl Lines for Script {
         fn wait(&mut self, _: Duration) -> Result<Edges, String> {
             let now = clock::mono();
+            if self.fails && self.edges.is_empty() {
+                return Err("the lines are gone".into());
+            }
             if now >= self.key_until + Duration::from_millis(50) {
                 self.stop.store(true, Ordering::Relaxed);
             }
@@ -384,7 +406,7 @@ mod tests {
         }
 
         fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
-            Ok(vec![(Line::OffHook, false)])
+            Ok(self.levels.clone())
         }
 
         fn scan(&mut self) -> Result<Closed, String> {
@@ -414,6 +436,8 @@ mod tests {
                 .filter(|why| !why.is_empty())
                 .into_iter()
                 .collect(),
+            levels: vec![(Line::OffHook, false)],
+            fails: false,
             stop: stop.clone(),
         };
         let (_lamp, lamps) = mpsc::channel();
@@ -443,6 +467,39 @@ mod tests {
         assert_eq!(
             told("", &edges, Closed::default(), ""),
             ["Controls([])", "Lifted"]
+        );
+    }
+
+    #[test]
+    fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let script = |edges: &[(u64, Line, bool)], fails| Script {
+            edges: edges.to_vec(),
+            key: Closed::default(),
+            key_until: clock::mono() + Duration::from_millis(100),
+            refused: Vec::new(),
+            levels: vec![(Line::OffHook, false)],
+            fails,
+            stop: stop.clone(),
+        };
+        let (_lamp, lamps) = mpsc::channel();
+        let told = std::cell::RefCell::new(Vec::new());
+        let report = |report| {
+            if let HandsetReport::Event { event, .. } = report {
+                told.borrow_mut().push(event);
+            }
+        };
+        let (config, mut panel) = (Handset::default(), None);
+        let mut lines = script(&[(500, Line::OffHook, true)], true);
+        assert!(serve(&mut lines, &config, &lamps, &stop, &mut panel, &report).is_err());
+        let mut lines = script(&[], false);
+        assert_eq!(
+            serve(&mut lines, &config, &lamps, &stop, &mut panel, &report),
+            Ok(())
+        );
+        assert_eq!(
+            told.into_inner(),
+            [HandsetEvent::Lifted, HandsetEvent::HungUp]
         );
     }
 

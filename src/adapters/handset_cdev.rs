@@ -12,7 +12,7 @@ use gpiocdev::line::{Bias, Drive, EdgeDetection, EdgeKind, Value, Values};
 use gpiocdev::request::Config;
 
 use super::clock;
-use super::handset::{Edges, Lines};
+use super::handset::{Edges, KEYPAD_SETTLES, Lines};
 use crate::config::{Handset, Level, Pull};
 use crate::gateway::keypad::Closed;
 use crate::gateway::panel::Line;
@@ -175,6 +175,8 @@ fn request_columns(chip: &Path, columns: &[u32]) -> Result<Request, String> {
         .with_lines(columns)
         .as_output(Value::Inactive)
         .with_drive(Drive::OpenDrain)
+        // A column that is not driven must not pull its rows down; some pins do from reset on.
+        .with_bias(Bias::PullUp)
         .request()
         .map_err(|error| held(chip, "keypad.columns", columns[0], &error))
 }
@@ -262,26 +264,25 @@ impl Lines for CdevLines {
         if !waited.map_err(|error| self.broken("watched", &error))? {
             return Ok(edges);
         }
+        let mut lost = 0;
         for event in self.fetch()? {
-            if self.last_seqno != 0 && event.seqno != self.last_seqno.wrapping_add(1) {
-                let lost = event.seqno.wrapping_sub(self.last_seqno.wrapping_add(1));
-                log::warn!("{lost} edges were lost; the levels are read again");
-                let now = clock::mono();
-                edges.extend(
-                    self.levels()?
-                        .into_iter()
-                        .map(|(line, level)| (now, line, level)),
-                );
+            if self.last_seqno != 0 {
+                // Negative where two lines' edges were queued in another order.
+                let missing = event.seqno.wrapping_sub(self.last_seqno).wrapping_sub(1) as i32;
+                lost += missing.max(0);
             }
             self.last_seqno = event.seqno;
             let at = clock::from_monotonic(Duration::from_nanos(event.timestamp_ns));
             if let Some(input) = self.input(event.offset) {
-                edges.push((
-                    at,
-                    input.line,
-                    input.is_active(event.kind == EdgeKind::Rising),
-                ));
+                let is_high = event.kind == EdgeKind::Rising;
+                edges.push((at, input.line, input.is_active(is_high)));
             }
+        }
+        if lost > 0 {
+            log::warn!("{lost} edges were lost; the levels are read again");
+            let now = clock::mono();
+            let levels = self.levels()?.into_iter();
+            edges.extend(levels.map(|(line, level)| (now, line, level)));
         }
         Ok(edges)
     }
@@ -319,6 +320,7 @@ impl Lines for CdevLines {
                 .columns
                 .set_values(&columns(Some(column)))
                 .map_err(|error| self.broken("driven", &error))?;
+            std::thread::park_timeout(KEYPAD_SETTLES);
             let mut rows = Values::default();
             self.request
                 .values(&mut rows)

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use rppal::gpio::{Error, Gpio, InputPin, IoPin, Mode, OutputPin, Trigger};
+use rppal::gpio::{Bias, Error, Gpio, InputPin, IoPin, Mode, OutputPin, Trigger};
 
 use super::clock;
-use super::handset::{Edges, Lines};
+use super::handset::{Edges, KEYPAD_SETTLES, Lines};
 use crate::config::{Handset, Keypad, Level, Output, Pull};
 use crate::gateway::keypad::Closed;
 use crate::gateway::panel::Line;
@@ -113,6 +113,8 @@ impl PiLines {
         let mut columns = Vec::new();
         for line in keypad.columns {
             let mut column = self.pin("keypad.columns", line)?.into_io(Mode::Output);
+            // A column that is not driven must not pull its rows down; some pins do from reset on.
+            column.set_bias(Bias::PullUp);
             column.set_low();
             columns.push(column);
         }
@@ -148,12 +150,13 @@ impl Lines for PiLines {
                 .find(|input| input.pin.pin() == pin.pin());
             edges.extend(input.map(|input| {
                 let is_high = event.trigger == Trigger::RisingEdge;
-                (at, input.line, input.is_active(is_high))
+                let edge = (at, input.line, input.is_active(is_high));
+                (event.timestamp, edge)
             }));
         }
-        // Each pin has its own queue.
-        edges.sort_by_key(|(at, ..)| *at);
-        Ok(edges)
+        // Each pin has its own queue. The kernel's stamps, for the conversion may round two of one millisecond apart.
+        edges.sort_by_key(|(stamp, _)| *stamp);
+        Ok(edges.into_iter().map(|(_, edge)| edge).collect())
     }
 
     fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
@@ -178,6 +181,7 @@ impl Lines for PiLines {
         for (n, column) in keypad.columns.iter_mut().enumerate() {
             column.set_mode(Mode::Output);
             column.set_low();
+            std::thread::park_timeout(KEYPAD_SETTLES);
             for (row, number) in keypad.rows.iter().enumerate() {
                 let input = self.inputs.iter().find(|input| input.pin.pin() == *number);
                 if input.is_some_and(|input| input.pin.is_low()) {

@@ -56,6 +56,11 @@ impl HookFilter {
         Some((first, HandsetEvent::HungUp))
     }
 
+    /// What was told last.
+    pub fn is_off(&self) -> bool {
+        self.told_off
+    }
+
     /// When [`HookFilter::tick`] is due.
     pub fn deadline(&self) -> Option<Mono> {
         self.resting.map(|first| first + self.debounce)

@@ -136,6 +136,11 @@ impl Panel {
         news.into_iter().collect()
     }
 
+    /// Whether the handset is off its hook, as was told last.
+    pub fn is_off_hook(&self) -> bool {
+        self.hook.is_off()
+    }
+
     /// Whether a key of the keypad is down or was a moment ago.
     pub fn is_key_down(&self) -> bool {
         self.keypad.as_ref().is_some_and(KeypadDecoder::is_busy)

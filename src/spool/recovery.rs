@@ -275,7 +275,7 @@ impl Inner {
         ledger_is_of_this_card: bool,
         report: &mut OpenReport,
     ) {
-        self.believe(&survey);
+        let doubtful = self.believe(&survey);
         let own = locked(&self.card).card_id.clone();
         let mut used: HashSet<u64> = survey
             .entries()
@@ -289,6 +289,7 @@ impl Inner {
             survey
                 .found
                 .iter()
+                .filter(|(id, _)| !doubtful.contains(id))
                 .try_for_each(|(id, entry)| ledger.put_clip(*id, entry))?;
             ledger.sync()
         });
@@ -359,31 +360,44 @@ impl Inner {
             u32::try_from(locked(&self.numbering).unsettled.len()).unwrap_or(u32::MAX);
     }
 
-    /// Makes sure that what is believed is on the card: a killed process may have left it in memory only.
-    fn believe(&self, survey: &Survey) {
-        if survey.found.is_empty() {
-            return;
-        }
-        let synced = if survey.found.len() > SYNCED_ONE_BY_ONE {
-            self.folders.disk.sync_everything(&self.folders.root)
-        } else {
-            survey.found.iter().try_for_each(|(id, entry)| {
-                let path = self.clip_path(*id, entry);
-                match entry.clip.boot_id == self.boot_id {
-                    true => self.write_again(&path, entry.file_bytes),
-                    false => self.folders.disk.open(&path, Open::Read)?.sync_data(),
-                }
-            })
+    /// Makes sure that what is believed is on the card: a killed process may have left it in memory only. What could not be
+    /// made sure of comes back: the ledger must not vouch for it.
+    fn believe(&self, survey: &Survey) -> HashSet<Uuid> {
+        let is_of_this_boot = |entry: &Entry| entry.clip.boot_id == self.boot_id;
+        let others = survey.found.iter().filter(|(_, e)| !is_of_this_boot(e));
+        let are_many = others.count() > SYNCED_ONE_BY_ONE;
+        let everything = match are_many {
+            true => self.folders.disk.sync_everything(&self.folders.root),
+            false => Ok(()),
         };
-        if let Err(error) = synced {
+        if let Err(error) = &everything {
+            let error = io::Error::new(error.kind(), error.to_string());
             self.trouble_with("syncing", &self.folders.root, error);
         }
+        let mut doubtful = HashSet::new();
+        for (id, entry) in &survey.found {
+            let path = self.clip_path(*id, entry);
+            let synced = match (is_of_this_boot(entry), are_many) {
+                (true, _) => self.write_again(&path, entry.file_bytes),
+                (false, true) if everything.is_ok() => Ok(()),
+                _ => self
+                    .folders
+                    .disk
+                    .open(&path, Open::Read)
+                    .and_then(|file| file.sync_data()),
+            };
+            if let Err(error) = synced {
+                self.trouble_with("syncing", &path, error);
+                doubtful.insert(*id);
+            }
+        }
+        doubtful
     }
 
     /// Writes the first bytes of a file once more as they are read, durably. After a failed fsync the kernel shows pages
     /// as clean that the card does not have, to the next process too, until the machine starts anew: another fsync
     /// would not write them.
-    fn write_again(&self, path: &Path, bytes: u64) -> io::Result<()> {
+    pub(super) fn write_again(&self, path: &Path, bytes: u64) -> io::Result<()> {
         let disk = self.folders.disk.as_ref();
         let mut content = read_whole(disk, path, LONGEST_FILE)?;
         content.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -447,12 +461,6 @@ impl Inner {
             true => Err(None),
             false => self
                 .keep_a_copy(&path, &cut, report)
-                .and_then(|()| match cut.header.boot_id == self.boot_id {
-                    true => self
-                        .write_again(&path, cut.valid_to)
-                        .map_err(|error| SpoolError::io("writing", &path, error)),
-                    false => Ok(()),
-                })
                 .and_then(|()| self.finish_cut_off(id, cut, wanted_no, &mut numbering))
                 .map_err(Some),
         };

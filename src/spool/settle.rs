@@ -356,6 +356,10 @@ impl Inner {
         numbering: &mut Numbering,
     ) -> Result<KeptClip, SpoolError> {
         let path = self.folders.clip(&self.folders.clips, id);
+        if cut.header.boot_id == self.boot_id {
+            self.write_again(&path, cut.valid_to)
+                .map_err(|error| SpoolError::io("writing", &path, error))?;
+        }
         let file = open_clip(&self.folders, &path, Open::Write)?;
         let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), EndedBy::Power, true);
         let mut take = Take::resume(id, cut, file, path);

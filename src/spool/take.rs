@@ -14,7 +14,7 @@ use super::ogg_page::closing_page;
 use super::record::{HEAD_BYTES, Kind, MAX_PAYLOAD_BYTES, push, salt};
 use crate::contract::{BodyKind, Manifest};
 
-/// What the kernel writes at least, and as a whole: a page (x86 and Raspberry Pi OS's 64-bit kernels).
+/// What the file system writes at least, and as a whole: a block of ext4.
 const PAGE_BYTES: u64 = 4096;
 /// How many appends tell how long the next one will be.
 const REMEMBERED: usize = 4;
@@ -140,7 +140,8 @@ impl Take {
         let end = self.durable_to + buffer.len() as u64;
         let room = (end.next_multiple_of(PAGE_BYTES) - end) as usize;
         let next = self.lengths.iter().copied().fold(0, usize::max);
-        if !(HEAD_BYTES..next).contains(&room) {
+        // Longer appends span pages anyway, and padding would only make the file long.
+        if next > PAGE_BYTES as usize / 2 || !(HEAD_BYTES..next).contains(&room) {
             return sequence;
         }
         let zeros = [0; PAGE_BYTES as usize];
