@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::{clock, handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
 use crate::gateway::keypad::Closed;
-use crate::gateway::panel::{Line, Panel, PanelNews, PanelParts};
+use crate::gateway::panel::{Line, Panel, PanelNews, PanelParts, Stuck};
 use crate::gateway::session::{HandsetEvent, Lamp};
 use crate::gateway::time::Mono;
 use crate::gateway::trace;
@@ -247,12 +247,14 @@ fn serve(
     let debounce = Duration::from_millis(config.hook.debounce_ms);
     // The panel outlives a failure of the lines: who hung up meanwhile has hung up.
     let panel = panel.get_or_insert_with(|| Panel::new(parts(config, &found), debounce, off_hook));
-    let mut teller = Teller::new(lines.refused(), report);
+    let refused = lines.refused().to_vec();
+    report(controls(&refused, panel.stuck()));
+    let tell = |news| tell(news, &refused, report);
     let known = found
         .into_iter()
         .filter(|level| *level != (Line::OffHook, panel.is_off_hook()));
     for (line, is_active) in known.collect::<Vec<_>>() {
-        teller.tell(panel.level(clock::mono(), line, is_active));
+        tell(panel.level(clock::mono(), line, is_active));
     }
     let mut lamp = Lamp::Starting;
     let mut lit = None;
@@ -284,22 +286,22 @@ fn serve(
         for (at, line, is_active) in lines.wait(patience)? {
             // A scan moves the rows itself; while a key is down the next one comes by time.
             wants_scan |= line == Line::KeypadRow && !panel.is_key_down();
-            teller.tell(panel.level(at, line, is_active));
+            tell(panel.level(at, line, is_active));
         }
-        teller.tell(panel.tick(now));
+        tell(panel.tick(now));
         let now = clock::mono();
         if std::mem::take(&mut wants_scan) || panel.wants_scan(now) {
-            teller.tell(panel.keys(now, lines.scan()?));
+            tell(panel.keys(now, lines.scan()?));
         }
         if now >= read_again {
             read_again = now + READ_AGAIN;
             wants_scan = config.keypad.is_some();
             for (at, line, is_active) in lines.wait(Duration::ZERO)? {
-                teller.tell(panel.level(at, line, is_active));
+                tell(panel.level(at, line, is_active));
             }
             let now = clock::mono();
             for (line, is_active) in lines.levels()? {
-                teller.tell(panel.level(now, line, is_active));
+                tell(panel.level(now, line, is_active));
             }
         }
     }
@@ -318,57 +320,30 @@ fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
     }
 }
 
-/// Tells what the panel says, and of what does not work each change once.
-struct Teller<'a, R> {
-    report: &'a R,
-    refused: Vec<String>,
-    is_dial_stuck: bool,
-    is_key_stuck: bool,
+/// Tells what the panel says.
+fn tell(news: Vec<PanelNews>, refused: &[String], report: &impl Fn(HandsetReport)) {
+    for news in news {
+        report(match news {
+            PanelNews::Handset(at, event) => HandsetReport::Event {
+                at,
+                event,
+                done: None,
+            },
+            PanelNews::Tamper(open) => HandsetReport::CaseOpen(open),
+            PanelNews::Stuck(stuck) => controls(refused, stuck),
+        });
+    }
 }
 
-impl<'a, R: Fn(HandsetReport)> Teller<'a, R> {
-    fn new(refused: &[String], report: &'a R) -> Self {
-        let teller = Self {
-            report,
-            refused: refused.to_vec(),
-            is_dial_stuck: false,
-            is_key_stuck: false,
-        };
-        teller.tell_controls();
-        teller
-    }
-
-    fn tell(&mut self, news: Vec<PanelNews>) {
-        for news in news {
-            match news {
-                PanelNews::Handset(at, event) => (self.report)(HandsetReport::Event {
-                    at,
-                    event,
-                    done: None,
-                }),
-                PanelNews::Tamper(open) => (self.report)(HandsetReport::CaseOpen(open)),
-                PanelNews::DialStuck(is_stuck) => {
-                    self.is_dial_stuck = is_stuck;
-                    self.tell_controls();
-                }
-                PanelNews::KeyStuck(is_stuck) => {
-                    self.is_key_stuck = is_stuck;
-                    self.tell_controls();
-                }
-            }
-        }
-    }
-
-    fn tell_controls(&self) {
-        let stuck = [
-            (self.is_dial_stuck, "the dial stands in mid-turn"),
-            (self.is_key_stuck, "a key of the keypad does not come up"),
-        ];
-        let stuck = stuck.iter().filter(|(is_so, _)| *is_so);
-        let stuck = stuck.map(|(_, sentence)| (*sentence).to_owned());
-        let controls = self.refused.iter().cloned().chain(stuck).collect();
-        (self.report)(HandsetReport::Controls(controls));
-    }
+/// All that does not work beside the hook switch.
+fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
+    let stuck = [
+        (stuck.dial, "the dial stands in mid-turn"),
+        (stuck.key, "a key of the keypad does not come up"),
+    ];
+    let stuck = stuck.iter().filter(|(is_so, _)| *is_so);
+    let stuck = stuck.map(|(_, sentence)| (*sentence).to_owned());
+    HandsetReport::Controls(refused.iter().cloned().chain(stuck).collect())
 }
 
 #[cfg(test)]

@@ -163,6 +163,11 @@ impl DialDecoder {
         stuck.into_iter().chain(over).min()
     }
 
+    /// Whether [`DialNews::Stuck`] was told and [`DialNews::Free`] not yet.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+
     /// The handset was hung up: a digit that was begun is none.
     pub fn forget(&mut self) {
         self.is_forgotten = self.turn_began.is_some();

@@ -100,6 +100,11 @@ impl KeypadDecoder {
         is_new.then_some(KeyNews::Pressed(key))
     }
 
+    /// Whether [`KeyNews::Stuck`] was told and [`KeyNews::Free`] not yet.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+
     /// Whether the next scan is due soon: something is closed or settling.
     pub fn is_busy(&self) -> bool {
         !self.closed.is_empty() || self.told.is_some() || self.is_stuck

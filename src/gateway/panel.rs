@@ -54,10 +54,17 @@ pub enum PanelNews {
     Handset(Mono, HandsetEvent),
     /// The case was opened or closed.
     Tamper(bool),
-    /// The dial is stuck in mid-turn, or free again.
-    DialStuck(bool),
-    /// A key is held for ever, or free again.
-    KeyStuck(bool),
+    /// What is stuck has changed.
+    Stuck(Stuck),
+}
+
+/// What is stuck.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stuck {
+    /// The dial stands in mid-turn.
+    pub dial: bool,
+    /// A key is held for ever.
+    pub key: bool,
 }
 
 /// What a booth has beside its hook switch.
@@ -106,11 +113,11 @@ impl Panel {
             }
             Line::DialPulse => {
                 let told = self.dial.as_mut().and_then(|d| d.pulse(at, is_active));
-                dial_told(at, told, &mut news);
+                self.dial_told(at, told, &mut news);
             }
             Line::DialOffNormal => {
                 let told = self.dial.as_mut().and_then(|d| d.off_normal(at, is_active));
-                dial_told(at, told, &mut news);
+                self.dial_told(at, told, &mut news);
             }
             Line::Button => button_told(self.button.level(at, is_active), &mut news),
             Line::Tamper => {
@@ -130,8 +137,7 @@ impl Panel {
             KeyNews::Pressed(key) => {
                 PanelNews::Handset(at, HandsetEvent::Key(key, KeySource::Keypad))
             }
-            KeyNews::Stuck => PanelNews::KeyStuck(true),
-            KeyNews::Free => PanelNews::KeyStuck(false),
+            KeyNews::Stuck | KeyNews::Free => PanelNews::Stuck(self.stuck()),
         });
         news.into_iter().collect()
     }
@@ -157,7 +163,7 @@ impl Panel {
         let told = self.hook.tick(now);
         self.hook_told(told, &mut news);
         let told = self.dial.as_mut().and_then(|dial| dial.tick(now));
-        dial_told(now, told, &mut news);
+        self.dial_told(now, told, &mut news);
         button_told(self.button.tick(now), &mut news);
         let told = self.tamper.tick(now);
         news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
@@ -176,6 +182,23 @@ impl Panel {
         dues.into_iter().flatten().min()
     }
 
+    /// What is stuck now.
+    pub fn stuck(&self) -> Stuck {
+        Stuck {
+            dial: self.dial.as_ref().is_some_and(DialDecoder::is_stuck),
+            key: self.keypad.as_ref().is_some_and(KeypadDecoder::is_stuck),
+        }
+    }
+
+    fn dial_told(&self, at: Mono, told: Option<DialNews>, news: &mut Vec<PanelNews>) {
+        news.extend(told.map(|told| match told {
+            DialNews::Digit(digit) => {
+                PanelNews::Handset(at, HandsetEvent::Key(Key::Digit(digit), KeySource::Dial))
+            }
+            DialNews::Stuck | DialNews::Free => PanelNews::Stuck(self.stuck()),
+        }));
+    }
+
     fn hook_told(&mut self, told: Option<(Mono, HandsetEvent)>, news: &mut Vec<PanelNews>) {
         let Some((at, event)) = told else { return };
         if event == HandsetEvent::HungUp
@@ -185,16 +208,6 @@ impl Panel {
         }
         news.push(PanelNews::Handset(at, event));
     }
-}
-
-fn dial_told(at: Mono, told: Option<DialNews>, news: &mut Vec<PanelNews>) {
-    news.extend(told.map(|told| match told {
-        DialNews::Digit(digit) => {
-            PanelNews::Handset(at, HandsetEvent::Key(Key::Digit(digit), KeySource::Dial))
-        }
-        DialNews::Stuck => PanelNews::DialStuck(true),
-        DialNews::Free => PanelNews::DialStuck(false),
-    }));
 }
 
 fn button_told(told: Option<(Mono, bool)>, news: &mut Vec<PanelNews>) {
