@@ -4,21 +4,18 @@
 //! pulse means; `gateway::panel` does. A hook switch that cannot be read is reported and tried again; any other line
 //! that cannot be claimed is reported, and the rest works without it.
 
-#![allow(clippy::disallowed_methods)] // owns the trace's file
-
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
+use super::handset_trace::{self, Traced};
 use super::{clock, handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
 use crate::gateway::keypad::Closed;
 use crate::gateway::panel::{Line, Panel, PanelNews, PanelParts, Stuck};
 use crate::gateway::session::{HandsetEvent, Lamp};
 use crate::gateway::time::Mono;
-use crate::gateway::trace;
 
 /// Levels are read again this often, so that a missed edge heals itself.
 const READ_AGAIN: Duration = Duration::from_secs(2);
@@ -78,87 +75,6 @@ pub trait Lines: Send {
     }
 }
 
-/// Lines whose edges are written down as they come.
-struct Traced {
-    lines: Box<dyn Lines>,
-    file: Option<std::fs::File>,
-    /// Levels as they were written last.
-    known: Vec<(Line, bool)>,
-}
-
-impl Traced {
-    fn note(&mut self, edges: &[(Mono, Line, bool)]) {
-        let Some(file) = &mut self.file else { return };
-        let contacts = edges.iter().filter(|(_, line, _)| *line != Line::KeypadRow);
-        let text: String = contacts
-            .map(|(at, line, is_active)| trace::edge_line(*at, *line, *is_active) + "\n")
-            .collect();
-        if let Err(error) = file.write_all(text.as_bytes()) {
-            log::warn!("the trace ends here: {error}");
-            self.file = None;
-        }
-        for (_, line, is_active) in edges {
-            self.known.retain(|(known, _)| known != line);
-            self.known.push((*line, *is_active));
-        }
-    }
-}
-
-impl Lines for Traced {
-    fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
-        let edges = self.lines.wait(patience)?;
-        if !edges.is_empty() {
-            self.note(&edges);
-        }
-        Ok(edges)
-    }
-
-    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
-        let levels = self.lines.levels()?;
-        // A level that no edge told is one, too: it is the panel's.
-        let now = clock::mono();
-        let news = levels.iter().filter(|level| !self.known.contains(level));
-        let news: Vec<_> = news
-            .map(|(line, is_active)| (now, *line, *is_active))
-            .collect();
-        self.note(&news);
-        Ok(levels)
-    }
-
-    fn scan(&mut self) -> Result<Closed, String> {
-        self.lines.scan()
-    }
-
-    fn lamp(&mut self, on: bool) -> Result<(), String> {
-        self.lines.lamp(on)
-    }
-
-    fn refused(&self) -> &[String] {
-        self.lines.refused()
-    }
-}
-
-/// Begins a trace, or goes on with one.
-pub fn open_trace(path: &Path, config: &Handset) -> Result<std::fs::File, String> {
-    let fault = |error| format!("the trace {} cannot be written: {error}", path.display());
-    let mut file = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(fault)?;
-    if file.metadata().map_err(fault)?.len() == 0 {
-        let debounce = Duration::from_millis(config.hook.debounce_ms);
-        let lines: Vec<_> = config
-            .contacts()
-            .iter()
-            .map(|(line, ..)| (*line, false))
-            .collect();
-        let first = trace::first_line(debounce, parts(config, &lines)) + "\n";
-        file.write_all(first.as_bytes()).map_err(fault)?;
-    }
-    Ok(file)
-}
-
 /// Opens the lines of the configured backend, and writes down their edges if `trace` names a file. `sim` has none.
 pub fn open(
     config: &Handset,
@@ -168,11 +84,10 @@ pub fn open(
     let Some(path) = trace else {
         return Ok((name, lines));
     };
-    let file = open_trace(path, config)
+    let file = handset_trace::open(path, config)
         .inspect_err(|why| log::warn!("{why}"))
         .ok();
-    let known = Vec::new();
-    Ok((name, Box::new(Traced { lines, file, known })))
+    Ok((name, Box::new(Traced::new(lines, file))))
 }
 
 fn open_backend(config: &Handset) -> Result<(&'static str, Box<dyn Lines>), String> {
@@ -309,7 +224,7 @@ fn serve(
 }
 
 /// What the panel has, by the lines that could be claimed: a dial does without its off-normal contact.
-fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
+pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
     let has_off_normal = found.iter().any(|(line, _)| *line == Line::DialOffNormal);
     PanelParts {
         dial: config

@@ -7,6 +7,7 @@ pub mod handset;
 pub mod handset_cdev;
 pub mod handset_rppal;
 pub mod handset_sim;
+pub mod handset_trace;
 pub mod journal;
 pub mod levels;
 pub mod mqtt;

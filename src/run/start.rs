@@ -20,7 +20,7 @@ use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::systemd::{self, Watchdog};
-use crate::adapters::{clock, handset_sim, recorder, tls};
+use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
 use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
 use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::counters::Counters;
@@ -269,7 +269,7 @@ fn start_handset(
         return Ok((None, "sim", Some(socket)));
     }
     if let Some(path) = trace {
-        handset::open_trace(path, &config.handset).map_err(RunError::Setup)?;
+        handset_trace::open(path, &config.handset).map_err(RunError::Setup)?;
     }
     let (lamp, lamps) = std_mpsc::channel();
     let opened = handset::open(&config.handset, trace);

@@ -1,0 +1,107 @@
+//! Lines whose edges are written down: `run --record-trace FILE`.
+//!
+//! Owns: the trace's file. Never does: hold up the booth; a file that cannot be written any more ends the trace.
+#![allow(clippy::disallowed_methods)] // owns a file
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::clock;
+use super::handset::{Edges, Lines, parts};
+use crate::config::Handset;
+use crate::gateway::keypad::Closed;
+use crate::gateway::panel::Line;
+use crate::gateway::time::Mono;
+use crate::gateway::trace;
+
+/// Lines whose edges are written down as they come.
+pub struct Traced {
+    lines: Box<dyn Lines>,
+    file: Option<File>,
+    /// Levels as they were written last.
+    known: Vec<(Line, bool)>,
+}
+
+impl Traced {
+    /// These lines, with their edges in `file` if there is one.
+    pub fn new(lines: Box<dyn Lines>, file: Option<File>) -> Self {
+        Self {
+            lines,
+            file,
+            known: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, edges: &[(Mono, Line, bool)]) {
+        let Some(file) = &mut self.file else { return };
+        let contacts = edges.iter().filter(|(_, line, _)| *line != Line::KeypadRow);
+        let text: String = contacts
+            .map(|(at, line, is_active)| trace::edge_line(*at, *line, *is_active) + "\n")
+            .collect();
+        if let Err(error) = file.write_all(text.as_bytes()) {
+            log::warn!("the trace ends here: {error}");
+            self.file = None;
+        }
+        for (_, line, is_active) in edges {
+            self.known.retain(|(known, _)| known != line);
+            self.known.push((*line, *is_active));
+        }
+    }
+}
+
+impl Lines for Traced {
+    fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
+        let edges = self.lines.wait(patience)?;
+        if !edges.is_empty() {
+            self.note(&edges);
+        }
+        Ok(edges)
+    }
+
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+        let levels = self.lines.levels()?;
+        // A level that no edge told is one, too: it is the panel's.
+        let now = clock::mono();
+        let news = levels.iter().filter(|level| !self.known.contains(level));
+        let news: Vec<_> = news
+            .map(|(line, is_active)| (now, *line, *is_active))
+            .collect();
+        self.note(&news);
+        Ok(levels)
+    }
+
+    fn scan(&mut self) -> Result<Closed, String> {
+        self.lines.scan()
+    }
+
+    fn lamp(&mut self, on: bool) -> Result<(), String> {
+        self.lines.lamp(on)
+    }
+
+    fn refused(&self) -> &[String] {
+        self.lines.refused()
+    }
+}
+
+/// Begins a trace, or goes on with one.
+pub fn open(path: &Path, config: &Handset) -> Result<File, String> {
+    let fault = |error| format!("the trace {} cannot be written: {error}", path.display());
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(fault)?;
+    if file.metadata().map_err(fault)?.len() == 0 {
+        let debounce = Duration::from_millis(config.hook.debounce_ms);
+        let lines: Vec<_> = config
+            .contacts()
+            .iter()
+            .map(|(line, ..)| (*line, false))
+            .collect();
+        let first = trace::first_line(debounce, parts(config, &lines)) + "\n";
+        file.write_all(first.as_bytes()).map_err(fault)?;
+    }
+    Ok(file)
+}
