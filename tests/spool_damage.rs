@@ -97,7 +97,8 @@ proptest! {
 
     #[test]
     fn every_frame_before_the_damage_is_kept(frames in 1..24usize, place in 0.0..1.0f64, hurt in hurt()) {
-        let (clip_id, mut bytes) = unfinished(frames);
+        let (clip_id, intact) = unfinished(frames);
+        let mut bytes = intact.clone();
         let written = records(&bytes);
         prop_assert_eq!(written.iter().filter(|(kind, _)| *kind == FRAME).count(), frames);
         // Anywhere behind the header, which was durable before the first frame.
@@ -115,7 +116,9 @@ proptest! {
                 bytes.extend_from_slice(&garbage);
             }
         }
-        let whole = written.iter().filter(|(kind, range)| *kind == FRAME && range.end <= at).count();
+        // Zeroing zeroes hurts nothing: the damage begins at the first byte that is another one.
+        let same = bytes.iter().zip(&intact).take_while(|(now, then)| now == then).count();
+        let whole = written.iter().filter(|(kind, range)| *kind == FRAME && range.end <= same).count();
         let dir = a_card_with(&clip_id, &bytes);
         let (spool, report) = open(dir.path());
         if whole == 0 {
