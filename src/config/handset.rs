@@ -1,0 +1,203 @@
+//! `[handset]` of booth.toml: which line is what.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::gateway::dial::DialLayout;
+use crate::gateway::keypad::{COLUMNS, ROWS};
+use crate::gateway::panel::Line;
+
+/// Which code reads the hook switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Backend {
+    Auto,
+    Rppal,
+    Cdev,
+    Sim,
+}
+
+/// A level on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Level {
+    Low,
+    High,
+}
+
+/// A resistor inside the chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Pull {
+    Up,
+    Down,
+    None,
+}
+
+/// The hook switch's line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Hook {
+    pub line: u32,
+    pub off_hook: Level,
+    pub pull: Pull,
+    pub debounce_ms: u64,
+}
+
+impl Default for Hook {
+    fn default() -> Self {
+        Self {
+            line: 17,
+            off_hook: Level::Low,
+            pull: Pull::Up,
+            debounce_ms: 20,
+        }
+    }
+}
+
+/// An output line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Output {
+    pub line: u32,
+    /// The level at which it is on.
+    #[serde(default = "default_on")]
+    pub on: Level,
+}
+
+fn default_on() -> Level {
+    Level::High
+}
+
+/// The line of a contact beside the hook switch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Contact {
+    pub line: u32,
+    /// The level while the pulse contact is open, the dial not at rest, the button pressed, the case open. By default
+    /// that of a contact to ground with a pull-up: high while open, so of `dial_pulse` and `tamper`, else low.
+    pub active: Option<Level>,
+    #[serde(default = "default_pull")]
+    pub pull: Pull,
+}
+
+fn default_pull() -> Pull {
+    Pull::Up
+}
+
+/// The lines of a keypad, which is scanned: rows are read, pulled up; columns are driven low one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Keypad {
+    /// Top to bottom: 1 2 3, 4 5 6, 7 8 9, * 0 #.
+    pub rows: [u32; ROWS],
+    /// Left to right.
+    pub columns: [u32; COLUMNS],
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Handset {
+    pub backend: Backend,
+    pub chip: Option<PathBuf>,
+    pub hook: Hook,
+    pub dial_pulse: Option<Contact>,
+    pub dial_off_normal: Option<Contact>,
+    pub dial_layout: DialLayout,
+    pub keypad: Option<Keypad>,
+    pub button: Option<Contact>,
+    pub tamper: Option<Contact>,
+    pub lamp: Option<Output>,
+    pub control_socket: PathBuf,
+}
+
+impl Handset {
+    /// Every single contact with a line: what it is, its line, the level that makes it so, and its resistor.
+    pub fn contacts(&self) -> Vec<(Line, u32, Level, Pull)> {
+        let hook = &self.hook;
+        let mut all = vec![(Line::OffHook, hook.line, hook.off_hook, hook.pull)];
+        let others = [
+            (Line::DialPulse, &self.dial_pulse, Level::High),
+            (Line::DialOffNormal, &self.dial_off_normal, Level::Low),
+            (Line::Button, &self.button, Level::Low),
+            (Line::Tamper, &self.tamper, Level::High),
+        ];
+        for (line, contact, usual) in others {
+            all.extend(contact.as_ref().map(|contact| {
+                (
+                    line,
+                    contact.line,
+                    contact.active.unwrap_or(usual),
+                    contact.pull,
+                )
+            }));
+        }
+        all
+    }
+
+    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+        let mut used: Vec<(u32, String)> = self
+            .contacts()
+            .into_iter()
+            .map(|(line, number, ..)| (number, line.key().to_owned()))
+            .collect();
+        used.extend(
+            self.lamp
+                .as_ref()
+                .map(|lamp| (lamp.line, "lamp".to_owned())),
+        );
+        if let Some(keypad) = &self.keypad {
+            let rows = keypad
+                .rows
+                .iter()
+                .map(|line| (*line, "keypad.rows".to_owned()));
+            let columns = keypad
+                .columns
+                .iter()
+                .map(|line| (*line, "keypad.columns".to_owned()));
+            used.extend(rows.chain(columns));
+        }
+        used.sort();
+        for pair in used.windows(2) {
+            if pair[0].0 == pair[1].0 {
+                fault(format!(
+                    "[handset] {} and {} share line {}",
+                    pair[0].1, pair[1].1, pair[0].0
+                ));
+            }
+        }
+        if self.dial_off_normal.is_some() && self.dial_pulse.is_none() {
+            fault("[handset] dial_off_normal: without dial_pulse there are no digits".into());
+        }
+        if self.hook.debounce_ms > 1000 {
+            fault("[handset] hook.debounce_ms: more than 1000 would swallow hang-ups".into());
+        }
+    }
+}
+
+impl Default for Handset {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Auto,
+            chip: None,
+            hook: Hook::default(),
+            dial_pulse: None,
+            dial_off_normal: None,
+            dial_layout: DialLayout::default(),
+            keypad: None,
+            button: None,
+            tamper: None,
+            lamp: None,
+            control_socket: "/run/booth-gateway/handset.sock".into(),
+        }
+    }
+}
