@@ -3,6 +3,7 @@
 //! Owns: the shape of `booth.toml`, its defaults and the check for values that cannot work; and the
 //! reader that `hub.toml` shares. Never does: touch a device or a network, or require a prompt file.
 
+mod body;
 mod handset;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::contract::{BoothId, ConsentMode};
+pub use body::{Bell, SelfTest, Service, Tone};
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 
 /// What is wrong with a configuration: one sentence per fault, each with file and line where one is known.
@@ -123,6 +125,12 @@ pub struct Config {
     pub privacy: Privacy,
     #[serde(default)]
     pub health: Health,
+    #[serde(default)]
+    pub bell: Bell,
+    #[serde(default)]
+    pub service: Service,
+    #[serde(default)]
+    pub selftest: SelfTest,
 }
 
 impl Config {
@@ -187,6 +195,10 @@ impl Config {
             ));
         }
         self.handset.check(&mut fault);
+        self.bell.check(self.handset.ringer.is_some(), &mut fault);
+        let emergency = &self.session.emergency_numbers;
+        self.service.check(emergency, &mut fault);
+        self.selftest.check(&mut fault);
         self.check_session(&mut fault);
         if self.spool.max_bytes < 1_000_000 {
             fault("[spool] max_bytes: less than 1 MB holds no message".into());
@@ -637,6 +649,34 @@ mod tests {
     #[test]
     fn sealing_is_refused_until_it_exists() {
         assert!(faults("[booth]\nid = \"rundhoej-1\"\n").contains("cannot seal clips yet"));
+    }
+
+    #[test]
+    fn times_cadences_and_codes_that_cannot_work_are_named() {
+        for (text, part) in [
+            ("[bell]\ncadence_ms = []\n", "cadence_ms"),
+            ("[bell]\ncadence_ms = [5]\n", "cadence_ms"),
+            ("[bell]\nrings = 0\n", "rings"),
+            ("[bell]\nat = [\"7:00\"]\n", "no time of day"),
+            ("[bell]\nat = [\"10:00\"]\n", "no bell"),
+            ("[bell]\nquiet = \"nights\"\n", "no span"),
+            ("[service]\ncode = \"12\"\n", "3 to 8 digits"),
+            ("[service]\ncode = \"91129\"\n", "emergency number 112"),
+            ("[selftest]\nat = \"noon\"\n", "[selftest] at"),
+            ("[handset]\nringer = { line = 17 }\n", "share line 17"),
+            (
+                "[handset]\nhook_flash = true\nkeypad = { rows = [1, 2, 3, 4], columns = [5, 6, 7] }\n",
+                "hook_flash",
+            ),
+        ] {
+            let all = faults(&format!("{LEAST}{text}"));
+            assert!(all.contains(part), "{text}: {all}");
+        }
+        let quiet = "[bell]\nat = [\"10:00\", \"15:30\"]\nquiet = \"\"\n[handset]\nringer = { line = 26 }\n";
+        assert_eq!(
+            faults(&format!("{LEAST}{quiet}[service]\ncode = \"\"\n")),
+            ""
+        );
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! The booth's contacts: one thread that watches all lines and drives the lamp.
+//! The booth's contacts: one thread that watches all lines and drives lamp and bell.
 //!
 //! Owns: the choice of backend, and the loop over edges that `rppal` and `cdev` share. Never does: decide what a lift or a
 //! pulse means; `gateway::panel` does. A hook switch that cannot be read is reported and tried again; any other line
 //! that cannot be claimed is reported, and the rest works without it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::handset_taught;
 use super::handset_trace::{self, Traced};
 use super::{clock, handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
+use crate::gateway::bell::Ringing;
 use crate::gateway::keypad::Closed;
-use crate::gateway::panel::{Line, Panel, PanelNews, PanelParts, Stuck};
+use crate::gateway::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
 use crate::gateway::session::{HandsetEvent, Lamp};
 use crate::gateway::time::Mono;
 
@@ -23,6 +26,66 @@ const READ_AGAIN: Duration = Duration::from_secs(2);
 pub(super) const KEYPAD_SETTLES: Duration = Duration::from_micros(100);
 /// A failed line is tried again this often.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often a lamp or bell that changes by itself is looked at.
+const BLINK: Duration = Duration::from_millis(40);
+/// How often commands are looked for otherwise.
+const LOOK: Duration = Duration::from_millis(500);
+/// The lamp answers a technician this long.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// What the handset's thread is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandsetCommand {
+    /// Show this.
+    Lamp(Lamp),
+    /// Ring; a lift ends it at once.
+    Ring(Ringing),
+    /// Somebody is recorded, and taps of the hook are no digits.
+    Recording(bool),
+}
+
+/// What the handset's thread shares with others as it goes.
+#[derive(Debug, Default)]
+pub struct HandsetView {
+    /// The handset may be being hung up right now: the earpiece is silent.
+    pub hush: AtomicBool,
+    /// Edges of the hook switch in the last hour; none for the simulated handset.
+    pub hook_toggles_1h: AtomicU64,
+    contacts: Mutex<Vec<(Line, bool)>>,
+}
+
+impl HandsetView {
+    /// Every contact but the keypad's, and whether it is what its name says, as it was read last.
+    pub fn contacts(&self) -> Vec<(Line, bool)> {
+        self.contacts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, line: Line, is_active: bool) {
+        if line == Line::KeypadRow {
+            return;
+        }
+        let mut contacts = self.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+        match contacts.iter_mut().find(|(known, _)| *known == line) {
+            Some(known) => known.1 = is_active,
+            None => contacts.push((line, is_active)),
+        }
+    }
+}
+
+/// What connects the handset's thread with the rest.
+pub struct HandsetLinks {
+    /// Its commands; it ends when they do.
+    pub commands: Receiver<HandsetCommand>,
+    /// What it shares.
+    pub view: Arc<HandsetView>,
+    /// Ends it.
+    pub stop: Arc<AtomicBool>,
+    /// Where the taught resting level of the hook is kept.
+    pub taught: std::path::PathBuf,
+}
 
 /// What the handset reports.
 #[derive(Debug)]
@@ -52,6 +115,8 @@ pub enum HandsetReport {
     Controls(Vec<String>),
     /// The booth's case was opened or closed.
     CaseOpen(bool),
+    /// The hook's resting level was taught with the service button.
+    HookTaught,
 }
 
 /// Edges since the last call: when, of what, and whether it is what its name says.
@@ -67,8 +132,8 @@ pub trait Lines: Send {
     fn scan(&mut self) -> Result<Closed, String> {
         Ok(Closed::default())
     }
-    /// Switches the lamp.
-    fn lamp(&mut self, on: bool) -> Result<(), String>;
+    /// Switches an output; one that is not there is no error.
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String>;
     /// Lines beside the hook switch that could not be claimed, a sentence each.
     fn refused(&self) -> &[String] {
         &[]
@@ -107,8 +172,8 @@ fn open_backend(config: &Handset) -> Result<(&'static str, Box<dyn Lines>), Stri
     }
 }
 
-/// Whether the lamp is lit: steady = ready, fast = recording, double flash = saved, dark = out of order,
-/// slow = starting.
+/// Whether the lamp is lit (docs/lamp.md): steady = ready, fast = recording, double flash = saved, dark = out of order,
+/// slow = starting, triple flash = a technician is served, mostly lit with short gaps = an update is being written.
 pub fn is_lit(lamp: Lamp, now: Mono) -> bool {
     match lamp {
         Lamp::Ready => true,
@@ -116,29 +181,41 @@ pub fn is_lit(lamp: Lamp, now: Mono) -> bool {
         Lamp::Saved => matches!(now.0 % 1000 / 125, 0 | 2),
         Lamp::OutOfOrder => false,
         Lamp::Starting => now.0 % 2000 < 1000,
+        Lamp::Service => matches!(now.0 % 2000 / 125, 0 | 2 | 4),
+        Lamp::Update => now.0 % 1000 >= 125,
     }
 }
 
-/// Watches the lines until `stop`; opens them again when they fail.
+/// What outlives a failure of the lines: who hung up meanwhile has hung up.
+#[derive(Default)]
+struct Known {
+    panel: Option<Panel>,
+    /// The hook's polarity is the other way round than configured: it was taught.
+    inverted: bool,
+}
+
+/// Watches the lines until it is stopped; opens them again when they fail.
 pub fn watch(
     config: &Handset,
     trace: Option<&Path>,
     first: Result<(&'static str, Box<dyn Lines>), String>,
-    lamps: &Receiver<Lamp>,
-    stop: &AtomicBool,
+    links: &HandsetLinks,
     report: impl Fn(HandsetReport),
 ) {
     let mut opened = first;
-    let mut panel = None;
-    while !stop.load(Ordering::Relaxed) {
+    let mut known = Known {
+        inverted: handset_taught::is_inverted(&links.taught, config.hook.off_hook),
+        ..Known::default()
+    };
+    while !links.stop.load(Ordering::Relaxed) {
         let ended = match opened {
-            Ok((_, mut lines)) => serve(&mut *lines, config, lamps, stop, &mut panel, &report),
+            Ok((_, mut lines)) => serve(&mut *lines, config, links, &mut known, &report),
             Err(why) => Err(why),
         };
         let Err(why) = ended else { return };
         report(HandsetReport::Works(Err(why)));
         let again = clock::mono() + RETRY;
-        while clock::mono() < again && !stop.load(Ordering::Relaxed) {
+        while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
             std::thread::park_timeout(Duration::from_millis(250));
         }
         opened = open(config, trace);
@@ -148,79 +225,260 @@ pub fn watch(
 fn serve(
     lines: &mut dyn Lines,
     config: &Handset,
-    lamps: &Receiver<Lamp>,
-    stop: &AtomicBool,
-    panel: &mut Option<Panel>,
+    links: &HandsetLinks,
+    known: &mut Known,
     report: &impl Fn(HandsetReport),
 ) -> Result<(), String> {
-    let found = lines.levels()?;
+    let mut found = levels(lines, known.inverted)?;
     let off_hook = found.contains(&(Line::OffHook, true));
-    if panel.is_none() {
+    if known.panel.is_none() {
         report(HandsetReport::AtStart { off_hook });
+        let debounce = Duration::from_millis(config.hook.debounce_ms);
+        let mut panel = Panel::new(parts(config, &found), debounce, off_hook);
+        if found.contains(&(Line::ServiceButton, true)) {
+            panel.starts_in_service(clock::mono());
+        }
+        panel.set_hook_flash(config.hook_flash);
+        known.panel = Some(panel);
     }
+    let Known {
+        panel: Some(panel),
+        inverted,
+    } = known
+    else {
+        return Ok(());
+    };
     report(HandsetReport::Works(Ok(())));
-    let debounce = Duration::from_millis(config.hook.debounce_ms);
-    // The panel outlives a failure of the lines: who hung up meanwhile has hung up.
-    let panel = panel.get_or_insert_with(|| Panel::new(parts(config, &found), debounce, off_hook));
     let refused = lines.refused().to_vec();
     report(controls(&refused, panel.stuck()));
-    let tell = |news| tell(news, &refused, report);
-    let known = found
-        .into_iter()
-        .filter(|level| *level != (Line::OffHook, panel.is_off_hook()));
-    for (line, is_active) in known.collect::<Vec<_>>() {
-        tell(panel.level(clock::mono(), line, is_active));
-    }
-    let mut lamp = Lamp::Starting;
-    let mut lit = None;
-    let mut read_again = clock::mono() + READ_AGAIN;
-    // Keys that are held at the start are seen by no edge.
-    let mut wants_scan = config.keypad.is_some();
-    while !stop.load(Ordering::Relaxed) {
-        loop {
-            match lamps.try_recv() {
-                Ok(next) => lamp = next,
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Ok(()),
-            }
-        }
-        let now = clock::mono();
-        if config.lamp.is_some() && lit != Some(is_lit(lamp, now)) {
-            lit = Some(is_lit(lamp, now));
-            lines.lamp(is_lit(lamp, now))?;
-        }
-        let blinks = config.lamp.is_some() && !matches!(lamp, Lamp::Ready | Lamp::OutOfOrder);
-        // A steady lamp lets the thread sleep half a second, a blinking one an eighth.
-        let patience = Duration::from_millis(if blinks { 60 } else { 500 });
-        let patience = match (wants_scan, panel.deadline()) {
-            (true, _) => Duration::ZERO,
-            (false, due) => due.map_or(patience, |due| patience.min(due.since(now))),
-        };
-        // What happened before `now` is in the kernel's queue by then, and read here. Asking the panel about `now` and not
-        // about a later moment, it never counts a time whose edges it has not seen, however late this thread runs.
-        for (at, line, is_active) in lines.wait(patience)? {
-            // A scan moves the rows itself; while a key is down the next one comes by time.
-            wants_scan |= line == Line::KeypadRow && !panel.is_key_down();
-            tell(panel.level(at, line, is_active));
-        }
-        tell(panel.tick(now));
-        let now = clock::mono();
-        if std::mem::take(&mut wants_scan) || panel.wants_scan(now) {
-            tell(panel.keys(now, lines.scan()?));
-        }
-        if now >= read_again {
-            read_again = now + READ_AGAIN;
-            wants_scan = config.keypad.is_some();
-            for (at, line, is_active) in lines.wait(Duration::ZERO)? {
-                tell(panel.level(at, line, is_active));
+    found.retain(|level| *level != (Line::OffHook, panel.is_off_hook()));
+    let mut service = Service {
+        lines,
+        config,
+        links,
+        panel,
+        inverted,
+        outputs: Outputs::default(),
+        chatters: false,
+        refused,
+        report,
+    };
+    service.take_levels(found)?;
+    service.run()
+}
+
+/// The lines while they work.
+struct Service<'a, R> {
+    lines: &'a mut dyn Lines,
+    config: &'a Handset,
+    links: &'a HandsetLinks,
+    panel: &'a mut Panel,
+    inverted: &'a mut bool,
+    outputs: Outputs,
+    /// The hook switch chatters, as was told.
+    chatters: bool,
+    refused: Vec<String>,
+    report: &'a R,
+}
+
+impl<R: Fn(HandsetReport)> Service<'_, R> {
+    fn run(mut self) -> Result<(), String> {
+        let mut read_again = clock::mono() + READ_AGAIN;
+        // Keys that are held at the start are seen by no edge.
+        let mut wants_scan = self.config.keypad.is_some();
+        while !self.links.stop.load(Ordering::Relaxed) {
+            loop {
+                match self.links.commands.try_recv() {
+                    Ok(command) => self.obey(command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
             }
             let now = clock::mono();
-            for (line, is_active) in lines.levels()? {
-                tell(panel.level(now, line, is_active));
+            let toggles = self.panel.hook_toggles_1h(now);
+            let view = &self.links.view;
+            view.hook_toggles_1h.store(toggles, Ordering::Relaxed);
+            let patience = self.outputs.switch(self.lines, now)?;
+            let patience = match (wants_scan, self.panel.deadline()) {
+                (true, _) => Duration::ZERO,
+                (false, due) => due.map_or(patience, |due| patience.min(due.since(now))),
+            };
+            // What happened before `now` is in the kernel's queue by then, and read here. Asking the panel about `now` and
+            // not about a later moment, it never counts a time whose edges it has not seen, however late this thread runs.
+            for (at, line, is_active) in self.lines.wait(patience)? {
+                // A scan moves the rows itself; while a key is down the next one comes by time.
+                wants_scan |= line == Line::KeypadRow && !self.panel.is_key_down();
+                self.edge(at, line, is_active)?;
+            }
+            let news = self.panel.tick(now);
+            self.tell(news)?;
+            let now = clock::mono();
+            if std::mem::take(&mut wants_scan) || self.panel.wants_scan(now) {
+                let closed = self.lines.scan()?;
+                let news = self.panel.keys(now, closed);
+                self.tell(news)?;
+            }
+            if now >= read_again {
+                read_again = now + READ_AGAIN;
+                wants_scan = self.config.keypad.is_some();
+                for (at, line, is_active) in self.lines.wait(Duration::ZERO)? {
+                    self.edge(at, line, is_active)?;
+                }
+                let found = levels(self.lines, *self.inverted)?;
+                self.take_levels(found)?;
+            }
+        }
+        self.lines.switch(OutLine::Ringer, false)?;
+        self.lines.switch(OutLine::Lamp, false)
+    }
+
+    fn obey(&mut self, command: HandsetCommand) {
+        match command {
+            HandsetCommand::Lamp(lamp) => self.outputs.lamp = lamp,
+            HandsetCommand::Ring(_) if self.panel.is_off_hook() => {}
+            HandsetCommand::Ring(ringing) => self.outputs.ring(ringing),
+            HandsetCommand::Recording(is_recording) => {
+                self.panel
+                    .set_hook_flash(self.config.hook_flash && !is_recording);
             }
         }
     }
-    lines.lamp(false)
+
+    fn edge(&mut self, at: Mono, line: Line, is_active: bool) -> Result<(), String> {
+        let is_active = is_active != (*self.inverted && line == Line::OffHook);
+        self.level(at, line, is_active)
+    }
+
+    fn take_levels(&mut self, found: Vec<(Line, bool)>) -> Result<(), String> {
+        let now = clock::mono();
+        for (line, is_active) in found {
+            self.level(now, line, is_active)?;
+        }
+        Ok(())
+    }
+
+    fn level(&mut self, at: Mono, line: Line, is_active: bool) -> Result<(), String> {
+        let view = &self.links.view;
+        view.note(line, is_active);
+        let news = self.panel.level(at, line, is_active);
+        if line == Line::OffHook && (is_active || self.panel.is_hook_resting()) {
+            view.hush.store(!is_active, Ordering::Relaxed);
+        }
+        self.tell(news)
+    }
+
+    fn tell(&mut self, news: Vec<PanelNews>) -> Result<(), String> {
+        for news in news {
+            let report = self.report;
+            match news {
+                PanelNews::Handset(at, event) => {
+                    if event == HandsetEvent::Lifted {
+                        // Nobody's ear is at the bell, but a hand is.
+                        self.outputs.ringing = None;
+                    }
+                    let done = None;
+                    report(HandsetReport::Event { at, event, done });
+                }
+                PanelNews::Tamper(open) => report(HandsetReport::CaseOpen(open)),
+                PanelNews::Stuck(stuck) => {
+                    if std::mem::replace(&mut self.chatters, stuck.hook) != stuck.hook {
+                        // Nobody can lift it meaningfully meanwhile.
+                        let works = match stuck.hook {
+                            true => Err("the hook switch chatters".to_owned()),
+                            false => Ok(()),
+                        };
+                        report(HandsetReport::Works(works));
+                    }
+                    report(controls(&self.refused, stuck));
+                }
+                PanelNews::ServiceAwaited => self.outputs.answer(),
+                PanelNews::HookAtRest => {
+                    self.outputs.answer();
+                    self.teach()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The hook's level now is its rest from here on.
+    fn teach(&mut self) -> Result<(), String> {
+        let found = levels(self.lines, *self.inverted)?;
+        *self.inverted ^= found.contains(&(Line::OffHook, true));
+        let configured = self.config.hook.off_hook;
+        match handset_taught::keep(&self.links.taught, configured, *self.inverted) {
+            Ok(()) => (self.report)(HandsetReport::HookTaught),
+            Err(why) => log::error!("the hook's resting level holds until the next start: {why}"),
+        }
+        let found = levels(self.lines, *self.inverted)?;
+        self.take_levels(found)
+    }
+}
+
+/// Lamp and bell, as they are and as they are to be.
+struct Outputs {
+    lamp: Lamp,
+    /// A technician is answered with the lamp until then.
+    answers: Mono,
+    ringing: Option<(Ringing, Mono)>,
+    lit: Option<bool>,
+    sounds: Option<bool>,
+}
+
+impl Default for Outputs {
+    fn default() -> Self {
+        Self {
+            lamp: Lamp::Starting,
+            answers: Mono(0),
+            ringing: None,
+            lit: None,
+            sounds: None,
+        }
+    }
+}
+
+impl Outputs {
+    fn ring(&mut self, ringing: Ringing) {
+        self.ringing = Some((ringing, clock::mono()));
+    }
+
+    /// Answers a technician who holds the service button.
+    fn answer(&mut self) {
+        self.answers = clock::mono() + ANSWER;
+        self.ring(Ringing::chirp());
+    }
+
+    /// Switches what is to be switched; answers how long that holds.
+    fn switch(&mut self, lines: &mut dyn Lines, now: Mono) -> Result<Duration, String> {
+        let lamp = match now < self.answers {
+            true => Lamp::Service,
+            false => self.lamp,
+        };
+        let lit = is_lit(lamp, now);
+        if self.lit != Some(lit) {
+            self.lit = Some(lit);
+            lines.switch(OutLine::Lamp, lit)?;
+        }
+        self.ringing
+            .take_if(|(ringing, since)| ringing.is_over(now.since(*since)));
+        let ringing = self.ringing.as_ref();
+        let sounds = ringing.is_some_and(|(ringing, since)| ringing.sounds(now.since(*since)));
+        if self.sounds != Some(sounds) {
+            self.sounds = Some(sounds);
+            lines.switch(OutLine::Ringer, sounds)?;
+        }
+        let steady = matches!(lamp, Lamp::Ready | Lamp::OutOfOrder) && self.ringing.is_none();
+        Ok(if steady { LOOK } else { BLINK })
+    }
+}
+
+/// Levels of all contacts, the hook's as taught.
+fn levels(lines: &mut dyn Lines, inverted: bool) -> Result<Vec<(Line, bool)>, String> {
+    let mut levels = lines.levels()?;
+    for (line, is_active) in &mut levels {
+        *is_active ^= inverted && *line == Line::OffHook;
+    }
+    Ok(levels)
 }
 
 /// What the panel has, by the lines that could be claimed: a dial does without its off-normal contact.
@@ -232,21 +490,6 @@ pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
             .as_ref()
             .map(|_| (config.dial_layout, has_off_normal)),
         keypad: config.keypad.is_some(),
-    }
-}
-
-/// Tells what the panel says.
-fn tell(news: Vec<PanelNews>, refused: &[String], report: &impl Fn(HandsetReport)) {
-    for news in news {
-        report(match news {
-            PanelNews::Handset(at, event) => HandsetReport::Event {
-                at,
-                event,
-                done: None,
-            },
-            PanelNews::Tamper(open) => HandsetReport::CaseOpen(open),
-            PanelNews::Stuck(stuck) => controls(refused, stuck),
-        });
     }
 }
 
@@ -277,7 +520,8 @@ mod tests {
         levels: Vec<(Line, bool)>,
         /// After the edges they cannot be read any more.
         fails: bool,
-        stop: std::sync::Arc<AtomicBool>,
+        stop: Arc<AtomicBool>,
+        switched: Arc<Mutex<Vec<(OutLine, bool)>>>,
     }
 
     impl Lines for Script {
@@ -306,7 +550,8 @@ mod tests {
             }
         }
 
-        fn lamp(&mut self, _: bool) -> Result<(), String> {
+        fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+            self.switched.lock().expect("unpoisoned").push((which, on));
             Ok(())
         }
 
@@ -315,38 +560,63 @@ mod tests {
         }
     }
 
-    /// What the watch tells of a script, beside where the handset was and that it can be read.
-    fn told(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let script = Script {
-            edges: edges.to_vec(),
-            key,
-            key_until: clock::mono() + Duration::from_millis(100),
-            refused: Some(refused.to_owned())
-                .filter(|why| !why.is_empty())
-                .into_iter()
-                .collect(),
-            levels: vec![(Line::OffHook, false)],
-            fails: false,
-            stop: stop.clone(),
-        };
-        let (_lamp, lamps) = mpsc::channel();
-        let told = std::cell::RefCell::new(Vec::new());
-        let config: Handset = toml::from_str(handset).expect("a configuration");
-        watch(
-            &config,
-            None,
-            Ok(("test", Box::new(script))),
-            &lamps,
-            &stop,
-            |report| {
+    /// A booth of a script.
+    struct Booth {
+        script: Script,
+        links: HandsetLinks,
+        commands: mpsc::Sender<HandsetCommand>,
+        folder: tempfile::TempDir,
+    }
+
+    fn booth(edges: &[(u64, Line, bool)]) -> Booth {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, commands) = mpsc::channel();
+        Booth {
+            script: Script {
+                edges: edges.to_vec(),
+                key: Closed::default(),
+                key_until: clock::mono() + Duration::from_millis(100),
+                refused: Vec::new(),
+                levels: vec![(Line::OffHook, false)],
+                fails: false,
+                stop: stop.clone(),
+                switched: Arc::default(),
+            },
+            links: HandsetLinks {
+                commands,
+                view: Arc::default(),
+                stop,
+                taught: folder.path().join("hook"),
+            },
+            commands: sender,
+            folder,
+        }
+    }
+
+    impl Booth {
+        /// What the watch tells.
+        fn told(self, handset: &str) -> Vec<String> {
+            let told = std::cell::RefCell::new(Vec::new());
+            let config: Handset = toml::from_str(handset).expect("a configuration");
+            let lines = Ok(("test", Box::new(self.script) as Box<dyn Lines>));
+            watch(&config, None, lines, &self.links, |report| {
                 told.borrow_mut().push(match report {
                     HandsetReport::Event { event, .. } => format!("{event:?}"),
                     other => format!("{other:?}"),
                 });
-            },
-        );
-        let mut told = told.into_inner();
+            });
+            told.into_inner()
+        }
+    }
+
+    /// What the watch tells of a script, beside where the handset was and that it can be read.
+    fn told(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
+        let mut booth = booth(edges);
+        booth.script.key = key;
+        let refused = Some(refused.to_owned()).filter(|why| !why.is_empty());
+        booth.script.refused = refused.into_iter().collect();
+        let mut told = booth.told(handset);
         assert_eq!(told[..2], ["AtStart { off_hook: false }", "Works(Ok(()))"]);
         told.split_off(2)
     }
@@ -362,35 +632,135 @@ mod tests {
 
     #[test]
     fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let script = |edges: &[(u64, Line, bool)], fails| Script {
-            edges: edges.to_vec(),
-            key: Closed::default(),
-            key_until: clock::mono() + Duration::from_millis(100),
-            refused: Vec::new(),
-            levels: vec![(Line::OffHook, false)],
-            fails,
-            stop: stop.clone(),
-        };
-        let (_lamp, lamps) = mpsc::channel();
+        let (config, mut known) = (Handset::default(), Known::default());
         let told = std::cell::RefCell::new(Vec::new());
         let report = |report| {
             if let HandsetReport::Event { event, .. } = report {
                 told.borrow_mut().push(event);
             }
         };
-        let (config, mut panel) = (Handset::default(), None);
-        let mut lines = script(&[(500, Line::OffHook, true)], true);
-        assert!(serve(&mut lines, &config, &lamps, &stop, &mut panel, &report).is_err());
-        let mut lines = script(&[], false);
-        assert_eq!(
-            serve(&mut lines, &config, &lamps, &stop, &mut panel, &report),
-            Ok(())
-        );
+        let mut failing = booth(&[(500, Line::OffHook, true)]);
+        failing.script.fails = true;
+        let (mut lines, links) = (failing.script, failing.links);
+        assert!(serve(&mut lines, &config, &links, &mut known, &report).is_err());
+        let mut back = booth(&[]);
+        let served = serve(&mut back.script, &config, &back.links, &mut known, &report);
+        assert_eq!(served, Ok(()));
         assert_eq!(
             told.into_inner(),
             [HandsetEvent::Lifted, HandsetEvent::HungUp]
         );
+    }
+
+    #[test]
+    fn a_hook_that_chatters_is_a_handset_that_does_not_work_until_it_rests() {
+        let edges: Vec<_> = (0..600u64)
+            .map(|n| (75_000 - n * 100, Line::OffHook, n % 2 == 0))
+            .collect();
+        let told = told("", &edges, Closed::default(), "");
+        let works: Vec<_> = told
+            .iter()
+            .filter(|told| told.starts_with("Works"))
+            .collect();
+        assert_eq!(
+            works,
+            ["Works(Err(\"the hook switch chatters\"))", "Works(Ok(()))"]
+        );
+        assert!(told.len() < 100, "{} reports", told.len());
+    }
+
+    #[test]
+    fn the_bell_rings_its_cadence_and_a_lift_silences_it() {
+        let cadence = vec![Duration::from_secs(3_600)];
+        let ring = HandsetCommand::Ring(Ringing { cadence, rings: 1 });
+        let bell = |booth: Booth| {
+            booth.commands.send(ring.clone()).expect("sent");
+            let switched = booth.script.switched.clone();
+            booth.told("");
+            let switched = switched.lock().expect("unpoisoned").clone();
+            let bell = switched
+                .into_iter()
+                .filter(|(which, _)| *which == OutLine::Ringer);
+            bell.map(|(_, on)| on).collect::<Vec<_>>()
+        };
+        // At its end the thread leaves nothing on.
+        assert_eq!(bell(booth(&[])), [true, false]);
+        let mut lifted = booth(&[(10, Line::OffHook, true)]);
+        lifted.script.key_until = clock::mono() + Duration::from_millis(300);
+        assert_eq!(bell(lifted), [true, false, false]);
+        // Under an ear it does not ring at all.
+        let mut off_hook = booth(&[]);
+        off_hook.script.levels = vec![(Line::OffHook, true)];
+        assert_eq!(bell(off_hook), [false, false]);
+    }
+
+    #[test]
+    fn the_service_button_makes_the_next_lift_a_technicians() {
+        let handset = "service_button = { line = 24 }\nlamp = { line = 27 }\n";
+        // Held for 5 s on the hook, or held while lifting.
+        let held = [
+            (9_000, Line::ServiceButton, true),
+            (3_000, Line::ServiceButton, false),
+            (1_000, Line::OffHook, true),
+        ];
+        let lifting = [
+            (900, Line::ServiceButton, true),
+            (500, Line::OffHook, true),
+            (100, Line::ServiceButton, false),
+        ];
+        for edges in [&held, &lifting] {
+            let told = told(handset, edges, Closed::default(), "");
+            assert_eq!(told, ["Controls([])", "Lifted", "Service"], "{edges:?}");
+        }
+        let pressed = [
+            (9_000, Line::ServiceButton, true),
+            (8_000, Line::ServiceButton, false),
+            (1_000, Line::OffHook, true),
+        ];
+        let told = told(handset, &pressed, Closed::default(), "");
+        assert_eq!(told, ["Controls([])", "Lifted"]);
+    }
+
+    #[test]
+    fn the_service_button_held_from_the_start_on_teaches_the_hook_its_rest() {
+        let handset = "service_button = { line = 24 }\n";
+        // Wired the other way round than configured: at rest it looks lifted.
+        let found = vec![(Line::OffHook, true), (Line::ServiceButton, true)];
+        let mut first = booth(&[]);
+        first.script.levels = found;
+        first.script.key_until = clock::mono() + Duration::from_millis(5_200);
+        let (folder, taught) = (first.folder, first.links.taught.clone());
+        let first = Booth {
+            folder: tempfile::tempdir().expect("a folder"),
+            ..first
+        };
+        let told = first.told(handset);
+        assert_eq!(told[0], "AtStart { off_hook: true }");
+        assert!(told.contains(&"HookTaught".to_owned()), "{told:?}");
+        assert_eq!(told.last().map(String::as_str), Some("HungUp"));
+        // At the next start it is on its hook, and its other level is a lift.
+        let mut next = booth(&[(100, Line::OffHook, false)]);
+        next.script.levels = vec![(Line::OffHook, true)];
+        next.links.taught = taught;
+        let told = next.told(handset);
+        assert_eq!(told[0], "AtStart { off_hook: false }");
+        assert_eq!(told.last().map(String::as_str), Some("Lifted"));
+        drop(folder);
+    }
+
+    #[test]
+    fn the_earpiece_is_hushed_from_the_first_edge_of_a_hang_up_and_not_after_a_glitch() {
+        let view = |edges: &[(u64, Line, bool)]| {
+            let booth = booth(edges);
+            let view = booth.links.view.clone();
+            booth.told("");
+            view.hush.load(Ordering::Relaxed)
+        };
+        let lift = (900, Line::OffHook, true);
+        assert!(!view(&[lift]));
+        assert!(view(&[lift, (100, Line::OffHook, false)]));
+        let glitch = [(100, Line::OffHook, false), (98, Line::OffHook, true)];
+        assert!(!view(&[lift, glitch[0], glitch[1]]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A booth's lines through the kernel's GPIO character device, on any kernel.
 //!
 //! Owns: one request for all inputs, so that one poll sees every edge in the kernel's order; the keypad's columns; the
-//! lamp. Edges are read through an edge event buffer: the crate's single-event read throws queued ones away. A line
+//! outputs. Edges are read through an edge event buffer: the crate's single-event read throws queued ones away. A line
 //! beside the hook switch that cannot be claimed is left out and named.
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::clock;
 use super::handset::{Edges, KEYPAD_SETTLES, Lines};
 use crate::config::{Handset, Level, Pull};
 use crate::gateway::keypad::Closed;
-use crate::gateway::panel::Line;
+use crate::gateway::panel::{Line, OutLine};
 
 /// Edges fetched at a time: more than a bouncing dial makes while this thread sleeps.
 const EDGES: usize = 64;
@@ -43,7 +43,7 @@ struct CdevLines {
     /// Sequence number of the last edge of any line; 0 before the first.
     last_seqno: u32,
     keypad: Option<KeypadLines>,
-    lamp: Option<(Request, u32, Level)>,
+    outputs: Vec<(OutLine, Request, u32, Level)>,
     refused: Vec<String>,
 }
 
@@ -120,29 +120,27 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
             again.map_err(|error| format!("cdev: the lines cannot be claimed together: {error}"))?
         }
     };
-    let lamp = config.lamp.as_ref().and_then(|output| {
-        let dark = value(output.on == Level::Low);
+    let mut outputs = Vec::new();
+    for (line, output) in config.outputs() {
+        let off = value(output.on == Level::Low);
         let claimed = Request::builder()
             .on_chip(&chip)
-            .with_consumer("booth-gateway lamp")
+            .with_consumer(format!("booth-gateway {}", line.key()))
             .with_line(output.line)
-            .as_output(dark)
+            .as_output(off)
             .request();
         match claimed {
-            Ok(request) => Some((request, output.line, output.on)),
-            Err(error) => {
-                refused.push(held(&chip, "lamp", output.line, &error));
-                None
-            }
+            Ok(request) => outputs.push((line, request, output.line, output.on)),
+            Err(error) => refused.push(held(&chip, line.key(), output.line, &error)),
         }
-    });
+    }
     Ok(Box::new(CdevLines {
         chip,
         request,
         inputs,
         last_seqno: 0,
         keypad,
-        lamp,
+        outputs,
         refused,
     }))
 }
@@ -338,14 +336,15 @@ impl Lines for CdevLines {
         Ok(closed)
     }
 
-    fn lamp(&mut self, on: bool) -> Result<(), String> {
-        let Some((request, line, level)) = &self.lamp else {
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+        let found = self.outputs.iter().find(|(line, ..)| *line == which);
+        let Some((_, request, line, level)) = found else {
             return Ok(());
         };
         request
             .set_value(*line, value(on == (*level == Level::High)))
             .map(drop)
-            .map_err(|error| format!("cdev: the lamp cannot be switched: {error}"))
+            .map_err(|error| format!("cdev: the {} cannot be switched: {error}", which.key()))
     }
 
     fn refused(&self) -> &[String] {

@@ -11,13 +11,13 @@ use super::clock;
 use super::handset::{Edges, KEYPAD_SETTLES, Lines};
 use crate::config::{Handset, Keypad, Level, Output, Pull};
 use crate::gateway::keypad::Closed;
-use crate::gateway::panel::Line;
+use crate::gateway::panel::{Line, OutLine};
 
 struct PiLines {
     gpio: Gpio,
     inputs: Vec<Input>,
     keypad: Option<KeypadPins>,
-    lamp: Option<(OutputPin, Level)>,
+    outputs: Vec<(OutLine, OutputPin, Level)>,
     refused: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
         gpio,
         inputs: Vec::new(),
         keypad: None,
-        lamp: None,
+        outputs: Vec::new(),
         refused: Vec::new(),
     };
     for (line, number, active, pull) in config.contacts() {
@@ -72,10 +72,15 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
     {
         lines.refused.push(why);
     }
-    if let Some(Output { line, on }) = &config.lamp {
-        match lines.pin("lamp", *line) {
-            Ok(pin) if *on == Level::High => lines.lamp = Some((pin.into_output_low(), *on)),
-            Ok(pin) => lines.lamp = Some((pin.into_output_high(), *on)),
+    for (which, Output { line, on }) in config.outputs() {
+        match lines.pin(which.key(), *line) {
+            Ok(pin) => {
+                let pin = match on {
+                    Level::High => pin.into_output_low(),
+                    Level::Low => pin.into_output_high(),
+                };
+                lines.outputs.push((which, pin, *on));
+            }
             Err(why) => lines.refused.push(why),
         }
     }
@@ -197,8 +202,9 @@ impl Lines for PiLines {
         Ok(closed)
     }
 
-    fn lamp(&mut self, on: bool) -> Result<(), String> {
-        if let Some((pin, level)) = &mut self.lamp {
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+        let found = self.outputs.iter_mut().find(|(line, ..)| *line == which);
+        if let Some((_, pin, level)) = found {
             if on == (*level == Level::High) {
                 pin.set_high()
             } else {

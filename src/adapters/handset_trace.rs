@@ -12,7 +12,7 @@ use super::clock;
 use super::handset::{Edges, Lines, parts};
 use crate::config::Handset;
 use crate::gateway::keypad::Closed;
-use crate::gateway::panel::Line;
+use crate::gateway::panel::{Line, OutLine};
 use crate::gateway::time::Mono;
 use crate::gateway::trace;
 
@@ -76,8 +76,8 @@ impl Lines for Traced {
         self.lines.scan()
     }
 
-    fn lamp(&mut self, on: bool) -> Result<(), String> {
-        self.lines.lamp(on)
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+        self.lines.switch(which, on)
     }
 
     fn refused(&self) -> &[String] {

@@ -3,10 +3,12 @@
 pub mod capture;
 pub mod clock;
 pub mod disk;
+pub mod ear;
 pub mod handset;
 pub mod handset_cdev;
 pub mod handset_rppal;
 pub mod handset_sim;
+pub mod handset_taught;
 pub mod handset_trace;
 pub mod journal;
 pub mod levels;

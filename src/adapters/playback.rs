@@ -15,6 +15,7 @@ use cpal::{BufferSize, DeviceId, HostId, OutputCallbackInfo, StreamConfig};
 
 use super::capture::RATE;
 use super::clock;
+use super::handset::HandsetView;
 use super::prompts::Prompts;
 use super::sound_faults::{Fault, FaultJudge};
 use crate::gateway::session::{PlayId, Prompt};
@@ -109,6 +110,7 @@ struct Output {
 pub struct Earpiece<R> {
     output: String,
     prompts: Arc<Prompts>,
+    handset: Arc<HandsetView>,
     commands: Receiver<PlaybackCommand>,
     report: R,
     open: Option<Output>,
@@ -138,6 +140,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     pub fn new(
         output: &str,
         prompts: Arc<Prompts>,
+        handset: Arc<HandsetView>,
         commands: Receiver<PlaybackCommand>,
         report: R,
     ) -> Self {
@@ -145,6 +148,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         Self {
             output,
             prompts,
+            handset,
             commands,
             report,
             open: None,
@@ -174,6 +178,8 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                     gain_steps,
                 }) => {
                     self.silence();
+                    // Whoever wants to be heard now speaks after the last hang-up.
+                    self.handset.hush.store(false, Ordering::Relaxed);
                     match self.play(id, &prompts, gain_steps) {
                         Ok(interrupted) => pending = interrupted,
                         Err(()) => return,
@@ -250,7 +256,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             return Ok(());
         }
         self.open = None;
-        match open(&self.output) {
+        match open(&self.output, &self.handset) {
             Ok(output) => {
                 self.open = Some(output);
                 Ok(())
@@ -416,7 +422,7 @@ fn soft(value: f64) -> i16 {
     (bent.copysign(value) * 32_767.0) as i16
 }
 
-fn open(output: &str) -> Result<Output, String> {
+fn open(output: &str, handset: &Arc<HandsetView>) -> Result<Output, String> {
     let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
     let device = host.device_by_id(&DeviceId::new(HostId::Alsa, output)).ok_or_else(|| {
         format!("no earpiece {output:?}; plug the sound card in, or set [audio] output to a name that `aplay -L` lists")
@@ -425,7 +431,7 @@ fn open(output: &str) -> Result<Output, String> {
     for channels in [1u16, 2] {
         let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD);
         let line = Arc::new(Line::default());
-        let (callback, errors) = (line.clone(), line.clone());
+        let (callback, errors, handset) = (line.clone(), line.clone(), handset.clone());
         let mut judge = FaultJudge::default();
         let config = StreamConfig {
             channels,
@@ -446,8 +452,10 @@ fn open(output: &str) -> Result<Output, String> {
                     callback.flush.store(false, Ordering::Release);
                 }
                 let has_sound = !waiting.is_empty();
+                // What is played while somebody may be hanging up is not heard, and does not wait.
+                let loudness = i16::from(!handset.hush.load(Ordering::Relaxed));
                 for frame in out.chunks_exact_mut(usize::from(channels)) {
-                    frame.fill(waiting.pop().unwrap_or(0));
+                    frame.fill(waiting.pop().unwrap_or(0) * loudness);
                 }
                 if has_sound && callback.first_at.load(Ordering::Relaxed) == 0 {
                     callback

@@ -54,6 +54,7 @@ pub fn file_name(prompt: &Prompt) -> &str {
         Prompt::OffHook => "off_hook",
         Prompt::OutOfOrder => "out_of_order",
         Prompt::Emergency => "emergency",
+        Prompt::TestTone => "test_tone",
         Prompt::Question(name) => name,
     }
 }

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use super::capture::Tap;
 use super::clock;
+use super::ear::{Ear, MicLevels};
 use super::levels::LevelMeter;
 use super::opus::{OggOpus, SpeechEncoder};
 use crate::contract::EndedBy;
+use crate::gateway::microphone::Heard;
 use crate::gateway::session::TakeId;
 use crate::gateway::time::Mono;
 use crate::spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
@@ -54,6 +56,10 @@ pub enum RecorderCommand {
     },
     /// The spool is there (again).
     UseSpool(Spool),
+    /// The spool is to be closed: no take begins until it is there again.
+    DropSpool,
+    /// Say what was heard since this was asked last.
+    Hear,
 }
 
 /// What the recorder reports.
@@ -81,7 +87,11 @@ pub enum RecorderEvent {
         take: TakeId,
         /// The clip.
         clip: Box<KeptClip>,
+        /// How much of it was clipped, per cent of its samples.
+        clipped_pct: f64,
     },
+    /// The answer to [`RecorderCommand::Hear`].
+    Heard(Heard),
     /// Gone, as told or as too short.
     Discarded {
         /// The take.
@@ -112,6 +122,8 @@ struct Take {
     /// Set with the first kept frame.
     start: Option<StartFacts>,
     kept: u64,
+    /// Samples at full scale.
+    clipped: u64,
     /// End: frame, reason, least length, and until when late frames are awaited.
     end: Option<End>,
 }
@@ -131,12 +143,19 @@ pub struct Recorder<R> {
     tap: Option<Tap>,
     take: Option<Take>,
     buffer: Vec<i16>,
+    ear: Ear,
+    levels: Arc<MicLevels>,
     report: R,
 }
 
 impl<R: Fn(RecorderEvent)> Recorder<R> {
     /// A recorder that gets its frames from the newest tap.
-    pub fn new(encoder: SpeechEncoder, taps: Receiver<Tap>, report: R) -> Self {
+    pub fn new(
+        encoder: SpeechEncoder,
+        taps: Receiver<Tap>,
+        levels: Arc<MicLevels>,
+        report: R,
+    ) -> Self {
         Self {
             spool: None,
             encoder,
@@ -144,6 +163,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             tap: None,
             take: None,
             buffer: Vec::new(),
+            ear: Ear::default(),
+            levels,
             report,
         }
     }
@@ -168,6 +189,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     fn command(&mut self, command: RecorderCommand) {
         match command {
             RecorderCommand::UseSpool(spool) => self.spool = Some(spool),
+            RecorderCommand::DropSpool => self.spool = None,
+            RecorderCommand::Hear => {
+                self.pump();
+                (self.report)(RecorderEvent::Heard(self.ear.heard()));
+            }
             RecorderCommand::Arm { take, clip } => self.arm(take, *clip),
             RecorderCommand::Keep { take, from } => {
                 self.pump();
@@ -262,6 +288,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                     held_first: 0,
                     start: None,
                     kept: 0,
+                    clipped: 0,
                     end: None,
                 });
             }
@@ -285,6 +312,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         if let Some(tap) = &mut self.tap {
             let first = tap.take(&mut buffer);
             taken = tap.taken();
+            if !buffer.is_empty() {
+                self.ear.push(&buffer);
+                self.levels.set(self.ear.levels());
+            }
             self.keep_or_fail(first, &buffer);
         }
         // After a long pause of this thread the buffer is large; it is not kept so.
@@ -353,6 +384,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             let (page, later) = samples.split_at(take.stream.page_room().min(samples.len()));
             samples = later;
             take.kept += page.len() as u64;
+            let clipped = page.iter().filter(|sample| sample.unsigned_abs() >= 32_767);
+            take.clipped += clipped.count() as u64;
             let (id, began) = (take.id, start.mono);
             let report = &self.report;
             take.meter.push(page, |change| {
@@ -399,6 +432,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             Ok(clip) => RecorderEvent::Kept {
                 take: id,
                 clip: Box::new(clip),
+                clipped_pct: take.clipped as f64 / take.kept.max(1) as f64 * 100.0,
             },
             Err(why) => RecorderEvent::Failed { take: id, why },
         });
@@ -435,11 +469,12 @@ pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
     encoder: SpeechEncoder,
     taps: Receiver<Tap>,
     commands: Receiver<RecorderCommand>,
+    levels: Arc<MicLevels>,
     report: R,
 ) -> std::io::Result<Arc<std::thread::JoinHandle<()>>> {
     let thread = std::thread::Builder::new()
         .name("recorder".into())
-        .spawn(move || Recorder::new(encoder, taps, report).run(&commands))?;
+        .spawn(move || Recorder::new(encoder, taps, levels, report).run(&commands))?;
     Ok(Arc::new(thread))
 }
 
@@ -487,7 +522,7 @@ mod tests {
         taps.send(tap).expect("a recorder");
         let (events, told) = channel();
         let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
-        let mut recorder = Recorder::new(encoder, tapped, move |event| {
+        let mut recorder = Recorder::new(encoder, tapped, Arc::default(), move |event| {
             let _ = events.send(event);
         });
         let take = TakeId(1);

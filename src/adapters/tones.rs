@@ -2,6 +2,7 @@
 //!
 //! Owns: which tone says what, and its samples. 425 Hz is the European call-progress tone.
 
+use super::ear::TEST_HZ;
 use crate::gateway::session::Prompt;
 
 /// One stretch of a tone: two frequencies in Hz (0 = none) for some ms.
@@ -42,6 +43,8 @@ pub fn tone_for(prompt: &Prompt) -> &'static [Stretch] {
             (425.0, 0.0, 250),
             (0.0, 0.0, 250),
         ],
+        // The self-test's, at `ear::TEST_HZ`; played more softly than any other.
+        Prompt::TestTone => &[(TEST_HZ, 0.0, 700)],
         // Special information tone: three rising tones (ITU-T E.180 §7).
         Prompt::OutOfOrder | Prompt::Emergency => &[
             (950.0, 0.0, 330),

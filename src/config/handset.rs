@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::gateway::dial::DialLayout;
 use crate::gateway::keypad::{COLUMNS, ROWS};
-use crate::gateway::panel::Line;
+use crate::gateway::panel::{Line, OutLine};
 
 /// Which code reads the hook switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -115,8 +115,12 @@ pub struct Handset {
     pub dial_layout: DialLayout,
     pub keypad: Option<Keypad>,
     pub button: Option<Contact>,
+    pub service_button: Option<Contact>,
     pub tamper: Option<Contact>,
     pub lamp: Option<Output>,
+    pub ringer: Option<Output>,
+    /// Short taps of the hook dial, where there is neither dial nor keypad.
+    pub hook_flash: bool,
     pub control_socket: PathBuf,
 }
 
@@ -129,6 +133,7 @@ impl Handset {
             (Line::DialPulse, &self.dial_pulse, Level::High),
             (Line::DialOffNormal, &self.dial_off_normal, Level::Low),
             (Line::Button, &self.button, Level::Low),
+            (Line::ServiceButton, &self.service_button, Level::Low),
             (Line::Tamper, &self.tamper, Level::High),
         ];
         for (line, contact, usual) in others {
@@ -144,17 +149,22 @@ impl Handset {
         all
     }
 
+    /// Every line that the booth drives.
+    pub fn outputs(&self) -> Vec<(OutLine, &Output)> {
+        let all = [(OutLine::Lamp, &self.lamp), (OutLine::Ringer, &self.ringer)];
+        all.into_iter()
+            .filter_map(|(line, output)| Some((line, output.as_ref()?)))
+            .collect()
+    }
+
     pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
         let mut used: Vec<(u32, String)> = self
             .contacts()
             .into_iter()
             .map(|(line, number, ..)| (number, line.key().to_owned()))
             .collect();
-        used.extend(
-            self.lamp
-                .as_ref()
-                .map(|lamp| (lamp.line, "lamp".to_owned())),
-        );
+        let outputs = self.outputs().into_iter();
+        used.extend(outputs.map(|(line, output)| (output.line, line.key().to_owned())));
         if let Some(keypad) = &self.keypad {
             let rows = keypad
                 .rows
@@ -178,6 +188,12 @@ impl Handset {
         if self.dial_off_normal.is_some() && self.dial_pulse.is_none() {
             fault("[handset] dial_off_normal: without dial_pulse there are no digits".into());
         }
+        if self.hook_flash && (self.dial_pulse.is_some() || self.keypad.is_some()) {
+            fault(
+                "[handset] hook_flash: a booth with a dial or a keypad needs no taps of the hook"
+                    .into(),
+            );
+        }
         if self.hook.debounce_ms > 1000 {
             fault("[handset] hook.debounce_ms: more than 1000 would swallow hang-ups".into());
         }
@@ -196,7 +212,10 @@ impl Default for Handset {
             keypad: None,
             button: None,
             tamper: None,
+            service_button: None,
             lamp: None,
+            ringer: None,
+            hook_flash: false,
             control_socket: "/run/booth-gateway/handset.sock".into(),
         }
     }

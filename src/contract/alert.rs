@@ -58,12 +58,18 @@ alerts! {
     PlaybackLost = "playback_lost", CitizenCannotSpeak,
         "The earpiece cannot be played to.",
         "Check the sound card's plug and `[audio] output` in booth.toml.";
+    MicrophoneDead = "microphone_dead", CitizenCannotSpeak,
+        "The self-test says that the microphone hears nothing.",
+        "Check the microphone capsule, its cable and the sound card; the booth tests itself every 10 minutes and opens again by itself.";
     SpoolFull = "spool_full", CitizenCannotSpeak,
         "The card has no room for another message.",
         "Restore the connection so that clips can leave, or swap the card; unsent clips are never overwritten.";
     SpoolUnwritable = "spool_unwritable", CitizenCannotSpeak,
         "The spool cannot be written: the file system is read-only, or writing fails.",
         "Swap the card; the clips on it can be imported at the centre.";
+    CardClosed = "card_closed", CitizenCannotSpeak,
+        "A technician has closed the card to take it out.",
+        "Take the card out with the power off; left in, the booth opens it again after 10 minutes.";
     HandsetFailed = "handset_failed", CitizenCannotSpeak,
         "The hook switch cannot be read.",
         "Check `[handset]` in booth.toml, the wiring, and that no other program holds the line.";
@@ -89,8 +95,8 @@ alerts! {
         "The notice that citizens must hear is missing; a tone stands in for it.",
         "Put notice.opus or notice.wav into the folder prompts/<language>.";
     MicrophoneSilent = "microphone_silent", NeedsVisit,
-        "Recordings hold no speech.",
-        "Call the booth's handset service, check the microphone capsule and its wiring.";
+        "Recordings hold no speech, or the self-test does not hear its tone.",
+        "Call the booth's handset service, check the microphone capsule and its wiring; where the microphone cannot hear the earpiece set `[selftest] tone = \"off\"`.";
     HookNeverOn = "hook_never_on", NeedsVisit,
         "The handset has not been on its hook since the start.",
         "Hang it up, or check `hook.off_hook` and the hook switch's wiring.";

@@ -18,9 +18,6 @@ const CLOCK_UNSET: Duration = Duration::from_secs(3600);
 /// How long after the start the handset may be off its hook before somebody should look.
 const NEVER_ON_HOOK: Duration = Duration::from_secs(15 * 60);
 
-/// So many recordings in a row without speech are no chance: children and pranks come singly.
-const SILENT_RECORDINGS: u64 = 5;
-
 /// One thing that works, or the sentence that says why not.
 pub type Works = Result<(), String>;
 
@@ -63,8 +60,12 @@ pub struct Evidence {
     pub disk_errors: u64,
     /// Clips in quarantine.
     pub quarantined: usize,
-    /// How many recordings in a row held no speech.
-    pub silent_in_row: u64,
+    /// Why somebody should look at the microphone.
+    pub microphone_suspect: Option<String>,
+    /// Why nobody may be invited to speak into it.
+    pub microphone_dead: Option<String>,
+    /// A technician has closed the card to take it out.
+    pub card_closed: bool,
     /// What beside the hook switch does not work, a sentence each.
     pub controls: Vec<String>,
     /// The case is open.
@@ -113,7 +114,9 @@ impl Evidence {
             hardware_changed: None,
             disk_errors: 0,
             quarantined: 0,
-            silent_in_row: 0,
+            microphone_suspect: None,
+            microphone_dead: None,
+            card_closed: false,
             controls: Vec::new(),
             case_open: false,
         }
@@ -122,9 +125,9 @@ impl Evidence {
     /// The parts a session needs.
     pub fn parts(&self) -> Parts {
         Parts {
-            capture: self.capture.is_ok(),
+            capture: self.capture.is_ok() && self.microphone_dead.is_none(),
             playback: self.playback.is_ok(),
-            spool: self.spool.is_ok(),
+            spool: self.spool.is_ok() && !self.card_closed,
         }
     }
 
@@ -142,6 +145,7 @@ impl Evidence {
         }
         match &self.spool {
             Ok(()) => {}
+            Err(_) if self.card_closed => {}
             Err(SpoolFault::Full(why)) => raise(AlertId::SpoolFull, why.clone()),
             Err(SpoolFault::Unwritable(why)) => raise(AlertId::SpoolUnwritable, why.clone()),
         }
@@ -192,11 +196,14 @@ impl Evidence {
         if let Some(text) = &self.hardware_changed {
             raise(AlertId::HardwareChanged, text.clone());
         }
-        if self.silent_in_row >= SILENT_RECORDINGS {
-            raise(
-                AlertId::MicrophoneSilent,
-                AlertId::MicrophoneSilent.meaning().into(),
-            );
+        if let Some(why) = &self.microphone_suspect {
+            raise(AlertId::MicrophoneSilent, why.clone());
+        }
+        if let Some(why) = &self.microphone_dead {
+            raise(AlertId::MicrophoneDead, why.clone());
+        }
+        if self.card_closed {
+            raise(AlertId::CardClosed, AlertId::CardClosed.meaning().into());
         }
         if self.disk_errors > 0 {
             // The sentence does not count, so that it is told once.
@@ -332,7 +339,9 @@ mod tests {
 
     #[test]
     fn whatever_makes_a_booth_unready_is_named_by_an_alert() {
-        let broken: [fn(&mut Evidence); 6] = [
+        let broken: [fn(&mut Evidence); 8] = [
+            |e| e.microphone_dead = Some("no tone".into()),
+            |e| e.card_closed = true,
             |e| e.capture = Err("no frames".into()),
             |e| e.playback = Err("no card".into()),
             |e| e.spool = Err(SpoolFault::Full("no room".into())),
@@ -358,7 +367,10 @@ mod tests {
                 |e| e.controls = vec!["the dial stands in mid-turn".into()],
                 AlertId::ControlsFaulty,
             ),
-            (|e| e.silent_in_row = 5, AlertId::MicrophoneSilent),
+            (
+                |e| e.microphone_suspect = Some("no speech".into()),
+                AlertId::MicrophoneSilent,
+            ),
             (|e| e.disk_errors = 1, AlertId::DiskErrors),
             (|e| e.quarantined = 2, AlertId::ClipRejected),
             (

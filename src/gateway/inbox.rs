@@ -22,6 +22,10 @@ pub enum Inbound {
     Ack(Ack),
     /// `cmd/rebirth`: say everything again.
     Rebirth(BoothId),
+    /// `cmd/selftest`: test yourself and reply.
+    SelfTest(BoothId),
+    /// `cmd/ring`: ring the bell, so many times if that is said.
+    Ring(BoothId, Option<u64>),
     /// A command that this version does not know, cut to what may be in the reply's topic.
     UnknownCommand(BoothId, String),
     /// Nothing that a booth reads; one sentence.
@@ -50,6 +54,14 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
             Err(error) => odd(&format!("no ack: {error}")),
         },
         Some(Topic::Cmd(booth, command)) if command == "rebirth" => Inbound::Rebirth(booth),
+        Some(Topic::Cmd(booth, command)) if command == "selftest" => Inbound::SelfTest(booth),
+        Some(Topic::Cmd(booth, command)) if command == "ring" => {
+            let wanted = serde_json::from_slice::<serde_json::Value>(payload).ok();
+            let rings = wanted
+                .as_ref()
+                .and_then(|wanted| wanted.get("rings")?.as_u64());
+            Inbound::Ring(booth, rings)
+        }
         Some(Topic::Cmd(booth, command)) => {
             let command: String = command
                 .chars()
@@ -89,6 +101,21 @@ mod tests {
             said("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),
             Inbound::Rebirth(booth.clone())
         );
+        assert_eq!(
+            said("booth/1/dn/rundhoej-1/cmd/selftest", ""),
+            Inbound::SelfTest(booth.clone())
+        );
+        for (payload, rings) in [
+            (r#"{"rings":2}"#, Some(2)),
+            (r#"{"rings":-1}"#, None),
+            ("[[[", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                said("booth/1/dn/rundhoej-1/cmd/ring", payload),
+                Inbound::Ring(booth.clone(), rings)
+            );
+        }
         assert_eq!(
             said("booth/1/dn/rundhoej-1/cmd/dance+#", "{}"),
             Inbound::UnknownCommand(booth, "dance".into())

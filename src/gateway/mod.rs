@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, opens a file, touches a pin or a socket. Events carry their time in;
 //! commands and the next deadline come out.
 
+pub mod bell;
 pub mod counters;
 pub mod delivery;
 pub mod dial;
@@ -10,6 +11,7 @@ pub mod health;
 pub mod hook;
 pub mod inbox;
 pub mod keypad;
+pub mod microphone;
 pub mod panel;
 pub mod session;
 pub mod time;

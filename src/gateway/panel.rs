@@ -6,11 +6,15 @@
 use std::time::Duration;
 
 use super::dial::{DialDecoder, DialLayout, DialNews};
-use super::hook::HookFilter;
+use super::hook::{HookFilter, HookNews};
 use super::keypad::{Closed, Contact, KeyNews, KeypadDecoder};
 use super::session::{HandsetEvent, Key, KeySource};
 use super::time::Mono;
 
+/// The service button is held this long to mean something.
+const SERVICE_HELD: Duration = Duration::from_secs(5);
+/// After that the next lift within this is the technician's.
+const SERVICE_WAITS: Duration = Duration::from_secs(60);
 /// How long a button and the tamper contact must rest.
 const SETTLES: Duration = Duration::from_millis(30);
 /// A keypad is scanned again after this while a key is closed.
@@ -27,6 +31,8 @@ pub enum Line {
     DialOffNormal,
     /// The push button is pressed.
     Button,
+    /// The technician's button inside the case is pressed.
+    ServiceButton,
     /// The booth's case is open.
     Tamper,
     /// Some key of this row is pressed, of a keypad that waits.
@@ -41,8 +47,28 @@ impl Line {
             Line::DialPulse => "dial_pulse",
             Line::DialOffNormal => "dial_off_normal",
             Line::Button => "button",
+            Line::ServiceButton => "service_button",
             Line::Tamper => "tamper",
             Line::KeypadRow => "keypad.rows",
+        }
+    }
+}
+
+/// A line that the booth drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutLine {
+    /// The lamp.
+    Lamp,
+    /// The bell, or what drives it: on while it sounds.
+    Ringer,
+}
+
+impl OutLine {
+    /// Its key under `[handset]` in booth.toml.
+    pub fn key(self) -> &'static str {
+        match self {
+            OutLine::Lamp => "lamp",
+            OutLine::Ringer => "ringer",
         }
     }
 }
@@ -56,6 +82,10 @@ pub enum PanelNews {
     Tamper(bool),
     /// What is stuck has changed.
     Stuck(Stuck),
+    /// The service button was held with the handset on its hook: the next lift is the technician's.
+    ServiceAwaited,
+    /// The service button was held from the start on: where the hook stands now is its rest.
+    HookAtRest,
 }
 
 /// What is stuck.
@@ -65,6 +95,8 @@ pub struct Stuck {
     pub dial: bool,
     /// A key is held for ever.
     pub key: bool,
+    /// The hook switch chatters.
+    pub hook: bool,
 }
 
 /// What a booth has beside its hook switch.
@@ -85,6 +117,11 @@ pub struct Panel {
     scanned: Mono,
     button: Contact,
     tamper: Contact,
+    service: Contact,
+    /// Since when the service button is held, and what that will mean, until it is told.
+    service_held: Option<(Mono, PanelNews)>,
+    /// Until when a lift is the technician's.
+    service_until: Mono,
 }
 
 impl Panel {
@@ -99,7 +136,31 @@ impl Panel {
             scanned: Mono(0),
             button: Contact::new(SETTLES, false),
             tamper: Contact::new(SETTLES, false),
+            service: Contact::new(SETTLES, false),
+            service_held: None,
+            service_until: Mono(0),
         }
+    }
+
+    /// The service button was held when the machine started.
+    pub fn starts_in_service(&mut self, now: Mono) {
+        self.service = Contact::new(SETTLES, true);
+        self.service_held = Some((now, PanelNews::HookAtRest));
+    }
+
+    /// Whether short taps of the hook are digits.
+    pub fn set_hook_flash(&mut self, flash: bool) {
+        self.hook.set_flash(flash);
+    }
+
+    /// Whether the handset may be being hung up right now: the earpiece is silent meanwhile.
+    pub fn is_hook_resting(&self) -> bool {
+        self.hook.is_resting()
+    }
+
+    /// Edges of the hook switch in the last hour.
+    pub fn hook_toggles_1h(&self, now: Mono) -> u64 {
+        self.hook.toggles_1h(now)
     }
 
     /// Takes an edge, or a level read again, in. What had become due before it is told first: a thread that ran late may
@@ -109,7 +170,7 @@ impl Panel {
         match line {
             Line::OffHook => {
                 let told = self.hook.level(at, is_active);
-                self.hook_told(told, &mut news);
+                self.hook_told(at, told, &mut news);
             }
             Line::DialPulse => {
                 let told = self.dial.as_mut().and_then(|d| d.pulse(at, is_active));
@@ -123,6 +184,10 @@ impl Panel {
             Line::Tamper => {
                 let told = self.tamper.level(at, is_active);
                 news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
+            }
+            Line::ServiceButton => {
+                let told = self.service.level(at, is_active);
+                self.service_told(told);
             }
             Line::KeypadRow => {}
         }
@@ -160,14 +225,38 @@ impl Panel {
     /// Time passes.
     pub fn tick(&mut self, now: Mono) -> Vec<PanelNews> {
         let mut news = Vec::new();
-        let told = self.hook.tick(now);
-        self.hook_told(told, &mut news);
+        while let Some(told) = self.hook.tick(now) {
+            self.hook_told(now, Some(told), &mut news);
+        }
         let told = self.dial.as_mut().and_then(|dial| dial.tick(now));
         self.dial_told(now, told, &mut news);
         button_told(self.button.tick(now), &mut news);
         let told = self.tamper.tick(now);
         news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
+        let told = self.service.tick(now);
+        self.service_told(told);
+        if let Some((_, meaning)) = self
+            .service_held
+            .take_if(|(since, _)| *since + SERVICE_HELD <= now)
+        {
+            match meaning {
+                PanelNews::ServiceAwaited if self.hook.is_off() => {}
+                PanelNews::ServiceAwaited => {
+                    self.service_until = now + SERVICE_WAITS;
+                    news.push(meaning);
+                }
+                meaning => news.push(meaning),
+            }
+        }
         news
+    }
+
+    fn service_told(&mut self, told: Option<(Mono, bool)>) {
+        match told {
+            Some((at, true)) => self.service_held = Some((at, PanelNews::ServiceAwaited)),
+            Some((_, false)) => self.service_held = None,
+            None => {}
+        }
     }
 
     /// When [`Panel::tick`] or a scan is due.
@@ -177,6 +266,8 @@ impl Panel {
             self.dial.as_ref().and_then(DialDecoder::deadline),
             self.button.deadline(),
             self.tamper.deadline(),
+            self.service.deadline(),
+            self.service_held.map(|(since, _)| since + SERVICE_HELD),
             self.is_key_down().then(|| self.scanned + SCAN),
         ];
         dues.into_iter().flatten().min()
@@ -187,6 +278,7 @@ impl Panel {
         Stuck {
             dial: self.dial.as_ref().is_some_and(DialDecoder::is_stuck),
             key: self.keypad.as_ref().is_some_and(KeypadDecoder::is_stuck),
+            hook: self.hook.chatters(),
         }
     }
 
@@ -199,14 +291,34 @@ impl Panel {
         }));
     }
 
-    fn hook_told(&mut self, told: Option<(Mono, HandsetEvent)>, news: &mut Vec<PanelNews>) {
-        let Some((at, event)) = told else { return };
-        if event == HandsetEvent::HungUp
-            && let Some(dial) = &mut self.dial
-        {
-            dial.forget();
+    fn hook_told(&mut self, now: Mono, told: Option<HookNews>, news: &mut Vec<PanelNews>) {
+        let Some(told) = told else { return };
+        let hung_up = match told {
+            HookNews::Chatters(begins) => {
+                news.push(PanelNews::Stuck(self.stuck()));
+                // Whoever was there has gone, as far as anybody can say.
+                begins.then_some(PanelNews::Handset(now, HandsetEvent::HungUp))
+            }
+            HookNews::Event(at, event) => Some(PanelNews::Handset(at, event)),
+        };
+        let Some(told @ PanelNews::Handset(at, event)) = hung_up else {
+            return;
+        };
+        news.push(told);
+        match event {
+            HandsetEvent::HungUp => {
+                if let Some(dial) = &mut self.dial {
+                    dial.forget();
+                }
+            }
+            HandsetEvent::Lifted if self.service.is_active() || at < self.service_until => {
+                self.service_until = Mono(0);
+                // The button has had its meaning.
+                self.service_held = None;
+                news.push(PanelNews::Handset(at, HandsetEvent::Service));
+            }
+            HandsetEvent::Lifted | HandsetEvent::Key(..) | HandsetEvent::Service => {}
         }
-        news.push(PanelNews::Handset(at, event));
     }
 }
 

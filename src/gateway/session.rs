@@ -7,6 +7,7 @@
 mod machine;
 #[cfg(test)]
 mod scenarios;
+mod service;
 
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub enum HandsetEvent {
     HungUp,
     /// A key.
     Key(Key, KeySource),
+    /// The lift just told is a technician's, who used the service button.
+    Service,
 }
 
 /// A prompt by its name in the contract (§2), or a question's own.
@@ -84,6 +87,8 @@ pub enum Prompt {
     OutOfOrder,
     /// This telephone cannot call for help.
     Emergency,
+    /// The quiet tone of the self-test, heard by nobody but the microphone.
+    TestTone,
     /// A question's own prompt, by its file name without extension.
     Question(String),
 }
@@ -101,6 +106,10 @@ pub enum Lamp {
     Saved,
     /// Cannot take messages.
     OutOfOrder,
+    /// A technician is served.
+    Service,
+    /// An update is being written; leave the power on.
+    Update,
 }
 
 /// The limits of a visit, from `[session]`.
@@ -110,6 +119,8 @@ pub struct SessionRules {
     pub consent: ConsentMode,
     /// Numbers that stop everything, as digits.
     pub emergency_numbers: Vec<Vec<u8>>,
+    /// The digits that make the booth speak of itself; empty is none.
+    pub service_code: Vec<u8>,
     /// Longest recording.
     pub max: Duration,
     /// Shorter takes that the citizen ended are discarded.
@@ -171,8 +182,38 @@ pub enum Input {
     Parts(Parts),
     /// Which questions are open.
     Questions(Vec<OpenQuestion>),
+    /// What a technician is to hear.
+    Service(ServiceNews),
     /// The deadline has come.
     Tick,
+}
+
+/// What the loop says to a technician at the handset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceNews {
+    /// How the booth is; the test message follows.
+    Report(Vec<Prompt>),
+    /// What became of the test message; then keys are waited for.
+    Outcome(Vec<Prompt>),
+    /// The card may be taken out, or may not.
+    Card(Vec<Prompt>),
+}
+
+/// What a technician at the handset asks of the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceAsk {
+    /// Say how the booth is: [`ServiceNews::Report`].
+    Report,
+    /// The test message is on the card; say when the centre has it: [`ServiceNews::Outcome`].
+    Sent,
+    /// Nobody has confirmed it; say why: [`ServiceNews::Outcome`].
+    Unconfirmed,
+    /// It could not be recorded; say so: [`ServiceNews::Outcome`].
+    Failed,
+    /// Close the card and say so: [`ServiceNews::Card`].
+    CloseCard,
+    /// The technician is gone.
+    Left,
 }
 
 /// Something to do.
@@ -198,6 +239,13 @@ pub enum Command {
         /// The key that was the consent.
         key: Option<String>,
     },
+    /// A technician speaks a test message: make a clip ready, marked as a test.
+    ArmTest {
+        /// The take.
+        take: TakeId,
+    },
+    /// A technician wants this.
+    Service(ServiceAsk),
     /// The tone is over: keep what is captured from now on.
     Keep {
         /// The take.

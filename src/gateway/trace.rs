@@ -15,11 +15,12 @@ use super::session::HandsetEvent;
 use super::time::Mono;
 
 const NAME: &str = "booth-gateway trace 1";
-const LINES: [Line; 6] = [
+const LINES: [Line; 7] = [
     Line::OffHook,
     Line::DialPulse,
     Line::DialOffNormal,
     Line::Button,
+    Line::ServiceButton,
     Line::Tamper,
     Line::KeypadRow,
 ];

@@ -15,6 +15,7 @@ use crate::adapters::sensors;
 use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
+use crate::gateway::time::Mono;
 use crate::spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
@@ -43,6 +44,10 @@ pub enum KeeperCommand {
     Clock(i64),
     /// Fix these manifests, which are offered next.
     Fix(Vec<String>),
+    /// Say whether the card takes a write.
+    Probe,
+    /// Close the spool, so that the card can be taken out, and leave it so for this long.
+    Close(Duration),
 }
 
 /// What the keeper reports.
@@ -59,6 +64,10 @@ pub enum KeeperEvent {
     Fixed(Vec<(String, bool)>),
     /// Recordings that a failed write had left unfinished are kept now.
     Mended(Vec<KeptClip>),
+    /// The card takes a write, or why not.
+    Probed(Result<(), String>),
+    /// The spool is closed and all of it on the card, or why not.
+    Closed(Result<(), String>),
 }
 
 /// Opens the spool as configured.
@@ -99,6 +108,8 @@ pub struct Keeper {
     spool: Option<Spool>,
     /// What was said last about room.
     told: Option<Result<(), SpoolFault>>,
+    /// The card may be out until then.
+    closed_until: Mono,
     /// Clips that the centre has and the card did not let go; tried again at every look.
     unreleased: Vec<Receipt>,
     /// Clips to be set aside that the card did not move, and why; likewise.
@@ -111,6 +122,7 @@ impl Keeper {
         Self {
             spool,
             told: None,
+            closed_until: Mono(0),
             unreleased: Vec::new(),
             unmoved: Vec::new(),
         }
@@ -127,8 +139,12 @@ impl Keeper {
         open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
         report: impl Fn(KeeperEvent),
     ) {
+        if clock::mono() < self.closed_until {
+            return;
+        }
         match open() {
             Ok((opened, found)) => {
+                self.told = None;
                 self.spool = Some(opened.clone());
                 report(KeeperEvent::Opened(opened, Box::new(found)));
             }
@@ -176,6 +192,7 @@ impl Keeper {
     ) {
         let Some(spool) = &self.spool else { return };
         let mut receipts = Vec::new();
+        let mut close_for = None;
         for command in commands {
             let done = match command {
                 KeeperCommand::Release(receipt) => {
@@ -191,6 +208,15 @@ impl Keeper {
                 }
                 KeeperCommand::Look => {
                     self.told = None;
+                    Ok(())
+                }
+                KeeperCommand::Probe => {
+                    let probed = spool.probe().map_err(|error| error.to_string());
+                    report(KeeperEvent::Probed(probed));
+                    Ok(())
+                }
+                KeeperCommand::Close(span) => {
+                    close_for = Some(span);
                     Ok(())
                 }
                 KeeperCommand::Counters(counters) => spool.save_counters(&counters),
@@ -218,6 +244,14 @@ impl Keeper {
             report(KeeperEvent::Failed(error.to_string()));
         }
         self.unreleased.extend(released.kept_back);
+        if let Some(span) = close_for {
+            let closed = spool.checkpoint().map_err(|error| error.to_string());
+            if closed.is_ok() {
+                self.spool = None;
+                self.closed_until = clock::mono() + span;
+            }
+            report(KeeperEvent::Closed(closed));
+        }
     }
 
     /// The end of a clean stop.

@@ -6,6 +6,8 @@
 mod keeper;
 mod machine;
 mod reports;
+mod selftest;
+mod service;
 mod start;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,17 +19,20 @@ use tokio::sync::mpsc;
 
 use crate::adapters::capture::{CaptureFigures, CaptureState};
 use crate::adapters::clock;
-use crate::adapters::handset::HandsetReport;
+use crate::adapters::ear::MicLevels;
+use crate::adapters::handset::{HandsetCommand, HandsetReport, HandsetView};
 use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::config::Config;
 use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
+use crate::gateway::bell::{Bell, Moment};
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
 use crate::gateway::inbox::{self, Inbound};
+use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
@@ -42,6 +47,8 @@ const WEIGH: Duration = Duration::from_secs(2);
 const SETTLED: Duration = Duration::from_secs(60);
 /// A wall clock that moves by this much against the boot-time clock has stepped; less is slewing and the time between reads.
 const CLOCK_STEP_MS: u64 = 500;
+/// Under this name the card remembers that the self-test's tone was heard once.
+const MICROPHONE_HEARD: &str = "microphone_heard";
 /// Tokens of messages that are not parts of a clip.
 const TELEGRAM: u64 = 1 << 63;
 
@@ -69,14 +76,18 @@ pub struct Workers {
     pub earpiece: std::sync::mpsc::Sender<PlaybackCommand>,
     /// The keeper.
     pub keeper: std::sync::mpsc::Sender<KeeperCommand>,
-    /// The lamp, where there is one.
-    pub lamp: Option<std::sync::mpsc::Sender<Lamp>>,
+    /// The handset's thread, where it has lines to drive.
+    pub handset: Option<std::sync::mpsc::Sender<HandsetCommand>>,
     /// The connection, where a broker is configured.
     pub mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
     /// Shared with the connection for its will.
     pub speaker: Arc<Mutex<Speaker>>,
     /// Shared with the microphone.
     pub capture_figures: Arc<CaptureFigures>,
+    /// Shared with the recorder.
+    pub mic_levels: Arc<MicLevels>,
+    /// Shared with the handset's thread.
+    pub view: Arc<HandsetView>,
     /// Shared with the earpiece.
     pub prompts: Arc<Prompts>,
     /// Name of what reads the handset.
@@ -108,7 +119,8 @@ pub struct Gateway {
     recorder: std::sync::mpsc::Sender<RecorderCommand>,
     earpiece: std::sync::mpsc::Sender<PlaybackCommand>,
     keeper: std::sync::mpsc::Sender<KeeperCommand>,
-    lamp: Option<std::sync::mpsc::Sender<Lamp>>,
+    handset: Option<std::sync::mpsc::Sender<HandsetCommand>>,
+    view: Arc<HandsetView>,
     mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
     capture_figures: Arc<CaptureFigures>,
     is_connected: bool,
@@ -122,7 +134,13 @@ pub struct Gateway {
     /// A lift whose first prompt has not reached the earpiece yet.
     unheard_lift: Option<Mono>,
     last_clip: Option<(Mono, KeptClip)>,
-    silent_in_row: u64,
+    last_clipped_pct: Option<f64>,
+    /// A technician's test message that the centre is to confirm.
+    awaited_test: Option<String>,
+    microphone: Microphone,
+    mic_levels: Arc<MicLevels>,
+    asked: selftest::Asked,
+    bell: Bell,
     last_odd: Option<Mono>,
     health_due: Mono,
     /// Wall clock minus boot-time clock at the last step, ms.
@@ -205,7 +223,8 @@ impl Gateway {
                 }
             }
             Happening::Playback(PlaybackEvent::Ended { id }) => {
-                self.tell(now, Input::PlayEnded(id))
+                self.tone_played(now, id);
+                self.tell(now, Input::PlayEnded(id));
             }
             Happening::Playback(PlaybackEvent::State { works }) => {
                 log_works("earpiece", &works);
@@ -242,6 +261,10 @@ impl Gateway {
                     log::warn!("{sentence}");
                 }
                 self.evidence.controls = controls;
+            }
+            HandsetReport::HookTaught => {
+                log::warn!("the hook's resting level was taught with the service button");
+                self.event("hook_taught", json!({}));
             }
             HandsetReport::CaseOpen(is_open) => {
                 self.event(
@@ -284,11 +307,11 @@ impl Gateway {
     /// Hands an input to the session machine and does what it says.
     fn tell(&mut self, now: Mono, input: Input) {
         for command in self.session.handle(now, input) {
-            self.obey(command);
+            self.obey(now, command);
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, now: Mono, command: Command) {
         match command {
             Command::Play {
                 id,
@@ -309,26 +332,21 @@ impl Gateway {
                 question_id,
                 key,
             } => {
-                let consent = Consent {
-                    mode: self.config.session.consent,
-                    key,
-                    notice_id: self.prompts.notice_id().map(str::to_owned),
-                    publish: Publish::No,
-                };
-                let armed = StartFacts {
-                    wall_ms: self.machine.wall().as_millisecond(),
-                    mono: self.machine.mono(),
-                    clock_synced: self.machine.clock_synced(),
-                };
-                let booth_id = self.config.booth.id.clone();
-                let clip = Box::new(NewClip {
+                let clip = NewClip {
                     question_id: Some(question_id),
-                    lang: Some(self.config.session.language.clone()),
-                    bitrate: self.config.audio.bitrate,
-                    ..NewClip::speech(self.machine.new_id(), booth_id, consent, armed)
+                    ..self.new_clip(key)
+                };
+                let clip = Box::new(clip);
+                let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
+            }
+            Command::ArmTest { take } => {
+                let clip = Box::new(NewClip {
+                    test: true,
+                    ..self.new_clip(None)
                 });
                 let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
             }
+            Command::Service(ask) => self.serve(now, ask),
             Command::Keep { take, from } => {
                 let _ = self.recorder.send(RecorderCommand::Keep { take, from });
             }
@@ -349,9 +367,8 @@ impl Gateway {
                 let _ = self.recorder.send(RecorderCommand::Discard { take });
             }
             Command::Lamp(lamp) => {
-                if let Some(lamps) = &self.lamp {
-                    let _ = lamps.send(lamp);
-                }
+                self.to_handset(HandsetCommand::Recording(lamp == Lamp::Listening));
+                self.to_handset(HandsetCommand::Lamp(lamp));
             }
             Command::Count(counter) => self.count(counter),
             Command::Event(kind) => self.event(kind, json!({})),
@@ -365,6 +382,34 @@ impl Gateway {
         }
     }
 
+    /// A clip that begins now.
+    fn new_clip(&self, key: Option<String>) -> NewClip {
+        let consent = Consent {
+            mode: self.config.session.consent,
+            key,
+            notice_id: self.prompts.notice_id().map(str::to_owned),
+            publish: Publish::No,
+        };
+        let armed = StartFacts {
+            wall_ms: self.machine.wall().as_millisecond(),
+            mono: self.machine.mono(),
+            clock_synced: self.machine.clock_synced(),
+        };
+        let (id, booth_id) = (self.machine.new_id(), self.config.booth.id.clone());
+        NewClip {
+            lang: Some(self.config.session.language.clone()),
+            bitrate: self.config.audio.bitrate,
+            ..NewClip::speech(id, booth_id, consent, armed)
+        }
+    }
+
+    fn to_handset(&self, command: HandsetCommand) {
+        if let Some(handset) = &self.handset {
+            // A thread that has ended took its lines with it.
+            let _ = handset.send(command);
+        }
+    }
+
     fn count(&mut self, counter: Counter) {
         self.counters.count(counter, self.local_day());
         self.counters_changed = true;
@@ -374,8 +419,18 @@ impl Gateway {
         if std::mem::take(&mut self.counters_changed) {
             let _ = self
                 .keeper
-                .send(KeeperCommand::Counters(self.counters.saved()));
+                .send(KeeperCommand::Counters(self.saved_counters()));
         }
+    }
+
+    /// Everything that is counted or known of this card.
+    fn saved_counters(&self) -> BTreeMap<String, u64> {
+        let mut saved = self.counters.saved();
+        saved.insert(
+            MICROPHONE_HEARD.into(),
+            self.microphone.heard_before().into(),
+        );
+        saved
     }
 
     fn recorded(&mut self, now: Mono, event: RecorderEvent) {
@@ -389,18 +444,24 @@ impl Gateway {
                     Input::Recorder(RecorderNews::Voice { take, active, at }),
                 );
             }
-            RecorderEvent::Kept { take, clip } => {
+            RecorderEvent::Heard(heard) => self.heard(now, heard),
+            RecorderEvent::Kept {
+                take,
+                clip,
+                clipped_pct,
+            } => {
                 log::info!(
                     clip_id = clip.clip_id.as_str(), clip_no = clip.clip_no, ms = clip.duration_ms,
                     bytes = clip.bytes; "kept"
                 );
-                self.silent_in_row = if clip.speech_ratio == Some(0.0) {
-                    self.silent_in_row + 1
-                } else {
-                    0
-                };
+                if !clip.test {
+                    self.microphone
+                        .recorded(now, clip.speech_ratio != Some(0.0));
+                }
+                self.last_clipped_pct = Some(clipped_pct);
                 self.last_clip = Some((now, (*clip).clone()));
-                let held = self.open_session.is_some_and(|first| take >= first);
+                // Nothing of a citizen leaves before he has hung up; a technician waits for the centre.
+                let held = !clip.test && self.open_session.is_some_and(|first| take >= first);
                 self.offer(now, &clip, Duration::ZERO, held);
                 self.tell(now, Input::Recorder(RecorderNews::Kept(take)));
                 if self.open_session.is_none() {
@@ -449,6 +510,8 @@ impl Gateway {
                 }
             }
             KeeperEvent::Room(room) => self.evidence.spool = room,
+            KeeperEvent::Probed(result) => self.card_probed(result),
+            KeeperEvent::Closed(result) => self.card_was_closed(now, result),
             KeeperEvent::Damaged(what) => {
                 log::error!("{what}");
                 self.evidence.damaged = Some(what);
@@ -541,7 +604,12 @@ impl Gateway {
         {
             let _ = self.keeper.send(KeeperCommand::Clock(offset));
         }
-        self.counters = Counters::restored(&spool.counters());
+        let saved = spool.counters();
+        self.counters = Counters::restored(&saved);
+        let was_heard = saved.get(MICROPHONE_HEARD).is_some_and(|heard| *heard > 0);
+        self.microphone.was_heard_before(was_heard);
+        self.asked.was_heard |= was_heard;
+        self.evidence.card_closed = false;
         let _ = self.recorder.send(RecorderCommand::UseSpool(spool));
         self.evidence.spool = Ok(());
     }
@@ -607,6 +675,19 @@ impl Gateway {
                 let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(self.machine.wall()) });
                 self.reply(booth, "rebirth".into(), &reply);
             }
+            Inbound::SelfTest(booth) => self.ask_for_selftest(now, Some(booth)),
+            Inbound::Ring(booth, rings) => {
+                let reply = match self.bell.may_ring(self.moment()) {
+                    Ok(()) => {
+                        let ringing = self.config.bell.ringing(rings);
+                        let rings = ringing.rings;
+                        self.to_handset(HandsetCommand::Ring(ringing));
+                        json!({ "ok": 1, "rings": rings })
+                    }
+                    Err(silent) => json!({ "ok": 0, "error": silent.sentence() }),
+                };
+                self.reply(booth, "ring".into(), &reply);
+            }
             Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
                 self.reply(booth, command, &reply);
@@ -661,6 +742,7 @@ impl Gateway {
             match verdict {
                 Verdict::Release(receipt) => {
                     log::info!(clip_id = receipt.clip_id(); "confirmed");
+                    self.confirmed(now, receipt.clip_id());
                     let _ = self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Delete(receipt) => {
@@ -684,8 +766,10 @@ impl Gateway {
         if !unfixed.is_empty() {
             let _ = self.keeper.send(KeeperCommand::Fix(unfixed));
         }
-        while let Some(send) = self.delivery.next(now) {
-            let Some(spool) = &self.spool else { return };
+        // A card that is closed for a technician is asked for nothing.
+        while let Some(spool) = &self.spool
+            && let Some(send) = self.delivery.next(now)
+        {
             let booth = self.config.booth.id.clone();
             let (topic, read) = match send.what {
                 What::Manifest => (
@@ -744,7 +828,7 @@ impl Gateway {
                 .insert(crate::contract::AlertId::DuplicateIdentity, text);
         }
         self.evidence.hook_was_on = self.session.hook_was_on();
-        self.evidence.silent_in_row = self.silent_in_row;
+        self.watch_microphone(now);
         self.watch_clock(now);
         let parts = self.evidence.parts();
         if self.parts != Some(parts) {
@@ -785,6 +869,22 @@ impl Gateway {
         }
     }
 
+    /// The local minute of the day, if the clock can be believed.
+    fn local_minute(&self) -> Option<u16> {
+        let time = self.zone.to_datetime(self.machine.wall()).time();
+        let minute = u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).ok()?;
+        self.evidence.clock_synced.then_some(minute)
+    }
+
+    /// What the bell depends on.
+    fn moment(&self) -> Moment {
+        Moment {
+            minute: self.local_minute(),
+            off_hook: self.session.is_off_hook(),
+            ready: self.is_ready(),
+        }
+    }
+
     /// When the loop must turn although nothing happens.
     pub fn wake_at(&self, now: Mono) -> Mono {
         let at = (now + WEIGH).min(self.health_due.max(now));
@@ -792,7 +892,8 @@ impl Gateway {
             .session
             .deadline()
             .into_iter()
-            .chain(self.delivery.deadline(now));
+            .chain(self.delivery.deadline(now))
+            .chain(self.microphone_deadline());
         due.fold(at, |at, due| at.min(due.max(now)))
     }
 
@@ -803,6 +904,10 @@ impl Gateway {
         }
         self.weigh(now);
         self.deliver(now);
+        if self.bell.is_due(now, self.moment()) {
+            log::info!("the bell rings by its schedule");
+            self.to_handset(HandsetCommand::Ring(self.config.bell.ringing(None)));
+        }
         if now >= self.health_due {
             self.health_due = now + Duration::from_secs(self.config.health.interval_s);
             self.publish_health(now);

@@ -249,7 +249,10 @@ impl Gateway {
             age(self.lifted_at.filter(|_| self.session.is_off_hook())),
         );
         health.set_flag("recording", self.session.is_recording());
-        health.set_flag("in_service", false);
+        health.set_flag(
+            "in_service",
+            self.session.is_in_service() || self.evidence.card_closed,
+        );
         health.set_known("last_lift_age_s", age(self.lifted_at));
         health.set_known(
             "last_clip_age_s",
@@ -263,7 +266,23 @@ impl Gateway {
                     .map(|ratio| ((1.0 - ratio) * 100.0).round()),
             );
         }
-        health.set_count("silent_clips_in_row", self.silent_in_row);
+        health.set_known(
+            "mic_clip_pct",
+            self.last_clipped_pct
+                .map(|pct| (pct * 100.0).round() / 100.0),
+        );
+        health.set_count("silent_clips_in_row", self.microphone.silent_in_row());
+        if let Some((at, ok)) = self.asked.last {
+            health.set_flag("selftest_ok", ok);
+            health.set_known("selftest_age_s", age(Some(at)));
+        }
+        if self.handset.is_some() {
+            let toggles = self
+                .view
+                .hook_toggles_1h
+                .load(std::sync::atomic::Ordering::Relaxed);
+            health.set_count("hook_toggles_1h", toggles);
+        }
         health.set_count(
             "xruns",
             self.capture_figures

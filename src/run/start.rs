@@ -14,7 +14,8 @@ use super::keeper::{self, Keeper, KeeperCommand};
 use super::reports::Speaker;
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
-use crate::adapters::handset::{self, HandsetReport};
+use crate::adapters::ear::MicLevels;
+use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{Earpiece, PlaybackCommand};
@@ -26,6 +27,7 @@ use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::counters::Counters;
 use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
+use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::time::Mono;
 use crate::spool::{OpenReport, Spool, SpoolError};
@@ -111,6 +113,7 @@ pub fn session_rules(config: &Config) -> SessionRules {
     SessionRules {
         consent: session.consent,
         emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
+        service_code: config.service.digits(),
         max: Duration::from_secs(session.max_seconds),
         min: Duration::from_secs(session.min_seconds),
         silence: Duration::from_secs(session.silence_seconds),
@@ -174,7 +177,9 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let encoder = SpeechEncoder::new(config.audio.bitrate, config.audio.complexity)
         .map_err(|error| RunError::Setup(error.to_string()))?;
     let tell = happened.clone();
-    recorder::spawn(encoder, taps, recorder_commands, move |event| {
+    let mic_levels = Arc::new(MicLevels::default());
+    let levels = mic_levels.clone();
+    recorder::spawn(encoder, taps, recorder_commands, levels, move |event| {
         drop(tell.send(Happening::Recorder(event)))
     })
     .map_err(setup("the recorder cannot be started"))?;
@@ -192,12 +197,13 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         });
     })?;
 
+    let view = Arc::new(HandsetView::default());
     let prompts = load_prompts(&config);
     let (earpiece, earpiece_commands) = std_mpsc::channel();
     let (output, known) = (config.audio.output.clone(), prompts.clone());
-    let tell = happened.clone();
+    let (tell, handset_view) = (happened.clone(), view.clone());
     thread("earpiece", move || {
-        Earpiece::new(&output, known, earpiece_commands, |event| {
+        Earpiece::new(&output, known, handset_view, earpiece_commands, |event| {
             drop(tell.send(Happening::Playback(event)))
         })
         .run();
@@ -218,8 +224,8 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         );
     })?;
 
-    let (lamp, backend, _socket) =
-        start_handset(&config, trace, &stop, teller(Happening::Handset))?;
+    let (handset, backend, _socket) =
+        start_handset(&config, trace, &stop, &view, teller(Happening::Handset))?;
 
     let speaker = Arc::new(Mutex::new(Speaker {
         boot_id: clock::boot_id(),
@@ -231,10 +237,12 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         recorder,
         earpiece,
         keeper: keeper_sender,
-        lamp,
+        handset,
         mqtt,
         speaker,
         capture_figures,
+        mic_levels,
+        view,
         prompts,
         backend,
     };
@@ -248,7 +256,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
 }
 
 type HandsetStarted = (
-    Option<std_mpsc::Sender<crate::gateway::session::Lamp>>,
+    Option<std_mpsc::Sender<HandsetCommand>>,
     &'static str,
     Option<handset_sim::SimSocket>,
 );
@@ -257,6 +265,7 @@ fn start_handset(
     config: &Config,
     trace: Option<&Path>,
     stop: &Arc<AtomicBool>,
+    view: &Arc<HandsetView>,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
 ) -> Result<HandsetStarted, RunError> {
     if config.handset.backend == Backend::Sim {
@@ -271,15 +280,21 @@ fn start_handset(
     if let Some(path) = trace {
         handset_trace::open(path, &config.handset).map_err(RunError::Setup)?;
     }
-    let (lamp, lamps) = std_mpsc::channel();
+    let (sender, commands) = std_mpsc::channel();
     let opened = handset::open(&config.handset, trace);
     let backend = opened.as_ref().map_or("none", |(name, _)| name);
-    let (config, stop) = (config.handset.clone(), stop.clone());
+    let links = HandsetLinks {
+        commands,
+        view: view.clone(),
+        stop: stop.clone(),
+        taught: config.spool.dir.join("hook"),
+    };
+    let config = config.handset.clone();
     let trace = trace.map(Path::to_owned);
     thread("handset", move || {
-        handset::watch(&config, trace.as_deref(), opened, &lamps, &stop, report)
+        handset::watch(&config, trace.as_deref(), opened, &links, report)
     })?;
-    Ok((Some(lamp), backend, None))
+    Ok((Some(sender), backend, None))
 }
 
 type Connection = Option<tokio::task::JoinHandle<()>>;
@@ -351,7 +366,7 @@ async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread
     if gateway.counters_changed {
         let _ = gateway
             .keeper
-            .send(KeeperCommand::Counters(gateway.counters.saved()));
+            .send(KeeperCommand::Counters(gateway.saved_counters()));
     }
     let state = Outbound {
         token: u64::MAX,
@@ -421,7 +436,8 @@ impl Gateway {
             recorder: workers.recorder,
             earpiece: workers.earpiece,
             keeper: workers.keeper,
-            lamp: workers.lamp,
+            handset: workers.handset,
+            view: workers.view,
             mqtt: workers.mqtt,
             capture_figures: workers.capture_figures,
             is_connected: false,
@@ -433,7 +449,17 @@ impl Gateway {
             lifted_at: None,
             unheard_lift: None,
             last_clip: None,
-            silent_in_row: 0,
+            last_clipped_pct: None,
+            awaited_test: None,
+            microphone: Microphone::new(
+                config
+                    .selftest
+                    .tone_test(config.handset.backend == Backend::Sim),
+                now,
+            ),
+            mic_levels: workers.mic_levels,
+            asked: super::selftest::Asked::default(),
+            bell: config.bell.ringer(config.handset.ringer.is_some()),
             last_odd: None,
             health_due: now,
             clock_offset: None,

@@ -321,6 +321,16 @@ impl Spool {
         writer::begin(&self.inner, clip)
     }
 
+    /// Whether the card takes a write: a small file is written, made durable and removed.
+    pub fn probe(&self) -> Result<(), SpoolError> {
+        const NAME: &str = "probe";
+        let folders = &self.inner.folders;
+        let written = folders
+            .with_room(|| disk::publish(&*folders.disk, &folders.root, NAME, b"self-test\n"))
+            .and_then(|()| folders.disk.unlink(&folders.root.join(NAME)));
+        written.map_err(|error| SpoolError::io("writing", folders.root.join(NAME), error))
+    }
+
     /// Whether a take may begin. Costs one statvfs.
     pub fn room(&self) -> Room {
         self.inner.room()

@@ -14,7 +14,7 @@ use crate::gateway::time::Mono;
 /// Longest time a play may take before it counts as ended; no prompt is longer.
 const PLAY_LIMIT: Duration = Duration::from_secs(120);
 /// Longest time the recorder may take to begin or end a take.
-const RECORDER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const RECORDER_LIMIT: Duration = Duration::from_secs(10);
 /// Time for the first word.
 const FIRST_WORD: Duration = Duration::from_secs(20);
 /// Soft tone this long before silence ends a recording.
@@ -24,7 +24,7 @@ const LIMIT_WARNING: Duration = Duration::from_secs(15);
 /// Digits of an emergency number follow each other within this.
 const DIGIT_GAP: Duration = Duration::from_secs(5);
 /// From the last prompt or recording to the off-hook tone.
-const OFF_HOOK_AFTER: Duration = Duration::from_secs(60);
+pub(super) const OFF_HOOK_AFTER: Duration = Duration::from_secs(60);
 /// How long the off-hook tone is played.
 const OFF_HOOK_TONE: Duration = Duration::from_secs(180);
 /// From the last prompt or recording to `ready = 0`.
@@ -33,11 +33,15 @@ const LEFT_OFF_AFTER: Duration = Duration::from_secs(15 * 60);
 const ECHO: Duration = Duration::from_secs(1);
 /// How long the lamp says *saved*.
 const SAVED: Duration = Duration::from_secs(3);
+/// Length of a technician's test message.
+pub(super) const TEST_MESSAGE: Duration = Duration::from_secs(3);
+/// How long the centre may take to confirm it.
+pub(super) const CONFIRMED_WITHIN: Duration = Duration::from_secs(20);
 /// Louder at most by this many steps.
-const MAX_GAIN_STEPS: u8 = 2;
+pub(super) const MAX_GAIN_STEPS: u8 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Idle,
     /// The notice plays; a key pressed meanwhile waits for its end.
     Notice {
@@ -79,11 +83,44 @@ enum State {
         until: Mono,
     },
     OutOfOrder,
+    /// A technician is served.
+    Service(Service),
+}
+
+/// How far a technician's visit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// The report plays, or is on its way.
+    Report,
+    /// The tone before the test message plays.
+    Tone { take: TakeId },
+    /// The first kept frame is on its way.
+    Starting { take: TakeId, until: Mono },
+    /// The test message is being recorded.
+    Speaking { take: TakeId, until: Mono },
+    /// The recorder closes it.
+    Finishing { take: TakeId, until: Mono },
+    /// The centre is to confirm it.
+    Confirming { until: Mono },
+    /// Keys are waited for.
+    Waiting,
+}
+
+impl Service {
+    pub(super) fn take(self) -> Option<TakeId> {
+        match self {
+            Service::Tone { take }
+            | Service::Starting { take, .. }
+            | Service::Speaking { take, .. }
+            | Service::Finishing { take, .. } => Some(take),
+            Service::Report | Service::Confirming { .. } | Service::Waiting => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Recording {
-    take: TakeId,
+pub(super) struct Recording {
+    pub(super) take: TakeId,
     began: Mono,
     spoke: bool,
     /// Since when nobody speaks; `None` while somebody does.
@@ -107,23 +144,25 @@ impl Recording {
 pub struct Session {
     rules: SessionRules,
     questions: Vec<OpenQuestion>,
-    parts: Parts,
-    state: State,
+    pub(super) parts: Parts,
+    pub(super) state: State,
     /// What plays, and when it counts as ended whatever happens.
-    playing: Option<(PlayId, Mono)>,
+    pub(super) playing: Option<(PlayId, Mono)>,
     next_play: u64,
-    next_take: u64,
+    pub(super) next_take: u64,
     /// Off its hook, as far as a visit is concerned.
     off_hook: bool,
     /// Was on its hook once, so that a lift is a lift.
     hook_was_on: bool,
     /// End of the last prompt or recording.
-    quiet_since: Mono,
+    pub(super) quiet_since: Mono,
     left_off: bool,
     open: bool,
     digits: Vec<(u8, Mono)>,
-    gain_steps: u8,
+    pub(super) gain_steps: u8,
     saved_until: Option<Mono>,
+    /// The latest test message.
+    pub(super) test_take: Option<TakeId>,
     lamp: Lamp,
 }
 
@@ -150,6 +189,7 @@ impl Session {
             digits: Vec::new(),
             gain_steps: 0,
             saved_until: None,
+            test_take: None,
             lamp: Lamp::Starting,
         }
     }
@@ -165,12 +205,18 @@ impl Session {
             State::Goodbye => "goodbye",
             State::OffHook { .. } => "off_hook",
             State::OutOfOrder => "out_of_order",
+            State::Service(_) => "service",
         }
     }
 
     /// Whether somebody's words are being kept now.
     pub fn is_recording(&self) -> bool {
         matches!(self.state, State::Recording(_))
+    }
+
+    /// Whether a technician is served.
+    pub fn is_in_service(&self) -> bool {
+        matches!(self.state, State::Service(_))
     }
 
     /// Whether the handset is off its hook.
@@ -193,7 +239,17 @@ impl Session {
             State::Starting { until, .. } | State::Finishing { until, .. } => Some(*until),
             State::Recording(recording) => Some(self.recording_deadline(recording)),
             State::Held { at, .. } => Some(*at + DIGIT_GAP),
-            State::After | State::Goodbye | State::OutOfOrder => self
+            State::Service(
+                Service::Starting { until, .. }
+                | Service::Speaking { until, .. }
+                | Service::Finishing { until, .. }
+                | Service::Confirming { until },
+            ) => Some(*until),
+            State::Service(Service::Tone { .. }) => None,
+            State::After
+            | State::Goodbye
+            | State::OutOfOrder
+            | State::Service(Service::Report | Service::Waiting) => self
                 .playing
                 .is_none()
                 .then_some(self.quiet_since + OFF_HOOK_AFTER),
@@ -227,6 +283,8 @@ impl Session {
         match input {
             Input::HandsetAtStart { off_hook } => self.hook_was_on = !off_hook,
             Input::Handset(HandsetEvent::Lifted) => self.lifted(now, &mut out),
+            Input::Handset(HandsetEvent::Service) if self.off_hook => self.serve(now, &mut out),
+            Input::Handset(HandsetEvent::Service) => {}
             Input::Handset(HandsetEvent::HungUp) => self.hung_up(now, &mut out),
             Input::Handset(HandsetEvent::Key(key, source)) => self.key(now, key, source, &mut out),
             Input::PlayEnded(id) => {
@@ -235,6 +293,7 @@ impl Session {
                 }
             }
             Input::Recorder(news) => self.news(now, news, &mut out),
+            Input::Service(news) => self.service_news(now, news, &mut out),
             Input::Parts(parts) => {
                 self.parts = parts;
                 self.parts_changed(now, &mut out);
@@ -261,6 +320,7 @@ impl Session {
         match &self.state {
             State::Recording(_) | State::Tone { .. } | State::Starting { .. } => Lamp::Listening,
             _ if self.saved_until.is_some() => Lamp::Saved,
+            State::Service(_) => Lamp::Service,
             State::OutOfOrder => Lamp::OutOfOrder,
             _ if !self.can_record() => Lamp::OutOfOrder,
             _ => Lamp::Ready,
@@ -276,7 +336,7 @@ impl Session {
         capture && playback && spool && !self.questions.is_empty()
     }
 
-    fn play(&mut self, now: Mono, prompts: Vec<Prompt>, out: &mut Vec<Command>) {
+    pub(super) fn play(&mut self, now: Mono, prompts: Vec<Prompt>, out: &mut Vec<Command>) {
         let id = PlayId(self.next_play);
         self.next_play += 1;
         self.playing = Some((id, now + PLAY_LIMIT));
@@ -287,7 +347,7 @@ impl Session {
         });
     }
 
-    fn stop_play(&mut self, out: &mut Vec<Command>) {
+    pub(super) fn stop_play(&mut self, out: &mut Vec<Command>) {
         if self.playing.take().is_some() {
             out.push(Command::StopPlay);
         }
@@ -333,6 +393,7 @@ impl Session {
                 self.finish(take, EndedBy::HangUp, now, out)
             }
             State::Held { take, at } => self.finish(take, EndedBy::Key, at, out),
+            State::Service(service) => self.leave_service(service, out),
             State::Idle
             | State::Finishing { .. }
             | State::After
@@ -355,7 +416,7 @@ impl Session {
     }
 
     /// Ends a take that a citizen ended; too short a one is discarded.
-    fn finish(&self, take: TakeId, ended_by: EndedBy, at: Mono, out: &mut Vec<Command>) {
+    pub(super) fn finish(&self, take: TakeId, ended_by: EndedBy, at: Mono, out: &mut Vec<Command>) {
         let min = match ended_by {
             EndedBy::HangUp | EndedBy::Key => self.rules.min,
             EndedBy::Limit | EndedBy::Silence | EndedBy::DeviceLost | EndedBy::Power => {
@@ -385,6 +446,10 @@ impl Session {
             && self.completes_emergency(digit, now)
         {
             self.emergency(now, out);
+            return;
+        }
+        if self.dialled_service_code(key) {
+            self.serve(now, out);
             return;
         }
         match &mut self.state {
@@ -422,6 +487,10 @@ impl Session {
             State::Finishing { next, .. } => {
                 next.get_or_insert((key, source));
             }
+            State::Service(service) => {
+                let service = *service;
+                self.service_key(now, service, key, out);
+            }
             State::Idle
             | State::Tone { .. }
             | State::Starting { .. }
@@ -440,13 +509,9 @@ impl Session {
             self.digits.clear();
         }
         self.digits.push((digit, now));
-        let longest = self
-            .rules
-            .emergency_numbers
-            .iter()
-            .map(Vec::len)
-            .max()
-            .unwrap_or(0);
+        let numbers = self.rules.emergency_numbers.iter();
+        let longest = numbers.chain([&self.rules.service_code]).map(Vec::len);
+        let longest = longest.max().unwrap_or(0);
         let extra = self.digits.len().saturating_sub(longest.max(1));
         self.digits.drain(..extra);
         let dialled: Vec<u8> = self.digits.iter().map(|(digit, _)| *digit).collect();
@@ -454,6 +519,17 @@ impl Session {
             .emergency_numbers
             .iter()
             .any(|number| dialled.ends_with(number))
+    }
+
+    /// Whether this digit, already noted, completes the service code.
+    fn dialled_service_code(&mut self, key: Key) -> bool {
+        let code = &self.rules.service_code;
+        let dialled: Vec<u8> = self.digits.iter().map(|(digit, _)| *digit).collect();
+        let is_code = matches!(key, Key::Digit(_)) && !code.is_empty() && dialled.ends_with(code);
+        if is_code {
+            self.digits.clear();
+        }
+        is_code
     }
 
     /// Whether the digits dialled last are the beginning of an emergency number.
@@ -473,6 +549,7 @@ impl Session {
             | State::Starting { take, .. }
             | State::Held { take, .. }
             | State::Recording(Recording { take, .. }) => out.push(Command::Discard { take }),
+            State::Service(service) => self.leave_service(service, out),
             State::Idle
             | State::Notice { .. }
             | State::Asking { .. }
@@ -601,6 +678,13 @@ impl Session {
                     until: now + RECORDER_LIMIT,
                 };
             }
+            State::Service(Service::Report) => self.test_message(now, out),
+            State::Service(Service::Tone { take }) => {
+                let take = *take;
+                out.push(Command::Keep { take, from: now });
+                let until = now + RECORDER_LIMIT;
+                self.state = State::Service(Service::Starting { take, until });
+            }
             // An earpiece that cannot be played to ends every play at once: it is not asked again and again.
             State::OffHook { until } if now < *until && self.parts.playback => {
                 self.play(now, vec![Prompt::OffHook], out);
@@ -613,7 +697,8 @@ impl Session {
             | State::After
             | State::Goodbye
             | State::OffHook { .. }
-            | State::OutOfOrder => {}
+            | State::OutOfOrder
+            | State::Service(_) => {}
         }
     }
 
@@ -637,14 +722,6 @@ impl Session {
     }
 
     fn news(&mut self, now: Mono, news: RecorderNews, out: &mut Vec<Command>) {
-        match news {
-            RecorderNews::Kept(_) => {
-                out.push(Command::Count(Counter::Clips));
-                self.saved_until = Some(now + SAVED);
-            }
-            RecorderNews::Discarded(_) => out.push(Command::Count(Counter::Discarded)),
-            RecorderNews::Started(_) | RecorderNews::Voice { .. } | RecorderNews::Failed(_) => {}
-        }
         let about = match news {
             RecorderNews::Started(take)
             | RecorderNews::Voice { take, .. }
@@ -652,6 +729,23 @@ impl Session {
             | RecorderNews::Discarded(take)
             | RecorderNews::Failed(take) => take,
         };
+        // A test message is in no count.
+        let is_test = self.test_take == Some(about);
+        match news {
+            RecorderNews::Kept(_) => {
+                out.extend((!is_test).then_some(Command::Count(Counter::Clips)));
+                self.saved_until = Some(now + SAVED);
+            }
+            RecorderNews::Discarded(_) if is_test => {}
+            RecorderNews::Discarded(_) => out.push(Command::Count(Counter::Discarded)),
+            RecorderNews::Started(_) | RecorderNews::Voice { .. } | RecorderNews::Failed(_) => {}
+        }
+        if let State::Service(service) = self.state
+            && service.take() == Some(about)
+        {
+            self.service_take(now, service, about, news, out);
+            return;
+        }
         match (&mut self.state, news) {
             (State::Starting { take, .. }, RecorderNews::Started(_)) if *take == about => {
                 self.state = State::Recording(Recording {
@@ -730,6 +824,10 @@ impl Session {
                 let take = *take;
                 self.end_recording(take, EndedBy::DeviceLost, now, out);
             }
+            State::Service(service) if !self.parts.capture && service.take().is_some() => {
+                let service = *service;
+                self.test_failed(now, service, out);
+            }
             State::Idle
             | State::Notice { .. }
             | State::Asking { .. }
@@ -741,7 +839,8 @@ impl Session {
             | State::After
             | State::Goodbye
             | State::OffHook { .. }
-            | State::OutOfOrder => {}
+            | State::OutOfOrder
+            | State::Service(_) => {}
         }
     }
 
@@ -820,16 +919,11 @@ impl Session {
                     next: None,
                 };
             }
+            State::Service(service) => self.tick_service(now, service, out),
             State::After | State::Goodbye | State::OutOfOrder
                 if self.playing.is_none() && self.quiet_since + OFF_HOOK_AFTER <= now =>
             {
-                self.close(out);
-                self.gain_steps = 0;
-                self.state = State::OffHook {
-                    until: now + OFF_HOOK_TONE,
-                };
-                // The quarter of an hour counts from the last prompt or recording, so `quiet_since` stays.
-                self.play(now, vec![Prompt::OffHook], out);
+                self.left_lying(now, out);
             }
             State::OffHook { until } => {
                 if until <= now {
@@ -851,6 +945,17 @@ impl Session {
             | State::Goodbye
             | State::OutOfOrder => {}
         }
+    }
+
+    /// Nobody is at the handset any more.
+    pub(super) fn left_lying(&mut self, now: Mono, out: &mut Vec<Command>) {
+        self.close(out);
+        self.gain_steps = 0;
+        self.state = State::OffHook {
+            until: now + OFF_HOOK_TONE,
+        };
+        // The quarter of an hour counts from the last prompt or recording, so `quiet_since` stays.
+        self.play(now, vec![Prompt::OffHook], out);
     }
 
     fn tick_recording(&mut self, now: Mono, recording: &Recording, out: &mut Vec<Command>) {

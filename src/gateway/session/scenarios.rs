@@ -11,6 +11,7 @@ fn rules() -> SessionRules {
     SessionRules {
         consent: ConsentMode::Digit,
         emergency_numbers: vec![vec![1, 1, 2]],
+        service_code: vec![0, 9, 9, 0],
         max: Duration::from_secs(180),
         min: Duration::from_secs(1),
         silence: Duration::from_secs(10),

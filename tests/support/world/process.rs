@@ -168,6 +168,8 @@ pub struct Process {
     keeper_queue: VecDeque<KeeperCommand>,
     keeper_due: u64,
     playing: Option<(PlayId, u64)>,
+    /// When the self-test's tone was played last.
+    pub tone_at: Option<u64>,
     earpiece_told: Option<bool>,
     turn_due: u64,
     idle_turns: (u64, u32),
@@ -200,6 +202,7 @@ fn prompts() -> Arc<Prompts> {
 fn length_ms(prompt: &Prompt) -> u64 {
     match prompt {
         Prompt::Tone | Prompt::LimitSoon => 400,
+        Prompt::TestTone => 700,
         Prompt::Notice => 7_000,
         Prompt::OffHook => 2_000,
         Prompt::Question(_) | Prompt::Menu | Prompt::Emergency => 4_000,
@@ -274,7 +277,9 @@ impl World {
             recorder,
             earpiece,
             keeper,
-            lamp: None,
+            handset: None,
+            view: Default::default(),
+            mic_levels: Default::default(),
             mqtt: Some(mqtt),
             speaker: speaker.clone(),
             capture_figures: Arc::new(CaptureFigures::default()),
@@ -301,6 +306,7 @@ impl World {
             keeper_queue: VecDeque::new(),
             keeper_due: 0,
             playing: None,
+            tone_at: None,
             earpiece_told: None,
             turn_due: 0,
             idle_turns: (0, 0),
@@ -460,6 +466,9 @@ impl World {
                 let works = self.earpiece_works;
                 if let Some(process) = &mut self.process {
                     process.playing = Some((id, self.now));
+                    if works && prompts.contains(&Prompt::TestTone) {
+                        process.tone_at = Some(self.now);
+                    }
                 }
                 if works {
                     self.at(self.now + length, Event::PlayEnds { life, id });

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use booth_gateway::adapters::recorder::{RecorderCommand, RecorderEvent};
 use booth_gateway::contract::EndedBy;
+use booth_gateway::gateway::microphone::Heard;
 use booth_gateway::gateway::session::TakeId;
 use booth_gateway::run::Happening;
 use booth_gateway::spool::{ClipWriter, FrameFacts, NewClip, Spool, StartFacts};
@@ -271,6 +272,16 @@ impl World {
         let recorder = &mut process.recorder;
         match command {
             RecorderCommand::UseSpool(spool) => recorder.spool = Some(spool),
+            RecorderCommand::DropSpool => recorder.spool = None,
+            RecorderCommand::Hear => {
+                // The microphone hears the earpiece beside it.
+                let is_tone = process.tone_at.is_some_and(|at| now - at < 2_000);
+                self.report(RecorderEvent::Heard(Heard {
+                    ms: 600,
+                    tone_dbfs: if is_tone { -50.0 } else { -70.0 },
+                    moved: true,
+                }));
+            }
             RecorderCommand::Arm { take, clip } => self.arm(take, *clip),
             RecorderCommand::Keep { take, from } => {
                 let from = facts.true_time(from);
@@ -475,6 +486,7 @@ impl World {
                 self.report(RecorderEvent::Kept {
                     take: id,
                     clip: Box::new(clip),
+                    clipped_pct: 0.0,
                 });
             }
             Err(error) => {

@@ -249,6 +249,9 @@ impl World {
                     self.came_back(clip);
                 }
             }
+            KeeperEvent::Probed(result) | KeeperEvent::Closed(result) => {
+                self.say(|| format!("probed or closed: {result:?}"));
+            }
             KeeperEvent::Room(room) => self.say(|| format!("room: {room:?}")),
             KeeperEvent::Damaged(why) | KeeperEvent::Failed(why) => {
                 self.say(|| format!("keeper: {why}"));

@@ -1,0 +1,268 @@
+//! What the microphone hears all the time: levels, noise floor, whether it hears anything, and one tone. Pure.
+//!
+//! Owns: the figures behind the level meter and the self-test. Never does: keep a sample; only the recorder does, and only
+//! after consent.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::gateway::microphone::Heard;
+
+/// The tone of the self-test, Hz.
+pub const TEST_HZ: f64 = 1_000.0;
+/// Samples of a block, 20 ms; 20 periods of the tone, so that its detector leaks nothing.
+const BLOCK: u32 = 960;
+/// Milliseconds of a block.
+const BLOCK_MS: u64 = 20;
+/// Blocks of the meter's level, 200 ms.
+const RECENT: usize = 10;
+/// The noise floor rises by this per block, 1 dB a second, and falls at once.
+const FLOOR_RISE_DB: f64 = 0.02;
+/// What silence to the last bit is called, dBFS.
+const SILENCE_DBFS: f64 = -120.0;
+
+/// Levels of the last moments, for a meter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Levels {
+    /// Root mean square of the last 200 ms, dBFS.
+    pub rms_dbfs: f64,
+    /// Highest sample of the last 200 ms, dBFS.
+    pub peak_dbfs: f64,
+    /// Level that is hardly ever undercut, dBFS.
+    pub floor_dbfs: f64,
+    /// Since so many ms each sample is the same as the one before: nothing is connected, or it is digital silence.
+    pub constant_ms: u64,
+    /// Samples so far; a meter that does not move shows a dead card.
+    pub samples: u64,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self {
+            rms_dbfs: SILENCE_DBFS,
+            peak_dbfs: SILENCE_DBFS,
+            floor_dbfs: SILENCE_DBFS,
+            constant_ms: 0,
+            samples: 0,
+        }
+    }
+}
+
+/// Levels that others may look at.
+#[derive(Debug, Default)]
+pub struct MicLevels(Mutex<Levels>);
+
+impl MicLevels {
+    /// The latest.
+    pub fn get(&self) -> Levels {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows these.
+    pub fn set(&self, levels: Levels) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = levels;
+    }
+}
+
+/// One block being filled.
+#[derive(Debug, Clone, Copy, Default)]
+struct Block {
+    count: u32,
+    sum: i64,
+    squares: i64,
+    peak: u16,
+    /// Goertzel's two states.
+    s1: f64,
+    s2: f64,
+    /// A sample differed from the one before it.
+    moved: bool,
+}
+
+/// Listens, block by block.
+#[derive(Debug)]
+pub struct Ear {
+    block: Block,
+    coefficient: f64,
+    last: i16,
+    recent: [(f64, u16); RECENT],
+    place: usize,
+    floor_dbfs: Option<f64>,
+    constant_ms: u64,
+    samples: u64,
+    heard: Heard,
+    /// Power of the tone in the last blocks, for its moving average.
+    tone: [f64; RECENT],
+    /// Blocks since the last [`Ear::heard`].
+    blocks: usize,
+}
+
+impl Default for Ear {
+    fn default() -> Self {
+        let omega = TEST_HZ / f64::from(super::capture::RATE) * std::f64::consts::TAU;
+        Self {
+            block: Block::default(),
+            coefficient: 2.0 * omega.cos(),
+            last: 0,
+            recent: [(0.0, 0); RECENT],
+            place: 0,
+            floor_dbfs: None,
+            constant_ms: 0,
+            samples: 0,
+            heard: Heard::nothing(),
+            tone: [0.0; RECENT],
+            blocks: 0,
+        }
+    }
+}
+
+impl Ear {
+    /// Takes samples in.
+    pub fn push(&mut self, samples: &[i16]) {
+        for sample in samples {
+            let block = &mut self.block;
+            let value = i64::from(*sample);
+            block.sum += value;
+            block.squares += value * value;
+            block.peak = block.peak.max(sample.unsigned_abs());
+            block.moved |= *sample != self.last;
+            self.last = *sample;
+            let s0 = f64::from(*sample) / 32_768.0 + self.coefficient * block.s1 - block.s2;
+            block.s2 = block.s1;
+            block.s1 = s0;
+            block.count += 1;
+            if block.count == BLOCK {
+                self.end_block();
+            }
+        }
+    }
+
+    fn end_block(&mut self) {
+        let block = std::mem::take(&mut self.block);
+        let count = f64::from(BLOCK);
+        // The mean is taken out: a card's constant offset is no sound.
+        let mean = block.sum as f64 / count;
+        let power = (block.squares as f64 / count - mean * mean).max(0.0) / 32_768.0f64.powi(2);
+        let tone =
+            block.s1 * block.s1 + block.s2 * block.s2 - self.coefficient * block.s1 * block.s2;
+        let tone = (2.0 * tone / (count * count)).max(0.0);
+        let level = dbfs(power);
+        self.samples += u64::from(BLOCK);
+        self.floor_dbfs = Some(match self.floor_dbfs {
+            Some(floor) => (floor + FLOOR_RISE_DB).min(level),
+            None => level,
+        });
+        self.constant_ms = match block.moved {
+            true => 0,
+            false => self.constant_ms + BLOCK_MS,
+        };
+        self.recent[self.place] = (power, block.peak);
+        self.tone[self.place] = tone;
+        self.place = (self.place + 1) % RECENT;
+        self.blocks += 1;
+        self.heard.ms += BLOCK_MS;
+        self.heard.moved |= block.moved;
+        if self.blocks >= RECENT {
+            let mean = self.tone.iter().sum::<f64>() / RECENT as f64;
+            self.heard.tone_dbfs = self.heard.tone_dbfs.max(dbfs(mean));
+        }
+    }
+
+    /// What was heard since the last call.
+    pub fn heard(&mut self) -> Heard {
+        self.blocks = 0;
+        std::mem::replace(&mut self.heard, Heard::nothing())
+    }
+
+    /// Levels of the last moments.
+    pub fn levels(&self) -> Levels {
+        let power = self.recent.iter().map(|(power, _)| power).sum::<f64>() / RECENT as f64;
+        let peak = self.recent.iter().map(|(_, peak)| *peak).max().unwrap_or(0);
+        Levels {
+            rms_dbfs: dbfs(power),
+            peak_dbfs: dbfs((f64::from(peak) / 32_768.0).powi(2)),
+            floor_dbfs: self.floor_dbfs.unwrap_or(SILENCE_DBFS),
+            constant_ms: self.constant_ms,
+            samples: self.samples,
+        }
+    }
+}
+
+/// Power relative to full scale, as a level.
+fn dbfs(power: f64) -> f64 {
+    (10.0 * power.max(1e-30).log10()).max(SILENCE_DBFS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(ms: usize, hz: f64, amplitude: f64) -> Vec<i16> {
+        let at = |i: usize| (i as f64 / 48_000.0 * hz * std::f64::consts::TAU).sin();
+        (0..ms * 48).map(|i| (at(i) * amplitude) as i16).collect()
+    }
+
+    fn noise(ms: usize, amplitude: i64) -> Vec<i16> {
+        let mut seed = 20_261_125u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((seed >> 33) as i64 % (2 * amplitude + 1) - amplitude) as i16
+        };
+        (0..ms * 48).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn levels_follow_what_is_heard() {
+        let mut ear = Ear::default();
+        ear.push(&wave(1_000, 440.0, 3_276.8));
+        let levels = ear.levels();
+        assert!((levels.rms_dbfs + 23.0).abs() < 0.2, "{levels:?}");
+        assert!((levels.peak_dbfs + 20.0).abs() < 0.2, "{levels:?}");
+        ear.push(&noise(1_000, 3));
+        let levels = ear.levels();
+        assert!(
+            levels.floor_dbfs < -80.0 && levels.constant_ms == 0,
+            "{levels:?}"
+        );
+        assert_eq!(levels.samples, 96_000);
+    }
+
+    #[test]
+    fn a_card_that_gives_one_value_for_ever_is_told_from_a_quiet_room() {
+        for value in [0, -1, 2_000] {
+            let mut ear = Ear::default();
+            ear.push(&vec![value; 48_000]);
+            assert!(
+                ear.levels().constant_ms >= 980,
+                "{value}: {:?}",
+                ear.levels()
+            );
+            ear.heard();
+            ear.push(&vec![value; 48_000]);
+            assert!(!ear.heard().moved, "{value}");
+            ear.push(&noise(500, 1));
+            assert!(
+                ear.levels().constant_ms == 0 && ear.heard().moved,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_tone_is_found_in_noise_and_speech_like_sounds_are_not_the_tone() {
+        let tone = |samples: &[i16]| {
+            let mut ear = Ear::default();
+            ear.push(samples);
+            ear.heard().tone_dbfs
+        };
+        let quiet = wave(600, TEST_HZ, 200.0);
+        let loud_noise = noise(600, 400);
+        let both: Vec<i16> = quiet.iter().zip(&loud_noise).map(|(a, b)| a + b).collect();
+        let alone = tone(&quiet);
+        assert!((alone + 47.3).abs() < 0.3, "{alone}");
+        assert!((tone(&both) - alone).abs() < 1.5, "{} {alone}", tone(&both));
+        assert!(tone(&loud_noise) < alone - 12.0);
+        for hz in [300.0, 425.0, 900.0, 1_100.0, 2_000.0, 3_000.0] {
+            let leaked = tone(&wave(600, hz, 8_000.0));
+            assert!(leaked < -15.0 - 25.0, "{hz}: {leaked}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `[bell]`, `[service]` and `[selftest]` of booth.toml.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::gateway::bell::{Bell as Ringer, MOST_RINGS, Ringing, minute_of, span_of};
+use crate::gateway::microphone::ToneTest;
+
+/// When and how the bell rings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Bell {
+    /// Sound and pause in turns, ms, beginning with sound: one ring. By default one second in five, as in most of
+    /// Europe (ITU-T E.180).
+    pub cadence_ms: Vec<u64>,
+    /// Rings of one call.
+    pub rings: u8,
+    /// Local times at which it rings by itself, `HH:MM`.
+    pub at: Vec<String>,
+    /// When it never rings, `HH:MM-HH:MM`; empty is never quiet.
+    pub quiet: String,
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self {
+            cadence_ms: vec![1_000, 4_000],
+            rings: 3,
+            at: Vec::new(),
+            quiet: "20:00-09:00".into(),
+        }
+    }
+}
+
+impl Bell {
+    /// One call as configured, with another number of rings if one is given.
+    pub fn ringing(&self, rings: Option<u64>) -> Ringing {
+        let rings = rings.map_or(self.rings, |rings| {
+            u8::try_from(rings).unwrap_or(MOST_RINGS)
+        });
+        Ringing {
+            cadence: self
+                .cadence_ms
+                .iter()
+                .copied()
+                .map(Duration::from_millis)
+                .collect(),
+            rings: rings.clamp(1, MOST_RINGS),
+        }
+    }
+
+    /// The rules of a booth that has a bell, or has none.
+    pub fn ringer(&self, has_bell: bool) -> Ringer {
+        let at = self.at.iter().filter_map(|time| minute_of(time)).collect();
+        Ringer::new(has_bell, at, span_of(&self.quiet))
+    }
+
+    pub(super) fn check(&self, has_bell: bool, fault: &mut impl FnMut(String)) {
+        let parts = &self.cadence_ms;
+        if parts.is_empty() || parts.len() > 8 || parts.iter().any(|ms| !(50..=10_000).contains(ms))
+        {
+            fault(
+                "[bell] cadence_ms: use 1 to 8 times of 50 to 10000 ms, sound and pause in turns"
+                    .into(),
+            );
+        }
+        if !(1..=MOST_RINGS).contains(&self.rings) {
+            fault(format!("[bell] rings: use 1 to {MOST_RINGS}"));
+        }
+        for time in self.at.iter().filter(|time| minute_of(time).is_none()) {
+            fault(format!(
+                "[bell] at: {time:?} is no time of day; write \"HH:MM\""
+            ));
+        }
+        if !self.quiet.is_empty() && span_of(&self.quiet).is_none() {
+            fault(format!(
+                "[bell] quiet: {:?} is no span; write \"HH:MM-HH:MM\", or \"\" for never quiet",
+                self.quiet
+            ));
+        }
+        if !self.at.is_empty() && !has_bell {
+            fault("[bell] at: without [handset] ringer there is no bell".into());
+        }
+    }
+}
+
+/// The technician's way in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Service {
+    /// Digits that make the booth speak of itself; empty leaves the service button alone.
+    pub code: String,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            code: "0990".into(),
+        }
+    }
+}
+
+impl Service {
+    /// The code as digits.
+    pub fn digits(&self) -> Vec<u8> {
+        self.code
+            .bytes()
+            .map(|byte| byte.wrapping_sub(b'0'))
+            .collect()
+    }
+
+    pub(super) fn check(&self, emergency: &[String], fault: &mut impl FnMut(String)) {
+        let code = &self.code;
+        if code.is_empty() {
+            return;
+        }
+        if !(3..=8).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+            fault(format!(
+                "[service] code {code:?}: use 3 to 8 digits, or \"\" for none"
+            ));
+        }
+        let mut clash = emergency
+            .iter()
+            .filter(|number| !number.is_empty() && code.contains(number.as_str()));
+        if let Some(number) = clash.next() {
+            fault(format!(
+                "[service] code {code:?} holds the emergency number {number}"
+            ));
+        }
+    }
+}
+
+/// Whether the microphone is tested by a tone in the earpiece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    /// It is, and decides, where there is a real handset.
+    Auto,
+    /// It is, and decides.
+    On,
+    /// It decides nothing; only samples that never change do.
+    Off,
+}
+
+/// The self-test.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct SelfTest {
+    pub tone: Tone,
+    /// Local time of the nightly test, `HH:MM`; empty is never.
+    pub at: String,
+}
+
+impl Default for SelfTest {
+    fn default() -> Self {
+        Self {
+            tone: Tone::Auto,
+            at: "03:30".into(),
+        }
+    }
+}
+
+impl SelfTest {
+    /// The minute of the day of the nightly test.
+    pub fn minute(&self) -> Option<u16> {
+        minute_of(&self.at)
+    }
+
+    /// How far the test may close a booth.
+    pub fn tone_test(&self, is_simulated: bool) -> ToneTest {
+        match self.tone {
+            Tone::On => ToneTest::Judges,
+            Tone::Auto if is_simulated => ToneTest::TellsOnly,
+            Tone::Auto => ToneTest::Judges,
+            Tone::Off => ToneTest::ConstantOnly,
+        }
+    }
+
+    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+        if !self.at.is_empty() && self.minute().is_none() {
+            fault(format!(
+                "[selftest] at: {:?} is no time of day; write \"HH:MM\", or \"\" for never",
+                self.at
+            ));
+        }
+    }
+}

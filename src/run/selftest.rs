@@ -1,0 +1,234 @@
+//! The self-test: is the microphone heard, do hook and dial stand where they should, does the card take a write, is the clock
+//! right, is the broker there.
+//!
+//! Owns: running it at the start, by night, by command and on suspicion. `gateway::microphone` judges what was heard.
+
+use serde_json::{Value, json};
+
+use super::Gateway;
+use super::keeper::KeeperCommand;
+use crate::adapters::clock;
+use crate::adapters::playback::PlaybackCommand;
+use crate::adapters::recorder::RecorderCommand;
+use crate::contract::BoothId;
+use crate::gateway::health::SpoolFault;
+use crate::gateway::microphone::{Heard, TestStep, Verdict};
+use crate::gateway::session::{PlayId, Prompt};
+use crate::gateway::time::Mono;
+
+/// The self-test's tone among what is played; no visit counts so far.
+const TEST_TONE: PlayId = PlayId(u64::MAX);
+
+/// One thing that was looked at.
+struct Finding {
+    area: &'static str,
+    ok: bool,
+    text: String,
+}
+
+/// What was asked for and is not answered yet.
+#[derive(Default)]
+pub struct Asked {
+    /// Whom to answer.
+    replies: Vec<BoothId>,
+    /// Questions to the recorder that it has not answered.
+    hearings: u32,
+    /// A whole self-test runs, and not only one of the microphone.
+    is_whole: bool,
+    /// Whether the card took a write, once that is known.
+    card: Option<Result<(), String>>,
+    /// The local day of the latest nightly test.
+    night: Option<i64>,
+    /// The card knows that the tone was heard.
+    pub(super) was_heard: bool,
+    /// The latest one: when, and whether all was well.
+    pub(super) last: Option<(Mono, bool)>,
+}
+
+impl Gateway {
+    /// A whole self-test is wanted. `reply_to` gets its result.
+    pub(super) fn ask_for_selftest(&mut self, now: Mono, reply_to: Option<BoothId>) {
+        // Who asks often is answered once for all.
+        if let Some(booth) = reply_to
+            && self.asked.replies.is_empty()
+        {
+            self.asked.replies.push(booth);
+        }
+        self.asked.is_whole = true;
+        self.asked.card = None;
+        let _ = self.keeper.send(KeeperCommand::Probe);
+        self.microphone.test_now(now);
+    }
+
+    /// What the keeper found.
+    pub(super) fn card_probed(&mut self, result: Result<(), String>) {
+        self.asked.card = Some(result);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        !self.session.is_off_hook()
+            && self.session.state_name() == "idle"
+            && self.evidence.capture.is_ok()
+            && self.evidence.playback.is_ok()
+    }
+
+    /// Lets the microphone's judge do what is due.
+    pub(super) fn watch_microphone(&mut self, now: Mono) {
+        let levels = self.mic_levels.get();
+        if self.evidence.capture.is_ok() && levels.samples > 0 {
+            self.microphone.floor(now, levels.floor_dbfs);
+        }
+        self.watch_night(now);
+        let at_rest = self.is_at_rest();
+        let step = self.microphone.tick(now, at_rest);
+        self.take_step(now, step);
+        self.evidence.microphone_suspect = self.microphone.suspicion(now);
+        // Nobody who is already speaking is interrupted by a verdict.
+        if at_rest {
+            self.evidence.microphone_dead = self.microphone.closes(now);
+        }
+        // Without sound the rest is told all the same.
+        let is_deaf = self.evidence.capture.is_err() || self.evidence.playback.is_err();
+        let is_answered = self.asked.card.is_some() || self.spool.is_none();
+        if self.asked.is_whole && is_answered && is_deaf {
+            self.selftest_done(now, Verdict::NotMade);
+        }
+    }
+
+    /// When the microphone's judge has something to do; a test that is due waits for a booth at rest.
+    pub(super) fn microphone_deadline(&self) -> Option<Mono> {
+        let due = self.microphone.deadline();
+        due.filter(|_| self.microphone.is_testing() || self.is_at_rest())
+    }
+
+    fn watch_night(&mut self, now: Mono) {
+        let Some(minute) = self.local_minute() else {
+            return;
+        };
+        let today = self.local_day();
+        let is_due = self.config.selftest.minute() == Some(minute);
+        if is_due && self.asked.night != Some(today) {
+            self.asked.night = Some(today);
+            self.ask_for_selftest(now, None);
+        }
+    }
+
+    fn take_step(&mut self, now: Mono, step: Option<TestStep>) {
+        match step {
+            None => {}
+            Some(TestStep::Listen | TestStep::Ask) => self.hear(),
+            Some(TestStep::PlayTone) => {
+                self.hear();
+                let _ = self.earpiece.send(PlaybackCommand::Play {
+                    id: TEST_TONE,
+                    prompts: vec![Prompt::TestTone],
+                    gain_steps: 0,
+                });
+            }
+        }
+        if step.is_some() {
+            log::debug!(at_ms = now.0; "self-test: {step:?}");
+        }
+    }
+
+    fn hear(&mut self) {
+        if self.recorder.send(RecorderCommand::Hear).is_ok() {
+            self.asked.hearings += 1;
+        }
+    }
+
+    /// Something was heard to its end in the earpiece; perhaps the test's tone.
+    pub(super) fn tone_played(&mut self, now: Mono, id: PlayId) {
+        if id == TEST_TONE {
+            let step = self.microphone.tone_played(now);
+            self.take_step(now, step);
+        }
+    }
+
+    /// The microphone's answer.
+    pub(super) fn heard(&mut self, now: Mono, heard: Heard) {
+        self.asked.hearings = self.asked.hearings.saturating_sub(1);
+        if self.asked.hearings > 0 {
+            return; // an earlier question's, from a recorder that was busy
+        }
+        let was_testing = self.microphone.is_testing();
+        let step = self.microphone.heard(now, heard);
+        self.take_step(now, step);
+        if was_testing
+            && !self.microphone.is_testing()
+            && let Some((_, verdict)) = self.microphone.last()
+        {
+            log::info!(tone_dbfs = heard.tone_dbfs; "self-test: {}", verdict.sentence());
+            self.selftest_done(now, verdict);
+        }
+    }
+
+    fn selftest_done(&mut self, now: Mono, microphone: Verdict) {
+        if !self.microphone.is_testing() && self.microphone.heard_before() {
+            self.counters_changed |= !self.asked.was_heard;
+            self.asked.was_heard = true;
+        }
+        self.weigh(now);
+        let findings = self.selftest_findings(microphone);
+        let ok = findings.iter().all(|finding| finding.ok);
+        self.asked.last = Some((now, ok));
+        let list: Vec<Value> = findings
+            .iter()
+            .map(|finding| json!({ "area": finding.area, "ok": u8::from(finding.ok), "text": finding.text }))
+            .collect();
+        self.event("selftest", json!({ "ok": u8::from(ok), "findings": list }));
+        for booth in std::mem::take(&mut self.asked.replies) {
+            let ts = clock::rfc3339_ms(self.machine.wall());
+            let reply = json!({ "ok": u8::from(ok), "findings": list, "ts": ts });
+            self.reply(booth, "selftest".into(), &reply);
+        }
+        self.asked.is_whole = false;
+    }
+
+    fn selftest_findings(&self, microphone: Verdict) -> Vec<Finding> {
+        let found = |area, works: Result<String, String>| Finding {
+            area,
+            ok: works.is_ok(),
+            text: works.unwrap_or_else(|why| why),
+        };
+        let heard = match microphone {
+            Verdict::Heard => Ok(microphone.sentence().to_owned()),
+            Verdict::ToneNotHeard | Verdict::Constant | Verdict::NotMade => {
+                Err(microphone.sentence().to_owned())
+            }
+        };
+        let hook = match &self.evidence.handset {
+            Err(why) => Err(why.clone()),
+            Ok(()) if self.session.is_off_hook() => Err("the handset is off its hook".into()),
+            Ok(()) => Ok("the handset is on its hook".into()),
+        };
+        let controls = match self.evidence.controls.as_slice() {
+            [] => Ok("dial, keys, lamp and bell are at rest".to_owned()),
+            faults => Err(faults.join("; ")),
+        };
+        let card = match (&self.asked.card, &self.evidence.spool) {
+            (Some(Err(why)), _) => Err(why.clone()),
+            (_, Err(SpoolFault::Full(why) | SpoolFault::Unwritable(why))) => Err(why.clone()),
+            (Some(Ok(())) | None, Ok(())) => Ok("the card takes a write".into()),
+        };
+        let clock = match self.evidence.clock_synced {
+            true => Ok("the clock is synchronised".to_owned()),
+            false => Err("the clock is not synchronised".to_owned()),
+        };
+        let broker = match &self.evidence.broker {
+            Ok(()) if self.delivery.is_hub_online() => {
+                Ok("the broker and the hub are there".to_owned())
+            }
+            Ok(()) => Err("the broker is there, the hub is not".into()),
+            Err((_, why)) => Err(why.clone()),
+        };
+        vec![
+            found("microphone", heard),
+            found("hook", hook),
+            found("controls", controls),
+            found("card", card),
+            found("clock", clock),
+            found("centre", broker),
+        ]
+    }
+}

@@ -1,0 +1,116 @@
+//! A technician at the handset: what the booth says of itself, the test message, the card made safe to take out.
+//!
+//! Owns: which words are said. When they are said is the session's business, how the gateway's.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Gateway;
+use super::keeper::KeeperCommand;
+use crate::adapters::recorder::RecorderCommand;
+use crate::gateway::session::{Input, Prompt, ServiceAsk, ServiceNews};
+use crate::gateway::time::Mono;
+
+/// A card that was not taken out is opened again after this.
+const CARD_CLOSED: Duration = Duration::from_secs(600);
+
+impl Gateway {
+    /// Does what a technician asks.
+    pub(super) fn serve(&mut self, now: Mono, ask: ServiceAsk) {
+        match ask {
+            ServiceAsk::Report => {
+                self.event("service", json!({ "begins": 1 }));
+                self.weigh(now);
+                let report = self.spoken_report(now);
+                self.say(now, ServiceNews::Report(report));
+            }
+            ServiceAsk::Sent => {
+                let clip = self.last_clip.as_ref().filter(|(_, clip)| clip.test);
+                self.awaited_test = clip.map(|(_, clip)| clip.clip_id.clone());
+            }
+            ServiceAsk::Unconfirmed => {
+                self.awaited_test = None;
+                let why = if !self.is_connected {
+                    "test_no_broker"
+                } else if !self.delivery.is_hub_online() {
+                    "test_no_hub"
+                } else {
+                    "test_unanswered"
+                };
+                self.tell_outcome(now, why);
+            }
+            ServiceAsk::Failed => self.tell_outcome(now, "test_failed"),
+            ServiceAsk::CloseCard if self.spool.is_none() => {
+                self.say(now, ServiceNews::Card(words(&["safe_to_remove"])));
+            }
+            ServiceAsk::CloseCard => {
+                self.counters_changed = true;
+                self.save_counters();
+                let _ = self.keeper.send(KeeperCommand::Close(CARD_CLOSED));
+            }
+            ServiceAsk::Left => {
+                self.awaited_test = None;
+                self.event("service", json!({ "begins": 0 }));
+            }
+        }
+    }
+
+    fn say(&mut self, now: Mono, news: ServiceNews) {
+        self.tell(now, Input::Service(news));
+    }
+
+    fn tell_outcome(&mut self, now: Mono, outcome: &'static str) {
+        let is_silent = self
+            .last_clip
+            .as_ref()
+            .is_some_and(|(_, clip)| clip.test && clip.speech_ratio == Some(0.0));
+        let said: &[&'static str] = match is_silent {
+            true if outcome != "test_failed" => &[outcome, "test_silent", "press_nine"],
+            _ => &[outcome, "press_nine"],
+        };
+        self.say(now, ServiceNews::Outcome(words(said)));
+    }
+
+    /// The centre has this clip.
+    pub(super) fn confirmed(&mut self, now: Mono, clip_id: &str) {
+        if self
+            .awaited_test
+            .take_if(|awaited| awaited == clip_id)
+            .is_some()
+        {
+            self.tell_outcome(now, "test_confirmed");
+        }
+    }
+
+    /// The keeper has closed the spool, or could not.
+    pub(super) fn card_was_closed(&mut self, now: Mono, result: Result<(), String>) {
+        let said = match result {
+            Ok(()) => {
+                log::warn!(
+                    "the card is closed for a technician, for {} s",
+                    CARD_CLOSED.as_secs()
+                );
+                let _ = self.recorder.send(RecorderCommand::DropSpool);
+                self.spool = None;
+                self.evidence.card_closed = true;
+                self.event("card_closed", json!({ "for_s": CARD_CLOSED.as_secs() }));
+                "safe_to_remove"
+            }
+            Err(why) => {
+                log::error!("the card could not be closed: {why}");
+                "not_safe"
+            }
+        };
+        self.weigh(now);
+        self.say(now, ServiceNews::Card(words(&[said])));
+    }
+
+    fn spoken_report(&mut self, _now: Mono) -> Vec<Prompt> {
+        words(&["speak_test"])
+    }
+}
+
+fn words(_names: &[&'static str]) -> Vec<Prompt> {
+    vec![Prompt::Thanks]
+}
