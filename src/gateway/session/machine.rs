@@ -116,6 +116,19 @@ impl Service {
             Service::Report | Service::Confirming { .. } | Service::Waiting => None,
         }
     }
+
+    /// The take that nobody has told the recorder to end.
+    pub(super) fn open_take(self) -> Option<TakeId> {
+        match self {
+            Service::Tone { take }
+            | Service::Starting { take, .. }
+            | Service::Speaking { take, .. } => Some(take),
+            Service::Finishing { .. }
+            | Service::Report
+            | Service::Confirming { .. }
+            | Service::Waiting => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,8 @@ struct Booth {
     said: Vec<Command>,
     playing: Option<(PlayId, Mono)>,
     recorder: Option<(Mono, TakeId)>,
+    /// What a technician asked for.
+    asked: Vec<ServiceAsk>,
 }
 
 impl Booth {
@@ -51,6 +53,7 @@ impl Booth {
             said: Vec::new(),
             playing: None,
             recorder: None,
+            asked: Vec::new(),
         };
         booth.input(Input::HandsetAtStart { off_hook: false });
         booth.input(Input::Questions(
@@ -92,6 +95,20 @@ impl Booth {
                 }
                 Command::Discard { take } => {
                     self.input(Input::Recorder(RecorderNews::Discarded(take)))
+                }
+                Command::Service(ask) => {
+                    self.asked.push(ask);
+                    let said = vec![Prompt::Repeat];
+                    match ask {
+                        ServiceAsk::Report => self.input(Input::Service(ServiceNews::Report(said))),
+                        ServiceAsk::Unconfirmed | ServiceAsk::Failed => {
+                            self.input(Input::Service(ServiceNews::Outcome(said)));
+                        }
+                        ServiceAsk::CloseCard => {
+                            self.input(Input::Service(ServiceNews::Card(said)))
+                        }
+                        ServiceAsk::Sent | ServiceAsk::Left => {}
+                    }
                 }
                 _ => {}
             }
@@ -166,6 +183,18 @@ impl Booth {
         self.press(Key::Digit(1));
         self.seconds(2);
         assert_eq!(self.state(), "recording");
+    }
+
+    fn dial_all(&mut self, digits: &[u8]) {
+        for digit in digits {
+            self.dial(*digit);
+            self.pass(Duration::from_millis(1_500));
+        }
+    }
+
+    fn tests_begun(&self) -> usize {
+        let armed = |command: &&Command| matches!(command, Command::ArmTest { .. });
+        self.said.iter().filter(armed).count()
     }
 
     fn state(&self) -> &'static str {
@@ -670,11 +699,152 @@ fn a_button_is_consent_where_the_booth_has_one() {
     assert_eq!(booth.armed(), ["q1"]);
 }
 
+#[test]
+fn a_technician_hears_the_report_speaks_three_seconds_and_learns_what_became_of_them() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    assert_eq!(booth.state(), "service");
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Service)));
+    // The report and the tone, two seconds each, then three seconds of message.
+    booth.seconds(4);
+    assert_eq!(booth.tests_begun(), 1);
+    booth.seconds(3);
+    assert_eq!(booth.ends(), [EndedBy::Limit]);
+    assert_eq!(booth.asked, [ServiceAsk::Report, ServiceAsk::Sent]);
+    let outcome = ServiceNews::Outcome(vec![Prompt::Thanks]);
+    booth.input(Input::Service(outcome.clone()));
+    assert_eq!(booth.played(&Prompt::Thanks), 1);
+    booth.seconds(3);
+    booth.hang_up();
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Left));
+    // A test is in no count, and a technician is nobody who left early.
+    for counter in [Counter::Clips, Counter::Discarded, Counter::LeftEarly] {
+        assert_eq!(booth.count(counter), 0, "{counter:?}");
+    }
+    booth.input(Input::Service(outcome));
+    assert_eq!(booth.state(), "idle");
+    booth.reach_the_recording();
+}
+
+#[test]
+fn the_service_code_is_understood_in_every_state_and_what_was_being_said_is_kept() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.dial_all(&[0, 9, 9, 0]);
+    assert_eq!(booth.state(), "service");
+    booth.hang_up();
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    booth.seconds(5);
+    for digit in [0, 9, 9, 0] {
+        booth.press(Key::Digit(digit));
+        booth.seconds(1);
+    }
+    assert_eq!(booth.state(), "service");
+    assert_eq!(booth.ends()[0], EndedBy::Key);
+    assert_eq!(booth.count(Counter::Clips), 1);
+    // Slowly dialled it is no code, and another one is none either.
+    let mut booth = Booth::new();
+    booth.lift();
+    for digit in [0, 9, 9] {
+        booth.dial(digit);
+        booth.seconds(2);
+    }
+    booth.seconds(6);
+    booth.dial(0);
+    assert_eq!(booth.state(), "question");
+    booth.dial_all(&[9, 9, 9, 9]);
+    assert_eq!(booth.state(), "question");
+}
+
+#[test]
+fn a_test_message_that_nobody_confirms_or_that_cannot_be_recorded_is_told() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.seconds(4 + 3 + 20);
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Unconfirmed));
+    booth.hang_up();
+    let mut booth = Booth::new();
+    booth.input(Input::Parts(Parts {
+        capture: false,
+        ..WORKS
+    }));
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.seconds(4);
+    assert_eq!(booth.asked, [ServiceAsk::Report, ServiceAsk::Failed]);
+    assert_eq!(booth.tests_begun(), 0);
+    // The card goes while the message is spoken.
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.seconds(5);
+    booth.input(Input::Parts(Parts {
+        capture: false,
+        ..WORKS
+    }));
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Failed));
+    booth.hang_up();
+    assert_eq!(booth.state(), "idle");
+}
+
+#[test]
+fn nine_closes_the_card_and_zero_repeats_the_report_louder() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.seconds(1);
+    booth.press(Key::Star);
+    assert!(
+        booth
+            .said
+            .iter()
+            .any(|command| matches!(command, Command::Play { gain_steps: 1, .. }))
+    );
+    booth.press(Key::Digit(9));
+    assert_eq!(
+        booth.asked,
+        [
+            ServiceAsk::Report,
+            ServiceAsk::Report,
+            ServiceAsk::CloseCard
+        ]
+    );
+    assert_eq!(booth.tests_begun(), 0);
+    booth.hang_up();
+    assert_eq!(booth.state(), "idle");
+}
+
+#[test]
+fn a_technician_who_lays_the_handset_down_is_called_back_and_the_booth_recovers() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.seconds(200);
+    assert_eq!(booth.state(), "off_hook");
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Left));
+    booth.hang_up();
+    booth.reach_the_recording();
+}
+
+#[test]
+fn an_emergency_number_ends_a_technicians_visit_too() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.dial_all(&[1, 1, 2]);
+    assert_eq!(booth.state(), "goodbye");
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Left));
+}
+
 #[derive(Debug, Clone)]
 enum Deed {
     Lift,
     HangUp,
     Press(Key, KeySource),
+    Serve,
     Voice(bool),
     Parts(bool),
     Wait(u64),
@@ -691,6 +861,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => Just(Deed::Lift),
         2 => Just(Deed::HangUp),
         4 => (key, prop_oneof![Just(KeySource::Keypad), Just(KeySource::Dial)]).prop_map(|(k, s)| Deed::Press(k, s)),
+        1 => Just(Deed::Serve),
         1 => any::<bool>().prop_map(Deed::Voice),
         1 => any::<bool>().prop_map(Deed::Parts),
         5 => (0u64..40_000).prop_map(Deed::Wait),
@@ -711,6 +882,7 @@ proptest! {
                     prop_assert_eq!(booth.playing, None);
                 }
                 Deed::Press(key, source) => booth.input(Input::Handset(HandsetEvent::Key(key, source))),
+                Deed::Serve => booth.input(Input::Handset(HandsetEvent::Service)),
                 Deed::Voice(active) => booth.voice(active),
                 Deed::Parts(works) => booth.input(Input::Parts(Parts { capture: works, ..WORKS })),
                 Deed::Wait(ms) => booth.pass(Duration::from_millis(ms)),
@@ -730,6 +902,7 @@ proptest! {
                     prop_assert!(armed.insert(*take, 0).is_none());
                     key_seen = true;
                 }
+                Command::ArmTest { take } => prop_assert!(armed.insert(*take, 0).is_none()),
                 Command::Keep { take, .. } => prop_assert!(armed.contains_key(take)),
                 Command::Finish { take, .. } | Command::Discard { take } => {
                     *armed.entry(*take).or_insert(9) += 1;
@@ -741,7 +914,7 @@ proptest! {
             prop_assert!((0..=1).contains(&open));
         }
         prop_assert!(armed.values().all(|ends| *ends == 1), "{:?}", armed);
-        prop_assert!(key_seen || armed.is_empty());
+        prop_assert!(key_seen || armed.len() == booth.tests_begun());
         prop_assert_eq!(open, 0);
     }
 }

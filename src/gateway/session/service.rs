@@ -20,7 +20,7 @@ impl Session {
             }
             State::Held { take, at } => self.finish(take, EndedBy::Key, at, out),
             State::Service(service) => {
-                out.extend(service.take().map(|take| Command::Discard { take }));
+                out.extend(service.open_take().map(|take| Command::Discard { take }));
             }
             State::Idle
             | State::Notice { .. }
@@ -37,7 +37,7 @@ impl Session {
 
     /// The technician hangs up, or dials for help.
     pub(super) fn leave_service(&mut self, service: Service, out: &mut Vec<Command>) {
-        out.extend(service.take().map(|take| Command::Discard { take }));
+        out.extend(service.open_take().map(|take| Command::Discard { take }));
         out.push(Command::Service(ServiceAsk::Left));
     }
 
@@ -106,7 +106,7 @@ impl Session {
     /// The test message cannot go on.
     pub(super) fn test_failed(&mut self, now: Mono, service: Service, out: &mut Vec<Command>) {
         self.stop_play(out);
-        out.extend(service.take().map(|take| Command::Discard { take }));
+        out.extend(service.open_take().map(|take| Command::Discard { take }));
         self.quiet_since = now;
         self.state = State::Service(Service::Waiting);
         out.push(Command::Service(ServiceAsk::Failed));
