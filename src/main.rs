@@ -45,7 +45,8 @@ enum Verb {
     },
     /// Drive a simulated handset: one line to its control socket, e.g. `handset lift`, `handset dial 5`.
     #[command(
-        after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, state.\n\
+        after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, service, state.\n\
+        After `lift`, `service` is what the service button held meanwhile is on a real handset.\n\
         The booth must run with [handset] backend = \"sim\"."
     )]
     Handset {

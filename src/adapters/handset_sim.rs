@@ -147,10 +147,12 @@ fn answer(line: &str, report: &(dyn Fn(HandsetReport) + Send + Sync)) -> String 
 }
 
 fn parse(line: &str) -> Result<HandsetEvent, String> {
-    const HELP: &str = "use lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10 or state";
+    const HELP: &str =
+        "use lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, service or state";
     match line.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["lift"] => Ok(HandsetEvent::Lifted),
         ["hang-up"] => Ok(HandsetEvent::HungUp),
+        ["service"] => Ok(HandsetEvent::Service),
         ["button"] => Ok(HandsetEvent::Key(Key::Button, KeySource::Keypad)),
         ["dial", "*"] => Ok(HandsetEvent::Key(Key::Star, KeySource::Keypad)),
         ["dial", "#"] => Ok(HandsetEvent::Key(Key::Hash, KeySource::Keypad)),

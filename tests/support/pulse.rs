@@ -140,6 +140,20 @@ impl Pulse {
         Ear(parec)
     }
 
+    /// Lets the microphone hear the earpiece, as the two in one handset do, until the answer is given to
+    /// [`Pulse::uncouple`].
+    pub fn couple(&self) -> String {
+        let loopback = ["load-module", "module-loopback", "source=ear.monitor"];
+        let into = ["sink=line", "latency_msec=60", "adjust_time=0"];
+        let module = self.pactl(&[&loopback[..], &into[..]].concat());
+        module.expect("a loopback").trim().to_owned()
+    }
+
+    /// Ends what [`Pulse::couple`] began.
+    pub fn uncouple(&self, module: &str) {
+        self.pactl(&["unload-module", module]).expect("unloaded");
+    }
+
     /// Pulls the plug of the whole card.
     pub fn unplug(&mut self) {
         self.server.kill().expect("killed");
