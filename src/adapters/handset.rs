@@ -26,6 +26,8 @@ const READ_AGAIN: Duration = Duration::from_secs(2);
 pub(super) const KEYPAD_SETTLES: Duration = Duration::from_micros(100);
 /// A failed line is tried again this often.
 const RETRY: Duration = Duration::from_secs(5);
+/// Lines that could not be claimed are tried again this often, while the handset is on its hook.
+const TRY_ALL: Duration = Duration::from_millis(if cfg!(test) { 1_000 } else { 60_000 });
 /// How often a lamp or bell that changes by itself is looked at.
 const BLINK: Duration = Duration::from_millis(40);
 /// How often commands are looked for otherwise.
@@ -186,12 +188,23 @@ pub fn is_lit(lamp: Lamp, now: Mono) -> bool {
     }
 }
 
+/// Why the lines are no longer served.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// The daemon ends.
+    Stopped,
+    /// Some line could not be claimed; perhaps it can be by now.
+    TryAll,
+}
+
 /// What outlives a failure of the lines: who hung up meanwhile has hung up.
 #[derive(Default)]
 struct Known {
     panel: Option<Panel>,
     /// The hook's polarity is the other way round than configured: it was taught.
     inverted: bool,
+    /// What the lamp is to say.
+    lamp: Option<Lamp>,
 }
 
 /// Watches the lines until it is stopped; opens them again when they fail.
@@ -212,7 +225,14 @@ pub fn watch(
             Ok((_, mut lines)) => serve(&mut *lines, config, links, &mut known, &report),
             Err(why) => Err(why),
         };
-        let Err(why) = ended else { return };
+        let why = match ended {
+            Ok(Ended::Stopped) => return,
+            Ok(Ended::TryAll) => {
+                opened = open(config, trace);
+                continue;
+            }
+            Err(why) => why,
+        };
         report(HandsetReport::Works(Err(why)));
         let again = clock::mono() + RETRY;
         while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
@@ -228,7 +248,7 @@ fn serve(
     links: &HandsetLinks,
     known: &mut Known,
     report: &impl Fn(HandsetReport),
-) -> Result<(), String> {
+) -> Result<Ended, String> {
     let mut found = levels(lines, known.inverted)?;
     let off_hook = found.contains(&(Line::OffHook, true));
     if known.panel.is_none() {
@@ -244,9 +264,10 @@ fn serve(
     let Known {
         panel: Some(panel),
         inverted,
+        lamp,
     } = known
     else {
-        return Ok(());
+        return Ok(Ended::Stopped);
     };
     report(HandsetReport::Works(Ok(())));
     let refused = lines.refused().to_vec();
@@ -258,7 +279,11 @@ fn serve(
         links,
         panel,
         inverted,
-        outputs: Outputs::default(),
+        outputs: Outputs {
+            lamp: lamp.unwrap_or(Lamp::Starting),
+            ..Outputs::default()
+        },
+        lamp,
         chatters: false,
         refused,
         report,
@@ -275,6 +300,7 @@ struct Service<'a, R> {
     panel: &'a mut Panel,
     inverted: &'a mut bool,
     outputs: Outputs,
+    lamp: &'a mut Option<Lamp>,
     /// The hook switch chatters, as was told.
     chatters: bool,
     refused: Vec<String>,
@@ -282,7 +308,8 @@ struct Service<'a, R> {
 }
 
 impl<R: Fn(HandsetReport)> Service<'_, R> {
-    fn run(mut self) -> Result<(), String> {
+    fn run(mut self) -> Result<Ended, String> {
+        let try_all = clock::mono() + TRY_ALL;
         let mut read_again = clock::mono() + READ_AGAIN;
         // Keys that are held at the start are seen by no edge.
         let mut wants_scan = self.config.keypad.is_some();
@@ -291,7 +318,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 match self.links.commands.try_recv() {
                     Ok(command) => self.obey(command),
                     Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Ok(()),
+                    Err(TryRecvError::Disconnected) => return Ok(Ended::Stopped),
                 }
             }
             let now = clock::mono();
@@ -327,14 +354,22 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 let found = levels(self.lines, *self.inverted)?;
                 self.take_levels(found)?;
             }
+            let at_rest = !self.panel.is_off_hook() && self.outputs.ringing.is_none();
+            if !self.refused.is_empty() && now >= try_all && at_rest {
+                return Ok(Ended::TryAll);
+            }
         }
         self.lines.switch(OutLine::Ringer, false)?;
-        self.lines.switch(OutLine::Lamp, false)
+        self.lines.switch(OutLine::Lamp, false)?;
+        Ok(Ended::Stopped)
     }
 
     fn obey(&mut self, command: HandsetCommand) {
         match command {
-            HandsetCommand::Lamp(lamp) => self.outputs.lamp = lamp,
+            HandsetCommand::Lamp(lamp) => {
+                self.outputs.lamp = lamp;
+                *self.lamp = Some(lamp);
+            }
             HandsetCommand::Ring(_) if self.panel.is_off_hook() => {}
             HandsetCommand::Ring(ringing) => self.outputs.ring(ringing),
             HandsetCommand::Recording(is_recording) => {
@@ -645,7 +680,7 @@ mod tests {
         assert!(serve(&mut lines, &config, &links, &mut known, &report).is_err());
         let mut back = booth(&[]);
         let served = serve(&mut back.script, &config, &back.links, &mut known, &report);
-        assert_eq!(served, Ok(()));
+        assert_eq!(served, Ok(Ended::Stopped));
         assert_eq!(
             told.into_inner(),
             [HandsetEvent::Lifted, HandsetEvent::HungUp]
@@ -768,6 +803,25 @@ mod tests {
         let edges = [(10, Line::OffHook, true)];
         let told = told("", &edges, Closed::default(), "line 22 is held");
         assert_eq!(told, ["Controls([\"line 22 is held\"])", "Lifted"]);
+    }
+
+    #[test]
+    fn lines_that_could_not_be_claimed_are_tried_again_and_the_lamp_says_what_it_said() {
+        let config = Handset::default();
+        let mut known = Known::default();
+        let mut held = booth(&[]);
+        held.script.refused = vec!["line 22 is held".into()];
+        held.script.key_until = clock::mono() + Duration::from_secs(30);
+        held.commands
+            .send(HandsetCommand::Lamp(Lamp::Ready))
+            .expect("sent");
+        let served = serve(&mut held.script, &config, &held.links, &mut known, &|_| ());
+        assert_eq!(served, Ok(Ended::TryAll));
+        let mut free = booth(&[]);
+        let served = serve(&mut free.script, &config, &free.links, &mut known, &|_| ());
+        assert_eq!(served, Ok(Ended::Stopped));
+        let switched = free.script.switched.lock().expect("unpoisoned").clone();
+        assert_eq!(switched[0], (OutLine::Lamp, true));
     }
 
     #[test]

@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_secs(2);
 const STALLED: Duration = Duration::from_secs(2);
 /// A stream that dies under a prompt is opened again this often before the citizen hears nothing more.
 const REOPENINGS: u32 = 3;
+/// How much louder one step is, dB.
+const STEP_DB: f64 = 9.0;
 /// Pause before the first of these; longer before each further one.
 const REST: Duration = Duration::from_millis(150);
 
@@ -46,7 +48,7 @@ pub enum PlaybackCommand {
         id: PlayId,
         /// What.
         prompts: Vec<Prompt>,
-        /// Steps of 6 dB.
+        /// Steps of 9 dB, two at most.
         gain_steps: u8,
     },
     /// Silence, at once.
@@ -400,10 +402,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     }
 }
 
-/// Louder by steps of 6 dB; what would clip bends softly towards full scale.
+/// Louder by steps of 9 dB, +18 dB at most; what would clip bends softly towards full scale.
 fn amplify(mut samples: Vec<i16>, gain_steps: u8) -> Vec<i16> {
     if gain_steps > 0 {
-        let factor = f64::from(1u32 << gain_steps.min(3));
+        let factor = 10f64.powf(f64::from(gain_steps.min(2)) * STEP_DB / 20.0);
         for sample in &mut samples {
             *sample = soft(f64::from(*sample) / 32_768.0 * factor);
         }
@@ -497,11 +499,18 @@ mod tests {
 
     #[test]
     fn louder_is_louder_and_never_wraps() {
-        let loud = amplify(vec![1000, -1000, 30_000, i16::MIN], 2);
-        assert!(
-            (3990..=4010).contains(&loud[0]) && loud[1] == -loud[0],
-            "{loud:?}"
-        );
-        assert!(loud[2] > 30_000 && loud[3] < -30_000);
+        let samples = || vec![1000, -1000, 30_000, i16::MIN];
+        let louder = amplify(samples(), 1);
+        assert!((2810..=2830).contains(&louder[0]), "{louder:?}");
+        // +18 dB, a factor of 7.94, and no more however often it is asked for.
+        for steps in [2, 3, u8::MAX] {
+            let loud = amplify(samples(), steps);
+            assert!(
+                (7_930..=7_950).contains(&loud[0]) && loud[1] == -loud[0],
+                "{loud:?}"
+            );
+            assert!(loud[2] > 30_000 && loud[3] < -30_000);
+        }
+        assert_eq!(amplify(samples(), 0), samples());
     }
 }

@@ -225,7 +225,7 @@ pub enum Command {
         id: PlayId,
         /// What.
         prompts: Vec<Prompt>,
-        /// Louder by this many steps of 6 dB.
+        /// Louder by this many steps of 9 dB.
         gain_steps: u8,
     },
     /// Silence in the earpiece, at once.
