@@ -16,6 +16,7 @@ use super::{clock, handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
 use crate::gateway::bell::Ringing;
 use crate::gateway::keypad::Closed;
+use crate::gateway::liveness::Beat;
 use crate::gateway::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
 use crate::gateway::session::{HandsetEvent, Lamp};
 use crate::gateway::time::Mono;
@@ -83,9 +84,14 @@ pub struct HandsetLinks {
     pub view: Arc<HandsetView>,
     /// Ends it.
     pub stop: Arc<AtomicBool>,
+    /// Touched at every turn.
+    pub alive: Beat,
     /// Where the taught resting level of the hook is kept.
     pub taught: std::path::PathBuf,
 }
+
+/// How long the thread of the lines may be silent. It turns every half second; the rest is for lines behind a slow bus.
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(20);
 
 /// What the handset reports.
 #[derive(Debug)]
@@ -216,6 +222,7 @@ pub fn watch(
         report(HandsetReport::Works(Err(why)));
         let again = clock::mono() + RETRY;
         while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
+            links.alive.touch();
             std::thread::park_timeout(Duration::from_millis(250));
         }
         opened = open(config, trace);
@@ -287,6 +294,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         // Keys that are held at the start are seen by no edge.
         let mut wants_scan = self.config.keypad.is_some();
         while !self.links.stop.load(Ordering::Relaxed) {
+            self.links.alive.touch();
             loop {
                 match self.links.commands.try_recv() {
                     Ok(command) => self.obey(command),
@@ -587,6 +595,7 @@ mod tests {
                 commands,
                 view: Arc::default(),
                 stop,
+                alive: Beat::default(),
                 taught: folder.path().join("hook"),
             },
             commands: sender,

@@ -11,6 +11,7 @@ pub mod health;
 pub mod hook;
 pub mod inbox;
 pub mod keypad;
+pub mod liveness;
 pub mod microphone;
 pub mod panel;
 pub mod session;

@@ -15,11 +15,14 @@ use crate::adapters::sensors;
 use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
+use crate::gateway::liveness::Beat;
 use crate::gateway::time::Mono;
 use crate::spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
 pub const LOOK: Duration = Duration::from_secs(5);
+/// How long the keeper may be silent: longer than opening a full spool of a slow card takes.
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 /// Most commands worked off together.
 const BATCH: usize = 64;
 /// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
@@ -264,14 +267,16 @@ impl Keeper {
     }
 }
 
-/// Works until the commands end.
+/// Works until the commands end, touching `alive` at every turn.
 pub fn run(
     mut keeper: Keeper,
+    alive: &Beat,
     open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
     commands: &Receiver<KeeperCommand>,
     report: impl Fn(KeeperEvent),
 ) {
     loop {
+        alive.touch();
         keeper.look(&report);
         match commands.recv_timeout(LOOK) {
             Ok(first) => {

@@ -18,7 +18,7 @@ use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
-use crate::adapters::playback::{Earpiece, PlaybackCommand};
+use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::systemd::{self, Watchdog};
 use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
@@ -27,6 +27,7 @@ use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::counters::Counters;
 use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
+use crate::gateway::liveness::{Liveness, LivenessNews};
 use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::time::Mono;
@@ -172,6 +173,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         move |event| drop(happened.send(wrap(event)))
     };
 
+    let mut liveness = Liveness::default();
     let (tap_sender, taps) = std_mpsc::channel();
     let (recorder, recorder_commands) = std_mpsc::channel();
     let encoder = SpeechEncoder::new(config.audio.bitrate, config.audio.complexity)
@@ -179,10 +181,10 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let tell = happened.clone();
     let mic_levels = Arc::new(MicLevels::default());
     let levels = mic_levels.clone();
-    recorder::spawn(encoder, taps, recorder_commands, levels, move |event| {
-        drop(tell.send(Happening::Recorder(event)))
-    })
-    .map_err(setup("the recorder cannot be started"))?;
+    let alive = liveness.watch("recorder", recorder::SILENT_AT_MOST);
+    let report = move |event| drop(tell.send(Happening::Recorder(event)));
+    recorder::spawn(encoder, taps, recorder_commands, levels, alive, report)
+        .map_err(setup("the recorder cannot be started"))?;
 
     let capture_figures = Arc::new(CaptureFigures::default());
     let (input, figures, halt) = (
@@ -191,8 +193,9 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         stop.clone(),
     );
     let tell = happened.clone();
+    let alive = liveness.watch("capture", capture::SILENT_AT_MOST);
     thread("capture", move || {
-        capture::supervise(&input, &tap_sender, &figures, &halt, |state| {
+        capture::supervise(&input, &tap_sender, &figures, &halt, &alive, |state| {
             drop(tell.send(Happening::Capture(state)))
         });
     })?;
@@ -202,11 +205,11 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let (earpiece, earpiece_commands) = std_mpsc::channel();
     let (output, known) = (config.audio.output.clone(), prompts.clone());
     let (tell, handset_view) = (happened.clone(), view.clone());
+    let alive = liveness.watch("earpiece", playback::SILENT_AT_MOST);
     thread("earpiece", move || {
-        Earpiece::new(&output, known, handset_view, earpiece_commands, |event| {
-            drop(tell.send(Happening::Playback(event)))
-        })
-        .run();
+        let report = |event| drop(tell.send(Happening::Playback(event)));
+        let commands = earpiece_commands;
+        Earpiece::new(&output, known, handset_view, commands, alive, report).run();
     })?;
 
     let (keeper_sender, keeper_commands) = std_mpsc::channel();
@@ -215,17 +218,20 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         opened.as_ref().map(|(spool, _)| spool.clone()),
     );
     let tell = happened.clone();
+    let alive = liveness.watch("keeper", keeper::SILENT_AT_MOST);
     let keeping = thread("keeper", move || {
         keeper::run(
             Keeper::new(spool),
+            &alive,
             || keeper::open(&place, &ThisMachine),
             &keeper_commands,
             |event| drop(tell.send(Happening::Keeper(event))),
         );
     })?;
 
+    let tell = teller(Happening::Handset);
     let (handset, backend, _socket) =
-        start_handset(&config, trace, &stop, &view, teller(Happening::Handset))?;
+        start_handset(&config, trace, &stop, &view, &mut liveness, tell)?;
 
     let speaker = Arc::new(Mutex::new(Speaker {
         boot_id: clock::boot_id(),
@@ -248,7 +254,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     };
     let mut gateway = Gateway::new(config, path, Box::new(ThisMachine), workers);
     gateway.begin(opened);
-    turn_until_stopped(&mut gateway, &mut happenings).await?;
+    turn_until_stopped(&mut gateway, liveness, &mut happenings).await?;
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
     farewell(gateway, connection, keeping).await;
@@ -266,6 +272,7 @@ fn start_handset(
     trace: Option<&Path>,
     stop: &Arc<AtomicBool>,
     view: &Arc<HandsetView>,
+    liveness: &mut Liveness,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
 ) -> Result<HandsetStarted, RunError> {
     if config.handset.backend == Backend::Sim {
@@ -287,6 +294,8 @@ fn start_handset(
         commands,
         view: view.clone(),
         stop: stop.clone(),
+        // The simulated handset's threads wait for whoever connects, as long as that takes; only this one is watched.
+        alive: liveness.watch("handset", handset::SILENT_AT_MOST),
         taught: config.spool.dir.join("hook"),
     };
     let config = config.handset.clone();
@@ -327,6 +336,7 @@ fn start_mqtt(
 #[allow(clippy::disallowed_methods)] // the loop's own wait, always up to a deadline
 async fn turn_until_stopped(
     gateway: &mut Gateway,
+    mut liveness: Liveness,
     happenings: &mut mpsc::UnboundedReceiver<Happening>,
 ) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(setup("SIGTERM"))?;
@@ -336,7 +346,12 @@ async fn turn_until_stopped(
     systemd::ready("started");
     loop {
         let now = clock::mono();
-        watchdog.feed(now);
+        for news in liveness.judge(now) {
+            tell_liveness(news);
+        }
+        if liveness.may_feed() {
+            watchdog.feed(now);
+        }
         gateway.turn(now);
         let mut wake_at = gateway.wake_at(now);
         if let Some(every) = watchdog.interval() {
@@ -357,6 +372,19 @@ async fn turn_until_stopped(
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hang_up.recv() => gateway.reload(),
+        }
+    }
+}
+
+fn tell_liveness(news: LivenessNews) {
+    match news {
+        LivenessNews::Hangs { thread, limit } => log::error!(
+            "the thread {thread} has not moved for {} s: it hangs. The watchdog is no longer fed, so that the service \
+             manager starts the gateway again",
+            limit.as_secs()
+        ),
+        LivenessNews::MovesAgain { thread } => {
+            log::warn!("the thread {thread} moves again; the watchdog is fed again");
         }
     }
 }
