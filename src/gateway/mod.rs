@@ -14,6 +14,7 @@ pub mod keypad;
 pub mod liveness;
 pub mod microphone;
 pub mod panel;
+pub mod power;
 pub mod session;
 pub mod time;
 pub mod trace;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Machine;
 use crate::adapters::clock;
 use crate::adapters::disk::RealDisk;
-use crate::adapters::sensors;
+use crate::adapters::sensors::Sensors;
 use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
@@ -27,6 +27,10 @@ pub const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 const BATCH: usize = 64;
 /// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// The sentence for a file system that cannot be written.
+const READ_ONLY: &str =
+    "the file system of the spool is read-only; the kernel makes it so after an error of the card";
 
 /// What the keeper is told.
 pub enum KeeperCommand {
@@ -78,6 +82,7 @@ pub fn open(
     place: &config::Spool,
     machine: &dyn Machine,
 ) -> Result<(Spool, OpenReport), SpoolError> {
+    let sensors = Sensors::default();
     let facts = OpenFacts {
         boot_id: clock::boot_id(),
         fresh_card_id: machine.new_id(),
@@ -85,8 +90,8 @@ pub fn open(
         max_bytes: place.max_bytes,
         reserve_bytes: place.reserve_bytes,
         ledger: true,
-        card_cid: sensors::card_cid(&place.dir),
-        hw_serial: sensors::hw_serial(),
+        card_cid: sensors.card_cid(&place.dir),
+        hw_serial: sensors.hw_serial(),
         ballast_bytes: BALLAST_BYTES,
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
@@ -117,6 +122,8 @@ pub struct Keeper {
     unreleased: Vec<Receipt>,
     /// Clips to be set aside that the card did not move, and why; likewise.
     unmoved: Vec<(String, String)>,
+    /// Whether the spool's file system is read-only now.
+    is_read_only: Box<dyn Fn() -> bool + Send>,
 }
 
 impl Keeper {
@@ -128,7 +135,15 @@ impl Keeper {
             closed_until: Mono(0),
             unreleased: Vec::new(),
             unmoved: Vec::new(),
+            is_read_only: Box::new(|| false),
         }
+    }
+
+    /// Asks at every look whether the spool's file system is read-only: a kernel that found it damaged makes it so, and the
+    /// next write that would show it is a citizen's.
+    pub fn watching(mut self, is_read_only: impl Fn() -> bool + Send + 'static) -> Self {
+        self.is_read_only = Box::new(is_read_only);
+        self
     }
 
     /// Whether the spool is open.
@@ -179,7 +194,10 @@ impl Keeper {
                 "{name} was moved aside: {why}"
             )));
         }
-        let now = room(spool);
+        let now = match (self.is_read_only)() {
+            true => Err(SpoolFault::Unwritable(READ_ONLY.into())),
+            false => room(spool),
+        };
         if self.told.as_ref() != Some(&now) {
             report(KeeperEvent::Room(now.clone()));
             self.told = Some(now);

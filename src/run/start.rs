@@ -20,6 +20,7 @@ use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
+use crate::adapters::sensors::Sensors;
 use crate::adapters::systemd::{self, Watchdog};
 use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
 use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
@@ -221,7 +222,10 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let alive = liveness.watch("keeper", keeper::SILENT_AT_MOST);
     let keeping = thread("keeper", move || {
         keeper::run(
-            Keeper::new(spool),
+            Keeper::new(spool).watching({
+                let place = place.dir.clone();
+                move || Sensors::default().is_read_only(&place) == Some(true)
+            }),
             &alive,
             || keeper::open(&place, &ThisMachine),
             &keeper_commands,
@@ -493,6 +497,7 @@ impl Gateway {
             clock_offset: None,
             clock_was_synced: false,
             written_at_midnight: (i64::MIN, 0.0),
+            supply_due: now,
             machine,
             config,
         }
