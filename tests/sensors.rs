@@ -202,8 +202,8 @@ fn put(folder: &Path, path: &str, text: &str) {
 
 /// The last that was said of this alert.
 fn last<'a>(alerts: &'a [(String, Option<String>)], id: &str) -> Option<&'a str> {
-    let of_it = alerts.iter().filter(|(raised, _)| raised == id);
-    of_it.last().and_then(|(_, text)| text.as_deref())
+    let mut of_it = alerts.iter().filter(|(raised, _)| raised == id);
+    of_it.next_back().and_then(|(_, text)| text.as_deref())
 }
 
 const PLAIN: &str = "url = \"mqtt://broker:1883\"";

@@ -515,6 +515,7 @@ fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::liveness::{Liveness, LivenessNews};
     use std::sync::mpsc;
 
     /// Lines that tell a script of edges at once, each so many ms ago, as a thread sees them that ran late; then they stop
@@ -659,6 +660,65 @@ mod tests {
             told.into_inner(),
             [HandsetEvent::Lifted, HandsetEvent::HungUp]
         );
+    }
+
+    /// Lines whose wait hangs until somebody lets it go.
+    struct Hangs {
+        waits: mpsc::Sender<()>,
+        let_go: mpsc::Receiver<()>,
+    }
+
+    impl Lines for Hangs {
+        fn wait(&mut self, _: Duration) -> Result<Edges, String> {
+            self.waits.send(()).expect("a test");
+            self.let_go.recv().expect("a test");
+            Ok(Edges::new())
+        }
+
+        fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+            Ok(vec![(Line::OffHook, false)])
+        }
+
+        fn switch(&mut self, _: OutLine, _: bool) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_hang_stop_the_feeding_and_lines_that_answer_again_let_it_go_on() {
+        let mut liveness = Liveness::default();
+        let mut links = booth(&[]).links;
+        links.alive = liveness.watch("handset", SILENT_AT_MOST);
+        // Its end of the commands must not be gone.
+        let (_commands, commands) = mpsc::channel();
+        links.commands = commands;
+        let stop = links.stop.clone();
+        let (waits, waiting) = mpsc::channel();
+        let (go, let_go) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let lines: Box<dyn Lines> = Box::new(Hangs { waits, let_go });
+            let config = Handset::default();
+            watch(&config, None, Ok(("test", lines)), &links, |_| {});
+        });
+        waiting.recv().expect("the first wait");
+        let mut news = Vec::new();
+        for second in 0..=SILENT_AT_MOST.as_secs() {
+            news.extend(liveness.judge(Mono(second * 1000)));
+        }
+        let hangs = LivenessNews::Hangs {
+            thread: "handset",
+            limit: SILENT_AT_MOST,
+        };
+        assert_eq!(news, [hangs]);
+        assert!(!liveness.may_feed());
+        go.send(()).expect("a thread");
+        waiting.recv().expect("the second wait");
+        let moves = LivenessNews::MovesAgain { thread: "handset" };
+        assert_eq!(liveness.judge(Mono(60_000)), [moves]);
+        assert!(liveness.may_feed());
+        stop.store(true, Ordering::Relaxed);
+        go.send(()).expect("a thread");
+        thread.join().expect("it ends");
     }
 
     #[test]

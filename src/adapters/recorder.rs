@@ -521,6 +521,23 @@ mod tests {
     }
 
     #[test]
+    fn the_recorder_moves_while_there_is_nothing_to_do() {
+        let (_taps, tapped) = channel();
+        let (commands, commanded) = channel();
+        let alive = Beat::default();
+        let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+        let recorder = Recorder::new(encoder, tapped, Arc::default(), alive.clone(), |_| {});
+        let thread = std::thread::spawn(move || recorder.run(&commanded));
+        let give_up = clock::mono() + Duration::from_secs(60);
+        while alive.count() < 3 {
+            assert!(clock::mono() < give_up, "it does not move");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        drop(commands);
+        thread.join().expect("it ends with its commands");
+    }
+
+    #[test]
     fn what_gathered_while_the_card_was_slow_is_written_at_once() {
         /// Ten pages and a piece.
         const SAMPLES: usize = RATE as usize * 52 / 10;

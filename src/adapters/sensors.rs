@@ -17,6 +17,8 @@ const LONGEST: u64 = 1 << 20;
 const POSSIBLE_CELSIUS: std::ops::RangeInclusive<f64> = -55.0..=150.0;
 /// What a radio can mean, dBm; some drivers give a percentage in its place.
 const POSSIBLE_DBM: std::ops::RangeInclusive<f64> = -120.0..=-1.0;
+/// Options of a mount that cannot be written. Since Linux 6.13 ext4 stays `rw` after an error and says so apart.
+const READ_ONLY: [&str; 3] = ["ro", "emergency_ro", "shutdown"];
 /// The bit of a watchdog's options and of its status at boot that means "it has reset the machine"
 /// (`WDIOF_CARDRESET`, linux/watchdog.h).
 const CARD_RESET: u64 = 0x20;
@@ -327,7 +329,7 @@ fn mount(line: &str) -> Option<Mount> {
     let mut fields = mount.split(' ').skip(4);
     let (point, options) = (fields.next()?, fields.next()?);
     let file_system_options = file_system.split(' ').nth(2)?;
-    let is_read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    let is_read_only = |options: &str| options.split(',').any(|option| READ_ONLY.contains(&option));
     Some(Mount {
         point: unescaped(point),
         is_read_only: is_read_only(options) || is_read_only(file_system_options),
@@ -656,6 +658,8 @@ mod tests {
         assert_eq!(root_ro(sandbox), Some(false));
         let failed = "22 1 179:2 / / ro,relatime shared:1 - ext4 /dev/root ro\n";
         assert_eq!(root_ro(failed), Some(true));
+        let newer = failed.replace("/root ro", "/root rw,errors=remount-ro,emergency_ro");
+        assert_eq!(root_ro(&newer.replace("/ / ro", "/ / rw")), Some(true));
         assert_eq!(root_ro(&format!("{failed}{sandbox}")), Some(false));
         for rubbish in [
             "",
@@ -692,6 +696,13 @@ mod tests {
         assert_eq!(
             is_read_only(&(root.to_owned() + &data("rw", "ro,errors=x"))),
             Some(true)
+        );
+        for failed in ["rw,errors=remount-ro,emergency_ro", "rw,shutdown"] {
+            assert_eq!(is_read_only(&data("rw", failed)), Some(true), "{failed}");
+        }
+        assert_eq!(
+            is_read_only(&data("rw,errors=remount-ro", "rw,error")),
+            Some(false)
         );
         // The later mount hides the earlier one; a folder of a like name is another.
         let both = data("ro", "ro") + &data("rw", "rw");

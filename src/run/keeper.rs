@@ -324,3 +324,26 @@ fn gathered(first: KeeperCommand, commands: &Receiver<KeeperCommand>) -> Vec<Kee
     batch.extend(commands.try_iter().take(BATCH.saturating_sub(batch.len())));
     batch
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn the_keeper_moves_at_every_command_and_every_look() {
+        let (commands, commanded) = channel();
+        let alive = Beat::default();
+        let beats = alive.clone();
+        let never = || Err(SpoolError::InUse { dir: "x".into() });
+        let thread = std::thread::spawn(move || {
+            run(Keeper::new(None), &alive, never, &commanded, |_| {});
+        });
+        for _ in 0..3 {
+            commands.send(KeeperCommand::Look).expect("a keeper");
+        }
+        drop(commands);
+        thread.join().expect("it ends with its commands");
+        assert!(beats.count() >= 4, "{}", beats.count());
+    }
+}
