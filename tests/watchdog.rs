@@ -4,6 +4,7 @@
 #[allow(dead_code)] // each test uses its part
 mod support {
     pub mod gateway;
+    pub mod hub;
     pub mod pulse;
     pub mod wait;
 }
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use support::gateway::{BoothHome, Gateway};
+use support::hub::{Booth, Broker};
 use support::pulse::{MIC, Pulse};
 use support::wait::until;
 
@@ -113,8 +115,10 @@ fn a_gateway_whose_threads_all_move_feeds_the_watchdog() {
 
 #[test]
 fn a_sound_card_that_hangs_the_capture_thread_stops_the_feeding_and_is_named() {
-    let pulse = Pulse::start();
-    let home = BoothHome::new(NO_BROKER, "");
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let home = BoothHome::new(broker.port, "");
+    let hangs = "booth/1/up/rundhoej-1/event/thread_hangs";
+    let operations = Booth::listening(broker.port, "operations", &[hangs.to_owned()]);
     let manager = Manager::new(&home);
     // ALSA reads this card's sound from a pipe; opening it waits for whoever writes there. (And with it
     // ALSA lets nobody else open a card: the earpiece hangs, too.)
@@ -139,6 +143,10 @@ fn a_sound_card_that_hangs_the_capture_thread_stops_the_feeding_and_is_named() {
     // It is fed at first: the card may still answer.
     manager.is_fed(20);
     gateway.says("the thread capture has not moved for 30 s");
+    // Nobody logs in to a booth: the centre hears it before the gateway is ended.
+    let event = operations.hear("event/thread_hangs");
+    let event: serde_json::Value = serde_json::from_slice(&event.payload).expect("JSON");
+    assert_eq!(event["thread"], "capture");
     // The loop itself turns; it does not feed.
     for _ in 0..3 {
         assert!(manager.hears_nothing());

@@ -351,7 +351,7 @@ async fn turn_until_stopped(
     loop {
         let now = clock::mono();
         for news in liveness.judge(now) {
-            tell_liveness(news);
+            gateway.tell_liveness(news);
         }
         if liveness.may_feed() {
             watchdog.feed(now);
@@ -376,19 +376,6 @@ async fn turn_until_stopped(
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hang_up.recv() => gateway.reload(),
-        }
-    }
-}
-
-fn tell_liveness(news: LivenessNews) {
-    match news {
-        LivenessNews::Hangs { thread, limit } => log::error!(
-            "the thread {thread} has not moved for {} s: it hangs. The watchdog is no longer fed, so that the service \
-             manager starts the gateway again",
-            limit.as_secs()
-        ),
-        LivenessNews::MovesAgain { thread } => {
-            log::warn!("the thread {thread} moves again; the watchdog is fed again");
         }
     }
 }
@@ -515,6 +502,27 @@ impl Gateway {
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
         );
+    }
+
+    /// Nobody logs in to a booth to read why it was started again: the centre hears it, too.
+    fn tell_liveness(&mut self, news: LivenessNews) {
+        match news {
+            LivenessNews::Hangs { thread, limit } => {
+                let limit_s = limit.as_secs();
+                log::error!(
+                    "the thread {thread} has not moved for {limit_s} s: it hangs. The watchdog is no longer fed, so that \
+                     the service manager starts the gateway again"
+                );
+                self.event(
+                    "thread_hangs",
+                    serde_json::json!({ "thread": thread, "limit_s": limit_s }),
+                );
+            }
+            LivenessNews::MovesAgain { thread } => {
+                log::warn!("the thread {thread} moves again; the watchdog is fed again");
+                self.event("thread_moves", serde_json::json!({ "thread": thread }));
+            }
+        }
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
