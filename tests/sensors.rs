@@ -13,11 +13,10 @@ use std::sync::mpsc::{Receiver, channel};
 use booth_gateway::adapters::capture::CaptureFigures;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::prompts::Prompts;
-use booth_gateway::adapters::sensors::{Readings, Sensors};
+use booth_gateway::adapters::sensors::{Readings, Sensors, SupplyFiles};
 use booth_gateway::adapters::tls;
 use booth_gateway::config::{self, Config};
 use booth_gateway::contract::Health;
-use booth_gateway::gateway::power::Supply;
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
     About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers,
@@ -57,8 +56,8 @@ impl Machine for Fake {
         self.sensors.readings(place)
     }
 
-    fn supply(&self) -> Supply {
-        self.sensors.supply()
+    fn supply_files(&self) -> SupplyFiles {
+        self.sensors.supply_files()
     }
 
     fn watchdog_reset(&self) -> Option<bool> {

@@ -55,6 +55,29 @@ struct Mount {
     is_file_system_read_only: bool,
 }
 
+/// Where a machine says what its supply voltage is, so that looking costs two short reads and no search.
+#[derive(Debug, Clone, Default)]
+pub struct SupplyFiles {
+    alarm: Option<PathBuf>,
+    throttled: Option<PathBuf>,
+}
+
+impl SupplyFiles {
+    /// One look.
+    pub fn look(&self) -> Supply {
+        let text = |path: &Option<PathBuf>| path.as_deref().and_then(text);
+        Supply {
+            alarm: match text(&self.alarm).as_deref() {
+                Some("0") => Some(false),
+                Some("1") => Some(true),
+                _ => None,
+            },
+            throttled: text(&self.throttled)
+                .and_then(|bits| u32::from_str_radix(bits.trim_start_matches("0x"), 16).ok()),
+        }
+    }
+}
+
 /// The machine's own figures. Every path is looked for under one folder, which is `/` but in tests.
 #[derive(Debug, Clone)]
 pub struct Sensors {
@@ -95,38 +118,32 @@ impl Sensors {
         }
     }
 
-    /// One look at the supply voltage: a few small reads, cheap enough for every second.
-    pub fn supply(&self) -> Supply {
-        Supply {
+    /// Where this machine says what its supply voltage is.
+    pub fn supply_files(&self) -> SupplyFiles {
+        SupplyFiles {
             alarm: self.voltage_alarm(),
             throttled: self.throttled(),
         }
     }
 
     /// The alarm of the kernel's driver raspberrypi-hwmon (Documentation/hwmon/raspberrypi-hwmon.rst).
-    fn voltage_alarm(&self) -> Option<bool> {
+    fn voltage_alarm(&self) -> Option<PathBuf> {
         let chips = self.folder("sys/class/hwmon");
         let chip = chips
             .into_iter()
             .find(|chip| self.text(chip.join("name")).as_deref() == Some("rpi_volt"))?;
-        match self.text(chip.join("in0_lcrit_alarm"))?.as_str() {
-            "0" => Some(false),
-            "1" => Some(true),
-            _ => None,
-        }
+        Some(chip.join("in0_lcrit_alarm"))
     }
 
     /// What the firmware answered when the kernel asked it last; the folder is `soc` up to the Pi 4 and `soc@…` on the 5.
-    fn throttled(&self) -> Option<u32> {
-        let platform = Path::new("sys/devices/platform");
-        let socs = self.folder(platform);
-        let answer = socs.into_iter().find_map(|soc| {
+    fn throttled(&self) -> Option<PathBuf> {
+        let socs = self.folder("sys/devices/platform");
+        socs.into_iter().find_map(|soc| {
             let name = soc.file_name()?.to_str()?.to_owned();
             let is_soc = name == "soc" || name.starts_with("soc@");
             let file = soc.join(format!("{name}:firmware/get_throttled"));
-            is_soc.then(|| self.text(file)).flatten()
-        })?;
-        u32::from_str_radix(answer.trim_start_matches("0x"), 16).ok()
+            (is_soc && file.exists()).then_some(file)
+        })
     }
 
     /// Whether a watchdog's reset was the reason for this boot; `None` unless a watchdog's driver can know. The Raspberry
@@ -239,14 +256,7 @@ impl Sensors {
 
     /// The whole of a short text file, without what surrounds it.
     fn text(&self, path: impl AsRef<Path>) -> Option<String> {
-        let file = fs::File::open(self.root.join(path)).ok()?;
-        let mut text = String::new();
-        let read = file.take(LONGEST).read_to_string(&mut text).ok()?;
-        if read as u64 == LONGEST {
-            return None;
-        }
-        let text = text.trim_matches(['\0', '\n', ' ']);
-        (!text.is_empty()).then(|| text.to_owned())
+        text(&self.root.join(path))
     }
 
     /// What is in a folder, by name.
@@ -303,6 +313,17 @@ impl Sensors {
         let knows = self.root.join("sys/class/net").is_dir();
         knows.then(|| !self.interfaces().is_empty())
     }
+}
+
+fn text(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    let read = file.take(LONGEST).read_to_string(&mut text).ok()?;
+    if read as u64 == LONGEST {
+        return None;
+    }
+    let text = text.trim_matches(['\0', '\n', ' ']);
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The address this machine would speak from; no packet is sent (connect(2) on UDP only picks a route).
@@ -439,7 +460,7 @@ mod tests {
         let tree = Tree::new(&[]);
         let (sensors, nowhere) = (tree.sensors(), Path::new("/no/such/folder"));
         assert_eq!(sensors.readings(nowhere), Readings::default());
-        assert_eq!(sensors.supply(), Supply::default());
+        assert_eq!(sensors.supply_files().look(), Supply::default());
         assert_eq!(sensors.watchdog_reset(), None);
         assert_eq!(sensors.is_read_only(tree.0.path()), None);
         assert_eq!(sensors.card_cid(tree.0.path()), None);
@@ -479,7 +500,7 @@ mod tests {
                 ..Readings::default()
             }
         );
-        assert_eq!(tree.sensors().supply(), Supply::default());
+        assert_eq!(tree.sensors().supply_files().look(), Supply::default());
         assert_eq!(tree.sensors().watchdog_reset(), None);
     }
 
@@ -540,7 +561,7 @@ mod tests {
             ("sys/class/hwmon/hwmon3/name", "rpi_volt\n"),
             ("sys/class/hwmon/hwmon3/in0_lcrit_alarm", "0\n"),
         ]);
-        let alarm = || tree.sensors().supply().alarm;
+        let alarm = || tree.sensors().supply_files().look().alarm;
         assert_eq!(alarm(), Some(false));
         tree.put("sys/class/hwmon/hwmon3/in0_lcrit_alarm", "1\n");
         assert_eq!(alarm(), Some(true));
@@ -555,7 +576,7 @@ mod tests {
         for soc in ["soc", "soc@107c000000"] {
             let path = format!("sys/devices/platform/{soc}/{soc}:firmware/get_throttled");
             let tree = Tree::new(&[(&path, "50005\n"), ("sys/devices/platform/sock/x", "")]);
-            let bits = || tree.sensors().supply().throttled;
+            let bits = || tree.sensors().supply_files().look().throttled;
             assert_eq!(bits(), Some(0x5_0005), "{soc}");
             tree.put(&path, "0\n");
             assert_eq!(bits(), Some(0));

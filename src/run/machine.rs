@@ -7,9 +7,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::adapters::sensors::{self, Readings, Sensors};
+use crate::adapters::sensors::{self, Readings, Sensors, SupplyFiles};
 use crate::adapters::{clock, systemd, tls};
-use crate::gateway::power::Supply;
 use crate::gateway::time::Mono;
 
 /// Who this machine is; what it cannot know is `None`.
@@ -39,9 +38,9 @@ pub trait Machine {
     fn new_id(&self) -> String;
     /// The kernel's figures for health; the spool is at `place`.
     fn readings(&self, place: &Path) -> Readings;
-    /// One look at the supply voltage.
-    fn supply(&self) -> Supply {
-        Supply::default()
+    /// Where the supply voltage is said.
+    fn supply_files(&self) -> SupplyFiles {
+        SupplyFiles::default()
     }
     /// Whether a watchdog's reset was the reason for this boot.
     fn watchdog_reset(&self) -> Option<bool> {
@@ -83,8 +82,8 @@ impl Machine for ThisMachine {
         Sensors::default().readings(place)
     }
 
-    fn supply(&self) -> Supply {
-        Sensors::default().supply()
+    fn supply_files(&self) -> SupplyFiles {
+        Sensors::default().supply_files()
     }
 
     fn watchdog_reset(&self) -> Option<bool> {

@@ -25,6 +25,7 @@ use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
+use crate::adapters::sensors::SupplyFiles;
 use crate::config::Config;
 use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::bell::{Bell, Moment};
@@ -45,7 +46,7 @@ pub use start::{RunError, check, open_questions, run, session_rules};
 const WEIGH: Duration = Duration::from_secs(2);
 /// The supply voltage is looked at this often where the machine knows it: the kernel's alarm holds for two seconds.
 const LOOK_AT_SUPPLY: Duration = Duration::from_secs(1);
-/// And this often where it does not: the alarm's driver may come later.
+/// And looked for this often: the alarm's driver may come later.
 const LOOK_FOR_SUPPLY: Duration = Duration::from_secs(60);
 /// A connection that has lasted this long is nobody else's.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -152,7 +153,9 @@ pub struct Gateway {
     clock_was_synced: bool,
     /// The local day, and what had been written when it began, in MB.
     written_at_midnight: (i64, f64),
-    /// When the supply voltage is looked at next.
+    /// Where the supply voltage is said, when that is looked for again, and when it is read next.
+    supply_files: SupplyFiles,
+    supply_search_due: Mono,
     supply_due: Mono,
 }
 
@@ -923,13 +926,16 @@ impl Gateway {
         if now < self.supply_due {
             return;
         }
-        let supply = self.machine.supply();
+        if now >= self.supply_search_due {
+            self.supply_files = self.machine.supply_files();
+            self.supply_search_due = now + LOOK_FOR_SUPPLY;
+        }
+        let supply = self.supply_files.look();
         self.evidence.power.look(now, supply);
-        let pause = match supply.is_known() {
-            true => LOOK_AT_SUPPLY,
-            false => LOOK_FOR_SUPPLY,
+        self.supply_due = match supply.is_known() {
+            true => now + LOOK_AT_SUPPLY,
+            false => self.supply_search_due,
         };
-        self.supply_due = now + pause;
     }
 
     /// Does what is due.

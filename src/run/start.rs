@@ -20,7 +20,7 @@ use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
-use crate::adapters::sensors::Sensors;
+use crate::adapters::sensors::{Sensors, SupplyFiles};
 use crate::adapters::systemd::{self, Watchdog};
 use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
 use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
@@ -484,6 +484,8 @@ impl Gateway {
             clock_offset: None,
             clock_was_synced: false,
             written_at_midnight: (i64::MIN, 0.0),
+            supply_files: SupplyFiles::default(),
+            supply_search_due: now,
             supply_due: now,
             machine,
             config,
