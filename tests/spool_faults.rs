@@ -627,6 +627,34 @@ fn a_refused_clip_that_the_card_did_not_move_is_set_aside_when_it_can_without_a_
 }
 
 #[test]
+fn a_file_system_that_the_kernel_made_read_only_takes_no_recording_and_is_told_before_a_citizen_finds_out()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = quick(&Faulty::new(), dir.path()).unwrap();
+    let read_only = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = read_only.clone();
+    let mut keeper =
+        Keeper::new(Some(spool)).watching(move || asked.load(std::sync::atomic::Ordering::Relaxed));
+    let mut rooms = |is_read_only| {
+        read_only.store(is_read_only, std::sync::atomic::Ordering::Relaxed);
+        let told = keep(&mut keeper, None).into_iter();
+        let rooms = told.filter_map(|event| match event {
+            KeeperEvent::Room(room) => Some(room),
+            _ => None,
+        });
+        rooms.collect::<Vec<_>>()
+    };
+    assert_eq!(rooms(false), [Ok(())]);
+    let told = rooms(true);
+    assert!(
+        matches!(&told[..], [Err(SpoolFault::Unwritable(why))] if why.contains("read-only")),
+        "{told:?}"
+    );
+    assert_eq!(rooms(true), []);
+    assert_eq!(rooms(false), [Ok(())]);
+}
+
+#[test]
 fn after_a_failed_recording_the_keeper_says_again_that_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Faulty::new();

@@ -227,3 +227,64 @@ fn a_second_gateway_on_the_same_spool_says_so_and_fails() {
     );
     assert_eq!(gateway.state().expect("still there")["ready"], 1);
 }
+
+/// An ext4 of its own over a folder, until the value is dropped. Mounting needs root, as the power cuts do.
+struct Ext4 {
+    folder: std::path::PathBuf,
+    device: String,
+}
+
+impl Ext4 {
+    fn over(folder: &Path, image: &Path) -> Self {
+        let file = std::fs::File::create(image).expect("a file");
+        file.set_len(64 << 20).expect("its length");
+        std::fs::create_dir_all(folder).expect("a folder");
+        run(Command::new("mke2fs").args(["-q", "-t", "ext4"]).arg(image));
+        let options = ["-o", "loop,errors=remount-ro"];
+        run(Command::new("mount").args(options).args([image, folder]));
+        let source = ["-n", "-o", "SOURCE"];
+        let source = run(Command::new("findmnt").args(source).arg(folder));
+        let device = source.trim().rsplit('/').next().expect("a device");
+        Self {
+            folder: folder.to_owned(),
+            device: device.to_owned(),
+        }
+    }
+
+    /// The kernel comes upon an error of the file system.
+    fn fails(&self) {
+        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", self.device);
+        std::fs::write(trigger, "a test").expect("told");
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
+    }
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_card_that_the_kernel_makes_read_only_invites_nobody_though_nobody_was_writing() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let booth = BoothHome::new(broker.port, "");
+    let card = Ext4::over(&booth.spool(), &booth.path().join("card.img"));
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    card.fails();
+    gateway.reaches("ready", 0);
+    gateway.says("the file system of the spool is read-only");
+    gateway.reaches(
+        "faults",
+        serde_json::json!(["spool_unwritable", "disk_errors"]),
+    );
+    gateway.handset("lift");
+    gateway.reaches("session", "out_of_order");
+    assert!(gateway.stop().success());
+}

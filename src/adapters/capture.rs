@@ -15,6 +15,7 @@ use cpal::{BufferSize, DeviceId, ErrorKind, HostId, InputCallbackInfo, StreamCon
 
 use super::clock;
 use super::sound_faults::{Fault, FaultJudge};
+use crate::gateway::liveness::Beat;
 use crate::gateway::time::Mono;
 
 /// Sampling rate of everything, Hz.
@@ -150,17 +151,22 @@ impl Feed {
     }
 }
 
-/// Runs the supervisor on this thread until `stop`.
+/// How long the supervisor may be silent. Each step of opening a card has it for itself: a USB card that does not answer
+/// costs the kernel some 5 s per request.
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
+
+/// Runs the supervisor on this thread until `stop`, touching `alive` at every turn.
 pub fn supervise(
     input: &str,
     taps: &Sender<Tap>,
     figures: &Arc<CaptureFigures>,
     stop: &AtomicBool,
+    alive: &Beat,
     report: impl Fn(CaptureState),
 ) {
     let mut pause = Duration::from_millis(500);
     while !stop.load(Ordering::Relaxed) {
-        let heard = listen(input, taps, figures, stop, &report);
+        let heard = listen(input, taps, figures, stop, alive, &report);
         if stop.load(Ordering::Relaxed) {
             return;
         }
@@ -169,14 +175,15 @@ pub fn supervise(
             pause = Duration::from_millis(500);
         }
         report(CaptureState { works: Err(why) });
-        wait(pause, stop);
+        wait(pause, stop, alive);
         pause = (pause * 2).min(Duration::from_secs(10));
     }
 }
 
-fn wait(pause: Duration, stop: &AtomicBool) {
+fn wait(pause: Duration, stop: &AtomicBool, alive: &Beat) {
     let end = Instant::now() + pause;
     while Instant::now() < end && !stop.load(Ordering::Relaxed) {
+        alive.touch();
         std::thread::park_timeout(LOOK);
     }
 }
@@ -187,11 +194,12 @@ fn listen(
     taps: &Sender<Tap>,
     figures: &Arc<CaptureFigures>,
     stop: &AtomicBool,
+    alive: &Beat,
     report: &impl Fn(CaptureState),
 ) -> (bool, String) {
     let (errors, trouble) = mpsc::sync_channel(16);
     let beat = Arc::new(AtomicU64::new(0));
-    let stream = match open(input, taps, figures, &beat, errors) {
+    let stream = match open(input, taps, figures, alive, &beat, errors) {
         Ok(stream) => stream,
         Err(why) => return (false, why),
     };
@@ -199,6 +207,7 @@ fn listen(
     let mut last = Instant::now();
     let mut judge = FaultJudge::default();
     loop {
+        alive.touch();
         match trouble.recv_timeout(LOOK) {
             Ok((kind, text)) => match judge.judge(kind) {
                 Fault::Xrun => {
@@ -239,9 +248,11 @@ fn open(
     input: &str,
     taps: &Sender<Tap>,
     figures: &Arc<CaptureFigures>,
+    alive: &Beat,
     beat: &Arc<AtomicU64>,
     errors: mpsc::SyncSender<(ErrorKind, String)>,
 ) -> Result<cpal::Stream, String> {
+    alive.touch();
     // A new host each time: ALSA forgets a card that went only with the last handle (cpal's own cache).
     let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
     let device = host.device_by_id(&DeviceId::new(HostId::Alsa, input)).ok_or_else(|| {
@@ -249,6 +260,7 @@ fn open(
     })?;
     let mut refusal = String::new();
     for channels in [1u16, 2] {
+        alive.touch();
         let (mut feed, tap) = Tap::pair();
         let config = StreamConfig {
             channels,

@@ -16,6 +16,7 @@ use super::{clock, handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
 use crate::gateway::bell::Ringing;
 use crate::gateway::keypad::Closed;
+use crate::gateway::liveness::Beat;
 use crate::gateway::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
 use crate::gateway::session::{HandsetEvent, Lamp};
 use crate::gateway::time::Mono;
@@ -85,9 +86,14 @@ pub struct HandsetLinks {
     pub view: Arc<HandsetView>,
     /// Ends it.
     pub stop: Arc<AtomicBool>,
+    /// Touched at every turn.
+    pub alive: Beat,
     /// Where the taught resting level of the hook is kept.
     pub taught: std::path::PathBuf,
 }
+
+/// How long the thread of the lines may be silent. It turns every half second; the rest is for lines behind a slow bus.
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(20);
 
 /// What the handset reports.
 #[derive(Debug)]
@@ -236,6 +242,7 @@ pub fn watch(
         report(HandsetReport::Works(Err(why)));
         let again = clock::mono() + RETRY;
         while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
+            links.alive.touch();
             std::thread::park_timeout(Duration::from_millis(250));
         }
         opened = open(config, trace);
@@ -314,6 +321,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         // Keys that are held at the start are seen by no edge.
         let mut wants_scan = self.config.keypad.is_some();
         while !self.links.stop.load(Ordering::Relaxed) {
+            self.links.alive.touch();
             loop {
                 match self.links.commands.try_recv() {
                     Ok(command) => self.obey(command),
@@ -542,6 +550,7 @@ fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::liveness::{Liveness, LivenessNews};
     use std::sync::mpsc;
 
     /// Lines that tell a script of edges at once, each so many ms ago, as a thread sees them that ran late; then they stop
@@ -622,6 +631,7 @@ mod tests {
                 commands,
                 view: Arc::default(),
                 stop,
+                alive: Beat::default(),
                 taught: folder.path().join("hook"),
             },
             commands: sender,
@@ -685,6 +695,65 @@ mod tests {
             told.into_inner(),
             [HandsetEvent::Lifted, HandsetEvent::HungUp]
         );
+    }
+
+    /// Lines whose wait hangs until somebody lets it go.
+    struct Hangs {
+        waits: mpsc::Sender<()>,
+        let_go: mpsc::Receiver<()>,
+    }
+
+    impl Lines for Hangs {
+        fn wait(&mut self, _: Duration) -> Result<Edges, String> {
+            self.waits.send(()).expect("a test");
+            self.let_go.recv().expect("a test");
+            Ok(Edges::new())
+        }
+
+        fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+            Ok(vec![(Line::OffHook, false)])
+        }
+
+        fn switch(&mut self, _: OutLine, _: bool) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_hang_stop_the_feeding_and_lines_that_answer_again_let_it_go_on() {
+        let mut liveness = Liveness::default();
+        let mut links = booth(&[]).links;
+        links.alive = liveness.watch("handset", SILENT_AT_MOST);
+        // Its end of the commands must not be gone.
+        let (_commands, commands) = mpsc::channel();
+        links.commands = commands;
+        let stop = links.stop.clone();
+        let (waits, waiting) = mpsc::channel();
+        let (go, let_go) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let lines: Box<dyn Lines> = Box::new(Hangs { waits, let_go });
+            let config = Handset::default();
+            watch(&config, None, Ok(("test", lines)), &links, |_| {});
+        });
+        waiting.recv().expect("the first wait");
+        let mut news = Vec::new();
+        for second in 0..=SILENT_AT_MOST.as_secs() {
+            news.extend(liveness.judge(Mono(second * 1000)));
+        }
+        let hangs = LivenessNews::Hangs {
+            thread: "handset",
+            limit: SILENT_AT_MOST,
+        };
+        assert_eq!(news, [hangs]);
+        assert!(!liveness.may_feed());
+        go.send(()).expect("a thread");
+        waiting.recv().expect("the second wait");
+        let moves = LivenessNews::MovesAgain { thread: "handset" };
+        assert_eq!(liveness.judge(Mono(60_000)), [moves]);
+        assert!(liveness.may_feed());
+        stop.store(true, Ordering::Relaxed);
+        go.send(()).expect("a thread");
+        thread.join().expect("it ends");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::clock;
 use super::handset::HandsetView;
 use super::prompts::Prompts;
 use super::sound_faults::{Fault, FaultJudge};
+use crate::gateway::liveness::Beat;
 use crate::gateway::session::{PlayId, Prompt};
 use crate::gateway::time::Mono;
 
@@ -39,6 +40,9 @@ const REOPENINGS: u32 = 3;
 const STEP_DB: f64 = 9.0;
 /// Pause before the first of these; longer before each further one.
 const REST: Duration = Duration::from_millis(150);
+
+/// How long the earpiece's thread may be silent; see [`super::capture::SILENT_AT_MOST`].
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 
 /// What the earpiece is told.
 pub enum PlaybackCommand {
@@ -114,6 +118,7 @@ pub struct Earpiece<R> {
     prompts: Arc<Prompts>,
     handset: Arc<HandsetView>,
     commands: Receiver<PlaybackCommand>,
+    alive: Beat,
     report: R,
     open: Option<Output>,
     works: Option<bool>,
@@ -138,12 +143,13 @@ enum Next {
 }
 
 impl<R: Fn(PlaybackEvent)> Earpiece<R> {
-    /// An earpiece on the ALSA PCM `output`.
+    /// An earpiece on the ALSA PCM `output`, whose thread touches `alive` at every turn.
     pub fn new(
         output: &str,
         prompts: Arc<Prompts>,
         handset: Arc<HandsetView>,
         commands: Receiver<PlaybackCommand>,
+        alive: Beat,
         report: R,
     ) -> Self {
         let output = output.to_owned();
@@ -152,6 +158,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             prompts,
             handset,
             commands,
+            alive,
             report,
             open: None,
             works: None,
@@ -165,6 +172,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         self.probe();
         let mut pending = None;
         loop {
+            self.alive.touch();
             let next = match pending.take() {
                 Some(command) => Next::Command(command),
                 None => self.wait(Duration::from_secs(1)),
@@ -258,7 +266,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             return Ok(());
         }
         self.open = None;
-        match open(&self.output, &self.handset) {
+        match open(&self.output, &self.handset, &self.alive) {
             Ok(output) => {
                 self.open = Some(output);
                 Ok(())
@@ -295,6 +303,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     ) -> Result<Option<PlaybackCommand>, ()> {
         let mut at = 0;
         for opening in 0..=REOPENINGS {
+            self.alive.touch();
             if self.ensure_open().is_err() {
                 break;
             }
@@ -345,6 +354,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         let mut started = false;
         let mut beat = (line.beats.load(Ordering::Relaxed), Instant::now());
         loop {
+            self.alive.touch();
             while let Some(current) = player.as_mut() {
                 if waiting.is_empty() {
                     match current.next_piece() {
@@ -424,13 +434,14 @@ fn soft(value: f64) -> i16 {
     (bent.copysign(value) * 32_767.0) as i16
 }
 
-fn open(output: &str, handset: &Arc<HandsetView>) -> Result<Output, String> {
+fn open(output: &str, handset: &Arc<HandsetView>, alive: &Beat) -> Result<Output, String> {
     let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
     let device = host.device_by_id(&DeviceId::new(HostId::Alsa, output)).ok_or_else(|| {
         format!("no earpiece {output:?}; plug the sound card in, or set [audio] output to a name that `aplay -L` lists")
     })?;
     let mut refusal = String::new();
     for channels in [1u16, 2] {
+        alive.touch();
         let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD);
         let line = Arc::new(Line::default());
         let (callback, errors, handset) = (line.clone(), line.clone(), handset.clone());

@@ -14,6 +14,7 @@ use super::ear::{Ear, MicLevels};
 use super::levels::LevelMeter;
 use super::opus::{OggOpus, SpeechEncoder};
 use crate::contract::EndedBy;
+use crate::gateway::liveness::Beat;
 use crate::gateway::microphone::Heard;
 use crate::gateway::session::TakeId;
 use crate::gateway::time::Mono;
@@ -21,6 +22,10 @@ use crate::spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
 
 /// How long an end waits for frames that were captured before it but have not arrived.
 const LATE_FRAMES: Duration = Duration::from_millis(250);
+
+/// How long the recorder may be silent: longer than any card that still works keeps a write waiting. What gathers meanwhile
+/// is lost after 8 s, but a restart would cost more.
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(120);
 
 /// What the recorder is told.
 pub enum RecorderCommand {
@@ -145,15 +150,17 @@ pub struct Recorder<R> {
     buffer: Vec<i16>,
     ear: Ear,
     levels: Arc<MicLevels>,
+    alive: Beat,
     report: R,
 }
 
 impl<R: Fn(RecorderEvent)> Recorder<R> {
-    /// A recorder that gets its frames from the newest tap.
+    /// A recorder that gets its frames from the newest tap and touches `alive` at every turn.
     pub fn new(
         encoder: SpeechEncoder,
         taps: Receiver<Tap>,
         levels: Arc<MicLevels>,
+        alive: Beat,
         report: R,
     ) -> Self {
         Self {
@@ -165,6 +172,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             buffer: Vec::new(),
             ear: Ear::default(),
             levels,
+            alive,
             report,
         }
     }
@@ -298,6 +306,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
 
     /// Moves frames from the ring to where they belong.
     fn pump(&mut self) {
+        self.alive.touch();
         while let Ok(tap) = self.taps.try_recv() {
             self.tap = Some(tap);
             // Frames of another stream are counted anew: a take does not go on across a lost card.
@@ -470,11 +479,12 @@ pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
     taps: Receiver<Tap>,
     commands: Receiver<RecorderCommand>,
     levels: Arc<MicLevels>,
+    alive: Beat,
     report: R,
 ) -> std::io::Result<Arc<std::thread::JoinHandle<()>>> {
     let thread = std::thread::Builder::new()
         .name("recorder".into())
-        .spawn(move || Recorder::new(encoder, taps, levels, report).run(&commands))?;
+        .spawn(move || Recorder::new(encoder, taps, levels, alive, report).run(&commands))?;
     Ok(Arc::new(thread))
 }
 
@@ -511,6 +521,23 @@ mod tests {
     }
 
     #[test]
+    fn the_recorder_moves_while_there_is_nothing_to_do() {
+        let (_taps, tapped) = channel();
+        let (commands, commanded) = channel();
+        let alive = Beat::default();
+        let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+        let recorder = Recorder::new(encoder, tapped, Arc::default(), alive.clone(), |_| {});
+        let thread = std::thread::spawn(move || recorder.run(&commanded));
+        let give_up = clock::mono() + Duration::from_secs(60);
+        while alive.count() < 3 {
+            assert!(clock::mono() < give_up, "it does not move");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        drop(commands);
+        thread.join().expect("it ends with its commands");
+    }
+
+    #[test]
     fn what_gathered_while_the_card_was_slow_is_written_at_once() {
         /// Ten pages and a piece.
         const SAMPLES: usize = RATE as usize * 52 / 10;
@@ -522,9 +549,15 @@ mod tests {
         taps.send(tap).expect("a recorder");
         let (events, told) = channel();
         let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
-        let mut recorder = Recorder::new(encoder, tapped, Arc::default(), move |event| {
-            let _ = events.send(event);
-        });
+        let mut recorder = Recorder::new(
+            encoder,
+            tapped,
+            Arc::default(),
+            Beat::default(),
+            move |event| {
+                let _ = events.send(event);
+            },
+        );
         let take = TakeId(1);
         recorder.command(RecorderCommand::UseSpool(spool));
         let now = || i64::try_from(clock::mono_us()).expect("a time");

@@ -1,11 +1,27 @@
 //! What the machine says about itself, from procfs and sysfs.
 //!
 //! Owns: reading the kernel's own figures. Never does: invent one; a value that this machine does
-//! not have is `None` and is left out of health.
+//! not have, or that makes no sense, is `None` and is left out of health.
 #![allow(clippy::disallowed_methods)] // reads procfs and sysfs
 
 use std::fs;
-use std::path::Path;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::gateway::power::Supply;
+
+/// No file here is longer; a longer one is left alone.
+const LONGEST: u64 = 1 << 20;
+/// What a silicon sensor can mean, °C.
+const POSSIBLE_CELSIUS: std::ops::RangeInclusive<f64> = -55.0..=150.0;
+/// What a radio can mean, dBm; some drivers give a percentage in its place.
+const POSSIBLE_DBM: std::ops::RangeInclusive<f64> = -120.0..=-1.0;
+/// Options of a mount that cannot be written. Since Linux 6.13 ext4 stays `rw` after an error and says so apart.
+const READ_ONLY: [&str; 3] = ["ro", "emergency_ro", "shutdown"];
+/// The bit of a watchdog's options and of its status at boot that means "it has reset the machine"
+/// (`WDIOF_CARDRESET`, linux/watchdog.h).
+const CARD_RESET: u64 = 0x20;
 
 /// One reading of everything.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,80 +34,296 @@ pub struct Readings {
     pub mem_free_mb: Option<f64>,
     /// Resident memory of this process, MiB.
     pub rss_mb: Option<f64>,
-    /// 1 while the firmware throttles (bits 0–3 of `get_throttled`).
-    pub throttled_now: Option<bool>,
-    /// 1 if it did since boot (bits 16–19).
-    pub throttled_since_boot: Option<bool>,
-    /// Whether the root file system is mounted read-only.
+    /// Whether the root file system itself is read-only, whatever this process's own view of it is.
     pub root_ro: Option<bool>,
-    /// Signal of the first wireless interface, dBm.
+    /// Signal of the first wireless interface that has one, dBm.
     pub wifi_rssi_dbm: Option<f64>,
-    /// Whether any interface but loopback is up.
+    /// Whether any hardware interface has a link.
     pub link_up: Option<bool>,
     /// What this process made the kernel write to storage since its start, ledger included, MB (proc(5), `io`).
     pub written_mb: Option<f64>,
+    /// How full the spool's file system is, as df(1) says it, per cent.
+    pub data_used_pct: Option<f64>,
+    /// Errors that ext4 has noted in the superblock of the spool's file system; only e2fsck(8) takes them back.
+    pub ext4_errors: Option<u64>,
 }
 
-/// Reads what there is.
-pub fn read() -> Readings {
-    let throttled = number_in("/sys/devices/platform/soc/soc:firmware/get_throttled", 16);
-    Readings {
-        cpu_temp_c: hottest_zone(),
-        load1: first_word("/proc/loadavg").and_then(|word| word.parse().ok()),
-        mem_free_mb: number_after("/proc/meminfo", "MemAvailable:").map(|kib| round(kib / 1024.0)),
-        rss_mb: number_after("/proc/self/status", "VmRSS:").map(|kib| round(kib / 1024.0)),
-        throttled_now: throttled.map(|bits| bits & 0xf != 0),
-        throttled_since_boot: throttled.map(|bits| bits & 0xf_0000 != 0),
-        root_ro: root_read_only(),
-        wifi_rssi_dbm: wifi_signal(),
-        link_up: link_up(),
-        written_mb: number_after("/proc/self/io", "write_bytes:").map(|bytes| round(bytes / 1e6)),
+/// One mount of /proc/self/mountinfo (proc(5)).
+struct Mount {
+    point: PathBuf,
+    is_read_only: bool,
+    is_file_system_read_only: bool,
+}
+
+/// Where a machine says what its supply voltage is, so that looking costs two short reads and no search.
+#[derive(Debug, Clone, Default)]
+pub struct SupplyFiles {
+    alarm: Option<PathBuf>,
+    throttled: Option<PathBuf>,
+}
+
+impl SupplyFiles {
+    /// One look.
+    pub fn look(&self) -> Supply {
+        let text = |path: &Option<PathBuf>| path.as_deref().and_then(text);
+        Supply {
+            alarm: match text(&self.alarm).as_deref() {
+                Some("0") => Some(false),
+                Some("1") => Some(true),
+                _ => None,
+            },
+            throttled: text(&self.throttled)
+                .and_then(|bits| u32::from_str_radix(bits.trim_start_matches("0x"), 16).ok()),
+        }
     }
 }
 
-/// Model of the machine from the device tree, e.g. `Raspberry Pi 4 Model B Rev 1.5`.
-pub fn hw_model() -> Option<String> {
-    text("/proc/device-tree/model")
+/// The machine's own figures. Every path is looked for under one folder, which is `/` but in tests.
+#[derive(Debug, Clone)]
+pub struct Sensors {
+    root: PathBuf,
 }
 
-/// Serial number of the board from the device tree.
-pub fn hw_serial() -> Option<String> {
-    text("/proc/device-tree/serial-number")
+impl Default for Sensors {
+    fn default() -> Self {
+        Self::under("/")
+    }
 }
 
-/// The CID register of the SD card that `place` (or the nearest folder above it that exists) is on: 32 hex digits that
-/// the maker gave it (SD Physical Layer Specification §5.2). `None` where the file system is on no SD card.
-pub fn card_cid(place: &Path) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    let device = place
-        .ancestors()
-        .find_map(|folder| fs::metadata(folder).ok())?
-        .dev();
-    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    let block = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
-    // A partition lies in its disk's folder, and the disk in that of its card.
-    let cid = block
-        .ancestors()
-        .take(4)
-        .find_map(|folder| text(folder.join("device/cid").to_str()?))?;
-    let is_cid = cid.len() == 32 && cid.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_cid.then_some(cid)
+impl Sensors {
+    /// Sensors whose `/proc` and `/sys` lie in this folder, given from the root on.
+    pub fn under(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Reads what there is; the spool is at `place`.
+    pub fn readings(&self, place: &Path) -> Readings {
+        let kib = |kib: u64| round(kib as f64 / 1024.0);
+        Readings {
+            cpu_temp_c: self.hottest_zone(),
+            load1: self
+                .first_word("proc/loadavg")
+                .and_then(|word| word.parse().ok())
+                .filter(|load: &f64| load.is_finite() && *load >= 0.0),
+            mem_free_mb: self.number_after("proc/meminfo", "MemAvailable:").map(kib),
+            rss_mb: self.number_after("proc/self/status", "VmRSS:").map(kib),
+            root_ro: self.root_read_only(),
+            wifi_rssi_dbm: self.wifi_signal(),
+            link_up: self.link_up(),
+            written_mb: self
+                .number_after("proc/self/io", "write_bytes:")
+                .map(|bytes| round(bytes as f64 / 1e6)),
+            data_used_pct: used_pct_at(place),
+            ext4_errors: self.ext4_errors(place),
+        }
+    }
+
+    /// Where this machine says what its supply voltage is.
+    pub fn supply_files(&self) -> SupplyFiles {
+        SupplyFiles {
+            alarm: self.voltage_alarm(),
+            throttled: self.throttled(),
+        }
+    }
+
+    /// The alarm of the kernel's driver raspberrypi-hwmon (Documentation/hwmon/raspberrypi-hwmon.rst).
+    fn voltage_alarm(&self) -> Option<PathBuf> {
+        let chips = self.folder("sys/class/hwmon");
+        let chip = chips
+            .into_iter()
+            .find(|chip| self.text(chip.join("name")).as_deref() == Some("rpi_volt"))?;
+        Some(chip.join("in0_lcrit_alarm"))
+    }
+
+    /// What the firmware answered when the kernel asked it last; the folder is `soc` up to the Pi 4 and `soc@…` on the 5.
+    fn throttled(&self) -> Option<PathBuf> {
+        let socs = self.folder("sys/devices/platform");
+        socs.into_iter().find_map(|soc| {
+            let name = soc.file_name()?.to_str()?.to_owned();
+            let is_soc = name == "soc" || name.starts_with("soc@");
+            let file = soc.join(format!("{name}:firmware/get_throttled"));
+            (is_soc && file.exists()).then_some(file)
+        })
+    }
+
+    /// Whether a watchdog's reset was the reason for this boot; `None` unless a watchdog's driver can know. The Raspberry
+    /// Pi's (bcm2835_wdt) cannot: there every reboot is one by the watchdog.
+    pub fn watchdog_reset(&self) -> Option<bool> {
+        let hex = |path: PathBuf| {
+            let text = self.text(path)?;
+            match text.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16).ok(),
+                None => text.parse().ok(),
+            }
+        };
+        let watchdogs = self.folder("sys/class/watchdog");
+        let verdicts = watchdogs.into_iter().filter_map(|watchdog| {
+            let has_reset = hex(watchdog.join("bootstatus"))? & CARD_RESET != 0;
+            let can_know = hex(watchdog.join("options")).is_some_and(|bits| bits & CARD_RESET != 0);
+            (has_reset || can_know).then_some(has_reset)
+        });
+        verdicts.reduce(|one, other| one || other)
+    }
+
+    /// Whether this process finds the file system of `place` read-only, as after an error with `errors=remount-ro`.
+    pub fn is_read_only(&self, place: &Path) -> Option<bool> {
+        let place = fs::canonicalize(place).ok()?;
+        let mounts = self.mounts()?;
+        // The longest way there; of two mounts at one place the later hides the earlier.
+        let mount = mounts
+            .iter()
+            .filter(|mount| place.starts_with(&mount.point))
+            .max_by_key(|mount| mount.point.components().count())?;
+        Some(mount.is_read_only)
+    }
+
+    /// Model of the machine from the device tree, e.g. `Raspberry Pi 4 Model B Rev 1.5`.
+    pub fn hw_model(&self) -> Option<String> {
+        self.text("proc/device-tree/model")
+    }
+
+    /// Serial number of the board from the device tree.
+    pub fn hw_serial(&self) -> Option<String> {
+        self.text("proc/device-tree/serial-number")
+    }
+
+    /// The CID register of the SD card that `place` (or the nearest folder above it that exists) is on: 32 hex digits that
+    /// the maker gave it (SD Physical Layer Specification §5.2). `None` where the file system is on no SD card.
+    pub fn card_cid(&self, place: &Path) -> Option<String> {
+        let block = self.block_device(place)?;
+        // A partition lies in its disk's folder, and the disk in that of its card.
+        let cid = block
+            .ancestors()
+            .take(4)
+            .find_map(|folder| self.text(folder.join("device/cid")))?;
+        let is_cid = cid.len() == 32 && cid.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_cid.then_some(cid)
+    }
+
+    /// `PRETTY_NAME` of os-release(5).
+    pub fn os_version(&self) -> Option<String> {
+        let release = self.text("etc/os-release")?;
+        let line = release
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+        Some(line.trim_matches('"').to_owned())
+    }
+
+    /// Hardware address of the first interface that is up.
+    pub fn mac(&self) -> Option<String> {
+        self.interfaces()
+            .into_iter()
+            .find_map(|interface| self.text(interface.join("address")))
+    }
+
+    /// The folder of the block device that `place` is on.
+    fn block_device(&self, place: &Path) -> Option<PathBuf> {
+        let device = place
+            .ancestors()
+            .find_map(|folder| fs::metadata(folder).ok())?
+            .dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let link = format!("sys/dev/block/{major}:{minor}");
+        fs::canonicalize(self.root.join(link)).ok()
+    }
+
+    fn ext4_errors(&self, place: &Path) -> Option<u64> {
+        let block = self.block_device(place)?;
+        let name = block.file_name()?;
+        let file = Path::new("sys/fs/ext4").join(name).join("errors_count");
+        self.text(file)?.parse().ok()
+    }
+
+    fn hottest_zone(&self) -> Option<f64> {
+        self.folder("sys/class/thermal")
+            .into_iter()
+            .filter_map(|zone| self.text(zone.join("temp"))?.parse::<f64>().ok())
+            .map(|milli| milli / 1000.0)
+            .filter(|celsius| POSSIBLE_CELSIUS.contains(celsius))
+            .reduce(f64::max)
+    }
+
+    fn number_after(&self, path: &str, name: &str) -> Option<u64> {
+        let text = self.text(path)?;
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        rest.split_whitespace().next()?.parse().ok()
+    }
+
+    fn first_word(&self, path: &str) -> Option<String> {
+        let text = self.text(path)?;
+        text.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// The whole of a short text file, without what surrounds it.
+    fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        text(&self.root.join(path))
+    }
+
+    /// What is in a folder, by name.
+    fn folder(&self, path: impl AsRef<Path>) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.root.join(path)).into_iter().flatten();
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        paths
+    }
+
+    fn mounts(&self) -> Option<Vec<Mount>> {
+        let table = self.text("proc/self/mountinfo")?;
+        Some(table.lines().filter_map(mount).collect())
+    }
+
+    /// A sandbox has a read-only view of a root that can be written (systemd's `ProtectSystem=`); only the file system's own
+    /// options say what the root is.
+    fn root_read_only(&self) -> Option<bool> {
+        let mounts = self.mounts()?;
+        let root = mounts
+            .iter()
+            .rev()
+            .find(|mount| mount.point == Path::new("/"))?;
+        Some(root.is_file_system_read_only)
+    }
+
+    fn wifi_signal(&self) -> Option<f64> {
+        let table = self.text("proc/net/wireless")?;
+        let level = |line: &str| {
+            let word = line.split_whitespace().nth(3)?;
+            let level: f64 = word.trim_end_matches('.').parse().ok()?;
+            POSSIBLE_DBM.contains(&level).then_some(level)
+        };
+        table.lines().skip(2).find_map(level)
+    }
+
+    /// Folders of the hardware interfaces that have a link.
+    fn interfaces(&self) -> Vec<PathBuf> {
+        let mut interfaces = self.folder("sys/class/net");
+        interfaces.retain(|interface| {
+            let is_hardware = interface.join("device").exists();
+            is_hardware
+                && match self.text(interface.join("operstate")).as_deref() {
+                    Some("up") => true,
+                    // Modems and their like never say more than that there is a carrier (RFC 2863 §3.1.14).
+                    Some("unknown") => self.text(interface.join("carrier")).as_deref() == Some("1"),
+                    _ => false,
+                }
+        });
+        interfaces
+    }
+
+    fn link_up(&self) -> Option<bool> {
+        let knows = self.root.join("sys/class/net").is_dir();
+        knows.then(|| !self.interfaces().is_empty())
+    }
 }
 
-/// `PRETTY_NAME` of os-release(5).
-pub fn os_version() -> Option<String> {
-    let release = fs::read_to_string("/etc/os-release").ok()?;
-    let line = release
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(line.trim_matches('"').to_owned())
-}
-
-/// Hardware address of the first interface that is up.
-pub fn mac() -> Option<String> {
-    interfaces()
-        .into_iter()
-        .find_map(|name| text(&format!("/sys/class/net/{name}/address")))
+fn text(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    let read = file.take(LONGEST).read_to_string(&mut text).ok()?;
+    if read as u64 == LONGEST {
+        return None;
+    }
+    let text = text.trim_matches(['\0', '\n', ' ']);
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The address this machine would speak from; no packet is sent (connect(2) on UDP only picks a route).
@@ -101,89 +333,53 @@ pub fn ip() -> Option<String> {
     Some(socket.local_addr().ok()?.ip().to_string())
 }
 
-fn hottest_zone() -> Option<f64> {
-    let zones = fs::read_dir("/sys/class/thermal").ok()?;
-    zones
-        .flatten()
-        .filter_map(|zone| fs::read_to_string(zone.path().join("temp")).ok())
-        .filter_map(|milli| milli.trim().parse::<f64>().ok())
-        .map(|milli| milli / 1000.0)
-        .reduce(f64::max)
+fn used_pct_at(place: &Path) -> Option<f64> {
+    let facts = rustix::fs::statvfs(place).ok()?;
+    used_pct(facts.f_blocks, facts.f_bfree, facts.f_bavail)
 }
 
-fn number_after(path: &str, name: &str) -> Option<f64> {
-    let text = fs::read_to_string(path).ok()?;
-    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.split_whitespace().next()?.parse().ok()
+/// df(1): what is used, of what is used and what this user may still have.
+fn used_pct(blocks: u64, free: u64, available: u64) -> Option<f64> {
+    let used = blocks.checked_sub(free)? as f64;
+    let all = used + available as f64;
+    (all > 0.0).then(|| round(used / all * 100.0))
 }
 
-fn first_word(path: &str) -> Option<String> {
-    fs::read_to_string(path)
-        .ok()?
-        .split_whitespace()
-        .next()
-        .map(str::to_owned)
+fn mount(line: &str) -> Option<Mount> {
+    let (mount, file_system) = line.split_once(" - ")?;
+    let mut fields = mount.split(' ').skip(4);
+    let (point, options) = (fields.next()?, fields.next()?);
+    let file_system_options = file_system.split(' ').nth(2)?;
+    let is_read_only = |options: &str| options.split(',').any(|option| READ_ONLY.contains(&option));
+    Some(Mount {
+        point: unescaped(point),
+        is_read_only: is_read_only(options) || is_read_only(file_system_options),
+        is_file_system_read_only: is_read_only(file_system_options),
+    })
 }
 
-fn number_in(path: &str, radix: u32) -> Option<u64> {
-    let word = first_word(path)?;
-    u64::from_str_radix(word.trim_start_matches("0x"), radix).ok()
-}
-
-fn text(path: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let text = text.trim_matches(['\0', '\n', ' ']);
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn root_read_only() -> Option<bool> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let root = mounts
-        .lines()
-        .rev()
-        .find(|line| line.split(' ').nth(1) == Some("/"))?;
-    Some(
-        root.split(' ')
-            .nth(3)?
-            .split(',')
-            .any(|option| option == "ro"),
-    )
-}
-
-fn wifi_signal() -> Option<f64> {
-    let table = fs::read_to_string("/proc/net/wireless").ok()?;
-    let line = table.lines().nth(2)?;
-    line.split_whitespace()
-        .nth(3)?
-        .trim_end_matches('.')
-        .parse()
-        .ok()
-}
-
-fn interfaces() -> Vec<String> {
-    let Ok(entries) = fs::read_dir("/sys/class/net") else {
-        return Vec::new();
-    };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| {
-            name != "lo"
-                && Path::new("/sys/class/net")
-                    .join(name)
-                    .join("device")
-                    .exists()
-        })
-        .filter(|name| text(&format!("/sys/class/net/{name}/operstate")).as_deref() == Some("up"))
-        .collect();
-    names.sort();
-    names
-}
-
-fn link_up() -> Option<bool> {
-    Path::new("/sys/class/net")
-        .exists()
-        .then(|| !interfaces().is_empty())
+/// Blanks and their like come as three octal digits (proc(5)).
+fn unescaped(field: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::new();
+    let mut rest = field.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after.get(..3).and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 8).ok()
+        });
+        match code {
+            Some(code) if byte == b'\\' => {
+                bytes.push(code);
+                rest = &after[3..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
 }
 
 fn round(value: f64) -> f64 {
@@ -194,11 +390,420 @@ fn round(value: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// A folder with a `/proc` and a `/sys` of one's own.
+    struct Tree(tempfile::TempDir);
+
+    impl Tree {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let tree = Self(tempfile::tempdir().expect("a folder"));
+            for (path, text) in files {
+                tree.put(path, text);
+            }
+            tree
+        }
+
+        fn put(&self, path: &str, text: impl AsRef<[u8]>) {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+
+        /// A file that is there and cannot be read, not even by root.
+        fn unreadable(&self, path: &str) {
+            let path = self.0.path().join(path);
+            if path.is_file() {
+                fs::remove_file(&path).expect("removed");
+            }
+            fs::create_dir_all(path).expect("a folder in its place");
+        }
+
+        fn sensors(&self) -> Sensors {
+            Sensors::under(self.0.path())
+        }
+
+        fn readings(&self) -> Readings {
+            self.sensors().readings(self.0.path())
+        }
+
+        /// The block device that this tree's own folder is on, as the kernel links to it.
+        fn block_device(&self, name: &str) {
+            let device = fs::metadata(self.0.path()).expect("there").dev();
+            let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+            let home = format!("sys/devices/mmc0/block/mmcblk0/{name}");
+            self.put(&format!("{home}/partition"), "3");
+            let links = self.0.path().join("sys/dev/block");
+            fs::create_dir_all(&links).expect("made");
+            let target = self.0.path().join(home);
+            std::os::unix::fs::symlink(target, links.join(format!("{major}:{minor}")))
+                .expect("linked");
+        }
+    }
+
+    /// What is no number of the kernel's.
+    const RUBBISH: [&str; 6] = ["", "\n", "none", "NaN", "inf", "1e999"];
+
     #[test]
     fn this_machine_knows_its_memory_and_leaves_out_what_it_has_not() {
-        let readings = read();
+        let readings = Sensors::default().readings(Path::new("/"));
         assert!(readings.rss_mb.is_some_and(|mb| mb > 0.5));
         assert!(readings.mem_free_mb.is_some_and(|mb| mb > 1.0));
-        assert_eq!(number_in("/no/such/file", 16), None);
+        assert!(readings.root_ro.is_some());
+        assert!(
+            readings
+                .data_used_pct
+                .is_some_and(|pct| (0.0..=100.0).contains(&pct))
+        );
+    }
+
+    #[test]
+    fn a_machine_that_has_nothing_says_nothing() {
+        let tree = Tree::new(&[]);
+        let (sensors, nowhere) = (tree.sensors(), Path::new("/no/such/folder"));
+        assert_eq!(sensors.readings(nowhere), Readings::default());
+        assert_eq!(sensors.supply_files().look(), Supply::default());
+        assert_eq!(sensors.watchdog_reset(), None);
+        assert_eq!(sensors.is_read_only(tree.0.path()), None);
+        assert_eq!(sensors.card_cid(tree.0.path()), None);
+        assert_eq!(
+            (
+                sensors.hw_model(),
+                sensors.hw_serial(),
+                sensors.os_version(),
+                sensors.mac()
+            ),
+            (None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_or_have_no_end_say_nothing() {
+        let tree = Tree::new(&[("sys/class/hwmon/hwmon0/name", "rpi_volt\n")]);
+        for path in [
+            "proc/loadavg",
+            "proc/meminfo",
+            "proc/self/mountinfo",
+            "proc/net/wireless",
+            "sys/class/thermal/thermal_zone0/temp",
+            "sys/class/hwmon/hwmon0/in0_lcrit_alarm",
+            "sys/devices/platform/soc/soc:firmware/get_throttled",
+            "sys/class/watchdog/watchdog0/bootstatus",
+        ] {
+            tree.unreadable(path);
+        }
+        tree.put("proc/self/status", b"VmRSS: \xff\xfe kB");
+        tree.put("proc/self/io", "write_bytes: 1\n".repeat(100_000));
+        let readings = tree.readings();
+        assert_eq!(
+            readings,
+            Readings {
+                data_used_pct: readings.data_used_pct,
+                ..Readings::default()
+            }
+        );
+        assert_eq!(tree.sensors().supply_files().look(), Supply::default());
+        assert_eq!(tree.sensors().watchdog_reset(), None);
+    }
+
+    #[test]
+    fn the_hottest_zone_counts_and_what_no_silicon_can_be_does_not() {
+        let zone = |n: usize| format!("sys/class/thermal/thermal_zone{n}/temp");
+        let tree = Tree::new(&[(&zone(0), "48312\n"), (&zone(1), "61850\n")]);
+        assert_eq!(tree.readings().cpu_temp_c, Some(61.85));
+        tree.put(&zone(1), "4294967295\n");
+        tree.put(&zone(2), "-274000\n");
+        assert_eq!(tree.readings().cpu_temp_c, Some(48.312));
+        for rubbish in RUBBISH {
+            tree.put(&zone(0), rubbish);
+            assert_eq!(tree.readings().cpu_temp_c, None, "{rubbish:?}");
+        }
+    }
+
+    #[test]
+    fn load_memory_and_written_bytes_are_the_kernels_or_left_out() {
+        let tree = Tree::new(&[
+            ("proc/loadavg", "0.42 0.30 0.11 1/123 4567\n"),
+            (
+                "proc/meminfo",
+                "MemTotal: 1000000 kB\nMemAvailable:   512000 kB\n",
+            ),
+            ("proc/self/status", "Name:\tx\nVmRSS:\t   10240 kB\n"),
+            ("proc/self/io", "rchar: 1\nwrite_bytes: 12345678\n"),
+        ]);
+        let readings = tree.readings();
+        assert_eq!(readings.load1, Some(0.42));
+        assert_eq!(readings.mem_free_mb, Some(500.0));
+        assert_eq!(readings.rss_mb, Some(10.0));
+        assert_eq!(readings.written_mb, Some(12.3));
+        for rubbish in RUBBISH {
+            tree.put("proc/loadavg", rubbish);
+            tree.put("proc/meminfo", format!("MemAvailable: {rubbish}"));
+            tree.put("proc/self/status", format!("VmRSS: -{rubbish}"));
+            tree.put("proc/self/io", "write_bytes: 99999999999999999999999");
+            let readings = tree.readings();
+            assert_eq!(
+                (
+                    readings.load1,
+                    readings.mem_free_mb,
+                    readings.rss_mb,
+                    readings.written_mb
+                ),
+                (None, None, None, None),
+                "{rubbish:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_voltage_alarm_is_found_by_its_drivers_name_whatever_its_number() {
+        let tree = Tree::new(&[
+            ("sys/class/hwmon/hwmon0/name", "cpu_thermal\n"),
+            ("sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n"),
+            ("sys/class/hwmon/hwmon3/name", "rpi_volt\n"),
+            ("sys/class/hwmon/hwmon3/in0_lcrit_alarm", "0\n"),
+        ]);
+        let alarm = || tree.sensors().supply_files().look().alarm;
+        assert_eq!(alarm(), Some(false));
+        tree.put("sys/class/hwmon/hwmon3/in0_lcrit_alarm", "1\n");
+        assert_eq!(alarm(), Some(true));
+        for rubbish in RUBBISH.iter().chain(&["2", "-1", "0x1"]) {
+            tree.put("sys/class/hwmon/hwmon3/in0_lcrit_alarm", rubbish);
+            assert_eq!(alarm(), None, "{rubbish:?}");
+        }
+    }
+
+    #[test]
+    fn the_firmwares_bits_are_found_on_every_raspberry_pi() {
+        for soc in ["soc", "soc@107c000000"] {
+            let path = format!("sys/devices/platform/{soc}/{soc}:firmware/get_throttled");
+            let tree = Tree::new(&[(&path, "50005\n"), ("sys/devices/platform/sock/x", "")]);
+            let bits = || tree.sensors().supply_files().look().throttled;
+            assert_eq!(bits(), Some(0x5_0005), "{soc}");
+            tree.put(&path, "0\n");
+            assert_eq!(bits(), Some(0));
+            for rubbish in RUBBISH[..5].iter().chain(&["-1", "123456789", "50005 x"]) {
+                tree.put(&path, rubbish);
+                assert_eq!(bits(), None, "{rubbish:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_watchdog_that_can_know_says_whether_it_reset_the_machine() {
+        let verdict = |watchdogs: &[(&str, &str)]| {
+            let tree = Tree::new(&[]);
+            for (n, (bootstatus, options)) in watchdogs.iter().enumerate() {
+                let folder = format!("sys/class/watchdog/watchdog{n}");
+                tree.put(&format!("{folder}/bootstatus"), bootstatus);
+                if !options.is_empty() {
+                    tree.put(&format!("{folder}/options"), options);
+                }
+            }
+            tree.sensors().watchdog_reset()
+        };
+        assert_eq!(verdict(&[("32\n", "0x81a0\n")]), Some(true));
+        assert_eq!(verdict(&[("0\n", "0x81a0\n")]), Some(false));
+        // The Raspberry Pi's driver has no such option: its 0 means nothing.
+        assert_eq!(verdict(&[("0\n", "0x8180\n")]), None);
+        // Kernels before 6.4 have no such file.
+        assert_eq!(verdict(&[("0\n", "")]), None);
+        assert_eq!(verdict(&[("32\n", "")]), Some(true));
+        assert_eq!(
+            verdict(&[("0\n", "0x8180\n"), ("0\n", "0x20\n")]),
+            Some(false)
+        );
+        assert_eq!(
+            verdict(&[("32\n", "0x20\n"), ("0\n", "0x20\n")]),
+            Some(true)
+        );
+        // Started by hand, too hot: other bits are other reasons.
+        assert_eq!(verdict(&[("1\n", "0x20\n")]), Some(false));
+        for rubbish in RUBBISH {
+            assert_eq!(verdict(&[(rubbish, "0x20\n")]), None, "{rubbish:?}");
+            assert_eq!(verdict(&[("0\n", rubbish)]), None, "{rubbish:?}");
+        }
+    }
+
+    const TABLE: &str =
+        "Inter-| sta-|   Quality        |   Discarded packets\n face | tus | link level noise\n";
+
+    #[test]
+    fn a_signal_is_a_level_in_dbm_or_left_out() {
+        let signal = |lines: &str| {
+            Tree::new(&[("proc/net/wireless", &format!("{TABLE}{lines}"))])
+                .readings()
+                .wifi_rssi_dbm
+        };
+        let wlan = |level: &str| format!(" wlan0: 0000   54.  {level}  -256        0      0\n");
+        assert_eq!(signal(&wlan("-56.")), Some(-56.0));
+        // The second radio, where the first has none.
+        assert_eq!(signal(&(wlan("0.") + &wlan("-71."))), Some(-71.0));
+        for level in ["-256.", "0.", "70.", "NaN", "-1e9", "x", ""] {
+            assert_eq!(signal(&wlan(level)), None, "{level:?}");
+        }
+        assert_eq!(signal(""), None);
+    }
+
+    #[test]
+    fn a_link_is_one_of_the_hardware() {
+        let tree = Tree::new(&[
+            ("sys/class/net/lo/operstate", "unknown"),
+            ("sys/class/net/lo/carrier", "1"),
+            ("sys/class/net/tun0/operstate", "up"),
+            ("sys/class/net/eth0/operstate", "down\n"),
+            ("sys/class/net/eth0/address", "b8:27:eb:00:00:01\n"),
+            ("sys/class/net/eth0/device/vendor", ""),
+        ]);
+        assert_eq!(tree.readings().link_up, Some(false));
+        assert_eq!(tree.sensors().mac(), None);
+        tree.put("sys/class/net/eth0/operstate", "up\n");
+        assert_eq!(tree.readings().link_up, Some(true));
+        assert_eq!(tree.sensors().mac().as_deref(), Some("b8:27:eb:00:00:01"));
+        tree.put("sys/class/net/eth0/operstate", "unknown\n");
+        assert_eq!(tree.readings().link_up, Some(false));
+        tree.put("sys/class/net/eth0/carrier", "1\n");
+        assert_eq!(tree.readings().link_up, Some(true));
+        tree.put("sys/class/net/eth0/operstate", "\u{0}rubbish");
+        assert_eq!(tree.readings().link_up, Some(false));
+    }
+
+    #[test]
+    fn a_sandbox_that_sees_the_root_read_only_does_not_make_it_so() {
+        let root_ro = |table: &str| {
+            Tree::new(&[("proc/self/mountinfo", table)])
+                .readings()
+                .root_ro
+        };
+        // As `ProtectSystem=strict` shows it to a service.
+        let sandbox =
+            "90 60 179:2 / / ro,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro\n";
+        assert_eq!(root_ro(sandbox), Some(false));
+        let failed = "22 1 179:2 / / ro,relatime shared:1 - ext4 /dev/root ro\n";
+        assert_eq!(root_ro(failed), Some(true));
+        let newer = failed.replace("/root ro", "/root rw,errors=remount-ro,emergency_ro");
+        assert_eq!(root_ro(&newer.replace("/ / ro", "/ / rw")), Some(true));
+        assert_eq!(root_ro(&format!("{failed}{sandbox}")), Some(false));
+        for rubbish in [
+            "",
+            "x",
+            "22 1 179:2 / / rw",
+            "22 1 179:2 / / rw - ext4",
+            " - a b c",
+        ] {
+            assert_eq!(root_ro(rubbish), None, "{rubbish:?}");
+        }
+    }
+
+    #[test]
+    fn the_spools_mount_decides_whether_it_can_be_written() {
+        let tree = Tree::new(&[("spool dir/clips/x", "")]);
+        let place = tree.0.path().join("spool dir");
+        let point = place.display().to_string().replace(' ', "\\040");
+        let is_read_only = |table: &str| {
+            tree.put("proc/self/mountinfo", table);
+            tree.sensors().is_read_only(&place.join("clips"))
+        };
+        let root = "22 1 179:2 / / ro - ext4 /dev/root ro\n";
+        let data = |options: &str, file_system: &str| {
+            format!("23 22 179:3 / {point} {options} shared:2 - ext4 /dev/data {file_system}\n")
+        };
+        assert_eq!(
+            is_read_only(&(root.to_owned() + &data("rw,noatime", "rw"))),
+            Some(false)
+        );
+        assert_eq!(
+            is_read_only(&(root.to_owned() + &data("ro,noatime", "rw"))),
+            Some(true)
+        );
+        assert_eq!(
+            is_read_only(&(root.to_owned() + &data("rw", "ro,errors=x"))),
+            Some(true)
+        );
+        for failed in ["rw,errors=remount-ro,emergency_ro", "rw,shutdown"] {
+            assert_eq!(is_read_only(&data("rw", failed)), Some(true), "{failed}");
+        }
+        assert_eq!(
+            is_read_only(&data("rw,errors=remount-ro", "rw,error")),
+            Some(false)
+        );
+        // The later mount hides the earlier one; a folder of a like name is another.
+        let both = data("ro", "ro") + &data("rw", "rw");
+        assert_eq!(is_read_only(&both), Some(false));
+        assert_eq!(
+            is_read_only(&data("ro", "ro").replace(&point, &format!("{point}/cli"))),
+            None
+        );
+        assert_eq!(is_read_only(root), Some(true));
+        assert_eq!(is_read_only("rubbish"), None);
+        assert_eq!(
+            tree.sensors().is_read_only(Path::new("/no/such/folder")),
+            None
+        );
+    }
+
+    #[test]
+    fn ext4s_own_errors_are_those_of_the_spools_partition() {
+        let tree = Tree::new(&[("sys/fs/ext4/mmcblk0p2/errors_count", "7\n")]);
+        assert_eq!(tree.readings().ext4_errors, None);
+        tree.block_device("mmcblk0p3");
+        assert_eq!(tree.readings().ext4_errors, None);
+        tree.put("sys/fs/ext4/mmcblk0p3/errors_count", "4\n");
+        assert_eq!(tree.readings().ext4_errors, Some(4));
+        for rubbish in RUBBISH.iter().chain(&["-1", "99999999999999999999999"]) {
+            tree.put("sys/fs/ext4/mmcblk0p3/errors_count", rubbish);
+            assert_eq!(tree.readings().ext4_errors, None, "{rubbish:?}");
+        }
+    }
+
+    #[test]
+    fn the_cards_own_number_is_32_hex_digits_or_none() {
+        let tree = Tree::new(&[]);
+        tree.block_device("mmcblk0p3");
+        let cid = || {
+            tree.sensors()
+                .card_cid(&tree.0.path().join("not/there/yet"))
+        };
+        assert_eq!(cid(), None);
+        let number = "035344534333324780aabbccdd012345";
+        tree.put(
+            "sys/devices/mmc0/block/mmcblk0/device/cid",
+            format!("{number}\n"),
+        );
+        assert_eq!(cid().as_deref(), Some(number));
+        for rubbish in [
+            "03534453433332478",
+            "zz5344534333324780aabbccdd012345",
+            "\u{ff}",
+        ] {
+            tree.put("sys/devices/mmc0/block/mmcblk0/device/cid", rubbish);
+            assert_eq!(cid(), None, "{rubbish:?}");
+        }
+    }
+
+    #[test]
+    fn how_full_a_file_system_is_leaves_out_what_is_reserved_for_root() {
+        assert_eq!(used_pct(1000, 400, 350), Some(63.2));
+        assert_eq!(used_pct(1000, 0, 0), Some(100.0));
+        assert_eq!(used_pct(1000, 1000, 1000), Some(0.0));
+        assert_eq!(used_pct(u64::MAX, 1, 1), Some(100.0));
+        // File systems without blocks, and ones that contradict themselves.
+        assert_eq!(used_pct(0, 0, 0), None);
+        assert_eq!(used_pct(10, 20, 20), None);
+        assert_eq!(used_pct_at(Path::new("/no/such/folder")), None);
+    }
+
+    #[test]
+    fn the_machine_says_who_it_is() {
+        let tree = Tree::new(&[
+            ("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.5\0"),
+            ("proc/device-tree/serial-number", "10000000abcdef01\0"),
+            ("etc/os-release", "NAME=x\nPRETTY_NAME=\"Debian 13\"\n"),
+        ]);
+        let sensors = tree.sensors();
+        assert_eq!(
+            sensors.hw_model().as_deref(),
+            Some("Raspberry Pi 4 Model B Rev 1.5")
+        );
+        assert_eq!(sensors.hw_serial().as_deref(), Some("10000000abcdef01"));
+        assert_eq!(sensors.os_version().as_deref(), Some("Debian 13"));
     }
 }

@@ -1,7 +1,8 @@
 //! The service manager: readiness, watchdog, stopping (sd_notify(3)).
 //!
 //! Owns: the messages to the service manager. Never does: feed the watchdog on its own; the loop
-//! that does the work calls [`Watchdog::feed`]. Without a service manager every call does nothing.
+//! that does the work calls [`Watchdog::feed`], and only while every thread moves (`gateway::liveness`). Without a service
+//! manager every call does nothing.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl Watchdog {
         self.every
     }
 
-    /// Tells the service manager that the loop turns, at most three times per limit.
+    /// Tells the service manager that the gateway works, at most three times per limit.
     pub fn feed(&mut self, now: Mono) {
         let Some(every) = self.every else { return };
         if self.fed.is_none_or(|fed| now.since(fed) >= every) {

@@ -1,4 +1,4 @@
-//! TLS with rustls: whom to trust, and who we are.
+//! TLS with rustls: whom to trust, who we are, and until when.
 //!
 //! Owns: reading certificates and keys. Never does: trust anybody else when a `ca_file` is given.
 //! The provider is named, because several in one program would make rustls panic.
@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -24,6 +26,9 @@ pub enum TlsError {
         /// What it should hold.
         wanted: &'static str,
     },
+    /// A certificate that says no day on which it ends.
+    #[error("{0}: a certificate in it cannot be understood (RFC 5280 §4.1)")]
+    NoEnd(PathBuf),
     /// The system has no roots.
     #[error("no certificate authority is known to this system; set [mqtt] ca_file")]
     NoRoots,
@@ -104,6 +109,84 @@ fn certificates(
     }
 }
 
+/// When the first of the file's certificates ends (`notAfter`).
+pub fn first_end(path: &Path) -> Result<Timestamp, TlsError> {
+    let ends = certificates(path, "a certificate")?
+        .iter()
+        .map(|certificate| not_after(certificate).ok_or_else(|| TlsError::NoEnd(path.to_owned())))
+        .collect::<Result<Vec<_>, _>>()?;
+    let first = ends.into_iter().min();
+    first.ok_or_else(|| TlsError::NoEnd(path.to_owned()))
+}
+
+/// Tags of ASN.1's distinguished encoding (ITU-T X.690) that stand before a certificate's validity.
+mod tag {
+    pub const INTEGER: u8 = 0x02;
+    pub const UTC_TIME: u8 = 0x17;
+    pub const GENERALIZED_TIME: u8 = 0x18;
+    pub const SEQUENCE: u8 = 0x30;
+    /// `[0]`, the version.
+    pub const VERSION: u8 = 0xa0;
+}
+
+/// `notAfter` of one certificate, by the order of fields in RFC 5280 §4.1.
+fn not_after(der: &[u8]) -> Option<Timestamp> {
+    let certificate = &mut { der };
+    let to_be_signed = &mut field(&mut field(certificate, tag::SEQUENCE)?, tag::SEQUENCE)?;
+    if to_be_signed.first() == Some(&tag::VERSION) {
+        field(to_be_signed, tag::VERSION)?;
+    }
+    field(to_be_signed, tag::INTEGER)?; // serialNumber
+    field(to_be_signed, tag::SEQUENCE)?; // signature
+    field(to_be_signed, tag::SEQUENCE)?; // issuer
+    let validity = &mut field(to_be_signed, tag::SEQUENCE)?;
+    time(validity)?; // notBefore
+    time(validity)
+}
+
+/// Takes one field off the front; answers what is in it, if it has this tag.
+fn field<'a>(der: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
+    let (&found, rest) = der.split_first()?;
+    let (&short, rest) = rest.split_first()?;
+    let (length, rest) = match short {
+        0..=0x7f => (usize::from(short), rest),
+        0x81..=0x84 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(short & 0x7f))?;
+            let length = bytes
+                .iter()
+                .fold(0, |length, byte| length << 8 | usize::from(*byte));
+            (length, rest)
+        }
+        _ => return None,
+    };
+    let (inside, rest) = rest.split_at_checked(length)?;
+    *der = rest;
+    (found == tag).then_some(inside)
+}
+
+/// A time of RFC 5280 §4.1.2.5: to the second, in UTC.
+fn time(der: &mut &[u8]) -> Option<Timestamp> {
+    let text = match *der.first()? {
+        tag::UTC_TIME => {
+            let text = std::str::from_utf8(field(der, tag::UTC_TIME)?).ok()?;
+            let century = if text >= "50" { "19" } else { "20" };
+            format!("{century}{text}")
+        }
+        tag::GENERALIZED_TIME => {
+            let text = std::str::from_utf8(field(der, tag::GENERALIZED_TIME)?).ok()?;
+            text.to_owned()
+        }
+        _ => return None,
+    };
+    let at = DateTime::strptime("%Y%m%d%H%M%SZ", &text).ok()?;
+    // The last second of the year 9999 means that there is no end; it is one day more than the calendar here has.
+    Some(
+        jiff::tz::TimeZone::UTC
+            .to_timestamp(at)
+            .unwrap_or(Timestamp::MAX),
+    )
+}
+
 /// Reads a password file: relative names are also looked for among systemd's credentials. The trailing
 /// line end is not part of the password.
 pub fn read_password(path: &Path) -> Result<String, String> {
@@ -117,4 +200,81 @@ pub fn read_password(path: &Path) -> Result<String, String> {
     let text = found
         .map_err(|error| format!("{}: the password cannot be read: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate that ends on this day, as PEM.
+    fn until(year: i32, month: u8, day: u8) -> String {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut wanted = rcgen::CertificateParams::new(vec!["rundhoej-1".into()]).expect("a name");
+        wanted.not_after = rcgen::date_time_ymd(year, month, day);
+        wanted.self_signed(&key).expect("a certificate").pem()
+    }
+
+    fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("booth.pem");
+        std::fs::write(&path, text).expect("written");
+        (folder, path)
+    }
+
+    fn end_of(text: impl AsRef<[u8]>) -> Option<String> {
+        let (_folder, path) = file(text);
+        first_end(&path).ok().map(|end| end.to_string())
+    }
+
+    #[test]
+    fn the_first_certificate_of_a_file_to_end_counts() {
+        // Before 2050 the day is written in two digits of the year, from then on in four.
+        let (soon, late) = (until(2031, 3, 9), until(2064, 12, 24));
+        assert_eq!(end_of(&soon).as_deref(), Some("2031-03-09T00:00:00Z"));
+        assert_eq!(end_of(&late).as_deref(), Some("2064-12-24T00:00:00Z"));
+        assert_eq!(
+            end_of(late.clone() + &soon).as_deref(),
+            Some("2031-03-09T00:00:00Z")
+        );
+        assert_eq!(
+            end_of(until(1999, 1, 2)).as_deref(),
+            Some("1999-01-02T00:00:00Z")
+        );
+    }
+
+    #[test]
+    fn a_certificate_without_an_end_ends_after_everything() {
+        let mut der = &b"\x18\x0f99991231235959Z"[..];
+        assert_eq!(time(&mut der), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn no_file_and_no_certificate_have_no_end() {
+        assert!(first_end(Path::new("/no/such/file.pem")).is_err());
+        assert_eq!(end_of(""), None);
+        assert_eq!(
+            end_of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_is_cut_has_no_end_and_a_changed_one_never_panics() {
+        let (_folder, path) = file(until(2031, 3, 9));
+        let whole = certificates(&path, "one")
+            .expect("a certificate")
+            .remove(0)
+            .to_vec();
+        for length in 0..whole.len() {
+            // The outermost length no longer fits.
+            assert_eq!(not_after(&whole[..length]), None, "{length}");
+        }
+        for at in 0..whole.len() {
+            for value in [0x00, 0x30, 0x7f, 0x80, 0x84, 0x88, 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = value;
+                let _ = not_after(&changed);
+            }
+        }
+    }
 }

@@ -112,6 +112,9 @@ alerts! {
     ClockUnset = "clock_unset", Watch,
         "The clock has not been synchronised since the start.",
         "Check that time synchronisation is reachable; clips are kept in order without it.";
+    CertExpiring = "cert_expiring", NeedsVisit,
+        "The certificate that the connection to the broker stands on ends soon, or has ended.",
+        "Put a new certificate into the file that the text names, before the booth can no longer connect.";
     DuplicateIdentity = "duplicate_identity", NeedsVisit,
         "Another device uses this booth's id at the broker.",
         "Find the second card with this booth's id and give it its own.";

@@ -59,6 +59,11 @@ pub struct Counters {
     today: BTreeMap<Counter, u64>,
     /// Day number (days since 1970-01-01, local) of `today`.
     day: i64,
+    /// Bytes handed to the connection since local midnight.
+    sent_today: u64,
+    /// How many boots of this card came of a watchdog's reset, and the latest of them.
+    watchdog_resets: u64,
+    watchdog_boot: u64,
 }
 
 impl Counters {
@@ -74,6 +79,10 @@ impl Counters {
             .get("day")
             .and_then(|day| i64::try_from(*day).ok())
             .unwrap_or(0);
+        let read = |name: &str| saved.get(name).copied().unwrap_or(0);
+        counters.sent_today = read("tx_bytes_today");
+        counters.watchdog_resets = read("watchdog_resets");
+        counters.watchdog_boot = read("watchdog_boot");
         counters
     }
 
@@ -85,6 +94,9 @@ impl Counters {
             saved.insert(format!("{}_today", counter.name()), self.today(counter));
         }
         saved.insert("day".into(), u64::try_from(self.day).unwrap_or(0));
+        saved.insert("tx_bytes_today".into(), self.sent_today);
+        saved.insert("watchdog_resets".into(), self.watchdog_resets);
+        saved.insert("watchdog_boot".into(), self.watchdog_boot);
         saved
     }
 
@@ -97,11 +109,39 @@ impl Counters {
         }
     }
 
+    /// Bytes that were handed to the connection, on this local day. They are saved when something else is, so a restart
+    /// costs what came since; a save of their own would cost the card a write for every message.
+    pub fn sent(&mut self, bytes: u64, day: i64) {
+        self.turn_to(day);
+        self.sent_today = self.sent_today.saturating_add(bytes);
+    }
+
+    /// Bytes handed to the connection since local midnight.
+    pub fn sent_today(&self) -> u64 {
+        self.sent_today
+    }
+
+    /// This boot of the card came of a watchdog's reset; true if that is news.
+    pub fn watchdog_reset(&mut self, boot_count: u64) -> bool {
+        let is_news = self.watchdog_boot != boot_count;
+        if is_news {
+            self.watchdog_boot = boot_count;
+            self.watchdog_resets = self.watchdog_resets.saturating_add(1);
+        }
+        is_news
+    }
+
+    /// How many boots of this card came of a watchdog's reset, as far as this program saw them.
+    pub fn watchdog_resets(&self) -> u64 {
+        self.watchdog_resets
+    }
+
     /// Starts `today` anew when the day is another one.
     pub fn turn_to(&mut self, day: i64) {
         if day != self.day {
             self.day = day;
             self.today.clear();
+            self.sent_today = 0;
         }
     }
 
@@ -134,6 +174,31 @@ mod tests {
         let mut counters = Counters::restored(&saved);
         counters.count(Counter::Lifts, 1);
         assert_eq!(counters.total(Counter::Lifts), u64::MAX);
+    }
+
+    #[test]
+    fn a_watchdogs_reset_is_counted_once_for_its_boot_however_often_the_program_starts() {
+        let mut counters = Counters::default();
+        assert!(counters.watchdog_reset(4));
+        let mut again = Counters::restored(&counters.saved());
+        assert!(!again.watchdog_reset(4));
+        assert_eq!(again.watchdog_resets(), 1);
+        assert!(again.watchdog_reset(7));
+        assert_eq!(Counters::restored(&again.saved()).watchdog_resets(), 2);
+    }
+
+    #[test]
+    fn sent_bytes_begin_anew_at_midnight_and_go_on_after_a_restart() {
+        let mut counters = Counters::default();
+        counters.sent(1_000, 20_000);
+        counters.sent(234, 20_000);
+        let mut again = Counters::restored(&counters.saved());
+        again.turn_to(20_000);
+        assert_eq!(again.sent_today(), 1_234);
+        again.sent(u64::MAX, 20_000);
+        assert_eq!(again.sent_today(), u64::MAX);
+        again.turn_to(20_001);
+        assert_eq!(again.sent_today(), 0);
     }
 
     #[test]

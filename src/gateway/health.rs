@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::power::Power;
 use super::time::Mono;
 use crate::contract::{AlertId, Severity};
 
@@ -17,6 +18,9 @@ const CLOCK_UNSET: Duration = Duration::from_secs(3600);
 
 /// How long after the start the handset may be off its hook before somebody should look.
 const NEVER_ON_HOOK: Duration = Duration::from_secs(15 * 60);
+
+/// A certificate that ends within fewer days is told: time enough for the next round of visits.
+const CERTIFICATE_DAYS: i64 = 21;
 
 /// One thing that works, or the sentence that says why not.
 pub type Works = Result<(), String>;
@@ -52,11 +56,13 @@ pub struct Evidence {
     pub delivery: BTreeMap<AlertId, String>,
     /// Celsius, where the machine knows.
     pub cpu_temp_c: Option<f64>,
-    /// The supply is or was too weak since boot, where the machine knows.
-    pub throttled_since_boot: Option<bool>,
+    /// What is known of the supply voltage.
+    pub power: Power,
+    /// The certificate that ends first, where there is one and the day is known.
+    pub certificate: Option<Certificate>,
     /// The card was in another machine before: a sentence.
     pub hardware_changed: Option<String>,
-    /// Operations the card refused since the start.
+    /// Operations the card refused since the start, and errors that the kernel has noted about its file system.
     pub disk_errors: u64,
     /// Clips in quarantine.
     pub quarantined: usize,
@@ -70,6 +76,25 @@ pub struct Evidence {
     pub controls: Vec<String>,
     /// The case is open.
     pub case_open: bool,
+}
+
+/// A certificate that the connection to the broker stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its file.
+    pub file: String,
+    /// The day on which it ends, RFC 3339 UTC.
+    pub ends: String,
+    /// Whole days until then; negative once it has ended.
+    pub days_left: i64,
+}
+
+impl Certificate {
+    /// The days are not in the sentence, so that it is told once.
+    fn sentence(&self) -> String {
+        let ends = if self.days_left < 0 { "ended" } else { "ends" };
+        format!("The certificate in {} {ends} on {}.", self.file, self.ends)
+    }
 }
 
 /// Why the spool does not take another clip.
@@ -110,7 +135,8 @@ impl Evidence {
             started,
             delivery: BTreeMap::new(),
             cpu_temp_c: None,
-            throttled_since_boot: None,
+            power: Power::default(),
+            certificate: None,
             hardware_changed: None,
             disk_errors: 0,
             quarantined: 0,
@@ -213,11 +239,13 @@ impl Evidence {
             let text = format!("{} clips are in quarantine on the card.", self.quarantined);
             raise(AlertId::ClipRejected, text);
         }
-        if self.throttled_since_boot == Some(true) {
-            raise(
-                AlertId::Power,
-                "The firmware has throttled the processor since boot.".into(),
-            );
+        if let Some(why) = self.power.fault(now) {
+            raise(AlertId::Power, why);
+        }
+        if let Some(certificate) = &self.certificate
+            && certificate.days_left < CERTIFICATE_DAYS
+        {
+            raise(AlertId::CertExpiring, certificate.sentence());
         }
         faults
     }

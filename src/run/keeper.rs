@@ -11,19 +11,26 @@ use std::time::Duration;
 use super::Machine;
 use crate::adapters::clock;
 use crate::adapters::disk::RealDisk;
-use crate::adapters::sensors;
+use crate::adapters::sensors::Sensors;
 use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
+use crate::gateway::liveness::Beat;
 use crate::gateway::time::Mono;
 use crate::spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
 pub const LOOK: Duration = Duration::from_secs(5);
+/// How long the keeper may be silent: longer than opening a full spool of a slow card takes.
+pub const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 /// Most commands worked off together.
 const BATCH: usize = 64;
 /// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// The sentence for a file system that cannot be written.
+const READ_ONLY: &str =
+    "the file system of the spool is read-only; the kernel makes it so after an error of the card";
 
 /// What the keeper is told.
 pub enum KeeperCommand {
@@ -75,6 +82,7 @@ pub fn open(
     place: &config::Spool,
     machine: &dyn Machine,
 ) -> Result<(Spool, OpenReport), SpoolError> {
+    let sensors = Sensors::default();
     let facts = OpenFacts {
         boot_id: clock::boot_id(),
         fresh_card_id: machine.new_id(),
@@ -82,8 +90,8 @@ pub fn open(
         max_bytes: place.max_bytes,
         reserve_bytes: place.reserve_bytes,
         ledger: true,
-        card_cid: sensors::card_cid(&place.dir),
-        hw_serial: sensors::hw_serial(),
+        card_cid: sensors.card_cid(&place.dir),
+        hw_serial: sensors.hw_serial(),
         ballast_bytes: BALLAST_BYTES,
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
@@ -114,6 +122,8 @@ pub struct Keeper {
     unreleased: Vec<Receipt>,
     /// Clips to be set aside that the card did not move, and why; likewise.
     unmoved: Vec<(String, String)>,
+    /// Whether the spool's file system is read-only now.
+    is_read_only: Box<dyn Fn() -> bool + Send>,
 }
 
 impl Keeper {
@@ -125,7 +135,15 @@ impl Keeper {
             closed_until: Mono(0),
             unreleased: Vec::new(),
             unmoved: Vec::new(),
+            is_read_only: Box::new(|| false),
         }
+    }
+
+    /// Asks at every look whether the spool's file system is read-only: a kernel that found it damaged makes it so, and the
+    /// next write that would show it is a citizen's.
+    pub fn watching(mut self, is_read_only: impl Fn() -> bool + Send + 'static) -> Self {
+        self.is_read_only = Box::new(is_read_only);
+        self
     }
 
     /// Whether the spool is open.
@@ -176,7 +194,10 @@ impl Keeper {
                 "{name} was moved aside: {why}"
             )));
         }
-        let now = room(spool);
+        let now = match (self.is_read_only)() {
+            true => Err(SpoolFault::Unwritable(READ_ONLY.into())),
+            false => room(spool),
+        };
         if self.told.as_ref() != Some(&now) {
             report(KeeperEvent::Room(now.clone()));
             self.told = Some(now);
@@ -264,14 +285,16 @@ impl Keeper {
     }
 }
 
-/// Works until the commands end.
+/// Works until the commands end, touching `alive` at every turn.
 pub fn run(
     mut keeper: Keeper,
+    alive: &Beat,
     open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
     commands: &Receiver<KeeperCommand>,
     report: impl Fn(KeeperEvent),
 ) {
     loop {
+        alive.touch();
         keeper.look(&report);
         match commands.recv_timeout(LOOK) {
             Ok(first) => {
@@ -300,4 +323,27 @@ fn gathered(first: KeeperCommand, commands: &Receiver<KeeperCommand>) -> Vec<Kee
     }
     batch.extend(commands.try_iter().take(BATCH.saturating_sub(batch.len())));
     batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn the_keeper_moves_at_every_command_and_every_look() {
+        let (commands, commanded) = channel();
+        let alive = Beat::default();
+        let beats = alive.clone();
+        let never = || Err(SpoolError::InUse { dir: "x".into() });
+        let thread = std::thread::spawn(move || {
+            run(Keeper::new(None), &alive, never, &commanded, |_| {});
+        });
+        for _ in 0..3 {
+            commands.send(KeeperCommand::Look).expect("a keeper");
+        }
+        drop(commands);
+        thread.join().expect("it ends with its commands");
+        assert!(beats.count() >= 4, "{}", beats.count());
+    }
 }

@@ -3,9 +3,12 @@
 //! Owns: the one seam through which they come in, so that a whole booth can be run in virtual time.
 //! Never does: decide anything from them.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
-use crate::adapters::{clock, sensors, systemd};
+use crate::adapters::sensors::{self, Readings, Sensors, SupplyFiles};
+use crate::adapters::{clock, systemd, tls};
 use crate::gateway::time::Mono;
 
 /// Who this machine is; what it cannot know is `None`.
@@ -33,8 +36,20 @@ pub trait Machine {
     fn clock_synced(&self) -> bool;
     /// A random id, UUID v4.
     fn new_id(&self) -> String;
-    /// The kernel's figures for health.
-    fn readings(&self) -> sensors::Readings;
+    /// The kernel's figures for health; the spool is at `place`.
+    fn readings(&self, place: &Path) -> Readings;
+    /// Where the supply voltage is said.
+    fn supply_files(&self) -> SupplyFiles {
+        SupplyFiles::default()
+    }
+    /// Whether a watchdog's reset was the reason for this boot.
+    fn watchdog_reset(&self) -> Option<bool> {
+        None
+    }
+    /// When the first certificate of this file ends.
+    fn certificate_end(&self, _file: &Path) -> Option<Timestamp> {
+        None
+    }
     /// Who it is, for birth.
     fn about(&self) -> About;
     /// One line for whoever looks at the service.
@@ -63,17 +78,30 @@ impl Machine for ThisMachine {
         uuid::Uuid::new_v4().to_string()
     }
 
-    fn readings(&self) -> sensors::Readings {
-        sensors::read()
+    fn readings(&self, place: &Path) -> Readings {
+        Sensors::default().readings(place)
+    }
+
+    fn supply_files(&self) -> SupplyFiles {
+        Sensors::default().supply_files()
+    }
+
+    fn watchdog_reset(&self) -> Option<bool> {
+        Sensors::default().watchdog_reset()
+    }
+
+    fn certificate_end(&self, file: &Path) -> Option<Timestamp> {
+        tls::first_end(file).ok()
     }
 
     fn about(&self) -> About {
+        let own = Sensors::default();
         About {
-            hw_model: sensors::hw_model(),
-            hw_serial: sensors::hw_serial(),
-            os_version: sensors::os_version(),
+            hw_model: own.hw_model(),
+            hw_serial: own.hw_serial(),
+            os_version: own.os_version(),
             ip: sensors::ip(),
-            mac: sensors::mac(),
+            mac: own.mac(),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
+use crate::adapters::sensors::SupplyFiles;
 use crate::config::Config;
 use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::bell::{Bell, Moment};
@@ -43,6 +44,10 @@ pub use start::{RunError, check, open_questions, run, session_rules};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
+/// The supply voltage is looked at this often where the machine knows it: the kernel's alarm holds for two seconds.
+const LOOK_AT_SUPPLY: Duration = Duration::from_secs(1);
+/// And looked for this often: the alarm's driver may come later.
+const LOOK_FOR_SUPPLY: Duration = Duration::from_secs(60);
 /// A connection that has lasted this long is nobody else's.
 const SETTLED: Duration = Duration::from_secs(60);
 /// A wall clock that moves by this much against the boot-time clock has stepped; less is slewing and the time between reads.
@@ -148,6 +153,10 @@ pub struct Gateway {
     clock_was_synced: bool,
     /// The local day, and what had been written when it began, in MB.
     written_at_midnight: (i64, f64),
+    /// Where the supply voltage is said, when that is looked for again, and when it is read next.
+    supply_files: SupplyFiles,
+    supply_search_due: Mono,
+    supply_due: Mono,
 }
 
 impl Gateway {
@@ -194,6 +203,7 @@ impl Gateway {
         let token = TELEGRAM | self.next_telegram;
         self.next_telegram += 1;
         let topic = self.topics.name(topic);
+        self.count_sent(&topic, &payload);
         self.send(MqttCommand::Publish(Outbound {
             token,
             topic,
@@ -202,6 +212,12 @@ impl Gateway {
             expiry_s,
             urgent: true,
         }));
+    }
+
+    /// What goes to the connection, topic and payload.
+    fn count_sent(&mut self, topic: &str, payload: &[u8]) {
+        let bytes = topic.len() + payload.len();
+        self.counters.sent(bytes as u64, self.local_day());
     }
 
     fn send(&self, command: MqttCommand) {
@@ -610,6 +626,12 @@ impl Gateway {
         self.microphone.was_heard_before(was_heard);
         self.asked.was_heard |= was_heard;
         self.evidence.card_closed = false;
+        if self.machine.watchdog_reset() == Some(true)
+            && self.counters.watchdog_reset(self.speaker().boot_count)
+        {
+            log::warn!("the machine was reset by its watchdog");
+            self.counters_changed = true;
+        }
         let _ = self.recorder.send(RecorderCommand::UseSpool(spool));
         self.evidence.spool = Ok(());
     }
@@ -784,6 +806,7 @@ impl Gateway {
             match read {
                 Ok(payload) => {
                     let topic = self.topics.name(&topic);
+                    self.count_sent(&topic, &payload);
                     let message = Outbound {
                         token: send.token,
                         topic,
@@ -893,12 +916,31 @@ impl Gateway {
             .deadline()
             .into_iter()
             .chain(self.delivery.deadline(now))
-            .chain(self.microphone_deadline());
+            .chain(self.microphone_deadline())
+            .chain([self.supply_due]);
         due.fold(at, |at, due| at.min(due.max(now)))
+    }
+
+    /// A look at the supply voltage, if it is due.
+    fn look_at_supply(&mut self, now: Mono) {
+        if now < self.supply_due {
+            return;
+        }
+        if now >= self.supply_search_due {
+            self.supply_files = self.machine.supply_files();
+            self.supply_search_due = now + LOOK_FOR_SUPPLY;
+        }
+        let supply = self.supply_files.look();
+        self.evidence.power.look(now, supply);
+        self.supply_due = match supply.is_known() {
+            true => now + LOOK_AT_SUPPLY,
+            false => self.supply_search_due,
+        };
     }
 
     /// Does what is due.
     pub fn turn(&mut self, now: Mono) {
+        self.look_at_supply(now);
         if self.session.deadline().is_some_and(|due| due <= now) {
             self.tell(now, Input::Tick);
         }

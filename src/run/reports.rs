@@ -5,9 +5,11 @@ use serde_json::json;
 
 use super::Gateway;
 use crate::adapters::clock;
+use crate::config::BrokerUrl;
 use crate::contract::{
     Alert, AlertId, Birth, BoothState, Health, Presence, SCHEMA, Session, Topic,
 };
+use crate::gateway::health::Certificate;
 use crate::gateway::time::Mono;
 
 /// Health expires after a week (contract §3).
@@ -184,12 +186,34 @@ impl Gateway {
         Some(((written - self.written_at_midnight.1) * 10.0).round() / 10.0)
     }
 
+    /// The certificate that ends first: of the client's file or, without one, of the authority's. Without TLS, on the system's
+    /// roots, or with a clock that may be wrong, nobody knows.
+    fn certificate(&self) -> Option<Certificate> {
+        let mqtt = &self.config.mqtt;
+        let speaks_tls = mqtt
+            .url
+            .as_deref()
+            .and_then(|url| BrokerUrl::parse(url).ok())
+            .is_some_and(|url| url.tls);
+        if !speaks_tls || !self.machine.clock_synced() {
+            return None;
+        }
+        let file = mqtt.cert_file.as_ref().or(mqtt.ca_file.as_ref())?;
+        let ends = self.machine.certificate_end(file)?;
+        let seconds = ends.as_second() - self.machine.wall().as_second();
+        Some(Certificate {
+            file: file.display().to_string(),
+            ends: ends.strftime("%Y-%m-%d").to_string(),
+            days_left: seconds.div_euclid(24 * 3600),
+        })
+    }
+
     /// The health message; what this machine cannot know is not in it.
     pub(super) fn health(&mut self, now: Mono) -> Health {
         let mut health = Health::new();
-        let readings = self.machine.readings();
+        let readings = self.machine.readings(&self.config.spool.dir);
         self.evidence.cpu_temp_c = readings.cpu_temp_c;
-        self.evidence.throttled_since_boot = readings.throttled_since_boot;
+        self.evidence.certificate = self.certificate();
         let wall = self.machine.wall();
         self.counters.turn_to(self.local_day());
         let delivery = self.delivery.figures();
@@ -205,8 +229,11 @@ impl Gateway {
         health.set_known("mem_free_mb", readings.mem_free_mb);
         health.set_known("rss_mb", readings.rss_mb);
         let flag = |value: Option<bool>| value.map(|value| f64::from(u8::from(value)));
-        health.set_known("throttled_now", flag(readings.throttled_now));
-        health.set_known("throttled_since_boot", flag(readings.throttled_since_boot));
+        let power = &self.evidence.power;
+        health.set_known("throttled_now", flag(power.throttled_now()));
+        health.set_known("throttled_since_boot", flag(power.throttled_since_boot()));
+        let dips = power.undervolt_count();
+        health.set_known("undervolt_count", dips.map(|dips| dips as f64));
         health.set_known("root_ro", flag(readings.root_ro));
         health.set_known("wifi_rssi_dbm", readings.wifi_rssi_dbm);
         health.set_known("link_up", flag(readings.link_up));
@@ -215,6 +242,25 @@ impl Gateway {
             "sd_written_mb_today",
             self.written_today(readings.written_mb),
         );
+        health.set_known("data_used_pct", readings.data_used_pct);
+        health.set_count("tx_bytes_today", self.counters.sent_today());
+        let resets = self.counters.watchdog_resets();
+        if resets > 0 || self.machine.watchdog_reset().is_some() {
+            health.set_count("watchdog_resets", resets);
+        }
+        let certificate = self.evidence.certificate.as_ref();
+        let days_left = certificate.map(|certificate| certificate.days_left as f64);
+        health.set_known("cert_days_left", days_left);
+        // What the card refused us, and what the kernel has noted about its file system.
+        let refused = self
+            .spool
+            .as_ref()
+            .map(|spool| spool.disk_stats().io_errors);
+        if refused.is_some() || readings.ext4_errors.is_some() {
+            let noted = readings.ext4_errors.unwrap_or(0);
+            self.evidence.disk_errors = refused.unwrap_or(0).saturating_add(noted);
+            health.set_count("sd_io_errors", self.evidence.disk_errors);
+        }
         if let Some(spool) = &self.spool {
             let (room, disk) = (spool.room(), spool.disk_stats());
             let (clips, oldest) = spool.holdings();
@@ -229,8 +275,6 @@ impl Gateway {
                 "fsync_p95_ms",
                 disk.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
             );
-            health.set_count("sd_io_errors", disk.io_errors);
-            self.evidence.disk_errors = disk.io_errors;
             self.evidence.quarantined = spool.quarantined();
         }
         let oldest = self

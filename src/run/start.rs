@@ -18,8 +18,9 @@ use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
-use crate::adapters::playback::{Earpiece, PlaybackCommand};
+use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
+use crate::adapters::sensors::{Sensors, SupplyFiles};
 use crate::adapters::systemd::{self, Watchdog};
 use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
 use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
@@ -27,6 +28,7 @@ use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::counters::Counters;
 use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
+use crate::gateway::liveness::{Liveness, LivenessNews};
 use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::time::Mono;
@@ -172,6 +174,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         move |event| drop(happened.send(wrap(event)))
     };
 
+    let mut liveness = Liveness::default();
     let (tap_sender, taps) = std_mpsc::channel();
     let (recorder, recorder_commands) = std_mpsc::channel();
     let encoder = SpeechEncoder::new(config.audio.bitrate, config.audio.complexity)
@@ -179,10 +182,10 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let tell = happened.clone();
     let mic_levels = Arc::new(MicLevels::default());
     let levels = mic_levels.clone();
-    recorder::spawn(encoder, taps, recorder_commands, levels, move |event| {
-        drop(tell.send(Happening::Recorder(event)))
-    })
-    .map_err(setup("the recorder cannot be started"))?;
+    let alive = liveness.watch("recorder", recorder::SILENT_AT_MOST);
+    let report = move |event| drop(tell.send(Happening::Recorder(event)));
+    recorder::spawn(encoder, taps, recorder_commands, levels, alive, report)
+        .map_err(setup("the recorder cannot be started"))?;
 
     let capture_figures = Arc::new(CaptureFigures::default());
     let (input, figures, halt) = (
@@ -191,8 +194,9 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         stop.clone(),
     );
     let tell = happened.clone();
+    let alive = liveness.watch("capture", capture::SILENT_AT_MOST);
     thread("capture", move || {
-        capture::supervise(&input, &tap_sender, &figures, &halt, |state| {
+        capture::supervise(&input, &tap_sender, &figures, &halt, &alive, |state| {
             drop(tell.send(Happening::Capture(state)))
         });
     })?;
@@ -202,11 +206,11 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let (earpiece, earpiece_commands) = std_mpsc::channel();
     let (output, known) = (config.audio.output.clone(), prompts.clone());
     let (tell, handset_view) = (happened.clone(), view.clone());
+    let alive = liveness.watch("earpiece", playback::SILENT_AT_MOST);
     thread("earpiece", move || {
-        Earpiece::new(&output, known, handset_view, earpiece_commands, |event| {
-            drop(tell.send(Happening::Playback(event)))
-        })
-        .run();
+        let report = |event| drop(tell.send(Happening::Playback(event)));
+        let commands = earpiece_commands;
+        Earpiece::new(&output, known, handset_view, commands, alive, report).run();
     })?;
 
     let (keeper_sender, keeper_commands) = std_mpsc::channel();
@@ -215,17 +219,23 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         opened.as_ref().map(|(spool, _)| spool.clone()),
     );
     let tell = happened.clone();
+    let alive = liveness.watch("keeper", keeper::SILENT_AT_MOST);
     let keeping = thread("keeper", move || {
         keeper::run(
-            Keeper::new(spool),
+            Keeper::new(spool).watching({
+                let place = place.dir.clone();
+                move || Sensors::default().is_read_only(&place) == Some(true)
+            }),
+            &alive,
             || keeper::open(&place, &ThisMachine),
             &keeper_commands,
             |event| drop(tell.send(Happening::Keeper(event))),
         );
     })?;
 
+    let tell = teller(Happening::Handset);
     let (handset, backend, _socket) =
-        start_handset(&config, trace, &stop, &view, teller(Happening::Handset))?;
+        start_handset(&config, trace, &stop, &view, &mut liveness, tell)?;
 
     let speaker = Arc::new(Mutex::new(Speaker {
         boot_id: clock::boot_id(),
@@ -248,7 +258,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     };
     let mut gateway = Gateway::new(config, path, Box::new(ThisMachine), workers);
     gateway.begin(opened);
-    turn_until_stopped(&mut gateway, &mut happenings).await?;
+    turn_until_stopped(&mut gateway, liveness, &mut happenings).await?;
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
     farewell(gateway, connection, keeping).await;
@@ -266,6 +276,7 @@ fn start_handset(
     trace: Option<&Path>,
     stop: &Arc<AtomicBool>,
     view: &Arc<HandsetView>,
+    liveness: &mut Liveness,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
 ) -> Result<HandsetStarted, RunError> {
     if config.handset.backend == Backend::Sim {
@@ -287,6 +298,8 @@ fn start_handset(
         commands,
         view: view.clone(),
         stop: stop.clone(),
+        // The simulated handset's threads wait for whoever connects, as long as that takes; only this one is watched.
+        alive: liveness.watch("handset", handset::SILENT_AT_MOST),
         taught: config.spool.dir.join("hook"),
     };
     let config = config.handset.clone();
@@ -327,6 +340,7 @@ fn start_mqtt(
 #[allow(clippy::disallowed_methods)] // the loop's own wait, always up to a deadline
 async fn turn_until_stopped(
     gateway: &mut Gateway,
+    mut liveness: Liveness,
     happenings: &mut mpsc::UnboundedReceiver<Happening>,
 ) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(setup("SIGTERM"))?;
@@ -336,7 +350,12 @@ async fn turn_until_stopped(
     systemd::ready("started");
     loop {
         let now = clock::mono();
-        watchdog.feed(now);
+        for news in liveness.judge(now) {
+            gateway.tell_liveness(news);
+        }
+        if liveness.may_feed() {
+            watchdog.feed(now);
+        }
         gateway.turn(now);
         let mut wake_at = gateway.wake_at(now);
         if let Some(every) = watchdog.interval() {
@@ -465,6 +484,9 @@ impl Gateway {
             clock_offset: None,
             clock_was_synced: false,
             written_at_midnight: (i64::MIN, 0.0),
+            supply_files: SupplyFiles::default(),
+            supply_search_due: now,
+            supply_due: now,
             machine,
             config,
         }
@@ -482,6 +504,27 @@ impl Gateway {
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
         );
+    }
+
+    /// Nobody logs in to a booth to read why it was started again: the centre hears it, too.
+    fn tell_liveness(&mut self, news: LivenessNews) {
+        match news {
+            LivenessNews::Hangs { thread, limit } => {
+                let limit_s = limit.as_secs();
+                log::error!(
+                    "the thread {thread} has not moved for {limit_s} s: it hangs. The watchdog is no longer fed, so that \
+                     the service manager starts the gateway again"
+                );
+                self.event(
+                    "thread_hangs",
+                    serde_json::json!({ "thread": thread, "limit_s": limit_s }),
+                );
+            }
+            LivenessNews::MovesAgain { thread } => {
+                log::warn!("the thread {thread} moves again; the watchdog is fed again");
+                self.event("thread_moves", serde_json::json!({ "thread": thread }));
+            }
+        }
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.

@@ -101,7 +101,8 @@ impl Gateway {
         )
     }
 
-    fn start_in(
+    /// Starts it in this environment.
+    pub fn start_in(
         home: &BoothHome,
         environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
     ) -> Self {

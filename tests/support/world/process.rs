@@ -101,7 +101,7 @@ impl Machine for Virtual {
         self.0.uuid()
     }
 
-    fn readings(&self) -> Readings {
+    fn readings(&self, _: &Path) -> Readings {
         Readings::default()
     }
 
