@@ -14,5 +14,6 @@ pub mod keypad;
 pub mod microphone;
 pub mod panel;
 pub mod session;
+pub mod spoken;
 pub mod time;
 pub mod trace;
