@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_voice_is_as_loud_as_the_prompts_and_begins_and_ends_at_once() {
+    fn every_recording_is_equally_loud_and_begins_and_ends_at_once() {
         for (language, word) in each() {
             let all = samples(language, word);
             let what = format!("{}/{}", tag(language), word.name());

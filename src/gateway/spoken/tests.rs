@@ -312,7 +312,7 @@ proptest! {
         let remedies = said.iter().filter(|prompt| matches!(prompt,
             Prompt::Word(word) if word.name().starts_with("alert_"))).count();
         prop_assert!(remedies <= MAX_FAULTS + 1);
-        let faultless = said.iter().any(|prompt| *prompt == Prompt::Word(Word::NoFaults));
+        let faultless = said.contains(&Prompt::Word(Word::NoFaults));
         prop_assert!(!faultless || facts.faults.is_empty());
     }
 }
