@@ -114,5 +114,7 @@ mod tests {
             assert!(samples.len() <= 96_000, "{prompt:?}");
             assert!(samples.iter().any(|sample| *sample > 3000), "{prompt:?}");
         }
+        let pause = samples(tone_for(&Prompt::Pause));
+        assert!(pause.len() > 9_600 && pause.iter().all(|sample| *sample == 0));
     }
 }
