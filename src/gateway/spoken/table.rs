@@ -107,8 +107,10 @@ macro_rules! words {
             // One sentence for each alert, with its remedy: `alert_` and the alert's id.
             AlertCaptureLost = "alert_capture_lost", "No sound comes from the microphone. Check the plug of the sound card.", "Der kommer ingen lyd fra mikrofonen. Kontrollér lydkortets stik.";
             AlertPlaybackLost = "alert_playback_lost", "The earpiece cannot be played to. Check the plug of the sound card.", "Der kan ikke afspilles lyd i røret. Kontrollér lydkortets stik.";
+            AlertMicrophoneDead = "alert_microphone_dead", "The microphone hears nothing. Check the microphone, its cable and the sound card.", "Mikrofonen kan intet høre. Kontrollér mikrofonen, dens kabel og lydkortet.";
             AlertSpoolFull = "alert_spool_full", "The card is full. Restore the connection, or swap the card.", "Kortet er fuldt. Genopret forbindelsen, eller skift kortet.";
             AlertSpoolUnwritable = "alert_spool_unwritable", "The card cannot be written. Swap it, and bring the old one to the centre.", "Der kan ikke skrives på kortet. Skift det, og aflever det gamle til centralen.";
+            AlertCardClosed = "alert_card_closed", "The card is closed, to be taken out. Switch the power off and take it, or wait ten minutes.", "Kortet er lukket, så det kan tages ud. Sluk for strømmen, og tag det, eller vent ti minutter.";
             AlertHandsetFailed = "alert_handset_failed", "The hook switch cannot be read. Check its wiring.", "Gaffelkontakten kan ikke læses. Kontrollér ledningerne.";
             AlertControlsFaulty = "alert_controls_faulty", "The dial, the keypad, a button or the lamp does not work. Free what is stuck, or check the wiring.", "Drejeskiven, tastaturet, en knap eller lampen virker ikke. Løsn det, der sidder fast, eller kontrollér ledningerne.";
             AlertCaseOpen = "alert_case_open", "The case is open. Shut it.", "Kabinettet er åbent. Luk det.";
