@@ -27,7 +27,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: help run test vm-test bench simulate torture fuzz lint packages fixtures clean
+.PHONY: help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -84,6 +84,9 @@ packages:
 
 fixtures: ## speak the test recordings and prompts again (needs espeak-ng and sox)
 	tests/fixtures/make.sh
+
+voice: ## speak the booth's own words again (needs espeak-ng, sox and opus-tools)
+	src/adapters/voice/make.sh
 
 clean: ## remove what was built
 	cargo clean

@@ -22,3 +22,4 @@ pub mod sound_faults;
 pub mod systemd;
 pub mod tls;
 pub mod tones;
+pub mod voice;

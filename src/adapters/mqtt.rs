@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::contract::MAX_INCOMING_BYTES;
 use crate::gateway::delivery::Puback;
+use crate::gateway::spoken::BrokerState;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_S: u64 = 20;
@@ -105,6 +106,8 @@ pub enum MqttEvent {
     Disconnected {
         /// A sentence for operations.
         why: String,
+        /// What kind of trouble it is, for who can only listen.
+        state: BrokerState,
         /// Somebody else took the session over (reason 0x8E).
         taken_over: bool,
     },
@@ -129,6 +132,7 @@ pub enum MqttEvent {
 enum End {
     Lost {
         why: String,
+        state: BrokerState,
         taken_over: bool,
         /// It had been connected and subscribed.
         stood: bool,
@@ -150,6 +154,7 @@ pub async fn run(
         let end = connection(&settings, &connecting(), &mut commands, &report).await;
         let End::Lost {
             mut why,
+            state,
             taken_over,
             stood,
         } = end
@@ -163,6 +168,7 @@ pub async fn run(
         }
         report(MqttEvent::Disconnected {
             why,
+            state,
             taken_over: taken_over || is_suspect,
         });
         if was_good {
@@ -272,6 +278,7 @@ async fn connection<R: Fn(MqttEvent)>(
                         }
                         return End::Lost {
                             why: "the broker no longer reads".into(),
+                            state: BrokerState::NotReached,
                             taken_over: false,
                             stood: link.ready,
                         };
@@ -287,6 +294,7 @@ async fn connection<R: Fn(MqttEvent)>(
                 if let Err(why) = link.event(event, &settings.filters) {
                     return End::Lost {
                         why,
+                        state: BrokerState::NotReached,
                         taken_over: false,
                         stood: link.ready,
                     };
@@ -548,8 +556,35 @@ fn lost(error: &ConnectionError, settings: &MqttSettings, stood: bool) -> End {
     };
     End::Lost {
         why,
+        state: state_of(error, settings),
         taken_over,
         stood,
+    }
+}
+
+/// The kind of trouble.
+fn state_of(error: &ConnectionError, settings: &MqttSettings) -> BrokerState {
+    match error {
+        ConnectionError::ConnectionRefused(code)
+        | ConnectionError::MqttState(StateError::ConnFail { reason: code })
+            if matches!(
+                code,
+                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized
+            ) =>
+        {
+            BrokerState::LoginRefused
+        }
+        ConnectionError::Tls(_) => BrokerState::TlsFailed,
+        ConnectionError::Io(_) | ConnectionError::MqttState(_)
+            if settings.tls.is_some() && is_tls_alert(error) =>
+        {
+            BrokerState::TlsFailed
+        }
+        // The resolver's errors have no kind of their own, only these words.
+        ConnectionError::Io(error) if error.to_string().contains("lookup address") => {
+            BrokerState::NameNotFound
+        }
+        _ => BrokerState::NotReached,
     }
 }
 
@@ -598,7 +633,10 @@ mod tests {
         let running = tokio::spawn(run(settings, will, commands, report));
         let mut ends = Vec::new();
         while ends.len() < count {
-            if let Some(MqttEvent::Disconnected { why, taken_over }) = events.recv().await {
+            if let Some(MqttEvent::Disconnected {
+                why, taken_over, ..
+            }) = events.recv().await
+            {
                 ends.push((why, taken_over));
             }
         }

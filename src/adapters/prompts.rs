@@ -1,35 +1,47 @@
 //! The prompts of one language, from `prompts/<language>/<name>.opus` or `.wav`.
 //!
-//! Owns: reading them, and what stands in for a missing or broken one. Opus stays encoded in memory
-//! until it is played; WAV is encoded when it is read. Never does: fail; a broken file is a warning
-//! and a tone.
+//! Owns: reading them, and what stands in for a missing or broken one: a tone, or for a word the
+//! booth's own voice. Opus stays encoded in memory until it is played; WAV is encoded when it is read.
+//! Words are rarely said: of them nothing stays in memory, and a file is read again when it is played.
+//! Never does: fail; a broken file is a warning.
 #![allow(clippy::disallowed_methods)] // reads prompt files
 
+mod ogg;
+mod wav;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::opus::{PACKET_SAMPLES, SpeechEncoder};
-use super::tones;
+use super::{tones, voice};
 use crate::contract::hex;
 use crate::gateway::session::Prompt;
+use crate::gateway::spoken::{Language, Word};
 
 /// Largest prompt file that is read, bytes.
 const MAX_FILE: u64 = 8_000_000;
 /// Longest prompt, seconds.
 const MAX_SECONDS: u64 = 90;
-/// Sample rates of WAV files that are speech.
-const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
+/// The self-test's tone is played 16 dB below the others, some −30 dBFS: nobody in the street hears it.
+const TEST_TONE_GAIN: f64 = 0.16;
+/// Parts of a prompt below this level are its pauses, root mean square of samples: some −50 dBFS.
+const PAUSE_LEVEL: f64 = 100.0;
+/// Largest piece of sound, samples: 120 ms, the longest packet of Opus (RFC 6716 §2).
+const PIECE: usize = 5_760;
+
+/// A whole prompt, encoded.
+struct Coded {
+    packets: Vec<Box<[u8]>>,
+    /// Samples to skip at the start.
+    skip: usize,
+    /// Samples to play.
+    samples: u64,
+}
 
 enum Sound {
-    /// Opus packets, samples to skip at the start, samples to play.
-    Opus {
-        packets: Vec<Box<[u8]>>,
-        skip: usize,
-        samples: u64,
-    },
+    Coded(Coded),
     Tone(&'static [tones::Stretch]),
 }
 
@@ -37,6 +49,11 @@ enum Sound {
 pub struct Prompts {
     sounds: HashMap<Prompt, Sound>,
     notice_id: Option<String>,
+    language: Language,
+    /// The off-hook tone is played at this share of its level: never louder than the notice.
+    off_hook_gain: f64,
+    /// The folder's files that are played instead of the booth's own voice.
+    words: HashMap<Word, PathBuf>,
 }
 
 /// The file name of a prompt, without extension.
@@ -56,10 +73,13 @@ pub fn file_name(prompt: &Prompt) -> &str {
         Prompt::Emergency => "emergency",
         Prompt::TestTone => "test_tone",
         Prompt::Question(name) => name,
+        Prompt::BoothName => "booth_name",
+        Prompt::Pause => "pause",
+        Prompt::Word(word) => word.name(),
     }
 }
 
-const NAMED: [Prompt; 12] = [
+const NAMED: [Prompt; 13] = [
     Prompt::Notice,
     Prompt::Menu,
     Prompt::Tone,
@@ -72,6 +92,7 @@ const NAMED: [Prompt; 12] = [
     Prompt::OffHook,
     Prompt::OutOfOrder,
     Prompt::Emergency,
+    Prompt::BoothName,
 ];
 
 impl Prompts {
@@ -82,15 +103,20 @@ impl Prompts {
         let mut prompts = Self {
             sounds: HashMap::new(),
             notice_id: None,
+            language: Language::of(language),
+            off_hook_gain: 1.0,
+            words: HashMap::new(),
         };
         let own = questions.iter().map(|name| Prompt::Question(name.clone()));
         for prompt in NAMED.into_iter().chain(own) {
-            let sound = match read(&folder, file_name(&prompt)) {
-                Ok(Some((bytes, sound))) => {
+            let sound = match find(&folder, file_name(&prompt))
+                .and_then(|file| file.map(|file| Ok((file.coded()?, file.bytes))).transpose())
+            {
+                Ok(Some((coded, bytes))) => {
                     if prompt == Prompt::Notice {
                         prompts.notice_id = Some(hex(&Sha256::digest(&bytes))[..16].to_owned());
                     }
-                    sound
+                    Sound::Coded(coded)
                 }
                 Ok(None) => Sound::Tone(tones::tone_for(&prompt)),
                 Err(why) => {
@@ -100,16 +126,32 @@ impl Prompts {
             };
             prompts.sounds.insert(prompt, sound);
         }
+        for word in Word::ALL {
+            let file = find(&folder, word.name()).and_then(|file| {
+                file.map(|file| file.check().map(|()| file.path))
+                    .transpose()
+            });
+            match file {
+                Ok(Some(path)) => drop(prompts.words.insert(*word, path)),
+                Ok(None) => {}
+                Err(why) => broken.push(format!("{why}; the booth's own voice stands in for it")),
+            }
+        }
+        let level = |prompt| level(prompts.player(prompt));
+        let (notice, off_hook) = (level(&Prompt::Notice), level(&Prompt::OffHook));
+        prompts.off_hook_gain = (notice / off_hook.max(1.0)).min(1.0);
         (prompts, broken)
     }
 
     /// These bytes as the notice and nothing else: what the fuzz targets play.
     #[doc(hidden)]
     pub fn of_one_file(extension: &str, bytes: &[u8]) -> Result<Self, String> {
-        let sound = decoded(extension, bytes)?;
         Ok(Self {
-            sounds: HashMap::from([(Prompt::Notice, sound)]),
+            sounds: HashMap::from([(Prompt::Notice, Sound::Coded(coded(extension, bytes)?))]),
             notice_id: None,
+            language: Language::English,
+            off_hook_gain: 1.0,
+            words: HashMap::new(),
         })
     }
 
@@ -118,58 +160,137 @@ impl Prompts {
         self.notice_id.as_deref()
     }
 
+    /// The folder has the booth's spoken name.
+    pub fn has_booth_name(&self) -> bool {
+        matches!(
+            self.sounds.get(&Prompt::BoothName),
+            Some(Sound::Coded { .. })
+        )
+    }
+
     /// Begins to play a prompt.
     pub fn player(&self, prompt: &Prompt) -> Player<'_> {
-        match self.sounds.get(prompt) {
-            Some(Sound::Opus {
-                packets,
-                skip,
-                samples,
-            }) => Player {
-                left: packets,
-                decoder: opus::Decoder::new(48_000, opus::Channels::Mono).ok(),
-                skip: *skip,
-                samples: *samples,
-                tone: None,
-            },
+        if let Prompt::Word(word) = prompt {
+            return self.saying(*word);
+        }
+        let gain = match prompt {
+            Prompt::TestTone => TEST_TONE_GAIN,
+            Prompt::OffHook => self.off_hook_gain,
+            _ => 1.0,
+        };
+        let player = match self.sounds.get(prompt) {
+            Some(Sound::Coded(coded)) => {
+                Player::of(Cow::Borrowed(&coded.packets), coded.skip, coded.samples)
+            }
             Some(Sound::Tone(tone)) => Player::tone(tone),
             None => Player::tone(tones::tone_for(prompt)),
+        };
+        Player { gain, ..player }
+    }
+
+    fn saying(&self, word: Word) -> Player<'_> {
+        let own = self.words.get(&word).and_then(|path| {
+            File::open(path.clone())
+                .and_then(|file| file.coded())
+                // It was whole when the prompts were loaded; the booth speaks nevertheless.
+                .inspect_err(|why| log::warn!("{why}; the booth's own voice stands in for it"))
+                .ok()
+        });
+        let coded = match own {
+            Some(coded) => Ok(coded),
+            None => ogg::from_ogg(voice::recording(word, self.language)),
+        };
+        match coded {
+            Ok(coded) => Player {
+                pause: word.pause_ms() as usize * 48,
+                ..Player::of(Cow::Owned(coded.packets), coded.skip, coded.samples)
+            },
+            Err(_) => Player::tone(tones::tone_for(&Prompt::Word(word))),
         }
     }
+}
+
+/// The level of a prompt without its pauses: root mean square of its samples.
+fn level(mut player: Player<'_>) -> f64 {
+    let (mut squares, mut count) = (0.0, 0usize);
+    while let Some(piece) = player.next_piece() {
+        for block in piece.chunks(960) {
+            let sum: f64 = block.iter().map(|s| f64::from(*s).powi(2)).sum();
+            if sum > PAUSE_LEVEL.powi(2) * block.len() as f64 {
+                squares += sum;
+                count += block.len();
+            }
+        }
+    }
+    (squares / count.max(1) as f64).sqrt()
 }
 
 /// Decodes one prompt piece by piece.
 pub struct Player<'a> {
-    left: &'a [Box<[u8]>],
+    packets: Cow<'a, [Box<[u8]>]>,
+    next: usize,
     decoder: Option<opus::Decoder>,
     skip: usize,
     samples: u64,
     tone: Option<Vec<i16>>,
+    /// Everything is played at this share of its level.
+    gain: f64,
+    /// Samples of silence after the last packet.
+    pause: usize,
 }
 
-impl Player<'_> {
-    fn tone(stretches: &[tones::Stretch]) -> Self {
+impl<'a> Player<'a> {
+    fn of(packets: Cow<'a, [Box<[u8]>]>, skip: usize, samples: u64) -> Self {
         Self {
-            left: &[],
-            decoder: None,
-            skip: 0,
-            samples: 0,
-            tone: Some(tones::samples(stretches)),
+            packets,
+            next: 0,
+            decoder: opus::Decoder::new(48_000, opus::Channels::Mono).ok(),
+            skip,
+            samples,
+            tone: None,
+            gain: 1.0,
+            pause: 0,
         }
     }
 
-    /// The next piece, at most 120 ms; `None` at the end.
+    fn tone(stretches: &[tones::Stretch]) -> Self {
+        Self {
+            tone: Some(tones::samples(stretches)),
+            decoder: None,
+            ..Self::of(Cow::Borrowed(&[]), 0, 0)
+        }
+    }
+
+    /// The next piece, at most 120 ms unless it is a tone; `None` at the end.
     pub fn next_piece(&mut self) -> Option<Vec<i16>> {
+        let mut piece = self.next_at_full_level()?;
+        if self.gain < 1.0 {
+            for sample in &mut piece {
+                *sample = (f64::from(*sample) * self.gain) as i16;
+            }
+        }
+        Some(piece)
+    }
+
+    fn next_at_full_level(&mut self) -> Option<Vec<i16>> {
         if let Some(tone) = self.tone.take() {
             return Some(tone);
         }
+        if let Some(piece) = self.next_of_recording() {
+            return Some(piece);
+        }
+        let silence = self.pause.min(PIECE);
+        self.pause -= silence;
+        (silence > 0).then(|| vec![0; silence])
+    }
+
+    fn next_of_recording(&mut self) -> Option<Vec<i16>> {
         let decoder = self.decoder.as_mut()?;
-        while let [packet, left @ ..] = self.left {
-            if self.samples == 0 {
-                return None; // what follows the end that the file names is not decoded
-            }
-            self.left = left;
-            let mut pcm = vec![0; 5760];
+        // What follows the end that the file names is not decoded.
+        while self.samples > 0 {
+            let packet = self.packets.get(self.next)?;
+            self.next += 1;
+            let mut pcm = vec![0; PIECE];
             // A packet that cannot be decoded is a gap, not an end.
             let count = decoder.decode(packet, &mut pcm, false).unwrap_or(0);
             pcm.truncate(count);
@@ -186,142 +307,70 @@ impl Player<'_> {
     }
 }
 
-fn read(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Sound)>, String> {
+/// A file of the prompt folder.
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl File {
+    fn open(path: PathBuf) -> Result<Self, String> {
+        let unreadable =
+            |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
+        let meta = std::fs::metadata(&path).map_err(unreadable)?;
+        if meta.len() > MAX_FILE {
+            let path = path.display();
+            return Err(format!("{path}: is larger than {MAX_FILE} bytes"));
+        }
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        Ok(Self { path, bytes })
+    }
+
+    fn extension(&self) -> &str {
+        let extension = self.path.extension().and_then(|name| name.to_str());
+        extension.unwrap_or_default()
+    }
+
+    fn coded(&self) -> Result<Coded, String> {
+        coded(self.extension(), &self.bytes)
+            .map_err(|why| format!("{}: {why}", self.path.display()))
+    }
+
+    /// Whether it can be played, without the work of encoding it.
+    fn check(&self) -> Result<(), String> {
+        let playable = match self.extension() {
+            "opus" => ogg::from_ogg(&self.bytes).map(drop),
+            _ => wav::Speech::read(&self.bytes).map(drop),
+        };
+        playable.map_err(|why| format!("{}: {why}", self.path.display()))
+    }
+}
+
+fn find(folder: &Path, name: &str) -> Result<Option<File>, String> {
     for extension in ["opus", "wav"] {
         let path = folder.join(format!("{name}.{extension}"));
-        let meta = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            meta => meta.map_err(|error| format!("{}: cannot be read: {error}", path.display()))?,
-        };
-        if meta.len() > MAX_FILE {
-            return Err(format!(
-                "{}: is larger than {MAX_FILE} bytes",
-                path.display()
-            ));
+        match std::fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            _ => return File::open(path).map(Some),
         }
-        let bytes = std::fs::read(&path)
-            .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-        return match decoded(extension, &bytes) {
-            Ok(sound) => Ok(Some((bytes, sound))),
-            Err(why) => Err(format!("{}: {why}", path.display())),
-        };
     }
     Ok(None)
 }
 
-fn decoded(extension: &str, bytes: &[u8]) -> Result<Sound, String> {
+fn coded(extension: &str, bytes: &[u8]) -> Result<Coded, String> {
     if extension == "opus" {
-        from_ogg(bytes)
+        ogg::from_ogg(bytes)
     } else {
-        from_wav(bytes)
+        wav::Speech::read(bytes)?.coded()
     }
-}
-
-/// Takes an Ogg Opus file apart (RFC 7845). One without an end is refused: it was cut short in copying.
-fn from_ogg(bytes: &[u8]) -> Result<Sound, String> {
-    let mut reader = ogg::PacketReader::new(Cursor::new(bytes));
-    let mut packets = Vec::new();
-    let mut skip = 0;
-    let mut end = None;
-    let mut number = 0u32;
-    while let Some(packet) = reader
-        .read_packet()
-        .map_err(|error| format!("is no valid Ogg file: {error:?}"))?
-    {
-        match number {
-            0 => {
-                if !packet.data.starts_with(b"OpusHead") || packet.data.len() < 19 {
-                    return Err("is Ogg, but not Opus".into());
-                }
-                skip = usize::from(u16::from_le_bytes([packet.data[10], packet.data[11]]));
-            }
-            1 => {}
-            _ => {
-                if packet.last_in_stream() {
-                    end = Some(packet.absgp_page());
-                }
-                packets.push(packet.data.into_boxed_slice());
-            }
-        }
-        number += 1;
-        if u64::from(number) > MAX_SECONDS * 400 {
-            return Err(format!("is longer than {MAX_SECONDS} s"));
-        }
-    }
-    let end = end.ok_or("is cut short: its end is missing")?;
-    let samples = end.saturating_sub(skip as u64);
-    if samples == 0 || samples > MAX_SECONDS * 48_000 {
-        return Err(format!("is empty or longer than {MAX_SECONDS} s"));
-    }
-    Ok(Sound::Opus {
-        packets,
-        skip,
-        samples,
-    })
-}
-
-/// Reads 16-bit WAV of any rate, mixes to mono, resamples linearly and encodes.
-fn from_wav(bytes: &[u8]) -> Result<Sound, String> {
-    let mut reader = hound::WavReader::new(Cursor::new(bytes))
-        .map_err(|error| format!("is no valid WAV file: {error}"))?;
-    let spec = reader.spec();
-    if spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int {
-        return Err("is not 16-bit PCM; convert it with sox or to Opus".into());
-    }
-    if !RATES.contains(&spec.sample_rate) {
-        return Err(format!(
-            "has {} samples per second; use {} to {}",
-            spec.sample_rate,
-            RATES.start(),
-            RATES.end()
-        ));
-    }
-    let channels = usize::from(spec.channels.max(1));
-    let all: Result<Vec<i16>, _> = reader.samples::<i16>().collect();
-    let all = all.map_err(|error| format!("is cut short: {error}"))?;
-    let mono: Vec<f64> = all
-        .chunks_exact(channels)
-        .map(|frame| frame.iter().map(|sample| f64::from(*sample)).sum::<f64>() / channels as f64)
-        .collect();
-    let rate = f64::from(spec.sample_rate);
-    let count = (mono.len() as f64 * 48_000.0 / rate) as u64;
-    if count == 0 || count > MAX_SECONDS * 48_000 {
-        return Err(format!("is empty or longer than {MAX_SECONDS} s"));
-    }
-    let at = |i: u64| {
-        let place = i as f64 * rate / 48_000.0;
-        let (low, part) = (place as usize, place.fract());
-        let low_value = mono.get(low).copied().unwrap_or(0.0);
-        let high_value = mono.get(low + 1).copied().unwrap_or(low_value);
-        (low_value + (high_value - low_value) * part) as i16
-    };
-    let mut encoder = SpeechEncoder::new(32_000, 5).map_err(|error| error.to_string())?;
-    let skip = encoder.pre_skip() as usize;
-    let mut packets = Vec::new();
-    let mut next = 0;
-    while next < count + skip as u64 {
-        let piece: Vec<i16> = (next..next + PACKET_SAMPLES as u64)
-            .map(|i| if i < count { at(i) } else { 0 })
-            .collect();
-        next += PACKET_SAMPLES as u64;
-        packets.push(
-            encoder
-                .packet(&piece)
-                .map_err(|error| error.to_string())?
-                .into_boxed_slice(),
-        );
-    }
-    Ok(Sound::Opus {
-        packets,
-        skip,
-        samples: count,
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
-    use crate::adapters::opus::OggOpus;
+    use crate::adapters::opus::{OggOpus, PACKET_SAMPLES, SpeechEncoder};
 
     fn speech() -> Vec<u8> {
         let mut encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
@@ -381,19 +430,11 @@ mod tests {
     fn what_follows_the_end_of_a_prompt_is_not_decoded() {
         let mut encoder = SpeechEncoder::new(24_000, 0).expect("an encoder");
         let packet = encoder.packet(&[0; PACKET_SAMPLES]).expect("encodes");
-        let sound = Sound::Opus {
-            packets: vec![packet.into_boxed_slice(); 1_000],
-            skip: 0,
-            samples: 10,
-        };
-        let prompts = Prompts {
-            sounds: HashMap::from([(Prompt::Notice, sound)]),
-            notice_id: None,
-        };
-        let mut player = prompts.player(&Prompt::Notice);
+        let packets = vec![packet.into_boxed_slice(); 1_000];
+        let mut player = Player::of(Cow::Borrowed(&packets), 0, 10);
         assert_eq!(player.next_piece().map(|piece| piece.len()), Some(10));
         assert!(player.next_piece().is_none());
-        assert_eq!(player.left.len(), 999);
+        assert_eq!(player.next, 1);
     }
 
     #[test]
@@ -410,6 +451,78 @@ mod tests {
         wav.finalize().expect("written");
         let refused = Prompts::of_one_file("wav", bytes.get_ref());
         assert!(refused.is_err_and(|why| why.contains("4000 to 384000")));
+    }
+
+    #[test]
+    fn a_citys_recording_of_a_word_wins_and_a_broken_one_leaves_the_booths_own_voice() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("da");
+        std::fs::create_dir(&folder).expect("a folder");
+        let own = Prompts::load(dir.path(), "da", &[]).0;
+        std::fs::write(folder.join("louder.opus"), speech()).expect("written");
+        std::fs::write(folder.join("dot.opus"), b"rubbish").expect("written");
+        std::fs::write(folder.join("dash.wav"), b"RIFFxxxx").expect("written");
+        std::fs::write(folder.join("booth_name.opus"), speech()).expect("written");
+        let (prompts, broken) = Prompts::load(dir.path(), "da", &[]);
+        assert_eq!(broken.len(), 2, "{broken:?}");
+        assert!(broken.iter().all(|why| why.contains("own voice")));
+        assert!(prompts.has_booth_name() && !own.has_booth_name());
+        let louder = Prompt::Word(Word::Louder);
+        let pause = Word::Louder.pause_ms() as usize * 48;
+        assert_eq!(length(&prompts, &louder), 72_000 + pause);
+        for word in [Word::Dot, Word::Dash, Word::NoFaults] {
+            let word = Prompt::Word(word);
+            assert_eq!(length(&prompts, &word), length(&own, &word));
+        }
+        // The card loses the file while the booth is up.
+        std::fs::remove_file(folder.join("louder.opus")).expect("removed");
+        assert_eq!(length(&prompts, &louder), length(&own, &louder));
+    }
+
+    #[test]
+    fn a_language_without_a_voice_is_spoken_in_english() {
+        let load = |language| Prompts::load(Path::new("no/such/folder"), language, &[]).0;
+        let word = Prompt::Word(Word::NotSetUp);
+        let pieces = |prompts: &Prompts| -> Vec<i16> {
+            let mut player = prompts.player(&word);
+            std::iter::from_fn(|| player.next_piece())
+                .flatten()
+                .collect()
+        };
+        assert_eq!(pieces(&load("de")), pieces(&load("en")));
+        assert_ne!(pieces(&load("da")), pieces(&load("en")));
+    }
+
+    #[test]
+    fn the_off_hook_tone_is_never_louder_than_the_notice_and_the_test_tone_is_quiet() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (tones, _) = Prompts::load(dir.path(), "da", &[]);
+        let of = |prompts: &Prompts, prompt| level(prompts.player(&prompt));
+        assert!(of(&tones, Prompt::OffHook) <= of(&tones, Prompt::Notice) * 1.01);
+        assert!((500.0..1_000.0).contains(&of(&tones, Prompt::TestTone)));
+        // A city's own: a soft notice and an off-hook tone at full scale.
+        let folder = dir.path().join("da");
+        std::fs::create_dir(&folder).expect("a folder");
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        for (name, amplitude) in [("notice", 2_000.0), ("off_hook", 30_000.0)] {
+            let file = folder.join(format!("{name}.wav"));
+            let mut wav = hound::WavWriter::create(file, spec).expect("written");
+            for i in 0..48_000 {
+                let wave = (f64::from(i) / 48.0).sin() * amplitude;
+                wav.write_sample(wave as i16).expect("written");
+            }
+            wav.finalize().expect("written");
+        }
+        let (own, broken) = Prompts::load(dir.path(), "da", &[]);
+        assert!(broken.is_empty(), "{broken:?}");
+        let (notice, off_hook) = (of(&own, Prompt::Notice), of(&own, Prompt::OffHook));
+        assert!((1_200.0..1_600.0).contains(&notice), "{notice}");
+        assert!(off_hook <= notice * 1.05, "{off_hook} {notice}");
     }
 
     #[test]

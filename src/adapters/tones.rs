@@ -26,6 +26,10 @@ pub fn tone_for(prompt: &Prompt) -> &'static [Stretch] {
         ],
         Prompt::Question(_) => &[(350.0, 440.0, 1200), (0.0, 0.0, 200)],
         Prompt::Tone => &[(1000.0, 0.0, 300)],
+        Prompt::BoothName => &[(640.0, 0.0, 150), (0.0, 0.0, 150)],
+        Prompt::Pause => &[(0.0, 0.0, 350)],
+        // A tick, so that a report of many words stays short.
+        Prompt::Word(_) => &[(530.0, 0.0, 60), (0.0, 0.0, 60)],
         Prompt::Repeat => &[(530.0, 0.0, 200), (0.0, 0.0, 200)],
         Prompt::NoSuchQuestion | Prompt::TooShort => &[
             (425.0, 0.0, 200),
@@ -84,6 +88,7 @@ pub fn samples(stretches: &[Stretch]) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::spoken::Word;
 
     #[test]
     fn no_tone_is_longer_than_two_seconds_or_silent() {
@@ -101,11 +106,15 @@ mod tests {
             Prompt::OutOfOrder,
             Prompt::Emergency,
             Prompt::Question("x".into()),
+            Prompt::BoothName,
+            Prompt::Word(Word::NoFaults),
         ];
         for prompt in all {
             let samples = samples(tone_for(&prompt));
             assert!(samples.len() <= 96_000, "{prompt:?}");
             assert!(samples.iter().any(|sample| *sample > 3000), "{prompt:?}");
         }
+        let pause = samples(tone_for(&Prompt::Pause));
+        assert!(pause.len() > 9_600 && pause.iter().all(|sample| *sample == 0));
     }
 }

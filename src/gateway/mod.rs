@@ -16,5 +16,6 @@ pub mod microphone;
 pub mod panel;
 pub mod power;
 pub mod session;
+pub mod spoken;
 pub mod time;
 pub mod trace;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::counters::Counter;
 use super::health::Parts;
+use super::spoken::Word;
 use super::time::Mono;
 use crate::contract::{ConsentMode, EndedBy};
 pub use machine::Session;
@@ -91,6 +92,12 @@ pub enum Prompt {
     TestTone,
     /// A question's own prompt, by its file name without extension.
     Question(String),
+    /// The booth's spoken name, where the prompt folder has it.
+    BoothName,
+    /// A moment of silence between the parts of a report.
+    Pause,
+    /// A word of the booth's own voice.
+    Word(Word),
 }
 
 /// What the lamp says to citizens.

@@ -35,6 +35,7 @@ use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault
 use crate::gateway::inbox::{self, Inbound};
 use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
+use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 pub use keeper::{Keeper, KeeperCommand, KeeperEvent, LOOK};
@@ -129,6 +130,7 @@ pub struct Gateway {
     mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
     capture_figures: Arc<CaptureFigures>,
     is_connected: bool,
+    broker_state: BrokerState,
     connected_at: Mono,
     reconnects: u64,
     next_telegram: u64,
@@ -643,6 +645,7 @@ impl Gateway {
                 self.reconnects +=
                     u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
                 self.is_connected = true;
+                self.broker_state = BrokerState::Connected;
                 self.evidence.broker = Ok(());
                 self.connected_at = now;
                 self.delivery.connected(max_packet);
@@ -650,8 +653,13 @@ impl Gateway {
                 self.introduce(now);
                 self.health_due = now + Duration::from_secs(self.config.health.interval_s);
             }
-            MqttEvent::Disconnected { why, taken_over } => {
+            MqttEvent::Disconnected {
+                why,
+                state,
+                taken_over,
+            } => {
                 log::warn!("{why}");
+                self.broker_state = state;
                 self.is_connected = false;
                 self.delivery.disconnected();
                 self.delivery.hub_online(false);

@@ -9,7 +9,9 @@ use serde_json::json;
 use super::Gateway;
 use super::keeper::KeeperCommand;
 use crate::adapters::recorder::RecorderCommand;
+use crate::config::Confirm;
 use crate::gateway::session::{Input, Prompt, ServiceAsk, ServiceNews};
+use crate::gateway::spoken::{self, Language, ServiceFacts, Word};
 use crate::gateway::time::Mono;
 
 /// A card that was not taken out is opened again after this.
@@ -32,17 +34,17 @@ impl Gateway {
             ServiceAsk::Unconfirmed => {
                 self.awaited_test = None;
                 let why = if !self.is_connected {
-                    "test_no_broker"
+                    Word::TestNoBroker
                 } else if !self.delivery.is_hub_online() {
-                    "test_no_hub"
+                    Word::TestNoHub
                 } else {
-                    "test_unanswered"
+                    Word::TestUnanswered
                 };
                 self.tell_outcome(now, why);
             }
-            ServiceAsk::Failed => self.tell_outcome(now, "test_failed"),
+            ServiceAsk::Failed => self.tell_outcome(now, Word::TestFailed),
             ServiceAsk::CloseCard if self.spool.is_none() => {
-                self.say(now, ServiceNews::Card(words(&["safe_to_remove"])));
+                self.say(now, ServiceNews::Card(words(&[Word::SafeToRemove])));
             }
             ServiceAsk::CloseCard => {
                 self.counters_changed = true;
@@ -60,14 +62,14 @@ impl Gateway {
         self.tell(now, Input::Service(news));
     }
 
-    fn tell_outcome(&mut self, now: Mono, outcome: &'static str) {
+    fn tell_outcome(&mut self, now: Mono, outcome: Word) {
         let is_silent = self
             .last_clip
             .as_ref()
             .is_some_and(|(_, clip)| clip.test && clip.speech_ratio == Some(0.0));
-        let said: &[&'static str] = match is_silent {
-            true if outcome != "test_failed" => &[outcome, "test_silent", "press_nine"],
-            _ => &[outcome, "press_nine"],
+        let said: &[Word] = match is_silent {
+            true if outcome != Word::TestFailed => &[outcome, Word::TestSilent, Word::PressNine],
+            _ => &[outcome, Word::PressNine],
         };
         self.say(now, ServiceNews::Outcome(words(said)));
     }
@@ -79,7 +81,7 @@ impl Gateway {
             .take_if(|awaited| awaited == clip_id)
             .is_some()
         {
-            self.tell_outcome(now, "test_confirmed");
+            self.tell_outcome(now, Word::TestConfirmed);
         }
     }
 
@@ -95,22 +97,40 @@ impl Gateway {
                 self.spool = None;
                 self.evidence.card_closed = true;
                 self.event("card_closed", json!({ "for_s": CARD_CLOSED.as_secs() }));
-                "safe_to_remove"
+                Word::SafeToRemove
             }
             Err(why) => {
                 log::error!("the card could not be closed: {why}");
-                "not_safe"
+                Word::NotSafe
             }
         };
         self.weigh(now);
         self.say(now, ServiceNews::Card(words(&[said])));
     }
 
-    fn spoken_report(&mut self, _now: Mono) -> Vec<Prompt> {
-        words(&["speak_test"])
+    fn spoken_report(&self, now: Mono) -> Vec<Prompt> {
+        let facts = ServiceFacts {
+            booth_id: self.config.booth.id.to_string(),
+            has_name_recording: self.prompts.has_booth_name(),
+            ip: self.machine.about().ip,
+            broker: self.broker_state,
+            // Where the broker's answer is enough, nobody asks for the hub.
+            hub_online: self.delivery.is_hub_online()
+                || self.config.mqtt.confirm == Confirm::Broker,
+            unsent: self.delivery.unsent() as u64,
+            oldest_unsent: self.delivery.oldest_unsent(now),
+            faults: self.faults.keys().copied().collect(),
+            card_moved: self.evidence.hardware_changed.is_some(),
+            clock_synced: self.evidence.clock_synced,
+        };
+        let language = Language::of(&self.config.session.language);
+        let mut report = spoken::report(&facts, language);
+        log::info!("a technician hears: {}", spoken::text(&report, language));
+        report.extend(words(&[Word::SpeakTest]));
+        report
     }
 }
 
-fn words(_names: &[&'static str]) -> Vec<Prompt> {
-    vec![Prompt::Thanks]
+fn words(list: &[Word]) -> Vec<Prompt> {
+    list.iter().copied().map(Prompt::Word).collect()
 }

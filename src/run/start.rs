@@ -31,6 +31,7 @@ use crate::gateway::health::{AlertBook, Evidence};
 use crate::gateway::liveness::{Liveness, LivenessNews};
 use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
+use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
 use crate::spool::{OpenReport, Spool, SpoolError};
 
@@ -460,6 +461,10 @@ impl Gateway {
             mqtt: workers.mqtt,
             capture_figures: workers.capture_figures,
             is_connected: false,
+            broker_state: match config.mqtt.url {
+                Some(_) => BrokerState::NotReached,
+                None => BrokerState::NotConfigured,
+            },
             connected_at: now,
             reconnects: 0,
             next_telegram: 0,

@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 use booth_gateway::adapters::mqtt::{MqttEvent, Outbound};
 use booth_gateway::contract::Presence;
 use booth_gateway::gateway::delivery::Puback;
+use booth_gateway::gateway::spoken::BrokerState;
 use booth_gateway::run::Happening;
 
 use super::plan::{MINUTE, SECOND};
@@ -271,7 +272,11 @@ impl World {
         self.say(|| format!("the booth's connection is lost: {why}"));
         self.tell_loop(
             1,
-            Happening::Mqtt(MqttEvent::Disconnected { why, taken_over }),
+            Happening::Mqtt(MqttEvent::Disconnected {
+                why,
+                state: BrokerState::NotReached,
+                taken_over,
+            }),
         );
         self.link_after(wait + 1);
     }
