@@ -10,6 +10,7 @@ use crate::contract::{
     Alert, AlertId, Birth, BoothState, Health, Presence, SCHEMA, Session, Topic,
 };
 use crate::gateway::health::Certificate;
+use crate::gateway::liveness::LivenessNews;
 use crate::gateway::time::Mono;
 
 /// Health expires after a week (contract §3).
@@ -158,6 +159,27 @@ impl Gateway {
                 self.waiting_events.pop_front();
             }
             self.waiting_events.push_back((kind.to_owned(), payload));
+        }
+    }
+
+    /// Nobody logs in to a booth to read why it was started again: the centre hears it, too.
+    pub(super) fn tell_liveness(&mut self, news: LivenessNews) {
+        match news {
+            LivenessNews::Hangs { thread, limit } => {
+                let limit_s = limit.as_secs();
+                log::error!(
+                    "the thread {thread} has not moved for {limit_s} s: it hangs. The watchdog is no longer fed, so that \
+                     the service manager starts the gateway again"
+                );
+                self.event(
+                    "thread_hangs",
+                    json!({ "thread": thread, "limit_s": limit_s }),
+                );
+            }
+            LivenessNews::MovesAgain { thread } => {
+                log::warn!("the thread {thread} moves again; the watchdog is fed again");
+                self.event("thread_moves", json!({ "thread": thread }));
+            }
         }
     }
 

@@ -28,7 +28,7 @@ use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::counters::Counters;
 use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
-use crate::gateway::liveness::{Liveness, LivenessNews};
+use crate::gateway::liveness::Liveness;
 use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::spoken::BrokerState;
@@ -509,27 +509,6 @@ impl Gateway {
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
         );
-    }
-
-    /// Nobody logs in to a booth to read why it was started again: the centre hears it, too.
-    fn tell_liveness(&mut self, news: LivenessNews) {
-        match news {
-            LivenessNews::Hangs { thread, limit } => {
-                let limit_s = limit.as_secs();
-                log::error!(
-                    "the thread {thread} has not moved for {limit_s} s: it hangs. The watchdog is no longer fed, so that \
-                     the service manager starts the gateway again"
-                );
-                self.event(
-                    "thread_hangs",
-                    serde_json::json!({ "thread": thread, "limit_s": limit_s }),
-                );
-            }
-            LivenessNews::MovesAgain { thread } => {
-                log::warn!("the thread {thread} moves again; the watchdog is fed again");
-                self.event("thread_moves", serde_json::json!({ "thread": thread }));
-            }
-        }
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
