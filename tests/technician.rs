@@ -13,9 +13,10 @@ mod support {
 use std::path::PathBuf;
 
 use serde_json::Value;
-use support::gateway::{BoothHome, Gateway};
-use support::hub::{Booth, Broker};
+use support::gateway::{BoothHome, Gateway, fixtures};
+use support::hub::{Booth, Broker, Home, Hub};
 use support::pulse::Pulse;
+use support::wait::until;
 
 /// Somebody at operations.
 fn operations(broker: &Broker) -> Booth {
@@ -109,6 +110,68 @@ fn a_microphone_that_died_is_found_by_silent_recordings_and_the_tone_and_the_boo
     gateway.handset("lift");
     gateway.reaches("session", "question");
     assert!(gateway.stop().success());
+}
+
+#[test]
+fn a_technician_hears_how_the_booth_is_sends_a_test_message_and_takes_the_card_out() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    gateway.reaches("hub_online", 1);
+    let operations = operations(&broker);
+    let ear = booth.path().join("ear.raw");
+    let listener = pulse.listen(&ear);
+    gateway.handset("lift");
+    gateway.handset("service");
+    gateway.reaches("session", "service");
+    assert_eq!(message(&operations, "event/service")["begins"], 1);
+    let (_, report) = gateway.says("a technician hears");
+    // The simulated booth spells its id, and says what it knows.
+    for part in ["r u n d h ø j", "ikke", "Tal efter tonen"] {
+        assert!(
+            part == "r u n d h ø j" || report.contains(part),
+            "{part}: {report}"
+        );
+    }
+    // The report is heard, then three seconds are recorded.
+    until("a test message begins", || {
+        (!booth.files("clips").is_empty()).then_some(())
+    });
+    pulse.speak(&fixtures().join("speech/da.opus"));
+    gateway.says("confirmed");
+    gateway.says("Centralen har bekræftet");
+    let clip = gateway.says("kept").1;
+    let clip_id = clip
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("clip_id="))
+        .expect("its id");
+    let stored = home.clip_file(clip_id);
+    assert!(stored.exists());
+    gateway.reaches("spool_clips", 0);
+    // It is in no count of citizens' messages.
+    gateway.handset("dial 9");
+    gateway.says("Kortet kan tages ud");
+    gateway.reaches("ready", 0);
+    assert!(has_fault(&gateway, "card_closed"));
+    drop(listener);
+    let heard = std::fs::read(&ear).expect("the ear");
+    let loud = heard
+        .chunks_exact(2)
+        .filter(|pair| i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs() > 1_000)
+        .count();
+    // Half a minute of speech is in the earpiece.
+    assert!(loud > 10 * 48_000 / 10, "{loud} loud samples");
+    gateway.handset("hang-up");
+    assert_eq!(message(&operations, "event/service")["begins"], 0);
+    // Nobody is invited while the card may be taken out.
+    gateway.handset("lift");
+    gateway.reaches("session", "out_of_order");
+    gateway.handset("hang-up");
+    assert!(gateway.stop().success());
+    hub.kill();
 }
 
 #[test]

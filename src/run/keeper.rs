@@ -328,6 +328,8 @@ fn gathered(first: KeeperCommand, commands: &Receiver<KeeperCommand>) -> Vec<Kee
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::ThisMachine;
+    use std::cell::RefCell;
     use std::sync::mpsc::channel;
 
     #[test]
@@ -345,5 +347,52 @@ mod tests {
         drop(commands);
         thread.join().expect("it ends with its commands");
         assert!(beats.count() >= 4, "{}", beats.count());
+    }
+
+    #[test]
+    fn a_card_that_is_closed_is_let_go_and_opened_again_when_nobody_takes_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = config::Spool {
+            dir: folder.path().join("spool"),
+            reserve_bytes: 1_000_000,
+            ..config::Spool::default()
+        };
+        let (spool, _) = open(&place, &ThisMachine).expect("a spool");
+        let card_id = spool.card().card_id;
+        let told = RefCell::new(Vec::new());
+        let report = |event| {
+            told.borrow_mut().push(match event {
+                KeeperEvent::Closed(result) => format!("closed {result:?}"),
+                KeeperEvent::Opened(spool, _) => format!("opened {}", spool.card().card_id),
+                KeeperEvent::Probed(result) => format!("probed {result:?}"),
+                _ => return,
+            });
+        };
+        let mut keeper = Keeper::new(Some(spool));
+        assert!(matches!(
+            open(&place, &ThisMachine),
+            Err(SpoolError::InUse { .. })
+        ));
+        let close = KeeperCommand::Close(Duration::from_millis(300));
+        keeper.work([KeeperCommand::Probe, close].into_iter(), report);
+        assert!(!keeper.is_open());
+        // Whoever takes the card out may read it elsewhere.
+        drop(open(&place, &ThisMachine).expect("nobody has it"));
+        keeper.try_open(|| open(&place, &ThisMachine), report);
+        assert!(!keeper.is_open());
+        let end = clock::mono() + Duration::from_secs(30);
+        while !keeper.is_open() && clock::mono() < end {
+            std::thread::park_timeout(Duration::from_millis(20));
+            keeper.try_open(|| open(&place, &ThisMachine), report);
+        }
+        assert_eq!(
+            told.into_inner(),
+            [
+                "probed Ok(())".to_owned(),
+                "closed Ok(())".to_owned(),
+                format!("opened {card_id}")
+            ]
+        );
+        assert!(!place.dir.join("probe").exists());
     }
 }

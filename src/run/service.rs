@@ -59,6 +59,10 @@ impl Gateway {
     }
 
     fn say(&mut self, now: Mono, news: ServiceNews) {
+        let (ServiceNews::Report(said) | ServiceNews::Outcome(said) | ServiceNews::Card(said)) =
+            &news;
+        let language = Language::of(&self.config.session.language);
+        log::info!("a technician hears: {}", spoken::text(said, language));
         self.tell(now, Input::Service(news));
     }
 
@@ -125,7 +129,6 @@ impl Gateway {
         };
         let language = Language::of(&self.config.session.language);
         let mut report = spoken::report(&facts, language);
-        log::info!("a technician hears: {}", spoken::text(&report, language));
         report.extend(words(&[Word::SpeakTest]));
         report
     }

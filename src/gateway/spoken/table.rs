@@ -128,6 +128,7 @@ macro_rules! words {
             AlertDuplicateIdentity = "alert_duplicate_identity", "Another device has the name of this booth. Find the other card, and give it a name of its own.", "Et andet apparat har samme navn som denne boks. Find det andet kort, og giv det sit eget navn.";
             AlertHardwareChanged = "alert_hardware_changed", "This card was in another machine before. If that was on purpose, do nothing.", "Dette kort har siddet i en anden maskine før. Gør intet, hvis det er med vilje.";
             AlertDiskErrors = "alert_disk_errors", "The card reports errors. Swap the card.", "Kortet melder fejl. Skift kortet.";
+            AlertCertExpiring = "alert_cert_expiring", "A certificate ends within three weeks. Ask the centre for a new one.", "Et certifikat udløber inden for tre uger. Bed centralen om et nyt.";
             AlertPower = "alert_power", "The supply voltage is too low. Check the power supply and its cable.", "Spændingen er for lav. Kontrollér strømforsyningen og kablet.";
             AlertTemperature = "alert_temperature", "The processor is too hot. Check the ventilation of the booth.", "Processoren er for varm. Kontrollér boksens ventilation.";
             AlertUnknown = "alert_unknown", "There is a fault without a recording. Ask the centre.", "Der er en fejl uden indtaling. Spørg centralen.";
