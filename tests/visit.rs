@@ -145,6 +145,30 @@ fn what_a_citizen_says_arrives_at_the_centre_whole_and_leaves_the_card() {
 }
 
 #[test]
+fn a_sound_card_that_goes_while_nobody_is_there_or_under_a_prompt_is_told_and_used_again() {
+    let (broker, mut pulse) = (Broker::open(), Pulse::start());
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    for under_a_prompt in [false, true] {
+        if under_a_prompt {
+            gateway.handset("lift");
+            gateway.reaches("session", "notice");
+        }
+        pulse.unplug();
+        gateway.reaches("ready", 0);
+        if under_a_prompt {
+            gateway.reaches("session", "out_of_order");
+            gateway.handset("hang-up");
+        }
+        gateway.reaches("session", "idle");
+        pulse.plug();
+        gateway.reaches("ready", 1);
+    }
+    assert!(gateway.stop().success());
+}
+
+#[test]
 fn a_killed_gateway_starts_by_itself_and_sends_what_was_fsynced() {
     let (broker, pulse) = (Broker::open(), Pulse::start());
     let home = Home::new(broker.port, "");
