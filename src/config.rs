@@ -3,6 +3,7 @@
 //! Owns: the shape of `booth.toml`, its defaults and the check for values that cannot work; and the
 //! reader that `hub.toml` shares. Never does: touch a device or a network, or require a prompt file.
 
+mod audio;
 mod body;
 mod handset;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::contract::{BoothId, ConsentMode};
+pub use audio::{Audio, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 
@@ -131,16 +133,30 @@ pub struct Config {
     pub service: Service,
     #[serde(default)]
     pub selftest: SelfTest,
+    #[serde(default)]
+    pub doctor: Doctor,
 }
 
 impl Config {
     /// Reads `booth.toml`, checks every value and makes relative paths absolute beside the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let (config, checked) = Self::read_unchecked(path)?;
+        checked.map(|()| config)
+    }
+
+    /// The same for somebody who looks for faults: what the file says, and beside it what is wrong with the values.
+    pub fn read_unchecked(path: &Path) -> Result<(Self, Result<(), ConfigError>), ConfigError> {
         let mut config: Self = read(path)?;
-        config.check(&path.display().to_string())?;
+        let checked = config.check(&path.display().to_string());
         let beside = path.parent().unwrap_or(Path::new("."));
         config.resolve(beside);
-        Ok(config)
+        Ok((config, checked))
+    }
+
+    /// Where a running gateway answers the doctor: by default beside the handset's control socket.
+    pub fn doctor_socket(&self) -> PathBuf {
+        let beside = self.handset.control_socket.with_file_name("doctor.sock");
+        self.doctor.socket.clone().unwrap_or(beside)
     }
 
     /// Refuses values that cannot work; every fault at once, a sentence each.
@@ -182,18 +198,7 @@ impl Config {
                     .into(),
             );
         }
-        if !(6_000..=510_000).contains(&self.audio.bitrate) {
-            fault(format!(
-                "[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)",
-                self.audio.bitrate
-            ));
-        }
-        if self.audio.complexity > 10 {
-            fault(format!(
-                "[audio] complexity {} is outside 0 to 10",
-                self.audio.complexity
-            ));
-        }
+        self.audio.check(&mut fault);
         self.handset.check(&mut fault);
         self.bell.check(self.handset.ringer.is_some(), &mut fault);
         let emergency = &self.session.emergency_numbers;
@@ -433,29 +438,6 @@ impl Default for Mqtt {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
-pub struct Audio {
-    pub input: String,
-    pub output: String,
-    /// Bits per second.
-    pub bitrate: u32,
-    /// 0 to 10.
-    pub complexity: u8,
-}
-
-impl Default for Audio {
-    fn default() -> Self {
-        Self {
-            input: "plughw:CARD=handset,DEV=0".into(),
-            output: "plughw:CARD=handset,DEV=0".into(),
-            bitrate: 24_000,
-            complexity: 5,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
 pub struct Session {
     pub consent: ConsentMode,
     pub language: String,
@@ -558,6 +540,14 @@ impl Default for Health {
     }
 }
 
+/// What `booth-gateway doctor` needs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Doctor {
+    /// Where a running gateway answers the doctor; by default `doctor.sock` beside `[handset] control_socket`.
+    pub socket: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -589,7 +579,9 @@ mod tests {
         assert_eq!(
             faults(&text),
             "booth.toml:6: unknown field `bitrat`, expected one of `input`, `output`, `bitrate`, \
-             `complexity`; did you mean `bitrate`?"
+             `complexity`, `mixer`, `capture_control`, `capture_db`, `capture_percent`, `playback_control`, \
+             `playback_db`, `playback_percent`, `sidetone_control`, `sidetone_db`, `sidetone_percent`; did you \
+             mean `bitrate`?"
         );
     }
 
@@ -611,6 +603,51 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} missing in {all}");
         }
+    }
+
+    #[test]
+    fn a_mixer_control_needs_a_card_by_name_and_one_measure() {
+        let audio = |lines: &str| faults(&format!("{LEAST}[audio]\n{lines}"));
+        assert_eq!(audio("capture_control = \"Mic\"\ncapture_db = 12.5\n"), "");
+        assert_eq!(
+            audio(
+                "playback_control = \"PCM,1\"\nplayback_percent = 80\nsidetone_control = \"Mic\"\n"
+            ),
+            ""
+        );
+        let named = "capture_control = \"Mic\"\n";
+        for (lines, part) in [
+            ("capture_db = 3.0\n".to_owned(), "capture_control"),
+            (
+                format!("{named}capture_db = 3.0\ncapture_percent = 3\n"),
+                "one of them",
+            ),
+            (format!("{named}capture_percent = 101\n"), "0 to 100"),
+            (format!("{named}capture_db = nan\n"), "-100 to 60"),
+            (
+                "capture_control = \"a\\u0000b\"\n".into(),
+                "control character",
+            ),
+            (format!("{named}input = \"hw:0\"\n"), "by its index"),
+            (format!("{named}input = \"default\"\n"), "set [audio] mixer"),
+            ("mixer = \"\"\n".into(), "mixer"),
+        ] {
+            let all = audio(&lines);
+            assert!(all.contains(part), "{lines}: {part} missing in {all:?}");
+        }
+    }
+
+    #[test]
+    fn the_doctor_is_answered_beside_the_handset_unless_told_otherwise() {
+        let config = |more: &str| parse::<Config>(&format!("{LEAST}{more}"), "f").expect("fine");
+        assert_eq!(
+            config("").doctor_socket(),
+            Path::new("/run/booth-gateway/doctor.sock")
+        );
+        assert_eq!(
+            config("[doctor]\nsocket = \"/x/d\"\n").doctor_socket(),
+            Path::new("/x/d")
+        );
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct HandsetView {
     pub hush: AtomicBool,
     /// Edges of the hook switch in the last hour; none for the simulated handset.
     pub hook_toggles_1h: AtomicU64,
+    /// The hook was taught to rest at the other level than configured.
+    pub is_inverted: AtomicBool,
     contacts: Mutex<Vec<(Line, bool)>>,
 }
 
@@ -276,6 +278,7 @@ fn serve(
     else {
         return Ok(Ended::Stopped);
     };
+    links.view.is_inverted.store(*inverted, Ordering::Relaxed);
     report(HandsetReport::Works(Ok(())));
     let refused = lines.refused().to_vec();
     report(controls(&refused, panel.stuck()));
@@ -448,6 +451,8 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
     fn teach(&mut self) -> Result<(), String> {
         let found = levels(self.lines, *self.inverted)?;
         *self.inverted ^= found.contains(&(Line::OffHook, true));
+        let view = &self.links.view;
+        view.is_inverted.store(*self.inverted, Ordering::Relaxed);
         let configured = self.config.hook.off_hook;
         match handset_taught::keep(&self.links.taught, configured, *self.inverted) {
             Ok(()) => (self.report)(HandsetReport::HookTaught),

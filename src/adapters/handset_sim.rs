@@ -1,124 +1,35 @@
 //! The simulated handset: lines on a Unix socket (contract §2), and their sender.
 //!
-//! Owns: the control socket. Never does: answer `ok` before the core has handled the line. A stale
-//! socket file is replaced; one that somebody listens on is not.
-#![allow(clippy::disallowed_methods)] // owns a socket file
+//! Owns: what a line of the control socket means. Never does: answer `ok` before the core has handled the line.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use super::clock;
 use super::handset::HandsetReport;
+use super::line_server::{self, LineSocket, PATIENCE};
 use crate::gateway::session::{HandsetEvent, Key, KeySource};
-
-/// Longest line, bytes.
-const MAX_LINE: u64 = 256;
-/// Most connections at a time.
-const MAX_CONNECTIONS: usize = 16;
-/// The core answers within this, or the sender is told.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The socket, removed when dropped.
-pub struct SimSocket {
-    path: PathBuf,
-}
-
-impl Drop for SimSocket {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
 
 /// Listens on `path` and reports what is asked there.
 pub fn listen(
     path: &Path,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
-) -> Result<SimSocket, String> {
-    let fault = |what: &str, error: io::Error| {
-        format!("the control socket {}: {what}: {error}", path.display())
-    };
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        std::fs::create_dir_all(dir).map_err(|error| fault("its folder cannot be made", error))?;
-    }
-    if path.exists() {
-        if UnixStream::connect(path).is_ok() {
-            return Err(format!(
-                "the control socket {} is in use by another gateway",
-                path.display()
-            ));
-        }
-        std::fs::remove_file(path)
-            .map_err(|error| fault("the stale file cannot be removed", error))?;
-    }
-    let listener = UnixListener::bind(path).map_err(|error| fault("cannot listen", error))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-        .map_err(|error| fault("its mode cannot be set", error))?;
+) -> Result<LineSocket, String> {
+    // Before any line can come.
     report(HandsetReport::AtStart { off_hook: false });
     report(HandsetReport::Works(Ok(())));
-    let report: Arc<dyn Fn(HandsetReport) + Send + Sync> = Arc::new(report);
-    let count = Arc::new(AtomicUsize::new(0));
-    let accept = move || {
-        for stream in listener.incoming().flatten() {
-            if count.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-                count.fetch_sub(1, Ordering::Relaxed);
-                let _ = (&stream).write_all(b"error: too many connections\n");
-                continue;
-            }
-            let (report, counted) = (report.clone(), count.clone());
-            let started = std::thread::Builder::new()
-                .name("handset-sim".into())
-                .spawn(move || {
-                    // A sender that goes away in the middle is nobody's fault.
-                    let _ = converse(&stream, &stream, &*report);
-                    counted.fetch_sub(1, Ordering::Relaxed);
-                });
-            if started.is_err() {
-                count.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("handset-sim".into())
-        .spawn(accept)
-        .map_err(|error| fault("no thread", error))?;
-    Ok(SimSocket {
-        path: path.to_owned(),
-    })
+    line_server::listen(path, "control", move |line| answer(line, &report))
 }
 
 /// Answers line after line until the sender goes away, or sends one that is too long.
 #[doc(hidden)] // public for the fuzz targets
 pub fn converse(
     input: impl Read,
-    mut out: impl Write,
+    out: impl Write,
     report: &(dyn Fn(HandsetReport) + Send + Sync),
 ) -> io::Result<()> {
-    let mut reader = BufReader::new(input);
-    loop {
-        let mut line = Vec::new();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut line)?;
-        if read == 0 {
-            return Ok(());
-        }
-        let whole = line.ends_with(b"\n") || (read as u64) < MAX_LINE;
-        let answer = match std::str::from_utf8(&line) {
-            Ok(text) if whole => answer(text.trim(), report),
-            _ => "error: a line is text of at most 255 bytes".to_owned(),
-        };
-        out.write_all(format!("{answer}\n").as_bytes())?;
-        if !whole {
-            return Ok(());
-        }
-    }
+    line_server::converse(input, out, &|line| answer(line, report))
 }
 
 fn answer(line: &str, report: &(dyn Fn(HandsetReport) + Send + Sync)) -> String {
@@ -172,28 +83,20 @@ fn parse(line: &str) -> Result<HandsetEvent, String> {
 
 /// Sends one line to a gateway's control socket and answers with its reply.
 pub fn send_line(path: &Path, line: &str) -> Result<String, String> {
-    let fault = |error: io::Error| {
+    line_server::ask(path, line).map_err(|error| {
         format!(
             "{}: {error}; is the gateway running with [handset] backend = \"sim\"?",
             path.display()
         )
-    };
-    let mut stream = UnixStream::connect(path).map_err(fault)?;
-    stream
-        .set_read_timeout(Some(PATIENCE + Duration::from_secs(2)))
-        .map_err(fault)?;
-    stream
-        .write_all(format!("{line}\n").as_bytes())
-        .map_err(fault)?;
-    let mut reply = String::new();
-    BufReader::new(stream)
-        .read_line(&mut reply)
-        .map_err(fault)?;
-    Ok(reply.trim_end().to_owned())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]

@@ -12,6 +12,8 @@ pub mod handset_taught;
 pub mod handset_trace;
 pub mod journal;
 pub mod levels;
+pub mod line_server;
+pub mod mixer;
 pub mod mqtt;
 pub mod opus;
 pub mod playback;

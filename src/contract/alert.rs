@@ -76,6 +76,9 @@ alerts! {
     ControlsFaulty = "controls_faulty", NeedsVisit,
         "The dial, the keypad, a button or the lamp does not work.",
         "Free the dial or the key; else check its lines in `[handset]` of booth.toml and the wiring.";
+    MixerFaulty = "mixer_faulty", NeedsVisit,
+        "A control of the sound card's mixer could not be set as booth.toml wants it.",
+        "Run `booth-gateway doctor`: it names the controls that this card has; correct `[audio]` in booth.toml.";
     CaseOpen = "case_open", NeedsVisit,
         "The booth's case is open.",
         "Close it; if nobody is working there, somebody has broken in.";

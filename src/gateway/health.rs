@@ -74,6 +74,8 @@ pub struct Evidence {
     pub card_closed: bool,
     /// What beside the hook switch does not work, a sentence each.
     pub controls: Vec<String>,
+    /// What could not be set in the sound card's mixer, a sentence each.
+    pub mixer: Vec<String>,
     /// The case is open.
     pub case_open: bool,
 }
@@ -144,6 +146,7 @@ impl Evidence {
             microphone_dead: None,
             card_closed: false,
             controls: Vec::new(),
+            mixer: Vec::new(),
             case_open: false,
         }
     }
@@ -180,6 +183,9 @@ impl Evidence {
         }
         if !self.controls.is_empty() {
             raise(AlertId::ControlsFaulty, self.controls.join("; "));
+        }
+        if !self.mixer.is_empty() {
+            raise(AlertId::MixerFaulty, self.mixer.join("; "));
         }
         if self.case_open {
             raise(AlertId::CaseOpen, AlertId::CaseOpen.meaning().into());

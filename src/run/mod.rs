@@ -3,6 +3,7 @@
 //! Owns: the running gateway. Never does: block on the card, the network or a device; adapters do
 //! that on their own threads and report here. The watchdog is fed by this loop's turns.
 
+mod diagnosis;
 mod keeper;
 mod machine;
 mod reports;
@@ -21,6 +22,7 @@ use crate::adapters::capture::{CaptureFigures, CaptureState};
 use crate::adapters::clock;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetReport, HandsetView};
+use crate::adapters::mixer::Applied;
 use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
@@ -34,7 +36,9 @@ use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
 use crate::gateway::inbox::{self, Inbound};
 use crate::gateway::microphone::Microphone;
-use crate::gateway::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, Session, TakeId};
+use crate::gateway::session::{
+    Command, HandsetEvent, Input, Key, Lamp, RecorderNews, Session, TakeId,
+};
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
@@ -72,6 +76,13 @@ pub enum Happening {
     Mqtt(MqttEvent),
     /// On the card.
     Keeper(KeeperEvent),
+    /// To the sound card's mixer.
+    Mixer(Applied),
+    /// Somebody asks how the booth is.
+    Doctor {
+        /// Where one JSON line goes.
+        answer: std::sync::mpsc::SyncSender<String>,
+    },
 }
 
 /// Whom the loop talks to, and what it shares with them.
@@ -88,6 +99,8 @@ pub struct Workers {
     pub mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
     /// Shared with the connection for its will.
     pub speaker: Arc<Mutex<Speaker>>,
+    /// The mixer, where the configuration names a control: whatever is sent, it is set again.
+    pub mixer: Option<std::sync::mpsc::Sender<()>>,
     /// Shared with the microphone.
     pub capture_figures: Arc<CaptureFigures>,
     /// Shared with the recorder.
@@ -128,6 +141,10 @@ pub struct Gateway {
     handset: Option<std::sync::mpsc::Sender<HandsetCommand>>,
     view: Arc<HandsetView>,
     mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
+    mixer: Option<std::sync::mpsc::Sender<()>>,
+    /// What was set otherwise than asked, for the doctor.
+    mixer_notes: Vec<String>,
+    last_key: Option<(Mono, Key)>,
     capture_figures: Arc<CaptureFigures>,
     is_connected: bool,
     broker_state: BrokerState,
@@ -246,6 +263,7 @@ impl Gateway {
             }
             Happening::Playback(PlaybackEvent::State { works }) => {
                 log_works("earpiece", &works);
+                self.set_mixer(&works);
                 self.evidence.playback = works;
             }
             Happening::Capture(CaptureState { works }) => {
@@ -258,10 +276,35 @@ impl Gateway {
                         json!({ "device": "microphone", "text": why }),
                     );
                 }
+                self.set_mixer(&works);
                 self.evidence.capture = works;
             }
             Happening::Mqtt(event) => self.mqtt_event(now, event),
             Happening::Keeper(event) => self.keeper_event(now, event),
+            Happening::Mixer(Applied { faults, notes }) => {
+                for sentence in faults.iter().chain(&notes) {
+                    log::warn!("{sentence}");
+                }
+                self.evidence.mixer = faults;
+                self.mixer_notes = notes;
+            }
+            Happening::Doctor { answer } => {
+                // Whoever asked may have gone.
+                let status = self.diagnosis(now);
+                let line =
+                    serde_json::to_string(&status).expect("a status holds only text and numbers");
+                let _ = answer.send(line);
+            }
+        }
+    }
+
+    /// A card that has come back has its own defaults.
+    fn set_mixer(&self, works: &Result<(), String>) {
+        if works.is_ok()
+            && let Some(mixer) = &self.mixer
+        {
+            // A mixer whose thread is gone ends with the daemon.
+            let _ = mixer.send(());
         }
     }
 
@@ -296,6 +339,9 @@ impl Gateway {
                 self.evidence.case_open = is_open;
             }
             HandsetReport::Event { at, event, done } => {
+                if let HandsetEvent::Key(key, _) = event {
+                    self.last_key = Some((at, key));
+                }
                 if event == HandsetEvent::Lifted {
                     self.lifted_at = Some(at);
                     self.unheard_lift = Some(at);

@@ -16,6 +16,8 @@ use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
+use crate::adapters::line_server::{self, LineSocket};
+use crate::adapters::mixer;
 use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
@@ -25,6 +27,7 @@ use crate::adapters::systemd::{self, Watchdog};
 use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
 use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
 use crate::contract::{Presence, Topic, Topics};
+use crate::doctor;
 use crate::gateway::counters::Counters;
 use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
@@ -237,6 +240,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
     let tell = teller(Happening::Handset);
     let (handset, backend, _socket) =
         start_handset(&config, trace, &stop, &view, &mut liveness, tell)?;
+    let _doctors = answer_doctors(&config.doctor_socket(), &happened);
 
     let speaker = Arc::new(Mutex::new(Speaker {
         boot_id: clock::boot_id(),
@@ -251,6 +255,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         handset,
         mqtt,
         speaker,
+        mixer: start_mixer(&config, &happened)?,
         capture_figures,
         mic_levels,
         view,
@@ -269,7 +274,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
 type HandsetStarted = (
     Option<std_mpsc::Sender<HandsetCommand>>,
     &'static str,
-    Option<handset_sim::SimSocket>,
+    Option<LineSocket>,
 );
 
 fn start_handset(
@@ -309,6 +314,46 @@ fn start_handset(
         handset::watch(&config, trace.as_deref(), opened, &links, report)
     })?;
     Ok((Some(sender), backend, None))
+}
+
+/// Answers `booth-gateway doctor`. A booth runs without: somebody else's file in the way is no reason to stand still.
+fn answer_doctors(
+    socket: &Path,
+    happened: &mpsc::UnboundedSender<Happening>,
+) -> Option<LineSocket> {
+    let happened = happened.clone();
+    let answer = move |line: &str| {
+        if line != doctor::QUESTION {
+            return format!("error: use {}", doctor::QUESTION);
+        }
+        let (answer, answered) = std_mpsc::sync_channel(1);
+        let asked = happened.send(Happening::Doctor { answer });
+        let told = asked
+            .ok()
+            .and_then(|()| answered.recv_timeout(line_server::PATIENCE).ok());
+        told.unwrap_or_else(|| "error: the gateway does not answer".into())
+    };
+    line_server::listen(socket, "doctor", answer)
+        .inspect_err(|why| log::warn!("{why}; the doctor gets no answer from this gateway"))
+        .ok()
+}
+
+/// Sets the mixer now and whenever it is told, where the configuration names a control.
+fn start_mixer(
+    config: &Config,
+    happened: &mpsc::UnboundedSender<Happening>,
+) -> Result<Option<std_mpsc::Sender<()>>, RunError> {
+    if config.audio.mixer_controls().is_empty() {
+        return Ok(None);
+    }
+    let (mixer, commands) = std_mpsc::channel();
+    let (audio, tell) = (config.audio.clone(), happened.clone());
+    thread("mixer", move || {
+        mixer::run(&audio, &commands, |applied| {
+            drop(tell.send(Happening::Mixer(applied)))
+        });
+    })?;
+    Ok(Some(mixer))
 }
 
 type Connection = Option<tokio::task::JoinHandle<()>>;
@@ -459,6 +504,9 @@ impl Gateway {
             handset: workers.handset,
             view: workers.view,
             mqtt: workers.mqtt,
+            mixer: workers.mixer,
+            mixer_notes: Vec::new(),
+            last_key: None,
             capture_figures: workers.capture_figures,
             is_connected: false,
             broker_state: match config.mqtt.url {

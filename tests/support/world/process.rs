@@ -282,6 +282,7 @@ impl World {
             mic_levels: Default::default(),
             mqtt: Some(mqtt),
             speaker: speaker.clone(),
+            mixer: None,
             capture_figures: Arc::new(CaptureFigures::default()),
             prompts: prompts(),
             backend: "sim",

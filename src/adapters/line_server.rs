@@ -1,0 +1,136 @@
+//! One line in, one line out, on a Unix socket: what the simulated handset and the doctor's questions share.
+//!
+//! Owns: the socket file, its connections and their limits. Never does: know what a line means. A stale socket file is
+//! replaced; one that somebody listens on is not. A file that is no socket is never removed.
+#![allow(clippy::disallowed_methods)] // owns a socket file
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Longest line of a question, bytes.
+const MAX_LINE: u64 = 256;
+/// Longest line of an answer, bytes.
+const MAX_ANSWER: u64 = 256 * 1024;
+/// Most connections at a time.
+const MAX_CONNECTIONS: usize = 16;
+/// Who serves answers within this, or the sender is told.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The socket, removed when dropped.
+pub struct LineSocket {
+    path: PathBuf,
+}
+
+impl Drop for LineSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Listens on `path`, mode 0660, and answers each line; `what` names the socket in errors and threads.
+pub fn listen(
+    path: &Path,
+    what: &'static str,
+    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> Result<LineSocket, String> {
+    let fault = |doing: &str, error: io::Error| {
+        format!("the {what} socket {}: {doing}: {error}", path.display())
+    };
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        std::fs::create_dir_all(dir).map_err(|error| fault("its folder cannot be made", error))?;
+    }
+    match std::fs::symlink_metadata(path) {
+        Err(_) => {}
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            return Err(format!(
+                "the {what} socket {} is in use by another gateway",
+                path.display()
+            ));
+        }
+        Ok(facts) if facts.file_type().is_socket() => std::fs::remove_file(path)
+            .map_err(|error| fault("the stale file cannot be removed", error))?,
+        Ok(_) => {
+            return Err(format!(
+                "the {what} socket {}: a file that is no socket is there; move it away",
+                path.display()
+            ));
+        }
+    }
+    let listener = UnixListener::bind(path).map_err(|error| fault("cannot listen", error))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+        .map_err(|error| fault("its mode cannot be set", error))?;
+    let answer: Arc<dyn Fn(&str) -> String + Send + Sync> = Arc::new(answer);
+    let count = Arc::new(AtomicUsize::new(0));
+    let accept = move || {
+        for stream in listener.incoming().flatten() {
+            if count.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
+                count.fetch_sub(1, Ordering::Relaxed);
+                let _ = (&stream).write_all(b"error: too many connections\n");
+                continue;
+            }
+            let (answer, counted) = (answer.clone(), count.clone());
+            let started = std::thread::Builder::new()
+                .name(what.into())
+                .spawn(move || {
+                    // A sender that goes away in the middle is nobody's fault.
+                    let _ = converse(&stream, &stream, &*answer);
+                    counted.fetch_sub(1, Ordering::Relaxed);
+                });
+            if started.is_err() {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name(what.into())
+        .spawn(accept)
+        .map_err(|error| fault("no thread", error))?;
+    Ok(LineSocket {
+        path: path.to_owned(),
+    })
+}
+
+/// Answers line after line until the sender goes away, or sends one that is too long.
+pub fn converse(
+    input: impl Read,
+    mut out: impl Write,
+    answer: &dyn Fn(&str) -> String,
+) -> io::Result<()> {
+    let mut reader = BufReader::new(input);
+    loop {
+        let mut line = Vec::new();
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let whole = line.ends_with(b"\n") || (read as u64) < MAX_LINE;
+        let answer = match std::str::from_utf8(&line) {
+            Ok(text) if whole => answer(text.trim()),
+            _ => "error: a line is text of at most 255 bytes".to_owned(),
+        };
+        out.write_all(format!("{answer}\n").as_bytes())?;
+        if !whole {
+            return Ok(());
+        }
+    }
+}
+
+/// Sends one line to whoever listens on `path` and answers with the reply, without its line end.
+pub fn ask(path: &Path, line: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    let patience = Some(PATIENCE + Duration::from_secs(2));
+    stream.set_read_timeout(patience)?;
+    stream.set_write_timeout(patience)?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
+    let mut reply = String::new();
+    BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut reply)?;
+    Ok(reply.trim_end().to_owned())
+}

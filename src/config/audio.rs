@@ -1,0 +1,296 @@
+//! `[audio]` of booth.toml: which sound card, and how its mixer is to stand.
+
+use serde::Deserialize;
+
+/// Longest name of a control: ALSA's own limit is 44 (`SNDRV_CTL_ELEM_ID_NAME_MAXLEN`).
+const LONGEST_CONTROL: usize = 44;
+/// Longest name of a card's mixer.
+const LONGEST_MIXER: usize = 128;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Audio {
+    pub input: String,
+    pub output: String,
+    /// Bits per second.
+    pub bitrate: u32,
+    /// 0 to 10.
+    pub complexity: u8,
+    /// ALSA's name of the mixer that has the controls; by default that of the card in `input` for the microphone, in
+    /// `output` for the rest.
+    pub mixer: Option<String>,
+    /// Simple mixer control of the microphone, as `amixer scontrols` lists it; `"Mic,1"` is the second of that name.
+    pub capture_control: Option<String>,
+    /// Its gain in dB. Without a measure the control is only switched on.
+    pub capture_db: Option<f64>,
+    /// Its gain in percent of its range, for a control without a scale in dB.
+    pub capture_percent: Option<u8>,
+    /// Simple mixer control of the earpiece.
+    pub playback_control: Option<String>,
+    /// Its volume in dB.
+    pub playback_db: Option<f64>,
+    /// Its volume in percent of its range.
+    pub playback_percent: Option<u8>,
+    /// Simple mixer control that lets a speaker hear himself in the earpiece. Without a measure it is muted.
+    pub sidetone_control: Option<String>,
+    /// Its volume in dB.
+    pub sidetone_db: Option<f64>,
+    /// Its volume in percent of its range.
+    pub sidetone_percent: Option<u8>,
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self {
+            input: "plughw:CARD=handset,DEV=0".into(),
+            output: "plughw:CARD=handset,DEV=0".into(),
+            bitrate: 24_000,
+            complexity: 5,
+            mixer: None,
+            capture_control: None,
+            capture_db: None,
+            capture_percent: None,
+            playback_control: None,
+            playback_db: None,
+            playback_percent: None,
+            sidetone_control: None,
+            sidetone_db: None,
+            sidetone_percent: None,
+        }
+    }
+}
+
+/// What a mixer control is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControlKind {
+    /// The microphone's gain.
+    Capture,
+    /// The earpiece's volume.
+    Playback,
+    /// How loud a speaker hears himself.
+    Sidetone,
+}
+
+impl ControlKind {
+    /// What its keys under `[audio]` begin with.
+    pub fn key(self) -> &'static str {
+        match self {
+            ControlKind::Capture => "capture",
+            ControlKind::Playback => "playback",
+            ControlKind::Sidetone => "sidetone",
+        }
+    }
+}
+
+/// How a control is to stand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Loudness {
+    /// Its switch on, its level left as it is.
+    On,
+    /// Muted.
+    Off,
+    /// On, at so many dB.
+    Decibels(f64),
+    /// On, at so many percent of its range.
+    Percent(u8),
+}
+
+/// One control to be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MixerControl {
+    /// What for.
+    pub kind: ControlKind,
+    /// Its name, as the configuration has it.
+    pub name: String,
+    /// How.
+    pub loudness: Loudness,
+    /// ALSA's name of the mixer it is in, or why that is not known.
+    pub mixer: Result<String, String>,
+}
+
+impl Audio {
+    /// Every control that the configuration names.
+    pub fn mixer_controls(&self) -> Vec<MixerControl> {
+        use ControlKind::{Capture, Playback, Sidetone};
+        let mut all = Vec::new();
+        for (kind, name, db, percent) in self.by_kind() {
+            let Some(name) = name else { continue };
+            let loudness = match (db, percent, kind) {
+                (Some(db), ..) => Loudness::Decibels(db),
+                (None, Some(percent), _) => Loudness::Percent(percent),
+                (None, None, Sidetone) => Loudness::Off,
+                (None, None, Capture | Playback) => Loudness::On,
+            };
+            let (key, pcm) = match kind {
+                Capture => ("input", &self.input),
+                Playback | Sidetone => ("output", &self.output),
+            };
+            let mixer = match &self.mixer {
+                Some(mixer) => Ok(mixer.clone()),
+                None => mixer_of(pcm).map_err(|why| {
+                    format!(
+                        "[audio] {key} {pcm:?} {why}, so its mixer is not known; set [audio] mixer"
+                    )
+                }),
+            };
+            all.push(MixerControl {
+                kind,
+                name: name.clone(),
+                loudness,
+                mixer,
+            });
+        }
+        all
+    }
+
+    fn by_kind(&self) -> [(ControlKind, &Option<String>, Option<f64>, Option<u8>); 3] {
+        [
+            (
+                ControlKind::Capture,
+                &self.capture_control,
+                self.capture_db,
+                self.capture_percent,
+            ),
+            (
+                ControlKind::Playback,
+                &self.playback_control,
+                self.playback_db,
+                self.playback_percent,
+            ),
+            (
+                ControlKind::Sidetone,
+                &self.sidetone_control,
+                self.sidetone_db,
+                self.sidetone_percent,
+            ),
+        ]
+    }
+
+    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+        if !(6_000..=510_000).contains(&self.bitrate) {
+            fault(format!(
+                "[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)",
+                self.bitrate
+            ));
+        }
+        if self.complexity > 10 {
+            fault(format!(
+                "[audio] complexity {} is outside 0 to 10",
+                self.complexity
+            ));
+        }
+        let is_name = |name: &str, longest: usize| {
+            !name.is_empty() && name.len() <= longest && !name.chars().any(char::is_control)
+        };
+        if let Some(mixer) = &self.mixer
+            && !is_name(mixer, LONGEST_MIXER)
+        {
+            fault(format!(
+                "[audio] mixer: use a name such as \"hw:CARD=handset\", 1 to {LONGEST_MIXER} bytes, no control character"
+            ));
+        }
+        for (kind, name, db, percent) in self.by_kind() {
+            let key = kind.key();
+            if name.is_none() && (db.is_some() || percent.is_some()) {
+                fault(format!(
+                    "[audio] {key}_db and {key}_percent need {key}_control; `amixer scontrols` lists the names"
+                ));
+            }
+            if db.is_some() && percent.is_some() {
+                fault(format!(
+                    "[audio] {key}_db and {key}_percent: give one of them"
+                ));
+            }
+            if db.is_some_and(|db| !(-100.0..=60.0).contains(&db)) {
+                fault(format!("[audio] {key}_db: use -100 to 60"));
+            }
+            if percent.is_some_and(|percent| percent > 100) {
+                fault(format!("[audio] {key}_percent: use 0 to 100"));
+            }
+            if let Some(name) = name
+                && !is_name(name, LONGEST_CONTROL)
+            {
+                fault(format!(
+                    "[audio] {key}_control: use 1 to {LONGEST_CONTROL} bytes, no control character"
+                ));
+            }
+        }
+        for why in self
+            .mixer_controls()
+            .into_iter()
+            .filter_map(|control| control.mixer.err())
+        {
+            fault(why);
+        }
+    }
+}
+
+/// The mixer of the card that a PCM's name names: `hw:CARD=x` of `plughw:CARD=x,DEV=0` and of `plughw:x,0`.
+fn mixer_of(pcm: &str) -> Result<String, &'static str> {
+    let Some((_, arguments)) = pcm.split_once(':') else {
+        return Err("names no card");
+    };
+    let mut arguments = arguments.split(',').map(str::trim);
+    let card = arguments
+        .clone()
+        .find_map(|argument| argument.strip_prefix("CARD="))
+        .or_else(|| arguments.next().filter(|first| !first.contains('=')));
+    match card {
+        None | Some("") => Err("names no card"),
+        // The order of USB cards changes from one boot to the next.
+        Some(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err("names its card by its index")
+        }
+        Some(card) => Ok(format!("hw:CARD={card}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mixer_is_found_by_the_cards_name_and_never_by_an_index() {
+        for pcm in [
+            "plughw:CARD=handset,DEV=0",
+            "hw:handset",
+            "sysdefault:CARD=handset",
+            "plughw:DEV=0,CARD=handset",
+            "plughw:handset,0",
+        ] {
+            assert_eq!(mixer_of(pcm).as_deref(), Ok("hw:CARD=handset"), "{pcm}");
+        }
+        for pcm in [
+            "hw:0",
+            "plughw:1,0",
+            "hw:CARD=0",
+            "default",
+            "pulse",
+            "hw:",
+            "hw:DEV=0",
+        ] {
+            assert!(mixer_of(pcm).is_err(), "{pcm}");
+        }
+    }
+
+    #[test]
+    fn an_unmeasured_sidetone_is_muted_and_any_other_control_only_switched_on() {
+        let audio = Audio {
+            capture_control: Some("Mic".into()),
+            playback_control: Some("Headphone".into()),
+            playback_db: Some(-3.0),
+            sidetone_control: Some("Mic".into()),
+            ..Audio::default()
+        };
+        let found: Vec<Loudness> = audio
+            .mixer_controls()
+            .into_iter()
+            .map(|control| control.loudness)
+            .collect();
+        assert_eq!(
+            found,
+            [Loudness::On, Loudness::Decibels(-3.0), Loudness::Off]
+        );
+    }
+}
