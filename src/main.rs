@@ -1,10 +1,12 @@
 //! `booth-gateway`: the daemon beside the booth, and the technician's tool.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use booth_gateway::adapters::{handset_sim, journal};
 use booth_gateway::config::Config;
+use booth_gateway::doctor::{self, Show};
 use booth_gateway::run::{self, RunError};
 use clap::{Parser, Subcommand};
 
@@ -43,6 +45,41 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Look at the whole booth as a technician would, and say what is wrong and what to do.
+    ///
+    /// Looks at the configuration, every GPIO line, the sound cards and their mixer, the prompts, the card, the
+    /// credentials, the broker, the hub, the clock and the machine, and changes none of it. While a gateway runs, the
+    /// doctor asks it over its own socket and takes nothing from it; without one it opens lines, card and broker itself
+    /// for a moment. Run it as root or as the user booth-gateway.
+    #[command(
+        after_help = "Verdicts: ok, not checked (the sentence says why), WARNING (the booth does its work), FAULT \
+        (somebody must do something).\n\
+        Exit status: 0 nothing is at fault, 1 something is, 78 the configuration is bad (the rest is looked at all the same).\n\n\
+        Examples:\n  \
+        booth-gateway doctor                     a table, faults last, each with its remedy\n  \
+        booth-gateway doctor --json              the same for programs\n  \
+        booth-gateway doctor --live              watch contacts, last key and level meter; Ctrl-C ends\n  \
+        booth-gateway doctor --live --seconds 20 | tee contacts.txt    one line per change"
+    )]
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print {"ok": 0|1, "booth_id", "gateway": "running"|"silent"|"stopped"|"unknown", "misconfigured": 0|1,
+        /// "findings": [{"area", "subject", "verdict": "ok"|"not_checked"|"warning"|"fault", "sentence", "remedy"}]}.
+        #[arg(long, conflicts_with_all = ["live", "console"])]
+        json: bool,
+        /// Show contacts, last key and level meter four times a second until Ctrl-C. Without a running gateway the
+        /// doctor holds lines and microphone until then.
+        #[arg(long)]
+        live: bool,
+        /// The same for a screen that nobody logs in at (booth-console.service): waits for a gateway and shows its
+        /// faults with their remedies, and never takes a line itself.
+        #[arg(long, conflicts_with = "live")]
+        console: bool,
+        /// End a live view after so many seconds.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: Option<u64>,
+    },
     /// Drive a simulated handset: one line to its control socket, e.g. `handset lift`, `handset dial 5`.
     #[command(
         after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, service, state.\n\
@@ -79,6 +116,17 @@ fn main() -> ExitCode {
             record_trace,
         } => run_gateway(&config.config, record_trace.as_deref()),
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
+        Verb::Doctor {
+            config,
+            json,
+            live,
+            console,
+            seconds,
+        } => match (live, console) {
+            (false, false) => doctor(&config.config, json),
+            (true, _) => watch(&config.config, Show::Live, seconds),
+            (_, true) => watch(&config.config, Show::Console, seconds),
+        },
         Verb::Handset {
             socket,
             config,
@@ -132,6 +180,41 @@ fn check_config(path: &Path, json: bool) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(EX_CONFIG)
+    }
+}
+
+/// The doctor's table or JSON. A reader that goes away early is nobody's fault.
+fn doctor(path: &Path, json: bool) -> ExitCode {
+    let examination = doctor::examine(path);
+    let mut out = std::io::stdout();
+    let _ = if json {
+        writeln!(out, "{:#}", examination.to_json())
+    } else {
+        write!(out, "{}", doctor::table(&examination.findings))
+    };
+    if examination.is_misconfigured {
+        ExitCode::from(EX_CONFIG)
+    } else if doctor::has_fault(&examination.findings) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn watch(path: &Path, show: Show, seconds: Option<u64>) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    match doctor::live(&config, show, seconds) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
     }
 }
 

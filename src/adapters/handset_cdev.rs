@@ -199,7 +199,7 @@ fn value(is_high: bool) -> Value {
 }
 
 /// The header's chip by its label: pinctrl-bcm2835 (Pi 1 to 3), -bcm2711 (4), -rp1 (5), gpio-sim in tests.
-fn find_chip() -> Result<PathBuf, String> {
+pub(super) fn find_chip() -> Result<PathBuf, String> {
     let chips = gpiocdev::chip::chips().unwrap_or_default();
     let label = |path: &PathBuf| {
         let info = gpiocdev::chip::Chip::from_path(path)

@@ -238,7 +238,7 @@ async fn connection<R: Fn(MqttEvent)>(
     commands: &mut mpsc::UnboundedReceiver<MqttCommand>,
     report: &R,
 ) -> End {
-    let (client, mut events) = AsyncClient::new(options(settings, will), 2 * MAX_IN_FLIGHT);
+    let (client, mut events) = AsyncClient::new(options(settings, Some(will)), 2 * MAX_IN_FLIGHT);
     let mut link = Link {
         client,
         report,
@@ -319,7 +319,7 @@ async fn leave(client: &AsyncClient, events: &mut EventLoop) -> End {
     End::Stopped
 }
 
-fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
+fn options(settings: &MqttSettings, will: Option<&Will>) -> MqttOptions {
     let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
     options
         .set_keep_alive(KEEP_ALIVE)
@@ -341,6 +341,7 @@ fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
     if let Some(tls) = &settings.tls {
         options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls.clone())));
     }
+    let Some(will) = will else { return options };
     let properties = LastWillProperties {
         delay_interval: Some(WILL_DELAY_S),
         payload_format_indicator: None,
@@ -358,6 +359,68 @@ fn options(settings: &MqttSettings, will: &Will) -> MqttOptions {
         Some(properties),
     ));
     options
+}
+
+/// What one connection for a look was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// CONNECT was accepted, or why not.
+    pub connected: Result<(), String>,
+    /// The filters and whether each was granted; empty while the broker has not answered.
+    pub granted: Vec<(String, bool)>,
+    /// The first message on the topic that was waited for.
+    pub heard: Option<Vec<u8>>,
+}
+
+/// Connects once as `run` would, but without a will and publishing nothing, waits for a message on `topic` and leaves.
+/// Whoever is connected under the same identity is thrown off by the broker.
+pub async fn try_once(settings: &MqttSettings, topic: &str, patience: Duration) -> Trial {
+    let mut options = options(settings, None);
+    options.set_session_expiry_interval(Some(0));
+    let (client, mut events) = AsyncClient::new(options, 2 * MAX_IN_FLIGHT);
+    let mut trial = Trial {
+        connected: Err(format!(
+            "the broker {}:{} accepts the connection and says nothing",
+            settings.host, settings.port
+        )),
+        granted: Vec::new(),
+        heard: None,
+    };
+    let looking = async {
+        loop {
+            match events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    trial.connected = Ok(());
+                    let filters = settings.filters.iter();
+                    let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+                    if client.try_subscribe_many(filters).is_err() {
+                        return;
+                    }
+                }
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    let is_granted = |code| matches!(code, &SubscribeReasonCode::Success(_));
+                    let codes = ack.return_codes.iter().map(is_granted);
+                    trial.granted = settings.filters.iter().cloned().zip(codes).collect();
+                }
+                Ok(Event::Incoming(Packet::Publish(message))) if message.topic == topic => {
+                    trial.heard = Some(message.payload.to_vec());
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if let End::Lost { why, .. } = lost(&error, settings, false) {
+                        trial.connected = Err(why);
+                    }
+                    return;
+                }
+            }
+        }
+    };
+    let _ = timeout(patience, looking).await;
+    if trial.connected.is_ok() {
+        leave(&client, &mut events).await;
+    }
+    trial
 }
 
 impl<R: Fn(MqttEvent)> Link<'_, R> {

@@ -89,7 +89,8 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
-fn certificates(
+/// Every certificate of a PEM file; `wanted` says in an error what it should hold.
+pub fn certificates(
     path: &Path,
     wanted: &'static str,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -157,7 +157,8 @@ impl Handset {
             .collect()
     }
 
-    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+    /// Every line with its key in booth.toml, by number; the same number twice is a fault.
+    pub fn lines(&self) -> Vec<(u32, String)> {
         let mut used: Vec<(u32, String)> = self
             .contacts()
             .into_iter()
@@ -177,6 +178,11 @@ impl Handset {
             used.extend(rows.chain(columns));
         }
         used.sort();
+        used
+    }
+
+    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+        let used = self.lines();
         for pair in used.windows(2) {
             if pair[0].0 == pair[1].0 {
                 fault(format!(

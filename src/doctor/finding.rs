@@ -102,6 +102,18 @@ impl Finding {
         Self::new(area, subject, Verdict::Fault, sentence.as_ref(), remedy)
     }
 
+    /// One that came from another program, made fit for a terminal.
+    pub fn tidied(self) -> Self {
+        let remedy = self.remedy.as_deref();
+        Self::new(
+            &self.area,
+            &self.subject,
+            self.verdict,
+            &self.sentence,
+            remedy,
+        )
+    }
+
     /// A raised alert as a finding, with the remedy of the table of alerts.
     pub fn of_alert(id: AlertId, text: &str) -> Self {
         let verdict = match id.severity() {

@@ -21,8 +21,6 @@ pub struct Status {
     pub name: String,
     /// Of the gateway.
     pub sw_version: String,
-    /// The machine's address, where it has one.
-    pub ip: Option<String>,
     /// Process id.
     pub pid: u32,
     /// Since its start, seconds.

@@ -115,7 +115,6 @@ impl Gateway {
             booth_id: self.config.booth.id.to_string(),
             name: self.config.booth.name.clone(),
             sw_version: env!("CARGO_PKG_VERSION").into(),
-            ip: self.machine.about().ip,
             pid: std::process::id(),
             up_s: now.since(self.evidence.started).as_secs(),
             session: self.session.state_name().into(),

@@ -11,6 +11,9 @@ pub const MIC: &str = "booth_mic";
 /// The ALSA name of the earpiece.
 pub const EAR: &str = "booth_ear";
 
+/// The ALSA name of their mixer; its controls are `Capture` and `Master`.
+pub const MIXER: &str = "booth_mixer";
+
 /// Somebody who listens at the earpiece.
 pub struct Ear(Child);
 
@@ -69,7 +72,8 @@ impl Pulse {
         for booth in 0..booths {
             let n = suffix(booth);
             asound += &format!(
-                "pcm.{MIC}{n} {{ type pulse device \"line{n}.monitor\" hint {{ show on description \"booth mic\" }} }}\n\
+                "ctl.{MIXER}{n} {{ type pulse source \"line{n}.monitor\" sink \"ear{n}\" }}\n\
+                 pcm.{MIC}{n} {{ type pulse device \"line{n}.monitor\" hint {{ show on description \"booth mic\" }} }}\n\
                  pcm.{EAR}{n} {{ type pulse device \"ear{n}\" hint {{ show on description \"booth ear\" }} }}\n"
             );
         }
@@ -89,7 +93,8 @@ impl Pulse {
         environment(self.folder.path())
     }
 
-    fn pactl(&self, arguments: &[&str]) -> Option<String> {
+    /// What `pactl` says, if it is content.
+    pub fn pactl(&self, arguments: &[&str]) -> Option<String> {
         let output = Command::new("pactl")
             .args(arguments)
             .envs(self.environment())

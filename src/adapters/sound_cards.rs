@@ -1,0 +1,105 @@
+//! Which sound cards there are, and what a PCM can do, asked of ALSA.
+//!
+//! Owns: looking. Never does: start a stream; `capture` and `playback` do.
+
+use alsa::pcm::{HwParams, PCM};
+use alsa::{Ctl, Direction};
+
+use super::capture::RATE;
+
+/// What a PCM can do by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PcmFacts {
+    /// Fewest and most channels.
+    pub channels: (u32, u32),
+    /// It runs at 48 kHz.
+    pub has_rate: bool,
+}
+
+/// The ids of all cards, e.g. `handset`: what stands after `CARD=`.
+pub fn ids() -> Vec<String> {
+    let _quiet = alsa::Output::local_error_handler();
+    let id = |card: alsa::Card| {
+        let info = Ctl::from_card(&card, true).and_then(|ctl| ctl.card_info());
+        info.ok()?.get_id().ok().map(str::to_owned)
+    };
+    alsa::card::Iter::new().flatten().filter_map(id).collect()
+}
+
+/// The card that a PCM's name names, and the same PCM without ALSA's conversions: what the hardware really does.
+pub fn hardware_of(pcm: &str) -> Option<(String, String)> {
+    let (kind, arguments) = pcm.split_once(':')?;
+    if ![
+        "hw",
+        "plughw",
+        "sysdefault",
+        "default",
+        "front",
+        "dsnoop",
+        "dmix",
+    ]
+    .contains(&kind)
+    {
+        return None;
+    }
+    let named = |key: &str| {
+        arguments
+            .split(',')
+            .find_map(|argument| argument.trim().strip_prefix(key))
+    };
+    let place = |index: usize| {
+        let found = arguments.split(',').nth(index).map(str::trim);
+        found.filter(|text| !text.is_empty() && !text.contains('='))
+    };
+    let card = named("CARD=").or_else(|| place(0))?;
+    let device = named("DEV=").or_else(|| place(1)).unwrap_or("0");
+    Some((card.to_owned(), format!("hw:CARD={card},DEV={device}")))
+}
+
+/// What a PCM can do; it is open only while it is asked.
+pub fn facts(pcm: &str, is_input: bool) -> Result<PcmFacts, String> {
+    if pcm.contains('\0') {
+        return Err("its name holds a NUL".into());
+    }
+    let _quiet = alsa::Output::local_error_handler();
+    let direction = match is_input {
+        true => Direction::Capture,
+        false => Direction::Playback,
+    };
+    let opened = PCM::new(pcm, direction, true).map_err(|error| error.to_string())?;
+    let able = HwParams::any(&opened).map_err(|error| error.to_string())?;
+    let channels = able
+        .get_channels_min()
+        .and_then(|min| able.get_channels_max().map(|max| (min, max)));
+    Ok(PcmFacts {
+        channels: channels.map_err(|error| error.to_string())?,
+        has_rate: able.test_rate(RATE).is_ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hardware_behind_a_converting_name_is_found() {
+        for name in [
+            "plughw:CARD=handset,DEV=1",
+            "plughw:handset,1",
+            "hw:DEV=1,CARD=handset",
+        ] {
+            let found = hardware_of(name);
+            let wanted = ("handset".to_owned(), "hw:CARD=handset,DEV=1".to_owned());
+            assert_eq!(found, Some(wanted), "{name}");
+        }
+        for name in ["default", "pulse", "booth_mic", "hw:", "file:x"] {
+            assert_eq!(hardware_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_an_error_and_no_crash() {
+        assert!(facts("hw:CARD=nosuchcard,DEV=0", true).is_err());
+        assert!(facts("a\0b", false).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether a gateway runs on this machine, and what it says.
+//!
+//! Owns: asking its socket, and looking who holds the spool's lock. Never does: take the lock, so that a gateway that
+//! starts in this moment finds it free.
+#![allow(clippy::disallowed_methods)] // reads procfs
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::{Finding, QUESTION, Status};
+use crate::adapters::line_server;
+use crate::config::Config;
+
+const AREA: &str = "gateway";
+
+/// The gateway of this booth on this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Running {
+    /// It says how it is.
+    Answers(Box<Status>),
+    /// One is there, or may be, and does not say how it is; the sentence and the remedy.
+    Silent(String, &'static str),
+    /// None runs.
+    Stopped,
+}
+
+impl Running {
+    /// The word in JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Running::Answers(_) => "running",
+            Running::Silent(..) => "silent",
+            Running::Stopped => "stopped",
+        }
+    }
+}
+
+/// Asks the gateway how it is.
+pub fn ask(socket: &Path) -> Result<Status, (ErrorKind, String)> {
+    let reply = line_server::ask(socket, QUESTION)
+        .map_err(|error| (error.kind(), format!("{}: {error}", socket.display())))?;
+    serde_json::from_str(&reply).map_err(|error| {
+        let start: String = reply.chars().take(60).collect();
+        let sentence = format!("{}: {start:?} is no answer ({error})", socket.display());
+        (ErrorKind::InvalidData, sentence)
+    })
+}
+
+/// Finds out whether one runs.
+pub fn find(config: &Config) -> Running {
+    let lock = config.spool.dir.join("lock");
+    match ask(&config.doctor_socket()) {
+        Ok(status) => Running::Answers(Box::new(status)),
+        Err((ErrorKind::PermissionDenied, why)) => {
+            Running::Silent(why, "Run the doctor as root or as the user booth-gateway.")
+        }
+        Err((ErrorKind::NotFound | ErrorKind::ConnectionRefused, why)) => match is_locked(&lock) {
+            Ok(false) => Running::Stopped,
+            Ok(true) => Running::Silent(
+                format!(
+                    "A gateway holds {} and answers no doctor: {why}.",
+                    lock.display()
+                ),
+                "See the gateway's log for its doctor socket; `systemctl restart booth-gateway` if it hangs.",
+            ),
+            Err(error) => Running::Silent(
+                format!("{} cannot be looked at: {error}.", lock.display()),
+                "Run the doctor as root or as the user booth-gateway.",
+            ),
+        },
+        Err((_, why)) => Running::Silent(
+            format!("The gateway does not answer: {why}."),
+            "It hangs, or is another version than this doctor: `systemctl restart booth-gateway`.",
+        ),
+    }
+}
+
+/// Whether anybody holds a file's lock (proc_locks(5)).
+fn is_locked(lock: &Path) -> std::io::Result<bool> {
+    let facts = match std::fs::metadata(lock) {
+        Ok(facts) => facts,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let (major, minor) = (
+        rustix::fs::major(facts.dev()),
+        rustix::fs::minor(facts.dev()),
+    );
+    let place = format!("{major:02x}:{minor:02x}:{}", facts.ino());
+    let locks = std::fs::read_to_string("/proc/locks")?;
+    let is_it = |line: &str| line.contains(" FLOCK ") && line.split(' ').any(|word| word == place);
+    Ok(locks.lines().any(is_it))
+}
+
+/// The verdict over the gateway itself.
+pub fn look(running: &Running, config: &Config) -> Vec<Finding> {
+    match running {
+        Running::Stopped => vec![Finding::warning(
+            AREA,
+            "process",
+            "No gateway runs; the doctor looks for itself.",
+            "systemctl start booth-gateway",
+        )],
+        Running::Silent(why, remedy) => vec![Finding::fault(AREA, "process", why, remedy)],
+        Running::Answers(status) => {
+            let mut all = vec![Finding::ok(
+                AREA,
+                "process",
+                format!(
+                    "The gateway {} runs since {} min (process {}) and is {}.",
+                    status.sw_version,
+                    status.up_s / 60,
+                    status.pid,
+                    if status.ready == 1 {
+                        "ready"
+                    } else {
+                        "not ready"
+                    }
+                ),
+            )];
+            if status.booth_id != config.booth.id.as_str() {
+                all.push(Finding::warning(
+                    AREA,
+                    "id",
+                    format!(
+                        "The running gateway is {:?}, the configuration says {:?}.",
+                        status.booth_id,
+                        config.booth.id.as_str()
+                    ),
+                    "Start the gateway again, or look with its own --config.",
+                ));
+            }
+            all.extend(status.findings.iter().cloned().map(Finding::tidied));
+            all
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::disk::RealDisk;
+    use crate::spool::Disk;
+
+    #[test]
+    fn who_holds_a_lock_is_seen_without_taking_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("lock");
+        assert_eq!(is_locked(&file).ok(), Some(false));
+        let disk = RealDisk::new();
+        let held = disk.lock(&file).expect("a lock").expect("free");
+        assert_eq!(is_locked(&file).ok(), Some(true));
+        drop(held);
+        assert_eq!(is_locked(&file).ok(), Some(false));
+        assert!(disk.lock(&file).expect("a lock").is_some());
+    }
+}

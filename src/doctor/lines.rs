@@ -1,0 +1,130 @@
+//! The booth's GPIO lines: whether each exists, who holds it, how it stands.
+//!
+//! Owns: the verdicts. Never does: claim a line while a gateway runs; the kernel says who holds it, the gateway how it
+//! stands.
+
+use super::{Contact, Finding, Status, contacts};
+use crate::adapters::{gpio_info, handset, handset_taught};
+use crate::config::{Backend, Config};
+
+const AREA: &str = "contacts";
+/// How the gateway's own requests are named at the kernel.
+const OWN: &str = "booth-gateway";
+
+/// Looks at every line; `daemon` is what a running gateway said, `is_free` whether none runs.
+pub fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> Vec<Finding> {
+    let handset = &config.handset;
+    if handset.backend == Backend::Sim {
+        let sentence = "The handset is simulated: there are no lines.";
+        return vec![Finding::ok(AREA, "backend", sentence)];
+    }
+    let mut all = Vec::new();
+    let standing = match daemon {
+        Some(status) => status.contacts.clone(),
+        None if is_free => claim(config, &mut all),
+        None => Vec::new(),
+    };
+    let chip = match gpio_info::chip_of(handset)
+        .and_then(|chip| gpio_info::count(&chip).map(|count| (chip, count)))
+    {
+        Ok((chip, count)) => {
+            let sentence = format!("{} has {count} lines.", chip.display());
+            all.push(Finding::ok(AREA, "chip", sentence));
+            chip
+        }
+        Err(why) => {
+            all.push(Finding::fault(
+                AREA,
+                "chip",
+                why,
+                "Set [handset] chip to one that `gpiodetect` lists, put the user into the group gpio, or set backend = \"sim\" where there is no GPIO.",
+            ));
+            return all;
+        }
+    };
+    for (number, key) in handset.lines() {
+        let level = standing.iter().find(|contact| contact.name == key);
+        all.push(one(&chip, &key, number, level, daemon.is_some()));
+    }
+    all
+}
+
+fn one(
+    chip: &std::path::Path,
+    key: &str,
+    number: u32,
+    level: Option<&Contact>,
+    is_run: bool,
+) -> Finding {
+    let facts = match gpio_info::line(chip, number) {
+        Ok(facts) => facts,
+        Err(why) => {
+            let remedy =
+                format!("Correct [handset] {key} in booth.toml; `gpioinfo` lists the lines.");
+            return Finding::fault(AREA, key, why, remedy);
+        }
+    };
+    let name = match facts.name.is_empty() {
+        true => format!("Line {number}"),
+        false => format!("Line {number} ({})", facts.name),
+    };
+    let stands = level.map_or(String::new(), |contact| {
+        match (&contact.level, contact.active) {
+            (Some(level), Some(1)) => format!("; it is {level}, so active"),
+            (Some(level), Some(_)) => format!("; it is {level}, so at rest"),
+            _ => String::new(),
+        }
+    });
+    match facts.held_by {
+        None if is_run && level.is_some_and(|contact| contact.active.is_none()) => Finding::fault(
+            AREA,
+            key,
+            format!("{name} is not held by the running gateway."),
+            "See the gateway's other faults.",
+        ),
+        None => Finding::ok(AREA, key, format!("{name} is free{stands}.")),
+        Some(holder) if holder.starts_with(OWN) && is_run => {
+            Finding::ok(AREA, key, format!("{name} is held by the gateway{stands}."))
+        }
+        Some(holder) => {
+            let holder = match holder.is_empty() {
+                true => "the kernel or a program without a name".to_owned(),
+                false => format!("{holder:?}"),
+            };
+            Finding::fault(
+                AREA,
+                key,
+                format!("{name} is held by {holder}."),
+                format!(
+                    "End that program or its device-tree overlay (config.txt), or set [handset] {key} to another line."
+                ),
+            )
+        }
+    }
+}
+
+/// Claims the lines for a moment, as the gateway would, and reads them.
+fn claim(config: &Config, all: &mut Vec<Finding>) -> Vec<Contact> {
+    let read = handset::open(&config.handset, None).and_then(|(backend, mut lines)| {
+        let levels = lines.levels()?;
+        Ok((backend, levels, lines.refused().to_vec()))
+    });
+    match read {
+        Ok((backend, levels, refused)) => {
+            let sentence = format!("The lines can be claimed and read ({backend}).");
+            all.push(Finding::ok(AREA, "backend", sentence));
+            let remedy = "Correct the line in [handset] of booth.toml, or end who holds it.";
+            let faults = refused.iter();
+            all.extend(faults.map(|why| Finding::fault(AREA, "claim", why, remedy)));
+            let taught = config.spool.dir.join("hook");
+            let hook = config.handset.hook.off_hook;
+            let is_inverted = handset_taught::is_inverted(&taught, hook);
+            contacts(&config.handset, &levels, is_inverted)
+        }
+        Err(why) => {
+            let remedy = "Check [handset] in booth.toml, the wiring, and that the user is in the group gpio.";
+            all.push(Finding::fault(AREA, "backend", why, remedy));
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! `doctor --live` and `--console`: contacts, last key and level meter while somebody works at the booth.
+//!
+//! Owns: what is shown, a few times a second. Never does: take lines or card from a gateway: while one runs, it is asked.
+//! Without one, `--live` opens them itself and gives them back at its end; `--console` waits for a gateway, so that it
+//! never stands in the way of one.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use super::gateway::{self, Running};
+use super::sound::Meter;
+use super::{Contact, Microphone, Status, contacts, key_name};
+use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
+use crate::adapters::{clock, sensors};
+use crate::config::{Backend, Config, Handset};
+use crate::gateway::session::HandsetEvent;
+use crate::gateway::time::Mono;
+
+/// Four looks a second.
+const EVERY: Duration = Duration::from_millis(250);
+/// The highest level stays marked this long.
+const HOLD: Duration = Duration::from_secs(2);
+/// From here on samples are at their end, dBFS.
+const CLIPS_DBFS: f64 = -0.1;
+/// The quiet end of the bar, dBFS.
+const QUIET_DBFS: f64 = -60.0;
+/// Cells of the bar.
+const CELLS: usize = 40;
+/// A level that moves by this is a change worth a line.
+const CHANGE_DB: f64 = 6.0;
+/// Most faults that fit beside the rest on a small screen.
+const MOST_FAULTS: usize = 4;
+
+/// How to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// For somebody who works at the booth now.
+    Live,
+    /// For a screen that nobody logs in at.
+    Console,
+}
+
+/// One moment.
+#[derive(Debug, Clone, PartialEq)]
+struct Moment {
+    /// What stands above: the booth, its address, ready or not, its faults.
+    head: Vec<String>,
+    contacts: Vec<Contact>,
+    last_key: Option<(String, u64)>,
+    microphone: Option<Microphone>,
+    /// Why something is not shown.
+    troubles: Vec<String>,
+}
+
+enum Source {
+    Gateway(PathBuf),
+    Own(Box<Own>),
+}
+
+/// Lines and microphone in the doctor's own hand.
+struct Own {
+    handset: Handset,
+    view: Arc<HandsetView>,
+    reports: Option<mpsc::Receiver<HandsetReport>>,
+    stop: Arc<AtomicBool>,
+    _commands: mpsc::Sender<HandsetCommand>,
+    meter: Result<Meter, String>,
+    mic_works: Result<(), String>,
+    handset_works: Result<(), String>,
+    last_key: Option<(Mono, String)>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Shows until the end, or for so many seconds; why it could not.
+pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), String> {
+    let socket = config.doctor_socket();
+    let mut source = match (show, gateway::find(config)) {
+        (Show::Console, _) | (_, Running::Answers(_)) => Source::Gateway(socket),
+        (Show::Live, Running::Silent(why, remedy)) => return Err(format!("{why} {remedy}")),
+        (Show::Live, Running::Stopped) => Source::Own(Box::new(Own::open(config)?)),
+    };
+    let mut out = std::io::stdout();
+    let is_screen = out.is_terminal();
+    let end = seconds.map(|seconds| clock::mono() + Duration::from_secs(seconds));
+    let mut peak = Peak::default();
+    let mut told: Option<Moment> = None;
+    loop {
+        let now = clock::mono();
+        let moment = source.look(now);
+        peak.take(now, moment.microphone.as_ref());
+        let text = if is_screen {
+            Some(screen(&moment, &peak, size_of(&out)))
+        } else {
+            change(told.as_ref(), &moment)
+        };
+        if let Some(text) = text {
+            if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
+                return Ok(()); // whoever looked has gone
+            }
+            told = Some(moment);
+        }
+        if end.is_some_and(|end| clock::mono() >= end) {
+            return Ok(());
+        }
+        let next = now + EVERY;
+        while clock::mono() < next {
+            std::thread::park_timeout(next.since(clock::mono()));
+        }
+    }
+}
+
+/// Columns and rows of the screen.
+fn size_of(out: &std::io::Stdout) -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(out) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+            (usize::from(size.ws_col), usize::from(size.ws_row))
+        }
+        _ => (80, 25),
+    }
+}
+
+impl Source {
+    fn look(&mut self, now: Mono) -> Moment {
+        match self {
+            Source::Own(own) => own.look(now),
+            Source::Gateway(socket) => match gateway::ask(socket) {
+                Ok(status) => of_status(status, sensors::ip()),
+                Err((_, why)) => Moment {
+                    head: vec!["The gateway is not running, or does not answer.".into()],
+                    contacts: Vec::new(),
+                    last_key: None,
+                    microphone: None,
+                    troubles: vec![
+                        why,
+                        "It starts by itself; else: systemctl status booth-gateway".into(),
+                    ],
+                },
+            },
+        }
+    }
+}
+
+fn of_status(status: Status, ip: Option<String>) -> Moment {
+    let mut head = vec![
+        format!(
+            "{} {}   {}   {}",
+            status.booth_id,
+            status.name,
+            ip.map_or("no network address".to_owned(), |ip| format!(
+                "address {ip}"
+            )),
+            if status.ready == 1 {
+                "READY"
+            } else {
+                "OUT OF ORDER"
+            }
+        ),
+        format!(
+            "broker {}   hub {}   clock {}   {} messages only on this card   {}",
+            word(status.connected, "connected", "NOT CONNECTED"),
+            word(status.hub_online, "online", "NOT ONLINE"),
+            word(status.clock_synced, "right", "NOT SYNCHRONISED"),
+            status.spool_clips,
+            status.session,
+        ),
+    ];
+    for fault in status.faults.iter().take(MOST_FAULTS) {
+        head.push(format!("FAULT {}: {}", fault.id, fault.text));
+        head.push(format!("      do: {}", fault.remedy));
+    }
+    if status.faults.len() > MOST_FAULTS {
+        head.push(format!(
+            "… and {} more: booth-gateway doctor",
+            status.faults.len() - MOST_FAULTS
+        ));
+    }
+    Moment {
+        head,
+        contacts: status.contacts,
+        last_key: status.last_key.map(|key| (key.key, key.age_ms)),
+        microphone: (status.capture_ok == 1).then_some(status.microphone),
+        troubles: match status.capture_ok {
+            1 => Vec::new(),
+            _ => vec!["no frames come from the microphone".into()],
+        },
+    }
+}
+
+fn word(flag: u8, yes: &'static str, no: &'static str) -> &'static str {
+    if flag == 1 { yes } else { no }
+}
+
+impl Own {
+    fn open(config: &Config) -> Result<Self, String> {
+        let view = Arc::new(HandsetView::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let (commands, orders) = mpsc::channel();
+        let handset = config.handset.clone();
+        let reports = match handset.backend {
+            Backend::Sim => None,
+            _ => {
+                let (told, reports) = mpsc::channel();
+                let links = HandsetLinks {
+                    commands: orders,
+                    view: view.clone(),
+                    stop: stop.clone(),
+                    taught: config.spool.dir.join("hook"),
+                };
+                let watched = handset.clone();
+                std::thread::Builder::new()
+                    .name("handset".into())
+                    .spawn(move || {
+                        let opened = handset::open(&watched, None);
+                        handset::watch(&watched, None, opened, &links, |report| {
+                            let _ = told.send(report);
+                        });
+                    })
+                    .map_err(|error| error.to_string())?;
+                Some(reports)
+            }
+        };
+        Ok(Self {
+            handset,
+            view,
+            reports,
+            stop,
+            _commands: commands,
+            meter: Meter::start(&config.audio),
+            mic_works: Err("the microphone has not been heard yet".into()),
+            handset_works: Err("the contacts have not been read yet".into()),
+            last_key: None,
+        })
+    }
+
+    fn look(&mut self, now: Mono) -> Moment {
+        for report in self.reports.iter().flat_map(mpsc::Receiver::try_iter) {
+            match report {
+                HandsetReport::Works(works) => self.handset_works = works,
+                HandsetReport::Event {
+                    at,
+                    event: HandsetEvent::Key(key, _),
+                    ..
+                } => self.last_key = Some((at, key_name(key))),
+                _ => {}
+            }
+        }
+        let mut troubles = Vec::new();
+        let contacts = match &self.reports {
+            None => {
+                troubles.push("the handset is simulated: there are no lines to show".to_owned());
+                Vec::new()
+            }
+            Some(_) => {
+                troubles.extend(self.handset_works.as_ref().err().cloned());
+                let is_inverted = self.view.is_inverted.load(Ordering::Relaxed);
+                contacts(&self.handset, &self.view.contacts(), is_inverted)
+            }
+        };
+        let microphone = match &self.meter {
+            Err(why) => {
+                troubles.push(why.clone());
+                None
+            }
+            Ok(meter) => {
+                while let Some(works) = meter.wait(Duration::ZERO) {
+                    self.mic_works = works;
+                }
+                troubles.extend(self.mic_works.as_ref().err().cloned());
+                self.mic_works.is_ok().then(|| meter.levels())
+            }
+        };
+        Moment {
+            head: vec![
+                "No gateway runs: lines and microphone are the doctor's until it ends.".into(),
+            ],
+            contacts,
+            last_key: self
+                .last_key
+                .as_ref()
+                .map(|(at, key)| (key.clone(), now.0.saturating_sub(at.0))),
+            microphone,
+            troubles,
+        }
+    }
+}
+
+/// The highest level of the last moments.
+#[derive(Debug, Default)]
+struct Peak {
+    held: Option<(Mono, f64)>,
+    clipped: Option<Mono>,
+}
+
+impl Peak {
+    fn take(&mut self, now: Mono, microphone: Option<&Microphone>) {
+        let Some(level) = microphone.map(|m| m.peak_dbfs) else {
+            *self = Self::default();
+            return;
+        };
+        if level >= CLIPS_DBFS {
+            self.clipped = Some(now);
+        }
+        let is_over = |at: Mono| now.since(at) >= HOLD;
+        if self
+            .held
+            .is_none_or(|(at, held)| level >= held || is_over(at))
+        {
+            self.held = Some((now, level));
+        }
+        self.clipped = self.clipped.filter(|at| !is_over(*at));
+    }
+}
+
+fn cell(dbfs: f64) -> usize {
+    let share = (dbfs - QUIET_DBFS) / -QUIET_DBFS;
+    (share.clamp(0.0, 1.0) * CELLS as f64).round() as usize
+}
+
+fn bar(microphone: &Microphone, peak: &Peak) -> String {
+    let mut cells = vec![' '; CELLS + 1];
+    cells[..cell(microphone.rms_dbfs)].fill('#');
+    if let Some((_, held)) = peak.held {
+        cells[cell(held)] = '|';
+    }
+    let clip = if peak.clipped.is_some() {
+        "  CLIPS"
+    } else {
+        ""
+    };
+    let constant = if microphone.constant_ms >= 1_000 {
+        "  DIGITAL SILENCE"
+    } else {
+        ""
+    };
+    format!(
+        "[{}] {:6.1} dBFS  peak {:6.1}  floor {:6.1}{clip}{constant}",
+        cells.iter().collect::<String>(),
+        microphone.rms_dbfs,
+        peak.held.map_or(microphone.peak_dbfs, |(_, held)| held),
+        microphone.floor_dbfs,
+    )
+}
+
+fn contact(contact: &Contact) -> String {
+    let line = contact
+        .line
+        .map_or("      ".to_owned(), |line| format!("line {line:2}"));
+    let level = contact.level.as_deref().unwrap_or("");
+    let active = match contact.active {
+        Some(1) => "ACTIVE",
+        Some(_) => "at rest",
+        None => "not read",
+    };
+    format!("{:<16} {line}  {level:<4}  {active}", contact.name)
+}
+
+fn age(ms: u64) -> String {
+    match ms {
+        0..60_000 => format!("{} s ago", ms / 1000),
+        _ => format!("{} min ago", ms / 60_000),
+    }
+}
+
+/// The whole screen, overwritten in place.
+fn screen(moment: &Moment, peak: &Peak, (columns, rows): (usize, usize)) -> String {
+    let mut lines = moment.head.clone();
+    lines.push(String::new());
+    lines.extend(moment.contacts.iter().map(contact));
+    if let Some((key, ms)) = &moment.last_key {
+        lines.push(format!("last key         {key}   {}", age(*ms)));
+    }
+    lines.push(String::new());
+    if let Some(microphone) = &moment.microphone {
+        lines.push(bar(microphone, peak));
+    }
+    lines.extend(moment.troubles.iter().map(|why| format!("! {why}")));
+    let mut text = "\u{1b}[H".to_owned();
+    for line in lines.iter().take(rows.saturating_sub(1)) {
+        // No text of a broker or a card may drive the terminal.
+        let plain = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+        text.extend(plain.take(columns));
+        text += "\u{1b}[K\n";
+    }
+    text + "\u{1b}[J"
+}
+
+/// One line for what has changed, where the output is no screen; `None` if nothing has.
+fn change(told: Option<&Moment>, moment: &Moment) -> Option<String> {
+    let mut news = Vec::new();
+    let before = |name: &str| told.and_then(|told| told.contacts.iter().find(|c| c.name == name));
+    for now in &moment.contacts {
+        if before(&now.name).is_none_or(|before| before != now) {
+            let words = contact(now);
+            news.push(words.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    let key = |moment: &Moment| moment.last_key.clone();
+    if let Some((name, ms)) = key(moment) {
+        let is_new = match told.and_then(key) {
+            Some((before, before_ms)) => before != name || ms < before_ms,
+            None => true,
+        };
+        if is_new {
+            news.push(format!("key {name}"));
+        }
+    }
+    let level = |moment: &Moment| moment.microphone;
+    match (told.and_then(level), level(moment)) {
+        (before, Some(now))
+            if before.is_none_or(|before| {
+                (before.rms_dbfs - now.rms_dbfs).abs() >= CHANGE_DB
+                    || (before.peak_dbfs >= CLIPS_DBFS) != (now.peak_dbfs >= CLIPS_DBFS)
+            }) =>
+        {
+            let clip = if now.peak_dbfs >= CLIPS_DBFS {
+                " CLIPS"
+            } else {
+                ""
+            };
+            news.push(format!(
+                "microphone {:.1} dBFS peak {:.1}{clip}",
+                now.rms_dbfs, now.peak_dbfs
+            ));
+        }
+        _ => {}
+    }
+    let is_new = |text: &&String| told.is_none_or(|told| !told.head.contains(text));
+    news.extend(moment.head.iter().filter(is_new).cloned());
+    let is_new = |text: &&String| told.is_none_or(|told| !told.troubles.contains(text));
+    news.extend(moment.troubles.iter().filter(is_new).cloned());
+    let line = news.join("; ");
+    let plain = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+    (!news.is_empty()).then(|| plain.collect::<String>() + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(rms_dbfs: f64, peak_dbfs: f64, active: u8) -> Moment {
+        Moment {
+            head: vec!["rundhoej-1".into()],
+            contacts: vec![Contact {
+                name: "hook".into(),
+                line: Some(17),
+                level: Some("low".into()),
+                active: Some(active),
+            }],
+            last_key: None,
+            microphone: Some(Microphone {
+                rms_dbfs,
+                peak_dbfs,
+                floor_dbfs: -60.0,
+                constant_ms: 0,
+                samples: 1,
+            }),
+            troubles: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_changes_is_a_line() {
+        let quiet = moment(-50.0, -40.0, 0);
+        let first = change(None, &quiet).expect("everything is new");
+        assert_eq!(
+            first,
+            "hook line 17 low at rest; microphone -50.0 dBFS peak -40.0; rundhoej-1\n"
+        );
+        assert_eq!(change(Some(&quiet), &quiet), None);
+        assert_eq!(change(Some(&quiet), &moment(-47.0, -38.0, 0)), None);
+        let lifted = change(Some(&quiet), &moment(-20.0, 0.0, 1)).expect("a change");
+        assert_eq!(
+            lifted,
+            "hook line 17 low ACTIVE; microphone -20.0 dBFS peak 0.0 CLIPS\n"
+        );
+        let mut dialled = quiet.clone();
+        dialled.last_key = Some(("5".into(), 100));
+        assert_eq!(change(Some(&quiet), &dialled).as_deref(), Some("key 5\n"));
+        let mut later = dialled.clone();
+        later.last_key = Some(("5".into(), 4_000));
+        assert_eq!(change(Some(&dialled), &later), None);
+        assert_eq!(change(Some(&later), &dialled).as_deref(), Some("key 5\n"));
+    }
+
+    #[test]
+    fn the_peak_is_held_and_a_clip_marked_for_a_while() {
+        let mut peak = Peak::default();
+        let at = |ms| Mono(10_000 + ms);
+        let loud = moment(-10.0, 0.0, 0).microphone;
+        let quiet = moment(-50.0, -40.0, 0).microphone;
+        peak.take(at(0), loud.as_ref());
+        peak.take(at(1_000), quiet.as_ref());
+        let bar_now = bar(quiet.as_ref().expect("a level"), &peak);
+        assert!(
+            bar_now.contains("CLIPS") && bar_now.contains("peak    0.0"),
+            "{bar_now}"
+        );
+        peak.take(at(3_000), quiet.as_ref());
+        let bar_now = bar(quiet.as_ref().expect("a level"), &peak);
+        assert!(
+            !bar_now.contains("CLIPS") && bar_now.contains("peak  -40.0"),
+            "{bar_now}"
+        );
+        assert_eq!(
+            (cell(-60.0), cell(0.0), cell(-500.0), cell(3.0)),
+            (0, CELLS, 0, CELLS)
+        );
+    }
+
+    #[test]
+    fn a_screen_is_never_wider_or_longer_than_the_terminal_and_no_text_drives_it() {
+        let mut moment = moment(-50.0, -40.0, 0);
+        moment.head = vec!["x\u{1b}[31m".repeat(100); 50];
+        let text = screen(&moment, &Peak::default(), (40, 10));
+        let lines: Vec<&str> = text.split_terminator('\n').collect();
+        assert_eq!(lines.len(), 10);
+        assert!(lines[1].trim_end_matches("\u{1b}[K").chars().count() <= 40);
+        assert!(!text.contains("\u{1b}[31m"));
+    }
+}
