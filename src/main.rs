@@ -205,7 +205,11 @@ fn watch(path: &Path, show: Show, seconds: Option<u64>) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            // Nobody reads the journal at a console screen.
+            match show {
+                Show::Console => println!("{error}"),
+                Show::Live => eprintln!("{error}"),
+            }
             return ExitCode::from(EX_CONFIG);
         }
     };

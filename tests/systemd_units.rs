@@ -11,8 +11,12 @@ fn unit(name: &str) -> PathBuf {
 }
 
 #[test]
-fn the_exposure_of_both_units_is_at_most_two() {
-    for name in ["booth-gateway.service", "booth-hub.service"] {
+fn the_exposure_of_every_unit_is_at_most_two() {
+    for name in [
+        "booth-gateway.service",
+        "booth-hub.service",
+        "booth-console.service",
+    ] {
         let output = Command::new("systemd-analyze")
             .args(["security", "--offline=yes", "--no-pager"])
             .arg(unit(name))
@@ -57,5 +61,40 @@ fn both_units_are_watched_restarted_and_stay_down_only_on_a_bad_configuration() 
             );
         }
         assert!(text.contains("\nWatchdogSec="), "{name} is not watched");
+    }
+}
+
+#[test]
+fn the_console_shows_the_booth_without_a_login_and_never_takes_a_device() {
+    let text = std::fs::read_to_string(unit("booth-console.service")).expect("the unit");
+    for line in [
+        "ExecStart=/usr/bin/booth-gateway doctor --console --config /etc/booth-gateway/booth.toml",
+        "User=booth-gateway",
+        "Conflicts=getty@tty1.service",
+        "StandardInput=null",
+        "StandardOutput=tty",
+        "TTYPath=/dev/tty1",
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+        "DevicePolicy=closed",
+    ] {
+        assert!(text.lines().any(|found| found == line), "it lacks {line}");
+    }
+    let devices = text.lines().filter(|line| line.starts_with("DeviceAllow="));
+    assert_eq!(devices.collect::<Vec<_>>(), ["DeviceAllow=/dev/tty1 rw"]);
+    // Every directive is one that systemd knows.
+    let checked = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .arg(unit("booth-console.service"))
+        .output()
+        .expect("systemd-analyze runs: is the package systemd installed?");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    for wrong in [
+        "Unknown key",
+        "Unknown section",
+        "Failed to parse",
+        "Invalid",
+    ] {
+        assert!(!said.contains(wrong), "{said}");
     }
 }

@@ -130,8 +130,13 @@ mod tag {
     pub const VERSION: u8 = 0xa0;
 }
 
-/// `notAfter` of one certificate, by the order of fields in RFC 5280 §4.1.
+/// `notAfter` of one certificate.
 fn not_after(der: &[u8]) -> Option<Timestamp> {
+    validity(der).map(|(_, not_after)| not_after)
+}
+
+/// `notBefore` and `notAfter` of one certificate, by the order of fields in RFC 5280 §4.1.
+pub fn validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let certificate = &mut { der };
     let to_be_signed = &mut field(&mut field(certificate, tag::SEQUENCE)?, tag::SEQUENCE)?;
     if to_be_signed.first() == Some(&tag::VERSION) {
@@ -141,8 +146,8 @@ fn not_after(der: &[u8]) -> Option<Timestamp> {
     field(to_be_signed, tag::SEQUENCE)?; // signature
     field(to_be_signed, tag::SEQUENCE)?; // issuer
     let validity = &mut field(to_be_signed, tag::SEQUENCE)?;
-    time(validity)?; // notBefore
-    time(validity)
+    let not_before = time(validity)?;
+    Some((not_before, time(validity)?))
 }
 
 /// Takes one field off the front; answers what is in it, if it has this tag.
@@ -241,6 +246,18 @@ mod tests {
             end_of(until(1999, 1, 2)).as_deref(),
             Some("1999-01-02T00:00:00Z")
         );
+    }
+
+    #[test]
+    fn a_certificate_tells_from_when_on_it_is_valid() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut wanted = rcgen::CertificateParams::new(vec!["broker".into()]).expect("a name");
+        wanted.not_before = rcgen::date_time_ymd(2024, 2, 3);
+        wanted.not_after = rcgen::date_time_ymd(2061, 12, 31);
+        let made = wanted.self_signed(&key).expect("a certificate");
+        let (before, after) = validity(made.der()).expect("dates");
+        assert_eq!(before.to_string(), "2024-02-03T00:00:00Z");
+        assert_eq!(after.to_string(), "2061-12-31T00:00:00Z");
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn steps(
             "tls",
             format!("{host} proves who it is."),
         ));
-        let dates = certificate.and_then(|der| super::certificate::validity(&der));
+        let dates = certificate.and_then(|der| tls::validity(&der));
         all.push(credentials::dated(AREA, "certificate", dates, now));
         tls = Some(client);
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Finding;
-use super::certificate::validity;
 use crate::adapters::tls;
 use crate::config::Config;
 
@@ -53,7 +52,7 @@ pub fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
         let Some(path) = path else { continue };
         match tls::certificates(path, wanted) {
             Ok(certificates) => {
-                let dates = certificates.iter().map(|der| validity(der));
+                let dates = certificates.iter().map(|der| tls::validity(der));
                 // The one that ends first decides.
                 let first = dates.min_by_key(|dates| dates.map(|(_, after)| after));
                 all.push(dated(AREA, key, first.flatten(), now));

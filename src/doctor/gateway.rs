@@ -140,19 +140,19 @@ pub fn look(running: &Running, config: &Config) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::disk::RealDisk;
-    use crate::spool::Disk;
 
     #[test]
     fn who_holds_a_lock_is_seen_without_taking_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("lock");
-        assert_eq!(is_locked(&file).ok(), Some(false));
-        let disk = RealDisk::new();
-        let held = disk.lock(&file).expect("a lock").expect("free");
-        assert_eq!(is_locked(&file).ok(), Some(true));
+        let path = folder.path().join("lock");
+        assert_eq!(is_locked(&path).ok(), Some(false));
+        let lock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        let held = std::fs::File::create(&path).expect("a file");
+        rustix::fs::flock(&held, lock).expect("free");
+        assert_eq!(is_locked(&path).ok(), Some(true));
         drop(held);
-        assert_eq!(is_locked(&file).ok(), Some(false));
-        assert!(disk.lock(&file).expect("a lock").is_some());
+        assert_eq!(is_locked(&path).ok(), Some(false));
+        let free = std::fs::File::open(&path).expect("a file");
+        rustix::fs::flock(&free, lock).expect("still free");
     }
 }

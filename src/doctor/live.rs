@@ -16,6 +16,7 @@ use super::{Contact, Microphone, Status, contacts, key_name};
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::{clock, sensors};
 use crate::config::{Backend, Config, Handset};
+use crate::gateway::liveness::Beat;
 use crate::gateway::session::HandsetEvent;
 use crate::gateway::time::Mono;
 
@@ -212,6 +213,7 @@ impl Own {
                     commands: orders,
                     view: view.clone(),
                     stop: stop.clone(),
+                    alive: Beat::default(),
                     taught: config.spool.dir.join("hook"),
                 };
                 let watched = handset.clone();
@@ -493,7 +495,7 @@ mod tests {
     #[test]
     fn the_peak_is_held_and_a_clip_marked_for_a_while() {
         let mut peak = Peak::default();
-        let at = |ms| Mono(10_000 + ms);
+        let at = |ms: u64| Mono(10_000 + ms);
         let loud = moment(-10.0, 0.0, 0).microphone;
         let quiet = moment(-50.0, -40.0, 0).microphone;
         peak.take(at(0), loud.as_ref());

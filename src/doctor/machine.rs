@@ -3,10 +3,13 @@
 //! Owns: the verdicts over the kernel's figures. Never does: invent one; what this machine does not tell is not checked.
 #![allow(clippy::disallowed_methods)] // reads sysfs
 
+use std::path::Path;
+
 use super::Finding;
 use crate::adapters::clock;
-use crate::adapters::sensors::{self, Readings};
+use crate::adapters::sensors::{self, Readings, Sensors};
 use crate::contract::AlertId;
+use crate::gateway::power::Supply;
 
 const AREA: &str = "machine";
 
@@ -33,9 +36,14 @@ pub fn look_at_clock() -> Finding {
     }
 }
 
-/// The kernel's figures.
-pub fn look() -> Vec<Finding> {
-    let mut all = judge(&sensors::read());
+/// The kernel's figures; `place` is the spool's. The supply is left to a gateway that runs: asking the firmware a second
+/// time could take a dip away from it.
+pub fn look(place: &Path, is_run: bool) -> Vec<Finding> {
+    let sensors = Sensors::default();
+    let mut all = judge(&sensors.readings(place));
+    if !is_run {
+        all.push(judge_supply(sensors.supply_files().look()));
+    }
     all.push(watchdog());
     all
 }
@@ -56,26 +64,6 @@ fn judge(readings: &Readings) -> Vec<Finding> {
             format!("The processor is at {celsius:.0} °C."),
         ),
     });
-    all.push(match (readings.throttled_now, readings.throttled_since_boot) {
-        (Some(true), _) => Finding::fault(
-            AREA,
-            "power",
-            "The firmware throttles the processor now: the supply is too weak, or it is too hot.",
-            AlertId::Power.remedy(),
-        ),
-        (_, Some(true)) => Finding::fault(
-            AREA,
-            "power",
-            "The firmware has throttled the processor since the start.",
-            AlertId::Power.remedy(),
-        ),
-        (Some(false), _) | (_, Some(false)) => {
-            Finding::ok(AREA, "power", "The supply was strong enough since the start.")
-        }
-        (None, None) => {
-            Finding::not_checked(AREA, "power", "This machine's firmware does not tell.")
-        }
-    });
     all.push(match readings.link_up {
         Some(true) => Finding::ok(
             AREA,
@@ -88,12 +76,43 @@ fn judge(readings: &Readings) -> Vec<Finding> {
         Some(false) => Finding::warning(
             AREA,
             "network",
-            "No network interface is up.",
+            "No network interface has a link.",
             "Plug the cable in, or check the Wi-Fi's name and password.",
         ),
         None => Finding::not_checked(AREA, "network", "The kernel does not list its interfaces."),
     });
+    if let Some(errors) = readings.ext4_errors.filter(|errors| *errors > 0) {
+        all.push(Finding::fault(
+            AREA,
+            "file system",
+            format!("The spool's file system has noted {errors} errors."),
+            AlertId::DiskErrors.remedy(),
+        ));
+    }
     all
+}
+
+fn judge_supply(supply: Supply) -> Finding {
+    let bits = supply.throttled.unwrap_or(0);
+    if !supply.is_known() {
+        Finding::not_checked(AREA, "power", "This machine does not tell of its supply.")
+    } else if supply.alarm == Some(true) || bits & 0xf != 0 {
+        Finding::fault(
+            AREA,
+            "power",
+            format!("The supply is too weak or the processor is held back now (bits {bits:#x})."),
+            AlertId::Power.remedy(),
+        )
+    } else if bits & 0xf_0000 != 0 {
+        Finding::fault(
+            AREA,
+            "power",
+            format!("The supply was too weak or the processor held back earlier (bits {bits:#x})."),
+            AlertId::Power.remedy(),
+        )
+    } else {
+        Finding::ok(AREA, "power", "The supply is strong enough.")
+    }
 }
 
 fn watchdog() -> Finding {
@@ -128,24 +147,25 @@ mod tests {
 
     #[test]
     fn what_the_machine_does_not_tell_is_not_checked_and_never_ok() {
-        let found = judge(&Readings::default());
-        assert!(
-            found
-                .iter()
-                .all(|finding| finding.verdict == Verdict::NotChecked),
-            "{found:?}"
-        );
+        let mut found = judge(&Readings::default());
+        found.push(judge_supply(Supply::default()));
+        let is_open = |finding: &Finding| finding.verdict == Verdict::NotChecked;
+        assert!(found.len() == 3 && found.iter().all(is_open), "{found:?}");
     }
 
     #[test]
-    fn heat_is_worth_an_eye_and_a_weak_supply_a_fault_even_when_it_has_passed() {
+    fn heat_is_worth_an_eye_and_a_weak_supply_or_a_bad_file_system_a_fault() {
         let found = judge(&Readings {
             cpu_temp_c: Some(81.4),
-            throttled_now: Some(false),
-            throttled_since_boot: Some(true),
+            link_up: Some(true),
+            ext4_errors: Some(2),
             ..Readings::default()
         });
-        assert_eq!(found[0].verdict, Verdict::Warning);
-        assert_eq!(found[1].verdict, Verdict::Fault);
+        let verdicts: Vec<Verdict> = found.iter().map(|finding| finding.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Warning, Verdict::Ok, Verdict::Fault]);
+        let supply = |alarm, throttled| judge_supply(Supply { alarm, throttled }).verdict;
+        assert_eq!(supply(Some(false), Some(0)), Verdict::Ok);
+        assert_eq!(supply(Some(true), None), Verdict::Fault);
+        assert_eq!(supply(Some(false), Some(0x5_0000)), Verdict::Fault);
     }
 }

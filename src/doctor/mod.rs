@@ -4,7 +4,6 @@
 //! is asked over its own socket because its lines, its card and its identity at the broker are taken.
 
 mod broker;
-mod certificate;
 mod contacts;
 mod credentials;
 mod finding;
@@ -105,10 +104,14 @@ pub fn examine(path: &Path) -> Examination {
         findings.extend(credentials::look(config, now));
         running = Some(found);
     }
-    if !matches!(running, Some(Running::Answers(_))) {
+    let is_run = matches!(running, Some(Running::Answers(_)));
+    if !is_run {
         findings.push(machine::look_at_clock());
     }
-    findings.extend(machine::look());
+    let place = config
+        .as_ref()
+        .map_or(Path::new("/"), |config| &config.spool.dir);
+    findings.extend(machine::look(place, is_run));
     Examination {
         booth_id: config.as_ref().map(|config| config.booth.id.to_string()),
         gateway: running.as_ref().map_or("unknown", Running::word),

@@ -15,6 +15,7 @@ use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::{mixer, recorder, sound_cards};
 use crate::config::{Audio, Config, Loudness};
+use crate::gateway::liveness::Beat;
 
 const AREA: &str = "sound";
 /// A card that has not delivered a frame, or taken a sample, by then is given up; its supervisor says why before.
@@ -132,7 +133,8 @@ fn earpiece(audio: &Audio) -> Finding {
             };
             let (prompts, _) = Prompts::load(std::path::Path::new(""), "", &[]);
             let view = Arc::new(HandsetView::default());
-            Earpiece::new(&output, Arc::new(prompts), view, orders, report).run();
+            let alive = Beat::default();
+            Earpiece::new(&output, Arc::new(prompts), view, orders, alive, report).run();
         });
     let works = match playing {
         Ok(_) => states
@@ -252,8 +254,15 @@ impl Meter {
         let (commands, orders) = mpsc::channel();
         let levels = Arc::new(MicLevels::default());
         // Without a spool it keeps nothing.
-        recorder::spawn(encoder, taps, orders, levels.clone(), |_| {})
-            .map_err(|error| error.to_string())?;
+        recorder::spawn(
+            encoder,
+            taps,
+            orders,
+            levels.clone(),
+            Beat::default(),
+            |_| {},
+        )
+        .map_err(|error| error.to_string())?;
         let (told, states) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let (input, halt) = (audio.input.clone(), stop.clone());
@@ -261,9 +270,16 @@ impl Meter {
             .name("capture".into())
             .spawn(move || {
                 let figures = Arc::new(CaptureFigures::default());
-                capture::supervise(&input, &tap_sender, &figures, &halt, |state| {
-                    let _ = told.send(state.works);
-                });
+                capture::supervise(
+                    &input,
+                    &tap_sender,
+                    &figures,
+                    &halt,
+                    &Beat::default(),
+                    |state| {
+                        let _ = told.send(state.works);
+                    },
+                );
             })
             .map_err(|error| error.to_string())?;
         Ok(Self {
