@@ -127,7 +127,7 @@ impl Booth {
             view: Arc::default(),
             mqtt: Some(mqtt),
             speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
-        mixer: None,
+            mixer: None,
             capture_figures: Arc::new(CaptureFigures::default()),
             prompts: Arc::new(Prompts::load(folder.path(), "da", &[]).0),
             backend: "sim",

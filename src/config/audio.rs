@@ -109,6 +109,9 @@ pub struct MixerControl {
     pub mixer: Result<String, String>,
 }
 
+/// One kind's keys: control, dB, per cent.
+type Keys<'a> = (ControlKind, &'a Option<String>, Option<f64>, Option<u8>);
+
 impl Audio {
     /// Every control that the configuration names.
     pub fn mixer_controls(&self) -> Vec<MixerControl> {
@@ -144,7 +147,7 @@ impl Audio {
         all
     }
 
-    fn by_kind(&self) -> [(ControlKind, &Option<String>, Option<f64>, Option<u8>); 3] {
+    fn by_kind(&self) -> [Keys<'_>; 3] {
         [
             (
                 ControlKind::Capture,

@@ -6,18 +6,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::gateway::{self, Running};
-use super::sound::Meter;
-use super::{Contact, Microphone, Status, contacts, key_name};
-use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
+use super::own::Own;
+use super::{Contact, Microphone, Status};
 use crate::adapters::{clock, sensors};
-use crate::config::{Backend, Config, Handset};
-use crate::gateway::liveness::Beat;
-use crate::gateway::session::HandsetEvent;
+use crate::config::Config;
 use crate::gateway::time::Mono;
 
 /// Four looks a second.
@@ -46,38 +41,19 @@ pub enum Show {
 
 /// One moment.
 #[derive(Debug, Clone, PartialEq)]
-struct Moment {
+pub(super) struct Moment {
     /// What stands above: the booth, its address, ready or not, its faults.
-    head: Vec<String>,
-    contacts: Vec<Contact>,
-    last_key: Option<(String, u64)>,
-    microphone: Option<Microphone>,
+    pub head: Vec<String>,
+    pub contacts: Vec<Contact>,
+    pub last_key: Option<(String, u64)>,
+    pub microphone: Option<Microphone>,
     /// Why something is not shown.
-    troubles: Vec<String>,
+    pub troubles: Vec<String>,
 }
 
 enum Source {
     Gateway(PathBuf),
     Own(Box<Own>),
-}
-
-/// Lines and microphone in the doctor's own hand.
-struct Own {
-    handset: Handset,
-    view: Arc<HandsetView>,
-    reports: Option<mpsc::Receiver<HandsetReport>>,
-    stop: Arc<AtomicBool>,
-    _commands: mpsc::Sender<HandsetCommand>,
-    meter: Result<Meter, String>,
-    mic_works: Result<(), String>,
-    handset_works: Result<(), String>,
-    last_key: Option<(Mono, String)>,
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Shows until the end, or for so many seconds; why it could not.
@@ -199,101 +175,6 @@ fn word(flag: u8, yes: &'static str, no: &'static str) -> &'static str {
     if flag == 1 { yes } else { no }
 }
 
-impl Own {
-    fn open(config: &Config) -> Result<Self, String> {
-        let view = Arc::new(HandsetView::default());
-        let stop = Arc::new(AtomicBool::new(false));
-        let (commands, orders) = mpsc::channel();
-        let handset = config.handset.clone();
-        let reports = match handset.backend {
-            Backend::Sim => None,
-            _ => {
-                let (told, reports) = mpsc::channel();
-                let links = HandsetLinks {
-                    commands: orders,
-                    view: view.clone(),
-                    stop: stop.clone(),
-                    alive: Beat::default(),
-                    taught: config.spool.dir.join("hook"),
-                };
-                let watched = handset.clone();
-                std::thread::Builder::new()
-                    .name("handset".into())
-                    .spawn(move || {
-                        let opened = handset::open(&watched, None);
-                        handset::watch(&watched, None, opened, &links, |report| {
-                            let _ = told.send(report);
-                        });
-                    })
-                    .map_err(|error| error.to_string())?;
-                Some(reports)
-            }
-        };
-        Ok(Self {
-            handset,
-            view,
-            reports,
-            stop,
-            _commands: commands,
-            meter: Meter::start(&config.audio),
-            mic_works: Err("the microphone has not been heard yet".into()),
-            handset_works: Err("the contacts have not been read yet".into()),
-            last_key: None,
-        })
-    }
-
-    fn look(&mut self, now: Mono) -> Moment {
-        for report in self.reports.iter().flat_map(mpsc::Receiver::try_iter) {
-            match report {
-                HandsetReport::Works(works) => self.handset_works = works,
-                HandsetReport::Event {
-                    at,
-                    event: HandsetEvent::Key(key, _),
-                    ..
-                } => self.last_key = Some((at, key_name(key))),
-                _ => {}
-            }
-        }
-        let mut troubles = Vec::new();
-        let contacts = match &self.reports {
-            None => {
-                troubles.push("the handset is simulated: there are no lines to show".to_owned());
-                Vec::new()
-            }
-            Some(_) => {
-                troubles.extend(self.handset_works.as_ref().err().cloned());
-                let is_inverted = self.view.is_inverted.load(Ordering::Relaxed);
-                contacts(&self.handset, &self.view.contacts(), is_inverted)
-            }
-        };
-        let microphone = match &self.meter {
-            Err(why) => {
-                troubles.push(why.clone());
-                None
-            }
-            Ok(meter) => {
-                while let Some(works) = meter.wait(Duration::ZERO) {
-                    self.mic_works = works;
-                }
-                troubles.extend(self.mic_works.as_ref().err().cloned());
-                self.mic_works.is_ok().then(|| meter.levels())
-            }
-        };
-        Moment {
-            head: vec![
-                "No gateway runs: lines and microphone are the doctor's until it ends.".into(),
-            ],
-            contacts,
-            last_key: self
-                .last_key
-                .as_ref()
-                .map(|(at, key)| (key.clone(), now.0.saturating_sub(at.0))),
-            microphone,
-            troubles,
-        }
-    }
-}
-
 /// The highest level of the last moments.
 #[derive(Debug, Default)]
 struct Peak {
@@ -327,7 +208,7 @@ fn cell(dbfs: f64) -> usize {
 }
 
 fn bar(microphone: &Microphone, peak: &Peak) -> String {
-    let mut cells = vec![' '; CELLS + 1];
+    let mut cells = [' '; CELLS + 1];
     cells[..cell(microphone.rms_dbfs)].fill('#');
     if let Some((_, held)) = peak.held {
         cells[cell(held)] = '|';

@@ -11,6 +11,7 @@ mod gateway;
 mod lines;
 mod live;
 mod machine;
+mod own;
 mod paths;
 mod sound;
 mod status;
