@@ -4,12 +4,13 @@
 //! stands.
 
 use super::{Contact, Finding, Status, contacts};
-use crate::adapters::{gpio_info, handset, handset_taught};
+use crate::adapters::gpio_info::{self, LineFacts};
+use crate::adapters::{handset, handset_taught};
 use crate::config::{Backend, Config};
 
 const AREA: &str = "contacts";
-/// How the gateway's own requests are named at the kernel.
-const OWN: &str = "booth-gateway";
+/// How the gateway's own requests are named at the kernel; rppal's have the crate's name.
+const OWN: [&str; 2] = ["booth-gateway", "RPPAL"];
 
 /// Looks at every line; `daemon` is what a running gateway said, `is_free` whether none runs.
 pub fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> Vec<Finding> {
@@ -56,14 +57,23 @@ fn one(
     level: Option<&Contact>,
     is_run: bool,
 ) -> Finding {
-    let facts = match gpio_info::line(chip, number) {
-        Ok(facts) => facts,
+    match gpio_info::line(chip, number) {
+        Ok(facts) => judge(&facts, key, number, level, is_run),
         Err(why) => {
             let remedy =
                 format!("Correct [handset] {key} in booth.toml; `gpioinfo` lists the lines.");
-            return Finding::fault(AREA, key, why, remedy);
+            Finding::fault(AREA, key, why, remedy)
         }
-    };
+    }
+}
+
+fn judge(
+    facts: &LineFacts,
+    key: &str,
+    number: u32,
+    level: Option<&Contact>,
+    is_run: bool,
+) -> Finding {
     let name = match facts.name.is_empty() {
         true => format!("Line {number}"),
         false => format!("Line {number} ({})", facts.name),
@@ -75,7 +85,7 @@ fn one(
             _ => String::new(),
         }
     });
-    match facts.held_by {
+    match &facts.held_by {
         None if is_run && level.is_some_and(|contact| contact.active.is_none()) => Finding::fault(
             AREA,
             key,
@@ -83,7 +93,7 @@ fn one(
             "See the gateway's other faults.",
         ),
         None => Finding::ok(AREA, key, format!("{name} is free{stands}.")),
-        Some(holder) if holder.starts_with(OWN) && is_run => {
+        Some(holder) if is_run && OWN.iter().any(|own| holder.starts_with(own)) => {
             Finding::ok(AREA, key, format!("{name} is held by the gateway{stands}."))
         }
         Some(holder) => {
@@ -126,5 +136,49 @@ fn claim(config: &Config, all: &mut Vec<Finding>) -> Vec<Contact> {
             all.push(Finding::fault(AREA, "backend", why, remedy));
             Vec::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_line_is_well_if_it_is_free_or_the_running_gateways_and_its_holder_is_named_otherwise() {
+        let judged = |holder: Option<&str>, active, is_run| {
+            let facts = LineFacts {
+                name: "GPIO17".into(),
+                held_by: holder.map(str::to_owned),
+            };
+            let level = Contact {
+                name: "hook".into(),
+                line: Some(17),
+                level: Some("low".into()).filter(|_| active == Some(1)),
+                active,
+            };
+            let found = judge(&facts, "hook", 17, Some(&level), is_run);
+            (found.verdict, found.sentence)
+        };
+        let (verdict, sentence) = judged(Some("booth-gateway"), Some(1), true);
+        assert_eq!(verdict, Verdict::Ok);
+        assert_eq!(
+            sentence,
+            "Line 17 (GPIO17) is held by the gateway; it is low, so active."
+        );
+        assert_eq!(judged(Some("RPPAL"), Some(1), true).0, Verdict::Ok);
+        assert_eq!(judged(None, Some(1), false).0, Verdict::Ok);
+        for (holder, active, is_run) in [
+            (Some("w1"), None, true),
+            (Some("w1"), None, false),
+            (Some("booth-gateway"), None, false),
+            (Some(""), None, false),
+            // It runs and does not have its own line.
+            (None, None, true),
+        ] {
+            let (verdict, sentence) = judged(holder, active, is_run);
+            assert_eq!(verdict, Verdict::Fault, "{holder:?}: {sentence}");
+        }
+        assert!(judged(Some("w1"), None, false).1.contains("held by \"w1\""));
     }
 }

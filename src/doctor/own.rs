@@ -10,7 +10,8 @@ use super::live::Moment;
 use super::sound::Meter;
 use super::{contacts, key_name};
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
-use crate::config::{Backend, Config, Handset};
+use crate::adapters::handset_taught;
+use crate::config::{Backend, Config, Handset, Level};
 use crate::gateway::liveness::Beat;
 use crate::gateway::session::HandsetEvent;
 use crate::gateway::time::Mono;
@@ -40,7 +41,17 @@ impl Own {
         let view = Arc::new(HandsetView::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = mpsc::channel();
-        let handset = config.handset.clone();
+        let mut handset = config.handset.clone();
+        // A hook that was taught rests at the other level. A looker-on is taught nothing: nothing can be kept at a place
+        // that is no folder.
+        let taught = config.spool.dir.join("hook");
+        if handset_taught::is_inverted(&taught, handset.hook.off_hook) {
+            handset.hook.off_hook = match handset.hook.off_hook {
+                Level::Low => Level::High,
+                Level::High => Level::Low,
+            };
+        }
+        let taught = std::path::PathBuf::from("/dev/null/hook");
         let reports = match handset.backend {
             Backend::Sim => None,
             _ => {
@@ -50,7 +61,7 @@ impl Own {
                     view: view.clone(),
                     stop: stop.clone(),
                     alive: Beat::default(),
-                    taught: config.spool.dir.join("hook"),
+                    taught,
                 };
                 let watched = handset.clone();
                 std::thread::Builder::new()

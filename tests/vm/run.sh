@@ -82,6 +82,14 @@ ready() {
 ready
 say "ready"
 
+# What the doctor finds at the kernel's real lines and card; a verdict is for the reader, its crash is a failure.
+doctor() {
+    /usr/bin/booth-gateway doctor --config /etc/booth-gateway/booth.toml >/run/doctor.txt 2>&1
+    [ $? -le 1 ] || fail "the doctor ended badly: $(cat /run/doctor.txt)"
+    sed 's/^/vm: doctor: /' /run/doctor.txt
+}
+doctor
+
 visit() { # visit NUMBER OF CLIPS KEPT AFTERWARDS
     lift
     wait_for "first sample in the earpiece" "$1"
@@ -112,6 +120,7 @@ first)
     # A restart, now with a trace.
     systemctl stop booth-gateway
     say "stopped"
+    doctor
     mkdir -p /etc/systemd/system/booth-gateway.service.d
     cat >/etc/systemd/system/booth-gateway.service.d/trace.conf <<'U'
 [Service]
