@@ -42,8 +42,10 @@ pub enum Show {
 /// One moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Moment {
-    /// What stands above: the booth, its address, ready or not, its faults.
+    /// What stands above: the booth, its address, ready or not.
     pub head: Vec<String>,
+    /// What is wrong and what to do, below the rest: the screen may be too small for all of it.
+    pub faults: Vec<String>,
     pub contacts: Vec<Contact>,
     pub last_key: Option<(String, u64)>,
     pub microphone: Option<Microphone>,
@@ -112,6 +114,7 @@ impl Source {
                 Ok(status) => of_status(status, sensors::ip()),
                 Err((_, why)) => Moment {
                     head: vec!["The gateway is not running, or does not answer.".into()],
+                    faults: Vec::new(),
                     contacts: Vec::new(),
                     last_key: None,
                     microphone: None,
@@ -126,7 +129,7 @@ impl Source {
 }
 
 fn of_status(status: Status, ip: Option<String>) -> Moment {
-    let mut head = vec![
+    let head = vec![
         format!(
             "{} {}   {}   {}",
             status.booth_id,
@@ -149,18 +152,20 @@ fn of_status(status: Status, ip: Option<String>) -> Moment {
             status.session,
         ),
     ];
+    let mut faults = Vec::new();
     for fault in status.faults.iter().take(MOST_FAULTS) {
-        head.push(format!("FAULT {}: {}", fault.id, fault.text));
-        head.push(format!("      do: {}", fault.remedy));
+        faults.push(format!("FAULT {}: {}", fault.id, fault.text));
+        faults.push(format!("      do: {}", fault.remedy));
     }
     if status.faults.len() > MOST_FAULTS {
-        head.push(format!(
+        faults.push(format!(
             "… and {} more: booth-gateway doctor",
             status.faults.len() - MOST_FAULTS
         ));
     }
     Moment {
         head,
+        faults,
         contacts: status.contacts,
         last_key: status.last_key.map(|key| (key.key, key.age_ms)),
         microphone: (status.capture_ok == 1).then_some(status.microphone),
@@ -252,27 +257,44 @@ fn age(ms: u64) -> String {
     }
 }
 
-/// The whole screen, overwritten in place.
+/// The whole screen, overwritten in place: what moves stands above what is long.
 fn screen(moment: &Moment, peak: &Peak, (columns, rows): (usize, usize)) -> String {
     let mut lines = moment.head.clone();
+    lines.push(String::new());
+    if let Some(microphone) = &moment.microphone {
+        lines.push(bar(microphone, peak));
+    }
+    lines.extend(moment.troubles.iter().map(|why| format!("! {why}")));
     lines.push(String::new());
     lines.extend(moment.contacts.iter().map(contact));
     if let Some((key, ms)) = &moment.last_key {
         lines.push(format!("last key         {key}   {}", age(*ms)));
     }
     lines.push(String::new());
-    if let Some(microphone) = &moment.microphone {
-        lines.push(bar(microphone, peak));
-    }
-    lines.extend(moment.troubles.iter().map(|why| format!("! {why}")));
+    lines.extend(moment.faults.iter().cloned());
+    let rows_of_text = lines.iter().flat_map(|line| folded(line, columns));
     let mut text = "\u{1b}[H".to_owned();
-    for line in lines.iter().take(rows.saturating_sub(1)) {
-        // No text of a broker or a card may drive the terminal.
-        let plain = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-        text.extend(plain.take(columns));
+    for row in rows_of_text.take(rows.saturating_sub(1)) {
+        text += &row;
         text += "\u{1b}[K\n";
     }
     text + "\u{1b}[J"
+}
+
+/// A line as rows of the screen; what goes on is indented. No text of a broker or a card may drive the terminal.
+fn folded(line: &str, columns: usize) -> Vec<String> {
+    const INDENT: usize = 6;
+    let plain: Vec<char> = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let (first, rest) = plain.split_at(plain.len().min(columns));
+    let mut rows = vec![first.iter().collect::<String>()];
+    if columns > INDENT {
+        let more = rest.chunks(columns - INDENT);
+        rows.extend(more.map(|row| " ".repeat(INDENT) + &row.iter().collect::<String>()));
+    }
+    rows
 }
 
 /// One line for what has changed, where the output is no screen; `None` if nothing has.
@@ -317,6 +339,8 @@ fn change(told: Option<&Moment>, moment: &Moment) -> Option<String> {
     }
     let is_new = |text: &&String| told.is_none_or(|told| !told.head.contains(text));
     news.extend(moment.head.iter().filter(is_new).cloned());
+    let is_new = |text: &&String| told.is_none_or(|told| !told.faults.contains(text));
+    news.extend(moment.faults.iter().filter(is_new).cloned());
     let is_new = |text: &&String| told.is_none_or(|told| !told.troubles.contains(text));
     news.extend(moment.troubles.iter().filter(is_new).cloned());
     let line = news.join("; ");
@@ -331,6 +355,7 @@ mod tests {
     fn moment(rms_dbfs: f64, peak_dbfs: f64, active: u8) -> Moment {
         Moment {
             head: vec!["rundhoej-1".into()],
+            faults: Vec::new(),
             contacts: vec![Contact {
                 name: "hook".into(),
                 line: Some(17),
@@ -401,11 +426,30 @@ mod tests {
     #[test]
     fn a_screen_is_never_wider_or_longer_than_the_terminal_and_no_text_drives_it() {
         let mut moment = moment(-50.0, -40.0, 0);
-        moment.head = vec!["x\u{1b}[31m".repeat(100); 50];
-        let text = screen(&moment, &Peak::default(), (40, 10));
-        let lines: Vec<&str> = text.split_terminator('\n').collect();
-        assert_eq!(lines.len(), 10);
-        assert!(lines[1].trim_end_matches("\u{1b}[K").chars().count() <= 40);
-        assert!(!text.contains("\u{1b}[31m"));
+        moment.faults = vec!["x\u{1b}[31m".repeat(100); 50];
+        for (columns, rows) in [(40, 30), (3, 2), (1, 1), (500, 100)] {
+            let text = screen(&moment, &Peak::default(), (columns, rows));
+            let lines: Vec<&str> = text.split_terminator('\n').collect();
+            assert!(lines.len() <= rows, "{columns} × {rows}");
+            for line in lines.iter().filter(|line| line.ends_with("\u{1b}[K")) {
+                let shown = line
+                    .trim_start_matches("\u{1b}[H")
+                    .trim_end_matches("\u{1b}[K");
+                assert!(
+                    shown.chars().count() <= columns,
+                    "{columns} × {rows}: {shown:?}"
+                );
+            }
+            assert!(!text.contains("\u{1b}[31m"));
+        }
+        // However long the faults are, contacts and meter stay.
+        let text = screen(&moment, &Peak::default(), (80, 12));
+        assert!(text.contains("hook") && text.contains("dBFS"), "{text}");
+    }
+
+    #[test]
+    fn a_long_fault_goes_on_in_the_next_row() {
+        assert_eq!(folded("abcdefghij", 8), ["abcdefgh", "      ij"]);
+        assert_eq!(folded("", 8), [""]);
     }
 }

@@ -131,6 +131,7 @@ impl Own {
             head: vec![
                 "No gateway runs: lines and microphone are the doctor's until it ends.".into(),
             ],
+            faults: Vec::new(),
             contacts,
             last_key: self
                 .last_key
