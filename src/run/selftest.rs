@@ -3,28 +3,24 @@
 //!
 //! Owns: running it at the start, by night, by command and on suspicion. `gateway::microphone` judges what was heard.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Gateway;
 use super::keeper::KeeperCommand;
 use crate::adapters::clock;
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::recorder::RecorderCommand;
-use crate::contract::BoothId;
+use crate::contract::{AlertId, BoothId};
+use crate::doctor::{self, Finding};
 use crate::gateway::health::SpoolFault;
 use crate::gateway::microphone::{Heard, TestStep, Verdict};
 use crate::gateway::session::{PlayId, Prompt};
 use crate::gateway::time::Mono;
 
+/// Where the self-test's findings stand among the doctor's.
+const AREA: &str = "selftest";
 /// The self-test's tone among what is played; no visit counts so far.
 const TEST_TONE: PlayId = PlayId(u64::MAX);
-
-/// One thing that was looked at.
-struct Finding {
-    area: &'static str,
-    ok: bool,
-    text: String,
-}
 
 /// What was asked for and is not answered yet.
 #[derive(Default)]
@@ -171,26 +167,26 @@ impl Gateway {
             self.asked.was_heard = true;
         }
         self.weigh(now);
-        let findings = self.selftest_findings(microphone);
-        let ok = findings.iter().all(|finding| finding.ok);
-        self.asked.last = Some((now, ok));
-        let list: Vec<Value> = findings
+        let found = self.selftest_findings(microphone);
+        let ok = found
             .iter()
-            .map(|finding| json!({ "area": finding.area, "ok": u8::from(finding.ok), "text": finding.text }))
-            .collect();
-        self.event("selftest", json!({ "ok": u8::from(ok), "findings": list }));
+            .all(|finding| finding.verdict == doctor::Verdict::Ok);
+        self.asked.last = Some((now, ok));
+        let ok = u8::from(ok);
+        self.event("selftest", json!({ "ok": ok, "findings": found }));
+        // Whoever asked gets what the doctor would say beside it.
+        let all: Vec<Finding> = found.into_iter().chain(self.findings(now)).collect();
         for booth in std::mem::take(&mut self.asked.replies) {
             let ts = clock::rfc3339_ms(self.machine.wall());
-            let reply = json!({ "ok": u8::from(ok), "findings": list, "ts": ts });
+            let reply = json!({ "ok": ok, "findings": all, "ts": ts });
             self.reply(booth, "selftest".into(), &reply);
         }
     }
 
     fn selftest_findings(&self, microphone: Verdict) -> Vec<Finding> {
-        let found = |area, works: Result<String, String>| Finding {
-            area,
-            ok: works.is_ok(),
-            text: works.unwrap_or_else(|why| why),
+        let found = |subject, works: Result<String, String>, otherwise: AlertId| match works {
+            Ok(sentence) => Finding::ok(AREA, subject, sentence),
+            Err(why) => Finding::fault(AREA, subject, why, otherwise.remedy()),
         };
         let heard = match microphone {
             Verdict::Heard => Ok(microphone.sentence().to_owned()),
@@ -224,12 +220,12 @@ impl Gateway {
             Err((_, why)) => Err(why.clone()),
         };
         vec![
-            found("microphone", heard),
-            found("hook", hook),
-            found("controls", controls),
-            found("card", card),
-            found("clock", clock),
-            found("centre", broker),
+            found("microphone", heard, AlertId::MicrophoneDead),
+            found("hook", hook, AlertId::HookNeverOn),
+            found("controls", controls, AlertId::ControlsFaulty),
+            found("card", card, AlertId::SpoolUnwritable),
+            found("clock", clock, AlertId::ClockUnset),
+            found("centre", broker, AlertId::NotConnected),
         ]
     }
 }

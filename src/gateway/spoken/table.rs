@@ -129,6 +129,7 @@ macro_rules! words {
             AlertHardwareChanged = "alert_hardware_changed", "This card was in another machine before. If that was on purpose, do nothing.", "Dette kort har siddet i en anden maskine før. Gør intet, hvis det er med vilje.";
             AlertDiskErrors = "alert_disk_errors", "The card reports errors. Swap the card.", "Kortet melder fejl. Skift kortet.";
             AlertCertExpiring = "alert_cert_expiring", "A certificate ends within three weeks. Ask the centre for a new one.", "Et certifikat udløber inden for tre uger. Bed centralen om et nyt.";
+            AlertMixerFaulty = "alert_mixer_faulty", "The sound card refuses a level. Ask the centre to check the settings.", "Lydkortet afviser et niveau. Bed centralen kontrollere indstillingerne.";
             AlertPower = "alert_power", "The supply voltage is too low. Check the power supply and its cable.", "Spændingen er for lav. Kontrollér strømforsyningen og kablet.";
             AlertTemperature = "alert_temperature", "The processor is too hot. Check the ventilation of the booth.", "Processoren er for varm. Kontrollér boksens ventilation.";
             AlertUnknown = "alert_unknown", "There is a fault without a recording. Ask the centre.", "Der er en fejl uden indtaling. Spørg centralen.";
