@@ -1,10 +1,12 @@
 //! A booth's lines through rppal: Raspberry Pi up to 5, with the Raspberry Pi kernel.
 //!
 //! Owns: the pins. One poll over all inputs: polling pins from several threads starves some of them. A line beside the
-//! hook switch that cannot be claimed is left out and named.
+//! hook switch that cannot be claimed is left out and named; outputs, which rppal writes to without asking the kernel, are
+//! looked up there first.
 
 use std::time::Duration;
 
+use gpiocdev::chip::Chip;
 use rppal::gpio::{Bias, Error, Gpio, InputPin, IoPin, Mode, OutputPin, Trigger};
 
 use super::clock;
@@ -12,6 +14,9 @@ use super::handset::{Edges, KEYPAD_SETTLES, Lines};
 use crate::config::{Handset, Keypad, Level, Output, Pull};
 use crate::gateway::keypad::Closed;
 use crate::gateway::panel::{Line, OutLine};
+
+/// Labels of the header's chip: Pi 1 to 3, 4, and 5.
+const LABELS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];
 
 struct PiLines {
     gpio: Gpio,
@@ -26,6 +31,8 @@ struct Input {
     pin: InputPin,
     /// The level at which it is what its name says.
     active: Level,
+    /// Number of its last edge, from 1 on.
+    last_seqno: u32,
 }
 
 impl Input {
@@ -62,7 +69,12 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
     };
     for (line, number, active, pull) in config.contacts() {
         match lines.input(line.key(), number, pull) {
-            Ok(pin) => lines.inputs.push(Input { line, pin, active }),
+            Ok(pin) => lines.inputs.push(Input {
+                line,
+                pin,
+                active,
+                last_seqno: 0,
+            }),
             Err(why) if line == Line::OffHook => return Err(why),
             Err(why) => lines.refused.push(why),
         }
@@ -73,7 +85,7 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
         lines.refused.push(why);
     }
     for (which, Output { line, on }) in config.outputs() {
-        match lines.pin(which.key(), *line) {
+        match lines.output(which.key(), *line) {
             Ok(pin) => {
                 let pin = match on {
                     Level::High => pin.into_output_low(),
@@ -87,6 +99,20 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
     Ok(Box::new(lines))
 }
 
+/// Who holds this line of the header, by the kernel's word; nobody, too, if it cannot be asked.
+fn holder(line: u32) -> Option<String> {
+    let chips = (0..=u8::MAX).map(|n| Chip::from_path(format!("/dev/gpiochip{n}")));
+    let chip = chips.map_while(Result::ok).find(|chip| {
+        let label = chip.info().map(|info| info.label).unwrap_or_default();
+        LABELS.contains(&label.as_str())
+    })?;
+    let info = chip.line_info(line).ok()?;
+    info.used.then(|| match info.consumer.is_empty() {
+        true => "the kernel".to_owned(),
+        false => format!("{:?}", info.consumer),
+    })
+}
+
 impl PiLines {
     fn pin(&self, key: &str, line: u32) -> Result<rppal::gpio::Pin, String> {
         let number = u8::try_from(line)
@@ -94,6 +120,16 @@ impl PiLines {
         self.gpio
             .get(number)
             .map_err(|error| format!("rppal: [handset] {key}: GPIO line {line}: {error}"))
+    }
+
+    /// A pin that no other driver drives: its register would obey us all the same.
+    fn output(&self, key: &str, line: u32) -> Result<rppal::gpio::Pin, String> {
+        match holder(line) {
+            Some(holder) => Err(format!(
+                "rppal: [handset] {key}: GPIO line {line} is held by {holder}; take it from that driver or program"
+            )),
+            None => self.pin(key, line),
+        }
     }
 
     fn input(&self, key: &str, line: u32, pull: Pull) -> Result<InputPin, String> {
@@ -117,7 +153,7 @@ impl PiLines {
         }
         let mut columns = Vec::new();
         for line in keypad.columns {
-            let mut column = self.pin("keypad.columns", line)?.into_io(Mode::Output);
+            let mut column = self.output("keypad.columns", line)?.into_io(Mode::Output);
             // A column that is not driven must not pull its rows down; some pins do from reset on.
             column.set_bias(Bias::PullUp);
             column.set_low();
@@ -131,6 +167,7 @@ impl PiLines {
             line: Line::KeypadRow,
             pin,
             active: Level::Low,
+            last_seqno: 0,
         }));
         Ok(())
     }
@@ -139,7 +176,7 @@ impl PiLines {
 impl Lines for PiLines {
     fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
         let pins: Vec<&InputPin> = self.inputs.iter().map(|input| &input.pin).collect();
-        let mut edges = Vec::new();
+        let mut events = Vec::new();
         let mut patience = patience;
         // One call tells one edge; what waits behind it is fetched without waiting.
         while let Some((pin, event)) = self
@@ -148,20 +185,30 @@ impl Lines for PiLines {
             .map_err(|error| format!("rppal: the lines cannot be watched: {error}"))?
         {
             patience = Duration::ZERO;
-            let at = clock::from_monotonic(event.timestamp);
-            let input = self
-                .inputs
-                .iter()
-                .find(|input| input.pin.pin() == pin.pin());
-            edges.extend(input.map(|input| {
-                let is_high = event.trigger == Trigger::RisingEdge;
-                let edge = (at, input.line, input.is_active(is_high));
-                (event.timestamp, edge)
-            }));
+            events.push((pin.pin(), event));
         }
         // Each pin has its own queue. The kernel's stamps, for the conversion may round two of one millisecond apart.
-        edges.sort_by_key(|(stamp, _)| *stamp);
-        Ok(edges.into_iter().map(|(_, edge)| edge).collect())
+        events.sort_by_key(|(_, event)| event.timestamp);
+        let (mut edges, mut lost) = (Vec::new(), 0);
+        for (pin, event) in events {
+            let input = self.inputs.iter_mut().find(|input| input.pin.pin() == pin);
+            let Some(input) = input else { continue };
+            lost += event
+                .seqno
+                .saturating_sub(input.last_seqno)
+                .saturating_sub(1);
+            input.last_seqno = event.seqno;
+            let is_high = event.trigger == Trigger::RisingEdge;
+            let at = clock::from_monotonic(event.timestamp);
+            edges.push((at, input.line, input.is_active(is_high)));
+        }
+        if lost > 0 {
+            log::warn!("{lost} edges were lost; the levels are read again");
+            let now = clock::mono();
+            let levels = self.levels()?.into_iter();
+            edges.extend(levels.map(|(line, level)| (now, line, level)));
+        }
+        Ok(edges)
     }
 
     fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
