@@ -517,11 +517,20 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 
 /* ---- what the test says ---- */
 
+/* Whoever waits has read all that came before. */
+static int is_quiet(void) {
+    for (int i = 0; i < REQUESTS; i++) {
+        int queued = 0;
+        if (requests[i].lines && ioctl(requests[i].fd, FIONREAD, &queued) == 0 && queued) return 0;
+    }
+    return waiting;
+}
+
 static int outside_of(char c) { return c == 'f' ? FLOATS : c == '1'; }
 
 static void burst(const char *words, char *answer) {
     pthread_mutex_lock(&mutex);
-    while (!waiting) pthread_cond_wait(&changed, &mutex);
+    while (!is_quiet()) pthread_cond_wait(&changed, &mutex);
     is_held = 1;
     pthread_mutex_unlock(&mutex);
     uint64_t began = monotonic_ns(), last = 0;
