@@ -5,7 +5,7 @@
 //! The first line says what panel it was: `booth-gateway trace 1 hook_debounce_ms=20 dial=one_first off_normal=1`.
 //! Each further line is an edge, `<ms since boot> <key of the line under [handset]> <1 or 0>`: 1 is what the name says (off
 //! hook, pulse contact open, dial not at rest). Lines that begin with `#` are for people; in a trace of the tests, `> ` and
-//! an event is what must come of the edges, in order.
+//! an event, a fault or an opened case is what must come of the edges, in order.
 
 use std::time::Duration;
 
@@ -99,20 +99,52 @@ impl Trace {
         Ok(trace)
     }
 
-    /// What a panel makes of it, one that begins with the handset on its hook.
+    /// What citizens did, as a panel makes it out that begins with the handset on its hook.
     pub fn replay(&self) -> Vec<HandsetEvent> {
+        let events = self
+            .played(false)
+            .into_iter()
+            .filter_map(|news| match news {
+                PanelNews::Handset(_, event) => Some(event),
+                _ => None,
+            });
+        events.collect()
+    }
+
+    /// All that such a panel tells, each as [`Trace::wanted`] has it: by a thread that is asked at every time it set itself
+    /// (`is_prompt`), or by one that runs only when there are edges.
+    pub fn told(&self, is_prompt: bool) -> Vec<String> {
+        let told = self.played(is_prompt).into_iter().map(|news| match news {
+            PanelNews::Handset(_, event) => format!("{event:?}"),
+            PanelNews::Stuck(stuck) => format!("{stuck:?}"),
+            other => format!("{other:?}"),
+        });
+        told.collect()
+    }
+
+    fn played(&self, is_prompt: bool) -> Vec<PanelNews> {
         let mut panel = Panel::new(self.parts, self.hook_debounce, false);
         let mut news = Vec::new();
+        let pass = |panel: &mut Panel, news: &mut Vec<_>, until: Mono| {
+            let mut asked = Mono(0);
+            while let Some(due) = panel.deadline().filter(|due| is_prompt && *due <= until) {
+                // A time that has passed is asked about once.
+                if due <= asked {
+                    break;
+                }
+                asked = due;
+                news.extend(panel.tick(due));
+            }
+        };
         for (at, line, is_active) in &self.edges {
+            pass(&mut panel, &mut news, *at);
             news.extend(panel.level(*at, *line, *is_active));
         }
         let last = self.edges.last().map_or(Mono(0), |(at, ..)| *at);
-        news.extend(panel.tick(last + Duration::from_secs(1)));
-        let events = news.into_iter().filter_map(|news| match news {
-            PanelNews::Handset(_, event) => Some(event),
-            _ => None,
-        });
-        events.collect()
+        let end = last + Duration::from_secs(1);
+        pass(&mut panel, &mut news, end);
+        news.extend(panel.tick(end));
+        news
     }
 }
 
