@@ -44,11 +44,16 @@ test: packages ## every test, on real components that it starts and ends itself
 
 vm-test: PACKAGES += $(VM_PACKAGES)
 vm-test: packages ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes
-	cargo test --release --test vm -- --ignored --nocapture
+	cargo test --release --test vm -- --ignored --nocapture --test-threads=1
 
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins
 	cargo bench --bench figures
+	@if [ "$$(id -u)" = 0 ] && command -v qemu-system-x86_64 mmdebstrap >/dev/null; then \
+	    cargo test --release --test vm -- --ignored --nocapture the_figures; \
+	else \
+	    echo "NOT MEASURED: a booth on a kernel sound card; that needs root, and the packages of make vm-test" >&2; \
+	fi
 
 simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
 	cargo build --quiet --example simulate

@@ -7,6 +7,10 @@
 #[allow(dead_code)]
 #[path = "../tests/support/gateway.rs"]
 mod gateway;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[allow(dead_code)]
+#[path = "../tests/support/gpio_kernel.rs"]
+mod gpio_kernel;
 #[allow(dead_code)]
 #[path = "../tests/support/hub.rs"]
 mod hub;
@@ -29,10 +33,27 @@ const LONG_VISITS: usize = 5;
 /// Kernel clock ticks per second (USER_HZ, fixed at 100 on Linux).
 const TICKS: f64 = 100.0;
 
+/// Makes this program the one that watches lines for [`handset_figures`].
+const WATCHES: &str = "--watch-handset";
+/// Lifts of one process: more in a minute would be a hook that chatters.
+const LIFTS: usize = 36;
+const LIFT_ROUNDS: usize = 3;
+
 fn main() {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    if std::env::args().any(|argument| argument == WATCHES) {
+        gpio_kernel::watch_as_configured();
+        return;
+    }
     // `cargo test --all-targets` starts this too; only `cargo bench` measures.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
+    }
+    let mut table = Table::default();
+    handset_figures(&mut table);
+    // `cargo bench --bench figures -- contacts` is enough for a look at these.
+    if std::env::args().any(|argument| argument == "contacts") {
+        return table.print();
     }
     let folder = tempfile::tempdir().expect("a folder");
     let wav = folder.path().join("minute.wav");
@@ -49,7 +70,6 @@ fn main() {
     gateway.reaches("ready", 1);
     gateway.reaches("hub_online", 1);
 
-    let mut table = Table::default();
     let mut idle = memory(gateway.pid());
     let (mut lifts, mut durables) = (Vec::new(), Vec::new());
     eprintln!("{SHORT_VISITS} short visits …");
@@ -163,6 +183,105 @@ fn main() {
     table.print();
     drop(gateway);
     hub.kill();
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn handset_figures(_: &mut Table) {
+    eprintln!(
+        "NOT MEASURED: the handset's thread; tests/support/gpio_kernel.c is for x86-64 Linux"
+    );
+}
+
+/// The thread that watches the contacts, with the code that the booth runs, on lines of `tests/support/gpio_kernel.c`.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn handset_figures(table: &mut Table) {
+    use gpio_kernel::{KINDS, Kernel, Kind, Watched};
+
+    const BOOTH: &str = "hook = { line = 17 }\ndial_pulse = { line = 22 }\ndial_off_normal = { line = 23 }\n\
+         button = { line = 24 }\ntamper = { line = 25 }\nlamp = { line = 27 }\n";
+    const KEYPAD: &str = "keypad = { rows = [5, 6, 12, 13], columns = [16, 20, 21] }\n";
+    let at_rest = Kernel {
+        levels: "17:f 22:0 23:f 24:f 25:0",
+        ..Kernel::default()
+    };
+    let begin = |kind, handset: &str| {
+        let mut watched = Watched::start(kind, handset, &at_rest, &[WATCHES]);
+        watched.until("Controls([])");
+        watched.lamp("ready");
+        watched
+    };
+    eprintln!("contacts …");
+    for (name, is_rppal) in [("gpiocdev", false), ("rppal on Pi 3, 4, 5", true)] {
+        let mut late = Vec::new();
+        for kind in KINDS
+            .into_iter()
+            .filter(|kind| (*kind != Kind::Cdev) == is_rppal)
+        {
+            for _ in 0..LIFT_ROUNDS {
+                let mut watched = begin(kind, BOOTH);
+                for _ in 0..LIFTS {
+                    let edge_ns: f64 = watched.kernel("now 17:0").parse().expect("ns");
+                    let lifted = watched.next();
+                    let told_ns = lifted
+                        .split("told_ns=")
+                        .nth(1)
+                        .and_then(|ns| ns.parse::<f64>().ok());
+                    late.push((told_ns.expect("a lift") - edge_ns) / 1e6);
+                    watched.kernel("now 17:f");
+                    watched.until("HungUp");
+                }
+            }
+        }
+        let n = late.len();
+        table.row(
+            &format!("edge → lift told by the core, {name}, ms, p99"),
+            p99(&mut late),
+            "≤ 5",
+            n,
+        );
+    }
+    for (name, handset) in [
+        ("", BOOTH.to_owned()),
+        (" with a keypad", format!("{BOOTH}{KEYPAD}")),
+    ] {
+        let watched: Vec<Watched> = KINDS
+            .into_iter()
+            .map(|kind| begin(kind, &handset))
+            .collect();
+        let wakes = |watched: &Watched| wakes(watched.pid(), "handset");
+        let before: Vec<u64> = watched.iter().map(wakes).collect();
+        let began = Instant::now();
+        wait::until("the booth has been idle", || {
+            (began.elapsed().as_secs() >= 30).then_some(())
+        });
+        let seconds = began.elapsed().as_secs_f64();
+        let most = watched
+            .iter()
+            .zip(before)
+            .map(|(watched, before)| (wakes(watched) - before) as f64 / seconds)
+            .fold(0.0, f64::max);
+        table.row(
+            &format!("the contacts' thread wakes while idle{name}, a second, most"),
+            most,
+            "≤ 2",
+            watched.len(),
+        );
+    }
+}
+
+/// How often a thread of this name has slept so far (voluntary context switches).
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn wakes(pid: u32, name: &str) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("tasks");
+    let statuses = tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let mut of_it = statuses.filter(|status| status.starts_with(&format!("Name:\t{name}\n")));
+    let status = of_it.next().expect("the thread");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.expect("a count").trim().parse().expect("a number")
 }
 
 struct Visit<'a>(&'a Gateway);

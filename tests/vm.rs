@@ -19,7 +19,7 @@ use booth_gateway::gateway::trace::Trace;
 use hub::{Broker, Home, Hub};
 
 /// Longest that one boot of the machine may take with all it does.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(900);
 const RATE: usize = 48_000;
 
 fn repository() -> PathBuf {
@@ -210,6 +210,18 @@ impl Machine {
         lines.map(|line| format!("{line}\n")).collect()
     }
 
+    /// The figures that it told: what, value, bar, how many.
+    fn figures(&self) -> Vec<Vec<String>> {
+        let all = std::fs::read(self.path("told")).expect("it has said something");
+        let all = String::from_utf8_lossy(&all).replace('\r', "");
+        let lines = all
+            .lines()
+            .filter_map(|line| line.strip_prefix("vm: figure: "));
+        lines
+            .map(|line| line.split('|').map(str::to_owned).collect())
+            .collect()
+    }
+
     /// The power goes.
     fn kill(&mut self) {
         if let Some(mut qemu) = self.qemu.take() {
@@ -375,6 +387,36 @@ fn a_booth_on_real_kernel_interfaces_delivers_what_was_said_and_survives_its_pow
         .collect();
     assert_eq!(rows, vec![("bus".into(), "hang_up".into(), 0); 2]);
     drop(hub);
+}
+
+#[test]
+#[ignore = "make vm-test, make bench: it needs a machine of its own and some minutes"]
+fn the_figures_of_a_booth_on_a_kernel_sound_card() {
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "");
+    let _hub = Hub::start(&home);
+    let mut machine = Machine::new(broker.port);
+    machine.boot("figures");
+    machine.says("DONE");
+    let figures = machine.figures();
+    println!("in the virtual machine, in software emulation:");
+    println!("{:<62} {:>8}  {:<6} n", "figure", "value", "bar");
+    for figure in &figures {
+        let [what, value, bar, n] = &figure[..] else {
+            panic!("no figure: {figure:?}");
+        };
+        println!("{what:<62} {value:>8}  {bar:<6} {n}");
+    }
+    let of = |what: &str| -> Vec<f64> {
+        let of = figures.iter().filter(|figure| figure[0].starts_with(what));
+        of.map(|figure| figure[1].parse().expect("a number"))
+            .collect()
+    };
+    assert_eq!(of("edges lost"), [0.0]);
+    assert_eq!(of("edges out of order"), [0.0]);
+    assert_eq!(of("ratio").len(), 2);
+    assert_eq!(of("a card that is pulled").len(), 1);
+    assert_eq!(of("the contacts' thread").len(), 1);
 }
 
 /// What the hub has stored.

@@ -306,6 +306,19 @@ impl Lines for CdevLines {
             return Ok(Closed::default());
         };
         let mut closed = Closed::default();
+        let rows_low = || -> Result<Vec<usize>, String> {
+            let mut values = Values::default();
+            self.request
+                .values(&mut values)
+                .map_err(|error| self.broken("read", &error))?;
+            let rows = keypad.row_offsets.iter().enumerate();
+            let low = rows.filter(|(_, offset)| values.get(**offset) == Some(Value::Inactive));
+            Ok(low.map(|(row, _)| row).collect())
+        };
+        // At rest all columns are low, so any closed key pulls its row down: no need to ask them one by one, and to sleep.
+        if rows_low()?.is_empty() {
+            return Ok(closed);
+        }
         let columns = |low: Option<usize>| {
             let mut values = Values::default();
             for (n, offset) in keypad.column_offsets.iter().enumerate() {
@@ -319,14 +332,8 @@ impl Lines for CdevLines {
                 .set_values(&columns(Some(column)))
                 .map_err(|error| self.broken("driven", &error))?;
             std::thread::park_timeout(KEYPAD_SETTLES);
-            let mut rows = Values::default();
-            self.request
-                .values(&mut rows)
-                .map_err(|error| self.broken("read", &error))?;
-            for (row, offset) in keypad.row_offsets.iter().enumerate() {
-                if rows.get(*offset) == Some(Value::Inactive) {
-                    closed = closed.with(row, column);
-                }
+            for row in rows_low()? {
+                closed = closed.with(row, column);
             }
         }
         keypad

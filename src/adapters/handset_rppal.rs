@@ -226,6 +226,14 @@ impl Lines for PiLines {
             return Ok(Closed::default());
         };
         let mut closed = Closed::default();
+        let is_low = |inputs: &[Input], number: u8| {
+            let input = inputs.iter().find(|input| input.pin.pin() == number);
+            input.is_some_and(|input| input.pin.is_low())
+        };
+        // At rest all columns are low, so any closed key pulls its row down: no need to ask them one by one, and to sleep.
+        if !keypad.rows.iter().any(|row| is_low(&self.inputs, *row)) {
+            return Ok(closed);
+        }
         // Open drain by hand: a column that is not asked floats, and its rows pull it up.
         for column in &mut keypad.columns {
             column.set_mode(Mode::Input);
@@ -235,8 +243,7 @@ impl Lines for PiLines {
             column.set_low();
             std::thread::park_timeout(KEYPAD_SETTLES);
             for (row, number) in keypad.rows.iter().enumerate() {
-                let input = self.inputs.iter().find(|input| input.pin.pin() == *number);
-                if input.is_some_and(|input| input.pin.is_low()) {
+                if is_low(&self.inputs, *number) {
                     closed = closed.with(row, n);
                 }
             }

@@ -12,7 +12,7 @@ rm -rf root module root.tar root.img complete
 
 echo "vm-test: Debian's packages for the machine, two minutes or so …" >&2
 mmdebstrap --quiet --variant=minbase \
-    --include=linux-image-amd64,systemd-sysv,udev,kmod,alsa-utils,libasound2,iproute2,perl-base \
+    --include=linux-image-amd64,systemd-sysv,udev,kmod,alsa-utils,libasound2,opus-tools,iproute2,perl-base \
     bookworm root.tar
 
 echo "vm-test: gpio-sim for its kernel, two more …" >&2

@@ -146,6 +146,88 @@ second)
     wait_for "MESSAGE=confirmed"
     say "confirmed after the power cut"
     ;;
+figures)
+    figure() { say "figure: $*"; }
+    divided() { perl -e 'printf "%.2f", $ARGV[0] / $ARGV[1]' "$1" "$2"; }
+    uptime() { cut -d " " -f 1 /proc/uptime; }
+    since() { perl -e 'printf "%.2f", $ARGV[0] - $ARGV[1]' "$(uptime)" "$1"; }
+    process=$(systemctl show -P MainPID booth-gateway)
+
+    # A thread that sleeps and wakes has switched voluntarily.
+    thread=$(dirname "$(grep -l "^Name:.*handset$" /proc/$process/task/*/status)")
+    wakes() { sed -n 's/^voluntary_ctxt_switches:[^0-9]*//p' "$thread/status"; }
+    before=$(wakes)
+    began=$(uptime)
+    sleep 30
+    figure "the contacts' thread wakes while idle, a second|$(divided $(($(wakes) - before)) "$(since "$began")")|≤ 2|1"
+
+    # CPU seconds of the whole gateway while it records, and of arecord and opusenc after it, by the same speech.
+    cpu() { perl -e 'open F, "/proc/$ARGV[0]/stat"; $_ = <F>; s/.*\)//; @f = split; printf "%.2f", ($f[11] + $f[12]) / 100' "$process"; }
+    for round in 1 2; do
+        lift
+        wait_for "first sample in the earpiece" $round
+        dial 2
+        sleep 14
+        before=$(cpu)
+        began=$(uptime)
+        speak && speak && speak
+        spent=$(perl -e 'printf "%.2f", $ARGV[0] - $ARGV[1]' "$(cpu)" "$before")
+        ours=$(divided "$spent" "$(since "$began")")
+        sleep 1
+        hang_up
+        wait_for "MESSAGE=kept" $round
+        systemctl stop booth-gateway
+        (speak && speak && speak) &
+        TIMEFORMAT="%U %S"
+        theirs=$({ time arecord -q -D plughw:CARD=mic,DEV=1 -f S16_LE -c 1 -r 48000 -d 20 -t wav |
+            opusenc --quiet --speech --vbr --bitrate 24 --comp 5 --framesize 20 - /tmp/theirs.opus; } 2>&1 | tail -n 1)
+        wait
+        theirs=$(perl -e 'printf "%.4f", ($ARGV[0] + $ARGV[1]) / 20' $theirs)
+        figure "CPU of the whole gateway while it records, share of a core|$ours||1"
+        figure "CPU of arecord and opusenc in turn, share of a core|$theirs||1"
+        figure "ratio of the two|$(divided "$ours" "$theirs")|≤ 1.2|1"
+        systemctl start booth-gateway
+        process=$(systemctl show -P MainPID booth-gateway)
+        pull $pulse down
+        pull $tamper down
+        wait_for "ONLINE=true" $((round + 1))
+        ready
+    done
+
+    # The card is unplugged while nobody is there.
+    began=$(uptime)
+    echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/unbind
+    wait_for "microphone.*gone\|no frames come"
+    noticed=$(journalctl -u booth-gateway -o short-monotonic --no-pager | grep -m 1 "microphone.*gone\|no frames come" |
+        sed 's/^\[ *\([0-9.]*\)\].*/\1/')
+    figure "a card that is pulled is noticed, s|$(perl -e 'printf "%.2f", $ARGV[0] - $ARGV[1]' "$noticed" "$began")|≤ 5|1"
+    echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/bind
+
+    # Edges as fast as the lines can be pulled, the whole booth at work.
+    mkdir -p /etc/systemd/system/booth-gateway.service.d
+    cat >/etc/systemd/system/booth-gateway.service.d/trace.conf <<'U'
+[Service]
+ExecStart=
+ExecStart=/usr/bin/booth-gateway run --config /etc/booth-gateway/booth.toml --record-trace /run/booth-gateway/edges.trace
+U
+    systemctl daemon-reload
+    systemctl restart booth-gateway
+    pull $pulse down
+    wait_for "ONLINE=true" 4
+    trace=/run/booth-gateway/edges.trace
+    before=$(grep -c dial_pulse $trace)
+    perl -e '
+        for my $n (1 .. 2000) {
+            open(my $f, ">", "$ARGV[0]/pull") or die;
+            print $f $n % 2 ? "pull-up\n" : "pull-down\n";
+            close $f;
+        }' "$lines/sim_gpio$pulse"
+    sleep 3
+    grep dial_pulse $trace | tail -n +$((before + 1)) >/tmp/edges
+    figure "edges lost of those that the kernel told|$((2000 - $(wc -l </tmp/edges)))|0|2000"
+    wrong=$(perl -ne '($at, undef, $level) = split; $wrong++ if $level != $. % 2 or $at < $last; $last = $at; END { print $wrong + 0 }' /tmp/edges)
+    figure "edges out of order|$wrong|0|$(wc -l </tmp/edges)"
+    ;;
 esac
 say "exposure: $(systemd-analyze security booth-gateway --no-pager 2>/dev/null | tail -n 1)"
 journalctl -u booth-gateway -o cat --no-pager | tail -n 60
