@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use booth_gateway::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport};
 use booth_gateway::config::Handset;
+use booth_gateway::gateway::liveness::Beat;
 use booth_gateway::gateway::session::Lamp;
 
 /// Longest wait for anything; only a failing test waits so long.
@@ -245,6 +246,7 @@ pub fn watch_as_configured() {
         commands,
         view: Arc::default(),
         stop: Arc::default(),
+        alive: Beat::default(),
         taught: PathBuf::from(std::env::var(TAUGHT).expect("a path")),
     };
     let watch = move || {
