@@ -34,10 +34,8 @@ const LONG_VISITS: usize = 5;
 const TICKS: f64 = 100.0;
 
 /// Makes this program the one that watches lines for [`handset_figures`].
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 const WATCHES: &str = "--watch-handset";
-/// Lifts of one process: more in a minute would be a hook that chatters.
-const LIFTS: usize = 36;
-const LIFT_ROUNDS: usize = 3;
 
 fn main() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -197,6 +195,9 @@ fn handset_figures(_: &mut Table) {
 fn handset_figures(table: &mut Table) {
     use gpio_kernel::{KINDS, Kernel, Kind, Watched};
 
+    // Lifts of one process: more in a minute would be a hook that chatters.
+    const LIFTS: usize = 36;
+    const LIFT_ROUNDS: usize = 3;
     const BOOTH: &str = "hook = { line = 17 }\ndial_pulse = { line = 22 }\ndial_off_normal = { line = 23 }\n\
          button = { line = 24 }\ntamper = { line = 25 }\nlamp = { line = 27 }\n";
     const KEYPAD: &str = "keypad = { rows = [5, 6, 12, 13], columns = [16, 20, 21] }\n";

@@ -342,13 +342,17 @@ fn on_every_backend_a_line_that_another_driver_holds_is_named_and_the_rest_works
     on_every_kind(|kind| {
         let kernel = Kernel {
             levels: AT_REST,
-            held: "24 27",
+            held: "20 24 27",
             ..Kernel::default()
         };
-        let mut booth = start(kind, BOOTH, &kernel);
+        let mut booth = start(kind, &format!("{BOOTH}{KEYPAD}"), &kernel);
         let told = booth.until("Controls");
         let controls = told.last().expect("the controls");
-        for named in ["button: GPIO line 24", "lamp: GPIO line 27"] {
+        for named in [
+            "button: GPIO line 24",
+            "lamp: GPIO line 27",
+            "keypad.columns: GPIO line 20",
+        ] {
             assert!(controls.contains(named), "{kind:?}: {controls}");
         }
         let told = come_of(&mut booth, &[(0, HOOK, '0'), (200, HOOK, 'f')]);

@@ -167,6 +167,18 @@ fn request_inputs(chip: &Path, inputs: &[Input]) -> gpiocdev::Result<Request> {
 
 /// All columns low, so that any key pulls its row low.
 fn request_columns(chip: &Path, columns: &[u32]) -> Result<Request, String> {
+    let claimed = claim_columns(chip, columns);
+    claimed.map_err(|all| {
+        // Which of them it is only shows when each is asked for alone.
+        let alone = columns
+            .iter()
+            .find_map(|column| Some((*column, claim_columns(chip, &[*column]).err()?)));
+        let (column, error) = alone.unwrap_or((columns[0], all));
+        held(chip, "keypad.columns", column, &error)
+    })
+}
+
+fn claim_columns(chip: &Path, columns: &[u32]) -> gpiocdev::Result<Request> {
     Request::builder()
         .on_chip(chip)
         .with_consumer("booth-gateway keypad")
@@ -176,7 +188,6 @@ fn request_columns(chip: &Path, columns: &[u32]) -> Result<Request, String> {
         // A column that is not driven must not pull its rows down; some pins do from reset on.
         .with_bias(Bias::PullUp)
         .request()
-        .map_err(|error| held(chip, "keypad.columns", columns[0], &error))
 }
 
 fn refusal(chip: &Path, input: Input, error: &gpiocdev::Error) -> String {

@@ -56,8 +56,11 @@ impl Contacts {
     pub fn moves(&mut self, at: u64, phase: u64, line: &'static str, is_active: bool) {
         self.edges.push((at, line, is_active));
         let longest = self.bounce_ms.min(phase / 2);
+        if longest == 0 {
+            return;
+        }
         let mut now = at;
-        while longest > 0 {
+        loop {
             let back = now + 1 + self.next(3);
             let again = back + 1 + self.next(3);
             if again > at + longest {

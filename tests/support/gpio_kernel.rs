@@ -61,18 +61,19 @@ fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gpio_kernel.c");
-        let folder = tempfile::Builder::new().prefix("gpio-kernel").tempdir();
-        // It stays for the processes of this run; the folder of temporary files is cleaned by the system.
-        let folder = folder.expect("a folder").keep();
-        let library = folder.join("gpio_kernel.so");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // Another run may be using the one that is there: its file lives on without a name.
+        let fresh = folder.join(format!("gpio_kernel.{}.so", std::process::id()));
         let status = Command::new("cc")
             .args([
                 "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread", "-o",
             ])
-            .args([&library, &source])
+            .args([&fresh, &source])
             .status()
             .expect("a C compiler: build-essential");
         assert!(status.success(), "gpio_kernel.c");
+        let library = folder.join("gpio_kernel.so");
+        std::fs::rename(&fresh, &library).expect("renamed");
         library
     })
 }

@@ -148,7 +148,7 @@ second)
     ;;
 figures)
     figure() { say "figure: $*"; }
-    divided() { perl -e 'printf "%.2f", $ARGV[0] / $ARGV[1]' "$1" "$2"; }
+    divided() { perl -e 'printf "%.3f", $ARGV[0] / $ARGV[1]' "$1" "$2"; }
     uptime() { cut -d " " -f 1 /proc/uptime; }
     since() { perl -e 'printf "%.2f", $ARGV[0] - $ARGV[1]' "$(uptime)" "$1"; }
     process=$(systemctl show -P MainPID booth-gateway)
