@@ -379,6 +379,17 @@ fn on_every_backend_a_hook_line_that_is_held_or_a_chip_that_is_missing_is_said_a
         };
         let told = start(kind, BOOTH, &missing).next();
         assert!(told.starts_with("Works(Err("), "{kind:?}: {told}");
+        if kind != Kind::Cdev {
+            let missing = Kernel {
+                without: "memory",
+                ..Kernel::default()
+            };
+            let told = start(kind, BOOTH, &missing).next();
+            assert!(
+                told.starts_with("Works(Err(") && told.contains("/dev/gpiomem"),
+                "{kind:?}: {told}"
+            );
+        }
         // More lines than the chip has.
         let told = start(kind, "hook = { line = 77 }\n", &Kernel::default()).next();
         assert!(

@@ -280,6 +280,7 @@ static int is_missing(const char *what) {
 /* Its kind if the file is one of ours, NOT_OURS if not, -1 if there is none. */
 static int kind_of(const char *path) {
     if (strcmp(path, "/dev/gpiochip0") == 0) return is_missing("chip") ? -1 : CHIP;
+    if (strcmp(path, "/dev/mem") == 0) return -1; /* rppal's second choice: this machine's own memory */
     if (model && strcmp(path, model == 5 ? "/dev/gpiomem0" : "/dev/gpiomem") == 0)
         return is_missing("memory") ? -1 : MEMORY;
     return NOT_OURS;
