@@ -49,7 +49,7 @@ vm-test: packages ## the installed product in a virtual machine: simulated GPIO 
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins
 	cargo bench --bench figures
-	@if [ "$$(id -u)" = 0 ] && command -v qemu-system-x86_64 mmdebstrap >/dev/null; then \
+	@if [ "$$(id -u)" = 0 ] && command -v qemu-system-x86_64 >/dev/null && command -v mmdebstrap >/dev/null; then \
 	    cargo test --release --test vm -- --ignored --nocapture the_figures; \
 	else \
 	    echo "NOT MEASURED: a booth on a kernel sound card; that needs root, and the packages of make vm-test" >&2; \
