@@ -30,6 +30,7 @@ use pulse::Pulse;
 
 const SHORT_VISITS: usize = 25;
 const LONG_VISITS: usize = 5;
+const DEAD_CAPTURES: usize = 3;
 /// Kernel clock ticks per second (USER_HZ, fixed at 100 on Linux).
 const TICKS: f64 = 100.0;
 
@@ -119,6 +120,18 @@ fn main() {
         written.push((bytes_written(gateway.pid()) - before) as f64 / bytes);
         busy = busy.max(memory(gateway.pid()));
     }
+    eprintln!("{DEAD_CAPTURES} dead microphones …");
+    let mut noticed = Vec::new();
+    for _ in 0..DEAD_CAPTURES {
+        gateway.clear_log();
+        let began = Instant::now();
+        pulse.silence_microphone(true);
+        let (at, _) = gateway.says("no frames come from the microphone");
+        noticed.push(ms(began, at) / 1000.0);
+        pulse.silence_microphone(false);
+        gateway.says("the microphone works");
+        gateway.reaches("ready", 1);
+    }
     let encoders: Vec<f64> = (0..LONG_VISITS)
         .map(|_| opusenc(&wav, folder.path()))
         .collect();
@@ -177,6 +190,12 @@ fn main() {
         p99(&mut written),
         "≤ 4.5",
         LONG_VISITS,
+    );
+    table.row(
+        "dead capture noticed, s, highest",
+        p99(&mut noticed),
+        "≤ 5",
+        DEAD_CAPTURES,
     );
     table.print();
     drop(gateway);
