@@ -4,13 +4,14 @@
 //! hook switch that cannot be claimed is left out and named; outputs, which rppal writes to without asking the kernel, are
 //! looked up there first.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gpiocdev::chip::Chip;
 use rppal::gpio::{Bias, Error, Gpio, InputPin, IoPin, Mode, OutputPin, Trigger};
 
-use super::clock;
 use super::handset::{Edges, KEYPAD_SETTLES, Lines};
+use super::{clock, gpio_info};
 use crate::config::{Handset, Keypad, Level, Output, Pull};
 use crate::gateway::keypad::Closed;
 use crate::gateway::panel::{Line, OutLine};
@@ -101,15 +102,17 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
 
 /// Who holds this line of the header, by the kernel's word; nobody, too, if it cannot be asked.
 fn holder(line: u32) -> Option<String> {
-    let chips = (0..=u8::MAX).map(|n| Chip::from_path(format!("/dev/gpiochip{n}")));
-    let chip = chips.map_while(Result::ok).find(|chip| {
-        let label = chip.info().map(|info| info.label).unwrap_or_default();
-        LABELS.contains(&label.as_str())
-    })?;
-    let info = chip.line_info(line).ok()?;
-    info.used.then(|| match info.consumer.is_empty() {
+    // As rppal looks for it: the first whose label is the header's.
+    let mut chips = (0..=u8::MAX).map_while(|n| {
+        let path = PathBuf::from(format!("/dev/gpiochip{n}"));
+        let label = Chip::from_path(&path).ok()?.info().ok()?.label;
+        Some((path, label))
+    });
+    let (chip, _) = chips.find(|(_, label)| LABELS.contains(&label.as_str()))?;
+    let holder = gpio_info::line(&chip, line).ok()?.held_by?;
+    Some(match holder.is_empty() {
         true => "the kernel".to_owned(),
-        false => format!("{:?}", info.consumer),
+        false => format!("{holder:?}"),
     })
 }
 
