@@ -1,0 +1,401 @@
+use super::*;
+use crate::gateway::liveness::{Liveness, LivenessNews};
+use std::sync::mpsc;
+
+/// Lines that tell a script of edges at once, each so many ms ago, as a thread sees them that ran late; then they stop
+/// the watch.
+struct Script {
+    edges: Vec<(u64, Line, bool)>,
+    /// What a scan finds until then.
+    key: Closed,
+    key_until: Mono,
+    refused: Vec<String>,
+    levels: Vec<(Line, bool)>,
+    /// After the edges they cannot be read any more.
+    fails: bool,
+    stop: Arc<AtomicBool>,
+    switched: Arc<Mutex<Vec<(OutLine, bool)>>>,
+}
+
+impl Lines for Script {
+    fn wait(&mut self, _: Duration) -> Result<Edges, String> {
+        let now = clock::mono();
+        if self.fails && self.edges.is_empty() {
+            return Err("the lines are gone".into());
+        }
+        if now >= self.key_until + Duration::from_millis(50) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        let edges = self.edges.drain(..);
+        Ok(edges
+            .map(|(ago, line, is_active)| (now - Duration::from_millis(ago), line, is_active))
+            .collect())
+    }
+
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+        Ok(self.levels.clone())
+    }
+
+    fn scan(&mut self) -> Result<Closed, String> {
+        match clock::mono() < self.key_until {
+            true => Ok(self.key),
+            false => Ok(Closed::default()),
+        }
+    }
+
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+        self.switched.lock().expect("unpoisoned").push((which, on));
+        Ok(())
+    }
+
+    fn refused(&self) -> &[String] {
+        &self.refused
+    }
+}
+
+/// A booth of a script.
+struct Booth {
+    script: Script,
+    links: HandsetLinks,
+    commands: mpsc::Sender<HandsetCommand>,
+    folder: tempfile::TempDir,
+}
+
+fn booth(edges: &[(u64, Line, bool)]) -> Booth {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stop = Arc::new(AtomicBool::new(false));
+    let (sender, commands) = mpsc::channel();
+    Booth {
+        script: Script {
+            edges: edges.to_vec(),
+            key: Closed::default(),
+            key_until: clock::mono() + Duration::from_millis(100),
+            refused: Vec::new(),
+            levels: vec![(Line::OffHook, false)],
+            fails: false,
+            stop: stop.clone(),
+            switched: Arc::default(),
+        },
+        links: HandsetLinks {
+            commands,
+            view: Arc::default(),
+            stop,
+            alive: Beat::default(),
+            taught: folder.path().join("hook"),
+        },
+        commands: sender,
+        folder,
+    }
+}
+
+impl Booth {
+    /// What the watch tells.
+    fn told(self, handset: &str) -> Vec<String> {
+        let told = std::cell::RefCell::new(Vec::new());
+        let config: Handset = toml::from_str(handset).expect("a configuration");
+        let lines = Ok(("test", Box::new(self.script) as Box<dyn Lines>));
+        watch(&config, None, lines, &self.links, |report| {
+            told.borrow_mut().push(match report {
+                HandsetReport::Event { event, .. } => format!("{event:?}"),
+                other => format!("{other:?}"),
+            });
+        });
+        told.into_inner()
+    }
+}
+
+/// What the watch tells of a script, beside where the handset was and that it can be read.
+fn told(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
+    let mut booth = booth(edges);
+    booth.script.key = key;
+    let refused = Some(refused.to_owned()).filter(|why| !why.is_empty());
+    booth.script.refused = refused.into_iter().collect();
+    let mut told = booth.told(handset);
+    assert_eq!(told[..2], ["AtStart { off_hook: false }", "Works(Ok(()))"]);
+    told.split_off(2)
+}
+
+#[test]
+fn the_watch_tells_the_start_and_each_lift() {
+    let edges = [(10, Line::OffHook, true)];
+    assert_eq!(
+        told("", &edges, Closed::default(), ""),
+        ["Controls([])", "Lifted"]
+    );
+}
+
+#[test]
+fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
+    let (config, mut known) = (Handset::default(), Known::default());
+    let told = std::cell::RefCell::new(Vec::new());
+    let report = |report| {
+        if let HandsetReport::Event { event, .. } = report {
+            told.borrow_mut().push(event);
+        }
+    };
+    let mut failing = booth(&[(500, Line::OffHook, true)]);
+    failing.script.fails = true;
+    let (mut lines, links) = (failing.script, failing.links);
+    assert!(serve(&mut lines, &config, &links, &mut known, &report).is_err());
+    let mut back = booth(&[]);
+    let served = serve(&mut back.script, &config, &back.links, &mut known, &report);
+    assert_eq!(served, Ok(Ended::Stopped));
+    assert_eq!(
+        told.into_inner(),
+        [HandsetEvent::Lifted, HandsetEvent::HungUp]
+    );
+}
+
+/// Lines whose wait hangs until somebody lets it go.
+struct Hangs {
+    waits: mpsc::Sender<()>,
+    let_go: mpsc::Receiver<()>,
+}
+
+impl Lines for Hangs {
+    fn wait(&mut self, _: Duration) -> Result<Edges, String> {
+        self.waits.send(()).expect("a test");
+        self.let_go.recv().expect("a test");
+        Ok(Edges::new())
+    }
+
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+        Ok(vec![(Line::OffHook, false)])
+    }
+
+    fn switch(&mut self, _: OutLine, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_hang_stop_the_feeding_and_lines_that_answer_again_let_it_go_on() {
+    let mut liveness = Liveness::default();
+    let mut links = booth(&[]).links;
+    links.alive = liveness.watch("handset", SILENT_AT_MOST);
+    // Its end of the commands must not be gone.
+    let (_commands, commands) = mpsc::channel();
+    links.commands = commands;
+    let stop = links.stop.clone();
+    let (waits, waiting) = mpsc::channel();
+    let (go, let_go) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let lines: Box<dyn Lines> = Box::new(Hangs { waits, let_go });
+        let config = Handset::default();
+        watch(&config, None, Ok(("test", lines)), &links, |_| {});
+    });
+    waiting.recv().expect("the first wait");
+    let mut news = Vec::new();
+    for second in 0..=SILENT_AT_MOST.as_secs() {
+        news.extend(liveness.judge(Mono(second * 1000)));
+    }
+    let hangs = LivenessNews::Hangs {
+        thread: "handset",
+        limit: SILENT_AT_MOST,
+    };
+    assert_eq!(news, [hangs]);
+    assert!(!liveness.may_feed());
+    go.send(()).expect("a thread");
+    waiting.recv().expect("the second wait");
+    let moves = LivenessNews::MovesAgain { thread: "handset" };
+    assert_eq!(liveness.judge(Mono(60_000)), [moves]);
+    assert!(liveness.may_feed());
+    stop.store(true, Ordering::Relaxed);
+    go.send(()).expect("a thread");
+    thread.join().expect("it ends");
+}
+
+#[test]
+fn a_hook_that_chatters_is_a_handset_that_does_not_work_until_it_rests() {
+    let edges: Vec<_> = (0..600u64)
+        .map(|n| (75_000 - n * 100, Line::OffHook, n % 2 == 0))
+        .collect();
+    let told = told("", &edges, Closed::default(), "");
+    let works: Vec<_> = told
+        .iter()
+        .filter(|told| told.starts_with("Works"))
+        .collect();
+    assert_eq!(
+        works,
+        ["Works(Err(\"the hook switch chatters\"))", "Works(Ok(()))"]
+    );
+    assert!(told.len() < 100, "{} reports", told.len());
+}
+
+#[test]
+fn the_bell_rings_its_cadence_and_a_lift_silences_it() {
+    let cadence = vec![Duration::from_secs(3_600)];
+    let ring = HandsetCommand::Ring(Ringing { cadence, rings: 1 });
+    let bell = |booth: Booth| {
+        booth.commands.send(ring.clone()).expect("sent");
+        let switched = booth.script.switched.clone();
+        booth.told("");
+        let switched = switched.lock().expect("unpoisoned").clone();
+        let bell = switched
+            .into_iter()
+            .filter(|(which, _)| *which == OutLine::Ringer);
+        bell.map(|(_, on)| on).collect::<Vec<_>>()
+    };
+    // At its end the thread leaves nothing on.
+    assert_eq!(bell(booth(&[])), [true, false]);
+    let mut lifted = booth(&[(10, Line::OffHook, true)]);
+    lifted.script.key_until = clock::mono() + Duration::from_millis(300);
+    assert_eq!(bell(lifted), [true, false, false]);
+    // Under an ear it does not ring at all.
+    let mut off_hook = booth(&[]);
+    off_hook.script.levels = vec![(Line::OffHook, true)];
+    assert_eq!(bell(off_hook), [false, false]);
+}
+
+#[test]
+fn the_service_button_makes_the_next_lift_a_technicians() {
+    let handset = "service_button = { line = 24 }\nlamp = { line = 27 }\n";
+    // Held for 5 s on the hook, or held while lifting.
+    let held = [
+        (9_000, Line::ServiceButton, true),
+        (3_000, Line::ServiceButton, false),
+        (1_000, Line::OffHook, true),
+    ];
+    let lifting = [
+        (900, Line::ServiceButton, true),
+        (500, Line::OffHook, true),
+        (100, Line::ServiceButton, false),
+    ];
+    for edges in [&held, &lifting] {
+        let told = told(handset, edges, Closed::default(), "");
+        assert_eq!(told, ["Controls([])", "Lifted", "Service"], "{edges:?}");
+    }
+    let pressed = [
+        (9_000, Line::ServiceButton, true),
+        (8_000, Line::ServiceButton, false),
+        (1_000, Line::OffHook, true),
+    ];
+    let told = told(handset, &pressed, Closed::default(), "");
+    assert_eq!(told, ["Controls([])", "Lifted"]);
+}
+
+#[test]
+fn the_service_button_held_from_the_start_on_teaches_the_hook_its_rest() {
+    let handset = "service_button = { line = 24 }\n";
+    // Wired the other way round than configured: at rest it looks lifted.
+    let found = vec![(Line::OffHook, true), (Line::ServiceButton, true)];
+    let mut first = booth(&[]);
+    first.script.levels = found;
+    first.script.key_until = clock::mono() + Duration::from_millis(5_200);
+    let (folder, taught) = (first.folder, first.links.taught.clone());
+    let first = Booth {
+        folder: tempfile::tempdir().expect("a folder"),
+        ..first
+    };
+    let told = first.told(handset);
+    assert_eq!(told[0], "AtStart { off_hook: true }");
+    assert!(told.contains(&"HookTaught".to_owned()), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("HungUp"));
+    // At the next start it is on its hook, and its other level is a lift.
+    let mut next = booth(&[(100, Line::OffHook, false)]);
+    next.script.levels = vec![(Line::OffHook, true)];
+    next.links.taught = taught;
+    let told = next.told(handset);
+    assert_eq!(told[0], "AtStart { off_hook: false }");
+    assert_eq!(told.last().map(String::as_str), Some("Lifted"));
+    drop(folder);
+}
+
+#[test]
+fn the_earpiece_is_hushed_from_the_first_edge_of_a_hang_up_and_not_after_a_glitch() {
+    let view = |edges: &[(u64, Line, bool)]| {
+        let booth = booth(edges);
+        let view = booth.links.view.clone();
+        booth.told("");
+        view.hush.load(Ordering::Relaxed)
+    };
+    let lift = (900, Line::OffHook, true);
+    assert!(!view(&[lift]));
+    assert!(view(&[lift, (100, Line::OffHook, false)]));
+    let glitch = [(100, Line::OffHook, false), (98, Line::OffHook, true)];
+    assert!(!view(&[lift, glitch[0], glitch[1]]));
+}
+
+#[test]
+fn a_line_that_cannot_be_claimed_is_named_and_the_rest_works() {
+    let edges = [(10, Line::OffHook, true)];
+    let told = told("", &edges, Closed::default(), "line 22 is held");
+    assert_eq!(told, ["Controls([\"line 22 is held\"])", "Lifted"]);
+}
+
+#[test]
+fn lines_that_could_not_be_claimed_are_tried_again_and_the_lamp_says_what_it_said() {
+    let config = Handset::default();
+    let mut known = Known::default();
+    let mut held = booth(&[]);
+    held.script.refused = vec!["line 22 is held".into()];
+    held.script.key_until = clock::mono() + Duration::from_secs(30);
+    held.commands
+        .send(HandsetCommand::Lamp(Lamp::Ready))
+        .expect("sent");
+    let served = serve(&mut held.script, &config, &held.links, &mut known, &|_| ());
+    assert_eq!(served, Ok(Ended::TryAll));
+    let mut free = booth(&[]);
+    let served = serve(&mut free.script, &config, &free.links, &mut known, &|_| ());
+    assert_eq!(served, Ok(Ended::Stopped));
+    let switched = free.script.switched.lock().expect("unpoisoned").clone();
+    assert_eq!(switched[0], (OutLine::Lamp, true));
+}
+
+#[test]
+fn a_digit_that_is_dialled_arrives_as_one_of_a_dial() {
+    let mut edges = vec![
+        (3_000, Line::OffHook, true),
+        (2_500, Line::DialOffNormal, true),
+    ];
+    for pulse in 0..2 {
+        edges.push((2_000 - pulse * 100, Line::DialPulse, true));
+        edges.push((1_940 - pulse * 100, Line::DialPulse, false));
+    }
+    edges.push((1_700, Line::DialOffNormal, false));
+    let handset = "dial_pulse = { line = 22 }\ndial_off_normal = { line = 23 }\n";
+    let told = told(handset, &edges, Closed::default(), "");
+    assert_eq!(told, ["Controls([])", "Lifted", "Key(Digit(2), Dial)"]);
+}
+
+#[test]
+fn a_key_and_a_button_arrive_once_and_an_open_case_is_told() {
+    let handset = "keypad = { rows = [5, 6, 13, 19], columns = [16, 20, 21] }\nbutton = { line = 22 }\n\
+                   tamper = { line = 23 }\n";
+    let edges = [
+        (900, Line::OffHook, true),
+        (800, Line::Button, true),
+        (790, Line::Button, false),
+        (780, Line::Button, true),
+        (700, Line::Button, false),
+        (600, Line::Tamper, true),
+        (5, Line::KeypadRow, true),
+    ];
+    let told = told(handset, &edges, Closed::default().with(3, 2), "");
+    assert_eq!(
+        told,
+        [
+            "Controls([])",
+            "Lifted",
+            "Key(Button, Keypad)",
+            "CaseOpen(true)",
+            "Key(Hash, Keypad)"
+        ]
+    );
+}
+
+#[test]
+fn a_machine_without_gpio_says_what_is_missing() {
+    for backend in [Backend::Auto, Backend::Rppal, Backend::Cdev] {
+        let chip = Some("no-such-gpiochip".into());
+        let config = Handset {
+            backend,
+            chip,
+            ..Handset::default()
+        };
+        match open(&config, None) {
+            Ok(_) => return, // this machine is a Raspberry Pi
+            Err(why) => assert!(why.contains("GPIO") || why.contains("gpio"), "{why}"),
+        }
+    }
+}
