@@ -110,8 +110,8 @@ impl Pulse {
     /// The microphone of the first booth gives no frames, and no error either, until it is woken.
     pub fn silence_microphone(&self, is_dead: bool) {
         let state = if is_dead { "1" } else { "0" };
-        let done = self.pactl(&["suspend-source", "line.monitor", state]);
-        done.expect("the source is there");
+        let done = self.pactl(&["suspend-sink", "line", state]);
+        done.expect("the line is there");
     }
 
     /// Somebody who speaks a recording into the microphone of one of several booths, until it ends or the value is dropped.
