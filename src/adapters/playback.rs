@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// A stream that takes no samples for this long is dead.
 const STALLED: Duration = Duration::from_secs(2);
 /// A stream that dies under a prompt is opened again this often before the citizen hears nothing more.
-const REOPENINGS: u32 = 3;
+const REOPENINGS: u32 = 6;
 /// How much louder one step is, dB.
 const STEP_DB: f64 = 9.0;
 /// Pause before the first of these; longer before each further one.
