@@ -56,6 +56,7 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
     let hub = MqttEvent::Incoming {
         topic: "booth/1/hub/state".into(),
         payload: b"{\"state\":\"online\",\"ts\":null}".to_vec(),
+        correlation: None,
     };
     for happening in [
         Happening::Capture(CaptureState { works: Ok(()) }),

@@ -361,6 +361,7 @@ fn bytes_that_were_sent_are_counted_from_local_midnight_on() {
     let hub = MqttEvent::Incoming {
         topic: "booth/1/hub/state".into(),
         payload: b"{\"state\":\"online\",\"ts\":null}".to_vec(),
+        correlation: None,
     };
     let clip = record(&booth.spool, 4);
     let bytes = clip.bytes;

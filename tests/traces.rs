@@ -237,8 +237,8 @@ fn set() -> Vec<Made> {
             contacts.rest(1_000);
         })
         .wants(&[
-            "Stuck { dial: true, key: false, hook: false }",
-            "Stuck { dial: false, key: false, hook: false }",
+            "Stuck { dial: true, key: false, hook: false, service: false }",
+            "Stuck { dial: false, key: false, hook: false, service: false }",
         ])
         .then(|contacts| contacts.turn(usual, 4))
         .wants(&["Key(Digit(4), Dial)"])
@@ -291,9 +291,9 @@ fn chatter(name: &str, ms: u64) -> Made {
     })
     .wants(&[
         "Lifted",
-        "Stuck { dial: false, key: false, hook: true }",
+        "Stuck { dial: false, key: false, hook: true, service: false }",
         "HungUp",
-        "Stuck { dial: false, key: false, hook: false }",
+        "Stuck { dial: false, key: false, hook: false, service: false }",
     ])
     .lift()
     .hang_up()

@@ -213,6 +213,8 @@ struct Known {
     inverted: bool,
     /// What the lamp is to say.
     lamp: Option<Lamp>,
+    /// What was told last of the lines: whether the hook chatters, and what could not be claimed.
+    told: Option<(bool, Vec<String>)>,
 }
 
 /// Watches the lines until it is stopped; opens them again when they fail.
@@ -241,6 +243,7 @@ pub fn watch(
             }
             Err(why) => why,
         };
+        known.told = None;
         report(HandsetReport::Works(Err(why)));
         let again = clock::mono() + RETRY;
         while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
@@ -274,14 +277,20 @@ fn serve(
         panel: Some(panel),
         inverted,
         lamp,
+        told,
     } = known
     else {
         return Ok(Ended::Stopped);
     };
     links.view.is_inverted.store(*inverted, Ordering::Relaxed);
-    report(HandsetReport::Works(Ok(())));
     let refused = lines.refused().to_vec();
-    report(controls(&refused, panel.stuck()));
+    let chatters = panel.stuck().hook;
+    // Lines that are still held are no news every minute.
+    if told.as_ref() != Some(&(chatters, refused.clone())) {
+        report(hook_works(chatters));
+        report(controls(&refused, panel.stuck()));
+        *told = Some((chatters, refused.clone()));
+    }
     found.retain(|level| *level != (Line::OffHook, panel.is_off_hook()));
     let mut service = Service {
         lines,
@@ -294,7 +303,8 @@ fn serve(
             ..Outputs::default()
         },
         lamp,
-        chatters: false,
+        told,
+        chatters,
         refused,
         report,
     };
@@ -311,6 +321,7 @@ struct Service<'a, R> {
     inverted: &'a mut bool,
     outputs: Outputs,
     lamp: &'a mut Option<Lamp>,
+    told: &'a mut Option<(bool, Vec<String>)>,
     /// The hook switch chatters, as was told.
     chatters: bool,
     refused: Vec<String>,
@@ -365,7 +376,9 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 let found = levels(self.lines, *self.inverted)?;
                 self.take_levels(found)?;
             }
-            let at_rest = !self.panel.is_off_hook() && self.outputs.ringing.is_none();
+            let at_rest = !self.panel.is_off_hook()
+                && !self.panel.stuck().hook
+                && self.outputs.ringing.is_none();
             if !self.refused.is_empty() && now >= try_all && at_rest {
                 return Ok(Ended::TryAll);
             }
@@ -428,16 +441,12 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 PanelNews::Tamper(open) => report(HandsetReport::CaseOpen(open)),
                 PanelNews::Stuck(stuck) => {
                     if std::mem::replace(&mut self.chatters, stuck.hook) != stuck.hook {
-                        // Nobody can lift it meaningfully meanwhile.
-                        let works = match stuck.hook {
-                            true => Err("the hook switch chatters".to_owned()),
-                            false => Ok(()),
-                        };
-                        report(HandsetReport::Works(works));
+                        report(hook_works(stuck.hook));
+                        *self.told = Some((stuck.hook, self.refused.clone()));
                     }
                     report(controls(&self.refused, stuck));
                 }
-                PanelNews::ServiceAwaited => self.outputs.answer(),
+                PanelNews::ServiceAwaited | PanelNews::HookAwaited => self.outputs.answer(),
                 PanelNews::HookAtRest => {
                     self.outputs.answer();
                     self.teach()?;
@@ -541,11 +550,20 @@ pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
     }
 }
 
+/// A hook switch that can be read, and does not chatter: else nobody can lift it meaningfully.
+fn hook_works(chatters: bool) -> HandsetReport {
+    HandsetReport::Works(match chatters {
+        true => Err("the hook switch chatters".to_owned()),
+        false => Ok(()),
+    })
+}
+
 /// All that does not work beside the hook switch.
 fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
     let stuck = [
         (stuck.dial, "the dial stands in mid-turn"),
         (stuck.key, "a key of the keypad does not come up"),
+        (stuck.service, "the service button does not come up"),
     ];
     let stuck = stuck.iter().filter(|(is_so, _)| *is_so);
     let stuck = stuck.map(|(_, sentence)| (*sentence).to_owned());

@@ -24,6 +24,8 @@ use crate::contract::MAX_INCOMING_BYTES;
 use crate::gateway::delivery::Puback;
 use crate::gateway::spoken::BrokerState;
 
+/// Longest Correlation Data that is sent back, bytes.
+const MAX_CORRELATION: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_S: u64 = 20;
 /// The event loop speaks at least once per keep-alive; silence for longer is a peer that no longer reads.
@@ -81,6 +83,8 @@ pub struct Outbound {
     pub retain: bool,
     /// Message Expiry Interval, seconds.
     pub expiry_s: Option<u32>,
+    /// Correlation Data of the command that this answers (MQTT 5 §3.3.2.3.6).
+    pub correlation: Option<Vec<u8>>,
     /// Goes before everything that is not: health and alerts never wait behind audio.
     pub urgent: bool,
 }
@@ -126,6 +130,8 @@ pub enum MqttEvent {
         topic: String,
         /// Payload.
         payload: Vec<u8>,
+        /// Its Correlation Data, to be sent back with a reply.
+        correlation: Option<Vec<u8>>,
     },
 }
 
@@ -464,10 +470,12 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
                 payload,
                 retain,
                 expiry_s,
+                correlation,
                 urgent: _,
             } = message;
             let properties = PublishProperties {
                 message_expiry_interval: expiry_s,
+                correlation_data: correlation.map(Into::into),
                 ..PublishProperties::default()
             };
             let handed = self.client.try_publish_with_properties(
@@ -553,6 +561,11 @@ impl<R: Fn(MqttEvent)> Link<'_, R> {
                     (self.report)(MqttEvent::Incoming {
                         topic,
                         payload: message.payload.to_vec(),
+                        correlation: message
+                            .properties
+                            .and_then(|properties| properties.correlation_data)
+                            .filter(|data| data.len() <= MAX_CORRELATION)
+                            .map(|data| data.to_vec()),
                     });
                 }
             }

@@ -367,6 +367,13 @@ impl Delivery {
         }
     }
 
+    /// The spool was opened anew: whatever was being fixed is asked for again.
+    pub fn spool_opened(&mut self) {
+        for item in self.items.values_mut() {
+            item.fixing = false;
+        }
+    }
+
     /// The citizen has gone: everything may leave.
     pub fn session_closed(&mut self) {
         for clip_id in std::mem::take(&mut self.held) {

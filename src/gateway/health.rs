@@ -54,8 +54,8 @@ pub struct Evidence {
     pub started: Mono,
     /// What the delivery machine wants operations to know.
     pub delivery: BTreeMap<AlertId, String>,
-    /// Celsius, where the machine knows.
-    pub cpu_temp_c: Option<f64>,
+    /// The processor is too hot, where the machine knows.
+    pub too_hot: bool,
     /// What is known of the supply voltage.
     pub power: Power,
     /// The certificate that ends first, where there is one and the day is known.
@@ -136,7 +136,7 @@ impl Evidence {
             clock_synced: false,
             started,
             delivery: BTreeMap::new(),
-            cpu_temp_c: None,
+            too_hot: false,
             power: Power::default(),
             certificate: None,
             hardware_changed: None,
@@ -219,11 +219,9 @@ impl Evidence {
         if !self.clock_synced && now.since(self.started) >= CLOCK_UNSET {
             raise(AlertId::ClockUnset, AlertId::ClockUnset.meaning().into());
         }
-        if let Some(celsius) = self.cpu_temp_c.filter(|celsius| *celsius >= 80.0) {
-            raise(
-                AlertId::Temperature,
-                format!("The processor is at {celsius:.0} °C."),
-            );
+        if self.too_hot {
+            // The sentence says no number, so that it is told once.
+            raise(AlertId::Temperature, AlertId::Temperature.meaning().into());
         }
         if let Some(text) = &self.hardware_changed {
             raise(AlertId::HardwareChanged, text.clone());

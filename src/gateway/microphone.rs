@@ -185,7 +185,7 @@ impl Microphone {
         self.stage.is_some()
     }
 
-    /// The latest finding, and when.
+    /// The latest finding of a test that was made, and when.
     pub fn last(&self) -> Option<(Mono, Verdict)> {
         self.last
     }
@@ -322,6 +322,11 @@ impl Microphone {
 
     fn found(&mut self, now: Mono, verdict: Verdict) {
         self.stage = None;
+        if verdict == Verdict::NotMade {
+            // What was known before is still all that is known.
+            self.next_test = now + AGAIN;
+            return;
+        }
         self.last = Some((now, verdict));
         match verdict {
             Verdict::Heard => {
@@ -331,7 +336,8 @@ impl Microphone {
                 // The microphone works: people kept silent.
                 self.silent_in_row = 0;
             }
-            Verdict::ToneNotHeard | Verdict::Constant | Verdict::NotMade => {
+            Verdict::NotMade => {}
+            Verdict::ToneNotHeard | Verdict::Constant => {
                 self.failures += 1;
                 let soon = self.failures == 1;
                 self.next_test = now + if soon { AGAIN_SOON } else { AGAIN };
@@ -520,6 +526,26 @@ mod tests {
     }
 
     #[test]
+    fn a_test_that_cannot_be_made_opens_no_booth_whose_microphone_is_known_to_be_dead() {
+        let mut booth = Booth::new(ToneTest::Judges);
+        booth.constant = true;
+        booth.pass(SETTLES + AGAIN_SOON + Duration::from_secs(6));
+        assert!(booth.closed());
+        // From here on nobody answers, for an hour.
+        let mut now = booth.now;
+        let end = now + HOUR;
+        while now < end {
+            booth.microphone.tick(now, true);
+            assert!(booth.microphone.closes(now).is_some());
+            now = booth
+                .microphone
+                .deadline()
+                .expect("a deadline")
+                .max(Mono(now.0 + 1));
+        }
+    }
+
+    #[test]
     fn a_citizen_who_comes_during_a_test_ends_it_and_it_is_made_when_he_has_gone() {
         let mut microphone = Microphone::new(ToneTest::Judges, Mono(0));
         let start = Mono(0) + SETTLES;
@@ -551,10 +577,7 @@ mod tests {
                 .max(Mono(now.0 + 1));
         }
         assert!((5..=8).contains(&asked), "{asked}");
-        assert_eq!(
-            microphone.last().map(|(_, verdict)| verdict),
-            Some(Verdict::NotMade)
-        );
+        assert_eq!(microphone.last(), None);
         assert!(microphone.closes(now).is_none());
     }
 }

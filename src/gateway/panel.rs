@@ -13,6 +13,10 @@ use super::time::Mono;
 
 /// The service button is held this long to mean something.
 const SERVICE_HELD: Duration = Duration::from_secs(5);
+/// A button that is held for longer than this from the start on teaches nothing.
+const TAUGHT_WITHIN: Duration = Duration::from_secs(30);
+/// A button that is held for longer than this is stuck.
+const SERVICE_STUCK: Duration = Duration::from_secs(60);
 /// After that the next lift within this is the technician's.
 const SERVICE_WAITS: Duration = Duration::from_secs(60);
 /// How long a button and the tamper contact must rest.
@@ -84,7 +88,9 @@ pub enum PanelNews {
     Stuck(Stuck),
     /// The service button was held with the handset on its hook: the next lift is the technician's.
     ServiceAwaited,
-    /// The service button was held from the start on: where the hook stands now is its rest.
+    /// The service button is held from the start on, long enough: once it is let go the hook's rest is learned.
+    HookAwaited,
+    /// The service button was held from the start on and let go: where the hook stands now is its rest.
     HookAtRest,
 }
 
@@ -97,6 +103,8 @@ pub struct Stuck {
     pub key: bool,
     /// The hook switch chatters.
     pub hook: bool,
+    /// The service button does not come up.
+    pub service: bool,
 }
 
 /// What a booth has beside its hook switch.
@@ -106,6 +114,26 @@ pub struct PanelParts {
     pub dial: Option<(DialLayout, bool)>,
     /// A keypad.
     pub keypad: bool,
+}
+
+/// A service button that is held.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    since: Mono,
+    from_the_start: bool,
+    is_told: bool,
+    is_stuck: bool,
+}
+
+impl Held {
+    fn new(since: Mono, from_the_start: bool) -> Self {
+        Self {
+            since,
+            from_the_start,
+            is_told: false,
+            is_stuck: false,
+        }
+    }
 }
 
 /// The contacts of one booth.
@@ -118,8 +146,8 @@ pub struct Panel {
     button: Contact,
     tamper: Contact,
     service: Contact,
-    /// Since when the service button is held, and what that will mean, until it is told.
-    service_held: Option<(Mono, PanelNews)>,
+    /// Since when the service button is held, and how far that has been told.
+    service_held: Option<Held>,
     /// Until when a lift is the technician's.
     service_until: Mono,
 }
@@ -145,7 +173,7 @@ impl Panel {
     /// The service button was held when the machine started.
     pub fn starts_in_service(&mut self, now: Mono) {
         self.service = Contact::new(SETTLES, true);
-        self.service_held = Some((now, PanelNews::HookAtRest));
+        self.service_held = Some(Held::new(now, true));
     }
 
     /// Whether short taps of the hook are digits.
@@ -187,7 +215,7 @@ impl Panel {
             }
             Line::ServiceButton => {
                 let told = self.service.level(at, is_active);
-                self.service_told(told);
+                self.service_told(told, &mut news);
             }
             Line::KeypadRow => {}
         }
@@ -234,27 +262,46 @@ impl Panel {
         let told = self.tamper.tick(now);
         news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
         let told = self.service.tick(now);
-        self.service_told(told);
-        if let Some((_, meaning)) = self
-            .service_held
-            .take_if(|(since, _)| *since + SERVICE_HELD <= now)
-        {
-            match meaning {
-                PanelNews::ServiceAwaited if self.hook.is_off() => {}
-                PanelNews::ServiceAwaited => {
-                    self.service_until = now + SERVICE_WAITS;
-                    news.push(meaning);
-                }
-                meaning => news.push(meaning),
-            }
-        }
+        self.service_told(told, &mut news);
+        self.service_tick(now, &mut news);
         news
     }
 
-    fn service_told(&mut self, told: Option<(Mono, bool)>) {
+    fn service_tick(&mut self, now: Mono, news: &mut Vec<PanelNews>) {
+        let is_off = self.hook.is_off();
+        let Some(held) = &mut self.service_held else {
+            return;
+        };
+        if !held.is_told && held.since + SERVICE_HELD <= now {
+            held.is_told = true;
+            if held.from_the_start {
+                news.push(PanelNews::HookAwaited);
+            } else if !is_off {
+                self.service_until = now + SERVICE_WAITS;
+                news.push(PanelNews::ServiceAwaited);
+            }
+        }
+        if !held.is_stuck && held.since + SERVICE_STUCK <= now {
+            held.is_stuck = true;
+            news.push(PanelNews::Stuck(self.stuck()));
+        }
+    }
+
+    fn service_told(&mut self, told: Option<(Mono, bool)>, news: &mut Vec<PanelNews>) {
         match told {
-            Some((at, true)) => self.service_held = Some((at, PanelNews::ServiceAwaited)),
-            Some((_, false)) => self.service_held = None,
+            Some((at, true)) => self.service_held = Some(Held::new(at, false)),
+            Some((at, false)) => {
+                let Some(held) = self.service_held.take() else {
+                    return;
+                };
+                let span = at.since(held.since);
+                if held.from_the_start && (SERVICE_HELD..TAUGHT_WITHIN).contains(&span) {
+                    news.push(PanelNews::HookAtRest);
+                }
+                if held.is_stuck {
+                    news.push(PanelNews::Stuck(self.stuck()));
+                }
+            }
             None => {}
         }
     }
@@ -267,7 +314,13 @@ impl Panel {
             self.button.deadline(),
             self.tamper.deadline(),
             self.service.deadline(),
-            self.service_held.map(|(since, _)| since + SERVICE_HELD),
+            self.service_held.and_then(|held| match held {
+                Held { is_told: false, .. } => Some(held.since + SERVICE_HELD),
+                Held {
+                    is_stuck: false, ..
+                } => Some(held.since + SERVICE_STUCK),
+                Held { .. } => None,
+            }),
             self.is_key_down().then(|| self.scanned + SCAN),
         ];
         dues.into_iter().flatten().min()
@@ -279,6 +332,7 @@ impl Panel {
             dial: self.dial.as_ref().is_some_and(DialDecoder::is_stuck),
             key: self.keypad.as_ref().is_some_and(KeypadDecoder::is_stuck),
             hook: self.hook.chatters(),
+            service: self.service_held.is_some_and(|held| held.is_stuck),
         }
     }
 
@@ -311,10 +365,16 @@ impl Panel {
                     dial.forget();
                 }
             }
-            HandsetEvent::Lifted if self.service.is_active() || at < self.service_until => {
+            HandsetEvent::Lifted
+                if (self.service.is_active() && !self.stuck().service)
+                    || at < self.service_until =>
+            {
                 self.service_until = Mono(0);
                 // The button has had its meaning.
-                self.service_held = None;
+                if let Some(held) = &mut self.service_held {
+                    held.is_told = true;
+                    held.from_the_start = false;
+                }
                 news.push(PanelNews::Handset(at, HandsetEvent::Service));
             }
             HandsetEvent::Lifted | HandsetEvent::Key(..) | HandsetEvent::Service => {}
@@ -434,6 +494,48 @@ mod tests {
         hook(dial, &mut edges, now, false);
         meant.push(HandsetEvent::HungUp);
         (edges, meant, now + 100 + dial.next(5_000))
+    }
+
+    fn service_panel(off_hook: bool) -> Panel {
+        Panel::new(PanelParts::default(), Duration::from_millis(20), off_hook)
+    }
+
+    #[test]
+    fn a_service_button_that_is_held_from_the_start_teaches_when_it_is_let_go_and_a_stuck_one_nothing()
+     {
+        let taught = |released: u64| {
+            let mut panel = service_panel(false);
+            panel.starts_in_service(Mono(0));
+            let mut news = panel.tick(Mono(5_000));
+            assert_eq!(news, [PanelNews::HookAwaited]);
+            news.extend(panel.level(Mono(released), Line::ServiceButton, false));
+            news.extend(panel.tick(Mono(released + 100)));
+            news.contains(&PanelNews::HookAtRest)
+        };
+        assert!(taught(6_000) && taught(29_000));
+        assert!(!taught(31_000) && !taught(3_600_000));
+    }
+
+    #[test]
+    fn a_service_button_that_does_not_come_up_is_told_once_and_makes_no_citizen_a_technician() {
+        let mut panel = service_panel(false);
+        let mut news = panel.level(Mono(1_000), Line::ServiceButton, true);
+        for second in 1..4_000 {
+            news.extend(panel.tick(Mono(1_000 + second * 1_000)));
+        }
+        let stuck = |is_so| {
+            PanelNews::Stuck(Stuck {
+                service: is_so,
+                ..Stuck::default()
+            })
+        };
+        assert_eq!(news, [PanelNews::ServiceAwaited, stuck(true)]);
+        let lifted = panel.level(Mono(5_000_000), Line::OffHook, true);
+        assert_eq!(events(lifted), [(5_000_000, HandsetEvent::Lifted)]);
+        let mut news = panel.level(Mono(5_010_000), Line::ServiceButton, false);
+        news.extend(panel.tick(Mono(5_010_100)));
+        assert_eq!(news, [stuck(false)]);
+        assert_eq!(panel.deadline(), None);
     }
 
     #[test]

@@ -217,6 +217,8 @@ pub enum ServiceAsk {
     Unconfirmed,
     /// It could not be recorded; say so: [`ServiceNews::Outcome`].
     Failed,
+    /// Say which key closes the card: [`ServiceNews::Card`].
+    OfferNine,
     /// Close the card and say so: [`ServiceNews::Card`].
     CloseCard,
     /// The technician is gone.

@@ -113,6 +113,12 @@ pub struct Workers {
     pub backend: &'static str,
 }
 
+/// Whom a command's reply is for.
+struct ReplyTo {
+    booth: BoothId,
+    correlation: Option<Vec<u8>>,
+}
+
 /// The running gateway: what happens goes in by [`Gateway::happen`], what is due is done by
 /// [`Gateway::turn`], and everything that comes of it leaves through the [`Workers`].
 pub struct Gateway {
@@ -159,6 +165,9 @@ pub struct Gateway {
     unheard_lift: Option<Mono>,
     last_clip: Option<(Mono, KeptClip)>,
     last_clipped_pct: Option<f64>,
+    last_test: Option<KeptClip>,
+    /// Correlation Data of the message that came last.
+    correlation: Option<Vec<u8>>,
     /// A technician's test message that the centre is to confirm.
     awaited_test: Option<String>,
     microphone: Microphone,
@@ -229,6 +238,7 @@ impl Gateway {
             payload,
             retain,
             expiry_s,
+            correlation: None,
             urgent: true,
         }));
     }
@@ -404,10 +414,12 @@ impl Gateway {
                 let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
             }
             Command::ArmTest { take } => {
-                let clip = Box::new(NewClip {
+                let mut clip = Box::new(NewClip {
                     test: true,
                     ..self.new_clip(None)
                 });
+                // Nobody heard the notice; nobody claims it.
+                clip.consent.notice_id = None;
                 let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
             }
             Command::Service(ask) => self.serve(now, ask),
@@ -522,8 +534,12 @@ impl Gateway {
                     self.microphone
                         .recorded(now, clip.speech_ratio != Some(0.0));
                 }
-                self.last_clipped_pct = Some(clipped_pct);
-                self.last_clip = Some((now, (*clip).clone()));
+                if clip.test {
+                    self.last_test = Some((*clip).clone());
+                } else {
+                    self.last_clip = Some((now, (*clip).clone()));
+                    self.last_clipped_pct = Some(clipped_pct);
+                }
                 // Nothing of a citizen leaves before he has hung up; a technician waits for the centre.
                 let held = !clip.test && self.open_session.is_some_and(|first| take >= first);
                 self.offer(now, &clip, Duration::ZERO, held);
@@ -605,12 +621,13 @@ impl Gateway {
 
     /// The spool is there: its clips are offered, its counters go on.
     fn use_spool(&mut self, now: Mono, spool: Spool, report: &OpenReport) {
-        let card = spool.card();
-        {
+        let card = spool.identity();
+        let is_known_card = {
             let mut speaker = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
-            speaker.card_id = card.card_id;
             speaker.boot_count = card.boot_count;
-        }
+            std::mem::replace(&mut speaker.card_id, card.card_id.clone()) == card.card_id
+        };
+        self.delivery.spool_opened();
         self.spool = Some(spool.clone());
         let wall_ms = self.machine.wall().as_millisecond();
         for clip in spool.clips() {
@@ -669,7 +686,12 @@ impl Gateway {
             let _ = self.keeper.send(KeeperCommand::Clock(offset));
         }
         let saved = spool.counters();
-        self.counters = Counters::restored(&saved);
+        if is_known_card {
+            // It was only closed; what was counted meanwhile is in memory.
+            self.counters_changed = true;
+        } else {
+            self.counters = Counters::restored(&saved);
+        }
         let was_heard = saved.get(MICROPHONE_HEARD).is_some_and(|heard| *heard > 0);
         self.microphone.was_heard_before(was_heard);
         self.asked.was_heard |= was_heard;
@@ -730,7 +752,14 @@ impl Gateway {
             }
             // Operations may not be listening; that is no fault of the booth.
             MqttEvent::Answered { .. } => {}
-            MqttEvent::Incoming { topic, payload } => self.incoming(now, &topic, &payload),
+            MqttEvent::Incoming {
+                topic,
+                payload,
+                correlation,
+            } => {
+                self.correlation = correlation;
+                self.incoming(now, &topic, &payload);
+            }
         }
     }
 
@@ -749,9 +778,13 @@ impl Gateway {
             Inbound::Rebirth(booth) => {
                 self.introduce(now);
                 let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(self.machine.wall()) });
-                self.reply(booth, "rebirth".into(), &reply);
+                let to = self.reply_to(booth);
+                self.reply(to, "rebirth".into(), &reply);
             }
-            Inbound::SelfTest(booth) => self.ask_for_selftest(now, Some(booth)),
+            Inbound::SelfTest(booth) => {
+                let to = self.reply_to(booth);
+                self.ask_for_selftest(now, Some(to));
+            }
             Inbound::Ring(booth, rings) => {
                 let reply = match self.bell.may_ring(self.moment()) {
                     Ok(()) => {
@@ -762,11 +795,13 @@ impl Gateway {
                     }
                     Err(silent) => json!({ "ok": 0, "error": silent.sentence() }),
                 };
-                self.reply(booth, "ring".into(), &reply);
+                let to = self.reply_to(booth);
+                self.reply(to, "ring".into(), &reply);
             }
             Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
-                self.reply(booth, command, &reply);
+                let to = self.reply_to(booth);
+                self.reply(to, command, &reply);
             }
             Inbound::Odd(what) => self.odd(now, &what),
         }
@@ -797,9 +832,28 @@ impl Gateway {
         }
     }
 
-    fn reply(&mut self, booth: BoothId, command: String, reply: &serde_json::Value) {
-        let topic = Topic::Reply(booth, command);
-        self.publish(&topic, reply.to_string().into_bytes(), false, None);
+    /// Where the answer to the command that came last belongs.
+    fn reply_to(&mut self, booth: BoothId) -> ReplyTo {
+        let correlation = self.correlation.take();
+        ReplyTo { booth, correlation }
+    }
+
+    fn reply(&mut self, to: ReplyTo, command: String, reply: &serde_json::Value) {
+        if !self.is_connected {
+            return;
+        }
+        let token = TELEGRAM | self.next_telegram;
+        self.next_telegram += 1;
+        let topic = self.topics.name(&Topic::Reply(to.booth, command));
+        self.send(MqttCommand::Publish(Outbound {
+            token,
+            topic,
+            payload: reply.to_string().into_bytes(),
+            retain: false,
+            expiry_s: None,
+            correlation: to.correlation,
+            urgent: true,
+        }));
     }
 
     /// Says once in a while that something outside makes no sense.
@@ -838,7 +892,10 @@ impl Gateway {
 
     /// Publishes what delivery wants sent, as far as the windows allow.
     fn deliver(&mut self, now: Mono) {
-        let unfixed = self.delivery.to_fix();
+        let unfixed = match &self.spool {
+            Some(_) => self.delivery.to_fix(),
+            None => Vec::new(),
+        };
         if !unfixed.is_empty() {
             let _ = self.keeper.send(KeeperCommand::Fix(unfixed));
         }
@@ -867,6 +924,7 @@ impl Gateway {
                         payload,
                         retain: false,
                         expiry_s: None,
+                        correlation: None,
                         urgent: false,
                     };
                     self.send(MqttCommand::Publish(message));

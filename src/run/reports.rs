@@ -15,6 +15,10 @@ use crate::gateway::time::Mono;
 
 /// Health expires after a week (contract §3).
 const HEALTH_EXPIRY_S: u32 = 7 * 24 * 3600;
+/// From here on the processor is too hot, °C; the firmware throttles it from 80 on.
+const HOT_C: f64 = 80.0;
+/// Below this it is cool again.
+const COOL_C: f64 = 75.0;
 /// Events that wait for a connection; the oldest goes first.
 const MAX_WAITING_EVENTS: usize = 64;
 
@@ -75,7 +79,7 @@ impl Gateway {
 
     pub(super) fn publish_birth(&mut self) {
         let speaker = self.speaker();
-        let card = self.spool.as_ref().map(crate::spool::Spool::card);
+        let card = self.spool.as_ref().map(crate::spool::Spool::identity);
         let config = &self.config;
         let about = self.machine.about();
         let birth = Birth {
@@ -87,7 +91,7 @@ impl Gateway {
             boot_count: speaker.boot_count,
             card_id: speaker.card_id.clone(),
             previous_card_id: card.as_ref().and_then(|card| card.previous_card_id.clone()),
-            card_first_seen: card.map(|card| card.first_seen).unwrap_or_default(),
+            card_first_seen: card.map(|card| card.first_seen.clone()).unwrap_or_default(),
             hw_model: about.hw_model,
             hw_serial: about.hw_serial,
             image_id: None,
@@ -234,7 +238,11 @@ impl Gateway {
     pub(super) fn health(&mut self, now: Mono) -> Health {
         let mut health = Health::new();
         let readings = self.machine.readings(&self.config.spool.dir);
-        self.evidence.cpu_temp_c = readings.cpu_temp_c;
+        if let Some(celsius) = readings.cpu_temp_c {
+            // Once too hot it has to cool down well, so that the alert does not flap.
+            let limit = if self.evidence.too_hot { COOL_C } else { HOT_C };
+            self.evidence.too_hot = celsius >= limit;
+        }
         self.evidence.certificate = self.certificate();
         let wall = self.machine.wall();
         self.counters.turn_to(self.local_day());

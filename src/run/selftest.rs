@@ -5,12 +5,12 @@
 
 use serde_json::json;
 
-use super::Gateway;
 use super::keeper::KeeperCommand;
+use super::{Gateway, ReplyTo};
 use crate::adapters::clock;
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::recorder::RecorderCommand;
-use crate::contract::{AlertId, BoothId};
+use crate::contract::AlertId;
 use crate::doctor::{self, Finding};
 use crate::gateway::health::SpoolFault;
 use crate::gateway::microphone::{Heard, TestStep, Verdict};
@@ -19,6 +19,8 @@ use crate::gateway::time::Mono;
 
 /// Where the self-test's findings stand among the doctor's.
 const AREA: &str = "selftest";
+/// Most who ask for a self-test at a time; the earliest go without an answer.
+const MOST_REPLIES: usize = 8;
 /// The self-test's tone among what is played; no visit counts so far.
 const TEST_TONE: PlayId = PlayId(u64::MAX);
 
@@ -26,7 +28,7 @@ const TEST_TONE: PlayId = PlayId(u64::MAX);
 #[derive(Default)]
 pub struct Asked {
     /// Whom to answer.
-    replies: Vec<BoothId>,
+    replies: Vec<ReplyTo>,
     /// Questions to the recorder that it has not answered.
     hearings: u32,
     /// A whole self-test runs, and not only one of the microphone.
@@ -43,17 +45,19 @@ pub struct Asked {
 
 impl Gateway {
     /// A whole self-test is wanted. `reply_to` gets its result.
-    pub(super) fn ask_for_selftest(&mut self, now: Mono, reply_to: Option<BoothId>) {
-        // Who asks often is answered once for all.
-        if let Some(booth) = reply_to
-            && self.asked.replies.is_empty()
-        {
-            self.asked.replies.push(booth);
-        }
+    pub(super) fn ask_for_selftest(&mut self, now: Mono, reply_to: Option<ReplyTo>) {
+        let is_asked = reply_to.is_some();
+        self.asked.replies.extend(reply_to);
+        let extra = self.asked.replies.len().saturating_sub(MOST_REPLIES);
+        self.asked.replies.drain(..extra);
         self.asked.is_whole = true;
         self.asked.card = None;
         let _ = self.keeper.send(KeeperCommand::Probe);
         self.microphone.test_now(now);
+        if is_asked && self.session.is_off_hook() {
+            // The tone has to wait, perhaps for long; whoever asked has not.
+            self.selftest_done(now, Verdict::NotMade);
+        }
     }
 
     /// What the keeper found.
@@ -76,8 +80,13 @@ impl Gateway {
         }
         self.watch_night(now);
         let at_rest = self.is_at_rest();
+        let was_testing = self.microphone.is_testing();
         let step = self.microphone.tick(now, at_rest);
         self.take_step(now, step);
+        if was_testing && at_rest && !self.microphone.is_testing() {
+            log::warn!("self-test: {}", Verdict::NotMade.sentence());
+            self.selftest_done(now, Verdict::NotMade);
+        }
         self.evidence.microphone_suspect = self.microphone.suspicion(now);
         // Nobody who is already speaking is interrupted by a verdict.
         if at_rest {
@@ -148,12 +157,15 @@ impl Gateway {
             return; // an earlier question's, from a recorder that was busy
         }
         let was_testing = self.microphone.is_testing();
-        let step = self.microphone.heard(now, heard);
+        // Somebody may have lifted the handset this very moment: no tone for him.
+        let step = match self.is_at_rest() {
+            true => self.microphone.heard(now, heard),
+            false => self.microphone.tick(now, false),
+        };
         self.take_step(now, step);
-        if was_testing
-            && !self.microphone.is_testing()
-            && let Some((_, verdict)) = self.microphone.last()
-        {
+        if was_testing && !self.microphone.is_testing() && self.is_at_rest() {
+            let made = self.microphone.last().filter(|(at, _)| *at == now);
+            let verdict = made.map_or(Verdict::NotMade, |(_, verdict)| verdict);
             log::info!(tone_dbfs = heard.tone_dbfs; "self-test: {}", verdict.sentence());
             self.selftest_done(now, verdict);
         }
@@ -176,10 +188,10 @@ impl Gateway {
         self.event("selftest", json!({ "ok": ok, "findings": found }));
         // Whoever asked gets what the doctor would say beside it.
         let all: Vec<Finding> = found.into_iter().chain(self.findings(now)).collect();
-        for booth in std::mem::take(&mut self.asked.replies) {
+        for to in std::mem::take(&mut self.asked.replies) {
             let ts = clock::rfc3339_ms(self.machine.wall());
             let reply = json!({ "ok": ok, "findings": all, "ts": ts });
-            self.reply(booth, "selftest".into(), &reply);
+            self.reply(to, "selftest".into(), &reply);
         }
     }
 

@@ -22,14 +22,15 @@ impl Gateway {
     pub(super) fn serve(&mut self, now: Mono, ask: ServiceAsk) {
         match ask {
             ServiceAsk::Report => {
+                self.last_test = None;
                 self.event("service", json!({ "begins": 1 }));
                 self.weigh(now);
                 let report = self.spoken_report(now);
                 self.say(now, ServiceNews::Report(report));
             }
             ServiceAsk::Sent => {
-                let clip = self.last_clip.as_ref().filter(|(_, clip)| clip.test);
-                self.awaited_test = clip.map(|(_, clip)| clip.clip_id.clone());
+                let clip = self.last_test.as_ref();
+                self.awaited_test = clip.map(|clip| clip.clip_id.clone());
             }
             ServiceAsk::Unconfirmed => {
                 self.awaited_test = None;
@@ -43,10 +44,11 @@ impl Gateway {
                 self.tell_outcome(now, why);
             }
             ServiceAsk::Failed => self.tell_outcome(now, Word::TestFailed),
-            ServiceAsk::CloseCard if self.spool.is_none() => {
-                self.say(now, ServiceNews::Card(words(&[Word::SafeToRemove])));
+            ServiceAsk::OfferNine => {
+                self.say(now, ServiceNews::Card(words(&[Word::PressNine])));
             }
             ServiceAsk::CloseCard => {
+                self.awaited_test = None;
                 self.counters_changed = true;
                 self.save_counters();
                 let _ = self.keeper.send(KeeperCommand::Close(CARD_CLOSED));
@@ -68,9 +70,9 @@ impl Gateway {
 
     fn tell_outcome(&mut self, now: Mono, outcome: Word) {
         let is_silent = self
-            .last_clip
+            .last_test
             .as_ref()
-            .is_some_and(|(_, clip)| clip.test && clip.speech_ratio == Some(0.0));
+            .is_some_and(|clip| clip.speech_ratio == Some(0.0));
         let said: &[Word] = match is_silent {
             true if outcome != Word::TestFailed => &[outcome, Word::TestSilent, Word::PressNine],
             _ => &[outcome, Word::PressNine],

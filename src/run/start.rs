@@ -443,6 +443,7 @@ async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread
             .state(Presence::Offline, gateway.machine.wall()),
         retain: true,
         expiry_s: None,
+        correlation: None,
         urgent: true,
     };
     gateway.send(MqttCommand::Stop(vec![state]));
@@ -522,7 +523,9 @@ impl Gateway {
             unheard_lift: None,
             last_clip: None,
             last_clipped_pct: None,
+            last_test: None,
             awaited_test: None,
+            correlation: None,
             microphone: Microphone::new(
                 config
                     .selftest

@@ -31,6 +31,7 @@ mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -251,7 +252,11 @@ struct Inner {
     max_bytes: u64,
     reserve_bytes: u64,
     numbering: Mutex<Numbering>,
+    /// The highest number given, for who must not wait for a write.
+    last_no: AtomicU64,
     card: Mutex<Card>,
+    /// The card as it was at the opening: whose it is never changes.
+    identity: Card,
     index: Mutex<Index>,
     ledger: Mutex<Option<Ledger>>,
     /// A ledger that could not be opened still lies there; it must not outlive a clip that it knows.
@@ -344,12 +349,12 @@ impl Spool {
 
     /// How many finished clips are on the card, and the lowest number among this card's own.
     pub fn holdings(&self) -> (usize, Option<u64>) {
-        let own = locked(&self.inner.card).card_id.clone();
+        let own = &self.inner.identity.card_id;
         let index = locked(&self.inner.index);
         let clips = index.clips.values().filter(|e| e.quarantine.is_none());
         let numbers = clips
             .clone()
-            .filter(|entry| entry.clip.card_id == own)
+            .filter(|entry| entry.clip.card_id == *own)
             .map(|entry| entry.clip.clip_no);
         (clips.count(), numbers.min())
     }
@@ -391,14 +396,24 @@ impl Spool {
             .collect()
     }
 
-    /// The card's identity and boot count.
+    /// The card as it was when the spool was opened: its identity and boot count. Waits for no write.
+    pub fn identity(&self) -> &Card {
+        &self.inner.identity
+    }
+
+    /// Whether everything that was said is on the card, and no write that failed is still owed.
+    pub fn is_settled(&self) -> bool {
+        locked(&self.inner.numbering).unsettled.is_empty()
+    }
+
+    /// The card's identity and boot count, its counters and clocks as they are now.
     pub fn card(&self) -> Card {
         locked(&self.inner.card).clone()
     }
 
-    /// The highest clip number given on this card; 0 before the first.
+    /// The highest clip number given on this card; 0 before the first. Waits for no write.
     pub fn last_clip_no(&self) -> u64 {
-        locked(&self.inner.numbering).next_no - 1
+        self.inner.last_no.load(Ordering::Relaxed)
     }
 
     /// Bytes written, failures and the time syncs take.

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
@@ -114,6 +115,8 @@ pub(super) fn open_with(
         max_bytes: facts.max_bytes,
         reserve_bytes: facts.reserve_bytes,
         numbering: Mutex::new(Numbering::new(next_no)),
+        last_no: AtomicU64::new(next_no - 1),
+        identity: card.clone(),
         card: Mutex::new(card),
         index: Mutex::new(Index::default()),
         has_unread_ledger: Mutex::new(ledger.is_none() && facts.ledger),

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
@@ -296,6 +297,7 @@ impl Inner {
     fn keep(&self, id: Uuid, finished: Finished, numbering: &mut Numbering) -> KeptClip {
         let clip = KeptClip::of(&finished.manifest);
         numbering.next_no = numbering.next_no.max(clip.clip_no + 1);
+        self.last_no.store(numbering.next_no - 1, Ordering::Relaxed);
         let entry = Entry {
             clip: clip.clone(),
             file_bytes: finished.file_bytes,

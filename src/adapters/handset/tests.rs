@@ -11,6 +11,8 @@ struct Script {
     key_until: Mono,
     refused: Vec<String>,
     levels: Vec<(Line, bool)>,
+    /// Told by then, with its time.
+    later: Option<(Mono, Line, bool)>,
     /// After the edges they cannot be read any more.
     fails: bool,
     stop: Arc<AtomicBool>,
@@ -26,10 +28,11 @@ impl Lines for Script {
         if now >= self.key_until + Duration::from_millis(50) {
             self.stop.store(true, Ordering::Relaxed);
         }
+        let later = self.later.take_if(|(at, ..)| *at <= now);
         let edges = self.edges.drain(..);
-        Ok(edges
-            .map(|(ago, line, is_active)| (now - Duration::from_millis(ago), line, is_active))
-            .collect())
+        let edges =
+            edges.map(|(ago, line, is_active)| (now - Duration::from_millis(ago), line, is_active));
+        Ok(edges.chain(later).collect())
     }
 
     fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
@@ -71,6 +74,7 @@ fn booth(edges: &[(u64, Line, bool)]) -> Booth {
             key: Closed::default(),
             key_until: clock::mono() + Duration::from_millis(100),
             refused: Vec::new(),
+            later: None,
             levels: vec![(Line::OffHook, false)],
             fails: false,
             stop: stop.clone(),
@@ -281,7 +285,9 @@ fn the_service_button_held_from_the_start_on_teaches_the_hook_its_rest() {
     let found = vec![(Line::OffHook, true), (Line::ServiceButton, true)];
     let mut first = booth(&[]);
     first.script.levels = found;
-    first.script.key_until = clock::mono() + Duration::from_millis(5_200);
+    let released = clock::mono() + Duration::from_millis(5_100);
+    first.script.later = Some((released, Line::ServiceButton, false));
+    first.script.key_until = released + Duration::from_millis(200);
     let (folder, taught) = (first.folder, first.links.taught.clone());
     let first = Booth {
         folder: tempfile::tempdir().expect("a folder"),

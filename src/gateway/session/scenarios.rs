@@ -104,7 +104,7 @@ impl Booth {
                         ServiceAsk::Unconfirmed | ServiceAsk::Failed => {
                             self.input(Input::Service(ServiceNews::Outcome(said)));
                         }
-                        ServiceAsk::CloseCard => {
+                        ServiceAsk::OfferNine | ServiceAsk::CloseCard => {
                             self.input(Input::Service(ServiceNews::Card(said)))
                         }
                         ServiceAsk::Sent | ServiceAsk::Left => {}
@@ -803,12 +803,15 @@ fn nine_closes_the_card_and_zero_repeats_the_report_louder() {
             .iter()
             .any(|command| matches!(command, Command::Play { gain_steps: 1, .. }))
     );
+    // While the report is heard a nine may be a child's.
+    booth.press(Key::Digit(9));
     booth.press(Key::Digit(9));
     assert_eq!(
         booth.asked,
         [
             ServiceAsk::Report,
             ServiceAsk::Report,
+            ServiceAsk::OfferNine,
             ServiceAsk::CloseCard
         ]
     );

@@ -132,7 +132,11 @@ impl Session {
                 self.stop_play(out);
                 self.quiet_since = now;
                 self.state = State::Service(Service::Waiting);
-                out.push(Command::Service(ServiceAsk::CloseCard));
+                // While the report is still heard it may be a child's: once more, after it was offered.
+                out.push(Command::Service(match service {
+                    Service::Report => ServiceAsk::OfferNine,
+                    _ => ServiceAsk::CloseCard,
+                }));
             }
             (_, Key::Star | Key::Digit(0)) => {
                 self.gain_steps = (self.gain_steps + 1).min(MAX_GAIN_STEPS);

@@ -514,7 +514,14 @@ impl World {
                 self.top_up();
             }
             Down::Message { topic, payload } => {
-                self.tell_loop(1, Happening::Mqtt(MqttEvent::Incoming { topic, payload }));
+                self.tell_loop(
+                    1,
+                    Happening::Mqtt(MqttEvent::Incoming {
+                        topic,
+                        payload,
+                        correlation: None,
+                    }),
+                );
             }
             Down::TakenOver => self.link_lost("the session was taken over", true),
         }
