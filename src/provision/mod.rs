@@ -1,0 +1,2 @@
+pub mod guise;
+pub mod judge;
