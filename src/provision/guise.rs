@@ -149,7 +149,8 @@ pub fn typographic(text: &str, file: &str) -> Vec<String> {
 
 fn remedy_of(character: char) -> Option<String> {
     Some(match character {
-        '“' | '”' | '„' | '‟' | '«' | '»' | '″' | '‘' | '’' | '‚' | '‛' | '‹' | '›' | '′' | '´' | '`' => {
+        '“' | '”' | '„' | '‟' | '«' | '»' | '″' | '‘' | '’' | '‚' | '‛' | '‹' | '›' | '′' | '´'
+        | '`' => {
             format!(
                 "{character} is a typographic quotation mark; replace it by the plain \" and switch \"smart quotes\" off"
             )
@@ -240,14 +241,23 @@ mod tests {
         ];
         let mut listed: Vec<Listed> = names.iter().map(|name| entry(name)).collect();
         assert!(named(&listed, "booth.toml").is_empty());
-        for name in ["booth.toml", "BOOTH.TOML", "Booth.toml.txt", "BOOTH.TOML.TXT"] {
+        for name in [
+            "booth.toml",
+            "BOOTH.TOML",
+            "Booth.toml.txt",
+            "BOOTH.TOML.TXT",
+        ] {
             listed.push(entry(name));
             assert_eq!(named(&listed, "booth.toml"), [&entry(name)]);
             listed.pop();
         }
         listed.extend([entry("booth.toml"), entry("Booth.toml.TXT")]);
         assert_eq!(named(&listed, "booth.toml").len(), 2);
-        let near = [entry("booth (1).toml"), entry("booth.rtf"), entry("BOOTH-STATUS.TXT")];
+        let near = [
+            entry("booth (1).toml"),
+            entry("booth.rtf"),
+            entry("BOOTH-STATUS.TXT"),
+        ];
         assert_eq!(near_misses(&near), ["booth (1).toml", "booth.rtf"]);
     }
 
@@ -262,7 +272,12 @@ mod tests {
             .collect();
         assert_eq!(
             lines,
-            ["booth.toml:3", "booth.toml:9", "booth.toml:10", "booth.toml:11"],
+            [
+                "booth.toml:3",
+                "booth.toml:9",
+                "booth.toml:10",
+                "booth.toml:11"
+            ],
             "{faults:#?}"
         );
         assert!(faults[0].contains("plain \""));

@@ -61,7 +61,9 @@ pub fn judge(text: &str, file: &str) -> Judged {
     let lines = Lines::of(text);
     let count: usize = table.values().map(|value| pieces(value).max(1)).sum();
     if count > MOST_KEYS {
-        let fault = format!("{file}: has {count} keys, more than the {MOST_KEYS} that a configuration may have");
+        let fault = format!(
+            "{file}: has {count} keys, more than the {MOST_KEYS} that a configuration may have"
+        );
         judged.faults.push(fault);
         return judged;
     }
@@ -88,7 +90,9 @@ pub fn judge(text: &str, file: &str) -> Judged {
     if judged.faults.len() > MOST_FAULTS {
         let more = judged.faults.len() - MOST_FAULTS;
         judged.faults.truncate(MOST_FAULTS);
-        judged.faults.push(format!("{file}: and {more} faults more"));
+        judged
+            .faults
+            .push(format!("{file}: and {more} faults more"));
     }
     judged
 }
@@ -104,7 +108,9 @@ fn pieces(value: &Value) -> usize {
 /// Tries each key of a section alone.
 fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judged) {
     match value {
-        Value::Table(keys) if trial(section, &Value::Table(Table::new())).is_ok() || section == "booth" => {
+        Value::Table(keys)
+            if trial(section, &Value::Table(Table::new())).is_ok() || section == "booth" =>
+        {
             let mut right = Table::new();
             for (key, value) in keys {
                 let mut alone = Table::new();
@@ -142,7 +148,11 @@ fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judge
         other => {
             let result = trial(section, other);
             judged.keys.push(KeyVerdict {
-                key: if other.is_table() { format!("[{section}]") } else { section.to_owned() },
+                key: if other.is_table() {
+                    format!("[{section}]")
+                } else {
+                    section.to_owned()
+                },
                 line: lines.of_section(section),
                 fault: result.as_ref().err().cloned(),
             });
@@ -176,9 +186,13 @@ fn trial(section: &str, value: &Value) -> Result<(), String> {
 fn check_values(file: &str, judged: &mut Judged) {
     let booth = judged.table.get("booth").and_then(Value::as_table);
     let has_id = booth.is_some_and(|booth| booth.contains_key("id"));
-    let id_is_told = judged.keys.iter().any(|verdict| verdict.key == "[booth] id");
+    let id_is_told = judged
+        .keys
+        .iter()
+        .any(|verdict| verdict.key == "[booth] id");
     if !has_id && !id_is_told {
-        let fault = "[booth] id is missing; write id = \"…\" with 3 to 32 of the characters a-z, 0-9 and -";
+        let fault =
+            "[booth] id is missing; write id = \"…\" with 3 to 32 of the characters a-z, 0-9 and -";
         judged.faults.push(format!("{file}: {fault}"));
     }
     let mut whole = judged.table.clone();
@@ -194,7 +208,9 @@ fn check_values(file: &str, judged: &mut Judged) {
         Ok(config) => config,
         Err(error) => {
             let error: toml::de::Error = error;
-            judged.faults.push(format!("{file}: {}", config::told(error.message())));
+            judged
+                .faults
+                .push(format!("{file}: {}", config::told(error.message())));
             return;
         }
     };
@@ -211,7 +227,9 @@ fn check_values(file: &str, judged: &mut Judged) {
             .max_by_key(|verdict| verdict.key.len());
         match named {
             Some(verdict) => {
-                judged.faults.push(format!("{file}:{}: {said}", verdict.line));
+                judged
+                    .faults
+                    .push(format!("{file}:{}: {said}", verdict.line));
                 let sentence = said[verdict.key.len()..].trim_start_matches([':', ' ']);
                 verdict.fault.get_or_insert_with(|| sentence.to_owned());
             }
@@ -360,7 +378,10 @@ mod tests {
         let many: String = (0..3000).map(|n| format!("k{n} = 1\n")).collect();
         assert_eq!(judge(&many, "f").faults.len(), 1);
         let many: String = (0..300).map(|n| format!("k{n} = 1\n")).collect();
-        assert_eq!(judge(&format!("[mqtt]\n{many}"), "f").faults.len(), MOST_FAULTS + 1);
+        assert_eq!(
+            judge(&format!("[mqtt]\n{many}"), "f").faults.len(),
+            MOST_FAULTS + 1
+        );
     }
 
     proptest::proptest! {
