@@ -155,6 +155,29 @@ fn a_secret_that_cannot_be_one_stays_on_the_card_and_changes_nothing() {
 }
 
 #[test]
+fn a_name_typed_wrong_takes_none_of_the_cards_own_files_away() {
+    for (name, on_card) in [
+        ("booth.toml", "booth.toml"),
+        ("config", "config.txt"),
+        ("CONFIG.TXT", "config.txt"),
+        ("start4.elf", "start4.elf"),
+        ("../data/config/good.toml", "booth.toml"),
+    ] {
+        let text = GOOD.replace("mqtt-password", name);
+        let disk = card(&[("booth.toml", text.as_bytes())]);
+        if on_card != "booth.toml" {
+            disk.put(&Path::new("/boot").join(on_card), b"arm_64bit=1\n");
+        }
+        let outcome = boot(&disk).expect("provisioned");
+        assert_eq!(outcome.source, Source::Card);
+        let fault = outcome.secrets[0].fault.as_deref().expect("a fault");
+        assert!(fault.contains("name"), "{fault}");
+        assert!(on_fat(&disk, on_card).is_some(), "{name} took {on_card}");
+        assert_eq!(sets(&disk), []);
+    }
+}
+
+#[test]
 fn without_its_password_a_booth_records_and_says_what_is_missing() {
     let disk = card(&[("booth.toml", GOOD.as_bytes())]);
     let outcome = boot(&disk).expect("provisioned");
@@ -552,6 +575,27 @@ fn a_card_that_was_written_with_notepad_sets_the_booth_up_and_says_so() {
 }
 
 #[test]
+fn what_root_makes_belongs_to_who_runs_the_gateway() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let card = Card::new();
+    card.put("booth.toml", card.text(1883));
+    card.put("mqtt-password", "one");
+    chown(card.data(), Some(4711), Some(4712)).expect("as root");
+    assert_eq!(card.boots(), Some(0));
+    for file in [
+        "config",
+        "config/booth.toml",
+        "config/good.toml",
+        "credentials",
+        "credentials/set-1",
+        "credentials/set-1/password",
+    ] {
+        let facts = card.data().join(file).metadata().expect("there");
+        assert_eq!((facts.uid(), facts.gid()), (4711, 4712), "{file}");
+    }
+}
+
+#[test]
 fn a_folder_and_two_candidates_are_named_and_without_any_good_file_the_status_is_78() {
     let card = Card::new();
     assert_eq!(card.boots(), Some(78));
@@ -612,7 +656,6 @@ fn a_full_or_read_only_boot_partition_is_no_reason_to_stand_still() {
     card.put("mqtt-password", "two");
     let filling = std::fs::write(card.boot().join("holiday.jpg"), vec![1; 1 << 20]);
     assert!(filling.is_err(), "the partition is full");
-    card.put("mqtt-password-old", "");
     assert_eq!(card.boots(), Some(0));
     assert!(!card.boot().join("mqtt-password").exists());
     assert!(!card.boot().join("BOOTH-STATUS.TXT.tmp").exists());

@@ -177,6 +177,24 @@ fn wanted(table: &Table, role: Role) -> Option<String> {
     Some(value.as_str()?.to_owned())
 }
 
+/// Files that a booth, or the board's firmware, needs on FAT: no typing error in `booth.toml` may take them away.
+fn is_of_the_card(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_firmware = [".elf", ".bin", ".dat", ".dtb", ".img", ".sqfs", ".zst"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    let own = [
+        "booth.toml",
+        "booth.toml.txt",
+        "booth-status.txt",
+        "config.txt",
+        "cmdline.txt",
+        "autoboot.txt",
+        "tryboot.txt",
+    ];
+    is_firmware || own.contains(&name.as_str())
+}
+
 /// Finds a credential beside `booth.toml`: its name there and what it says, without byte order mark and the like.
 fn take<'a>(
     disk: &dyn Disk,
@@ -203,6 +221,11 @@ fn take<'a>(
         }
     };
     let own = printable(&entry.name);
+    if is_of_the_card(&entry.name) {
+        return Err(format!(
+            "{own} is one of the card's own files; give the credential another name"
+        ));
+    }
     if entry.is_folder {
         return Err(format!("{own} is a folder; a file of that name is needed"));
     }

@@ -345,7 +345,9 @@ fn running(facts: &Facts, page: &mut Page) {
             _ => page.say("Centre: NOT reached.", "Centralen: IKKE nået."),
         }
     }
-    for fault in &gateway.faults {
+    // The broker's trouble has been told above.
+    let faults = gateway.faults.iter();
+    for fault in faults.filter(|fault| fault.id != "not_connected") {
         page.item(&fault.with_remedy(&format!("{}: {}", fault.id, fault.text)));
     }
     page.gap();
