@@ -575,6 +575,20 @@ fn a_card_that_was_written_with_notepad_sets_the_booth_up_and_says_so() {
 }
 
 #[test]
+fn a_partition_of_the_booth_that_refuses_is_told_on_the_card_and_is_a_failure() {
+    let card = Card::new();
+    card.put("booth.toml", card.text(1883));
+    std::fs::write(card.data().join("config"), "in the way").expect("a file");
+    assert_eq!(card.boots(), Some(1));
+    let status = card.status();
+    assert!(
+        status.contains("DO NOT FORMAT THIS CARD") && status.contains("config"),
+        "{status}"
+    );
+    assert!(status.contains("FORMATÉR IKKE"));
+}
+
+#[test]
 fn what_root_makes_belongs_to_who_runs_the_gateway() {
     use std::os::unix::fs::{MetadataExt, chown};
     let card = Card::new();

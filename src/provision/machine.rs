@@ -28,7 +28,12 @@ pub fn provision_here(places: &Places) -> Result<Outcome, ProvisionError> {
         disk: &disk,
         usable: &run::check_connection,
     };
-    let outcome = provision(&hands, places, clock::wall())?;
+    let outcome = provision(&hands, places, clock::wall()).inspect_err(|error| {
+        let text = status::refusal(&error.to_string(), clock::wall());
+        if let Err(error) = publish_news(&disk, places, &text) {
+            log::warn!("{STATUS}: {error}");
+        }
+    })?;
     let mut made = vec![places.kept(), places.credentials()];
     made.extend([places.config.clone(), places.faults()]);
     for path in made {
@@ -52,9 +57,12 @@ pub fn refresh_status(places: &Places) -> io::Result<bool> {
 }
 
 fn write_status(disk: &dyn Disk, places: &Places, outcome: Outcome, ask: bool) -> io::Result<bool> {
-    let text = status::render(&facts(outcome, ask));
+    publish_news(disk, places, &status::render(&facts(outcome, ask)))
+}
+
+fn publish_news(disk: &dyn Disk, places: &Places, text: &str) -> io::Result<bool> {
     let before = read_whole(disk, &places.boot.join(STATUS), LONGEST_OUTCOME).unwrap_or_default();
-    if status::is_same(&String::from_utf8_lossy(&before), &text) {
+    if status::is_same(&String::from_utf8_lossy(&before), text) {
         return Ok(false);
     }
     publish(disk, &places.boot, STATUS, text.as_bytes()).inspect_err(|_| {

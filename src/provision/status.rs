@@ -99,6 +99,20 @@ pub fn render(facts: &Facts) -> String {
     format!("\u{feff}{head}\n\n{sections}\n").replace('\n', "\r\n")
 }
 
+/// The file when the booth's own partition refused, so that there is no outcome.
+pub fn refusal(why: &str, now: Timestamp) -> String {
+    let text = format!(
+        "\u{feff}BOOTH STATUS {}\n\n\
+         Boksen kan ikke bruge sin egen del af kortet og fortsætter med det, den kender: {why}\n\
+         FORMATÉR IKKE DETTE KORT: der kan være beskeder fra borgere på det. Brug et andet kort, og send dette til den, der driver boksen.\n\n\
+         The booth cannot use its own part of the card and goes on with what it knows: {why}\n\
+         DO NOT FORMAT THIS CARD: there may be messages of citizens on it. Use another card, and send this one to whoever runs the booth.\n",
+        day(now, &TimeZone::UTC),
+        why = line(why)
+    );
+    text.replace('\n', "\r\n")
+}
+
 /// Whether two files say the same; their first line is only the date.
 pub fn is_same(one: &str, other: &str) -> bool {
     let rest = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
