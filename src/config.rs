@@ -81,7 +81,12 @@ fn sentence(error: &toml::de::Error, text: &str, file: &str) -> String {
         .span()
         .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
-    let message = error.message().trim();
+    format!("{place}: {}", told(error.message()))
+}
+
+/// A parser's message in one line, with a suggestion where it names an unknown field.
+pub(crate) fn told(message: &str) -> String {
+    let message = message.trim();
     let hint = unknown_field(message)
         .and_then(|(found, known)| {
             known
@@ -92,7 +97,7 @@ fn sentence(error: &toml::de::Error, text: &str, file: &str) -> String {
                 .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
         })
         .unwrap_or_default();
-    format!("{place}: {}{hint}", message.replace('\n', " "))
+    format!("{}{hint}", message.replace('\n', " "))
 }
 
 /// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.

@@ -24,5 +24,6 @@ pub mod contract;
 pub mod doctor;
 pub mod gateway;
 pub mod hub;
+pub mod provision;
 pub mod run;
 pub mod spool;

@@ -1,13 +1,15 @@
 //! `booth-gateway`: the daemon beside the booth, and the technician's tool.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use booth_gateway::adapters::{handset_sim, journal};
 use booth_gateway::config::Config;
 use booth_gateway::doctor::{self, Show};
-use booth_gateway::run::{self, RunError};
+use booth_gateway::provision::{self, Places, Source};
+use booth_gateway::run::{self, Ended, RunError};
 use clap::{Parser, Subcommand};
 
 /// Bad configuration (EX_CONFIG of sysexits.h); the service manager does not try again.
@@ -36,6 +38,39 @@ enum Verb {
         /// simulated handset.
         #[arg(long, value_name = "FILE")]
         record_trace: Option<PathBuf>,
+        /// With a bad configuration, or none, come up as "not set up": say so through the handset, the lamp and the log,
+        /// record and publish nothing, and start by itself when SIGHUP finds a good configuration. Without this flag
+        /// `run` ends with 78. The SD image uses it.
+        #[arg(long)]
+        setup_on_error: bool,
+    },
+    /// Make the booth's configuration of what is on the card's FAT partition; at every boot, before `run`.
+    #[command(
+        after_help = "Reads booth.toml from the FAT folder in any letter case, also booth.toml.txt, CRLF, UTF-8 or UTF-16. A bad
+        file keeps the last good configuration. The files that [mqtt] names (password, key, certificates) are
+        moved to DATA/credentials and removed from FAT; a new one replaces the old when it has connected.
+        What came of it is in BOOTH-STATUS.TXT on FAT.
+
+        Examples:
+          booth-gateway provision --boot /boot/booth --data /var/lib/booth-gateway            at every boot, as root
+          booth-gateway provision --boot /boot/booth --data /var/lib/booth-gateway --status   every ten minutes
+
+        Exit status: 0 the booth has a configuration, be it the last good one; 78 it has none; 1 its own partition refused."
+    )]
+    Provision {
+        /// The mounted FAT partition.
+        #[arg(long, value_name = "DIR")]
+        boot: PathBuf,
+        /// The folder on the booth's own partition; what is made there belongs to this folder's owner. A booth.toml that
+        /// does not name [spool] dir has its spool here.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Where `run` reads the effective configuration; by default DATA/config/booth.toml.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only bring BOOTH-STATUS.TXT up to date with what the running gateway says; written if that is news.
+        #[arg(long)]
+        status: bool,
     },
     /// Say what is wrong with a configuration, without touching a device or the network.
     CheckConfig {
@@ -114,7 +149,14 @@ fn main() -> ExitCode {
         Verb::Run {
             config,
             record_trace,
-        } => run_gateway(&config.config, record_trace.as_deref()),
+            setup_on_error,
+        } => run_gateway(&config.config, record_trace.as_deref(), setup_on_error),
+        Verb::Provision {
+            boot,
+            data,
+            config,
+            status,
+        } => provision(&Places::new(&boot, &data, config.as_deref()), status),
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Doctor {
             config,
@@ -135,7 +177,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_gateway(path: &Path, trace: Option<&Path>) -> ExitCode {
+fn run_gateway(path: &Path, trace: Option<&Path>, setup_on_error: bool) -> ExitCode {
     journal::init("booth-gateway", log::LevelFilter::Info);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -147,14 +189,72 @@ fn run_gateway(path: &Path, trace: Option<&Path>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run::run(path, trace)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match runtime.block_on(run::run(path, trace, setup_on_error)) {
+        Ok(Ended::Stopped) => ExitCode::SUCCESS,
+        Ok(Ended::StartAgain) => {
+            drop(runtime);
+            start_again()
+        }
         Err(error) => {
             log::error!("{error}");
             match error {
                 RunError::Config(_) => ExitCode::from(EX_CONFIG),
                 RunError::Spool(_) | RunError::Setup(_) => ExitCode::FAILURE,
             }
+        }
+    }
+}
+
+/// The same process from its beginning: every device is let go, and the service manager sees no end.
+fn start_again() -> ExitCode {
+    let error = match std::env::current_exe() {
+        Ok(program) => Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .exec(),
+        Err(error) => error,
+    };
+    log::error!("the gateway cannot be started again: {error}");
+    ExitCode::FAILURE
+}
+
+fn provision(places: &Places, only_status: bool) -> ExitCode {
+    journal::init("booth-provision", log::LevelFilter::Info);
+    if only_status {
+        return match provision::refresh_status(places) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => {
+                log::error!("BOOTH-STATUS.TXT: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match provision::provision_here(places) {
+        Ok(outcome) => {
+            for line in outcome.faults.iter().chain(&outcome.notes) {
+                log::warn!("{line}");
+            }
+            for news in &outcome.secrets {
+                match &news.fault {
+                    Some(why) => log::warn!("{}: {why}", news.role.key()),
+                    None if news.is_new => log::info!("{}: taken from the card", news.role.key()),
+                    None => {}
+                }
+            }
+            match &outcome.source {
+                Source::Card => log::info!("set up with the card's booth.toml"),
+                Source::Kept { since } => {
+                    log::warn!("the booth goes on with its configuration of {since}")
+                }
+                Source::NotSetUp => {
+                    log::error!("the booth is not set up");
+                    return ExitCode::from(EX_CONFIG);
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -11,6 +11,7 @@ use booth_gateway::gateway::session::{
 };
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::hub::config::HubConfig;
+use booth_gateway::provision::{guise, judge, salvage};
 use booth_gateway::run::{open_questions, session_rules};
 
 /// Most steps of one visit.
@@ -20,6 +21,9 @@ pub fn run(data: &[u8]) {
     let Some((which, rest)) = data.split_first() else {
         return;
     };
+    if which % 2 == 0 {
+        from_fat(rest);
+    }
     let Ok(text) = std::str::from_utf8(rest) else {
         return;
     };
@@ -28,6 +32,26 @@ pub fn run(data: &[u8]) {
     } else {
         hub(text);
     }
+}
+
+/// What provisioning makes of the file: it takes nothing that `run` refuses, and refuses nothing that `run` takes.
+fn from_fat(bytes: &[u8]) {
+    let Ok(text) = guise::text_of(bytes) else {
+        return;
+    };
+    let judged = judge::judge(&text, "booth.toml");
+    let checked =
+        config::parse::<Config>(&text, "booth.toml").and_then(|config| config.check("booth.toml"));
+    match checked {
+        // More keys than provisioning looks at are more than this many lines.
+        Ok(()) if text.len() < 4_000 => assert!(judged.config.is_some(), "{:?}", judged.faults),
+        Ok(()) => {}
+        Err(error) => assert!(judged.config.is_none(), "{error}"),
+    }
+    if judged.config.is_none() {
+        sentences(&judged.faults, "booth.toml");
+    }
+    let _ = salvage(&judged.table);
 }
 
 fn booth(text: &str) {

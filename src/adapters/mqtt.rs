@@ -147,17 +147,29 @@ enum End {
 }
 
 /// Keeps a connection until told to stop. `connecting` is called at each CONNECT and answers the will.
+///
+/// Of several settings (credentials that are new, and those before them) the next is tried when one did not lead to a
+/// connection, and the first again after every connection; `accepted` is told which one the broker has taken, once it has
+/// granted the subscriptions.
 pub async fn run(
-    settings: MqttSettings,
+    choices: Vec<MqttSettings>,
     connecting: impl Fn() -> Will,
     mut commands: mpsc::UnboundedReceiver<MqttCommand>,
     report: impl Fn(MqttEvent),
+    accepted: impl Fn(usize),
 ) {
     let mut pause = FIRST_PAUSE;
     let mut fight = Fight::default();
-    loop {
+    let mut choice = 0;
+    while let Some(settings) = choices.get(choice) {
         let begun = Instant::now();
-        let end = connection(&settings, &connecting(), &mut commands, &report).await;
+        let watched = |event| {
+            if matches!(event, MqttEvent::Connected { .. }) {
+                accepted(choice);
+            }
+            report(event);
+        };
+        let end = connection(settings, &connecting(), &mut commands, &watched).await;
         let End::Lost {
             mut why,
             state,
@@ -168,6 +180,10 @@ pub async fn run(
             return;
         };
         let was_good = begun.elapsed() >= GOOD_CONNECTION;
+        choice = match stood {
+            true => 0,
+            false => (choice + 1) % choices.len(),
+        };
         let is_suspect = fight.is_likely_after(stood, was_good);
         if is_suspect && !taken_over {
             why += "; this happened again and again soon after connecting: perhaps another device uses this booth's id";
@@ -706,7 +722,7 @@ mod tests {
         let (told, mut events) = mpsc::unbounded_channel();
         let (_stay, commands) = mpsc::unbounded_channel();
         let report = move |event| drop(told.send(event));
-        let running = tokio::spawn(run(settings, will, commands, report));
+        let running = tokio::spawn(run(vec![settings], will, commands, report, |_| {}));
         let mut ends = Vec::new();
         while ends.len() < count {
             if let Some(MqttEvent::Disconnected {

@@ -15,6 +15,16 @@ impl Gateway {
     pub fn findings(&self, now: Mono) -> Vec<Finding> {
         let evidence = &self.evidence;
         let mut all = Vec::new();
+        if let Some(why) = &self.not_set_up {
+            let remedy = "Correct booth.toml, then start the gateway again or send it SIGHUP.";
+            let sentence = format!("This booth is not set up: {why}");
+            all.push(Finding::fault(
+                "configuration",
+                "booth.toml",
+                sentence,
+                remedy,
+            ));
+        }
         let mut works = |area, subject, is_ok: bool, sentence: &str| {
             if is_ok {
                 all.push(Finding::ok(area, subject, sentence));

@@ -3,12 +3,14 @@
 //! Owns: the running gateway. Never does: block on the card, the network or a device; adapters do
 //! that on their own threads and report here. The watchdog is fed by this loop's turns.
 
+mod connections;
 mod diagnosis;
 mod keeper;
 mod machine;
 mod reports;
 mod selftest;
 mod service;
+mod stand_in;
 mod start;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -45,7 +47,7 @@ use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError,
 pub use keeper::{Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use reports::Speaker;
-pub use start::{RunError, check, open_questions, run, session_rules};
+pub use start::{Ended, RunError, check, check_connection, open_questions, run, session_rules};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
@@ -125,6 +127,8 @@ pub struct Gateway {
     machine: Box<dyn Machine>,
     config: Config,
     config_path: std::path::PathBuf,
+    /// Why there is no configuration to run by.
+    not_set_up: Option<String>,
     config_hash: String,
     topics: Topics,
     zone: jiff::tz::TimeZone,

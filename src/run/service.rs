@@ -131,6 +131,9 @@ impl Gateway {
         };
         let language = Language::of(&self.config.session.language);
         let mut report = spoken::report(&facts, language);
+        if !self.is_set_up() {
+            report.insert(0, Prompt::Word(Word::NotSetUp));
+        }
         report.extend(words(&[Word::SpeakTest]));
         report
     }

@@ -10,8 +10,10 @@ use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::connections::{self, Choice};
 use super::keeper::{self, Keeper, KeeperCommand};
 use super::reports::Speaker;
+use super::stand_in::StandIn;
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::ear::MicLevels;
@@ -111,6 +113,11 @@ pub fn check(path: &Path) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// Whether the connection can be set up, short of the network: are its files what they should be?
+pub fn check_connection(config: &Config) -> Result<(), ConfigError> {
+    mqtt_settings(config).map(drop)
+}
+
 /// The rules of a visit.
 #[doc(hidden)] // public for the fuzz targets
 pub fn session_rules(config: &Config) -> SessionRules {
@@ -158,12 +165,37 @@ fn hash_of(path: &Path) -> String {
     crate::contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
 }
 
-/// Runs the gateway until SIGTERM or SIGINT.
-pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
-    let config = check(path)?;
-    let settings = mqtt_settings(&config)?;
-    let opened = match keeper::open(&config.spool, &ThisMachine) {
-        Ok(opened) => Some(opened),
+/// Why a gateway that ran does so no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It was not set up and has a good configuration now: start it again.
+    StartAgain,
+}
+
+/// Runs the gateway until SIGTERM or SIGINT. With `setup_on_error` a bad configuration is no end: the booth stands there as
+/// *not set up*, says so and records nothing, until SIGHUP finds a good one.
+pub async fn run(
+    path: &Path,
+    trace: Option<&Path>,
+    setup_on_error: bool,
+) -> Result<Ended, RunError> {
+    let (config, not_set_up) = match check(path) {
+        Ok(config) => (config, None),
+        Err(error) if setup_on_error => {
+            let stand_in = StandIn::new(path, error);
+            (stand_in.config, Some(stand_in.why))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let choices = connections::choices(&config)?;
+    let opening = match &not_set_up {
+        None => keeper::open(&config.spool, &ThisMachine).map(Some),
+        Some(_) => Ok(None),
+    };
+    let opened = match opening {
+        Ok(opened) => opened,
         Err(error @ SpoolError::InUse { .. }) => return Err(error.into()),
         // A booth whose card cannot be written still says so, on the handset and to operations.
         Err(error) => {
@@ -223,8 +255,16 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         opened.as_ref().map(|(spool, _)| spool.clone()),
     );
     let tell = happened.clone();
-    let alive = liveness.watch("keeper", keeper::SILENT_AT_MOST);
+    let alive = match &not_set_up {
+        None => Some(liveness.watch("keeper", keeper::SILENT_AT_MOST)),
+        Some(_) => None,
+    };
     let keeping = thread("keeper", move || {
+        let Some(alive) = alive else {
+            // Nothing is kept that nobody has configured.
+            keeper_commands.iter().for_each(drop);
+            return;
+        };
         keeper::run(
             Keeper::new(spool).watching({
                 let place = place.dir.clone();
@@ -246,7 +286,7 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         boot_id: clock::boot_id(),
         ..Speaker::default()
     }));
-    let (mqtt, connection) = start_mqtt(&config, settings, &speaker, &happened);
+    let (mqtt, connection) = start_mqtt(&config, choices, &speaker, &happened);
 
     let workers = Workers {
         recorder,
@@ -263,12 +303,15 @@ pub async fn run(path: &Path, trace: Option<&Path>) -> Result<(), RunError> {
         backend,
     };
     let mut gateway = Gateway::new(config, path, Box::new(ThisMachine), workers);
+    if let Some(why) = not_set_up {
+        gateway.stand_in(why);
+    }
     gateway.begin(opened);
-    turn_until_stopped(&mut gateway, liveness, &mut happenings).await?;
+    let ended = turn_until_stopped(&mut gateway, liveness, &mut happenings).await?;
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
     farewell(gateway, connection, keeping).await;
-    Ok(())
+    Ok(ended)
 }
 
 type HandsetStarted = (
@@ -360,13 +403,13 @@ type Connection = Option<tokio::task::JoinHandle<()>>;
 
 fn start_mqtt(
     config: &Config,
-    settings: Option<MqttSettings>,
+    choices: Vec<Choice>,
     speaker: &Arc<Mutex<Speaker>>,
     happened: &mpsc::UnboundedSender<Happening>,
 ) -> (Option<mpsc::UnboundedSender<MqttCommand>>, Connection) {
-    let Some(settings) = settings else {
+    if choices.is_empty() {
         return (None, None);
-    };
+    }
     let (sender, commands) = mpsc::unbounded_channel();
     let topic = Topics::new(&config.mqtt.root).name(&Topic::State(config.booth.id.clone()));
     let (speaker, tell) = (speaker.clone(), happened.clone());
@@ -379,7 +422,8 @@ fn start_mqtt(
         }
     };
     let report = move |event| drop(tell.send(Happening::Mqtt(event)));
-    let task = tokio::spawn(mqtt::run(settings, connecting, commands, report));
+    let (settings, accepted) = connections::told(choices);
+    let task = tokio::spawn(mqtt::run(settings, connecting, commands, report, accepted));
     (Some(sender), Some(task))
 }
 
@@ -388,12 +432,13 @@ async fn turn_until_stopped(
     gateway: &mut Gateway,
     mut liveness: Liveness,
     happenings: &mut mpsc::UnboundedReceiver<Happening>,
-) -> Result<(), RunError> {
+) -> Result<Ended, RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(setup("SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(setup("SIGINT"))?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(setup("SIGHUP"))?;
     let mut watchdog = Watchdog::from_environment();
     systemd::ready("started");
+    gateway.show_not_set_up();
     loop {
         let now = clock::mono();
         for news in liveness.judge(now) {
@@ -410,7 +455,7 @@ async fn turn_until_stopped(
         let pause = wake_at.since(now);
         tokio::select! {
             happening = happenings.recv() => {
-                let Some(happening) = happening else { return Ok(()) };
+                let Some(happening) = happening else { return Ok(Ended::Stopped) };
                 gateway.happen(clock::mono(), happening);
                 // What has gathered meanwhile is worked off before the evidence is weighed again.
                 for _ in 0..256 {
@@ -419,9 +464,13 @@ async fn turn_until_stopped(
                 }
             }
             () = tokio::time::sleep(pause) => {}
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => gateway.reload(),
+            _ = terminate.recv() => return Ok(Ended::Stopped),
+            _ = interrupt.recv() => return Ok(Ended::Stopped),
+            _ = hang_up.recv() => match gateway.is_set_up() {
+                true => gateway.reload(),
+                false if gateway.is_set_up_now() => return Ok(Ended::StartAgain),
+                false => {}
+            },
         }
     }
 }
@@ -485,6 +534,7 @@ impl Gateway {
                 ..Evidence::at_start(now)
             },
             config_path: config_path.to_owned(),
+            not_set_up: None,
             config_hash: hash_of(config_path),
             topics: Topics::new(&config.mqtt.root),
             zone: jiff::tz::TimeZone::get(&config.booth.timezone)

@@ -106,10 +106,21 @@ impl Gateway {
         home: &BoothHome,
         environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
     ) -> Self {
+        Self::start_at(&home.config(), home.socket(), &[], environment)
+    }
+
+    /// Starts it with this configuration and more arguments; `socket` is where its handset listens.
+    pub fn start_at(
+        config: &Path,
+        socket: PathBuf,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
             .arg("run")
+            .args(arguments)
             .arg("--config")
-            .arg(home.config())
+            .arg(config)
             .envs(environment)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -127,7 +138,7 @@ impl Gateway {
             child,
             lines,
             reader: Some(reader),
-            socket: home.socket(),
+            socket,
         }
     }
 
@@ -207,6 +218,12 @@ impl Gateway {
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
+    }
+
+    /// SIGHUP.
+    pub fn hang_up_signal(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("told");
     }
 
     /// SIGTERM, and its exit status.

@@ -156,6 +156,8 @@ impl Recording {
 #[derive(Debug, Clone)]
 pub struct Session {
     rules: SessionRules,
+    /// What is said while it cannot take messages.
+    closed: Prompt,
     questions: Vec<OpenQuestion>,
     pub(super) parts: Parts,
     pub(super) state: State,
@@ -184,6 +186,7 @@ impl Session {
     pub fn new(rules: SessionRules) -> Self {
         Self {
             rules,
+            closed: Prompt::OutOfOrder,
             questions: Vec::new(),
             parts: Parts {
                 capture: false,
@@ -205,6 +208,11 @@ impl Session {
             test_take: None,
             lamp: Lamp::Starting,
         }
+    }
+
+    /// What is said instead of [`Prompt::OutOfOrder`] while it cannot take messages.
+    pub fn closed_with(&mut self, prompt: Prompt) {
+        self.closed = prompt;
     }
 
     /// The state's name in the contract (§2).
@@ -448,7 +456,7 @@ impl Session {
         self.stop_play(out);
         self.state = State::OutOfOrder;
         self.quiet_since = now;
-        self.play(now, vec![Prompt::OutOfOrder], out);
+        self.play(now, vec![self.closed.clone()], out);
     }
 
     fn key(&mut self, now: Mono, key: Key, source: KeySource, out: &mut Vec<Command>) {

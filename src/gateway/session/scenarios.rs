@@ -562,6 +562,21 @@ fn after_a_message_nobody_is_asked_for_another_that_the_full_card_cannot_keep() 
 }
 
 #[test]
+fn a_booth_that_is_not_set_up_says_that_and_not_that_it_is_out_of_order() {
+    let mut booth = Booth::with(rules(), &[]);
+    let words = Prompt::Word(Word::NotSetUp);
+    booth.session.closed_with(words.clone());
+    booth.input(Input::Parts(Parts {
+        spool: false,
+        ..WORKS
+    }));
+    booth.lift();
+    assert_eq!(booth.state(), "out_of_order");
+    assert_eq!(booth.played(&words), 1);
+    assert_eq!(booth.played(&Prompt::OutOfOrder), 0);
+}
+
+#[test]
 fn nobody_is_invited_to_speak_into_a_booth_that_cannot_keep_it() {
     let broken = [
         Parts {

@@ -1,0 +1,129 @@
+//! The configuration that `run` reads, made of a good one, and what stands in for one that is not good. Pure.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::secrets::Moved;
+use super::vault::{self, Role};
+use super::{Good, Places};
+use crate::config::Config;
+use crate::spool::disk::Listed;
+
+/// The configuration that `run` reads, as TOML.
+pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, listed: &[Listed]) -> String {
+    let mut table = good.table.clone();
+    let credentials = places.credentials();
+    if let Some(mqtt) = table.get_mut("mqtt").and_then(Value::as_table_mut) {
+        for role in Role::ALL {
+            let Some(name) = mqtt.get(role.key()).and_then(Value::as_str) else {
+                continue;
+            };
+            if Path::new(name).is_absolute() {
+                continue;
+            }
+            let set = moved
+                .set
+                .as_ref()
+                .filter(|set| set.files.contains_key(&role));
+            match set {
+                Some(set) => {
+                    let path = credentials
+                        .join(vault::folder_name(set.number))
+                        .join(role.file());
+                    mqtt.insert(role.key().into(), path.display().to_string().into());
+                }
+                None => drop(mqtt.remove(role.key())),
+            }
+        }
+        if moved.is_lacking {
+            // It records and keeps; the connection comes with what is lacking.
+            mqtt.remove("url");
+            mqtt.remove("cert_file");
+            mqtt.remove("key_file");
+        }
+    }
+    let mut set_path = |section: &str, key: &str, path: PathBuf| {
+        let section = table
+            .entry(section)
+            .or_insert_with(|| Value::Table(Table::new()));
+        if let Some(section) = section.as_table_mut() {
+            section.insert(key.into(), path.display().to_string().into());
+        }
+    };
+    set_path(
+        "spool",
+        "dir",
+        match has(&good.table, "spool", "dir") {
+            true => places.data.join(&good.config.spool.dir),
+            false => places.data.clone(),
+        },
+    );
+    let prompts = &good.config.session.prompts;
+    let on_card = prompts.to_str().and_then(|name| {
+        let same =
+            |entry: &&Listed| entry.is_folder && entry.name.to_lowercase() == name.to_lowercase();
+        listed.iter().find(same)
+    });
+    set_path(
+        "session",
+        "prompts",
+        match on_card {
+            Some(folder) => places.boot.join(&folder.name),
+            None => places.data.join(prompts),
+        },
+    );
+    toml::to_string(&table).unwrap_or_default()
+}
+
+fn has(table: &Table, section: &str, key: &str) -> bool {
+    table
+        .get(section)
+        .is_some_and(|section| section.get(key).is_some())
+}
+
+/// What can be used of a configuration that cannot be used as a whole: how the handset and the sound card are reached, and
+/// the language; everything else by default.
+pub fn salvage(table: &Table) -> Config {
+    let least = || {
+        let mut whole = Table::new();
+        let mut booth = Table::new();
+        booth.insert("id".into(), "not-set-up".into());
+        whole.insert("booth".into(), Value::Table(booth));
+        let mut privacy = Table::new();
+        privacy.insert("seal".into(), false.into());
+        whole.insert("privacy".into(), Value::Table(privacy));
+        whole
+    };
+    let mut whole = least();
+    for section in ["handset", "audio", "session"] {
+        let Some(said) = table.get(section) else {
+            continue;
+        };
+        let mut said = said.clone();
+        if let (Some(keys), "session") = (said.as_table_mut(), section) {
+            keys.retain(|key, _| key == "language");
+        }
+        let mut with = whole.clone();
+        with.insert(section.into(), said);
+        let works = |config: Config| config.check("").is_ok();
+        if with.clone().try_into().is_ok_and(works) {
+            whole = with;
+        }
+    }
+    let booth = table.get("booth").and_then(Value::as_table);
+    let mut config: Config = whole
+        .try_into()
+        .or_else(|_| least().try_into())
+        .unwrap_or_else(|error| unreachable!("the least configuration is one: {error}"));
+    let said = |key: &str| {
+        let value = booth
+            .and_then(|booth| booth.get(key))
+            .and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    config.booth.name = said("name");
+    config.booth.contact = said("contact");
+    config.questions = Vec::new();
+    config
+}

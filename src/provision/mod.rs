@@ -1,0 +1,501 @@
+//! Provisioning: what a technician puts on the card's FAT partition becomes the booth's configuration.
+//!
+//! Owns: reading `booth.toml` at every boot, the last good one, the move of the secrets, the effective configuration that
+//! `run` reads, and `BOOTH-STATUS.TXT`. Never does: take a working configuration away because a new one is bad, remove a
+//! secret from FAT before it has been read back from the booth's own partition, or run while a citizen waits.
+//!
+//! ```text
+//! FAT                      DATA/config                                        DATA/credentials
+//! booth.toml ──judge──▶    good.toml (the last good one, date and hash)
+//! mqtt-password ─────────────────────────────────────────────────────────▶    set-2/password   (vault)
+//!                          booth.toml (effective: paths of the newest set)
+//! BOOTH-STATUS.TXT ◀────   outcome.json ◀── and what the running gateway answers
+//! ```
+//!
+//! Everything is made again from FAT, `good.toml` and the sets at each boot, and every file is replaced in one step: a
+//! power cut at any moment leaves the configuration from before or the new one.
+
+mod effective;
+pub mod guise;
+pub mod judge;
+mod machine;
+mod secrets;
+pub mod status;
+pub mod vault;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::config::{Config, ConfigError};
+use crate::spool::disk::{Disk, Listed, publish, read_whole};
+use effective::effective;
+pub use effective::salvage;
+use guise::{LONGEST_TEXT, printable};
+use judge::{Judged, KeyVerdict, judge};
+pub use machine::{provision_here, refresh_status};
+use secrets::move_secrets;
+use vault::{Role, Vault};
+
+/// What a technician writes.
+pub const WRITTEN: &str = "booth.toml";
+const GOOD: &str = "good.toml";
+const OUTCOME: &str = "outcome.json";
+/// Begins the line before the text in `good.toml`.
+const GOOD_MARK: &str = "#: ";
+const LONGEST_OUTCOME: u64 = 4 << 20;
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The mounted FAT partition.
+    pub boot: PathBuf,
+    /// The booth's own partition, or its folder there.
+    pub data: PathBuf,
+    /// The effective configuration.
+    pub config: PathBuf,
+}
+
+impl Places {
+    /// The places below these folders; `config` is `DATA/config/booth.toml` by default.
+    pub fn new(boot: &Path, data: &Path, config: Option<&Path>) -> Self {
+        let usual = data.join("config").join(WRITTEN);
+        Self {
+            boot: boot.to_owned(),
+            data: data.to_owned(),
+            config: config.map_or(usual, Path::to_owned),
+        }
+    }
+
+    /// `DATA/config`.
+    pub fn kept(&self) -> PathBuf {
+        self.data.join("config")
+    }
+
+    /// `DATA/credentials`.
+    pub fn credentials(&self) -> PathBuf {
+        self.data.join("credentials")
+    }
+
+    fn faults(&self) -> PathBuf {
+        faults_file(&self.config)
+    }
+}
+
+/// Beside a configuration: why the booth is not set up, a sentence a line.
+pub fn faults_file(config: &Path) -> PathBuf {
+    config.with_extension("faults")
+}
+
+/// Which configuration the booth has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The one on the card.
+    Card,
+    /// An earlier one, good since then.
+    Kept {
+        /// RFC 3339.
+        since: String,
+    },
+    /// None.
+    NotSetUp,
+}
+
+/// What became of one credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretNews {
+    /// Which.
+    pub role: Role,
+    /// As it is called in `booth.toml`.
+    pub name: String,
+    /// Kept since then, RFC 3339; `None` if the booth has none.
+    pub since: Option<String>,
+    /// It came with this boot.
+    pub is_new: bool,
+    /// What is wrong.
+    pub fault: Option<String>,
+}
+
+/// What provisioning came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// 1; another number is another program's.
+    pub schema: u32,
+    /// When, RFC 3339, by a clock that may be wrong.
+    pub at: String,
+    /// Which configuration the booth has.
+    pub source: Source,
+    /// Who it is.
+    pub booth_id: String,
+    /// Its name.
+    pub name: String,
+    /// Whom to tell.
+    pub contact: String,
+    /// Of its citizens.
+    pub language: String,
+    /// Where it stands.
+    pub timezone: String,
+    /// Where the spool is.
+    pub spool: PathBuf,
+    /// Where a running gateway answers.
+    pub socket: PathBuf,
+    /// The broker, as configured.
+    pub broker: Option<String>,
+    /// The name of the file on the card.
+    pub file: Option<String>,
+    /// Of its text, hex.
+    pub hash: String,
+    /// What became of each key of the file on the card.
+    pub keys: Vec<KeyVerdict>,
+    /// What is wrong with it.
+    pub faults: Vec<String>,
+    /// The credentials.
+    pub secrets: Vec<SecretNews>,
+    /// A newer set waits for its first connection while another one has connected: its number.
+    pub candidate: Option<u64>,
+    /// What else there is to say.
+    pub notes: Vec<String>,
+}
+
+/// What provisioning works with.
+pub struct Hands<'a> {
+    /// FAT and the booth's own partition.
+    pub disk: &'a dyn Disk,
+    /// Whether the connection of a configuration can be set up, short of the network: are its files what they should be?
+    pub usable: &'a dyn Fn(&Config) -> Result<(), ConfigError>,
+}
+
+/// The booth's own partition refused; nothing that worked before is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {path}: {error}")]
+pub struct ProvisionError {
+    what: &'static str,
+    path: PathBuf,
+    error: io::Error,
+}
+
+fn at<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> ProvisionError + use<'a> {
+    move |error| ProvisionError {
+        what,
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// What was found on FAT.
+struct Found {
+    /// What is in the folder, empty if it cannot be read.
+    listed: Vec<Listed>,
+    file: Option<String>,
+    text: Result<String, Vec<String>>,
+    /// There is no `booth.toml` at all.
+    is_absent: bool,
+}
+
+/// A configuration that can be used, with the credentials' names as written.
+struct Good {
+    config: Config,
+    table: Table,
+    since: String,
+    hash: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GoodFacts {
+    since: String,
+    sha256: String,
+}
+
+/// Reads FAT, keeps what is good, moves the secrets, writes the effective configuration. An error is one of the booth's own
+/// partition; what FAT refuses is told in the outcome.
+pub fn provision(
+    hands: &Hands,
+    places: &Places,
+    wall: Timestamp,
+) -> Result<Outcome, ProvisionError> {
+    let now = wall.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let disk = hands.disk;
+    let kept = places.kept();
+    disk.make_folder(&kept).map_err(at("making", &kept))?;
+    // Always: whoever was cut off here before may have made the folder without its name being durable.
+    disk.sync_folder(&places.data)
+        .map_err(at("syncing", &places.data))?;
+    let mut notes = Vec::new();
+    let found = look(disk, &places.boot);
+    let judged = match &found.text {
+        Ok(text) => judge(text, found.file.as_deref().unwrap_or(WRITTEN)),
+        Err(faults) => Judged {
+            config: None,
+            table: Table::new(),
+            keys: Vec::new(),
+            faults: faults.clone(),
+        },
+    };
+    let earlier = last_good(disk, &kept, &mut notes);
+    let (good, source) = match (judged.config.clone(), earlier) {
+        (Some(config), earlier) => {
+            let text = found.text.as_deref().unwrap_or_default();
+            let hash = vault::hash(text.as_bytes());
+            let since = match earlier {
+                Some(earlier) if earlier.hash == hash => earlier.since,
+                earlier => {
+                    if let Some(earlier) = earlier
+                        && earlier.config.booth.id != config.booth.id
+                    {
+                        let (old, new) = (&earlier.config.booth.id, &config.booth.id);
+                        notes.push(format!(
+                            "This card was the booth {old} before and is {new} now."
+                        ));
+                    }
+                    keep_good(disk, &kept, text, &hash, &now)
+                        .map_err(at("writing", &kept.join(GOOD)))?;
+                    now.clone()
+                }
+            };
+            let table = judged.table.clone();
+            (
+                Some(Good {
+                    config,
+                    table,
+                    since,
+                    hash,
+                }),
+                Source::Card,
+            )
+        }
+        (None, Some(earlier)) => {
+            let since = earlier.since.clone();
+            (Some(earlier), Source::Kept { since })
+        }
+        (None, None) => (None, Source::NotSetUp),
+    };
+    if found.is_absent && good.is_some() {
+        notes.push("The card's partition BOOTH has no booth.toml; the booth goes on with the one it knows.".into());
+    }
+    let mut secrets = Vec::new();
+    let mut candidate = None;
+    let config = match &good {
+        Some(good) => {
+            let moved = move_secrets(hands, places, good, &found.listed, &now, &mut notes)?;
+            let effective = effective(good, &moved, places, &found.listed);
+            let text = format!(
+                "# Made by `booth-gateway provision` at every boot; what is written here by hand is lost.\n\
+                 # Edit booth.toml on the card's partition BOOTH. Good since {}, SHA-256 {}.\n{effective}",
+                good.since, good.hash
+            );
+            replace(disk, &places.config, text.as_bytes())
+                .map_err(at("writing", &places.config))?;
+            remove(disk, &places.faults()).map_err(at("removing", &places.faults()))?;
+            // Only now nothing names an older set any more.
+            let credentials = places.credentials();
+            let vault = Vault {
+                disk,
+                folder: &credentials,
+            };
+            vault
+                .prune(&moved.keep)
+                .map_err(at("tidying", &credentials))?;
+            candidate = moved.candidate;
+            secrets = moved.news;
+            toml::from_str(&text).ok()
+        }
+        None => {
+            not_set_up(disk, places, &found, &judged).map_err(at("writing", &places.config))?;
+            None
+        }
+    };
+    let shown: Option<&Config> = config.as_ref();
+    let salvaged = salvage(&judged.table);
+    let shown = shown.unwrap_or(&salvaged);
+    let outcome = Outcome {
+        schema: 1,
+        at: now,
+        booth_id: match source {
+            Source::NotSetUp => String::new(),
+            Source::Card | Source::Kept { .. } => shown.booth.id.to_string(),
+        },
+        source,
+        name: shown.booth.name.clone(),
+        contact: shown.booth.contact.clone(),
+        language: shown.session.language.clone(),
+        timezone: shown.booth.timezone.clone(),
+        spool: shown.spool.dir.clone(),
+        socket: shown.doctor_socket(),
+        broker: good.as_ref().and_then(|good| good.config.mqtt.url.clone()),
+        file: found.file,
+        hash: good.map(|good| good.hash).unwrap_or_default(),
+        keys: judged.keys,
+        faults: judged.faults,
+        secrets,
+        candidate,
+        notes,
+    };
+    let bytes = serde_json::to_vec(&outcome).unwrap_or_default();
+    let path = kept.join(OUTCOME);
+    replace(disk, &path, &bytes).map_err(at("writing", &path))?;
+    Ok(outcome)
+}
+
+/// What the latest provisioning came to.
+pub fn outcome_of(disk: &dyn Disk, places: &Places) -> Option<Outcome> {
+    let bytes = read_whole(disk, &places.kept().join(OUTCOME), LONGEST_OUTCOME).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn look(disk: &dyn Disk, boot: &Path) -> Found {
+    let mut found = Found {
+        listed: Vec::new(),
+        file: None,
+        text: Err(Vec::new()),
+        is_absent: false,
+    };
+    match disk.list(boot) {
+        Ok(listed) => found.listed = listed,
+        Err(error) => {
+            let why = format!(
+                "The card's partition BOOTH cannot be read: {error}. Write the image to the card again, or use another card."
+            );
+            found.text = Err(vec![why]);
+            return found;
+        }
+    }
+    let fault = |why: String| Err(vec![why]);
+    found.text = match guise::named(&found.listed, WRITTEN)[..] {
+        [] => {
+            found.is_absent = true;
+            let near = guise::near_misses(&found.listed);
+            let hint = match near[..] {
+                [] => String::new(),
+                _ => format!(" There is {}: rename it.", near.join(", ")),
+            };
+            fault(format!(
+                "There is no booth.toml on the card's partition BOOTH.{hint}"
+            ))
+        }
+        [one] => {
+            let name = printable(&one.name);
+            found.file = Some(name.clone());
+            if one.is_folder {
+                fault(format!("{name} is a folder; a file of that name is needed"))
+            } else {
+                match read_whole(disk, &boot.join(&one.name), LONGEST_TEXT) {
+                    Ok(bytes) => {
+                        guise::text_of(&bytes).map_err(|why| vec![format!("{name}: {why}")])
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => fault(format!(
+                        "{name}: is longer than {LONGEST_TEXT} bytes; it cannot be a configuration"
+                    )),
+                    Err(error) => fault(format!(
+                        "{name}: cannot be read: {error}. Copy it to the card again; if that does not help, use another card."
+                    )),
+                }
+            }
+        }
+        ref several => {
+            let names: Vec<String> = several.iter().map(|entry| printable(&entry.name)).collect();
+            fault(format!(
+                "There are {} on the card: leave the right one and delete the other.",
+                names.join(" and ")
+            ))
+        }
+    };
+    found
+}
+
+/// The last good text, if its hash still says that it is that.
+fn last_good(disk: &dyn Disk, kept: &Path, notes: &mut Vec<String>) -> Option<Good> {
+    let bytes = match read_whole(disk, &kept.join(GOOD), LONGEST_TEXT + 1024) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            notes.push(format!(
+                "The last good configuration cannot be read: {error}."
+            ));
+            return None;
+        }
+    };
+    let whole = String::from_utf8(bytes).ok();
+    let good = whole.as_deref().and_then(|whole| {
+        let (facts, text) = whole.split_once('\n')?;
+        let facts: GoodFacts = serde_json::from_str(facts.strip_prefix(GOOD_MARK)?).ok()?;
+        if vault::hash(text.as_bytes()) != facts.sha256 {
+            return None;
+        }
+        // A newer version may judge otherwise.
+        let judged = judge(text, GOOD);
+        Some(Good {
+            config: judged.config?,
+            table: judged.table,
+            since: facts.since,
+            hash: facts.sha256,
+        })
+    });
+    if good.is_none() {
+        notes.push("The last good configuration is damaged, or no longer good for this version; it is not used.".into());
+    }
+    good
+}
+
+fn keep_good(disk: &dyn Disk, kept: &Path, text: &str, hash: &str, now: &str) -> io::Result<()> {
+    let facts = serde_json::to_string(&GoodFacts {
+        since: now.into(),
+        sha256: hash.into(),
+    })
+    .map_err(io::Error::other)?;
+    publish(
+        disk,
+        kept,
+        GOOD,
+        format!("{GOOD_MARK}{facts}\n{text}").as_bytes(),
+    )
+}
+
+/// Lets `run` say what is wrong: the text as it is, and the sentences beside it.
+fn not_set_up(disk: &dyn Disk, places: &Places, found: &Found, judged: &Judged) -> io::Result<()> {
+    let marked = read_whole(disk, &places.faults(), LONGEST_OUTCOME).is_ok();
+    let stands = read_whole(disk, &places.config, LONGEST_TEXT + 1024).is_ok();
+    if stands && !marked {
+        // Somebody's own, or one whose origin was lost: it is not taken away.
+        return Ok(());
+    }
+    replace(disk, &places.faults(), judged.faults.join("\n").as_bytes())?;
+    match &found.text {
+        Ok(text) => replace(disk, &places.config, text.as_bytes()),
+        Err(_) => remove(disk, &places.config),
+    }
+}
+
+/// Publishes a file if it says something else than the one that is there.
+fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if read_whole(disk, path, LONGEST_OUTCOME).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    disk.make_folder(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    publish(disk, folder, &name, bytes)
+}
+
+/// Removes a file durably; one that is not there is gone.
+fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match remove_name(disk, path) {
+        Ok(true) => disk.sync_folder(path.parent().unwrap_or(Path::new("."))),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove_name(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.unlink(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,522 @@
+//! `BOOTH-STATUS.TXT`: what a laptop shows of a booth whose card is in it. Pure.
+//!
+//! Owns: the words, in the booth's language and in English. Never does: say anything that changes by itself (an age, a
+//! level), so that the file is written only when there is news.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::vault::Role;
+use super::{Outcome, SecretNews, Source};
+use crate::gateway::spoken::Language;
+
+/// Most keys that are listed.
+const MOST_KEYS: usize = 200;
+/// Longest sentence of somebody else that is repeated.
+const LONGEST_SENTENCE: usize = 300;
+
+/// What a running gateway says of itself; the rest of its answer is the doctor's.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct GatewayFacts {
+    /// A citizen can speak now.
+    pub ready: u8,
+    /// Nothing is recorded: it has no good configuration.
+    pub session: String,
+    /// To the broker.
+    pub connected: u8,
+    /// The hub is online.
+    pub hub_online: u8,
+    /// Messages that are only on this card.
+    pub spool_clips: u64,
+    /// Age of the oldest, seconds.
+    pub oldest_unsent_s: u64,
+    /// Every raised alert.
+    pub faults: Vec<Told>,
+    /// What works and what does not.
+    pub findings: Vec<Told>,
+}
+
+/// A fault or a finding.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// Of an alert.
+    pub id: String,
+    /// Of a finding.
+    pub area: String,
+    /// Of a finding.
+    pub verdict: String,
+    /// Of an alert.
+    pub text: String,
+    /// Of a finding.
+    pub sentence: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+impl Told {
+    fn with_remedy(&self, what: &str) -> String {
+        format!("{what} {}", self.remedy.as_deref().unwrap_or_default())
+    }
+}
+
+/// Everything the file tells.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Of the latest provisioning.
+    pub outcome: Outcome,
+    /// Of the gateway, if it answers.
+    pub gateway: Option<GatewayFacts>,
+    /// Address.
+    pub ip: Option<String>,
+    /// Of this program.
+    pub sw_version: String,
+    /// Of the image, if it says.
+    pub image_id: Option<String>,
+    /// Of the card, once the spool has been opened.
+    pub card_id: Option<String>,
+    /// Messages in the spool, counted by their files: used while no gateway answers.
+    pub clips: u64,
+    /// The oldest of them.
+    pub oldest: Option<Timestamp>,
+    /// The wall clock is synchronised.
+    pub clock_synced: bool,
+    /// Wall clock.
+    pub now: Timestamp,
+}
+
+/// The whole file: UTF-8 with a byte order mark and CRLF, as any laptop's editor shows it.
+pub fn render(facts: &Facts) -> String {
+    let zone = TimeZone::get(&facts.outcome.timezone).unwrap_or(TimeZone::UTC);
+    let told = |language| section(facts, language, &zone);
+    let sections = match Language::of(&facts.outcome.language) {
+        Language::Danish => [told(Language::Danish), told(Language::English)].join("\n\n"),
+        Language::English => told(Language::English),
+    };
+    let head = format!("BOOTH STATUS {}", day(facts.now, &zone));
+    format!("\u{feff}{head}\n\n{sections}\n").replace('\n', "\r\n")
+}
+
+/// The file when the booth's own partition refused, so that there is no outcome.
+pub fn refusal(why: &str, now: Timestamp) -> String {
+    let text = format!(
+        "\u{feff}BOOTH STATUS {}\n\n\
+         Boksen kan ikke bruge sin egen del af kortet og fortsætter med det, den kender: {why}\n\
+         FORMATÉR IKKE DETTE KORT: der kan være beskeder fra borgere på det. Brug et andet kort, og send dette til den, der driver boksen.\n\n\
+         The booth cannot use its own part of the card and goes on with what it knows: {why}\n\
+         DO NOT FORMAT THIS CARD: there may be messages of citizens on it. Use another card, and send this one to whoever runs the booth.\n",
+        day(now, &TimeZone::UTC),
+        why = line(why)
+    );
+    text.replace('\n', "\r\n")
+}
+
+/// Whether two files say the same; their first line is only the date.
+pub fn is_same(one: &str, other: &str) -> bool {
+    let rest = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
+    rest(one) == rest(other) && rest(one).is_some()
+}
+
+fn day(at: Timestamp, zone: &TimeZone) -> String {
+    zone.to_datetime(at).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn day_of(text: &str, zone: &TimeZone) -> String {
+    text.parse()
+        .map_or_else(|_| text.to_owned(), |at| day(at, zone))
+}
+
+/// Somebody else's sentence in one line.
+fn line(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(LONGEST_SENTENCE).collect()
+}
+
+struct Page {
+    is_danish: bool,
+    lines: Vec<String>,
+}
+
+impl Page {
+    fn say(&mut self, english: &str, danish: &str) {
+        let said = if self.is_danish { danish } else { english };
+        self.lines.push(said.to_owned());
+    }
+
+    fn pick<'a>(&self, english: &'a str, danish: &'a str) -> &'a str {
+        if self.is_danish { danish } else { english }
+    }
+
+    fn item(&mut self, text: &str) {
+        self.lines.push(format!("  - {}", line(text)));
+    }
+
+    fn gap(&mut self) {
+        self.lines.push(String::new());
+    }
+}
+
+fn section(facts: &Facts, language: Language, zone: &TimeZone) -> String {
+    let mut page = Page {
+        is_danish: language == Language::Danish,
+        lines: Vec::new(),
+    };
+    page.say("===== English =====", "===== Dansk =====");
+    page.gap();
+    messages(facts, &mut page, zone);
+    configuration(&facts.outcome, &mut page, zone);
+    secrets(&facts.outcome, &mut page, zone);
+    running(facts, &mut page);
+    machine(facts, &mut page);
+    page.lines.join("\n").trim_end().to_owned()
+}
+
+/// First, because it decides what may be done with the card.
+fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
+    let (count, oldest) = match &facts.gateway {
+        Some(gateway) => {
+            let age = i64::try_from(gateway.oldest_unsent_s).unwrap_or(0);
+            let at = Timestamp::from_second(facts.now.as_second().saturating_sub(age)).ok();
+            (gateway.spool_clips, at)
+        }
+        None => (facts.clips, facts.oldest),
+    };
+    if count == 0 {
+        page.say(
+            "No message is only on this card.",
+            "Ingen beskeder findes kun på dette kort.",
+        );
+        page.gap();
+        return;
+    }
+    let since = oldest.map(|at| day(at, zone)).unwrap_or_default();
+    page.say(
+        &format!("DO NOT FORMAT THIS CARD. Messages of citizens that are only on it: {count}, the oldest since {since}."),
+        &format!("FORMATÉR IKKE DETTE KORT. Beskeder fra borgere, der kun findes på kortet: {count}, den ældste siden {since}."),
+    );
+    let contact = line(&facts.outcome.contact);
+    if contact.is_empty() {
+        page.say(
+            "Send it to whoever runs this booth.",
+            "Send det til den, der driver boksen.",
+        );
+    } else {
+        page.say(
+            &format!("Send it to: {contact}"),
+            &format!("Send det til: {contact}"),
+        );
+    }
+    page.gap();
+}
+
+fn configuration(outcome: &Outcome, page: &mut Page, zone: &TimeZone) {
+    let who = match outcome.name.is_empty() {
+        true => outcome.booth_id.clone(),
+        false => format!("{} ({})", outcome.booth_id, line(&outcome.name)),
+    };
+    match &outcome.source {
+        Source::Card => page.say(
+            &format!("Booth: {who}. It is set up with the booth.toml of this card."),
+            &format!("Boks: {who}. Den er sat op med kortets booth.toml."),
+        ),
+        Source::Kept { since } => {
+            let since = day_of(since, zone);
+            page.say(
+                &format!("Booth: {who}. The booth.toml of this card is NOT used. The booth goes on with the one of {since}."),
+                &format!("Boks: {who}. Kortets booth.toml bruges IKKE. Boksen fortsætter med den fra {since}."),
+            );
+        }
+        Source::NotSetUp => page.say(
+            "This booth is NOT SET UP. It records nothing until booth.toml is right.",
+            "Denne boks er IKKE SAT OP. Den optager intet, før booth.toml er rigtig.",
+        ),
+    }
+    if !outcome.faults.is_empty() {
+        page.say(
+            "What is wrong (correct it on the card, and switch the booth off and on):",
+            "Hvad der er galt (ret det på kortet, og sluk og tænd boksen):",
+        );
+        outcome.faults.iter().for_each(|fault| page.item(fault));
+    }
+    for note in &outcome.notes {
+        page.item(note);
+    }
+    if !outcome.keys.is_empty() {
+        page.gap();
+        page.say("Keys of booth.toml:", "Nøgler i booth.toml:");
+        for verdict in outcome.keys.iter().take(MOST_KEYS) {
+            let word = match (&verdict.fault, &outcome.source) {
+                (None, Source::Card) => page.pick("applied", "anvendt"),
+                (None, _) => page.pick(
+                    "right, but not used while others are wrong",
+                    "rigtig, men bruges ikke, så længe andre er forkerte",
+                ),
+                (Some(fault), _) if fault.starts_with("unknown field") => {
+                    page.pick("UNKNOWN KEY", "UKENDT NØGLE")
+                }
+                (Some(_), _) => page.pick("WRONG", "FORKERT"),
+            };
+            let at = page.pick("line", "linje");
+            let text = format!("{} ({at} {}): {word}", verdict.key, verdict.line);
+            page.item(&text);
+        }
+        if outcome.keys.len() > MOST_KEYS {
+            page.item("…");
+        }
+    }
+    page.gap();
+}
+
+fn secrets(outcome: &Outcome, page: &mut Page, zone: &TimeZone) {
+    for news in &outcome.secrets {
+        let SecretNews {
+            role,
+            name,
+            since,
+            is_new,
+            fault,
+        } = news;
+        let what = match role {
+            Role::Password => page.pick("Password", "Adgangskode"),
+            Role::Authority => page.pick("Certificate authority", "Certifikatudsteder"),
+            Role::Certificate => page.pick("Certificate", "Certifikat"),
+            Role::Key => page.pick("Private key", "Privat nøgle"),
+        };
+        let since = since.as_deref().map(|since| day_of(since, zone));
+        let kept = match (&since, is_new) {
+            (Some(_), true) => page
+                .pick("taken from the card now", "taget fra kortet nu")
+                .to_owned(),
+            (Some(since), false) => format!("{} {since}", page.pick("kept since", "gemt siden")),
+            (None, _) => page.pick("MISSING", "MANGLER").to_owned(),
+        };
+        let why = fault.as_ref().map(|why| format!("; {}", line(why)));
+        page.lines.push(format!(
+            "{what} ({}): {kept}{}",
+            line(name),
+            why.unwrap_or_default()
+        ));
+    }
+    if outcome.candidate.is_some() {
+        page.say(
+            "The new credentials have not connected yet; the former are kept until they have.",
+            "De nye adgangsoplysninger har endnu ikke givet forbindelse; de tidligere beholdes indtil da.",
+        );
+    }
+    if !outcome.secrets.is_empty() {
+        page.gap();
+    }
+}
+
+fn running(facts: &Facts, page: &mut Page) {
+    let Some(gateway) = &facts.gateway else {
+        page.say(
+            "The booth's program has not answered yet when this was written.",
+            "Boksens program havde endnu ikke svaret, da dette blev skrevet.",
+        );
+        page.gap();
+        return;
+    };
+    if gateway.ready == 1 {
+        page.say("A citizen can speak now.", "En borger kan tale nu.");
+    } else {
+        page.say(
+            "A citizen can NOT speak now.",
+            "En borger kan IKKE tale nu.",
+        );
+    }
+    let broker = facts
+        .outcome
+        .broker
+        .as_deref()
+        .map(line)
+        .unwrap_or_default();
+    match (gateway.connected, broker.is_empty()) {
+        (1, _) => page.say(
+            &format!("Broker: connected ({broker})."),
+            &format!("Broker: forbundet ({broker})."),
+        ),
+        (_, true) => page.say("Broker: none is configured.", "Broker: ingen er angivet."),
+        (_, false) => {
+            page.say(
+                &format!("Broker: NOT connected ({broker})."),
+                &format!("Broker: IKKE forbundet ({broker})."),
+            );
+            let why = gateway
+                .findings
+                .iter()
+                .find(|told| told.area == "broker" && told.verdict != "ok");
+            if let Some(why) = why {
+                page.item(&why.with_remedy(&why.sentence));
+            }
+        }
+    }
+    if gateway.connected == 1 {
+        match gateway.hub_online {
+            1 => page.say("Centre: reached.", "Centralen: nået."),
+            _ => page.say("Centre: NOT reached.", "Centralen: IKKE nået."),
+        }
+    }
+    // The broker's trouble has been told above.
+    let faults = gateway.faults.iter();
+    for fault in faults.filter(|fault| fault.id != "not_connected") {
+        page.item(&fault.with_remedy(&format!("{}: {}", fault.id, fault.text)));
+    }
+    page.gap();
+}
+
+fn machine(facts: &Facts, page: &mut Page) {
+    let none = page.pick("none", "ingen");
+    let address = facts.ip.clone().unwrap_or_else(|| none.to_owned());
+    page.say(
+        &format!("Address: {address}"),
+        &format!("Adresse: {address}"),
+    );
+    match facts.clock_synced {
+        true => page.say("Clock: set by the network", "Ur: stillet over netværket"),
+        false => page.say(
+            "Clock: NOT set by the network; dates here may be wrong",
+            "Ur: IKKE stillet over netværket; datoer her kan være forkerte",
+        ),
+    }
+    page.say(
+        &format!("Software: booth-gateway {}", facts.sw_version),
+        &format!("Program: booth-gateway {}", facts.sw_version),
+    );
+    if let Some(image) = &facts.image_id {
+        page.say(
+            &format!("Image: {}", line(image)),
+            &format!("Image: {}", line(image)),
+        );
+    }
+    if let Some(card) = &facts.card_id {
+        page.say(
+            &format!("Card: {}", line(card)),
+            &format!("Kort: {}", line(card)),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::judge::KeyVerdict;
+    use super::*;
+
+    fn facts() -> Facts {
+        let outcome = Outcome {
+            schema: 1,
+            at: "2026-11-25T10:00:00Z".into(),
+            source: Source::Kept {
+                since: "2026-11-01T08:30:00Z".into(),
+            },
+            booth_id: "rundhoej-1".into(),
+            name: "Rundhøj Torv".into(),
+            contact: "Borgerservice, tel. 89 40 20 00".into(),
+            language: "da".into(),
+            timezone: "Europe/Copenhagen".into(),
+            spool: PathBuf::from("/var/lib/booth-gateway"),
+            socket: PathBuf::from("/run/x"),
+            broker: Some("mqtts://broker.example".into()),
+            file: Some("BOOTH.TOML".into()),
+            hash: String::new(),
+            keys: vec![
+                KeyVerdict {
+                    key: "[booth] id".into(),
+                    line: 2,
+                    fault: None,
+                },
+                KeyVerdict {
+                    key: "[booth] naem".into(),
+                    line: 3,
+                    fault: Some("unknown field `naem`".into()),
+                },
+            ],
+            faults: vec![
+                "BOOTH.TOML:3: [booth] naem: unknown field `naem`; did you mean `name`?".into(),
+            ],
+            secrets: vec![SecretNews {
+                role: Role::Password,
+                name: "mqtt-password".into(),
+                since: Some("2026-11-01T08:30:00Z".into()),
+                is_new: false,
+                fault: None,
+            }],
+            candidate: Some(3),
+            notes: Vec::new(),
+        };
+        let answer = r#"{"ready":1,"connected":0,"spool_clips":3,"oldest_unsent_s":3600,"pid":7,
+            "faults":[{"id":"not_connected","text":"No broker.","remedy":"Look at the network."}],
+            "findings":[{"area":"broker","verdict":"fault","sentence":"The broker refused the password.","remedy":"Correct it."}]}"#;
+        Facts {
+            outcome,
+            gateway: serde_json::from_str(answer).ok(),
+            ip: Some("10.0.0.7".into()),
+            sw_version: "0.1.0".into(),
+            image_id: None,
+            card_id: Some("c0ffee".into()),
+            clips: 0,
+            oldest: None,
+            clock_synced: true,
+            now: "2026-11-25T16:00:30Z".parse().expect("a time"),
+        }
+    }
+
+    #[test]
+    fn the_status_says_everything_in_danish_and_english_as_any_laptop_shows_it() {
+        let text = render(&facts());
+        assert!(text.starts_with("\u{feff}BOOTH STATUS 2026-11-25 17:00\r\n"));
+        assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
+        for part in [
+            "FORMATÉR IKKE DETTE KORT. Beskeder fra borgere, der kun findes på kortet: 3, den ældste siden 2026-11-25 16:00.",
+            "DO NOT FORMAT THIS CARD.",
+            "Send it to: Borgerservice, tel. 89 40 20 00",
+            "Boks: rundhoej-1 (Rundhøj Torv). Kortets booth.toml bruges IKKE. Boksen fortsætter med den fra 2026-11-01 09:30.",
+            "BOOTH.TOML:3: [booth] naem: unknown field `naem`; did you mean `name`?",
+            "[booth] naem (linje 3): UKENDT NØGLE",
+            "[booth] id (line 2): right, but not used",
+            "Password (mqtt-password): kept since 2026-11-01 09:30",
+            "The new credentials have not connected yet",
+            "Broker: NOT connected (mqtts://broker.example).",
+            "The broker refused the password. Correct it.",
+            "Address: 10.0.0.7",
+            "Card: c0ffee",
+        ] {
+            assert!(text.contains(part), "{part} missing in\n{text}");
+        }
+        assert!(text.find("Dansk") < text.find("English"));
+    }
+
+    #[test]
+    fn time_alone_is_no_news() {
+        let before = render(&facts());
+        let mut later = facts();
+        later.now = "2026-11-25T16:10:30Z".parse().expect("a time");
+        if let Some(gateway) = &mut later.gateway {
+            gateway.oldest_unsent_s += 600;
+        }
+        assert!(is_same(&before, &render(&later)));
+        assert_ne!(before, render(&later));
+        later.ip = None;
+        assert!(!is_same(&before, &render(&later)));
+        assert!(!is_same("", ""));
+    }
+
+    #[test]
+    fn a_booth_that_is_not_set_up_says_so_and_control_characters_stay_out() {
+        let mut facts = facts();
+        facts.outcome.source = Source::NotSetUp;
+        facts.outcome.language = "en".into();
+        facts.outcome.contact = "a\u{7}\nb".into();
+        facts.gateway = None;
+        facts.clips = 2;
+        facts.oldest = "2026-11-24T16:00:30Z".parse().ok();
+        let text = render(&facts);
+        assert!(text.contains("NOT SET UP") && !text.contains("Dansk"));
+        assert!(text.contains("Send it to: a  b"), "{text}");
+        assert!(text.contains("only on it: 2, the oldest since 2026-11-24 17:00"));
+    }
+}

@@ -1,0 +1,91 @@
+//! A booth that is not set up: it says so, and does nothing else (contract §2, `run --setup-on-error`).
+//!
+//! Owns: what stands in for a configuration that is bad or missing, and the sentence that says why. Never does: open a
+//! spool, connect, or ask a question.
+#![allow(clippy::disallowed_methods)] // reads what provisioning wrote about its reasons
+
+use std::path::Path;
+
+use super::{Gateway, check};
+use crate::config::{Config, ConfigError};
+use crate::gateway::health::SpoolFault;
+use crate::gateway::session::Prompt;
+use crate::gateway::spoken::Word;
+use crate::provision::{self, guise, judge};
+
+/// Longest reason that is told.
+const LONGEST_WHY: usize = 2_000;
+
+/// What a booth without a good configuration runs by.
+pub(super) struct StandIn {
+    /// Handset, sound and language as far as they can be made out; everything else by default.
+    pub config: Config,
+    /// What is wrong, in one sentence or several.
+    pub why: String,
+}
+
+impl StandIn {
+    pub(super) fn new(path: &Path, error: ConfigError) -> Self {
+        let file = path.display().to_string();
+        let said = std::fs::read(path)
+            .ok()
+            .and_then(|bytes| guise::text_of(&bytes).ok());
+        let judged = judge::judge(said.as_deref().unwrap_or_default(), &file);
+        let mut config = provision::salvage(&judged.table);
+        if let Some(beside) = path.parent() {
+            config.session.prompts = beside.join(&config.session.prompts);
+        }
+        Self {
+            config,
+            why: reason(path, &error),
+        }
+    }
+}
+
+/// Provisioning has seen the card itself, and knows better than `run` which line of which file is wrong.
+fn reason(path: &Path, error: &ConfigError) -> String {
+    let seen = std::fs::read_to_string(provision::faults_file(path)).unwrap_or_default();
+    let said = match seen.trim() {
+        "" => error.0.join("; "),
+        seen => seen.replace('\n', "; "),
+    };
+    said.chars().take(LONGEST_WHY).collect()
+}
+
+impl Gateway {
+    /// From now on this booth is one that is not set up.
+    pub(super) fn stand_in(&mut self, why: String) {
+        log::error!("this booth is not set up: {why}");
+        self.session.closed_with(Prompt::Word(Word::NotSetUp));
+        self.evidence.spool = Err(SpoolFault::Unwritable("this booth is not set up".into()));
+        self.not_set_up = Some(why);
+    }
+
+    pub(super) fn is_set_up(&self) -> bool {
+        self.not_set_up.is_none()
+    }
+
+    /// Says it to whoever looks at the service.
+    pub(super) fn show_not_set_up(&self) {
+        if let Some(why) = &self.not_set_up {
+            self.machine.show(&format!("not set up: {why}"));
+        }
+    }
+
+    /// Whether there is a good configuration by now; what is wrong is told if not.
+    pub(super) fn is_set_up_now(&mut self) -> bool {
+        match check(&self.config_path) {
+            Ok(_) => {
+                log::info!("there is a good configuration now; the gateway starts again with it");
+                true
+            }
+            Err(error) => {
+                let why = reason(&self.config_path, &error);
+                log::error!("this booth is still not set up: {why}");
+                self.not_set_up = Some(why);
+                self.show_not_set_up();
+                false
+            }
+        }
+    }
+}
