@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::connections::{self, Choice};
-use super::keeper::{self, Keeper, KeeperCommand};
+use super::keeper::{self, Keeper, KeeperCommand, KeeperEvent};
 use super::reports::Speaker;
 use super::stand_in::StandIn;
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
@@ -261,8 +261,12 @@ pub async fn run(
     };
     let keeping = thread("keeper", move || {
         let Some(alive) = alive else {
-            // Nothing is kept that nobody has configured.
-            keeper_commands.iter().for_each(drop);
+            // Nothing is kept that nobody has configured: whoever wants the card out may take it.
+            for command in keeper_commands {
+                if let KeeperCommand::Close(_) = command {
+                    drop(tell.send(Happening::Keeper(KeeperEvent::Closed(Ok(())))));
+                }
+            }
             return;
         };
         keeper::run(
