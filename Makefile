@@ -67,7 +67,7 @@ image-verify: packages ## two builds that share nothing but the downloads: the s
 
 image-test: PACKAGES += $(IMAGE_TEST_PACKAGES)
 image-test: packages ## boots the image of `make image` unmodified in a virtual machine: first boot, BOOTH, a visit, its words at the hub
-	cargo test --release --test image -- --ignored --nocapture
+	cargo test --test image -- --ignored --nocapture
 
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins

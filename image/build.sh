@@ -56,6 +56,8 @@ inside() {
         root=$1 base=$2 repository=$3 pool=$4 locks=$5
         shift 5
         mkdir -p "$root"/{stages,repository,pool,locks}
+        # mmdebstrap wants its root to be a mount point.
+        mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount --rbind /sys "$root/sys"
@@ -82,10 +84,12 @@ if stage crates "$(content Cargo.lock)"; then
     complete
 fi
 
-if stage program "$builder $(content src benches systemd Cargo.toml Cargo.lock image/program.sh)"; then
-    inside bash /repository/image/program.sh
+# The program is compiled while packages are installed.
+make_program() {
+    stage program "$builder $(content src benches systemd Cargo.toml Cargo.lock image/program.sh)" || return 0
+    inside bash /repository/image/program.sh || return
     complete
-fi
+}
 
 # The emulator of the builder, for packages' scripts; only if this machine has registered none, and taken away again.
 emulator() {
@@ -96,11 +100,16 @@ emulator() {
     printf '%s' ':qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:'"$base/builder/usr/bin/qemu-aarch64:F" >$misc/register
     trap 'echo -1 >/proc/sys/fs/binfmt_misc/qemu-aarch64' EXIT
 }
-if stage root "$builder $(lock_key image) $(content image/install.sh image/root.sh)"; then
+make_root() {
+    stage root "$builder $(lock_key image) $(content image/install.sh image/root.sh)" || return 0
     emulator
-    inside bash /repository/image/root.sh
+    inside bash /repository/image/root.sh || return
     complete
-fi
+}
+(make_program) &
+program=$!
+(make_root)
+wait $program
 
 if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py systemd)"; then
     inside bash /repository/image/system.sh "$kernel"

@@ -35,8 +35,9 @@ find $root/etc/systemd/system -path '*.wants/*' -type l | while read -r link; do
     unit=$(basename "$link")
     [ "$(readlink "$root/etc/systemd/system/$unit" 2>/dev/null)" = /dev/null ] && rm "$link" || true
 done
-sed -i 's/^root:[^:]*:/root:!*:/' $root/etc/shadow
-udevadm --version >/dev/null
+# The day of a password's last change is today's otherwise, whichever tool made the user.
+awk -F : -v OFS=: -v day=$((SOURCE_DATE_EPOCH / 86400)) '$1 == "root" { $2 = "!*" } { $3 = day } 1' $root/etc/shadow >/tmp/shadow
+cat /tmp/shadow >$root/etc/shadow
 systemd-hwdb --root=$root --usr update
 journalctl --root=$root --update-catalog >/dev/null 2>&1
 ln -sfn ../run/systemd/resolve/stub-resolv.conf $root/etc/resolv.conf
