@@ -22,6 +22,7 @@ systemd-sysusers --root=$root
 chmod 640 $root/etc/shadow
 systemctl --root=$root --quiet enable booth-gateway.service booth-config.service booth-journal.timer nftables.service \
     NetworkManager.service systemd-resolved.service systemd-timesyncd.service 2>&1 | grep -v 'Created symlink' || true
+systemctl --root=$root --quiet set-default multi-user.target
 # Nobody logs in; nothing waits for a network; nothing upgrades itself; no volume is remembered behind the owner's back.
 for unit in getty@.service serial-getty@.service console-getty.service container-getty@.service autovt@.service getty.target \
     rescue.service debug-shell.service NetworkManager-wait-online.service systemd-networkd.service \
