@@ -43,7 +43,9 @@ fn the_locks_name_every_wanted_package_once_with_size_hash_and_no_mirror() {
             assert!(package[0].len() == 64 && package[0].bytes().all(|b| b.is_ascii_hexdigit()));
             assert!(package[1].parse::<u64>().expect("a size") > 0);
             assert!(package[6].starts_with("debian/") || package[6].starts_with("security/"));
-            let same = packages.iter().filter(|p| p[2] == package[2] && p[4] == package[4]);
+            let same = packages
+                .iter()
+                .filter(|p| p[2] == package[2] && p[4] == package[4]);
             assert_eq!(same.count(), 1, "{package:?}");
         }
         for line in list.lines().filter(|line| !line.starts_with('#')) {
@@ -81,7 +83,12 @@ fn fetch(folder: &Path, size: usize, sha256: &str, path: &str) -> Output {
 #[test]
 fn a_package_that_the_mirror_no_longer_has_is_named_with_the_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = fetch(folder.path(), 4, &"0".repeat(64), "debian/pool/gone_1_all.deb");
+    let output = fetch(
+        folder.path(),
+        4,
+        &"0".repeat(64),
+        "debian/pool/gone_1_all.deb",
+    );
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("debian/pool/gone_1_all.deb"), "{said}");
