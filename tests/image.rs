@@ -359,12 +359,13 @@ fn the_image_as_it_is_grows_to_its_card_and_delivers_what_was_said() {
     );
     let stored = clips(&home);
     assert_eq!(stored.len(), 1, "{stored:?}");
-    check(&stored[0], &samples(&machine.speech()));
 
     machine.boot("second");
     for step in ["data: ", "ready", "DONE"] {
         machine.says(step);
     }
     assert_eq!(machine.card.partition(4), (kind, start, grown));
+    // Last, because it is the strictest: no gap over 20 ms.
+    check(&stored[0], &samples(&machine.speech()));
     drop(hub);
 }
