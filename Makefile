@@ -13,6 +13,13 @@ PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-c
 # For `make vm-test` alone:
 #   qemu-system-x86 mmdebstrap                        a machine with the kernel's simulated GPIO lines and sound card
 VM_PACKAGES = qemu-system-x86 mmdebstrap
+# For the image (`make image`, image-lock, image-verify) alone; everything else it needs comes from image/builder.lock:
+#   mmdebstrap                                        makes the folder with those tools
+#   curl ca-certificates debian-archive-keyring       fetches packages; knows Debian's signatures of their lists
+# For `make image-test` besides:
+#   qemu-system-arm mtools                            a machine that boots the image; the card as a technician writes it
+IMAGE_PACKAGES = mmdebstrap curl ca-certificates debian-archive-keyring
+IMAGE_TEST_PACKAGES = qemu-system-arm mtools mosquitto opus-tools
 
 ONCE ?=
 MIC ?=
@@ -27,7 +34,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
+.PHONY: image image-lock image-verify image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,6 +52,22 @@ test: packages ## every test, on real components that it starts and ends itself
 vm-test: PACKAGES += $(VM_PACKAGES)
 vm-test: packages ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes
 	cargo test --release --test vm -- --ignored --nocapture --test-threads=1
+
+image: PACKAGES = $(IMAGE_PACKAGES)
+image: packages ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages
+	image/build.sh target/image/work
+
+image-lock: PACKAGES = $(IMAGE_PACKAGES)
+image-lock: packages ## which packages the image and its builder are made of, asked of the mirrors anew (DEBIAN_MIRROR, SECURITY_MIRROR, IMAGE_KERNEL)
+	image/lock.sh image
+
+image-verify: PACKAGES = $(IMAGE_PACKAGES)
+image-verify: packages ## two builds that share nothing but the downloads: the same bit for bit? as root
+	image/verify.sh target/image
+
+image-test: PACKAGES += $(IMAGE_TEST_PACKAGES)
+image-test: packages ## boots the image of `make image` unmodified in a virtual machine: first boot, BOOTH, a visit, its words at the hub
+	cargo test --test image -- --ignored --nocapture
 
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins

@@ -1,0 +1,126 @@
+#!/bin/bash
+# build.sh FOLDER: the image, from this repository and the two locks, into FOLDER/out. Stages keep what they made in
+# FOLDER/<stage> with a hash of all they were made from; what has not changed is not made again.
+#   builder   the tools, from builder.lock, in a folder to chroot into; every later stage runs in it, without a network
+#   crates    the gateway's dependencies, by Cargo.lock (the only stage that uses this machine's cargo)
+#   program   booth-gateway for arm64
+#   root      the root file system as Debian's packages make it, from image.lock; arm64 scripts run under the builder's emulator
+#   system    root.sqfs: the same with the program and image/system/; kernel, initrd, firmware
+#   card      partitions, table, compressed image, sums, contents
+# Needs root (chroot, mounts in a namespace of its own). Environment: IMAGE_CACHE (where packages are kept), IMAGE_LOCK=drift
+# (resolve into a temporary lock, say how much has changed), DEBIAN_MIRROR, SECURITY_MIRROR.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(dirname "$here")
+mkdir -p "$1"
+base=$(cd "$1" && pwd)
+cache=${IMAGE_CACHE:-$repository/target/image/pool}
+[ "$(id -u)" = 0 ] || { echo "image: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
+[ "$(dpkg --print-architecture)" = amd64 ] || { echo "image: the builder is locked for amd64 only." >&2; exit 1; }
+say() { printf '[%2d min %02d s] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2; }
+hash() { sha256sum | cut -d ' ' -f 1; }
+# content PATHS…: a hash of files by name (within the repository), mode and content.
+content() { (cd "$repository" && find "$@" -type f ! -name '*.pyc' -printf '%p %m\n' | LC_ALL=C sort | while read -r file mode; do echo "$file $mode $(hash <"$file")"; done | hash); }
+
+locks=$here
+if [ "${IMAGE_LOCK:-}" = drift ]; then
+    locks=$base/lock
+    "$here/lock.sh" "$locks"
+    drifted=$(diff <(grep -hv '^#' "$here"/*.lock | sort) <(grep -hv '^#' "$locks"/*.lock | sort) | grep -c '^>' || true)
+    [ "$drifted" = 0 ] || echo "!! lock drifted: $drifted packages. A release needs \`make image-lock\`." >&2
+fi
+SOURCE_DATE_EPOCH=$(sed -n 's/^#.* epoch \([0-9]*\).*/\1/p' "$locks/image.lock")
+kernel=$(sed -n 's/^#.* kernel \(.*\)/\1/p' "$locks/image.lock")
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$repository/Cargo.toml" | head -n 1)
+export SOURCE_DATE_EPOCH
+
+say packages
+for lock in builder image; do "$here/fetch.sh" "$locks/$lock.lock" "$cache"; done
+
+# stage NAME KEY: true if it has to be made; then its folder is empty.
+stage() {
+    folder=$base/$1 key=$2
+    if [ "$(cat "$folder.key" 2>/dev/null)" = "$key" ]; then
+        say "$1: unchanged"
+        return 1
+    fi
+    say "$1 …"
+    rm -rf "$folder" "$folder.key"
+    mkdir "$folder"
+}
+complete() { echo "$key" >"$folder.key"; }
+
+# inside COMMAND…: in the builder; /stages is FOLDER, /repository and /pool and /locks can only be read. No network.
+inside() {
+    unshare --mount --net --propagation private -- bash -euc '
+        root=$1 base=$2 repository=$3 pool=$4 locks=$5
+        shift 5
+        mkdir -p "$root"/{stages,repository,pool,locks}
+        # mmdebstrap wants its root to be a mount point.
+        mount --bind "$root" "$root"
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        mount --rbind /sys "$root/sys"
+        mount -t tmpfs tmp "$root/tmp"
+        mount --bind "$base" "$root/stages"
+        for pair in "$repository:repository" "$pool:pool" "$locks:locks"; do
+            mount --bind "${pair%:*}" "$root/${pair##*:}"
+            mount -o remount,bind,ro "$root/${pair##*:}"
+        done
+        exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 TZ=UTC \
+            SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "$@"
+    ' inside "$base/builder" "$base" "$repository" "$cache" "$locks" "$@"
+}
+lock_key() { grep -v '^#' "$locks/$1.lock" | cat - <(echo "$SOURCE_DATE_EPOCH") | hash; }
+
+if stage builder "$(lock_key builder) $(content image/install.sh)"; then
+    "$here/install.sh" "$locks/builder.lock" "$cache" amd64,arm64 "$folder"
+    complete
+fi
+builder=$(hash <"$base/builder.key")
+
+if stage crates "$(content Cargo.lock)"; then
+    (cd "$repository" && cargo vendor --quiet --locked --versioned-dirs "$folder/vendor" >/dev/null)
+    complete
+fi
+
+# The program is compiled while packages are installed.
+make_program() {
+    stage program "$builder $(content src benches systemd Cargo.toml Cargo.lock image/program.sh)" || return 0
+    inside bash /repository/image/program.sh || return
+    complete
+}
+
+# The emulator of the builder, for packages' scripts; only if this machine has registered none, and taken away again.
+emulator() {
+    local misc=/proc/sys/fs/binfmt_misc
+    mountpoint -q $misc || mount -t binfmt_misc binfmt_misc $misc
+    [ -e $misc/qemu-aarch64 ] && return
+    # F: the kernel opens it now, so that it is found from any root.
+    printf '%s' ':qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:'"$base/builder/usr/bin/qemu-aarch64:F" >$misc/register
+    trap 'echo -1 >/proc/sys/fs/binfmt_misc/qemu-aarch64' EXIT
+}
+make_root() {
+    stage root "$builder $(lock_key image) $(content image/install.sh image/root.sh)" || return 0
+    emulator
+    inside bash /repository/image/root.sh || return
+    complete
+}
+(make_program) &
+program=$!
+(make_root)
+wait $program
+
+if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py systemd)"; then
+    inside bash /repository/image/system.sh "$kernel"
+    complete
+fi
+
+if stage card "$(hash <"$base/system.key") $(content image/card.sh image/card Cargo.toml Cargo.lock) $version"; then
+    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel"
+    complete
+fi
+rm -rf "$base/out"
+ln -s card/out "$base/out"
+say done
+(cd "$base/out" && cat SHA256SUMS && ls -l | awk 'NR > 1 { print $5, $9 }') >&2

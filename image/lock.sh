@@ -1,0 +1,84 @@
+#!/bin/bash
+# lock.sh FOLDER: asks the mirrors which packages image and builder consist of now, and writes FOLDER/image.lock and
+# FOLDER/builder.lock. Owns nothing else; apt works with a state of its own, this machine's packages are not touched.
+# A line: SHA-256, size, name, version, architecture, where, path in the archive ("debian/…" or "security/…").
+# Mirrors: DEBIAN_MIRROR and SECURITY_MIRROR, else what this machine's apt uses; no name of one is written anywhere.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=$1
+. "$here/mirrors.sh"
+state=$(mktemp -d)
+trap 'rm -rf "$state"' EXIT
+chmod 755 "$state"
+suite=trixie
+
+# apt ARCHITECTURE FOREIGN ARGUMENTS…
+apt() {
+    local own=$1 all=$2
+    shift 2
+    apt-get -o Dir::Etc="$state/$own/etc" -o Dir::State="$state/$own/state" -o Dir::State::status="$state/$own/status" \
+        -o Dir::Cache="$state/$own/cache" -o APT::Architecture="$own" -o APT::Architectures="$all" \
+        -o APT::Install-Recommends=false -o Acquire::Languages=none -o Acquire::ForceHash=SHA256 \
+        -o APT::Sandbox::User=root -o Debug::NoLocking=true "$@"
+}
+prepare() {
+    mkdir -p "$state/$1"/{state/lists/partial,cache/archives/partial,etc/apt.conf.d,etc/preferences.d}
+    : >"$state/$1/status"
+    local sign="[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    cat >"$state/$1/etc/sources.list" <<L
+deb $sign $DEBIAN_MIRROR $suite main non-free-firmware
+deb $sign $DEBIAN_MIRROR $suite-updates main non-free-firmware
+deb $sign $DEBIAN_MIRROR $suite-backports main non-free-firmware
+deb $sign $SECURITY_MIRROR $suite-security main non-free-firmware
+L
+    apt "$1" "$2" -qq update
+}
+indexes() { for file in "$state/$1"/state/lists/*_Packages*; do /usr/lib/apt/apt-helper cat-file "$file"; done; }
+names() { sed 's/#.*//; /^ *$/d' "$here/$1"; }
+# The newest of all indexes' dates: what every file of the image is dated.
+epoch() {
+    for file in "$state/$1"/state/lists/*InRelease; do date -u -d "$(sed -n 's/^Date: //p' "$file" | head -n 1)" +%s; done |
+        sort -n | tail -n 1
+}
+# write LOCK: apt's list of addresses on the input.
+write() {
+    awk -v debian="$DEBIAN_MIRROR/" -v security="$SECURITY_MIRROR/" -v boot=" $2 " '
+        $4 ~ /^SHA256:/ {
+            url = substr($1, 2, length($1) - 2)
+            if (index(url, security) == 1) path = "security/" substr(url, length(security) + 1)
+            else if (index(url, debian) == 1) path = "debian/" substr(url, length(debian) + 1)
+            else { print "lock.sh: an address of neither mirror" > "/dev/stderr"; exit 1 }
+            file = $2; sub(/\.deb$/, "", file); split(file, part, "_")
+            gsub(/%3a/, ":", part[2])
+            print substr($4, 8), $3, part[1], part[2], part[3], (index(boot, " " part[1] " ") ? "boot" : "root"), path
+        }' | LC_ALL=C sort -k 3,3 -k 5,5
+}
+mkdir -p "$out"
+
+prepare arm64 arm64
+kernel=${IMAGE_KERNEL:-$(indexes arm64 | sed -n 's/^Package: linux-binary-\([0-9][0-9.]*+deb[0-9]*-arm64\)$/\1/p' | sort -Vu | tail -n 1)}
+[ -n "$kernel" ] || { echo "lock.sh: backports has no arm64 kernel; set IMAGE_KERNEL" >&2; exit 1; }
+boot=$(names packages.list | awk -F ' *[|] *' '$2 == "boot" { print $1 }')
+wanted=$(names packages.list | awk -F ' *[|] *' '$2 == "root" { print $1 }' | sed "s/@KERNEL@/$kernel/")
+essential=$(indexes arm64 | awk '/^Package:/ { name = $2 } /^Essential: yes/ { print name }' | sort -u)
+# shellcheck disable=SC2086
+{
+    echo "# Every package of the image; made by make image-lock. epoch $(epoch arm64) kernel $kernel"
+    {
+        apt arm64 arm64 -y --print-uris install $essential $wanted
+        # What is only unpacked brings no dependencies.
+        for package in $boot; do apt arm64 arm64 --print-uris download "$package"; done
+    } | write x "$(echo $boot)"
+} >"$out/image.lock"
+
+prepare amd64 amd64,arm64
+wanted=$(names builder.list | awk -F ' *[|] *' '{ print $1 ":" $2 }')
+essential=$(indexes amd64 | awk '/^Package:/ { name = $2 } /^Architecture:/ { arch = $2 } /^Essential: yes/ && arch != "arm64" { print name }' | sort -u)
+# shellcheck disable=SC2086
+{
+    echo "# Every package of the builder; made by make image-lock. epoch $(epoch amd64) kernel -"
+    apt amd64 amd64,arm64 -y --print-uris install $essential $wanted | write x ""
+} >"$out/builder.lock"
+for lock in image builder; do
+    awk -v lock=$lock '!/^#/ { n++; size += $2 } END { printf "%s.lock: %d packages, %.1f MB\n", lock, n, size / 1e6 }' "$out/$lock.lock" >&2
+done

@@ -1,0 +1,77 @@
+#!/bin/bash
+# system.sh KERNEL, in the builder: /stages/system/root.sqfs from the packages' root, the program and image/system/; beside it
+# what a slot needs to start it: kernel8.img, initrd.zst, device trees, and the firmware of the boards.
+set -euo pipefail
+kernel=$1
+out=/stages/system
+root=$out/root
+mkdir $root
+# As root, with the owners of the packages; device nodes are the kernel's business (devtmpfs).
+tar -C $root --numeric-owner --xattrs -xf /stages/root/root.tar --exclude='./dev/*'
+install -m 755 /stages/program/booth-gateway $root/usr/bin/
+install -m 644 /repository/systemd/booth-gateway.service $root/usr/lib/systemd/system/
+install -m 644 /repository/systemd/booth.sysusers.conf $root/usr/lib/sysusers.d/booth.conf
+(cd /repository/image/system && find . -type f | LC_ALL=C sort) | while read -r file; do
+    mode=644
+    [ -x "/repository/image/system/$file" ] && mode=755
+    install -D -m $mode "/repository/image/system/$file" "$root/$file"
+done
+
+# Users, units and tables are made here, so that no boot has to: / is in RAM and would forget them.
+systemd-sysusers --root=$root
+chmod 640 $root/etc/shadow
+systemctl --root=$root --quiet enable booth-gateway.service booth-config.service booth-journal.timer nftables.service \
+    NetworkManager.service systemd-resolved.service systemd-timesyncd.service 2>&1 | grep -v 'Created symlink' || true
+systemctl --root=$root --quiet set-default multi-user.target
+# Nobody logs in; nothing waits for a network; nothing upgrades itself; no volume is remembered behind the owner's back.
+for unit in getty@.service serial-getty@.service console-getty.service container-getty@.service autovt@.service getty.target \
+    rescue.service debug-shell.service NetworkManager-wait-online.service systemd-networkd.service \
+    systemd-networkd-wait-online.service alsa-restore.service alsa-state.service e2scrub_all.timer e2scrub_reap.service \
+    fstrim.timer dpkg-db-backup.timer apt-daily.timer apt-daily-upgrade.timer systemd-firstboot.service \
+    systemd-machine-id-commit.service systemd-update-done.service; do
+    rm -f "$root/etc/systemd/system/$unit"
+    ln -s /dev/null "$root/etc/systemd/system/$unit"
+done
+find $root/etc/systemd/system -path '*.wants/*' -type l | while read -r link; do
+    unit=$(basename "$link")
+    [ "$(readlink "$root/etc/systemd/system/$unit" 2>/dev/null)" = /dev/null ] && rm "$link" || true
+done
+# The day of a password's last change is today's otherwise, whichever tool made the user.
+awk -F : -v OFS=: -v day=$((SOURCE_DATE_EPOCH / 86400)) '$1 == "root" { $2 = "!*" } { $3 = day } 1' $root/etc/shadow >/tmp/shadow
+cat /tmp/shadow >$root/etc/shadow
+systemd-hwdb --root=$root --usr update
+journalctl --root=$root --update-catalog >/dev/null 2>&1
+ln -sfn ../run/systemd/resolve/stub-resolv.conf $root/etc/resolv.conf
+mkdir -p $root/data $root/boot $root/etc/booth-gateway
+chmod 700 $root/data
+: >$root/etc/machine-id
+rm -f $root/etc/fstab
+# The clock of a board without one starts no earlier than this image.
+: >$root/usr/lib/clock-epoch
+
+# What differs from run to run, what is of no use at run time, and Debian's sources: nothing is ever installed here.
+rm -rf $root/var/lib/dbus/machine-id $root/var/cache/ldconfig/aux-cache $root/var/cache/debconf/*-old $root/var/lib/dpkg/*-old \
+    $root/etc/*- $root/var/log/* $root/etc/apt $root/var/lib/apt $root/var/cache/apt $root/etc/.pwd.lock $root/var/cache/man \
+    $root/usr/share/locale $root/var/lib/systemd/random-seed
+mkdir -p $root/var/log
+: >$root/etc/.updated
+: >$root/var/.updated
+
+modules=$root/usr/lib/modules/$kernel
+gzip -n -9 <$modules/vmlinuz >$out/kernel8.img
+/repository/image/initrd.py $root "$kernel" /repository/image/init $out/initrd bcm2835 sdhci-iproc sdhci-brcmstb mmc_block \
+    gpio-regulator virtio_blk virtio_mmio virtio_pci squashfs ext4 vfat nls_cp437 nls_ascii nls_utf8 overlay loop bcm2835_wdt
+zstd -q -12 --single-thread --rm $out/initrd -o $out/initrd.zst
+mkdir $out/trees $out/firmware
+cp $modules/dtb/broadcom/bcm27*rpi*.dtb $modules/dtb/broadcom/bcm2837*rpi*.dtb $out/trees/
+firmware=$(awk '$3 == "raspi-firmware" { print $1 }' /locks/image.lock)
+dpkg-deb -x "/pool/$firmware.deb" $out/unpacked
+cp -r $out/unpacked/usr/lib/raspi-firmware/. $out/firmware/
+cp $out/unpacked/usr/share/doc/raspi-firmware/copyright $out/firmware/copyright
+# They are in the slot already.
+rm -rf $modules/vmlinuz $modules/dtb $root/boot/* $out/unpacked
+
+find $root -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+mksquashfs $root $out/root.sqfs -quiet -no-progress -reproducible -comp zstd -noappend -no-exports
+/repository/image/contents.py $root >$out/packages.tsv
+rm -rf $root
