@@ -39,6 +39,7 @@ struct Shared {
     resets: AtomicU64,
     accepted: AtomicU64,
     passed: AtomicU64,
+    swallowed: AtomicU64,
     /// What the throttle has asked of the senders, µs.
     held_us: AtomicU64,
 }
@@ -73,6 +74,7 @@ impl Proxy {
             resets: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             passed: AtomicU64::new(0),
+            swallowed: AtomicU64::new(0),
             held_us: AtomicU64::new(0),
         });
         let shares = shared.clone();
@@ -104,6 +106,11 @@ impl Proxy {
     /// Connections accepted so far.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Relaxed)
+    }
+
+    /// Bytes that went into the black hole so far, both ways.
+    pub fn swallowed(&self) -> u64 {
+        self.shared.swallowed.load(Relaxed)
     }
 
     /// Bytes passed so far, both ways.
@@ -206,6 +213,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, resets: u64) {
         };
         if mode == Mode::BlackHole {
             is_swallowed = true;
+            shared.swallowed.fetch_add(bytes as u64, Relaxed);
             continue;
         }
         let pace = match mode {
