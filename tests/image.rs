@@ -312,7 +312,7 @@ fn configuration(broker_port: u16) -> String {
          [handset]\nchip = \"/dev/gpiochip1\"\nhook = {{ line = 17, off_hook = \"low\" }}\n\
          dial_pulse = {{ line = 22 }}\ndial_off_normal = {{ line = 23 }}\nlamp = {{ line = 27 }}\n\
          [audio]\ninput = \"plughw:CARD=mic,DEV=1\"\noutput = \"plughw:CARD=ear,DEV=0\"\n\
-         [privacy]\nseal = false\n[session]\nprompts = \"prompts\"\n\
+         [privacy]\nseal = false\n[selftest]\ntone = \"tell\"\n[session]\nprompts = \"prompts\"\n\
          [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n\
          [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n"
     )

@@ -244,7 +244,7 @@ fn configuration(broker_port: u16) -> String {
          [handset]\nhook = {{ line = 17, off_hook = \"low\" }}\ndial_pulse = {{ line = 22 }}\n\
          dial_off_normal = {{ line = 23 }}\ntamper = {{ line = 25 }}\nlamp = {{ line = 27 }}\n\
          [audio]\ninput = \"plughw:CARD=mic,DEV=1\"\noutput = \"plughw:CARD=ear,DEV=0\"\n\
-         [spool]\nreserve_bytes = 1_000_000\n[privacy]\nseal = false\n[session]\nprompts = \"prompts\"\n\
+         [spool]\nreserve_bytes = 1_000_000\n[privacy]\nseal = false\n[selftest]\ntone = \"tell\"\n[session]\nprompts = \"prompts\"\n\
          [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n\
          [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n"
     )
