@@ -7,9 +7,10 @@
 #   chromium chromium-driver                          the browser test of the hub's pages
 #   e2fsprogs mount                                   a real ext4 for simulated power cuts
 #   systemd                                           systemd-analyze: how exposed are the units?
+#   curl                                              the image's packages are fetched or refused by name
 PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-clients \
            pulseaudio pulseaudio-utils libasound2-plugins alsa-utils opus-tools \
-           chromium chromium-driver e2fsprogs mount systemd
+           chromium chromium-driver e2fsprogs mount systemd curl
 # For `make vm-test` alone:
 #   qemu-system-x86 mmdebstrap                        a machine with the kernel's simulated GPIO lines and sound card
 VM_PACKAGES = qemu-system-x86 mmdebstrap
