@@ -9,6 +9,8 @@ mod hub;
 #[path = "support/wait.rs"]
 #[allow(dead_code)]
 mod wait;
+#[path = "support/words.rs"]
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,10 +19,10 @@ use std::time::{Duration, Instant};
 use booth_gateway::gateway::session::{HandsetEvent, Key, KeySource};
 use booth_gateway::gateway::trace::Trace;
 use hub::{Broker, Home, Hub};
+use words::{check, clips, decode, samples};
 
 /// Longest that one boot of the machine may take with all it does.
 const PATIENCE: Duration = Duration::from_secs(900);
-const RATE: usize = 48_000;
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -103,11 +105,7 @@ impl Machine {
     fn speech(&self) -> PathBuf {
         let wav = self.path("speech.wav");
         if !wav.exists() {
-            let spoken = repository().join("tests/fixtures/speech/da.opus");
-            run(
-                "opusdec",
-                &["--quiet", "--rate", "48000", text(&spoken), text(&wav)],
-            );
+            decode(&repository().join("tests/fixtures/speech/da.opus"), &wav);
         }
         wav
     }
@@ -250,83 +248,6 @@ fn configuration(broker_port: u16) -> String {
     )
 }
 
-fn samples(wav: &Path) -> Vec<f32> {
-    let mut reader = hound::WavReader::open(wav).expect("a WAV file");
-    let spec = reader.spec();
-    assert_eq!((spec.sample_rate, spec.channels), (48_000, 1));
-    reader
-        .samples::<i16>()
-        .map(|sample| f32::from(sample.expect("a sample")))
-        .collect()
-}
-
-/// Every `by` samples as their mean.
-fn thinned(samples: &[f32], by: usize) -> Vec<f32> {
-    samples
-        .chunks_exact(by)
-        .map(|chunk| chunk.iter().sum::<f32>() / by as f32)
-        .collect()
-}
-
-/// Normalised correlation of `a` with as much of `b` from `at` on.
-fn correlation(a: &[f32], b: &[f32], at: usize) -> f32 {
-    let b = &b[at..at + a.len()];
-    let (mut ab, mut aa, mut bb) = (0.0f64, 0.0f64, 0.0f64);
-    for (x, y) in a.iter().zip(b) {
-        ab += f64::from(x * y);
-        aa += f64::from(x * x);
-        bb += f64::from(y * y);
-    }
-    (ab / (aa * bb).sqrt().max(1e-9)) as f32
-}
-
-/// Where `a` lies in `b` best, and how well.
-fn best(a: &[f32], b: &[f32], places: std::ops::Range<usize>) -> (usize, f32) {
-    let last = (b.len() + 1).saturating_sub(a.len());
-    let places = places.start..places.end.min(last);
-    places
-        .map(|at| (at, correlation(a, b, at)))
-        .fold(
-            (0, f32::MIN),
-            |best, next| if next.1 > best.1 { next } else { best },
-        )
-}
-
-/// What arrived holds what was said: as a whole, and second for second without a gap over 20 ms.
-fn holds(said: &[f32], arrived: &[f32]) {
-    const COARSE: usize = 48;
-    let (thin_said, thin_arrived) = (thinned(said, COARSE), thinned(arrived, COARSE));
-    assert!(
-        thin_arrived.len() > thin_said.len(),
-        "it is shorter than what was said"
-    );
-    let (at, _) = best(&thin_said, &thin_arrived, 0..usize::MAX);
-    let near = (at * COARSE).saturating_sub(2 * COARSE);
-    let (at, whole) = best(said, arrived, near..near + 4 * COARSE);
-    let shifts = shifts(said, arrived, at);
-    eprintln!("correlation {whole:.3} from sample {at} on; second for second, ms off: {shifts:?}");
-    assert!(whole >= 0.9, "correlation {whole}");
-    assert!(shifts.iter().all(|ms| ms.abs() <= 20), "a gap");
-}
-
-/// By how many ms each loud second of `said` lies elsewhere in `arrived` than the first sample at `at` says.
-fn shifts(said: &[f32], arrived: &[f32], at: usize) -> Vec<i64> {
-    const THIN: usize = 16;
-    let (said, arrived) = (thinned(said, THIN), thinned(arrived, THIN));
-    let (at, second) = (at / THIN, RATE / THIN);
-    let loud = said.chunks_exact(second).enumerate().filter(|(_, chunk)| {
-        // Too quiet a second is not found again.
-        chunk.iter().map(|s| s * s).sum::<f32>() / second as f32 > 100.0 * 100.0
-    });
-    loud.map(|(n, chunk)| {
-        let there = at + n * second;
-        let from = there.saturating_sub(second / 2);
-        let (found, _) = best(chunk, &arrived, from..from + second);
-        (found as i64 - there as i64) * THIN as i64 * 1_000 / RATE as i64
-    })
-    .collect()
-}
-
 #[test]
 #[ignore = "make vm-test: it needs a machine of its own and some minutes"]
 fn a_booth_on_real_kernel_interfaces_delivers_what_was_said_and_survives_its_power() {
@@ -417,35 +338,4 @@ fn the_figures_of_a_booth_on_a_kernel_sound_card() {
     assert_eq!(of("ratio").len(), 2);
     assert_eq!(of("a card that is pulled").len(), 1);
     assert_eq!(of("the contacts' thread").len(), 1);
-}
-
-/// What the hub has stored.
-fn clips(home: &Home) -> Vec<PathBuf> {
-    let folders = std::fs::read_dir(home.path().join("store/clips"));
-    folders
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|folder| std::fs::read_dir(folder.path()).ok())
-        .flat_map(|files| files.flatten().map(|file| file.path()))
-        .filter(|file| file.extension().is_some_and(|kind| kind == "opus"))
-        .collect()
-}
-
-fn check(clip: &Path, said: &[f32]) {
-    let wav = clip.with_extension("wav");
-    run(
-        "opusdec",
-        &[
-            "--quiet",
-            "--force-wav",
-            "--rate",
-            "48000",
-            text(clip),
-            text(&wav),
-        ],
-    );
-    let arrived = samples(&wav);
-    std::fs::remove_file(&wav).expect("removed");
-    holds(said, &arrived);
 }
