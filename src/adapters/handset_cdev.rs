@@ -30,12 +30,6 @@ struct Input {
     pull: Pull,
 }
 
-impl Input {
-    fn is_active(&self, is_high: bool) -> bool {
-        is_high == (self.active == Level::High)
-    }
-}
-
 struct CdevLines {
     chip: PathBuf,
     request: Request,
@@ -284,7 +278,7 @@ impl Lines for CdevLines {
             let at = clock::from_monotonic(Duration::from_nanos(event.timestamp_ns));
             if let Some(input) = self.input(event.offset) {
                 let is_high = event.kind == EdgeKind::Rising;
-                edges.push((at, input.line, input.is_active(is_high)));
+                edges.push((at, input.line, input.active.is(is_high)));
             }
         }
         if lost > 0 {
@@ -307,7 +301,7 @@ impl Lines for CdevLines {
             .map_err(|error| self.broken("read", &error))?;
         let level = |input: &Input| {
             let is_high = values.get(input.offset)? == Value::Active;
-            Some((input.line, input.is_active(is_high)))
+            Some((input.line, input.active.is(is_high)))
         };
         Ok(contacts.filter_map(level).collect())
     }
@@ -360,7 +354,7 @@ impl Lines for CdevLines {
             return Ok(());
         };
         request
-            .set_value(*line, value(on == (*level == Level::High)))
+            .set_value(*line, value(level.is(on)))
             .map(drop)
             .map_err(|error| format!("cdev: the {} cannot be switched: {error}", which.key()))
     }

@@ -36,12 +36,6 @@ struct Input {
     last_seqno: u32,
 }
 
-impl Input {
-    fn is_active(&self, is_high: bool) -> bool {
-        is_high == (self.active == Level::High)
-    }
-}
-
 struct KeypadPins {
     /// Numbers of the rows' pins, top to bottom; the pins are among the inputs.
     rows: Vec<u8>,
@@ -203,7 +197,7 @@ impl Lines for PiLines {
             input.last_seqno = event.seqno;
             let is_high = event.trigger == Trigger::RisingEdge;
             let at = clock::from_monotonic(event.timestamp);
-            edges.push((at, input.line, input.is_active(is_high)));
+            edges.push((at, input.line, input.active.is(is_high)));
         }
         if lost > 0 {
             log::warn!("{lost} edges were lost; the levels are read again");
@@ -220,7 +214,7 @@ impl Lines for PiLines {
             .iter()
             .filter(|input| input.line != Line::KeypadRow);
         Ok(contacts
-            .map(|input| (input.line, input.is_active(input.pin.is_high())))
+            .map(|input| (input.line, input.active.is(input.pin.is_high())))
             .collect())
     }
 
@@ -262,7 +256,7 @@ impl Lines for PiLines {
     fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
         let found = self.outputs.iter_mut().find(|(line, ..)| *line == which);
         if let Some((_, pin, level)) = found {
-            if on == (*level == Level::High) {
+            if level.is(on) {
                 pin.set_high()
             } else {
                 pin.set_low()

@@ -28,6 +28,13 @@ pub enum Level {
     High,
 }
 
+impl Level {
+    /// Whether a line that is high or low is at this level.
+    pub fn is(self, is_high: bool) -> bool {
+        is_high == (self == Level::High)
+    }
+}
+
 /// A resistor inside the chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,8 +24,7 @@ pub fn contacts(config: &Handset, levels: &[(Line, bool)], is_inverted: bool) ->
         let found = levels.iter().find(|(known, _)| *known == line);
         let is_active = found.map(|(_, is_active)| *is_active);
         let is_turned = is_inverted && line == Line::OffHook;
-        let is_high =
-            is_active.map(|is_active| (is_active == (active_at == Level::High)) != is_turned);
+        let is_high = is_active.map(|is_active| active_at.is(is_active) != is_turned);
         Contact {
             name: line.key().into(),
             line: Some(number),
