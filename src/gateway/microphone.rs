@@ -197,12 +197,11 @@ impl Microphone {
 
     /// Why operations should look at the microphone.
     pub fn suspicion(&self, now: Mono) -> Option<String> {
-        if self.test == ToneTest::TellsOnly {
-            let silent = self.silent_in_row >= SILENT_RECORDINGS;
-            return silent.then(|| self.silent_sentence());
-        }
         if self.silent_in_row >= SILENT_RECORDINGS {
-            return Some(self.silent_sentence());
+            return Some("The last recordings hold no speech.".into());
+        }
+        if self.test == ToneTest::TellsOnly {
+            return None;
         }
         if self.is_floor_dead(now) {
             return Some(
@@ -218,10 +217,6 @@ impl Microphone {
             (ToneTest::ConstantOnly, Verdict::ToneNotHeard) | (ToneTest::TellsOnly, _) => false,
         };
         failed.then(|| format!("In the self-test {}.", verdict.sentence()))
-    }
-
-    fn silent_sentence(&self) -> String {
-        "The last recordings hold no speech.".into()
     }
 
     /// Why nobody may be invited to speak, if that is so.
