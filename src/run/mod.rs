@@ -229,6 +229,17 @@ impl Gateway {
     /// Publishes anything that is not a part of a clip; dropped while there is no connection, because
     /// everything retained is published again at the next one.
     fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool, expiry_s: Option<u32>) {
+        self.telegram(topic, payload, retain, expiry_s, None);
+    }
+
+    fn telegram(
+        &mut self,
+        topic: &Topic,
+        payload: Vec<u8>,
+        retain: bool,
+        expiry_s: Option<u32>,
+        correlation: Option<Vec<u8>>,
+    ) {
         if !self.is_connected {
             return;
         }
@@ -242,7 +253,7 @@ impl Gateway {
             payload,
             retain,
             expiry_s,
-            correlation: None,
+            correlation,
             urgent: true,
         }));
     }
@@ -843,21 +854,9 @@ impl Gateway {
     }
 
     fn reply(&mut self, to: ReplyTo, command: String, reply: &serde_json::Value) {
-        if !self.is_connected {
-            return;
-        }
-        let token = TELEGRAM | self.next_telegram;
-        self.next_telegram += 1;
-        let topic = self.topics.name(&Topic::Reply(to.booth, command));
-        self.send(MqttCommand::Publish(Outbound {
-            token,
-            topic,
-            payload: reply.to_string().into_bytes(),
-            retain: false,
-            expiry_s: None,
-            correlation: to.correlation,
-            urgent: true,
-        }));
+        let topic = Topic::Reply(to.booth, command);
+        let payload = reply.to_string().into_bytes();
+        self.telegram(&topic, payload, false, None, to.correlation);
     }
 
     /// Says once in a while that something outside makes no sense.
@@ -1062,7 +1061,8 @@ impl Gateway {
         }
         self.weigh(now);
         self.deliver(now);
-        if self.bell.is_due(now, self.moment()) {
+        let has_schedule = !self.config.bell.at.is_empty();
+        if has_schedule && self.bell.is_due(now, self.moment()) {
             log::info!("the bell rings by its schedule");
             self.to_handset(HandsetCommand::Ring(self.config.bell.ringing(None)));
         }
