@@ -35,7 +35,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: image image-lock image-verify image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
+.PHONY: image image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -65,6 +65,10 @@ image-lock: packages ## which packages the image and its builder are made of, as
 image-verify: PACKAGES = $(IMAGE_PACKAGES)
 image-verify: packages ## two builds that share nothing but the downloads: the same bit for bit? as root
 	image/verify.sh target/image
+
+image-update: PACKAGES = minisign
+image-update: packages ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>
+	image/update.sh target/image/work "$(KEY)"
 
 image-test: PACKAGES += $(IMAGE_TEST_PACKAGES)
 image-test: packages ## boots the image of `make image` unmodified in a virtual machine: first boot, BOOTH, a visit, its words at the hub

@@ -111,13 +111,13 @@ program=$!
 (make_root)
 wait $program
 
-if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py systemd)"; then
-    inside bash /repository/image/system.sh "$kernel"
+if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh systemd) $version"; then
+    inside bash /repository/image/system.sh "$kernel" "$version"
     complete
 fi
 
-if stage card "$(hash <"$base/system.key") $(content image/card.sh image/card Cargo.toml Cargo.lock) $version"; then
-    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel"
+if stage card "$(hash <"$base/system.key") $(content image/card.sh image/slot.py image/sbom.py image/card Cargo.toml Cargo.lock) $version"; then
+    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel" "$version"
     complete
 fi
 rm -rf "$base/out"

@@ -23,6 +23,7 @@ pub mod config;
 pub mod contract;
 pub mod doctor;
 pub mod gateway;
+#[cfg(feature = "hub")]
 pub mod hub;
 pub mod provision;
 pub mod run;
