@@ -43,6 +43,9 @@ enum Verb {
         /// `run` ends with 78. The SD image uses it.
         #[arg(long)]
         setup_on_error: bool,
+        /// The folder of `provision --without-data`: its configuration is used where FILE is not there.
+        #[arg(long, value_name = "DIR")]
+        without_data: Option<PathBuf>,
     },
     /// Make the booth's configuration of what is on the card's FAT partition; at every boot, before `run`.
     #[command(
@@ -73,6 +76,10 @@ enum Verb {
         /// boot. Without it networks are somebody else's business.
         #[arg(long, value_name = "DIR")]
         network: Option<PathBuf>,
+        /// A folder in RAM where everything is made when the booth's own partition takes no writes, so that the booth comes
+        /// up and says so; `run --without-data` finds it there. Secrets then stay on FAT.
+        #[arg(long, value_name = "DIR")]
+        without_data: Option<PathBuf>,
         /// Only bring BOOTH-STATUS.TXT up to date with what the running gateway says; written if that is news.
         #[arg(long)]
         status: bool,
@@ -155,16 +162,24 @@ fn main() -> ExitCode {
             config,
             record_trace,
             setup_on_error,
-        } => run_gateway(&config.config, record_trace.as_deref(), setup_on_error),
+            without_data,
+        } => {
+            let in_ram = without_data.map(|folder| folder.join("config/booth.toml"));
+            let instead = in_ram.filter(|in_ram| !config.config.exists() && in_ram.exists());
+            let path = instead.unwrap_or(config.config);
+            run_gateway(&path, record_trace.as_deref(), setup_on_error)
+        }
         Verb::Provision {
             boot,
             data,
             config,
             network,
+            without_data,
             status,
         } => {
             let places = Places::new(&boot, &data, config.as_deref());
-            provision(&places.with_network(network.as_deref()), status)
+            let places = places.with_network(network.as_deref());
+            provision(&places, without_data.as_deref(), status)
         }
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Doctor {
@@ -226,10 +241,10 @@ fn start_again() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn provision(places: &Places, only_status: bool) -> ExitCode {
+fn provision(places: &Places, without_data: Option<&Path>, only_status: bool) -> ExitCode {
     journal::init("booth-provision", log::LevelFilter::Info);
     if only_status {
-        return match provision::refresh_status(places) {
+        return match provision::refresh_status(places, without_data) {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 log::error!("BOOTH-STATUS.TXT: {error}");
@@ -237,7 +252,7 @@ fn provision(places: &Places, only_status: bool) -> ExitCode {
             }
         };
     }
-    match provision::provision_here(places) {
+    match provision::provision_here(places, without_data) {
         Ok(outcome) => {
             for line in outcome.faults.iter().chain(&outcome.notes) {
                 log::warn!("{line}");

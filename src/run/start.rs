@@ -35,7 +35,9 @@ use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
 use crate::gateway::liveness::Liveness;
 use crate::gateway::microphone::Microphone;
+use crate::gateway::partition::{MOVED_ASIDE, Partition};
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
+use crate::gateway::sign::FirstBoot;
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
 use crate::spool::{OpenReport, Spool, SpoolError};
@@ -163,6 +165,11 @@ fn load_prompts(config: &Config) -> Arc<Prompts> {
 fn hash_of(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
     crate::contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
+}
+
+/// Another number for another configuration, for the card to remember.
+fn configuration_number(path: &Path) -> u64 {
+    u64::from_str_radix(&hash_of(path), 16).unwrap_or(0)
 }
 
 /// Why a gateway that ran does so no more.
@@ -535,6 +542,8 @@ impl Gateway {
                 broker: Err((now, why_unconnected.into())),
                 notice_missing: workers.prompts.notice_id().is_none(),
                 clock_synced: machine.clock_synced(),
+                partition: machine.partition(&config_path.with_file_name(MOVED_ASIDE)),
+                contact: config.booth.contact.clone(),
                 ..Evidence::at_start(now)
             },
             config_path: config_path.to_owned(),
@@ -590,6 +599,8 @@ impl Gateway {
             asked: super::selftest::Asked::default(),
             bell: config.bell.ringer(config.handset.ringer.is_some()),
             last_odd: None,
+            first_ready: None,
+            first_boot: FirstBoot::new(now, configuration_number(config_path)),
             health_due: now,
             clock_offset: None,
             clock_was_synced: false,
@@ -614,6 +625,11 @@ impl Gateway {
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
         );
+        if let Some(Partition::Repaired(why)) = &self.evidence.partition {
+            log::warn!("the card's data partition was repaired: {why}");
+            let more = serde_json::json!({ "text": why });
+            self.event("data_partition_repaired", more);
+        }
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
