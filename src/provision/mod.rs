@@ -159,6 +159,10 @@ pub struct Outcome {
     pub candidate: Option<u64>,
     /// What else there is to say.
     pub notes: Vec<String>,
+    /// `[update] keys` of the card's own file, if the booth runs by that: only who holds the card in his hands says whose
+    /// updates are taken, and what is kept in the gateway's own folder does not.
+    #[serde(skip)]
+    pub update_keys: Option<Vec<String>>,
 }
 
 /// What provisioning works with.
@@ -336,6 +340,7 @@ pub fn provision(
         secrets,
         candidate,
         notes,
+        update_keys: judged.config.map(|config| config.update.keys),
     };
     let bytes = serde_json::to_vec(&outcome).unwrap_or_default();
     let path = kept.join(OUTCOME);
