@@ -26,7 +26,7 @@ done
 # Users, units and tables are made here, so that no boot has to: / is in RAM and would forget them.
 systemd-sysusers --root=$root
 chmod 640 $root/etc/shadow
-wanted=$(cd $root && grep -ls '^WantedBy=' usr/lib/systemd/system/booth-* etc/systemd/system/booth-* | xargs -n 1 basename)
+wanted=$(find $units $root/etc/systemd/system -maxdepth 1 -type f -name 'booth-*' -exec grep -l '^WantedBy=' {} + | xargs -n 1 basename | LC_ALL=C sort)
 # shellcheck disable=SC2086
 systemctl --root=$root --quiet enable $wanted nftables.service NetworkManager.service ModemManager.service systemd-resolved.service systemd-timesyncd.service 2>&1 | grep -v 'Created symlink' || true
 systemctl --root=$root --quiet set-default multi-user.target

@@ -42,6 +42,7 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
         speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
         capture_figures: Arc::new(CaptureFigures::default()),
         mixer: None,
+        update: None,
         prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
         backend: "sim",
     };

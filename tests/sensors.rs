@@ -143,6 +143,7 @@ impl Booth {
             mqtt: Some(mqtt),
             speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
             mixer: None,
+            update: None,
             capture_figures: Arc::new(CaptureFigures::default()),
             prompts: Arc::new(Prompts::load(folder.path(), "da", &[]).0),
             backend: "sim",

@@ -193,6 +193,10 @@ pub struct Outcome {
     pub networks: Vec<ConnectionNews>,
     /// What else there is to say.
     pub notes: Vec<String>,
+    /// `[update] keys` of the card's own file, if the booth runs by that: only who holds the card in his hands says whose
+    /// updates are taken, and what is kept in the gateway's own folder does not.
+    #[serde(skip)]
+    pub update_keys: Option<Vec<String>>,
 }
 
 /// What provisioning works with.
@@ -397,6 +401,7 @@ pub fn provision(
         networks,
         refused: None,
         notes,
+        update_keys: judged.config.map(|config| config.update.keys),
     };
     keep_outcome(disk, places, &outcome)?;
     Ok(outcome)

@@ -12,6 +12,7 @@ mod selftest;
 mod service;
 mod stand_in;
 mod start;
+mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +50,7 @@ pub use keeper::{Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use reports::Speaker;
 pub use start::{Ended, RunError, check, check_connection, open_questions, run, session_rules};
+pub use update::{UpdateAsk, UpdateNews};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
@@ -87,6 +89,8 @@ pub enum Happening {
     Keeper(KeeperEvent),
     /// To the sound card's mixer.
     Mixer(Applied),
+    /// To an update.
+    Update(UpdateNews),
     /// Somebody asks how the booth is.
     Doctor {
         /// Where one JSON line goes.
@@ -110,6 +114,8 @@ pub struct Workers {
     pub speaker: Arc<Mutex<Speaker>>,
     /// The mixer, where the configuration names a control: whatever is sent, it is set again.
     pub mixer: Option<std::sync::mpsc::Sender<()>>,
+    /// Who looks after requests for updates, where there is a spool.
+    pub update: Option<std::sync::mpsc::Sender<UpdateAsk>>,
     /// Shared with the microphone.
     pub capture_figures: Arc<CaptureFigures>,
     /// Shared with the recorder.
@@ -184,6 +190,7 @@ pub struct Gateway {
     microphone: Microphone,
     mic_levels: Arc<MicLevels>,
     asked: selftest::Asked,
+    update: update::Desk,
     bell: Bell,
     last_odd: Option<Mono>,
     /// When a citizen could speak for the first time in this boot.
@@ -253,7 +260,7 @@ impl Gateway {
         if !self.is_connected {
             return;
         }
-        let token = TELEGRAM | self.next_telegram;
+        let token = self.event_token();
         self.next_telegram += 1;
         let topic = self.topics.name(topic);
         self.count_sent(&topic, &payload);
@@ -266,6 +273,11 @@ impl Gateway {
             correlation,
             urgent: true,
         }));
+    }
+
+    /// The token of the message that is published next, if it is no part of a clip.
+    fn event_token(&self) -> u64 {
+        TELEGRAM | self.next_telegram
     }
 
     /// What goes to the connection, topic and payload.
@@ -323,6 +335,7 @@ impl Gateway {
                 self.evidence.mixer = faults;
                 self.mixer_notes = notes;
             }
+            Happening::Update(news) => self.update_news(now, news),
             Happening::Doctor { answer } => {
                 // Whoever asked may have gone.
                 let status = self.diagnosis(now);
@@ -771,6 +784,7 @@ impl Gateway {
                 log::warn!("{why}");
                 self.broker_state = state;
                 self.is_connected = false;
+                self.update_untold();
                 self.delivery.disconnected();
                 self.delivery.hub_online(false);
                 let since = match &self.evidence.broker {
@@ -793,7 +807,7 @@ impl Gateway {
                 self.settle(now, verdicts);
             }
             // Operations may not be listening; that is no fault of the booth.
-            MqttEvent::Answered { .. } => {}
+            MqttEvent::Answered { token, .. } => self.update_answered(token),
             MqttEvent::Incoming {
                 topic,
                 payload,
@@ -840,6 +854,7 @@ impl Gateway {
                 let to = self.reply_to(booth);
                 self.reply(to, "ring".into(), &reply);
             }
+            Inbound::Update(booth, url) => self.asked_for_update(booth, url),
             Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
                 let to = self.reply_to(booth);

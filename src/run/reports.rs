@@ -74,6 +74,7 @@ impl Gateway {
         for (kind, payload) in std::mem::take(&mut self.waiting_events) {
             self.publish(&Topic::Event(booth.clone(), kind), payload, false, None);
         }
+        self.tell_update();
         self.publish_health(now);
     }
 

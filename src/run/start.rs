@@ -14,8 +14,10 @@ use super::connections::{self, Choice};
 use super::keeper::{self, Keeper, KeeperCommand, KeeperEvent};
 use super::reports::Speaker;
 use super::stand_in::StandIn;
+use super::update::{self, UpdateAsk};
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
+use crate::adapters::disk::RealDisk;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::line_server::{self, LineSocket};
@@ -307,6 +309,10 @@ pub async fn run(
         mqtt,
         speaker,
         mixer: start_mixer(&config, &happened)?,
+        update: match &not_set_up {
+            None => Some(start_update_watch(&config, &happened)?),
+            Some(_) => None,
+        },
         capture_figures,
         mic_levels,
         view,
@@ -408,6 +414,22 @@ fn start_mixer(
         });
     })?;
     Ok(Some(mixer))
+}
+
+/// Looks after requests for updates and the updater's state.
+fn start_update_watch(
+    config: &Config,
+    happened: &mpsc::UnboundedSender<Happening>,
+) -> Result<std_mpsc::Sender<UpdateAsk>, RunError> {
+    let (sender, asked) = std_mpsc::channel();
+    let (folder, spool) = (config.update.state.clone(), config.spool.dir.clone());
+    let tell = happened.clone();
+    thread("update", move || {
+        update::look_after(&RealDisk::new(), &folder, &spool, &asked, |news| {
+            drop(tell.send(Happening::Update(news)))
+        });
+    })?;
+    Ok(sender)
 }
 
 type Connection = Option<tokio::task::JoinHandle<()>>;
@@ -597,6 +619,7 @@ impl Gateway {
             ),
             mic_levels: workers.mic_levels,
             asked: super::selftest::Asked::default(),
+            update: update::Desk::new(workers.update),
             bell: config.bell.ringer(config.handset.ringer.is_some()),
             last_odd: None,
             first_ready: None,
