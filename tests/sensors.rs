@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
-use booth_gateway::adapters::handset::HandsetReport;
+use booth_gateway::adapters::handset::{HandsetCommand, HandsetReport};
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::playback::PlaybackEvent;
 use booth_gateway::adapters::prompts::Prompts;
@@ -21,6 +21,7 @@ use booth_gateway::config::{self, Config};
 use booth_gateway::contract::Health;
 use booth_gateway::gateway::partition::Partition;
 use booth_gateway::gateway::session::HandsetEvent;
+use booth_gateway::gateway::sign::Sign;
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
     About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers,
@@ -94,6 +95,7 @@ struct Booth {
     gateway: Gateway,
     published: tokio::sync::mpsc::UnboundedReceiver<MqttCommand>,
     kept: Receiver<KeeperCommand>,
+    shown: Receiver<HandsetCommand>,
     spool: Spool,
     /// Events published so far, and the latest birth.
     events: Vec<String>,
@@ -133,11 +135,12 @@ impl Booth {
         let (recorder, _) = channel();
         let (earpiece, _) = channel();
         let (keeper, kept) = channel();
+        let (handset, shown) = channel();
         let workers = Workers {
             recorder,
             earpiece,
             keeper,
-            handset: None,
+            handset: Some(handset),
             mic_levels: Arc::default(),
             view: Arc::default(),
             mqtt: Some(mqtt),
@@ -160,6 +163,7 @@ impl Booth {
             gateway,
             published,
             kept,
+            shown,
             spool,
             events: Vec::new(),
             birth: serde_json::Value::Null,
@@ -545,4 +549,59 @@ fn birth_names_the_image_that_the_initrd_has_told_of() {
         assert_eq!(booth.birth["booth_id"], "rundhoej-1");
         assert_eq!(booth.birth.get("image_id"), None);
     }
+}
+
+/// What lamp and bell were told beside the lamp's usual language.
+fn signs(booth: &Booth) -> Vec<HandsetCommand> {
+    let shown = booth.shown.try_iter();
+    let is_sign = |command: &HandsetCommand| {
+        matches!(command, HandsetCommand::Sign(_) | HandsetCommand::Ring(_))
+    };
+    shown.filter(is_sign).collect()
+}
+
+#[test]
+fn the_end_of_a_first_boot_is_shown_and_rung_once_and_not_in_quiet_hours() {
+    let bell = format!("{PLAIN}\n[handset]\nringer = {{ line = 26 }}\n");
+    let good = [
+        HandsetCommand::Sign(Sign::Good),
+        HandsetCommand::Ring(Sign::Good.ringing()),
+    ];
+    // NOON is no quiet hour.
+    let mut booth = Booth::new(&bell, true, &[]);
+    booth.works();
+    booth.runs(20);
+    assert_eq!(signs(&booth), good);
+    booth.runs(HOUR);
+    assert_eq!(signs(&booth), []);
+    let saved = booth.counters().expect("saved");
+    let mut again = booth.starts_again(&saved);
+    again.works();
+    again.runs(300);
+    assert_eq!(signs(&again), []);
+    // Quiet: the lamp alone. Without a clock: both.
+    let always = format!("{bell}[bell]\nquiet = \"00:00-23:59\"\n");
+    for (clock_synced, wanted) in [(true, &good[..1]), (false, &good[..])] {
+        let mut booth = Booth::new(&always, clock_synced, &[]);
+        booth.works();
+        booth.runs(20);
+        assert_eq!(signs(&booth), wanted, "{clock_synced}");
+    }
+    // No sound card: not good, once, and good when it is mended.
+    let mut broken = Booth::new(&bell, true, &[]);
+    let on_hook = HandsetReport::AtStart { off_hook: false };
+    broken
+        .gateway
+        .happen(Mono(1_000_000), Happening::Handset(on_hook));
+    broken.runs(89);
+    assert_eq!(signs(&broken), []);
+    broken.runs(300);
+    let not_good = [
+        HandsetCommand::Sign(Sign::NotGood),
+        HandsetCommand::Ring(Sign::NotGood.ringing()),
+    ];
+    assert_eq!(signs(&broken), not_good);
+    broken.works();
+    broken.runs(20);
+    assert_eq!(signs(&broken), good);
 }

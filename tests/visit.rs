@@ -13,6 +13,7 @@ mod support {
 use std::path::Path;
 use std::process::Command;
 
+use booth_gateway::adapters::line_server;
 use support::gateway::{BoothHome, Gateway, fixtures};
 use support::hub::{Broker, Home, Hub};
 use support::pulse::Pulse;
@@ -306,6 +307,13 @@ fn a_card_that_the_kernel_makes_read_only_invites_nobody_though_nobody_was_writi
     let card = Ext4::over(&booth.spool(), &booth.path().join("card.img"));
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
+    // What is missing in the first second is no news in the log.
+    let doctor = booth.socket().with_file_name("doctor.sock");
+    until("the start is over", || {
+        let answer = line_server::ask(&doctor, booth_gateway::doctor::QUESTION).ok()?;
+        let status: serde_json::Value = serde_json::from_str(&answer).ok()?;
+        (status["up_s"].as_u64()? >= 2).then_some(())
+    });
     card.fails();
     gateway.reaches("ready", 0);
     gateway.says("the file system of the spool is read-only");

@@ -306,7 +306,7 @@ impl Network {
             }
             let same = |other: &&str| other.eq_ignore_ascii_case(name);
             let earlier = secrets[..index].iter().map(|(name, _)| name);
-            if earlier.chain(others).any(|other| same(other)) {
+            if earlier.chain(others).any(same) {
                 fault(format!(
                     "{place}: the file {name:?} is named twice in booth.toml; give each secret a file of its own"
                 ));

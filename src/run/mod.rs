@@ -1062,15 +1062,22 @@ impl Gateway {
             now.0 as f64 / 1_000.0
         );
         self.first_ready = Some(now);
+        // At once: a program that is killed a minute later is started again in the same boot.
         self.counters_changed = true;
+        self.save_counters();
     }
 
     /// Tells whoever put the card in whether the booth is good, by lamp and bell.
     fn give_sign(&mut self, now: Mono) {
+        if self.handset.is_none() {
+            // A simulated handset has neither.
+            return;
+        }
         let view = View {
             is_ready: self.is_ready(),
             is_set_up: self.not_set_up.is_none(),
-            off_hook: self.session.is_off_hook(),
+            // Nobody has lifted a handset that cannot be read.
+            off_hook: self.session.is_off_hook() && self.evidence.handset.is_ok(),
         };
         let Some(due) = self.first_boot.look(now, view) else {
             return;
@@ -1111,7 +1118,11 @@ impl Gateway {
             .into_iter()
             .chain(self.delivery.deadline(now))
             .chain(self.microphone_deadline())
-            .chain(self.first_boot.deadline())
+            .chain(
+                self.first_boot
+                    .deadline()
+                    .filter(|_| self.handset.is_some()),
+            )
             .chain([self.supply_due]);
         due.fold(at, |at, due| at.min(due.max(now)))
     }
