@@ -358,6 +358,7 @@ fn a_power_cut_within_a_long_slot_starts_the_old_version() {
 fn on_a_card_that_ignores_flushes_the_same_check_finds_mixed_versions() {
     let world = World::new(24 * 1024);
     let (states, _, broken) = sweep(&world, 6, 1, true);
+    println!("{} of {states} broken", broken.len());
     let mixed = broken
         .iter()
         .filter(|why| why.contains("no whole version"))

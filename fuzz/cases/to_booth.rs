@@ -9,6 +9,7 @@ use booth_gateway::contract::{BoothId, MAX_PART_BYTES, Topic, Topics};
 use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
 use booth_gateway::gateway::inbox::{self, Inbound};
 use booth_gateway::gateway::time::Mono;
+use booth_gateway::update::http::check_url;
 
 use super::script::{messages, script};
 use super::spool_state::CLIPS;
@@ -113,7 +114,12 @@ impl Booth {
             Inbound::Rebirth(booth) => reply(topics, booth, "rebirth".into()),
             Inbound::SelfTest(booth) => reply(topics, booth, "selftest".into()),
             Inbound::Ring(booth, _) => reply(topics, booth, "ring".into()),
-            Inbound::Update(booth, _) => reply(topics, booth, "update".into()),
+            Inbound::Update(booth, url) => {
+                if let Some(Err(why)) = url.as_deref().map(check_url) {
+                    assert!(why.len() <= LONGEST_SENTENCE, "{} bytes", why.len());
+                }
+                reply(topics, booth, "update".into());
+            }
             Inbound::UnknownCommand(booth, command) => reply(topics, booth, command),
             Inbound::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE, "{} bytes", what.len()),
         }

@@ -57,7 +57,7 @@ pub struct Card {
 /// What was found in place of a card's identity.
 pub(crate) enum CardFound {
     /// A good file.
-    Known(Card),
+    Known(Box<Card>),
     /// No file.
     Missing,
     /// A file that cannot be believed, and why.
@@ -124,7 +124,7 @@ impl Card {
     pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<CardFound> {
         match read_whole(disk, &dir.join(CARD_FILE), LONGEST_FILE) {
             Ok(text) => Ok(match Card::parse(&text) {
-                Ok(card) => CardFound::Known(card),
+                Ok(card) => CardFound::Known(Box::new(card)),
                 Err(why) => CardFound::Unreadable(why),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CardFound::Missing),

@@ -205,7 +205,7 @@ impl Identity {
                     false,
                 )
             }
-            CardFound::Known(card) => (card, false),
+            CardFound::Known(card) => (*card, false),
             found => {
                 let previous = self.ledger_card_id.or_else(|| {
                     let latest = survey.entries().max_by_key(|entry| entry.clip.kept_at_ms);
