@@ -4,27 +4,23 @@
 //! a second disk. `make image-test` runs it; in software emulation, where times say nothing of a Raspberry Pi.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "support/blockdev.rs"]
+mod blockdev;
+#[path = "support/card_reader.rs"]
+mod card_reader;
+#[path = "support/crash_image.rs"]
+mod crash_image;
 #[path = "support/hub.rs"]
 #[allow(dead_code)]
 mod hub;
+#[path = "image/mod.rs"]
+#[allow(dead_code)]
+mod image;
 #[path = "support/wait.rs"]
 #[allow(dead_code)]
 mod wait;
 #[path = "support/words.rs"]
 mod words;
-#[allow(dead_code)]
-mod support {
-    pub mod blockdev;
-    pub mod card_reader;
-    pub mod crash_image;
-}
-#[allow(dead_code)]
-mod image {
-    use super::{repository, run, text, tried};
-    pub mod card;
-    pub mod crash;
-    pub mod machine;
-}
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -126,8 +122,14 @@ fn the_image_as_it_is_grows_to_its_card_and_delivers_what_was_said() {
     let shipped = board.card.partition(DATA);
     assert_eq!(shipped.kind, 0xda, "nothing was ever kept on a new card");
     // All that a technician does.
-    board.card.write_text("booth.toml", configuration(broker.port));
-    board.card.put(BOOTH, &repository().join("tests/fixtures/prompts"), "prompts");
+    board
+        .card
+        .write_text("booth.toml", configuration(broker.port));
+    board.card.put(
+        BOOTH,
+        &repository().join("tests/fixtures/prompts"),
+        "prompts",
+    );
 
     let mut machine = board.start(false, &Build::default());
     until_ready(&mut machine);

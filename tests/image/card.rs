@@ -49,7 +49,10 @@ pub fn chosen(autoboot: &str, section: &str) -> Option<usize> {
     let mut is_here = section == "all";
     let mut number = None;
     for line in autoboot.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
             is_here = name == section;
         } else if let Some(value) = line.strip_prefix("boot_partition=").filter(|_| is_here) {
             number = value.trim().parse().ok();
@@ -103,7 +106,10 @@ impl Card {
     /// A file or a folder, over what was there.
     pub fn put(&self, number: usize, from: &Path, name: &str) {
         let to = format!("::{name}");
-        run("mcopy", &["-s", "-o", "-i", &self.fat(number), text(from), &to]);
+        run(
+            "mcopy",
+            &["-s", "-o", "-i", &self.fat(number), text(from), &to],
+        );
     }
 
     /// Text, byte for byte, into a file on BOOTH.

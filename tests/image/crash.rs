@@ -16,9 +16,9 @@ use booth_gateway::spool::{OpenFacts, Spool};
 
 use super::card::{self, BOOTH, DATA, Partition, SECTOR};
 use super::{run, text};
-use crate::support::blockdev::{Event, Trace, What};
-use crate::support::card_reader::{self, ClipFile};
-use crate::support::crash_image::{Cut, Dice, Later};
+use crate::blockdev::{Event, Trace, What};
+use crate::card_reader::{self, ClipFile};
+use crate::crash_image::{Cut, Dice, Later};
 
 /// Where the rig writes its marks: sector 64, in the gap before the first partition.
 const MARK_AT: u64 = 64 * SECTOR;
@@ -62,7 +62,9 @@ pub fn read_log(log: &Path, bytes: u64) -> Trace {
             at += length;
             let offset = sector * SECTOR;
             if let Some(said) = content.strip_prefix(MARK).filter(|_| offset == MARK_AT) {
-                push(What::Mark(String::from_utf8_lossy(said).trim_end().to_owned()));
+                push(What::Mark(
+                    String::from_utf8_lossy(said).trim_end().to_owned(),
+                ));
             } else {
                 push(What::Write(offset, content.to_vec()));
             }
@@ -86,18 +88,32 @@ pub struct Promise {
 
 /// The promises of a trace: marks "kept ID", and "the centre listens", after which a clip kept before may leave.
 pub fn promises(trace: &Trace) -> Vec<Promise> {
-    let marks: Vec<(usize, &str)> = trace.marks().map(|(place, _, said)| (place, said)).collect();
-    let kept = marks.iter().filter_map(|(place, said)| Some((*place, said.strip_prefix("kept ")?)));
+    let marks: Vec<(usize, &str)> = trace
+        .marks()
+        .map(|(place, _, said)| (place, said))
+        .collect();
+    let kept = marks
+        .iter()
+        .filter_map(|(place, said)| Some((*place, said.strip_prefix("kept ")?)));
     kept.map(|(kept, clip_id)| {
-        let opened = marks.iter().filter(|(_, said)| *said == "the centre listens");
+        let opened = marks
+            .iter()
+            .filter(|(_, said)| *said == "the centre listens");
         let first = opened.map(|(place, _)| *place).find(|place| *place > kept);
         // A centre that listens when a clip is kept may have it at once.
-        let listens = marks.iter().rev().find(|(place, said)| *place < kept && said.starts_with("the centre"));
+        let listens = marks
+            .iter()
+            .rev()
+            .find(|(place, said)| *place < kept && said.starts_with("the centre"));
         let at_once = listens.is_some_and(|(_, said)| *said == "the centre listens");
         Promise {
             clip_id: clip_id.to_owned(),
             kept,
-            may_leave: if at_once { kept } else { first.unwrap_or(usize::MAX) },
+            may_leave: if at_once {
+                kept
+            } else {
+                first.unwrap_or(usize::MAX)
+            },
         }
     })
     .collect()
@@ -183,7 +199,11 @@ impl Region {
     /// The safe part as a file that may be changed.
     fn copy(&self, to: &Path) -> std::fs::File {
         run("cp", &["--sparse=always", text(&self.path), text(to)]);
-        std::fs::File::options().read(true).write(true).open(to).expect("a copy")
+        std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(to)
+            .expect("a copy")
     }
 }
 
@@ -239,7 +259,9 @@ impl<'a> Crashes<'a> {
             let mut cut = Cut::choose(self.trace, all.clone(), &mut dice);
             if number % 2 == 1 && !marks.is_empty() {
                 let mark = marks[dice.below(marks.len() as u64) as usize];
-                cut.point = (mark + dice.below(120) as usize).saturating_sub(20).clamp(1, all.end - 1);
+                cut.point = (mark + dice.below(120) as usize)
+                    .saturating_sub(20)
+                    .clamp(1, all.end - 1);
             }
             cut
         });
@@ -308,14 +330,24 @@ impl<'a> Crashes<'a> {
         let image = self.slot.entry(number).or_insert_with(|| {
             let mut image = vec![0; (slot.length * SECTOR) as usize];
             let file = std::fs::File::open(card).expect("a card");
-            file.read_exact_at(&mut image, slot.start * SECTOR).expect("a slot");
+            file.read_exact_at(&mut image, slot.start * SECTOR)
+                .expect("a slot");
             image
         });
         (slot.start * SECTOR, image)
     }
 
-    fn state(&mut self, cut: &Cut, safe: usize, dice: &mut Dice, verdicts: &mut Verdicts) -> Result<(), String> {
-        let (booth, data) = (self.folder.path().join("booth.fat"), self.folder.path().join("data.ext4"));
+    fn state(
+        &mut self,
+        cut: &Cut,
+        safe: usize,
+        dice: &mut Dice,
+        verdicts: &mut Verdicts,
+    ) -> Result<(), String> {
+        let (booth, data) = (
+            self.folder.path().join("booth.fat"),
+            self.folder.path().join("data.ext4"),
+        );
         let mut record = self.record.clone();
         let (booth_file, data_file) = (self.booth.copy(&booth), self.data.copy(&data));
         let mut undo: Vec<(usize, usize, Vec<u8>)> = Vec::new();
@@ -331,7 +363,10 @@ impl<'a> Crashes<'a> {
                 Later::Writes(chance) => Some(dice.below(100) < chance),
                 Later::Sectors(_) => None,
             };
-            for (at, sector) in (*offset..).step_by(SECTOR as usize).zip(bytes.chunks(SECTOR as usize)) {
+            for (at, sector) in (*offset..)
+                .step_by(SECTOR as usize)
+                .zip(bytes.chunks(SECTOR as usize))
+            {
                 let is_there = is_whole.unwrap_or_else(|| match cut.later {
                     Later::Sectors(chance) => dice.below(100) < chance,
                     _ => false,
@@ -378,31 +413,45 @@ impl<'a> Crashes<'a> {
             return Err(format!("the partition table is {table:?}"));
         }
         self.judge_booth(booth, verdicts)?;
-        let promised: Vec<&Promise> = self.promises.iter().filter(|promise| promise.kept < cut.point).collect();
+        let promised: Vec<&Promise> = self
+            .promises
+            .iter()
+            .filter(|promise| promise.kept < cut.point)
+            .collect();
         match table[DATA - 1].kind {
             0xda if promised.is_empty() => {
                 verdicts.unmade += 1;
                 Ok(())
             }
             0x83 => self.judge_data(cut, data, &promised, verdicts),
-            kind => Err(format!("data is of type {kind:x} when {promised:?} were kept")),
+            kind => Err(format!(
+                "data is of type {kind:x} when {promised:?} were kept"
+            )),
         }
     }
 
     /// BOOTH names a slot that is whole, and mends like any FAT.
     fn judge_booth(&mut self, booth: &Path, verdicts: &mut Verdicts) -> Result<(), String> {
-        let autoboot = super::tried("mtype", &["-i", text(booth), "::autoboot.txt"]).ok_or("autoboot.txt cannot be read")?;
+        let autoboot = super::tried("mtype", &["-i", text(booth), "::autoboot.txt"])
+            .ok_or("autoboot.txt cannot be read")?;
         let autoboot = String::from_utf8_lossy(&autoboot).into_owned();
-        let named = card::chosen(&autoboot, "all").ok_or_else(|| format!("{autoboot:?} names no slot"))?;
-        let number = named.checked_sub(2).filter(|number| *number < 2).ok_or_else(|| format!("partition {named} is no slot"))?;
+        let named =
+            card::chosen(&autoboot, "all").ok_or_else(|| format!("{autoboot:?} names no slot"))?;
+        let number = named
+            .checked_sub(2)
+            .filter(|number| *number < 2)
+            .ok_or_else(|| format!("partition {named} is no slot"))?;
         verdicts.slot_b_states += usize::from(!self.slot.is_empty());
         if self.slot.contains_key(&number) && !self.known.is_empty() {
             let file = self.folder.path().join("slot.fat");
             std::fs::write(&file, &self.slot[&number]).map_err(|error| error.to_string())?;
-            let root = super::tried("mtype", &["-i", text(&file), "::root.sqfs"]).ok_or_else(|| format!("slot {named} has no root"))?;
+            let root = super::tried("mtype", &["-i", text(&file), "::root.sqfs"])
+                .ok_or_else(|| format!("slot {named} has no root"))?;
             let hash = card::sha256(&root);
             if !self.known.contains(&hash) {
-                return Err(format!("the slot {named} that is started has an unknown root {hash}"));
+                return Err(format!(
+                    "the slot {named} that is started has an unknown root {hash}"
+                ));
             }
         }
         // The bit that a mounted FAT has set is no damage, and -a takes it back.
@@ -419,7 +468,13 @@ impl<'a> Crashes<'a> {
     }
 
     /// What the image does with its data at a boot, then what the gateway does with the spool.
-    fn judge_data(&self, cut: &Cut, data: &Path, promised: &[&Promise], verdicts: &mut Verdicts) -> Result<(), String> {
+    fn judge_data(
+        &self,
+        cut: &Cut,
+        data: &Path,
+        promised: &[&Promise],
+        verdicts: &mut Verdicts,
+    ) -> Result<(), String> {
         let how: [&[&str]; 3] = [&["-p"], &["-y"], &["-y", "-b", "32768"]];
         let mended = how.iter().position(|options| {
             let mut options = options.to_vec();
@@ -434,7 +489,14 @@ impl<'a> Crashes<'a> {
         let out = self.folder.path().join("files");
         let _ = std::fs::remove_dir_all(&out);
         std::fs::create_dir(&out).map_err(|error| error.to_string())?;
-        status("debugfs", &["-R", &format!("rdump /booth-gateway {}", text(&out)), text(data)]);
+        status(
+            "debugfs",
+            &[
+                "-R",
+                &format!("rdump /booth-gateway {}", text(&out)),
+                text(data),
+            ],
+        );
         let Some(spool) = spool_in(&out) else {
             return match promised {
                 [] => Ok(()),
@@ -452,11 +514,13 @@ impl<'a> Crashes<'a> {
             hw_serial: None,
             ballast_bytes: 0,
         };
-        let (opened, report) =
-            Spool::open(Arc::new(RealDisk::new()), &spool, facts).map_err(|error| format!("the spool: {error}"))?;
+        let (opened, report) = Spool::open(Arc::new(RealDisk::new()), &spool, facts)
+            .map_err(|error| format!("the spool: {error}"))?;
         drop(opened);
         verdicts.recovered += report.recovered.len();
-        let clips: BTreeMap<String, ClipFile> = card_reader::read_folder(&spool.join("clips")).into_iter().collect();
+        let clips: BTreeMap<String, ClipFile> = card_reader::read_folder(&spool.join("clips"))
+            .into_iter()
+            .collect();
         if let Some((clip_id, _)) = card_reader::read_folder(&spool.join("quarantine")).first() {
             return Err(format!("clip {clip_id} is in quarantine"));
         }
@@ -481,8 +545,14 @@ impl<'a> Crashes<'a> {
 
 fn status(program: &str, arguments: &[&str]) -> Option<i32> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = command.status().unwrap_or_else(|error| panic!("{program}: {error}; `make image-test` installs it"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let status = command
+        .status()
+        .unwrap_or_else(|error| panic!("{program}: {error}; `make image-test` installs it"));
     status.code()
 }
 

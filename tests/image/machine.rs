@@ -85,24 +85,33 @@ impl Board {
         std::fs::create_dir_all(&rig).expect("a folder");
         std::fs::copy(repository().join("tests/image/rig.sh"), rig.join("rig.sh")).expect("copied");
         let _ = std::fs::remove_file(&image);
-        run("mke2fs", &["-q", "-t", "ext4", "-d", text(&rig), text(&image), "32M"]);
+        run(
+            "mke2fs",
+            &["-q", "-t", "ext4", "-d", text(&rig), text(&image), "32M"],
+        );
     }
 
     /// Power on, or started again with the flag that was left.
     pub fn start(&self, is_trial: bool, build: &Build) -> Machine {
         let due = self.card.due(is_trial);
-        self.note(&format!("the firmware starts partition {due}, trial: {is_trial}"));
+        self.note(&format!(
+            "the firmware starts partition {due}, trial: {is_trial}"
+        ));
         let line = self.card.read(due, "cmdline.txt").unwrap_or_default();
         for name in ["kernel8.img", "initrd.zst"] {
             let is_there = self.card.copy_out(due, name, &self.path(name));
-            assert!(is_there, "partition {due} has no {name}: the firmware stops");
+            assert!(
+                is_there,
+                "partition {due} has no {name}: the firmware stops"
+            );
         }
         self.make_rig();
         let unit = "[Unit]\nAfter=systemd-udevd.service\n[Service]\nType=exec\nTimeoutStopSec=1\n\
                     ExecStart=/bin/sh -c \"modprobe virtio_console; udevadm settle; \
                     mkdir -p /run/rig && mount -o ro /dev/vdb /run/rig && exec sh /run/rig/rig.sh serve\"\n";
         std::fs::write(self.path("unit"), unit).expect("written");
-        let unit = String::from_utf8(run("base64", &["-w0", text(&self.path("unit"))])).expect("text");
+        let unit =
+            String::from_utf8(run("base64", &["-w0", text(&self.path("unit"))])).expect("text");
         // The sound card and the ports are there as those of a board are: before anything asks for them.
         let line = format!(
             "{} console=ttyAMA0 booth.tryboot=/dev/virtio-ports/{FLAG} modules_load=snd_aloop,virtio_console \
@@ -135,7 +144,9 @@ impl Contacts {
                 if !line.starts_with("IRQ ") {
                     let _ = tell.send(line);
                 } else if of_lamp.contains(&line) {
-                    seen.lock().expect("whole").push((Instant::now(), line == of_lamp[0]));
+                    seen.lock()
+                        .expect("whole")
+                        .push((Instant::now(), line == of_lamp[0]));
                 }
             }
         });
@@ -199,8 +210,14 @@ impl Monitor {
     fn chip(&mut self) -> String {
         let all = self.ask(r#"{"execute":"qom-list","arguments":{"path":"/machine/unattached"}}"#);
         let all = all.as_array().expect("a list");
-        let chip = all.iter().find(|node| node["type"] == "child<pl061>").expect("a PL061");
-        format!("/machine/unattached/{}", chip["name"].as_str().expect("a name"))
+        let chip = all
+            .iter()
+            .find(|node| node["type"] == "child<pl061>")
+            .expect("a PL061");
+        format!(
+            "/machine/unattached/{}",
+            chip["name"].as_str().expect("a name")
+        )
     }
 }
 
@@ -210,7 +227,10 @@ fn patiently<T>(mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "QEMU does not start");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "QEMU does not start"
+        );
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
@@ -241,7 +261,12 @@ impl Machine {
         command
             .args(["-M", "virt,gic-version=3", "-cpu", "cortex-a53"])
             .args(["-m", &build.memory_mib.to_string()])
-            .args(["-accel", "tcg,thread=single", "-icount", &format!("{},sleep={sleep}", speed())])
+            .args([
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                &format!("{},sleep={sleep}", speed()),
+            ])
             .args(["-display", "none", "-no-reboot", "-nodefaults", "-S"])
             .args(["-qtest", &socket("qtest.sock"), "-qtest-log", "none"])
             .args(["-qmp", &socket("qmp.sock")])
@@ -253,29 +278,55 @@ impl Machine {
             "driver=file,filename={},node-name=file,cache.no-flush=on",
             text(&board.card.file)
         );
-        command.args(["-blockdev", &file, "-blockdev", "driver=raw,file=file,node-name=raw"]);
+        command.args([
+            "-blockdev",
+            &file,
+            "-blockdev",
+            "driver=raw,file=file,node-name=raw",
+        ]);
         let node = match &build.write_log {
             None => "raw",
             Some(log) => {
                 std::fs::write(log, "").expect("a log");
-                let file = format!("driver=file,filename={},node-name=log,cache.no-flush=on", text(log));
-                let log = "driver=blklogwrites,file=raw,log=log,log-sector-size=512,node-name=logged";
+                let file = format!(
+                    "driver=file,filename={},node-name=log,cache.no-flush=on",
+                    text(log)
+                );
+                let log =
+                    "driver=blklogwrites,file=raw,log=log,log-sector-size=512,node-name=logged";
                 command.args(["-blockdev", &file, "-blockdev", log]);
                 "logged"
             }
         };
         command.args(["-device", &format!("virtio-blk-pci,drive={node}")]);
-        let rig = format!("file={},format=raw,if=none,id=rig,readonly=on", text(&board.path("rig.img")));
+        let rig = format!(
+            "file={},format=raw,if=none,id=rig,readonly=on",
+            text(&board.path("rig.img"))
+        );
         command.args(["-drive", &rig, "-device", "virtio-blk-pci,drive=rig"]);
         if build.has_network {
-            command.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,id=cable"]);
+            command.args([
+                "-netdev",
+                "user,id=net",
+                "-device",
+                "virtio-net-pci,netdev=net,id=cable",
+            ]);
         }
         let qemu = command
             .args(["-device", "virtio-serial-pci"])
-            .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", text(&board.path("agent.sock")))])
+            .args([
+                "-chardev",
+                &format!(
+                    "socket,id=agent,path={},server=on,wait=off",
+                    text(&board.path("agent.sock"))
+                ),
+            ])
             .args(["-device", "virtserialport,chardev=agent,name=rig.agent"])
             .args(["-chardev", &format!("file,id=flag,path={}", text(&flag))])
-            .args(["-device", &format!("virtserialport,chardev=flag,name={FLAG}")])
+            .args([
+                "-device",
+                &format!("virtserialport,chardev=flag,name={FLAG}"),
+            ])
             .args(["-serial", &format!("file:{}", text(&console))])
             .stdin(Stdio::null())
             .spawn()
@@ -370,7 +421,10 @@ impl Machine {
         if status != Some(0) {
             let log = "journalctl -b --no-pager -o short-monotonic | tail -n 120";
             let _ = self.script(log, |_, line| eprintln!("         {line}"));
-            panic!("{script}\nended with {status:?}; console:\n{}", self.console());
+            panic!(
+                "{script}\nended with {status:?}; console:\n{}",
+                self.console()
+            );
         }
         said
     }
@@ -379,7 +433,12 @@ impl Machine {
     pub fn ask(&mut self, script: &str) -> String {
         let mut said = Vec::new();
         let status = self.script(script, |_, line| said.push(line.to_owned()));
-        assert_eq!(status, Some(0), "{script}: {said:?}; console:\n{}", self.console());
+        assert_eq!(
+            status,
+            Some(0),
+            "{script}: {said:?}; console:\n{}",
+            self.console()
+        );
         said.into_iter().next().unwrap_or_default()
     }
 
@@ -389,7 +448,9 @@ impl Machine {
     }
 
     pub fn wait_for(&mut self, what: &str, times: u32) {
-        self.sh(&format!("wait_for '{what}' {times} && echo \"[$(uptime) s] heard: {what}\""));
+        self.sh(&format!(
+            "wait_for '{what}' {times} && echo \"[$(uptime) s] heard: {what}\""
+        ));
     }
 
     /// Is the lamp steady? It is while a citizen can speak; every other language of it is dark within a second.
@@ -436,7 +497,8 @@ impl Machine {
     }
 
     pub fn plug_network(&mut self, is_in: bool) {
-        let ask = format!(r#"{{"execute":"set_link","arguments":{{"name":"cable","up":{is_in}}}}}"#);
+        let ask =
+            format!(r#"{{"execute":"set_link","arguments":{{"name":"cable","up":{is_in}}}}}"#);
         self.monitor.ask(&ask);
     }
 
@@ -445,7 +507,11 @@ impl Machine {
         let start = Instant::now();
         while !self.console().contains(wanted) {
             let is_over = self.has_ended() || start.elapsed() > PATIENCE;
-            assert!(!is_over || self.console().contains(wanted), "no {wanted:?}: {}", self.console());
+            assert!(
+                !is_over || self.console().contains(wanted),
+                "no {wanted:?}: {}",
+                self.console()
+            );
             std::thread::park_timeout(Duration::from_millis(200));
         }
     }
@@ -454,7 +520,11 @@ impl Machine {
     pub fn ends(mut self) -> bool {
         let start = Instant::now();
         while !self.has_ended() {
-            assert!(start.elapsed() < PATIENCE, "it does not end: {}", self.console());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not end: {}",
+                self.console()
+            );
             let _ = self.said.recv_timeout(Duration::from_millis(200));
         }
         let written = std::fs::read_to_string(&self.flag).unwrap_or_default();
@@ -488,10 +558,17 @@ fn base64(script: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut encoded = String::new();
     for three in script.as_bytes().chunks(3) {
-        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        let bits = three
+            .iter()
+            .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - three.len()));
         for place in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            encoded.push(if place <= three.len() { digit as char } else { '=' });
+            encoded.push(if place <= three.len() {
+                digit as char
+            } else {
+                '='
+            });
         }
     }
     encoded

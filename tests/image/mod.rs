@@ -1,0 +1,7 @@
+//! The parts of the image's test.
+
+use super::{repository, run, text, tried};
+
+pub mod card;
+pub mod crash;
+pub mod machine;
