@@ -25,11 +25,16 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use blockdev::What;
+use crash_image::Later;
 use hub::{Broker, Home, Hub};
 use image::card::{BOOTH, DATA, SECTOR};
+use image::crash::Crashes;
 use image::machine::{Board, Build, HOOK, LAMP, Machine, OFF_NORMAL, PULSE};
 use words::{check, clips, decode, samples};
 
+const BOOTH_ID: &str = "rundhoej-1";
+const PASSWORD: &str = "geheim";
 /// The card is larger than the image, as every real one is.
 const CARD_BYTES: u64 = 2 << 30;
 
@@ -65,16 +70,53 @@ fn built() -> PathBuf {
         .expect("an image; run `make image` first")
 }
 
-fn configuration(broker_port: u16) -> String {
+/// Mosquitto with a password for the hub and one for the booth.
+fn broker() -> Broker {
+    Broker::start(
+        "allow_anonymous false\npassword_file passwords\n",
+        |folder| {
+            for (number, (user, password)) in
+                [("hub", "right"), (BOOTH_ID, PASSWORD)].iter().enumerate()
+            {
+                let mut command = Command::new("mosquitto_passwd");
+                if number == 0 {
+                    command.arg("-c");
+                }
+                let made = command
+                    .args(["-b", "passwords", user, password])
+                    .current_dir(folder)
+                    .status();
+                assert!(
+                    made.is_ok_and(|status| status.success()),
+                    "mosquitto_passwd"
+                );
+            }
+        },
+    )
+}
+
+/// A hub for that broker.
+fn home(broker: &Broker) -> Home {
+    let home = Home::new(
+        broker.port,
+        "username = \"hub\"\npassword_file = \"password\"\n",
+    );
+    std::fs::write(home.path().join("password"), "right").expect("written");
+    home
+}
+
+/// `booth.toml`; `more` goes behind it.
+fn configuration(broker_port: u16, name: &str, more: &str) -> String {
     // 10.0.2.2 is the host of QEMU's user network.
     format!(
-        "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://10.0.2.2:{broker_port}\"\n\
+        "[booth]\nid = \"{BOOTH_ID}\"\nname = \"{name}\"\ncontact = \"Borgerservice\"\n\
+         [mqtt]\nurl = \"mqtt://10.0.2.2:{broker_port}\"\npassword_file = \"mqtt-password\"\n\
          [handset]\nchip = \"/dev/gpiochip0\"\nhook = {{ line = {HOOK}, off_hook = \"low\" }}\n\
          dial_pulse = {{ line = {PULSE} }}\ndial_off_normal = {{ line = {OFF_NORMAL} }}\nlamp = {{ line = {LAMP} }}\n\
          [audio]\ninput = \"plughw:CARD=mic,DEV=1\"\noutput = \"plughw:CARD=ear,DEV=0\"\n\
-         [privacy]\nseal = false\n[selftest]\ntone = \"off\"\n[session]\nprompts = \"prompts\"\n\
+         [privacy]\nseal = false\n[selftest]\ntone = \"tell\"\n[session]\nprompts = \"prompts\"\n\
          [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n\
-         [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n"
+         [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n{more}"
     )
 }
 
@@ -89,65 +131,253 @@ fn board() -> Board {
     board
 }
 
-/// Until a citizen could speak.
-fn until_ready(machine: &mut Machine) {
+/// Until a citizen could speak; seconds since the kernel's start.
+fn until_ready(machine: &mut Machine) -> f64 {
     machine.wait_for("the handset works", 1);
     for _ in 0..60 {
         if machine.has_steady_lamp() {
-            return;
+            return machine.uptime();
         }
     }
     machine.sh("journalctl -b -u booth-gateway -o cat | tail -n 40; exit 1");
+    unreachable!()
 }
 
-/// Lifts, dials 2, speaks; the handset is still lifted afterwards.
-fn speak(machine: &mut Machine, visit: u32) {
+/// Lifts and dials 2, until words would be recorded.
+fn begin(machine: &mut Machine, visit: u32) {
     machine.lift();
     machine.wait_for("first sample in the earpiece", visit);
     machine.dial(2);
     // The notice must be heard first; consent, the tone, and recording follow.
+    machine.ask("sleep 14");
+}
+
+/// A whole visit; the id of what was kept.
+fn visit(machine: &mut Machine, visit: u32) -> String {
+    begin(machine, visit);
     machine.sh(
-        "sleep 14; before=$(busy); aplay -q -D plughw:CARD=mic,DEV=0 /run/rig/speech.wav || exit 1
-         echo \"[$(uptime) s] spoken, the processor was busy for $(busy $before)\"",
+        "before=$(busy); aplay -q -D plughw:CARD=mic,DEV=0 /run/rig/speech.wav || exit 1
+         echo \"[$(uptime) s] spoken, the processor was busy for $(busy $before)\"; sleep 1",
     );
+    machine.hang_up();
+    machine.wait_for("MESSAGE=kept", visit);
+    let clip_id = machine.ask("clip_of MESSAGE=kept");
+    assert_eq!(clip_id.len(), 36, "{clip_id:?} is the id of a clip");
+    machine.ask(&format!("mark kept {clip_id}"));
+    clip_id
+}
+
+/// `BOOTH-STATUS.TXT` has all this.
+fn status_says(board: &Board, parts: &[&str]) {
+    let status = board
+        .card
+        .read(BOOTH, "BOOTH-STATUS.TXT")
+        .unwrap_or_default();
+    for part in parts {
+        assert!(status.contains(part), "{part:?} is not in\n{status}");
+    }
+}
+
+/// A figure for the reader of the run.
+fn figure(what: &str, value: impl std::fmt::Display) {
+    eprintln!("figure: {what}: {value}");
 }
 
 #[test]
 #[ignore = "make image-test: it needs the image and some minutes"]
-fn the_image_as_it_is_grows_to_its_card_and_delivers_what_was_said() {
-    let broker = Broker::open();
-    let home = Home::new(broker.port, "");
+fn a_card_sets_itself_up_keeps_words_through_power_cuts_and_mends_at_every_write() {
+    let broker = broker();
+    let home = home(&broker);
     let hub = Hub::start(&home);
-    let board = board();
+    let mut board = board();
     let shipped = board.card.partition(DATA);
     assert_eq!(shipped.kind, 0xda, "nothing was ever kept on a new card");
-    // All that a technician does.
-    board
-        .card
-        .write_text("booth.toml", configuration(broker.port));
-    board.card.put(
-        BOOTH,
-        &repository().join("tests/fixtures/prompts"),
-        "prompts",
-    );
+    let logged = Build {
+        log_writes: true,
+        ..Build::default()
+    };
 
-    let mut machine = board.start(false, &Build::default());
-    until_ready(&mut machine);
-    machine.sh(
-        "echo \"ready at $(uptime)\"; systemd-analyze; systemd-analyze blame --no-pager | head -n 12; cat /run/booth/data; systemctl --failed --no-legend",
-    );
-    speak(&mut machine, 1);
-    machine.ask("sleep 1");
-    machine.hang_up();
-    machine.wait_for("MESSAGE=kept", 1);
-    machine.sh("journalctl -b -u booth-gateway -o short-monotonic --no-pager | tail -n 40");
-    machine.wait_for("MESSAGE=confirmed", 1);
+    // Nobody has written anything on it yet.
+    let mut machine = board.start(false, &logged);
+    machine.sh("wait_for 'not set up' && cat /run/booth/data && sync && sleep 2");
     machine.cut();
+    board.collect();
     let grown = board.card.partition(DATA);
     assert_eq!((grown.kind, grown.start), (0x83, shipped.start));
     assert_eq!((grown.start + grown.length) * SECTOR, CARD_BYTES);
+    status_says(&board, &["There is no booth.toml"]);
+
+    // Windows, and a file name with its hidden ending; a password.
+    board.technician("writes BOOTH.TOML.TXT with CRLF, and a password", |card| {
+        let text = configuration(broker.port, "Rundhøj Torv", "").replace('\n', "\r\n");
+        card.write_text("BOOTH.TOML.TXT", format!("\u{feff}{text}"));
+        card.write_text("mqtt-password", PASSWORD);
+        card.put(
+            BOOTH,
+            &repository().join("tests/fixtures/prompts"),
+            "prompts",
+        );
+    });
+    let mut machine = board.start(false, &logged);
+    machine.plug_network(false);
+    let ready = until_ready(&mut machine);
+    let startup =
+        machine.sh("systemd-analyze | head -n 1; systemd-analyze blame --no-pager | head -n 12");
+    figure(
+        "power to ready on a 512 MiB machine, s of guest time",
+        ready,
+    );
+    figure("of which", startup.lines().next().unwrap_or_default());
+    let memory = "awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { free = $2 } END { printf \"%d\\n\", (all - free) / 1024 }' /proc/meminfo";
+    figure("memory in use when ready, MiB", machine.ask(memory));
+    for (what, wanted, ask) in [
+        (
+            "failed units",
+            "",
+            "systemctl --failed --no-legend --plain | awk '{ printf \"%s \", $1 }'",
+        ),
+        (
+            "a firewall that drops",
+            "1",
+            "nft list chain inet booth input | grep -c 'policy drop'",
+        ),
+        (
+            "logins",
+            "0",
+            "cat /proc/[0-9]*/comm | grep -c 'getty\\|sshd\\|login$' || true",
+        ),
+        (
+            "who runs the gateway",
+            "booth-gateway",
+            "stat -c %U /proc/$(systemctl show -P MainPID booth-gateway)",
+        ),
+    ] {
+        assert_eq!(machine.ask(ask), wanted, "{what}");
+    }
+
+    // Without a network; the cable comes later.
+    machine.ask("mark the centre is away");
+    let first = visit(&mut machine, 1);
+    assert!(clips(&home).is_empty(), "there was no network");
+    machine.ask("mark the centre listens");
+    machine.plug_network(true);
+    machine.wait_for("MESSAGE=confirmed", 1);
+    machine.ask(&format!("mark confirmed {first}"));
+    assert!(
+        clips(&home)
+            .iter()
+            .any(|clip| clip.to_string_lossy().contains(&first))
+    );
+
+    // The power goes in the middle of a sentence.
+    begin(&mut machine, 2);
+    machine.sh(
+        "aplay -q -D plughw:CARD=mic,DEV=0 /run/rig/speech.wav &
+         for second in 1 2 3 4 5; do sleep 1; mark spoken $second; done; echo \"[$(uptime) s] in the middle\"",
+    );
+    board.note("the power goes");
+    machine.cut();
+    board.collect();
+    assert!(
+        board.card.read(BOOTH, "mqtt-password").is_none(),
+        "the password is still on FAT"
+    );
+
+    board.technician("writes typographic quotes", |card| {
+        let text =
+            configuration(broker.port, "Another", "").replacen("\"rundhoej-1\"", "“rundhoej-1”", 1);
+        card.write_text("BOOTH.TOML.TXT", text);
+    });
+    let mut machine = board.start(false, &logged);
+    until_ready(&mut machine);
+    machine.wait_for("finished what a power cut had left", 1);
+    machine.wait_for("MESSAGE=confirmed", 1);
+    machine.sh("head -n 2 /run/booth/data; sync; sleep 3");
+    machine.cut();
+    board.collect();
+    status_says(
+        &board,
+        &[
+            "BOOTH.TOML.TXT:2: “ is a typographic quotation mark",
+            "kept since",
+        ],
+    );
     let stored = clips(&home);
-    assert_eq!(stored.len(), 1, "{stored:?}");
-    check(&stored[0], &samples(&board.path("rig/speech.wav")));
+    assert_eq!(stored.len(), 2, "{stored:?}");
+    let said = samples(&board.path("rig/speech.wav"));
+    let whole = stored
+        .iter()
+        .find(|clip| clip.to_string_lossy().contains(&first));
+    check(whole.expect("the first one"), &said);
+    let store = rusqlite::Connection::open(home.path().join("store/hub.sqlite")).expect("a store");
+    let recovered: (String, u8, i64) = store
+        .query_row(
+            "SELECT ended_by, recovered, duration_ms FROM clip WHERE clip_id != ?1",
+            [&first],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .expect("the recovered one");
+    board.note(&format!("the recovered message: {recovered:?}"));
+    assert_eq!((recovered.0.as_str(), recovered.1), ("power", 1));
+    assert!(
+        recovered.2 >= 4_000,
+        "{recovered:?}: five seconds were spoken"
+    );
     drop(hub);
+    mends_at_every_write(&board);
+}
+
+/// Power cuts between any two writes of all that.
+fn mends_at_every_write(board: &Board) {
+    let mut crashes = Crashes::new(&built(), &board.trace);
+    let count = std::env::var("CRASH_STATES")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(300);
+    let cuts = crashes.choose(count, 20_260_101);
+    let flushes = board
+        .trace
+        .events
+        .iter()
+        .filter(|event| event.what == What::Flush)
+        .count();
+    board.note(&format!(
+        "{} writes, flushes and marks, {flushes} of them flushes; {count} power cuts",
+        board.trace.events.len()
+    ));
+    let verdicts = crashes.look(cuts, 1, |done| {
+        if done % 50 == 0 {
+            board.note(&format!("{done} power cuts"));
+        }
+    });
+    board.note(&format!("{verdicts:#?}"));
+    assert_eq!(verdicts.states, count);
+    assert!(verdicts.broken.is_empty(), "{:#?}", verdicts.broken);
+    // They were no easy ones.
+    assert!(
+        verdicts.in_doubt * 4 > count
+            && verdicts.kept > 0
+            && verdicts.recovered > 0
+            && verdicts.in_the_middle > 0
+    );
+    // A card that only pretends to flush is found out.
+    let mut crashes = Crashes::new(&built(), &board.trace);
+    let mut lying = crashes.choose(40, 7);
+    lying.retain(|cut| cut.point > board.trace.events.len() / 2);
+    for cut in &mut lying {
+        (cut.lies, cut.later) = (40, Later::Writes(50));
+    }
+    let damaged = crashes.look(lying, 2, |_| ());
+    board.note(&format!(
+        "with a card that lies: {} of {} broken, for example {:?}",
+        damaged.broken.len(),
+        damaged.states,
+        damaged.broken.first()
+    ));
+    assert!(
+        damaged.broken.len() >= 2,
+        "only {} of {} were found out",
+        damaged.broken.len(),
+        damaged.states
+    );
 }

@@ -81,6 +81,15 @@ impl Card {
         table(&record).expect("a card")[number - 1]
     }
 
+    pub fn partition_bytes(&self, number: usize) -> Vec<u8> {
+        let partition = self.partition(number);
+        let mut bytes = vec![0; (partition.length * SECTOR) as usize];
+        let card = std::fs::File::open(&self.file).expect("a card");
+        card.read_exact_at(&mut bytes, partition.start * SECTOR)
+            .expect("a partition");
+        bytes
+    }
+
     /// The partition as mtools names it.
     pub fn fat(&self, number: usize) -> String {
         let start = self.partition(number).start;

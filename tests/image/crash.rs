@@ -23,6 +23,8 @@ use crate::crash_image::{Cut, Dice, Later};
 /// Where the rig writes its marks: sector 64, in the gap before the first partition.
 const MARK_AT: u64 = 64 * SECTOR;
 const MARK: &[u8] = b"rig-mark: ";
+/// The mark after a laptop has written: a card that is pulled out of a laptop is none of the image's business.
+pub const TECHNICIAN: &str = "the technician is done";
 /// Flags of an entry of the log (dm-log-writes).
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
@@ -134,6 +136,8 @@ pub struct Verdicts {
     /// Promised clips that were there; takes that this opening finished.
     pub kept: usize,
     pub recovered: usize,
+    /// In the middle of a citizen's words.
+    pub in_the_middle: usize,
     pub slot_b_states: usize,
     pub broken: Vec<String>,
 }
@@ -263,9 +267,27 @@ impl<'a> Crashes<'a> {
                     .saturating_sub(20)
                     .clamp(1, all.end - 1);
             }
+            // Past the end of a laptop's write.
+            let rest = &self.trace.events[cut.point.min(all.end - 1)..];
+            let ends = rest
+                .iter()
+                .take(3)
+                .position(|event| event.what == What::Mark(TECHNICIAN.into()));
+            cut.point += ends.map_or(0, |more| more + 1);
             cut
         });
         cuts.collect()
+    }
+
+    /// Seconds that a citizen had spoken at least when the cut came, none if nobody spoke.
+    fn said_s(&self, point: usize) -> u64 {
+        let mut before = self.trace.events[..point].iter().rev();
+        let last = before.find_map(|event| match &event.what {
+            What::Mark(said) => Some(said.as_str()),
+            _ => None,
+        });
+        let spoken = last.and_then(|said| said.strip_prefix("spoken "));
+        spoken.and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
     }
 
     fn safe(&self, cut: &Cut) -> usize {
@@ -530,6 +552,20 @@ impl<'a> Crashes<'a> {
                 && clip.manifest_field("clip_id") == clip_id.as_str();
             if !is_whole {
                 return Err(format!("clip {clip_id} is not whole: {clip:?}"));
+            }
+        }
+        let unkept = |clip_id: &String| !promised.iter().any(|promise| promise.clip_id == *clip_id);
+        let longest = clips
+            .iter()
+            .filter(|(clip_id, _)| unkept(clip_id))
+            .map(|(_, clip)| clip.kept_ms)
+            .max();
+        let said_s = self.said_s(cut.point);
+        if said_s > 1 {
+            let there_ms = longest.unwrap_or(0);
+            verdicts.in_the_middle += 1;
+            if there_ms + 1_000 < said_s * 1_000 {
+                return Err(format!("of {said_s} s of speech {there_ms} ms are there"));
             }
         }
         for promise in promised {

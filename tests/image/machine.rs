@@ -12,8 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::card::Card;
+use super::card::{BOOTH, Card, SECTOR};
+use super::crash;
 use super::{repository, run, text};
+use crate::blockdev::{Event, Trace, What};
 
 /// Longest that one thing may take that the test waits for.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -32,8 +34,8 @@ type Lines = Receiver<String>;
 #[derive(Debug, Clone)]
 pub struct Build {
     pub memory_mib: u32,
-    /// Every write of the card into this file.
-    pub write_log: Option<PathBuf>,
+    /// Every write of the card is kept, for [`Board::collect`].
+    pub log_writes: bool,
     /// Idle time passes at once instead of as on a clock.
     pub skips_idle: bool,
     pub has_network: bool,
@@ -43,7 +45,7 @@ impl Default for Build {
     fn default() -> Self {
         Self {
             memory_mib: 512,
-            write_log: None,
+            log_writes: false,
             skips_idle: false,
             has_network: true,
         }
@@ -55,6 +57,8 @@ pub struct Board {
     folder: tempfile::TempDir,
     pub card: Card,
     began: Instant,
+    /// Every write of the card since it was new, as far as it was asked for.
+    pub trace: Trace,
 }
 
 impl Board {
@@ -67,6 +71,42 @@ impl Board {
             folder,
             card,
             began: Instant::now(),
+            trace: Trace {
+                events: Vec::new(),
+                bytes,
+            },
+        }
+    }
+
+    /// What the machine that ran last has written, if it was started with [`Build::log_writes`].
+    pub fn collect(&mut self) {
+        let log = self.path("writes");
+        let more = crash::read_log(&log, self.trace.bytes);
+        self.trace.events.extend(more.events);
+        std::fs::remove_file(log).expect("removed");
+    }
+
+    /// The card in a technician's laptop: what changes on BOOTH counts as one write that was finished.
+    pub fn technician(&mut self, what: &str, changes: impl FnOnce(&Card)) {
+        self.note(&format!("the technician {what}"));
+        let before = self.card.partition_bytes(BOOTH);
+        changes(&self.card);
+        let after = self.card.partition_bytes(BOOTH);
+        let differs = |at: &usize| before[*at] != after[*at];
+        let Some(first) = (0..after.len()).find(differs) else {
+            return;
+        };
+        let last = (0..after.len()).rfind(differs).unwrap_or(first);
+        let (first, end) = (first / 512 * 512, (last / 512 + 1) * 512);
+        let offset = self.card.partition(BOOTH).start * SECTOR + first as u64;
+        let write = What::Write(offset, after[first..end].to_vec());
+        for what in [
+            What::Flush,
+            write,
+            What::Flush,
+            What::Mark(crash::TECHNICIAN.into()),
+        ] {
+            self.trace.events.push(Event { at_us: 0, what });
         }
     }
 
@@ -284,20 +324,18 @@ impl Machine {
             "-blockdev",
             "driver=raw,file=file,node-name=raw",
         ]);
-        let node = match &build.write_log {
-            None => "raw",
-            Some(log) => {
-                std::fs::write(log, "").expect("a log");
-                let file = format!(
-                    "driver=file,filename={},node-name=log,cache.no-flush=on",
-                    text(log)
-                );
-                let log =
-                    "driver=blklogwrites,file=raw,log=log,log-sector-size=512,node-name=logged";
-                command.args(["-blockdev", &file, "-blockdev", log]);
-                "logged"
-            }
-        };
+        let mut node = "raw";
+        if build.log_writes {
+            let log = board.path("writes");
+            std::fs::write(&log, "").expect("a log");
+            let file = format!(
+                "driver=file,filename={},node-name=log,cache.no-flush=on",
+                text(&log)
+            );
+            node = "logged";
+            let log = "driver=blklogwrites,file=raw,log=log,log-sector-size=512,node-name=logged";
+            command.args(["-blockdev", &file, "-blockdev", log]);
+        }
         command.args(["-device", &format!("virtio-blk-pci,drive={node}")]);
         let rig = format!(
             "file={},format=raw,if=none,id=rig,readonly=on",

@@ -5,3 +5,4 @@ use super::{repository, run, text, tried};
 pub mod card;
 pub mod crash;
 pub mod machine;
+pub mod update;
