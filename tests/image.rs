@@ -27,14 +27,17 @@ use std::process::{Command, Stdio};
 
 use blockdev::What;
 use crash_image::Later;
-use hub::{Broker, Home, Hub};
+use hub::{Booth as HubBooth, Broker, Home, Hub};
 use image::card::{BOOTH, DATA, SECTOR};
 use image::crash::Crashes;
 use image::machine::{Board, Build, HOOK, LAMP, Machine, OFF_NORMAL, PULSE};
+use image::update::{self, Root};
 use words::{check, clips, decode, samples};
 
 const BOOTH_ID: &str = "rundhoej-1";
 const PASSWORD: &str = "geheim";
+/// MiB that are not available.
+const MEMORY: &str = "awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { free = $2 } END { printf \"%d\\n\", (all - free) / 1024 }' /proc/meminfo";
 /// The card is larger than the image, as every real one is.
 const CARD_BYTES: u64 = 2 << 30;
 
@@ -75,8 +78,13 @@ fn broker() -> Broker {
     Broker::start(
         "allow_anonymous false\npassword_file passwords\n",
         |folder| {
-            for (number, (user, password)) in
-                [("hub", "right"), (BOOTH_ID, PASSWORD)].iter().enumerate()
+            for (number, (user, password)) in [
+                ("hub", "right"),
+                ("operations", "right"),
+                (BOOTH_ID, PASSWORD),
+            ]
+            .iter()
+            .enumerate()
             {
                 let mut command = Command::new("mosquitto_passwd");
                 if number == 0 {
@@ -228,8 +236,7 @@ fn a_card_sets_itself_up_keeps_words_through_power_cuts_and_mends_at_every_write
         ready,
     );
     figure("of which", startup.lines().next().unwrap_or_default());
-    let memory = "awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { free = $2 } END { printf \"%d\\n\", (all - free) / 1024 }' /proc/meminfo";
-    figure("memory in use when ready, MiB", machine.ask(memory));
+    figure("memory in use when ready, MiB", machine.ask(MEMORY));
     for (what, wanted, ask) in [
         (
             "failed units",
@@ -327,13 +334,19 @@ fn a_card_sets_itself_up_keeps_words_through_power_cuts_and_mends_at_every_write
     mends_at_every_write(&board);
 }
 
+/// How many power cuts are looked at; CRASH_STATES=1000 for more.
+fn crash_states(usual: usize) -> usize {
+    let asked = std::env::var("CRASH_STATES");
+    asked
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(usual)
+}
+
 /// Power cuts between any two writes of all that.
 fn mends_at_every_write(board: &Board) {
     let mut crashes = Crashes::new(&built(), &board.trace);
-    let count = std::env::var("CRASH_STATES")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(300);
+    let count = crash_states(300);
     let cuts = crashes.choose(count, 20_260_101);
     let flushes = board
         .trace
@@ -380,4 +393,296 @@ fn mends_at_every_write(board: &Board) {
         damaged.broken.len(),
         damaged.states
     );
+}
+
+/// What the updater says of itself, by its state file.
+fn until_phase(machine: &mut Machine, wanted: &str) {
+    machine.sh(&format!(
+        "for n in $(seq 900); do
+             grep -q '\"phase\": *\"{wanted}\"' /data/booth-update/state.json 2>/dev/null && {{ echo \"[$(uptime) s] the update: {wanted}\"; exit 0; }}
+             sleep 0.5
+         done
+         cat /data/booth-update/state.json; journalctl -b -u booth-update -u booth-trial --no-pager | tail -n 40; exit 1"
+    ));
+}
+
+/// The events of the update that were published up to one of this phase.
+fn hear_phase(centre: &HubBooth, wanted: &str) -> serde_json::Value {
+    loop {
+        let event = centre.hear("event/update");
+        let event: serde_json::Value = serde_json::from_slice(&event.payload).expect("JSON");
+        eprintln!("         event/update: {event}");
+        if event.to_string().contains(wanted) {
+            return event;
+        }
+    }
+}
+
+#[test]
+#[ignore = "make image-test: it needs the image and some minutes"]
+fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_card_says_so() {
+    let broker = broker();
+    let home = home(&broker);
+    let hub = Hub::start(&home);
+    let mut board = board();
+    let key = update::Key::new();
+    let served = board.path("updates");
+    std::fs::create_dir(&served).expect("a folder");
+    let port = update::serve(served.clone());
+    let make = |root, version: &str| {
+        let (slot, facts) = update::slot(&board.card, &served, root, version);
+        key.update(&slot, &facts, &served.join(format!("{version}.update")));
+        facts["image_id"].as_str().expect("an id").to_owned()
+    };
+    let good = make(Root::Whole, "0.2.0");
+    make(Root::Cut, "0.3.0");
+    board.note("two updates are made and signed");
+    let shipped = board.card.slot(2).expect("slot A is whole")["root.sqfs"].clone();
+    let more = format!("[update]\nkeys = [\"{}\"]\n", key.public());
+    board.technician("writes booth.toml with the city's key", |card| {
+        card.write_text(
+            "booth.toml",
+            configuration(broker.port, "Rundhøj Torv", &more),
+        );
+        card.write_text("mqtt-password", PASSWORD);
+        card.put(
+            BOOTH,
+            &repository().join("tests/fixtures/prompts"),
+            "prompts",
+        );
+    });
+    let filters = ["event/update", "birth"].map(|tail| format!("booth/1/up/{BOOTH_ID}/{tail}"));
+    let centre = HubBooth::logged_in(broker.port, "operations", Some("right"), &filters);
+    let update_to = |version: &str| {
+        let url = format!("http://10.0.2.2:{port}/{version}.update");
+        let payload = serde_json::json!({"url": url}).to_string();
+        centre.publish_at(&format!("booth/1/dn/{BOOTH_ID}/cmd/update"), false, payload);
+    };
+    let logged = Build {
+        log_writes: true,
+        ..Build::default()
+    };
+    let born = |machine: &mut Machine| {
+        machine.wait_for("ONLINE=true", 1);
+        let birth: serde_json::Value =
+            serde_json::from_slice(&centre.hear("birth").payload).expect("JSON");
+        birth["image_id"].as_str().unwrap_or_default().to_owned()
+    };
+
+    // The power goes while it is written.
+    let mut machine = board.start(false, &logged);
+    until_ready(&mut machine);
+    assert_eq!(born(&mut machine), shipped);
+    update_to("0.2.0");
+    until_phase(&mut machine, "writing");
+    machine.sh(
+        "in_b() { awk '{ print int($7 / 2048) }' /sys/class/block/vda3/stat; }
+         for n in $(seq 300); do [ \"$(in_b)\" -ge 20 ] && break; sleep 0.2; done; echo \"$(in_b) MiB are in slot B\"",
+    );
+    machine.cut();
+    board.collect();
+    assert_eq!(board.card.due(false), 2);
+
+    // Then it is written as a whole, and tried once.
+    let mut machine = board.start(false, &logged);
+    until_ready(&mut machine);
+    assert_eq!(born(&mut machine), shipped);
+    machine.ask("mark a second try");
+    update_to("0.2.0");
+    let is_trial = machine.ends();
+    board.collect();
+    assert!(is_trial, "it has started again without asking for a trial");
+    assert_eq!(
+        (board.card.due(false), board.card.due(true)),
+        (2, 3),
+        "nothing is committed before it was tried"
+    );
+    let mut machine = board.start(is_trial, &logged);
+    until_ready(&mut machine);
+    until_phase(&mut machine, "committed");
+    assert_eq!(born(&mut machine), good);
+    hear_phase(&centre, "committed");
+    machine.sh("cat /data/booth-update/state.json; sync; sleep 1; mark committed");
+    assert_eq!((board.card.due(false), board.card.due(true)), (3, 2));
+
+    // A broken one, into the slot that was the old one.
+    update_to("0.3.0");
+    let is_trial = machine.ends();
+    board.collect();
+    assert!(is_trial);
+    let mut machine = board.start(is_trial, &Build::default());
+    machine.console_says("on trial, has no root that can be read");
+    assert!(
+        !machine.ends(),
+        "a slot that cannot be started asks for nothing"
+    );
+    let mut machine = board.start(false, &Build::default());
+    until_ready(&mut machine);
+    assert_eq!(born(&mut machine), good);
+    until_phase(&mut machine, "rolled_back");
+    let event = hear_phase(&centre, "rolled_back");
+    board.note(&format!("it says why: {event}"));
+    machine.cut();
+
+    // Nothing is left to start.
+    board.card.write_text_to(3, "root.sqfs", "nothing");
+    let mut machine = board.start(false, &Build::default());
+    machine.console_says("NEITHER SLOT OF THIS CARD CAN BE STARTED");
+    machine.console_says("Do not format it");
+    let before = machine.lamp_changes();
+    std::thread::park_timeout(std::time::Duration::from_secs(20));
+    assert!(machine.lamp_changes() > before + 2, "the lamp stands still");
+    machine.cut();
+    drop(hub);
+
+    let mut crashes = Crashes::new(&built(), &board.trace);
+    crashes.knows([shipped, good]);
+    let count = crash_states(100);
+    let cuts = crashes.choose(count, 20_260_102);
+    let verdicts = crashes.look(cuts, 1, |done| {
+        if done % 25 == 0 {
+            board.note(&format!("{done} power cuts of the update"));
+        }
+    });
+    board.note(&format!("{verdicts:#?}"));
+    assert!(verdicts.broken.is_empty(), "{:#?}", verdicts.broken);
+    assert!(verdicts.slot_b_states > 0);
+}
+
+#[test]
+#[ignore = "make image-test: it needs the image and some minutes"]
+fn a_raspberry_pi_3_starts_from_its_card_slot_with_its_own_device_tree() {
+    // The model of the card slot takes powers of two only; no booth.toml, so that the gateway says that it is not set up.
+    let board = Board::new(&built(), 1 << 30);
+    let script = "echo rig: $(tr -d '\\0' </proc/device-tree/model)
+        echo rig: root $(findmnt -no FSTYPE / | head -n 1), card $(readlink -f /dev/disk/by-partuuid/4b1b00f5-02)
+        mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+        echo rig: $(grep -o 'gpiochip[0-9]*.*pinctrl-bcm[0-9]*' /sys/kernel/debug/gpio)
+        echo rig: data $(head -n 1 /run/booth/data)
+        for n in $(seq 120); do [ \"$(systemctl is-active booth-gateway)\" = active ] && break; sleep 1; done
+        echo rig: gateway $(systemctl is-active booth-gateway), $(cut -d' ' -f1 /proc/uptime) s
+        journalctl -b -u booth-gateway -o cat --no-pager | tail -n 5
+        echo rig: over";
+    let console = image::machine::raspberry_pi(&board, script, "rig: over");
+    for line in console.lines().filter(|line| line.contains("rig: ")) {
+        board.note(line);
+    }
+    for wanted in [
+        "rig: Raspberry Pi 3 Model B",
+        "rig: root overlay, card /dev/mmcblk",
+        "pinctrl-bcm2835",
+        "rig: data made",
+        "rig: gateway active",
+    ] {
+        assert!(console.contains(wanted), "no {wanted:?} in\n{console}");
+    }
+}
+
+#[test]
+#[ignore = "make image-test: it needs the image and some minutes"]
+fn an_idle_booth_writes_almost_nothing() {
+    let broker = broker();
+    let home = home(&broker);
+    let _hub = Hub::start(&home);
+    let mut board = board();
+    board.technician("writes booth.toml", |card| {
+        card.write_text("booth.toml", configuration(broker.port, "Rundhøj Torv", ""));
+        card.write_text("mqtt-password", PASSWORD);
+        card.put(
+            BOOTH,
+            &repository().join("tests/fixtures/prompts"),
+            "prompts",
+        );
+    });
+    let build = Build {
+        skips_idle: true,
+        ..Build::default()
+    };
+    let mut machine = board.start(false, &build);
+    until_ready(&mut machine);
+    // What a first boot still has to write (tables of the new file system) is done.
+    machine.ask("sleep 600");
+    let from = machine.uptime();
+    let before: f64 = machine.ask("sync; written").parse().expect("bytes");
+    machine.ask("sleep 7200");
+    let after: f64 = machine.ask("sync; written").parse().expect("bytes");
+    let passed = (machine.uptime() - from) / 3600.0;
+    let hourly = (after - before) / passed;
+    figure(
+        "bytes written to data in an idle hour, the mean of two",
+        hourly as u64,
+    );
+    figure(
+        "memory in use after two idle hours, MiB",
+        machine.ask(MEMORY),
+    );
+    machine.sh(
+        "journalctl -b -p warning -o short-monotonic --no-pager | tail -n 20; heard ONLINE=true",
+    );
+    assert!(passed >= 2.0, "{passed} h");
+    assert!(hourly <= 1_000_000.0, "{hourly} bytes an hour");
+}
+
+#[test]
+#[ignore = "scratch"]
+fn scratch_old_image() {
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let mut board = board();
+    let logged = Build {
+        log_writes: true,
+        ..Build::default()
+    };
+    board.technician("writes", |card| {
+        let text = configuration(broker.port, "Rundhøj Torv", "")
+            .replace("\"tell\"", "\"off\"")
+            .replace("password_file = \"mqtt-password\"\n", "")
+            .replace("contact = \"Borgerservice\"\n", "");
+        card.write_text("booth.toml", text);
+        card.put(
+            BOOTH,
+            &repository().join("tests/fixtures/prompts"),
+            "prompts",
+        );
+    });
+    let mut machine = board.start(false, &logged);
+    machine.plug_network(false);
+    let ready = until_ready(&mut machine);
+    figure(
+        "power to ready on a 512 MiB machine, s of guest time",
+        ready,
+    );
+    machine.ask("mark the centre is away");
+    let first = visit(&mut machine, 1);
+    machine.ask("mark the centre listens");
+    machine.plug_network(true);
+    machine.wait_for("MESSAGE=confirmed", 1);
+    machine.ask(&format!("mark confirmed {first}"));
+    begin(&mut machine, 2);
+    machine.sh(
+        "aplay -q -D plughw:CARD=mic,DEV=0 /run/rig/speech.wav &
+         for second in 1 2 3 4 5; do sleep 1; mark spoken $second; done; echo \"[$(uptime) s] in the middle\"",
+    );
+    machine.cut();
+    board.collect();
+    let mut machine = board.start(false, &logged);
+    until_ready(&mut machine);
+    machine.wait_for("MESSAGE=confirmed", 1);
+    machine.sh("head -n 2 /run/booth/data; sync; sleep 3");
+    machine.cut();
+    board.collect();
+    let stored = clips(&home);
+    assert_eq!(stored.len(), 2, "{stored:?}");
+    board.trace.save(Path::new("/tmp/story.trace")).unwrap();
+    drop(hub);
+    mends_at_every_write(&board);
+}
+
+#[test]
+#[ignore = "scratch"]
+fn scratch_crash() {
+    let mut board = board();
+    board.trace = blockdev::Trace::load(Path::new("/tmp/story.trace")).unwrap();
+    mends_at_every_write(&board);
 }

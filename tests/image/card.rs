@@ -123,10 +123,14 @@ impl Card {
 
     /// Text, byte for byte, into a file on BOOTH.
     pub fn write_text(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.write_text_to(BOOTH, name, content);
+    }
+
+    pub fn write_text_to(&self, number: usize, name: &str, content: impl AsRef<[u8]>) {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("text");
         std::fs::write(&file, content).expect("written");
-        self.put(BOOTH, &file, name);
+        self.put(number, &file, name);
     }
 
     pub fn remove(&self, number: usize, name: &str) {

@@ -254,6 +254,11 @@ impl<'a> Crashes<'a> {
         }
     }
 
+    /// The roots that a started slot may have, by their SHA-256.
+    pub fn knows(&mut self, roots: [String; 2]) {
+        self.known = roots.into();
+    }
+
     /// Cuts: half of them anywhere, half near a promise.
     pub fn choose(&self, count: usize, seed: u64) -> Vec<Cut> {
         let mut dice = Dice(seed);

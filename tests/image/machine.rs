@@ -163,6 +163,84 @@ impl Board {
     }
 }
 
+/// A Raspberry Pi 3B as QEMU knows it, with the card in its slot and the device tree of the card; its console from the beginning
+/// until `wanted` stands there. QEMU has no firmware here either; its serial port is the one that Bluetooth has on the board.
+pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
+    let slot = board.card.due(false);
+    let tree = board.path("tree.dtb");
+    for (name, to) in [
+        ("kernel8.img", "kernel8.img"),
+        ("initrd.zst", "initrd.zst"),
+        ("bcm2837-rpi-3-b.dtb", "tree.dtb"),
+    ] {
+        assert!(board.card.copy_out(slot, name, &board.path(to)), "{name}");
+    }
+    run(
+        "fdtput",
+        &["-r", text(&tree), "/soc/serial@7e201000/bluetooth"],
+    );
+    let unit = format!(
+        "[Unit]\nAfter=booth-gateway.service\n[Service]\nType=oneshot\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\n\
+         ExecStart=/bin/sh -c \"echo {} | base64 -d | sh\"\n",
+        base64(script)
+    );
+    let line = board.card.read(slot, "cmdline.txt").unwrap_or_default();
+    let line = format!(
+        "{} console=ttyAMA0,115200 systemd.set_credential_binary=systemd.extra-unit.rig.service:{} systemd.wants=rig.service",
+        line.trim(),
+        base64(&unit)
+    );
+    let console = board.path("console");
+    let qemu = Command::new("qemu-system-aarch64")
+        .args([
+            "-M",
+            "raspi3b",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-nodefaults",
+        ])
+        .args(["-kernel", text(&board.path("kernel8.img"))])
+        .args(["-initrd", text(&board.path("initrd.zst"))])
+        .args(["-dtb", text(&tree), "-append", &line])
+        .args([
+            "-drive",
+            &format!("file={},format=raw,if=sd", text(&board.card.file)),
+        ])
+        .args([
+            "-serial",
+            &format!("file:{}", text(&console)),
+            "-serial",
+            "null",
+        ])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("qemu-system-aarch64 is installed by `make image-test`");
+    let mut qemu = Running(qemu);
+    let start = Instant::now();
+    loop {
+        let said = std::fs::read(&console).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if said.contains(wanted) {
+            return said;
+        }
+        let has_ended = qemu.0.try_wait().is_ok_and(|status| status.is_some());
+        let is_over = has_ended || start.elapsed() > PATIENCE;
+        assert!(!is_over, "it never said {wanted:?}; its console:\n{said}");
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+}
+
+/// Ended with the value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A contact or the lamp from outside, by QEMU's qtest; what its chip does comes unasked between the answers.
 struct Contacts {
     qtest: UnixStream,

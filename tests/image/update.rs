@@ -69,14 +69,21 @@ pub fn slot(card: &Card, folder: &Path, root: Root, version: &str) -> (Vec<u8>, 
         );
     }
     let mut image = std::fs::read(&fat).expect("a slot");
-    let used = image
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
-    image.truncate(used.next_multiple_of(4096));
+    image.truncate(used(&image));
     std::fs::remove_dir_all(&files).expect("removed");
     std::fs::remove_file(&fat).expect("removed");
     (image, facts)
+}
+
+/// Bytes up to the last cluster in use of a FAT32.
+fn used(fat: &[u8]) -> usize {
+    let two = |at: usize| usize::from(fat[at]) | usize::from(fat[at + 1]) << 8;
+    let four = |at: usize| two(at) | two(at + 2) << 16;
+    let (sector, cluster, reserved) = (two(11), usize::from(fat[13]), two(14));
+    let (fats, table) = (usize::from(fat[16]), four(36));
+    let in_use = (0..table * sector / 4)
+        .filter(|number| four(reserved * sector + 4 * number) & 0x0fff_ffff != 0);
+    (reserved + fats * table + (in_use.last().unwrap_or(2) - 1) * cluster) * sector
 }
 
 /// A city's key.
