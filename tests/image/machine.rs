@@ -185,8 +185,9 @@ pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
         base64(script)
     );
     let line = board.card.read(slot, "cmdline.txt").unwrap_or_default();
+    // QEMU's watchdog of this board bites the moment it is switched on.
     let line = format!(
-        "{} console=ttyAMA0,115200 systemd.set_credential_binary=systemd.extra-unit.rig.service:{} systemd.wants=rig.service",
+        "{} console=ttyAMA0,115200 systemd.watchdog_sec=0 systemd.set_credential_binary=systemd.extra-unit.rig.service:{} systemd.wants=rig.service",
         line.trim(),
         base64(&unit)
     );
