@@ -6,11 +6,12 @@
 #   opus-tools                                        opusinfo, opusdec: is a clip conformant?
 #   chromium chromium-driver                          the browser test of the hub's pages
 #   e2fsprogs mount                                   a real ext4 for simulated power cuts
+#   fdisk                                             the card of the image as its initrd finds it
 #   systemd                                           systemd-analyze: how exposed are the units?
 #   curl                                              the image's packages are fetched or refused by name
 PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-clients \
            pulseaudio pulseaudio-utils libasound2-plugins alsa-utils opus-tools \
-           chromium chromium-driver e2fsprogs mount systemd curl
+           chromium chromium-driver e2fsprogs mount fdisk systemd curl
 # For `make vm-test` alone:
 #   qemu-system-x86 mmdebstrap                        a machine with the kernel's simulated GPIO lines and sound card
 VM_PACKAGES = qemu-system-x86 mmdebstrap
@@ -35,7 +36,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: image image-lock image-verify image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
+.PHONY: image image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -55,7 +56,7 @@ vm-test: packages ## the installed product in a virtual machine: simulated GPIO 
 	cargo test --release --test vm -- --ignored --nocapture --test-threads=1
 
 image: PACKAGES = $(IMAGE_PACKAGES)
-image: packages ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages
+image: packages ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone
 	image/build.sh target/image/work
 
 image-lock: PACKAGES = $(IMAGE_PACKAGES)
@@ -63,8 +64,12 @@ image-lock: packages ## which packages the image and its builder are made of, as
 	image/lock.sh image
 
 image-verify: PACKAGES = $(IMAGE_PACKAGES)
-image-verify: packages ## two builds that share nothing but the downloads: the same bit for bit? as root
-	image/verify.sh target/image
+image-verify: packages ## two builds that share nothing but the downloads: the same bit for bit? as root; KNOWN=1 spares what image/verified knows
+	image/verify.sh target/image $(if $(KNOWN),known)
+
+image-update: PACKAGES = minisign
+image-update: packages ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>
+	image/update.sh target/image/work "$(KEY)"
 
 image-test: PACKAGES += $(IMAGE_TEST_PACKAGES)
 image-test: packages ## boots the image of `make image` unmodified in a virtual machine: first boot, BOOTH, a visit, its words at the hub

@@ -8,7 +8,7 @@
 #   system    root.sqfs: the same with the program and image/system/; kernel, initrd, firmware
 #   card      partitions, table, compressed image, sums, contents
 # Needs root (chroot, mounts in a namespace of its own). Environment: IMAGE_CACHE (where packages are kept), IMAGE_LOCK=drift
-# (resolve into a temporary lock, say how much has changed), DEBIAN_MIRROR, SECURITY_MIRROR.
+# (resolve into a temporary lock, say how much has changed) or either (so, but only if a mirror lacks a locked file), DEBIAN_MIRROR, SECURITY_MIRROR.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(dirname "$here")
@@ -23,19 +23,28 @@ hash() { sha256sum | cut -d ' ' -f 1; }
 content() { (cd "$repository" && find "$@" -type f ! -name '*.pyc' -printf '%p %m\n' | LC_ALL=C sort | while read -r file mode; do echo "$file $mode $(hash <"$file")"; done | hash); }
 
 locks=$here
-if [ "${IMAGE_LOCK:-}" = drift ]; then
+say packages
+fetch() { for lock in builder image; do "$here/fetch.sh" "$locks/$lock.lock" "$cache" || return; done; }
+resolve() {
     locks=$base/lock
     "$here/lock.sh" "$locks"
     drifted=$(diff <(grep -hv '^#' "$here"/*.lock | sort) <(grep -hv '^#' "$locks"/*.lock | sort) | grep -c '^>' || true)
     [ "$drifted" = 0 ] || echo "!! lock drifted: $drifted packages. A release needs \`make image-lock\`." >&2
-fi
+    fetch
+}
+case ${IMAGE_LOCK:-} in
+drift) resolve ;;
+either)
+    status=0
+    fetch || status=$?
+    case $status in 0) ;; 3) resolve ;; *) exit $status ;; esac
+    ;;
+*) fetch ;;
+esac
 SOURCE_DATE_EPOCH=$(sed -n 's/^#.* epoch \([0-9]*\).*/\1/p' "$locks/image.lock")
 kernel=$(sed -n 's/^#.* kernel \(.*\)/\1/p' "$locks/image.lock")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$repository/Cargo.toml" | head -n 1)
 export SOURCE_DATE_EPOCH
-
-say packages
-for lock in builder image; do "$here/fetch.sh" "$locks/$lock.lock" "$cache"; done
 
 # stage NAME KEY: true if it has to be made; then its folder is empty.
 stage() {
@@ -111,13 +120,13 @@ program=$!
 (make_root)
 wait $program
 
-if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py systemd)"; then
-    inside bash /repository/image/system.sh "$kernel"
+if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh systemd) $version"; then
+    inside bash /repository/image/system.sh "$kernel" "$version"
     complete
 fi
 
-if stage card "$(hash <"$base/system.key") $(content image/card.sh image/card Cargo.toml Cargo.lock) $version"; then
-    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel"
+if stage card "$(hash <"$base/system.key") $(content image/card.sh image/slot.py image/sbom.py image/card Cargo.toml Cargo.lock) $version"; then
+    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel" "$version"
     complete
 fi
 rm -rf "$base/out"

@@ -1,12 +1,12 @@
 #!/bin/bash
-# card.sh NAME KERNEL, in the builder: /stages/card/out/NAME.img.zst and what is told beside it.
+# card.sh NAME KERNEL VERSION, in the builder: /stages/card/out/NAME.img.zst and what is told beside it.
 # MBR with four primaries, because the older boards' boot ROM knows nothing else for certain:
 #   1 BOOTH  FAT   which slot is started, bootcode.bin, what the technician writes
 #   2 SLOT_A FAT   firmware, kernel, initrd, root.sqfs: they can never be of different versions
 #   3 SLOT_B FAT   the same, for the next version; empty in a new image
 #   4 data   type da: made and grown at first boot (image/system/usr/lib/booth/data-partition)
 set -euo pipefail
-name=$1 kernel=$2
+name=$1 kernel=$2 version=$3
 work=/stages/card/work out=/stages/card/out system=/stages/system
 mkdir -p $work $out
 disk=4b1b00f5
@@ -14,7 +14,7 @@ booth_mib=48 slot_mib=320 data_mib=8
 
 # Slot A.
 mkdir -p $work/SLOT_A/overlays $work/BOOTH $work/SLOT_B
-cp $system/kernel8.img $system/initrd.zst $system/root.sqfs $work/SLOT_A/
+cp $system/kernel8.img $system/initrd.zst $system/root.sqfs $system/image.json $work/SLOT_A/
 cp $system/trees/*.dtb $work/SLOT_A/
 for file in start fixup; do
     for kind in '' 4 _cd 4cd; do
@@ -68,16 +68,21 @@ at() { dd if="$work/$1.fat" of="$image" bs=1M seek="$2" conv=notrunc,sparse stat
 at BOOTH 4
 at SLOT_A $a
 at SLOT_B $b
+/repository/image/slot.py $work/SLOT_A.fat $system/image.json /stages/card/slot.img >"$out/$name.manifest.json"
 zstd -q -T0 -9 --long=27 "$image" -o "$out/$name.img.zst"
 
 cp $system/packages.tsv "$out/$name.packages.tsv"
-awk '/^\[\[package\]\]/ { name = version = "" } /^name = / { name = $3 } /^version = / { version = $3; gsub(/"/, "", name); gsub(/"/, "", version); print name "\t" version }' \
-    /repository/Cargo.lock >"$out/$name.crates.tsv"
+cp /stages/program/crates.tsv "$out/$name.crates.tsv"
+/repository/image/sbom.py booth-gateway "$version" $system/image.json /locks/image.lock $system/packages.tsv \
+    /repository/Cargo.lock /stages/program/crates.tsv >"$out/$name.cdx.json"
+tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C $system -cf - licences |
+    zstd -q -19 --single-thread -o "$out/$name.licences.tar.zst"
 {
     echo "image_sha256 $(sha256sum <"$image" | cut -d ' ' -f 1)"
     echo "image_bytes $(stat -c %s "$image")"
     echo "source_date_epoch $SOURCE_DATE_EPOCH"
     echo "kernel $kernel"
+    echo "image_id $(sha256sum <$system/root.sqfs | cut -d ' ' -f 1)"
     echo "image_lock_sha256 $(sha256sum </locks/image.lock | cut -d ' ' -f 1)"
     echo "builder_lock_sha256 $(sha256sum </locks/builder.lock | cut -d ' ' -f 1)"
     echo "cargo_lock_sha256 $(sha256sum </repository/Cargo.lock | cut -d ' ' -f 1)"

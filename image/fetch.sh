@@ -1,6 +1,6 @@
 #!/bin/bash
 # fetch.sh LOCK POOL: every package of the lock is in POOL afterwards, with its size and SHA-256, or this fails and names
-# what the mirror no longer has. Files that are there and right are not asked for again.
+# what the mirror no longer has, with status 3. Files that are there and right are not asked for again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lock=$1 pool=$2
@@ -37,4 +37,4 @@ missing=$(lacking)
     echo "Superseded packages leave a live mirror. Point DEBIAN_MIRROR and SECURITY_MIRROR at a dated snapshot, or run"
     echo "\`make image-lock\`, look at the difference, and commit it."
 } >&2
-exit 1
+exit 3

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""initrd.py ROOT KERNEL INIT OUT MODULE…: a cpio archive (newc, uncompressed) with busybox, INIT and the modules with what
-they depend on, in the order in which they must be loaded. The same input gives the same bytes: numbers are counted, owners are
+"""initrd.py ROOT KERNEL FILES OUT MODULE…: a cpio archive (newc, uncompressed) with busybox, what is in the folder FILES, and
+the modules with what they depend on, in the order in which they must be loaded. The same input gives the same bytes: numbers are counted, owners are
 root, dates are SOURCE_DATE_EPOCH. A module that the kernel neither has nor needs is an error."""
 import lzma
 import os
 import stat
 import sys
 
-root, kernel, init, out, *wanted = sys.argv[1:]
+root, kernel, files, out, *wanted = sys.argv[1:]
 date = int(os.environ["SOURCE_DATE_EPOCH"])
 folder = f"{root}/usr/lib/modules/{kernel}"
 
@@ -66,7 +66,9 @@ for name in ["bin", "dev", "proc", "sys", "run", "mod"]:
 put("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
 put("bin/busybox", stat.S_IFREG | 0o755, read(f"{root}/usr/bin/busybox"))
 put("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
-put("init", stat.S_IFREG | 0o755, read(init))
+for name in sorted(os.listdir(files)):
+    mode = stat.S_IMODE(os.stat(f"{files}/{name}").st_mode)
+    put(name, stat.S_IFREG | mode, read(f"{files}/{name}"))
 for path in order:
     put(f"mod/{plain(path)}.ko", stat.S_IFREG | 0o644, read(f"{folder}/{path}"))
 put("mod/order", stat.S_IFREG | 0o644, "".join(f"{plain(path)}.ko\n" for path in order).encode())

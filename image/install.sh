@@ -23,4 +23,5 @@ TMPDIR=$work/tmp mmdebstrap --quiet --mode=root --architectures="$architectures"
     --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
+    --customize-hook=': >"$1/etc/apt/sources.list"' \
     "$@" trixie "$out" "deb [trusted=yes] copy:$work/repository ./"

@@ -72,11 +72,11 @@ essential=$(indexes arm64 | awk '/^Package:/ { name = $2 } /^Essential: yes/ { p
 } >"$out/image.lock"
 
 prepare amd64 amd64,arm64
-wanted=$(names builder.list | awk -F ' *[|] *' '{ print $1 ":" $2 }')
+wanted=$(names builder.list | awk -F ' *[|] *' '{ print $1 ":" $2 }' | sed "s/@KERNEL@/$kernel/")
 essential=$(indexes amd64 | awk '/^Package:/ { name = $2 } /^Architecture:/ { arch = $2 } /^Essential: yes/ && arch != "arm64" { print name }' | sort -u)
 # shellcheck disable=SC2086
 {
-    echo "# Every package of the builder; made by make image-lock. epoch $(epoch amd64) kernel -"
+    echo "# Every package of the builder; made by make image-lock. epoch $(epoch amd64) kernel $kernel"
     apt amd64 amd64,arm64 -y --print-uris install $essential $wanted | write x ""
 } >"$out/builder.lock"
 for lock in image builder; do

@@ -1,16 +1,21 @@
 #!/bin/bash
-# system.sh KERNEL, in the builder: /stages/system/root.sqfs from the packages' root, the program and image/system/; beside it
+# system.sh KERNEL VERSION, in the builder: /stages/system/root.sqfs from the packages' root, the program and image/system/; beside it
 # what a slot needs to start it: kernel8.img, initrd.zst, device trees, and the firmware of the boards.
 set -euo pipefail
-kernel=$1
+kernel=$1 version=$2
 out=/stages/system
 root=$out/root
 mkdir $root
 # As root, with the owners of the packages; device nodes are the kernel's business (devtmpfs).
 tar -C $root --numeric-owner --xattrs -xf /stages/root/root.tar --exclude='./dev/*'
 install -m 755 /stages/program/booth-gateway $root/usr/bin/
-install -m 644 /repository/systemd/booth-gateway.service $root/usr/lib/systemd/system/
+units=$root/usr/lib/systemd/system
+for unit in /repository/systemd/booth-*.{service,timer,path}; do
+    case $unit in *booth-hub* | *'*'*) ;; *) install -m 644 "$unit" $units/ ;; esac
+done
+install -D -m 644 /repository/systemd/booth-gateway.image.conf $root/etc/systemd/system/booth-gateway.service.d/image.conf
 install -m 644 /repository/systemd/booth.sysusers.conf $root/usr/lib/sysusers.d/booth.conf
+install -m 644 /repository/systemd/booth.tmpfiles.conf $root/usr/lib/tmpfiles.d/booth.conf
 (cd /repository/image/system && find . -type f | LC_ALL=C sort) | while read -r file; do
     mode=644
     [ -x "/repository/image/system/$file" ] && mode=755
@@ -20,8 +25,9 @@ done
 # Users, units and tables are made here, so that no boot has to: / is in RAM and would forget them.
 systemd-sysusers --root=$root
 chmod 640 $root/etc/shadow
-systemctl --root=$root --quiet enable booth-gateway.service booth-config.service booth-journal.timer nftables.service \
-    NetworkManager.service systemd-resolved.service systemd-timesyncd.service 2>&1 | grep -v 'Created symlink' || true
+wanted=$(cd $root && grep -ls '^WantedBy=' usr/lib/systemd/system/booth-* etc/systemd/system/booth-* | xargs -n 1 basename)
+# shellcheck disable=SC2086
+systemctl --root=$root --quiet enable $wanted nftables.service NetworkManager.service ModemManager.service systemd-resolved.service systemd-timesyncd.service 2>&1 | grep -v 'Created symlink' || true
 systemctl --root=$root --quiet set-default multi-user.target
 # Nobody logs in; nothing waits for a network; nothing upgrades itself; no volume is remembered behind the owner's back.
 for unit in getty@.service serial-getty@.service console-getty.service container-getty@.service autovt@.service getty.target \
@@ -42,8 +48,8 @@ cat /tmp/shadow >$root/etc/shadow
 systemd-hwdb --root=$root --usr update
 journalctl --root=$root --update-catalog >/dev/null 2>&1
 ln -sfn ../run/systemd/resolve/stub-resolv.conf $root/etc/resolv.conf
-mkdir -p $root/data $root/boot $root/etc/booth-gateway
-chmod 700 $root/data
+mkdir -p $root/data $root/boot/booth $root/etc/booth-gateway
+chmod 711 $root/data
 : >$root/etc/machine-id
 rm -f $root/etc/fstab
 # The clock of a board without one starts no earlier than this image.
@@ -57,9 +63,20 @@ mkdir -p $root/var/log
 : >$root/etc/.updated
 : >$root/var/.updated
 
+# The module that arms a trial boot, for kernels that cannot.
 modules=$root/usr/lib/modules/$kernel
+cp -r /repository/image/kmod /tmp/kmod
+make --silent -C "/usr/src/linux-headers-$kernel" M=/tmp/kmod ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
+aarch64-linux-gnu-strip --strip-debug /tmp/kmod/booth_tryboot.ko
+install -D -m 644 /tmp/kmod/booth_tryboot.ko "$modules/extra/booth_tryboot.ko"
+depmod -b $root "$kernel"
+
 gzip -n -9 <$modules/vmlinuz >$out/kernel8.img
-/repository/image/initrd.py $root "$kernel" /repository/image/init $out/initrd bcm2835 sdhci-iproc sdhci-brcmstb mmc_block \
+mkdir /tmp/initrd
+install -m 755 /repository/image/init /tmp/initrd/init
+install -m 644 /repository/image/early-lamp.sh /tmp/initrd/
+aarch64-linux-gnu-gcc -static -Os -s -Wall -Werror -o /tmp/initrd/early-lamp /repository/image/early-lamp.c
+/repository/image/initrd.py $root "$kernel" /tmp/initrd $out/initrd bcm2835 sdhci-iproc sdhci-brcmstb mmc_block \
     gpio-regulator virtio_blk virtio_mmio virtio_pci squashfs ext4 vfat nls_cp437 nls_ascii nls_utf8 overlay loop bcm2835_wdt
 zstd -q -12 --single-thread --rm $out/initrd -o $out/initrd.zst
 mkdir $out/trees $out/firmware
@@ -74,4 +91,9 @@ rm -rf $modules/vmlinuz $modules/dtb $root/boot/* $out/unpacked
 find $root -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 mksquashfs $root $out/root.sqfs -quiet -no-progress -reproducible -comp zstd -noappend -no-exports
 /repository/image/contents.py $root >$out/packages.tsv
+printf '{"image_id":"%s","version":"%s","released":%s,"board":"raspberry-pi-arm64","kernel":"%s"}\n' \
+    "$(sha256sum <$out/root.sqfs | cut -d ' ' -f 1)" "$version" "$SOURCE_DATE_EPOCH" "$kernel" >$out/image.json
+mkdir -p $out/licences/debian
+(cd $root/usr/share/doc && find . -name copyright | LC_ALL=C sort | while read -r file; do install -D -m 644 "$file" "$out/licences/debian/$file"; done)
+cp -r /stages/program/licences $out/licences/crates
 rm -rf $root

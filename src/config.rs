@@ -6,6 +6,7 @@
 mod audio;
 mod body;
 mod handset;
+mod network;
 
 use std::fmt;
 use std::io::Read;
@@ -18,6 +19,7 @@ use crate::contract::{BoothId, ConsentMode};
 pub use audio::{Audio, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
+pub use network::{Fixed, Modem, Network, SecretKind, Wifi, Wired};
 
 /// What is wrong with a configuration: one sentence per fault, each with file and line where one is known.
 #[derive(Debug)]
@@ -140,6 +142,8 @@ pub struct Config {
     pub selftest: SelfTest,
     #[serde(default)]
     pub doctor: Doctor,
+    #[serde(default)]
+    pub network: Network,
 }
 
 impl Config {
@@ -209,6 +213,18 @@ impl Config {
         let emergency = &self.session.emergency_numbers;
         self.service.check(emergency, &mut fault);
         self.selftest.check(&mut fault);
+        let credentials = [
+            &self.mqtt.password_file,
+            &self.mqtt.ca_file,
+            &self.mqtt.cert_file,
+            &self.mqtt.key_file,
+        ];
+        let credentials: Vec<&str> = credentials
+            .into_iter()
+            .flatten()
+            .filter_map(|path| path.to_str())
+            .collect();
+        self.network.check(&credentials, &mut fault);
         self.check_session(&mut fault);
         if self.spool.max_bytes < 1_000_000 {
             fault("[spool] max_bytes: less than 1 MB holds no message".into());

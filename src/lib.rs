@@ -15,7 +15,8 @@
 //! [`gateway`] is pure: events with the time in them go in, commands and the next deadline come out.
 //! [`adapters`] touch the outside, one thing per file. [`run`] is the only loop.
 //! [`contract`] holds every topic and payload that both programs share. [`spool`] is the card's memory.
-//! [`doctor`] looks at all of it for a technician. [`hub`] is the centre, a second house with the same rules.
+//! [`doctor`] looks at all of it for a technician, [`update`] replaces all of it. [`hub`] is the centre, a second house
+//! with the same rules.
 #![forbid(unsafe_code)]
 
 pub mod adapters;
@@ -23,7 +24,9 @@ pub mod config;
 pub mod contract;
 pub mod doctor;
 pub mod gateway;
+#[cfg(feature = "hub")]
 pub mod hub;
 pub mod provision;
 pub mod run;
 pub mod spool;
+pub mod update;

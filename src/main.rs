@@ -53,6 +53,7 @@ enum Verb {
 
         Examples:
           booth-gateway provision --boot /boot/booth --data /var/lib/booth-gateway            at every boot, as root
+          booth-gateway provision … --network /etc/NetworkManager/system-connections           the networks of [network], too
           booth-gateway provision --boot /boot/booth --data /var/lib/booth-gateway --status   every ten minutes
 
         Exit status: 0 the booth has a configuration, be it the last good one; 78 it has none; 1 its own partition refused."
@@ -68,6 +69,10 @@ enum Verb {
         /// Where `run` reads the effective configuration; by default DATA/config/booth.toml.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// The folder where NetworkManager reads profiles: those of [network] in booth.toml are written there at every
+        /// boot. Without it networks are somebody else's business.
+        #[arg(long, value_name = "DIR")]
+        network: Option<PathBuf>,
         /// Only bring BOOTH-STATUS.TXT up to date with what the running gateway says; written if that is news.
         #[arg(long)]
         status: bool,
@@ -155,8 +160,12 @@ fn main() -> ExitCode {
             boot,
             data,
             config,
+            network,
             status,
-        } => provision(&Places::new(&boot, &data, config.as_deref()), status),
+        } => {
+            let places = Places::new(&boot, &data, config.as_deref());
+            provision(&places.with_network(network.as_deref()), status)
+        }
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Doctor {
             config,
@@ -240,6 +249,15 @@ fn provision(places: &Places, only_status: bool) -> ExitCode {
                     None => {}
                 }
             }
+            for secret in outcome.networks.iter().flat_map(|network| &network.secrets) {
+                match &secret.fault {
+                    Some(why) => log::warn!("[network] {}: {why}", secret.name),
+                    None if secret.is_new => {
+                        log::info!("[network] {}: taken from the card", secret.name)
+                    }
+                    None => {}
+                }
+            }
             match &outcome.source {
                 Source::Card => log::info!("set up with the card's booth.toml"),
                 Source::Kept { since } => {
@@ -260,7 +278,7 @@ fn provision(places: &Places, only_status: bool) -> ExitCode {
 }
 
 fn check_config(path: &Path, json: bool) -> ExitCode {
-    let checked = run::check(path);
+    let checked = run::check(path).and_then(|config| provision::check_beside(&config, path));
     let errors = checked
         .as_ref()
         .err()

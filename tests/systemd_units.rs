@@ -18,6 +18,9 @@ fn the_exposure_of_every_unit_is_at_most_two() {
         "booth-console.service",
         "booth-provision.service",
         "booth-status.service",
+        "booth-update.service",
+        "booth-trial.service",
+        "booth-wifi-country.service",
     ] {
         let output = Command::new("systemd-analyze")
             .args(["security", "--offline=yes", "--no-pager"])
@@ -98,5 +101,42 @@ fn the_console_shows_the_booth_without_a_login_and_never_takes_a_device() {
         "Invalid",
     ] {
         assert!(!said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
+fn an_update_is_begun_by_its_request_alone_and_judged_at_every_start() {
+    let path = std::fs::read_to_string(unit("booth-update.path")).expect("the unit");
+    let request = format!(
+        "PathExists=/var/lib/booth-gateway/{}",
+        booth_gateway::update::REQUEST
+    );
+    assert!(
+        path.lines().any(|line| line == request),
+        "it lacks {request}"
+    );
+    for name in [
+        "booth-update.path",
+        "booth-update.service",
+        "booth-trial.service",
+    ] {
+        let checked = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", "--recursive-errors=no"])
+            .arg(unit(name))
+            .output()
+            .expect("systemd-analyze runs: is the package systemd installed?");
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        for wrong in ["Unknown", "Failed to parse", "Invalid"] {
+            assert!(!said.contains(wrong), "{said}");
+        }
+    }
+    let trial = std::fs::read_to_string(unit("booth-trial.service")).expect("the unit");
+    // It must not wait for what may never come up in a version that is broken.
+    for line in [
+        "DefaultDependencies=no",
+        "WantedBy=sysinit.target",
+        "Restart=on-failure",
+    ] {
+        assert!(trial.lines().any(|found| found == line), "it lacks {line}");
     }
 }

@@ -5,9 +5,9 @@
 // Files and the clock that times the syncs are this adapter's work.
 #![allow(clippy::disallowed_methods)]
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,12 +24,21 @@ const SYNCS_REMEMBERED: usize = 256;
 #[derive(Default, Clone)]
 pub struct RealDisk {
     meter: Arc<Meter>,
+    is_shared: bool,
 }
 
 impl RealDisk {
     /// A disk with nothing measured yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One on which everybody may read what is made: for a state of root's that the gateway looks at.
+    pub fn shared() -> Self {
+        Self {
+            is_shared: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -122,6 +131,13 @@ impl Disk for RealDisk {
         }
         self.meter
             .watch(DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
+        if self.is_shared {
+            // Whatever the service's umask is.
+            self.meter.watch(std::fs::set_permissions(
+                folder,
+                Permissions::from_mode(0o755),
+            ))?;
+        }
         Ok(true)
     }
 
@@ -146,6 +162,10 @@ impl Disk for RealDisk {
             options.create_new(true);
         }
         let file = self.meter.watch(options.open(file))?;
+        if self.is_shared && how == Open::New {
+            self.meter
+                .watch(file.set_permissions(Permissions::from_mode(0o644)))?;
+        }
         Ok(Box::new(RealFile {
             file,
             meter: Arc::clone(&self.meter),

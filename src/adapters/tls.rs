@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -40,16 +41,21 @@ pub enum TlsError {
     Setup(rustls::Error),
 }
 
-/// A client that trusts `ca`, or the system's roots, and shows `identity` (certificate, key) if given.
-pub fn client_config(
-    ca: Option<&Path>,
-    identity: Option<(&Path, &Path)>,
-) -> Result<Arc<ClientConfig>, TlsError> {
+/// What encrypts, for every connection of the program.
+pub fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
     // A Pi before the 5 has no AES instructions: ChaCha20-Poly1305 (RFC 8439) first.
     provider
         .cipher_suites
         .sort_by_key(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
+    provider
+}
+
+/// A client that trusts `ca`, or the system's roots, and shows `identity` (certificate, key) if given.
+pub fn client_config(
+    ca: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
@@ -68,7 +74,7 @@ pub fn client_config(
             }
         }
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
         .with_root_certificates(roots);

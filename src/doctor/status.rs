@@ -11,7 +11,7 @@ use crate::gateway::session::Key;
 pub const QUESTION: &str = "status";
 
 /// A gateway's evidence. A newer gateway may say more, which an older doctor ignores.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// 1; another number means other words.
     pub schema: u64,
@@ -53,6 +53,12 @@ pub struct Status {
     pub spool_clips: u64,
     /// Age of the oldest of them, seconds.
     pub oldest_unsent_s: u64,
+    /// The card's identity; empty while there is no spool.
+    #[serde(default)]
+    pub card_id: String,
+    /// Highest number given to a clip of this card; 0 for none.
+    #[serde(default)]
+    pub last_clip_no: u64,
 }
 
 /// A raised alert.
@@ -78,7 +84,7 @@ pub struct LastKey {
 }
 
 /// Levels of the last 200 ms, dBFS.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Microphone {
     /// Root mean square.
     pub rms_dbfs: f64,

@@ -10,16 +10,21 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::network;
 use super::status::{self, Facts};
 use super::{Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, outcome_of, provision};
 use crate::adapters::disk::RealDisk;
 use crate::adapters::{clock, line_server, sensors};
+use crate::config::{Config, ConfigError};
 use crate::doctor;
 use crate::run;
 use crate::spool::disk::{Disk, publish, read_whole};
 
 /// On FAT.
 const STATUS: &str = "BOOTH-STATUS.TXT";
+/// Where NetworkManager notes what each interface is connected with, a file per interface number.
+const NETWORK_MANAGER: &str = "/run/NetworkManager/devices";
+const INTERFACES: &str = "/sys/class/net";
 
 /// Provisions this machine, as root before the gateway starts, and says on FAT what came of it.
 pub fn provision_here(places: &Places) -> Result<Outcome, ProvisionError> {
@@ -39,7 +44,11 @@ pub fn provision_here(places: &Places) -> Result<Outcome, ProvisionError> {
     for path in made {
         give(&path, &places.data).map_err(at("giving away", &path))?;
     }
-    if let Err(error) = write_status(&disk, places, outcome.clone(), false) {
+    if let Err(error) = publish_news(
+        &disk,
+        places,
+        &status::render(&facts(outcome.clone(), None)),
+    ) {
         log::warn!("{STATUS}: {error}");
     }
     Ok(outcome)
@@ -53,11 +62,55 @@ pub fn refresh_status(places: &Places) -> io::Result<bool> {
             "nothing has been provisioned yet; run `booth-gateway provision` without --status",
         )
     })?;
-    write_status(&disk, places, outcome, true)
+    let connected = connected(Path::new(NETWORK_MANAGER), Path::new(INTERFACES));
+    let is_connected = |uuid: &str| connected.iter().any(|(other, _)| other == uuid);
+    if let Err(error) = network::confirm(&disk, &places.data, &outcome.networks, is_connected) {
+        log::warn!("which password of a network has connected could not be noted: {error}");
+    }
+    publish_news(
+        &disk,
+        places,
+        &status::render(&facts(outcome, Some(connected))),
+    )
 }
 
-fn write_status(disk: &dyn Disk, places: &Places, outcome: Outcome, ask: bool) -> io::Result<bool> {
-    publish_news(disk, places, &status::render(&facts(outcome, ask)))
+/// Looks at those files of `[network]` that lie beside a configuration before it is on a card: passwords and PIN.
+pub fn check_beside(config: &Config, file: &Path) -> Result<(), ConfigError> {
+    let beside = file
+        .parent()
+        .filter(|beside| !beside.as_os_str().is_empty());
+    network::check_beside(&RealDisk::new(), config, beside.unwrap_or(Path::new(".")))
+}
+
+/// The profiles that are connected, by their UUIDs, and their interfaces' names: NetworkManager notes them by interface
+/// number. None where there is no NetworkManager.
+fn connected(notes: &Path, interfaces: &Path) -> Vec<(String, String)> {
+    let name_of = |number: &str| {
+        let entries = std::fs::read_dir(interfaces)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut same = entries.filter(|entry| {
+            let own = std::fs::read_to_string(entry.path().join("ifindex"));
+            own.is_ok_and(|own| own.trim() == number)
+        });
+        same.next()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+    };
+    let entries = std::fs::read_dir(notes).into_iter().flatten().flatten();
+    let mut connected: Vec<(String, String)> = entries
+        .filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.path()).ok()?;
+            let uuid = text
+                .lines()
+                .find_map(|line| line.strip_prefix("connection-uuid="))?;
+            // Its file outlives an interface that was pulled out.
+            let name = name_of(&entry.file_name().to_string_lossy())?;
+            Some((uuid.to_owned(), name))
+        })
+        .collect();
+    connected.sort();
+    connected
 }
 
 fn publish_news(disk: &dyn Disk, places: &Places, text: &str) -> io::Result<bool> {
@@ -72,8 +125,10 @@ fn publish_news(disk: &dyn Disk, places: &Places, text: &str) -> io::Result<bool
     Ok(true)
 }
 
-fn facts(outcome: Outcome, ask: bool) -> Facts {
-    let gateway = ask
+/// With what is connected, if the running system is to be asked.
+fn facts(outcome: Outcome, connected: Option<Vec<(String, String)>>) -> Facts {
+    let gateway = connected
+        .is_some()
         .then(|| line_server::ask(&outcome.socket, doctor::QUESTION).ok())
         .flatten()
         .and_then(|answer| serde_json::from_str(&answer).ok());
@@ -81,6 +136,7 @@ fn facts(outcome: Outcome, ask: bool) -> Facts {
     Facts {
         gateway,
         ip: sensors::ip(),
+        connected,
         sw_version: env!("CARGO_PKG_VERSION").into(),
         image_id: image_id(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()),
         card_id: card_id(&outcome.spool),
@@ -149,6 +205,28 @@ fn give(path: &Path, data: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_that_networkmanager_has_connected_is_told_with_its_interface() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let put = |name: &str, text: &str| {
+            let path = at(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, text).expect("written");
+        };
+        put("net/wlan0/ifindex", "3\n");
+        put("net/eth0/ifindex", "2\n");
+        put(
+            "nm/3",
+            "# private\n\n[device]\nmanaged=managed\nconnection-uuid=a-b\n",
+        );
+        put("nm/2", "[device]\nmanaged=managed\n");
+        put("nm/9", "[device]\nconnection-uuid=c\n");
+        let told = connected(&at("nm"), &at("net"));
+        assert_eq!(told, [("a-b".to_owned(), "wlan0".to_owned())]);
+        assert!(connected(&at("nothing"), &at("net")).is_empty());
+    }
 
     #[test]
     fn an_image_that_says_what_it_is_is_named() {

@@ -9,6 +9,7 @@
 //! booth.toml ──judge──▶    good.toml (the last good one, date and hash)
 //! mqtt-password ─────────────────────────────────────────────────────────▶    set-2/password   (vault)
 //!                          booth.toml (effective: paths of the newest set)
+//! wifi-password ─────────────────────────────────────────────────────────▶    network/wifi-….json, and NetworkManager's profiles
 //! BOOTH-STATUS.TXT ◀────   outcome.json ◀── and what the running gateway answers
 //! ```
 //!
@@ -18,7 +19,9 @@
 mod effective;
 pub mod guise;
 pub mod judge;
+mod keyfile;
 mod machine;
+pub mod network;
 mod secrets;
 pub mod status;
 pub mod vault;
@@ -36,7 +39,8 @@ use effective::effective;
 pub use effective::salvage;
 use guise::{LONGEST_TEXT, printable};
 use judge::{Judged, KeyVerdict, judge};
-pub use machine::{provision_here, refresh_status};
+pub use machine::{check_beside, provision_here, refresh_status};
+use network::ConnectionNews;
 use secrets::move_secrets;
 use vault::{Role, Vault};
 
@@ -57,6 +61,8 @@ pub struct Places {
     pub data: PathBuf,
     /// The effective configuration.
     pub config: PathBuf,
+    /// Where NetworkManager reads profiles; `None` leaves networks to others.
+    pub network: Option<PathBuf>,
 }
 
 impl Places {
@@ -67,7 +73,14 @@ impl Places {
             boot: boot.to_owned(),
             data: data.to_owned(),
             config: config.map_or(usual, Path::to_owned),
+            network: None,
         }
+    }
+
+    /// With a folder for NetworkManager's profiles.
+    pub fn with_network(mut self, network: Option<&Path>) -> Self {
+        self.network = network.map(Path::to_owned);
+        self
     }
 
     /// `DATA/config`.
@@ -157,6 +170,9 @@ pub struct Outcome {
     pub secrets: Vec<SecretNews>,
     /// A newer set waits for its first connection while another one has connected: its number.
     pub candidate: Option<u64>,
+    /// The networks that were set up.
+    #[serde(default)]
+    pub networks: Vec<ConnectionNews>,
     /// What else there is to say.
     pub notes: Vec<String>,
 }
@@ -311,6 +327,14 @@ pub fn provision(
             None
         }
     };
+    let networks = network::set_up(
+        disk,
+        places,
+        good.as_ref().map(|good| &good.config.network),
+        &found.listed,
+        &now,
+        &mut notes,
+    )?;
     let shown: Option<&Config> = config.as_ref();
     let salvaged = salvage(&judged.table);
     let shown = shown.unwrap_or(&salvaged);
@@ -335,6 +359,7 @@ pub fn provision(
         faults: judged.faults,
         secrets,
         candidate,
+        networks,
         notes,
     };
     let bytes = serde_json::to_vec(&outcome).unwrap_or_default();

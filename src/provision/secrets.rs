@@ -196,7 +196,7 @@ fn is_of_the_card(name: &str) -> bool {
 }
 
 /// Finds a credential beside `booth.toml`: its name there and what it says, without byte order mark and the like.
-fn take<'a>(
+pub(super) fn take<'a>(
     disk: &dyn Disk,
     boot: &Path,
     listed: &'a [Listed],
@@ -235,13 +235,17 @@ fn take<'a>(
     if role == Role::Password {
         text = text.trim_end_matches('\n').to_owned();
         if text.is_empty() {
-            return Err(format!("{own} is empty; write the password into it"));
+            return Err(format!("{own} is empty; write the secret into it"));
         }
     }
     Ok(Some((&entry.name, text.into_bytes())))
 }
 
-fn remove_from_fat(disk: &dyn Disk, boot: &Path, names: &BTreeSet<&str>) -> Result<(), String> {
+pub(super) fn remove_from_fat(
+    disk: &dyn Disk,
+    boot: &Path,
+    names: &BTreeSet<&str>,
+) -> Result<(), String> {
     let told = |name: &str, error: io::Error| {
         format!(
             "{} could not be removed from the card ({error}); the booth has its own copy: delete it with a laptop",

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::network::{ConnectionNews, Way};
 use super::vault::Role;
 use super::{Outcome, SecretNews, Source};
 use crate::gateway::spoken::Language;
@@ -71,6 +72,8 @@ pub struct Facts {
     pub gateway: Option<GatewayFacts>,
     /// Address.
     pub ip: Option<String>,
+    /// Profiles that are connected and their interfaces; `None` if nobody has asked.
+    pub connected: Option<Vec<(String, String)>>,
     /// Of this program.
     pub sw_version: String,
     /// Of the image, if it says.
@@ -169,6 +172,7 @@ fn section(facts: &Facts, language: Language, zone: &TimeZone) -> String {
     configuration(&facts.outcome, &mut page, zone);
     secrets(&facts.outcome, &mut page, zone);
     running(facts, &mut page);
+    networks(facts, &mut page, zone);
     machine(facts, &mut page);
     page.lines.join("\n").trim_end().to_owned()
 }
@@ -367,6 +371,67 @@ fn running(facts: &Facts, page: &mut Page) {
     page.gap();
 }
 
+fn networks(facts: &Facts, page: &mut Page, zone: &TimeZone) {
+    if facts.outcome.networks.is_empty() {
+        return;
+    }
+    page.say("Networks:", "Netværk:");
+    for connection in &facts.outcome.networks {
+        let what = what_connects(connection, page);
+        let interface = |rank: usize| {
+            let (uuid, connected) = (connection.profiles.get(rank)?, facts.connected.as_ref()?);
+            let (_, interface) = connected.iter().find(|(other, _)| other == uuid)?;
+            Some(line(interface))
+        };
+        let state = match (interface(0), interface(1), &facts.connected) {
+            (Some(name), _, _) => format!("{} ({name})", page.pick("connected", "forbundet")),
+            (None, Some(name), _) => format!(
+                "{} ({name})",
+                page.pick(
+                    "connected with the FORMER password, the new one has not connected",
+                    "forbundet med den TIDLIGERE adgangskode, den nye har ikke givet forbindelse"
+                )
+            ),
+            (None, None, _) if connection.profiles.is_empty() => {
+                page.pick("NOT USED", "BRUGES IKKE").to_owned()
+            }
+            (None, None, Some(_)) => page.pick("not connected", "ikke forbundet").to_owned(),
+            (None, None, None) => page.pick("set up", "sat op").to_owned(),
+        };
+        page.item(&format!("{what}: {state}"));
+        for secret in &connection.secrets {
+            let since = secret.since.as_deref().map(|since| day_of(since, zone));
+            let kept = match (since, secret.is_new) {
+                (Some(_), true) => page
+                    .pick("taken from the card now", "taget fra kortet nu")
+                    .to_owned(),
+                (Some(since), false) => {
+                    format!("{} {since}", page.pick("kept since", "gemt siden"))
+                }
+                (None, _) => page.pick("MISSING", "MANGLER").to_owned(),
+            };
+            let why = secret.fault.as_ref().map(|why| format!("; {}", line(why)));
+            page.item(&format!(
+                "{}: {kept}{}",
+                line(&secret.name),
+                why.unwrap_or_default()
+            ));
+        }
+    }
+    page.gap();
+}
+
+fn what_connects(connection: &ConnectionNews, page: &Page) -> String {
+    let name = line(&connection.name);
+    match (connection.way, name.is_empty()) {
+        (Way::Wired, true) => page.pick("Wired, DHCP", "Kablet, DHCP").to_owned(),
+        (Way::Wired, false) => format!("{} {name}", page.pick("Wired,", "Kablet,")),
+        (Way::Wifi, _) => format!("Wi-Fi \"{name}\""),
+        (Way::Modem, true) => page.pick("Mobile modem", "Mobilmodem").to_owned(),
+        (Way::Modem, false) => format!("{} ({name})", page.pick("Mobile modem", "Mobilmodem")),
+    }
+}
+
 fn machine(facts: &Facts, page: &mut Page) {
     let none = page.pick("none", "ingen");
     let address = facts.ip.clone().unwrap_or_else(|| none.to_owned());
@@ -404,7 +469,27 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::judge::KeyVerdict;
+    use super::super::network::NetworkSecret;
     use super::*;
+
+    fn connection(way: Way, name: &str, uuids: &[&str], secret: Option<&str>) -> ConnectionNews {
+        ConnectionNews {
+            way,
+            name: name.into(),
+            profiles: uuids.iter().map(|uuid| (*uuid).to_owned()).collect(),
+            secrets: secret
+                .map(|fault| NetworkSecret {
+                    slot: "wifi-0".into(),
+                    name: "wifi-password".into(),
+                    since: Some("2026-11-20T10:00:00Z".into()),
+                    number: 2,
+                    is_new: false,
+                    fault: Some(fault.into()),
+                })
+                .into_iter()
+                .collect(),
+        }
+    }
 
     fn facts() -> Facts {
         let outcome = Outcome {
@@ -446,6 +531,11 @@ mod tests {
                 fault: None,
             }],
             candidate: Some(3),
+            networks: vec![
+                connection(Way::Wired, "", &["u-0"], None),
+                connection(Way::Wifi, "Gæst", &["u-1", "u-2"], Some("kept")),
+                connection(Way::Modem, "internet", &[], None),
+            ],
             notes: Vec::new(),
         };
         let answer = r#"{"ready":1,"connected":0,"spool_clips":3,"oldest_unsent_s":3600,"pid":7,
@@ -455,6 +545,7 @@ mod tests {
             outcome,
             gateway: serde_json::from_str(answer).ok(),
             ip: Some("10.0.0.7".into()),
+            connected: Some(vec![("u-2".into(), "wlan0".into())]),
             sw_version: "0.1.0".into(),
             image_id: None,
             card_id: Some("c0ffee".into()),
@@ -482,6 +573,10 @@ mod tests {
             "The new credentials have not connected yet",
             "Broker: NOT connected (mqtts://broker.example).",
             "The broker refused the password. Correct it.",
+            "Netværk:\r\n  - Kablet, DHCP: ikke forbundet",
+            "Wi-Fi \"Gæst\": connected with the FORMER password, the new one has not connected (wlan0)",
+            "wifi-password: kept since 2026-11-20 11:00; kept",
+            "Mobilmodem (internet): BRUGES IKKE",
             "Address: 10.0.0.7",
             "Card: c0ffee",
         ] {

@@ -147,6 +147,15 @@ impl Gateway {
                 .delivery
                 .oldest_unsent(now)
                 .map_or(0, |age| age.as_secs()),
+            card_id: self
+                .spool
+                .as_ref()
+                .map(|spool| spool.identity().card_id.clone())
+                .unwrap_or_default(),
+            last_clip_no: self
+                .spool
+                .as_ref()
+                .map_or(0, crate::spool::Spool::last_clip_no),
         }
     }
 

@@ -1,0 +1,448 @@
+//! `[network]` of booth.toml: how the SD image reaches the world. Provisioning makes NetworkManager's profiles of it; the
+//! gateway itself never looks at it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// Most Wi-Fi networks of a booth.
+const MOST_WIFI: usize = 8;
+/// IEEE 802.11: an SSID has at most so many bytes.
+const LONGEST_SSID: usize = 32;
+/// 3GPP TS 23.003 §9.1 allows 100; NetworkManager takes 64.
+const LONGEST_APN: usize = 64;
+/// Longest name or password of a mobile network.
+const LONGEST_LOGIN: usize = 64;
+
+/// The networks of a booth; without any of it a wired one by DHCP.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Where the radio is, ISO 3166-1: which Wi-Fi channels are allowed.
+    pub country: Option<String>,
+    /// The wired network.
+    pub wired: Wired,
+    /// Wi-Fi networks, the first preferred.
+    pub wifi: Vec<Wifi>,
+    /// The mobile modem.
+    pub modem: Option<Modem>,
+}
+
+/// The wired network: without an address, DHCP.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wired {
+    /// As `192.0.2.10/24`.
+    pub address: Option<String>,
+    /// As `192.0.2.1`.
+    pub gateway: Option<String>,
+    /// Name servers.
+    pub dns: Vec<String>,
+}
+
+/// A Wi-Fi network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wifi {
+    /// Its name, exactly.
+    pub ssid: String,
+    /// Beside `booth.toml`; without one the network is open.
+    pub password_file: Option<String>,
+    /// Refused: it would stay on the card for whoever finds it.
+    #[serde(default)]
+    pub password: Option<IgnoredAny>,
+    /// The network does not tell its name.
+    #[serde(default)]
+    pub hidden: bool,
+}
+
+/// A mobile modem.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Modem {
+    /// Access point; without one, what NetworkManager knows of the SIM card's network.
+    pub apn: Option<String>,
+    /// Login of the access point.
+    pub user: Option<String>,
+    /// Beside `booth.toml`.
+    pub password_file: Option<String>,
+    /// Refused, as [`Wifi::password`].
+    pub password: Option<IgnoredAny>,
+    /// Of the SIM card; beside `booth.toml`.
+    pub pin_file: Option<String>,
+    /// Refused, as [`Wifi::password`].
+    pub pin: Option<IgnoredAny>,
+}
+
+/// A fixed address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fixed {
+    /// Of the booth.
+    pub address: Ipv4Addr,
+    /// Of the network, bits.
+    pub prefix: u8,
+    /// Where everything else is.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// What a secret of a network has to look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// Of a Wi-Fi network, WPA.
+    WifiPassword,
+    /// Of a mobile network's access point.
+    ModemPassword,
+    /// Of a SIM card.
+    Pin,
+}
+
+impl SecretKind {
+    /// What is wrong with it, without saying it.
+    pub fn check(self, secret: &str) -> Result<(), String> {
+        let length = secret.len();
+        let is_plain = secret.bytes().all(|byte| (32..127).contains(&byte));
+        match self {
+            Self::WifiPassword => {
+                let is_key = length == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+                if is_key || ((8..=63).contains(&length) && is_plain) {
+                    return Ok(());
+                }
+                Err(match is_plain {
+                    true => format!(
+                        "has {length} characters; a WPA password has 8 to 63 (or 64 hexadecimal digits): write it on one line, alone"
+                    ),
+                    false => "holds other than plain characters (letters without accents, digits, signs): no WPA password \
+                              has them; write it on one line, alone"
+                        .into(),
+                })
+            }
+            Self::ModemPassword
+                if length <= LONGEST_LOGIN && !secret.contains(char::is_control) =>
+            {
+                Ok(())
+            }
+            Self::ModemPassword => Err(format!(
+                "is longer than {LONGEST_LOGIN} bytes or has several lines; write the password on one line, alone"
+            )),
+            Self::Pin => {
+                let is_pin =
+                    (4..=8).contains(&length) && secret.bytes().all(|b| b.is_ascii_digit());
+                let why =
+                    "is no PIN; a SIM card's PIN has 4 to 8 digits: write it on one line, alone";
+                is_pin.then_some(()).ok_or_else(|| why.into())
+            }
+        }
+    }
+}
+
+impl Wired {
+    /// The fixed address, `None` with DHCP; or what is wrong.
+    pub fn fixed(&self) -> Result<Option<Fixed>, String> {
+        let Some(text) = &self.address else {
+            return match &self.gateway {
+                None => Ok(None),
+                Some(_) => {
+                    Err("gateway stands without address; give both, or neither for DHCP".into())
+                }
+            };
+        };
+        let wrong = |why: &str| format!("address {text:?} {why}; write it as \"192.0.2.10/24\"");
+        let (address, prefix) = text.split_once('/').ok_or_else(|| wrong("has no /"))?;
+        let address: Ipv4Addr = address.parse().map_err(|_| wrong("is no IPv4 address"))?;
+        let prefix: u8 = prefix
+            .parse()
+            .ok()
+            .filter(|bits| (1..=31).contains(bits))
+            .ok_or_else(|| wrong("has no network of 1 to 31 bits behind the /"))?;
+        let mask = u32::MAX << (32 - u32::from(prefix));
+        let host = u32::from(address) & !mask;
+        if prefix < 31 && (host == 0 || host == !mask) {
+            return Err(wrong("is the network itself, not a place in it"));
+        }
+        if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
+            return Err(wrong("is none that a machine can have"));
+        }
+        let gateway = match &self.gateway {
+            None => None,
+            Some(text) => {
+                let gateway: Ipv4Addr = text.parse().map_err(|_| {
+                    format!("gateway {text:?} is no IPv4 address; write it as \"192.0.2.1\"")
+                })?;
+                if (u32::from(gateway) ^ u32::from(address)) & mask != 0 {
+                    return Err(format!(
+                        "gateway {gateway} is not in the network of {address}/{prefix}; correct one of them"
+                    ));
+                }
+                if gateway == address {
+                    return Err(format!(
+                        "gateway {gateway} is the booth's own address; it is the router's"
+                    ));
+                }
+                Some(gateway)
+            }
+        };
+        Ok(Some(Fixed {
+            address,
+            prefix,
+            gateway,
+        }))
+    }
+
+    /// The name servers, or what is wrong with one.
+    pub fn name_servers(&self) -> Result<Vec<IpAddr>, String> {
+        let read = |text: &String| {
+            text.parse()
+                .map_err(|_| format!("dns {text:?} is no address; write it as \"192.0.2.53\""))
+        };
+        self.dns.iter().map(read).collect()
+    }
+}
+
+impl Network {
+    /// Every file with a secret, and what it has to hold.
+    pub fn secrets(&self) -> Vec<(&str, SecretKind)> {
+        let wifi = self
+            .wifi
+            .iter()
+            .filter_map(|wifi| Some((wifi.password_file.as_deref()?, SecretKind::WifiPassword)));
+        let modem = self.modem.iter().flat_map(|modem| {
+            let password = modem
+                .password_file
+                .as_deref()
+                .map(|name| (name, SecretKind::ModemPassword));
+            let pin = modem
+                .pin_file
+                .as_deref()
+                .map(|name| (name, SecretKind::Pin));
+            password.into_iter().chain(pin)
+        });
+        wifi.chain(modem).collect()
+    }
+
+    /// `others`: files that other sections name.
+    pub(super) fn check(&self, others: &[&str], fault: &mut impl FnMut(String)) {
+        if let Some(country) = &self.country
+            && !(country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
+            fault(format!(
+                "[network] country: {country:?} is no country; write two capital letters, as \"DK\""
+            ));
+        }
+        for why in [self.wired.fixed().err(), self.wired.name_servers().err()]
+            .into_iter()
+            .flatten()
+        {
+            fault(format!("[network] wired: {why}"));
+        }
+        if self.wifi.len() > MOST_WIFI {
+            fault(format!(
+                "[network] wifi: more than {MOST_WIFI} networks; leave those that the booth can meet"
+            ));
+        }
+        for (index, wifi) in self.wifi.iter().enumerate() {
+            let ssid = &wifi.ssid;
+            let mut wrong = |why: &str| fault(format!("[network] wifi {ssid:?}: {why}"));
+            if !(1..=LONGEST_SSID).contains(&ssid.len()) || ssid.contains('\0') {
+                wrong("ssid: use the network's name of 1 to 32 bytes");
+            }
+            if self.wifi[..index]
+                .iter()
+                .any(|earlier| earlier.ssid == *ssid)
+            {
+                wrong("is there twice; leave one");
+            }
+            if wifi.password.is_some() {
+                wrong(
+                    "password in booth.toml would stay on the card for whoever finds it; write it alone into a file \
+                       beside booth.toml, and that file's name as password_file",
+                );
+            }
+        }
+        if let Some(modem) = &self.modem {
+            let mut wrong = |why: &str| fault(format!("[network] modem: {why}"));
+            if let Some(apn) = &modem.apn
+                && (!(1..=LONGEST_APN).contains(&apn.len())
+                    || !apn
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)))
+            {
+                wrong(
+                    "apn: use 1 to 64 letters, digits, dots and dashes, as the operator gives it",
+                );
+            }
+            if let Some(user) = &modem.user
+                && (user.is_empty()
+                    || user.len() > LONGEST_LOGIN
+                    || user.contains(char::is_control))
+            {
+                wrong("user: use 1 to 64 bytes without control characters, or leave it out");
+            }
+            if modem.password.is_some() {
+                wrong(
+                    "password in booth.toml would stay on the card for whoever finds it; write it alone into a file \
+                       beside booth.toml, and that file's name as password_file",
+                );
+            }
+            if modem.pin.is_some() {
+                wrong(
+                    "pin in booth.toml would stay on the card for whoever finds it; write it alone into a file \
+                       beside booth.toml, and that file's name as pin_file",
+                );
+            }
+        }
+        let secrets = self.secrets();
+        for (index, (name, kind)) in secrets.iter().enumerate() {
+            let place = match kind {
+                SecretKind::WifiPassword => "[network] wifi",
+                SecretKind::ModemPassword | SecretKind::Pin => "[network] modem",
+            };
+            let is_plain =
+                !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+            if !is_plain {
+                fault(format!(
+                    "{place}: {name:?} is no plain file name; put the file beside booth.toml and write its name alone"
+                ));
+            }
+            let same = |other: &&str| other.eq_ignore_ascii_case(name);
+            let earlier = secrets[..index].iter().map(|(name, _)| name);
+            if earlier.chain(others).any(|other| same(other)) {
+                fault(format!(
+                    "{place}: the file {name:?} is named twice in booth.toml; give each secret a file of its own"
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, parse};
+
+    fn faults(network: &str) -> String {
+        let text = format!(
+            "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n[mqtt]\npassword_file = \"mqtt-password\"\n{network}"
+        );
+        match parse::<Config>(&text, "booth.toml") {
+            Ok(config) => config
+                .check("booth.toml")
+                .map_or_else(|e| e.to_string(), |()| String::new()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn networks_that_can_be_made_are_taken() {
+        for good in [
+            "",
+            "[network]\ncountry = \"DK\"\n",
+            "[network]\nwired = { address = \"192.0.2.10/24\", gateway = \"192.0.2.1\", dns = [\"192.0.2.53\", \"2001:db8::1\"] }\n",
+            "[network.wired]\naddress = \"10.0.0.0/31\"\n",
+            "[[network.wifi]]\nssid = \"Kommune Gæst; nr. 2\"\npassword_file = \"wifi\"\n[[network.wifi]]\nssid = \"open\"\nhidden = true\n",
+            "[network.modem]\napn = \"internet.example\"\nuser = \"u\"\npassword_file = \"p\"\npin_file = \"pin\"\n",
+            "[network.modem]\n",
+        ] {
+            assert_eq!(faults(good), "", "{good}");
+        }
+    }
+
+    #[test]
+    fn networks_that_cannot_work_are_named_with_their_remedy_and_no_secret_is_repeated() {
+        let wifi = |rest: &str| format!("[[network.wifi]]\nssid = \"x\"\n{rest}\n");
+        let wired = |rest: &str| format!("[network.wired]\n{rest}\n");
+        let modem = |rest: &str| format!("[network.modem]\n{rest}\n");
+        for (network, part) in [
+            (
+                "[network]\ncountry = \"Danmark\"\n".into(),
+                "[network] country: \"Danmark\" is no country",
+            ),
+            (wired("address = \"192.0.2.10\""), "has no /"),
+            (wired("address = \"192.0.2.300/24\""), "is no IPv4 address"),
+            (wired("address = \"192.0.2.10/33\""), "1 to 31 bits"),
+            (wired("address = \"192.0.2.0/24\""), "the network itself"),
+            (wired("address = \"192.0.2.255/24\""), "the network itself"),
+            (
+                wired("address = \"127.0.0.1/8\""),
+                "none that a machine can have",
+            ),
+            (wired("gateway = \"192.0.2.1\""), "without address"),
+            (
+                wired("address = \"192.0.2.10/24\"\ngateway = \"192.0.3.1\""),
+                "not in the network of 192.0.2.10/24",
+            ),
+            (
+                wired("address = \"192.0.2.10/24\"\ngateway = \"192.0.2.10\""),
+                "the booth's own address",
+            ),
+            (
+                wired("dns = [\"one.one\"]"),
+                "dns \"one.one\" is no address",
+            ),
+            ("[[network.wifi]]\nssid = \"\"\n".into(), "1 to 32 bytes"),
+            (
+                format!("[[network.wifi]]\nssid = \"{}\"\n", "ø".repeat(17)),
+                "1 to 32 bytes",
+            ),
+            (wifi("").repeat(2), "is there twice"),
+            (
+                wifi("password = \"hemmeligt\""),
+                "file's name as password_file",
+            ),
+            (wifi("password = 12345678"), "file's name as password_file"),
+            (wifi("password_file = \"../x\""), "no plain file name"),
+            (wifi("password_file = \"MQTT-Password\""), "named twice"),
+            (modem("apn = \"a b\""), "apn: use"),
+            (modem("user = \"\""), "user: use"),
+            (modem("pin = \"1234\""), "file's name as pin_file"),
+            (
+                modem("password = \"hemmeligt\""),
+                "file's name as password_file",
+            ),
+            (
+                modem("pin_file = \"s\"\npassword_file = \"s\""),
+                "named twice",
+            ),
+            (wifi("pasword_file = \"x\""), "did you mean `password_file`"),
+        ] {
+            let all = faults(&network);
+            assert!(all.contains(part), "{network}: {part} missing in {all:?}");
+            assert!(!all.contains("hemmeligt") && !all.contains("1234"), "{all}");
+        }
+        let many: String = (0..9)
+            .map(|n| format!("[[network.wifi]]\nssid = \"{n}\"\n"))
+            .collect();
+        assert!(faults(&many).contains("more than 8"));
+    }
+
+    #[test]
+    fn secrets_are_judged_by_what_they_are_for() {
+        use super::SecretKind::{ModemPassword, Pin, WifiPassword};
+        for (kind, good) in [
+            (WifiPassword, "12345678".to_owned()),
+            (WifiPassword, " a\\b;c #d ".into()),
+            (WifiPassword, "x".repeat(63)),
+            (WifiPassword, "0aF9".repeat(16)),
+            (ModemPassword, "é".into()),
+            (Pin, "0000".into()),
+            (Pin, "12345678".into()),
+        ] {
+            assert_eq!(kind.check(&good), Ok(()), "{good}");
+        }
+        for (kind, bad, part) in [
+            (WifiPassword, "1234567".to_owned(), "has 7 characters"),
+            (WifiPassword, "x".repeat(64), "64 hexadecimal"),
+            (WifiPassword, "rødgrødmedfløde".into(), "other than plain"),
+            (
+                WifiPassword,
+                "password: x\nother".into(),
+                "other than plain",
+            ),
+            (ModemPassword, "x".repeat(65), "longer than"),
+            (Pin, "123".into(), "4 to 8 digits"),
+            (Pin, "12a4".into(), "4 to 8 digits"),
+        ] {
+            let why = kind.check(&bad).expect_err("bad");
+            assert!(why.contains(part) && !why.contains(&bad), "{why}");
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! `[network]` of a good configuration: its secrets on the booth's own partition, and the profiles that are made of both.
+//!
+//! Owns: `DATA/network`, root's alone: one file per secret. Never does: take a secret from FAT that was not read back, or
+//! the password away that has connected because a new one is there.
+//!
+//! ```text
+//! DATA/network/wifi-<hash of the SSID>.json, modem-password.json, modem-pin.json   the newest secret, and the one before it
+//! ```
+//!
+//! While a new password has not connected there are two profiles, the newest preferred; which one is connected is
+//! NetworkManager's answer ([`confirm`]). A power cut leaves a file from before or the new one. A PIN has no twin: a SIM card
+//! bears three wrong ones, so one that has not connected is tried at [`MOST_TRIES`] boots and then withheld.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::guise::printable;
+use super::keyfile::{self, ENDS, Keyfile, Numbered, OURS};
+use super::secrets::{remove_from_fat, take};
+use super::vault::Role;
+use super::{Places, ProvisionError, at, replace};
+use crate::config::{Config, ConfigError, Network, SecretKind};
+use crate::contract::hex;
+use crate::spool::disk::{Disk, Listed, publish, read_whole};
+
+/// At how many boots a PIN is tried before it has ever connected.
+const MOST_TRIES: u32 = 2;
+const LONGEST_RECORD: u64 = 64 * 1024;
+
+/// A way to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Ethernet.
+    Wired,
+    /// Wi-Fi.
+    Wifi,
+    /// The mobile modem.
+    Modem,
+}
+
+/// What became of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionNews {
+    /// Which way.
+    pub way: Way,
+    /// SSID or access point; the fixed address of the wired network, empty with DHCP.
+    pub name: String,
+    /// UUIDs of its profiles: the newest secrets', then the former ones'. None if it lacks a secret.
+    pub profiles: Vec<String>,
+    /// Its secrets.
+    pub secrets: Vec<NetworkSecret>,
+}
+
+/// What became of a network's secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSecret {
+    /// Its file in `DATA/network`, without ending.
+    pub slot: String,
+    /// As it is called in `booth.toml`.
+    pub name: String,
+    /// Kept since then, RFC 3339; `None` if the booth has none.
+    pub since: Option<String>,
+    /// Tells it from an earlier one.
+    pub number: u64,
+    /// It came with this boot.
+    pub is_new: bool,
+    /// What is wrong.
+    pub fault: Option<String>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Held {
+    number: u64,
+    since: String,
+    secret: String,
+}
+
+impl Held {
+    fn numbered(&self) -> Numbered<'_> {
+        Numbered {
+            number: self.number,
+            secret: &self.secret,
+        }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Record {
+    schema: u32,
+    newest: Held,
+    has_connected: bool,
+    tries: u32,
+    former: Option<Held>,
+}
+
+/// The folder of secrets.
+pub(super) fn folder(data: &Path) -> std::path::PathBuf {
+    data.join("network")
+}
+
+struct Work<'a> {
+    disk: &'a dyn Disk,
+    places: &'a Places,
+    listed: &'a [Listed],
+    now: &'a str,
+    notes: &'a mut Vec<String>,
+    slots: BTreeSet<String>,
+}
+
+/// Makes the profiles of a configuration's networks and writes them to `keyfiles`. An error is one of the booth's own
+/// partition; what the folder of profiles refuses is a note.
+pub(super) fn set_up(
+    disk: &dyn Disk,
+    places: &Places,
+    network: Option<&Network>,
+    listed: &[Listed],
+    now: &str,
+    notes: &mut Vec<String>,
+) -> Result<Vec<ConnectionNews>, ProvisionError> {
+    let default = Network::default();
+    let Some(keyfiles) = &places.network else {
+        let asks = network.is_some_and(|network| {
+            !network.wifi.is_empty() || network.modem.is_some() || network.wired.address.is_some()
+        });
+        if asks {
+            notes.push(
+                "[network] of booth.toml is not used: this booth's image does not set up networks."
+                    .into(),
+            );
+        }
+        return Ok(Vec::new());
+    };
+    let mut work = Work {
+        disk,
+        places,
+        listed,
+        now,
+        notes,
+        slots: BTreeSet::new(),
+    };
+    let place = folder(&places.data);
+    let (news, files) = work
+        .connections(network.unwrap_or(&default))
+        .map_err(at("writing", &place))?;
+    if network.is_some() {
+        work.forget_others().map_err(at("tidying", &place))?;
+        let country = network.and_then(|network| network.country.as_deref());
+        work.note_country(country).map_err(at("writing", &place))?;
+    }
+    if let Err(error) = write_keyfiles(disk, keyfiles, &files) {
+        notes.push(format!(
+            "The networks could not be set up ({error}); a wired network with DHCP works all the same. Write the image to the card again."
+        ));
+    }
+    Ok(news)
+}
+
+fn write_keyfiles(disk: &dyn Disk, folder: &Path, files: &[Keyfile]) -> io::Result<()> {
+    for file in files {
+        replace(disk, &folder.join(&file.name), file.text.as_bytes())?;
+    }
+    for entry in disk.list(folder)? {
+        let is_ours = entry.name.starts_with(OURS) && entry.name.ends_with(ENDS);
+        if is_ours && !files.iter().any(|file| file.name == entry.name) {
+            disk.unlink(&folder.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn slot_of_wifi(ssid: &str) -> String {
+    let hash = hex(&Sha256::digest(ssid.as_bytes()));
+    format!("wifi-{}", &hash[..16])
+}
+
+impl Work<'_> {
+    fn connections(
+        &mut self,
+        network: &Network,
+    ) -> io::Result<(Vec<ConnectionNews>, Vec<Keyfile>)> {
+        let mut files = vec![keyfile::wired(&network.wired)];
+        let mut news = vec![ConnectionNews {
+            way: Way::Wired,
+            name: network.wired.address.clone().unwrap_or_default(),
+            profiles: vec![files[0].uuid.clone()],
+            secrets: Vec::new(),
+        }];
+        for (place, wifi) in network.wifi.iter().enumerate() {
+            let kind = SecretKind::WifiPassword;
+            let slot = slot_of_wifi(&wifi.ssid);
+            let (record, secrets) = self.secret(&slot, wifi.password_file.as_deref(), kind)?;
+            let is_open = wifi.password_file.is_none();
+            let passwords = passwords(record.as_ref(), is_open);
+            let made = passwords.iter().enumerate().map(|(rank, password)| {
+                keyfile::wifi(wifi, place, *password, rank, passwords.len())
+            });
+            let made: Vec<Keyfile> = made.collect();
+            news.push(ConnectionNews {
+                way: Way::Wifi,
+                name: printable(&wifi.ssid),
+                profiles: made.iter().map(|file| file.uuid.clone()).collect(),
+                secrets,
+            });
+            files.extend(made);
+        }
+        if let Some(modem) = &network.modem {
+            let kind = SecretKind::ModemPassword;
+            let password = modem.password_file.as_deref();
+            let (record, mut secrets) = self.secret("modem-password", password, kind)?;
+            let (pin, pins) =
+                self.secret("modem-pin", modem.pin_file.as_deref(), SecretKind::Pin)?;
+            secrets.extend(pins);
+            // Without its PIN a SIM card answers nothing; without its password the operator may.
+            let lacks_pin = modem.pin_file.is_some() && pin.is_none();
+            let passwords = match lacks_pin {
+                true => Vec::new(),
+                false => passwords(record.as_ref(), password.is_none()),
+            };
+            let pin = pin.as_ref().map(|pin| pin.newest.numbered());
+            let made = passwords.iter().enumerate().map(|(rank, password)| {
+                keyfile::modem(modem, *password, pin, rank, passwords.len())
+            });
+            let made: Vec<Keyfile> = made.collect();
+            news.push(ConnectionNews {
+                way: Way::Modem,
+                name: modem.apn.clone().unwrap_or_default(),
+                profiles: made.iter().map(|file| file.uuid.clone()).collect(),
+                secrets,
+            });
+            files.extend(made);
+        }
+        Ok((news, files))
+    }
+
+    /// A secret as it is now, if the configuration names one, and a line about it.
+    fn secret(
+        &mut self,
+        slot: &str,
+        name: Option<&str>,
+        kind: SecretKind,
+    ) -> io::Result<(Option<Record>, Vec<NetworkSecret>)> {
+        let Some(name) = name else {
+            return Ok((None, Vec::new()));
+        };
+        self.slots.insert(slot.to_owned());
+        let mut record = self.read(slot)?;
+        let mut news = NetworkSecret {
+            slot: slot.to_owned(),
+            name: printable(name),
+            since: None,
+            number: 0,
+            is_new: false,
+            fault: None,
+        };
+        match taken(self.disk, &self.places.boot, self.listed, name, kind) {
+            Ok(None) => {}
+            Ok(Some((entry, secret))) => {
+                let same = record
+                    .as_ref()
+                    .is_some_and(|record| record.newest.secret == secret);
+                if !same {
+                    let next = self.succeed(record.take(), secret, kind);
+                    self.keep(slot, &next)?;
+                    news.is_new = true;
+                    record = Some(next);
+                }
+                match remove_from_fat(self.disk, &self.places.boot, &BTreeSet::from([entry])) {
+                    Err(why) => self.notes.push(why),
+                    // Somebody has put it there once more: it is to be tried once more.
+                    Ok(()) => {
+                        if let Some(record) = record.as_mut().filter(|record| record.tries > 0) {
+                            record.tries = 0;
+                            self.keep(slot, record)?;
+                        }
+                    }
+                }
+            }
+            Err(why) => news.fault = Some(why),
+        }
+        let Some(known) = &mut record else {
+            news.fault.get_or_insert_with(|| {
+                format!(
+                    "{} was never found; put it beside booth.toml on the card",
+                    printable(name)
+                )
+            });
+            return Ok((None, vec![news]));
+        };
+        news.since = Some(known.newest.since.clone());
+        news.number = known.newest.number;
+        if kind == SecretKind::Pin && !known.has_connected {
+            if known.tries >= MOST_TRIES {
+                news.fault.get_or_insert_with(|| {
+                    format!(
+                        "the PIN has been tried at {MOST_TRIES} boots and has not connected; a third wrong one can lock the SIM card. \
+                         Put {} beside booth.toml once more to have it tried again",
+                        printable(name)
+                    )
+                });
+                return Ok((None, vec![news]));
+            }
+            known.tries += 1;
+            let known = known.clone();
+            self.keep(slot, &known)?;
+        }
+        Ok((record, vec![news]))
+    }
+
+    fn succeed(&self, before: Option<Record>, secret: String, kind: SecretKind) -> Record {
+        let number = before.as_ref().map_or(1, |before| before.newest.number + 1);
+        let former = before.and_then(|before| match before.has_connected {
+            true => Some(before.newest),
+            false => before.former.or(Some(before.newest)),
+        });
+        Record {
+            schema: 1,
+            newest: Held {
+                number,
+                since: self.now.to_owned(),
+                secret,
+            },
+            has_connected: false,
+            tries: 0,
+            former: former.filter(|_| kind != SecretKind::Pin),
+        }
+    }
+
+    fn read(&mut self, slot: &str) -> io::Result<Option<Record>> {
+        let record = read(self.disk, &self.places.data, slot);
+        match record {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.notes.push(format!(
+                    "network/{slot}: {error}; put the file beside booth.toml once more"
+                ));
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// Durable and read back when it returns.
+    fn keep(&self, slot: &str, record: &Record) -> io::Result<()> {
+        keep(self.disk, &self.places.data, slot, record)?;
+        self.disk.sync_folder(&self.places.data)?;
+        let there = read(self.disk, &self.places.data, slot)?;
+        match there.is_some_and(|there| there.newest.secret == record.newest.secret) {
+            true => Ok(()),
+            false => Err(io::Error::other("what was written is not what is read")),
+        }
+    }
+
+    /// Secrets that nobody names any more.
+    fn forget_others(&self) -> io::Result<()> {
+        let place = folder(&self.places.data);
+        let listed = match self.disk.list(&place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        for entry in listed {
+            let slot = entry.name.strip_suffix(".json");
+            if slot.is_some_and(|slot| !self.slots.contains(slot)) {
+                self.disk.unlink(&place.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `DATA/network/country`, for `booth-wifi-country.service`.
+    fn note_country(&self, country: Option<&str>) -> io::Result<()> {
+        let path = folder(&self.places.data).join("country");
+        match country {
+            Some(country) => replace(self.disk, &path, format!("{country}\n").as_bytes()),
+            None => super::remove(self.disk, &path),
+        }
+    }
+}
+
+/// What profiles are made with: no password for an open network, none at all where one is lacking.
+fn passwords(record: Option<&Record>, is_open: bool) -> Vec<Option<Numbered<'_>>> {
+    let Some(record) = record else {
+        return if is_open { vec![None] } else { Vec::new() };
+    };
+    let held = std::iter::once(&record.newest).chain(&record.former);
+    held.map(|held| Some(held.numbered())).collect()
+}
+
+fn read(disk: &dyn Disk, data: &Path, slot: &str) -> io::Result<Option<Record>> {
+    let path = folder(data).join(format!("{slot}.json"));
+    match read_whole(disk, &path, LONGEST_RECORD) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| {
+            // The parser's own words could repeat a secret.
+            io::Error::new(io::ErrorKind::InvalidData, "it is damaged")
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn keep(disk: &dyn Disk, data: &Path, slot: &str, record: &Record) -> io::Result<()> {
+    let place = folder(data);
+    disk.make_folder(&place)?;
+    let bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
+    publish(disk, &place, &format!("{slot}.json"), &bytes)
+}
+
+/// A secret beside `booth.toml`: its file's name there and what it says; or what is wrong with it.
+fn taken<'a>(
+    disk: &dyn Disk,
+    boot: &Path,
+    listed: &'a [Listed],
+    name: &str,
+    kind: SecretKind,
+) -> Result<Option<(&'a str, String)>, String> {
+    let Some((entry, bytes)) = take(disk, boot, listed, name, Role::Password)? else {
+        return Ok(None);
+    };
+    let own = printable(entry);
+    let secret = String::from_utf8(bytes).map_err(|_| format!("{own} is no text"))?;
+    kind.check(&secret).map_err(|why| format!("{own} {why}"))?;
+    Ok(Some((entry, secret)))
+}
+
+/// Looks at those files of `[network]` that lie in this folder, as `check-config` does before they are on a card.
+pub(super) fn check_beside(
+    disk: &dyn Disk,
+    config: &Config,
+    beside: &Path,
+) -> Result<(), ConfigError> {
+    let listed = disk.list(beside).unwrap_or_default();
+    let secrets = config.network.secrets().into_iter();
+    let faults: Vec<String> = secrets
+        .filter_map(|(name, kind)| taken(disk, beside, &listed, name, kind).err())
+        .map(|why| format!("[network] {why}"))
+        .collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(ConfigError(faults)),
+    }
+}
+
+/// Notes which secrets have connected, of the profiles that are connected now; nothing is written if that is known.
+pub fn confirm(
+    disk: &dyn Disk,
+    data: &Path,
+    connections: &[ConnectionNews],
+    is_connected: impl Fn(&str) -> bool,
+) -> io::Result<()> {
+    for connection in connections {
+        if !connection
+            .profiles
+            .first()
+            .is_some_and(|uuid| is_connected(uuid))
+        {
+            continue;
+        }
+        for secret in &connection.secrets {
+            let Some(mut record) = read(disk, data, &secret.slot)? else {
+                continue;
+            };
+            let is_known = record.has_connected && record.former.is_none();
+            if record.newest.number == secret.number && !is_known {
+                record.has_connected = true;
+                record.former = None;
+                record.tries = 0;
+                keep(disk, data, &secret.slot, &record)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! Which slot the firmware starts: `autoboot.txt`, the one-shot flag, and the trait that the updater knows of them.
+//!
+//! The Raspberry Pi's firmware reads `autoboot.txt` on the card's first partition. It starts the partition that `[all]`
+//! names; after a restart with the one-shot flag, once, the one that `[tryboot]` names. So the flag is a trial, and
+//! rewriting the file, one sector, is the commitment. A power cut, a reset by the watchdog, or a new version that
+//! restarts without being told to commit all come back to the slot of `[all]`.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::slot::Verified;
+
+/// One sector: a rewrite is done or not done.
+pub const LONGEST_AUTOBOOT: usize = 512;
+
+/// One of the card's two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Slot {
+    /// The second partition.
+    A,
+    /// The third.
+    B,
+}
+
+impl Slot {
+    /// As on the kernel's command line.
+    pub fn letter(self) -> u8 {
+        match self {
+            Slot::A => b'a',
+            Slot::B => b'b',
+        }
+    }
+
+    /// On the card, from 1.
+    pub fn partition(self) -> u8 {
+        match self {
+            Slot::A => 2,
+            Slot::B => 3,
+        }
+    }
+
+    /// Of `booth.slot=`.
+    pub fn of_letter(text: &str) -> Option<Self> {
+        [Slot::A, Slot::B]
+            .into_iter()
+            .find(|slot| text.as_bytes() == [slot.letter()])
+    }
+
+    fn of_partition(number: &str) -> Option<Self> {
+        match number {
+            "2" => Some(Slot::A),
+            "3" => Some(Slot::B),
+            _ => None,
+        }
+    }
+
+    /// The one that this is not.
+    pub fn other(self) -> Self {
+        match self {
+            Slot::A => Slot::B,
+            Slot::B => Slot::A,
+        }
+    }
+}
+
+/// What keeps a slot from being armed or committed.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// `autoboot.txt` is not what this card was made with.
+    #[error("autoboot.txt on BOOTH is not this image's ({0}); write the card again")]
+    Autoboot(String),
+    /// The card's first partition refuses.
+    #[error("autoboot.txt on BOOTH: {0}; if that stays, use another card")]
+    Booth(#[source] io::Error),
+    /// The flag cannot be set.
+    #[error("the restart on trial cannot be asked for: {0}")]
+    Flag(String),
+    /// A trial within a trial.
+    #[error(
+        "the running version is on trial itself; wait until it is committed (at most 15 minutes)"
+    )]
+    OnTrial,
+}
+
+/// What `autoboot.txt` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Autoboot {
+    /// Started without the flag.
+    pub all: Slot,
+    /// Started once with it.
+    pub tryboot: Slot,
+    /// Where their numbers stand in the text.
+    places: (usize, usize),
+}
+
+impl Autoboot {
+    /// Reads the text as the firmware does, and insists on the keys that this needs.
+    pub fn parse(text: &[u8]) -> Result<Self, BootError> {
+        let wrong = |why: &str| BootError::Autoboot(why.to_owned());
+        if text.len() > LONGEST_AUTOBOOT {
+            return Err(wrong("longer than a sector"));
+        }
+        let mut section: &[u8] = b"all";
+        let (mut all, mut tryboot, mut has_mode) = (None, None, false);
+        let mut at = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let start = at;
+            at += line.len();
+            let line = line.trim_ascii_end();
+            if let [b'[', name @ .., b']'] = line {
+                section = name;
+            } else if line == b"tryboot_a_b=1" && section == b"all" {
+                has_mode = true;
+            } else if let Some(number) = line.strip_prefix(b"boot_partition=") {
+                let place = start + b"boot_partition=".len();
+                let number = std::str::from_utf8(number).unwrap_or_default();
+                let slot = Slot::of_partition(number)
+                    .ok_or_else(|| wrong("boot_partition is neither 2 nor 3"))?;
+                let known = match section {
+                    b"all" => &mut all,
+                    b"tryboot" => &mut tryboot,
+                    _ => return Err(wrong("boot_partition in a section that is not known")),
+                };
+                if known.replace((slot, place)).is_some() {
+                    return Err(wrong("boot_partition twice in a section"));
+                }
+            }
+        }
+        match (all, tryboot) {
+            (Some((all, all_at)), Some((tryboot, tryboot_at))) if has_mode => Ok(Self {
+                all,
+                tryboot,
+                places: (all_at, tryboot_at),
+            }),
+            _ => Err(wrong(
+                "tryboot_a_b, or a boot_partition of [all] or [tryboot], is missing",
+            )),
+        }
+    }
+
+    /// The same text, byte for byte, but with these slots: as long as before.
+    pub fn rewritten(&self, text: &[u8], all: Slot) -> Vec<u8> {
+        let mut text = text.to_vec();
+        text[self.places.0] = b'0' + all.partition();
+        text[self.places.1] = b'0' + all.other().partition();
+        text
+    }
+}
+
+/// The file `autoboot.txt`.
+pub trait AutobootFile {
+    /// Its bytes.
+    fn read(&self) -> io::Result<Vec<u8>>;
+    /// Writes as many bytes over the old ones, in place, and makes them durable.
+    fn rewrite(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// The flag that the firmware forgets at the next start.
+pub trait OneShot {
+    /// The next restart is a trial.
+    fn set(&self) -> Result<(), String>;
+    /// The next restart is none.
+    fn clear(&self) -> Result<(), String>;
+}
+
+/// What the updater knows of the firmware.
+pub trait BootControl {
+    /// Which slot is started by itself.
+    fn default_slot(&self) -> Result<Slot, BootError>;
+    /// Which slot runs.
+    fn running_slot(&self) -> Slot;
+    /// The next restart starts this slot once.
+    fn arm_trial(&self, verified: &Verified) -> Result<(), BootError>;
+    /// The next restart starts the default slot, as always.
+    fn disarm(&self) -> Result<(), BootError>;
+    /// The running slot becomes the default.
+    fn commit(&self) -> Result<(), BootError>;
+
+    /// Whether the running slot has to prove itself.
+    fn is_on_trial(&self) -> Result<bool, BootError> {
+        Ok(self.default_slot()? != self.running_slot())
+    }
+}
+
+/// [`BootControl`] of the Raspberry Pi's firmware.
+pub struct Tryboot<F, O> {
+    /// On BOOTH.
+    pub file: F,
+    /// How this kernel sets it.
+    pub flag: O,
+    /// By the kernel's command line.
+    pub running: Slot,
+}
+
+impl<F: AutobootFile, O: OneShot> Tryboot<F, O> {
+    fn look(&self) -> Result<(Vec<u8>, Autoboot), BootError> {
+        let text = self.file.read().map_err(BootError::Booth)?;
+        let autoboot = Autoboot::parse(&text)?;
+        Ok((text, autoboot))
+    }
+
+    fn make_default(&self, slot: Slot) -> Result<(), BootError> {
+        let (text, autoboot) = self.look()?;
+        if autoboot.all != slot || autoboot.tryboot != slot.other() {
+            let new = autoboot.rewritten(&text, slot);
+            self.file.rewrite(&new).map_err(BootError::Booth)?;
+        }
+        Ok(())
+    }
+}
+
+impl<F: AutobootFile, O: OneShot> BootControl for Tryboot<F, O> {
+    fn default_slot(&self) -> Result<Slot, BootError> {
+        self.look().map(|(_, autoboot)| autoboot.all)
+    }
+
+    fn running_slot(&self) -> Slot {
+        self.running
+    }
+
+    fn arm_trial(&self, verified: &Verified) -> Result<(), BootError> {
+        if self.is_on_trial()? {
+            return Err(BootError::OnTrial);
+        }
+        assert_eq!(
+            verified.slot(),
+            self.running.other(),
+            "the running slot is never written"
+        );
+        // A technician may have edited it: the trial must be one of this slot.
+        self.make_default(self.running)?;
+        self.flag.set().map_err(BootError::Flag)
+    }
+
+    fn disarm(&self) -> Result<(), BootError> {
+        self.flag.clear().map_err(BootError::Flag)
+    }
+
+    fn commit(&self) -> Result<(), BootError> {
+        self.make_default(self.running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &[u8] = b"[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n";
+
+    #[test]
+    fn committing_swaps_two_digits_and_nothing_else() {
+        let autoboot = Autoboot::parse(SHIPPED).expect("good");
+        assert_eq!((autoboot.all, autoboot.tryboot), (Slot::A, Slot::B));
+        let swapped = autoboot.rewritten(SHIPPED, Slot::B);
+        let wanted: &[u8] =
+            b"[all]\ntryboot_a_b=1\nboot_partition=3\n[tryboot]\nboot_partition=2\n";
+        assert_eq!(swapped, wanted);
+        let back = Autoboot::parse(&swapped)
+            .expect("good")
+            .rewritten(&swapped, Slot::A);
+        assert_eq!(back, SHIPPED);
+    }
+
+    #[test]
+    fn a_technicians_line_ends_and_remarks_stay() {
+        let text =
+            b"# mine\r\ntryboot_a_b=1\r\nboot_partition=3\r\n[tryboot]\r\nboot_partition=3\r\n";
+        let autoboot = Autoboot::parse(text).expect("good");
+        assert_eq!((autoboot.all, autoboot.tryboot), (Slot::B, Slot::B));
+        let new = autoboot.rewritten(text, Slot::B);
+        assert_eq!(new.len(), text.len());
+        assert_eq!(Autoboot::parse(&new).expect("good").tryboot, Slot::A);
+        assert!(new.starts_with(b"# mine\r\n"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_this_images_is_never_rewritten() {
+        for text in [
+            "",
+            "[all]\nboot_partition=2\n[tryboot]\nboot_partition=3\n",
+            "[all]\ntryboot_a_b=1\nboot_partition=2\n",
+            "[all]\ntryboot_a_b=1\nboot_partition=5\n[tryboot]\nboot_partition=3\n",
+            "[all]\ntryboot_a_b=1\nboot_partition=22\n[tryboot]\nboot_partition=3\n",
+            "[all]\ntryboot_a_b=1\nboot_partition=2\nboot_partition=3\n[tryboot]\nboot_partition=3\n",
+            "[pi4]\nboot_partition=2\n[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n",
+            &format!("{}{}", String::from_utf8_lossy(SHIPPED), " ".repeat(512)),
+        ] {
+            let said = Autoboot::parse(text.as_bytes())
+                .expect_err("refused")
+                .to_string();
+            assert!(said.contains("write the card again"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_slot_knows_its_letter_and_partition() {
+        for slot in [Slot::A, Slot::B] {
+            let letter = char::from(slot.letter()).to_string();
+            assert_eq!(Slot::of_letter(&letter), Some(slot));
+            assert_eq!(
+                Slot::of_partition(&slot.partition().to_string()),
+                Some(slot)
+            );
+            assert_eq!(slot.other().other(), slot);
+        }
+        assert_eq!(Slot::of_letter("ab"), None);
+    }
+}

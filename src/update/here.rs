@@ -1,0 +1,372 @@
+//! The booth that this process runs on: its slots, its firmware, its gateway.
+//!
+//! Owns: where everything is on the image, opened as the updater needs it. Never does: decide. Every path is below one
+//! folder, `/` on a booth, so that a test can lay out a booth of files.
+#![allow(clippy::disallowed_methods)] // reads procfs, sysfs and the image's own files
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::fs::{Advice, OFlags, fadvise};
+
+use super::boot::{AutobootFile, LONGEST_AUTOBOOT, OneShot, Slot, Tryboot};
+use super::manifest::Image;
+use super::slot::Device;
+use super::state::Store;
+use crate::adapters::disk::RealDisk;
+
+/// Usual place of the state.
+pub const STATE_FOLDER: &str = "/data/booth-update";
+const DIRECT_ALIGNMENT: usize = 4096;
+
+/// Where a booth's files are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    root: PathBuf,
+}
+
+impl Places {
+    /// Below this folder; `/` on a booth.
+    pub fn below(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// One of them, given as on a booth.
+    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    fn is_real(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// The folder with the state, for whoever only reads it.
+    pub fn store(&self) -> Store {
+        Store {
+            disk: Arc::new(RealDisk::shared()),
+            folder: self.at(STATE_FOLDER),
+        }
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.at(path)).ok()
+    }
+}
+
+/// The booth's image, as found.
+pub struct Booth {
+    places: Places,
+    /// What runs.
+    pub running: Image,
+    /// Where it runs.
+    pub slot: Slot,
+    disk: String,
+    tryboot: Option<PathBuf>,
+}
+
+/// A word `name=value` of the kernel's command line.
+fn word<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let words = line.split_whitespace();
+    words
+        .filter_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        .next_back()
+}
+
+impl Booth {
+    /// Finds out where this process runs; a sentence with its remedy if that is no booth that can be updated.
+    pub fn find(places: &Places) -> Result<Self, String> {
+        let line = places.text("/proc/cmdline").unwrap_or_default();
+        let image = places.text("/run/booth/image.json");
+        let (Some(letter), Some(disk), Some(image)) =
+            (word(&line, "booth.slot"), word(&line, "booth.disk"), image)
+        else {
+            return Err("this machine does not run a booth's SD image, and only that has a second slot; see docs/updates.md".into());
+        };
+        if places.is_real() && !rustix::process::geteuid().is_root() {
+            return Err(
+                "only root can write a slot; on a booth, send the update from the centre".into(),
+            );
+        }
+        let slot = Slot::of_letter(letter).ok_or_else(|| {
+            format!("the kernel was started with booth.slot={letter}; write the card again")
+        })?;
+        let running = serde_json::from_str(&image).map_err(|error| {
+            format!("/run/booth/image.json cannot be understood ({error}); write the card again")
+        })?;
+        if places
+            .text("/run/booth/data")
+            .is_some_and(|text| text.starts_with("none"))
+        {
+            return Err("this card takes no writes, or has no room for data; use another card with the newest image".into());
+        }
+        Ok(Self {
+            running,
+            slot,
+            disk: disk.to_owned(),
+            tryboot: word(&line, "booth.tryboot").map(|path| places.at(path)),
+            places: places.clone(),
+        })
+    }
+
+    /// The firmware of this booth.
+    pub fn firmware(&self) -> Tryboot<OnBooth, Flag> {
+        Tryboot {
+            file: OnBooth(self.places.at("/boot/booth/autoboot.txt")),
+            flag: Flag {
+                named: self.tryboot.clone(),
+                module: self.places.at("/sys/firmware/booth_tryboot/reboot_flags"),
+                own_kernel: self.places.at("/dev/vcio"),
+                argument: self.places.at("/run/systemd/reboot-param"),
+            },
+            running: self.slot,
+        }
+    }
+
+    /// A slot's partition, which nobody has mounted.
+    pub fn open_slot(&self, slot: Slot) -> io::Result<Box<dyn Device>> {
+        assert_ne!(slot, self.slot, "the running slot is never written");
+        let wanted = format!("PARTUUID={}-{:02}", self.disk, slot.partition());
+        for entry in std::fs::read_dir(self.places.at("/sys/class/block"))?.flatten() {
+            let facts = std::fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
+            let value = |key: &str| facts.lines().find_map(|line| line.strip_prefix(key));
+            if facts.lines().any(|line| line == wanted)
+                && let Some(name) = value("DEVNAME=")
+            {
+                return Ok(Box::new(Partition::open(
+                    &self.places.at("/dev").join(name),
+                )?));
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("no partition has {wanted}"),
+        ))
+    }
+
+    /// Starts the machine again, as the service manager does: everything is stopped cleanly.
+    pub fn restart(&self) -> Result<(), String> {
+        let systemctl = self.places.at("/usr/bin/systemctl");
+        match Command::new(&systemctl).arg("reboot").status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!(
+                "`systemctl reboot` ended with {status}; switch the booth off and on"
+            )),
+            Err(error) => Err(format!(
+                "{}: {error}; switch the booth off and on",
+                systemctl.display()
+            )),
+        }
+    }
+}
+
+/// `autoboot.txt` on the card's FAT partition.
+pub struct OnBooth(PathBuf);
+
+impl AutobootFile for OnBooth {
+    fn read(&self) -> io::Result<Vec<u8>> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        let most = LONGEST_AUTOBOOT as u64 + 1;
+        File::open(&self.0)?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn rewrite(&self, bytes: &[u8]) -> io::Result<()> {
+        // Neither shorter nor longer and not another file: the firmware finds it by the same cluster at any moment.
+        let file = OpenOptions::new().write(true).open(&self.0)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()
+    }
+}
+
+/// The one-shot flag, by the way that this kernel offers.
+pub struct Flag {
+    named: Option<PathBuf>,
+    module: PathBuf,
+    own_kernel: PathBuf,
+    argument: PathBuf,
+}
+
+/// What Raspberry Pi's own kernel is given with the restart.
+const ARGUMENT: &str = "0 tryboot";
+
+impl Flag {
+    fn write(&self, is_set: bool) -> Result<(), String> {
+        let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+        let flag = match &self.named {
+            Some(named) => Some(named),
+            None => self.module.exists().then_some(&self.module),
+        };
+        if let Some(flag) = flag {
+            let value = if is_set { "1\n" } else { "0\n" };
+            let mut file = OpenOptions::new()
+                .write(true)
+                .open(flag)
+                .map_err(|error| fault(flag, error))?;
+            return io::Write::write_all(&mut file, value.as_bytes())
+                .map_err(|error| fault(flag, error));
+        }
+        if !self.own_kernel.exists() {
+            return Err("this kernel cannot ask the firmware for it; the image lacks the module booth_tryboot".into());
+        }
+        let done = match is_set {
+            true => std::fs::write(&self.argument, ARGUMENT),
+            false => std::fs::remove_file(&self.argument),
+        };
+        match done {
+            Err(error) if is_set || error.kind() != io::ErrorKind::NotFound => {
+                Err(fault(&self.argument, error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl OneShot for Flag {
+    fn set(&self) -> Result<(), String> {
+        self.write(true)
+    }
+
+    fn clear(&self) -> Result<(), String> {
+        self.write(false)
+    }
+}
+
+/// A partition, or a file in its place.
+struct Partition {
+    file: File,
+    /// Reads past the page cache; `None` where the file system cannot.
+    direct: Option<File>,
+    bytes: u64,
+}
+
+impl Partition {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = |flags: OFlags| i32::try_from(flags.bits()).unwrap_or(0);
+        // On a block device O_EXCL refuses one that is mounted (open(2)).
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags(OFlags::EXCL))
+            .open(path)?;
+        let direct = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags(OFlags::DIRECT))
+            .open(path)
+            .ok();
+        // A block device's length is where its end is.
+        let bytes = io::Seek::seek(&mut &file, io::SeekFrom::End(0))?;
+        Ok(Self {
+            file,
+            direct,
+            bytes,
+        })
+    }
+}
+
+impl Device for Partition {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let Some(direct) = &self.direct else {
+            // What is durable is dropped from memory, so that the read asks the card.
+            fadvise(&self.file, 0, None, Advice::DontNeed)?;
+            return self.file.read_exact_at(buffer, offset);
+        };
+        let mut room = vec![0; buffer.len() + DIRECT_ALIGNMENT];
+        let from = room.as_ptr().align_offset(DIRECT_ALIGNMENT);
+        let aligned = &mut room[from..from + buffer.len()];
+        direct.read_exact_at(aligned, offset)?;
+        buffer.copy_from_slice(aligned);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_of_a_command_line_counts() {
+        let line = "quiet booth.slot=a xbooth.slot=c booth.slot=b booth.disk=4b1b00f5\n";
+        assert_eq!(word(line, "booth.slot"), Some("b"));
+        assert_eq!(word(line, "booth.disk"), Some("4b1b00f5"));
+        assert_eq!(word(line, "booth.tryboot"), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_no_booth_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let said = Booth::find(&Places::below(folder.path()))
+            .err()
+            .expect("refused");
+        assert!(said.contains("does not run a booth's SD image"), "{said}");
+    }
+
+    #[test]
+    fn the_flag_takes_the_way_that_this_kernel_has() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let mut flag = Flag {
+            named: None,
+            module: at("module"),
+            own_kernel: at("vcio"),
+            argument: at("argument"),
+        };
+        let read = |name: &str| std::fs::read_to_string(at(name)).ok();
+        assert!(flag.set().expect_err("no way").contains("booth_tryboot"));
+        assert!(flag.clear().is_err());
+        std::fs::write(at("vcio"), "").expect("written");
+        assert_eq!(
+            (flag.set(), read("argument").as_deref()),
+            (Ok(()), Some("0 tryboot"))
+        );
+        assert_eq!((flag.clear(), read("argument")), (Ok(()), None));
+        assert_eq!(flag.clear(), Ok(()));
+        std::fs::write(at("module"), "").expect("written");
+        assert_eq!(
+            (flag.set(), read("module").as_deref()),
+            (Ok(()), Some("1\n"))
+        );
+        assert_eq!(read("argument"), None);
+        flag.named = Some(at("named"));
+        assert!(flag.set().is_err(), "a file that is named is never made");
+        std::fs::write(at("named"), "").expect("written");
+        assert_eq!(
+            (flag.clear(), read("named").as_deref()),
+            (Ok(()), Some("0\n"))
+        );
+    }
+
+    #[test]
+    fn a_partition_is_read_back_from_where_it_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("slot");
+        std::fs::write(&path, vec![0; 1 << 16]).expect("written");
+        let mut partition = Partition::open(&path).expect("open");
+        assert_eq!(partition.bytes(), 1 << 16);
+        partition.write_at(&[7; 1024], 4096).expect("written");
+        partition.flush().expect("flushed");
+        let mut back = [0; 1536];
+        partition.read_at(&mut back, 4096).expect("read");
+        assert!(back[..1024] == [7; 1024] && back[1024..] == [0; 512]);
+        assert!(partition.read_at(&mut back, 1 << 16).is_err());
+    }
+}

@@ -1,0 +1,313 @@
+//! Fetching an update over HTTP(S), as one stream that survives broken connections.
+//!
+//! Owns: the connection, going on with `Range` (RFC 9110 §14) where it broke, and how often that is tried. Never does:
+//! believe what it fetched: the signature and the payload's hash are checked behind it, so TLS only keeps others from
+//! reading along, and the roots of the system and of `[mqtt] ca_file` are good enough.
+#![allow(clippy::disallowed_methods)] // owns the sockets, and waits between its tries
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, BodyReader};
+
+use crate::adapters::{clock, tls};
+use crate::gateway::time::Mono;
+
+/// Longest address, bytes.
+pub const LONGEST_URL: usize = 1024;
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a bad line is borne with.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Tries in a row that bring not one byte.
+    pub tries: u32,
+    /// Before the second try; doubled before each other.
+    pub pause: Duration,
+    /// A connection that brings nothing for so long is given up.
+    pub silence: Duration,
+    /// For the whole file.
+    pub whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            tries: 10,
+            pause: Duration::from_secs(2),
+            silence: Duration::from_secs(60),
+            whole: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Takes `text` as an address that can be fetched, or says what is wrong with it.
+pub fn check_url(text: &str) -> Result<(), String> {
+    let wrong = |why: &str| {
+        let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+        Err(format!(
+            "{shown:?} {why}; send the address of an update file, http://… or https://…"
+        ))
+    };
+    if text.len() > LONGEST_URL {
+        return wrong("is longer than 1024 bytes");
+    }
+    let Some(rest) = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+    else {
+        return wrong("is neither http:// nor https://");
+    };
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return wrong("has a blank or a letter that is not ASCII");
+    }
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.is_empty() {
+        return wrong("names no host");
+    }
+    if host.contains('@') {
+        // It would stand in the state file and in the log.
+        return wrong("holds a login");
+    }
+    match text.parse::<ureq::http::Uri>() {
+        Ok(_) => Ok(()),
+        Err(_) => wrong("is no address"),
+    }
+}
+
+/// A file at an address, read from its first byte to its last.
+pub struct Download {
+    agent: Agent,
+    url: String,
+    at: u64,
+    total: Option<u64>,
+    /// Only a strong one says that the bytes are the same (RFC 9110 §8.8.1).
+    etag: Option<String>,
+    body: Option<BodyReader<'static>>,
+    patience: Patience,
+    failures: u32,
+    until: Mono,
+}
+
+enum Fault {
+    /// May be better next time.
+    Passing(String),
+    /// Will not.
+    Lasting(String),
+}
+
+impl Download {
+    /// Nothing is fetched yet. `ca` is trusted beside the system's roots.
+    pub fn new(url: &str, ca: Option<&Path>, patience: Patience) -> Result<Self, String> {
+        check_url(url)?;
+        let mut roots = rustls_native_certs::load_native_certs().certs;
+        if let Some(ca) = ca {
+            roots.extend(
+                tls::certificates(ca, "the certificate authority").map_err(|e| e.to_string())?,
+            );
+        }
+        let roots = roots
+            .iter()
+            .map(|root| Certificate::from_der(root).to_owned());
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
+            .root_certs(RootCerts::from(roots))
+            .build();
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .tls_config(tls)
+            .user_agent(concat!("booth-gateway/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_connect(Some(patience.silence))
+            .timeout_recv_response(Some(patience.silence))
+            .timeout_per_read(Some(patience.silence))
+            .build()
+            .new_agent();
+        Ok(Self {
+            agent,
+            url: url.to_owned(),
+            at: 0,
+            total: None,
+            etag: None,
+            body: None,
+            patience,
+            failures: 0,
+            until: clock::mono() + patience.whole,
+        })
+    }
+
+    /// Connects and stands at byte `at` of the file.
+    fn connect(&mut self) -> Result<BodyReader<'static>, Fault> {
+        let passing = |error: &dyn std::fmt::Display| Fault::Passing(error.to_string());
+        let mut request = self.agent.get(&self.url);
+        if self.at > 0 {
+            request = request.header("Range", format!("bytes={}-", self.at));
+            if let Some(etag) = &self.etag {
+                request = request.header("If-Range", etag);
+            }
+        }
+        let response = request.call().map_err(|error| passing(&error))?;
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let length = header("content-length").and_then(|text| text.parse::<u64>().ok());
+        let etag = header("etag")
+            .filter(|etag| etag.starts_with('"'))
+            .map(str::to_owned);
+        let (from, total) = match response.status().as_u16() {
+            200 => (0, length),
+            206 => match header("content-range").and_then(content_range) {
+                Some((from, total)) if from == self.at => (from, Some(total)),
+                _ => {
+                    return Err(Fault::Lasting(
+                        "the server answers with another part of the file".into(),
+                    ));
+                }
+            },
+            status @ (408 | 425 | 429 | 500..=599) => {
+                return Err(Fault::Passing(format!("the server answers {status}")));
+            }
+            status => {
+                return Err(Fault::Lasting(format!(
+                    "the server answers {status}; check the address"
+                )));
+            }
+        };
+        let is_other =
+            |before: &Option<u64>| before.is_some() && total.is_some() && *before != total;
+        if self.at > 0
+            && (is_other(&self.total)
+                || (self.etag.is_some() && etag.is_some() && self.etag != etag))
+        {
+            return Err(Fault::Lasting(
+                "the file at the server was replaced meanwhile; start again".into(),
+            ));
+        }
+        self.total = total.or(self.total);
+        self.etag = etag.or(self.etag.take());
+        let mut body = response
+            .into_body()
+            .into_with_config()
+            .limit(u64::MAX)
+            .reader();
+        // A server without ranges sends everything again.
+        let skip = self.at - from;
+        let skipped = io::copy(&mut (&mut body).take(skip), &mut io::sink())
+            .map_err(|error| passing(&error))?;
+        match skipped == skip {
+            true => Ok(body),
+            false => Err(Fault::Passing("the connection ended".into())),
+        }
+    }
+
+    /// Waits before the next try, or says that there is none.
+    fn rest(&mut self, why: &str) -> io::Result<()> {
+        self.body = None;
+        self.failures += 1;
+        if self.failures >= self.patience.tries || clock::mono() >= self.until {
+            return Err(self.lasting(why));
+        }
+        log::warn!(at = self.at, tries = self.failures; "fetching the update: {why}");
+        let pause = self
+            .patience
+            .pause
+            .saturating_mul(1 << (self.failures - 1).min(10));
+        std::thread::sleep(pause.min(LONGEST_PAUSE));
+        Ok(())
+    }
+
+    fn lasting(&self, why: &str) -> io::Error {
+        io::Error::other(format!("{}: {why} (after {} bytes)", self.url, self.at))
+    }
+}
+
+/// First byte and length of the whole in `bytes 5-9/10`.
+fn content_range(text: &str) -> Option<(u64, u64)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let from = range.split_once('-')?.0;
+    Some((from.parse().ok()?, total.parse().ok()?))
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if clock::mono() >= self.until {
+                return Err(self.lasting("the file did not come within a day"));
+            }
+            let mut body = match self.body.take() {
+                Some(body) => body,
+                None => match self.connect() {
+                    Ok(body) => body,
+                    Err(Fault::Passing(why)) => {
+                        self.rest(&why)?;
+                        continue;
+                    }
+                    Err(Fault::Lasting(why)) => return Err(self.lasting(&why)),
+                },
+            };
+            match body.read(buffer) {
+                Ok(0) if self.total.is_some_and(|total| self.at < total) => {
+                    self.rest("the connection ended")?
+                }
+                Ok(0) => return Ok(0),
+                Ok(read) => {
+                    self.body = Some(body);
+                    self.at += read as u64;
+                    self.failures = 0;
+                    return Ok(read);
+                }
+                Err(error) => self.rest(&error.to_string())?,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_cannot_be_fetched_are_named() {
+        for good in [
+            "http://10.0.2.2:8000/a.update",
+            "https://updates.example/x?y=z",
+        ] {
+            assert_eq!(check_url(good), Ok(()));
+        }
+        let long = format!("http://x/{}", "a".repeat(LONGEST_URL));
+        for bad in [
+            "",
+            "x",
+            "ftp://x/",
+            "file:///etc/shadow",
+            "http://",
+            "http:///x",
+            "http://a b/",
+            "http://x/\n",
+            "http://name:word@x/",
+            "http://ø/",
+            "HTTP://x/",
+            long.as_str(),
+        ] {
+            let said = check_url(bad).expect_err("refused");
+            assert!(
+                said.contains("send the address") && said.len() < 250,
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_range_is_understood() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, 10)));
+        for bad in ["", "bytes */10", "bytes 5-9/*", "5-9/10"] {
+            assert_eq!(content_range(bad), None);
+        }
+    }
+}

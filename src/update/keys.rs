@@ -1,0 +1,141 @@
+//! Whose updates this booth takes: minisign's public keys, and the check of a signature by them. Pure.
+
+use minisign_verify::{Error, PublicKey, Signature};
+
+/// Most keys.
+const MOST: usize = 16;
+
+/// Why a signature is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum KeyError {
+    #[error(
+        "[update] keys: {0:?} is no minisign public key; write the line of minisign.pub that begins with RW"
+    )]
+    NoKey(String),
+    #[error("[update] keys: more than {MOST}; remove those that sign no more")]
+    TooMany,
+    #[error(
+        "this booth takes no updates: no key is configured; put the city's minisign key into [update] keys of booth.toml"
+    )]
+    NoneConfigured,
+    #[error(
+        "manifest.json.minisig is no minisign signature; sign with `minisign -Sm manifest.json`"
+    )]
+    Unsigned,
+    #[error(
+        "the update is signed with a key that this booth does not know; sign it with the city's key, or add that key to [update] keys"
+    )]
+    Unknown,
+    #[error(
+        "the manifest was changed after it was signed; take the update file from where it was released"
+    )]
+    Wrong,
+}
+
+/// The keys that are believed.
+#[derive(Debug, Clone, Default)]
+pub struct Keys(Vec<PublicKey>);
+
+impl Keys {
+    /// Takes the keys of `[update] keys`, each the second line of a `minisign.pub`.
+    pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, KeyError> {
+        if texts.len() > MOST {
+            return Err(KeyError::TooMany);
+        }
+        let keys = texts.iter().map(|text| {
+            let text = text.as_ref().trim();
+            let shown = || text.chars().take(70).collect();
+            PublicKey::from_base64(text).map_err(|_| KeyError::NoKey(shown()))
+        });
+        keys.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether none is there.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of the keys has signed `manifest`.
+    pub fn verify(&self, manifest: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        if self.0.is_empty() {
+            return Err(KeyError::NoneConfigured);
+        }
+        let text = std::str::from_utf8(signature).map_err(|_| KeyError::Unsigned)?;
+        let signature = Signature::decode(text).map_err(|_| KeyError::Unsigned)?;
+        let mut answer = KeyError::Unknown;
+        for key in &self.0 {
+            // Without the hash, as minisign signed before 0.10, is as good for a manifest that is in memory anyway.
+            match key.verify(manifest, &signature, true) {
+                Ok(()) => return Ok(()),
+                Err(Error::UnexpectedKeyId) => {}
+                Err(_) => answer = KeyError::Wrong,
+            }
+        }
+        Err(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minisign::{KeyPair, sign};
+
+    fn pair() -> (KeyPair, String) {
+        let pair = KeyPair::generate_unencrypted_keypair().expect("a pair");
+        let public = pair.pk.to_base64();
+        (pair, public)
+    }
+
+    fn signed(pair: &KeyPair, bytes: &[u8]) -> Vec<u8> {
+        let boxed = sign(None, &pair.sk, bytes, Some("x"), Some("y")).expect("signed");
+        boxed.into_string().into_bytes()
+    }
+
+    #[test]
+    fn only_a_known_key_over_these_very_bytes_is_believed() {
+        let ((city, city_key), (other, other_key)) = (pair(), pair());
+        let keys = Keys::parse(&[other_key, city_key.clone()]).expect("keys");
+        let only = Keys::parse(&[city_key]).expect("a key");
+        let signature = signed(&city, b"manifest");
+        assert_eq!(keys.verify(b"manifest", &signature), Ok(()));
+        assert_eq!(only.verify(b"manifesT", &signature), Err(KeyError::Wrong));
+        assert_eq!(
+            only.verify(b"manifest", &signed(&other, b"manifest")),
+            Err(KeyError::Unknown)
+        );
+        assert_eq!(
+            Keys::default().verify(b"manifest", &signature),
+            Err(KeyError::NoneConfigured)
+        );
+        for unsigned in ["", "RW", "untrusted comment: x\nRWQ=\n"] {
+            assert_eq!(
+                only.verify(b"manifest", unsigned.as_bytes()),
+                Err(KeyError::Unsigned)
+            );
+        }
+        let mut changed = signature.clone();
+        let place = changed.len() / 2;
+        changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+        assert!(only.verify(b"manifest", &changed).is_err());
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        for text in [
+            "",
+            "RW",
+            "untrusted comment: minisign public key",
+            "AAAAAAAA",
+        ] {
+            let said = Keys::parse(&[text]).expect_err("refused").to_string();
+            assert!(said.contains("minisign.pub"), "{said}");
+        }
+        let (_, key) = pair();
+        assert!(Keys::parse(&vec![key.clone(); MOST]).is_ok());
+        assert_eq!(
+            Keys::parse(&vec![key; MOST + 1]).err(),
+            Some(KeyError::TooMany)
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! What an update says of itself, and whether this booth may take it. Pure.
+//!
+//! Owns: the manifest's shape, the running image's description, and every reason to refuse before a byte of a slot is
+//! touched. Never does: believe a manifest whose signature nobody has checked; `keys` does that first.
+
+use serde::{Deserialize, Serialize};
+
+/// The format that this version reads.
+pub const FORMAT: u32 = 1;
+/// The boards that this program's image is for.
+pub const BOARD: &str = "raspberry-pi-arm64";
+/// Longest manifest, bytes.
+pub const LONGEST: u64 = 64 * 1024;
+/// The first bytes of a slot: boot sector, information sector and the boot sector's copy (FAT32). They are written last.
+pub const HEAD: u64 = 4096;
+/// What stands before the slot's letter on the kernel's command line.
+pub const BEFORE_LETTER: &[u8] = b"booth.slot=";
+const SECTOR: u64 = 512;
+const MOST_LETTERS: usize = 16;
+
+/// `manifest.json` of an update. Keys that a newer tool adds are ignored; what must not be ignored is another `format`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// 1.
+    pub format: u32,
+    /// Which boards it is for.
+    pub board: String,
+    /// For people.
+    pub version: String,
+    /// SHA-256 of `root.sqfs`, hex: the image's identity.
+    pub image_id: String,
+    /// Unix seconds; an older one is no update.
+    pub released: i64,
+    /// For people.
+    #[serde(default)]
+    pub kernel: String,
+    /// Length of the payload: the used head of the slot's partition. What follows it there is not looked at.
+    pub slot_bytes: u64,
+    /// SHA-256 of the payload as it is in the file, hex.
+    pub slot_sha256: String,
+    /// Where in the payload the letter of `booth.slot=a` stands; the updater writes its own slot's letter there.
+    #[serde(default)]
+    pub slot_letter_at: Vec<u64>,
+    /// May replace an image that was released later.
+    #[serde(default)]
+    pub allow_older: bool,
+}
+
+/// `image.json` of a slot: what runs there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // as in the manifest
+pub struct Image {
+    pub image_id: String,
+    pub version: String,
+    pub released: i64,
+    pub board: String,
+    #[serde(default)]
+    pub kernel: String,
+}
+
+/// Why an update is not taken. The slot that runs, and the other one, are as they were.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum Refusal {
+    #[error(
+        "manifest.json cannot be understood ({0}); make the update again with the tool of the image's repository"
+    )]
+    Unreadable(String),
+    #[error(
+        "the manifest has format {0}, and this version knows format {FORMAT}; update over a version in between"
+    )]
+    Format(u32),
+    #[error(
+        "the update is for {0:?}, and this booth is {1:?}; take the update file for this board"
+    )]
+    Board(String, String),
+    #[error("this is the image that runs already ({0}); there is nothing to do")]
+    Same(String),
+    #[error(
+        "the update {0} was released before the running {1}; to go back on purpose, sign it with \"allow_older\": true"
+    )]
+    Older(String, String),
+    #[error(
+        "the slot's image has {0} bytes and the partition {1}; the card was made by an older image: write a new card"
+    )]
+    TooLarge(u64, u64),
+    #[error(
+        "the manifest contradicts itself: {0}; make the update again with the tool of the image's repository"
+    )]
+    Wrong(String),
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl Manifest {
+    /// Reads a manifest and checks what can be checked without a booth.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        #[derive(Deserialize)]
+        struct Only {
+            format: u32,
+        }
+        let unreadable = |error: serde_json::Error| Refusal::Unreadable(error.to_string());
+        // Another format may have other keys, and says so first.
+        let only: Only = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if only.format != FORMAT {
+            return Err(Refusal::Format(only.format));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        manifest.check().map_err(Refusal::Wrong)?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let is_name = |text: &str| {
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        if !is_name(&self.version) {
+            return Err("version is empty, longer than 64 bytes, or not plain".into());
+        }
+        if !is_sha256(&self.image_id) || !is_sha256(&self.slot_sha256) {
+            return Err(
+                "image_id and slot_sha256 are 64 hexadecimal digits each, in lower case".into(),
+            );
+        }
+        if self.slot_bytes < 2 * HEAD || !self.slot_bytes.is_multiple_of(SECTOR) {
+            return Err(format!(
+                "slot_bytes {} is no slot's length",
+                self.slot_bytes
+            ));
+        }
+        let letters = &self.slot_letter_at;
+        let first = HEAD + BEFORE_LETTER.len() as u64;
+        if letters.len() > MOST_LETTERS
+            || !letters.is_sorted_by(|a, b| a < b)
+            || letters
+                .iter()
+                .any(|at| !(first..self.slot_bytes).contains(at))
+        {
+            return Err(format!(
+                "slot_letter_at: at most {MOST_LETTERS} rising offsets between {first} and slot_bytes"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a booth that runs `running` may take it into a partition of `partition_bytes`.
+    pub fn admit(&self, running: &Image, partition_bytes: u64) -> Result<(), Refusal> {
+        if self.board != running.board {
+            return Err(Refusal::Board(self.board.clone(), running.board.clone()));
+        }
+        if self.image_id == running.image_id {
+            return Err(Refusal::Same(running.version.clone()));
+        }
+        if self.released < running.released && !self.allow_older {
+            let (new, old) = (self.version.clone(), running.version.clone());
+            return Err(Refusal::Older(new, old));
+        }
+        if self.slot_bytes > partition_bytes {
+            return Err(Refusal::TooLarge(self.slot_bytes, partition_bytes));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> serde_json::Value {
+        serde_json::json!({
+            "format": 1, "board": BOARD, "version": "0.2.0", "image_id": "ab".repeat(32), "released": 2000,
+            "kernel": "7.3.4", "slot_bytes": 65536, "slot_sha256": "cd".repeat(32), "slot_letter_at": [5000],
+            "allow_older": false, "a_later_key": [1, 2]
+        })
+    }
+
+    fn parse(change: impl FnOnce(&mut serde_json::Value)) -> Result<Manifest, Refusal> {
+        let mut value = good();
+        change(&mut value);
+        Manifest::parse(value.to_string().as_bytes())
+    }
+
+    fn running() -> Image {
+        Image {
+            image_id: "11".repeat(32),
+            version: "0.1.0".into(),
+            released: 1000,
+            board: BOARD.into(),
+            kernel: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_a_later_tool_is_understood_and_another_format_is_not() {
+        let manifest = parse(|_| {}).expect("good");
+        assert_eq!(manifest.admit(&running(), 65536), Ok(()));
+        assert_eq!(parse(|m| m["format"] = 2.into()), Err(Refusal::Format(2)));
+        // Its other keys may be anything.
+        let other = Manifest::parse(br#"{"format":7,"parts":[]}"#);
+        assert_eq!(other, Err(Refusal::Format(7)));
+        for rubbish in [
+            "",
+            "[]",
+            "{}",
+            "{\"format\":1}",
+            "{\"format\":\"1\"}",
+            "\u{feff}{",
+        ] {
+            let said = Manifest::parse(rubbish.as_bytes());
+            assert!(
+                matches!(said, Err(Refusal::Unreadable(_))),
+                "{rubbish:?}: {said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        type Change = fn(&mut serde_json::Value);
+        let changes: [Change; 10] = [
+            |m| m["version"] = "".into(),
+            |m| m["version"] = "a\nb".into(),
+            |m| m["image_id"] = "AB".repeat(32).into(),
+            |m| m["slot_sha256"] = "ab".into(),
+            |m| m["slot_bytes"] = 0.into(),
+            |m| m["slot_bytes"] = 65537.into(),
+            |m| m["slot_letter_at"] = serde_json::json!([65536]),
+            |m| m["slot_letter_at"] = serde_json::json!([4096]),
+            |m| m["slot_letter_at"] = serde_json::json!([6000, 5000]),
+            |m| m["slot_letter_at"] = (5000..5017).collect::<Vec<_>>().into(),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let said = parse(change);
+            assert!(
+                matches!(said, Err(Refusal::Wrong(_))),
+                "change {number}: {said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_reason_to_refuse_says_what_to_do() {
+        let admit = |change: fn(&mut Manifest), room| {
+            let mut manifest = parse(|_| {}).expect("good");
+            change(&mut manifest);
+            let refusal = manifest.admit(&running(), room).expect_err("refused");
+            refusal.to_string()
+        };
+        for (said, remedy) in [
+            (
+                admit(|m| m.board = "pc".into(), 65536),
+                "take the update file for this board",
+            ),
+            (
+                admit(|m| m.image_id = "11".repeat(32), 65536),
+                "nothing to do",
+            ),
+            (admit(|m| m.released = 999, 65536), "allow_older"),
+            (admit(|_| {}, 65535), "write a new card"),
+        ] {
+            assert!(said.contains(remedy), "{said}");
+        }
+        let mut older = parse(|m| m["allow_older"] = true.into()).expect("good");
+        older.released = 1;
+        assert_eq!(older.admit(&running(), 65536), Ok(()));
+        // The same day again is no step back.
+        let mut same_day = parse(|_| {}).expect("good");
+        same_day.released = 1000;
+        assert_eq!(same_day.admit(&running(), 65536), Ok(()));
+    }
+}

@@ -1,0 +1,294 @@
+//! Updates: a signed version is written into the slot that does not run, started once on trial, and kept only when the
+//! gateway has been ready with its spool. Whatever goes wrong, at whatever moment, the version from before runs.
+//!
+//! Owns: the order of things. `manifest` says whether an update is taken, `container` reads its file, `keys` its
+//! signature, `slot` writes it, `boot` knows the firmware, `trial` judges the new version, `state` remembers, `http`
+//! fetches, `here` is this machine. Never does: write the slot that runs, or arm one that was not read back.
+//!
+//! ```text
+//! idle ─▶ writing ─▶ verified ─▶ armed ─restart─▶ trial ─30 s ready─▶ committed
+//!            │           │          │                └─15 min without─▶ rolled_back ─restart─▶ the old version
+//!            └─▶ failed ◀┘          └─ any reset: the firmware starts the old version, which notes rolled_back
+//! ```
+
+pub mod boot;
+pub mod container;
+pub mod here;
+pub mod http;
+pub mod keys;
+pub mod manifest;
+pub mod slot;
+pub mod state;
+pub mod trial;
+
+use std::io::{self, Read};
+
+use boot::{BootControl, BootError, Slot};
+use container::{Container, ContainerError, MANIFEST, SIGNATURE};
+use jiff::Timestamp;
+use keys::{KeyError, Keys};
+use manifest::{Image, Manifest, Refusal};
+use slot::{Device, Progress, SlotError, Stage, Verified};
+use state::{Kept, Phase, State, Store, Version};
+
+use crate::adapters::clock::rfc3339_ms;
+use crate::gateway::time::Mono;
+
+/// The centre's request, in the gateway's own folder (`[spool] dir`): what `booth-update.path` waits for.
+pub const REQUEST: &str = "update/request.json";
+/// Longest signature file, bytes.
+const LONGEST_SIGNATURE: u64 = 4096;
+/// The state is written that often while a slot is: a card is worn by writes.
+const STEPS: u64 = 20;
+
+/// Why an update did not come about. The version that runs goes on, and stays what is started.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // each says it itself
+pub enum UpdateError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Signature(#[from] KeyError),
+    #[error(transparent)]
+    File(#[from] ContainerError),
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    #[error("slot {0:?} cannot be opened: {1}; restart the booth and try again")]
+    Open(Slot, #[source] io::Error),
+    #[error(
+        "the state of the update cannot be written: {0}; see `booth-gateway doctor` for the card"
+    )]
+    State(#[source] io::Error),
+    #[error("{0}")]
+    Here(String),
+}
+
+/// Makes a slot's partition open.
+pub type OpenSlot<'a> = dyn Fn(Slot) -> io::Result<Box<dyn Device>> + 'a;
+
+/// What an update works with.
+pub struct Hands<'a> {
+    /// Where the state is.
+    pub store: &'a Store,
+    /// The firmware.
+    pub boot: &'a dyn BootControl,
+    /// The slots' partitions.
+    pub slots: &'a OpenSlot<'a>,
+    /// What runs.
+    pub running: &'a Image,
+    /// Whose updates are taken.
+    pub keys: &'a Keys,
+    /// The wall clock.
+    pub wall: &'a dyn Fn() -> Timestamp,
+    /// Of this start of the machine.
+    pub boot_id: &'a str,
+    /// Told of every step.
+    pub tell: &'a dyn Fn(Progress),
+}
+
+impl Hands<'_> {
+    fn save(&self, state: &mut State, phase: Phase) -> Result<(), UpdateError> {
+        state.schema = 1;
+        state.phase = phase;
+        state.at = rfc3339_ms((self.wall)());
+        state.boot_id = self.boot_id.to_owned();
+        self.store.save(state).map_err(UpdateError::State)
+    }
+
+    fn running(&self) -> Version {
+        Version {
+            image_id: self.running.image_id.clone(),
+            version: self.running.version.clone(),
+        }
+    }
+
+    /// Notes why an update ended without a trial. That the note itself cannot be written changes nothing about that.
+    pub fn fail(&self, why: &str) {
+        let mut state = self.store.load().unwrap_or_default();
+        state.reason = why.to_owned();
+        if let Err(error) = self.save(&mut state, Phase::Failed) {
+            log::error!("{error}");
+        }
+    }
+}
+
+/// Reads manifest and signature and believes them, or says why not. The payload's member comes next.
+pub fn open<R: Read>(input: R, keys: &Keys) -> Result<(Manifest, Container<R>), UpdateError> {
+    let (bytes, signature, file) = members(input)?;
+    keys.verify(&bytes, &signature)?;
+    Ok((Manifest::parse(&bytes)?, file))
+}
+
+type Members<R> = (Vec<u8>, Vec<u8>, Container<R>);
+
+fn members<R: Read>(input: R) -> Result<Members<R>, ContainerError> {
+    let mut file = Container::new(input);
+    file.next(MANIFEST)?;
+    let manifest = file.whole(MANIFEST, manifest::LONGEST)?;
+    file.next(SIGNATURE)?;
+    let signature = file.whole(SIGNATURE, LONGEST_SIGNATURE)?;
+    Ok((manifest, signature, file))
+}
+
+/// An update file as it says of itself, for people: the manifest, whether a key of `keys` signed it, and whether the payload
+/// is the signed one.
+pub fn describe(
+    input: impl Read,
+    keys: &Keys,
+) -> Result<(Manifest, Result<(), KeyError>), UpdateError> {
+    use sha2::{Digest, Sha256};
+    let (bytes, signature, mut file) = members(input)?;
+    let manifest = Manifest::parse(&bytes)?;
+    let mut left = file.next(container::PAYLOAD)?;
+    let mut sum = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    while left > 0 {
+        let read = file.some(container::PAYLOAD, &mut buffer)?;
+        sum.update(&buffer[..read]);
+        left -= read as u64;
+    }
+    file.finish()?;
+    if crate::contract::hex(&sum.finalize()) != manifest.slot_sha256 {
+        return Err(SlotError::Payload("another SHA-256".into()).into());
+    }
+    Ok((manifest, keys.verify(&bytes, &signature)))
+}
+
+/// Checks an update and writes it into the slot that does not run. `source` is told in the state. On an error the state
+/// says so, and nothing starts that slot.
+pub fn install(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, UpdateError> {
+    let result = write(hands, input, source);
+    if let Err(error) = &result {
+        hands.fail(&error.to_string());
+    }
+    result
+}
+
+fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, UpdateError> {
+    let before = hands.store.load().map_err(UpdateError::State)?;
+    let mut state = State {
+        source: source.to_owned(),
+        from: Some(hands.running()),
+        attempts: before.attempts,
+        ..State::default()
+    };
+    if hands.boot.is_on_trial()? {
+        return Err(BootError::OnTrial.into());
+    }
+    // The flag may stand since an earlier update that nobody restarted for.
+    hands.boot.disarm()?;
+    hands.save(&mut state, Phase::Writing)?;
+    let (manifest, file) = open(input, hands.keys)?;
+    let slot = hands.boot.running_slot().other();
+    state.to = Some(Version {
+        image_id: manifest.image_id.clone(),
+        version: manifest.version.clone(),
+    });
+    state.slot = Some(slot);
+    state.total = manifest.slot_bytes;
+    hands.save(&mut state, Phase::Writing)?;
+    let mut device = (hands.slots)(slot).map_err(|error| UpdateError::Open(slot, error))?;
+    manifest.admit(hands.running, device.bytes())?;
+    let mut tell = |progress: Progress| {
+        (hands.tell)(progress);
+        let step = |done: u64| done * STEPS / progress.total;
+        if progress.stage == Stage::Writing && step(progress.done) > step(state.done) {
+            state.done = progress.done;
+            // A state that is behind is no reason to stop.
+            if let Err(error) = hands.store.save(&state) {
+                log::warn!("the state of the update: {error}");
+            }
+        }
+    };
+    let verified = slot::write(&mut *device, slot, &manifest, file, &mut tell)?;
+    hands.save(&mut state, Phase::Verified)?;
+    Ok(verified)
+}
+
+/// The next restart tries the version that was written. Only [`slot::write`] has the proof that this takes.
+pub fn arm(hands: &Hands, verified: &Verified, kept: Option<Kept>) -> Result<(), UpdateError> {
+    let mut state = hands.store.load().map_err(UpdateError::State)?;
+    state.kept = kept;
+    // First the note: a trial that nobody knows of could not be told from a restart.
+    hands.save(&mut state, Phase::Armed)?;
+    let armed = hands.boot.arm_trial(verified);
+    if let Err(error) = &armed {
+        disarm(hands, &error.to_string());
+    }
+    Ok(armed?)
+}
+
+/// The restart did not come about: the next one is none of a trial's.
+pub fn disarm(hands: &Hands, why: &str) {
+    if let Err(error) = hands.boot.disarm() {
+        log::error!("{error}");
+    }
+    hands.fail(why);
+}
+
+/// At the start of the machine: notes what became of an update, and says whether the running version is on trial.
+pub fn settle(hands: &Hands, now: Mono) -> Result<Option<State>, UpdateError> {
+    let mut state = hands.store.load().map_err(UpdateError::State)?;
+    let is_new_boot = state.boot_id != hands.boot_id;
+    let is_the_new = state
+        .to
+        .as_ref()
+        .is_some_and(|to| to.image_id == hands.running.image_id);
+    if hands.boot.is_on_trial()? {
+        if is_new_boot || state.phase != Phase::Trial {
+            if !is_the_new {
+                // Nobody knows of this trial: the state is lost with the card's data.
+                state = State {
+                    to: Some(hands.running()),
+                    slot: Some(hands.boot.running_slot()),
+                    ..State::default()
+                };
+            }
+            state.trial_began_ms = Some(now.0);
+            hands.save(&mut state, Phase::Trial)?;
+        }
+        return Ok(Some(state));
+    }
+    match state.phase {
+        // The power went between the commitment and its note.
+        Phase::Armed | Phase::Trial if is_the_new => hands.save(&mut state, Phase::Committed)?,
+        Phase::Armed | Phase::Trial if is_new_boot => {
+            state.reason = "the new version did not prove itself before the machine was started again: it does not start, \
+                            or the power was cut; send the update again"
+                .into();
+            hands.save(&mut state, Phase::RolledBack)?;
+        }
+        Phase::Writing | Phase::Verified if is_new_boot => {
+            state.reason =
+                "the machine was started again before the update was whole; send the update again"
+                    .into();
+            hands.save(&mut state, Phase::Failed)?;
+        }
+        Phase::Idle
+        | Phase::Writing
+        | Phase::Verified
+        | Phase::Armed
+        | Phase::Trial
+        | Phase::Committed
+        | Phase::RolledBack
+        | Phase::Failed => {}
+    }
+    Ok(None)
+}
+
+/// The running version has proven itself and is what is started from now on.
+pub fn commit(hands: &Hands) -> Result<(), UpdateError> {
+    hands.boot.commit()?;
+    let mut state = hands.store.load().map_err(UpdateError::State)?;
+    state.reason.clear();
+    hands.save(&mut state, Phase::Committed)
+}
+
+/// The running version has not; a restart brings the one from before.
+pub fn give_up(hands: &Hands, why: &str) -> Result<(), UpdateError> {
+    let mut state = hands.store.load().map_err(UpdateError::State)?;
+    state.reason = why.to_owned();
+    hands.save(&mut state, Phase::RolledBack)
+}

@@ -1,0 +1,198 @@
+//! What is known of the update: one small file that survives power cuts, read by the gateway and by people.
+//!
+//! Owns: `state.json` and the trusted keys beside it, in a folder of root's that everybody may read. Each file is replaced
+//! in one step. Never does: decide what happens next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::boot::Slot;
+use super::keys::Keys;
+use crate::spool::disk::{Disk, publish, read_whole};
+
+/// The state's name in its folder.
+pub const STATE: &str = "state.json";
+const KEYS: &str = "keys";
+const LONGEST: u64 = 64 * 1024;
+
+/// How far an update is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// There was none yet.
+    #[default]
+    Idle,
+    /// It is being written into the slot that does not run.
+    Writing,
+    /// It is there, whole; nothing starts it.
+    Verified,
+    /// The next restart starts it once.
+    Armed,
+    /// It runs, and has to prove itself.
+    Trial,
+    /// It has, and is what is started from now on.
+    Committed,
+    /// It has not; the version from before runs, or is about to.
+    RolledBack,
+    /// It was not started at all.
+    Failed,
+}
+
+impl Phase {
+    /// As in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Idle => "idle",
+            Phase::Writing => "writing",
+            Phase::Verified => "verified",
+            Phase::Armed => "armed",
+            Phase::Trial => "trial",
+            Phase::Committed => "committed",
+            Phase::RolledBack => "rolled_back",
+            Phase::Failed => "failed",
+        }
+    }
+
+    /// Whether something is going on that the lamp asks to leave the power on for.
+    pub fn is_under_way(self) -> bool {
+        matches!(
+            self,
+            Phase::Writing | Phase::Verified | Phase::Armed | Phase::Trial
+        )
+    }
+}
+
+/// Which image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// SHA-256 of its `root.sqfs`, hex.
+    pub image_id: String,
+    /// For people.
+    pub version: String,
+}
+
+/// What the spool was when the trial was armed; a new version that has lost it is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The card's identity.
+    pub card_id: String,
+    /// Highest number given to a clip.
+    pub last_clip_no: u64,
+}
+
+/// The content of `state.json`. A newer version may say more, which an older one ignores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct State {
+    /// 1.
+    pub schema: u32,
+    /// How far it is.
+    pub phase: Phase,
+    /// When this phase began, RFC 3339, by a clock that may be wrong.
+    pub at: String,
+    /// Where the update came from: a file or an address.
+    #[serde(default)]
+    pub source: String,
+    /// What ran before.
+    #[serde(default)]
+    pub from: Option<Version>,
+    /// What is to run.
+    #[serde(default)]
+    pub to: Option<Version>,
+    /// Where it is written.
+    #[serde(default)]
+    pub slot: Option<Slot>,
+    /// Why it failed or went back: a sentence with its remedy.
+    #[serde(default)]
+    pub reason: String,
+    /// Bytes of the payload written, in steps of a twentieth.
+    #[serde(default)]
+    pub done: u64,
+    /// Bytes of the payload.
+    #[serde(default)]
+    pub total: u64,
+    /// The boot that wrote this.
+    #[serde(default)]
+    pub boot_id: String,
+    /// When the trial began on the boot-time clock, ms.
+    #[serde(default)]
+    pub trial_began_ms: Option<u64>,
+    /// The spool when the trial was armed; `None` if the booth had none to show.
+    #[serde(default)]
+    pub kept: Option<Kept>,
+    /// How often the centre's request was begun.
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+/// The folder with the state.
+#[derive(Clone)]
+pub struct Store {
+    /// Its disk; what is made there is for everybody to read.
+    pub disk: Arc<dyn Disk>,
+    /// Usually `/data/booth-update`.
+    pub folder: PathBuf,
+}
+
+impl Store {
+    /// The state, or that of a booth that has never been updated. A file that cannot be understood is one of these too:
+    /// whoever reads the state decides by the slot that runs what there is to do.
+    pub fn load(&self) -> io::Result<State> {
+        load(&*self.disk, &self.folder)
+    }
+
+    /// Replaces the state.
+    pub fn save(&self, state: &State) -> io::Result<()> {
+        let bytes = serde_json::to_vec_pretty(state).expect("a state holds only text and numbers");
+        self.make()?;
+        publish(&*self.disk, &self.folder, STATE, &bytes)
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if self.disk.make_folder(&self.folder)?
+            && let Some(parent) = self.folder.parent()
+        {
+            self.disk.sync_folder(parent)?;
+        }
+        Ok(())
+    }
+
+    /// Whose updates are taken. Kept here because here only root writes: the effective configuration belongs to the
+    /// unprivileged gateway, which must not be able to make itself root by an update of its own.
+    pub fn keys(&self) -> Result<Keys, String> {
+        let path = self.folder.join(KEYS);
+        let text = match read_whole(&*self.disk, &path, LONGEST) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        Keys::parse(&lines).map_err(|error| error.to_string())
+    }
+
+    /// Remembers the keys of the technician's `booth.toml`; written only if they are others than before.
+    pub fn trust(&self, keys: &[String]) -> io::Result<()> {
+        let text: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
+        let path = self.folder.join(KEYS);
+        match read_whole(&*self.disk, &path, LONGEST) {
+            Ok(before) if before == text.as_bytes() => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && text.is_empty() => {
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.make()?;
+        publish(&*self.disk, &self.folder, KEYS, text.as_bytes())
+    }
+}
+
+/// The state in `folder`; see [`Store::load`].
+pub fn load(disk: &dyn Disk, folder: &Path) -> io::Result<State> {
+    match read_whole(disk, &folder.join(STATE), LONGEST) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::default()),
+        Err(error) => Err(error),
+    }
+}

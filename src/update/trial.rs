@@ -1,0 +1,234 @@
+//! Whether a new version has proven itself. Pure: what the gateway says goes in, a verdict comes out.
+
+use std::time::Duration;
+
+use super::state::Kept;
+use crate::doctor::Status;
+use crate::gateway::time::Mono;
+
+/// Ready without a break for this long is proof.
+pub const STEADY: Duration = Duration::from_secs(30);
+/// Without proof by then the old version returns.
+pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// A citizen who is in the booth when the trial has failed may stay so much longer.
+pub const COURTESY: Duration = Duration::from_secs(5 * 60);
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ask again.
+    Wait,
+    /// It has proven itself.
+    Commit,
+    /// It has not: the reason, as a sentence.
+    GiveUp(String),
+}
+
+/// A version on trial.
+#[derive(Debug)]
+pub struct Trial {
+    began: Mono,
+    patience: Duration,
+    steady: Duration,
+    kept: Option<Kept>,
+    ready_since: Option<Mono>,
+    /// What is missing, by the latest answer.
+    missing: String,
+}
+
+impl Trial {
+    /// Begins; `kept` is what the spool was before.
+    pub fn new(began: Mono, patience: Duration, steady: Duration, kept: Option<Kept>) -> Self {
+        Self {
+            began,
+            patience,
+            steady,
+            kept,
+            ready_since: None,
+            missing: "the gateway has not answered".into(),
+        }
+    }
+
+    /// Takes what the gateway answers at `now`, or why it does not.
+    pub fn look(&mut self, now: Mono, answer: Result<&Status, &str>) -> Verdict {
+        match self.missing_of(answer) {
+            Ok(()) => {
+                let since = *self.ready_since.get_or_insert(now);
+                if now.since(since) >= self.steady {
+                    return Verdict::Commit;
+                }
+                self.missing = "the gateway was not ready for long enough".into();
+            }
+            Err(why) => {
+                self.ready_since = None;
+                self.missing = why;
+            }
+        }
+        let is_late = now.since(self.began) >= self.patience;
+        // Half a minute of readiness may have begun in time.
+        if !is_late
+            || self
+                .ready_since
+                .is_some_and(|since| since < self.began + self.patience)
+        {
+            return Verdict::Wait;
+        }
+        let is_busy = answer.is_ok_and(is_in_use);
+        if is_busy && now.since(self.began) < self.patience + COURTESY {
+            return Verdict::Wait;
+        }
+        Verdict::GiveUp(format!(
+            "the new version did not prove itself within {} minutes: {}",
+            self.patience.as_secs().div_ceil(60),
+            self.missing
+        ))
+    }
+
+    fn missing_of(&self, answer: Result<&Status, &str>) -> Result<(), String> {
+        let status = answer.map_err(str::to_owned)?;
+        if status.ready != 1 {
+            let why: Vec<&str> = status
+                .faults
+                .iter()
+                .map(|fault| fault.text.as_str())
+                .collect();
+            return Err(match why[..] {
+                [] => "the gateway is not ready".into(),
+                _ => format!("the gateway is not ready: {}", why.join(" ")),
+            });
+        }
+        let Some(kept) = &self.kept else {
+            return Ok(());
+        };
+        if status.card_id != kept.card_id {
+            let (now, before) = (&status.card_id, &kept.card_id);
+            return Err(format!(
+                "the spool is another one: card_id {now:?}, before {before:?}"
+            ));
+        }
+        if status.last_clip_no < kept.last_clip_no {
+            let (now, before) = (status.last_clip_no, kept.last_clip_no);
+            return Err(format!(
+                "the spool is not whole: its last clip is {now}, before {before}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody is at the handset whom a restart would cut off.
+pub fn is_in_use(status: &Status) -> bool {
+    !matches!(
+        status.session.as_str(),
+        "idle" | "off_hook" | "out_of_order"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(ready: u8) -> Status {
+        Status {
+            ready,
+            session: "idle".into(),
+            card_id: "card".into(),
+            last_clip_no: 7,
+            ..Status::default()
+        }
+    }
+
+    fn kept() -> Option<Kept> {
+        Some(Kept {
+            card_id: "card".into(),
+            last_clip_no: 7,
+        })
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono(seconds * 1000)
+    }
+
+    fn trial() -> Trial {
+        Trial::new(at(10), PATIENCE, STEADY, kept())
+    }
+
+    #[test]
+    fn half_a_minute_of_readiness_without_a_break_commits() {
+        let mut trial = trial();
+        assert_eq!(trial.look(at(12), Err("no answer")), Verdict::Wait);
+        assert_eq!(trial.look(at(20), Ok(&status(1))), Verdict::Wait);
+        assert_eq!(trial.look(at(49), Ok(&status(1))), Verdict::Wait);
+        assert_eq!(trial.look(at(49), Ok(&status(0))), Verdict::Wait);
+        assert_eq!(trial.look(at(60), Ok(&status(1))), Verdict::Wait);
+        assert_eq!(trial.look(at(89), Ok(&status(1))), Verdict::Wait);
+        assert_eq!(trial.look(at(90), Ok(&status(1))), Verdict::Commit);
+    }
+
+    #[test]
+    fn without_it_the_old_version_returns_and_the_reason_is_the_gateways() {
+        let mut broken = status(0);
+        broken.faults.push(crate::doctor::Raised {
+            id: "capture_lost".into(),
+            severity: crate::contract::Severity::CitizenCannotSpeak,
+            text: "No sound arrives.".into(),
+            remedy: String::new(),
+        });
+        let mut trial = trial();
+        assert_eq!(trial.look(at(909), Ok(&broken)), Verdict::Wait);
+        let Verdict::GiveUp(why) = trial.look(at(910), Ok(&broken)) else {
+            panic!("it gives up");
+        };
+        assert!(
+            why.contains("15 minutes") && why.contains("No sound arrives."),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn readiness_that_began_in_time_is_waited_for() {
+        let mut trial = trial();
+        assert_eq!(trial.look(at(900), Ok(&status(1))), Verdict::Wait);
+        assert_eq!(trial.look(at(920), Ok(&status(1))), Verdict::Wait);
+        assert_eq!(trial.look(at(930), Ok(&status(1))), Verdict::Commit);
+        // One that began too late is not, or a booth that comes and goes would never be told.
+        let mut late = self::trial();
+        assert!(matches!(
+            late.look(at(911), Ok(&status(1))),
+            Verdict::GiveUp(_)
+        ));
+    }
+
+    #[test]
+    fn a_version_that_has_lost_the_spool_never_commits() {
+        for change in [
+            |status: &mut Status| status.card_id = "another".into(),
+            |status: &mut Status| status.last_clip_no = 6,
+            |status: &mut Status| status.card_id = String::new(),
+        ] {
+            let mut status = status(1);
+            change(&mut status);
+            let mut trial = trial();
+            for second in 10..910 {
+                assert_eq!(trial.look(at(second), Ok(&status)), Verdict::Wait);
+            }
+            let Verdict::GiveUp(why) = trial.look(at(910), Ok(&status)) else {
+                panic!("it gives up");
+            };
+            assert!(why.contains("spool"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_citizen_in_the_booth_is_waited_for_but_not_for_ever() {
+        let mut busy = status(0);
+        busy.session = "recording".into();
+        let mut trial = trial();
+        assert_eq!(trial.look(at(910), Ok(&busy)), Verdict::Wait);
+        assert_eq!(trial.look(at(1209), Ok(&busy)), Verdict::Wait);
+        assert!(matches!(
+            trial.look(at(1210), Ok(&busy)),
+            Verdict::GiveUp(_)
+        ));
+    }
+}
