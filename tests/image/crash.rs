@@ -288,7 +288,9 @@ impl<'a> Crashes<'a> {
     fn said_s(&self, point: usize) -> u64 {
         let mut before = self.trace.events[..point].iter().rev();
         let last = before.find_map(|event| match &event.what {
-            What::Mark(said) => Some(said.as_str()),
+            What::Mark(said) if said.starts_with("spoken ") || said.starts_with("kept ") => {
+                Some(said.as_str())
+            }
             _ => None,
         });
         let spoken = last.and_then(|said| said.strip_prefix("spoken "));
