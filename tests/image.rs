@@ -378,6 +378,10 @@ fn mends_at_every_write(board: &Board) {
     });
     board.note(&format!("{verdicts:#?}"));
     assert_eq!(verdicts.states, count);
+    assert_eq!(
+        verdicts.slot_b_states, 0,
+        "nothing writes to a slot but an update"
+    );
     assert!(verdicts.broken.is_empty(), "{:#?}", verdicts.broken);
     // They were no easy ones.
     assert!(
@@ -617,124 +621,18 @@ fn an_idle_booth_writes_almost_nothing() {
     machine.ask("sleep 600");
     let from = machine.uptime();
     let before: f64 = machine.ask("sync; written").parse().expect("bytes");
-    machine.ask("sleep 7200");
+    machine.ask("sleep 3600");
     let after: f64 = machine.ask("sync; written").parse().expect("bytes");
     let passed = (machine.uptime() - from) / 3600.0;
     let hourly = (after - before) / passed;
+    figure("bytes written to data in an idle hour", hourly as u64);
     figure(
-        "bytes written to data in an idle hour, the mean of two",
-        hourly as u64,
-    );
-    figure(
-        "memory in use after two idle hours, MiB",
+        "memory in use after more than an idle hour, MiB",
         machine.ask(MEMORY),
     );
     machine.sh(
         "journalctl -b -p warning -o short-monotonic --no-pager | tail -n 20; heard ONLINE=true",
     );
-    assert!(passed >= 2.0, "{passed} h");
+    assert!(passed >= 1.0, "{passed} h");
     assert!(hourly <= 1_000_000.0, "{hourly} bytes an hour");
-}
-
-#[test]
-#[ignore = "scratch"]
-fn scratch_old_image() {
-    let broker = Broker::open();
-    let home = Home::new(broker.port, "");
-    let hub = Hub::start(&home);
-    let mut board = board();
-    let logged = Build {
-        log_writes: true,
-        ..Build::default()
-    };
-    board.technician("writes", |card| {
-        let text = configuration(broker.port, "Rundhøj Torv", "")
-            .replace("\"tell\"", "\"off\"")
-            .replace("password_file = \"mqtt-password\"\n", "")
-            .replace("contact = \"Borgerservice\"\n", "");
-        card.write_text("booth.toml", text);
-        card.put(
-            BOOTH,
-            &repository().join("tests/fixtures/prompts"),
-            "prompts",
-        );
-    });
-    let mut machine = board.start(false, &logged);
-    machine.plug_network(false);
-    let ready = until_ready(&mut machine);
-    figure(
-        "power to ready on a 512 MiB machine, s of guest time",
-        ready,
-    );
-    machine.ask("mark the centre is away");
-    let first = visit(&mut machine, 1);
-    machine.ask("mark the centre listens");
-    machine.plug_network(true);
-    machine.wait_for("MESSAGE=confirmed", 1);
-    machine.ask(&format!("mark confirmed {first}"));
-    begin(&mut machine, 2);
-    machine.sh(
-        "aplay -q -D plughw:CARD=mic,DEV=0 /run/rig/speech.wav &
-         for second in 1 2 3 4 5; do sleep 1; mark spoken $second; done; echo \"[$(uptime) s] in the middle\"",
-    );
-    machine.cut();
-    board.collect();
-    let mut machine = board.start(false, &logged);
-    until_ready(&mut machine);
-    machine.wait_for("MESSAGE=confirmed", 1);
-    machine.sh("head -n 2 /run/booth/data; sync; sleep 3");
-    machine.cut();
-    board.collect();
-    let stored = clips(&home);
-    assert_eq!(stored.len(), 2, "{stored:?}");
-    board.trace.save(Path::new("/tmp/story.trace")).unwrap();
-    drop(hub);
-    mends_at_every_write(&board);
-}
-
-#[test]
-#[ignore = "scratch"]
-fn scratch_crash() {
-    let mut board = board();
-    board.trace = blockdev::Trace::load(Path::new("/tmp/story.trace")).unwrap();
-    board.trace.events.truncate(490);
-    mends_at_every_write(&board);
-}
-
-#[test]
-#[ignore = "scratch"]
-fn scratch_idle() {
-    let broker = Broker::open();
-    let home = Home::new(broker.port, "");
-    let _hub = Hub::start(&home);
-    let mut board = board();
-    board.technician("writes", |card| {
-        let text = configuration(broker.port, "Rundhøj Torv", "")
-            .replace("\"tell\"", "\"off\"")
-            .replace("password_file = \"mqtt-password\"\n", "")
-            .replace("contact = \"Borgerservice\"\n", "");
-        card.write_text("booth.toml", text);
-        card.put(
-            BOOTH,
-            &repository().join("tests/fixtures/prompts"),
-            "prompts",
-        );
-    });
-    let build = Build {
-        skips_idle: true,
-        ..Build::default()
-    };
-    let mut machine = board.start(false, &build);
-    until_ready(&mut machine);
-    for n in 0..12 {
-        let up = machine.uptime();
-        let written = machine.ask("sync; written");
-        board.note(&format!("{n}: uptime {up}, written {written}"));
-        machine.ask("sleep 600");
-    }
-    figure(
-        "memory in use after two idle hours, MiB",
-        machine.ask(MEMORY),
-    );
-    machine.sh("journalctl -b -p warning -o short-monotonic --no-pager | tail -n 20; heard ONLINE=true; journalctl -b --no-pager -o short-monotonic | tail -n 100");
 }
