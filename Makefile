@@ -23,7 +23,7 @@ VM_PACKAGES = qemu-system-x86 mmdebstrap
 #   dosfstools e2fsprogs                              file systems after a power cut: do they mend?
 #   device-tree-compiler                              the device tree of a Raspberry Pi 3 as QEMU's serial port needs it
 IMAGE_PACKAGES = mmdebstrap curl ca-certificates debian-archive-keyring
-IMAGE_TEST_PACKAGES = qemu-system-arm mtools dosfstools e2fsprogs device-tree-compiler mosquitto opus-tools
+IMAGE_TEST_PACKAGES = qemu-system-arm mtools dosfstools e2fsprogs device-tree-compiler mosquitto mosquitto-clients opus-tools
 
 ONCE ?=
 MIC ?=

@@ -619,16 +619,16 @@ impl Machine {
         self.monitor.ask(&ask);
     }
 
-    /// Waits until the console has this.
-    pub fn console_says(&mut self, wanted: &str) {
+    /// Waits until the console has this; the line.
+    pub fn console_says(&mut self, wanted: &str) -> String {
         let start = Instant::now();
-        while !self.console().contains(wanted) {
+        loop {
             let is_over = self.has_ended() || start.elapsed() > PATIENCE;
-            assert!(
-                !is_over || self.console().contains(wanted),
-                "no {wanted:?}: {}",
-                self.console()
-            );
+            let console = self.console();
+            if let Some(line) = console.lines().find(|line| line.contains(wanted)) {
+                return line.to_owned();
+            }
+            assert!(!is_over, "no {wanted:?}: {console}");
             std::thread::park_timeout(Duration::from_millis(200));
         }
     }

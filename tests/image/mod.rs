@@ -3,6 +3,7 @@
 use super::{repository, run, text, tried};
 
 pub mod card;
+pub mod centre;
 pub mod crash;
 pub mod machine;
 pub mod update;

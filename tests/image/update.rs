@@ -81,9 +81,9 @@ fn used(fat: &[u8]) -> usize {
     let four = |at: usize| two(at) | two(at + 2) << 16;
     let (sector, cluster, reserved) = (two(11), usize::from(fat[13]), two(14));
     let (fats, table) = (usize::from(fat[16]), four(36));
-    let in_use = (0..table * sector / 4)
+    let mut in_use = (0..table * sector / 4)
         .filter(|number| four(reserved * sector + 4 * number) & 0x0fff_ffff != 0);
-    (reserved + fats * table + (in_use.last().unwrap_or(2) - 1) * cluster) * sector
+    (reserved + fats * table + (in_use.next_back().unwrap_or(2) - 1) * cluster) * sector
 }
 
 /// A city's key.
