@@ -31,8 +31,9 @@ kernel=kernel8.img
 initramfs initrd.zst followkernel
 enable_uart=1
 disable_splash=1
-upstream_kernel=1
 C
+# Raspberry Pi's own kernels have device trees of other names.
+case $kernel in *rpt*) ;; *) echo upstream_kernel=1 >>$work/SLOT_A/config.txt ;; esac
 echo "console=ttyS1,115200 console=tty1 booth.slot=a booth.disk=$disk fsck.repair=yes quiet loglevel=3 panic=10" >$work/SLOT_A/cmdline.txt
 cp $system/firmware/bootcode.bin $work/BOOTH/
 printf '[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n' >$work/BOOTH/autoboot.txt

@@ -22,6 +22,7 @@ missing=$(lacking)
 echo "$missing" | while read -r sha path; do
     case $path in
     security/*) echo "url=\"$SECURITY_MIRROR/${path#security/}\"" ;;
+    extra/*) echo "url=\"${EXTRA_MIRROR:?is not set; the lock has packages of it}/${path#extra/}\"" ;;
     *) echo "url=\"$DEBIAN_MIRROR/${path#debian/}\"" ;;
     esac
     echo "output=\"$pool/$sha.deb\""

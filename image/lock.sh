@@ -3,6 +3,9 @@
 # FOLDER/builder.lock. Owns nothing else; apt works with a state of its own, this machine's packages are not touched.
 # A line: SHA-256, size, name, version, architecture, where, path in the archive ("debian/…" or "security/…").
 # Mirrors: DEBIAN_MIRROR and SECURITY_MIRROR, else what this machine's apt uses; no name of one is written anywhere.
+# The kernel: IMAGE_KERNEL, else the newest arm64 one of backports. One that is packaged in a single linux-image-… (Debian's before
+# 7, Raspberry Pi's) is only unpacked, because as a dependency it would bring a generator of initrds. EXTRA_MIRROR with EXTRA_SUITE
+# ("trixie main") and EXTRA_KEYRING is one more archive to find it in.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
@@ -30,6 +33,7 @@ deb $sign $DEBIAN_MIRROR $suite main non-free-firmware
 deb $sign $DEBIAN_MIRROR $suite-updates main non-free-firmware
 deb $sign $DEBIAN_MIRROR $suite-backports main non-free-firmware
 deb $sign $SECURITY_MIRROR $suite-security main non-free-firmware
+${EXTRA_MIRROR:+deb [signed-by=$EXTRA_KEYRING] $EXTRA_MIRROR $EXTRA_SUITE}
 L
     apt "$1" "$2" -qq update
 }
@@ -42,12 +46,13 @@ epoch() {
 }
 # write LOCK: apt's list of addresses on the input.
 write() {
-    awk -v debian="$DEBIAN_MIRROR/" -v security="$SECURITY_MIRROR/" -v boot=" $2 " '
+    awk -v debian="$DEBIAN_MIRROR/" -v security="$SECURITY_MIRROR/" -v extra="${EXTRA_MIRROR:-no such archive}/" -v boot=" $2 " '
         $4 ~ /^SHA256:/ {
             url = substr($1, 2, length($1) - 2)
             if (index(url, security) == 1) path = "security/" substr(url, length(security) + 1)
             else if (index(url, debian) == 1) path = "debian/" substr(url, length(debian) + 1)
-            else { print "lock.sh: an address of neither mirror" > "/dev/stderr"; exit 1 }
+            else if (index(url, extra) == 1) path = "extra/" substr(url, length(extra) + 1)
+            else { print "lock.sh: an address of no mirror that was named" > "/dev/stderr"; exit 1 }
             file = $2; sub(/\.deb$/, "", file); split(file, part, "_")
             gsub(/%3a/, ":", part[2])
             print substr($4, 8), $3, part[1], part[2], part[3], (index(boot, " " part[1] " ") ? "boot" : "root"), path
@@ -59,7 +64,19 @@ prepare arm64 arm64
 kernel=${IMAGE_KERNEL:-$(indexes arm64 | sed -n 's/^Package: linux-binary-\([0-9][0-9.]*+deb[0-9]*-arm64\)$/\1/p' | sort -Vu | tail -n 1)}
 [ -n "$kernel" ] || { echo "lock.sh: backports has no arm64 kernel; set IMAGE_KERNEL" >&2; exit 1; }
 boot=$(names packages.list | awk -F ' *[|] *' '$2 == "boot" { print $1 }')
-wanted=$(names packages.list | awk -F ' *[|] *' '$2 == "root" { print $1 }' | sed "s/@KERNEL@/$kernel/")
+wanted=$(names packages.list | awk -F ' *[|] *' '$2 == "root" { print $1 }')
+has() { [ -n "$(indexes "$1" | awk -v name="$2" '$1 == "Package:" && $2 == name' || true)" ]; }
+single=no
+if has arm64 "linux-image-$kernel" && ! has arm64 "linux-binary-$kernel"; then
+    single=yes
+    boot="$boot linux-image-$kernel"
+    wanted=$(echo "$wanted" | grep -v @KERNEL@)
+elif ! has arm64 "linux-binary-$kernel"; then
+    echo "lock.sh: no mirror has a kernel $kernel for arm64. The newest they have:" >&2
+    indexes arm64 | sed -n 's/^Package: linux-\(image\|binary\)-\([0-9].*\)/  \2/p' | grep -v 'cloud\|dbg\|unsigned' | sort -Vu | tail -n 12 >&2
+    exit 1
+fi
+wanted=$(echo "$wanted" | sed "s/@KERNEL@/$kernel/")
 essential=$(indexes arm64 | awk '/^Package:/ { name = $2 } /^Essential: yes/ { print name }' | sort -u)
 # shellcheck disable=SC2086
 {
@@ -72,7 +89,13 @@ essential=$(indexes arm64 | awk '/^Package:/ { name = $2 } /^Essential: yes/ { p
 } >"$out/image.lock"
 
 prepare amd64 amd64,arm64
-wanted=$(names builder.list | awk -F ' *[|] *' '{ print $1 ":" $2 }' | sed "s/@KERNEL@/$kernel/")
+# Headers that a cross compiler can use come with the kernels in parts.
+headers=
+if [ "$single" = yes ]; then
+    headers=linux-headers-
+    echo "lock.sh: $kernel has no headers for the builder: the module for a trial boot is left out, the kernel itself has to know tryboot" >&2
+fi
+wanted=$(names builder.list | grep -v "^${headers:-no such package}" | awk -F ' *[|] *' '{ print $1 ":" $2 }' | sed "s/@KERNEL@/$kernel/")
 essential=$(indexes amd64 | awk '/^Package:/ { name = $2 } /^Architecture:/ { arch = $2 } /^Essential: yes/ && arch != "arm64" { print name }' | sort -u)
 # shellcheck disable=SC2086
 {

@@ -13,6 +13,7 @@ units=$root/usr/lib/systemd/system
 for unit in /repository/systemd/booth-*.{service,timer,path}; do
     case $unit in *booth-hub* | *'*'*) ;; *) install -m 644 "$unit" $units/ ;; esac
 done
+install -D -m 644 /repository/image/early-lamp.sh $root/usr/lib/booth/early-lamp.sh
 install -D -m 644 /repository/systemd/booth-gateway.image.conf $root/etc/systemd/system/booth-gateway.service.d/image.conf
 install -m 644 /repository/systemd/booth.sysusers.conf $root/usr/lib/sysusers.d/booth.conf
 install -m 644 /repository/systemd/booth.tmpfiles.conf $root/usr/lib/tmpfiles.d/booth.conf
@@ -25,7 +26,7 @@ done
 # Users, units and tables are made here, so that no boot has to: / is in RAM and would forget them.
 systemd-sysusers --root=$root
 chmod 640 $root/etc/shadow
-wanted=$(cd $root && grep -ls '^WantedBy=' usr/lib/systemd/system/booth-* etc/systemd/system/booth-* | xargs -n 1 basename)
+wanted=$(find $units $root/etc/systemd/system -maxdepth 1 -type f -name 'booth-*' -exec grep -l '^WantedBy=' {} + | xargs -n 1 basename | LC_ALL=C sort)
 # shellcheck disable=SC2086
 systemctl --root=$root --quiet enable $wanted nftables.service NetworkManager.service ModemManager.service systemd-resolved.service systemd-timesyncd.service 2>&1 | grep -v 'Created symlink' || true
 systemctl --root=$root --quiet set-default multi-user.target
@@ -63,27 +64,45 @@ mkdir -p $root/var/log
 : >$root/etc/.updated
 : >$root/var/.updated
 
-# The module that arms a trial boot, for kernels that cannot.
 modules=$root/usr/lib/modules/$kernel
-cp -r /repository/image/kmod /tmp/kmod
-make --silent -C "/usr/src/linux-headers-$kernel" M=/tmp/kmod ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
-aarch64-linux-gnu-strip --strip-debug /tmp/kmod/booth_tryboot.ko
-install -D -m 644 /tmp/kmod/booth_tryboot.ko "$modules/extra/booth_tryboot.ko"
+# A kernel in a single package is unpacked here, without what image/root.sh leaves out of the others.
+single=$(awk -v name="linux-image-$kernel" '$3 == name { print $1 }' /locks/image.lock)
+if [ -n "$single" ]; then
+    dpkg-deb -x "/pool/$single.deb" $out/kernel
+    mkdir -p $root/usr/lib/modules
+    for folder in $out/kernel/usr/lib/modules $out/kernel/lib/modules; do [ ! -d $folder ] || cp -r $folder/. $root/usr/lib/modules/; done
+    cp "$out/kernel/boot/vmlinuz-$kernel" "$modules/vmlinuz"
+    cp -r "$out/kernel/usr/lib/linux-image-$kernel" "$modules/dtb"
+    rm -rf "$modules"/kernel/drivers/{gpu,infiniband,iio} $out/kernel
+    find "$modules/kernel/drivers/media" -mindepth 1 -maxdepth 1 ! -name mc -exec rm -r {} +
+fi
+# The module that arms a trial boot, for kernels that cannot.
+if [ -d "/usr/src/linux-headers-$kernel" ]; then
+    cp -r /repository/image/kmod /tmp/kmod
+    make --silent -C "/usr/src/linux-headers-$kernel" M=/tmp/kmod ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
+    aarch64-linux-gnu-strip --strip-debug /tmp/kmod/booth_tryboot.ko
+    install -D -m 644 /tmp/kmod/booth_tryboot.ko "$modules/extra/booth_tryboot.ko"
+fi
 depmod -b $root "$kernel"
 
 gzip -n -9 <$modules/vmlinuz >$out/kernel8.img
-mkdir /tmp/initrd
+mkdir -p /tmp/initrd/bin
 install -m 755 /repository/image/init /tmp/initrd/init
 install -m 644 /repository/image/early-lamp.sh /tmp/initrd/
-aarch64-linux-gnu-gcc -static -Os -s -Wall -Werror -o /tmp/initrd/early-lamp /repository/image/early-lamp.c
+aarch64-linux-gnu-gcc -static -Os -s -Wall -Werror -o /tmp/initrd/bin/early-lamp /repository/image/early-lamp.c
 /repository/image/initrd.py $root "$kernel" /tmp/initrd $out/initrd bcm2835 sdhci-iproc sdhci-brcmstb mmc_block \
-    gpio-regulator virtio_blk virtio_mmio virtio_pci squashfs ext4 vfat nls_cp437 nls_ascii nls_utf8 overlay loop bcm2835_wdt
+    gpio-regulator clk-rp1 pinctrl-rp1 rp1_pci virtio_blk virtio_mmio virtio_pci squashfs ext4 vfat nls_cp437 nls_ascii nls_utf8 overlay loop bcm2835_wdt
 zstd -q -12 --single-thread --rm $out/initrd -o $out/initrd.zst
 mkdir $out/trees $out/firmware
-cp $modules/dtb/broadcom/bcm27*rpi*.dtb $modules/dtb/broadcom/bcm2837*rpi*.dtb $out/trees/
+find "$modules/dtb/broadcom" -name 'bcm27*rpi*.dtb' -o -name 'bcm2837*rpi*.dtb' | xargs cp -t $out/trees/
 firmware=$(awk '$3 == "raspi-firmware" { print $1 }' /locks/image.lock)
 dpkg-deb -x "/pool/$firmware.deb" $out/unpacked
 cp -r $out/unpacked/usr/lib/raspi-firmware/. $out/firmware/
+if [ -d "$modules/dtb/overlays" ]; then
+    find $out/firmware -name '*.dtbo' -delete
+    mkdir -p $out/firmware/overlays
+    cp "$modules"/dtb/overlays/*.dtb[o] $out/firmware/overlays/
+fi
 cp $out/unpacked/usr/share/doc/raspi-firmware/copyright $out/firmware/copyright
 # They are in the slot already.
 rm -rf $modules/vmlinuz $modules/dtb $root/boot/* $out/unpacked

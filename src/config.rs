@@ -16,6 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::contract::{BoothId, ConsentMode};
+use crate::update::here::STATE_FOLDER;
+use crate::update::keys::Keys;
 pub use audio::{Audio, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
@@ -141,6 +143,8 @@ pub struct Config {
     #[serde(default)]
     pub selftest: SelfTest,
     #[serde(default)]
+    pub update: Update,
+    #[serde(default)]
     pub doctor: Doctor,
     #[serde(default)]
     pub network: Network,
@@ -225,6 +229,9 @@ impl Config {
             .filter_map(|path| path.to_str())
             .collect();
         self.network.check(&credentials, &mut fault);
+        if let Err(error) = Keys::parse(&self.update.keys) {
+            fault(error.to_string());
+        }
         self.check_session(&mut fault);
         if self.spool.max_bytes < 1_000_000 {
             fault("[spool] max_bytes: less than 1 MB holds no message".into());
@@ -558,6 +565,25 @@ pub struct Health {
 impl Default for Health {
     fn default() -> Self {
         Self { interval_s: 60 }
+    }
+}
+
+/// Whose updates this booth takes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Update {
+    /// minisign's public keys; none takes no update.
+    pub keys: Vec<String>,
+    /// Where the updater, which is root's, keeps its state.
+    pub state: PathBuf,
+}
+
+impl Default for Update {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            state: STATE_FOLDER.into(),
+        }
     }
 }
 

@@ -4,12 +4,17 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
 
+use booth_gateway::adapters::disk::RealDisk;
 use booth_gateway::adapters::{handset_sim, journal};
 use booth_gateway::config::Config;
 use booth_gateway::doctor::{self, Show};
 use booth_gateway::provision::{self, Places, Source};
 use booth_gateway::run::{self, Ended, RunError};
+use booth_gateway::update::state::Store;
+use booth_gateway::update::verbs::{Updater, told, usual_patience};
 use clap::{Parser, Subcommand};
 
 /// Bad configuration (EX_CONFIG of sysexits.h); the service manager does not try again.
@@ -43,6 +48,9 @@ enum Verb {
         /// `run` ends with 78. The SD image uses it.
         #[arg(long)]
         setup_on_error: bool,
+        /// The folder of `provision --without-data`: its configuration is used where FILE is not there.
+        #[arg(long, value_name = "DIR")]
+        without_data: Option<PathBuf>,
     },
     /// Make the booth's configuration of what is on the card's FAT partition; at every boot, before `run`.
     #[command(
@@ -73,9 +81,64 @@ enum Verb {
         /// boot. Without it networks are somebody else's business.
         #[arg(long, value_name = "DIR")]
         network: Option<PathBuf>,
+        /// A folder in RAM where everything is made when the booth's own partition takes no writes, so that the booth comes
+        /// up and says so; `run --without-data` finds it there. Secrets then stay on FAT.
+        #[arg(long, value_name = "DIR")]
+        without_data: Option<PathBuf>,
         /// Only bring BOOTH-STATUS.TXT up to date with what the running gateway says; written if that is news.
         #[arg(long)]
         status: bool,
+        /// Keep [update] keys of the card's booth.toml in this folder of root's, where `update` believes them.
+        #[arg(long, value_name = "DIR")]
+        trust: Option<PathBuf>,
+    },
+    /// Write a new version of the whole image into the slot that does not run, and start it on trial.
+    ///
+    /// The file must be signed with a key of [update] keys. It is written, read back, and started once; it is kept when
+    /// the gateway has been ready for 30 s with its spool, else the version from before returns by itself, also after a
+    /// power cut at any moment. Only on a booth's SD image, as root. docs/updates.md has the whole story.
+    #[command(
+        after_help = "Exit status: 0 done, 1 failed (the sentence says what to do; the version from before runs).\n\n\
+        Examples:\n  \
+        booth-gateway update booth-gateway-0.2.0-arm64.update    write, wait until nobody is in the booth, restart into the trial\n  \
+        booth-gateway update https://…/x.update --no-reboot      the trial begins with the next restart\n  \
+        booth-gateway update --status                            how far the latest one is\n  \
+        booth-gateway update --describe x.update                 what a file holds, and whether a key of this booth signed it"
+    )]
+    Update {
+        /// The update file, or its address (http://, https://).
+        #[arg(value_name = "FILE|URL")]
+        source: Option<String>,
+        /// Do not restart: the next restart is the trial.
+        #[arg(long, requires = "source")]
+        no_reboot: bool,
+        /// How far the latest update is.
+        #[arg(long, conflicts_with_all = ["source", "describe", "trial", "requested"])]
+        status: bool,
+        /// Print the state file instead of sentences.
+        #[arg(long, requires = "status")]
+        json: bool,
+        /// Say what an update file holds, without writing anything; on any machine.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "trial", "requested"])]
+        describe: Option<PathBuf>,
+        /// At the start of the machine: note what became of an update; on trial, watch the gateway and commit, or restart
+        /// into the version from before (booth-trial.service).
+        #[arg(long, conflicts_with_all = ["source", "requested"])]
+        trial: bool,
+        /// Give a version on trial so many seconds to prove itself.
+        #[arg(long, value_name = "N", requires = "trial", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        after_s: Option<u64>,
+        /// Do what the centre has asked for by cmd/update (booth-update.service).
+        #[arg(long, conflicts_with = "source")]
+        requested: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// A folder laid out like a booth's files, for tests and rigs.
+        #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// Ready for so many seconds is proof; for tests and rigs.
+        #[arg(long, hide = true, value_name = "N", requires = "trial")]
+        steady_s: Option<u64>,
     },
     /// Say what is wrong with a configuration, without touching a device or the network.
     CheckConfig {
@@ -155,16 +218,67 @@ fn main() -> ExitCode {
             config,
             record_trace,
             setup_on_error,
-        } => run_gateway(&config.config, record_trace.as_deref(), setup_on_error),
+            without_data,
+        } => {
+            let in_ram = without_data.map(|folder| folder.join("config/booth.toml"));
+            let instead = in_ram.filter(|in_ram| !config.config.exists() && in_ram.exists());
+            let path = instead.unwrap_or(config.config);
+            run_gateway(&path, record_trace.as_deref(), setup_on_error)
+        }
         Verb::Provision {
             boot,
             data,
             config,
             network,
+            without_data,
             status,
+            trust,
         } => {
             let places = Places::new(&boot, &data, config.as_deref());
-            provision(&places.with_network(network.as_deref()), status)
+            let places = places.with_network(network.as_deref());
+            provision(&places, without_data.as_deref(), status, trust.as_deref())
+        }
+        Verb::Update {
+            source,
+            no_reboot,
+            status,
+            json,
+            describe,
+            trial,
+            after_s,
+            requested,
+            config,
+            root,
+            steady_s,
+        } => {
+            let updater = Updater::new(&root, &config.config);
+            let done = match (source, describe) {
+                (Some(source), _) => updater.install(&source, !no_reboot),
+                (_, Some(file)) => describe_update(&updater, &file),
+                _ if status => show_update(&updater, json),
+                _ if requested => {
+                    journal::init("booth-update", log::LevelFilter::Info);
+                    updater.requested()
+                }
+                _ if trial => {
+                    journal::init("booth-trial", log::LevelFilter::Info);
+                    let (patience, steady) = usual_patience();
+                    let patience = after_s.map_or(patience, Duration::from_secs);
+                    let steady = steady_s.map_or(steady, Duration::from_secs);
+                    updater.trial(patience, steady).map(drop)
+                }
+                _ => {
+                    eprintln!("name an update file or its address; --help has examples");
+                    return ExitCode::from(2);
+                }
+            };
+            match done {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => {
+                    eprintln!("{why}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Doctor {
@@ -226,10 +340,40 @@ fn start_again() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn provision(places: &Places, only_status: bool) -> ExitCode {
+fn show_update(updater: &Updater, json: bool) -> Result<(), String> {
+    let state = updater.state()?;
+    match json {
+        true => println!(
+            "{}",
+            serde_json::to_string_pretty(&state).expect("a state holds only text and numbers")
+        ),
+        false => print!("{}", told(&state)),
+    }
+    Ok(())
+}
+
+fn describe_update(updater: &Updater, file: &Path) -> Result<(), String> {
+    let (manifest, signed) = updater.describe(file)?;
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&manifest).expect("a manifest holds only text and numbers")
+    );
+    match signed {
+        Ok(()) => println!("whole, and signed with a key that this booth takes"),
+        Err(why) => println!("whole, but not to be taken here: {why}"),
+    }
+    Ok(())
+}
+
+fn provision(
+    places: &Places,
+    without_data: Option<&Path>,
+    only_status: bool,
+    trust: Option<&Path>,
+) -> ExitCode {
     journal::init("booth-provision", log::LevelFilter::Info);
     if only_status {
-        return match provision::refresh_status(places) {
+        return match provision::refresh_status(places, without_data) {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 log::error!("BOOTH-STATUS.TXT: {error}");
@@ -237,8 +381,17 @@ fn provision(places: &Places, only_status: bool) -> ExitCode {
             }
         };
     }
-    match provision::provision_here(places) {
+    match provision::provision_here(places, without_data) {
         Ok(outcome) => {
+            if let (Some(folder), Some(keys)) = (trust, &outcome.update_keys) {
+                let store = Store {
+                    disk: Arc::new(RealDisk::shared()),
+                    folder: folder.to_owned(),
+                };
+                if let Err(error) = store.trust(keys) {
+                    log::error!("the keys of updates: {}: {error}", folder.display());
+                }
+            }
             for line in outcome.faults.iter().chain(&outcome.notes) {
                 log::warn!("{line}");
             }

@@ -75,7 +75,14 @@ fn help_teaches_and_wrong_usage_is_2() {
     for (binary, words) in [
         (
             env!("CARGO_BIN_EXE_booth-gateway"),
-            &["run", "provision", "check-config", "doctor", "handset"][..],
+            &[
+                "run",
+                "provision",
+                "check-config",
+                "doctor",
+                "handset",
+                "update",
+            ][..],
         ),
         (env!("CARGO_BIN_EXE_booth-hub"), &["serve", "forget"][..]),
     ] {

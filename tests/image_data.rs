@@ -25,6 +25,8 @@ struct Boot {
     reason: String,
     /// Of what the shell said after the script: `state` can be written to or not, and what `words` has.
     told: String,
+    /// Of the script and what it calls.
+    said: String,
     sectors: u64,
     kind: u8,
 }
@@ -82,10 +84,10 @@ impl Card {
             root=$PWD/layer/root
             mount -t proc none "$root/proc"
             mount --rbind /sys "$root/sys"
-            mount -t tmpfs none "$root/dev"
+            mount -t devtmpfs none "$root/dev"
             mount -t tmpfs none "$root/run"
-            mknod "$root/dev/null" c 1 3
-            : >"$root/dev/console"
+            : >"$1/console"
+            mount --bind "$1/console" "$root/dev/console"
             getent passwd booth-gateway >/dev/null || {{
                 echo 'booth-gateway:x:990:990::/:/bin/false' >>"$root/etc/passwd"
                 echo 'booth-gateway:x:990:' >>"$root/etc/group"
@@ -99,8 +101,6 @@ impl Card {
             trap end EXIT
             partx --add "$card" 2>/dev/null || true
             name=$(basename "$card")
-            mknod "$root/dev/$name" b $(sed 's/:/ /' "/sys/class/block/$name/dev")
-            mknod "$root/dev/${{name}}p4" b $(sed 's/:/ /' "/sys/class/block/${{name}}p4/dev")
             cp "$2" "$root/run/data-partition"
             chroot "$root" /run/data-partition "/dev/$name" "/dev/${{name}}p4" >"$1/said" 2>&1
             cat "$root/run/booth/data"
@@ -138,6 +138,7 @@ impl Card {
             word,
             reason,
             told,
+            said,
             sectors,
             kind: self.entry().0,
         }

@@ -42,6 +42,7 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
         speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
         capture_figures: Arc::new(CaptureFigures::default()),
         mixer: None,
+        update: None,
         prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
         backend: "sim",
     };
@@ -82,4 +83,58 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
     assert!(!leaves(&mut gateway, now));
     gateway.happen(now, Happening::Handset(lift(HandsetEvent::HungUp)));
     assert!(leaves(&mut gateway, now));
+}
+
+#[test]
+fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    let clip = record(&spool, 2);
+    drop(spool);
+    // The card is another booth's now.
+    let (spool, report) = open(dir.path());
+    let text = BOOTH.replace("rundhoej-1", "torvet-2");
+    let config: Config = config::parse(&text, "booth.toml").unwrap();
+    let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
+    let (recorder, _recorder) = channel();
+    let (earpiece, _earpiece) = channel();
+    let (keeper, _keeper) = channel();
+    let workers = Workers {
+        recorder,
+        earpiece,
+        keeper,
+        handset: None,
+        view: Default::default(),
+        mic_levels: Default::default(),
+        mqtt: Some(mqtt),
+        speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
+        capture_figures: Arc::new(CaptureFigures::default()),
+        mixer: None,
+        prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
+        backend: "sim",
+    };
+    let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
+    gateway.begin(Some((spool, report)));
+    let now = ThisMachine.mono();
+    gateway.happen(
+        now,
+        Happening::Mqtt(MqttEvent::Connected { max_packet: None }),
+    );
+    gateway.happen(
+        now,
+        Happening::Mqtt(MqttEvent::Incoming {
+            topic: "booth/1/hub/state".into(),
+            payload: b"{\"state\":\"online\",\"ts\":null}".to_vec(),
+            correlation: None,
+        }),
+    );
+    gateway.turn(now);
+    let topic = format!("booth/1/up/torvet-2/clip/{}", clip.clip_id);
+    let manifest =
+        std::iter::from_fn(|| published.try_recv().ok()).find_map(|command| match command {
+            MqttCommand::Publish(message) if message.topic == topic => Some(message.payload),
+            _ => None,
+        });
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest.expect("offered")).unwrap();
+    assert_eq!(manifest["booth_id"], "rundhoej-1");
 }

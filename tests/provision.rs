@@ -255,6 +255,69 @@ fn a_last_good_configuration_that_is_damaged_is_not_used_and_nothing_that_works_
     assert!(effective(&disk).is_some());
 }
 
+#[test]
+fn another_booths_file_is_taken_and_told_at_every_boot() {
+    let disk = connected();
+    let other = GOOD.replace("rundhoej-1", "torvet-2");
+    disk.put(Path::new("/boot/booth.toml"), other.as_bytes());
+    let told = "This card was the booth rundhoej-1 before and is torvet-2 now.";
+    for _ in 0..3 {
+        let outcome = boot(&disk).expect("provisioned");
+        assert_eq!(
+            (outcome.source, outcome.booth_id.as_str()),
+            (Source::Card, "torvet-2")
+        );
+        assert!(outcome.notes[0].starts_with(told), "{:?}", outcome.notes);
+    }
+    // A change of something else does not forget it, nor does a bad file.
+    let renamed = other.replace("Before", "After");
+    for text in [renamed.as_str(), "[booth"] {
+        disk.put(Path::new("/boot/booth.toml"), text.as_bytes());
+        let outcome = boot(&disk).expect("provisioned");
+        assert!(outcome.notes[0].starts_with(told), "{:?}", outcome.notes);
+    }
+    let spool = effective(&disk).expect("a configuration").spool.dir;
+    assert_eq!(
+        spool,
+        Path::new("/data"),
+        "the same spool: nothing that was said is left behind"
+    );
+    // The same booth again has nothing to tell.
+    disk.put(Path::new("/boot/booth.toml"), GOOD.as_bytes());
+    let outcome = boot(&disk).expect("provisioned");
+    assert!(outcome.notes[0].contains("booth torvet-2 before and is rundhoej-1"));
+}
+
+#[test]
+fn a_partition_that_is_missing_or_cannot_be_read_keeps_what_is_known_and_says_what_to_do() {
+    let disk = connected();
+    let before = disk.content(Path::new("/data/config/booth.toml"));
+    disk.set_faults(|operation| {
+        let is_fat = operation.path.starts_with("/boot");
+        is_fat.then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
+    let outcome = boot(&disk).expect("provisioned");
+    assert!(matches!(outcome.source, Source::Kept { .. }));
+    let faults = outcome.faults.join("\n");
+    assert!(
+        faults.contains("BOOTH cannot be read") && faults.contains("another card"),
+        "{faults}"
+    );
+    assert_eq!(disk.content(Path::new("/data/config/booth.toml")), before);
+    // Never provisioned, and no partition at all: not set up, with the same words for the handset.
+    let disk = ModelDisk::new();
+    disk.make_folder(Path::new("/data")).expect("a folder");
+    let outcome = boot(&disk).expect("provisioned");
+    assert_eq!(outcome.source, Source::NotSetUp);
+    let why = disk
+        .content(Path::new("/data/config/booth.faults"))
+        .expect("a file");
+    assert!(String::from_utf8_lossy(&why).contains("BOOTH cannot be read"));
+}
+
 /// Cuts the power at every step of one boot, in several ways, and looks at what is there.
 fn cut_everywhere(before: &ModelDisk, look: impl Fn(&ModelDisk, &str)) -> u64 {
     let count = {
@@ -685,6 +748,72 @@ fn a_full_or_read_only_boot_partition_is_no_reason_to_stand_still() {
     std::fs::remove_file(card.boot().join("holiday.jpg")).expect("removed");
     assert_eq!(card.boots(), Some(0));
     assert!(card.status().contains("kept since"));
+}
+
+#[test]
+fn a_card_without_its_boot_partition_still_starts_a_booth_that_was_set_up() {
+    let card = Card::new();
+    card.put("booth.toml", card.text(1));
+    card.put("mqtt-password", "one");
+    assert_eq!(card.boots(), Some(0));
+    std::fs::remove_dir_all(card.boot()).expect("removed");
+    assert_eq!(card.boots(), Some(0));
+    assert!(
+        !card.boot().exists(),
+        "nothing is made where the partition should be"
+    );
+    let gateway = card.start(&["--setup-on-error"], None);
+    until("its own configuration is in use", || {
+        (gateway.state()?["session"] == "idle").then_some(())
+    });
+    assert!(!gateway.log().contains("not set up"));
+    assert!(gateway.stop().success());
+}
+
+#[test]
+fn without_a_data_partition_the_booth_comes_up_with_the_cards_file_says_so_and_keeps_nothing() {
+    if !support::mounting::is_possible("a booth without a data partition") {
+        return;
+    }
+    let card = Card::new();
+    card.put("booth.toml", card.text(1));
+    card.put("mqtt-password", "one");
+    // As the initrd leaves it: a folder that takes nothing.
+    let small = Small::at(&card.data());
+    small.becomes("ro");
+    let in_ram = card.folder.path().join("run");
+    let in_ram = in_ram.to_str().expect("text");
+    for _ in 0..2 {
+        let output = card.provision(&["--without-data", in_ram]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        // In RAM it would be gone with the power.
+        assert!(card.boot().join("mqtt-password").exists());
+    }
+    let status = card.status();
+    for part in [
+        "CANNOT USE ITS OWN PART OF THIS CARD",
+        "DO NOT FORMAT IT",
+        "Send it to: Borgerservice",
+    ] {
+        assert!(status.contains(part), "{part} missing in\n{status}");
+    }
+    let gateway = card.start(&["--setup-on-error", "--without-data", in_ram], None);
+    gateway.reaches("ready", 0);
+    let faults = gateway.state().expect("a state")["faults"].to_string();
+    assert!(faults.contains("spool_unwritable"), "{faults}");
+    gateway.handset("lift");
+    gateway.reaches("session", "out_of_order");
+    gateway.handset("dial 1");
+    assert_eq!(gateway.state().expect("a state")["session"], "out_of_order");
+    until("the status says so", || {
+        let output = card.provision(&["--status", "--without-data", in_ram]);
+        assert!(output.status.success(), "{output:?}");
+        card.status()
+            .contains("A citizen can NOT speak now")
+            .then_some(())
+    });
+    assert!(gateway.stop().success());
+    assert_eq!(std::fs::read_dir(card.data()).expect("a folder").count(), 0);
 }
 
 #[test]

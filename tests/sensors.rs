@@ -10,13 +10,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use booth_gateway::adapters::capture::CaptureFigures;
+use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
+use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
+use booth_gateway::adapters::playback::PlaybackEvent;
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::sensors::{Readings, Sensors, SupplyFiles};
 use booth_gateway::adapters::tls;
 use booth_gateway::config::{self, Config};
 use booth_gateway::contract::Health;
+use booth_gateway::gateway::partition::Partition;
+use booth_gateway::gateway::session::HandsetEvent;
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
     About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers,
@@ -68,8 +72,16 @@ impl Machine for Fake {
         tls::first_end(file).ok()
     }
 
+    fn partition(&self, note: &Path) -> Option<Partition> {
+        self.sensors.partition(note)
+    }
+
     fn about(&self) -> About {
-        About::default()
+        About {
+            image_id: self.sensors.image().map(|image| image.image_id),
+            os_version: self.sensors.os_version(),
+            ..About::default()
+        }
     }
 
     fn show(&self, _: &str) {}
@@ -83,6 +95,9 @@ struct Booth {
     published: tokio::sync::mpsc::UnboundedReceiver<MqttCommand>,
     kept: Receiver<KeeperCommand>,
     spool: Spool,
+    /// Events published so far, and the latest birth.
+    events: Vec<String>,
+    birth: serde_json::Value,
     /// Bytes of topics and payloads published so far.
     sent: u64,
 }
@@ -128,6 +143,7 @@ impl Booth {
             mqtt: Some(mqtt),
             speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
             mixer: None,
+            update: None,
             capture_figures: Arc::new(CaptureFigures::default()),
             prompts: Arc::new(Prompts::load(folder.path(), "da", &[]).0),
             backend: "sim",
@@ -145,8 +161,34 @@ impl Booth {
             published,
             kept,
             spool,
+            events: Vec::new(),
+            birth: serde_json::Value::Null,
             sent: 0,
         }
+    }
+
+    /// Microphone, earpiece and hook switch work, and the handset is on its hook.
+    fn works(&mut self) {
+        let now = Mono(self.seconds.get() * 1000);
+        for happening in [
+            Happening::Capture(CaptureState { works: Ok(()) }),
+            Happening::Playback(PlaybackEvent::State { works: Ok(()) }),
+            Happening::Handset(HandsetReport::Works(Ok(()))),
+            Happening::Handset(HandsetReport::AtStart { off_hook: false }),
+        ] {
+            self.gateway.happen(now, happening);
+        }
+    }
+
+    /// The program starts again on the same boot, with what the keeper had saved.
+    fn starts_again(mut self, saved: &std::collections::BTreeMap<String, u64>) -> Self {
+        let card = self.folder.path().join("card");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        drop(self);
+        let (spool, _) = open(&card);
+        spool.save_counters(saved).unwrap();
+        drop(spool);
+        Self::on_card(folder, PLAIN, true)
     }
 
     fn put(&self, path: &str, text: &str) {
@@ -168,6 +210,10 @@ impl Booth {
                 self.sent += (message.topic.len() + message.payload.len()) as u64;
                 if message.topic.ends_with("/health") {
                     health = Some(Health::from_json(&message.payload).unwrap());
+                } else if let Some((_, kind)) = message.topic.split_once("/event/") {
+                    self.events.push(kind.to_owned());
+                } else if message.topic.ends_with("/birth") {
+                    self.birth = serde_json::from_slice(&message.payload).unwrap();
                 } else if let Some((_, id)) = message.topic.split_once("/alert/") {
                     let alert: Option<serde_json::Value> =
                         serde_json::from_slice(&message.payload).ok();
@@ -341,14 +387,7 @@ fn a_reset_by_the_watchdog_is_counted_per_card_and_once_for_its_boot() {
     assert_eq!(booth.runs(60).0.unwrap().get("watchdog_resets"), Some(1.0));
     let saved = booth.counters().expect("saved");
     assert_eq!(saved["watchdog_resets"], 1);
-    // The keeper saves them; the program starts again on the same boot.
-    let card = booth.folder.path().join("card");
-    let folder = std::mem::replace(&mut booth.folder, tempfile::tempdir().unwrap());
-    drop(booth);
-    let (spool, _) = open(&card);
-    spool.save_counters(&saved).unwrap();
-    drop(spool);
-    let mut again = Booth::on_card(folder, PLAIN, true);
+    let mut again = booth.starts_again(&saved);
     assert_eq!(again.runs(60).0.unwrap().get("watchdog_resets"), Some(1.0));
     assert_eq!(again.counters(), None);
 }
@@ -408,4 +447,102 @@ fn errors_that_ext4_has_noted_count_as_the_cards_and_are_told() {
         last(&alerts, "disk_errors"),
         Some("The card reports errors.")
     );
+}
+
+const PARTITION: &str = "run/booth/data";
+
+#[test]
+fn without_a_data_partition_nobody_is_invited_to_speak_and_the_centre_hears_why() {
+    let told = (
+        PARTITION,
+        "none\nthe card is too small, or takes no writes\n",
+    );
+    let mut booth = Booth::new(PLAIN, true, &[told]);
+    // The spool opens all the same, in RAM: that is the trap.
+    booth.works();
+    let (health, alerts) = booth.runs(5);
+    assert_eq!(health.unwrap().get("ready"), Some(0.0));
+    let text = last(&alerts, "data_partition_missing").expect("raised");
+    assert!(text.contains("the card is too small"), "{text}");
+    assert_eq!(last(&alerts, "spool_unwritable"), None);
+    let now = Mono(booth.seconds.get() * 1000);
+    let lifted = HandsetReport::Event {
+        at: now,
+        event: HandsetEvent::Lifted,
+        done: None,
+    };
+    booth.gateway.happen(now, Happening::Handset(lifted));
+    assert_eq!(booth.gateway.session().state_name(), "out_of_order");
+}
+
+#[test]
+fn what_was_moved_aside_is_told_with_its_sector_and_what_was_repaired_is_an_event() {
+    let reason = "it cannot be repaired; it lies untouched before sector 1234944 of the card";
+    let told = format!("moved-aside\n{reason}\n");
+    let mut booth = Booth::new(PLAIN, true, &[(PARTITION, &told)]);
+    booth.works();
+    let (health, alerts) = booth.runs(5);
+    assert_eq!(health.unwrap().get("ready"), Some(1.0));
+    let text = last(&alerts, "data_partition_moved_aside").expect("raised");
+    assert!(
+        text.contains("before sector 1234944: do not format it"),
+        "{text}"
+    );
+    let told = (PARTITION, "repaired\nit was damaged\n");
+    let mut booth = Booth::new(PLAIN, true, &[told]);
+    let (_, alerts) = booth.runs(5);
+    assert!(booth.events.contains(&"data_partition_repaired".to_owned()));
+    assert_eq!(last(&alerts, "data_partition_moved_aside"), None);
+    let mut booth = Booth::new(PLAIN, true, &[]);
+    booth.runs(5);
+    assert!(!booth.events.contains(&"data_partition_repaired".to_owned()));
+}
+
+#[test]
+fn how_long_a_boot_took_until_a_citizen_could_speak_is_told_and_survives_a_restart_in_that_boot() {
+    let mut booth = Booth::new(PLAIN, true, &[]);
+    let (health, _) = booth.runs(5);
+    assert_eq!(health.unwrap().get("ready_after_s"), None);
+    booth.works();
+    let (health, _) = booth.runs(1);
+    // The boot-time clock, not the program's: it began at 1000 s.
+    assert_eq!(health.unwrap().get("ready_after_s"), Some(1005.0));
+    booth.runs(60);
+    let saved = booth.counters().expect("saved");
+    let mut again = booth.starts_again(&saved);
+    again.seconds.set(5000);
+    again.works();
+    let (health, _) = again.runs(70);
+    assert_eq!(health.unwrap().get("ready_after_s"), Some(1005.0));
+    // In another boot it is another figure.
+    let mut other = saved;
+    *other.get_mut("ready_in_boot").unwrap() += 7;
+    let mut next = again.starts_again(&other);
+    next.works();
+    let (health, _) = next.runs(2);
+    assert_eq!(health.unwrap().get("ready_after_s"), Some(1000.0));
+}
+
+#[test]
+fn birth_names_the_image_that_the_initrd_has_told_of() {
+    let id = "3fb4".repeat(16);
+    let image = format!(
+        "{{\"image_id\":\"{id}\",\"version\":\"0.1.0\",\"released\":1,\"board\":\"raspberry-pi-arm64\"}}\n"
+    );
+    let release = "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n";
+    let files = [
+        ("run/booth/image.json", image.as_str()),
+        ("etc/os-release", release),
+    ];
+    let mut booth = Booth::new(PLAIN, true, &files);
+    booth.runs(1);
+    assert_eq!(booth.birth["image_id"], id);
+    assert_eq!(booth.birth["os_version"], "Debian GNU/Linux 13 (trixie)");
+    // One that is no hash is left out, as one that is not there.
+    for text in ["{\"image_id\":\"an image\"}", "{", ""] {
+        let mut booth = Booth::new(PLAIN, true, &[("run/booth/image.json", text)]);
+        booth.runs(1);
+        assert_eq!(booth.birth["booth_id"], "rundhoej-1");
+        assert_eq!(booth.birth.get("image_id"), None);
+    }
 }

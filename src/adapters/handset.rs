@@ -19,6 +19,7 @@ use crate::gateway::keypad::Closed;
 use crate::gateway::liveness::Beat;
 use crate::gateway::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
 use crate::gateway::session::{HandsetEvent, Lamp};
+use crate::gateway::sign::Sign;
 use crate::gateway::time::Mono;
 
 /// Levels are read again this often, so that a missed edge heals itself.
@@ -43,6 +44,8 @@ pub enum HandsetCommand {
     Lamp(Lamp),
     /// Ring; a lift ends it at once.
     Ring(Ringing),
+    /// Show this instead for a while; a lift ends it at once.
+    Sign(Sign),
     /// Somebody is recorded, and taps of the hook are no digits.
     Recording(bool),
 }
@@ -394,7 +397,8 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 self.outputs.lamp = lamp;
                 *self.lamp = Some(lamp);
             }
-            HandsetCommand::Ring(_) if self.panel.is_off_hook() => {}
+            HandsetCommand::Ring(_) | HandsetCommand::Sign(_) if self.panel.is_off_hook() => {}
+            HandsetCommand::Sign(sign) => self.outputs.sign = Some((sign, clock::mono())),
             HandsetCommand::Ring(ringing) => self.outputs.ring(ringing),
             HandsetCommand::Recording(is_recording) => {
                 self.panel
@@ -432,8 +436,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
             match news {
                 PanelNews::Handset(at, event) => {
                     if event == HandsetEvent::Lifted {
-                        // Nobody's ear is at the bell, but a hand is.
-                        self.outputs.ringing = None;
+                        self.outputs.lifted();
                     }
                     let done = None;
                     report(HandsetReport::Event { at, event, done });
@@ -478,6 +481,7 @@ struct Outputs {
     /// A technician is answered with the lamp until then.
     answers: Mono,
     ringing: Option<(Ringing, Mono)>,
+    sign: Option<(Sign, Mono)>,
     lit: Option<bool>,
     sounds: Option<bool>,
 }
@@ -488,6 +492,7 @@ impl Default for Outputs {
             lamp: Lamp::Starting,
             answers: Mono(0),
             ringing: None,
+            sign: None,
             lit: None,
             sounds: None,
         }
@@ -497,6 +502,12 @@ impl Default for Outputs {
 impl Outputs {
     fn ring(&mut self, ringing: Ringing) {
         self.ringing = Some((ringing, clock::mono()));
+    }
+
+    /// Nobody's ear is at the bell, but a hand is; and the lamp is the citizen's.
+    fn lifted(&mut self) {
+        self.ringing = None;
+        self.sign = None;
     }
 
     /// Answers a technician who holds the service button.
@@ -511,7 +522,15 @@ impl Outputs {
             true => Lamp::Service,
             false => self.lamp,
         };
-        let lit = is_lit(lamp, now);
+        let sign = |(sign, since): (Sign, Mono)| sign.is_lit(now.since(since));
+        let signed = self.sign.and_then(sign);
+        if signed.is_none() {
+            self.sign = None;
+        }
+        let lit = match signed {
+            Some(lit) if now >= self.answers => lit,
+            _ => is_lit(lamp, now),
+        };
         if self.lit != Some(lit) {
             self.lit = Some(lit);
             lines.switch(OutLine::Lamp, lit)?;
@@ -524,7 +543,9 @@ impl Outputs {
             self.sounds = Some(sounds);
             lines.switch(OutLine::Ringer, sounds)?;
         }
-        let steady = matches!(lamp, Lamp::Ready | Lamp::OutOfOrder) && self.ringing.is_none();
+        let steady = matches!(lamp, Lamp::Ready | Lamp::OutOfOrder)
+            && self.ringing.is_none()
+            && self.sign.is_none();
         Ok(if steady { LOOK } else { BLINK })
     }
 }

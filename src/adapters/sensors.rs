@@ -9,6 +9,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
+use crate::gateway::partition::{self, Partition};
 use crate::gateway::power::Supply;
 
 /// No file here is longer; a longer one is left alone.
@@ -82,6 +85,16 @@ impl SupplyFiles {
 #[derive(Debug, Clone)]
 pub struct Sensors {
     root: PathBuf,
+}
+
+/// Which image a machine runs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Image {
+    /// SHA-256 of its root file system, hex.
+    pub image_id: String,
+    /// Of the gateway's release that it was built for.
+    #[serde(default)]
+    pub version: String,
 }
 
 impl Default for Sensors {
@@ -207,6 +220,21 @@ impl Sensors {
             .lines()
             .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
         Some(line.trim_matches('"').to_owned())
+    }
+
+    /// Which image runs, where this machine runs one: what its initrd has put into `/run/booth/image.json`.
+    pub fn image(&self) -> Option<Image> {
+        let image: Image = serde_json::from_str(&self.text("run/booth/image.json")?).ok()?;
+        let is_hash = |id: &str| {
+            (8..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        is_hash(&image.image_id).then_some(image)
+    }
+
+    /// What the image found of the card's data partition at this boot; `note` is what earlier boots noted.
+    pub fn partition(&self, note: &Path) -> Option<Partition> {
+        let found = Partition::read(&self.text(partition::TOLD_AT)?)?;
+        Some(found.with_note(&text(note).unwrap_or_default()))
     }
 
     /// Hardware address of the first interface that is up.

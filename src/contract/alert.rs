@@ -67,6 +67,9 @@ alerts! {
     SpoolUnwritable = "spool_unwritable", CitizenCannotSpeak,
         "The spool cannot be written: the file system is read-only, or writing fails.",
         "Swap the card; the clips on it can be imported at the centre.";
+    DataPartitionMissing = "data_partition_missing", CitizenCannotSpeak,
+        "The card's data partition cannot be used, so that nothing can be kept.",
+        "Swap the card; do not format it, messages may lie on it: send it to whoever runs the booth.";
     CardClosed = "card_closed", CitizenCannotSpeak,
         "A technician has closed the card to take it out.",
         "Take the card out with the power off; left in, the booth opens it again after 10 minutes.";
@@ -106,6 +109,9 @@ alerts! {
     SpoolDamaged = "spool_damaged", NeedsVisit,
         "Something in the spool could not be read and was moved aside.",
         "Swap the card soon and import the old one at the centre.";
+    DataPartitionMovedAside = "data_partition_moved_aside", NeedsVisit,
+        "The card's data partition was beyond repair; it lies untouched on the card, and a new one beside it.",
+        "Swap the card; do not format it: send it to whoever runs the booth, who can look for messages where the text says.";
     ClipRejected = "clip_rejected", NeedsVisit,
         "The hub refused a clip; it is kept in quarantine on the card.",
         "See the hub's log for the reason; send cmd/resend once it is mended.";

@@ -9,6 +9,7 @@ use super::Finding;
 use crate::adapters::clock;
 use crate::adapters::sensors::{self, Readings, Sensors};
 use crate::contract::AlertId;
+use crate::gateway::partition::{self, Partition};
 use crate::gateway::power::Supply;
 
 const AREA: &str = "machine";
@@ -36,16 +37,46 @@ pub fn look_at_clock() -> Finding {
     }
 }
 
-/// The kernel's figures; `place` is the spool's. The supply is left to a gateway that runs: asking the firmware a second
+/// The kernel's figures; `place` is the spool's, `note` what earlier boots noted of the data partition. The supply is left to a gateway that runs: asking the firmware a second
 /// time could take a dip away from it.
-pub fn look(place: &Path, is_run: bool) -> Vec<Finding> {
+pub fn look(place: &Path, note: &Path, is_run: bool) -> Vec<Finding> {
     let sensors = Sensors::default();
     let mut all = judge(&sensors.readings(place));
     if !is_run {
         all.push(judge_supply(sensors.supply_files().look()));
+        all.extend(
+            sensors
+                .partition(note)
+                .and_then(|found| judge_partition(&found)),
+        );
     }
     all.push(watchdog());
+    all.push(match sensors.image() {
+        Some(image) => Finding::ok(
+            AREA,
+            "image",
+            format!("The image is {} {}.", image.version, image.image_id),
+        ),
+        None => Finding::not_checked(AREA, "image", "This machine runs no image of ours."),
+    });
     all
+}
+
+/// A running gateway tells it as an alert.
+fn judge_partition(found: &Partition) -> Option<Finding> {
+    let (text, id) = match found {
+        Partition::Sound => return None,
+        Partition::Repaired(why) => {
+            let sentence = format!("The card's data partition was repaired at this boot: {why}.");
+            return Some(Finding::ok("card", "data partition", sentence));
+        }
+        Partition::MovedAside(why) => (
+            partition::moved_aside(why, ""),
+            AlertId::DataPartitionMovedAside,
+        ),
+        Partition::Missing(why) => (partition::missing(why), AlertId::DataPartitionMissing),
+    };
+    Some(Finding::fault("card", "data partition", text, id.remedy()))
 }
 
 fn judge(readings: &Readings) -> Vec<Finding> {

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::adapters::clock;
 use crate::config::{Config, ConfigError};
+use crate::gateway::partition::MOVED_ASIDE;
 use crate::run;
 pub use contacts::{Contact, contacts};
 pub use finding::{Finding, Verdict, has_fault, table};
@@ -112,7 +113,8 @@ pub fn examine(path: &Path) -> Examination {
     let place = config
         .as_ref()
         .map_or(Path::new("/"), |config| &config.spool.dir);
-    findings.extend(machine::look(place, is_run));
+    let note = path.with_file_name(MOVED_ASIDE);
+    findings.extend(machine::look(place, &note, is_run));
     Examination {
         booth_id: config.as_ref().map(|config| config.booth.id.to_string()),
         gateway: running.as_ref().map_or("unknown", Running::word),

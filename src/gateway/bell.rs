@@ -137,6 +137,16 @@ impl Bell {
         }
     }
 
+    /// Whether it may ring for a sign, whatever the booth can take. Where nobody knows what time it is it may: a sign is given
+    /// when somebody has just put a card in.
+    pub fn may_sign(&self, moment: Moment) -> bool {
+        let is_told = Moment {
+            ready: true,
+            ..moment
+        };
+        matches!(self.may_ring(is_told), Ok(()) | Err(Silent::ClockUnset))
+    }
+
     /// Whether it rings by itself now; asked at least twice a minute. A minute that was slept through is not made up for.
     pub fn is_due(&mut self, now: Mono, moment: Moment) -> bool {
         if self

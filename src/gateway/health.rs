@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::partition::{self, Partition};
 use super::power::Power;
 use super::time::Mono;
 use crate::contract::{AlertId, Severity};
@@ -78,6 +79,10 @@ pub struct Evidence {
     pub mixer: Vec<String>,
     /// The case is open.
     pub case_open: bool,
+    /// The card's data partition, where the image says what it found.
+    pub partition: Option<Partition>,
+    /// Whom to send a card to.
+    pub contact: String,
 }
 
 /// A certificate that the connection to the broker stands on.
@@ -148,6 +153,8 @@ impl Evidence {
             controls: Vec::new(),
             mixer: Vec::new(),
             case_open: false,
+            partition: None,
+            contact: String::new(),
         }
     }
 
@@ -156,8 +163,13 @@ impl Evidence {
         Parts {
             capture: self.capture.is_ok() && self.microphone_dead.is_none(),
             playback: self.playback.is_ok(),
-            spool: self.spool.is_ok() && !self.card_closed,
+            spool: self.spool.is_ok() && !self.card_closed && !self.lacks_partition(),
         }
+    }
+
+    /// Whether there is no data partition: what is written then is in RAM, whatever it looks like.
+    pub fn lacks_partition(&self) -> bool {
+        matches!(self.partition, Some(Partition::Missing(_)))
     }
 
     /// Every alert that the evidence raises, with its sentence.
@@ -174,9 +186,20 @@ impl Evidence {
         }
         match &self.spool {
             Ok(()) => {}
-            Err(_) if self.card_closed => {}
+            // One sentence says it, with its remedy.
+            Err(_) if self.card_closed || self.lacks_partition() => {}
             Err(SpoolFault::Full(why)) => raise(AlertId::SpoolFull, why.clone()),
             Err(SpoolFault::Unwritable(why)) => raise(AlertId::SpoolUnwritable, why.clone()),
+        }
+        match &self.partition {
+            Some(Partition::Missing(why)) => {
+                raise(AlertId::DataPartitionMissing, partition::missing(why));
+            }
+            Some(Partition::MovedAside(why)) => {
+                let text = partition::moved_aside(why, &self.contact);
+                raise(AlertId::DataPartitionMovedAside, text);
+            }
+            Some(Partition::Sound | Partition::Repaired(_)) | None => {}
         }
         if let Err(why) = &self.handset {
             raise(AlertId::HandsetFailed, why.clone());
@@ -371,7 +394,11 @@ mod tests {
 
     #[test]
     fn whatever_makes_a_booth_unready_is_named_by_an_alert() {
-        let broken: [fn(&mut Evidence); 8] = [
+        let broken: [fn(&mut Evidence); 9] = [
+            |e| {
+                // Whatever the spool says: what it writes then is in RAM.
+                e.partition = Some(Partition::Missing("the card is too small".into()));
+            },
             |e| e.microphone_dead = Some("no tone".into()),
             |e| e.card_closed = true,
             |e| e.capture = Err("no frames".into()),
@@ -387,13 +414,23 @@ mod tests {
             let faults = evidence.faults(Mono(1));
             assert!(!is_ready(&faults));
             assert_eq!(faults.len(), 1);
+            // A spool that cannot be opened either is no second sentence.
+            if evidence.lacks_partition() {
+                evidence.spool = Err(SpoolFault::Unwritable("read-only".into()));
+                assert_eq!(evidence.faults(Mono(1)).len(), 1);
+                assert!(!evidence.parts().spool);
+            }
         }
     }
 
     #[test]
     fn what_wants_a_visit_is_told_and_citizens_can_speak() {
         type Change = fn(&mut Evidence);
-        let wants: [(Change, AlertId); 6] = [
+        let wants: [(Change, AlertId); 7] = [
+            (
+                |e| e.partition = Some(Partition::MovedAside("before sector 8".into())),
+                AlertId::DataPartitionMovedAside,
+            ),
             (|e| e.case_open = true, AlertId::CaseOpen),
             (
                 |e| e.controls = vec!["the dial stands in mid-turn".into()],

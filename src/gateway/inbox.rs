@@ -26,6 +26,8 @@ pub enum Inbound {
     SelfTest(BoothId),
     /// `cmd/ring`: ring the bell, so many times if that is said.
     Ring(BoothId, Option<u64>),
+    /// `cmd/update`: fetch an update from this address, if one is given.
+    Update(BoothId, Option<String>),
     /// A command that this version does not know, cut to what may be in the reply's topic.
     UnknownCommand(BoothId, String),
     /// Nothing that a booth reads; one sentence.
@@ -61,6 +63,13 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
                 .as_ref()
                 .and_then(|wanted| wanted.get("rings")?.as_u64());
             Inbound::Ring(booth, rings)
+        }
+        Some(Topic::Cmd(booth, command)) if command == "update" => {
+            let wanted = serde_json::from_slice::<serde_json::Value>(payload).ok();
+            let url = wanted
+                .as_ref()
+                .and_then(|wanted| wanted.get("url")?.as_str());
+            Inbound::Update(booth, url.map(str::to_owned))
         }
         Some(Topic::Cmd(booth, command)) => {
             let command: String = command
@@ -114,6 +123,19 @@ mod tests {
             assert_eq!(
                 said("booth/1/dn/rundhoej-1/cmd/ring", payload),
                 Inbound::Ring(booth.clone(), rings)
+            );
+        }
+        for (payload, url) in [
+            (
+                r#"{"url":"http://x/y","more":1}"#,
+                Some("http://x/y".to_owned()),
+            ),
+            (r#"{"url":7}"#, None),
+            ("[[[", None),
+        ] {
+            assert_eq!(
+                said("booth/1/dn/rundhoej-1/cmd/update", payload),
+                Inbound::Update(booth.clone(), url)
             );
         }
         assert_eq!(

@@ -191,6 +191,8 @@ pub enum Input {
     Questions(Vec<OpenQuestion>),
     /// What a technician is to hear.
     Service(ServiceNews),
+    /// Whether an update is under way.
+    Update(bool),
     /// The deadline has come.
     Tick,
 }

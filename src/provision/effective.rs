@@ -55,8 +55,8 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, listed: &[L
         "spool",
         "dir",
         match has(&good.table, "spool", "dir") {
-            true => places.data.join(&good.config.spool.dir),
-            false => places.data.clone(),
+            true => places.spool.join(&good.config.spool.dir),
+            false => places.spool.clone(),
         },
     );
     let prompts = &good.config.session.prompts;
@@ -70,7 +70,7 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, listed: &[L
         "prompts",
         match on_card {
             Some(folder) => places.boot.join(&folder.name),
-            None => places.data.join(prompts),
+            None => places.spool.join(prompts),
         },
     );
     toml::to_string(&table).unwrap_or_default()

@@ -2,7 +2,7 @@
 //!
 //! Owns: what is read of the machine for `BOOTH-STATUS.TXT`, the writing of it, and who may read what provisioning made.
 //! Never does: write the status when it says nothing new; the gateway itself never writes to FAT.
-#![allow(clippy::disallowed_methods)] // reads os-release and looks at clip files
+#![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, lchown};
@@ -12,11 +12,16 @@ use jiff::Timestamp;
 
 use super::network;
 use super::status::{self, Facts};
-use super::{Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, outcome_of, provision};
+use super::{
+    Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, keep_outcome, outcome_of,
+    provision, replace,
+};
 use crate::adapters::disk::RealDisk;
+use crate::adapters::sensors::Sensors;
 use crate::adapters::{clock, line_server, sensors};
 use crate::config::{Config, ConfigError};
 use crate::doctor;
+use crate::gateway::partition::{MOVED_ASIDE, Partition};
 use crate::run;
 use crate::spool::disk::{Disk, publish, read_whole};
 
@@ -26,37 +31,92 @@ const STATUS: &str = "BOOTH-STATUS.TXT";
 const NETWORK_MANAGER: &str = "/run/NetworkManager/devices";
 const INTERFACES: &str = "/sys/class/net";
 
-/// Provisions this machine, as root before the gateway starts, and says on FAT what came of it.
-pub fn provision_here(places: &Places) -> Result<Outcome, ProvisionError> {
+/// Provisions this machine, as root before the gateway starts, and says on FAT what came of it. Where the booth's own
+/// partition refuses, everything is made in `without_data` instead, a folder in RAM.
+pub fn provision_here(
+    places: &Places,
+    without_data: Option<&Path>,
+) -> Result<Outcome, ProvisionError> {
     let disk = RealDisk::new();
     let hands = Hands {
         disk: &disk,
         usable: &run::check_connection,
     };
-    let outcome = provision(&hands, places, clock::wall()).inspect_err(|error| {
+    if let Err(error) = note_moved_aside(&disk, places) {
+        log::warn!("what was moved aside on this card could not be noted: {error}");
+    }
+    let told = provision(&hands, places, clock::wall());
+    // A configuration that is there goes on, however old.
+    let instead = without_data.filter(|_| !places.config.exists());
+    let told = match (told, instead) {
+        (Err(error), Some(folder)) => {
+            log::error!("{error}; the configuration is made in RAM");
+            in_ram(&hands, places.clone().without_data(folder), &error)
+        }
+        (told, _) => told.map(|outcome| (outcome, places.clone())),
+    };
+    let (outcome, places) = told.inspect_err(|error| {
         let text = status::refusal(&error.to_string(), clock::wall());
         if let Err(error) = publish_news(&disk, places, &text) {
             log::warn!("{STATUS}: {error}");
         }
     })?;
+    let places = &places;
     let mut made = vec![places.kept(), places.credentials()];
     made.extend([places.config.clone(), places.faults()]);
     for path in made {
-        give(&path, &places.data).map_err(at("giving away", &path))?;
+        give(&path, &places.spool, usize::MAX).map_err(at("giving away", &path))?;
     }
     if let Err(error) = publish_news(
         &disk,
         places,
-        &status::render(&facts(outcome.clone(), None)),
+        &status::render(&facts(places, outcome.clone(), None)),
     ) {
         log::warn!("{STATUS}: {error}");
     }
     Ok(outcome)
 }
 
+/// Provisions where the booth's own partition has refused, for which reason.
+fn in_ram(
+    hands: &Hands,
+    places: Places,
+    refused: &ProvisionError,
+) -> Result<(Outcome, Places), ProvisionError> {
+    let disk = hands.disk;
+    let making = at("making", &places.data);
+    disk.make_folder(&places.data).map_err(making)?;
+    let mut outcome = provision(hands, &places, clock::wall())?;
+    outcome.refused = Some(refused.to_string());
+    keep_outcome(disk, &places, &outcome)?;
+    let giving = at("giving away", &places.data);
+    give(&places.data, &places.spool, 0).map_err(giving)?;
+    Ok((outcome, places))
+}
+
+/// A new data partition beside one that was beyond repair knows nothing of it: from then on a note on it does.
+fn note_moved_aside(disk: &dyn Disk, places: &Places) -> io::Result<()> {
+    let note = places.kept().join(MOVED_ASIDE);
+    let Some(Partition::MovedAside(reason)) = Sensors::default().partition(Path::new("")) else {
+        return Ok(());
+    };
+    let before = read_whole(disk, &note, LONGEST_OUTCOME).unwrap_or_default();
+    let mut text = String::from_utf8_lossy(&before).into_owned();
+    if !text.contains(&reason) {
+        text = format!("{reason}\n{text}");
+    }
+    replace(disk, &note, text.as_bytes())
+}
+
 /// Writes what a running gateway says to FAT, if that is news; true if it was written.
-pub fn refresh_status(places: &Places) -> io::Result<bool> {
+pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Result<bool> {
     let disk = RealDisk::new();
+    // What was made at this boot: in RAM there is something only if the partition refused.
+    let in_ram = without_data.map(|folder| places.clone().without_data(folder));
+    let places = match &in_ram {
+        Some(in_ram) if outcome_of(&disk, in_ram).is_some() => in_ram,
+        _ => places,
+    };
     let outcome = outcome_of(&disk, places).ok_or_else(|| {
         io::Error::other(
             "nothing has been provisioned yet; run `booth-gateway provision` without --status",
@@ -70,7 +130,7 @@ pub fn refresh_status(places: &Places) -> io::Result<bool> {
     publish_news(
         &disk,
         places,
-        &status::render(&facts(outcome, Some(connected))),
+        &status::render(&facts(places, outcome, Some(connected))),
     )
 }
 
@@ -126,19 +186,21 @@ fn publish_news(disk: &dyn Disk, places: &Places, text: &str) -> io::Result<bool
 }
 
 /// With what is connected, if the running system is to be asked.
-fn facts(outcome: Outcome, connected: Option<Vec<(String, String)>>) -> Facts {
+fn facts(places: &Places, outcome: Outcome, connected: Option<Vec<(String, String)>>) -> Facts {
     let gateway = connected
         .is_some()
         .then(|| line_server::ask(&outcome.socket, doctor::QUESTION).ok())
         .flatten()
         .and_then(|answer| serde_json::from_str(&answer).ok());
     let (clips, oldest) = clips_in(&outcome.spool.join("clips"));
+    let note = places.kept().join(MOVED_ASIDE);
     Facts {
+        partition: Sensors::default().partition(&note),
         gateway,
         ip: sensors::ip(),
         connected,
         sw_version: env!("CARGO_PKG_VERSION").into(),
-        image_id: image_id(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()),
+        image: Sensors::default().image(),
         card_id: card_id(&outcome.spool),
         clips,
         oldest,
@@ -146,21 +208,6 @@ fn facts(outcome: Outcome, connected: Option<Vec<(String, String)>>) -> Facts {
         now: clock::wall(),
         outcome,
     }
-}
-
-/// os-release(5): which image this is, where it says so.
-fn image_id(text: &str) -> Option<String> {
-    let value = |key: &str| {
-        let found = text
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        found.map(|value| value.trim_matches(['"', '\'']).to_owned())
-    };
-    let id = value("IMAGE_ID")?;
-    Some(match value("IMAGE_VERSION") {
-        Some(version) => format!("{id} {version}"),
-        None => id,
-    })
 }
 
 fn card_id(spool: &Path) -> Option<String> {
@@ -180,11 +227,12 @@ fn clips_in(folder: &Path) -> (u64, Option<Timestamp>) {
     })
 }
 
-/// Gives a file or folder and what is in it to the owner of `data`, who runs the gateway. Links are not followed.
-fn give(path: &Path, data: &Path) -> io::Result<()> {
+/// Gives a file or folder and so many levels of what is in it to the owner of `data`, who runs the gateway. Links are not
+/// followed.
+fn give(path: &Path, data: &Path, levels: usize) -> io::Result<()> {
     let owner = std::fs::metadata(data)?;
-    let mut left: Vec<PathBuf> = vec![path.to_owned()];
-    while let Some(path) = left.pop() {
+    let mut left: Vec<(PathBuf, usize)> = vec![(path.to_owned(), levels)];
+    while let Some((path, levels)) = left.pop() {
         let facts = match std::fs::symlink_metadata(&path) {
             Ok(facts) => facts,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -193,9 +241,9 @@ fn give(path: &Path, data: &Path) -> io::Result<()> {
         if (facts.uid(), facts.gid()) != (owner.uid(), owner.gid()) {
             lchown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
-        if facts.is_dir() {
+        if facts.is_dir() && levels > 0 {
             for entry in std::fs::read_dir(&path)? {
-                left.push(entry?.path());
+                left.push((entry?.path(), levels - 1));
             }
         }
     }
@@ -226,12 +274,5 @@ mod tests {
         let told = connected(&at("nm"), &at("net"));
         assert_eq!(told, [("a-b".to_owned(), "wlan0".to_owned())]);
         assert!(connected(&at("nothing"), &at("net")).is_empty());
-    }
-
-    #[test]
-    fn an_image_that_says_what_it_is_is_named() {
-        let text = "ID=debian\nIMAGE_ID=\"booth-gateway\"\nIMAGE_VERSION='0.1.0'\n";
-        assert_eq!(image_id(text).as_deref(), Some("booth-gateway 0.1.0"));
-        assert_eq!(image_id("ID=debian\n"), None);
     }
 }

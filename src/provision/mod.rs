@@ -61,6 +61,10 @@ pub struct Places {
     pub data: PathBuf,
     /// The effective configuration.
     pub config: PathBuf,
+    /// What `[spool] dir` and prompts are relative to; the same as `data` but where that takes no writes.
+    pub spool: PathBuf,
+    /// What is made here is gone with the power, so that no secret may leave FAT.
+    pub is_volatile: bool,
     /// Where NetworkManager reads profiles; `None` leaves networks to others.
     pub network: Option<PathBuf>,
 }
@@ -73,6 +77,8 @@ impl Places {
             boot: boot.to_owned(),
             data: data.to_owned(),
             config: config.map_or(usual, Path::to_owned),
+            spool: data.to_owned(),
+            is_volatile: false,
             network: None,
         }
     }
@@ -80,6 +86,15 @@ impl Places {
     /// With a folder for NetworkManager's profiles.
     pub fn with_network(mut self, network: Option<&Path>) -> Self {
         self.network = network.map(Path::to_owned);
+        self
+    }
+
+    /// The same for a machine whose own partition takes no writes: everything is made in `folder`, in RAM. The spool stays
+    /// where it is, so that the gateway finds that it can keep nothing.
+    pub fn without_data(mut self, folder: &Path) -> Self {
+        self.data = folder.to_owned();
+        self.config = folder.join("config").join(WRITTEN);
+        self.is_volatile = true;
         self
     }
 
@@ -170,11 +185,18 @@ pub struct Outcome {
     pub secrets: Vec<SecretNews>,
     /// A newer set waits for its first connection while another one has connected: its number.
     pub candidate: Option<u64>,
+    /// Why the booth's own partition took nothing, so that all of this is gone with the power.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// The networks that were set up.
     #[serde(default)]
     pub networks: Vec<ConnectionNews>,
     /// What else there is to say.
     pub notes: Vec<String>,
+    /// `[update] keys` of the card's own file, if the booth runs by that: only who holds the card in his hands says whose
+    /// updates are taken, and what is kept in the gateway's own folder does not.
+    #[serde(skip)]
+    pub update_keys: Option<Vec<String>>,
 }
 
 /// What provisioning works with.
@@ -221,12 +243,17 @@ struct Good {
     table: Table,
     since: String,
     hash: String,
+    /// The booth that this card was before.
+    before: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct GoodFacts {
     since: String,
     sha256: String,
+    /// The booth that this card was before.
+    #[serde(default)]
+    before: Option<String>,
 }
 
 /// Reads FAT, keeps what is good, moves the secrets, writes the effective configuration. An error is one of the booth's own
@@ -259,20 +286,22 @@ pub fn provision(
         (Some(config), earlier) => {
             let text = found.text.as_deref().unwrap_or_default();
             let hash = vault::hash(text.as_bytes());
-            let since = match earlier {
-                Some(earlier) if earlier.hash == hash => earlier.since,
+            let (since, before) = match earlier {
+                Some(earlier) if earlier.hash == hash => (earlier.since, earlier.before),
                 earlier => {
-                    if let Some(earlier) = earlier
-                        && earlier.config.booth.id != config.booth.id
-                    {
-                        let (old, new) = (&earlier.config.booth.id, &config.booth.id);
-                        notes.push(format!(
-                            "This card was the booth {old} before and is {new} now."
-                        ));
-                    }
-                    keep_good(disk, &kept, text, &hash, &now)
+                    let before = earlier.and_then(|earlier| {
+                        let is_other = earlier.config.booth.id != config.booth.id;
+                        let id = is_other.then(|| earlier.config.booth.id.to_string());
+                        id.or(earlier.before)
+                    });
+                    let facts = GoodFacts {
+                        since: now.clone(),
+                        sha256: hash.clone(),
+                        before,
+                    };
+                    keep_good(disk, &kept, text, &facts)
                         .map_err(at("writing", &kept.join(GOOD)))?;
-                    now.clone()
+                    (facts.since, facts.before)
                 }
             };
             let table = judged.table.clone();
@@ -282,6 +311,7 @@ pub fn provision(
                     table,
                     since,
                     hash,
+                    before,
                 }),
                 Source::Card,
             )
@@ -292,6 +322,15 @@ pub fn provision(
         }
         (None, None) => (None, Source::NotSetUp),
     };
+    if let Some(good) = &good
+        && let Some(old) = &good.before
+        && *old != good.config.booth.id.to_string()
+    {
+        let new = &good.config.booth.id;
+        notes.push(format!(
+            "This card was the booth {old} before and is {new} now. Messages that were spoken at {old} are sent under that name."
+        ));
+    }
     if found.is_absent && good.is_some() {
         notes.push("The card's partition BOOTH has no booth.toml; the booth goes on with the one it knows.".into());
     }
@@ -360,12 +399,18 @@ pub fn provision(
         secrets,
         candidate,
         networks,
+        refused: None,
         notes,
+        update_keys: judged.config.map(|config| config.update.keys),
     };
-    let bytes = serde_json::to_vec(&outcome).unwrap_or_default();
-    let path = kept.join(OUTCOME);
-    replace(disk, &path, &bytes).map_err(at("writing", &path))?;
+    keep_outcome(disk, places, &outcome)?;
     Ok(outcome)
+}
+
+fn keep_outcome(disk: &dyn Disk, places: &Places, outcome: &Outcome) -> Result<(), ProvisionError> {
+    let bytes = serde_json::to_vec(outcome).unwrap_or_default();
+    let path = places.kept().join(OUTCOME);
+    replace(disk, &path, &bytes).map_err(at("writing", &path))
 }
 
 /// What the latest provisioning came to.
@@ -460,6 +505,7 @@ fn last_good(disk: &dyn Disk, kept: &Path, notes: &mut Vec<String>) -> Option<Go
             table: judged.table,
             since: facts.since,
             hash: facts.sha256,
+            before: facts.before,
         })
     });
     if good.is_none() {
@@ -468,12 +514,8 @@ fn last_good(disk: &dyn Disk, kept: &Path, notes: &mut Vec<String>) -> Option<Go
     good
 }
 
-fn keep_good(disk: &dyn Disk, kept: &Path, text: &str, hash: &str, now: &str) -> io::Result<()> {
-    let facts = serde_json::to_string(&GoodFacts {
-        since: now.into(),
-        sha256: hash.into(),
-    })
-    .map_err(io::Error::other)?;
+fn keep_good(disk: &dyn Disk, kept: &Path, text: &str, facts: &GoodFacts) -> io::Result<()> {
+    let facts = serde_json::to_string(facts).map_err(io::Error::other)?;
     publish(
         disk,
         kept,

@@ -269,13 +269,18 @@ impl Work<'_> {
                     news.is_new = true;
                     record = Some(next);
                 }
-                match remove_from_fat(self.disk, &self.places.boot, &BTreeSet::from([entry])) {
-                    Err(why) => self.notes.push(why),
-                    // Somebody has put it there once more: it is to be tried once more.
-                    Ok(()) => {
-                        if let Some(record) = record.as_mut().filter(|record| record.tries > 0) {
-                            record.tries = 0;
-                            self.keep(slot, record)?;
+                if self.places.is_volatile {
+                    // It is gone here with the power.
+                } else {
+                    match remove_from_fat(self.disk, &self.places.boot, &BTreeSet::from([entry])) {
+                        Err(why) => self.notes.push(why),
+                        // Somebody has put it there once more: it is to be tried once more.
+                        Ok(()) => {
+                            if let Some(record) = record.as_mut().filter(|record| record.tries > 0)
+                            {
+                                record.tries = 0;
+                                self.keep(slot, record)?;
+                            }
                         }
                     }
                 }

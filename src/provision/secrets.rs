@@ -121,7 +121,10 @@ pub(super) fn move_secrets(
             }
         }
     }
-    if may_remove && let Err(why) = remove_from_fat(hands.disk, &places.boot, &on_fat) {
+    if may_remove
+        && !places.is_volatile
+        && let Err(why) = remove_from_fat(hands.disk, &places.boot, &on_fat)
+    {
         notes.push(why);
     }
     for news in &mut moved.news {

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use super::network::{ConnectionNews, Way};
 use super::vault::Role;
 use super::{Outcome, SecretNews, Source};
+use crate::adapters::sensors::Image;
+use crate::gateway::partition::{self, Partition};
 use crate::gateway::spoken::Language;
 
 /// Most keys that are listed.
@@ -76,8 +78,10 @@ pub struct Facts {
     pub connected: Option<Vec<(String, String)>>,
     /// Of this program.
     pub sw_version: String,
-    /// Of the image, if it says.
-    pub image_id: Option<String>,
+    /// The image, where there is one.
+    pub image: Option<Image>,
+    /// What it found of the card's data partition.
+    pub partition: Option<Partition>,
     /// Of the card, once the spool has been opened.
     pub card_id: Option<String>,
     /// Messages in the spool, counted by their files: used while no gateway answers.
@@ -179,6 +183,8 @@ fn section(facts: &Facts, language: Language, zone: &TimeZone) -> String {
 
 /// First, because it decides what may be done with the card.
 fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
+    // It says that nothing is only on this card where nothing may be known of that.
+    let is_told = hidden_messages(facts, page);
     let (count, oldest) = match &facts.gateway {
         Some(gateway) => {
             let age = i64::try_from(gateway.oldest_unsent_s).unwrap_or(0);
@@ -187,6 +193,9 @@ fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
         }
         None => (facts.clips, facts.oldest),
     };
+    if count == 0 && is_told {
+        return;
+    }
     if count == 0 {
         page.say(
             "No message is only on this card.",
@@ -200,19 +209,55 @@ fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
         &format!("DO NOT FORMAT THIS CARD. Messages of citizens that are only on it: {count}, the oldest since {since}."),
         &format!("FORMATÉR IKKE DETTE KORT. Beskeder fra borgere, der kun findes på kortet: {count}, den ældste siden {since}."),
     );
+    send_to(facts, page);
+    page.gap();
+}
+
+/// Messages that may lie where no program reads them; true if that was told.
+fn hidden_messages(facts: &Facts, page: &mut Page) -> bool {
+    match (&facts.partition, &facts.outcome.refused) {
+        (Some(Partition::MovedAside(why)), _) => {
+            let place = match partition::sector(why) {
+                Some(sector) => format!("{} {sector}", page.pick("before sector", "før sektor")),
+                None => page
+                    .pick("beside the new one", "ved siden af den nye")
+                    .to_owned(),
+            };
+            page.say(
+                &format!("DO NOT FORMAT THIS CARD. Its former data partition was beyond repair and lies untouched {place}: messages of citizens may be there. Swap the card."),
+                &format!("FORMATÉR IKKE DETTE KORT. Dets tidligere datapartition kunne ikke repareres og ligger urørt {place}: der kan være beskeder fra borgere. Skift kortet."),
+            );
+        }
+        (Some(Partition::Missing(_)), _) | (_, Some(_)) => {
+            let why = match &facts.partition {
+                Some(Partition::Missing(why)) => line(why),
+                _ => line(facts.outcome.refused.as_deref().unwrap_or_default()),
+            };
+            page.say(
+                &format!("THE BOOTH CANNOT USE ITS OWN PART OF THIS CARD ({why}). DO NOT FORMAT IT: messages of citizens may be on it. Use another card."),
+                &format!("BOKSEN KAN IKKE BRUGE SIN EGEN DEL AF KORTET ({why}). FORMATÉR DET IKKE: der kan være beskeder fra borgere på det. Brug et andet kort."),
+            );
+        }
+        _ => return false,
+    }
+    send_to(facts, page);
+    page.gap();
+    true
+}
+
+/// Whom the card belongs to.
+fn send_to(facts: &Facts, page: &mut Page) {
     let contact = line(&facts.outcome.contact);
-    if contact.is_empty() {
-        page.say(
+    match contact.is_empty() {
+        true => page.say(
             "Send it to whoever runs this booth.",
             "Send det til den, der driver boksen.",
-        );
-    } else {
-        page.say(
+        ),
+        false => page.say(
             &format!("Send it to: {contact}"),
             &format!("Send det til: {contact}"),
-        );
+        ),
     }
-    page.gap();
 }
 
 fn configuration(outcome: &Outcome, page: &mut Page, zone: &TimeZone) {
@@ -450,11 +495,9 @@ fn machine(facts: &Facts, page: &mut Page) {
         &format!("Software: booth-gateway {}", facts.sw_version),
         &format!("Program: booth-gateway {}", facts.sw_version),
     );
-    if let Some(image) = &facts.image_id {
-        page.say(
-            &format!("Image: {}", line(image)),
-            &format!("Image: {}", line(image)),
-        );
+    if let Some(image) = &facts.image {
+        let (version, id) = (line(&image.version), &image.image_id);
+        page.lines.push(format!("Image: {version} {id}"));
     }
     if let Some(card) = &facts.card_id {
         page.say(
@@ -508,6 +551,7 @@ mod tests {
             broker: Some("mqtts://broker.example".into()),
             file: Some("BOOTH.TOML".into()),
             hash: String::new(),
+            update_keys: None,
             keys: vec![
                 KeyVerdict {
                     key: "[booth] id".into(),
@@ -531,6 +575,7 @@ mod tests {
                 fault: None,
             }],
             candidate: Some(3),
+            refused: None,
             networks: vec![
                 connection(Way::Wired, "", &["u-0"], None),
                 connection(Way::Wifi, "Gæst", &["u-1", "u-2"], Some("kept")),
@@ -547,7 +592,8 @@ mod tests {
             ip: Some("10.0.0.7".into()),
             connected: Some(vec![("u-2".into(), "wlan0".into())]),
             sw_version: "0.1.0".into(),
-            image_id: None,
+            image: None,
+            partition: None,
             card_id: Some("c0ffee".into()),
             clips: 0,
             oldest: None,
@@ -583,6 +629,29 @@ mod tests {
             assert!(text.contains(part), "{part} missing in\n{text}");
         }
         assert!(text.find("Dansk") < text.find("English"));
+    }
+
+    #[test]
+    fn messages_that_no_program_reads_any_more_are_told_first() {
+        let mut facts = facts();
+        let why = "it lies untouched before sector 1234944 of the card";
+        facts.partition = Some(Partition::MovedAside(why.into()));
+        facts.gateway = None;
+        facts.clips = 0;
+        let text = render(&facts);
+        for part in [
+            "FORMATÉR IKKE DETTE KORT. Dets tidligere datapartition kunne ikke repareres og ligger urørt før sektor 1234944",
+            "DO NOT FORMAT THIS CARD. Its former data partition was beyond repair and lies untouched before sector 1234944",
+            "Send it to: Borgerservice, tel. 89 40 20 00",
+        ] {
+            assert!(text.contains(part), "{part} missing in\n{text}");
+        }
+        assert!(!text.contains("No message is only on this card"));
+        facts.partition = Some(Partition::Missing("the card is too small".into()));
+        let text = render(&facts);
+        assert!(text.contains("OF THIS CARD (the card is too small). DO NOT FORMAT IT"));
+        facts.partition = Some(Partition::Sound);
+        assert!(render(&facts).contains("No message is only on this card"));
     }
 
     #[test]

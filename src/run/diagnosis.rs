@@ -86,6 +86,7 @@ impl Gateway {
                 ),
             ));
         }
+        all.extend(self.update_finding());
         for note in &self.mixer_notes {
             let remedy = "Write a value in that range into booth.toml.";
             all.push(Finding::warning("mixer", "range", note, remedy));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::adapters::sensors::{self, Readings, Sensors, SupplyFiles};
 use crate::adapters::{clock, systemd, tls};
+use crate::gateway::partition::Partition;
 use crate::gateway::time::Mono;
 
 /// Who this machine is; what it cannot know is `None`.
@@ -18,6 +19,8 @@ pub struct About {
     pub hw_model: Option<String>,
     /// Serial number of the board.
     pub hw_serial: Option<String>,
+    /// Of the image: SHA-256 of its root file system, hex.
+    pub image_id: Option<String>,
     /// Name of the operating system.
     pub os_version: Option<String>,
     /// Address.
@@ -44,6 +47,10 @@ pub trait Machine {
     }
     /// Whether a watchdog's reset was the reason for this boot.
     fn watchdog_reset(&self) -> Option<bool> {
+        None
+    }
+    /// What the image found of the card's data partition; `note` is what earlier boots noted.
+    fn partition(&self, _note: &Path) -> Option<Partition> {
         None
     }
     /// When the first certificate of this file ends.
@@ -90,6 +97,10 @@ impl Machine for ThisMachine {
         Sensors::default().watchdog_reset()
     }
 
+    fn partition(&self, note: &Path) -> Option<Partition> {
+        Sensors::default().partition(note)
+    }
+
     fn certificate_end(&self, file: &Path) -> Option<Timestamp> {
         tls::first_end(file).ok()
     }
@@ -99,6 +110,7 @@ impl Machine for ThisMachine {
         About {
             hw_model: own.hw_model(),
             hw_serial: own.hw_serial(),
+            image_id: own.image().map(|image| image.image_id),
             os_version: own.os_version(),
             ip: sensors::ip(),
             mac: own.mac(),

@@ -12,6 +12,7 @@ mod selftest;
 mod service;
 mod stand_in;
 mod start;
+mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +42,7 @@ use crate::gateway::microphone::Microphone;
 use crate::gateway::session::{
     Command, HandsetEvent, Input, Key, Lamp, RecorderNews, Session, TakeId,
 };
+use crate::gateway::sign::{FirstBoot, Sign, View};
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
@@ -48,6 +50,7 @@ pub use keeper::{Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use reports::Speaker;
 pub use start::{Ended, RunError, check, check_connection, open_questions, run, session_rules};
+pub use update::{UpdateAsk, UpdateNews};
 
 /// Evidence is weighed at least this often.
 const WEIGH: Duration = Duration::from_secs(2);
@@ -61,6 +64,12 @@ const SETTLED: Duration = Duration::from_secs(60);
 const CLOCK_STEP_MS: u64 = 500;
 /// Under this name the card remembers that the self-test's tone was heard once.
 const MICROPHONE_HEARD: &str = "microphone_heard";
+/// Under these names it remembers when a citizen could speak first, on the boot-time clock, and in which boot that was.
+const READY_AT_MS: &str = "ready_at_ms";
+const READY_IN_BOOT: &str = "ready_in_boot";
+/// Under these it remembers for which configuration good, and not good, were told at the end of a first boot.
+const TOLD_GOOD: &str = "told_good_for";
+const TOLD_NOT_GOOD: &str = "told_not_good_for";
 /// Tokens of messages that are not parts of a clip.
 const TELEGRAM: u64 = 1 << 63;
 
@@ -80,6 +89,8 @@ pub enum Happening {
     Keeper(KeeperEvent),
     /// To the sound card's mixer.
     Mixer(Applied),
+    /// To an update.
+    Update(UpdateNews),
     /// Somebody asks how the booth is.
     Doctor {
         /// Where one JSON line goes.
@@ -103,6 +114,8 @@ pub struct Workers {
     pub speaker: Arc<Mutex<Speaker>>,
     /// The mixer, where the configuration names a control: whatever is sent, it is set again.
     pub mixer: Option<std::sync::mpsc::Sender<()>>,
+    /// Who looks after requests for updates, where there is a spool.
+    pub update: Option<std::sync::mpsc::Sender<UpdateAsk>>,
     /// Shared with the microphone.
     pub capture_figures: Arc<CaptureFigures>,
     /// Shared with the recorder.
@@ -177,8 +190,12 @@ pub struct Gateway {
     microphone: Microphone,
     mic_levels: Arc<MicLevels>,
     asked: selftest::Asked,
+    update: update::Desk,
     bell: Bell,
     last_odd: Option<Mono>,
+    /// When a citizen could speak for the first time in this boot.
+    first_ready: Option<Mono>,
+    first_boot: FirstBoot,
     health_due: Mono,
     /// Wall clock minus boot-time clock at the last step, ms.
     clock_offset: Option<i64>,
@@ -243,7 +260,7 @@ impl Gateway {
         if !self.is_connected {
             return;
         }
-        let token = TELEGRAM | self.next_telegram;
+        let token = self.event_token();
         self.next_telegram += 1;
         let topic = self.topics.name(topic);
         self.count_sent(&topic, &payload);
@@ -256,6 +273,11 @@ impl Gateway {
             correlation,
             urgent: true,
         }));
+    }
+
+    /// The token of the message that is published next, if it is no part of a clip.
+    fn event_token(&self) -> u64 {
+        TELEGRAM | self.next_telegram
     }
 
     /// What goes to the connection, topic and payload.
@@ -313,6 +335,7 @@ impl Gateway {
                 self.evidence.mixer = faults;
                 self.mixer_notes = notes;
             }
+            Happening::Update(news) => self.update_news(now, news),
             Happening::Doctor { answer } => {
                 // Whoever asked may have gone.
                 let status = self.diagnosis(now);
@@ -517,6 +540,16 @@ impl Gateway {
     /// Everything that is counted or known of this card.
     fn saved_counters(&self) -> BTreeMap<String, u64> {
         let mut saved = self.counters.saved();
+        if let Some(at) = self.first_ready {
+            saved.insert(READY_AT_MS.into(), at.0);
+            saved.insert(READY_IN_BOOT.into(), self.speaker().boot_count);
+        }
+        let (good, not_good) = self.first_boot.remembered().unwrap_or_default();
+        let told = [(TOLD_GOOD, good), (TOLD_NOT_GOOD, not_good)];
+        let told = told
+            .into_iter()
+            .filter_map(|(name, number)| Some((name.to_owned(), number?)));
+        saved.extend(told);
         saved.insert(
             MICROPHONE_HEARD.into(),
             self.microphone.heard_before().into(),
@@ -707,6 +740,13 @@ impl Gateway {
         } else {
             self.counters = Counters::restored(&saved);
         }
+        if saved.get(READY_IN_BOOT) == Some(&self.speaker().boot_count) {
+            let at = saved.get(READY_AT_MS).map(|at| Mono(*at));
+            self.first_ready = self.first_ready.or(at);
+        }
+        let told = |name: &str| saved.get(name).copied();
+        self.first_boot
+            .card_says(told(TOLD_GOOD), told(TOLD_NOT_GOOD));
         let was_heard = saved.get(MICROPHONE_HEARD).is_some_and(|heard| *heard > 0);
         self.microphone.was_heard_before(was_heard);
         self.asked.was_heard |= was_heard;
@@ -744,6 +784,7 @@ impl Gateway {
                 log::warn!("{why}");
                 self.broker_state = state;
                 self.is_connected = false;
+                self.update_untold();
                 self.delivery.disconnected();
                 self.delivery.hub_online(false);
                 let since = match &self.evidence.broker {
@@ -766,7 +807,7 @@ impl Gateway {
                 self.settle(now, verdicts);
             }
             // Operations may not be listening; that is no fault of the booth.
-            MqttEvent::Answered { .. } => {}
+            MqttEvent::Answered { token, .. } => self.update_answered(token),
             MqttEvent::Incoming {
                 topic,
                 payload,
@@ -813,6 +854,7 @@ impl Gateway {
                 let to = self.reply_to(booth);
                 self.reply(to, "ring".into(), &reply);
             }
+            Inbound::Update(booth, url) => self.asked_for_update(booth, url),
             Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
                 let to = self.reply_to(booth);
@@ -995,6 +1037,8 @@ impl Gateway {
                 }
             }
         }
+        self.note_first_ready(now);
+        self.give_sign(now);
         if was_ready != self.is_ready() {
             self.machine.show(if self.is_ready() {
                 "ready"
@@ -1004,6 +1048,41 @@ impl Gateway {
         }
         if !changes.is_empty() {
             self.publish_health(now);
+        }
+    }
+
+    /// The boot-time clock began with the kernel: what it shows now is how long the booth took. A gateway that is started again
+    /// in the same boot knows it from the card.
+    fn note_first_ready(&mut self, now: Mono) {
+        if self.first_ready.is_some() || !self.is_ready() {
+            return;
+        }
+        log::info!(
+            "a citizen can speak, {:.1} s after the kernel's start",
+            now.0 as f64 / 1_000.0
+        );
+        self.first_ready = Some(now);
+        self.counters_changed = true;
+    }
+
+    /// Tells whoever put the card in whether the booth is good, by lamp and bell.
+    fn give_sign(&mut self, now: Mono) {
+        let view = View {
+            is_ready: self.is_ready(),
+            is_set_up: self.not_set_up.is_none(),
+            off_hook: self.session.is_off_hook(),
+        };
+        let Some(due) = self.first_boot.look(now, view) else {
+            return;
+        };
+        self.counters_changed = true;
+        match due.sign {
+            Sign::Good => log::info!("the end of a first boot: good"),
+            Sign::NotGood => log::warn!("the end of a first boot: not good"),
+        }
+        self.to_handset(HandsetCommand::Sign(due.sign));
+        if due.is_first && self.bell.may_sign(self.moment()) {
+            self.to_handset(HandsetCommand::Ring(due.sign.ringing()));
         }
     }
 
@@ -1032,6 +1111,7 @@ impl Gateway {
             .into_iter()
             .chain(self.delivery.deadline(now))
             .chain(self.microphone_deadline())
+            .chain(self.first_boot.deadline())
             .chain([self.supply_due]);
         due.fold(at, |at, due| at.min(due.max(now)))
     }

@@ -74,6 +74,7 @@ impl Gateway {
         for (kind, payload) in std::mem::take(&mut self.waiting_events) {
             self.publish(&Topic::Event(booth.clone(), kind), payload, false, None);
         }
+        self.tell_update();
         self.publish_health(now);
     }
 
@@ -94,7 +95,7 @@ impl Gateway {
             card_first_seen: card.map(|card| card.first_seen.clone()).unwrap_or_default(),
             hw_model: about.hw_model,
             hw_serial: about.hw_serial,
-            image_id: None,
+            image_id: about.image_id,
             os_version: about.os_version,
             sw_version: env!("CARGO_PKG_VERSION").into(),
             sw_commit: option_env!("BOOTH_COMMIT").map(str::to_owned),
@@ -249,6 +250,10 @@ impl Gateway {
         let delivery = self.delivery.figures();
         let age = |at: Option<Mono>| at.map(|at| now.since(at).as_secs() as f64);
         health.set_flag("ready", self.is_ready());
+        let ready_after = self
+            .first_ready
+            .map(|at| (at.0 as f64 / 100.0).round() / 10.0);
+        health.set_known("ready_after_s", ready_after);
         health.set("ts", wall.as_second() as f64);
         health.set_count("health_interval_s", self.config.health.interval_s);
         health.set_count("up_s", now.since(self.evidence.started).as_secs());

@@ -14,8 +14,10 @@ use super::connections::{self, Choice};
 use super::keeper::{self, Keeper, KeeperCommand, KeeperEvent};
 use super::reports::Speaker;
 use super::stand_in::StandIn;
+use super::update::{self, UpdateAsk};
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
+use crate::adapters::disk::RealDisk;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::line_server::{self, LineSocket};
@@ -35,7 +37,9 @@ use crate::gateway::delivery::{Confirmation, Delivery};
 use crate::gateway::health::{AlertBook, Evidence};
 use crate::gateway::liveness::Liveness;
 use crate::gateway::microphone::Microphone;
+use crate::gateway::partition::{MOVED_ASIDE, Partition};
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
+use crate::gateway::sign::FirstBoot;
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
 use crate::spool::{OpenReport, Spool, SpoolError};
@@ -163,6 +167,11 @@ fn load_prompts(config: &Config) -> Arc<Prompts> {
 fn hash_of(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
     crate::contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
+}
+
+/// Another number for another configuration, for the card to remember.
+fn configuration_number(path: &Path) -> u64 {
+    u64::from_str_radix(&hash_of(path), 16).unwrap_or(0)
 }
 
 /// Why a gateway that ran does so no more.
@@ -300,6 +309,10 @@ pub async fn run(
         mqtt,
         speaker,
         mixer: start_mixer(&config, &happened)?,
+        update: match &not_set_up {
+            None => Some(start_update_watch(&config, &happened)?),
+            Some(_) => None,
+        },
         capture_figures,
         mic_levels,
         view,
@@ -401,6 +414,22 @@ fn start_mixer(
         });
     })?;
     Ok(Some(mixer))
+}
+
+/// Looks after requests for updates and the updater's state.
+fn start_update_watch(
+    config: &Config,
+    happened: &mpsc::UnboundedSender<Happening>,
+) -> Result<std_mpsc::Sender<UpdateAsk>, RunError> {
+    let (sender, asked) = std_mpsc::channel();
+    let (folder, spool) = (config.update.state.clone(), config.spool.dir.clone());
+    let tell = happened.clone();
+    thread("update", move || {
+        update::look_after(&RealDisk::new(), &folder, &spool, &asked, |news| {
+            drop(tell.send(Happening::Update(news)))
+        });
+    })?;
+    Ok(sender)
 }
 
 type Connection = Option<tokio::task::JoinHandle<()>>;
@@ -535,6 +564,8 @@ impl Gateway {
                 broker: Err((now, why_unconnected.into())),
                 notice_missing: workers.prompts.notice_id().is_none(),
                 clock_synced: machine.clock_synced(),
+                partition: machine.partition(&config_path.with_file_name(MOVED_ASIDE)),
+                contact: config.booth.contact.clone(),
                 ..Evidence::at_start(now)
             },
             config_path: config_path.to_owned(),
@@ -588,8 +619,11 @@ impl Gateway {
             ),
             mic_levels: workers.mic_levels,
             asked: super::selftest::Asked::default(),
+            update: update::Desk::new(workers.update),
             bell: config.bell.ringer(config.handset.ringer.is_some()),
             last_odd: None,
+            first_ready: None,
+            first_boot: FirstBoot::new(now, configuration_number(config_path)),
             health_due: now,
             clock_offset: None,
             clock_was_synced: false,
@@ -614,6 +648,11 @@ impl Gateway {
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
         );
+        if let Some(Partition::Repaired(why)) = &self.evidence.partition {
+            log::warn!("the card's data partition was repaired: {why}");
+            let more = serde_json::json!({ "text": why });
+            self.event("data_partition_repaired", more);
+        }
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.

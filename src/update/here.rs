@@ -43,7 +43,8 @@ impl Places {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    fn is_real(&self) -> bool {
+    /// Whether they are this machine's.
+    pub fn is_real(&self) -> bool {
         self.root == Path::new("/")
     }
 

@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod slot;
 pub mod state;
 pub mod trial;
+pub mod verbs;
 
 use std::io::{self, Read};
 
@@ -159,6 +160,10 @@ pub fn describe(
 /// Checks an update and writes it into the slot that does not run. `source` is told in the state. On an error the state
 /// says so, and nothing starts that slot.
 pub fn install(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, UpdateError> {
+    // A trial is its own business, and its state too.
+    if hands.boot.is_on_trial()? {
+        return Err(BootError::OnTrial.into());
+    }
     let result = write(hands, input, source);
     if let Err(error) = &result {
         hands.fail(&error.to_string());
@@ -171,12 +176,10 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
     let mut state = State {
         source: source.to_owned(),
         from: Some(hands.running()),
+        request: before.request,
         attempts: before.attempts,
         ..State::default()
     };
-    if hands.boot.is_on_trial()? {
-        return Err(BootError::OnTrial.into());
-    }
     // The flag may stand since an earlier update that nobody restarted for.
     hands.boot.disarm()?;
     hands.save(&mut state, Phase::Writing)?;

@@ -122,7 +122,10 @@ pub struct State {
     /// The spool when the trial was armed; `None` if the booth had none to show.
     #[serde(default)]
     pub kept: Option<Kept>,
-    /// How often the centre's request was begun.
+    /// The centre's request that it follows; empty for one that a person gave.
+    #[serde(default)]
+    pub request: String,
+    /// How often that request was begun.
     #[serde(default)]
     pub attempts: u32,
 }

@@ -57,7 +57,7 @@ pub struct Kernel {
 }
 
 /// The library, built once.
-fn library() -> &'static Path {
+pub fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gpio_kernel.c");

@@ -405,3 +405,37 @@ fn a_machine_without_gpio_says_what_is_missing() {
         }
     }
 }
+
+#[test]
+fn the_sign_of_a_first_boot_takes_the_lamp_for_a_while_and_a_lift_gives_it_back() {
+    let lamp = |outputs: &mut Outputs, until: u64| {
+        let mut script = booth(&[]).script;
+        for ms in (0..until).step_by(25) {
+            outputs.switch(&mut script, Mono(ms)).expect("switched");
+        }
+        let switched = script.switched.lock().expect("unpoisoned").clone();
+        let lamp = switched
+            .into_iter()
+            .filter(|(which, _)| *which == OutLine::Lamp);
+        lamp.map(|(_, on)| on).collect::<Vec<_>>()
+    };
+    let signed = || Outputs {
+        lamp: Lamp::OutOfOrder,
+        answers: Mono(0),
+        sign: Some((Sign::NotGood, Mono(0))),
+        ..Outputs::default()
+    };
+    // One long and three short, ten times, and dark again.
+    let mut outputs = signed();
+    let all = lamp(&mut outputs, 60_000);
+    assert_eq!(all.iter().filter(|on| **on).count(), 40);
+    assert_eq!((all.last(), outputs.sign), (Some(&false), None));
+    let mut outputs = signed();
+    outputs.lifted();
+    assert_eq!(lamp(&mut outputs, 60_000), [false]);
+    // Who holds the service button is answered first.
+    let mut outputs = signed();
+    outputs.answers = Mono(30_000);
+    let service = lamp(&mut outputs, 2_000);
+    assert_eq!(service.iter().filter(|on| **on).count(), 3);
+}

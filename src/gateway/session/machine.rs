@@ -179,6 +179,7 @@ pub struct Session {
     /// The latest test message.
     pub(super) test_take: Option<TakeId>,
     lamp: Lamp,
+    is_updating: bool,
 }
 
 impl Session {
@@ -207,6 +208,7 @@ impl Session {
             saved_until: None,
             test_take: None,
             lamp: Lamp::Starting,
+            is_updating: false,
         }
     }
 
@@ -324,6 +326,7 @@ impl Session {
                 self.questions.sort_by_key(|question| question.digit);
                 self.parts_changed(now, &mut out);
             }
+            Input::Update(is_under_way) => self.is_updating = is_under_way,
             Input::Tick => self.tick(now, &mut out),
         }
         if self.saved_until.is_some_and(|until| until <= now) {
@@ -344,6 +347,8 @@ impl Session {
             State::Service(_) => Lamp::Service,
             State::OutOfOrder => Lamp::OutOfOrder,
             _ if !self.can_record() => Lamp::OutOfOrder,
+            // It says to leave the power on; the booth can be used as always.
+            _ if self.is_updating => Lamp::Update,
             _ => Lamp::Ready,
         }
     }

@@ -245,7 +245,7 @@ fn row(booth: &BoothView) -> Markup {
             } }
             td { @match &booth.last_clip_at { Some(at) => (moment(at)), None => "none yet" } }
             td { (booth.sw_version.as_deref().unwrap_or("unknown"))
-                @if booth.sealed == Some(false) { div.warn { "unsealed" } } }
+                @if booth.sealed == Some(false) { div.warn { "unsealed: not for public placement" } } }
         }
     }
 }
@@ -328,6 +328,24 @@ mod tests {
         let page = operations(&view).into_string();
         assert!(page.find("zz-9") < page.find("aa-1"));
         assert_eq!(page.matches("no connection to the broker").count(), 1);
+    }
+
+    #[test]
+    fn a_booth_that_keeps_clips_unsealed_is_told_to_be_none_for_the_public_at_the_booth_itself() {
+        let mut open = booth("open-1");
+        open.sealed = Some(false);
+        let told = |view| {
+            let page = operations(&view).into_string();
+            page.matches("not for public placement").count()
+        };
+        // Once for the fleet, once for each such booth; a booth that seals and one that was never heard say nothing.
+        let mut unknown = booth("new-1");
+        unknown.sealed = None;
+        assert_eq!(told(fleet(vec![booth("a-1"), unknown.clone()])), 0);
+        assert_eq!(
+            told(fleet(vec![open.clone(), booth("a-1"), unknown, open])),
+            3
+        );
     }
 
     #[test]

@@ -283,6 +283,7 @@ impl World {
             mqtt: Some(mqtt),
             speaker: speaker.clone(),
             mixer: None,
+            update: None,
             capture_figures: Arc::new(CaptureFigures::default()),
             prompts: prompts(),
             backend: "sim",

@@ -1,0 +1,277 @@
+//! Updates as the gateway sees them: the centre's command becomes a request, the updater's state becomes events and lamp.
+//!
+//! Owns: what is told of an update, and that its outcome is told once, after the restart too. Never does: fetch or write
+//! one; the updater is another process, of root, without the gateway's sound card and with nothing of its network.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Gateway, ReplyTo};
+use crate::contract::BoothId;
+use crate::doctor::Finding;
+use crate::gateway::session::Input;
+use crate::gateway::time::Mono;
+use crate::spool::disk::{Disk, publish, read_whole};
+use crate::update::http::check_url;
+use crate::update::state::{Phase, STATE, State, load};
+use crate::update::verbs::Request;
+
+/// The updater's state is looked at this often.
+const LOOK: Duration = Duration::from_secs(2);
+/// Beside the request: what of the state has been told.
+const TOLD: &str = "told";
+const LONGEST_TOLD: u64 = 1024;
+
+/// What the gateway asks of the thread that looks after requests and state.
+pub enum UpdateAsk {
+    /// Leave this request to the updater.
+    Request(Request),
+    /// The centre knows this.
+    Told(String),
+}
+
+/// What that thread says.
+pub enum UpdateNews {
+    /// The state is another one than before.
+    State(Box<State>),
+    /// So far the centre knows this.
+    Told(String),
+    /// The request is there, or could not be left.
+    Requested(Result<(), String>),
+}
+
+/// What the gateway knows of updates.
+#[derive(Default)]
+pub(super) struct Desk {
+    worker: Option<Sender<UpdateAsk>>,
+    state: State,
+    told: String,
+    /// Handed to the connection, with its token.
+    telling: Option<(u64, String)>,
+    asked: Option<ReplyTo>,
+}
+
+impl Desk {
+    pub(super) fn new(worker: Option<Sender<UpdateAsk>>) -> Self {
+        Self {
+            worker,
+            ..Self::default()
+        }
+    }
+}
+
+/// Tells one state of one update from another.
+fn key(state: &State) -> String {
+    format!("{} {}", state.phase.word(), state.at)
+}
+
+impl Gateway {
+    /// `cmd/update`.
+    pub(super) fn asked_for_update(&mut self, booth: BoothId, url: Option<String>) {
+        let to = self.reply_to(booth);
+        let fault = match &url {
+            None => Some("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
+            Some(url) => check_url(url).err(),
+        };
+        let state = &self.update.state;
+        let fault = fault.or_else(|| match &self.update.worker {
+            _ if self.config.update.keys.is_empty() => {
+                Some("this booth takes no updates: [update] keys of booth.toml is empty".into())
+            }
+            _ if state.phase.is_under_way() => Some(format!(
+                "an update is under way ({}); wait for its event/update",
+                state.phase.word()
+            )),
+            _ if self.update.asked.is_some() => {
+                Some("another update was asked for just now".into())
+            }
+            Some(worker) => {
+                let request = Request {
+                    id: self.machine.new_id(),
+                    url: url.unwrap_or_default(),
+                };
+                let sent = worker.send(UpdateAsk::Request(request));
+                sent.err()
+                    .map(|_| "the booth cannot leave a request; restart it".into())
+            }
+            None => Some("this booth has no updater: it does not run the SD image".into()),
+        });
+        match fault {
+            Some(error) => self.reply(to, "update".into(), &json!({ "ok": 0, "error": error })),
+            None => self.update.asked = Some(to),
+        }
+    }
+
+    pub(super) fn update_news(&mut self, now: Mono, news: UpdateNews) {
+        match news {
+            UpdateNews::Told(told) => self.update.told = told,
+            UpdateNews::Requested(result) => {
+                let reply = match result {
+                    Ok(()) => json!({ "ok": 1, "accepted": 1 }),
+                    Err(error) => json!({ "ok": 0, "error": error }),
+                };
+                if let Some(to) = self.update.asked.take() {
+                    self.reply(to, "update".into(), &reply);
+                }
+            }
+            UpdateNews::State(state) => {
+                if key(&state) != key(&self.update.state) {
+                    log::warn!(phase = state.phase.word(); "update: {}", state.reason);
+                }
+                self.update.state = *state;
+                let is_under_way = self.update.state.phase.is_under_way();
+                self.tell(now, Input::Update(is_under_way));
+                self.tell_update();
+            }
+        }
+    }
+
+    /// Says how the update stands, if the centre does not know. While there is no connection nothing is queued: what
+    /// counts at the next one is how it stands then.
+    pub(super) fn tell_update(&mut self) {
+        let state = &self.update.state;
+        let key = key(state);
+        let is_being_told = self
+            .update
+            .telling
+            .as_ref()
+            .is_some_and(|(_, told)| *told == key);
+        if !self.is_connected
+            || state.phase == Phase::Idle
+            || self.update.told == key
+            || is_being_told
+        {
+            return;
+        }
+        let more = json!({
+            "phase": state.phase.word(),
+            "phase_at": state.at,
+            "source": state.source,
+            "reason": state.reason,
+            "version": state.to.as_ref().map(|to| &to.version),
+            "image_id": state.to.as_ref().map(|to| &to.image_id),
+            "from_version": state.from.as_ref().map(|from| &from.version),
+            "from_image_id": state.from.as_ref().map(|from| &from.image_id),
+            "slot": state.slot,
+        });
+        let token = self.event_token();
+        self.update.telling = Some((token, key));
+        self.event("update", more);
+    }
+
+    /// A connection has ended; whatever was on it may not have arrived.
+    pub(super) fn update_untold(&mut self) {
+        self.update.telling = None;
+    }
+
+    /// The broker has a message.
+    pub(super) fn update_answered(&mut self, token: u64) {
+        if let Some((_, told)) = self
+            .update
+            .telling
+            .take_if(|(telling, _)| *telling == token)
+        {
+            if let Some(worker) = &self.update.worker {
+                let _ = worker.send(UpdateAsk::Told(told.clone()));
+            }
+            self.update.told = told;
+        }
+    }
+
+    /// What the doctor says of it.
+    pub(super) fn update_finding(&self) -> Option<Finding> {
+        let state = &self.update.state;
+        let version = state.to.as_ref().map_or("?", |to| to.version.as_str());
+        let sentence = match state.phase {
+            Phase::Idle => return None,
+            Phase::Writing | Phase::Verified | Phase::Armed => {
+                format!(
+                    "An update to {version} is being made ready ({}).",
+                    state.phase.word()
+                )
+            }
+            Phase::Trial => format!("Version {version} is on trial."),
+            Phase::Committed => format!("Version {version} was taken in at {}.", state.at),
+            Phase::RolledBack | Phase::Failed => {
+                let sentence = format!(
+                    "The update to {version} did not come about: {}.",
+                    state.reason
+                );
+                let remedy = "The sentence says what to do; the version from before runs.";
+                return Some(Finding::warning("update", "latest", sentence, remedy));
+            }
+        };
+        Some(Finding::ok("update", "latest", sentence))
+    }
+}
+
+/// The thread that looks after requests and state, until the gateway is gone. `folder` is the updater's, `spool` the
+/// gateway's own.
+pub(super) fn look_after(
+    disk: &dyn Disk,
+    folder: &Path,
+    spool: &Path,
+    asked: &Receiver<UpdateAsk>,
+    tell: impl Fn(UpdateNews),
+) {
+    let own: PathBuf = spool.join("update");
+    let told = read_whole(disk, &own.join(TOLD), LONGEST_TOLD).unwrap_or_default();
+    tell(UpdateNews::Told(
+        String::from_utf8_lossy(&told).into_owned(),
+    ));
+    let mut known = State::default();
+    let mut complaint = String::new();
+    loop {
+        match load(disk, folder) {
+            Ok(state) if state != known => {
+                tell(UpdateNews::State(Box::new(state.clone())));
+                known = state;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let why = format!("{}: {error}", folder.join(STATE).display());
+                if why != complaint {
+                    log::warn!("{why}");
+                    complaint = why;
+                }
+            }
+        }
+        match asked.recv_timeout(LOOK) {
+            Ok(UpdateAsk::Request(request)) => {
+                let left = leave(
+                    disk,
+                    spool,
+                    &own,
+                    "request.json",
+                    &serde_json::to_vec(&request).unwrap_or_default(),
+                );
+                tell(UpdateNews::Requested(
+                    left.map_err(|error| format!("{}: {error}", own.display())),
+                ));
+            }
+            Ok(UpdateAsk::Told(told)) => {
+                if let Err(error) = leave(disk, spool, &own, TOLD, told.as_bytes()) {
+                    log::warn!("{}: {error}", own.display());
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn leave(
+    disk: &dyn Disk,
+    spool: &Path,
+    own: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> std::io::Result<()> {
+    if disk.make_folder(own)? {
+        disk.sync_folder(spool)?;
+    }
+    publish(disk, own, name, bytes)
+}
