@@ -66,8 +66,8 @@ for name in ["bin", "dev", "proc", "sys", "run", "mod"]:
 put("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
 put("bin/busybox", stat.S_IFREG | 0o755, read(f"{root}/usr/bin/busybox"))
 put("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
-for folder, _, names in sorted(os.walk(files)):
-    for path in sorted(f"{folder}/{name}" for name in names):
+for place, _, names in sorted(os.walk(files)):
+    for path in sorted(f"{place}/{name}" for name in names):
         put(os.path.relpath(path, files), stat.S_IFREG | stat.S_IMODE(os.stat(path).st_mode), read(path))
 for path in order:
     put(f"mod/{plain(path)}.ko", stat.S_IFREG | 0o644, read(f"{folder}/{path}"))

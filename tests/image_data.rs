@@ -25,7 +25,8 @@ struct Boot {
     reason: String,
     /// Of what the shell said after the script: `state` can be written to or not, and what `words` has.
     told: String,
-    /// Of the script and what it calls.
+    /// Of the script and what it calls; shown where something fails.
+    #[allow(dead_code)]
     said: String,
     sectors: u64,
     kind: u8,

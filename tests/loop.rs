@@ -112,6 +112,7 @@ fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
         mixer: None,
         prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
         backend: "sim",
+        update: None,
     };
     let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
     gateway.begin(Some((spool, report)));

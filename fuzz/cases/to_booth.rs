@@ -113,6 +113,7 @@ impl Booth {
             Inbound::Rebirth(booth) => reply(topics, booth, "rebirth".into()),
             Inbound::SelfTest(booth) => reply(topics, booth, "selftest".into()),
             Inbound::Ring(booth, _) => reply(topics, booth, "ring".into()),
+            Inbound::Update(booth, _) => reply(topics, booth, "update".into()),
             Inbound::UnknownCommand(booth, command) => reply(topics, booth, command),
             Inbound::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE, "{} bytes", what.len()),
         }

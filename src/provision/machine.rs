@@ -142,8 +142,8 @@ pub fn check_beside(config: &Config, file: &Path) -> Result<(), ConfigError> {
     network::check_beside(&RealDisk::new(), config, beside.unwrap_or(Path::new(".")))
 }
 
-/// The profiles that are connected, by their UUIDs, and their interfaces' names: NetworkManager notes them by interface
-/// number. None where there is no NetworkManager.
+/// The profiles that are connected, by their UUIDs, and their interfaces' names: NetworkManager notes by interface number
+/// with what one was connected last, and the kernel says whether it has a carrier. None where there is no NetworkManager.
 fn connected(notes: &Path, interfaces: &Path) -> Vec<(String, String)> {
     let name_of = |number: &str| {
         let entries = std::fs::read_dir(interfaces)
@@ -151,8 +151,11 @@ fn connected(notes: &Path, interfaces: &Path) -> Vec<(String, String)> {
             .flatten()
             .flatten();
         let mut same = entries.filter(|entry| {
-            let own = std::fs::read_to_string(entry.path().join("ifindex"));
-            own.is_ok_and(|own| own.trim() == number)
+            let says = |name: &str, wanted: &str| {
+                let own = std::fs::read_to_string(entry.path().join(name));
+                own.is_ok_and(|own| own.trim() == wanted)
+            };
+            says("ifindex", number) && says("carrier", "1")
         });
         same.next()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
@@ -264,7 +267,13 @@ mod tests {
             std::fs::write(path, text).expect("written");
         };
         put("net/wlan0/ifindex", "3\n");
+        put("net/wlan0/carrier", "1\n");
         put("net/eth0/ifindex", "2\n");
+        put("net/eth0/carrier", "1\n");
+        // Connected until its cable was pulled.
+        put("net/eth1/ifindex", "4\n");
+        put("net/eth1/carrier", "0\n");
+        put("nm/4", "[device]\nconnection-uuid=d\n");
         put(
             "nm/3",
             "# private\n\n[device]\nmanaged=managed\nconnection-uuid=a-b\n",

@@ -49,6 +49,9 @@ pub struct Card {
     /// For each machine boot whose clock became right: wall clock minus boot-time clock, in ms.
     #[serde(default)]
     pub clocks: BTreeMap<String, i64>,
+    /// What a newer version has added: kept as it is for when that returns (docs/spool-format.md §9).
+    #[serde(flatten)]
+    pub more: BTreeMap<String, serde_json::Value>,
 }
 
 /// What was found in place of a card's identity.
@@ -81,6 +84,7 @@ impl Card {
             cid: None,
             hw_serial: None,
             clocks: BTreeMap::new(),
+            more: BTreeMap::new(),
         }
     }
 
@@ -143,6 +147,21 @@ mod tests {
     #[test]
     fn a_card_comes_back_as_it_was_saved() {
         assert_eq!(Card::parse(&card().to_text()), Ok(card()));
+    }
+
+    #[test]
+    fn what_a_newer_version_added_is_kept_by_an_older_one() {
+        let line = r#"{"schema":1,"card_id":"c","previous_card_id":null,"first_seen":"","boot_id":"b","boot_count":3,
+            "clip_no_floor":7,"counter_saves":1,"counters":{"lifts_total":2},"sealed_with":{"key":"k","since":[1,2]}}"#;
+        let mut text = line.replace('\n', "").into_bytes();
+        text.push(b'\n');
+        let sum = format!("crc32c:{:08x}\n", crc32c::crc32c(&text));
+        text.extend_from_slice(sum.as_bytes());
+        let mut card = Card::parse(&text).expect("understood");
+        assert_eq!((card.boot_count, card.clip_no_floor), (3, 7));
+        card.boot_count = 4;
+        let again = Card::parse(&card.to_text()).expect("understood");
+        assert_eq!(again.more["sealed_with"]["since"][1], 2);
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl Places {
         }
     }
 
+    /// The kernel's id of this boot.
+    pub fn boot_id(&self) -> String {
+        let text = self.text("/proc/sys/kernel/random/boot_id");
+        text.unwrap_or_default().trim().to_owned()
+    }
+
     fn text(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.at(path)).ok()
     }

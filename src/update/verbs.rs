@@ -232,7 +232,7 @@ impl Updater {
         keys: &Keys,
         work: impl FnOnce(&Hands) -> Result<T, String>,
     ) -> Result<T, String> {
-        let boot_id = clock::boot_id();
+        let boot_id = self.places.boot_id();
         let meter = Meter::new();
         work(&Hands {
             store,

@@ -715,6 +715,30 @@ fn a_button_is_consent_where_the_booth_has_one() {
 }
 
 #[test]
+fn the_lamp_asks_to_leave_the_power_on_and_never_hides_that_nobody_can_speak() {
+    let mut booth = Booth::new();
+    booth.input(Input::Update(true));
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Update)));
+    booth.input(Input::Parts(Parts {
+        capture: false,
+        ..WORKS
+    }));
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::OutOfOrder)));
+    booth.input(Input::Parts(WORKS));
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Update)));
+    // It can be used as always.
+    booth.reach_the_recording();
+    assert!(booth.said.contains(&Command::Lamp(Lamp::Listening)));
+    booth.seconds(5);
+    booth.hang_up();
+    booth.seconds(3);
+    assert_eq!(booth.count(Counter::Clips), 1);
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Update)));
+    booth.input(Input::Update(false));
+    assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Ready)));
+}
+
+#[test]
 fn a_technician_hears_the_report_speaks_three_seconds_and_learns_what_became_of_them() {
     let mut booth = Booth::new();
     booth.lift();
