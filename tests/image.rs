@@ -142,6 +142,11 @@ fn board() -> Board {
 
 /// Until a citizen could speak; seconds since the kernel's start.
 fn until_ready(machine: &mut Machine) -> f64 {
+    let console = machine.console();
+    assert!(
+        !console.contains("Ordering cycle"),
+        "units wait for each other: {console}"
+    );
     machine.wait_for("the handset works", 1);
     for _ in 0..60 {
         if machine.has_steady_lamp() {
