@@ -20,8 +20,10 @@ VM_PACKAGES = qemu-system-x86 mmdebstrap
 #   curl ca-certificates debian-archive-keyring       fetches packages; knows Debian's signatures of their lists
 # For `make image-test` besides:
 #   qemu-system-arm mtools                            a machine that boots the image; the card as a technician writes it
+#   dosfstools e2fsprogs                              file systems after a power cut: do they mend?
+#   device-tree-compiler                              the device tree of a Raspberry Pi 3 as QEMU's serial port needs it
 IMAGE_PACKAGES = mmdebstrap curl ca-certificates debian-archive-keyring
-IMAGE_TEST_PACKAGES = qemu-system-arm mtools mosquitto opus-tools
+IMAGE_TEST_PACKAGES = qemu-system-arm mtools dosfstools e2fsprogs device-tree-compiler mosquitto mosquitto-clients opus-tools
 
 ONCE ?=
 MIC ?=
@@ -72,8 +74,8 @@ image-update: packages ## signs and packs an update of the image of `make image`
 	image/update.sh target/image/work "$(KEY)"
 
 image-test: PACKAGES += $(IMAGE_TEST_PACKAGES)
-image-test: packages ## boots the image of `make image` unmodified in a virtual machine: first boot, BOOTH, a visit, its words at the hub
-	cargo test --test image -- --ignored --nocapture
+image-test: packages ## boots the image of `make image` unmodified in a virtual machine: set-up, visits, power cuts replayed, updates (CRASH_STATES=1000 for more cuts)
+	cargo test --test image -- --ignored --nocapture --test-threads=2
 
 bench: packages ## the figures, as ratios in one run, in a release build
 	cargo build --release --bins

@@ -1,0 +1,692 @@
+//! A machine without a firmware of its own: QEMU's `virt` with the card, and the test in the firmware's place.
+//!
+//! Owns: what the firmware decides (slot, one-shot flag, kernel, command line), QEMU, the handset's contacts and lamp from outside
+//! (its PL061 chip by qtest), the cable of the network (QMP), and the rig inside (`rig.sh`). Never does: change the image.
+//! Time inside is counted in instructions, so that sound and scheduling do not depend on how busy this machine is.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::card::{BOOTH, Card, SECTOR};
+use super::crash;
+use super::{repository, run, text};
+use crate::blockdev::{Event, Trace, What};
+
+/// Longest that one thing may take that the test waits for.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// The lines of the handset on the machine's own GPIO chip; 3 is its power button.
+pub const HOOK: u8 = 0;
+pub const PULSE: u8 = 1;
+pub const OFF_NORMAL: u8 = 2;
+pub const LAMP: u8 = 5;
+/// The one-shot flag of the Raspberry Pi's firmware arrives here.
+const FLAG: &str = "rig.tryboot";
+
+/// A line that a machine said, or the end of it.
+type Lines = Receiver<String>;
+
+/// How a machine is built.
+#[derive(Debug, Clone)]
+pub struct Build {
+    pub memory_mib: u32,
+    /// Every write of the card is kept, for [`Board::collect`].
+    pub log_writes: bool,
+    /// Idle time passes at once instead of as on a clock.
+    pub skips_idle: bool,
+    pub has_network: bool,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self {
+            memory_mib: 512,
+            log_writes: false,
+            skips_idle: false,
+            has_network: true,
+        }
+    }
+}
+
+/// A board with its card: what stays when the power goes.
+pub struct Board {
+    folder: tempfile::TempDir,
+    pub card: Card,
+    began: Instant,
+    /// Every write of the card since it was new, as far as it was asked for.
+    pub trace: Trace,
+}
+
+impl Board {
+    pub fn new(image: &Path, bytes: u64) -> Self {
+        let base = repository().join("target/image");
+        std::fs::create_dir_all(&base).expect("a folder");
+        let folder = tempfile::tempdir_in(&base).expect("a folder");
+        let card = Card::write(image, folder.path().join("card.img"), bytes);
+        Self {
+            folder,
+            card,
+            began: Instant::now(),
+            trace: Trace {
+                events: Vec::new(),
+                bytes,
+            },
+        }
+    }
+
+    /// What the machine that ran last has written, if it was started with [`Build::log_writes`].
+    pub fn collect(&mut self) {
+        let log = self.path("writes");
+        let more = crash::read_log(&log, self.trace.bytes);
+        self.trace.events.extend(more.events);
+        std::fs::remove_file(log).expect("removed");
+    }
+
+    /// The card in a technician's laptop: what changes on BOOTH counts as one write that was finished.
+    pub fn technician(&mut self, what: &str, changes: impl FnOnce(&Card)) {
+        self.note(&format!("the technician {what}"));
+        let before = self.card.partition_bytes(BOOTH);
+        changes(&self.card);
+        let after = self.card.partition_bytes(BOOTH);
+        let differs = |at: &usize| before[*at] != after[*at];
+        let Some(first) = (0..after.len()).find(differs) else {
+            return;
+        };
+        let last = (0..after.len()).rfind(differs).unwrap_or(first);
+        let (first, end) = (first / 512 * 512, (last / 512 + 1) * 512);
+        let offset = self.card.partition(BOOTH).start * SECTOR + first as u64;
+        let write = What::Write(offset, after[first..end].to_vec());
+        for what in [
+            What::Flush,
+            write,
+            What::Flush,
+            What::Mark(crash::TECHNICIAN.into()),
+        ] {
+            self.trace.events.push(Event { at_us: 0, what });
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Something the test has done or seen, with the time.
+    pub fn note(&self, what: &str) {
+        eprintln!("{:>5.0} s  ## {what}", self.began.elapsed().as_secs_f64());
+    }
+
+    /// The disk with the test's own things: what lies in `rig/`, and the script.
+    fn make_rig(&self) {
+        let (rig, image) = (self.path("rig"), self.path("rig.img"));
+        std::fs::create_dir_all(&rig).expect("a folder");
+        std::fs::copy(repository().join("tests/image/rig.sh"), rig.join("rig.sh")).expect("copied");
+        let _ = std::fs::remove_file(&image);
+        run(
+            "mke2fs",
+            &["-q", "-t", "ext4", "-d", text(&rig), text(&image), "32M"],
+        );
+    }
+
+    /// Power on, or started again with the flag that was left.
+    pub fn start(&self, is_trial: bool, build: &Build) -> Machine {
+        let due = self.card.due(is_trial);
+        self.note(&format!(
+            "the firmware starts partition {due}, trial: {is_trial}"
+        ));
+        let line = self.card.read(due, "cmdline.txt").unwrap_or_default();
+        for name in ["kernel8.img", "initrd.zst"] {
+            let is_there = self.card.copy_out(due, name, &self.path(name));
+            assert!(
+                is_there,
+                "partition {due} has no {name}: the firmware stops"
+            );
+        }
+        self.make_rig();
+        let unit = "[Unit]\nAfter=systemd-udevd.service\n[Service]\nType=exec\nTimeoutStopSec=1\n\
+                    ExecStart=/bin/sh -c \"modprobe virtio_console; udevadm settle; \
+                    mkdir -p /run/rig && mount -o ro /dev/vdb /run/rig && exec sh /run/rig/rig.sh serve\"\n";
+        std::fs::write(self.path("unit"), unit).expect("written");
+        let unit =
+            String::from_utf8(run("base64", &["-w0", text(&self.path("unit"))])).expect("text");
+        // The sound card and the ports are there as those of a board are: before anything asks for them.
+        let line = format!(
+            "{} console=ttyAMA0 booth.tryboot=/dev/virtio-ports/{FLAG} modules_load=snd_aloop,virtio_console \
+             snd_aloop.enable=1,1 snd_aloop.index=0,1 snd_aloop.id=mic,ear \
+             systemd.set_credential_binary=systemd.extra-unit.rig.service:{unit} systemd.wants=rig.service",
+            line.trim()
+        );
+        Machine::start(self, &line, build)
+    }
+}
+
+/// A Raspberry Pi 3B as QEMU knows it, with the card in its slot and the device tree of the card; its console from the beginning
+/// until `wanted` stands there. QEMU has no firmware here either; its serial port is the one that Bluetooth has on the board.
+pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
+    let slot = board.card.due(false);
+    let tree = board.path("tree.dtb");
+    for (name, to) in [
+        ("kernel8.img", "kernel8.img"),
+        ("initrd.zst", "initrd.zst"),
+        ("bcm2837-rpi-3-b.dtb", "tree.dtb"),
+    ] {
+        assert!(board.card.copy_out(slot, name, &board.path(to)), "{name}");
+    }
+    run(
+        "fdtput",
+        &["-r", text(&tree), "/soc/serial@7e201000/bluetooth"],
+    );
+    let unit = format!(
+        "[Unit]\nAfter=booth-gateway.service\n[Service]\nType=oneshot\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\n\
+         ExecStart=/bin/sh -c \"echo {} | base64 -d | sh\"\n",
+        base64(script)
+    );
+    let line = board.card.read(slot, "cmdline.txt").unwrap_or_default();
+    // QEMU's watchdog of this board bites the moment it is switched on.
+    let line = format!(
+        "{} console=ttyAMA0,115200 systemd.watchdog_sec=0 systemd.set_credential_binary=systemd.extra-unit.rig.service:{} systemd.wants=rig.service",
+        line.trim(),
+        base64(&unit)
+    );
+    let console = board.path("console");
+    let qemu = Command::new("qemu-system-aarch64")
+        .args([
+            "-M",
+            "raspi3b",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-nodefaults",
+        ])
+        .args(["-kernel", text(&board.path("kernel8.img"))])
+        .args(["-initrd", text(&board.path("initrd.zst"))])
+        .args(["-dtb", text(&tree), "-append", &line])
+        .args([
+            "-drive",
+            &format!("file={},format=raw,if=sd", text(&board.card.file)),
+        ])
+        .args([
+            "-serial",
+            &format!("file:{}", text(&console)),
+            "-serial",
+            "null",
+        ])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("qemu-system-aarch64 is installed by `make image-test`");
+    let mut qemu = Running(qemu);
+    let start = Instant::now();
+    loop {
+        let said = std::fs::read(&console).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if said.contains(wanted) {
+            return said;
+        }
+        let has_ended = qemu.0.try_wait().is_ok_and(|status| status.is_some());
+        let is_over = has_ended || start.elapsed() > PATIENCE;
+        assert!(!is_over, "it never said {wanted:?}; its console:\n{said}");
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+}
+
+/// Ended with the value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A contact or the lamp from outside, by QEMU's qtest; what its chip does comes unasked between the answers.
+struct Contacts {
+    qtest: UnixStream,
+    answers: Lines,
+    chip: String,
+    lamp: Arc<Mutex<Vec<(Instant, bool)>>>,
+}
+
+impl Contacts {
+    fn connect(path: &Path, chip: String) -> Self {
+        let qtest = patiently(|| UnixStream::connect(path).ok());
+        let lines = BufReader::new(qtest.try_clone().expect("a socket"));
+        let (tell, answers) = channel();
+        let lamp: Arc<Mutex<Vec<(Instant, bool)>>> = Arc::default();
+        let seen = lamp.clone();
+        std::thread::spawn(move || {
+            let of_lamp = [format!("IRQ raise {LAMP}"), format!("IRQ lower {LAMP}")];
+            for line in lines.lines().map_while(Result::ok) {
+                if !line.starts_with("IRQ ") {
+                    let _ = tell.send(line);
+                } else if of_lamp.contains(&line) {
+                    seen.lock()
+                        .expect("whole")
+                        .push((Instant::now(), line == of_lamp[0]));
+                }
+            }
+        });
+        let mut contacts = Self {
+            qtest,
+            answers,
+            chip,
+            lamp,
+        };
+        let ask = format!("irq_intercept_out {}", contacts.chip);
+        contacts.ask(&ask);
+        contacts
+    }
+
+    fn ask(&mut self, what: &str) {
+        writeln!(self.qtest, "{what}").expect("asked");
+        let answer = self.answers.recv_timeout(PATIENCE).expect("an answer");
+        assert!(answer.starts_with("OK"), "{what}: {answer}");
+    }
+
+    fn set(&mut self, line: u8, level: u8) {
+        let ask = format!("set_irq_in {} unnamed-gpio-in {line} {level}", self.chip);
+        self.ask(&ask);
+    }
+}
+
+/// QEMU's own monitor.
+struct Monitor {
+    qmp: UnixStream,
+    lines: BufReader<UnixStream>,
+}
+
+impl Monitor {
+    fn connect(path: &Path) -> Self {
+        let qmp = patiently(|| UnixStream::connect(path).ok());
+        let lines = BufReader::new(qmp.try_clone().expect("a socket"));
+        let mut monitor = Self { qmp, lines };
+        monitor.line();
+        monitor.ask(r#"{"execute":"qmp_capabilities"}"#);
+        monitor
+    }
+
+    fn line(&mut self) -> serde_json::Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("QEMU answers");
+        serde_json::from_str(&line).expect("JSON")
+    }
+
+    fn ask(&mut self, what: &str) -> serde_json::Value {
+        writeln!(self.qmp, "{what}").expect("asked");
+        loop {
+            let mut answer = self.line();
+            assert!(answer.get("error").is_none(), "{what}: {answer}");
+            if answer.get("return").is_some() {
+                return answer["return"].take();
+            }
+        }
+    }
+
+    /// Where the machine's GPIO chip is in QEMU's tree.
+    fn chip(&mut self) -> String {
+        let all = self.ask(r#"{"execute":"qom-list","arguments":{"path":"/machine/unattached"}}"#);
+        let all = all.as_array().expect("a list");
+        let chip = all
+            .iter()
+            .find(|node| node["type"] == "child<pl061>")
+            .expect("a PL061");
+        format!(
+            "/machine/unattached/{}",
+            chip["name"].as_str().expect("a name")
+        )
+    }
+}
+
+fn patiently<T>(mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "QEMU does not start"
+        );
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A machine that runs. Dropped, its power goes.
+pub struct Machine {
+    qemu: Child,
+    began: Instant,
+    contacts: Contacts,
+    monitor: Monitor,
+    agent: UnixStream,
+    said: Lines,
+    is_up: bool,
+    console: PathBuf,
+    flag: PathBuf,
+    card: PathBuf,
+}
+
+impl Machine {
+    fn start(board: &Board, line: &str, build: &Build) -> Self {
+        let (console, flag) = (board.path("console"), board.path("flag"));
+        for name in ["console", "flag", "agent.sock", "qtest.sock", "qmp.sock"] {
+            let _ = std::fs::remove_file(board.path(name));
+        }
+        let socket = |name: &str| format!("unix:{},server=on,wait=off", text(&board.path(name)));
+        let sleep = if build.skips_idle { "off" } else { "on" };
+        let mut command = Command::new("qemu-system-aarch64");
+        command
+            .args(["-M", "virt,gic-version=3", "-cpu", "cortex-a53"])
+            .args(["-m", &build.memory_mib.to_string()])
+            .args([
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                &format!("{},sleep={sleep}", speed()),
+            ])
+            .args(["-display", "none", "-no-reboot", "-nodefaults", "-S"])
+            .args(["-qtest", &socket("qtest.sock"), "-qtest-log", "none"])
+            .args(["-qmp", &socket("qmp.sock")])
+            .args(["-kernel", text(&board.path("kernel8.img"))])
+            .args(["-initrd", text(&board.path("initrd.zst"))])
+            .args(["-append", line]);
+        // The power cut is made of the log of writes, so that no flush has to reach this machine's disk.
+        let file = format!(
+            "driver=file,filename={},node-name=file,cache.no-flush=on",
+            text(&board.card.file)
+        );
+        command.args([
+            "-blockdev",
+            &file,
+            "-blockdev",
+            "driver=raw,file=file,node-name=raw",
+        ]);
+        let mut node = "raw";
+        if build.log_writes {
+            let log = board.path("writes");
+            std::fs::write(&log, "").expect("a log");
+            let file = format!(
+                "driver=file,filename={},node-name=log,cache.no-flush=on",
+                text(&log)
+            );
+            node = "logged";
+            let log = "driver=blklogwrites,file=raw,log=log,log-sector-size=512,node-name=logged";
+            command.args(["-blockdev", &file, "-blockdev", log]);
+        }
+        command.args(["-device", &format!("virtio-blk-pci,drive={node}")]);
+        let rig = format!(
+            "file={},format=raw,if=none,id=rig,readonly=on",
+            text(&board.path("rig.img"))
+        );
+        command.args(["-drive", &rig, "-device", "virtio-blk-pci,drive=rig"]);
+        if build.has_network {
+            command.args([
+                "-netdev",
+                "user,id=net",
+                "-device",
+                "virtio-net-pci,netdev=net,id=cable",
+            ]);
+        }
+        let qemu = command
+            .args(["-device", "virtio-serial-pci"])
+            .args([
+                "-chardev",
+                &format!(
+                    "socket,id=agent,path={},server=on,wait=off",
+                    text(&board.path("agent.sock"))
+                ),
+            ])
+            .args(["-device", "virtserialport,chardev=agent,name=rig.agent"])
+            .args(["-chardev", &format!("file,id=flag,path={}", text(&flag))])
+            .args([
+                "-device",
+                &format!("virtserialport,chardev=flag,name={FLAG}"),
+            ])
+            .args(["-serial", &format!("file:{}", text(&console))])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("qemu-system-aarch64 is installed by `make image-test`");
+        let mut monitor = Monitor::connect(&board.path("qmp.sock"));
+        let mut contacts = Contacts::connect(&board.path("qtest.sock"), monitor.chip());
+        // At rest: on its hook, the dial's pulse contact closed.
+        for (line, level) in [(HOOK, 1), (PULSE, 0), (OFF_NORMAL, 1)] {
+            contacts.set(line, level);
+        }
+        let agent = patiently(|| UnixStream::connect(board.path("agent.sock")).ok());
+        let lines = BufReader::new(agent.try_clone().expect("a socket"));
+        let (tell, said) = channel();
+        std::thread::spawn(move || {
+            for line in lines.split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).replace('\r', "");
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        monitor.ask(r#"{"execute":"cont"}"#);
+        Self {
+            qemu,
+            began: board.began,
+            contacts,
+            monitor,
+            agent,
+            said,
+            is_up: false,
+            console,
+            flag,
+            card: board.card.file.clone(),
+        }
+    }
+
+    fn clock(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// What the kernel and the initrd have written on the console.
+    pub fn console(&self) -> String {
+        let bytes = std::fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.qemu.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// The rig's next line; none once the machine has ended.
+    fn next(&mut self) -> Option<String> {
+        let start = Instant::now();
+        loop {
+            match self.said.recv_timeout(Duration::from_millis(500)) {
+                Ok(line) => return Some(line),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if self.has_ended() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if start.elapsed() > PATIENCE {
+                panic!("the machine says nothing; its console:\n{}", self.console());
+            }
+        }
+    }
+
+    /// Runs a script inside, gives each line to `each` when it comes; the status, or none when the machine ended meanwhile.
+    pub fn script(&mut self, script: &str, mut each: impl FnMut(&mut Self, &str)) -> Option<i32> {
+        while !self.is_up {
+            let line = self.next()?;
+            self.is_up = line == "rig-up";
+        }
+        let encoded = base64(script);
+        writeln!(self.agent, "{encoded}").ok()?;
+        loop {
+            let line = self.next()?;
+            match line.strip_prefix("rig-end ") {
+                Some(status) => return status.parse().ok(),
+                None => each(self, &line),
+            }
+        }
+    }
+
+    /// The same; everything it writes is shown, and it has to end well.
+    pub fn sh(&mut self, script: &str) -> String {
+        let mut said = String::new();
+        let status = self.script(script, |machine, line| {
+            eprintln!("{:>5.0} s  {line}", machine.clock());
+            said.push_str(line);
+            said.push('\n');
+        });
+        if status != Some(0) {
+            let log = "journalctl -b --no-pager -o short-monotonic | tail -n 120";
+            let _ = self.script(log, |_, line| eprintln!("         {line}"));
+            panic!(
+                "{script}\nended with {status:?}; console:\n{}",
+                self.console()
+            );
+        }
+        said
+    }
+
+    /// The first line that it writes, without showing it.
+    pub fn ask(&mut self, script: &str) -> String {
+        let mut said = Vec::new();
+        let status = self.script(script, |_, line| said.push(line.to_owned()));
+        assert_eq!(
+            status,
+            Some(0),
+            "{script}: {said:?}; console:\n{}",
+            self.console()
+        );
+        said.into_iter().next().unwrap_or_default()
+    }
+
+    /// Seconds since the kernel's start.
+    pub fn uptime(&mut self) -> f64 {
+        self.ask("uptime").parse().expect("seconds")
+    }
+
+    pub fn wait_for(&mut self, what: &str, times: u32) {
+        self.sh(&format!(
+            "wait_for '{what}' {times} && echo \"[$(uptime) s] heard: {what}\""
+        ));
+    }
+
+    /// Is the lamp steady? It is while a citizen can speak; every other language of it is dark within a second.
+    pub fn has_steady_lamp(&mut self) -> bool {
+        let changes = |machine: &Self| machine.contacts.lamp.lock().expect("whole").clone();
+        let before = changes(self);
+        self.ask("sleep 1.2");
+        let after = changes(self);
+        after.len() == before.len() && after.last().is_some_and(|(_, is_on)| *is_on)
+    }
+
+    /// How often the lamp has changed.
+    pub fn lamp_changes(&self) -> usize {
+        self.contacts.lamp.lock().expect("whole").len()
+    }
+
+    pub fn lift(&mut self) {
+        self.contacts.set(HOOK, 0);
+    }
+
+    pub fn hang_up(&mut self) {
+        self.contacts.set(HOOK, 1);
+    }
+
+    /// A rotary dial: ten pulses a second, 60 % break. The machine's own clock says when.
+    pub fn dial(&mut self, digit: u8) {
+        let mut steps = vec![(0.0, OFF_NORMAL, 0), (0.3, PULSE, 0)];
+        for _ in 0..digit {
+            steps.extend([(0.0, PULSE, 1), (0.06, PULSE, 0), (0.04, PULSE, 0)]);
+        }
+        steps.push((0.05, OFF_NORMAL, 1));
+        let rests: Vec<String> = steps.iter().map(|(rest, ..)| rest.to_string()).collect();
+        let ticks = format!(
+            "perl -e '$| = 1; for (@ARGV) {{ select undef, undef, undef, $_; print \"tick\\n\" }}' {}",
+            rests.join(" ")
+        );
+        let mut steps = steps.into_iter();
+        let status = self.script(&ticks, |machine, line| {
+            if let Some((_, line, level)) = steps.next().filter(|_| line == "tick") {
+                machine.contacts.set(line, level);
+            }
+        });
+        assert!(status == Some(0) && steps.next().is_none());
+    }
+
+    pub fn plug_network(&mut self, is_in: bool) {
+        let ask =
+            format!(r#"{{"execute":"set_link","arguments":{{"name":"cable","up":{is_in}}}}}"#);
+        self.monitor.ask(&ask);
+    }
+
+    /// Waits until the console has this; the line.
+    pub fn console_says(&mut self, wanted: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let is_over = self.has_ended() || start.elapsed() > PATIENCE;
+            let console = self.console();
+            if let Some(line) = console.lines().find(|line| line.contains(wanted)) {
+                return line.to_owned();
+            }
+            assert!(!is_over, "no {wanted:?}: {console}");
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+
+    /// Waits until it has ended by itself (power off, or a restart); the one-shot flag that it left.
+    pub fn ends(mut self) -> bool {
+        let start = Instant::now();
+        while !self.has_ended() {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not end: {}",
+                self.console()
+            );
+            let _ = self.said.recv_timeout(Duration::from_millis(200));
+        }
+        let written = std::fs::read_to_string(&self.flag).unwrap_or_default();
+        written.trim_end().ends_with('1')
+    }
+
+    /// The power goes: at once, with nothing of the guest's own memory on the card.
+    pub fn cut(mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+
+    pub fn card(&self) -> &Path {
+        &self.card
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// Instructions a second, as QEMU counts them: `shift=0` is 1,000 M. A Raspberry Pi 3B+ does about as many on one of its four cores.
+fn speed() -> String {
+    std::env::var("BOOTH_ICOUNT").unwrap_or_else(|_| "shift=0".into())
+}
+
+fn base64(script: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::new();
+    for three in script.as_bytes().chunks(3) {
+        let bits = three
+            .iter()
+            .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+            encoded.push(if place <= three.len() {
+                digit as char
+            } else {
+                '='
+            });
+        }
+    }
+    encoded
+}
