@@ -552,7 +552,6 @@ mod tests {
             broker: Some("mqtts://broker.example".into()),
             file: Some("BOOTH.TOML".into()),
             hash: String::new(),
-            update_keys: None,
             keys: vec![
                 KeyVerdict {
                     key: "[booth] id".into(),
