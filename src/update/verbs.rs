@@ -97,7 +97,7 @@ impl Updater {
                 verified.image_id()
             );
             if restart {
-                self.wait_until_empty(hands)?;
+                self.wait_until_empty()?;
             }
             self.start_trial(&booth, hands, &verified, restart)
         })
@@ -176,7 +176,7 @@ impl Updater {
             return Err(why);
         }
         let verified = self.write(hands, &request.url)?;
-        if let Err(why) = self.wait_until_empty(hands) {
+        if let Err(why) = self.wait_until_empty() {
             hands.fail(&why);
             return Err(why);
         }
@@ -308,7 +308,7 @@ impl Updater {
     }
 
     /// Waits until nobody is at the handset. A gateway that does not answer serves nobody.
-    fn wait_until_empty(&self, _hands: &Hands) -> Result<(), String> {
+    fn wait_until_empty(&self) -> Result<(), String> {
         let is_empty = self.wait(EMPTY_WITHIN, || {
             Ok(!self.ask().is_ok_and(|status| is_in_use(&status)))
         })?;
