@@ -522,6 +522,7 @@ impl Machine {
             let line = self.next()?;
             match line.strip_prefix("rig-end ") {
                 Some(status) => return status.parse().ok(),
+                None if line.is_empty() => {}
                 None => each(self, &line),
             }
         }

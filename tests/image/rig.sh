@@ -32,6 +32,7 @@ if [ "${1:-}" = serve ]; then
     while read -r line <&3; do
         echo "$line" | base64 -d >/run/rig-script
         sh -c '. /run/rig/rig.sh; . /run/rig-script' >&3 2>&1 </dev/null
-        echo "rig-end $?" >&3
+        # On a line of its own, whatever the script wrote last.
+        printf '\nrig-end %s\n' $? >&3
     done
 fi
