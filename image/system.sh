@@ -82,6 +82,9 @@ if [ -d "/usr/src/linux-headers-$kernel" ]; then
     make --silent -C "/usr/src/linux-headers-$kernel" M=/tmp/kmod ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
     aarch64-linux-gnu-strip --strip-debug /tmp/kmod/booth_tryboot.ko
     install -D -m 644 /tmp/kmod/booth_tryboot.ko "$modules/extra/booth_tryboot.ko"
+elif [ -z "$single" ]; then
+    echo "system.sh: no headers of $kernel in the builder: no booth of this image could be updated. Run \`make image-lock\`." >&2
+    exit 1
 fi
 depmod -b $root "$kernel"
 

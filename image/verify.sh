@@ -24,8 +24,8 @@ if [ "$mode" = known ] && [ -n "$known" ]; then
     echo "image-verify: the packages' root is what it was when it was verified; what comes after it is made again" >&2
     mv "$one" "$other"
     mkdir "$one"
-    mv "$other"/system "$other"/card "$one"
-    rm "$other"/{system,card}.key
+    mv "$other"/{program,system,card} "$one"
+    rm -r "$other"/{program,system,card}.key "$other/cargo"
 else
     # 9 GB instead of 12: they are compared by what they led to.
     rm -rf "$one"/{builder,crates,cargo}{,.key}

@@ -73,6 +73,11 @@ impl Card {
 
     /// Starts the machine, runs `after` in it once the script has ended, and switches off.
     fn boot(&self, read_only: bool, after: &str) -> Boot {
+        self.boot_as(false, read_only, after)
+    }
+
+    /// The same, perhaps by a version on trial.
+    fn boot_as(&self, on_trial: bool, read_only: bool, after: &str) -> Boot {
         let script =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("image/system/usr/lib/booth/data-partition");
         let machine = format!(
@@ -103,6 +108,8 @@ impl Card {
             partx --add "$card" 2>/dev/null || true
             name=$(basename "$card")
             cp "$2" "$root/run/data-partition"
+            mkdir "$root/run/booth"
+            [ -z "$4" ] || : >"$root/run/booth/on-trial"
             chroot "$root" /run/data-partition "/dev/$name" "/dev/${{name}}p4" >"$1/said" 2>&1
             cat "$root/run/booth/data"
             echo "$3" >"$root/run/after"
@@ -124,6 +131,7 @@ impl Card {
             .arg(self.folder.path())
             .arg(script)
             .arg(after)
+            .arg(if on_trial { "yes" } else { "" })
             .output()
             .expect("unshare");
         let said = std::fs::read_to_string(self.folder.path().join("said")).unwrap_or_default();
@@ -238,6 +246,14 @@ fn what_cannot_be_repaired_stays_as_it_is_beside_a_new_one() {
     }
     let half = sectors / 2 / 2048 * 2048;
     let before = hash(&card, start, half);
+    // A version on trial leaves it for the one from before.
+    let trial = card.boot_as(true, false, MUTE);
+    assert_eq!(
+        (trial.word.as_str(), trial.kind, trial.told.as_str()),
+        ("none", 0x83, "refused"),
+        "{trial:?}"
+    );
+    assert_eq!(card.entry(), (0x83, start, sectors));
     let aside = card.boot(false, SPEAK);
     assert_eq!(
         (aside.word.as_str(), aside.kind, aside.told.as_str()),
