@@ -18,7 +18,7 @@ use booth_gateway::update::keys::Keys;
 use booth_gateway::update::manifest::{BOARD, HEAD, Image, Manifest};
 use booth_gateway::update::slot::Device;
 use booth_gateway::update::state::{Phase, State, Store};
-use booth_gateway::update::{Hands, arm, commit, install, settle};
+use booth_gateway::update::{Hands, Start, arm, commit, install, settle};
 use minisign::KeyPair;
 use model_card::{Card, Partition, Power};
 use model_disk::ModelDisk;
@@ -206,8 +206,8 @@ impl World {
         let boot = self.boot(card, disk, 2)?;
         assert_eq!(boot.running, &self.new.0, "the trial is of the new version");
         boot.with(|hands| {
-            let state = settle(hands, Mono(5)).map_err(said)?;
-            assert_eq!(state.map(|state| state.phase), Some(Phase::Trial));
+            let start = settle(hands, Mono(5), false).map_err(said)?;
+            assert!(matches!(start, Start::Trial(state) if state.phase == Phase::Trial));
             commit(hands).map_err(said)
         })
     }
@@ -299,9 +299,11 @@ fn after(world: &World, card: &Card, disk: &ModelDisk) -> Result<bool, String> {
     let boot = world.boot(card, disk, 3)?;
     let is_new = boot.running == &world.new.0;
     let said = |error: booth_gateway::update::UpdateError| error.to_string();
-    let on_trial = boot.with(|hands| settle(hands, Mono(5))).map_err(said)?;
+    let start = boot
+        .with(|hands| settle(hands, Mono(5), false))
+        .map_err(said)?;
     let state = phase(disk);
-    match (is_new, on_trial.is_some(), state.phase) {
+    match (is_new, start != Start::Usual, state.phase) {
         // Never begun, or nobody knows; or it is known that it did not come about.
         (false, false, Phase::Idle | Phase::Failed | Phase::RolledBack) => {}
         (true, true, Phase::Trial) => boot.with(commit).map_err(said)?,
@@ -523,7 +525,7 @@ fn a_version_on_trial_takes_no_update_and_loses_no_state_by_one() {
         });
     let boot = world.boot(&card, &disk, 2).expect("it starts");
     boot.with(|hands| {
-        settle(hands, Mono(5)).expect("on trial");
+        settle(hands, Mono(5), false).expect("on trial");
         let said = install(hands, &world.file[..], "x")
             .expect_err("refused")
             .to_string();

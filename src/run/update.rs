@@ -193,7 +193,7 @@ impl Gateway {
                     state.phase.word()
                 )
             }
-            Phase::Trial => format!("Version {version} is on trial."),
+            Phase::Trial | Phase::Unknown => format!("Version {version} is on trial."),
             Phase::Committed => format!("Version {version} was taken in at {}.", state.at),
             Phase::RolledBack | Phase::Failed => {
                 let sentence = format!(

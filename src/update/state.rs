@@ -39,6 +39,9 @@ pub enum Phase {
     RolledBack,
     /// It was not started at all.
     Failed,
+    /// A newer version's word, read by an older one: a trial as far as this one can tell.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Phase {
@@ -53,6 +56,7 @@ impl Phase {
             Phase::Committed => "committed",
             Phase::RolledBack => "rolled_back",
             Phase::Failed => "failed",
+            Phase::Unknown => "unknown",
         }
     }
 
@@ -60,7 +64,7 @@ impl Phase {
     pub fn is_under_way(self) -> bool {
         matches!(
             self,
-            Phase::Writing | Phase::Verified | Phase::Armed | Phase::Trial
+            Phase::Writing | Phase::Verified | Phase::Armed | Phase::Trial | Phase::Unknown
         )
     }
 }
@@ -81,6 +85,9 @@ pub struct Kept {
     pub card_id: String,
     /// Highest number given to a clip.
     pub last_clip_no: u64,
+    /// The gateway had been connected to the broker since its start; then the new version has to be, once.
+    #[serde(default)]
+    pub was_connected: bool,
 }
 
 /// The content of `state.json`. A newer version may say more, which an older one ignores.
@@ -116,6 +123,9 @@ pub struct State {
     /// The boot that wrote this.
     #[serde(default)]
     pub boot_id: String,
+    /// The process that wrote this; 0 where a version did not say.
+    #[serde(default)]
+    pub pid: u32,
     /// When the trial began on the boot-time clock, ms.
     #[serde(default)]
     pub trial_began_ms: Option<u64>,
