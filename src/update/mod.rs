@@ -332,14 +332,13 @@ fn warn_of(saved: Result<(), UpdateError>) {
     }
 }
 
-/// The running version has proven itself and is what is started from now on.
+/// The running version has proven itself and is what is started from now on. After [`UpdateError::State`] it is so too, and the
+/// next start makes up for the note.
 pub fn commit(hands: &Hands) -> Result<(), UpdateError> {
     hands.boot.commit()?;
     let mut state = hands.store.load().map_err(UpdateError::State)?;
     state.reason.clear();
-    // What counts is done; the next start makes up for the note.
-    warn_of(hands.save(&mut state, Phase::Committed));
-    Ok(())
+    hands.save(&mut state, Phase::Committed)
 }
 
 /// The running version has not; a restart brings the one from before.

@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::boot::Slot;
@@ -138,6 +140,18 @@ pub struct State {
     /// How often that request was begun.
     #[serde(default)]
     pub attempts: u32,
+}
+
+impl State {
+    /// The process that wrote this lives no longer, or ran before the machine was started again; `false` where a version
+    /// did not say which. The updater's lock cannot tell: only root may touch it, and whoever probed it would hold it.
+    pub fn is_left(&self, boot_id: &str) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|_| !self.boot_id.is_empty()) else {
+            return false;
+        };
+        self.boot_id != boot_id || test_kill_process(pid) == Err(Errno::SRCH)
+    }
 }
 
 /// The folder with the state.

@@ -337,9 +337,11 @@ impl Updater {
                 Verdict::Commit => {
                     let _lock = self.patient_lock(hands.store);
                     match commit(hands) {
-                        Ok(()) => {
-                            log::warn!(version = hands.running.version.as_str(); "this version is kept");
-                            return Ok(true);
+                        Ok(()) => Verdict::Commit,
+                        // What counts is done.
+                        Err(error @ UpdateError::State(_)) => {
+                            log::warn!("{error}");
+                            Verdict::Commit
                         }
                         Err(error) if clock::mono() < over => {
                             let why = error.to_string();
@@ -357,7 +359,11 @@ impl Updater {
                 other => other,
             };
             match verdict {
-                Verdict::Wait | Verdict::Commit => std::thread::sleep(pause),
+                Verdict::Wait => std::thread::sleep(pause),
+                Verdict::Commit => {
+                    log::warn!(version = hands.running.version.as_str(); "this version is kept");
+                    return Ok(true);
+                }
                 Verdict::GiveUp(why) => {
                     log::error!("{why}");
                     // The restart counts, not its note.
@@ -441,16 +447,13 @@ impl Updater {
 
     /// What the new version must not lose: by the gateway's word, else by the spool's own. `None` if there is no spool.
     fn kept(&self) -> Result<Option<Kept>, String> {
-        let answer = std::cell::Cell::new(None);
+        let mut answer = None;
         self.wait(self.if_real(KEPT_WITHIN), || {
             let status = self.ask().ok();
-            answer.set(status.filter(|status| !status.card_id.is_empty()));
-            let status = answer.take();
-            let is_known = status.is_some();
-            answer.set(status);
-            Ok(is_known)
+            answer = status.filter(|status| !status.card_id.is_empty());
+            Ok(answer.is_some())
         })?;
-        if let Some(status) = answer.take() {
+        if let Some(status) = answer {
             return Ok(Some(Kept {
                 card_id: status.card_id,
                 last_clip_no: status.last_clip_no,
