@@ -18,7 +18,7 @@ use booth_gateway::update::keys::Keys;
 use booth_gateway::update::manifest::{BOARD, HEAD, Image, Manifest};
 use booth_gateway::update::slot::Device;
 use booth_gateway::update::state::{Phase, State, Store};
-use booth_gateway::update::{Hands, arm, commit, install, settle};
+use booth_gateway::update::{Hands, Start, arm, commit, install, settle};
 use minisign::KeyPair;
 use model_card::{Card, Partition, Power};
 use model_disk::ModelDisk;
@@ -206,8 +206,8 @@ impl World {
         let boot = self.boot(card, disk, 2)?;
         assert_eq!(boot.running, &self.new.0, "the trial is of the new version");
         boot.with(|hands| {
-            let state = settle(hands, Mono(5)).map_err(said)?;
-            assert_eq!(state.map(|state| state.phase), Some(Phase::Trial));
+            let start = settle(hands, Mono(5), false).map_err(said)?;
+            assert!(matches!(start, Start::Trial(state) if state.phase == Phase::Trial));
             commit(hands).map_err(said)
         })
     }
@@ -299,9 +299,11 @@ fn after(world: &World, card: &Card, disk: &ModelDisk) -> Result<bool, String> {
     let boot = world.boot(card, disk, 3)?;
     let is_new = boot.running == &world.new.0;
     let said = |error: booth_gateway::update::UpdateError| error.to_string();
-    let on_trial = boot.with(|hands| settle(hands, Mono(5))).map_err(said)?;
+    let start = boot
+        .with(|hands| settle(hands, Mono(5), false))
+        .map_err(said)?;
     let state = phase(disk);
-    match (is_new, on_trial.is_some(), state.phase) {
+    match (is_new, start != Start::Usual, state.phase) {
         // Never begun, or nobody knows; or it is known that it did not come about.
         (false, false, Phase::Idle | Phase::Failed | Phase::RolledBack) => {}
         (true, true, Phase::Trial) => boot.with(commit).map_err(said)?,
@@ -523,7 +525,7 @@ fn a_version_on_trial_takes_no_update_and_loses_no_state_by_one() {
         });
     let boot = world.boot(&card, &disk, 2).expect("it starts");
     boot.with(|hands| {
-        settle(hands, Mono(5)).expect("on trial");
+        settle(hands, Mono(5), false).expect("on trial");
         let said = install(hands, &world.file[..], "x")
             .expect_err("refused")
             .to_string();
@@ -531,4 +533,90 @@ fn a_version_on_trial_takes_no_update_and_loses_no_state_by_one() {
     });
     assert_eq!(phase(&disk).phase, Phase::Trial);
     assert_eq!(world.in_slot(&card, Slot::A), Ok(&world.old.0));
+}
+
+/// A booth that has just been started on trial; `change` is what happened to its state meanwhile.
+fn on_trial(world: &World, change: impl FnOnce(&mut State)) -> (Start, State) {
+    let (card, disk) = (world.card(), disk());
+    world
+        .boot(&card, &disk, 1)
+        .expect("it starts")
+        .with(|hands| {
+            let verified = install(hands, &world.file[..], "x").expect("written");
+            arm(hands, &verified, None).expect("armed");
+        });
+    let boot = world.boot(&card, &disk, 2).expect("it starts");
+    let mut state = phase(&disk);
+    change(&mut state);
+    store(&disk).save(&state).expect("saved");
+    let start = boot.with(|hands| settle(hands, Mono(5), false).expect("settled"));
+    (start, phase(&disk))
+}
+
+#[test]
+fn a_trial_that_the_state_does_not_know_goes_back_and_stays_given_up() {
+    let world = World::new(40 * 1024);
+    let (start, _) = on_trial(&world, |_| {});
+    assert!(matches!(start, Start::Trial(_)));
+    // A newer version's word for the phase is a trial.
+    let (start, _) = on_trial(&world, |state| state.phase = Phase::Unknown);
+    assert!(matches!(start, Start::Trial(_)));
+    let (start, state) = on_trial(&world, |state| *state = State::default());
+    let Start::Lost(why) = start else {
+        panic!("{start:?}");
+    };
+    assert!(why.contains("does not know of this trial"), "{why}");
+    assert_eq!((state.phase, &state.reason), (Phase::RolledBack, &why));
+    let (start, _) = on_trial(&world, |state| {
+        state.phase = Phase::RolledBack;
+        state.reason = "why".into();
+        state.boot_id = "boot-2".into();
+    });
+    assert_eq!(
+        start,
+        Start::Lost("why".into()),
+        "asked again after a crash"
+    );
+}
+
+#[test]
+fn a_phase_of_a_newer_version_does_not_lose_the_state() {
+    let text = r#"{"schema":1,"phase":"rehearsed","at":"x","reason":"kept"}"#;
+    let state: State = serde_json::from_str(text).expect("understood");
+    assert_eq!(
+        (state.phase, state.reason.as_str()),
+        (Phase::Unknown, "kept")
+    );
+}
+
+#[test]
+fn the_start_notes_what_the_old_version_can_know_and_leaves_a_waiting_request_alone() {
+    let world = World::new(40 * 1024);
+    let settled = |change: fn(&mut State), has_request| {
+        let (card, disk) = (world.card(), disk());
+        let mut state = State {
+            to: Some(booth_gateway::update::state::Version {
+                image_id: world.new.0.image_id.clone(),
+                version: "0.2.0".into(),
+            }),
+            boot_id: "boot-1".into(),
+            request: "1".into(),
+            ..State::default()
+        };
+        change(&mut state);
+        store(&disk).save(&state).expect("saved");
+        let boot = world.boot(&card, &disk, 2).expect("it starts");
+        let start = boot.with(|hands| settle(hands, Mono(5), has_request).expect("settled"));
+        assert_eq!(start, Start::Usual);
+        phase(&disk)
+    };
+    let state = settled(|state| state.phase = Phase::Committed, false);
+    assert_eq!(state.phase, Phase::RolledBack);
+    assert!(state.reason.contains("the other slot was started"));
+    let state = settled(|state| state.phase = Phase::Unknown, false);
+    assert_eq!(state.phase, Phase::RolledBack);
+    for (has_request, after) in [(true, Phase::Writing), (false, Phase::Failed)] {
+        let state = settled(|state| state.phase = Phase::Writing, has_request);
+        assert_eq!(state.phase, after);
+    }
 }

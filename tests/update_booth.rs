@@ -448,6 +448,171 @@ fn where_there_is_no_slot_to_write_it_says_so() {
     assert_eq!(booth.update(&[]).status.code(), Some(2));
 }
 
+#[test]
+fn a_trial_that_cannot_be_judged_ends_with_a_restart_and_one_that_is_none_ends_at_once() {
+    let booth = Booth::new();
+    let arm = || {
+        std::fs::write(booth.at("boot/booth/autoboot.txt"), AUTOBOOT).expect("written");
+        booth.starts('a', 1, "boot-1");
+        booth.does(&[&booth.file(2)]);
+        booth.starts('b', 2, "boot-2");
+        let _ = std::fs::remove_file(booth.at("run/booth/trial-began"));
+    };
+    let trial = || booth.does(&["--trial", "--steady-s", "0", "--after-s", "1"]);
+    // The firmware's file cannot be read: the state, or the initrd's mark, says that it may be one.
+    arm();
+    std::fs::write(booth.at("boot/booth/autoboot.txt"), "").expect("written");
+    trial();
+    assert_eq!(booth.read("restarts"), "reboot\n");
+    // Nor what runs.
+    arm();
+    std::fs::remove_file(booth.at("run/booth/image.json")).expect("removed");
+    std::fs::write(booth.at("run/booth/on-trial"), "").expect("written");
+    trial();
+    assert_eq!(booth.read("restarts"), "reboot\n");
+    std::fs::remove_file(booth.at("run/booth/on-trial")).expect("removed");
+    // The data is another one, and there is nowhere to keep a note.
+    arm();
+    std::fs::write(booth.at("run/booth/data"), "none\nno room\n").expect("written");
+    std::fs::remove_dir_all(booth.at("data")).expect("removed");
+    std::fs::write(booth.at("data"), "").expect("written");
+    std::fs::write(booth.at("run/booth/on-trial"), "").expect("written");
+    trial();
+    assert_eq!(booth.read("restarts"), "reboot\n");
+    std::fs::remove_file(booth.at("run/booth/on-trial")).expect("removed");
+    // Without a trial there is nothing to wait for.
+    booth.starts('a', 1, "boot-3");
+    booth.does(&["--trial"]);
+    std::fs::remove_file(booth.at("data")).expect("removed");
+    std::fs::create_dir(booth.at("data")).expect("a folder");
+    booth.does(&["--trial"]);
+    std::fs::write(booth.at("boot/booth/autoboot.txt"), "").expect("written");
+    booth.does(&["--trial"]);
+    assert_eq!(booth.read("restarts"), "");
+}
+
+#[test]
+fn a_restart_that_is_refused_is_asked_for_harder_and_its_time_is_the_boots() {
+    let booth = Booth::new();
+    booth.does(&[&booth.file(2)]);
+    booth.starts('b', 2, "boot-2");
+    booth.status.lock().expect("a status").ready = 0;
+    let systemctl = |refused: &str| {
+        let text = format!(
+            "#!/bin/sh\necho $* >>{}\ncase \"$*\" in {refused}) exit 1;; esac\n",
+            booth.at("restarts").display()
+        );
+        std::fs::write(booth.at("usr/bin/systemctl"), text).expect("written");
+    };
+    systemctl("*");
+    let trial = ["--trial", "--steady-s", "0", "--after-s", "1"];
+    assert!(!booth.update(&trial).status.success());
+    let ladder = "reboot\nreboot --force\nreboot --force --force\n";
+    assert_eq!(booth.read("restarts"), ladder);
+    let reason = booth.state()["reason"].clone();
+    // The service starts it again: it has been given up, and only the restart is missing, whatever the gateway says now.
+    booth.status.lock().expect("a status").ready = 1;
+    systemctl("reboot");
+    booth.does(&["--trial"]);
+    assert_eq!(
+        booth.read("restarts"),
+        format!("{ladder}reboot\nreboot --force\n")
+    );
+    assert_eq!(
+        (
+            booth.state()["phase"].clone(),
+            booth.state()["reason"].clone()
+        ),
+        (json!("rolled_back"), reason)
+    );
+    assert_eq!(booth.read("boot/booth/autoboot.txt"), AUTOBOOT);
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_leaves_the_spools_own_word() {
+    let booth = Booth::new();
+    std::fs::remove_file(booth.at("run/doctor.sock")).expect("removed");
+    let file = booth.file(2);
+    // What stands there but cannot be read keeps the trial from being armed.
+    std::fs::write(booth.at("spool/card.json"), "?").expect("written");
+    let output = booth.update(&[&file]);
+    assert!(!output.status.success(), "{output:?}");
+    let state = booth.state();
+    assert!(
+        state["phase"] == "failed"
+            && state["reason"]
+                .as_str()
+                .expect("text")
+                .contains("card.json"),
+        "{state}"
+    );
+    assert_eq!(booth.read("dev/flag"), "0\n");
+    let card = json!({
+        "schema": 1, "card_id": "card", "previous_card_id": null, "first_seen": "x", "boot_id": "y", "boot_count": 1,
+        "clip_no_floor": 5, "counter_saves": 0, "counters": {},
+    });
+    let line = format!("{card}\n");
+    let sum = crc32c::crc32c(line.as_bytes());
+    std::fs::write(
+        booth.at("spool/card.json"),
+        format!("{line}crc32c:{sum:08x}\n"),
+    )
+    .expect("written");
+    booth.does(&[&file]);
+    let kept = booth.state()["kept"].clone();
+    assert_eq!(
+        (&kept["card_id"], &kept["last_clip_no"]),
+        (&json!("card"), &json!(5))
+    );
+}
+
+#[test]
+fn a_request_to_a_booth_that_cannot_follow_it_is_told_and_gone() {
+    let booth = Booth::new();
+    for (path, text, why) in [
+        ("run/booth/data", "none\nno room\n", "use another card"),
+        ("data/booth-update/keys", "RWnonsense\n", "key"),
+        ("run/booth/image.json", "?", "image.json"),
+    ] {
+        let before = booth.read(path);
+        std::fs::write(booth.at(path), text).expect("written");
+        booth.ask_from_the_centre(why, "http://127.0.0.1:1/x");
+        assert!(!booth.update(&["--requested"]).status.success());
+        let state = booth.state();
+        assert!(
+            state["phase"] == "failed" && state["reason"].as_str().expect("text").contains(why),
+            "{state}"
+        );
+        assert!(!booth.has_request());
+        std::fs::write(booth.at(path), before).expect("written");
+    }
+}
+
+#[test]
+fn a_stick_with_a_copy_of_the_card_is_never_written() {
+    let booth = Booth::new();
+    std::fs::write(booth.at("run/booth/disk"), "mmcblk0\n").expect("written");
+    let class = booth.at("sys/class/block");
+    let place = |disk: &str, part: &str| {
+        let real = booth.at("sys/devices").join(disk).join(part);
+        std::fs::create_dir_all(&real).expect("a folder");
+        let text = format!("DEVNAME={part}\nPARTUUID=4b1b00f5-03\n");
+        std::fs::write(real.join("uevent"), text).expect("written");
+        std::fs::write(booth.at("dev").join(part), vec![0; SLOT]).expect("written");
+        let _ = std::fs::remove_dir_all(class.join(part));
+        std::os::unix::fs::symlink(&real, class.join(part)).expect("a link");
+    };
+    place("sda", "sda3");
+    std::fs::remove_dir_all(class.join("mmcblk0p3")).expect("removed");
+    let output = booth.update(&[&booth.file(2)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("no partition of mmcblk0"), "{said}");
+    place("mmcblk0", "mmcblk0p3");
+    booth.does(&[&booth.file(2)]);
+    assert!(booth.slot("mmcblk0p3") == in_slot(2, b'b'));
+    assert!(booth.slot("sda3").iter().all(|byte| *byte == 0));
+}
+
 fn patience() -> Patience {
     Patience {
         tries: 3,
@@ -633,6 +798,18 @@ fn the_centre_asks_the_gateway_leaves_a_request_and_every_outcome_is_told_once()
             .contains("under way (writing)"),
         "{reply}"
     );
+    // An updater that was killed is not waited for.
+    std::fs::remove_file(home.spool().join("update/request.json")).expect("removed");
+    let mut ended = Command::new("true").spawn().expect("runs");
+    ended.wait().expect("ended");
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("an id");
+    let state = json!({
+        "schema": 1, "phase": "verified", "at": "2026-11-25T12:10:00.000Z", "pid": ended.id(), "boot_id": boot_id.trim(),
+    });
+    std::fs::write(updater.path().join("state.json"), state.to_string()).expect("written");
+    assert_eq!(heard("event/update")["phase"], "verified");
+    assert_eq!(heard("event/update")["phase"], "failed");
+    assert_eq!(ask(url)["accepted"], 1);
     // A restart, as into a trial that fails; the outcome is told by whoever runs then.
     gateway.stop();
     write(

@@ -45,6 +45,9 @@ pub struct Status {
     pub playback_ok: u8,
     /// To the broker.
     pub connected: u8,
+    /// Has been so at least once since the start.
+    #[serde(default)]
+    pub was_connected: u8,
     /// The hub is online.
     pub hub_online: u8,
     /// The wall clock is synchronised.

@@ -141,6 +141,7 @@ impl Gateway {
             capture_ok: u8::from(self.evidence.capture.is_ok()),
             playback_ok: u8::from(self.evidence.playback.is_ok()),
             connected: u8::from(self.is_connected),
+            was_connected: u8::from(self.was_connected),
             hub_online: u8::from(self.delivery.is_hub_online()),
             clock_synced: u8::from(self.evidence.clock_synced),
             spool_clips: self.delivery.unsent() as u64,

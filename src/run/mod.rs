@@ -170,6 +170,8 @@ pub struct Gateway {
     last_key: Option<(Mono, Key)>,
     capture_figures: Arc<CaptureFigures>,
     is_connected: bool,
+    /// At least once since the start.
+    was_connected: bool,
     broker_state: BrokerState,
     connected_at: Mono,
     reconnects: u64,
@@ -768,6 +770,7 @@ impl Gateway {
                 self.reconnects +=
                     u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
                 self.is_connected = true;
+                self.was_connected = true;
                 self.broker_state = BrokerState::Connected;
                 self.evidence.broker = Ok(());
                 self.connected_at = now;

@@ -595,6 +595,7 @@ impl Gateway {
             last_key: None,
             capture_figures: workers.capture_figures,
             is_connected: false,
+            was_connected: false,
             broker_state: match config.mqtt.url {
                 Some(_) => BrokerState::NotReached,
                 None => BrokerState::NotConfigured,

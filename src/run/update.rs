@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Gateway, ReplyTo};
+use crate::adapters::clock::boot_id;
 use crate::contract::BoothId;
 use crate::doctor::Finding;
 use crate::gateway::session::Input;
@@ -24,6 +25,11 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Beside the request: what of the state has been told.
 const TOLD: &str = "told";
 const LONGEST_TOLD: u64 = 1024;
+/// The centre's request in the same place.
+const REQUESTED: &str = "request.json";
+const LONGEST_REQUEST: u64 = 16 * 1024;
+/// An updater that is gone at so many looks in a row is not on its way back, nor is the machine on its way down.
+const LOOKS: u32 = 3;
 
 /// What the gateway asks of the thread that looks after requests and state.
 pub enum UpdateAsk {
@@ -37,6 +43,8 @@ pub enum UpdateAsk {
 pub enum UpdateNews {
     /// The state is another one than before.
     State(Box<State>),
+    /// Nobody works on that state any longer, or somebody does again.
+    Left(bool),
     /// So far the centre knows this.
     Told(String),
     /// The request is there, or could not be left.
@@ -48,6 +56,8 @@ pub enum UpdateNews {
 pub(super) struct Desk {
     worker: Option<Sender<UpdateAsk>>,
     state: State,
+    /// Nobody works on it any longer: another request may take its place.
+    is_left: bool,
     told: String,
     /// Handed to the connection, with its token.
     telling: Option<(u64, String)>,
@@ -81,7 +91,7 @@ impl Gateway {
             _ if self.config.update.keys.is_empty() => {
                 Some("this booth takes no updates: [update] keys of booth.toml is empty".into())
             }
-            _ if state.phase.is_under_way() => Some(format!(
+            _ if state.phase.is_under_way() && !self.update.is_left => Some(format!(
                 "an update is under way ({}); wait for its event/update",
                 state.phase.word()
             )),
@@ -117,6 +127,7 @@ impl Gateway {
                     self.reply(to, "update".into(), &reply);
                 }
             }
+            UpdateNews::Left(is_left) => self.update.is_left = is_left,
             UpdateNews::State(state) => {
                 if key(&state) != key(&self.update.state) {
                     log::warn!(phase = state.phase.word(); "update: {}", state.reason);
@@ -193,7 +204,7 @@ impl Gateway {
                     state.phase.word()
                 )
             }
-            Phase::Trial => format!("Version {version} is on trial."),
+            Phase::Trial | Phase::Unknown => format!("Version {version} is on trial."),
             Phase::Committed => format!("Version {version} was taken in at {}.", state.at),
             Phase::RolledBack | Phase::Failed => {
                 let sentence = format!(
@@ -224,8 +235,37 @@ pub(super) fn look_after(
     ));
     let mut known = State::default();
     let mut complaint = String::new();
+    let boot_id = boot_id();
+    let (mut gone, mut was_left, mut given_up) = (0, false, None);
     loop {
-        match load(disk, folder) {
+        let found = load(disk, folder).map(|mut state| {
+            // One of the centre's that was broken off is begun again by itself.
+            let waits = read_whole(disk, &own.join(REQUESTED), LONGEST_REQUEST).is_ok();
+            let is_writing = matches!(state.phase, Phase::Writing | Phase::Verified);
+            let can_be_left = is_writing && !waits || state.phase == Phase::Armed;
+            // Once given up it stays so, whatever is asked for next.
+            let was_given_up = given_up.as_ref() == Some(&state);
+            gone = match was_given_up || can_be_left && state.is_left(&boot_id) {
+                true => LOOKS.min(gone + 1),
+                false => 0,
+            };
+            let is_left = was_given_up || gone == LOOKS;
+            given_up = is_left.then(|| state.clone());
+            if is_left && is_writing {
+                state.phase = Phase::Failed;
+                state.reason =
+                    "the updater was ended before the update was whole; send the update again"
+                        .into();
+            }
+            (state, is_left)
+        });
+        if let Ok((_, is_left)) = &found
+            && *is_left != was_left
+        {
+            was_left = *is_left;
+            tell(UpdateNews::Left(was_left));
+        }
+        match found.map(|(state, _)| state) {
             Ok(state) if state != known => {
                 tell(UpdateNews::State(Box::new(state.clone())));
                 known = state;
@@ -245,7 +285,7 @@ pub(super) fn look_after(
                     disk,
                     spool,
                     &own,
-                    "request.json",
+                    REQUESTED,
                     &serde_json::to_vec(&request).unwrap_or_default(),
                 );
                 tell(UpdateNews::Requested(

@@ -120,6 +120,16 @@ impl Card {
         publish(disk, dir, CARD_FILE, &self.to_text())
     }
 
+    /// The identity that a spool in `dir` has, for whoever does not open it: `None` without a file, an error for one that
+    /// cannot be believed.
+    pub(crate) fn identity(disk: &dyn Disk, dir: &Path) -> Result<Option<Card>, String> {
+        match Self::load(disk, dir).map_err(|error| error.to_string())? {
+            CardFound::Known(card) => Ok(Some(*card)),
+            CardFound::Missing => Ok(None),
+            CardFound::Unreadable(why) => Err(why),
+        }
+    }
+
     /// Reads the card in `dir`. Only a disk that does not answer is an error.
     pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<CardFound> {
         match read_whole(disk, &dir.join(CARD_FILE), LONGEST_FILE) {

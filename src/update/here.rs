@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Advice, OFlags, fadvise};
 
@@ -18,9 +19,18 @@ use super::manifest::Image;
 use super::slot::Device;
 use super::state::Store;
 use crate::adapters::disk::RealDisk;
+use crate::gateway::time::Mono;
 
 /// Usual place of the state.
 pub const STATE_FOLDER: &str = "/data/booth-update";
+/// By the initrd: the running slot is not the one that `[all]` names.
+const ON_TRIAL: &str = "/run/booth/on-trial";
+/// By the initrd: the name of the disk that the running slot is on, e.g. `mmcblk0`.
+const DISK: &str = "/run/booth/disk";
+/// By the updater: the boot and when its trial began.
+const TRIAL_BEGAN: &str = "/run/booth/trial-began";
+/// A trial that cannot be noted began by then after the kernel's start.
+const STARTED_BY: Duration = Duration::from_secs(120);
 const DIRECT_ALIGNMENT: usize = 4096;
 
 /// Where a booth's files are.
@@ -62,6 +72,78 @@ impl Places {
         text.unwrap_or_default().trim().to_owned()
     }
 
+    /// The initrd has started a slot that `[all]` does not name.
+    pub fn is_marked_on_trial(&self) -> bool {
+        self.at(ON_TRIAL).exists()
+    }
+
+    /// Only root may write slots and restart the machine.
+    pub fn need_root(&self) -> Result<(), String> {
+        if self.is_real() && !rustix::process::geteuid().is_root() {
+            return Err(
+                "only root can write a slot; on a booth, send the update from the centre".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// When the trial of this boot began on the boot-time clock: the same for every process that asks, whatever became of
+    /// the one before.
+    pub fn trial_began(&self, now: Mono) -> Mono {
+        let (place, boot_id) = (self.at(TRIAL_BEGAN), self.boot_id());
+        let noted = std::fs::read_to_string(&place).ok().and_then(|text| {
+            let (boot, began) = text.trim().split_once(' ')?;
+            (boot == boot_id).then_some(Mono(began.parse().ok()?))
+        });
+        if let Some(began) = noted {
+            return began.min(now);
+        }
+        match std::fs::write(&place, format!("{boot_id} {}\n", now.0)) {
+            Ok(()) => now,
+            // The kernel's start is known without a note.
+            Err(_) => now.min(Mono(0) + STARTED_BY),
+        }
+    }
+
+    /// Starts the machine again as the service manager does, everything stopped cleanly. An error if that has not come about
+    /// within `within`; off a booth, that it was asked for is enough.
+    pub fn restart_cleanly(&self, within: Duration) -> Result<(), String> {
+        self.restart_by(&[&["reboot"]], within)
+    }
+
+    /// The same, and harder where that does not help.
+    pub fn restart(&self, within: Duration) -> Result<(), String> {
+        let ways: [&[&str]; 3] = [
+            &["reboot"],
+            &["reboot", "--force"],
+            &["reboot", "--force", "--force"],
+        ];
+        self.restart_by(&ways, within)
+    }
+
+    fn restart_by(&self, ways: &[&[&str]], within: Duration) -> Result<(), String> {
+        let systemctl = self.at("/usr/bin/systemctl");
+        let mut said = String::new();
+        for words in ways {
+            match Command::new(&systemctl).args(*words).status() {
+                Ok(status) if status.success() => {
+                    if !self.is_real() {
+                        return Ok(());
+                    }
+                    // SIGTERM ends this.
+                    std::thread::sleep(within);
+                    said = "the machine was told to restart and did not".into();
+                }
+                Ok(status) => {
+                    said = format!("`systemctl {}` ended with {status}", words.join(" "));
+                }
+                Err(error) => said = format!("{}: {error}", systemctl.display()),
+            }
+            log::error!("{said}");
+        }
+        Err(format!("{said}; switch the booth off and on"))
+    }
+
     fn text(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.at(path)).ok()
     }
@@ -96,23 +178,13 @@ impl Booth {
         else {
             return Err("this machine does not run a booth's SD image, and only that has a second slot; see docs/updates.md".into());
         };
-        if places.is_real() && !rustix::process::geteuid().is_root() {
-            return Err(
-                "only root can write a slot; on a booth, send the update from the centre".into(),
-            );
-        }
+        places.need_root()?;
         let slot = Slot::of_letter(letter).ok_or_else(|| {
             format!("the kernel was started with booth.slot={letter}; write the card again")
         })?;
         let running = serde_json::from_str(&image).map_err(|error| {
             format!("/run/booth/image.json cannot be understood ({error}); write the card again")
         })?;
-        if places
-            .text("/run/booth/data")
-            .is_some_and(|text| text.starts_with("none"))
-        {
-            return Err("this card takes no writes, or has no room for data; use another card with the newest image".into());
-        }
         Ok(Self {
             running,
             slot,
@@ -120,6 +192,15 @@ impl Booth {
             tryboot: word(&line, "booth.tryboot").map(|path| places.at(path)),
             places: places.clone(),
         })
+    }
+
+    /// Whether there is anywhere to keep an update's state; a sentence with its remedy if not.
+    pub fn takes_updates(&self) -> Result<(), String> {
+        let data = self.places.text("/run/booth/data").unwrap_or_default();
+        if data.starts_with("none") {
+            return Err("this card takes no writes, or has no room for data; use another card with the newest image".into());
+        }
+        Ok(())
     }
 
     /// The firmware of this booth.
@@ -140,7 +221,17 @@ impl Booth {
     pub fn open_slot(&self, slot: Slot) -> io::Result<Box<dyn Device>> {
         assert_ne!(slot, self.slot, "the running slot is never written");
         let wanted = format!("PARTUUID={}-{:02}", self.disk, slot.partition());
+        // A stick with a copy of the card has the same PARTUUIDs; the initrd knows which disk it has started from.
+        let disk = self.places.text(DISK).unwrap_or_default();
+        let is_foreign = |path: &Path| {
+            let real = std::fs::canonicalize(path).unwrap_or_default();
+            let parent = real.parent().and_then(Path::file_name);
+            !disk.trim().is_empty() && parent != Some(disk.trim().as_ref())
+        };
         for entry in std::fs::read_dir(self.places.at("/sys/class/block"))?.flatten() {
+            if is_foreign(&entry.path()) {
+                continue;
+            }
             let facts = std::fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
             let value = |key: &str| facts.lines().find_map(|line| line.strip_prefix(key));
             if facts.lines().any(|line| line == wanted)
@@ -153,23 +244,11 @@ impl Booth {
         }
         Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("no partition has {wanted}"),
+            match disk.trim() {
+                "" => format!("no partition has {wanted}"),
+                disk => format!("no partition of {disk} has {wanted}"),
+            },
         ))
-    }
-
-    /// Starts the machine again, as the service manager does: everything is stopped cleanly.
-    pub fn restart(&self) -> Result<(), String> {
-        let systemctl = self.places.at("/usr/bin/systemctl");
-        match Command::new(&systemctl).arg("reboot").status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!(
-                "`systemctl reboot` ended with {status}; switch the booth off and on"
-            )),
-            Err(error) => Err(format!(
-                "{}: {error}; switch the booth off and on",
-                systemctl.display()
-            )),
-        }
     }
 }
 

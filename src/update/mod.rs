@@ -95,6 +95,7 @@ impl Hands<'_> {
         state.phase = phase;
         state.at = rfc3339_ms((self.wall)());
         state.boot_id = self.boot_id.to_owned();
+        state.pid = std::process::id();
         self.store.save(state).map_err(UpdateError::State)
     }
 
@@ -107,11 +108,21 @@ impl Hands<'_> {
 
     /// Notes why an update ended without a trial. That the note itself cannot be written changes nothing about that.
     pub fn fail(&self, why: &str) {
-        let mut state = self.store.load().unwrap_or_default();
-        state.reason = why.to_owned();
-        if let Err(error) = self.save(&mut state, Phase::Failed) {
-            log::error!("{error}");
-        }
+        note_failure(self.store, (self.wall)(), self.boot_id, why);
+    }
+}
+
+/// The same where nothing else is known of the booth.
+pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str) {
+    let mut state = store.load().unwrap_or_default();
+    state.schema = 1;
+    state.phase = Phase::Failed;
+    state.at = rfc3339_ms(now);
+    state.boot_id = boot_id.to_owned();
+    state.pid = std::process::id();
+    state.reason = why.to_owned();
+    if let Err(error) = store.save(&state) {
+        log::error!("the state of the update cannot be written: {error}");
     }
 }
 
@@ -231,57 +242,98 @@ pub fn disarm(hands: &Hands, why: &str) {
     hands.fail(why);
 }
 
+/// What the start of the machine finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// The running version is the one that is always started.
+    Usual,
+    /// It is on trial, and this is known of it.
+    Trial(Box<State>),
+    /// It is on trial and has lost it already: why.
+    Lost(String),
+}
+
+/// Nobody can say what the spool was.
+const STRANGER: &str = "the card's data does not know of this trial, so nobody can say whether the new version has kept what was \
+     recorded; send the update again";
+
 /// At the start of the machine: notes what became of an update, and says whether the running version is on trial.
-pub fn settle(hands: &Hands, now: Mono) -> Result<Option<State>, UpdateError> {
+/// `has_request`: the centre's request is still there, and its update is begun again. That the note of a trial cannot be
+/// written changes nothing about the trial.
+pub fn settle(hands: &Hands, now: Mono, has_request: bool) -> Result<Start, UpdateError> {
+    let is_on_trial = hands.boot.is_on_trial()?;
     let mut state = hands.store.load().map_err(UpdateError::State)?;
     let is_new_boot = state.boot_id != hands.boot_id;
-    let is_the_new = state
-        .to
-        .as_ref()
-        .is_some_and(|to| to.image_id == hands.running.image_id);
-    if hands.boot.is_on_trial()? {
-        if is_new_boot || state.phase != Phase::Trial {
-            if !is_the_new {
-                // Nobody knows of this trial: the state is lost with the card's data.
-                state = State {
-                    to: Some(hands.running()),
-                    slot: Some(hands.boot.running_slot()),
-                    ..State::default()
-                };
-            }
-            state.trial_began_ms = Some(now.0);
-            hands.save(&mut state, Phase::Trial)?;
+    let running = &hands.running.image_id;
+    let is_the_new = state.to.as_ref().is_some_and(|to| to.image_id == *running);
+    if is_on_trial {
+        let is_judged = state.phase == Phase::RolledBack && !is_new_boot;
+        if is_judged {
+            return Ok(Start::Lost(state.reason));
         }
-        return Ok(Some(state));
+        let is_armed = matches!(state.phase, Phase::Armed | Phase::Trial | Phase::Unknown);
+        if !is_the_new || !(is_armed || state.kept.is_some()) {
+            let mut state = State {
+                to: Some(hands.running()),
+                slot: Some(hands.boot.running_slot()),
+                reason: STRANGER.into(),
+                ..State::default()
+            };
+            warn_of(hands.save(&mut state, Phase::RolledBack));
+            return Ok(Start::Lost(STRANGER.into()));
+        }
+        if is_new_boot || state.phase != Phase::Trial {
+            state.trial_began_ms = Some(now.0);
+            warn_of(hands.save(&mut state, Phase::Trial));
+        }
+        return Ok(Start::Trial(Box::new(state)));
     }
     match state.phase {
         // The power went between the commitment and its note.
-        Phase::Armed | Phase::Trial if is_the_new => hands.save(&mut state, Phase::Committed)?,
-        Phase::Armed | Phase::Trial if is_new_boot => {
+        Phase::Armed | Phase::Trial | Phase::Unknown if is_the_new => {
+            hands.save(&mut state, Phase::Committed)?;
+        }
+        Phase::Armed | Phase::Trial | Phase::Unknown if is_new_boot => {
             state.reason = "the new version did not prove itself before the machine was started again: it does not start, \
                             or the power was cut; send the update again"
                 .into();
             hands.save(&mut state, Phase::RolledBack)?;
         }
+        // The updater goes on with it by itself.
+        Phase::Writing | Phase::Verified if has_request && !state.request.is_empty() => {}
         Phase::Writing | Phase::Verified if is_new_boot => {
             state.reason =
                 "the machine was started again before the update was whole; send the update again"
                     .into();
             hands.save(&mut state, Phase::Failed)?;
         }
+        Phase::Committed if !is_the_new && !running.is_empty() => {
+            state.reason = "the other slot was started: the committed one could not be read; send the update again, and if it \
+                            happens again, use another card"
+                .into();
+            hands.save(&mut state, Phase::RolledBack)?;
+        }
         Phase::Idle
         | Phase::Writing
         | Phase::Verified
         | Phase::Armed
         | Phase::Trial
+        | Phase::Unknown
         | Phase::Committed
         | Phase::RolledBack
         | Phase::Failed => {}
     }
-    Ok(None)
+    Ok(Start::Usual)
 }
 
-/// The running version has proven itself and is what is started from now on.
+fn warn_of(saved: Result<(), UpdateError>) {
+    if let Err(error) = saved {
+        log::warn!("{error}");
+    }
+}
+
+/// The running version has proven itself and is what is started from now on. After [`UpdateError::State`] it is so too, and the
+/// next start makes up for the note.
 pub fn commit(hands: &Hands) -> Result<(), UpdateError> {
     hands.boot.commit()?;
     let mut state = hands.store.load().map_err(UpdateError::State)?;

@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::boot::Slot;
@@ -39,6 +41,9 @@ pub enum Phase {
     RolledBack,
     /// It was not started at all.
     Failed,
+    /// A newer version's word, read by an older one: a trial as far as this one can tell.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Phase {
@@ -53,6 +58,7 @@ impl Phase {
             Phase::Committed => "committed",
             Phase::RolledBack => "rolled_back",
             Phase::Failed => "failed",
+            Phase::Unknown => "unknown",
         }
     }
 
@@ -60,7 +66,7 @@ impl Phase {
     pub fn is_under_way(self) -> bool {
         matches!(
             self,
-            Phase::Writing | Phase::Verified | Phase::Armed | Phase::Trial
+            Phase::Writing | Phase::Verified | Phase::Armed | Phase::Trial | Phase::Unknown
         )
     }
 }
@@ -81,6 +87,9 @@ pub struct Kept {
     pub card_id: String,
     /// Highest number given to a clip.
     pub last_clip_no: u64,
+    /// The gateway had been connected to the broker since its start; then the new version has to be, once.
+    #[serde(default)]
+    pub was_connected: bool,
 }
 
 /// The content of `state.json`. A newer version may say more, which an older one ignores.
@@ -116,6 +125,9 @@ pub struct State {
     /// The boot that wrote this.
     #[serde(default)]
     pub boot_id: String,
+    /// The process that wrote this; 0 where a version did not say.
+    #[serde(default)]
+    pub pid: u32,
     /// When the trial began on the boot-time clock, ms.
     #[serde(default)]
     pub trial_began_ms: Option<u64>,
@@ -128,6 +140,18 @@ pub struct State {
     /// How often that request was begun.
     #[serde(default)]
     pub attempts: u32,
+}
+
+impl State {
+    /// The process that wrote this lives no longer, or ran before the machine was started again; `false` where a version
+    /// did not say which. The updater's lock cannot tell: only root may touch it, and whoever probed it would hold it.
+    pub fn is_left(&self, boot_id: &str) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|_| !self.boot_id.is_empty()) else {
+            return false;
+        };
+        self.boot_id != boot_id || test_kill_process(pid) == Err(Errno::SRCH)
+    }
 }
 
 /// The folder with the state.

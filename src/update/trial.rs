@@ -32,6 +32,7 @@ pub struct Trial {
     steady: Duration,
     kept: Option<Kept>,
     ready_since: Option<Mono>,
+    has_connected: bool,
     /// What is missing, by the latest answer.
     missing: String,
 }
@@ -45,19 +46,31 @@ impl Trial {
             steady,
             kept,
             ready_since: None,
+            has_connected: false,
             missing: "the gateway has not answered".into(),
         }
     }
 
     /// Takes what the gateway answers at `now`, or why it does not.
     pub fn look(&mut self, now: Mono, answer: Result<&Status, &str>) -> Verdict {
+        self.has_connected |=
+            answer.is_ok_and(|status| status.connected == 1 || status.was_connected == 1);
+        let lacks_broker =
+            !self.has_connected && self.kept.as_ref().is_some_and(|kept| kept.was_connected);
+        let mut is_steady = false;
         match self.missing_of(answer) {
             Ok(()) => {
                 let since = *self.ready_since.get_or_insert(now);
-                if now.since(since) >= self.steady {
+                is_steady = now.since(since) >= self.steady;
+                if is_steady && !lacks_broker {
                     return Verdict::Commit;
                 }
-                self.missing = "the gateway was not ready for long enough".into();
+                self.missing = match lacks_broker {
+                    true => "the gateway did not connect to the broker, and the version before had; see the network and the \
+                             broker, and send the update again"
+                        .into(),
+                    false => "the gateway was not ready for long enough".into(),
+                };
             }
             Err(why) => {
                 self.ready_since = None;
@@ -67,9 +80,10 @@ impl Trial {
         let is_late = now.since(self.began) >= self.patience;
         // Half a minute of readiness may have begun in time.
         if !is_late
-            || self
-                .ready_since
-                .is_some_and(|since| since < self.began + self.patience)
+            || !is_steady
+                && self
+                    .ready_since
+                    .is_some_and(|since| since < self.began + self.patience)
         {
             return Verdict::Wait;
         }
@@ -142,6 +156,7 @@ mod tests {
         Some(Kept {
             card_id: "card".into(),
             last_clip_no: 7,
+            was_connected: false,
         })
     }
 
@@ -217,6 +232,29 @@ mod tests {
             };
             assert!(why.contains("spool"), "{why}");
         }
+    }
+
+    #[test]
+    fn a_version_that_cannot_reach_the_broker_that_the_one_before_reached_never_commits() {
+        let connected = || {
+            let mut kept = kept().expect("a spool");
+            kept.was_connected = true;
+            Trial::new(at(10), PATIENCE, STEADY, Some(kept))
+        };
+        let mut trial = connected();
+        for second in 10..910 {
+            assert_eq!(trial.look(at(second), Ok(&status(1))), Verdict::Wait);
+        }
+        let Verdict::GiveUp(why) = trial.look(at(910), Ok(&status(1))) else {
+            panic!("it gives up");
+        };
+        assert!(why.contains("did not connect to the broker"), "{why}");
+        // Once is enough: networks come and go.
+        let mut trial = connected();
+        let mut met = status(1);
+        met.connected = 1;
+        assert_eq!(trial.look(at(10), Ok(&met)), Verdict::Wait);
+        assert_eq!(trial.look(at(40), Ok(&status(1))), Verdict::Commit);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::boot::BootError;
+use super::boot::{BootControl, BootError};
 use super::here::{Booth, Places};
 use super::http::{Download, Patience, check_url};
 use super::keys::Keys;
@@ -22,11 +22,14 @@ use super::manifest::Manifest;
 use super::slot::{Progress, Stage, Verified};
 use super::state::{Kept, Phase, State, Store};
 use super::trial::{self, Trial, Verdict, is_in_use};
-use super::{Hands, REQUEST, UpdateError, arm, commit, disarm, give_up, install, settle};
+use super::{
+    Hands, REQUEST, Start, UpdateError, arm, commit, disarm, give_up, install, note_failure, settle,
+};
 use crate::adapters::{clock, line_server};
 use crate::config::Config;
 use crate::doctor::{QUESTION, Status};
 use crate::gateway::time::Mono;
+use crate::spool::Card;
 
 /// The gateway is asked this often.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -39,6 +42,12 @@ const RESTART_WITHIN: Duration = Duration::from_secs(120);
 /// A request that was begun so often without an end is dropped.
 const MOST_ATTEMPTS: u32 = 3;
 const LONGEST_REQUEST: u64 = 16 * 1024;
+/// Another update may be written, or its trial noted, by whoever has the lock.
+const LOCK_WITHIN: Duration = Duration::from_secs(300);
+/// The start of the machine waits for it no longer.
+const LOCK_BRIEFLY: Duration = Duration::from_secs(30);
+/// A gateway that is busy says by then what its spool is.
+const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// Before a request that stays is begun again.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -86,6 +95,7 @@ impl Updater {
     /// Writes an update from a file or an address, and restarts into its trial.
     pub fn install(&self, source: &str, restart: bool) -> Result<(), String> {
         let booth = Booth::find(&self.places)?;
+        booth.takes_updates()?;
         let store = self.places.store();
         let _lock = lock(&store)?;
         let keys = store.keys()?;
@@ -99,65 +109,94 @@ impl Updater {
             if restart {
                 self.wait_until_empty()?;
             }
-            self.start_trial(&booth, hands, &verified, restart)
+            self.start_trial(hands, &verified, restart)
         })
     }
 
     /// Does what the centre has asked for.
     pub fn requested(&self) -> Result<(), String> {
-        let config = Config::load(&self.config).map_err(|error| error.to_string())?;
-        let place = config.spool.dir.join(REQUEST);
-        let done = self.follow_request(&place);
-        if place.exists() {
+        self.places.need_root()?;
+        let config = Config::load(&self.config).map_err(|error| error.to_string());
+        let (done, stays) = match config {
+            Err(why) => (Err(why), true),
+            Ok(config) => {
+                let place = config.spool.dir.join(REQUEST);
+                let done = self.follow_request(&place);
+                (done, place.exists())
+            }
+        };
+        if stays {
             // The service is started again as long as the request is there; not without a break.
-            std::thread::sleep(if self.places.is_real() {
-                PAUSE
-            } else {
-                Duration::ZERO
-            });
+            std::thread::sleep(self.if_real(PAUSE));
         }
         done
     }
 
+    /// Waits that only a real booth needs.
+    fn if_real(&self, time: Duration) -> Duration {
+        match self.places.is_real() {
+            true => time,
+            false => Duration::ZERO,
+        }
+    }
+
     fn follow_request(&self, place: &Path) -> Result<(), String> {
-        let booth = Booth::find(&self.places)?;
+        if self.is_on_trial_for(TRIAL_OVER) {
+            // The trial is its own business, and its state too: the request stays for whoever runs afterwards.
+            return Err(BootError::OnTrial.to_string());
+        }
         let store = self.places.store();
-        let _lock = lock(&store)?;
-        let keys = store.keys()?;
-        let done = self.with(&booth, &store, &keys, |hands| match read_request(place) {
-            Ok(Some(request)) => self.follow(&booth, hands, &request, place),
-            Ok(None) => Ok(()),
-            Err(why) => {
-                hands.fail(&why);
-                Err(why)
+        let before = store.load().unwrap_or_default();
+        let done = self.try_request(&store, place);
+        if let Err(why) = &done {
+            let state = store.load().unwrap_or_default();
+            let is_told =
+                state.phase == Phase::Failed && state.reason == *why && state.at != before.at;
+            if !is_told {
+                note_failure(&store, clock::wall(), &self.places.boot_id(), why);
             }
-        });
+        }
         // Whatever came of it is in the state; a request that stays is begun again.
         remove(place).and(done)
     }
 
-    fn follow(
-        &self,
-        booth: &Booth,
-        hands: &Hands,
-        request: &Request,
-        place: &Path,
-    ) -> Result<(), String> {
+    /// Waits for a trial to be over; true if it is not by then.
+    fn is_on_trial_for(&self, limit: Duration) -> bool {
+        let is_over = self.wait(limit, || {
+            let booth = Booth::find(&self.places)?;
+            let known = booth.firmware().is_on_trial();
+            Ok(!known.unwrap_or_else(|_| self.places.is_marked_on_trial()))
+        });
+        // What is no booth, or none that can be told of, is no trial either.
+        !is_over.unwrap_or_else(|_| !self.places.is_marked_on_trial())
+    }
+
+    fn try_request(&self, store: &Store, place: &Path) -> Result<(), String> {
+        let booth = Booth::find(&self.places)?;
+        booth.takes_updates()?;
+        let mut _lock = lock(store);
+        self.wait(self.if_real(LOCK_WITHIN), || {
+            if _lock.is_err() {
+                _lock = lock(store);
+            }
+            Ok(_lock.is_ok())
+        })?;
+        let _lock = _lock?;
+        let keys = store.keys()?;
+        self.with(&booth, store, &keys, |hands| match read_request(place)? {
+            Some(request) => self.follow(hands, &request, place),
+            None => Ok(()),
+        })
+    }
+
+    fn follow(&self, hands: &Hands, request: &Request, place: &Path) -> Result<(), String> {
         let said = |error: UpdateError| error.to_string();
-        if !self.wait(TRIAL_OVER, || {
-            Ok(!hands
-                .boot
-                .is_on_trial()
-                .map_err(|error| error.to_string())?)
-        })? {
-            return Err(BootError::OnTrial.to_string());
-        }
         let mut state = hands.store.load().map_err(|error| error.to_string())?;
         let is_same = state.request == request.id;
         if is_same
             && matches!(
                 state.phase,
-                Phase::Armed | Phase::Trial | Phase::Committed | Phase::RolledBack
+                Phase::Armed | Phase::Trial | Phase::Unknown | Phase::Committed | Phase::RolledBack
             )
         {
             return Ok(());
@@ -185,44 +224,161 @@ impl Updater {
             hands.fail(&why);
             return Err(why);
         }
-        self.start_trial(booth, hands, &verified, true)
+        self.start_trial(hands, &verified, true)
     }
 
     /// At the start of the machine: what became of an update; and the watch over a version on trial. True if it was
-    /// committed, false if there is nothing on trial or it was given up.
+    /// committed, false if there is nothing on trial or it was given up. What cannot be found out about a version that may be on
+    /// trial is asked for again until the time of a trial is over; then the machine restarts.
     pub fn trial(&self, patience: Duration, steady: Duration) -> Result<bool, String> {
-        let booth = Booth::find(&self.places)?;
+        self.places.need_root()?;
         let store = self.places.store();
-        let keys = Keys::default();
-        self.with(&booth, &store, &keys, |hands| {
-            let said = |error: UpdateError| error.to_string();
-            let Some(state) = settle(hands, clock::mono()).map_err(said)? else {
-                return Ok(false);
+        let pause = ASK_EVERY.min(steady.max(Duration::from_millis(50)));
+        let mut complaint = String::new();
+        loop {
+            let booth = Booth::find(&self.places);
+            let looked = booth.as_ref().map_err(Clone::clone).and_then(|booth| {
+                self.with(booth, &store, &Keys::default(), |hands| self.look(hands))
+            });
+            let why = match (looked, booth) {
+                (Ok(Start::Usual), _) => return Ok(false),
+                (Ok(Start::Lost(why)), _) => {
+                    log::error!("{why}");
+                    let _ = self.wait(trial::COURTESY, || Ok(!self.is_in_use()));
+                    return self.go_back();
+                }
+                (Ok(Start::Trial(state)), Ok(booth)) => {
+                    let began = self.places.trial_began(clock::mono());
+                    let trial = Trial::new(began, patience, steady, state.kept);
+                    return self.with(&booth, &store, &Keys::default(), |hands| {
+                        self.watch(hands, trial, began + patience, pause)
+                    });
+                }
+                (Err(why), _) | (Ok(Start::Trial(_)), Err(why)) => why,
             };
-            log::warn!(version = hands.running.version.as_str(); "this version is on trial");
-            let began = state.trial_began_ms.map_or_else(clock::mono, Mono);
-            let mut trial = Trial::new(began, patience, steady, state.kept);
-            loop {
-                let answer = self.ask();
-                match trial.look(clock::mono(), answer.as_ref().map_err(String::as_str)) {
-                    Verdict::Wait => std::thread::sleep(ASK_EVERY.min(steady.max(Duration::from_millis(50)))),
-                    Verdict::Commit => {
-                        commit(hands).map_err(said)?;
-                        log::warn!(version = hands.running.version.as_str(); "this version is kept");
-                        return Ok(true);
-                    }
-                    Verdict::GiveUp(why) => {
-                        log::error!("{why}");
-                        // The restart counts, not its note.
-                        if let Err(error) = give_up(hands, &why) {
-                            log::error!("{error}");
+            if !self.may_be_on_trial(&store) {
+                if self.places.at("/run/booth").exists() {
+                    log::error!("{why}");
+                    return Ok(false);
+                }
+                return Err(why);
+            }
+            if why != complaint {
+                log::warn!("this version may be on trial, and that cannot be found out: {why}");
+                complaint.clone_from(&why);
+            }
+            if clock::mono().since(self.places.trial_began(clock::mono())) >= patience {
+                log::error!("{why}");
+                return self.go_back();
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Settles under the lock. One that cannot be had keeps no trial from its verdict.
+    fn look(&self, hands: &Hands) -> Result<Start, String> {
+        let _lock = match self.patient_lock(hands.store) {
+            Ok(lock) => Some(lock),
+            Err(why) if hands.boot.is_on_trial().unwrap_or(true) => {
+                log::warn!("{why}");
+                None
+            }
+            // Whoever writes an update now knows how it stands.
+            Err(why) => {
+                log::warn!("{why}");
+                return Ok(Start::Usual);
+            }
+        };
+        let has_request =
+            Config::load(&self.config).is_ok_and(|config| config.spool.dir.join(REQUEST).exists());
+        settle(hands, clock::mono(), has_request).map_err(|error| error.to_string())
+    }
+
+    fn patient_lock(&self, store: &Store) -> Result<Box<dyn Send + Sync>, String> {
+        let until = clock::mono() + self.if_real(LOCK_BRIEFLY);
+        loop {
+            match lock(store) {
+                Err(_) if clock::mono() < until => std::thread::sleep(ASK_EVERY),
+                lock => return lock,
+            }
+        }
+    }
+
+    /// For where the firmware's file, or the image's, cannot tell.
+    fn may_be_on_trial(&self, store: &Store) -> bool {
+        let booth = Booth::find(&self.places);
+        if let Ok(booth) = &booth
+            && let Ok(is_on_trial) = booth.firmware().is_on_trial()
+        {
+            return is_on_trial;
+        }
+        let is_noted = || {
+            let state = store.load().unwrap_or_default();
+            let is_begun = matches!(state.phase, Phase::Armed | Phase::Trial | Phase::Unknown);
+            let running = booth.as_ref().map(|booth| booth.running.image_id.as_str());
+            is_begun && state.to.is_some_and(|to| running == Ok(&to.image_id))
+        };
+        self.places.is_marked_on_trial() || is_noted()
+    }
+
+    fn watch(
+        &self,
+        hands: &Hands,
+        mut trial: Trial,
+        over: Mono,
+        pause: Duration,
+    ) -> Result<bool, String> {
+        log::warn!(version = hands.running.version.as_str(); "this version is on trial");
+        let mut complaint = String::new();
+        loop {
+            let answer = self.ask();
+            let verdict = trial.look(clock::mono(), answer.as_ref().map_err(String::as_str));
+            let verdict = match verdict {
+                Verdict::Commit => {
+                    let _lock = self.patient_lock(hands.store);
+                    match commit(hands) {
+                        Ok(()) => Verdict::Commit,
+                        // What counts is done.
+                        Err(error @ UpdateError::State(_)) => {
+                            log::warn!("{error}");
+                            Verdict::Commit
                         }
-                        booth.restart()?;
-                        return Ok(false);
+                        Err(error) if clock::mono() < over => {
+                            let why = error.to_string();
+                            if why != complaint {
+                                log::warn!("this version cannot be kept yet: {why}");
+                                complaint = why;
+                            }
+                            Verdict::Wait
+                        }
+                        Err(error) => Verdict::GiveUp(format!(
+                            "the new version proved itself, but could not be kept: {error}"
+                        )),
                     }
                 }
+                other => other,
+            };
+            match verdict {
+                Verdict::Wait => std::thread::sleep(pause),
+                Verdict::Commit => {
+                    log::warn!(version = hands.running.version.as_str(); "this version is kept");
+                    return Ok(true);
+                }
+                Verdict::GiveUp(why) => {
+                    log::error!("{why}");
+                    // The restart counts, not its note.
+                    if let Err(error) = give_up(hands, &why) {
+                        log::error!("{error}");
+                    }
+                    return self.go_back();
+                }
             }
-        })
+        }
+    }
+
+    /// The version from before returns with the restart.
+    fn go_back(&self) -> Result<bool, String> {
+        self.places.restart(RESTART_WITHIN).map(|()| false)
     }
 
     fn with<T>(
@@ -267,51 +423,67 @@ impl Updater {
         result.map_err(|error| error.to_string())
     }
 
-    fn start_trial(
-        &self,
-        booth: &Booth,
-        hands: &Hands,
-        verified: &Verified,
-        restart: bool,
-    ) -> Result<(), String> {
-        let kept = self
-            .ask()
-            .ok()
-            .filter(|status| !status.card_id.is_empty())
-            .map(|status| Kept {
-                card_id: status.card_id,
-                last_clip_no: status.last_clip_no,
-            });
+    fn start_trial(&self, hands: &Hands, verified: &Verified, restart: bool) -> Result<(), String> {
+        let kept = match self.kept() {
+            Ok(kept) => kept,
+            Err(why) => {
+                hands.fail(&why);
+                return Err(why);
+            }
+        };
         arm(hands, verified, kept).map_err(|error| error.to_string())?;
         if !restart {
             eprintln!("the next restart of this machine starts it on trial");
             return Ok(());
         }
-        let restarting = booth.restart();
-        if restarting.is_ok() {
-            eprintln!("restarting into the new version, on trial");
-            // SIGTERM ends this.
-            std::thread::sleep(if self.places.is_real() {
-                RESTART_WITHIN
-            } else {
-                Duration::ZERO
-            });
-            if !self.places.is_real() {
-                return Ok(());
-            }
-        }
-        let why = restarting.err().unwrap_or_else(|| {
-            "the machine was told to restart and did not; switch the booth off and on, and send the update again".into()
-        });
+        eprintln!("restarting into the new version, on trial");
+        let Err(why) = self.places.restart_cleanly(RESTART_WITHIN) else {
+            return Ok(());
+        };
+        let why = format!("{why}, and send the update again");
         disarm(hands, &why);
         Err(why)
     }
 
+    /// What the new version must not lose: by the gateway's word, else by the spool's own. `None` if there is no spool.
+    fn kept(&self) -> Result<Option<Kept>, String> {
+        let mut answer = None;
+        self.wait(self.if_real(KEPT_WITHIN), || {
+            let status = self.ask().ok();
+            answer = status.filter(|status| !status.card_id.is_empty());
+            Ok(answer.is_some())
+        })?;
+        if let Some(status) = answer {
+            return Ok(Some(Kept {
+                card_id: status.card_id,
+                last_clip_no: status.last_clip_no,
+                was_connected: status.connected == 1 || status.was_connected == 1,
+            }));
+        }
+        let Ok(config) = Config::load(&self.config) else {
+            return Ok(None);
+        };
+        let disk = &*self.places.store().disk;
+        let card = Card::identity(disk, &config.spool.dir).map_err(|why| {
+            format!(
+                "the gateway does not answer and the spool's card.json cannot be read ({why}), so nobody could say whether \
+                 the new version keeps what was recorded; see `booth-gateway doctor`, and send the update again"
+            )
+        })?;
+        Ok(card.map(|card| Kept {
+            card_id: card.card_id,
+            last_clip_no: card.clip_no_floor,
+            was_connected: false,
+        }))
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.ask().is_ok_and(|status| is_in_use(&status))
+    }
+
     /// Waits until nobody is at the handset. A gateway that does not answer serves nobody.
     fn wait_until_empty(&self) -> Result<(), String> {
-        let is_empty = self.wait(EMPTY_WITHIN, || {
-            Ok(!self.ask().is_ok_and(|status| is_in_use(&status)))
-        })?;
+        let is_empty = self.wait(EMPTY_WITHIN, || Ok(!self.is_in_use()))?;
         is_empty
             .then_some(())
             .ok_or_else(|| "the booth was in use for an hour without a break; send the update again at another time".into())
@@ -320,7 +492,7 @@ impl Updater {
     fn wait(
         &self,
         limit: Duration,
-        is_done: impl Fn() -> Result<bool, String>,
+        mut is_done: impl FnMut() -> Result<bool, String>,
     ) -> Result<bool, String> {
         let until = clock::mono() + limit;
         loop {
