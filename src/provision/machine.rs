@@ -62,7 +62,7 @@ pub fn provision_here(
         }
     })?;
     let places = &places;
-    let mut made = vec![places.kept(), places.credentials()];
+    let mut made = vec![places.kept(), places.credentials(), places.prompts()];
     made.extend([places.config.clone(), places.faults()]);
     for path in made {
         give(&path, &places.spool, usize::MAX).map_err(at("giving away", &path))?;

@@ -10,6 +10,7 @@
 //! mqtt-password ─────────────────────────────────────────────────────────▶    set-2/password   (vault)
 //!                          booth.toml (effective: paths of the newest set)
 //! wifi-password ─────────────────────────────────────────────────────────▶    network/wifi-….json, and NetworkManager's profiles
+//! prompts/da/… ──────────────────────────────────────────────────────────▶    prompts/da/…, for the gateway may not read FAT
 //! BOOTH-STATUS.TXT ◀────   outcome.json ◀── and what the running gateway answers
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod judge;
 mod keyfile;
 mod machine;
 pub mod network;
+mod prompts;
 mod secrets;
 pub mod status;
 pub mod vault;
@@ -106,6 +108,11 @@ impl Places {
     /// `DATA/credentials`.
     pub fn credentials(&self) -> PathBuf {
         self.data.join("credentials")
+    }
+
+    /// `DATA/prompts`: a copy of those on FAT.
+    pub fn prompts(&self) -> PathBuf {
+        self.data.join(prompts::FOLDER)
     }
 
     fn faults(&self) -> PathBuf {
@@ -336,10 +343,16 @@ pub fn provision(
     }
     let mut secrets = Vec::new();
     let mut candidate = None;
+    let named = good.as_ref().map(|good| &good.config.session.prompts);
+    let on_fat = named.and_then(|named| prompts::on_fat(disk, &places.boot, named, &found.listed));
     let config = match &good {
         Some(good) => {
+            let played = match &on_fat {
+                Some(_) => places.prompts(),
+                None => prompts::kept(disk, places, &good.config.session.prompts),
+            };
             let moved = move_secrets(hands, places, good, &found.listed, &now, &mut notes)?;
-            let effective = effective(good, &moved, places, &found.listed);
+            let effective = effective(good, &moved, places, &played);
             let text = format!(
                 "# Made by `booth-gateway provision` at every boot; what is written here by hand is lost.\n\
                  # Edit booth.toml on the card's partition BOOTH. Good since {}, SHA-256 {}.\n{effective}",
@@ -374,6 +387,10 @@ pub fn provision(
         &now,
         &mut notes,
     )?;
+    // Last, because it may take long, and a booth plays tones without them.
+    if let Some(from) = &on_fat {
+        prompts::bring(disk, from, &places.prompts(), &mut notes);
+    }
     let shown: Option<&Config> = config.as_ref();
     let salvaged = salvage(&judged.table);
     let shown = shown.unwrap_or(&salvaged);
