@@ -548,6 +548,7 @@ fn prompts_are_copied_to_where_the_gateway_reads_and_the_last_ones_stay_when_the
     assert_eq!(played(&disk), Path::new("/data/prompts"));
     assert_eq!(prompts(&disk), first);
     // Nothing new costs nothing but the usual sync of one folder.
+    boot(&disk).expect("provisioned");
     let before = disk.operations();
     boot(&disk).expect("provisioned");
     assert_eq!(disk.operations() - before, 1);
