@@ -2,11 +2,13 @@
 //!
 //! Owns: what is read of the machine for `BOOTH-STATUS.TXT`, the writing of it, and who may read what provisioning made.
 //! Never does: write the status when it says nothing new; the gateway itself never writes to FAT.
-#![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes
+#![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes, and waits for its agent
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -33,6 +35,8 @@ const INTERFACES: &str = "/sys/class/net";
 
 /// How long after a boot a modem has had its chance to connect, milliseconds.
 const TIME_TO_CONNECT_MS: u64 = 60_000;
+/// How long an agent for secrets needs to be seen by NetworkManager.
+const AGENT_STAYS: Duration = Duration::from_secs(3);
 /// Most files and folders that are looked at below the booth's own: sets, prompts and what a program left behind.
 const MOST_ENTRIES: usize = 10_000;
 
@@ -177,6 +181,12 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
     let connected = connected(Path::new(NETWORK_MANAGER), Path::new(INTERFACES));
     let is_connected = |uuid: &str| connected.iter().any(|(other, _)| other == uuid);
     let had_time = clock::mono().0 >= TIME_TO_CONNECT_MS;
+    if had_time
+        && network::wants_a_new_try(&outcome.networks, is_connected)
+        && let Err(error) = let_try_again()
+    {
+        log::warn!("NetworkManager could not be asked to try Wi-Fi again: {error}");
+    }
     // In RAM it would be gone with the power.
     if !places.is_volatile
         && let Err(error) = network::confirm(
@@ -194,6 +204,20 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
         places,
         &status::render(&facts(places, outcome, Some(connected))),
     )
+}
+
+/// A Wi-Fi network whose handshake has failed, as when its router was starting, counts for NetworkManager as one whose password is
+/// unknown, and is left alone until somebody who could know one comes: an agent for secrets. One comes for a moment, and knows none.
+fn let_try_again() -> io::Result<()> {
+    let mut agent = Command::new("nmcli")
+        .args(["agent", "secret"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    std::thread::sleep(AGENT_STAYS);
+    agent.kill()?;
+    agent.wait().map(drop)
 }
 
 /// Looks at those files of `[network]` that lie beside a configuration before it is on a card: passwords and PIN.

@@ -472,6 +472,25 @@ pub(super) fn check_beside(
     }
 }
 
+/// Whether NetworkManager has to be asked for another try: no Wi-Fi network is connected. Never where the modem has a PIN, because
+/// what lets Wi-Fi be tried again lets a refused PIN be tried again, too.
+pub(super) fn wants_a_new_try(
+    connections: &[ConnectionNews],
+    is_connected: impl Fn(&str) -> bool,
+) -> bool {
+    let mut wifi = connections
+        .iter()
+        .filter(|connection| connection.way == Way::Wifi)
+        .flat_map(|connection| &connection.profiles)
+        .peekable();
+    let mut secrets = connections
+        .iter()
+        .flat_map(|connection| &connection.secrets);
+    wifi.peek().is_some()
+        && !wifi.any(|uuid| is_connected(uuid))
+        && !secrets.any(|secret| secret.slot == PIN)
+}
+
 /// Notes in the folder of secrets which have connected, of the profiles that are connected now; and, if the boot has lasted long
 /// enough (`had_time`), which PIN has been tried and has not. Nothing is written if that is known.
 pub fn confirm(
@@ -486,7 +505,8 @@ pub fn confirm(
             continue;
         };
         let is_connected = is_connected(newest);
-        if !is_connected && !(had_time && connection.way == Way::Modem) {
+        let has_tried = had_time && connection.way == Way::Modem;
+        if !(is_connected || has_tried) {
             continue;
         }
         for secret in connection
@@ -516,4 +536,41 @@ pub fn confirm(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(way: Way, uuid: &str, slot: &str) -> ConnectionNews {
+        ConnectionNews {
+            way,
+            name: String::new(),
+            profiles: vec![uuid.into()],
+            secrets: vec![NetworkSecret {
+                slot: slot.into(),
+                name: String::new(),
+                since: None,
+                number: 1,
+                is_new: false,
+                fault: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn wifi_is_tried_again_only_where_none_is_connected_and_no_pin_could_be_tried_with_it() {
+        let mut all = vec![
+            connection(Way::Wired, "wired", "x"),
+            connection(Way::Wifi, "one", "wifi-1"),
+            connection(Way::Wifi, "two", "wifi-2"),
+        ];
+        assert!(wants_a_new_try(&all, |uuid| uuid == "wired"));
+        assert!(!wants_a_new_try(&all, |uuid| uuid == "two"));
+        assert!(!wants_a_new_try(&all[..1], |_| false));
+        all.push(connection(Way::Modem, "modem", "modem-password"));
+        assert!(wants_a_new_try(&all, |_| false));
+        all.push(connection(Way::Modem, "modem", PIN));
+        assert!(!wants_a_new_try(&all, |_| false));
+    }
 }
