@@ -785,8 +785,12 @@ fn what_root_makes_belongs_to_who_runs_the_gateway() {
         return;
     }
     let card = Card::new();
-    card.put("booth.toml", card.text(1883));
     card.put("mqtt-password", "one");
+    let text = card.text(1883);
+    let line = text.lines().find(|line| line.starts_with("prompts = "));
+    card.put("booth.toml", text.replace(line.expect("a line"), ""));
+    std::fs::create_dir_all(card.boot().join("prompts/da")).expect("a folder");
+    card.put("prompts/da/notice.opus", "notice");
     chown(card.data(), Some(4711), Some(4712)).expect("as root");
     assert_eq!(card.boots(), Some(0));
     for file in [
@@ -796,6 +800,9 @@ fn what_root_makes_belongs_to_who_runs_the_gateway() {
         "credentials",
         "credentials/set-1",
         "credentials/set-1/password",
+        "prompts",
+        "prompts/da",
+        "prompts/da/notice.opus",
     ] {
         let facts = card.data().join(file).metadata().expect("there");
         assert_eq!((facts.uid(), facts.gid()), (4711, 4712), "{file}");
