@@ -88,6 +88,9 @@ enum Verb {
         /// Only bring BOOTH-STATUS.TXT up to date with what the running gateway says; written if that is news.
         #[arg(long)]
         status: bool,
+        /// The folder for the secrets of [network], of root's and in one of root's; by default DATA/network.
+        #[arg(long, value_name = "DIR")]
+        secrets: Option<PathBuf>,
         /// Keep [update] keys of the card's booth.toml in this folder of root's, where `update` believes them.
         #[arg(long, value_name = "DIR")]
         trust: Option<PathBuf>,
@@ -232,10 +235,13 @@ fn main() -> ExitCode {
             network,
             without_data,
             status,
+            secrets,
             trust,
         } => {
             let places = Places::new(&boot, &data, config.as_deref());
-            let places = places.with_network(network.as_deref());
+            let places = places
+                .with_network(network.as_deref())
+                .with_secrets(secrets.as_deref());
             provision(&places, without_data.as_deref(), status, trust.as_deref())
         }
         Verb::Update {

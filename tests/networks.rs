@@ -78,10 +78,14 @@ fn lines(disk: &ModelDisk, begins: &str, key: &str) -> Vec<String> {
 }
 
 fn connects(disk: &ModelDisk, outcome: &Outcome, uuid: &str) {
-    confirm(disk, Path::new("/data"), &outcome.networks, |other| {
-        other == uuid
-    })
-    .expect("noted");
+    let secrets = Path::new("/data/network");
+    let is_connected = |other: &str| other == uuid;
+    confirm(disk, secrets, &outcome.networks, is_connected, true).expect("noted");
+}
+
+/// The boot lasts long enough for a modem, and nothing connects.
+fn lasts(disk: &ModelDisk, outcome: &Outcome) {
+    connects(disk, outcome, "none");
 }
 
 #[test]
@@ -166,8 +170,12 @@ fn a_network_without_its_password_is_left_out_and_told_and_the_booth_is_set_up_a
 fn a_pin_that_does_not_connect_is_tried_at_two_boots_and_not_until_the_sim_card_is_locked() {
     let disk = card(MODEM, &[("pin", "1234\n")]);
     for _ in 0..2 {
-        boot(&disk);
+        let outcome = boot(&disk);
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
+        assert_eq!(lines(&disk, "modem", "autoconnect-retries"), ["1"]);
+        // However often it is looked at, a boot is one.
+        lasts(&disk, &outcome);
+        lasts(&disk, &outcome);
     }
     let outcome = boot(&disk);
     let fault = of(&outcome, Way::Modem).secrets[0]
@@ -175,27 +183,66 @@ fn a_pin_that_does_not_connect_is_tried_at_two_boots_and_not_until_the_sim_card_
         .clone()
         .expect("a fault");
     assert!(
-        fault.contains("tried at 2 boots") && fault.contains("once more"),
+        fault.contains("at 2 boots") && fault.contains("once more"),
         "{fault}"
     );
     assert_eq!(lines(&disk, "modem", "type"), Vec::<String>::new());
+    lasts(&disk, &outcome);
     // Once more by hand; one that has connected is tried for ever.
     put(&disk, "pin", "1234");
     let outcome = boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
     connects(&disk, &outcome, &of(&outcome, Way::Modem).profiles[0]);
     for _ in 0..4 {
-        boot(&disk);
+        let outcome = boot(&disk);
+        lasts(&disk, &outcome);
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
+        assert_eq!(lines(&disk, "modem", "autoconnect-retries"), ["0"]);
     }
     // A new one begins anew and has no twin that would try the old one.
     put(&disk, "pin", "9999");
     for _ in 0..2 {
-        boot(&disk);
+        let outcome = boot(&disk);
+        lasts(&disk, &outcome);
         assert_eq!(lines(&disk, "modem", "pin"), ["9999"]);
     }
     boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), Vec::<String>::new());
+}
+
+#[test]
+fn a_right_pin_survives_boots_that_were_cut_short_before_a_modem_could_connect() {
+    let disk = card(MODEM, &[("pin", "1234")]);
+    for _ in 0..10 {
+        let outcome = boot(&disk);
+        let secrets = Path::new("/data/network");
+        confirm(&disk, secrets, &outcome.networks, |_| false, false).expect("noted");
+        assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
+    }
+    // Only what lasted counts, and what lies between takes nothing back.
+    let outcome = boot(&disk);
+    lasts(&disk, &outcome);
+    boot(&disk);
+    let outcome = boot(&disk);
+    assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
+    lasts(&disk, &outcome);
+    boot(&disk);
+    assert_eq!(lines(&disk, "modem", "pin"), Vec::<String>::new());
+}
+
+#[test]
+fn a_pin_that_has_not_connected_is_in_one_profile_while_a_password_has_a_former_one() {
+    let modem = format!("{MODEM}user = \"u\"\npassword_file = \"modem-password\"\n");
+    let disk = card(&modem, &[("pin", "1234"), ("modem-password", "one")]);
+    let outcome = boot(&disk);
+    connects(&disk, &outcome, &of(&outcome, Way::Modem).profiles[0]);
+    put(&disk, "modem-password", "two");
+    boot(&disk);
+    assert_eq!(lines(&disk, "modem", "password"), ["two", "one"]);
+    put(&disk, "pin", "9999");
+    boot(&disk);
+    assert_eq!(lines(&disk, "modem", "pin"), ["9999"]);
+    assert_eq!(lines(&disk, "modem", "autoconnect-retries"), ["1"]);
 }
 
 #[test]
@@ -212,9 +259,30 @@ fn a_card_that_keeps_the_pins_file_does_not_have_it_tried_for_ever() {
         let outcome = boot(&disk);
         assert!(outcome.notes.join(" ").contains("pin could not be removed"));
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
+        lasts(&disk, &outcome);
     }
     boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), Vec::<String>::new());
+}
+
+#[test]
+fn a_slot_that_the_gateway_could_have_made_up_leads_out_of_no_folder() {
+    let disk = card(WIFI, &[("wifi-password", "first one")]);
+    let mut outcome = boot(&disk);
+    let record = PathBuf::from("/data/network")
+        .join(format!("{}.json", of(&outcome, Way::Wifi).secrets[0].slot));
+    disk.put(
+        Path::new("/data/x.json"),
+        &disk.content(&record).expect("there"),
+    );
+    let before = disk.operations();
+    for network in &mut outcome.networks {
+        for secret in &mut network.secrets {
+            secret.slot = "../x".into();
+        }
+    }
+    connects(&disk, &outcome, &of(&outcome, Way::Wifi).profiles[0]);
+    assert_eq!(disk.operations(), before, "nothing is written");
 }
 
 #[test]
@@ -366,6 +434,43 @@ fn profiles_and_secrets_are_for_one_pair_of_eyes_and_the_status_tells_no_secret(
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).expect("a file")
+}
+
+#[test]
+fn secrets_can_lie_in_a_folder_of_roots_and_no_link_of_the_gateways_is_followed() {
+    let folders = Folders::new(&format!("{LEAST}{WIFI}"), &[("wifi-password", "hemmeligt")]);
+    let secrets = folders.at("secrets");
+    let boots = |more: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_booth-gateway"));
+        program
+            .args(["provision", "--boot"])
+            .arg(folders.at("boot"));
+        program.arg("--data").arg(folders.at("data"));
+        program.arg("--network").arg(folders.at("nm"));
+        program.arg("--secrets").arg(&secrets).args(more);
+        program
+            .stderr(Stdio::null())
+            .status()
+            .expect("it runs")
+            .code()
+    };
+    assert_eq!(boots(&[]), Some(0));
+    assert_eq!(boots(&["--status"]), Some(0));
+    assert_eq!(std::fs::read_dir(&secrets).expect("a folder").count(), 1);
+    assert!(!folders.at("data/network").exists());
+    assert!(read(&folders.at("nm/booth-wifi-1.nmconnection")).contains("hemmeligt"));
+    // The gateway owns DATA, and puts a link to somewhere else there.
+    let (config, other) = (folders.at("data/config"), folders.at("elsewhere"));
+    std::fs::rename(&config, &other).expect("moved");
+    std::os::unix::fs::symlink(&other, &config).expect("a link");
+    let before = std::fs::read_dir(&other).expect("a folder").count();
+    std::fs::write(folders.at("boot/booth.toml"), format!("# new\n{LEAST}")).expect("a file");
+    assert_eq!(boots(&[]), Some(1));
+    assert_eq!(boots(&["--status"]), Some(1));
+    assert_eq!(std::fs::read_dir(&other).expect("a folder").count(), before);
+    assert!(!read(&other.join("good.toml")).contains("# new"));
+    let status = read(&folders.at("boot/BOOTH-STATUS.TXT"));
+    assert!(status.contains("config: it is a link"), "{status}");
 }
 
 #[test]

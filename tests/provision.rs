@@ -500,6 +500,132 @@ fn whatever_the_booths_own_partition_refuses_what_worked_before_still_works() {
     }
 }
 
+/// What lies in `/data/prompts`, by path below it.
+fn prompts(disk: &ModelDisk) -> Vec<(String, Vec<u8>)> {
+    let all = disk.files().into_iter().filter_map(|path| {
+        let name = path.strip_prefix("/data/prompts").ok()?;
+        let bytes = disk.content(&path)?;
+        Some((name.to_string_lossy().into_owned(), bytes))
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort();
+    all
+}
+
+/// A card with prompts, as a Mac leaves them.
+fn with_prompts(files: &[(&str, &[u8])]) -> ModelDisk {
+    let disk = card(&[("booth.toml", GOOD.as_bytes()), ("mqtt-password", b"one")]);
+    for folder in ["/boot/Prompts", "/boot/Prompts/DA"] {
+        disk.make_folder(Path::new(folder)).expect("a folder");
+    }
+    disk.sync_everything(Path::new("/")).expect("synced");
+    for (name, bytes) in files {
+        disk.put(&Path::new("/boot/Prompts/DA").join(name), bytes);
+    }
+    disk
+}
+
+fn named(files: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+    let all = files.iter();
+    all.map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()))
+        .collect()
+}
+
+#[test]
+fn prompts_are_copied_to_where_the_gateway_reads_and_the_last_ones_stay_when_the_card_has_none() {
+    let disk = with_prompts(&[
+        ("NOTICE.OPUS", b"notice"),
+        ("square.wav", b"square"),
+        ("._square.wav", b"debris"),
+        ("read me.txt", b"text"),
+    ]);
+    let first = named(&[("da/notice.opus", b"notice"), ("da/square.wav", b"square")]);
+    assert_eq!(
+        boot(&disk).expect("provisioned").notes,
+        Vec::<String>::new()
+    );
+    let played = |disk: &ModelDisk| effective(disk).expect("one").session.prompts;
+    assert_eq!(played(&disk), Path::new("/data/prompts"));
+    assert_eq!(prompts(&disk), first);
+    // Nothing new costs nothing but the usual sync of one folder.
+    boot(&disk).expect("provisioned");
+    let before = disk.operations();
+    boot(&disk).expect("provisioned");
+    assert_eq!(disk.operations() - before, 1);
+    // What has changed is replaced, what has gone goes.
+    disk.put(Path::new("/boot/Prompts/DA/NOTICE.OPUS"), b"Notice");
+    disk.take_away(Path::new("/boot/Prompts/DA/square.wav"));
+    boot(&disk).expect("provisioned");
+    let second = named(&[("da/notice.opus", b"Notice")]);
+    assert_eq!(prompts(&disk), second);
+    // One that is beyond all measure is told and stands in nobody's way; a card without any changes nothing.
+    disk.put(Path::new("/boot/Prompts/DA/menu.wav"), &vec![0; 8_000_001]);
+    let notes = boot(&disk).expect("provisioned").notes.join(" ");
+    assert!(notes.contains("DA/menu.wav"), "{notes}");
+    assert_eq!(prompts(&disk), second);
+    disk.take_away(Path::new("/boot/Prompts"));
+    assert_eq!(
+        boot(&disk).expect("provisioned").notes,
+        Vec::<String>::new()
+    );
+    assert_eq!(prompts(&disk), second);
+    assert_eq!(played(&disk), Path::new("/data/prompts"));
+}
+
+#[test]
+fn prompts_that_the_booths_own_partition_refuses_are_told_and_the_former_ones_stay() {
+    for errno in [ENOSPC, EROFS] {
+        let disk = with_prompts(&[("notice.opus", b"old"), ("square.wav", b"square")]);
+        boot(&disk).expect("provisioned");
+        let before = prompts(&disk);
+        disk.put(Path::new("/boot/Prompts/DA/notice.opus"), b"new");
+        disk.take_away(Path::new("/boot/Prompts/DA/square.wav"));
+        disk.set_faults(move |operation| {
+            let is_theirs =
+                operation.path.starts_with("/data/prompts") && operation.verb.is_change();
+            is_theirs.then_some(Fault {
+                errno,
+                left: Left::Half,
+            })
+        });
+        let outcome = boot(&disk).expect("provisioned");
+        assert_eq!(outcome.source, Source::Card);
+        let notes = outcome.notes.join(" ");
+        assert!(notes.contains("could not be copied"), "{notes}");
+        let there = prompts(&disk);
+        assert!(before.iter().all(|prompt| there.contains(prompt)));
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_step_of_the_copying_leaves_each_prompt_whole_the_old_or_the_new() {
+    let before = with_prompts(&[("notice.opus", b"notice"), ("square.wav", b"square")]);
+    boot(&before).expect("provisioned");
+    before.sync_everything(Path::new("/")).expect("synced");
+    before.put(Path::new("/boot/Prompts/DA/notice.opus"), &[7; 3_000]);
+    before.put(Path::new("/boot/Prompts/DA/menu.opus"), b"menu");
+    before.take_away(Path::new("/boot/Prompts/DA/square.wav"));
+    cut_everywhere(&before, |disk, place| {
+        let mut has_notice = false;
+        for (name, bytes) in prompts(disk) {
+            let is_whole = match name.as_str() {
+                "da/notice.opus" => {
+                    has_notice = true;
+                    bytes == b"notice" || bytes == [7; 3_000]
+                }
+                "da/square.wav" => bytes == b"square",
+                "da/menu.opus" => bytes == b"menu",
+                other => other.ends_with(".tmp"),
+            };
+            assert!(is_whole, "{place}: {name}");
+        }
+        assert!(has_notice, "{place}: the notice is lost");
+        boot(disk).expect("provisioned");
+        let now = named(&[("da/menu.opus", b"menu"), ("da/notice.opus", &[7; 3_000])]);
+        assert_eq!(prompts(disk), now, "{place}");
+    });
+}
+
 // ----- The real program -----
 
 /// A card's two partitions as folders.
@@ -659,8 +785,12 @@ fn what_root_makes_belongs_to_who_runs_the_gateway() {
         return;
     }
     let card = Card::new();
-    card.put("booth.toml", card.text(1883));
     card.put("mqtt-password", "one");
+    let text = card.text(1883);
+    let line = text.lines().find(|line| line.starts_with("prompts = "));
+    card.put("booth.toml", text.replace(line.expect("a line"), ""));
+    std::fs::create_dir_all(card.boot().join("prompts/da")).expect("a folder");
+    card.put("prompts/da/notice.opus", "notice");
     chown(card.data(), Some(4711), Some(4712)).expect("as root");
     assert_eq!(card.boots(), Some(0));
     for file in [
@@ -670,10 +800,45 @@ fn what_root_makes_belongs_to_who_runs_the_gateway() {
         "credentials",
         "credentials/set-1",
         "credentials/set-1/password",
+        "prompts",
+        "prompts/da",
+        "prompts/da/notice.opus",
     ] {
         let facts = card.data().join(file).metadata().expect("there");
         assert_eq!((facts.uid(), facts.gid()), (4711, 4712), "{file}");
     }
+}
+
+#[test]
+fn a_prompt_is_copied_once_with_its_time_and_given_to_who_runs_the_gateway() {
+    let card = Card::new();
+    let text = card.text(1883);
+    let line = text.lines().find(|line| line.starts_with("prompts = "));
+    card.put("booth.toml", text.replace(line.expect("a line"), ""));
+    std::fs::create_dir_all(card.boot().join("prompts/da")).expect("a folder");
+    card.put("prompts/da/Notice.opus", "notice");
+    assert_eq!(card.boots(), Some(0));
+    let copy = card.data().join("prompts/da/notice.opus");
+    let facts = |path: &Path| path.metadata().expect("there");
+    use std::os::unix::fs::MetadataExt;
+    let first = facts(&copy);
+    assert_eq!(first.permissions().mode() & 0o777, 0o600);
+    assert_eq!(first.uid(), facts(&card.data()).uid());
+    assert_eq!(
+        first.modified().expect("a time"),
+        facts(&card.boot().join("prompts/da/Notice.opus"))
+            .modified()
+            .expect("a time")
+    );
+    assert_eq!(card.boots(), Some(0));
+    assert_eq!(facts(&copy).ino(), first.ino(), "the same file");
+    // The same length at another time.
+    card.put("prompts/da/Notice.opus", "NOTICE");
+    assert_eq!(card.boots(), Some(0));
+    assert_eq!(std::fs::read(&copy).expect("a file"), b"NOTICE");
+    let config = std::fs::read_to_string(card.config()).expect("a file");
+    let folder = card.data().join("prompts");
+    assert!(config.contains(folder.to_str().expect("text")), "{config}");
 }
 
 #[test]

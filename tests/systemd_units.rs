@@ -43,6 +43,26 @@ fn the_exposure_of_every_unit_is_at_most_two() {
 }
 
 #[test]
+fn secrets_of_networks_lie_in_roots_own_folder_and_no_unit_may_write_all_of_the_data_partition() {
+    for name in ["booth-provision.service", "booth-status.service"] {
+        let text = std::fs::read_to_string(unit(name)).expect("the unit");
+        assert!(text.contains(" --secrets /data/booth-network"), "{name}");
+        let writable = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("ReadWritePaths="))
+            .flat_map(str::split_whitespace);
+        let writable: Vec<&str> = writable.collect();
+        assert!(writable.contains(&"-/data/booth-network"), "{name}");
+        for all in ["/data", "-/data", "-/var/lib/booth-gateway/network"] {
+            assert!(!writable.contains(&all), "{name} may write {all}");
+        }
+    }
+    let country = std::fs::read_to_string(unit("booth-wifi-country.service")).expect("the unit");
+    assert!(country.contains("ConditionPathExists=/data/booth-network/country\n"));
+    assert!(country.contains("cat /data/booth-network/country"));
+}
+
+#[test]
 fn both_units_are_watched_restarted_and_stay_down_only_on_a_bad_configuration() {
     for (name, user) in [
         ("booth-gateway.service", "booth-gateway"),

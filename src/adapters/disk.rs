@@ -7,11 +7,11 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
 
@@ -122,6 +122,15 @@ impl DiskFile for RealFile {
     fn sync_all(&self) -> io::Result<()> {
         self.meter.timed(|| self.file.sync_all())
     }
+
+    fn set_modified(&self, nanoseconds: i64) -> io::Result<()> {
+        let since = Duration::from_nanos(nanoseconds.unsigned_abs());
+        let at = match nanoseconds < 0 {
+            true => UNIX_EPOCH - since,
+            false => UNIX_EPOCH + since,
+        };
+        self.meter.watch(self.file.set_modified(at))
+    }
 }
 
 impl Disk for RealDisk {
@@ -213,6 +222,12 @@ impl Disk for RealDisk {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => self.meter.watch(Err(error.into())),
         }
+    }
+
+    fn modified(&self, file: &Path) -> io::Result<Option<i64>> {
+        let facts = self.meter.watch(std::fs::symlink_metadata(file))?;
+        let nanoseconds = facts.mtime().checked_mul(1_000_000_000);
+        Ok(nanoseconds.and_then(|whole| whole.checked_add(facts.mtime_nsec())))
     }
 
     fn stats(&self) -> DiskStats {

@@ -1,6 +1,6 @@
 //! The configuration that `run` reads, made of a good one, and what stands in for one that is not good. Pure.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::{Table, Value};
 
@@ -8,10 +8,9 @@ use super::secrets::Moved;
 use super::vault::{self, Role};
 use super::{Good, Places};
 use crate::config::Config;
-use crate::spool::disk::Listed;
 
-/// The configuration that `run` reads, as TOML.
-pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, listed: &[Listed]) -> String {
+/// The configuration that `run` reads, as TOML, with prompts in that folder.
+pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, prompts: &Path) -> String {
     let mut table = good.table.clone();
     let credentials = places.credentials();
     if let Some(mqtt) = table.get_mut("mqtt").and_then(Value::as_table_mut) {
@@ -43,7 +42,7 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, listed: &[L
             mqtt.remove("key_file");
         }
     }
-    let mut set_path = |section: &str, key: &str, path: PathBuf| {
+    let mut set_path = |section: &str, key: &str, path: &Path| {
         let section = table
             .entry(section)
             .or_insert_with(|| Value::Table(Table::new()));
@@ -54,25 +53,12 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, listed: &[L
     set_path(
         "spool",
         "dir",
-        match has(&good.table, "spool", "dir") {
+        &match has(&good.table, "spool", "dir") {
             true => places.spool.join(&good.config.spool.dir),
             false => places.spool.clone(),
         },
     );
-    let prompts = &good.config.session.prompts;
-    let on_card = prompts.to_str().and_then(|name| {
-        let same =
-            |entry: &&Listed| entry.is_folder && entry.name.to_lowercase() == name.to_lowercase();
-        listed.iter().find(same)
-    });
-    set_path(
-        "session",
-        "prompts",
-        match on_card {
-            Some(folder) => places.boot.join(&folder.name),
-            None => places.spool.join(prompts),
-        },
-    );
+    set_path("session", "prompts", prompts);
     toml::to_string(&table).unwrap_or_default()
 }
 

@@ -40,11 +40,33 @@ fn uuid_of(what: &str) -> String {
         .to_string()
 }
 
+/// How often NetworkManager tries a profile before it leaves it alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retries {
+    /// A network that is back after a week is taken again.
+    Endless,
+    /// NetworkManager's own few, so that a profile's twin has its turn.
+    Usual,
+    /// A PIN that may be wrong. NetworkManager leaves a modem alone by itself until the next boot once its SIM card has refused one.
+    Once,
+}
+
+impl Retries {
+    /// Of one of so many profiles for the same network.
+    pub fn among(ranks: usize) -> Self {
+        if ranks > 1 {
+            Self::Usual
+        } else {
+            Self::Endless
+        }
+    }
+}
+
 struct Text(String);
 
 impl Text {
-    /// `priority` decides between profiles for the same device; one with a twin has to give way to it.
-    fn new(id: &str, uuid: &str, kind: &str, priority: i32, has_twin: bool) -> Self {
+    /// `priority` decides between profiles for the same device.
+    fn new(id: &str, uuid: &str, kind: &str, priority: i32, retries: Retries) -> Self {
         let mut text = Self(String::from(
             "# Made by `booth-gateway provision` at every boot of booth.toml on the card; what is written here is lost.\n",
         ));
@@ -54,9 +76,10 @@ impl Text {
         text.say("type", kind);
         text.say("autoconnect", "true");
         text.say("autoconnect-priority", &priority.to_string());
-        if !has_twin {
-            // For ever: a network that is back after a week is taken again.
-            text.say("autoconnect-retries", "0");
+        match retries {
+            Retries::Endless => text.say("autoconnect-retries", "0"),
+            Retries::Once => text.say("autoconnect-retries", "1"),
+            Retries::Usual => {}
         }
         text
     }
@@ -114,7 +137,7 @@ fn byte_list(bytes: &[u8]) -> String {
 /// The wired network, by DHCP unless it says otherwise. Values have been checked.
 pub fn wired(wired: &Wired) -> Keyfile {
     let uuid = uuid_of("wired");
-    let mut text = Text::new("booth-wired", &uuid, "ethernet", 30, false);
+    let mut text = Text::new("booth-wired", &uuid, "ethernet", 30, Retries::Endless);
     let fixed = wired.fixed().ok().flatten();
     if fixed.is_none() {
         // Each wired card by itself, as NetworkManager does without a profile.
@@ -178,7 +201,7 @@ pub fn wifi(
         byte_list(wifi.ssid.as_bytes())
     ));
     let below = i32::try_from(2 * place + rank).unwrap_or(19);
-    let mut text = Text::new(&id, &uuid, "wifi", 20 - below, ranks > 1);
+    let mut text = Text::new(&id, &uuid, "wifi", 20 - below, Retries::among(ranks));
     text.group("wifi");
     text.say("mode", "infrastructure");
     text.say("ssid", &byte_list(wifi.ssid.as_bytes()));
@@ -200,13 +223,13 @@ pub fn wifi(
     }
 }
 
-/// The mobile modem. `rank` and `ranks` as with [`wifi`].
+/// The mobile modem. `rank` as with [`wifi`].
 pub fn modem(
     modem: &Modem,
     password: Option<Numbered>,
     pin: Option<Numbered>,
     rank: usize,
-    ranks: usize,
+    retries: Retries,
 ) -> Keyfile {
     let former = if rank == 0 { "" } else { "-former" };
     let id = format!("booth-modem{former}");
@@ -214,7 +237,7 @@ pub fn modem(
     let apn = modem.apn.as_deref().unwrap_or_default();
     let uuid = uuid_of(&format!("modem {apn} {} {}", number(password), number(pin)));
     let priority = if rank == 0 { -10 } else { -11 };
-    let mut text = Text::new(&id, &uuid, "gsm", priority, ranks > 1);
+    let mut text = Text::new(&id, &uuid, "gsm", priority, retries);
     text.group("gsm");
     match &modem.apn {
         Some(apn) => text.say("apn", apn),
@@ -268,7 +291,7 @@ mod tests {
             wired(&Wired::default()),
             wifi(&plain, 0, None, 0, 1),
             wifi(&plain, 7, None, 1, 2),
-            modem(&Modem::default(), None, None, 0, 1),
+            modem(&Modem::default(), None, None, 0, Retries::Endless),
         ];
         let number = |text: &str, key: &str| -> i32 {
             let line = text.lines().find_map(|line| line.strip_prefix(key));

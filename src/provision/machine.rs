@@ -2,11 +2,13 @@
 //!
 //! Owns: what is read of the machine for `BOOTH-STATUS.TXT`, the writing of it, and who may read what provisioning made.
 //! Never does: write the status when it says nothing new; the gateway itself never writes to FAT.
-#![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes
+#![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes, and waits for its agent
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -31,6 +33,13 @@ const STATUS: &str = "BOOTH-STATUS.TXT";
 const NETWORK_MANAGER: &str = "/run/NetworkManager/devices";
 const INTERFACES: &str = "/sys/class/net";
 
+/// How long after a boot a modem has had its chance to connect, milliseconds.
+const TIME_TO_CONNECT_MS: u64 = 60_000;
+/// How long an agent for secrets needs to be seen by NetworkManager.
+const AGENT_STAYS: Duration = Duration::from_secs(3);
+/// Most files and folders that are looked at below the booth's own: sets, prompts and what a program left behind.
+const MOST_ENTRIES: usize = 10_000;
+
 /// Provisions this machine, as root before the gateway starts, and says on FAT what came of it. Where the booth's own
 /// partition refuses, everything is made in `without_data` instead, a folder in RAM.
 pub fn provision_here(
@@ -42,10 +51,12 @@ pub fn provision_here(
         disk: &disk,
         usable: &run::check_connection,
     };
-    if let Err(error) = note_moved_aside(&disk, places) {
-        log::warn!("what was moved aside on this card could not be noted: {error}");
-    }
-    let told = provision(&hands, places, clock::wall());
+    let told = check_folders(places).and_then(|()| {
+        if let Err(error) = note_moved_aside(&disk, places) {
+            log::warn!("what was moved aside on this card could not be noted: {error}");
+        }
+        provision(&hands, places, clock::wall())
+    });
     // A configuration that is there goes on, however old.
     let instead = without_data.filter(|_| !places.config.exists());
     let told = match (told, instead) {
@@ -62,7 +73,7 @@ pub fn provision_here(
         }
     })?;
     let places = &places;
-    let mut made = vec![places.kept(), places.credentials()];
+    let mut made = vec![places.kept(), places.credentials(), places.prompts()];
     made.extend([places.config.clone(), places.faults()]);
     for path in made {
         give(&path, &places.spool, usize::MAX).map_err(at("giving away", &path))?;
@@ -86,12 +97,56 @@ fn in_ram(
     let disk = hands.disk;
     let making = at("making", &places.data);
     disk.make_folder(&places.data).map_err(making)?;
+    check_folders(&places)?;
     let mut outcome = provision(hands, &places, clock::wall())?;
     outcome.refused = Some(refused.to_string());
     keep_outcome(disk, &places, &outcome)?;
     let giving = at("giving away", &places.data);
     give(&places.data, &places.spool, 0).map_err(giving)?;
     Ok((outcome, places))
+}
+
+/// The gateway owns DATA: where it has put a link in place of what root works in, or somebody else's folder, root does not work.
+fn check_folders(places: &Places) -> Result<(), ProvisionError> {
+    let Ok(owner) = std::fs::metadata(&places.data) else {
+        return Ok(());
+    };
+    let mut left = vec![
+        (places.kept(), 1),
+        (places.credentials(), 2),
+        (places.prompts(), 2),
+        (places.secrets.clone(), 1),
+    ];
+    let mut seen = 0;
+    while let Some((path, levels)) = left.pop() {
+        let refused = |why: &str| at("refusing", &path)(io::Error::other(why.to_owned()));
+        let facts = match std::fs::symlink_metadata(&path) {
+            Ok(facts) => facts,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(at("reading", &path)(error)),
+        };
+        if facts.is_symlink() {
+            return Err(refused(
+                "it is a link, which provisioning never makes; use another card",
+            ));
+        }
+        if facts.uid() != owner.uid() && facts.uid() != rustix::process::geteuid().as_raw() {
+            return Err(refused(
+                "it belongs neither to root nor to the gateway; use another card",
+            ));
+        }
+        seen += 1;
+        if seen > MOST_ENTRIES {
+            return Err(refused("there are too many files; use another card"));
+        }
+        if facts.is_dir() && levels > 0 {
+            for entry in std::fs::read_dir(&path).map_err(at("reading", &path))? {
+                let entry = entry.map_err(at("reading", &path))?;
+                left.push((entry.path(), levels - 1));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A new data partition beside one that was beyond repair knows nothing of it: from then on a note on it does.
@@ -117,6 +172,7 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
         Some(in_ram) if outcome_of(&disk, in_ram).is_some() => in_ram,
         _ => places,
     };
+    check_folders(places).map_err(io::Error::other)?;
     let outcome = outcome_of(&disk, places).ok_or_else(|| {
         io::Error::other(
             "nothing has been provisioned yet; run `booth-gateway provision` without --status",
@@ -124,7 +180,23 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
     })?;
     let connected = connected(Path::new(NETWORK_MANAGER), Path::new(INTERFACES));
     let is_connected = |uuid: &str| connected.iter().any(|(other, _)| other == uuid);
-    if let Err(error) = network::confirm(&disk, &places.data, &outcome.networks, is_connected) {
+    let had_time = clock::mono().0 >= TIME_TO_CONNECT_MS;
+    if had_time
+        && network::wants_a_new_try(&outcome.networks, is_connected)
+        && let Err(error) = let_try_again()
+    {
+        log::warn!("NetworkManager could not be asked to try Wi-Fi again: {error}");
+    }
+    // In RAM it would be gone with the power.
+    if !places.is_volatile
+        && let Err(error) = network::confirm(
+            &disk,
+            &places.secrets,
+            &outcome.networks,
+            is_connected,
+            had_time,
+        )
+    {
         log::warn!("which password of a network has connected could not be noted: {error}");
     }
     publish_news(
@@ -132,6 +204,20 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
         places,
         &status::render(&facts(places, outcome, Some(connected))),
     )
+}
+
+/// A Wi-Fi network whose handshake has failed, as when its router was starting, counts for NetworkManager as one whose password is
+/// unknown, and is left alone until somebody who could know one comes: an agent for secrets. One comes for a moment, and knows none.
+fn let_try_again() -> io::Result<()> {
+    let mut agent = Command::new("nmcli")
+        .args(["agent", "secret"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    std::thread::sleep(AGENT_STAYS);
+    agent.kill()?;
+    agent.wait().map(drop)
 }
 
 /// Looks at those files of `[network]` that lie beside a configuration before it is on a card: passwords and PIN.

@@ -9,7 +9,8 @@
 //! booth.toml ──judge──▶    good.toml (the last good one, date and hash)
 //! mqtt-password ─────────────────────────────────────────────────────────▶    set-2/password   (vault)
 //!                          booth.toml (effective: paths of the newest set)
-//! wifi-password ─────────────────────────────────────────────────────────▶    network/wifi-….json, and NetworkManager's profiles
+//! wifi-password ──────────────────────────────────▶  SECRETS/wifi-….json (root's), and NetworkManager's profiles
+//! prompts/da/… ──────────────────────────────────────────────────────────▶    prompts/da/…, for the gateway may not read FAT
 //! BOOTH-STATUS.TXT ◀────   outcome.json ◀── and what the running gateway answers
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod judge;
 mod keyfile;
 mod machine;
 pub mod network;
+mod prompts;
 mod secrets;
 pub mod status;
 pub mod vault;
@@ -65,6 +67,8 @@ pub struct Places {
     pub spool: PathBuf,
     /// What is made here is gone with the power, so that no secret may leave FAT.
     pub is_volatile: bool,
+    /// Where secrets of networks are kept, root's alone.
+    pub secrets: PathBuf,
     /// Where NetworkManager reads profiles; `None` leaves networks to others.
     pub network: Option<PathBuf>,
 }
@@ -79,6 +83,7 @@ impl Places {
             config: config.map_or(usual, Path::to_owned),
             spool: data.to_owned(),
             is_volatile: false,
+            secrets: data.join("network"),
             network: None,
         }
     }
@@ -89,11 +94,23 @@ impl Places {
         self
     }
 
+    /// With another folder for the secrets of networks than `DATA/network`: DATA may be the gateway's own, and root works in no
+    /// folder whose place somebody else could put a link in.
+    pub fn with_secrets(mut self, secrets: Option<&Path>) -> Self {
+        if let Some(secrets) = secrets {
+            self.secrets = secrets.to_owned();
+        }
+        self
+    }
+
     /// The same for a machine whose own partition takes no writes: everything is made in `folder`, in RAM. The spool stays
     /// where it is, so that the gateway finds that it can keep nothing.
     pub fn without_data(mut self, folder: &Path) -> Self {
         self.data = folder.to_owned();
         self.config = folder.join("config").join(WRITTEN);
+        // Beside it: the folder itself is given to the gateway.
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        self.secrets = folder.with_file_name(format!("{name}-network"));
         self.is_volatile = true;
         self
     }
@@ -106,6 +123,11 @@ impl Places {
     /// `DATA/credentials`.
     pub fn credentials(&self) -> PathBuf {
         self.data.join("credentials")
+    }
+
+    /// `DATA/prompts`: a copy of those on FAT.
+    pub fn prompts(&self) -> PathBuf {
+        self.data.join(prompts::FOLDER)
     }
 
     fn faults(&self) -> PathBuf {
@@ -336,10 +358,16 @@ pub fn provision(
     }
     let mut secrets = Vec::new();
     let mut candidate = None;
+    let named = good.as_ref().map(|good| &good.config.session.prompts);
+    let on_fat = named.and_then(|named| prompts::on_fat(disk, &places.boot, named, &found.listed));
     let config = match &good {
         Some(good) => {
+            let played = match &on_fat {
+                Some(_) => places.prompts(),
+                None => prompts::kept(disk, places, &good.config.session.prompts),
+            };
             let moved = move_secrets(hands, places, good, &found.listed, &now, &mut notes)?;
-            let effective = effective(good, &moved, places, &found.listed);
+            let effective = effective(good, &moved, places, &played);
             let text = format!(
                 "# Made by `booth-gateway provision` at every boot; what is written here by hand is lost.\n\
                  # Edit booth.toml on the card's partition BOOTH. Good since {}, SHA-256 {}.\n{effective}",
@@ -374,6 +402,10 @@ pub fn provision(
         &now,
         &mut notes,
     )?;
+    // Last, because it may take long, and a booth plays tones without them.
+    if let Some(from) = &on_fat {
+        prompts::bring(disk, from, &places.prompts(), &mut notes);
+    }
     let shown: Option<&Config> = config.as_ref();
     let salvaged = salvage(&judged.table);
     let shown = shown.unwrap_or(&salvaged);

@@ -1,15 +1,16 @@
 //! `[network]` of a good configuration: its secrets on the booth's own partition, and the profiles that are made of both.
 //!
-//! Owns: `DATA/network`, root's alone: one file per secret. Never does: take a secret from FAT that was not read back, or
+//! Owns: the folder of secrets, root's alone, `DATA/network` or (in the image, where DATA is the gateway's) another: one file per secret. Never does: take a secret from FAT that was not read back, or
 //! the password away that has connected because a new one is there.
 //!
 //! ```text
-//! DATA/network/wifi-<hash of the SSID>.json, modem-password.json, modem-pin.json   the newest secret, and the one before it
+//! SECRETS/wifi-<hash of the SSID>.json, modem-password.json, modem-pin.json   the newest secret, and the one before it
 //! ```
 //!
 //! While a new password has not connected there are two profiles, the newest preferred; which one is connected is
 //! NetworkManager's answer ([`confirm`]). A power cut leaves a file from before or the new one. A PIN has no twin: a SIM card
-//! bears three wrong ones, so one that has not connected is tried at [`MOST_TRIES`] boots and then withheld.
+//! bears three wrong ones, so until one has connected it is in one profile only, and after [`MOST_TRIES`] boots that lasted long
+//! enough to have tried it ([`confirm`] notes that) it is withheld.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::guise::printable;
-use super::keyfile::{self, ENDS, Keyfile, Numbered, OURS};
+use super::keyfile::{self, ENDS, Keyfile, Numbered, OURS, Retries};
 use super::secrets::{remove_from_fat, take};
 use super::vault::Role;
 use super::{Places, ProvisionError, at, replace};
@@ -27,9 +28,11 @@ use crate::config::{Config, ConfigError, Network, SecretKind};
 use crate::contract::hex;
 use crate::spool::disk::{Disk, Listed, publish, read_whole};
 
-/// At how many boots a PIN is tried before it has ever connected.
+/// At how many boots a PIN is tried before it has ever connected; a boot that was cut short has not tried it.
 const MOST_TRIES: u32 = 2;
 const LONGEST_RECORD: u64 = 64 * 1024;
+/// The slot of the PIN.
+const PIN: &str = "modem-pin";
 
 /// A way to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +62,7 @@ pub struct ConnectionNews {
 /// What became of a network's secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSecret {
-    /// Its file in `DATA/network`, without ending.
+    /// Its file in the folder of secrets, without ending.
     pub slot: String,
     /// As it is called in `booth.toml`.
     pub name: String,
@@ -94,13 +97,18 @@ struct Record {
     schema: u32,
     newest: Held,
     has_connected: bool,
+    /// Boots at which it had time to connect, the one before `was_tried` included only when the next one begins.
     tries: u32,
+    /// It has had time to connect at this boot, or at the latest one.
+    #[serde(default)]
+    was_tried: bool,
     former: Option<Held>,
 }
 
-/// The folder of secrets.
-pub(super) fn folder(data: &Path) -> std::path::PathBuf {
-    data.join("network")
+/// Names of slots come back from a file that the gateway could have written.
+fn is_slot(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(is_plain)
 }
 
 struct Work<'a> {
@@ -143,7 +151,7 @@ pub(super) fn set_up(
         notes,
         slots: BTreeSet::new(),
     };
-    let place = folder(&places.data);
+    let place = places.secrets.clone();
     let (news, files) = work
         .connections(network.unwrap_or(&default))
         .map_err(at("writing", &place))?;
@@ -212,19 +220,27 @@ impl Work<'_> {
             let kind = SecretKind::ModemPassword;
             let password = modem.password_file.as_deref();
             let (record, mut secrets) = self.secret("modem-password", password, kind)?;
-            let (pin, pins) =
-                self.secret("modem-pin", modem.pin_file.as_deref(), SecretKind::Pin)?;
+            let (pin, pins) = self.secret(PIN, modem.pin_file.as_deref(), SecretKind::Pin)?;
             secrets.extend(pins);
             // Without its PIN a SIM card answers nothing; without its password the operator may.
             let lacks_pin = modem.pin_file.is_some() && pin.is_none();
-            let passwords = match lacks_pin {
+            let mut passwords = match lacks_pin {
                 true => Vec::new(),
                 false => passwords(record.as_ref(), password.is_none()),
             };
+            let retries = match &pin {
+                // A twin would try the same PIN once more.
+                Some(pin) if !pin.has_connected => {
+                    passwords.truncate(1);
+                    Retries::Once
+                }
+                _ => Retries::among(passwords.len()),
+            };
             let pin = pin.as_ref().map(|pin| pin.newest.numbered());
-            let made = passwords.iter().enumerate().map(|(rank, password)| {
-                keyfile::modem(modem, *password, pin, rank, passwords.len())
-            });
+            let made = passwords
+                .iter()
+                .enumerate()
+                .map(|(rank, password)| keyfile::modem(modem, *password, pin, rank, retries));
             let made: Vec<Keyfile> = made.collect();
             news.push(ConnectionNews {
                 way: Way::Modem,
@@ -276,9 +292,11 @@ impl Work<'_> {
                         Err(why) => self.notes.push(why),
                         // Somebody has put it there once more: it is to be tried once more.
                         Ok(()) => {
-                            if let Some(record) = record.as_mut().filter(|record| record.tries > 0)
-                            {
+                            let has_tried =
+                                |record: &&mut Record| record.tries > 0 || record.was_tried;
+                            if let Some(record) = record.as_mut().filter(has_tried) {
                                 record.tries = 0;
+                                record.was_tried = false;
                                 self.keep(slot, record)?;
                             }
                         }
@@ -299,19 +317,22 @@ impl Work<'_> {
         news.since = Some(known.newest.since.clone());
         news.number = known.newest.number;
         if kind == SecretKind::Pin && !known.has_connected {
+            if known.was_tried {
+                known.tries = known.tries.saturating_add(1);
+                known.was_tried = false;
+                let known = known.clone();
+                self.keep(slot, &known)?;
+            }
             if known.tries >= MOST_TRIES {
                 news.fault.get_or_insert_with(|| {
                     format!(
-                        "the PIN has been tried at {MOST_TRIES} boots and has not connected; a third wrong one can lock the SIM card. \
-                         Put {} beside booth.toml once more to have it tried again",
+                        "the PIN is withheld: at {MOST_TRIES} boots it had a minute and did not connect, and a third wrong one can lock the SIM card. \
+                         Put {} with the right PIN beside booth.toml once more to have it tried again",
                         printable(name)
                     )
                 });
                 return Ok((None, vec![news]));
             }
-            known.tries += 1;
-            let known = known.clone();
-            self.keep(slot, &known)?;
         }
         Ok((record, vec![news]))
     }
@@ -331,12 +352,13 @@ impl Work<'_> {
             },
             has_connected: false,
             tries: 0,
+            was_tried: false,
             former: former.filter(|_| kind != SecretKind::Pin),
         }
     }
 
     fn read(&mut self, slot: &str) -> io::Result<Option<Record>> {
-        let record = read(self.disk, &self.places.data, slot);
+        let record = read(self.disk, &self.places.secrets, slot);
         match record {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 self.notes.push(format!(
@@ -350,9 +372,12 @@ impl Work<'_> {
 
     /// Durable and read back when it returns.
     fn keep(&self, slot: &str, record: &Record) -> io::Result<()> {
-        keep(self.disk, &self.places.data, slot, record)?;
-        self.disk.sync_folder(&self.places.data)?;
-        let there = read(self.disk, &self.places.data, slot)?;
+        let place = &self.places.secrets;
+        keep(self.disk, place, slot, record)?;
+        if let Some(above) = place.parent() {
+            self.disk.sync_folder(above)?;
+        }
+        let there = read(self.disk, place, slot)?;
         match there.is_some_and(|there| there.newest.secret == record.newest.secret) {
             true => Ok(()),
             false => Err(io::Error::other("what was written is not what is read")),
@@ -361,7 +386,7 @@ impl Work<'_> {
 
     /// Secrets that nobody names any more.
     fn forget_others(&self) -> io::Result<()> {
-        let place = folder(&self.places.data);
+        let place = self.places.secrets.clone();
         let listed = match self.disk.list(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
@@ -375,9 +400,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// `DATA/network/country`, for `booth-wifi-country.service`.
+    /// The file `country`, for `booth-wifi-country.service`.
     fn note_country(&self, country: Option<&str>) -> io::Result<()> {
-        let path = folder(&self.places.data).join("country");
+        let path = self.places.secrets.join("country");
         match country {
             Some(country) => replace(self.disk, &path, format!("{country}\n").as_bytes()),
             None => super::remove(self.disk, &path),
@@ -394,8 +419,8 @@ fn passwords(record: Option<&Record>, is_open: bool) -> Vec<Option<Numbered<'_>>
     held.map(|held| Some(held.numbered())).collect()
 }
 
-fn read(disk: &dyn Disk, data: &Path, slot: &str) -> io::Result<Option<Record>> {
-    let path = folder(data).join(format!("{slot}.json"));
+fn read(disk: &dyn Disk, secrets: &Path, slot: &str) -> io::Result<Option<Record>> {
+    let path = secrets.join(format!("{slot}.json"));
     match read_whole(disk, &path, LONGEST_RECORD) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| {
             // The parser's own words could repeat a secret.
@@ -406,11 +431,10 @@ fn read(disk: &dyn Disk, data: &Path, slot: &str) -> io::Result<Option<Record>> 
     }
 }
 
-fn keep(disk: &dyn Disk, data: &Path, slot: &str, record: &Record) -> io::Result<()> {
-    let place = folder(data);
-    disk.make_folder(&place)?;
+fn keep(disk: &dyn Disk, secrets: &Path, slot: &str, record: &Record) -> io::Result<()> {
+    disk.make_folder(secrets)?;
     let bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
-    publish(disk, &place, &format!("{slot}.json"), &bytes)
+    publish(disk, secrets, &format!("{slot}.json"), &bytes)
 }
 
 /// A secret beside `booth.toml`: its file's name there and what it says; or what is wrong with it.
@@ -448,33 +472,105 @@ pub(super) fn check_beside(
     }
 }
 
-/// Notes which secrets have connected, of the profiles that are connected now; nothing is written if that is known.
-pub fn confirm(
-    disk: &dyn Disk,
-    data: &Path,
+/// Whether NetworkManager has to be asked for another try: no Wi-Fi network is connected. Never where the modem has a PIN, because
+/// what lets Wi-Fi be tried again lets a refused PIN be tried again, too.
+pub(super) fn wants_a_new_try(
     connections: &[ConnectionNews],
     is_connected: impl Fn(&str) -> bool,
+) -> bool {
+    let mut wifi = connections
+        .iter()
+        .filter(|connection| connection.way == Way::Wifi)
+        .flat_map(|connection| &connection.profiles)
+        .peekable();
+    let mut secrets = connections
+        .iter()
+        .flat_map(|connection| &connection.secrets);
+    wifi.peek().is_some()
+        && !wifi.any(|uuid| is_connected(uuid))
+        && !secrets.any(|secret| secret.slot == PIN)
+}
+
+/// Notes in the folder of secrets which have connected, of the profiles that are connected now; and, if the boot has lasted long
+/// enough (`had_time`), which PIN has been tried and has not. Nothing is written if that is known.
+pub fn confirm(
+    disk: &dyn Disk,
+    secrets: &Path,
+    connections: &[ConnectionNews],
+    is_connected: impl Fn(&str) -> bool,
+    had_time: bool,
 ) -> io::Result<()> {
     for connection in connections {
-        if !connection
-            .profiles
-            .first()
-            .is_some_and(|uuid| is_connected(uuid))
-        {
+        let Some(newest) = connection.profiles.first() else {
+            continue;
+        };
+        let is_connected = is_connected(newest);
+        let has_tried = had_time && connection.way == Way::Modem;
+        if !(is_connected || has_tried) {
             continue;
         }
-        for secret in &connection.secrets {
-            let Some(mut record) = read(disk, data, &secret.slot)? else {
+        for secret in connection
+            .secrets
+            .iter()
+            .filter(|secret| is_slot(&secret.slot))
+        {
+            let Some(mut record) = read(disk, secrets, &secret.slot)? else {
                 continue;
             };
+            if !is_connected {
+                let is_on_trial = secret.slot == PIN && !record.has_connected;
+                if is_on_trial && record.newest.number == secret.number && !record.was_tried {
+                    record.was_tried = true;
+                    keep(disk, secrets, &secret.slot, &record)?;
+                }
+                continue;
+            }
             let is_known = record.has_connected && record.former.is_none();
             if record.newest.number == secret.number && !is_known {
                 record.has_connected = true;
                 record.former = None;
                 record.tries = 0;
-                keep(disk, data, &secret.slot, &record)?;
+                record.was_tried = false;
+                keep(disk, secrets, &secret.slot, &record)?;
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(way: Way, uuid: &str, slot: &str) -> ConnectionNews {
+        ConnectionNews {
+            way,
+            name: String::new(),
+            profiles: vec![uuid.into()],
+            secrets: vec![NetworkSecret {
+                slot: slot.into(),
+                name: String::new(),
+                since: None,
+                number: 1,
+                is_new: false,
+                fault: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn wifi_is_tried_again_only_where_none_is_connected_and_no_pin_could_be_tried_with_it() {
+        let mut all = vec![
+            connection(Way::Wired, "wired", "x"),
+            connection(Way::Wifi, "one", "wifi-1"),
+            connection(Way::Wifi, "two", "wifi-2"),
+        ];
+        assert!(wants_a_new_try(&all, |uuid| uuid == "wired"));
+        assert!(!wants_a_new_try(&all, |uuid| uuid == "two"));
+        assert!(!wants_a_new_try(&all[..1], |_| false));
+        all.push(connection(Way::Modem, "modem", "modem-password"));
+        assert!(wants_a_new_try(&all, |_| false));
+        all.push(connection(Way::Modem, "modem", PIN));
+        assert!(!wants_a_new_try(&all, |_| false));
+    }
 }

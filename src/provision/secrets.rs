@@ -48,7 +48,7 @@ pub(super) fn move_secrets(
     let (sets, damaged) = vault.sets().map_err(at("reading", &credentials))?;
     notes.extend(damaged);
     // A power cut may have come before a new set was looked at: none is believed because it is there.
-    let usable = |set: &Set| is_usable(hands, places, good, listed, set);
+    let usable = |set: &Set| is_usable(hands, places, good, set);
     let newest = sets.iter().rev().find(|set| usable(set).is_ok());
     let mut moved = Moved::default();
     let mut contents: BTreeMap<Role, (Kept, Vec<u8>)> = BTreeMap::new();
@@ -157,18 +157,12 @@ pub(super) fn move_secrets(
 }
 
 /// Whether a connection could be tried with this set.
-fn is_usable(
-    hands: &Hands,
-    places: &Places,
-    good: &Good,
-    listed: &[Listed],
-    set: &Set,
-) -> Result<(), ConfigError> {
+fn is_usable(hands: &Hands, places: &Places, good: &Good, set: &Set) -> Result<(), ConfigError> {
     let trial = Moved {
         set: Some(set.clone()),
         ..Moved::default()
     };
-    let text = effective(good, &trial, places, listed);
+    let text = effective(good, &trial, places, &places.prompts());
     let config = toml::from_str::<Config>(&text);
     let config = config.map_err(|error| ConfigError(vec![error.to_string()]))?;
     (hands.usable)(&config)

@@ -35,6 +35,10 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Makes everything about the file durable, but not its name (fsync).
     fn sync_all(&self) -> io::Result<()>;
+    /// Says when the file was last changed, as [`Disk::modified`] counts. Durable only after [`DiskFile::sync_all`].
+    fn set_modified(&self, _nanoseconds: i64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How a file is opened.
@@ -81,6 +85,10 @@ pub trait Disk: Send + Sync + 'static {
     fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
     /// Takes the lock of `file`, making the file; `None` if another process has it. Held until dropped.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
+    /// When a file was last changed, nanoseconds since 1970; `None` on a disk that does not know.
+    fn modified(&self, _file: &Path) -> io::Result<Option<i64>> {
+        Ok(None)
+    }
     /// What it has been through.
     fn stats(&self) -> DiskStats;
 }
@@ -88,6 +96,17 @@ pub trait Disk: Send + Sync + 'static {
 /// Replaces or makes `folder/name` so that after a power cut either the old or the new content is
 /// there, never a mixture: write `name.tmp`, fsync, rename, fsync the folder. A failure leaves the old file.
 pub fn publish(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    publish_dated(disk, folder, name, bytes, None)
+}
+
+/// As [`publish`], with the time of the last change that another file has, if that is given.
+pub fn publish_dated(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+    modified: Option<i64>,
+) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.tmp"));
     match disk.unlink(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -95,6 +114,9 @@ pub fn publish(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) -> io::
     }
     let file = disk.open(&temporary, Open::New)?;
     file.write_at(bytes, 0)?;
+    if let Some(modified) = modified {
+        file.set_modified(modified)?;
+    }
     file.sync_all()?;
     disk.rename(&temporary, &folder.join(name))?;
     disk.sync_folder(folder)

@@ -1,0 +1,220 @@
+//! The prompts' way from FAT to the booth's own partition, where the gateway, which may not read FAT, finds them.
+//!
+//! Owns: `DATA/prompts/<language>/<name>.opus|.wav`. Never does: take the last good ones away because FAT has none or
+//! cannot be read, or stand in the way of the booth: whatever fails is a note.
+//!
+//! A file whose length and time are the same is the same; only others are copied, each replaced in one step with the time it
+//! has on FAT. What FAT does not have goes last, when everything it has is there.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::Places;
+use super::guise::printable;
+use crate::spool::disk::{Disk, Listed, publish_dated, read_whole};
+
+/// In `DATA`.
+pub(super) const FOLDER: &str = "prompts";
+/// Largest file, bytes: the gateway reads no larger ones.
+const LARGEST_FILE: u64 = 8_000_000;
+/// Most files; a booth has some thirty, and a few hundred words where all are recorded anew.
+const MOST_FILES: usize = 1_000;
+/// Most of all together, bytes.
+const MOST_BYTES: u64 = 64 << 20;
+/// Longest name, bytes.
+const LONGEST_NAME: usize = 100;
+
+/// The folder on FAT that `[session] prompts` names, in any letter case.
+pub(super) fn on_fat(
+    disk: &dyn Disk,
+    boot: &Path,
+    named: &Path,
+    listed: &[Listed],
+) -> Option<PathBuf> {
+    let mut folder = boot.to_owned();
+    let mut listed = listed.to_vec();
+    for component in named.components() {
+        let name = match component {
+            Component::Normal(name) => name.to_str()?.to_lowercase(),
+            Component::CurDir => continue,
+            _ => return None,
+        };
+        let same = |entry: &&Listed| entry.is_folder && entry.name.to_lowercase() == name;
+        folder.push(&listed.iter().find(same)?.name);
+        listed = disk.list(&folder).ok()?;
+    }
+    (folder != boot).then_some(folder)
+}
+
+/// Where prompts lie if FAT has none: those that somebody has put there, or the last ones that FAT had.
+pub(super) fn kept(disk: &dyn Disk, places: &Places, named: &Path) -> PathBuf {
+    let own = places.spool.join(named);
+    let last = places.spool.join(FOLDER);
+    let is_there = |folder: &Path| disk.list(folder).is_ok_and(|listed| !listed.is_empty());
+    match !is_there(&own) && is_there(&last) {
+        true => last,
+        false => own,
+    }
+}
+
+/// Brings `to` up to what is in the folder `from` of FAT.
+pub(super) fn bring(disk: &dyn Disk, from: &Path, to: &Path, notes: &mut Vec<String>) {
+    let wanted = match look(disk, from, notes) {
+        Ok(wanted) if wanted.is_empty() => return,
+        Ok(wanted) => wanted,
+        Err(error) => {
+            notes.push(format!(
+                "The prompts on the card cannot be read ({error}); the booth plays those it has. Copy them to the card again."
+            ));
+            return;
+        }
+    };
+    let copied = copy(disk, &wanted, to, notes);
+    let done = copied.and_then(|is_whole| match is_whole {
+        true => tidy(disk, &wanted, to),
+        false => Ok(()),
+    });
+    if let Err(error) = done {
+        notes.push(format!(
+            "The prompts on the card could not be copied to the booth's own partition ({error}); the booth plays those it has."
+        ));
+    }
+}
+
+/// One prompt on FAT.
+struct Found {
+    path: PathBuf,
+    bytes: u64,
+}
+
+/// By language and name, as the gateway looks for them: in small letters.
+type Wanted = BTreeMap<(String, String), Found>;
+
+fn look(disk: &dyn Disk, from: &Path, notes: &mut Vec<String>) -> io::Result<Wanted> {
+    let mut wanted = Wanted::new();
+    let (mut total, mut left_out) = (0, Vec::new());
+    let mut languages = disk.list(from)?;
+    languages.retain(|entry| entry.is_folder && !entry.name.starts_with('.'));
+    languages.sort_by(|a, b| a.name.cmp(&b.name));
+    for language in languages {
+        let folder = from.join(&language.name);
+        let mut files = disk.list(&folder)?;
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        for file in files {
+            let name = file.name.to_lowercase();
+            let is_sound = [".opus", ".wav"].iter().any(|end| name.ends_with(end));
+            if file.is_folder || !is_sound || name.starts_with('.') {
+                continue;
+            }
+            let fits = file.bytes <= LARGEST_FILE
+                && total + file.bytes <= MOST_BYTES
+                && wanted.len() < MOST_FILES
+                && name.len() <= LONGEST_NAME;
+            if !fits {
+                left_out.push(format!(
+                    "{}/{}",
+                    printable(&language.name),
+                    printable(&file.name)
+                ));
+                continue;
+            }
+            total += file.bytes;
+            let found = Found {
+                path: folder.join(&file.name),
+                bytes: file.bytes,
+            };
+            wanted.insert((language.name.to_lowercase(), name), found);
+        }
+    }
+    if let Some(first) = left_out.first() {
+        notes.push(format!(
+            "{} prompts on the card are not used, {first} first: {MOST_FILES} of {LARGEST_FILE} bytes each and {MOST_BYTES} together are taken.",
+            left_out.len()
+        ));
+    }
+    Ok(wanted)
+}
+
+/// True if all of them are there; one that FAT does not give is a note. An error is one of the booth's own partition.
+fn copy(disk: &dyn Disk, wanted: &Wanted, to: &Path, notes: &mut Vec<String>) -> io::Result<bool> {
+    let mut is_whole = true;
+    for ((language, name), found) in wanted {
+        let folder = to.join(language);
+        let modified = disk.modified(&found.path).ok().flatten();
+        if is_same(disk, found, modified, &folder.join(name)) {
+            continue;
+        }
+        let bytes = match read_whole(disk, &found.path, LARGEST_FILE) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                is_whole = false;
+                notes.push(format!(
+                    "The prompt {language}/{} cannot be read ({error}); copy it to the card again.",
+                    printable(name)
+                ));
+                continue;
+            }
+        };
+        if disk.make_folder(&folder)? {
+            disk.sync_folder(to)?;
+            to.parent()
+                .map_or(Ok(()), |above| disk.sync_folder(above))?;
+        }
+        publish_dated(disk, &folder, name, &bytes, modified)?;
+    }
+    Ok(is_whole)
+}
+
+fn is_same(disk: &dyn Disk, found: &Found, modified: Option<i64>, there: &Path) -> bool {
+    if modified.is_some() {
+        let dated = disk.modified(there).ok().flatten() == modified;
+        return dated
+            && disk
+                .open(there, crate::spool::disk::Open::Read)
+                .and_then(|file| file.len())
+                .is_ok_and(|bytes| bytes == found.bytes);
+    }
+    let read = |path: &Path| read_whole(disk, path, LARGEST_FILE).ok();
+    read(there).is_some_and(|there| Some(there) == read(&found.path))
+}
+
+/// Takes away what FAT does not have.
+fn tidy(disk: &dyn Disk, wanted: &Wanted, to: &Path) -> io::Result<()> {
+    let mut is_gone = false;
+    for entry in disk.list(to)? {
+        let path = to.join(&entry.name);
+        let is_language = wanted.keys().any(|(language, _)| *language == entry.name);
+        match (entry.is_folder, is_language) {
+            (true, true) => {
+                let mut is_less = false;
+                for file in disk.list(&path)? {
+                    if wanted.contains_key(&(entry.name.clone(), file.name.clone())) {
+                        continue;
+                    }
+                    let other = path.join(&file.name);
+                    match file.is_folder {
+                        true => disk.remove_tree(&other)?,
+                        false => disk.unlink(&other)?,
+                    }
+                    is_less = true;
+                }
+                if is_less {
+                    disk.sync_folder(&path)?;
+                }
+            }
+            (true, false) => {
+                disk.remove_tree(&path)?;
+                is_gone = true;
+            }
+            (false, _) => {
+                disk.unlink(&path)?;
+                is_gone = true;
+            }
+        }
+    }
+    match is_gone {
+        true => disk.sync_folder(to),
+        false => Ok(()),
+    }
+}
