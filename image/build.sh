@@ -19,8 +19,8 @@ cache=${IMAGE_CACHE:-$repository/target/image/pool}
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "image: the builder is locked for amd64 only." >&2; exit 1; }
 say() { printf '[%2d min %02d s] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2; }
 hash() { sha256sum | cut -d ' ' -f 1; }
-# content PATHS…: a hash of files by name (within the repository), mode and content.
-content() { (cd "$repository" && find "$@" -type f ! -name '*.pyc' -printf '%p %m\n' | LC_ALL=C sort | while read -r file mode; do echo "$file $mode $(hash <"$file")"; done | hash); }
+# content PATHS…: a hash of files by name (within the repository), whether they are executable, and content.
+content() { (cd "$repository" && find "$@" -type f ! -name '*.pyc' | LC_ALL=C sort | while read -r file; do echo "$file $([ -x "$file" ] && echo x) $(hash <"$file")"; done | hash); }
 
 locks=$here
 say packages

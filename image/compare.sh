@@ -33,8 +33,8 @@ for file in "$one"/card/out/*.build.txt; do
     esac
     exit 1
 done
-if ! cmp "$one"/card/*.img "$other"/card/*.img || ! diff "$one/card/out/SHA256SUMS" "$other/card/out/SHA256SUMS"; then
+if ! cmp "$one"/card/booth-gateway-*.img "$other"/card/booth-gateway-*.img || ! cmp "$one/card/slot.img" "$other/card/slot.img" || ! diff "$one/card/out/SHA256SUMS" "$other/card/out/SHA256SUMS"; then
     echo "image-verify: DIFFERENT outside of all files, or in what lies beside the image." >&2
     exit 1
 fi
-echo "image-verify: two builds, the same bit for bit: $(sha256sum <"$(echo "$one"/card/*.img)" | cut -d ' ' -f 1)"
+echo "image-verify: two builds, the same bit for bit: $(sha256sum <"$(echo "$one"/card/booth-gateway-*.img)" | cut -d ' ' -f 1)"
