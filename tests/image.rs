@@ -296,6 +296,14 @@ fn a_card_sets_itself_up_keeps_words_through_power_cuts_and_mends_at_every_write
             .any(|clip| clip.to_string_lossy().contains(&first))
     );
 
+    // A unit that fails and is started again for ever is in no list of failed units.
+    let again = "systemctl show -P NRestarts $(systemctl list-units --plain --no-legend 'booth-*.service' | awk '{ print $1 }') | awk 'NF { all += $1 } END { print all + 0 }'";
+    assert_eq!(
+        machine.ask(again),
+        "0",
+        "units of the booth that had to be started again"
+    );
+
     // The power goes in the middle of a sentence.
     begin(&mut machine, 2);
     machine.sh(
