@@ -284,6 +284,14 @@ pub struct Flag {
 const ARGUMENT: &str = "0 tryboot";
 
 impl Flag {
+    /// Whether there is a way to set it by now: modules are loaded while the machine starts.
+    pub fn is_there(&self) -> bool {
+        match &self.named {
+            Some(named) => named.exists(),
+            None => self.module.exists() || self.own_kernel.exists(),
+        }
+    }
+
     fn write(&self, is_set: bool) -> Result<(), String> {
         let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
         let flag = match &self.named {

@@ -50,6 +50,8 @@ const LOCK_BRIEFLY: Duration = Duration::from_secs(30);
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// Before a request that stays is begun again.
 const PAUSE: Duration = Duration::from_secs(60);
+/// How long the one-shot flag may take to appear after the start.
+const FLAG_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the gateway leaves for the updater.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +184,10 @@ impl Updater {
             Ok(_lock.is_ok())
         })?;
         let _lock = _lock?;
+        // A request that outlived a power cut is followed as soon as the machine starts. A flag that stays away is told when it is needed.
+        self.wait(self.if_real(FLAG_WITHIN), || {
+            Ok(booth.firmware().flag.is_there())
+        })?;
         let keys = store.keys()?;
         self.with(&booth, store, &keys, |hands| match read_request(place)? {
             Some(request) => self.follow(hands, &request, place),
