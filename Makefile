@@ -38,7 +38,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: image image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
+.PHONY: image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -60,6 +60,9 @@ vm-test: packages ## the installed product in a virtual machine: simulated GPIO 
 image: PACKAGES = $(IMAGE_PACKAGES)
 image: packages ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone
 	image/build.sh target/image/work
+
+image-packages: PACKAGES = $(IMAGE_PACKAGES)
+image-packages: packages
 
 image-lock: PACKAGES = $(IMAGE_PACKAGES)
 image-lock: packages ## which packages the image and its builder are made of, asked of the mirrors anew (DEBIAN_MIRROR, SECURITY_MIRROR, IMAGE_KERNEL)

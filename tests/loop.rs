@@ -18,19 +18,16 @@ use booth_gateway::gateway::session::HandsetEvent;
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{Gateway, Happening, KeeperEvent, Machine, Speaker, ThisMachine, Workers};
 use rig::*;
+use tokio::sync::mpsc::UnboundedSender;
 
 const BOOTH: &str = "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://broker:1883\"\n\
     [privacy]\nseal = false\n[[question]]\nid = \"q\"\ndigit = 1\nkind = \"speak\"\n";
 
-#[test]
-fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
-    let dir = tempfile::tempdir().unwrap();
-    let (spool, report) = open(dir.path());
-    let config: Config = config::parse(BOOTH, "booth.toml").unwrap();
-    let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
-    let (recorder, _recorder) = channel();
-    let (earpiece, _earpiece) = channel();
-    let (keeper, _keeper) = channel();
+/// Workers that nobody works for, with prompts from `dir`; their other ends have to be kept.
+fn workers(dir: &Path, mqtt: UnboundedSender<MqttCommand>) -> (Workers, impl Sized) {
+    let (recorder, to_recorder) = channel();
+    let (earpiece, to_earpiece) = channel();
+    let (keeper, to_keeper) = channel();
     let workers = Workers {
         recorder,
         earpiece,
@@ -43,9 +40,19 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
         capture_figures: Arc::new(CaptureFigures::default()),
         mixer: None,
         update: None,
-        prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
+        prompts: Arc::new(Prompts::load(dir, "da", &[]).0),
         backend: "sim",
     };
+    (workers, (to_recorder, to_earpiece, to_keeper))
+}
+
+#[test]
+fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, report) = open(dir.path());
+    let config: Config = config::parse(BOOTH, "booth.toml").unwrap();
+    let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
+    let (workers, _ends) = workers(dir.path(), mqtt);
     let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
     gateway.begin(Some((spool.clone(), report)));
     let now = ThisMachine.mono();
@@ -96,24 +103,7 @@ fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
     let text = BOOTH.replace("rundhoej-1", "torvet-2");
     let config: Config = config::parse(&text, "booth.toml").unwrap();
     let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
-    let (recorder, _recorder) = channel();
-    let (earpiece, _earpiece) = channel();
-    let (keeper, _keeper) = channel();
-    let workers = Workers {
-        recorder,
-        earpiece,
-        keeper,
-        handset: None,
-        view: Default::default(),
-        mic_levels: Default::default(),
-        mqtt: Some(mqtt),
-        speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
-        capture_figures: Arc::new(CaptureFigures::default()),
-        mixer: None,
-        prompts: Arc::new(Prompts::load(dir.path(), "da", &[]).0),
-        backend: "sim",
-        update: None,
-    };
+    let (workers, _ends) = workers(dir.path(), mqtt);
     let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
     gateway.begin(Some((spool, report)));
     let now = ThisMachine.mono();

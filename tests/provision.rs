@@ -1089,6 +1089,12 @@ fn a_booth_that_is_not_set_up_says_so_in_the_earpiece_keeps_nothing_and_starts_w
     gateway.reaches("session", "question");
     gateway.handset("hang-up");
     assert!(gateway.stop().success());
+    // The status names the card that the gateway has made.
+    assert_eq!(card.boots(), Some(0));
+    let made = std::fs::read_to_string(card.data().join("card.json")).expect("a file");
+    let (_, id) = made.split_once("\"card_id\"").expect("an id");
+    let id = id.split('"').nth(1).expect("a value");
+    assert!(card.status().contains(&format!("Card: {id}")), "{id}");
 }
 
 #[test]

@@ -177,6 +177,18 @@ impl World {
         Err(format!("slot {slot:?} holds no whole version"))
     }
 
+    /// A card whose first version has written the other one and asked for its trial.
+    fn armed(&self) -> (Card, ModelDisk) {
+        let (card, disk) = (self.card(), disk());
+        self.boot(&card, &disk, 1)
+            .expect("it starts")
+            .with(|hands| {
+                let verified = install(hands, &self.file[..], "x").expect("written");
+                arm(hands, &verified, None).expect("armed");
+            });
+        (card, disk)
+    }
+
     fn boot<'a>(
         &'a self,
         card: &'a Card,
@@ -515,14 +527,7 @@ fn an_armed_trial_is_disarmed_before_its_slot_is_written_anew() {
 #[test]
 fn a_version_on_trial_takes_no_update_and_loses_no_state_by_one() {
     let world = World::new(40 * 1024);
-    let (card, disk) = (world.card(), disk());
-    world
-        .boot(&card, &disk, 1)
-        .expect("it starts")
-        .with(|hands| {
-            let verified = install(hands, &world.file[..], "x").expect("written");
-            arm(hands, &verified, None).expect("armed");
-        });
+    let (card, disk) = world.armed();
     let boot = world.boot(&card, &disk, 2).expect("it starts");
     boot.with(|hands| {
         settle(hands, Mono(5), false).expect("on trial");
@@ -537,14 +542,7 @@ fn a_version_on_trial_takes_no_update_and_loses_no_state_by_one() {
 
 /// A booth that has just been started on trial; `change` is what happened to its state meanwhile.
 fn on_trial(world: &World, change: impl FnOnce(&mut State)) -> (Start, State) {
-    let (card, disk) = (world.card(), disk());
-    world
-        .boot(&card, &disk, 1)
-        .expect("it starts")
-        .with(|hands| {
-            let verified = install(hands, &world.file[..], "x").expect("written");
-            arm(hands, &verified, None).expect("armed");
-        });
+    let (card, disk) = world.armed();
     let boot = world.boot(&card, &disk, 2).expect("it starts");
     let mut state = phase(&disk);
     change(&mut state);

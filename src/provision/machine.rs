@@ -25,6 +25,7 @@ use crate::config::{Config, ConfigError};
 use crate::doctor;
 use crate::gateway::partition::{MOVED_ASIDE, Partition};
 use crate::run;
+use crate::spool::Card;
 use crate::spool::disk::{Disk, publish, read_whole};
 
 /// On FAT.
@@ -300,9 +301,8 @@ fn facts(places: &Places, outcome: Outcome, connected: Option<Vec<(String, Strin
 }
 
 fn card_id(spool: &Path) -> Option<String> {
-    let bytes = read_whole(&RealDisk::new(), &spool.join("card.json"), 64 * 1024).ok()?;
-    let card: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    Some(card.get("card_id")?.as_str()?.to_owned())
+    let card = Card::identity(&RealDisk::new(), spool).ok()??;
+    Some(card.card_id)
 }
 
 /// How many clips wait in a spool that nobody has opened yet, and since when.

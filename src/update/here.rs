@@ -286,19 +286,18 @@ const ARGUMENT: &str = "0 tryboot";
 impl Flag {
     /// Whether there is a way to set it by now: modules are loaded while the machine starts.
     pub fn is_there(&self) -> bool {
-        match &self.named {
-            Some(named) => named.exists(),
-            None => self.module.exists() || self.own_kernel.exists(),
-        }
+        self.file().unwrap_or(&self.own_kernel).exists()
+    }
+
+    /// The file that takes the flag; `None` leaves Raspberry Pi's own kernel.
+    fn file(&self) -> Option<&PathBuf> {
+        let module = self.module.exists().then_some(&self.module);
+        self.named.as_ref().or(module)
     }
 
     fn write(&self, is_set: bool) -> Result<(), String> {
         let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
-        let flag = match &self.named {
-            Some(named) => Some(named),
-            None => self.module.exists().then_some(&self.module),
-        };
-        if let Some(flag) = flag {
+        if let Some(flag) = self.file() {
             let value = if is_set { "1\n" } else { "0\n" };
             let mut file = OpenOptions::new()
                 .write(true)
