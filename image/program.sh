@@ -17,6 +17,8 @@ export AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CARGO_TARGET_DIR=/stages/cargo
 export RUSTFLAGS="--remap-path-prefix=$work=/booth --remap-path-prefix=/stages/crates/vendor=/crates -C strip=symbols"
 export CFLAGS_aarch64_unknown_linux_gnu="-ffile-prefix-map=/stages/cargo=/target"
+# Line tables would be stripped again.
+export CARGO_PROFILE_RELEASE_DEBUG=false
 cd $work
 /usr/bin/cargo build --quiet --offline --locked --release --no-default-features --bin booth-gateway --target aarch64-unknown-linux-gnu
 install -m 755 /stages/cargo/aarch64-unknown-linux-gnu/release/booth-gateway /stages/program/booth-gateway

@@ -32,7 +32,7 @@ use image::card::{BOOTH, DATA, SECTOR};
 use image::centre::Centre;
 use image::crash::Crashes;
 use image::machine::{Board, Build, HOOK, LAMP, Machine, OFF_NORMAL, PULSE};
-use image::update::{self, Root};
+use image::update::{self, Fault};
 use words::{check, clips, decode, samples};
 
 const BOOTH_ID: &str = "rundhoej-1";
@@ -477,14 +477,16 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     let served = board.path("updates");
     std::fs::create_dir(&served).expect("a folder");
     let port = update::serve(served.clone());
-    let make = |root, version: &str| {
-        let (slot, facts) = update::slot(&board.card, &served, root, version);
+    let make = |fault, version: &str| {
+        let (slot, facts) = update::slot(&board.card, &served, fault, version);
         key.update(&slot, &facts, &served.join(format!("{version}.update")));
         facts["image_id"].as_str().expect("an id").to_owned()
     };
-    let good = make(Root::Whole, "0.2.0");
-    make(Root::Cut, "0.3.0");
-    board.note("two updates are made and signed");
+    let good = make(Fault::None, "0.2.0");
+    make(Fault::HalfARoot, "0.3.0");
+    make(Fault::Without(&["booth-gateway"]), "0.4.0");
+    make(Fault::Without(&["booth-gateway", "booth-trial"]), "0.5.0");
+    board.note("four updates are made and signed");
     let shipped = board.card.slot(2).expect("slot A is whole")["root.sqfs"].clone();
     let more = format!("[update]\nkeys = [\"{}\"]\n", key.public());
     board.technician("writes booth.toml with the city's key", |card| {
@@ -514,8 +516,9 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     let born = |centre: &mut Centre, image_id: &str| {
         centre.hear("birth", |birth| birth["image_id"] == image_id);
     };
-    let has_phase =
-        |wanted: &'static str| move |event: &serde_json::Value| event["phase"] == wanted;
+    let has_phase = |wanted: &'static str, version: &'static str| {
+        move |event: &serde_json::Value| event["phase"] == wanted && event["version"] == version
+    };
     let logged = Build {
         log_writes: true,
         ..Build::default()
@@ -548,7 +551,7 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     until_ready(&mut machine);
     until_phase(&mut machine, "committed");
     born(&mut centre, &good);
-    centre.hear("event/update", has_phase("committed"));
+    centre.hear("event/update", has_phase("committed", "0.2.0"));
     machine.sh("cat /data/booth-update/state.json; sync; sleep 1; mark committed");
     assert_eq!((board.card.due(false), board.card.due(true)), (3, 2));
 
@@ -567,11 +570,32 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     until_ready(&mut machine);
     born(&mut centre, &good);
     until_phase(&mut machine, "rolled_back");
-    let event = centre.hear("event/update", has_phase("rolled_back"));
+    let event = centre.hear("event/update", has_phase("rolled_back", "0.3.0"));
     board.note(&format!("it says why: {event}"));
+
+    // A gateway that never starts: given up by the program that watches the trial, and where that does not start either, by the limit.
+    let limit = "was not kept in time";
+    for (version, by_limit) in [("0.4.0", false), ("0.5.0", true)] {
+        update_to(&centre, version);
+        let is_trial = machine.ends();
+        assert!(is_trial);
+        let skips = Build {
+            skips_idle: true,
+            ..Build::default()
+        };
+        let trial = board.start(is_trial, &skips);
+        assert!(!trial.ends(), "it asks for another trial");
+        let console = std::fs::read_to_string(board.path("console")).unwrap_or_default();
+        assert_eq!(console.contains(limit), by_limit, "{console}");
+        machine = board.start(false, &Build::default());
+        until_ready(&mut machine);
+        let event = centre.hear("event/update", has_phase("rolled_back", version));
+        board.note(&format!("it says why: {event}"));
+    }
     machine.cut();
 
     // Nothing is left to start.
+    board.card.write_text_to(2, "root.sqfs", "nothing");
     board.card.write_text_to(3, "root.sqfs", "nothing");
     let mut machine = board.start(false, &Build::default());
     machine.console_says("NEITHER SLOT OF THIS CARD CAN BE STARTED");

@@ -13,17 +13,19 @@ use serde_json::{Value, json};
 use super::card::{Card, sha256};
 use super::{run, text};
 
-/// What becomes of the new root.
+/// What becomes of the new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Root {
-    /// The same system with other bytes behind it, which squashfs does not look at.
-    Whole,
-    /// Cut in the middle: the kernel starts and finds no root.
-    Cut,
+pub enum Fault {
+    /// The same system with other bytes behind its root, which squashfs does not look at.
+    None,
+    /// Its root is cut in the middle: the kernel starts and finds none.
+    HalfARoot,
+    /// Everything runs but these services, as if their program could not be started.
+    Without(&'static [&'static str]),
 }
 
-/// A slot FAT of the card's slot A with this root and version; answers its bytes and what `image.json` says.
-pub fn slot(card: &Card, folder: &Path, root: Root, version: &str) -> (Vec<u8>, Value) {
+/// A slot FAT of the card's slot A with this fault and version; answers its bytes and what `image.json` says.
+pub fn slot(card: &Card, folder: &Path, fault: Fault, version: &str) -> (Vec<u8>, Value) {
     let files = folder.join(format!("slot-{version}"));
     std::fs::create_dir_all(&files).expect("a folder");
     run(
@@ -32,9 +34,20 @@ pub fn slot(card: &Card, folder: &Path, root: Root, version: &str) -> (Vec<u8>, 
     );
     let path = files.join("root.sqfs");
     let mut bytes = std::fs::read(&path).expect("a root");
-    match root {
-        Root::Whole => bytes.extend_from_slice(format!("{version:>4096}").as_bytes()),
-        Root::Cut => bytes.truncate(bytes.len() / 2),
+    match fault {
+        Fault::HalfARoot => bytes.truncate(bytes.len() / 2),
+        _ => bytes.extend_from_slice(format!("{version:>4096}").as_bytes()),
+    }
+    if let Fault::Without(services) = fault {
+        let path = files.join("cmdline.txt");
+        let mut line = std::fs::read_to_string(&path)
+            .expect("a kernel's line")
+            .trim()
+            .to_owned();
+        for service in services {
+            line.push_str(&format!(" systemd.mask={service}.service"));
+        }
+        std::fs::write(&path, line + "\n").expect("written");
     }
     std::fs::write(&path, &bytes).expect("written");
     let mut facts: Value =
