@@ -695,13 +695,12 @@ fn an_idle_booth_writes_almost_nothing() {
     let passed = (machine.uptime() - from) / 3600.0;
     let hourly = (after - before) / passed;
     figure("bytes written to data in an idle hour", hourly as u64);
-    figure(
-        "memory in use after more than an idle hour, MiB",
-        machine.ask(MEMORY),
-    );
+    let memory: u32 = machine.ask(MEMORY).parse().expect("MiB");
+    figure("memory in use after more than an idle hour, MiB", memory);
     machine.sh(
         "journalctl -b -p warning -o short-monotonic --no-pager | tail -n 20; heard ONLINE=true",
     );
     assert!(passed >= 1.0, "{passed} h");
     assert!(hourly <= 1_000_000.0, "{hourly} bytes an hour");
+    assert!(memory <= 110, "{memory} MiB");
 }
