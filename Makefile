@@ -15,7 +15,7 @@ PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-c
 # For `make vm-test` alone:
 #   qemu-system-x86 mmdebstrap                        a machine with the kernel's simulated GPIO lines and sound card
 VM_PACKAGES = qemu-system-x86 mmdebstrap
-# For the image (`make image`, image-lock, image-verify) alone; everything else it needs comes from image/builder.lock:
+# For the image (`make image`, image-lock, image-verify) alone; everything else it needs comes from image/builder-*.lock:
 #   mmdebstrap                                        makes the folder with those tools
 #   curl ca-certificates debian-archive-keyring       fetches packages; knows Debian's signatures of their lists
 # For `make image-test` besides:

@@ -1,10 +1,10 @@
 #!/bin/bash
 # build.sh FOLDER: the image, from this repository and the two locks, into FOLDER/out. Stages keep what they made in
 # FOLDER/<stage> with a hash of all they were made from; what has not changed is not made again.
-#   builder   the tools, from builder.lock, in a folder to chroot into; every later stage runs in it, without a network
+#   builder   the tools, from the lock for this machine's architecture, in a folder to chroot into; every later stage runs in it, without a network
 #   crates    the gateway's dependencies, by Cargo.lock (the only stage that uses this machine's cargo)
 #   program   booth-gateway for arm64
-#   root      the root file system as Debian's packages make it, from image.lock; arm64 scripts run under the builder's emulator
+#   root      the root file system as Debian's packages make it, from image.lock; on amd64 their scripts run under the builder's emulator
 #   system    root.sqfs: the same with the program and image/system/; kernel, initrd, firmware
 #   card      partitions, table, compressed image, sums, contents
 # Needs root (chroot, mounts in a namespace of its own). Environment: IMAGE_CACHE (where packages are kept), IMAGE_LOCK=drift
@@ -16,7 +16,10 @@ mkdir -p "$1"
 base=$(cd "$1" && pwd)
 cache=${IMAGE_CACHE:-$repository/target/image/pool}
 [ "$(id -u)" = 0 ] || { echo "image: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
-[ "$(dpkg --print-architecture)" = amd64 ] || { echo "image: the builder is locked for amd64 only." >&2; exit 1; }
+host=$(dpkg --print-architecture)
+[ -e "$here/builder-$host.lock" ] || { echo "image: there is no builder for $host; build on amd64 or arm64." >&2; exit 1; }
+# What the packages of the builder may be for.
+case $host in arm64) architectures=arm64 ;; *) architectures=$host,arm64 ;; esac
 say() { printf '[%2d min %02d s] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2; }
 hash() { sha256sum | cut -d ' ' -f 1; }
 # content PATHS…: a hash of files by name (within the repository), whether they are executable, and content.
@@ -24,11 +27,11 @@ content() { (cd "$repository" && find "$@" -type f ! -name '*.pyc' | LC_ALL=C so
 
 locks=$here
 say packages
-fetch() { for lock in builder image; do "$here/fetch.sh" "$locks/$lock.lock" "$cache" || return; done; }
+fetch() { for lock in builder-$host image; do "$here/fetch.sh" "$locks/$lock.lock" "$cache" || return; done; }
 resolve() {
     locks=$base/lock
     "$here/lock.sh" "$locks"
-    drifted=$(diff <(grep -hv '^#' "$here"/*.lock | sort) <(grep -hv '^#' "$locks"/*.lock | sort) | grep -c '^>' || true)
+    drifted=$(diff <(grep -hv '^#' "$here"/{image,builder-$host}.lock | sort) <(grep -hv '^#' "$locks"/{image,builder-$host}.lock | sort) | grep -c '^>' || true)
     [ "$drifted" = 0 ] || echo "!! lock drifted: $drifted packages. A release needs \`make image-lock\`." >&2
     fetch
 }
@@ -82,8 +85,8 @@ inside() {
 }
 lock_key() { grep -v '^#' "$locks/$1.lock" | cat - <(echo "$SOURCE_DATE_EPOCH") | hash; }
 
-if stage builder "$(lock_key builder) $(content image/install.sh)"; then
-    "$here/install.sh" "$locks/builder.lock" "$cache" amd64,arm64 "$folder"
+if stage builder "$(lock_key builder-$host) $(content image/install.sh)"; then
+    "$here/install.sh" "$locks/builder-$host.lock" "$cache" $architectures "$folder"
     complete
 fi
 builder=$(hash <"$base/builder.key")
@@ -100,8 +103,9 @@ make_program() {
     complete
 }
 
-# The emulator of the builder, for packages' scripts; only if this machine has registered none, and taken away again.
+# The emulator of the builder, for packages' scripts; only if this machine needs one and has registered none, and taken away again.
 emulator() {
+    [ "$host" != arm64 ] || return 0
     local misc=/proc/sys/fs/binfmt_misc
     mountpoint -q $misc || mount -t binfmt_misc binfmt_misc $misc
     [ -e $misc/qemu-aarch64 ] && return
@@ -126,7 +130,7 @@ if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system
 fi
 
 if stage card "$(hash <"$base/system.key") $(content image/card.sh image/slot.py image/sbom.py image/card Cargo.toml Cargo.lock) $version"; then
-    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel" "$version"
+    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel" "$version" "builder-$host.lock"
     complete
 fi
 rm -rf "$base/out"

@@ -1,12 +1,12 @@
 #!/bin/bash
-# card.sh NAME KERNEL VERSION, in the builder: /stages/card/out/NAME.img.zst and what is told beside it.
+# card.sh NAME KERNEL VERSION BUILDER_LOCK, in the builder: /stages/card/out/NAME.img.zst and what is told beside it.
 # MBR with four primaries, because the older boards' boot ROM knows nothing else for certain:
 #   1 BOOTH  FAT   which slot is started, bootcode.bin, what the technician writes
 #   2 SLOT_A FAT   firmware, kernel, initrd, root.sqfs: they can never be of different versions
 #   3 SLOT_B FAT   the same, for the next version; empty in a new image
 #   4 data   type da: made and grown at first boot (image/system/usr/lib/booth/data-partition)
 set -euo pipefail
-name=$1 kernel=$2 version=$3
+name=$1 kernel=$2 version=$3 builder_lock=$4
 work=/stages/card/work out=/stages/card/out system=/stages/system
 mkdir -p $work $out
 disk=4b1b00f5
@@ -85,7 +85,7 @@ tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$SOUR
     echo "kernel $kernel"
     echo "image_id $(sha256sum <$system/root.sqfs | cut -d ' ' -f 1)"
     echo "image_lock_sha256 $(sha256sum </locks/image.lock | cut -d ' ' -f 1)"
-    echo "builder_lock_sha256 $(sha256sum </locks/builder.lock | cut -d ' ' -f 1)"
+    echo "builder_lock_sha256 $(sha256sum <"/locks/$builder_lock" | cut -d ' ' -f 1)"
     echo "cargo_lock_sha256 $(sha256sum </repository/Cargo.lock | cut -d ' ' -f 1)"
     for file in BOOTH.fat SLOT_A.fat SLOT_B.fat; do echo "partition_sha256 $file $(sha256sum <$work/$file | cut -d ' ' -f 1)"; done
     (cd $work && find SLOT_A BOOTH -type f | LC_ALL=C sort | xargs sha256sum | awk '{ print "file_sha256", $2, $1 }')

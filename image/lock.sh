@@ -1,6 +1,6 @@
 #!/bin/bash
 # lock.sh FOLDER: asks the mirrors which packages image and builder consist of now, and writes FOLDER/image.lock and
-# FOLDER/builder.lock. Owns nothing else; apt works with a state of its own, this machine's packages are not touched.
+# FOLDER/builder-amd64.lock and builder-arm64.lock. Owns nothing else; apt works with a state of its own, this machine's packages are not touched.
 # A line: SHA-256, size, name, version, architecture, where, path in the archive ("debian/…" or "security/…").
 # Mirrors: DEBIAN_MIRROR and SECURITY_MIRROR, else what this machine's apt uses; no name of one is written anywhere.
 # The kernel: IMAGE_KERNEL, else the newest arm64 one of backports. One that is packaged in a single linux-image-… (Debian's before
@@ -88,20 +88,25 @@ essential=$(indexes arm64 | awk '/^Package:/ { name = $2 } /^Essential: yes/ { p
     } | write x "$(echo $boot)"
 } >"$out/image.lock"
 
-prepare amd64 amd64,arm64
 # Headers that a cross compiler can use come with the kernels in parts.
 headers=
 if [ "$single" = yes ]; then
     headers=linux-headers-
     echo "lock.sh: $kernel has no headers for the builder: the module for a trial boot is left out, the kernel itself has to know tryboot" >&2
 fi
-wanted=$(names builder.list | grep -v "^${headers:-no such package}" | awk -F ' *[|] *' '{ print $1 ":" $2 }' | sed "s/@KERNEL@/$kernel/")
-essential=$(indexes amd64 | awk '/^Package:/ { name = $2 } /^Architecture:/ { arch = $2 } /^Essential: yes/ && arch != "arm64" { print name }' | sort -u)
-# shellcheck disable=SC2086
-{
-    echo "# Every package of the builder; made by make image-lock. epoch $(epoch amd64) kernel $kernel"
-    apt amd64 amd64,arm64 -y --print-uris install $essential $wanted | write x ""
-} >"$out/builder.lock"
-for lock in image builder; do
+# builder HOST ALL: the lock of the tools for a machine of this architecture that builds.
+builder() {
+    local wanted essential
+    wanted=$(names builder.list | grep -v "^${headers:-no such package}" |
+        awk -F ' *[|] *' -v host="$1" '$2 == "host" { $2 = host } $2 == host || $2 == "arm64" { print $1 ":" $2 }' | sed "s/@KERNEL@/$kernel/")
+    essential=$(indexes "$1" | awk -v host="$1" '/^Package:/ { name = $2 } /^Architecture:/ { arch = $2 } /^Essential: yes/ && (arch == host || arch == "all") { print name }' | sort -u)
+    echo "# Every package of the builder on $1; made by make image-lock. epoch $(epoch "$1") kernel $kernel"
+    # shellcheck disable=SC2086
+    apt "$1" "$2" -y --print-uris install $essential $wanted | write x ""
+}
+builder arm64 arm64 >"$out/builder-arm64.lock"
+prepare amd64 amd64,arm64
+builder amd64 amd64,arm64 >"$out/builder-amd64.lock"
+for lock in image builder-amd64 builder-arm64; do
     awk -v lock=$lock '!/^#/ { n++; size += $2 } END { printf "%s.lock: %d packages, %.1f MB\n", lock, n, size / 1e6 }' "$out/$lock.lock" >&2
 done
