@@ -124,7 +124,7 @@ program=$!
 (make_root)
 wait $program
 
-if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh systemd) $version"; then
+if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh image/starts.sh systemd) $version"; then
     inside bash /repository/image/system.sh "$kernel" "$version"
     complete
 fi

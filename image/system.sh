@@ -13,7 +13,7 @@ units=$root/usr/lib/systemd/system
 for unit in /repository/systemd/booth-*.{service,timer,path}; do
     case $unit in *booth-hub* | *'*'*) ;; *) install -m 644 "$unit" $units/ ;; esac
 done
-install -D -m 644 /repository/image/early-lamp.sh $root/usr/lib/booth/early-lamp.sh
+install -D -m 644 -t $root/usr/lib/booth /repository/image/{early-lamp,starts}.sh
 install -D -m 644 /repository/systemd/booth-gateway.image.conf $root/etc/systemd/system/booth-gateway.service.d/image.conf
 install -m 644 /repository/systemd/booth.sysusers.conf $root/usr/lib/sysusers.d/booth.conf
 install -m 644 /repository/systemd/booth.tmpfiles.conf $root/usr/lib/tmpfiles.d/booth.conf
@@ -91,7 +91,7 @@ depmod -b $root "$kernel"
 gzip -n -9 <$modules/vmlinuz >$out/kernel8.img
 mkdir -p /tmp/initrd/bin
 install -m 755 /repository/image/init /tmp/initrd/init
-install -m 644 /repository/image/early-lamp.sh /tmp/initrd/
+install -m 644 /repository/image/{early-lamp,starts}.sh /tmp/initrd/
 aarch64-linux-gnu-gcc -static -Os -s -Wall -Werror -o /tmp/initrd/bin/early-lamp /repository/image/early-lamp.c
 /repository/image/initrd.py $root "$kernel" /tmp/initrd $out/initrd bcm2835 sdhci-iproc sdhci-brcmstb mmc_block \
     gpio-regulator clk-rp1 pinctrl-rp1 rp1_pci virtio_blk virtio_mmio virtio_pci squashfs ext4 vfat nls_cp437 nls_ascii nls_utf8 overlay loop bcm2835_wdt

@@ -622,6 +622,41 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
 
 #[test]
 #[ignore = "make image-test: it needs the image and some minutes"]
+fn a_slot_that_is_damaged_in_its_middle_gives_way_to_the_other() {
+    let board = Board::new(&built(), CARD_BYTES);
+    board.card.fill_slot_b();
+    let mut machine = board.start(false, &Build::default());
+    machine.sh("wait_for 'not set up' && systemctl is-active booth-started && sync");
+    machine.cut();
+    assert_eq!(board.card.starts(), "booth-starts 0", "the gateway came up");
+
+    board.card.wear_out(2);
+    let skips = Build {
+        skips_idle: true,
+        ..Build::default()
+    };
+    let careful = "looking at every byte of slot a";
+    for start in 1..=3 {
+        let machine = board.start(false, &skips);
+        assert!(!machine.ends());
+        assert_eq!(board.card.starts(), format!("booth-starts {start}"));
+        let console = std::fs::read_to_string(board.path("console")).unwrap_or_default();
+        assert!(!console.contains(careful), "{console}");
+    }
+    let mut machine = board.start(false, &Build::default());
+    machine.console_says(careful);
+    machine.console_says("the other one is whole and is started from now on");
+    assert!(!machine.ends());
+    assert_eq!(board.card.due(false), 3);
+    let mut machine = board.start(false, &Build::default());
+    machine.console_says("looking at every byte of slot b");
+    machine.sh("wait_for 'not set up' && systemctl is-active booth-started && sync");
+    machine.cut();
+    assert_eq!(board.card.starts(), "booth-starts 0");
+}
+
+#[test]
+#[ignore = "make image-test: it needs the image and some minutes"]
 fn a_raspberry_pi_3_starts_from_its_card_slot_with_its_own_device_tree() {
     // The model of the card slot takes powers of two only; no booth.toml, so that the gateway says that it is not set up.
     let board = Board::new(&built(), 1 << 30);

@@ -145,6 +145,48 @@ impl Card {
         chosen(&autoboot, section).unwrap_or_else(|| panic!("{section} in {autoboot:?}"))
     }
 
+    /// The version of slot A in slot B too, as updates leave a card.
+    pub fn fill_slot_b(&self) {
+        let mut slot = self.partition_bytes(2);
+        let letter = b"booth.slot=a";
+        let at = slot
+            .windows(letter.len())
+            .position(|window| window == letter);
+        slot[at.expect("the letter of slot A") + letter.len() - 1] = b'b';
+        self.write_bytes(self.partition(3).start * SECTOR, &slot);
+    }
+
+    /// Zeros in the middle half of a slot's root, as a worn card may have them; the tables at its ends stay whole.
+    pub fn wear_out(&self, number: usize) {
+        let root = self.bytes(number, "root.sqfs").expect("a root");
+        let slot = self.partition_bytes(number);
+        let at = slot.windows(64).position(|window| window == &root[..64]);
+        let at = self.partition(number).start * SECTOR + at.expect("its first bytes") as u64;
+        let quarter = root.len() as u64 / 4;
+        self.write_bytes(at + quarter, &vec![0; 2 * quarter as usize]);
+        let worn = self.bytes(number, "root.sqfs").expect("a root");
+        assert!(worn.len() == root.len() && worn != root && worn[..64] == root[..64]);
+    }
+
+    /// How many starts in a row came to nothing, as the card counts them.
+    pub fn starts(&self) -> String {
+        let mut sector = [0; SECTOR as usize];
+        let card = std::fs::File::open(&self.file).expect("a card");
+        card.read_exact_at(&mut sector, 2048 * SECTOR)
+            .expect("a sector");
+        String::from_utf8_lossy(&sector)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn write_bytes(&self, offset: u64, bytes: &[u8]) {
+        let card = std::fs::File::options().write(true).open(&self.file);
+        card.and_then(|card| card.write_all_at(bytes, offset))
+            .expect("written");
+    }
+
     /// SHA-256 of what a slot is started from, by name; `None` where a file is missing.
     pub fn slot(&self, number: usize) -> Option<BTreeMap<String, String>> {
         let names = ["kernel8.img", "initrd.zst", "root.sqfs"];
