@@ -642,6 +642,8 @@ fn a_slot_that_is_damaged_in_its_middle_gives_way_to_the_other() {
         assert_eq!(board.card.starts(), format!("booth-starts {start}"));
         let console = std::fs::read_to_string(board.path("console")).unwrap_or_default();
         assert!(!console.contains(careful), "{console}");
+        let last = console.lines().rfind(|line| !line.trim().is_empty());
+        board.note(&format!("it ended with {last:?}"));
     }
     let mut machine = board.start(false, &Build::default());
     machine.console_says(careful);
@@ -650,6 +652,8 @@ fn a_slot_that_is_damaged_in_its_middle_gives_way_to_the_other() {
     assert_eq!(board.card.due(false), 3);
     let mut machine = board.start(false, &Build::default());
     machine.console_says("looking at every byte of slot b");
+    let initrd = machine.console_says(" s after the kernel's start");
+    figure("the initrd that compares every byte", initrd.trim());
     machine.sh("wait_for 'not set up' && systemctl is-active booth-started && sync");
     machine.cut();
     assert_eq!(board.card.starts(), "booth-starts 0");
