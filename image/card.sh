@@ -5,6 +5,7 @@
 #   2 SLOT_A FAT   firmware, kernel, initrd, root.sqfs: they can never be of different versions
 #   3 SLOT_B FAT   the same, for the next version; empty in a new image
 #   4 data   type da: made and grown at first boot (image/system/usr/lib/booth/data-partition)
+# Before them: the table, and 4 MiB on the count of starts (image/starts.sh).
 set -euo pipefail
 name=$1 kernel=$2 version=$3 builder_lock=$4
 work=/stages/card/work out=/stages/card/out system=/stages/system
@@ -54,19 +55,19 @@ fat SLOT_A b0070002 $slot_mib
 fat SLOT_B b0070003 $slot_mib
 
 image=$work/$name.img
-a=$((4 + booth_mib)) b=$((4 + booth_mib + slot_mib)) data=$((4 + booth_mib + 2 * slot_mib))
+a=$((8 + booth_mib)) b=$((8 + booth_mib + slot_mib)) data=$((8 + booth_mib + 2 * slot_mib))
 truncate -s $((data + data_mib))M "$image"
 sfdisk --quiet "$image" <<T
 label: dos
 label-id: 0x$disk
 unit: sectors
-1 : start=4MiB, size=${booth_mib}MiB, type=c, bootable
+1 : start=8MiB, size=${booth_mib}MiB, type=c, bootable
 2 : start=${a}MiB, size=${slot_mib}MiB, type=c
 3 : start=${b}MiB, size=${slot_mib}MiB, type=c
 4 : start=${data}MiB, size=${data_mib}MiB, type=da
 T
 at() { dd if="$work/$1.fat" of="$image" bs=1M seek="$2" conv=notrunc,sparse status=none; }
-at BOOTH 4
+at BOOTH 8
 at SLOT_A $a
 at SLOT_B $b
 /repository/image/slot.py $work/SLOT_A.fat $system/image.json /stages/card/slot.img >"$out/$name.manifest.json"

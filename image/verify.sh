@@ -36,7 +36,13 @@ if [ "$mode" = all ]; then
     if [ "$sum" != "$(sha256sum <"$other/root/root.tar" | cut -d ' ' -f 1)" ]; then
         echo "image-verify: the packages' root differs in what is not part of the image; image/verified is left as it was" >&2
     else
-        printf '# The packages'\'' root: hash of all that it is made from, hash of it; written by a make image-verify that passed.\n%s %s\n' "$key" "$sum" >"$here/verified"
+        host=$(dpkg --print-architecture)
+        {
+            echo "# The packages' root: hash of all that it is made from, hash of it, where it was made; written by a make image-verify that passed."
+            grep -v "^#\| $host\$" "$here/verified" 2>/dev/null || true
+            echo "$key $sum $host"
+        } >"$one/verified"
+        cp "$one/verified" "$here/verified"
     fi
 fi
 rm -rf "$one" "$folder/verify"

@@ -172,7 +172,7 @@ impl Card {
     pub fn starts(&self) -> String {
         let mut sector = [0; SECTOR as usize];
         let card = std::fs::File::open(&self.file).expect("a card");
-        card.read_exact_at(&mut sector, 2048 * SECTOR)
+        card.read_exact_at(&mut sector, 8192 * SECTOR)
             .expect("a sector");
         String::from_utf8_lossy(&sector)
             .lines()
