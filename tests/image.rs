@@ -632,7 +632,7 @@ fn a_slot_that_is_damaged_in_its_middle_gives_way_to_the_other() {
     machine.cut();
     assert_eq!(board.card.starts(), "booth-starts 0", "the gateway came up");
 
-    // A gateway that never starts, of a slot that is whole: three more starts, and then it is left alone.
+    // A gateway that never starts, of a slot that is whole: given up until the third time, and then left alone.
     let line = board.card.read(2, "cmdline.txt").expect("a kernel's line");
     let without = format!("{} systemd.mask=booth-gateway.service\n", line.trim());
     board.card.write_text_to(2, "cmdline.txt", without);
@@ -644,10 +644,10 @@ fn a_slot_that_is_damaged_in_its_middle_gives_way_to_the_other() {
         "looking at every byte of slot a",
         "the gateway has not come up",
     );
-    for start in 1..=3 {
-        let machine = board.start(false, &skips);
-        assert!(!machine.ends());
-        assert_eq!(board.card.starts(), format!("booth-starts {start}"));
+    for before in [0, 2] {
+        board.card.set_starts(before);
+        assert!(!board.start(false, &skips).ends());
+        assert_eq!(board.card.starts(), format!("booth-starts {}", before + 1));
         let console = std::fs::read_to_string(board.path("console")).unwrap_or_default();
         assert!(!console.contains(careful), "{console}");
         assert!(console.contains(given_up), "{console}");

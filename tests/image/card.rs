@@ -181,6 +181,12 @@ impl Card {
             .to_owned()
     }
 
+    /// As if so many starts had come to nothing.
+    pub fn set_starts(&self, count: u32) {
+        let text = format!("booth-starts {count}\n");
+        self.write_bytes(8192 * SECTOR, format!("{text:512}").as_bytes());
+    }
+
     fn write_bytes(&self, offset: u64, bytes: &[u8]) {
         let card = std::fs::File::options().write(true).open(&self.file);
         card.and_then(|card| card.write_all_at(bytes, offset))
