@@ -585,7 +585,7 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
         };
         let trial = board.start(is_trial, &skips);
         assert!(!trial.ends(), "it asks for another trial");
-        let console = std::fs::read_to_string(board.path("console")).unwrap_or_default();
+        let console = board.console();
         assert_eq!(console.contains(limit), by_limit, "{console}");
         machine = board.start(false, &Build::default());
         until_ready(&mut machine);
@@ -648,7 +648,7 @@ fn a_slot_that_is_damaged_in_its_middle_gives_way_to_the_other() {
         board.card.set_starts(before);
         assert!(!board.start(false, &skips).ends());
         assert_eq!(board.card.starts(), format!("booth-starts {}", before + 1));
-        let console = std::fs::read_to_string(board.path("console")).unwrap_or_default();
+        let console = board.console();
         assert!(!console.contains(careful), "{console}");
         assert!(console.contains(given_up), "{console}");
     }

@@ -176,14 +176,7 @@ impl Updater {
     fn try_request(&self, store: &Store, place: &Path) -> Result<(), String> {
         let booth = Booth::find(&self.places)?;
         booth.takes_updates()?;
-        let mut _lock = lock(store);
-        self.wait(self.if_real(LOCK_WITHIN), || {
-            if _lock.is_err() {
-                _lock = lock(store);
-            }
-            Ok(_lock.is_ok())
-        })?;
-        let _lock = _lock?;
+        let _lock = self.lock_within(store, LOCK_WITHIN)?;
         // A request that outlived a power cut is followed as soon as the machine starts. A flag that stays away is told when it is needed.
         self.wait(self.if_real(FLAG_WITHIN), || {
             Ok(booth.firmware().flag.is_there())
@@ -283,7 +276,7 @@ impl Updater {
 
     /// Settles under the lock. One that cannot be had keeps no trial from its verdict.
     fn look(&self, hands: &Hands) -> Result<Start, String> {
-        let _lock = match self.patient_lock(hands.store) {
+        let _lock = match self.lock_within(hands.store, LOCK_BRIEFLY) {
             Ok(lock) => Some(lock),
             Err(why) if hands.boot.is_on_trial().unwrap_or(true) => {
                 log::warn!("{why}");
@@ -300,8 +293,9 @@ impl Updater {
         settle(hands, clock::mono(), has_request).map_err(|error| error.to_string())
     }
 
-    fn patient_lock(&self, store: &Store) -> Result<Box<dyn Send + Sync>, String> {
-        let until = clock::mono() + self.if_real(LOCK_BRIEFLY);
+    /// Asks for the lock until so much time is over, where that is real.
+    fn lock_within(&self, store: &Store, within: Duration) -> Result<Box<dyn Send + Sync>, String> {
+        let until = clock::mono() + self.if_real(within);
         loop {
             match lock(store) {
                 Err(_) if clock::mono() < until => std::thread::sleep(ASK_EVERY),
@@ -341,7 +335,7 @@ impl Updater {
             let verdict = trial.look(clock::mono(), answer.as_ref().map_err(String::as_str));
             let verdict = match verdict {
                 Verdict::Commit => {
-                    let _lock = self.patient_lock(hands.store);
+                    let _lock = self.lock_within(hands.store, LOCK_BRIEFLY);
                     match commit(hands) {
                         Ok(()) => Verdict::Commit,
                         // What counts is done.

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use super::{run, text, tried};
 
 pub const SECTOR: u64 = 512;
+/// Where the card counts the starts that came to nothing (image/starts.sh), bytes.
+const STARTS_AT: u64 = 8192 * SECTOR;
 /// The partition with the configuration and the choice of the slot.
 pub const BOOTH: usize = 1;
 /// The partition with the citizens' words.
@@ -172,7 +174,7 @@ impl Card {
     pub fn starts(&self) -> String {
         let mut sector = [0; SECTOR as usize];
         let card = std::fs::File::open(&self.file).expect("a card");
-        card.read_exact_at(&mut sector, 8192 * SECTOR)
+        card.read_exact_at(&mut sector, STARTS_AT)
             .expect("a sector");
         String::from_utf8_lossy(&sector)
             .lines()
@@ -184,7 +186,7 @@ impl Card {
     /// As if so many starts had come to nothing.
     pub fn set_starts(&self, count: u32) {
         let text = format!("booth-starts {count}\n");
-        self.write_bytes(8192 * SECTOR, format!("{text:512}").as_bytes());
+        self.write_bytes(STARTS_AT, format!("{text:512}").as_bytes());
     }
 
     fn write_bytes(&self, offset: u64, bytes: &[u8]) {

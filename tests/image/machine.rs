@@ -114,6 +114,13 @@ impl Board {
         self.folder.path().join(name)
     }
 
+    /// What the machine that ran last has said; one that said nothing never ran.
+    pub fn console(&self) -> String {
+        let said = read_console(&self.path("console"));
+        assert!(!said.is_empty(), "the machine has said nothing");
+        said
+    }
+
     /// Something the test has done or seen, with the time.
     pub fn note(&self, what: &str) {
         eprintln!("{:>5.0} s  ## {what}", self.began.elapsed().as_secs_f64());
@@ -161,6 +168,12 @@ impl Board {
         );
         Machine::start(self, &line, build)
     }
+}
+
+/// Nothing before the machine has begun to speak.
+fn read_console(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A Raspberry Pi 3B as QEMU knows it, with the card in its slot and the device tree of the card; its console from the beginning
@@ -220,8 +233,7 @@ pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
     let mut qemu = Running(qemu);
     let start = Instant::now();
     loop {
-        let said = std::fs::read(&console).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).into_owned();
+        let said = read_console(&console);
         if said.contains(wanted) {
             return said;
         }
@@ -486,8 +498,7 @@ impl Machine {
 
     /// What the kernel and the initrd have written on the console.
     pub fn console(&self) -> String {
-        let bytes = std::fs::read(&self.console).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        read_console(&self.console)
     }
 
     fn has_ended(&mut self) -> bool {
