@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use booth_gateway::contract::{BoothId, MAX_PART_BYTES, Topic, Topics};
+use booth_gateway::contract::{BoothId, MAX_PART_BYTES, Presence, Topic, Topics};
 use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
 use booth_gateway::gateway::inbox::{self, Inbound};
 use booth_gateway::gateway::time::Mono;
@@ -100,7 +100,8 @@ impl Booth {
 
     fn read(&mut self, topics: &Topics, topic: &str, payload: &[u8]) {
         match inbox::read(topics, topic, payload) {
-            Inbound::Hub { online } => self.delivery.hub_online(online),
+            Inbound::Hub(hub) => self.delivery.hub_online(hub.state == Presence::Online),
+            Inbound::HubUnreadable(_) => {}
             Inbound::Ack(ack) => {
                 let verdicts = self.delivery.ack(&ack);
                 for verdict in &verdicts {

@@ -597,8 +597,8 @@ fn judge(reason: &PubAckReason) -> Puback {
         PubAckReason::NoMatchingSubscribers => Puback::NoSubscriber,
         PubAckReason::UnspecifiedError
         | PubAckReason::ImplementationSpecificError
-        | PubAckReason::PacketIdentifierInUse
-        | PubAckReason::QuotaExceeded => Puback::Later,
+        | PubAckReason::PacketIdentifierInUse => Puback::Later,
+        PubAckReason::QuotaExceeded => Puback::Quota,
         PubAckReason::NotAuthorized
         | PubAckReason::TopicNameInvalid
         | PubAckReason::PayloadFormatInvalid => Puback::Refused,

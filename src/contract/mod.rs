@@ -9,6 +9,7 @@ pub mod alert;
 pub mod birth;
 pub mod health;
 pub mod manifest;
+pub mod reading;
 pub mod state;
 pub mod topic;
 

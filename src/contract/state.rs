@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::reading::lenient;
+
 /// `<boot_count>-<n>`, `n` being the boot-time clock in ms at CONNECT. Ordered as numbers, and only
 /// meaningful within one `card_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,14 +81,60 @@ pub struct BoothState {
     pub connected_at: Option<String>,
 }
 
-/// Payload of `{root}/hub/state`, and the hub's will.
+/// Payload of `{root}/hub/state`, and the hub's will (contract §3.6). Only `state` is needed to read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubState {
     /// The presence itself.
     pub state: Presence,
     /// When, RFC 3339 UTC; absent in a will.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ts: Option<String>,
+    /// Which program, and which version of it.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub version: Option<String>,
+    /// Largest clip body that it takes, bytes.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_clip_bytes: Option<u64>,
+    /// Versions of the manifest that it reads.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub schemas: Option<Vec<u32>>,
+    /// Booths say state, birth, health and alerts again within so many seconds after it came; 10 if absent, at most 600.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub jitter_s: Option<u32>,
+}
+
+impl HubState {
+    /// A bare presence, as in a will.
+    pub fn bare(state: Presence) -> Self {
+        Self {
+            state,
+            ts: None,
+            version: None,
+            max_clip_bytes: None,
+            schemas: None,
+            jitter_s: None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -99,5 +147,13 @@ mod tests {
         let new: Session = "10-5".parse().expect("a session");
         assert!(new > old);
         assert_eq!(new.to_string(), "10-5");
+    }
+
+    #[test]
+    fn a_hub_whose_time_is_a_number_is_there_all_the_same() {
+        let said: HubState =
+            serde_json::from_str(r#"{"state":"online","ts":1796000000,"schemas":null}"#)
+                .expect("readable");
+        assert_eq!(said, HubState::bare(Presence::Online));
     }
 }

@@ -11,7 +11,7 @@ use super::{Finding, credentials};
 use crate::adapters::mqtt::{self, MqttSettings, Trial};
 use crate::adapters::{reach, tls};
 use crate::config::{BrokerUrl, Config};
-use crate::contract::{Topic, Topics};
+use crate::contract::{Presence, Topic, Topics};
 use crate::gateway::inbox::{self, Inbound};
 
 const AREA: &str = "broker";
@@ -167,8 +167,10 @@ fn tried(trial: &Trial, client: &str) -> Vec<Finding> {
 fn hub_said(topics: &Topics, topic: &str, heard: Option<&[u8]>) -> Finding {
     let remedy = "Start booth-hub, and check its broker login and its root topic; clips wait on the card meanwhile.";
     match heard.map(|payload| inbox::read(topics, topic, payload)) {
-        Some(Inbound::Hub { online: true }) => Finding::ok("hub", "state", "The hub is online."),
-        Some(Inbound::Hub { online: false }) => Finding::warning(
+        Some(Inbound::Hub(hub)) if hub.state == Presence::Online => {
+            Finding::ok("hub", "state", "The hub is online.")
+        }
+        Some(Inbound::Hub(_)) => Finding::warning(
             "hub",
             "state",
             "The hub says that it is not online.",

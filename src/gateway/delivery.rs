@@ -125,9 +125,13 @@ pub enum Puback {
     Success,
     /// Taken, but nobody listens.
     NoSubscriber,
-    /// Not now: quota, or no reason given.
+    /// Not now, and no reason given.
     Later,
-    /// Not allowed, or too large.
+    /// Not now: the broker's quota is used up (0x97).
+    Quota,
+    /// Larger than the broker takes (0x95), whatever its CONNACK announced.
+    TooLarge,
+    /// Not allowed.
     Refused,
 }
 
@@ -678,15 +682,15 @@ impl Delivery {
                     active.asked = Some(now);
                 }
             }
-            Puback::NoSubscriber | Puback::Later => {
+            Puback::NoSubscriber | Puback::Later | Puback::Quota => {
                 self.nobody_listens |= answer == Puback::NoSubscriber;
                 self.paused_until = Some(now + SLOW_RETRY);
                 // Where a broker takes only some messages at a time, asking what is missing gets on; sending
                 // the same first parts again and again would not. Where nobody listened, nothing arrived.
-                item.offered = answer == Puback::Later;
+                item.offered = answer != Puback::NoSubscriber;
                 self.put_back(number, now);
             }
-            Puback::Refused => {
+            Puback::TooLarge | Puback::Refused => {
                 let clip_id = item.offer.clip_id.clone();
                 self.refused.insert(clip_id, why.to_owned());
                 item.offered = false;

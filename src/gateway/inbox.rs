@@ -13,11 +13,10 @@ const SHOWN_CHARS: usize = 100;
 /// One message from the centre.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound {
-    /// Whether the hub is there.
-    Hub {
-        /// It listens.
-        online: bool,
-    },
+    /// What the hub says of itself; an empty payload clears the retained one, and is read as `lost`.
+    Hub(HubState),
+    /// The hub said something of itself that cannot be read: it counts as before. Why, in words.
+    HubUnreadable(String),
     /// The hub's answer to a clip.
     Ack(Ack),
     /// `cmd/rebirth`: say everything again.
@@ -45,10 +44,15 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
     }
     match topics.parse(topic) {
         Some(Topic::HubState) => {
-            // An empty payload clears a retained state: nobody is there.
-            let online = serde_json::from_slice::<HubState>(payload)
-                .is_ok_and(|hub| hub.state == Presence::Online);
-            Inbound::Hub { online }
+            if payload.is_empty() {
+                return Inbound::Hub(HubState::bare(Presence::Lost));
+            }
+            match serde_json::from_slice(payload) {
+                Ok(hub) => Inbound::Hub(hub),
+                Err(error) => {
+                    Inbound::HubUnreadable(error.to_string().chars().take(SHOWN_CHARS).collect())
+                }
+            }
         }
         Some(Topic::Ack(_, clip_id)) => match serde_json::from_slice::<Ack>(payload) {
             Ok(ack) if ack.clip_id == clip_id => Inbound::Ack(ack),
@@ -97,14 +101,18 @@ mod tests {
     #[test]
     fn what_is_understood_is_handed_on() {
         let online = r#"{"state":"online","ts":"2026-01-01T00:00:00.000Z"}"#;
-        assert_eq!(
+        assert!(matches!(
             said("booth/1/hub/state", online),
-            Inbound::Hub { online: true }
-        );
+            Inbound::Hub(hub) if hub.state == Presence::Online
+        ));
         assert_eq!(
             said("booth/1/hub/state", ""),
-            Inbound::Hub { online: false }
+            Inbound::Hub(HubState::bare(Presence::Lost))
         );
+        assert!(matches!(
+            said("booth/1/hub/state", r#"{"state":"onl"#),
+            Inbound::HubUnreadable(_)
+        ));
         let booth = BoothId::parse("rundhoej-1").expect("an id");
         assert_eq!(
             said("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),

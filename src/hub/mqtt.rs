@@ -424,8 +424,8 @@ fn behind() -> String {
 
 fn presence(state: Presence, with_time: bool) -> Vec<u8> {
     let state = HubState {
-        state,
         ts: with_time.then(|| rfc3339(clock::wall())),
+        ..HubState::bare(state)
     };
     serde_json::to_vec(&state).unwrap_or_default()
 }

@@ -32,7 +32,7 @@ use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::adapters::sensors::SupplyFiles;
 use crate::config::Config;
-use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
+use crate::contract::{BoothId, Consent, Presence, Publish, Topic, Topics};
 use crate::gateway::bell::{Bell, Moment};
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
@@ -824,12 +824,14 @@ impl Gateway {
 
     fn incoming(&mut self, now: Mono, topic: &str, payload: &[u8]) {
         match inbox::read(&self.topics, topic, payload) {
-            Inbound::Hub { online } => {
+            Inbound::Hub(hub) => {
+                let online = hub.state == Presence::Online;
                 if online != self.delivery.is_hub_online() {
                     log::info!(online; "the hub");
                 }
                 self.delivery.hub_online(online);
             }
+            Inbound::HubUnreadable(why) => log::warn!("what the hub says cannot be read: {why}"),
             Inbound::Ack(ack) => {
                 let verdicts = self.delivery.ack(&ack);
                 self.settle(now, verdicts);
