@@ -11,14 +11,9 @@ mod support {
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, LastWillProperties, Packet};
-use rumqttc::v5::{Client, Connection, Event, MqttOptions};
 use support::browser::Browser;
 use support::hub::{Booth, Broker, Clip, Home, Hub, free_port};
-use support::wait::until;
 
 fn address_of(hub: &Hub) -> String {
     let line = hub.says("pages on ");
@@ -118,97 +113,4 @@ fn people_and_operations_open_in_a_browser_and_a_clip_plays_to_its_end() {
     );
     let foreign = browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith(location.origin) && !r.name.startsWith('data:')).length");
     assert_eq!(foreign, 0);
-}
-
-fn client(port: u16, id: &str, will: bool) -> (Client, Connection) {
-    let mut options = MqttOptions::new(id, "127.0.0.1", port);
-    options
-        .set_keep_alive(Duration::from_secs(5))
-        .set_clean_start(true);
-    options
-        .set_max_packet_size(Some(131_072))
-        .set_outgoing_inflight_upper_limit(64);
-    if will {
-        let properties = LastWillProperties {
-            delay_interval: Some(1),
-            payload_format_indicator: None,
-            message_expiry_interval: None,
-            content_type: None,
-            response_topic: None,
-            correlation_data: None,
-            user_properties: Vec::new(),
-        };
-        options.set_session_expiry_interval(Some(120));
-        let topic = "booth/1/up/b-1/state";
-        options.set_last_will(LastWill::new(
-            topic,
-            "lost",
-            QoS::AtLeastOnce,
-            true,
-            Some(properties),
-        ));
-    }
-    Client::new(options, 64)
-}
-
-fn hear(connection: &mut Connection, what: &str, mut wanted: impl FnMut(&Packet) -> bool) {
-    until(what, || {
-        match connection.recv_timeout(Duration::from_millis(100)) {
-            Ok(Ok(Event::Incoming(packet))) => wanted(&packet).then_some(()),
-            Ok(Ok(Event::Outgoing(_))) | Err(_) => None,
-            Ok(Err(error)) => panic!("{what}: {error}"),
-        }
-    });
-}
-
-#[test]
-fn the_embedded_broker_has_wills_retained_messages_and_takes_large_parts() {
-    let port = free_port();
-    booth_gateway::hub::broker::start(([127, 0, 0, 1], port).into()).expect("starts");
-    let again = booth_gateway::hub::broker::start(([127, 0, 0, 1], port).into());
-    assert!(again.is_err_and(|error| error.to_string().contains("cannot listen")));
-    let open = booth_gateway::hub::broker::start(([0, 0, 0, 0], free_port()).into());
-    assert!(open.is_err_and(|error| error.to_string().contains("loopback")));
-
-    let (hub, mut hub_connection) = client(port, "hub", false);
-    hub.subscribe("booth/1/up/+/#", QoS::AtLeastOnce)
-        .expect("asked");
-    hear(&mut hub_connection, "SUBACK", |packet| {
-        matches!(packet, Packet::SubAck(_))
-    });
-    let (booth, mut booth_connection) = client(port, "b-1", true);
-    let sender = booth.clone();
-    let parts = std::thread::spawn(move || {
-        for part in 0..100u32 {
-            let topic = format!("booth/1/up/b-1/part/x/{part}");
-            sender
-                .publish(topic, QoS::AtLeastOnce, false, vec![1; 16_384])
-                .expect("sent");
-        }
-    });
-    let mut acked = 0;
-    hear(&mut booth_connection, "100 PUBACKs", |packet| {
-        acked += u32::from(matches!(packet, Packet::PubAck(_)));
-        acked == 100
-    });
-    parts.join().expect("sent");
-    let mut heard = 0;
-    hear(&mut hub_connection, "100 parts", |packet| {
-        heard += u32::from(matches!(packet, Packet::Publish(part) if part.payload.len() == 16_384));
-        heard == 100
-    });
-    drop((booth, booth_connection)); // without a DISCONNECT
-    hear(
-        &mut hub_connection,
-        "the will",
-        |packet| matches!(packet, Packet::Publish(will) if will.payload == "lost"),
-    );
-    let (late, mut late_connection) = client(port, "late", false);
-    late.subscribe("booth/1/up/+/state", QoS::AtLeastOnce)
-        .expect("asked");
-    hear(
-        &mut late_connection,
-        "the retained will",
-        |packet| matches!(packet, Packet::Publish(will) if will.payload == "lost" && will.retain),
-    );
 }

@@ -147,7 +147,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let least = "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n";
     let hub = "[mqtt]\nurl = \"mqtt://[::1]:1884\"\nusername = \"hub\"\npassword_file = \"p\"\nroot = \"b/2\"\n\
         client_id = \"hub\"\n[store]\ndir = \"s\"\nmax_clip_bytes = 1_000_000\n[http]\nlisten = \"127.0.0.1:80\"\n\
-        [embedded_broker]\nlisten = \"127.0.0.1:1884\"\n[[booth]]\nid = \"rundhoej-1\"\nname = \"R\"\nplace = \"T\"\n";
+        [[booth]]\nid = \"rundhoej-1\"\nname = \"R\"\nplace = \"T\"\n";
     let seed = |which: &str, text: &str| [which.as_bytes(), text.as_bytes()].concat();
     vec![
         seed("0", booth),

@@ -54,9 +54,6 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
-        /// Also run an MQTT broker inside the hub, on [embedded_broker] listen; for demonstrations only
-        #[arg(long)]
-        embedded_broker: bool,
     },
     /// Clear the retained topics of a retired booth
     ///
@@ -127,12 +124,9 @@ fn run(command: Command) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Operation(format!("the system refuses: {error}")))?;
     match command {
-        Command::Serve {
-            config,
-            embedded_broker,
-        } => {
+        Command::Serve { config } => {
             let config = HubConfig::load(&config)?;
-            Ok(runtime.block_on(serve::serve(config, embedded_broker))?)
+            Ok(runtime.block_on(serve::serve(config))?)
         }
         Command::Forget { booth, config } => {
             let config = HubConfig::load(&config)?;

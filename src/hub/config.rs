@@ -23,8 +23,6 @@ pub struct HubConfig {
     pub store: HubStore,
     /// Where the pages listen.
     pub http: HubHttp,
-    /// The demonstration's own broker.
-    pub embedded_broker: EmbeddedBroker,
     /// The booths expected; one never heard is shown as such.
     #[serde(rename = "booth")]
     pub booths: Vec<ExpectedBooth>,
@@ -34,7 +32,7 @@ pub struct HubConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HubMqtt {
-    /// `mqtt://host[:port]` or `mqtts://host[:port]`; only needless with the embedded broker.
+    /// `mqtt://host[:port]` or `mqtts://host[:port]`; without it `serve` refuses to start.
     pub url: Option<String>,
     /// User name at the broker.
     pub username: Option<String>,
@@ -92,22 +90,6 @@ impl Default for HubHttp {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-        }
-    }
-}
-
-/// `[embedded_broker]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EmbeddedBroker {
-    /// Address of the embedded broker.
-    pub listen: SocketAddr,
-}
-
-impl Default for EmbeddedBroker {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
         }
     }
 }
@@ -252,25 +234,16 @@ impl HubConfig {
         }
     }
 
-    /// The broker to connect to: `[mqtt] url`, else the embedded broker's own address when it runs.
-    pub fn broker(&self, embedded: bool) -> Result<BrokerUrl, ConfigError> {
-        match (&self.mqtt.url, embedded) {
-            (Some(url), _) => BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![fault])),
-            (None, true) => {
-                let listen = self.embedded_broker.listen;
-                let host = match listen {
-                    SocketAddr::V4(at) if at.ip().is_unspecified() => "127.0.0.1".to_owned(),
-                    SocketAddr::V4(at) => at.ip().to_string(),
-                    SocketAddr::V6(at) if at.ip().is_unspecified() => "[::1]".to_owned(),
-                    SocketAddr::V6(at) => format!("[{}]", at.ip()),
-                };
-                Ok(BrokerUrl { tls: false, host, port: listen.port() })
-            }
-            (None, false) => Err(ConfigError(vec![
-                "[mqtt] url is missing: name the broker, for example \"mqtts://broker.example:8883\""
+    /// The broker to connect to, of `[mqtt] url`; without one, what to do about it.
+    pub fn broker(&self) -> Result<BrokerUrl, ConfigError> {
+        let url = self.mqtt.url.as_deref().ok_or_else(|| {
+            ConfigError(vec![
+                "[mqtt] url is missing: the hub needs an MQTT 5 broker that booths and hub can reach. Install one (apt install mosquitto; \
+                 docs/mosquitto.acl has its settings and access rules) and name it, for example url = \"mqtts://broker.example:8883\""
                     .into(),
-            ])),
-        }
+            ])
+        })?;
+        BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![fault]))
     }
 
     /// Reads the password, without its line end; `None` when none is configured.
@@ -324,8 +297,11 @@ mod tests {
     fn an_empty_file_is_a_configuration_but_names_no_broker() {
         let config = checked("").expect("all keys have defaults");
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
-        assert!(config.broker(false).is_err());
-        assert_eq!(config.broker(true).expect("its own").port, 1883);
+        let fault = config.broker().expect_err("no broker").to_string();
+        assert!(
+            fault.contains("mosquitto") && fault.contains("url ="),
+            "{fault}"
+        );
     }
 
     #[test]
@@ -333,11 +309,10 @@ mod tests {
         let config = checked(
             "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
              ca_file=\"ca.pem\"\nroot=\"b/2\"\nclient_id=\"hub\"\n[store]\ndir=\"s\"\n\
-             max_clip_bytes=1_000_000\n[http]\nlisten=\"0.0.0.0:80\"\n[embedded_broker]\n\
-             listen=\"127.0.0.1:1884\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
+             max_clip_bytes=1_000_000\n[http]\nlisten=\"0.0.0.0:80\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
         )
         .expect("good");
-        let broker = config.broker(false).expect("named");
+        let broker = config.broker().expect("named");
         assert_eq!(
             broker,
             BrokerUrl {

@@ -45,9 +45,7 @@ pub enum ForgetError {
 
 /// Clears the topics and the hub's own rows; answers how many topics were cleared.
 pub async fn forget(config: &HubConfig, booth: &BoothId) -> Result<usize, ForgetError> {
-    // Without a url the demonstration's own broker is meant.
-    let broker = config.broker(true)?;
-    let mut login = Login::new(config, broker)?;
+    let mut login = Login::new(config, config.broker()?)?;
     // Not the running hub's id: a broker that does not bind ids to users lets both stay.
     login.client_id = format!("{}-forget", login.client_id);
     let topics = Topics::new(config.mqtt.root.clone());

@@ -9,7 +9,6 @@
 //! A message is acknowledged to the broker (PUBACK) only after it was handled, and a clip to its booth
 //! (`stored`) only after its file and its row are on the disk.
 
-pub mod broker;
 pub mod complaints;
 pub mod config;
 pub mod fleet;

@@ -15,7 +15,7 @@ use super::config::HubConfig;
 use super::login::Login;
 use super::mqtt::Link;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
-use super::{broker, http, worker};
+use super::{http, worker};
 use crate::config::ConfigError;
 use crate::contract::Topics;
 
@@ -31,9 +31,6 @@ pub enum ServeError {
     /// The pages' address.
     #[error("the pages cannot listen on {0}: {1}; change [http] listen or stop the other program")]
     Listen(SocketAddr, io::Error),
-    /// The embedded broker did not start.
-    #[error(transparent)]
-    Broker(#[from] broker::BrokerError),
     /// The pages ended.
     #[error("the pages ended: {0}")]
     Pages(io::Error),
@@ -45,17 +42,9 @@ pub enum ServeError {
     Link,
 }
 
-/// Runs the hub until SIGTERM or SIGINT. `embedded` says that the embedded broker runs: its address is
-/// the broker then unless `[mqtt] url` names one.
-pub async fn serve(config: HubConfig, embedded: bool) -> Result<(), ServeError> {
-    if embedded {
-        broker::start(config.embedded_broker.listen)?;
-        log::warn!(
-            "an embedded broker listens on {}; it keeps nothing and asks for no password: for demonstrations only",
-            config.embedded_broker.listen
-        );
-    }
-    let login = Login::new(&config, config.broker(embedded)?)?;
+/// Runs the hub until SIGTERM or SIGINT.
+pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
+    let login = Login::new(&config, config.broker()?)?;
     let store = Store::open(&StoreRules {
         dir: config.store.dir.clone(),
         max_clip_bytes: config.store.max_clip_bytes,
