@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::contract::{BoothId, ConsentMode};
 use crate::update::here::STATE_FOLDER;
 use crate::update::keys::Keys;
-pub use audio::{Audio, ControlKind, Loudness, MixerControl};
+pub use audio::{Audio, Band, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use network::{Fixed, Modem, Network, SecretKind, Wifi, Wired};
@@ -626,9 +626,9 @@ mod tests {
         assert_eq!(
             faults(&text),
             "booth.toml:6: unknown field `bitrat`, expected one of `input`, `output`, `bitrate`, \
-             `complexity`, `mixer`, `capture_control`, `capture_db`, `capture_percent`, `playback_control`, \
-             `playback_db`, `playback_percent`, `sidetone_control`, `sidetone_db`, `sidetone_percent`; did you \
-             mean `bitrate`?"
+             `complexity`, `bandwidth`, `mixer`, `capture_control`, `capture_db`, `capture_percent`, \
+             `playback_control`, `playback_db`, `playback_percent`, `sidetone_control`, `sidetone_db`, \
+             `sidetone_percent`; did you mean `bitrate`?"
         );
     }
 

@@ -75,7 +75,9 @@ fn lived(config: &Config) {
     if let Some(url) = &config.mqtt.url {
         BrokerUrl::parse(url).expect("a checked address");
     }
-    SpeechEncoder::new(config.audio.bitrate, config.audio.complexity).expect("a checked encoder");
+    let audio = &config.audio;
+    SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth)
+        .expect("a checked encoder");
     jiff::tz::TimeZone::get(&config.booth.timezone).expect("a checked zone");
     let topics = Topics::new(&config.mqtt.root);
     let state = Topic::State(config.booth.id.clone());
@@ -138,7 +140,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let booth = "[booth]\nid = \"rundhoej-1\"\nname = \"Rundhøj\"\ntimezone = \"Europe/Copenhagen\"\n\
         [mqtt]\nurl = \"mqtts://broker.example:8883\"\nroot = \"booth/1\"\nconfirm = \"broker\"\n\
         [handset]\nbackend = \"auto\"\nhook = { line = 17, off_hook = \"low\", pull = \"up\", debounce_ms = 20 }\n\
-        lamp = { line = 4 }\n[audio]\nbitrate = 24000\ncomplexity = 5\n\
+        lamp = { line = 4 }\n[audio]\nbitrate = 24000\ncomplexity = 5\nbandwidth = \"full\"\n\
         [session]\nconsent = \"digit\"\nlanguage = \"da\"\nemergency_numbers = [\"112\"]\nmax_seconds = 180\n\
         min_seconds = 1\nsilence_seconds = 10\nchoose_seconds = 20\n\
         [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n[[question]]\nid = \"tram\"\ndigit = 2\nkind = \"speak\"\n\

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use booth_gateway::adapters::opus::{OggOpus, SpeechEncoder};
+use booth_gateway::config::Band;
 use booth_gateway::contract::{BoothId, Consent, EndedBy, Manifest, hex};
 use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
 use booth_gateway::gateway::time::Mono;
@@ -69,7 +70,7 @@ pub fn new_clip(clip_id: &str) -> NewClip {
 pub fn pages() -> &'static [Vec<u8>] {
     static MADE: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     MADE.get_or_init(|| {
-        let mut encoder = SpeechEncoder::new(6_000, 0).expect("an encoder");
+        let mut encoder = SpeechEncoder::new(6_000, 0, Band::Wide).expect("an encoder");
         let mut stream = OggOpus::new(7, encoder.pre_skip(), &[]);
         let mut pages = Vec::new();
         for _ in 0..2 {

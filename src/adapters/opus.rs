@@ -6,6 +6,8 @@
 use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
 
+use crate::config::Band;
+
 /// Samples of one 20 ms packet at 48 kHz.
 pub const PACKET_SAMPLES: usize = 960;
 /// Packets of one page: half a second.
@@ -25,14 +27,19 @@ pub struct SpeechEncoder {
 }
 
 impl SpeechEncoder {
-    /// Mono, 48 kHz, for speech that is stored: no forward error correction, no discontinuous transmission.
-    pub fn new(bitrate: u32, complexity: u8) -> Result<Self, OpusError> {
+    /// Mono, 48 kHz, for speech that is stored: no forward error correction, no discontinuous transmission. `bitrate` is in
+    /// bit/s, `complexity` 0 to 10. `band` is an upper limit: at a low bit rate the codec keeps less.
+    pub fn new(bitrate: u32, complexity: u8, band: Band) -> Result<Self, OpusError> {
         let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip)?;
         encoder.set_bitrate(Bitrate::Bits(i32::try_from(bitrate).unwrap_or(i32::MAX)))?;
         encoder.set_complexity(i32::from(complexity))?;
         encoder.set_vbr(true)?;
         encoder.set_signal(Signal::Voice)?;
-        encoder.set_max_bandwidth(Bandwidth::Wideband)?;
+        encoder.set_max_bandwidth(match band {
+            Band::Wide => Bandwidth::Wideband,
+            Band::Superwide => Bandwidth::Superwideband,
+            Band::Full => Bandwidth::Fullband,
+        })?;
         encoder.set_inband_fec(false)?;
         encoder.set_dtx(false)?;
         let pre_skip = u32::try_from(encoder.get_lookahead()?).unwrap_or(0);
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn every_length_is_exact_to_the_sample() {
         for samples in [1, 647, 648, 649, 960, 24_000, 24_001, 100_000] {
-            let mut encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+            let mut encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
             let mut stream = OggOpus::new(7, encoder.pre_skip(), &[("BOOTH_ID", "rundhoej-1")]);
             stream
                 .push(&mut encoder, &vec![0; samples])

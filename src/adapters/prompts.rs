@@ -371,9 +371,10 @@ mod tests {
 
     use super::*;
     use crate::adapters::opus::{OggOpus, PACKET_SAMPLES, SpeechEncoder};
+    use crate::config::Band;
 
     fn speech() -> Vec<u8> {
-        let mut encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+        let mut encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
         let mut stream = OggOpus::new(1, encoder.pre_skip(), &[]);
         let tone = tones::samples(&[(500.0, 0.0, 1500)]);
         stream.push(&mut encoder, &tone).expect("encodes");
@@ -428,7 +429,7 @@ mod tests {
 
     #[test]
     fn what_follows_the_end_of_a_prompt_is_not_decoded() {
-        let mut encoder = SpeechEncoder::new(24_000, 0).expect("an encoder");
+        let mut encoder = SpeechEncoder::new(24_000, 0, Band::Wide).expect("an encoder");
         let packet = encoder.packet(&[0; PACKET_SAMPLES]).expect("encodes");
         let packets = vec![packet.into_boxed_slice(); 1_000];
         let mut player = Player::of(Cow::Borrowed(&packets), 0, 10);

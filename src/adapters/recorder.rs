@@ -179,19 +179,27 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
 
     /// Works until the commands end.
     pub fn run(mut self, commands: &Receiver<RecorderCommand>) {
-        loop {
-            let patience = match &self.take {
-                Some(Take { end: Some(_), .. }) => Duration::from_millis(4),
-                Some(_) => Duration::from_millis(40),
-                None => Duration::from_millis(200),
-            };
-            match commands.recv_timeout(patience) {
-                Ok(command) => self.command(command),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            self.pump();
+        while self.turn(commands, self.patience()) {}
+    }
+
+    fn patience(&self) -> Duration {
+        match &self.take {
+            Some(Take { end: Some(_), .. }) => Duration::from_millis(4),
+            Some(_) => Duration::from_millis(40),
+            None => Duration::from_millis(200),
         }
+    }
+
+    /// A command, if one comes within `patience`, and what the microphone has brought. `false` when no command can come
+    /// any more. Public for `make bench`, which takes the clock out of it.
+    pub fn turn(&mut self, commands: &Receiver<RecorderCommand>, patience: Duration) -> bool {
+        match commands.recv_timeout(patience) {
+            Ok(command) => self.command(command),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        self.pump();
+        true
     }
 
     fn command(&mut self, command: RecorderCommand) {
@@ -496,6 +504,7 @@ mod tests {
     use super::*;
     use crate::adapters::capture::RATE;
     use crate::adapters::disk::RealDisk;
+    use crate::config::Band;
     use crate::contract::{BoothId, Consent};
     use crate::spool::OpenFacts;
 
@@ -525,7 +534,7 @@ mod tests {
         let (_taps, tapped) = channel();
         let (commands, commanded) = channel();
         let alive = Beat::default();
-        let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+        let encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
         let recorder = Recorder::new(encoder, tapped, Arc::default(), alive.clone(), |_| {});
         let thread = std::thread::spawn(move || recorder.run(&commanded));
         let give_up = clock::mono() + Duration::from_secs(60);
@@ -548,7 +557,7 @@ mod tests {
         let (taps, tapped) = channel();
         taps.send(tap).expect("a recorder");
         let (events, told) = channel();
-        let encoder = SpeechEncoder::new(24_000, 5).expect("an encoder");
+        let encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
         let mut recorder = Recorder::new(
             encoder,
             tapped,

@@ -7,6 +7,19 @@ const LONGEST_CONTROL: usize = 44;
 /// Longest name of a card's mixer.
 const LONGEST_MIXER: usize = 128;
 
+/// Up to which frequency the codec keeps what was said (RFC 6716 §2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Band {
+    /// 8 kHz.
+    #[default]
+    Wide,
+    /// 12 kHz.
+    Superwide,
+    /// 20 kHz.
+    Full,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
@@ -17,6 +30,8 @@ pub struct Audio {
     pub bitrate: u32,
     /// 0 to 10.
     pub complexity: u8,
+    /// The codec's upper limit.
+    pub bandwidth: Band,
     /// ALSA's name of the mixer that has the controls; by default that of the card in `input` for the microphone, in
     /// `output` for the rest.
     pub mixer: Option<String>,
@@ -47,6 +62,7 @@ impl Default for Audio {
             output: "plughw:CARD=handset,DEV=0".into(),
             bitrate: 24_000,
             complexity: 5,
+            bandwidth: Band::Wide,
             mixer: None,
             capture_control: None,
             capture_db: None,
@@ -274,6 +290,18 @@ mod tests {
             "hw:DEV=0",
         ] {
             assert!(mixer_of(pcm).is_err(), "{pcm}");
+        }
+    }
+
+    #[test]
+    fn the_band_is_wide_unless_the_file_says_otherwise_and_another_word_is_refused() {
+        let band = |text: &str| toml::from_str::<Audio>(text).map(|audio| audio.bandwidth);
+        assert_eq!(band(""), Ok(Band::Wide));
+        assert_eq!(band("bandwidth = \"wide\""), Ok(Band::Wide));
+        assert_eq!(band("bandwidth = \"superwide\""), Ok(Band::Superwide));
+        assert_eq!(band("bandwidth = \"full\""), Ok(Band::Full));
+        for other in ["\"narrow\"", "\"Wide\"", "\"\"", "8000", "true"] {
+            assert!(band(&format!("bandwidth = {other}")).is_err(), "{other}");
         }
     }
 

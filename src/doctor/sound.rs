@@ -248,7 +248,7 @@ impl Drop for Meter {
 impl Meter {
     /// Opens the microphone, and looks for it as long as it is not there.
     pub fn start(audio: &Audio) -> Result<Self, String> {
-        let encoder = SpeechEncoder::new(audio.bitrate.clamp(6_000, 510_000), 0)
+        let encoder = SpeechEncoder::new(audio.bitrate.clamp(6_000, 510_000), 0, audio.bandwidth)
             .map_err(|error| error.to_string())?;
         let (tap_sender, taps) = mpsc::channel();
         let (commands, orders) = mpsc::channel();

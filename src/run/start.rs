@@ -222,7 +222,8 @@ pub async fn run(
     let mut liveness = Liveness::default();
     let (tap_sender, taps) = std_mpsc::channel();
     let (recorder, recorder_commands) = std_mpsc::channel();
-    let encoder = SpeechEncoder::new(config.audio.bitrate, config.audio.complexity)
+    let audio = &config.audio;
+    let encoder = SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth)
         .map_err(|error| RunError::Setup(error.to_string()))?;
     let tell = happened.clone();
     let mic_levels = Arc::new(MicLevels::default());

@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use super::{Coded, MAX_SECONDS};
 use crate::adapters::opus::{PACKET_SAMPLES, SpeechEncoder};
+use crate::config::Band;
 
 /// Sample rates of WAV files that are speech.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -62,7 +63,8 @@ impl Speech {
 
     /// Encodes it, so that it is played like every other prompt.
     pub(super) fn coded(&self) -> Result<Coded, String> {
-        let mut encoder = SpeechEncoder::new(32_000, 5).map_err(|error| error.to_string())?;
+        let mut encoder =
+            SpeechEncoder::new(32_000, 5, Band::Wide).map_err(|error| error.to_string())?;
         let skip = encoder.pre_skip() as usize;
         let mut packets = Vec::new();
         let mut next = 0;

@@ -1,38 +1,42 @@
 //! `make bench`: the figures of the main job, release build, everything in one run on this machine.
 //!
-//! CPU is given as a ratio to `opusenc` encoding the same WAV in the same run; times and bytes are of
-//! real parts: gateway, PulseAudio, Mosquitto and hub as processes on loopback.
+//! CPU is given as a ratio to `examples/encode.rs`, which encodes the same speech with the same settings in the same run;
+//! times and bytes are of real parts: gateway, PulseAudio, Mosquitto and hub as processes on loopback.
 #![allow(clippy::disallowed_methods)]
 
+mod encoders;
+mod quality;
+mod threads;
+
 #[allow(dead_code)]
-#[path = "../tests/support/gateway.rs"]
+#[path = "../../tests/support/gateway.rs"]
 mod gateway;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[allow(dead_code)]
-#[path = "../tests/support/gpio_kernel.rs"]
+#[path = "../../tests/support/gpio_kernel.rs"]
 mod gpio_kernel;
 #[allow(dead_code)]
-#[path = "../tests/support/hub.rs"]
+#[path = "../../tests/support/hub.rs"]
 mod hub;
 #[allow(dead_code)]
-#[path = "../tests/support/pulse.rs"]
+#[path = "../../tests/support/pulse.rs"]
 mod pulse;
-#[path = "../tests/support/wait.rs"]
+#[path = "../../tests/support/wait.rs"]
 mod wait;
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use gateway::{BoothHome, Gateway, fixtures};
 use hub::{Broker, Home, Hub};
 use pulse::Pulse;
+use threads::Cpu;
 
 const SHORT_VISITS: usize = 25;
 const LONG_VISITS: usize = 5;
 const DEAD_CAPTURES: usize = 3;
-/// Kernel clock ticks per second (USER_HZ, fixed at 100 on Linux).
-const TICKS: f64 = 100.0;
+/// Speech whose instructions are counted, s: Valgrind is some fifty times slower than the machine.
+const COUNTED_S: usize = 20;
 
 /// Makes this program the one that watches lines for [`handset_figures`].
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -44,19 +48,31 @@ fn main() {
         gpio_kernel::watch_as_configured();
         return;
     }
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, mode, wav, into] = &arguments[..]
+        && mode == encoders::RECORDS
+    {
+        return encoders::record(Path::new(wav), Path::new(into));
+    }
     // `cargo test --all-targets` starts this too; only `cargo bench` measures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let is_asked = |word: &str| arguments.iter().any(|argument| argument == word);
+    if !is_asked("--bench") {
         return;
     }
     let mut table = Table::default();
-    handset_figures(&mut table);
-    // `cargo bench --bench figures -- contacts` is enough for a look at these.
-    if std::env::args().any(|argument| argument == "contacts") {
+    let folder = tempfile::tempdir().expect("a folder");
+    // `cargo bench --bench figures -- instructions` or `-- contacts` is enough for a look at these.
+    if !is_asked("contacts") {
+        count_instructions(&mut table, folder.path());
+    }
+    if !is_asked("instructions") {
+        handset_figures(&mut table);
+    }
+    if is_asked("contacts") || is_asked("instructions") {
         return table.print();
     }
-    let folder = tempfile::tempdir().expect("a folder");
     let wav = folder.path().join("minute.wav");
-    make_minute(&wav);
+    make_speech(&wav, 60);
     let (broker, pulse) = (Broker::open(), Pulse::start());
     let home = Home::new(broker.port, "");
     let hub = Hub::start(&home);
@@ -95,18 +111,19 @@ fn main() {
     }
     eprintln!("{LONG_VISITS} visits of a minute …");
     let (mut acks, mut written, mut busy) = (Vec::new(), Vec::new(), 0.0f64);
-    let (mut cpus, mut plugins) = (Vec::new(), Vec::new());
+    let (mut used, mut paced) = (Vec::new(), Vec::new());
+    let short_clips = clips_of(&home);
     for _ in 0..LONG_VISITS {
         gateway.clear_log();
         let (before, visit) = (bytes_written(gateway.pid()), Visit::begin(&gateway));
         gateway.reaches("session", "recording");
         let before_speech = Cpu::of(gateway.pid());
-        let began = Instant::now();
+        // The same machine has the same to do beside both.
+        let (began, encoder) = (Instant::now(), encoders::Paced::begin(&wav));
         pulse.speak(&wav);
         let spent = Cpu::of(gateway.pid());
-        let per_minute = 60.0 / began.elapsed().as_secs_f64();
-        cpus.push((spent.own - before_speech.own) * per_minute);
-        plugins.push((spent.plugin - before_speech.plugin) * per_minute);
+        used.push(spent.since(&before_speech, 60.0 / began.elapsed().as_secs_f64()));
+        paced.push(encoder.end());
         busy = busy.max(memory(gateway.pid()));
         let hung_up = visit.hang_up();
         let (_, line) = gateway.says(" kept ");
@@ -132,29 +149,54 @@ fn main() {
         gateway.says("the microphone works");
         gateway.reaches("ready", 1);
     }
-    let encoders: Vec<f64> = (0..LONG_VISITS)
-        .map(|_| opusenc(&wav, folder.path()))
+    let mut minutes = clips_of(&home);
+    minutes.retain(|clip| !short_clips.contains(clip));
+    assert_eq!(minutes.len(), LONG_VISITS, "each minute is at the hub");
+    let plain = folder.path().join("plain.opus");
+    let mut alone: Vec<f64> = (0..LONG_VISITS)
+        .map(|_| encoders::alone(&wav, &plain))
         .collect();
-    let (gateway_cpu, encoder_cpu) = (median(&mut cpus), median(&mut encoders.clone()));
-    table.row(
-        "CPU while recording, s per minute (all threads of ours)",
-        gateway_cpu,
-        "",
-        cpus.len(),
-    );
-    table.row(
-        "the same of PulseAudio's ALSA plug-in and cpal's ALSA worker",
-        median(&mut plugins),
-        "",
-        plugins.len(),
-    );
-    table.row(
-        "CPU of opusenc on the same WAV, s per minute",
-        encoder_cpu,
-        "",
-        encoders.len(),
-    );
-    table.row("ratio of the two", gateway_cpu / encoder_cpu, "≤ 1.2", 1);
+    let of = |what: &dyn Fn(&Cpu) -> f64| {
+        let mut values: Vec<f64> = used.iter().map(what).collect();
+        median(&mut values)
+    };
+    let (own, paced, alone) = (of(&Cpu::own), median(&mut paced), median(&mut alone));
+    let rest = |cpu: &Cpu| cpu.own() - cpu.thread("recorder") - cpu.thread("booth-gateway");
+    let recorder = of(&|cpu| cpu.thread("recorder"));
+    for (what, value, bar) in [
+        (
+            "CPU while recording, s a minute, all threads of ours",
+            own,
+            "",
+        ),
+        ("… the recorder: encoder, voice, levels, card", recorder, ""),
+        ("… the loop", of(&|cpu| cpu.thread("booth-gateway")), ""),
+        ("… all other threads of ours", of(&rest), ""),
+        (
+            "CPU of PulseAudio's ALSA plug-in and cpal's ALSA workers",
+            of(&Cpu::plugin),
+            "",
+        ),
+        (
+            "CPU of the encoder alone at the microphone's pace, beside it",
+            paced,
+            "",
+        ),
+        ("CPU of the encoder alone, all speech at once", alone, ""),
+        (
+            "all threads of ours / the encoder alone at the same pace",
+            own / paced,
+            "≤ 1.2",
+        ),
+        (
+            "all threads of ours / the encoder alone at once",
+            own / alone,
+            "",
+        ),
+    ] {
+        table.row(what, value, bar, used.len());
+    }
+    quality::judge(&mut table, &wav, &minutes, &plain);
     table.row(
         "resident memory idle, MiB, highest",
         idle,
@@ -322,10 +364,10 @@ impl<'a> Visit<'a> {
 }
 
 #[derive(Default)]
-struct Table(Vec<(String, f64, &'static str, usize)>);
+pub struct Table(Vec<(String, f64, &'static str, usize)>);
 
 impl Table {
-    fn row(&mut self, what: &str, value: f64, bar: &'static str, n: usize) {
+    pub fn row(&mut self, what: &str, value: f64, bar: &'static str, n: usize) {
         self.0.push((what.into(), value, bar, n));
     }
 
@@ -344,78 +386,58 @@ impl Table {
     }
 }
 
-/// A minute of the fixture's speech, over and over.
-fn make_minute(wav: &Path) {
-    let once = wav.with_file_name("once.wav");
-    let status = Command::new("opusdec")
-        .args(["--quiet", "--rate", "48000"])
-        .args([&fixtures().join("speech/da.opus"), &once])
-        .status()
-        .expect("opusdec runs");
-    assert!(status.success());
-    let mut reader = hound::WavReader::open(&once).expect("a wav");
-    let samples: Vec<i16> = reader
-        .samples()
-        .map(|sample| sample.expect("a sample"))
-        .collect();
-    let mut writer = hound::WavWriter::create(wav, reader.spec()).expect("a file");
-    for sample in samples.iter().cycle().take(60 * 48_000) {
+/// The encoder's work and the recorder's, counted.
+fn count_instructions(table: &mut Table, folder: &Path) {
+    eprintln!("instructions …");
+    let wav = folder.join("counted.wav");
+    make_speech(&wav, COUNTED_S);
+    let Some((recorder, encoder)) = encoders::instructions(&wav) else {
+        return eprintln!("NOT MEASURED: instructions; install the package valgrind");
+    };
+    let millions = |count: f64| count / COUNTED_S as f64 / 1e6;
+    for (what, value, bar) in [
+        (
+            "instructions of the recorder, millions a second of speech",
+            millions(recorder),
+            "",
+        ),
+        ("instructions of the encoder alone", millions(encoder), ""),
+        ("ratio of the two", recorder / encoder, "≤ 1.05"),
+    ] {
+        table.row(what, value, bar, 1);
+    }
+}
+
+/// So many seconds of the fixtures' speech, Danish and English in turn.
+fn make_speech(wav: &Path, seconds: usize) {
+    let mut spoken = Vec::new();
+    for language in ["da", "en"] {
+        let once = wav.with_file_name(format!("{language}.wav"));
+        quality::decode(&fixtures().join(format!("speech/{language}.opus")), &once);
+        let reader = hound::WavReader::open(&once).expect("a wav");
+        let samples = reader.into_samples::<i16>();
+        spoken.extend(samples.map(|sample| sample.expect("a sample")));
+    }
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(wav, spec).expect("a file");
+    for sample in spoken.iter().cycle().take(seconds * 48_000) {
         writer.write_sample(*sample).expect("written");
     }
     writer.finalize().expect("written");
 }
 
-/// CPU seconds of one opusenc at the gateway's bit rate and complexity.
-fn opusenc(wav: &Path, folder: &Path) -> f64 {
-    let script = "TIMEFORMAT='%U %S'; time opusenc --quiet --speech --vbr --bitrate 24 --comp 5 --framesize 20 \"$1\" \"$2\"";
-    let output = Command::new("bash")
-        .args(["-c", script, "bash"])
-        .args([wav, &folder.join("out.opus")])
-        .output()
-        .expect("bash runs");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let last = text.lines().last().unwrap_or_default();
-    last.split(' ')
-        .map(|part| part.parse::<f64>().expect("seconds"))
-        .sum()
-}
-
-/// CPU seconds that a gateway has used so far.
-struct Cpu {
-    own: f64,
-    /// cpal's ALSA worker and the thread that PulseAudio's ALSA plug-in starts beside it. Both spin at times, and neither
-    /// says anything about a kernel sound card, which has no such plug-in.
-    plugin: f64,
-}
-
-impl Cpu {
-    fn of(pid: u32) -> Self {
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("tasks");
-        let mut cpu = Self {
-            own: 0.0,
-            plugin: 0.0,
-        };
-        for task in tasks.flatten() {
-            let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else {
-                continue;
-            };
-            let (head, rest) = stat.rsplit_once(')').expect("a stat line");
-            let fields: Vec<&str> = rest.split_whitespace().collect();
-            let ticks: f64 = [fields[11], fields[12]]
-                .iter()
-                .map(|field| field.parse::<f64>().expect("utime and stime"))
-                .sum();
-            let is_plugin = ["(cpal_alsa", "(threaded-ml"]
-                .iter()
-                .any(|name| head.contains(name));
-            *if is_plugin {
-                &mut cpu.plugin
-            } else {
-                &mut cpu.own
-            } += ticks / TICKS;
-        }
-        cpu
-    }
+/// Every clip that the hub has.
+fn clips_of(home: &Home) -> Vec<PathBuf> {
+    let files = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let shelves = files(home.path().join("store/clips"));
+    shelves
+        .flat_map(|shelf| files(shelf.path()).map(|file| file.path()))
+        .collect()
 }
 
 fn memory(pid: u32) -> f64 {

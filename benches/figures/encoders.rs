@@ -1,0 +1,193 @@
+//! The same speech through `examples/encode.rs`, which does nothing but encode, and through a booth's recorder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use booth_gateway::adapters::capture::Tap;
+use booth_gateway::adapters::disk::RealDisk;
+use booth_gateway::adapters::opus::SpeechEncoder;
+use booth_gateway::adapters::recorder::{Recorder, RecorderCommand, RecorderEvent};
+use booth_gateway::config::Audio;
+use booth_gateway::contract::{BoothId, Consent, EndedBy};
+use booth_gateway::gateway::liveness::Beat;
+use booth_gateway::gateway::session::TakeId;
+use booth_gateway::gateway::time::Mono;
+use booth_gateway::spool::{NewClip, OpenFacts, Spool, StartFacts};
+
+/// Makes this program the one that [`instructions`] counts: the recorder's thread without a clock.
+pub const RECORDS: &str = "--recorder";
+/// What a callback brings, samples: 20 ms.
+const PIECE: usize = 960;
+
+/// `examples/encode.rs`, built beside this program.
+fn encode_program() -> PathBuf {
+    let own = std::env::current_exe().expect("this program's name");
+    let folder = own.ancestors().nth(2).expect("target/release");
+    let program = folder.join("examples/encode");
+    let how = "`make bench` builds it: cargo build --release --example encode";
+    assert!(program.exists(), "{}: missing; {how}", program.display());
+    program
+}
+
+/// The encoder alone, at work beside a booth that hears the same speech at the same pace.
+pub struct Paced(std::process::Child);
+
+impl Paced {
+    pub fn begin(wav: &Path) -> Self {
+        let child = Command::new(encode_program())
+            .args([wav, &wav.with_extension("paced.opus"), Path::new("--paced")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        Self(child.expect("the encoder starts"))
+    }
+
+    /// CPU seconds a minute of speech.
+    pub fn end(self) -> f64 {
+        per_minute(self.0.wait_with_output().expect("the encoder ends"))
+    }
+}
+
+/// CPU seconds a minute of speech of the encoder alone, all speech at once; it leaves `into`.
+pub fn alone(wav: &Path, into: &Path) -> f64 {
+    let output = Command::new(encode_program()).args([wav, into]).output();
+    per_minute(output.expect("the encoder runs"))
+}
+
+fn per_minute(output: std::process::Output) -> f64 {
+    assert!(output.status.success(), "encode: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let value = |key: &str| -> f64 {
+        let value = text
+            .split([' ', '\n'])
+            .find_map(|part| part.strip_prefix(key));
+        value.and_then(|value| value.parse().ok()).expect(key)
+    };
+    value("cpu_s=") / value("speech_s=") * 60.0
+}
+
+/// Instructions of both programs over the same speech, as Valgrind counts them: the recorder's and the encoder's. They come
+/// out the same on a busy machine. `None` without Valgrind.
+pub fn instructions(wav: &Path) -> Option<(f64, f64)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = (
+        folder.path().join("ours.opus"),
+        folder.path().join("theirs.opus"),
+    );
+    let own = std::env::current_exe().expect("this program's name");
+    let recorder = counted(
+        Command::new("valgrind"),
+        &own,
+        &[Path::new(RECORDS), wav, &ours],
+    )?;
+    let encoder = counted(Command::new("valgrind"), &encode_program(), &[wav, &theirs])?;
+    assert_eq!(
+        packets(&ours),
+        packets(&theirs),
+        "a booth and the encoder alone make the same packets of the same speech"
+    );
+    Some((recorder, encoder))
+}
+
+fn counted(mut valgrind: Command, program: &Path, arguments: &[&Path]) -> Option<f64> {
+    let output = valgrind
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(arguments)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    let count = text
+        .lines()
+        .find_map(|line| line.split("Collected : ").nth(1));
+    count.and_then(|count| count.trim().parse().ok())
+}
+
+/// The packets of a clip, without its two headers.
+fn packets(file: &Path) -> Vec<Vec<u8>> {
+    let file = std::fs::File::open(file).expect("a clip");
+    let mut reader = ogg::PacketReader::new(file);
+    let packets = std::iter::from_fn(|| reader.read_packet().expect("valid pages"));
+    packets.skip(2).map(|packet| packet.data).collect()
+}
+
+/// The recorder's work over a WAV file, one piece after another: [`RECORDS`].
+pub fn record(wav: &Path, into: &Path) {
+    let samples: Vec<i16> = hound::WavReader::open(wav)
+        .expect("a wav")
+        .into_samples()
+        .map(|sample| sample.expect("a sample"))
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let facts = OpenFacts {
+        boot_id: "bench".into(),
+        fresh_card_id: uuid::Uuid::from_u128(1).to_string(),
+        wall_ms: 0,
+        max_bytes: 1 << 30,
+        reserve_bytes: 0,
+        ledger: false,
+        card_cid: None,
+        hw_serial: None,
+        ballast_bytes: 0,
+    };
+    let (spool, _) = Spool::open(Arc::new(RealDisk::new()), folder.path(), facts).expect("a spool");
+    let audio = Audio::default();
+    let encoder = SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth);
+    let ((mut feed, tap), (taps, tapped)) = (Tap::pair(), channel());
+    taps.send(tap).expect("a recorder");
+    let (told, news) = channel();
+    let mut recorder = Recorder::new(
+        encoder.expect("an encoder"),
+        tapped,
+        Arc::default(),
+        Beat::default(),
+        move |event| drop(told.send(event)),
+    );
+    let (orders, commands) = channel();
+    let take = TakeId(1);
+    let start = StartFacts {
+        wall_ms: 0,
+        mono: Mono(0),
+        clock_synced: true,
+    };
+    let booth = BoothId::parse("rundhoej-1").expect("an id");
+    let id = uuid::Uuid::from_u128(7).to_string();
+    let clip = NewClip::speech(id.clone(), booth, Consent::by_key("1"), start);
+    let clip = Box::new(clip);
+    for order in [
+        RecorderCommand::UseSpool(spool.clone()),
+        RecorderCommand::Arm { take, clip },
+        RecorderCommand::Keep {
+            take,
+            from: Mono(0),
+        },
+    ] {
+        orders.send(order).expect("a recorder");
+        recorder.turn(&commands, Duration::ZERO);
+    }
+    // As often as a booth's recorder looks: every other callback.
+    for (at, pieces) in samples.chunks(2 * PIECE).enumerate() {
+        for (half, piece) in pieces.chunks(PIECE).enumerate() {
+            let at_us = i64::try_from(20_000 * (2 * at + half)).expect("a time");
+            assert_eq!(feed.push(piece.iter().copied(), at_us), 0);
+        }
+        recorder.turn(&commands, Duration::ZERO);
+    }
+    let end = RecorderCommand::Finish {
+        take,
+        ended_by: EndedBy::HangUp,
+        at: Mono(samples.len() as u64 / 48),
+        min: Duration::ZERO,
+    };
+    orders.send(end).expect("a recorder");
+    recorder.turn(&commands, Duration::ZERO);
+    let is_kept = news
+        .try_iter()
+        .any(|event| matches!(event, RecorderEvent::Kept { .. }));
+    assert!(is_kept, "the recorder keeps the clip");
+    std::fs::write(into, spool.read_body(&id, 0, usize::MAX).expect("a body")).expect("written");
+}
