@@ -1,29 +1,55 @@
-# What this needs from Debian 12 or 13, and why. This is the one list; nothing else installs anything.
-#   build-essential cmake pkg-config libasound2-dev   build: libopus and SQLite from C, ALSA for cpal
-#   mosquitto mosquitto-clients                       the MQTT broker of `make run` and of the tests
+# What each target needs from Debian 12 or 13, and why. These are the only lists; tests/packages/install.sh installs what is missing of
+# one and nothing else, and shows these reasons first. `make packages-proof` tries each list in a Debian that has nothing.
+#   cargo                                             Rust itself: rustup's, only looked for and never installed from here
+#   gcc libc6-dev make cmake                          libopus and SQLite are built from C
+#   pkg-config libasound2-dev                         ALSA, for cpal
+#   ca-certificates                                   downloads over TLS
+#   mosquitto                                         the MQTT broker of the demonstration and of the tests
+#   mosquitto-clients                                 the broker's own clients, beside ours
 #   pulseaudio pulseaudio-utils libasound2-plugins    a sound card without hardware
-#   alsa-utils                                        names of sound cards, for `make run MIC=…`
-#   opus-tools                                        opusinfo, opusdec: is a clip conformant?
+#   alsa-utils                                        names of sound cards, for MIC=…
+#   opus-tools                                        opusinfo, opusdec, opusenc: is a clip conformant?
 #   chromium chromium-driver                          the browser test of the hub's pages
-#   e2fsprogs mount                                   a real ext4 for simulated power cuts
+#   e2fsprogs mount                                   a real ext4: power cuts, and disks of virtual machines
 #   fdisk                                             the card of the image as its initrd finds it
 #   systemd                                           systemd-analyze: how exposed are the units?
-#   curl                                              the image's packages are fetched or refused by name
-PACKAGES = build-essential cmake pkg-config libasound2-dev mosquitto mosquitto-clients \
-           pulseaudio pulseaudio-utils libasound2-plugins alsa-utils opus-tools \
-           chromium chromium-driver e2fsprogs mount fdisk systemd curl
-# For `make vm-test` alone:
-#   qemu-system-x86 mmdebstrap                        a machine with the kernel's simulated GPIO lines and sound card
-VM_PACKAGES = qemu-system-x86 mmdebstrap
-# For the image (`make image`, image-lock, image-verify) alone; everything else it needs comes from image/builder-*.lock:
-#   mmdebstrap                                        makes the folder with those tools
-#   curl ca-certificates debian-archive-keyring       fetches packages; knows Debian's signatures of their lists
-# For `make image-test` besides:
-#   qemu-system-arm mtools                            a machine that boots the image; the card as a technician writes it
-#   dosfstools e2fsprogs                              file systems after a power cut: do they mend?
+#   valgrind                                          counts instructions: the same on a busy machine
+#   python3-venv python3-dev                          STOI and PESQ: how well is a clip understood?
+#   git                                               Paho's broker comes from its repository
+#   openssl                                           certificates as people make them
+#   g++                                               libFuzzer is C++
+#   qemu-system-x86                                   a machine with the kernel's simulated GPIO lines and sound card
+#   qemu-system-arm                                   a machine that boots the image (its network card is given no boot ROM: ipxe-qemu is not needed)
+#   mmdebstrap                                        makes folders of Debian: the machine, the image's builder, the proof of these lists
+#   curl debian-archive-keyring                       fetches packages by name and hash; knows Debian's signatures of their lists
+#   mtools dosfstools                                 the card as a technician writes it; does its FAT mend after a power cut?
 #   device-tree-compiler                              the device tree of a Raspberry Pi 3 as QEMU's serial port needs it
-IMAGE_PACKAGES = mmdebstrap curl ca-certificates debian-archive-keyring
-IMAGE_TEST_PACKAGES = qemu-system-arm mtools dosfstools e2fsprogs device-tree-compiler mosquitto mosquitto-clients opus-tools
+#   minisign                                          signs updates
+#   espeak-ng sox                                     voices of the test recordings, and of the booth itself
+build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
+sound = pulseaudio pulseaudio-utils libasound2-plugins
+run_packages = $(build) mosquitto opus-tools $(if $(MIC),alsa-utils,$(sound))
+test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk systemd curl openssl
+bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools valgrind python3-venv python3-dev
+torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
+simulate_packages = $(build)
+lint_packages = $(build)
+fuzz_packages = $(build) g++
+vm-test_packages = $(build) mosquitto opus-tools e2fsprogs qemu-system-x86 mmdebstrap
+image_packages = mmdebstrap curl ca-certificates debian-archive-keyring
+image-lock_packages = $(image_packages)
+image-verify_packages = $(image_packages)
+image-update_packages = minisign
+image-test_packages = $(build) mosquitto mosquitto-clients opus-tools e2fsprogs mount qemu-system-arm mtools dosfstools device-tree-compiler
+fixtures_packages = espeak-ng sox opus-tools
+voice_packages = $(fixtures_packages)
+brokers_packages = mmdebstrap git
+packages-proof_packages = mmdebstrap debian-archive-keyring
+# Each target that has a list begins with this.
+needs = @tests/packages/install.sh $($@_packages)
+
+# Debian has some programs (mosquitto, mke2fs) where the PATH of an ordinary user does not look. A card without hardware may be here.
+export PATH := $(PATH):/usr/sbin:/sbin:$(CURDIR)/target/packages/bin
 
 ONCE ?=
 MIC ?=
@@ -32,56 +58,67 @@ SEEDS ?= 200
 MINUTES ?= 90
 PERCENT ?= 100
 CAMPAIGNS ?=
+DEBIAN ?= 12 13
+PROVE ?=
 
 # cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
 CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages fixtures voice clean
+.PHONY: brokers image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages packages-of packages-proof fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "The booth gateway and its hub. Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo "Set SKIP_PACKAGES=1 to leave Debian's packages alone."
 
-run: packages ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; MIC=<ALSA name> uses your microphone; LANGUAGE_OF_CITIZEN=en)
-	cargo build --quiet --bins --example demo
-	target/debug/examples/demo $(if $(ONCE),--once) $(if $(MIC),--mic "$(MIC)") --language $(LANGUAGE_OF_CITIZEN)
+run: ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; MIC=<ALSA name> uses your microphone; LANGUAGE_OF_CITIZEN=en)
+	$(needs)
+	cargo build --features demo --bins
+	target/debug/booth-demo $(if $(ONCE),--once) $(if $(MIC),--mic "$(MIC)") --language $(LANGUAGE_OF_CITIZEN)
 
-test: packages ## every test, on real components that it starts and ends itself
-	cargo test --all-targets
+test: ## every test, on real components that it starts and ends itself
+	$(needs)
+	cargo test --all-targets --features demo
 
-vm-test: PACKAGES += $(VM_PACKAGES)
-vm-test: packages ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes
+vm-test: ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes
+	$(needs)
+	cargo build --release --example encode
 	cargo test --release --test vm -- --ignored --nocapture --test-threads=1
 
-image: PACKAGES = $(IMAGE_PACKAGES)
-image: packages ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone
+brokers: ## fetches the brokers that `make test` meets besides Mosquitto, as root: Mosquitto of Debian 12 and 13, RabbitMQ, Paho's (PAHO_REPOSITORY=a clone of it)
+	$(needs)
+	@tests/zoo/get.sh target/brokers
+
+image: ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone
+	$(needs)
 	image/build.sh target/image/work
 
-image-packages: PACKAGES = $(IMAGE_PACKAGES)
-image-packages: packages
+image-packages:
+	@tests/packages/install.sh $(image_packages)
 
-image-lock: PACKAGES = $(IMAGE_PACKAGES)
-image-lock: packages ## which packages the image and its builder are made of, asked of the mirrors anew (DEBIAN_MIRROR, SECURITY_MIRROR, IMAGE_KERNEL)
+image-lock: ## which packages the image and its builder are made of, asked of the mirrors anew (DEBIAN_MIRROR, SECURITY_MIRROR, IMAGE_KERNEL)
+	$(needs)
 	image/lock.sh image
 
-image-verify: PACKAGES = $(IMAGE_PACKAGES)
-image-verify: packages ## two builds that share nothing but the downloads: the same bit for bit? as root; KNOWN=1 spares what image/verified knows
+image-verify: ## two builds that share nothing but the downloads: the same bit for bit? as root; KNOWN=1 spares what image/verified knows
+	$(needs)
 	image/verify.sh target/image $(if $(KNOWN),known)
 
-image-update: PACKAGES = minisign
-image-update: packages ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>
+image-update: ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>
+	$(needs)
 	image/update.sh target/image/work "$(KEY)"
 
-image-test: PACKAGES += $(IMAGE_TEST_PACKAGES)
-image-test: packages ## boots the image of `make image` unmodified in a virtual machine: set-up, visits, power cuts replayed, updates (CRASH_STATES=1000 for more cuts)
+image-test: ## boots the image of `make image` unmodified in a virtual machine: set-up, visits, power cuts replayed, updates (CRASH_STATES=1000 for more cuts)
+	$(needs)
 	cargo test --test image -- --ignored --nocapture --test-threads=2
 
-bench: packages ## the figures, as ratios in one run, in a release build
-	cargo build --release --bins
+bench: ## the figures, as ratios in one run, in a release build
+	$(needs)
+	@benches/figures/quality.sh target/quality || true
+	cargo build --release --bins --example encode
 	cargo bench --bench figures
 	@if [ "$$(id -u)" = 0 ] && command -v qemu-system-x86_64 >/dev/null && command -v mmdebstrap >/dev/null; then \
 	    cargo test --release --test vm -- --ignored --nocapture the_figures; \
@@ -90,41 +127,44 @@ bench: packages ## the figures, as ratios in one run, in a release build
 	fi
 
 simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
-	cargo build --quiet --example simulate
+	$(needs)
+	cargo build --example simulate
 	target/debug/examples/simulate $(if $(SEED),--trace $(SEED),$(SEEDS))
 
-torture: packages ## the long campaigns on release binaries: MINUTES=90 at most, PERCENT=1 for a look, CAMPAIGNS="crash-states drain"; goes on where it was
-	cargo build --quiet --release --bins
-	cargo build --quiet --example torture
+torture: ## the long campaigns on release binaries: MINUTES=90 at most, PERCENT=1 for a look, CAMPAIGNS="crash-states drain"; goes on where it was
+	$(needs)
+	cargo build --release --bins
+	cargo build --example torture
 	target/debug/examples/torture --minutes $(MINUTES) --percent $(PERCENT) $(CAMPAIGNS)
 
-fuzz: packages ## every door to the outside is fed what a fuzzer thinks up, SECONDS each (60); TARGETS=… for some of them
+fuzz: ## every door to the outside is fed what a fuzzer thinks up, SECONDS each (60); TARGETS=… for some of them
+	$(needs)
 	@cargo fuzz --version 2>/dev/null | grep -qF ' $(CARGO_FUZZ)' || cargo install --locked cargo-fuzz@$(CARGO_FUZZ)
-	RUSTC_BOOTSTRAP=1 cargo fuzz build --quiet
+	RUSTC_BOOTSTRAP=1 cargo fuzz build
 	@fuzz/run.sh $(SECONDS) $(TARGETS)
 
 lint: ## formatting, lints, licences and sources of dependencies
+	$(needs)
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features demo -- -D warnings
 	cargo deny check bans licenses sources
 
-packages:
-	@command -v cargo >/dev/null || { echo "Rust is missing: install it with rustup, then run make again." >&2; exit 1; }
-	@[ -n "$(SKIP_PACKAGES)" ] && exit 0; \
-	missing=$$(for p in $(PACKAGES); do \
-	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	[ -z "$$missing" ] && exit 0; \
-	echo "These Debian packages are missing and will be installed (the Makefile says what each is for):"; \
-	echo "  "$$missing; \
-	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	$$sudo apt-get update -q && \
-	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing || { \
-	    echo "Installing failed. Install them by hand, or set SKIP_PACKAGES=1 to go on without." >&2; exit 1; }
+packages: ## the packages of `make test` and `make lint`, for a machine that runs both
+	@tests/packages/install.sh $(sort $(test_packages) $(lint_packages))
 
-fixtures: ## speak the test recordings and prompts again (needs espeak-ng and sox)
+packages-of: # the list of TARGET=…, for the proof
+	@echo $($(TARGET)_packages)
+
+packages-proof: ## each target's list in a Debian 12 and a 13 that have nothing else; as root; DEBIAN="12 13", PROVE="run test"
+	$(needs)
+	tests/packages/proof.sh "$(DEBIAN)" "$(PROVE)"
+
+fixtures: ## speak the test recordings and prompts again
+	$(needs)
 	tests/fixtures/make.sh
 
-voice: ## speak the booth's own words again (needs espeak-ng, sox and opus-tools)
+voice: ## speak the booth's own words again
+	$(needs)
 	src/adapters/voice/make.sh
 
 clean: ## remove what was built

@@ -2,33 +2,40 @@
 //!
 //! Starts everything on free loopback ports in a folder of its own, shows each step, and ends what it
 //! started. With `--mic` the citizen is you: your microphone, and the keyboard as the handset.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods)] // a demonstration: reads the clock, starts programs
 #![allow(dead_code)] // of what it shares with the tests
 
+#[path = "../tests/support/city.rs"]
+mod city;
 #[path = "../tests/support/pulse.rs"]
 mod pulse;
-#[path = "../tests/support/wait.rs"]
+#[path = "demo/stage.rs"]
+mod stage;
+#[path = "demo/visit.rs"]
+mod visit;
+#[path = "demo/wait.rs"]
 mod wait;
+#[path = "demo/watch.rs"]
+mod watch;
 
-use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use booth_gateway::adapters::handset_sim::send_line;
-use booth_gateway::contract::{Ack, AckStatus, Topic, Topics};
+use booth_gateway::complain;
 use clap::Parser;
+use pulse::session::in_own_session;
 use pulse::{EAR, MIC, Pulse};
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
-use rumqttc::v5::{Client, Event, MqttOptions};
+use stage::{Fault, Stage};
+use visit::Visitor;
+use watch::Operations;
 
 const BOOTH: &str = "rundhoej-1";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Shows the main job: a citizen's words go from a handset to the centre over MQTT.
 #[derive(Parser)]
@@ -44,56 +51,64 @@ struct Arguments {
     language: String,
 }
 
-type Children = Arc<Mutex<Vec<(String, Child)>>>;
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let folder = match make_folder() {
-        Ok(folder) => folder,
+    let stage = match make_folder() {
+        Ok(folder) => Arc::new(Stage::new(&folder)),
         Err(error) => {
-            eprintln!("no folder for the demonstration: {error}");
+            complain!("no folder for the demonstration: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let children = Children::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
-    let (work, path) = (children.clone(), folder.clone());
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain!("the system refuses: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // The sound card is ended after the gateway, which would report its loss.
+    let card: Arc<Mutex<Option<Pulse>>> = Arc::default();
+    let (work, sound) = (stage.clone(), card.clone());
     let shown = runtime.block_on(async move {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok()?;
-        let show = tokio::task::spawn_blocking(move || show(&arguments, &path, &work));
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok()?;
+        let show = tokio::task::spawn_blocking(move || show(&arguments, &work, &sound));
         tokio::select! {
-            shown = show => Some(shown.unwrap_or_else(|_| Err("the demonstration failed; see above".into()))),
+            shown = show => Some(shown.unwrap_or_else(|panic| Err(sentence(panic)))),
             _ = tokio::signal::ctrl_c() => None,
             _ = terminate.recv() => None,
         }
     });
     restore_terminal();
-    for (_, child) in children.lock().expect("children").iter_mut().rev() {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    let code = match shown {
-        Some(Err(why)) => {
-            eprintln!("\n✗ {why}");
-            for log in ["broker.log", "hub.log", "gateway.log"] {
-                let text = std::fs::read_to_string(folder.join(log)).unwrap_or_default();
-                let last: Vec<&str> = text.lines().rev().take(6).collect();
-                if !last.is_empty() {
-                    eprintln!("  the end of {log}:");
-                    last.iter().rev().for_each(|line| eprintln!("    {line}"));
-                }
-            }
-            eprintln!("  everything is kept in {}", folder.display());
-            ExitCode::FAILURE
-        }
-        Some(Ok(())) | None => ExitCode::SUCCESS,
+    let told = match shown {
+        Some(Err(fault)) => Some(stage.tell(&fault)),
+        Some(Ok(())) | None => None,
     };
+    stage.end();
     // A blocked reader of the keyboard must not hold the program.
     runtime.shutdown_background();
-    code
+    match told {
+        Some(told) => {
+            complain!("\n{}", told.trim_end());
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// What the sound card's support panics with is a sentence.
+fn sentence(panic: tokio::task::JoinError) -> Fault {
+    let said = panic.try_into_panic().ok();
+    let said = said.and_then(|said| said.downcast::<String>().ok());
+    said.map_or_else(
+        || "the demonstration failed; see above".to_owned(),
+        |said| *said,
+    )
+    .into()
 }
 
 /// `run/` beside this file's repository, made anew; git ignores it.
@@ -107,123 +122,48 @@ fn make_folder() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-struct Steps {
-    start: Instant,
-    colour: bool,
-}
-
-impl Steps {
-    fn say(&self, mark: &str, text: &str) {
-        let at = self.start.elapsed().as_secs_f64();
-        let mark = if self.colour {
-            format!("\x1b[32m{mark}\x1b[0m")
-        } else {
-            mark.to_owned()
-        };
-        print!("{at:6.2} s  {mark} {text}\r\n");
-        let _ = std::io::stdout().flush();
-    }
-
-    fn done(&self, text: &str) {
-        self.say("✓", text);
-    }
-
-    fn next(&self, text: &str) {
-        self.say("·", text);
-    }
-}
-
-fn free_port() -> Result<u16, String> {
+fn free_port() -> Result<u16, Fault> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     port.map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
+        .map_err(|error| format!("no free port: {error}").into())
 }
 
-fn wait_for<T>(
-    what: &str,
-    mut probe: impl FnMut() -> Result<Option<T>, String>,
-) -> Result<T, String> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if let Some(found) = probe()? {
-            return Ok(found);
-        }
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    Err(format!("gave up waiting: {what}"))
+fn write(stage: &Stage, name: &str, text: &str) -> Result<PathBuf, Fault> {
+    let path = stage.folder.join(name);
+    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
 }
 
-struct Stage<'a> {
-    folder: &'a Path,
-    children: &'a Children,
-    programs: PathBuf,
-}
-
-impl Stage<'_> {
-    fn start(&self, name: &str, mut command: Command) -> Result<(), String> {
-        let log = File::create(self.folder.join(format!("{name}.log")))
-            .map_err(|error| error.to_string())?;
-        let out = log.try_clone().map_err(|error| error.to_string())?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| format!("{name} does not start ({error}); run `make packages`"))?;
-        self.children
-            .lock()
-            .expect("children")
-            .push((name.to_owned(), child));
-        Ok(())
-    }
-
-    /// Everything must still run.
-    fn check(&self) -> Result<(), String> {
-        for (name, child) in self.children.lock().expect("children").iter_mut() {
-            if let Ok(Some(status)) = child.try_wait() {
-                return Err(format!("{name} has ended with {status}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.join(format!("{name}.log"))).unwrap_or_default()
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf, String> {
-        let path = self.folder.join(name);
-        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(path)
-    }
-}
-
-fn show(arguments: &Arguments, folder: &Path, children: &Children) -> Result<(), String> {
-    let steps = Steps {
-        start: Instant::now(),
-        colour: std::io::stdout().is_terminal(),
-    };
+fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Result<(), Fault> {
     let programs = std::env::current_exe()
         .ok()
-        .and_then(|path| Some(path.parent()?.parent()?.to_owned()))
-        .ok_or("the programs cannot be found; run `make run`")?;
-    let stage = Stage {
-        folder,
-        children,
-        programs,
-    };
+        .and_then(|path| Some(path.parent()?.to_owned()))
+        .ok_or_else(|| "the programs cannot be found; run `make run`".to_owned())?;
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let pulse = arguments.mic.is_none().then(Pulse::start);
-    if pulse.is_some() {
-        steps.done("a sound card without hardware (PulseAudio)");
-    }
+    let steps = &stage.steps;
+    let mut card = card.lock().expect("the sound card");
+    let pulse = match &arguments.mic {
+        None => {
+            let pulse = &*card.insert(Pulse::start());
+            steps.done("a sound card without hardware (PulseAudio)");
+            Some(pulse)
+        }
+        Some(name) => {
+            if let Some(advice) = advice(name) {
+                steps.next(advice);
+            }
+            None
+        }
+    };
 
-    let broker = free_port()?;
-    let pages = start_hub(&stage, broker)?;
+    let broker = start_broker(stage)?;
     steps.done(&format!(
-        "the hub, with its MQTT 5 broker on port {broker}; pages on {pages}"
+        "the broker: Mosquitto {} on port {}, with docs/mosquitto.acl and a password for each role",
+        broker.version, broker.port
     ));
-    let acks = watch_acks(broker)?;
+    let operations = Operations::connect(stage, broker.port, &broker.operations)?;
+    let pages = start_hub(stage, &programs, broker.port)?;
+    steps.done(&format!("the hub; pages on {pages}"));
 
     let (input, output) = match &arguments.mic {
         Some(name) => (name.as_str(), name.as_str()),
@@ -232,11 +172,12 @@ fn show(arguments: &Arguments, folder: &Path, children: &Children) -> Result<(),
     // A socket's path must be short (unix(7)), so it has a folder of its own.
     let sockets = tempfile::tempdir().map_err(|error| error.to_string())?;
     let socket = sockets.path().join("handset.sock");
-    let config = stage.write(
+    let config = write(
+        stage,
         "booth.toml",
         &format!(
             "[booth]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\n\
-             [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n\
+             [mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\npassword_file = \"{BOOTH}.password\"\n\
              [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
              [audio]\ninput = {input:?}\noutput = {output:?}\n\
              [spool]\ndir = {:?}\nreserve_bytes = 1_000_000\n\
@@ -244,61 +185,137 @@ fn show(arguments: &Arguments, folder: &Path, children: &Children) -> Result<(),
              [session]\nprompts = {:?}\nlanguage = {:?}\n\
              [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n\
              [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n",
-            folder.join("spool"),
+            broker.port,
+            stage.folder.join("spool"),
             fixtures.join("prompts"),
             arguments.language
         ),
     )?;
-    let mut gateway = Command::new(stage.programs.join("booth-gateway"));
+    let mut gateway = in_own_session(programs.join("booth-gateway"));
     gateway.arg("run").arg("--config").arg(&config);
-    if let Some(pulse) = &pulse {
+    if let Some(pulse) = pulse {
         gateway.envs(pulse.environment());
     }
     stage.start("gateway", gateway)?;
-    wait_for("the booth is ready; is the sound card there?", || {
-        stage.check()?;
-        let state = state(&socket);
-        Ok(state
-            .filter(|state| state["ready"] == 1 && state["hub_online"] == 1)
-            .map(drop))
-    })?;
+    visit::ready(stage, &socket)?;
     steps.done("the booth is ready: microphone, earpiece, spool and handset work");
+    operations.see_the_booth(stage)?;
+    steps.done("operations see it online");
 
-    match &pulse {
-        Some(pulse) => {
-            citizen(&steps, &stage, pulse, &socket, &acks, &fixtures, arguments)?;
-            steps.done(&format!(
-                "listen to it on {pages}; the booths are on {pages}operations"
-            ));
-            if arguments.once {
-                return Ok(());
-            }
-            steps.next("everything stays up; Ctrl-C ends it");
-            loop {
-                stage.check()?;
-                std::thread::park_timeout(Duration::from_secs(1));
-            }
-        }
-        None => keyboard(&steps, &stage, &socket, &acks, &pages),
+    let Some(pulse) = pulse else {
+        return keyboard(stage, &socket, &pages);
+    };
+    let visitor = Visitor {
+        stage,
+        pulse,
+        socket: &socket,
+        speech: decoded(
+            stage,
+            &fixtures.join(format!("speech/{}.opus", arguments.language)),
+        )?,
+    };
+    visitor.speaks_and_is_heard()?;
+    steps.done(&format!(
+        "listen to it on {pages}; the booths are on {pages}operations"
+    ));
+    if arguments.once {
+        return Ok(());
+    }
+    steps.next("everything stays up; Ctrl-C ends it");
+    loop {
+        stage.check()?;
+        std::thread::park_timeout(Duration::from_secs(1));
     }
 }
 
-fn start_hub(stage: &Stage<'_>, broker: u16) -> Result<String, String> {
-    let config = stage.write(
+/// What is worth knowing about somebody's own sound before it is used.
+fn advice(name: &str) -> Option<&'static str> {
+    let is_card = booth_gateway::adapters::sound_cards::is_kernel_card(name);
+    if is_card || name == "pulse" || name.starts_with("pulse:") {
+        return None;
+    }
+    // A server that stands still would keep pactl waiting for half a minute.
+    let asked = Command::new("timeout")
+        .args(["5", "pactl", "info"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.is_ok_and(|status| status.success()).then_some(
+        "your sound server also answers as MIC=pulse: that takes 1 to 2 % of a core, where ALSA's PipeWire plug-in takes a quarter and more",
+    )
+}
+
+/// A Mosquitto that runs, with what its users need.
+struct Broker {
+    port: u16,
+    version: String,
+    /// The password of operations.
+    operations: String,
+}
+
+/// A free port may be taken by another program before Mosquitto has it.
+const PORTS: u32 = 5;
+
+/// Starts the broker, and writes the passwords of booth and hub into files beside their configurations.
+fn start_broker(stage: &Stage) -> Result<Broker, Fault> {
+    let users = [BOOTH, "hub", "operations"];
+    let passwords = users.map(|_| uuid::Uuid::new_v4().simple().to_string());
+    for (user, password) in users.iter().zip(&passwords).take(2) {
+        city::write_private(&stage.folder.join(format!("{user}.password")), password)?;
+    }
+    let logins: Vec<(&str, &str)> = users
+        .iter()
+        .copied()
+        .zip(passwords.iter().map(String::as_str))
+        .collect();
+    for attempt in 1.. {
+        let port = free_port()?;
+        city::write_files(&stage.folder, port, &logins)?;
+        stage.start("broker", city::broker(&stage.folder))?;
+        let listens = stage.wait_for("the broker listens", "broker", || {
+            Ok(std::net::TcpStream::connect(("127.0.0.1", port))
+                .ok()
+                .map(drop))
+        });
+        match listens {
+            Err(_) if attempt < PORTS && stage.log("broker").contains("Address already in use") => {
+                stage.forget("broker")
+            }
+            Err(fault) => return Err(fault),
+            Ok(()) => {
+                let log = stage.log("broker");
+                let version = log
+                    .split("mosquitto version ")
+                    .nth(1)
+                    .and_then(|rest| rest.split(' ').next());
+                let [_, _, operations] = passwords;
+                return Ok(Broker {
+                    port,
+                    version: version.unwrap_or_default().to_owned(),
+                    operations,
+                });
+            }
+        }
+    }
+    unreachable!("the loop ends by a return")
+}
+
+fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Fault> {
+    let config = write(
+        stage,
         "hub.toml",
         &format!(
-            "[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n[store]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n\
-             [embedded_broker]\nlisten = \"127.0.0.1:{broker}\"\n\
+            "[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\nusername = \"hub\"\npassword_file = \"hub.password\"\n\
+             [store]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n\
              [[booth]]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\nplace = \"Rundhøj\"\n",
             stage.folder.join("hub")
         ),
     )?;
-    let mut hub = Command::new(stage.programs.join("booth-hub"));
-    hub.args(["serve", "--embedded-broker", "--config"])
-        .arg(config);
+    let mut hub = Command::new(programs.join("booth-hub"));
+    hub.args(["serve", "--config"]).arg(config);
     stage.start("hub", hub)?;
-    wait_for("the hub is up", || {
-        stage.check()?;
+    stage.wait_for("the hub is up", "hub", || {
         let log = stage.log("hub");
         let address = log
             .split("pages on ")
@@ -308,165 +325,26 @@ fn start_hub(stage: &Stage<'_>, broker: u16) -> Result<String, String> {
     })
 }
 
-/// Tells each clip that the hub has stored, at the moment its ack passes the broker.
-fn watch_acks(broker: u16) -> Result<Receiver<(Instant, String)>, String> {
-    let (sender, acks) = channel();
-    let mut options = MqttOptions::new("demo-watcher", "127.0.0.1", broker);
-    options
-        .set_keep_alive(Duration::from_secs(10))
-        .set_outgoing_inflight_upper_limit(8);
-    let (client, mut connection) = Client::new(options, 8);
-    let topics = Topics::new("booth/1");
-    client
-        .subscribe("booth/1/dn/+/ack/+", QoS::AtLeastOnce)
-        .map_err(|error| error.to_string())?;
-    let (ready, subscribed) = channel();
-    std::thread::spawn(move || {
-        let _client = client;
-        for event in connection.iter() {
-            match event {
-                Ok(Event::Incoming(Packet::SubAck(_))) => drop(ready.send(())),
-                Ok(Event::Incoming(Packet::Publish(message))) => {
-                    let topic = String::from_utf8_lossy(&message.topic).into_owned();
-                    if let (Some(Topic::Ack(_, clip)), Ok(ack)) = (
-                        topics.parse(&topic),
-                        serde_json::from_slice::<Ack>(&message.payload),
-                    ) && ack.status == AckStatus::Stored
-                    {
-                        let _ = sender.send((Instant::now(), clip));
-                    }
-                }
-                Ok(_) => {}
-                Err(_) => std::thread::park_timeout(Duration::from_millis(200)),
-            }
-        }
-    });
-    subscribed
-        .recv_timeout(PATIENCE)
-        .map_err(|_| "the broker does not answer".to_owned())?;
-    Ok(acks)
-}
-
-fn state(socket: &Path) -> Option<serde_json::Value> {
-    serde_json::from_str(&send_line(socket, "state").ok()?).ok()
-}
-
-fn press(socket: &Path, line: &str) -> Result<(), String> {
-    match send_line(socket, line)?.as_str() {
-        "ok" => Ok(()),
-        other => Err(format!("the handset answers {line:?} with {other:?}")),
-    }
-}
-
-fn reach(stage: &Stage<'_>, socket: &Path, session: &str) -> Result<(), String> {
-    wait_for(&format!("the session is at {session:?}"), || {
-        stage.check()?;
-        Ok(state(socket)
-            .filter(|state| state["session"] == session)
-            .map(drop))
-    })
-}
-
-fn citizen(
-    steps: &Steps,
-    stage: &Stage<'_>,
-    pulse: &Pulse,
-    socket: &Path,
-    acks: &Receiver<(Instant, String)>,
-    fixtures: &Path,
-    arguments: &Arguments,
-) -> Result<(), String> {
-    let ear = stage.folder.join("ear.raw");
-    let listener = pulse.listen(&ear);
-    press(socket, "lift")?;
-    steps.next("a citizen lifts the handset and hears who records and why …");
-    reach(stage, socket, "question")?;
-    steps.next("… and the questions");
-    let before = heard(&ear);
-    wait_for("the question is heard in the earpiece", || {
-        stage.check()?;
-        Ok((heard(&ear) > before + 2 * 48_000 && loudest(&ear, 48_000) > 1000).then_some(()))
-    })?;
-    drop(listener);
-    steps.done("the earpiece speaks");
-    press(socket, "dial 1")?;
-    steps.next("the citizen dials 1: consent, and the choice of a question");
-    reach(stage, socket, "recording")?;
-    steps.done("the tone has sounded; what is said now is kept");
-    let speech = fixtures.join(format!("speech/{}.opus", arguments.language));
+/// The citizen's words as a WAV file.
+fn decoded(stage: &Stage, speech: &Path) -> Result<PathBuf, Fault> {
     let wav = stage.folder.join("speech.wav");
-    let decoded = Command::new("opusdec")
+    let status = Command::new("opusdec")
         .arg("--quiet")
-        .args([&speech, &wav])
-        .status();
-    if !decoded.is_ok_and(|status| status.success()) {
-        return Err("opusdec cannot decode the citizen's recording; run `make packages`".into());
+        .args([speech, &wav])
+        .status()
+        .map_err(|error| {
+            format!("opusdec does not start: {error}; it is in Debian's package opus-tools")
+        })?;
+    if status.success() {
+        Ok(wav)
+    } else {
+        Err(format!("opusdec cannot decode {} ({status})", speech.display()).into())
     }
-    pulse.speak(&wav);
-    steps.next("the citizen has spoken");
-    let hung_up = Instant::now();
-    press(socket, "hang-up")?;
-    steps.next("and hangs up");
-    receipt(steps, stage, acks, hung_up)
 }
 
-/// Samples at the ear so far.
-fn heard(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |meta| meta.len() / 2)
-}
-
-/// Largest magnitude in the last samples of a raw recording.
-fn loudest(path: &Path, samples: usize) -> i32 {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let from = bytes.len().saturating_sub(2 * samples) / 2 * 2;
-    bytes[from..]
-        .chunks_exact(2)
-        .map(|pair| i32::from(i16::from_le_bytes([pair[0], pair[1]])).abs())
-        .max()
-        .unwrap_or(0)
-}
-
-fn receipt(
-    steps: &Steps,
-    stage: &Stage<'_>,
-    acks: &Receiver<(Instant, String)>,
-    hung_up: Instant,
-) -> Result<(), String> {
-    let (at, clip) = acks
-        .recv_timeout(PATIENCE)
-        .map_err(|_| "the hub has not confirmed the clip".to_owned())?;
-    let path = stage
-        .folder
-        .join("hub/clips")
-        .join(&clip[..2.min(clip.len())])
-        .join(format!("{clip}.opus"));
-    let took = at.saturating_duration_since(hung_up).as_millis();
-    steps.done(&format!(
-        "the hub has it, by its hash, {took} ms after hanging up"
-    ));
-    let info = Command::new("opusinfo")
-        .arg(&path)
-        .output()
-        .map_err(|error| error.to_string())?;
-    let info = String::from_utf8_lossy(&info.stdout).into_owned();
-    let length = info
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Playback length: "));
-    steps.done(&format!(
-        "the clip: {} ({})",
-        path.display(),
-        length.unwrap_or("length unknown")
-    ));
-    Ok(())
-}
-
-fn keyboard(
-    steps: &Steps,
-    stage: &Stage<'_>,
-    socket: &Path,
-    acks: &Receiver<(Instant, String)>,
-    pages: &str,
-) -> Result<(), String> {
+/// The citizen is whoever sits here.
+fn keyboard(stage: &Stage, socket: &Path, pages: &str) -> Result<(), Fault> {
+    let steps = &stage.steps;
     steps.next(&format!(
         "space lifts and hangs up, 0-9 * # dial, q quits; the hub's page: {pages}"
     ));
@@ -487,33 +365,35 @@ fn keyboard(
             }
         }
     });
-    let (mut lifted, mut shown) = (false, String::new());
+    let (mut lifted, mut shown, mut confirmed) = (false, String::new(), 0);
     let mut hung_up = Instant::now();
     loop {
         stage.check()?;
         if let Some(now) =
-            state(socket).and_then(|state| Some(state["session"].as_str()?.to_owned()))
+            visit::state(socket).and_then(|state| Some(state["session"].as_str()?.to_owned()))
             && now != shown
         {
             steps.next(&now);
             shown = now;
         }
-        while let Ok((at, clip)) = acks.try_recv() {
-            let took = at.saturating_duration_since(hung_up).as_millis();
+        let clips = visit::clips(&stage.log("gateway"), "confirmed");
+        for clip in clips.iter().skip(confirmed) {
+            let took = hung_up.elapsed().as_millis();
             steps.done(&format!(
                 "the hub has clip {clip}, {took} ms after hanging up; listen on {pages}"
             ));
         }
+        confirmed = clips.len();
         match keys.recv_timeout(Duration::from_millis(100)) {
             Ok(b' ') => {
                 lifted = !lifted;
                 if !lifted {
                     hung_up = Instant::now();
                 }
-                press(socket, if lifted { "lift" } else { "hang-up" })?;
+                visit::press(socket, if lifted { "lift" } else { "hang-up" })?;
             }
             Ok(key @ (b'0'..=b'9' | b'*' | b'#')) => {
-                press(socket, &format!("dial {}", char::from(key)))?
+                visit::press(socket, &format!("dial {}", char::from(key)))?
             }
             Ok(b'q' | 3 | 4) => return Ok(()),
             Ok(_) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}

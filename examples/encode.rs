@@ -1,8 +1,8 @@
 //! Speech to Ogg Opus with a booth's settings and nothing around it: what the gateway's CPU is compared with.
 //!
-//! `encode IN.wav|- OUT.opus [--paced]`: IN is 48 kHz, mono, 16-bit; `-` reads raw samples from standard input, as
-//! `arecord -t raw` gives them. Application, band, bit rate, complexity and packets are those of a booth whose file says
-//! nothing else. `--paced` takes 20 ms every 20 ms, as they come from a microphone. The CPU time that it has used is printed.
+//! `cargo run --release --example encode -- speech.wav speech.opus`. Application, band, bit rate, complexity and packets are
+//! those of a booth whose file says nothing else. The CPU time that it has used is printed.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods)] // files, and the pace of a microphone
 
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::io::{BufWriter, Read};
 use std::time::{Duration, Instant};
 
 use booth_gateway::config::{Audio, Band};
+use clap::Parser;
 use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
 use rustix::time::{ClockId, clock_gettime};
@@ -23,27 +24,46 @@ const SERIAL: u32 = 1;
 /// The next packet's samples; fewer at the end.
 type Source = Box<dyn FnMut(&mut Vec<i16>) -> Result<(), Box<dyn std::error::Error>>>;
 
+#[derive(Parser)]
+struct Arguments {
+    /// 48 kHz, mono, 16-bit; `-` reads raw samples from standard input, as `arecord -t raw` gives them.
+    from: String,
+    /// The Ogg Opus file.
+    to: String,
+    /// Take 20 ms every 20 ms, as they come from a microphone.
+    #[arg(long)]
+    paced: bool,
+    /// `wide`, `superwide` or `full`, instead of a booth's.
+    #[arg(long, value_parser = ["wide", "superwide", "full"])]
+    bandwidth: Option<String>,
+    /// Bit/s, instead of a booth's.
+    #[arg(long)]
+    bitrate: Option<u32>,
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (from, to, is_paced) = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [from, to] => (*from, *to, false),
-        [from, to, "--paced"] => (*from, *to, true),
-        _ => return Err("usage: encode IN.wav|- OUT.opus [--paced]".into()),
-    };
-    let mut source = source(from)?;
+    let arguments = Arguments::parse();
+    let mut source = source(&arguments.from)?;
     let settings = Audio::default();
+    let band = match arguments.bandwidth.as_deref() {
+        Some("wide") => Band::Wide,
+        Some("superwide") => Band::Superwide,
+        Some("full") => Band::Full,
+        _ => settings.bandwidth,
+    };
+    let bitrate = arguments.bitrate.unwrap_or(settings.bitrate);
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip)?;
-    encoder.set_bitrate(Bitrate::Bits(i32::try_from(settings.bitrate)?))?;
+    encoder.set_bitrate(Bitrate::Bits(i32::try_from(bitrate)?))?;
     encoder.set_complexity(i32::from(settings.complexity))?;
     encoder.set_vbr(true)?;
     encoder.set_signal(Signal::Voice)?;
-    encoder.set_max_bandwidth(match settings.bandwidth {
+    encoder.set_max_bandwidth(match band {
         Band::Wide => Bandwidth::Wideband,
         Band::Superwide => Bandwidth::Superwideband,
         Band::Full => Bandwidth::Fullband,
     })?;
     let pre_skip = u16::try_from(encoder.get_lookahead()?)?;
-    let mut out = PacketWriter::new(BufWriter::new(File::create(to)?));
+    let mut out = PacketWriter::new(BufWriter::new(File::create(&arguments.to)?));
     let mut head = b"OpusHead\x01\x01".to_vec();
     head.extend(pre_skip.to_le_bytes());
     head.extend(48_000u32.to_le_bytes());
@@ -55,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut samples, mut packets, mut spoken) = (Vec::with_capacity(PACKET), 0u64, 0u64);
     let began = Instant::now();
     loop {
-        if is_paced {
+        if arguments.paced {
             let due = began + Duration::from_millis(20 * (packets + 1));
             while let Some(left) = due.checked_duration_since(Instant::now()) {
                 std::thread::sleep(left);
@@ -85,7 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     out.into_inner().into_inner()?.sync_all()?;
     let used = clock_gettime(ClockId::ProcessCPUTime);
     let used_s = used.tv_sec as f64 + used.tv_nsec as f64 / 1e9;
-    println!("cpu_s={used_s:.6} speech_s={:.3}", spoken as f64 / 48_000.0);
+    booth_gateway::say!("cpu_s={used_s:.6} speech_s={:.3}", spoken as f64 / 48_000.0);
     Ok(())
 }
 

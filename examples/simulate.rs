@@ -3,6 +3,7 @@
 //! `simulate 1000` runs seeds 0 to 999, `simulate 17..20` these three, `simulate --trace 17` says all that happens.
 //! A failing seed is printed; the exit status is 1 if there was one.
 #![allow(clippy::disallowed_methods)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "../tests/support/world.rs"]
 mod world;
@@ -13,6 +14,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use booth_gateway::adapters::out;
+use booth_gateway::{complain, say};
+
 fn seeds(text: &str) -> Option<Range<u64>> {
     match text.split_once("..") {
         Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
@@ -21,25 +25,29 @@ fn seeds(text: &str) -> Option<Range<u64>> {
 }
 
 fn main() -> ExitCode {
+    out::status(simulate())
+}
+
+fn simulate() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--trace", seed] if seed.parse::<u64>().is_ok() => trace(seed.parse().unwrap_or(0)),
         [range] if seeds(range).is_some() => many(seeds(range).unwrap_or(0..0)),
         _ => {
-            eprintln!("usage: simulate SEEDS | simulate FROM..TO | simulate --trace SEED");
+            complain!("usage: simulate SEEDS | simulate FROM..TO | simulate --trace SEED");
             ExitCode::from(2)
         }
     }
 }
 
 fn trace(seed: u64) -> ExitCode {
-    match world::replay(seed, |line| println!("{line}")) {
+    match world::replay(seed, |line| say!("{line}")) {
         Ok(outcome) => {
-            println!("{outcome:#?}");
+            say!("{outcome:#?}");
             ExitCode::SUCCESS
         }
         Err(broken) => {
-            println!("BROKEN: {broken}");
+            say!("BROKEN: {broken}");
             ExitCode::FAILURE
         }
     }
@@ -59,19 +67,19 @@ fn many(seeds: Range<u64>) -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Relaxed);
-                    if seed >= seeds.end {
+                    if seed >= seeds.end || out::is_over() {
                         return;
                     }
                     match world::one(seed) {
                         Ok(outcome) => total.lock().expect("no panic").add(&outcome),
                         Err(why) => {
-                            println!("BROKEN: {why}\n  replay: make simulate SEED={seed}");
+                            say!("BROKEN: {why}\n  replay: make simulate SEED={seed}");
                             broken.lock().expect("no panic").push(seed);
                         }
                     }
                     let done = done.fetch_add(1, Relaxed) + 1;
                     if done.is_multiple_of(500) {
-                        eprintln!("{done} seeds, {:.0} s", begun.elapsed().as_secs_f64());
+                        complain!("{done} seeds, {:.0} s", begun.elapsed().as_secs_f64());
                     }
                 }
             });
@@ -82,7 +90,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
     broken.sort_unstable();
     let seconds = begun.elapsed().as_secs_f64();
     let count = seeds.end - seeds.start;
-    println!(
+    say!(
         "{count} seeds ({}..{}), {:.1} virtual days, {:.0} s: {} broken",
         seeds.start,
         seeds.end,
@@ -90,9 +98,9 @@ fn many(seeds: Range<u64>) -> ExitCode {
         seconds,
         broken.len()
     );
-    println!(
+    say!(
         "{} events, {} faults, {} deaths, {} visits; {} clips kept, {} recovered, {} takes discarded; \
-         at the hub {} stored, {} rejected; the real hub's store in {} seeds",
+         at the hub {} stored, {} rejected, {} offered again out of quarantine; the real hub's store in {} seeds",
         total.events,
         total.faults,
         total.deaths,
@@ -102,12 +110,13 @@ fn many(seeds: Range<u64>) -> ExitCode {
         total.discarded,
         total.stored,
         total.rejected,
+        total.returned,
         total.real_hub
     );
     if broken.is_empty() {
         ExitCode::SUCCESS
     } else {
-        println!("broken seeds: {broken:?}");
+        say!("broken seeds: {broken:?}");
         ExitCode::FAILURE
     }
 }

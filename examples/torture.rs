@@ -5,6 +5,7 @@
 //! are the same code that `make test` runs a slice of (`tests/support`). The table at the end is what
 //! docs/reliability.md keeps.
 #![allow(clippy::disallowed_methods)] // a campaign: reads the clock, starts programs, writes its progress
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(dead_code, clippy::duplicate_mod)] // of what it shares with the tests, which share among themselves
 
 #[path = "../tests/support/backlog.rs"]
@@ -41,13 +42,15 @@ mod wait;
 mod world;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use booth_gateway::adapters::out;
+use booth_gateway::{complain, say};
 use clap::Parser;
 use drain::BrokerSends;
 use serde::{Deserialize, Serialize};
@@ -160,7 +163,7 @@ impl Campaign<'_> {
         let temporary = self.file().with_extension("tmp");
         std::fs::write(&temporary, text)
             .and_then(|()| std::fs::rename(&temporary, self.file()))
-            .unwrap_or_else(|error| eprintln!("progress cannot be kept: {error}"));
+            .unwrap_or_else(|error| complain!("progress cannot be kept: {error}"));
     }
 
     /// Runs cases until the size is reached or the time is over. `case` gets the thread's number and the seed.
@@ -201,7 +204,7 @@ impl Campaign<'_> {
         });
         let progress = progress.into_inner().expect("no panic");
         self.save(&progress);
-        eprintln!();
+        complain!("");
         progress
     }
 
@@ -226,7 +229,7 @@ impl Campaign<'_> {
             })
             .collect();
         let start = if is_terminal { "\r" } else { "" };
-        eprint!(
+        out::complain(format_args!(
             "{start}{:<14} {bar} {}/{} {}, {} broken, {:.0} s{}",
             self.name,
             progress.done,
@@ -235,8 +238,7 @@ impl Campaign<'_> {
             progress.broken,
             progress.seconds,
             if is_terminal { " " } else { "\n" }
-        );
-        let _ = std::io::stderr().flush();
+        ));
     }
 }
 
@@ -258,7 +260,7 @@ impl Progress {
                 self.broken += 1;
                 self.done += 1;
                 let line = format!("seed {seed}: {why}");
-                eprintln!("\nBROKEN {line}");
+                complain!("\nBROKEN {line}");
                 if self.told.len() < SHOWN {
                     self.told.push(line);
                 }
@@ -298,14 +300,20 @@ fn machine() -> String {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    match out::arguments::<Arguments>() {
+        Ok(arguments) => out::status(torture(&arguments)),
+        Err(status) => status,
+    }
+}
+
+fn torture(arguments: &Arguments) -> ExitCode {
     if let Err(error) = std::fs::create_dir_all(&arguments.folder) {
-        eprintln!("{}: {error}", arguments.folder.display());
+        complain!("{}: {error}", arguments.folder.display());
         return ExitCode::FAILURE;
     }
     for program in ["booth-gateway", "booth-hub"] {
         if !arguments.binaries.join(program).exists() {
-            eprintln!(
+            complain!(
                 "there is no {program} in {}: cargo build --release --bins",
                 arguments.binaries.display()
             );
@@ -332,7 +340,7 @@ fn main() -> ExitCode {
             what,
             size: (size * arguments.percent / 100).max(1),
             threads,
-            arguments: &arguments,
+            arguments,
             until,
         };
         if !wanted(name) {
@@ -351,14 +359,14 @@ fn main() -> ExitCode {
             }
             Err(why) => {
                 failed.store(true, Relaxed);
-                eprintln!("{name}: NOT RUN: {why}");
+                complain!("{name}: NOT RUN: {why}");
                 rows.push(format!("| {name} | NOT RUN: {why} | | | |"));
             }
         }
     }
-    println!("| campaign | done of | broken | void | figures |\n| --- | --- | --- | --- | --- |");
-    rows.iter().for_each(|row| println!("{row}"));
-    println!("\n{}; {}", machine(), today());
+    say!("| campaign | done of | broken | void | figures |\n| --- | --- | --- | --- | --- |");
+    rows.iter().for_each(|row| say!("{row}"));
+    say!("\n{}; {}", machine(), today());
     match failed.load(Relaxed) {
         false => ExitCode::SUCCESS,
         true => ExitCode::FAILURE,
@@ -439,7 +447,7 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
             }
             let folder = campaign.arguments.folder.join("evenings");
             std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-            eprintln!("crash-states: recording {EVENINGS} evenings, some minutes …");
+            complain!("crash-states: recording {EVENINGS} evenings, some minutes …");
             let rig =
                 crash_states::Rig::prepare(&programs, &folder, EVENINGS, campaign.arguments.seed)?;
             Ok(campaign.run(|_, seed| {

@@ -1,14 +1,28 @@
 //! Renders what a booth says of itself to a WAV file, so that a person can listen to it:
 //! `cargo run --example voice -- da report.wav [prompt folder]`. Prints the text.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use booth_gateway::adapters::out;
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::contract::AlertId;
 use booth_gateway::gateway::spoken::{self, BrokerState, Language, ServiceFacts};
+use booth_gateway::{complain, say};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    out::status(match render() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain!("{why}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn render() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [tag, file, folder @ ..] = arguments.as_slice() else {
         return Err("usage: voice LANGUAGE FILE.wav [PROMPT FOLDER]".into());
@@ -16,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = folder.first().map_or("no-such-folder", String::as_str);
     let (prompts, broken) = Prompts::load(Path::new(folder), tag, &[]);
     for why in broken {
-        eprintln!("{why}");
+        complain!("{why}");
     }
     let facts = ServiceFacts {
         booth_id: "rundhoej-1".into(),
@@ -32,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let language = Language::of(tag);
     let report = spoken::report(&facts, language);
-    println!("{}", spoken::text(&report, language));
+    say!("{}", spoken::text(&report, language));
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 48_000,
@@ -50,6 +64,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let seconds = f64::from(wav.duration()) / 48_000.0;
     wav.finalize()?;
-    println!("{seconds:.1} s in {file}");
+    say!("{seconds:.1} s in {file}");
     Ok(())
 }

@@ -5,8 +5,12 @@
 
 mod audio;
 mod body;
+mod broker_url;
+mod codes;
 mod handset;
 mod network;
+pub mod text;
+pub mod zone;
 
 use std::fmt;
 use std::io::Read;
@@ -16,10 +20,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::contract::{BoothId, ConsentMode};
+use crate::gateway::spoken::Language;
 use crate::update::here::STATE_FOLDER;
 use crate::update::keys::Keys;
 pub use audio::{Audio, Band, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
+pub use broker_url::BrokerUrl;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use network::{Fixed, Modem, Network, SecretKind, Wifi, Wired};
 
@@ -53,13 +59,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
             path.display()
         )]));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        ConfigError(vec![format!(
-            "{}: is not UTF-8 (byte {at}); save it as UTF-8",
-            path.display()
-        )])
-    })?;
+    let text = text::text_of(&bytes)
+        .map_err(|why| ConfigError(vec![format!("{}: {why}", path.display())]))?;
     parse(&text, &path.display().to_string())
 }
 
@@ -176,11 +177,8 @@ impl Config {
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
         let mut faults = Vec::new();
         let mut fault = |text: String| faults.push(format!("{file}: {text}"));
-        if jiff::tz::TimeZone::get(&self.booth.timezone).is_err() {
-            fault(format!(
-                "[booth] timezone {:?} is unknown; use an IANA name such as \"Europe/Copenhagen\"",
-                self.booth.timezone
-            ));
+        if let Err(why) = zone::check(&self.booth.timezone) {
+            fault(format!("[booth] timezone {why}"));
         }
         if let Some(url) = &self.mqtt.url
             && let Err(error) = BrokerUrl::parse(url)
@@ -251,6 +249,39 @@ impl Config {
         } else {
             Err(ConfigError(faults))
         }
+    }
+
+    /// What is wrong and keeps no booth from running, on whatever machine; a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if let Some(country) = &self.network.country
+            && !codes::is_country(country)
+        {
+            let meant = match codes::meant_country(country) {
+                Some((code, name)) => format!("{name} is {code:?}"),
+                None => "write the country's two letters, as \"DK\"".to_owned(),
+            };
+            all.push(format!(
+                "[network] country {country:?} is no country's code (ISO 3166-1); {meant}. Wi-Fi keeps to the channels that are allowed everywhere"
+            ));
+        }
+        if let Some(why) = codes::wrong_language(&self.session.language) {
+            let voice = match Language::of(&self.session.language) {
+                Language::Danish => "Danish",
+                Language::English => "English",
+            };
+            all.push(format!(
+                "[session] language {why}. The booth's own voice speaks {voice} meanwhile"
+            ));
+        }
+        all
+    }
+
+    /// The same, and what only this machine can know.
+    pub fn warnings_here(&self) -> Vec<String> {
+        let mut all = self.warnings();
+        all.extend(zone::lacking(&self.booth.timezone));
+        all
     }
 
     fn check_session(&self, fault: &mut impl FnMut(String)) {
@@ -340,62 +371,6 @@ impl Config {
         }
         self.session.prompts = beside.join(&self.session.prompts);
         self.spool.dir = beside.join(&self.spool.dir);
-    }
-}
-
-/// Where a broker is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerUrl {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port; 1883 for `mqtt://` and 8883 for `mqtts://` by default (IANA).
-    pub port: u16,
-    /// Whether TLS is spoken.
-    pub tls: bool,
-}
-
-impl BrokerUrl {
-    /// Takes `mqtt://host[:port]` or `mqtts://host[:port]` apart, or says what is wrong.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong =
-            |why: &str| format!("{url:?} {why}; write mqtt://host:1883 or mqtts://host:8883");
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| wrong("has no scheme"))?;
-        let (tls, default_port) = match scheme {
-            "mqtt" => (false, 1883),
-            "mqtts" => (true, 8883),
-            _ => return Err(wrong("has an unknown scheme")),
-        };
-        let rest = rest.trim_end_matches('/');
-        if rest.contains('@') {
-            return Err(wrong(
-                "holds a login; the password belongs into password_file",
-            ));
-        }
-        if rest.contains('/') {
-            return Err(wrong("holds a path"));
-        }
-        // An IPv6 address stands in brackets (RFC 3986 §3.2.2).
-        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, tail)) => (host, tail.strip_prefix(':')),
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        if host.is_empty() {
-            return Err(wrong("names no host"));
-        }
-        let port = match port {
-            None => default_port,
-            Some(port) => port.parse().map_err(|_| wrong("has no valid port"))?,
-        };
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            tls,
-        })
     }
 }
 
@@ -761,26 +736,5 @@ mod tests {
             faults(&format!("{LEAST}{quiet}[service]\ncode = \"\"\n")),
             ""
         );
-    }
-
-    #[test]
-    fn broker_addresses_are_taken_apart() {
-        let url = BrokerUrl::parse("mqtts://broker.example").expect("a good address");
-        assert_eq!(
-            (url.host.as_str(), url.port, url.tls),
-            ("broker.example", 8883, true)
-        );
-        let url = BrokerUrl::parse("mqtt://[::1]:1884/").expect("a good address");
-        assert_eq!((url.host.as_str(), url.port, url.tls), ("::1", 1884, false));
-        for bad in [
-            "broker",
-            "tcp://x",
-            "mqtt://",
-            "mqtt://a:b",
-            "mqtt://u:p@host",
-            "mqtt://h/p",
-        ] {
-            assert!(BrokerUrl::parse(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -13,11 +13,12 @@
 //! ```
 //!
 //! [`gateway`] is pure: events with the time in them go in, commands and the next deadline come out.
-//! [`adapters`] touch the outside, one thing per file. [`run`] is the only loop.
+//! [`adapters`] touch the outside, one thing per file. [`run`] is the only loop. [`link`] is the way to the broker.
 //! [`contract`] holds every topic and payload that both programs share. [`spool`] is the card's memory.
 //! [`doctor`] looks at all of it for a technician, [`update`] replaces all of it. [`hub`] is the centre, a second house
 //! with the same rules.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod adapters;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod doctor;
 pub mod gateway;
 #[cfg(feature = "hub")]
 pub mod hub;
+pub mod link;
 pub mod provision;
 pub mod run;
 pub mod spool;

@@ -1,6 +1,6 @@
 //! `booth-gateway`: the daemon beside the booth, and the technician's tool.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::adapters::{handset_sim, journal};
+use booth_gateway::adapters::{crew, handset_sim, journal, out};
 use booth_gateway::config::Config;
 use booth_gateway::doctor::{self, Show};
 use booth_gateway::provision::{self, Places, Source};
 use booth_gateway::run::{self, Ended, RunError};
 use booth_gateway::update::state::Store;
 use booth_gateway::update::verbs::{Updater, told, usual_patience};
+use booth_gateway::{complain, say};
 use clap::{Parser, Subcommand};
 
 /// Bad configuration (EX_CONFIG of sysexits.h); the service manager does not try again.
@@ -144,10 +145,13 @@ enum Verb {
         steady_s: Option<u64>,
     },
     /// Say what is wrong with a configuration, without touching a device or the network.
+    ///
+    /// The verdict is the same on every machine. What keeps no booth from running is a warning: a prompt that cannot be played, a time
+    /// zone that this machine's tables lack, a password that the booth has already moved off its card.
     CheckConfig {
         #[command(flatten)]
         config: ConfigFile,
-        /// Print {"ok": 0|1, "errors": […]} instead of sentences.
+        /// Print {"ok": 0|1, "errors": […], "warnings": […]} instead of sentences.
         #[arg(long)]
         json: bool,
     },
@@ -216,7 +220,14 @@ struct ConfigFile {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().verb {
+    match out::arguments::<Arguments>() {
+        Ok(arguments) => out::status(run_verb(arguments.verb)),
+        Err(status) => status,
+    }
+}
+
+fn run_verb(verb: Verb) -> ExitCode {
+    match verb {
         Verb::Run {
             config,
             record_trace,
@@ -274,14 +285,14 @@ fn main() -> ExitCode {
                     updater.trial(patience, steady).map(drop)
                 }
                 _ => {
-                    eprintln!("name an update file or its address; --help has examples");
+                    complain!("name an update file or its address; --help has examples");
                     return ExitCode::from(2);
                 }
             };
             match done {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(why) => {
-                    eprintln!("{why}");
+                    complain!("{why}");
                     ExitCode::FAILURE
                 }
             }
@@ -307,7 +318,8 @@ fn main() -> ExitCode {
 }
 
 fn run_gateway(path: &Path, trace: Option<&Path>, setup_on_error: bool) -> ExitCode {
-    journal::init("booth-gateway", log::LevelFilter::Info);
+    journal::init_daemon("booth-gateway", log::LevelFilter::Info);
+    crew::log_panics();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -324,11 +336,13 @@ fn run_gateway(path: &Path, trace: Option<&Path>, setup_on_error: bool) -> ExitC
             drop(runtime);
             start_again()
         }
+        // It was told at once.
+        Err(RunError::Worker(_)) => ExitCode::FAILURE,
         Err(error) => {
             log::error!("{error}");
             match error {
                 RunError::Config(_) => ExitCode::from(EX_CONFIG),
-                RunError::Spool(_) | RunError::Setup(_) => ExitCode::FAILURE,
+                _ => ExitCode::FAILURE,
             }
         }
     }
@@ -349,24 +363,24 @@ fn start_again() -> ExitCode {
 fn show_update(updater: &Updater, json: bool) -> Result<(), String> {
     let state = updater.state()?;
     match json {
-        true => println!(
+        true => say!(
             "{}",
             serde_json::to_string_pretty(&state).expect("a state holds only text and numbers")
         ),
-        false => print!("{}", told(&state)),
+        false => out::print(told(&state)),
     }
     Ok(())
 }
 
 fn describe_update(updater: &Updater, file: &Path) -> Result<(), String> {
     let (manifest, signed) = updater.describe(file)?;
-    println!(
+    say!(
         "{}",
         serde_json::to_string_pretty(&manifest).expect("a manifest holds only text and numbers")
     );
     match signed {
-        Ok(()) => println!("whole, and signed with a key that this booth takes"),
-        Err(why) => println!("whole, but not to be taken here: {why}"),
+        Ok(()) => say!("whole, and signed with a key that this booth takes"),
+        Err(why) => say!("whole, but not to be taken here: {why}"),
     }
     Ok(())
 }
@@ -437,21 +451,27 @@ fn provision(
 }
 
 fn check_config(path: &Path, json: bool) -> ExitCode {
-    let checked = run::check(path).and_then(|config| provision::check_beside(&config, path));
-    let errors = checked
-        .as_ref()
-        .err()
-        .map(|error| error.0.clone())
-        .unwrap_or_default();
+    let checked = run::check_anywhere(path).and_then(|(config, mut warnings)| {
+        provision::check_beside(&config, path)?;
+        warnings.extend(provision::unused_prompts(&config, path));
+        Ok(warnings)
+    });
+    let (warnings, errors) = match checked {
+        Ok(warnings) => (warnings, Vec::new()),
+        Err(error) => (Vec::new(), error.0),
+    };
     if json {
-        println!(
+        say!(
             "{}",
-            serde_json::json!({ "ok": u8::from(errors.is_empty()), "errors": errors })
+            serde_json::json!({ "ok": u8::from(errors.is_empty()), "errors": errors, "warnings": warnings })
         );
     } else if errors.is_empty() {
-        println!("{}: ok", path.display());
+        for why in &warnings {
+            complain!("warning: {why}");
+        }
+        say!("{}: ok", path.display());
     } else {
-        errors.iter().for_each(|error| eprintln!("{error}"));
+        errors.iter().for_each(|error| complain!("{error}"));
     }
     if errors.is_empty() {
         ExitCode::SUCCESS
@@ -460,15 +480,13 @@ fn check_config(path: &Path, json: bool) -> ExitCode {
     }
 }
 
-/// The doctor's table or JSON. A reader that goes away early is nobody's fault.
+/// The doctor's table or JSON.
 fn doctor(path: &Path, json: bool) -> ExitCode {
     let examination = doctor::examine(path);
-    let mut out = std::io::stdout();
-    let _ = if json {
-        writeln!(out, "{:#}", examination.to_json())
-    } else {
-        write!(out, "{}", doctor::table(&examination.findings))
-    };
+    match json {
+        true => say!("{:#}", examination.to_json()),
+        false => out::print(doctor::table(&examination.findings)),
+    }
     if examination.is_misconfigured {
         ExitCode::from(EX_CONFIG)
     } else if doctor::has_fault(&examination.findings) {
@@ -484,8 +502,8 @@ fn watch(path: &Path, show: Show, seconds: Option<u64>) -> ExitCode {
         Err(error) => {
             // Nobody reads the journal at a console screen.
             match show {
-                Show::Console => println!("{error}"),
-                Show::Live => eprintln!("{error}"),
+                Show::Console => say!("{error}"),
+                Show::Live => complain!("{error}"),
             }
             return ExitCode::from(EX_CONFIG);
         }
@@ -493,7 +511,7 @@ fn watch(path: &Path, show: Show, seconds: Option<u64>) -> ExitCode {
     match doctor::live(&config, show, seconds) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("{why}");
+            complain!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -505,22 +523,22 @@ fn handset(socket: Option<PathBuf>, config: &Path, line: &str) -> ExitCode {
         None => match Config::load(config) {
             Ok(config) => config.handset.control_socket,
             Err(error) => {
-                eprintln!("{error}");
+                complain!("{error}");
                 return ExitCode::from(EX_CONFIG);
             }
         },
     };
     match handset_sim::send_line(&socket, line) {
         Ok(reply) if reply.starts_with("error") => {
-            eprintln!("{reply}");
+            complain!("{reply}");
             ExitCode::FAILURE
         }
         Ok(reply) => {
-            println!("{reply}");
+            say!("{reply}");
             ExitCode::SUCCESS
         }
         Err(why) => {
-            eprintln!("{why}");
+            complain!("{why}");
             ExitCode::FAILURE
         }
     }

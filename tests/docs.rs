@@ -159,3 +159,188 @@ fn a_bad_configuration_is_78_with_a_sentence_and_a_good_one_is_ok() {
     assert_eq!(run.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&run.stderr).contains("no-such-file.toml"));
 }
+
+/// Tables of one time zone in a folder, as a machine has them: UTC by the form of RFC 9636 §3.1.
+fn tables_of(folder: &Path, name: &str) {
+    let mut zone = b"TZif".to_vec();
+    zone.extend([0; 16]);
+    for count in [0u32, 0, 0, 0, 1, 4] {
+        zone.extend(count.to_be_bytes());
+    }
+    zone.extend([0; 6]);
+    zone.extend(b"UTC\0");
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, zone).expect("written");
+}
+
+#[test]
+fn check_config_warns_of_what_keeps_no_booth_from_running() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("prompts/da")).expect("made");
+    std::fs::write(at("prompts/da/notice.wma"), "asf").expect("written");
+    std::fs::write(at("prompts/da/thanks.opus"), "rubbish").expect("written");
+    std::fs::write(at("menu.mp3"), "beside").expect("written");
+    // The card was in a booth, which has moved its credentials.
+    std::fs::write(at("BOOTH-STATUS.TXT"), "BOOTH STATUS").expect("written");
+    let check = |zone: &str, tables: Option<&Path>| {
+        let text = format!(
+            "[booth]\nid = \"rundhoej-1\"\ntimezone = \"{zone}\"\n[network]\ncountry = \"UK\"\n\
+             [mqtt]\nurl = \"mqtts://broker.example\"\npassword_file = \"mqtt-password\"\nca_file = \"ca.pem\"\n\
+             [privacy]\nseal = false\n"
+        );
+        std::fs::write(at("booth.toml"), text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_booth-gateway"));
+        command
+            .args(["check-config", "--json", "--config"])
+            .arg(at("booth.toml"));
+        command.envs(tables.map(|tables| ("TZDIR", tables)));
+        let output = command.output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        (output.status.code(), said)
+    };
+    tables_of(&at("tables"), "Europe/Copenhagen");
+    std::fs::create_dir(at("none")).expect("made");
+    let (tables, none) = (at("tables"), at("none"));
+    let (missing, known) = (at("no-such-folder"), Some(tables.as_path()));
+    // The same file has the same verdict whatever tables a machine has.
+    for (zone, tables, part) in [
+        ("US/Eastern", known, Some("write \"America/New_York\"")),
+        ("Asia/Tashkent", known, Some("tzdata-legacy")),
+        ("Europe/Copenhagen", known, None),
+        (
+            "Europe/Copenhagen",
+            Some(none.as_path()),
+            Some("no tables of time zones"),
+        ),
+        (
+            "Europe/Copenhagen",
+            Some(missing.as_path()),
+            Some("no tables of time zones"),
+        ),
+    ] {
+        let (status, said) = check(zone, tables);
+        assert_eq!(
+            (status, &said["ok"]),
+            (Some(0), &1.into()),
+            "{zone}: {said}"
+        );
+        let warnings = said["warnings"].as_array().expect("a list");
+        let has = |part: &str| {
+            warnings
+                .iter()
+                .any(|why| why.as_str().is_some_and(|why| why.contains(part)))
+        };
+        for part in [
+            "the United Kingdom is \"GB\"",
+            "mqtt-password is not here",
+            "ca.pem is not here",
+            "ffmpeg -i notice.wma -ac 1 notice.opus",
+            "thanks.opus is no sound file",
+            "menu.mp3 lies beside booth.toml",
+        ] {
+            assert!(has(part), "{part} missing in {said}");
+        }
+        assert_eq!(has("timezone"), part.is_some(), "{zone}: {said}");
+        assert!(part.is_none_or(has), "{zone}: {said}");
+    }
+    for tables in [known, Some(none.as_path()), None] {
+        let (status, said) = check("Europe/Copenhagn", tables);
+        assert_eq!(status, Some(78), "{said}");
+        assert!(
+            said["errors"][0]
+                .as_str()
+                .is_some_and(|why| why.contains("did you mean \"Europe/Copenhagen\"?")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_hub_without_a_broker_or_a_file_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("hub.toml");
+    let serve = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_booth-hub"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .output()
+            .expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = serve();
+    assert!(code == Some(78) && said.contains("hub.toml"), "{said}");
+    std::fs::write(&file, "[store]\ndir = \"store\"\n").expect("written");
+    let (code, said) = serve();
+    assert_eq!(code, Some(78));
+    for part in ["[mqtt] url is missing", "mosquitto", "url = \"mqtts://"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(
+        !folder.path().join("store").exists(),
+        "it has begun all the same"
+    );
+}
+
+#[test]
+fn each_list_of_packages_has_its_reasons_and_the_proof_knows_each_target() {
+    let makefile = read("Makefile");
+    let reasons: Vec<&str> = makefile
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .filter_map(|line| line.split("   ").next())
+        .flat_map(str::split_whitespace)
+        .collect();
+    let proof = read("tests/packages/proof.sh");
+    let mut lists = 0;
+    for line in makefile.lines() {
+        let Some((name, packages)) = line.split_once(" = ") else {
+            continue;
+        };
+        let target = name.strip_suffix("_packages");
+        if target.is_none() && name != "build" && name != "sound" {
+            continue;
+        }
+        lists += 1;
+        let words = packages.split([' ', ',', '(', ')', '$']);
+        let is_package = |word: &&str| {
+            !word.is_empty()
+                && !["if", "MIC", "build", "sound"].contains(word)
+                && !word.ends_with("_packages")
+        };
+        for package in words.filter(is_package) {
+            assert!(
+                reasons.contains(&package),
+                "{name}: no reason for {package}"
+            );
+        }
+        if let Some(target) =
+            target.filter(|target| !["fixtures", "voice", "packages-proof"].contains(target))
+        {
+            assert!(proof.contains(target), "the proof does not know {target}");
+        }
+    }
+    assert!(lists > 10, "only {lists} lists");
+}
+
+#[test]
+fn every_program_prints_through_one_place_that_survives_its_reader() {
+    let mut programs = vec!["src/lib.rs".to_owned(), "src/main.rs".into()];
+    for folder in ["src/bin", "examples"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for entry in std::fs::read_dir(path).expect("a folder").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".rs") {
+                programs.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    assert!(programs.len() >= 6, "{programs:?}");
+    for program in programs {
+        let bans = read(&program).contains("#![deny(clippy::print_stdout, clippy::print_stderr)]");
+        assert!(bans, "{program}: ban println!, and print by adapters::out");
+    }
+}

@@ -15,6 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use booth_gateway::adapters::line_server;
 use serde_json::Value;
 use support::gateway::{BoothHome, Gateway};
 use support::hub::{Broker, Home, Hub};
@@ -170,6 +171,15 @@ fn a_running_gateway_is_asked_and_stays_connected() {
         }
         assert_eq!(verdict(&found, "hub", "state"), "warning", "{all}");
     }
+    // A recording without its question, and the other language's folder, which is no news.
+    let said = line_server::ask(&booth.path().join("doctor.sock"), "status").expect("answered");
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let unused = said["unused_prompts"].as_array().expect("a list");
+    let is_bus = |why: &Value| {
+        why.as_str()
+            .is_some_and(|why| why.contains("da/bus.opus is not used"))
+    };
+    assert!(unused.len() == 1 && is_bus(&unused[0]), "{unused:?}");
     let state = gateway.state().expect("still there");
     assert_eq!(
         (&state["connected"], &state["ready"]),

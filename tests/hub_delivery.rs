@@ -2,6 +2,7 @@
 //! whatever is repeated, lost or killed on the way.
 #![allow(clippy::disallowed_methods)]
 
+#[allow(dead_code)] // each test uses its part
 #[path = "support/hub.rs"]
 mod rig;
 mod support;
@@ -313,6 +314,47 @@ fn forget_works_beside_a_hub_whose_client_id_the_broker_gives_to_both() {
         .then_some(())
     });
     assert_eq!(hub.stop().code(), Some(0));
+}
+
+#[test]
+fn two_hubs_of_one_client_id_step_back_and_say_so_on_their_page() {
+    // Mosquitto 2.0.11 closes without a word, a later one says that the session was taken over.
+    let broker = Broker::open();
+    let homes = [Home::new(broker.port, ""), Home::new(broker.port, "")];
+    let hubs = homes.each_ref().map(Hub::start);
+    let told = until("one of them steps back", || {
+        hubs.iter().position(|hub| {
+            hub.lines()
+                .iter()
+                .any(|line| line.contains("steps back for 180 s"))
+        })
+    });
+    // The other is left in peace, or has stepped back as well: the fight was a few take-overs long.
+    for hub in &hubs {
+        let takes = hub
+            .lines()
+            .iter()
+            .filter(|line| line.contains("connected to"))
+            .count();
+        assert!(takes < 12, "{:?}", hub.lines());
+    }
+    let up = hubs[told].says("pages on http://");
+    let address = up
+        .split("http://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let mut page = std::net::TcpStream::connect(address.expect("an address")).expect("it listens");
+    std::io::Write::write_all(
+        &mut page,
+        b"GET /operations HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
+    )
+    .expect("asked");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut page, &mut text).expect("answered");
+    assert!(
+        text.contains("Two hubs.") && text.contains("booth-hub"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod hub;
 #[path = "image/mod.rs"]
 #[allow(dead_code)]
 mod image;
+#[path = "support/machine_clock.rs"]
+mod machine_clock;
 #[path = "support/wait.rs"]
 #[allow(dead_code)]
 mod wait;
@@ -31,8 +33,9 @@ use hub::{Broker, Home, Hub};
 use image::card::{BOOTH, DATA, SECTOR};
 use image::centre::Centre;
 use image::crash::Crashes;
-use image::machine::{Board, Build, HOOK, LAMP, Machine, OFF_NORMAL, PULSE};
+use image::machine::{Bare, Board, Build, HOOK, LAMP, Machine, OFF_NORMAL, PULSE};
 use image::update::{self, Fault};
+use machine_clock::{Over, Timer};
 use words::{check, clips, decode, samples};
 
 const BOOTH_ID: &str = "rundhoej-1";
@@ -513,8 +516,8 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
         centre.command("update", &serde_json::json!({"url": url}).to_string());
     };
     // Of the image that has come up now: the retained birth of the one before may be heard first.
-    let born = |centre: &mut Centre, image_id: &str| {
-        centre.hear("birth", |birth| birth["image_id"] == image_id);
+    let born = |centre: &mut Centre, machine: &mut Machine, image_id: &str| {
+        centre.hear(machine, "birth", |birth| birth["image_id"] == image_id);
     };
     let has_phase = |wanted: &'static str, version: &'static str| {
         move |event: &serde_json::Value| event["phase"] == wanted && event["version"] == version
@@ -526,7 +529,7 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     // The power goes while it is written.
     let mut machine = board.start(false, &logged);
     until_ready(&mut machine);
-    born(&mut centre, &shipped);
+    born(&mut centre, &mut machine, &shipped);
     update_to(&centre, "0.2.0");
     until_phase(&mut machine, "writing");
     machine.sh(
@@ -550,8 +553,12 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     let mut machine = board.start(is_trial, &logged);
     until_ready(&mut machine);
     until_phase(&mut machine, "committed");
-    born(&mut centre, &good);
-    centre.hear("event/update", has_phase("committed", "0.2.0"));
+    born(&mut centre, &mut machine, &good);
+    centre.hear(
+        &mut machine,
+        "event/update",
+        has_phase("committed", "0.2.0"),
+    );
     machine.sh("cat /data/booth-update/state.json; sync; sleep 1; mark committed");
     assert_eq!((board.card.due(false), board.card.due(true)), (3, 2));
 
@@ -568,9 +575,13 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     );
     let mut machine = board.start(false, &Build::default());
     until_ready(&mut machine);
-    born(&mut centre, &good);
+    born(&mut centre, &mut machine, &good);
     until_phase(&mut machine, "rolled_back");
-    let event = centre.hear("event/update", has_phase("rolled_back", "0.3.0"));
+    let event = centre.hear(
+        &mut machine,
+        "event/update",
+        has_phase("rolled_back", "0.3.0"),
+    );
     board.note(&format!("it says why: {event}"));
 
     // A gateway that never starts: given up by the program that watches the trial, and where that does not start either, by the limit.
@@ -589,7 +600,11 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
         assert_eq!(console.contains(limit), by_limit, "{console}");
         machine = board.start(false, &Build::default());
         until_ready(&mut machine);
-        let event = centre.hear("event/update", has_phase("rolled_back", version));
+        let event = centre.hear(
+            &mut machine,
+            "event/update",
+            has_phase("rolled_back", version),
+        );
         board.note(&format!("it says why: {event}"));
     }
     machine.cut();
@@ -601,8 +616,10 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     machine.console_says("NEITHER SLOT OF THIS CARD CAN BE STARTED");
     machine.console_says("Do not format it");
     let before = machine.lamp_changes();
-    std::thread::park_timeout(std::time::Duration::from_secs(20));
-    assert!(machine.lamp_changes() > before + 2, "the lamp stands still");
+    machine.until("the lamp goes on blinking", |machine| {
+        std::thread::park_timeout(std::time::Duration::from_millis(200));
+        (machine.lamp_changes() > before + 2).then_some(())
+    });
     machine.cut();
     drop(hub);
 
@@ -762,4 +779,25 @@ fn an_idle_booth_writes_almost_nothing() {
     assert!(passed >= 1.0, "{passed} h");
     assert!(hourly <= 1_000_000.0, "{hourly} bytes an hour");
     assert!(memory <= 110, "{memory} MiB");
+}
+
+#[test]
+#[ignore = "make image-test: it needs QEMU for arm64"]
+fn an_emulated_board_that_never_speaks_is_given_up_by_its_own_clock() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (board, timer, shift) in [
+        ("virt,gic-version=3", Timer::Virt, 10),
+        ("raspi3b", Timer::RaspberryPi3, 0),
+    ] {
+        let mut machine = Bare::that_computes(board, timer, folder.path(), shift);
+        let limit = if shift == 0 { 0.1 } else { 3.0 };
+        let silent = machine_clock::wait(&mut machine, "it speaks", limit, |_| None::<()>);
+        assert!(
+            matches!(silent, Err(Over::TooLate(passed)) if passed > limit),
+            "{board}: {silent:?}"
+        );
+        machine.cut();
+        let gone = machine_clock::wait(&mut machine, "it speaks", limit, |_| None::<()>);
+        assert_eq!(gone, Err(Over::Ended), "{board}");
+    }
 }

@@ -481,6 +481,17 @@ fn a_booth_that_is_not_set_up_has_its_wired_network() {
 }
 
 #[test]
+fn letters_that_are_no_country_reach_no_kernel_and_are_told_with_the_right_ones() {
+    let booth = format!("{LEAST}[network]\ncountry = \"UK\"\n{WIFI}");
+    let folders = Folders::new(&booth, &[("wifi-password", "hemmeligt")]);
+    assert_eq!(folders.boots(), Some(0));
+    assert!(!folders.at("data/network/country").exists());
+    let status = read(&folders.at("boot/BOOTH-STATUS.TXT"));
+    assert!(status.contains("the United Kingdom is \"GB\""), "{status}");
+    assert!(folders.at("nm/booth-wifi-1.nmconnection").exists());
+}
+
+#[test]
 fn check_config_looks_at_the_secrets_that_lie_beside_it() {
     let folders = Folders::new(
         &format!("{LEAST}{WIFI}{MODEM}"),

@@ -573,6 +573,107 @@ fn prompts_are_copied_to_where_the_gateway_reads_and_the_last_ones_stay_when_the
 }
 
 #[test]
+fn prompts_that_are_passed_over_are_told_on_the_card_and_those_that_lie_flat_are_copied() {
+    let disk = with_prompts(&[
+        ("NOTICE.MP3", b"notice"),
+        ("notice.wma", b"asf"),
+        ("menu", b"menu"),
+        ("read me.txt", b"text"),
+        (".DS_Store", b"debris"),
+    ]);
+    disk.make_folder(Path::new("/boot/Prompts/DA/old"))
+        .expect("a folder");
+    disk.put(Path::new("/boot/Prompts/Thanks.FLAC"), b"thanks");
+    disk.put(Path::new("/boot/Prompts/prompts.zip"), b"zip");
+    disk.put(Path::new("/boot/goodbye.wav"), b"goodbye");
+    disk.put(Path::new("/boot/holiday.wav"), b"somebody's own");
+    let told = boot(&disk).expect("provisioned").notes;
+    let copied = named(&[("da/notice.mp3", b"notice"), ("thanks.flac", b"thanks")]);
+    assert_eq!(prompts(&disk), copied);
+    assert_eq!(told.len(), 5, "{told:#?}");
+    for parts in [
+        [
+            "DA/notice.wma is not used",
+            "ffmpeg -i notice.wma -ac 1 notice.opus",
+        ],
+        ["DA/menu is not used", "ffmpeg -i menu -ac 1 menu.opus"],
+        ["DA/old/ is not looked at", "one folder up"],
+        ["prompts.zip is not used: it is an archive", "unpack it"],
+        [
+            "goodbye.wav lies beside booth.toml",
+            "put it into the folder prompts",
+        ],
+    ] {
+        let is_told = |line: &&String| parts.iter().all(|part| line.contains(part));
+        assert!(
+            told.iter().any(|line| is_told(&line)),
+            "{parts:?} missing in {told:#?}"
+        );
+    }
+    // At the next boot they are still there, and told; nothing is copied again.
+    boot(&disk).expect("provisioned");
+    let before = disk.operations();
+    assert_eq!(boot(&disk).expect("provisioned").notes, told);
+    assert_eq!(disk.operations() - before, 1);
+    disk.take_away(Path::new("/boot/Prompts/Thanks.FLAC"));
+    boot(&disk).expect("provisioned");
+    assert_eq!(prompts(&disk), copied[..1]);
+}
+
+#[test]
+fn codes_that_are_none_and_former_names_of_zones_keep_no_booth_from_running() {
+    let text = "[booth]\nid = \"rundhoej-1\"\ntimezone = \"US/Eastern\"\n[network]\ncountry = \"UK\"\n\
+                [session]\nlanguage = \"dk\"\n[privacy]\nseal = false\n";
+    let disk = card(&[("booth.toml", text.as_bytes())]);
+    let outcome = boot(&disk).expect("provisioned");
+    assert_eq!((&outcome.source, outcome.faults.len()), (&Source::Card, 0));
+    assert!(effective(&disk).is_some());
+    let notes = outcome.notes.join("\n");
+    for part in ["the United Kingdom is \"GB\"", "Danish is \"da\""] {
+        assert!(notes.contains(part), "{part} missing in {notes}");
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_as_it_is_stays_on_the_card_byte_for_byte_with_what_to_do() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let wanted = rcgen::CertificateParams::new(vec!["authority".into()]).expect("a name");
+    let made = wanted.self_signed(&key).expect("a certificate");
+    let text = GOOD.replace("password_file", "ca_file = \"City CA.cer\"\npassword_file");
+    let disk = card(&[
+        ("booth.toml", text.as_bytes()),
+        ("mqtt-password", b"one"),
+        ("city ca.CER", made.der()),
+    ]);
+    let outcome = boot(&disk).expect("provisioned");
+    assert_eq!(outcome.source, Source::Card);
+    let fault = outcome.secrets.iter().find_map(|news| news.fault.as_ref());
+    let fault = fault.expect("told");
+    let command = "openssl x509 -inform DER -in './city ca.CER' -out './city ca.pem'";
+    assert!(fault.contains(command), "{fault}");
+    assert_eq!(
+        on_fat(&disk, "city ca.CER").as_deref(),
+        Some(made.der().as_ref())
+    );
+    // As PEM with a byte order mark it is taken, and none of it is lost.
+    let two = format!("\u{feff}{0}{0}", made.pem().replace('\n', "\r\n"));
+    disk.take_away(Path::new("/boot/city ca.CER"));
+    disk.put(Path::new("/boot/City CA.cer"), two.as_bytes());
+    let outcome = boot(&disk).expect("provisioned");
+    assert!(
+        outcome.secrets.iter().all(|news| news.fault.is_none()),
+        "{:?}",
+        outcome.secrets
+    );
+    let config = effective(&disk).expect("a configuration");
+    let kept = disk
+        .content(config.mqtt.ca_file.as_deref().expect("named"))
+        .expect("kept");
+    let kept = String::from_utf8(kept).expect("text");
+    assert!(kept.starts_with("-----BEGIN") && kept.matches("-----BEGIN CERT").count() == 2);
+}
+
+#[test]
 fn prompts_that_the_booths_own_partition_refuses_are_told_and_the_former_ones_stay() {
     for errno in [ENOSPC, EROFS] {
         let disk = with_prompts(&[("notice.opus", b"old"), ("square.wav", b"square")]);
@@ -661,7 +762,7 @@ impl Card {
     /// `booth.toml` of a simulated booth that speaks to the broker on this port.
     fn text(&self, port: u16) -> String {
         format!(
-            "[booth]\nid = \"hub\"\nname = \"Rundhøj Torv\"\ncontact = \"Borgerservice\"\n\
+            "[booth]\nid = \"rundhoej-1\"\nname = \"Rundhøj Torv\"\ncontact = \"Borgerservice\"\n\
              [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\npassword_file = \"mqtt-password\"\n\
              [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
              [audio]\ninput = \"{MIC}\"\noutput = \"{EAR}\"\n\
@@ -1038,7 +1139,9 @@ fn a_new_password_that_does_not_connect_leaves_the_booth_connected_with_the_form
 fn a_booth_that_is_not_set_up_says_so_in_the_earpiece_keeps_nothing_and_starts_with_a_good_file() {
     let pulse = Pulse::start();
     let card = Card::new();
-    let bad = card.text(1).replace("id = \"hub\"", "id = \"Hub 1\"");
+    let bad = card
+        .text(1)
+        .replace("id = \"rundhoej-1\"", "id = \"Hub 1\"");
     card.put("booth.toml", &bad);
     card.put("mqtt-password", "right");
     assert_eq!(card.boots(), Some(78));
@@ -1125,7 +1228,7 @@ fn the_outcome_of_a_boot_can_be_read_from_the_booths_own_partition() {
     let outcome: Outcome = serde_json::from_slice(&bytes.expect("a file")).expect("JSON");
     assert_eq!(
         (outcome.source, outcome.booth_id.as_str()),
-        (Source::Card, "hub")
+        (Source::Card, "rundhoej-1")
     );
     assert!(card.provision(&["--status"]).status.success());
     assert!(card.status().contains("has not answered yet"));

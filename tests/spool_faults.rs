@@ -7,11 +7,14 @@ mod rig;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use booth_gateway::adapters::disk::RealDisk;
 use booth_gateway::contract::EndedBy;
 use booth_gateway::gateway::health::SpoolFault;
+use booth_gateway::gateway::quarantine::Note;
+use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{Keeper, KeeperCommand, KeeperEvent};
 use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 use booth_gateway::spool::{
@@ -578,15 +581,19 @@ fn whatever_fails_no_acknowledged_frame_is_lost_and_numbers_have_no_gap() {
 }
 
 /// What the keeper says to one command, and at the look after it.
-fn keep(keeper: &mut Keeper, command: Option<KeeperCommand>) -> Vec<KeeperEvent> {
+fn keep_at(keeper: &mut Keeper, now: Mono, command: Option<KeeperCommand>) -> Vec<KeeperEvent> {
     let told = std::cell::RefCell::new(Vec::new());
-    if let Some(command) = command {
-        keeper.work(std::iter::once(command), |event| {
-            told.borrow_mut().push(event)
-        });
-    }
-    keeper.look(|event| told.borrow_mut().push(event));
+    let report = |event| told.borrow_mut().push(event);
+    keeper.work(now, command.into_iter(), report);
+    keeper.look(now, report);
     told.into_inner()
+}
+
+/// The same, long after whatever was done before.
+fn keep(keeper: &mut Keeper, command: Option<KeeperCommand>) -> Vec<KeeperEvent> {
+    static HOURS: AtomicU64 = AtomicU64::new(1);
+    let now = Mono(HOURS.fetch_add(1, Relaxed) * 3_600_000);
+    keep_at(keeper, now, command)
 }
 
 #[test]
@@ -617,13 +624,14 @@ fn a_refused_clip_that_the_card_did_not_move_is_set_aside_when_it_can_without_a_
     disk.set(|asked, _| (asked == "rename").then_some((io::ErrorKind::Other, Left::Nothing)));
     let command = KeeperCommand::Quarantine {
         clip_id: clip.clip_id.clone(),
-        reason: "rejected".into(),
+        note: Note::refused("rejected", None),
     };
     keep(&mut keeper, Some(command));
     assert_eq!(spool.quarantined(), 0);
     disk.heal();
     keep(&mut keeper, None);
-    assert_eq!(spool.quarantined_clips(), [(clip, "rejected".to_owned())]);
+    let note = Note::refused("rejected", None);
+    assert_eq!(spool.quarantined_clips(), [(clip, note)]);
 }
 
 #[test]

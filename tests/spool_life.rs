@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use booth_gateway::adapters::disk::RealDisk;
 use booth_gateway::contract::{EndedBy, Manifest};
+use booth_gateway::gateway::quarantine::Note;
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::spool::{LedgerNews, Refusal, Spool, SpoolError, StartFacts};
 use rig::*;
@@ -226,6 +227,57 @@ fn a_recovered_clip_is_a_conformant_ogg_opus_file() {
     assert_eq!(clip.sha256, hex(&whole));
 }
 
+/// Samples at 48 kHz that a decoder which knows nothing of us plays.
+fn played(body: &[u8]) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let (opus, wav) = (folder.path().join("a.opus"), folder.path().join("a.wav"));
+    std::fs::write(&opus, body).unwrap();
+    let decoded = Command::new("opusdec")
+        .args(["--quiet", "--rate", "48000", "--force-wav"])
+        .args([&opus, &wav])
+        .status()
+        .expect("opusdec (opus-tools) is installed");
+    assert!(decoded.success());
+    u64::from(hound::WavReader::open(&wav).unwrap().duration())
+}
+
+#[test]
+fn a_recovered_clip_plays_exactly_as_long_as_its_manifest_says() {
+    for frames in [1, 2, 5, 12] {
+        // The power goes; or the writer is dropped, as when the card refused a frame.
+        for is_dropped in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (spool, _) = open(dir.path());
+            let mut writer = spool.begin(new_clip()).unwrap();
+            let path = clip_file(dir.path(), writer.clip_id());
+            for frame in &long_speech()[..frames] {
+                writer.append(&frame.pages, frame.facts).unwrap();
+            }
+            let cut = std::fs::read(&path).unwrap();
+            drop(writer);
+            let (spool, recovered) = if is_dropped {
+                let kept = spool.mend().kept;
+                (spool, kept)
+            } else {
+                drop(spool);
+                std::fs::write(&path, cut).unwrap();
+                let (spool, report) = open(dir.path());
+                (spool, report.recovered)
+            };
+            let [clip] = recovered.as_slice() else {
+                panic!("{recovered:?}")
+            };
+            assert!(clip.recovered);
+            assert_eq!(clip.duration_ms, frames as u64 * 500);
+            assert_eq!(
+                played(&body(&spool, clip)),
+                clip.duration_ms * 48,
+                "{frames} frames, dropped: {is_dropped}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_writer_that_is_dropped_leaves_its_words_to_mend() {
     let dir = tempfile::tempdir().unwrap();
@@ -343,24 +395,20 @@ fn a_quarantined_clip_stays_with_its_reason_and_is_not_offered() {
     let (spool, _) = open(dir.path());
     let (kept, bad) = (record(&spool, 2), record(&spool, 3));
     let manifest = spool.manifest(&bad.clip_id).unwrap();
-    spool
-        .quarantine(&bad.clip_id, "rejected: unknown card")
-        .unwrap();
+    let note = Note::refused("rejected: unknown card", None);
+    assert_eq!(spool.quarantine(&bad.clip_id, &note).unwrap(), note);
     assert_eq!(spool.clips(), std::slice::from_ref(&kept));
     assert_eq!(spool.quarantined(), 1);
     assert_eq!(spool.manifest(&bad.clip_id).unwrap(), manifest);
     drop(spool);
     let (spool, _) = open(dir.path());
     assert_eq!(spool.clips(), std::slice::from_ref(&kept));
-    assert_eq!(
-        spool.quarantined_clips(),
-        [(bad.clone(), "rejected: unknown card".to_owned())]
-    );
+    assert_eq!(spool.quarantined_clips(), [(bad.clone(), note.clone())]);
     drop(spool);
     std::fs::remove_dir_all(dir.path().join("ledger")).unwrap();
     let (spool, _) = open(dir.path());
     assert_eq!(spool.clips(), [kept]);
-    assert_eq!(spool.quarantined(), 1);
+    assert_eq!(spool.quarantined_clips(), [(bad.clone(), note)]);
     assert_eq!(spool.manifest(&bad.clip_id).unwrap(), manifest);
     assert_eq!(record(&spool, 2).clip_no, 3);
 }

@@ -7,6 +7,7 @@ mod rig;
 
 use std::path::{Path, PathBuf};
 
+use booth_gateway::gateway::quarantine::Note;
 use rig::*;
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ fn make_the_fixture() {
     record(&spool, 4);
     let refused = record(&spool, 3);
     spool
-        .quarantine(&refused.clip_id, "rejected: a test")
+        .quarantine(&refused.clip_id, &Note::refused("rejected: a test", None))
         .unwrap();
     let mut writer = spool.begin(new_clip()).unwrap();
     writer.set_start(booth_gateway::spool::StartFacts {

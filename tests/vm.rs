@@ -6,6 +6,8 @@
 #[path = "support/hub.rs"]
 #[allow(dead_code)]
 mod hub;
+#[path = "support/machine_clock.rs"]
+mod machine_clock;
 #[path = "support/wait.rs"]
 #[allow(dead_code)]
 mod wait;
@@ -19,10 +21,11 @@ use std::time::{Duration, Instant};
 use booth_gateway::gateway::session::{HandsetEvent, Key, KeySource};
 use booth_gateway::gateway::trace::Trace;
 use hub::{Broker, Home, Hub};
+use machine_clock::{Guest, Qtest, Timer};
 use words::{check, clips, decode, samples};
 
-/// Longest that one boot of the machine may take with all it does.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Longest that one thing may take that the test waits for, s of the machine's own clock.
+const LIMIT_S: f64 = 900.0;
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -45,9 +48,21 @@ fn text(path: &Path) -> &str {
 struct Machine {
     folder: tempfile::TempDir,
     base: PathBuf,
-    qemu: Option<Child>,
+    qemu: Option<(Child, Qtest)>,
     began: Instant,
     told: usize,
+}
+
+impl Guest for Machine {
+    fn clock_s(&mut self) -> Option<f64> {
+        let (_, qtest) = self.qemu.as_mut()?;
+        qtest.clock_s(Timer::Q35)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let qemu = self.qemu.as_mut();
+        qemu.is_none_or(|(qemu, _)| qemu.try_wait().is_ok_and(|status| status.is_some()))
+    }
 }
 
 impl Machine {
@@ -76,13 +91,17 @@ impl Machine {
         );
         let rig = machine.path("rig");
         std::fs::create_dir(&rig).expect("a folder");
+        let gateway = Path::new(env!("CARGO_BIN_EXE_booth-gateway"));
+        let encoder = gateway.with_file_name("examples/encode");
         for (from, to) in [
-            (env!("CARGO_BIN_EXE_booth-gateway"), "booth-gateway"),
+            (text(gateway), "booth-gateway"),
+            (text(&encoder), "encode"),
             ("systemd/booth-gateway.service", "booth-gateway.service"),
             ("systemd/booth.sysusers.conf", "booth.sysusers.conf"),
             ("tests/vm/run.sh", "run.sh"),
         ] {
-            std::fs::copy(repository().join(from), rig.join(to)).expect("copied");
+            std::fs::copy(repository().join(from), rig.join(to))
+                .unwrap_or_else(|error| panic!("{from}: {error}; `make vm-test` builds it"));
         }
         run(
             "cp",
@@ -130,7 +149,8 @@ impl Machine {
         let _ = std::fs::remove_file(self.path("told"));
         let serial = |name: &str| format!("file:{}", text(&self.path(name)));
         let disk = |name: &str| format!("file={},if=virtio,format=raw", text(&self.path(name)));
-        let qemu = Command::new("qemu-system-x86_64")
+        let socket = self.path("qtest.sock");
+        let mut qemu = Command::new("qemu-system-x86_64")
             .args([
                 "-M",
                 "q35",
@@ -154,50 +174,62 @@ impl Machine {
                 "-netdev",
                 "user,id=net",
                 "-device",
-                "virtio-net-pci,netdev=net",
+                // No boot from the network: its ROM is in a package of its own.
+                "virtio-net-pci,netdev=net,romfile=",
             ])
+            .args(Qtest::arguments(&socket))
+            .args(Timer::Q35.arguments())
             .args(["-serial", &serial("console"), "-serial", &serial("told")])
             .stdin(Stdio::null())
             .spawn()
             .expect("qemu-system-x86_64 is installed by `make vm-test`");
-        self.qemu = Some(qemu);
+        let mut qtest = Qtest::connect(&socket, &mut qemu, |_| ());
+        qtest.begin(Timer::Q35);
+        self.qemu = Some((qemu, qtest));
     }
 
     /// Waits until the script inside says this.
     fn says(&mut self, wanted: &str) {
-        loop {
-            let all = std::fs::read(self.path("told")).unwrap_or_default();
-            let all = String::from_utf8_lossy(&all).replace('\r', "");
-            let lines: Vec<&str> = all.lines().collect();
-            for line in lines
-                .iter()
-                .skip(self.told)
-                .filter(|line| line.starts_with("vm:"))
-            {
-                eprintln!("{:>5.0} s  {line}", self.began.elapsed().as_secs_f64());
+        let what = format!("the machine says {wanted:?}");
+        let said = machine_clock::wait(self, &what, LIMIT_S, |machine| {
+            let is_said = machine.has_said(wanted);
+            if !is_said {
+                std::thread::park_timeout(Duration::from_millis(200));
             }
-            self.told = lines.len();
-            if lines
-                .iter()
-                .any(|line| line.starts_with("vm:") && line.contains(wanted))
-            {
-                return;
-            }
-            let has_ended = self
-                .qemu
-                .as_mut()
-                .is_none_or(|qemu| qemu.try_wait().is_ok_and(|status| status.is_some()));
-            if has_ended || self.began.elapsed() > PATIENCE {
-                let console = std::fs::read(self.path("console")).unwrap_or_default();
-                let console = String::from_utf8_lossy(&console);
-                let tail: Vec<&str> = console.lines().rev().take(30).collect();
-                panic!(
-                    "the machine never said {wanted:?}:\n{all}\nconsole, newest first:\n{}",
-                    tail.join("\n")
-                );
-            }
-            std::thread::park_timeout(Duration::from_millis(200));
+            is_said.then_some(())
+        });
+        if let Err(over) = said {
+            let console = std::fs::read(self.path("console")).unwrap_or_default();
+            let console = String::from_utf8_lossy(&console);
+            let tail: Vec<&str> = console.lines().rev().take(30).collect();
+            panic!(
+                "the machine never said {wanted:?} ({over:?}):\n{}\nconsole, newest first:\n{}",
+                self.all(),
+                tail.join("\n")
+            );
         }
+    }
+
+    fn all(&self) -> String {
+        let all = std::fs::read(self.path("told")).unwrap_or_default();
+        String::from_utf8_lossy(&all).replace('\r', "")
+    }
+
+    /// Whether the script inside has said this; what is new is shown.
+    fn has_said(&mut self, wanted: &str) -> bool {
+        let all = self.all();
+        let lines: Vec<&str> = all.lines().collect();
+        for line in lines
+            .iter()
+            .skip(self.told)
+            .filter(|line| line.starts_with("vm:"))
+        {
+            eprintln!("{:>5.0} s  {line}", self.began.elapsed().as_secs_f64());
+        }
+        self.told = lines.len();
+        lines
+            .iter()
+            .any(|line| line.starts_with("vm:") && line.contains(wanted))
     }
 
     /// The trace of the contacts that it printed.
@@ -222,7 +254,7 @@ impl Machine {
 
     /// The power goes.
     fn kill(&mut self) {
-        if let Some(mut qemu) = self.qemu.take() {
+        if let Some((mut qemu, _)) = self.qemu.take() {
             let _ = qemu.kill();
             let _ = qemu.wait();
         }
@@ -338,4 +370,40 @@ fn the_figures_of_a_booth_on_a_kernel_sound_card() {
     assert_eq!(of("ratio").len(), 2);
     assert_eq!(of("a card that is pulled").len(), 1);
     assert_eq!(of("the contacts' thread").len(), 1);
+}
+
+#[test]
+#[ignore = "make vm-test: it needs QEMU"]
+fn an_emulated_computer_that_never_speaks_is_given_up_by_its_own_clock() {
+    struct Computer(Child, Qtest);
+    impl Guest for Computer {
+        fn clock_s(&mut self) -> Option<f64> {
+            self.1.clock_s(Timer::Q35)
+        }
+
+        fn has_ended(&mut self) -> bool {
+            self.0.try_wait().is_ok_and(|status| status.is_some())
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("qtest.sock");
+    let mut qemu = Command::new("qemu-system-x86_64")
+        .args(["-M", "q35", "-display", "none", "-nodefaults"])
+        .args(["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on"])
+        .args(Qtest::arguments(&socket))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("qemu-system-x86_64 is installed by `make vm-test`");
+    let mut qtest = Qtest::connect(&socket, &mut qemu, |_| ());
+    qtest.begin(Timer::Q35);
+    let mut computer = Computer(qemu, qtest);
+    let silent = machine_clock::wait(&mut computer, "it speaks", 2.0, |_| None::<()>);
+    let _ = computer.0.kill();
+    let _ = computer.0.wait();
+    assert!(
+        matches!(silent, Err(machine_clock::Over::TooLate(passed)) if passed > 2.0),
+        "{silent:?}"
+    );
+    let gone = machine_clock::wait(&mut computer, "it speaks", 2.0, |_| None::<()>);
+    assert_eq!(gone, Err(machine_clock::Over::Ended));
 }

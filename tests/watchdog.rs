@@ -113,6 +113,21 @@ fn a_gateway_whose_threads_all_move_feeds_the_watchdog() {
     manager.is_told("STOPPING=1");
 }
 
+/// A card of the kernel's, by its name, whose opening waits for whoever writes into this pipe.
+fn card_that_waits_for(pipe: &std::path::Path, cards: &std::path::Path) -> String {
+    format!(
+        "<{}>\n\
+         pcm.hw {{ @args [ CARD DEV ] @args.CARD {{ type string }} @args.DEV {{ type string }}\n\
+         type file slave.pcm null file /dev/null infile {pipe:?} format raw\n\
+         hint {{ show on description \"a card that hangs\" }} }}\n\
+         pcm.\"{CARD}\" {{ type null hint {{ show on description \"its name in the list\" }} }}\n",
+        cards.display()
+    )
+}
+
+/// Its name.
+const CARD: &str = "hw:CARD=hangs,DEV=0";
+
 #[test]
 fn a_sound_card_that_hangs_the_capture_thread_stops_the_feeding_and_is_named() {
     let (broker, pulse) = (Broker::open(), Pulse::start());
@@ -120,8 +135,7 @@ fn a_sound_card_that_hangs_the_capture_thread_stops_the_feeding_and_is_named() {
     let hangs = "booth/1/up/rundhoej-1/event/thread_hangs";
     let operations = Booth::listening(broker.port, "operations", &[hangs.to_owned()]);
     let manager = Manager::new(&home);
-    // ALSA reads this card's sound from a pipe; opening it waits for whoever writes there. (And with it
-    // ALSA lets nobody else open a card: the earpiece hangs, too.)
+    // (And with it cpal lets nobody else open a card: the earpiece waits, too.)
     let pipe = home.path().join("pipe");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
@@ -132,13 +146,12 @@ fn a_sound_card_that_hangs_the_capture_thread_stops_the_feeding_and_is_named() {
         .iter_mut()
         .find(|(name, _)| *name == "ALSA_CONFIG_PATH")
         .expect("the cards of PulseAudio");
-    let text = format!(
-        "<{}>\npcm.!{MIC} {{ type file slave.pcm null file /dev/null infile {pipe:?} format raw \
-         hint {{ show on description \"a card that hangs\" }} }}\n",
-        cards.display()
-    );
-    std::fs::write(&asound, text).expect("a file");
+    std::fs::write(&asound, card_that_waits_for(&pipe, cards)).expect("a file");
     *cards = asound;
+    let text = std::fs::read_to_string(home.config()).expect("booth.toml");
+    let text = text.replace(&format!("input = {MIC:?}"), &format!("input = {CARD:?}"));
+    assert!(text.contains(CARD));
+    std::fs::write(home.config(), text).expect("a file");
     let gateway = Gateway::start_in(&home, environment);
     // It is fed at first: the card may still answer.
     manager.is_fed(20);
@@ -160,4 +173,43 @@ fn a_sound_card_that_hangs_the_capture_thread_stops_the_feeding_and_is_named() {
     gateway.says("the thread capture moves again");
     manager.is_fed(3);
     gateway.kill();
+}
+
+/// A gateway whose sound server does this for longer than a thread may be silent.
+fn is_fed_through(
+    trouble: impl Fn(&mut Pulse),
+    until_it_says: &str,
+    the_end_of_it: impl Fn(&mut Pulse),
+) {
+    // Shared memory, as on a laptop: a server that dies then may leave libpulse blocked for ever.
+    let mut pulse = Pulse::with_shared_memory();
+    let home = BoothHome::new(NO_BROKER, "");
+    let manager = Manager::new(&home);
+    let gateway = Gateway::start_in(&home, manager.environment(&pulse));
+    gateway.reaches("ready", 1);
+    trouble(&mut pulse);
+    gateway.reaches("ready", 0);
+    gateway.says(until_it_says);
+    manager.is_fed(20);
+    let log = gateway.log();
+    assert!(!log.contains("has not moved"), "{log}");
+    assert_eq!(gateway.state().expect("the loop answers")["ready"], 0);
+    the_end_of_it(&mut pulse);
+    gateway.reaches("ready", 1);
+    manager.is_fed(20);
+    assert!(gateway.stop().success());
+}
+
+#[test]
+fn a_sound_server_that_stalls_costs_the_sound_and_never_the_process() {
+    // libpulse waits 30 s for an answer, as long as the thread may be silent.
+    let refused = "the microphone \"booth_mic\" cannot be opened";
+    is_fed_through(|pulse| pulse.stall(), refused, |pulse| pulse.resume());
+}
+
+#[test]
+fn a_sound_server_that_dies_costs_the_sound_and_never_the_process() {
+    // The closed earpiece is looked at every 30 s.
+    let refused = "the earpiece \"booth_ear\" cannot be opened";
+    is_fed_through(Pulse::unplug, refused, Pulse::plug);
 }

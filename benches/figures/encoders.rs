@@ -133,6 +133,7 @@ pub fn record(wav: &Path, into: &Path) {
         card_cid: None,
         hw_serial: None,
         ballast_bytes: 0,
+        failed_before: 0,
     };
     let (spool, _) = Spool::open(Arc::new(RealDisk::new()), folder.path(), facts).expect("a spool");
     let audio = Audio::default();
@@ -173,7 +174,7 @@ pub fn record(wav: &Path, into: &Path) {
     for (at, pieces) in samples.chunks(2 * PIECE).enumerate() {
         for (half, piece) in pieces.chunks(PIECE).enumerate() {
             let at_us = i64::try_from(20_000 * (2 * at + half)).expect("a time");
-            assert_eq!(feed.push(piece.iter().copied(), at_us), 0);
+            assert_eq!(feed.push(piece, 1, at_us), 0);
         }
         recorder.turn(&commands, Duration::ZERO);
     }

@@ -186,12 +186,12 @@ fn main() {
         (
             "all threads of ours / the encoder alone at the same pace",
             own / paced,
-            "≤ 1.2",
+            "≤ 1.0",
         ),
         (
             "all threads of ours / the encoder alone at once",
             own / alone,
-            "",
+            "≤ 1.4",
         ),
     ] {
         table.row(what, value, bar, used.len());

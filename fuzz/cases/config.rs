@@ -3,7 +3,7 @@
 //! The first byte chooses: even is `booth.toml`, odd `hub.toml`.
 
 use booth_gateway::adapters::opus::SpeechEncoder;
-use booth_gateway::config::{self, BrokerUrl, Config};
+use booth_gateway::config::{self, BrokerUrl, Config, text};
 use booth_gateway::contract::{Topic, Topics};
 use booth_gateway::gateway::health::Parts;
 use booth_gateway::gateway::session::{
@@ -11,7 +11,7 @@ use booth_gateway::gateway::session::{
 };
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::hub::config::HubConfig;
-use booth_gateway::provision::{guise, judge, salvage};
+use booth_gateway::provision::{judge, salvage};
 use booth_gateway::run::{open_questions, session_rules};
 
 /// Most steps of one visit.
@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
 
 /// What provisioning makes of the file: it takes nothing that `run` refuses, and refuses nothing that `run` takes.
 fn from_fat(bytes: &[u8]) {
-    let Ok(text) = guise::text_of(bytes) else {
+    let Ok(text) = text::text_of(bytes) else {
         return;
     };
     let judged = judge::judge(&text, "booth.toml");
@@ -78,7 +78,11 @@ fn lived(config: &Config) {
     let audio = &config.audio;
     SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth)
         .expect("a checked encoder");
-    jiff::tz::TimeZone::get(&config.booth.timezone).expect("a checked zone");
+    // What passed the check is a zone here and everywhere, and what is told of it is one line.
+    let _ = config::zone::zone(&config.booth.timezone);
+    for why in config.warnings_here() {
+        assert!(!why.is_empty() && !why.contains('\n'), "{why}");
+    }
     let topics = Topics::new(&config.mqtt.root);
     let state = Topic::State(config.booth.id.clone());
     let name = topics.name(&state);
@@ -128,7 +132,9 @@ fn hub(text: &str) {
         .and_then(|config| config.check("hub.toml").map(|()| config));
     match checked {
         Ok(config) => {
-            config.broker(true).expect("a checked address");
+            if config.mqtt.url.is_some() {
+                config.broker().expect("a checked address");
+            }
             let filter = Topics::new(&config.mqtt.root).hub_filter();
             assert!(filter.len() < 1_000 && filter.ends_with("/up/+/#"));
         }

@@ -1,7 +1,6 @@
-//! A prompt file, Ogg Opus or WAV: read, and played to its end.
+//! A prompt file of any coding: read, and played to its end.
 //!
-//! The first byte chooses: bit 0 clear is `.opus`, set is `.wav`; bit 1 makes the checksum of every Ogg
-//! page right, so that the packets are reached.
+//! The first byte chooses: an odd one makes the checksum of every Ogg page right, so that the packets are reached.
 
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::gateway::session::Prompt;
@@ -16,11 +15,10 @@ pub fn run(data: &[u8]) {
         return;
     };
     let mut bytes = bytes.to_vec();
-    let extension = if how & 1 == 0 { "opus" } else { "wav" };
-    if how & 3 == 2 {
+    if how & 1 == 1 {
         right_checksums(&mut bytes);
     }
-    let prompts = match Prompts::of_one_file(extension, &bytes) {
+    let prompts = match Prompts::of_one_file(&bytes) {
         Ok(prompts) => prompts,
         Err(why) => {
             assert!(!why.is_empty() && why.len() < 1_000);
@@ -64,14 +62,14 @@ fn right_checksums(bytes: &mut [u8]) {
     }
 }
 
-fn wav(channels: u16, rate: u32, bits: u16, samples: u32) -> Vec<u8> {
+fn wav(tag: u16, channels: u16, rate: u32, bits: u16, samples: u32) -> Vec<u8> {
     let bytes = samples * u32::from(bits / 8);
     let frame = channels * (bits / 8);
     let mut wav = b"RIFF".to_vec();
     wav.extend((36 + bytes).to_le_bytes());
     wav.extend(b"WAVEfmt ");
     wav.extend(16u32.to_le_bytes());
-    wav.extend([1, 0]);
+    wav.extend(tag.to_le_bytes());
     wav.extend(channels.to_le_bytes());
     wav.extend(rate.to_le_bytes());
     wav.extend((rate * u32::from(frame)).to_le_bytes());
@@ -83,16 +81,38 @@ fn wav(channels: u16, rate: u32, bits: u16, samples: u32) -> Vec<u8> {
     wav
 }
 
+/// Half a second of tone in each coding that is not made here.
+const SOUNDS: [&[u8]; 10] = [
+    include_bytes!("../../tests/fixtures/sounds/surround.opus"),
+    include_bytes!("../../tests/fixtures/sounds/tone.mp3"),
+    include_bytes!("../../tests/fixtures/sounds/tone.m4a"),
+    include_bytes!("../../tests/fixtures/sounds/tone-alac.m4a"),
+    include_bytes!("../../tests/fixtures/sounds/tone.aac"),
+    include_bytes!("../../tests/fixtures/sounds/tone.ogg"),
+    include_bytes!("../../tests/fixtures/sounds/tone-flac.oga"),
+    include_bytes!("../../tests/fixtures/sounds/tone.flac"),
+    include_bytes!("../../tests/fixtures/sounds/tone.aiff"),
+    include_bytes!("../../tests/fixtures/sounds/tone-adpcm.wav"),
+];
+
 pub fn seeds() -> Vec<Vec<u8>> {
     let opus = pages().concat();
     let seed = |how: u8, file: &[u8]| [&[how], file].concat();
-    vec![
+    let mut all = vec![
         seed(0, &opus),
-        seed(2, &opus),
-        seed(2, &opus[..opus.len() - 20]),
-        seed(1, &wav(1, 48_000, 16, 960)),
-        seed(1, &wav(2, 8_000, 16, 400)),
-        seed(1, &wav(1, 16_000, 8, 400)),
-        seed(1, b"RIFFxxxx"),
-    ]
+        seed(1, &opus),
+        seed(1, &opus[..opus.len() - 20]),
+        // Chained.
+        seed(1, &[&opus[..], &opus].concat()),
+        seed(0, &wav(1, 1, 48_000, 16, 960)),
+        seed(0, &wav(1, 2, 8_000, 16, 400)),
+        seed(0, &wav(1, 1, 16_000, 8, 400)),
+        seed(0, &wav(1, 6, 44_100, 24, 600)),
+        seed(0, &wav(3, 1, 16_000, 32, 400)),
+        seed(0, &wav(7, 1, 8_000, 8, 400)),
+        seed(0, &wav(0x55, 1, 8_000, 8, 400)),
+        seed(0, b"RIFFxxxx"),
+    ];
+    all.extend(SOUNDS.iter().map(|file| seed(1, file)));
+    all
 }

@@ -39,6 +39,7 @@ pub fn facts(boot: &str) -> OpenFacts {
         card_cid: None,
         hw_serial: None,
         ballast_bytes: 0,
+        failed_before: 0,
     }
 }
 

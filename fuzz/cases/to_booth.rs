@@ -1,6 +1,6 @@
 //! Everything that the broker can bring to a booth: acks, the hub's presence, commands, rubbish.
 //!
-//! A topic that begins with `!` is no message but something that happens: `!wait <ms>`, `!puback <0-3>`,
+//! A topic that begins with `!` is no message but something that happens: `!wait <ms>`, `!puback <0-5>`,
 //! `!connect <max packet>`, `!disconnect`, `!closed`.
 
 use std::collections::{HashMap, VecDeque};
@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use booth_gateway::contract::{BoothId, MAX_PART_BYTES, Presence, Topic, Topics};
 use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
 use booth_gateway::gateway::inbox::{self, Inbound};
+use booth_gateway::gateway::quarantine::{Note, Quarantine, Wanted};
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::update::http::check_url;
 
@@ -21,6 +22,7 @@ const LONGEST_SENTENCE: usize = 1_000;
 
 struct Booth {
     delivery: Delivery,
+    quarantine: Quarantine,
     now: Mono,
     sizes: HashMap<String, u64>,
     outstanding: VecDeque<u64>,
@@ -31,21 +33,15 @@ pub fn run(data: &[u8]) {
     let topics = Topics::new("booth/1");
     let mut booth = Booth {
         delivery: Delivery::new(Confirmation::Hub),
+        quarantine: Quarantine::new("boot-1".into()),
         now: Mono(1_000),
         sizes: HashMap::new(),
         outstanding: VecDeque::new(),
         settled: 0,
     };
     for (index, clip_id) in CLIPS.iter().enumerate() {
-        let offer = Offer {
-            clip_id: (*clip_id).into(),
-            bytes: SIZES[index],
-            sha256: hash(index),
-            kept_at_ms: index as i64 * 1000,
-            fixed: true,
-        };
         booth.sizes.insert((*clip_id).into(), SIZES[index]);
-        booth.delivery.keep(offer, index == 1);
+        booth.delivery.keep(offer(index), index == 1);
     }
     booth.delivery.connected(None);
     for (topic, payload) in messages(data) {
@@ -63,6 +59,16 @@ pub fn run(data: &[u8]) {
     let _ = booth.delivery.alerts(booth.now);
 }
 
+fn offer(index: usize) -> Offer {
+    Offer {
+        clip_id: CLIPS[index].into(),
+        bytes: SIZES[index],
+        sha256: hash(index),
+        kept_at_ms: index as i64 * 1000,
+        fixed: true,
+    }
+}
+
 fn hash(index: usize) -> String {
     index.to_string().repeat(64)
 }
@@ -74,11 +80,13 @@ impl Booth {
         match word {
             "wait" => self.now = Mono(self.now.0.saturating_add(number)),
             "puback" => {
-                let answer = match number % 4 {
+                let answer = match number % 6 {
                     0 => Puback::Success,
                     1 => Puback::NoSubscriber,
                     2 => Puback::Later,
-                    _ => Puback::Refused,
+                    3 => Puback::Refused,
+                    4 => Puback::TooLarge,
+                    _ => Puback::Quota,
                 };
                 if let Some(token) = self.outstanding.pop_front() {
                     let verdicts = self.delivery.puback(self.now, token, answer, "why");
@@ -100,10 +108,13 @@ impl Booth {
 
     fn read(&mut self, topics: &Topics, topic: &str, payload: &[u8]) {
         match inbox::read(topics, topic, payload) {
-            Inbound::Hub(hub) => self.delivery.hub_online(hub.state == Presence::Online),
-            Inbound::HubUnreadable(_) => {}
+            Inbound::Hub(hub) => {
+                self.delivery.hub_online(hub.state == Presence::Online);
+                self.quarantine.hub_says(&hub);
+            }
+            Inbound::HubUnreadable(_) | Inbound::AckUnreadable(_) => {}
             Inbound::Ack(ack) => {
-                let verdicts = self.delivery.ack(&ack);
+                let verdicts = self.delivery.ack(self.now, &ack);
                 for verdict in &verdicts {
                     if let Verdict::Release(receipt) | Verdict::Delete(receipt) = verdict {
                         assert_eq!(ack.sha256.as_deref(), Some(receipt.sha256()));
@@ -121,6 +132,16 @@ impl Booth {
                 }
                 reply(topics, booth, "update".into());
             }
+            Inbound::Resend(booth, wanted) => {
+                if let Ok(Wanted::One(clip_id)) = &wanted {
+                    assert!(clip_id.chars().count() <= 100);
+                    let is_known = self.delivery.offer_now(clip_id);
+                    assert!(!is_known || self.sizes.contains_key(clip_id));
+                } else if wanted == Ok(Wanted::All) {
+                    self.delivery.offer_refused();
+                }
+                reply(topics, booth, "resend".into());
+            }
             Inbound::UnknownCommand(booth, command) => reply(topics, booth, command),
             Inbound::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE, "{} bytes", what.len()),
         }
@@ -137,6 +158,10 @@ impl Booth {
                 }
                 Verdict::Quarantine { clip_id, reason } => {
                     assert!(self.sizes.contains_key(&clip_id) && reason.chars().count() <= 200);
+                    let note = Note::refused(&reason, self.quarantine.hub().cloned());
+                    let text = serde_json::to_string(&note).expect("a note is text and numbers");
+                    assert!(text.len() < 8_000, "a note of {} bytes", text.len());
+                    self.quarantine.entered(&clip_id, note);
                     self.settled += 1;
                 }
                 Verdict::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE),
@@ -156,6 +181,17 @@ impl Booth {
                 assert!(to - from <= MAX_PART_BYTES as u64);
             }
             self.outstanding.push_back(send.token);
+        }
+        // What the hub takes by now is offered again.
+        for clip_id in self.quarantine.due(self.now) {
+            self.quarantine.came_back(&clip_id);
+            let index = CLIPS.iter().position(|id| **id == clip_id);
+            self.delivery
+                .keep(offer(index.expect("one of ours")), false);
+            self.settled -= 1;
+        }
+        if let Some(due) = self.quarantine.deadline(self.now) {
+            assert!(due > self.now, "the loop would spin");
         }
         if let Some(due) = self.delivery.deadline(self.now) {
             assert!(due > self.now, "the loop would spin");
@@ -239,6 +275,35 @@ pub fn seeds() -> Vec<Vec<u8>> {
             ("!wait 31000", ""),
             ("!puback 2", ""),
             ("booth/1/hub/state", ""),
+        ]),
+        script(&[
+            online,
+            ("!puback 4", ""),
+            ("!puback 4", ""),
+            ("!puback 5", ""),
+            ("!wait 31000", ""),
+            ("!puback 4", ""),
+            ("!connect 20000", ""),
+            (&t0, &stored),
+        ]),
+        script(&[
+            online,
+            ("!closed", ""),
+            ("!puback 0", ""),
+            (&t1, &reject),
+            (
+                "booth/1/hub/state",
+                r#"{"state":"online","version":"2","max_clip_bytes":9,"schemas":[1,2]}"#,
+            ),
+            ("!puback 0", ""),
+            (&t1, &reject),
+            online,
+            ("!wait 3600000", ""),
+            ("booth/1/dn/rundhoej-1/cmd/resend", "{}"),
+            (
+                "booth/1/dn/rundhoej-1/cmd/resend",
+                r#"{"clip_id":"6f9619ff-8b86-4d01-b42d-00cf4fc964f0"}"#,
+            ),
         ]),
         script(&[
             ("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),

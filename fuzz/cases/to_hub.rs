@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use booth_gateway::contract::{
-    AckStatus, BodyKind, BoothId, MAX_JSON_BYTES, Manifest, Topic, Topics, hex,
+    AckStatus, BodyKind, BoothId, MAX_JSON_BYTES, Manifest, Topic, Topics, hex, reading,
 };
 use booth_gateway::gateway::inbox::{self, Inbound};
 use booth_gateway::gateway::time::Mono;
@@ -15,7 +15,7 @@ use booth_gateway::hub::config::ExpectedBooth;
 use booth_gateway::hub::ingest::Answer;
 use booth_gateway::hub::pages;
 use booth_gateway::hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
-use booth_gateway::hub::view::Views;
+use booth_gateway::hub::view::{Place, Views};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -145,6 +145,7 @@ fn draw(rig: &Rig) {
     let status = BrokerStatus {
         connected: true,
         detail: "connected".into(),
+        rival: None,
     };
     let expected = vec![ExpectedBooth {
         id: BoothId::parse(BOOTH).expect("an id"),
@@ -157,8 +158,10 @@ fn draw(rig: &Rig) {
     assert_eq!(fleet.broker_detail, "connected");
     let answers = views.answers(50);
     assert!(answers.clips.len() as u64 <= answers.total);
+    let refused = views.refused(50, &Place::Newest);
     for page in [
-        pages::answers(&answers, 100).into_string(),
+        pages::look_at(&refused, None).into_string(),
+        pages::answers(&answers, None).into_string(),
         pages::operations(&fleet).into_string(),
     ] {
         assert!(page.ends_with("</html>") && !page.contains("<script"));
@@ -191,10 +194,7 @@ fn check_answer(rig: &Rig, topics: &Topics, topic: &str, payload: &[u8], answer:
     if answer.ack.status != AckStatus::Stored {
         return;
     }
-    // The hub takes the last of two equal keys.
-    let manifest: Manifest = serde_json::from_slice::<serde_json::Value>(payload)
-        .and_then(serde_json::from_value)
-        .expect("a stored manifest is one");
+    let manifest: Manifest = reading::object(payload).expect("a stored manifest is one");
     assert_eq!(manifest.sha256, answer.ack.sha256);
     if manifest.bytes == 0 {
         return;

@@ -3,18 +3,22 @@
 //! Owns: the capture stream, which stays open while the daemon runs, and its supervision: a card that
 //! vanishes is noticed and looked for until it returns. Never does: keep a frame; they go into a ring
 //! that the recorder empties. A failure leaves the ring abandoned; a new stream brings a new ring.
-#![allow(clippy::disallowed_methods)] // measures when frames arrive
+#![allow(clippy::disallowed_methods)] // measures when frames arrive; cpal's worker rests between periods
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, DeviceId, ErrorKind, HostId, InputCallbackInfo, StreamConfig};
 
 use super::clock;
-use super::sound_faults::{Fault, FaultJudge};
+use super::crew;
+use super::sound_cards::{self, is_kernel_card};
+use super::sound_faults::{Fault, Signs, StreamJudge};
+use super::sound_pace::Pace;
+use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
 use crate::gateway::liveness::Beat;
 use crate::gateway::time::Mono;
 
@@ -29,16 +33,13 @@ const PERIOD: u32 = 1440;
 /// worker spins the more the longer the period is (a third of a core at 30 ms).
 const SERVER_PERIOD: u32 = 960;
 
-/// Kernel cards are `hw:`, `plughw:` and what ALSA derives of them; `default`, `pulse` and names of an asound.conf may be anything.
 fn period_of(input: &str) -> u32 {
-    match input.contains("hw:") || input.contains(":CARD=") {
+    match is_kernel_card(input) {
         true => PERIOD,
         false => SERVER_PERIOD,
     }
 }
 
-/// No frames for this long means that the card is gone.
-const STALLED: Duration = Duration::from_secs(3);
 /// How often the supervisor looks.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -128,8 +129,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Takes one callback's frames, the first of which was captured at `at_us`; answers how many found no room.
-    pub fn push(&mut self, frames: impl ExactSizeIterator<Item = i16>, at_us: i64) -> u64 {
+    /// Takes one callback's frames of so many channels, the first of which was captured at `at_us`, and keeps the first
+    /// channel; answers how many frames found no room.
+    pub fn push(&mut self, samples: &[i16], channels: u16, at_us: i64) -> u64 {
         let origin = at_us - (self.pushed * 1000 / 48) as i64;
         let before = self.origin_us.load(Ordering::Relaxed);
         // Callbacks come late, never early: follow an earlier estimate at once, a later one slowly.
@@ -140,20 +142,54 @@ impl Feed {
             origin
         };
         self.origin_us.store(origin, Ordering::Release);
-        let wanted = frames.len();
-        let room = self.ring.slots().min(wanted);
-        let pushed = match self.ring.write_chunk_uninit(room) {
-            Ok(chunk) => chunk.fill_from_iter(frames),
-            Err(_) => 0,
+        let channels = usize::from(channels);
+        let wanted = samples.len() / channels;
+        let pushed = if channels == 1 {
+            self.ring.push_partial_slice(samples).0.len()
+        } else {
+            let room = self.ring.slots().min(wanted);
+            let first = samples.chunks_exact(channels).map(|frame| frame[0]);
+            let chunk = self.ring.write_chunk_uninit(room);
+            chunk.map_or(0, |chunk| chunk.fill_from_iter(first))
         };
         self.pushed += pushed as u64;
         (wanted - pushed) as u64
     }
 }
 
-/// How long the supervisor may be silent. Each step of opening a card has it for itself: a USB card that does not answer
-/// costs the kernel some 5 s per request.
+/// How long the supervisor may be silent. Each step of opening a kernel's card has it for itself: a USB card that does not
+/// answer costs the kernel some 5 s per request.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
+/// How long a sound server may keep an opening waiting. libpulse gives up each question after 30 s, an opening asks several,
+/// and cpal lets one direction open at a time. Later than this it never comes back, and holds what every other opening needs.
+const SERVER_OPENS_WITHIN: Duration = Duration::from_secs(300);
+/// An opening that takes longer is told, although it goes on.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether the supervisor of an opening that is so old still counts as one that moves.
+pub(super) fn may_wait(pcm: &str, age: Duration) -> bool {
+    !is_kernel_card(pcm) && age < SERVER_OPENS_WITHIN
+}
+
+/// How long a stream is given to close before its thread is left behind. On a kernel's card the next one cannot be opened
+/// before; a sound server has room for it.
+pub(super) fn closing(pcm: &str) -> Duration {
+    match is_kernel_card(pcm) {
+        true => Duration::from_secs(2),
+        false => Duration::from_millis(500),
+    }
+}
+
+/// The supervisor of the microphone.
+struct Supervisor<'a, R> {
+    input: &'a str,
+    taps: &'a Sender<Tap>,
+    figures: &'a Arc<CaptureFigures>,
+    stop: &'a AtomicBool,
+    alive: &'a Beat,
+    report: R,
+    threads: StreamThreads,
+}
 
 /// Runs the supervisor on this thread until `stop`, touching `alive` at every turn.
 pub fn supervise(
@@ -164,99 +200,154 @@ pub fn supervise(
     alive: &Beat,
     report: impl Fn(CaptureState),
 ) {
-    let mut pause = Duration::from_millis(500);
-    while !stop.load(Ordering::Relaxed) {
-        let heard = listen(input, taps, figures, stop, alive, &report);
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let (worked, why) = heard;
-        if worked {
-            pause = Duration::from_millis(500);
-        }
-        report(CaptureState { works: Err(why) });
-        wait(pause, stop, alive);
-        pause = (pause * 2).min(Duration::from_secs(10));
+    Supervisor {
+        input,
+        taps,
+        figures,
+        stop,
+        alive,
+        report,
+        threads: StreamThreads::new("microphone"),
     }
+    .run();
 }
 
-fn wait(pause: Duration, stop: &AtomicBool, alive: &Beat) {
-    let end = Instant::now() + pause;
-    while Instant::now() < end && !stop.load(Ordering::Relaxed) {
-        alive.touch();
-        std::thread::park_timeout(LOOK);
-    }
-}
-
-/// One stream from opening to its end; answers whether it ever worked and why it ended.
-fn listen(
-    input: &str,
-    taps: &Sender<Tap>,
-    figures: &Arc<CaptureFigures>,
-    stop: &AtomicBool,
-    alive: &Beat,
-    report: &impl Fn(CaptureState),
-) -> (bool, String) {
-    let (errors, trouble) = mpsc::sync_channel(16);
-    let beat = Arc::new(AtomicU64::new(0));
-    let stream = match open(input, taps, figures, alive, &beat, errors) {
-        Ok(stream) => stream,
-        Err(why) => return (false, why),
-    };
-    let mut seen = 0;
-    let mut last = Instant::now();
-    let mut judge = FaultJudge::default();
-    loop {
-        alive.touch();
-        match trouble.recv_timeout(LOOK) {
-            Ok((kind, text)) => match judge.judge(kind) {
-                Fault::Xrun => {
-                    figures.xruns.fetch_add(1, Ordering::Relaxed);
-                }
-                Fault::Passing => {}
-                Fault::Fatal => {
-                    drop(stream);
-                    return (
-                        seen > 0,
-                        format!("the microphone {input:?} has gone: {text}"),
-                    );
-                }
-            },
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-        if stop.load(Ordering::Relaxed) {
-            return (seen > 0, String::new());
-        }
-        let frames = beat.load(Ordering::Relaxed);
-        if frames > seen {
-            if seen == 0 {
-                report(CaptureState { works: Ok(()) });
+impl<R: Fn(CaptureState)> Supervisor<'_, R> {
+    fn run(&self) {
+        let mut pause = Duration::from_millis(500);
+        while !self.is_over() {
+            if self.listen() {
+                pause = Duration::from_millis(500);
             }
-            seen = frames;
-            last = Instant::now();
-        } else if last.elapsed() >= STALLED {
-            drop(stream);
-            return (
-                seen > 0,
-                format!("no frames come from the microphone {input:?}"),
+            self.wait(pause);
+            pause = (pause * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Says why there is no microphone; nobody asks any more when the daemon ends.
+    fn tell(&self, why: String) {
+        if !self.is_over() {
+            (self.report)(CaptureState { works: Err(why) });
+        }
+    }
+
+    fn wait(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while Instant::now() < end && !self.is_over() {
+            if !self.threads.are_too_many() {
+                self.alive.touch();
+            }
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    /// One stream from opening to its end, which is told; answers whether it ever worked.
+    fn listen(&self) -> bool {
+        let signs = Arc::new(Signs::default());
+        let (input, figures) = (self.input.to_owned(), self.figures.clone());
+        let (alive, callbacks) = (self.alive.clone(), signs.clone());
+        let opening = self
+            .threads
+            .open(move || open(&input, &figures, &alive, &callbacks));
+        let stream = match opening {
+            Ok(stream) => stream,
+            Err(why) => {
+                self.tell(format!(
+                    "the microphone {:?} is not opened: {why}",
+                    self.input
+                ));
+                return false;
+            }
+        };
+        let tap = match self.await_opening(&stream) {
+            Some(Ok(tap)) => tap,
+            Some(Err(why)) => {
+                self.tell(why);
+                return false;
+            }
+            None => return false,
+        };
+        let _ = self.taps.send(tap); // a recorder that is gone ends the daemon anyway
+        let (worked, dead) = self.watch(&signs);
+        // Told before it is closed, which may take its time.
+        self.tell(format!(
+            "the microphone {:?} has gone: {dead}; {}",
+            self.input,
+            sound_cards::remedy(self.input)
+        ));
+        if !stream.close(closing(self.input)) {
+            log::warn!(
+                "the sound system has not let go of the microphone {:?}; {} of {} threads are left behind",
+                self.input,
+                self.threads.living(),
+                sound_stream::AT_MOST
             );
         }
+        worked
+    }
+
+    /// Watches an open stream until it is dead or the daemon ends; answers whether it ever worked, and why it is dead.
+    fn watch(&self, signs: &Signs) -> (bool, String) {
+        let mut judge = StreamJudge::default();
+        let mut works = false;
+        loop {
+            self.alive.touch();
+            if self.is_over() {
+                return (works, String::new());
+            }
+            if signs.have_moved() && !works {
+                works = true;
+                (self.report)(CaptureState { works: Ok(()) });
+            }
+            if let Some(why) = judge.look(clock::mono(), signs) {
+                return (works, why);
+            }
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Waits for the stream to be open; `None` when the daemon ends.
+    fn await_opening(&self, stream: &StreamThread<Tap>) -> Option<Result<Tap, String>> {
+        let mut told = false;
+        while !self.is_over() {
+            match stream.opened(LOOK) {
+                Opening::Open(tap) => return Some(Ok(tap)),
+                Opening::Refused(why) => return Some(Err(why)),
+                Opening::Pending => {}
+            }
+            if may_wait(self.input, stream.age()) {
+                self.alive.touch();
+            }
+            if !told && stream.age() >= TOLD_AFTER {
+                told = true;
+                self.tell(format!(
+                    "the microphone {:?} has not opened for {} s; {}",
+                    self.input,
+                    TOLD_AFTER.as_secs(),
+                    sound_cards::remedy(self.input)
+                ));
+            }
+        }
+        None
     }
 }
 
+/// Opens the microphone and starts it. On its own thread: any of these calls may wait for a sound server.
 fn open(
     input: &str,
-    taps: &Sender<Tap>,
     figures: &Arc<CaptureFigures>,
     alive: &Beat,
-    beat: &Arc<AtomicU64>,
-    errors: mpsc::SyncSender<(ErrorKind, String)>,
-) -> Result<cpal::Stream, String> {
+    signs: &Arc<Signs>,
+) -> Result<(cpal::Stream, Tap), String> {
     alive.touch();
     // A new host each time: ALSA forgets a card that went only with the last handle (cpal's own cache).
     let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
     let device = host.device_by_id(&DeviceId::new(HostId::Alsa, input)).ok_or_else(|| {
-        format!("no microphone {input:?}; plug the sound card in, or set [audio] input to a name that `arecord -L` lists")
+        format!("no microphone {input:?}; {}, or set [audio] input to a name that `arecord -L` lists", sound_cards::remedy(input))
     })?;
     let mut refusal = String::new();
     for channels in [1u16, 2] {
@@ -267,29 +358,31 @@ fn open(
             sample_rate: RATE,
             buffer_size: BufferSize::Fixed(period_of(input)),
         };
-        let (beat, figures, errors) = (beat.clone(), figures.clone(), errors.clone());
+        let (moved, failed) = (signs.clone(), signs.clone());
+        let mut pace = Pace::new(is_kernel_card(input), period_of(input), RATE);
+        let (dropped, xruns) = (figures.clone(), figures.clone());
+        let worker = crew::Callback::new("microphone");
         let built = device.build_input_stream::<i16, _, _>(
             config,
             move |frames: &[i16], info: &InputCallbackInfo| {
+                let _ = &worker;
                 let stamp = info.timestamp();
                 let age = stamp
                     .callback
                     .duration_since(stamp.capture)
                     .min(Duration::from_secs(1));
                 let age_us = i64::try_from(age.as_micros()).unwrap_or(0);
-                let at_us = i64::try_from(clock::mono_us()).unwrap_or(0) - age_us;
-                let lost = feed.push(
-                    frames
-                        .chunks_exact(usize::from(channels))
-                        .map(|frame| frame[0]),
-                    at_us,
-                );
-                figures.dropped.fetch_add(lost, Ordering::Relaxed);
-                beat.fetch_add(frames.len() as u64, Ordering::Relaxed);
+                let now_us = clock::mono_us();
+                let at_us = i64::try_from(now_us).unwrap_or(0) - age_us;
+                let lost = feed.push(frames, channels, at_us);
+                dropped.dropped.fetch_add(lost, Ordering::Relaxed);
+                moved.arrived();
+                std::thread::sleep(pace.rest(now_us));
             },
             move |error: cpal::Error| {
-                // Full means that the supervisor knows already.
-                let _ = errors.try_send((error.kind(), error.to_string()));
+                if failed.failed(&error) == Fault::Xrun {
+                    xruns.xruns.fetch_add(1, Ordering::Relaxed);
+                }
             },
             Some(Duration::from_secs(2)),
         );
@@ -298,15 +391,29 @@ fn open(
                 stream
                     .play()
                     .map_err(|error| format!("the microphone {input:?} does not start: {error}"))?;
-                let _ = taps.send(tap); // a recorder that is gone ends the daemon anyway
-                return Ok(stream);
+                return Ok((stream, tap));
             }
-            Err(error) => refusal = error.to_string(),
+            Err(error) => {
+                refusal = error.to_string();
+                // Two channels help where one is not supported, and not where nobody answers.
+                if error.kind() != ErrorKind::UnsupportedConfig {
+                    break;
+                }
+            }
         }
     }
     Err(format!(
-        "the microphone {input:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"
+        "the microphone {input:?} cannot be opened at 48 kHz: {refusal}; {}",
+        opening_remedy(input)
     ))
+}
+
+/// What helps where a PCM that is there does not open.
+pub(super) fn opening_remedy(pcm: &str) -> &'static str {
+    match is_kernel_card(pcm) {
+        true => "use a plughw: name",
+        false => sound_cards::remedy(pcm),
+    }
 }
 
 #[cfg(test)]
@@ -314,16 +421,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_channel_is_kept_in_order_and_what_finds_no_room_is_counted() {
+        let whole = RATE as usize * RING_SECONDS;
+        for channels in [1u16, 2] {
+            let (mut feed, mut tap) = Tap::pair();
+            let of = |from: usize, frames: usize| -> Vec<i16> {
+                (from * usize::from(channels)..(from + frames) * usize::from(channels))
+                    .map(|at| {
+                        (at / usize::from(channels) % 30_000) as i16
+                            - (at % usize::from(channels)) as i16
+                    })
+                    .collect()
+            };
+            let mut buffer = Vec::new();
+            assert_eq!(feed.push(&of(0, 1_000), channels, 0), 0);
+            assert_eq!((tap.take(&mut buffer), buffer.len()), (0, 1_000));
+            assert_eq!(feed.push(&of(1_000, whole - 1), channels, 0), 0);
+            assert_eq!(feed.push(&of(0, 5), channels, 0), 4);
+            assert_eq!((tap.take(&mut buffer), buffer.len()), (1_000, whole));
+            let kept = buffer[..whole - 1].iter().enumerate();
+            assert!(
+                kept.into_iter()
+                    .all(|(at, sample)| *sample == ((at + 1_000) % 30_000) as i16)
+            );
+        }
+    }
+
+    #[test]
     fn a_kernel_card_gets_the_longer_period() {
-        for card in [
-            "hw:0",
-            "plughw:CARD=handset,DEV=0",
-            "sysdefault:CARD=handset",
-        ] {
-            assert_eq!(period_of(card), PERIOD, "{card}");
-        }
-        for server in ["default", "pulse", "booth_mic"] {
-            assert_eq!(period_of(server), SERVER_PERIOD, "{server}");
-        }
+        assert_eq!(period_of("plughw:CARD=handset,DEV=0"), PERIOD);
+        assert_eq!(period_of("default"), SERVER_PERIOD);
+    }
+
+    #[test]
+    fn a_sound_server_may_keep_an_opening_waiting_for_minutes_and_a_kernel_card_not() {
+        assert!(may_wait("pulse", SERVER_OPENS_WITHIN / 2));
+        assert!(!may_wait("pulse", SERVER_OPENS_WITHIN));
+        assert!(!may_wait("plughw:CARD=handset,DEV=0", Duration::ZERO));
     }
 }

@@ -1,16 +1,19 @@
 //! What the microphone hears all the time: levels, noise floor, whether it hears anything, and one tone. Pure.
 //!
-//! Owns: the figures behind the level meter and the self-test. Never does: keep a sample; only the recorder does, and only
-//! after consent.
+//! Owns: the figures behind the level meter and the self-test. Never does: keep a sample longer than the 20 ms that are
+//! measured together; only the recorder does, and only after consent.
 
 use std::sync::{Mutex, PoisonError};
 
+use super::levels::Sums;
 use crate::gateway::microphone::Heard;
 
 /// The tone of the self-test, Hz.
 pub const TEST_HZ: f64 = 1_000.0;
+/// Samples of one period of it.
+const PERIOD: usize = super::capture::RATE as usize / TEST_HZ as usize;
 /// Samples of a block, 20 ms; 20 periods of the tone, so that its detector leaks nothing.
-const BLOCK: u32 = 960;
+const BLOCK: usize = 20 * PERIOD;
 /// Milliseconds of a block.
 const BLOCK_MS: u64 = 20;
 /// Blocks of the meter's level, 200 ms.
@@ -63,25 +66,13 @@ impl MicLevels {
     }
 }
 
-/// One block being filled.
-#[derive(Debug, Clone, Copy, Default)]
-struct Block {
-    count: u32,
-    sum: i64,
-    squares: i64,
-    peak: u16,
-    /// Goertzel's two states.
-    s1: f64,
-    s2: f64,
-    /// A sample differed from the one before it.
-    moved: bool,
-}
-
 /// Listens, block by block.
 #[derive(Debug)]
 pub struct Ear {
-    block: Block,
-    coefficient: f64,
+    /// The block that is being filled.
+    block: Vec<i16>,
+    /// One period of the tone.
+    wave: [(f64, f64); PERIOD],
     last: i16,
     recent: [(f64, u16); RECENT],
     place: usize,
@@ -97,10 +88,10 @@ pub struct Ear {
 
 impl Default for Ear {
     fn default() -> Self {
-        let omega = TEST_HZ / f64::from(super::capture::RATE) * std::f64::consts::TAU;
+        let angle = |at: usize| at as f64 / PERIOD as f64 * std::f64::consts::TAU;
         Self {
-            block: Block::default(),
-            coefficient: 2.0 * omega.cos(),
+            block: Vec::with_capacity(BLOCK),
+            wave: std::array::from_fn(|at| (angle(at).cos(), angle(at).sin())),
             last: 0,
             recent: [(0.0, 0); RECENT],
             place: 0,
@@ -116,50 +107,58 @@ impl Default for Ear {
 
 impl Ear {
     /// Takes samples in.
-    pub fn push(&mut self, samples: &[i16]) {
-        for sample in samples {
-            let block = &mut self.block;
-            let value = i64::from(*sample);
-            block.sum += value;
-            block.squares += value * value;
-            block.peak = block.peak.max(sample.unsigned_abs());
-            block.moved |= *sample != self.last;
-            self.last = *sample;
-            let s0 = f64::from(*sample) / 32_768.0 + self.coefficient * block.s1 - block.s2;
-            block.s2 = block.s1;
-            block.s1 = s0;
-            block.count += 1;
-            if block.count == BLOCK {
+    pub fn push(&mut self, mut samples: &[i16]) {
+        while !samples.is_empty() {
+            let room = BLOCK - self.block.len();
+            let (now, later) = samples.split_at(room.min(samples.len()));
+            samples = later;
+            self.block.extend_from_slice(now);
+            if now.len() == room {
                 self.end_block();
             }
         }
     }
 
+    /// Power of the tone in the block, full scale = 1.0: its one line of the Fourier transform. All periods are laid over
+    /// each other first, which is exact.
+    fn tone(&self) -> f64 {
+        let mut period = [0i32; PERIOD];
+        for samples in self.block.chunks_exact(PERIOD) {
+            for (sum, sample) in period.iter_mut().zip(samples) {
+                *sum += i32::from(*sample);
+            }
+        }
+        let (mut real, mut imaginary) = (0.0, 0.0);
+        for (sum, (cosine, sine)) in period.iter().zip(self.wave) {
+            real += f64::from(*sum) * cosine;
+            imaginary += f64::from(*sum) * sine;
+        }
+        2.0 * (real * real + imaginary * imaginary) / (BLOCK as f64 * 32_768.0).powi(2)
+    }
+
     fn end_block(&mut self) {
-        let block = std::mem::take(&mut self.block);
-        let count = f64::from(BLOCK);
-        // The mean is taken out: a card's constant offset is no sound.
-        let mean = block.sum as f64 / count;
-        let power = (block.squares as f64 / count - mean * mean).max(0.0) / 32_768.0f64.powi(2);
-        let tone =
-            block.s1 * block.s1 + block.s2 * block.s2 - self.coefficient * block.s1 * block.s2;
-        let tone = (2.0 * tone / (count * count)).max(0.0);
+        let sums = Sums::of(&self.block);
+        let power = sums.power();
+        let tone = self.tone();
+        let last = std::mem::replace(&mut self.last, self.block[BLOCK - 1]);
+        let moved = self.block.iter().any(|sample| *sample != last);
+        self.block.clear();
         let level = dbfs(power);
-        self.samples += u64::from(BLOCK);
+        self.samples += BLOCK as u64;
         self.floor_dbfs = Some(match self.floor_dbfs {
             Some(floor) => (floor + FLOOR_RISE_DB).min(level),
             None => level,
         });
-        self.constant_ms = match block.moved {
+        self.constant_ms = match moved {
             true => 0,
             false => self.constant_ms + BLOCK_MS,
         };
-        self.recent[self.place] = (power, block.peak);
+        self.recent[self.place] = (power, sums.peak);
         self.tone[self.place] = tone;
         self.place = (self.place + 1) % RECENT;
         self.blocks += 1;
         self.heard.ms += BLOCK_MS;
-        self.heard.moved |= block.moved;
+        self.heard.moved |= moved;
         if self.blocks >= RECENT {
             let mean = self.tone.iter().sum::<f64>() / RECENT as f64;
             self.heard.tone_dbfs = self.heard.tone_dbfs.max(dbfs(mean));

@@ -592,4 +592,5 @@ fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a thread of its own for the one under test
 mod tests;

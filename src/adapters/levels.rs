@@ -12,6 +12,66 @@ const ABOVE_FLOOR_DB: f64 = 9.0;
 const LEAST_DBFS: f64 = -50.0;
 const FLOOR_RISE_DB: f64 = 0.06; // per 20 ms
 const HANGOVER_FRAMES: u32 = 15;
+/// Full scale of a sample.
+const FULL_SCALE: f64 = 32_768.0;
+
+/// What is added up over samples. Exact: a minute of full scale fits a thousand times over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    count: i64,
+    sum: i64,
+    squares: i64,
+    /// Largest absolute sample, 0 to 32 768.
+    pub peak: u16,
+}
+
+impl Sums {
+    /// Over these samples.
+    pub fn of(samples: &[i16]) -> Self {
+        let mut sums = Self::default();
+        // A square's two halves are added up in 32 bits, which 960 samples never fill: so the processor takes several
+        // samples at a time.
+        for piece in samples.chunks(FRAME) {
+            let (mut sum, mut low, mut high) = (0i32, 0u32, 0u32);
+            let (mut least, mut most) = (0i16, 0i16);
+            for sample in piece {
+                let value = i32::from(*sample);
+                let square = (value * value) as u32;
+                sum += value;
+                low += square & 0xffff;
+                high += square >> 16;
+                least = least.min(*sample);
+                most = most.max(*sample);
+            }
+            sums.add(Self {
+                count: piece.len() as i64,
+                sum: i64::from(sum),
+                squares: i64::from(low) + (i64::from(high) << 16),
+                peak: least.unsigned_abs().max(most.unsigned_abs()),
+            });
+        }
+        sums
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
+        self.peak = self.peak.max(other.peak);
+    }
+
+    /// Mean of the squares, full scale = 1.0.
+    fn mean_square(self) -> f64 {
+        self.squares as f64 / FULL_SCALE.powi(2) / self.count.max(1) as f64
+    }
+
+    /// The same without the mean: a card's constant offset is no sound.
+    pub fn power(self) -> f64 {
+        let count = self.count.max(1);
+        let spread = count * self.squares - self.sum * self.sum;
+        spread as f64 / (count * count) as f64 / FULL_SCALE.powi(2)
+    }
+}
 
 /// A change of voice, counted in kept samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,58 +85,53 @@ pub struct VoiceChange {
 /// Levels of one take.
 #[derive(Debug)]
 pub struct LevelMeter {
-    frame: Vec<i16>,
+    /// Of the 20 ms that are being filled.
+    frame: Sums,
     floor_db: f64,
     loud: u32,
     quiet: u32,
     active: bool,
     elapsed_ms: u64,
-    facts: FrameFacts,
-    squares: f64,
+    /// Since the last [`LevelMeter::take_facts`].
+    page: Sums,
+    speech: bool,
 }
 
 impl Default for LevelMeter {
     fn default() -> Self {
         Self {
-            frame: Vec::with_capacity(FRAME),
+            frame: Sums::default(),
             floor_db: -60.0,
             loud: 0,
             quiet: 0,
             active: false,
             elapsed_ms: 0,
-            facts: FrameFacts::default(),
-            squares: 0.0,
+            page: Sums::default(),
+            speech: false,
         }
     }
 }
 
 impl LevelMeter {
     /// Takes samples in; tells each change of voice.
-    pub fn push(&mut self, samples: &[i16], mut changed: impl FnMut(VoiceChange)) {
-        for sample in samples {
-            let value = f64::from(*sample) / 32_768.0;
-            self.squares += value * value;
-            self.facts.samples += 1;
-            self.facts.peak = self.facts.peak.max(sample.unsigned_abs());
-            self.frame.push(*sample);
-            if self.frame.len() == FRAME {
-                self.judge(&mut changed);
-                self.frame.clear();
+    pub fn push(&mut self, mut samples: &[i16], mut changed: impl FnMut(VoiceChange)) {
+        while !samples.is_empty() {
+            let room = FRAME - self.frame.count as usize;
+            let (now, later) = samples.split_at(room.min(samples.len()));
+            samples = later;
+            let sums = Sums::of(now);
+            self.page.add(sums);
+            self.frame.add(sums);
+            if now.len() == room {
+                let frame = std::mem::take(&mut self.frame);
+                self.judge(frame, &mut changed);
             }
         }
     }
 
-    fn judge(&mut self, changed: &mut impl FnMut(VoiceChange)) {
+    fn judge(&mut self, frame: Sums, changed: &mut impl FnMut(VoiceChange)) {
         self.elapsed_ms += FRAME_MS;
-        // The mean is taken out, so that a card's constant offset is not loud.
-        let mean = self.frame.iter().map(|s| f64::from(*s)).sum::<f64>() / FRAME as f64;
-        let power = self
-            .frame
-            .iter()
-            .map(|s| (f64::from(*s) - mean).powi(2))
-            .sum::<f64>()
-            / FRAME as f64;
-        let db = 10.0 * (power / 32_768.0f64.powi(2) + 1e-12).log10();
+        let db = 10.0 * (frame.power() + 1e-12).log10();
         let speech = db > LEAST_DBFS && db > self.floor_db + ABOVE_FLOOR_DB;
         self.floor_db = if db < self.floor_db {
             db.max(-70.0)
@@ -86,7 +141,7 @@ impl LevelMeter {
         if speech {
             self.loud += 1;
             self.quiet = 0;
-            self.facts.speech |= self.loud >= 2;
+            self.speech |= self.loud >= 2;
             if self.loud >= 2 && !self.active {
                 self.active = true;
                 changed(VoiceChange {
@@ -110,10 +165,13 @@ impl LevelMeter {
 
     /// Facts of the frame since the last call.
     pub fn take_facts(&mut self) -> FrameFacts {
-        let mut facts = std::mem::take(&mut self.facts);
-        facts.mean_square =
-            (std::mem::take(&mut self.squares) / f64::from(facts.samples.max(1))) as f32;
-        facts
+        let page = std::mem::take(&mut self.page);
+        FrameFacts {
+            samples: page.count as u32,
+            mean_square: page.mean_square() as f32,
+            peak: page.peak,
+            speech: std::mem::take(&mut self.speech),
+        }
     }
 }
 
@@ -152,6 +210,45 @@ mod tests {
         assert_eq!(changes(&[vec![0; 48_000 * 5]]), []);
         let hum = changes(&[wave(60_000, 300.0)]);
         assert!(hum.last().is_none_or(|change| !change.active), "{hum:?}");
+    }
+
+    #[test]
+    fn sums_are_exact_whatever_the_samples_are_and_however_they_come() {
+        let mut seed = 20_261_128u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 48) as i16
+        };
+        let random: Vec<i16> = (0..5_000).map(|_| next()).collect();
+        for samples in [
+            &[][..],
+            &[i16::MIN],
+            &[i16::MIN; 3_000],
+            &[i16::MAX; 3_000],
+            &[-1; 961],
+            &random,
+        ] {
+            let squares: i64 = samples.iter().map(|s| i64::from(*s).pow(2)).sum();
+            let sum: i64 = samples.iter().map(|s| i64::from(*s)).sum();
+            let peak = samples.iter().map(|s| s.unsigned_abs()).max();
+            let wanted = Sums {
+                count: samples.len() as i64,
+                sum,
+                squares,
+                peak: peak.unwrap_or(0),
+            };
+            assert_eq!(Sums::of(samples), wanted);
+            let mut parts = Sums::default();
+            for part in samples.chunks(77) {
+                parts.add(Sums::of(part));
+            }
+            assert_eq!(parts, wanted);
+            let count = samples.len().max(1) as f64;
+            let mean = sum as f64 / count;
+            let spread = samples.iter().map(|s| (f64::from(*s) - mean).powi(2));
+            let power = spread.sum::<f64>() / count / FULL_SCALE.powi(2);
+            assert!((wanted.power() - power).abs() < 1e-9, "{power}");
+        }
     }
 
     #[test]

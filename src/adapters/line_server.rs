@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::crew;
+
 /// Longest line of a question, bytes.
 const MAX_LINE: u64 = 256;
 /// Longest line of an answer, bytes.
@@ -74,22 +76,17 @@ pub fn listen(
                 continue;
             }
             let (answer, counted) = (answer.clone(), count.clone());
-            let started = std::thread::Builder::new()
-                .name(what.into())
-                .spawn(move || {
-                    // A sender that goes away in the middle is nobody's fault.
-                    let _ = converse(&stream, &stream, &*answer);
-                    counted.fetch_sub(1, Ordering::Relaxed);
-                });
+            let started = crew::lend(what, move || {
+                // A sender that goes away in the middle is nobody's fault.
+                let _ = converse(&stream, &stream, &*answer);
+                counted.fetch_sub(1, Ordering::Relaxed);
+            });
             if started.is_err() {
                 count.fetch_sub(1, Ordering::Relaxed);
             }
         }
     };
-    std::thread::Builder::new()
-        .name(what.into())
-        .spawn(accept)
-        .map_err(|error| fault("no thread", error))?;
+    crew::start(what, accept).map_err(|error| fault("no thread", error))?;
     Ok(LineSocket {
         path: path.to_owned(),
     })

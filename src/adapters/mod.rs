@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clock;
+pub mod crew;
 pub mod disk;
 pub mod ear;
 pub mod gpio_info;
@@ -17,13 +18,16 @@ pub mod line_server;
 pub mod mixer;
 pub mod mqtt;
 pub mod opus;
+pub mod out;
+pub mod password;
 pub mod playback;
 pub mod prompts;
-pub mod reach;
 pub mod recorder;
 pub mod sensors;
 pub mod sound_cards;
 pub mod sound_faults;
+pub mod sound_pace;
+pub mod sound_stream;
 pub mod systemd;
 pub mod tls;
 pub mod tones;

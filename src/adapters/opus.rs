@@ -12,6 +12,11 @@ use crate::config::Band;
 pub const PACKET_SAMPLES: usize = 960;
 /// Packets of one page: half a second.
 const PACKETS_PER_PAGE: u64 = 25;
+/// Samples of one page.
+pub const PAGE_SAMPLES: usize = PACKETS_PER_PAGE as usize * PACKET_SAMPLES;
+/// Samples that wait until they are encoded together, 260 ms, half a page: a processor that comes back to the encoder for each
+/// packet has forgotten its code and tables, and takes half as long again.
+const BATCH_SAMPLES: usize = 13 * PACKET_SAMPLES;
 /// Largest packet that libopus makes of 20 ms (RFC 6716 §3.2.1).
 const MAX_PACKET: usize = 1275;
 
@@ -99,7 +104,7 @@ impl OggOpus {
             muxer,
             serial,
             pre_skip,
-            waiting: Vec::with_capacity(PACKET_SAMPLES),
+            waiting: Vec::with_capacity(BATCH_SAMPLES),
             packets: 0,
             samples: 0,
         }
@@ -113,23 +118,32 @@ impl OggOpus {
     ) -> Result<(), OpusError> {
         self.samples += samples.len() as u64;
         while !samples.is_empty() {
-            let room = PACKET_SAMPLES - self.waiting.len();
+            let room = self.page_room().min(BATCH_SAMPLES - self.waiting.len());
             let (now, later) = samples.split_at(room.min(samples.len()));
             self.waiting.extend_from_slice(now);
             samples = later;
-            if self.waiting.len() == PACKET_SAMPLES {
-                let packet = encoder.packet(&self.waiting)?;
-                self.waiting.clear();
-                self.packets += 1;
-                let end = if self.packets.is_multiple_of(PACKETS_PER_PAGE) {
-                    PacketWriteEndInfo::EndPage
-                } else {
-                    PacketWriteEndInfo::NormalPacket
-                };
-                let granule = self.packets * PACKET_SAMPLES as u64;
-                write(&mut self.muxer, packet, self.serial, end, granule);
+            if now.len() == room {
+                self.encode_waiting(encoder)?;
             }
         }
+        Ok(())
+    }
+
+    /// Encodes the whole packets that wait.
+    fn encode_waiting(&mut self, encoder: &mut SpeechEncoder) -> Result<(), OpusError> {
+        let whole = self.waiting.len() / PACKET_SAMPLES * PACKET_SAMPLES;
+        for samples in self.waiting[..whole].chunks_exact(PACKET_SAMPLES) {
+            let packet = encoder.packet(samples)?;
+            self.packets += 1;
+            let end = if self.packets.is_multiple_of(PACKETS_PER_PAGE) {
+                PacketWriteEndInfo::EndPage
+            } else {
+                PacketWriteEndInfo::NormalPacket
+            };
+            let granule = self.packets * PACKET_SAMPLES as u64;
+            write(&mut self.muxer, packet, self.serial, end, granule);
+        }
+        self.waiting.drain(..whole);
         Ok(())
     }
 
@@ -137,7 +151,7 @@ impl OggOpus {
     pub fn page_room(&self) -> usize {
         let in_page =
             (self.packets % PACKETS_PER_PAGE) as usize * PACKET_SAMPLES + self.waiting.len();
-        PACKETS_PER_PAGE as usize * PACKET_SAMPLES - in_page
+        PAGE_SAMPLES - in_page
     }
 
     /// The bytes that are ready, whole pages only.
@@ -147,6 +161,7 @@ impl OggOpus {
 
     /// Ends the stream: plays out the encoder's delay and trims the last packet to the sample (RFC 7845 §4.4).
     pub fn finish(mut self, encoder: &mut SpeechEncoder) -> Result<Vec<u8>, OpusError> {
+        self.encode_waiting(encoder)?;
         let end = self.samples + u64::from(self.pre_skip);
         loop {
             self.waiting.resize(PACKET_SAMPLES, 0);
@@ -190,6 +205,92 @@ fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Seconds of the tests' sound.
+    const SECONDS: usize = 3;
+
+    /// Power of a tone in decoded samples, dB below a full one: its line of the Fourier transform.
+    fn level_db(samples: &[i16], hz: f64) -> f64 {
+        let angle = |at: usize| at as f64 * hz / 48_000.0 * std::f64::consts::TAU;
+        let sum = |of: &dyn Fn(f64) -> f64| -> f64 {
+            let products = samples.iter().enumerate();
+            products.map(|(at, s)| f64::from(*s) * of(angle(at))).sum()
+        };
+        let (real, imaginary) = (sum(&f64::cos), sum(&f64::sin));
+        let amplitude = 2.0 * real.hypot(imaginary) / samples.len() as f64 / 32_768.0;
+        20.0 * amplitude.max(1e-9).log10()
+    }
+
+    #[test]
+    fn packets_are_the_same_however_the_samples_come() {
+        let sound: Vec<i16> = (0..72_345i64)
+            .map(|i| ((i * i) % 9_001 - 4_500) as i16)
+            .collect();
+        let coded = |piece: usize| {
+            let mut encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
+            let mut stream = OggOpus::new(7, encoder.pre_skip(), &[]);
+            let mut bytes = Vec::new();
+            for samples in sound.chunks(piece) {
+                stream.push(&mut encoder, samples).expect("encodes");
+                if stream.page_room() == PAGE_SAMPLES {
+                    bytes.extend(stream.take_page());
+                }
+            }
+            bytes.extend(stream.finish(&mut encoder).expect("ends"));
+            bytes
+        };
+        let one_by_one = {
+            let mut encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
+            let packets = sound.chunks_exact(PACKET_SAMPLES);
+            packets
+                .map(|samples| encoder.packet(samples).expect("encodes"))
+                .collect::<Vec<_>>()
+        };
+        let all_at_once = coded(sound.len());
+        let mut reader = ogg::PacketReader::new(std::io::Cursor::new(&all_at_once));
+        let packets = std::iter::from_fn(|| reader.read_packet().expect("valid pages"));
+        let packets: Vec<_> = packets.skip(2).map(|packet| packet.data).collect();
+        assert_eq!(packets[..one_by_one.len()], one_by_one);
+        for piece in [480, 960, 1_440, 5_000, 24_000, 24_001] {
+            assert_eq!(coded(piece), all_at_once, "{piece} samples at a time");
+        }
+    }
+
+    #[test]
+    fn each_band_keeps_what_lies_below_its_limit_and_nothing_above() {
+        let tones = [3_000.0, 10_000.0, 15_000.0];
+        let at = |i: usize, hz: f64| (i as f64 * hz / 48_000.0 * std::f64::consts::TAU).sin();
+        let sound: Vec<i16> = (0..SECONDS * 48_000)
+            .map(|i| tones.iter().map(|hz| at(i, *hz) * 6_000.0).sum::<f64>() as i16)
+            .collect();
+        for (band, widest, kept) in [
+            (Band::Wide, Bandwidth::Wideband, 1),
+            (Band::Superwide, Bandwidth::Superwideband, 2),
+            (Band::Full, Bandwidth::Fullband, 3),
+        ] {
+            // At a booth's bit rate noise may stand for a tone; the other rate is no limit.
+            for bitrate in [24_000, 64_000] {
+                let mut encoder = SpeechEncoder::new(bitrate, 5, band).expect("an encoder");
+                let mut decoder = opus::Decoder::new(48_000, Channels::Mono).expect("a decoder");
+                let (mut heard, mut found) = (Vec::new(), Vec::new());
+                for samples in sound.chunks_exact(PACKET_SAMPLES) {
+                    let packet = encoder.packet(samples).expect("encodes");
+                    found.push(opus::packet::get_bandwidth(&packet).expect("a band") as i32);
+                    let mut piece = [0; PACKET_SAMPLES];
+                    decoder.decode(&packet, &mut piece, false).expect("decodes");
+                    heard.extend(piece);
+                }
+                let most = found.into_iter().max();
+                assert_eq!(most, Some(widest as i32), "{band:?} at {bitrate} bit/s");
+                for (place, hz) in tones.into_iter().enumerate() {
+                    let level = level_db(&heard[48_000..], hz);
+                    let told = format!("{band:?} at {bitrate} bit/s, {hz} Hz: {level} dB");
+                    assert!(place < kept || level < -100.0, "{told}");
+                    assert!(place >= kept || bitrate < 64_000 || level > -16.0, "{told}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_length_is_exact_to_the_sample() {

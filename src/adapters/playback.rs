@@ -5,41 +5,54 @@
 //! a prompt that cannot be played ends at once, and the fault is reported.
 #![allow(clippy::disallowed_methods)] // measures how long the stream is silent
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, DeviceId, HostId, OutputCallbackInfo, StreamConfig};
+use cpal::{BufferSize, DeviceId, ErrorKind, HostId, OutputCallbackInfo, StreamConfig};
 
-use super::capture::RATE;
+use super::capture::{self, RATE};
 use super::clock;
+use super::crew;
 use super::handset::HandsetView;
 use super::prompts::Prompts;
-use super::sound_faults::{Fault, FaultJudge};
+use super::sound_cards::{self, is_kernel_card};
+use super::sound_faults::{Signs, StreamJudge};
+use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
 use crate::gateway::liveness::Beat;
 use crate::gateway::session::{PlayId, Prompt};
 use crate::gateway::time::Mono;
 
-/// Period of the stream: 20 ms.
+/// Period on a kernel sound card: 20 ms.
 const PERIOD: u32 = 960;
-/// How much is decoded ahead, samples; also how much a stop throws away.
-const AHEAD: usize = 4800;
+/// Period of anything else, 50 ms: a sound server is late more often than a card. PulseAudio's plug-in ran dry 24 times in
+/// 168 s of play at 20 ms on a busy machine, and never at 50 ms.
+const SERVER_PERIOD: u32 = 2400;
+/// How much is decoded ahead, samples: two buffers of the longer period, so that this thread may be late, too. A stop throws
+/// as much away.
+const AHEAD: usize = 9600;
 /// The stream stays open this long after the last prompt.
 const LINGER: Duration = Duration::from_secs(10);
 /// How often a closed card is probed.
 const PROBE: Duration = Duration::from_secs(30);
 /// A lost card is looked for this often.
 const RETRY: Duration = Duration::from_secs(2);
-/// A stream that takes no samples for this long is dead.
-const STALLED: Duration = Duration::from_secs(2);
+/// How often an idle stream is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// A play whose sound has stood still for this long is given up at its stream's end; until then the stream is opened again.
+const GIVES_UP_AFTER: Duration = Duration::from_secs(6);
 /// A stream that dies under a prompt is opened again this often before the citizen hears nothing more.
 const REOPENINGS: u32 = 6;
+/// As [`GIVES_UP_AFTER`], where the earpiece was known not to work before: the citizen need not wait for what is not to be expected.
+const HOPES_FOR: Duration = Duration::from_secs(1);
+/// Pause before a stream is opened again: a card or its server that stumbled needs a moment.
+const REST: Duration = Duration::from_millis(250);
+/// An opening that takes longer is told, although it goes on.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// How much louder one step is, dB.
 const STEP_DB: f64 = 9.0;
-/// Pause before the first of these; longer before each further one.
-const REST: Duration = Duration::from_millis(150);
 
 /// How long the earpiece's thread may be silent; see [`super::capture::SILENT_AT_MOST`].
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
@@ -83,33 +96,44 @@ pub enum PlaybackEvent {
     },
 }
 
+/// What one stream's callbacks and its owner share.
 #[derive(Default)]
 struct Line {
-    /// Throw away what waits in the ring.
-    flush: AtomicBool,
-    /// Callbacks so far.
-    beats: AtomicU64,
+    signs: Signs,
+    /// Samples up to this one, counted from the stream's first, are thrown away.
+    discard_to: AtomicU64,
     /// Boot-time ms of the first sample since it was last set to 0.
     first_at: AtomicU64,
     /// Delay between a callback and the ear, µs.
     latency_us: AtomicU64,
-    /// Why the stream is dead, once it is.
-    dead: Mutex<Option<String>>,
 }
 
-impl Line {
-    fn dead(&self) -> Option<String> {
-        self.dead
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
+/// A stream that is being opened, or is open.
 struct Output {
-    _stream: cpal::Stream,
-    ring: rtrb::Producer<i16>,
+    thread: StreamThread<rtrb::Producer<i16>>,
     line: Arc<Line>,
+    /// Once it is open.
+    ring: Option<rtrb::Producer<i16>>,
+    /// Samples pushed into the ring.
+    pushed: u64,
+    judge: StreamJudge,
+}
+
+impl Output {
+    /// Hands over as many of these samples as there is room for.
+    fn push(&mut self, waiting: &mut Vec<i16>) {
+        if let Some(ring) = &mut self.ring {
+            let (pushed, _) = ring.push_partial_slice(waiting);
+            let pushed = pushed.len();
+            waiting.drain(..pushed);
+            self.pushed += pushed as u64;
+        }
+    }
+
+    fn has_played_all(&self) -> bool {
+        let ring = self.ring.as_ref();
+        ring.is_none_or(|ring| ring.slots() == ring.buffer().capacity())
+    }
 }
 
 /// The earpiece; [`Earpiece::run`] is its thread.
@@ -120,10 +144,12 @@ pub struct Earpiece<R> {
     commands: Receiver<PlaybackCommand>,
     alive: Beat,
     report: R,
+    threads: StreamThreads,
     open: Option<Output>,
     works: Option<bool>,
     idle_since: Instant,
-    looked: Option<Instant>,
+    /// When the stream was last closed.
+    closed: Instant,
 }
 
 /// How one stream's part of a play went.
@@ -140,6 +166,15 @@ enum Next {
     Command(PlaybackCommand),
     Over,
     Nothing,
+}
+
+/// What came of waiting for an open stream.
+enum Awaited {
+    Open,
+    /// Something else is to be done.
+    Interrupted(PlaybackCommand),
+    /// It does not come, and why.
+    GivenUp(String),
 }
 
 impl<R: Fn(PlaybackEvent)> Earpiece<R> {
@@ -160,10 +195,11 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             commands,
             alive,
             report,
+            threads: StreamThreads::new("earpiece-stream"),
             open: None,
             works: None,
             idle_since: Instant::now(),
-            looked: None,
+            closed: Instant::now(),
         }
     }
 
@@ -172,10 +208,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         self.probe();
         let mut pending = None;
         loop {
-            self.alive.touch();
+            self.touch();
             let next = match pending.take() {
                 Some(command) => Next::Command(command),
-                None => self.wait(Duration::from_secs(1)),
+                None => self.wait(),
             };
             match next {
                 Next::Over => return,
@@ -200,7 +236,11 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
-    fn wait(&self, patience: Duration) -> Next {
+    fn wait(&self) -> Next {
+        let patience = match self.open {
+            Some(_) => LOOK,
+            None => Duration::from_secs(1),
+        };
         match self.commands.recv_timeout(patience) {
             Ok(command) => Next::Command(command),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
@@ -208,45 +248,68 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
+    /// Says that this thread moves, unless it waits for what never comes; see [`capture::SILENT_AT_MOST`].
+    fn touch(&self) {
+        let moves = match &self.open {
+            Some(open) if open.ring.is_some() => true,
+            Some(opening) => capture::may_wait(&self.output, opening.thread.age()),
+            None => !self.threads.are_too_many(),
+        };
+        if moves {
+            self.alive.touch();
+        }
+    }
+
     /// Closes an idle stream, probes a closed card, looks for a lost one.
     fn look_after(&mut self) {
-        if let Some(why) = self.open.as_ref().and_then(|open| open.line.dead()) {
-            log::warn!("the earpiece {:?} ended while idle: {why}", self.output);
-            self.open = None;
-            self.probe();
-        } else if self.open.is_some() && self.idle_since.elapsed() > LINGER {
-            self.open = None;
-            self.looked = Some(Instant::now());
+        let had_moved = self.has_moved();
+        match self.look(Duration::ZERO) {
+            Some(why) if had_moved => {
+                log::warn!("{why}; nobody listened; opening it again");
+                self.probe();
+            }
+            Some(why) => self.state(Err(why)),
+            None => {}
+        }
+        if let Some(open) = &self.open
+            && open.ring.is_none()
+            && open.thread.age() >= TOLD_AFTER
+        {
+            self.state(Err(format!(
+                "the earpiece {:?} has not opened for {} s; {}",
+                self.output,
+                TOLD_AFTER.as_secs(),
+                sound_cards::remedy(&self.output)
+            )));
+        }
+        if self.has_moved() {
+            self.state(Ok(()));
+            if self.idle_since.elapsed() > LINGER {
+                self.close();
+            }
         }
         let every = if self.works == Some(true) {
             PROBE
         } else {
             RETRY
         };
-        if self.open.is_none() && self.looked.is_none_or(|looked| looked.elapsed() >= every) {
+        if self.open.is_none() && self.closed.elapsed() >= every {
             self.probe();
         }
     }
 
-    /// Opens the stream and closes it again once it takes samples.
+    /// Opens the stream to see whether it takes samples; it is closed again when it has.
     fn probe(&mut self) {
-        if self.ensure_open().is_ok() {
-            let line = self.open.as_ref().map(|open| open.line.clone());
-            let start = Instant::now();
-            let alive = |line: &Arc<Line>| line.beats.load(Ordering::Relaxed) > 0;
-            while start.elapsed() < STALLED && !line.as_ref().is_some_and(alive) {
-                std::thread::park_timeout(Duration::from_millis(10));
-            }
-            let works = if line.as_ref().is_some_and(alive) {
-                Ok(())
-            } else {
-                self.open = None;
-                Err(format!("the earpiece {:?} takes no samples", self.output))
-            };
-            self.state(works);
-        }
         self.idle_since = Instant::now() - LINGER;
-        self.looked = Some(Instant::now());
+        if let Err(why) = self.begin() {
+            self.state(Err(why));
+        }
+    }
+
+    /// Whether the stream is open and has taken samples.
+    fn has_moved(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.ring.is_some() && open.line.signs.have_moved())
     }
 
     fn state(&mut self, works: Result<(), String>) {
@@ -257,39 +320,73 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
-    fn ensure_open(&mut self) -> Result<(), ()> {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.line.dead().is_none())
-        {
+    /// Begins to open a stream where there is none.
+    fn begin(&mut self) -> Result<(), String> {
+        if self.open.is_some() {
             return Ok(());
         }
-        self.open = None;
-        match open(&self.output, &self.handset, &self.alive) {
-            Ok(output) => {
-                self.open = Some(output);
-                Ok(())
+        let line = Arc::new(Line::default());
+        let (output, handset) = (self.output.clone(), self.handset.clone());
+        let (alive, callbacks) = (self.alive.clone(), line.clone());
+        let thread = self
+            .threads
+            .open(move || open(&output, &handset, &alive, &callbacks));
+        self.closed = Instant::now();
+        let thread =
+            thread.map_err(|why| format!("the earpiece {:?} is not opened: {why}", self.output))?;
+        self.open = Some(Output {
+            thread,
+            line,
+            ring: None,
+            pushed: 0,
+            judge: StreamJudge::default(),
+        });
+        Ok(())
+    }
+
+    /// Looks at the stream, and waits so long for one that is being opened; answers why there is none any more.
+    fn look(&mut self, patience: Duration) -> Option<String> {
+        let open = self.open.as_mut()?;
+        let why = if open.ring.is_some() {
+            let why = open.judge.look(clock::mono(), &open.line.signs)?;
+            format!(
+                "the earpiece {:?} has gone: {why}; {}",
+                self.output,
+                sound_cards::remedy(&self.output)
+            )
+        } else {
+            match open.thread.opened(patience) {
+                Opening::Open(ring) => {
+                    open.ring = Some(ring);
+                    return None;
+                }
+                Opening::Pending => return None,
+                Opening::Refused(why) => why,
             }
-            Err(why) => {
-                self.state(Err(why));
-                Err(())
-            }
+        };
+        self.close();
+        Some(why)
+    }
+
+    fn close(&mut self) {
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        if !open.thread.close(capture::closing(&self.output)) {
+            log::warn!(
+                "the sound system has not let go of the earpiece {:?}; {} of {} threads are left behind",
+                self.output,
+                self.threads.living(),
+                sound_stream::AT_MOST
+            );
         }
+        self.closed = Instant::now();
     }
 
     /// What still waits is not heard any more.
-    fn silence(&mut self) {
-        if let Some(open) = &self.open
-            && open.ring.slots() < open.ring.buffer().capacity()
-        {
-            open.line.flush.store(true, Ordering::Release);
-            let start = Instant::now();
-            while open.line.flush.load(Ordering::Acquire)
-                && start.elapsed() < Duration::from_millis(200)
-            {
-                std::thread::park_timeout(Duration::from_millis(2));
-            }
+    fn silence(&self) {
+        if let Some(open) = &self.open {
+            open.line.discard_to.store(open.pushed, Ordering::Release);
         }
     }
 
@@ -302,28 +399,31 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         gain_steps: u8,
     ) -> Result<Option<PlaybackCommand>, ()> {
         let mut at = 0;
+        let patience = match self.works {
+            Some(false) => HOPES_FOR,
+            Some(true) | None => GIVES_UP_AFTER,
+        };
+        let mut moved = Instant::now();
         for opening in 0..=REOPENINGS {
-            self.alive.touch();
-            if self.ensure_open().is_err() {
-                break;
+            match self.await_open(moved, patience)? {
+                Awaited::Open => {}
+                Awaited::Interrupted(command) => return Ok(Some(command)),
+                Awaited::GivenUp(why) => {
+                    self.state(Err(why));
+                    break;
+                }
             }
-            match self.play_on(id, list, &mut at, gain_steps)? {
+            match self.play_on(id, list, &mut at, gain_steps, &mut moved)? {
                 Played::Whole(interrupted) => {
                     self.state(Ok(()));
                     (self.report)(PlaybackEvent::Ended { id });
                     return Ok(interrupted);
                 }
                 Played::Interrupted(command) => return Ok(Some(command)),
+                Played::Broken(why) if opening == REOPENINGS => self.state(Err(why)),
                 Played::Broken(why) => {
-                    self.open = None;
-                    let why = format!("the earpiece {:?} has gone: {why}", self.output);
-                    if opening == REOPENINGS {
-                        self.state(Err(why));
-                        break;
-                    }
                     log::warn!("{why}; opening it again");
-                    // A card or its server that stumbled needs a moment.
-                    match self.commands.recv_timeout(REST * (opening + 1)) {
+                    match self.commands.recv_timeout(REST) {
                         Ok(command) => return Ok(Some(command)),
                         Err(RecvTimeoutError::Timeout) => {}
                         Err(RecvTimeoutError::Disconnected) => return Err(()),
@@ -335,26 +435,62 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         Ok(None)
     }
 
-    /// Plays on the open stream, from prompt `at` on.
+    /// Waits for an open stream, until there has been no sound since `moved` for longer than `patience`.
+    fn await_open(&mut self, moved: Instant, patience: Duration) -> Result<Awaited, ()> {
+        loop {
+            self.touch();
+            if self.open.as_ref().is_some_and(|open| open.ring.is_some()) {
+                return Ok(Awaited::Open);
+            }
+            let refused = match self.begin() {
+                Ok(()) => self.look(Duration::from_millis(10)),
+                Err(why) => Some(why),
+            };
+            if moved.elapsed() >= patience {
+                let why = refused.unwrap_or_else(|| {
+                    let remedy = sound_cards::remedy(&self.output);
+                    format!("the earpiece {:?} does not open; {remedy}", self.output)
+                });
+                return Ok(Awaited::GivenUp(why));
+            }
+            let pause = refused.map_or(Duration::ZERO, |_| REST);
+            match self.commands.recv_timeout(pause) {
+                Ok(command) => return Ok(Awaited::Interrupted(command)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(()),
+            }
+        }
+    }
+
+    /// Plays on the open stream, from prompt `at` on; keeps in `moved` when there was sound last.
     fn play_on(
         &mut self,
         id: PlayId,
         list: &[Prompt],
         at: &mut usize,
         gain_steps: u8,
+        moved: &mut Instant,
     ) -> Result<Played, ()> {
         let prompts = self.prompts.clone();
-        let Some(open) = self.open.as_mut() else {
-            return Ok(Played::Broken("it is closed".into()));
-        };
-        let line = open.line.clone();
-        line.first_at.store(0, Ordering::Release);
         let mut player = list.get(*at).map(|prompt| prompts.player(prompt));
         let mut waiting: Vec<i16> = Vec::new();
         let mut started = false;
-        let mut beat = (line.beats.load(Ordering::Relaxed), Instant::now());
-        loop {
-            self.alive.touch();
+        if let Some(open) = &self.open {
+            open.line.first_at.store(0, Ordering::Release);
+        }
+        let mut moves = 0;
+        let latency_us = loop {
+            self.touch();
+            if let Some(why) = self.look(Duration::ZERO) {
+                return Ok(Played::Broken(why));
+            }
+            let Some(open) = self.open.as_mut() else {
+                return Ok(Played::Broken("the earpiece is closed".into()));
+            };
+            let moves_now = open.line.signs.moves();
+            if moves_now != moves {
+                (moves, *moved) = (moves_now, Instant::now());
+            }
             while let Some(current) = player.as_mut() {
                 if waiting.is_empty() {
                     match current.next_piece() {
@@ -366,14 +502,12 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                     }
                     continue;
                 }
-                let (_, rest) = open.ring.push_partial_slice(&waiting);
-                let rest = rest.len();
-                waiting.drain(..waiting.len() - rest);
-                if rest > 0 {
+                open.push(&mut waiting);
+                if !waiting.is_empty() {
                     break;
                 }
             }
-            let first_at = line.first_at.load(Ordering::Acquire);
+            let first_at = open.line.first_at.load(Ordering::Acquire);
             if !started && first_at > 0 {
                 started = true;
                 (self.report)(PlaybackEvent::Started {
@@ -381,29 +515,17 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                     at: Mono(first_at),
                 });
             }
-            let beats = line.beats.load(Ordering::Relaxed);
-            if beats != beat.0 {
-                beat = (beats, Instant::now());
-            }
-            if let Some(why) = line.dead() {
-                return Ok(Played::Broken(why));
-            }
-            if beat.1.elapsed() > STALLED {
-                return Ok(Played::Broken("it takes no more samples".into()));
-            }
-            let empty = open.ring.slots() == open.ring.buffer().capacity();
-            if player.is_none() && waiting.is_empty() && empty {
-                break;
+            if player.is_none() && waiting.is_empty() && open.has_played_all() {
+                break open.line.latency_us.load(Ordering::Relaxed);
             }
             match self.commands.recv_timeout(Duration::from_millis(10)) {
                 Ok(command) => return Ok(Played::Interrupted(command)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(()),
             }
-        }
+        };
         // The last samples are still on their way to the ear.
-        let latency = Duration::from_micros(line.latency_us.load(Ordering::Relaxed))
-            .min(Duration::from_millis(300));
+        let latency = Duration::from_micros(latency_us).min(Duration::from_millis(300));
         match self.commands.recv_timeout(latency) {
             Ok(command) => Ok(Played::Whole(Some(command))),
             Err(RecvTimeoutError::Timeout) => Ok(Played::Whole(None)),
@@ -434,41 +556,63 @@ fn soft(value: f64) -> i16 {
     (bent.copysign(value) * 32_767.0) as i16
 }
 
-fn open(output: &str, handset: &Arc<HandsetView>, alive: &Beat) -> Result<Output, String> {
+fn period_of(output: &str) -> u32 {
+    match is_kernel_card(output) {
+        true => PERIOD,
+        false => SERVER_PERIOD,
+    }
+}
+
+/// Opens the earpiece and starts it. On its own thread: any of these calls may wait for a sound server.
+fn open(
+    output: &str,
+    handset: &Arc<HandsetView>,
+    alive: &Beat,
+    line: &Arc<Line>,
+) -> Result<(cpal::Stream, rtrb::Producer<i16>), String> {
+    alive.touch();
     let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
-    let device = host.device_by_id(&DeviceId::new(HostId::Alsa, output)).ok_or_else(|| {
-        format!("no earpiece {output:?}; plug the sound card in, or set [audio] output to a name that `aplay -L` lists")
-    })?;
+    let device = host
+        .device_by_id(&DeviceId::new(HostId::Alsa, output))
+        .ok_or_else(|| {
+            format!(
+                "no earpiece {output:?}; {}, or set [audio] output to a name that `aplay -L` lists",
+                sound_cards::remedy(output)
+            )
+        })?;
     let mut refusal = String::new();
     for channels in [1u16, 2] {
         alive.touch();
         let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD);
-        let line = Arc::new(Line::default());
         let (callback, errors, handset) = (line.clone(), line.clone(), handset.clone());
-        let mut judge = FaultJudge::default();
+        let mut popped: u64 = 0;
         let config = StreamConfig {
             channels,
             sample_rate: RATE,
-            buffer_size: BufferSize::Fixed(PERIOD),
+            buffer_size: BufferSize::Fixed(period_of(output)),
         };
+        let worker = crew::Callback::new("earpiece");
         let built = device.build_output_stream::<i16, _, _>(
             config,
             move |out: &mut [i16], info: &OutputCallbackInfo| {
+                let _ = &worker;
                 let stamp = info.timestamp();
                 let latency = stamp.playback.duration_since(stamp.callback).as_micros();
                 callback
                     .latency_us
                     .store(u64::try_from(latency).unwrap_or(0), Ordering::Relaxed);
-                callback.beats.fetch_add(1, Ordering::Relaxed);
-                if callback.flush.load(Ordering::Acquire) {
-                    while waiting.pop().is_ok() {}
-                    callback.flush.store(false, Ordering::Release);
+                callback.signs.asked();
+                let discard_to = callback.discard_to.load(Ordering::Acquire);
+                while popped < discard_to && waiting.pop().is_ok() {
+                    popped += 1;
                 }
                 let has_sound = !waiting.is_empty();
                 // What is played while somebody may be hanging up is not heard, and does not wait.
                 let loudness = i16::from(!handset.hush.load(Ordering::Relaxed));
                 for frame in out.chunks_exact_mut(usize::from(channels)) {
-                    frame.fill(waiting.pop().unwrap_or(0) * loudness);
+                    let sample = waiting.pop().ok();
+                    popped += u64::from(sample.is_some());
+                    frame.fill(sample.unwrap_or(0) * loudness);
                 }
                 if has_sound && callback.first_at.load(Ordering::Relaxed) == 0 {
                     callback
@@ -476,12 +620,8 @@ fn open(output: &str, handset: &Arc<HandsetView>, alive: &Beat) -> Result<Output
                         .store(clock::mono().0.max(1), Ordering::Release);
                 }
             },
-            move |error: cpal::Error| match judge.judge(error.kind()) {
-                Fault::Xrun | Fault::Passing => {}
-                Fault::Fatal => {
-                    *errors.dead.lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(error.to_string());
-                }
+            move |error: cpal::Error| {
+                errors.signs.failed(&error);
             },
             Some(Duration::from_secs(2)),
         );
@@ -490,23 +630,32 @@ fn open(output: &str, handset: &Arc<HandsetView>, alive: &Beat) -> Result<Output
                 stream
                     .play()
                     .map_err(|error| format!("the earpiece {output:?} does not start: {error}"))?;
-                return Ok(Output {
-                    _stream: stream,
-                    ring,
-                    line,
-                });
+                return Ok((stream, ring));
             }
-            Err(error) => refusal = error.to_string(),
+            Err(error) => {
+                refusal = error.to_string();
+                // Two channels help where one is not supported, and not where nobody answers.
+                if error.kind() != ErrorKind::UnsupportedConfig {
+                    break;
+                }
+            }
         }
     }
     Err(format!(
-        "the earpiece {output:?} cannot be opened at 48 kHz: {refusal}; use a plughw: name"
+        "the earpiece {output:?} cannot be opened at 48 kHz: {refusal}; {}",
+        capture::opening_remedy(output)
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sound_server_gets_the_longer_period() {
+        assert_eq!(period_of("plughw:CARD=handset,DEV=0"), PERIOD);
+        assert_eq!(period_of("default"), SERVER_PERIOD);
+    }
 
     #[test]
     fn louder_is_louder_and_never_wraps() {

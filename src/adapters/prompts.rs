@@ -1,16 +1,22 @@
-//! The prompts of one language, from `prompts/<language>/<name>.opus` or `.wav`.
+//! The prompts of one language, from `prompts/<language>/<name>.opus`, `.wav`, `.mp3` and the like.
 //!
 //! Owns: reading them, and what stands in for a missing or broken one: a tone, or for a word the
-//! booth's own voice. Opus stays encoded in memory until it is played; WAV is encoded when it is read.
+//! booth's own voice. Opus stays encoded in memory until it is played; everything else is encoded when it is read.
 //! Words are rarely said: of them nothing stays in memory, and a file is read again when it is played.
-//! Never does: fail; a broken file is a warning.
+//! Never does: fail; every file that is not used is told with its reason and what to do.
 #![allow(clippy::disallowed_methods)] // reads prompt files
 
+pub mod folder;
+mod foreign;
+mod mono;
 mod ogg;
+mod player;
+mod sound;
 mod wav;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -19,25 +25,33 @@ use super::{tones, voice};
 use crate::contract::hex;
 use crate::gateway::session::Prompt;
 use crate::gateway::spoken::{Language, Word};
+use folder::{Placed, Unused, Weight};
+use ogg::Link;
+pub use player::Player;
+use sound::{Remedy, Unplayable};
 
 /// Largest prompt file that is read, bytes.
-const MAX_FILE: u64 = 8_000_000;
+pub const MAX_FILE: u64 = 8_000_000;
 /// Longest prompt, seconds.
 const MAX_SECONDS: u64 = 90;
+/// Most files and folders of the prompts' folder that are looked at.
+const MOST_ENTRIES: usize = 2_000;
+/// Most files that are told to be unused.
+const MOST_UNUSED: usize = 100;
 /// The self-test's tone is played 16 dB below the others, some −30 dBFS: nobody in the street hears it.
 const TEST_TONE_GAIN: f64 = 0.16;
 /// Parts of a prompt below this level are its pauses, root mean square of samples: some −50 dBFS.
 const PAUSE_LEVEL: f64 = 100.0;
-/// Largest piece of sound, samples: 120 ms, the longest packet of Opus (RFC 6716 §2).
-const PIECE: usize = 5_760;
 
-/// A whole prompt, encoded.
+/// A whole prompt, encoded: one stream, or several one behind the other.
+#[derive(Debug, Default)]
 struct Coded {
-    packets: Vec<Box<[u8]>>,
-    /// Samples to skip at the start.
-    skip: usize,
-    /// Samples to play.
-    samples: u64,
+    links: Vec<Link>,
+}
+
+fn too_long() -> Unplayable {
+    let what = format!("is longer than {MAX_SECONDS} s");
+    Unplayable::new(what, Remedy::Shorten)
 }
 
 enum Sound {
@@ -54,6 +68,7 @@ pub struct Prompts {
     off_hook_gain: f64,
     /// The folder's files that are played instead of the booth's own voice.
     words: HashMap<Word, PathBuf>,
+    unused: Vec<Unused>,
 }
 
 /// The file name of a prompt, without extension.
@@ -96,62 +111,79 @@ const NAMED: [Prompt; 13] = [
 ];
 
 impl Prompts {
-    /// Reads the named prompts and those of the questions; answers a sentence for each broken file.
-    pub fn load(dir: &Path, language: &str, questions: &[String]) -> (Self, Vec<String>) {
-        let folder = dir.join(language);
-        let mut broken = Vec::new();
+    /// Reads the named prompts and those of the questions; also tells each file that is not used.
+    pub fn load(dir: &Path, language: &str, questions: &[String]) -> (Self, Vec<Unused>) {
         let mut prompts = Self {
             sounds: HashMap::new(),
             notice_id: None,
             language: Language::of(language),
             off_hook_gain: 1.0,
             words: HashMap::new(),
+            unused: Vec::new(),
         };
         let own = questions.iter().map(|name| Prompt::Question(name.clone()));
-        for prompt in NAMED.into_iter().chain(own) {
-            let sound = match find(&folder, file_name(&prompt))
-                .and_then(|file| file.map(|file| Ok((file.coded()?, file.bytes))).transpose())
-            {
-                Ok(Some((coded, bytes))) => {
+        let all: Vec<Prompt> = NAMED.into_iter().chain(own).collect();
+        let mut listed = Vec::new();
+        prompts.unused.extend(list(dir, &mut listed));
+        let names = Self::names(questions);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let arranged = folder::arranged(&listed, language, &names);
+        prompts.unused.extend(arranged.unused);
+        let mut shelf = Shelf {
+            dir,
+            files: arranged.files,
+            unused: &mut prompts.unused,
+        };
+        for prompt in all {
+            let found = shelf.first(file_name(&prompt), "a tone stands in for it", |file| {
+                Ok((sound::coded(&file.bytes, false)?, file.hash()))
+            });
+            let sound = match found {
+                Some((coded, hash)) => {
                     if prompt == Prompt::Notice {
-                        prompts.notice_id = Some(hex(&Sha256::digest(&bytes))[..16].to_owned());
+                        prompts.notice_id = Some(hash);
                     }
                     Sound::Coded(coded)
                 }
-                Ok(None) => Sound::Tone(tones::tone_for(&prompt)),
-                Err(why) => {
-                    broken.push(format!("{why}; a tone stands in for it"));
-                    Sound::Tone(tones::tone_for(&prompt))
-                }
+                None => Sound::Tone(tones::tone_for(&prompt)),
             };
             prompts.sounds.insert(prompt, sound);
         }
         for word in Word::ALL {
-            let file = find(&folder, word.name()).and_then(|file| {
-                file.map(|file| file.check().map(|()| file.path))
-                    .transpose()
+            let own = "the booth's own voice stands in for it";
+            // Whether it can be played, without the work of encoding it.
+            let found = shelf.first(word.name(), own, |file| {
+                sound::coded(&file.bytes, true).map(|_| file.path)
             });
-            match file {
-                Ok(Some(path)) => drop(prompts.words.insert(*word, path)),
-                Ok(None) => {}
-                Err(why) => broken.push(format!("{why}; the booth's own voice stands in for it")),
-            }
+            prompts.words.extend(found.map(|path| (*word, path)));
         }
+        prompts.unused.truncate(MOST_UNUSED);
         let level = |prompt| level(prompts.player(prompt));
         let (notice, off_hook) = (level(&Prompt::Notice), level(&Prompt::OffHook));
         prompts.off_hook_gain = (notice / off_hook.max(1.0)).min(1.0);
-        (prompts, broken)
+        let unused = prompts.unused.clone();
+        (prompts, unused)
+    }
+
+    /// What prompts are called: the booth's own, its words, and those of the questions.
+    pub fn names(questions: &[String]) -> Vec<String> {
+        let own = NAMED.iter().map(file_name);
+        let words = Word::ALL.iter().map(|word| word.name());
+        let all = own.chain(words).map(str::to_owned);
+        all.chain(questions.iter().cloned()).collect()
     }
 
     /// These bytes as the notice and nothing else: what the fuzz targets play.
     #[doc(hidden)]
-    pub fn of_one_file(extension: &str, bytes: &[u8]) -> Result<Self, String> {
+    pub fn of_one_file(bytes: &[u8]) -> Result<Self, String> {
+        let coded = sound::coded(bytes, false).map_err(|why| why.what)?;
         Ok(Self {
-            sounds: HashMap::from([(Prompt::Notice, Sound::Coded(coded(extension, bytes)?))]),
+            sounds: HashMap::from([(Prompt::Notice, Sound::Coded(coded))]),
             notice_id: None,
             language: Language::English,
             off_hook_gain: 1.0,
             words: HashMap::new(),
+            unused: Vec::new(),
         })
     }
 
@@ -160,12 +192,19 @@ impl Prompts {
         self.notice_id.as_deref()
     }
 
+    /// The folder has a recording of it that can be played.
+    pub fn has(&self, prompt: &Prompt) -> bool {
+        matches!(self.sounds.get(prompt), Some(Sound::Coded(_)))
+    }
+
     /// The folder has the booth's spoken name.
     pub fn has_booth_name(&self) -> bool {
-        matches!(
-            self.sounds.get(&Prompt::BoothName),
-            Some(Sound::Coded { .. })
-        )
+        self.has(&Prompt::BoothName)
+    }
+
+    /// The folder's files that are not used, and why.
+    pub fn unused(&self) -> &[Unused] {
+        &self.unused
     }
 
     /// Begins to play a prompt.
@@ -178,33 +217,35 @@ impl Prompts {
             Prompt::OffHook => self.off_hook_gain,
             _ => 1.0,
         };
-        let player = match self.sounds.get(prompt) {
-            Some(Sound::Coded(coded)) => {
-                Player::of(Cow::Borrowed(&coded.packets), coded.skip, coded.samples)
-            }
+        let mut player = match self.sounds.get(prompt) {
+            Some(Sound::Coded(coded)) => Player::of(Cow::Borrowed(&coded.links)),
             Some(Sound::Tone(tone)) => Player::tone(tone),
             None => Player::tone(tones::tone_for(prompt)),
         };
-        Player { gain, ..player }
+        player.gain = gain;
+        player
     }
 
     fn saying(&self, word: Word) -> Player<'_> {
         let own = self.words.get(&word).and_then(|path| {
-            File::open(path.clone())
-                .and_then(|file| file.coded())
-                // It was whole when the prompts were loaded; the booth speaks nevertheless.
-                .inspect_err(|why| log::warn!("{why}; the booth's own voice stands in for it"))
-                .ok()
+            let read = File::open(path.clone()).and_then(|file| sound::coded(&file.bytes, false));
+            // It was whole when the prompts were loaded; the booth speaks nevertheless.
+            read.inspect_err(|why| {
+                let (path, why) = (path.display(), &why.what);
+                log::warn!("{path} {why}; the booth's own voice stands in for it");
+            })
+            .ok()
         });
         let coded = match own {
             Some(coded) => Ok(coded),
             None => ogg::from_ogg(voice::recording(word, self.language)),
         };
         match coded {
-            Ok(coded) => Player {
-                pause: word.pause_ms() as usize * 48,
-                ..Player::of(Cow::Owned(coded.packets), coded.skip, coded.samples)
-            },
+            Ok(coded) => {
+                let mut player = Player::of(Cow::Owned(coded.links));
+                player.pause = word.pause_ms() as usize * 48;
+                player
+            }
             Err(_) => Player::tone(tones::tone_for(&Prompt::Word(word))),
         }
     }
@@ -225,86 +266,118 @@ fn level(mut player: Player<'_>) -> f64 {
     (squares / count.max(1) as f64).sqrt()
 }
 
-/// Decodes one prompt piece by piece.
-pub struct Player<'a> {
-    packets: Cow<'a, [Box<[u8]>]>,
-    next: usize,
-    decoder: Option<opus::Decoder>,
-    skip: usize,
-    samples: u64,
-    tone: Option<Vec<i16>>,
-    /// Everything is played at this share of its level.
-    gain: f64,
-    /// Samples of silence after the last packet.
-    pause: usize,
+/// The files of the folder while they are read.
+struct Shelf<'a> {
+    dir: &'a Path,
+    files: std::collections::BTreeMap<String, Vec<Placed>>,
+    unused: &'a mut Vec<Unused>,
 }
 
-impl<'a> Player<'a> {
-    fn of(packets: Cow<'a, [Box<[u8]>]>, skip: usize, samples: u64) -> Self {
-        Self {
-            packets,
-            next: 0,
-            decoder: opus::Decoder::new(48_000, opus::Channels::Mono).ok(),
-            skip,
-            samples,
-            tone: None,
-            gain: 1.0,
-            pause: 0,
-        }
-    }
-
-    fn tone(stretches: &[tones::Stretch]) -> Self {
-        Self {
-            tone: Some(tones::samples(stretches)),
-            decoder: None,
-            ..Self::of(Cow::Borrowed(&[]), 0, 0)
-        }
-    }
-
-    /// The next piece, at most 120 ms unless it is a tone; `None` at the end.
-    pub fn next_piece(&mut self) -> Option<Vec<i16>> {
-        let mut piece = self.next_at_full_level()?;
-        if self.gain < 1.0 {
-            for sample in &mut piece {
-                *sample = (f64::from(*sample) * self.gain) as i16;
+impl Shelf<'_> {
+    /// What `read` makes of the first file of a prompt that it can read; the others are told.
+    fn first<T>(
+        &mut self,
+        name: &str,
+        instead: &str,
+        read: impl Fn(File) -> Result<T, Unplayable>,
+    ) -> Option<T> {
+        let mut found: Option<(T, String)> = None;
+        let mut broken = Vec::new();
+        for placed in self.files.remove(name).unwrap_or_default() {
+            let path = match &placed.folder {
+                Some(folder) => self.dir.join(folder).join(&placed.name),
+                None => self.dir.join(&placed.name),
+            };
+            let file = path.display().to_string();
+            if let Some((_, played)) = &found {
+                self.unused.push(Unused {
+                    file,
+                    why: format!("is not used: {played} is played"),
+                    remedy: "take one of them away".into(),
+                    weight: Weight::Spare,
+                    prompt: None,
+                });
+                continue;
+            }
+            match File::open(path).and_then(&read) {
+                Ok(read) => found = Some((read, placed.to_string())),
+                Err(why) => broken.push((file, why, placed.name)),
             }
         }
-        Some(piece)
-    }
-
-    fn next_at_full_level(&mut self) -> Option<Vec<i16>> {
-        if let Some(tone) = self.tone.take() {
-            return Some(tone);
+        for (file, why, placed) in broken {
+            let (instead, weight) = match &found {
+                Some((_, played)) => (format!("{played} is played"), Weight::Spare),
+                None => (instead.to_owned(), Weight::Lacking),
+            };
+            self.unused.push(Unused {
+                file,
+                why: format!("{}; {instead}", why.what),
+                remedy: why.remedy_for(&placed),
+                weight,
+                prompt: (weight == Weight::Lacking).then(|| name.to_owned()),
+            });
         }
-        if let Some(piece) = self.next_of_recording() {
-            return Some(piece);
-        }
-        let silence = self.pause.min(PIECE);
-        self.pause -= silence;
-        (silence > 0).then(|| vec![0; silence])
+        found.map(|(read, _)| read)
     }
+}
 
-    fn next_of_recording(&mut self) -> Option<Vec<i16>> {
-        let decoder = self.decoder.as_mut()?;
-        // What follows the end that the file names is not decoded.
-        while self.samples > 0 {
-            let packet = self.packets.get(self.next)?;
-            self.next += 1;
-            let mut pcm = vec![0; PIECE];
-            // A packet that cannot be decoded is a gap, not an end.
-            let count = decoder.decode(packet, &mut pcm, false).unwrap_or(0);
-            pcm.truncate(count);
-            let skipped = self.skip.min(count);
-            self.skip -= skipped;
-            pcm.drain(..skipped);
-            pcm.truncate(usize::try_from(self.samples).unwrap_or(usize::MAX));
-            self.samples -= pcm.len() as u64;
-            if !pcm.is_empty() {
-                return Some(pcm);
+/// Every file of the folder and of the folders in it; answers what is not looked at. No folder at all is no fault: tones stand in.
+fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
+    let mut unused = Vec::new();
+    let mut left = vec![None];
+    let mut seen = 0;
+    while let Some(folder) = left.pop() {
+        let path = match &folder {
+            Some(folder) => dir.join(folder),
+            None => dir.to_owned(),
+        };
+        let mut tell = |path: &Path, why: String, remedy: &str, weight| {
+            unused.push(Unused {
+                file: path.display().to_string(),
+                why,
+                remedy: remedy.into(),
+                weight,
+                prompt: None,
+            });
+        };
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let remedy = "let the user booth-gateway read it: chmod -R a+rX";
+                let why = format!("cannot be read: {error}");
+                tell(&path, why, remedy, Weight::Lacking);
+                continue;
+            }
+            Ok(entries) => entries,
+        };
+        for entry in entries.flatten() {
+            seen += 1;
+            if seen > MOST_ENTRIES {
+                let why = format!(
+                    "has more than {MOST_ENTRIES} files, of which the rest is not looked at"
+                );
+                tell(dir, why, "leave prompts alone in it", Weight::Lacking);
+                left.clear();
+                break;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_folder = std::fs::metadata(entry.path()).is_ok_and(|facts| facts.is_dir());
+            match (is_folder, &folder) {
+                (true, _) if folder::is_debris(&name) => {}
+                (true, None) => left.push(Some(name)),
+                (true, Some(_)) => {
+                    let (why, remedy) = folder::NESTED;
+                    tell(&entry.path(), why.into(), remedy, Weight::Spare);
+                }
+                (false, folder) => files.push(Placed {
+                    folder: folder.clone(),
+                    name,
+                }),
             }
         }
-        None
     }
+    files.sort();
+    unused
 }
 
 /// A file of the prompt folder.
@@ -314,223 +387,31 @@ struct File {
 }
 
 impl File {
-    fn open(path: PathBuf) -> Result<Self, String> {
-        let unreadable =
-            |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
-        let meta = std::fs::metadata(&path).map_err(unreadable)?;
-        if meta.len() > MAX_FILE {
-            let path = path.display();
-            return Err(format!("{path}: is larger than {MAX_FILE} bytes"));
+    fn open(path: PathBuf) -> Result<Self, Unplayable> {
+        let unreadable = |error: std::io::Error| {
+            Unplayable::new(format!("cannot be read: {error}"), Remedy::Again)
+        };
+        let facts = std::fs::metadata(&path).map_err(unreadable)?;
+        if !facts.is_file() {
+            return Err(Unplayable::new("is no file", Remedy::Again));
         }
-        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(unreadable)?;
+        file.take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE {
+            let what = format!("is larger than {MAX_FILE} bytes");
+            return Err(Unplayable::new(what, Remedy::Convert));
+        }
         Ok(Self { path, bytes })
     }
 
-    fn extension(&self) -> &str {
-        let extension = self.path.extension().and_then(|name| name.to_str());
-        extension.unwrap_or_default()
-    }
-
-    fn coded(&self) -> Result<Coded, String> {
-        coded(self.extension(), &self.bytes)
-            .map_err(|why| format!("{}: {why}", self.path.display()))
-    }
-
-    /// Whether it can be played, without the work of encoding it.
-    fn check(&self) -> Result<(), String> {
-        let playable = match self.extension() {
-            "opus" => ogg::from_ogg(&self.bytes).map(drop),
-            _ => wav::Speech::read(&self.bytes).map(drop),
-        };
-        playable.map_err(|why| format!("{}: {why}", self.path.display()))
-    }
-}
-
-fn find(folder: &Path, name: &str) -> Result<Option<File>, String> {
-    for extension in ["opus", "wav"] {
-        let path = folder.join(format!("{name}.{extension}"));
-        match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            _ => return File::open(path).map(Some),
-        }
-    }
-    Ok(None)
-}
-
-fn coded(extension: &str, bytes: &[u8]) -> Result<Coded, String> {
-    if extension == "opus" {
-        ogg::from_ogg(bytes)
-    } else {
-        wav::Speech::read(bytes)?.coded()
+    /// First 16 hex digits of its SHA-256.
+    fn hash(&self) -> String {
+        hex(&Sha256::digest(&self.bytes))[..16].to_owned()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use super::*;
-    use crate::adapters::opus::{OggOpus, PACKET_SAMPLES, SpeechEncoder};
-    use crate::config::Band;
-
-    fn speech() -> Vec<u8> {
-        let mut encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
-        let mut stream = OggOpus::new(1, encoder.pre_skip(), &[]);
-        let tone = tones::samples(&[(500.0, 0.0, 1500)]);
-        stream.push(&mut encoder, &tone).expect("encodes");
-        let mut bytes = stream.take_page();
-        bytes.extend(stream.finish(&mut encoder).expect("ends"));
-        bytes
-    }
-
-    fn length(prompts: &Prompts, prompt: &Prompt) -> usize {
-        let mut player = prompts.player(prompt);
-        std::iter::from_fn(|| player.next_piece())
-            .map(|piece| piece.len())
-            .sum()
-    }
-
-    #[test]
-    fn opus_and_wav_play_to_the_sample_and_a_cut_file_becomes_a_tone() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let folder = dir.path().join("da");
-        std::fs::create_dir(&folder).expect("a folder");
-        let whole = speech();
-        std::fs::write(folder.join("notice.opus"), &whole).expect("written");
-        std::fs::write(folder.join("thanks.opus"), &whole[..whole.len() - 40]).expect("written");
-        std::fs::write(folder.join("goodbye.wav"), b"RIFFxxxx").expect("written");
-        let spec = hound::WavSpec {
-            channels: 2,
-            sample_rate: 16_000,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let mut wav = hound::WavWriter::create(folder.join("square.wav"), spec).expect("written");
-        for _ in 0..32_000 {
-            wav.write_sample(1000i16).expect("written");
-        }
-        wav.finalize().expect("written");
-        let (prompts, broken) = Prompts::load(dir.path(), "da", &["square".into()]);
-        assert_eq!(broken.len(), 2, "{broken:?}");
-        assert!(
-            broken
-                .iter()
-                .any(|why| why.contains("thanks.opus") && why.contains("cut short")),
-            "{broken:?}"
-        );
-        assert_eq!(length(&prompts, &Prompt::Notice), 72_000);
-        assert_eq!(length(&prompts, &Prompt::Question("square".into())), 48_000);
-        assert_eq!(
-            length(&prompts, &Prompt::Thanks),
-            tones::samples(tones::tone_for(&Prompt::Thanks)).len()
-        );
-        assert_eq!(prompts.notice_id().map(str::len), Some(16));
-    }
-
-    #[test]
-    fn what_follows_the_end_of_a_prompt_is_not_decoded() {
-        let mut encoder = SpeechEncoder::new(24_000, 0, Band::Wide).expect("an encoder");
-        let packet = encoder.packet(&[0; PACKET_SAMPLES]).expect("encodes");
-        let packets = vec![packet.into_boxed_slice(); 1_000];
-        let mut player = Player::of(Cow::Borrowed(&packets), 0, 10);
-        assert_eq!(player.next_piece().map(|piece| piece.len()), Some(10));
-        assert!(player.next_piece().is_none());
-        assert_eq!(player.next, 1);
-    }
-
-    #[test]
-    fn a_wav_file_at_a_rate_that_is_no_speech_is_refused() {
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: 23,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let mut bytes = Cursor::new(Vec::new());
-        let mut wav = hound::WavWriter::new(&mut bytes, spec).expect("a header");
-        (0..1_900).for_each(|_| wav.write_sample(0i16).expect("written"));
-        wav.finalize().expect("written");
-        let refused = Prompts::of_one_file("wav", bytes.get_ref());
-        assert!(refused.is_err_and(|why| why.contains("4000 to 384000")));
-    }
-
-    #[test]
-    fn a_citys_recording_of_a_word_wins_and_a_broken_one_leaves_the_booths_own_voice() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let folder = dir.path().join("da");
-        std::fs::create_dir(&folder).expect("a folder");
-        let own = Prompts::load(dir.path(), "da", &[]).0;
-        std::fs::write(folder.join("louder.opus"), speech()).expect("written");
-        std::fs::write(folder.join("dot.opus"), b"rubbish").expect("written");
-        std::fs::write(folder.join("dash.wav"), b"RIFFxxxx").expect("written");
-        std::fs::write(folder.join("booth_name.opus"), speech()).expect("written");
-        let (prompts, broken) = Prompts::load(dir.path(), "da", &[]);
-        assert_eq!(broken.len(), 2, "{broken:?}");
-        assert!(broken.iter().all(|why| why.contains("own voice")));
-        assert!(prompts.has_booth_name() && !own.has_booth_name());
-        let louder = Prompt::Word(Word::Louder);
-        let pause = Word::Louder.pause_ms() as usize * 48;
-        assert_eq!(length(&prompts, &louder), 72_000 + pause);
-        for word in [Word::Dot, Word::Dash, Word::NoFaults] {
-            let word = Prompt::Word(word);
-            assert_eq!(length(&prompts, &word), length(&own, &word));
-        }
-        // The card loses the file while the booth is up.
-        std::fs::remove_file(folder.join("louder.opus")).expect("removed");
-        assert_eq!(length(&prompts, &louder), length(&own, &louder));
-    }
-
-    #[test]
-    fn a_language_without_a_voice_is_spoken_in_english() {
-        let load = |language| Prompts::load(Path::new("no/such/folder"), language, &[]).0;
-        let word = Prompt::Word(Word::NotSetUp);
-        let pieces = |prompts: &Prompts| -> Vec<i16> {
-            let mut player = prompts.player(&word);
-            std::iter::from_fn(|| player.next_piece())
-                .flatten()
-                .collect()
-        };
-        assert_eq!(pieces(&load("de")), pieces(&load("en")));
-        assert_ne!(pieces(&load("da")), pieces(&load("en")));
-    }
-
-    #[test]
-    fn the_off_hook_tone_is_never_louder_than_the_notice_and_the_test_tone_is_quiet() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (tones, _) = Prompts::load(dir.path(), "da", &[]);
-        let of = |prompts: &Prompts, prompt| level(prompts.player(&prompt));
-        assert!(of(&tones, Prompt::OffHook) <= of(&tones, Prompt::Notice) * 1.01);
-        assert!((500.0..1_000.0).contains(&of(&tones, Prompt::TestTone)));
-        // A city's own: a soft notice and an off-hook tone at full scale.
-        let folder = dir.path().join("da");
-        std::fs::create_dir(&folder).expect("a folder");
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: 48_000,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        for (name, amplitude) in [("notice", 2_000.0), ("off_hook", 30_000.0)] {
-            let file = folder.join(format!("{name}.wav"));
-            let mut wav = hound::WavWriter::create(file, spec).expect("written");
-            for i in 0..48_000 {
-                let wave = (f64::from(i) / 48.0).sin() * amplitude;
-                wav.write_sample(wave as i16).expect("written");
-            }
-            wav.finalize().expect("written");
-        }
-        let (own, broken) = Prompts::load(dir.path(), "da", &[]);
-        assert!(broken.is_empty(), "{broken:?}");
-        let (notice, off_hook) = (of(&own, Prompt::Notice), of(&own, Prompt::OffHook));
-        assert!((1_200.0..1_600.0).contains(&notice), "{notice}");
-        assert!(off_hook <= notice * 1.05, "{off_hook} {notice}");
-    }
-
-    #[test]
-    fn an_absent_folder_is_all_tones_and_claims_no_notice() {
-        let (prompts, broken) = Prompts::load(Path::new("no/such/folder"), "da", &[]);
-        assert!(broken.is_empty());
-        assert_eq!(prompts.notice_id(), None);
-        assert!(length(&prompts, &Prompt::Notice) > 0);
-    }
-}
+mod tests;

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::capture::Tap;
 use super::clock;
+use super::crew;
 use super::ear::{Ear, MicLevels};
 use super::levels::LevelMeter;
-use super::opus::{OggOpus, SpeechEncoder};
+use super::opus::{OggOpus, PAGE_SAMPLES, SpeechEncoder};
 use crate::contract::EndedBy;
 use crate::gateway::liveness::Beat;
 use crate::gateway::microphone::Heard;
@@ -470,8 +471,6 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     }
 }
 
-const PAGE_SAMPLES: usize = 24_000;
-
 fn start_at(at: Mono) -> StartFacts {
     let age = i64::try_from(clock::mono().since(at).as_millis()).unwrap_or(0);
     StartFacts {
@@ -481,7 +480,7 @@ fn start_at(at: Mono) -> StartFacts {
     }
 }
 
-/// Starts the recorder's thread.
+/// Starts the recorder's thread, one of this thread's crew.
 pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
     encoder: SpeechEncoder,
     taps: Receiver<Tap>,
@@ -489,11 +488,9 @@ pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
     levels: Arc<MicLevels>,
     alive: Beat,
     report: R,
-) -> std::io::Result<Arc<std::thread::JoinHandle<()>>> {
-    let thread = std::thread::Builder::new()
-        .name("recorder".into())
-        .spawn(move || Recorder::new(encoder, taps, levels, alive, report).run(&commands))?;
-    Ok(Arc::new(thread))
+) -> std::io::Result<()> {
+    let work = move || Recorder::new(encoder, taps, levels, alive, report).run(&commands);
+    crew::start("recorder", work).map(drop)
 }
 
 #[cfg(test)]
@@ -519,6 +516,7 @@ mod tests {
             card_cid: None,
             hw_serial: None,
             ballast_bytes: 0,
+            failed_before: 0,
         }
     }
 
@@ -570,7 +568,7 @@ mod tests {
         let take = TakeId(1);
         recorder.command(RecorderCommand::UseSpool(spool));
         let now = || i64::try_from(clock::mono_us()).expect("a time");
-        feed.push(vec![0; 960].into_iter(), now() - 20_000);
+        feed.push(&[0; 960], 1, now() - 20_000);
         let clip = Box::new(clip());
         let file = folder.path().join(format!("clips/{}.clip", clip.clip_id));
         recorder.command(RecorderCommand::Arm { take, clip });
@@ -578,7 +576,7 @@ mod tests {
         recorder.command(RecorderCommand::Keep { take, from });
         // The thread stands still for five seconds, in a sync of the card.
         let speech: Vec<i16> = (0..SAMPLES).map(|at| ((at * 37) % 8_000) as i16).collect();
-        assert_eq!(feed.push(speech.into_iter(), now()), 0);
+        assert_eq!(feed.push(&speech, 1, now()), 0);
         recorder.pump();
         assert_eq!(frames(&file), 1);
         recorder.command(RecorderCommand::Finish {

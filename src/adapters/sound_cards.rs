@@ -56,6 +56,20 @@ pub fn hardware_of(pcm: &str) -> Option<(String, String)> {
     Some((card.to_owned(), format!("hw:CARD={card},DEV={device}")))
 }
 
+/// Whether a name is a sound card of the kernel's: `hw:`, `plughw:` and what ALSA derives of them. `default`, `pulse` and names
+/// of an asound.conf may be anything, and are taken for a sound server.
+pub fn is_kernel_card(pcm: &str) -> bool {
+    pcm.contains("hw:") || pcm.contains(":CARD=")
+}
+
+/// What helps where this PCM does not work.
+pub fn remedy(pcm: &str) -> &'static str {
+    match is_kernel_card(pcm) {
+        true => "check the sound card's plug and its cable",
+        false => "check that the sound server behind this name runs (`pactl info`)",
+    }
+}
+
 /// What a PCM can do; it is open only while it is asked.
 pub fn facts(pcm: &str, is_input: bool) -> Result<PcmFacts, String> {
     if pcm.contains('\0') {
@@ -94,6 +108,22 @@ mod tests {
         }
         for name in ["default", "pulse", "booth_mic", "hw:", "file:x"] {
             assert_eq!(hardware_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_card_is_told_from_a_sound_server() {
+        for card in [
+            "hw:0",
+            "plughw:CARD=handset,DEV=0",
+            "sysdefault:CARD=handset",
+        ] {
+            assert!(is_kernel_card(card), "{card}");
+            assert!(remedy(card).contains("plug"), "{card}");
+        }
+        for server in ["default", "pulse", "pipewire", "booth_mic"] {
+            assert!(!is_kernel_card(server), "{server}");
+            assert!(remedy(server).contains("server"), "{server}");
         }
     }
 

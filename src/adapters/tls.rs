@@ -1,31 +1,41 @@
 //! TLS with rustls: whom to trust, who we are, and until when.
 //!
-//! Owns: reading certificates and keys. Never does: trust anybody else when a `ca_file` is given.
+//! Owns: reading certificates and keys ([`pem`] says what such a file is), and what a handshake's failure means
+//! ([`refusal`]). Never does: trust anybody else when a `ca_file` is given.
 //! The provider is named, because several in one program would make rustls panic.
 #![allow(clippy::disallowed_methods)] // reads certificate files
 
+mod der;
+pub mod pem;
+pub mod refusal;
+
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
+
+use super::password;
+pub use der::validity;
+use pem::{Unusable, Wanted};
+
+/// Longest file of certificates or keys that is read, bytes: a whole system's roots have a quarter of it.
+const LONGEST_FILE: u64 = 1 << 20;
 
 /// What is wrong with a certificate or key.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read as PEM.
-    #[error("{path}: {why}; a PEM file with {wanted} is needed")]
+    /// A file cannot be used.
+    #[error("{path} {why}")]
     File {
         /// Which.
         path: PathBuf,
-        /// What is wrong.
-        why: String,
-        /// What it should hold.
-        wanted: &'static str,
+        /// What is wrong, and what to do.
+        why: Unusable,
     },
     /// A certificate that says no day on which it ends.
     #[error("{0}: a certificate in it cannot be understood (RFC 5280 §4.1)")]
@@ -33,12 +43,34 @@ pub enum TlsError {
     /// The system has no roots.
     #[error("no certificate authority is known to this system; set [mqtt] ca_file")]
     NoRoots,
-    /// Certificate and key do not fit, or the like.
-    #[error("the client certificate cannot be used: {0}")]
-    Identity(rustls::Error),
     /// rustls refuses its own settings.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
+}
+
+impl TlsError {
+    fn file(path: &Path, why: Unusable) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            why,
+        }
+    }
+
+    /// What is wrong, and what to do about it.
+    pub fn told(&self) -> (String, String) {
+        match self {
+            Self::File { path, why } => (
+                format!("{} {}.", path.display(), why.what),
+                why.remedy.clone(),
+            ),
+            Self::NoEnd(_) => (format!("{self}."), "Copy it again.".into()),
+            Self::NoRoots => (
+                "No certificate authority is known to this system.".into(),
+                "Set [mqtt] ca_file, or install ca-certificates.".into(),
+            ),
+            Self::Setup(_) => (format!("{self}."), "Tell whoever runs the booth.".into()),
+        }
+    }
 }
 
 /// What encrypts, for every connection of the program.
@@ -59,11 +91,13 @@ pub fn client_config(
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
-            for certificate in certificates(path, "the certificate authority")? {
-                roots.add(certificate).map_err(|error| TlsError::File {
-                    path: path.to_owned(),
-                    why: error.to_string(),
-                    wanted: "the certificate authority",
+            for certificate in certificates(path, Wanted::Authority)? {
+                roots.add(certificate).map_err(|error| {
+                    let what = format!("holds a certificate that cannot be understood ({error})");
+                    let remedy =
+                        "put the certificate of the authority that signed the broker's there"
+                            .into();
+                    TlsError::file(path, Unusable { what, remedy })
                 })?;
             }
         }
@@ -74,144 +108,127 @@ pub fn client_config(
             }
         }
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
+    let provider = Arc::new(provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
         .with_root_certificates(roots);
     let config = match identity {
         Some((certificate, key)) => {
-            let chain = certificates(certificate, "the client certificate")?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::File {
-                path: key.to_owned(),
-                why: error.to_string(),
-                wanted: "the private key",
-            })?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(TlsError::Identity)?
+            let own = Arc::new(own_identity(certificate, key, &provider)?);
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(own)))
         }
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
 }
 
-/// Every certificate of a PEM file; `wanted` says in an error what it should hold.
-pub fn certificates(
-    path: &Path,
-    wanted: &'static str,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let file = |why: String| TlsError::File {
-        path: path.to_owned(),
-        why,
-        wanted,
-    };
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| file(error.to_string()))?
-        .collect();
-    let all = all.map_err(|error| file(error.to_string()))?;
-    if all.is_empty() {
-        Err(file("holds no certificate".into()))
-    } else {
-        Ok(all)
+/// Who we are: a certificate, those of its chain behind it, and its key.
+fn own_identity(
+    certificate: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(certificate, Wanted::Certificate)?;
+    let (bytes, name) = read(key, Wanted::Key)?;
+    let own_key = || pem::key_in(&bytes, &name).map_err(|why| TlsError::file(key, why));
+    let first = chain.first().map(|own| der::version(own));
+    if first == Some(Some(1)) {
+        let name = certificate
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        return Err(TlsError::file(certificate, pem::old_version(&name)));
     }
+    match CertifiedKey::from_der(chain.clone(), own_key()?, provider) {
+        Ok(own) => Ok(own),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            let fits = |own: &CertificateDer<'static>| {
+                let alone =
+                    own_key().map(|key| CertifiedKey::from_der(vec![own.clone()], key, provider));
+                matches!(alone, Ok(Ok(_)))
+            };
+            let why = match chain.iter().any(fits) {
+                true => Unusable {
+                    what: format!(
+                        "has another certificate first than the one of {}",
+                        key.display()
+                    ),
+                    remedy: "put the booth's own certificate before those of its authorities"
+                        .into(),
+                },
+                false => Unusable {
+                    what: format!("is the certificate of another key than {}", key.display()),
+                    remedy: "put the key and the certificate there that were made for each other"
+                        .into(),
+                },
+            };
+            Err(TlsError::file(certificate, why))
+        }
+        Err(error) => Err(TlsError::file(
+            certificate,
+            Unusable {
+                what: format!("cannot be used ({error})"),
+                remedy: "have a certificate made for this key, X.509 version 3".into(),
+            },
+        )),
+    }
+}
+
+/// Every certificate of a file, those of `cert_file` with the own one first.
+pub fn certificates(path: &Path, wanted: Wanted) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let (bytes, name) = read(path, wanted)?;
+    pem::certificates_in(&bytes, &name, wanted).map_err(|why| TlsError::file(path, why))
+}
+
+/// Whether one of these may sign others; true as well where that cannot be told.
+pub fn has_authority(certificates: &[CertificateDer<'static>]) -> bool {
+    certificates
+        .iter()
+        .any(|own| der::is_authority(own) != Some(false))
 }
 
 /// When the first of the file's certificates ends (`notAfter`).
 pub fn first_end(path: &Path) -> Result<Timestamp, TlsError> {
-    let ends = certificates(path, "a certificate")?
+    let ends = certificates(path, Wanted::Certificate)?
         .iter()
-        .map(|certificate| not_after(certificate).ok_or_else(|| TlsError::NoEnd(path.to_owned())))
+        .map(|certificate| validity(certificate).map(|(_, after)| after))
+        .map(|after| after.ok_or_else(|| TlsError::NoEnd(path.to_owned())))
         .collect::<Result<Vec<_>, _>>()?;
     let first = ends.into_iter().min();
     first.ok_or_else(|| TlsError::NoEnd(path.to_owned()))
 }
 
-/// Tags of ASN.1's distinguished encoding (ITU-T X.690) that stand before a certificate's validity.
-mod tag {
-    pub const INTEGER: u8 = 0x02;
-    pub const UTC_TIME: u8 = 0x17;
-    pub const GENERALIZED_TIME: u8 = 0x18;
-    pub const SEQUENCE: u8 = 0x30;
-    /// `[0]`, the version.
-    pub const VERSION: u8 = 0xa0;
-}
-
-/// `notAfter` of one certificate.
-fn not_after(der: &[u8]) -> Option<Timestamp> {
-    validity(der).map(|(_, not_after)| not_after)
-}
-
-/// `notBefore` and `notAfter` of one certificate, by the order of fields in RFC 5280 §4.1.
-pub fn validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
-    let certificate = &mut { der };
-    let to_be_signed = &mut field(&mut field(certificate, tag::SEQUENCE)?, tag::SEQUENCE)?;
-    if to_be_signed.first() == Some(&tag::VERSION) {
-        field(to_be_signed, tag::VERSION)?;
-    }
-    field(to_be_signed, tag::INTEGER)?; // serialNumber
-    field(to_be_signed, tag::SEQUENCE)?; // signature
-    field(to_be_signed, tag::SEQUENCE)?; // issuer
-    let validity = &mut field(to_be_signed, tag::SEQUENCE)?;
-    let not_before = time(validity)?;
-    Some((not_before, time(validity)?))
-}
-
-/// Takes one field off the front; answers what is in it, if it has this tag.
-fn field<'a>(der: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let (&found, rest) = der.split_first()?;
-    let (&short, rest) = rest.split_first()?;
-    let (length, rest) = match short {
-        0..=0x7f => (usize::from(short), rest),
-        0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(short & 0x7f))?;
-            let length = bytes
-                .iter()
-                .fold(0, |length, byte| length << 8 | usize::from(*byte));
-            (length, rest)
-        }
-        _ => return None,
-    };
-    let (inside, rest) = rest.split_at_checked(length)?;
-    *der = rest;
-    (found == tag).then_some(inside)
-}
-
-/// A time of RFC 5280 §4.1.2.5: to the second, in UTC.
-fn time(der: &mut &[u8]) -> Option<Timestamp> {
-    let text = match *der.first()? {
-        tag::UTC_TIME => {
-            let text = std::str::from_utf8(field(der, tag::UTC_TIME)?).ok()?;
-            let century = if text >= "50" { "19" } else { "20" };
-            format!("{century}{text}")
-        }
-        tag::GENERALIZED_TIME => {
-            let text = std::str::from_utf8(field(der, tag::GENERALIZED_TIME)?).ok()?;
-            text.to_owned()
-        }
-        _ => return None,
-    };
-    let at = DateTime::strptime("%Y%m%d%H%M%SZ", &text).ok()?;
-    // The last second of the year 9999 means that there is no end; it is one day more than the calendar here has.
-    Some(
-        jiff::tz::TimeZone::UTC
-            .to_timestamp(at)
-            .unwrap_or(Timestamp::MAX),
-    )
-}
-
-/// Reads a password file: relative names are also looked for among systemd's credentials. The trailing
-/// line end is not part of the password.
+/// Reads a password file; see [`password::read`].
 pub fn read_password(path: &Path) -> Result<String, String> {
-    let mut found = std::fs::read_to_string(path);
-    if found.is_err()
-        && let Some(dir) = std::env::var_os("CREDENTIALS_DIRECTORY")
-        && let Some(name) = path.file_name()
-    {
-        found = std::fs::read_to_string(Path::new(&dir).join(name));
+    password::read(path)
+}
+
+/// The bytes of a certificate's or key's file, and its name as it stands in a command.
+fn read(path: &Path, wanted: Wanted) -> Result<(Vec<u8>, String), TlsError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            let remedy = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "let the program's user read it: chown root:booth-gateway, chmod 0640".into()
+                }
+                io::ErrorKind::IsADirectory => "a file of that name is needed".into(),
+                _ => format!("put {} there as PEM", wanted.words()),
+            };
+            let what = format!("cannot be read: {error}");
+            TlsError::file(path, Unusable { what, remedy })
+        })?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        let why = Unusable {
+            what: format!("is longer than {LONGEST_FILE} bytes"),
+            remedy: format!("put {} there as PEM, and nothing else", wanted.words()),
+        };
+        return Err(TlsError::file(path, why));
     }
-    let text = found
-        .map_err(|error| format!("{}: the password cannot be read: {error}", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    let name = path.file_name().unwrap_or_default();
+    Ok((bytes, name.to_string_lossy().into_owned()))
 }
 
 #[cfg(test)]
@@ -255,24 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_tells_from_when_on_it_is_valid() {
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let mut wanted = rcgen::CertificateParams::new(vec!["broker".into()]).expect("a name");
-        wanted.not_before = rcgen::date_time_ymd(2024, 2, 3);
-        wanted.not_after = rcgen::date_time_ymd(2061, 12, 31);
-        let made = wanted.self_signed(&key).expect("a certificate");
-        let (before, after) = validity(made.der()).expect("dates");
-        assert_eq!(before.to_string(), "2024-02-03T00:00:00Z");
-        assert_eq!(after.to_string(), "2061-12-31T00:00:00Z");
-    }
-
-    #[test]
-    fn a_certificate_without_an_end_ends_after_everything() {
-        let mut der = &b"\x18\x0f99991231235959Z"[..];
-        assert_eq!(time(&mut der), Some(Timestamp::MAX));
-    }
-
-    #[test]
     fn no_file_and_no_certificate_have_no_end() {
         assert!(first_end(Path::new("/no/such/file.pem")).is_err());
         assert_eq!(end_of(""), None);
@@ -280,25 +279,5 @@ mod tests {
             end_of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
             None
         );
-    }
-
-    #[test]
-    fn a_certificate_that_is_cut_has_no_end_and_a_changed_one_never_panics() {
-        let (_folder, path) = file(until(2031, 3, 9));
-        let whole = certificates(&path, "one")
-            .expect("a certificate")
-            .remove(0)
-            .to_vec();
-        for length in 0..whole.len() {
-            // The outermost length no longer fits.
-            assert_eq!(not_after(&whole[..length]), None, "{length}");
-        }
-        for at in 0..whole.len() {
-            for value in [0x00, 0x30, 0x7f, 0x80, 0x84, 0x88, 0xff] {
-                let mut changed = whole.clone();
-                changed[at] = value;
-                let _ = not_after(&changed);
-            }
-        }
     }
 }

@@ -1,14 +1,16 @@
 //! The hub's program: arguments, configuration, run, exit status; the only place that exits.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use booth_gateway::adapters::journal;
+use booth_gateway::adapters::{crew, journal, out};
 use booth_gateway::config::ConfigError;
 use booth_gateway::contract::BoothId;
 use booth_gateway::hub::config::HubConfig;
 use booth_gateway::hub::forget::{self, ForgetError};
 use booth_gateway::hub::serve::{self, ServeError};
+use booth_gateway::say;
 use clap::{Parser, Subcommand};
 
 /// EX_CONFIG of sysexits.h: a bad configuration; systemd does not restart on it.
@@ -29,8 +31,9 @@ struct Arguments {
 enum Command {
     /// Receive clips and health, keep them, and show the pages, until stopped
     ///
-    /// Connects to the broker of [mqtt] url and stays connected; a broker that is away is no failure:
-    /// the booths keep their clips until the hub is back. A booth may delete a clip only after the hub
+    /// Needs an MQTT 5 broker, for example Mosquitto with docs/mosquitto.acl. Connects to that of [mqtt]
+    /// url and stays connected; a broker that is away is no failure: the booths keep their clips until
+    /// the hub is back. A booth may delete a clip only after the hub
     /// has it on disk. SIGTERM stops cleanly.
     ///
     /// A smallest hub.toml:
@@ -39,6 +42,9 @@ enum Command {
     ///   url = "mqtts://broker.example:8883"
     ///   username = "hub"
     ///   password_file = "mqtt-password"
+    ///
+    /// [mqtt] ca_file names the authority of the broker's certificate (the system's roots without), cert_file and
+    /// key_file the hub's own certificate, where the broker wants one.
     ///
     ///   [store]
     ///   dir = "/var/lib/booth-hub"
@@ -49,6 +55,10 @@ enum Command {
     ///   [[booth]]
     ///   id = "rundhoej-1"
     ///   name = "Rundhøj Torv"
+    ///
+    /// When the hub has come (back), every booth says anew how it is, each after 0 to `[mqtt] jitter_s` seconds: 10 by
+    /// default, at most 600; a large fleet needs more. The pages may lie behind a reverse proxy that takes a prefix
+    /// away. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
     #[command(verbatim_doc_comment)]
     Serve {
         /// The configuration
@@ -76,6 +86,8 @@ enum Command {
 enum Failure {
     Config(String),
     Operation(String),
+    /// A dead worker, which was told at once.
+    Told,
 }
 
 impl From<ConfigError> for Failure {
@@ -88,6 +100,7 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Config(error) => error.into(),
+            ServeError::Worker(_) => Self::Told,
             other => Self::Operation(other.to_string()),
         }
     }
@@ -103,9 +116,21 @@ impl From<ForgetError> for Failure {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    journal::init("booth-hub", log::LevelFilter::Info);
-    match run(arguments.command) {
+    match out::arguments::<Arguments>() {
+        Ok(arguments) => out::status(run_command(arguments.command)),
+        Err(status) => status,
+    }
+}
+
+fn run_command(command: Command) -> ExitCode {
+    match command {
+        Command::Serve { .. } => {
+            journal::init_daemon("booth-hub", log::LevelFilter::Info);
+            crew::log_panics();
+        }
+        Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
+    }
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(sentence)) => {
             log::error!("{sentence}");
@@ -115,6 +140,7 @@ fn main() -> ExitCode {
             log::error!("{sentence}");
             ExitCode::FAILURE
         }
+        Err(Failure::Told) => ExitCode::FAILURE,
     }
 }
 
@@ -131,9 +157,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Forget { booth, config } => {
             let config = HubConfig::load(&config)?;
             let cleared = runtime.block_on(forget::forget(&config, &booth))?;
-            println!("{booth} is forgotten: {cleared} topics cleared; its clips stay.");
+            say!("{booth} is forgotten: {cleared} topics cleared; its clips stay.");
             if config.booths.iter().any(|expected| expected.id == booth) {
-                println!("hub.toml still expects it: remove its [[booth]] entry.");
+                say!("hub.toml still expects it: remove its [[booth]] entry.");
             }
             Ok(())
         }

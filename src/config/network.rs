@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::codes;
+
 /// Most Wi-Fi networks of a booth.
 const MOST_WIFI: usize = 8;
 /// IEEE 802.11: an SSID has at most so many bytes.
@@ -200,6 +202,12 @@ impl Wired {
 }
 
 impl Network {
+    /// The country, if it is one: what the kernel is told.
+    pub fn known_country(&self) -> Option<&str> {
+        let country = self.country.as_deref();
+        country.filter(|code| codes::is_country(code))
+    }
+
     /// Every file with a secret, and what it has to hold.
     pub fn secrets(&self) -> Vec<(&str, SecretKind)> {
         let wifi = self

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reading::lenient;
+
 /// A range of body bytes, `[from, to)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByteRange(pub u64, pub u64);
@@ -20,7 +22,8 @@ pub enum AckStatus {
     Reject,
 }
 
-/// Payload of `{root}/dn/{booth}/ack/{clip_id}`.
+/// Payload of `{root}/dn/{booth}/ack/{clip_id}`. Needed are the clip and the status; `sha256` for `stored` and `discard`,
+/// `missing` for `partial`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The clip that is answered.
@@ -28,14 +31,55 @@ pub struct Ack {
     /// The answer.
     pub status: AckStatus,
     /// SHA-256 of the body as the manifest gave it, in hex. Only an ack whose hash equals the clip's counts.
+    #[serde(default, deserialize_with = "lenient")]
     pub sha256: Option<String>,
     /// What is not there yet; empty unless `partial`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub missing: Vec<ByteRange>,
     /// Why, for `reject` and `discard`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub reason: Option<String>,
     /// The hub's time, RFC 3339 UTC.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub ts: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ack_is_read_whatever_stands_in_the_fields_that_its_status_does_not_need() {
+        let bare = Ack {
+            clip_id: "c".into(),
+            status: AckStatus::Stored,
+            sha256: Some("00".into()),
+            missing: Vec::new(),
+            reason: None,
+            ts: None,
+        };
+        for odd in ["null", "7", "1.5", "true", "[]", "{}", "\"x\"", "[[1]]"] {
+            for field in ["missing", "reason", "ts", "new_in_version_2"] {
+                let text =
+                    format!(r#"{{"clip_id":"c","status":"stored","sha256":"00","{field}":{odd}}}"#);
+                let read: Ack = serde_json::from_str(&text).expect(&text);
+                let expected = Ack {
+                    reason: (field == "reason" && odd == "\"x\"").then(|| "x".into()),
+                    ts: (field == "ts" && odd == "\"x\"").then(|| "x".into()),
+                    ..bare.clone()
+                };
+                assert_eq!(read, expected, "{text}");
+            }
+        }
+        // Without the clip or a status that is known it answers nothing.
+        for needed in [
+            r#"{"status":"stored","sha256":"00"}"#,
+            r#"{"clip_id":null,"status":"stored"}"#,
+            r#"{"clip_id":"c","status":null}"#,
+            r#"{"clip_id":"c","status":"perhaps"}"#,
+            r#"{"clip_id":7,"status":"stored"}"#,
+        ] {
+            assert!(serde_json::from_str::<Ack>(needed).is_err(), "{needed}");
+        }
+    }
 }

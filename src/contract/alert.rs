@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use super::reading::lenient;
 
 /// How bad an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,10 +55,10 @@ macro_rules! alerts {
 alerts! {
     CaptureLost = "capture_lost", CitizenCannotSpeak,
         "No sound arrives from the microphone's sound card.",
-        "Check the sound card's plug; the booth looks for the card again by itself every few seconds.";
+        "Check the sound card's plug, or the sound server (`pactl info`) where `[audio] input` names no card; the booth looks for it again by itself every few seconds.";
     PlaybackLost = "playback_lost", CitizenCannotSpeak,
         "The earpiece cannot be played to.",
-        "Check the sound card's plug and `[audio] output` in booth.toml.";
+        "Check the sound card's plug, or the sound server, and `[audio] output` in booth.toml.";
     MicrophoneDead = "microphone_dead", CitizenCannotSpeak,
         "The self-test says that the microphone hears nothing.",
         "Check the microphone capsule, its cable and the sound card; the booth tests itself every 10 minutes and opens again by itself.";
@@ -97,6 +98,9 @@ alerts! {
     HubNotListening = "hub_not_listening", Watch,
         "The broker has no subscriber for this booth's clips; they are kept on the card.",
         "Start booth-hub, or check its broker login and its root topic.";
+    HubUnreadable = "hub_unreadable", Watch,
+        "What the hub says of itself cannot be read; until it can, the hub counts as it did before.",
+        "Update the booth or the hub, so that each understands the other; see what else publishes on hub/state. The text says what cannot be read.";
     PromptMissing = "prompt_missing", NeedsVisit,
         "The notice that citizens must hear is missing; a tone stands in for it.",
         "Put notice.opus or notice.wav into the folder prompts/<language>.";
@@ -114,7 +118,7 @@ alerts! {
         "Swap the card; do not format it: send it to whoever runs the booth, who can look for messages where the text says.";
     ClipRejected = "clip_rejected", NeedsVisit,
         "The hub refused a clip; it is kept in quarantine on the card.",
-        "See the hub's log for the reason; send cmd/resend once it is mended.";
+        "See the hub's log for the reason; the booth offers it again by itself to a hub of another version or limits, or at once after cmd/resend.";
     ClipRefusedByBroker = "clip_refused_by_broker", NeedsVisit,
         "The broker refuses this booth's clips; they are kept on the card.",
         "Check the broker's access rules and limits; the text says which reason it gave.";
@@ -148,15 +152,23 @@ impl AlertId {
     }
 }
 
-/// Payload of `{root}/up/{booth}/alert/{id}`; an empty payload clears it.
+/// Payload of `{root}/up/{booth}/alert/{id}`; an empty payload clears it. Nothing in it is needed: the topic says which
+/// alert is raised, and the table the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the names are the contract's own
 pub struct Alert {
+    #[serde(default, deserialize_with = "lenient")]
     pub id: String,
-    pub severity: Severity,
+    #[serde(default, deserialize_with = "lenient")]
+    pub severity: Option<Severity>,
+    #[serde(default, deserialize_with = "lenient")]
     pub since: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub clock_synced: u8,
+    #[serde(default, deserialize_with = "lenient")]
     pub text: String,
-    pub session: Session,
+    #[serde(default, deserialize_with = "lenient")]
+    pub session: Option<Session>,
+    #[serde(default, deserialize_with = "lenient")]
     pub card_id: String,
 }

@@ -2,51 +2,94 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reading::lenient;
 use super::{BoothId, ConsentMode, Session};
 
-/// Payload of `{root}/up/{booth}/birth`, published on every connect. What this machine cannot know is absent.
+/// Payload of `{root}/up/{booth}/birth`, published on every connect, and when the hub has come. What this machine
+/// cannot know is absent. Needed to read it is only which session of which card says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the names are the contract's own
 pub struct Birth {
+    #[serde(default, deserialize_with = "lenient")]
     pub schema: u32,
-    pub booth_id: BoothId,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
+    pub booth_id: Option<BoothId>,
+    #[serde(default, deserialize_with = "lenient")]
     pub name: String,
     pub session: Session,
+    #[serde(default, deserialize_with = "lenient")]
     pub boot_id: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub boot_count: u64,
     pub card_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub previous_card_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub card_first_seen: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub hw_model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub hw_serial: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub image_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub os_version: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub sw_version: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sw_commit: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub config_hash: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub recipient_key_ids: Vec<String>,
-    pub sealed: bool,
-    pub consent_mode: ConsentMode,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
+    pub sealed: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub consent_mode: Option<ConsentMode>,
+    #[serde(default, deserialize_with = "lenient")]
     pub audio_in: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub audio_out: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub handset_backend: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ip: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub mac: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub started_at: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub health_interval_s: u64,
 }

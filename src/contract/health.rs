@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::reading::fields;
+
+/// Whether a citizen can speak now.
+const READY: &str = "ready";
+
 /// A health message: the contract's name → number. A value that a machine cannot know is left out.
 ///
 /// Serialises as one flat object; whole numbers are written without a fraction.
@@ -48,9 +53,23 @@ impl Health {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// Reads a payload; anything that is not a flat object of numbers is refused.
+    /// Reads a payload. What is no number counts as absent; only `ready`, which everybody needs, is refused if it is
+    /// something else.
+    ///
+    /// # Errors
+    /// Where the payload is no JSON object, or `ready` is no number.
     pub fn from_json(payload: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice::<BTreeMap<String, f64>>(payload).map(Self)
+        let mut health = Self::new();
+        for (name, value) in fields(payload)? {
+            match value.as_f64() {
+                Some(number) => health.set(&name, number),
+                None if name == READY && !value.is_null() => {
+                    return Err(serde::de::Error::custom("ready is no number"));
+                }
+                None => {}
+            }
+        }
+        Ok(health)
     }
 
     /// The payload.
@@ -85,6 +104,27 @@ mod tests {
             Health::from_json(&health.to_json()).expect("own payload"),
             health
         );
-        assert!(Health::from_json(br#"{"ready":true}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_counts_as_absent_but_for_the_one_that_everybody_needs() {
+        let mut known = Health::new();
+        known.set_flag("ready", true);
+        let said = br#"{"ready":1,"load1":null,"note":"x","ts":"2026-01-01T00:00:00Z","a":[1],"b":{},"root_ro":false}"#;
+        assert_eq!(Health::from_json(said).expect("read"), known);
+        assert_eq!(
+            Health::from_json(br#"{"ready":null}"#).expect("read"),
+            Health::new()
+        );
+        for refused in [
+            &br#"{"ready":true}"#[..],
+            br#"{"ready":"1"}"#,
+            b"[1]",
+            b"1",
+            b"",
+            b"{",
+        ] {
+            assert!(Health::from_json(refused).is_err());
+        }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::BoothId;
+use super::reading::{lenient, needed};
 
 /// What a clip is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,8 @@ impl Consent {
 
 /// Payload of `{root}/up/{booth}/clip/{clip_id}`. A field that does not apply is `null`.
 ///
+/// Needed to read it is what decides whether a clip is whole, whose it is and where it counts; everything else may be absent.
+///
 /// The order of the fields is the order of the bytes: every offer of a clip has the byte-identical manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the names are the contract's own
@@ -97,40 +100,67 @@ pub struct Manifest {
     pub clip_no: u64,
     pub card_id: String,
     pub booth_id: BoothId,
+    #[serde(default, deserialize_with = "lenient")]
     pub boot_id: String,
     pub kind: ClipKind,
+    #[serde(default, deserialize_with = "lenient")]
     pub source: String,
+    #[serde(default, deserialize_with = "needed")]
     pub test: u8,
+    #[serde(default, deserialize_with = "lenient")]
     pub campaign_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub question_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub choice: Option<u8>,
+    #[serde(default, deserialize_with = "lenient")]
     pub lang: Option<String>,
     /// RFC 3339 UTC with milliseconds.
+    #[serde(default, deserialize_with = "lenient")]
     pub started_at: Option<String>,
     /// Boot-time clock at the first kept frame, in ms.
+    #[serde(default, deserialize_with = "lenient")]
     pub started_mono_ms: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub clock_synced: Option<u8>,
+    #[serde(default, deserialize_with = "needed")]
     pub duration_ms: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub ended_by: Option<EndedBy>,
+    #[serde(default, deserialize_with = "lenient")]
     pub recovered: u8,
+    #[serde(default, deserialize_with = "needed")]
     pub body: Option<BodyKind>,
+    #[serde(default, deserialize_with = "needed")]
     pub bytes: u64,
     /// SHA-256 of the body in hex; for a `choice`, of the text `<clip_id>:<question_id>:<choice>`.
+    #[serde(default, deserialize_with = "needed")]
     pub sha256: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub bitrate: Option<u32>,
+    #[serde(default, deserialize_with = "lenient")]
     pub sample_rate: Option<u32>,
+    #[serde(default, deserialize_with = "lenient")]
     pub channels: Option<u8>,
+    #[serde(default, deserialize_with = "lenient")]
     pub consent: Option<Consent>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub key_ids: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub sealed: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub rms_dbfs: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub peak_dbfs: Option<f64>,
     /// Share of half-second frames with speech in them, 0 to 1.
+    #[serde(default, deserialize_with = "lenient")]
     pub speech_ratio: Option<f64>,
     /// For `void` only: why the number was given up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reason: Option<String>,
 }
 

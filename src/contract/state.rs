@@ -62,7 +62,8 @@ pub enum Presence {
     Lost,
 }
 
-/// Payload of `{root}/up/{booth}/state`, and the booth's will.
+/// Payload of `{root}/up/{booth}/state`, and the booth's will. Needed are the presence, and which session of which card
+/// says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoothState {
     /// The presence itself.
@@ -72,12 +73,21 @@ pub struct BoothState {
     /// Which card says so.
     pub card_id: String,
     /// Which boot of the machine.
+    #[serde(default, deserialize_with = "lenient")]
     pub boot_id: String,
     /// When, RFC 3339 UTC; absent in a will.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ts: Option<String>,
     /// In a will only: when the connection was made, RFC 3339 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub connected_at: Option<String>,
 }
 
@@ -121,6 +131,13 @@ pub struct HubState {
         skip_serializing_if = "Option::is_none"
     )]
     pub jitter_s: Option<u32>,
+    /// Which process says so: another one under the same client id is another hub.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub instance: Option<String>,
 }
 
 impl HubState {
@@ -133,6 +150,7 @@ impl HubState {
             max_clip_bytes: None,
             schemas: None,
             jitter_s: None,
+            instance: None,
         }
     }
 }

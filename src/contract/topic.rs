@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-/// A booth's name on the wire: `[a-z0-9-]{3,32}`; also its MQTT client id and user name.
+/// Names under which others than booths log in at the broker: the hub (its user name and its client ids) and operations. No
+/// booth may have one: access rules bind what a client may say to its name, so that a booth's branch would be theirs.
+pub const RESERVED_IDS: [&str; 4] = ["hub", "operations", "booth-hub", "booth-hub-forget"];
+
+/// A booth's name on the wire: `[a-z0-9-]{3,32}` and none of [`RESERVED_IDS`]; also its MQTT client id and user name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct BoothId(String);
@@ -14,13 +18,17 @@ impl BoothId {
             && text
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!(
+        if !fits {
+            return Err(format!(
                 "{text:?} is no booth id: use 3 to 32 of the characters a-z, 0-9 and -"
-            ))
+            ));
         }
+        if RESERVED_IDS.contains(&text) {
+            return Err(format!(
+                "{text:?} is no booth id: the hub or operations log in under it; choose another"
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
 
     /// The id as text.
@@ -136,6 +144,12 @@ impl Topics {
         }
     }
 
+    /// Who sent a message that came up, as the topic says it, booth or not; `None` for a topic of another shape.
+    pub fn sender<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let rest = name.strip_prefix(&self.root)?.strip_prefix("/up/")?;
+        rest.split_once('/').map(|(sender, _)| sender)
+    }
+
     /// The filters a booth subscribes to: its own `dn` branch and the hub's presence.
     pub fn booth_filters(&self, booth: &BoothId) -> Vec<String> {
         let root = &self.root;
@@ -192,6 +206,24 @@ mod tests {
             "booth/1/hub/state/x",
         ] {
             assert_eq!(topics.parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_hub_and_operations_are_no_booths_on_any_topic() {
+        let topics = Topics::new("booth/1");
+        for id in RESERVED_IDS {
+            let refused = BoothId::parse(id).expect_err(id);
+            assert!(refused.contains("log in under it"), "{refused}");
+            for tail in ["state", "clip/x", "part/x/0", "alert/power"] {
+                let name = format!("booth/1/up/{id}/{tail}");
+                assert_eq!(topics.parse(&name), None);
+                assert_eq!(topics.sender(&name), Some(id));
+            }
+        }
+        assert!(BoothId::parse("hub-1").is_ok() && BoothId::parse("operations-2").is_ok());
+        for other in ["booth/1/dn/hub/state", "booth/1/up/hub", "hub/state", ""] {
+            assert_eq!(topics.sender(other), None);
         }
     }
 }

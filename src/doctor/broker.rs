@@ -8,14 +8,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Finding, credentials};
-use crate::adapters::mqtt::{self, MqttSettings, Trial};
-use crate::adapters::{reach, tls};
+use crate::adapters::mqtt::{self, Trial};
+use crate::adapters::tls;
 use crate::config::{BrokerUrl, Config};
-use crate::contract::{Presence, Topic, Topics};
+use crate::contract::{AlertId, Presence, Topic, Topics};
 use crate::gateway::inbox::{self, Inbound};
+use crate::link::route::{self, Step, Unlucky};
+use crate::link::trouble::{Trouble, What};
+use crate::link::wire::Line;
+use crate::run;
 
 const AREA: &str = "broker";
-/// How long CONNECT, the subscriptions and the hub's retained word may take together.
+/// How long the subscriptions and the hub's retained word may take together.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Goes every step.
@@ -42,99 +46,96 @@ fn steps(
     now: Timestamp,
     all: &mut Vec<Finding>,
 ) -> Result<(), &'static str> {
-    let url = BrokerUrl::parse(url).map_err(|why| {
+    let broker = BrokerUrl::parse(url).map_err(|why| {
         let remedy = "Correct [mqtt] url.";
         all.push(Finding::fault(AREA, "url", why, remedy));
         "url"
     })?;
-    let (host, port) = (&url.host, url.port);
-    let addresses = reach::resolve(host, port).map_err(|why| {
-        all.push(Finding::fault(
-            AREA,
-            "name",
-            format!("{host} cannot be resolved: {why}."),
-            "Check the spelling in [mqtt] url, the network's cable or Wi-Fi, and its name server (`resolvectl status`).",
-        ));
-        "name"
-    })?;
-    let list: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
-    all.push(Finding::ok(
-        AREA,
-        "name",
-        format!("{host} is {}.", list.join(", ")),
-    ));
-    let stream = reach::connect(&addresses).map_err(|why| {
-        all.push(Finding::fault(
-            AREA,
-            "tcp",
-            format!("{host} cannot be reached on port {port}: {why}."),
-            "Check that the broker runs, that the port in [mqtt] url is right, and that no firewall is between.",
-        ));
-        "tcp"
-    })?;
-    all.push(Finding::ok(
-        AREA,
-        "tcp",
-        format!("{host} answers on port {port}."),
-    ));
-    let mqtt = &config.mqtt;
-    let mut tls = None;
-    if url.tls {
-        let identity = mqtt.cert_file.as_deref().zip(mqtt.key_file.as_deref());
-        // A file that cannot be read is told among the credentials.
-        let client = tls::client_config(mqtt.ca_file.as_deref(), identity).map_err(|_| "files")?;
-        let certificate = reach::shake_hands(stream, host, &client).map_err(|why| {
-            all.push(Finding::fault(
-                AREA,
-                "tls",
-                format!("TLS with {host} fails: {why}."),
-                "Check [mqtt] ca_file against the broker's certificate, the host name in [mqtt] url, and this machine's clock.",
-            ));
-            "tls"
-        })?;
-        all.push(Finding::ok(
-            AREA,
-            "tls",
-            format!("{host} proves who it is."),
-        ));
-        let dates = certificate.and_then(|der| tls::validity(&der));
-        all.push(credentials::dated(AREA, "certificate", dates, now));
-        tls = Some(client);
-    }
-    let password = match &mqtt.password_file {
-        Some(path) => Some(tls::read_password(path).map_err(|_| "password_file")?),
-        None => None,
-    };
-    let topics = Topics::new(&mqtt.root);
-    let settings = MqttSettings {
-        host: url.host.clone(),
-        port,
-        tls,
-        client_id: config.booth.id.to_string(),
-        password,
-        filters: topics.booth_filters(&config.booth.id),
-    };
-    let hub = topics.name(&Topic::HubState);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|_| "runtime")?;
+    // A file that cannot be read is told among the credentials; how far the broker can be reached is told all the same.
+    let settings = run::mqtt_settings(config).ok().flatten();
+    let Some(settings) = settings else {
+        let steps = runtime.block_on(reach(&broker));
+        walked(&broker, &steps, now, all);
+        return Err("files");
+    };
+    let topics = Topics::new(&config.mqtt.root);
+    let hub = topics.name(&Topic::HubState);
     let trial = runtime.block_on(mqtt::try_once(&settings, &hub, PATIENCE));
-    all.extend(tried(&trial, &settings.client_id));
-    if trial.connected.is_err() {
-        return Err("connect");
+    walked(&broker, &trial.steps, now, all);
+    all.extend(tried(&trial, &settings.login.client_id));
+    if let Err(trouble) = &trial.connected {
+        return Err(step_of(trouble));
     }
     all.push(hub_said(&topics, &hub, trial.heard.as_deref()));
     Ok(())
 }
 
+/// As far as TCP.
+async fn reach(broker: &BrokerUrl) -> Vec<Step> {
+    let line = Line::default();
+    let told = |step| line.step(step);
+    let _ = route::open(broker, None, &Unlucky::default(), told).await;
+    line.steps()
+}
+
+/// The steps that were gone, each by itself.
+fn walked(broker: &BrokerUrl, steps: &[Step], now: Timestamp, all: &mut Vec<Finding>) {
+    let (host, port) = (&broker.host, broker.port);
+    let stands = steps.iter().any(|step| matches!(step, Step::Tcp(_)));
+    for step in steps {
+        match step {
+            Step::Resolved(addresses) => {
+                let list: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
+                let sentence = format!("{host} is {}.", list.join(", "));
+                all.push(Finding::ok(AREA, "name", sentence));
+            }
+            // Where none answers, the fault names them all.
+            Step::Failed(address, why) if stands => all.push(Finding::warning(
+                AREA,
+                "tcp",
+                format!("{host} does not answer at {address}: {why}; another address does."),
+                "Correct the name server's entry, or the network's route to this address.",
+            )),
+            Step::Failed(..) => {}
+            Step::Tcp(address) => {
+                let sentence = format!("{host} answers at {} on port {port}.", address.ip());
+                all.push(Finding::ok(AREA, "tcp", sentence));
+            }
+            Step::Tls(certificate) => {
+                all.push(Finding::ok(
+                    AREA,
+                    "tls",
+                    format!("{host} proves who it is."),
+                ));
+                let dates = certificate.as_deref().and_then(tls::validity);
+                all.push(credentials::dated(AREA, "certificate", dates, now));
+            }
+        }
+    }
+}
+
+/// The step that it hangs at.
+fn step_of(trouble: &Trouble) -> &'static str {
+    match trouble.what {
+        What::NoAddress(_) => "name",
+        What::Unreached(_) => "tcp",
+        What::Tls(_) | What::TlsEnded(_) | What::NoCertificateName(_) => "tls",
+        _ => "connect",
+    }
+}
+
 fn tried(trial: &Trial, client: &str) -> Vec<Finding> {
-    if let Err(why) = &trial.connected {
+    if let Err(trouble) = &trial.connected {
+        let (sentence, remedy) = trouble.told();
         return vec![Finding::fault(
             AREA,
-            "connect",
-            why,
-            "Check the password file, and that the broker knows the user and lets the client id be the same.",
+            step_of(trouble),
+            as_sentence(&sentence),
+            as_sentence(&remedy),
         )];
     }
     let mut all = vec![Finding::ok(
@@ -150,18 +151,29 @@ fn tried(trial: &Trial, client: &str) -> Vec<Finding> {
             "See the broker's log.",
         ));
     }
-    for (filter, is_granted) in &trial.granted {
-        all.push(match is_granted {
-            true => Finding::ok(AREA, "subscribe", format!("{filter} may be read.")),
-            false => Finding::fault(
+    for (filter, granted) in &trial.granted {
+        all.push(match granted {
+            Ok(()) => Finding::ok(AREA, "subscribe", format!("{filter} may be read.")),
+            Err(why) => Finding::fault(
                 AREA,
                 "subscribe",
-                format!("The broker refuses to let {filter} be read."),
+                format!("The broker refuses to let {filter} be read: {why}."),
                 "Give the booth's user the rules of the example (docs/mosquitto.acl).",
             ),
         });
     }
     all
+}
+
+/// With a capital letter and a stop.
+fn as_sentence(text: &str) -> String {
+    let mut signs = text.chars();
+    let first = signs.next().map(char::to_uppercase);
+    format!(
+        "{}{}.",
+        first.into_iter().flatten().collect::<String>(),
+        signs.as_str()
+    )
 }
 
 fn hub_said(topics: &Topics, topic: &str, heard: Option<&[u8]>) -> Finding {
@@ -175,6 +187,10 @@ fn hub_said(topics: &Topics, topic: &str, heard: Option<&[u8]>) -> Finding {
             "state",
             "The hub says that it is not online.",
             remedy,
+        ),
+        Some(Inbound::HubUnreadable(why)) => Finding::of_alert(
+            AlertId::HubUnreadable,
+            &format!("What the hub says of itself on {topic} cannot be read: {why}."),
         ),
         Some(_) => Finding::warning("hub", "state", "What the hub says makes no sense.", remedy),
         None => Finding::warning(
@@ -197,8 +213,12 @@ mod tests {
     #[test]
     fn a_refused_subscription_and_a_silent_hub_are_named() {
         let trial = Trial {
+            steps: Vec::new(),
             connected: Ok(()),
-            granted: vec![("a/#".into(), true), ("b".into(), false)],
+            granted: vec![
+                ("a/#".into(), Ok(())),
+                ("b".into(), Err("not authorized, 0x87".into())),
+            ],
             heard: None,
         };
         let found = tried(&trial, "booth");
@@ -210,6 +230,10 @@ mod tests {
         assert_eq!(said(None), Verdict::Warning);
         assert_eq!(said(Some(b"rubbish")), Verdict::Warning);
         assert_eq!(said(Some(b"{\"state\":\"online\"}")), Verdict::Ok);
+        assert_eq!(
+            said(Some(b"{\"state\":\"online\",\"ts\":1796000000}")),
+            Verdict::Ok
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::Finding;
 use crate::adapters::tls;
+use crate::adapters::tls::pem::Wanted;
 use crate::config::Config;
 
 const AREA: &str = "credentials";
@@ -23,19 +24,12 @@ pub fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut all = Vec::new();
     if let Some(path) = &mqtt.password_file {
         match tls::read_password(path) {
-            Ok(password) if password.is_empty() => all.push(Finding::fault(
-                AREA,
-                "password_file",
-                format!("{} is empty.", path.display()),
-                "Write the booth's password at the broker into it, one line.",
-            )),
             Ok(_) => all.push(private("password_file", path)),
-            Err(why) => all.push(Finding::fault(
-                AREA,
-                "password_file",
-                why,
-                "Put the file there and let the user booth-gateway read it: chown root:booth-gateway, chmod 0640.",
-            )),
+            Err(why) => {
+                // The sentence ends with its remedy.
+                let (what, remedy) = why.split_once("; ").unwrap_or((&why, ""));
+                all.push(Finding::fault(AREA, "password_file", what, remedy));
+            }
         }
     } else if mqtt.url.is_some() && mqtt.cert_file.is_none() {
         all.push(Finding::warning(
@@ -46,8 +40,8 @@ pub fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
         ));
     }
     for (key, path, wanted) in [
-        ("ca_file", &mqtt.ca_file, "the certificate authority"),
-        ("cert_file", &mqtt.cert_file, "the client certificate"),
+        ("ca_file", &mqtt.ca_file, Wanted::Authority),
+        ("cert_file", &mqtt.cert_file, Wanted::Certificate),
     ] {
         let Some(path) = path else { continue };
         match tls::certificates(path, wanted) {
@@ -56,28 +50,33 @@ pub fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
                 // The one that ends first decides.
                 let first = dates.min_by_key(|dates| dates.map(|(_, after)| after));
                 all.push(dated(AREA, key, first.flatten(), now));
+                if wanted == Wanted::Authority && !tls::has_authority(&certificates) {
+                    all.push(Finding::warning(
+                        AREA,
+                        key,
+                        format!("{} holds no authority's certificate (basicConstraints CA:TRUE).", path.display()),
+                        "Put the certificate of the authority that signed the broker's there, not the broker's own.",
+                    ));
+                }
             }
-            Err(error) => all.push(Finding::fault(
-                AREA,
-                key,
-                error.to_string(),
-                format!("Put {wanted} there as PEM, readable for the user booth-gateway."),
-            )),
+            Err(error) => all.push(fault(key, &error)),
         }
     }
     if let Some(path) = &mqtt.key_file {
         let identity = mqtt.cert_file.as_deref().zip(Some(path.as_path()));
-        all.push(match tls::client_config(mqtt.ca_file.as_deref(), identity) {
-            Ok(_) => private("key_file", path),
-            Err(error) => Finding::fault(
-                AREA,
-                "key_file",
-                error.to_string(),
-                "Put the private key of cert_file there as PEM, readable for the user booth-gateway only.",
-            ),
-        });
+        all.push(
+            match tls::client_config(mqtt.ca_file.as_deref(), identity) {
+                Ok(_) => private("key_file", path),
+                Err(error) => fault("key_file", &error),
+            },
+        );
     }
     all
+}
+
+fn fault(key: &str, error: &tls::TlsError) -> Finding {
+    let (what, remedy) = error.told();
+    Finding::fault(AREA, key, what, remedy)
 }
 
 /// Whether a secret is kept from others.

@@ -141,7 +141,7 @@ fn area_of(id: AlertId) -> &'static str {
         AlertId::NotConnected | AlertId::DuplicateIdentity | AlertId::ClipRefusedByBroker => {
             "broker"
         }
-        AlertId::HubNotListening | AlertId::ClipRejected => "hub",
+        AlertId::HubNotListening | AlertId::HubUnreadable | AlertId::ClipRejected => "hub",
         AlertId::PromptMissing => "prompts",
         AlertId::ClockUnset => "clock",
         AlertId::HardwareChanged | AlertId::Power | AlertId::Temperature => "machine",

@@ -4,14 +4,13 @@
 //! Without one, `--live` opens them itself and gives them back at its end; `--console` waits for a gateway, so that it
 //! never stands in the way of one.
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::gateway::{self, Running};
 use super::own::Own;
 use super::{Contact, Microphone, Status};
-use crate::adapters::{clock, sensors};
+use crate::adapters::{clock, out, sensors};
 use crate::config::Config;
 use crate::gateway::time::Mono;
 
@@ -66,8 +65,6 @@ pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), Str
         (Show::Live, Running::Silent(why, remedy)) => return Err(format!("{why} {remedy}")),
         (Show::Live, Running::Stopped) => Source::Own(Box::new(Own::open(config)?)),
     };
-    let mut out = std::io::stdout();
-    let is_screen = out.is_terminal();
     let end = seconds.map(|seconds| clock::mono() + Duration::from_secs(seconds));
     let mut peak = Peak::default();
     let mut told: Option<Moment> = None;
@@ -75,13 +72,13 @@ pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), Str
         let now = clock::mono();
         let moment = source.look(now);
         peak.take(now, moment.microphone.as_ref());
-        let text = if is_screen {
-            Some(screen(&moment, &peak, size_of(&out)))
-        } else {
-            change(told.as_ref(), &moment)
+        let text = match out::screen() {
+            Some(size) => Some(screen(&moment, &peak, size)),
+            None => change(told.as_ref(), &moment),
         };
         if let Some(text) = text {
-            if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
+            out::print(text);
+            if out::is_over() {
                 return Ok(()); // whoever looked has gone
             }
             told = Some(moment);
@@ -93,16 +90,6 @@ pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), Str
         while clock::mono() < next {
             std::thread::park_timeout(next.since(clock::mono()));
         }
-    }
-}
-
-/// Columns and rows of the screen.
-fn size_of(out: &std::io::Stdout) -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(out) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
-            (usize::from(size.ws_col), usize::from(size.ws_row))
-        }
-        _ => (80, 25),
     }
 }
 

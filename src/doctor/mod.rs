@@ -63,6 +63,10 @@ pub fn examine(path: &Path) -> Examination {
     let config = match Config::read_unchecked(path) {
         Ok((config, checked)) => {
             findings.extend(configuration(path, &checked));
+            findings.extend(config.warnings_here().iter().map(|why| {
+                let (what, remedy) = why.split_once("; ").unwrap_or((why, ""));
+                Finding::warning("configuration", "booth.toml", what, remedy)
+            }));
             Some(config)
         }
         Err(error) => {

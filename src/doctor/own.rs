@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::live::Moment;
 use super::sound::Meter;
 use super::{contacts, key_name};
+use crate::adapters::crew;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::handset_taught;
 use crate::config::{Backend, Config, Handset, Level};
@@ -64,15 +65,13 @@ impl Own {
                     taught,
                 };
                 let watched = handset.clone();
-                std::thread::Builder::new()
-                    .name("handset".into())
-                    .spawn(move || {
-                        let opened = handset::open(&watched, None);
-                        handset::watch(&watched, None, opened, &links, |report| {
-                            let _ = told.send(report);
-                        });
-                    })
-                    .map_err(|error| error.to_string())?;
+                let watching = move || {
+                    let opened = handset::open(&watched, None);
+                    handset::watch(&watched, None, opened, &links, |report| {
+                        let _ = told.send(report);
+                    });
+                };
+                crew::contain("handset", watching).map_err(|error| error.to_string())?;
                 Some(reports)
             }
         };

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
 use super::Finding;
-use crate::adapters::prompts::Prompts;
+use crate::adapters::prompts::folder::{Unused, Weight};
+use crate::adapters::prompts::{Prompts, file_name};
 use crate::config::Config;
+use crate::gateway::session::Prompt;
 
 /// What is written and synced to see that the card takes it, bytes: one page.
 const TRIAL: usize = 4096;
@@ -135,19 +137,18 @@ fn prompts(config: &Config) -> Vec<Finding> {
         .iter()
         .map(|question| question.prompt_name().to_owned())
         .collect();
-    let (loaded, broken) = Prompts::load(&session.prompts, &session.language, &names);
+    let (loaded, unused) = Prompts::load(&session.prompts, &session.language, &names);
     let folder = session.prompts.join(&session.language);
-    let mut all: Vec<Finding> = broken
-        .iter()
-        .map(|why| {
-            let remedy = "Put a whole Ogg Opus or 48 kHz mono WAV file there.";
-            Finding::fault("prompts", "broken", why, remedy)
-        })
-        .collect();
+    let mut all: Vec<Finding> = unused.iter().map(told).collect();
+    let is_told = |name: &str| {
+        unused
+            .iter()
+            .any(|file| file.prompt.as_deref() == Some(name))
+    };
     if loaded.notice_id().is_some() {
         let sentence = "The notice that citizens must hear is there.";
         all.push(Finding::ok("prompts", "notice", sentence));
-    } else if !broken.iter().any(|why| why.contains("notice.")) {
+    } else if !is_told(file_name(&Prompt::Notice)) {
         all.push(Finding::fault(
             "prompts",
             "notice",
@@ -158,11 +159,8 @@ fn prompts(config: &Config) -> Vec<Finding> {
             "Put notice.opus or notice.wav there.",
         ));
     }
-    let is_missing = |name: &&String| {
-        ["opus", "wav"]
-            .iter()
-            .all(|extension| !folder.join(format!("{name}.{extension}")).exists())
-    };
+    let is_missing =
+        |name: &&String| !loaded.has(&Prompt::Question((*name).clone())) && !is_told(name);
     for name in names.iter().filter(is_missing) {
         all.push(Finding::fault(
             "prompts",
@@ -183,6 +181,16 @@ fn prompts(config: &Config) -> Vec<Finding> {
         ));
     }
     all
+}
+
+/// A file that is not used: a fault where a prompt is missing because of it.
+fn told(file: &Unused) -> Finding {
+    let sentence = format!("{} {}.", file.file, file.why);
+    match file.weight {
+        Weight::Lacking => Finding::fault("prompts", "broken", sentence, &file.remedy),
+        Weight::Spare => Finding::warning("prompts", "unused", sentence, &file.remedy),
+        Weight::Elsewhere => Finding::ok("prompts", "languages", sentence),
+    }
 }
 
 #[cfg(test)]

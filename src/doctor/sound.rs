@@ -13,7 +13,7 @@ use crate::adapters::handset::HandsetView;
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
-use crate::adapters::{mixer, recorder, sound_cards};
+use crate::adapters::{crew, mixer, recorder, sound_cards};
 use crate::config::{Audio, Config, Loudness};
 use crate::gateway::liveness::Beat;
 
@@ -123,19 +123,17 @@ fn earpiece(audio: &Audio) -> Finding {
     let (told, states) = mpsc::channel();
     let (commands, orders) = mpsc::channel();
     let output = audio.output.clone();
-    let playing = std::thread::Builder::new()
-        .name("earpiece".into())
-        .spawn(move || {
-            let report = move |event| {
-                if let PlaybackEvent::State { works } = event {
-                    let _ = told.send(works);
-                }
-            };
-            let (prompts, _) = Prompts::load(std::path::Path::new(""), "", &[]);
-            let view = Arc::new(HandsetView::default());
-            let alive = Beat::default();
-            Earpiece::new(&output, Arc::new(prompts), view, orders, alive, report).run();
-        });
+    let playing = crew::contain("earpiece", move || {
+        let report = move |event| {
+            if let PlaybackEvent::State { works } = event {
+                let _ = told.send(works);
+            }
+        };
+        let (prompts, _) = Prompts::load(std::path::Path::new(""), "", &[]);
+        let view = Arc::new(HandsetView::default());
+        let alive = Beat::default();
+        Earpiece::new(&output, Arc::new(prompts), view, orders, alive, report).run();
+    });
     let works = match playing {
         Ok(_) => states
             .recv_timeout(PATIENCE)
@@ -266,22 +264,14 @@ impl Meter {
         let (told, states) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let (input, halt) = (audio.input.clone(), stop.clone());
-        std::thread::Builder::new()
-            .name("capture".into())
-            .spawn(move || {
-                let figures = Arc::new(CaptureFigures::default());
-                capture::supervise(
-                    &input,
-                    &tap_sender,
-                    &figures,
-                    &halt,
-                    &Beat::default(),
-                    |state| {
-                        let _ = told.send(state.works);
-                    },
-                );
-            })
-            .map_err(|error| error.to_string())?;
+        let listening = move || {
+            let figures = Arc::new(CaptureFigures::default());
+            let alive = Beat::default();
+            capture::supervise(&input, &tap_sender, &figures, &halt, &alive, |state| {
+                let _ = told.send(state.works);
+            });
+        };
+        crew::contain("capture", listening).map_err(|error| error.to_string())?;
         Ok(Self {
             levels,
             states,

@@ -33,6 +33,9 @@ pub struct Status {
     pub faults: Vec<Raised>,
     /// What works and what does not, with remedies.
     pub findings: Vec<Finding>,
+    /// Files among the prompts that are not used, and why: a sentence each. The doctor looks for itself.
+    #[serde(default)]
+    pub unused_prompts: Vec<String>,
     /// How the contacts stand.
     pub contacts: Vec<Contact>,
     /// The last key, since the start.

@@ -4,9 +4,10 @@
 //! [`Receipt`]. Never does: touch a socket or a file, or let go of a clip on anything but a verified
 //! confirmation. A lost connection or a lost message costs a repetition, never a clip.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::retry::Retry;
 use super::time::Mono;
 use crate::contract::{Ack, AckStatus, AlertId, ByteRange, MAX_PART_BYTES};
 
@@ -34,10 +35,29 @@ const LAST_WAIT: Duration = Duration::from_secs(600);
 const MANIFESTS_UNANSWERED: u32 = 3;
 /// Ranges of one `partial` that are believed; the next manifest asks for the rest.
 const MAX_RANGES: usize = 1024;
-/// Pause after the broker says that nobody listens, or that it has no room.
+/// Pause after the broker says that nobody listens.
 const SLOW_RETRY: Duration = Duration::from_secs(30);
+/// First and last pause after the broker says that it takes nothing now.
+const BUSY_FIRST: Duration = Duration::from_secs(30);
+const BUSY_LAST: Duration = Duration::from_secs(600);
+/// A broker that takes nothing, and lets no clip through for this long, is told.
+const BUSY_PATIENCE: Duration = Duration::from_secs(600);
+/// One that has not said so for this long takes something again.
+const BUSY_STALE: Duration = Duration::from_secs(900);
 /// Pause of a clip that the broker refuses.
 const REFUSED_RETRY: Duration = Duration::from_secs(600);
+/// Parts are not made smaller than this, bytes.
+const SMALLEST_PART: u64 = 256;
+/// First and last pause of a clip for which the card fails.
+const CARD_FIRST: Duration = Duration::from_secs(30);
+const CARD_LAST: Duration = Duration::from_secs(1800);
+/// First and last pause of all reading after the card failed to give something back: a card that fails may take seconds for
+/// each failure.
+const READING_FIRST: Duration = Duration::from_secs(5);
+const READING_LAST: Duration = Duration::from_secs(60);
+/// First and last pause of all fixing after the card refused to take a manifest.
+const FIXING_FIRST: Duration = Duration::from_secs(30);
+const FIXING_LAST: Duration = Duration::from_secs(600);
 /// While the hub is away, operations hear of waiting clips only after this.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -167,10 +187,13 @@ struct Item {
     offer: Offer,
     /// Offered before, since the daemon started.
     offered: bool,
-    /// Not before then.
-    not_before: Mono,
+    /// It is among `resting` until then.
+    rests_until: Option<Mono>,
     /// Fixing its manifest was asked for, and is not done.
     fixing: bool,
+    /// The card failed for it; over when the clip has left.
+    trouble: Option<String>,
+    card: Retry,
     active: Option<Active>,
 }
 
@@ -196,7 +219,20 @@ struct Active {
 struct Sent {
     /// Of the clip in `items`.
     number: u64,
+    what: What,
     at: Mono,
+    /// Length of its payload, where that was said.
+    bytes: Option<usize>,
+}
+
+/// A broker that takes nothing now.
+#[derive(Debug)]
+struct Busy {
+    /// Since it said so first, or the last clip got through.
+    since: Mono,
+    /// When it said so last.
+    last: Mono,
+    why: String,
 }
 
 /// How fast bodies may leave: a bucket of bytes, filled at the configured rate.
@@ -250,7 +286,9 @@ pub struct Delivery {
     /// Numbers in `items` that are being delivered.
     active: Vec<u64>,
     /// Numbers that wait, oldest first.
-    waiting: std::collections::BTreeSet<u64>,
+    waiting: BTreeSet<u64>,
+    /// Numbers that wait for the end of a pause of their own, with that.
+    resting: BTreeSet<(Mono, u64)>,
     /// Clips of a citizen who is still there.
     held: HashSet<String>,
     next_number: u64,
@@ -264,10 +302,19 @@ pub struct Delivery {
     connected: bool,
     hub_online: bool,
     max_part: u64,
+    /// Largest part by what CONNACK announced.
+    room: u64,
+    /// Largest part that a broker took which refuses larger ones.
+    learned: Option<u64>,
     paused_until: Option<Mono>,
     nobody_listens: bool,
-    refused: HashMap<String, String>,
-    rejected: Option<String>,
+    busy: Option<Busy>,
+    busy_retry: Retry,
+    /// Of all clips, after the card failed.
+    reading: Retry,
+    fixing: Retry,
+    /// Numbers that the broker refuses, and why.
+    refused: BTreeMap<u64, String>,
     figures: DeliveryFigures,
 }
 
@@ -279,7 +326,8 @@ impl Delivery {
             items: BTreeMap::new(),
             numbers: HashMap::new(),
             active: Vec::new(),
-            waiting: std::collections::BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            resting: BTreeSet::new(),
             held: HashSet::new(),
             next_number: 0,
             next_token: 0,
@@ -290,10 +338,15 @@ impl Delivery {
             connected: false,
             hub_online: false,
             max_part: MAX_PART_BYTES as u64,
+            room: MAX_PART_BYTES as u64,
+            learned: None,
             paused_until: None,
             nobody_listens: false,
-            refused: HashMap::new(),
-            rejected: None,
+            busy: None,
+            busy_retry: Retry::new(BUSY_FIRST, BUSY_LAST),
+            reading: Retry::new(READING_FIRST, READING_LAST),
+            fixing: Retry::new(FIXING_FIRST, FIXING_LAST),
+            refused: BTreeMap::new(),
             figures: DeliveryFigures::default(),
         }
     }
@@ -323,33 +376,45 @@ impl Delivery {
             Item {
                 offer,
                 offered: false,
-                not_before: Mono(0),
+                rests_until: None,
                 fixing: false,
+                trouble: None,
+                card: Retry::new(CARD_FIRST, CARD_LAST),
                 active: None,
             },
         );
     }
 
-    /// Clips that may leave soon but whose manifest must be fixed first; each is named once until [`Delivery::fixed`].
-    /// As late as possible: until then a clock that becomes right still counts.
-    pub fn to_fix(&mut self) -> Vec<String> {
-        if !self.connected || (self.confirmation == Confirmation::Hub && !self.hub_online) {
-            return Vec::new();
-        }
+    /// Whether clips may leave: connected, and somebody there to confirm them.
+    pub fn is_open(&self) -> bool {
+        self.connected && (self.confirmation == Confirmation::Broker || self.hub_online)
+    }
+
+    /// Clips that may leave soon and whose manifest is not fixed.
+    fn unfixed(&self) -> Vec<u64> {
         let ends = self
             .waiting
             .iter()
             .take(WINDOW_CLIPS)
             .chain(self.waiting.iter().rev().take(WINDOW_CLIPS));
-        let unfixed: Vec<u64> = ends
-            .copied()
+        ends.copied()
             .filter(|number| {
                 self.items
                     .get(number)
                     .is_some_and(|item| !item.offer.fixed && !item.fixing)
             })
-            .collect();
-        unfixed
+            .collect()
+    }
+
+    /// Clips that may leave soon but whose manifest must be fixed first; each is named once until [`Delivery::fixed`],
+    /// [`Delivery::not_fixed`] or [`Delivery::not_tried`]. As late as possible: until then a clock that becomes right
+    /// still counts.
+    pub fn to_fix(&mut self, now: Mono) -> Vec<String> {
+        self.wake(now);
+        if !self.is_open() || !self.fixing.is_due(now) {
+            return Vec::new();
+        }
+        self.unfixed()
             .iter()
             .filter_map(|number| {
                 let item = self.items.get_mut(number)?;
@@ -358,24 +423,111 @@ impl Delivery {
             .collect()
     }
 
-    /// The manifest of a clip is fixed, or (`false`) could not be and is to be asked for again later.
-    pub fn fixed(&mut self, now: Mono, clip_id: &str, is_fixed: bool) {
-        let number = self.numbers.get(clip_id);
-        let Some(item) = number.and_then(|number| self.items.get_mut(number)) else {
-            return;
-        };
-        item.fixing = false;
-        item.offer.fixed |= is_fixed;
-        if !is_fixed {
-            item.not_before = now + SLOW_RETRY;
+    fn item(&mut self, clip_id: &str) -> Option<(u64, &mut Item)> {
+        let number = *self.numbers.get(clip_id)?;
+        Some((number, self.items.get_mut(&number)?))
+    }
+
+    /// The manifest of a clip is fixed.
+    pub fn fixed(&mut self, clip_id: &str) {
+        if let Some((_, item)) = self.item(clip_id) {
+            item.fixing = false;
+            item.offer.fixed = true;
+            item.trouble = None;
+            item.card.worked();
+            self.fixing.worked();
         }
     }
 
-    /// The spool was opened anew: whatever was being fixed is asked for again.
+    /// The card did not take the manifest of a clip: this one is asked for again after a pause that grows, and so are all
+    /// others, for a card that refuses one most likely refuses them all.
+    pub fn not_fixed(&mut self, now: Mono, clip_id: &str, why: &str) {
+        let Some((number, item)) = self.item(clip_id) else {
+            return;
+        };
+        item.fixing = false;
+        item.trouble = Some(why.to_owned());
+        let until = item.card.failed(now);
+        self.fixing.failed(now);
+        if self.waiting.contains(&number) {
+            self.rest(number, until);
+        }
+    }
+
+    /// Fixing the manifest of a clip was not tried: it is asked for again.
+    pub fn not_tried(&mut self, clip_id: &str) {
+        if let Some((_, item)) = self.item(clip_id) {
+            item.fixing = false;
+        }
+    }
+
+    /// The spool was opened anew: whatever was being fixed is asked for again, and what the card refused is tried.
     pub fn spool_opened(&mut self) {
         for item in self.items.values_mut() {
             item.fixing = false;
         }
+        self.reading.worked();
+        self.fixing.worked();
+        self.wake_all(|item| item.trouble.is_some());
+    }
+
+    /// Puts a clip that waits to rest until then.
+    fn rest(&mut self, number: u64, until: Mono) {
+        if let Some(item) = self.items.get_mut(&number) {
+            self.waiting.remove(&number);
+            if let Some(before) = item.rests_until.replace(until) {
+                self.resting.remove(&(before, number));
+            }
+            self.resting.insert((until, number));
+        }
+    }
+
+    /// Clips whose pause is over wait like any other.
+    fn wake(&mut self, now: Mono) {
+        while let Some((until, number)) = self.resting.first().copied() {
+            if until > now {
+                return;
+            }
+            self.wake_one(number);
+        }
+    }
+
+    fn wake_one(&mut self, number: u64) {
+        if let Some(item) = self.items.get_mut(&number)
+            && let Some(until) = item.rests_until.take()
+        {
+            self.resting.remove(&(until, number));
+            self.waiting.insert(number);
+        }
+    }
+
+    fn wake_all(&mut self, which: impl Fn(&Item) -> bool) {
+        let resting: Vec<u64> = self.resting.iter().map(|(_, number)| *number).collect();
+        for number in resting {
+            if self.items.get(&number).is_some_and(&which) {
+                self.wake_one(number);
+            }
+        }
+    }
+
+    /// What the broker refused is offered again at once. How many clips that is.
+    pub fn offer_refused(&mut self) -> usize {
+        let refused: Vec<u64> = self.refused.keys().copied().collect();
+        for number in &refused {
+            self.wake_one(*number);
+        }
+        refused.len()
+    }
+
+    /// A clip that rests is offered again at once. False if there is no such clip to deliver.
+    pub fn offer_now(&mut self, clip_id: &str) -> bool {
+        let Some(number) = self.numbers.get(clip_id).copied() else {
+            return false;
+        };
+        self.wake_one(number);
+        self.reading.hurry();
+        self.fixing.hurry();
+        true
     }
 
     /// The citizen has gone: everything may leave.
@@ -390,16 +542,18 @@ impl Delivery {
         self.disconnected();
         self.connected = true;
         // A broker that refused may have other rules by now.
-        for item in self.items.values_mut() {
-            if self.refused.contains_key(&item.offer.clip_id) {
-                item.not_before = Mono(0);
-            }
-        }
+        self.offer_refused();
         // Topic, properties and fixed header of a part need less than 256 bytes.
         let room = max_packet.map_or(MAX_PART_BYTES, |max| {
             (max as usize).saturating_sub(256).max(64)
         });
-        self.max_part = room.min(MAX_PART_BYTES) as u64;
+        self.room = room.min(MAX_PART_BYTES) as u64;
+        // One that refused large parts may take larger ones by now: twice as large is tried, so that a connection costs one
+        // refusal at most.
+        let learned = self
+            .learned
+            .map_or(self.room, |size| size.saturating_mul(2));
+        self.max_part = self.room.min(learned);
     }
 
     /// The connection is gone, and with it everything that had no PUBACK.
@@ -473,23 +627,45 @@ impl Delivery {
             );
             alerts.insert(AlertId::HubNotListening, text);
         }
-        if let Some((clip_id, why)) = self.refused.iter().next() {
+        let id_of = |number: &u64| {
+            self.items
+                .get(number)
+                .map_or("", |item| item.offer.clip_id.as_str())
+        };
+        if let Some((number, why)) = self.refused.iter().next() {
             let text = format!(
-                "The broker refuses {} clips, the first {clip_id}: {why}.",
-                self.refused.len()
+                "The broker refuses {} clips, the first {}: {why}.",
+                self.refused.len(),
+                id_of(number)
+            );
+            alerts.insert(AlertId::ClipRefusedByBroker, text);
+        } else if let Some(busy) = self.busy.as_ref().filter(|_| !self.items.is_empty())
+            && now.since(busy.since) >= BUSY_PATIENCE
+            && now.since(busy.last) < BUSY_STALE
+        {
+            let text = format!(
+                "For over {} minutes the broker has let no clip through: {}. They are kept on the card and offered again.",
+                BUSY_PATIENCE.as_secs() / 60,
+                busy.why
             );
             alerts.insert(AlertId::ClipRefusedByBroker, text);
         }
-        if let Some(text) = &self.rejected {
-            alerts.insert(AlertId::ClipRejected, text.clone());
+        let mut troubled = self.items.values();
+        if let Some((item, why)) = troubled.find_map(|item| Some((item, item.trouble.as_ref()?))) {
+            let text = format!(
+                "The card fails for clip {}: {why}. It is tried again, with growing pauses.",
+                item.offer.clip_id
+            );
+            alerts.insert(AlertId::DiskErrors, text);
         }
         alerts
     }
 
     fn may_send(&self, now: Mono) -> bool {
-        self.connected
-            && (self.confirmation == Confirmation::Broker || self.hub_online)
+        self.is_open()
             && self.paused_until.is_none_or(|until| until <= now)
+            && self.busy_retry.is_due(now)
+            && self.reading.is_due(now)
             && self.tokens.len() < self.window
             && self.pace.allows()
     }
@@ -497,6 +673,7 @@ impl Delivery {
     /// The next message, if one may be sent now.
     pub fn next(&mut self, now: Mono) -> Option<Send> {
         self.pace.fill(now);
+        self.wake(now);
         if !self.may_send(now) {
             return None;
         }
@@ -507,7 +684,7 @@ impl Delivery {
         });
         let number = match due {
             Some(number) => number,
-            None => self.activate(now)?,
+            None => self.activate()?,
         };
         let item = self.items.get_mut(&number)?;
         let active = item.active.as_mut()?;
@@ -531,7 +708,13 @@ impl Delivery {
         active.asked = None;
         let token = self.next_token;
         self.next_token += 1;
-        self.tokens.insert(token, Sent { number, at: now });
+        let sent = Sent {
+            number,
+            what,
+            at: now,
+            bytes: None,
+        };
+        self.tokens.insert(token, sent);
         self.pace.spend(match what {
             What::Manifest => MANIFEST_COST,
             What::Part { from, to } => to - from + MESSAGE_OVERHEAD,
@@ -544,7 +727,7 @@ impl Delivery {
     }
 
     /// Takes the oldest waiting clip up (or, of a backlog, every other time the newest), if the window has room.
-    fn activate(&mut self, now: Mono) -> Option<u64> {
+    fn activate(&mut self) -> Option<u64> {
         let answered = |number: &&u64| {
             self.items
                 .get(number)
@@ -560,11 +743,7 @@ impl Delivery {
         if clips >= WINDOW_CLIPS || bytes >= WINDOW_BYTES {
             return None;
         }
-        let ready = |number: &&u64| {
-            self.items
-                .get(number)
-                .is_some_and(|item| item.offer.fixed && item.not_before <= now)
-        };
+        let ready = |number: &&u64| self.items.get(number).is_some_and(|item| item.offer.fixed);
         let is_backlog = self.waiting.len() > BACKLOG_CLIPS;
         let number = if is_backlog && self.newest_next {
             *self.waiting.iter().rev().find(ready)?
@@ -624,10 +803,10 @@ impl Delivery {
         }
     }
 
-    /// When, after now, [`Delivery::next`] should be asked again although nothing happened.
+    /// When, after now, [`Delivery::next`] and [`Delivery::to_fix`] should be asked again although nothing happened.
     pub fn deadline(&self, now: Mono) -> Option<Mono> {
         // Who may not send has nothing to wait for: what changes that happens, and is told.
-        if !self.connected || (self.confirmation == Confirmation::Hub && !self.hub_online) {
+        if !self.is_open() {
             return None;
         }
         let answers = self
@@ -635,14 +814,13 @@ impl Delivery {
             .iter()
             .filter_map(|number| self.items.get(number)?.active.as_ref())
             .filter_map(|active| Some(active.asked? + active.wait));
-        let later = self
-            .waiting
-            .iter()
-            .take(64)
-            .filter_map(|number| self.items.get(number))
-            .map(|item| item.not_before);
+        let later = self.resting.range((now, u64::MAX)..).next();
+        let retries = [&self.busy_retry, &self.reading].map(Retry::due);
+        let fixing = (!self.unfixed().is_empty()).then(|| self.fixing.due());
         answers
-            .chain(later)
+            .chain(later.map(|(until, _)| *until))
+            .chain(retries)
+            .chain(fixing)
             .chain(self.paused_until)
             .chain(self.pace.due())
             // What was due earlier waits for something else: a place in a window, or the end of a pause.
@@ -650,12 +828,35 @@ impl Delivery {
             .min()
     }
 
+    /// How long the message with this token is, for words to people.
+    pub fn sized(&mut self, token: u64, bytes: usize) {
+        if let Some(sent) = self.tokens.get_mut(&token) {
+            sent.bytes = Some(bytes);
+        }
+    }
+
+    /// What was to be sent cannot be read from the card now. It may be readable later: the clip is tried again after a pause
+    /// that grows, and nothing is read for a short while.
+    pub fn unreadable(&mut self, now: Mono, token: u64, why: &str) {
+        let Some(Sent { number, .. }) = self.tokens.remove(&token) else {
+            return;
+        };
+        self.reading.failed(now);
+        let Some(item) = self.items.get_mut(&number) else {
+            return;
+        };
+        item.trouble = Some(why.to_owned());
+        let until = item.card.failed(now);
+        self.put_back(number, until);
+    }
+
     /// The broker answered a message.
     pub fn puback(&mut self, now: Mono, token: u64, answer: Puback, why: &str) -> Vec<Verdict> {
-        let Some(Sent { number, at }) = self.tokens.remove(&token) else {
+        let Some(sent) = self.tokens.remove(&token) else {
             return Vec::new();
         };
-        let took = now.since(at);
+        let number = sent.number;
+        let took = now.since(sent.at);
         if took > SLOW_ANSWER {
             self.window = (self.window - 1).max(1);
         } else if took <= QUICK_ANSWER {
@@ -664,11 +865,22 @@ impl Delivery {
         let Some(item) = self.items.get_mut(&number) else {
             return Vec::new();
         };
+        // It was read, whatever the broker thinks of it.
+        self.reading.worked();
         match answer {
             Puback::Success => {
                 self.nobody_listens = false;
                 self.paused_until = None;
-                self.refused.remove(&item.offer.clip_id);
+                self.busy_retry.hurry();
+                self.refused.remove(&number);
+                if let What::Part { from, to } = sent.what {
+                    // A broker that takes manifests and no parts lets nothing through.
+                    self.busy_retry.worked();
+                    let size = to - from;
+                    if self.learned.is_some_and(|learned| size > learned) {
+                        self.learned = (size < self.room).then_some(size);
+                    }
+                }
                 let Some(active) = item.active.as_mut() else {
                     return Vec::new();
                 };
@@ -676,23 +888,39 @@ impl Delivery {
                 let all_sent =
                     active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
                 if all_sent && self.confirmation == Confirmation::Broker {
-                    return self.settle(number, Verdict::Release);
+                    return self.settle(now, number, Verdict::Release);
                 }
                 if all_sent {
                     active.asked = Some(now);
                 }
             }
-            Puback::NoSubscriber | Puback::Later | Puback::Quota => {
-                self.nobody_listens |= answer == Puback::NoSubscriber;
+            Puback::NoSubscriber => {
+                self.nobody_listens = true;
                 self.paused_until = Some(now + SLOW_RETRY);
-                // Where a broker takes only some messages at a time, asking what is missing gets on; sending
-                // the same first parts again and again would not. Where nobody listened, nothing arrived.
-                item.offered = answer != Puback::NoSubscriber;
+                // Where nobody listened, nothing arrived.
+                item.offered = false;
                 self.put_back(number, now);
             }
-            Puback::TooLarge | Puback::Refused => {
-                let clip_id = item.offer.clip_id.clone();
-                self.refused.insert(clip_id, why.to_owned());
+            Puback::Later | Puback::Quota => {
+                self.busy_retry.failed(now);
+                let busy = self.busy.get_or_insert(Busy {
+                    since: now,
+                    last: now,
+                    why: String::new(),
+                });
+                if now.since(busy.last) >= BUSY_STALE {
+                    busy.since = now;
+                }
+                busy.last = now;
+                busy.why = why.to_owned();
+                // Where a broker takes only some messages at a time, asking what is missing gets on; sending
+                // the same first parts again and again would not.
+                item.offered = true;
+                self.put_back(number, now);
+            }
+            Puback::TooLarge => self.too_large(now, sent),
+            Puback::Refused => {
+                self.refused.insert(number, why.to_owned());
                 item.offered = false;
                 self.put_back(number, now + REFUSED_RETRY);
             }
@@ -700,14 +928,45 @@ impl Delivery {
         Vec::new()
     }
 
+    /// The broker takes no message of this size: parts are made smaller, and what cannot be made smaller is refused.
+    fn too_large(&mut self, now: Mono, sent: Sent) {
+        let Sent { number, what, .. } = sent;
+        let Some(item) = self.items.get_mut(&number) else {
+            return;
+        };
+        let what_is = match what {
+            What::Part { from, to } if to - from > SMALLEST_PART => {
+                let size = ((to - from) / 2).max(SMALLEST_PART);
+                self.max_part = self.max_part.min(size);
+                self.learned = Some(self.max_part);
+                if let Some(active) = item.active.as_mut() {
+                    active.unacked = active.unacked.saturating_sub(1);
+                    active.ranges.push_front((from, to));
+                    active.resending = true;
+                }
+                return;
+            }
+            What::Part { .. } => "even a part",
+            What::Manifest => "its manifest",
+        };
+        let bytes = match (sent.bytes, what) {
+            (Some(bytes), _) => format!(" of {bytes} bytes"),
+            (None, What::Part { from, to }) => format!(" of {} bytes", to - from),
+            (None, What::Manifest) => String::new(),
+        };
+        let why = format!("{what_is}{bytes} is larger than the broker takes");
+        self.refused.insert(number, why);
+        item.offered = false;
+        self.put_back(number, now + REFUSED_RETRY);
+    }
+
     /// Stops offering a clip until then.
-    fn put_back(&mut self, number: u64, not_before: Mono) {
+    fn put_back(&mut self, number: u64, until: Mono) {
         self.active.retain(|active| *active != number);
         self.tokens.retain(|_, sent| sent.number != number);
         if let Some(item) = self.items.get_mut(&number) {
             item.active = None;
-            item.not_before = not_before;
-            self.waiting.insert(number);
+            self.rest(number, until);
         }
     }
 
@@ -719,10 +978,15 @@ impl Delivery {
     }
 
     /// Lets a clip go, with the receipt that allows it.
-    fn settle(&mut self, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
+    fn settle(&mut self, now: Mono, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
         let Some(item) = self.forget(number) else {
             return Vec::new();
         };
+        // A clip got through.
+        self.busy_retry.worked();
+        if let Some(busy) = &mut self.busy {
+            busy.since = now;
+        }
         vec![verdict(Receipt {
             clip_id: item.offer.clip_id,
             sha256: item.offer.sha256,
@@ -733,15 +997,18 @@ impl Delivery {
         let item = self.items.remove(&number)?;
         self.numbers.remove(&item.offer.clip_id);
         self.held.remove(&item.offer.clip_id);
-        self.refused.remove(&item.offer.clip_id);
+        self.refused.remove(&number);
         self.waiting.remove(&number);
+        if let Some(until) = item.rests_until {
+            self.resting.remove(&(until, number));
+        }
         self.active.retain(|active| *active != number);
         self.tokens.retain(|_, sent| sent.number != number);
         Some(item)
     }
 
     /// The hub answered. Outside input: nothing in it is believed before it fits a clip.
-    pub fn ack(&mut self, ack: &Ack) -> Vec<Verdict> {
+    pub fn ack(&mut self, now: Mono, ack: &Ack) -> Vec<Verdict> {
         let odd = |why: &str| {
             vec![Verdict::Odd(format!(
                 "an ack for clip {}: {why}",
@@ -758,8 +1025,8 @@ impl Delivery {
         // A void number has no body and no hash; no other clip's hash is empty.
         let same_body = ack.sha256.as_deref().unwrap_or_default() == item.offer.sha256;
         match ack.status {
-            AckStatus::Stored if same_body => self.settle(number, Verdict::Release),
-            AckStatus::Discard if same_body => self.settle(number, Verdict::Delete),
+            AckStatus::Stored if same_body => self.settle(now, number, Verdict::Release),
+            AckStatus::Discard if same_body => self.settle(now, number, Verdict::Delete),
             AckStatus::Stored | AckStatus::Discard => odd("it names another body; the clip stays"),
             AckStatus::Reject => {
                 let reason = ack
@@ -767,7 +1034,6 @@ impl Delivery {
                     .clone()
                     .unwrap_or_else(|| "no reason given".into());
                 let reason: String = reason.chars().take(200).collect();
-                self.rejected = Some(format!("The hub refused clip {}: {reason}", ack.clip_id));
                 self.forget(number);
                 vec![Verdict::Quarantine {
                     clip_id: ack.clip_id.clone(),

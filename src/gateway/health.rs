@@ -55,6 +55,8 @@ pub struct Evidence {
     pub started: Mono,
     /// What the delivery machine wants operations to know.
     pub delivery: BTreeMap<AlertId, String>,
+    /// Why what the hub says of itself cannot be read; `None` once it can.
+    pub hub_unreadable: Option<String>,
     /// The processor is too hot, where the machine knows.
     pub too_hot: bool,
     /// What is known of the supply voltage.
@@ -65,8 +67,6 @@ pub struct Evidence {
     pub hardware_changed: Option<String>,
     /// Operations the card refused since the start, and errors that the kernel has noted about its file system.
     pub disk_errors: u64,
-    /// Clips in quarantine.
-    pub quarantined: usize,
     /// Why somebody should look at the microphone.
     pub microphone_suspect: Option<String>,
     /// Why nobody may be invited to speak into it.
@@ -141,12 +141,12 @@ impl Evidence {
             clock_synced: false,
             started,
             delivery: BTreeMap::new(),
+            hub_unreadable: None,
             too_hot: false,
             power: Power::default(),
             certificate: None,
             hardware_changed: None,
             disk_errors: 0,
-            quarantined: 0,
             microphone_suspect: None,
             microphone_dead: None,
             card_closed: false,
@@ -230,6 +230,10 @@ impl Evidence {
         {
             raise(AlertId::NotConnected, why.clone());
         }
+        if let Some(why) = &self.hub_unreadable {
+            let meaning = AlertId::HubUnreadable.meaning().trim_end_matches('.');
+            raise(AlertId::HubUnreadable, format!("{meaning}: {why}."));
+        }
         if self.notice_missing {
             raise(
                 AlertId::PromptMissing,
@@ -258,13 +262,9 @@ impl Evidence {
         if self.card_closed {
             raise(AlertId::CardClosed, AlertId::CardClosed.meaning().into());
         }
-        if self.disk_errors > 0 {
+        if self.disk_errors > 0 && !self.delivery.contains_key(&AlertId::DiskErrors) {
             // The sentence does not count, so that it is told once.
             raise(AlertId::DiskErrors, AlertId::DiskErrors.meaning().into());
-        }
-        if self.quarantined > 0 && !self.delivery.contains_key(&AlertId::ClipRejected) {
-            let text = format!("{} clips are in quarantine on the card.", self.quarantined);
-            raise(AlertId::ClipRejected, text);
         }
         if let Some(why) = self.power.fault(now) {
             raise(AlertId::Power, why);
@@ -428,6 +428,10 @@ mod tests {
         type Change = fn(&mut Evidence);
         let wants: [(Change, AlertId); 7] = [
             (
+                |e| e.hub_unreadable = Some("no state".into()),
+                AlertId::HubUnreadable,
+            ),
+            (
                 |e| e.partition = Some(Partition::MovedAside("before sector 8".into())),
                 AlertId::DataPartitionMovedAside,
             ),
@@ -441,7 +445,6 @@ mod tests {
                 AlertId::MicrophoneSilent,
             ),
             (|e| e.disk_errors = 1, AlertId::DiskErrors),
-            (|e| e.quarantined = 2, AlertId::ClipRejected),
             (
                 |e| e.hardware_changed = Some("another machine".into()),
                 AlertId::HardwareChanged,

@@ -3,7 +3,10 @@
 //! Owns: which topics a booth reads and what their payloads mean. Pure. Never does: act on any of it, or
 //! believe an ack: the delivery machine does that. Outside input: rubbish is an answer too.
 
-use crate::contract::{Ack, BoothId, HubState, MAX_JSON_BYTES, Presence, Topic, Topics};
+use super::quarantine::Wanted;
+use crate::contract::{
+    Ack, AckStatus, BoothId, HubState, MAX_JSON_BYTES, Presence, Topic, Topics, reading,
+};
 
 /// Longest command name that is answered.
 const MAX_COMMAND_CHARS: usize = 32;
@@ -19,6 +22,8 @@ pub enum Inbound {
     HubUnreadable(String),
     /// The hub's answer to a clip.
     Ack(Ack),
+    /// What should be an answer to a clip cannot be read: it is none. Why, in words.
+    AckUnreadable(String),
     /// `cmd/rebirth`: say everything again.
     Rebirth(BoothId),
     /// `cmd/selftest`: test yourself and reply.
@@ -27,6 +32,8 @@ pub enum Inbound {
     Ring(BoothId, Option<u64>),
     /// `cmd/update`: fetch an update from this address, if one is given.
     Update(BoothId, Option<String>),
+    /// `cmd/resend`: offer these clips again, or why it is not known which.
+    Resend(BoothId, Result<Wanted, &'static str>),
     /// A command that this version does not know, cut to what may be in the reply's topic.
     UnknownCommand(BoothId, String),
     /// Nothing that a booth reads; one sentence.
@@ -35,45 +42,59 @@ pub enum Inbound {
 
 /// Reads one message.
 pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
-    let odd = |why: &str| {
-        let shown = |text: &str| text.chars().take(SHOWN_CHARS).collect::<String>();
-        Inbound::Odd(format!("a message on {}: {}", shown(topic), shown(why)))
-    };
+    let shown = |text: &str| text.chars().take(SHOWN_CHARS).collect::<String>();
+    let odd = |why: &str| Inbound::Odd(format!("a message on {}: {}", shown(topic), shown(why)));
+    let known = topics.parse(topic);
     if payload.len() > MAX_JSON_BYTES {
-        return odd("longer than any the contract knows");
+        let why = format!(
+            "it has {} bytes, the contract knows {MAX_JSON_BYTES}",
+            payload.len()
+        );
+        return match known {
+            Some(Topic::HubState) => Inbound::HubUnreadable(why),
+            Some(Topic::Ack(..)) => Inbound::AckUnreadable(why),
+            _ => odd(&why),
+        };
     }
-    match topics.parse(topic) {
+    match known {
         Some(Topic::HubState) => {
             if payload.is_empty() {
                 return Inbound::Hub(HubState::bare(Presence::Lost));
             }
-            match serde_json::from_slice(payload) {
+            match reading::object(payload) {
                 Ok(hub) => Inbound::Hub(hub),
-                Err(error) => {
-                    Inbound::HubUnreadable(error.to_string().chars().take(SHOWN_CHARS).collect())
-                }
+                Err(error) => Inbound::HubUnreadable(shown(&error.to_string())),
             }
         }
-        Some(Topic::Ack(_, clip_id)) => match serde_json::from_slice::<Ack>(payload) {
-            Ok(ack) if ack.clip_id == clip_id => Inbound::Ack(ack),
-            Ok(_) => odd("it answers another clip than its topic says"),
-            Err(error) => odd(&format!("no ack: {error}")),
+        Some(Topic::Ack(_, clip_id)) => match reading::object::<Ack>(payload) {
+            Ok(ack) if ack.clip_id != clip_id => {
+                Inbound::AckUnreadable("it answers another clip than its topic says".into())
+            }
+            // Without a word of what is missing the booth would ask the same again and again.
+            Ok(ack) if ack.status == AckStatus::Partial && ack.missing.is_empty() => {
+                Inbound::AckUnreadable("a partial that does not say which bytes are missing".into())
+            }
+            Ok(ack) => Inbound::Ack(ack),
+            Err(error) => Inbound::AckUnreadable(shown(&error.to_string())),
         },
         Some(Topic::Cmd(booth, command)) if command == "rebirth" => Inbound::Rebirth(booth),
         Some(Topic::Cmd(booth, command)) if command == "selftest" => Inbound::SelfTest(booth),
         Some(Topic::Cmd(booth, command)) if command == "ring" => {
-            let wanted = serde_json::from_slice::<serde_json::Value>(payload).ok();
+            let wanted = reading::fields(payload).ok();
             let rings = wanted
                 .as_ref()
                 .and_then(|wanted| wanted.get("rings")?.as_u64());
             Inbound::Ring(booth, rings)
         }
         Some(Topic::Cmd(booth, command)) if command == "update" => {
-            let wanted = serde_json::from_slice::<serde_json::Value>(payload).ok();
+            let wanted = reading::fields(payload).ok();
             let url = wanted
                 .as_ref()
                 .and_then(|wanted| wanted.get("url")?.as_str());
             Inbound::Update(booth, url.map(str::to_owned))
+        }
+        Some(Topic::Cmd(booth, command)) if command == "resend" => {
+            Inbound::Resend(booth, wanted(payload))
         }
         Some(Topic::Cmd(booth, command)) => {
             let command: String = command
@@ -87,6 +108,24 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
             Inbound::UnknownCommand(booth, command)
         }
         Some(_) | None => odd("not one that a booth reads"),
+    }
+}
+
+/// Which clips `resend` means: one that is named, or all.
+fn wanted(payload: &[u8]) -> Result<Wanted, &'static str> {
+    if payload.is_empty() {
+        return Ok(Wanted::All);
+    }
+    match serde_json::from_slice(payload) {
+        Ok(serde_json::Value::Object(asked)) => match asked.get("clip_id") {
+            None | Some(serde_json::Value::Null) => Ok(Wanted::All),
+            Some(serde_json::Value::String(clip_id)) => {
+                let clip_id: String = clip_id.chars().take(SHOWN_CHARS).collect();
+                Ok(Wanted::One(clip_id))
+            }
+            Some(_) => Err("clip_id is no text; name one clip by its id, or leave it out for all"),
+        },
+        _ => Err("the payload is no JSON object; {} asks for all clips"),
     }
 }
 
@@ -109,10 +148,6 @@ mod tests {
             said("booth/1/hub/state", ""),
             Inbound::Hub(HubState::bare(Presence::Lost))
         );
-        assert!(matches!(
-            said("booth/1/hub/state", r#"{"state":"onl"#),
-            Inbound::HubUnreadable(_)
-        ));
         let booth = BoothId::parse("rundhoej-1").expect("an id");
         assert_eq!(
             said("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),
@@ -146,6 +181,21 @@ mod tests {
                 Inbound::Update(booth.clone(), url)
             );
         }
+        for (payload, wanted) in [
+            (r#"{"clip_id":"c","more":1}"#, Some(Wanted::One("c".into()))),
+            (r#"{"clip_id":null}"#, Some(Wanted::All)),
+            ("{}", Some(Wanted::All)),
+            ("", Some(Wanted::All)),
+            (r#"{"clip_id":7}"#, None),
+            ("[]", None),
+            ("{", None),
+        ] {
+            let asked = said("booth/1/dn/rundhoej-1/cmd/resend", payload);
+            let Inbound::Resend(of, asked) = asked else {
+                panic!("{asked:?}")
+            };
+            assert_eq!((of, asked.ok()), (booth.clone(), wanted), "{payload}");
+        }
         assert_eq!(
             said("booth/1/dn/rundhoej-1/cmd/dance+#", "{}"),
             Inbound::UnknownCommand(booth, "dance".into())
@@ -157,17 +207,81 @@ mod tests {
     }
 
     #[test]
+    fn what_the_hub_or_an_ack_need_not_say_may_be_anything() {
+        for state in [
+            r#"{"state":"online","ts":1796000000}"#,
+            r#"{"state":"online","ts":null,"version":null,"max_clip_bytes":null,"schemas":null,"jitter_s":null}"#,
+            r#"{"state":"online","ts":{},"version":2,"max_clip_bytes":"much","schemas":"1","jitter_s":-1}"#,
+            r#"{"state":"online","new":[1,{}]}"#,
+        ] {
+            assert_eq!(
+                said("booth/1/hub/state", state),
+                Inbound::Hub(HubState::bare(Presence::Online)),
+                "{state}"
+            );
+        }
+        for ack in [
+            r#"{"clip_id":"c","status":"stored","sha256":"00","missing":null,"reason":null,"ts":null}"#,
+            r#"{"clip_id":"c","status":"stored","sha256":"00","missing":"none","reason":7,"ts":1796000000.5}"#,
+            r#"{"clip_id":"c","status":"stored","sha256":"00"}"#,
+        ] {
+            let expected = Ack {
+                clip_id: "c".into(),
+                status: AckStatus::Stored,
+                sha256: Some("00".into()),
+                missing: Vec::new(),
+                reason: None,
+                ts: None,
+            };
+            assert_eq!(
+                said("booth/1/dn/rundhoej-1/ack/c", ack),
+                Inbound::Ack(expected),
+                "{ack}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_what_it_should_have_been() {
+        let long = "x".repeat(MAX_JSON_BYTES + 1);
+        for state in [
+            r#"{"state":"onl"#,
+            r#"{"state":"starting"}"#,
+            r#"{"state":null}"#,
+            r#"{"ts":"2026-01-01T00:00:00.000Z"}"#,
+            "online",
+            "[[[",
+            &long,
+        ] {
+            assert!(
+                matches!(said("booth/1/hub/state", state), Inbound::HubUnreadable(why) if why.len() < 200),
+                "{state}"
+            );
+        }
+        let wordy = format!(r#"{{"clip_id":"c","status":"{}"}}"#, "ø".repeat(5_000));
+        for ack in [
+            r#"{"clip_id":"c"}"#,
+            r#"{"clip_id":"other","status":"stored","sha256":"00"}"#,
+            r#"{"clip_id":"c","status":"partial","missing":null}"#,
+            r#"{"clip_id":"c","status":"partial","missing":[[0,"all"]]}"#,
+            "",
+            &wordy,
+            &long,
+        ] {
+            let read = said("booth/1/dn/rundhoej-1/ack/c", ack);
+            assert!(
+                matches!(&read, Inbound::AckUnreadable(why) if why.chars().count() < 200),
+                "{ack}: {read:?}"
+            );
+        }
+    }
+
+    #[test]
     fn rubbish_is_one_short_sentence() {
-        let long = format!(r#"{{"clip_id":"c","status":"{}"}}"#, "ø".repeat(5_000));
         for (topic, payload) in [
-            ("booth/1/dn/rundhoej-1/ack/c", long.as_str()),
             (
-                "booth/1/dn/rundhoej-1/ack/other",
-                r#"{"clip_id":"c","status":"stored"}"#,
-            ),
-            (
-                "booth/1/dn/rundhoej-1/ack/c",
-                &"x".repeat(MAX_JSON_BYTES + 1),
+                "booth/1/dn/rundhoej-1/cmd/ring",
+                &*"x".repeat(MAX_JSON_BYTES + 1),
             ),
             // Its reply would go to a topic with an empty level.
             ("booth/1/dn/rundhoej-1/cmd/+++", "{}"),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::config::{self, ConfigError};
+use crate::adapters::password;
+use crate::config::{self, BrokerUrl, ConfigError};
 use crate::contract::BoothId;
 
 /// `hub.toml` (contract §2).
@@ -40,11 +41,20 @@ pub struct HubMqtt {
     pub password_file: Option<PathBuf>,
     /// PEM file of the authority that signed the broker's certificate; the system's roots by default.
     pub ca_file: Option<PathBuf>,
+    /// PEM file with the hub's client certificate, where the broker wants one.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub key_file: Option<PathBuf>,
     /// Topic root.
     pub root: String,
     /// MQTT client id.
     pub client_id: String,
+    /// Booths introduce themselves within so many seconds after the hub has come; a large fleet needs more.
+    pub jitter_s: u32,
 }
+
+/// Most seconds of `jitter_s` (contract §3).
+const MAX_JITTER_S: u32 = 600;
 
 impl Default for HubMqtt {
     fn default() -> Self {
@@ -53,8 +63,11 @@ impl Default for HubMqtt {
             username: None,
             password_file: None,
             ca_file: None,
+            cert_file: None,
+            key_file: None,
             root: "booth/1".into(),
             client_id: "booth-hub".into(),
+            jitter_s: 10,
         }
     }
 }
@@ -108,72 +121,20 @@ pub struct ExpectedBooth {
     pub place: String,
 }
 
-/// A broker's address taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerUrl {
-    /// `mqtts://`
-    pub tls: bool,
-    /// Name or address, also the name that the certificate must carry.
-    pub host: String,
-    /// 1883 or 8883 by default.
-    pub port: u16,
-}
-
-impl BrokerUrl {
-    /// Takes `mqtt[s]://host[:port]` apart, or says what is wrong with it.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let (tls, rest) = if let Some(rest) = url.strip_prefix("mqtts://") {
-            (true, rest)
-        } else if let Some(rest) = url.strip_prefix("mqtt://") {
-            (false, rest)
-        } else {
-            return Err(format!("url {url:?} must begin with mqtt:// or mqtts://"));
-        };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains('@') {
-            return Err(
-                "url must not hold a user or password: use username and password_file".into(),
-            );
-        }
-        let bad_port = || format!("url {url:?} has no valid port");
-        let default_port = if tls { 8883 } else { 1883 };
-        let (host, port) = if let Some(v6) = rest.strip_prefix('[') {
-            let (host, tail) = v6
-                .split_once(']')
-                .ok_or_else(|| format!("url {url:?} lacks a closing ]"))?;
-            match tail.strip_prefix(':') {
-                Some(port) => (format!("[{host}]"), port.parse().map_err(|_| bad_port())?),
-                None if tail.is_empty() => (format!("[{host}]"), default_port),
-                None => return Err(bad_port()),
-            }
-        } else {
-            match rest.split_once(':') {
-                Some((host, port)) => (host.to_owned(), port.parse().map_err(|_| bad_port())?),
-                None => (rest.to_owned(), default_port),
-            }
-        };
-        if host.is_empty() || host.contains(['/', '?', '#', ' ']) {
-            return Err(format!(
-                "url {url:?} must be mqtt://host:port, nothing more"
-            ));
-        }
-        if port == 0 {
-            return Err(bad_port());
-        }
-        Ok(Self { tls, host, port })
-    }
-}
-
 impl HubConfig {
     /// Reads, checks, and resolves relative file names against the file's own folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut read: Self = config::read(path)?;
         read.check(&path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        for file in [&mut read.mqtt.password_file, &mut read.mqtt.ca_file]
-            .into_iter()
-            .flatten()
-        {
+        let mqtt = &mut read.mqtt;
+        let files = [
+            &mut mqtt.password_file,
+            &mut mqtt.ca_file,
+            &mut mqtt.cert_file,
+            &mut mqtt.key_file,
+        ];
+        for file in files.into_iter().flatten() {
             *file = find_beside(folder, file);
         }
         if read.store.dir.is_relative() {
@@ -188,7 +149,12 @@ impl HubConfig {
         if let Some(url) = &self.mqtt.url
             && let Err(fault) = BrokerUrl::parse(url)
         {
-            faults.push(format!("{file}: [mqtt] {fault}"));
+            faults.push(format!("{file}: [mqtt] url: {fault}"));
+        }
+        if self.mqtt.cert_file.is_some() != self.mqtt.key_file.is_some() {
+            faults.push(format!(
+                "{file}: [mqtt] cert_file and key_file belong together; give both or neither"
+            ));
         }
         if self.mqtt.password_file.is_some() && self.mqtt.username.is_none() {
             faults.push(format!("{file}: [mqtt] password_file needs a username"));
@@ -209,6 +175,12 @@ impl HubConfig {
                 "{file}: [mqtt] client_id must have 1 to 64 characters"
             ));
         }
+        if self.mqtt.jitter_s > MAX_JITTER_S {
+            faults.push(format!(
+                "{file}: [mqtt] jitter_s = {} must lie between 0 and {MAX_JITTER_S}",
+                self.mqtt.jitter_s
+            ));
+        }
         if self.store.dir.as_os_str().is_empty() {
             faults.push(format!("{file}: [store] dir is empty"));
         }
@@ -226,12 +198,33 @@ impl HubConfig {
                     booth.id.as_str()
                 ));
             }
+            if self
+                .own_names()
+                .iter()
+                .any(|name| name == booth.id.as_str())
+            {
+                faults.push(format!(
+                    "{file}: [[booth]] id {:?} is the hub's own name at the broker: choose another username or client_id",
+                    booth.id.as_str()
+                ));
+            }
         }
         if faults.is_empty() {
             Ok(())
         } else {
             Err(ConfigError(faults))
         }
+    }
+
+    /// Under which names the hub itself logs in at the broker: whatever comes from them is no booth's.
+    pub fn own_names(&self) -> Vec<String> {
+        let client_id = self.mqtt.client_id.clone();
+        self.mqtt
+            .username
+            .clone()
+            .into_iter()
+            .chain([client_id])
+            .collect()
     }
 
     /// The broker to connect to, of `[mqtt] url`; without one, what to do about it.
@@ -243,7 +236,7 @@ impl HubConfig {
                     .into(),
             ])
         })?;
-        BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![fault]))
+        BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![format!("[mqtt] url: {fault}")]))
     }
 
     /// Reads the password, without its line end; `None` when none is configured.
@@ -251,20 +244,8 @@ impl HubConfig {
         let Some(path) = &self.mqtt.password_file else {
             return Ok(None);
         };
-        #[allow(clippy::disallowed_methods)] // configuration, read once at start
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError(vec![format!(
-                "[mqtt] password_file {}: cannot be read: {error}",
-                path.display()
-            )])
-        })?;
-        let password = text.trim_end_matches(['\n', '\r']).to_owned();
-        if password.is_empty() {
-            return Err(ConfigError(vec![format!(
-                "[mqtt] password_file {} is empty",
-                path.display()
-            )]));
-        }
+        let password = password::read(path)
+            .map_err(|why| ConfigError(vec![format!("[mqtt] password_file {why}")]))?;
         Ok(Some(password))
     }
 }
@@ -308,7 +289,7 @@ mod tests {
     fn the_whole_file_is_understood() {
         let config = checked(
             "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
-             ca_file=\"ca.pem\"\nroot=\"b/2\"\nclient_id=\"hub\"\n[store]\ndir=\"s\"\n\
+             ca_file=\"ca.pem\"\ncert_file=\"c.pem\"\nkey_file=\"c.key\"\nroot=\"b/2\"\nclient_id=\"hub\"\njitter_s=600\n[store]\ndir=\"s\"\n\
              max_clip_bytes=1_000_000\n[http]\nlisten=\"0.0.0.0:80\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
         )
         .expect("good");
@@ -322,6 +303,7 @@ mod tests {
             }
         );
         assert_eq!(config.booths[0].place, "Torv");
+        assert_eq!(config.mqtt.jitter_s, 600);
     }
 
     #[test]
@@ -331,9 +313,21 @@ mod tests {
             ("[mqtt]\nurl=\"mqtt://\"", "nothing more"),
             ("[mqtt]\nurl=\"mqtt://a:b\"", "port"),
             ("[mqtt]\nurl=\"mqtt://u:p@a\"", "password_file"),
+            ("[mqtt]\nkey_file=\"x\"", "cert_file and key_file"),
             ("[mqtt]\nroot=\"a/#\"", "topic root"),
             ("[mqtt]\nroot=\"/a\"", "topic root"),
             ("[mqtt]\npassword_file=\"x\"", "username"),
+            ("[mqtt]\njitter_s=601", "between 0 and 600"),
+            ("[mqtt]\njitter_s=-1", "hub.toml:2"),
+            (
+                "[mqtt]\nusername=\"centre\"\n[[booth]]\nid=\"centre\"",
+                "own name",
+            ),
+            (
+                "[mqtt]\nclient_id=\"abc\"\n[[booth]]\nid=\"abc\"",
+                "own name",
+            ),
+            ("[[booth]]\nid=\"operations\"", "log in under it"),
             ("[store]\nmax_clip_bytes=5", "max_clip_bytes"),
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
             ("[[booth]]\nid=\"A\"", "booth id"),
@@ -343,11 +337,5 @@ mod tests {
             let fault = checked(text).expect_err(text);
             assert!(fault.contains(says), "{text}: {fault}");
         }
-    }
-
-    #[test]
-    fn addresses_of_version_six_keep_their_brackets() {
-        let url = BrokerUrl::parse("mqtt://[::1]:1999").expect("good");
-        assert_eq!((url.host.as_str(), url.port), ("[::1]", 1999));
     }
 }

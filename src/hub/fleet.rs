@@ -1,29 +1,26 @@
 //! What the booths say about themselves, kept so that a restart of the hub keeps the picture.
 //!
-//! Owns: which word about a booth's presence counts (contract §3), health and its age, alerts,
-//! events, and the signs of two machines under one id. Never does: touch clips, or trust a payload's
-//! size or shape. Runs inside the store's transaction: a failure leaves nothing of the batch behind.
+//! Owns: which word about a booth's presence counts (contract §3), health and its age, events, and the signs of two
+//! machines under one id; `alerts` has the alerts. Never does: touch clips, or trust a payload's size or shape. Runs inside
+//! the store's transaction: a failure leaves nothing of the batch behind.
 //!
 //! The rules of presence: sessions are compared as numbers and only within one card, so that a late
 //! will never hides a booth that is back; another card takes over by its birth; what a card that is
 //! not current says is kept as its history and not shown.
-//!
-//! A little longer than 500 lines: one function per topic, and the rules that they share.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::ingest::{is_token, rfc3339, shortened};
+use super::alerts;
+use super::ingest::{is_token, rfc3339};
 use crate::contract::{
-    Alert, Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session,
+    Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session, reading,
 };
 
 /// Most booths kept; one more is refused.
 const MAX_BOOTHS: i64 = 10_000;
 /// Most events kept of one booth; its own oldest go first.
 const MAX_EVENTS_PER_BOOTH: i64 = 500;
-/// Most alerts of one booth; one more is refused.
-const MAX_ALERTS_PER_BOOTH: i64 = 64;
 /// Cards remembered at one booth; the longest unheard go first.
 const MAX_CARDS_PER_BOOTH: i64 = 64;
 /// Retained health expires after seven days (contract §3): what is left of it tells its age.
@@ -40,15 +37,18 @@ pub enum FleetError {
     Database(#[from] rusqlite::Error),
 }
 
-fn malformed<T>(what: impl Into<String>) -> Result<T, FleetError> {
+pub(super) fn malformed<T>(what: impl Into<String>) -> Result<T, FleetError> {
     Err(FleetError::Malformed(what.into()))
 }
 
-fn parsed<'a, T: serde::Deserialize<'a>>(what: &str, payload: &'a [u8]) -> Result<T, FleetError> {
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(
+    what: &str,
+    payload: &[u8],
+) -> Result<T, FleetError> {
     if payload.len() > MAX_JSON_BYTES {
         return malformed(format!("{what} has {} bytes", payload.len()));
     }
-    serde_json::from_slice(payload)
+    reading::object(payload)
         .map_err(|error| FleetError::Malformed(format!("{what} is not understood: {error}")))
 }
 
@@ -162,6 +162,16 @@ fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusq
     })
 }
 
+/// The latest session that a card is known by.
+pub(super) fn latest_session(
+    db: &Connection,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<Option<Session>, rusqlite::Error> {
+    let said = said_by(db, booth, card_id)?;
+    Ok(said.session.max(said.birth))
+}
+
 /// Numbers that the database can hold.
 fn storable(session: Session) -> Result<(), FleetError> {
     if session.boot_count > 1 << 53 || session.connect_ms > 1 << 53 {
@@ -187,7 +197,7 @@ pub fn state(
     payload: &[u8],
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
-        return Ok(forget(db, booth)?);
+        return Ok(forget(db, booth.as_str())?);
     }
     let state: BoothState = parsed("state", payload)?;
     storable(state.session)?;
@@ -225,12 +235,13 @@ fn set_current(db: &Connection, booth: &BoothId, card_id: &str) -> Result<(), ru
     Ok(())
 }
 
-/// `birth`: who this booth is; another card takes over by it.
+/// `birth`: who this booth is; another card takes over by it. One that the broker had kept begins no introduction.
 pub fn birth(
     db: &Connection,
     now: Timestamp,
     booth: &BoothId,
     payload: &[u8],
+    retained: bool,
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
         db.execute(
@@ -240,8 +251,8 @@ pub fn birth(
         return Ok(());
     }
     let birth: Birth = parsed("birth", payload)?;
-    if birth.booth_id != *booth {
-        return malformed(format!("the birth of {booth} names {}", birth.booth_id));
+    if let Some(other) = birth.booth_id.filter(|named| named != booth) {
+        return malformed(format!("the birth of {booth} names {other}"));
     }
     storable(birth.session)?;
     card_seen(db, now, booth, &birth.card_id)?;
@@ -254,6 +265,9 @@ pub fn birth(
     let text = String::from_utf8_lossy(payload);
     db.prepare_cached("UPDATE booth SET birth = ?2, card_id = ?3 WHERE booth_id = ?1")?
         .execute(params![booth.as_str(), text, birth.card_id])?;
+    if !retained {
+        alerts::introduced(db, now, booth)?;
+    }
     db.prepare_cached(
         "UPDATE card_at_booth SET birth_boot_count = ?3, birth_connect_ms = ?4
          WHERE booth_id = ?1 AND card_id = ?2",
@@ -317,9 +331,14 @@ pub fn health(
     } else {
         Some(rfc3339(now))
     };
-    db.prepare_cached("UPDATE booth SET health = ?2, health_at = ?3 WHERE booth_id = ?1")?
-        .execute(params![booth.as_str(), text, said_at])?;
+    db.prepare_cached(
+        "UPDATE booth SET health = ?2, health_at = ?3, health_live = ?4 WHERE booth_id = ?1",
+    )?
+    .execute(params![booth.as_str(), text, said_at, !retained])?;
     clip_numbers(db, now, booth, &health, retained)?;
+    if !retained {
+        alerts::settle(db, now, booth, &health)?;
+    }
     Ok(())
 }
 
@@ -352,11 +371,7 @@ fn clip_numbers(
     let Some(card) = current_card(db, booth)? else {
         return Ok(());
     };
-    let said = said_by(db, booth, &card)?;
-    let boots = said
-        .session
-        .max(said.birth)
-        .map(|session| session.boot_count);
+    let boots = latest_session(db, booth, &card)?.map(|session| session.boot_count);
     let count = |name: &str| {
         health
             .get(name)
@@ -381,63 +396,6 @@ fn clip_numbers(
         count("spool_clips"),
         retained,
         rfc3339(now)
-    ])?;
-    Ok(())
-}
-
-/// `alert/{id}`: raised, or cleared by an empty payload.
-pub fn alert(
-    db: &Connection,
-    now: Timestamp,
-    booth: &BoothId,
-    id: &str,
-    payload: &[u8],
-) -> Result<(), FleetError> {
-    if !is_token(id) {
-        return malformed("an alert's id is no plain name");
-    }
-    if payload.is_empty() {
-        db.prepare_cached("DELETE FROM alert WHERE booth_id = ?1 AND id = ?2")?
-            .execute([booth.as_str(), id])?;
-        return Ok(());
-    }
-    let alert: Alert = parsed("alert", payload)?;
-    if alert.id != id {
-        return malformed(format!("alert {id} names another id"));
-    }
-    heard(db, now, booth)?;
-    let known = if card_known_at(db, booth, &alert.card_id)? {
-        let said = said_by(db, booth, &alert.card_id)?;
-        said.session.max(said.birth)
-    } else {
-        None
-    };
-    if known.is_some_and(|known| alert.session < known) {
-        return Ok(()); // an older process; the newer one said everything anew
-    }
-    let count: i64 = db
-        .prepare_cached("SELECT count(*) FROM alert WHERE booth_id = ?1 AND id <> ?2")?
-        .query_row([booth.as_str(), id], |row| row.get(0))?;
-    if count >= MAX_ALERTS_PER_BOOTH {
-        return malformed(format!(
-            "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
-        ));
-    }
-    let severity = serde_json::to_value(alert.severity)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    db.prepare_cached(
-        "INSERT INTO alert (booth_id, id, severity, text, since) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET severity = excluded.severity, text = excluded.text,
-           since = excluded.since",
-    )?
-    .execute(params![
-        booth.as_str(),
-        id,
-        severity,
-        alert.text.chars().take(500).collect::<String>(),
-        shortened(&alert.since)
     ])?;
     Ok(())
 }
@@ -489,17 +447,15 @@ pub fn config_report(
 
 /// Removes a retired booth from the fleet; its clips, and its cards' part in the audit of their
 /// numbers, stay.
-pub fn forget(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error> {
+pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
     for table in ["booth", "alert", "machine_at_booth", "event"] {
-        db.execute(
-            &format!("DELETE FROM {table} WHERE booth_id = ?1"),
-            [booth.as_str()],
-        )?;
+        db.execute(&format!("DELETE FROM {table} WHERE booth_id = ?1"), [booth])?;
     }
     db.execute(
         "UPDATE card_at_booth SET presence = NULL WHERE booth_id = ?1",
-        [booth.as_str()],
+        [booth],
     )?;
+    db.execute("DELETE FROM unreadable WHERE sender = ?1", [booth])?;
     Ok(())
 }
 

@@ -7,17 +7,19 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use rumqttc::Outgoing;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, Event};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v5::Packet;
+use rumqttc::{Event, Outgoing, PublishOptions};
 use tokio::time::Instant;
 
 use super::config::HubConfig;
-use super::login::Login;
+use super::login;
 use super::store::{self, StoreError};
 use crate::config::ConfigError;
 use crate::contract::{AlertId, BoothId, Topic, Topics};
+use crate::link::login::Login;
+use crate::link::route::Unlucky;
+use crate::link::trouble::{Trouble, What};
 
 /// How often a connection that a running hub takes back is tried again.
 const ATTEMPTS: u32 = 5;
@@ -45,7 +47,7 @@ pub enum ForgetError {
 
 /// Clears the topics and the hub's own rows; answers how many topics were cleared.
 pub async fn forget(config: &HubConfig, booth: &BoothId) -> Result<usize, ForgetError> {
-    let mut login = Login::new(config, config.broker()?)?;
+    let mut login = login::login(config)?;
     // Not the running hub's id: a broker that does not bind ids to users lets both stay.
     login.client_id = format!("{}-forget", login.client_id);
     let topics = Topics::new(config.mqtt.root.clone());
@@ -66,6 +68,7 @@ pub async fn forget(config: &HubConfig, booth: &BoothId) -> Result<usize, Forget
             .chain(alerts)
             .map(|id| topics.name(&Topic::Alert(booth.clone(), id))),
     );
+    store::note_forgetting(&config.store.dir);
     let mut last = String::new();
     for _ in 0..ATTEMPTS {
         match clear(&login, &topics, booth, &wanted).await {
@@ -94,7 +97,8 @@ async fn clear(
     booth: &BoothId,
     wanted: &BTreeSet<String>,
 ) -> Result<usize, Attempt> {
-    let (client, mut events) = AsyncClient::new(login.options(), 1024);
+    let (client, mut events, line) =
+        login.client(login::terms(1024, false, None), &Unlucky::default());
     let deadline = Instant::now() + PATIENCE;
     let mut to_clear: Vec<String> = wanted.iter().cloned().collect();
     let mut asked: BTreeSet<String> = wanted.clone();
@@ -109,7 +113,7 @@ async fn clear(
             for topic in to_clear.drain(..) {
                 in_order.push_back(topic.clone());
                 client
-                    .try_publish(topic, QoS::AtLeastOnce, true, "")
+                    .try_publish(topic, "", PublishOptions::at_least_once().retained())
                     .map_err(gone)?;
             }
             // The echo of a cleared topic comes after everything that was retained before it.
@@ -126,10 +130,21 @@ async fn clear(
         };
         match event {
             Err(error) => {
-                let why = login.sentence(&error);
-                return Err(match error {
-                    rumqttc::v5::ConnectionError::MqttState(_) => Attempt::Again(why),
-                    _ => Attempt::Final(ForgetError::Broker(why)),
+                let trouble = Trouble::of(login, &line, &error);
+                let is_final = matches!(
+                    trouble.what,
+                    What::NoAddress(_)
+                        | What::Unreached(_)
+                        | What::Tls(_)
+                        | What::TlsEnded(_)
+                        | What::NoCertificateName(_)
+                        | What::Silent
+                        | What::Refused(_)
+                );
+                let why = trouble.to_string();
+                return Err(match is_final {
+                    true => Attempt::Final(ForgetError::Broker(why)),
+                    false => Attempt::Again(why),
                 });
             }
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
@@ -140,10 +155,8 @@ async fn clear(
             }
             Ok(Event::Incoming(Packet::SubAck(suback))) => {
                 subscribed = true;
-                echo_awaited = suback
-                    .return_codes
-                    .iter()
-                    .all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                let answer = line.answer(suback.pkid).unwrap_or_default();
+                echo_awaited = answer.codes.iter().all(|code| *code < 0x80);
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let topic = String::from_utf8_lossy(&publish.topic).into_owned();
@@ -161,18 +174,16 @@ async fn clear(
             Ok(Event::Incoming(Packet::PubAck(ack))) => {
                 answered += 1;
                 let topic = unanswered.remove(&ack.pkid).unwrap_or_default();
-                if !matches!(
-                    ack.reason,
-                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers
-                ) {
+                let answer = line.answer(ack.pkid).unwrap_or_default();
+                if answer.codes.iter().any(|code| *code >= 0x80) {
                     return Err(Attempt::Final(ForgetError::Refused(topic)));
                 }
             }
             Ok(_) => {}
         }
     }
-    client.try_disconnect().map_err(gone)?;
-    // Until the broker closes: the DISCONNECT must be written.
+    client.try_disconnect_now().map_err(gone)?;
+    // Until the DISCONNECT is written.
     while events.poll().await.is_ok() {
         if Instant::now() > deadline {
             break;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::contract::{
-    Ack, AckStatus, BoothId, ByteRange, ClipKind, MAX_JSON_BYTES, Manifest, SCHEMA,
+    Ack, AckStatus, BoothId, ByteRange, ClipKind, MAX_JSON_BYTES, Manifest, SCHEMA, reading,
 };
 
 /// Longest text accepted in a manifest's short fields, in bytes.
@@ -58,33 +58,54 @@ pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Man
             None,
         );
     }
-    let value: serde_json::Value = match serde_json::from_slice(payload) {
-        Ok(value) => value,
-        Err(error) => return fail(format!("the manifest is no JSON: {error}"), None),
+    let fields = match reading::fields(payload) {
+        Ok(fields) => fields,
+        Err(error) => return fail(format!("the manifest is no JSON object: {error}"), None),
     };
-    let sha256 = value
+    let sha256 = fields
         .get("sha256")
         .and_then(|hash| hash.as_str())
         .filter(|hash| hash.len() <= MAX_TEXT_BYTES)
         .map(str::to_owned);
-    let manifest: Manifest = match serde_json::from_value(value) {
+    // Of another version nothing else may mean what it says here.
+    if let Some(schema) = fields.get("schema").and_then(serde_json::Value::as_u64)
+        && schema != u64::from(SCHEMA)
+    {
+        return fail(format!("schema {schema} is not known to this hub"), sha256);
+    }
+    let manifest: Manifest = match serde_json::from_value(fields.into()) {
         Ok(manifest) => manifest,
         Err(error) => return fail(format!("the manifest is not understood: {error}"), sha256),
     };
     match fault(clip_id, &manifest, max_clip_bytes) {
-        None => Ok(manifest),
+        None => Ok(tidied(manifest)),
         Some(reason) => fail(reason, sha256),
     }
 }
 
+/// What is not needed and cannot be, counts as absent: nobody's words are refused for it.
+fn tidied(mut manifest: Manifest) -> Manifest {
+    let fits = |text: &String| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
+    for text in [&mut manifest.boot_id, &mut manifest.source] {
+        if !fits(text) {
+            text.clear();
+        }
+    }
+    for text in [
+        &mut manifest.campaign_id,
+        &mut manifest.question_id,
+        &mut manifest.lang,
+    ] {
+        text.take_if(|text| !fits(text));
+    }
+    let is_time = |text: &String| text.parse::<Timestamp>().is_ok();
+    manifest.started_at.take_if(|text| !is_time(text));
+    manifest.started_mono_ms.take_if(|ms| *ms > 1 << 53);
+    manifest
+}
+
 /// The first thing that cannot be true.
 fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
-    if manifest.schema != SCHEMA {
-        return Some(format!(
-            "schema {} is not known to this hub",
-            manifest.schema
-        ));
-    }
     if manifest.clip_id != clip_id {
         return Some("the manifest's clip_id is not that of its topic".into());
     }
@@ -93,28 +114,6 @@ fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<Stri
     }
     if !is_token(&manifest.card_id) {
         return Some("card_id is empty, too long or no plain name".into());
-    }
-    let texts = [
-        Some(&manifest.boot_id),
-        Some(&manifest.source),
-        manifest.campaign_id.as_ref(),
-        manifest.question_id.as_ref(),
-        manifest.lang.as_ref(),
-    ];
-    if texts
-        .into_iter()
-        .flatten()
-        .any(|text| text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control))
-    {
-        return Some("a text in the manifest is too long or holds control characters".into());
-    }
-    if let Some(text) = &manifest.started_at
-        && text.parse::<Timestamp>().is_err()
-    {
-        return Some(format!("started_at {:?} is no time", shortened(text)));
-    }
-    if manifest.started_mono_ms.is_some_and(|ms| ms > 1 << 53) {
-        return Some("started_mono_ms cannot be".into());
     }
     if manifest
         .duration_ms
@@ -179,6 +178,9 @@ fn choice_fault(manifest: &Manifest) -> Option<String> {
     let (Some(question), Some(choice)) = (&manifest.question_id, manifest.choice) else {
         return Some("a choice needs question_id and choice".into());
     };
+    if question.len() > MAX_TEXT_BYTES || question.chars().any(char::is_control) {
+        return Some("its question_id is too long or holds control characters".into());
+    }
     if manifest.bytes != 0 {
         return Some("a choice has no body".into());
     }
@@ -342,9 +344,9 @@ mod tests {
             ("bytes", json!(500_000), "cannot hold"),
             ("duration_ms", json!(4_000_000), "cannot hold"),
             ("duration_ms", json!(u64::MAX), "longer"),
-            ("started_at", json!("yesterday"), "no time"),
-            ("question_id", json!("a\nb"), "control"),
-            ("lang", json!("x".repeat(200)), "too long"),
+            ("test", json!("yes"), "understood"),
+            ("booth_id", json!("operations"), "log in under it"),
+            ("booth_id", Value::Null, "understood"),
             ("body", Value::Null, "body"),
         ];
         for (field, value, says) in changes {
@@ -360,9 +362,66 @@ mod tests {
                 "{field}"
             );
         }
+        let newer = believe(CLIP, br#"{"schema":2,"clip":{}}"#, 1_000_000).expect_err("newer");
+        assert_eq!(newer.reason, "schema 2 is not known to this hub");
         for hash in [json!(null), json!("xyz"), json!("A".repeat(64))] {
             let fault = judged(|m| m["sha256"] = hash.clone()).expect_err("bad hash");
             assert!(fault.reason.contains("sha256"), "{}", fault.reason);
+        }
+    }
+
+    #[test]
+    fn nobodys_words_are_refused_for_a_field_that_is_not_needed() {
+        let plain = judged(|_| ()).expect("good");
+        let odd = [
+            Value::Null,
+            json!(-1),
+            json!(1.5),
+            json!(true),
+            json!("a\nb"),
+            json!("x".repeat(200)),
+            json!([{}]),
+            json!({"mode": 1}),
+            json!(u64::MAX),
+        ];
+        for field in [
+            "boot_id",
+            "source",
+            "campaign_id",
+            "question_id",
+            "choice",
+            "lang",
+            "started_at",
+            "started_mono_ms",
+            "clock_synced",
+            "ended_by",
+            "recovered",
+            "bitrate",
+            "sample_rate",
+            "channels",
+            "consent",
+            "key_ids",
+            "sealed",
+            "rms_dbfs",
+            "peak_dbfs",
+            "speech_ratio",
+            "reason",
+            "of_version_2",
+        ] {
+            for value in &odd {
+                let read = judged(|m| m[field] = value.clone())
+                    .unwrap_or_else(|fault| panic!("{field} = {value}: {}", fault.reason));
+                assert_eq!(
+                    (read.clip_no, &read.sha256, read.bytes, read.duration_ms),
+                    (plain.clip_no, &plain.sha256, plain.bytes, plain.duration_ms),
+                );
+                let shown = [&read.question_id, &read.lang, &read.started_at];
+                let mut shown = shown.into_iter().flatten();
+                assert!(shown.all(|text| text.len() < 130 && !text.contains('\n')));
+            }
+        }
+        for absent in ["test", "key_ids", "choice"] {
+            assert!(judged(|m| m[absent] = Value::Null).is_ok(), "{absent}");
         }
     }
 

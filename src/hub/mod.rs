@@ -9,6 +9,7 @@
 //! A message is acknowledged to the broker (PUBACK) only after it was handled, and a clip to its booth
 //! (`stored`) only after its file and its row are on the disk.
 
+pub mod alerts;
 pub mod complaints;
 pub mod config;
 pub mod fleet;
@@ -18,6 +19,7 @@ pub mod ingest;
 pub mod login;
 pub mod mqtt;
 pub mod pages;
+pub mod presence;
 pub mod ranges;
 pub mod serve;
 pub mod store;

@@ -12,10 +12,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::config::HubConfig;
-use super::login::Login;
-use super::mqtt::Link;
+use super::http;
+use super::login;
+use super::mqtt::{Learned, Link};
+use super::presence::About;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
-use super::{http, worker};
+use super::worker::{self, Outcome};
+use crate::adapters::crew::{self, Crew, Death};
+use crate::adapters::journal;
 use crate::config::ConfigError;
 use crate::contract::Topics;
 
@@ -31,25 +35,33 @@ pub enum ServeError {
     /// The pages' address.
     #[error("the pages cannot listen on {0}: {1}; change [http] listen or stop the other program")]
     Listen(SocketAddr, io::Error),
-    /// The pages ended.
-    #[error("the pages ended: {0}")]
-    Pages(io::Error),
     /// A thread or signal handler could not be set up.
     #[error("the system refuses: {0}")]
     System(io::Error),
-    /// The store's thread ended by itself.
-    #[error("the store's thread ended by itself")]
-    Link,
+    /// A thread or task is no more.
+    #[error(transparent)]
+    Worker(#[from] Death),
 }
 
 /// Runs the hub until SIGTERM or SIGINT.
 pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
-    let login = Login::new(&config, config.broker()?)?;
+    serve_witnessed(config, |_| {}).await
+}
+
+/// The same before a witness, who sees whatever the store reports, on the store's thread. The tests of dead workers are one:
+/// if it panics, that thread is dead.
+pub async fn serve_witnessed(
+    config: HubConfig,
+    witness: impl Fn(&Outcome) + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut crew = Crew::gather();
+    let login = login::login(&config)?;
     let store = Store::open(&StoreRules {
         dir: config.store.dir.clone(),
         max_clip_bytes: config.store.max_clip_bytes,
         root: config.mqtt.root.clone(),
-    })?;
+    })?
+    .refusing(config.own_names())?;
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -60,26 +72,42 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
 
     let status = Arc::new(Mutex::new(BrokerStatus {
         connected: false,
-        detail: format!("connecting to {}:{}", login.broker.host, login.broker.port),
+        detail: format!("connecting to {}", login.broker),
+        rival: None,
     }));
     let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?;
     let (outcomes_in, outcomes) = mpsc::unbounded_channel();
-    let (jobs, store_thread) = worker::start(store, outcomes_in).map_err(ServeError::System)?;
+    let report = move |outcome| {
+        witness(&outcome);
+        outcomes_in.send(outcome).is_ok()
+    };
+    let (jobs, store_thread) = worker::start(store, report).map_err(ServeError::System)?;
 
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
-    let mut pages = tokio::spawn(http::serve(listener, Arc::new(views), async move {
+    let showing = http::serve(listener, Arc::new(views), async move {
         let _ = pages_stop.wait_for(|stop| *stop).await;
-    }));
+    });
+    let pages = crew::task("pages", async {
+        if let Err(error) = showing.await {
+            log::error!("the pages ended: {error}");
+        }
+    });
     let link = Link {
         login,
         topics: Topics::new(config.mqtt.root.clone()),
+        about: About::new(&config),
+        dir: config.store.dir.clone(),
         jobs,
         outcomes,
         status,
-        alive: Box::new(|| tell_systemd(&[NotifyState::Watchdog])),
+        alive: Box::new(|| {
+            tell_systemd(&[NotifyState::Watchdog]);
+            journal::tell_due();
+        }),
         stop: stopped,
         connection: 0,
+        learned: Learned::default(),
     };
     let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
@@ -89,31 +117,36 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
     );
     tell_systemd(&[NotifyState::Ready]);
 
-    let mut link = std::pin::pin!(link.run());
+    let mut link = std::pin::pin!(crew::watched("link", link.run()));
+    let mut link_is_over = false;
     let result = tokio::select! {
         _ = term.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        () = &mut link => Err(ServeError::Link),
-        ended = &mut pages => Err(ServeError::Pages(match ended {
-            Ok(Ok(())) => io::Error::other("without a reason"),
-            Ok(Err(error)) => error,
-            Err(error) => io::Error::other(error),
-        })),
+        death = crew.death() => Err(death),
+        ended = &mut link => {
+            link_is_over = true;
+            Err(match ended {
+                Err(death) => death,
+                // It ends when the store is gone, which tells why a moment later.
+                Ok(()) => crew.death().await,
+            })
+        }
     };
+    if let Err(death) = &result {
+        log::error!("{death}; the hub ends");
+    }
+    crew.dismiss();
     tell_systemd(&[NotifyState::Stopping]);
-    let link_is_over = matches!(result, Err(ServeError::Link));
     // Every receiver may be gone already.
     let _ = stop.send(true);
     if !link_is_over {
-        link.as_mut().await;
+        let _ = link.as_mut().await;
     }
     pages.abort();
-    // The link is gone and with it the last sender of jobs: the store ends after its last batch.
-    if store_thread.join().is_err() {
-        log::error!("the store's thread panicked");
-    }
+    // The link is gone and with it the last sender of jobs: the store ends after its last batch, if it has not died.
+    let _ = store_thread.join();
     log::info!("booth-hub has stopped");
-    result
+    Ok(result?)
 }
 
 fn signal(

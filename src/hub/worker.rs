@@ -8,11 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
-
 use super::ingest::Answer;
 use super::store::{Message, Store, StoreError};
-use crate::adapters::clock;
+use crate::adapters::{clock, crew};
 
 /// Jobs that may wait. The link never has more than its Receive Maximum unanswered per connection, so
 /// that only messages of QoS 0 can find it full; they are dropped and counted there.
@@ -55,19 +53,17 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Starts the thread. It ends when every sender of jobs is gone.
+/// Starts the thread. It ends when every sender of jobs is gone, or when `report` answers that nobody listens.
 pub fn start(
     store: Store,
-    outcomes: UnboundedSender<Outcome>,
+    report: impl Fn(Outcome) -> bool + Send + 'static,
 ) -> std::io::Result<(SyncSender<Job>, JoinHandle<()>)> {
     let (jobs, waiting) = sync_channel(MAX_WAITING);
-    let thread = std::thread::Builder::new()
-        .name("store".into())
-        .spawn(move || run(store, &waiting, &outcomes))?;
+    let thread = crew::start("store", move || run(store, &waiting, report))?;
     Ok((jobs, thread))
 }
 
-fn run(mut store: Store, waiting: &Receiver<Job>, outcomes: &UnboundedSender<Outcome>) {
+fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bool) {
     let mut expire_at = clock::mono().0 + EXPIRE_EVERY_MS;
     loop {
         let mut batch = Vec::new();
@@ -77,12 +73,12 @@ fn run(mut store: Store, waiting: &Receiver<Job>, outcomes: &UnboundedSender<Out
             Err(RecvTimeoutError::Disconnected) => return,
         }
         batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
-        let reports = handle_all(&mut store, batch).unwrap_or_else(|error| {
+        let outcomes = handle_all(&mut store, batch).unwrap_or_else(|error| {
             store.roll_back();
             vec![Outcome::Failed(error.to_string())]
         });
-        for report in reports {
-            if outcomes.send(report).is_err() {
+        for outcome in outcomes {
+            if !report(outcome) {
                 return;
             }
         }

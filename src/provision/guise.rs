@@ -1,7 +1,7 @@
 //! What the bytes of a file say that people write with any laptop. Pure.
 //!
-//! Owns: every guise a text comes in (byte order marks, UTF-16, line ends), the names it comes under, and what a
-//! word processor does to quotation marks. Never does: guess a character: what cannot be read is named with its remedy.
+//! Owns: the names that a text comes under, and what a word processor does to quotation marks. What the bytes say is
+//! `config::text`'s.
 
 use std::fmt::Write;
 
@@ -12,59 +12,6 @@ pub const LONGEST_TEXT: u64 = 1 << 20;
 
 /// Most places that are named; who has one smart quote has a hundred.
 const MOST_NAMED: usize = 8;
-
-/// How the remedy of every unreadable text begins.
-const SAVE_PLAIN: &str = "open it in a plain text editor and save it as plain text, UTF-8";
-
-/// The text in these bytes with `\n` at its line ends and no byte order mark, or a sentence that says why there is none.
-pub fn text_of(bytes: &[u8]) -> Result<String, String> {
-    let text = match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest)?,
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
-        // The first character of a configuration or a password is not beyond U+00FF: its other half is 0.
-        [low, 0, ..] if *low != 0 => utf16(bytes, u16::from_le_bytes)?,
-        [0, low, ..] if *low != 0 => utf16(bytes, u16::from_be_bytes)?,
-        _ => utf8(bytes)?,
-    };
-    if text.starts_with("{\\rtf") {
-        return Err(format!("is a word processor's file (RTF); {SAVE_PLAIN}"));
-    }
-    if text.contains('\0') {
-        return Err(format!("holds zero bytes and is no text; {SAVE_PLAIN}"));
-    }
-    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
-}
-
-fn utf8(bytes: &[u8]) -> Result<String, String> {
-    if bytes.starts_with(b"PK\x03\x04") {
-        return Err(format!("is a word processor's file; {SAVE_PLAIN}"));
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => {
-            let line = bytes[..error.valid_up_to()]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count();
-            Err(format!(
-                "line {}: a character is not UTF-8; {SAVE_PLAIN}",
-                line + 1
-            ))
-        }
-    }
-}
-
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
-    let pairs = bytes.chunks_exact(2);
-    let is_cut = !pairs.remainder().is_empty();
-    let units = pairs.map(|pair| unit([pair[0], pair[1]]));
-    let text: Result<String, _> = char::decode_utf16(units).collect();
-    match text {
-        Ok(text) if !is_cut => Ok(text),
-        _ => Err(format!("is damaged UTF-16; {SAVE_PLAIN}")),
-    }
-}
 
 /// The entries of a folder that go by this name in any letter case, with or without a `.txt` that an editor has added.
 /// A Mac's `._` files, backups and the like go by other names.
@@ -181,45 +128,6 @@ pub fn hint_of(value: &str) -> String {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "[booth]\nid = \"rundhoej-1\"\nname = \"Rundhøj €\"\n";
-
-    fn utf16_of(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
-        text.encode_utf16().flat_map(bytes).collect()
-    }
-
-    #[test]
-    fn a_text_is_the_same_in_every_guise_of_every_laptop() {
-        let crlf = TEXT.replace('\n', "\r\n");
-        let with_bom = format!("\u{feff}{crlf}");
-        for bytes in [
-            TEXT.as_bytes().to_vec(),
-            crlf.clone().into_bytes(),
-            TEXT.replace('\n', "\r").into_bytes(),
-            with_bom.clone().into_bytes(),
-            utf16_of(&with_bom, u16::to_le_bytes),
-            utf16_of(&with_bom, u16::to_be_bytes),
-            utf16_of(&crlf, u16::to_le_bytes),
-            utf16_of(TEXT, u16::to_be_bytes),
-        ] {
-            assert_eq!(text_of(&bytes).as_deref(), Ok(TEXT), "{bytes:x?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_text_is_named_with_a_remedy() {
-        for (bytes, part) in [
-            (&b"{\\rtf1\\ansi [booth]"[..], "RTF"),
-            (b"PK\x03\x04word", "word processor"),
-            (b"[booth]\nname = \"Rundh\xf8j\"\n", "line 2"),
-            (b"\xff\xfe[\0b", "UTF-16"),
-            (b"\xff\xfe\x00\xd8\x00\xd8", "UTF-16"),
-            (b"[booth]\n\0", "zero bytes"),
-        ] {
-            let why = text_of(bytes).expect_err("no text");
-            assert!(why.contains(part) && why.contains("plain text"), "{why}");
-        }
-    }
-
     fn entry(name: &str) -> Listed {
         Listed {
             name: name.into(),
@@ -293,16 +201,6 @@ mod tests {
     }
 
     proptest::proptest! {
-        #[test]
-        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>, bom in 0_usize..4) {
-            let marks: [&[u8]; 4] = [b"", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"];
-            let all = [marks[bom], &bytes].concat();
-            if let Ok(text) = text_of(&all) {
-                proptest::prop_assert!(!text.contains(['\r', '\0']));
-                typographic(&text, "booth.toml");
-            }
-        }
-
         #[test]
         fn no_text_makes_the_search_for_smart_quotes_panic(text in "[\"'\\\\#\n“”–a=é]{0,60}") {
             let lines = text.split('\n').count();

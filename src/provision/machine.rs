@@ -13,12 +13,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::network;
+use super::prompts;
 use super::status::{self, Facts};
 use super::{
     Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, keep_outcome, outcome_of,
     provision, replace,
 };
 use crate::adapters::disk::RealDisk;
+use crate::adapters::prompts::Prompts;
+use crate::adapters::prompts::folder::Weight;
 use crate::adapters::sensors::Sensors;
 use crate::adapters::{clock, line_server, sensors};
 use crate::config::{Config, ConfigError};
@@ -28,8 +31,8 @@ use crate::run;
 use crate::spool::Card;
 use crate::spool::disk::{Disk, publish, read_whole};
 
-/// On FAT.
-const STATUS: &str = "BOOTH-STATUS.TXT";
+/// What the booth writes for a laptop, on FAT beside `booth.toml`.
+pub const STATUS: &str = "BOOTH-STATUS.TXT";
 /// Where NetworkManager notes what each interface is connected with, a file per interface number.
 const NETWORK_MANAGER: &str = "/run/NetworkManager/devices";
 const INTERFACES: &str = "/sys/class/net";
@@ -227,6 +230,27 @@ pub fn check_beside(config: &Config, file: &Path) -> Result<(), ConfigError> {
         .parent()
         .filter(|beside| !beside.as_os_str().is_empty());
     network::check_beside(&RealDisk::new(), config, beside.unwrap_or(Path::new(".")))
+}
+
+/// What is not used of the prompts that a configuration names and of those beside it, as the booth would say.
+pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
+    let questions = config.questions.iter();
+    let questions: Vec<String> = questions.map(|own| own.prompt_name().to_owned()).collect();
+    let session = &config.session;
+    let (_, unused) = Prompts::load(&session.prompts, &session.language, &questions);
+    let unused = unused
+        .iter()
+        .filter(|file| file.weight != Weight::Elsewhere);
+    let mut told: Vec<String> = unused.map(ToString::to_string).collect();
+    let beside = file.parent().unwrap_or(Path::new(""));
+    // Where the folder itself is named, its files are not beside it.
+    if session.prompts.parent() == Some(beside) {
+        let listed = RealDisk::new().list(beside).unwrap_or_default();
+        let named = session.prompts.file_name().unwrap_or_default();
+        let names = Prompts::names(&questions);
+        told.extend(prompts::beside(&listed, Path::new(named), &names));
+    }
+    told
 }
 
 /// The profiles that are connected, by their UUIDs, and their interfaces' names: NetworkManager notes by interface number

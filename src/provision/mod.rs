@@ -35,13 +35,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::adapters::prompts::Prompts;
+use crate::config::text::text_of;
 use crate::config::{Config, ConfigError};
 use crate::spool::disk::{Disk, Listed, publish, read_whole};
 use effective::effective;
 pub use effective::salvage;
 use guise::{LONGEST_TEXT, printable};
 use judge::{Judged, KeyVerdict, judge};
-pub use machine::{check_beside, provision_here, refresh_status};
+pub use machine::{STATUS, check_beside, provision_here, refresh_status, unused_prompts};
 use network::ConnectionNews;
 use secrets::move_secrets;
 use vault::{Role, Vault};
@@ -353,6 +355,14 @@ pub fn provision(
             "This card was the booth {old} before and is {new} now. Messages that were spoken at {old} are sent under that name."
         ));
     }
+    if let Some(good) = &good {
+        notes.extend(
+            good.config
+                .warnings_here()
+                .into_iter()
+                .map(|why| format!("{why}.")),
+        );
+    }
     if found.is_absent && good.is_some() {
         notes.push("The card's partition BOOTH has no booth.toml; the booth goes on with the one it knows.".into());
     }
@@ -402,9 +412,16 @@ pub fn provision(
         &now,
         &mut notes,
     )?;
+    let questions = good.iter().flat_map(|good| &good.config.questions);
+    let questions: Vec<String> = questions.map(|own| own.prompt_name().to_owned()).collect();
+    let names = Prompts::names(&questions);
     // Last, because it may take long, and a booth plays tones without them.
     if let Some(from) = &on_fat {
-        prompts::bring(disk, from, &places.prompts(), &mut notes);
+        prompts::bring(disk, from, &places.prompts(), &names, &mut notes);
+    }
+    if let Some(good) = &good {
+        let named = &good.config.session.prompts;
+        notes.extend(prompts::beside(&found.listed, named, &names));
     }
     let shown: Option<&Config> = config.as_ref();
     let salvaged = salvage(&judged.table);
@@ -488,9 +505,7 @@ fn look(disk: &dyn Disk, boot: &Path) -> Found {
                 fault(format!("{name} is a folder; a file of that name is needed"))
             } else {
                 match read_whole(disk, &boot.join(&one.name), LONGEST_TEXT) {
-                    Ok(bytes) => {
-                        guise::text_of(&bytes).map_err(|why| vec![format!("{name}: {why}")])
-                    }
+                    Ok(bytes) => text_of(&bytes).map_err(|why| vec![format!("{name}: {why}")]),
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => fault(format!(
                         "{name}: is longer than {LONGEST_TEXT} bytes; it cannot be a configuration"
                     )),

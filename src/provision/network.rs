@@ -157,7 +157,7 @@ pub(super) fn set_up(
         .map_err(at("writing", &place))?;
     if network.is_some() {
         work.forget_others().map_err(at("tidying", &place))?;
-        let country = network.and_then(|network| network.country.as_deref());
+        let country = network.and_then(Network::known_country);
         work.note_country(country).map_err(at("writing", &place))?;
     }
     if let Err(error) = write_keyfiles(disk, keyfiles, &files) {

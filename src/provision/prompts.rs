@@ -1,6 +1,7 @@
 //! The prompts' way from FAT to the booth's own partition, where the gateway, which may not read FAT, finds them.
 //!
-//! Owns: `DATA/prompts/<language>/<name>.opus|.wav`. Never does: take the last good ones away because FAT has none or
+//! Owns: `DATA/prompts/<language>/<file>`, and `DATA/prompts/<file>` of those that lie flat; the word for each that is passed over because of
+//! its name. What is in a file is the gateway's to judge. Never does: take the last good ones away because FAT has none or
 //! cannot be read, or stand in the way of the booth: whatever fails is a note.
 //!
 //! A file whose length and time are the same is the same; only others are copied, each replaced in one step with the time it
@@ -12,12 +13,15 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Places;
 use super::guise::printable;
+use crate::adapters::prompts::{MAX_FILE, folder};
 use crate::spool::disk::{Disk, Listed, publish_dated, read_whole};
 
 /// In `DATA`.
 pub(super) const FOLDER: &str = "prompts";
 /// Largest file, bytes: the gateway reads no larger ones.
-const LARGEST_FILE: u64 = 8_000_000;
+const LARGEST_FILE: u64 = MAX_FILE;
+/// Most files that are named because they are passed over.
+const MOST_NAMED: usize = 20;
 /// Most files; a booth has some thirty, and a few hundred words where all are recorded anew.
 const MOST_FILES: usize = 1_000;
 /// Most of all together, bytes.
@@ -59,8 +63,14 @@ pub(super) fn kept(disk: &dyn Disk, places: &Places, named: &Path) -> PathBuf {
 }
 
 /// Brings `to` up to what is in the folder `from` of FAT.
-pub(super) fn bring(disk: &dyn Disk, from: &Path, to: &Path, notes: &mut Vec<String>) {
-    let wanted = match look(disk, from, notes) {
+pub(super) fn bring(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    names: &[String],
+    notes: &mut Vec<String>,
+) {
+    let wanted = match look(disk, from, names, notes) {
         Ok(wanted) if wanted.is_empty() => return,
         Ok(wanted) => wanted,
         Err(error) => {
@@ -88,48 +98,133 @@ struct Found {
     bytes: u64,
 }
 
-/// By language and name, as the gateway looks for them: in small letters.
+/// By language (none of those that lie flat) and name, in small letters: the gateway's own file system may tell them apart.
 type Wanted = BTreeMap<(String, String), Found>;
 
-fn look(disk: &dyn Disk, from: &Path, notes: &mut Vec<String>) -> io::Result<Wanted> {
+/// What is passed over in the folder of prompts, and beside it.
+struct Passed<'a> {
+    names: &'a [String],
+    told: Vec<String>,
+}
+
+impl Passed<'_> {
+    fn tell(&mut self, file: &str, why: &str, remedy: &str) {
+        self.told
+            .push(format!("The prompt {} {why}; {remedy}.", printable(file)));
+    }
+
+    /// Whether a file is to be copied; if not, it is told where somebody may have meant it for a prompt.
+    fn takes(&mut self, place: &str, name: &str) -> bool {
+        let is_prompt = |stem: &str| self.names.iter().any(|own| own.eq_ignore_ascii_case(stem));
+        if let Some((why, remedy)) = folder::unreadable(name, &is_prompt) {
+            self.tell(
+                &format!("{place}{name}"),
+                &format!("is not used: it {why}"),
+                &remedy,
+            );
+        }
+        folder::is_sound(name)
+    }
+
+    fn into_notes(mut self) -> Vec<String> {
+        if self.told.len() > MOST_NAMED {
+            let more = self.told.len() - MOST_NAMED;
+            self.told.truncate(MOST_NAMED);
+            self.told
+                .push(format!("{more} more files among the prompts are not used."));
+        }
+        self.told
+    }
+}
+
+/// Prompts that lie beside `booth.toml` instead of in their folder, and an archive of them that nobody has unpacked.
+pub(super) fn beside(listed: &[Listed], named: &Path, names: &[String]) -> Vec<String> {
+    let mut passed = Passed {
+        names,
+        told: Vec::new(),
+    };
+    let place = named.display();
+    for file in listed.iter().filter(|entry| !entry.is_folder) {
+        let name = file.name.to_lowercase();
+        if folder::is_sound_of(&file.name, names) {
+            let why = "lies beside booth.toml and is not used";
+            passed.tell(&file.name, why, &format!("put it into the folder {place}"));
+        } else if name.starts_with("prompt") && name.ends_with(".zip") {
+            let why = "is an archive";
+            passed.tell(
+                &file.name,
+                why,
+                &format!("unpack it into the folder {place}"),
+            );
+        }
+    }
+    passed.into_notes()
+}
+
+fn look(
+    disk: &dyn Disk,
+    from: &Path,
+    names: &[String],
+    notes: &mut Vec<String>,
+) -> io::Result<Wanted> {
     let mut wanted = Wanted::new();
     let (mut total, mut left_out) = (0, Vec::new());
-    let mut languages = disk.list(from)?;
-    languages.retain(|entry| entry.is_folder && !entry.name.starts_with('.'));
+    let mut passed = Passed {
+        names,
+        told: Vec::new(),
+    };
+    let mut places = vec![(String::new(), from.to_owned(), disk.list(from)?)];
+    let mut languages = places[0].2.clone();
+    languages.retain(|entry| entry.is_folder && !folder::is_debris(&entry.name));
     languages.sort_by(|a, b| a.name.cmp(&b.name));
     for language in languages {
-        let folder = from.join(&language.name);
-        let mut files = disk.list(&folder)?;
+        let path = from.join(&language.name);
+        let files = disk.list(&path)?;
+        places.push((language.name, path, files));
+    }
+    for (language, path, mut files) in places {
         files.sort_by(|a, b| a.name.cmp(&b.name));
+        let place = match language.as_str() {
+            "" => String::new(),
+            language => format!("{language}/"),
+        };
         for file in files {
-            let name = file.name.to_lowercase();
-            let is_sound = [".opus", ".wav"].iter().any(|end| name.ends_with(end));
-            if file.is_folder || !is_sound || name.starts_with('.') {
+            if file.is_folder {
+                if !language.is_empty() && !folder::is_debris(&file.name) {
+                    let (why, remedy) = folder::NESTED;
+                    passed.tell(&format!("{place}{}/", file.name), why, remedy);
+                }
                 continue;
             }
+            if !passed.takes(&place, &file.name) {
+                continue;
+            }
+            let name = file.name.to_lowercase();
             let fits = file.bytes <= LARGEST_FILE
                 && total + file.bytes <= MOST_BYTES
                 && wanted.len() < MOST_FILES
                 && name.len() <= LONGEST_NAME;
             if !fits {
-                left_out.push(format!(
-                    "{}/{}",
-                    printable(&language.name),
-                    printable(&file.name)
-                ));
+                left_out.push(printable(&format!("{place}{}", file.name)));
                 continue;
             }
             total += file.bytes;
             let found = Found {
-                path: folder.join(&file.name),
+                path: path.join(&file.name),
                 bytes: file.bytes,
             };
-            wanted.insert((language.name.to_lowercase(), name), found);
+            let key = (language.to_lowercase(), name);
+            if let Some(other) = wanted.insert(key, found) {
+                let why = "is not used: another one has its name in other letters";
+                let file = other.path.strip_prefix(from).unwrap_or(&other.path);
+                passed.tell(&file.to_string_lossy(), why, "take one of them away");
+            }
         }
     }
+    notes.extend(passed.into_notes());
     if let Some(first) = left_out.first() {
         notes.push(format!(
-            "{} prompts on the card are not used, {first} first: {MOST_FILES} of {LARGEST_FILE} bytes each and {MOST_BYTES} together are taken.",
+            "{} prompts on the card are not used, {first} first: {MOST_FILES} of {LARGEST_FILE} bytes each and {MOST_BYTES} together are taken; make them smaller: ffmpeg -i FILE -ac 1 FILE.opus.",
             left_out.len()
         ));
     }
@@ -140,7 +235,10 @@ fn look(disk: &dyn Disk, from: &Path, notes: &mut Vec<String>) -> io::Result<Wan
 fn copy(disk: &dyn Disk, wanted: &Wanted, to: &Path, notes: &mut Vec<String>) -> io::Result<bool> {
     let mut is_whole = true;
     for ((language, name), found) in wanted {
-        let folder = to.join(language);
+        let folder = match language.as_str() {
+            "" => to.to_owned(),
+            language => to.join(language),
+        };
         let modified = disk.modified(&found.path).ok().flatten();
         if is_same(disk, found, modified, &folder.join(name)) {
             continue;
@@ -149,15 +247,18 @@ fn copy(disk: &dyn Disk, wanted: &Wanted, to: &Path, notes: &mut Vec<String>) ->
             Ok(bytes) => bytes,
             Err(error) => {
                 is_whole = false;
+                let file = found.path.file_name().unwrap_or_default().to_string_lossy();
                 notes.push(format!(
-                    "The prompt {language}/{} cannot be read ({error}); copy it to the card again.",
-                    printable(name)
+                    "The prompt {} cannot be read ({error}); copy it to the card again.",
+                    printable(&file)
                 ));
                 continue;
             }
         };
         if disk.make_folder(&folder)? {
-            disk.sync_folder(to)?;
+            if folder != to {
+                disk.sync_folder(to)?;
+            }
             to.parent()
                 .map_or(Ok(()), |above| disk.sync_folder(above))?;
         }
@@ -207,6 +308,7 @@ fn tidy(disk: &dyn Disk, wanted: &Wanted, to: &Path) -> io::Result<()> {
                 disk.remove_tree(&path)?;
                 is_gone = true;
             }
+            (false, _) if wanted.contains_key(&(String::new(), entry.name.clone())) => {}
             (false, _) => {
                 disk.unlink(&path)?;
                 is_gone = true;

@@ -13,6 +13,8 @@ use super::effective::effective;
 use super::guise::{self, printable};
 use super::vault::{self, Kept, LONGEST_CREDENTIAL, Role, Set, Vault};
 use super::{Good, Hands, Places, ProvisionError, SecretNews, at, remove_name};
+use crate::adapters::password;
+use crate::adapters::tls::pem::{self, Wanted};
 use crate::config::{Config, ConfigError};
 use crate::spool::disk::{Disk, Listed, read_whole};
 
@@ -226,16 +228,36 @@ pub(super) fn take<'a>(
     if entry.is_folder {
         return Err(format!("{own} is a folder; a file of that name is needed"));
     }
-    let bytes = read_whole(disk, &boot.join(&entry.name), LONGEST_CREDENTIAL)
-        .map_err(|error| format!("{own} cannot be read: {error}; copy it to the card again"))?;
-    let mut text = guise::text_of(&bytes).map_err(|why| format!("{own} {why}"))?;
-    if role == Role::Password {
-        text = text.trim_end_matches('\n').to_owned();
-        if text.is_empty() {
-            return Err(format!("{own} is empty; write the secret into it"));
+    let bytes =
+        read_whole(disk, &boot.join(&entry.name), LONGEST_CREDENTIAL).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::InvalidData => {
+                    format!(
+                        "{own} is longer than {LONGEST_CREDENTIAL} bytes; is it the right file?"
+                    )
+                }
+                _ => format!("{own} cannot be read: {error}; copy it to the card again"),
+            },
+        )?;
+    let wrong = |why: &dyn std::fmt::Display| format!("{own} {why}");
+    let clean = match role {
+        Role::Password => password::of(&bytes)
+            .map_err(|why| wrong(&why))?
+            .into_bytes(),
+        Role::Key => {
+            pem::key_in(&bytes, &own).map_err(|why| wrong(&why))?;
+            pem::cleaned(&bytes).into_owned()
         }
-    }
-    Ok(Some((&entry.name, text.into_bytes())))
+        Role::Authority | Role::Certificate => {
+            let wanted = match role {
+                Role::Authority => Wanted::Authority,
+                _ => Wanted::Certificate,
+            };
+            pem::certificates_in(&bytes, &own, wanted).map_err(|why| wrong(&why))?;
+            pem::cleaned(&bytes).into_owned()
+        }
+    };
+    Ok(Some((&entry.name, clean)))
 }
 
 pub(super) fn remove_from_fat(

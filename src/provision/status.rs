@@ -11,13 +11,14 @@ use super::network::{ConnectionNews, Way};
 use super::vault::Role;
 use super::{Outcome, SecretNews, Source};
 use crate::adapters::sensors::Image;
+use crate::config::zone;
 use crate::gateway::partition::{self, Partition};
 use crate::gateway::spoken::Language;
 
 /// Most keys that are listed.
 const MOST_KEYS: usize = 200;
 /// Longest sentence of somebody else that is repeated.
-const LONGEST_SENTENCE: usize = 300;
+const LONGEST_SENTENCE: usize = 500;
 
 /// What a running gateway says of itself; the rest of its answer is the doctor's.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -39,6 +40,8 @@ pub struct GatewayFacts {
     pub faults: Vec<Told>,
     /// What works and what does not.
     pub findings: Vec<Told>,
+    /// Files among the prompts that are not used, and why.
+    pub unused_prompts: Vec<String>,
 }
 
 /// A fault or a finding.
@@ -96,7 +99,7 @@ pub struct Facts {
 
 /// The whole file: UTF-8 with a byte order mark and CRLF, as any laptop's editor shows it.
 pub fn render(facts: &Facts) -> String {
-    let zone = TimeZone::get(&facts.outcome.timezone).unwrap_or(TimeZone::UTC);
+    let zone = zone::zone(&facts.outcome.timezone);
     let told = |language| section(facts, language, &zone);
     let sections = match Language::of(&facts.outcome.language) {
         Language::Danish => [told(Language::Danish), told(Language::English)].join("\n\n"),
@@ -413,6 +416,13 @@ fn running(facts: &Facts, page: &mut Page) {
     for fault in faults.filter(|fault| fault.id != "not_connected") {
         page.item(&fault.with_remedy(&format!("{}: {}", fault.id, fault.text)));
     }
+    if !gateway.unused_prompts.is_empty() {
+        page.say(
+            "Prompts that are not used:",
+            "Indtalinger, der ikke bruges:",
+        );
+        gateway.unused_prompts.iter().for_each(|why| page.item(why));
+    }
     page.gap();
 }
 
@@ -585,6 +595,7 @@ mod tests {
         };
         let answer = r#"{"ready":1,"connected":0,"spool_clips":3,"oldest_unsent_s":3600,"pid":7,
             "faults":[{"id":"not_connected","text":"No broker.","remedy":"Look at the network."}],
+            "unused_prompts":["prompts/da/notice.wma is not used; convert it"],
             "findings":[{"area":"broker","verdict":"fault","sentence":"The broker refused the password.","remedy":"Correct it."}]}"#;
         Facts {
             outcome,
@@ -619,6 +630,7 @@ mod tests {
             "The new credentials have not connected yet",
             "Broker: NOT connected (mqtts://broker.example).",
             "The broker refused the password. Correct it.",
+            "Indtalinger, der ikke bruges:\r\n  - prompts/da/notice.wma is not used; convert it",
             "Netværk:\r\n  - Kablet, DHCP: ikke forbundet",
             "Wi-Fi \"Gæst\": connected with the FORMER password, the new one has not connected (wlan0)",
             "wifi-password: kept since 2026-11-20 11:00; kept",

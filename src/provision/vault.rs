@@ -22,8 +22,8 @@ use sha2::{Digest, Sha256};
 use crate::contract::hex;
 use crate::spool::disk::{Disk, Open, publish, read_whole};
 
-/// Longest credential, bytes: chains of certificates are shorter.
-pub const LONGEST_CREDENTIAL: u64 = 64 * 1024;
+/// Longest credential, bytes: the roots of a whole system have a quarter of it.
+pub const LONGEST_CREDENTIAL: u64 = 1 << 20;
 const CONFIRMED: &str = "confirmed";
 const FACTS: &str = "set.json";
 const LONGEST_FACTS: u64 = 16 * 1024;

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::start::mqtt_settings;
+use crate::adapters::crew;
 use crate::adapters::disk::RealDisk;
 use crate::adapters::mqtt::MqttSettings;
 use crate::config::{Config, ConfigError};
@@ -95,7 +96,7 @@ pub(super) fn told(choices: Vec<Choice>) -> (Vec<MqttSettings>, impl Fn(usize)) 
             return;
         };
         // The card may be slow; the loop waits for nobody.
-        tokio::task::spawn_blocking(move || {
+        let noting = crew::lend("credentials", move || {
             let disk = RealDisk::new();
             let vault = Vault {
                 disk: &disk,
@@ -105,6 +106,9 @@ pub(super) fn told(choices: Vec<Choice>) -> (Vec<MqttSettings>, impl Fn(usize)) 
                 log::error!("that credentials {number} have connected cannot be noted: {error}");
             }
         });
+        if let Err(error) = noting {
+            log::error!("that credentials {number} have connected cannot be noted: {error}");
+        }
     };
     (settings, accepted)
 }

@@ -5,10 +5,15 @@
 use std::sync::atomic::Ordering;
 
 use super::Gateway;
+use crate::adapters::prompts::folder::Weight;
 use crate::config::Backend;
 use crate::contract::AlertId;
 use crate::doctor::{self, Contact, Finding, LastKey, Raised, Status};
 use crate::gateway::time::Mono;
+use crate::gateway::unreadable::Kind;
+
+/// Most files among the prompts that are told.
+const MOST_UNUSED: usize = 20;
 
 impl Gateway {
     /// Everything that the daemon knows of itself as findings: what works, and each raised alert with its remedy.
@@ -102,6 +107,15 @@ impl Gateway {
             let sentence = "The hub has not said that it is online; clips stay on the card.";
             all.push(Finding::warning("hub", "state", sentence, remedy));
         }
+        for (kind, sentence) in self.unreadable.sentences(now) {
+            // A state that cannot be read now is an alert, below.
+            if kind == Kind::HubState && evidence.hub_unreadable.is_some() {
+                continue;
+            }
+            let remedy = "Compare the versions of booth and hub; see what else may publish on this booth's topics.";
+            let subject = format!("unreadable {}", kind.word());
+            all.push(Finding::warning("hub", &subject, sentence, remedy));
+        }
         if !evidence.clock_synced && !self.faults.contains_key(&AlertId::ClockUnset) {
             let remedy = AlertId::ClockUnset.remedy();
             let sentence = "The clock is not synchronised yet.";
@@ -132,6 +146,7 @@ impl Gateway {
             ready: u8::from(self.is_ready()),
             faults: self.faults.iter().map(raised).collect(),
             findings: self.findings(now),
+            unused_prompts: self.unused_prompts(),
             contacts: self.seen_contacts(),
             last_key: self.last_key.map(|(at, key)| LastKey {
                 key: doctor::key_name(key),
@@ -159,6 +174,13 @@ impl Gateway {
                 .as_ref()
                 .map_or(0, crate::spool::Spool::last_clip_no),
         }
+    }
+
+    /// Those of other languages are no news.
+    fn unused_prompts(&self) -> Vec<String> {
+        let unused = self.prompts.unused().iter();
+        let told = unused.filter(|file| file.weight != Weight::Elsewhere);
+        told.take(MOST_UNUSED).map(ToString::to_string).collect()
     }
 
     fn seen_contacts(&self) -> Vec<Contact> {

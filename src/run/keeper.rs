@@ -1,7 +1,7 @@
 //! The thread that does the card's slow work, so that the loop never waits for an fsync.
 //!
-//! Owns: opening the spool (again), releasing, quarantine, counters, watching for room. Never does:
-//! decide; every deletion arrives with its receipt.
+//! Owns: opening the spool (again), releasing, quarantine and the way out of it, counters, watching for room, and the pauses
+//! between tries of what the card refuses. Never does: decide; every deletion arrives with its receipt.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +16,19 @@ use crate::config;
 use crate::gateway::delivery::Receipt;
 use crate::gateway::health::SpoolFault;
 use crate::gateway::liveness::Beat;
+use crate::gateway::quarantine::{Moment, Note};
+use crate::gateway::retry::Retry;
 use crate::gateway::time::Mono;
 use crate::spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 
 /// Room is looked at this often.
 pub const LOOK: Duration = Duration::from_secs(5);
+/// Longest pause between tries of what keeps a booth from taking messages.
+const MENDING_LAST: Duration = Duration::from_secs(60);
+/// And of what can wait: confirmed clips that the card does not let go, refused ones that it does not move.
+const ERRANDS_LAST: Duration = Duration::from_secs(600);
+/// Most sentences of failures that are remembered, so that each is said once.
+const MOST_SAID: usize = 32;
 /// How long the keeper may be silent: longer than opening a full spool of a slow card takes.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 /// Most commands worked off together.
@@ -36,12 +44,19 @@ const READ_ONLY: &str =
 pub enum KeeperCommand {
     /// Delete a confirmed clip.
     Release(Receipt),
-    /// Move a clip aside that was refused or cannot be read.
+    /// Move a clip aside that was refused or is damaged.
     Quarantine {
         /// The clip.
         clip_id: String,
         /// Why.
-        reason: String,
+        note: Note,
+    },
+    /// Let these clips out of quarantine.
+    BringBack {
+        /// The clips.
+        clips: Vec<String>,
+        /// This moment, where nobody asked for it.
+        by_itself: Option<Moment>,
     },
     /// A recording failed: look, and say whether the card takes another, even if that is no news to you.
     Look,
@@ -68,7 +83,11 @@ pub enum KeeperEvent {
     /// Whether it takes another clip; told when it changes.
     Room(Result<(), SpoolFault>),
     /// Manifests that are fixed, or could not be.
-    Fixed(Vec<(String, bool)>),
+    Fixed(Vec<(String, Fix)>),
+    /// A clip is in quarantine, and this is known of it.
+    Quarantined(String, Note),
+    /// Clips that are out of quarantine, or why not.
+    BroughtBack(Vec<(String, Result<KeptClip, SpoolError>)>),
     /// Recordings that a failed write had left unfinished are kept now.
     Mended(Vec<KeptClip>),
     /// The card takes a write, or why not.
@@ -77,10 +96,22 @@ pub enum KeeperEvent {
     Closed(Result<(), String>),
 }
 
-/// Opens the spool as configured.
+/// What became of a manifest that was to be fixed.
+#[derive(Debug)]
+pub enum Fix {
+    /// It is fixed.
+    Done,
+    /// The card refused, or does not give the clip back.
+    Failed(SpoolError),
+    /// Another failed before it.
+    NotTried,
+}
+
+/// Opens the spool as configured. `failed_before`: so often in a row it could not be opened.
 pub fn open(
     place: &config::Spool,
     machine: &dyn Machine,
+    failed_before: u32,
 ) -> Result<(Spool, OpenReport), SpoolError> {
     let sensors = Sensors::default();
     let facts = OpenFacts {
@@ -93,21 +124,19 @@ pub fn open(
         card_cid: sensors.card_cid(&place.dir),
         hw_serial: sensors.hw_serial(),
         ballast_bytes: BALLAST_BYTES,
+        failed_before,
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
 }
 
 fn room(spool: &Spool) -> Result<(), SpoolFault> {
-    let room = spool.room();
-    let (free, used) = (room.free_bytes, room.used_bytes);
-    match room.reason {
+    match spool.room().reason {
         None => Ok(()),
-        Some(why @ Refusal::Unwritable) => Err(SpoolFault::Unwritable(why.to_string())),
-        // The sentence says the limit, not the bytes, so that it does not change with every clip.
-        Some(why @ (Refusal::Full | Refusal::Reserve)) => {
-            log::info!(free_bytes = free, used_bytes = used; "{why}");
-            Err(SpoolFault::Full(why.to_string()))
+        Some(why @ (Refusal::Unwritable | Refusal::Unread)) => {
+            Err(SpoolFault::Unwritable(why.to_string()))
         }
+        // The sentence says the limit, not the bytes, so that it does not change with every clip.
+        Some(why @ (Refusal::Full | Refusal::Reserve)) => Err(SpoolFault::Full(why.to_string())),
     }
 }
 
@@ -121,7 +150,18 @@ pub struct Keeper {
     /// Clips that the centre has and the card did not let go; tried again at every look.
     unreleased: Vec<Receipt>,
     /// Clips to be set aside that the card did not move, and why; likewise.
-    unmoved: Vec<(String, String)>,
+    unmoved: Vec<(String, Note)>,
+    /// The pair of clocks that the card did not take; likewise.
+    unnoted: Option<i64>,
+    /// Of opening a spool that cannot be opened.
+    opening: Retry,
+    /// Of what was left unfinished; also due when nothing was.
+    mending: Retry,
+    mend_due: Mono,
+    /// Of what the card did not let go or move.
+    errands: Retry,
+    /// Failures that were told, until nothing fails any more.
+    said: Vec<String>,
     /// Whether the spool's file system is read-only now.
     is_read_only: Box<dyn Fn() -> bool + Send>,
 }
@@ -135,6 +175,12 @@ impl Keeper {
             closed_until: Mono(0),
             unreleased: Vec::new(),
             unmoved: Vec::new(),
+            unnoted: None,
+            opening: Retry::new(LOOK, MENDING_LAST),
+            mending: Retry::new(LOOK, MENDING_LAST),
+            mend_due: Mono(0),
+            errands: Retry::new(LOOK, ERRANDS_LAST),
+            said: Vec::new(),
             is_read_only: Box::new(|| false),
         }
     }
@@ -151,40 +197,76 @@ impl Keeper {
         self.spool.is_some()
     }
 
-    /// Tries again to open the spool.
-    pub fn try_open(
-        &mut self,
-        open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
-        report: impl Fn(KeeperEvent),
-    ) {
-        if clock::mono() < self.closed_until {
+    /// Tells a failure, once until nothing fails any more.
+    fn fail(&mut self, why: String, report: &impl Fn(KeeperEvent)) {
+        if self.said.contains(&why) {
             return;
         }
-        match open() {
+        if self.said.len() == MOST_SAID {
+            self.said.remove(0);
+        }
+        self.said.push(why.clone());
+        report(KeeperEvent::Failed(why));
+    }
+
+    /// Tries again to open the spool, if it is time. `open` is told how often in a row it could not be opened.
+    pub fn try_open(
+        &mut self,
+        now: Mono,
+        open: impl Fn(u32) -> Result<(Spool, OpenReport), SpoolError>,
+        report: impl Fn(KeeperEvent),
+    ) {
+        if now < self.closed_until || !self.opening.is_due(now) {
+            return;
+        }
+        match open(self.opening.failures()) {
             Ok((opened, found)) => {
                 self.told = None;
+                self.said.clear();
+                for retry in [&mut self.opening, &mut self.mending, &mut self.errands] {
+                    retry.worked();
+                }
+                self.mend_due = Mono(0);
                 self.spool = Some(opened.clone());
                 report(KeeperEvent::Opened(opened, Box::new(found)));
             }
-            Err(error) => report(KeeperEvent::Failed(error.to_string())),
+            Err(error) => {
+                self.opening.failed(now);
+                self.fail(error.to_string(), &report);
+            }
         }
     }
 
     /// Looks after the card: what was left unfinished, and whether there is room.
-    pub fn look(&mut self, report: impl Fn(KeeperEvent)) {
-        let Some(spool) = &self.spool else { return };
+    pub fn look(&mut self, now: Mono, report: impl Fn(KeeperEvent)) {
+        let Some(spool) = self.spool.clone() else {
+            return;
+        };
+        if self.mend_due <= now {
+            self.mend(now, &spool, &report);
+        }
+        let room = match (self.is_read_only)() {
+            true => Err(SpoolFault::Unwritable(READ_ONLY.into())),
+            false => room(&spool),
+        };
+        if self.told.as_ref() != Some(&room) {
+            report(KeeperEvent::Room(room.clone()));
+            self.told = Some(room);
+        }
+    }
+
+    /// Tries again what the card refused.
+    fn mend(&mut self, now: Mono, spool: &Spool, report: &impl Fn(KeeperEvent)) {
         let mended = spool.mend();
-        if mended.trouble.is_none() {
-            // Why they failed was said the first time.
-            for (clip_id, reason) in std::mem::take(&mut self.unmoved) {
-                if spool.quarantine(&clip_id, &reason).is_err() {
-                    self.unmoved.push((clip_id, reason));
-                }
+        self.mend_due = match mended.is_unfinished {
+            true => self.mending.failed(now),
+            false => {
+                self.mending.worked();
+                now + LOOK
             }
-            if !self.unreleased.is_empty() {
-                let again = std::mem::take(&mut self.unreleased);
-                self.unreleased = spool.release_many(again).kept_back;
-            }
+        };
+        if mended.trouble.is_none() && self.errands.is_due(now) {
+            self.run_errands(now, spool, report);
         }
         if !mended.kept.is_empty() {
             report(KeeperEvent::Mended(mended.kept));
@@ -194,13 +276,42 @@ impl Keeper {
                 "{name} was moved aside: {why}"
             )));
         }
-        let now = match (self.is_read_only)() {
-            true => Err(SpoolFault::Unwritable(READ_ONLY.into())),
-            false => room(spool),
-        };
-        if self.told.as_ref() != Some(&now) {
-            report(KeeperEvent::Room(now.clone()));
-            self.told = Some(now);
+        for (clip_id, note) in mended.quarantined {
+            report(KeeperEvent::Quarantined(clip_id, note));
+        }
+        if !self.has_errands() && !mended.is_unfinished {
+            self.said.clear();
+        }
+    }
+
+    /// Lets go and moves what the card refused to. Why it did was told the first time.
+    fn run_errands(&mut self, now: Mono, spool: &Spool, report: &impl Fn(KeeperEvent)) {
+        if !self.has_errands() {
+            return;
+        }
+        if let Some(pair) = self.unnoted
+            && spool.note_clock(pair).is_ok()
+        {
+            self.unnoted = None;
+        }
+        for (clip_id, note) in std::mem::take(&mut self.unmoved) {
+            match spool.quarantine(&clip_id, &note) {
+                Ok(note) => report(KeeperEvent::Quarantined(clip_id, note)),
+                Err(SpoolError::UnknownClip { .. }) => {}
+                Err(_) => {
+                    self.unmoved.push((clip_id, note));
+                    // Most likely the card refuses the others as well.
+                    break;
+                }
+            }
+        }
+        if !self.unreleased.is_empty() {
+            let again = std::mem::take(&mut self.unreleased);
+            self.unreleased = spool.release_many(again).kept_back;
+        }
+        match self.has_errands() {
+            false => self.errands.worked(),
+            true => drop(self.errands.failed(now)),
         }
     }
 
@@ -208,36 +319,56 @@ impl Keeper {
     /// loop's memory and come again.
     pub fn work(
         &mut self,
+        now: Mono,
         commands: impl Iterator<Item = KeeperCommand>,
         report: impl Fn(KeeperEvent),
     ) {
-        let Some(spool) = &self.spool else {
-            // Nothing is written, and nothing will be for a while.
-            for command in commands {
-                if let KeeperCommand::Close(span) = command {
-                    self.closed_until = clock::mono() + span;
-                    report(KeeperEvent::Closed(Ok(())));
-                }
-            }
-            return;
+        let Some(spool) = self.spool.clone() else {
+            return self.work_without_spool(now, commands, report);
         };
+        // While the card refuses what it was asked for before, it is not asked for more of the same.
+        let is_due = self.errands.is_due(now);
         let mut receipts = Vec::new();
         let mut close_for = None;
+        let mut has_refused = false;
         for command in commands {
             let done = match command {
-                KeeperCommand::Release(receipt) => {
+                KeeperCommand::Release(receipt) if is_due => {
                     receipts.push(receipt);
                     Ok(())
                 }
-                KeeperCommand::Quarantine { clip_id, reason } => {
-                    spool.quarantine(&clip_id, &reason).inspect_err(|error| {
-                        if !matches!(error, SpoolError::UnknownClip { .. }) {
-                            self.unmoved.push((clip_id, reason));
+                KeeperCommand::Release(receipt) => {
+                    self.unreleased.push(receipt);
+                    Ok(())
+                }
+                KeeperCommand::Quarantine { clip_id, note } if is_due => {
+                    match spool.quarantine(&clip_id, &note) {
+                        Ok(note) => {
+                            report(KeeperEvent::Quarantined(clip_id, note));
+                            Ok(())
                         }
-                    })
+                        Err(error @ SpoolError::UnknownClip { .. }) => Err(error),
+                        Err(error) => {
+                            has_refused = true;
+                            self.unmoved.push((clip_id, note));
+                            Err(error)
+                        }
+                    }
+                }
+                KeeperCommand::Quarantine { clip_id, note } => {
+                    self.unmoved.push((clip_id, note));
+                    Ok(())
+                }
+                KeeperCommand::BringBack { clips, by_itself } => {
+                    // What could not be moved aside is out of quarantine already.
+                    self.unmoved.retain(|(clip_id, _)| !clips.contains(clip_id));
+                    let back = spool.bring_back(&clips, by_itself.as_ref());
+                    report(KeeperEvent::BroughtBack(back));
+                    Ok(())
                 }
                 KeeperCommand::Look => {
                     self.told = None;
+                    self.mend_due = Mono(0);
                     Ok(())
                 }
                 KeeperCommand::Probe => {
@@ -250,44 +381,66 @@ impl Keeper {
                     Ok(())
                 }
                 KeeperCommand::Counters(counters) => spool.save_counters(&counters),
-                KeeperCommand::Clock(wall_minus_mono_ms) => spool.note_clock(wall_minus_mono_ms),
+                KeeperCommand::Clock(wall_minus_mono_ms) => {
+                    let noted = spool.note_clock(wall_minus_mono_ms);
+                    has_refused |= noted.is_err();
+                    self.unnoted = noted.is_err().then_some(wall_minus_mono_ms);
+                    noted
+                }
                 KeeperCommand::Fix(clips) => {
-                    let fixed = clips.into_iter().map(|clip_id| {
-                        let done = spool.fix(&clip_id);
-                        if let Err(error) = &done {
-                            log::warn!("{error}");
-                        }
-                        (clip_id, done.is_ok())
-                    });
-                    report(KeeperEvent::Fixed(fixed.collect()));
+                    report(KeeperEvent::Fixed(fix(&spool, clips)));
                     Ok(())
                 }
             };
             if let Err(error) = done {
-                report(KeeperEvent::Failed(error.to_string()));
+                self.fail(error.to_string(), &report);
             }
         }
         // A clip that could not be deleted stays and is tried again; should the process end before, it is
         // offered again after the next start, and the hub answers `stored` again.
         let released = spool.release_many(receipts);
         for error in released.refused {
-            report(KeeperEvent::Failed(error.to_string()));
+            self.fail(error.to_string(), &report);
         }
+        has_refused |= !released.kept_back.is_empty();
         self.unreleased.extend(released.kept_back);
+        if has_refused {
+            self.errands.failed(now);
+        }
         if let Some(span) = close_for {
-            let mended = spool.mend();
-            if !mended.kept.is_empty() {
-                report(KeeperEvent::Mended(mended.kept));
-            }
+            self.mend(now, &spool, &report);
             let closed = match spool.is_settled() {
                 true => spool.checkpoint().map_err(|error| error.to_string()),
                 false => Err("the card still owes a write".into()),
             };
             if closed.is_ok() {
                 self.spool = None;
-                self.closed_until = clock::mono() + span;
+                self.closed_until = now + span;
             }
             report(KeeperEvent::Closed(closed));
+        }
+    }
+
+    /// Nothing is written, and nothing will be for a while.
+    fn work_without_spool(
+        &mut self,
+        now: Mono,
+        commands: impl Iterator<Item = KeeperCommand>,
+        report: impl Fn(KeeperEvent),
+    ) {
+        for command in commands {
+            match command {
+                KeeperCommand::Close(span) => {
+                    self.closed_until = now + span;
+                    report(KeeperEvent::Closed(Ok(())));
+                }
+                KeeperCommand::BringBack { clips, .. } => {
+                    let not_open = |clip_id| (clip_id, Err(SpoolError::NotOpen));
+                    let back = clips.into_iter().map(not_open).collect();
+                    report(KeeperEvent::BroughtBack(back));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -299,26 +452,54 @@ impl Keeper {
             report(KeeperEvent::Failed(error.to_string()));
         }
     }
+
+    fn has_errands(&self) -> bool {
+        !self.unmoved.is_empty() || !self.unreleased.is_empty() || self.unnoted.is_some()
+    }
+}
+
+/// Fixes these manifests; after one that the card refuses no other is tried.
+fn fix(spool: &Spool, clips: Vec<String>) -> Vec<(String, Fix)> {
+    let mut has_failed = false;
+    let mut fix_one = |clip_id: String| {
+        let done = match has_failed {
+            true => Fix::NotTried,
+            false => match spool.fix(&clip_id) {
+                Ok(()) => Fix::Done,
+                Err(error) => {
+                    let is_of_this_clip =
+                        error.is_damage() || matches!(error, SpoolError::UnknownClip { .. });
+                    has_failed |= !is_of_this_clip;
+                    Fix::Failed(error)
+                }
+            },
+        };
+        (clip_id, done)
+    };
+    clips.into_iter().map(&mut fix_one).collect()
 }
 
 /// Works until the commands end, touching `alive` at every turn.
 pub fn run(
     mut keeper: Keeper,
     alive: &Beat,
-    open: impl Fn() -> Result<(Spool, OpenReport), SpoolError>,
+    open: impl Fn(u32) -> Result<(Spool, OpenReport), SpoolError>,
     commands: &Receiver<KeeperCommand>,
     report: impl Fn(KeeperEvent),
 ) {
     loop {
         alive.touch();
-        keeper.look(&report);
+        keeper.look(clock::mono(), &report);
         match commands.recv_timeout(LOOK) {
             Ok(first) => {
-                keeper.work(gathered(first, commands).into_iter(), &report);
+                let batch = gathered(first, commands);
+                keeper.work(clock::mono(), batch.into_iter(), &report);
             }
-            Err(RecvTimeoutError::Timeout) if !keeper.is_open() => keeper.try_open(&open, &report),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return keeper.finish(&report),
+        }
+        if !keeper.is_open() {
+            keeper.try_open(clock::mono(), &open, &report);
         }
     }
 }
@@ -340,6 +521,7 @@ fn gathered(first: KeeperCommand, commands: &Receiver<KeeperCommand>) -> Vec<Kee
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a thread of its own for the one under test
 mod tests {
     use super::*;
     use crate::run::ThisMachine;
@@ -351,7 +533,7 @@ mod tests {
         let (commands, commanded) = channel();
         let alive = Beat::default();
         let beats = alive.clone();
-        let never = || Err(SpoolError::InUse { dir: "x".into() });
+        let never = |_| Err(SpoolError::InUse { dir: "x".into() });
         let thread = std::thread::spawn(move || {
             run(Keeper::new(None), &alive, never, &commanded, |_| {});
         });
@@ -372,7 +554,7 @@ mod tests {
             reserve_bytes: 1_000_000,
             ..config::Spool::default()
         };
-        let (spool, _) = open(&place, &ThisMachine).expect("a spool");
+        let (spool, _) = open(&place, &ThisMachine, 0).expect("a spool");
         let card_id = spool.card().card_id;
         let told = RefCell::new(Vec::new());
         let report = |event| {
@@ -385,21 +567,20 @@ mod tests {
         };
         let mut keeper = Keeper::new(Some(spool));
         assert!(matches!(
-            open(&place, &ThisMachine),
+            open(&place, &ThisMachine, 0),
             Err(SpoolError::InUse { .. })
         ));
         let close = KeeperCommand::Close(Duration::from_millis(300));
-        keeper.work([KeeperCommand::Probe, close].into_iter(), report);
+        let begun = Mono(1_000);
+        keeper.work(begun, [KeeperCommand::Probe, close].into_iter(), report);
         assert!(!keeper.is_open());
         // Whoever takes the card out may read it elsewhere.
-        drop(open(&place, &ThisMachine).expect("nobody has it"));
-        keeper.try_open(|| open(&place, &ThisMachine), report);
+        drop(open(&place, &ThisMachine, 0).expect("nobody has it"));
+        let again = |_| open(&place, &ThisMachine, 0);
+        keeper.try_open(Mono(1_299), again, report);
         assert!(!keeper.is_open());
-        let end = clock::mono() + Duration::from_secs(30);
-        while !keeper.is_open() && clock::mono() < end {
-            std::thread::park_timeout(Duration::from_millis(20));
-            keeper.try_open(|| open(&place, &ThisMachine), report);
-        }
+        keeper.try_open(Mono(1_300), again, report);
+        assert!(keeper.is_open());
         assert_eq!(
             told.into_inner(),
             [

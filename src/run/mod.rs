@@ -8,6 +8,7 @@ mod diagnosis;
 mod keeper;
 mod machine;
 mod reports;
+mod resend;
 mod selftest;
 mod service;
 mod stand_in;
@@ -25,6 +26,7 @@ use crate::adapters::capture::{CaptureFigures, CaptureState};
 use crate::adapters::clock;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetReport, HandsetView};
+use crate::adapters::journal;
 use crate::adapters::mixer::Applied;
 use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
@@ -32,24 +34,30 @@ use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::adapters::sensors::SupplyFiles;
 use crate::config::Config;
-use crate::contract::{BoothId, Consent, Presence, Publish, Topic, Topics};
+use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::bell::{Bell, Moment};
 use crate::gateway::counters::{Counter, Counters};
 use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
 use crate::gateway::inbox::{self, Inbound};
 use crate::gateway::microphone::Microphone;
+use crate::gateway::quarantine::{Note, Quarantine};
 use crate::gateway::session::{
     Command, HandsetEvent, Input, Key, Lamp, RecorderNews, Session, TakeId,
 };
 use crate::gateway::sign::{FirstBoot, Sign, View};
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
+use crate::gateway::unreadable::{Kind, Unreadable};
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
-pub use keeper::{Keeper, KeeperCommand, KeeperEvent, LOOK};
+pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use reports::Speaker;
-pub use start::{Ended, RunError, check, check_connection, open_questions, run, session_rules};
+pub(crate) use start::mqtt_settings;
+pub use start::{
+    Ended, RunError, check, check_anywhere, check_connection, open_questions, run, run_witnessed,
+    session_rules,
+};
 pub use update::{UpdateAsk, UpdateNews};
 
 /// Evidence is weighed at least this often.
@@ -147,6 +155,8 @@ pub struct Gateway {
     zone: jiff::tz::TimeZone,
     session: Session,
     delivery: Delivery,
+    quarantine: Quarantine,
+    resends: resend::Desk,
     evidence: Evidence,
     parts: Option<Parts>,
     faults: BTreeMap<crate::contract::AlertId, String>,
@@ -194,7 +204,6 @@ pub struct Gateway {
     asked: selftest::Asked,
     update: update::Desk,
     bell: Bell,
-    last_odd: Option<Mono>,
     /// When a citizen could speak for the first time in this boot.
     first_ready: Option<Mono>,
     first_boot: FirstBoot,
@@ -202,6 +211,12 @@ pub struct Gateway {
     /// Wall clock minus boot-time clock at the last step, ms.
     clock_offset: Option<i64>,
     clock_was_synced: bool,
+    /// The pair of clocks was said while no hub listened.
+    clock_step_unheard: bool,
+    /// When the booth introduces itself to a hub that has come.
+    introduction_due: Option<Mono>,
+    /// What the centre sent and could not be read.
+    unreadable: Unreadable,
     /// The local day, and what had been written when it began, in MB.
     written_at_midnight: (i64, f64),
     /// Where the supply voltage is said, when that is looked for again, and when it is read next.
@@ -606,7 +621,7 @@ impl Gateway {
                 }
             }
             RecorderEvent::Failed { take, why } => {
-                log::error!(take = take.0; "a recording failed: {why}");
+                log::error!(about = "recording", take = take.0; "a recording failed: {why}");
                 self.evidence.spool = Err(SpoolFault::Unwritable(why));
                 // The keeper's next look says whether that is still so.
                 let _ = self.keeper.send(KeeperCommand::Look);
@@ -634,6 +649,7 @@ impl Gateway {
     fn keeper_event(&mut self, now: Mono, event: KeeperEvent) {
         match event {
             KeeperEvent::Opened(spool, report) => {
+                log::info!(over = "spool"; "the spool is open");
                 self.use_spool(now, spool, &report);
                 if self.is_connected {
                     self.introduce(now);
@@ -647,16 +663,25 @@ impl Gateway {
                 self.evidence.damaged = Some(what);
             }
             KeeperEvent::Failed(why) => {
-                log::error!("the spool: {why}");
-                if self.spool.is_none() {
+                let is_open = self.spool.is_some();
+                match is_open {
+                    true => log::error!(about = "spool-work"; "the spool: {why}"),
+                    false => log::error!(fault = "spool"; "the spool: {why}"),
+                }
+                if !is_open {
                     self.evidence.spool = Err(SpoolFault::Unwritable(why));
                 }
             }
             KeeperEvent::Fixed(clips) => {
-                for (clip_id, is_fixed) in clips {
-                    self.delivery.fixed(now, &clip_id, is_fixed);
+                for (clip_id, done) in clips {
+                    self.manifest_fixed(now, &clip_id, done);
                 }
             }
+            KeeperEvent::Quarantined(clip_id, note) => {
+                self.delivery.give_up(&clip_id);
+                self.quarantine.entered(&clip_id, note);
+            }
+            KeeperEvent::BroughtBack(clips) => self.brought_back(now, clips),
             KeeperEvent::Mended(clips) => {
                 // It may be of the citizen who is here.
                 let held = self.open_session.is_some();
@@ -669,6 +694,39 @@ impl Gateway {
         }
     }
 
+    /// What became of a manifest that was to be fixed before its first offer.
+    fn manifest_fixed(&mut self, now: Mono, clip_id: &str, done: Fix) {
+        match done {
+            Fix::Done => self.delivery.fixed(clip_id),
+            Fix::NotTried => self.delivery.not_tried(clip_id),
+            Fix::Failed(error) if error.is_damage() => self.damaged(clip_id, &error),
+            // Released or quarantined meanwhile.
+            Fix::Failed(SpoolError::UnknownClip { .. }) => self.delivery.give_up(clip_id),
+            Fix::Failed(error) => {
+                log::warn!("a manifest cannot be made final yet: {error}");
+                self.delivery.not_fixed(now, clip_id, &error.to_string());
+            }
+        }
+    }
+
+    /// A clip's file is not what was written: it is sent no more, and kept.
+    fn damaged(&mut self, clip_id: &str, error: &SpoolError) {
+        log::error!("{error}");
+        self.evidence.damaged = Some(error.to_string());
+        self.delivery.give_up(clip_id);
+        let note = Note::damaged(&error.to_string());
+        self.set_aside(clip_id, note);
+    }
+
+    /// Tells the keeper to move a clip to quarantine.
+    fn set_aside(&mut self, clip_id: &str, note: Note) {
+        self.quarantine.entered(clip_id, note.clone());
+        let clip_id = clip_id.to_owned();
+        let _ = self
+            .keeper
+            .send(KeeperCommand::Quarantine { clip_id, note });
+    }
+
     /// The spool is there: its clips are offered, its counters go on.
     fn use_spool(&mut self, now: Mono, spool: Spool, report: &OpenReport) {
         let card = spool.identity();
@@ -678,6 +736,7 @@ impl Gateway {
             std::mem::replace(&mut speaker.card_id, card.card_id.clone()) == card.card_id
         };
         self.delivery.spool_opened();
+        self.quarantine.found(spool.notes());
         self.spool = Some(spool.clone());
         let wall_ms = self.machine.wall().as_millisecond();
         for clip in spool.clips() {
@@ -700,6 +759,9 @@ impl Gateway {
                 .iter()
                 .map(|(name, why)| format!("{name} was moved aside: {why}")),
         );
+        for (name, why) in &report.unread {
+            log::error!("clip {name} cannot be read now, and is tried again: {why}");
+        }
         found.extend(
             report
                 .damaged
@@ -766,7 +828,7 @@ impl Gateway {
     fn mqtt_event(&mut self, now: Mono, event: MqttEvent) {
         match event {
             MqttEvent::Connected { max_packet } => {
-                log::info!("connected to the broker");
+                log::info!(over = "broker"; "connected to the broker");
                 self.reconnects +=
                     u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
                 self.is_connected = true;
@@ -784,12 +846,13 @@ impl Gateway {
                 state,
                 taken_over,
             } => {
-                log::warn!("{why}");
+                log::warn!(fault = "broker"; "{why}");
                 self.broker_state = state;
                 self.is_connected = false;
                 self.update_untold();
                 self.delivery.disconnected();
                 self.delivery.hub_online(false);
+                self.introduction_due = None;
                 let since = match &self.evidence.broker {
                     Err((since, _)) => *since,
                     Ok(()) => now,
@@ -825,15 +888,19 @@ impl Gateway {
     fn incoming(&mut self, now: Mono, topic: &str, payload: &[u8]) {
         match inbox::read(&self.topics, topic, payload) {
             Inbound::Hub(hub) => {
-                let online = hub.state == Presence::Online;
-                if online != self.delivery.is_hub_online() {
-                    log::info!(online; "the hub");
-                }
-                self.delivery.hub_online(online);
+                self.quarantine.hub_says(&hub);
+                self.hub_is(now, &hub);
             }
-            Inbound::HubUnreadable(why) => log::warn!("what the hub says cannot be read: {why}"),
+            Inbound::HubUnreadable(why) => {
+                // The first reason stays in the alert, so that it is told once.
+                self.evidence
+                    .hub_unreadable
+                    .get_or_insert_with(|| why.clone());
+                self.unreadable(now, Kind::HubState, why);
+            }
+            Inbound::AckUnreadable(why) => self.unreadable(now, Kind::Ack, why),
             Inbound::Ack(ack) => {
-                let verdicts = self.delivery.ack(&ack);
+                let verdicts = self.delivery.ack(now, &ack);
                 self.settle(now, verdicts);
             }
             Inbound::Rebirth(booth) => {
@@ -860,13 +927,21 @@ impl Gateway {
                 self.reply(to, "ring".into(), &reply);
             }
             Inbound::Update(booth, url) => self.asked_for_update(booth, url),
+            Inbound::Resend(booth, wanted) => self.asked_to_resend(now, booth, wanted),
             Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });
                 let to = self.reply_to(booth);
                 self.reply(to, command, &reply);
             }
-            Inbound::Odd(what) => self.odd(now, &what),
+            Inbound::Odd(what) => self.unreadable(now, Kind::Other, what),
         }
+    }
+
+    /// A message changes nothing because it cannot be read.
+    fn unreadable(&mut self, now: Mono, kind: Kind, why: String) {
+        let about = format!("unreadable {}", kind.word());
+        let sentence = self.unreadable.note(now, kind, why);
+        log::warn!(about = about.as_str(); "{sentence}");
     }
 
     /// Notes when the wall clock becomes right, and when it steps: the pair of clocks goes to the card and to the hub.
@@ -880,17 +955,14 @@ impl Gateway {
             .is_some_and(|before| before.abs_diff(offset) >= CLOCK_STEP_MS);
         let became_right = synced && !self.clock_was_synced;
         self.clock_was_synced = synced;
-        if self.clock_offset.is_none() || stepped {
+        if self.clock_offset.is_none() || stepped || became_right {
             self.clock_offset = Some(offset);
         }
         if synced && (became_right || stepped) {
             let _ = self.keeper.send(KeeperCommand::Clock(offset));
         }
         if became_right || stepped {
-            self.event(
-                "clock_step",
-                json!({ "wall_minus_mono_ms": offset, "clock_synced": u8::from(synced) }),
-            );
+            self.tell_clock();
         }
     }
 
@@ -906,17 +978,6 @@ impl Gateway {
         self.telegram(&topic, payload, false, None, to.correlation);
     }
 
-    /// Says once in a while that something outside makes no sense.
-    fn odd(&mut self, now: Mono, what: &str) {
-        if self
-            .last_odd
-            .is_none_or(|last| now.since(last) >= Duration::from_secs(10))
-        {
-            self.last_odd = Some(now);
-            log::warn!("{what}");
-        }
-    }
-
     fn settle(&mut self, now: Mono, verdicts: Vec<Verdict>) {
         for verdict in verdicts {
             match verdict {
@@ -930,24 +991,23 @@ impl Gateway {
                     let _ = self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Quarantine { clip_id, reason } => {
-                    log::error!(clip_id = clip_id.as_str(); "the hub refused a clip: {reason}");
-                    let _ = self
-                        .keeper
-                        .send(KeeperCommand::Quarantine { clip_id, reason });
+                    log::error!(about = "refused", clip_id = clip_id.as_str(); "the hub refused a clip: {reason}");
+                    let note = Note::refused(&reason, self.quarantine.hub().cloned());
+                    self.set_aside(&clip_id, note);
                 }
-                Verdict::Odd(what) => self.odd(now, &what),
+                Verdict::Odd(what) => log_odd(&what),
             }
         }
     }
 
     /// Publishes what delivery wants sent, as far as the windows allow.
     fn deliver(&mut self, now: Mono) {
-        let unfixed = match &self.spool {
-            Some(_) => self.delivery.to_fix(),
-            None => Vec::new(),
-        };
-        if !unfixed.is_empty() {
-            let _ = self.keeper.send(KeeperCommand::Fix(unfixed));
+        if self.spool.is_some() {
+            let unfixed = self.delivery.to_fix(now);
+            if !unfixed.is_empty() {
+                let _ = self.keeper.send(KeeperCommand::Fix(unfixed));
+            }
+            self.bring_back_what_is_due(now);
         }
         // A card that is closed for a technician is asked for nothing.
         while let Some(spool) = &self.spool
@@ -966,6 +1026,7 @@ impl Gateway {
             };
             match read {
                 Ok(payload) => {
+                    self.delivery.sized(send.token, payload.len());
                     let topic = self.topics.name(&topic);
                     self.count_sent(&topic, &payload);
                     let message = Outbound {
@@ -979,20 +1040,16 @@ impl Gateway {
                     };
                     self.send(MqttCommand::Publish(message));
                 }
+                Err(error) if error.is_damage() => self.damaged(&send.clip_id, &error),
+                // Nothing of it is on this card: another one was put in.
+                Err(error @ SpoolError::UnknownClip { .. }) => {
+                    log_odd(&error.to_string());
+                    self.delivery.give_up(&send.clip_id);
+                }
                 Err(error) => {
-                    if let SpoolError::Damaged { .. } = error {
-                        self.evidence.damaged = Some(error.to_string());
-                        self.delivery.give_up(&send.clip_id);
-                        let (clip_id, reason) = (send.clip_id.clone(), error.to_string());
-                        let _ = self
-                            .keeper
-                            .send(KeeperCommand::Quarantine { clip_id, reason });
-                    }
-                    self.odd(now, &error.to_string());
-                    let refused = crate::gateway::delivery::Puback::Refused;
-                    let _ = self
-                        .delivery
-                        .puback(now, send.token, refused, &error.to_string());
+                    log::warn!(about = "spool-read"; "a clip cannot be read now, and is tried again: {error}");
+                    self.delivery
+                        .unreadable(now, send.token, &error.to_string());
                 }
             }
         }
@@ -1005,6 +1062,7 @@ impl Gateway {
             .delivery
             .remove(&crate::contract::AlertId::DuplicateIdentity);
         self.evidence.delivery = self.delivery.alerts(now);
+        self.evidence.delivery.extend(self.quarantine.alerts());
         // Whoever fights for an identity is connected every now and then: only a lasting connection ends the alarm.
         let is_settled = self.is_connected && now.since(self.connected_at) >= SETTLED;
         if let Some(text) = duplicate.filter(|_| !is_settled) {
@@ -1033,11 +1091,11 @@ impl Gateway {
                     self.publish_alert(*id)
                 }
                 AlertChange::Raise(id) => {
-                    log::warn!(alert = id.as_str(); "{}", self.faults.get(id).map_or("", String::as_str));
+                    log::warn!(about = id.as_str(), alert = id.as_str(); "{}", self.faults.get(id).map_or("", String::as_str));
                     self.publish_alert(*id);
                 }
                 AlertChange::Clear(id) => {
-                    log::info!(alert = id.as_str(); "cleared");
+                    log::info!(over = id.as_str(), alert = id.as_str(); "cleared");
                     self.publish_alert(*id);
                 }
             }
@@ -1122,6 +1180,8 @@ impl Gateway {
             .deadline()
             .into_iter()
             .chain(self.delivery.deadline(now))
+            .chain(self.quarantine_deadline(now))
+            .chain(self.introduction_due)
             .chain(self.microphone_deadline())
             .chain(
                 self.first_boot
@@ -1151,11 +1211,13 @@ impl Gateway {
 
     /// Does what is due.
     pub fn turn(&mut self, now: Mono) {
+        journal::tell_due();
         self.look_at_supply(now);
         if self.session.deadline().is_some_and(|due| due <= now) {
             self.tell(now, Input::Tick);
         }
         self.weigh(now);
+        self.introduce_if_due(now);
         self.deliver(now);
         let has_schedule = !self.config.bell.at.is_empty();
         if has_schedule && self.bell.is_due(now, self.moment()) {
@@ -1172,7 +1234,12 @@ impl Gateway {
 
 fn log_works(what: &str, works: &Result<(), String>) {
     match works {
-        Ok(()) => log::info!("the {what} works"),
-        Err(why) => log::warn!("{why}"),
+        Ok(()) => log::info!(over = what; "the {what} works"),
+        Err(why) => log::warn!(fault = what; "{why}"),
     }
+}
+
+/// Something outside makes no sense.
+fn log_odd(what: &str) {
+    log::warn!(about = "odd"; "{what}");
 }

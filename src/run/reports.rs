@@ -1,13 +1,16 @@
 //! What the booth says about itself: state, birth, health, alerts, events.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::Gateway;
 use crate::adapters::clock;
+use crate::adapters::crew::Death;
 use crate::config::BrokerUrl;
 use crate::contract::{
-    Alert, AlertId, Birth, BoothState, Health, Presence, SCHEMA, Session, Topic,
+    Alert, AlertId, Birth, BoothState, Health, HubState, Presence, SCHEMA, Session, Topic,
 };
 use crate::gateway::health::Certificate;
 use crate::gateway::liveness::LivenessNews;
@@ -21,6 +24,17 @@ const HOT_C: f64 = 80.0;
 const COOL_C: f64 = 75.0;
 /// Events that wait for a connection; the oldest goes first.
 const MAX_WAITING_EVENTS: usize = 64;
+
+/// How a booth spreads its introduction where the hub does not say it, and at most (contract §3, §3.6), in seconds.
+const DEFAULT_JITTER_S: u32 = 10;
+const MAX_JITTER_S: u32 = 600;
+
+/// 0 to `jitter_s` seconds, told by who and when: booths of a fleet come to different waits.
+fn spread(booth: &str, now: Mono, jitter_s: u32) -> Duration {
+    let lot = u64::from(crc32c::crc32c(format!("{booth} {}", now.0).as_bytes()));
+    let most_ms = u64::from(jitter_s) * 1_000;
+    Duration::from_millis(lot * most_ms / u64::from(u32::MAX))
+}
 
 /// Who speaks; shared with the connection for its will.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +75,55 @@ impl Speaker {
 }
 
 impl Gateway {
-    /// Everything that must be current at the broker after a connect.
+    /// The hub says how it is. When it has become `online` (again, or for the first time in this connection) it may have missed
+    /// what the booth said, and no broker has to keep that for it: the booth introduces itself once more, after a while of its
+    /// own so that a fleet does not speak at once. The hub's repetitions change nothing.
+    pub(super) fn hub_is(&mut self, now: Mono, hub: &HubState) {
+        let is_online = hub.state == Presence::Online;
+        let was_online = self.delivery.is_hub_online();
+        match is_online {
+            true if !was_online => log::info!(over = "hub"; "the hub is online"),
+            true => {}
+            false => log::info!(fault = "hub"; "the hub is not online; clips stay on the card"),
+        }
+        if !is_online {
+            self.introduction_due = None;
+        } else if !was_online {
+            let jitter = hub.jitter_s.unwrap_or(DEFAULT_JITTER_S).min(MAX_JITTER_S);
+            let wait = spread(self.config.booth.id.as_str(), now, jitter);
+            self.introduction_due = Some(now + wait);
+        }
+        self.evidence.hub_unreadable = None;
+        self.delivery.hub_online(is_online);
+    }
+
+    /// The booth introduces itself to a hub that has come, if that is due.
+    pub(super) fn introduce_if_due(&mut self, now: Mono) {
+        if self.introduction_due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.introduction_due = None;
+        self.introduce(now);
+        // Nothing keeps an event: what a hub that was away did not hear of the clock is said again.
+        if std::mem::take(&mut self.clock_step_unheard) {
+            self.tell_clock();
+        }
+    }
+
+    /// The pair of clocks, by which the hub corrects the clips of this boot.
+    pub(super) fn tell_clock(&mut self) {
+        let Some(offset) = self.clock_offset else {
+            return;
+        };
+        self.clock_step_unheard |= !self.delivery.is_hub_online();
+        let synced = u8::from(self.clock_was_synced);
+        self.event(
+            "clock_step",
+            json!({ "wall_minus_mono_ms": offset, "clock_synced": synced }),
+        );
+    }
+
+    /// Everything that must be current at the broker and at the hub.
     pub(super) fn introduce(&mut self, now: Mono) {
         let booth = self.config.booth.id.clone();
         let state = self.speaker().state(Presence::Online, self.machine.wall());
@@ -85,7 +147,7 @@ impl Gateway {
         let about = self.machine.about();
         let birth = Birth {
             schema: SCHEMA,
-            booth_id: config.booth.id.clone(),
+            booth_id: Some(config.booth.id.clone()),
             name: config.booth.name.clone(),
             session: speaker.session(),
             boot_id: speaker.boot_id.clone(),
@@ -101,8 +163,8 @@ impl Gateway {
             sw_commit: option_env!("BOOTH_COMMIT").map(str::to_owned),
             config_hash: self.config_hash.clone(),
             recipient_key_ids: Vec::new(),
-            sealed: config.privacy.seal,
-            consent_mode: config.session.consent,
+            sealed: Some(config.privacy.seal),
+            consent_mode: Some(config.session.consent),
             audio_in: config.audio.input.clone(),
             audio_out: config.audio.output.clone(),
             handset_backend: self.backend.into(),
@@ -125,11 +187,11 @@ impl Gateway {
         let payload = match self.alerts.get(id) {
             Some(raised) => serde_json::to_vec(&Alert {
                 id: id.as_str().into(),
-                severity: id.severity(),
+                severity: Some(id.severity()),
                 since: raised.since.clone(),
                 clock_synced: u8::from(raised.clock_synced),
                 text: raised.text.clone(),
-                session: speaker.session(),
+                session: Some(speaker.session()),
                 card_id: speaker.card_id,
             })
             .expect("an alert holds only text and numbers"),
@@ -173,6 +235,7 @@ impl Gateway {
             LivenessNews::Hangs { thread, limit } => {
                 let limit_s = limit.as_secs();
                 log::error!(
+                    fault = format!("thread {thread}");
                     "the thread {thread} has not moved for {limit_s} s: it hangs. The watchdog is no longer fed, so that \
                      the service manager starts the gateway again"
                 );
@@ -182,10 +245,18 @@ impl Gateway {
                 );
             }
             LivenessNews::MovesAgain { thread } => {
-                log::warn!("the thread {thread} moves again; the watchdog is fed again");
+                log::warn!(over = format!("thread {thread}"); "the thread {thread} moves again; the watchdog is fed again");
                 self.event("thread_moves", json!({ "thread": thread }));
             }
         }
+    }
+
+    /// The same of one that has died: the gateway ends now.
+    pub(super) fn tell_death(&mut self, death: &Death) {
+        self.event(
+            "worker_died",
+            json!({ "worker": death.name, "text": death.how }),
+        );
     }
 
     pub(super) fn publish_health(&mut self, now: Mono) {
@@ -310,7 +381,6 @@ impl Gateway {
                 "fsync_p95_ms",
                 disk.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
             );
-            self.evidence.quarantined = spool.quarantined();
         }
         let oldest = self
             .delivery
@@ -371,5 +441,30 @@ impl Gateway {
         health.set_count("faults", self.alerts.len() as u64);
         self.counters.report(&mut health);
         health
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_spreads_its_introductions_over_the_jitter_and_never_beyond() {
+        for jitter_s in [0, 1, 10, MAX_JITTER_S] {
+            let most = Duration::from_secs(jitter_s.into());
+            let waits: Vec<Duration> = (0..1_000)
+                .map(|booth| spread(&format!("booth-{booth}"), Mono(60_000), jitter_s))
+                .collect();
+            assert!(waits.iter().all(|wait| *wait <= most));
+            // Each tenth of the time has about a tenth of the fleet.
+            for tenth in 0..10_u32 {
+                let (from, to) = (most * tenth / 10, most * (tenth + 1) / 10);
+                let inside = waits.iter().filter(|wait| (from..to).contains(*wait));
+                let inside = inside.count();
+                assert!(jitter_s == 0 || (60..140).contains(&inside), "{inside}");
+            }
+        }
+        let at = |ms| spread("rundhoej-1", Mono(ms), MAX_JITTER_S);
+        assert_ne!(at(1), at(2), "not always the same booth waits longest");
     }
 }

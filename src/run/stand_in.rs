@@ -7,11 +7,12 @@
 use std::path::Path;
 
 use super::{Gateway, check};
+use crate::config::text::text_of;
 use crate::config::{Config, ConfigError};
 use crate::gateway::health::SpoolFault;
 use crate::gateway::session::Prompt;
 use crate::gateway::spoken::Word;
-use crate::provision::{self, guise, judge};
+use crate::provision::{self, judge};
 
 /// Longest reason that is told.
 const LONGEST_WHY: usize = 2_000;
@@ -29,7 +30,7 @@ impl StandIn {
         let file = path.display().to_string();
         let said = std::fs::read(path)
             .ok()
-            .and_then(|bytes| guise::text_of(&bytes).ok());
+            .and_then(|bytes| text_of(&bytes).ok());
         let judged = judge::judge(said.as_deref().unwrap_or_default(), &file);
         let mut config = provision::salvage(&judged.table);
         if let Some(beside) = path.parent() {

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::connections::{self, Choice};
 use super::keeper::{self, Keeper, KeeperCommand, KeeperEvent};
 use super::reports::Speaker;
+use super::resend;
 use super::stand_in::StandIn;
 use super::update::{self, UpdateAsk};
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
+use crate::adapters::crew::{self, Crew, Death};
 use crate::adapters::disk::RealDisk;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
@@ -26,9 +28,11 @@ use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
+use crate::adapters::prompts::folder::Weight;
 use crate::adapters::sensors::{Sensors, SupplyFiles};
 use crate::adapters::systemd::{self, Watchdog};
 use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
+use crate::config::zone;
 use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
 use crate::contract::{Presence, Topic, Topics};
 use crate::doctor;
@@ -38,11 +42,19 @@ use crate::gateway::health::{AlertBook, Evidence};
 use crate::gateway::liveness::Liveness;
 use crate::gateway::microphone::Microphone;
 use crate::gateway::partition::{MOVED_ASIDE, Partition};
+use crate::gateway::quarantine::Quarantine;
+use crate::gateway::rival::{self, Own};
 use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
 use crate::gateway::sign::FirstBoot;
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
+use crate::gateway::unreadable::Unreadable;
+use crate::link::login::Login;
+use crate::provision;
 use crate::spool::{OpenReport, Spool, SpoolError};
+
+/// At the end connection and keeper have this long each.
+const CLOSING: Duration = Duration::from_secs(6);
 
 /// Why the gateway did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +68,41 @@ pub enum RunError {
     /// A part could not be set up.
     #[error("{0}")]
     Setup(String),
+    /// A thread or task is no more: the service manager starts everything again.
+    #[error(transparent)]
+    Worker(#[from] Death),
 }
 
 fn setup(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
     move |error| RunError::Setup(format!("{what}: {error}"))
 }
 
-fn thread(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>, RunError> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+    let started = crew::start(name, work);
+    started
+        .map(drop)
         .map_err(setup("a thread cannot be started"))
+}
+
+/// What every worker tells the loop by.
+#[derive(Clone)]
+struct Teller {
+    happened: mpsc::UnboundedSender<Happening>,
+    witness: Arc<dyn Fn(&Happening) + Send + Sync>,
+}
+
+impl Teller {
+    fn tell(&self, happening: Happening) {
+        (self.witness)(&happening);
+        // A loop that is gone has let everybody go.
+        let _ = self.happened.send(happening);
+    }
+
+    /// For a worker whose reports are all of one kind.
+    fn of<E>(&self, wrap: fn(E) -> Happening) -> impl Fn(E) + Send + Sync + use<E> {
+        let teller = self.clone();
+        move |event| teller.tell(wrap(event))
+    }
 }
 
 /// Everything the connection needs; files that cannot be read are a bad configuration.
@@ -78,16 +111,12 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
         return Ok(None);
     };
     let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
-    let BrokerUrl {
-        host,
-        port,
-        tls: speaks_tls,
-    } = BrokerUrl::parse(url).map_err(bad)?;
+    let broker = BrokerUrl::parse(url).map_err(bad)?;
     let password = match &config.mqtt.password_file {
         Some(path) => Some(tls::read_password(path).map_err(bad)?),
         None => None,
     };
-    let tls = if speaks_tls {
+    let tls = if broker.tls {
         let identity = config
             .mqtt
             .cert_file
@@ -100,12 +129,15 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
     };
     let client_id = config.booth.id.to_string();
     let filters = Topics::new(&config.mqtt.root).booth_filters(&config.booth.id);
+    let user = Some((client_id.clone(), password.unwrap_or_default()));
     Ok(Some(MqttSettings {
-        host,
-        port,
-        tls,
-        client_id,
-        password,
+        login: Login {
+            broker,
+            tls,
+            client_id,
+            user,
+            check: "check the password file",
+        },
         filters,
     }))
 }
@@ -115,6 +147,43 @@ pub fn check(path: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(path)?;
     mqtt_settings(&config)?;
     Ok(config)
+}
+
+/// The same for whoever holds the file and not the booth, with what is worth a warning. Credentials that are not beside a file on
+/// a card that was in a booth are with the booth: it moves them off the card.
+pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
+    let config = Config::load(path)?;
+    let mut warnings = config.warnings_here();
+    let mut here = config.clone();
+    if exists(&path.with_file_name(provision::STATUS)) {
+        let mqtt = &mut here.mqtt;
+        let files = [
+            ("password_file", &mut mqtt.password_file),
+            ("ca_file", &mut mqtt.ca_file),
+            ("cert_file", &mut mqtt.cert_file),
+            ("key_file", &mut mqtt.key_file),
+        ];
+        for (key, file) in files {
+            if let Some(path) = file.take_if(|path| !exists(path)) {
+                let place = path.display();
+                warnings.push(format!(
+                    "[mqtt] {key}: {place} is not here; put it there, unless {} says that the booth has it",
+                    provision::STATUS
+                ));
+            }
+        }
+        if here.mqtt.cert_file.is_none() || here.mqtt.key_file.is_none() {
+            here.mqtt.cert_file = None;
+            here.mqtt.key_file = None;
+        }
+    }
+    mqtt_settings(&here)?;
+    Ok((config, warnings))
+}
+
+/// Whether there is anything of that name, be it readable or not.
+fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
 }
 
 /// Whether the connection can be set up, short of the network: are its files what they should be?
@@ -155,10 +224,13 @@ fn load_prompts(config: &Config) -> Arc<Prompts> {
         .iter()
         .map(|question| question.prompt_name().to_owned())
         .collect();
-    let (prompts, broken) =
+    let (prompts, unused) =
         Prompts::load(&config.session.prompts, &config.session.language, &names);
-    for why in broken {
-        log::warn!("{why}");
+    for file in unused {
+        match file.weight {
+            Weight::Lacking | Weight::Spare => log::warn!("{file}"),
+            Weight::Elsewhere => log::info!("{file}"),
+        }
     }
     Arc::new(prompts)
 }
@@ -190,6 +262,18 @@ pub async fn run(
     trace: Option<&Path>,
     setup_on_error: bool,
 ) -> Result<Ended, RunError> {
+    run_witnessed(path, trace, setup_on_error, |_| {}).await
+}
+
+/// The same before a witness, who sees whatever a worker tells the loop, on the worker's own thread. The tests of dead workers
+/// are one: whom they panic in is dead.
+pub async fn run_witnessed(
+    path: &Path,
+    trace: Option<&Path>,
+    setup_on_error: bool,
+    witness: impl Fn(&Happening) + Send + Sync + 'static,
+) -> Result<Ended, RunError> {
+    let mut crew = Crew::gather();
     let (config, not_set_up) = match check(path) {
         Ok(config) => (config, None),
         Err(error) if setup_on_error => {
@@ -198,9 +282,12 @@ pub async fn run(
         }
         Err(error) => return Err(error.into()),
     };
+    for why in config.warnings_here() {
+        log::warn!("{why}");
+    }
     let choices = connections::choices(&config)?;
     let opening = match &not_set_up {
-        None => keeper::open(&config.spool, &ThisMachine).map(Some),
+        None => keeper::open(&config.spool, &ThisMachine, 0).map(Some),
         Some(_) => Ok(None),
     };
     let opened = match opening {
@@ -213,11 +300,9 @@ pub async fn run(
         }
     };
     let (happened, mut happenings) = mpsc::unbounded_channel();
+    let witness = Arc::new(witness);
+    let teller = Teller { happened, witness };
     let stop = Arc::new(AtomicBool::new(false));
-    let teller = |wrap: fn(_) -> Happening| {
-        let happened = happened.clone();
-        move |event| drop(happened.send(wrap(event)))
-    };
 
     let mut liveness = Liveness::default();
     let (tap_sender, taps) = std_mpsc::channel();
@@ -225,11 +310,10 @@ pub async fn run(
     let audio = &config.audio;
     let encoder = SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth)
         .map_err(|error| RunError::Setup(error.to_string()))?;
-    let tell = happened.clone();
     let mic_levels = Arc::new(MicLevels::default());
     let levels = mic_levels.clone();
     let alive = liveness.watch("recorder", recorder::SILENT_AT_MOST);
-    let report = move |event| drop(tell.send(Happening::Recorder(event)));
+    let report = teller.of(Happening::Recorder);
     recorder::spawn(encoder, taps, recorder_commands, levels, alive, report)
         .map_err(setup("the recorder cannot be started"))?;
 
@@ -239,22 +323,19 @@ pub async fn run(
         capture_figures.clone(),
         stop.clone(),
     );
-    let tell = happened.clone();
+    let report = teller.of(Happening::Capture);
     let alive = liveness.watch("capture", capture::SILENT_AT_MOST);
     thread("capture", move || {
-        capture::supervise(&input, &tap_sender, &figures, &halt, &alive, |state| {
-            drop(tell.send(Happening::Capture(state)))
-        });
+        capture::supervise(&input, &tap_sender, &figures, &halt, &alive, report);
     })?;
 
     let view = Arc::new(HandsetView::default());
     let prompts = load_prompts(&config);
     let (earpiece, earpiece_commands) = std_mpsc::channel();
     let (output, known) = (config.audio.output.clone(), prompts.clone());
-    let (tell, handset_view) = (happened.clone(), view.clone());
+    let (report, handset_view) = (teller.of(Happening::Playback), view.clone());
     let alive = liveness.watch("earpiece", playback::SILENT_AT_MOST);
     thread("earpiece", move || {
-        let report = |event| drop(tell.send(Happening::Playback(event)));
         let commands = earpiece_commands;
         Earpiece::new(&output, known, handset_view, commands, alive, report).run();
     })?;
@@ -264,17 +345,20 @@ pub async fn run(
         config.spool.clone(),
         opened.as_ref().map(|(spool, _)| spool.clone()),
     );
-    let tell = happened.clone();
+    let report = teller.of(Happening::Keeper);
     let alive = match &not_set_up {
         None => Some(liveness.watch("keeper", keeper::SILENT_AT_MOST)),
         Some(_) => None,
     };
-    let keeping = thread("keeper", move || {
+    let (keeps, kept) = oneshot::channel::<()>();
+    thread("keeper", move || {
+        // Gone with this thread, however that ends.
+        let _keeps = keeps;
         let Some(alive) = alive else {
             // Nothing is kept that nobody has configured: whoever wants the card out may take it.
             for command in keeper_commands {
                 if let KeeperCommand::Close(_) = command {
-                    drop(tell.send(Happening::Keeper(KeeperEvent::Closed(Ok(())))));
+                    report(KeeperEvent::Closed(Ok(())));
                 }
             }
             return;
@@ -285,22 +369,22 @@ pub async fn run(
                 move || Sensors::default().is_read_only(&place) == Some(true)
             }),
             &alive,
-            || keeper::open(&place, &ThisMachine),
+            |failed_before| keeper::open(&place, &ThisMachine, failed_before),
             &keeper_commands,
-            |event| drop(tell.send(Happening::Keeper(event))),
+            report,
         );
     })?;
 
-    let tell = teller(Happening::Handset);
+    let report = teller.of(Happening::Handset);
     let (handset, backend, _socket) =
-        start_handset(&config, trace, &stop, &view, &mut liveness, tell)?;
-    let _doctors = answer_doctors(&config.doctor_socket(), &happened);
+        start_handset(&config, trace, &stop, &view, &mut liveness, report)?;
+    let _doctors = answer_doctors(&config.doctor_socket(), teller.clone());
 
     let speaker = Arc::new(Mutex::new(Speaker {
         boot_id: clock::boot_id(),
         ..Speaker::default()
     }));
-    let (mqtt, connection) = start_mqtt(&config, choices, &speaker, &happened);
+    let (mqtt, connection) = start_mqtt(&config, choices, &speaker, &teller);
 
     let workers = Workers {
         recorder,
@@ -309,9 +393,9 @@ pub async fn run(
         handset,
         mqtt,
         speaker,
-        mixer: start_mixer(&config, &happened)?,
+        mixer: start_mixer(&config, &teller)?,
         update: match &not_set_up {
-            None => Some(start_update_watch(&config, &happened)?),
+            None => Some(start_update_watch(&config, &teller)?),
             Some(_) => None,
         },
         capture_figures,
@@ -325,11 +409,27 @@ pub async fn run(
         gateway.stand_in(why);
     }
     gateway.begin(opened);
-    let ended = turn_until_stopped(&mut gateway, liveness, &mut happenings).await?;
+    let turning = turn_until_stopped(&mut gateway, liveness, &mut happenings, &mut crew);
+    let ended = crew::watched("loop", turning).await;
+    crew.dismiss();
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
-    farewell(gateway, connection, keeping).await;
-    Ok(ended)
+    match ended {
+        Ok(ended) => {
+            if let Err(RunError::Worker(death)) = &ended {
+                gateway.tell_death(death);
+            }
+            farewell(gateway, connection, kept).await;
+            ended
+        }
+        Err(death) => {
+            log::error!("{death}; the gateway ends");
+            // Nothing that a broken loop knows is believed; what the keeper was told before is saved.
+            drop(gateway);
+            let _ = tokio::time::timeout(CLOSING, kept).await;
+            Err(death.into())
+        }
+    }
 }
 
 type HandsetStarted = (
@@ -378,21 +478,15 @@ fn start_handset(
 }
 
 /// Answers `booth-gateway doctor`. A booth runs without: somebody else's file in the way is no reason to stand still.
-fn answer_doctors(
-    socket: &Path,
-    happened: &mpsc::UnboundedSender<Happening>,
-) -> Option<LineSocket> {
-    let happened = happened.clone();
+fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
     let answer = move |line: &str| {
         if line != doctor::QUESTION {
             return format!("error: use {}", doctor::QUESTION);
         }
         let (answer, answered) = std_mpsc::sync_channel(1);
-        let asked = happened.send(Happening::Doctor { answer });
-        let told = asked
-            .ok()
-            .and_then(|()| answered.recv_timeout(line_server::PATIENCE).ok());
-        told.unwrap_or_else(|| "error: the gateway does not answer".into())
+        teller.tell(Happening::Doctor { answer });
+        let told = answered.recv_timeout(line_server::PATIENCE);
+        told.unwrap_or_else(|_| "error: the gateway does not answer".into())
     };
     line_server::listen(socket, "doctor", answer)
         .inspect_err(|why| log::warn!("{why}; the doctor gets no answer from this gateway"))
@@ -400,35 +494,26 @@ fn answer_doctors(
 }
 
 /// Sets the mixer now and whenever it is told, where the configuration names a control.
-fn start_mixer(
-    config: &Config,
-    happened: &mpsc::UnboundedSender<Happening>,
-) -> Result<Option<std_mpsc::Sender<()>>, RunError> {
+fn start_mixer(config: &Config, teller: &Teller) -> Result<Option<std_mpsc::Sender<()>>, RunError> {
     if config.audio.mixer_controls().is_empty() {
         return Ok(None);
     }
     let (mixer, commands) = std_mpsc::channel();
-    let (audio, tell) = (config.audio.clone(), happened.clone());
-    thread("mixer", move || {
-        mixer::run(&audio, &commands, |applied| {
-            drop(tell.send(Happening::Mixer(applied)))
-        });
-    })?;
+    let (audio, report) = (config.audio.clone(), teller.of(Happening::Mixer));
+    thread("mixer", move || mixer::run(&audio, &commands, report))?;
     Ok(Some(mixer))
 }
 
 /// Looks after requests for updates and the updater's state.
 fn start_update_watch(
     config: &Config,
-    happened: &mpsc::UnboundedSender<Happening>,
+    teller: &Teller,
 ) -> Result<std_mpsc::Sender<UpdateAsk>, RunError> {
     let (sender, asked) = std_mpsc::channel();
     let (folder, spool) = (config.update.state.clone(), config.spool.dir.clone());
-    let tell = happened.clone();
+    let report = teller.of(Happening::Update);
     thread("update", move || {
-        update::look_after(&RealDisk::new(), &folder, &spool, &asked, |news| {
-            drop(tell.send(Happening::Update(news)))
-        });
+        update::look_after(&RealDisk::new(), &folder, &spool, &asked, report);
     })?;
     Ok(sender)
 }
@@ -439,26 +524,42 @@ fn start_mqtt(
     config: &Config,
     choices: Vec<Choice>,
     speaker: &Arc<Mutex<Speaker>>,
-    happened: &mpsc::UnboundedSender<Happening>,
+    teller: &Teller,
 ) -> (Option<mpsc::UnboundedSender<MqttCommand>>, Connection) {
     if choices.is_empty() {
         return (None, None);
     }
     let (sender, commands) = mpsc::unbounded_channel();
     let topic = Topics::new(&config.mqtt.root).name(&Topic::State(config.booth.id.clone()));
-    let (speaker, tell) = (speaker.clone(), happened.clone());
+    let (speaks, spoke) = (speaker.clone(), speaker.clone());
     let connecting = move || {
-        let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut speaker = speaks.lock().unwrap_or_else(PoisonError::into_inner);
         speaker.connect_ms = clock::mono().0;
         Will {
             topic: topic.clone(),
             payload: speaker.state(Presence::Lost, clock::wall()),
         }
     };
-    let report = move |event| drop(tell.send(Happening::Mqtt(event)));
+    let said_by_another = move |payload: &[u8]| {
+        let speaker = spoke.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = Own {
+            card_id: &speaker.card_id,
+            boot_id: &speaker.boot_id,
+            session: speaker.session(),
+        };
+        rival::said_by_another(payload, own)
+    };
+    let report = teller.of(Happening::Mqtt);
     let (settings, accepted) = connections::told(choices);
-    let task = tokio::spawn(mqtt::run(settings, connecting, commands, report, accepted));
-    (Some(sender), Some(task))
+    let running = mqtt::run(
+        settings,
+        connecting,
+        said_by_another,
+        commands,
+        report,
+        accepted,
+    );
+    (Some(sender), Some(crew::task("mqtt", running)))
 }
 
 #[allow(clippy::disallowed_methods)] // the loop's own wait, always up to a deadline
@@ -466,6 +567,7 @@ async fn turn_until_stopped(
     gateway: &mut Gateway,
     mut liveness: Liveness,
     happenings: &mut mpsc::UnboundedReceiver<Happening>,
+    crew: &mut Crew,
 ) -> Result<Ended, RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(setup("SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(setup("SIGINT"))?;
@@ -488,6 +590,10 @@ async fn turn_until_stopped(
         }
         let pause = wake_at.since(now);
         tokio::select! {
+            death = crew.death() => {
+                log::error!("{death}; the gateway ends");
+                return Err(death.into());
+            }
             happening = happenings.recv() => {
                 let Some(happening) = happening else { return Ok(Ended::Stopped) };
                 gateway.happen(clock::mono(), happening);
@@ -510,7 +616,7 @@ async fn turn_until_stopped(
 }
 
 /// Says `offline` and waits for what was handed to the card.
-async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread::JoinHandle<()>) {
+async fn farewell(gateway: Gateway, connection: Connection, kept: oneshot::Receiver<()>) {
     if gateway.counters_changed {
         let _ = gateway
             .keeper
@@ -531,12 +637,11 @@ async fn farewell(gateway: Gateway, connection: Connection, keeping: std::thread
     };
     gateway.send(MqttCommand::Stop(vec![state]));
     if let Some(connection) = connection {
-        let _ = tokio::time::timeout(Duration::from_secs(6), connection).await;
+        let _ = tokio::time::timeout(CLOSING, connection).await;
     }
     // Without commands the keeper saves what is to be saved and ends.
     drop(gateway);
-    let kept = tokio::task::spawn_blocking(move || drop(keeping.join()));
-    let _ = tokio::time::timeout(Duration::from_secs(6), kept).await;
+    let _ = tokio::time::timeout(CLOSING, kept).await;
 }
 
 impl Gateway {
@@ -553,6 +658,13 @@ impl Gateway {
         } else {
             "no broker is configured; set [mqtt] url"
         };
+        let boot_id = {
+            let speaker = workers.speaker.lock();
+            speaker
+                .unwrap_or_else(PoisonError::into_inner)
+                .boot_id
+                .clone()
+        };
         let confirmation = match config.mqtt.confirm {
             Confirm::Hub => Confirmation::Hub,
             Confirm::Broker => Confirmation::Broker,
@@ -560,6 +672,8 @@ impl Gateway {
         Self {
             session: Session::new(session_rules(&config)),
             delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
+            quarantine: Quarantine::new(boot_id),
+            resends: resend::Desk::default(),
             evidence: Evidence {
                 questions: config.questions.len(),
                 broker: Err((now, why_unconnected.into())),
@@ -573,8 +687,7 @@ impl Gateway {
             not_set_up: None,
             config_hash: hash_of(config_path),
             topics: Topics::new(&config.mqtt.root),
-            zone: jiff::tz::TimeZone::get(&config.booth.timezone)
-                .unwrap_or(jiff::tz::TimeZone::UTC),
+            zone: zone::zone(&config.booth.timezone),
             parts: None,
             faults: BTreeMap::new(),
             alerts: AlertBook::default(),
@@ -623,12 +736,14 @@ impl Gateway {
             asked: super::selftest::Asked::default(),
             update: update::Desk::new(workers.update),
             bell: config.bell.ringer(config.handset.ringer.is_some()),
-            last_odd: None,
             first_ready: None,
             first_boot: FirstBoot::new(now, configuration_number(config_path)),
             health_due: now,
             clock_offset: None,
             clock_was_synced: false,
+            clock_step_unheard: false,
+            introduction_due: None,
+            unreadable: Unreadable::default(),
             written_at_midnight: (i64::MIN, 0.0),
             supply_files: SupplyFiles::default(),
             supply_search_due: now,

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, publish, read_whole};
+use super::error::is_verdict;
 
 /// The file's name.
 pub(crate) const CARD_FILE: &str = "card.json";
@@ -130,7 +131,7 @@ impl Card {
         }
     }
 
-    /// Reads the card in `dir`. Only a disk that does not answer is an error.
+    /// Reads the card in `dir`. Only a disk that does not answer is an error: it says nothing about what is on it.
     pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<CardFound> {
         match read_whole(disk, &dir.join(CARD_FILE), LONGEST_FILE) {
             Ok(text) => Ok(match Card::parse(&text) {
@@ -138,8 +139,8 @@ impl Card {
                 Err(why) => CardFound::Unreadable(why),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CardFound::Missing),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-            Err(error) => Ok(CardFound::Unreadable(error.to_string())),
+            Err(error) if is_verdict(&error) => Ok(CardFound::Unreadable(error.to_string())),
+            Err(error) => Err(error),
         }
     }
 }

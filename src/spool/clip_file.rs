@@ -11,6 +11,7 @@ use super::card::HIGHEST_NUMBER;
 use super::ogg_page::{StreamEnd, walk};
 use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
 use crate::contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
+use crate::gateway::quarantine::Note;
 use crate::gateway::time::Mono;
 
 /// Bytes of facts before a frame's body bytes.
@@ -352,15 +353,19 @@ pub(crate) struct CutOff {
     pub has_stranded: bool,
 }
 
-/// Where the manifest of a finished clip stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where the manifest of a finished clip stands, and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Closed {
     /// Offset of the closing record.
     pub closing_at: u64,
     /// Offset of the record that replaces its manifest, if there is one.
     pub offered_at: Option<u64>,
-    /// Where the last valid record ends.
-    pub valid_to: u64,
+    /// Where the last valid record ends, and the next one's sequence.
+    pub end: (u64, u32),
+    /// Where the notes at the end of the file begin, and the first one's sequence; the end where there is none.
+    pub notes: (u64, u32),
+    /// The latest note.
+    pub note: Option<Note>,
 }
 
 /// What a file is.
@@ -484,10 +489,21 @@ fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
             .iter()
             .filter(|record| record.kind == Some(Kind::Offered) && record.at > closing.at)
             .find_map(|record| Some((record.at, closing_manifest(bytes, id, record).ok()?)));
+        let end = (scan.valid_to as u64, scan.records.len() as u32);
+        let is_note = |record: &&Record| record.kind == Some(Kind::Note);
+        let first_note = scan.records.iter().rev().take_while(is_note).last();
+        let notes = scan.records.iter().rev().filter(is_note);
+        let notes = notes.filter(|record| record.at > closing.at);
+        // One that a newer version wrote may make no sense here.
+        let note = notes
+            .filter_map(|note| serde_json::from_slice(&bytes[note.payload.clone()]).ok())
+            .next();
         let closed = Closed {
             closing_at: at,
             offered_at: offered.as_ref().map(|(at, _)| *at as u64),
-            valid_to: scan.valid_to as u64,
+            end,
+            notes: first_note.map_or(end, |note| (note.at as u64, note.sequence)),
+            note,
         };
         let manifest = offered.map_or(manifest, |(_, manifest)| Box::new(manifest));
         Found::Finished(manifest, closed)

@@ -13,6 +13,8 @@ pub enum Refusal {
     Reserve,
     /// The card refuses to be written.
     Unwritable,
+    /// The card does not give a clip file back, which may hold the number that comes next.
+    Unread,
 }
 
 impl fmt::Display for Refusal {
@@ -21,6 +23,9 @@ impl fmt::Display for Refusal {
             Refusal::Full => "the spool holds as much as [spool] max_bytes allows",
             Refusal::Reserve => "the file system has less free than [spool] reserve_bytes asks for",
             Refusal::Unwritable => "the card refuses to be written",
+            Refusal::Unread => {
+                "the card does not give a clip file back, which may hold the next clip number; it is tried again"
+            }
         })
     }
 }
@@ -64,6 +69,17 @@ pub enum SpoolError {
         doing: &'static str,
         /// The cause.
         source: io::Error,
+    },
+    /// The spool is not open.
+    #[error("the spool is not open: the card is closed for a technician, or cannot be opened")]
+    NotOpen,
+    /// A clip stays in quarantine although it may leave.
+    #[error("clip {clip_id} cannot be let out of quarantine now: {why}")]
+    NotNow {
+        /// The clip.
+        clip_id: String,
+        /// The cause.
+        why: String,
     },
     /// No take may begin.
     #[error("no message can be taken: {0}")]
@@ -133,8 +149,28 @@ impl SpoolError {
         }
     }
 
+    /// Whether the card did not give something back. That says nothing about what is on it: it may be read later.
+    pub(crate) fn is_of_reading(&self) -> bool {
+        matches!(self, Self::Io { doing, source, .. }
+            if ["reading", "opening"].contains(doing) && source.kind() != io::ErrorKind::NotFound)
+    }
+
+    /// Whether this says that the file is not what was written.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+
     /// Whether the card, not this one file, is what fails: then other files fail in the same way.
     pub(crate) fn is_of_the_whole_card(&self) -> bool {
         matches!(self, Self::ReadOnly { .. } | Self::FullDisk { .. })
     }
+}
+
+/// Whether a read that failed says something about the file, which is shorter or longer than it can be, and nothing about
+/// the disk, which answered.
+pub(crate) fn is_verdict(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    )
 }

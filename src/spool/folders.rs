@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use uuid::Uuid;
 
@@ -18,6 +18,10 @@ const CLIP_SUFFIX: &str = ".clip";
 /// Room that is given up when the card is full, so that what is being said can be finished, the card's identity
 /// saved, the ledger opened, and confirmed clips released.
 const BALLAST_FILE: &str = "ballast";
+/// A ballast that cannot be laid is tried again after so many chances at most: an hour of looks, 5 s apart.
+const MOST_RESTS: u32 = 720;
+/// A clip file that is written anew, before it takes the name of the old one.
+const REWRITTEN_FILE: &str = "rewritten";
 
 /// The folders of one spool and the disk they are on.
 pub(crate) struct Folders {
@@ -30,6 +34,9 @@ pub(crate) struct Folders {
     /// Of the ballast; 0 is none.
     pub ballast_bytes: u64,
     has_ballast: AtomicBool,
+    /// How often laying it has failed in a row, and how often it is not tried before it is tried again.
+    ballast_failures: AtomicU32,
+    ballast_rests: AtomicU32,
 }
 
 impl Folders {
@@ -48,6 +55,8 @@ impl Folders {
             ledger: root.join("ledger"),
             ballast_bytes,
             has_ballast: AtomicBool::new(false),
+            ballast_failures: AtomicU32::new(0),
+            ballast_rests: AtomicU32::new(0),
         };
         let disk = folders.disk.as_ref();
         let make = |folder: &Path| {
@@ -109,7 +118,8 @@ impl Folders {
         }
     }
 
-    /// Lays the ballast if there is none and the card has room to spare.
+    /// Lays the ballast if there is none and the card has room to spare. Where that fails it is left alone twice as often each
+    /// time: 2 MiB that are written again and again would wear the card.
     pub(crate) fn lay_ballast(&self, reserve_bytes: u64) {
         if self.ballast_bytes == 0 || self.has_ballast.load(Ordering::Relaxed) {
             return;
@@ -122,14 +132,26 @@ impl Folders {
         {
             return;
         }
+        let rests = self.ballast_rests.load(Ordering::Relaxed);
+        if let Some(left) = rests.checked_sub(1) {
+            return self.ballast_rests.store(left, Ordering::Relaxed);
+        }
         // Not zeros, and not alike: nothing on the way may think it saves room.
         let bytes: Vec<u8> = (0..self.ballast_bytes)
             .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect();
         match publish(self.disk.as_ref(), &self.root, BALLAST_FILE, &bytes) {
-            Ok(()) => self.has_ballast.store(true, Ordering::Relaxed),
+            Ok(()) => {
+                self.has_ballast.store(true, Ordering::Relaxed);
+                self.ballast_failures.store(0, Ordering::Relaxed);
+            }
             Err(error) => {
-                log::warn!("the spool has no ballast: {error}");
+                let failures = self.ballast_failures.fetch_add(1, Ordering::Relaxed);
+                let rests = MOST_RESTS.min((1 << failures.min(16)) - 1);
+                self.ballast_rests.store(rests, Ordering::Relaxed);
+                if failures == 0 {
+                    log::warn!("the spool has no ballast: {error}");
+                }
                 let _ = self
                     .disk
                     .unlink(&self.root.join(format!("{BALLAST_FILE}.tmp")));
@@ -167,6 +189,15 @@ impl Folders {
             }
         }
         Ok(())
+    }
+
+    /// Gives a clip another file with these bytes, durably; a power cut leaves the old one or the new one.
+    pub(crate) fn rewrite_clip(&self, id: Uuid, bytes: &[u8]) -> io::Result<()> {
+        publish(self.disk.as_ref(), &self.root, REWRITTEN_FILE, bytes)?;
+        let from = self.root.join(REWRITTEN_FILE);
+        self.disk.rename(&from, &self.clip(&self.clips, id))?;
+        self.disk.sync_folder(&self.clips)?;
+        self.disk.sync_folder(&self.root)
     }
 
     /// Removes a clip file's name, durably. One that is not there is removed already.

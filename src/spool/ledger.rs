@@ -2,7 +2,7 @@
 //!
 //! Owns: the sled database, its durability, and the guard around it: sled may err, panic or hang on a
 //! damaged folder. Never does: hold anything that the clip files and `card.json` cannot replace, but
-//! for the newest counters and the reasons of quarantines. A failure leaves the folder to be set aside.
+//! for the newest counters. A failure leaves the folder to be set aside.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +19,11 @@ use uuid::Uuid;
 
 use super::KeptClip;
 use super::card::HIGHEST_NUMBER;
-use super::clip_file::is_clip_id;
+use super::clip_file::{Closed, is_clip_id};
 use super::disk::{Disk, DiskFile, Open};
+use crate::contract::Manifest;
+use crate::contract::reading::lenient;
+use crate::gateway::quarantine::Note;
 
 /// Memory for sled's cache, in bytes.
 const CACHE_BYTES: u64 = 2 << 20;
@@ -48,6 +51,41 @@ pub(crate) struct Entry {
     pub offered_at: Option<u64>,
     /// Why it is in quarantine, if it is.
     pub quarantine: Option<String>,
+    /// What is remembered of its time in quarantine.
+    #[serde(default, deserialize_with = "lenient")]
+    pub note: Option<Note>,
+}
+
+impl Entry {
+    /// Of a finished clip's file, wherever it is; not in quarantine until somebody says so.
+    pub(crate) fn of(manifest: &Manifest, closed: &Closed, file_bytes: u64) -> Self {
+        Self {
+            clip: KeptClip::of(manifest),
+            file_bytes,
+            closing_at: closed.closing_at,
+            offered_at: closed.offered_at,
+            quarantine: None,
+            note: closed.note.clone(),
+        }
+    }
+
+    /// Of a finished clip whose body is not whole.
+    pub(crate) fn damaged(manifest: &Manifest, at: u64, file_bytes: u64, why: &str) -> Self {
+        Self {
+            clip: KeptClip::of(manifest),
+            file_bytes,
+            closing_at: at,
+            offered_at: None,
+            quarantine: Some(why.into()),
+            note: Some(Note::damaged(why)),
+        }
+    }
+
+    /// Why it is in quarantine; of an entry that an older version wrote only the words are known.
+    pub(crate) fn why_quarantined(&self) -> Option<Note> {
+        let reason = self.quarantine.as_ref()?;
+        Some(self.note.clone().unwrap_or_else(|| Note::unknown(reason)))
+    }
 }
 
 /// Counters with their age: the copy that was saved more often is the newer one.
@@ -112,6 +150,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opens or makes the ledger in `folder` and reads all of it, in a thread of its own, so that
     /// neither a panic nor a hang of sled reaches the caller.
+    #[allow(clippy::disallowed_methods)] // no worker: it ends with its answer, and its panic is one
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         folder: &Path,

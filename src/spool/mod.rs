@@ -18,7 +18,8 @@ pub mod disk;
 mod error;
 mod folders;
 mod ledger;
-mod ogg_page;
+pub(crate) mod ogg_page;
+mod quarantine;
 mod read;
 mod record;
 mod recovery;
@@ -31,7 +32,7 @@ mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -41,6 +42,7 @@ use uuid::Uuid;
 use crate::contract::{BoothId, EndedBy, Manifest};
 #[cfg(doc)]
 use crate::gateway::delivery::Receipt;
+use crate::gateway::quarantine::Note;
 
 pub use card::Card;
 pub use clip_file::{FrameFacts, NewClip, StartFacts};
@@ -82,6 +84,8 @@ pub struct OpenFacts {
     pub hw_serial: Option<String>,
     /// Size of the ballast, [`BALLAST_BYTES`] on a booth; 0 is none.
     pub ballast_bytes: u64,
+    /// How often in a row the spool could not be opened before.
+    pub failed_before: u32,
 }
 
 /// A finished clip on the card. Small; the manifest is read on demand.
@@ -215,6 +219,8 @@ pub struct OpenReport {
     pub left_unsettled: u32,
     /// Names in `aside/` of what was moved or copied there now, with the reason.
     pub set_aside: Vec<(String, String)>,
+    /// Clips whose file the card does not give back now, with the reason; [`Spool::mend`] tries again.
+    pub unread: Vec<(String, String)>,
     /// Clips moved to quarantine now because they are damaged, with the reason.
     pub damaged: Vec<(String, String)>,
     /// Clips the ledger knows whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
@@ -259,6 +265,10 @@ struct Inner {
     identity: Card,
     index: Mutex<Index>,
     ledger: Mutex<Option<Ledger>>,
+    /// Files in quarantine that the card does not give back: what they are nobody knows.
+    unread: Mutex<BTreeMap<Uuid, Note>>,
+    /// A file that cannot be read may hold the next number.
+    is_unread: AtomicBool,
     /// A ledger that could not be opened still lies there; it must not outlive a clip that it knows.
     has_unread_ledger: Mutex<bool>,
     reader: Mutex<read::Reader>,
@@ -378,24 +388,6 @@ impl Spool {
         clips
     }
 
-    /// How many clips are in quarantine.
-    pub fn quarantined(&self) -> usize {
-        locked(&self.inner.index)
-            .clips
-            .values()
-            .filter(|entry| entry.quarantine.is_some())
-            .count()
-    }
-
-    /// The clips in quarantine with the reason of each.
-    pub fn quarantined_clips(&self) -> Vec<(KeptClip, String)> {
-        let index = locked(&self.inner.index);
-        let entries = index.clips.values();
-        entries
-            .filter_map(|entry| Some((entry.clip.clone(), entry.quarantine.clone()?)))
-            .collect()
-    }
-
     /// The card as it was when the spool was opened: its identity and boot count. Waits for no write.
     pub fn identity(&self) -> &Card {
         &self.inner.identity
@@ -403,7 +395,7 @@ impl Spool {
 
     /// Whether everything that was said is on the card, and no write that failed is still owed.
     pub fn is_settled(&self) -> bool {
-        locked(&self.inner.numbering).unsettled.is_empty()
+        !locked(&self.inner.numbering).owes_a_write()
     }
 
     /// The card's identity and boot count, its counters and clocks as they are now.
@@ -463,7 +455,9 @@ impl Inner {
         };
         let free = self.folders.disk.free_bytes(&self.folders.root);
         let free_bytes = free.as_ref().copied().unwrap_or(0);
-        let reason = if free.is_err() || locked(&self.trouble).is_some() {
+        let reason = if self.is_unread.load(Ordering::Relaxed) {
+            Some(Refusal::Unread)
+        } else if free.is_err() || locked(&self.trouble).is_some() {
             Some(Refusal::Unwritable)
         } else if free_bytes < self.reserve_bytes.max(2 * self.folders.ballast_bytes) {
             Some(Refusal::Reserve)

@@ -1,15 +1,18 @@
 //! Reading clips: the manifest, and any range of the body.
 //!
-//! Owns: the map from body offsets to file offsets of the clips read last. Never does: change or delete anything.
-//! Every frame is checked again when it is read.
+//! Owns: the map from body offsets to file offsets of the clips read last, and the difference between a card that does not
+//! answer ([`SpoolError::Io`]: try again) and a file that is not what was written ([`SpoolError::Damaged`]). Never does:
+//! change or delete anything. Every frame is checked again when it is read.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::clip_file::FRAME_FACTS_BYTES;
 use super::disk::{DiskFile, Open};
+use super::error::is_verdict;
 use super::folders::open_clip;
 use super::ledger::Entry;
 use super::record::{HEAD_BYTES, Head, Kind, PREAMBLE_BYTES, salt};
@@ -32,6 +35,7 @@ impl Reader {
 
 struct Mapped {
     id: Uuid,
+    path: PathBuf,
     file: Box<dyn DiskFile>,
     frames: Vec<FrameAt>,
 }
@@ -63,7 +67,7 @@ impl Spool {
             Some(at) => (at, Kind::Offered),
             None => (entry.closing_at, Kind::Closing),
         };
-        let (head, payload) = record(file.as_ref(), id, at)?;
+        let (head, payload) = record(file.as_ref(), &path, id, at)?;
         if head.kind == Some(kind) {
             Ok(payload)
         } else {
@@ -88,10 +92,11 @@ impl Spool {
         // One read for all of them: they lie one behind the other.
         let base = first.file_at;
         let mut records = vec![0; (last.file_end() - base) as usize];
-        mapped
-            .file
-            .read_at(&mut records, base)
-            .map_err(|error| unreadable(id, base, error))?;
+        if let Err(error) = mapped.file.read_at(&mut records, base) {
+            // The next try opens it anew.
+            locked(&self.inner.reader).forget(id);
+            return Err(unreadable(&mapped.path, id, base, error));
+        }
         for frame in frames {
             let from = offset.saturating_sub(frame.body_at);
             let to = frame.body_bytes.min(end - frame.body_at);
@@ -111,7 +116,7 @@ impl Spool {
 }
 
 impl Inner {
-    pub(super) fn clip_path(&self, id: Uuid, entry: &Entry) -> std::path::PathBuf {
+    pub(super) fn clip_path(&self, id: Uuid, entry: &Entry) -> PathBuf {
         let folder = match entry.quarantine {
             Some(_) => &self.folders.quarantine,
             None => &self.folders.clips,
@@ -129,8 +134,13 @@ impl Inner {
         }
         let path = self.clip_path(id, entry);
         let file = open_clip(&self.folders, &path, Open::Read)?;
-        let frames = map(file.as_ref(), id, entry)?;
-        let mapped = Arc::new(Mapped { id, file, frames });
+        let frames = map(file.as_ref(), &path, id, entry)?;
+        let mapped = Arc::new(Mapped {
+            id,
+            path,
+            file,
+            frames,
+        });
         reader.mapped.truncate(MAPPED_CLIPS - 1);
         reader.mapped.push_front(Arc::clone(&mapped));
         Ok(mapped)
@@ -144,9 +154,12 @@ fn damaged(id: Uuid, why: String) -> SpoolError {
     }
 }
 
-/// A disk that does not answer and a file that is too short look alike to whoever wants the clip.
-fn unreadable(id: Uuid, at: u64, error: std::io::Error) -> SpoolError {
-    damaged(id, format!("byte {at} cannot be read: {error}"))
+/// A file that is too short is damaged; a card that does not answer says nothing about the file.
+fn unreadable(path: &Path, id: Uuid, at: u64, error: std::io::Error) -> SpoolError {
+    if is_verdict(&error) {
+        return damaged(id, format!("it ends before byte {at} and what follows"));
+    }
+    SpoolError::io("reading", path, error)
 }
 
 fn no_record(id: Uuid, at: u64) -> SpoolError {
@@ -167,13 +180,14 @@ fn payload(bytes: &[u8], id: Uuid, at: u64) -> Result<&[u8], SpoolError> {
 /// Reads one record and checks it.
 pub(super) fn record(
     file: &dyn DiskFile,
+    path: &Path,
     id: Uuid,
     at: u64,
 ) -> Result<(Head, Vec<u8>), SpoolError> {
-    let head = Heads::new(file, id, at + HEAD_BYTES as u64).at(at)?;
+    let head = Heads::new(file, path, id, at + HEAD_BYTES as u64).at(at)?;
     let mut payload = vec![0; head.payload_bytes];
     file.read_at(&mut payload, at + HEAD_BYTES as u64)
-        .map_err(|error| unreadable(id, at, error))?;
+        .map_err(|error| unreadable(path, id, at, error))?;
     if head.fits(salt(id), &payload) {
         Ok((head, payload))
     } else {
@@ -187,6 +201,7 @@ pub(super) fn record(
 /// Heads of records one after another, read from the file a block at a time.
 struct Heads<'a> {
     file: &'a dyn DiskFile,
+    path: &'a Path,
     id: Uuid,
     /// Nothing from here on is read.
     end: u64,
@@ -198,9 +213,10 @@ impl<'a> Heads<'a> {
     /// A dozen seconds of speech.
     const BLOCK_BYTES: u64 = 32 * 1024;
 
-    fn new(file: &'a dyn DiskFile, id: Uuid, end: u64) -> Self {
+    fn new(file: &'a dyn DiskFile, path: &'a Path, id: Uuid, end: u64) -> Self {
         Self {
             file,
+            path,
             id,
             end,
             block: Vec::new(),
@@ -218,7 +234,7 @@ impl<'a> Heads<'a> {
             self.block_at = at;
             self.file
                 .read_at(&mut self.block, at)
-                .map_err(|error| unreadable(self.id, at, error))?;
+                .map_err(|error| unreadable(self.path, self.id, at, error))?;
         }
         self.block
             .get((at - self.block_at) as usize..)
@@ -229,8 +245,13 @@ impl<'a> Heads<'a> {
 }
 
 /// Finds the frames of a finished clip by their heads alone; their checksums are looked at when they are read.
-fn map(file: &dyn DiskFile, id: Uuid, entry: &Entry) -> Result<Vec<FrameAt>, SpoolError> {
-    let mut heads = Heads::new(file, id, entry.closing_at);
+fn map(
+    file: &dyn DiskFile,
+    path: &Path,
+    id: Uuid,
+    entry: &Entry,
+) -> Result<Vec<FrameAt>, SpoolError> {
+    let mut heads = Heads::new(file, path, id, entry.closing_at);
     let mut frames = Vec::new();
     let mut at = PREAMBLE_BYTES as u64;
     let mut body_at = 0;

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Offered = 6,
     /// Nothing: room left over at the end of a page of the card.
     Padding = 7,
+    /// Why the clip went to quarantine, or that it came out.
+    Note = 8,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Discarded,
             Kind::Offered,
             Kind::Padding,
+            Kind::Note,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

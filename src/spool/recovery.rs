@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
@@ -14,14 +14,18 @@ use uuid::Uuid;
 use super::card::{CARD_FILE, Card, CardFound};
 use super::clip_file::{CutOff, rfc3339};
 use super::disk::{Disk, Open, read_whole};
+use super::error::is_verdict;
 use super::folders::Folders;
 use super::ledger::{Contents, Entry, Ledger, LedgerError};
 use super::settle::{LONGEST_FILE, Numbering, Unsettled};
 use super::survey::{Survey, survey};
 use super::{Index, Inner, LedgerNews, OpenFacts, OpenReport, SpoolError, locked};
+use crate::gateway::quarantine::Note;
 
 /// More new files than this are synced by one syncfs instead of one by one.
 const SYNCED_ONE_BY_ONE: usize = 32;
+/// So many openings in a row may fail before a `card.json` that the card does not give back is given up.
+const CARD_TRIES: u32 = 5;
 
 pub(super) fn open(
     disk: Arc<dyn Disk>,
@@ -66,11 +70,21 @@ pub(super) fn open_with(
         removed_discarded: 0,
         left_unsettled: 0,
         set_aside: Vec::new(),
+        unread: Vec::new(),
         damaged: Vec::new(),
         missing: Vec::new(),
     };
-    let found_card = Card::load(folders.disk.as_ref(), dir)
-        .map_err(|error| SpoolError::io("reading", dir.join(CARD_FILE), error))?;
+    let found_card = match Card::load(folders.disk.as_ref(), dir) {
+        Ok(found) => found,
+        // A booth that never opens its spool again would be worse than one with another card id.
+        Err(error)
+            if facts.failed_before >= CARD_TRIES
+                && error.kind() != io::ErrorKind::PermissionDenied =>
+        {
+            CardFound::Unreadable(error.to_string())
+        }
+        Err(error) => return Err(SpoolError::io("reading", dir.join(CARD_FILE), error)),
+    };
     let (ledger, contents) = ledger(&folders, &mut report);
     let survey = survey(&folders, contents.entries)?;
     let identity = Identity {
@@ -119,6 +133,8 @@ pub(super) fn open_with(
         identity: card.clone(),
         card: Mutex::new(card),
         index: Mutex::new(Index::default()),
+        unread: Mutex::default(),
+        is_unread: AtomicBool::new(false),
         has_unread_ledger: Mutex::new(ledger.is_none() && facts.ledger),
         ledger: Mutex::new(ledger),
         reader: Mutex::default(),
@@ -308,9 +324,11 @@ impl Inner {
                 index.insert(id, entry);
             }
         }
+        let doubled: HashSet<Uuid> = survey.doubled.iter().copied().collect();
         for id in survey.doubled {
             self.undouble(id, report);
         }
+        self.finish_leaving(&doubled);
         for (id, entry) in survey.damaged {
             self.quarantine_damaged(id, entry, report);
         }
@@ -350,6 +368,34 @@ impl Inner {
                 }
             }
         }
+        // Before anything gets a number: one of these may hold it.
+        for file in survey.unread {
+            let error = SpoolError::io("reading", &file.path, file.why);
+            if let (true, Some(mut entry)) = (file.in_quarantine, file.known.clone()) {
+                // It is read again before it leaves.
+                if entry.quarantine.is_none() {
+                    let note = entry.note.insert(Note::unread(&error.to_string()));
+                    entry.quarantine = Some(note.reason.clone());
+                }
+                locked(&self.index).insert(file.id, entry);
+                continue;
+            }
+            report.unread.push((file.id.to_string(), error.to_string()));
+            log::error!("a clip file is read later: {error}");
+            let job = Unsettled::Unread {
+                id: file.id,
+                in_quarantine: file.in_quarantine,
+                known: file.known.map(Box::new),
+            };
+            if job.holds_up_numbers() {
+                self.note_trouble(Some(&error));
+                self.is_unread.store(true, Ordering::Relaxed);
+            }
+            locked(&self.numbering).push(job);
+        }
+        for id in survey.astray {
+            self.finish_astray(id, report);
+        }
         for (id, cut, known) in survey.cut_off {
             // The number its closing record or the ledger carries, unless another clip has it.
             // A number that another card gave stays that card's.
@@ -381,13 +427,8 @@ impl Inner {
         for (id, entry) in &survey.found {
             let path = self.clip_path(*id, entry);
             let synced = match (is_of_this_boot(entry), are_many) {
-                (true, _) => self.write_again(&path, entry.file_bytes),
                 (false, true) if everything.is_ok() => Ok(()),
-                _ => self
-                    .folders
-                    .disk
-                    .open(&path, Open::Read)
-                    .and_then(|file| file.sync_data()),
+                _ => self.believe_one(&path, entry),
             };
             if let Err(error) = synced {
                 self.trouble_with("syncing", &path, error);
@@ -395,6 +436,42 @@ impl Inner {
             }
         }
         doubtful
+    }
+
+    /// The same for one file.
+    pub(super) fn believe_one(&self, path: &Path, entry: &Entry) -> io::Result<()> {
+        match entry.clip.boot_id == self.boot_id {
+            true => self.write_again(path, entry.file_bytes),
+            false => self
+                .folders
+                .disk
+                .open(path, Open::Read)
+                .and_then(|file| file.sync_data()),
+        }
+    }
+
+    /// Clips that were on their way out of quarantine when the power went are out.
+    fn finish_leaving(&self, doubled: &HashSet<Uuid>) {
+        let leaving: Vec<(Uuid, Entry)> = locked(&self.index)
+            .clips
+            .iter()
+            .filter(|(id, entry)| {
+                let is_out = entry.note.as_ref().is_some_and(|note| note.is_out);
+                is_out && entry.quarantine.is_some() && !doubled.contains(id)
+            })
+            .map(|(id, entry)| (*id, entry.clone()))
+            .collect();
+        for (id, mut entry) in leaving {
+            let (from, to) = (&self.folders.quarantine, &self.folders.clips);
+            match self.folders.move_clip(id, from, to) {
+                Ok(()) => {
+                    entry.quarantine = None;
+                    self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+                    locked(&self.index).insert(id, entry);
+                }
+                Err(error) => self.trouble_with("moving", &self.folders.clip(from, id), error),
+            }
+        }
     }
 
     /// Writes the first bytes of a file once more as they are read, durably. After a failed fsync the kernel shows pages
@@ -414,10 +491,19 @@ impl Inner {
     fn undouble(&self, id: Uuid, report: &mut OpenReport) {
         let folders = &self.folders;
         let second = folders.clip(&folders.quarantine, id);
-        let content =
-            |path: &Path| read_whole(folders.disk.as_ref(), path, LONGEST_FILE).map_err(|_| ());
-        let first = content(&folders.clip(&folders.clips, id));
-        let done = if first.is_ok() && first == content(&second) {
+        let content = |path: &Path| match read_whole(folders.disk.as_ref(), path, LONGEST_FILE) {
+            Err(error) if !is_verdict(&error) => Err(error),
+            other => Ok(other.ok()),
+        };
+        let (first, second_content) =
+            match (content(&folders.clip(&folders.clips, id)), content(&second)) {
+                (Ok(first), Ok(second)) => (first, second),
+                // Nobody knows; the next start looks again.
+                (Err(error), _) | (_, Err(error)) => {
+                    return self.trouble_with("reading", &second, error);
+                }
+            };
+        let done = if first.is_some() && first == second_content {
             folders.unlink_clip(&folders.quarantine, id)
         } else {
             folders.set_aside(&second).map(|name| {
@@ -453,6 +539,28 @@ impl Inner {
         self.with_ledger(|ledger| ledger.put_clip(id, &entry));
         report.damaged.push((entry.clip.clip_id.clone(), why));
         locked(&self.index).insert(id, entry);
+    }
+
+    /// Finishes a take that is in quarantine because it could not be read once.
+    fn finish_astray(&self, id: Uuid, report: &mut OpenReport) {
+        let mut numbering = locked(&self.numbering);
+        let finished = match numbering.is_held_up() {
+            true => Ok(None),
+            false => self.read_late(id, true, None, &mut numbering),
+        };
+        match finished {
+            Ok(Some(clip)) => return report.recovered.push(clip),
+            Ok(None) => {}
+            Err(error) => {
+                log::error!("a take in quarantine cannot be finished yet: {error}");
+                self.note_trouble(Some(&error));
+            }
+        }
+        numbering.push(Unsettled::Unread {
+            id,
+            in_quarantine: true,
+            known: None,
+        });
     }
 
     fn finish_found(&self, id: Uuid, cut: CutOff, wanted_no: Option<u64>, report: &mut OpenReport) {

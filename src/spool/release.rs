@@ -1,4 +1,4 @@
-//! Clips leaving: released, withdrawn, quarantined.
+//! Clips leaving: released, withdrawn.
 //!
 //! Owns: the order in which that happens (docs/spool-format.md §5). Never does: delete without a [`Receipt`] for the
 //! very hash on the card. Cut off in between, a clip is offered again.
@@ -50,11 +50,6 @@ impl Spool {
     /// Deletes a clip that was withdrawn at the centre. The same proof, another reason.
     pub fn discard_withdrawn(&self, receipt: Receipt) -> Result<(), SpoolError> {
         self.release(receipt)
-    }
-
-    /// Takes a clip out of delivery for good, keeping it. Only an operator's command brings it back or deletes it.
-    pub fn quarantine(&self, clip_id: &str, reason: &str) -> Result<(), SpoolError> {
-        self.inner.quarantine(clip_id, reason)
     }
 }
 
@@ -152,23 +147,5 @@ impl Inner {
                 _ => *unread = false,
             }
         }
-    }
-
-    fn quarantine(&self, clip_id: &str, reason: &str) -> Result<(), SpoolError> {
-        let (id, mut entry) = self.entry(clip_id)?;
-        if entry.quarantine.is_none() {
-            let from = self.folders.clip(&self.folders.clips, id);
-            self.folders
-                .move_clip(id, &self.folders.clips, &self.folders.quarantine)
-                .map_err(|error| SpoolError::io("moving to quarantine", from, error))?;
-        }
-        entry.quarantine = Some(reason.chars().take(500).collect());
-        locked(&self.reader).forget(id);
-        self.with_ledger(|ledger| {
-            ledger.put_clip(id, &entry)?;
-            ledger.sync()
-        });
-        locked(&self.index).insert(id, entry);
-        Ok(())
     }
 }

@@ -3,17 +3,22 @@
 //! Owns: which file is what. Never does: write, move or delete; `recovery` acts on what is found here.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::SpoolError;
 use super::clip_file::{CutOff, Found, read};
 use super::disk::read_whole;
+use super::error::is_verdict;
 use super::folders::{Folders, clip_of};
 use super::ledger::Entry;
 use super::settle::LONGEST_FILE;
-use super::{KeptClip, SpoolError};
-use crate::contract::Manifest;
+use crate::gateway::quarantine::Note;
+
+/// Where neither the file nor the ledger says why a clip is in quarantine.
+const REASON_LOST: &str = "the reason was lost with the ledger";
 
 /// What the files say.
 #[derive(Default)]
@@ -27,12 +32,27 @@ pub(super) struct Survey {
     pub cut_off: Vec<(Uuid, CutOff, Option<u64>)>,
     pub discarded: Vec<Uuid>,
     pub empty: Vec<Uuid>,
-    /// Paths and why they cannot be read.
+    /// Paths and why what is there makes no sense.
     pub unreadable: Vec<(PathBuf, String)>,
+    /// Files that the card does not give back now.
+    pub unread: Vec<Unread>,
+    /// Unfinished takes in quarantine: they could not be read once.
+    pub astray: Vec<Uuid>,
     /// Clips that are in both folders.
     pub doubled: Vec<Uuid>,
     /// Entries of the ledger without a file that can be read.
     pub missing: Vec<(Uuid, Entry)>,
+}
+
+/// A file that the card does not give back now.
+pub(super) struct Unread {
+    pub id: Uuid,
+    pub path: PathBuf,
+    pub in_quarantine: bool,
+    /// What the ledger knows of it.
+    pub known: Option<Entry>,
+    /// What the card said.
+    pub why: std::io::Error,
 }
 
 impl Survey {
@@ -41,6 +61,7 @@ impl Survey {
             .into_iter()
             .flatten()
             .map(|(_, entry)| entry)
+            .chain(self.unread.iter().filter_map(|file| file.known.as_ref()))
     }
 
     /// The highest number that this card has given, by files and ledger.
@@ -121,36 +142,42 @@ impl Survey {
     ) {
         let bytes = match read_whole(folders.disk.as_ref(), path, LONGEST_FILE) {
             Ok(bytes) => bytes,
-            Err(error) => {
+            Err(error) if is_verdict(&error) || error.kind() == ErrorKind::NotFound => {
                 self.lose(path, error.to_string(), id, entry);
+                return;
+            }
+            Err(why) => {
+                self.unread.push(Unread {
+                    id,
+                    path: path.to_path_buf(),
+                    in_quarantine: is_quarantine,
+                    known: entry,
+                    why,
+                });
                 return;
             }
         };
         let reason = entry.as_ref().and_then(|entry| entry.quarantine.clone());
-        let entry_of = |manifest: &Manifest, closing_at, offered_at, quarantine| Entry {
-            clip: KeptClip::of(manifest),
-            file_bytes: bytes.len() as u64,
-            closing_at,
-            offered_at,
-            quarantine,
-        };
         match read(&bytes, id) {
             Found::Finished(manifest, closed) => {
-                let quarantine = is_quarantine.then(|| {
-                    reason.unwrap_or_else(|| "the reason was lost with the ledger".into())
-                });
-                let (at, offered_at) = (closed.closing_at, closed.offered_at);
-                self.found
-                    .push((id, entry_of(&manifest, at, offered_at, quarantine)));
+                let mut found = Entry::of(&manifest, &closed, bytes.len() as u64);
+                if is_quarantine {
+                    let note = found.note.get_or_insert_with(|| {
+                        Note::unknown(&reason.unwrap_or_else(|| REASON_LOST.into()))
+                    });
+                    found.quarantine = Some(note.reason.clone());
+                }
+                self.found.push((id, found));
             }
             Found::Damaged(manifest, at, why) => {
-                let found = (id, entry_of(&manifest, at, None, Some(why)));
+                let found = (id, Entry::damaged(&manifest, at, bytes.len() as u64, &why));
                 if is_quarantine {
                     self.found.push(found)
                 } else {
                     self.damaged.push(found)
                 }
             }
+            Found::CutOff(_) if is_quarantine && entry.is_none() => self.astray.push(id),
             _ if is_quarantine => self.lose(path, "it is not a finished clip".into(), id, entry),
             Found::CutOff(cut) => {
                 self.cut_off

@@ -204,7 +204,7 @@ impl Take {
             && let Some(end) = tally.end
             && !end.has_ended
         {
-            let page = closing_page(end);
+            let page = closing_page(end, tally.samples);
             sequence =
                 self.push_frame(&mut buffer, &mut tally, sequence, FrameFacts::NONE, &page)?;
         }

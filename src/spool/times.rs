@@ -6,11 +6,12 @@
 use uuid::Uuid;
 
 use super::clip_file::{StartFacts, retimed, void};
-use super::disk::Open;
+use super::disk::{Open, read_whole};
 use super::folders::open_clip;
 use super::ledger::Entry;
 use super::read::record;
 use super::record::{HEAD_BYTES, Kind, PREAMBLE_BYTES, preamble, push, salt};
+use super::settle::LONGEST_FILE;
 use super::{Inner, KeptClip, Spool, SpoolError, locked};
 use crate::contract::Manifest;
 
@@ -70,8 +71,10 @@ impl Inner {
             return Ok(());
         }
         let path = self.clip_path(id, &entry);
-        let file = open_clip(&self.folders, &path, Open::Write)?;
-        let (head, payload) = record(file.as_ref(), id, entry.closing_at)?;
+        // What is needed of the file is read before it is opened for writing, which a read-only card refuses.
+        let readable = open_clip(&self.folders, &path, Open::Read)?;
+        let (head, payload) = record(readable.as_ref(), &path, id, entry.closing_at)?;
+        drop(readable);
         let manifest: Manifest =
             serde_json::from_slice(&payload).map_err(|error| SpoolError::Damaged {
                 clip_id: clip_id.to_owned(),
@@ -93,13 +96,24 @@ impl Inner {
         );
         // What an earlier try left behind was never offered.
         let write = || {
+            let file = self.folders.disk.open(&path, Open::Write)?;
             file.truncate(at)?;
             file.write_at(&bytes, at)?;
             file.sync_data()
         };
-        self.folders
-            .with_room(write)
-            .map_err(|error| SpoolError::io("writing", &path, error))?;
+        if let Err(error) = self.folders.with_room(write) {
+            let error = SpoolError::io("writing", &path, error);
+            if error.is_of_the_whole_card() {
+                return Err(error);
+            }
+            // The place on the card is bad, perhaps, and another one is not.
+            let whole = read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE)
+                .map_err(|error| SpoolError::io("reading", &path, error))?;
+            let end = usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+            let whole = [&whole[..end], &bytes].concat();
+            self.folders.rewrite_clip(id, &whole).map_err(|_| error)?;
+            locked(&self.reader).forget(id);
+        }
         entry.clip = KeptClip::of(&manifest);
         entry.offered_at = Some(at);
         entry.file_bytes = at + bytes.len() as u64;
@@ -152,6 +166,7 @@ impl Inner {
             closing_at: PREAMBLE_BYTES as u64,
             offered_at: None,
             quarantine: None,
+            note: None,
         };
         self.with_ledger(|ledger| {
             ledger.put_clip(id, &entry)?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, BodyReader};
 
+use crate::adapters::tls::pem::Wanted;
 use crate::adapters::{clock, tls};
 use crate::gateway::time::Mono;
 
@@ -106,9 +107,7 @@ impl Download {
         check_url(url)?;
         let mut roots = rustls_native_certs::load_native_certs().certs;
         if let Some(ca) = ca {
-            roots.extend(
-                tls::certificates(ca, "the certificate authority").map_err(|e| e.to_string())?,
-            );
+            roots.extend(tls::certificates(ca, Wanted::Authority).map_err(|e| e.to_string())?);
         }
         let roots = roots
             .iter()

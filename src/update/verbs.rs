@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,8 @@ use super::trial::{self, Trial, Verdict, is_in_use};
 use super::{
     Hands, REQUEST, Start, UpdateError, arm, commit, disarm, give_up, install, note_failure, settle,
 };
-use crate::adapters::{clock, line_server};
+use crate::adapters::{clock, line_server, out};
+use crate::complain;
 use crate::config::Config;
 use crate::doctor::{QUESTION, Status};
 use crate::gateway::time::Mono;
@@ -103,7 +104,7 @@ impl Updater {
         let keys = store.keys()?;
         self.with(&booth, &store, &keys, |hands| {
             let verified = self.write(hands, source)?;
-            eprintln!(
+            complain!(
                 "slot {:?} holds {} and was read back",
                 verified.slot(),
                 verified.image_id()
@@ -433,10 +434,10 @@ impl Updater {
         };
         arm(hands, verified, kept).map_err(|error| error.to_string())?;
         if !restart {
-            eprintln!("the next restart of this machine starts it on trial");
+            complain!("the next restart of this machine starts it on trial");
             return Ok(());
         }
-        eprintln!("restarting into the new version, on trial");
+        complain!("restarting into the new version, on trial");
         let Err(why) = self.places.restart_cleanly(RESTART_WITHIN) else {
             return Ok(());
         };
@@ -617,13 +618,11 @@ impl Meter {
             return;
         }
         let line = sentence(progress, clock::mono().since(self.began.get()));
-        let mut out = io::stderr();
-        // Nobody may be looking.
-        let _ = match self.is_terminal {
-            true if progress.done < progress.total => write!(out, "\r{line}   "),
-            true => writeln!(out, "\r{line}   "),
-            false => writeln!(out, "{line}"),
-        };
+        match self.is_terminal {
+            true if progress.done < progress.total => out::complain(format_args!("\r{line}   ")),
+            true => complain!("\r{line}   "),
+            false => complain!("{line}"),
+        }
     }
 }
 

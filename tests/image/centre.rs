@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::machine::Machine;
 use super::run;
-
-/// An emulated machine that shares its processor takes its time.
-const PATIENCE: Duration = Duration::from_secs(900);
 
 pub struct Centre {
     listener: Child,
@@ -94,32 +92,40 @@ impl Centre {
         );
     }
 
-    /// The next message whose topic ends in `tail` and of which this is true; those before it are read with it.
-    pub fn hear(&mut self, tail: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let start = Instant::now();
-        loop {
-            let heard = std::fs::read_to_string(&self.heard).unwrap_or_default();
-            let whole = heard.rfind('\n').map_or("", |end| &heard[..end]);
-            let lines: Vec<&str> = whole.lines().collect();
-            for line in lines.iter().skip(self.read) {
-                self.read += 1;
-                let Some((topic, payload)) = line.split_once(' ') else {
-                    continue;
-                };
-                let said: Value = serde_json::from_str(payload).unwrap_or_default();
-                if !topic.ends_with("birth") {
-                    eprintln!("         {line}");
-                }
-                if topic.ends_with(tail) && is_it(&said) {
-                    return said;
-                }
+    /// The next message whose topic ends in `tail` and of which this is true; those before it are read with it. It comes from this
+    /// machine, by whose clock it is waited for.
+    pub fn hear(
+        &mut self,
+        machine: &mut Machine,
+        tail: &str,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Value {
+        machine.until(&format!("{tail} is heard"), |_| {
+            let said = self.next(tail, &is_it);
+            if said.is_none() {
+                std::thread::park_timeout(Duration::from_millis(100));
             }
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{tail} was not heard; this was:\n{heard}"
-            );
-            std::thread::park_timeout(Duration::from_millis(100));
+            said
+        })
+    }
+
+    fn next(&mut self, tail: &str, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
+        let heard = std::fs::read_to_string(&self.heard).unwrap_or_default();
+        let whole = heard.rfind('\n').map_or("", |end| &heard[..end]);
+        for line in whole.lines().skip(self.read) {
+            self.read += 1;
+            let Some((topic, payload)) = line.split_once(' ') else {
+                continue;
+            };
+            let said: Value = serde_json::from_str(payload).unwrap_or_default();
+            if !topic.ends_with("birth") {
+                eprintln!("         {line}");
+            }
+            if topic.ends_with(tail) && is_it(&said) {
+                return Some(said);
+            }
         }
+        None
     }
 }
 

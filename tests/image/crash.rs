@@ -542,6 +542,7 @@ impl<'a> Crashes<'a> {
             card_cid: None,
             hw_serial: None,
             ballast_bytes: 0,
+            failed_before: 0,
         };
         let (opened, report) = Spool::open(Arc::new(RealDisk::new()), &spool, facts)
             .map_err(|error| format!("the spool: {error}"))?;

@@ -2,23 +2,29 @@
 //!
 //! Owns: what the firmware decides (slot, one-shot flag, kernel, command line), QEMU, the handset's contacts and lamp from outside
 //! (its PL061 chip by qtest), the cable of the network (QMP), and the rig inside (`rig.sh`). Never does: change the image.
-//! Time inside is counted in instructions, so that sound and scheduling do not depend on how busy this machine is.
+//! Time inside is counted in instructions, so that sound and scheduling do not depend on how busy this machine is, and whatever is
+//! waited for is waited for by that time (`machine_clock`).
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::card::{BOOTH, Card, SECTOR};
 use super::crash;
 use super::{repository, run, text};
 use crate::blockdev::{Event, Trace, What};
+use crate::machine_clock::{EMULATOR, Guest, Over, Qtest, Timer, patiently, wait};
 
-/// Longest that one thing may take that the test waits for.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Longest that one thing may take that the test waits for, s of the machine's own clock.
+const LIMIT_S: f64 = 900.0;
+/// The same for a machine whose idle time passes at once.
+const LIMIT_SKIPPING_S: f64 = 4.0 * 3600.0;
+/// Between two looks at what a machine does.
+const REST: Duration = Duration::from_millis(200);
 /// The lines of the handset on the machine's own GPIO chip; 3 is its power button.
 pub const HOOK: u8 = 0;
 pub const PULSE: u8 = 1;
@@ -205,6 +211,7 @@ pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
         base64(&unit)
     );
     let console = board.path("console");
+    let socket = board.path("qtest.sock");
     let qemu = Command::new("qemu-system-aarch64")
         .args([
             "-M",
@@ -214,6 +221,8 @@ pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
             "-no-reboot",
             "-nodefaults",
         ])
+        .args(counted(true))
+        .args(Qtest::arguments(&socket))
         .args(["-kernel", text(&board.path("kernel8.img"))])
         .args(["-initrd", text(&board.path("initrd.zst"))])
         .args(["-dtb", text(&tree), "-append", &line])
@@ -230,77 +239,117 @@ pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
         .stdin(Stdio::null())
         .spawn()
         .expect("qemu-system-aarch64 is installed by `make image-test`");
-    let mut qemu = Running(qemu);
-    let start = Instant::now();
-    loop {
+    let mut machine = Bare::new(qemu, &socket, Timer::RaspberryPi3);
+    let said = wait(&mut machine, wanted, LIMIT_S, |_| {
         let said = read_console(&console);
-        if said.contains(wanted) {
-            return said;
+        let is_there = said.contains(wanted);
+        if !is_there {
+            std::thread::park_timeout(REST);
         }
-        let has_ended = qemu.0.try_wait().is_ok_and(|status| status.is_some());
-        let is_over = has_ended || start.elapsed() > PATIENCE;
-        assert!(!is_over, "it never said {wanted:?}; its console:\n{said}");
-        std::thread::park_timeout(Duration::from_millis(500));
+        is_there.then_some(said)
+    });
+    said.unwrap_or_else(|over| {
+        panic!(
+            "it never said {wanted:?} ({over:?}); its console:\n{}",
+            read_console(&console)
+        )
+    })
+}
+
+/// A machine of which nothing is known but its timer. Ended with the value.
+pub struct Bare {
+    qemu: Child,
+    qtest: Qtest,
+    timer: Timer,
+}
+
+impl Bare {
+    fn new(mut qemu: Child, socket: &Path, timer: Timer) -> Self {
+        let qtest = Qtest::connect(socket, &mut qemu, |_| ());
+        Self { qemu, qtest, timer }
+    }
+
+    /// A board that computes and never says anything: its only instruction jumps to itself. Each counts as so many ns.
+    pub fn that_computes(board: &str, timer: Timer, folder: &Path, shift: u32) -> Self {
+        let (kernel, socket) = (folder.join("kernel"), folder.join("qtest.sock"));
+        // Of the board before; a name made of the board's would have a comma, which ends an option of QEMU's.
+        let _ = std::fs::remove_file(&socket);
+        std::fs::write(&kernel, 0x1400_0000_u32.to_le_bytes()).expect("a file");
+        let count = format!("shift={shift},sleep=on");
+        let qemu = Command::new("qemu-system-aarch64")
+            .args(["-M", board, "-display", "none", "-nodefaults"])
+            .args(["-accel", "tcg,thread=single", "-icount", &count])
+            .args(timer.arguments())
+            .args(Qtest::arguments(&socket))
+            .args(["-kernel", text(&kernel)])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("qemu-system-aarch64 is installed by `make image-test`");
+        Self::new(qemu, &socket, timer)
+    }
+
+    /// Its power goes.
+    pub fn cut(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
     }
 }
 
-/// Ended with the value.
-struct Running(Child);
+impl Guest for Bare {
+    fn clock_s(&mut self) -> Option<f64> {
+        self.qtest.clock_s(self.timer)
+    }
 
-impl Drop for Running {
+    fn has_ended(&mut self) -> bool {
+        self.qemu.try_wait().is_ok_and(|status| status.is_some())
+    }
+}
+
+impl Drop for Bare {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.cut();
     }
 }
 
-/// A contact or the lamp from outside, by QEMU's qtest; what its chip does comes unasked between the answers.
+/// How a machine computes: one instruction after the other, its time by their number; `is_idle_slow` says that idle time passes as on
+/// a clock outside.
+fn counted(is_idle_slow: bool) -> [String; 4] {
+    let sleep = if is_idle_slow { "on" } else { "off" };
+    [
+        "-accel".into(),
+        "tcg,thread=single".into(),
+        "-icount".into(),
+        format!("{},sleep={sleep}", speed()),
+    ]
+}
+
+/// The contacts and the lamp from outside, by QEMU's qtest; what their chip does comes unasked between the answers.
 struct Contacts {
-    qtest: UnixStream,
-    answers: Lines,
+    qtest: Qtest,
     chip: String,
-    lamp: Arc<Mutex<Vec<(Instant, bool)>>>,
+    /// Every change: is it on?
+    lamp: Arc<Mutex<Vec<bool>>>,
 }
 
 impl Contacts {
-    fn connect(path: &Path, chip: String) -> Self {
-        let qtest = patiently(|| UnixStream::connect(path).ok());
-        let lines = BufReader::new(qtest.try_clone().expect("a socket"));
-        let (tell, answers) = channel();
-        let lamp: Arc<Mutex<Vec<(Instant, bool)>>> = Arc::default();
+    fn connect(path: &Path, qemu: &mut Child, chip: String) -> Self {
+        let lamp: Arc<Mutex<Vec<bool>>> = Arc::default();
         let seen = lamp.clone();
-        std::thread::spawn(move || {
-            let of_lamp = [format!("IRQ raise {LAMP}"), format!("IRQ lower {LAMP}")];
-            for line in lines.lines().map_while(Result::ok) {
-                if !line.starts_with("IRQ ") {
-                    let _ = tell.send(line);
-                } else if of_lamp.contains(&line) {
-                    seen.lock()
-                        .expect("whole")
-                        .push((Instant::now(), line == of_lamp[0]));
-                }
+        let of_lamp = [format!("IRQ raise {LAMP}"), format!("IRQ lower {LAMP}")];
+        let mut qtest = Qtest::connect(path, qemu, move |line| {
+            if of_lamp.iter().any(|change| change == line) {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.push(line == of_lamp[0]);
             }
         });
-        let mut contacts = Self {
-            qtest,
-            answers,
-            chip,
-            lamp,
-        };
-        let ask = format!("irq_intercept_out {}", contacts.chip);
-        contacts.ask(&ask);
-        contacts
-    }
-
-    fn ask(&mut self, what: &str) {
-        writeln!(self.qtest, "{what}").expect("asked");
-        let answer = self.answers.recv_timeout(PATIENCE).expect("an answer");
-        assert!(answer.starts_with("OK"), "{what}: {answer}");
+        let ask = format!("irq_intercept_out {chip}");
+        qtest.ask(&ask).expect("QEMU runs");
+        Self { qtest, chip, lamp }
     }
 
     fn set(&mut self, line: u8, level: u8) {
         let ask = format!("set_irq_in {} unnamed-gpio-in {line} {level}", self.chip);
-        self.ask(&ask);
+        self.qtest.ask(&ask).expect("QEMU runs");
     }
 }
 
@@ -311,8 +360,9 @@ struct Monitor {
 }
 
 impl Monitor {
-    fn connect(path: &Path) -> Self {
-        let qmp = patiently(|| UnixStream::connect(path).ok());
+    fn connect(path: &Path, qemu: &mut Child) -> Self {
+        let qmp = patiently(qemu, || UnixStream::connect(path).ok());
+        qmp.set_read_timeout(Some(EMULATOR)).expect("set");
         let lines = BufReader::new(qmp.try_clone().expect("a socket"));
         let mut monitor = Self { qmp, lines };
         monitor.line();
@@ -352,20 +402,6 @@ impl Monitor {
     }
 }
 
-fn patiently<T>(mut probe: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "QEMU does not start"
-        );
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
 /// A machine that runs. Dropped, its power goes.
 pub struct Machine {
     qemu: Child,
@@ -378,6 +414,18 @@ pub struct Machine {
     console: PathBuf,
     flag: PathBuf,
     card: PathBuf,
+    /// Longest that it is waited for, s of its own clock.
+    limit_s: f64,
+}
+
+impl Guest for Machine {
+    fn clock_s(&mut self) -> Option<f64> {
+        self.contacts.qtest.clock_s(Timer::Virt)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.qemu.try_wait().is_ok_and(|status| status.is_some())
+    }
 }
 
 impl Machine {
@@ -387,19 +435,14 @@ impl Machine {
             let _ = std::fs::remove_file(board.path(name));
         }
         let socket = |name: &str| format!("unix:{},server=on,wait=off", text(&board.path(name)));
-        let sleep = if build.skips_idle { "off" } else { "on" };
         let mut command = Command::new("qemu-system-aarch64");
         command
             .args(["-M", "virt,gic-version=3", "-cpu", "cortex-a53"])
             .args(["-m", &build.memory_mib.to_string()])
-            .args([
-                "-accel",
-                "tcg,thread=single",
-                "-icount",
-                &format!("{},sleep={sleep}", speed()),
-            ])
+            .args(counted(!build.skips_idle))
+            .args(Timer::Virt.arguments())
             .args(["-display", "none", "-no-reboot", "-nodefaults", "-S"])
-            .args(["-qtest", &socket("qtest.sock"), "-qtest-log", "none"])
+            .args(Qtest::arguments(&board.path("qtest.sock")))
             .args(["-qmp", &socket("qmp.sock")])
             .args(["-kernel", text(&board.path("kernel8.img"))])
             .args(["-initrd", text(&board.path("initrd.zst"))])
@@ -438,10 +481,11 @@ impl Machine {
                 "-netdev",
                 "user,id=net",
                 "-device",
-                "virtio-net-pci,netdev=net,id=cable",
+                // No boot from the network: its ROM is in a package of its own.
+                "virtio-net-pci,netdev=net,id=cable,romfile=",
             ]);
         }
-        let qemu = command
+        let mut qemu = command
             .args(["-device", "virtio-serial-pci"])
             .args([
                 "-chardev",
@@ -460,13 +504,15 @@ impl Machine {
             .stdin(Stdio::null())
             .spawn()
             .expect("qemu-system-aarch64 is installed by `make image-test`");
-        let mut monitor = Monitor::connect(&board.path("qmp.sock"));
-        let mut contacts = Contacts::connect(&board.path("qtest.sock"), monitor.chip());
+        let mut monitor = Monitor::connect(&board.path("qmp.sock"), &mut qemu);
+        let mut contacts = Contacts::connect(&board.path("qtest.sock"), &mut qemu, monitor.chip());
         // At rest: on its hook, the dial's pulse contact closed.
         for (line, level) in [(HOOK, 1), (PULSE, 0), (OFF_NORMAL, 1)] {
             contacts.set(line, level);
         }
-        let agent = patiently(|| UnixStream::connect(board.path("agent.sock")).ok());
+        let agent = patiently(&mut qemu, || {
+            UnixStream::connect(board.path("agent.sock")).ok()
+        });
         let lines = BufReader::new(agent.try_clone().expect("a socket"));
         let (tell, said) = channel();
         std::thread::spawn(move || {
@@ -489,9 +535,15 @@ impl Machine {
             console,
             flag,
             card: board.card.file.clone(),
+            limit_s: if build.skips_idle {
+                LIMIT_SKIPPING_S
+            } else {
+                LIMIT_S
+            },
         }
     }
 
+    /// Since the test began, s outside; for the reader of the run.
     fn clock(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
     }
@@ -501,23 +553,37 @@ impl Machine {
         read_console(&self.console)
     }
 
-    fn has_ended(&mut self) -> bool {
-        self.qemu.try_wait().is_ok_and(|status| status.is_some())
+    /// Waits by the machine's own clock; what was not found in time fails with the console.
+    pub fn until<T>(&mut self, what: &str, probe: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let found = wait(self, what, self.limit_s, probe);
+        found.unwrap_or_else(|over| {
+            panic!(
+                "not seen: {what} ({over:?}); its console:\n{}",
+                self.console()
+            )
+        })
     }
 
     /// The rig's next line; none once the machine has ended.
     fn next(&mut self) -> Option<String> {
-        let start = Instant::now();
-        loop {
-            match self.said.recv_timeout(Duration::from_millis(500)) {
-                Ok(line) => return Some(line),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if self.has_ended() => return None,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if start.elapsed() > PATIENCE {
-                panic!("the machine says nothing; its console:\n{}", self.console());
-            }
+        let limit = self.limit_s;
+        let line = wait(
+            self,
+            "the machine says something",
+            limit,
+            |machine| match machine.said.recv_timeout(REST) {
+                Ok(line) => Some(Some(line)),
+                Err(RecvTimeoutError::Disconnected) => Some(None),
+                Err(RecvTimeoutError::Timeout) => None,
+            },
+        );
+        match line {
+            Ok(line) => line,
+            Err(Over::Ended) => None,
+            Err(late) => panic!(
+                "the machine says nothing ({late:?}); its console:\n{}",
+                self.console()
+            ),
         }
     }
 
@@ -584,16 +650,27 @@ impl Machine {
 
     /// Is the lamp steady? It is while a citizen can speak; every other language of it is dark within a second.
     pub fn has_steady_lamp(&mut self) -> bool {
-        let changes = |machine: &Self| machine.contacts.lamp.lock().expect("whole").clone();
+        let changes = |machine: &Self| {
+            machine
+                .contacts
+                .lamp
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
         let before = changes(self);
         self.ask("sleep 1.2");
         let after = changes(self);
-        after.len() == before.len() && after.last().is_some_and(|(_, is_on)| *is_on)
+        after.len() == before.len() && after.last().is_some_and(|is_on| *is_on)
     }
 
     /// How often the lamp has changed.
     pub fn lamp_changes(&self) -> usize {
-        self.contacts.lamp.lock().expect("whole").len()
+        self.contacts
+            .lamp
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     pub fn lift(&mut self) {
@@ -633,29 +710,22 @@ impl Machine {
 
     /// Waits until the console has this; the line.
     pub fn console_says(&mut self, wanted: &str) -> String {
-        let start = Instant::now();
-        loop {
-            let is_over = self.has_ended() || start.elapsed() > PATIENCE;
-            let console = self.console();
-            if let Some(line) = console.lines().find(|line| line.contains(wanted)) {
-                return line.to_owned();
+        self.until(&format!("the console has {wanted:?}"), |machine| {
+            let console = machine.console();
+            let line = console.lines().find(|line| line.contains(wanted));
+            if line.is_none() {
+                std::thread::park_timeout(REST);
             }
-            assert!(!is_over, "no {wanted:?}: {console}");
-            std::thread::park_timeout(Duration::from_millis(200));
-        }
+            line.map(str::to_owned)
+        })
     }
 
     /// Waits until it has ended by itself (power off, or a restart); the one-shot flag that it left.
     pub fn ends(mut self) -> bool {
-        let start = Instant::now();
-        while !self.has_ended() {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "it does not end: {}",
-                self.console()
-            );
-            let _ = self.said.recv_timeout(Duration::from_millis(200));
-        }
+        self.until("it ends by itself", |machine| {
+            let _ = machine.said.recv_timeout(REST);
+            machine.has_ended().then_some(())
+        });
         let written = std::fs::read_to_string(&self.flag).unwrap_or_default();
         written.trim_end().ends_with('1')
     }

@@ -90,15 +90,15 @@ impl Voice {
         first: u64,
         count: u64,
     ) -> Result<Vec<KeptClip>, String> {
-        self.fill_in(dir, booth, "da", first, count)
+        self.fill_as(dir, booth, 24_000, first, count)
     }
 
-    /// The same in this language: the hub refuses a manifest whose language has control characters.
-    pub fn fill_in(
+    /// The same where each page claims to hold so many samples: the hub refuses a body that cannot hold what it claims.
+    pub fn fill_as(
         &self,
         dir: &Path,
         booth: &str,
-        language: &str,
+        samples: u32,
         first: u64,
         count: u64,
     ) -> Result<Vec<KeptClip>, String> {
@@ -112,6 +112,7 @@ impl Voice {
             card_cid: None,
             hw_serial: None,
             ballast_bytes: 0,
+            failed_before: 0,
         };
         let disk = Arc::new(Unsynced(RealDisk::new()));
         let (spool, _) = Spool::open(disk, dir, facts).map_err(|error| error.to_string())?;
@@ -121,7 +122,7 @@ impl Voice {
             let pages = self
                 .pages(booth, number)
                 .map_err(|error| error.to_string())?;
-            kept.push(say(&spool, &booth_id, language, &pages)?);
+            kept.push(say(&spool, &booth_id, samples, &pages)?);
         }
         spool.checkpoint().map_err(|error| error.to_string())?;
         RealDisk::new()
@@ -134,7 +135,7 @@ impl Voice {
 fn say(
     spool: &Spool,
     booth_id: &BoothId,
-    language: &str,
+    samples: u32,
     pages: &[Vec<u8>],
 ) -> Result<KeptClip, String> {
     let armed = StartFacts {
@@ -145,11 +146,11 @@ fn say(
     let clip_id = uuid::Uuid::new_v4().to_string();
     let clip = NewClip {
         question_id: Some("square".into()),
-        lang: Some(language.into()),
+        lang: Some("da".into()),
         ..NewClip::speech(clip_id, booth_id.clone(), Consent::by_key("1"), armed)
     };
     let facts = FrameFacts {
-        samples: 24_000,
+        samples,
         mean_square: 0.03,
         peak: 8_000,
         speech: true,

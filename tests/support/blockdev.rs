@@ -476,7 +476,7 @@ impl Drop for BlockDevice {
         let start = Instant::now();
         while let Err(why) = run("umount", &[front.as_ref()]) {
             if start.elapsed() > LET_GO {
-                eprintln!("!! {why}");
+                booth_gateway::complain!("!! {why}");
                 let _ = run("umount", &["-l".as_ref(), front.as_ref()]);
                 return;
             }

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
 use super::programs::{PATIENCE, Programs, wait_for};
+use super::pulse::session::{Leash, in_own_session};
 use super::pulse::{EAR, MIC, Pulse};
 
 /// Writes `booth.toml` for a spool in `card`; `mqtt` are the lines of that table.
@@ -37,6 +38,7 @@ pub struct CrashBooth {
     child: Child,
     socket: PathBuf,
     log: Arc<Mutex<Vec<String>>>,
+    _leash: Leash,
 }
 
 impl CrashBooth {
@@ -47,7 +49,7 @@ impl CrashBooth {
         pulse: &Pulse,
         heard: impl Fn(&str) + Send + 'static,
     ) -> Result<Self, String> {
-        let mut child = Command::new(&programs.gateway)
+        let mut child = in_own_session(&programs.gateway)
             .args(["run", "--config"])
             .arg(home.join("booth.toml"))
             .envs(pulse.environment())
@@ -55,6 +57,7 @@ impl CrashBooth {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("{}: {error}", programs.gateway.display()))?;
+        let _leash = Leash::on(child.id());
         let log = Arc::new(Mutex::new(Vec::new()));
         let told = log.clone();
         let stderr = child.stderr.take().ok_or("no pipe")?;
@@ -70,6 +73,7 @@ impl CrashBooth {
             child,
             socket: home.join("handset.sock"),
             log,
+            _leash,
         })
     }
 

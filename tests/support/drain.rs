@@ -79,7 +79,7 @@ pub fn drain(
     gateway.reaches("connected", 1)?;
     let home = HubHome::new(programs, broker.port, "")?;
     let hub = home.start()?;
-    let (began, _) = gateway.program.says("the hub online=true")?;
+    let (began, _) = gateway.program.says("the hub is online")?;
     let confirmed = || {
         gateway.program.log(|lines| {
             let done = lines

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
+use super::pulse::session::{Leash, in_own_session};
 use super::pulse::{EAR, MIC, Pulse};
 
 /// Where a gateway lives: configuration, spool, socket.
@@ -85,6 +86,7 @@ pub struct Gateway {
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
     reader: Option<std::thread::JoinHandle<()>>,
     socket: PathBuf,
+    _leash: Leash,
 }
 
 impl Gateway {
@@ -116,7 +118,7 @@ impl Gateway {
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
+        let mut child = in_own_session(env!("CARGO_BIN_EXE_booth-gateway"))
             .arg("run")
             .args(arguments)
             .arg("--config")
@@ -125,7 +127,8 @@ impl Gateway {
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the gateway starts");
+            .expect("setsid runs: it is in every Debian");
+        let _leash = Leash::on(child.id());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let told = lines.clone();
         let stderr = child.stderr.take().expect("a pipe");
@@ -139,6 +142,7 @@ impl Gateway {
             lines,
             reader: Some(reader),
             socket,
+            _leash,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A broker, a hub and a booth for the hub's tests: real programs on free ports, ended with the test.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use booth_gateway::contract::{Ack, AckStatus};
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, Publish};
-use rumqttc::v5::{Client, Event, MqttOptions};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v5::{Packet, Publish};
+use rumqttc::{Client, Event, MqttOptions, PublishOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -35,17 +35,20 @@ impl Broker {
         Self::start("allow_anonymous true\n", |_| ())
     }
 
-    /// Only user `hub` with password `right`, whose client id is the user name whatever it says.
+    /// Only users `hub` and `rundhoej-1` with password `right`, whose client id is the user name whatever it says.
     pub fn with_password() -> Self {
         let rules =
             "allow_anonymous false\npassword_file passwords\nuse_username_as_clientid true\n";
         Self::start(rules, |folder| {
-            let made = Command::new("mosquitto_passwd")
-                .args(["-b", "-c", "passwords", "hub", "right"])
-                .current_dir(folder)
-                .status()
-                .expect("mosquitto_passwd runs");
-            assert!(made.success());
+            std::fs::write(folder.join("passwords"), "").expect("a file");
+            for user in ["hub", "rundhoej-1"] {
+                let made = Command::new("mosquitto_passwd")
+                    .args(["-b", "passwords", user, "right"])
+                    .current_dir(folder)
+                    .status()
+                    .expect("mosquitto_passwd runs");
+                assert!(made.success());
+            }
         })
     }
 
@@ -219,6 +222,25 @@ impl Hub {
         })
     }
 
+    /// Where its pages are, with a slash at the end.
+    pub fn address(&self) -> String {
+        let line = self.says("pages on ");
+        let rest = line.split("pages on ").nth(1).expect("an address");
+        let address = rest.split([',', '\n']).next().expect("an address");
+        address.to_owned()
+    }
+
+    /// What one of its pages shows now.
+    pub fn page(&self, name: &str) -> String {
+        let address = self.address();
+        let host = address.trim_start_matches("http://").trim_end_matches('/');
+        let mut stream = std::net::TcpStream::connect(host).expect("the pages");
+        write!(stream, "GET /{name} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("sent");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("a page");
+        page
+    }
+
     /// As a power cut would end it.
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
@@ -249,6 +271,7 @@ pub struct Booth {
     pub id: String,
     client: Client,
     heard: Receiver<Publish>,
+    subscribed: Receiver<()>,
 }
 
 impl Booth {
@@ -267,15 +290,15 @@ impl Booth {
 
     /// The same with a password, its id as user name.
     pub fn logged_in(port: u16, id: &str, password: Option<&str>, filters: &[String]) -> Self {
-        let mut options = MqttOptions::new(id, "127.0.0.1", port);
+        let mut options = MqttOptions::new(id, ("127.0.0.1", port));
         options
             .set_clean_start(true)
             .set_max_packet_size(Some(4_000_000))
             .set_outgoing_inflight_upper_limit(20);
         if let Some(password) = password {
-            options.set_credentials(id, password);
+            options.set_credentials(id, password.to_owned());
         }
-        let (client, mut connection) = Client::new(options, 100);
+        let (client, mut connection) = Client::builder(options).capacity(100).build();
         for filter in filters {
             client.subscribe(filter, QoS::AtLeastOnce).expect("asked");
         }
@@ -304,7 +327,17 @@ impl Booth {
             id: id.to_owned(),
             client,
             heard,
+            subscribed: is_subscribed,
         }
+    }
+
+    /// Waits until the broker has judged everything that was published so far: it answers in order.
+    pub fn is_judged(&self) {
+        let nothing = format!("nothing/{}", self.id);
+        self.client
+            .subscribe(nothing, QoS::AtLeastOnce)
+            .expect("asked");
+        self.subscribed.recv_timeout(PATIENCE).expect("answered");
     }
 
     pub fn publish(&self, tail: &str, retain: bool, payload: impl Into<Vec<u8>>) {
@@ -314,8 +347,9 @@ impl Booth {
 
     /// Publishes on any topic.
     pub fn publish_at(&self, topic: &str, retain: bool, payload: impl Into<Vec<u8>>) {
+        let options = PublishOptions::at_least_once().retain(retain);
         self.client
-            .publish(topic, QoS::AtLeastOnce, retain, payload.into())
+            .publish(topic, payload.into(), options)
             .expect("taken");
     }
 

@@ -417,6 +417,7 @@ impl Card {
             card_cid: None,
             hw_serial: None,
             ballast_bytes: 0,
+            failed_before: 0,
         };
         let (spool, report) = Spool::open(Arc::new(RealDisk::new()), &copy, facts)
             .map_err(|error| format!("a copy of the card: {error}"))?;
@@ -500,7 +501,7 @@ fn kill_the_centre(
         .map(|(home, _)| home.start())
         .collect::<Result<Vec<_>, _>>()?;
     for booth in &booths {
-        booth.program.says("the hub online=true")?;
+        booth.program.says("the hub is online")?;
     }
     let centre = Centre::open(&hub_home.store())?;
     for _ in 0..=dice.below(3) {

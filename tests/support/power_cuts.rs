@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use booth_gateway::contract::EndedBy;
+use booth_gateway::gateway::quarantine::{Moment, Note};
 use booth_gateway::spool::disk::Disk;
 use booth_gateway::spool::{
     ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError,
@@ -55,6 +56,8 @@ pub struct Outcome {
     pub discarded: u64,
     pub released: u64,
     pub quarantined: u64,
+    /// Clips that came out of quarantine.
+    pub returned: u64,
     /// Faults injected.
     pub faults: u64,
     /// Ledgers that could not be read after a cut and were made again.
@@ -74,6 +77,7 @@ impl Outcome {
         self.discarded += other.discarded;
         self.released += other.released;
         self.quarantined += other.quarantined;
+        self.returned += other.returned;
         self.faults += other.faults;
         self.ledgers_rebuilt += other.ledgers_rebuilt;
     }
@@ -320,8 +324,17 @@ impl Booth {
         let mut chance = Chance::new(self.chance.next());
         if one_in > 0 {
             disk.set_faults(move |operation| {
-                let fails = operation.verb.is_change() && chance.below(one_in) == 0;
-                fails.then(|| {
+                // Reading fails as well, and says nothing about what is there.
+                if !operation.verb.is_change() {
+                    return (chance.below(2 * one_in) == 0).then(|| {
+                        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        Fault {
+                            errno: EIO,
+                            left: Left::Nothing,
+                        }
+                    });
+                }
+                (chance.below(one_in) == 0).then(|| {
                     counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     Fault {
                         errno: [ENOSPC, EIO][chance.below(2) as usize],
@@ -357,9 +370,10 @@ impl Booth {
                 80..82 if open > 0 => {
                     drop(writers.swap_remove(self.chance.below(open) as usize));
                 }
-                82..89 => self.release(spool, card.model())?,
-                89..90 => self.quarantine(spool, card.model())?,
-                90..95 => self.save_counters(spool),
+                82..88 => self.release(spool, card.model())?,
+                88..90 => self.quarantine(spool, card.model())?,
+                90..92 => self.bring_back(spool, card.model())?,
+                92..95 => self.save_counters(spool),
                 95..99 => self.mend(spool, card.model())?,
                 _ => {
                     let _ = spool.checkpoint();
@@ -472,11 +486,43 @@ impl Booth {
         };
         self.promises.see(spool, &clip)?;
         self.take(&clip.clip_id).quarantine = Wish::Asked;
-        let is_moved = spool.quarantine(&clip.clip_id, "rejected").is_ok();
+        let is_moved = spool
+            .quarantine(&clip.clip_id, &Note::refused("rejected", None))
+            .is_ok();
         self.outcome.quarantined += u64::from(is_moved);
         // A move whose sync failed may come undone.
         if is_moved && !disk.is_off() && !self.promises.has_faults {
             self.take(&clip.clip_id).quarantine = Wish::Done;
+        }
+        Ok(())
+    }
+
+    fn bring_back(&mut self, spool: &Spool, disk: &ModelDisk) -> Result<(), String> {
+        let some = self.chance.below(3) as usize;
+        let there = spool.quarantined_clips().into_iter().take(1 + some);
+        let clips: Vec<String> = there.map(|(clip, _)| clip.clip_id).collect();
+        for clip_id in &clips {
+            let take = self.take(clip_id);
+            if take.quarantine == Wish::Done {
+                take.quarantine = Wish::Asked;
+            }
+        }
+        let by_itself = self.chance.percent(50).then(|| Moment {
+            boot_id: self.boot_id(),
+            mono_ms: self.chance.below(1 << 40),
+        });
+        for (clip_id, result) in spool.bring_back(&clips, by_itself.as_ref()) {
+            let Ok(clip) = result else { continue };
+            // Without power nothing of it can be read.
+            if disk.is_off() {
+                continue;
+            }
+            self.promises.see(spool, &clip)?;
+            self.outcome.returned += 1;
+            // A move whose sync failed may come undone.
+            if !self.promises.has_faults {
+                self.take(&clip_id).quarantine = Wish::No;
+            }
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
+use super::pulse::session::{Leash, in_own_session};
+
 /// How long a single step may take before it counts as never happening. No figure is made of it.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -66,6 +68,7 @@ pub struct Program {
     child: Child,
     lines: Lines,
     reader: Option<std::thread::JoinHandle<()>>,
+    _leash: Leash,
 }
 
 impl Program {
@@ -77,6 +80,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("{name} does not start: {error}"))?;
+        let _leash = Leash::on(child.id());
         let lines = Lines::default();
         let told = lines.clone();
         let read = |stderr| {
@@ -93,6 +97,7 @@ impl Program {
             child,
             lines,
             reader,
+            _leash,
         })
     }
 
@@ -401,7 +406,7 @@ impl BoothHome {
 
     /// Starts the gateway; it is not waited for.
     pub fn start(&self) -> Result<Booth, String> {
-        let mut command = Command::new(&self.programs.gateway);
+        let mut command = in_own_session(&self.programs.gateway);
         command
             .args(["run", "--config"])
             .arg(self.folder.path().join("booth.toml"))

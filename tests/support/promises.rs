@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use booth_gateway::contract::EndedBy;
-use booth_gateway::spool::{KeptClip, LedgerNews, OpenReport, Spool};
+use booth_gateway::spool::{KeptClip, LedgerNews, OpenReport, Spool, SpoolError};
 use sha2::{Digest, Sha256};
 
 use super::rig::long_speech;
@@ -95,17 +95,28 @@ impl Promises {
         ensure(take.discard != Wish::Done, || {
             format!("discarded take {id} is back")
         })?;
+        // Its number is given, whether or not the card gives its words back just now.
+        let owner = self.numbers.entry(clip.clip_no).or_insert(id.clone());
+        ensure(owner == id, || {
+            format!("number {} was given to {owner} and to {id}", clip.clip_no)
+        })?;
         let manifest = spool.manifest(id);
         let is_leaving = take.release != Wish::No || take.quarantine != Wish::No;
         if manifest.is_err() && self.has_faults && is_leaving {
             // Its removal failed and was done all the same.
             return Ok(());
         }
+        let body = spool.read_body(id, 0, 1 << 24);
+        // A card that does not answer says nothing about the clip.
+        let is_not_now = |error: Option<&SpoolError>| error.is_some_and(|e| !e.is_damage());
+        if self.has_faults
+            && (is_not_now(manifest.as_ref().err()) || is_not_now(body.as_ref().err()))
+        {
+            return Ok(());
+        }
         let manifest = manifest
             .map_err(|error| format!("the manifest of clip {id} cannot be read: {error}"))?;
-        let body = spool
-            .read_body(id, 0, 1 << 24)
-            .map_err(|error| format!("clip {id} cannot be read: {error}"))?;
+        let body = body.map_err(|error| format!("clip {id} cannot be read: {error}"))?;
         ensure(hex(&Sha256::digest(&body)) == clip.sha256, || {
             format!("clip {id} does not have its hash")
         })?;
@@ -142,10 +153,7 @@ impl Promises {
             take.kept = Some((clip.clone(), manifest));
             take.discard = Wish::No;
         }
-        let owner = self.numbers.entry(clip.clip_no).or_insert(id.clone());
-        ensure(owner == id, || {
-            format!("number {} was given to {owner} and to {id}", clip.clip_no)
-        })
+        Ok(())
     }
 
     /// Compares a spool that was just opened, before anything else is done with it.

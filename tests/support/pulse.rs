@@ -1,9 +1,13 @@
 //! A sound card without hardware: a private PulseAudio with a line into the microphone and an ear, or several of
 //! both, one pair for each booth of a street.
 
+#[path = "session.rs"]
+pub mod session;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use self::session::{Leash, in_own_session};
 use super::wait::until;
 
 /// The ALSA name of the microphone.
@@ -50,11 +54,35 @@ fn suffix(booth: usize) -> String {
     }
 }
 
-/// A running PulseAudio; ended with the value.
+/// What ALSA is told, whole: without alsa.conf, whose hook for PulseAudio makes two connections more for each opening; a busy
+/// server refuses some of more than five at once. `null` and `hw` are what a test's own cards are made of.
+const ASOUND: &str = "pcm.null { type null }\n\
+    ctl.hw { @args [ CARD ] @args.CARD { type string default \"0\" } type hw card $CARD }\n";
+
+/// A running PulseAudio; ended with the value. End its users before it: drop it last.
 pub struct Pulse {
-    server: Child,
+    server: Server,
     folder: tempfile::TempDir,
     booths: usize,
+    shared_memory: bool,
+}
+
+/// Its process.
+struct Server {
+    child: Child,
+    _leash: Leash,
+}
+
+impl Server {
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("told");
+    }
 }
 
 impl Pulse {
@@ -63,29 +91,54 @@ impl Pulse {
         Self::for_booths(1)
     }
 
+    /// As on a laptop: it shares memory with its users. When such a server dies, libpulse may block for ever.
+    pub fn with_shared_memory() -> Self {
+        Self::serving(1, true)
+    }
+
     /// With a line and an ear for each of so many booths.
     pub fn for_booths(booths: usize) -> Self {
+        Self::serving(booths, false)
+    }
+
+    fn serving(booths: usize, shared_memory: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let home = folder.path().join("home");
         std::fs::create_dir(&home).expect("a folder");
-        let mut asound = "</usr/share/alsa/alsa.conf>\n".to_owned();
+        let mut asound = ASOUND.to_owned();
         for booth in 0..booths {
             let n = suffix(booth);
+            // With `handle_underrun` the plug-in would make a new stream of each underrun.
             asound += &format!(
                 "ctl.{MIXER}{n} {{ type pulse source \"line{n}.monitor\" sink \"ear{n}\" }}\n\
-                 pcm.{MIC}{n} {{ type pulse device \"line{n}.monitor\" hint {{ show on description \"booth mic\" }} }}\n\
-                 pcm.{EAR}{n} {{ type pulse device \"ear{n}\" hint {{ show on description \"booth ear\" }} }}\n"
+                 pcm.{MIC}{n} {{ type pulse device \"line{n}.monitor\" handle_underrun 0 \
+                 hint {{ show on description \"booth mic\" }} }}\n\
+                 pcm.{EAR}{n} {{ type pulse device \"ear{n}\" handle_underrun 0 \
+                 hint {{ show on description \"booth ear\" }} }}\n"
             );
         }
         std::fs::write(folder.path().join("asound.conf"), asound).expect("a file");
-        let server = serve(folder.path(), booths);
-        let pulse = Self {
+        let server = serve(folder.path(), booths, shared_memory);
+        let mut pulse = Self {
             server,
             folder,
             booths,
+            shared_memory,
         };
-        until("PulseAudio answers", || pulse.pactl(&["info"]));
+        pulse.answers();
         pulse
+    }
+
+    fn answers(&mut self) {
+        until("PulseAudio answers", || {
+            if let Ok(Some(status)) = self.server.child.try_wait() {
+                let log = std::fs::read_to_string(self.folder.path().join("pulse.log"));
+                panic!(
+                    "PulseAudio ended with {status}; is the package pulseaudio installed? {log:?}"
+                );
+            }
+            self.pactl(&["info"])
+        });
     }
 
     /// What a program needs in its environment to use this card.
@@ -168,19 +221,28 @@ impl Pulse {
 
     /// Pulls the plug of the whole card.
     pub fn unplug(&mut self) {
-        self.server.kill().expect("killed");
-        self.server.wait().expect("gone");
+        self.server.kill();
         let _ = std::fs::remove_file(self.folder.path().join("pulse.sock"));
     }
 
     /// Plugs it in again.
     pub fn plug(&mut self) {
-        self.server = serve(self.folder.path(), self.booths);
-        until("PulseAudio answers", || self.pactl(&["info"]));
+        self.server = serve(self.folder.path(), self.booths, self.shared_memory);
+        self.answers();
+    }
+
+    /// The server stands still: it takes connections and answers nobody.
+    pub fn stall(&self) {
+        self.server.signal(rustix::process::Signal::STOP);
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        self.server.signal(rustix::process::Signal::CONT);
     }
 }
 
-fn serve(folder: &Path, booths: usize) -> Child {
+fn serve(folder: &Path, booths: usize, shared_memory: bool) -> Server {
     let log = std::fs::File::create(folder.join("pulse.log")).expect("a file");
     let socket = folder.join("pulse.sock");
     let module = |text: String| ["-L".to_owned(), text];
@@ -189,20 +251,20 @@ fn serve(folder: &Path, booths: usize) -> Child {
             "module-null-sink sink_name={name} rate=48000 channels=1 format=s16le norewinds=1"
         ))
     };
-    let mut command = Command::new("pulseaudio");
+    let mut command = in_own_session("pulseaudio");
     for booth in 0..booths {
         let n = suffix(booth);
         command
             .args(sink(&format!("line{n}")))
             .args(sink(&format!("ear{n}")));
     }
-    command
+    let child = command
         .args([
             "-n",
             "--daemonize=no",
             "--exit-idle-time=-1",
             "--disallow-exit",
-            "--disable-shm=yes",
+            &format!("--disable-shm={}", !shared_memory),
         ])
         .args(["--realtime=no", "--high-priority=no", "--log-target=stderr"])
         .args(module(format!(
@@ -214,7 +276,9 @@ fn serve(folder: &Path, booths: usize) -> Child {
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
-        .expect("pulseaudio starts: is the package pulseaudio installed?")
+        .expect("setsid runs: it is in every Debian");
+    let _leash = Leash::on(child.id());
+    Server { child, _leash }
 }
 
 fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {
@@ -231,7 +295,6 @@ fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        self.server.kill();
     }
 }

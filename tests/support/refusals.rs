@@ -44,7 +44,7 @@ pub fn bad_network(
         let home = BoothHome::new(programs, "far-1", to_booth, &Sound::none(), rate)?;
         let clips = voice.fill(&home.spool(), &home.id, 1, 20 + dice.below(20))?;
         let booth = home.start()?;
-        booth.program.says("the hub online=true")?;
+        booth.program.says("the hub is online")?;
         for _ in 0..2 {
             pass(dice.ms_below(800));
             proxy.set(mode);
@@ -190,7 +190,7 @@ fn several_arrive(programs: &Programs, voice: &Voice, broker: &Mosquitto) -> Res
 /// A clip that the hub rejects goes to quarantine, is shown to an operator on both sides, and holds nobody up.
 pub fn poison(programs: &Programs, voice: &Voice) -> Result<(), String> {
     let mut case = Case::new(programs, voice, Mosquitto::open(false)?, 3)?;
-    let poisoned = voice.fill_in(&case.home.spool(), &case.home.id, "d\u{7}", 4, 1)?;
+    let poisoned = voice.fill_as(&case.home.spool(), &case.home.id, 24_000 * 400, 4, 1)?;
     let later = voice.fill(&case.home.spool(), &case.home.id, 5, 3)?;
     case.clips.extend(later);
     let booth = case.home.start()?;

@@ -30,16 +30,20 @@
 //! | card read-only | 1 | 2 s to 2 h |
 //! | one operation of the card fails (EIO, ENOSPC), done not, half or wholly | 10 | |
 //! | burst of failing operations, 10, 30 or 100 % | 1 | 1 s to 5 min |
+//! | burst of failing reads (EIO), 10, 30 or 100 % | 3 | 1 s to 5 min |
 //! | microphone lost | 3 | 2 s to 1 h |
 //! | earpiece lost | 1 | 2 s to 1 h |
 //! | clock step, and a wrong clock at half of the boots | 2 | 1 s to 48 h either way |
 //! | messages doubled, dropped by the broker | up to 5 % each | all day, by the seed |
 //! | broker's queue for the hub | 4, 30 or 1000 messages | full: dropped in silence or with quota exceeded, by the seed |
+//! | retained messages for who subscribes with a wildcard | in one seed of three | RabbitMQ 4 gives none |
 //! | acks that lie (other hash, no hash, other clip, absurd ranges, half JSON) | up to 10 % | all day, by the seed |
+//! | hub that starts again as another version, which takes what it rejected | 3 of 10 starts of the hub | |
 //! | clips that the hub rejects, that were withdrawn | up to 3 % each | and in one seed of seven all long ones |
 //!
 //! **The quiet end:** no citizen, no fault, everything repaired; within [`QUIET`] all kept clips must be at the centre
-//! with the right bytes, the card empty but for quarantine, and `ready = 1`, without a restart.
+//! with the right bytes, the card empty but for what that very hub rejects, and `ready = 1`, without a restart; and the hub,
+//! which has come anew, must know the alerts that are raised and no others.
 #![allow(dead_code, clippy::disallowed_methods)]
 
 #[path = "world/centre.rs"]
@@ -49,7 +53,7 @@ mod citizen;
 #[path = "model_disk.rs"]
 pub mod model_disk;
 #[path = "world/plan.rs"]
-mod plan;
+pub mod plan;
 #[path = "world/process.rs"]
 mod process;
 #[path = "world/recorder.rs"]
@@ -59,6 +63,7 @@ mod truth;
 #[path = "world/wire.rs"]
 mod wire;
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::AssertUnwindSafe;
@@ -72,6 +77,11 @@ use model_disk::{Chance, Fault as DiskFault, ModelDisk};
 use plan::{DAY, Death, Fault, HOUR, Plan, SECOND};
 use process::{CardFaults, Facts, Process};
 use wire::{Broker, Down, Net, Temper, Up};
+
+thread_local! {
+    /// The boot-time clock of the world that this thread runs, ms, for whoever listens to what its gateway logs.
+    pub static MONO: Cell<u64> = const { Cell::new(0) };
+}
 
 /// The quiet end lasts at most this long.
 pub const QUIET: u64 = 2 * HOUR;
@@ -92,6 +102,8 @@ pub struct Outcome {
     pub discarded: u64,
     pub stored: u64,
     pub rejected: u64,
+    /// Clips that came back out of quarantine.
+    pub returned: u64,
     pub real_hub: u64,
 }
 
@@ -109,6 +121,7 @@ impl Outcome {
         self.discarded += other.discarded;
         self.stored += other.stored;
         self.rejected += other.rejected;
+        self.returned += other.returned;
         self.real_hub += other.real_hub;
     }
 }
@@ -116,6 +129,11 @@ impl Outcome {
 /// Runs one seed. `Err`: a broken promise, with the seed.
 pub fn one(seed: u64) -> Result<Outcome, String> {
     run(seed, None)
+}
+
+/// Runs a world of one's own making.
+pub fn planned(plan: Plan) -> Result<Outcome, String> {
+    World::new(plan, 0, None).run()
 }
 
 /// Runs one seed and says everything that happens.
@@ -126,7 +144,9 @@ pub fn replay(seed: u64, say: impl FnMut(String) + 'static) -> Result<Outcome, S
 type Say = Box<dyn FnMut(String)>;
 
 fn run(seed: u64, say: Option<Say>) -> Result<Outcome, String> {
-    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| World::new(seed, say).run()));
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        World::new(Plan::of(seed), seed, say).run()
+    }));
     match ran {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(why)) => Err(format!("seed {seed}: {why}")),
@@ -225,6 +245,7 @@ enum Over {
     Others,
     ReadOnly,
     IoBurst,
+    ReadBurst,
     Microphone,
     Earpiece,
 }
@@ -286,14 +307,14 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, trace: Option<Say>) -> Self {
-        let plan = Plan::of(seed);
+    fn new(plan: Plan, seed: u64, trace: Option<Say>) -> Self {
         let mut chance = Chance::new(seed ^ 0x0002_B00F);
         let disk = ModelDisk::new();
         disk.set_capacity(plan.capacity);
         let card = Arc::new(Mutex::new(CardFaults {
             read_only: false,
             percent: 0,
+            read_percent: 0,
             errno: model_disk::EIO,
             once: None,
             chance: Chance::new(chance.next()),
@@ -412,6 +433,7 @@ impl World {
             };
             self.now = entry.at;
             self.facts.now.set(self.now);
+            MONO.set(self.facts.mono().0);
             self.outcome.events += 1;
             if self.outcome.events > MOST_EVENTS {
                 return self.broken("the world does not come to rest".into());
@@ -586,6 +608,10 @@ impl World {
                 }
                 until(self, ms, Over::IoBurst);
             }
+            Fault::ReadBurst { ms, percent } => {
+                self.card().read_percent = percent;
+                until(self, ms, Over::ReadBurst);
+            }
             Fault::MicrophoneLost { ms } => {
                 self.microphone(false);
                 until(self, ms, Over::Microphone);
@@ -614,6 +640,7 @@ impl World {
             }
             Over::ReadOnly => self.card().read_only = false,
             Over::IoBurst => self.card().percent = 0,
+            Over::ReadBurst => self.card().read_percent = 0,
             Over::Microphone => self.microphone(true),
             Over::Earpiece => self.earpiece_works = true,
         }
@@ -631,6 +658,7 @@ impl World {
             Over::Others,
             Over::ReadOnly,
             Over::IoBurst,
+            Over::ReadBurst,
             Over::Earpiece,
         ] {
             self.over(over);
@@ -643,6 +671,10 @@ impl World {
         }
         self.card().once = None;
         self.hub.calm();
+        // However much it missed: once it has come anew, it learns how the booth is.
+        if self.hub.is_online() {
+            self.hub_fails("it begins anew");
+        }
         self.net.slow_until = 0;
         self.net.hole_until = self.net.hole_until.min(self.now);
         self.facts.wall_error_ms.set(0);

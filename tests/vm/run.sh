@@ -161,7 +161,8 @@ figures)
     sleep 30
     figure "the contacts' thread wakes while idle, a second|$(divided $(($(wakes) - before)) "$(since "$began")")|≤ 2|1"
 
-    # CPU seconds of the whole gateway while it records, and of arecord and opusenc after it, by the same speech.
+    # CPU seconds of the whole gateway while it records, and after it of arecord and an encoder with the same settings
+    # (examples/encode.rs), by the same speech.
     cpu() { perl -e 'open F, "/proc/$ARGV[0]/stat"; $_ = <F>; s/.*\)//; @f = split; printf "%.2f", ($f[11] + $f[12]) / 100' "$process"; }
     for round in 1 2; do
         lift
@@ -184,12 +185,12 @@ figures)
         done
         (speak && speak && speak) &
         TIMEFORMAT="%U %S"
-        theirs=$({ time arecord -q -D plughw:CARD=mic,DEV=1 -f S16_LE -c 1 -r 48000 -d 20 -t wav |
-            opusenc --quiet --speech --vbr --bitrate 24 --comp 5 --framesize 20 - /tmp/theirs.opus; } 2>&1 | tail -n 1)
+        theirs=$({ time arecord -q -D plughw:CARD=mic,DEV=1 -f S16_LE -c 1 -r 48000 -d 20 -t raw |
+            /rig/encode - /tmp/theirs.opus >/dev/null; } 2>&1 | tail -n 1)
         wait
         theirs=$(perl -e 'printf "%.4f", ($ARGV[0] + $ARGV[1]) / 20' $theirs)
         figure "CPU of the whole gateway while it records, share of a core|$ours||1"
-        figure "CPU of arecord and opusenc in turn, share of a core|$theirs||1"
+        figure "CPU of arecord and the same encoder in turn, share of a core|$theirs||1"
         figure "ratio of the two|$(divided "$ours" "$theirs")|≤ 1.2|1"
         systemctl start booth-gateway
         process=$(systemctl show -P MainPID booth-gateway)

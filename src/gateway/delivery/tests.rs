@@ -64,7 +64,7 @@ fn a_broker_that_takes_a_few_messages_at_a_time_still_gets_a_long_clip_through()
                     .into_iter()
                     .map(|(from, to)| ByteRange(from, to))
                     .collect();
-                delivery.ack(&partial);
+                delivery.ack(Mono(0), &partial);
             }
         }
         if there.covers(0, bytes) {
@@ -129,17 +129,20 @@ fn manifest_first_then_parts_in_order_then_only_a_verified_ack_releases() {
     );
     let mut wrong = ack(1, AckStatus::Stored);
     wrong.sha256 = Some("0".repeat(64));
-    assert!(matches!(delivery.ack(&wrong)[..], [Verdict::Odd(_)]));
+    assert!(matches!(
+        delivery.ack(Mono(0), &wrong)[..],
+        [Verdict::Odd(_)]
+    ));
     assert_eq!(delivery.unsent(), 1);
     assert_eq!(
-        delivery.ack(&ack(1, AckStatus::Stored)),
+        delivery.ack(Mono(0), &ack(1, AckStatus::Stored)),
         [Verdict::Release(Receipt::for_test(
             "clip-1",
             &format!("{:064x}", 1)
         ))]
     );
     assert!(matches!(
-        delivery.ack(&ack(1, AckStatus::Stored))[..],
+        delivery.ack(Mono(0), &ack(1, AckStatus::Stored))[..],
         [Verdict::Odd(_)]
     ));
 }
@@ -168,7 +171,7 @@ fn partial_sends_what_is_missing_and_the_manifest_again() {
         ByteRange(7, 3),
         ByteRange(4, 10),
     ];
-    assert_eq!(delivery.ack(&partial), []);
+    assert_eq!(delivery.ack(Mono(0), &partial), []);
     assert_eq!(
         drain(&mut delivery, Mono(1)),
         [
@@ -298,17 +301,20 @@ fn a_refused_clip_is_offered_again_at_once_on_a_new_connection() {
 }
 
 #[test]
-fn a_rejected_clip_is_quarantined_with_an_alert() {
+fn a_rejected_clip_is_quarantined_with_the_hubs_reason_and_sent_no_more() {
     let mut delivery = ready();
     delivery.keep(offer(1, 10), false);
     drain(&mut delivery, Mono(0));
     let mut reject = ack(1, AckStatus::Reject);
     reject.reason = Some("hash differs".into());
-    assert!(matches!(
-        delivery.ack(&reject)[..],
-        [Verdict::Quarantine { .. }]
-    ));
-    assert!(delivery.alerts(Mono(0))[&AlertId::ClipRejected].contains("hash differs"));
+    assert_eq!(
+        delivery.ack(Mono(0), &reject),
+        [Verdict::Quarantine {
+            clip_id: "clip-1".into(),
+            reason: "hash differs".into()
+        }]
+    );
+    assert_eq!((delivery.unsent(), delivery.next(Mono(0))), (0, None));
 }
 
 #[test]
@@ -424,7 +430,7 @@ proptest! {
             if lot(3) > 0 && let Some(answer) = answers.pop_front() {
                 if lot(100) < loss { continue }
                 if lot(8) == 0 { answers.push_back(answer); continue }
-                for verdict in delivery.ack(&answer) {
+                for verdict in delivery.ack(now, &answer) {
                     if let Verdict::Release(receipt) = verdict {
                         prop_assert!(hub.stored.contains_key(receipt.clip_id()), "released before it was stored");
                         prop_assert!(released.insert(receipt.clip_id().to_owned(), ()).is_none());
@@ -451,7 +457,7 @@ fn order(delivery: &mut Delivery, clips: usize) -> Vec<String> {
         } else {
             let n = send.clip_id["clip-".len()..].parse().expect("a number");
             delivery.puback(Mono(0), send.token, Puback::Success, "");
-            delivery.ack(&ack(n, AckStatus::Stored));
+            delivery.ack(Mono(0), &ack(n, AckStatus::Stored));
             continue;
         }
         delivery.puback(Mono(0), send.token, Puback::Success, "");
@@ -533,26 +539,313 @@ fn on_a_slow_link_one_message_at_a_time_is_under_way_and_on_a_quick_one_six() {
     assert_eq!(turn(&mut delivery, 20), WINDOW_MESSAGES);
 }
 
+fn unfixed(n: u64) -> Offer {
+    Offer {
+        fixed: false,
+        ..offer(n, 10)
+    }
+}
+
 #[test]
 fn a_manifest_that_may_still_get_a_better_time_is_fixed_once_before_its_first_offer() {
     let mut delivery = ready();
-    delivery.keep(
-        Offer {
-            fixed: false,
-            ..offer(1, 10)
-        },
-        false,
-    );
+    delivery.keep(unfixed(1), false);
     delivery.keep(offer(2, 10), false);
     // The other goes on meanwhile.
     assert_eq!(drain(&mut delivery, Mono(0)).len(), 2);
-    assert_eq!(delivery.to_fix(), ["clip-1"]);
-    assert!(delivery.to_fix().is_empty());
-    delivery.fixed(Mono(0), "clip-1", false);
-    assert_eq!(drain(&mut delivery, Mono(0)), []);
-    assert_eq!(delivery.to_fix(), ["clip-1"]);
-    delivery.fixed(Mono(0), "clip-1", true);
-    assert_eq!(drain(&mut delivery, Mono(60_000)).len(), 3);
+    assert_eq!(delivery.to_fix(Mono(0)), ["clip-1"]);
+    assert!(delivery.to_fix(Mono(0)).is_empty());
+    delivery.fixed("clip-1");
+    assert!(delivery.to_fix(Mono(0)).is_empty());
+    assert_eq!(drain(&mut delivery, Mono(0)).len(), 2);
+}
+
+#[test]
+fn a_manifest_that_the_card_refuses_is_asked_for_again_after_a_pause_that_grows_and_is_told() {
+    let mut delivery = ready();
+    delivery.keep(unfixed(1), false);
+    let (mut now, mut tries) = (Mono(0), Vec::new());
+    while now < Mono(3_600_000) {
+        if delivery.to_fix(now) == ["clip-1"] {
+            tries.push(now.0 / 1_000);
+            delivery.not_fixed(now, "clip-1", "the spool is on a read-only file system");
+        }
+        assert!(delivery.to_fix(now).is_empty());
+        assert_eq!(delivery.next(now), None);
+        let due = delivery.deadline(now).expect("another try");
+        assert!(due > now, "the loop would spin");
+        now = due;
+    }
+    assert_eq!(tries, [0, 30, 90, 210, 450, 930, 1_890]);
+    assert!(delivery.alerts(now)[&AlertId::DiskErrors].contains("read-only"));
+    // The card takes it in the end.
+    assert_eq!(delivery.to_fix(now), ["clip-1"]);
+    delivery.fixed("clip-1");
+    assert!(delivery.alerts(now).is_empty());
+    assert_eq!(drain(&mut delivery, now).len(), 2);
+}
+
+#[test]
+fn a_card_that_refuses_is_asked_for_one_manifest_at_a_time_however_many_wait() {
+    let mut delivery = ready();
+    for n in 0..1_000 {
+        delivery.keep(unfixed(n), false);
+    }
+    let (mut now, mut asked) = (Mono(0), 0);
+    while now < Mono(3_600_000) {
+        let clips = delivery.to_fix(now);
+        if let Some((first, rest)) = clips.split_first() {
+            asked += 1;
+            // As the keeper does: what the card refused once is not tried for the others.
+            delivery.not_fixed(now, first, "read-only");
+            for clip_id in rest {
+                delivery.not_tried(clip_id);
+            }
+        }
+        now = delivery.deadline(now).expect("another try");
+    }
+    assert!((5..=12).contains(&asked), "{asked}");
+}
+
+#[test]
+fn clips_whose_manifest_is_refused_do_not_keep_the_others_from_being_fixed() {
+    let mut delivery = ready();
+    for n in 0..40 {
+        delivery.keep(unfixed(n), false);
+    }
+    let (mut now, mut fixed) = (Mono(0), 0);
+    while now < Mono(7_200_000) && fixed < 30 {
+        for clip_id in delivery.to_fix(now) {
+            let n: u64 = clip_id["clip-".len()..].parse().expect("a number");
+            // More than a look at both ends shows.
+            if n < 10 {
+                delivery.not_fixed(now, &clip_id, "its file refuses");
+            } else {
+                delivery.fixed(&clip_id);
+                delivery.give_up(&clip_id);
+                fixed += 1;
+            }
+        }
+        now = delivery
+            .deadline(now)
+            .unwrap_or(now + Duration::from_secs(2));
+    }
+    assert_eq!(fixed, 30);
+}
+
+#[test]
+fn a_clip_that_cannot_be_read_is_tried_ever_more_slowly_is_told_and_leaves_in_the_end() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    delivery.keep(offer(2, 10), false);
+    let (mut now, mut tries) = (Mono(0), Vec::new());
+    let mut others = 0;
+    while now < Mono(6 * 3_600_000) {
+        while let Some(send) = delivery.next(now) {
+            if send.clip_id == "clip-1" {
+                tries.push(now.0 / 1_000);
+                delivery.unreadable(now, send.token, "Input/output error (os error 5)");
+            } else {
+                others += 1;
+                delivery.puback(now, send.token, Puback::Success, "");
+                delivery.ack(now, &ack(2, AckStatus::Stored));
+            }
+        }
+        // A new connection makes no card readable.
+        delivery.connected(None);
+        let due = delivery.deadline(now).expect("another try");
+        assert!(due > now, "the loop would spin");
+        now = due;
+    }
+    assert_eq!(tries[..7], [0, 30, 90, 210, 450, 930, 1_890]);
+    assert!(tries.len() < 20, "{tries:?}");
+    assert!(others > 0, "the other leaves meanwhile");
+    assert!(delivery.alerts(now)[&AlertId::DiskErrors].contains("clip-1"));
+    while let Some(send) = delivery.next(now) {
+        delivery.puback(now, send.token, Puback::Success, "");
+    }
+    delivery.ack(now, &ack(1, AckStatus::Stored));
+    assert!(delivery.alerts(now).is_empty());
+}
+
+#[test]
+fn a_card_that_gives_nothing_back_is_asked_for_one_clip_at_a_time_however_many_wait() {
+    let mut delivery = ready();
+    for n in 0..1_000 {
+        delivery.keep(offer(n, 10), false);
+    }
+    let (mut now, mut tries) = (Mono(0), 0);
+    while now < Mono(3_600_000) {
+        while let Some(send) = delivery.next(now) {
+            tries += 1;
+            delivery.unreadable(now, send.token, "Input/output error");
+        }
+        now = delivery.deadline(now).expect("another try");
+    }
+    assert!((50..80).contains(&tries), "{tries}");
+}
+
+/// Sends until nothing more may be sent to a broker that takes messages of at most `most` bytes; sizes of the refused.
+fn drain_small(delivery: &mut Delivery, now: Mono, most: usize, manifest: usize) -> Vec<usize> {
+    let mut refused = Vec::new();
+    let mut under_way = VecDeque::new();
+    loop {
+        // As many as may be under way are, so that several of one size are refused together.
+        while let Some(send) = delivery.next(now) {
+            let bytes = match send.what {
+                What::Manifest => manifest,
+                What::Part { from, to } => (to - from) as usize,
+            };
+            delivery.sized(send.token, bytes);
+            under_way.push_back((send, bytes));
+        }
+        let Some((send, bytes)) = under_way.pop_front() else {
+            return refused;
+        };
+        let answer = match bytes > most {
+            true => Puback::TooLarge,
+            false => Puback::Success,
+        };
+        if answer == Puback::TooLarge {
+            refused.push(bytes);
+        }
+        delivery.puback(now, send.token, answer, "packet too large");
+    }
+}
+
+#[test]
+fn parts_that_are_too_large_for_the_broker_are_sent_again_half_as_large() {
+    let mut delivery = Delivery::new(Confirmation::Broker);
+    delivery.connected(None);
+    delivery.keep(offer(1, 200_000), false);
+    let refused = drain_small(&mut delivery, Mono(0), 5_000, 900);
+    assert_eq!(delivery.unsent(), 0, "every byte was taken");
+    // Those that were under way with a size are refused; the size is halved once for all of them.
+    let sizes: BTreeSet<usize> = refused.iter().copied().collect();
+    assert_eq!(sizes, BTreeSet::from([16_384, 8_192]));
+    assert!(refused.len() <= 2 * WINDOW_MESSAGES, "{refused:?}");
+    assert!(delivery.alerts(Mono(0)).is_empty());
+    // For this connection it is known.
+    delivery.keep(offer(2, 200_000), false);
+    assert_eq!(drain_small(&mut delivery, Mono(0), 5_000, 900), [0; 0]);
+    // On the next one, twice as much is tried, and no more than that is refused.
+    delivery.connected(None);
+    delivery.keep(offer(3, 200_000), false);
+    let refused = drain_small(&mut delivery, Mono(0), 5_000, 900);
+    assert!(refused.iter().all(|size| *size == 8_192) && !refused.is_empty());
+    // Once its limit is gone, that is found out in a few connections.
+    for n in 4..8 {
+        delivery.connected(None);
+        delivery.keep(offer(n, 200_000), false);
+        assert_eq!(drain_small(&mut delivery, Mono(0), 50_000, 900), [0; 0]);
+    }
+    assert_eq!(delivery.max_part, MAX_PART_BYTES as u64);
+    assert_eq!(delivery.unsent(), 0);
+}
+
+#[test]
+fn what_cannot_be_made_smaller_is_refused_with_its_size_and_offered_again_later() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 4_000), false);
+    drain_small(&mut delivery, Mono(0), 800, 912);
+    let alert = delivery.alerts(Mono(0))[&AlertId::ClipRefusedByBroker].clone();
+    assert!(
+        alert.contains("its manifest of 912 bytes is larger"),
+        "{alert}"
+    );
+    assert_eq!(delivery.deadline(Mono(0)), Some(Mono(600_000)));
+    // The broker's limit was raised a little: the manifest passes, and so do the parts in the end.
+    drain_small(&mut delivery, Mono(600_000), 1_000, 912);
+    assert!(delivery.alerts(Mono(600_000)).is_empty());
+    let mut tiny = ready();
+    tiny.keep(offer(1, 4_000), false);
+    drain_small(&mut tiny, Mono(0), 100, 90);
+    let alert = tiny.alerts(Mono(0))[&AlertId::ClipRefusedByBroker].clone();
+    assert!(alert.contains("even a part of 256 bytes"), "{alert}");
+}
+
+#[test]
+fn a_broker_that_takes_nothing_is_asked_ever_more_slowly_and_told_after_ten_minutes() {
+    for answer in [Puback::Quota, Puback::Later] {
+        let mut delivery = ready();
+        for n in 0..20 {
+            delivery.keep(offer(n, 10), false);
+        }
+        let (mut now, mut tries) = (Mono(0), Vec::new());
+        while now < Mono(2 * 3_600_000) {
+            while let Some(send) = delivery.next(now) {
+                tries.push(now.0 / 1_000);
+                delivery.puback(now, send.token, answer, "the quota is used up");
+            }
+            let is_told = delivery
+                .alerts(now)
+                .contains_key(&AlertId::ClipRefusedByBroker);
+            assert_eq!(is_told, now >= Mono(600_000), "{now:?}");
+            // The hub says that it is there, every minute: that is not the broker's word.
+            delivery.hub_online(true);
+            now = delivery.deadline(now).expect("another try");
+        }
+        assert_eq!(tries[..6], [0, 30, 90, 210, 450, 930]);
+        assert!(tries.len() < 20, "{tries:?}");
+        assert!(delivery.alerts(now)[&AlertId::ClipRefusedByBroker].contains("used up"));
+        assert_eq!(delivery.unsent(), 20);
+        // It takes clips again.
+        for n in 0..20 {
+            drain(&mut delivery, now);
+            delivery.ack(now, &ack(n, AckStatus::Stored));
+        }
+        assert_eq!((delivery.unsent(), delivery.alerts(now).len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_broker_that_lets_some_clips_through_between_its_refusals_is_no_alert() {
+    let mut delivery = ready();
+    for n in 0..200 {
+        delivery.keep(offer(n, 10), false);
+    }
+    let (mut now, mut next) = (Mono(0), 0);
+    while now < Mono(2 * 3_600_000) {
+        let mut room = 4;
+        while let Some(send) = delivery.next(now) {
+            let answer = match room {
+                0 => Puback::Quota,
+                _ => Puback::Success,
+            };
+            room = u64::saturating_sub(room, 1);
+            delivery.puback(now, send.token, answer, "");
+        }
+        delivery.ack(now, &ack(next, AckStatus::Stored));
+        next += 1;
+        assert!(delivery.alerts(now).is_empty(), "{now:?}");
+        now = delivery
+            .deadline(now)
+            .expect("another try")
+            .max(now + Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn a_clip_that_somebody_asks_for_is_offered_at_once_whatever_pause_it_had() {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 10), false);
+    delivery.keep(offer(2, 10), false);
+    for _ in 0..2 {
+        let send = delivery.next(Mono(0)).expect("a message");
+        delivery.puback(Mono(0), send.token, Puback::Refused, "not authorized");
+    }
+    assert_eq!(delivery.next(Mono(1)), None);
+    assert!(delivery.offer_now("clip-2") && !delivery.offer_now("clip-3"));
+    assert_eq!(
+        delivery.next(Mono(1)).map(|send| send.clip_id),
+        Some("clip-2".into())
+    );
+    assert_eq!(delivery.offer_refused(), 2);
+    let mut offered = BTreeSet::new();
+    while let Some(send) = delivery.next(Mono(2)) {
+        offered.insert(send.clip_id);
+    }
+    assert_eq!(offered.len(), 2);
 }
 
 #[test]
@@ -566,7 +859,7 @@ fn nothing_is_fixed_while_the_hub_is_away_so_that_a_late_clock_still_counts() {
         },
         false,
     );
-    assert!(delivery.to_fix().is_empty());
+    assert!(delivery.to_fix(Mono(0)).is_empty());
 }
 
 #[test]
@@ -585,9 +878,12 @@ fn an_answer_without_a_hash_releases_a_void_number_and_nothing_else() {
         sha256: None,
         ..ack(n, AckStatus::Stored)
     };
-    assert!(matches!(delivery.ack(&no_hash(2))[..], [Verdict::Odd(_)]));
     assert!(matches!(
-        delivery.ack(&no_hash(1))[..],
+        delivery.ack(Mono(0), &no_hash(2))[..],
+        [Verdict::Odd(_)]
+    ));
+    assert!(matches!(
+        delivery.ack(Mono(0), &no_hash(1))[..],
         [Verdict::Release(_)]
     ));
 }
@@ -655,7 +951,7 @@ fn sizes_at_the_end_of_what_can_be_counted_do_not_overflow() {
     assert_eq!((first.what, again.what), (What::Manifest, What::Manifest));
     let mut partial = ack(1, AckStatus::Partial);
     partial.missing = vec![ByteRange(u64::MAX - 5, u64::MAX)];
-    assert_eq!(delivery.ack(&partial), []);
+    assert_eq!(delivery.ack(Mono(0), &partial), []);
     assert_eq!(
         delivery.next(Mono(0)).map(|send| send.what),
         Some(What::Part {

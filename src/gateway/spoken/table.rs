@@ -119,6 +119,7 @@ macro_rules! words {
             AlertNoQuestion = "alert_no_question", "No question is open at this booth. Add one to the configuration.", "Boksen har intet spørgsmål. Tilføj et i opsætningen.";
             AlertNotConnected = "alert_not_connected", "The booth reaches no broker. Check the network, the password and the certificates.", "Boksen når ingen server. Kontrollér netværket, adgangskoden og certifikaterne.";
             AlertHubNotListening = "alert_hub_not_listening", "The centre does not listen to this booth. Ask the centre to check its hub.", "Centralen lytter ikke til denne boks. Bed centralen om at se efter.";
+            AlertHubUnreadable = "alert_hub_unreadable", "What the centre says cannot be understood. Ask the centre to compare the versions.", "Det, centralen siger, kan ikke forstås. Bed centralen sammenligne versionerne.";
             AlertPromptMissing = "alert_prompt_missing", "The notice for citizens is missing. Put its recording into the folder of prompts.", "Oplysningen til borgerne mangler. Læg indtalingen i mappen.";
             AlertMicrophoneSilent = "alert_microphone_silent", "The recordings hold no speech. Check the microphone and its wiring.", "Der er ingen tale på optagelserne. Kontrollér mikrofonen og dens ledninger.";
             AlertHookNeverOn = "alert_hook_never_on", "The handset has not been on its hook since the start. Hang it up, or check the hook switch.", "Røret har ikke været lagt på siden starten. Læg det på, eller kontrollér gaffelkontakten.";

@@ -2,11 +2,15 @@
 
 use maud::{Markup, html};
 
-use super::{bars, count, moment, page};
+use super::paging::Part;
+use super::{Base, bars, count, moment, page};
 use crate::hub::view::{AnswersView, ClipView};
 
-/// The page; `more` is how many clips its link to more of them asks for.
-pub fn answers(view: &AnswersView, more: usize) -> Markup {
+/// Days in the chart.
+const DAYS: usize = 14;
+
+/// The page; `size` is how many clips one has, if its address says it.
+pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
     let named = |id: &str, name: &str| {
         if name.is_empty() {
             id.to_owned()
@@ -23,29 +27,49 @@ pub fn answers(view: &AnswersView, more: usize) -> Markup {
         .by_day
         .iter()
         .rev()
-        .take(14)
+        .take(DAYS)
         .map(|(day, number)| (day.to_string(), *number))
         .collect();
+    let part = Part {
+        what: "spoken answers",
+        newer: view.newer,
+        shown: view.clips.len() as u64,
+        total: view.spoken,
+        ends: view
+            .clips
+            .first()
+            .zip(view.clips.last())
+            .map(|(first, last)| (first.cursor(), last.cursor())),
+        size,
+        newest: "./",
+    };
+    let by_day_title = match view.by_day.len() {
+        0..=DAYS => "By day".to_owned(),
+        days => format!("By day, the last {DAYS} of {days}"),
+    };
     let body = html! {
         p.note { "This page is internal: until a person has listened, no answer may be published." }
         h1 { (count(view.total, "answer", "answers")) " from " (count(view.by_booth.len() as u64, "booth", "booths")) }
         @if view.total == 0 {
             p { "Nobody has answered yet. A clip appears here as soon as a booth has delivered it; "
-                a href="/operations" { "Operations" } " shows whether the booths can take messages." }
+                a href="operations" { "Operations" } " shows whether the booths can take messages." }
         } @else {
             div.grid {
                 section.card { h2 { "By question" } (bars("Answers by question", &view.by_question)) }
                 section.card { h2 { "By booth" } (bars("Answers by booth", &by_booth)) }
-                section.card { h2 { "By day" } (bars("Answers by day, newest first", &by_day)) }
+                section.card { h2 { (by_day_title) } (bars("Answers by day, newest first", &by_day)) }
             }
-            h2 { "Newest answers" }
-            ol.clips { @for clip in &view.clips { (entry(clip)) } }
-            @if (view.clips.len() as u64) < view.total && more <= 1000 {
-                p { a href={ "/?clips=" (more) } { "Show more" } }
+            h2 { @if view.newer == 0 { "Newest answers" } @else { "Answers" } }
+            @if view.spoken > 0 {
+                p.soft { (part.sentence()) }
+                ol.clips { @for clip in &view.clips { (entry(clip)) } }
+                (part.links())
+            } @else {
+                p { "All of them were chosen by a digit; none was spoken." }
             }
         }
     };
-    page("Answers", false, &body)
+    page("Answers", Base::BESIDE, false, &body)
 }
 
 fn entry(clip: &ClipView) -> Markup {
@@ -68,7 +92,7 @@ fn entry(clip: &ClipView) -> Markup {
                 @if !clip.clock_synced { span.tag { "booth's clock was not set" } }
                 @if clip.ended_by == "device_lost" { span.tag { "the microphone was lost" } }
             }
-            audio controls preload="none" src={ "/clips/" (clip.clip_id) }
+            audio controls preload="none" src={ "clips/" (clip.clip_id) }
                 aria-label={ "Answer at " (place) ", " (moment(when)) } {}
         }
     }

@@ -1,12 +1,15 @@
-//! The pages: one for people, one for operations. Pure: a view in, HTML out.
+//! The pages: one for people, one for operations, and what belongs to them. Pure: a view in, HTML out.
 //!
-//! They work without scripts and load nothing. Every chart has its numbers beside it, and colour is
+//! Every address in them is relative: a reverse proxy may put them under a prefix. They work without scripts and load nothing. Every chart has its numbers beside it, and colour is
 //! never the only sign.
 
 mod answers;
+mod look_at;
 mod operations;
+mod paging;
 
 pub use answers::answers;
+pub use look_at::look_at;
 pub use operations::{operations, sentence};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -27,10 +30,41 @@ ol.clips{list-style:none;padding:0;margin:0}ol.clips li{display:grid;grid-templa
 .soft{color:var(--soft);font-size:.9rem}.tag{display:inline-block;border:1px solid var(--line);border-radius:1rem;padding:0 .6rem;font-size:.85rem;margin-right:.3rem}
 .bad{color:var(--bad);font-weight:600}.good{color:var(--good);font-weight:600}.warn{color:var(--warn);font-weight:600}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem .45rem 0;border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600;white-space:nowrap}
+nav.pages{display:flex;gap:1.2rem;flex-wrap:wrap;margin:1rem 0}
 td ul{margin:.2rem 0 0;padding-left:1.1rem}footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem;margin-top:2rem}
 ";
 
-fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
+/// The way from a page to the first one, relative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// How many levels below the first page it lies.
+    depth: usize,
+}
+
+impl Base {
+    /// Deepest page whose links are right; nothing of ours is deeper than two.
+    const DEEPEST: usize = 64;
+    /// Of the pages that lie beside the first one.
+    const BESIDE: Self = Self { depth: 0 };
+
+    /// Of the page with this path, as the request has it.
+    pub fn of(path: &str) -> Self {
+        let levels = path.matches('/').count().saturating_sub(1);
+        Self {
+            depth: levels.min(Self::DEEPEST),
+        }
+    }
+
+    /// The address of `page` from there; of the first page for an empty name.
+    fn to(self, page: &str) -> String {
+        match (self.depth, page) {
+            (0, "") => "./".into(),
+            (depth, page) => "../".repeat(depth) + page,
+        }
+    }
+}
+
+fn page(title: &str, base: Base, refresh: bool, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,7 +79,7 @@ fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
             body {
                 header {
                     strong { "Booth hub" }
-                    nav aria-label="Pages" { a href="/" { "Answers" } a href="/operations" { "Operations" } }
+                    nav aria-label="Pages" { a href=(base.to("")) { "Answers" } a href=(base.to("operations")) { "Operations" } }
                 }
                 main { (body) }
                 footer { p { "Internal pages: recordings are not moderated. Do not publish or forward them." } }
@@ -55,12 +89,10 @@ fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
 }
 
 /// A page of one sentence.
-pub fn plain(title: &str, text: &str) -> Markup {
-    page(
-        title,
-        false,
-        &html! { h1 { (title) } p { (text) } p { a href="/" { "To the answers" } } },
-    )
+pub fn plain(base: Base, title: &str, text: &str) -> Markup {
+    let body =
+        html! { h1 { (title) } p { (text) } p { a href=(base.to("")) { "To the answers" } } };
+    page(title, base, false, &body)
 }
 
 /// A span of time in words: `12 s`, `3 min`, `5 h`, `2 days`.
@@ -73,9 +105,26 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// `1 clip`, `2 clips`.
+/// `1 clip`, `2 clips`, `1,060 clips`.
 fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        grouped(number),
+        if number == 1 { one } else { many }
+    )
+}
+
+/// A number with a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Date and time to the minute, from RFC 3339; anything else as it is.
@@ -108,5 +157,50 @@ fn bars(title: &str, rows: &[(String, u64)]) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_finds_the_others_from_whatever_level_it_lies_on() {
+        for (path, first, operations) in [
+            ("/", "./", "operations"),
+            ("/operations", "./", "operations"),
+            ("/clips/x", "../", "../operations"),
+            ("/a/b/", "../../", "../../operations"),
+            ("//", "../", "../operations"),
+            ("", "./", "operations"),
+            ("*", "./", "operations"),
+        ] {
+            let base = Base::of(path);
+            assert_eq!(base.to(""), first, "{path}");
+            assert_eq!(base.to("operations"), operations, "{path}");
+        }
+        let deep = Base::of(&"/a".repeat(60_000)).to("");
+        assert!(
+            deep.len() < 1_000,
+            "a page stays small whatever is asked for"
+        );
+    }
+
+    #[test]
+    fn no_page_has_an_absolute_address() {
+        let page = plain(Base::of("/clips/x"), "Not here", "no such clip").into_string();
+        assert!(
+            !page.contains("href=\"/") && !page.contains("src=\"/"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn long_numbers_can_be_read() {
+        let shown = [0, 7, 999, 1_000, 1_060, 12_345, 1_234_567].map(grouped);
+        assert_eq!(
+            shown,
+            ["0", "7", "999", "1,000", "1,060", "12,345", "1,234,567"]
+        );
     }
 }

@@ -2,9 +2,15 @@
 
 use maud::{Markup, html};
 
-use super::{count, moment, page, span};
+use super::look_at::list;
+use super::{Base, count, grouped, moment, page, span};
 use crate::contract::{AlertId, Presence, Severity};
-use crate::hub::view::{BoothView, FleetView};
+use crate::hub::view::{AlertView, BoothView, FleetView, UnreadableView};
+
+/// Most ranges of missing numbers shown of one card.
+const MAX_RANGES: usize = 10;
+/// Most senders that are no booths shown.
+const MAX_STRANGERS: usize = 50;
 
 /// What a booth is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +34,7 @@ fn standing(booth: &BoothView) -> Standing {
     if booth.ready == Some(false) {
         return Standing::CannotSpeak;
     }
-    let worst = booth.alerts.iter().map(|(_, severity, ..)| *severity).min();
+    let worst = booth.alerts.iter().map(|alert| alert.severity).min();
     match worst {
         Some(Severity::CitizenCannotSpeak | Severity::NeedsVisit) => Standing::NeedsVisit,
         Some(Severity::Watch) => Standing::Watch,
@@ -107,8 +113,8 @@ fn reason(booth: &BoothView) -> String {
     let preventing = booth
         .alerts
         .iter()
-        .find(|(_, severity, ..)| *severity == Severity::CitizenCannotSpeak);
-    match preventing.and_then(|(id, ..)| AlertId::parse(id)) {
+        .find(|alert| alert.severity == Severity::CitizenCannotSpeak);
+    match preventing.and_then(|alert| AlertId::parse(&alert.id)) {
         Some(id) => {
             let text = id.meaning().trim_end_matches('.');
             let mut letters = text.chars();
@@ -134,11 +140,20 @@ pub fn operations(view: &FleetView) -> Markup {
         .iter()
         .filter(|booth| booth.sealed == Some(false))
         .count() as u64;
+    let is_shown = |sender: &str| view.booths.iter().any(|booth| booth.booth_id == sender);
+    let strangers = view.unreadable.iter();
+    let strangers: Vec<&UnreadableView> = strangers
+        .filter(|said| !is_shown(&said.sender))
+        .take(MAX_STRANGERS)
+        .collect();
     let body = html! {
         h1 { (sentence(view)) }
         @if !view.broker_connected {
             p.note role="alert" { span.bad { "The hub has no connection to the broker: " } (view.broker_detail)
                 " What follows is the last that was known." }
+        }
+        @if let Some(rival) = &view.broker_rival {
+            p.note role="alert" { span.bad { "Two hubs. " } (rival) }
         }
         @if unsealed > 0 {
             p.note { (count(unsealed, "booth keeps", "booths keep")) " clips unsealed: not for public placement." }
@@ -146,8 +161,19 @@ pub fn operations(view: &FleetView) -> Markup {
         p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". The page reloads every 15 s." }
         div.scroll { table {
             thead { tr { th { "Booth" } th { "Can take messages" } th { "Last health" } th { "Unsent" } th { "Last clip" } th { "Software" } } }
-            tbody { @for booth in booths { (row(booth)) } }
+            tbody { @for booth in booths { (row(booth, &view.unreadable)) } }
         } }
+        @if !strangers.is_empty() {
+            h2 { "Messages that cannot be read" }
+            p.soft { "From senders that are no booth of the table above. What cannot be read changes nothing." }
+            div.scroll { table {
+                thead { tr { th { "Last" } th { "Sender" } th { "What" } th { "How often" } th { "Why" } } }
+                tbody { @for said in &strangers { tr {
+                    td { (moment(&said.last_at)) } td { code { (said.sender) } } td { (said.kind) }
+                    td { (grouped(said.times)) } td { (said.why) }
+                } } }
+            } }
+        }
         @if !view.gaps.is_empty() {
             h2 { "Clips that are not here" }
             div.scroll { table {
@@ -155,7 +181,7 @@ pub fn operations(view: &FleetView) -> Markup {
                 tbody { @for gap in &view.gaps { tr {
                     td { code { (gap.card_id.chars().take(8).collect::<String>()) } }
                     td { (gap.booth_id) }
-                    td { (ranges(&gap.missing)) }
+                    td { (count(gap.numbers, "clip", "clips")) div.soft { (ranges(&gap.missing, gap.numbers)) } }
                     td { (whereabouts(&gap.kind)) }
                     td { (moment(&gap.last_seen)) }
                 } } }
@@ -163,16 +189,13 @@ pub fn operations(view: &FleetView) -> Markup {
         }
         @if !view.refused.is_empty() {
             h2 { "Clips to look at" }
-            div.scroll { table {
-                thead { tr { th { "When" } th { "Booth" } th { "Clip" } th { "Why" } } }
-                tbody { @for refused in &view.refused { tr {
-                    td { (moment(&refused.at)) } td { (refused.booth_id) }
-                    td { code { (refused.clip_id) } } td { (refused.reason) }
-                } } }
-            } }
+            (list(&view.refused))
+            @if (view.refused.len() as u64) < view.refused_total {
+                p { a href="look-at" { "All " (count(view.refused_total, "entry", "entries")) } }
+            }
         }
     };
-    page("Operations", true, &body)
+    page("Operations", Base::BESIDE, true, &body)
 }
 
 fn whereabouts(kind: &str) -> &str {
@@ -184,7 +207,8 @@ fn whereabouts(kind: &str) -> &str {
     }
 }
 
-fn ranges(missing: &[(u64, u64)]) -> String {
+/// The first numbers, and how many more there are.
+fn ranges(missing: &[(u64, u64)], numbers: u64) -> String {
     let each = |(first, last): &(u64, u64)| {
         if first == last {
             first.to_string()
@@ -192,14 +216,17 @@ fn ranges(missing: &[(u64, u64)]) -> String {
             format!("{first}–{last}")
         }
     };
-    let mut shown: Vec<String> = missing.iter().take(10).map(each).collect();
-    if missing.len() > 10 {
-        shown.push("…".into());
+    let first = &missing[..missing.len().min(MAX_RANGES)];
+    let told: u64 = first.iter().map(|(from, to)| to - from + 1).sum();
+    let mut shown: Vec<String> = first.iter().map(each).collect();
+    if told < numbers {
+        shown.push(format!("and {} more", grouped(numbers - told)));
     }
     shown.join(", ")
 }
 
-fn row(booth: &BoothView) -> Markup {
+fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
+    let unread = |said: &&UnreadableView| said.sender == booth.booth_id;
     html! {
         tr {
             td {
@@ -225,12 +252,18 @@ fn row(booth: &BoothView) -> Markup {
                 }
                 @if !booth.alerts.is_empty() || booth.two_serials {
                     ul {
-                        @for (id, _, text, since) in &booth.alerts {
-                            li { (text) div.soft { "since " (moment(since))
-                                @if let Some(id) = AlertId::parse(id) { " · " (id.remedy()) } } }
+                        @for AlertView { id, text, since, confirmed, .. } in &booth.alerts {
+                            li { (text) div.soft {
+                                @if !since.is_empty() { "since " (moment(since)) " · " }
+                                @if !confirmed { "said before, and not yet confirmed · " }
+                                @if let Some(id) = AlertId::parse(id) { (id.remedy()) } } }
                         }
                         @if booth.two_serials { li { "Two machines use this booth's id." } }
                     }
+                }
+                @for said in unreadable.iter().filter(unread) {
+                    div.warn { (count(said.times, "message", "messages")) " (" (said.kind) ") could not be read" }
+                    div.soft { "the last " (moment(&said.last_at)) ": " (said.why) }
                 }
             }
             td { @match booth.health_age_s {
@@ -253,6 +286,8 @@ fn row(booth: &BoothView) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::pages::look_at;
+    use crate::hub::view::{RefusedPage, RefusedView};
 
     fn booth(id: &str) -> BoothView {
         BoothView {
@@ -281,9 +316,22 @@ mod tests {
             generated_at: jiff::Timestamp::UNIX_EPOCH,
             broker_connected: true,
             broker_detail: String::new(),
+            broker_rival: None,
             booths,
             gaps: Vec::new(),
             refused: Vec::new(),
+            refused_total: 0,
+            unreadable: Vec::new(),
+        }
+    }
+
+    fn alert(id: &str, severity: Severity) -> AlertView {
+        AlertView {
+            id: id.into(),
+            severity,
+            text: String::new(),
+            since: String::new(),
+            confirmed: true,
         }
     }
 
@@ -300,13 +348,8 @@ mod tests {
         let mut full = booth("b-2");
         full.ready = Some(false);
         full.oldest_unsent_s = Some(3 * 3600);
-        let card = (
-            AlertId::SpoolFull.as_str().to_owned(),
-            Severity::CitizenCannotSpeak,
-            String::new(),
-            String::new(),
-        );
-        full.alerts = vec![card];
+        let card = AlertId::SpoolFull.as_str();
+        full.alerts = vec![alert(card, Severity::CitizenCannotSpeak)];
         let mut stale = booth("c-3");
         stale.stale = true;
         stale.health_age_s = Some(600);
@@ -328,6 +371,15 @@ mod tests {
         let page = operations(&view).into_string();
         assert!(page.find("zz-9") < page.find("aa-1"));
         assert_eq!(page.matches("no connection to the broker").count(), 1);
+        assert!(!page.contains("Two hubs"));
+    }
+
+    #[test]
+    fn a_second_hub_is_told_while_this_one_is_connected() {
+        let mut view = fleet(vec![booth("aa-1")]);
+        view.broker_rival = Some("Another hub took the connection over.".into());
+        let page = operations(&view).into_string();
+        assert!(page.contains("Two hubs. </span>Another hub took"), "{page}");
     }
 
     #[test]
@@ -349,16 +401,96 @@ mod tests {
     }
 
     #[test]
+    fn what_a_booth_said_and_nobody_could_read_stands_beside_it_and_strangers_below() {
+        let unread = |sender: &str, times: u64| UnreadableView {
+            sender: sender.into(),
+            kind: "health".into(),
+            times,
+            last_at: "2026-03-01T10:00:00.000Z".into(),
+            why: "it is no object".into(),
+        };
+        let mut view = fleet(vec![booth("a-1")]);
+        assert!(!operations(&view).into_string().contains("read"));
+        view.unreadable = vec![unread("a-1", 1_060), unread("operations", 2)];
+        let page = operations(&view).into_string();
+        assert!(
+            page.contains("1,060 messages (health) could not be read"),
+            "{page}"
+        );
+        let strangers = page.split("Messages that cannot be read").nth(1);
+        let strangers = strangers.expect("a table of its own");
+        assert!(strangers.contains("operations") && !strangers.contains("1,060"));
+    }
+
+    #[test]
+    fn an_alert_that_the_booth_has_not_said_again_is_shown_as_such() {
+        let mut back = booth("a-1");
+        back.alerts = vec![
+            alert("power", Severity::NeedsVisit),
+            AlertView {
+                confirmed: false,
+                ..alert("spool_damaged", Severity::NeedsVisit)
+            },
+        ];
+        let page = operations(&fleet(vec![back])).into_string();
+        assert_eq!(page.matches("not yet confirmed").count(), 1);
+    }
+
+    #[test]
+    fn how_many_clips_are_missing_is_said_whatever_is_shown_of_their_numbers() {
+        assert_eq!(ranges(&[(1, 1), (4, 6)], 4), "1, 4–6");
+        let many: Vec<(u64, u64)> = (0..12).map(|n| (10 * n + 1, 10 * n + 2)).collect();
+        let shown = ranges(&many, 2_024);
+        assert!(shown.ends_with("91–92, and 2,004 more"), "{shown}");
+    }
+
+    #[test]
+    fn no_address_on_the_pages_of_operations_is_absolute() {
+        let mut view = fleet(vec![booth("a-1")]);
+        let cursor = crate::hub::view::Cursor {
+            at: "2026-03-01T10:00:00.000Z".into(),
+            id: "7".into(),
+        };
+        view.refused = vec![RefusedView {
+            at: cursor.at.clone(),
+            booth_id: "a-1".into(),
+            clip_id: "c".into(),
+            reason: "why".into(),
+            cursor,
+        }];
+        view.refused_total = 31;
+        let list = RefusedPage {
+            entries: view.refused.clone(),
+            newer: 10,
+            total: 31,
+        };
+        for page in [operations(&view), look_at(&list, None)] {
+            let page = page.into_string();
+            assert!(!page.contains("=\"/"), "{page}");
+        }
+        let page = operations(&view).into_string();
+        assert!(page.contains("href=\"look-at\"") && page.contains("All 31 entries"));
+    }
+
+    #[test]
     fn names_and_texts_cannot_break_out_of_the_page() {
         let mut evil = booth("a-1");
         evil.name = "<script>alert(1)</script>".into();
-        evil.alerts = vec![(
-            "x".into(),
-            Severity::Watch,
-            "\"><img src=x>".into(),
-            "<b>".into(),
-        )];
-        let page = operations(&fleet(vec![evil])).into_string();
+        evil.alerts = vec![AlertView {
+            text: "\"><img src=x>".into(),
+            since: "<b>".into(),
+            ..alert("x", Severity::Watch)
+        }];
+        let mut view = fleet(vec![evil]);
+        let unread = |sender: &str| UnreadableView {
+            sender: sender.into(),
+            kind: "<b>".into(),
+            times: 1,
+            last_at: "<b>".into(),
+            why: "<script>".into(),
+        };
+        view.unreadable = vec![unread("a-1"), unread("<img src=x>")];
+        let page = operations(&view).into_string();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }
 }

@@ -48,8 +48,7 @@ impl Store {
             String::new()
         };
         if !fault.is_empty() {
-            self.complaints
-                .note(sender.as_str(), &format!("ignored from {sender}: {fault}"));
+            self.cannot_read(wall, sender.as_str(), "part", &fault)?;
             return Ok(None);
         }
         if self.staging.get_mut(sender, clip_id).is_none() {
@@ -60,10 +59,7 @@ impl Store {
             self.staging.begin(mono, sender, clip_id).manifest = offered;
         }
         if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
-            self.complaints.note(
-                sender.as_str(),
-                &format!("ignored from {sender}: a clip in too many pieces"),
-            );
+            self.cannot_read(wall, sender.as_str(), "part", "a clip in too many pieces")?;
         }
         self.finish_if_whole(wall, sender, clip_id)
     }
@@ -77,10 +73,12 @@ impl Store {
         payload: &[u8],
     ) -> Result<Option<Answer>, StoreError> {
         if !ingest::is_clip_id(clip_id) {
-            self.complaints.note(
+            self.cannot_read(
+                wall,
                 sender.as_str(),
-                &format!("ignored from {sender}: a manifest's topic has no UUID"),
-            );
+                "clip",
+                "a manifest's topic has no UUID",
+            )?;
             return Ok(None);
         }
         let manifest = match ingest::believe(clip_id, payload, self.max_clip_bytes) {

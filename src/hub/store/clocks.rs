@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Deserialize;
 
 use super::{Store, StoreError};
+use crate::contract::reading::{self, needed};
 use crate::contract::{BoothId, Manifest};
 use crate::hub::ingest::{is_token, rfc3339};
 
@@ -17,15 +18,25 @@ use crate::hub::ingest::{is_token, rfc3339};
 struct ClockStep {
     boot_id: String,
     wall_minus_mono_ms: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "needed")]
     clock_synced: u8,
 }
 
 impl Store {
     /// Takes the pair of clocks in, and corrects the clips of that boot which are here already.
-    pub(super) fn clock_step(&mut self, booth: &BoothId, payload: &[u8]) -> Result<(), StoreError> {
-        let Ok(step) = serde_json::from_slice::<ClockStep>(payload) else {
-            return Ok(()); // kept as an event like any other
+    pub(super) fn clock_step(
+        &mut self,
+        wall: Timestamp,
+        booth: &BoothId,
+        payload: &[u8],
+    ) -> Result<(), StoreError> {
+        let step = match reading::object::<ClockStep>(payload) {
+            Ok(step) => step,
+            // It is kept as an event like any other, and corrects nothing.
+            Err(error) => {
+                let why = format!("a clock_step is not understood: {error}");
+                return self.cannot_read(wall, booth.as_str(), "event", &why);
+            }
         };
         if step.clock_synced != 1 || !is_token(&step.boot_id) {
             return Ok(());

@@ -11,8 +11,11 @@
 
 mod clips;
 mod clocks;
+mod gaps;
+mod lists;
 mod schema;
 mod staging;
+mod unreadable;
 mod views;
 
 use std::collections::BTreeSet;
@@ -26,6 +29,7 @@ use rusqlite::{Connection, params};
 
 pub use views::{BrokerStatus, StoreViews};
 
+use super::alerts;
 use super::complaints::Complaints;
 use super::fleet::{self, FleetError};
 use super::ingest::{Answer, rfc3339, shortened};
@@ -108,6 +112,8 @@ pub struct Store {
     topics: Topics,
     max_clip_bytes: u64,
     complaints: Complaints,
+    /// The hub's own names at the broker.
+    no_booths: Vec<String>,
     in_transaction: bool,
     /// Files that were moved into `clips/` since the last commit.
     unsynced_files: BTreeSet<PathBuf>,
@@ -146,7 +152,8 @@ impl Store {
             staging,
             topics: Topics::new(rules.root.clone()),
             max_clip_bytes: rules.max_clip_bytes,
-            complaints: Complaints::default(),
+            complaints: Complaints,
+            no_booths: Vec::new(),
             in_transaction: false,
             unsynced_files: BTreeSet::new(),
             dirty_folders: BTreeSet::new(),
@@ -169,11 +176,16 @@ impl Store {
             retained,
             expiry_s,
         } = message;
+        let sender = self.topics.sender(topic).unwrap_or("nobody");
+        // Access rules bind a branch to whoever logs in under its name: what comes from there is no booth's.
+        if self.is_no_booth(sender) {
+            let why = "it is no booth: the hub or operations log in under that name";
+            self.cannot_read(wall, sender, "sender", why)?;
+            return Ok(None);
+        }
         let Some(known) = self.topics.parse(topic) else {
-            self.complaints.note(
-                "topic",
-                &format!("ignored: {:?} is no topic of this hub", shortened(topic)),
-            );
+            let why = format!("{:?} is no topic of this hub", shortened(topic));
+            self.cannot_read(wall, sender, "topic", &why)?;
             return Ok(None);
         };
         let booth = match &known {
@@ -198,9 +210,9 @@ impl Store {
         let db = &self.db;
         let noted = match &known {
             Topic::State(_) => fleet::state(db, wall, &booth, payload),
-            Topic::Birth(_) => fleet::birth(db, wall, &booth, payload),
+            Topic::Birth(_) => fleet::birth(db, wall, &booth, payload, *retained),
             Topic::Health(_) => fleet::health(db, wall, &booth, payload, *retained, *expiry_s),
-            Topic::Alert(_, id) => fleet::alert(db, wall, &booth, id, payload),
+            Topic::Alert(_, id) => alerts::alert(db, wall, &booth, id, payload),
             Topic::Event(_, kind) => fleet::event(db, wall, &booth, kind, payload),
             Topic::Reply(_, command) => {
                 fleet::event(db, wall, &booth, &format!("reply/{command}"), payload)
@@ -211,13 +223,12 @@ impl Store {
         match noted {
             Ok(()) => {
                 if matches!(&known, Topic::Event(_, kind) if kind == "clock_step") {
-                    self.clock_step(&booth, payload)?;
+                    self.clock_step(wall, &booth, payload)?;
                 }
                 Ok(None)
             }
             Err(FleetError::Malformed(fault)) => {
-                self.complaints
-                    .note(booth.as_str(), &format!("ignored from {booth}: {fault}"));
+                self.cannot_read(wall, booth.as_str(), kind_of(&known), &fault)?;
                 Ok(None)
             }
             Err(FleetError::Database(error)) => Err(error.into()),
@@ -275,13 +286,14 @@ impl Store {
         }
     }
 
-    /// Whether the store can write durably now.
+    /// Whether the store can write durably now. Asked once per connection: what is known so far is from before it.
     pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
         self.begin()?;
         self.db.execute(
             "DELETE FROM offer WHERE at < ?1",
             [rfc3339(wall - jiff::SignedDuration::from_hours(24 * 30))],
         )?;
+        alerts::hub_came(&self.db, wall)?;
         let path = self.clips.join(".probe");
         fs::write(&path, b"booth-hub").map_err(|e| StoreError::file("writing", &path, e))?;
         fs::remove_file(&path).map_err(|e| StoreError::file("removing", &path, e))?;
@@ -318,6 +330,22 @@ impl Store {
     }
 }
 
+/// What a message should have been, in the word of its topic.
+fn kind_of(topic: &Topic) -> &'static str {
+    match topic {
+        Topic::State(_) => "state",
+        Topic::Birth(_) => "birth",
+        Topic::Health(_) => "health",
+        Topic::Alert(..) => "alert",
+        Topic::Event(..) => "event",
+        Topic::Reply(..) => "reply",
+        Topic::ConfigReport(_) => "config",
+        Topic::Clip(..) => "clip",
+        Topic::Part(..) => "part",
+        Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => "topic",
+    }
+}
+
 /// The database's file.
 pub(crate) fn database_in(dir: &Path) -> PathBuf {
     dir.join("hub.sqlite")
@@ -331,8 +359,32 @@ pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreErr
     }
     let db = schema::open(&path)?;
     let alerts = fleet::alerts_of(&db, booth)?;
-    fleet::forget(&db, booth)?;
+    fleet::forget(&db, booth.as_str())?;
     Ok(alerts)
+}
+
+/// How long after `booth-hub forget` a lost connection is its doing.
+const FORGETTING: std::time::Duration = std::time::Duration::from_secs(120);
+
+fn forgetting_in(dir: &Path) -> PathBuf {
+    dir.join("forgetting")
+}
+
+/// Notes that `booth-hub forget` works now: a broker that binds client ids to users throws a running hub off for it. Without a
+/// store there is no such hub.
+pub fn note_forgetting(dir: &Path) {
+    if dir.is_dir()
+        && let Err(error) = std::fs::write(forgetting_in(dir), b"")
+    {
+        log::warn!("that booth-hub forget works cannot be noted in the store: {error}");
+    }
+}
+
+/// Whether `booth-hub forget` has worked on this store just now.
+pub fn is_forgetting(dir: &Path) -> bool {
+    std::fs::metadata(forgetting_in(dir))
+        .and_then(|file| file.modified())
+        .is_ok_and(|at| at.elapsed().is_ok_and(|since| since < FORGETTING))
 }
 
 fn clip_path(clips: &Path, clip_id: &str, body: Option<BodyKind>) -> PathBuf {

@@ -1,29 +1,30 @@
 //! What the pages show, read from the database on a connection of its own.
 //!
-//! Owns: the questions that the pages ask of the store, and how gaps in clip numbers are named. Never
+//! Owns: the questions that the pages ask of the store; `lists` and `gaps` have the longer ones. Never
 //! does: write. A failure shows as an empty page with the reason in `broker_detail`, and in the log.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, clip_path, database_in, schema};
+use super::{StoreError, clip_path, database_in, gaps, lists, schema, unreadable};
 use crate::adapters::clock;
-use crate::contract::{Birth, BodyKind, Health, Presence, Severity};
+use crate::contract::{Birth, BodyKind, Health, Presence, Severity, reading};
+use crate::hub::alerts;
 use crate::hub::config::ExpectedBooth;
 use crate::hub::ingest::is_clip_id;
-use crate::hub::view::{AnswersView, BoothView, ClipView, FleetView, GapView, RefusedView, Views};
+use crate::hub::view::{
+    AlertView, AnswersView, BoothView, ClipFile, FleetView, Place, RefusedPage, Views,
+};
 
 /// A booth that never said its interval is taken to mean this.
 const DEFAULT_INTERVAL_S: u64 = 60;
 /// Two machines under one id are shown for this long after the second was heard.
 const TWO_MACHINES_HOURS: i64 = 24;
-/// Most ranges shown of one card and kind.
-const MAX_SHOWN_RANGES: usize = 200;
-/// Most entries shown to an operator.
-const MAX_SHOWN_REFUSED: i64 = 200;
+/// The latest clips to look at that the operations page shows; the rest has pages of its own.
+const SHOWN_REFUSED: usize = 20;
 
 /// Whether the hub is connected to the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct BrokerStatus {
     pub connected: bool,
     /// One sentence.
     pub detail: String,
+    /// That another hub uses this one's client id, and what to do about it.
+    pub rival: Option<String>,
 }
 
 /// The pages' view of the store.
@@ -63,7 +66,12 @@ impl StoreViews {
         })
     }
 
-    fn read_answers(&self, now: Timestamp, limit: usize) -> rusqlite::Result<AnswersView> {
+    fn read_answers(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        place: &Place,
+    ) -> rusqlite::Result<AnswersView> {
         const COUNTED: &str = "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice')";
         let db = locked(&self.db);
         let by_question = db
@@ -90,20 +98,15 @@ impl StoreViews {
         let total = db
             .prepare_cached(&format!("SELECT count(*) {COUNTED}"))?
             .query_row([], |row| row.get(0))?;
-        let clips = db
-            .prepare_cached(
-                "SELECT clip_id, booth_id, question_id, lang, started_at, clock_synced, duration_ms,
-                   ended_by, recovered, bytes, received_at
-                 FROM clip WHERE test = 0 AND kind = 'audio' ORDER BY received_at DESC, clip_id LIMIT ?1",
-            )?
-            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], clip_from)?
-            .map(|clip| {
-                clip.map(|mut clip| {
-                    clip.booth_name = self.name_of(&db, &clip.booth_id);
-                    clip
-                })
-            })
-            .collect::<rusqlite::Result<_>>()?;
+        let spoken = lists::SPOKEN.total(&db)?;
+        let mut clips = lists::SPOKEN.page(&db, limit, place)?;
+        for clip in &mut clips {
+            clip.booth_name = self.name_of(&db, &clip.booth_id);
+        }
+        let newer = match clips.first() {
+            Some(first) => lists::SPOKEN.newer_than(&db, &first.cursor())?,
+            None => spoken,
+        };
         Ok(AnswersView {
             generated_at: now,
             by_question,
@@ -113,6 +116,23 @@ impl StoreViews {
                 .filter_map(|(day, n)| Some((day.parse().ok()?, n)))
                 .collect(),
             clips,
+            newer,
+            spoken,
+            total,
+        })
+    }
+
+    fn read_refused(&self, limit: usize, place: &Place) -> rusqlite::Result<RefusedPage> {
+        let db = locked(&self.db);
+        let entries = lists::REFUSED.page(&db, limit, place)?;
+        let total = lists::REFUSED.total(&db)?;
+        let newer = match entries.first() {
+            Some(first) => lists::REFUSED.newer_than(&db, &first.cursor)?,
+            None => total,
+        };
+        Ok(RefusedPage {
+            entries,
+            newer,
             total,
         })
     }
@@ -131,7 +151,7 @@ impl StoreViews {
             .flatten()
             .flatten();
         birth
-            .and_then(|text| serde_json::from_str::<Birth>(&text).ok())
+            .and_then(|text| reading::object::<Birth>(text.as_bytes()).ok())
             .map(|birth| birth.name)
             .unwrap_or_default()
     }
@@ -139,11 +159,13 @@ impl StoreViews {
     pub(super) fn read_fleet(&self, now: Timestamp) -> rusqlite::Result<FleetView> {
         let db = locked(&self.db);
         let broker = locked(&self.broker).clone();
+        let came_at = alerts::came_at(&db)?;
         let mut booths: Vec<BoothView> = db
             .prepare_cached(
                 "SELECT booth.booth_id, booth.birth, booth.health, booth.health_at,
                    card_at_booth.presence,
-                   (SELECT max(received_at) FROM clip WHERE clip.booth_id = booth.booth_id)
+                   (SELECT max(received_at) FROM clip WHERE clip.booth_id = booth.booth_id),
+                   booth.health_live, booth.introduced_at
                  FROM booth LEFT JOIN card_at_booth
                    ON card_at_booth.booth_id = booth.booth_id AND card_at_booth.card_id = booth.card_id
                  ORDER BY booth.booth_id",
@@ -156,9 +178,11 @@ impl StoreViews {
                     health_at: row.get(3)?,
                     presence: row.get(4)?,
                     last_clip_at: row.get(5)?,
+                    health_live: row.get(6)?,
+                    introduced_at: row.get(7)?,
                 })
             })?
-            .map(|heard| self.booth_view(&db, now, heard?))
+            .map(|heard| self.booth_view(&db, now, &came_at, heard?))
             .collect::<rusqlite::Result<_>>()?;
         for expected in &self.expected {
             if !booths
@@ -169,32 +193,17 @@ impl StoreViews {
             }
         }
         booths.sort_by(|a, b| a.booth_id.cmp(&b.booth_id));
-        let refused = db
-            .prepare_cached(
-                "SELECT at, booth_id, clip_id, reason, times FROM refused
-                 ORDER BY at DESC, rowid DESC LIMIT ?1",
-            )?
-            .query_map([MAX_SHOWN_REFUSED], |row| {
-                let (reason, times): (String, u64) = (row.get(3)?, row.get(4)?);
-                Ok(RefusedView {
-                    at: row.get(0)?,
-                    booth_id: row.get(1)?,
-                    clip_id: row.get(2)?,
-                    reason: if times > 1 {
-                        format!("{reason} ({times} times)")
-                    } else {
-                        reason
-                    },
-                })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
+        let refused = lists::REFUSED.page(&db, SHOWN_REFUSED, &Place::Newest)?;
         Ok(FleetView {
             generated_at: now,
             broker_connected: broker.connected,
             broker_detail: broker.detail,
+            broker_rival: broker.rival,
             booths,
-            gaps: gaps(&db)?,
+            gaps: gaps::gaps(&db)?,
             refused,
+            refused_total: lists::REFUSED.total(&db)?,
+            unreadable: unreadable::shown(&db, now)?,
         })
     }
 
@@ -202,6 +211,7 @@ impl StoreViews {
         &self,
         db: &Connection,
         now: Timestamp,
+        came_at: &str,
         heard: HeardBooth,
     ) -> rusqlite::Result<BoothView> {
         let expected = self
@@ -211,7 +221,7 @@ impl StoreViews {
         let birth: Option<Birth> = heard
             .birth
             .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok());
+            .and_then(|text| reading::object(text.as_bytes()).ok());
         let health = heard
             .health
             .as_deref()
@@ -229,18 +239,26 @@ impl StoreViews {
             .as_deref()
             .and_then(|at| at.parse::<Timestamp>().ok())
             .map(|at| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0));
-        let mut alerts: Vec<(String, Severity, String, String)> = db
-            .prepare_cached("SELECT id, severity, text, since FROM alert WHERE booth_id = ?1")?
-            .query_map([&heard.booth_id], |row| {
-                Ok((
-                    row.get(0)?,
-                    severity(&row.get::<_, String>(1)?),
-                    row.get(2)?,
-                    row.get(3)?,
-                ))
+        let confirmed_from = alerts::confirmed_from(came_at, heard.introduced_at.as_deref());
+        let mut alerts: Vec<AlertView> = db
+            .prepare_cached(
+                "SELECT id, severity, text, since, said_at >= ?2 FROM alert WHERE booth_id = ?1",
+            )?
+            .query_map([&heard.booth_id, &confirmed_from], |row| {
+                Ok(AlertView {
+                    id: row.get(0)?,
+                    severity: severity(&row.get::<_, String>(1)?),
+                    text: row.get(2)?,
+                    since: row.get(3)?,
+                    confirmed: row.get(4)?,
+                })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        alerts.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+        alerts.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
+        let stale = health_age_s.is_none_or(|age| age > 3 * health_interval_s);
+        // A booth that speaks is there, although nobody kept for this hub that it said so.
+        let is_heard = heard.health_live && !stale;
+        let presence = heard.presence.as_deref().and_then(presence);
         let recent = now - jiff::SignedDuration::from_hours(TWO_MACHINES_HOURS);
         let machines: u64 = db
             .prepare_cached(
@@ -257,33 +275,42 @@ impl StoreViews {
                 .unwrap_or_default(),
             expected: expected.is_some(),
             heard: true,
-            presence: heard.presence.as_deref().and_then(presence),
+            presence: presence.or(is_heard.then_some(Presence::Online)),
             ready: health
                 .as_ref()
                 .and_then(|health| health.get("ready"))
                 .map(|ready| ready == 1.0),
-            stale: health_age_s.is_none_or(|age| age > 3 * health_interval_s),
+            stale,
             health_age_s,
             health_interval_s,
             oldest_unsent_s: count("oldest_unsent_s"),
             spool_clips: count("spool_clips"),
             alerts,
-            sw_version: birth.as_ref().map(|birth| birth.sw_version.clone()),
+            sw_version: birth
+                .as_ref()
+                .map(|birth| birth.sw_version.clone())
+                .filter(|version| !version.is_empty()),
             last_clip_at: heard.last_clip_at,
-            sealed: birth.as_ref().map(|birth| birth.sealed),
+            sealed: birth.as_ref().and_then(|birth| birth.sealed),
             two_serials: machines > 1,
             booth_id: heard.booth_id,
         })
     }
 
-    fn read_clip_file(&self, clip_id: &str) -> rusqlite::Result<Option<PathBuf>> {
-        let kept: Option<String> = locked(&self.db)
-            .prepare_cached("SELECT body FROM clip WHERE clip_id = ?1 AND kind = 'audio'")?
-            .query_row([clip_id], |row| row.get(0))
-            .optional()?
-            .flatten();
-        Ok((kept.as_deref() == Some("ogg-opus"))
-            .then(|| clip_path(&self.clips, clip_id, Some(BodyKind::OggOpus))))
+    fn read_clip_file(&self, clip_id: &str) -> rusqlite::Result<Option<ClipFile>> {
+        let kept: Option<(Option<String>, Option<String>, String)> = locked(&self.db)
+            .prepare_cached(
+                "SELECT body, sha256, received_at FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
+            )?
+            .query_row([clip_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        Ok(kept
+            .filter(|(body, ..)| body.as_deref() == Some("ogg-opus"))
+            .map(|(_, sha256, received_at)| ClipFile {
+                path: clip_path(&self.clips, clip_id, Some(BodyKind::OggOpus)),
+                sha256: sha256.unwrap_or_default(),
+                stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+            }))
     }
 }
 
@@ -295,22 +322,27 @@ struct HeardBooth {
     health_at: Option<String>,
     presence: Option<String>,
     last_clip_at: Option<String>,
+    health_live: bool,
+    introduced_at: Option<String>,
 }
 
 impl Views for StoreViews {
-    fn answers(&self, limit: usize) -> AnswersView {
+    fn answers_at(&self, limit: usize, place: &Place) -> AnswersView {
         let now = clock::wall();
-        self.read_answers(now, limit).unwrap_or_else(|error| {
-            log::error!("the pages cannot read the database: {error}");
-            AnswersView {
-                generated_at: now,
-                by_question: Vec::new(),
-                by_booth: Vec::new(),
-                by_day: Vec::new(),
-                clips: Vec::new(),
-                total: 0,
-            }
-        })
+        self.read_answers(now, limit, place)
+            .unwrap_or_else(|error| {
+                log::error!("the pages cannot read the database: {error}");
+                AnswersView {
+                    generated_at: now,
+                    by_question: Vec::new(),
+                    by_booth: Vec::new(),
+                    by_day: Vec::new(),
+                    clips: Vec::new(),
+                    newer: 0,
+                    spoken: 0,
+                    total: 0,
+                }
+            })
     }
 
     fn fleet(&self) -> FleetView {
@@ -321,14 +353,28 @@ impl Views for StoreViews {
                 generated_at: now,
                 broker_connected: locked(&self.broker).connected,
                 broker_detail: format!("the hub's database cannot be read: {error}"),
+                broker_rival: None,
                 booths: Vec::new(),
                 gaps: Vec::new(),
                 refused: Vec::new(),
+                refused_total: 0,
+                unreadable: Vec::new(),
             }
         })
     }
 
-    fn clip_file(&self, clip_id: &str) -> Option<PathBuf> {
+    fn refused(&self, limit: usize, place: &Place) -> RefusedPage {
+        self.read_refused(limit, place).unwrap_or_else(|error| {
+            log::error!("the pages cannot read the database: {error}");
+            RefusedPage {
+                entries: Vec::new(),
+                newer: 0,
+                total: 0,
+            }
+        })
+    }
+
+    fn clip_file(&self, clip_id: &str) -> Option<ClipFile> {
         if !is_clip_id(clip_id) {
             return None;
         }
@@ -337,23 +383,6 @@ impl Views for StoreViews {
             None
         })
     }
-}
-
-fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
-    Ok(ClipView {
-        clip_id: row.get(0)?,
-        booth_id: row.get(1)?,
-        booth_name: String::new(),
-        question_id: row.get(2)?,
-        lang: row.get(3)?,
-        started_at: row.get(4)?,
-        clock_synced: row.get(5)?,
-        duration_ms: row.get(6)?,
-        ended_by: row.get(7)?,
-        recovered: row.get(8)?,
-        bytes: row.get(9)?,
-        received_at: row.get(10)?,
-    })
 }
 
 fn never_heard(expected: &ExpectedBooth) -> BoothView {
@@ -384,113 +413,4 @@ fn presence(text: &str) -> Option<Presence> {
 
 fn severity(text: &str) -> Severity {
     serde_json::from_value(text.into()).unwrap_or(Severity::Watch)
-}
-
-/// What is known of one card's numbers.
-struct CardNumbers {
-    card_id: String,
-    booth_id: String,
-    last_seen: String,
-    /// Whether this is the booth's card now.
-    current: bool,
-    /// From health: the highest number given.
-    last_clip_no: u64,
-    /// From health: the lowest number still on the card; `None` if it was never said.
-    oldest_kept: Option<u64>,
-    /// From health: nothing is on the card any more.
-    empty: bool,
-    /// The highest number that is here.
-    highest: u64,
-}
-
-/// The audit of clip numbers: what each card gave and is not here, by where it must be.
-fn gaps(db: &Connection) -> rusqlite::Result<Vec<GapView>> {
-    // A card is audited at the booth where it was heard last.
-    let cards: Vec<CardNumbers> = db
-        .prepare_cached(
-            "SELECT c.card_id, c.booth_id, c.last_seen, booth.card_id IS c.card_id,
-               coalesce(c.last_clip_no, 0), c.oldest_clip_no_kept, c.spool_clips IS 0,
-               coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
-               max(c.last_seen)
-             FROM card_at_booth c LEFT JOIN booth ON booth.booth_id = c.booth_id
-             GROUP BY c.card_id ORDER BY c.booth_id, c.card_id",
-        )?
-        .query_map([], |row| {
-            Ok(CardNumbers {
-                card_id: row.get(0)?,
-                booth_id: row.get(1)?,
-                last_seen: row.get(2)?,
-                current: row.get(3)?,
-                last_clip_no: row.get(4)?,
-                oldest_kept: row.get(5)?,
-                empty: row.get(6)?,
-                highest: row.get(7)?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut between: std::collections::HashMap<String, Vec<(u64, u64)>> = Default::default();
-    let mut statement = db.prepare_cached(
-        "SELECT card_id, before + 1, clip_no - 1 FROM (
-           SELECT card_id, clip_no,
-             lag(clip_no, 1, 0) OVER (PARTITION BY card_id ORDER BY clip_no) AS before FROM clip)
-         WHERE clip_no > before + 1 LIMIT 10000",
-    )?;
-    let holes = statement.query_map([], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, u64>(1)?,
-            row.get::<_, u64>(2)?,
-        ))
-    })?;
-    for hole in holes {
-        let (card, first, last) = hole?;
-        between.entry(card).or_default().push((first, last));
-    }
-    let mut found = Vec::new();
-    for card in cards {
-        let mut missing = between.remove(&card.card_id).unwrap_or_default();
-        if card.last_clip_no > card.highest {
-            missing.push((card.highest + 1, card.last_clip_no));
-        }
-        found.extend(named(&card, &missing));
-    }
-    Ok(found)
-}
-
-/// Splits a card's missing numbers by where they must be.
-fn named(card: &CardNumbers, missing: &[(u64, u64)]) -> Vec<GapView> {
-    let gap = |kind: &str, mut missing: Vec<(u64, u64)>| {
-        missing.truncate(MAX_SHOWN_RANGES);
-        (!missing.is_empty()).then(|| GapView {
-            card_id: card.card_id.clone(),
-            booth_id: card.booth_id.clone(),
-            missing,
-            kind: kind.to_owned(),
-            last_seen: card.last_seen.clone(),
-        })
-    };
-    if !card.current {
-        return gap("card_gone", missing.to_vec()).into_iter().collect();
-    }
-    // From this number on the booth has them; what it never said cannot be called lost. A card that
-    // says it is empty still has what it recorded since.
-    let kept_from = match (card.oldest_kept, card.empty) {
-        (_, true) => card.last_clip_no + 1,
-        (Some(oldest), false) if oldest > 0 => oldest,
-        _ => 1,
-    };
-    let lost: Vec<(u64, u64)> = missing
-        .iter()
-        .filter(|(first, _)| *first < kept_from)
-        .map(|&(first, last)| (first, last.min(kept_from - 1)))
-        .collect();
-    let kept: Vec<(u64, u64)> = missing
-        .iter()
-        .filter(|(_, last)| *last >= kept_from)
-        .map(|&(first, last)| (first.max(kept_from), last))
-        .collect();
-    [gap("missing_between", lost), gap("still_on_booth", kept)]
-        .into_iter()
-        .flatten()
-        .collect()
 }

@@ -4,12 +4,13 @@
 //! before the batch is committed. The model believes a manifest by the real `hub::ingest`, and keeps, like the real
 //! store, clips and offers for good and half bodies in memory only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use booth_gateway::contract::{Ack, AckStatus, BoothId, ByteRange, Manifest, Topic, Topics};
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::hub::ingest::{self, Answer};
+use booth_gateway::hub::presence::About;
 use booth_gateway::hub::ranges::RangeSet;
 use booth_gateway::hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
 use booth_gateway::hub::view::{GapView, Views};
@@ -23,6 +24,8 @@ use super::{Event, World};
 
 const BATCH: usize = 128;
 const PRESENCE_EVERY: u64 = 60 * SECOND;
+/// Within so many seconds booths introduce themselves to a hub that has come.
+const JITTER_S: u32 = 10;
 
 /// What is kept of a body.
 #[derive(Default)]
@@ -39,6 +42,8 @@ struct Model {
     stored: BTreeMap<String, (Manifest, Vec<u8>)>,
     offers: BTreeMap<String, Manifest>,
     withdrawn: Vec<String>,
+    /// What is raised at the booth, as far as it was heard.
+    alerts: BTreeSet<String>,
     staged: BTreeMap<String, Staged>,
 }
 
@@ -53,8 +58,10 @@ enum Keeps {
 pub struct Hub {
     keeps: Keeps,
     topics: Topics,
-    max_clip_bytes: u64,
+    pub max_clip_bytes: u64,
     poisoned: u64,
+    /// Rises when the hub starts as another version.
+    pub version: u64,
     pub is_up: bool,
     pub disk_is_bad: bool,
     is_online: bool,
@@ -211,6 +218,7 @@ impl Hub {
             topics: Topics::new("booth/1"),
             max_clip_bytes,
             poisoned: if is_real { 0 } else { poisoned },
+            version: 1,
             is_up: true,
             disk_is_bad: false,
             is_online: false,
@@ -251,6 +259,13 @@ impl Hub {
                 }
                 Topic::Part(booth, clip_id, offset) => {
                     model.part(&booth, &clip_id, offset, &message.payload, at)
+                }
+                Topic::Alert(_, id) => {
+                    match message.payload.is_empty() {
+                        true => model.alerts.remove(&id),
+                        false => model.alerts.insert(id),
+                    };
+                    None
                 }
                 _ => None,
             },
@@ -316,24 +331,61 @@ impl Hub {
         }
     }
 
+    /// What it says of itself, in the real hub's words.
+    pub fn presence(&self, online: bool, now: u64) -> Vec<u8> {
+        let about = About {
+            version: format!("booth-hub {} of the simulation", self.version),
+            max_clip_bytes: self.max_clip_bytes,
+            jitter_s: JITTER_S,
+            instance: None,
+        };
+        match online {
+            true => about.online(wall(now)),
+            false => about.lost(None),
+        }
+    }
+
+    /// What its page shows as raised at the booth.
+    pub fn alerts(&self) -> BTreeSet<String> {
+        match &self.keeps {
+            Keeps::Model(model) => model.alerts.clone(),
+            Keeps::Real { folder, .. } => {
+                let booths = views(folder).fleet().booths;
+                let alerts = booths.into_iter().flat_map(|booth| booth.alerts);
+                alerts.map(|alert| alert.id).collect()
+            }
+        }
+    }
+
+    /// The first thing on a connection: what is known is of before.
+    fn comes(&mut self, now: u64) {
+        if let Keeps::Real {
+            store: Some(store), ..
+        } = &mut self.keeps
+        {
+            store.probe(wall(now)).expect("the store works");
+        }
+    }
+
     /// The real store's audit of numbers, and how many clips it has.
     pub fn audit(&self) -> Option<(Vec<GapView>, u64)> {
         let Keeps::Real { folder, .. } = &self.keeps else {
             return None;
         };
-        let status = BrokerStatus {
-            connected: true,
-            detail: String::new(),
-        };
-        let dir = folder.path().join("store");
-        let views = StoreViews::open(
-            &dir,
-            Vec::new(),
-            std::sync::Arc::new(std::sync::Mutex::new(status)),
-        )
-        .expect("the store can be read");
+        let views = views(folder);
         Some((views.fleet().gaps, views.answers(1).total))
     }
+}
+
+fn views(folder: &tempfile::TempDir) -> StoreViews {
+    let status = BrokerStatus {
+        connected: true,
+        detail: String::new(),
+        rival: None,
+    };
+    let dir = folder.path().join("store");
+    let status = std::sync::Arc::new(std::sync::Mutex::new(status));
+    StoreViews::open(&dir, Vec::new(), status).expect("the store can be read")
 }
 
 impl World {
@@ -369,6 +421,7 @@ impl World {
         self.hub.connection += 1;
         self.hub.is_woken = false;
         self.say(|| "the hub is online".into());
+        self.hub.comes(self.now);
         self.retained_for_hub();
         self.hub_says(true);
         let connection = self.hub.connection;
@@ -384,7 +437,7 @@ impl World {
     }
 
     /// The connection ends by the hub's own fault: the broker publishes its will.
-    fn hub_fails(&mut self, why: &str) {
+    pub(super) fn hub_fails(&mut self, why: &str) {
         self.say(|| format!("the hub leaves: {why}"));
         self.broker.hub_is_there = false;
         self.broker.hub_queue.clear();
@@ -500,6 +553,9 @@ impl World {
 
     pub(super) fn hub_starts(&mut self) {
         self.say(|| "the hub starts".into());
+        if self.chance.percent(30) {
+            self.hub.is_newer();
+        }
         self.hub.reopen();
         self.hub.is_up = true;
         self.hub.failures = 0;
@@ -509,12 +565,23 @@ impl World {
 }
 
 impl Hub {
+    /// Another version, which takes every clip.
+    fn is_newer(&mut self) {
+        self.version += 1;
+        self.poisoned = 0;
+        self.max_clip_bytes = 8 << 20;
+    }
+
     fn is_online_at_broker(&self) -> bool {
         self.is_up && self.is_online
     }
 
     pub fn is_real(&self) -> bool {
         matches!(self.keeps, Keeps::Real { .. })
+    }
+
+    pub fn is_online(&self) -> bool {
+        self.is_online
     }
 
     /// Ends every wish to die.

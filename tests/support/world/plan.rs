@@ -77,6 +77,10 @@ pub enum Fault {
         percent: u64,
         errno: i32,
     },
+    ReadBurst {
+        ms: u64,
+        percent: u64,
+    },
     MicrophoneLost {
         ms: u64,
     },
@@ -111,6 +115,8 @@ pub struct Plan {
     pub latency_ms: u64,
     /// Messages that the broker keeps for the hub.
     pub queue_limit: usize,
+    /// Whether retained messages reach who subscribes with a wildcard; RabbitMQ 4 gives none.
+    pub keeps_for_wildcards: bool,
     /// Whether a full queue is told.
     pub tells_quota: bool,
     /// Of 1000 messages on their way to hub and booth.
@@ -177,6 +183,7 @@ impl Plan {
                 8 << 20
             },
             is_real_hub: seed % 50 == 7,
+            keeps_for_wildcards: seed.is_multiple_of(3),
         };
         // Quarantine counts as used: where there is little room, what the hub rejects would fill it for good.
         if is_small_card || plan.max_bytes < plan.capacity {
@@ -301,6 +308,13 @@ impl Plan {
                 ms: between(c, SECOND, 5 * MINUTE),
                 percent,
                 errno,
+            });
+        }
+        for _ in 0..times(c, 3) {
+            let percent = one_of(c, &[10, 30, 100]);
+            drawn.push(Fault::ReadBurst {
+                ms: between(c, SECOND, 5 * MINUTE),
+                percent,
             });
         }
         for _ in 0..times(c, 3) {

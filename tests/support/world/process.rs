@@ -116,6 +116,8 @@ impl Machine for Virtual {
 pub struct CardFaults {
     pub read_only: bool,
     pub percent: u64,
+    /// Of 100 reads.
+    pub read_percent: u64,
     pub errno: i32,
     pub once: Option<DiskFault>,
     pub chance: Chance,
@@ -129,9 +131,15 @@ pub fn fault_the_card(disk: &ModelDisk, faults: &Arc<Mutex<CardFaults>>) {
             operation.verb,
             Verb::Sync | Verb::SyncFolder | Verb::SyncEverything
         );
-        let (errno, left) = if !operation.verb.is_change() {
-            return None;
-        } else if faults.read_only && !is_sync {
+        if !operation.verb.is_change() {
+            // Reading fails while the burst of failing operations lasts, and says nothing about what is there.
+            let percent = faults.read_percent;
+            return (percent > 0 && faults.chance.percent(percent)).then_some(DiskFault {
+                errno: super::model_disk::EIO,
+                left: super::model_disk::Left::Nothing,
+            });
+        }
+        let (errno, left) = if faults.read_only && !is_sync {
             (super::model_disk::EROFS, super::model_disk::Left::Nothing)
         } else if let Some(once) = faults.once.take() {
             (once.errno, once.left)
@@ -218,7 +226,7 @@ fn invites(prompt: &Prompt) -> bool {
 }
 
 impl World {
-    fn open_spool(&self) -> Result<(Spool, OpenReport), SpoolError> {
+    fn open_spool(&self, failed_before: u32) -> Result<(Spool, OpenReport), SpoolError> {
         let facts = OpenFacts {
             boot_id: format!("boot-{}", self.facts.boots.get()),
             fresh_card_id: self.facts.uuid(),
@@ -230,6 +238,7 @@ impl World {
             ledger: false,
             // Small, like everything on a card in memory.
             ballast_bytes: 64 << 10,
+            failed_before,
         };
         Spool::open(Arc::new(self.disk.clone()), Path::new("/spool"), facts)
     }
@@ -255,7 +264,7 @@ impl World {
         }
         self.life += 1;
         self.say(|| "the gateway starts".into());
-        let opened = match self.open_spool() {
+        let opened = match self.open_spool(0) {
             Ok(opened) => Some(opened),
             Err(error) => {
                 self.say(|| format!("the spool does not open: {error}"));
@@ -353,7 +362,7 @@ impl World {
         if let Some(process) = &mut self.process {
             let queued: Vec<_> = process.keeper_queue.drain(..).collect();
             let queued = queued.into_iter().chain(process.keeper_rx.try_iter());
-            process.keeper.work(queued, |_| {});
+            process.keeper.work(self.facts.mono(), queued, |_| {});
             process.keeper.finish(|_| {});
             self.says_goodbye();
         }
@@ -616,6 +625,7 @@ impl World {
         };
         let told = RefCell::new(Vec::new());
         let tell = |event| told.borrow_mut().push(event);
+        let mono = self.facts.mono();
         let operations = self.disk.operations();
         let has_work = !process.keeper_queue.is_empty();
         if has_work {
@@ -625,11 +635,12 @@ impl World {
                 }
             }
             let batch: Vec<_> = process.keeper_queue.drain(..).collect();
-            process.keeper.work(batch.into_iter(), tell);
+            process.keeper.work(mono, batch.into_iter(), tell);
         } else if !process.keeper.is_open() {
-            process.keeper.try_open(|| self.open_spool(), tell);
+            let open = |failed_before| self.open_spool(failed_before);
+            process.keeper.try_open(mono, open, tell);
         }
-        process.keeper.look(tell);
+        process.keeper.look(mono, tell);
         self.process = Some(process);
         let told = told.into_inner();
         if self.disk.is_off() {

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use booth_gateway::contract::{Ack, AckStatus, Manifest, Topic, Topics};
+use booth_gateway::contract::{Ack, AckStatus, AlertId, Manifest, Topic, Topics};
 use booth_gateway::gateway::session::TakeId;
 use booth_gateway::gateway::time::Mono;
-use booth_gateway::run::KeeperEvent;
+use booth_gateway::run::{Fix, KeeperEvent};
 use booth_gateway::spool::{KeptClip, OpenReport, Spool};
 
 use super::World;
@@ -257,8 +257,25 @@ impl World {
                 self.say(|| format!("keeper: {why}"));
             }
             KeeperEvent::Fixed(clips) => {
-                if let Some((clip_id, _)) = clips.iter().find(|(_, is_fixed)| !is_fixed) {
-                    self.say(|| format!("the manifest of {clip_id} cannot be fixed now"));
+                let failed = clips.iter().find(|(_, done)| !matches!(done, Fix::Done));
+                if let Some((clip_id, done)) = failed {
+                    self.say(|| format!("the manifest of {clip_id} cannot be fixed now: {done:?}"));
+                }
+            }
+            KeeperEvent::Quarantined(clip_id, note) => {
+                self.say(|| format!("{clip_id} is in quarantine: {note:?}"));
+            }
+            KeeperEvent::BroughtBack(clips) => {
+                for (clip_id, result) in clips {
+                    self.say(|| format!("out of quarantine: {clip_id} {result:?}"));
+                    if result.is_ok()
+                        && let Some(spoken) = self.truth.takes.get_mut(clip_id)
+                        && spoken.there == There::Rejected
+                    {
+                        spoken.there = There::Nothing;
+                        self.truth.owed.insert(clip_id.clone());
+                        self.outcome.returned += 1;
+                    }
                 }
             }
             KeeperEvent::Opened(spool, report) => self.spool_opened(spool, report),
@@ -406,9 +423,6 @@ impl World {
                 if spoken.there == There::Stored {
                     return;
                 }
-                if spoken.there == There::Rejected {
-                    return self.broken(format!("clip {clip_id} was rejected and then stored"));
-                }
                 spoken.there = There::Stored;
                 self.outcome.stored += 1;
                 self.check_stored(&ack.clip_id.clone());
@@ -546,6 +560,18 @@ impl World {
             && process.gateway.delivery().unsent() == 0
             && process.gateway.is_ready()
             && self.last_ready == Some(1.0)
+            && self.is_known_at_the_hub()
+    }
+
+    /// The hub's page shows the alerts that are raised, and no others. A broker whose queue holds fewer messages than a booth has
+    /// to say drops some of them for ever.
+    fn is_known_at_the_hub(&self) -> bool {
+        let Some(process) = &self.process else {
+            return false;
+        };
+        let raised = process.gateway.faults().keys();
+        let raised = raised.map(|id| id.as_str().to_owned()).collect();
+        self.plan.queue_limit < AlertId::ALL.len() * 2 || self.hub.alerts() == raised
     }
 
     /// Why it is not settled, for people.
@@ -572,9 +598,10 @@ impl World {
             .take(3)
             .collect();
         format!(
-            "owed {owed:?}, {files:?} on the card, {} unsent, faults {:?}, last health says ready = {:?}",
+            "owed {owed:?}, {files:?} on the card, {} unsent, faults {:?}, at the hub {:?}, last health says ready = {:?}",
             process.gateway.delivery().unsent(),
             process.gateway.faults(),
+            self.hub.alerts(),
             self.last_ready
         )
     }

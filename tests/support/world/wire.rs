@@ -455,7 +455,7 @@ impl World {
             }
         }
         match self.broker.temper {
-            Temper::Quota if is_clip => return Puback::Later,
+            Temper::Quota if is_clip => return Puback::Quota,
             Temper::Denies if is_clip => return Puback::Refused,
             _ => {}
         }
@@ -464,7 +464,7 @@ impl World {
         }
         if self.broker.hub_queue.len() >= self.plan.queue_limit {
             return match self.plan.tells_quota {
-                true => Puback::Later,
+                true => Puback::Quota,
                 false => Puback::Success,
             };
         }
@@ -545,8 +545,7 @@ impl World {
 
     /// The hub's presence, retained.
     pub(super) fn hub_says(&mut self, online: bool) {
-        let word = if online { "online" } else { "lost" };
-        let payload = format!("{{\"state\":\"{word}\",\"ts\":null}}").into_bytes();
+        let payload = self.hub.presence(online, self.now);
         let until = if online {
             self.now + 180 * SECOND
         } else {
@@ -627,6 +626,9 @@ impl World {
 
     /// What a hub gets that subscribes.
     pub(super) fn retained_for_hub(&mut self) {
+        if !self.plan.keeps_for_wildcards {
+            return;
+        }
         for (topic, payload) in self.broker.retained.clone() {
             self.for_hub(topic, payload, true);
         }

@@ -93,7 +93,8 @@ fn a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended() {
         wall,
         mono,
     } = bench;
-    let (jobs, thread) = worker::start(store, outcomes_in).expect("starts");
+    let (jobs, thread) =
+        worker::start(store, move |outcome| outcomes_in.send(outcome).is_ok()).expect("starts");
     let token = Token {
         connection: 1,
         packet_id: 7,

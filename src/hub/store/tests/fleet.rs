@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{BOOTH, Bench, numbered};
+use crate::contract::BoothId;
 use crate::hub::view::Views;
 
 #[test]
@@ -139,7 +140,7 @@ fn alerts_are_kept_worst_first_until_an_empty_payload_clears_them() {
         bench.fleet().booths[0]
             .alerts
             .iter()
-            .map(|alert| alert.0.clone())
+            .map(|alert| alert.id.clone())
             .collect()
     };
     assert_eq!(ids(&bench), ["capture_lost", "clock_unset"]);
@@ -211,4 +212,397 @@ fn clips_of_a_wrong_clock_get_their_day_when_the_booths_clock_becomes_right_befo
         "1970-01-01T00:01:00.000Z",
         "another boot, an unset clock and another booth say nothing about it"
     );
+}
+
+fn alert(id: &str, session: &str) -> String {
+    json!({"id": id, "severity": "needs_visit", "since": "2026-03-01T10:00:00Z", "clock_synced": 1,
+        "text": "why", "session": session, "card_id": "card-1"})
+    .to_string()
+}
+
+/// The alerts on the page, and whether each is confirmed.
+fn shown(bench: &Bench) -> Vec<(String, bool)> {
+    let booths = bench.fleet().booths;
+    let alerts = booths.into_iter().flat_map(|booth| booth.alerts);
+    alerts.map(|alert| (alert.id, alert.confirmed)).collect()
+}
+
+impl Bench {
+    fn alert(&mut self, id: &str, session: &str) {
+        let payload = alert(id, session);
+        self.send(&format!("{BOOTH}/alert/{id}"), payload.as_bytes());
+    }
+
+    fn seconds_pass(&mut self, seconds: i64) {
+        self.wall += jiff::SignedDuration::from_secs(seconds);
+    }
+
+    /// Away for ten minutes; the broker gives nothing that it had kept.
+    fn comes_back(self) -> Self {
+        let mut bench = self.restart();
+        bench.seconds_pass(600);
+        bench.store.probe(bench.wall).expect("probes");
+        bench.seconds_pass(1);
+        bench
+    }
+
+    /// What a booth says when the hub has come: these alerts are raised, these are not.
+    fn introduces_itself(&mut self, session: &str, raised: &[&str], empty: &[&str]) {
+        self.state("card-1", session, "online");
+        self.birth("card-1", session, "s1");
+        for id in empty {
+            self.send(&format!("{BOOTH}/alert/{id}"), b"");
+        }
+        for id in raised {
+            self.alert(id, session);
+        }
+        self.health(json!({"ready": 1, "health_interval_s": 60, "faults": raised.len()}));
+    }
+}
+
+#[test]
+fn an_alert_that_was_cleared_while_the_hub_was_away_goes_when_the_booth_introduces_itself() {
+    let mut bench = Bench::new();
+    bench.store.probe(bench.wall).expect("probes");
+    bench.introduces_itself("1-1", &["power", "clock_unset", "of_an_old_version"], &[]);
+    let all = |confirmed: bool| -> Vec<(String, bool)> {
+        ["clock_unset", "of_an_old_version", "power"]
+            .map(|id| (id.to_owned(), confirmed))
+            .to_vec()
+    };
+    assert_eq!(shown(&bench), all(true));
+    let mut bench = bench.comes_back();
+    assert_eq!(shown(&bench), all(false), "nobody has said it to this hub");
+    // One is said to be cleared, one still raised, one is not in the table of what the booth runs now.
+    bench.introduces_itself("2-1", &["power"], &["clock_unset"]);
+    assert_eq!(shown(&bench), [("power".to_owned(), true)]);
+    let booth = bench.fleet().booths.remove(0);
+    assert_eq!((booth.ready, booth.stale), (Some(true), false));
+}
+
+#[test]
+fn an_alert_that_was_lost_on_its_way_stays_as_not_confirmed_and_not_for_ever() {
+    let mut bench = Bench::new();
+    bench.store.probe(bench.wall).expect("probes");
+    bench.introduces_itself("1-1", &["power", "temperature"], &[]);
+    let mut bench = bench.comes_back();
+    // The booth counts two alerts, the hub hears of one: the broker dropped the other.
+    bench.state("card-1", "1-1", "online");
+    bench.birth("card-1", "1-1", "s1");
+    bench.alert("power", "1-1");
+    bench.health(json!({"ready": 1, "faults": 2}));
+    assert_eq!(
+        shown(&bench),
+        [
+            ("power".to_owned(), true),
+            ("temperature".to_owned(), false)
+        ]
+    );
+    // A booth that counts otherwise does not keep it there for ever.
+    for _ in 0..61 {
+        bench.seconds_pass(60);
+        bench.health(json!({"ready": 1, "faults": 2}));
+    }
+    assert_eq!(shown(&bench), [("power".to_owned(), true)]);
+}
+
+#[test]
+fn a_booth_that_does_not_introduce_itself_keeps_its_alerts_as_not_confirmed() {
+    let mut bench = Bench::new();
+    bench.store.probe(bench.wall).expect("probes");
+    bench.introduces_itself("1-1", &["power"], &[]);
+    let mut bench = bench.comes_back();
+    for _ in 0..200 {
+        bench.seconds_pass(60);
+        bench.health(json!({"ready": 1, "faults": 1}));
+    }
+    assert_eq!(shown(&bench), [("power".to_owned(), false)]);
+    // What a broker had kept is the booth's word, too, but no introduction: it may have dropped the rest.
+    let topic = format!("{BOOTH}/birth");
+    let birth = json!({"session": "1-1", "card_id": "card-1"}).to_string();
+    bench.send_retained(&topic, birth.as_bytes(), true, None);
+    bench.health(json!({"ready": 1, "faults": 0}));
+    assert_eq!(shown(&bench), [("power".to_owned(), false)]);
+    let topic = format!("{BOOTH}/alert/power");
+    bench.send_retained(&topic, alert("power", "1-1").as_bytes(), true, None);
+    bench.store.commit().expect("commits");
+    assert_eq!(shown(&bench), [("power".to_owned(), true)]);
+}
+
+#[test]
+fn a_raised_alert_that_overtakes_the_birth_of_its_introduction_is_confirmed() {
+    let mut bench = Bench::new();
+    bench.store.probe(bench.wall).expect("probes");
+    bench.seconds_pass(1);
+    bench.alert("power", "1-1");
+    bench.seconds_pass(5);
+    bench.introduces_itself("1-1", &[], &[]);
+    assert_eq!(shown(&bench), [("power".to_owned(), true)]);
+}
+
+#[test]
+fn a_new_hub_shows_a_healthy_booth_as_soon_as_it_has_introduced_itself() {
+    let mut bench = Bench::new();
+    bench.store.probe(bench.wall).expect("probes");
+    bench.seconds_pass(3);
+    bench.introduces_itself("7-1", &[], &["power", "spool_full"]);
+    let view = bench.fleet();
+    assert_eq!(
+        crate::hub::pages::sentence(&view),
+        "The booth can take messages."
+    );
+}
+
+#[test]
+fn a_booth_that_says_health_and_nothing_else_is_there_while_it_does() {
+    use crate::contract::Presence::Online;
+    let mut bench = Bench::new();
+    let topic = format!("{BOOTH}/health");
+    bench.send_retained(&topic, br#"{"ready":1}"#, true, Some(7 * 86_400));
+    bench.store.commit().expect("commits");
+    assert_eq!(bench.presence(), None, "the broker had kept it");
+    bench.health(json!({"ready": 1, "health_interval_s": 60}));
+    assert_eq!(bench.presence(), Some(Online));
+    bench.seconds_pass(181);
+    assert_eq!(bench.presence(), None);
+    // What was said of presence itself counts more.
+    bench.state("card-1", "1-1", "offline");
+    bench.health(json!({"ready": 1}));
+    assert_eq!(bench.presence(), Some(crate::contract::Presence::Offline));
+}
+
+#[test]
+fn of_a_booths_messages_only_what_is_needed_is_judged() {
+    let odd = [
+        "null",
+        "7",
+        "-1.5",
+        "true",
+        "\"x\"",
+        "[]",
+        "{\"a\":[1]}",
+        "1e300",
+    ];
+    let card = r#""session":"1-1","card_id":"card-1""#;
+    let messages: [(&str, String, &[&str]); 5] = [
+        (
+            "state",
+            format!(r#"{{"state":"online",{card},"#),
+            &["boot_id", "ts", "connected_at", "new"],
+        ),
+        (
+            "birth",
+            format!("{{{card},"),
+            &[
+                "schema",
+                "name",
+                "boot_id",
+                "boot_count",
+                "previous_card_id",
+                "card_first_seen",
+                "hw_model",
+                "hw_serial",
+                "image_id",
+                "os_version",
+                "sw_version",
+                "sw_commit",
+                "config_hash",
+                "recipient_key_ids",
+                "sealed",
+                "consent_mode",
+                "audio_in",
+                "audio_out",
+                "handset_backend",
+                "ip",
+                "mac",
+                "started_at",
+                "health_interval_s",
+                "new",
+            ],
+        ),
+        (
+            "health",
+            r#"{"ready":1,"#.into(),
+            &[
+                "ts",
+                "load1",
+                "faults",
+                "boot_count",
+                "health_interval_s",
+                "new",
+            ],
+        ),
+        (
+            "alert/power",
+            "{".into(),
+            &[
+                "severity",
+                "since",
+                "clock_synced",
+                "text",
+                "card_id",
+                "new",
+            ],
+        ),
+        (
+            "event/boot",
+            "{".into(),
+            &["ts", "kind", "mono_ms", "boot_id", "card_id", "new"],
+        ),
+    ];
+    let mut bench = Bench::new();
+    let mut senders = 0;
+    for (tail, start, fields) in &messages {
+        for field in *fields {
+            for value in odd {
+                let payload = format!("{start}\"{field}\":{value}}}");
+                let sender = format!("booth-{senders}");
+                senders += 1;
+                bench.send_uncommitted(&format!("{sender}/{tail}"), payload.as_bytes());
+                let booth = BoothId::parse(&sender).expect("an id");
+                let alerts = crate::hub::fleet::alerts_of(&bench.store.db, &booth).expect("read");
+                let has_alert = *tail == "alert/power";
+                assert_eq!(alerts.len(), usize::from(has_alert), "{tail}: {payload}");
+            }
+        }
+    }
+    bench.store.commit().expect("commits");
+    let view = bench.fleet();
+    assert_eq!(view.unreadable, []);
+    assert_eq!(view.booths.len(), senders, "each was heard");
+    // An alert of which nothing is said is the table's.
+    let mut bench = Bench::new();
+    bench.send(&format!("{BOOTH}/alert/spool_full"), b"{}");
+    let alert = bench.fleet().booths.remove(0).alerts.remove(0);
+    assert_eq!(
+        alert.severity,
+        crate::contract::Severity::CitizenCannotSpeak
+    );
+    assert_eq!(alert.text, crate::contract::AlertId::SpoolFull.meaning());
+}
+
+#[test]
+fn what_cannot_be_read_changes_nothing_and_is_counted_for_each_booth_and_kind() {
+    let mut bench = Bench::new();
+    bench.introduces_itself("1-1", &["power"], &[]);
+    let before = bench.fleet().booths;
+    let large = format!("\"{}\"", "x".repeat(20_000));
+    for (tail, payload) in [
+        ("state", r#"{"state":"online","session":"1-1"}"#),
+        (
+            "state",
+            r#"{"state":"perhaps","session":"1-1","card_id":"card-1"}"#,
+        ),
+        (
+            "state",
+            r#"{"state":"lost","session":11,"card_id":"card-1"}"#,
+        ),
+        ("birth", "{}"),
+        (
+            "birth",
+            r#"{"booth_id":"other-1","session":"2-1","card_id":"card-1"}"#,
+        ),
+        ("health", "[1]"),
+        ("health", r#"{"ready":"yes"}"#),
+        ("health", &large),
+        ("alert/power", "cleared"),
+        ("alert/power", r#"{"id":"temperature"}"#),
+        ("event/boot", "[]"),
+        ("event/clock_step", r#"{"boot_id":"b"}"#),
+        ("reply/ring", "7"),
+        ("config", "\u{0}"),
+        ("part/x/0", "sound"),
+        ("clip/x", "{}"),
+        ("withdrawal", "{}"),
+    ] {
+        bench.send(&format!("{BOOTH}/{tail}"), payload.as_bytes());
+    }
+    let view = bench.fleet();
+    assert_eq!(view.booths, before);
+    let mut counts: Vec<(String, u64)> = view
+        .unreadable
+        .iter()
+        .map(|said| {
+            assert_eq!(said.sender, BOOTH);
+            (said.kind.clone(), said.times)
+        })
+        .collect();
+    counts.sort();
+    let expected = [
+        ("alert", 2),
+        ("birth", 2),
+        ("clip", 1),
+        ("config", 1),
+        ("event", 2),
+        ("health", 3),
+        ("part", 1),
+        ("reply", 1),
+        ("state", 3),
+        ("topic", 1),
+    ];
+    assert_eq!(
+        counts,
+        expected.map(|(kind, times)| (kind.to_owned(), times))
+    );
+    // A restart does not forget, a week of quiet does.
+    let mut bench = bench.restart();
+    assert_eq!(bench.fleet().unreadable.len(), expected.len());
+    bench.seconds_pass(7 * 86_400 + 1);
+    assert_eq!(bench.fleet().unreadable, []);
+}
+
+#[test]
+fn endless_senders_of_rubbish_fill_no_disk() {
+    let mut bench = Bench::new();
+    for sender in 0..2_500 {
+        bench.send_uncommitted(&format!("rubbish-{sender}/state"), b"x");
+    }
+    bench.store.commit().expect("commits");
+    assert_eq!(bench.fleet().unreadable.len(), 2_000);
+}
+
+#[test]
+fn whoever_is_no_booth_delivers_nothing_and_is_shown() {
+    let mut bench = Bench::new();
+    // As an earlier version took it.
+    let birth = r#"{"session":"1-1","card_id":"c"}"#;
+    bench.send("centre/birth", birth.as_bytes());
+    assert_eq!(bench.fleet().booths.len(), 1);
+    let names = vec!["centre".to_owned(), "booth-hub-2".to_owned()];
+    bench.store = bench.store.refusing(names).expect("the database works");
+    assert_eq!(bench.fleet().booths, []);
+    for sender in ["hub", "operations", "booth-hub", "booth-hub-2", "centre"] {
+        let clip = numbered(1);
+        for (tail, payload) in [
+            (
+                "state",
+                br#"{"state":"online","session":"1-1","card_id":"c"}"#.to_vec(),
+            ),
+            ("birth", birth.as_bytes().to_vec()),
+            ("health", br#"{"ready":1}"#.to_vec()),
+            ("alert/power", b"{}".to_vec()),
+            (
+                &*format!("clip/{}", clip.id),
+                clip.manifest.to_string().into_bytes(),
+            ),
+            (
+                &*format!("part/{}/0", clip.id),
+                clip.body[..16_384].to_vec(),
+            ),
+        ] {
+            assert_eq!(bench.send(&format!("{sender}/{tail}"), &payload), None);
+        }
+    }
+    let view = bench.fleet();
+    assert_eq!(view.booths, []);
+    assert_eq!(bench.views().answers(9).total, 0);
+    let counts: Vec<_> = view
+        .unreadable
+        .iter()
+        .map(|said| (said.kind.as_str(), said.times))
+        .collect();
+    assert_eq!(counts, [("sender", 6); 5]);
+    // A booth is still heard beside them.
+    bench.whole(&numbered(1));
+    assert_eq!(bench.views().answers(9).total, 1);
 }

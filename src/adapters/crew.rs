@@ -1,0 +1,357 @@
+//! Every thread and task of both programs begins here, under a name, and its death is told at once.
+//!
+//! Owns: the names, and the word that a worker has panicked or has ended although nobody let it go. Never does: mend or start
+//! one again; who hears of a death ends the program, and the service manager starts it. `clippy.toml` bans every other way to
+//! start a thread or a task.
+//!
+//! Whoever runs a program gathers a crew on its thread ([`Crew::gather`]) and hears of its dead. A worker that a worker starts is of
+//! the same crew, as a task belongs to its runtime; without a crew (a test, the doctor) nobody is told.
+#![allow(clippy::disallowed_methods)] // starts threads and tasks
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::thread::{Builder, JoinHandle};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// A worker that is no more, although nobody let it go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// Which.
+    pub name: String,
+    /// How it came about.
+    pub how: String,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, how } = self;
+        write!(f, "the worker {name} has died: {how}")
+    }
+}
+
+impl std::error::Error for Death {}
+
+/// Whom a worker belongs to.
+#[derive(Debug, Clone)]
+struct Ties {
+    told: UnboundedSender<Death>,
+    is_dismissed: Arc<AtomicBool>,
+}
+
+thread_local! {
+    /// The crew of this thread.
+    static CREW: RefCell<Option<Ties>> = const { RefCell::new(None) };
+    /// What the latest panic of this thread said, and where.
+    static LAST_WORDS: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The crew of this thread, and of all who are started from it, until this is dropped.
+pub struct Crew {
+    ties: Ties,
+    deaths: UnboundedReceiver<Death>,
+}
+
+impl Crew {
+    /// Gathers a crew: what this thread starts from now on belongs to it.
+    pub fn gather() -> Self {
+        let (told, deaths) = unbounded_channel();
+        let is_dismissed = Arc::default();
+        let ties = Ties { told, is_dismissed };
+        CREW.set(Some(ties.clone()));
+        Self { ties, deaths }
+    }
+
+    /// The next death. Safe to be dropped while it waits.
+    pub async fn death(&mut self) -> Death {
+        match self.deaths.recv().await {
+            Some(death) => death,
+            // The crew itself holds the other end.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets everybody go: whoever ends from now on has only gone home. A panic is told all the same.
+    pub fn dismiss(&self) {
+        self.ties.is_dismissed.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.dismiss();
+        CREW.set(None);
+    }
+}
+
+/// One worker's place in its crew.
+struct Place {
+    name: String,
+    crew: Option<Ties>,
+    /// It has to work until it is let go.
+    is_for_good: bool,
+}
+
+impl Place {
+    fn new(name: &str, is_for_good: bool) -> Self {
+        let crew = CREW.with_borrow(Clone::clone);
+        let name = name.to_owned();
+        Self {
+            name,
+            crew,
+            is_for_good,
+        }
+    }
+
+    fn tell(&self, how: String) {
+        if let Some(crew) = &self.crew {
+            let name = self.name.clone();
+            // Whoever listened may have gone.
+            let _ = crew.told.send(Death { name, how });
+        }
+    }
+
+    /// Runs the work on this thread, which is of the crew from now on; a panic is told and goes no further.
+    fn fill(self, work: impl FnOnce()) {
+        CREW.set(self.crew.clone());
+        let done = catch_unwind(AssertUnwindSafe(work));
+        self.left(done);
+    }
+
+    fn left(self, done: Result<(), Box<dyn Any + Send>>) {
+        match done {
+            Err(panic) => self.tell(words_of(&*panic)),
+            Ok(()) => {
+                let is_dismissed = |crew: &Ties| crew.is_dismissed.load(Ordering::Acquire);
+                if self.is_for_good && !self.crew.as_ref().is_some_and(is_dismissed) {
+                    self.tell("it ended by itself".into());
+                }
+            }
+        }
+    }
+}
+
+/// Starts a thread that works until its crew is dismissed. Its end before that, or its panic, is a death.
+pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let place = Place::new(name, true);
+    let thread = Builder::new().name(name.into());
+    thread.spawn(move || place.fill(work))
+}
+
+/// Starts a thread that does one thing and ends. Only its panic is a death.
+pub fn lend(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let place = Place::new(name, false);
+    let thread = Builder::new().name(name.into());
+    thread.spawn(move || place.fill(work))
+}
+
+/// Starts a thread whose panic costs nobody but who waits for its answer, because it is there to meet what may panic.
+pub fn contain<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    Builder::new().name(name.into()).spawn(work)
+}
+
+/// Starts a task that works until its crew is dismissed, on this thread's runtime. Its end before that, or its panic, is a
+/// death.
+pub fn task(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let place = Place::new(name, true);
+    tokio::spawn(async move { place.left(unwound(work).await) })
+}
+
+/// Does blocking work beside this task. A panic is its asker's to judge.
+pub async fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Death> {
+    let name = name.to_owned();
+    let done = tokio::task::spawn_blocking(move || catch_unwind(AssertUnwindSafe(work)));
+    match done.await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(panic)) => Err(Death {
+            name,
+            how: words_of(&*panic),
+        }),
+        Err(error) => Err(Death {
+            name,
+            how: error.to_string(),
+        }),
+    }
+}
+
+/// The main thread's own work: its panic is a death, too.
+pub async fn watched<T>(name: &str, work: impl Future<Output = T>) -> Result<T, Death> {
+    unwound(work).await.map_err(|panic| Death {
+        name: name.to_owned(),
+        how: words_of(&*panic),
+    })
+}
+
+/// A future whose panic is an answer.
+async fn unwound<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    std::future::poll_fn(move |context| {
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+/// Goes with code of ours that a library runs on a thread of its own, such as a sound card's callback: dropped by a panic,
+/// it tells the crew of who made it.
+pub struct Callback(Place);
+
+impl Callback {
+    /// One of this thread's crew.
+    pub fn new(name: &str) -> Self {
+        Self(Place::new(name, false))
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let how = LAST_WORDS.take().unwrap_or_else(|| "it panicked".into());
+            self.0.tell(how);
+        }
+    }
+}
+
+/// From now on a panic is a line of the log, with its place, and one sentence for whoever hears of the death.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let place = panic
+            .location()
+            .map_or("somewhere".to_owned(), ToString::to_string);
+        let how = format!("it panicked at {place}: {}", message_of(panic.payload()));
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        log::error!(about = format!("panic at {place}"); "the thread {name}: {how}");
+        LAST_WORDS.set(Some(how));
+    }));
+}
+
+/// How a thread died, by what its panic left.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let last_words = LAST_WORDS.take();
+    last_words.unwrap_or_else(|| format!("it panicked: {}", message_of(panic)))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a word")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Runs it as a program would, with an end.
+    fn run<T>(work: impl AsyncFnOnce(Crew) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let patience = Duration::from_secs(60);
+        runtime.block_on(async {
+            tokio::time::timeout(patience, work(Crew::gather()))
+                .await
+                .expect("nobody tells")
+        })
+    }
+
+    fn died(name: &str, how: &str) -> Death {
+        Death {
+            name: name.into(),
+            how: how.into(),
+        }
+    }
+
+    #[test]
+    fn a_panic_and_an_end_of_every_kind_of_worker_are_told_by_name() {
+        run(async |mut crew| {
+            start("recorder", || panic!("no frame")).expect("a thread");
+            assert_eq!(
+                crew.death().await,
+                died("recorder", "it panicked: no frame")
+            );
+            start("keeper", || {}).expect("a thread");
+            assert_eq!(crew.death().await, died("keeper", "it ended by itself"));
+            lend("doctor", || panic!("line {}", 7)).expect("a thread");
+            assert_eq!(crew.death().await, died("doctor", "it panicked: line 7"));
+            let _task = task("mqtt", async { panic!("a packet") });
+            assert_eq!(crew.death().await, died("mqtt", "it panicked: a packet"));
+            let _task = task("mqtt", async {});
+            assert_eq!(crew.death().await, died("mqtt", "it ended by itself"));
+            let loops = watched("loop", async { panic!("a state") });
+            assert_eq!(loops.await, Err(died("loop", "it panicked: a state")));
+            let asked = aside("pages", || panic!("a row"));
+            assert_eq!(asked.await, Err(died("pages", "it panicked: a row")));
+        });
+    }
+
+    #[test]
+    fn a_worker_of_a_worker_and_code_that_a_library_runs_are_of_the_same_crew() {
+        run(async |mut crew| {
+            let _started = lend("capture", || {
+                let callback = Callback::new("microphone");
+                let nested = start("opening", || panic!("a card"));
+                nested.expect("a thread").join().expect("it is caught");
+                // As a sound library does: a thread that nobody here has started.
+                let library = std::thread::spawn(move || {
+                    let _callback = callback;
+                    panic!("a frame");
+                });
+                assert!(library.join().is_err());
+            });
+            assert_eq!(crew.death().await.name, "opening");
+            assert_eq!(crew.death().await.name, "microphone");
+        });
+    }
+
+    #[test]
+    fn whoever_ends_after_the_crew_was_dismissed_or_was_only_lent_is_not_dead() {
+        run(async |mut crew| {
+            lend("resolver", || {})
+                .expect("a thread")
+                .join()
+                .expect("ends");
+            drop(Callback::new("microphone"));
+            let (go, gone) = std::sync::mpsc::channel::<()>();
+            let keeper = start("keeper", move || assert!(gone.recv().is_err())).expect("a thread");
+            crew.dismiss();
+            drop(go);
+            keeper.join().expect("ends");
+            assert!(crew.deaths.try_recv().is_err());
+            let contained = contain("ledger", || panic!("a damaged file")).expect("a thread");
+            assert!(contained.join().is_err());
+            assert!(crew.deaths.try_recv().is_err());
+            // But a panic is one, even on the way out.
+            start("keeper", || panic!("a sync")).expect("a thread");
+            assert_eq!(crew.death().await.name, "keeper");
+        });
+    }
+
+    #[test]
+    fn without_a_crew_nobody_is_told() {
+        let alone = start("alone", || panic!("here")).expect("a thread");
+        alone.join().expect("it is caught");
+    }
+}

@@ -1,0 +1,141 @@
+//! Prompts in codings that are not ours: MP3, FLAC, AAC and ALAC in MP4, Vorbis, AIFF, ADPCM; read by symphonia.
+//!
+//! Owns: the way through that library, and its end: it may neither stop the booth nor keep it busy for ever, whatever the file is.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::common::Limit;
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+
+use super::mono::{Mixer, usual_shares};
+use super::sound::{Remedy, Unplayable};
+use super::{Coded, MAX_SECONDS};
+
+/// Most packets: 90 s of 1 ms each, more than any of these codings has.
+const MOST_PACKETS: u64 = MAX_SECONDS * 1_000;
+/// Packets that may be damaged before the whole is; one is a gap.
+const MOST_DAMAGED: u64 = 10;
+/// Most streams, one behind the other.
+const MOST_LINKS: u64 = 100;
+/// Most of a tag or picture that is read, bytes.
+const MOST_OF_A_TAG: usize = 64 * 1024;
+
+/// Takes such a file apart.
+pub(super) fn decoded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+    // A fault of the library must not be one of the booth, which would meet the same file at its next start.
+    let done = catch_unwind(AssertUnwindSafe(|| read(bytes, is_check)));
+    done.unwrap_or_else(|_| Err(Unplayable::new("cannot be decoded", Remedy::Convert)))
+}
+
+fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+    // The library keeps what it reads from for as long as it likes.
+    let source = Box::new(Cursor::new(bytes.to_vec()));
+    let stream = MediaSourceStream::new(source, Default::default());
+    let tags = MetadataOptions::default()
+        .limit_tag_bytes(Limit::Maximum(MOST_OF_A_TAG))
+        .limit_visual_bytes(Limit::Maximum(MOST_OF_A_TAG));
+    let mut format = symphonia::default::get_probe()
+        .probe(&Hint::new(), stream, FormatOptions::default(), tags)
+        .map_err(|error| unplayable(&error))?;
+    let (mut id, mut decoder) = opened(&*format)?;
+    let mut mixer: Option<(Mixer, u32, usize)> = None;
+    let (mut packets, mut damaged, mut links) = (0, 0, 1);
+    let mut samples: Vec<f32> = Vec::new();
+    loop {
+        let packet = match format.next_packet() {
+            Ok(Some(packet)) => packet,
+            Ok(None) => break,
+            // Another stream begins behind the one that has ended.
+            Err(Error::ResetRequired) if links < MOST_LINKS => {
+                (id, decoder) = opened(&*format)?;
+                links += 1;
+                continue;
+            }
+            Err(error) => return Err(unplayable(&error)),
+        };
+        packets += 1;
+        if packets > MOST_PACKETS {
+            return Err(super::too_long());
+        }
+        if packet.track_id != id {
+            continue;
+        }
+        let sound = match decoder.decode(&packet) {
+            Ok(sound) => sound,
+            Err(Error::DecodeError(_)) if damaged < MOST_DAMAGED => {
+                damaged += 1;
+                continue;
+            }
+            Err(error) => return Err(unplayable(&error)),
+        };
+        let (rate, channels) = (sound.spec().rate(), sound.num_planes());
+        if sound.frames() == 0 {
+            continue;
+        }
+        sound.copy_to_vec_interleaved(&mut samples);
+        if mixer.is_none() {
+            mixer = Some((
+                Mixer::new(rate, usual_shares(channels), is_check)?,
+                rate,
+                channels,
+            ));
+        }
+        match &mut mixer {
+            Some((mixer, its_rate, its_channels))
+                if (*its_rate, *its_channels) == (rate, channels) =>
+            {
+                mixer.push(&samples)?;
+            }
+            _ => {
+                let what = "changes its sample rate or its channels on the way";
+                return Err(Unplayable::new(what, Remedy::Convert));
+            }
+        }
+    }
+    let (mixer, ..) = mixer.ok_or_else(no_sound)?;
+    mixer.finish()
+}
+
+/// The stream to be played, and what decodes it.
+fn opened(format: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>), Unplayable> {
+    let track = format
+        .default_track(TrackType::Audio)
+        .ok_or_else(no_sound)?;
+    let parameters = track.codec_params.as_ref().and_then(|codec| codec.audio());
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(
+            parameters.ok_or_else(no_sound)?,
+            &AudioDecoderOptions::default(),
+        )
+        .map_err(|error| unplayable(&error))?;
+    Ok((track.id, decoder))
+}
+
+fn no_sound() -> Unplayable {
+    Unplayable::new("has no sound in it", Remedy::Again)
+}
+
+fn unplayable(error: &Error) -> Unplayable {
+    // The library's own words are for who writes readers.
+    log::debug!("{error}");
+    match error {
+        Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Unplayable::new("is cut short", Remedy::Again)
+        }
+        // An MP4 file whose end is missing lacks its table, which most programs write last.
+        Error::Unsupported("isomp4: missing moov atom") => {
+            Unplayable::new("is cut short", Remedy::Again)
+        }
+        Error::Unsupported(_) => Unplayable::new(
+            "is in a coding that the booth does not read",
+            Remedy::Convert,
+        ),
+        _ => Unplayable::new("is damaged and cannot be decoded", Remedy::Again),
+    }
+}

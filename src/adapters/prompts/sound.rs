@@ -1,0 +1,131 @@
+//! What a file is by its first bytes, whatever it is called, and what to do about one that cannot be played.
+//!
+//! Owns: the choice of the reader, and the remedy of each fault. Never does: believe a file's ending.
+
+use super::ogg::{self, Inside};
+use super::{Coded, foreign, wav};
+use crate::config::text::quoted;
+
+/// Most tags of ID3v2 that are passed over.
+const MOST_TAGS: usize = 8;
+
+/// Why a file cannot be played, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unplayable {
+    /// Follows the file's name: "is cut short".
+    pub what: String,
+    pub remedy: Remedy,
+}
+
+/// What to do about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Turn it into Opus; it is whole.
+    Convert,
+    /// It was damaged on its way.
+    Again,
+    /// Cut it.
+    Shorten,
+    /// It is an archive.
+    Unpack,
+}
+
+impl Unplayable {
+    pub(super) fn new(what: impl Into<String>, remedy: Remedy) -> Self {
+        Self {
+            what: what.into(),
+            remedy,
+        }
+    }
+
+    /// The remedy for the file of this name, which stands in commands.
+    pub(super) fn remedy_for(&self, name: &str) -> String {
+        match self.remedy {
+            Remedy::Convert => format!("convert it: {}", conversion(name, "")),
+            Remedy::Again => "copy it to the card again, or make it anew".to_owned(),
+            Remedy::Shorten => format!("shorten it: {}", conversion(name, "-t 90 ")),
+            Remedy::Unpack => "unpack it, and copy what is in it to the card".to_owned(),
+        }
+    }
+}
+
+/// The command that makes Opus of a file, beside it under another name.
+pub(super) fn conversion(name: &str, option: &str) -> String {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let mut made = format!("{stem}.opus");
+    if made.eq_ignore_ascii_case(name) {
+        made = format!("{stem}.wav");
+    }
+    format!("ffmpeg -i {} {option}-ac 1 {}", quoted(name), quoted(&made))
+}
+
+/// A prompt made of a file's bytes; with `is_check` it is only looked at, and nothing is encoded.
+pub(super) fn coded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+    let bytes = without_tags(bytes);
+    let refused = |what: &str, remedy| Err(Unplayable::new(what, remedy));
+    match bytes {
+        [] => refused("is empty", Remedy::Again),
+        bytes if bytes.iter().all(|byte| *byte == 0) => refused(
+            "holds nothing but zeros: its copying was cut off",
+            Remedy::Again,
+        ),
+        [b'O', b'g', b'g', b'S', ..] => match ogg::inside(bytes) {
+            Inside::Opus => ogg::from_ogg(bytes),
+            Inside::Vorbis | Inside::Flac => foreign::decoded(bytes, is_check),
+            Inside::Speex => refused("is Speex, which the booth does not read", Remedy::Convert),
+            Inside::Other => refused(
+                "is Ogg, but neither Opus nor Vorbis nor FLAC",
+                Remedy::Convert,
+            ),
+        },
+        [b'R', b'I', b'F', b'F', ..]
+        | [b'R', b'F', b'6', b'4', ..]
+        | [b'B', b'W', b'6', b'4', ..] => match bytes.get(8..12) {
+            Some(b"WAVE") => wav::from_wav(bytes, is_check),
+            Some(_) => refused("is RIFF, but no sound", Remedy::Convert),
+            None => refused("is cut short: its header is not whole", Remedy::Again),
+        },
+        [b'f', b'L', b'a', b'C', ..] | [b'F', b'O', b'R', b'M', ..] => {
+            foreign::decoded(bytes, is_check)
+        }
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => foreign::decoded(bytes, is_check),
+        // The synchronisation of MPEG audio and of AAC's transport stream: eleven bits.
+        [0xff, second, ..] if second & 0xe0 == 0xe0 => foreign::decoded(bytes, is_check),
+        [b'#', b'!', b'A', b'M', b'R', ..] => {
+            refused("is AMR, a telephone's coding", Remedy::Convert)
+        }
+        [0x30, 0x26, 0xb2, 0x75, ..] => refused("is Windows Media", Remedy::Convert),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => refused("is Matroska or WebM", Remedy::Convert),
+        [b'c', b'a', b'f', b'f', ..] => refused("is Apple's Core Audio", Remedy::Convert),
+        [b'R', b'I', b'F', b'X', ..] => {
+            refused("is WAV of the other byte order (RIFX)", Remedy::Convert)
+        }
+        [b'r', b'i', b'f', b'f', ..] => refused("is Sony's Wave64", Remedy::Convert),
+        [b'.', b's', b'n', b'd', ..] => refused("is Sun's sound (au)", Remedy::Convert),
+        [b'<', ..] => refused(
+            "is a web page and no sound: its download failed",
+            Remedy::Again,
+        ),
+        [b'P', b'K', ..] => refused("is a ZIP archive", Remedy::Unpack),
+        _ => refused("is no sound file that the booth knows", Remedy::Convert),
+    }
+}
+
+/// What follows the tags of ID3v2, which some programs put before anything (id3.org, §3.1).
+fn without_tags(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    for _ in 0..MOST_TAGS {
+        let [b'I', b'D', b'3', _, _, flags, a, b, c, d, ..] = rest else {
+            break;
+        };
+        let size = [a, b, c, d]
+            .into_iter()
+            .fold(0, |size, part| size << 7 | usize::from(part & 0x7f));
+        let footer = if flags & 0x10 == 0 { 0 } else { 10 };
+        rest = rest.get(10 + size + footer..).unwrap_or_default();
+        // Some write zeros behind their tag.
+        let padding = rest.iter().position(|byte| *byte != 0);
+        rest = &rest[padding.unwrap_or(rest.len())..];
+    }
+    rest
+}

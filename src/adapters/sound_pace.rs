@@ -1,0 +1,72 @@
+//! How long the microphone's worker rests after a period, so that it does not spin behind a sound server.
+//!
+//! Owns: the reckoning. Never does: delay what is due; a stream that is late is not held up. The earpiece's worker has no such
+//! rest: it would have to be taken before the samples are handed over, out of what the card has left.
+//!
+//! ALSA's plug-ins for PipeWire and PulseAudio say that a stream is ready before a whole period is there, and cpal asks again
+//! at once, without a callback in between. Most of a period passes so: on PipeWire's plug-in the worker is busy all the time.
+
+use std::time::Duration;
+
+/// The pace of one stream.
+#[derive(Debug)]
+pub struct Pace {
+    /// Of a period; zero for a stream that needs no rest.
+    period_us: u64,
+    last_us: Option<u64>,
+}
+
+impl Pace {
+    /// Of a stream of this period. A kernel's card wakes its worker in time and needs none.
+    pub fn new(is_kernel_card: bool, period: u32, rate: u32) -> Self {
+        let period_us = match is_kernel_card {
+            true => 0,
+            false => u64::from(period) * 1_000_000 / u64::from(rate.max(1)),
+        };
+        Self {
+            period_us,
+            last_us: None,
+        }
+    }
+
+    /// How long to rest after the callback that began at `now_us`: two thirds of a period where the one before came in time,
+    /// so that the next is still awaited awake; nothing where they come fast, because there is something to catch up with.
+    pub fn rest(&mut self, now_us: u64) -> Duration {
+        let before = self.last_us.replace(now_us);
+        let in_time = before.is_some_and(|before| {
+            now_us.saturating_sub(before) >= self.period_us * 3 / 4
+                && now_us.saturating_sub(before) <= self.period_us * 3 / 2
+        });
+        match in_time {
+            true => Duration::from_micros(self.period_us * 2 / 3),
+            false => Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_in_time_rests_for_less_than_a_period_and_one_that_is_late_or_begins_does_not() {
+        let mut pace = Pace::new(false, 960, 48_000);
+        assert_eq!(pace.rest(1_000_000), Duration::ZERO);
+        assert_eq!(pace.rest(1_000_100), Duration::ZERO);
+        let rest = pace.rest(1_020_100);
+        assert!(rest > Duration::from_millis(10) && rest < Duration::from_millis(16));
+        // It was kept from the processor for three periods, and has three to catch up with.
+        for late in [1_080_100, 1_080_200, 1_080_300] {
+            assert_eq!(pace.rest(late), Duration::ZERO, "{late}");
+        }
+        assert!(pace.rest(1_100_300) > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_kernel_card_never_rests() {
+        let mut pace = Pace::new(true, 1_440, 48_000);
+        for period in 0..10 {
+            assert_eq!(pace.rest(period * 30_000), Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A stream of a sound card on a thread of its own, because a call into a sound system may never return.
+//!
+//! Owns: that thread, which opens the stream, holds it and closes it. Never does: wait for it without a limit. A thread that
+//! does not come back is left behind with what the sound system holds; it is counted, and no more than [`AT_MOST`] are.
+#![allow(clippy::disallowed_methods)] // measures how long an opening takes
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::crew;
+
+/// So many threads of one direction may hang in the sound system; with PulseAudio each keeps two more, 7 descriptors and half
+/// a megabyte. One more stream is refused: only a new process gets the sound back then. The process pays: the supervisor
+/// ceases to move, so that the watchdog starts another one (`gateway::liveness`).
+pub const AT_MOST: usize = 32;
+
+/// The streams of one direction, of which one is in use and others may hang.
+pub struct StreamThreads {
+    name: &'static str,
+    /// One more reference for each thread that lives.
+    crowd: Arc<()>,
+}
+
+/// A stream that is being opened, or is open.
+pub struct StreamThread<T> {
+    opened: Receiver<Result<T, String>>,
+    /// The thread holds the stream as long as this is there.
+    hold: Sender<Infallible>,
+    ended: Receiver<Infallible>,
+    since: Instant,
+}
+
+/// What has become of an opening.
+pub enum Opening<T> {
+    /// The stream is open; these are its owner's ends.
+    Open(T),
+    /// It could not be opened, and why.
+    Refused(String),
+    /// Nothing is known yet.
+    Pending,
+}
+
+impl StreamThreads {
+    /// None yet; their threads will have this name.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            crowd: Arc::default(),
+        }
+    }
+
+    /// How many threads there are, hanging ones and the one in use.
+    pub fn living(&self) -> usize {
+        Arc::strong_count(&self.crowd) - 1
+    }
+
+    /// Whether too many hang for one more stream.
+    pub fn are_too_many(&self) -> bool {
+        self.living() >= AT_MOST
+    }
+
+    /// Opens a stream on a fresh thread by `open`, which answers the stream and its owner's ends.
+    pub fn open<S, T: Send + 'static>(
+        &self,
+        open: impl FnOnce() -> Result<(S, T), String> + Send + 'static,
+    ) -> Result<StreamThread<T>, String> {
+        if self.are_too_many() {
+            return Err(format!(
+                "{AT_MOST} threads hang in the sound system; start the gateway again, and look for why its sound server dies or stalls"
+            ));
+        }
+        let (told, opened) = channel();
+        let (hold, held) = channel::<Infallible>();
+        let (end, ended) = channel::<Infallible>();
+        let counted = self.crowd.clone();
+        let work = move || {
+            match open() {
+                Ok((stream, ends)) => {
+                    let _ = told.send(Ok(ends)); // an owner that is gone wants it closed
+                    let _ = held.recv();
+                    drop(stream);
+                }
+                Err(why) => drop(told.send(Err(why))),
+            }
+            drop(counted);
+            drop(end);
+        };
+        crew::lend(self.name, work).map_err(|error| {
+            format!("a thread for the sound card cannot be started ({error}); the machine is out of memory or of threads")
+        })?;
+        Ok(StreamThread {
+            opened,
+            hold,
+            ended,
+            since: Instant::now(),
+        })
+    }
+}
+
+impl<T> StreamThread<T> {
+    /// Waits so long for the stream to be open.
+    pub fn opened(&self, patience: Duration) -> Opening<T> {
+        match self.opened.recv_timeout(patience) {
+            Ok(Ok(ends)) => Opening::Open(ends),
+            Ok(Err(why)) => Opening::Refused(why),
+            Err(RecvTimeoutError::Timeout) => Opening::Pending,
+            Err(RecvTimeoutError::Disconnected) => {
+                Opening::Refused("the thread that was to open it has ended".into())
+            }
+        }
+    }
+
+    /// How long ago the opening began.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Closes the stream; answers whether that was done within `patience`. A thread that hangs is left behind.
+    pub fn close(self, patience: Duration) -> bool {
+        let Self { hold, ended, .. } = self;
+        drop(hold);
+        !matches!(ended.recv_timeout(patience), Err(RecvTimeoutError::Timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than anything here takes; never waited for in full where the test passes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A stream whose closing waits for whoever has the other end.
+    struct Hangs(Receiver<()>);
+
+    impl Drop for Hangs {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < PATIENCE, "{what}");
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    fn is_open<T>(stream: &StreamThread<T>) -> T {
+        match stream.opened(PATIENCE) {
+            Opening::Open(ends) => ends,
+            Opening::Refused(why) => panic!("{why}"),
+            Opening::Pending => panic!("it never opened"),
+        }
+    }
+
+    #[test]
+    fn a_stream_that_opens_and_closes_leaves_no_thread() {
+        let threads = StreamThreads::new("test");
+        for round in 0..3 * AT_MOST {
+            let stream = threads.open(move || Ok(((), round))).expect("a thread");
+            assert_eq!(is_open(&stream), round);
+            assert_eq!(threads.living(), 1);
+            assert!(stream.close(PATIENCE));
+            assert_eq!(threads.living(), 0);
+        }
+    }
+
+    #[test]
+    fn an_opening_that_is_refused_or_panics_says_so_and_leaves_no_thread() {
+        let threads = StreamThreads::new("test");
+        let refused = || Err::<((), ()), _>("no such card".to_owned());
+        let stream = threads.open(refused).expect("a thread");
+        assert!(matches!(stream.opened(PATIENCE), Opening::Refused(why) if why == "no such card"));
+        let panics = || -> Result<((), ()), String> { panic!("on purpose, by a test") };
+        let stream = threads.open(panics).expect("a thread");
+        assert!(matches!(stream.opened(PATIENCE), Opening::Refused(_)));
+        until("both have ended", || threads.living() == 0);
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_left_behind_and_a_fresh_one_opens_until_there_are_too_many() {
+        let threads = StreamThreads::new("test");
+        let mut let_go = Vec::new();
+        for hanging in 0..AT_MOST {
+            assert_eq!(threads.living(), hanging);
+            let (free, waits) = channel();
+            let_go.push(free);
+            // Half of them hang in the opening, half in the closing.
+            let stream = threads.open(move || {
+                if hanging % 2 == 0 {
+                    let _ = waits.recv();
+                    return Ok((None, ()));
+                }
+                Ok((Some(Hangs(waits)), ()))
+            });
+            let stream = stream.expect("a fresh thread");
+            match hanging % 2 {
+                0 => assert!(matches!(stream.opened(Duration::ZERO), Opening::Pending)),
+                _ => is_open(&stream),
+            }
+            assert!(!stream.close(Duration::ZERO));
+        }
+        assert!(threads.are_too_many());
+        let refused = threads.open(|| Ok(((), ())));
+        assert!(refused.is_err_and(|why| why.contains("start the gateway again")));
+        // What hung comes back after all, late: the stream is closed, and there is room again.
+        drop(let_go);
+        until("all have ended", || threads.living() == 0);
+        let stream = threads.open(|| Ok(((), ()))).expect("a thread");
+        is_open(&stream);
+        assert!(stream.close(PATIENCE));
+    }
+}

@@ -1,0 +1,99 @@
+//! Codes of countries and languages, which people mix up.
+//!
+//! Owns: which are codes at all, and what somebody meant who wrote another. Pure, so that every machine says the same; what the kernel
+//! knows of a country's Wi-Fi is its own matter.
+
+/// ISO 3166-1, two letters each.
+const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZ\
+    DEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKR\
+    KWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARE\
+    RORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW";
+
+/// ISO 639-1, two letters each.
+const LANGUAGES: &str = "aaabaeafakamanarasavayazbabebgbhbibmbnbobrbscacechcocrcscucvcydadedvdzeeeleneoeseteufafffifjfofrfygagdglgngugvhahehihohrhthuhyhzia\
+    idieigiiikioisitiujajvkakgkikjkkklkmknkokrkskukvkwkylalblglilnloltlulvmgmhmimkmlmnmrmsmtmynanbndnengnlnnnonrnvnyocojomorospapiplps\
+    ptqurmrnrorurwsascsdsesgsiskslsmsnsosqsrssstsusvswtatetgthtitktltntotrtstttwtyugukuruzvevivowawoxhyiyozazhzu";
+
+/// Whether two letters are a country's.
+pub(super) fn is_country(code: &str) -> bool {
+    is_among(COUNTRIES, code)
+}
+
+/// What somebody meant who wrote these letters for a country.
+pub(super) fn meant_country(code: &str) -> Option<(&'static str, &'static str)> {
+    let meant = match code {
+        "UK" | "EN" => ("GB", "the United Kingdom"),
+        "EL" => ("GR", "Greece"),
+        "DA" => ("DK", "Denmark"),
+        "JA" => ("JP", "Japan"),
+        "CS" => ("CZ", "Czechia"),
+        "YU" => ("RS", "Serbia"),
+        _ => return None,
+    };
+    Some(meant)
+}
+
+/// What is wrong with the tag of a language (RFC 5646), or nothing.
+pub(super) fn wrong_language(tag: &str) -> Option<String> {
+    let primary = tag.split(['-', '_']).next().unwrap_or(tag).trim();
+    let code = primary.to_lowercase();
+    let meant = match code.as_str() {
+        "dk" | "dan" | "dansk" | "danish" => Some(("da", "Danish")),
+        "gb" | "us" | "eng" | "english" | "engelsk" => Some(("en", "English")),
+        "ger" | "deu" | "german" | "deutsch" | "tysk" => Some(("de", "German")),
+        "swe" | "swedish" | "svenska" | "svensk" => Some(("sv", "Swedish")),
+        "nor" | "norwegian" | "norsk" => Some(("nb", "Norwegian")),
+        "cz" => Some(("cs", "Czech")),
+        "gr" => Some(("el", "Greek")),
+        "jp" => Some(("ja", "Japanese")),
+        _ => None,
+    };
+    // Three letters are ISO 639-2's or 639-3's, of languages that have no two.
+    let is_code = is_among(LANGUAGES, &code)
+        || code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    match meant {
+        Some((right, name)) => Some(format!(
+            "{tag:?} is no code of a language; {name} is {right:?}"
+        )),
+        None if is_code => None,
+        None => Some(format!(
+            "{tag:?} is no code of a language (ISO 639), as \"da\" or \"en\""
+        )),
+    }
+}
+
+fn is_among(all: &str, code: &str) -> bool {
+    code.len() == 2 && all.as_bytes().chunks(2).any(|own| own == code.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_whole_and_in_order() {
+        for (all, count) in [(COUNTRIES, 249), (LANGUAGES, 184)] {
+            let codes: Vec<&[u8]> = all.as_bytes().chunks(2).collect();
+            assert_eq!(codes.len(), count);
+            assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{all}");
+        }
+    }
+
+    #[test]
+    fn codes_that_people_mix_up_are_told_with_the_right_one() {
+        assert!(is_country("DK") && is_country("GB") && !is_country("UK") && !is_country("D"));
+        assert_eq!(meant_country("UK").map(|(code, _)| code), Some("GB"));
+        for right in ["da", "DA", "da-DK", "en_GB", "uk", "kl", "fil"] {
+            assert_eq!(wrong_language(right), None);
+        }
+        for (wrong, part) in [
+            ("dk", "\"da\""),
+            ("English", "\"en\""),
+            ("xx", "ISO 639"),
+            ("plattdüütsch", "ISO 639"),
+        ] {
+            let why = wrong_language(wrong).expect("wrong");
+            assert!(why.contains(part), "{wrong}: {why}");
+        }
+    }
+}

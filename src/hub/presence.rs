@@ -1,0 +1,114 @@
+//! What the hub says of itself in `{root}/hub/state` (contract §3.6).
+//!
+//! Owns: the words of its presence. Pure. Never does: publish them.
+
+use jiff::Timestamp;
+
+use super::config::HubConfig;
+use super::ingest::rfc3339;
+use crate::adapters::clock;
+use crate::contract::{HubState, Presence, SCHEMA};
+
+/// Who this hub is and what it takes: when one of these changes, booths offer again what it refused before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Which program, and which version of it.
+    pub version: String,
+    /// Largest clip body that it takes, bytes.
+    pub max_clip_bytes: u64,
+    /// Booths spread their introductions over so many seconds.
+    pub jitter_s: u32,
+    /// Which process this is.
+    pub instance: Option<String>,
+}
+
+impl About {
+    /// This program, with this configuration.
+    pub fn new(config: &HubConfig) -> Self {
+        Self {
+            version: concat!("booth-hub ", env!("CARGO_PKG_VERSION")).into(),
+            max_clip_bytes: config.store.max_clip_bytes,
+            jitter_s: config.mqtt.jitter_s,
+            instance: Some(format!(
+                "{}-{}",
+                std::process::id(),
+                clock::wall().as_millisecond()
+            )),
+        }
+    }
+
+    /// It listens.
+    pub fn online(&self, now: Timestamp) -> Vec<u8> {
+        said(&HubState {
+            ts: Some(rfc3339(now)),
+            version: Some(self.version.clone()),
+            max_clip_bytes: Some(self.max_clip_bytes),
+            schemas: Some(vec![SCHEMA]),
+            jitter_s: Some(self.jitter_s),
+            instance: self.instance.clone(),
+            ..HubState::bare(Presence::Online)
+        })
+    }
+
+    /// It is gone: its will, which has no time, or its last word.
+    pub fn lost(&self, now: Option<Timestamp>) -> Vec<u8> {
+        said(&HubState {
+            ts: now.map(rfc3339),
+            instance: self.instance.clone(),
+            ..HubState::bare(Presence::Lost)
+        })
+    }
+
+    /// Whether what stands as the hub's state is another hub's word, or the will of another that was thrown off.
+    pub fn is_anothers(&self, state: &HubState) -> bool {
+        match &state.instance {
+            Some(instance) => self.instance.as_ref() != Some(instance),
+            None => state.state == Presence::Online,
+        }
+    }
+}
+
+fn said(state: &HubState) -> Vec<u8> {
+    serde_json::to_vec(state).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_online_hub_says_its_version_and_limits_and_a_lost_one_only_that() {
+        let about = About {
+            version: "booth-hub 1.2.3".into(),
+            max_clip_bytes: 16_000_000,
+            jitter_s: 10,
+            instance: None,
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        assert_eq!(
+            text(about.online(Timestamp::UNIX_EPOCH)),
+            r#"{"state":"online","ts":"1970-01-01T00:00:00.000Z","version":"booth-hub 1.2.3","max_clip_bytes":16000000,"schemas":[1],"jitter_s":10}"#
+        );
+        assert_eq!(text(about.lost(None)), r#"{"state":"lost"}"#);
+    }
+
+    #[test]
+    fn another_hubs_word_and_its_will_are_told_from_ones_own() {
+        let about = |instance: Option<&str>| About {
+            version: "booth-hub 1.2.3".into(),
+            max_clip_bytes: 1,
+            jitter_s: 10,
+            instance: instance.map(str::to_owned),
+        };
+        let own = about(Some("1"));
+        let is_anothers =
+            |said: Vec<u8>| own.is_anothers(&serde_json::from_slice(&said).expect("a state"));
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(!is_anothers(own.online(now)) && !is_anothers(own.lost(None)));
+        let other = about(Some("2"));
+        assert!(is_anothers(other.online(now)) && is_anothers(other.lost(None)));
+        // A hub that does not say which it is: its will may be anybody's, its word is not ours.
+        let old = about(None);
+        assert!(is_anothers(old.online(now)) && !is_anothers(old.lost(None)));
+    }
+}

@@ -1,0 +1,97 @@
+//! What a sender said and the hub could not read (contract §3, "Reading"), and who is no booth.
+//!
+//! Owns: the count by sender and kind, which the operations page shows, and that the log hears of each once. Never does: decide
+//! what can be read.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::{Store, StoreError};
+use crate::contract::RESERVED_IDS;
+use crate::hub::fleet;
+use crate::hub::ingest::{rfc3339, shortened};
+use crate::hub::view::UnreadableView;
+
+/// Most rows kept; the ones that were quiet longest go first.
+const MAX_ROWS: i64 = 2_000;
+/// Longest sentence kept, in characters.
+const MAX_WHY_CHARS: usize = 300;
+/// How long after the last one a kind is shown.
+const SHOWN_DAYS: i64 = 7;
+
+impl Store {
+    /// Takes nothing from these senders: they are the hub's own names at the broker, and no booths'. What was taken from them
+    /// earlier leaves the fleet; clips stay.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn refusing(mut self, names: Vec<String>) -> Result<Self, StoreError> {
+        self.no_booths.extend(names);
+        self.begin()?;
+        for name in &self.no_booths {
+            fleet::forget(&self.db, name)?;
+        }
+        self.commit()?;
+        Ok(self)
+    }
+
+    /// Whether this name is not a booth's.
+    pub(super) fn is_no_booth(&self, sender: &str) -> bool {
+        RESERVED_IDS.contains(&sender) || self.no_booths.iter().any(|name| name == sender)
+    }
+
+    /// Counts a message that is ignored, and says it where it is the first of its kind.
+    pub(super) fn cannot_read(
+        &mut self,
+        wall: Timestamp,
+        sender: &str,
+        kind: &str,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let sender = shortened(sender);
+        self.complaints
+            .note(&sender, &format!("ignored from {sender}: {why}"));
+        self.begin()?;
+        let why: String = why.chars().take(MAX_WHY_CHARS).collect();
+        let times: u64 = self
+            .db
+            .prepare_cached(
+                "INSERT INTO unreadable (sender, kind, times, first_at, last_at, why)
+                 VALUES (?1, ?2, 1, ?3, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET times = times + 1, last_at = excluded.last_at, why = excluded.why
+                 RETURNING times",
+            )?
+            .query_row(params![sender, kind, rfc3339(wall), why], |row| row.get(0))?;
+        if times == 1 {
+            self.db
+                .prepare_cached(
+                    "DELETE FROM unreadable WHERE rowid IN (
+                       SELECT rowid FROM unreadable ORDER BY last_at DESC, rowid DESC LIMIT -1 OFFSET ?1)",
+                )?
+                .execute([MAX_ROWS])?;
+        }
+        Ok(())
+    }
+}
+
+/// What could not be read in the last days, the latest first.
+pub(super) fn shown(
+    db: &Connection,
+    now: Timestamp,
+) -> Result<Vec<UnreadableView>, rusqlite::Error> {
+    let since = rfc3339(now - SignedDuration::from_hours(24 * SHOWN_DAYS));
+    db.prepare_cached(
+        "SELECT sender, kind, times, last_at, why FROM unreadable WHERE last_at >= ?1
+         ORDER BY last_at DESC, rowid DESC",
+    )?
+    .query_map([since], |row| {
+        Ok(UnreadableView {
+            sender: row.get(0)?,
+            kind: row.get(1)?,
+            times: row.get(2)?,
+            last_at: row.get(3)?,
+            why: row.get(4)?,
+        })
+    })?
+    .collect()
+}

@@ -1,0 +1,225 @@
+//! Clips that leave quarantine: because the hub is another one, or because the centre asks (contract §3.6, §3.7).
+//!
+//! Owns: who asked for which clips, and the answers. Never does: decide which clip may leave; `gateway::quarantine` does,
+//! and the keeper moves it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Gateway, KeeperCommand, ReplyTo};
+use crate::contract::BoothId;
+use crate::gateway::quarantine::{Cause, Wanted};
+use crate::gateway::time::Mono;
+use crate::spool::{KeptClip, SpoolError};
+
+/// Most commands that wait for their answer (contract §3.7).
+const MOST_WAITING: usize = 10;
+/// Clips that the keeper lets out in one go for somebody who asked.
+const BATCH: usize = 16;
+/// Most sentences of one answer.
+const MOST_ERRORS: usize = 5;
+
+/// The commands that wait for their answer.
+#[derive(Default)]
+pub(super) struct Desk {
+    asked: Vec<Asked>,
+}
+
+/// One question, and what has come of it so far.
+struct Asked {
+    wanted: Wanted,
+    to: Vec<ReplyTo>,
+    /// Clips of which nothing is known yet.
+    left: BTreeSet<String>,
+    /// Clips that the broker had refused, and that are offered again at once.
+    retried: usize,
+    returned: usize,
+    /// Clips that stay because they are damaged, where all were asked for.
+    damaged: usize,
+    errors: Vec<String>,
+    failed: usize,
+}
+
+impl Asked {
+    fn answer(&self) -> Value {
+        let (returned, retried) = (self.returned, self.retried);
+        if self.failed > 0 && returned + retried == 0 {
+            return json!({ "ok": 0, "error": self.errors.join("; ") });
+        }
+        let mut answer = json!({ "ok": 1, "returned": returned, "retried": retried });
+        if self.damaged > 0 {
+            answer["damaged"] = self.damaged.into();
+        }
+        if self.failed > 0 {
+            answer["failed"] = self.failed.into();
+            answer["errors"] = json!(self.errors);
+        }
+        answer
+    }
+
+    fn failed(&mut self, why: String) {
+        self.failed += 1;
+        if self.errors.len() < MOST_ERRORS {
+            self.errors.push(why);
+        }
+    }
+}
+
+impl Gateway {
+    /// When clips come back by themselves, if nothing happens before.
+    pub(super) fn quarantine_deadline(&self, now: Mono) -> Option<Mono> {
+        let can_leave = self.spool.is_some() && self.delivery.is_open();
+        can_leave.then(|| self.quarantine.deadline(now)).flatten()
+    }
+
+    /// Lets those out that the hub may take by now.
+    pub(super) fn bring_back_what_is_due(&mut self, now: Mono) {
+        if !self.delivery.is_open() {
+            return;
+        }
+        let clips = self.quarantine.due(now);
+        if !clips.is_empty() {
+            let by_itself = Some(self.quarantine.moment(now));
+            let command = KeeperCommand::BringBack { clips, by_itself };
+            let _ = self.keeper.send(command);
+        }
+    }
+
+    /// `cmd/resend`.
+    pub(super) fn asked_to_resend(
+        &mut self,
+        now: Mono,
+        booth: BoothId,
+        wanted: Result<Wanted, &'static str>,
+    ) {
+        let to = self.reply_to(booth);
+        let refuse = |gateway: &mut Self, to, why: &str| {
+            gateway.reply(to, "resend".into(), &json!({ "ok": 0, "error": why }));
+        };
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(why) => return refuse(self, to, why),
+        };
+        let waiting: usize = self.resends.asked.iter().map(|asked| asked.to.len()).sum();
+        if waiting >= MOST_WAITING {
+            return refuse(self, to, "ten commands wait already; ask again later");
+        }
+        if let Some(same) = self.resends.asked.iter_mut().find(|a| a.wanted == wanted) {
+            return same.to.push(to);
+        }
+        if self.spool.is_none() {
+            return refuse(self, to, &SpoolError::NotOpen.to_string());
+        }
+        let (clips, retried) = match &wanted {
+            Wanted::All => (self.quarantine.all(), self.delivery.offer_refused()),
+            Wanted::One(clip_id) if self.quarantine.note(clip_id).is_some() => {
+                (vec![clip_id.clone()], 0)
+            }
+            Wanted::One(clip_id) if self.delivery.offer_now(clip_id) => (Vec::new(), 1),
+            Wanted::One(clip_id) => {
+                let why = format!(
+                    "there is no clip {clip_id} on this card; it may have been confirmed, or be on another one"
+                );
+                return refuse(self, to, &why);
+            }
+        };
+        log::info!(returns = clips.len() as u64, retried = retried as u64; "the centre asks for clips again");
+        let damaged = match wanted {
+            Wanted::All => self.quarantine.len() - clips.len(),
+            Wanted::One(_) => 0,
+        };
+        self.quarantine.leave(&clips);
+        for batch in clips.chunks(BATCH) {
+            let command = KeeperCommand::BringBack {
+                clips: batch.to_vec(),
+                by_itself: None,
+            };
+            let _ = self.keeper.send(command);
+        }
+        self.resends.asked.push(Asked {
+            wanted,
+            to: vec![to],
+            left: clips.into_iter().collect(),
+            retried,
+            returned: 0,
+            damaged,
+            errors: Vec::new(),
+            failed: 0,
+        });
+        self.answer_resends();
+        self.deliver(now);
+    }
+
+    /// What the keeper let out of quarantine is offered like any other clip.
+    pub(super) fn brought_back(
+        &mut self,
+        now: Mono,
+        clips: Vec<(String, Result<KeptClip, SpoolError>)>,
+    ) {
+        for (clip_id, result) in clips {
+            let was_damaged = self
+                .quarantine
+                .note(&clip_id)
+                .is_some_and(|note| note.cause == Cause::Damage);
+            let why = match result {
+                Ok(clip) => {
+                    log::info!(clip_id = clip_id.as_str(); "out of quarantine");
+                    self.quarantine.came_back(&clip_id);
+                    let wall_ms = self.machine.wall().as_millisecond();
+                    let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
+                    // It was offered before: its citizen has gone.
+                    self.offer(now, &clip, Duration::from_millis(age), false);
+                    None
+                }
+                // It came out before, and was confirmed meanwhile.
+                Err(SpoolError::UnknownClip { .. }) => {
+                    self.quarantine.came_back(&clip_id);
+                    None
+                }
+                Err(error) => {
+                    log::warn!("{error}");
+                    let why = error.to_string();
+                    let damage = error.is_damage().then_some(why.as_str());
+                    self.quarantine.stays(now, &clip_id, damage);
+                    Some(match error.is_damage() {
+                        true => format!(
+                            "{why}; it was {} for that and stays there: import it from the card at the centre",
+                            if was_damaged {
+                                "quarantined"
+                            } else {
+                                "found in quarantine"
+                            }
+                        ),
+                        false => why,
+                    })
+                }
+            };
+            for asked in &mut self.resends.asked {
+                if !asked.left.remove(&clip_id) {
+                    continue;
+                }
+                match &why {
+                    None => asked.returned += 1,
+                    Some(why) => asked.failed(why.clone()),
+                }
+            }
+        }
+        self.answer_resends();
+    }
+
+    fn answer_resends(&mut self) {
+        let (done, waiting) = std::mem::take(&mut self.resends.asked)
+            .into_iter()
+            .partition(|asked| asked.left.is_empty());
+        self.resends.asked = waiting;
+        let done: Vec<Asked> = done;
+        for asked in done {
+            let answer = asked.answer();
+            for to in asked.to {
+                self.reply(to, "resend".into(), &answer);
+            }
+        }
+    }
+}
