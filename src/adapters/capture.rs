@@ -160,26 +160,6 @@ impl Feed {
 /// How long the supervisor may be silent. Each step of opening a kernel's card has it for itself: a USB card that does not
 /// answer costs the kernel some 5 s per request.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
-/// How long a sound server may keep an opening waiting. libpulse gives up each question after 30 s, an opening asks several,
-/// and cpal lets one direction open at a time. Later than this it never comes back, and holds what every other opening needs.
-const SERVER_OPENS_WITHIN: Duration = Duration::from_secs(300);
-/// An opening that takes longer is told, although it goes on.
-const TOLD_AFTER: Duration = Duration::from_secs(10);
-
-/// Whether the supervisor of an opening that is so old still counts as one that moves.
-pub(super) fn may_wait(pcm: &str, age: Duration) -> bool {
-    !is_kernel_card(pcm) && age < SERVER_OPENS_WITHIN
-}
-
-/// How long a stream is given to close before its thread is left behind. On a kernel's card the next one cannot be opened
-/// before; a sound server has room for it.
-pub(super) fn closing(pcm: &str) -> Duration {
-    match is_kernel_card(pcm) {
-        true => Duration::from_secs(2),
-        false => Duration::from_millis(500),
-    }
-}
-
 /// The supervisor of the microphone.
 struct Supervisor<'a, R> {
     input: &'a str,
@@ -279,14 +259,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
             self.input,
             sound_cards::remedy(self.input)
         ));
-        if !stream.close(closing(self.input)) {
-            log::warn!(
-                "the sound system has not let go of the microphone {:?}; {} of {} threads are left behind",
-                self.input,
-                self.threads.living(),
-                sound_stream::AT_MOST
-            );
-        }
+        self.threads.close(stream, "microphone", self.input);
         worked
     }
 
@@ -319,17 +292,12 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
                 Opening::Refused(why) => return Some(Err(why)),
                 Opening::Pending => {}
             }
-            if may_wait(self.input, stream.age()) {
+            if sound_stream::may_wait(self.input, stream.age()) {
                 self.alive.touch();
             }
-            if !told && stream.age() >= TOLD_AFTER {
+            if !told && stream.age() >= sound_stream::TOLD_AFTER {
                 told = true;
-                self.tell(format!(
-                    "the microphone {:?} has not opened for {} s; {}",
-                    self.input,
-                    TOLD_AFTER.as_secs(),
-                    sound_cards::remedy(self.input)
-                ));
+                self.tell(sound_stream::not_opened("microphone", self.input));
             }
         }
         None
@@ -451,12 +419,5 @@ mod tests {
     fn a_kernel_card_gets_the_longer_period() {
         assert_eq!(period_of("plughw:CARD=handset,DEV=0"), PERIOD);
         assert_eq!(period_of("default"), SERVER_PERIOD);
-    }
-
-    #[test]
-    fn a_sound_server_may_keep_an_opening_waiting_for_minutes_and_a_kernel_card_not() {
-        assert!(may_wait("pulse", SERVER_OPENS_WITHIN / 2));
-        assert!(!may_wait("pulse", SERVER_OPENS_WITHIN));
-        assert!(!may_wait("plughw:CARD=handset,DEV=0", Duration::ZERO));
     }
 }

@@ -49,8 +49,6 @@ const REOPENINGS: u32 = 6;
 const HOPES_FOR: Duration = Duration::from_secs(1);
 /// Pause before a stream is opened again: a card or its server that stumbled needs a moment.
 const REST: Duration = Duration::from_millis(250);
-/// An opening that takes longer is told, although it goes on.
-const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// How much louder one step is, dB.
 const STEP_DB: f64 = 9.0;
 
@@ -252,7 +250,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     fn touch(&self) {
         let moves = match &self.open {
             Some(open) if open.ring.is_some() => true,
-            Some(opening) => capture::may_wait(&self.output, opening.thread.age()),
+            Some(opening) => sound_stream::may_wait(&self.output, opening.thread.age()),
             None => !self.threads.are_too_many(),
         };
         if moves {
@@ -273,14 +271,9 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
         if let Some(open) = &self.open
             && open.ring.is_none()
-            && open.thread.age() >= TOLD_AFTER
+            && open.thread.age() >= sound_stream::TOLD_AFTER
         {
-            self.state(Err(format!(
-                "the earpiece {:?} has not opened for {} s; {}",
-                self.output,
-                TOLD_AFTER.as_secs(),
-                sound_cards::remedy(&self.output)
-            )));
+            self.state(Err(sound_stream::not_opened("earpiece", &self.output)));
         }
         if self.has_moved() {
             self.state(Ok(()));
@@ -372,14 +365,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         let Some(open) = self.open.take() else {
             return;
         };
-        if !open.thread.close(capture::closing(&self.output)) {
-            log::warn!(
-                "the sound system has not let go of the earpiece {:?}; {} of {} threads are left behind",
-                self.output,
-                self.threads.living(),
-                sound_stream::AT_MOST
-            );
-        }
+        self.threads.close(open.thread, "earpiece", &self.output);
         self.closed = Instant::now();
     }
 

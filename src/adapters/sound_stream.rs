@@ -1,6 +1,6 @@
 //! A stream of a sound card on a thread of its own, because a call into a sound system may never return.
 //!
-//! Owns: that thread, which opens the stream, holds it and closes it. Never does: wait for it without a limit. A thread that
+//! Owns: that thread, which opens the stream, holds it and closes it, and how long each of these may take. Never does: wait for it without a limit. A thread that
 //! does not come back is left behind with what the sound system holds; it is counted, and no more than [`AT_MOST`] are.
 #![allow(clippy::disallowed_methods)] // measures how long an opening takes
 
@@ -10,11 +10,40 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::crew;
+use super::sound_cards::{self, is_kernel_card};
 
 /// So many threads of one direction may hang in the sound system; with PulseAudio each keeps two more, 7 descriptors and half
 /// a megabyte. One more stream is refused: only a new process gets the sound back then. The process pays: the supervisor
 /// ceases to move, so that the watchdog starts another one (`gateway::liveness`).
 pub const AT_MOST: usize = 32;
+/// How long a sound server may keep an opening waiting. libpulse gives up each question after 30 s, an opening asks several,
+/// and cpal lets one direction open at a time. Later than this it never comes back, and holds what every other opening needs.
+const SERVER_OPENS_WITHIN: Duration = Duration::from_secs(300);
+/// An opening that takes longer is told, although it goes on.
+pub const TOLD_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether the supervisor of an opening that is so old still counts as one that moves.
+pub(super) fn may_wait(pcm: &str, age: Duration) -> bool {
+    !is_kernel_card(pcm) && age < SERVER_OPENS_WITHIN
+}
+
+/// The sentence for an opening that has gone on for [`TOLD_AFTER`]; `what` is the microphone or the earpiece.
+pub fn not_opened(what: &str, pcm: &str) -> String {
+    format!(
+        "the {what} {pcm:?} has not opened for {} s; {}",
+        TOLD_AFTER.as_secs(),
+        sound_cards::remedy(pcm)
+    )
+}
+
+/// How long a stream is given to close before its thread is left behind. On a kernel's card the next one cannot be opened
+/// before; a sound server has room for it.
+fn closing(pcm: &str) -> Duration {
+    match is_kernel_card(pcm) {
+        true => Duration::from_secs(2),
+        false => Duration::from_millis(500),
+    }
+}
 
 /// The streams of one direction, of which one is in use and others may hang.
 pub struct StreamThreads {
@@ -97,6 +126,16 @@ impl StreamThreads {
             since: Instant::now(),
         })
     }
+
+    /// Closes a stream, `what` of the PCM `pcm`. A thread that hangs is left behind, and told.
+    pub fn close<T>(&self, stream: StreamThread<T>, what: &str, pcm: &str) {
+        if !stream.close(closing(pcm)) {
+            log::warn!(
+                "the sound system has not let go of the {what} {pcm:?}; {} of {AT_MOST} threads are left behind",
+                self.living()
+            );
+        }
+    }
 }
 
 impl<T> StreamThread<T> {
@@ -131,6 +170,13 @@ mod tests {
 
     /// Longer than anything here takes; never waited for in full where the test passes.
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_sound_server_may_keep_an_opening_waiting_for_minutes_and_a_kernel_card_not() {
+        assert!(may_wait("pulse", SERVER_OPENS_WITHIN / 2));
+        assert!(!may_wait("pulse", SERVER_OPENS_WITHIN));
+        assert!(!may_wait("plughw:CARD=handset,DEV=0", Duration::ZERO));
+    }
 
     /// A stream whose closing waits for whoever has the other end.
     struct Hangs(Receiver<()>);

@@ -16,7 +16,7 @@ use crate::contract::{AlertId, HubState, Presence};
 /// A clip leaves quarantine by itself at most this often.
 const BY_ITSELF: Duration = Duration::from_secs(3600);
 /// Clips that come back at a time, so that the card has pauses between them.
-const BATCH: usize = 16;
+pub const BATCH: usize = 16;
 /// First and last pause after the card did not let a clip out.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LAST_PAUSE: Duration = Duration::from_secs(3600);

@@ -3,14 +3,8 @@
 //! Owns: under which name the log knows one sender's rubbish, so that it is news once and then a line an hour
 //! (`gateway::news`). Never does: decide what is rubbish.
 
-/// Whoever complains.
-#[derive(Debug, Default)]
-pub struct Complaints;
-
-impl Complaints {
-    /// One malformed message from `sender`; `sentence` says what was wrong with it.
-    pub fn note(&self, sender: &str, sentence: &str) {
-        // No booth can take the name of one of the hub's own faults.
-        log::warn!(about = format!("from {sender}"); "{sentence}");
-    }
+/// One malformed message from `sender`; `sentence` says what was wrong with it.
+pub fn note(sender: &str, sentence: &str) {
+    // No booth can take the name of one of the hub's own faults.
+    log::warn!(about = format!("from {sender}"); "{sentence}");
 }

@@ -71,7 +71,7 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct Learned {
     unlucky: Unlucky,
-    /// The broker has taken one of them: what is retained there since is ours or another hub's.
+    /// The broker has taken our presence: what is retained there since is ours or another hub's.
     is_introduced: bool,
     /// The connection before ended without a word: is there another hub?
     suspects: bool,

@@ -10,14 +10,12 @@ use serde_json::{Value, json};
 
 use super::{Gateway, KeeperCommand, ReplyTo};
 use crate::contract::BoothId;
-use crate::gateway::quarantine::{Cause, Wanted};
+use crate::gateway::quarantine::{BATCH, Cause, Wanted};
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, SpoolError};
 
 /// Most commands that wait for their answer (contract §3.7).
 const MOST_WAITING: usize = 10;
-/// Clips that the keeper lets out in one go for somebody who asked.
-const BATCH: usize = 16;
 /// Most sentences of one answer.
 const MOST_ERRORS: usize = 5;
 

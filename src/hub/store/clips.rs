@@ -14,6 +14,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Store, StoreError, clip_path, staging};
 use crate::contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
 use crate::gateway::time::Mono;
+use crate::hub::complaints;
 use crate::hub::fleet::{self, FleetError};
 use crate::hub::ingest::{self, Answer, rfc3339};
 
@@ -372,7 +373,7 @@ impl Store {
         reason: &str,
     ) -> Result<Option<Answer>, StoreError> {
         self.show_operator(wall, sender, clip_id, reason)?;
-        self.complaints.note(
+        complaints::note(
             &format!("{sender} refused"),
             &format!("clip {clip_id} from {sender} was refused: {reason}"),
         );

@@ -30,7 +30,6 @@ use rusqlite::{Connection, params};
 pub use views::{BrokerStatus, StoreViews};
 
 use super::alerts;
-use super::complaints::Complaints;
 use super::fleet::{self, FleetError};
 use super::ingest::{Answer, rfc3339, shortened};
 use crate::contract::{BodyKind, BoothId, Topic, Topics};
@@ -111,7 +110,6 @@ pub struct Store {
     staging: Staging,
     topics: Topics,
     max_clip_bytes: u64,
-    complaints: Complaints,
     /// The hub's own names at the broker.
     no_booths: Vec<String>,
     in_transaction: bool,
@@ -152,7 +150,6 @@ impl Store {
             staging,
             topics: Topics::new(rules.root.clone()),
             max_clip_bytes: rules.max_clip_bytes,
-            complaints: Complaints,
             no_booths: Vec::new(),
             in_transaction: false,
             unsynced_files: BTreeSet::new(),

@@ -1,13 +1,14 @@
 //! What a sender said and the hub could not read (contract §3, "Reading"), and who is no booth.
 //!
-//! Owns: the count by sender and kind, which the operations page shows, and that the log hears of each once. Never does: decide
-//! what can be read.
+//! Owns: the count by sender and kind, which the operations page shows, and its line in the log. Never does: decide what can be
+//! read.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{Store, StoreError};
 use crate::contract::RESERVED_IDS;
+use crate::hub::complaints;
 use crate::hub::fleet;
 use crate::hub::ingest::{rfc3339, shortened};
 use crate::hub::view::UnreadableView;
@@ -40,7 +41,7 @@ impl Store {
         RESERVED_IDS.contains(&sender) || self.no_booths.iter().any(|name| name == sender)
     }
 
-    /// Counts a message that is ignored, and says it where it is the first of its kind.
+    /// Counts a message that is ignored, and tells the log.
     pub(super) fn cannot_read(
         &mut self,
         wall: Timestamp,
@@ -49,8 +50,7 @@ impl Store {
         why: &str,
     ) -> Result<(), StoreError> {
         let sender = shortened(sender);
-        self.complaints
-            .note(&sender, &format!("ignored from {sender}: {why}"));
+        complaints::note(&sender, &format!("ignored from {sender}: {why}"));
         self.begin()?;
         let why: String = why.chars().take(MAX_WHY_CHARS).collect();
         let times: u64 = self
