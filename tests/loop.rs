@@ -1,15 +1,16 @@
 //! The gateway's loop in a test's hands: what it tells its workers, one happening at a time.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "support/idle.rs"]
+mod idle;
 #[path = "support/spool_rig.rs"]
 mod rig;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
+use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::playback::PlaybackEvent;
@@ -18,34 +19,17 @@ use booth_gateway::config::{self, Config};
 use booth_gateway::contract::AlertId;
 use booth_gateway::gateway::session::HandsetEvent;
 use booth_gateway::gateway::time::Mono;
-use booth_gateway::run::{Gateway, Happening, KeeperEvent, Machine, Speaker, ThisMachine, Workers};
+use booth_gateway::run::{Gateway, Happening, KeeperEvent, Machine, ThisMachine, Workers};
+use idle::Told;
 use rig::*;
-use tokio::sync::mpsc::UnboundedSender;
 
 const BOOTH: &str = "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://broker:1883\"\n\
     [privacy]\nseal = false\n[[question]]\nid = \"q\"\ndigit = 1\nkind = \"speak\"\n";
 
-/// Workers that nobody works for, with prompts from `dir`; their other ends have to be kept.
-fn workers(dir: &Path, mqtt: UnboundedSender<MqttCommand>) -> (Workers, impl Sized + use<>) {
-    let (recorder, to_recorder) = channel();
-    let (earpiece, to_earpiece) = channel();
-    let (keeper, to_keeper) = channel();
-    let workers = Workers {
-        recorder,
-        earpiece,
-        keeper,
-        handset: None,
-        view: Default::default(),
-        mic_levels: Default::default(),
-        mqtt: Some(mqtt),
-        speaker: Arc::new(std::sync::Mutex::new(Speaker::default())),
-        capture_figures: Arc::new(CaptureFigures::default()),
-        mixer: None,
-        update: None,
-        prompts: Arc::new(Prompts::load(dir, "da", &[]).0),
-        backend: "sim",
-    };
-    (workers, (to_recorder, to_earpiece, to_keeper))
+/// Workers that nobody works for, with prompts from `dir`; the other ends of what they are told have to be kept.
+fn workers(dir: &Path) -> (Workers, Told) {
+    let prompts = Arc::new(Prompts::load(dir, "da", &[]).0);
+    idle::workers(prompts, Arc::default())
 }
 
 #[test]
@@ -53,8 +37,7 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, report) = open(dir.path());
     let config: Config = config::parse(BOOTH, "booth.toml").unwrap();
-    let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
-    let (workers, _ends) = workers(dir.path(), mqtt);
+    let (workers, mut told) = workers(dir.path());
     let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
     gateway.begin(Some((spool.clone(), report)));
     let now = ThisMachine.mono();
@@ -84,7 +67,7 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
     let topic = format!("booth/1/up/rundhoej-1/clip/{}", clip.clip_id);
     let mut leaves = |gateway: &mut Gateway, at: Mono| {
         gateway.turn(at);
-        std::iter::from_fn(|| published.try_recv().ok()).any(
+        std::iter::from_fn(|| told.mqtt.try_recv().ok()).any(
             |command| matches!(command, MqttCommand::Publish(message) if message.topic == topic),
         )
     };
@@ -104,8 +87,7 @@ fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
     let (spool, report) = open(dir.path());
     let text = BOOTH.replace("rundhoej-1", "torvet-2");
     let config: Config = config::parse(&text, "booth.toml").unwrap();
-    let (mqtt, mut published) = tokio::sync::mpsc::unbounded_channel();
-    let (workers, _ends) = workers(dir.path(), mqtt);
+    let (workers, mut told) = workers(dir.path());
     let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
     gateway.begin(Some((spool, report)));
     let now = ThisMachine.mono();
@@ -124,7 +106,7 @@ fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
     gateway.turn(now);
     let topic = format!("booth/1/up/torvet-2/clip/{}", clip.clip_id);
     let manifest =
-        std::iter::from_fn(|| published.try_recv().ok()).find_map(|command| match command {
+        std::iter::from_fn(|| told.mqtt.try_recv().ok()).find_map(|command| match command {
             MqttCommand::Publish(message) if message.topic == topic => Some(message.payload),
             _ => None,
         });
@@ -135,9 +117,8 @@ fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
 /// A booth on the loop, and what it publishes.
 struct Rig {
     gateway: Gateway,
-    published: tokio::sync::mpsc::UnboundedReceiver<MqttCommand>,
     now: Mono,
-    _ends: Box<dyn std::any::Any>,
+    told: Told,
     _dir: tempfile::TempDir,
 }
 
@@ -146,15 +127,13 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let (spool, report) = open(dir.path());
         let config: Config = config::parse(BOOTH, "booth.toml").unwrap();
-        let (mqtt, published) = tokio::sync::mpsc::unbounded_channel();
-        let (workers, ends) = workers(dir.path(), mqtt);
+        let (workers, told) = workers(dir.path());
         let mut gateway = Gateway::new(config, Path::new("none"), Box::new(ThisMachine), workers);
         gateway.begin(Some((spool, report)));
         Self {
             gateway,
-            published,
             now: ThisMachine.mono(),
-            _ends: Box::new(ends),
+            told,
             _dir: dir,
         }
     }
@@ -204,7 +183,7 @@ impl Rig {
     /// The topics below the booth's own branch that were published since this was asked last, with their payloads.
     fn said(&mut self) -> Vec<(String, Vec<u8>)> {
         let own = "booth/1/up/rundhoej-1/";
-        std::iter::from_fn(|| self.published.try_recv().ok())
+        std::iter::from_fn(|| self.told.mqtt.try_recv().ok())
             .filter_map(|command| match command {
                 MqttCommand::Publish(message) => {
                     let tail = message.topic.strip_prefix(own)?.to_owned();

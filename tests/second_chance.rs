@@ -2,6 +2,8 @@
 //! the card and speak in an hour, and that every clip leaves in the end.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "support/idle.rs"]
+mod idle;
 #[path = "support/power_cuts.rs"]
 mod power_cuts;
 
@@ -11,9 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, channel};
 
-use booth_gateway::adapters::capture::CaptureFigures;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::sensors::Readings;
@@ -22,10 +22,9 @@ use booth_gateway::contract::{AlertId, EndedBy, Manifest, Topic, Topics};
 use booth_gateway::gateway::delivery::Puback;
 use booth_gateway::gateway::quarantine::Cause;
 use booth_gateway::gateway::time::Mono;
-use booth_gateway::run::{
-    About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, Speaker, Workers,
-};
+use booth_gateway::run::{About, Gateway, Happening, Keeper, LOOK, Machine, Speaker};
 use booth_gateway::spool::{KeptClip, OpenFacts, Spool};
+use idle::Told;
 use power_cuts::model_disk::{EIO, EROFS, Fault, Left, ModelDisk, Verb};
 use power_cuts::rig::{facts, long_speech, new_clip};
 use serde_json::{Value, json};
@@ -194,9 +193,7 @@ struct Booth {
     disk: ModelDisk,
     gateway: Gateway,
     keeper: Keeper,
-    kept: Receiver<KeeperCommand>,
-    published: tokio::sync::mpsc::UnboundedReceiver<MqttCommand>,
-    _ends: Vec<Box<dyn std::any::Any>>,
+    told: Told,
     centre: Centre,
     look_due: u64,
     turns: u64,
@@ -241,28 +238,12 @@ impl Booth {
         let now = Rc::new(Cell::new(at));
         let (spool, report) = open(disk);
         let config: Config = config::parse(BOOTH, "booth.toml").unwrap();
-        let (mqtt, published) = tokio::sync::mpsc::unbounded_channel();
-        let (recorder, to_recorder) = channel();
-        let (earpiece, to_earpiece) = channel();
-        let (keeper, kept) = channel();
-        let workers = Workers {
-            recorder,
-            earpiece,
-            keeper,
-            handset: None,
-            view: Default::default(),
-            mic_levels: Default::default(),
-            mqtt: Some(mqtt),
-            speaker: Arc::new(std::sync::Mutex::new(Speaker {
-                boot_id: "boot-1".into(),
-                ..Speaker::default()
-            })),
-            capture_figures: Arc::new(CaptureFigures::default()),
-            mixer: None,
-            update: None,
-            prompts: Arc::new(Prompts::load(Path::new("no-such-folder"), "da", &[]).0),
-            backend: "sim",
+        let prompts = Arc::new(Prompts::load(Path::new("no-such-folder"), "da", &[]).0);
+        let speaker = Speaker {
+            boot_id: "boot-1".into(),
+            ..Speaker::default()
         };
+        let (workers, told) = idle::workers(prompts, Arc::new(std::sync::Mutex::new(speaker)));
         let machine = Box::new(Virtual(now.clone()));
         let mut gateway = Gateway::new(config, Path::new("none"), machine, workers);
         gateway.begin(Some((spool.clone(), report)));
@@ -271,9 +252,7 @@ impl Booth {
             disk: disk.clone(),
             gateway,
             keeper: Keeper::new(Some(spool)),
-            kept,
-            published,
-            _ends: vec![Box::new(to_recorder), Box::new(to_earpiece)],
+            told,
             centre,
             look_due: at,
             turns: 0,
@@ -322,7 +301,7 @@ impl Booth {
     /// Everything that the workers, the broker and the hub have to do at this moment.
     fn settle(&mut self) {
         for _ in 0..100_000 {
-            let commands: Vec<_> = self.kept.try_iter().collect();
+            let commands: Vec<_> = self.told.keeper.try_iter().collect();
             if !commands.is_empty() {
                 let told = RefCell::new(Vec::new());
                 let now = self.mono();
@@ -334,7 +313,7 @@ impl Booth {
                 }
                 continue;
             }
-            let Ok(MqttCommand::Publish(message)) = self.published.try_recv() else {
+            let Ok(MqttCommand::Publish(message)) = self.told.mqtt.try_recv() else {
                 return;
             };
             let (answer, says) = self.centre.take(&message);

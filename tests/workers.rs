@@ -12,7 +12,6 @@ mod support {
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use booth_gateway::adapters::capture::{RATE, Tap};
 use booth_gateway::adapters::crew::{self, Crew, Death};
@@ -258,7 +257,7 @@ fn dead_pages_are_told() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.await.expect("a port");
         let showing = http::serve(listener, Arc::new(NoViews), async {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
             panic!("killed by a test");
         });
         let _pages = crew::task("pages", async {

@@ -50,6 +50,8 @@
 mod centre;
 #[path = "world/citizen.rs"]
 mod citizen;
+#[path = "idle.rs"]
+mod idle;
 #[path = "model_disk.rs"]
 pub mod model_disk;
 #[path = "world/plan.rs"]

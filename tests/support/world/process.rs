@@ -8,10 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
+use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::MqttCommand;
 use booth_gateway::adapters::playback::{PlaybackCommand, PlaybackEvent};
@@ -22,11 +21,11 @@ use booth_gateway::config::{self, Config};
 use booth_gateway::gateway::session::{HandsetEvent, PlayId, Prompt};
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
-    About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, Speaker, Workers,
+    About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, Speaker,
 };
 use booth_gateway::spool::{OpenFacts, OpenReport, Spool, SpoolError};
-use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::idle::{self, Told};
 use super::model_disk::{Chance, Fault as DiskFault, ModelDisk, Verb};
 use super::plan::{Death, HOUR, Plan, SECOND};
 use super::recorder::Recorder;
@@ -169,10 +168,7 @@ pub struct Process {
     pub recorder: Recorder,
     pub link: Link,
     pub speaker: Arc<Mutex<Speaker>>,
-    recorder_rx: Receiver<RecorderCommand>,
-    earpiece_rx: Receiver<PlaybackCommand>,
-    keeper_rx: Receiver<KeeperCommand>,
-    mqtt_rx: UnboundedReceiver<MqttCommand>,
+    told: Told,
     keeper_queue: VecDeque<KeeperCommand>,
     keeper_due: u64,
     playing: Option<(PlayId, u64)>,
@@ -274,29 +270,11 @@ impl World {
         if self.disk.is_off() {
             return;
         }
-        let (recorder, recorder_rx) = std::sync::mpsc::channel();
-        let (earpiece, earpiece_rx) = std::sync::mpsc::channel();
-        let (keeper, keeper_rx) = std::sync::mpsc::channel();
-        let (mqtt, mqtt_rx) = tokio::sync::mpsc::unbounded_channel();
         let speaker = Arc::new(Mutex::new(Speaker {
             boot_id: format!("boot-{}", self.facts.boots.get()),
             ..Speaker::default()
         }));
-        let workers = Workers {
-            recorder,
-            earpiece,
-            keeper,
-            handset: None,
-            view: Default::default(),
-            mic_levels: Default::default(),
-            mqtt: Some(mqtt),
-            speaker: speaker.clone(),
-            mixer: None,
-            update: None,
-            capture_figures: Arc::new(CaptureFigures::default()),
-            prompts: prompts(),
-            backend: "sim",
-        };
+        let (workers, told) = idle::workers(prompts(), speaker.clone());
         let machine = Box::new(Virtual(self.facts.clone()));
         let mut gateway = Gateway::new(config_of(&self.plan), Path::new("none"), machine, workers);
         let spool = opened.as_ref().map(|(spool, _)| spool.clone());
@@ -310,10 +288,7 @@ impl World {
             recorder: Recorder::new(self.microphone_works.then_some(self.now + 100)),
             link: Link::new(),
             speaker,
-            recorder_rx,
-            earpiece_rx,
-            keeper_rx,
-            mqtt_rx,
+            told,
             keeper_queue: VecDeque::new(),
             keeper_due: 0,
             playing: None,
@@ -361,7 +336,7 @@ impl World {
         self.say(|| "the gateway is told to stop".into());
         if let Some(process) = &mut self.process {
             let queued: Vec<_> = process.keeper_queue.drain(..).collect();
-            let queued = queued.into_iter().chain(process.keeper_rx.try_iter());
+            let queued = queued.into_iter().chain(process.told.keeper.try_iter());
             process.keeper.work(self.facts.mono(), queued, |_| {});
             process.keeper.finish(|_| {});
             self.says_goodbye();
@@ -545,19 +520,19 @@ impl World {
         let Some(process) = &mut self.process else {
             return;
         };
-        while let Ok(command) = process.recorder_rx.try_recv() {
+        while let Ok(command) = process.told.recorder.try_recv() {
             if let RecorderCommand::Arm { take, clip } = &command {
                 arms.push((*take, clip.clip_id.clone()));
             }
             process.recorder.queue.push_back((now + 2, command));
             recorder_woken = true;
         }
-        played.extend(process.earpiece_rx.try_iter());
-        for command in process.keeper_rx.try_iter() {
+        played.extend(process.told.earpiece.try_iter());
+        for command in process.told.keeper.try_iter() {
             process.keeper_queue.push_back(command);
             keeper_woken = true;
         }
-        while let Ok(command) = process.mqtt_rx.try_recv() {
+        while let Ok(command) = process.told.mqtt.try_recv() {
             if let MqttCommand::Publish(message) = command {
                 published.push(message);
             }
