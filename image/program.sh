@@ -4,7 +4,7 @@
 set -euo pipefail
 work=/tmp/program
 mkdir -p $work/.cargo /stages/cargo
-cp -r /repository/{src,benches,systemd,Cargo.toml,Cargo.lock} $work/
+cp -r /repository/{src,benches,examples,systemd,Cargo.toml,Cargo.lock} $work/
 cat >$work/.cargo/config.toml <<'C'
 [source.crates-io]
 replace-with = "vendored"

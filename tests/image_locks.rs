@@ -111,3 +111,46 @@ fn a_package_of_another_content_than_locked_is_refused_and_not_kept() {
     let kept = std::fs::read_dir(folder.path().join("pool")).expect("a folder");
     assert_eq!(kept.count(), 1);
 }
+
+#[test]
+fn the_program_of_the_image_is_built_from_all_that_its_manifest_names() {
+    let script = read("program.sh");
+    let copied = script
+        .split_once("cp -r /repository/{")
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .expect("what program.sh copies")
+        .0;
+    let place = tempfile::tempdir().expect("a folder");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in copied.split(',') {
+        let status = Command::new("cp")
+            .args(["-r", "--"])
+            .arg(repository.join(name))
+            .arg(place.path())
+            .status()
+            .expect("cp");
+        assert!(status.success(), "{name}");
+        let stages = read("build.sh");
+        let stage = stages
+            .lines()
+            .find(|line| line.contains("stage program "))
+            .expect("the stage");
+        assert!(
+            stage.split([' ', ')', '"']).any(|word| word == name),
+            "build.sh builds again when {name} changes: {stage}"
+        );
+    }
+    let told = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--offline",
+            "--no-deps",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(place.path())
+        .output()
+        .expect("cargo");
+    let why = String::from_utf8_lossy(&told.stderr);
+    assert!(told.status.success(), "cargo reads the manifest: {why}");
+}

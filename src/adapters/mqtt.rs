@@ -6,6 +6,7 @@
 //! broker and the sentences about it are [`crate::link`]'s.
 #![allow(clippy::disallowed_methods)] // waits between connections
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::gateway::spoken::BrokerState;
 use crate::link::back_off::BackOff;
 use crate::link::login::{Login, Terms, leave};
 use crate::link::route::{Step, Unlucky};
-use crate::link::trouble::{self, Trouble, What};
+use crate::link::trouble::{self, Trouble, Unanswered, What};
 use crate::link::wire::Line;
 
 /// Longest Correlation Data that is sent back, bytes.
@@ -146,7 +147,7 @@ struct Learned {
     suspects: bool,
     /// How often in a row the broker refused to let us read our own state, or ended the connection when asked.
     may_not_ask: u32,
-    /// The message after which the broker closed without a word, and how often in a row.
+    /// The largest message that the broker had not answered when it closed without a word, and how often in a row.
     closed_after: Option<(String, u32)>,
     /// A limit that the broker did not announce, and when it was found out.
     limit: Option<(u32, Instant)>,
@@ -154,26 +155,32 @@ struct Learned {
 
 impl Learned {
     /// Takes an end in; `trouble` then names what had just been sent.
-    fn end(&mut self, trouble: &mut Trouble, owed: Option<Sent>) {
+    fn end(&mut self, trouble: &mut Trouble, owed: Option<Owed>) {
         let is_wordless = trouble.is_wordless();
         self.suspects = is_wordless;
         let Some(owed) = owed.filter(|_| is_wordless || trouble.is_too_large()) else {
             self.closed_after = None;
             return;
         };
+        let largest = owed.largest;
         let times = match self.closed_after.take() {
-            Some((topic, times)) if topic == owed.topic => times + 1,
+            Some((topic, times)) if topic == largest.topic => times + 1,
             _ => 1,
         };
         if trouble.is_too_large() || times >= CLOSED_AFTER_IT {
-            self.find_limit(owed.size);
+            self.find_limit(largest.size);
         }
-        self.closed_after = Some((owed.topic.clone(), times));
+        self.closed_after = Some((largest.topic.clone(), times));
         if is_wordless {
+            let unanswered = |sent: Sent| Unanswered {
+                topic: sent.topic,
+                bytes: sent.bytes,
+            };
             trouble.what = What::EndedAfter {
                 how: Box::new(trouble.what.clone()),
-                topic: owed.topic,
-                bytes: owed.bytes,
+                oldest: unanswered(owed.oldest),
+                largest: unanswered(largest),
+                count: owed.count,
                 times,
             };
         }
@@ -277,6 +284,14 @@ struct Sent {
     size: usize,
     /// Rises with each message of a connection.
     number: u64,
+}
+
+/// What the broker has not answered. It may answer several messages at once, so that any of them can be why it closed.
+struct Owed {
+    oldest: Sent,
+    /// The oldest of those that are as large as any.
+    largest: Sent,
+    count: usize,
 }
 
 /// How far a connection has come.
@@ -527,10 +542,15 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
         }
     }
 
-    /// The oldest message that the broker has not answered: it works them off in order.
-    fn owed(&self) -> Option<Sent> {
-        let oldest = self.in_flight.values().min_by_key(|sent| sent.number);
-        oldest.or(self.handed.front()).cloned()
+    fn owed(&self) -> Option<Owed> {
+        let all = || self.in_flight.values().chain(&self.handed);
+        let oldest = all().min_by_key(|sent| sent.number)?;
+        let largest = all().min_by_key(|sent| (Reverse(sent.size), sent.number))?;
+        Some(Owed {
+            oldest: oldest.clone(),
+            largest: largest.clone(),
+            count: all().count(),
+        })
     }
 
     fn refuse(&self, token: u64, answer: Puback, why: String) {

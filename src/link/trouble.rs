@@ -76,13 +76,30 @@ pub enum What {
     EndedAfter {
         /// How it ended.
         how: Box<What>,
-        /// Topic of the message that it had been sent and had not answered.
-        topic: String,
-        /// Its payload.
-        bytes: usize,
-        /// How often in a row after this very message.
+        /// The oldest message that it had been sent and had not answered.
+        oldest: Unanswered,
+        /// The largest of them.
+        largest: Unanswered,
+        /// How many they are.
+        count: usize,
+        /// How often in a row with this very message as the largest.
         times: u32,
     },
+}
+
+/// A message that the broker had been sent and had not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Its topic.
+    pub topic: String,
+    /// Its payload.
+    pub bytes: usize,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes on {}", self.bytes, self.topic)
+    }
 }
 
 impl What {
@@ -251,8 +268,9 @@ impl Trouble {
             ),
             What::EndedAfter {
                 how,
-                topic,
-                bytes,
+                oldest,
+                largest,
+                count,
                 times,
             } => {
                 let how = match &**how {
@@ -262,14 +280,18 @@ impl Trouble {
                 let again = match *times {
                     ..=1 => String::new(),
                     times => format!(
-                        ": {times} times in a row after this message; perhaps it takes no packets of this size (max_packet_size, \
+                        ": {times} times in a row; perhaps it takes no packets of this size (max_packet_size, \
                          message_size_limit)"
                     ),
                 };
+                let unanswered = match count {
+                    ..=1 => format!("{oldest}, which"),
+                    2 if oldest != largest => format!("{oldest} and {largest}, which"),
+                    _ if oldest == largest => format!("{oldest} and {} more messages, which", count - 1),
+                    _ => format!("{count} messages from {oldest} on, the largest {largest}, which"),
+                };
                 (
-                    format!(
-                        "the broker {broker} {how} after it had been sent {bytes} bytes on {topic}, which it did not answer{again}"
-                    ),
+                    format!("the broker {broker} {how} after it had been sent {unanswered} it did not answer{again}"),
                     log,
                 )
             }
@@ -472,15 +494,33 @@ mod tests {
 
     #[test]
     fn a_broker_that_closes_after_a_message_is_told_with_that_message() {
-        let ended = |times| {
+        let part = Unanswered {
+            topic: "booth/1/up/rundhoej-1/part/x/0".into(),
+            bytes: 16_384,
+        };
+        let alert = Unanswered {
+            topic: "booth/1/up/rundhoej-1/alert/hub_not_listening".into(),
+            bytes: 0,
+        };
+        let after = |oldest: &Unanswered, count, times| {
             told(What::EndedAfter {
                 how: Box::new(What::Ended),
-                topic: "booth/1/up/rundhoej-1/part/x/0".into(),
-                bytes: 16_384,
+                oldest: oldest.clone(),
+                largest: part.clone(),
+                count,
                 times,
             })
             .0
         };
+        let ended = |times| after(&part, 1, times);
+        for count in [2, 7] {
+            let sentence = after(&alert, count, 1);
+            assert!(
+                sentence.contains("0 bytes on booth/1/up/rundhoej-1/alert/hub_not_listening")
+                    && sentence.contains("16384 bytes on booth/1/up/rundhoej-1/part/x/0"),
+                "a broker answers several at once; any of them can be the cause: {sentence}"
+            );
+        }
         let once = ended(1);
         assert!(
             once.contains("16384 bytes on booth/1/up/rundhoej-1/part/x/0")

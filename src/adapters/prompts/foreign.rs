@@ -1,4 +1,4 @@
-//! Prompts in codings that are not ours: MP3, FLAC, AAC and ALAC in MP4, Vorbis, AIFF, ADPCM; read by symphonia.
+//! Prompts in codings that are not ours: MP3, FLAC, AAC and ALAC in MP4, Vorbis, AIFF; read by symphonia.
 //!
 //! Owns: the way through that library, and its end: it may neither stop the booth nor keep it busy for ever, whatever the file is.
 

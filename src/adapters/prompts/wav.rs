@@ -33,7 +33,6 @@ enum Coding {
     ALaw,
     MuLaw,
     Mpeg,
-    Adpcm,
 }
 
 /// What the `fmt ` chunk says.
@@ -48,10 +47,8 @@ struct Form {
 /// Takes a WAV file apart.
 pub(super) fn from_wav(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     let (form, sound) = chunks(bytes)?;
-    match form.coding {
-        Coding::Mpeg => return foreign::decoded(sound, is_check),
-        Coding::Adpcm => return foreign::decoded(bytes, is_check),
-        Coding::Integer | Coding::Float | Coding::ALaw | Coding::MuLaw => {}
+    if form.coding == Coding::Mpeg {
+        return foreign::decoded(sound, is_check);
     }
     let mut mixer = Mixer::new(form.rate, shares(&form, sound), is_check)?;
     let frame = form.channels * form.width;
@@ -199,9 +196,9 @@ fn form_of(fmt: &[u8]) -> Result<Form, Unplayable> {
         6 => Coding::ALaw,
         7 => Coding::MuLaw,
         0x50 | 0x55 => Coding::Mpeg,
-        2 | 0x11 => Coding::Adpcm,
         other => {
             let name = match other {
+                2 | 0x11 => " (ADPCM)",
                 0x31 => " (GSM)",
                 0x14 | 0x40 | 0x45 | 0x64 | 0x65 => " (G.72x)",
                 0x161..=0x163 => " (Windows Media)",
@@ -228,7 +225,7 @@ fn form_of(fmt: &[u8]) -> Result<Form, Unplayable> {
         Coding::Integer => (1..=4).contains(&width),
         Coding::Float => width == 4 || width == 8,
         Coding::ALaw | Coding::MuLaw => width == 1,
-        Coding::Mpeg | Coding::Adpcm => true,
+        Coding::Mpeg => true,
     };
     if !is_right {
         let what =
@@ -454,6 +451,7 @@ mod tests {
         let sound = [0; 400];
         for (form, part) in [
             (fmt(0x45, 1, 8_000, 4), "G.72x"),
+            (fmt(2, 1, 8_000, 4), "ADPCM"),
             (fmt(0x31, 1, 8_000, 8), "GSM"),
             (fmt(1, 0, 8_000, 8), "0 channels"),
             (fmt(1, 1, 23, 16), "23 samples per second"),
