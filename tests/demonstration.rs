@@ -137,6 +137,9 @@ fn a_program_that_dies_ends_the_wait_at_once_with_its_name_and_its_last_words() 
     stage
         .start("broker", script("echo listens; exec sleep 600"))
         .expect("starts");
+    until("the broker has spoken", || {
+        stage.log("broker").contains("listens").then_some(())
+    });
     stage
         .start(
             "gateway",

@@ -9,6 +9,8 @@ struct Script {
     /// What a scan finds until then.
     key: Closed,
     key_until: Mono,
+    /// So often it is waited for edges after that.
+    turns_left: u32,
     refused: Vec<String>,
     levels: Vec<(Line, bool)>,
     /// Told by then, with its time.
@@ -25,8 +27,11 @@ impl Lines for Script {
         if self.fails && self.edges.is_empty() {
             return Err("the lines are gone".into());
         }
-        if now >= self.key_until + Duration::from_millis(50) {
-            self.stop.store(true, Ordering::Relaxed);
+        if now >= self.key_until {
+            // However late the thread is, the panel is still asked about times after the last edge.
+            self.turns_left = self.turns_left.saturating_sub(1);
+            std::thread::sleep(Duration::from_millis(10));
+            self.stop.store(self.turns_left == 0, Ordering::Relaxed);
         }
         let later = self.later.take_if(|(at, ..)| *at <= now);
         let edges = self.edges.drain(..);
@@ -73,6 +78,7 @@ fn booth(edges: &[(u64, Line, bool)]) -> Booth {
             edges: edges.to_vec(),
             key: Closed::default(),
             key_until: clock::mono() + Duration::from_millis(100),
+            turns_left: 10,
             refused: Vec::new(),
             later: None,
             levels: vec![(Line::OffHook, false)],
