@@ -47,6 +47,9 @@ esac
 SOURCE_DATE_EPOCH=$(sed -n 's/^#.* epoch \([0-9]*\).*/\1/p' "$locks/image.lock")
 kernel=$(sed -n 's/^#.* kernel \(.*\)/\1/p' "$locks/image.lock")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$repository/Cargo.toml" | head -n 1)
+# Signed with each update, and never taken twice: see docs/updates.md.
+counter=$(sed -n 's/^counter = \([0-9][0-9]*\)$/\1/p' "$repository/Cargo.toml")
+[ -n "$counter" ] || { say "Cargo.toml names no counter in [package.metadata.image]"; exit 1; }
 export SOURCE_DATE_EPOCH
 
 # stage NAME KEY: true if it has to be made; then its folder is empty.
@@ -124,8 +127,8 @@ program=$!
 (make_root)
 wait $program
 
-if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh image/starts.sh systemd) $version"; then
-    inside bash /repository/image/system.sh "$kernel" "$version"
+if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh image/starts.sh systemd) $version $counter"; then
+    inside bash /repository/image/system.sh "$kernel" "$version" "$counter"
     complete
 fi
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# system.sh KERNEL VERSION, in the builder: /stages/system/root.sqfs from the packages' root, the program and image/system/; beside it
+# system.sh KERNEL VERSION COUNTER, in the builder: /stages/system/root.sqfs from the packages' root, the program and image/system/; beside it
 # what a slot needs to start it: kernel8.img, initrd.zst, device trees, and the firmware of the boards.
 set -euo pipefail
-kernel=$1 version=$2
+kernel=$1 version=$2 counter=$3
 out=/stages/system
 root=$out/root
 mkdir $root
@@ -113,8 +113,8 @@ rm -rf $modules/vmlinuz $modules/dtb $root/boot/* $out/unpacked
 find $root -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 mksquashfs $root $out/root.sqfs -quiet -no-progress -reproducible -comp zstd -noappend -no-exports
 /repository/image/contents.py $root >$out/packages.tsv
-printf '{"image_id":"%s","version":"%s","released":%s,"board":"raspberry-pi-arm64","kernel":"%s"}\n' \
-    "$(sha256sum <$out/root.sqfs | cut -d ' ' -f 1)" "$version" "$SOURCE_DATE_EPOCH" "$kernel" >$out/image.json
+printf '{"image_id":"%s","version":"%s","released":%s,"counter":%s,"board":"raspberry-pi-arm64","kernel":"%s"}\n' \
+    "$(sha256sum <$out/root.sqfs | cut -d ' ' -f 1)" "$version" "$SOURCE_DATE_EPOCH" "$counter" "$kernel" >$out/image.json
 mkdir -p $out/licences/debian
 (cd $root/usr/share/doc && find . -name copyright | LC_ALL=C sort | while read -r file; do install -D -m 644 "$file" "$out/licences/debian/$file"; done)
 cp -r /stages/program/licences $out/licences/crates

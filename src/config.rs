@@ -13,16 +13,18 @@ pub mod text;
 pub mod zone;
 
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::adapters::plain_file::read_at_most;
 use crate::contract::{BoothId, ConsentMode};
 use crate::gateway::spoken::Language;
+use crate::spool::disk::{Disk, read_whole};
 use crate::update::here::STATE_FOLDER;
 use crate::update::keys::Keys;
+use crate::update::whence::Whence;
 pub use audio::{Audio, Band, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
 pub use broker_url::BrokerUrl;
@@ -50,28 +52,24 @@ const LONGEST_ROOT: usize = 64;
 
 /// Reads and parses a file. The caller still runs its own check of values.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let bytes = read_some(path).map_err(|error| {
-        ConfigError(vec![format!("{}: cannot be read: {error}", path.display())])
-    })?;
+    let bytes = read_at_most(path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
+    parse_bytes(&bytes, path)
+}
+
+fn unread(path: &Path, error: &std::io::Error) -> ConfigError {
+    ConfigError(vec![format!("{}: cannot be read: {error}", path.display())])
+}
+
+fn parse_bytes<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, ConfigError> {
     if bytes.len() as u64 > LONGEST_FILE {
         return Err(ConfigError(vec![format!(
             "{}: is longer than {LONGEST_FILE} bytes; it cannot be a configuration",
             path.display()
         )]));
     }
-    let text = text::text_of(&bytes)
+    let text = text::text_of(bytes)
         .map_err(|why| ConfigError(vec![format!("{}: {why}", path.display())]))?;
     parse(&text, &path.display().to_string())
-}
-
-/// At most one byte more than is believed.
-#[allow(clippy::disallowed_methods)] // the one place that reads configuration
-fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(LONGEST_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Parses text with or without BOM, LF or CRLF; `file` names it in errors.
@@ -158,6 +156,15 @@ impl Config {
         checked.map(|()| config)
     }
 
+    /// The same for root, who reads what an unprivileged gateway can write: through a disk that guards its folder.
+    pub fn load_guarded(disk: &dyn Disk, path: &Path) -> Result<Self, ConfigError> {
+        let bytes = read_whole(disk, path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
+        let mut config: Self = parse_bytes(&bytes, path)?;
+        config.check(&path.display().to_string())?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
     /// The same for somebody who looks for faults: what the file says, and beside it what is wrong with the values.
     pub fn read_unchecked(path: &Path) -> Result<(Self, Result<(), ConfigError>), ConfigError> {
         let mut config: Self = read(path)?;
@@ -229,6 +236,9 @@ impl Config {
         self.network.check(&credentials, &mut fault);
         if let Err(error) = Keys::parse(&self.update.keys) {
             fault(error.to_string());
+        }
+        if let Err(error) = Whence::parse(&self.update.allow) {
+            fault(error);
         }
         self.check_session(&mut fault);
         if self.spool.max_bytes < 1_000_000 {
@@ -549,6 +559,8 @@ impl Default for Health {
 pub struct Update {
     /// minisign's public keys; none takes no update.
     pub keys: Vec<String>,
+    /// Hosts, addresses and networks that an update may come from although they are not public, or over `http://`.
+    pub allow: Vec<String>,
     /// Where the updater, which is root's, keeps its state.
     pub state: PathBuf,
 }
@@ -557,6 +569,7 @@ impl Default for Update {
     fn default() -> Self {
         Self {
             keys: Vec::new(),
+            allow: Vec::new(),
             state: STATE_FOLDER.into(),
         }
     }
@@ -701,8 +714,17 @@ mod tests {
 
     #[test]
     fn a_file_that_never_ends_is_refused() {
-        let error = Config::load(Path::new("/dev/zero")).expect_err("no configuration");
-        assert!(error.to_string().contains("longer than"), "{error}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let long = folder.path().join("booth.toml");
+        let file = std::fs::File::create(&long).expect("a file");
+        file.set_len(1 << 40).expect("a long file");
+        for (path, why) in [
+            (&*long, "longer than"),
+            (Path::new("/dev/zero"), "no plain file"),
+        ] {
+            let error = Config::load(path).expect_err("no configuration");
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 
     #[test]

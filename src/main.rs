@@ -401,17 +401,20 @@ fn provision(
             }
         };
     }
+    // First: a key that the technician has taken away counts no more, whatever else fails.
+    if let Some(folder) = trust
+        && let Some(trust) = provision::trusted(&RealDisk::new(), &places.boot)
+    {
+        let store = Store {
+            disk: Arc::new(RealDisk::shared()),
+            folder: folder.to_owned(),
+        };
+        if let Err(error) = store.trust(&trust) {
+            log::error!("the keys of updates: {}: {error}", folder.display());
+        }
+    }
     match provision::provision_here(places, without_data) {
         Ok(outcome) => {
-            if let (Some(folder), Some(keys)) = (trust, &outcome.update_keys) {
-                let store = Store {
-                    disk: Arc::new(RealDisk::shared()),
-                    folder: folder.to_owned(),
-                };
-                if let Err(error) = store.trust(keys) {
-                    log::error!("the keys of updates: {}: {error}", folder.display());
-                }
-            }
             for line in outcome.faults.iter().chain(&outcome.notes) {
                 log::warn!("{line}");
             }

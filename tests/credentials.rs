@@ -322,10 +322,14 @@ fn a_file_that_was_damaged_by_an_editor_or_on_its_way_is_told() {
         let why = used(&path, Wanted::Authority).expect_err("damaged");
         assert!(why.contains(part), "{part}: {why}");
     }
+    let long = folder.path().join("long.pem");
+    let file = std::fs::File::create(&long).expect("a file");
+    file.set_len(1 << 40).expect("a long file");
     for (path, part) in [
         (Path::new("/no/such.pem"), "cannot be read"),
         (folder.path(), "a file of that name is needed"),
-        (Path::new("/dev/zero"), "longer than"),
+        (Path::new("/dev/zero"), "no plain file"),
+        (&long, "longer than"),
     ] {
         let why = used(path, Wanted::Authority).expect_err("no file");
         assert!(why.contains(part), "{part}: {why}");

@@ -156,6 +156,11 @@ fn every_line_of_the_control_socket_is_answered() {
 }
 
 #[test]
+fn no_manifest_takes_a_booth_back_and_no_address_leads_inside() {
+    slice("update_manifest", 20_000);
+}
+
+#[test]
 fn a_broken_prompt_is_refused_or_played_to_its_end() {
     slice("prompt", 3_000);
 }

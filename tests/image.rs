@@ -491,7 +491,10 @@ fn an_update_is_tried_and_committed_a_broken_one_returns_by_itself_and_a_dead_ca
     make(Fault::Without(&["booth-gateway", "booth-trial"]), "0.5.0");
     board.note("four updates are made and signed");
     let shipped = board.card.slot(2).expect("slot A is whole")["root.sqfs"].clone();
-    let more = format!("[update]\nkeys = [\"{}\"]\n", key.public());
+    let more = format!(
+        "[update]\nkeys = [\"{}\"]\nallow = [\"10.0.2.2\"]\n",
+        key.public()
+    );
     board.technician("writes booth.toml with the city's key", |card| {
         card.write_text(
             "booth.toml",

@@ -7,6 +7,7 @@ mod model_card;
 #[path = "support/model_disk.rs"]
 mod model_disk;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,9 +16,9 @@ use booth_gateway::gateway::time::Mono;
 use booth_gateway::update::boot::{Slot, Tryboot};
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
 use booth_gateway::update::keys::Keys;
-use booth_gateway::update::manifest::{BOARD, HEAD, Image, Manifest};
+use booth_gateway::update::manifest::{AllowOlder, BOARD, HEAD, Image, Manifest};
 use booth_gateway::update::slot::Device;
-use booth_gateway::update::state::{Phase, State, Store};
+use booth_gateway::update::state::{Phase, State, Store, Trust};
 use booth_gateway::update::{Hands, Start, arm, commit, install, settle};
 use minisign::KeyPair;
 use model_card::{Card, Partition, Power};
@@ -49,6 +50,7 @@ fn image(number: u8, released: i64) -> Image {
         image_id: format!("{number:02x}").repeat(32),
         version: format!("0.{number}.0"),
         released,
+        counter: released.unsigned_abs(),
         board: BOARD.into(),
         kernel: "7.3.4".into(),
     }
@@ -61,11 +63,12 @@ fn manifest(image: &Image, payload: &[u8]) -> Manifest {
         version: image.version.clone(),
         image_id: image.image_id.clone(),
         released: image.released,
+        counter: image.counter,
         kernel: image.kernel.clone(),
         slot_bytes: payload.len() as u64,
         slot_sha256: hex(&Sha256::digest(payload)),
         slot_letter_at: vec![LETTER_AT as u64],
-        allow_older: false,
+        allow_older: AllowOlder::default(),
     }
 }
 
@@ -132,7 +135,9 @@ impl Boot<'_> {
             keys: self.keys,
             wall: &|| "2026-11-25T12:00:00Z".parse().expect("a time"),
             boot_id: &self.boot_id,
+            is_clock_set: true,
             tell: &|_| {},
+            has_fetch_failed: &Cell::new(false),
         })
     }
 }
@@ -430,7 +435,7 @@ fn whatever_is_wrong_with_an_update_is_told_with_its_remedy_and_nothing_starts_i
         (&foreign, "the city's key"),
         (&forged, "changed after it was signed"),
         (&made(|m| m.board = "pc".into()), "for this board"),
-        (&made(|m| m.released = 999), "allow_older"),
+        (&made(|m| m.counter = 999), "allow_older"),
         (&made(|m| m.image_id = "01".repeat(32)), "nothing to do"),
         (&made(|m| m.format = 2), "a version in between"),
         (&made(|m| m.slot_bytes = 1 << 40), "write a new card"),
@@ -502,11 +507,57 @@ fn an_older_version_is_taken_where_its_signature_says_so() {
     let world = World::new(40 * 1024);
     let (card, disk) = (world.card(), disk());
     let mut back = manifest(&image(9, 1), &world.new.1);
-    back.allow_older = true;
-    let file = update_file(&back, &world.new.1, &world.pair);
     let boot = world.boot(&card, &disk, 1).expect("it starts");
-    boot.with(|hands| install(hands, &file[..], "x"))
-        .expect("taken");
+    let mut is_taken = |allow: AllowOlder| {
+        back.allow_older = allow;
+        let file = update_file(&back, &world.new.1, &world.pair);
+        boot.with(|hands| install(hands, &file[..], "x").map(drop))
+    };
+    let until = |day: &str| AllowOlder::For {
+        booths: vec!["rundhoej-1".into()],
+        until: day.parse().expect("a day"),
+    };
+    // This card's technician has named no booth yet.
+    assert!(is_taken(until("2026-11-25")).is_err());
+    boot.with(|hands| {
+        hands.store.trust(&Trust {
+            booth: "rundhoej-1".into(),
+            ..Trust::default()
+        })
+    })
+    .expect("noted");
+    assert!(is_taken(AllowOlder::Flag(true)).is_err());
+    let over = is_taken(until("2026-11-24")).expect_err("over");
+    assert!(over.to_string().contains("a later day"), "{over}");
+    is_taken(until("2026-11-25")).expect("taken");
+}
+
+#[test]
+fn what_was_kept_once_is_the_least_for_ever_and_what_came_back_is_not() {
+    let world = World::new(40 * 1024);
+    let (card, disk) = (world.card(), disk());
+    let of = |number: u8, counter: i64| {
+        let manifest = manifest(&image(number, counter), &world.new.1);
+        update_file(&manifest, &world.new.1, &world.pair)
+    };
+    let takes = |boot: &Boot, file: &[u8]| boot.with(|hands| install(hands, file, "x").is_ok());
+    let boot = world.boot(&card, &disk, 1).expect("it starts");
+    let running = boot.running.counter;
+    assert!(takes(&boot, &of(9, 5_000)));
+    // It was never on trial: a lower one than that, and a higher one than what runs, is an update.
+    let between = i64::try_from(running).expect("small") + 1;
+    assert!(takes(&boot, &of(8, between)));
+    boot.with(|hands| {
+        let kept = image(7, 3_000);
+        hands.store.raise_floor(&kept).expect("noted");
+        hands
+            .store
+            .raise_floor(&image(6, 2_000))
+            .expect("nothing to note");
+    });
+    assert!(!takes(&boot, &of(8, 2_999)) && !takes(&boot, &of(8, 3_000)));
+    assert!(takes(&boot, &of(7, 3_000)), "the kept one itself");
+    assert!(takes(&boot, &of(8, 3_001)));
 }
 
 #[test]

@@ -23,6 +23,7 @@ use booth_gateway::contract::hex;
 use booth_gateway::doctor::Status;
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
 use booth_gateway::update::http::{Download, Patience};
+use booth_gateway::update::whence::Whence;
 use minisign::KeyPair;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -51,7 +52,7 @@ fn update_file(pair: &KeyPair, seed: u8) -> Vec<u8> {
     let payload = payload(seed);
     let manifest = json!({
         "format": 1, "board": "raspberry-pi-arm64", "version": format!("0.{seed}.0"), "image_id": image_id(seed),
-        "released": i64::from(seed) * 1000, "kernel": "7.3.4", "slot_bytes": payload.len(),
+        "released": 1000, "counter": seed, "kernel": "7.3.4", "slot_bytes": payload.len(),
         "slot_sha256": hex(&Sha256::digest(&payload)), "slot_letter_at": [LETTER_AT], "allow_older": false,
     });
     let text = manifest.to_string();
@@ -110,7 +111,7 @@ impl Booth {
         std::fs::set_permissions(&systemctl, std::fs::Permissions::from_mode(0o755))
             .expect("a mode");
         let text = format!(
-            "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n[doctor]\nsocket = {:?}\n[spool]\ndir = {:?}\n[update]\nkeys = [{:?}]\n",
+            "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n[doctor]\nsocket = {:?}\n[spool]\ndir = {:?}\n[update]\nkeys = [{:?}]\nallow = [\"127.0.0.1\"]\n",
             at("run/doctor.sock"),
             at("spool"),
             pair.pk.to_base64()
@@ -164,7 +165,7 @@ impl Booth {
         )
         .expect("written");
         let image = json!({
-            "image_id": image_id(seed), "version": format!("0.{seed}.0"), "released": i64::from(seed) * 1000,
+            "image_id": image_id(seed), "version": format!("0.{seed}.0"), "released": 1000, "counter": seed,
             "board": "raspberry-pi-arm64", "kernel": "7.3.4",
         });
         std::fs::write(self.at("run/booth/image.json"), image.to_string()).expect("written");
@@ -218,6 +219,10 @@ impl Booth {
         std::fs::create_dir_all(self.at("spool/update")).expect("a folder");
         let request = json!({ "id": id, "url": url });
         std::fs::write(self.at("spool/update/request.json"), request.to_string()).expect("written");
+    }
+
+    fn take_request_back(&self) {
+        std::fs::remove_file(self.at("spool/update/request.json")).expect("removed");
     }
 
     fn has_request(&self) -> bool {
@@ -378,6 +383,14 @@ fn a_request_that_cannot_be_followed_ends_with_its_reason_and_is_not_begun_again
         assert_eq!(state["phase"], "failed");
         assert!(
             state["reason"].as_str().expect("text").contains(why),
+            "{state}"
+        );
+        // Whoever sent an address learns nothing of what is behind it.
+        let told = state["told"].as_str().expect("text");
+        let is_fetched = url.starts_with("http");
+        assert_eq!(told.contains("could not be fetched"), is_fetched, "{state}");
+        assert!(
+            !told.contains(why) && !told.contains("127.0.0.1"),
             "{state}"
         );
         assert!(!booth.has_request());
@@ -623,7 +636,7 @@ fn patience() -> Patience {
 
 fn fetched(url: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut download = Download::new(url, None, patience())?;
+    let mut download = Download::new(url, None, Whence::anywhere(), patience())?;
     download
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
@@ -660,7 +673,8 @@ fn a_download_goes_on_where_its_connection_broke_whatever_the_server_can() {
             ..Manners::default()
         },
     );
-    let mut download = Download::new(&server.url, None, patience()).expect("an address");
+    let mut download =
+        Download::new(&server.url, None, Whence::anywhere(), patience()).expect("an address");
     server.behave(|manners| manners.cut_after = Some(100_000));
     let mut bytes = vec![0; 100_000];
     download.read_exact(&mut bytes).expect("a part");
@@ -668,6 +682,96 @@ fn a_download_goes_on_where_its_connection_broke_whatever_the_server_can() {
     download.read_to_end(&mut bytes).expect("the rest");
     assert!(bytes == file);
     assert_eq!(server.ranges(), ["", "bytes=100000-"]);
+}
+
+#[test]
+fn neither_an_address_nor_a_redirect_leads_where_the_technician_has_not_allowed_it() {
+    let whence = |allow: &[&str]| Whence::parse(allow).expect("entries");
+    let fetched = |url: &str, whence: Whence| {
+        let mut download = Download::new(url, None, whence, patience())?;
+        let mut bytes = Vec::new();
+        let read = download.read_to_end(&mut bytes);
+        read.map(|_| bytes).map_err(|error| error.to_string())
+    };
+    let inside = Server::start(vec![7; 1_000], Manners::default());
+    let by_name = inside.url.replace("127.0.0.1", "localhost");
+    for url in [&inside.url, &by_name] {
+        let said = fetched(url, whence(&[])).expect_err("refused");
+        assert!(said.contains("[update] allow"), "{said}");
+        assert_eq!(
+            fetched(url, whence(&["localhost", "127.0.0.0/8", "::1"]))
+                .expect("allowed")
+                .len(),
+            1_000
+        );
+    }
+    let asked = inside.ranges().len();
+    // One that may be asked sends on to one that may not.
+    let outside = Server::start(
+        Vec::new(),
+        Manners {
+            location: Some(inside.url.replace("127.0.0.1", "127.0.0.2")),
+            ..Manners::default()
+        },
+    );
+    let said = fetched(&outside.url, whence(&["127.0.0.1"])).expect_err("refused");
+    assert!(
+        said.contains("127.0.0.2") && said.contains("[update] allow"),
+        "{said}"
+    );
+    assert_eq!(inside.ranges().len(), asked, "nobody connected");
+}
+
+#[test]
+fn a_server_that_drips_is_given_up() {
+    let server = Server::start(
+        vec![7; 100_000],
+        Manners {
+            drips: true,
+            ..Manners::default()
+        },
+    );
+    let patience = Patience {
+        window: Duration::from_millis(300),
+        least: 10_000,
+        ..patience()
+    };
+    let mut download =
+        Download::new(&server.url, None, Whence::anywhere(), patience).expect("an address");
+    let said = download.read_to_end(&mut Vec::new()).expect_err("given up");
+    assert!(said.to_string().contains("too slow"), "{said}");
+}
+
+#[test]
+fn an_update_that_the_centre_takes_back_ends_and_changes_nothing() {
+    let booth = Booth::new();
+    let server = Server::start(
+        update_file(&booth.pair, 2),
+        Manners {
+            drips: true,
+            ..Manners::default()
+        },
+    );
+    booth.ask_from_the_centre("1", &server.url);
+    std::thread::scope(|threads| {
+        let following = threads.spawn(|| booth.update(&["--requested"]));
+        until("it is being fetched", || {
+            (!server.ranges().is_empty()).then_some(())
+        });
+        booth.take_request_back();
+        let output = following.join().expect("it ends");
+        assert!(!output.status.success());
+    });
+    let state = booth.state();
+    assert_eq!(state["phase"], "failed");
+    assert!(
+        state["reason"]
+            .as_str()
+            .expect("text")
+            .contains("cancelled"),
+        "{state}"
+    );
+    assert!(booth.slot("mmcblk0p3").iter().all(|byte| *byte == 0));
 }
 
 #[test]
@@ -704,7 +808,8 @@ fn a_download_that_cannot_come_whole_ends_with_a_sentence() {
             ..Manners::default()
         },
     );
-    let mut download = Download::new(&server.url, None, patience()).expect("an address");
+    let mut download =
+        Download::new(&server.url, None, Whence::anywhere(), patience()).expect("an address");
     download.read_exact(&mut [0; 100_000]).expect("a part");
     server.serve(vec![8; 300_000]);
     server.behave(|manners| manners.etag = Some("\"2\""));
@@ -726,7 +831,10 @@ fn the_centre_asks_the_gateway_leaves_a_request_and_every_outcome_is_told_once()
     let home = |keys: &str| {
         BoothHome::new(
             broker.port,
-            &format!("[update]\nkeys = [{keys}]\nstate = {:?}\n", updater.path()),
+            &format!(
+                "[update]\nkeys = [{keys}]\nallow = [\"x\", \"127.0.0.1\"]\nstate = {:?}\n",
+                updater.path()
+            ),
         )
     };
     let up = |kind: &str| format!("booth/1/up/rundhoej-1/{kind}");

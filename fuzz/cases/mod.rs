@@ -16,6 +16,7 @@ mod script;
 mod spool_state;
 mod to_booth;
 mod to_hub;
+mod update_manifest;
 
 /// One door.
 pub struct Case {
@@ -63,6 +64,11 @@ pub const CASES: &[Case] = &[
         name: "prompt",
         run: prompt::run,
         seeds: prompt::seeds,
+    },
+    Case {
+        name: "update_manifest",
+        run: update_manifest::run,
+        seeds: update_manifest::seeds,
     },
 ];
 

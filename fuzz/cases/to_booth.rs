@@ -132,6 +132,7 @@ impl Booth {
                 }
                 reply(topics, booth, "update".into());
             }
+            Inbound::CancelUpdate(booth) => reply(topics, booth, "update".into()),
             Inbound::Resend(booth, wanted) => {
                 if let Ok(Wanted::One(clip_id)) = &wanted {
                     assert!(clip_id.chars().count() <= 100);

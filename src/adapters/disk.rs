@@ -1,19 +1,25 @@
 //! The card: files, folders and their durability on Linux.
 //!
 //! Owns: every file operation of the spool but the ledger's own, and the measurement of how long syncs
-//! take. Never does: decide what is written or deleted. A failure is handed to the caller as it is.
+//! take. Never does: decide what is written or deleted, or wait for a pipe or a device that lies where a file should be: what
+//! is opened is a plain file. In a folder that belongs to a less trusted user ([`RealDisk::guarding`]) no link is followed and
+//! no file with a second name is opened. A failure is handed to the caller as it is.
 // Files and the clock that times the syncs are this adapter's work.
 #![allow(clippy::disallowed_methods)]
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
+use rustix::fs::{
+    CWD, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat, openat2, statvfs, syncfs,
+};
+use rustix::io::Errno;
 
 use crate::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
@@ -25,6 +31,8 @@ const SYNCS_REMEMBERED: usize = 256;
 pub struct RealDisk {
     meter: Arc<Meter>,
     is_shared: bool,
+    /// Folders of a less trusted user.
+    guarded: Vec<PathBuf>,
 }
 
 impl RealDisk {
@@ -40,6 +48,112 @@ impl RealDisk {
             ..Self::default()
         }
     }
+
+    /// One for root's work in `folder`, which belongs to a less trusted user while its own place does not. Whatever that user
+    /// makes of what is in it, now or meanwhile, nothing outside is reached from there: a link on the way is an error.
+    pub fn guarding(folder: &Path) -> Self {
+        Self {
+            guarded: vec![folder.to_owned()],
+            ..Self::default()
+        }
+    }
+
+    /// The guarded folder that `path` is in, and the way from there.
+    fn guard_of<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
+        let mut guards = self.guarded.iter();
+        guards.find_map(|guard| Some((guard.as_path(), path.strip_prefix(guard).ok()?)))
+    }
+
+    /// Where a thing is reached by its name in a folder that is held open.
+    fn reach(&self, path: &Path) -> io::Result<Reached> {
+        let name = path.file_name();
+        let (Some((guard, way)), Some(name)) = (self.guard_of(path), name) else {
+            return Ok(Reached::as_it_is(path));
+        };
+        let Some(above) = way.parent() else {
+            return Ok(Reached::as_it_is(path));
+        };
+        let mut reached = Reached::folder(guard, above)?;
+        reached.path.push(name);
+        Ok(reached)
+    }
+
+    /// Where a folder is reached that is held open.
+    fn reach_folder(&self, folder: &Path) -> io::Result<Reached> {
+        match self.guard_of(folder) {
+            Some((guard, way)) => Reached::folder(guard, way),
+            None => Ok(Reached::as_it_is(folder)),
+        }
+    }
+
+    /// Opens what must be a plain file. A pipe or a device is opened without waiting for its other end, and refused.
+    fn open_plain(&self, file: &Path, options: &mut OpenOptions) -> io::Result<File> {
+        let is_guarded = self.guard_of(file).is_some();
+        let mut flags = OFlags::NONBLOCK;
+        if is_guarded {
+            flags |= OFlags::NOFOLLOW;
+        }
+        options.custom_flags(flags.bits().cast_signed());
+        let reached = self.reach(file)?;
+        let opened = match self.meter.watch(options.open(&reached.path)) {
+            Err(error)
+                if is_guarded && error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
+            {
+                return Err(a_link());
+            }
+            opened => opened?,
+        };
+        let facts = self.meter.watch(opened.metadata())?;
+        let refused = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        if !facts.is_file() {
+            return refused("it is no plain file");
+        }
+        if is_guarded && facts.nlink() != 1 {
+            return refused("it has a second name");
+        }
+        Ok(opened)
+    }
+}
+
+/// A path that leads to what was asked for, as long as this is kept.
+struct Reached {
+    path: PathBuf,
+    _held: Option<OwnedFd>,
+}
+
+impl Reached {
+    fn as_it_is(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            _held: None,
+        }
+    }
+
+    /// The folder `way` below `guard`, without a link on the way.
+    fn folder(guard: &Path, way: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let guard = openat(CWD, guard, flags, Mode::empty())?;
+        let held = match way.components().next() {
+            None => guard,
+            Some(_) => {
+                let how =
+                    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+                openat2(guard, way, flags, Mode::empty(), how).map_err(|error| match error {
+                    Errno::LOOP | Errno::XDEV => a_link(),
+                    other => other.into(),
+                })?
+            }
+        };
+        Ok(Self {
+            // The kernel's own name of an open folder.
+            path: PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())),
+            _held: Some(held),
+        })
+    }
+}
+
+fn a_link() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a link is in the way")
 }
 
 #[derive(Default)]
@@ -135,6 +249,28 @@ impl DiskFile for RealFile {
 
 impl Disk for RealDisk {
     fn make_folder(&self, folder: &Path) -> io::Result<bool> {
+        if let Some((guard, way)) = self.guard_of(folder) {
+            let mut is_new = !guard.is_dir();
+            if is_new {
+                self.meter
+                    .watch(DirBuilder::new().recursive(true).mode(0o700).create(guard))?;
+            }
+            let mut here = guard.to_owned();
+            for step in way
+                .components()
+                .filter(|step| matches!(step, Component::Normal(_)))
+            {
+                here.push(step);
+                let made = DirBuilder::new()
+                    .mode(0o700)
+                    .create(self.reach(&here)?.path);
+                is_new = match self.meter.watch(made) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                    made => made.map(|()| true)?,
+                };
+            }
+            return self.reach_folder(folder).map(|_| is_new);
+        }
         if folder.is_dir() {
             return Ok(false);
         }
@@ -152,7 +288,8 @@ impl Disk for RealDisk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
         let mut listed = Vec::new();
-        for entry in self.meter.watch(std::fs::read_dir(folder))? {
+        let folder = self.reach_folder(folder)?;
+        for entry in self.meter.watch(std::fs::read_dir(&folder.path))? {
             let entry = self.meter.watch(entry)?;
             let facts = self.meter.watch(entry.metadata())?;
             listed.push(Listed {
@@ -170,7 +307,7 @@ impl Disk for RealDisk {
         if how == Open::New {
             options.create_new(true);
         }
-        let file = self.meter.watch(options.open(file))?;
+        let file = self.open_plain(file, &mut options)?;
         if self.is_shared && how == Open::New {
             self.meter
                 .watch(file.set_permissions(Permissions::from_mode(0o644)))?;
@@ -182,29 +319,37 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.meter.watch(std::fs::rename(from, to))
+        let (from, to) = (self.reach(from)?, self.reach(to)?);
+        self.meter.watch(std::fs::rename(&from.path, &to.path))
     }
 
     fn unlink(&self, file: &Path) -> io::Result<()> {
-        self.meter.watch(std::fs::remove_file(file))
+        let file = self.reach(file)?;
+        self.meter.watch(std::fs::remove_file(&file.path))
     }
 
     fn remove_tree(&self, folder: &Path) -> io::Result<()> {
-        self.meter.watch(std::fs::remove_dir_all(folder))
+        let folder = self.reach(folder)?;
+        self.meter.watch(std::fs::remove_dir_all(&folder.path))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        let folder = self.meter.watch(File::open(folder))?;
+        let reached = self.reach_folder(folder)?;
+        let folder = self.meter.watch(File::open(&reached.path))?;
         self.meter.timed(|| folder.sync_all())
     }
 
     fn sync_everything(&self, folder: &Path) -> io::Result<()> {
-        let folder = self.meter.watch(File::open(folder))?;
+        let reached = self.reach_folder(folder)?;
+        let folder = self.meter.watch(File::open(&reached.path))?;
         self.meter.timed(|| Ok(syncfs(&folder)?))
     }
 
     fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
-        let facts = self.meter.watch(statvfs(folder).map_err(io::Error::from))?;
+        let folder = self.reach_folder(folder)?;
+        let facts = self
+            .meter
+            .watch(statvfs(&folder.path).map_err(io::Error::from))?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 
@@ -216,7 +361,7 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(false)
             .mode(0o600);
-        let file = self.meter.watch(options.open(file))?;
+        let file = self.open_plain(file, &mut options)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -225,7 +370,8 @@ impl Disk for RealDisk {
     }
 
     fn modified(&self, file: &Path) -> io::Result<Option<i64>> {
-        let facts = self.meter.watch(std::fs::symlink_metadata(file))?;
+        let file = self.reach(file)?;
+        let facts = self.meter.watch(std::fs::symlink_metadata(&file.path))?;
         let nanoseconds = facts.mtime().checked_mul(1_000_000_000);
         Ok(nanoseconds.and_then(|whole| whole.checked_add(facts.mtime_nsec())))
     }

@@ -10,7 +10,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::crew;
 
@@ -120,14 +123,37 @@ pub fn converse(
     }
 }
 
-/// Sends one line to whoever listens on `path` and answers with the reply, without its line end.
+/// Sends one line to whoever listens on `path` and answers with the reply, without its line end. Who takes no connection, or takes
+/// longer than [`PATIENCE`] and two seconds for all of its answer, is given up.
 pub fn ask(path: &Path, line: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(path)?;
-    let patience = Some(PATIENCE + Duration::from_secs(2));
-    stream.set_read_timeout(patience)?;
-    stream.set_write_timeout(patience)?;
+    let until = Instant::now() + PATIENCE + Duration::from_secs(2);
+    let left = || {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        }
+        Ok(left)
+    };
+    let kind = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, kind, None)?;
+    // A full queue of connections that nobody takes would be waited for without end.
+    set_socket_timeout(&socket, Timeout::Send, Some(left()?))?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let mut stream = UnixStream::from(socket);
     stream.write_all(format!("{line}\n").as_bytes())?;
-    let mut reply = String::new();
-    BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut reply)?;
-    Ok(reply.trim_end().to_owned())
+    let mut reply = Vec::new();
+    let mut block = [0; 4096];
+    while reply.len() as u64 <= MAX_ANSWER && !reply.contains(&b'\n') {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut block)? {
+            0 => break,
+            read => reply.extend_from_slice(&block[..read]),
+        }
+    }
+    let whole = reply
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let text = std::str::from_utf8(whole).map_err(io::Error::other)?;
+    Ok(text.trim_end().to_owned())
 }

@@ -20,6 +20,7 @@ pub mod mqtt;
 pub mod opus;
 pub mod out;
 pub mod password;
+pub mod plain_file;
 pub mod playback;
 pub mod prompts;
 pub mod recorder;

@@ -4,9 +4,10 @@
 //! password.
 #![allow(clippy::disallowed_methods)] // reads password files
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
+use super::plain_file::read_at_most;
 use crate::config::text::text_of;
 
 /// Longest password that MQTT carries, bytes (MQTT 5 §1.5.6).
@@ -44,12 +45,12 @@ pub fn of(bytes: &[u8]) -> Result<String, String> {
 
 /// Reads a password file. A name that is not there is looked for among systemd's credentials.
 pub fn read(path: &Path) -> Result<String, String> {
-    let mut found = some_of(path);
+    let mut found = read_at_most(path, LONGEST);
     if found.is_err()
         && let Some(dir) = std::env::var_os("CREDENTIALS_DIRECTORY")
         && let Some(name) = path.file_name()
     {
-        found = some_of(&Path::new(&dir).join(name)).or(found);
+        found = read_at_most(&Path::new(&dir).join(name), LONGEST).or(found);
     }
     let place = path.display();
     let bytes = found.map_err(|error| {
@@ -64,15 +65,6 @@ pub fn read(path: &Path) -> Result<String, String> {
         format!("{place}: the password cannot be read: {error}; {remedy}")
     })?;
     of(&bytes).map_err(|why| format!("{place} {why}"))
-}
-
-/// At most one byte more than is believed.
-fn some_of(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -144,7 +136,11 @@ mod tests {
                 "{why}"
             );
         }
-        assert!(read(Path::new("/dev/zero")).is_err_and(|why| why.contains("longer than")));
+        assert!(read(Path::new("/dev/zero")).is_err_and(|why| why.contains("no plain file")));
+        let long = folder.path().join("long");
+        let file = std::fs::File::create(&long).expect("a file");
+        file.set_len(1 << 40).expect("a long file");
+        assert!(read(&long).is_err_and(|why| why.contains("longer than")));
     }
 
     proptest::proptest! {

@@ -9,7 +9,7 @@ mod der;
 pub mod pem;
 pub mod refusal;
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::password;
+use super::plain_file::read_at_most;
 pub use der::validity;
 use pem::{Unusable, Wanted};
 
@@ -206,20 +207,17 @@ pub fn read_password(path: &Path) -> Result<String, String> {
 
 /// The bytes of a certificate's or key's file, and its name as it stands in a command.
 fn read(path: &Path, wanted: Wanted) -> Result<(Vec<u8>, String), TlsError> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| {
-            let remedy = match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    "let the program's user read it: chown root:booth-gateway, chmod 0640".into()
-                }
-                io::ErrorKind::IsADirectory => "a file of that name is needed".into(),
-                _ => format!("put {} there as PEM", wanted.words()),
-            };
-            let what = format!("cannot be read: {error}");
-            TlsError::file(path, Unusable { what, remedy })
-        })?;
+    let bytes = read_at_most(path, LONGEST_FILE).map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "let the program's user read it: chown root:booth-gateway, chmod 0640".into()
+            }
+            io::ErrorKind::IsADirectory => "a file of that name is needed".into(),
+            _ => format!("put {} there as PEM", wanted.words()),
+        };
+        let what = format!("cannot be read: {error}");
+        TlsError::file(path, Unusable { what, remedy })
+    })?;
     if bytes.len() as u64 > LONGEST_FILE {
         let why = Unusable {
             what: format!("is longer than {LONGEST_FILE} bytes"),

@@ -32,6 +32,8 @@ pub enum Inbound {
     Ring(BoothId, Option<u64>),
     /// `cmd/update`: fetch an update from this address, if one is given.
     Update(BoothId, Option<String>),
+    /// `cmd/update` with `cancel`: the update that was asked for is not wanted.
+    CancelUpdate(BoothId),
     /// `cmd/resend`: offer these clips again, or why it is not known which.
     Resend(BoothId, Result<Wanted, &'static str>),
     /// A command that this version does not know, cut to what may be in the reply's topic.
@@ -88,9 +90,12 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
         }
         Some(Topic::Cmd(booth, command)) if command == "update" => {
             let wanted = reading::fields(payload).ok();
-            let url = wanted
-                .as_ref()
-                .and_then(|wanted| wanted.get("url")?.as_str());
+            let field = |name: &str| wanted.as_ref().and_then(|wanted| wanted.get(name));
+            let is_cancelled = field("cancel").is_some_and(|cancel| cancel == 1 || cancel == true);
+            if is_cancelled {
+                return Inbound::CancelUpdate(booth);
+            }
+            let url = field("url").and_then(|url| url.as_str());
             Inbound::Update(booth, url.map(str::to_owned))
         }
         Some(Topic::Cmd(booth, command)) if command == "resend" => {
@@ -173,12 +178,18 @@ mod tests {
                 r#"{"url":"http://x/y","more":1}"#,
                 Some("http://x/y".to_owned()),
             ),
-            (r#"{"url":7}"#, None),
+            (r#"{"url":7,"cancel":0}"#, None),
             ("[[[", None),
         ] {
             assert_eq!(
                 said("booth/1/dn/rundhoej-1/cmd/update", payload),
                 Inbound::Update(booth.clone(), url)
+            );
+        }
+        for payload in [r#"{"cancel":1}"#, r#"{"cancel":true,"url":"http://x/y"}"#] {
+            assert_eq!(
+                said("booth/1/dn/rundhoej-1/cmd/update", payload),
+                Inbound::CancelUpdate(booth.clone())
             );
         }
         for (payload, wanted) in [

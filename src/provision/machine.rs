@@ -5,8 +5,7 @@
 #![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes, and waits for its agent
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, lchown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use jiff::Timestamp;
 use super::network;
 use super::prompts;
 use super::status::{self, Facts};
+use super::strangers;
 use super::{
     Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, keep_outcome, outcome_of,
     provision, replace,
@@ -41,8 +41,8 @@ const INTERFACES: &str = "/sys/class/net";
 const TIME_TO_CONNECT_MS: u64 = 60_000;
 /// How long an agent for secrets needs to be seen by NetworkManager.
 const AGENT_STAYS: Duration = Duration::from_secs(3);
-/// Most files and folders that are looked at below the booth's own: sets, prompts and what a program left behind.
-const MOST_ENTRIES: usize = 10_000;
+/// Levels of folders that are given to the gateway with what is in them; provisioning makes three.
+const LEVELS_GIVEN: usize = 8;
 
 /// Provisions this machine, as root before the gateway starts, and says on FAT what came of it. Where the booth's own
 /// partition refuses, everything is made in `without_data` instead, a folder in RAM.
@@ -50,23 +50,34 @@ pub fn provision_here(
     places: &Places,
     without_data: Option<&Path>,
 ) -> Result<Outcome, ProvisionError> {
-    let disk = RealDisk::new();
+    let disk = RealDisk::guarding(&places.data);
     let hands = Hands {
         disk: &disk,
         usable: &run::check_connection,
     };
-    let told = check_folders(places).and_then(|()| {
+    let told = make_way(places).and_then(|moved| {
         if let Err(error) = note_moved_aside(&disk, places) {
             log::warn!("what was moved aside on this card could not be noted: {error}");
         }
-        provision(&hands, places, clock::wall())
+        let mut outcome = provision(&hands, places, clock::wall())?;
+        tell_moved(&disk, places, &mut outcome, moved)?;
+        Ok(outcome)
     });
     // A configuration that is there goes on, however old.
     let instead = without_data.filter(|_| !places.config.exists());
     let told = match (told, instead) {
         (Err(error), Some(folder)) => {
             log::error!("{error}; the configuration is made in RAM");
-            in_ram(&hands, places.clone().without_data(folder), &error)
+            let places = places.clone().without_data(folder);
+            let disk = RealDisk::guarding(&places.data);
+            in_ram(
+                &Hands {
+                    disk: &disk,
+                    ..hands
+                },
+                places,
+                &error,
+            )
         }
         (told, _) => told.map(|outcome| (outcome, places.clone())),
     };
@@ -80,7 +91,7 @@ pub fn provision_here(
     let mut made = vec![places.kept(), places.credentials(), places.prompts()];
     made.extend([places.config.clone(), places.faults()]);
     for path in made {
-        give(&path, &places.spool, usize::MAX).map_err(at("giving away", &path))?;
+        strangers::give(&path, &places.spool, LEVELS_GIVEN).map_err(at("giving away", &path))?;
     }
     if let Err(error) = publish_news(
         &disk,
@@ -101,56 +112,39 @@ fn in_ram(
     let disk = hands.disk;
     let making = at("making", &places.data);
     disk.make_folder(&places.data).map_err(making)?;
-    check_folders(&places)?;
+    let moved = make_way(&places)?;
     let mut outcome = provision(hands, &places, clock::wall())?;
     outcome.refused = Some(refused.to_string());
     keep_outcome(disk, &places, &outcome)?;
+    tell_moved(disk, &places, &mut outcome, moved)?;
     let giving = at("giving away", &places.data);
-    give(&places.data, &places.spool, 0).map_err(giving)?;
+    strangers::give(&places.data, &places.spool, 0).map_err(giving)?;
     Ok((outcome, places))
 }
 
-/// The gateway owns DATA: where it has put a link in place of what root works in, or somebody else's folder, root does not work.
-fn check_folders(places: &Places) -> Result<(), ProvisionError> {
-    let Ok(owner) = std::fs::metadata(&places.data) else {
-        return Ok(());
-    };
-    let mut left = vec![
-        (places.kept(), 1),
-        (places.credentials(), 2),
-        (places.prompts(), 2),
-        (places.secrets.clone(), 1),
-    ];
-    let mut seen = 0;
-    while let Some((path, levels)) = left.pop() {
-        let refused = |why: &str| at("refusing", &path)(io::Error::other(why.to_owned()));
-        let facts = match std::fs::symlink_metadata(&path) {
-            Ok(facts) => facts,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(at("reading", &path)(error)),
-        };
-        if facts.is_symlink() {
-            return Err(refused(
-                "it is a link, which provisioning never makes; use another card",
-            ));
-        }
-        if facts.uid() != owner.uid() && facts.uid() != rustix::process::geteuid().as_raw() {
-            return Err(refused(
-                "it belongs neither to root nor to the gateway; use another card",
-            ));
-        }
-        seen += 1;
-        if seen > MOST_ENTRIES {
-            return Err(refused("there are too many files; use another card"));
-        }
-        if facts.is_dir() && levels > 0 {
-            for entry in std::fs::read_dir(&path).map_err(at("reading", &path))? {
-                let entry = entry.map_err(at("reading", &path))?;
-                left.push((entry.path(), levels - 1));
-            }
-        }
+/// The gateway owns DATA: what it has put there that provisioning would not goes aside, and is told.
+fn make_way(places: &Places) -> Result<Vec<String>, ProvisionError> {
+    let mut folders = vec![("config", 1), ("credentials", 2), (prompts::FOLDER, 2)];
+    if places.secrets.parent() == Some(&places.data) {
+        folders.push(("network", 1));
     }
-    Ok(())
+    strangers::move_aside(&places.data, &folders).map_err(at("making way in", &places.data))
+}
+
+/// Among what there is to say.
+fn tell_moved(
+    disk: &dyn Disk,
+    places: &Places,
+    outcome: &mut Outcome,
+    moved: Vec<String>,
+) -> Result<(), ProvisionError> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    outcome
+        .notes
+        .extend(moved.into_iter().map(|what| format!("{what}.")));
+    keep_outcome(disk, places, outcome)
 }
 
 /// A new data partition beside one that was beyond repair knows nothing of it: from then on a note on it does.
@@ -169,14 +163,13 @@ fn note_moved_aside(disk: &dyn Disk, places: &Places) -> io::Result<()> {
 
 /// Writes what a running gateway says to FAT, if that is news; true if it was written.
 pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Result<bool> {
-    let disk = RealDisk::new();
     // What was made at this boot: in RAM there is something only if the partition refused.
     let in_ram = without_data.map(|folder| places.clone().without_data(folder));
     let places = match &in_ram {
-        Some(in_ram) if outcome_of(&disk, in_ram).is_some() => in_ram,
+        Some(in_ram) if outcome_of(&RealDisk::guarding(&in_ram.data), in_ram).is_some() => in_ram,
         _ => places,
     };
-    check_folders(places).map_err(io::Error::other)?;
+    let disk = RealDisk::guarding(&places.data);
     let outcome = outcome_of(&disk, places).ok_or_else(|| {
         io::Error::other(
             "nothing has been provisioned yet; run `booth-gateway provision` without --status",
@@ -325,7 +318,7 @@ fn facts(places: &Places, outcome: Outcome, connected: Option<Vec<(String, Strin
 }
 
 fn card_id(spool: &Path) -> Option<String> {
-    let card = Card::identity(&RealDisk::new(), spool).ok()??;
+    let card = Card::identity(&RealDisk::guarding(spool), spool).ok()??;
     Some(card.card_id)
 }
 
@@ -338,29 +331,6 @@ fn clips_in(folder: &Path) -> (u64, Option<Timestamp>) {
         let written = written.and_then(|at| Timestamp::try_from(at).ok());
         (count + 1, oldest.into_iter().chain(written).min())
     })
-}
-
-/// Gives a file or folder and so many levels of what is in it to the owner of `data`, who runs the gateway. Links are not
-/// followed.
-fn give(path: &Path, data: &Path, levels: usize) -> io::Result<()> {
-    let owner = std::fs::metadata(data)?;
-    let mut left: Vec<(PathBuf, usize)> = vec![(path.to_owned(), levels)];
-    while let Some((path, levels)) = left.pop() {
-        let facts = match std::fs::symlink_metadata(&path) {
-            Ok(facts) => facts,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if (facts.uid(), facts.gid()) != (owner.uid(), owner.gid()) {
-            lchown(&path, Some(owner.uid()), Some(owner.gid()))?;
-        }
-        if facts.is_dir() && levels > 0 {
-            for entry in std::fs::read_dir(&path)? {
-                left.push((entry?.path(), levels - 1));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

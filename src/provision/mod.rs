@@ -26,6 +26,7 @@ pub mod network;
 mod prompts;
 mod secrets;
 pub mod status;
+mod strangers;
 pub mod vault;
 
 use std::io;
@@ -39,6 +40,7 @@ use crate::adapters::prompts::Prompts;
 use crate::config::text::text_of;
 use crate::config::{Config, ConfigError};
 use crate::spool::disk::{Disk, Listed, publish, read_whole};
+use crate::update::state::Trust;
 use effective::effective;
 pub use effective::salvage;
 use guise::{LONGEST_TEXT, printable};
@@ -217,10 +219,6 @@ pub struct Outcome {
     pub networks: Vec<ConnectionNews>,
     /// What else there is to say.
     pub notes: Vec<String>,
-    /// `[update] keys` of the card's own file, if the booth runs by that: only who holds the card in his hands says whose
-    /// updates are taken, and what is kept in the gateway's own folder does not.
-    #[serde(skip)]
-    pub update_keys: Option<Vec<String>>,
 }
 
 /// What provisioning works with.
@@ -450,7 +448,6 @@ pub fn provision(
         networks,
         refused: None,
         notes,
-        update_keys: judged.config.map(|config| config.update.keys),
     };
     keep_outcome(disk, places, &outcome)?;
     Ok(outcome)
@@ -460,6 +457,20 @@ fn keep_outcome(disk: &dyn Disk, places: &Places, outcome: &Outcome) -> Result<(
     let bytes = serde_json::to_vec(outcome).unwrap_or_default();
     let path = places.kept().join(OUTCOME);
     replace(disk, &path, &bytes).map_err(at("writing", &path))
+}
+
+/// What the card's own file says of updates, if that is a good one: only who holds the card in his hands says whose updates are
+/// taken and whence, and what is kept in the gateway's own folder does not. Nothing but FAT is looked at, so that nothing that a gateway has left
+/// stands between a technician and the end of a key.
+pub fn trusted(disk: &dyn Disk, boot: &Path) -> Option<Trust> {
+    let found = look(disk, boot);
+    let text = found.text.ok()?;
+    let config = judge(&text, found.file.as_deref().unwrap_or(WRITTEN)).config?;
+    Some(Trust {
+        keys: config.update.keys,
+        booth: config.booth.id.to_string(),
+        allow: config.update.allow,
+    })
 }
 
 /// What the latest provisioning came to.

@@ -546,7 +546,6 @@ mod tests {
 
     fn facts() -> Facts {
         let outcome = Outcome {
-            update_keys: None,
             schema: 1,
             at: "2026-11-25T10:00:00Z".into(),
             source: Source::Kept {

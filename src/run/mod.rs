@@ -927,6 +927,7 @@ impl Gateway {
                 self.reply(to, "ring".into(), &reply);
             }
             Inbound::Update(booth, url) => self.asked_for_update(booth, url),
+            Inbound::CancelUpdate(booth) => self.asked_to_cancel_update(booth),
             Inbound::Resend(booth, wanted) => self.asked_to_resend(now, booth, wanted),
             Inbound::UnknownCommand(booth, command) => {
                 let reply = json!({ "ok": 0, "error": "this version does not know the command" });

@@ -16,9 +16,10 @@ use crate::doctor::Finding;
 use crate::gateway::session::Input;
 use crate::gateway::time::Mono;
 use crate::spool::disk::{Disk, publish, read_whole};
-use crate::update::http::check_url;
+use crate::update::http::{check_url, check_whence};
 use crate::update::state::{Phase, STATE, State, load};
 use crate::update::verbs::Request;
+use crate::update::whence::Whence;
 
 /// The updater's state is looked at this often.
 const LOOK: Duration = Duration::from_secs(2);
@@ -35,6 +36,8 @@ const LOOKS: u32 = 3;
 pub enum UpdateAsk {
     /// Leave this request to the updater.
     Request(Request),
+    /// Take the request back.
+    Cancel,
     /// The centre knows this.
     Told(String),
 }
@@ -73,6 +76,14 @@ impl Desk {
     }
 }
 
+/// Why, as far as it may leave the booth: the doctor's findings do, too.
+fn for_the_centre(state: &State) -> &str {
+    match state.told.as_str() {
+        "" => &state.reason,
+        told => told,
+    }
+}
+
 /// Tells one state of one update from another.
 fn key(state: &State) -> String {
     format!("{} {}", state.phase.word(), state.at)
@@ -84,7 +95,9 @@ impl Gateway {
         let to = self.reply_to(booth);
         let fault = match &url {
             None => Some("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
-            Some(url) => check_url(url).err(),
+            Some(url) => check_url(url)
+                .and_then(|()| check_whence(url, &Whence::parse(&self.config.update.allow)?))
+                .err(),
         };
         let state = &self.update.state;
         let fault = fault.or_else(|| match &self.update.worker {
@@ -113,6 +126,25 @@ impl Gateway {
             Some(error) => self.reply(to, "update".into(), &json!({ "ok": 0, "error": error })),
             None => self.update.asked = Some(to),
         }
+    }
+
+    /// `cmd/update` with `cancel`: what has not begun its trial ends.
+    pub(super) fn asked_to_cancel_update(&mut self, booth: BoothId) {
+        let to = self.reply_to(booth);
+        let phase = self.update.state.phase;
+        let reply = match (&self.update.worker, phase) {
+            (Some(worker), Phase::Writing | Phase::Verified)
+                if worker.send(UpdateAsk::Cancel).is_ok() =>
+            {
+                json!({ "ok": 1, "cancelled": 1 })
+            }
+            (_, Phase::Armed | Phase::Trial | Phase::Unknown) => json!({
+                "ok": 0,
+                "error": "the new version is about to start or on trial; wait for its event/update"
+            }),
+            _ => json!({ "ok": 0, "error": "no update is being fetched" }),
+        };
+        self.reply(to, "update".into(), &reply);
     }
 
     pub(super) fn update_news(&mut self, now: Mono, news: UpdateNews) {
@@ -161,7 +193,7 @@ impl Gateway {
             "phase": state.phase.word(),
             "phase_at": state.at,
             "source": state.source,
-            "reason": state.reason,
+            "reason": for_the_centre(state),
             "version": state.to.as_ref().map(|to| &to.version),
             "image_id": state.to.as_ref().map(|to| &to.image_id),
             "from_version": state.from.as_ref().map(|from| &from.version),
@@ -209,7 +241,7 @@ impl Gateway {
             Phase::RolledBack | Phase::Failed => {
                 let sentence = format!(
                     "The update to {version} did not come about: {}.",
-                    state.reason
+                    for_the_centre(state)
                 );
                 let remedy = "The sentence says what to do; the version from before runs.";
                 return Some(Finding::warning("update", "latest", sentence, remedy));
@@ -292,6 +324,13 @@ pub(super) fn look_after(
                     left.map_err(|error| format!("{}: {error}", own.display())),
                 ));
             }
+            Ok(UpdateAsk::Cancel) => match disk.unlink(&own.join(REQUESTED)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    log::warn!("{}: {error}", own.display());
+                }
+                // The updater looks for it each second.
+                _ => {}
+            },
             Ok(UpdateAsk::Told(told)) => {
                 if let Err(error) = leave(disk, spool, &own, TOLD, told.as_bytes()) {
                     log::warn!("{}: {error}", own.display());

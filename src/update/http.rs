@@ -10,8 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, BodyReader};
+
+use super::whence::Whence;
 
 use crate::adapters::tls::pem::Wanted;
 use crate::adapters::{clock, tls};
@@ -33,6 +39,10 @@ pub struct Patience {
     pub silence: Duration,
     /// For the whole file.
     pub whole: Duration,
+    /// So long a server has time for `least` bytes.
+    pub window: Duration,
+    /// The fewest bytes in each window.
+    pub least: u64,
 }
 
 impl Default for Patience {
@@ -42,6 +52,9 @@ impl Default for Patience {
             pause: Duration::from_secs(2),
             silence: Duration::from_secs(60),
             whole: Duration::from_secs(24 * 3600),
+            // 14 kbit/s: the slowest line that brings an image within a day.
+            window: Duration::from_secs(600),
+            least: 1 << 20,
         }
     }
 }
@@ -80,6 +93,22 @@ pub fn check_url(text: &str) -> Result<(), String> {
     }
 }
 
+/// Whether an address may be asked, as far as can be told without a network.
+///
+/// # Errors
+/// A sentence with the remedy.
+pub fn check_whence(url: &str, whence: &Whence) -> Result<(), String> {
+    let uri: Uri = url.parse().map_err(|_| format!("{url:?} is no address"))?;
+    admitted(&uri, whence)
+}
+
+fn admitted(uri: &Uri, whence: &Whence) -> Result<(), String> {
+    let host = uri.host().unwrap_or_default();
+    let is_https = uri.scheme_str() == Some("https");
+    let admitted = whence.admits(is_https, host);
+    admitted.map_err(|why| format!("{host} {why}"))
+}
+
 /// A file at an address, read from its first byte to its last.
 pub struct Download {
     agent: Agent,
@@ -92,6 +121,47 @@ pub struct Download {
     patience: Patience,
     failures: u32,
     until: Mono,
+    /// When the window began, and what came since.
+    window: (Mono, u64),
+}
+
+/// Looks where an address leads before anybody connects, at each redirect too.
+#[derive(Debug)]
+struct Guarded {
+    whence: Whence,
+    inner: DefaultResolver,
+}
+
+/// An address that must not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAllowed(String);
+
+impl Resolver for Guarded {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default();
+        let refused =
+            |why: String| ureq::Error::Other(Box::new(NotAllowed(format!("{host} {why}"))));
+        admitted(uri, &self.whence).map_err(|why| ureq::Error::Other(Box::new(NotAllowed(why))))?;
+        let found = self.inner.resolve(uri, config, timeout)?;
+        let mut allowed = self.empty();
+        let mut last = Ok(());
+        for address in found.iter() {
+            match self.whence.admits_address(host, address.ip()) {
+                Ok(()) => allowed.push(*address),
+                Err(why) => last = Err(why),
+            }
+        }
+        match last {
+            Err(why) if allowed.is_empty() => Err(refused(why)),
+            _ => Ok(allowed),
+        }
+    }
 }
 
 enum Fault {
@@ -102,8 +172,13 @@ enum Fault {
 }
 
 impl Download {
-    /// Nothing is fetched yet. `ca` is trusted beside the system's roots.
-    pub fn new(url: &str, ca: Option<&Path>, patience: Patience) -> Result<Self, String> {
+    /// Nothing is fetched yet. `ca` is trusted beside the system's roots; `whence` says where the address and its redirects may lead.
+    pub fn new(
+        url: &str,
+        ca: Option<&Path>,
+        whence: Whence,
+        patience: Patience,
+    ) -> Result<Self, String> {
         check_url(url)?;
         let mut roots = rustls_native_certs::load_native_certs().certs;
         if let Some(ca) = ca {
@@ -125,8 +200,15 @@ impl Download {
             .timeout_connect(Some(patience.silence))
             .timeout_recv_response(Some(patience.silence))
             .timeout_per_read(Some(patience.silence))
-            .build()
-            .new_agent();
+            .timeout_resolve(Some(patience.silence))
+            // Where it leads could not be looked at.
+            .proxy(None)
+            .build();
+        let resolver = Guarded {
+            whence,
+            inner: DefaultResolver::default(),
+        };
+        let agent = Agent::with_parts(agent, DefaultConnector::default(), resolver);
         Ok(Self {
             agent,
             url: url.to_owned(),
@@ -137,7 +219,28 @@ impl Download {
             patience,
             failures: 0,
             until: clock::mono() + patience.whole,
+            window: (clock::mono(), 0),
         })
+    }
+
+    /// Whether there is still time: for the whole file, and for what has to come in each window.
+    fn is_in_time(&mut self) -> Result<(), String> {
+        let now = clock::mono();
+        if now >= self.until {
+            return Err("the file did not come within a day".into());
+        }
+        let (began, came) = self.window;
+        if now.since(began) >= self.patience.window {
+            let least = self.patience.least;
+            if came < least {
+                let minutes = self.patience.window.as_secs() / 60;
+                return Err(format!(
+                    "the server is too slow: {came} bytes in {minutes} minutes, and {least} are the least; take a nearer server, or look after the booth's network"
+                ));
+            }
+            self.window = (now, 0);
+        }
+        Ok(())
     }
 
     /// Connects and stands at byte `at` of the file.
@@ -150,7 +253,12 @@ impl Download {
                 request = request.header("If-Range", etag);
             }
         }
-        let response = request.call().map_err(|error| passing(&error))?;
+        let response = request.call().map_err(|error| match error {
+            ureq::Error::Other(other) if other.is::<NotAllowed>() => {
+                Fault::Lasting(other.to_string())
+            }
+            other => passing(&other),
+        })?;
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
         let length = header("content-length").and_then(|text| text.parse::<u64>().ok());
         let etag = header("etag")
@@ -193,13 +301,21 @@ impl Download {
             .limit(u64::MAX)
             .reader();
         // A server without ranges sends everything again.
-        let skip = self.at - from;
-        let skipped = io::copy(&mut (&mut body).take(skip), &mut io::sink())
-            .map_err(|error| passing(&error))?;
-        match skipped == skip {
-            true => Ok(body),
-            false => Err(Fault::Passing("the connection ended".into())),
+        let mut skip = self.at - from;
+        let mut block = vec![0; 1 << 16];
+        while skip > 0 {
+            self.is_in_time().map_err(Fault::Lasting)?;
+            let most = block.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+            match body.read(&mut block[..most]) {
+                Ok(0) => return Err(Fault::Passing("the connection ended".into())),
+                Ok(read) => {
+                    skip -= read as u64;
+                    self.window.1 += read as u64;
+                }
+                Err(error) => return Err(passing(&error)),
+            }
         }
+        Ok(body)
     }
 
     /// Waits before the next try, or says that there is none.
@@ -214,7 +330,10 @@ impl Download {
             .patience
             .pause
             .saturating_mul(1 << (self.failures - 1).min(10));
-        std::thread::sleep(pause.min(LONGEST_PAUSE));
+        let pause = pause.min(LONGEST_PAUSE);
+        std::thread::sleep(pause);
+        // The server is not asked for anything meanwhile.
+        self.window.0 = self.window.0 + pause;
         Ok(())
     }
 
@@ -236,8 +355,8 @@ impl Read for Download {
             return Ok(0);
         }
         loop {
-            if clock::mono() >= self.until {
-                return Err(self.lasting("the file did not come within a day"));
+            if let Err(why) = self.is_in_time() {
+                return Err(self.lasting(&why));
             }
             let mut body = match self.body.take() {
                 Some(body) => body,
@@ -258,6 +377,7 @@ impl Read for Download {
                 Ok(read) => {
                     self.body = Some(body);
                     self.at += read as u64;
+                    self.window.1 += read as u64;
                     self.failures = 0;
                     return Ok(read);
                 }

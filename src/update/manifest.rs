@@ -3,6 +3,7 @@
 //! Owns: the manifest's shape, the running image's description, and every reason to refuse before a byte of a slot is
 //! touched. Never does: believe a manifest whose signature nobody has checked; `keys` does that first.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 /// The format that this version reads.
@@ -29,8 +30,11 @@ pub struct Manifest {
     pub version: String,
     /// SHA-256 of `root.sqfs`, hex: the image's identity.
     pub image_id: String,
-    /// Unix seconds; an older one is no update.
+    /// Unix seconds, of its packages' lists; for people.
     pub released: i64,
+    /// Rises with every release; one that is not higher than what this booth has kept before is no update.
+    #[serde(default)]
+    pub counter: u64,
     /// For people.
     #[serde(default)]
     pub kernel: String,
@@ -41,9 +45,53 @@ pub struct Manifest {
     /// Where in the payload the letter of `booth.slot=a` stands; the updater writes its own slot's letter there.
     #[serde(default)]
     pub slot_letter_at: Vec<u64>,
-    /// May replace an image that was released later.
+    /// May replace an image of a higher counter.
     #[serde(default)]
-    pub allow_older: bool,
+    pub allow_older: AllowOlder,
+}
+
+/// Which booths a release may take back, and until when. A step back brings back what was mended since, so that a signed one must not be good
+/// for every booth for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AllowOlder {
+    /// `false`: none. `true` allows nothing either: it names no booth and no day.
+    Flag(bool),
+    /// Some.
+    For {
+        /// Their ids.
+        booths: Vec<String>,
+        /// The last day, UTC.
+        until: Date,
+    },
+}
+
+impl Default for AllowOlder {
+    fn default() -> Self {
+        Self::Flag(false)
+    }
+}
+
+/// What this booth is, as far as an update is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// What runs.
+    pub running: &'a Image,
+    /// The highest that was ever kept here.
+    pub kept: &'a Floor,
+    /// Which booth this is, by the technician's word.
+    pub booth: &'a str,
+    /// Today, UTC; `None` while the clock is not synchronised.
+    pub today: Option<Date>,
+}
+
+/// The highest release that a booth has kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// Its counter.
+    pub counter: u64,
+    /// Which image it was: that one may come again, for the slot that holds it may be damaged.
+    pub image_id: String,
 }
 
 /// `image.json` of a slot: what runs there.
@@ -53,6 +101,8 @@ pub struct Image {
     pub image_id: String,
     pub version: String,
     pub released: i64,
+    #[serde(default)]
+    pub counter: u64,
     pub board: String,
     #[serde(default)]
     pub kernel: String,
@@ -77,9 +127,14 @@ pub enum Refusal {
     #[error("this is the image that runs already ({0}); there is nothing to do")]
     Same(String),
     #[error(
-        "the update {0} was released before the running {1}; to go back on purpose, sign it with \"allow_older\": true"
+        "the update {0} has the counter {1}, and this booth has kept {2} already; give a release a higher counter, or to go back on purpose, sign it \
+         with \"allow_older\": {{\"booths\": [\"{3}\"], \"until\": \"<the last day>\"}}"
     )]
-    Older(String, String),
+    Older(String, u64, u64, String),
+    #[error(
+        "the update would take this booth back until {0}, and today is {1}; sign it anew with a later day, or set the clock"
+    )]
+    Over(Date, String),
     #[error(
         "the slot's image has {0} bytes and the partition {1}; the card was made by an older image: write a new card"
     )]
@@ -145,22 +200,50 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether a booth that runs `running` may take it into a partition of `partition_bytes`.
-    pub fn admit(&self, running: &Image, partition_bytes: u64) -> Result<(), Refusal> {
+    /// Whether such a booth may take it into a partition of `partition_bytes`.
+    pub fn admit(&self, here: &Standing, partition_bytes: u64) -> Result<(), Refusal> {
+        let running = here.running;
         if self.board != running.board {
             return Err(Refusal::Board(self.board.clone(), running.board.clone()));
         }
         if self.image_id == running.image_id {
             return Err(Refusal::Same(running.version.clone()));
         }
-        if self.released < running.released && !self.allow_older {
-            let (new, old) = (self.version.clone(), running.version.clone());
-            return Err(Refusal::Older(new, old));
+        let is_the_highest =
+            self.image_id == here.kept.image_id && self.counter == here.kept.counter;
+        let kept = here.kept.counter.max(running.counter);
+        if self.counter <= kept && !is_the_highest {
+            self.may_go_back(here, kept)?;
         }
         if self.slot_bytes > partition_bytes {
             return Err(Refusal::TooLarge(self.slot_bytes, partition_bytes));
         }
         Ok(())
+    }
+}
+
+impl Manifest {
+    fn may_go_back(&self, here: &Standing, kept: u64) -> Result<(), Refusal> {
+        match (&self.allow_older, here.today) {
+            (AllowOlder::For { booths, until }, today)
+                if booths.iter().any(|booth| booth == here.booth) =>
+            {
+                match today {
+                    Some(today) if today <= *until => Ok(()),
+                    Some(today) => Err(Refusal::Over(*until, today.to_string())),
+                    None => Err(Refusal::Over(
+                        *until,
+                        "not known, for the clock is not synchronised".into(),
+                    )),
+                }
+            }
+            _ => Err(Refusal::Older(
+                self.version.clone(),
+                self.counter,
+                kept,
+                here.booth.to_owned(),
+            )),
+        }
     }
 }
 
@@ -170,7 +253,7 @@ mod tests {
 
     fn good() -> serde_json::Value {
         serde_json::json!({
-            "format": 1, "board": BOARD, "version": "0.2.0", "image_id": "ab".repeat(32), "released": 2000,
+            "format": 1, "board": BOARD, "version": "0.2.0", "image_id": "ab".repeat(32), "released": 2000, "counter": 8,
             "kernel": "7.3.4", "slot_bytes": 65536, "slot_sha256": "cd".repeat(32), "slot_letter_at": [5000],
             "allow_older": false, "a_later_key": [1, 2]
         })
@@ -187,15 +270,36 @@ mod tests {
             image_id: "11".repeat(32),
             version: "0.1.0".into(),
             released: 1000,
+            counter: 7,
             board: BOARD.into(),
             kernel: String::new(),
         }
     }
 
+    /// Admitted by a booth that runs 7 and has kept `kept`, on this day.
+    fn admitted(
+        manifest: &Manifest,
+        kept: &Floor,
+        today: Option<Date>,
+        room: u64,
+    ) -> Result<(), Refusal> {
+        let here = Standing {
+            running: &running(),
+            kept,
+            booth: "rundhoej-1",
+            today,
+        };
+        manifest.admit(&here, room)
+    }
+
+    fn day(text: &str) -> Option<Date> {
+        Some(text.parse().expect("a day"))
+    }
+
     #[test]
     fn a_manifest_of_a_later_tool_is_understood_and_another_format_is_not() {
         let manifest = parse(|_| {}).expect("good");
-        assert_eq!(manifest.admit(&running(), 65536), Ok(()));
+        assert_eq!(admitted(&manifest, &Floor::default(), None, 65536), Ok(()));
         assert_eq!(parse(|m| m["format"] = 2.into()), Err(Refusal::Format(2)));
         // Its other keys may be anything.
         let other = Manifest::parse(br#"{"format":7,"parts":[]}"#);
@@ -245,7 +349,7 @@ mod tests {
         let admit = |change: fn(&mut Manifest), room| {
             let mut manifest = parse(|_| {}).expect("good");
             change(&mut manifest);
-            let refusal = manifest.admit(&running(), room).expect_err("refused");
+            let refusal = admitted(&manifest, &Floor::default(), None, room).expect_err("refused");
             refusal.to_string()
         };
         for (said, remedy) in [
@@ -257,17 +361,74 @@ mod tests {
                 admit(|m| m.image_id = "11".repeat(32), 65536),
                 "nothing to do",
             ),
-            (admit(|m| m.released = 999, 65536), "allow_older"),
+            (admit(|m| m.counter = 7, 65536), "allow_older"),
             (admit(|_| {}, 65535), "write a new card"),
         ] {
             assert!(said.contains(remedy), "{said}");
         }
-        let mut older = parse(|m| m["allow_older"] = true.into()).expect("good");
-        older.released = 1;
-        assert_eq!(older.admit(&running(), 65536), Ok(()));
-        // The same day again is no step back.
-        let mut same_day = parse(|_| {}).expect("good");
-        same_day.released = 1000;
-        assert_eq!(same_day.admit(&running(), 65536), Ok(()));
+    }
+
+    #[test]
+    fn only_a_higher_counter_is_an_update_whatever_day_its_packages_are_of() {
+        let of = |counter: u64| parse(|m| m["counter"] = counter.into()).expect("good");
+        let kept = Floor {
+            counter: 9,
+            image_id: "ab".repeat(32),
+        };
+        let none = Floor::default();
+        for (counter, floor, is_taken) in [
+            (8, &none, true),
+            (7, &none, false),
+            (0, &none, false),
+            (10, &kept, true),
+            (8, &kept, false),
+        ] {
+            let said = admitted(&of(counter), floor, day("2026-01-01"), 65536);
+            assert_eq!(said.is_ok(), is_taken, "{counter} over {floor:?}: {said:?}");
+        }
+        // The very image that was kept may come again: its slot may be damaged.
+        assert_eq!(admitted(&of(9), &kept, None, 65536), Ok(()));
+        let other = Floor {
+            image_id: "cd".repeat(32),
+            ..kept
+        };
+        assert!(admitted(&of(9), &other, None, 65536).is_err());
+    }
+
+    #[test]
+    fn a_step_back_is_for_named_booths_and_until_a_day() {
+        let back = |allow: serde_json::Value| {
+            parse(|m| {
+                m["counter"] = 1.into();
+                m["allow_older"] = allow;
+            })
+            .expect("good")
+        };
+        let none = Floor::default();
+        let named =
+            back(serde_json::json!({"booths": ["other", "rundhoej-1"], "until": "2026-12-31"}));
+        assert_eq!(admitted(&named, &none, day("2026-12-31"), 65536), Ok(()));
+        for (manifest, today, says) in [
+            (&named, day("2027-01-01"), "a later day"),
+            (&named, None, "set the clock"),
+            (
+                &back(serde_json::json!({"booths": ["other"], "until": "2026-12-31"})),
+                day("2026-01-01"),
+                "rundhoej-1",
+            ),
+            (&back(true.into()), day("2026-01-01"), "until"),
+        ] {
+            let said = admitted(manifest, &none, today, 65536)
+                .expect_err("refused")
+                .to_string();
+            assert!(said.contains(says), "{said}");
+        }
+        for bad in [
+            serde_json::json!({"booths": ["x"]}),
+            serde_json::json!({"booths": ["x"], "until": "soon"}),
+            serde_json::json!("yes"),
+        ] {
+            assert!(parse(|m| m["allow_older"] = bad.clone()).is_err(), "{bad}");
+        }
     }
 }

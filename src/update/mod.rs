@@ -21,14 +21,17 @@ pub mod slot;
 pub mod state;
 pub mod trial;
 pub mod verbs;
+pub mod whence;
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
 use boot::{BootControl, BootError, Slot};
 use container::{Container, ContainerError, MANIFEST, SIGNATURE};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use keys::{KeyError, Keys};
-use manifest::{Image, Manifest, Refusal};
+use manifest::{Image, Manifest, Refusal, Standing};
 use slot::{Device, Progress, SlotError, Stage, Verified};
 use state::{Kept, Phase, State, Store, Version};
 
@@ -85,9 +88,17 @@ pub struct Hands<'a> {
     pub wall: &'a dyn Fn() -> Timestamp,
     /// Of this start of the machine.
     pub boot_id: &'a str,
+    /// The wall clock is synchronised.
+    pub is_clock_set: bool,
     /// Told of every step.
     pub tell: &'a dyn Fn(Progress),
+    /// Set by whoever fetches the update once that has failed for good.
+    pub has_fetch_failed: &'a Cell<bool>,
 }
+
+/// What the centre is told of an update that could not be fetched: an answer for each address would make the booth a scanner of its own network.
+const NOT_FETCHED: &str = "the update could not be fetched from the address that was sent; check the address, and see the booth's log or `booth-gateway update \
+     --status` there for the reason";
 
 impl Hands<'_> {
     fn save(&self, state: &mut State, phase: Phase) -> Result<(), UpdateError> {
@@ -108,12 +119,16 @@ impl Hands<'_> {
 
     /// Notes why an update ended without a trial. That the note itself cannot be written changes nothing about that.
     pub fn fail(&self, why: &str) {
-        note_failure(self.store, (self.wall)(), self.boot_id, why);
+        let told = match self.has_fetch_failed.get() {
+            true => NOT_FETCHED,
+            false => "",
+        };
+        note_failure(self.store, (self.wall)(), self.boot_id, why, told);
     }
 }
 
 /// The same where nothing else is known of the booth.
-pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str) {
+pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str, told: &str) {
     let mut state = store.load().unwrap_or_default();
     state.schema = 1;
     state.phase = Phase::Failed;
@@ -121,6 +136,7 @@ pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str) {
     state.boot_id = boot_id.to_owned();
     state.pid = std::process::id();
     state.reason = why.to_owned();
+    state.told = told.to_owned();
     if let Err(error) = store.save(&state) {
         log::error!("the state of the update cannot be written: {error}");
     }
@@ -204,7 +220,17 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
     state.total = manifest.slot_bytes;
     hands.save(&mut state, Phase::Writing)?;
     let mut device = (hands.slots)(slot).map_err(|error| UpdateError::Open(slot, error))?;
-    manifest.admit(hands.running, device.bytes())?;
+    let kept = hands.store.floor().map_err(UpdateError::State)?;
+    let booth = hands.store.booth().map_err(UpdateError::Here)?;
+    let here = Standing {
+        running: hands.running,
+        kept: &kept,
+        booth: &booth,
+        today: hands
+            .is_clock_set
+            .then(|| (hands.wall)().to_zoned_datetime(TimeZone::UTC).date()),
+    };
+    manifest.admit(&here, device.bytes())?;
     let mut tell = |progress: Progress| {
         (hands.tell)(progress);
         let step = |done: u64| done * STEPS / progress.total;
@@ -294,6 +320,7 @@ pub fn settle(hands: &Hands, now: Mono, has_request: bool) -> Result<Start, Upda
             hands.save(&mut state, Phase::Committed)?;
         }
         Phase::Armed | Phase::Trial | Phase::Unknown if is_new_boot => {
+            state.told.clear();
             state.reason = "the new version did not prove itself before the machine was started again: it does not start, \
                             or the power was cut; send the update again"
                 .into();
@@ -323,6 +350,10 @@ pub fn settle(hands: &Hands, now: Mono, has_request: bool) -> Result<Start, Upda
         | Phase::RolledBack
         | Phase::Failed => {}
     }
+    // What is started by default was kept: by a trial, or by who wrote the card.
+    if let Err(error) = hands.store.raise_floor(hands.running) {
+        log::warn!("that this version is kept cannot be noted: {error}");
+    }
     Ok(Start::Usual)
 }
 
@@ -338,7 +369,12 @@ pub fn commit(hands: &Hands) -> Result<(), UpdateError> {
     hands.boot.commit()?;
     let mut state = hands.store.load().map_err(UpdateError::State)?;
     state.reason.clear();
-    hands.save(&mut state, Phase::Committed)
+    state.told.clear();
+    hands.save(&mut state, Phase::Committed)?;
+    hands
+        .store
+        .raise_floor(hands.running)
+        .map_err(UpdateError::State)
 }
 
 /// The running version has not; a restart brings the one from before.

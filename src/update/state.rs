@@ -13,11 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::Slot;
 use super::keys::Keys;
+use super::manifest::{Floor, Image};
+use super::whence::Whence;
 use crate::spool::disk::{Disk, publish, read_whole};
 
 /// The state's name in its folder.
 pub const STATE: &str = "state.json";
 const KEYS: &str = "keys";
+const BOOTH: &str = "booth";
+const ALLOW: &str = "allow";
+const FLOOR: &str = "kept.json";
 const LONGEST: u64 = 64 * 1024;
 
 /// How far an update is.
@@ -116,6 +121,9 @@ pub struct State {
     /// Why it failed or went back: a sentence with its remedy.
     #[serde(default)]
     pub reason: String,
+    /// What the centre is told of that, where `reason` would tell of the booth's network; empty where it is the reason.
+    #[serde(default)]
+    pub told: String,
     /// Bytes of the payload written, in steps of a twentieth.
     #[serde(default)]
     pub done: u64,
@@ -189,30 +197,87 @@ impl Store {
     /// Whose updates are taken. Kept here because here only root writes: the effective configuration belongs to the
     /// unprivileged gateway, which must not be able to make itself root by an update of its own.
     pub fn keys(&self) -> Result<Keys, String> {
-        let path = self.folder.join(KEYS);
+        Keys::parse(&self.lines(KEYS)?).map_err(|error| error.to_string())
+    }
+
+    /// Which booth this is; empty where no technician has said it.
+    pub fn booth(&self) -> Result<String, String> {
+        Ok(self.lines(BOOTH)?.into_iter().next().unwrap_or_default())
+    }
+
+    /// Whence the centre's updates may come.
+    pub fn whence(&self) -> Result<Whence, String> {
+        Whence::parse(&self.lines(ALLOW)?)
+    }
+
+    fn lines(&self, name: &str) -> Result<Vec<String>, String> {
+        let path = self.folder.join(name);
         let text = match read_whole(&*self.disk, &path, LONGEST) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
-        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-        Keys::parse(&lines).map_err(|error| error.to_string())
+        let lines = text.lines().filter(|line| !line.is_empty());
+        Ok(lines.map(str::to_owned).collect())
     }
 
-    /// Remembers the keys of the technician's `booth.toml`; written only if they are others than before.
-    pub fn trust(&self, keys: &[String]) -> io::Result<()> {
-        let text: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-        let path = self.folder.join(KEYS);
-        match read_whole(&*self.disk, &path, LONGEST) {
-            Ok(before) if before == text.as_bytes() => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && text.is_empty() => {
+    /// Remembers what the technician's `booth.toml` says; written only where it is something else than before.
+    pub fn trust(&self, trust: &Trust) -> io::Result<()> {
+        let lines = |texts: &[String]| -> String {
+            texts
+                .iter()
+                .map(|text| format!("{}\n", text.trim()))
+                .collect()
+        };
+        self.remember(KEYS, lines(&trust.keys).as_bytes())?;
+        self.remember(ALLOW, lines(&trust.allow).as_bytes())?;
+        self.remember(BOOTH, lines(std::slice::from_ref(&trust.booth)).as_bytes())
+    }
+
+    fn remember(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        match read_whole(&*self.disk, &self.folder.join(name), LONGEST) {
+            Ok(before) if before == bytes => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && bytes.is_empty() => {
                 return Ok(());
             }
             _ => {}
         }
         self.make()?;
-        publish(&*self.disk, &self.folder, KEYS, text.as_bytes())
+        publish(&*self.disk, &self.folder, name, bytes)
     }
+
+    /// The highest release that this booth has kept. A file that cannot be understood is none.
+    pub fn floor(&self) -> io::Result<Floor> {
+        match read_whole(&*self.disk, &self.folder.join(FLOOR), LONGEST) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Floor::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `running` is kept for good: none of a lower counter comes after it.
+    pub fn raise_floor(&self, running: &Image) -> io::Result<()> {
+        if running.counter <= self.floor()?.counter {
+            return Ok(());
+        }
+        let floor = Floor {
+            counter: running.counter,
+            image_id: running.image_id.clone(),
+        };
+        let bytes = serde_json::to_vec(&floor).map_err(io::Error::other)?;
+        self.remember(FLOOR, &bytes)
+    }
+}
+
+/// What a technician says of updates, in `booth.toml` on BOOTH and nowhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Whose are taken: minisign's public keys.
+    pub keys: Vec<String>,
+    /// Which booth this is.
+    pub booth: String,
+    /// `[update] allow`.
+    pub allow: Vec<String>,
 }
 
 /// The state in `folder`; see [`Store::load`].

@@ -5,13 +5,11 @@
 #![allow(clippy::disallowed_methods)] // opens the file it is given, and waits between its questions
 
 use std::cell::Cell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::boot::{BootControl, BootError};
@@ -22,15 +20,18 @@ use super::manifest::Manifest;
 use super::slot::{Progress, Stage, Verified};
 use super::state::{Kept, Phase, State, Store};
 use super::trial::{self, Trial, Verdict, is_in_use};
+use super::whence::Whence;
 use super::{
     Hands, REQUEST, Start, UpdateError, arm, commit, disarm, give_up, install, note_failure, settle,
 };
+use crate::adapters::disk::RealDisk;
 use crate::adapters::{clock, line_server, out};
 use crate::complain;
 use crate::config::Config;
 use crate::doctor::{QUESTION, Status};
 use crate::gateway::time::Mono;
 use crate::spool::Card;
+use crate::spool::disk::{Disk, read_whole};
 
 /// The gateway is asked this often.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -78,6 +79,18 @@ impl Updater {
         }
     }
 
+    /// The gateway's configuration, as the gateway could have made it: no link of its own leads this process elsewhere.
+    fn config(&self) -> Result<Config, String> {
+        let folder = self.config.parent().unwrap_or(Path::new("."));
+        // Provisioning's own layout: DATA/config/booth.toml, and DATA is the gateway's.
+        let data = match folder.file_name() {
+            Some(name) if name == "config" => folder.parent().unwrap_or(folder),
+            _ => folder,
+        };
+        let disk = RealDisk::guarding(data);
+        Config::load_guarded(&disk, &self.config).map_err(|error| error.to_string())
+    }
+
     /// How far the latest update is.
     pub fn state(&self) -> Result<State, String> {
         let store = self.places.store();
@@ -103,7 +116,7 @@ impl Updater {
         let _lock = lock(&store)?;
         let keys = store.keys()?;
         self.with(&booth, &store, &keys, |hands| {
-            let verified = self.write(hands, source)?;
+            let verified = self.write(hands, source, Whence::anywhere(), &|| true)?;
             complain!(
                 "slot {:?} holds {} and was read back",
                 verified.slot(),
@@ -119,13 +132,13 @@ impl Updater {
     /// Does what the centre has asked for.
     pub fn requested(&self) -> Result<(), String> {
         self.places.need_root()?;
-        let config = Config::load(&self.config).map_err(|error| error.to_string());
+        let config = self.config();
         let (done, stays) = match config {
             Err(why) => (Err(why), true),
             Ok(config) => {
-                let place = config.spool.dir.join(REQUEST);
-                let done = self.follow_request(&place);
-                (done, place.exists())
+                let spool = &config.spool.dir;
+                let done = self.follow_request(spool);
+                (done, spool.join(REQUEST).exists())
             }
         };
         if stays {
@@ -143,24 +156,24 @@ impl Updater {
         }
     }
 
-    fn follow_request(&self, place: &Path) -> Result<(), String> {
+    fn follow_request(&self, spool: &Path) -> Result<(), String> {
         if self.is_on_trial_for(TRIAL_OVER) {
             // The trial is its own business, and its state too: the request stays for whoever runs afterwards.
             return Err(BootError::OnTrial.to_string());
         }
         let store = self.places.store();
         let before = store.load().unwrap_or_default();
-        let done = self.try_request(&store, place);
+        let done = self.try_request(&store, spool);
         if let Err(why) = &done {
             let state = store.load().unwrap_or_default();
             let is_told =
                 state.phase == Phase::Failed && state.reason == *why && state.at != before.at;
             if !is_told {
-                note_failure(&store, clock::wall(), &self.places.boot_id(), why);
+                note_failure(&store, clock::wall(), &self.places.boot_id(), why, "");
             }
         }
         // Whatever came of it is in the state; a request that stays is begun again.
-        remove(place).and(done)
+        remove_request(spool).and(done)
     }
 
     /// Waits for a trial to be over; true if it is not by then.
@@ -174,7 +187,7 @@ impl Updater {
         !is_over.unwrap_or_else(|_| !self.places.is_marked_on_trial())
     }
 
-    fn try_request(&self, store: &Store, place: &Path) -> Result<(), String> {
+    fn try_request(&self, store: &Store, spool: &Path) -> Result<(), String> {
         let booth = Booth::find(&self.places)?;
         booth.takes_updates()?;
         let _lock = self.lock_within(store, LOCK_WITHIN)?;
@@ -183,13 +196,13 @@ impl Updater {
             Ok(booth.firmware().flag.is_there())
         })?;
         let keys = store.keys()?;
-        self.with(&booth, store, &keys, |hands| match read_request(place)? {
-            Some(request) => self.follow(hands, &request, place),
+        self.with(&booth, store, &keys, |hands| match read_request(spool)? {
+            Some(request) => self.follow(hands, &request, spool),
             None => Ok(()),
         })
     }
 
-    fn follow(&self, hands: &Hands, request: &Request, place: &Path) -> Result<(), String> {
+    fn follow(&self, hands: &Hands, request: &Request, spool: &Path) -> Result<(), String> {
         let said = |error: UpdateError| error.to_string();
         let mut state = hands.store.load().map_err(|error| error.to_string())?;
         let is_same = state.request == request.id;
@@ -214,13 +227,19 @@ impl Updater {
             hands.fail(&why);
             return Err(why);
         }
-        let verified = self.write(hands, &request.url)?;
+        let whence = hands.store.whence().inspect_err(|why| hands.fail(why))?;
+        let is_wanted = || matches!(read_request(spool), Ok(Some(still)) if still.id == request.id);
+        let verified = self.write(hands, &request.url, whence, &is_wanted)?;
         if let Err(why) = self.wait_until_empty() {
             hands.fail(&why);
             return Err(why);
         }
+        if !is_wanted() {
+            hands.fail(CANCELLED);
+            return Err(CANCELLED.into());
+        }
         // Before the trial: afterwards nobody may begin it again.
-        if let Err(why) = remove(place) {
+        if let Err(why) = remove_request(spool) {
             hands.fail(&why);
             return Err(why);
         }
@@ -289,8 +308,9 @@ impl Updater {
                 return Ok(Start::Usual);
             }
         };
-        let has_request =
-            Config::load(&self.config).is_ok_and(|config| config.spool.dir.join(REQUEST).exists());
+        let has_request = self
+            .config()
+            .is_ok_and(|config| config.spool.dir.join(REQUEST).exists());
         settle(hands, clock::mono(), has_request).map_err(|error| error.to_string())
     }
 
@@ -391,6 +411,7 @@ impl Updater {
     ) -> Result<T, String> {
         let boot_id = self.places.boot_id();
         let meter = Meter::new();
+        let has_fetch_failed = Cell::new(false);
         work(&Hands {
             store,
             boot: &booth.firmware(),
@@ -399,17 +420,32 @@ impl Updater {
             keys,
             wall: &clock::wall,
             boot_id: &boot_id,
+            is_clock_set: clock::clock_synced(),
             tell: &|progress| meter.tell(progress),
+            has_fetch_failed: &has_fetch_failed,
         })
     }
 
-    fn write(&self, hands: &Hands, source: &str) -> Result<Verified, String> {
+    /// `whence` and `is_wanted` are those of the centre's request; what a person names is fetched from anywhere and to its end.
+    fn write(
+        &self,
+        hands: &Hands,
+        source: &str,
+        whence: Whence,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Verified, String> {
         let result = if source.contains("://") {
-            let ca = Config::load(&self.config)
-                .ok()
-                .and_then(|config| config.mqtt.ca_file);
-            match Download::new(source, ca.as_deref(), Patience::default()) {
-                Ok(download) => install(hands, download, source),
+            let ca = self.config().ok().and_then(|config| config.mqtt.ca_file);
+            match Download::new(source, ca.as_deref(), whence, Patience::default()) {
+                Ok(download) => {
+                    let fetched = Wanted {
+                        download,
+                        is_wanted,
+                        asked: clock::mono(),
+                        has_failed: hands.has_fetch_failed,
+                    };
+                    install(hands, fetched, source)
+                }
                 Err(why) => Err(UpdateError::Here(why)),
             }
         } else {
@@ -461,11 +497,11 @@ impl Updater {
                 was_connected: status.connected == 1 || status.was_connected == 1,
             }));
         }
-        let Ok(config) = Config::load(&self.config) else {
+        let Ok(config) = self.config() else {
             return Ok(None);
         };
-        let disk = &*self.places.store().disk;
-        let card = Card::identity(disk, &config.spool.dir).map_err(|why| {
+        let disk = RealDisk::guarding(&config.spool.dir);
+        let card = Card::identity(&disk, &config.spool.dir).map_err(|why| {
             format!(
                 "the gateway does not answer and the spool's card.json cannot be read ({why}), so nobody could say whether \
                  the new version keeps what was recorded; see `booth-gateway doctor`, and send the update again"
@@ -510,7 +546,8 @@ impl Updater {
     /// The gateway's own word.
     fn ask(&self) -> Result<Status, String> {
         // It may be provisioned only now.
-        let config = Config::load(&self.config)
+        let config = self
+            .config()
             .map_err(|error| format!("the gateway is not set up: {error}"))?;
         let socket = config.doctor_socket();
         let reply = line_server::ask(&socket, QUESTION).map_err(|error| {
@@ -548,43 +585,67 @@ fn open_file(path: &Path) -> Result<File, String> {
     File::open(path).map_err(|error| format!("{}: {error}; name an update file", path.display()))
 }
 
-/// What the unprivileged gateway has left. `None` if there is nothing; no link is followed.
-fn read_request(place: &Path) -> Result<Option<Request>, String> {
+/// What the unprivileged gateway has left in `spool`. `None` if there is nothing; no link is followed.
+fn read_request(spool: &Path) -> Result<Option<Request>, String> {
+    let place = spool.join(REQUEST);
     let fault = |why: String| {
         format!(
             "the centre's request {}: {why}; send it again",
             place.display()
         )
     };
-    let no_link = i32::try_from(OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags(no_link)
-        .open(place)
-    {
-        Ok(file) => file,
+    let bytes = match read_whole(&RealDisk::guarding(spool), &place, LONGEST_REQUEST) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fault(error.to_string())),
     };
-    if !file.metadata().is_ok_and(|facts| facts.is_file()) {
-        return Err(fault("it is no file".into()));
-    }
-    let mut bytes = Vec::new();
-    file.take(LONGEST_REQUEST)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fault(error.to_string()))?;
     let request: Request =
         serde_json::from_slice(&bytes).map_err(|error| fault(error.to_string()))?;
     check_url(&request.url).map_err(fault)?;
     Ok(Some(request))
 }
 
-fn remove(place: &Path) -> Result<(), String> {
-    match std::fs::remove_file(place) {
+/// Takes the request away, whatever it is.
+fn remove_request(spool: &Path) -> Result<(), String> {
+    let place = spool.join(REQUEST);
+    let disk = RealDisk::guarding(spool);
+    let removed = match disk.unlink(&place) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => disk.remove_tree(&place),
+        removed => removed,
+    };
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(format!("{}: {error}", place.display()))
         }
         _ => Ok(()),
+    }
+}
+
+/// The centre has taken its request back.
+const CANCELLED: &str = "the centre has cancelled the update; nothing was changed";
+/// So often it is asked whether the update is still wanted.
+const WANTED_EVERY: Duration = Duration::from_secs(1);
+
+/// An update on its way, as long as it is wanted.
+struct Wanted<'a> {
+    download: Download,
+    is_wanted: &'a dyn Fn() -> bool,
+    asked: Mono,
+    has_failed: &'a Cell<bool>,
+}
+
+impl Read for Wanted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let now = clock::mono();
+        if now.since(self.asked) >= WANTED_EVERY {
+            self.asked = now;
+            if !(self.is_wanted)() {
+                return Err(io::Error::other(CANCELLED));
+            }
+        }
+        let read = self.download.read(buffer);
+        self.has_failed.set(read.is_err());
+        read
     }
 }
 
@@ -683,29 +744,61 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_no_file_of_the_gateways_is_refused() {
+    fn a_request_that_is_no_file_of_the_gateways_is_refused_at_once_and_taken_away() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = folder.path().join("request.json");
-        assert_eq!(read_request(&place), Ok(None));
+        let spool = folder.path();
+        let place = spool.join(REQUEST);
+        std::fs::create_dir(spool.join("update")).expect("a folder");
+        assert_eq!(read_request(spool), Ok(None));
         let request = Request {
             id: "1".into(),
             url: "http://x/y".into(),
         };
         let text = serde_json::to_string(&request).expect("JSON");
         std::fs::write(&place, &text).expect("written");
-        assert_eq!(read_request(&place), Ok(Some(request)));
+        assert_eq!(read_request(spool), Ok(Some(request)));
         for bad in ["", "{}", r#"{"id":"1","url":"file:///etc/shadow"}"#] {
             std::fs::write(&place, bad).expect("written");
-            assert!(read_request(&place).is_err(), "{bad}");
+            assert!(read_request(spool).is_err(), "{bad}");
         }
-        let other = folder.path().join("other");
-        std::fs::write(&other, &text).expect("written");
         std::fs::remove_file(&place).expect("removed");
-        std::os::unix::fs::symlink(&other, &place).expect("a link");
-        assert!(read_request(&place).is_err(), "a link is not followed");
-        remove(&place).expect("removed");
-        assert!(other.exists());
-        std::fs::create_dir(&place).expect("a folder");
-        assert!(read_request(&place).is_err());
+        let other = spool.join("other");
+        std::fs::write(&other, &text).expect("written");
+        let puts: [(&str, &dyn Fn()); 5] = [
+            ("a link", &|| {
+                std::os::unix::fs::symlink(&other, &place).expect("a link");
+            }),
+            ("a second name", &|| {
+                std::fs::hard_link(&other, &place).expect("a name");
+            }),
+            ("a pipe", &|| pipe(&place)),
+            ("a folder", &|| {
+                std::fs::create_dir_all(place.join("in it")).expect("a folder");
+            }),
+            ("more than a request has", &|| {
+                let long = "x".repeat(LONGEST_REQUEST as usize + 1);
+                std::fs::write(&place, long).expect("written");
+            }),
+        ];
+        for (what, put) in puts {
+            put();
+            assert!(read_request(spool).is_err(), "{what}");
+            remove_request(spool).expect(what);
+            assert_eq!(read_request(spool), Ok(None), "{what}");
+            assert!(other.exists(), "{what}");
+        }
+        // The folder itself leads elsewhere.
+        let elsewhere = spool.join("elsewhere");
+        std::fs::rename(spool.join("update"), &elsewhere).expect("moved");
+        std::fs::write(elsewhere.join("request.json"), &text).expect("written");
+        std::os::unix::fs::symlink(&elsewhere, spool.join("update")).expect("a link");
+        assert!(read_request(spool).is_err() && remove_request(spool).is_err());
+        assert!(elsewhere.join("request.json").exists());
+    }
+
+    fn pipe(place: &Path) {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, place, pipe, mode, 0).expect("a pipe");
     }
 }

@@ -16,6 +16,10 @@ pub struct Manners {
     /// Answers this at first, so many times.
     pub first: Option<(u16, usize)>,
     pub etag: Option<&'static str>,
+    /// Sends on to this address.
+    pub location: Option<String>,
+    /// Brings some bytes fifty times a second, and no end.
+    pub drips: bool,
 }
 
 impl Default for Manners {
@@ -26,6 +30,8 @@ impl Default for Manners {
             length: true,
             first: None,
             etag: Some("\"1\""),
+            location: None,
+            drips: false,
         }
     }
 }
@@ -121,6 +127,12 @@ fn answer(
         )?;
         return Ok(());
     }
+    if let Some(location) = &manners.location {
+        return write!(
+            out,
+            "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+    }
     let is_current = condition.is_empty() || manners.etag == Some(condition.as_str());
     let from = match range
         .strip_prefix("bytes=")
@@ -151,6 +163,14 @@ fn answer(
         write!(out, "ETag: {etag}\r\n")?;
     }
     write!(out, "\r\n")?;
+    if manners.drips {
+        // Until nobody listens any more.
+        for some in part.chunks(64) {
+            out.write_all(some)?;
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        return Ok(());
+    }
     let end = manners
         .cut_after
         .map_or(part.len(), |most| most.min(part.len()));

@@ -1,0 +1,63 @@
+//! Reading a small file that somebody else may have put there.
+//!
+//! Owns: the bound, and that only a plain file is read. Never does: wait for the other end of a pipe, or decide what is in the file.
+#![allow(clippy::disallowed_methods)] // opens files
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// The first bytes of the file at `path`: all of it, or one more than `most`, so that the caller sees that it is too long. Links are followed.
+///
+/// # Errors
+/// As opening and reading have them, and for everything that is no plain file.
+pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    let facts = file.metadata()?;
+    if facts.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !facts.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no plain file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .expect("a pipe");
+        let refused = read_at_most(&pipe, 9).expect_err("a pipe");
+        assert_eq!(refused.to_string(), "it is no plain file");
+        let refused = read_at_most(folder.path(), 9).expect_err("a folder");
+        assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);
+        assert!(read_at_most(Path::new("/dev/zero"), 9).is_err());
+        let file = folder.path().join("file");
+        std::fs::write(&file, [7; 12]).expect("written");
+        assert_eq!(read_at_most(&file, 20).expect("read"), [7; 12]);
+        assert_eq!(read_at_most(&file, 9).expect("read").len(), 10);
+    }
+}
