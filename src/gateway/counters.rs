@@ -116,6 +116,11 @@ impl Counters {
         self.sent_today = self.sent_today.saturating_add(bytes);
     }
 
+    /// So much of it is not sent after all.
+    pub fn unsent(&mut self, bytes: u64) {
+        self.sent_today = self.sent_today.saturating_sub(bytes);
+    }
+
     /// Bytes handed to the connection since local midnight.
     pub fn sent_today(&self) -> u64 {
         self.sent_today

@@ -51,7 +51,9 @@ impl Gateway {
                 self.awaited_test = None;
                 self.counters_changed = true;
                 self.save_counters();
-                let _ = self.keeper.send(KeeperCommand::Close(CARD_CLOSED));
+                if !self.keeper.offer(KeeperCommand::Close(CARD_CLOSED)) {
+                    self.card_was_closed(now, Err("the card keeps the gateway waiting".into()));
+                }
             }
             ServiceAsk::Left => {
                 self.awaited_test = None;
@@ -99,7 +101,7 @@ impl Gateway {
                     "the card is closed for a technician, for {} s",
                     CARD_CLOSED.as_secs()
                 );
-                let _ = self.recorder.send(RecorderCommand::DropSpool);
+                self.recorder.send(RecorderCommand::DropSpool);
                 self.spool = None;
                 self.evidence.card_closed = true;
                 self.event("card_closed", json!({ "for_s": CARD_CLOSED.as_secs() }));

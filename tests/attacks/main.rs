@@ -1,0 +1,14 @@
+//! What attackers tried, one file for each of them, named by what must hold.
+#![allow(clippy::disallowed_methods)]
+
+mod a_flood_from_the_centre_takes_no_memory_of_a_booth;
+
+#[allow(dead_code)] // each attacker uses his part
+#[path = "../support"]
+mod support {
+    pub mod city;
+    pub mod gateway;
+    pub mod hub;
+    pub mod pulse;
+    pub mod wait;
+}
