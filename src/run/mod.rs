@@ -416,6 +416,7 @@ impl Gateway {
                     json!({}),
                 );
                 self.evidence.case_open = is_open;
+                self.tell(now, Input::CaseOpen(is_open));
             }
             HandsetReport::Event { at, event, done } => {
                 if let HandsetEvent::Key(key, _) = event {
@@ -515,7 +516,12 @@ impl Gateway {
                 self.to_handset(HandsetCommand::Recording(lamp == Lamp::Listening));
                 self.to_handset(HandsetCommand::Lamp(lamp));
             }
-            Command::Count(counter) => self.count(counter),
+            Command::Count(counter) => {
+                if counter == Counter::WrongCodes {
+                    log::warn!(about = "service code"; "somebody dialled a wrong service code");
+                }
+                self.count(counter);
+            }
             Command::Event(kind) => self.event(kind, json!({})),
             Command::HandsetLeftOff(left_off) => self.evidence.left_off = left_off,
             Command::SessionOpened { first_take } => self.open_session = Some(first_take),

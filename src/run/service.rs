@@ -47,6 +47,9 @@ impl Gateway {
             ServiceAsk::OfferNine => {
                 self.say(now, ServiceNews::Card(words(&[Word::PressNine])));
             }
+            ServiceAsk::MayNotClose => {
+                self.say(now, ServiceNews::Card(words(&[Word::CloseNeedsCase])));
+            }
             ServiceAsk::CloseCard => {
                 self.awaited_test = None;
                 self.counters_changed = true;
@@ -75,11 +78,14 @@ impl Gateway {
             .last_test
             .as_ref()
             .is_some_and(|clip| clip.speech_ratio == Some(0.0));
-        let said: &[Word] = match is_silent {
-            true if outcome != Word::TestFailed => &[outcome, Word::TestSilent, Word::PressNine],
-            _ => &[outcome, Word::PressNine],
-        };
-        self.say(now, ServiceNews::Outcome(words(said)));
+        let mut said = vec![outcome];
+        if is_silent && outcome != Word::TestFailed {
+            said.push(Word::TestSilent);
+        }
+        if self.session.may_close_card() {
+            said.push(Word::PressNine);
+        }
+        self.say(now, ServiceNews::Outcome(words(&said)));
     }
 
     /// The centre has this clip.

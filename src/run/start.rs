@@ -173,6 +173,9 @@ pub fn check(path: &Path) -> Result<Config, ConfigError> {
 /// a card that was in a booth are with the booth: it moves them off the card.
 pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
     let config = Config::load(path)?;
+    if let Some(why) = config.service_fault() {
+        return Err(ConfigError(vec![format!("{}: {why}", path.display())]));
+    }
     let mut warnings = config.warnings_here();
     let mut here = config.clone();
     if exists(&path.with_file_name(provision::STATUS)) {
@@ -219,7 +222,7 @@ pub fn session_rules(config: &Config) -> SessionRules {
     SessionRules {
         consent: session.consent,
         emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
-        service_code: config.service.digits(),
+        service_code: config.service.digits(&session.emergency_numbers),
         max: Duration::from_secs(session.max_seconds),
         min: Duration::from_secs(session.min_seconds),
         silence: Duration::from_secs(session.silence_seconds),

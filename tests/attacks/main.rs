@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod a_flood_from_the_centre_takes_no_memory_of_a_booth;
+mod a_passer_by_closes_no_booth;
 
 #[allow(dead_code)] // each attacker uses his part
 #[path = "../support"]
