@@ -219,8 +219,6 @@ impl Config {
         self.audio.check(&mut fault);
         self.handset.check(&mut fault);
         self.bell.check(self.handset.ringer.is_some(), &mut fault);
-        let emergency = &self.session.emergency_numbers;
-        self.service.check(emergency, &mut fault);
         self.selftest.check(&mut fault);
         let credentials = [
             &self.mqtt.password_file,
@@ -275,6 +273,10 @@ impl Config {
                 "[network] country {country:?} is no country's code (ISO 3166-1); {meant}. Wi-Fi keeps to the channels that are allowed everywhere"
             ));
         }
+        if let Some(why) = self.service_fault() {
+            all.push(format!("{why}. The booth takes no service code meanwhile"));
+        }
+        all.extend(self.mqtt.open_password());
         if let Some(why) = codes::wrong_language(&self.session.language) {
             let voice = match Language::of(&self.session.language) {
                 Language::Danish => "Danish",
@@ -285,6 +287,12 @@ impl Config {
             ));
         }
         all
+    }
+
+    /// Why the service code counts for none. Cards in the field have codes that earlier versions took: that is told wherever
+    /// warnings are, `check-config` refuses it, and it keeps no booth from running.
+    pub fn service_fault(&self) -> Option<String> {
+        self.service.fault(&self.session.emergency_numbers)
     }
 
     /// The same, and what only this machine can know.
@@ -430,6 +438,20 @@ impl Mqtt {
     /// The same in bytes per second.
     pub fn upload_bytes_per_s(&self) -> Option<u64> {
         (self.upload_kbit_s > 0).then_some(self.upload_kbit_s * 125)
+    }
+
+    /// Whether the password, and what citizens say, cross a network for everybody on it to read.
+    fn open_password(&self) -> Option<String> {
+        self.password_file.as_ref()?;
+        let url = BrokerUrl::parse(self.url.as_deref()?).ok()?;
+        let is_open = !url.tls && !url.is_this_machine();
+        is_open.then(|| {
+            format!(
+                "[mqtt] url: the password goes to {} in the clear, and whoever is on the way can take it and be this booth; \
+                 write mqtts:// and give ca_file where the broker's authority is the city's own",
+                url.host
+            )
+        })
     }
 }
 
@@ -713,6 +735,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods)] // makes a file
     fn a_file_that_never_ends_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let long = folder.path().join("booth.toml");
@@ -741,8 +764,6 @@ mod tests {
             ("[bell]\nat = [\"7:00\"]\n", "no time of day"),
             ("[bell]\nat = [\"10:00\"]\n", "no bell"),
             ("[bell]\nquiet = \"nights\"\n", "no span"),
-            ("[service]\ncode = \"12\"\n", "3 to 8 digits"),
-            ("[service]\ncode = \"91129\"\n", "emergency number 112"),
             ("[selftest]\nat = \"noon\"\n", "[selftest] at"),
             ("[handset]\nringer = { line = 17 }\n", "share line 17"),
             (
@@ -758,5 +779,107 @@ mod tests {
             faults(&format!("{LEAST}{quiet}[service]\ncode = \"\"\n")),
             ""
         );
+    }
+
+    #[test]
+    fn a_service_code_has_six_to_eight_digits_after_one_0_and_a_wrong_one_is_told_and_counts_for_none()
+     {
+        let config = |code: &str, more: &str| -> Config {
+            let text = format!("{LEAST}[service]\ncode = {code:?}\n{more}");
+            let config: Config = parse(&text, "booth.toml").expect("a configuration");
+            config.check("booth.toml").expect("a booth runs with it");
+            config
+        };
+        let digits = |config: &Config| config.service.digits(&config.session.emergency_numbers);
+        for code in ["037415", "0374156", "03741569", "090909"] {
+            let config = config(code, "");
+            assert_eq!(config.warnings(), Vec::<String>::new(), "{code}");
+            assert_eq!(digits(&config).len(), code.len());
+        }
+        let none = config("", "");
+        assert!(none.warnings().is_empty() && digits(&none).is_empty());
+        assert!(
+            Config::clone(&parse(LEAST, "f").expect("least"))
+                .service
+                .code
+                .is_empty()
+        );
+        for code in [
+            "0990",
+            "03741",
+            "037415692",
+            "003741",
+            "937415",
+            "0374a5",
+            "٠٣٧٤١٥",
+            "011247",
+            "037112",
+            "0112374",
+            " 037415",
+            "-37415",
+        ] {
+            let config = config(code, "");
+            let warnings = config.warnings().join("\n");
+            assert!(
+                warnings.contains("[service] code") && warnings.contains("six to eight digits"),
+                "{warnings}"
+            );
+            assert!(digits(&config).is_empty(), "{code}");
+        }
+        let other = "[session]\nemergency_numbers = [\"110\", \"374\"]\n";
+        assert!(digits(&config("037415", other)).is_empty());
+        // 112 is in no code even where another number is configured.
+        assert!(
+            digits(&config(
+                "051124",
+                "[session]\nemergency_numbers = [\"911\"]\n"
+            ))
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_password_that_crosses_a_network_in_the_clear_is_a_warning_and_one_on_this_machine_is_none()
+    {
+        let warned = |mqtt: &str| {
+            let config: Config =
+                parse(&format!("{LEAST}[mqtt]\n{mqtt}"), "booth.toml").expect("read");
+            config
+                .warnings()
+                .iter()
+                .any(|why| why.contains("[mqtt] url") && why.contains("mqtts://"))
+        };
+        let with = "password_file = \"mqtt-password\"\n";
+        for host in [
+            "broker.example",
+            "broker.example:1884",
+            "192.168.1.5",
+            "[fe80::1]",
+            "127.0.0.1.example",
+            "localhost.example",
+        ] {
+            assert!(
+                warned(&format!("url = \"mqtt://{host}\"\n{with}")),
+                "{host}"
+            );
+            assert!(
+                !warned(&format!("url = \"mqtts://{host}\"\n{with}")),
+                "{host}"
+            );
+            // Nothing is given away that nobody has.
+            assert!(!warned(&format!("url = \"mqtt://{host}\"\n")), "{host}");
+        }
+        for host in [
+            "localhost",
+            "LOCALHOST:1883",
+            "127.0.0.1",
+            "127.8.8.8:1883",
+            "[::1]:1883",
+        ] {
+            assert!(
+                !warned(&format!("url = \"mqtt://{host}\"\n{with}")),
+                "{host}"
+            );
+        }
     }
 }

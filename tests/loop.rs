@@ -119,6 +119,8 @@ struct Rig {
     gateway: Gateway,
     now: Mono,
     told: Told,
+    /// What the connection has taken.
+    taken: Vec<MqttCommand>,
     _dir: tempfile::TempDir,
 }
 
@@ -134,12 +136,25 @@ impl Rig {
             gateway,
             now: ThisMachine.mono(),
             told,
+            taken: Vec::new(),
             _dir: dir,
         }
     }
 
     fn happen(&mut self, event: MqttEvent) {
         self.gateway.happen(self.now, Happening::Mqtt(event));
+        self.takes();
+    }
+
+    fn turn(&mut self) {
+        self.gateway.turn(self.now);
+        self.takes();
+    }
+
+    /// The connection takes what waits for it.
+    fn takes(&mut self) {
+        let waiting = std::iter::from_fn(|| self.told.mqtt.try_recv().ok());
+        self.taken.extend(waiting);
     }
 
     fn connected(&mut self) {
@@ -160,7 +175,7 @@ impl Rig {
             payload: payload.as_bytes().to_vec(),
             correlation: None,
         });
-        self.gateway.turn(self.now);
+        self.turn();
     }
 
     fn hub(&mut self, payload: &str) {
@@ -176,14 +191,15 @@ impl Rig {
                 .wake_at(self.now)
                 .max(self.now + Duration::from_millis(1))
                 .min(end);
-            self.gateway.turn(self.now);
+            self.turn();
         }
     }
 
     /// The topics below the booth's own branch that were published since this was asked last, with their payloads.
     fn said(&mut self) -> Vec<(String, Vec<u8>)> {
         let own = "booth/1/up/rundhoej-1/";
-        std::iter::from_fn(|| self.told.mqtt.try_recv().ok())
+        std::mem::take(&mut self.taken)
+            .into_iter()
             .filter_map(|command| match command {
                 MqttCommand::Publish(message) => {
                     let tail = message.topic.strip_prefix(own)?.to_owned();

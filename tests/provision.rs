@@ -112,6 +112,49 @@ fn connected() -> ModelDisk {
 }
 
 #[test]
+fn a_card_with_a_code_of_an_earlier_version_runs_says_so_and_is_refused_by_check_config() {
+    let text = format!("{GOOD}[service]\ncode = \"0990\"\n");
+    let disk = card(&[
+        ("booth.toml", text.as_bytes()),
+        ("MQTT-PASSWORD", b"one\r\n"),
+    ]);
+    let outcome = boot(&disk).expect("provisioned");
+    assert_eq!((outcome.source, outcome.faults), (Source::Card, Vec::new()));
+    let told = |note: &&String| note.contains("[service] code \"0990\"");
+    assert_eq!(
+        outcome.notes.iter().filter(told).count(),
+        1,
+        "{:?}",
+        outcome.notes
+    );
+    let config = effective(&disk).expect("a booth runs with it");
+    assert!(
+        booth_gateway::run::session_rules(&config)
+            .service_code
+            .is_empty()
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("booth.toml");
+    std::fs::write(
+        &file,
+        text.replace("password_file = \"mqtt-password\"\n", ""),
+    )
+    .expect("a file");
+    let checked = Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
+        .args(["check-config", "--config"])
+        .arg(&file)
+        .output()
+        .expect("it runs");
+    assert_eq!(checked.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(
+        said.contains("booth.toml: [service] code \"0990\"")
+            && said.contains("six to eight digits"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_secret_is_moved_once_kept_when_it_is_gone_and_replaced_only_after_it_has_connected() {
     let disk = connected();
     assert_eq!(on_fat(&disk, "MQTT-PASSWORD"), None);

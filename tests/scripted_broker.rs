@@ -8,7 +8,8 @@ mod lawful;
 
 use std::time::Duration;
 
-use booth_gateway::adapters::mqtt::{self, MqttCommand, MqttEvent, MqttSettings, Outbound, Will};
+use booth_gateway::adapters::mqtt::{self, Kind, MqttEvent, MqttSettings, Outbound, Will};
+use booth_gateway::adapters::outbox::{self, Outbox};
 use booth_gateway::config::BrokerUrl;
 use booth_gateway::gateway::delivery::Puback;
 use booth_gateway::gateway::spoken::BrokerState;
@@ -119,8 +120,8 @@ impl Heard {
 
 /// The booth's link, and what it reports.
 struct Booth {
-    commands: mpsc::UnboundedSender<MqttCommand>,
-    events: mpsc::UnboundedReceiver<MqttEvent>,
+    outbox: Outbox,
+    events: mpsc::Receiver<MqttEvent>,
     running: JoinHandle<()>,
     listener: TcpListener,
 }
@@ -140,25 +141,25 @@ impl Booth {
             },
             filters: vec!["booth/1/dn/rundhoej-1/#".into()],
         };
-        let (commands, commanded) = mpsc::unbounded_channel();
-        let (told, events) = mpsc::unbounded_channel();
+        let (outbox, outgoing) = outbox::pair();
+        let (told, events) = mpsc::channel(MOST_REPORTS);
         let connecting = || Will {
             topic: STATE.into(),
             payload: b"mine".to_vec(),
         };
         let said_by_another =
             |payload: &[u8]| (payload != b"mine").then(|| "its session 9-9".to_owned());
-        let report = move |event| drop(told.send(event));
         let running = tokio::spawn(mqtt::run(
             vec![settings],
             connecting,
             said_by_another,
-            commanded,
-            report,
+            outgoing,
+            told,
+            |event| event,
             |_| {},
         ));
         Self {
-            commands,
+            outbox,
             events,
             running,
             listener,
@@ -207,9 +208,9 @@ impl Booth {
             retain: topic == STATE,
             expiry_s: None,
             correlation: None,
-            urgent: false,
+            kind: Kind::Clip,
         };
-        let _ = self.commands.send(MqttCommand::Publish(message));
+        assert_eq!(self.outbox.put(message), None, "there is room");
     }
 }
 
@@ -302,6 +303,41 @@ async fn played(case: &Case) -> String {
             event => return format!("{event:?}"),
         }
     }
+}
+
+/// Reports that a loop may leave unread.
+const MOST_REPORTS: usize = 64;
+
+#[tokio::test]
+async fn what_a_broker_sends_waits_with_the_broker_while_the_loop_is_busy() {
+    let mut booth = Booth::start().await;
+    let mut peer = booth.connected().await;
+    // From here on an hour passes as soon as nobody has anything to do.
+    tokio::time::pause();
+    let message = frame(0x30, &[&[0, 1, b'z', 0][..], &[b'x'; 100_000]].concat());
+    let sent = std::cell::Cell::new(0);
+    let mut sending = std::pin::pin!(async {
+        loop {
+            peer.say(&message).await;
+            sent.set(sent.get() + 1);
+        }
+    });
+    let mut before = None;
+    for _ in 0..1_000 {
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(1), &mut sending).await;
+        let stands = before.replace(sent.get()) == Some(sent.get());
+        if stands && booth.events.len() == MOST_REPORTS {
+            break;
+        }
+    }
+    assert_eq!(booth.events.len(), MOST_REPORTS);
+    // What the loop has not taken, what the library reads at a time, and the kernel's buffers.
+    assert!(
+        sent.get() < 400,
+        "{} messages of 100 kB were taken",
+        sent.get()
+    );
+    assert!(matches!(booth.event().await, MqttEvent::Incoming { .. }));
 }
 
 /// What the link must make of it, in a part of what it says.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
 use booth_gateway::adapters::handset::{HandsetCommand, HandsetReport};
@@ -24,7 +24,7 @@ use booth_gateway::gateway::session::HandsetEvent;
 use booth_gateway::gateway::sign::Sign;
 use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
-    About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers,
+    About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers, post,
 };
 use booth_gateway::spool::Spool;
 use rig::*;
@@ -93,7 +93,7 @@ struct Booth {
     folder: tempfile::TempDir,
     seconds: Rc<Cell<u64>>,
     gateway: Gateway,
-    published: tokio::sync::mpsc::UnboundedReceiver<MqttCommand>,
+    published: booth_gateway::adapters::outbox::Outlet,
     kept: Receiver<KeeperCommand>,
     shown: Receiver<HandsetCommand>,
     spool: Spool,
@@ -131,11 +131,11 @@ impl Booth {
             seconds: seconds.clone(),
             clock_synced,
         };
-        let (mqtt, published) = tokio::sync::mpsc::unbounded_channel();
-        let (recorder, _) = channel();
-        let (earpiece, _) = channel();
-        let (keeper, kept) = channel();
-        let (handset, shown) = channel();
+        let (mqtt, published) = booth_gateway::adapters::outbox::pair();
+        let (recorder, _) = post(64);
+        let (earpiece, _) = post(64);
+        let (keeper, kept) = post(64);
+        let (handset, shown) = post(64);
         let workers = Workers {
             recorder,
             earpiece,

@@ -11,7 +11,7 @@ mod support {
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, sync_channel};
 
 use booth_gateway::adapters::capture::{RATE, Tap};
 use booth_gateway::adapters::crew::{self, Crew, Death};
@@ -153,7 +153,7 @@ fn what_is_being_said_when_the_recorder_dies_is_kept_and_its_death_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path());
     let (mut feed, tap) = Tap::pair();
-    let (taps, tapped) = channel();
+    let (taps, tapped) = sync_channel(8);
     taps.send(tap).expect("a recorder");
     let (commands, commanded) = channel();
     let death = alive(async {

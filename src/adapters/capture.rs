@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
@@ -163,7 +163,7 @@ pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 /// The supervisor of the microphone.
 struct Supervisor<'a, R> {
     input: &'a str,
-    taps: &'a Sender<Tap>,
+    taps: &'a SyncSender<Tap>,
     figures: &'a Arc<CaptureFigures>,
     stop: &'a AtomicBool,
     alive: &'a Beat,
@@ -174,7 +174,7 @@ struct Supervisor<'a, R> {
 /// Runs the supervisor on this thread until `stop`, touching `alive` at every turn.
 pub fn supervise(
     input: &str,
-    taps: &Sender<Tap>,
+    taps: &SyncSender<Tap>,
     figures: &Arc<CaptureFigures>,
     stop: &AtomicBool,
     alive: &Beat,

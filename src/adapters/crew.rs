@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread::{Builder, JoinHandle};
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// A worker that is no more, although nobody let it go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +39,13 @@ impl fmt::Display for Death {
 
 impl std::error::Error for Death {}
 
+/// Most deaths that wait to be told.
+const MOST_DEATHS: usize = 32;
+
 /// Whom a worker belongs to.
 #[derive(Debug, Clone)]
 struct Ties {
-    told: UnboundedSender<Death>,
+    told: Sender<Death>,
     is_dismissed: Arc<AtomicBool>,
 }
 
@@ -56,13 +59,13 @@ thread_local! {
 /// The crew of this thread, and of all who are started from it, until this is dropped.
 pub struct Crew {
     ties: Ties,
-    deaths: UnboundedReceiver<Death>,
+    deaths: Receiver<Death>,
 }
 
 impl Crew {
     /// Gathers a crew: what this thread starts from now on belongs to it.
     pub fn gather() -> Self {
-        let (told, deaths) = unbounded_channel();
+        let (told, deaths) = channel(MOST_DEATHS);
         let is_dismissed = Arc::default();
         let ties = Ties { told, is_dismissed };
         CREW.set(Some(ties.clone()));
@@ -113,8 +116,8 @@ impl Place {
     fn tell(&self, how: String) {
         if let Some(crew) = &self.crew {
             let name = self.name.clone();
-            // Whoever listened may have gone.
-            let _ = crew.told.send(Death { name, how });
+            // Whoever listened may have gone; the first death ends the process, and the last of many tell nothing more.
+            let _ = crew.told.try_send(Death { name, how });
         }
     }
 
@@ -334,7 +337,7 @@ mod tests {
                 .join()
                 .expect("ends");
             drop(Callback::new("microphone"));
-            let (go, gone) = std::sync::mpsc::channel::<()>();
+            let (go, gone) = std::sync::mpsc::sync_channel::<()>(1);
             let keeper = start("keeper", move || assert!(gone.recv().is_err())).expect("a thread");
             crew.dismiss();
             drop(go);

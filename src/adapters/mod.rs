@@ -19,6 +19,7 @@ pub mod mixer;
 pub mod mqtt;
 pub mod opus;
 pub mod out;
+pub mod outbox;
 pub mod password;
 pub mod plain_file;
 pub mod playback;

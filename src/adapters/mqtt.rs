@@ -28,6 +28,8 @@ use crate::link::route::{Step, Unlucky};
 use crate::link::trouble::{self, Trouble, Unanswered, What};
 use crate::link::wire::Line;
 
+use super::outbox::Outlet;
+
 /// Longest Correlation Data that is sent back, bytes.
 const MAX_CORRELATION: usize = 256;
 /// Most messages without PUBACK, whatever the broker allows.
@@ -78,8 +80,23 @@ pub struct Outbound {
     pub expiry_s: Option<u32>,
     /// Correlation Data of the command that this answers (MQTT 5 §3.3.2.3.6).
     pub correlation: Option<Vec<u8>>,
-    /// Goes before everything that is not: health and alerts never wait behind audio.
-    pub urgent: bool,
+    /// What it is: how it waits.
+    pub kind: Kind,
+}
+
+/// How a message waits for its turn (`adapters::outbox`). Health and alerts never wait behind audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Retained: the latest of its topic counts.
+    Statement,
+    /// Something that happened.
+    Event,
+    /// The answer to a command.
+    Answer,
+    /// The answer to a command that is not carried out.
+    Refusal,
+    /// Of a clip.
+    Clip,
 }
 
 /// What the connection is told.
@@ -207,31 +224,35 @@ impl Learned {
 /// Of several settings (credentials that are new, and those before them) the next is tried when one did not lead to a
 /// connection, and the first again after every connection; `accepted` is told which one the broker has taken, once it has
 /// granted the subscriptions.
-pub async fn run(
+///
+/// While `reports` is full nothing is read from the broker. `wrap` sees each report before it is sent.
+pub async fn run<T>(
     choices: Vec<MqttSettings>,
     connecting: impl Fn() -> Will,
     said_by_another: impl Fn(&[u8]) -> Option<String>,
-    mut commands: mpsc::UnboundedReceiver<MqttCommand>,
-    report: impl Fn(MqttEvent),
+    mut outgoing: Outlet,
+    reports: mpsc::Sender<T>,
+    wrap: impl Fn(MqttEvent) -> T,
     accepted: impl Fn(usize),
 ) {
     let mut back_off = BackOff::default();
     let mut learned = Learned::default();
     let mut choice = 0;
     while let Some(settings) = choices.get(choice) {
-        let watched = |event| {
+        let wrapped = |event| {
             if matches!(event, MqttEvent::Connected { .. }) {
                 accepted(choice);
             }
-            report(event);
+            wrap(event)
         };
         let connection = Connection {
             settings,
             will: connecting(),
             said_by_another: &said_by_another,
-            report: &watched,
+            reports: &reports,
+            wrap: &wrapped,
         };
-        let end = connection.run(&mut commands, &mut learned).await;
+        let end = connection.run(&mut outgoing, &mut learned).await;
         let End::Lost {
             trouble,
             stood_since,
@@ -244,16 +265,18 @@ pub async fn run(
             None => (choice + 1) % choices.len(),
         };
         let taken_over = trouble.is_rival();
-        report(MqttEvent::Disconnected {
+        let parted = MqttEvent::Disconnected {
             why: trouble.to_string(),
             state: trouble.state(),
             taken_over,
-        });
+        };
+        // A loop that is gone has let the connection go.
+        let _ = reports.send(wrap(parted)).await;
         let stood = stood_since.map_or(Duration::ZERO, |since| since.elapsed());
         let wait = back_off.after(stood, taken_over);
         // Publishes made meanwhile belong to a connection that is no more.
         let stop = async {
-            while let Some(command) = commands.recv().await {
+            while let Some(command) = outgoing.recv(true).await {
                 if matches!(command, MqttCommand::Stop(_)) {
                     break;
                 }
@@ -266,11 +289,12 @@ pub async fn run(
 }
 
 /// What one connection is made of.
-struct Connection<'a, R, S> {
+struct Connection<'a, T, W, S> {
     settings: &'a MqttSettings,
     will: Will,
     said_by_another: &'a S,
-    report: &'a R,
+    reports: &'a mpsc::Sender<T>,
+    wrap: &'a W,
 }
 
 /// A message that the broker has not answered.
@@ -304,8 +328,8 @@ enum Phase {
     Ready,
 }
 
-struct Link<'a, R, S> {
-    connection: &'a Connection<'a, R, S>,
+struct Link<'a, T, W, S> {
+    connection: &'a Connection<'a, T, W, S>,
     client: AsyncClient,
     line: Line,
     learned: &'a mut Learned,
@@ -316,19 +340,21 @@ struct Link<'a, R, S> {
     /// Sent, without PUBACK.
     in_flight: HashMap<u16, Sent>,
     sent: u64,
-    urgent: VecDeque<Outbound>,
+    /// Taken from the outbox: what the window has room for, or the last words.
     waiting: VecDeque<Outbound>,
     limit: usize,
     max_packet: Option<u32>,
     retains: bool,
+    /// To be told before anything else is read.
+    untold: Vec<MqttEvent>,
 }
 
-impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Connection<'_, R, S> {
-    async fn run(
-        &self,
-        commands: &mut mpsc::UnboundedReceiver<MqttCommand>,
-        learned: &mut Learned,
-    ) -> End {
+impl<T, W, S> Connection<'_, T, W, S>
+where
+    W: Fn(MqttEvent) -> T,
+    S: Fn(&[u8]) -> Option<String>,
+{
+    async fn run(&self, outgoing: &mut Outlet, learned: &mut Learned) -> End {
         let login = &self.settings.login;
         let (client, mut events, line) = login.client(terms(Some(&self.will)), &learned.unlucky);
         let mut link = Link {
@@ -341,11 +367,11 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Connection<'_, R, S> {
             handed: VecDeque::new(),
             in_flight: HashMap::new(),
             sent: 0,
-            urgent: VecDeque::new(),
             waiting: VecDeque::new(),
             limit: MAX_IN_FLIGHT,
             max_packet: None,
             retains: true,
+            untold: Vec::new(),
         };
         let mut stopping: Option<Instant> = None;
         loop {
@@ -353,19 +379,21 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Connection<'_, R, S> {
                 // The event loop's future must never be dropped half-way: it would strand a packet.
                 let mut poll = pin!(events.poll());
                 loop {
+                    // A loop that is busy is not read for: what the broker sends waits in its own memory.
+                    link.tell().await;
                     let dead_at = link.line.dead_at();
                     let is_due = link.phase != Phase::Connecting || stopping.is_some();
                     let deadline = stopping.map_or(dead_at, |at| at.min(dead_at));
+                    let wants_messages = link.has_room();
                     tokio::select! {
                         event = &mut poll => break event,
-                        command = commands.recv(), if stopping.is_none() => match command {
+                        command = outgoing.recv(wants_messages), if stopping.is_none() => match command {
                             Some(MqttCommand::Publish(message)) => link.publish(message),
                             Some(MqttCommand::Stop(last)) => {
                                 if link.phase != Phase::Ready {
                                     return End::Stopped;
                                 }
                                 link.waiting.clear();
-                                link.urgent.clear();
                                 last.into_iter().for_each(|message| link.publish(message));
                                 stopping = Some(Instant::now() + STOP_PATIENCE);
                             }
@@ -388,7 +416,9 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Connection<'_, R, S> {
             }
             match event {
                 Ok(event) => {
-                    if let Err(what) = link.event(event) {
+                    let taken = link.event(event);
+                    link.tell().await;
+                    if let Err(what) = taken {
                         let is_to_be_polite = matches!(what, What::Rival(_) | What::NoQos1);
                         let end = link.lost(login.trouble(what));
                         if is_to_be_polite {
@@ -519,10 +549,28 @@ pub async fn try_once(settings: &MqttSettings, topic: &str, patience: Duration) 
     trial
 }
 
-impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
+impl<T, W, S> Link<'_, T, W, S>
+where
+    W: Fn(MqttEvent) -> T,
+    S: Fn(&[u8]) -> Option<String>,
+{
     fn is_idle(&self) -> bool {
-        let is_queue_empty = self.urgent.is_empty() && self.waiting.is_empty();
-        is_queue_empty && self.handed.is_empty() && self.in_flight.is_empty()
+        self.waiting.is_empty() && self.handed.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Whether a message can be taken from the outbox. What is published while nothing is connected leads nowhere.
+    fn has_room(&self) -> bool {
+        let window = self.handed.len() + self.in_flight.len() < self.limit;
+        self.phase != Phase::Ready || (window && self.waiting.is_empty())
+    }
+
+    /// Tells what there is to tell, waiting for a loop that is busy.
+    async fn tell(&mut self) {
+        for event in self.untold.drain(..) {
+            let report = (self.connection.wrap)(event);
+            // A loop that is gone has let the connection go.
+            let _ = self.connection.reports.send(report).await;
+        }
     }
 
     /// The connection is over; what it taught is kept.
@@ -553,8 +601,8 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
         })
     }
 
-    fn refuse(&self, token: u64, answer: Puback, why: String) {
-        (self.connection.report)(MqttEvent::Answered { token, answer, why });
+    fn refuse(&mut self, token: u64, answer: Puback, why: String) {
+        self.untold.push(MqttEvent::Answered { token, answer, why });
     }
 
     fn publish(&mut self, message: Outbound) {
@@ -564,20 +612,14 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
             return self.refuse(message.token, Puback::TooLarge, why);
         }
         if self.phase == Phase::Ready {
-            let queue = if message.urgent {
-                &mut self.urgent
-            } else {
-                &mut self.waiting
-            };
-            queue.push_back(message);
+            self.waiting.push_back(message);
             self.top_up();
         }
     }
 
     fn top_up(&mut self) {
         while self.handed.len() + self.in_flight.len() < self.limit {
-            let next = self.urgent.pop_front();
-            let Some(message) = next.or_else(|| self.waiting.pop_front()) else {
+            let Some(message) = self.waiting.pop_front() else {
                 return;
             };
             self.sent += 1;
@@ -641,7 +683,7 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
                     let rival = (self.connection.said_by_another)(&message.payload);
                     return rival.map_or(Ok(()), |evidence| Err(What::Rival(evidence)));
                 }
-                (self.connection.report)(MqttEvent::Incoming {
+                self.untold.push(MqttEvent::Incoming {
                     topic,
                     payload: message.payload.to_vec(),
                     correlation: message
@@ -703,7 +745,7 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
     fn stands(&mut self) {
         self.phase = Phase::Ready;
         self.ready_since = Some(Instant::now());
-        (self.connection.report)(MqttEvent::Connected {
+        self.untold.push(MqttEvent::Connected {
             max_packet: self.max_packet,
         });
     }
@@ -718,7 +760,7 @@ impl<R: Fn(MqttEvent), S: Fn(&[u8]) -> Option<String>> Link<'_, R, S> {
         if code < 0x80 && sent.topic == self.connection.will.topic {
             self.learned.is_introduced = true;
         }
-        (self.connection.report)(MqttEvent::Answered {
+        self.untold.push(MqttEvent::Answered {
             token: sent.token,
             answer: judge(code),
             why: trouble::answered(&answer),

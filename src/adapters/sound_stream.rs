@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::crew;
@@ -56,7 +56,7 @@ pub struct StreamThreads {
 pub struct StreamThread<T> {
     opened: Receiver<Result<T, String>>,
     /// The thread holds the stream as long as this is there.
-    hold: Sender<Infallible>,
+    hold: SyncSender<Infallible>,
     ended: Receiver<Infallible>,
     since: Instant,
 }
@@ -100,9 +100,9 @@ impl StreamThreads {
                 "{AT_MOST} threads hang in the sound system; start the gateway again, and look for why its sound server dies or stalls"
             ));
         }
-        let (told, opened) = channel();
-        let (hold, held) = channel::<Infallible>();
-        let (end, ended) = channel::<Infallible>();
+        let (told, opened) = sync_channel(1);
+        let (hold, held) = sync_channel::<Infallible>(0);
+        let (end, ended) = sync_channel::<Infallible>(0);
         let counted = self.crowd.clone();
         let work = move || {
             match open() {
@@ -233,7 +233,7 @@ mod tests {
         let mut let_go = Vec::new();
         for hanging in 0..AT_MOST {
             assert_eq!(threads.living(), hanging);
-            let (free, waits) = channel();
+            let (free, waits) = sync_channel::<()>(1);
             let_go.push(free);
             // Half of them hang in the opening, half in the closing.
             let stream = threads.open(move || {

@@ -86,8 +86,13 @@ impl Bell {
     }
 }
 
+/// Digits of a service code, the 0 that it begins with among them (contract §2).
+const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=8;
+/// In no code, whatever is configured (contract §3.9).
+const ALWAYS_EMERGENCY: &str = "112";
+
 /// The technician's way in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct Service {
@@ -95,42 +100,41 @@ pub struct Service {
     pub code: String,
 }
 
-impl Default for Service {
-    fn default() -> Self {
-        Self {
-            code: "0990".into(),
+impl Service {
+    /// The code as digits; none where it cannot be one.
+    pub fn digits(&self, emergency: &[String]) -> Vec<u8> {
+        match self.fault(emergency) {
+            Some(_) => Vec::new(),
+            None => self.code.bytes().map(|byte| byte - b'0').collect(),
         }
+    }
+
+    /// What is wrong with the code, and what to do. A booth runs with a wrong one, and without a code (contract §2).
+    pub fn fault(&self, emergency: &[String]) -> Option<String> {
+        let code = self.code.as_str();
+        if code.is_empty() {
+            return None;
+        }
+        let is_digits = code.bytes().all(|byte| byte.is_ascii_digit());
+        let begins_well = code.starts_with('0') && !code.starts_with("00");
+        let what = if !is_digits || !CODE_DIGITS.contains(&code.len()) || !begins_well {
+            "has not the form of a code"
+        } else if has_emergency_number(code, emergency) {
+            "holds an emergency number"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "[service] code {code:?} {what}; use six to eight digits that begin with one 0 and hold no emergency number, \
+             known to the city's technicians alone, or \"\" for none"
+        ))
     }
 }
 
-impl Service {
-    /// The code as digits.
-    pub fn digits(&self) -> Vec<u8> {
-        self.code
-            .bytes()
-            .map(|byte| byte.wrapping_sub(b'0'))
-            .collect()
-    }
-
-    pub(super) fn check(&self, emergency: &[String], fault: &mut impl FnMut(String)) {
-        let code = &self.code;
-        if code.is_empty() {
-            return;
-        }
-        if !(3..=8).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-            fault(format!(
-                "[service] code {code:?}: use 3 to 8 digits, or \"\" for none"
-            ));
-        }
-        let mut clash = emergency
-            .iter()
-            .filter(|number| !number.is_empty() && code.contains(number.as_str()));
-        if let Some(number) = clash.next() {
-            fault(format!(
-                "[service] code {code:?} holds the emergency number {number}"
-            ));
-        }
-    }
+/// Whether somebody who dials these digits dials an emergency number on the way.
+fn has_emergency_number(digits: &str, emergency: &[String]) -> bool {
+    let holds = |number: &str| !number.is_empty() && digits.contains(number);
+    holds(ALWAYS_EMERGENCY) || emergency.iter().any(|number| holds(number))
 }
 
 /// Whether the microphone is tested by a tone in the earpiece.

@@ -17,6 +17,14 @@ pub struct BrokerUrl {
 }
 
 impl BrokerUrl {
+    /// Whether the way to it leaves no machine: a loopback address, or the name that stands for one (RFC 6761 §6.3).
+    pub fn is_this_machine(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
     /// Takes `mqtt://host[:port]` or `mqtts://host[:port]` apart, or says what is wrong. An IPv6 address stands in
     /// brackets (RFC 3986 §3.2.2).
     pub fn parse(url: &str) -> Result<Self, String> {

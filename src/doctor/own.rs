@@ -17,13 +17,16 @@ use crate::gateway::liveness::Beat;
 use crate::gateway::session::HandsetEvent;
 use crate::gateway::time::Mono;
 
+/// Reports that nobody has looked at; the later ones give way.
+const MOST_REPORTS: usize = 64;
+
 /// Lines and microphone in the doctor's own hand.
 pub(super) struct Own {
     handset: Handset,
     view: Arc<HandsetView>,
     reports: Option<mpsc::Receiver<HandsetReport>>,
     stop: Arc<AtomicBool>,
-    _commands: mpsc::Sender<HandsetCommand>,
+    _commands: mpsc::SyncSender<HandsetCommand>,
     meter: Result<Meter, String>,
     mic_works: Result<(), String>,
     handset_works: Result<(), String>,
@@ -41,7 +44,7 @@ impl Own {
     pub fn open(config: &Config) -> Result<Self, String> {
         let view = Arc::new(HandsetView::default());
         let stop = Arc::new(AtomicBool::new(false));
-        let (commands, orders) = mpsc::channel();
+        let (commands, orders) = mpsc::sync_channel(1);
         let mut handset = config.handset.clone();
         // A hook that was taught rests at the other level. A looker-on is taught nothing: nothing can be kept at a place
         // that is no folder.
@@ -56,7 +59,7 @@ impl Own {
         let reports = match handset.backend {
             Backend::Sim => None,
             _ => {
-                let (told, reports) = mpsc::channel();
+                let (told, reports) = mpsc::sync_channel(MOST_REPORTS);
                 let links = HandsetLinks {
                     commands: orders,
                     view: view.clone(),
@@ -68,7 +71,7 @@ impl Own {
                 let watching = move || {
                     let opened = handset::open(&watched, None);
                     handset::watch(&watched, None, opened, &links, |report| {
-                        let _ = told.send(report);
+                        let _ = told.try_send(report);
                     });
                 };
                 crew::contain("handset", watching).map_err(|error| error.to_string())?;

@@ -22,6 +22,8 @@ const AREA: &str = "sound";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the microphone is listened to.
 const LISTENING: Duration = Duration::from_millis(600);
+/// States of a card that nobody has looked at; the later ones give way.
+const MOST_STATES: usize = 8;
 
 /// What can be looked at while a gateway holds the cards: whether they are there.
 pub fn look_from_outside(audio: &Audio) -> Vec<Finding> {
@@ -120,13 +122,13 @@ fn able(key: &str, card: &str, pcm: &str, facts: sound_cards::PcmFacts) -> Findi
 }
 
 fn earpiece(audio: &Audio) -> Finding {
-    let (told, states) = mpsc::channel();
-    let (commands, orders) = mpsc::channel();
+    let (told, states) = mpsc::sync_channel(MOST_STATES);
+    let (commands, orders) = mpsc::sync_channel(1);
     let output = audio.output.clone();
     let playing = crew::contain("earpiece", move || {
         let report = move |event| {
             if let PlaybackEvent::State { works } = event {
-                let _ = told.send(works);
+                let _ = told.try_send(works);
             }
         };
         let (prompts, _) = Prompts::load(std::path::Path::new(""), "", &[]);
@@ -234,7 +236,7 @@ pub struct Meter {
     states: mpsc::Receiver<Result<(), String>>,
     stop: Arc<AtomicBool>,
     /// The recorder ends with its commands.
-    _commands: mpsc::Sender<recorder::RecorderCommand>,
+    _commands: mpsc::SyncSender<recorder::RecorderCommand>,
 }
 
 impl Drop for Meter {
@@ -248,8 +250,8 @@ impl Meter {
     pub fn start(audio: &Audio) -> Result<Self, String> {
         let encoder = SpeechEncoder::new(audio.bitrate.clamp(6_000, 510_000), 0, audio.bandwidth)
             .map_err(|error| error.to_string())?;
-        let (tap_sender, taps) = mpsc::channel();
-        let (commands, orders) = mpsc::channel();
+        let (tap_sender, taps) = mpsc::sync_channel(MOST_STATES);
+        let (commands, orders) = mpsc::sync_channel(1);
         let levels = Arc::new(MicLevels::default());
         // Without a spool it keeps nothing.
         recorder::spawn(
@@ -261,14 +263,14 @@ impl Meter {
             |_| {},
         )
         .map_err(|error| error.to_string())?;
-        let (told, states) = mpsc::channel();
+        let (told, states) = mpsc::sync_channel(MOST_STATES);
         let stop = Arc::new(AtomicBool::new(false));
         let (input, halt) = (audio.input.clone(), stop.clone());
         let listening = move || {
             let figures = Arc::new(CaptureFigures::default());
             let alive = Beat::default();
             capture::supervise(&input, &tap_sender, &figures, &halt, &alive, |state| {
-                let _ = told.send(state.works);
+                let _ = told.try_send(state.works);
             });
         };
         crew::contain("capture", listening).map_err(|error| error.to_string())?;

@@ -24,11 +24,13 @@ pub enum Counter {
     Discarded,
     /// An emergency number was dialled.
     EmergencyDialled,
+    /// Digits in the form of a service code that were another than the booth's.
+    WrongCodes,
 }
 
 impl Counter {
     /// All of them.
-    pub const ALL: [Counter; 7] = [
+    pub const ALL: [Counter; 8] = [
         Counter::Lifts,
         Counter::Clips,
         Counter::Choices,
@@ -36,6 +38,7 @@ impl Counter {
         Counter::LeftEarly,
         Counter::Discarded,
         Counter::EmergencyDialled,
+        Counter::WrongCodes,
     ];
 
     /// The name before `_total` and `_today`.
@@ -48,6 +51,7 @@ impl Counter {
             Counter::LeftEarly => "left_early",
             Counter::Discarded => "discarded",
             Counter::EmergencyDialled => "emergency_dialled",
+            Counter::WrongCodes => "wrong_codes",
         }
     }
 }
@@ -114,6 +118,11 @@ impl Counters {
     pub fn sent(&mut self, bytes: u64, day: i64) {
         self.turn_to(day);
         self.sent_today = self.sent_today.saturating_add(bytes);
+    }
+
+    /// So much of it is not sent after all.
+    pub fn unsent(&mut self, bytes: u64) {
+        self.sent_today = self.sent_today.saturating_sub(bytes);
     }
 
     /// Bytes handed to the connection since local midnight.

@@ -8,6 +8,8 @@ mod machine;
 #[cfg(test)]
 mod scenarios;
 mod service;
+#[cfg(test)]
+mod visitors;
 
 use std::time::Duration;
 
@@ -126,7 +128,7 @@ pub struct SessionRules {
     pub consent: ConsentMode,
     /// Numbers that stop everything, as digits.
     pub emergency_numbers: Vec<Vec<u8>>,
-    /// The digits that make the booth speak of itself; empty is none.
+    /// The digits that make the booth speak of itself, one 0 and others; empty is none.
     pub service_code: Vec<u8>,
     /// Longest recording.
     pub max: Duration,
@@ -193,6 +195,8 @@ pub enum Input {
     Service(ServiceNews),
     /// Whether an update is under way.
     Update(bool),
+    /// Whether the case is open, where the booth can tell.
+    CaseOpen(bool),
     /// The deadline has come.
     Tick,
 }
@@ -223,6 +227,8 @@ pub enum ServiceAsk {
     OfferNine,
     /// Close the card and say so: [`ServiceNews::Card`].
     CloseCard,
+    /// Say what closing the card takes: [`ServiceNews::Card`].
+    MayNotClose,
     /// The technician is gone.
     Left,
 }

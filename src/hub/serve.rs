@@ -76,6 +76,8 @@ pub async fn serve_witnessed(
         rival: None,
     }));
     let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?;
+    #[allow(clippy::disallowed_methods)]
+    // no more than one for each job that waits, which are counted
     let (outcomes_in, outcomes) = mpsc::unbounded_channel();
     let report = move |outcome| {
         witness(&outcome);

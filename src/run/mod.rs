@@ -4,9 +4,11 @@
 //! that on their own threads and report here. The watchdog is fed by this loop's turns.
 
 mod connections;
+mod desk;
 mod diagnosis;
 mod keeper;
 mod machine;
+mod post;
 mod reports;
 mod resend;
 mod selftest;
@@ -20,7 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::adapters::capture::{CaptureFigures, CaptureState};
 use crate::adapters::clock;
@@ -28,7 +29,8 @@ use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetReport, HandsetView};
 use crate::adapters::journal;
 use crate::adapters::mixer::Applied;
-use crate::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
+use crate::adapters::mqtt::{Kind, MqttEvent, Outbound};
+use crate::adapters::outbox::{GaveWay, Outbox};
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
@@ -37,7 +39,7 @@ use crate::config::Config;
 use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
 use crate::gateway::bell::{Bell, Moment};
 use crate::gateway::counters::{Counter, Counters};
-use crate::gateway::delivery::{Delivery, Offer, Verdict, What};
+use crate::gateway::delivery::{Delivery, Offer, Puback, Verdict, What};
 use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
 use crate::gateway::inbox::{self, Inbound};
 use crate::gateway::microphone::Microphone;
@@ -48,10 +50,11 @@ use crate::gateway::session::{
 use crate::gateway::sign::{FirstBoot, Sign, View};
 use crate::gateway::spoken::BrokerState;
 use crate::gateway::time::Mono;
-use crate::gateway::unreadable::{Kind, Unreadable};
+use crate::gateway::unreadable::{self, Unreadable};
 use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
+pub use post::{Post, post};
 pub use reports::Speaker;
 pub(crate) use start::mqtt_settings;
 pub use start::{
@@ -109,21 +112,21 @@ pub enum Happening {
 /// Whom the loop talks to, and what it shares with them.
 pub struct Workers {
     /// The recorder.
-    pub recorder: std::sync::mpsc::Sender<RecorderCommand>,
+    pub recorder: Post<RecorderCommand>,
     /// The earpiece.
-    pub earpiece: std::sync::mpsc::Sender<PlaybackCommand>,
+    pub earpiece: Post<PlaybackCommand>,
     /// The keeper.
-    pub keeper: std::sync::mpsc::Sender<KeeperCommand>,
+    pub keeper: Post<KeeperCommand>,
     /// The handset's thread, where it has lines to drive.
-    pub handset: Option<std::sync::mpsc::Sender<HandsetCommand>>,
+    pub handset: Option<Post<HandsetCommand>>,
     /// The connection, where a broker is configured.
-    pub mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
+    pub mqtt: Option<Outbox>,
     /// Shared with the connection for its will.
     pub speaker: Arc<Mutex<Speaker>>,
     /// The mixer, where the configuration names a control: whatever is sent, it is set again.
-    pub mixer: Option<std::sync::mpsc::Sender<()>>,
+    pub mixer: Option<Post<()>>,
     /// Who looks after requests for updates, where there is a spool.
-    pub update: Option<std::sync::mpsc::Sender<UpdateAsk>>,
+    pub update: Option<Post<UpdateAsk>>,
     /// Shared with the microphone.
     pub capture_figures: Arc<CaptureFigures>,
     /// Shared with the recorder.
@@ -157,6 +160,7 @@ pub struct Gateway {
     delivery: Delivery,
     quarantine: Quarantine,
     resends: resend::Desk,
+    desk: desk::Desk,
     evidence: Evidence,
     parts: Option<Parts>,
     faults: BTreeMap<crate::contract::AlertId, String>,
@@ -168,13 +172,13 @@ pub struct Gateway {
     speaker: Arc<Mutex<Speaker>>,
     backend: &'static str,
     started_at: String,
-    recorder: std::sync::mpsc::Sender<RecorderCommand>,
-    earpiece: std::sync::mpsc::Sender<PlaybackCommand>,
-    keeper: std::sync::mpsc::Sender<KeeperCommand>,
-    handset: Option<std::sync::mpsc::Sender<HandsetCommand>>,
+    recorder: Post<RecorderCommand>,
+    earpiece: Post<PlaybackCommand>,
+    keeper: Post<KeeperCommand>,
+    handset: Option<Post<HandsetCommand>>,
     view: Arc<HandsetView>,
-    mqtt: Option<mpsc::UnboundedSender<MqttCommand>>,
-    mixer: Option<std::sync::mpsc::Sender<()>>,
+    mqtt: Option<Outbox>,
+    mixer: Option<Post<()>>,
     /// What was set otherwise than asked, for the doctor.
     mixer_notes: Vec<String>,
     last_key: Option<(Mono, Key)>,
@@ -262,15 +266,15 @@ impl Gateway {
 
     /// Publishes anything that is not a part of a clip; dropped while there is no connection, because
     /// everything retained is published again at the next one.
-    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool, expiry_s: Option<u32>) {
-        self.telegram(topic, payload, retain, expiry_s, None);
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, kind: Kind, expiry_s: Option<u32>) {
+        self.telegram(topic, payload, kind, expiry_s, None);
     }
 
     fn telegram(
         &mut self,
         topic: &Topic,
         payload: Vec<u8>,
-        retain: bool,
+        kind: Kind,
         expiry_s: Option<u32>,
         correlation: Option<Vec<u8>>,
     ) {
@@ -281,15 +285,32 @@ impl Gateway {
         self.next_telegram += 1;
         let topic = self.topics.name(topic);
         self.count_sent(&topic, &payload);
-        self.send(MqttCommand::Publish(Outbound {
-            token,
-            topic,
-            payload,
-            retain,
-            expiry_s,
-            correlation,
-            urgent: true,
-        }));
+        let lost = self.mqtt.as_ref().and_then(|outbox| {
+            outbox.put(Outbound {
+                token,
+                topic,
+                payload,
+                retain: kind == Kind::Statement,
+                expiry_s,
+                correlation,
+                kind,
+            })
+        });
+        match lost {
+            None => {}
+            Some(GaveWay::Replaced(earlier)) => self.count_unsent(&earlier),
+            Some(GaveWay::Lost(lost)) => {
+                log::warn!(about = "outbox"; "more waits for the broker than there is room for; {} is not sent", lost.topic);
+                self.count_unsent(&lost);
+                self.update_lost(lost.token);
+            }
+        }
+    }
+
+    /// It will not go to the connection after all.
+    fn count_unsent(&mut self, message: &Outbound) {
+        let bytes = message.topic.len() + message.payload.len();
+        self.counters.unsent(bytes as u64);
     }
 
     /// The token of the message that is published next, if it is no part of a clip.
@@ -301,13 +322,6 @@ impl Gateway {
     fn count_sent(&mut self, topic: &str, payload: &[u8]) {
         let bytes = topic.len() + payload.len();
         self.counters.sent(bytes as u64, self.local_day());
-    }
-
-    fn send(&self, command: MqttCommand) {
-        if let Some(mqtt) = &self.mqtt {
-            // A connection that has ended is reported by itself.
-            let _ = mqtt.send(command);
-        }
     }
 
     /// One happening, to its end.
@@ -368,8 +382,8 @@ impl Gateway {
         if works.is_ok()
             && let Some(mixer) = &self.mixer
         {
-            // A mixer whose thread is gone ends with the daemon.
-            let _ = mixer.send(());
+            // One word is enough, however often the card comes back.
+            let _ = mixer.offer(());
         }
     }
 
@@ -402,6 +416,7 @@ impl Gateway {
                     json!({}),
                 );
                 self.evidence.case_open = is_open;
+                self.tell(now, Input::CaseOpen(is_open));
             }
             HandsetReport::Event { at, event, done } => {
                 if let HandsetEvent::Key(key, _) = event {
@@ -447,14 +462,14 @@ impl Gateway {
                 prompts,
                 gain_steps,
             } => {
-                let _ = self.earpiece.send(PlaybackCommand::Play {
+                self.earpiece.send(PlaybackCommand::Play {
                     id,
                     prompts,
                     gain_steps,
                 });
             }
             Command::StopPlay => {
-                let _ = self.earpiece.send(PlaybackCommand::Stop);
+                self.earpiece.send(PlaybackCommand::Stop);
             }
             Command::Arm {
                 take,
@@ -466,7 +481,7 @@ impl Gateway {
                     ..self.new_clip(key)
                 };
                 let clip = Box::new(clip);
-                let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
+                self.arm(now, take, clip);
             }
             Command::ArmTest { take } => {
                 let mut clip = Box::new(NewClip {
@@ -475,11 +490,11 @@ impl Gateway {
                 });
                 // Nobody heard the notice; nobody claims it.
                 clip.consent.notice_id = None;
-                let _ = self.recorder.send(RecorderCommand::Arm { take, clip });
+                self.arm(now, take, clip);
             }
             Command::Service(ask) => self.serve(now, ask),
             Command::Keep { take, from } => {
-                let _ = self.recorder.send(RecorderCommand::Keep { take, from });
+                self.recorder.send(RecorderCommand::Keep { take, from });
             }
             Command::Finish {
                 take,
@@ -487,7 +502,7 @@ impl Gateway {
                 at,
                 min,
             } => {
-                let _ = self.recorder.send(RecorderCommand::Finish {
+                self.recorder.send(RecorderCommand::Finish {
                     take,
                     ended_by,
                     at,
@@ -495,13 +510,18 @@ impl Gateway {
                 });
             }
             Command::Discard { take } => {
-                let _ = self.recorder.send(RecorderCommand::Discard { take });
+                self.recorder.send(RecorderCommand::Discard { take });
             }
             Command::Lamp(lamp) => {
                 self.to_handset(HandsetCommand::Recording(lamp == Lamp::Listening));
                 self.to_handset(HandsetCommand::Lamp(lamp));
             }
-            Command::Count(counter) => self.count(counter),
+            Command::Count(counter) => {
+                if counter == Counter::WrongCodes {
+                    log::warn!(about = "service code"; "somebody dialled a wrong service code");
+                }
+                self.count(counter);
+            }
             Command::Event(kind) => self.event(kind, json!({})),
             Command::HandsetLeftOff(left_off) => self.evidence.left_off = left_off,
             Command::SessionOpened { first_take } => self.open_session = Some(first_take),
@@ -534,10 +554,28 @@ impl Gateway {
         }
     }
 
+    /// Asks the recorder for a take. One that has taken nothing for so long keeps this one neither.
+    fn arm(&mut self, now: Mono, take: TakeId, clip: Box<NewClip>) {
+        if !self.recorder.offer(RecorderCommand::Arm { take, clip }) {
+            log::error!(about = "recording"; "the recorder takes no more commands; the card keeps it waiting");
+            self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
+        }
+    }
+
+    /// Hands on what workers had no room for.
+    fn pass_on(&self) {
+        self.recorder.pass_on();
+        self.earpiece.pass_on();
+        self.keeper.pass_on();
+        if let Some(handset) = &self.handset {
+            handset.pass_on();
+        }
+        self.update.pass_on();
+    }
+
     fn to_handset(&self, command: HandsetCommand) {
         if let Some(handset) = &self.handset {
-            // A thread that has ended took its lines with it.
-            let _ = handset.send(command);
+            handset.send(command);
         }
     }
 
@@ -548,9 +586,9 @@ impl Gateway {
 
     fn save_counters(&mut self) {
         if std::mem::take(&mut self.counters_changed) {
-            let _ = self
-                .keeper
-                .send(KeeperCommand::Counters(self.saved_counters()));
+            let counters = KeeperCommand::Counters(self.saved_counters());
+            // A keeper that is busy gets the later ones.
+            self.counters_changed = !self.keeper.offer(counters);
         }
     }
 
@@ -624,7 +662,7 @@ impl Gateway {
                 log::error!(about = "recording", take = take.0; "a recording failed: {why}");
                 self.evidence.spool = Err(SpoolFault::Unwritable(why));
                 // The keeper's next look says whether that is still so.
-                let _ = self.keeper.send(KeeperCommand::Look);
+                let _ = self.keeper.offer(KeeperCommand::Look);
                 self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
             }
         }
@@ -722,8 +760,7 @@ impl Gateway {
     fn set_aside(&mut self, clip_id: &str, note: Note) {
         self.quarantine.entered(clip_id, note.clone());
         let clip_id = clip_id.to_owned();
-        let _ = self
-            .keeper
+        self.keeper
             .send(KeeperCommand::Quarantine { clip_id, note });
     }
 
@@ -795,7 +832,7 @@ impl Gateway {
         if self.clock_was_synced
             && let Some(offset) = self.clock_offset
         {
-            let _ = self.keeper.send(KeeperCommand::Clock(offset));
+            self.keeper.send(KeeperCommand::Clock(offset));
         }
         let saved = spool.counters();
         if is_known_card {
@@ -821,7 +858,7 @@ impl Gateway {
             log::warn!("the machine was reset by its watchdog");
             self.counters_changed = true;
         }
-        let _ = self.recorder.send(RecorderCommand::UseSpool(spool));
+        self.recorder.send(RecorderCommand::UseSpool(spool));
         self.evidence.spool = Ok(());
     }
 
@@ -896,50 +933,46 @@ impl Gateway {
                 self.evidence
                     .hub_unreadable
                     .get_or_insert_with(|| why.clone());
-                self.unreadable(now, Kind::HubState, why);
+                self.unreadable(now, unreadable::Kind::HubState, why);
             }
-            Inbound::AckUnreadable(why) => self.unreadable(now, Kind::Ack, why),
+            Inbound::AckUnreadable(why) => self.unreadable(now, unreadable::Kind::Ack, why),
             Inbound::Ack(ack) => {
                 let verdicts = self.delivery.ack(now, &ack);
                 self.settle(now, verdicts);
             }
             Inbound::Rebirth(booth) => {
-                self.introduce(now);
-                let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(self.machine.wall()) });
                 let to = self.reply_to(booth);
-                self.reply(to, "rebirth".into(), &reply);
+                self.asked_to_introduce(now, to);
             }
             Inbound::SelfTest(booth) => {
                 let to = self.reply_to(booth);
-                self.ask_for_selftest(now, Some(to));
+                self.asked_to_test(now, to);
             }
             Inbound::Ring(booth, rings) => {
-                let reply = match self.bell.may_ring(self.moment()) {
+                let to = self.reply_to(booth);
+                match self.bell.may_ring(self.moment()) {
                     Ok(()) => {
                         let ringing = self.config.bell.ringing(rings);
                         let rings = ringing.rings;
                         self.to_handset(HandsetCommand::Ring(ringing));
-                        json!({ "ok": 1, "rings": rings })
+                        self.reply(to, "ring".into(), &json!({ "ok": 1, "rings": rings }));
                     }
-                    Err(silent) => json!({ "ok": 0, "error": silent.sentence() }),
-                };
-                let to = self.reply_to(booth);
-                self.reply(to, "ring".into(), &reply);
+                    Err(silent) => self.refuse(to, "ring", silent.sentence()),
+                }
             }
             Inbound::Update(booth, url) => self.asked_for_update(booth, url),
             Inbound::CancelUpdate(booth) => self.asked_to_cancel_update(booth),
             Inbound::Resend(booth, wanted) => self.asked_to_resend(now, booth, wanted),
             Inbound::UnknownCommand(booth, command) => {
-                let reply = json!({ "ok": 0, "error": "this version does not know the command" });
                 let to = self.reply_to(booth);
-                self.reply(to, command, &reply);
+                self.refuse(to, &command, "this version does not know the command");
             }
-            Inbound::Odd(what) => self.unreadable(now, Kind::Other, what),
+            Inbound::Odd(what) => self.unreadable(now, unreadable::Kind::Other, what),
         }
     }
 
     /// A message changes nothing because it cannot be read.
-    fn unreadable(&mut self, now: Mono, kind: Kind, why: String) {
+    fn unreadable(&mut self, now: Mono, kind: unreadable::Kind, why: String) {
         let about = format!("unreadable {}", kind.word());
         let sentence = self.unreadable.note(now, kind, why);
         log::warn!(about = about.as_str(); "{sentence}");
@@ -960,7 +993,7 @@ impl Gateway {
             self.clock_offset = Some(offset);
         }
         if synced && (became_right || stepped) {
-            let _ = self.keeper.send(KeeperCommand::Clock(offset));
+            self.keeper.send(KeeperCommand::Clock(offset));
         }
         if became_right || stepped {
             self.tell_clock();
@@ -976,7 +1009,7 @@ impl Gateway {
     fn reply(&mut self, to: ReplyTo, command: String, reply: &serde_json::Value) {
         let topic = Topic::Reply(to.booth, command);
         let payload = reply.to_string().into_bytes();
-        self.telegram(&topic, payload, false, None, to.correlation);
+        self.telegram(&topic, payload, Kind::Answer, None, to.correlation);
     }
 
     fn settle(&mut self, now: Mono, verdicts: Vec<Verdict>) {
@@ -985,11 +1018,11 @@ impl Gateway {
                 Verdict::Release(receipt) => {
                     log::info!(clip_id = receipt.clip_id(); "confirmed");
                     self.confirmed(now, receipt.clip_id());
-                    let _ = self.keeper.send(KeeperCommand::Release(receipt));
+                    self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Delete(receipt) => {
                     log::info!(clip_id = receipt.clip_id(); "withdrawn");
-                    let _ = self.keeper.send(KeeperCommand::Release(receipt));
+                    self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Quarantine { clip_id, reason } => {
                     log::error!(about = "refused", clip_id = clip_id.as_str(); "the hub refused a clip: {reason}");
@@ -1006,7 +1039,7 @@ impl Gateway {
         if self.spool.is_some() {
             let unfixed = self.delivery.to_fix(now);
             if !unfixed.is_empty() {
-                let _ = self.keeper.send(KeeperCommand::Fix(unfixed));
+                self.keeper.send(KeeperCommand::Fix(unfixed));
             }
             self.bring_back_what_is_due(now);
         }
@@ -1037,9 +1070,20 @@ impl Gateway {
                         retain: false,
                         expiry_s: None,
                         correlation: None,
-                        urgent: false,
+                        kind: Kind::Clip,
                     };
-                    self.send(MqttCommand::Publish(message));
+                    let lost = self.mqtt.as_ref().and_then(|outbox| outbox.put(message));
+                    if let Some(GaveWay::Lost(lost)) = lost {
+                        // Delivery's window is smaller than the outbox: nothing of this life.
+                        log_odd("the outbox has no room for a clip");
+                        let verdicts = self.delivery.puback(
+                            now,
+                            lost.token,
+                            Puback::Later,
+                            "the outbox is full",
+                        );
+                        self.settle(now, verdicts);
+                    }
                 }
                 Err(error) if error.is_damage() => self.damaged(&send.clip_id, &error),
                 // Nothing of it is on this card: another one was put in.
@@ -1182,7 +1226,8 @@ impl Gateway {
             .into_iter()
             .chain(self.delivery.deadline(now))
             .chain(self.quarantine_deadline(now))
-            .chain(self.introduction_due)
+            .chain(self.introduction_deadline())
+            .chain(self.test_deadline())
             .chain(self.microphone_deadline())
             .chain(
                 self.first_boot
@@ -1219,6 +1264,8 @@ impl Gateway {
         }
         self.weigh(now);
         self.introduce_if_due(now);
+        self.test_if_due(now);
+        self.pass_on();
         self.deliver(now);
         let has_schedule = !self.config.bell.at.is_empty();
         if has_schedule && self.bell.is_due(now, self.moment()) {

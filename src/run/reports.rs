@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Gateway;
+use super::desk::paced;
 use crate::adapters::clock;
 use crate::adapters::crew::Death;
+use crate::adapters::mqtt::Kind;
+use crate::adapters::outbox::Outbox;
 use crate::config::BrokerUrl;
 use crate::contract::{
     Alert, AlertId, Birth, BoothState, Health, HubState, Presence, SCHEMA, Session, Topic,
@@ -91,18 +94,27 @@ impl Gateway {
         } else if !was_online {
             let jitter = hub.jitter_s.unwrap_or(DEFAULT_JITTER_S).min(MAX_JITTER_S);
             let wait = spread(self.config.booth.id.as_str(), now, jitter);
-            self.introduction_due = Some(now + wait);
+            // A hub that comes and goes all the time is introduced to no more often.
+            self.introduction_due = Some(paced(now, self.desk.introduced).max(now + wait));
         }
         self.evidence.hub_unreadable = None;
         self.delivery.hub_online(is_online);
     }
 
-    /// The booth introduces itself to a hub that has come, if that is due.
+    /// When the booth introduces itself again. Not while the former introduction still waits for the broker, or a booth on a slow
+    /// link would begin one after the other and end none; the broker's next answer is a turn of the loop.
+    pub(super) fn introduction_deadline(&self) -> Option<Mono> {
+        let is_told = self.mqtt.as_ref().is_none_or(Outbox::is_told);
+        self.introduction_due.filter(|_| is_told)
+    }
+
+    /// The booth introduces itself to a hub that has come, or to who asked, if that is due.
     pub(super) fn introduce_if_due(&mut self, now: Mono) {
-        if self.introduction_due.is_none_or(|due| now < due) {
+        if self.introduction_deadline().is_none_or(|due| now < due) {
             return;
         }
         self.introduction_due = None;
+        self.desk.introduced = Some(now);
         self.introduce(now);
         // Nothing keeps an event: what a hub that was away did not hear of the clock is said again.
         if std::mem::take(&mut self.clock_step_unheard) {
@@ -127,17 +139,23 @@ impl Gateway {
     pub(super) fn introduce(&mut self, now: Mono) {
         let booth = self.config.booth.id.clone();
         let state = self.speaker().state(Presence::Online, self.machine.wall());
-        self.publish(&Topic::State(booth.clone()), state, true, None);
+        self.publish(&Topic::State(booth.clone()), state, Kind::Statement, None);
         self.publish_birth();
         // Every id of the table, raised or empty: no alert of an earlier process or card survives.
         for id in AlertId::ALL {
             self.publish_alert(*id);
         }
         for (kind, payload) in std::mem::take(&mut self.waiting_events) {
-            self.publish(&Topic::Event(booth.clone(), kind), payload, false, None);
+            self.publish(
+                &Topic::Event(booth.clone(), kind),
+                payload,
+                Kind::Event,
+                None,
+            );
         }
         self.tell_update();
         self.publish_health(now);
+        self.introduced();
     }
 
     pub(super) fn publish_birth(&mut self) {
@@ -177,7 +195,7 @@ impl Gateway {
         self.publish(
             &Topic::Birth(self.config.booth.id.clone()),
             payload,
-            true,
+            Kind::Statement,
             None,
         );
     }
@@ -198,7 +216,7 @@ impl Gateway {
             None => Vec::new(),
         };
         let topic = Topic::Alert(self.config.booth.id.clone(), id.as_str().into());
-        self.publish(&topic, payload, true, None);
+        self.publish(&topic, payload, Kind::Statement, None);
     }
 
     /// Tells the centre, now or at the next connect.
@@ -218,7 +236,7 @@ impl Gateway {
             self.publish(
                 &Topic::Event(self.config.booth.id.clone(), kind.into()),
                 payload,
-                false,
+                Kind::Event,
                 None,
             );
         } else {
@@ -264,7 +282,7 @@ impl Gateway {
         self.publish(
             &Topic::Health(self.config.booth.id.clone()),
             payload,
-            true,
+            Kind::Statement,
             Some(HEALTH_EXPIRY_S),
         );
     }

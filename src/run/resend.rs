@@ -8,27 +8,25 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Gateway, KeeperCommand, ReplyTo};
+use super::desk::Asked;
+use super::{Gateway, KeeperCommand};
 use crate::contract::BoothId;
 use crate::gateway::quarantine::{BATCH, Cause, Wanted};
 use crate::gateway::time::Mono;
 use crate::spool::{KeptClip, SpoolError};
 
-/// Most commands that wait for their answer (contract §3.7).
-const MOST_WAITING: usize = 10;
 /// Most sentences of one answer.
 const MOST_ERRORS: usize = 5;
 
 /// The commands that wait for their answer.
 #[derive(Default)]
 pub(super) struct Desk {
-    asked: Vec<Asked>,
+    asked: Vec<Resend>,
 }
 
 /// One question, and what has come of it so far.
-struct Asked {
+struct Resend {
     wanted: Wanted,
-    to: Vec<ReplyTo>,
     /// Clips of which nothing is known yet.
     left: BTreeSet<String>,
     /// Clips that the broker had refused, and that are offered again at once.
@@ -40,7 +38,7 @@ struct Asked {
     failed: usize,
 }
 
-impl Asked {
+impl Resend {
     fn answer(&self) -> Value {
         let (returned, retried) = (self.returned, self.retried);
         if self.failed > 0 && returned + retried == 0 {
@@ -81,7 +79,7 @@ impl Gateway {
         if !clips.is_empty() {
             let by_itself = Some(self.quarantine.moment(now));
             let command = KeeperCommand::BringBack { clips, by_itself };
-            let _ = self.keeper.send(command);
+            self.keeper.send(command);
         }
     }
 
@@ -93,22 +91,15 @@ impl Gateway {
         wanted: Result<Wanted, &'static str>,
     ) {
         let to = self.reply_to(booth);
-        let refuse = |gateway: &mut Self, to, why: &str| {
-            gateway.reply(to, "resend".into(), &json!({ "ok": 0, "error": why }));
-        };
         let wanted = match wanted {
             Ok(wanted) => wanted,
-            Err(why) => return refuse(self, to, why),
+            Err(why) => return self.refuse(to, "resend", why),
         };
-        let waiting: usize = self.resends.asked.iter().map(|asked| asked.to.len()).sum();
-        if waiting >= MOST_WAITING {
-            return refuse(self, to, "ten commands wait already; ask again later");
-        }
-        if let Some(same) = self.resends.asked.iter_mut().find(|a| a.wanted == wanted) {
-            return same.to.push(to);
-        }
         if self.spool.is_none() {
-            return refuse(self, to, &SpoolError::NotOpen.to_string());
+            return self.refuse(to, "resend", &SpoolError::NotOpen.to_string());
+        }
+        if !self.takes_place(Asked::Resend(wanted.clone()), to) {
+            return;
         }
         let (clips, retried) = match &wanted {
             Wanted::All => (self.quarantine.all(), self.delivery.offer_refused()),
@@ -120,7 +111,8 @@ impl Gateway {
                 let why = format!(
                     "there is no clip {clip_id} on this card; it may have been confirmed, or be on another one"
                 );
-                return refuse(self, to, &why);
+                let answer = json!({ "ok": 0, "error": why });
+                return self.answer(&Asked::Resend(wanted), &answer);
             }
         };
         log::info!(returns = clips.len() as u64, retried = retried as u64; "the centre asks for clips again");
@@ -134,11 +126,10 @@ impl Gateway {
                 clips: batch.to_vec(),
                 by_itself: None,
             };
-            let _ = self.keeper.send(command);
+            self.keeper.send(command);
         }
-        self.resends.asked.push(Asked {
+        self.resends.asked.push(Resend {
             wanted,
-            to: vec![to],
             left: clips.into_iter().collect(),
             retried,
             returned: 0,
@@ -212,12 +203,10 @@ impl Gateway {
             .into_iter()
             .partition(|asked| asked.left.is_empty());
         self.resends.asked = waiting;
-        let done: Vec<Asked> = done;
+
         for asked in done {
             let answer = asked.answer();
-            for to in asked.to {
-                self.reply(to, "resend".into(), &answer);
-            }
+            self.answer(&Asked::Resend(asked.wanted), &answer);
         }
     }
 }

@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
+use super::Gateway;
+use super::desk;
 use super::keeper::KeeperCommand;
-use super::{Gateway, ReplyTo};
 use crate::adapters::clock;
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::recorder::RecorderCommand;
@@ -19,16 +20,15 @@ use crate::gateway::time::Mono;
 
 /// Where the self-test's findings stand among the doctor's.
 const AREA: &str = "selftest";
-/// Most who ask for a self-test at a time; the earliest go without an answer.
-const MOST_REPLIES: usize = 8;
+/// Why nothing is known of the card.
+const KEEPER_IS_BUSY: &str =
+    "the card keeps the gateway waiting; look for disk errors with booth-gateway doctor";
 /// The self-test's tone among what is played; no visit counts so far.
 const TEST_TONE: PlayId = PlayId(u64::MAX);
 
 /// What was asked for and is not answered yet.
 #[derive(Default)]
 pub struct Asked {
-    /// Whom to answer.
-    replies: Vec<ReplyTo>,
     /// Questions to the recorder that it has not answered.
     hearings: u32,
     /// A whole self-test runs, and not only one of the microphone.
@@ -44,17 +44,13 @@ pub struct Asked {
 }
 
 impl Gateway {
-    /// A whole self-test is wanted. `reply_to` gets its result.
-    pub(super) fn ask_for_selftest(&mut self, now: Mono, reply_to: Option<ReplyTo>) {
-        let is_asked = reply_to.is_some();
-        self.asked.replies.extend(reply_to);
-        let extra = self.asked.replies.len().saturating_sub(MOST_REPLIES);
-        self.asked.replies.drain(..extra);
+    /// A whole self-test is wanted, by the centre if somebody `is_asking`.
+    pub(super) fn ask_for_selftest(&mut self, now: Mono, is_asking: bool) {
         self.asked.is_whole = true;
-        self.asked.card = None;
-        let _ = self.keeper.send(KeeperCommand::Probe);
+        let is_taken = self.keeper.offer(KeeperCommand::Probe);
+        self.asked.card = (!is_taken).then(|| Err(KEEPER_IS_BUSY.to_owned()));
         self.microphone.test_now(now);
-        if is_asked && self.session.is_off_hook() {
+        if is_asking && self.session.is_off_hook() {
             // The tone has to wait, perhaps for long; whoever asked has not.
             self.selftest_done(now, Verdict::NotMade);
         }
@@ -114,7 +110,7 @@ impl Gateway {
         let is_due = self.config.selftest.minute() == Some(minute);
         if is_due && self.asked.night != Some(today) {
             self.asked.night = Some(today);
-            self.ask_for_selftest(now, None);
+            self.ask_for_selftest(now, false);
         }
     }
 
@@ -124,7 +120,7 @@ impl Gateway {
             Some(TestStep::Listen | TestStep::Ask) => self.hear(),
             Some(TestStep::PlayTone) => {
                 self.hear();
-                let _ = self.earpiece.send(PlaybackCommand::Play {
+                self.earpiece.send(PlaybackCommand::Play {
                     id: TEST_TONE,
                     prompts: vec![Prompt::TestTone],
                     gain_steps: 0,
@@ -137,7 +133,7 @@ impl Gateway {
     }
 
     fn hear(&mut self) {
-        if self.recorder.send(RecorderCommand::Hear).is_ok() {
+        if self.recorder.offer(RecorderCommand::Hear) {
             self.asked.hearings += 1;
         }
     }
@@ -188,10 +184,10 @@ impl Gateway {
         self.event("selftest", json!({ "ok": ok, "findings": found }));
         // Whoever asked gets what the doctor would say beside it.
         let all: Vec<Finding> = found.into_iter().chain(self.findings(now)).collect();
-        for to in std::mem::take(&mut self.asked.replies) {
+        if self.desk.waiting.waits(&desk::Asked::SelfTest) {
             let ts = clock::rfc3339_ms(self.machine.wall());
             let reply = json!({ "ok": ok, "findings": all, "ts": ts });
-            self.reply(to, "selftest".into(), &reply);
+            self.answer(&desk::Asked::SelfTest, &reply);
         }
     }
 

@@ -47,11 +47,16 @@ impl Gateway {
             ServiceAsk::OfferNine => {
                 self.say(now, ServiceNews::Card(words(&[Word::PressNine])));
             }
+            ServiceAsk::MayNotClose => {
+                self.say(now, ServiceNews::Card(words(&[Word::CloseNeedsCase])));
+            }
             ServiceAsk::CloseCard => {
                 self.awaited_test = None;
                 self.counters_changed = true;
                 self.save_counters();
-                let _ = self.keeper.send(KeeperCommand::Close(CARD_CLOSED));
+                if !self.keeper.offer(KeeperCommand::Close(CARD_CLOSED)) {
+                    self.card_was_closed(now, Err("the card keeps the gateway waiting".into()));
+                }
             }
             ServiceAsk::Left => {
                 self.awaited_test = None;
@@ -73,11 +78,14 @@ impl Gateway {
             .last_test
             .as_ref()
             .is_some_and(|clip| clip.speech_ratio == Some(0.0));
-        let said: &[Word] = match is_silent {
-            true if outcome != Word::TestFailed => &[outcome, Word::TestSilent, Word::PressNine],
-            _ => &[outcome, Word::PressNine],
-        };
-        self.say(now, ServiceNews::Outcome(words(said)));
+        let mut said = vec![outcome];
+        if is_silent && outcome != Word::TestFailed {
+            said.push(Word::TestSilent);
+        }
+        if self.session.may_close_card() {
+            said.push(Word::PressNine);
+        }
+        self.say(now, ServiceNews::Outcome(words(&said)));
     }
 
     /// The centre has this clip.
@@ -99,7 +107,7 @@ impl Gateway {
                     "the card is closed for a technician, for {} s",
                     CARD_CLOSED.as_secs()
                 );
-                let _ = self.recorder.send(RecorderCommand::DropSpool);
+                self.recorder.send(RecorderCommand::DropSpool);
                 self.spool = None;
                 self.evidence.card_closed = true;
                 self.event("card_closed", json!({ "for_s": CARD_CLOSED.as_secs() }));

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connections::{self, Choice};
+use super::desk;
 use super::keeper::{self, Keeper, KeeperCommand, KeeperEvent};
+use super::post::{Post, post};
 use super::reports::Speaker;
 use super::resend;
 use super::stand_in::StandIn;
@@ -24,8 +27,9 @@ use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::line_server::{self, LineSocket};
 use crate::adapters::mixer;
-use crate::adapters::mqtt::{self, MqttCommand, MqttSettings, Outbound, Will};
+use crate::adapters::mqtt::{self, Kind, MqttSettings, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
+use crate::adapters::outbox::{self, Outbox};
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::folder::Weight;
@@ -52,6 +56,19 @@ use crate::gateway::unreadable::Unreadable;
 use crate::link::login::Login;
 use crate::provision;
 use crate::spool::{OpenReport, Spool, SpoolError};
+
+/// Most happenings that wait for the loop; whoever tells the next one waits with it.
+const MOST_HAPPENINGS: usize = 1024;
+/// Most reports of the connection that wait for the loop: while they do, nothing is read from the broker.
+const MOST_FROM_BROKER: usize = 16;
+/// Words for a worker that it has not taken; more of those that must arrive are held in the loop (`run::post`).
+const MOST_FOR_RECORDER: usize = 256;
+const MOST_FOR_EARPIECE: usize = 64;
+const MOST_FOR_KEEPER: usize = 256;
+const MOST_FOR_HANDSET: usize = 64;
+const MOST_FOR_UPDATE: usize = 8;
+/// Microphones that were opened and are not listened to yet; the supervisor waits with the next.
+const MOST_TAPS: usize = 8;
 
 /// At the end connection and keeper have this long each.
 const CLOSING: Duration = Duration::from_secs(6);
@@ -87,15 +104,18 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunErr
 /// What every worker tells the loop by.
 #[derive(Clone)]
 struct Teller {
-    happened: mpsc::UnboundedSender<Happening>,
+    happened: mpsc::Sender<Happening>,
     witness: Arc<dyn Fn(&Happening) + Send + Sync>,
 }
 
 impl Teller {
+    /// A worker waits for a loop that has [`MOST_HAPPENINGS`] before it. The loop itself never waits for a worker.
     fn tell(&self, happening: Happening) {
         (self.witness)(&happening);
         // A loop that is gone has let everybody go.
-        let _ = self.happened.send(happening);
+        if let Err(TrySendError::Full(happening)) = self.happened.try_send(happening) {
+            let _ = self.happened.blocking_send(happening);
+        }
     }
 
     /// For a worker whose reports are all of one kind.
@@ -153,6 +173,9 @@ pub fn check(path: &Path) -> Result<Config, ConfigError> {
 /// a card that was in a booth are with the booth: it moves them off the card.
 pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
     let config = Config::load(path)?;
+    if let Some(why) = config.service_fault() {
+        return Err(ConfigError(vec![format!("{}: {why}", path.display())]));
+    }
     let mut warnings = config.warnings_here();
     let mut here = config.clone();
     if exists(&path.with_file_name(provision::STATUS)) {
@@ -199,7 +222,7 @@ pub fn session_rules(config: &Config) -> SessionRules {
     SessionRules {
         consent: session.consent,
         emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
-        service_code: config.service.digits(),
+        service_code: config.service.digits(&session.emergency_numbers),
         max: Duration::from_secs(session.max_seconds),
         min: Duration::from_secs(session.min_seconds),
         silence: Duration::from_secs(session.silence_seconds),
@@ -299,14 +322,14 @@ pub async fn run_witnessed(
             None
         }
     };
-    let (happened, mut happenings) = mpsc::unbounded_channel();
+    let (happened, mut happenings) = mpsc::channel(MOST_HAPPENINGS);
     let witness = Arc::new(witness);
     let teller = Teller { happened, witness };
     let stop = Arc::new(AtomicBool::new(false));
 
     let mut liveness = Liveness::default();
-    let (tap_sender, taps) = std_mpsc::channel();
-    let (recorder, recorder_commands) = std_mpsc::channel();
+    let (tap_sender, taps) = std_mpsc::sync_channel(MOST_TAPS);
+    let (recorder, recorder_commands) = post(MOST_FOR_RECORDER);
     let audio = &config.audio;
     let encoder = SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth)
         .map_err(|error| RunError::Setup(error.to_string()))?;
@@ -331,7 +354,7 @@ pub async fn run_witnessed(
 
     let view = Arc::new(HandsetView::default());
     let prompts = load_prompts(&config);
-    let (earpiece, earpiece_commands) = std_mpsc::channel();
+    let (earpiece, earpiece_commands) = post(MOST_FOR_EARPIECE);
     let (output, known) = (config.audio.output.clone(), prompts.clone());
     let (report, handset_view) = (teller.of(Happening::Playback), view.clone());
     let alive = liveness.watch("earpiece", playback::SILENT_AT_MOST);
@@ -340,7 +363,7 @@ pub async fn run_witnessed(
         Earpiece::new(&output, known, handset_view, commands, alive, report).run();
     })?;
 
-    let (keeper_sender, keeper_commands) = std_mpsc::channel();
+    let (keeper_sender, keeper_commands) = post(MOST_FOR_KEEPER);
     let (place, spool) = (
         config.spool.clone(),
         opened.as_ref().map(|(spool, _)| spool.clone()),
@@ -384,7 +407,7 @@ pub async fn run_witnessed(
         boot_id: clock::boot_id(),
         ..Speaker::default()
     }));
-    let (mqtt, connection) = start_mqtt(&config, choices, &speaker, &teller);
+    let (mqtt, mut connection) = start_mqtt(&config, choices, &speaker, &teller);
 
     let workers = Workers {
         recorder,
@@ -409,8 +432,12 @@ pub async fn run_witnessed(
         gateway.stand_in(why);
     }
     gateway.begin(opened);
-    let turning = turn_until_stopped(&mut gateway, liveness, &mut happenings, &mut crew);
+    let reports = &mut connection.reports;
+    let turning = turn_until_stopped(&mut gateway, liveness, &mut happenings, reports, &mut crew);
     let ended = crew::watched("loop", turning).await;
+    // Nobody waits for a loop that has ended.
+    happenings.close();
+    connection.reports.close();
     crew.dismiss();
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
@@ -419,7 +446,7 @@ pub async fn run_witnessed(
             if let Err(RunError::Worker(death)) = &ended {
                 gateway.tell_death(death);
             }
-            farewell(gateway, connection, kept).await;
+            farewell(gateway, connection.task, kept).await;
             ended
         }
         Err(death) => {
@@ -433,7 +460,7 @@ pub async fn run_witnessed(
 }
 
 type HandsetStarted = (
-    Option<std_mpsc::Sender<HandsetCommand>>,
+    Option<Post<HandsetCommand>>,
     &'static str,
     Option<LineSocket>,
 );
@@ -458,7 +485,7 @@ fn start_handset(
     if let Some(path) = trace {
         handset_trace::open(path, &config.handset).map_err(RunError::Setup)?;
     }
-    let (sender, commands) = std_mpsc::channel();
+    let (sender, commands) = post(MOST_FOR_HANDSET);
     let opened = handset::open(&config.handset, trace);
     let backend = opened.as_ref().map_or("none", |(name, _)| name);
     let links = HandsetLinks {
@@ -494,22 +521,19 @@ fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
 }
 
 /// Sets the mixer now and whenever it is told, where the configuration names a control.
-fn start_mixer(config: &Config, teller: &Teller) -> Result<Option<std_mpsc::Sender<()>>, RunError> {
+fn start_mixer(config: &Config, teller: &Teller) -> Result<Option<Post<()>>, RunError> {
     if config.audio.mixer_controls().is_empty() {
         return Ok(None);
     }
-    let (mixer, commands) = std_mpsc::channel();
+    let (mixer, commands) = post(1);
     let (audio, report) = (config.audio.clone(), teller.of(Happening::Mixer));
     thread("mixer", move || mixer::run(&audio, &commands, report))?;
     Ok(Some(mixer))
 }
 
 /// Looks after requests for updates and the updater's state.
-fn start_update_watch(
-    config: &Config,
-    teller: &Teller,
-) -> Result<std_mpsc::Sender<UpdateAsk>, RunError> {
-    let (sender, asked) = std_mpsc::channel();
+fn start_update_watch(config: &Config, teller: &Teller) -> Result<Post<UpdateAsk>, RunError> {
+    let (sender, asked) = post(MOST_FOR_UPDATE);
     let (folder, spool) = (config.update.state.clone(), config.spool.dir.clone());
     let report = teller.of(Happening::Update);
     thread("update", move || {
@@ -518,18 +542,29 @@ fn start_update_watch(
     Ok(sender)
 }
 
-type Connection = Option<tokio::task::JoinHandle<()>>;
+/// The connection's task, and what it tells the loop.
+struct Connection {
+    task: Option<tokio::task::JoinHandle<()>>,
+    reports: mpsc::Receiver<Happening>,
+}
 
 fn start_mqtt(
     config: &Config,
     choices: Vec<Choice>,
     speaker: &Arc<Mutex<Speaker>>,
     teller: &Teller,
-) -> (Option<mpsc::UnboundedSender<MqttCommand>>, Connection) {
+) -> (Option<Outbox>, Connection) {
+    let (report, reports) = mpsc::channel(MOST_FROM_BROKER);
     if choices.is_empty() {
-        return (None, None);
+        return (
+            None,
+            Connection {
+                task: None,
+                reports,
+            },
+        );
     }
-    let (sender, commands) = mpsc::unbounded_channel();
+    let (sender, commands) = outbox::pair();
     let topic = Topics::new(&config.mqtt.root).name(&Topic::State(config.booth.id.clone()));
     let (speaks, spoke) = (speaker.clone(), speaker.clone());
     let connecting = move || {
@@ -549,7 +584,12 @@ fn start_mqtt(
         };
         rival::said_by_another(payload, own)
     };
-    let report = teller.of(Happening::Mqtt);
+    let witness = teller.witness.clone();
+    let wrap = move |event| {
+        let happening = Happening::Mqtt(event);
+        witness(&happening);
+        happening
+    };
     let (settings, accepted) = connections::told(choices);
     let running = mqtt::run(
         settings,
@@ -557,16 +597,19 @@ fn start_mqtt(
         said_by_another,
         commands,
         report,
+        wrap,
         accepted,
     );
-    (Some(sender), Some(crew::task("mqtt", running)))
+    let task = Some(crew::task("mqtt", running));
+    (Some(sender), Connection { task, reports })
 }
 
 #[allow(clippy::disallowed_methods)] // the loop's own wait, always up to a deadline
 async fn turn_until_stopped(
     gateway: &mut Gateway,
     mut liveness: Liveness,
-    happenings: &mut mpsc::UnboundedReceiver<Happening>,
+    happenings: &mut mpsc::Receiver<Happening>,
+    from_broker: &mut mpsc::Receiver<Happening>,
     crew: &mut Crew,
 ) -> Result<Ended, RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(setup("SIGTERM"))?;
@@ -576,6 +619,20 @@ async fn turn_until_stopped(
     systemd::ready("started");
     gateway.show_not_set_up();
     loop {
+        // What has gathered meanwhile is worked off before the evidence is weighed again; whatever the broker sends, no more
+        // of it than has room, so that a citizen never waits behind a flood.
+        for _ in 0..256 {
+            let Ok(happening) = happenings.try_recv() else {
+                break;
+            };
+            gateway.happen(clock::mono(), happening);
+        }
+        for _ in 0..MOST_FROM_BROKER {
+            let Ok(happening) = from_broker.try_recv() else {
+                break;
+            };
+            gateway.happen(clock::mono(), happening);
+        }
         let now = clock::mono();
         for news in liveness.judge(now) {
             gateway.tell_liveness(news);
@@ -597,12 +654,9 @@ async fn turn_until_stopped(
             happening = happenings.recv() => {
                 let Some(happening) = happening else { return Ok(Ended::Stopped) };
                 gateway.happen(clock::mono(), happening);
-                // What has gathered meanwhile is worked off before the evidence is weighed again.
-                for _ in 0..256 {
-                    let Ok(happening) = happenings.try_recv() else { break };
-                    gateway.happen(clock::mono(), happening);
-                }
             }
+            // Ended where there is no broker; its task is told of by the crew.
+            Some(happening) = from_broker.recv() => gateway.happen(clock::mono(), happening),
             () = tokio::time::sleep(pause) => {}
             _ = terminate.recv() => return Ok(Ended::Stopped),
             _ = interrupt.recv() => return Ok(Ended::Stopped),
@@ -616,9 +670,13 @@ async fn turn_until_stopped(
 }
 
 /// Says `offline` and waits for what was handed to the card.
-async fn farewell(gateway: Gateway, connection: Connection, kept: oneshot::Receiver<()>) {
+async fn farewell(
+    gateway: Gateway,
+    connection: Option<tokio::task::JoinHandle<()>>,
+    kept: oneshot::Receiver<()>,
+) {
     if gateway.counters_changed {
-        let _ = gateway
+        gateway
             .keeper
             .send(KeeperCommand::Counters(gateway.saved_counters()));
     }
@@ -633,9 +691,11 @@ async fn farewell(gateway: Gateway, connection: Connection, kept: oneshot::Recei
         retain: true,
         expiry_s: None,
         correlation: None,
-        urgent: true,
+        kind: Kind::Statement,
     };
-    gateway.send(MqttCommand::Stop(vec![state]));
+    if let Some(outbox) = &gateway.mqtt {
+        outbox.stop(vec![state]);
+    }
     if let Some(connection) = connection {
         let _ = tokio::time::timeout(CLOSING, connection).await;
     }
@@ -674,6 +734,7 @@ impl Gateway {
             delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
             quarantine: Quarantine::new(boot_id),
             resends: resend::Desk::default(),
+            desk: desk::Desk::default(),
             evidence: Evidence {
                 questions: config.questions.len(),
                 broker: Err((now, why_unconnected.into())),
@@ -789,8 +850,7 @@ impl Gateway {
         self.prompts = load_prompts(&self.config);
         self.evidence.notice_missing = self.prompts.notice_id().is_none();
         self.evidence.questions = self.config.questions.len();
-        let _ = self
-            .earpiece
+        self.earpiece
             .send(PlaybackCommand::UsePrompts(self.prompts.clone()));
         let questions = open_questions(&self.config);
         self.tell(self.machine.mono(), Input::Questions(questions));

@@ -4,12 +4,14 @@
 //! one; the updater is another process, of root, without the gateway's sound card and with nothing of its network.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Gateway, ReplyTo};
+use super::Gateway;
+use super::desk::Asked;
+use super::post::Post;
 use crate::adapters::clock::boot_id;
 use crate::contract::BoothId;
 use crate::doctor::Finding;
@@ -57,21 +59,28 @@ pub enum UpdateNews {
 /// What the gateway knows of updates.
 #[derive(Default)]
 pub(super) struct Desk {
-    worker: Option<Sender<UpdateAsk>>,
+    worker: Option<Post<UpdateAsk>>,
     state: State,
     /// Nobody works on it any longer: another request may take its place.
     is_left: bool,
     told: String,
     /// Handed to the connection, with its token.
     telling: Option<(u64, String)>,
-    asked: Option<ReplyTo>,
+    /// What the centre asked for, until the request is there.
+    asked: Option<String>,
 }
 
 impl Desk {
-    pub(super) fn new(worker: Option<Sender<UpdateAsk>>) -> Self {
+    pub(super) fn new(worker: Option<Post<UpdateAsk>>) -> Self {
         Self {
             worker,
             ..Self::default()
+        }
+    }
+
+    pub(super) fn pass_on(&self) {
+        if let Some(worker) = &self.worker {
+            worker.pass_on();
         }
     }
 }
@@ -93,38 +102,53 @@ impl Gateway {
     /// `cmd/update`.
     pub(super) fn asked_for_update(&mut self, booth: BoothId, url: Option<String>) {
         let to = self.reply_to(booth);
-        let fault = match &url {
-            None => Some("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
-            Some(url) => check_url(url)
-                .and_then(|()| check_whence(url, &Whence::parse(&self.config.update.allow)?))
-                .err(),
+        let url = match url {
+            None => Err("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
+            Some(url) => check_url(&url)
+                .and_then(|()| check_whence(&url, &Whence::parse(&self.config.update.allow)?))
+                .map(|()| url),
         };
+        let url = match url {
+            Ok(url) => url,
+            Err(why) => return self.refuse(to, "update", &why),
+        };
+        let is_the_same = self.update.asked.as_ref() == Some(&url);
+        if let Some(why) = self.no_update_because().filter(|_| !is_the_same) {
+            return self.refuse(to, "update", &why);
+        }
+        if !self.takes_place(Asked::Update(url.clone()), to) {
+            return;
+        }
+        let request = Request {
+            id: self.machine.new_id(),
+            url: url.clone(),
+        };
+        if let Some(worker) = &self.update.worker {
+            worker.send(UpdateAsk::Request(request));
+        }
+        self.update.asked = Some(url);
+    }
+
+    /// Why no update is asked for, if so.
+    fn no_update_because(&self) -> Option<String> {
         let state = &self.update.state;
-        let fault = fault.or_else(|| match &self.update.worker {
-            _ if self.config.update.keys.is_empty() => {
-                Some("this booth takes no updates: [update] keys of booth.toml is empty".into())
-            }
-            _ if state.phase.is_under_way() && !self.update.is_left => Some(format!(
+        if self.config.update.keys.is_empty() {
+            return Some(
+                "this booth takes no updates: [update] keys of booth.toml is empty".into(),
+            );
+        }
+        if state.phase.is_under_way() && !self.update.is_left {
+            return Some(format!(
                 "an update is under way ({}); wait for its event/update",
                 state.phase.word()
-            )),
-            _ if self.update.asked.is_some() => {
-                Some("another update was asked for just now".into())
-            }
-            Some(worker) => {
-                let request = Request {
-                    id: self.machine.new_id(),
-                    url: url.unwrap_or_default(),
-                };
-                let sent = worker.send(UpdateAsk::Request(request));
-                sent.err()
-                    .map(|_| "the booth cannot leave a request; restart it".into())
-            }
+            ));
+        }
+        if self.update.asked.is_some() {
+            return Some("another update was asked for just now".into());
+        }
+        match self.update.worker {
+            Some(_) => None,
             None => Some("this booth has no updater: it does not run the SD image".into()),
-        });
-        match fault {
-            Some(error) => self.reply(to, "update".into(), &json!({ "ok": 0, "error": error })),
-            None => self.update.asked = Some(to),
         }
     }
 
@@ -132,19 +156,18 @@ impl Gateway {
     pub(super) fn asked_to_cancel_update(&mut self, booth: BoothId) {
         let to = self.reply_to(booth);
         let phase = self.update.state.phase;
-        let reply = match (&self.update.worker, phase) {
-            (Some(worker), Phase::Writing | Phase::Verified)
-                if worker.send(UpdateAsk::Cancel).is_ok() =>
-            {
-                json!({ "ok": 1, "cancelled": 1 })
+        let is_wanted =
+            matches!(phase, Phase::Writing | Phase::Verified) || self.update.asked.is_some();
+        if matches!(phase, Phase::Armed | Phase::Trial | Phase::Unknown) {
+            let why = "the new version is about to start or on trial; wait for its event/update";
+            return self.refuse(to, "update", why);
+        }
+        match &self.update.worker {
+            Some(worker) if is_wanted && worker.offer(UpdateAsk::Cancel) => {
+                self.reply(to, "update".into(), &json!({ "ok": 1, "cancelled": 1 }));
             }
-            (_, Phase::Armed | Phase::Trial | Phase::Unknown) => json!({
-                "ok": 0,
-                "error": "the new version is about to start or on trial; wait for its event/update"
-            }),
-            _ => json!({ "ok": 0, "error": "no update is being fetched" }),
-        };
-        self.reply(to, "update".into(), &reply);
+            _ => self.refuse(to, "update", "no update is being fetched"),
+        }
     }
 
     pub(super) fn update_news(&mut self, now: Mono, news: UpdateNews) {
@@ -155,8 +178,8 @@ impl Gateway {
                     Ok(()) => json!({ "ok": 1, "accepted": 1 }),
                     Err(error) => json!({ "ok": 0, "error": error }),
                 };
-                if let Some(to) = self.update.asked.take() {
-                    self.reply(to, "update".into(), &reply);
+                if let Some(url) = self.update.asked.take() {
+                    self.answer(&Asked::Update(url), &reply);
                 }
             }
             UpdateNews::Left(is_left) => self.update.is_left = is_left,
@@ -210,6 +233,13 @@ impl Gateway {
         self.update.telling = None;
     }
 
+    /// A message will not reach the broker: what it told is told again at the next introduction.
+    pub(super) fn update_lost(&mut self, token: u64) {
+        self.update
+            .telling
+            .take_if(|(telling, _)| *telling == token);
+    }
+
     /// The broker has a message.
     pub(super) fn update_answered(&mut self, token: u64) {
         if let Some((_, told)) = self
@@ -218,7 +248,7 @@ impl Gateway {
             .take_if(|(telling, _)| *telling == token)
         {
             if let Some(worker) = &self.update.worker {
-                let _ = worker.send(UpdateAsk::Told(told.clone()));
+                worker.send(UpdateAsk::Told(told.clone()));
             }
             self.update.told = told;
         }

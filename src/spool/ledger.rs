@@ -155,7 +155,7 @@ impl Ledger {
         disk: &Arc<dyn Disk>,
         folder: &Path,
     ) -> Result<(Ledger, Contents), LedgerError> {
-        let (send, receive) = mpsc::channel();
+        let (send, receive) = mpsc::sync_channel(1);
         let path = folder.to_path_buf();
         std::thread::Builder::new()
             .name("ledger-open".into())

@@ -348,9 +348,19 @@ impl Booth {
     /// Publishes on any topic.
     pub fn publish_at(&self, topic: &str, retain: bool, payload: impl Into<Vec<u8>>) {
         let options = PublishOptions::at_least_once().retain(retain);
+        self.publish_with(topic, payload, options);
+    }
+
+    /// The same with options of its own.
+    pub fn publish_with(&self, topic: &str, payload: impl Into<Vec<u8>>, options: PublishOptions) {
         self.client
             .publish(topic, payload.into(), options)
             .expect("taken");
+    }
+
+    /// The next message, if one comes within `patience`.
+    pub fn try_hear(&self, patience: std::time::Duration) -> Option<Publish> {
+        self.heard.recv_timeout(patience).ok()
     }
 
     /// The next message on a topic that ends in `tail`, within the patience of a test.

@@ -9,6 +9,7 @@ use super::{
 use crate::contract::{ConsentMode, EndedBy};
 use crate::gateway::counters::Counter;
 use crate::gateway::health::Parts;
+use crate::gateway::retry::Retry;
 use crate::gateway::time::Mono;
 
 /// Longest time a play may take before it counts as ended; no prompt is longer.
@@ -23,6 +24,11 @@ const SILENCE_WARNING: Duration = Duration::from_secs(5);
 const LIMIT_WARNING: Duration = Duration::from_secs(15);
 /// Digits of an emergency number follow each other within this.
 const DIGIT_GAP: Duration = Duration::from_secs(5);
+/// After a wrong service code none counts for so long; each further one doubles the pause, up to the last.
+const CODE_PAUSE: Duration = Duration::from_secs(5);
+const CODE_PAUSE_LAST: Duration = Duration::from_secs(300);
+/// So long without a wrong one, and the next is a first one.
+const CODES_FORGOTTEN: Duration = Duration::from_secs(3600);
 /// From the last prompt or recording to the off-hook tone.
 pub(super) const OFF_HOOK_AFTER: Duration = Duration::from_secs(60);
 /// How long the off-hook tone is played.
@@ -180,6 +186,11 @@ pub struct Session {
     pub(super) test_take: Option<TakeId>,
     lamp: Lamp,
     is_updating: bool,
+    /// Whoever is here used the service button.
+    has_button: bool,
+    case_open: bool,
+    /// Of service codes, after wrong ones.
+    codes: Retry,
 }
 
 impl Session {
@@ -209,6 +220,9 @@ impl Session {
             test_take: None,
             lamp: Lamp::Starting,
             is_updating: false,
+            has_button: false,
+            case_open: false,
+            codes: Retry::new(CODE_PAUSE, CODE_PAUSE_LAST),
         }
     }
 
@@ -235,6 +249,11 @@ impl Session {
     /// Whether somebody's words are being kept now.
     pub fn is_recording(&self) -> bool {
         matches!(self.state, State::Recording(_))
+    }
+
+    /// Whether whoever is served may close the card: who has the service button or an open case before him could take it anyway.
+    pub fn may_close_card(&self) -> bool {
+        self.has_button || self.case_open
     }
 
     /// Whether a technician is served.
@@ -306,7 +325,10 @@ impl Session {
         match input {
             Input::HandsetAtStart { off_hook } => self.hook_was_on = !off_hook,
             Input::Handset(HandsetEvent::Lifted) => self.lifted(now, &mut out),
-            Input::Handset(HandsetEvent::Service) if self.off_hook => self.serve(now, &mut out),
+            Input::Handset(HandsetEvent::Service) if self.off_hook => {
+                self.has_button = true;
+                self.serve(now, &mut out);
+            }
             Input::Handset(HandsetEvent::Service) => {}
             Input::Handset(HandsetEvent::HungUp) => self.hung_up(now, &mut out),
             Input::Handset(HandsetEvent::Key(key, source)) => self.key(now, key, source, &mut out),
@@ -327,6 +349,7 @@ impl Session {
                 self.parts_changed(now, &mut out);
             }
             Input::Update(is_under_way) => self.is_updating = is_under_way,
+            Input::CaseOpen(is_open) => self.case_open = is_open,
             Input::Tick => self.tick(now, &mut out),
         }
         if self.saved_until.is_some_and(|until| until <= now) {
@@ -386,6 +409,7 @@ impl Session {
         self.off_hook = true;
         self.open = true;
         self.digits.clear();
+        self.has_button = false;
         self.gain_steps = 0;
         self.saved_until = None;
         self.quiet_since = now;
@@ -474,7 +498,7 @@ impl Session {
             self.emergency(now, out);
             return;
         }
-        if self.dialled_service_code(key) {
+        if self.dialled_service_code(now, key, out) {
             self.serve(now, out);
             return;
         }
@@ -547,15 +571,34 @@ impl Session {
             .any(|number| dialled.ends_with(number))
     }
 
-    /// Whether this digit, already noted, completes the service code.
-    fn dialled_service_code(&mut self, key: Key) -> bool {
+    /// Whether this digit, already noted, completes the service code. Digits of its form that are another are counted, and for a
+    /// while after them no code counts; a citizen's digits do what they always do.
+    fn dialled_service_code(&mut self, now: Mono, key: Key, out: &mut Vec<Command>) -> bool {
         let code = &self.rules.service_code;
-        let dialled: Vec<u8> = self.digits.iter().map(|(digit, _)| *digit).collect();
-        let is_code = matches!(key, Key::Digit(_)) && !code.is_empty() && dialled.ends_with(code);
-        if is_code {
-            self.digits.clear();
+        let is_digit = matches!(key, Key::Digit(_));
+        if !is_digit || code.is_empty() || !self.codes.is_due(now) {
+            return false;
         }
-        is_code
+        let from = self.digits.len().saturating_sub(code.len());
+        let dialled: Vec<u8> = self.digits[from..]
+            .iter()
+            .map(|(digit, _)| *digit)
+            .collect();
+        if dialled == *code {
+            self.codes.worked();
+            self.digits.clear();
+            return true;
+        }
+        let has_its_form = matches!(dialled.as_slice(), [0, second, ..] if *second != 0);
+        if has_its_form && dialled.len() == code.len() {
+            if now.since(self.codes.due()) >= CODES_FORGOTTEN {
+                self.codes.worked();
+            }
+            self.codes.failed(now);
+            out.push(Command::Count(Counter::WrongCodes));
+            out.push(Command::Event("service_code_wrong"));
+        }
+        false
     }
 
     /// Whether the digits dialled last are the beginning of an emergency number.

@@ -7,11 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::gateway::time::Mono;
 
-fn rules() -> SessionRules {
+pub(super) const CODE: [u8; 6] = [0, 3, 7, 4, 1, 5];
+
+pub(super) fn rules() -> SessionRules {
     SessionRules {
         consent: ConsentMode::Digit,
         emergency_numbers: vec![vec![1, 1, 2]],
-        service_code: vec![0, 9, 9, 0],
+        service_code: CODE.to_vec(),
         max: Duration::from_secs(180),
         min: Duration::from_secs(1),
         silence: Duration::from_secs(10),
@@ -35,18 +37,18 @@ const WORKS: Parts = Parts {
 };
 
 /// A booth whose prompts last two seconds and whose recorder answers at once.
-struct Booth {
-    session: Session,
-    now: Mono,
-    said: Vec<Command>,
+pub(super) struct Booth {
+    pub(super) session: Session,
+    pub(super) now: Mono,
+    pub(super) said: Vec<Command>,
     playing: Option<(PlayId, Mono)>,
     recorder: Option<(Mono, TakeId)>,
     /// What a technician asked for.
-    asked: Vec<ServiceAsk>,
+    pub(super) asked: Vec<ServiceAsk>,
 }
 
 impl Booth {
-    fn with(rules: SessionRules, digits: &[u8]) -> Self {
+    pub(super) fn with(rules: SessionRules, digits: &[u8]) -> Self {
         let mut booth = Self {
             session: Session::new(rules),
             now: Mono(1_000),
@@ -67,7 +69,7 @@ impl Booth {
         Self::with(rules(), &[1])
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         let commands = self.session.handle(self.now, input);
         for command in commands {
             self.said.push(command.clone());
@@ -104,7 +106,7 @@ impl Booth {
                         ServiceAsk::Unconfirmed | ServiceAsk::Failed => {
                             self.input(Input::Service(ServiceNews::Outcome(said)));
                         }
-                        ServiceAsk::OfferNine | ServiceAsk::CloseCard => {
+                        ServiceAsk::OfferNine | ServiceAsk::CloseCard | ServiceAsk::MayNotClose => {
                             self.input(Input::Service(ServiceNews::Card(said)))
                         }
                         ServiceAsk::Sent | ServiceAsk::Left => {}
@@ -115,15 +117,15 @@ impl Booth {
         }
     }
 
-    fn lift(&mut self) {
+    pub(super) fn lift(&mut self) {
         self.input(Input::Handset(HandsetEvent::Lifted));
     }
 
-    fn hang_up(&mut self) {
+    pub(super) fn hang_up(&mut self) {
         self.input(Input::Handset(HandsetEvent::HungUp));
     }
 
-    fn press(&mut self, key: Key) {
+    pub(super) fn press(&mut self, key: Key) {
         self.input(Input::Handset(HandsetEvent::Key(key, KeySource::Keypad)));
     }
 
@@ -134,7 +136,7 @@ impl Booth {
         )));
     }
 
-    fn voice(&mut self, active: bool) {
+    pub(super) fn voice(&mut self, active: bool) {
         let take = TakeId(self.session_take());
         self.input(Input::Recorder(RecorderNews::Voice {
             take,
@@ -148,7 +150,7 @@ impl Booth {
     }
 
     /// Lets time pass, with every deadline and every end of a prompt at its moment.
-    fn pass(&mut self, span: Duration) {
+    pub(super) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         for _ in 0..100_000 {
             let play = self.playing.map(|(_, at)| at);
@@ -167,7 +169,7 @@ impl Booth {
         self.now = end;
     }
 
-    fn seconds(&mut self, seconds: u64) {
+    pub(super) fn seconds(&mut self, seconds: u64) {
         self.pass(Duration::from_secs(seconds));
     }
 
@@ -178,7 +180,7 @@ impl Booth {
         assert_eq!(self.state(), "question");
     }
 
-    fn reach_the_recording(&mut self) {
+    pub(super) fn reach_the_recording(&mut self) {
         self.reach_the_choice();
         self.press(Key::Digit(1));
         self.seconds(2);
@@ -197,7 +199,7 @@ impl Booth {
         self.said.iter().filter(armed).count()
     }
 
-    fn state(&self) -> &'static str {
+    pub(super) fn state(&self) -> &'static str {
         self.session.state_name()
     }
 
@@ -770,31 +772,86 @@ fn a_technician_hears_the_report_speaks_three_seconds_and_learns_what_became_of_
 fn the_service_code_is_understood_in_every_state_and_what_was_being_said_is_kept() {
     let mut booth = Booth::new();
     booth.lift();
-    booth.dial_all(&[0, 9, 9, 0]);
+    booth.dial_all(&CODE);
     assert_eq!(booth.state(), "service");
     booth.hang_up();
     let mut booth = Booth::new();
     booth.reach_the_recording();
     booth.seconds(5);
-    for digit in [0, 9, 9, 0] {
+    for digit in CODE {
         booth.press(Key::Digit(digit));
         booth.seconds(1);
     }
     assert_eq!(booth.state(), "service");
     assert_eq!(booth.ends()[0], EndedBy::Key);
     assert_eq!(booth.count(Counter::Clips), 1);
-    // Slowly dialled it is no code, and another one is none either.
+    // Slowly dialled it is no code.
     let mut booth = Booth::new();
     booth.lift();
-    for digit in [0, 9, 9] {
+    for digit in [0, 3, 7, 4, 1] {
         booth.dial(digit);
-        booth.seconds(2);
+        booth.seconds(1);
     }
     booth.seconds(6);
-    booth.dial(0);
-    assert_eq!(booth.state(), "question");
-    booth.dial_all(&[9, 9, 9, 9]);
-    assert_eq!(booth.state(), "question");
+    booth.dial(5);
+    assert_ne!(booth.state(), "service");
+    assert_eq!(booth.count(Counter::WrongCodes), 0);
+}
+
+#[test]
+fn wrong_service_codes_are_counted_and_each_makes_the_right_one_wait_longer_and_no_citizen() {
+    const WRONG: [u8; 6] = [0, 3, 7, 4, 1, 6];
+    let dial_until = |session: &mut Session, last: Mono| {
+        let lifted = last - Duration::from_millis(3_000);
+        session.handle(lifted, Input::Handset(HandsetEvent::Lifted));
+        for (at, digit) in CODE.into_iter().enumerate() {
+            let at = last - Duration::from_millis(500) * (5 - at as u32);
+            let key = HandsetEvent::Key(Key::Digit(digit), KeySource::Dial);
+            session.handle(at, Input::Handset(key));
+        }
+        session.is_in_service()
+    };
+    let mut booth = Booth::new();
+    for (wrong, pause_s) in [5, 10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
+        booth.lift();
+        booth.dial_all(&WRONG);
+        assert_eq!(booth.count(Counter::WrongCodes), wrong + 1);
+        let due = booth.now - Duration::from_millis(1_500) + Duration::from_secs(pause_s);
+        booth.hang_up();
+        for (last, is_understood) in [(due - Duration::from_millis(1), false), (due, true)] {
+            let mut session = booth.session.clone();
+            assert_eq!(
+                dial_until(&mut session, last),
+                is_understood,
+                "after {wrong}"
+            );
+        }
+        // Who speaks in the pause is not hindered, and whatever is dialled in it is no try.
+        booth.seconds(1);
+        if pause_s > 40 {
+            booth.reach_the_recording();
+            booth.hang_up();
+            booth.lift();
+            booth.dial_all(&WRONG);
+            booth.hang_up();
+            assert_eq!(booth.count(Counter::WrongCodes), wrong + 1);
+        }
+        let left = due.since(booth.now);
+        booth.pass(left);
+    }
+    // After the right one a wrong one is a first one again.
+    let now = booth.now;
+    assert!(dial_until(
+        &mut booth.session,
+        now + Duration::from_secs(60)
+    ));
+    booth.now = now + Duration::from_secs(61);
+    booth.hang_up();
+    booth.lift();
+    booth.dial_all(&WRONG);
+    let due = booth.now - Duration::from_millis(1_500) + Duration::from_secs(5);
+    booth.hang_up();
+    assert!(dial_until(&mut booth.session, due));
 }
 
 #[test]
@@ -857,6 +914,38 @@ fn nine_closes_the_card_and_zero_repeats_the_report_louder() {
     assert_eq!(booth.tests_begun(), 0);
     booth.hang_up();
     assert_eq!(booth.state(), "idle");
+}
+
+#[test]
+fn the_code_alone_closes_no_card_and_an_open_case_beside_it_does() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.dial_all(&CODE);
+    for _ in 0..4 {
+        booth.press(Key::Digit(9));
+        booth.seconds(3);
+    }
+    let refused = |asked: &[ServiceAsk]| {
+        let of_it = asked.iter().filter(|ask| **ask == ServiceAsk::MayNotClose);
+        of_it.count()
+    };
+    assert_eq!(refused(&booth.asked), 4);
+    assert!(
+        !booth.asked.contains(&ServiceAsk::CloseCard)
+            && !booth.asked.contains(&ServiceAsk::OfferNine)
+    );
+    // The button of an earlier visit is none of this one.
+    booth.hang_up();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.hang_up();
+    booth.lift();
+    booth.dial_all(&CODE);
+    booth.dial_all(&[9, 9]);
+    assert_eq!(refused(&booth.asked), 6);
+    booth.input(Input::CaseOpen(true));
+    booth.press(Key::Digit(9));
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::CloseCard));
 }
 
 #[test]

@@ -134,6 +134,7 @@ impl Session {
                 self.state = State::Service(Service::Waiting);
                 // While the report is still heard it may be a child's: once more, after it was offered.
                 out.push(Command::Service(match service {
+                    _ if !self.may_close_card() => ServiceAsk::MayNotClose,
                     Service::Report => ServiceAsk::OfferNine,
                     _ => ServiceAsk::CloseCard,
                 }));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
 
-use booth_gateway::adapters::mqtt::{MqttEvent, Outbound};
+use booth_gateway::adapters::mqtt::{Kind, MqttEvent, Outbound};
 use booth_gateway::contract::Presence;
 use booth_gateway::gateway::delivery::Puback;
 use booth_gateway::gateway::spoken::BrokerState;
@@ -357,7 +357,7 @@ impl World {
             return;
         }
         let link = &mut process.link;
-        let queue = if message.urgent {
+        let queue = if message.kind != Kind::Clip {
             &mut link.urgent
         } else {
             &mut link.waiting

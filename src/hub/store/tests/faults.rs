@@ -86,6 +86,7 @@ fn a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended() {
         retained: false,
         expiry_s: None,
     };
+    #[allow(clippy::disallowed_methods)] // a test reads all of them
     let (outcomes_in, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
     let Bench {
         folder,
