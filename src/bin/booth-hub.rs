@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use booth_gateway::adapters::{crew, journal, out};
+use booth_gateway::adapters::{clock, crew, journal, out};
 use booth_gateway::config::ConfigError;
 use booth_gateway::contract::BoothId;
 use booth_gateway::hub::config::HubConfig;
 use booth_gateway::hub::forget::{self, ForgetError};
 use booth_gateway::hub::serve::{self, ServeError};
+use booth_gateway::hub::store::{self, Accepted, Checked, Progress, Rebuilt, StoreError};
 use booth_gateway::say;
 use clap::{Parser, Subcommand};
 
@@ -19,7 +20,7 @@ const EX_CONFIG: u8 = 78;
 /// The centre of the telephone booths: receives the citizens' spoken answers and the booths' health
 /// from an MQTT broker, keeps them, and shows them on two pages.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.
+/// Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration, or a store that somebody must look at.
 #[derive(Debug, Parser)]
 #[command(name = "booth-hub", version)]
 struct Arguments {
@@ -34,7 +35,8 @@ enum Command {
     /// Needs an MQTT 5 broker, for example Mosquitto with docs/mosquitto.acl. Connects to that of [mqtt]
     /// url and stays connected; a broker that is away is no failure: the booths keep their clips until
     /// the hub is back. A booth may delete a clip only after the hub
-    /// has it on disk. SIGTERM stops cleanly.
+    /// has it on disk. SIGTERM stops cleanly. A database that is missing, damaged or another's beside clips ends it with 78:
+    /// see booth-hub check and booth-hub rebuild.
     ///
     /// A smallest hub.toml:
     ///
@@ -48,6 +50,7 @@ enum Command {
     ///
     ///   [store]
     ///   dir = "/var/lib/booth-hub"
+    ///   reserve_bytes = 200_000_000     # with less free the hub takes nothing more, and the booths keep their clips
     ///
     ///   [http]
     ///   listen = "127.0.0.1:8080"
@@ -61,6 +64,51 @@ enum Command {
     /// away. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
     #[command(verbatim_doc_comment)]
     Serve {
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Prove every stored body and every row of the database against each other
+    ///
+    /// Reads everything and changes nothing; works beside a running hub. Says each thing that is missing, extra or different, and what
+    /// to do about it. On many clips it takes as long as reading them all; how far it is stands on standard error.
+    ///
+    /// Exit status: 0 all is as it should be, 1 something was found, 2 wrong usage, 78 bad configuration.
+    #[command(verbatim_doc_comment)]
+    Check {
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Make the database anew from the clips' files
+    ///
+    /// Each clip has its manifest beside its body; from these the database is made, and what only the database before knew (booths,
+    /// alerts, events) is taken over from it if it can be read. The database before is kept beside the new one. The hub must be
+    /// stopped. No clip's file is changed. Running it twice is harmless.
+    #[command(verbatim_doc_comment)]
+    Rebuild {
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Count clips that are held because their sender had not announced their card
+    ///
+    /// A clip in another booth's name, or under another booth's card, is stored and neither counted nor shown. Operations shows it
+    /// among what to look at. After a look, this counts it. It works beside a running hub.
+    #[command(verbatim_doc_comment)]
+    Accept {
+        /// The clip's id
+        #[arg(required_unless_present = "card", conflicts_with = "card")]
+        clip: Option<String>,
+        /// All clips of this card, and those that come under it from the same booths
+        #[arg(long, value_name = "CARD")]
+        card: Option<String>,
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
@@ -100,8 +148,20 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Config(error) => error.into(),
+            ServeError::Store(error) => error.into(),
             ServeError::Worker(_) => Self::Told,
             other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let sentence = format!("the store cannot be opened: {error}");
+        match error.needs_an_operator() {
+            // A service manager that started it again would hear the same.
+            true => Self::Config(sentence),
+            false => Self::Operation(sentence),
         }
     }
 }
@@ -128,7 +188,10 @@ fn run_command(command: Command) -> ExitCode {
             journal::init_daemon("booth-hub", log::LevelFilter::Info);
             crew::log_panics();
         }
-        Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
+        Command::Check { .. }
+        | Command::Rebuild { .. }
+        | Command::Accept { .. }
+        | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
     }
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -154,6 +217,34 @@ fn run(command: Command) -> Result<(), Failure> {
             let config = HubConfig::load(&config)?;
             Ok(runtime.block_on(serve::serve(config))?)
         }
+        Command::Check { json, config } => {
+            let config = HubConfig::load(&config)?;
+            let checked = store::check(&config.store.dir, Progress::new("read"))?;
+            tell_checked(&checked, json);
+            match checked.findings.is_empty() {
+                true => Ok(()),
+                false => Err(Failure::Told),
+            }
+        }
+        Command::Rebuild { json, config } => {
+            let config = HubConfig::load(&config)?;
+            let rebuilt = store::rebuild(&config.store.dir, Progress::new("read"))?;
+            tell_rebuilt(&rebuilt, json);
+            Ok(())
+        }
+        Command::Accept { clip, card, config } => {
+            let config = HubConfig::load(&config)?;
+            let what = match (clip, card) {
+                (Some(clip), _) => Accepted::Clip(clip),
+                (None, card) => Accepted::Card(card.unwrap_or_default()),
+            };
+            match store::accept(&config.store.dir, clock::wall(), &what)? {
+                0 => say!("No such clip is held."),
+                1 => say!("One clip counts from now on."),
+                n => say!("{n} clips count from now on."),
+            }
+            Ok(())
+        }
         Command::Forget { booth, config } => {
             let config = HubConfig::load(&config)?;
             let cleared = runtime.block_on(forget::forget(&config, &booth))?;
@@ -164,4 +255,65 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn tell_checked(checked: &Checked, json: bool) {
+    if json {
+        return say!("{}", serde_json::json!(checked));
+    }
+    for found in &checked.findings {
+        say!(
+            "{}: {}: {}. What to do: {}.",
+            found.what,
+            found.path.display(),
+            found.why,
+            found.remedy
+        );
+    }
+    let Checked {
+        clips,
+        bodies,
+        bytes,
+        ..
+    } = checked;
+    let found = match checked.findings.len() {
+        0 => "all is as it should be".to_owned(),
+        1 => "one thing is not as it should be".to_owned(),
+        n => format!("{n} things are not as they should be"),
+    };
+    say!("{clips} clips in the database, {bodies} bodies read ({bytes} bytes): {found}.");
+}
+
+fn tell_rebuilt(rebuilt: &Rebuilt, json: bool) {
+    if json {
+        return say!("{}", serde_json::json!(rebuilt));
+    }
+    for clip_id in &rebuilt.lost {
+        say!(
+            "{clip_id}: its body is missing or damaged; if its booth offers it again, it is asked for it."
+        );
+    }
+    for path in &rebuilt.without_manifest {
+        say!(
+            "{}: a body without its manifest, of which nothing is known; if its booth offers it again, it is taken in.",
+            path.display()
+        );
+    }
+    match &rebuilt.before {
+        Some(before) => say!("The database before is {}.", before.display()),
+        None => say!("There was no database before."),
+    }
+    if !rebuilt.is_carried_over {
+        say!(
+            "What only a database knows is lost: births, health, alerts, events and what was to be looked at (the booths say most of it again \
+             when the hub comes), and the times of clips that were spoken before their booth's clock was right."
+        );
+    }
+    say!(
+        "The database has {} clips, {} of them held, {} without a whole body; {} ids are withdrawn.",
+        rebuilt.clips,
+        rebuilt.held,
+        rebuilt.lost.len(),
+        rebuilt.withdrawn
+    );
 }

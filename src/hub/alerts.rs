@@ -1,6 +1,7 @@
 //! Which alerts of a booth are raised: by what it said, and by what it did not say again.
 //!
-//! Owns: an alert's row, when it was said last, and the end of one that nobody cleared in the hub's hearing. Never does: believe
+//! Owns: an alert's row, when it was said last, the end of one that nobody cleared in the hub's hearing, and the history of those
+//! that are over: no booth's word deletes it. Never does: believe
 //! a broker to have kept anything for a hub that was away. Runs inside the store's transaction.
 //!
 //! A booth says every alert of its table, raised or empty, on each connect and when the hub has come (contract §3): a birth that
@@ -15,8 +16,13 @@ use super::fleet::{self, FleetError, malformed, parsed};
 use super::ingest::{is_token, rfc3339, shortened};
 use crate::contract::{Alert, AlertId, BoothId, Health, Severity};
 
-/// Most alerts of one booth; one more is refused.
+/// Most alerts of one booth that are not of the table; one more is refused.
 const MAX_ALERTS_PER_BOOTH: i64 = 64;
+/// Most alerts of one booth in its history. What goes first is not of the table, then what is least severe; of that the oldest, and
+/// the first of each day last.
+const MAX_HISTORY_PER_BOOTH: i64 = 400;
+/// The same of one alert.
+const MAX_HISTORY_PER_ALERT: i64 = 40;
 /// An alert may overtake the birth that it follows by this much.
 const OVERTAKING_S: i64 = 60;
 /// So long after an introduction an alert that is not confirmed goes, whatever the booth counts.
@@ -34,9 +40,14 @@ pub fn alert(
         return malformed("an alert's id is no plain name");
     }
     if payload.is_empty() {
-        db.prepare_cached("DELETE FROM alert WHERE booth_id = ?1 AND id = ?2")?
-            .execute([booth.as_str(), id])?;
-        return Ok(());
+        let raised: Option<i64> = db
+            .prepare_cached("SELECT rowid FROM alert WHERE booth_id = ?1 AND id = ?2")?
+            .query_row([booth.as_str(), id], |row| row.get(0))
+            .optional()?;
+        return match raised {
+            Some(row) => Ok(end(db, now, booth, row)?),
+            None => Ok(()),
+        };
     }
     let alert: Alert = parsed("alert", payload)?;
     if !alert.id.is_empty() && alert.id != id {
@@ -53,15 +64,16 @@ pub fn alert(
     {
         return Ok(()); // an older process; the newer one said everything anew
     }
+    let of_the_table = AlertId::parse(id);
     let count: i64 = db
         .prepare_cached("SELECT count(*) FROM alert WHERE booth_id = ?1 AND id <> ?2")?
         .query_row([booth.as_str(), id], |row| row.get(0))?;
-    if count >= MAX_ALERTS_PER_BOOTH {
+    // Whatever a booth invents, those of the table have their place.
+    if of_the_table.is_none() && count >= MAX_ALERTS_PER_BOOTH {
         return malformed(format!(
             "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
         ));
     }
-    let of_the_table = AlertId::parse(id);
     let severity = alert
         .severity
         .or(of_the_table.map(AlertId::severity))
@@ -149,8 +161,49 @@ pub fn settle(
     let long_ago = rfc3339(now - SignedDuration::from_secs(UNCONFIRMED_AT_MOST_S));
     // If the booth counts more than were said, one was lost on its way: better one too many on the page than one too few.
     if confirmed as f64 >= counted || introduced < long_ago {
-        db.prepare_cached("DELETE FROM alert WHERE booth_id = ?1 AND said_at < ?2")?
-            .execute([booth.as_str(), &from])?;
+        let unsaid: Vec<i64> = db
+            .prepare_cached("SELECT rowid FROM alert WHERE booth_id = ?1 AND said_at < ?2")?
+            .query_map([booth.as_str(), &from], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for row in unsaid {
+            end(db, now, booth, row)?;
+        }
+    }
+    Ok(())
+}
+
+/// An alert is over: it goes into the history.
+fn end(db: &Connection, now: Timestamp, booth: &BoothId, row: i64) -> Result<(), rusqlite::Error> {
+    let id: String = db
+        .prepare_cached("SELECT id FROM alert WHERE rowid = ?1")?
+        .query_row([row], |row| row.get(0))?;
+    // What a booth says of its own alerts' severity does not count here.
+    let rank = match AlertId::parse(&id).map(AlertId::severity) {
+        Some(Severity::CitizenCannotSpeak) => 0,
+        Some(Severity::NeedsVisit) => 1,
+        Some(Severity::Watch) => 2,
+        None => 3,
+    };
+    db.prepare_cached(
+        "INSERT INTO alert_history (booth_id, id, severity, text, since, said_at, cleared_at, rank)
+         SELECT booth_id, id, severity, text, since, said_at, ?2, ?3 FROM alert WHERE rowid = ?1",
+    )?
+    .execute(params![row, rfc3339(now), rank])?;
+    db.prepare_cached("DELETE FROM alert WHERE rowid = ?1")?
+        .execute([row])?;
+    for (of, most) in [
+        ("id = ?2", MAX_HISTORY_PER_ALERT),
+        ("?2 <> ''", MAX_HISTORY_PER_BOOTH),
+    ] {
+        db.prepare_cached(&format!(
+            "DELETE FROM alert_history WHERE seq IN (
+               SELECT seq FROM (
+                 SELECT seq, rank, lag(substr(cleared_at, 1, 10)) OVER (PARTITION BY id ORDER BY seq)
+                   IS substr(cleared_at, 1, 10) AS again
+                 FROM alert_history WHERE booth_id = ?1 AND {of})
+               ORDER BY rank, again, seq DESC LIMIT -1 OFFSET ?3)"
+        ))?
+        .execute(params![booth.as_str(), id, most])?;
     }
     Ok(())
 }

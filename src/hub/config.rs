@@ -72,6 +72,9 @@ impl Default for HubMqtt {
     }
 }
 
+/// Most bytes of `reserve_bytes`: more is a slip of the pen.
+const MAX_RESERVE_BYTES: u64 = 1_000_000_000_000;
+
 /// `[store]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -80,6 +83,8 @@ pub struct HubStore {
     pub dir: PathBuf,
     /// A clip that claims more is refused.
     pub max_clip_bytes: u64,
+    /// With less than this free on the disk the hub takes nothing more, and the booths keep their clips.
+    pub reserve_bytes: u64,
 }
 
 impl Default for HubStore {
@@ -87,6 +92,7 @@ impl Default for HubStore {
         Self {
             dir: "/var/lib/booth-hub".into(),
             max_clip_bytes: 16_000_000,
+            reserve_bytes: 200_000_000,
         }
     }
 }
@@ -190,6 +196,12 @@ impl HubConfig {
                 self.store.max_clip_bytes
             ));
         }
+        if self.store.reserve_bytes > MAX_RESERVE_BYTES {
+            faults.push(format!(
+                "{file}: [store] reserve_bytes = {} must lie between 0 and {MAX_RESERVE_BYTES}",
+                self.store.reserve_bytes
+            ));
+        }
         let mut seen = HashSet::new();
         for booth in &self.booths {
             if !seen.insert(&booth.id) {
@@ -290,7 +302,7 @@ mod tests {
         let config = checked(
             "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
              ca_file=\"ca.pem\"\ncert_file=\"c.pem\"\nkey_file=\"c.key\"\nroot=\"b/2\"\nclient_id=\"hub\"\njitter_s=600\n[store]\ndir=\"s\"\n\
-             max_clip_bytes=1_000_000\n[http]\nlisten=\"0.0.0.0:80\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
+             max_clip_bytes=1_000_000\nreserve_bytes=0\n[http]\nlisten=\"0.0.0.0:80\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
         )
         .expect("good");
         let broker = config.broker().expect("named");
@@ -304,6 +316,7 @@ mod tests {
         );
         assert_eq!(config.booths[0].place, "Torv");
         assert_eq!(config.mqtt.jitter_s, 600);
+        assert_eq!(config.store.reserve_bytes, 0);
     }
 
     #[test]
@@ -329,6 +342,7 @@ mod tests {
             ),
             ("[[booth]]\nid=\"operations\"", "log in under it"),
             ("[store]\nmax_clip_bytes=5", "max_clip_bytes"),
+            ("[store]\nreserve_bytes=2_000_000_000_000", "reserve_bytes"),
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
             ("[[booth]]\nid=\"A\"", "booth id"),
             ("[http]\nlisten=\"here\"", "hub.toml:2"),

@@ -13,16 +13,36 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alerts;
 use super::ingest::{is_token, rfc3339};
+use super::store;
 use crate::contract::{
     Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session, reading,
 };
 
 /// Most booths kept; one more is refused.
 const MAX_BOOTHS: i64 = 10_000;
-/// Most events kept of one booth; its own oldest go first.
+/// Most events kept of one booth.
 const MAX_EVENTS_PER_BOOTH: i64 = 500;
+/// Most kinds of events kept of one booth.
+const MAX_KINDS_PER_BOOTH: usize = 64;
+/// Kinds that go for no other kind.
+const LASTING_EVENTS: [&str; 9] = [
+    "boot",
+    "card_cloned",
+    "card_closed",
+    "clock_step",
+    "data_partition_repaired",
+    "hardware_changed",
+    "tamper",
+    "update",
+    "worker_died",
+];
 /// Cards remembered at one booth; the longest unheard go first.
 const MAX_CARDS_PER_BOOTH: i64 = 64;
+/// What `announced` of a card at a booth says: the booth has announced it; the booth where it was first still has it; an operator
+/// has accepted it.
+const ANNOUNCED: u8 = 1;
+const CONTESTED: u8 = 2;
+const ACCEPTED: u8 = 3;
 /// Retained health expires after seven days (contract §3): what is left of it tells its age.
 const HEALTH_EXPIRY_S: i64 = 7 * 86_400;
 
@@ -117,6 +137,33 @@ pub fn card_known_at(
     .query_row([booth.as_str(), card_id], |row| row.get(0))
 }
 
+/// Whether a clip of this card, spoken at `booth`, counts as it comes from `sender` (contract §3.3). The card must be the sender's: the
+/// sender has announced it, or nobody has heard of it anywhere else. Of another booth it may bring what was spoken there under a
+/// card that it has announced and that was heard there.
+pub fn is_at_home(
+    db: &Connection,
+    sender: &BoothId,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<bool, rusqlite::Error> {
+    let announced: Option<u8> = db
+        .prepare_cached("SELECT announced FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2")?
+        .query_row([sender.as_str(), card_id], |row| row.get(0))
+        .optional()?;
+    match announced {
+        Some(ANNOUNCED | ACCEPTED) => {
+            Ok(booth == sender || card_known_at(db, booth, card_id)?)
+        }
+        Some(CONTESTED) => Ok(false),
+        _ if booth != sender => Ok(false),
+        _ => db
+            .prepare_cached(
+                "SELECT NOT EXISTS (SELECT 1 FROM card_at_booth WHERE card_id = ?1 AND booth_id <> ?2)",
+            )?
+            .query_row([card_id, sender.as_str()], |row| row.get(0)),
+    }
+}
+
 fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<String>, rusqlite::Error> {
     Ok(db
         .prepare_cached("SELECT card_id FROM booth WHERE booth_id = ?1")?
@@ -189,7 +236,8 @@ pub fn presence_name(presence: Presence) -> &'static str {
     }
 }
 
-/// `state`: presence by the rules above; an empty payload is a retired booth.
+/// `state`: presence by the rules above. An empty payload, here and below, is a topic that somebody cleared at the broker: it says
+/// nothing, and deletes nothing. Retired booths are the hub's own command's (`booth-hub forget`).
 pub fn state(
     db: &Connection,
     now: Timestamp,
@@ -197,7 +245,7 @@ pub fn state(
     payload: &[u8],
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
-        return Ok(forget(db, booth.as_str())?);
+        return Ok(());
     }
     let state: BoothState = parsed("state", payload)?;
     storable(state.session)?;
@@ -229,6 +277,57 @@ pub fn state(
     Ok(())
 }
 
+/// The booth says that this card is in it. Whether that is so where another booth has it, [`contest`] finds out.
+fn announce(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<(), FleetError> {
+    card_seen(db, now, booth, card_id)?;
+    db.prepare_cached(
+        "UPDATE card_at_booth SET announced = ?3
+         WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
+    )?
+    .execute(params![booth.as_str(), card_id, ANNOUNCED])?;
+    Ok(())
+}
+
+/// This booth is alive with its card: another one that announced the same card later has not got it, or has a copy. What comes
+/// from there under that card is held until an operator accepts it.
+fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), FleetError> {
+    let Some(card_id) = current_card(db, booth)? else {
+        return Ok(());
+    };
+    let others: Vec<String> = db
+        .prepare_cached(
+            "SELECT other.booth_id FROM card_at_booth other JOIN card_at_booth mine
+               ON mine.booth_id = ?1 AND mine.card_id = ?2
+             WHERE other.card_id = ?2 AND other.booth_id <> ?1 AND other.announced = ?3
+               AND mine.announced IN (?3, ?4)
+               AND (other.first_seen, other.rowid) > (mine.first_seen, mine.rowid)",
+        )?
+        .query_map(
+            params![booth.as_str(), card_id, ANNOUNCED, ACCEPTED],
+            |row| row.get(0),
+        )?
+        .collect::<Result<_, _>>()?;
+    for other in others {
+        db.prepare_cached(
+            "UPDATE card_at_booth SET announced = ?3 WHERE booth_id = ?1 AND card_id = ?2",
+        )?
+        .execute(params![other, card_id, CONTESTED])?;
+        if let Ok(other) = BoothId::parse(&other) {
+            let why = format!(
+                "{other} says that it has card {card_id}, and {booth} is alive with it: what {other} sends under that card is held from \
+                 now on; look at what it sent before. If the card is really there: booth-hub accept --card {card_id}"
+            );
+            store::show_operator(db, now, &other, "", &why)?;
+        }
+    }
+    Ok(())
+}
+
 fn set_current(db: &Connection, booth: &BoothId, card_id: &str) -> Result<(), rusqlite::Error> {
     db.prepare_cached("UPDATE booth SET card_id = ?2 WHERE booth_id = ?1")?
         .execute(params![booth.as_str(), card_id])?;
@@ -244,10 +343,6 @@ pub fn birth(
     retained: bool,
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
-        db.execute(
-            "UPDATE booth SET birth = NULL WHERE booth_id = ?1",
-            [booth.as_str()],
-        )?;
         return Ok(());
     }
     let birth: Birth = parsed("birth", payload)?;
@@ -265,8 +360,10 @@ pub fn birth(
     let text = String::from_utf8_lossy(payload);
     db.prepare_cached("UPDATE booth SET birth = ?2, card_id = ?3 WHERE booth_id = ?1")?
         .execute(params![booth.as_str(), text, birth.card_id])?;
+    announce(db, now, booth, &birth.card_id)?;
     if !retained {
         alerts::introduced(db, now, booth)?;
+        contest(db, now, booth)?;
     }
     db.prepare_cached(
         "UPDATE card_at_booth SET birth_boot_count = ?3, birth_connect_ms = ?4
@@ -305,10 +402,6 @@ pub fn health(
     left_s: Option<u32>,
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
-        db.execute(
-            "UPDATE booth SET health = NULL, health_at = NULL WHERE booth_id = ?1",
-            [booth.as_str()],
-        )?;
         return Ok(());
     }
     if payload.len() > MAX_JSON_BYTES {
@@ -338,6 +431,7 @@ pub fn health(
     clip_numbers(db, now, booth, &health, retained)?;
     if !retained {
         alerts::settle(db, now, booth, &health)?;
+        contest(db, now, booth)?;
     }
     Ok(())
 }
@@ -400,7 +494,8 @@ fn clip_numbers(
     Ok(())
 }
 
-/// `event/{kind}` and `reply/{command}`: kept, the oldest of this booth going first.
+/// `event/{kind}` and `reply/{command}`: kept; what goes when there are too many is the oldest of that kind which has most, and of
+/// a kind the first of each day last. So no flood pushes another kind out, nor the beginning of what it is made of.
 pub fn event(
     db: &Connection,
     now: Timestamp,
@@ -411,8 +506,15 @@ pub fn event(
     if !kind.split('/').all(is_token) {
         return malformed("an event's kind is no plain name");
     }
-    let _: serde_json::Map<String, serde_json::Value> = parsed("event", payload)?;
+    let fields: serde_json::Map<String, serde_json::Value> = parsed("event", payload)?;
     heard(db, now, booth)?;
+    if matches!(kind, "card_cloned" | "hardware_changed") {
+        for name in ["card_id", "previous_card_id"] {
+            if let Some(card_id) = fields.get(name).and_then(serde_json::Value::as_str) {
+                announce(db, now, booth, card_id)?;
+            }
+        }
+    }
     db.prepare_cached("INSERT INTO event (booth_id, kind, at, payload) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![
             booth.as_str(),
@@ -420,11 +522,38 @@ pub fn event(
             rfc3339(now),
             String::from_utf8_lossy(payload)
         ])?;
-    db.prepare_cached(
-        "DELETE FROM event WHERE booth_id = ?1 AND seq <= (
-           SELECT seq FROM event WHERE booth_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
-    )?
-    .execute(params![booth.as_str(), MAX_EVENTS_PER_BOOTH])?;
+    let mut kinds: Vec<(String, i64)> = db
+        .prepare_cached(
+            "SELECT kind, count(*) FROM event WHERE booth_id = ?1 GROUP BY kind ORDER BY max(seq) DESC",
+        )?
+        .query_map([booth.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    // Too many kinds: the one that was quiet longest goes, unless an operator needs it.
+    while kinds.len() > MAX_KINDS_PER_BOOTH {
+        let quiet = kinds
+            .iter()
+            .rposition(|(kind, _)| !LASTING_EVENTS.contains(&kind.as_str()));
+        let Some(quiet) = quiet else { break };
+        let (kind, _) = kinds.remove(quiet);
+        db.prepare_cached("DELETE FROM event WHERE booth_id = ?1 AND kind = ?2")?
+            .execute([booth.as_str(), &kind])?;
+    }
+    let mut count: i64 = kinds.iter().map(|(_, count)| count).sum();
+    while count > MAX_EVENTS_PER_BOOTH {
+        let Some((kind, most)) = kinds.iter_mut().max_by_key(|(_, count)| *count) else {
+            break;
+        };
+        db.prepare_cached(
+            "DELETE FROM event WHERE seq = (
+               SELECT seq FROM (
+                 SELECT seq, lag(substr(at, 1, 10)) OVER (ORDER BY seq) IS substr(at, 1, 10) AS again
+                 FROM event WHERE booth_id = ?1 AND kind = ?2)
+               ORDER BY again DESC, seq LIMIT 1)",
+        )?
+        .execute([booth.as_str(), kind.as_str()])?;
+        *most -= 1;
+        count -= 1;
+    }
     Ok(())
 }
 
@@ -435,11 +564,12 @@ pub fn config_report(
     booth: &BoothId,
     payload: &[u8],
 ) -> Result<(), FleetError> {
-    if !payload.is_empty() {
-        let _: serde_json::Map<String, serde_json::Value> = parsed("config", payload)?;
-        heard(db, now, booth)?;
+    if payload.is_empty() {
+        return Ok(());
     }
-    let text = (!payload.is_empty()).then(|| String::from_utf8_lossy(payload));
+    let _: serde_json::Map<String, serde_json::Value> = parsed("config", payload)?;
+    heard(db, now, booth)?;
+    let text = String::from_utf8_lossy(payload);
     db.prepare_cached("UPDATE booth SET config = ?2 WHERE booth_id = ?1")?
         .execute(params![booth.as_str(), text])?;
     Ok(())
@@ -448,7 +578,13 @@ pub fn config_report(
 /// Removes a retired booth from the fleet; its clips, and its cards' part in the audit of their
 /// numbers, stay.
 pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
-    for table in ["booth", "alert", "machine_at_booth", "event"] {
+    for table in [
+        "booth",
+        "alert",
+        "alert_history",
+        "machine_at_booth",
+        "event",
+    ] {
         db.execute(&format!("DELETE FROM {table} WHERE booth_id = ?1"), [booth])?;
     }
     db.execute(

@@ -61,6 +61,7 @@ pub async fn serve_witnessed(
         max_clip_bytes: config.store.max_clip_bytes,
         root: config.mqtt.root.clone(),
     })?
+    .keeping_free(config.store.reserve_bytes)
     .refusing(config.own_names())?;
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)

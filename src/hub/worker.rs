@@ -53,7 +53,8 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Starts the thread. It ends when every sender of jobs is gone, or when `report` answers that nobody listens.
+/// Starts the thread. It ends when every sender of jobs is gone, when `report` answers that nobody listens, or when the database is
+/// no longer the store's.
 pub fn start(
     store: Store,
     report: impl Fn(Outcome) -> bool + Send + 'static,
@@ -73,14 +74,24 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
             Err(RecvTimeoutError::Disconnected) => return,
         }
         batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
+        let mut is_over = false;
         let outcomes = handle_all(&mut store, batch).unwrap_or_else(|error| {
             store.roll_back();
+            is_over = error.is_fatal();
+            if is_over {
+                log::error!(fault = "store"; "{error}");
+                store.ends_by(&error);
+            }
             vec![Outcome::Failed(error.to_string())]
         });
         for outcome in outcomes {
             if !report(outcome) {
                 return;
             }
+        }
+        // Nothing that this store says is true any more: the hub ends, and its start tells what to do.
+        if is_over {
+            return;
         }
         let now = clock::mono();
         if now.0 >= expire_at {

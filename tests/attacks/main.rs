@@ -4,6 +4,8 @@
 mod a_flood_from_the_centre_takes_no_memory_of_a_booth;
 mod a_gateway_that_was_broken_into_holds_up_nobody;
 mod a_passer_by_closes_no_booth;
+mod nobody_speaks_for_another_booth;
+mod the_store_does_not_forget;
 
 #[allow(dead_code)] // each attacker uses his part
 #[path = "../support"]

@@ -1,25 +1,30 @@
 //! What becomes of a manifest and of a part: the path of a clip through the store.
 //!
-//! Owns: when a body is whole, its verification, its move into `clips/`, its row, and every answer.
-//! Never does: commit; see [`Store::commit`]. A failure leaves what the store's own header says.
+//! Owns: when a body is whole, its verification, its move into `clips/`, and every answer. Never does: commit; see
+//! [`Store::commit`]; nor replace: of two versions of a clip that which is whole first is stored, and the other one is kept
+//! apart. A failure leaves what the store's own header says.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{Store, StoreError, clip_path, staging};
+use super::accept::HELD;
+use super::apart;
+use super::record::{self, Part, Record};
+use super::rows::{self, Known, NewRow};
+use super::staging::Offer;
+use super::{Point, Store, StoreError, staging};
 use crate::contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
 use crate::gateway::time::Mono;
 use crate::hub::complaints;
 use crate::hub::fleet::{self, FleetError};
 use crate::hub::ingest::{self, Answer, rfc3339};
 
-/// Most entries of one booth for an operator; its own oldest go first.
-const MAX_REFUSED_PER_BOOTH: i64 = 200;
 /// Most manifests remembered whose body never came; the oldest go first.
 const MAX_OFFERS: i64 = 20_000;
 /// How often a whole body may have the wrong hash before its clip is refused.
@@ -53,11 +58,12 @@ impl Store {
             return Ok(None);
         }
         if self.staging.get_mut(sender, clip_id).is_none() {
-            if self.stored_hash(clip_id)?.is_some() {
+            let known = rows::known(&self.db, clip_id)?;
+            if known.is_some_and(|known| known.has_words() && !known.is_lost) {
                 return Ok(None); // late: the clip is here
             }
             let offered = self.offered(sender, clip_id)?;
-            self.staging.begin(mono, sender, clip_id).manifest = offered;
+            self.staging.begin(mono, sender, clip_id).offers = offered;
         }
         if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
             self.cannot_read(wall, sender.as_str(), "part", "a clip in too many pieces")?;
@@ -95,21 +101,35 @@ impl Store {
             }
         };
         let hash = manifest.sha256.clone();
-        if let Some((known, kind)) = self.stored_hash(clip_id)? {
-            // A number given up after its clip arrived, or the clip after its number was given up.
-            let same = known == hash || manifest.kind == ClipKind::Void;
-            if kind != "void" || manifest.kind == ClipKind::Void {
-                return if same {
-                    Ok(Some(ingest::stored(sender, clip_id, hash.as_deref(), wall)))
-                } else {
-                    self.refuse(
-                        wall,
-                        sender,
-                        clip_id,
-                        hash.as_deref(),
-                        "another body is already stored under this clip_id",
-                    )
-                };
+        let offer = Offer::new(manifest, payload);
+        let stored = Some(ingest::stored(sender, clip_id, hash.as_deref(), wall));
+        let known = match rows::known(&self.db, clip_id)? {
+            Some(known) => Some(known),
+            None => self.found_in_files(clip_id)?,
+        };
+        if let Some(known) = &known {
+            // A number given up after its clip arrived, or again.
+            if offer.manifest.kind == ClipKind::Void {
+                if !known.has_words() && self.is_there(known)? {
+                    self.now_at_home(wall, sender, known, &offer)?;
+                }
+                return Ok(stored);
+            }
+            if known.has_words() {
+                if known.sha256 == hash {
+                    if self.is_there(known)? {
+                        self.now_at_home(wall, sender, known, &offer)?;
+                        return Ok(stored);
+                    }
+                    self.body_is_lost(wall, sender, known)?;
+                    self.take_offer(wall, mono, sender, &offer)?;
+                    return self
+                        .finish_if_whole(wall, sender, clip_id)
+                        .map(|answer| answer.or_else(|| self.missing_of(wall, sender, &offer)));
+                }
+                if !self.gives_way(sender, known, &offer.manifest)? {
+                    return self.dispute(wall, mono, sender, &offer);
+                }
             }
         }
         if self.is_withdrawn(clip_id)? {
@@ -121,60 +141,67 @@ impl Store {
                 wall,
             )));
         }
-        if manifest.bytes == 0 {
-            self.keep(wall, sender, &manifest, payload)?;
-            return Ok(Some(ingest::stored(sender, clip_id, hash.as_deref(), wall)));
-        }
-        if self.staging.get_mut(sender, clip_id).is_none() {
-            let offered = self.offered(sender, clip_id)?;
-            self.staging.begin(mono, sender, clip_id).manifest = offered;
-        }
-        let staged = self.staging.begin(mono, sender, clip_id);
-        let repeated = match &staged.manifest {
-            Some((known, _))
-                if known.sha256 != manifest.sha256 || known.bytes != manifest.bytes =>
+        if offer.manifest.bytes == 0 {
+            if let Some(known) = &known
+                && known.has_words()
             {
-                return self.refuse(
-                    wall,
-                    sender,
-                    clip_id,
-                    hash.as_deref(),
-                    "this clip_id was offered before with another body",
-                );
+                self.give_way(known)?;
             }
-            Some(_) => true,
-            None => false,
-        };
-        if !repeated {
-            staged.manifest = Some((manifest.clone(), payload.to_vec()));
-            self.remember_offer(wall, sender, clip_id, payload)?;
+            self.keep(wall, sender, &offer)?;
+            return Ok(stored);
         }
+        let is_repeated = self.take_offer(wall, mono, sender, &offer)?;
         // A crash between rename and commit left the file without its row: take it as it is.
-        if self.adopt(wall, sender, &manifest, payload)? {
+        if known.is_none() && self.adopt(wall, sender, &offer)? {
             self.staging.remove(sender, clip_id)?;
-            return Ok(Some(ingest::stored(sender, clip_id, hash.as_deref(), wall)));
+            return Ok(stored);
         }
         if let Some(answer) = self.finish_if_whole(wall, sender, clip_id)? {
             return Ok(Some(answer));
         }
-        if !repeated {
-            return Ok(None);
+        match is_repeated {
+            true => Ok(self.missing_of(wall, sender, &offer)),
+            false => Ok(None),
         }
-        let missing = self.missing_of(sender, clip_id, manifest.bytes);
-        Ok(Some(ingest::partial(
-            sender,
-            clip_id,
-            hash.as_deref(),
-            &missing,
-            wall,
-        )))
     }
 
-    fn missing_of(&mut self, sender: &BoothId, clip_id: &str, bytes: u64) -> Vec<(u64, u64)> {
-        self.staging.get_mut(sender, clip_id).map_or_else(
-            || vec![(0, bytes)],
-            |staged| staged.ranges.missing(0, bytes, ingest::MAX_MISSING_RANGES),
-        )
+    /// Notes a manifest whose body is to come; answers whether it was offered before. Of one sender's versions of a clip that
+    /// is collected which was offered first last.
+    fn take_offer(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<bool, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        if self.staging.get_mut(sender, clip_id).is_none() {
+            let offered = self.offered(sender, clip_id)?;
+            self.staging.begin(mono, sender, clip_id).offers = offered;
+        }
+        let staged = self.staging.begin(mono, sender, clip_id);
+        let is_repeated = staged.offers.iter().any(|known| known.is_as(offer));
+        if !is_repeated {
+            staged.add(offer.clone());
+            self.remember_offer(wall, sender, offer)?;
+        }
+        Ok(is_repeated)
+    }
+
+    /// `partial`, with what is still missing.
+    fn missing_of(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Option<Answer> {
+        let Manifest {
+            clip_id,
+            bytes,
+            sha256,
+            ..
+        } = &offer.manifest;
+        let missing = match self.staging.get_mut(sender, clip_id) {
+            Some(staged) => staged.ranges.missing(0, *bytes, ingest::MAX_MISSING_RANGES),
+            None => vec![(0, *bytes)],
+        };
+        let hash = sha256.as_deref();
+        Some(ingest::partial(sender, clip_id, hash, &missing, wall))
     }
 
     /// Verifies, moves and records a body whose manifest is known and whose every byte is here; the commit fsyncs it.
@@ -187,32 +214,125 @@ impl Store {
         let Some(staged) = self.staging.get_mut(sender, clip_id) else {
             return Ok(None);
         };
-        let Some((manifest, raw)) = staged.manifest.clone() else {
-            return Ok(None);
-        };
-        if !staged.ranges.covers(0, manifest.bytes) {
-            return Ok(None);
-        }
-        let hash = manifest.sha256.as_deref();
-        let found = self.staging.cut_and_hash(sender, clip_id, manifest.bytes)?;
-        if Some(found.as_str()) != hash {
-            let mismatches = self.mismatched(sender, clip_id);
-            if mismatches >= MAX_MISMATCHES {
-                self.staging.remove(sender, clip_id)?;
-                self.forget_offer(sender, clip_id)?;
-                let reason = format!(
-                    "the body came whole {mismatches} times and never had the manifest's hash"
-                );
-                return self.refuse(wall, sender, clip_id, hash, &reason);
+        let whole: Vec<Offer> = staged.whole().cloned().collect();
+        for offer in &whole {
+            let bytes = offer.manifest.bytes;
+            let found = self.staging.hash_of_first(sender, clip_id, bytes)?;
+            if Some(&found) == offer.manifest.sha256.as_ref() {
+                self.staging.cut(sender, clip_id, bytes)?;
+                return self.place(wall, sender, offer).map(Some);
             }
-            log::warn!(booth = sender.as_str(), clip_id = clip_id;
-                "a body from {sender} does not have its manifest's hash; it is asked for again");
-            let missing = [(0, manifest.bytes)];
-            return Ok(Some(ingest::partial(sender, clip_id, hash, &missing, wall)));
         }
-        let from = self.staging.path(sender, clip_id);
-        let to = self.file_of(&manifest);
-        let folder = to.parent().unwrap_or(&self.clips).to_owned();
+        match whole.first() {
+            Some(newest) => self.mismatched(wall, sender, newest),
+            None => Ok(None),
+        }
+    }
+
+    /// A whole body has not its manifest's hash: it is asked for again, and not for ever.
+    fn mismatched(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Option<Answer>, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_deref();
+        let mismatches = match self.staging.get_mut(sender, clip_id) {
+            Some(staged) => staged.mismatched(offer),
+            None => 0,
+        };
+        if mismatches >= MAX_MISMATCHES {
+            self.drop_offer(sender, offer)?;
+            let reason =
+                format!("the body came whole {mismatches} times and never had the manifest's hash");
+            return self.refuse(wall, sender, clip_id, hash, &reason);
+        }
+        log::warn!(booth = sender.as_str(), clip_id = clip_id.as_str();
+            "a body from {sender} does not have its manifest's hash; it is asked for again");
+        let missing = [(0, offer.manifest.bytes)];
+        Ok(Some(ingest::partial(sender, clip_id, hash, &missing, wall)))
+    }
+
+    /// A whole body, verified: it becomes the clip's if the clip has none yet.
+    fn place(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Answer, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_deref();
+        if let Some(known) = rows::known(&self.db, clip_id)?
+            && known.has_words()
+        {
+            if known.sha256.as_deref() == hash {
+                // Another sender has brought it meanwhile, or its own words come back.
+                if !self.is_there(&known)? {
+                    self.move_in(sender, offer)?;
+                    self.begin()?;
+                    rows::found_again(&self.db, clip_id)?;
+                    let path = record::path(&self.clips, clip_id, known.record_part());
+                    self.write_record(&known.record(), &path)?;
+                    log::info!(clip_id = clip_id.as_str(); "the lost body of a clip is back, from {sender}");
+                }
+                self.now_at_home(wall, sender, &known, offer)?;
+                self.drop_offer(sender, offer)?;
+                return Ok(ingest::stored(sender, clip_id, hash, wall));
+            }
+            if !self.gives_way(sender, &known, &offer.manifest)? {
+                return self.keep_apart(wall, sender, offer);
+            }
+            self.give_way(&known)?;
+        }
+        self.move_in(sender, offer)?;
+        self.keep(wall, sender, offer)?;
+        self.staging.forget(sender, clip_id);
+        Ok(ingest::stored(sender, clip_id, hash, wall))
+    }
+
+    /// Moves a whole body to its place. What lies there is no clip's, and is kept apart.
+    fn move_in(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+        let from = self.staging.path(sender, &offer.manifest.clip_id);
+        let to = record::path(
+            &self.clips,
+            &offer.manifest.clip_id,
+            record::body_of(&offer.manifest),
+        );
+        self.make_folder(&to)?;
+        self.pass(Point::BeforeBody)?;
+        match apart::rename_new(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_unknown = rows::known(&self.db, &offer.manifest.clip_id)?.is_none();
+                let aside = self.take_away(&to, is_unknown)?;
+                log::warn!(
+                    "{} was no clip's body; it is {} from now on",
+                    to.display(),
+                    aside.display()
+                );
+                apart::rename_new(&from, &to)
+            }
+            renamed => renamed,
+        }
+        .map_err(|e| StoreError::file("renaming to", &to, e))?;
+        self.is_to_be_synced(to);
+        self.pass(Point::AfterBody)
+    }
+
+    /// Moves a file out of its clip's place.
+    pub(super) fn take_away(
+        &mut self,
+        file: &Path,
+        is_unknown: bool,
+    ) -> Result<PathBuf, StoreError> {
+        let aside = self.apart.take_away(file, is_unknown)?;
+        self.dirty_folders.extend(file.parent().map(Path::to_owned));
+        self.dirty_folders.insert(self.apart.dir().to_owned());
+        Ok(aside)
+    }
+
+    pub(super) fn make_folder(&mut self, file: &Path) -> Result<(), StoreError> {
+        let folder = file.parent().unwrap_or(&self.clips).to_owned();
         if !folder.exists() {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -221,146 +341,277 @@ impl Store {
                 .map_err(|e| StoreError::file("creating", &folder, e))?;
             self.dirty_folders.insert(self.clips.clone());
         }
-        fs::rename(&from, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
-        self.unsynced_files.insert(to);
-        self.dirty_folders.insert(folder);
-        self.staging.forget(sender, clip_id);
-        self.keep(wall, sender, &manifest, &raw)?;
-        Ok(Some(ingest::stored(sender, clip_id, hash, wall)))
+        Ok(())
     }
 
-    /// Counts a body with the wrong hash and forgets its bytes.
-    fn mismatched(&mut self, sender: &BoothId, clip_id: &str) -> u32 {
-        self.staging.get_mut(sender, clip_id).map_or(0, |staged| {
-            staged.ranges.clear();
-            staged.mismatches += 1;
-            staged.mismatches
-        })
+    /// The commit fsyncs this file and its folder.
+    pub(super) fn is_to_be_synced(&mut self, file: PathBuf) {
+        self.dirty_folders.extend(file.parent().map(Path::to_owned));
+        self.unsynced_files.insert(file);
     }
 
-    /// Records a clip whose file, if it has one, was renamed without its row.
+    /// The same of a file from before: it may be all that is left of a clip, and is not removed if it cannot be synced.
+    fn was_there(&mut self, file: PathBuf) {
+        self.found_files.insert(file.clone());
+        self.is_to_be_synced(file);
+    }
+
+    /// Puts a clip's record beside its body.
+    pub(super) fn write_record(&mut self, record: &Record, path: &Path) -> Result<(), StoreError> {
+        self.make_folder(path)?;
+        record::write(path, record)?;
+        self.is_to_be_synced(path.to_owned());
+        self.pass(Point::AfterRecord)
+    }
+
+    /// Whether a stored clip's body is there with its length; a record that is not is written again.
+    fn is_there(&mut self, known: &Known) -> Result<bool, StoreError> {
+        if known.is_lost {
+            return Ok(false);
+        }
+        if let Some(part) = known.body() {
+            let body = record::path(&self.clips, &known.clip_id, part);
+            let is_whole = match fs::metadata(&body) {
+                Ok(file) => file.is_file() && file.len() == known.bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(StoreError::file("reading", &body, error)),
+            };
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        let path = record::path(&self.clips, &known.clip_id, known.record_part());
+        if !path.exists() {
+            self.write_record(&known.record(), &path)?;
+        }
+        Ok(true)
+    }
+
+    /// The body of a clip that was acknowledged is not there: its booth offers it, so it is asked for again.
+    fn body_is_lost(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        known: &Known,
+    ) -> Result<(), StoreError> {
+        let clip_id = &known.clip_id;
+        self.begin()?;
+        rows::is_lost(&self.db, clip_id)?;
+        if !known.is_lost {
+            log::error!(fault = "lost body", clip_id = clip_id.as_str();
+                "the body of clip {clip_id} is missing or has another length although it was stored; {sender} has it still and \
+                 is asked for it. Look at the disk, and run booth-hub check");
+            let why = "its body was missing on the hub's disk; it was asked for again";
+            rows::show_operator(&self.db, wall, sender, clip_id, why)?;
+        }
+        Ok(())
+    }
+
+    /// A clip whose files are there and whose row is not: the database is older than it. `None` if no record is there.
+    fn found_in_files(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
+        for part in [Part::Record, Part::Void] {
+            let path = record::path(&self.clips, clip_id, part);
+            let Some(record) = record::read(&path)? else {
+                continue;
+            };
+            let Some(manifest) = record.believed(clip_id) else {
+                continue;
+            };
+            let is_whole = self.is_body_whole(&manifest)?;
+            if is_whole && manifest.bytes > 0 {
+                let body = record::path(&self.clips, clip_id, record::body_of(&manifest));
+                self.was_there(body);
+            }
+            self.was_there(path);
+            self.begin()?;
+            rows::from_record(&self.db, &self.zone, &record, &manifest, !is_whole)?;
+            log::info!(clip_id = clip_id; "a clip's files were found without its entry and taken in");
+            return rows::known(&self.db, clip_id).map_err(Into::into);
+        }
+        Ok(None)
+    }
+
+    fn is_body_whole(&self, manifest: &Manifest) -> Result<bool, StoreError> {
+        if manifest.bytes == 0 {
+            return Ok(true);
+        }
+        let body = record::path(&self.clips, &manifest.clip_id, record::body_of(manifest));
+        let found = staging::hash_at(&body)?;
+        Ok(found.is_some_and(|(hash, bytes)| {
+            bytes == manifest.bytes && Some(&hash) == manifest.sha256.as_ref()
+        }))
+    }
+
+    /// Takes in a clip whose body was moved in without record and row.
     fn adopt(
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
-        manifest: &Manifest,
-        raw: &[u8],
+        offer: &Offer,
     ) -> Result<bool, StoreError> {
-        let path = self.file_of(manifest);
-        match staging::hash_at(&path)? {
-            Some((hash, bytes))
-                if bytes == manifest.bytes && Some(hash.as_str()) == manifest.sha256.as_deref() => {
-            }
-            _ => return Ok(false),
+        let manifest = &offer.manifest;
+        if !self.is_body_whole(manifest)? {
+            return Ok(false);
         }
-        self.dirty_folders.extend([self.clips.clone()]);
-        self.dirty_folders.extend(path.parent().map(Path::to_owned));
-        self.unsynced_files.insert(path);
+        self.dirty_folders.insert(self.clips.clone());
+        let body = record::path(&self.clips, &manifest.clip_id, record::body_of(manifest));
+        self.was_there(body);
         log::info!(clip_id = manifest.clip_id.as_str();
             "a clip's file was found without its entry and adopted");
-        self.keep(wall, sender, manifest, raw)?;
+        self.keep(wall, sender, offer)?;
         Ok(true)
     }
 
-    /// Where a clip's body lies. The id was checked: it cannot leave the folder.
-    fn file_of(&self, manifest: &Manifest) -> PathBuf {
-        clip_path(&self.clips, &manifest.clip_id, manifest.body)
-    }
-
-    /// Writes a clip's row; the file is in place.
-    fn keep(
-        &mut self,
-        wall: Timestamp,
-        sender: &BoothId,
-        manifest: &Manifest,
-        raw: &[u8],
-    ) -> Result<(), StoreError> {
+    /// Writes a clip's record and row; the body is in place.
+    fn keep(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
         self.begin()?;
+        let manifest = &offer.manifest;
         let booth = &manifest.booth_id;
-        if booth != sender && !fleet::card_known_at(&self.db, booth, &manifest.card_id)? {
-            self.show_operator(wall, sender, &manifest.clip_id, &format!(
-                "stored, but look at it: {sender} sent a clip of {booth}, where its card was never seen"
-            ))?;
+        let is_held = !fleet::is_at_home(&self.db, sender, booth, &manifest.card_id)?;
+        if is_held {
+            rows::show_operator(
+                &self.db,
+                wall,
+                sender,
+                &manifest.clip_id,
+                &format!(
+                    "{HELD}: {sender} sent it under a card of another booth (card {}, booth {booth}) that it has not \
+                 announced. After a look: booth-hub accept {}, or booth-hub accept --card {}",
+                    manifest.card_id, manifest.clip_id, manifest.card_id
+                ),
+            )?;
         } else if let Err(FleetError::Database(error)) =
             fleet::card_seen(&self.db, wall, sender, &manifest.card_id)
         {
             return Err(error.into());
         }
-        let same_number: Option<String> = self
-            .db
-            .prepare_cached(
-                "SELECT clip_id FROM clip WHERE card_id = ?1 AND clip_no = ?2 AND clip_id <> ?3",
-            )?
-            .query_row(
-                params![manifest.card_id, manifest.clip_no, manifest.clip_id],
-                |row| row.get(0),
-            )
-            .optional()?;
-        if let Some(other) = same_number {
-            self.show_operator(
-                wall,
-                sender,
-                &manifest.clip_id,
-                &format!(
-                    "stored, but look at it: number {} of its card is also that of clip {other}",
-                    manifest.clip_no
-                ),
-            )?;
+        if let Some(other) = rows::of_same_number(&self.db, manifest)? {
+            let why = format!(
+                "stored, but look at it: number {} of its card is also that of clip {other}",
+                manifest.clip_no
+            );
+            rows::show_operator(&self.db, wall, sender, &manifest.clip_id, &why)?;
         }
-        let started = manifest
-            .started_at
-            .as_deref()
-            .and_then(|text| text.parse::<Timestamp>().ok());
-        let corrected = self.corrected(sender, manifest)?;
-        let day = match corrected {
-            Some((_, day)) => day,
-            None => started
-                .filter(|_| manifest.clock_synced == Some(1))
-                .unwrap_or(wall)
-                .to_zoned_datetime(self.zone.clone())
-                .date(),
+        let mut record = Record::new(sender, rfc3339(wall), &offer.raw);
+        record.is_held = is_held;
+        let path = record::path(&self.clips, &manifest.clip_id, record::record_of(manifest));
+        self.write_record(&record, &path)?;
+        // A number that was given up gives way to its words; the file of its manifest stays.
+        rows::forget_void(&self.db, &manifest.clip_id)?;
+        rows::insert(
+            &self.db,
+            &NewRow {
+                manifest,
+                sender,
+                raw: &offer.raw,
+                received_at: wall,
+                is_held,
+                is_lost: false,
+                zone: &self.zone,
+            },
+        )?;
+        self.forget_offer(sender, offer)?;
+        self.pass(Point::AfterRow)
+    }
+
+    /// Whether a stored clip makes room for another version: one that is held, and so is of no booth that may say so, for one
+    /// that is at home.
+    fn gives_way(
+        &self,
+        sender: &BoothId,
+        known: &Known,
+        manifest: &Manifest,
+    ) -> Result<bool, StoreError> {
+        Ok(known.is_held
+            && fleet::is_at_home(&self.db, sender, &manifest.booth_id, &manifest.card_id)?)
+    }
+
+    /// Keeps a held clip apart, so that the true one has its place.
+    fn give_way(&mut self, known: &Known) -> Result<(), StoreError> {
+        for part in known.body().into_iter().chain([known.record_part()]) {
+            let file = record::path(&self.clips, &known.clip_id, part);
+            if file.exists() {
+                self.take_away(&file, false)?;
+            }
+        }
+        self.begin()?;
+        rows::forget(&self.db, &known.clip_id)?;
+        Ok(())
+    }
+
+    /// The booth itself brings what another had brought in its name: it counts.
+    fn now_at_home(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        known: &Known,
+        offer: &Offer,
+    ) -> Result<(), StoreError> {
+        if !known.is_held || !self.gives_way(sender, known, &offer.manifest)? {
+            return Ok(());
+        }
+        self.begin()?;
+        rows::accept(&self.db, &offer.manifest.clip_id)?;
+        let mut record = known.record();
+        record.accepted_at = Some(rfc3339(wall));
+        let path = record::path(&self.clips, &known.clip_id, known.record_part());
+        self.write_record(&record, &path)
+    }
+
+    /// Another version of a stored clip is refused at once; if its body comes all the same, it is kept apart.
+    fn dispute(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Option<Answer>, StoreError> {
+        if offer.manifest.bytes == 0 {
+            return self.keep_apart(wall, sender, offer).map(Some);
+        }
+        let staged = self.staging.begin(mono, sender, &offer.manifest.clip_id);
+        if !staged.offers.iter().any(|known| known.is_as(offer)) {
+            staged.add(offer.clone());
+        }
+        self.refuse(
+            wall,
+            sender,
+            &offer.manifest.clip_id,
+            offer.manifest.sha256.as_deref(),
+            "another body is already stored under this clip_id",
+        )
+    }
+
+    /// Keeps a whole second version of a stored clip for an operator, and refuses it.
+    fn keep_apart(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Answer, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_deref();
+        let body = (offer.manifest.bytes > 0).then(|| self.staging.path(sender, clip_id));
+        let record = Record::new(sender, rfc3339(wall), &offer.raw);
+        let kept = self
+            .apart
+            .keep(clip_id, hash.unwrap_or_default(), &record, body.as_deref())?;
+        self.drop_offer(sender, offer)?;
+        let place = match &kept {
+            Some(path) => format!(
+                "this version is beside it in disputed/{}",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            ),
+            None => "this version was not kept: its sender's room in disputed/ is taken".to_owned(),
         };
-        let started_at = corrected
-            .map(|(at, _)| rfc3339(at))
-            .or_else(|| manifest.started_at.clone());
-        let word = |value: Option<serde_json::Value>| {
-            value
-                .and_then(|v| v.as_str().map(str::to_owned))
-                .unwrap_or_default()
-        };
-        self.db
-            .prepare_cached(
-                "INSERT OR REPLACE INTO clip (clip_id, card_id, clip_no, booth_id, sender, boot_id,
-                   kind, test, question_id, choice, lang, started_at, started_mono_ms, clock_synced,
-                   duration_ms, ended_by, recovered, body, bytes, sha256, received_at, day, manifest)
-                 VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
-            )?
-            .execute(params![
-                manifest.clip_id,
-                manifest.card_id,
-                manifest.clip_no,
-                booth.as_str(),
-                sender.as_str(),
-                manifest.boot_id,
-                word(serde_json::to_value(manifest.kind).ok()),
-                manifest.test != 0,
-                manifest.question_id,
-                manifest.choice,
-                manifest.lang,
-                started_at,
-                manifest.started_mono_ms,
-                manifest.clock_synced == Some(1),
-                manifest.duration_ms.unwrap_or(0),
-                word(manifest.ended_by.and_then(|by| serde_json::to_value(by).ok())),
-                manifest.recovered != 0,
-                manifest.body.and_then(|body| serde_json::to_value(body).ok()).map(|v| word(Some(v))),
-                manifest.bytes,
-                manifest.sha256,
-                rfc3339(wall),
-                day.to_string(),
-                raw,
-            ])?;
-        self.forget_offer(sender, &manifest.clip_id)
+        let why = format!("another body is already stored under this clip_id; {place}");
+        self.show_operator(wall, sender, clip_id, &why)?;
+        let reason = "another body is already stored under this clip_id";
+        complaints::note(
+            &format!("{sender} refused"),
+            &format!("clip {clip_id} from {sender} was refused: {why}"),
+        );
+        Ok(ingest::reject(sender, clip_id, hash, reason, wall))
     }
 
     /// Refuses a clip: an entry that an operator sees, and the answer.
@@ -380,85 +631,69 @@ impl Store {
         Ok(Some(ingest::reject(sender, clip_id, sha256, reason, wall)))
     }
 
-    fn show_operator(
-        &mut self,
-        wall: Timestamp,
-        sender: &BoothId,
-        clip_id: &str,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        self.begin()?;
-        self.db
-            .prepare_cached(
-                "INSERT INTO refused (booth_id, clip_id, reason, at, times) VALUES (?1, ?2, ?3, ?4, 1)
-                 ON CONFLICT DO UPDATE SET at = excluded.at, times = times + 1",
-            )?
-            .execute([sender.as_str(), clip_id, reason, &rfc3339(wall)])?;
-        self.db
-            .prepare_cached(
-                "DELETE FROM refused WHERE booth_id = ?1 AND rowid IN (
-                   SELECT rowid FROM refused WHERE booth_id = ?1
-                   ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
-            )?
-            .execute(params![sender.as_str(), MAX_REFUSED_PER_BOOTH])?;
-        Ok(())
-    }
-
-    fn stored_hash(&self, clip_id: &str) -> Result<Option<(Option<String>, String)>, StoreError> {
-        Ok(self
-            .db
-            .prepare_cached("SELECT sha256, kind FROM clip WHERE clip_id = ?1")?
-            .query_row([clip_id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?)
-    }
-
     fn is_withdrawn(&self, clip_id: &str) -> Result<bool, StoreError> {
-        Ok(self
+        let is_noted: bool = self
             .db
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)")?
-            .query_row([clip_id], |row| row.get(0))?)
+            .query_row([clip_id], |row| row.get(0))?;
+        Ok(is_noted || record::path(&self.clips, clip_id, Part::Withdrawn).exists())
     }
 
-    fn offered(
-        &self,
-        sender: &BoothId,
-        clip_id: &str,
-    ) -> Result<Option<(Manifest, Vec<u8>)>, StoreError> {
-        let raw: Option<Vec<u8>> = self
+    /// What this sender has offered under this id, the oldest first.
+    fn offered(&self, sender: &BoothId, clip_id: &str) -> Result<Vec<Offer>, StoreError> {
+        let offered: Vec<Vec<u8>> = self
             .db
-            .prepare_cached("SELECT manifest FROM offer WHERE clip_id = ?1 AND sender = ?2")?
-            .query_row([clip_id, sender.as_str()], |row| row.get(0))
-            .optional()?;
-        Ok(raw.and_then(|raw| {
-            let manifest = ingest::believe(clip_id, &raw, self.max_clip_bytes).ok()?;
-            Some((manifest, raw))
-        }))
+            .prepare_cached(
+                "SELECT manifest FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid",
+            )?
+            .query_map([clip_id, sender.as_str()], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let offered = offered.iter().filter_map(|raw| {
+            let manifest = ingest::believe(clip_id, raw, self.max_clip_bytes).ok()?;
+            Some(Offer::new(manifest, raw))
+        });
+        Ok(offered.collect())
     }
 
     fn remember_offer(
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
-        clip_id: &str,
-        raw: &[u8],
+        offer: &Offer,
     ) -> Result<(), StoreError> {
         self.begin()?;
+        let Manifest {
+            clip_id, sha256, ..
+        } = &offer.manifest;
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO offer (clip_id, sender, at, manifest) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO offer (clip_id, sender, sha256, at, manifest) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![clip_id, sender.as_str(), rfc3339(wall), raw])?;
+            .execute(params![clip_id, sender.as_str(), sha256, rfc3339(wall), offer.raw])?;
+        self.db
+            .prepare_cached(
+                "DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2 AND rowid NOT IN (
+                   SELECT rowid FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid DESC LIMIT ?3)",
+            )?
+            .execute(params![clip_id, sender.as_str(), staging::MAX_VERSIONS])?;
         self.db
             .prepare_cached("DELETE FROM offer WHERE rowid <= (SELECT max(rowid) FROM offer) - ?1")?
             .execute([MAX_OFFERS])?;
         Ok(())
     }
 
-    fn forget_offer(&mut self, sender: &BoothId, clip_id: &str) -> Result<(), StoreError> {
+    /// Forgets an offer and the body that came for it.
+    fn drop_offer(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+        self.staging.remove(sender, &offer.manifest.clip_id)?;
+        self.forget_offer(sender, offer)
+    }
+
+    fn forget_offer(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
         self.begin()?;
+        let clip_id = &offer.manifest.clip_id;
         self.db
             .prepare_cached("DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2")?
-            .execute([clip_id, sender.as_str()])?;
+            .execute([clip_id.as_str(), sender.as_str()])?;
         Ok(())
     }
 }

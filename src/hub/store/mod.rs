@@ -1,18 +1,25 @@
 //! What the hub keeps: clips as files, everything about them in SQLite.
 //!
-//! Owns: the store's folder (`hub.sqlite`, `clips/`, `staging/`), and the order in which a clip becomes
-//! safe: body whole → hash verified → renamed → file and folder fsynced → row committed
-//! (`synchronous=FULL`) → only then `stored` is answered. Never does: talk to the broker, or delete a
+//! Owns: the store's folder (`hub.sqlite`, `clips/`, `staging/`, `disputed/`), and the order in which a clip becomes
+//! safe: body whole → hash verified → renamed, its manifest written beside it → files and folder fsynced → row committed
+//! (`synchronous=FULL`) → the database is still the one that a start would find → only then `stored` is answered. Never does: talk to the broker, or delete a
 //! stored clip. One thread owns a [`Store`]; messages are handled one after the other inside one
 //! transaction per batch, and nothing that a batch answered may leave before [`Store::commit`]
 //! returned. A failure leaves: an unfinished body that comes again, or a renamed file without a row,
 //! which the clip's next manifest adopts.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
+mod accept;
+mod apart;
+mod check;
 mod clips;
 mod clocks;
 mod gaps;
+mod identity;
 mod lists;
+mod rebuild;
+mod record;
+mod rows;
 mod schema;
 mod staging;
 mod unreadable;
@@ -27,17 +34,26 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+pub use accept::{Accepted, accept};
+pub use check::{Checked, Finding, Progress, check};
+pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use rows::show_operator;
 pub use views::{BrokerStatus, StoreViews};
 
 use super::alerts;
 use super::fleet::{self, FleetError};
-use super::ingest::{Answer, rfc3339, shortened};
-use crate::contract::{BodyKind, BoothId, Topic, Topics};
+use super::ingest::{Answer, is_clip_id, rfc3339, shortened};
+use crate::contract::{BoothId, Topic, Topics};
 use crate::gateway::time::Mono;
+use apart::Apart;
+use identity::Watch;
+use record::Part;
 use staging::Staging;
 
+/// So many clips of an earlier version share a sync.
+const RECORDS_AT_ONCE: usize = 1_000;
 /// With more new files than this in a batch, one syncfs is cheaper than an fsync of each and of its folder.
-const FEW_FILES: usize = 2;
+const FEW_FILES: usize = 4;
 
 /// The store cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +72,59 @@ pub enum StoreError {
     #[error("the database failed: {0}")]
     Database(#[from] rusqlite::Error),
     /// A newer hub was here.
-    #[error("the database has version {found}, this hub knows {known}: start the newer hub")]
+    #[error(
+        "the database has version {found}, this program knows {known}: start the {}",
+        if found < known { "hub once, so that it is brought up to date" } else { "newer hub" }
+    )]
     Version {
         /// In the file.
         found: i64,
         /// In this program.
         known: i64,
+    },
+    /// Clips without their database.
+    #[error(
+        "{} is missing or empty, and clips lie beside it: restore the database, or make it anew from the clips with booth-hub rebuild",
+        .0.display()
+    )]
+    EmptyBesideClips(PathBuf),
+    /// The database of other clips.
+    #[error(
+        "{} is not the database of the clips beside it: restore theirs, or make it anew from the clips with booth-hub rebuild",
+        .0.display()
+    )]
+    OtherClips(PathBuf),
+    /// No database, or a broken one.
+    #[error(
+        "{} is damaged or no database ({why}): keep it, and restore it or make it anew from the clips with booth-hub rebuild",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        why: String,
+    },
+    /// A file of the open database is gone or another.
+    #[error(
+        "{} was removed or replaced while the hub runs: what is written goes nowhere, and nothing is acknowledged. The hub ends; see what \
+         removed it, restore the database, or make it anew from the clips with booth-hub rebuild",
+        .0.display()
+    )]
+    Replaced(PathBuf),
+    /// The disk has less than the reserve.
+    #[error(
+        "only {free_mb} MB are free at {}, and {wanted_mb} MB are to stay free ([store] reserve_bytes): the booths keep their clips; make \
+         room, and the hub goes on by itself",
+        path.display()
+    )]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What is free.
+        free_mb: u64,
+        /// What must be.
+        wanted_mb: u64,
     },
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
@@ -76,6 +139,57 @@ impl StoreError {
             source,
         }
     }
+
+    /// The same, if the database itself is broken.
+    fn of_database(self, path: &Path) -> Self {
+        match self {
+            Self::Database(error) if is_broken(&error) => Self::Damaged {
+                path: path.to_owned(),
+                why: error.to_string(),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether starting again changes nothing before somebody has acted: exit 78.
+    pub fn needs_an_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::EmptyBesideClips(_)
+                | Self::OtherClips(_)
+                | Self::Damaged { .. }
+                | Self::Version { .. }
+        )
+    }
+
+    /// Whether a running hub must end: nothing that it could promise would be true.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Replaced(_) | Self::Damaged { .. } => true,
+            Self::Database(error) => is_broken(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether SQLite says that the file is no database, or a damaged one.
+fn is_broken(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
+}
+
+/// A moment between two steps of a commit, where a power cut may fall: the model test stops there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(self) enum Point {
+    BeforeBody,
+    AfterBody,
+    AfterRecord,
+    AfterRow,
+    AfterSync,
+    AfterCommit,
 }
 
 /// A message from the broker.
@@ -108,15 +222,27 @@ pub struct Store {
     db: Connection,
     clips: PathBuf,
     staging: Staging,
+    apart: Apart,
+    watch: Watch,
     topics: Topics,
     max_clip_bytes: u64,
     /// The hub's own names at the broker.
     no_booths: Vec<String>,
     in_transaction: bool,
+    /// What must stay free on the disk, in bytes.
+    reserve_bytes: u64,
+    /// It has not, and more than that must be free before anything is taken.
+    is_short: bool,
+    /// Whether this batch has looked.
+    has_looked: bool,
     /// Files that were moved into `clips/` since the last commit.
     unsynced_files: BTreeSet<PathBuf>,
     dirty_folders: BTreeSet<PathBuf>,
+    /// Of these, what lay there already.
+    found_files: BTreeSet<PathBuf>,
     zone: jiff::tz::TimeZone,
+    #[cfg(test)]
+    cut: Option<tests::Cut>,
     _lock: File,
 }
 
@@ -133,30 +259,112 @@ impl Store {
                 .create(folder)
                 .map_err(|e| StoreError::file("creating", folder, e))?;
         }
-        let lock_path = dir.join("lock");
-        let lock =
-            File::create(&lock_path).map_err(|e| StoreError::file("creating", &lock_path, e))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StoreError::InUse(dir.clone()))?;
-        let db = schema::open(&database_in(dir))?;
+        let lock = lock(dir)?;
+        let database = database_in(dir);
+        let mut watch = Watch::begin(&database);
+        identity::refuse_to_begin_anew(&database, &clips)?;
+        let db = schema::open(&database)?;
+        watch.look()?;
+        identity::belong_together(&db, &database, &clips)
+            .and_then(|()| identity::look_after_a_fault(&db, &database))
+            .map_err(|error| error.of_database(&database))?;
         let staging = Staging::open(dir.join("staging"))?;
         fsync(dir)?;
         if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
             fsync(parent)?;
         }
-        Ok(Self {
+        let mut store = Self {
             db,
             clips,
             staging,
+            apart: Apart::new(dir.join("disputed")),
+            watch,
             topics: Topics::new(rules.root.clone()),
             max_clip_bytes: rules.max_clip_bytes,
             no_booths: Vec::new(),
             in_transaction: false,
+            reserve_bytes: 0,
+            is_short: false,
+            has_looked: false,
             unsynced_files: BTreeSet::new(),
             dirty_folders: BTreeSet::new(),
+            found_files: BTreeSet::new(),
             zone: jiff::tz::TimeZone::system(),
+            #[cfg(test)]
+            cut: None,
             _lock: lock,
-        })
+        };
+        store.write_missing_records()?;
+        Ok(store)
+    }
+
+    /// Writes the records of a store of an earlier version, which has bodies and rows.
+    fn write_missing_records(&mut self) -> Result<(), StoreError> {
+        let has_records: bool = self
+            .db
+            .query_row("SELECT has_records FROM store", [], |row| row.get(0))?;
+        if has_records {
+            return Ok(());
+        }
+        let mut last = String::new();
+        let mut written = 0_u64;
+        loop {
+            let clips = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
+            let Some(clip) = clips.last() else { break };
+            last.clone_from(&clip.clip_id);
+            for clip in &clips {
+                let path = record::path(&self.clips, &clip.clip_id, clip.record_part());
+                if record::read(&path)?.is_none() {
+                    self.write_record(&clip.record(), &path)?;
+                    written += 1;
+                }
+            }
+            self.sync_files()?;
+        }
+        self.write_missing_tombstones()?;
+        self.db.execute("UPDATE store SET has_records = 1", [])?;
+        if written > 0 {
+            log::info!("{written} manifests were written beside their clips, from the database");
+        }
+        Ok(())
+    }
+
+    /// Takes nothing while less than this is free on the disk.
+    pub fn keeping_free(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = bytes;
+        self
+    }
+
+    /// Once in a batch: whether the reserve is free. Who was short of it wants a twentieth more, so that it does not go to and fro.
+    fn has_room(&mut self) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.has_looked, true) {
+            return Ok(());
+        }
+        let disk = rustix::fs::statvfs(&self.clips)
+            .map_err(|e| StoreError::file("looking for room at", &self.clips, e.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let wanted = match self.is_short {
+            true => self.reserve_bytes + self.reserve_bytes / 20,
+            false => self.reserve_bytes,
+        };
+        self.is_short = free < wanted;
+        match self.is_short {
+            true => Err(StoreError::NoRoom {
+                path: self.clips.clone(),
+                free_mb: free / 1_000_000,
+                wanted_mb: wanted.div_ceil(1_000_000),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// A moment between two steps has come.
+    fn pass(&mut self, _point: Point) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(cut) = &mut self.cut {
+            return cut.pass(_point);
+        }
+        Ok(())
     }
 
     /// Handles one message; the answer may leave once [`Self::commit`] returned. On an error the
@@ -167,6 +375,7 @@ impl Store {
         mono: Mono,
         message: &Message,
     ) -> Result<Option<Answer>, StoreError> {
+        self.has_room()?;
         let Message {
             topic,
             payload,
@@ -234,19 +443,23 @@ impl Store {
 
     /// Makes everything since the last commit durable: first the files and their folders, then the rows.
     pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.has_looked = false;
         self.sync_files()?;
+        self.pass(Point::AfterSync)?;
         if self.in_transaction {
             self.db.execute_batch("COMMIT")?;
             self.in_transaction = false;
+            self.pass(Point::AfterCommit)?;
         }
-        Ok(())
+        self.watch.look()
     }
 
     /// Fsyncs what was moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and
-    /// after every later sync: all of the batch go, and have to come again.
+    /// after every later sync: all of the batch go, and have to come again. What was there before the batch is kept apart.
     fn sync_files(&mut self) -> Result<(), StoreError> {
         let files = std::mem::take(&mut self.unsynced_files);
         let folders = std::mem::take(&mut self.dirty_folders);
+        let found = std::mem::take(&mut self.found_files);
         let synced = if files.len() > FEW_FILES {
             File::open(&self.clips)
                 .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
@@ -257,6 +470,12 @@ impl Store {
         };
         if synced.is_err() {
             for file in &files {
+                if found.contains(file) {
+                    if let Err(error) = self.take_away(file, true) {
+                        log::warn!("{error}");
+                    }
+                    continue;
+                }
                 match fs::remove_file(file) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         log::warn!(
@@ -273,8 +492,10 @@ impl Store {
 
     /// Gives up everything since the last commit; the booths will send it again.
     pub fn roll_back(&mut self) {
+        self.has_looked = false;
         // Without a row they are adopted, and synced, by the next manifest.
         self.unsynced_files.clear();
+        self.found_files.clear();
         if std::mem::take(&mut self.in_transaction)
             && !self.db.is_autocommit()
             && let Err(error) = self.db.execute_batch("ROLLBACK")
@@ -283,14 +504,23 @@ impl Store {
         }
     }
 
+    /// The hub ends by this fault: if the database is broken, the next start reads all of it before it begins.
+    pub fn ends_by(&self, error: &StoreError) {
+        if matches!(error, StoreError::Database(_)) {
+            identity::note_fault(&self.clips, error);
+        }
+    }
+
     /// Whether the store can write durably now. Asked once per connection: what is known so far is from before it.
     pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
+        self.has_room()?;
         self.begin()?;
         self.db.execute(
             "DELETE FROM offer WHERE at < ?1",
             [rfc3339(wall - jiff::SignedDuration::from_hours(24 * 30))],
         )?;
         alerts::hub_came(&self.db, wall)?;
+        self.watch.look()?;
         let path = self.clips.join(".probe");
         fs::write(&path, b"booth-hub").map_err(|e| StoreError::file("writing", &path, e))?;
         fs::remove_file(&path).map_err(|e| StoreError::file("removing", &path, e))?;
@@ -308,14 +538,37 @@ impl Store {
         Ok(())
     }
 
-    /// Withdraws a clip id: from now on it is answered `discard` if it is not stored.
+    /// Withdraws a clip id: from now on it is answered `discard` if it is not stored. The mark is a file, too: a database that
+    /// is made anew knows it.
     pub fn withdraw(&mut self, wall: Timestamp, clip_id: &str) -> Result<(), StoreError> {
         self.begin()?;
         self.db.execute(
             "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
             params![clip_id, rfc3339(wall)],
         )?;
+        self.write_tombstone(clip_id, &rfc3339(wall))?;
         self.commit()
+    }
+
+    fn write_tombstone(&mut self, clip_id: &str, at: &str) -> Result<(), StoreError> {
+        let path = record::path(&self.clips, clip_id, Part::Withdrawn);
+        self.make_folder(&path)?;
+        fs::write(&path, at).map_err(|e| StoreError::file("writing", &path, e))?;
+        self.is_to_be_synced(path);
+        Ok(())
+    }
+
+    /// As for [`Self::write_missing_records`].
+    fn write_missing_tombstones(&mut self) -> Result<(), StoreError> {
+        let withdrawn: Vec<(String, String)> = self
+            .db
+            .prepare("SELECT clip_id, at FROM withdrawn")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (clip_id, at) in withdrawn.iter().filter(|(id, _)| is_clip_id(id)) {
+            self.write_tombstone(clip_id, at)?;
+        }
+        self.sync_files()
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
@@ -341,6 +594,15 @@ fn kind_of(topic: &Topic) -> &'static str {
         Topic::Part(..) => "part",
         Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => "topic",
     }
+}
+
+/// Takes the store for this process, until the answer is dropped.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let lock = File::create(&path).map_err(|e| StoreError::file("creating", &path, e))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StoreError::InUse(dir.to_owned()))?;
+    Ok(lock)
 }
 
 /// The database's file.
@@ -382,16 +644,6 @@ pub fn is_forgetting(dir: &Path) -> bool {
     std::fs::metadata(forgetting_in(dir))
         .and_then(|file| file.modified())
         .is_ok_and(|at| at.elapsed().is_ok_and(|since| since < FORGETTING))
-}
-
-fn clip_path(clips: &Path, clip_id: &str, body: Option<BodyKind>) -> PathBuf {
-    let suffix = match body {
-        Some(BodyKind::SealedOggOpus) => "sealed",
-        Some(BodyKind::OggOpus) | None => "opus",
-    };
-    clips
-        .join(&clip_id[..2])
-        .join(format!("{clip_id}.{suffix}"))
 }
 
 /// Of a file or a folder.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Version 1. What later versions have besides is in [`STEPS`], so that a new database and one that was brought up to date
 /// are the same.
@@ -91,10 +91,57 @@ CREATE TABLE unreadable (
 CREATE INDEX clip_in_order ON clip (received_at DESC, clip_id DESC) WHERE test = 0 AND kind = 'audio';
 CREATE INDEX refused_in_order ON refused (at DESC);
 ",
+    // 3: what is kept and not counted, offers by hash, the history of alerts, and to which clips a database belongs.
+    "
+ALTER TABLE clip RENAME TO kept;
+-- 1: of a card that its sender has not announced; counted and shown once an operator has looked at it.
+ALTER TABLE kept ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+-- 1: its body was not there when it was asked for.
+ALTER TABLE kept ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+-- What is counted and shown: every question of the pages is asked of this.
+CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
+DROP INDEX clip_in_order;
+CREATE INDEX clip_in_order ON kept (received_at DESC, clip_id DESC)
+  WHERE test = 0 AND kind = 'audio' AND held = 0;
+CREATE INDEX kept_held ON kept (card_id) WHERE held = 1;
+DROP TABLE offer;
+CREATE TABLE offer (
+  clip_id TEXT NOT NULL, sender TEXT NOT NULL, sha256 TEXT NOT NULL, at TEXT NOT NULL,
+  manifest BLOB NOT NULL, PRIMARY KEY (clip_id, sender, sha256)
+) STRICT;
+-- 0: heard of; 1: the booth has announced it; 2: the booth where it was before still has it; 3: an operator has accepted it.
+ALTER TABLE card_at_booth ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;
+UPDATE card_at_booth SET announced = 1 WHERE birth_boot_count IS NOT NULL;
+CREATE INDEX card_by_id ON card_at_booth (card_id);
+-- How often a boot's pair of clocks has changed, and whether every clip of that boot has it.
+ALTER TABLE boot_clock ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boot_clock ADD COLUMN is_done INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE boot_clock ADD COLUMN corrected_to TEXT NOT NULL DEFAULT '';
+DROP INDEX clip_by_boot;
+CREATE INDEX clip_by_boot ON kept (sender, boot_id, clip_id) WHERE clock_synced = 0;
+CREATE INDEX boot_clock_by_booth ON boot_clock (booth_id);
+-- Alerts that are over.
+CREATE TABLE alert_history (
+  seq INTEGER PRIMARY KEY, booth_id TEXT NOT NULL, id TEXT NOT NULL, severity TEXT NOT NULL,
+  text TEXT NOT NULL, since TEXT NOT NULL, said_at TEXT NOT NULL, cleared_at TEXT NOT NULL,
+  rank INTEGER NOT NULL
+) STRICT;
+CREATE INDEX alert_history_by_booth ON alert_history (booth_id, id, seq);
+CREATE INDEX event_by_kind ON event (booth_id, kind, seq);
+-- Whose clips these are: the same name stands beside them. And whether each clip has its record beside its body.
+CREATE TABLE store (
+  id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL, has_records INTEGER NOT NULL
+) STRICT;
+INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 0);
+",
 ];
 
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
+    opened(path).map_err(|error| error.of_database(path))
+}
+
+fn opened(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -119,6 +166,27 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// # Errors
+/// [`StoreError::Version`] for a database of another version than this program's.
+pub fn is_of_this_version(db: &Connection) -> Result<(), StoreError> {
+    is_of_this_version_in(db, "main")
+}
+
+/// The same of an attached one.
+///
+/// # Errors
+/// The same.
+pub fn is_of_this_version_in(db: &Connection, name: &str) -> Result<(), StoreError> {
+    let pragma = format!("PRAGMA {name}.user_version");
+    match db.query_row(&pragma, [], |row| row.get(0))? {
+        VERSION => Ok(()),
+        found => Err(StoreError::Version {
+            found,
+            known: VERSION,
+        }),
+    }
+}
+
 /// Opens the database for the pages: they never write.
 pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
@@ -141,7 +209,11 @@ mod tests {
         old.execute_batch(&format!(
             "BEGIN; {TABLES} PRAGMA user_version = 1;
              INSERT INTO alert VALUES ('rundhoej-1', 'power', 'watch', 'why', 'then');
-             INSERT INTO booth (booth_id, first_heard) VALUES ('rundhoej-1', 'then'); COMMIT;"
+             INSERT INTO booth (booth_id, first_heard) VALUES ('rundhoej-1', 'then');
+             INSERT INTO card_at_booth (booth_id, card_id, first_seen, last_seen, birth_boot_count)
+               VALUES ('rundhoej-1', 'card-1', 'then', 'then', 1), ('rundhoej-1', 'card-2', 'then', 'then', NULL);
+             INSERT INTO clip VALUES ('id', 'card-1', 1, 'rundhoej-1', 'rundhoej-1', 'b', 'audio', 0, 'q', NULL, 'da', 'then', 5,
+               1, 9, 'key', 0, 'ogg-opus', 7, 'hash', 'then', 'day', x'7b7d'); COMMIT;"
         ))
         .expect("made");
         drop(old);
@@ -169,5 +241,19 @@ mod tests {
             })
             .expect("kept");
         assert_eq!(kept, ("why".to_owned(), String::new()));
+        let clip: (String, u8, u8) = db
+            .query_row("SELECT clip_id, held, lost FROM clip", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .expect("counted");
+        assert_eq!(clip, ("id".to_owned(), 0, 0));
+        let announced: i64 = db
+            .query_row(
+                "SELECT count(*) FROM card_at_booth WHERE announced = 1 AND card_id = 'card-1'",
+                [],
+                |row| row.get(0),
+            )
+            .expect("counted");
+        assert_eq!(announced, 1);
     }
 }

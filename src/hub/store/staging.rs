@@ -28,19 +28,81 @@ const MAX_TOTAL: usize = 8192;
 const MAX_PIECES: usize = 4096;
 /// Most files that stay open between two parts.
 const MAX_OPEN: usize = 32;
+/// Most versions of one body.
+pub const MAX_VERSIONS: usize = 4;
 /// How long an unfinished body may be left alone, in ms.
 const EXPIRY_MS: u64 = 3_600_000;
 
-/// An unfinished body: whose it is, and what has arrived.
+/// A manifest whose body is to come.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// What is believed of it.
+    pub manifest: Manifest,
+    /// As it came.
+    pub raw: Vec<u8>,
+    /// How often the whole body did not have its hash.
+    mismatches: u32,
+}
+
+impl Offer {
+    /// Of a manifest that was believed.
+    pub fn new(manifest: Manifest, raw: &[u8]) -> Self {
+        Self {
+            manifest,
+            raw: raw.to_owned(),
+            mismatches: 0,
+        }
+    }
+
+    /// Whether both are of the same body.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.manifest.sha256 == other.manifest.sha256 && self.manifest.bytes == other.manifest.bytes
+    }
+}
+
+/// An unfinished body: what its sender said of it, and what has arrived.
 #[derive(Debug)]
 pub struct Staged {
-    /// The manifest, once it is known.
-    pub manifest: Option<(Manifest, Vec<u8>)>,
+    /// The versions that its sender has offered, the newest last. Parts do not say of which they are: whichever hash the bytes
+    /// come to is the one.
+    pub offers: Vec<Offer>,
     /// Which bytes are in the file.
     pub ranges: RangeSet,
-    /// How often the whole body did not have the manifest's hash.
-    pub mismatches: u32,
     touched: Mono,
+}
+
+impl Staged {
+    /// Another version. What has come so far is of one before it, if there was one.
+    pub fn add(&mut self, offer: Offer) {
+        if !self.offers.is_empty() {
+            self.ranges.clear();
+        }
+        if self.offers.len() >= MAX_VERSIONS {
+            self.offers.remove(0);
+        }
+        self.offers.push(offer);
+    }
+
+    /// Those of which every byte is here, the newest first.
+    pub fn whole(&self) -> impl Iterator<Item = &Offer> {
+        let is_whole = |offer: &&Offer| self.ranges.covers(0, offer.manifest.bytes);
+        self.offers.iter().rev().filter(is_whole)
+    }
+
+    /// Counts a whole body that had no version's hash, for this version, and forgets its bytes. Other versions that were whole
+    /// are forgotten with them.
+    pub fn mismatched(&mut self, offer: &Offer) -> u32 {
+        let ranges = std::mem::take(&mut self.ranges);
+        self.offers
+            .retain(|other| other.is_as(offer) || !ranges.covers(0, other.manifest.bytes));
+        match self.offers.iter_mut().find(|other| other.is_as(offer)) {
+            Some(offer) => {
+                offer.mismatches += 1;
+                offer.mismatches
+            }
+            None => 0,
+        }
+    }
 }
 
 /// Who sent what.
@@ -89,9 +151,8 @@ impl Staging {
             *self.per_sender.entry(sender.clone()).or_default() += 1;
         }
         let staged = self.bodies.entry(key).or_insert_with(|| Staged {
-            manifest: None,
+            offers: Vec::new(),
             ranges: RangeSet::default(),
-            mismatches: 0,
             touched: now,
         });
         staged.touched = now;
@@ -185,13 +246,20 @@ impl Staging {
         }
     }
 
-    /// Cuts a whole body to `bytes` and answers its SHA-256 in hex; it is not fsynced.
-    pub fn cut_and_hash(
+    /// SHA-256 of a body's first `bytes`, in hex.
+    pub fn hash_of_first(
         &mut self,
         sender: &BoothId,
         clip_id: &str,
         bytes: u64,
     ) -> Result<String, StoreError> {
+        let path = self.path(sender, clip_id);
+        let file = self.file(sender, clip_id)?;
+        hash_of(file, bytes).map_err(|e| StoreError::file("reading", &path, e))
+    }
+
+    /// Cuts a whole body to `bytes`; it is not fsynced.
+    pub fn cut(&mut self, sender: &BoothId, clip_id: &str, bytes: u64) -> Result<(), StoreError> {
         let path = self.path(sender, clip_id);
         let file = self.file(sender, clip_id)?;
         let length = file
@@ -202,7 +270,7 @@ impl Staging {
             file.set_len(bytes)
                 .map_err(|e| StoreError::file("cutting", &path, e))?;
         }
-        hash_of(file).map_err(|e| StoreError::file("reading", &path, e))
+        Ok(())
     }
 
     /// Drops what was left alone too long; answers how many.
@@ -241,13 +309,15 @@ impl Staging {
     }
 }
 
-/// SHA-256 of a whole file, in hex.
-pub fn hash_of(file: &File) -> std::io::Result<String> {
+/// SHA-256 of a file's first `bytes`, in hex.
+fn hash_of(file: &File, bytes: u64) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut block = vec![0; 64 * 1024];
     let mut at = 0;
     loop {
-        match file.read_at(&mut block, at) {
+        let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+        let most = left.min(block.len());
+        match file.read_at(&mut block[..most], at) {
             Ok(0) => return Ok(hex(&hasher.finalize())),
             Ok(n) => {
                 hasher.update(&block[..n]);
@@ -267,7 +337,8 @@ pub fn hash_at(path: &Path) -> Result<Option<(String, u64)>, StoreError> {
                 .metadata()
                 .map_err(|e| StoreError::file("reading", path, e))?
                 .len();
-            let hash = hash_of(&file).map_err(|e| StoreError::file("reading", path, e))?;
+            let hash =
+                hash_of(&file, u64::MAX).map_err(|e| StoreError::file("reading", path, e))?;
             Ok(Some((hash, length)))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

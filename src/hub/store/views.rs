@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, clip_path, database_in, gaps, lists, schema, unreadable};
+use super::record::{self, Part};
+use super::{StoreError, database_in, gaps, lists, schema, unreadable};
 use crate::adapters::clock;
 use crate::contract::{Birth, BodyKind, Health, Presence, Severity, reading};
 use crate::hub::alerts;
@@ -307,7 +308,7 @@ impl StoreViews {
         Ok(kept
             .filter(|(body, ..)| body.as_deref() == Some("ogg-opus"))
             .map(|(_, sha256, received_at)| ClipFile {
-                path: clip_path(&self.clips, clip_id, Some(BodyKind::OggOpus)),
+                path: record::path(&self.clips, clip_id, Part::Body(BodyKind::OggOpus)),
                 sha256: sha256.unwrap_or_default(),
                 stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             }))

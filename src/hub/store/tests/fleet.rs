@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{BOOTH, Bench, numbered};
+use super::{BOOTH, Bench, forget_booth, numbered};
 use crate::contract::BoothId;
 use crate::hub::view::Views;
 
@@ -149,13 +149,199 @@ fn alerts_are_kept_worst_first_until_an_empty_payload_clears_them() {
 }
 
 #[test]
-fn a_cleared_state_topic_forgets_the_booth_but_not_its_clips() {
+fn whatever_somebody_clears_at_the_broker_the_history_stays() {
+    let mut bench = Bench::new();
+    bench.introduces_itself("1-1", &["power"], &[]);
+    bench.alert("tampered", "1-1");
+    bench.send(&format!("{BOOTH}/event/tamper"), b"{}");
+    bench.send(&format!("{BOOTH}/config"), b"{}");
+    let before = bench.fleet().booths;
+    for tail in ["state", "birth", "health", "config", "event/tamper"] {
+        bench.send(&format!("{BOOTH}/{tail}"), b"");
+    }
+    assert_eq!(bench.fleet().booths, before);
+    bench.seconds_pass(60);
+    bench.send(&format!("{BOOTH}/alert/tampered"), b"");
+    assert_eq!(shown(&bench), [("power".to_owned(), true)]);
+    let (events, over): (i64, String) = bench
+        .store
+        .db
+        .query_row(
+            "SELECT (SELECT count(*) FROM event WHERE kind = 'tamper'),
+               (SELECT id || ' ' || said_at || ' ' || cleared_at FROM alert_history)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .expect("kept");
+    assert_eq!(events, 1);
+    assert_eq!(
+        over,
+        "tampered 2026-03-02T10:00:00.000Z 2026-03-02T10:01:00.000Z"
+    );
+    // What the hub's own command forgets is forgotten.
+    forget_booth(&bench.dir(), &BoothId::parse(BOOTH).expect("an id")).expect("forgets");
+    assert!(bench.fleet().booths.is_empty());
+}
+
+#[test]
+fn no_flood_of_events_pushes_another_kind_out_nor_its_own_beginning() {
+    let mut bench = Bench::new();
+    bench.send_uncommitted(&format!("{BOOTH}/event/tamper"), br#"{"first":1}"#);
+    bench.send_uncommitted(&format!("{BOOTH}/event/boot"), br#"{"first":1}"#);
+    for n in 0..700 {
+        bench.send_uncommitted(&format!("{BOOTH}/event/kind-{n}"), b"{}");
+    }
+    for kind in ["noise", "tamper", "boot"] {
+        for n in 0..600 {
+            let payload = format!("{{\"n\":{n}}}");
+            bench.send_uncommitted(&format!("{BOOTH}/event/{kind}"), payload.as_bytes());
+        }
+    }
+    bench.store.commit().expect("commits");
+    let count = |of: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM event WHERE {of}");
+        let row = bench.store.db.query_row(&query, [], |row| row.get(0));
+        row.expect("counted")
+    };
+    assert_eq!(count("kind = 'tamper' AND payload LIKE '%first%'"), 1);
+    assert_eq!(count("kind = 'boot' AND payload LIKE '%first%'"), 1);
+    assert_eq!(count("payload LIKE '%599%'"), 3, "and the latest of each");
+    assert_eq!(count("true"), 500);
+}
+
+#[test]
+fn no_flood_of_alerts_pushes_a_severe_one_out_of_the_history_or_keeps_it_from_being_raised() {
+    let mut bench = Bench::new();
+    bench.alert("microphone_silent", "1-1");
+    bench.send(&format!("{BOOTH}/alert/microphone_silent"), b"");
+    for n in 0..600 {
+        for id in [&*format!("invented-{n}"), "power"] {
+            bench.send_uncommitted(&format!("{BOOTH}/alert/{id}"), alert(id, "1-1").as_bytes());
+            bench.send_uncommitted(&format!("{BOOTH}/alert/{id}"), b"");
+        }
+    }
+    for n in 0..70 {
+        let id = format!("invented-{n}");
+        bench.send_uncommitted(&format!("{BOOTH}/alert/{id}"), alert(&id, "1-1").as_bytes());
+    }
+    bench.store.commit().expect("commits");
+    bench.alert("capture_lost", "1-1");
+    let raised: Vec<String> = shown(&bench).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(raised.len(), 65);
+    assert!(raised.contains(&"capture_lost".to_owned()));
+    let count = |of: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM alert_history WHERE {of}");
+        let row = bench.store.db.query_row(&query, [], |row| row.get(0));
+        row.expect("counted")
+    };
+    assert_eq!(count("id = 'microphone_silent'"), 1);
+    assert_eq!(count("id = 'power'"), 40);
+    assert_eq!(count("true"), 400);
+}
+
+/// How many rows were changed so far: what work costs, whatever else the computer does.
+fn changes(bench: &Bench) -> u64 {
+    bench.store.db.total_changes()
+}
+
+#[test]
+fn what_clock_steps_cost_does_not_grow_with_what_was_stored_and_all_clips_get_their_time() {
     let mut bench = Bench::new();
     bench.birth("card-1", "1-1", "s1");
-    bench.whole(&numbered(1));
-    bench.send(&format!("{BOOTH}/state"), b"");
-    assert!(bench.fleet().booths.is_empty());
-    assert_eq!(bench.views().answers(9).total, 1);
+    for clip_no in 1..=2_500 {
+        let mut clip = numbered(clip_no);
+        clip.manifest["kind"] = json!("void");
+        clip.manifest["bytes"] = json!(0);
+        clip.manifest["sha256"] = serde_json::Value::Null;
+        clip.manifest["clock_synced"] = json!(0);
+        clip.manifest["started_mono_ms"] = json!(clip_no);
+        bench.send_uncommitted(
+            &format!("{BOOTH}/clip/{}", clip.id),
+            clip.manifest.to_string().as_bytes(),
+        );
+    }
+    bench.store.commit().expect("commits");
+    let step = |bench: &mut Bench, n: i64| {
+        let payload = json!({"boot_id": "b", "clock_synced": 1,
+            "wall_minus_mono_ms": 1_771_070_400_000_i64 + n * 60_000});
+        let topic = format!("{BOOTH}/event/clock_step");
+        bench.send(&topic, payload.to_string().as_bytes());
+    };
+    let before = changes(&bench);
+    step(&mut bench, 0);
+    assert!(changes(&bench) - before < 1_010);
+    for _ in 0..2 {
+        step(&mut bench, 0);
+    }
+    let right = |bench: &Bench| -> i64 {
+        let query = "SELECT count(*) FROM clip WHERE day = '2026-02-14'";
+        bench
+            .store
+            .db
+            .query_row(query, [], |row| row.get(0))
+            .expect("counted")
+    };
+    assert_eq!(right(&bench), 2_500);
+    let before = changes(&bench);
+    for n in 0..500 {
+        step(&mut bench, n % 50);
+    }
+    let all = changes(&bench) - before;
+    assert!(all < 3 * 2_500 + 500 * 10, "{all} rows were changed");
+    assert_eq!(right(&bench), 2_500);
+    for n in 0..400 {
+        let payload =
+            json!({"boot_id": format!("b-{n}"), "clock_synced": 1, "wall_minus_mono_ms": 5});
+        bench.send(
+            &format!("{BOOTH}/event/clock_step"),
+            payload.to_string().as_bytes(),
+        );
+    }
+    let query = "SELECT count(*) FROM boot_clock";
+    let pairs: i64 = bench
+        .store
+        .db
+        .query_row(query, [], |row| row.get(0))
+        .expect("counted");
+    assert_eq!(pairs, 256);
+}
+
+#[test]
+fn a_time_that_cannot_be_counts_for_the_day_of_the_receipt_and_is_shown_as_such() {
+    let mut bench = Bench::new();
+    for (n, started_at) in [
+        (1, "9999-01-01T00:00:00.000Z"),
+        (2, "2026-03-03T10:00:01.000Z"),
+        (3, "1970-01-01T00:00:00.000Z"),
+        (4, "2026-03-03T10:00:00.000Z"),
+        (5, "2024-03-03T10:00:00.000Z"),
+    ] {
+        let mut clip = numbered(n);
+        clip.manifest["started_at"] = json!(started_at);
+        clip.manifest["started_mono_ms"] = serde_json::Value::Null;
+        bench.whole(&clip);
+    }
+    // Nor does a pair of clocks make one.
+    let payload = json!({"boot_id": "b", "clock_synced": 1, "wall_minus_mono_ms": i64::MAX / 2});
+    bench.send(
+        &format!("{BOOTH}/event/clock_step"),
+        payload.to_string().as_bytes(),
+    );
+    let answers = bench.views().answers(10);
+    let days: Vec<(String, u64)> = answers
+        .by_day
+        .iter()
+        .map(|(day, n)| (day.to_string(), *n))
+        .collect();
+    let expected = [("2024-03-03", 1), ("2026-03-02", 3), ("2026-03-03", 1)];
+    assert_eq!(days, expected.map(|(day, n)| (day.to_owned(), n)));
+    let unset: Vec<Option<String>> = answers
+        .clips
+        .iter()
+        .filter(|clip| !clip.clock_synced)
+        .map(|clip| clip.started_at.clone())
+        .collect();
+    assert_eq!(unset, [None, None, None], "the pages show the receipt");
 }
 
 #[test]

@@ -4,6 +4,9 @@
 
 mod faults;
 mod fleet;
+mod keeps;
+mod model;
+mod whose;
 
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::contract::BodyKind;
 use crate::contract::MAX_PART_BYTES;
 use crate::contract::{Ack, AckStatus, ByteRange};
 use crate::hub::ingest;
@@ -18,6 +22,27 @@ use crate::hub::view::{FleetView, Views};
 
 const CLIP: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
 const BOOTH: &str = "rundhoej-1";
+
+/// Where the power is cut.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// After so many more points.
+    left: u32,
+    /// Where it fell.
+    at: Option<Point>,
+}
+
+impl Cut {
+    pub(super) fn pass(&mut self, point: Point) -> Result<(), StoreError> {
+        if self.left == 0 {
+            self.at = Some(point);
+            let cut = std::io::Error::other("the power is cut");
+            return Err(StoreError::file("going on at", Path::new("."), cut));
+        }
+        self.left -= 1;
+        Ok(())
+    }
+}
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -469,32 +494,6 @@ fn a_choice_counts_a_void_fills_its_number_and_a_test_is_in_no_count() {
     assert_eq!(bench.views().answers(10).total, 3);
     assert_eq!(status(bench.offer(&void)), Some(AckStatus::Stored));
     assert_eq!(bench.views().answers(10).total, 3, "and stay");
-}
-
-#[test]
-fn a_clip_of_a_moved_card_is_believed_and_one_of_an_unknown_card_is_flagged() {
-    let mut bench = Bench::new();
-    bench.whole(&numbered(1)); // card-1 is now known at BOOTH
-    for (card, clip_no, flagged) in [("card-1", 2, 0), ("card-9", 3, 1)] {
-        let mut moved = numbered(clip_no);
-        moved.manifest["card_id"] = json!(card);
-        let manifest = moved.manifest.to_string();
-        bench.send(
-            &format!("other-booth/clip/{}", moved.id),
-            manifest.as_bytes(),
-        );
-        let mut last = None;
-        for from in (0..40_000).step_by(10_000) {
-            let topic = format!("other-booth/part/{}/{from}", moved.id);
-            last = bench.send(&topic, &moved.body[from..from + 10_000]);
-        }
-        assert_eq!(status(last), Some(AckStatus::Stored));
-        assert_eq!(bench.fleet().refused.len(), flagged);
-    }
-    assert_eq!(
-        bench.views().answers(9).by_booth,
-        [(BOOTH.to_owned(), String::new(), 3)]
-    );
 }
 
 #[test]
