@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
+use rustix::fs::{FlockOperation, OFlags, flock, statvfs, syncfs};
 
 use crate::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
@@ -158,7 +158,8 @@ impl Disk for RealDisk {
             listed.push(Listed {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 bytes: facts.len(),
-                is_folder: facts.is_dir(),
+                // A pipe would keep its reader waiting for ever, a link lead elsewhere.
+                is_folder: !facts.is_file(),
             });
         }
         Ok(listed)
@@ -167,6 +168,8 @@ impl Disk for RealDisk {
     fn open(&self, file: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(how != Open::Read).mode(0o600);
+        // A pipe in the place of a file would keep us waiting for ever; as it is, nothing is read from it.
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         if how == Open::New {
             options.create_new(true);
         }

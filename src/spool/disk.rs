@@ -13,7 +13,7 @@ pub struct Listed {
     pub name: String,
     /// Its length in bytes; of no meaning for a folder.
     pub bytes: u64,
-    /// Whether it is a folder.
+    /// Whether it is a folder, or anything else that is no plain file.
     pub is_folder: bool,
 }
 

@@ -1,5 +1,6 @@
 //! Where things lie in the spool, and moving them.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -219,6 +220,42 @@ impl Folders {
         Ok(name)
     }
 
+    /// The same for many, with one look into `aside/` and one sync of each folder for all of them.
+    pub(crate) fn set_all_aside(&self, paths: &[PathBuf]) -> Vec<io::Result<String>> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let mut names = match self.disk.list(&self.aside) {
+            Ok(taken) => Names::taken(taken.into_iter().map(|listed| listed.name)),
+            Err(error) => {
+                let again = || io::Error::new(error.kind(), error.to_string());
+                return paths.iter().map(|_| Err(again())).collect();
+            }
+        };
+        let mut touched = vec![self.aside.as_path()];
+        let mut moved = Vec::new();
+        for path in paths {
+            let name = names.free_for(&name_of(path));
+            let result = self.disk.rename(path, &self.aside.join(&name));
+            if result.is_ok()
+                && let Some(folder) = path.parent()
+                && !touched.contains(&folder)
+            {
+                touched.push(folder);
+            }
+            moved.push(result.map(|()| name));
+        }
+        if touched.len() > 1 {
+            for folder in touched {
+                if let Err(error) = self.disk.sync_folder(folder) {
+                    // They have moved; only a power cut may still undo that, and then they are found where they were.
+                    log::warn!("what was set aside may come back at a power cut: {error}");
+                }
+            }
+        }
+        moved
+    }
+
     /// Puts a copy of a file's bytes into `aside/`, durably.
     pub(crate) fn copy_aside(&self, path: &Path, bytes: &[u8]) -> io::Result<String> {
         let name = self.free_name_aside(path)?;
@@ -227,23 +264,9 @@ impl Folders {
     }
 
     fn free_name_aside(&self, path: &Path) -> io::Result<String> {
-        let name = path
-            .file_name()
-            .map_or_else(|| "nameless".into(), |name| name.to_string_lossy());
         let taken = self.disk.list(&self.aside)?;
-        let number = taken
-            .iter()
-            .filter_map(|listed| {
-                listed
-                    .name
-                    .strip_prefix(name.as_ref())?
-                    .strip_prefix('-')?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .max()
-            .map_or(1, |number| number + 1);
-        Ok(format!("{name}-{number}"))
+        let mut names = Names::taken(taken.into_iter().map(|listed| listed.name));
+        Ok(names.free_for(&name_of(path)))
     }
 
     /// Sets the ledger aside and removes old ones beyond [`OLD_LEDGERS`].
@@ -263,6 +286,39 @@ impl Folders {
             self.disk.remove_tree(&self.aside.join(old.remove(0).1))?;
         }
         Ok(name)
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    match path.file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => "nameless".into(),
+    }
+}
+
+/// Names in `aside/`: what a thing was called, and a number.
+struct Names {
+    latest: HashMap<String, u64>,
+}
+
+impl Names {
+    fn taken(names: impl Iterator<Item = String>) -> Self {
+        let mut latest = HashMap::new();
+        for name in names {
+            if let Some((called, number)) = name.rsplit_once('-')
+                && let Ok(number) = number.parse::<u64>()
+            {
+                let known = latest.entry(called.to_owned()).or_insert(0);
+                *known = number.max(*known);
+            }
+        }
+        Self { latest }
+    }
+
+    fn free_for(&mut self, name: &str) -> String {
+        let latest = self.latest.entry(name.to_owned()).or_insert(0);
+        *latest = latest.saturating_add(1);
+        format!("{name}-{latest}")
     }
 }
 
