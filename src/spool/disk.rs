@@ -33,6 +33,11 @@ pub trait DiskFile: Send + Sync {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes content and length durable (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
+    /// Overwrites everything in a file that has no name any more, durably, so that whoever takes the card finds none of it. Does
+    /// nothing where a name is left, or on a disk that keeps nothing of what was removed.
+    fn erase(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes everything about the file durable, but not its name (fsync).
     fn sync_all(&self) -> io::Result<()>;
     /// Says when the file was last changed, as [`Disk::modified`] counts. Durable only after [`DiskFile::sync_all`].

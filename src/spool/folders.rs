@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::SpoolError;
 use super::clip_file::is_clip_id;
-use super::disk::{Disk, Open, publish};
+use super::disk::{Disk, DiskFile, Open, publish};
 
 /// Old ledgers that are kept.
 const OLD_LEDGERS: usize = 2;
@@ -196,17 +196,30 @@ impl Folders {
     pub(crate) fn rewrite_clip(&self, id: Uuid, bytes: &[u8]) -> io::Result<()> {
         publish(self.disk.as_ref(), &self.root, REWRITTEN_FILE, bytes)?;
         let from = self.root.join(REWRITTEN_FILE);
-        self.disk.rename(&from, &self.clip(&self.clips, id))?;
+        let path = self.clip(&self.clips, id);
+        let old = self.hold(&path);
+        self.disk.rename(&from, &path)?;
         self.disk.sync_folder(&self.clips)?;
-        self.disk.sync_folder(&self.root)
+        self.disk.sync_folder(&self.root)?;
+        erase(old);
+        Ok(())
     }
 
-    /// Removes a clip file's name, durably. One that is not there is removed already.
+    /// A file whose name is about to be removed, for [`erase`]; nothing where the card does not give it.
+    pub(crate) fn hold(&self, path: &Path) -> Option<Box<dyn DiskFile>> {
+        self.disk.open(path, Open::Write).ok()
+    }
+
+    /// Removes a clip file's name, durably, and then what was in it. One that is not there is removed already.
     pub(crate) fn unlink_clip(&self, folder: &Path, id: Uuid) -> io::Result<()> {
-        match self.disk.unlink(&self.clip(folder, id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => self.disk.sync_folder(folder),
+        let path = self.clip(folder, id);
+        let held = self.hold(&path);
+        match self.disk.unlink(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.disk.sync_folder(folder)?,
         }
+        erase(held);
+        Ok(())
     }
 
     /// Moves a file or folder to `aside/`, durably, under a name of its own.
@@ -286,6 +299,15 @@ impl Folders {
             self.disk.remove_tree(&self.aside.join(old.remove(0).1))?;
         }
         Ok(name)
+    }
+}
+
+/// Overwrites a file whose name is gone for good: never before, or a power cut would bring back a name without its words.
+pub(crate) fn erase(held: Option<Box<dyn DiskFile>>) {
+    if let Some(file) = held
+        && let Err(error) = file.erase()
+    {
+        log::warn!(about = "erase"; "what was said in a clip that has left may stay on the card: {error}");
     }
 }
 
