@@ -26,6 +26,9 @@ use crate::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 /// How many of the latest syncs the percentile looks at: a little over two minutes of speech.
 const SYNCS_REMEMBERED: usize = 256;
 
+/// So many bytes of a removed file are overwritten with one call.
+const ERASED_AT_A_TIME: usize = 64 * 1024;
+
 /// The real disk.
 #[derive(Default, Clone)]
 pub struct RealDisk {
@@ -237,6 +240,25 @@ impl DiskFile for RealFile {
         self.meter.timed(|| self.file.sync_all())
     }
 
+    fn erase(&self) -> io::Result<()> {
+        let facts = self.meter.watch(self.file.metadata())?;
+        if facts.nlink() > 0 {
+            return Ok(());
+        }
+        // To the end of the last block: what an earlier file left there is nobody's, either.
+        let end = facts.len().next_multiple_of(facts.blksize().max(1));
+        let nothing = vec![0; ERASED_AT_A_TIME];
+        let mut at = 0;
+        while at < end {
+            let bytes = nothing
+                .len()
+                .min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            self.write_at(&nothing[..bytes], at)?;
+            at += bytes as u64;
+        }
+        self.sync_data()
+    }
+
     fn set_modified(&self, nanoseconds: i64) -> io::Result<()> {
         let since = Duration::from_nanos(nanoseconds.unsigned_abs());
         let at = match nanoseconds < 0 {
@@ -295,7 +317,8 @@ impl Disk for RealDisk {
             listed.push(Listed {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 bytes: facts.len(),
-                is_folder: facts.is_dir(),
+                // A pipe would keep its reader waiting for ever, a link lead elsewhere.
+                is_folder: !facts.is_file(),
             });
         }
         Ok(listed)

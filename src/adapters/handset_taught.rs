@@ -11,6 +11,9 @@ use std::path::Path;
 
 use crate::config::Level;
 
+/// Of the file, bytes.
+const LONGEST: u64 = 64;
+
 fn name(level: Level) -> &'static str {
     match level {
         Level::Low => "low",
@@ -20,6 +23,15 @@ fn name(level: Level) -> &'static str {
 
 /// Whether the hook is to be read the other way round than configured.
 pub fn is_inverted(file: &Path, configured: Level) -> bool {
+    // A pipe would keep the handset's thread waiting for ever, a link lead to something without end.
+    match fs::symlink_metadata(file) {
+        Err(_) => return false,
+        Ok(facts) if facts.is_file() && facts.len() <= LONGEST => {}
+        Ok(_) => {
+            log::warn!("{}: makes no sense and is ignored", file.display());
+            return false;
+        }
+    }
     let Ok(text) = fs::read_to_string(file) else {
         return false;
     };
@@ -42,6 +54,8 @@ pub fn keep(file: &Path, configured: Level, inverted: bool) -> Result<(), String
     };
     let write = || {
         let new = file.with_extension("new");
+        // What an earlier try left, or what is none of ours.
+        let _ = fs::remove_file(&new);
         let mut out = File::create(&new)?;
         writeln!(out, "off_hook = \"{}\"", name(level))?;
         out.sync_all()?;
@@ -77,6 +91,18 @@ mod tests {
             assert_eq!(is_inverted(&file, other), !inverted);
         }
         fs::write(&file, "\u{0}rubbish").expect("written");
+        assert!(!is_inverted(&file, Level::Low));
+        for strange in ["hook", "hook.new"] {
+            let strange = folder.path().join(strange);
+            let _ = fs::remove_file(&strange);
+            let mode = rustix::fs::Mode::RWXU;
+            rustix::fs::mkfifoat(rustix::fs::CWD, &strange, mode).expect("a pipe");
+        }
+        assert!(!is_inverted(&file, Level::Low));
+        keep(&file, Level::Low, true).expect("kept in its place");
+        assert!(is_inverted(&file, Level::Low));
+        fs::remove_file(&file).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &file).expect("a link");
         assert!(!is_inverted(&file, Level::Low));
         let nowhere = folder.path().join("no/such/folder/hook");
         assert!(keep(&nowhere, Level::Low, true).is_err());

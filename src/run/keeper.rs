@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::Machine;
 use crate::adapters::clock;
 use crate::adapters::disk::RealDisk;
@@ -127,6 +129,23 @@ pub fn open(
         failed_before,
     };
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
+}
+
+/// Opens the spool for the first time and tells whoever waits for that, or the loop where nobody does any more: what lies on
+/// the card may take long, and a booth answers meanwhile.
+pub fn open_first(
+    open: impl Fn(u32) -> Result<(Spool, OpenReport), SpoolError>,
+    waits: oneshot::Sender<Result<(Spool, OpenReport), SpoolError>>,
+    report: impl Fn(KeeperEvent),
+) -> Option<Spool> {
+    let opened = open(0);
+    let spool = opened.as_ref().ok().map(|(spool, _)| spool.clone());
+    match waits.send(opened) {
+        Ok(()) => {}
+        Err(Ok((opened, found))) => report(KeeperEvent::Opened(opened, Box::new(found))),
+        Err(Err(error)) => report(KeeperEvent::Failed(error.to_string())),
+    }
+    spool
 }
 
 fn room(spool: &Spool) -> Result<(), SpoolFault> {
@@ -271,9 +290,14 @@ impl Keeper {
         if !mended.kept.is_empty() {
             report(KeeperEvent::Mended(mended.kept));
         }
-        for (name, why) in mended.set_aside {
+        let mut set_aside = mended.set_aside.into_iter();
+        if let Some((name, why)) = set_aside.next() {
+            let more = match set_aside.len() {
+                0 => String::new(),
+                others => format!(", and {others} others with it"),
+            };
             report(KeeperEvent::Damaged(format!(
-                "{name} was moved aside: {why}"
+                "{name} was moved aside: {why}{more}"
             )));
         }
         for (clip_id, note) in mended.quarantined {
@@ -544,6 +568,48 @@ mod tests {
         thread.join().expect("it ends with its commands");
         // Commands that came together are one turn.
         assert!(beats.count() >= 2, "{}", beats.count());
+    }
+
+    #[test]
+    fn whoever_waits_for_the_spool_gets_it_and_the_loop_does_where_nobody_waits_any_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = config::Spool {
+            dir: folder.path().join("spool"),
+            reserve_bytes: 1_000_000,
+            ..config::Spool::default()
+        };
+        let told = RefCell::new(Vec::new());
+        let report = |event| {
+            told.borrow_mut().push(match event {
+                KeeperEvent::Opened(..) => "opened",
+                KeeperEvent::Failed(_) => "failed",
+                _ => "else",
+            });
+        };
+        let opens = |failures| open(&place, &ThisMachine, failures);
+        let refuses = |_| Err(SpoolError::InUse { dir: "x".into() });
+        let (waits, mut waiting) = oneshot::channel();
+        let spool = open_first(opens, waits, report);
+        assert!(spool.is_some() && matches!(waiting.try_recv(), Ok(Ok(_))));
+        drop((spool, waiting));
+        let (waits, mut waiting) = oneshot::channel();
+        assert!(open_first(refuses, waits, report).is_none());
+        assert!(matches!(
+            waiting.try_recv(),
+            Ok(Err(SpoolError::InUse { .. }))
+        ));
+        assert!(told.borrow().is_empty());
+        // The start has gone on.
+        for (is_open, said) in [(true, "opened"), (false, "failed")] {
+            let (waits, waiting) = oneshot::channel();
+            drop(waiting);
+            let spool = match is_open {
+                true => open_first(opens, waits, report),
+                false => open_first(refuses, waits, report),
+            };
+            assert_eq!(spool.is_some(), is_open);
+            assert_eq!(told.borrow_mut().pop(), Some(said));
+        }
     }
 
     #[test]

@@ -811,6 +811,12 @@ impl Gateway {
                 .iter()
                 .map(|(_, no, id)| format!("clip {no} ({id}) is gone from the card")),
         );
+        if report.left_over > 0 {
+            found.push(format!(
+                "{} other things on the card make no sense or are lost; they are tidied up little by little beside the running booth",
+                report.left_over
+            ));
+        }
         if let LedgerNews::Rebuilt(why) | LedgerNews::Off(why) = &report.ledger {
             log::warn!("the ledger: {why}");
         }

@@ -70,6 +70,8 @@ const MOST_FOR_UPDATE: usize = 8;
 /// Microphones that were opened and are not listened to yet; the supervisor waits with the next.
 const MOST_TAPS: usize = 8;
 
+/// The start waits so long for the spool: a booth answers whatever lies on its card.
+const OPENING: Duration = Duration::from_secs(5);
 /// At the end connection and keeper have this long each.
 const CLOSING: Duration = Duration::from_secs(6);
 
@@ -309,25 +311,32 @@ pub async fn run_witnessed(
         log::warn!("{why}");
     }
     let choices = connections::choices(&config)?;
-    let opening = match &not_set_up {
-        None => keeper::open(&config.spool, &ThisMachine, 0).map(Some),
-        Some(_) => Ok(None),
-    };
-    let opened = match opening {
-        Ok(opened) => opened,
-        Err(error @ SpoolError::InUse { .. }) => return Err(error.into()),
-        // A booth whose card cannot be written still says so, on the handset and to operations.
-        Err(error) => {
-            log::error!("{error}");
-            None
-        }
-    };
     let (happened, mut happenings) = mpsc::channel(MOST_HAPPENINGS);
     let witness = Arc::new(witness);
     let teller = Teller { happened, witness };
     let stop = Arc::new(AtomicBool::new(false));
 
     let mut liveness = Liveness::default();
+    let (keeper, kept, opened) = start_keeper(&config, &not_set_up, &mut liveness, &teller)?;
+    let opened = match tokio::time::timeout(OPENING, opened).await {
+        Ok(Ok(Err(error @ SpoolError::InUse { .. }))) => return Err(error.into()),
+        // A booth whose card cannot be written still says so, on the handset and to operations.
+        Ok(Ok(Err(error))) => {
+            log::error!("{error}");
+            None
+        }
+        Ok(Ok(Ok(opened))) => Some(opened),
+        // Not set up; or dead, which the crew tells.
+        Ok(Err(_)) => None,
+        Err(_) => {
+            let limit_s = OPENING.as_secs();
+            log::warn!(
+                "the spool is not open after {limit_s} s; the booth answers, and takes messages when it is"
+            );
+            None
+        }
+    };
+
     let (tap_sender, taps) = std_mpsc::sync_channel(MOST_TAPS);
     let (recorder, recorder_commands) = post(MOST_FOR_RECORDER);
     let audio = &config.audio;
@@ -363,41 +372,6 @@ pub async fn run_witnessed(
         Earpiece::new(&output, known, handset_view, commands, alive, report).run();
     })?;
 
-    let (keeper_sender, keeper_commands) = post(MOST_FOR_KEEPER);
-    let (place, spool) = (
-        config.spool.clone(),
-        opened.as_ref().map(|(spool, _)| spool.clone()),
-    );
-    let report = teller.of(Happening::Keeper);
-    let alive = match &not_set_up {
-        None => Some(liveness.watch("keeper", keeper::SILENT_AT_MOST)),
-        Some(_) => None,
-    };
-    let (keeps, kept) = oneshot::channel::<()>();
-    thread("keeper", move || {
-        // Gone with this thread, however that ends.
-        let _keeps = keeps;
-        let Some(alive) = alive else {
-            // Nothing is kept that nobody has configured: whoever wants the card out may take it.
-            for command in keeper_commands {
-                if let KeeperCommand::Close(_) = command {
-                    report(KeeperEvent::Closed(Ok(())));
-                }
-            }
-            return;
-        };
-        keeper::run(
-            Keeper::new(spool).watching({
-                let place = place.dir.clone();
-                move || Sensors::default().is_read_only(&place) == Some(true)
-            }),
-            &alive,
-            |failed_before| keeper::open(&place, &ThisMachine, failed_before),
-            &keeper_commands,
-            report,
-        );
-    })?;
-
     let report = teller.of(Happening::Handset);
     let (handset, backend, _socket) =
         start_handset(&config, trace, &stop, &view, &mut liveness, report)?;
@@ -412,7 +386,7 @@ pub async fn run_witnessed(
     let workers = Workers {
         recorder,
         earpiece,
-        keeper: keeper_sender,
+        keeper,
         handset,
         mqtt,
         speaker,
@@ -457,6 +431,52 @@ pub async fn run_witnessed(
             Err(death.into())
         }
     }
+}
+
+/// The keeper's post, what ends with it, and what came of opening the spool; nothing comes of it where nothing is kept.
+type KeeperStarted = (
+    Post<KeeperCommand>,
+    oneshot::Receiver<()>,
+    oneshot::Receiver<Result<(Spool, OpenReport), SpoolError>>,
+);
+
+fn start_keeper(
+    config: &Config,
+    not_set_up: &Option<String>,
+    liveness: &mut Liveness,
+    teller: &Teller,
+) -> Result<KeeperStarted, RunError> {
+    let (post, commands) = post(MOST_FOR_KEEPER);
+    let place = config.spool.clone();
+    let report = teller.of(Happening::Keeper);
+    let alive = match not_set_up {
+        None => Some(liveness.watch("keeper", keeper::SILENT_AT_MOST)),
+        Some(_) => None,
+    };
+    let (keeps, kept) = oneshot::channel::<()>();
+    let (opens, opened) = oneshot::channel();
+    thread("keeper", move || {
+        // Gone with this thread, however that ends.
+        let _keeps = keeps;
+        let Some(alive) = alive else {
+            drop(opens);
+            // Nothing is kept that nobody has configured: whoever wants the card out may take it.
+            for command in commands {
+                if let KeeperCommand::Close(_) = command {
+                    report(KeeperEvent::Closed(Ok(())));
+                }
+            }
+            return;
+        };
+        let open = |failed_before| keeper::open(&place, &ThisMachine, failed_before);
+        let spool = keeper::open_first(open, opens, &report);
+        let keeper = Keeper::new(spool).watching({
+            let place = place.dir.clone();
+            move || Sensors::default().is_read_only(&place) == Some(true)
+        });
+        keeper::run(keeper, &alive, open, &commands, report);
+    })?;
+    Ok((post, kept, opened))
 }
 
 type HandsetStarted = (

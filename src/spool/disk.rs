@@ -13,7 +13,7 @@ pub struct Listed {
     pub name: String,
     /// Its length in bytes; of no meaning for a folder.
     pub bytes: u64,
-    /// Whether it is a folder.
+    /// Whether it is a folder, or anything else that is no plain file.
     pub is_folder: bool,
 }
 
@@ -33,6 +33,11 @@ pub trait DiskFile: Send + Sync {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes content and length durable (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
+    /// Overwrites everything in a file that has no name any more, durably, so that whoever takes the card finds none of it. Does
+    /// nothing where a name is left, or on a disk that keeps nothing of what was removed.
+    fn erase(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes everything about the file durable, but not its name (fsync).
     fn sync_all(&self) -> io::Result<()>;
     /// Says when the file was last changed, as [`Disk::modified`] counts. Durable only after [`DiskFile::sync_all`].

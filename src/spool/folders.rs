@@ -1,5 +1,6 @@
 //! Where things lie in the spool, and moving them.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::SpoolError;
 use super::clip_file::is_clip_id;
-use super::disk::{Disk, Open, publish};
+use super::disk::{Disk, DiskFile, Open, publish};
 
 /// Old ledgers that are kept.
 const OLD_LEDGERS: usize = 2;
@@ -195,17 +196,30 @@ impl Folders {
     pub(crate) fn rewrite_clip(&self, id: Uuid, bytes: &[u8]) -> io::Result<()> {
         publish(self.disk.as_ref(), &self.root, REWRITTEN_FILE, bytes)?;
         let from = self.root.join(REWRITTEN_FILE);
-        self.disk.rename(&from, &self.clip(&self.clips, id))?;
+        let path = self.clip(&self.clips, id);
+        let old = self.hold(&path);
+        self.disk.rename(&from, &path)?;
         self.disk.sync_folder(&self.clips)?;
-        self.disk.sync_folder(&self.root)
+        self.disk.sync_folder(&self.root)?;
+        erase(old);
+        Ok(())
     }
 
-    /// Removes a clip file's name, durably. One that is not there is removed already.
+    /// A file whose name is about to be removed, for [`erase`]; nothing where the card does not give it.
+    pub(crate) fn hold(&self, path: &Path) -> Option<Box<dyn DiskFile>> {
+        self.disk.open(path, Open::Write).ok()
+    }
+
+    /// Removes a clip file's name, durably, and then what was in it. One that is not there is removed already.
     pub(crate) fn unlink_clip(&self, folder: &Path, id: Uuid) -> io::Result<()> {
-        match self.disk.unlink(&self.clip(folder, id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => self.disk.sync_folder(folder),
+        let path = self.clip(folder, id);
+        let held = self.hold(&path);
+        match self.disk.unlink(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.disk.sync_folder(folder)?,
         }
+        erase(held);
+        Ok(())
     }
 
     /// Moves a file or folder to `aside/`, durably, under a name of its own.
@@ -219,6 +233,42 @@ impl Folders {
         Ok(name)
     }
 
+    /// The same for many, with one look into `aside/` and one sync of each folder for all of them.
+    pub(crate) fn set_all_aside(&self, paths: &[PathBuf]) -> Vec<io::Result<String>> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let mut names = match self.disk.list(&self.aside) {
+            Ok(taken) => Names::taken(taken.into_iter().map(|listed| listed.name)),
+            Err(error) => {
+                let again = || io::Error::new(error.kind(), error.to_string());
+                return paths.iter().map(|_| Err(again())).collect();
+            }
+        };
+        let mut touched = vec![self.aside.as_path()];
+        let mut moved = Vec::new();
+        for path in paths {
+            let name = names.free_for(&name_of(path));
+            let result = self.disk.rename(path, &self.aside.join(&name));
+            if result.is_ok()
+                && let Some(folder) = path.parent()
+                && !touched.contains(&folder)
+            {
+                touched.push(folder);
+            }
+            moved.push(result.map(|()| name));
+        }
+        if touched.len() > 1 {
+            for folder in touched {
+                if let Err(error) = self.disk.sync_folder(folder) {
+                    // They have moved; only a power cut may still undo that, and then they are found where they were.
+                    log::warn!("what was set aside may come back at a power cut: {error}");
+                }
+            }
+        }
+        moved
+    }
+
     /// Puts a copy of a file's bytes into `aside/`, durably.
     pub(crate) fn copy_aside(&self, path: &Path, bytes: &[u8]) -> io::Result<String> {
         let name = self.free_name_aside(path)?;
@@ -227,23 +277,9 @@ impl Folders {
     }
 
     fn free_name_aside(&self, path: &Path) -> io::Result<String> {
-        let name = path
-            .file_name()
-            .map_or_else(|| "nameless".into(), |name| name.to_string_lossy());
         let taken = self.disk.list(&self.aside)?;
-        let number = taken
-            .iter()
-            .filter_map(|listed| {
-                listed
-                    .name
-                    .strip_prefix(name.as_ref())?
-                    .strip_prefix('-')?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .max()
-            .map_or(1, |number| number + 1);
-        Ok(format!("{name}-{number}"))
+        let mut names = Names::taken(taken.into_iter().map(|listed| listed.name));
+        Ok(names.free_for(&name_of(path)))
     }
 
     /// Sets the ledger aside and removes old ones beyond [`OLD_LEDGERS`].
@@ -263,6 +299,48 @@ impl Folders {
             self.disk.remove_tree(&self.aside.join(old.remove(0).1))?;
         }
         Ok(name)
+    }
+}
+
+/// Overwrites a file whose name is gone for good: never before, or a power cut would bring back a name without its words.
+pub(crate) fn erase(held: Option<Box<dyn DiskFile>>) {
+    if let Some(file) = held
+        && let Err(error) = file.erase()
+    {
+        log::warn!(about = "erase"; "what was said in a clip that has left may stay on the card: {error}");
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    match path.file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => "nameless".into(),
+    }
+}
+
+/// Names in `aside/`: what a thing was called, and a number.
+struct Names {
+    latest: HashMap<String, u64>,
+}
+
+impl Names {
+    fn taken(names: impl Iterator<Item = String>) -> Self {
+        let mut latest = HashMap::new();
+        for name in names {
+            if let Some((called, number)) = name.rsplit_once('-')
+                && let Ok(number) = number.parse::<u64>()
+            {
+                let known = latest.entry(called.to_owned()).or_insert(0);
+                *known = number.max(*known);
+            }
+        }
+        Self { latest }
+    }
+
+    fn free_for(&mut self, name: &str) -> String {
+        let latest = self.latest.entry(name.to_owned()).or_insert(0);
+        *latest = latest.saturating_add(1);
+        format!("{name}-{latest}")
     }
 }
 

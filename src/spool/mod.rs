@@ -10,9 +10,10 @@
 //! ```
 //!
 //! [`Spool`] is cheap to clone and may be used from several threads; every call blocks on the disk.
-//! Locks are taken in the order numbering, card, index, ledger, never backwards.
+//! Locks are taken in the order chores, numbering, card, index, ledger, never backwards.
 
 mod card;
+mod chores;
 mod clip_file;
 pub mod disk;
 mod error;
@@ -30,7 +31,7 @@ mod take;
 mod times;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -221,6 +222,8 @@ pub struct OpenReport {
     pub set_aside: Vec<(String, String)>,
     /// Clips whose file the card does not give back now, with the reason; [`Spool::mend`] tries again.
     pub unread: Vec<(String, String)>,
+    /// How much else there is to set aside, remove, move to quarantine or declare void; [`Spool::mend`] does it little by little.
+    pub left_over: usize,
     /// Clips moved to quarantine now because they are damaged, with the reason.
     pub damaged: Vec<(String, String)>,
     /// Clips the ledger knows whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
@@ -271,6 +274,8 @@ struct Inner {
     is_unread: AtomicBool,
     /// A ledger that could not be opened still lies there; it must not outlive a clip that it knows.
     has_unread_ledger: Mutex<bool>,
+    /// What was found and can wait.
+    chores: Mutex<VecDeque<chores::Chore>>,
     reader: Mutex<read::Reader>,
     /// Why the card refused the last write, until one works again.
     trouble: Mutex<Option<String>>,

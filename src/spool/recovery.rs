@@ -3,7 +3,7 @@
 //! Owns: the order of the steps. Never does: delete a file with audio in it, or give up on a damaged one: what cannot
 //! be read is set aside and reported. Cut off anywhere, the next open comes to the same result.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 use super::card::{CARD_FILE, Card, CardFound};
+use super::chores::{Chore, at_once};
 use super::clip_file::{CutOff, rfc3339};
 use super::disk::{Disk, Open, read_whole};
 use super::error::is_verdict;
@@ -71,6 +72,7 @@ pub(super) fn open_with(
         left_unsettled: 0,
         set_aside: Vec::new(),
         unread: Vec::new(),
+        left_over: 0,
         damaged: Vec::new(),
         missing: Vec::new(),
     };
@@ -137,6 +139,7 @@ pub(super) fn open_with(
         is_unread: AtomicBool::new(false),
         has_unread_ledger: Mutex::new(ledger.is_none() && facts.ledger),
         ledger: Mutex::new(ledger),
+        chores: Mutex::default(),
         reader: Mutex::default(),
         trouble: Mutex::new(report.card_unsaved.clone()),
         _lock: lock,
@@ -329,18 +332,31 @@ impl Inner {
             self.undouble(id, report);
         }
         self.finish_leaving(&doubled);
-        for (id, entry) in survey.damaged {
+        // A little of everything is done now, so that whoever looks finds it done; what is left costs no citizen his booth.
+        let mut chores = VecDeque::new();
+        let later = |(id, entry)| Chore::Damaged(id, Box::new(entry));
+        for (id, entry) in at_once(survey.damaged, &mut chores, later) {
             self.quarantine_damaged(id, entry, report);
         }
-        for (path, why) in survey.unreadable {
-            match self.folders.set_aside(&path) {
-                Ok(name) => report.set_aside.push((name, why)),
-                Err(error) => self.trouble_with("setting aside", &path, error),
-            }
+        let later = |(path, why)| Chore::SetAside(path, why);
+        let unreadable = at_once(survey.unreadable, &mut chores, later);
+        let all = self.set_many_aside(unreadable);
+        report.set_aside.extend(all.done);
+        for (path, _, error) in all.refused {
+            self.trouble_with("setting aside", &path, error);
         }
         // Without the floor on the card the ledger is what remembers these numbers.
         if is_saved {
-            for (id, entry) in survey.missing {
+            let later = |(id, entry)| Chore::Void(id, Box::new(entry));
+            // A void number takes the name of the file that is lost: not before that is set aside.
+            let missing = match chores.is_empty() {
+                true => at_once(survey.missing, &mut chores, later),
+                false => {
+                    chores.extend(survey.missing.into_iter().map(later));
+                    Vec::new()
+                }
+            };
+            for (id, entry) in missing {
                 if let Err(error) = self.declare_void(id, &entry) {
                     log::error!(
                         "clip {} of the card is gone and cannot be declared void yet: {error}",
@@ -354,7 +370,7 @@ impl Inner {
             (survey.discarded, &mut report.removed_discarded),
             (survey.empty, &mut report.removed_empty),
         ] {
-            for id in ids {
+            for id in at_once(ids, &mut chores, Chore::Unlink) {
                 match self.folders.unlink_clip(&self.folders.clips, id) {
                     Ok(()) => *removed += 1,
                     Err(error) => {
@@ -407,6 +423,8 @@ impl Inner {
         }
         report.left_unsettled =
             u32::try_from(locked(&self.numbering).unsettled.len()).unwrap_or(u32::MAX);
+        report.left_over = chores.len();
+        *locked(&self.chores) = chores;
     }
 
     /// Makes sure that what is believed is on the card: a killed process may have left it in memory only. What could not be
@@ -516,7 +534,7 @@ impl Inner {
         }
     }
 
-    fn trouble_with(&self, doing: &'static str, path: &Path, error: io::Error) {
+    pub(super) fn trouble_with(&self, doing: &'static str, path: &Path, error: io::Error) {
         let error = SpoolError::io(doing, path, error);
         log::error!("{error}");
         self.note_trouble(Some(&error));

@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+use super::folders::erase;
 use super::ledger::{Entry, Ledger};
 use super::{Inner, Spool, SpoolError, locked};
 use crate::gateway::delivery::Receipt;
@@ -83,8 +84,10 @@ impl Inner {
         });
         self.drop_unread_ledger();
         let mut folders = Vec::new();
+        let mut gone = Vec::new();
         for (id, entry, receipt) in proven {
             let path = self.clip_path(id, &entry);
+            let held = self.folders.hold(&path);
             match self.folders.disk.unlink(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     released
@@ -100,14 +103,22 @@ impl Inner {
             released.file_bytes += entry.file_bytes;
             released.clips.push(entry.clip.clip_id);
             let folder = path.parent().unwrap_or(&self.folders.clips).to_path_buf();
+            gone.push((folder.clone(), held));
             if !folders.contains(&folder) {
                 folders.push(folder);
             }
         }
-        for folder in folders {
+        folders.retain(|folder| {
             // Not durable means offered again after a power cut, which the hub answers at once.
-            if let Err(error) = self.folders.disk.sync_folder(&folder) {
+            let synced = self.folders.disk.sync_folder(folder);
+            if let Err(error) = &synced {
                 log::warn!("a release may come undone at a power cut: {error}");
+            }
+            synced.is_ok()
+        });
+        for (folder, held) in gone {
+            if folders.contains(&folder) {
+                erase(held);
             }
         }
         released

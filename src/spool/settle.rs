@@ -210,6 +210,7 @@ impl Inner {
             }
         }
         if locked(&self.trouble).is_none() {
+            self.do_chores(&mut mended);
             self.folders.lay_ballast(self.reserve_bytes);
         }
         mended.trouble.clone_from(&locked(&self.trouble));

@@ -142,7 +142,14 @@ impl Survey {
     ) {
         let bytes = match read_whole(folders.disk.as_ref(), path, LONGEST_FILE) {
             Ok(bytes) => bytes,
-            Err(error) if is_verdict(&error) || error.kind() == ErrorKind::NotFound => {
+            // Whose file the gateway may not read has not asked the card: it is none of the gateway's own.
+            Err(error)
+                if is_verdict(&error)
+                    || matches!(
+                        error.kind(),
+                        ErrorKind::NotFound | ErrorKind::PermissionDenied
+                    ) =>
+            {
                 self.lose(path, error.to_string(), id, entry);
                 return;
             }

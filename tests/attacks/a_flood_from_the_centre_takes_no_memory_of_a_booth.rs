@@ -171,13 +171,16 @@ impl Scene {
     }
 }
 
-/// Every kind of flood, by name.
-fn floods(scene: &Scene) -> Vec<(&'static str, Box<dyn Fn() + '_>)> {
+/// A flood and its name.
+type Flood<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
+/// Every kind of flood.
+fn floods(scene: &Scene) -> Vec<Flood<'_>> {
     let uuid = |n: usize| format!("{n:08x}-0000-4000-8000-000000000000");
     let sha = "ab".repeat(32);
     let big = vec![b'{'; 60_000];
     let empty = |_| json!({});
-    let mut all: Vec<(&'static str, Box<dyn Fn() + '_>)> = vec![
+    let mut all: Vec<Flood<'_>> = vec![
         (
             "rebirth",
             Box::new(move || scene.commands("rebirth", empty, REBIRTHS)),

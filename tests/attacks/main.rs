@@ -1,6 +1,7 @@
 //! What attackers tried, one file for each of them, named by what must hold.
 #![allow(clippy::disallowed_methods)]
 
+mod a_card_full_of_strange_files;
 mod a_flood_from_the_centre_takes_no_memory_of_a_booth;
 mod a_gateway_that_was_broken_into_holds_up_nobody;
 mod a_passer_by_closes_no_booth;
