@@ -40,7 +40,7 @@ use crate::link::trouble::{self, Trouble, What};
 use crate::link::wire::Line;
 
 /// Requests that may wait in the client; more wait here.
-const MAX_REQUESTS: usize = 4 * RECEIVE_MAXIMUM as usize;
+const MAX_REQUESTS: usize = RECEIVE_MAXIMUM as usize;
 /// Most jobs that the store has at a time: one batch at work, and half of the next one. The rest waits by sender. The link's own
 /// questions always find a place.
 const MOST_AT_STORE: usize = MAX_WAITING - 64;
