@@ -151,7 +151,8 @@ impl Pages {
                 let stopped = async {
                     let _ = stopped.await;
                 };
-                http::serve(listener, views, stopped).await.expect("served");
+                let names = http::Names::new([127, 0, 0, 1].into(), &[]);
+                http::serve(listener, views, names, stopped).await;
             });
         });
         Self {

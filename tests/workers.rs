@@ -256,13 +256,12 @@ fn dead_pages_are_told() {
         let mut crew = Crew::gather();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.await.expect("a port");
-        let showing = http::serve(listener, Arc::new(NoViews), async {
+        let names = http::Names::new([127, 0, 0, 1].into(), &[]);
+        let showing = http::serve(listener, Arc::new(NoViews), names, async {
             tokio::task::yield_now().await;
             panic!("killed by a test");
         });
-        let _pages = crew::task("pages", async {
-            let _ = showing.await;
-        });
+        let _pages = crew::task("pages", showing);
         crew.death().await
     });
     assert_eq!(death.name, "pages");

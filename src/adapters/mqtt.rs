@@ -464,6 +464,7 @@ fn terms(will: Option<&Will>) -> Terms {
         receive_maximum: None,
         in_flight: 64,
         requests: 2 * MAX_IN_FLIGHT,
+        batch: 1,
         session_expiry_s: Some(if will.is_some() { SESSION_EXPIRY_S } else { 0 }),
         manual_acks: false,
         will,

@@ -60,8 +60,13 @@ enum Command {
     ///   name = "Rundhøj Torv"
     ///
     /// When the hub has come (back), every booth says anew how it is, each after 0 to `[mqtt] jitter_s` seconds: 10 by
-    /// default, at most 600; a large fleet needs more. The pages may lie behind a reverse proxy that takes a prefix
-    /// away. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
+    /// default, at most 600; a large fleet needs more.
+    ///
+    /// The pages have no login: they listen on a loopback address, or elsewhere with `[http] public = true`. They may lie
+    /// behind a reverse proxy that takes a prefix away; if it passes its own name on as Host, `[http] names = ["its.name"]`
+    /// makes them answer to it. Other names are refused.
+    ///
+    /// Each sender has a budget: whoever sends more than any booth is dropped beyond it, and named on the operations page. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
     #[command(verbatim_doc_comment)]
     Serve {
         /// The configuration

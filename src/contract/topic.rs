@@ -146,8 +146,13 @@ impl Topics {
 
     /// Who sent a message that came up, as the topic says it, booth or not; `None` for a topic of another shape.
     pub fn sender<'a>(&self, name: &'a str) -> Option<&'a str> {
+        self.came_up(name).map(|(sender, _)| sender)
+    }
+
+    /// The same with the levels that follow the sender.
+    pub fn came_up<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {
         let rest = name.strip_prefix(&self.root)?.strip_prefix("/up/")?;
-        rest.split_once('/').map(|(sender, _)| sender)
+        rest.split_once('/')
     }
 
     /// The filters a booth subscribes to: its own `dn` branch and the hub's presence.

@@ -101,14 +101,20 @@ impl Default for HubStore {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HubHttp {
-    /// Address of the pages; loopback unless told otherwise.
+    /// Address of the pages: of this machine's own, unless `public`.
     pub listen: SocketAddr,
+    /// Names under which a reverse proxy asks for them, if it passes its own on; the machine's own are known.
+    pub names: Vec<String>,
+    /// Whoever reaches this machine may hear what citizens said: the pages have no login.
+    pub public: bool,
 }
 
 impl Default for HubHttp {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            names: Vec::new(),
+            public: false,
         }
     }
 }
@@ -201,6 +207,25 @@ impl HubConfig {
                 "{file}: [store] reserve_bytes = {} must lie between 0 and {MAX_RESERVE_BYTES}",
                 self.store.reserve_bytes
             ));
+        }
+        let listen = self.http.listen;
+        if !listen.ip().to_canonical().is_loopback() && !self.http.public {
+            faults.push(format!(
+                "{file}: [http] listen = \"{listen}\" can be reached from other machines, and the pages have no login: listen on 127.0.0.1 \
+                 behind a reverse proxy that has one, or write public = true if everybody there may hear what citizens said"
+            ));
+        }
+        for name in &self.http.names {
+            let is_name = !name.is_empty()
+                && name.len() <= 253
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            if !is_name {
+                faults.push(format!(
+                    "{file}: [http] names: {name:?} is no host's name; write it as it stands in the address, without scheme, port and path"
+                ));
+            }
         }
         let mut seen = HashSet::new();
         for booth in &self.booths {
@@ -302,7 +327,7 @@ mod tests {
         let config = checked(
             "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
              ca_file=\"ca.pem\"\ncert_file=\"c.pem\"\nkey_file=\"c.key\"\nroot=\"b/2\"\nclient_id=\"hub\"\njitter_s=600\n[store]\ndir=\"s\"\n\
-             max_clip_bytes=1_000_000\nreserve_bytes=0\n[http]\nlisten=\"0.0.0.0:80\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
+             max_clip_bytes=1_000_000\nreserve_bytes=0\n[http]\nlisten=\"0.0.0.0:80\"\nnames=[\"centre.example\"]\npublic=true\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
         )
         .expect("good");
         let broker = config.broker().expect("named");
@@ -346,6 +371,11 @@ mod tests {
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
             ("[[booth]]\nid=\"A\"", "booth id"),
             ("[http]\nlisten=\"here\"", "hub.toml:2"),
+            ("[http]\nlisten=\"0.0.0.0:80\"", "public = true"),
+            ("[http]\nlisten=\"[::]:80\"", "reverse proxy"),
+            ("[http]\nlisten=\"192.0.2.1:80\"\npublic=false", "no login"),
+            ("[http]\nnames=[\"http://a\"]", "without scheme"),
+            ("[http]\nnames=[\"\"]", "no host's name"),
             ("[mqtt]\nusrname=\"x\"", "did you mean `username`"),
         ] {
             let fault = checked(text).expect_err(text);

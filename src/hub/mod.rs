@@ -1,21 +1,24 @@
 //! The centre: receives clips and health, keeps them, shows them.
 //!
 //! ```text
-//! broker ──publish──▶ mqtt ──Message──▶ worker thread ── store ──▶ clips/ and hub.sqlite
-//!        ◀──PUBACK and ack── mqtt ◀──── answers ──────────┘            │
-//! browser ◀──────────── http, pages ◀────────── view ◀─────────────────┘
+//! broker ──publish──▶ mqtt ── intake ──Message──▶ worker thread ── store ──▶ clips/ and hub.sqlite
+//!        ◀──PUBACK────┘│◀────────── answers ────────────┘                        │
+//!        ◀──ack────────┘                                                         │
+//! browser ◀────────────────── http, pages ◀────────── view ◀─────────────────────┘
 //! ```
 //!
-//! A message is acknowledged to the broker (PUBACK) only after it was handled, and a clip to its booth
-//! (`stored`) only after its file and its row are on the disk.
+//! A clip is acknowledged to its booth (`stored`) only after its file and its row are on the disk. PUBACK promises nothing: the
+//! hub's session ends with its connection, so that what the broker still had for it would be gone all the same.
 
 pub mod alerts;
+pub mod budget;
 pub mod complaints;
 pub mod config;
 pub mod fleet;
 pub mod forget;
 pub mod http;
 pub mod ingest;
+pub mod intake;
 pub mod login;
 pub mod mqtt;
 pub mod pages;

@@ -1,14 +1,20 @@
 //! The hub's link to the broker.
 //!
 //! Owns: the connection and its recovery, the subscription, the hub's presence in `{root}/hub/state`,
-//! and when a message is acknowledged to the broker: after the store handled it. Never does: decide
-//! what an answer is, or touch the store. A lost connection leaves unacknowledged messages, which the
-//! booths send again: every connection starts clean, with its own event loop.
+//! and when reading stops: while [`Intake`] is full. Never does: decide what an answer is, whose message is next, or
+//! touch the store. Every connection starts clean, with its own event loop; what a broker had for the one before, the booths
+//! send again.
+//!
+//! A message is acknowledged (PUBACK) as soon as it has its place here or is refused. Were it acknowledged when it is stored, one
+//! sender's messages would take the whole Receive Maximum, and everybody else's would wait behind them at the broker.
 
+use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
 use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::pin::{Pin, pin};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
@@ -18,11 +24,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::ingest::{Answer, rfc3339};
+use super::complaints;
+use super::ingest::{Answer, rfc3339, shortened};
+use super::intake::{Came, Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
-use super::presence::About;
-use super::store::{self, BrokerStatus, Message};
-use super::worker::{Job, Outcome, Token};
+use super::presence::{About, Kin};
+use super::store::{self, BrokerStatus};
+use super::worker::{Job, MAX_WAITING, Outcome};
 use crate::adapters::clock;
 use crate::contract::{HubState, Topic, Topics};
 use crate::link::back_off::BackOff;
@@ -31,15 +39,25 @@ use crate::link::route::Unlucky;
 use crate::link::trouble::{self, Trouble, What};
 use crate::link::wire::Line;
 
-/// Requests that may wait in the client: a PUBACK and an answer per message, and presence.
-const MAX_REQUESTS: usize = 4 * RECEIVE_MAXIMUM as usize;
+/// Requests that may wait in the client; more wait here.
+const MAX_REQUESTS: usize = RECEIVE_MAXIMUM as usize;
+/// Most jobs that the store has at a time: one batch at work, and half of the next one. The rest waits by sender. The link's own
+/// questions always find a place.
+const MOST_AT_STORE: usize = MAX_WAITING - 64;
+/// Most reports of the store that are taken at once.
+const MOST_REPORTS: usize = 64;
+/// Most packets that are taken in a row before anything else is looked at: waiting for many things costs more than most messages.
+const MOST_IN_A_ROW: u32 = 64;
 /// Presence is said again this often, and expires after three times that (contract §3).
 const PRESENCE_EVERY: Duration = Duration::from_secs(60);
 const PRESENCE_EXPIRY_S: u32 = 180;
 /// A clean stop takes at most this long.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// A connection that lasted this long ends the warning of another hub.
-const SETTLED: Duration = Duration::from_secs(15 * 60);
+/// The longest pause of a hub that was taken over. It doubles from three minutes on: each time that one of two comes back, every
+/// booth introduces itself anew.
+const LONGEST_STEP_BACK: Duration = Duration::from_secs(3600);
+/// A connection that lasted this long ends the warning of another hub: that one would have come back.
+const SETTLED: Duration = Duration::from_secs(2 * 3600);
 
 /// The task that keeps the hub connected.
 pub struct Link {
@@ -51,8 +69,12 @@ pub struct Link {
     pub about: About,
     /// The store's folder, where `booth-hub forget` leaves a note.
     pub dir: PathBuf,
+    /// What came and has not gone to the store yet.
+    pub intake: Intake,
     /// To the store's thread.
     pub jobs: SyncSender<Job>,
+    /// Jobs that the store has not reported yet.
+    pub at_store: usize,
     /// From the store's thread.
     pub outcomes: UnboundedReceiver<Outcome>,
     /// What the pages show.
@@ -77,6 +99,18 @@ pub struct Learned {
     suspects: bool,
     /// How often another hub has taken the connection over.
     rivals: u32,
+    /// Which one it is, as it says itself.
+    other: Option<String>,
+}
+
+/// Why the hub's own state is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    No,
+    /// To tell who else is there.
+    Who,
+    /// To give way to whoever is there.
+    WhetherAnother,
 }
 
 /// Why a connection ended.
@@ -135,8 +169,9 @@ impl Link {
                         Fault::Own(why) => (why.clone(), false),
                     };
                     let stood = stood_since.map_or(Duration::ZERO, |since| since.elapsed());
-                    let pause = back_off.after(stood, is_rival);
+                    let mut pause = back_off.after(stood, is_rival);
                     if is_rival {
+                        pause = step_back(pause, self.learned.rivals);
                         why += &format!("; this hub steps back for {} s", pause.as_secs());
                         self.note_rival();
                     }
@@ -164,13 +199,36 @@ impl Link {
     /// Another hub has the identity: the pages say so until a connection has lasted.
     fn note_rival(&mut self) {
         self.learned.rivals += 1;
+        self.show_rival();
+    }
+
+    /// Another hub has told who it is.
+    fn note_other(&mut self, other: String) {
+        if self.learned.other.as_ref() != Some(&other) {
+            log::warn!(
+                about = "another hub";
+                "another hub uses this one's client id {:?}: {other} (machine, store, process, start in ms)",
+                self.login.client_id
+            );
+            self.learned.other = Some(other);
+        }
+        self.show_rival();
+    }
+
+    fn show_rival(&mut self) {
         let times = match self.learned.rivals {
-            1 => "once".to_owned(),
-            times => format!("{times} times"),
+            // It had the connection when this one came.
+            0 => "has had the broker's connection and did not say goodbye, seen".to_owned(),
+            1 => "took the broker's connection over once, last".to_owned(),
+            times => format!("took the broker's connection over {times} times, last"),
+        };
+        let who = match &self.learned.other {
+            Some(other) => format!(", {other} (machine, store, process, start in ms),"),
+            None => String::new(),
         };
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.rival = Some(format!(
-            "Another hub with the client id {:?} took the broker's connection over {times}, last at {}: clips go to whichever is connected. \
+            "Another hub with the client id {:?}{who} {times} at {}: clips go to whichever is connected. \
              Stop one of the two, or give it a [mqtt] client_id, a root and booths of its own.",
             self.login.client_id,
             rfc3339(clock::wall())
@@ -179,8 +237,10 @@ impl Link {
 
     /// A connection that has lasted is nobody else's.
     fn settle(&mut self, online_since: Option<Instant>) {
-        if self.learned.rivals > 0 && online_since.is_some_and(|since| since.elapsed() >= SETTLED) {
+        let has_other = self.learned.rivals > 0 || self.learned.other.is_some();
+        if has_other && online_since.is_some_and(|since| since.elapsed() >= SETTLED) {
             self.learned.rivals = 0;
+            self.learned.other = None;
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             status.rival = None;
         }
@@ -195,12 +255,71 @@ impl Link {
             tokio::select! {
                 () = &mut over => return *self.stop.borrow(),
                 () = told(&mut stop) => return true,
-                _ = tick.tick() => ask_whether_alive(&self.jobs),
+                _ = tick.tick() => self.tick(),
                 outcome = self.outcomes.recv() => match outcome {
-                    Some(Outcome::Ticked) => (self.alive)(),
-                    Some(_) => {} // of the last connection: the booth asks again
+                    Some(outcome) => {
+                        // Of the last connection: the booth asks again.
+                        self.reported(&outcome);
+                    }
                     None => return true,
                 },
+            }
+        }
+    }
+
+    /// One report of the store.
+    fn reported(&mut self, outcome: &Outcome) {
+        self.at_store = self.at_store.saturating_sub(outcome.jobs());
+        if matches!(outcome, Outcome::Ticked) {
+            (self.alive)();
+        }
+    }
+
+    /// Whether everything that came has been answered.
+    fn is_done(&self) -> bool {
+        self.at_store == 0 && self.intake.is_done()
+    }
+
+    /// Hands the store what is next.
+    fn feed(&mut self) -> Result<(), Fault> {
+        while self.at_store < MOST_AT_STORE {
+            let Some(message) = self.intake.pop(clock::mono()) else {
+                break;
+            };
+            self.hand_over(Job::Message(message))?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, job: Job) -> Result<(), Fault> {
+        // There is a place for it, as long as the thread lives.
+        let handed = self.jobs.try_send(job);
+        handed.map_err(|_| Fault::Own("the store's thread ended".into()))?;
+        self.at_store += 1;
+        Ok(())
+    }
+
+    /// Once a second: asks whether the store lives, and tells who asks for too much. With so many jobs before it that there is no
+    /// place, their reports prove the same.
+    fn tick(&mut self) {
+        let Tell { over, dropped } = self.intake.tick(clock::mono());
+        if dropped > 0 {
+            log::warn!(
+                about = "dropped";
+                "{dropped} messages of QoS 0 were dropped: too much waits for the store"
+            );
+        }
+        let over = over.into_iter().map(|over| {
+            let (sender, times, why) = (shortened(&over.sender), over.times, &over.why);
+            complaints::note(
+                &format!("{sender} budget"),
+                &format!("{times} messages from {sender} were dropped: {why}; look at this sender"),
+            );
+            Job::Over(over)
+        });
+        for job in over.chain([Job::Tick]) {
+            if self.jobs.try_send(job).is_ok() {
+                self.at_store += 1;
             }
         }
     }
@@ -225,9 +344,16 @@ impl Link {
             about: self.about.clone(),
             connection: self.connection,
             phase: Phase::Connecting,
-            asks: self.learned.suspects && self.learned.is_introduced,
+            asks: match self.learned.suspects && self.learned.is_introduced {
+                true => Asks::WhetherAnother,
+                false if self.learned.rivals > 0 || self.connection == 1 => Asks::Who,
+                false => Asks::No,
+            },
+            other: None,
             is_introduced: self.learned.is_introduced,
-            unanswered: 0,
+            is_holding: false,
+            acking: HashSet::new(),
+            outbox: VecDeque::new(),
             said: 0,
             heard: 0,
         };
@@ -261,25 +387,48 @@ impl Link {
         presence_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop_by: Option<Instant> = None;
         let mut stop = self.stop.clone();
+        let mut in_a_row = 0;
+        let mut outcomes = Vec::new();
         loop {
             // The event loop's future must never be dropped half-way: it would strand a packet.
             let polled = {
                 let mut poll = pin!(events.poll());
+                let mut polled = match in_a_row < MOST_IN_A_ROW {
+                    true => at_once(poll.as_mut()).await,
+                    false => None,
+                };
                 loop {
+                    if let Some(polled) = polled {
+                        in_a_row += 1;
+                        break polled;
+                    }
+                    in_a_row = 0;
                     let dead_at = session.line.dead_at();
                     tokio::select! {
-                        polled = &mut poll => break polled,
-                        outcome = self.outcomes.recv() => match outcome {
-                            Some(Outcome::Ticked) => (self.alive)(),
-                            Some(outcome) => session.report(outcome)?,
-                            None => return Err(Fault::Own("the store's thread ended".into())),
-                        },
-                        _ = tick.tick() => {
-                            ask_whether_alive(&self.jobs);
-                            self.settle(*online_since);
+                        biased;
+                        number = self.outcomes.recv_many(&mut outcomes, MOST_REPORTS) => {
+                            if number == 0 {
+                                return Err(Fault::Own("the store's thread ended".into()));
+                            }
+                            for outcome in &outcomes {
+                                self.reported(outcome);
+                            }
+                            for outcome in outcomes.drain(..) {
+                                session.report(outcome)?;
+                            }
+                            self.feed()?;
+                            session.hold_while_full(&self.intake);
+                            session.leave_if_done(self.is_done())?;
                         }
-                        _ = presence_due.tick(), if session.phase == Phase::Online => session.say_online()?,
-                        () = tokio::time::sleep_until(dead_at), if session.phase != Phase::Connecting => {
+                        _ = tick.tick() => {
+                            self.tick();
+                            self.settle(*online_since);
+                            self.feed()?;
+                            session.hold_while_full(&self.intake);
+                            session.leave_if_done(self.is_done())?;
+                        }
+                        _ = presence_due.tick(), if session.phase == Phase::Online => session.say_online(),
+                        () = tokio::time::sleep_until(dead_at), if session.phase != Phase::Connecting && !session.is_holding => {
                             if session.line.dead_at() <= Instant::now() {
                                 return Err(session.broker(What::Dead));
                             }
@@ -290,12 +439,14 @@ impl Link {
                                 return Ok(());
                             }
                             session.phase = Phase::Finishing;
-                            session.leave_if_done()?;
+                            session.leave_if_done(self.is_done())?;
                         }
                         () = tokio::time::sleep_until(stop_by.unwrap_or(dead_at)), if stop_by.is_some() => {
                             return Ok(());
                         }
+                        got = &mut poll => polled = Some(got),
                     }
+                    session.post();
                     if session.phase == Phase::Online && online_since.is_none() {
                         *online_since = Some(Instant::now());
                         let since = rfc3339(clock::wall());
@@ -306,13 +457,24 @@ impl Link {
             };
             match polled {
                 Ok(event) => {
-                    if let Err(fault) = session.event(event, &self.jobs) {
+                    let phase = session.phase;
+                    let happened = session.event(event, &mut self.intake);
+                    if let Some(other) = session.other.take() {
+                        self.note_other(other);
+                    }
+                    if let Err(fault) = happened {
                         // The other hub's word must not give way to this one's will.
                         if matches!(&fault, Fault::Broker(trouble) if trouble.is_rival()) {
                             leave(&session.client, &mut events).await;
                         }
                         return Err(fault);
                     }
+                    if session.phase == Phase::Probing && phase != Phase::Probing {
+                        self.hand_over(Job::Probe(self.connection))?;
+                    }
+                    self.feed()?;
+                    session.hold_while_full(&self.intake);
+                    session.post();
                 }
                 Err(_) if session.phase == Phase::Leaving => return Ok(()),
                 Err(error) => {
@@ -322,6 +484,14 @@ impl Link {
             }
         }
     }
+}
+
+/// What is to be said to the broker.
+enum Say {
+    /// PUBACK.
+    Ack(u16),
+    /// Topic, payload and how.
+    Publish(String, Vec<u8>, PublishOptions),
 }
 
 /// One connection's books.
@@ -334,10 +504,17 @@ struct Session {
     connection: u64,
     phase: Phase,
     /// Whether to look for another hub's presence.
-    asks: bool,
+    asks: Asks,
+    /// Another hub, as it says itself.
+    other: Option<String>,
     is_introduced: bool,
-    /// Messages handed to the store and not reported yet.
-    unanswered: usize,
+    /// Reading is held, because the intake is full.
+    is_holding: bool,
+    /// Packet ids whose PUBACK has not been written yet: the client takes a second one for an error, should a broker send the
+    /// same id again meanwhile.
+    acking: HashSet<u16>,
+    /// What finds no place in the client yet. Bounded: while the client cannot write it does not read either.
+    outbox: VecDeque<Say>,
     /// Publishes asked of the client, and acknowledged by the broker.
     said: u64,
     heard: u64,
@@ -350,7 +527,7 @@ impl Session {
         Fault::Broker(Box::new(self.login.trouble(what)))
     }
 
-    fn event(&mut self, event: Event, jobs: &SyncSender<Job>) -> Step {
+    fn event(&mut self, event: Event, intake: &mut Intake) -> Step {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => {
                 if self
@@ -363,8 +540,8 @@ impl Session {
                 self.phase = Phase::Subscribing;
                 self.subscribe(self.topics.hub_filter())
             }
-            Event::Incoming(Packet::SubAck(suback)) => self.subscribed(suback.pkid, jobs),
-            Event::Incoming(Packet::Publish(publish)) => self.message(publish, jobs),
+            Event::Incoming(Packet::SubAck(suback)) => self.subscribed(suback.pkid),
+            Event::Incoming(Packet::Publish(publish)) => self.message(publish, intake),
             Event::Incoming(Packet::PubAck(ack)) => {
                 self.heard += 1;
                 let answer = self.line.answer(ack.pkid).unwrap_or_default();
@@ -377,7 +554,11 @@ impl Session {
                         trouble::answered(&answer)
                     );
                 }
-                self.leave_if_done()
+                self.leave_if_done(false)
+            }
+            Event::Outgoing(Outgoing::PubAck(packet_id)) => {
+                self.acking.remove(&packet_id);
+                Ok(())
             }
             // A packet id is still in use: the books of this connection cannot be trusted any more.
             Event::Outgoing(Outgoing::AwaitAck(_)) => {
@@ -392,110 +573,127 @@ impl Session {
         asked.map_err(|_| "the subscription could not be asked for".to_owned().into())
     }
 
-    fn subscribed(&mut self, packet_id: u16, jobs: &SyncSender<Job>) -> Step {
+    fn subscribed(&mut self, packet_id: u16) -> Step {
         let answer = self.line.answer(packet_id).unwrap_or_default();
         if self.phase == Phase::Subscribing {
             if answer.codes.iter().any(|code| *code >= 0x80) {
                 let filter = self.topics.hub_filter();
                 return Err(self.broker(What::NotSubscribed { filter, answer }));
             }
-            if std::mem::take(&mut self.asks) {
+            if self.asks != Asks::No {
                 self.phase = Phase::Asking;
                 return self.subscribe(self.topics.name(&Topic::HubState));
             }
         }
         self.phase = Phase::Probing;
-        self.hand_over(jobs, Job::Probe(self.connection))
+        Ok(())
     }
 
-    /// What stands as the hub's state, asked for because the connection before ended without a word.
+    /// What stands as the hub's state: is it another hub's word?
     fn presence_heard(&mut self, publish: &Publish) -> Step {
         let state: Option<HubState> = serde_json::from_slice(&publish.payload).ok();
-        let is_anothers = state.is_some_and(|state| self.about.is_anothers(&state));
-        match publish.retain && is_anothers {
-            true => Err(self.broker(What::Rival(format!(
+        let Some(state) = state.filter(|_| publish.retain) else {
+            self.acknowledge(publish.pkid);
+            return Ok(());
+        };
+        if self.about.kin(&state) == Kin::Another {
+            self.other = state.instance.as_deref().map(shortened);
+        }
+        // Whoever was connected just before gives way; whoever comes anew only tells.
+        if self.asks == Asks::WhetherAnother && self.about.is_anothers(&state) {
+            return Err(self.broker(What::Rival(format!(
                 "another hub has been connected ({})",
                 String::from_utf8_lossy(&publish.payload)
-            )))),
-            false => self.acknowledge(publish.pkid),
+            ))));
         }
+        self.acknowledge(publish.pkid);
+        Ok(())
     }
 
-    fn message(&mut self, publish: Publish, jobs: &SyncSender<Job>) -> Step {
+    fn message(&mut self, publish: Publish, intake: &mut Intake) -> Step {
         if matches!(self.phase, Phase::Finishing | Phase::Leaving) {
-            return Ok(()); // unacknowledged: it comes again
+            return Ok(()); // it comes again
         }
         if publish.topic == self.topics.name(&Topic::HubState) {
             return self.presence_heard(&publish);
         }
-        let token = Token {
-            connection: self.connection,
-            packet_id: publish.pkid,
-        };
-        let message = Message {
-            topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-            payload: publish.payload.to_vec(),
+        let topic = String::from_utf8_lossy(&publish.topic);
+        let properties = publish.properties.as_ref();
+        let came = Came {
+            topic: &topic,
+            payload: &publish.payload,
             retained: publish.retain,
-            expiry_s: publish.properties.and_then(|p| p.message_expiry_interval),
+            expiry_s: properties.and_then(|properties| properties.message_expiry_interval),
+            is_unpromised: publish.qos == QoS::AtMostOnce,
         };
-        if publish.qos == QoS::AtMostOnce {
-            // Nobody was promised anything: such a one may be dropped when the store is behind.
-            if jobs.try_send(Job::Message(token, message)).is_ok() {
-                self.unanswered += 1;
-            } else {
-                log::warn!(about = "dropped"; "a message of QoS 0 was dropped: the store is behind");
-            }
-            return Ok(());
+        // Taken or refused, and told there.
+        let _ = intake.push(clock::mono(), came);
+        self.acknowledge(publish.pkid);
+        Ok(())
+    }
+
+    /// Backpressure: what is not read waits at the broker.
+    fn hold_while_full(&mut self, intake: &Intake) {
+        let is_holding = match self.is_holding {
+            true => !intake.has_drained(),
+            false => intake.is_full(),
+        };
+        if is_holding != self.is_holding {
+            self.is_holding = is_holding;
+            self.line.hold(is_holding);
         }
-        self.unanswered += 1;
-        self.hand_over(jobs, Job::Message(token, message))
     }
 
-    fn hand_over(&self, jobs: &SyncSender<Job>, job: Job) -> Step {
-        jobs.try_send(job).map_err(|error| {
-            Fault::Own(match error {
-                TrySendError::Full(_) => "the store is too far behind".to_owned(),
-                TrySendError::Disconnected(_) => "the store's thread ended".to_owned(),
-            })
-        })
-    }
-
-    /// What the store reports: answers leave first, then the PUBACK.
+    /// What the store reports.
     fn report(&mut self, outcome: Outcome) -> Step {
         match outcome {
-            Outcome::Handled(token, answer) => {
-                if let Some(answer) = answer {
-                    self.answer(&answer)?;
-                }
-                if token.connection == self.connection {
-                    self.unanswered -= 1;
-                    self.acknowledge(token.packet_id)?;
-                }
-                self.leave_if_done()
-            }
+            Outcome::Handled(Some(answer)) => self.answer(&answer),
             Outcome::Probed(connection) if connection == self.connection => {
                 if self.phase == Phase::Probing {
                     self.phase = Phase::Online;
-                    return self.say_online();
+                    self.say_online();
                 }
                 Ok(())
             }
-            Outcome::Probed(_) | Outcome::Ticked => Ok(()),
-            Outcome::Failed(why) => Err(format!("the hub cannot store: {why}").into()),
+            Outcome::Handled(None) | Outcome::Remembered | Outcome::Probed(_) | Outcome::Ticked => {
+                Ok(())
+            }
+            Outcome::Failed { why, .. } => Err(format!("the hub cannot store: {why}").into()),
         }
     }
 
     /// PUBACK; a message of QoS 0 has no packet id and wants none.
-    fn acknowledge(&self, packet_id: u16) -> Step {
-        if packet_id == 0 {
-            return Ok(());
+    fn acknowledge(&mut self, packet_id: u16) {
+        if packet_id != 0 && self.acking.insert(packet_id) {
+            self.outbox.push_back(Say::Ack(packet_id));
         }
-        let handled = Publish {
-            qos: QoS::AtLeastOnce,
-            pkid: packet_id,
-            ..Publish::default()
-        };
-        self.client.try_ack(&handled).map_err(|_| behind())
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, options: PublishOptions) {
+        self.said += 1;
+        let topic = self.topics.name(topic);
+        self.outbox.push_back(Say::Publish(topic, payload, options));
+    }
+
+    /// Hands the client as much as it has places for.
+    fn post(&mut self) {
+        while let Some(say) = self.outbox.front() {
+            let taken = match say {
+                Say::Ack(packet_id) => self.client.try_ack(&Publish {
+                    qos: QoS::AtLeastOnce,
+                    pkid: *packet_id,
+                    ..Publish::default()
+                }),
+                Say::Publish(topic, payload, options) => {
+                    self.client
+                        .try_publish(topic.clone(), payload.clone(), options.clone())
+                }
+            };
+            if taken.is_err() {
+                return;
+            }
+            self.outbox.pop_front();
+        }
     }
 
     fn answer(&mut self, answer: &Answer) -> Step {
@@ -505,27 +703,18 @@ impl Session {
         }
         let topic = Topic::Ack(answer.booth.clone(), answer.ack.clip_id.clone());
         let payload = serde_json::to_vec(&answer.ack).map_err(|error| error.to_string())?;
-        self.said += 1;
-        self.client
-            .try_publish(
-                self.topics.name(&topic),
-                payload,
-                PublishOptions::at_least_once(),
-            )
-            .map_err(|_| behind())
+        self.publish(&topic, payload, PublishOptions::at_least_once());
+        Ok(())
     }
 
-    fn say_online(&mut self) -> Step {
-        self.said += 1;
+    fn say_online(&mut self) {
         let expires = PublishProperties {
             message_expiry_interval: Some(PRESENCE_EXPIRY_S),
             ..PublishProperties::default()
         };
         let options = self.retained().properties(expires);
         let payload = self.about.online(clock::wall());
-        self.client
-            .try_publish(self.topics.name(&Topic::HubState), payload, options)
-            .map_err(|_| behind())
+        self.publish(&Topic::HubState, payload, options);
     }
 
     /// A broker that keeps no retained messages would refuse one.
@@ -534,26 +723,43 @@ impl Session {
         PublishOptions::at_least_once().retain(retains)
     }
 
-    /// A clean stop: once the store has answered everything say `lost`; once that is acknowledged leave.
-    fn leave_if_done(&mut self) -> Step {
-        if self.phase == Phase::Finishing && self.unanswered == 0 {
+    /// A clean stop: once the store has answered everything (`is_done`) say `lost`; once that is acknowledged leave.
+    fn leave_if_done(&mut self, is_done: bool) -> Step {
+        if self.phase == Phase::Finishing && is_done {
             self.phase = Phase::Leaving;
-            self.said += 1;
             // The contract knows no other word for a hub that is not there.
-            return self
-                .client
-                .try_publish(
-                    self.topics.name(&Topic::HubState),
-                    self.about.lost(Some(clock::wall())),
-                    self.retained(),
-                )
-                .map_err(|_| behind());
+            let lost = self.about.lost(Some(clock::wall()));
+            self.publish(&Topic::HubState, lost, self.retained());
+            return Ok(());
         }
         if self.phase == Phase::Leaving && self.heard >= self.said {
-            return self.client.try_disconnect_now().map_err(|_| behind());
+            let left = self.client.try_disconnect_now();
+            return left.map_err(|_| {
+                "the broker does not take the hub's goodbye"
+                    .to_owned()
+                    .into()
+            });
         }
         Ok(())
     }
+}
+
+/// What this future comes to, if it comes to it without waiting.
+async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The pause of a hub that was taken over so often before.
+fn step_back(first: Duration, times: u32) -> Duration {
+    first
+        .saturating_mul(1 << times.min(8))
+        .min(LONGEST_STEP_BACK)
 }
 
 /// Resolves when the hub is to stop; a sender that is gone means the same.
@@ -561,17 +767,27 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Asks for a [`Outcome::Ticked`]. A full queue is no matter: its reports prove the same.
-fn ask_whether_alive(jobs: &SyncSender<Job>) {
-    let _ = jobs.try_send(Job::Tick);
-}
-
-fn behind() -> Fault {
-    Fault::Own("the broker does not take the hub's answers".into())
-}
-
 fn ticking() -> tokio::time::Interval {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_hubs_the_one_that_is_taken_over_again_and_again_stays_away_for_up_to_an_hour() {
+        let first = Duration::from_secs(180);
+        let minutes: Vec<u64> = (0..8)
+            .map(|times| step_back(first, times).as_secs() / 60)
+            .collect();
+        assert_eq!(minutes, [3, 6, 12, 24, 48, 60, 60, 60]);
+        assert_eq!(step_back(first, u32::MAX), LONGEST_STEP_BACK);
+        assert!(
+            SETTLED > LONGEST_STEP_BACK,
+            "peace is longer than the pause"
+        );
+    }
 }

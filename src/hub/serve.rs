@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::config::HubConfig;
-use super::http;
+use super::http::{self, Names};
+use super::intake::Intake;
 use super::login;
 use super::mqtt::{Learned, Link};
 use super::presence::About;
@@ -88,20 +89,19 @@ pub async fn serve_witnessed(
 
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
-    let showing = http::serve(listener, Arc::new(views), async move {
+    let names = Names::new(listen.ip(), &config.http.names);
+    let showing = http::serve(listener, Arc::new(views), names, async move {
         let _ = pages_stop.wait_for(|stop| *stop).await;
     });
-    let pages = crew::task("pages", async {
-        if let Err(error) = showing.await {
-            log::error!("the pages ended: {error}");
-        }
-    });
+    let pages = crew::task("pages", showing);
     let link = Link {
         login,
         topics: Topics::new(config.mqtt.root.clone()),
         about: About::new(&config),
         dir: config.store.dir.clone(),
+        intake: Intake::new(Topics::new(config.mqtt.root.clone())),
         jobs,
+        at_store: 0,
         outcomes,
         status,
         alive: Box::new(|| {

@@ -7,17 +7,26 @@ use std::path::PathBuf;
 
 use crate::contract::{Presence, Severity};
 
+/// Bars of a chart.
+pub const MOST_BARS: usize = 30;
+/// Days of a chart.
+pub const MOST_DAYS: usize = 14;
+
 /// Everything the people's page shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnswersView {
     /// When it was put together.
     pub generated_at: jiff::Timestamp,
-    /// Answers per question id, most first; an answer without a question is `"-"`.
+    /// Answers per question id, most first; an answer without a question is `"-"`. At most [`MOST_BARS`].
     pub by_question: Vec<(String, u64)>,
-    /// Booth id, name, answers; most first.
+    /// How many questions there are.
+    pub questions: u64,
+    /// Booth id, name, answers; most first. At most [`MOST_BARS`].
     pub by_booth: Vec<(String /* booth id */, String /* name */, u64)>,
-    /// Answers per day, oldest first; the day is that of the recording where its clock was set, else
-    /// that of the receipt.
+    /// How many booths there are.
+    pub booths: u64,
+    /// Answers per day, oldest first: the last [`MOST_DAYS`] that have any and are not to come. The day is that of the recording
+    /// where its clock was set, else that of the receipt.
     pub by_day: Vec<(jiff::civil::Date, u64)>,
     /// One page of the spoken answers, the newest first.
     pub clips: Vec<ClipView>,
@@ -122,14 +131,43 @@ pub struct FleetView {
     pub broker_rival: Option<String>,
     /// Expected and heard booths.
     pub booths: Vec<BoothView>,
-    /// Clip numbers that are not here.
+    /// Clip numbers that are not here; of each booth's cards the latest heard, and not of all booths.
     pub gaps: Vec<GapView>,
+    /// How many entries of them there are.
+    pub gaps_total: u64,
     /// What an operator should look at, the latest first: refused clips, and stored ones that were flagged.
     pub refused: Vec<RefusedView>,
     /// How many there are of them in all.
     pub refused_total: u64,
     /// What could not be read in the last days, the latest first.
-    pub unreadable: Vec<UnreadableView>,
+    pub unreadable: Listed<UnreadableView>,
+    /// Senders that have used a budget up and have not kept within it for a quiet day since, the latest first.
+    pub over_budget: Listed<UnreadableView>,
+}
+
+/// So much of a list as a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The first of it.
+    pub entries: Vec<T>,
+    /// How much there is.
+    pub total: u64,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            total: 0,
+        }
+    }
+}
+
+impl<T> Listed<T> {
+    /// How much is not shown.
+    pub fn more(&self) -> u64 {
+        self.total.saturating_sub(self.entries.len() as u64)
+    }
 }
 
 /// One page of what an operator should look at.

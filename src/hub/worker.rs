@@ -9,31 +9,24 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::ingest::Answer;
+use super::intake::Over;
 use super::store::{Message, Store, StoreError};
 use crate::adapters::{clock, crew};
 
-/// Jobs that may wait. The link never has more than its Receive Maximum unanswered per connection, so
-/// that only messages of QoS 0 can find it full; they are dropped and counted there.
-pub const MAX_WAITING: usize = 1024;
+/// Jobs that may wait: with more, what came late from one sender would wait behind much of another's. The link keeps the rest, by sender.
+pub const MAX_WAITING: usize = 2 * MAX_BATCH;
 /// Most jobs that share a commit.
 const MAX_BATCH: usize = 128;
 /// How often unfinished bodies are looked over.
 const EXPIRE_EVERY_MS: u64 = 60_000;
 
-/// Which message of which connection: what a PUBACK needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token {
-    /// Counts the link's connections.
-    pub connection: u64,
-    /// MQTT packet id; 0 for QoS 0.
-    pub packet_id: u16,
-}
-
 /// What the store's thread is asked.
 #[derive(Debug)]
 pub enum Job {
     /// Handle this.
-    Message(Token, Message),
+    Message(Message),
+    /// Remember that a sender has used its budget up, for the operations page.
+    Over(Over),
     /// Can you write durably? Asked once per connection.
     Probe(u64),
     /// Are you alive?
@@ -44,13 +37,30 @@ pub enum Job {
 #[derive(Debug)]
 pub enum Outcome {
     /// Handled and durable; the answer may leave.
-    Handled(Token, Option<Answer>),
+    Handled(Option<Answer>),
+    /// Remembered.
+    Remembered,
     /// It can write.
     Probed(u64),
     /// Alive.
     Ticked,
-    /// The store cannot do its work; why, in one sentence.
-    Failed(String),
+    /// The store cannot do its work.
+    Failed {
+        /// Why, in one sentence.
+        why: String,
+        /// How many jobs were given up.
+        jobs: usize,
+    },
+}
+
+impl Outcome {
+    /// How many jobs it is the end of.
+    pub fn jobs(&self) -> usize {
+        match self {
+            Self::Failed { jobs, .. } => *jobs,
+            _ => 1,
+        }
+    }
 }
 
 /// Starts the thread. It ends when every sender of jobs is gone, when `report` answers that nobody listens, or when the database is
@@ -75,6 +85,7 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
         }
         batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
         let mut is_over = false;
+        let jobs = batch.len();
         let outcomes = handle_all(&mut store, batch).unwrap_or_else(|error| {
             store.roll_back();
             is_over = error.is_fatal();
@@ -82,7 +93,8 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
                 log::error!(fault = "store"; "{error}");
                 store.ends_by(&error);
             }
-            vec![Outcome::Failed(error.to_string())]
+            let why = error.to_string();
+            vec![Outcome::Failed { why, jobs }]
         });
         for outcome in outcomes {
             if !report(outcome) {
@@ -107,8 +119,12 @@ fn handle_all(store: &mut Store, batch: Vec<Job>) -> Result<Vec<Outcome>, StoreE
     let mut reports = Vec::with_capacity(batch.len());
     for job in batch {
         reports.push(match job {
-            Job::Message(token, message) => {
-                Outcome::Handled(token, store.handle(clock::wall(), clock::mono(), &message)?)
+            Job::Message(message) => {
+                Outcome::Handled(store.handle(clock::wall(), clock::mono(), &message)?)
+            }
+            Job::Over(over) => {
+                store.remember_over(clock::wall(), &over)?;
+                Outcome::Remembered
             }
             Job::Probe(connection) => {
                 store.probe(clock::wall())?;

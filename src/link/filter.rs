@@ -135,6 +135,14 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// How many bytes are missing from a message of which the library has read the beginning.
+    pub fn missing(&self) -> usize {
+        match self.is_lost {
+            true => usize::MAX,
+            false => self.passing,
+        }
+    }
+
     /// Takes what came; appends to `out` what the library is to read, and to `told` what the broker said.
     pub fn push(&mut self, mut came: &[u8], out: &mut Vec<u8>, told: &mut Vec<Told>) {
         while !came.is_empty() {

@@ -63,6 +63,8 @@ pub struct Terms {
     pub in_flight: u16,
     /// Requests that may wait in the client.
     pub requests: usize,
+    /// Packets that share a write. On a slow link a long batch would keep PINGREQ waiting.
+    pub batch: usize,
     /// Session Expiry Interval.
     pub session_expiry_s: Option<u32>,
     /// Whether messages are acknowledged by hand.
@@ -86,8 +88,7 @@ impl Login {
             .set_receive_maximum(terms.receive_maximum)
             // The default reserves memory for 65,535 messages.
             .set_outgoing_inflight_upper_limit(terms.in_flight)
-            // One message for each write: on a slow link a long batch would keep PINGREQ waiting.
-            .set_max_request_batch(1);
+            .set_max_request_batch(terms.batch);
         if terms.manual_acks {
             options.set_ack_mode(AckMode::Manual);
         }

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,6 +26,10 @@ pub(super) const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
 const CHUNK: usize = 16 * 1024;
 /// Most reads for a last word, when writing has failed.
 const LAST_READS: usize = 64;
+/// While reading is held the library hears an answer to its pings so often: it gives a broker up that answers none.
+const HELD_PING: Duration = Duration::from_secs(5);
+/// PINGRESP (MQTT 5 §3.13).
+const PINGRESP: [u8; 2] = [0xD0, 0];
 /// Most answers that wait for their reader; the library hands each on before it reads much further.
 const MOST_TOLD: usize = 1024;
 
@@ -41,6 +45,10 @@ struct Book {
     parting: Option<Parting>,
     broken: Option<What>,
     heard_at: Instant,
+    /// Nothing is read from the broker.
+    is_held: bool,
+    /// Who reads, once there is something to read again.
+    reader: Option<Waker>,
 }
 
 /// The broker's answer to a message or a subscription, as it came.
@@ -61,6 +69,8 @@ impl Default for Line {
             parting: None,
             broken: None,
             heard_at: Instant::now(),
+            is_held: false,
+            reader: None,
         })))
     }
 }
@@ -102,6 +112,32 @@ impl Line {
     /// How the stream ended.
     pub fn broken(&self) -> Option<What> {
         self.book().broken.clone()
+    }
+
+    /// Reads nothing more from the broker, or goes on: it is kept waiting by the network, and writing goes on. A message that has
+    /// begun is read to its end.
+    pub fn hold(&self, is_held: bool) {
+        let mut book = self.book();
+        if book.is_held && !is_held {
+            // Silence that this end wished for is nobody's fault.
+            book.heard_at = Instant::now();
+        }
+        book.is_held = is_held;
+        if let (false, Some(reader)) = (is_held, book.reader.take()) {
+            reader.wake();
+        }
+    }
+
+    /// Whether reading is held.
+    pub fn is_held(&self) -> bool {
+        self.book().is_held
+    }
+
+    /// The same for who reads, who is woken when it is no more.
+    fn holds_up(&self, reader: &Waker) -> bool {
+        let mut book = self.book();
+        book.reader = book.is_held.then(|| reader.clone());
+        book.is_held
     }
 
     /// When the last byte came.
@@ -180,6 +216,8 @@ pub struct Wire {
     told: Vec<Told>,
     /// Runs until CONNACK.
     patience: Option<Pin<Box<Sleep>>>,
+    /// Runs while reading is held.
+    held_ping: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
@@ -195,6 +233,7 @@ impl Wire {
             raw: vec![0; CHUNK].into_boxed_slice(),
             told: Vec::new(),
             patience: Some(Box::pin(sleep(LOGIN_PATIENCE))),
+            held_ping: None,
         }
     }
 
@@ -243,7 +282,23 @@ impl AsyncRead for Wire {
                 this.line.ended(What::Silent);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            let mut raw = ReadBuf::new(&mut this.raw);
+            let mut most = CHUNK;
+            if this.line.holds_up(context.waker()) {
+                most = most.min(this.filter.missing());
+                if most == 0 {
+                    let ping = this
+                        .held_ping
+                        .get_or_insert_with(|| Box::pin(sleep(HELD_PING)));
+                    ready!(ping.as_mut().poll(context));
+                    this.held_ping = None;
+                    this.ready = PINGRESP.into();
+                    this.at = 0;
+                    continue;
+                }
+            } else {
+                this.held_ping = None;
+            }
+            let mut raw = ReadBuf::new(&mut this.raw[..most]);
             let read = ready!(Pin::new(&mut this.stream).poll_read(context, &mut raw));
             if let Err(error) = read {
                 return Poll::Ready(Err(this.broke(error)));
@@ -293,5 +348,78 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A connection that has been let in.
+    async fn connected() -> (TcpStream, Wire, Line) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        #[allow(clippy::disallowed_methods)]
+        let ours = TcpStream::connect(address).await.expect("connected");
+        let (mut broker, _) = listener.accept().await.expect("accepted");
+        let line = Line::default();
+        let mut wire = Wire::new(Stream::Plain(ours), line.clone());
+        broker.write_all(&[0x20, 3, 0, 0, 0]).await.expect("sent");
+        let mut connack = [0; 8];
+        wire.read_exact(&mut connack).await.expect("read");
+        (broker, wire, line)
+    }
+
+    #[tokio::test]
+    async fn while_reading_is_held_a_begun_message_ends_pings_are_answered_and_nothing_else_is_read()
+     {
+        let (mut broker, mut wire, line) = connected().await;
+        let mut message = vec![0x30, 0x80, 0x80, 0x08]; // 131,072 bytes
+        message.extend((0..131_072).map(|n| (n % 251) as u8));
+        let mut read = vec![0; message.len()];
+        broker.write_all(&message[..1_000]).await.expect("sent");
+        wire.read_exact(&mut read[..1_000]).await.expect("read");
+        line.hold(true);
+        let next = [0x30, 3, 0, 1, b'x'];
+        let rest = [&message[1_000..], &next].concat();
+        let (sent, got) =
+            tokio::join!(broker.write_all(&rest), wire.read_exact(&mut read[1_000..]));
+        (sent.expect("sent"), got.expect("read to its end"));
+        assert!(read == message);
+        tokio::time::pause();
+        for _ in 0..20 {
+            let mut answer = [0; 2];
+            wire.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(answer, PINGRESP);
+        }
+        line.hold(false);
+        assert!(
+            line.dead_at() > Instant::now(),
+            "its silence was wished for"
+        );
+        let mut got = [0; 5];
+        wire.read_exact(&mut got).await.expect("read");
+        assert_eq!(got, next);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_held_broker_is_woken_when_reading_goes_on() {
+        let (mut broker, mut wire, line) = connected().await;
+        line.hold(true);
+        broker
+            .write_all(&[0x30, 3, 0, 1, b'x'])
+            .await
+            .expect("sent");
+        let mut got = [0; 5];
+        let go_on = async {
+            tokio::task::yield_now().await;
+            line.hold(false);
+        };
+        let (read, ()) = tokio::join!(wire.read_exact(&mut got), go_on);
+        read.expect("read");
+        assert_eq!(got, [0x30, 3, 0, 1, b'x']);
     }
 }

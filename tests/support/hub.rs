@@ -241,6 +241,10 @@ impl Hub {
         page
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As a power cut would end it.
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
@@ -398,6 +402,18 @@ impl Booth {
         }
     }
 
+    /// The next ack, if one comes in that time.
+    pub fn ack_within(&self, patience: std::time::Duration) -> Option<Ack> {
+        let until = std::time::Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            let publish = self.heard.recv_timeout(left).ok()?;
+            if String::from_utf8_lossy(&publish.topic).contains("/ack/") {
+                return Some(serde_json::from_slice(&publish.payload).expect("an ack"));
+            }
+        }
+    }
+
     pub fn offer(&self, clip: &Clip) {
         self.publish(
             &format!("clip/{}", clip.id),
@@ -426,6 +442,29 @@ impl Booth {
             (ack.clip_id.as_str(), ack.status),
             (clip.id.as_str(), AckStatus::Stored)
         );
+    }
+}
+
+impl Booth {
+    /// The same as a booth does where a broker drops messages: without an answer it repeats its manifest after `patience`
+    /// (contract §3.4), and sends what is missing. Answers how often it had to.
+    pub fn deliver_patiently(&self, clip: &Clip, patience: std::time::Duration) -> usize {
+        self.offer(clip);
+        self.send_parts(clip, 0, clip.body.len());
+        for repeats in 0..100 {
+            match self.ack_within(patience) {
+                Some(ack) if ack.clip_id != clip.id => {}
+                Some(ack) if ack.status == AckStatus::Stored => return repeats,
+                Some(ack) => {
+                    assert_eq!(ack.status, AckStatus::Partial);
+                    for range in ack.missing {
+                        self.send_parts(clip, range.0 as usize, range.1 as usize);
+                    }
+                }
+                None => self.offer(clip),
+            }
+        }
+        panic!("{} never came in", clip.id);
     }
 }
 

@@ -7,6 +7,8 @@
 //! prefix and nobody has to tell the hub which.
 
 mod clip;
+mod guests;
+mod names;
 mod range;
 mod validators;
 
@@ -20,40 +22,77 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
+use tokio::sync::Semaphore;
+
+pub use names::Names;
+
 use super::pages::{self, Base};
 use super::view::{Cursor, Place, Views};
-use crate::adapters::crew;
+use crate::adapters::crew::{self, Death};
 
 /// Entries on one page.
 const PER_PAGE: usize = 50;
 /// Most entries that one page shows.
 const MOST: usize = 1000;
 
-/// Serves the pages until `stop`.
+/// Questions that the store is asked at a time. Whoever asks more waits his turn, and takes no thread meanwhile.
+const MOST_QUESTIONS: usize = 4;
+
+/// Serves the pages until `stop`, to who asks for them by one of their names.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     views: Arc<dyn Views>,
+    names: Names,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(views))
-        .with_graceful_shutdown(stop)
-        .await
+) {
+    guests::serve(listener, router(views, names), stop).await;
 }
 
-fn router(views: Arc<dyn Views>) -> Router {
+fn router(views: Arc<dyn Views>, names: Names) -> Router {
     Router::new()
         .route("/", get(answers))
         .route("/operations", get(operations))
         .route("/look-at", get(look_at))
         .route("/clips/{id}", get(a_clip))
         .fallback(|uri: Uri| async move { missing(&uri, "There is no such page.") })
-        .layer(middleware::from_fn(guard))
-        .with_state(views)
+        .layer(middleware::from_fn_with_state(Arc::new(names), guard))
+        .with_state(Store {
+            views,
+            places: Arc::new(Semaphore::new(MOST_QUESTIONS)),
+        })
 }
 
-/// Nothing is loaded from elsewhere, nothing is framed, nothing is guessed; pages are never cached.
-async fn guard(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// What is shown, and how many may ask for it at a time.
+#[derive(Clone)]
+struct Store {
+    views: Arc<dyn Views>,
+    places: Arc<Semaphore>,
+}
+
+impl Store {
+    async fn ask<T: Send + 'static>(
+        self,
+        question: impl FnOnce(&dyn Views) -> T + Send + 'static,
+    ) -> Result<T, Death> {
+        // It is never closed.
+        let _place = self.places.acquire().await;
+        let views = self.views;
+        crew::aside("pages", move || question(&*views)).await
+    }
+}
+
+/// Nobody else's page is answered; nothing is loaded from elsewhere, nothing is framed, nothing is guessed; pages are never cached.
+async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) -> Response {
+    let mut response = match names.are_asked(request.uri(), request.headers()) {
+        true => next.run(request).await,
+        false => plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            request.uri(),
+            "Not under this name",
+            "The pages are not known under the host that this request names. If a reverse proxy passes its own name on, \
+             add that name to [http] names in hub.toml.",
+        ),
+    };
     let headers = response.headers_mut();
     const ALWAYS: [(HeaderName, &str); 5] = [
         (
@@ -126,41 +165,41 @@ impl Wanted {
 
 type Pairs = Query<Vec<(String, String)>>;
 
-async fn answers(State(views): State<Arc<dyn Views>>, uri: Uri, Query(query): Pairs) -> Response {
+async fn answers(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> Response {
     let wanted = match Wanted::read(&query) {
         Ok(wanted) => wanted,
         Err(what) => return plain(StatusCode::BAD_REQUEST, &uri, "Not understood", what),
     };
     let size = wanted.size();
-    let asked = move || views.answers_at(wanted.per_page, &wanted.place);
-    match crew::aside("pages", asked).await {
+    let asked = store.ask(move |views| views.answers_at(wanted.per_page, &wanted.place));
+    match asked.await {
         Ok(view) => Html(pages::answers(&view, size).into_string()).into_response(),
         Err(_) => broken(&uri),
     }
 }
 
-async fn look_at(State(views): State<Arc<dyn Views>>, uri: Uri, Query(query): Pairs) -> Response {
+async fn look_at(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> Response {
     let wanted = match Wanted::read(&query) {
         Ok(wanted) => wanted,
         Err(what) => return plain(StatusCode::BAD_REQUEST, &uri, "Not understood", what),
     };
     let size = wanted.size();
-    let asked = move || views.refused(wanted.per_page, &wanted.place);
-    match crew::aside("pages", asked).await {
+    let asked = store.ask(move |views| views.refused(wanted.per_page, &wanted.place));
+    match asked.await {
         Ok(page) => Html(pages::look_at(&page, size).into_string()).into_response(),
         Err(_) => broken(&uri),
     }
 }
 
-async fn operations(State(views): State<Arc<dyn Views>>, uri: Uri) -> Response {
-    match crew::aside("pages", move || views.fleet()).await {
+async fn operations(State(store): State<Store>, uri: Uri) -> Response {
+    match store.ask(|views| views.fleet()).await {
         Ok(view) => Html(pages::operations(&view).into_string()).into_response(),
         Err(_) => broken(&uri),
     }
 }
 
 async fn a_clip(
-    State(views): State<Arc<dyn Views>>,
+    State(store): State<Store>,
     Path(id): Path<String>,
     method: Method,
     uri: Uri,
@@ -170,7 +209,7 @@ async fn a_clip(
     if uuid::Uuid::try_parse(&id).is_err() {
         return missing(&uri, "That is no clip's id.");
     }
-    let found = crew::aside("pages", move || views.clip_file(&id)).await;
+    let found = store.ask(move |views| views.clip_file(&id)).await;
     let Ok(found) = found else {
         return broken(&uri);
     };

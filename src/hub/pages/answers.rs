@@ -3,11 +3,9 @@
 use maud::{Markup, html};
 
 use super::paging::Part;
-use super::{Base, bars, count, moment, page};
-use crate::hub::view::{AnswersView, ClipView};
-
-/// Days in the chart.
-const DAYS: usize = 14;
+use super::{Base, bars, count, moment, more, page};
+use crate::hub::ingest::shortened;
+use crate::hub::view::{AnswersView, ClipView, MOST_DAYS};
 
 /// The page; `size` is how many clips one has, if its address says it.
 pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
@@ -27,7 +25,6 @@ pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
         .by_day
         .iter()
         .rev()
-        .take(DAYS)
         .map(|(day, number)| (day.to_string(), *number))
         .collect();
     let part = Part {
@@ -43,21 +40,31 @@ pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
         size,
         newest: "./",
     };
-    let by_day_title = match view.by_day.len() {
-        0..=DAYS => "By day".to_owned(),
-        days => format!("By day, the last {DAYS} of {days}"),
+    let of_days: u64 = view.by_day.iter().map(|(_, number)| number).sum();
+    let of_other_days = view.total.saturating_sub(of_days);
+    let by_day_title = match of_other_days {
+        0 => "By day".to_owned(),
+        _ => format!("By day, the last {MOST_DAYS}"),
     };
+    let by_question: Vec<(String, u64)> = view
+        .by_question
+        .iter()
+        .map(|(question, number)| (shortened(question), *number))
+        .collect();
     let body = html! {
         p.note { "This page is internal: until a person has listened, no answer may be published." }
-        h1 { (count(view.total, "answer", "answers")) " from " (count(view.by_booth.len() as u64, "booth", "booths")) }
+        h1 { (count(view.total, "answer", "answers")) " from " (count(view.booths, "booth", "booths")) }
         @if view.total == 0 {
             p { "Nobody has answered yet. A clip appears here as soon as a booth has delivered it; "
                 a href="operations" { "Operations" } " shows whether the booths can take messages." }
         } @else {
             div.grid {
-                section.card { h2 { "By question" } (bars("Answers by question", &view.by_question)) }
-                section.card { h2 { "By booth" } (bars("Answers by booth", &by_booth)) }
-                section.card { h2 { (by_day_title) } (bars("Answers by day, newest first", &by_day)) }
+                section.card { h2 { "By question" } (bars("Answers by question", &by_question))
+                    (more(view.questions.saturating_sub(by_question.len() as u64), "questions")) }
+                section.card { h2 { "By booth" } (bars("Answers by booth", &by_booth))
+                    (more(view.booths.saturating_sub(by_booth.len() as u64), "booths")) }
+                section.card { h2 { (by_day_title) } (bars("Answers by day, newest first", &by_day))
+                    @if of_other_days > 0 { p.soft { (count(of_other_days, "answer", "answers")) " of other days" } } }
             }
             h2 { @if view.newer == 0 { "Newest answers" } @else { "Answers" } }
             @if view.spoken > 0 {
@@ -83,10 +90,10 @@ fn entry(clip: &ClipView) -> Markup {
     html! {
         li {
             div {
-                strong { (clip.question_id.as_deref().unwrap_or("no question")) } " · " (place)
+                strong { (clip.question_id.as_deref().map_or("no question".to_owned(), shortened)) } " · " (place)
                 div.soft {
                     (moment(when)) " · " (seconds / 60) ":" (format!("{:02}", seconds % 60))
-                    @if let Some(lang) = &clip.lang { " · " (lang) }
+                    @if let Some(lang) = &clip.lang { " · " (shortened(lang)) }
                 }
                 @if clip.recovered { span.tag { "recovered after a power cut" } }
                 @if !clip.clock_synced { span.tag { "booth's clock was not set" } }

@@ -114,6 +114,11 @@ fn count(number: u64, one: &str, many: &str) -> String {
     )
 }
 
+/// How much of a list is not shown.
+fn more(number: u64, what: &str) -> Markup {
+    html! { @if number > 0 { p.soft { "and " (grouped(number)) " more " (what) } } }
+}
+
 /// A number with a comma before each three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();

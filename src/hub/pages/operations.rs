@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::look_at::list;
-use super::{Base, count, grouped, moment, page, span};
+use super::{Base, count, grouped, moment, more, page, span};
 use crate::contract::{AlertId, Presence, Severity};
 use crate::hub::view::{AlertView, BoothView, FleetView, UnreadableView};
 
@@ -11,6 +11,12 @@ use crate::hub::view::{AlertView, BoothView, FleetView, UnreadableView};
 const MAX_RANGES: usize = 10;
 /// Most senders that are no booths shown.
 const MAX_STRANGERS: usize = 50;
+/// Most booths shown, the worst first.
+const MAX_BOOTHS: usize = 200;
+/// Most alerts shown of one booth, the worst first.
+const MAX_ALERTS: usize = 12;
+/// Most of an alert's text that is shown, in characters.
+const MAX_TEXT: usize = 200;
 
 /// What a booth is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,8 +146,10 @@ pub fn operations(view: &FleetView) -> Markup {
         .iter()
         .filter(|booth| booth.sealed == Some(false))
         .count() as u64;
-    let is_shown = |sender: &str| view.booths.iter().any(|booth| booth.booth_id == sender);
-    let strangers = view.unreadable.iter();
+    let more_booths = booths.len().saturating_sub(MAX_BOOTHS) as u64;
+    booths.truncate(MAX_BOOTHS);
+    let is_shown = |sender: &str| booths.iter().any(|booth| booth.booth_id == sender);
+    let strangers = view.unreadable.entries.iter();
     let strangers: Vec<&UnreadableView> = strangers
         .filter(|said| !is_shown(&said.sender))
         .take(MAX_STRANGERS)
@@ -158,11 +166,26 @@ pub fn operations(view: &FleetView) -> Markup {
         @if unsealed > 0 {
             p.note { (count(unsealed, "booth keeps", "booths keep")) " clips unsealed: not for public placement." }
         }
+        @if !view.over_budget.entries.is_empty() {
+            h2 { "Look at these senders" }
+            p.note role="alert" { "Each has used up what the hub takes from one sender. Its messages beyond that are dropped, and the others are served. "
+                "No booth needs so much: its password may be in other hands. Look at the booth, and give it another password at the broker. "
+                "A sender leaves this list after a quiet day." }
+            div.scroll { table {
+                thead { tr { th { "Last" } th { "Sender" } th { "Dropped" } th { "Why" } } }
+                tbody { @for said in &view.over_budget.entries { tr {
+                    td { (moment(&said.last_at)) } td { code { (said.sender) } }
+                    td { (count(said.times, "message", "messages")) } td { (said.why) }
+                } } }
+            } }
+            (more(view.over_budget.more(), "senders"))
+        }
         p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". The page reloads every 15 s." }
         div.scroll { table {
             thead { tr { th { "Booth" } th { "Can take messages" } th { "Last health" } th { "Unsent" } th { "Last clip" } th { "Software" } } }
-            tbody { @for booth in booths { (row(booth, &view.unreadable)) } }
+            tbody { @for booth in &booths { (row(booth, &view.unreadable.entries)) } }
         } }
+        (more(more_booths, "booths, none of them worse"))
         @if !strangers.is_empty() {
             h2 { "Messages that cannot be read" }
             p.soft { "From senders that are no booth of the table above. What cannot be read changes nothing." }
@@ -186,6 +209,7 @@ pub fn operations(view: &FleetView) -> Markup {
                     td { (moment(&gap.last_seen)) }
                 } } }
             } }
+            (more(view.gaps_total.saturating_sub(view.gaps.len() as u64), "entries"))
         }
         @if !view.refused.is_empty() {
             h2 { "Clips to look at" }
@@ -252,12 +276,13 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
                 }
                 @if !booth.alerts.is_empty() || booth.two_serials {
                     ul {
-                        @for AlertView { id, text, since, confirmed, .. } in &booth.alerts {
-                            li { (text) div.soft {
+                        @for AlertView { id, text, since, confirmed, .. } in booth.alerts.iter().take(MAX_ALERTS) {
+                            li { (text.chars().take(MAX_TEXT).collect::<String>()) div.soft {
                                 @if !since.is_empty() { "since " (moment(since)) " · " }
                                 @if !confirmed { "said before, and not yet confirmed · " }
                                 @if let Some(id) = AlertId::parse(id) { (id.remedy()) } } }
                         }
+                        @if booth.alerts.len() > MAX_ALERTS { li { "and " (booth.alerts.len() - MAX_ALERTS) " more alerts" } }
                         @if booth.two_serials { li { "Two machines use this booth's id." } }
                     }
                 }
@@ -287,7 +312,7 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
 mod tests {
     use super::*;
     use crate::hub::pages::look_at;
-    use crate::hub::view::{RefusedPage, RefusedView};
+    use crate::hub::view::{Listed, RefusedPage, RefusedView};
 
     fn booth(id: &str) -> BoothView {
         BoothView {
@@ -319,9 +344,11 @@ mod tests {
             broker_rival: None,
             booths,
             gaps: Vec::new(),
+            gaps_total: 0,
             refused: Vec::new(),
             refused_total: 0,
-            unreadable: Vec::new(),
+            unreadable: Listed::default(),
+            over_budget: Listed::default(),
         }
     }
 
@@ -411,7 +438,7 @@ mod tests {
         };
         let mut view = fleet(vec![booth("a-1")]);
         assert!(!operations(&view).into_string().contains("read"));
-        view.unreadable = vec![unread("a-1", 1_060), unread("operations", 2)];
+        view.unreadable.entries = vec![unread("a-1", 1_060), unread("operations", 2)];
         let page = operations(&view).into_string();
         assert!(
             page.contains("1,060 messages (health) could not be read"),
@@ -420,6 +447,30 @@ mod tests {
         let strangers = page.split("Messages that cannot be read").nth(1);
         let strangers = strangers.expect("a table of its own");
         assert!(strangers.contains("operations") && !strangers.contains("1,060"));
+    }
+
+    #[test]
+    fn a_sender_beyond_its_budget_is_named_with_what_to_do() {
+        let mut view = fleet(vec![booth("a-1")]);
+        assert!(!operations(&view).into_string().contains("Look at these"));
+        view.over_budget.entries = vec![UnreadableView {
+            sender: "a-1".into(),
+            kind: "budget".into(),
+            times: 1_234,
+            last_at: "2026-03-01T10:00:00.000Z".into(),
+            why: "it sends faster than any booth".into(),
+        }];
+        view.over_budget.total = 8;
+        let page = operations(&view).into_string();
+        for said in [
+            "<code>a-1</code>",
+            "1,234 messages",
+            "another password",
+            "and 7 more senders",
+        ] {
+            assert!(page.contains(said), "{said} in {page}");
+        }
+        assert!(!page.contains("could not be read"), "{page}");
     }
 
     #[test]
@@ -489,7 +540,8 @@ mod tests {
             last_at: "<b>".into(),
             why: "<script>".into(),
         };
-        view.unreadable = vec![unread("a-1"), unread("<img src=x>")];
+        view.unreadable.entries = vec![unread("a-1"), unread("<img src=x>")];
+        view.over_budget.entries = view.unreadable.entries.clone();
         let page = operations(&view).into_string();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }

@@ -11,7 +11,8 @@ use crate::contract::RESERVED_IDS;
 use crate::hub::complaints;
 use crate::hub::fleet;
 use crate::hub::ingest::{rfc3339, shortened};
-use crate::hub::view::UnreadableView;
+use crate::hub::intake::{Over, QUIET};
+use crate::hub::view::{Listed, UnreadableView};
 
 /// Most rows kept; the ones that were quiet longest go first.
 const MAX_ROWS: i64 = 2_000;
@@ -19,6 +20,10 @@ const MAX_ROWS: i64 = 2_000;
 const MAX_WHY_CHARS: usize = 300;
 /// How long after the last one a kind is shown.
 const SHOWN_DAYS: i64 = 7;
+/// Most that one page shows of each list.
+const MOST_SHOWN: i64 = 200;
+/// The kind under which it is counted what went beyond a sender's budget.
+const BUDGET: &str = "budget";
 
 impl Store {
     /// Takes nothing from these senders: they are the hub's own names at the broker, and no booths'. What was taken from them
@@ -51,18 +56,44 @@ impl Store {
     ) -> Result<(), StoreError> {
         let sender = shortened(sender);
         complaints::note(&sender, &format!("ignored from {sender}: {why}"));
+        self.count(wall, &sender, kind, why, 1)
+    }
+
+    /// Remembers that a sender has used its budget up.
+    pub(in crate::hub) fn remember_over(
+        &mut self,
+        wall: Timestamp,
+        over: &Over,
+    ) -> Result<(), StoreError> {
+        self.count(
+            wall,
+            &shortened(&over.sender),
+            BUDGET,
+            &over.why,
+            over.times,
+        )
+    }
+
+    fn count(
+        &mut self,
+        wall: Timestamp,
+        sender: &str,
+        kind: &str,
+        why: &str,
+        more: u64,
+    ) -> Result<(), StoreError> {
         self.begin()?;
         let why: String = why.chars().take(MAX_WHY_CHARS).collect();
         let times: u64 = self
             .db
             .prepare_cached(
                 "INSERT INTO unreadable (sender, kind, times, first_at, last_at, why)
-                 VALUES (?1, ?2, 1, ?3, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET times = times + 1, last_at = excluded.last_at, why = excluded.why
+                 VALUES (?1, ?2, ?5, ?3, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET times = times + excluded.times, last_at = excluded.last_at, why = excluded.why
                  RETURNING times",
             )?
-            .query_row(params![sender, kind, rfc3339(wall), why], |row| row.get(0))?;
-        if times == 1 {
+            .query_row(params![sender, kind, rfc3339(wall), why, more], |row| row.get(0))?;
+        if times == more {
             self.db
                 .prepare_cached(
                     "DELETE FROM unreadable WHERE rowid IN (
@@ -74,24 +105,48 @@ impl Store {
     }
 }
 
-/// What could not be read in the last days, the latest first.
+/// What could not be read in the last days, the latest first: so much of it as a page shows, and how much there is.
 pub(super) fn shown(
     db: &Connection,
     now: Timestamp,
-) -> Result<Vec<UnreadableView>, rusqlite::Error> {
-    let since = rfc3339(now - SignedDuration::from_hours(24 * SHOWN_DAYS));
-    db.prepare_cached(
-        "SELECT sender, kind, times, last_at, why FROM unreadable WHERE last_at >= ?1
-         ORDER BY last_at DESC, rowid DESC",
-    )?
-    .query_map([since], |row| {
-        Ok(UnreadableView {
-            sender: row.get(0)?,
-            kind: row.get(1)?,
-            times: row.get(2)?,
-            last_at: row.get(3)?,
-            why: row.get(4)?,
-        })
-    })?
-    .collect()
+) -> Result<Listed<UnreadableView>, rusqlite::Error> {
+    let since = now - SignedDuration::from_hours(24 * SHOWN_DAYS);
+    listed(db, "kind <> ?2", since)
+}
+
+/// Senders that have used a budget up and have not kept within it for a quiet day since, the latest first.
+pub(super) fn over_budget(
+    db: &Connection,
+    now: Timestamp,
+) -> Result<Listed<UnreadableView>, rusqlite::Error> {
+    listed(db, "kind = ?2", now - QUIET)
+}
+
+fn listed(
+    db: &Connection,
+    which: &str,
+    since: Timestamp,
+) -> Result<Listed<UnreadableView>, rusqlite::Error> {
+    let since = rfc3339(since);
+    let total = db
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM unreadable WHERE last_at >= ?1 AND {which}"
+        ))?
+        .query_row([&since, BUDGET], |row| row.get(0))?;
+    let entries = db
+        .prepare_cached(&format!(
+            "SELECT sender, kind, times, last_at, why FROM unreadable WHERE last_at >= ?1 AND {which}
+             ORDER BY last_at DESC, rowid DESC LIMIT ?3"
+        ))?
+        .query_map(params![since, BUDGET, MOST_SHOWN], |row| {
+            Ok(UnreadableView {
+                sender: row.get(0)?,
+                kind: row.get(1)?,
+                times: row.get(2)?,
+                last_at: row.get(3)?,
+                why: row.get(4)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Listed { entries, total })
 }

@@ -3,6 +3,7 @@
 //! Owns: the questions that the pages ask of the store; `lists` and `gaps` have the longer ones. Never
 //! does: write. A failure shows as an empty page with the reason in `broker_detail`, and in the log.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,9 +16,10 @@ use crate::adapters::clock;
 use crate::contract::{Birth, BodyKind, Health, Presence, Severity, reading};
 use crate::hub::alerts;
 use crate::hub::config::ExpectedBooth;
-use crate::hub::ingest::is_clip_id;
+use crate::hub::ingest::{is_clip_id, shortened};
 use crate::hub::view::{
-    AlertView, AnswersView, BoothView, ClipFile, FleetView, Place, RefusedPage, Views,
+    AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
+    RefusedPage, Views,
 };
 
 /// A booth that never said its interval is taken to mean this.
@@ -45,6 +47,46 @@ pub struct StoreViews {
     clips: PathBuf,
     expected: Vec<ExpectedBooth>,
     broker: Arc<Mutex<BrokerStatus>>,
+    counts: Kept<Counts>,
+    fleet: Kept<FleetView>,
+}
+
+/// What is counted over all clips.
+#[derive(Debug, Clone)]
+struct Counts {
+    by_question: Vec<(String, u64)>,
+    questions: u64,
+    by_booth: Vec<(String, String, u64)>,
+    booths: u64,
+    by_day: Vec<(jiff::civil::Date, u64)>,
+    total: u64,
+}
+
+/// An answer of the database that is given again for a while: nine times as long as it took, so that pages take at most a tenth
+/// of the time however much is stored and however often they are asked for.
+#[derive(Debug)]
+struct Kept<T>(Mutex<Option<(u64, T)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    fn get(&self, ask: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let mut kept = locked(&self.0);
+        let began = clock::mono().0;
+        if let Some((until, answer)) = &*kept
+            && began < *until
+        {
+            return Ok(answer.clone());
+        }
+        let answer = ask()?;
+        let now = clock::mono().0;
+        *kept = Some((now + 9 * (now - began), answer.clone()));
+        Ok(answer)
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,6 +106,8 @@ impl StoreViews {
             clips: dir.join("clips"),
             expected,
             broker,
+            counts: Kept::default(),
+            fleet: Kept::default(),
         })
     }
 
@@ -73,32 +117,8 @@ impl StoreViews {
         limit: usize,
         place: &Place,
     ) -> rusqlite::Result<AnswersView> {
-        const COUNTED: &str = "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice')";
         let db = locked(&self.db);
-        let by_question = db
-            .prepare_cached(&format!(
-                "SELECT coalesce(question_id, '-') AS q, count(*) AS n {COUNTED} GROUP BY q ORDER BY n DESC, q"
-            ))?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let by_booth = db
-            .prepare_cached(&format!(
-                "SELECT booth_id AS b, count(*) AS n {COUNTED} GROUP BY b ORDER BY n DESC, b"
-            ))?
-            .query_map([], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
-            })?
-            .map(|row| row.map(|(id, n)| (id.clone(), self.name_of(&db, &id), n)))
-            .collect::<rusqlite::Result<_>>()?;
-        let by_day: Vec<(String, u64)> = db
-            .prepare_cached(&format!(
-                "SELECT day, count(*) {COUNTED} GROUP BY day ORDER BY day"
-            ))?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let total = db
-            .prepare_cached(&format!("SELECT count(*) {COUNTED}"))?
-            .query_row([], |row| row.get(0))?;
+        let counts = self.counts.get(|| self.count(&db, now))?;
         let spoken = lists::SPOKEN.total(&db)?;
         let mut clips = lists::SPOKEN.page(&db, limit, place)?;
         for clip in &mut clips {
@@ -110,16 +130,63 @@ impl StoreViews {
         };
         Ok(AnswersView {
             generated_at: now,
+            by_question: counts.by_question,
+            questions: counts.questions,
+            by_booth: counts.by_booth,
+            booths: counts.booths,
+            by_day: counts.by_day,
+            clips,
+            newer,
+            spoken,
+            total: counts.total,
+        })
+    }
+
+    fn count(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<Counts> {
+        const COUNTED: &str = "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice')";
+        let number = |what: &str| {
+            db.prepare_cached(&format!("SELECT {what} {COUNTED}"))?
+                .query_row([], |row| row.get(0))
+        };
+        let by_question = db
+            .prepare_cached(&format!(
+                "SELECT coalesce(question_id, '-') AS q, count(*) AS n {COUNTED} GROUP BY q
+                 ORDER BY n DESC, q LIMIT ?1"
+            ))?
+            .query_map([MOST_BARS], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let by_booth = db
+            .prepare_cached(&format!(
+                "SELECT booth_id AS b, count(*) AS n {COUNTED} GROUP BY b ORDER BY n DESC, b LIMIT ?1"
+            ))?
+            .query_map([MOST_BARS], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
+            })?
+            .map(|row| row.map(|(id, n)| (id.clone(), self.name_of(db, &id), n)))
+            .collect::<rusqlite::Result<_>>()?;
+        // A booth east of here may be a day ahead; a clock that is further ahead is wrong.
+        let tomorrow = (now + jiff::SignedDuration::from_hours(24))
+            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .date();
+        let mut by_day: Vec<(String, u64)> = db
+            .prepare_cached(&format!(
+                "SELECT day, count(*) {COUNTED} AND day <= ?1 GROUP BY day ORDER BY day DESC LIMIT ?2"
+            ))?
+            .query_map(params![tomorrow.to_string(), MOST_DAYS], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        by_day.reverse();
+        Ok(Counts {
             by_question,
+            questions: number("count(DISTINCT coalesce(question_id, '-'))")?,
             by_booth,
+            booths: number("count(DISTINCT booth_id)")?,
             by_day: by_day
                 .into_iter()
                 .filter_map(|(day, n)| Some((day.parse().ok()?, n)))
                 .collect(),
-            clips,
-            newer,
-            spoken,
-            total,
+            total: number("count(*)")?,
         })
     }
 
@@ -143,7 +210,7 @@ impl StoreViews {
         if let Some(booth) = self.expected.iter().find(|booth| booth.id.as_str() == id)
             && !booth.name.is_empty()
         {
-            return booth.name.clone();
+            return shortened(&booth.name);
         }
         let birth: Option<String> = db
             .prepare_cached("SELECT birth FROM booth WHERE booth_id = ?1")
@@ -153,14 +220,26 @@ impl StoreViews {
             .flatten();
         birth
             .and_then(|text| reading::object::<Birth>(text.as_bytes()).ok())
-            .map(|birth| birth.name)
+            .map(|birth| shortened(&birth.name))
             .unwrap_or_default()
     }
 
     pub(super) fn read_fleet(&self, now: Timestamp) -> rusqlite::Result<FleetView> {
-        let db = locked(&self.db);
+        let fleet = {
+            let db = locked(&self.db);
+            self.fleet.get(|| self.look_at_fleet(&db, now))?
+        };
         let broker = locked(&self.broker).clone();
-        let came_at = alerts::came_at(&db)?;
+        Ok(FleetView {
+            broker_connected: broker.connected,
+            broker_detail: broker.detail,
+            broker_rival: broker.rival,
+            ..fleet
+        })
+    }
+
+    fn look_at_fleet(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<FleetView> {
+        let came_at = alerts::came_at(db)?;
         let mut booths: Vec<BoothView> = db
             .prepare_cached(
                 "SELECT booth.booth_id, booth.birth, booth.health, booth.health_at,
@@ -183,28 +262,27 @@ impl StoreViews {
                     introduced_at: row.get(7)?,
                 })
             })?
-            .map(|heard| self.booth_view(&db, now, &came_at, heard?))
+            .map(|heard| self.booth_view(db, now, &came_at, heard?))
             .collect::<rusqlite::Result<_>>()?;
-        for expected in &self.expected {
-            if !booths
-                .iter()
-                .any(|booth| booth.booth_id == expected.id.as_str())
-            {
-                booths.push(never_heard(expected));
-            }
-        }
+        let heard: HashSet<String> = booths.iter().map(|booth| booth.booth_id.clone()).collect();
+        let unheard = self.expected.iter();
+        let unheard = unheard.filter(|expected| !heard.contains(expected.id.as_str()));
+        booths.extend(unheard.map(never_heard));
         booths.sort_by(|a, b| a.booth_id.cmp(&b.booth_id));
-        let refused = lists::REFUSED.page(&db, SHOWN_REFUSED, &Place::Newest)?;
+        let gaps = gaps::gaps(db)?;
+        let refused = lists::REFUSED.page(db, SHOWN_REFUSED, &Place::Newest)?;
         Ok(FleetView {
             generated_at: now,
-            broker_connected: broker.connected,
-            broker_detail: broker.detail,
-            broker_rival: broker.rival,
+            broker_connected: false,
+            broker_detail: String::new(),
+            broker_rival: None,
             booths,
-            gaps: gaps::gaps(&db)?,
+            gaps: gaps.entries,
+            gaps_total: gaps.total,
             refused,
-            refused_total: lists::REFUSED.total(&db)?,
-            unreadable: unreadable::shown(&db, now)?,
+            refused_total: lists::REFUSED.total(db)?,
+            unreadable: unreadable::shown(db, now)?,
+            over_budget: unreadable::over_budget(db, now)?,
         })
     }
 
@@ -289,7 +367,7 @@ impl StoreViews {
             alerts,
             sw_version: birth
                 .as_ref()
-                .map(|birth| birth.sw_version.clone())
+                .map(|birth| shortened(&birth.sw_version))
                 .filter(|version| !version.is_empty()),
             last_clip_at: heard.last_clip_at,
             sealed: birth.as_ref().and_then(|birth| birth.sealed),
@@ -336,7 +414,9 @@ impl Views for StoreViews {
                 AnswersView {
                     generated_at: now,
                     by_question: Vec::new(),
+                    questions: 0,
                     by_booth: Vec::new(),
+                    booths: 0,
                     by_day: Vec::new(),
                     clips: Vec::new(),
                     newer: 0,
@@ -357,9 +437,11 @@ impl Views for StoreViews {
                 broker_rival: None,
                 booths: Vec::new(),
                 gaps: Vec::new(),
+                gaps_total: 0,
                 refused: Vec::new(),
                 refused_total: 0,
-                unreadable: Vec::new(),
+                unreadable: Listed::default(),
+                over_budget: Listed::default(),
             }
         })
     }

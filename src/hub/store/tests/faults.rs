@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::hub::worker::{self, Job, Outcome, Token};
+use crate::hub::worker::{self, Job, Outcome};
 
 const PART: usize = 10_000;
 
@@ -96,26 +96,25 @@ fn a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended() {
     } = bench;
     let (jobs, thread) =
         worker::start(store, move |outcome| outcomes_in.send(outcome).is_ok()).expect("starts");
-    let token = Token {
-        connection: 1,
-        packet_id: 7,
-    };
-    jobs.send(Job::Message(token, last.clone())).expect("sent");
+    jobs.send(Job::Message(last.clone())).expect("sent");
     match outcomes.blocking_recv() {
-        Some(Outcome::Failed(why)) => assert!(why.contains("clips"), "{why}"),
+        Some(Outcome::Failed { why, jobs: 1 }) => assert!(why.contains("clips"), "{why}"),
         other => panic!("{other:?}"),
     }
     jobs.send(Job::Probe(1)).expect("sent");
-    assert!(matches!(outcomes.blocking_recv(), Some(Outcome::Failed(_))));
+    assert!(matches!(
+        outcomes.blocking_recv(),
+        Some(Outcome::Failed { .. })
+    ));
 
     fs::remove_file(&clips).expect("removed");
     fs::create_dir(&clips).expect("made");
     jobs.send(Job::Probe(2)).expect("sent");
     assert!(matches!(outcomes.blocking_recv(), Some(Outcome::Probed(2))));
-    jobs.send(Job::Message(token, last)).expect("sent");
+    jobs.send(Job::Message(last)).expect("sent");
     match outcomes.blocking_recv() {
-        Some(Outcome::Handled(of, Some(answer))) => {
-            assert_eq!((of, answer.ack.status), (token, AckStatus::Stored));
+        Some(Outcome::Handled(Some(answer))) => {
+            assert_eq!(answer.ack.status, AckStatus::Stored);
         }
         other => panic!("{other:?}"),
     }
