@@ -10,7 +10,7 @@ use booth_gateway::contract::BoothId;
 use booth_gateway::hub::config::HubConfig;
 use booth_gateway::hub::forget::{self, ForgetError};
 use booth_gateway::hub::serve::{self, ServeError};
-use booth_gateway::hub::store::{self, Accepted, Checked, Progress, Rebuilt, StoreError};
+use booth_gateway::hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
 use booth_gateway::say;
 use clap::{Parser, Subcommand};
 
@@ -118,6 +118,22 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Tell what befell a booth: alerts that are raised or over, and events
+    ///
+    /// What a booth has said stays here when it takes it back: whoever has its password cannot erase an alarm. Works beside a running
+    /// hub.
+    #[command(verbatim_doc_comment)]
+    History {
+        /// The booth's id, for example rundhoej-1
+        #[arg(value_parser = BoothId::parse)]
+        booth: BoothId,
+        /// One JSON object a line instead of words for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
     /// Clear the retained topics of a retired booth
     ///
     /// The broker keeps a booth's last state, birth, health, configuration and alerts for ever; a booth
@@ -196,6 +212,7 @@ fn run_command(command: Command) -> ExitCode {
         Command::Check { .. }
         | Command::Rebuild { .. }
         | Command::Accept { .. }
+        | Command::History { .. }
         | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
     }
     match run(command) {
@@ -247,6 +264,22 @@ fn run(command: Command) -> Result<(), Failure> {
                 0 => say!("No such clip is held."),
                 1 => say!("One clip counts from now on."),
                 n => say!("{n} clips count from now on."),
+            }
+            Ok(())
+        }
+        Command::History {
+            booth,
+            json,
+            config,
+        } => {
+            let config = HubConfig::load(&config)?;
+            for happened in store::history(&config.store.dir, &booth)? {
+                let Happened { at, what, id, text } = &happened;
+                match json {
+                    true => say!("{}", serde_json::json!(happened)),
+                    // What comes from outside drives no terminal.
+                    false => say!("{at} {what} {id}: {}", text.escape_debug()),
+                }
             }
             Ok(())
         }

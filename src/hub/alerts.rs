@@ -86,6 +86,14 @@ pub fn alert(
         true => of_the_table.map_or_else(|| id.to_owned(), |id| id.meaning().to_owned()),
         false => alert.text.chars().take(500).collect(),
     };
+    // Who plays a raised alert down does not erase what it was.
+    let raised: Option<(i64, String)> = db
+        .prepare_cached("SELECT rowid, severity FROM alert WHERE booth_id = ?1 AND id = ?2")?
+        .query_row([booth.as_str(), id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((row, _)) = raised.filter(|(_, before)| *before != severity) {
+        end(db, now, booth, row)?;
+    }
     db.prepare_cached(
         "INSERT INTO alert (booth_id, id, severity, text, since, said_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -191,10 +199,19 @@ fn end(db: &Connection, now: Timestamp, booth: &BoothId, row: i64) -> Result<(),
     .execute(params![row, rfc3339(now), rank])?;
     db.prepare_cached("DELETE FROM alert WHERE rowid = ?1")?
         .execute([row])?;
-    for (of, most) in [
-        ("id = ?2", MAX_HISTORY_PER_ALERT),
-        ("?2 <> ''", MAX_HISTORY_PER_BOOTH),
+    for (of, most, at_once) in [
+        ("id = ?2", MAX_HISTORY_PER_ALERT, 8),
+        ("?2 <> ''", MAX_HISTORY_PER_BOOTH, 32),
     ] {
+        let count: i64 = db
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM alert_history WHERE booth_id = ?1 AND {of}"
+            ))?
+            .query_row([booth.as_str(), &id], |row| row.get(0))?;
+        // Each cut reads them all: so many more may be there before it.
+        if count < most + at_once {
+            continue;
+        }
         db.prepare_cached(&format!(
             "DELETE FROM alert_history WHERE seq IN (
                SELECT seq FROM (

@@ -22,6 +22,8 @@ use crate::contract::{
 const MAX_BOOTHS: i64 = 10_000;
 /// Most events kept of one booth.
 const MAX_EVENTS_PER_BOOTH: i64 = 500;
+/// So many more may be there before they are cut to that: each cut reads them all.
+const EVENTS_AT_ONCE: i64 = 50;
 /// Most kinds of events kept of one booth.
 const MAX_KINDS_PER_BOOTH: usize = 64;
 /// Kinds that go for no other kind.
@@ -36,6 +38,10 @@ const LASTING_EVENTS: [&str; 9] = [
     "update",
     "worker_died",
 ];
+/// Machines remembered at one booth; the longest unheard go first.
+const MAX_MACHINES_PER_BOOTH: i64 = 16;
+/// Who said health live within this many seconds is there.
+const ALIVE_S: i64 = 180;
 /// Cards remembered at one booth; the longest unheard go first.
 const MAX_CARDS_PER_BOOTH: i64 = 64;
 /// What `announced` of a card at a booth says: the booth has announced it; the booth where it was first still has it; an operator
@@ -277,7 +283,7 @@ pub fn state(
     Ok(())
 }
 
-/// The booth says that this card is in it. Whether that is so where another booth has it, [`contest`] finds out.
+/// The booth says that this card is in it. Where another booth had it before and is alive with it, that is not so.
 fn announce(
     db: &Connection,
     now: Timestamp,
@@ -285,11 +291,33 @@ fn announce(
     card_id: &str,
 ) -> Result<(), FleetError> {
     card_seen(db, now, booth, card_id)?;
-    db.prepare_cached(
-        "UPDATE card_at_booth SET announced = ?3
-         WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
-    )?
-    .execute(params![booth.as_str(), card_id, ANNOUNCED])?;
+    let is_news = db
+        .prepare_cached(
+            "UPDATE card_at_booth SET announced = ?3
+             WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
+        )?
+        .execute(params![booth.as_str(), card_id, ANNOUNCED])?;
+    if is_news == 0 {
+        return Ok(());
+    }
+    let alive: Vec<String> = db
+        .prepare_cached(
+            "SELECT holder.booth_id FROM card_at_booth holder JOIN booth ON booth.booth_id = holder.booth_id
+             WHERE holder.card_id = ?1 AND holder.booth_id <> ?2 AND booth.card_id = ?1
+               AND holder.presence = 'online' AND booth.health_live = 1 AND booth.health_at >= ?3",
+        )?
+        .query_map(
+            params![
+                card_id,
+                booth.as_str(),
+                rfc3339(now - SignedDuration::from_secs(ALIVE_S))
+            ],
+            |row| row.get(0),
+        )?
+        .collect::<Result<_, _>>()?;
+    for holder in alive.iter().filter_map(|id| BoothId::parse(id).ok()) {
+        contest(db, now, &holder)?;
+    }
     Ok(())
 }
 
@@ -387,6 +415,12 @@ pub fn birth(
         let old = rfc3339(now - SignedDuration::from_hours(24 * 30));
         db.prepare_cached("DELETE FROM machine_at_booth WHERE booth_id = ?1 AND last_birth < ?2")?
             .execute(params![booth.as_str(), old])?;
+        db.prepare_cached(
+            "DELETE FROM machine_at_booth WHERE booth_id = ?1 AND hw_serial IN (
+               SELECT hw_serial FROM machine_at_booth WHERE booth_id = ?1
+               ORDER BY last_birth DESC, rowid DESC LIMIT -1 OFFSET ?2)",
+        )?
+        .execute(params![booth.as_str(), MAX_MACHINES_PER_BOOTH])?;
     }
     Ok(())
 }
@@ -522,6 +556,11 @@ pub fn event(
             rfc3339(now),
             String::from_utf8_lossy(payload)
         ])?;
+    bound_events(db, booth)?;
+    Ok(())
+}
+
+fn bound_events(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error> {
     let mut kinds: Vec<(String, i64)> = db
         .prepare_cached(
             "SELECT kind, count(*) FROM event WHERE booth_id = ?1 GROUP BY kind ORDER BY max(seq) DESC",
@@ -539,20 +578,25 @@ pub fn event(
             .execute([booth.as_str(), &kind])?;
     }
     let mut count: i64 = kinds.iter().map(|(_, count)| count).sum();
-    while count > MAX_EVENTS_PER_BOOTH {
-        let Some((kind, most)) = kinds.iter_mut().max_by_key(|(_, count)| *count) else {
-            break;
-        };
+    if count < MAX_EVENTS_PER_BOOTH + EVENTS_AT_ONCE {
+        return Ok(());
+    }
+    let before: Vec<i64> = kinds.iter().map(|(_, count)| *count).collect();
+    while count > MAX_EVENTS_PER_BOOTH
+        && let Some((_, most)) = kinds.iter_mut().max_by_key(|(_, count)| *count)
+    {
+        *most -= 1;
+        count -= 1;
+    }
+    for ((kind, left), before) in kinds.iter().zip(before) {
         db.prepare_cached(
-            "DELETE FROM event WHERE seq = (
+            "DELETE FROM event WHERE seq IN (
                SELECT seq FROM (
                  SELECT seq, lag(substr(at, 1, 10)) OVER (ORDER BY seq) IS substr(at, 1, 10) AS again
                  FROM event WHERE booth_id = ?1 AND kind = ?2)
-               ORDER BY again DESC, seq LIMIT 1)",
+               ORDER BY again DESC, seq LIMIT ?3)",
         )?
-        .execute([booth.as_str(), kind.as_str()])?;
-        *most -= 1;
-        count -= 1;
+        .execute(params![booth.as_str(), kind, before - left])?;
     }
     Ok(())
 }

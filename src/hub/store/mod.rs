@@ -15,6 +15,7 @@ mod check;
 mod clips;
 mod clocks;
 mod gaps;
+mod history;
 mod identity;
 mod lists;
 mod rebuild;
@@ -36,6 +37,7 @@ use rusqlite::{Connection, params};
 
 pub use accept::{Accepted, accept};
 pub use check::{Checked, Finding, Progress, check};
+pub use history::{Happened, history};
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use rows::show_operator;
 pub use views::{BrokerStatus, StoreViews};
@@ -183,7 +185,7 @@ fn is_broken(error: &rusqlite::Error) -> bool {
 
 /// A moment between two steps of a commit, where a power cut may fall: the model test stops there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(self) enum Point {
+enum Point {
     BeforeBody,
     AfterBody,
     AfterRecord,
@@ -539,8 +541,11 @@ impl Store {
     }
 
     /// Withdraws a clip id: from now on it is answered `discard` if it is not stored. The mark is a file, too: a database that
-    /// is made anew knows it.
+    /// is made anew knows it. What can be no clip's id is ignored.
     pub fn withdraw(&mut self, wall: Timestamp, clip_id: &str) -> Result<(), StoreError> {
+        if !is_clip_id(clip_id) {
+            return Ok(());
+        }
         self.begin()?;
         self.db.execute(
             "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",

@@ -12,7 +12,8 @@ use super::{Store, StoreError};
 use crate::contract::{BodyKind, BoothId, Manifest};
 use crate::hub::ingest::rfc3339;
 
-/// Most entries of one booth for an operator; its own oldest go first.
+/// Most entries of one booth for an operator. Its own oldest go first; of these plain refusals before what is kept and waits for
+/// a look, so that no flood of rubbish hides it, and what is said of a whole card last.
 const MAX_REFUSED_PER_BOOTH: i64 = 200;
 
 /// A clip that has a row.
@@ -259,7 +260,8 @@ pub fn show_operator(
     db.prepare_cached(
         "DELETE FROM refused WHERE booth_id = ?1 AND rowid IN (
            SELECT rowid FROM refused WHERE booth_id = ?1
-           ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
+           ORDER BY clip_id = '' DESC, (reason LIKE 'stored%' OR reason LIKE '%disputed/%') DESC,
+             at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
     )?
     .execute(params![sender.as_str(), MAX_REFUSED_PER_BOOTH])?;
     Ok(())

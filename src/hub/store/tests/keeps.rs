@@ -382,7 +382,7 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
         let rebuilt = rebuild(&dir, Progress::new("read")).expect("rebuilds");
         assert_eq!(rebuilt.is_carried_over, !loses_the_database);
         assert_eq!((rebuilt.clips, rebuilt.held, rebuilt.withdrawn), (6, 1, 1));
-        assert_eq!(rebuilt.lost, [gone.id.clone()]);
+        assert_eq!(rebuilt.lost, std::slice::from_ref(&gone.id));
         bench = Bench {
             store: Store::open(&rules(&dir)).expect("opens"),
             folder,

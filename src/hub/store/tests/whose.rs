@@ -162,3 +162,24 @@ fn a_clip_in_another_booths_name_never_stands_in_the_way_of_the_true_one() {
     assert_eq!(status(bench.offer(&copied)), Some(AckStatus::Stored));
     assert_eq!(bench.total(), 2);
 }
+
+#[test]
+fn who_announces_the_card_of_a_booth_that_has_just_spoken_gains_not_even_a_minute() {
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "s1");
+    bench.state("card-1", "1-1", "online");
+    bench.health(json!({"ready": 1}));
+    bench.birth_at(OTHER, "card-1", "9-9");
+    bench.whole_from(OTHER, &numbered(1));
+    assert_eq!(bench.total(), 0);
+    // What the operator should look at is not hidden by rubbish from the same sender.
+    for n in 0..400 {
+        let topic = format!("{OTHER}/clip/{}", numbered(100 + n).id);
+        bench.send_uncommitted(&topic, b"{}");
+    }
+    bench.store.commit().expect("commits");
+    let all = bench.views().refused(500, &crate::hub::view::Place::Newest);
+    assert_eq!(all.total, 200);
+    let says = |what: &str| all.entries.iter().any(|entry| entry.reason.contains(what));
+    assert!(says("is alive with it") && says("stored, and not counted"));
+}
