@@ -156,6 +156,11 @@ fn every_line_of_the_control_socket_is_answered() {
 }
 
 #[test]
+fn whatever_is_asked_of_the_pages_is_answered_in_the_words_of_http_and_changes_nothing() {
+    slice("to_pages", 3_000);
+}
+
+#[test]
 fn no_manifest_takes_a_booth_back_and_no_address_leads_inside() {
     slice("update_manifest", 20_000);
 }

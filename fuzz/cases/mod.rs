@@ -16,6 +16,7 @@ mod script;
 mod spool_state;
 mod to_booth;
 mod to_hub;
+mod to_pages;
 mod update_manifest;
 
 /// One door.
@@ -64,6 +65,11 @@ pub const CASES: &[Case] = &[
         name: "prompt",
         run: prompt::run,
         seeds: prompt::seeds,
+    },
+    Case {
+        name: "to_pages",
+        run: to_pages::run,
+        seeds: to_pages::seeds,
     },
     Case {
         name: "update_manifest",

@@ -387,7 +387,8 @@ mod tests {
         let rest = [&message[1_000..], &next].concat();
         let (sent, got) =
             tokio::join!(broker.write_all(&rest), wire.read_exact(&mut read[1_000..]));
-        (sent.expect("sent"), got.expect("read to its end"));
+        sent.expect("sent");
+        got.expect("read to its end");
         assert!(read == message);
         tokio::time::pause();
         for _ in 0..20 {

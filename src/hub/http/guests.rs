@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
@@ -72,6 +72,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             connections.spawn(async move {
                 let _held = (place, guest);
                 // However it ends, it is the other side's.
+                let _ = stream.set_nodelay(true);
                 let _ = timeout(LONGEST, answer(stream, router)).await;
             });
         }
@@ -80,8 +81,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     while connections.join_next().await.is_some() {}
 }
 
-async fn answer(stream: TcpStream, router: Router) -> hyper::Result<()> {
-    let _ = stream.set_nodelay(true);
+/// Answers what is asked on one connection, until it ends.
+pub async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    router: Router,
+) -> hyper::Result<()> {
     let io = TokioIo::new(Patient::new(stream));
     http1::Builder::new()
         .timer(TokioTimer::new())

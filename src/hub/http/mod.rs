@@ -22,6 +22,7 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
 pub use names::Names;
@@ -46,6 +47,16 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     guests::serve(listener, router(views, names), stop).await;
+}
+
+/// Answers what is asked on one stream, as on a connection that was let in, until it ends.
+pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    views: Arc<dyn Views>,
+    names: Names,
+) {
+    // However it ends, it is the other side's.
+    let _ = guests::answer(stream, router(views, names)).await;
 }
 
 fn router(views: Arc<dyn Views>, names: Names) -> Router {
