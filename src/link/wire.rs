@@ -362,7 +362,6 @@ mod tests {
     async fn connected() -> (TcpStream, Wire, Line) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        #[allow(clippy::disallowed_methods)]
         let ours = TcpStream::connect(address).await.expect("connected");
         let (mut broker, _) = listener.accept().await.expect("accepted");
         let line = Line::default();
@@ -387,7 +386,8 @@ mod tests {
         let rest = [&message[1_000..], &next].concat();
         let (sent, got) =
             tokio::join!(broker.write_all(&rest), wire.read_exact(&mut read[1_000..]));
-        (sent.expect("sent"), got.expect("read to its end"));
+        sent.expect("sent");
+        got.expect("read to its end");
         assert!(read == message);
         tokio::time::pause();
         for _ in 0..20 {
