@@ -341,6 +341,7 @@ impl Link {
             line: line.clone(),
             login: self.login.clone(),
             topics: self.topics.clone(),
+            own_state: self.topics.name(&Topic::HubState),
             about: self.about.clone(),
             connection: self.connection,
             phase: Phase::Connecting,
@@ -500,6 +501,8 @@ struct Session {
     line: Line,
     login: Login,
     topics: Topics,
+    /// The topic of the hub's own state.
+    own_state: String,
     about: About,
     connection: u64,
     phase: Phase,
@@ -614,7 +617,7 @@ impl Session {
         if matches!(self.phase, Phase::Finishing | Phase::Leaving) {
             return Ok(()); // it comes again
         }
-        if publish.topic == self.topics.name(&Topic::HubState) {
+        if publish.topic == self.own_state {
             return self.presence_heard(&publish);
         }
         let topic = String::from_utf8_lossy(&publish.topic);

@@ -362,7 +362,6 @@ mod tests {
     async fn connected() -> (TcpStream, Wire, Line) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        #[allow(clippy::disallowed_methods)]
         let ours = TcpStream::connect(address).await.expect("connected");
         let (mut broker, _) = listener.accept().await.expect("accepted");
         let line = Line::default();
