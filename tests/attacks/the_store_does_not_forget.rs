@@ -1,6 +1,7 @@
 //! Whoever has a booth's password, or a hand on the hub's disk: what was acknowledged is there, or is asked for again, or is named,
 //! and is never another one's.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use booth_gateway::contract::AckStatus;
@@ -227,6 +228,63 @@ fn a_backup_of_the_database_from_yesterday_forgets_no_clip_of_today() {
     assert_eq!(booth.ack().status, AckStatus::Stored);
     assert!(is_body(&home, &today));
     assert_eq!(findings(&home), []);
+    assert_eq!(hub.stop().code(), Some(0));
+}
+
+/// `HUB_KILLS=500` for the table of docs/reliability.md.
+#[test]
+fn a_hub_killed_again_and_again_while_it_ingests_loses_and_doubles_nothing() {
+    let kills = std::env::var("HUB_KILLS").ok().and_then(|n| n.parse().ok());
+    let kills: u64 = kills.unwrap_or(12);
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "");
+    let booth = Booth::connect(broker.port, BOOTH);
+    let mut stored: BTreeSet<String> = BTreeSet::new();
+    let clips: Vec<Clip> = (1..=6 * kills)
+        .map(|n| {
+            let body = (0..33_000_u64).map(|at| (at.wrapping_mul(n) >> 5) as u8);
+            Clip::with_body(BOOTH, n, body.collect())
+        })
+        .collect();
+    for n in 0..kills {
+        let hub = Hub::start(&home);
+        booth.hub_becomes("online");
+        let offered = clips.iter().filter(|clip| !stored.contains(&clip.id));
+        for clip in offered.take(6) {
+            booth.offer(clip);
+            booth.send_parts(clip, 0, clip.body.len());
+        }
+        let enough = stored.len() + (n % 6) as usize;
+        while stored.len() < enough {
+            let ack = booth.ack();
+            if ack.status == AckStatus::Stored {
+                stored.insert(ack.clip_id);
+            }
+        }
+        hub.kill();
+        let late = booth.hub_becomes("lost").into_iter();
+        stored.extend(
+            late.filter(|ack| ack.status == AckStatus::Stored)
+                .map(|ack| ack.clip_id),
+        );
+        for clip in clips.iter().filter(|clip| stored.contains(&clip.id)) {
+            assert!(is_body(&home, clip), "after kill {n}: {}", clip.id);
+        }
+    }
+    let hub = Hub::start(&home);
+    booth.hub_becomes("online");
+    for clip in &clips {
+        booth.offer(clip);
+        booth.send_parts(clip, 0, clip.body.len());
+        let is_this = |ack: &booth_gateway::contract::Ack| {
+            ack.clip_id == clip.id && ack.status == AckStatus::Stored
+        };
+        while !is_this(&booth.ack()) {}
+        assert!(is_body(&home, clip));
+    }
+    assert_eq!(findings(&home), []);
+    let total = clips.len();
+    assert!(hub.page("").contains(&format!("{total} answers from")));
     assert_eq!(hub.stop().code(), Some(0));
 }
 

@@ -165,8 +165,8 @@ impl Store {
         }
     }
 
-    /// Notes a manifest whose body is to come; answers whether it was offered before. Of one sender's versions of a clip that
-    /// is collected which was offered first last.
+    /// Notes a manifest whose body is to come; answers whether it was offered before. Of one sender's versions of a clip the latest
+    /// that was new is collected.
     fn take_offer(
         &mut self,
         wall: Timestamp,
@@ -469,17 +469,14 @@ impl Store {
         let booth = &manifest.booth_id;
         let is_held = !fleet::is_at_home(&self.db, sender, booth, &manifest.card_id)?;
         if is_held {
-            rows::show_operator(
-                &self.db,
-                wall,
-                sender,
-                &manifest.clip_id,
-                &format!(
-                    "{HELD}: {sender} sent it under a card of another booth (card {}, booth {booth}) that it has not \
-                 announced. After a look: booth-hub accept {}, or booth-hub accept --card {}",
-                    manifest.card_id, manifest.clip_id, manifest.card_id
-                ),
-            )?;
+            let Manifest {
+                clip_id, card_id, ..
+            } = manifest;
+            let why = format!(
+                "{HELD}: {sender} sent it under a card of another booth (card {card_id}, booth {booth}) that it has not announced. \
+                 After a look: booth-hub accept {clip_id}, or booth-hub accept --card {card_id}"
+            );
+            rows::show_operator(&self.db, wall, sender, clip_id, &why)?;
         } else if let Err(FleetError::Database(error)) =
             fleet::card_seen(&self.db, wall, sender, &manifest.card_id)
         {

@@ -1,12 +1,14 @@
 //! What the hub keeps: clips as files, everything about them in SQLite.
 //!
 //! Owns: the store's folder (`hub.sqlite`, `clips/`, `staging/`, `disputed/`), and the order in which a clip becomes
-//! safe: body whole → hash verified → renamed, its manifest written beside it → files and folder fsynced → row committed
-//! (`synchronous=FULL`) → the database is still the one that a start would find → only then `stored` is answered. Never does: talk to the broker, or delete a
-//! stored clip. One thread owns a [`Store`]; messages are handled one after the other inside one
-//! transaction per batch, and nothing that a batch answered may leave before [`Store::commit`]
-//! returned. A failure leaves: an unfinished body that comes again, or a renamed file without a row,
-//! which the clip's next manifest adopts.
+//! safe: body whole → hash verified → renamed, its manifest written beside it → files and folders fsynced → row
+//! committed (`synchronous=FULL`) → the database is still the one that a start would find → only then `stored` is
+//! answered. Never does: talk to the broker, or replace or delete a stored clip. One thread owns a [`Store`]; messages
+//! are handled one after the other inside one transaction per batch, and nothing that a batch answered may leave before
+//! [`Store::commit`] returned. A failure leaves: an unfinished body that comes again, or files without a row, which the
+//! clip's next manifest takes in.
+//!
+//! Longer than 500 lines: every fault of the store with its sentence, and the batch from its first message to its commit.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 mod accept;

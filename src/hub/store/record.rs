@@ -1,7 +1,7 @@
 //! A clip's record: the manifest that made it, as it came, in a file beside the body.
 //!
-//! Owns: the names of all files in `clips/`, and the record's form. Never does: fsync; the store's commit does, for body and
-//! record together. The database can be made anew from these files. A record that is torn by a power cut was promised to
+//! Owns: the names of all files in `clips/`, and the record's form. Never does: fsync a new one; the store's commit does, for body
+//! and record together. The database can be made anew from these files. A record that is torn by a power cut was promised to
 //! nobody and counts as absent; one is replaced only by one of the same manifest.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; the store fsyncs it
 
@@ -70,6 +70,10 @@ pub fn write(path: &Path, record: &Record) -> Result<(), StoreError> {
     let failed = |error| StoreError::file("writing", &unfinished, error);
     let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
     fs::write(&unfinished, text).map_err(failed)?;
+    // One that is durable already must not be replaced by one that is not.
+    if path.exists() {
+        super::fsync(&unfinished)?;
+    }
     fs::rename(&unfinished, path).map_err(|e| StoreError::file("renaming to", path, e))
 }
 
