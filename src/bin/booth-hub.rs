@@ -277,8 +277,7 @@ fn run(command: Command) -> Result<(), Failure> {
                 let Happened { at, what, id, text } = &happened;
                 match json {
                     true => say!("{}", serde_json::json!(happened)),
-                    // What comes from outside drives no terminal.
-                    false => say!("{at} {what} {id}: {}", text.escape_debug()),
+                    false => say!("{at} {what} {id}: {}", drives_no_terminal(text)),
                 }
             }
             Ok(())
@@ -354,4 +353,13 @@ fn tell_rebuilt(rebuilt: &Rebuilt, json: bool) {
         rebuilt.lost.len(),
         rebuilt.withdrawn
     );
+}
+
+/// What comes from outside, with its control characters written out.
+fn drives_no_terminal(text: &str) -> String {
+    let written = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(written).collect()
 }
