@@ -30,7 +30,9 @@ fn runs(home: &Home, command: &[&str]) -> (Option<i32>, String) {
 
 fn findings(home: &Home) -> Vec<(String, String)> {
     let (status, said) = runs(home, &["check", "--json"]);
-    let checked: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+    // How far it is stands between, if it takes long.
+    let line = said.lines().find(|line| line.starts_with('{'));
+    let checked: Value = serde_json::from_str(line.expect("a line")).expect("JSON");
     let findings = checked["findings"].as_array().expect("a list");
     assert_eq!(status, Some(i32::from(!findings.is_empty())), "{said}");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

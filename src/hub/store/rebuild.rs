@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
@@ -112,6 +113,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     db.close().map_err(|(_, error)| error)?;
     fsync(&new)?;
+    give_to_the_owner(dir, [&new, &clips.join(".store")])?;
     rebuilt.before = set_aside(dir, &database)?;
     fs::rename(&new, &database).map_err(|e| StoreError::file("renaming to", &database, e))?;
     fsync(dir)?;
@@ -188,6 +190,18 @@ fn carry_over(db: &Connection, before: &Path) -> bool {
     }
     let _ = db.execute_batch("DETACH old");
     carried.is_ok()
+}
+
+/// Who runs this as root makes files that the hub's own user must be able to write.
+fn give_to_the_owner(dir: &Path, files: [&Path; 2]) -> Result<(), StoreError> {
+    let failed = |error| StoreError::file("giving to the hub's user", dir, error);
+    let owner = fs::metadata(dir).map_err(failed)?;
+    for file in files {
+        if fs::metadata(file).map_err(failed)?.uid() != owner.uid() {
+            std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the database before another name, with its log.

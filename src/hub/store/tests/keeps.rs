@@ -417,6 +417,22 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
 }
 
 #[test]
+fn a_database_that_root_makes_anew_is_the_hubs_own() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return; // nobody else can give a file away
+    }
+    let mut bench = Bench::new();
+    bench.whole(&numbered(1));
+    let dir = bench.dir();
+    drop(bench.store);
+    chown(&dir, Some(65_534), Some(65_534)).expect("given away");
+    rebuild(&dir, Progress::new("read")).expect("rebuilds");
+    let owner = |path: &Path| fs::metadata(path).map(|file| file.uid()).expect("there");
+    assert_eq!(owner(&database_in(&dir)), 65_534);
+}
+
+#[test]
 fn a_hub_that_runs_keeps_its_database() {
     let bench = Bench::new();
     let error = rebuild(&bench.dir(), Progress::new("read")).expect_err("in use");

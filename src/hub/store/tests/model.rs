@@ -99,8 +99,12 @@ impl Model {
         self.file(n, Part::Body(BodyKind::OggOpus))
     }
 
+    /// Whether its manifest is there, and not only on its way.
     fn has_record(&self, n: u64) -> bool {
-        record::read(&self.file(n, Part::Record)).is_ok_and(|record| record.is_some())
+        let path = self.file(n, Part::Record);
+        let is_new = |store: &Store| store.unsynced_files.contains(&path);
+        !self.store.as_ref().is_some_and(is_new)
+            && record::read(&path).is_ok_and(|record| record.is_some())
     }
 
     fn has_whole_body(&self, n: u64) -> bool {
