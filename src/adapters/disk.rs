@@ -7,6 +7,7 @@
 // Files and the clock that times the syncs are this adapter's work.
 #![allow(clippy::disallowed_methods)]
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::fs::{
-    CWD, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat, openat2, statvfs, syncfs,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, flock, openat, statat, statvfs, syncfs,
 };
 use rustix::io::Errno;
 
@@ -132,27 +133,32 @@ impl Reached {
         }
     }
 
-    /// The folder `way` below `guard`, without a link on the way.
+    /// The folder `way` below `guard`, without a link on the way. Step by step: a service with `RestrictSUIDSGID=` has no `openat2`,
+    /// which would do it at once.
     fn folder(guard: &Path, way: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let guard = openat(CWD, guard, flags, Mode::empty())?;
-        let held = match way.components().next() {
-            None => guard,
-            Some(_) => {
-                let how =
-                    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-                openat2(guard, way, flags, Mode::empty(), how).map_err(|error| match error {
-                    Errno::LOOP | Errno::XDEV => a_link(),
-                    other => other.into(),
-                })?
-            }
-        };
+        let mut held = openat(CWD, guard, flags, Mode::empty())?;
+        for step in way.components() {
+            let Component::Normal(name) = step else {
+                return Err(io::ErrorKind::InvalidInput.into());
+            };
+            let next = openat(&held, name, flags | OFlags::NOFOLLOW, Mode::empty());
+            held = next.map_err(|error| match error {
+                Errno::NOTDIR | Errno::LOOP if is_link(&held, name) => a_link(),
+                other => other.into(),
+            })?;
+        }
         Ok(Self {
             // The kernel's own name of an open folder.
             path: PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())),
             _held: Some(held),
         })
     }
+}
+
+fn is_link(folder: &OwnedFd, name: &OsStr) -> bool {
+    let facts = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::Symlink)
 }
 
 fn a_link() -> io::Error {

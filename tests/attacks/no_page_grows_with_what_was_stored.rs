@@ -16,7 +16,7 @@ fn fill(db: &mut Connection) {
     let all = db.transaction().expect("begins");
     let mut clip = all
         .prepare(
-            "INSERT INTO clip (clip_id, card_id, clip_no, booth_id, sender, boot_id, kind, test, question_id, choice, lang,
+            "INSERT INTO kept (clip_id, card_id, clip_no, booth_id, sender, boot_id, kind, test, question_id, choice, lang,
                started_at, clock_synced, duration_ms, ended_by, recovered, body, bytes, sha256, received_at, day, manifest)
              VALUES (printf('6f9619ff-8b86-4d01-b42d-%012x', ?1), ?2, ?3, ?4, ?4, 'b', ?5, 0, ?6, 1, ?7, ?8, 0, 1, 'hang_up', 1,
                'ogg-opus', 1, 'x', '2026-03-01T10:00:00.000Z', ?9, x'7b7d')",

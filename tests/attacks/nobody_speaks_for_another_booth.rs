@@ -15,12 +15,13 @@ fn birth(booth: &Booth, card: &str, session: &str) {
     booth.publish("birth", true, payload.to_string());
 }
 
-fn counts(hub: &Hub, total: u64) -> bool {
+/// The pages look at the store again after a while.
+fn comes_to_count(hub: &Hub, total: u64) {
     let sentence = match total {
         1 => "1 answer from".to_owned(),
         n => format!("{n} answers from"),
     };
-    hub.page("").contains(&sentence)
+    until(&sentence, || hub.page("").contains(&sentence).then_some(()));
 }
 
 #[test]
@@ -38,18 +39,20 @@ fn answers_in_another_booths_name_are_kept_and_count_only_after_a_look() {
     for clip_no in 2..=4 {
         thief.deliver(&Clip::new(BOOTH, clip_no));
     }
-    assert!(counts(&hub, 1));
-    let page = hub.page("operations");
-    assert!(page.contains("stored, and not counted"), "{page}");
+    comes_to_count(&hub, 1);
+    until("the operator is told", || {
+        let page = hub.page("operations");
+        page.contains("stored, and not counted").then_some(())
+    });
     let config = home.config();
     let config = config.to_str().expect("a name");
     let one = Clip::new(BOOTH, 2).id;
     let accepted = booth_hub(&["accept", &one, "--config", config]);
     assert_eq!(accepted.status.code(), Some(0));
-    assert!(counts(&hub, 2));
+    comes_to_count(&hub, 2);
     let accepted = booth_hub(&["accept", "--card", "card-1", "--config", config]);
     assert_eq!(accepted.status.code(), Some(0));
-    assert!(counts(&hub, 4));
+    comes_to_count(&hub, 4);
     assert_eq!(hub.stop().code(), Some(0));
 }
 
@@ -66,7 +69,7 @@ fn a_card_that_moved_and_says_so_brings_what_was_spoken_at_the_other_booth() {
     other.hub_becomes("online");
     birth(&other, "card-1", "2-1");
     other.deliver(&Clip::new(BOOTH, 2));
-    assert!(counts(&hub, 2));
+    comes_to_count(&hub, 2);
     // The first one is alive with that card after all.
     booth.publish("health", false, r#"{"ready":1}"#);
     until("the operator is told", || {
@@ -75,8 +78,12 @@ fn a_card_that_moved_and_says_so_brings_what_was_spoken_at_the_other_booth() {
             .then_some(())
     });
     birth(&other, "card-1", "2-2");
-    other.deliver(&Clip::new(BOOTH, 3));
-    assert!(counts(&hub, 2));
+    let third = Clip::new(BOOTH, 3);
+    other.deliver(&third);
+    until("the third one waits for a look", || {
+        hub.page("operations").contains(&third.id).then_some(())
+    });
+    comes_to_count(&hub, 2);
     assert_eq!(hub.stop().code(), Some(0));
 }
 
