@@ -176,18 +176,21 @@ impl Centre {
         Ok(())
     }
 
-    /// As many files as rows: with a file per row that means no other.
+    /// As many bodies as rows, and as many manifests: with one of each per row that means no other.
     fn check_files(&self, rows: usize) -> Result<(), String> {
         let folders = std::fs::read_dir(self.store.join("clips"));
         let folders = folders.into_iter().flatten().flatten();
-        let files = folders.filter(|entry| entry.path().is_dir());
-        let files = files
+        let files = folders
+            .filter(|entry| entry.path().is_dir())
             .flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten())
-            .count();
-        if files == rows {
-            Ok(())
-        } else {
-            Err(format!("{files} files for {rows} rows at the centre"))
+            .flatten();
+        let (manifests, bodies): (Vec<_>, Vec<_>) =
+            files.partition(|file| file.path().extension().is_some_and(|end| end == "json"));
+        match (bodies.len(), manifests.len()) {
+            (found, manifested) if found == rows && manifested == rows => Ok(()),
+            (found, manifested) => Err(format!(
+                "{found} bodies and {manifested} manifests for {rows} rows at the centre"
+            )),
         }
     }
 
