@@ -722,10 +722,19 @@ impl Machine {
 
     /// Waits until it has ended by itself (power off, or a restart); the one-shot flag that it left.
     pub fn ends(mut self) -> bool {
-        self.until("it ends by itself", |machine| {
+        let limit = self.limit_s;
+        let ended = wait(&mut self, "it ends by itself", limit, |machine| {
             let _ = machine.said.recv_timeout(REST);
             machine.has_ended().then_some(())
         });
+        // Its clock may be gone a moment before its process.
+        if let Err(over @ Over::TooLate(_)) = ended {
+            panic!(
+                "it does not end ({over:?}); its console:\n{}",
+                self.console()
+            );
+        }
+        let _ = self.qemu.wait();
         let written = std::fs::read_to_string(&self.flag).unwrap_or_default();
         written.trim_end().ends_with('1')
     }
