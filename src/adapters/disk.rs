@@ -133,27 +133,36 @@ impl Reached {
         }
     }
 
-    /// The folder `way` below `guard`, without a link on the way. Step by step: a service with `RestrictSUIDSGID=` has no `openat2`,
-    /// which would do it at once.
+    /// The folder `way` below `guard`, without a link on the way.
     fn folder(guard: &Path, way: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut held = openat(CWD, guard, flags, Mode::empty())?;
-        for step in way.components() {
-            let Component::Normal(name) = step else {
-                return Err(io::ErrorKind::InvalidInput.into());
-            };
-            let next = openat(&held, name, flags | OFlags::NOFOLLOW, Mode::empty());
-            held = next.map_err(|error| match error {
-                Errno::NOTDIR | Errno::LOOP if is_link(&held, name) => a_link(),
-                other => other.into(),
-            })?;
-        }
+        let held = folder_below(guard, way)?;
         Ok(Self {
             // The kernel's own name of an open folder.
             path: PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())),
             _held: Some(held),
         })
     }
+}
+
+/// Holds the folder `way` below `guard` open for what is named from there, without a link on the way. Step by step: a service
+/// with `RestrictSUIDSGID=` has no `openat2`, which would do it at once.
+///
+/// # Errors
+/// Where a folder is missing, is none or is a link, and for a way that does not only lead down.
+pub(crate) fn folder_below(guard: &Path, way: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut held = openat(CWD, guard, flags, Mode::empty())?;
+    for step in way.components() {
+        let Component::Normal(name) = step else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let next = openat(&held, name, flags | OFlags::NOFOLLOW, Mode::empty());
+        held = next.map_err(|error| match error {
+            Errno::NOTDIR | Errno::LOOP if is_link(&held, name) => a_link(),
+            other => other.into(),
+        })?;
+    }
+    Ok(held)
 }
 
 fn is_link(folder: &OwnedFd, name: &OsStr) -> bool {

@@ -3,13 +3,13 @@
 //! Owns: that file. It says at which level the handset is off its hook, and counts instead of `hook.off_hook` of
 //! booth.toml until that says the same, so that a corrected configuration makes it void. Never does: fail a start; a file
 //! that makes no sense is as good as none.
-#![allow(clippy::disallowed_methods)] // owns a file
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::io;
 use std::path::Path;
 
+use super::disk::RealDisk;
 use crate::config::Level;
+use crate::spool::disk::{publish, read_whole};
 
 /// Of the file, bytes.
 const LONGEST: u64 = 64;
@@ -23,51 +23,48 @@ fn name(level: Level) -> &'static str {
 
 /// Whether the hook is to be read the other way round than configured.
 pub fn is_inverted(file: &Path, configured: Level) -> bool {
-    // A pipe would keep the handset's thread waiting for ever, a link lead to something without end.
-    match fs::symlink_metadata(file) {
-        Err(_) => return false,
-        Ok(facts) if facts.is_file() && facts.len() <= LONGEST => {}
-        Ok(_) => {
-            log::warn!("{}: makes no sense and is ignored", file.display());
+    let nonsense = || log::warn!("{}: makes no sense and is ignored", file.display());
+    let text = match read_whole(&RealDisk::guarding(folder_of(file)), file, LONGEST) {
+        Ok(text) => text,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                nonsense();
+            }
             return false;
         }
-    }
-    let Ok(text) = fs::read_to_string(file) else {
-        return false;
     };
-    match text.trim() {
-        "off_hook = \"low\"" => configured == Level::High,
-        "off_hook = \"high\"" => configured == Level::Low,
+    match text.trim_ascii() {
+        b"off_hook = \"low\"" => configured == Level::High,
+        b"off_hook = \"high\"" => configured == Level::Low,
         _ => {
-            log::warn!("{}: makes no sense and is ignored", file.display());
+            nonsense();
             false
         }
     }
 }
 
-/// Keeps it through a power cut: write, fsync, rename, fsync of the folder.
+/// Keeps it through a power cut.
 pub fn keep(file: &Path, configured: Level, inverted: bool) -> Result<(), String> {
     let level = match (configured, inverted) {
         (level, false) => level,
         (Level::Low, true) => Level::High,
         (Level::High, true) => Level::Low,
     };
-    let write = || {
-        let new = file.with_extension("new");
-        // What an earlier try left, or what is none of ours.
-        let _ = fs::remove_file(&new);
-        let mut out = File::create(&new)?;
-        writeln!(out, "off_hook = \"{}\"", name(level))?;
-        out.sync_all()?;
-        fs::rename(&new, file)?;
-        let folder = file.parent().unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+    let text = format!("off_hook = \"{}\"\n", self::name(level));
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    publish(&RealDisk::new(), folder_of(file), &name, text.as_bytes())
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // puts strange things in its place
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -92,7 +89,7 @@ mod tests {
         }
         fs::write(&file, "\u{0}rubbish").expect("written");
         assert!(!is_inverted(&file, Level::Low));
-        for strange in ["hook", "hook.new"] {
+        for strange in ["hook", "hook.tmp"] {
             let strange = folder.path().join(strange);
             let _ = fs::remove_file(&strange);
             let mode = rustix::fs::Mode::RWXU;

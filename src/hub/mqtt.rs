@@ -585,7 +585,7 @@ impl Session {
             }
             if self.asks != Asks::No {
                 self.phase = Phase::Asking;
-                return self.subscribe(self.topics.name(&Topic::HubState));
+                return self.subscribe(self.own_state.clone());
             }
         }
         self.phase = Phase::Probing;

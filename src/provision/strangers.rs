@@ -9,13 +9,15 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, chownat, fstat,
     mkdirat, openat, renameat_with, statat,
 };
 use rustix::io::Errno;
+
+use crate::adapters::disk::folder_below;
 
 /// Where it goes, in the gateway's own folder.
 pub const ASIDE: &str = "set-aside";
@@ -64,20 +66,10 @@ pub fn move_aside(data: &Path, names: &[(&str, usize)]) -> io::Result<Vec<String
     for (name, levels) in names {
         looking.seen = 0;
         let top = looking.top.try_clone()?;
-        let name = OsStr::new(name);
-        // One of these is a folder, or nothing of provisioning's.
-        match statat(&top, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(error.into()),
-            Ok(facts) if kind(&facts) != FileType::Directory => {
-                looking.move_away(top.as_fd(), name, Path::new(name), "it is no folder")?;
-                continue;
-            }
-            Ok(_) => {}
-        }
-        if !looking.visit(top.as_fd(), name, Path::new(name), *levels)? {
+        let (name, shown) = (OsStr::new(name), Path::new(name));
+        if !looking.visit(top.as_fd(), name, shown, *levels)? {
             let why = "there are too many files in it";
-            looking.move_away(top.as_fd(), name, Path::new(name), why)?;
+            looking.move_away(top.as_fd(), name, shown, why)?;
         }
     }
     Ok(looking.told())
@@ -109,12 +101,11 @@ impl Looking {
             Err(error) => return Err(error.into()),
         };
         let is_folder = kind(&facts) == FileType::Directory;
-        let why =
-            stranger(&facts, self.owners).or(match (is_folder, wants_folder(shown, levels)) {
-                (true, Some(false)) => Some("it is a folder"),
-                (false, Some(true)) => Some("it is no folder"),
-                _ => None,
-            });
+        let why = match (is_folder, wants_folder(shown, levels)) {
+            (true, Some(false)) => Some("it is a folder"),
+            (false, Some(true)) => Some("it is no folder"),
+            _ => stranger(&facts, self.owners),
+        };
         if let Some(why) = why {
             self.move_away(above, name, shown, why)?;
             return Ok(true);
@@ -202,15 +193,15 @@ impl Looking {
 
 /// Whether provisioning has a folder there; `None` where it may have either.
 fn wants_folder(shown: &Path, levels: usize) -> Option<bool> {
+    // One of provisioning's own.
+    if shown.components().count() == 1 {
+        return Some(true);
+    }
     if levels == 0 {
         return Some(false);
     }
     let in_credentials = shown.strip_prefix("credentials").ok()?.to_str()?;
-    Some(
-        in_credentials.is_empty()
-            || in_credentials == "growing"
-            || in_credentials.starts_with("set-"),
-    )
+    Some(in_credentials == "growing" || in_credentials.starts_with("set-"))
 }
 
 fn kind(facts: &Stat) -> FileType {
@@ -252,32 +243,20 @@ fn names_in(folder: &OwnedFd) -> io::Result<Vec<std::ffi::OsString>> {
 /// When something cannot be looked at or given.
 pub fn give(path: &Path, data: &Path, levels: usize) -> io::Result<()> {
     let owner = rustix::fs::stat(data)?;
-    let (folder, name) = match path.strip_prefix(data) {
-        Ok(way) if way.as_os_str().is_empty() => (PathBuf::from("."), path),
-        Ok(way) => (data.to_owned(), way),
-        Err(_) => (PathBuf::from("."), path),
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
     };
-    let mut at = openat(
-        CWD,
-        &folder,
-        OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let mut name = name.to_owned();
-    // Inside `data` step by step: each folder on the way is one, and no link.
-    if folder == data {
-        let mut steps: Vec<_> = name.iter().map(OsStr::to_owned).collect();
-        let last = steps.pop().unwrap_or_default();
-        for step in steps {
-            at = match openat(&at, &step, FOLDER, Mode::empty()) {
-                Ok(next) => next,
-                Err(Errno::NOENT) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-        }
-        name = PathBuf::from(last);
+    let (guard, way) = match above.strip_prefix(data) {
+        Ok(way) => (data, way),
+        // None of the gateway's: its own place is trusted.
+        Err(_) if above.as_os_str().is_empty() => (Path::new("."), Path::new("")),
+        Err(_) => (above, Path::new("")),
+    };
+    match folder_below(guard, way) {
+        Ok(folder) => give_at(folder.as_fd(), name, &owner, levels),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
-    give_at(at.as_fd(), name.as_os_str(), &owner, levels)
 }
 
 fn give_at(above: BorrowedFd<'_>, name: &OsStr, owner: &Stat, levels: usize) -> io::Result<()> {

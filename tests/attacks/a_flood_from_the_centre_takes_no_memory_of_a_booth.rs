@@ -1,15 +1,13 @@
 //! Whoever has the hub's password sends a booth whatever it hears, as fast as the broker takes it: every command, its
 //! configuration, answers to clips, the hub's state, prompts, and topics that nobody knows.
 
-use std::process::{Child, Stdio};
-
 use rumqttc::PublishOptions;
 use rumqttc::mqttbytes::v5::PublishProperties;
 use serde_json::{Value, json};
 
-use super::support::city;
+use super::support::city_broker::CityBroker;
 use super::support::gateway::{BoothHome, Gateway};
-use super::support::hub::{Booth as Login, free_port};
+use super::support::hub::Booth as Login;
 use super::support::pulse::Pulse;
 use super::support::wait::until;
 
@@ -26,43 +24,6 @@ const MOST_MORE_KIB: u64 = 8 * 1024;
 /// And in all: a Zero 2 W has 512 MiB for everything.
 const MOST_KIB: u64 = 40 * 1024;
 
-/// A Mosquitto of a city, ended with the test.
-struct City {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl City {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port();
-        let users = [("hub", "of the hub"), (BOOTH, "of the booth")];
-        city::write_files(folder.path(), port, &users).expect("written");
-        let child = city::broker(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed");
-        until("mosquitto listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-        Self {
-            child,
-            port,
-            _folder: folder,
-        }
-    }
-}
-
-impl Drop for City {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A figure of a process's memory, KiB.
 fn kib(pid: u32, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
@@ -78,7 +39,7 @@ fn peak(gateway: &Gateway) -> u64 {
 
 /// A booth of a city with a sound card, and whoever has the hub's password.
 struct Scene {
-    _city: City,
+    _broker: CityBroker,
     _pulse: Pulse,
     _home: BoothHome,
     gateway: Gateway,
@@ -88,12 +49,12 @@ struct Scene {
 
 impl Scene {
     fn set() -> Self {
-        let city = City::start();
+        let broker = CityBroker::start(&[("hub", "of the hub"), (BOOTH, "of the booth")]);
         let pulse = Pulse::start();
         let home = BoothHome::with_mqtt(
             &format!(
                 "url = \"mqtt://127.0.0.1:{}\"\npassword_file = \"mqtt-password\"",
-                city.port
+                broker.port
             ),
             "[update]\nkeys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\n",
         );
@@ -102,9 +63,9 @@ impl Scene {
         gateway.says("a citizen can speak");
         gateway.says("connected to the broker");
         let replies = [format!("booth/1/up/{BOOTH}/#")];
-        let attacker = Login::logged_in(city.port, "hub", Some("of the hub"), &replies);
+        let attacker = Login::logged_in(broker.port, "hub", Some("of the hub"), &replies);
         let mut scene = Self {
-            _city: city,
+            _broker: broker,
             _pulse: pulse,
             _home: home,
             gateway,

@@ -52,7 +52,7 @@ fn timed(city: &City, booth: &crate::support::hub::Booth) -> [Vec<Duration>; 2] 
     let (mut clip_no, mut repeats) = (0, 0);
     for _ in 0..BLOCKS {
         for (kind, branch) in [(0, "somebody-else"), (1, LOUD)] {
-            let flood = Flood::start(city.port, every_kind(branch));
+            let flood = Flood::start(city.broker.port, every_kind(branch));
             for _ in 0..CLIPS {
                 clip_no += 1;
                 let clip = Clip::new(CALM, clip_no);

@@ -3,50 +3,32 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::{Child, Stdio};
 use std::thread::JoinHandle;
 
-use crate::support::city;
-use crate::support::hub::{Booth, Home, Hub, free_port};
-use crate::support::wait::until;
+use crate::support::city_broker::CityBroker;
+use crate::support::hub::{Booth, Home, Hub};
 
 /// Who is robbed of the password, and who is not.
 pub const LOUD: &str = "robbed-1";
 pub const CALM: &str = "rundhoej-1";
 
-/// A city's broker.
+/// A city: its broker, and whoever logs in there.
 pub struct City {
-    broker: Child,
-    pub port: u16,
-    _folder: tempfile::TempDir,
+    pub broker: CityBroker,
 }
 
 impl City {
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port();
         let users = [("hub", "right"), (LOUD, "right"), (CALM, "right")];
-        city::write_files(folder.path(), port, &users).expect("the broker's files");
-        let broker = city::broker(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed");
-        until("mosquitto listens", || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
         Self {
-            broker,
-            port,
-            _folder: folder,
+            broker: CityBroker::start(&users),
         }
     }
 
     /// The folder of its hub.
     pub fn home(&self, more: &str) -> Home {
         let login = "username = \"hub\"\npassword_file = \"password\"\n";
-        let home = Home::new(self.port, &format!("{login}{more}"));
+        let home = Home::new(self.broker.port, &format!("{login}{more}"));
         std::fs::write(home.path().join("password"), "right").expect("a file");
         home
     }
@@ -54,7 +36,7 @@ impl City {
     /// A booth that behaves.
     pub fn booth(&self, id: &str) -> Booth {
         let filters = [format!("booth/1/dn/{id}/#"), "booth/1/hub/state".into()];
-        Booth::logged_in(self.port, id, Some("right"), &filters)
+        Booth::logged_in(self.broker.port, id, Some("right"), &filters)
     }
 
     /// Its hub, and a booth that has heard that it listens.
@@ -64,13 +46,6 @@ impl City {
         let booth = self.booth(CALM);
         booth.hub_becomes("online");
         (home, hub, booth)
-    }
-}
-
-impl Drop for City {
-    fn drop(&mut self) {
-        let _ = self.broker.kill();
-        let _ = self.broker.wait();
     }
 }
 

@@ -17,6 +17,7 @@ mod the_store_does_not_forget;
 #[path = "../support"]
 mod support {
     pub mod city;
+    pub mod city_broker;
     pub mod gateway;
     pub mod hub;
     pub mod pulse;

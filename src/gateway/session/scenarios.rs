@@ -981,17 +981,21 @@ enum Deed {
     Wait(u64),
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
-    let key = prop_oneof![
+/// Any key.
+pub(super) fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
         (0u8..10).prop_map(Key::Digit),
         Just(Key::Star),
         Just(Key::Hash),
         Just(Key::Button)
-    ];
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         2 => Just(Deed::Lift),
         2 => Just(Deed::HangUp),
-        4 => (key, prop_oneof![Just(KeySource::Keypad), Just(KeySource::Dial)]).prop_map(|(k, s)| Deed::Press(k, s)),
+        4 => (key(), prop_oneof![Just(KeySource::Keypad), Just(KeySource::Dial)]).prop_map(|(k, s)| Deed::Press(k, s)),
         1 => Just(Deed::Serve),
         1 => any::<bool>().prop_map(Deed::Voice),
         1 => any::<bool>().prop_map(Deed::Parts),

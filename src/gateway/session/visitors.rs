@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::scenarios::{Booth, CODE, rules};
+use super::scenarios::{Booth, CODE, key, rules};
 use super::*;
 
 /// The longest that a booth needs after a hang-up, whatever was done before: the recorder's own limit for closing a take.
@@ -27,12 +27,6 @@ fn source() -> impl Strategy<Value = KeySource> {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let key = prop_oneof![
-        (0u8..10).prop_map(Key::Digit),
-        Just(Key::Star),
-        Just(Key::Hash),
-        Just(Key::Button)
-    ];
     // Whatever was published or overheard, what leads to closing a card, calls for help, and what looks like a code.
     let digits = prop_oneof![
         Just(vec![0, 9, 9, 0, 9, 9]),
@@ -47,7 +41,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => Just(Deed::Lift),
         2 => Just(Deed::HangUp),
         1 => (1u8..60).prop_map(Deed::Chatter),
-        4 => (key, source()).prop_map(|(key, source)| Deed::Press(key, source)),
+        4 => (key(), source()).prop_map(|(key, source)| Deed::Press(key, source)),
         4 => (digits, source()).prop_map(|(digits, source)| Deed::Dial(digits, source)),
         1 => any::<bool>().prop_map(Deed::Voice),
         5 => (0u64..40_000).prop_map(Deed::Wait),

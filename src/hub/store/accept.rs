@@ -58,8 +58,7 @@ pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, Store
         }
         for clip_id in &held {
             if let Some(known) = rows::known(&db, clip_id)? {
-                let mut record = known.record();
-                record.accepted_at = Some(rfc3339(wall));
+                let record = known.accepted(wall);
                 let file = record::path(&clips, clip_id, known.record_part());
                 record::write(&file, &record)?;
                 fsync(&file)?;

@@ -329,10 +329,7 @@ impl Checked {
         if manifest.bytes > 0 {
             let body = record::path(clips, clip_id, record::body_of(&manifest));
             let found = self.hash(&body)?;
-            let is_whole = found.as_ref().is_some_and(|(hash, bytes)| {
-                *bytes == manifest.bytes && Some(hash) == manifest.sha256.as_ref()
-            });
-            if !is_whole {
+            if !record::is_body_of(&manifest, found.as_ref()) {
                 let (what, how) = match found {
                     None => ("missing_body", "its body is not there"),
                     Some(_) => ("different_body", "its body is damaged"),

@@ -27,6 +27,8 @@ use crate::hub::ingest::{self, Answer, rfc3339};
 
 /// Most manifests remembered whose body never came; the oldest go first.
 const MAX_OFFERS: i64 = 20_000;
+/// Why a second version of a clip is refused.
+const OTHER_BODY: &str = "another body is already stored under this clip_id";
 /// How often a whole body may have the wrong hash before its clip is refused.
 const MAX_MISMATCHES: u32 = 3;
 
@@ -62,9 +64,8 @@ impl Store {
             if known.is_some_and(|known| known.has_words() && !known.is_lost) {
                 return Ok(None); // late: the clip is here
             }
-            let offered = self.offered(sender, clip_id)?;
-            self.staging.begin(mono, sender, clip_id).offers = offered;
         }
+        self.recall_offers(mono, sender, clip_id)?;
         if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
             self.cannot_read(wall, sender.as_str(), "part", "a clip in too many pieces")?;
         }
@@ -175,10 +176,7 @@ impl Store {
         offer: &Offer,
     ) -> Result<bool, StoreError> {
         let clip_id = &offer.manifest.clip_id;
-        if self.staging.get_mut(sender, clip_id).is_none() {
-            let offered = self.offered(sender, clip_id)?;
-            self.staging.begin(mono, sender, clip_id).offers = offered;
-        }
+        self.recall_offers(mono, sender, clip_id)?;
         let staged = self.staging.begin(mono, sender, clip_id);
         let is_repeated = staged.offers.iter().any(|known| known.is_as(offer));
         if !is_repeated {
@@ -271,7 +269,7 @@ impl Store {
                 if !self.is_there(&known)? {
                     self.move_in(sender, offer)?;
                     self.begin()?;
-                    rows::found_again(&self.db, clip_id)?;
+                    rows::set_lost(&self.db, clip_id, false)?;
                     let path = record::path(&self.clips, clip_id, known.record_part());
                     self.write_record(&known.record(), &path)?;
                     log::info!(clip_id = clip_id.as_str(); "the lost body of a clip is back, from {sender}");
@@ -396,7 +394,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let clip_id = &known.clip_id;
         self.begin()?;
-        rows::is_lost(&self.db, clip_id)?;
+        rows::set_lost(&self.db, clip_id, true)?;
         if !known.is_lost {
             log::error!(fault = "lost body", clip_id = clip_id.as_str();
                 "the body of clip {clip_id} is missing or has another length although it was stored; {sender} has it still and \
@@ -417,7 +415,7 @@ impl Store {
             let Some(manifest) = record.believed(clip_id) else {
                 continue;
             };
-            let is_whole = self.is_body_whole(&manifest)?;
+            let is_whole = record::has_whole_body(&self.clips, &manifest)?;
             if is_whole && manifest.bytes > 0 {
                 let body = record::path(&self.clips, clip_id, record::body_of(&manifest));
                 self.was_there(body);
@@ -431,17 +429,6 @@ impl Store {
         Ok(None)
     }
 
-    fn is_body_whole(&self, manifest: &Manifest) -> Result<bool, StoreError> {
-        if manifest.bytes == 0 {
-            return Ok(true);
-        }
-        let body = record::path(&self.clips, &manifest.clip_id, record::body_of(manifest));
-        let found = staging::hash_at(&body)?;
-        Ok(found.is_some_and(|(hash, bytes)| {
-            bytes == manifest.bytes && Some(&hash) == manifest.sha256.as_ref()
-        }))
-    }
-
     /// Takes in a clip whose body was moved in without record and row.
     fn adopt(
         &mut self,
@@ -450,7 +437,7 @@ impl Store {
         offer: &Offer,
     ) -> Result<bool, StoreError> {
         let manifest = &offer.manifest;
-        if !self.is_body_whole(manifest)? {
+        if !record::has_whole_body(&self.clips, manifest)? {
             return Ok(false);
         }
         self.dirty_folders.insert(self.clips.clone());
@@ -549,8 +536,7 @@ impl Store {
         }
         self.begin()?;
         rows::accept(&self.db, &offer.manifest.clip_id)?;
-        let mut record = known.record();
-        record.accepted_at = Some(rfc3339(wall));
+        let record = known.accepted(wall);
         let path = record::path(&self.clips, &known.clip_id, known.record_part());
         self.write_record(&record, &path)
     }
@@ -575,7 +561,7 @@ impl Store {
             sender,
             &offer.manifest.clip_id,
             offer.manifest.sha256.as_deref(),
-            "another body is already stored under this clip_id",
+            OTHER_BODY,
         )
     }
 
@@ -601,14 +587,8 @@ impl Store {
             ),
             None => "this version was not kept: its sender's room in disputed/ is taken".to_owned(),
         };
-        let why = format!("another body is already stored under this clip_id; {place}");
-        self.show_operator(wall, sender, clip_id, &why)?;
-        let reason = "another body is already stored under this clip_id";
-        complaints::note(
-            &format!("{sender} refused"),
-            &format!("clip {clip_id} from {sender} was refused: {why}"),
-        );
-        Ok(ingest::reject(sender, clip_id, hash, reason, wall))
+        let why = format!("{OTHER_BODY}; {place}");
+        self.refuse_because(wall, sender, clip_id, hash, OTHER_BODY, &why)
     }
 
     /// Refuses a clip: an entry that an operator sees, and the answer.
@@ -620,12 +600,26 @@ impl Store {
         sha256: Option<&str>,
         reason: &str,
     ) -> Result<Option<Answer>, StoreError> {
-        self.show_operator(wall, sender, clip_id, reason)?;
+        self.refuse_because(wall, sender, clip_id, sha256, reason, reason)
+            .map(Some)
+    }
+
+    /// The same, where an operator is told more (`why`) than the sender (`reason`).
+    fn refuse_because(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        clip_id: &str,
+        sha256: Option<&str>,
+        reason: &str,
+        why: &str,
+    ) -> Result<Answer, StoreError> {
+        self.show_operator(wall, sender, clip_id, why)?;
         complaints::note(
             &format!("{sender} refused"),
-            &format!("clip {clip_id} from {sender} was refused: {reason}"),
+            &format!("clip {clip_id} from {sender} was refused: {why}"),
         );
-        Ok(Some(ingest::reject(sender, clip_id, sha256, reason, wall)))
+        Ok(ingest::reject(sender, clip_id, sha256, reason, wall))
     }
 
     fn is_withdrawn(&self, clip_id: &str) -> Result<bool, StoreError> {
@@ -634,6 +628,20 @@ impl Store {
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)")?
             .query_row([clip_id], |row| row.get(0))?;
         Ok(is_noted || record::path(&self.clips, clip_id, Part::Withdrawn).exists())
+    }
+
+    /// Begins a body that nothing has come of since the start, with what was offered for it before.
+    fn recall_offers(
+        &mut self,
+        mono: Mono,
+        sender: &BoothId,
+        clip_id: &str,
+    ) -> Result<(), StoreError> {
+        if self.staging.get_mut(sender, clip_id).is_none() {
+            let offered = self.offered(sender, clip_id)?;
+            self.staging.begin(mono, sender, clip_id).offers = offered;
+        }
+        Ok(())
     }
 
     /// What this sender has offered under this id, the oldest first.

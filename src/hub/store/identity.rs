@@ -80,8 +80,8 @@ pub fn set_mark(db: &Connection, clips: &Path) -> Result<(), StoreError> {
 const FAULT: &str = "-fault";
 
 /// Notes that the database was found broken, for the next start.
-pub fn note_fault(clips: &Path, error: &StoreError) {
-    let note = beside(&clips.with_file_name("hub.sqlite"), FAULT);
+pub fn note_fault(database: &Path, error: &StoreError) {
+    let note = beside(database, FAULT);
     if let Err(failed) = fs::write(&note, error.to_string()) {
         log::warn!("{} cannot be written: {failed}", note.display());
     }

@@ -511,7 +511,8 @@ impl Store {
     /// The hub ends by this fault: if the database is broken, the next start reads all of it before it begins.
     pub fn ends_by(&self, error: &StoreError) {
         if matches!(error, StoreError::Database(_)) {
-            identity::note_fault(&self.clips, error);
+            let dir = self.clips.parent().unwrap_or(&self.clips);
+            identity::note_fault(&database_in(dir), error);
         }
     }
 

@@ -17,7 +17,7 @@ use super::apart::rename_new;
 use super::check::Progress;
 use super::identity::{SQLITE_FILES, beside, set_mark};
 use super::record::{self, Part};
-use super::{StoreError, database_in, fsync, rows, schema, staging};
+use super::{StoreError, database_in, fsync, rows, schema};
 use crate::hub::fleet::{self, FleetError};
 
 /// What is not in the files, and is taken over from the database before if that can be read.
@@ -140,18 +140,13 @@ impl Rebuilt {
             log::warn!("{} is not believed and is left out", path.display());
             return Ok(());
         };
-        let is_whole = manifest.bytes == 0 || {
-            let body = record::path(clips, clip_id, record::body_of(&manifest));
-            staging::hash_at(&body)?.is_some_and(|(hash, bytes)| {
-                bytes == manifest.bytes && Some(&hash) == manifest.sha256.as_ref()
-            })
-        };
+        let is_whole = record::has_whole_body(clips, &manifest)?;
         if !is_whole {
             self.lost.push(clip_id.to_owned());
         }
         rows::from_record(db, zone, &record, &manifest, !is_whole)?;
         self.clips += 1;
-        if record.is_held && record.accepted_at.is_none() {
+        if record.waits_for_a_look() {
             self.held += 1;
             return Ok(());
         }
@@ -214,7 +209,7 @@ fn set_aside(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError>
         return Ok(None);
     }
     for n in 1..=1000 {
-        let to = dir.join(format!("hub.sqlite.before-{n}"));
+        let to = beside(database, &format!(".before-{n}"));
         match rename_new(database, &to) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(StoreError::file("renaming to", &to, error)),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
+use super::{StoreError, staging};
 use crate::contract::{BodyKind, BoothId, ClipKind, MAX_JSON_BYTES, Manifest};
 use crate::hub::ingest::{self, hex, is_clip_id};
 
@@ -52,6 +52,11 @@ impl Record {
             manifest_sha256: hex(&Sha256::digest(manifest)),
             manifest: String::from_utf8_lossy(manifest).into_owned(),
         }
+    }
+
+    /// Whether it is still not counted.
+    pub fn waits_for_a_look(&self) -> bool {
+        self.is_held && self.accepted_at.is_none()
     }
 
     /// The manifest, if it can be one of `clip_id`. The hub's present limit of bytes does not count: it was taken in.
@@ -134,6 +139,25 @@ pub fn path(clips: &Path, clip_id: &str, part: Part) -> PathBuf {
 /// Which file has a clip's body.
 pub fn body_of(manifest: &Manifest) -> Part {
     Part::Body(manifest.body.unwrap_or(BodyKind::OggOpus))
+}
+
+/// Whether what was found of a file, its hash and length, is this manifest's body.
+pub fn is_body_of(manifest: &Manifest, found: Option<&(String, u64)>) -> bool {
+    found.is_some_and(|(hash, bytes)| {
+        *bytes == manifest.bytes && Some(hash) == manifest.sha256.as_ref()
+    })
+}
+
+/// Whether a manifest's body lies in its place, by its hash; one without a body has it.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn has_whole_body(clips: &Path, manifest: &Manifest) -> Result<bool, StoreError> {
+    if manifest.bytes == 0 {
+        return Ok(true);
+    }
+    let body = path(clips, &manifest.clip_id, body_of(manifest));
+    Ok(is_body_of(manifest, staging::hash_at(&body)?.as_ref()))
 }
 
 /// Which file has its manifest.

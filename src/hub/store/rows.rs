@@ -63,6 +63,13 @@ impl Known {
         record
     }
 
+    /// The same once it was accepted.
+    pub fn accepted(&self, wall: Timestamp) -> Record {
+        let mut record = self.record();
+        record.accepted_at = Some(rfc3339(wall));
+        record
+    }
+
     /// The manifest as it came.
     pub fn raw(&self) -> &[u8] {
         &self.raw
@@ -181,7 +188,7 @@ pub fn from_record(
 ) -> rusqlite::Result<()> {
     let received_at = record.received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let sender = &record.sender;
-    let is_held = record.is_held && record.accepted_at.is_none();
+    let is_held = record.waits_for_a_look();
     insert(
         db,
         &NewRow {
@@ -196,17 +203,10 @@ pub fn from_record(
     )
 }
 
-/// Its body is not there: whoever offers it is asked for it.
-pub fn is_lost(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE kept SET lost = 1 WHERE clip_id = ?1")?
-        .execute([clip_id])?;
-    Ok(())
-}
-
-/// Its body is there again.
-pub fn found_again(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE kept SET lost = 0 WHERE clip_id = ?1")?
-        .execute([clip_id])?;
+/// Whether its body is gone, so that whoever offers it is asked for it.
+pub fn set_lost(db: &Connection, clip_id: &str, is_lost: bool) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE kept SET lost = ?2 WHERE clip_id = ?1")?
+        .execute(params![clip_id, is_lost])?;
     Ok(())
 }
 
