@@ -33,6 +33,7 @@ test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromiu
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools valgrind python3-venv python3-dev
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
 simulate_packages = $(build)
+floods_packages = $(build) mosquitto
 lint_packages = $(build)
 fuzz_packages = $(build) g++
 vm-test_packages = $(build) mosquitto opus-tools e2fsprogs qemu-system-x86 mmdebstrap
@@ -58,6 +59,7 @@ SEEDS ?= 200
 MINUTES ?= 90
 PERCENT ?= 100
 CAMPAIGNS ?=
+FLOOD_S ?= 60
 DEBIAN ?= 12 13
 PROVE ?=
 
@@ -66,7 +68,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
 
-.PHONY: brokers image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture fuzz lint packages packages-of packages-proof fixtures voice clean
+.PHONY: brokers image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -136,6 +138,10 @@ torture: ## the long campaigns on release binaries: MINUTES=90 at most, PERCENT=
 	cargo build --release --bins
 	cargo build --example torture
 	target/debug/examples/torture --minutes $(MINUTES) --percent $(PERCENT) $(CAMPAIGNS)
+
+floods: ## one booth floods the hub with each kind of message, a minute each (FLOOD_S=60): what do the others notice? in a release build
+	$(needs)
+	FLOOD_S=$(FLOOD_S) cargo test --release --features demo --test attacks beside_a_minute -- --ignored --nocapture
 
 fuzz: ## every door to the outside is fed what a fuzzer thinks up, SECONDS each (60); TARGETS=… for some of them
 	$(needs)

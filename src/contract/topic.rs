@@ -163,7 +163,12 @@ impl Topics {
 
     /// The filter the hub subscribes to: everything that comes up from any booth.
     pub fn hub_filter(&self) -> String {
-        format!("{}/up/+/#", self.root)
+        self.sender_filter("+")
+    }
+
+    /// Everything that comes up from one sender.
+    pub fn sender_filter(&self, sender: &str) -> String {
+        format!("{}/up/{sender}/#", self.root)
     }
 }
 

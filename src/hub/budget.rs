@@ -87,6 +87,8 @@ pub enum Spent {
     Names,
     /// More waits for the store than a booth may have under way.
     Waiting,
+    /// So much is refused that nobody can be heard beside it.
+    Flood,
 }
 
 impl Spent {
@@ -107,6 +109,9 @@ impl Spent {
             ),
             Self::Waiting => {
                 "it sends faster than any booth: more waited here than the contract lets a booth have under way".into()
+            }
+            Self::Flood => {
+                "it floods the hub, which does not listen to it for one to ten minutes each time".into()
             }
         }
     }

@@ -35,6 +35,10 @@ const ALL: Room = Room {
 };
 /// Senders that have an account of their own; those beyond share one.
 const MOST_SENDERS: usize = 20_000;
+/// What is refused to one sender within a second and makes a flood of it, in messages; each 4 KiB of one count as another. Beside more
+/// than that nobody can be heard: the broker's queue for the hub is full.
+const FLOOD: usize = 2_000;
+const FLOOD_SPAN: Duration = Duration::from_secs(1);
 /// Whoever has kept within the budget for so long is told of no more.
 pub const QUIET: Duration = Duration::from_secs(24 * 3600);
 /// Most senders that are told of at a time.
@@ -96,6 +100,8 @@ struct Sender {
     refused: u64,
     spent: Option<(Spent, Mono)>,
     told_at: Option<Mono>,
+    /// What was refused since this moment, for [`FLOOD`].
+    flood: (Mono, usize),
 }
 
 impl Sender {
@@ -108,6 +114,7 @@ impl Sender {
             refused: 0,
             spent: None,
             told_at: None,
+            flood: (now, 0),
         }
     }
 
@@ -115,11 +122,18 @@ impl Sender {
         self.spent.is_some_and(|(_, at)| now.since(at) < QUIET)
     }
 
-    /// Notes that a message has no place.
-    fn refuse(&mut self, now: Mono, spent: Spent) -> bool {
+    /// Notes that a message has no place; whether its sender floods the hub since now.
+    fn refuse(&mut self, now: Mono, spent: Spent, bytes: usize) -> bool {
         self.refused += 1;
-        self.spent = Some((spent, now));
-        false
+        let (since, refused) = &mut self.flood;
+        if now.since(*since) >= FLOOD_SPAN {
+            (*since, *refused) = (now, 0);
+        }
+        let before = *refused;
+        *refused += 1 + bytes / 4096;
+        let is_flood = *refused >= FLOOD;
+        self.spent = Some((if is_flood { Spent::Flood } else { spent }, now));
+        before < FLOOD && is_flood
     }
 
     fn has_room(&self, room: Room, bytes: usize) -> bool {
@@ -140,6 +154,8 @@ pub struct Intake {
     bytes: usize,
     dropped: u64,
     tidied_at: Mono,
+    /// Who has begun to flood the hub.
+    floods: Vec<Arc<str>>,
 }
 
 impl Intake {
@@ -154,6 +170,7 @@ impl Intake {
             bytes: 0,
             dropped: 0,
             tidied_at: Mono(0),
+            floods: Vec::new(),
         }
     }
 
@@ -176,7 +193,10 @@ impl Intake {
         };
         let bytes = came.topic.len() + came.payload.len();
         if !sender.has_room(room, bytes) {
-            return sender.refuse(now, Spent::Waiting);
+            if sender.refuse(now, Spent::Waiting, bytes) {
+                self.floods.push(key);
+            }
+            return false;
         }
         // Where much waits for the store, what nobody was promised goes first.
         if came.is_unpromised && is_half_full {
@@ -186,7 +206,10 @@ impl Intake {
         let (kind, name) = read(levels, came.payload);
         let name = name.as_ref().map(Name::parts);
         if let Err(spent) = sender.account.admit(now, kind, bytes, name) {
-            return sender.refuse(now, spent);
+            if sender.refuse(now, spent, bytes) {
+                self.floods.push(key);
+            }
+            return false;
         }
         let message = Message {
             topic: came.topic.to_owned(),
@@ -263,6 +286,11 @@ impl Intake {
             });
         }
         tell
+    }
+
+    /// Who has begun to flood the hub since this was asked last.
+    pub fn floods(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.floods)
     }
 
     /// So much waits that nothing more should be read.
@@ -397,6 +425,27 @@ mod tests {
             intake.tick(now);
         }
         assert_eq!(stored, 1_000 + 40 * 99, "the burst, then the pace");
+    }
+
+    #[test]
+    fn a_flood_is_told_apart_from_a_sender_who_goes_somewhat_too_far() {
+        let mut intake = intake();
+        let mut now = Mono(0);
+        let mut send = |intake: &mut Intake, now, times: usize, payload: &[u8]| {
+            for _ in 0..times {
+                intake.push(now, came("booth/1/up/loud/state", payload));
+            }
+            intake.floods().len()
+        };
+        assert_eq!(send(&mut intake, now, OWN.messages, b"{}"), 0);
+        for _ in 0..100 {
+            assert_eq!(send(&mut intake, now, FLOOD - 1, b"{}"), 0, "too many");
+            now.0 += 1_000;
+        }
+        assert_eq!(send(&mut intake, now, 10 * FLOOD, b"{}"), 1, "told once");
+        now.0 += 1_000;
+        assert_eq!(send(&mut intake, now, FLOOD / 10, &[0; 60_000]), 1, "large");
+        assert_eq!(send(&mut intake, now, FLOOD, b"{}"), 0, "the same one");
     }
 
     #[test]

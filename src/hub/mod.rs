@@ -14,6 +14,7 @@ pub mod alerts;
 pub mod budget;
 pub mod complaints;
 pub mod config;
+pub mod fence;
 pub mod fleet;
 pub mod forget;
 pub mod http;

@@ -18,13 +18,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v5::{LastWill, Packet, Publish, PublishProperties};
+use rumqttc::mqttbytes::v5::{
+    LastWill, Packet, Publish, PublishProperties, RetainForwardRule, SubscribeFilter,
+};
 use rumqttc::{AsyncClient, Event, EventLoop, Outgoing, PublishOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::complaints;
+use super::fence::{Ask, Fence};
 use super::ingest::{Answer, rfc3339, shortened};
 use super::intake::{Came, Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
@@ -39,6 +42,8 @@ use crate::link::route::Unlucky;
 use crate::link::trouble::{self, Trouble, What};
 use crate::link::wire::Line;
 
+/// Most filters in one SUBSCRIBE.
+const MOST_FILTERS: usize = 64;
 /// Requests that may wait in the client; more wait here.
 const MAX_REQUESTS: usize = RECEIVE_MAXIMUM as usize;
 /// Most jobs that the store has at a time: one batch at work, and half of the next one. The rest waits by sender. The link's own
@@ -71,6 +76,8 @@ pub struct Link {
     pub dir: PathBuf,
     /// What came and has not gone to the store yet.
     pub intake: Intake,
+    /// Whom the hub does not listen to.
+    pub fence: Fence,
     /// To the store's thread.
     pub jobs: SyncSender<Job>,
     /// Jobs that the store has not reported yet.
@@ -101,6 +108,8 @@ pub struct Learned {
     rivals: u32,
     /// Which one it is, as it says itself.
     other: Option<String>,
+    /// The broker lets the hub subscribe to everybody and to nobody by name.
+    knows_no_names: bool,
 }
 
 /// Why the hub's own state is read.
@@ -324,6 +333,28 @@ impl Link {
         }
     }
 
+    /// Shuts out who floods the hub, and asks for the subscriptions that are due.
+    fn fence(&mut self, session: &mut Session) {
+        if session.phase != Phase::Online || self.learned.knows_no_names {
+            return;
+        }
+        let now = clock::mono();
+        for sender in self.intake.floods() {
+            let Some(span) = self.fence.shut(now, &sender) else {
+                continue;
+            };
+            let seconds = span.as_secs();
+            complaints::note(
+                &format!("{sender} flood"),
+                &format!(
+                    "{} floods the hub, which does not listen to it for {seconds} s; look at this sender",
+                    shortened(&sender)
+                ),
+            );
+        }
+        session.ask(self.fence.follow(now));
+    }
+
     /// One connection, from CONNECT to its end.
     async fn connected(&mut self) -> Ended {
         self.connection += 1;
@@ -355,6 +386,7 @@ impl Link {
             is_holding: false,
             acking: HashSet::new(),
             outbox: VecDeque::new(),
+            knows_no_names: false,
             said: 0,
             heard: 0,
         };
@@ -423,6 +455,7 @@ impl Link {
                         }
                         _ = tick.tick() => {
                             self.tick();
+                            self.fence(session);
                             self.settle(*online_since);
                             self.feed()?;
                             session.hold_while_full(&self.intake);
@@ -450,6 +483,9 @@ impl Link {
                     session.post();
                     if session.phase == Phase::Online && online_since.is_none() {
                         *online_since = Some(Instant::now());
+                        if !self.learned.knows_no_names {
+                            session.ask(self.fence.connected(clock::mono()));
+                        }
                         let since = rfc3339(clock::wall());
                         let broker = &self.login.broker;
                         self.say(true, format!("connected to {broker} since {since}"));
@@ -459,7 +495,9 @@ impl Link {
             match polled {
                 Ok(event) => {
                     let phase = session.phase;
-                    let happened = session.event(event, &mut self.intake);
+                    let happened = session.event(event, &mut self.intake, &mut self.fence);
+                    self.fence(session);
+                    self.learned.knows_no_names |= session.knows_no_names;
                     if let Some(other) = session.other.take() {
                         self.note_other(other);
                     }
@@ -493,6 +531,10 @@ enum Say {
     Ack(u16),
     /// Topic, payload and how.
     Publish(String, Vec<u8>, PublishOptions),
+    /// SUBSCRIBE to filters, and what of the retained messages is wanted.
+    Listen(Vec<String>, RetainForwardRule),
+    /// UNSUBSCRIBE from a filter.
+    Leave(String),
 }
 
 /// One connection's books.
@@ -518,6 +560,8 @@ struct Session {
     acking: HashSet<u16>,
     /// What finds no place in the client yet. Bounded: while the client cannot write it does not read either.
     outbox: VecDeque<Say>,
+    /// A subscription to a sender by its name was refused.
+    knows_no_names: bool,
     /// Publishes asked of the client, and acknowledged by the broker.
     said: u64,
     heard: u64,
@@ -530,7 +574,7 @@ impl Session {
         Fault::Broker(Box::new(self.login.trouble(what)))
     }
 
-    fn event(&mut self, event: Event, intake: &mut Intake) -> Step {
+    fn event(&mut self, event: Event, intake: &mut Intake, fence: &mut Fence) -> Step {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => {
                 if self
@@ -544,7 +588,7 @@ impl Session {
                 self.subscribe(self.topics.hub_filter())
             }
             Event::Incoming(Packet::SubAck(suback)) => self.subscribed(suback.pkid),
-            Event::Incoming(Packet::Publish(publish)) => self.message(publish, intake),
+            Event::Incoming(Packet::Publish(publish)) => self.message(publish, intake, fence),
             Event::Incoming(Packet::PubAck(ack)) => {
                 self.heard += 1;
                 let answer = self.line.answer(ack.pkid).unwrap_or_default();
@@ -578,18 +622,50 @@ impl Session {
 
     fn subscribed(&mut self, packet_id: u16) -> Step {
         let answer = self.line.answer(packet_id).unwrap_or_default();
-        if self.phase == Phase::Subscribing {
-            if answer.codes.iter().any(|code| *code >= 0x80) {
+        let is_refused = answer.codes.iter().any(|code| *code >= 0x80);
+        match self.phase {
+            Phase::Subscribing if is_refused => {
                 let filter = self.topics.hub_filter();
                 return Err(self.broker(What::NotSubscribed { filter, answer }));
             }
-            if self.asks != Asks::No {
+            Phase::Subscribing if self.asks != Asks::No => {
                 self.phase = Phase::Asking;
                 return self.subscribe(self.own_state.clone());
             }
+            Phase::Subscribing | Phase::Asking => self.phase = Phase::Probing,
+            // Who floods cannot be shut out here; everybody is heard again.
+            _ if is_refused && !self.knows_no_names => {
+                self.knows_no_names = true;
+                log::warn!(
+                    about = "refused";
+                    "the broker lets the hub subscribe to no booth by its name ({}): give the hub's user the role of docs/mosquitto.acl",
+                    trouble::answered(&answer)
+                );
+                self.ask(vec![Ask::Everybody]);
+            }
+            _ => {}
         }
-        self.phase = Phase::Probing;
         Ok(())
+    }
+
+    /// Changes of the subscriptions, in their order.
+    fn ask(&mut self, asks: Vec<Ask>) {
+        for ask in asks {
+            match ask {
+                Ask::Everybody => {
+                    let all = vec![self.topics.hub_filter()];
+                    let say = Say::Listen(all, RetainForwardRule::OnEverySubscribe);
+                    self.outbox.push_back(say);
+                }
+                // What the broker retains of these has come.
+                Ask::Listen(filters) => self.outbox.extend(
+                    filters
+                        .chunks(MOST_FILTERS)
+                        .map(|some| Say::Listen(some.to_vec(), RetainForwardRule::Never)),
+                ),
+                Ask::Leave(filter) => self.outbox.push_back(Say::Leave(filter)),
+            }
+        }
     }
 
     /// What stands as the hub's state: is it another hub's word?
@@ -613,7 +689,7 @@ impl Session {
         Ok(())
     }
 
-    fn message(&mut self, publish: Publish, intake: &mut Intake) -> Step {
+    fn message(&mut self, publish: Publish, intake: &mut Intake, fence: &mut Fence) -> Step {
         if matches!(self.phase, Phase::Finishing | Phase::Leaving) {
             return Ok(()); // it comes again
         }
@@ -629,8 +705,12 @@ impl Session {
             expiry_s: properties.and_then(|properties| properties.message_expiry_interval),
             is_unpromised: publish.qos == QoS::AtMostOnce,
         };
-        // Taken or refused, and told there.
-        let _ = intake.push(clock::mono(), came);
+        // Taken, or refused and told there.
+        if intake.push(clock::mono(), came)
+            && let Some((sender, _)) = self.topics.came_up(&topic)
+        {
+            fence.know(sender);
+        }
         self.acknowledge(publish.pkid);
         Ok(())
     }
@@ -691,6 +771,14 @@ impl Session {
                     self.client
                         .try_publish(topic.clone(), payload.clone(), options.clone())
                 }
+                Say::Listen(filters, retained) => {
+                    self.client
+                        .try_subscribe_many(filters.iter().map(|filter| SubscribeFilter {
+                            retain_forward_rule: retained.clone(),
+                            ..SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce)
+                        }))
+                }
+                Say::Leave(filter) => self.client.try_unsubscribe(filter.clone()),
             };
             if taken.is_err() {
                 return;

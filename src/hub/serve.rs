@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::config::HubConfig;
+use super::fence::Fence;
 use super::http::{self, Names};
 use super::intake::Intake;
 use super::login;
@@ -64,6 +65,8 @@ pub async fn serve_witnessed(
     })?
     .keeping_free(config.store.reserve_bytes)
     .refusing(config.own_names())?;
+    let expected = config.booths.iter().map(|booth| booth.id.to_string());
+    let known: Vec<String> = expected.chain(store.senders()?).collect();
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -100,6 +103,7 @@ pub async fn serve_witnessed(
         about: About::new(&config),
         dir: config.store.dir.clone(),
         intake: Intake::new(Topics::new(config.mqtt.root.clone())),
+        fence: Fence::new(Topics::new(config.mqtt.root.clone()), known),
         jobs,
         at_store: 0,
         outcomes,

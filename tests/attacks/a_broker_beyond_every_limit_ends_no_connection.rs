@@ -1,5 +1,5 @@
 //! A broker that sends more than the hub has announced to take, the same packet id again before it was answered, or nothing but
-//! messages while it reads nothing: the hub goes on, answers each once, and stores.
+//! messages while it reads nothing: the hub goes on, answers each once, and stores. Of one sender's flood it asks for no more.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -19,6 +19,8 @@ use crate::support::wait::PATIENCE;
 enum Said {
     Ack(u16),
     Message(String, Vec<u8>),
+    Subscribes(Vec<String>),
+    Unsubscribes(Vec<String>),
     End,
 }
 
@@ -30,9 +32,12 @@ struct Peer {
     reads: Arc<AtomicBool>,
 }
 
+/// What every sender's messages match.
+const EVERYBODY: &str = "booth/1/up/+/#";
+
 impl Peer {
-    /// Lets the hub in, until it says that it listens.
-    fn accept(listener: &TcpListener) -> Self {
+    /// Lets the hub in, until it says that it listens. Subscriptions to a booth by its name are answered with this code.
+    fn accept(listener: &TcpListener, by_name: u8) -> Self {
         let (stream, _) = listener.accept().expect("the hub");
         stream.set_nodelay(true).expect("set");
         let mut reading = stream.try_clone().expect("the same");
@@ -52,8 +57,26 @@ impl Peer {
                         continue;
                     }
                     0x80 => {
-                        answer(&[0x90, 4, body[0], body[1], 0, 1]);
-                        continue;
+                        let filters = filters(&body[3..], 1);
+                        let code = |filter: &String| match filter.starts_with("booth/1/up/") {
+                            true if filter != EVERYBODY => by_name,
+                            _ => 1,
+                        };
+                        let codes: Vec<u8> = filters.iter().map(code).collect();
+                        answer(&packet(
+                            0x90,
+                            &[&[body[0], body[1], 0], &codes[..]].concat(),
+                        ));
+                        Said::Subscribes(filters)
+                    }
+                    0xA0 => {
+                        let filters = filters(&body[3..], 0);
+                        let codes = vec![0; filters.len()];
+                        answer(&packet(
+                            0xB0,
+                            &[&[body[0], body[1], 0], &codes[..]].concat(),
+                        ));
+                        Said::Unsubscribes(filters)
                     }
                     0xC0 => {
                         answer(&[0xD0, 0]);
@@ -122,8 +145,8 @@ impl Peer {
         while acks.len() < most {
             match self.next() {
                 Said::Ack(id) => *acks.entry(id).or_default() += 1,
-                Said::Message(..) => {}
                 Said::End => panic!("the hub has gone after {} answers", acks.len()),
+                _ => {}
             }
         }
         acks
@@ -151,6 +174,17 @@ impl Peer {
     }
 }
 
+/// Filters of a SUBSCRIBE, each with an octet of options behind it, or of an UNSUBSCRIBE.
+fn filters(mut body: &[u8], options: usize) -> Vec<String> {
+    let mut filters = Vec::new();
+    while let [high, low, rest @ ..] = body {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        filters.push(String::from_utf8(rest[..length].to_vec()).expect("text"));
+        body = &rest[length + options..];
+    }
+    filters
+}
+
 fn hear(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte).ok()?;
@@ -170,10 +204,14 @@ fn hear(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 }
 
 fn hub_at_a_script() -> (Home, Hub, Peer, TcpListener) {
+    hub_at_a_script_that_answers(1)
+}
+
+fn hub_at_a_script_that_answers(by_name: u8) -> (Home, Hub, Peer, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let home = Home::new(listener.local_addr().expect("an address").port(), "");
     let hub = Hub::start(&home);
-    let peer = Peer::accept(&listener);
+    let peer = Peer::accept(&listener, by_name);
     (home, hub, peer, listener)
 }
 
@@ -267,5 +305,60 @@ fn a_full_hub_stops_reading_and_drops_nothing_of_an_honest_crowd() {
         "{lines:#?}"
     );
     peer.delivers("rundhoej-1", 1);
+    stands(&hub, &listener);
+}
+
+/// One booth floods the hub until it changes its subscriptions; answers with what it asked for in their order, up to this.
+fn flooded_until(peer: &Peer, end: impl Fn(&Said) -> bool) -> Vec<Said> {
+    let flood: Vec<u8> = (1..=5_000)
+        .flat_map(|id| publish("booth/1/up/loud-1/health", Some(id), b"{\"ready\":1}"))
+        .collect();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut line = peer.line();
+        let is_over = &is_over;
+        scope.spawn(move || while !is_over.load(SeqCst) && line.write_all(&flood).is_ok() {});
+        let (mut asked, until) = (Vec::new(), Instant::now() + PATIENCE);
+        while Instant::now() < until {
+            let said = peer.next();
+            let is_end = end(&said);
+            if matches!(said, Said::Subscribes(_) | Said::Unsubscribes(_)) {
+                asked.push(said);
+            }
+            if is_end {
+                break;
+            }
+        }
+        is_over.store(true, SeqCst);
+        asked
+    })
+}
+
+#[test]
+fn whoever_floods_the_hub_is_not_subscribed_to_and_the_others_are_by_their_names() {
+    let (_home, hub, peer, listener) = hub_at_a_script();
+    peer.delivers("rundhoej-1", 1);
+    let asked = flooded_until(&peer, |said| matches!(said, Said::Unsubscribes(_)));
+    let [Said::Subscribes(to), Said::Unsubscribes(from)] = &asked[..] else {
+        panic!("first the others, then nobody else");
+    };
+    assert_eq!(to, &["booth/1/up/rundhoej-1/#"]);
+    assert_eq!(from, &[EVERYBODY]);
+    hub.says("loud-1 floods the hub, which does not listen to it for 60 s");
+    let page = hub.page("operations");
+    assert!(page.contains("<code>loud-1</code>"), "{page}");
+    peer.delivers("rundhoej-1", 2);
+    stands(&hub, &listener);
+}
+
+#[test]
+fn where_no_booth_can_be_subscribed_to_by_its_name_everybody_is_heard_again_and_why_is_told() {
+    let (_home, hub, peer, listener) = hub_at_a_script_that_answers(0x87);
+    peer.delivers("rundhoej-1", 1);
+    let is_everybody = |said: &Said| matches!(said, Said::Subscribes(to) if to == &[EVERYBODY]);
+    let asked = flooded_until(&peer, is_everybody);
+    assert!(asked.last().is_some_and(is_everybody));
+    hub.says("the broker lets the hub subscribe to no booth by its name");
+    peer.delivers("rundhoej-1", 2);
     stands(&hub, &listener);
 }

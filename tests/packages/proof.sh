@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 releases=$1
 targets=${2:-}
 [ "$(id -u)" = 0 ] || { echo "packages-proof: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
-[ -n "$targets" ] || targets="run run-on-pipewire test bench simulate torture lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
+[ -n "$targets" ] || targets="run run-on-pipewire test bench simulate torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
 proof=$PWD/target/packages/proof
 rust=$(rustc --print sysroot)
 . image/mirrors.sh
@@ -27,6 +27,7 @@ programs() {
     bench) echo "$build $sound $broker mosquitto_sub opusenc opusdec" ;;
     torture) echo "$build $sound $broker mosquitto_sub opusdec mkfs.ext4 e2fsck mount umount" ;;
     simulate | lint) echo "$build" ;;
+    floods) echo "$build $broker" ;;
     fuzz) echo "$build c++" ;;
     vm-test) echo "$build $broker opusdec opusinfo mke2fs qemu-system-x86_64 mmdebstrap" ;;
     image | image-lock | image-verify) echo "mmdebstrap curl unshare mount" ;;
@@ -52,6 +53,7 @@ tries() {
     bench) echo "cargo build --release --bins && cargo bench --no-run --bench figures" ;;
     simulate) echo "make simulate SEEDS=3" ;;
     torture) echo "cargo build --example torture" ;;
+    floods) echo "make floods FLOOD_S=1" ;;
     lint) echo "cargo fmt --check && cargo clippy --all-targets -- -D warnings" ;;
     fuzz) echo "cd fuzz && RUSTC_BOOTSTRAP=1 cargo build --bin clip_file" ;;
     vm-test)
@@ -112,14 +114,16 @@ inside() {
     mkdir -p "$root/opt/rust" "$root/opt/cargo"
     mount --bind "$rust" "$root/opt/rust"
     mount --bind "$proof/cargo" "$root/opt/cargo"
+    # What one target has built the next one of the same release need not build again: the programs that build are on every list.
+    mount --bind "$built" "$root/home/tester/gateway/target"
     local name=root owner=0
     [ "$user" != tester ] || name=tester owner=1000
-    chown -R "$owner:$owner" "$proof/cargo" "$root/home/tester"
+    chown -R "$owner:$owner" "$proof/cargo" "$built" "$root/home/tester"
     exec chroot --userspec="$owner:$owner" --groups="$owner" "$root" /usr/bin/env -i HOME=/home/tester USER=$name CARGO_HOME=/opt/cargo \
         PATH=/opt/rust/bin:/usr/local/bin:/usr/bin:/bin DEBIAN_FRONTEND=noninteractive \
         /bin/sh -c "cd /home/tester/gateway && { $script; }"
 }
-export proof rust
+export proof rust built
 export -f inside
 # within ROOT USER SCRIPT LOG
 within() {
@@ -130,11 +134,12 @@ within() {
 prove() {
     local root=$proof/root log=$proof/logs/$release-$target.log list what user
     umount "$root" 2>/dev/null || true
-    rm -rf "$root" "$proof/upper" "$proof/work"
+    # A card without hardware, that another target's list has put there, is gone.
+    rm -rf "$root" "$proof/upper" "$proof/work" "$built/packages"
     mkdir -p "$root" "$proof/upper" "$proof/work"
     mount -t overlay overlay -o "lowerdir=$proof/$release,upperdir=$proof/upper,workdir=$proof/work" "$root" 2>/dev/null ||
         cp -a "$proof/$release/." "$root/"
-    mkdir -p "$root/home/tester/gateway"
+    mkdir -p "$root/home/tester/gateway/target"
     git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - 2>/dev/null |
         tar -xf - -C "$root/home/tester/gateway"
     : >"$log"
@@ -189,7 +194,8 @@ for number in $releases; do
     13) suite=trixie ;;
     *) echo "packages-proof: only Debian 12 and 13 are known, not $number" >&2; exit 1 ;;
     esac
-    release=debian-$number
+    release=debian-$number built=$proof/built-debian-$number
+    mkdir -p "$built"
     if ! base $suite "$proof/$release"; then
         results+=("$release NOT TRIED: it could not be made from $DEBIAN_MIRROR")
         failed=1

@@ -339,6 +339,13 @@ impl Store {
         self
     }
 
+    /// Booths that have been heard, in no order.
+    pub fn senders(&self) -> Result<Vec<String>, StoreError> {
+        let mut rows = self.db.prepare("SELECT booth_id FROM booth LIMIT 20000")?;
+        let names = rows.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
     /// Once in a batch: whether the reserve is free. Who was short of it wants a twentieth more, so that it does not go to and fro.
     fn has_room(&mut self) -> Result<(), StoreError> {
         if std::mem::replace(&mut self.has_looked, true) {
