@@ -22,11 +22,20 @@ pub const RECORDS: &str = "--recorder";
 /// What a callback brings, samples: 20 ms.
 const PIECE: usize = 960;
 
-/// `examples/encode.rs`, built beside this program.
-fn encode_program() -> PathBuf {
+/// Where `examples/encode.rs` is, built beside this program.
+fn encode_place() -> PathBuf {
     let own = std::env::current_exe().expect("this program's name");
     let folder = own.ancestors().nth(2).expect("target/release");
-    let program = folder.join("examples/encode");
+    folder.join("examples/encode")
+}
+
+/// Whether it is there.
+pub fn is_built() -> bool {
+    encode_place().exists()
+}
+
+fn encode_program() -> PathBuf {
+    let program = encode_place();
     let how = "`make bench` builds it: cargo build --release --example encode";
     assert!(program.exists(), "{}: missing; {how}", program.display());
     program
