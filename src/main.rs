@@ -398,7 +398,9 @@ fn provision(
         folder: folder.to_owned(),
     });
     if only_status {
+        // The image makes the folder; without one there are no updates.
         if let Some(store) = &store
+            && store.folder.is_dir()
             && clock::clock_synced()
             && let Err(error) = store.see_day(update::day_of(clock::wall()))
         {

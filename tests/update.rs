@@ -538,7 +538,7 @@ fn a_clock_that_is_set_back_makes_no_step_back_valid_again_and_one_that_ran_ahea
     let world = World::new(40 * 1024);
     let (card, disk) = (world.card(), disk());
     let boot = world.boot(&card, &disk, 1).expect("it starts");
-    let day = |text: &str| text.parse().expect("a day");
+    let day = |text: &str| -> jiff::civil::Date { text.parse().expect("a day") };
     let takes = |until: &str| {
         let mut back = manifest(&image(9, 1), &world.new.1);
         back.allow_older = AllowOlder::For {
