@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::adapters::{crew, handset_sim, journal, out};
+use booth_gateway::adapters::{clock, crew, handset_sim, journal, out};
 use booth_gateway::config::Config;
 use booth_gateway::doctor::{self, Show};
 use booth_gateway::provision::{self, Places, Source};
 use booth_gateway::run::{self, Ended, RunError};
-use booth_gateway::update::state::Store;
 use booth_gateway::update::verbs::{Updater, told, usual_patience};
+use booth_gateway::update::{self, state::Store};
 use booth_gateway::{complain, say};
 use clap::{Parser, Subcommand};
 
@@ -92,7 +92,8 @@ enum Verb {
         /// The folder for the secrets of [network], of root's and in one of root's; by default DATA/network.
         #[arg(long, value_name = "DIR")]
         secrets: Option<PathBuf>,
-        /// Keep [update] keys of the card's booth.toml in this folder of root's, where `update` believes them.
+        /// Keep [update] keys of the card's booth.toml in this folder of root's, where `update` believes them; with --status, the
+        /// day, if the clock is synchronised.
         #[arg(long, value_name = "DIR")]
         trust: Option<PathBuf>,
     },
@@ -392,7 +393,19 @@ fn provision(
     trust: Option<&Path>,
 ) -> ExitCode {
     journal::init("booth-provision", log::LevelFilter::Info);
+    let store = trust.map(|folder| Store {
+        disk: Arc::new(RealDisk::shared()),
+        folder: folder.to_owned(),
+    });
     if only_status {
+        // The image makes the folder; without one there are no updates.
+        if let Some(store) = &store
+            && store.folder.is_dir()
+            && clock::clock_synced()
+            && let Err(error) = store.see_day(update::day_of(clock::wall()))
+        {
+            log::warn!("the day: {}: {error}", store.folder.display());
+        }
         return match provision::refresh_status(places, without_data) {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
@@ -402,16 +415,11 @@ fn provision(
         };
     }
     // First: a key that the technician has taken away counts no more, whatever else fails.
-    if let Some(folder) = trust
+    if let Some(store) = &store
         && let Some(trust) = provision::trusted(&RealDisk::new(), &places.boot)
+        && let Err(error) = store.trust(&trust)
     {
-        let store = Store {
-            disk: Arc::new(RealDisk::shared()),
-            folder: folder.to_owned(),
-        };
-        if let Err(error) = store.trust(&trust) {
-            log::error!("the keys of updates: {}: {error}", folder.display());
-        }
+        log::error!("the keys of updates: {}: {error}", store.folder.display());
     }
     match provision::provision_here(places, without_data) {
         Ok(outcome) => {

@@ -19,6 +19,7 @@ const LEAST: &str = "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n";
 const WIFI: &str = "[[network.wifi]]\nssid = \"Kommune Gæst\"\npassword_file = \"wifi-password\"\n";
 const MODEM: &str = "[network.modem]\napn = \"internet.example\"\npin_file = \"pin\"\n";
 const PROFILES: &str = "/nm";
+const SECRETS: &str = "/data/network";
 
 fn card(network: &str, files: &[(&str, &str)]) -> ModelDisk {
     let disk = ModelDisk::new();
@@ -77,15 +78,13 @@ fn lines(disk: &ModelDisk, begins: &str, key: &str) -> Vec<String> {
         .collect()
 }
 
-fn connects(disk: &ModelDisk, outcome: &Outcome, uuid: &str) {
-    let secrets = Path::new("/data/network");
-    let is_connected = |other: &str| other == uuid;
-    confirm(disk, secrets, &outcome.networks, is_connected, true).expect("noted");
+fn connects(disk: &ModelDisk, uuid: &str) {
+    confirm(disk, Path::new(SECRETS), |other| other == uuid, true).expect("noted");
 }
 
 /// The boot lasts long enough for a modem, and nothing connects.
-fn lasts(disk: &ModelDisk, outcome: &Outcome) {
-    connects(disk, outcome, "none");
+fn lasts(disk: &ModelDisk) {
+    connects(disk, "none");
 }
 
 #[test]
@@ -97,7 +96,7 @@ fn a_new_password_has_the_former_one_beside_it_until_it_has_connected() {
     assert_eq!(lines(&disk, "wifi", "psk"), ["first one"]);
     assert_eq!(lines(&disk, "wifi", "autoconnect-retries"), ["0"]);
     let first = of(&outcome, Way::Wifi).profiles[0].clone();
-    connects(&disk, &outcome, &first);
+    connects(&disk, &first);
     // Its absence is no error, and a boot without news writes nothing but syncs one folder.
     disk.sync_everything(Path::new("/")).expect("synced");
     let outcome = boot(&disk);
@@ -121,12 +120,12 @@ fn a_new_password_has_the_former_one_beside_it_until_it_has_connected() {
             "the former profile is the one that is known to connect"
         );
         // That the former connects says nothing for the newest.
-        connects(&disk, &outcome, &profiles[1]);
+        connects(&disk, &profiles[1]);
         boot(&disk);
         assert_eq!(lines(&disk, "wifi", "psk"), [newest, "first one"]);
     }
     let outcome = boot(&disk);
-    connects(&disk, &outcome, &of(&outcome, Way::Wifi).profiles[0]);
+    connects(&disk, &of(&outcome, Way::Wifi).profiles[0]);
     boot(&disk);
     assert_eq!(lines(&disk, "wifi", "psk"), ["third one"]);
 }
@@ -170,12 +169,12 @@ fn a_network_without_its_password_is_left_out_and_told_and_the_booth_is_set_up_a
 fn a_pin_that_does_not_connect_is_tried_at_two_boots_and_not_until_the_sim_card_is_locked() {
     let disk = card(MODEM, &[("pin", "1234\n")]);
     for _ in 0..2 {
-        let outcome = boot(&disk);
+        boot(&disk);
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
         assert_eq!(lines(&disk, "modem", "autoconnect-retries"), ["1"]);
         // However often it is looked at, a boot is one.
-        lasts(&disk, &outcome);
-        lasts(&disk, &outcome);
+        lasts(&disk);
+        lasts(&disk);
     }
     let outcome = boot(&disk);
     let fault = of(&outcome, Way::Modem).secrets[0]
@@ -187,23 +186,23 @@ fn a_pin_that_does_not_connect_is_tried_at_two_boots_and_not_until_the_sim_card_
         "{fault}"
     );
     assert_eq!(lines(&disk, "modem", "type"), Vec::<String>::new());
-    lasts(&disk, &outcome);
+    lasts(&disk);
     // Once more by hand; one that has connected is tried for ever.
     put(&disk, "pin", "1234");
     let outcome = boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
-    connects(&disk, &outcome, &of(&outcome, Way::Modem).profiles[0]);
+    connects(&disk, &of(&outcome, Way::Modem).profiles[0]);
     for _ in 0..4 {
-        let outcome = boot(&disk);
-        lasts(&disk, &outcome);
+        boot(&disk);
+        lasts(&disk);
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
         assert_eq!(lines(&disk, "modem", "autoconnect-retries"), ["0"]);
     }
     // A new one begins anew and has no twin that would try the old one.
     put(&disk, "pin", "9999");
     for _ in 0..2 {
-        let outcome = boot(&disk);
-        lasts(&disk, &outcome);
+        boot(&disk);
+        lasts(&disk);
         assert_eq!(lines(&disk, "modem", "pin"), ["9999"]);
     }
     boot(&disk);
@@ -214,18 +213,17 @@ fn a_pin_that_does_not_connect_is_tried_at_two_boots_and_not_until_the_sim_card_
 fn a_right_pin_survives_boots_that_were_cut_short_before_a_modem_could_connect() {
     let disk = card(MODEM, &[("pin", "1234")]);
     for _ in 0..10 {
-        let outcome = boot(&disk);
-        let secrets = Path::new("/data/network");
-        confirm(&disk, secrets, &outcome.networks, |_| false, false).expect("noted");
+        boot(&disk);
+        confirm(&disk, Path::new(SECRETS), |_| false, false).expect("noted");
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
     }
     // Only what lasted counts, and what lies between takes nothing back.
-    let outcome = boot(&disk);
-    lasts(&disk, &outcome);
     boot(&disk);
-    let outcome = boot(&disk);
+    lasts(&disk);
+    boot(&disk);
+    boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
-    lasts(&disk, &outcome);
+    lasts(&disk);
     boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), Vec::<String>::new());
 }
@@ -235,7 +233,7 @@ fn a_pin_that_has_not_connected_is_in_one_profile_while_a_password_has_a_former_
     let modem = format!("{MODEM}user = \"u\"\npassword_file = \"modem-password\"\n");
     let disk = card(&modem, &[("pin", "1234"), ("modem-password", "one")]);
     let outcome = boot(&disk);
-    connects(&disk, &outcome, &of(&outcome, Way::Modem).profiles[0]);
+    connects(&disk, &of(&outcome, Way::Modem).profiles[0]);
     put(&disk, "modem-password", "two");
     boot(&disk);
     assert_eq!(lines(&disk, "modem", "password"), ["two", "one"]);
@@ -259,37 +257,121 @@ fn a_card_that_keeps_the_pins_file_does_not_have_it_tried_for_ever() {
         let outcome = boot(&disk);
         assert!(outcome.notes.join(" ").contains("pin could not be removed"));
         assert_eq!(lines(&disk, "modem", "pin"), ["1234"]);
-        lasts(&disk, &outcome);
+        lasts(&disk);
     }
     boot(&disk);
     assert_eq!(lines(&disk, "modem", "pin"), Vec::<String>::new());
 }
 
 #[test]
-fn a_slot_that_the_gateway_could_have_made_up_leads_out_of_no_folder() {
+fn a_slot_that_was_made_up_leads_out_of_no_folder() {
     let disk = card(WIFI, &[("wifi-password", "first one")]);
-    let mut outcome = boot(&disk);
-    let record = PathBuf::from("/data/network")
-        .join(format!("{}.json", of(&outcome, Way::Wifi).secrets[0].slot));
+    let outcome = boot(&disk);
+    let wifi = of(&outcome, Way::Wifi);
+    let slot = &wifi.secrets[0].slot;
+    let record = Path::new(SECRETS).join(format!("{slot}.json"));
     disk.put(
         Path::new("/data/x.json"),
         &disk.content(&record).expect("there"),
     );
+    let list = Path::new(SECRETS).join("networks");
+    let text = String::from_utf8(disk.content(&list).expect("there")).expect("text");
+    disk.put(&list, text.replace(slot, "../x").as_bytes());
     let before = disk.operations();
-    for network in &mut outcome.networks {
-        for secret in &mut network.secrets {
-            secret.slot = "../x".into();
-        }
-    }
-    connects(&disk, &outcome, &of(&outcome, Way::Wifi).profiles[0]);
+    connects(&disk, &wifi.profiles[0]);
     assert_eq!(disk.operations(), before, "nothing is written");
+}
+
+/// What is in the gateway's folder says that the newest secrets were all connected by a profile that is.
+fn lie(disk: &ModelDisk, outcome: &Outcome, uuid: &str) {
+    let mut outcome = outcome.clone();
+    for network in &mut outcome.networks {
+        network.profiles = vec![uuid.into()];
+    }
+    let bytes = serde_json::to_vec(&outcome).expect("JSON");
+    disk.put(Path::new("/data/config/outcome.json"), &bytes);
+}
+
+#[test]
+fn a_gateway_that_lies_about_what_connected_loses_no_former_password_and_locks_no_sim_card() {
+    let disk = card(
+        &format!("{WIFI}{MODEM}"),
+        &[("wifi-password", "first one"), ("pin", "1234")],
+    );
+    let outcome = boot(&disk);
+    connects(&disk, &of(&outcome, Way::Wifi).profiles[0]);
+    put(&disk, "wifi-password", "second one");
+    for _ in 0..2 {
+        let outcome = boot(&disk);
+        // The cable is in, and the mobile network refuses the PIN.
+        let wired = &of(&outcome, Way::Wired).profiles[0];
+        lie(&disk, &outcome, wired);
+        connects(&disk, wired);
+    }
+    boot(&disk);
+    assert_eq!(lines(&disk, "wifi", "psk"), ["second one", "first one"]);
+    assert_eq!(lines(&disk, "modem", "pin"), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_confirmed_before_this_version_has_set_the_networks_up_itself() {
+    let disk = card(WIFI, &[("wifi-password", "first one")]);
+    let outcome = boot(&disk);
+    let list = Path::new(SECRETS).join("networks");
+    disk.take_away(&list);
+    let before = disk.operations();
+    let profile = &of(&outcome, Way::Wifi).profiles[0];
+    connects(&disk, profile);
+    assert_eq!(disk.operations(), before, "nothing is written");
+    boot(&disk);
+    assert!(disk.content(&list).is_some());
+    connects(&disk, profile);
+    assert!(disk.operations() > before);
+}
+
+#[test]
+fn a_last_good_configuration_that_the_gateway_wrote_forgets_no_password_and_takes_nothing_from_the_card()
+ {
+    for has_own in [true, false] {
+        let disk = card(WIFI, &[("wifi-password", "first one")]);
+        boot(&disk);
+        let its_own = Path::new("/data/config/good.toml");
+        let roots = Path::new(SECRETS).join("good.toml");
+        assert_eq!(disk.content(its_own), disk.content(&roots));
+        // One that names no network, and a secret that is none of its.
+        let other = ModelDisk::new();
+        for folder in ["/boot", "/data", PROFILES] {
+            other.make_folder(Path::new(folder)).expect("a folder");
+        }
+        let lie = format!("{LEAST}[mqtt]\npassword_file = \"wifi-password\"\n[network]\n");
+        put(&other, "booth.toml", &lie);
+        boot(&other);
+        disk.put(its_own, &other.content(its_own).expect("there"));
+        if !has_own {
+            // A card of a former version, whose file on BOOTH is good once more: root's copy is made by that.
+            disk.take_away(&roots);
+            boot(&disk);
+            assert_eq!(disk.content(its_own), disk.content(&roots));
+            disk.put(its_own, &other.content(its_own).expect("there"));
+        }
+        put(&disk, "booth.toml", "[booth");
+        put(&disk, "wifi-password", "second one");
+        let outcome = try_boot(&disk).expect("provisioned");
+        assert!(matches!(outcome.source, Source::Kept { .. }));
+        assert_eq!(
+            outcome.secrets,
+            [],
+            "no credential of the broker's is taken"
+        );
+        assert_eq!(lines(&disk, "wifi", "psk"), ["second one", "first one"]);
+    }
 }
 
 #[test]
 fn a_power_cut_at_any_step_leaves_a_password_that_has_connected_and_loses_no_new_one() {
     let before = card(WIFI, &[("wifi-password", "first one")]);
     let outcome = boot(&before);
-    connects(&before, &outcome, &of(&outcome, Way::Wifi).profiles[0]);
+    connects(&before, &of(&outcome, Way::Wifi).profiles[0]);
     before.sync_everything(Path::new("/")).expect("synced");
     put(&before, "wifi-password", "second one");
     let count = {
@@ -335,10 +417,9 @@ fn what_nobody_names_any_more_is_forgotten_and_a_bad_file_forgets_nothing() {
         disk.content(Path::new("/nm/home.nmconnection")).is_some(),
         "somebody else's"
     );
-    let kept = disk
-        .files()
-        .into_iter()
-        .filter(|path| path.starts_with("/data/network"));
+    let kept = disk.files().into_iter().filter(|path| {
+        path.starts_with(SECRETS) && path.extension().is_some_and(|end| end == "json")
+    });
     assert_eq!(kept.collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 
@@ -456,7 +537,7 @@ fn secrets_can_lie_in_a_folder_of_roots_and_no_link_of_the_gateways_is_followed(
     };
     assert_eq!(boots(&[]), Some(0));
     assert_eq!(boots(&["--status"]), Some(0));
-    assert_eq!(std::fs::read_dir(&secrets).expect("a folder").count(), 1);
+    assert_eq!(std::fs::read_dir(&secrets).expect("a folder").count(), 3);
     assert!(!folders.at("data/network").exists());
     assert!(read(&folders.at("nm/booth-wifi-1.nmconnection")).contains("hemmeligt"));
     // The gateway owns DATA, and puts a link to somewhere else there.

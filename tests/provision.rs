@@ -288,7 +288,7 @@ fn a_bad_file_keeps_the_last_good_configuration_and_none_at_all_is_not_set_up() 
 #[test]
 fn a_last_good_configuration_that_is_damaged_is_not_used_and_nothing_that_works_is_taken_away() {
     let disk = connected();
-    let good = Path::new("/data/config/good.toml");
+    let good = Path::new("/data/network/good.toml");
     let mut bytes = disk.content(good).expect("a file");
     *bytes.last_mut().expect("bytes") = b'#';
     disk.put(good, &bytes);

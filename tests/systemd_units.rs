@@ -54,12 +54,14 @@ fn secrets_of_networks_lie_in_roots_own_folder_and_no_unit_may_write_all_of_the_
     for name in ["booth-provision.service", "booth-status.service"] {
         let text = std::fs::read_to_string(unit(name)).expect("the unit");
         assert!(text.contains(" --secrets /data/booth-network"), "{name}");
+        assert!(text.contains(" --trust /data/booth-update\n"), "{name}");
         let writable = text
             .lines()
             .filter_map(|line| line.strip_prefix("ReadWritePaths="))
             .flat_map(str::split_whitespace);
         let writable: Vec<&str> = writable.collect();
         assert!(writable.contains(&"-/data/booth-network"), "{name}");
+        assert!(writable.contains(&"-/data/booth-update"), "{name}");
         for all in ["/data", "-/data", "-/var/lib/booth-gateway/network"] {
             assert!(!writable.contains(&all), "{name} may write {all}");
         }

@@ -533,6 +533,51 @@ fn an_older_version_is_taken_where_its_signature_says_so() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_makes_no_step_back_valid_again_and_one_that_ran_ahead_keeps_no_update_out()
+ {
+    let world = World::new(40 * 1024);
+    let (card, disk) = (world.card(), disk());
+    let boot = world.boot(&card, &disk, 1).expect("it starts");
+    let day = |text: &str| -> jiff::civil::Date { text.parse().expect("a day") };
+    let takes = |until: &str| {
+        let mut back = manifest(&image(9, 1), &world.new.1);
+        back.allow_older = AllowOlder::For {
+            booths: vec!["rundhoej-1".into()],
+            until: day(until),
+        };
+        let file = update_file(&back, &world.new.1, &world.pair);
+        boot.with(|hands| install(hands, &file[..], "x").map(drop))
+    };
+    let store = &boot.store;
+    let trust = Trust {
+        booth: "rundhoej-1".into(),
+        ..Trust::default()
+    };
+    store.trust(&trust).expect("noted");
+    // Today is 2026-11-25, as whoever answers for the time says.
+    assert_eq!(store.latest_day().expect("read"), None);
+    takes("2026-11-30").expect("taken");
+    store.see_day(day("2026-12-01")).expect("noted");
+    store.see_day(day("2026-11-26")).expect("nothing to note");
+    let over = takes("2026-11-30").expect_err("over").to_string();
+    assert!(
+        over.contains("2026-12-01") && over.contains("a later day"),
+        "{over}"
+    );
+    takes("2026-12-01").expect("taken");
+    // Wrong, and for good: a step back has to be signed for later, and what is newer comes as ever.
+    store.see_day(day("2099-01-01")).expect("noted");
+    assert!(takes("2098-12-31").is_err());
+    takes("2099-01-01").expect("taken");
+    boot.with(|hands| install(hands, &world.file[..], "x").map(drop))
+        .expect("taken");
+    // A file that nobody can read is none.
+    disk.put(&store.folder.join("day"), b"soon");
+    assert_eq!(store.latest_day().expect("read"), None);
+    takes("2026-11-25").expect("taken");
+}
+
+#[test]
 fn what_was_kept_once_is_the_least_for_ever_and_what_came_back_is_not() {
     let world = World::new(40 * 1024);
     let (card, disk) = (world.card(), disk());

@@ -48,6 +48,7 @@ fn manifest(bytes: &[u8]) {
         kept: &kept,
         booth: "rundhoej-1",
         today: None,
+        latest_day: None,
     };
     let is_taken = manifest.admit(&here, 1 << 30).is_ok();
     let is_the_kept_one = manifest.counter == 9 && manifest.image_id == kept.image_id;

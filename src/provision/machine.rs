@@ -164,7 +164,10 @@ fn note_moved_aside(disk: &dyn Disk, places: &Places) -> io::Result<()> {
 /// Writes what a running gateway says to FAT, if that is news; true if it was written.
 pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Result<bool> {
     // What was made at this boot: in RAM there is something only if the partition refused.
-    let in_ram = without_data.map(|folder| places.clone().without_data(folder));
+    let (usual, in_ram) = (
+        places,
+        without_data.map(|folder| places.clone().without_data(folder)),
+    );
     let places = match &in_ram {
         Some(in_ram) if outcome_of(&RealDisk::guarding(&in_ram.data), in_ram).is_some() => in_ram,
         _ => places,
@@ -176,31 +179,45 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
         )
     })?;
     let connected = connected(Path::new(NETWORK_MANAGER), Path::new(INTERFACES));
-    let is_connected = |uuid: &str| connected.iter().any(|(other, _)| other == uuid);
-    let had_time = clock::mono().0 >= TIME_TO_CONNECT_MS;
-    if had_time
-        && network::wants_a_new_try(&outcome.networks, is_connected)
-        && let Err(error) = let_try_again()
-    {
-        log::warn!("NetworkManager could not be asked to try Wi-Fi again: {error}");
-    }
-    // In RAM it would be gone with the power.
-    if !places.is_volatile
-        && let Err(error) = network::confirm(
-            &disk,
-            &places.secrets,
-            &outcome.networks,
-            is_connected,
-            had_time,
-        )
-    {
-        log::warn!("which password of a network has connected could not be noted: {error}");
-    }
+    look_after_networks(usual, in_ram.as_ref(), &connected);
     publish_news(
         &disk,
         places,
         &status::render(&facts(places, outcome, Some(connected))),
     )
+}
+
+/// Lets Wi-Fi be tried again and notes which secrets have connected. Whoever has broken into the gateway can write the outcome, which is
+/// told to people and nothing more: what root does for the networks follows from what lies in its own folder.
+fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(String, String)]) {
+    let disk = RealDisk::guarding(&usual.data);
+    let made = |places: &Places| {
+        let made = network::made_here(&disk, &places.secrets);
+        made.unwrap_or_else(|error| {
+            log::warn!("which networks were set up cannot be read: {error}");
+            Vec::new()
+        })
+    };
+    let made_in_ram = in_ram.map(made).unwrap_or_default();
+    let is_in_ram = !made_in_ram.is_empty();
+    let made = match is_in_ram {
+        true => made_in_ram,
+        false => made(usual),
+    };
+    let is_connected = |uuid: &str| connected.iter().any(|(other, _)| other == uuid);
+    let had_time = clock::mono().0 >= TIME_TO_CONNECT_MS;
+    if had_time
+        && network::wants_a_new_try(&made, is_connected)
+        && let Err(error) = let_try_again()
+    {
+        log::warn!("NetworkManager could not be asked to try Wi-Fi again: {error}");
+    }
+    // In RAM it would be gone with the power.
+    if !is_in_ram
+        && let Err(error) = network::confirm(&disk, &usual.secrets, is_connected, had_time)
+    {
+        log::warn!("which password of a network has connected could not be noted: {error}");
+    }
 }
 
 /// A Wi-Fi network whose handshake has failed, as when its router was starting, counts for NetworkManager as one whose password is

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! FAT                      DATA/config                                        DATA/credentials
-//! booth.toml ──judge──▶    good.toml (the last good one, date and hash)
+//! booth.toml ──judge──▶    good.toml (the last good one, date and hash), and SECRETS/good.toml, the one that is believed
 //! mqtt-password ─────────────────────────────────────────────────────────▶    set-2/password   (vault)
 //!                          booth.toml (effective: paths of the newest set)
 //! wifi-password ──────────────────────────────────▶  SECRETS/wifi-….json (root's), and NetworkManager's profiles
@@ -303,13 +303,24 @@ pub fn provision(
             faults: faults.clone(),
         },
     };
-    let earlier = last_good(disk, &kept, &mut notes);
+    let earlier = last_good(disk, places, &mut notes);
     let (good, source) = match (judged.config.clone(), earlier) {
         (Some(config), earlier) => {
             let text = found.text.as_deref().unwrap_or_default();
             let hash = vault::hash(text.as_bytes());
             let (since, before) = match earlier {
-                Some(earlier) if earlier.hash == hash => (earlier.since, earlier.before),
+                Some(earlier) if earlier.hash == hash => {
+                    let facts = GoodFacts {
+                        since: earlier.since,
+                        sha256: hash.clone(),
+                        before: earlier.before,
+                    };
+                    // A version before has not made root's, and the gateway can have changed its own. Neither is needed now.
+                    if let Err(error) = keep_good(disk, places, text, &facts) {
+                        notes.push(format!("{error}."));
+                    }
+                    (facts.since, facts.before)
+                }
                 earlier => {
                     let before = earlier.and_then(|earlier| {
                         let is_other = earlier.config.booth.id != config.booth.id;
@@ -321,8 +332,7 @@ pub fn provision(
                         sha256: hash.clone(),
                         before,
                     };
-                    keep_good(disk, &kept, text, &facts)
-                        .map_err(at("writing", &kept.join(GOOD)))?;
+                    keep_good(disk, places, text, &facts)?;
                     (facts.since, facts.before)
                 }
             };
@@ -537,9 +547,17 @@ fn look(disk: &dyn Disk, boot: &Path) -> Found {
     found
 }
 
-/// The last good text, if its hash still says that it is that.
-fn last_good(disk: &dyn Disk, kept: &Path, notes: &mut Vec<String>) -> Option<Good> {
-    let bytes = match read_whole(disk, &kept.join(GOOD), LONGEST_TEXT + 1024) {
+/// The last good text, if its hash still says that it is that. Root's own where there is one: by the other, which lies in the gateway's
+/// folder, whoever has broken into the gateway would have root forget passwords and take files from FAT while the card's own file
+/// is a bad one.
+fn last_good(disk: &dyn Disk, places: &Places, notes: &mut Vec<String>) -> Option<Good> {
+    let read = |folder: &Path| read_whole(disk, &folder.join(GOOD), LONGEST_TEXT + 1024);
+    let bytes = match read(&places.secrets) {
+        // This version has provisioned nothing yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => read(&places.kept()),
+        own => own,
+    };
+    let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
@@ -572,14 +590,25 @@ fn last_good(disk: &dyn Disk, kept: &Path, notes: &mut Vec<String>) -> Option<Go
     good
 }
 
-fn keep_good(disk: &dyn Disk, kept: &Path, text: &str, facts: &GoodFacts) -> io::Result<()> {
-    let facts = serde_json::to_string(facts).map_err(io::Error::other)?;
-    publish(
-        disk,
-        kept,
-        GOOD,
-        format!("{GOOD_MARK}{facts}\n{text}").as_bytes(),
-    )
+/// In root's own folder, which is believed, and in `DATA/config`, where a version before this one looks for it.
+fn keep_good(
+    disk: &dyn Disk,
+    places: &Places,
+    text: &str,
+    facts: &GoodFacts,
+) -> Result<(), ProvisionError> {
+    let facts = serde_json::to_string(facts).unwrap_or_default();
+    let whole = format!("{GOOD_MARK}{facts}\n{text}");
+    let own = &places.secrets;
+    let is_new = disk.make_folder(own).map_err(at("making", own))?;
+    if let Some(above) = own.parent().filter(|_| is_new) {
+        disk.sync_folder(above).map_err(at("syncing", above))?;
+    }
+    for folder in [own, &places.kept()] {
+        let path = folder.join(GOOD);
+        replace(disk, &path, whole.as_bytes()).map_err(at("writing", &path))?;
+    }
+    Ok(())
 }
 
 /// Lets `run` say what is wrong: the text as it is, and the sentences beside it.

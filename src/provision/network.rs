@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! SECRETS/wifi-<hash of the SSID>.json, modem-password.json, modem-pin.json   the newest secret, and the one before it
+//! SECRETS/networks   which profiles were made of which secrets: what root believes of it, for `outcome.json` is the gateway's
 //! ```
 //!
 //! While a new password has not connected there are two profiles, the newest preferred; which one is connected is
@@ -23,7 +24,7 @@ use super::guise::printable;
 use super::keyfile::{self, ENDS, Keyfile, Numbered, OURS, Retries};
 use super::secrets::{remove_from_fat, take};
 use super::vault::Role;
-use super::{Places, ProvisionError, at, replace};
+use super::{LONGEST_OUTCOME, Places, ProvisionError, at, replace};
 use crate::config::{Config, ConfigError, Network, SecretKind};
 use crate::contract::hex;
 use crate::spool::disk::{Disk, Listed, publish, read_whole};
@@ -33,6 +34,8 @@ const MOST_TRIES: u32 = 2;
 const LONGEST_RECORD: u64 = 64 * 1024;
 /// The slot of the PIN.
 const PIN: &str = "modem-pin";
+/// The list of what was set up, among the secrets. No `.json`: each of those is a secret.
+const LIST: &str = "networks";
 
 /// A way to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +108,41 @@ struct Record {
     former: Option<Held>,
 }
 
-/// Names of slots come back from a file that the gateway could have written.
+/// A connection as root has made it. `Outcome` tells the same to people, and lies where the gateway can change it: whoever has
+/// broken into the gateway would confirm a password that never connected, so that the former one is gone, or a wrong PIN, so that it
+/// is tried until the SIM card is locked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Made {
+    way: Way,
+    /// As in [`ConnectionNews`].
+    profiles: Vec<String>,
+    /// Slot and number of each of its secrets.
+    secrets: Vec<(String, u64)>,
+}
+
+impl Made {
+    fn of(news: &ConnectionNews) -> Self {
+        let secrets = news.secrets.iter();
+        Self {
+            way: news.way,
+            profiles: news.profiles.clone(),
+            secrets: secrets
+                .map(|secret| (secret.slot.clone(), secret.number))
+                .collect(),
+        }
+    }
+}
+
+/// What the latest provisioning has set up; nothing where none of this version has been, so that nothing is confirmed until the next one.
+pub(super) fn made_here(disk: &dyn Disk, secrets: &Path) -> io::Result<Vec<Made>> {
+    match read_whole(disk, &secrets.join(LIST), LONGEST_OUTCOME) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Names of slots are of `DATA/network` where no other folder is named, and DATA may be the gateway's.
 fn is_slot(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 64 && name.chars().all(is_plain)
@@ -165,6 +202,11 @@ pub(super) fn set_up(
             "The networks could not be set up ({error}); a wired network with DHCP works all the same. Write the image to the card again."
         ));
     }
+    // Last: profiles that are there work without it.
+    let made: Vec<Made> = news.iter().map(Made::of).collect();
+    let list = place.join(LIST);
+    let bytes = serde_json::to_vec(&made).unwrap_or_default();
+    replace(disk, &list, &bytes).map_err(at("writing", &list))?;
     Ok(news)
 }
 
@@ -474,33 +516,28 @@ pub(super) fn check_beside(
 
 /// Whether NetworkManager has to be asked for another try: no Wi-Fi network is connected. Never where the modem has a PIN, because
 /// what lets Wi-Fi be tried again lets a refused PIN be tried again, too.
-pub(super) fn wants_a_new_try(
-    connections: &[ConnectionNews],
-    is_connected: impl Fn(&str) -> bool,
-) -> bool {
-    let mut wifi = connections
+pub(super) fn wants_a_new_try(made: &[Made], is_connected: impl Fn(&str) -> bool) -> bool {
+    let mut wifi = made
         .iter()
         .filter(|connection| connection.way == Way::Wifi)
         .flat_map(|connection| &connection.profiles)
         .peekable();
-    let mut secrets = connections
-        .iter()
-        .flat_map(|connection| &connection.secrets);
+    let mut secrets = made.iter().flat_map(|connection| &connection.secrets);
     wifi.peek().is_some()
         && !wifi.any(|uuid| is_connected(uuid))
-        && !secrets.any(|secret| secret.slot == PIN)
+        && !secrets.any(|(slot, _)| slot == PIN)
 }
 
 /// Notes in the folder of secrets which have connected, of the profiles that are connected now; and, if the boot has lasted long
-/// enough (`had_time`), which PIN has been tried and has not. Nothing is written if that is known.
+/// enough (`had_time`), which PIN has been tried and has not. Nothing is written if that is known, or if nothing has been set up by
+/// this version yet. Which secrets a profile was made of is read there, too, and from nowhere else.
 pub fn confirm(
     disk: &dyn Disk,
     secrets: &Path,
-    connections: &[ConnectionNews],
     is_connected: impl Fn(&str) -> bool,
     had_time: bool,
 ) -> io::Result<()> {
-    for connection in connections {
+    for connection in made_here(disk, secrets)? {
         let Some(newest) = connection.profiles.first() else {
             continue;
         };
@@ -509,29 +546,26 @@ pub fn confirm(
         if !(is_connected || has_tried) {
             continue;
         }
-        for secret in connection
-            .secrets
-            .iter()
-            .filter(|secret| is_slot(&secret.slot))
-        {
-            let Some(mut record) = read(disk, secrets, &secret.slot)? else {
+        let slots = connection.secrets.iter().filter(|(slot, _)| is_slot(slot));
+        for (slot, number) in slots {
+            let Some(mut record) = read(disk, secrets, slot)? else {
                 continue;
             };
             if !is_connected {
-                let is_on_trial = secret.slot == PIN && !record.has_connected;
-                if is_on_trial && record.newest.number == secret.number && !record.was_tried {
+                let is_on_trial = slot == PIN && !record.has_connected;
+                if is_on_trial && record.newest.number == *number && !record.was_tried {
                     record.was_tried = true;
-                    keep(disk, secrets, &secret.slot, &record)?;
+                    keep(disk, secrets, slot, &record)?;
                 }
                 continue;
             }
             let is_known = record.has_connected && record.former.is_none();
-            if record.newest.number == secret.number && !is_known {
+            if record.newest.number == *number && !is_known {
                 record.has_connected = true;
                 record.former = None;
                 record.tries = 0;
                 record.was_tried = false;
-                keep(disk, secrets, &secret.slot, &record)?;
+                keep(disk, secrets, slot, &record)?;
             }
         }
     }
@@ -542,19 +576,11 @@ pub fn confirm(
 mod tests {
     use super::*;
 
-    fn connection(way: Way, uuid: &str, slot: &str) -> ConnectionNews {
-        ConnectionNews {
+    fn connection(way: Way, uuid: &str, slot: &str) -> Made {
+        Made {
             way,
-            name: String::new(),
             profiles: vec![uuid.into()],
-            secrets: vec![NetworkSecret {
-                slot: slot.into(),
-                name: String::new(),
-                since: None,
-                number: 1,
-                is_new: false,
-                fault: None,
-            }],
+            secrets: vec![(slot.into(), 1)],
         }
     }
 

@@ -3,8 +3,11 @@
 //! Owns: the manifest's shape, the running image's description, and every reason to refuse before a byte of a slot is
 //! touched. Never does: believe a manifest whose signature nobody has checked; `keys` does that first.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+
+use super::day_of;
 
 /// The format that this version reads.
 pub const FORMAT: u32 = 1;
@@ -83,6 +86,21 @@ pub struct Standing<'a> {
     pub booth: &'a str,
     /// Today, UTC; `None` while the clock is not synchronised.
     pub today: Option<Date>,
+    /// The highest day that was ever today here. Whoever answers for the time may say an earlier one.
+    pub latest_day: Option<Date>,
+}
+
+impl Standing<'_> {
+    /// The day by which a step back is judged: never before one that was seen, nor before the running image was made. One that is too late
+    /// refuses a step back and nothing else.
+    fn day(&self) -> Option<Date> {
+        let made = Timestamp::from_second(self.running.released).ok();
+        let made = made.map(day_of);
+        self.today
+            .max(self.latest_day)
+            .max(made)
+            .filter(|_| self.today.is_some())
+    }
 }
 
 /// The highest release that a booth has kept.
@@ -132,7 +150,7 @@ pub enum Refusal {
     )]
     Older(String, u64, u64, String),
     #[error(
-        "the update would take this booth back until {0}, and today is {1}; sign it anew with a later day, or set the clock"
+        "the update would take this booth back until {0}, and the latest day that this booth has seen is {1}; sign it anew with a later day, or set the clock"
     )]
     Over(Date, String),
     #[error(
@@ -224,7 +242,7 @@ impl Manifest {
 
 impl Manifest {
     fn may_go_back(&self, here: &Standing, kept: u64) -> Result<(), Refusal> {
-        match (&self.allow_older, here.today) {
+        match (&self.allow_older, here.day()) {
             (AllowOlder::For { booths, until }, today)
                 if booths.iter().any(|booth| booth == here.booth) =>
             {
@@ -288,6 +306,7 @@ mod tests {
             kept,
             booth: "rundhoej-1",
             today,
+            latest_day: None,
         };
         manifest.admit(&here, room)
     }
@@ -393,6 +412,56 @@ mod tests {
             ..kept
         };
         assert!(admitted(&of(9), &other, None, 65536).is_err());
+    }
+
+    #[test]
+    fn a_step_back_that_is_over_stays_over_whatever_day_the_clock_says() {
+        let manifest = parse(|m| {
+            m["counter"] = 1.into();
+            m["allow_older"] = serde_json::json!({"booths": ["rundhoej-1"], "until": "2026-12-31"});
+        })
+        .expect("good");
+        let says = |today, latest_day, released| {
+            let here = Standing {
+                running: &Image {
+                    released,
+                    ..running()
+                },
+                kept: &Floor::default(),
+                booth: "rundhoej-1",
+                today,
+                latest_day,
+            };
+            manifest.admit(&here, 65536)
+        };
+        let (before, over) = (day("2026-01-01"), day("2027-01-01"));
+        // 2027-01-02.
+        let made_later = 1_798_848_000;
+        assert_eq!(says(before, None, 1000), Ok(()));
+        assert_eq!(says(before, day("2026-12-31"), 1000), Ok(()));
+        for (today, latest_day, released) in [
+            (before, over, 1000),
+            (before, None, made_later),
+            (over, before, 1000),
+            // What was seen is no clock.
+            (None, before, 1000),
+        ] {
+            let said = says(today, latest_day, released);
+            assert!(matches!(said, Err(Refusal::Over(..))), "{said:?}");
+        }
+        // A day that no clock can have shown, in the image or seen once, keeps out no newer release.
+        let newer = parse(|_| {}).expect("good");
+        let here = Standing {
+            running: &Image {
+                released: i64::MAX,
+                ..running()
+            },
+            kept: &Floor::default(),
+            booth: "rundhoej-1",
+            today: before,
+            latest_day: day("9999-12-30"),
+        };
+        assert_eq!(newer.admit(&here, 65536), Ok(()));
     }
 
     #[test]

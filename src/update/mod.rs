@@ -29,6 +29,7 @@ use std::io::{self, Read};
 use boot::{BootControl, BootError, Slot};
 use container::{Container, ContainerError, MANIFEST, SIGNATURE};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use keys::{KeyError, Keys};
 use manifest::{Image, Manifest, Refusal, Standing};
@@ -142,6 +143,11 @@ pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str, tol
     }
 }
 
+/// The day of a moment, UTC: by such days a step back is allowed.
+pub fn day_of(at: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(at).date()
+}
+
 /// Reads manifest and signature and believes them, or says why not. The payload's member comes next.
 pub fn open<R: Read>(input: R, keys: &Keys) -> Result<(Manifest, Container<R>), UpdateError> {
     let (bytes, signature, file) = members(input)?;
@@ -226,9 +232,8 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
         running: hands.running,
         kept: &kept,
         booth: &booth,
-        today: hands
-            .is_clock_set
-            .then(|| (hands.wall)().to_zoned_datetime(TimeZone::UTC).date()),
+        today: hands.is_clock_set.then(|| day_of((hands.wall)())),
+        latest_day: hands.store.latest_day().map_err(UpdateError::State)?,
     };
     manifest.admit(&here, device.bytes())?;
     let mut tell = |progress: Progress| {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ const KEYS: &str = "keys";
 const BOOTH: &str = "booth";
 const ALLOW: &str = "allow";
 const FLOOR: &str = "kept.json";
+const DAY: &str = "day";
 const LONGEST: u64 = 64 * 1024;
 
 /// How far an update is.
@@ -266,6 +268,26 @@ impl Store {
         };
         let bytes = serde_json::to_vec(&floor).map_err(io::Error::other)?;
         self.remember(FLOOR, &bytes)
+    }
+}
+
+impl Store {
+    /// The highest day that this booth has seen while its clock was synchronised. A file that cannot be understood is none.
+    pub fn latest_day(&self) -> io::Result<Option<Date>> {
+        match read_whole(&*self.disk, &self.folder.join(DAY), LONGEST) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers this day, UTC by a synchronised clock, if it is later than the latest. A day that was wrong and too late stays, too: all
+    /// that follows is that a step back has to be signed for a later one.
+    pub fn see_day(&self, today: Date) -> io::Result<()> {
+        if self.latest_day()? >= Some(today) {
+            return Ok(());
+        }
+        self.remember(DAY, format!("{today}\n").as_bytes())
     }
 }
 
