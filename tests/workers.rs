@@ -220,7 +220,7 @@ fn a_dead_store_ends_the_hub_with_its_name() {
     std::fs::write(&file, text).expect("a file");
     let config = HubConfig::load(&file).expect("a configuration");
     let ended = alive(serve_witnessed(config, |told| {
-        assert!(!matches!(told, Outcome::Ticked), "killed by a test");
+        assert!(!matches!(told, Outcome::Ticked { .. }), "killed by a test");
     }));
     let Err(ServeError::Worker(Death { name, how })) = ended else {
         panic!("{ended:?}");

@@ -19,7 +19,7 @@ pub use birth::Birth;
 pub use health::Health;
 pub use manifest::{BodyKind, ClipKind, Consent, ConsentMode, EndedBy, Manifest, Publish};
 pub use state::{BoothState, HubState, Presence, Session};
-pub use topic::{BoothId, RESERVED_IDS, Topic, Topics};
+pub use topic::{BoothId, COMMANDS, EVENT_KINDS, RESERVED_IDS, Topic, Topics};
 
 /// Version of the payloads in this contract, carried as `schema` in birth and manifest.
 pub const SCHEMA: u32 = 1;

@@ -6,6 +6,45 @@ use std::fmt;
 /// booth may have one: access rules bind what a client may say to its name, so that a booth's branch would be theirs.
 pub const RESERVED_IDS: [&str; 4] = ["hub", "operations", "booth-hub", "booth-hub-forget"];
 
+/// Kinds of `event/{kind}` that booths say, with those that only earlier or later ones do (contract §3).
+pub const EVENT_KINDS: [&str; 21] = [
+    "boot",
+    "card_cloned",
+    "card_closed",
+    "case_closed",
+    "case_opened",
+    "clock_step",
+    "config_applied",
+    "data_partition_repaired",
+    "device_lost",
+    "hardware_changed",
+    "hook_taught",
+    "hung_up",
+    "lifted",
+    "selftest",
+    "service",
+    "service_code_wrong",
+    "tamper",
+    "thread_hangs",
+    "thread_moves",
+    "update",
+    "worker_died",
+];
+
+/// Commands of `cmd/{command}` and `reply/{command}` (contract §3.7).
+pub const COMMANDS: [&str; 10] = [
+    "drain",
+    "purge",
+    "reboot",
+    "rebirth",
+    "recipients",
+    "reload",
+    "resend",
+    "ring",
+    "selftest",
+    "update",
+];
+
 /// A booth's name on the wire: `[a-z0-9-]{3,32}` and none of [`RESERVED_IDS`]; also its MQTT client id and user name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]

@@ -59,9 +59,30 @@ const BODY_BYTES: Rule = Rule {
     gain: 1 << 30,
     every_ms: HOUR_MS,
 };
+/// What a clip's two files take of a disk besides the bytes of its body, of which the last block is not full: that is paid with its
+/// manifest.
+const FILES_BYTES: u64 = 2 * (4 << 10);
+/// So many of [`ROW_BYTES`] are for what a booth must always be able to say: whether it is there, how it is, and the table's alerts.
+const KEPT_ROW_BYTES: u64 = 8 << 20;
+/// What one sender may take of [`BODY_BYTES`] and [`ROW_BYTES`] while the store's disk is short of room: a booth's day, and no card's.
+const TIGHT_BODY_BYTES: u64 = 512 << 20;
+const TIGHT_ROW_BYTES: u64 = 16 << 20;
 /// Names that a sender gives in a day: questions, alerts, kinds of events and replies. The table of alerts has some 30, a
 /// campaign a handful of questions.
 const MOST_NAMES: usize = 300;
+
+/// What a message asks of a day.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What it names, if that is not known to everybody.
+    pub name: Option<(Named, &'a str)>,
+    /// The store's disk is short of room.
+    pub is_tight: bool,
+}
 
 /// What a message is, for its price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +91,8 @@ pub enum Kind {
     Part,
     /// A clip's manifest.
     Manifest,
+    /// Whether a booth is there, how it is, and an alert of the table.
+    Vital,
     /// Anything else.
     Word,
 }
@@ -85,6 +108,8 @@ pub enum Spent {
     BodyBytes,
     /// Names invented in a day.
     Names,
+    /// More than its share of a disk that is short of room.
+    Tight,
     /// More waits for the store than a booth may have under way.
     Waiting,
     /// So much is refused that nobody can be heard beside it.
@@ -106,6 +131,11 @@ impl Spent {
             ),
             Self::Names => format!(
                 "it gave more than {MOST_NAMES} names of questions, alerts and events in a day"
+            ),
+            Self::Tight => format!(
+                "the disk is short of room, and it has sent more than {} MiB of clips or {} MiB besides in a day; make room",
+                TIGHT_BODY_BYTES >> 20,
+                TIGHT_ROW_BYTES >> 20
             ),
             Self::Waiting => {
                 "it sends faster than any booth: more waited here than the contract lets a booth have under way".into()
@@ -145,6 +175,11 @@ impl Bucket {
         self.left >= price
     }
 
+    fn taken(&mut self, rule: Rule, now: Mono) -> u64 {
+        self.fill(rule, now);
+        rule.most - self.left
+    }
+
     fn pay(&mut self, price: u64) {
         self.left = self.left.saturating_sub(price);
     }
@@ -182,31 +217,41 @@ impl Account {
         }
     }
 
-    /// Takes a message of so many bytes out of the day's budget; `name` is what it names, if it names anything. What is refused
-    /// costs nothing.
+    /// Takes a message out of the day's budget. What is refused costs nothing.
     ///
     /// # Errors
     /// Which budget is used up.
-    pub fn admit(
-        &mut self,
-        now: Mono,
-        kind: Kind,
-        bytes: usize,
-        name: Option<(Named, &str)>,
-    ) -> Result<(), Spent> {
-        let bytes = bytes as u64;
-        if kind == Kind::Part {
-            if !self.body_bytes.has(BODY_BYTES, now, bytes) {
-                return Err(Spent::BodyBytes);
-            }
-            self.body_bytes.pay(bytes);
-            return Ok(());
-        }
+    pub fn admit(&mut self, now: Mono, asks: Asks<'_>) -> Result<(), Spent> {
+        let Asks {
+            kind,
+            bytes,
+            name,
+            is_tight,
+        } = asks;
+        let (bodies, rows) = match kind {
+            Kind::Part => (bytes, 0),
+            Kind::Manifest => (FILES_BYTES, bytes),
+            Kind::Vital | Kind::Word => (0, bytes),
+        };
+        let kept = match kind {
+            Kind::Vital => 0,
+            Kind::Part | Kind::Manifest | Kind::Word => KEPT_ROW_BYTES,
+        };
         if kind == Kind::Manifest && !self.manifests.has(MANIFESTS, now, 1) {
             return Err(Spent::Manifests);
         }
-        if !self.row_bytes.has(ROW_BYTES, now, bytes) {
+        if bodies > 0 && !self.body_bytes.has(BODY_BYTES, now, bodies) {
+            return Err(Spent::BodyBytes);
+        }
+        if rows > 0 && !self.row_bytes.has(ROW_BYTES, now, rows + kept) {
             return Err(Spent::RowBytes);
+        }
+        if is_tight
+            && kind != Kind::Vital
+            && (self.body_bytes.taken(BODY_BYTES, now) + bodies > TIGHT_BODY_BYTES
+                || self.row_bytes.taken(ROW_BYTES, now) + rows > TIGHT_ROW_BYTES)
+        {
+            return Err(Spent::Tight);
         }
         if let Some(name) = name {
             self.know(now, name)?;
@@ -214,7 +259,8 @@ impl Account {
         if kind == Kind::Manifest {
             self.manifests.pay(1);
         }
-        self.row_bytes.pay(bytes);
+        self.body_bytes.pay(bodies);
+        self.row_bytes.pay(rows);
         Ok(())
     }
 
@@ -244,7 +290,7 @@ impl Account {
                 PART_BYTES,
                 (bytes as u64).max(LEAST_PART_BYTES),
             ),
-            Kind::Manifest | Kind::Word => (&mut self.messages, MESSAGES, 1),
+            Kind::Manifest | Kind::Vital | Kind::Word => (&mut self.messages, MESSAGES, 1),
         };
         let may = bucket.has(rule, now, price);
         if may {
@@ -281,6 +327,15 @@ mod tests {
 
     const SECOND: u64 = SECOND_MS;
 
+    fn asks(kind: Kind, bytes: u64, name: Option<(Named, &str)>) -> Asks<'_> {
+        Asks {
+            kind,
+            bytes,
+            name,
+            is_tight: false,
+        }
+    }
+
     fn taken(account: &mut Account, now: Mono, kind: Kind, bytes: usize) -> u64 {
         (0..1_000_000)
             .take_while(|_| account.go(now, kind, bytes))
@@ -296,13 +351,15 @@ mod tests {
             for _ in 0..8.min(left) {
                 let asked = Some((Named::Question, "square"));
                 account
-                    .admit(now, Kind::Manifest, 1_000, asked)
+                    .admit(now, asks(Kind::Manifest, 1_000, asked))
                     .expect("taken");
                 while !account.go(now, Kind::Manifest, 1_000) {
                     now.0 += SECOND;
                 }
                 for _ in 0..11 {
-                    account.admit(now, Kind::Part, 16_384, None).expect("taken");
+                    account
+                        .admit(now, asks(Kind::Part, 16_384, None))
+                        .expect("taken");
                     while !account.go(now, Kind::Part, 16_384) {
                         now.0 += SECOND;
                     }
@@ -335,16 +392,17 @@ mod tests {
         type Ask = fn(&mut Account, Mono, u64) -> Result<(), Spent>;
         let asks: [(Spent, Ask); 4] = [
             (Spent::Manifests, |account, now, _| {
-                account.admit(now, Kind::Manifest, 1, None)
+                account.admit(now, asks(Kind::Manifest, 1, None))
             }),
             (Spent::RowBytes, |account, now, _| {
-                account.admit(now, Kind::Word, 16_384, None)
+                account.admit(now, asks(Kind::Word, 16_384, None))
             }),
             (Spent::BodyBytes, |account, now, _| {
-                account.admit(now, Kind::Part, 60_000, None)
+                account.admit(now, asks(Kind::Part, 60_000, None))
             }),
             (Spent::Names, |account, now, nth| {
-                account.admit(now, Kind::Word, 1, Some((Named::Level, &nth.to_string())))
+                let name = nth.to_string();
+                account.admit(now, asks(Kind::Word, 1, Some((Named::Level, &name))))
             }),
         ];
         for (spent, ask) in asks {
@@ -361,11 +419,11 @@ mod tests {
         for nth in 0..10 * MOST_NAMES {
             let name = (nth % MOST_NAMES).to_string();
             assert_eq!(
-                account.admit(Mono(0), Kind::Word, 1, Some((Named::Level, &name))),
+                account.admit(Mono(0), asks(Kind::Word, 1, Some((Named::Level, &name)))),
                 Ok(())
             );
         }
-        let one_more = account.admit(Mono(0), Kind::Word, 1, Some((Named::Question, "0")));
+        let one_more = account.admit(Mono(0), asks(Kind::Word, 1, Some((Named::Question, "0"))));
         assert_eq!(one_more, Err(Spent::Names), "a question is no alert");
     }
 
@@ -374,7 +432,10 @@ mod tests {
         let mut account = Account::new(Mono(0));
         assert!(account.is_untouched(Mono(0)));
         account
-            .admit(Mono(0), Kind::Manifest, 900, Some((Named::Question, "q")))
+            .admit(
+                Mono(0),
+                asks(Kind::Manifest, 900, Some((Named::Question, "q"))),
+            )
             .expect("taken");
         assert!(account.go(Mono(0), Kind::Manifest, 900));
         assert!(
@@ -382,5 +443,18 @@ mod tests {
             "its names are of today"
         );
         assert!(account.is_untouched(Mono(DAY_MS)));
+    }
+
+    #[test]
+    fn a_clip_of_one_byte_costs_a_day_what_its_two_files_take_of_the_disk() {
+        let mut account = Account::new(Mono(0));
+        let before = account.body_bytes.left;
+        account
+            .admit(Mono(0), asks(Kind::Manifest, 900, None))
+            .expect("taken");
+        account
+            .admit(Mono(0), asks(Kind::Part, 1, None))
+            .expect("taken");
+        assert_eq!(before - account.body_bytes.left, 2 * 4096 + 1);
     }
 }

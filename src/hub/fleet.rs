@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alerts;
 use super::ingest::{is_token, rfc3339};
-use super::store;
+use super::store::{self, Rank};
 use crate::contract::{
     Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session, reading,
 };
@@ -27,10 +27,11 @@ const EVENTS_AT_ONCE: i64 = 50;
 /// Most kinds of events kept of one booth.
 const MAX_KINDS_PER_BOOTH: usize = 64;
 /// Kinds that go for no other kind.
-const LASTING_EVENTS: [&str; 9] = [
+const LASTING_EVENTS: [&str; 10] = [
     "boot",
     "card_cloned",
     "card_closed",
+    "case_opened",
     "clock_step",
     "data_partition_repaired",
     "hardware_changed",
@@ -45,10 +46,13 @@ const ALIVE_S: i64 = 180;
 /// Cards remembered at one booth; the longest unheard go first.
 const MAX_CARDS_PER_BOOTH: i64 = 64;
 /// What `announced` of a card at a booth says: the booth has announced it; the booth where it was first still has it; an operator
-/// has accepted it.
+/// has accepted it; the booth has named it as one that it had, and does not say that it is in it now.
 const ANNOUNCED: u8 = 1;
 const CONTESTED: u8 = 2;
 const ACCEPTED: u8 = 3;
+const NAMED: u8 = 4;
+/// A card starts no more than so often between two words of it, and once a second of the time between them besides.
+const MAX_STARTS: u64 = 1_000;
 /// Retained health expires after seven days (contract §3): what is left of it tells its age.
 const HEALTH_EXPIRY_S: i64 = 7 * 86_400;
 
@@ -157,7 +161,8 @@ pub fn is_at_home(
         .query_row([sender.as_str(), card_id], |row| row.get(0))
         .optional()?;
     match announced {
-        Some(ANNOUNCED | ACCEPTED) => {
+        Some(NAMED) if holder_but(db, sender, card_id)?.is_some() => Ok(false),
+        Some(ANNOUNCED | ACCEPTED | NAMED) => {
             Ok(booth == sender || card_known_at(db, booth, card_id)?)
         }
         Some(CONTESTED) => Ok(false),
@@ -168,6 +173,17 @@ pub fn is_at_home(
             )?
             .query_row([card_id, sender.as_str()], |row| row.get(0)),
     }
+}
+
+/// Another booth that has not said since that it has another card than this one.
+fn holder_but(
+    db: &Connection,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<Option<String>, rusqlite::Error> {
+    db.prepare_cached("SELECT booth_id FROM booth WHERE card_id = ?1 AND booth_id <> ?2 LIMIT 1")?
+        .query_row([card_id, booth.as_str()], |row| row.get(0))
+        .optional()
 }
 
 fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<String>, rusqlite::Error> {
@@ -188,17 +204,20 @@ fn session_from(pair: Numbered) -> Option<Session> {
 }
 
 /// What a card said last at a booth.
+#[derive(Default)]
 struct Said {
     /// Session of its state.
     session: Option<Session>,
     presence: Option<String>,
     /// Session of its birth.
     birth: Option<Session>,
+    /// When it was heard last.
+    last_seen: Option<Timestamp>,
 }
 
 fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusqlite::Error> {
     db.prepare_cached(
-        "SELECT boot_count, connect_ms, presence, birth_boot_count, birth_connect_ms
+        "SELECT boot_count, connect_ms, presence, birth_boot_count, birth_connect_ms, last_seen
          FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2",
     )?
     .query_row([booth.as_str(), card_id], |row| {
@@ -211,8 +230,11 @@ fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusq
             session: session_from(pair(0)?),
             presence: row.get(2)?,
             birth: session_from(pair(3)?),
+            last_seen: row.get::<_, String>(5)?.parse().ok(),
         })
     })
+    .optional()
+    .map(Option::unwrap_or_default)
 }
 
 /// The latest session that a card is known by.
@@ -225,12 +247,31 @@ pub(super) fn latest_session(
     Ok(said.session.max(said.birth))
 }
 
-/// Numbers that the database can hold.
-fn storable(session: Session) -> Result<(), FleetError> {
+/// Numbers that the database can hold, and that a card can have come to since it was heard last: one that is too high would hide
+/// everything that its booth says afterwards.
+fn is_possible(now: Timestamp, session: Session, said: &Said) -> Result<(), FleetError> {
     if session.boot_count > 1 << 53 || session.connect_ms > 1 << 53 {
         return malformed("a session number cannot be");
     }
+    let (Some(known), Some(last_seen)) = (said.session.max(said.birth), said.last_seen) else {
+        return Ok(());
+    };
+    let seconds = u64::try_from(now.duration_since(last_seen).as_secs()).unwrap_or(0);
+    let most = known.boot_count + MAX_STARTS + seconds;
+    if session.boot_count > most {
+        return malformed(format!(
+            "session {session} after {known}: no card starts so often in {seconds} s"
+        ));
+    }
     Ok(())
+}
+
+/// A word of an earlier session that came only now. It changes nothing; if it comes again and again, a higher session was invented.
+fn is_late<T>(booth: &BoothId, said: Session, known: Session) -> Result<T, FleetError> {
+    malformed(format!(
+        "session {said} after {known} of the same card: it came late, or somebody has spoken in this booth's name. If it goes on: a new \
+         password, then booth-hub forget {booth}"
+    ))
 }
 
 /// A presence in the words of the contract.
@@ -249,14 +290,15 @@ pub fn state(
     now: Timestamp,
     booth: &BoothId,
     payload: &[u8],
+    retained: bool,
 ) -> Result<(), FleetError> {
     if payload.is_empty() {
         return Ok(());
     }
     let state: BoothState = parsed("state", payload)?;
-    storable(state.session)?;
-    card_seen(db, now, booth, &state.card_id)?;
     let said = said_by(db, booth, &state.card_id)?;
+    is_possible(now, state.session, &said)?;
+    card_seen(db, now, booth, &state.card_id)?;
     let late = said.session.is_some_and(|known| {
         state.session < known
             // Within one session online comes first: after the end it can only be a repeat.
@@ -280,7 +322,13 @@ pub fn state(
     if current_card(db, booth)?.is_none() {
         set_current(db, booth, &state.card_id)?;
     }
-    Ok(())
+    match said.session {
+        // A will is late by its nature, and what the broker had kept is old.
+        Some(known) if state.session < known && state.state == Presence::Online && !retained => {
+            is_late(booth, state.session, known)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The booth says that this card is in it. Where another booth had it before and is alive with it, that is not so.
@@ -294,9 +342,9 @@ fn announce(
     let is_news = db
         .prepare_cached(
             "UPDATE card_at_booth SET announced = ?3
-             WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
+             WHERE booth_id = ?1 AND card_id = ?2 AND announced IN (0, ?4)",
         )?
-        .execute(params![booth.as_str(), card_id, ANNOUNCED])?;
+        .execute(params![booth.as_str(), card_id, ANNOUNCED, NAMED])?;
     if is_news == 0 {
         return Ok(());
     }
@@ -321,6 +369,33 @@ fn announce(
     Ok(())
 }
 
+/// The booth says that it had this card, or that its own was made from it. Where another booth has it still, what comes under it is
+/// held: until that one says that it has another card, or an operator has looked.
+fn name_card(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    card_id: &str,
+) -> Result<(), FleetError> {
+    card_seen(db, now, booth, card_id)?;
+    let is_news = db
+        .prepare_cached(
+            "UPDATE card_at_booth SET announced = ?3
+             WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
+        )?
+        .execute(params![booth.as_str(), card_id, NAMED])?;
+    if is_news > 0
+        && let Some(holder) = holder_but(db, booth, card_id)?
+    {
+        let why = format!(
+            "{booth} says that it had card {card_id}, or has a copy of it, and {holder} has not said that it has another one since: what \
+             {booth} sends under that card is held. If that is so: booth-hub accept --card {card_id} once something has come"
+        );
+        store::show_operator(db, now, booth, "", &why, Rank::Card)?;
+    }
+    Ok(())
+}
+
 /// This booth is alive with its card: another one that announced the same card later has not got it, or has a copy. What comes
 /// from there under that card is held until an operator accepts it.
 fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), FleetError> {
@@ -331,12 +406,12 @@ fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), Fleet
         .prepare_cached(
             "SELECT other.booth_id FROM card_at_booth other JOIN card_at_booth mine
                ON mine.booth_id = ?1 AND mine.card_id = ?2
-             WHERE other.card_id = ?2 AND other.booth_id <> ?1 AND other.announced = ?3
+             WHERE other.card_id = ?2 AND other.booth_id <> ?1 AND other.announced IN (?3, ?5)
                AND mine.announced IN (?3, ?4)
                AND (other.first_seen, other.rowid) > (mine.first_seen, mine.rowid)",
         )?
         .query_map(
-            params![booth.as_str(), card_id, ANNOUNCED, ACCEPTED],
+            params![booth.as_str(), card_id, ANNOUNCED, ACCEPTED, NAMED],
             |row| row.get(0),
         )?
         .collect::<Result<_, _>>()?;
@@ -350,7 +425,7 @@ fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), Fleet
                 "{other} says that it has card {card_id}, and {booth} is alive with it: what {other} sends under that card is held from \
                  now on; look at what it sent before. If the card is really there: booth-hub accept --card {card_id}"
             );
-            store::show_operator(db, now, &other, "", &why)?;
+            store::show_operator(db, now, &other, "", &why, Rank::Card)?;
         }
     }
     Ok(())
@@ -377,11 +452,15 @@ pub fn birth(
     if let Some(other) = birth.booth_id.filter(|named| named != booth) {
         return malformed(format!("the birth of {booth} names {other}"));
     }
-    storable(birth.session)?;
+    let said = said_by(db, booth, &birth.card_id)?;
+    is_possible(now, birth.session, &said)?;
     card_seen(db, now, booth, &birth.card_id)?;
-    let known = said_by(db, booth, &birth.card_id)?.birth;
+    let known = said.birth;
     let is_current = current_card(db, booth)?.as_deref() == Some(birth.card_id.as_str());
     // A repeat of an old birth must not bring an old card back.
+    if let Some(known) = known.filter(|known| birth.session < *known && !retained) {
+        return is_late(booth, birth.session, known);
+    }
     if known.is_some_and(|known| birth.session < known || (birth.session == known && !is_current)) {
         return Ok(());
     }
@@ -545,7 +624,7 @@ pub fn event(
     if matches!(kind, "card_cloned" | "hardware_changed") {
         for name in ["card_id", "previous_card_id"] {
             if let Some(card_id) = fields.get(name).and_then(serde_json::Value::as_str) {
-                announce(db, now, booth, card_id)?;
+                name_card(db, now, booth, card_id)?;
             }
         }
     }
@@ -620,7 +699,7 @@ pub fn config_report(
 }
 
 /// Removes a retired booth from the fleet; its clips, and its cards' part in the audit of their
-/// numbers, stay.
+/// numbers, stay. Whatever sessions were said in its name count no more.
 pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
     for table in [
         "booth",
@@ -632,7 +711,8 @@ pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
         db.execute(&format!("DELETE FROM {table} WHERE booth_id = ?1"), [booth])?;
     }
     db.execute(
-        "UPDATE card_at_booth SET presence = NULL WHERE booth_id = ?1",
+        "UPDATE card_at_booth SET presence = NULL, boot_count = NULL, connect_ms = NULL, birth_boot_count = NULL,
+           birth_connect_ms = NULL WHERE booth_id = ?1",
         [booth],
     )?;
     db.execute("DELETE FROM unreadable WHERE sender = ?1", [booth])?;

@@ -7,15 +7,15 @@
 //! not is dropped here, before anything is looked up. Each queue has a limit, and so has their sum; when that is reached
 //! ([`Intake::is_full`]) the link stops to read, and the broker has to wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::budget::{Account, Kind, Named, Spent};
+use super::budget::{Account, Asks, Kind, Named, Spent};
 use super::store::Message;
-use crate::contract::{MAX_JSON_BYTES, Topics};
+use crate::contract::{AlertId, COMMANDS, EVENT_KINDS, MAX_JSON_BYTES, Topics};
 use crate::gateway::time::Mono;
 
 /// What one sender may have waiting. A booth has 8 clips or 4 MiB under way (contract §3.4), and what it says of itself.
@@ -155,7 +155,9 @@ pub struct Intake {
     dropped: u64,
     tidied_at: Mono,
     /// Who has begun to flood the hub.
-    floods: Vec<Arc<str>>,
+    floods: BTreeSet<Arc<str>>,
+    /// The store's disk is so short of room that who has taken much of it gets no more.
+    is_tight: bool,
 }
 
 impl Intake {
@@ -170,7 +172,8 @@ impl Intake {
             bytes: 0,
             dropped: 0,
             tidied_at: Mono(0),
-            floods: Vec::new(),
+            floods: BTreeSet::new(),
+            is_tight: false,
         }
     }
 
@@ -194,7 +197,7 @@ impl Intake {
         let bytes = came.topic.len() + came.payload.len();
         if !sender.has_room(room, bytes) {
             if sender.refuse(now, Spent::Waiting, bytes) {
-                self.floods.push(key);
+                self.floods.insert(key);
             }
             return false;
         }
@@ -204,10 +207,15 @@ impl Intake {
             return false;
         }
         let (kind, name) = read(levels, came.payload);
-        let name = name.as_ref().map(Name::parts);
-        if let Err(spent) = sender.account.admit(now, kind, bytes, name) {
+        let asks = Asks {
+            kind,
+            bytes: bytes as u64,
+            name: name.as_ref().map(Name::parts),
+            is_tight: self.is_tight,
+        };
+        if let Err(spent) = sender.account.admit(now, asks) {
             if sender.refuse(now, spent, bytes) {
-                self.floods.push(key);
+                self.floods.insert(key);
             }
             return false;
         }
@@ -289,8 +297,13 @@ impl Intake {
     }
 
     /// Who has begun to flood the hub since this was asked last.
-    pub fn floods(&mut self) -> Vec<Arc<str>> {
+    pub fn floods(&mut self) -> BTreeSet<Arc<str>> {
         std::mem::take(&mut self.floods)
+    }
+
+    /// Whether the store's disk is short of room.
+    pub fn note_room(&mut self, is_tight: bool) {
+        self.is_tight = is_tight;
     }
 
     /// So much waits that nothing more should be read.
@@ -323,12 +336,16 @@ impl Name {
     }
 }
 
-/// What a message is by the levels after its sender, and what it names.
+/// What a message is by the levels after its sender, and what it names that not everybody knows.
 fn read(levels: &str, payload: &[u8]) -> (Kind, Option<Name>) {
     match levels.split_once('/') {
         Some(("part", _)) => (Kind::Part, None),
         Some(("clip", _)) => (Kind::Manifest, question(payload).map(Name::Question)),
+        Some(("alert", id)) if AlertId::parse(id).is_some() => (Kind::Vital, None),
+        Some(("event", kind)) if EVENT_KINDS.contains(&kind) => (Kind::Word, None),
+        Some(("reply", command)) if COMMANDS.contains(&command) => (Kind::Word, None),
         Some((_, level)) => (Kind::Word, Some(Name::Level(level.to_owned()))),
+        None if matches!(levels, "state" | "birth" | "health") => (Kind::Vital, None),
         None => (Kind::Word, None),
     }
 }
@@ -431,7 +448,7 @@ mod tests {
     fn a_flood_is_told_apart_from_a_sender_who_goes_somewhat_too_far() {
         let mut intake = intake();
         let mut now = Mono(0);
-        let mut send = |intake: &mut Intake, now, times: usize, payload: &[u8]| {
+        let send = |intake: &mut Intake, now, times: usize, payload: &[u8]| {
             for _ in 0..times {
                 intake.push(now, came("booth/1/up/loud/state", payload));
             }
@@ -559,5 +576,75 @@ mod tests {
         }
         let calm = "booth/1/up/calm/part/x/0";
         assert!(!intake.is_full() && intake.push(now, came(calm, &body)));
+    }
+
+    #[test]
+    fn a_booths_own_alarms_are_heard_whatever_else_was_said_in_its_name() {
+        let mut intake = intake();
+        let mut now = Mono(0);
+        let mut say = |tail: &str, payload: &[u8]| {
+            let topic = format!("booth/1/up/loud/{tail}");
+            let taken = intake.push(now, came(&topic, payload));
+            while intake.pop(now).is_some() {}
+            now.0 += 25;
+            intake.tick(now);
+            taken
+        };
+        let taken = |say: &mut dyn FnMut(&str, &[u8]) -> bool, kind: &str| {
+            (0..400)
+                .filter(|n| say(&format!("{kind}/{kind}-{n}"), b"{}"))
+                .count()
+        };
+        assert_eq!(taken(&mut say, "event"), 300);
+        assert_eq!(taken(&mut say, "alert"), 0);
+        for known in ["event/case_opened", "event/card_cloned", "reply/ring"] {
+            assert!(say(known, b"{}"), "{known}");
+        }
+        for id in AlertId::ALL {
+            assert!(say(&format!("alert/{}", id.as_str()), b"{}"));
+        }
+        // And when the bytes of its day are used up.
+        let body = vec![b'x'; 16_000];
+        while say("event/boot", &body) {}
+        for vital in ["state", "birth", "health", "alert/power"] {
+            assert!(say(vital, &body), "{vital}");
+        }
+        assert!(!say("event/boot", &body));
+    }
+
+    #[test]
+    fn who_floods_is_named_once_however_long_nobody_asks() {
+        let mut intake = intake();
+        for second in 0..100 {
+            for _ in 0..OWN.messages + FLOOD {
+                intake.push(Mono(second * 1_000), came("booth/1/up/loud/state", b"{}"));
+            }
+        }
+        assert_eq!(intake.floods().len(), 1);
+        assert_eq!(intake.floods().len(), 0);
+    }
+
+    #[test]
+    fn on_a_disk_that_is_short_of_room_whoever_has_sent_most_is_refused_first() {
+        let mut intake = intake();
+        let mut now = Mono(0);
+        let body = [0; 16_384];
+        let part =
+            |sender: &str, nth: usize| format!("booth/1/up/{sender}/part/x/{}", nth * body.len());
+        let most = (512 << 20) / body.len();
+        for nth in 0..most {
+            now.0 += 5;
+            intake.tick(now);
+            assert!(intake.push(now, came(&part("loud", nth), &body)));
+            while intake.pop(now).is_some() {}
+        }
+        intake.note_room(true);
+        assert!(!intake.push(now, came(&part("loud", most), &body)));
+        assert!(intake.push(now, came("booth/1/up/loud/alert/power", b"{}")));
+        assert!((0..100).all(|nth| intake.push(now, came(&part("calm", nth), &body))));
+        let Tell { over, .. } = intake.tick(now);
+        assert!(over[0].sender == "loud" && over[0].why.contains("short of room"));
+        intake.note_room(false);
+        assert!(intake.push(now, came(&part("loud", most), &body)));
     }
 }

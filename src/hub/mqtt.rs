@@ -279,7 +279,8 @@ impl Link {
     /// One report of the store.
     fn reported(&mut self, outcome: &Outcome) {
         self.at_store = self.at_store.saturating_sub(outcome.jobs());
-        if matches!(outcome, Outcome::Ticked) {
+        if let Outcome::Ticked { is_tight } = outcome {
+            self.intake.note_room(*is_tight);
             (self.alive)();
         }
     }
@@ -335,7 +336,12 @@ impl Link {
 
     /// Shuts out who floods the hub, and asks for the subscriptions that are due.
     fn fence(&mut self, session: &mut Session) {
-        if session.phase != Phase::Online || self.learned.knows_no_names {
+        if self.learned.knows_no_names {
+            // Nobody can be shut out there.
+            self.intake.floods();
+            return;
+        }
+        if session.phase != Phase::Online {
             return;
         }
         let now = clock::mono();
@@ -738,9 +744,10 @@ impl Session {
                 }
                 Ok(())
             }
-            Outcome::Handled(None) | Outcome::Remembered | Outcome::Probed(_) | Outcome::Ticked => {
-                Ok(())
-            }
+            Outcome::Handled(None)
+            | Outcome::Remembered
+            | Outcome::Probed(_)
+            | Outcome::Ticked { .. } => Ok(()),
             Outcome::Failed { why, .. } => Err(format!("the hub cannot store: {why}").into()),
         }
     }

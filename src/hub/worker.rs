@@ -43,7 +43,10 @@ pub enum Outcome {
     /// It can write.
     Probed(u64),
     /// Alive.
-    Ticked,
+    Ticked {
+        /// Its disk is so short of room that who has taken much of it should get no more.
+        is_tight: bool,
+    },
     /// The store cannot do its work.
     Failed {
         /// Why, in one sentence.
@@ -130,7 +133,9 @@ fn handle_all(store: &mut Store, batch: Vec<Job>) -> Result<Vec<Outcome>, StoreE
                 store.probe(clock::wall())?;
                 Outcome::Probed(connection)
             }
-            Job::Tick => Outcome::Ticked,
+            Job::Tick => Outcome::Ticked {
+                is_tight: store.is_tight(),
+            },
         });
     }
     store.commit()?;

@@ -13,7 +13,8 @@ use crate::adapters::mqtt::Kind;
 use crate::adapters::outbox::Outbox;
 use crate::config::BrokerUrl;
 use crate::contract::{
-    Alert, AlertId, Birth, BoothState, Health, HubState, Presence, SCHEMA, Session, Topic,
+    Alert, AlertId, Birth, BoothState, EVENT_KINDS, Health, HubState, Presence, SCHEMA, Session,
+    Topic,
 };
 use crate::gateway::health::Certificate;
 use crate::gateway::liveness::LivenessNews;
@@ -221,6 +222,8 @@ impl Gateway {
 
     /// Tells the centre, now or at the next connect.
     pub(super) fn event(&mut self, kind: &str, more: serde_json::Value) {
+        // The hub keeps a place for these, whatever else is said in this booth's name.
+        debug_assert!(EVENT_KINDS.contains(&kind), "{kind} stands in no table");
         let mut payload = json!({
             "kind": kind,
             "ts": clock::rfc3339_ms(self.machine.wall()),

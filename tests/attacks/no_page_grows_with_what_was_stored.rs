@@ -81,7 +81,7 @@ fn fill(db: &mut Connection) {
         )
         .expect("a card");
         all.execute(
-            "INSERT INTO refused VALUES (?1, ?2, ?3, '2026-03-01T10:00:00.000Z', 1)",
+            "INSERT INTO refused (booth_id, clip_id, reason, at, times) VALUES (?1, ?2, ?3, '2026-03-01T10:00:00.000Z', 1)",
             params![
                 format!("booth-{}", n % 10_000),
                 format!("{n:036}"),

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::accept::HELD;
-use super::apart;
+use super::apart::{self, Aside};
 use super::record::{self, Part, Record};
-use super::rows::{self, Known, NewRow};
+use super::rows::{self, Known, NewRow, Rank};
 use super::staging::Offer;
 use super::{Point, Store, StoreError, staging};
 use crate::contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
@@ -104,7 +104,7 @@ impl Store {
         let hash = manifest.sha256.clone();
         let offer = Offer::new(manifest, payload);
         let stored = Some(ingest::stored(sender, clip_id, hash.as_deref(), wall));
-        let known = match rows::known(&self.db, clip_id)? {
+        let known = match self.known(clip_id)? {
             Some(known) => Some(known),
             None => self.found_in_files(clip_id)?,
         };
@@ -261,7 +261,7 @@ impl Store {
     ) -> Result<Answer, StoreError> {
         let clip_id = &offer.manifest.clip_id;
         let hash = offer.manifest.sha256.as_deref();
-        if let Some(known) = rows::known(&self.db, clip_id)?
+        if let Some(known) = self.known(clip_id)?
             && known.has_words()
         {
             if known.sha256.as_deref() == hash {
@@ -301,8 +301,11 @@ impl Store {
         self.pass(Point::BeforeBody)?;
         match apart::rename_new(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let is_unknown = rows::known(&self.db, &offer.manifest.clip_id)?.is_none();
-                let aside = self.take_away(&to, is_unknown)?;
+                let why = match rows::known(&self.db, &offer.manifest.clip_id)? {
+                    Some(_) => Aside::Replaced,
+                    None => Aside::Unknown,
+                };
+                let aside = self.take_away(&to, why)?;
                 log::warn!(
                     "{} was no clip's body; it is {} from now on",
                     to.display(),
@@ -317,15 +320,18 @@ impl Store {
         self.pass(Point::AfterBody)
     }
 
-    /// Moves a file out of its clip's place.
-    pub(super) fn take_away(
-        &mut self,
-        file: &Path,
-        is_unknown: bool,
-    ) -> Result<PathBuf, StoreError> {
-        let aside = self.apart.take_away(file, is_unknown)?;
+    /// Moves a file out of its clip's place; what was to be synced there is synced where it is then.
+    pub(super) fn take_away(&mut self, file: &Path, why: Aside<'_>) -> Result<PathBuf, StoreError> {
+        let aside = self.apart.take_away(file, why)?;
+        self.found_files.remove(file);
+        if self.unsynced_files.remove(file) {
+            self.unsynced_files.insert(aside.clone());
+        }
         self.dirty_folders.extend(file.parent().map(Path::to_owned));
         self.dirty_folders.insert(self.apart.dir().to_owned());
+        // It may be new.
+        self.dirty_folders
+            .extend(self.apart.dir().parent().map(Path::to_owned));
         Ok(aside)
     }
 
@@ -354,11 +360,22 @@ impl Store {
         self.is_to_be_synced(file);
     }
 
-    /// Puts a clip's record beside its body.
+    /// Puts a clip's record beside its body. One that takes another's place is durable before, and stays if the batch fails: it may be
+    /// that of a clip that was acknowledged long ago.
     pub(super) fn write_record(&mut self, record: &Record, path: &Path) -> Result<(), StoreError> {
         self.make_folder(path)?;
+        let is_of_this_batch =
+            self.unsynced_files.contains(path) && !self.found_files.contains(path);
+        let is_rewritten = !is_of_this_batch && record::read(path)?.is_some();
         record::write(path, record)?;
-        self.is_to_be_synced(path.to_owned());
+        match is_rewritten {
+            true => {
+                self.unsynced_files.remove(path);
+                self.found_files.remove(path);
+                self.dirty_folders.extend(path.parent().map(Path::to_owned));
+            }
+            false => self.is_to_be_synced(path.to_owned()),
+        }
         self.pass(Point::AfterRecord)
     }
 
@@ -400,7 +417,7 @@ impl Store {
                 "the body of clip {clip_id} is missing or has another length although it was stored; {sender} has it still and \
                  is asked for it. Look at the disk, and run booth-hub check");
             let why = "its body was missing on the hub's disk; it was asked for again";
-            rows::show_operator(&self.db, wall, sender, clip_id, why)?;
+            rows::show_operator(&self.db, wall, sender, clip_id, why, Rank::Waits)?;
         }
         Ok(())
     }
@@ -420,6 +437,7 @@ impl Store {
                 let body = record::path(&self.clips, clip_id, record::body_of(&manifest));
                 self.was_there(body);
             }
+            self.dirty_folders.insert(self.clips.clone());
             self.was_there(path);
             self.begin()?;
             rows::from_record(&self.db, &self.zone, &record, &manifest, !is_whole)?;
@@ -463,7 +481,7 @@ impl Store {
                 "{HELD}: {sender} sent it under a card of another booth (card {card_id}, booth {booth}) that it has not announced. \
                  After a look: booth-hub accept {clip_id}, or booth-hub accept --card {card_id}"
             );
-            rows::show_operator(&self.db, wall, sender, clip_id, &why)?;
+            rows::show_operator(&self.db, wall, sender, clip_id, &why, Rank::Waits)?;
         } else if let Err(FleetError::Database(error)) =
             fleet::card_seen(&self.db, wall, sender, &manifest.card_id)
         {
@@ -474,7 +492,7 @@ impl Store {
                 "stored, but look at it: number {} of its card is also that of clip {other}",
                 manifest.clip_no
             );
-            rows::show_operator(&self.db, wall, sender, &manifest.clip_id, &why)?;
+            rows::show_operator(&self.db, wall, sender, &manifest.clip_id, &why, Rank::Waits)?;
         }
         let mut record = Record::new(sender, rfc3339(wall), &offer.raw);
         record.is_held = is_held;
@@ -498,27 +516,41 @@ impl Store {
         self.pass(Point::AfterRow)
     }
 
-    /// Whether a stored clip makes room for another version: one that is held, and so is of no booth that may say so, for one
-    /// that is at home.
+    /// The clip of this id. Of one that is held nothing is decided while `booth-hub accept` may be at work on it: from here on that waits
+    /// for this batch.
+    fn known(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
+        let known = rows::known(&self.db, clip_id)?;
+        if self.in_transaction || !known.as_ref().is_some_and(|known| known.is_held) {
+            return Ok(known);
+        }
+        self.begin()?;
+        Ok(rows::known(&self.db, clip_id)?)
+    }
+
+    /// Whether a stored clip makes room for another version: one that is held, and so is of no booth that may say so, for one of
+    /// somebody else's that is at home. Whoever sent both contradicts himself; and what was sent in a strange name has no more
+    /// room apart than its sender.
     fn gives_way(
-        &self,
+        &mut self,
         sender: &BoothId,
         known: &Known,
         manifest: &Manifest,
     ) -> Result<bool, StoreError> {
         Ok(known.is_held
-            && fleet::is_at_home(&self.db, sender, &manifest.booth_id, &manifest.card_id)?)
+            && known.sender != *sender
+            && fleet::is_at_home(&self.db, sender, &manifest.booth_id, &manifest.card_id)?
+            && self.apart.has_room(&known.sender, known.bytes)?)
     }
 
     /// Keeps a held clip apart, so that the true one has its place.
     fn give_way(&mut self, known: &Known) -> Result<(), StoreError> {
+        self.begin()?;
         for part in known.body().into_iter().chain([known.record_part()]) {
             let file = record::path(&self.clips, &known.clip_id, part);
             if file.exists() {
-                self.take_away(&file, false)?;
+                self.take_away(&file, Aside::GivesWay(&known.sender))?;
             }
         }
-        self.begin()?;
         rows::forget(&self.db, &known.clip_id)?;
         Ok(())
     }
@@ -531,7 +563,10 @@ impl Store {
         known: &Known,
         offer: &Offer,
     ) -> Result<(), StoreError> {
-        if !known.is_held || !self.gives_way(sender, known, &offer.manifest)? {
+        let Manifest {
+            booth_id, card_id, ..
+        } = &offer.manifest;
+        if !known.is_held || !fleet::is_at_home(&self.db, sender, booth_id, card_id)? {
             return Ok(());
         }
         self.begin()?;
@@ -580,15 +615,19 @@ impl Store {
             .apart
             .keep(clip_id, hash.unwrap_or_default(), &record, body.as_deref())?;
         self.drop_offer(sender, offer)?;
-        let place = match &kept {
-            Some(path) => format!(
-                "this version is beside it in disputed/{}",
-                path.file_name().unwrap_or_default().to_string_lossy()
-            ),
-            None => "this version was not kept: its sender's room in disputed/ is taken".to_owned(),
+        let (place, rank) = match &kept {
+            Some(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let place = format!("this version is beside it in disputed/{name}");
+                (place, Rank::Waits)
+            }
+            None => {
+                let place = "this version was not kept: its sender's room in disputed/ is taken";
+                (place.to_owned(), Rank::Refused)
+            }
         };
         let why = format!("{OTHER_BODY}; {place}");
-        self.refuse_because(wall, sender, clip_id, hash, OTHER_BODY, &why)
+        self.refuse_because(wall, sender, clip_id, hash, OTHER_BODY, (&why, rank))
     }
 
     /// Refuses a clip: an entry that an operator sees, and the answer.
@@ -600,7 +639,8 @@ impl Store {
         sha256: Option<&str>,
         reason: &str,
     ) -> Result<Option<Answer>, StoreError> {
-        self.refuse_because(wall, sender, clip_id, sha256, reason, reason)
+        let told = (reason, Rank::Refused);
+        self.refuse_because(wall, sender, clip_id, sha256, reason, told)
             .map(Some)
     }
 
@@ -612,9 +652,9 @@ impl Store {
         clip_id: &str,
         sha256: Option<&str>,
         reason: &str,
-        why: &str,
+        (why, rank): (&str, Rank),
     ) -> Result<Answer, StoreError> {
-        self.show_operator(wall, sender, clip_id, why)?;
+        self.show_operator(wall, sender, clip_id, why, rank)?;
         complaints::note(
             &format!("{sender} refused"),
             &format!("clip {clip_id} from {sender} was refused: {why}"),

@@ -41,7 +41,7 @@ pub use accept::{Accepted, accept};
 pub use check::{Checked, Finding, Progress, check};
 pub use history::{Happened, history};
 pub use rebuild::{Rebuilt, rebuild};
-pub(crate) use rows::show_operator;
+pub(crate) use rows::{Rank, show_operator};
 pub use views::{BrokerStatus, StoreViews};
 
 use super::alerts;
@@ -49,13 +49,17 @@ use super::fleet::{self, FleetError};
 use super::ingest::{Answer, is_clip_id, rfc3339, shortened};
 use crate::contract::{BoothId, Topic, Topics};
 use crate::gateway::time::Mono;
-use apart::Apart;
+use apart::{Apart, Aside};
 use identity::Watch;
 use record::Part;
 use staging::Staging;
 
 /// So many clips of an earlier version share a sync.
 const RECORDS_AT_ONCE: usize = 1_000;
+/// While less than so many times the reserve is free, who has taken much of the disk gets no more.
+const TIGHT: u64 = 10;
+/// For so many bytes of the reserve one more file must be possible: a clip has two, and a disk can run out of them first.
+const RESERVE_BYTES_PER_FILE: u64 = 64 << 10;
 /// With more new files than this in a batch, one syncfs is cheaper than an fsync of each and of its folder.
 const FEW_FILES: usize = 4;
 
@@ -129,6 +133,20 @@ pub enum StoreError {
         free_mb: u64,
         /// What must be.
         wanted_mb: u64,
+    },
+    /// The disk has room, and not for so many files.
+    #[error(
+        "only {free} more files can be made at {}, and {wanted} are to stay free ([store] reserve_bytes): the booths keep their clips; make \
+         room for files (df -i), and the hub goes on by itself",
+        path.display()
+    )]
+    NoFiles {
+        /// Where.
+        path: PathBuf,
+        /// How many can be made.
+        free: u64,
+        /// How many must be.
+        wanted: u64,
     },
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
@@ -239,10 +257,13 @@ pub struct Store {
     is_short: bool,
     /// Whether this batch has looked.
     has_looked: bool,
+    /// `clips/`, open since the start: a syncfs on it misses no fault of the disk that somebody else's sync has seen meanwhile.
+    disk: File,
     /// Files that were moved into `clips/` since the last commit.
     unsynced_files: BTreeSet<PathBuf>,
+    /// Folders in which a name has changed since the last sync that went well.
     dirty_folders: BTreeSet<PathBuf>,
-    /// Of these, what lay there already.
+    /// Of the files, what lay there already.
     found_files: BTreeSet<PathBuf>,
     zone: jiff::tz::TimeZone,
     #[cfg(test)]
@@ -273,6 +294,9 @@ impl Store {
             .and_then(|()| identity::look_after_a_fault(&db, &database))
             .map_err(|error| error.of_database(&database))?;
         let staging = Staging::open(dir.join("staging"))?;
+        let disk = File::open(&clips).map_err(|e| StoreError::file("opening", &clips, e))?;
+        // A folder in it that was made before a power cut, and never synced.
+        fsync(&clips)?;
         fsync(dir)?;
         if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
             fsync(parent)?;
@@ -281,7 +305,7 @@ impl Store {
             db,
             clips,
             staging,
-            apart: Apart::new(dir.join("disputed")),
+            apart: Apart::open(dir.join("disputed"))?,
             watch,
             topics: Topics::new(rules.root.clone()),
             max_clip_bytes: rules.max_clip_bytes,
@@ -290,6 +314,7 @@ impl Store {
             reserve_bytes: 0,
             is_short: false,
             has_looked: false,
+            disk,
             unsynced_files: BTreeSet::new(),
             dirty_folders: BTreeSet::new(),
             found_files: BTreeSet::new(),
@@ -351,22 +376,42 @@ impl Store {
         if std::mem::replace(&mut self.has_looked, true) {
             return Ok(());
         }
-        let disk = rustix::fs::statvfs(&self.clips)
-            .map_err(|e| StoreError::file("looking for room at", &self.clips, e.into()))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free = self.room()?;
         let wanted = match self.is_short {
             true => self.reserve_bytes + self.reserve_bytes / 20,
             false => self.reserve_bytes,
         };
-        self.is_short = free < wanted;
-        match self.is_short {
-            true => Err(StoreError::NoRoom {
+        let wanted_files = wanted / RESERVE_BYTES_PER_FILE;
+        self.is_short = free.is_less_than(wanted);
+        if free.bytes < wanted {
+            return Err(StoreError::NoRoom {
                 path: self.clips.clone(),
-                free_mb: free / 1_000_000,
+                free_mb: free.bytes / 1_000_000,
                 wanted_mb: wanted.div_ceil(1_000_000),
+            });
+        }
+        match self.is_short {
+            true => Err(StoreError::NoFiles {
+                path: self.clips.clone(),
+                free: free.files,
+                wanted: wanted_files,
             }),
             false => Ok(()),
         }
+    }
+
+    fn room(&self) -> Result<Room, StoreError> {
+        let disk = rustix::fs::statvfs(&self.clips)
+            .map_err(|e| StoreError::file("looking for room at", &self.clips, e.into()))?;
+        Ok(Room::of(&disk))
+    }
+
+    /// Whether so little is free that who has taken much of it should get no more, long before nobody gets any.
+    pub fn is_tight(&self) -> bool {
+        let wanted = self.reserve_bytes.saturating_mul(TIGHT);
+        let is_short = |free: Room| free.is_less_than(wanted);
+        // What is wrong with the disk is told by the next message.
+        self.room().is_ok_and(is_short)
     }
 
     /// A moment between two steps has come.
@@ -426,7 +471,7 @@ impl Store {
         self.begin()?;
         let db = &self.db;
         let noted = match &known {
-            Topic::State(_) => fleet::state(db, wall, &booth, payload),
+            Topic::State(_) => fleet::state(db, wall, &booth, payload, *retained),
             Topic::Birth(_) => fleet::birth(db, wall, &booth, payload, *retained),
             Topic::Health(_) => fleet::health(db, wall, &booth, payload, *retained, *expiry_s),
             Topic::Alert(_, id) => alerts::alert(db, wall, &booth, id, payload),
@@ -466,23 +511,34 @@ impl Store {
     }
 
     /// Fsyncs what was moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and
-    /// after every later sync: all of the batch go, and have to come again. What was there before the batch is kept apart.
+    /// after every later sync: all of the batch go, and have to come again. What was there before the batch is kept apart, and
+    /// what lies apart stays. The folders are synced again with the next batch.
     fn sync_files(&mut self) -> Result<(), StoreError> {
         let files = std::mem::take(&mut self.unsynced_files);
         let folders = std::mem::take(&mut self.dirty_folders);
         let found = std::mem::take(&mut self.found_files);
         let synced = if files.len() > FEW_FILES {
-            File::open(&self.clips)
-                .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
-                .map_err(|e| StoreError::file("syncing", &self.clips, e))
+            files
+                .iter()
+                .try_for_each(|file| is_still_there(file))
+                .and_then(|()| {
+                    rustix::fs::syncfs(&self.disk)
+                        .map_err(|e| StoreError::file("syncing", &self.clips, e.into()))
+                })
         } else {
             let mut paths = files.iter().chain(&folders);
             paths.try_for_each(|path| fsync(path))
         };
         if synced.is_err() {
+            // One that is gone needs no sync, and would never have one.
+            let still = folders.into_iter().filter(|folder| folder.is_dir());
+            self.dirty_folders.extend(still);
             for file in &files {
+                if file.starts_with(self.apart.dir()) {
+                    continue;
+                }
                 if found.contains(file) {
-                    if let Err(error) = self.take_away(file, true) {
+                    if let Err(error) = self.take_away(file, Aside::Unknown) {
                         log::warn!("{error}");
                     }
                     continue;
@@ -565,11 +621,12 @@ impl Store {
         self.commit()
     }
 
+    /// The mark is durable before it has its name: one from before is never lost, whatever fails.
     fn write_tombstone(&mut self, clip_id: &str, at: &str) -> Result<(), StoreError> {
         let path = record::path(&self.clips, clip_id, Part::Withdrawn);
         self.make_folder(&path)?;
-        fs::write(&path, at).map_err(|e| StoreError::file("writing", &path, e))?;
-        self.is_to_be_synced(path);
+        record::publish(&path, at.as_bytes(), true)?;
+        self.dirty_folders.extend(path.parent().map(Path::to_owned));
         Ok(())
     }
 
@@ -592,6 +649,32 @@ impl Store {
             self.in_transaction = true;
         }
         Ok(())
+    }
+}
+
+/// What is free on the store's disk.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: u64,
+    /// Files that can still be made.
+    files: u64,
+}
+
+impl Room {
+    fn of(disk: &rustix::fs::StatVfs) -> Self {
+        Self {
+            bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+            // A file system without a limit says that it has none at all.
+            files: match disk.f_files {
+                0 => u64::MAX,
+                _ => disk.f_favail,
+            },
+        }
+    }
+
+    /// Whether so many bytes, or the files that go with them, are not free.
+    fn is_less_than(self, bytes: u64) -> bool {
+        self.bytes < bytes || self.files < bytes / RESERVE_BYTES_PER_FILE
     }
 }
 
@@ -659,6 +742,14 @@ pub fn is_forgetting(dir: &Path) -> bool {
     std::fs::metadata(forgetting_in(dir))
         .and_then(|file| file.modified())
         .is_ok_and(|at| at.elapsed().is_ok_and(|since| since < FORGETTING))
+}
+
+/// Of a file that a sync of the whole disk is to make durable: it would not miss it.
+fn is_still_there(path: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(StoreError::file("syncing", path, error)),
+    }
 }
 
 /// Of a file or a folder.

@@ -2,7 +2,7 @@
 //!
 //! Owns: what of a database is in the files, and what can be taken over from the one before. Never does: change or delete a clip's
 //! file, or the database before, which is kept beside. The hub is stopped: this takes its lock. A failure leaves the store as it
-//! was, or without a database, which no hub starts with; running it again is harmless.
+//! was, or without a database, which no hub starts with; running it again goes on with the one that was set aside.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::fs;
@@ -35,6 +35,9 @@ const ONLY_THERE: [&str; 11] = [
     "withdrawn",
 ];
 
+/// Most databases of before.
+const MOST_BEFORE: u32 = 1000;
+
 /// What became of it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rebuilt {
@@ -63,12 +66,17 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     let database = database_in(dir);
     let clips = dir.join("clips");
     let new = dir.join("hub.sqlite.new");
+    let set_aside_before = match new.exists() && !database.exists() {
+        true => cut_off(dir, &database)?,
+        false => None,
+    };
     for suffix in SQLITE_FILES {
         remove(&beside(&new, suffix))?;
     }
     let db = schema::open(&new)?;
+    let before = set_aside_before.as_deref().unwrap_or(&database);
     let mut rebuilt = Rebuilt {
-        is_carried_over: carry_over(&db, &database),
+        is_carried_over: carry_over(&db, before),
         ..Rebuilt::default()
     };
     let zone = jiff::tz::TimeZone::system();
@@ -114,7 +122,9 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     db.close().map_err(|(_, error)| error)?;
     fsync(&new)?;
     give_to_the_owner(dir, [&new, &clips.join(".store")])?;
-    rebuilt.before = set_aside(dir, &database)?;
+    // Whoever finds no database finds this one.
+    fsync(dir)?;
+    rebuilt.before = set_aside(dir, &database)?.or(set_aside_before);
     fs::rename(&new, &database).map_err(|e| StoreError::file("renaming to", &database, e))?;
     fsync(dir)?;
     Ok(rebuilt)
@@ -199,6 +209,32 @@ fn give_to_the_owner(dir: &Path, files: [&Path; 2]) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn before(database: &Path, n: u32) -> PathBuf {
+    beside(database, &format!(".before-{n}"))
+}
+
+/// The database that a run before this one has set aside, where it was cut off before the new one had its name.
+fn cut_off(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let all = (1..=MOST_BEFORE).map(|n| before(database, n));
+    let Some(last) = all.take_while(|path| path.exists()).last() else {
+        return Ok(None);
+    };
+    // Its log may still have the old name.
+    for suffix in &SQLITE_FILES[1..] {
+        match rename_new(&beside(database, suffix), &beside(&last, suffix)) {
+            Err(error)
+                if ![io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists]
+                    .contains(&error.kind()) =>
+            {
+                return Err(StoreError::file("renaming to", &last, error));
+            }
+            _ => {}
+        }
+    }
+    fsync(dir)?;
+    Ok(Some(last))
+}
+
 /// Gives the database before another name, with its log.
 fn set_aside(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !database.exists() {
@@ -208,8 +244,8 @@ fn set_aside(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError>
         }
         return Ok(None);
     }
-    for n in 1..=1000 {
-        let to = beside(database, &format!(".before-{n}"));
+    for n in 1..=MOST_BEFORE {
+        let to = before(database, n);
         match rename_new(database, &to) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(StoreError::file("renaming to", &to, error)),

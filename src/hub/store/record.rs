@@ -70,13 +70,22 @@ impl Record {
 /// # Errors
 /// Whatever the file system says.
 pub fn write(path: &Path, record: &Record) -> Result<(), StoreError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unfinished = path.with_file_name(format!(".{name}"));
-    let failed = |error| StoreError::file("writing", &unfinished, error);
-    let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
-    fs::write(&unfinished, text).map_err(failed)?;
+    let text = serde_json::to_vec(record)
+        .map_err(|error| StoreError::file("writing", path, error.into()))?;
     // One that is durable already must not be replaced by one that is not.
-    if path.exists() {
+    publish(path, &text, path.exists())
+}
+
+/// Gives a whole file its name, whatever had it; `is_durable` before that. `booth-hub accept` works beside the hub: each process has
+/// its own unfinished file.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn publish(path: &Path, content: &[u8], is_durable: bool) -> Result<(), StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::write(&unfinished, content).map_err(|e| StoreError::file("writing", &unfinished, e))?;
+    if is_durable {
         super::fsync(&unfinished)?;
     }
     fs::rename(&unfinished, path).map_err(|e| StoreError::file("renaming to", path, e))

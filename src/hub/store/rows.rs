@@ -12,9 +12,20 @@ use super::{Store, StoreError};
 use crate::contract::{BodyKind, BoothId, Manifest};
 use crate::hub::ingest::rfc3339;
 
-/// Most entries of one booth for an operator. Its own oldest go first; of these plain refusals before what is kept and waits for
-/// a look, so that no flood of rubbish hides it, and what is said of a whole card last.
+/// Most entries of one booth for an operator. What goes first is least by its rank, so that no flood of rubbish hides what waits for a
+/// look; among equals the newest plain refusals stay, and of what waits the oldest.
 const MAX_REFUSED_PER_BOOTH: i64 = 200;
+
+/// How much an entry for an operator weighs; no word of a sender has a part in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// A clip that was refused: its booth has it.
+    Refused = 0,
+    /// Something that is kept here and waits for a look.
+    Waits = 1,
+    /// What is said of a whole card.
+    Card = 2,
+}
 
 /// A clip that has a row.
 #[derive(Debug)]
@@ -28,7 +39,8 @@ pub struct Known {
     /// In its own word.
     kind: String,
     body: Option<BodyKind>,
-    sender: BoothId,
+    /// Whose branch it came on.
+    pub sender: BoothId,
     received_at: String,
     raw: Vec<u8>,
     /// It is not counted before an operator has looked at it.
@@ -245,23 +257,30 @@ pub fn of_same_number(db: &Connection, manifest: &Manifest) -> rusqlite::Result<
 }
 
 /// Notes what an operator should look at.
-pub fn show_operator(
+pub(crate) fn show_operator(
     db: &Connection,
     wall: Timestamp,
     sender: &BoothId,
     clip_id: &str,
     reason: &str,
+    rank: Rank,
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "INSERT INTO refused (booth_id, clip_id, reason, at, times) VALUES (?1, ?2, ?3, ?4, 1)
-         ON CONFLICT DO UPDATE SET at = excluded.at, times = times + 1",
+        "INSERT INTO refused (booth_id, clip_id, reason, at, times, rank) VALUES (?1, ?2, ?3, ?4, 1, ?5)
+         ON CONFLICT DO UPDATE SET at = excluded.at, times = times + 1, rank = excluded.rank",
     )?
-    .execute([sender.as_str(), clip_id, reason, &rfc3339(wall)])?;
+    .execute(params![
+        sender.as_str(),
+        clip_id,
+        reason,
+        rfc3339(wall),
+        rank as u8
+    ])?;
     db.prepare_cached(
         "DELETE FROM refused WHERE booth_id = ?1 AND rowid IN (
            SELECT rowid FROM refused WHERE booth_id = ?1
-           ORDER BY clip_id = '' DESC, (reason LIKE 'stored%' OR reason LIKE '%disputed/%') DESC,
-             at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
+           ORDER BY rank DESC, CASE rank WHEN 0 THEN at END DESC, CASE rank WHEN 0 THEN -rowid ELSE rowid END
+           LIMIT -1 OFFSET ?2)",
     )?
     .execute(params![sender.as_str(), MAX_REFUSED_PER_BOOTH])?;
     Ok(())
@@ -275,8 +294,9 @@ impl Store {
         sender: &BoothId,
         clip_id: &str,
         reason: &str,
+        rank: Rank,
     ) -> Result<(), StoreError> {
         self.begin()?;
-        show_operator(&self.db, wall, sender, clip_id, reason).map_err(Into::into)
+        show_operator(&self.db, wall, sender, clip_id, reason, rank).map_err(Into::into)
     }
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Version 1. What later versions have besides is in [`STEPS`], so that a new database and one that was brought up to date
 /// are the same.
@@ -133,6 +133,14 @@ CREATE TABLE store (
   id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL, has_records INTEGER NOT NULL
 ) STRICT;
 INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 0);
+",
+    // 4: what an operator should look at, by its weight.
+    "
+-- 0: a clip that was refused and is with its booth; 1: something that is kept here and waits for a look; 2: of a whole card.
+ALTER TABLE refused ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+UPDATE refused SET rank = CASE WHEN clip_id = '' THEN 2
+  WHEN reason LIKE 'stored%' OR reason LIKE 'its body was missing%' OR reason LIKE 'another body is already stored%' THEN 1
+  ELSE 0 END;
 ",
 ];
 

@@ -170,3 +170,105 @@ fn many_clips_of_one_batch_are_all_there_after_a_restart() {
     }
     assert_eq!(bench.views().answers(9).total, 6);
 }
+
+/// A batch that cannot be synced: the body of a new clip goes before.
+fn fails_to_sync(bench: &mut Bench, clip: &Clip) {
+    bench.whole_uncommitted(clip);
+    let body = Part::Body(BodyKind::OggOpus);
+    let path = record::path(&bench.dir().join("clips"), &clip.id, body);
+    fs::remove_file(path).expect("removed");
+    bench.store.commit().expect_err("it cannot be synced");
+    bench.store.roll_back();
+}
+
+#[test]
+fn a_sync_that_fails_takes_no_manifest_or_mark_from_before_its_batch() {
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "s1");
+    let held = numbered(1);
+    let topic = format!("rundhoej-2/clip/{}", held.id);
+    bench.send(&topic, held.manifest.to_string().as_bytes());
+    for from in (0..held.body.len()).step_by(PART) {
+        let topic = format!("rundhoej-2/part/{}/{from}", held.id);
+        bench.send(&topic, &held.body[from..from + PART]);
+    }
+    bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
+    // The booth itself brings it, and its manifest is written anew; and so is the mark.
+    let topic = format!("{BOOTH}/clip/{}", held.id);
+    let ack = bench.send_uncommitted(&topic, held.manifest.to_string().as_bytes());
+    assert_eq!(status(ack), Some(AckStatus::Stored));
+    let wall = bench.wall;
+    bench.store.begin().expect("begins");
+    bench
+        .store
+        .write_tombstone(CLIP, &rfc3339(wall))
+        .expect("writes");
+    fails_to_sync(&mut bench, &numbered(2));
+    let clips = bench.dir().join("clips");
+    let manifest = record::read(&record::path(&clips, &held.id, Part::Record));
+    assert!(manifest.expect("reads").is_some());
+    assert_eq!(bench.file(&held).as_ref(), Some(&held.body));
+    assert!(record::path(&clips, CLIP, Part::Withdrawn).exists());
+}
+
+#[test]
+fn a_folder_whose_sync_failed_is_synced_with_the_next_batch_unless_it_is_gone() {
+    let mut bench = Bench::new();
+    let clips = bench.dir().join("clips");
+    let folder = clips.join(&CLIP[..2]);
+    fails_to_sync(&mut bench, &numbered(1));
+    let dirty: Vec<_> = bench.store.dirty_folders.iter().cloned().collect();
+    assert_eq!(dirty, [clips.clone(), folder.clone()]);
+    bench.store.commit().expect("commits");
+    assert!(bench.store.dirty_folders.is_empty());
+    bench.whole_uncommitted(&numbered(2));
+    fs::remove_dir_all(&folder).expect("removed");
+    bench.store.commit().expect_err("it cannot be synced");
+    bench.store.roll_back();
+    bench.store.commit().expect("commits");
+    assert_eq!(status(bench.whole(&numbered(3))), Some(AckStatus::Stored));
+}
+
+#[test]
+fn files_that_are_found_without_their_row_are_synced_with_their_folders() {
+    let mut bench = Bench::new();
+    let clip = clip(CLIP, 1);
+    bench.whole_uncommitted(&clip);
+    let mut bench = bench.restart();
+    let topic = format!("{BOOTH}/clip/{CLIP}");
+    let ack = bench.send_uncommitted(&topic, clip.manifest.to_string().as_bytes());
+    assert_eq!(status(ack), Some(AckStatus::Stored));
+    let clips = bench.dir().join("clips");
+    let wanted = [clips.clone(), clips.join(&CLIP[..2])];
+    assert!(bench.store.dirty_folders.iter().eq(&wanted));
+    assert_eq!(bench.store.unsynced_files.len(), 2);
+}
+
+#[test]
+fn a_file_that_is_gone_is_missed_by_the_sync_of_many_too() {
+    let mut bench = Bench::new();
+    for n in 2..=6 {
+        bench.whole_uncommitted(&numbered(n));
+    }
+    fails_to_sync(&mut bench, &numbered(1));
+    assert_eq!(bench.views().answers(9).total, 0);
+}
+
+#[test]
+fn a_disk_without_room_for_files_is_as_full_as_one_without_room_for_bytes() {
+    let reserve = 200_000_000;
+    let files = reserve / RESERVE_BYTES_PER_FILE;
+    let room = |bytes, files| Room { bytes, files };
+    assert!(!room(reserve, files).is_less_than(reserve));
+    assert!(room(reserve - 1, files).is_less_than(reserve));
+    assert!(room(reserve, files - 1).is_less_than(reserve));
+    // A file system without a limit says none.
+    assert!(!room(reserve, u64::MAX).is_less_than(reserve));
+    // Who has taken much gets no more long before nobody gets any.
+    let bench = Bench::new();
+    assert!(!bench.store.is_tight());
+    let free = bench.store.room().expect("reads").bytes;
+    let mut store = bench.store.keeping_free(free / 5);
+    assert!(store.is_tight());
+    store.has_room().expect("for a while");
+}

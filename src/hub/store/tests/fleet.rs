@@ -827,3 +827,79 @@ fn whoever_is_no_booth_delivers_nothing_and_is_shown() {
     bench.whole(&numbered(1));
     assert_eq!(bench.views().answers(9).total, 1);
 }
+
+const TOO_HIGH: &str = "9007199254740992-9007199254740992";
+
+#[test]
+fn no_single_word_silences_a_booth_and_what_was_invented_in_steps_is_seen_and_forgotten() {
+    use crate::contract::Presence::{Lost, Online};
+    let mut bench = Bench::new();
+    bench.introduces_itself("5-1", &["power"], &[]);
+    bench.state("card-1", TOO_HIGH, "lost");
+    bench.birth("card-1", TOO_HIGH, "s9");
+    bench.state("card-1", "1006-1", "lost");
+    assert_eq!(bench.presence(), Some(Online));
+    let said = |bench: &Bench| -> Vec<(String, u64, String)> {
+        let entries = bench.fleet().unreadable.entries.into_iter();
+        let mut said: Vec<_> = entries
+            .map(|said| (said.kind, said.times, said.why))
+            .collect();
+        said.sort();
+        said
+    };
+    let counts = |bench: &Bench| -> Vec<u64> { said(bench).iter().map(|said| said.1).collect() };
+    assert_eq!(counts(&bench), [1, 2], "a birth and two states");
+    bench.introduces_itself("6-1", &[], &["power"]);
+    assert_eq!(shown(&bench), []);
+    // In steps it can be done. The booth is not heard then, and that can be seen, with what to do.
+    bench.state("card-1", "900-1", "lost");
+    bench.birth("card-1", "900-1", "s9");
+    bench.introduces_itself("7-1", &[], &[]);
+    assert_eq!(bench.presence(), Some(Lost));
+    assert_eq!(counts(&bench), [2, 3]);
+    assert!(
+        said(&bench)
+            .iter()
+            .all(|said| said.2.contains("booth-hub forget rundhoej-1"))
+    );
+    let booth = BoothId::parse(BOOTH).expect("an id");
+    forget_booth(&bench.dir(), &booth).expect("forgets");
+    bench.introduces_itself("7-2", &["power"], &[]);
+    assert_eq!(bench.presence(), Some(Online));
+    assert_eq!(shown(&bench), [("power".to_owned(), true)]);
+    assert_eq!(bench.fleet().unreadable.total, 0);
+}
+
+#[test]
+fn a_card_that_started_again_and_again_unheard_or_lay_in_a_drawer_is_heard_at_once() {
+    use crate::contract::Presence::Online;
+    let mut bench = Bench::new();
+    bench.introduces_itself("5-1", &[], &[]);
+    bench.state("card-1", "5-1", "lost");
+    // Every two seconds, for three days without a broker.
+    bench.seconds_pass(3 * 86_400);
+    bench.introduces_itself("129605-1", &[], &[]);
+    assert_eq!(bench.presence(), Some(Online));
+    // At another hub, under the same name.
+    bench.seconds_pass(365 * 86_400);
+    bench.introduces_itself("200000-1", &[], &[]);
+    // A card that nobody has heard of, however often it has started.
+    bench.state("card-2", "5000000-1", "online");
+    bench.birth("card-2", "5000000-1", "s1");
+    assert_eq!(bench.presence(), Some(Online));
+    assert_eq!(bench.fleet().unreadable.total, 0);
+}
+
+#[test]
+fn a_late_will_or_what_the_broker_had_kept_is_no_sign_of_a_stranger() {
+    let mut bench = Bench::new();
+    bench.introduces_itself("5-1", &[], &[]);
+    bench.introduces_itself("6-1", &[], &[]);
+    bench.state("card-1", "5-1", "lost");
+    for tail in ["state", "birth"] {
+        let old = r#"{"state":"online","session":"5-1","card_id":"card-1"}"#;
+        bench.send_retained(&format!("{BOOTH}/{tail}"), old.as_bytes(), true, None);
+    }
+    bench.store.commit().expect("commits");
+    assert_eq!(bench.fleet().unreadable.total, 0);
+}

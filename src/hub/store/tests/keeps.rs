@@ -417,6 +417,28 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
 }
 
 #[test]
+fn a_rebuild_that_was_cut_off_between_its_two_renames_loses_nothing_that_stands_only_in_a_database()
+{
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "s1");
+    bench.whole(&numbered(1));
+    let dir = bench.dir();
+    drop(bench.store);
+    rebuild(&dir, Progress::new("read")).expect("rebuilds");
+    // Once more, as far as the first of the two.
+    let database = database_in(&dir);
+    let before = identity::beside(&database, ".before-2");
+    fs::write(identity::beside(&database, ".new"), b"whole or not").expect("written");
+    fs::rename(&database, &before).expect("renamed");
+    fs::write(identity::beside(&database, "-wal"), b"").expect("written");
+    let rebuilt = rebuild(&dir, Progress::new("read")).expect("rebuilds");
+    assert!(rebuilt.is_carried_over);
+    assert_eq!(rebuilt.before.as_ref(), Some(&before));
+    let store = Store::open(&rules(&dir)).expect("opens");
+    assert_eq!(store.senders().expect("reads"), [BOOTH]);
+}
+
+#[test]
 fn a_database_that_root_makes_anew_is_the_hubs_own() {
     use std::os::unix::fs::{MetadataExt, chown};
     if !rustix::process::geteuid().is_root() {
