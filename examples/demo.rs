@@ -27,7 +27,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use booth_gateway::complain;
+use booth_host::complain;
 use clap::Parser;
 use pulse::session::in_own_session;
 use pulse::{EAR, MIC, Pulse};

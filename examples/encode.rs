@@ -105,7 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     out.into_inner().into_inner()?.sync_all()?;
     let used = clock_gettime(ClockId::ProcessCPUTime);
     let used_s = used.tv_sec as f64 + used.tv_nsec as f64 / 1e9;
-    booth_gateway::say!("cpu_s={used_s:.6} speech_s={:.3}", spoken as f64 / 48_000.0);
+    booth_host::say!("cpu_s={used_s:.6} speech_s={:.3}", spoken as f64 / 48_000.0);
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use booth_gateway::adapters::out;
-use booth_gateway::{complain, say};
+use booth_host::out;
+use booth_host::{complain, say};
 
 fn seeds(text: &str) -> Option<Range<u64>> {
     match text.split_once("..") {

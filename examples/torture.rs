@@ -49,8 +49,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use booth_gateway::adapters::out;
-use booth_gateway::{complain, say};
+use booth_host::out;
+use booth_host::{complain, say};
 use clap::Parser;
 use drain::BrokerSends;
 use serde::{Deserialize, Serialize};

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use booth_gateway::adapters::out;
+use booth_contract::AlertId;
+use booth_contract::BrokerState;
 use booth_gateway::adapters::prompts::Prompts;
-use booth_gateway::contract::AlertId;
-use booth_gateway::gateway::spoken::{self, BrokerState, Language, ServiceFacts};
-use booth_gateway::{complain, say};
+use booth_host::out;
+use booth_host::{complain, say};
+use gateway_core::spoken::{self, Language, ServiceFacts};
 
 fn main() -> ExitCode {
     out::status(match render() {

@@ -101,7 +101,7 @@ fi
 
 # The program is compiled while packages are installed.
 make_program() {
-    stage program "$builder $(content src benches examples systemd Cargo.toml Cargo.lock image/program.sh)" || return 0
+    stage program "$builder $(content src crates benches examples systemd Cargo.toml Cargo.lock image/program.sh)" || return 0
     inside bash /repository/image/program.sh || return
     complete
 }

@@ -4,7 +4,7 @@
 set -euo pipefail
 work=/tmp/program
 mkdir -p $work/.cargo /stages/cargo
-cp -r /repository/{src,benches,examples,systemd,Cargo.toml,Cargo.lock} $work/
+cp -r /repository/{src,crates,benches,examples,systemd,Cargo.toml,Cargo.lock} $work/
 cat >$work/.cargo/config.toml <<'C'
 [source.crates-io]
 replace-with = "vendored"
@@ -20,12 +20,12 @@ export CFLAGS_aarch64_unknown_linux_gnu="-ffile-prefix-map=/stages/cargo=/target
 # Line tables would be stripped again.
 export CARGO_PROFILE_RELEASE_DEBUG=false
 cd $work
-/usr/bin/cargo build --quiet --offline --locked --release --no-default-features --bin booth-gateway --target aarch64-unknown-linux-gnu
+/usr/bin/cargo build --quiet --offline --locked --release --package booth-gateway --bin booth-gateway --target aarch64-unknown-linux-gnu
 install -m 755 /stages/cargo/aarch64-unknown-linux-gnu/release/booth-gateway /stages/program/booth-gateway
 # What it is made of: crate, version, licences.
 {
     printf 'crate\tversion\tlicences\n'
-    /usr/bin/cargo tree --offline --locked --no-default-features --edges normal --target aarch64-unknown-linux-gnu --prefix none \
+    /usr/bin/cargo tree --offline --locked --package booth-gateway --edges normal --target aarch64-unknown-linux-gnu --prefix none \
         --format '{p}|{l}' | sed 's/ (.*)|/|/; s/ (\*)$//; s/^\([^ ]*\) v\([^|]*\)|/\1\t\2\t/' | LC_ALL=C sort -u
 } >/stages/program/crates.tsv
 # And their licences' words.

@@ -1,117 +1,36 @@
 //! Typed configuration: unknown keys are refused with file, line and a suggestion.
 //!
-//! Owns: the shape of `booth.toml`, its defaults and the check for values that cannot work; and the
-//! reader that `hub.toml` shares. Never does: touch a device or a network, or require a prompt file.
+//! Owns: the shape of `booth.toml`, its defaults and the check for values that cannot work. Never does: touch a device or a network, or require a prompt file.
 
 mod audio;
 mod body;
-mod broker_url;
 mod codes;
 mod handset;
 mod network;
-pub mod text;
 pub mod zone;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use crate::adapters::plain_file::read_at_most;
-use crate::contract::{BoothId, ConsentMode};
-use crate::gateway::spoken::Language;
-use crate::spool::disk::{Disk, read_whole};
 use crate::update::here::STATE_FOLDER;
 use crate::update::keys::Keys;
 use crate::update::whence::Whence;
 pub use audio::{Audio, Band, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
-pub use broker_url::BrokerUrl;
+use booth_contract::BrokerUrl;
+use booth_contract::{BoothId, ConsentMode};
+pub use booth_host::config_file::parse;
+use booth_host::config_file::{ConfigError, LONGEST_FILE, parse_bytes, read, unread};
+use booth_spool::disk::{Disk, read_whole};
+use gateway_core::spoken::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use network::{Fixed, Modem, Network, SecretKind, Wifi, Wired};
 
-/// What is wrong with a configuration: one sentence per fault, each with file and line where one is known.
-#[derive(Debug)]
-pub struct ConfigError(pub Vec<String>);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-/// Longest configuration that is read, in bytes.
-const LONGEST_FILE: u64 = 1 << 20;
 /// Longest name that goes into a manifest.
 const LONGEST_NAME: usize = 128;
 /// Longest topic root: a topic has to fit into a packet with all its levels.
 const LONGEST_ROOT: usize = 64;
-
-/// Reads and parses a file. The caller still runs its own check of values.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let bytes = read_at_most(path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
-    parse_bytes(&bytes, path)
-}
-
-fn unread(path: &Path, error: &std::io::Error) -> ConfigError {
-    ConfigError(vec![format!("{}: cannot be read: {error}", path.display())])
-}
-
-fn parse_bytes<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, ConfigError> {
-    if bytes.len() as u64 > LONGEST_FILE {
-        return Err(ConfigError(vec![format!(
-            "{}: is longer than {LONGEST_FILE} bytes; it cannot be a configuration",
-            path.display()
-        )]));
-    }
-    let text = text::text_of(bytes)
-        .map_err(|why| ConfigError(vec![format!("{}: {why}", path.display())]))?;
-    parse(&text, &path.display().to_string())
-}
-
-/// Parses text with or without BOM, LF or CRLF; `file` names it in errors.
-pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, ConfigError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    toml::from_str(text).map_err(|error| ConfigError(vec![sentence(&error, text, file)]))
-}
-
-/// `file:line: what is wrong; did you mean …?`
-fn sentence(error: &toml::de::Error, text: &str, file: &str) -> String {
-    let line = error
-        .span()
-        .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
-    format!("{place}: {}", told(error.message()))
-}
-
-/// A parser's message in one line, with a suggestion where it names an unknown field.
-pub(crate) fn told(message: &str) -> String {
-    let message = message.trim();
-    let hint = unknown_field(message)
-        .and_then(|(found, known)| {
-            known
-                .iter()
-                .map(|candidate| (strsim::damerau_levenshtein(&found, candidate), candidate))
-                .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-                .min_by_key(|(distance, _)| *distance)
-                .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
-        })
-        .unwrap_or_default();
-    format!("{}{hint}", message.replace('\n', " "))
-}
-
-/// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
-fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
-    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
-        return None;
-    }
-    let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
-    let found = quoted.next()?;
-    Some((found, quoted.collect()))
-}
 
 /// `booth.toml`. A file's own path is needed to resolve relative names: see [`Config::load`].
 #[derive(Debug, Clone, Deserialize)]

@@ -1,4 +1,4 @@
-//! The booth gateway and its hub.
+//! The booth gateway.
 //!
 //! A citizen lifts the handset of a telephone booth, hears a question and speaks. The gateway beside
 //! the booth records the answer, keeps it on its card and sends it over MQTT until the hub at the
@@ -12,23 +12,20 @@
 //! broker ◀──────── adapters::mqtt ◀──── Publish ─── └──────────┘ ◀──Kept─────────────────── spool
 //! ```
 //!
-//! [`gateway`] is pure: events with the time in them go in, commands and the next deadline come out.
-//! [`adapters`] touch the outside, one thing per file. [`run`] is the only loop. [`link`] is the way to the broker.
-//! [`contract`] holds every topic and payload that both programs share. [`spool`] is the card's memory.
-//! [`doctor`] looks at all of it for a technician, [`update`] replaces all of it. [`hub`] is the centre, a second house
-//! with the same rules.
+//! [`gateway_core`] is pure: events with the time in them go in, commands and the next deadline come out.
+//! [`booth_spool`] is the card's memory. [`booth_contract`] holds every topic and payload that this program and the hub
+//! (`crates/hub`) share, [`booth_host`] what both need of a machine, the link to the broker among it. Here [`adapters`] touch the
+//! outside, one thing per file, and [`run`] is the only loop. [`doctor`] looks at all of it for a technician, [`provision`] sets it
+//! up from a card, [`update`] replaces all of it.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![deny(unreachable_pub)]
 
 pub mod adapters;
 pub mod config;
-pub mod contract;
 pub mod doctor;
-pub mod gateway;
-#[cfg(feature = "hub")]
-pub mod hub;
-pub mod link;
 pub mod provision;
 pub mod run;
-pub mod spool;
+pub mod settings;
+pub mod status;
 pub mod update;

@@ -7,15 +7,17 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::adapters::{clock, crew, handset_sim, journal, out};
+use booth_gateway::adapters::handset_sim;
 use booth_gateway::config::Config;
 use booth_gateway::doctor::{self, Show};
 use booth_gateway::provision::{self, Places, Source};
 use booth_gateway::run::{self, Ended, RunError};
+use booth_gateway::status;
 use booth_gateway::update::verbs::{Updater, told, usual_patience};
 use booth_gateway::update::{self, state::Store};
-use booth_gateway::{complain, say};
+use booth_host::{clock, crew, journal, out};
+use booth_host::{complain, say};
+use booth_spool::real_disk::RealDisk;
 use clap::{Parser, Subcommand};
 
 /// Bad configuration (EX_CONFIG of sysexits.h); the service manager does not try again.
@@ -496,11 +498,11 @@ fn doctor(path: &Path, json: bool) -> ExitCode {
     let examination = doctor::examine(path);
     match json {
         true => say!("{:#}", examination.to_json()),
-        false => out::print(doctor::table(&examination.findings)),
+        false => out::print(status::table(&examination.findings)),
     }
     if examination.is_misconfigured {
         ExitCode::from(EX_CONFIG)
-    } else if doctor::has_fault(&examination.findings) {
+    } else if status::has_fault(&examination.findings) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

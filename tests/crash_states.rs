@@ -11,6 +11,7 @@ mod support {
     pub mod crash_record;
     pub mod crash_states;
     pub mod flush_control;
+    pub mod hub_program;
     pub mod programs;
     pub mod pulse;
     pub mod wait;
@@ -23,6 +24,7 @@ use support::blockdev::{self, Trace};
 use support::crash_record::{record, short_evening};
 use support::crash_states::{Outcome, Rig};
 use support::flush_control::{self, Store};
+use support::hub_program::hub_program;
 use support::programs::Programs;
 
 /// Says why there is nothing to see, past the test harness, which would keep it to itself.
@@ -40,7 +42,7 @@ fn can_run() -> bool {
 fn programs() -> Programs {
     Programs {
         gateway: env!("CARGO_BIN_EXE_booth-gateway").into(),
-        hub: env!("CARGO_BIN_EXE_booth-hub").into(),
+        hub: hub_program().into(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
 
-use booth_gateway::adapters::tls::pem::Wanted;
-use booth_gateway::adapters::tls::{self, refusal};
+use booth_host::tls::pem::Wanted;
+use booth_host::tls::{self, refusal};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};

@@ -4,7 +4,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use booth_gateway::contract::{AlertId, Severity};
+use booth_contract::{AlertId, Severity};
+use support::hub_program::hub_program;
+
+#[path = "support"]
+mod support {
+    pub mod hub_program;
+}
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -39,7 +45,7 @@ fn the_page_of_alerts_is_the_table() {
 fn every_test_that_the_hazards_name_exists() {
     let hazards = read("tests/hazards.md");
     let mut sources = String::new();
-    let mut folders = vec!["src".to_owned(), "tests".to_owned()];
+    let mut folders = vec!["crates".to_owned(), "src".to_owned(), "tests".to_owned()];
     while let Some(folder) = folders.pop() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder);
         for entry in std::fs::read_dir(path).expect("a folder").flatten() {
@@ -74,7 +80,7 @@ fn every_test_that_the_hazards_name_exists() {
 fn help_teaches_and_wrong_usage_is_2() {
     for (binary, words) in [
         (
-            env!("CARGO_BIN_EXE_booth-gateway"),
+            Path::new(env!("CARGO_BIN_EXE_booth-gateway")),
             &[
                 "run",
                 "provision",
@@ -84,7 +90,7 @@ fn help_teaches_and_wrong_usage_is_2() {
                 "update",
             ][..],
         ),
-        (env!("CARGO_BIN_EXE_booth-hub"), &["serve", "forget"][..]),
+        (hub_program(), &["serve", "forget"][..]),
     ] {
         let help = Command::new(binary).arg("--help").output().expect("runs");
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
@@ -263,7 +269,7 @@ fn a_hub_without_a_broker_or_a_file_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("hub.toml");
     let serve = || {
-        let output = Command::new(env!("CARGO_BIN_EXE_booth-hub"))
+        let output = Command::new(hub_program())
             .args(["serve", "--config"])
             .arg(&file)
             .output()
@@ -329,7 +335,11 @@ fn each_list_of_packages_has_its_reasons_and_the_proof_knows_each_target() {
 #[test]
 fn every_program_prints_through_one_place_that_survives_its_reader() {
     let mut programs = vec!["src/lib.rs".to_owned(), "src/main.rs".into()];
-    for folder in ["src/bin", "examples"] {
+    let crates = read("Cargo.toml");
+    for lint in ["print_stdout = \"deny\"", "print_stderr = \"deny\""] {
+        assert!(crates.contains(lint), "the crates' {lint}");
+    }
+    for folder in ["examples"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in std::fs::read_dir(path).expect("a folder").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -338,9 +348,12 @@ fn every_program_prints_through_one_place_that_survives_its_reader() {
             }
         }
     }
-    assert!(programs.len() >= 6, "{programs:?}");
+    assert!(programs.len() >= 5, "{programs:?}");
     for program in programs {
         let bans = read(&program).contains("#![deny(clippy::print_stdout, clippy::print_stderr)]");
-        assert!(bans, "{program}: ban println!, and print by adapters::out");
+        assert!(
+            bans,
+            "{program}: ban println!, and print by booth_host::out"
+        );
     }
 }

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use booth_gateway::adapters::line_server;
+use booth_host::line_server;
 use serde_json::Value;
 use support::gateway::{BoothHome, Gateway};
 use support::hub::{Broker, Home, Hub};

@@ -86,13 +86,13 @@ fn the_lamps_line_is_found_in_every_guise_of_a_good_file() {
 }
 
 #[test]
-fn the_two_readers_of_a_booth_toml_agree_on_the_readmes_example() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(readme).expect("there");
-    let (_, rest) = readme.split_once("```toml\n").expect("an example");
+fn the_two_readers_of_a_booth_toml_agree_on_the_documented_example() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let page = std::fs::read_to_string(page).expect("there");
+    let (_, rest) = page.split_once("```toml\n").expect("an example");
     let (text, _) = rest.split_once("```").expect("its end");
     let config: booth_gateway::config::Config =
-        booth_gateway::config::parse(text, "README.md").expect("a configuration");
+        booth_gateway::config::parse(text, "docs/configuration.md").expect("a configuration");
     let lamp = config.handset.lamp.expect("a lamp");
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("booth.toml"), text).expect("a file");

@@ -8,7 +8,7 @@ mod rig;
 mod support;
 use support::wait::{self, until};
 
-use booth_gateway::contract::{AckStatus, AlertId, ByteRange};
+use booth_contract::{AckStatus, AlertId, ByteRange};
 use rig::{Booth, Broker, Clip, Home, Hub, booth_hub, free_port};
 
 const BOOTH: &str = "rundhoej-1";

@@ -15,7 +15,7 @@ mod support {
 use std::path::Path;
 use std::process::Command;
 
-use booth_gateway::contract::AlertId;
+use booth_contract::AlertId;
 use serde_json::{Value, json};
 use support::gateway::{BoothHome, Gateway};
 use support::hub::{Booth, Broker, Home, Hub};

@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use booth_gateway::adapters::{crew, journal};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::store::{Message, Store, StoreRules};
+use booth_contract::time::Mono;
+use booth_host::{crew, journal};
+use booth_hub::store::{Message, Store, StoreRules};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use world::plan::{DAY, Fault, HOUR, MINUTE, Plan};
 

@@ -10,16 +10,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use booth_contract::AlertId;
+use booth_contract::time::Mono;
 use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::playback::PlaybackEvent;
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::config::{self, Config};
-use booth_gateway::contract::AlertId;
-use booth_gateway::gateway::session::HandsetEvent;
-use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{Gateway, Happening, KeeperEvent, Machine, ThisMachine, Workers};
+use gateway_core::session::HandsetEvent;
 use idle::Told;
 use rig::*;
 
@@ -164,7 +164,7 @@ impl Rig {
     fn disconnected(&mut self) {
         self.happen(MqttEvent::Disconnected {
             why: "the broker ended the connection".into(),
-            state: booth_gateway::gateway::spoken::BrokerState::NotReached,
+            state: booth_contract::BrokerState::NotReached,
             taken_over: false,
         });
     }

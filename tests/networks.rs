@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use booth_gateway::provision::network::{ConnectionNews, Way, confirm};
 use booth_gateway::provision::{Hands, Outcome, Places, Source, provision};
-use booth_gateway::spool::disk::Disk;
+use booth_spool::disk::Disk;
 use model_disk::{EROFS, Fault, Left, ModelDisk};
 
 const LEAST: &str = "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n";

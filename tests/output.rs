@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod support {
+    pub mod hub_program;
     pub mod wait;
 }
 
@@ -12,10 +13,14 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use support::hub_program::hub_program;
 use support::wait::until;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_booth-gateway");
-const HUB: &str = env!("CARGO_BIN_EXE_booth-hub");
+
+fn hub_program_name() -> &'static str {
+    hub_program().to_str().expect("a name")
+}
 
 /// Something that prints, and the status that it earns when all is well with its output.
 struct Call {
@@ -132,7 +137,7 @@ fn calls(home: &Path) -> Vec<Call> {
             is_out,
         });
     };
-    for program in [GATEWAY, HUB] {
+    for program in [GATEWAY, hub_program_name()] {
         call(program, &["--help"], 0, true);
         call(program, &["--version"], 0, true);
         call(program, &["help"], 0, true);
@@ -223,8 +228,13 @@ fn calls(home: &Path) -> Vec<Call> {
         false,
     );
     call(GATEWAY, &["run", "--config", &bad], 78, false);
-    call(HUB, &["serve", "--config", &bad], 78, false);
-    call(HUB, &["forget", "rundhoej-1", "--config", &hub], 1, false);
+    call(hub_program_name(), &["serve", "--config", &bad], 78, false);
+    call(
+        hub_program_name(),
+        &["forget", "rundhoej-1", "--config", &hub],
+        1,
+        false,
+    );
     calls
 }
 
@@ -233,7 +243,7 @@ fn whatever_is_printed_to_what_takes_nothing_no_program_panics_and_each_ends_wit
 {
     let folder = tempfile::tempdir().expect("a folder");
     let calls = calls(folder.path());
-    for verb in listed(GATEWAY).iter().chain(&listed(HUB)) {
+    for verb in listed(GATEWAY).iter().chain(&listed(hub_program_name())) {
         let has = |call: &&Call| call.arguments.first() == Some(verb);
         assert!(
             calls.iter().filter(has).count() >= 2 || verb == "help",

@@ -13,9 +13,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::http;
-use booth_gateway::hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
+use booth_contract::time::Mono;
+use booth_hub::http;
+use booth_hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
 use support::browser::Browser;
 use support::hub::{Booth, Broker, Clip, Home, Hub, free_port};
 use support::wait::until;

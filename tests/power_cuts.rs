@@ -5,9 +5,9 @@ mod power_cuts;
 
 use std::path::Path;
 
-use booth_gateway::contract::EndedBy;
-use booth_gateway::spool::disk::{Disk, DiskFile, Open, publish};
-use booth_gateway::spool::{OpenFacts, Spool, SpoolError};
+use booth_contract::EndedBy;
+use booth_spool::disk::{Disk, DiskFile, Open, publish};
+use booth_spool::{OpenFacts, Spool, SpoolError};
 use power_cuts::model_disk::{EIO, Fault, Left, ModelDisk, Verb};
 use power_cuts::{Outcome, one, one_with_faults, one_with_ledger, one_without_ledger_sync, rig};
 
@@ -275,7 +275,7 @@ fn folders_that_a_killed_first_start_made_do_not_vanish_with_the_clips_in_them()
 /// The sync of the last write fails while it is in memory, the process is killed, and the next one on the same boot
 /// believes what it reads. Then the power goes.
 fn a_failed_sync_and_a_kill_and_a_power_cut(
-    last: impl FnOnce(booth_gateway::spool::ClipWriter) -> Result<(), SpoolError>,
+    last: impl FnOnce(booth_spool::ClipWriter) -> Result<(), SpoolError>,
 ) {
     let disk = ModelDisk::new();
     let root = Path::new("/spool");

@@ -17,10 +17,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use booth_gateway::config::{Config, ConfigError};
+use booth_gateway::config::Config;
 use booth_gateway::provision::vault::{Role, Vault};
 use booth_gateway::provision::{Hands, Outcome, Places, Source, provision};
-use booth_gateway::spool::disk::{Disk, read_whole};
+use booth_host::config_file::ConfigError;
+use booth_spool::disk::{Disk, read_whole};
 use model_disk::{EIO, ENOSPC, EROFS, Fault, Left, ModelDisk};
 use support::gateway::{Gateway, fixtures};
 use support::hub::Broker;
@@ -129,7 +130,7 @@ fn a_card_with_a_code_of_an_earlier_version_runs_says_so_and_is_refused_by_check
     );
     let config = effective(&disk).expect("a booth runs with it");
     assert!(
-        booth_gateway::run::session_rules(&config)
+        booth_gateway::settings::session_rules(&config)
             .service_code
             .is_empty()
     );
@@ -1270,7 +1271,7 @@ fn the_outcome_of_a_boot_can_be_read_from_the_booths_own_partition() {
     card.put("booth.toml", card.text(1883));
     assert!(!card.provision(&["--status"]).status.success());
     assert_eq!(card.boots(), Some(0));
-    let disk = booth_gateway::adapters::disk::RealDisk::new();
+    let disk = booth_spool::real_disk::RealDisk::new();
     let bytes = read_whole(&disk, &card.data().join("config/outcome.json"), 1 << 20);
     let outcome: Outcome = serde_json::from_slice(&bytes.expect("a file")).expect("JSON");
     assert_eq!(

@@ -8,12 +8,12 @@ mod lawful;
 
 use std::time::Duration;
 
+use booth_contract::BrokerState;
+use booth_contract::BrokerUrl;
 use booth_gateway::adapters::mqtt::{self, Kind, MqttEvent, MqttSettings, Outbound, Will};
 use booth_gateway::adapters::outbox::{self, Outbox};
-use booth_gateway::config::BrokerUrl;
-use booth_gateway::gateway::delivery::Puback;
-use booth_gateway::gateway::spoken::BrokerState;
-use booth_gateway::link::login::Login;
+use booth_host::link::login::Login;
+use gateway_core::delivery::Puback;
 use lawful::{Case, When, cases, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

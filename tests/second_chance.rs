@@ -14,16 +14,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use booth_contract::time::Mono;
+use booth_contract::{AlertId, EndedBy, Manifest, Topic, Topics};
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::sensors::Readings;
 use booth_gateway::config::{self, Config};
-use booth_gateway::contract::{AlertId, EndedBy, Manifest, Topic, Topics};
-use booth_gateway::gateway::delivery::Puback;
-use booth_gateway::gateway::quarantine::Cause;
-use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{About, Gateway, Happening, Keeper, LOOK, Machine, Speaker};
-use booth_gateway::spool::{KeptClip, OpenFacts, Spool};
+use booth_spool::{KeptClip, OpenFacts, Spool};
+use gateway_core::delivery::Puback;
+use gateway_core::quarantine::Cause;
 use idle::Told;
 use power_cuts::model_disk::{EIO, EROFS, Fault, Left, ModelDisk, Verb};
 use power_cuts::rig::{facts, long_speech, new_clip};
@@ -199,7 +199,7 @@ struct Booth {
     turns: u64,
 }
 
-fn open(disk: &ModelDisk) -> (Spool, booth_gateway::spool::OpenReport) {
+fn open(disk: &ModelDisk) -> (Spool, booth_spool::OpenReport) {
     let facts = OpenFacts {
         ledger: false,
         ..facts("boot-1")

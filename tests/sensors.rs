@@ -10,23 +10,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use booth_contract::Health;
+use booth_contract::time::Mono;
 use booth_gateway::adapters::capture::{CaptureFigures, CaptureState};
 use booth_gateway::adapters::handset::{HandsetCommand, HandsetReport};
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::playback::PlaybackEvent;
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::sensors::{Readings, Sensors, SupplyFiles};
-use booth_gateway::adapters::tls;
 use booth_gateway::config::{self, Config};
-use booth_gateway::contract::Health;
-use booth_gateway::gateway::partition::Partition;
-use booth_gateway::gateway::session::HandsetEvent;
-use booth_gateway::gateway::sign::Sign;
-use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
     About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers, post,
 };
-use booth_gateway::spool::Spool;
+use booth_host::tls;
+use booth_spool::Spool;
+use gateway_core::partition::Partition;
+use gateway_core::session::HandsetEvent;
+use gateway_core::sign::Sign;
 use rig::*;
 
 /// Noon in Copenhagen.

@@ -6,7 +6,7 @@ mod rig;
 
 use std::collections::BTreeMap;
 
-use booth_gateway::contract::EndedBy;
+use booth_contract::EndedBy;
 use rig::*;
 
 fn io_count(name: &str) -> u64 {

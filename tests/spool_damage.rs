@@ -7,8 +7,8 @@ mod rig;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use booth_gateway::contract::{EndedBy, Manifest};
-use booth_gateway::spool::{LedgerNews, Spool, SpoolError};
+use booth_contract::{EndedBy, Manifest};
+use booth_spool::{LedgerNews, Spool, SpoolError};
 use proptest::prelude::*;
 use rig::*;
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booth_gateway::contract::EndedBy;
-use booth_gateway::spool::disk::Disk;
-use booth_gateway::spool::{
+use booth_contract::EndedBy;
+use booth_spool::disk::Disk;
+use booth_spool::{
     BALLAST_BYTES, KeptClip, NewClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError,
 };
 use power_cuts::model_disk::{EIO, ENOSPC, Fault, Left, ModelDisk};
@@ -258,8 +258,7 @@ fn a_card_that_others_fill_at_any_moment_loses_nothing_and_goes_on_when_room_ret
         let (spool, _) = open(&disk).unwrap();
         let mut kept = vec![record(&spool, 3)];
         disk.set_capacity(1 << 20);
-        let used = (1 << 20)
-            - booth_gateway::spool::disk::Disk::free_bytes(&disk, Path::new("/")).unwrap();
+        let used = (1 << 20) - booth_spool::disk::Disk::free_bytes(&disk, Path::new("/")).unwrap();
         disk.set_used_by_others((1 << 20) - used - free);
         let mut acked = BTreeMap::new();
         for _ in 0..6 {

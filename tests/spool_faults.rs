@@ -10,16 +10,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::EndedBy;
-use booth_gateway::gateway::health::SpoolFault;
-use booth_gateway::gateway::quarantine::Note;
-use booth_gateway::gateway::time::Mono;
+use booth_contract::EndedBy;
+use booth_contract::time::Mono;
 use booth_gateway::run::{Keeper, KeeperCommand, KeeperEvent};
-use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
-use booth_gateway::spool::{
-    ClipWriter, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError,
-};
+use booth_spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{ClipWriter, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use gateway_core::health::SpoolFault;
+use gateway_core::quarantine::Note;
 use rig::*;
 
 /// What happens to an operation that fails.

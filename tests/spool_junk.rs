@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booth_gateway::spool::disk::Disk;
-use booth_gateway::spool::{OpenFacts, Spool};
+use booth_spool::disk::Disk;
+use booth_spool::{OpenFacts, Spool};
 use model_disk::{Fault, Left, ModelDisk, Verb};
 use rig::{body, facts, record};
 
@@ -30,7 +30,7 @@ fn opening() -> OpenFacts {
     }
 }
 
-fn open(disk: &ModelDisk) -> (Spool, booth_gateway::spool::OpenReport) {
+fn open(disk: &ModelDisk) -> (Spool, booth_spool::OpenReport) {
     Spool::open(Arc::new(disk.clone()), Path::new(ROOT), opening()).expect("it opens")
 }
 

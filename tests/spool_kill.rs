@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use booth_gateway::contract::EndedBy;
+use booth_contract::EndedBy;
 use rig::*;
 
 /// Names the spool of the process that is to be killed.

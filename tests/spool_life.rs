@@ -9,11 +9,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::{EndedBy, Manifest};
-use booth_gateway::gateway::quarantine::Note;
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::spool::{LedgerNews, Refusal, Spool, SpoolError, StartFacts};
+use booth_contract::time::Mono;
+use booth_contract::{EndedBy, Manifest};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{LedgerNews, Refusal, Spool, SpoolError, StartFacts};
+use gateway_core::quarantine::Note;
 use rig::*;
 use sha2::{Digest, Sha256};
 
@@ -138,7 +138,7 @@ fn a_take_without_audio_is_not_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _) = open(dir.path());
     let writer = spool.begin(new_clip()).unwrap();
-    let nothing = booth_gateway::spool::FrameFacts {
+    let nothing = booth_spool::FrameFacts {
         samples: 0,
         mean_square: 0.0,
         peak: 0,
@@ -164,7 +164,7 @@ fn a_stream_that_the_encoder_could_not_end_is_ended_conformantly() {
     for frame in &speech[..3] {
         writer.append(&frame.pages, frame.facts).unwrap();
     }
-    let nothing = booth_gateway::spool::FrameFacts {
+    let nothing = booth_spool::FrameFacts {
         samples: 0,
         mean_square: 0.0,
         peak: 0,
@@ -445,7 +445,7 @@ fn a_take_is_refused_before_the_card_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(RealDisk::new());
     let with = |max_bytes, reserve_bytes| {
-        let facts = booth_gateway::spool::OpenFacts {
+        let facts = booth_spool::OpenFacts {
             max_bytes,
             reserve_bytes,
             ..facts("boot-1")

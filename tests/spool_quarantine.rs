@@ -7,8 +7,8 @@ mod power_cuts;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booth_gateway::gateway::quarantine::{Cause, HubTerms, Moment, Note};
-use booth_gateway::spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use booth_spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use gateway_core::quarantine::{Cause, HubTerms, Moment, Note};
 use power_cuts::model_disk::{EIO, EROFS, Fault, Left, ModelDisk, Verb};
 use power_cuts::rig::{body, facts, long_speech, new_clip, receipt, record};
 
@@ -557,7 +557,7 @@ fn a_manifest_that_its_place_on_the_card_does_not_take_is_written_to_another_pla
         .finish(
             &frames[1].pages,
             frames[1].facts,
-            booth_gateway::contract::EndedBy::HangUp,
+            booth_contract::EndedBy::HangUp,
         )
         .unwrap();
     spool.note_clock(1_800_000_000_000).unwrap();

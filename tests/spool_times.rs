@@ -7,10 +7,10 @@ mod rig;
 use std::path::Path;
 use std::sync::Arc;
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::{ClipKind, EndedBy, Manifest};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::spool::{KeptClip, OpenFacts, OpenReport, Spool, StartFacts};
+use booth_contract::time::Mono;
+use booth_contract::{ClipKind, EndedBy, Manifest};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{KeptClip, OpenFacts, OpenReport, Spool, StartFacts};
 use rig::*;
 
 /// 2026-01-01T00:00:00Z, at boot.

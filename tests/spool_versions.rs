@@ -7,7 +7,7 @@ mod rig;
 
 use std::path::{Path, PathBuf};
 
-use booth_gateway::gateway::quarantine::Note;
+use gateway_core::quarantine::Note;
 use rig::*;
 use serde_json::Value;
 
@@ -39,9 +39,9 @@ fn make_the_fixture() {
         .quarantine(&refused.clip_id, &Note::refused("rejected: a test", None))
         .unwrap();
     let mut writer = spool.begin(new_clip()).unwrap();
-    writer.set_start(booth_gateway::spool::StartFacts {
+    writer.set_start(booth_spool::StartFacts {
         wall_ms: 1_767_225_601_250,
-        mono: booth_gateway::gateway::time::Mono(61_250),
+        mono: booth_contract::time::Mono(61_250),
         clock_synced: true,
     });
     for frame in &long_speech()[..3] {
@@ -61,7 +61,7 @@ fn a_spool_of_version_0_1_0_stays_readable() {
     let text = std::fs::read_to_string(dir.path().join("card.json")).unwrap();
     let card: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     let (spool, report) = open_on(
-        std::sync::Arc::new(booth_gateway::adapters::disk::RealDisk::new()),
+        std::sync::Arc::new(booth_spool::real_disk::RealDisk::new()),
         dir.path(),
         "boot-2",
     )
@@ -102,7 +102,7 @@ fn a_spool_of_version_0_1_0_stays_readable() {
     assert!(body(&spool, &clips[1]).len() * 2 > speech(3).len());
     for clip in &clips {
         use sha2::{Digest, Sha256};
-        let sum = booth_gateway::contract::hex(&Sha256::digest(body(&spool, clip)));
+        let sum = booth_contract::hex(&Sha256::digest(body(&spool, clip)));
         assert_eq!(sum, clip.sha256);
     }
 }

@@ -7,8 +7,8 @@ mod contacts;
 
 use std::path::{Path, PathBuf};
 
-use booth_gateway::gateway::trace::Trace;
 use contacts::{Contacts, Dial};
+use gateway_core::trace::Trace;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/traces")

@@ -11,8 +11,8 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booth_gateway::contract::hex;
-use booth_gateway::gateway::time::Mono;
+use booth_contract::hex;
+use booth_contract::time::Mono;
 use booth_gateway::update::boot::{Slot, Tryboot};
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
 use booth_gateway::update::keys::Keys;
@@ -98,7 +98,7 @@ fn store(disk: &ModelDisk) -> Store {
 
 fn disk() -> ModelDisk {
     let disk = ModelDisk::new();
-    use booth_gateway::spool::disk::Disk;
+    use booth_spool::disk::Disk;
     disk.make_folder(Path::new("/data")).expect("a folder");
     disk.sync_folder(Path::new("/")).expect("durable");
     disk

@@ -18,12 +18,12 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use booth_gateway::adapters::line_server::{self, LineSocket};
-use booth_gateway::contract::hex;
-use booth_gateway::doctor::Status;
+use booth_contract::hex;
+use booth_gateway::status::Status;
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
 use booth_gateway::update::http::{Download, Patience};
 use booth_gateway::update::whence::Whence;
+use booth_host::line_server::{self, LineSocket};
 use minisign::KeyPair;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

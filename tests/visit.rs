@@ -13,7 +13,7 @@ mod support {
 use std::path::Path;
 use std::process::Command;
 
-use booth_gateway::adapters::line_server;
+use booth_host::line_server;
 use support::gateway::{BoothHome, Gateway, fixtures};
 use support::hub::{Broker, Home, Hub};
 use support::pulse::Pulse;
@@ -301,7 +301,7 @@ fn a_card_that_the_kernel_makes_read_only_invites_nobody_though_nobody_was_writi
     // What is missing in the first second is no news in the log.
     let doctor = booth.socket().with_file_name("doctor.sock");
     until("the start is over", || {
-        let answer = line_server::ask(&doctor, booth_gateway::doctor::QUESTION).ok()?;
+        let answer = line_server::ask(&doctor, booth_gateway::status::QUESTION).ok()?;
         let status: serde_json::Value = serde_json::from_str(&answer).ok()?;
         (status["up_s"].as_u64()? >= 2).then_some(())
     });

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use booth_gateway::gateway::session::{HandsetEvent, Key, KeySource};
-use booth_gateway::gateway::trace::Trace;
+use gateway_core::session::{HandsetEvent, Key, KeySource};
+use gateway_core::trace::Trace;
 use hub::{Broker, Home, Hub};
 use machine_clock::{Guest, Qtest, Timer};
 use words::{check, clips, decode, samples};

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Consent, EndedBy};
 use booth_gateway::adapters::capture::Tap;
-use booth_gateway::adapters::disk::RealDisk;
 use booth_gateway::adapters::opus::SpeechEncoder;
 use booth_gateway::adapters::recorder::{Recorder, RecorderCommand, RecorderEvent};
 use booth_gateway::config::Audio;
-use booth_gateway::contract::{BoothId, Consent, EndedBy};
-use booth_gateway::gateway::liveness::Beat;
-use booth_gateway::gateway::session::TakeId;
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::spool::{NewClip, OpenFacts, Spool, StartFacts};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{NewClip, OpenFacts, Spool, StartFacts};
+use gateway_core::liveness::Beat;
+use gateway_core::session::TakeId;
 
 /// Makes this program the one that [`instructions`] counts: the recorder's thread without a clock.
 pub const RECORDS: &str = "--recorder";

@@ -16,7 +16,7 @@ pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         match patience.turn(waited) {
             Turn::Wait => {}
             Turn::Remind => {
-                booth_gateway::complain!("          waiting for {} s: {what}", waited.as_secs())
+                booth_host::complain!("          waiting for {} s: {what}", waited.as_secs())
             }
             Turn::GiveUp => panic!("given up after {} minutes: {what}", waited.as_secs() / 60),
         }

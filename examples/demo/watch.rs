@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use booth_gateway::contract::{Alert, Presence, Topic, Topics};
+use booth_contract::{Alert, Presence, Topic, Topics};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Packet, SubscribeReasonCode};
 use rumqttc::{Client, ConnectionError, Event, MqttOptions};

@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use booth_gateway::contract::Manifest;
-use booth_gateway::spool::{ClipWriter, Spool};
+use booth_contract::Manifest;
+use booth_spool::{ClipWriter, Spool};
 
 use super::memory_disk::MemoryDisk;
 use super::spool_state::{

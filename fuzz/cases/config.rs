@@ -2,17 +2,17 @@
 //!
 //! The first byte chooses: even is `booth.toml`, odd `hub.toml`.
 
+use booth_contract::BrokerUrl;
+use booth_contract::time::Mono;
+use booth_contract::{Topic, Topics};
 use booth_gateway::adapters::opus::SpeechEncoder;
-use booth_gateway::config::{self, BrokerUrl, Config, text};
-use booth_gateway::contract::{Topic, Topics};
-use booth_gateway::gateway::health::Parts;
-use booth_gateway::gateway::session::{
-    Command, HandsetEvent, Input, Key, KeySource, RecorderNews, Session,
-};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::config::HubConfig;
+use booth_gateway::config::{self, Config};
 use booth_gateway::provision::{judge, salvage};
-use booth_gateway::run::{open_questions, session_rules};
+use booth_gateway::settings::{open_questions, session_rules};
+use booth_host::text;
+use booth_hub::config::HubConfig;
+use gateway_core::health::Parts;
+use gateway_core::session::{Command, HandsetEvent, Input, Key, KeySource, RecorderNews, Session};
 
 /// Most steps of one visit.
 const STEPS: usize = 100;

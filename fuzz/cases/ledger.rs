@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use booth_gateway::contract::Health;
-use booth_gateway::gateway::counters::{Counter, Counters};
-use booth_gateway::hub::ingest::is_clip_id;
-use booth_gateway::spool::Spool;
+use booth_contract::Health;
+use booth_hub::ingest::is_clip_id;
+use booth_spool::Spool;
+use gateway_core::counters::{Counter, Counters};
 
 use super::memory_disk::MemoryDisk;
 use super::spool_state::{

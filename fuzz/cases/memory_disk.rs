@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
+use booth_spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
 type Bytes = Arc<Mutex<Vec<u8>>>;
 

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Consent, EndedBy, Manifest, hex};
 use booth_gateway::adapters::opus::{OggOpus, SpeechEncoder};
 use booth_gateway::config::Band;
-use booth_gateway::contract::{BoothId, Consent, EndedBy, Manifest, hex};
-use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::ingest::is_clip_id;
-use booth_gateway::spool::{
+use booth_hub::ingest::is_clip_id;
+use booth_spool::{
     ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, StartFacts,
 };
+use gateway_core::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
 use sha2::{Digest, Sha256};
 
 use super::memory_disk::MemoryDisk;

@@ -5,12 +5,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use booth_gateway::contract::{BoothId, MAX_PART_BYTES, Presence, Topic, Topics};
-use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
-use booth_gateway::gateway::inbox::{self, Inbound};
-use booth_gateway::gateway::quarantine::{Note, Quarantine, Wanted};
-use booth_gateway::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, MAX_PART_BYTES, Presence, Topic, Topics};
 use booth_gateway::update::http::check_url;
+use gateway_core::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
+use gateway_core::inbox::{self, Inbound};
+use gateway_core::quarantine::{Note, Quarantine, Wanted};
 
 use super::script::{messages, script};
 use super::spool_state::CLIPS;

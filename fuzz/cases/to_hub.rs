@@ -6,16 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use booth_gateway::contract::{
+use booth_contract::time::Mono;
+use booth_contract::{
     AckStatus, BodyKind, BoothId, MAX_JSON_BYTES, Manifest, Topic, Topics, hex, reading,
 };
-use booth_gateway::gateway::inbox::{self, Inbound};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::config::ExpectedBooth;
-use booth_gateway::hub::ingest::Answer;
-use booth_gateway::hub::pages;
-use booth_gateway::hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
-use booth_gateway::hub::view::{Place, Views};
+use booth_hub::config::ExpectedBooth;
+use booth_hub::ingest::Answer;
+use booth_hub::pages;
+use booth_hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
+use booth_hub::view::{Place, Views};
+use gateway_core::inbox::{self, Inbound};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 

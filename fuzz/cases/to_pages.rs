@@ -4,10 +4,10 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use booth_gateway::contract::hex;
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::http::{self, Names};
-use booth_gateway::hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
+use booth_contract::hex;
+use booth_contract::time::Mono;
+use booth_hub::http::{self, Names};
+use booth_hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

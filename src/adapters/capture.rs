@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, DeviceId, ErrorKind, HostId, InputCallbackInfo, StreamConfig};
 
-use super::clock;
-use super::crew;
 use super::sound_cards::{self, is_kernel_card};
 use super::sound_faults::{Fault, Signs, StreamJudge};
 use super::sound_pace::Pace;
 use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
-use crate::gateway::liveness::Beat;
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use booth_host::crew;
+use gateway_core::liveness::Beat;
 
 /// Sampling rate of everything, Hz.
 pub const RATE: u32 = 48_000;

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::levels::Sums;
-use crate::gateway::microphone::Heard;
+use gateway_core::microphone::Heard;
 
 /// The tone of the self-test, Hz.
 pub const TEST_HZ: f64 = 1_000.0;

@@ -1,7 +1,7 @@
 //! The booth's contacts: one thread that watches all lines and drives lamp and bell.
 //!
 //! Owns: the choice of backend, and the loop over edges that `rppal` and `cdev` share. Never does: decide what a lift or a
-//! pulse means; `gateway::panel` does. A hook switch that cannot be read is reported and tried again; any other line
+//! pulse means; `gateway_core::panel` does. A hook switch that cannot be read is reported and tried again; any other line
 //! that cannot be claimed is reported, and the rest works without it.
 
 use std::path::Path;
@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use super::handset_taught;
 use super::handset_trace::{self, Traced};
-use super::{clock, handset_cdev, handset_rppal};
+use super::{handset_cdev, handset_rppal};
 use crate::config::{Backend, Handset};
-use crate::gateway::bell::Ringing;
-use crate::gateway::keypad::Closed;
-use crate::gateway::liveness::Beat;
-use crate::gateway::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
-use crate::gateway::session::{HandsetEvent, Lamp};
-use crate::gateway::sign::Sign;
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use gateway_core::bell::Ringing;
+use gateway_core::keypad::Closed;
+use gateway_core::liveness::Beat;
+use gateway_core::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
+use gateway_core::session::{HandsetEvent, Lamp};
+use gateway_core::sign::Sign;
 
 /// Levels are read again this often, so that a missed edge heals itself.
 const READ_AGAIN: Duration = Duration::from_secs(2);

@@ -11,11 +11,11 @@ use gpiocdev::Request;
 use gpiocdev::line::{Bias, Drive, EdgeDetection, EdgeKind, Value, Values};
 use gpiocdev::request::Config;
 
-use super::clock;
 use super::handset::{Edges, KEYPAD_SETTLES, Lines};
 use crate::config::{Handset, Level, Pull};
-use crate::gateway::keypad::Closed;
-use crate::gateway::panel::{Line, OutLine};
+use booth_host::clock;
+use gateway_core::keypad::Closed;
+use gateway_core::panel::{Line, OutLine};
 
 /// Edges fetched at a time: more than a bouncing dial makes while this thread sleeps.
 const EDGES: usize = 64;

@@ -10,11 +10,12 @@ use std::time::Duration;
 use gpiocdev::chip::Chip;
 use rppal::gpio::{Bias, Error, Gpio, InputPin, IoPin, Mode, OutputPin, Trigger};
 
+use super::gpio_info;
 use super::handset::{Edges, KEYPAD_SETTLES, Lines};
-use super::{clock, gpio_info};
 use crate::config::{Handset, Keypad, Level, Output, Pull};
-use crate::gateway::keypad::Closed;
-use crate::gateway::panel::{Line, OutLine};
+use booth_host::clock;
+use gateway_core::keypad::Closed;
+use gateway_core::panel::{Line, OutLine};
 
 /// Labels of the header's chip: Pi 1 to 3, 4, and 5.
 const LABELS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];

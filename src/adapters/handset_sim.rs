@@ -6,10 +6,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
 
-use super::clock;
 use super::handset::HandsetReport;
-use super::line_server::{self, LineSocket, PATIENCE};
-use crate::gateway::session::{HandsetEvent, Key, KeySource};
+use booth_host::clock;
+use booth_host::line_server::{self, LineSocket, PATIENCE};
+use gateway_core::session::{HandsetEvent, Key, KeySource};
 
 /// Listens on `path` and reports what is asked there.
 pub fn listen(

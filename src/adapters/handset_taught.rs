@@ -7,9 +7,9 @@
 use std::io;
 use std::path::Path;
 
-use super::disk::RealDisk;
 use crate::config::Level;
-use crate::spool::disk::{publish, read_whole};
+use booth_spool::disk::{publish, read_whole};
+use booth_spool::real_disk::RealDisk;
 
 /// Of the file, bytes.
 const LONGEST: u64 = 64;

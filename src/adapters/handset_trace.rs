@@ -8,13 +8,13 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use super::clock;
 use super::handset::{Edges, Lines, parts};
 use crate::config::Handset;
-use crate::gateway::keypad::Closed;
-use crate::gateway::panel::{Line, OutLine};
-use crate::gateway::time::Mono;
-use crate::gateway::trace;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use gateway_core::keypad::Closed;
+use gateway_core::panel::{Line, OutLine};
+use gateway_core::trace;
 
 /// Lines whose edges are written down as they come.
 pub struct Traced {

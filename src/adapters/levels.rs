@@ -4,7 +4,7 @@
 //! so that a hum or a passing lorry becomes floor, and calls it speech from 9 dB above the floor and
 //! −50 dBFS on. Speech ends after 300 ms without.
 
-use crate::spool::FrameFacts;
+use booth_spool::FrameFacts;
 
 const FRAME: usize = 960;
 const FRAME_MS: u64 = 20;
@@ -27,7 +27,7 @@ pub(super) struct Sums {
 
 impl Sums {
     /// Over these samples.
-    pub fn of(samples: &[i16]) -> Self {
+    pub(super) fn of(samples: &[i16]) -> Self {
         let mut sums = Self::default();
         // A square's two halves are added up in 32 bits, which 960 samples never fill: so the processor takes several
         // samples at a time.
@@ -66,7 +66,7 @@ impl Sums {
     }
 
     /// The same without the mean: a card's constant offset is no sound.
-    pub fn power(self) -> f64 {
+    pub(super) fn power(self) -> f64 {
         let count = self.count.max(1);
         let spread = count * self.squares - self.sum * self.sum;
         spread as f64 / (count * count) as f64 / FULL_SCALE.powi(2)

@@ -1,9 +1,6 @@
-//! Everything that touches the outside, one thing per file.
+//! Everything of the booth that touches the outside, one thing per file; what the hub needs too is in `booth_host`.
 
 pub mod capture;
-pub mod clock;
-pub mod crew;
-pub mod disk;
 pub mod ear;
 pub mod gpio_info;
 pub mod handset;
@@ -12,16 +9,11 @@ pub mod handset_rppal;
 pub mod handset_sim;
 pub mod handset_taught;
 pub mod handset_trace;
-pub mod journal;
 pub mod levels;
-pub mod line_server;
 pub mod mixer;
 pub mod mqtt;
 pub mod opus;
-pub mod out;
 pub mod outbox;
-pub mod password;
-pub mod plain_file;
 pub mod playback;
 pub mod prompts;
 pub mod recorder;
@@ -30,7 +22,5 @@ pub mod sound_cards;
 pub mod sound_faults;
 pub mod sound_pace;
 pub mod sound_stream;
-pub mod systemd;
-pub mod tls;
 pub mod tones;
 pub mod voice;

@@ -3,7 +3,7 @@
 //! Owns: subscribing, pairing each publish with its PUBACK, noticing a rival and a broker that closes without a word. Never does: keep a
 //! message for later; the caller's outbox is the only truth, and a lost connection forgets everything here but what it has
 //! learned of the broker. rumqttc's own reconnection is never used: it drops or duplicates what was in flight. The way to the
-//! broker and the sentences about it are [`crate::link`]'s.
+//! broker and the sentences about it are [`booth_host::link`]'s.
 #![allow(clippy::disallowed_methods)] // waits between connections
 
 use std::cmp::Reverse;
@@ -19,14 +19,14 @@ use rumqttc::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::contract::MAX_INCOMING_BYTES;
-use crate::gateway::delivery::Puback;
-use crate::gateway::spoken::BrokerState;
-use crate::link::back_off::BackOff;
-use crate::link::login::{Login, Terms, leave};
-use crate::link::route::{Step, Unlucky};
-use crate::link::trouble::{self, Trouble, Unanswered, What};
-use crate::link::wire::Line;
+use booth_contract::BrokerState;
+use booth_contract::MAX_INCOMING_BYTES;
+use booth_host::link::back_off::BackOff;
+use booth_host::link::login::{Login, Terms, leave};
+use booth_host::link::route::{Step, Unlucky};
+use booth_host::link::trouble::{self, Trouble, Unanswered, What};
+use booth_host::link::wire::Line;
+use gateway_core::delivery::Puback;
 
 use super::outbox::Outlet;
 

@@ -14,16 +14,16 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, DeviceId, ErrorKind, HostId, OutputCallbackInfo, StreamConfig};
 
 use super::capture::{self, RATE};
-use super::clock;
-use super::crew;
 use super::handset::HandsetView;
 use super::prompts::Prompts;
 use super::sound_cards::{self, is_kernel_card};
 use super::sound_faults::{Signs, StreamJudge};
 use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
-use crate::gateway::liveness::Beat;
-use crate::gateway::session::{PlayId, Prompt};
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use booth_host::crew;
+use gateway_core::liveness::Beat;
+use gateway_core::session::{PlayId, Prompt};
 
 /// Period on a kernel sound card: 20 ms.
 const PERIOD: u32 = 960;

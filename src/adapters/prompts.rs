@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{tones, voice};
-use crate::contract::hex;
-use crate::gateway::session::Prompt;
-use crate::gateway::spoken::{Language, Word};
+use booth_contract::hex;
 use folder::{Placed, Unused, Weight};
+use gateway_core::session::Prompt;
+use gateway_core::spoken::{Language, Word};
 use ogg::Link;
 pub use player::Player;
 use sound::{Remedy, Unplayable};

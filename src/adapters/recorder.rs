@@ -9,17 +9,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::capture::Tap;
-use super::clock;
-use super::crew;
 use super::ear::{Ear, MicLevels};
 use super::levels::LevelMeter;
 use super::opus::{OggOpus, PAGE_SAMPLES, SpeechEncoder};
-use crate::contract::EndedBy;
-use crate::gateway::liveness::Beat;
-use crate::gateway::microphone::Heard;
-use crate::gateway::session::TakeId;
-use crate::gateway::time::Mono;
-use crate::spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
+use booth_contract::EndedBy;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use booth_host::crew;
+use booth_spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
+use gateway_core::liveness::Beat;
+use gateway_core::microphone::Heard;
+use gateway_core::session::TakeId;
 
 /// How long an end waits for frames that were captured before it but have not arrived.
 const LATE_FRAMES: Duration = Duration::from_millis(250);
@@ -500,10 +500,10 @@ mod tests {
 
     use super::*;
     use crate::adapters::capture::RATE;
-    use crate::adapters::disk::RealDisk;
     use crate::config::Band;
-    use crate::contract::{BoothId, Consent};
-    use crate::spool::OpenFacts;
+    use booth_contract::{BoothId, Consent};
+    use booth_spool::OpenFacts;
+    use booth_spool::real_disk::RealDisk;
 
     fn facts() -> OpenFacts {
         OpenFacts {

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::gateway::partition::{self, Partition};
-use crate::gateway::power::Supply;
+use gateway_core::partition::{self, Partition};
+use gateway_core::power::Supply;
 
 /// No file here is longer; a longer one is left alone.
 const LONGEST: u64 = 1 << 20;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cpal::ErrorKind;
 
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
 
 /// A stream that fails and moves no sample for this long is dead. Until a sound server has answered a new stream's first
 /// question, PulseAudio's ALSA plug-in fails at every turn (alsa-plugins, issue 65); on a busy machine that takes a while.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::crew;
 use super::sound_cards::{self, is_kernel_card};
+use booth_host::crew;
 
 /// So many threads of one direction may hang in the sound system; with PulseAudio each keeps two more, 7 descriptors and half
 /// a megabyte. One more stream is refused: only a new process gets the sound back then. The process pays: the supervisor
-/// ceases to move, so that the watchdog starts another one (`gateway::liveness`).
+/// ceases to move, so that the watchdog starts another one (`gateway_core::liveness`).
 pub const AT_MOST: usize = 32;
 /// How long a sound server may keep an opening waiting. libpulse gives up each question after 30 s, an opening asks several,
 /// and cpal lets one direction open at a time. Later than this it never comes back, and holds what every other opening needs.

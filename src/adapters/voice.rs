@@ -3,7 +3,7 @@
 //! Owns: one Ogg Opus file for each word and language. They are made by `voice/make.sh` from the
 //! table of words; a word without a recording does not compile. Never does: decode.
 
-use crate::gateway::spoken::{Language, Word, table};
+use gateway_core::spoken::{Language, Word};
 
 macro_rules! recordings {
     ($( $variant:ident = $name:literal, $english:literal, $danish:literal; )*) => {
@@ -23,7 +23,7 @@ macro_rules! recordings {
     };
 }
 
-table::words!(recordings);
+gateway_core::words!(recordings);
 
 #[cfg(test)]
 mod tests {
@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
     use crate::adapters::prompts::Prompts;
-    use crate::gateway::session::Prompt;
+    use gateway_core::session::Prompt;
 
     /// Largest sum of all recordings, bytes: the program stays small enough to be sent over a metered link.
     const MOST: usize = 640_000;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::gateway::bell::{Bell as Ringer, MOST_RINGS, Ringing, minute_of, span_of};
-use crate::gateway::microphone::ToneTest;
+use gateway_core::bell::{Bell as Ringer, MOST_RINGS, Ringing, minute_of, span_of};
+use gateway_core::microphone::ToneTest;
 
 /// When and how the bell rings.
 #[derive(Debug, Clone, Deserialize)]

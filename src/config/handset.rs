@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::gateway::dial::DialLayout;
-use crate::gateway::keypad::{COLUMNS, ROWS};
-use crate::gateway::panel::{Line, OutLine};
+use gateway_core::dial::DialLayout;
+use gateway_core::keypad::{COLUMNS, ROWS};
+use gateway_core::panel::{Line, OutLine};
 
 /// Which code reads the hook switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

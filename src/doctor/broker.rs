@@ -7,23 +7,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, credentials};
+use super::credentials;
 use crate::adapters::mqtt::{self, Trial};
-use crate::adapters::tls;
-use crate::config::{BrokerUrl, Config};
-use crate::contract::{AlertId, Presence, Topic, Topics};
-use crate::gateway::inbox::{self, Inbound};
-use crate::link::route::{self, Step, Unlucky};
-use crate::link::trouble::{Trouble, What};
-use crate::link::wire::Line;
-use crate::run;
+use crate::config::Config;
+use crate::settings;
+use crate::status::Finding;
+use booth_contract::BrokerUrl;
+use booth_contract::{AlertId, Presence, Topic, Topics};
+use booth_host::link::route::{self, Step, Unlucky};
+use booth_host::link::trouble::{Trouble, What};
+use booth_host::link::wire::Line;
+use booth_host::tls;
+use gateway_core::inbox::{self, Inbound};
 
 const AREA: &str = "broker";
 /// How long the subscriptions and the hub's retained word may take together.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Goes every step.
-pub fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
+pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     let Some(url) = &config.mqtt.url else {
         return vec![Finding::warning(
             AREA,
@@ -56,7 +58,7 @@ fn steps(
         .build()
         .map_err(|_| "runtime")?;
     // A file that cannot be read is told among the credentials; how far the broker can be reached is told all the same.
-    let settings = run::mqtt_settings(config).ok().flatten();
+    let settings = settings::mqtt_settings(config).ok().flatten();
     let Some(settings) = settings else {
         let steps = runtime.block_on(reach(&broker));
         walked(&broker, &steps, now, all);
@@ -208,7 +210,7 @@ fn hub_said(topics: &Topics, topic: &str, heard: Option<&[u8]>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::status::Verdict;
 
     #[test]
     fn a_refused_subscription_and_a_silent_hub_are_named() {

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Finding;
-use crate::adapters::tls;
-use crate::adapters::tls::pem::Wanted;
 use crate::config::Config;
+use crate::status::Finding;
+use booth_host::tls;
+use booth_host::tls::pem::Wanted;
 
 const AREA: &str = "credentials";
 /// A certificate that ends sooner is worth an eye.
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Looks at everything that `[mqtt]` names.
-pub fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
+pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mqtt = &config.mqtt;
     let mut all = Vec::new();
     if let Some(path) = &mqtt.password_file {
@@ -105,7 +105,7 @@ fn private(key: &str, path: &Path) -> Finding {
 }
 
 /// What a certificate's dates mean now.
-pub fn dated(
+pub(super) fn dated(
     area: &str,
     key: &str,
     dates: Option<(Timestamp, Timestamp)>,
@@ -153,7 +153,7 @@ pub fn dated(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::status::Verdict;
 
     #[test]
     fn a_certificate_is_judged_by_its_dates() {

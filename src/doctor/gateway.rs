@@ -8,15 +8,15 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Finding, QUESTION, Status};
-use crate::adapters::line_server;
 use crate::config::Config;
+use crate::status::{Finding, QUESTION, Status};
+use booth_host::line_server;
 
 const AREA: &str = "gateway";
 
 /// The gateway of this booth on this machine.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Running {
+pub(super) enum Running {
     /// It says how it is.
     Answers(Box<Status>),
     /// One is there, or may be, and does not say how it is; the sentence and the remedy.
@@ -27,7 +27,7 @@ pub enum Running {
 
 impl Running {
     /// The word in JSON.
-    pub fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Running::Answers(_) => "running",
             Running::Silent(..) => "silent",
@@ -37,7 +37,7 @@ impl Running {
 }
 
 /// Asks the gateway how it is.
-pub fn ask(socket: &Path) -> Result<Status, (ErrorKind, String)> {
+pub(super) fn ask(socket: &Path) -> Result<Status, (ErrorKind, String)> {
     let reply = line_server::ask(socket, QUESTION)
         .map_err(|error| (error.kind(), format!("{}: {error}", socket.display())))?;
     serde_json::from_str(&reply).map_err(|error| {
@@ -48,7 +48,7 @@ pub fn ask(socket: &Path) -> Result<Status, (ErrorKind, String)> {
 }
 
 /// Finds out whether one runs.
-pub fn find(config: &Config) -> Running {
+pub(super) fn find(config: &Config) -> Running {
     let lock = config.spool.dir.join("lock");
     match ask(&config.doctor_socket()) {
         Ok(status) => Running::Answers(Box::new(status)),
@@ -94,7 +94,7 @@ fn is_locked(lock: &Path) -> std::io::Result<bool> {
 }
 
 /// The verdict over the gateway itself.
-pub fn look(running: &Running, config: &Config) -> Vec<Finding> {
+pub(super) fn look(running: &Running, config: &Config) -> Vec<Finding> {
     match running {
         Running::Stopped => vec![Finding::warning(
             AREA,

@@ -3,17 +3,17 @@
 //! Owns: the verdicts. Never does: claim a line while a gateway runs; the kernel says who holds it, the gateway how it
 //! stands.
 
-use super::{Contact, Finding, Status, contacts};
 use crate::adapters::gpio_info::{self, LineFacts};
 use crate::adapters::{handset, handset_taught};
 use crate::config::{Backend, Config};
+use crate::status::{Contact, Finding, Status, contacts};
 
 const AREA: &str = "contacts";
 /// How the gateway's own requests are named at the kernel; rppal's have the crate's name.
 const OWN: [&str; 2] = ["booth-gateway", "RPPAL"];
 
 /// Looks at every line; `daemon` is what a running gateway said, `is_free` whether none runs.
-pub fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> Vec<Finding> {
+pub(super) fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> Vec<Finding> {
     let handset = &config.handset;
     if handset.backend == Backend::Sim {
         let sentence = "The handset is simulated: there are no lines.";
@@ -142,7 +142,7 @@ fn claim(config: &Config, all: &mut Vec<Finding>) -> Vec<Contact> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::status::Verdict;
 
     #[test]
     fn a_line_is_well_if_it_is_free_or_the_running_gateways_and_its_holder_is_named_otherwise() {

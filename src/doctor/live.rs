@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use super::gateway::{self, Running};
 use super::own::Own;
-use super::{Contact, Microphone, Status};
-use crate::adapters::{clock, out, sensors};
+use crate::adapters::sensors;
 use crate::config::Config;
-use crate::gateway::time::Mono;
+use crate::status::{Contact, Microphone, Status};
+use booth_contract::time::Mono;
+use booth_host::{clock, out};
 
 /// Four looks a second.
 const EVERY: Duration = Duration::from_millis(250);

@@ -5,17 +5,17 @@
 
 use std::path::Path;
 
-use super::Finding;
-use crate::adapters::clock;
 use crate::adapters::sensors::{self, Readings, Sensors};
-use crate::contract::AlertId;
-use crate::gateway::partition::{self, Partition};
-use crate::gateway::power::Supply;
+use crate::status::Finding;
+use booth_contract::AlertId;
+use booth_host::clock;
+use gateway_core::partition::{self, Partition};
+use gateway_core::power::Supply;
 
 const AREA: &str = "machine";
 
 /// The clock, as this machine knows it.
-pub fn look_at_clock() -> Finding {
+pub(super) fn look_at_clock() -> Finding {
     match clock::clock_synced() {
         true => Finding::ok(
             "clock",
@@ -39,7 +39,7 @@ pub fn look_at_clock() -> Finding {
 
 /// The kernel's figures; `place` is the spool's, `note` what earlier boots noted of the data partition. The supply is left to a gateway that runs: asking the firmware a second
 /// time could take a dip away from it.
-pub fn look(place: &Path, note: &Path, is_run: bool) -> Vec<Finding> {
+pub(super) fn look(place: &Path, note: &Path, is_run: bool) -> Vec<Finding> {
     let sensors = Sensors::default();
     let mut all = judge(&sensors.readings(place));
     if !is_run {
@@ -174,7 +174,7 @@ fn watchdog() -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::status::Verdict;
 
     #[test]
     fn what_the_machine_does_not_tell_is_not_checked_and_never_ok() {

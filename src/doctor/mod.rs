@@ -4,9 +4,7 @@
 //! is asked over its own socket because its lines, its card and its identity at the broker are taken.
 
 mod broker;
-mod contacts;
 mod credentials;
-mod finding;
 mod gateway;
 mod lines;
 mod live;
@@ -14,21 +12,19 @@ mod machine;
 mod own;
 mod paths;
 mod sound;
-mod status;
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::adapters::clock;
-use crate::config::{Config, ConfigError};
-use crate::gateway::partition::MOVED_ASIDE;
-use crate::run;
-pub use contacts::{Contact, contacts};
-pub use finding::{Finding, Verdict, has_fault, table};
+use crate::config::Config;
+use crate::settings;
+use crate::status::{Finding, has_fault};
+use booth_host::clock;
+use booth_host::config_file::ConfigError;
 use gateway::Running;
+use gateway_core::partition::MOVED_ASIDE;
 pub use live::{Show, live};
-pub use status::{LastKey, Microphone, QUESTION, Raised, Status, key_name};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone)]
@@ -122,7 +118,7 @@ pub fn examine(path: &Path) -> Examination {
     Examination {
         booth_id: config.as_ref().map(|config| config.booth.id.to_string()),
         gateway: running.as_ref().map_or("unknown", Running::word),
-        is_misconfigured: run::check(path).is_err(),
+        is_misconfigured: settings::check(path).is_err(),
         findings,
     }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use super::live::Moment;
 use super::sound::Meter;
-use super::{contacts, key_name};
-use crate::adapters::crew;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::handset_taught;
 use crate::config::{Backend, Config, Handset, Level};
-use crate::gateway::liveness::Beat;
-use crate::gateway::session::HandsetEvent;
-use crate::gateway::time::Mono;
+use crate::status::{contacts, key_name};
+use booth_contract::time::Mono;
+use booth_host::crew;
+use gateway_core::liveness::Beat;
+use gateway_core::session::HandsetEvent;
 
 /// Reports that nobody has looked at; the later ones give way.
 const MOST_REPORTS: usize = 64;
@@ -41,7 +41,7 @@ impl Drop for Own {
 
 impl Own {
     /// Claims the lines and opens the microphone, and looks for both as long as they are not there.
-    pub fn open(config: &Config) -> Result<Self, String> {
+    pub(super) fn open(config: &Config) -> Result<Self, String> {
         let view = Arc::new(HandsetView::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = mpsc::sync_channel(1);
@@ -92,7 +92,7 @@ impl Own {
     }
 
     /// One moment.
-    pub fn look(&mut self, now: Mono) -> Moment {
+    pub(super) fn look(&mut self, now: Mono) -> Moment {
         for report in self.reports.iter().flat_map(mpsc::Receiver::try_iter) {
             match report {
                 HandsetReport::Works(works) => self.handset_works = works,

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
-use super::Finding;
 use crate::adapters::prompts::folder::{Unused, Weight};
 use crate::adapters::prompts::{Prompts, file_name};
 use crate::config::Config;
-use crate::gateway::session::Prompt;
+use crate::status::Finding;
+use gateway_core::session::Prompt;
 
 /// What is written and synced to see that the card takes it, bytes: one page.
 const TRIAL: usize = 4096;
 
 /// Looks at spool and prompts; the trial write is left to a gateway that runs.
-pub fn look(config: &Config, is_free: bool) -> Vec<Finding> {
+pub(super) fn look(config: &Config, is_free: bool) -> Vec<Finding> {
     let mut all = spool(config, is_free);
     all.extend(prompts(config));
     all
@@ -196,7 +196,7 @@ fn told(file: &Unused) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::status::Verdict;
 
     fn config(dir: &Path) -> Config {
         let mut config: Config = toml::from_str(

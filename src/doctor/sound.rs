@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::{Finding, Microphone};
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::HandsetView;
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
-use crate::adapters::{crew, mixer, recorder, sound_cards};
+use crate::adapters::{mixer, recorder, sound_cards};
 use crate::config::{Audio, Config, Loudness};
-use crate::gateway::liveness::Beat;
+use crate::status::{Finding, Microphone};
+use booth_host::crew;
+use gateway_core::liveness::Beat;
 
 const AREA: &str = "sound";
 /// A card that has not delivered a frame, or taken a sample, by then is given up; its supervisor says why before.
@@ -26,7 +27,7 @@ const LISTENING: Duration = Duration::from_millis(600);
 const MOST_STATES: usize = 8;
 
 /// What can be looked at while a gateway holds the cards: whether they are there.
-pub fn look_from_outside(audio: &Audio) -> Vec<Finding> {
+pub(super) fn look_from_outside(audio: &Audio) -> Vec<Finding> {
     let known = sound_cards::ids();
     let mut all = Vec::new();
     for (key, pcm) in [("input", &audio.input), ("output", &audio.output)] {
@@ -73,7 +74,7 @@ fn list(known: &[String]) -> String {
 }
 
 /// Opens both directions as the gateway would, and listens for a moment.
-pub fn look(audio: &Audio) -> Vec<Finding> {
+pub(super) fn look(audio: &Audio) -> Vec<Finding> {
     let mut all = look_from_outside(audio);
     for (key, pcm, is_input) in [
         ("input", &audio.input, true),
@@ -208,7 +209,7 @@ fn microphone(audio: &Audio) -> Vec<Finding> {
 }
 
 /// What a microphone's level says.
-pub fn heard(levels: &Microphone) -> Finding {
+pub(super) fn heard(levels: &Microphone) -> Finding {
     let (rms, peak, floor) = (levels.rms_dbfs, levels.peak_dbfs, levels.floor_dbfs);
     let figures = format!("{rms:.0} dBFS, peak {peak:.0}, noise floor {floor:.0}");
     if levels.constant_ms >= 400 {
@@ -231,7 +232,7 @@ pub fn heard(levels: &Microphone) -> Finding {
 }
 
 /// A microphone that is listened to and never kept: what the doctor's level meter looks at where no gateway runs.
-pub struct Meter {
+pub(super) struct Meter {
     levels: Arc<MicLevels>,
     states: mpsc::Receiver<Result<(), String>>,
     stop: Arc<AtomicBool>,
@@ -247,7 +248,7 @@ impl Drop for Meter {
 
 impl Meter {
     /// Opens the microphone, and looks for it as long as it is not there.
-    pub fn start(audio: &Audio) -> Result<Self, String> {
+    pub(super) fn start(audio: &Audio) -> Result<Self, String> {
         let encoder = SpeechEncoder::new(audio.bitrate.clamp(6_000, 510_000), 0, audio.bandwidth)
             .map_err(|error| error.to_string())?;
         let (tap_sender, taps) = mpsc::sync_channel(MOST_STATES);
@@ -283,18 +284,18 @@ impl Meter {
     }
 
     /// The next news of the card within `patience`: frames arrive, or why not.
-    pub fn wait(&self, patience: Duration) -> Option<Result<(), String>> {
+    pub(super) fn wait(&self, patience: Duration) -> Option<Result<(), String>> {
         self.states.recv_timeout(patience).ok()
     }
 
     /// The last moments.
-    pub fn levels(&self) -> Microphone {
+    pub(super) fn levels(&self) -> Microphone {
         self.levels.get().into()
     }
 }
 
 /// How each named mixer control stands.
-pub fn look_at_mixer(config: &Config) -> Vec<Finding> {
+pub(super) fn look_at_mixer(config: &Config) -> Vec<Finding> {
     let controls = config.audio.mixer_controls();
     if controls.is_empty() {
         let sentence = "No mixer control is named in [audio]: gain and volume are the card's own.";
@@ -347,7 +348,7 @@ fn stands(standing: &mixer::Standing) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::status::Verdict;
 
     #[test]
     fn a_level_says_silence_clipping_or_well() {

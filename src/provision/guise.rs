@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::spool::disk::Listed;
+use booth_spool::disk::Listed;
 
 /// Longest `booth.toml`, bytes.
 pub const LONGEST_TEXT: u64 = 1 << 20;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::guise;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config};
+use booth_host::config_file;
+use booth_host::config_file::ConfigError;
 
 /// More keys than this are no configuration.
 const MOST_KEYS: usize = 2_000;
@@ -178,7 +180,7 @@ fn trial(section: &str, value: &Value) -> Result<(), String> {
             Value::Table(said) => said.values().find_map(Value::as_str).map(guise::hint_of),
             _ => None,
         };
-        config::told(error.message()) + &hint.unwrap_or_default()
+        config_file::told(error.message()) + &hint.unwrap_or_default()
     })
 }
 
@@ -210,7 +212,7 @@ fn check_values(file: &str, judged: &mut Judged) {
             let error: toml::de::Error = error;
             judged
                 .faults
-                .push(format!("{file}: {}", config::told(error.message())));
+                .push(format!("{file}: {}", config_file::told(error.message())));
             return;
         }
     };

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::config::{Modem, Wifi, Wired};
 
 /// Begins the name of every file that provisioning makes, and of none that others make.
-pub const OURS: &str = "booth-";
+pub(super) const OURS: &str = "booth-";
 /// Ends it: NetworkManager wants that.
-pub const ENDS: &str = ".nmconnection";
+pub(super) const ENDS: &str = ".nmconnection";
 
 /// The default route goes by the lowest: NetworkManager's own usual values (`ipv4.route-metric`).
 const METRIC_WIRED: u32 = 100;
@@ -21,7 +21,7 @@ const METRIC_MODEM: u32 = 700;
 
 /// A connection's profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keyfile {
+pub(super) struct Keyfile {
     /// Without folder.
     pub name: String,
     /// Of the profile, by which NetworkManager says what is connected.
@@ -42,7 +42,7 @@ fn uuid_of(what: &str) -> String {
 
 /// How often NetworkManager tries a profile before it leaves it alone for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retries {
+pub(super) enum Retries {
     /// A network that is back after a week is taken again.
     Endless,
     /// NetworkManager's own few, so that a profile's twin has its turn.
@@ -53,7 +53,7 @@ pub enum Retries {
 
 impl Retries {
     /// Of one of so many profiles for the same network.
-    pub fn among(ranks: usize) -> Self {
+    pub(super) fn among(ranks: usize) -> Self {
         if ranks > 1 {
             Self::Usual
         } else {
@@ -135,7 +135,7 @@ fn byte_list(bytes: &[u8]) -> String {
 }
 
 /// The wired network, by DHCP unless it says otherwise. Values have been checked.
-pub fn wired(wired: &Wired) -> Keyfile {
+pub(super) fn wired(wired: &Wired) -> Keyfile {
     let uuid = uuid_of("wired");
     let mut text = Text::new("booth-wired", &uuid, "ethernet", 30, Retries::Endless);
     let fixed = wired.fixed().ok().flatten();
@@ -178,7 +178,7 @@ pub fn wired(wired: &Wired) -> Keyfile {
 
 /// A secret with the number that tells it from an earlier one.
 #[derive(Debug, Clone, Copy)]
-pub struct Numbered<'a> {
+pub(super) struct Numbered<'a> {
     /// Which.
     pub number: u64,
     /// What it is.
@@ -186,7 +186,7 @@ pub struct Numbered<'a> {
 }
 
 /// The network at this place in the list. `rank` 0 is the newest password, 1 the one before, `ranks` how many there are.
-pub fn wifi(
+pub(super) fn wifi(
     wifi: &Wifi,
     place: usize,
     password: Option<Numbered>,
@@ -224,7 +224,7 @@ pub fn wifi(
 }
 
 /// The mobile modem. `rank` as with [`wifi`].
-pub fn modem(
+pub(super) fn modem(
     modem: &Modem,
     password: Option<Numbered>,
     pin: Option<Numbered>,

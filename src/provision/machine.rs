@@ -19,17 +19,19 @@ use super::{
     Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, keep_outcome, outcome_of,
     provision, replace,
 };
-use crate::adapters::disk::RealDisk;
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::folder::Weight;
+use crate::adapters::sensors;
 use crate::adapters::sensors::Sensors;
-use crate::adapters::{clock, line_server, sensors};
-use crate::config::{Config, ConfigError};
-use crate::doctor;
-use crate::gateway::partition::{MOVED_ASIDE, Partition};
-use crate::run;
-use crate::spool::Card;
-use crate::spool::disk::{Disk, publish, read_whole};
+use crate::config::Config;
+use crate::settings;
+use crate::status::QUESTION;
+use booth_host::config_file::ConfigError;
+use booth_host::{clock, line_server};
+use booth_spool::Card;
+use booth_spool::disk::{Disk, publish, read_whole};
+use booth_spool::real_disk::RealDisk;
+use gateway_core::partition::{MOVED_ASIDE, Partition};
 
 /// What the booth writes for a laptop, on FAT beside `booth.toml`.
 pub const STATUS: &str = "BOOTH-STATUS.TXT";
@@ -53,7 +55,7 @@ pub fn provision_here(
     let disk = RealDisk::guarding(&places.data);
     let hands = Hands {
         disk: &disk,
-        usable: &run::check_connection,
+        usable: &settings::check_connection,
     };
     let told = make_way(places).and_then(|moved| {
         if let Err(error) = note_moved_aside(&disk, places) {
@@ -313,7 +315,7 @@ fn publish_news(disk: &dyn Disk, places: &Places, text: &str) -> io::Result<bool
 fn facts(places: &Places, outcome: Outcome, connected: Option<Vec<(String, String)>>) -> Facts {
     let gateway = connected
         .is_some()
-        .then(|| line_server::ask(&outcome.socket, doctor::QUESTION).ok())
+        .then(|| line_server::ask(&outcome.socket, QUESTION).ok())
         .flatten()
         .and_then(|answer| serde_json::from_str(&answer).ok());
     let (clips, oldest) = clips_in(&outcome.spool.join("clips"));

@@ -37,10 +37,11 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::adapters::prompts::Prompts;
-use crate::config::text::text_of;
-use crate::config::{Config, ConfigError};
-use crate::spool::disk::{Disk, Listed, publish, read_whole};
+use crate::config::Config;
 use crate::update::state::Trust;
+use booth_host::config_file::ConfigError;
+use booth_host::text::text_of;
+use booth_spool::disk::{Disk, Listed, publish, read_whole};
 use effective::effective;
 pub use effective::salvage;
 use guise::{LONGEST_TEXT, printable};

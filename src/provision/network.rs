@@ -25,9 +25,10 @@ use super::keyfile::{self, ENDS, Keyfile, Numbered, OURS, Retries};
 use super::secrets::{remove_from_fat, take};
 use super::vault::Role;
 use super::{LONGEST_OUTCOME, Places, ProvisionError, at, replace};
-use crate::config::{Config, ConfigError, Network, SecretKind};
-use crate::contract::hex;
-use crate::spool::disk::{Disk, Listed, publish, read_whole};
+use crate::config::{Config, Network, SecretKind};
+use booth_contract::hex;
+use booth_host::config_file::ConfigError;
+use booth_spool::disk::{Disk, Listed, publish, read_whole};
 
 /// At how many boots a PIN is tried before it has ever connected; a boot that was cut short has not tried it.
 const MOST_TRIES: u32 = 2;

@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Places;
 use super::guise::printable;
 use crate::adapters::prompts::{MAX_FILE, folder};
-use crate::spool::disk::{Disk, Listed, publish_dated, read_whole};
+use booth_spool::disk::{Disk, Listed, publish_dated, read_whole};
 
 /// In `DATA`.
 pub(super) const FOLDER: &str = "prompts";
@@ -272,7 +272,7 @@ fn is_same(disk: &dyn Disk, found: &Found, modified: Option<i64>, there: &Path) 
         let dated = disk.modified(there).ok().flatten() == modified;
         return dated
             && disk
-                .open(there, crate::spool::disk::Open::Read)
+                .open(there, booth_spool::disk::Open::Read)
                 .and_then(|file| file.len())
                 .is_ok_and(|bytes| bytes == found.bytes);
     }

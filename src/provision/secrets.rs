@@ -13,10 +13,11 @@ use super::effective::effective;
 use super::guise::{self, printable};
 use super::vault::{self, Kept, LONGEST_CREDENTIAL, Role, Set, Vault};
 use super::{Good, Hands, Places, ProvisionError, SecretNews, at, remove_name};
-use crate::adapters::password;
-use crate::adapters::tls::pem::{self, Wanted};
-use crate::config::{Config, ConfigError};
-use crate::spool::disk::{Disk, Listed, read_whole};
+use crate::config::Config;
+use booth_host::config_file::ConfigError;
+use booth_host::password;
+use booth_host::tls::pem::{self, Wanted};
+use booth_spool::disk::{Disk, Listed, read_whole};
 
 /// What the booth has of secrets now.
 #[derive(Default)]

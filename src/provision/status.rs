@@ -12,8 +12,8 @@ use super::vault::Role;
 use super::{Outcome, SecretNews, Source};
 use crate::adapters::sensors::Image;
 use crate::config::zone;
-use crate::gateway::partition::{self, Partition};
-use crate::gateway::spoken::Language;
+use gateway_core::partition::{self, Partition};
+use gateway_core::spoken::Language;
 
 /// Most keys that are listed.
 const MOST_KEYS: usize = 200;

@@ -17,10 +17,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::adapters::disk::folder_below;
+use booth_spool::real_disk::folder_below;
 
 /// Where it goes, in the gateway's own folder.
-pub const ASIDE: &str = "set-aside";
+pub(super) const ASIDE: &str = "set-aside";
 /// Most files and folders below one of provisioning's own folders; a folder with more goes aside as a whole.
 const MOST_ENTRIES: usize = 10_000;
 /// Names that are tried for one that goes aside.
@@ -43,7 +43,7 @@ struct Owners {
 ///
 /// # Errors
 /// When `data` cannot be looked at, or something can be moved nowhere.
-pub fn move_aside(data: &Path, names: &[(&str, usize)]) -> io::Result<Vec<String>> {
+pub(super) fn move_aside(data: &Path, names: &[(&str, usize)]) -> io::Result<Vec<String>> {
     let top = match openat(
         CWD,
         data,
@@ -241,7 +241,7 @@ fn names_in(folder: &OwnedFd) -> io::Result<Vec<std::ffi::OsString>> {
 ///
 /// # Errors
 /// When something cannot be looked at or given.
-pub fn give(path: &Path, data: &Path, levels: usize) -> io::Result<()> {
+pub(super) fn give(path: &Path, data: &Path, levels: usize) -> io::Result<()> {
     let owner = rustix::fs::stat(data)?;
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::contract::hex;
-use crate::spool::disk::{Disk, Open, publish, read_whole};
+use booth_contract::hex;
+use booth_spool::disk::{Disk, Open, publish, read_whole};
 
 /// Longest credential, bytes: the roots of a whole system have a quarter of it.
 pub const LONGEST_CREDENTIAL: u64 = 1 << 20;
@@ -274,7 +274,7 @@ pub fn set_of(path: &Path) -> Option<(&Path, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::disk::RealDisk;
+    use booth_spool::real_disk::RealDisk;
 
     fn password(text: &str) -> BTreeMap<Role, (Kept, Vec<u8>)> {
         let kept = Kept {

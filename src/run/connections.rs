@@ -5,12 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::start::mqtt_settings;
-use crate::adapters::crew;
-use crate::adapters::disk::RealDisk;
 use crate::adapters::mqtt::MqttSettings;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::provision::vault::{self, Vault};
+use crate::settings::mqtt_settings;
+use booth_host::config_file::ConfigError;
+use booth_host::crew;
+use booth_spool::real_disk::RealDisk;
 
 /// One way to connect.
 pub(super) struct Choice {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Gateway, ReplyTo};
-use crate::adapters::clock;
 use crate::adapters::mqtt::Kind;
-use crate::contract::Topic;
-use crate::gateway::commands::{Place, Waiting};
-use crate::gateway::quarantine::Wanted;
-use crate::gateway::time::Mono;
+use booth_contract::Topic;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use gateway_core::commands::{Place, Waiting};
+use gateway_core::quarantine::Wanted;
 
 /// An introduction and a self-test that were asked for begin at most this often: whoever asks without end is answered with
 /// the next one.

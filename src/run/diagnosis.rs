@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use super::Gateway;
 use crate::adapters::prompts::folder::Weight;
 use crate::config::Backend;
-use crate::contract::AlertId;
-use crate::doctor::{self, Contact, Finding, LastKey, Raised, Status};
-use crate::gateway::time::Mono;
-use crate::gateway::unreadable::Kind;
+use crate::status::{Contact, Finding, LastKey, Raised, Status, contacts, key_name};
+use booth_contract::AlertId;
+use booth_contract::time::Mono;
+use gateway_core::unreadable::Kind;
 
 /// Most files among the prompts that are told.
 const MOST_UNUSED: usize = 20;
@@ -149,7 +149,7 @@ impl Gateway {
             unused_prompts: self.unused_prompts(),
             contacts: self.seen_contacts(),
             last_key: self.last_key.map(|(at, key)| LastKey {
-                key: doctor::key_name(key),
+                key: key_name(key),
                 age_ms: now.0.saturating_sub(at.0),
             }),
             microphone: self.mic_levels.get().into(),
@@ -172,7 +172,7 @@ impl Gateway {
             last_clip_no: self
                 .spool
                 .as_ref()
-                .map_or(0, crate::spool::Spool::last_clip_no),
+                .map_or(0, booth_spool::Spool::last_clip_no),
         }
     }
 
@@ -193,6 +193,6 @@ impl Gateway {
             }];
         }
         let is_inverted = self.view.is_inverted.load(Ordering::Relaxed);
-        doctor::contacts(&self.config.handset, &self.view.contacts(), is_inverted)
+        contacts(&self.config.handset, &self.view.contacts(), is_inverted)
     }
 }

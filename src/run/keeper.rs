@@ -11,17 +11,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Machine;
-use crate::adapters::clock;
-use crate::adapters::disk::RealDisk;
 use crate::adapters::sensors::Sensors;
 use crate::config;
-use crate::gateway::delivery::Receipt;
-use crate::gateway::health::SpoolFault;
-use crate::gateway::liveness::Beat;
-use crate::gateway::quarantine::{Moment, Note};
-use crate::gateway::retry::Retry;
-use crate::gateway::time::Mono;
-use crate::spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use booth_contract::time::Mono;
+use booth_host::clock;
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use gateway_core::delivery::Receipt;
+use gateway_core::health::SpoolFault;
+use gateway_core::liveness::Beat;
+use gateway_core::quarantine::{Moment, Note};
+use gateway_core::retry::Retry;
 
 /// Room is looked at this often.
 pub const LOOK: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ const ERRANDS_LAST: Duration = Duration::from_secs(600);
 /// Most sentences of failures that are remembered, so that each is said once.
 const MOST_SAID: usize = 32;
 /// How long the keeper may be silent: longer than opening a full spool of a slow card takes.
-pub const SILENT_AT_MOST: Duration = Duration::from_secs(600);
+pub(super) const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 /// Most commands worked off together.
 const BATCH: usize = 64;
 /// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
@@ -110,7 +110,7 @@ pub enum Fix {
 }
 
 /// Opens the spool as configured. `failed_before`: so often in a row it could not be opened.
-pub fn open(
+pub(super) fn open(
     place: &config::Spool,
     machine: &dyn Machine,
     failed_before: u32,
@@ -133,7 +133,7 @@ pub fn open(
 
 /// Opens the spool for the first time and tells whoever waits for that, or the loop where nobody does any more: what lies on
 /// the card may take long, and a booth answers meanwhile.
-pub fn open_first(
+pub(super) fn open_first(
     open: impl Fn(u32) -> Result<(Spool, OpenReport), SpoolError>,
     waits: oneshot::Sender<Result<(Spool, OpenReport), SpoolError>>,
     report: impl Fn(KeeperEvent),
@@ -504,7 +504,7 @@ fn fix(spool: &Spool, clips: Vec<String>) -> Vec<(String, Fix)> {
 }
 
 /// Works until the commands end, touching `alive` at every turn.
-pub fn run(
+pub(super) fn run(
     mut keeper: Keeper,
     alive: &Beat,
     open: impl Fn(u32) -> Result<(Spool, OpenReport), SpoolError>,

@@ -8,9 +8,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::adapters::sensors::{self, Readings, Sensors, SupplyFiles};
-use crate::adapters::{clock, systemd, tls};
-use crate::gateway::partition::Partition;
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_host::{clock, systemd, tls};
+use gateway_core::partition::Partition;
 
 /// Who this machine is; what it cannot know is `None`.
 #[derive(Debug, Clone, Default)]

@@ -24,10 +24,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::adapters::capture::{CaptureFigures, CaptureState};
-use crate::adapters::clock;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetReport, HandsetView};
-use crate::adapters::journal;
 use crate::adapters::mixer::Applied;
 use crate::adapters::mqtt::{Kind, MqttEvent, Outbound};
 use crate::adapters::outbox::{GaveWay, Outbox};
@@ -36,31 +34,29 @@ use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::adapters::sensors::SupplyFiles;
 use crate::config::Config;
-use crate::contract::{BoothId, Consent, Publish, Topic, Topics};
-use crate::gateway::bell::{Bell, Moment};
-use crate::gateway::counters::{Counter, Counters};
-use crate::gateway::delivery::{Delivery, Offer, Puback, Verdict, What};
-use crate::gateway::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
-use crate::gateway::inbox::{self, Inbound};
-use crate::gateway::microphone::Microphone;
-use crate::gateway::quarantine::{Note, Quarantine};
-use crate::gateway::session::{
+use booth_contract::BrokerState;
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Consent, Publish, Topic, Topics};
+use booth_host::clock;
+use booth_host::journal;
+use booth_spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
+use gateway_core::bell::{Bell, Moment};
+use gateway_core::counters::{Counter, Counters};
+use gateway_core::delivery::{Delivery, Offer, Puback, Verdict, What};
+use gateway_core::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
+use gateway_core::inbox::{self, Inbound};
+use gateway_core::microphone::Microphone;
+use gateway_core::quarantine::{Note, Quarantine};
+use gateway_core::session::{
     Command, HandsetEvent, Input, Key, Lamp, RecorderNews, Session, TakeId,
 };
-use crate::gateway::sign::{FirstBoot, Sign, View};
-use crate::gateway::spoken::BrokerState;
-use crate::gateway::time::Mono;
-use crate::gateway::unreadable::{self, Unreadable};
-use crate::spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
+use gateway_core::sign::{FirstBoot, Sign, View};
+use gateway_core::unreadable::{self, Unreadable};
 pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use post::{Post, post};
 pub use reports::Speaker;
-pub(crate) use start::mqtt_settings;
-pub use start::{
-    Ended, RunError, check, check_anywhere, check_connection, open_questions, run, run_witnessed,
-    session_rules,
-};
+pub use start::{Ended, RunError, check_anywhere, run, run_witnessed};
 pub use update::{UpdateAsk, UpdateNews};
 
 /// Evidence is weighed at least this often.
@@ -163,7 +159,7 @@ pub struct Gateway {
     desk: desk::Desk,
     evidence: Evidence,
     parts: Option<Parts>,
-    faults: BTreeMap<crate::contract::AlertId, String>,
+    faults: BTreeMap<booth_contract::AlertId, String>,
     alerts: AlertBook,
     counters: Counters,
     counters_changed: bool,
@@ -243,7 +239,7 @@ impl Gateway {
     }
 
     /// What is wrong, and the sentence for it.
-    pub fn faults(&self) -> &BTreeMap<crate::contract::AlertId, String> {
+    pub fn faults(&self) -> &BTreeMap<booth_contract::AlertId, String> {
         &self.faults
     }
 
@@ -903,11 +899,11 @@ impl Gateway {
                 if taken_over {
                     let text = format!(
                         "{} {why}",
-                        crate::contract::AlertId::DuplicateIdentity.meaning()
+                        booth_contract::AlertId::DuplicateIdentity.meaning()
                     );
                     self.evidence
                         .delivery
-                        .insert(crate::contract::AlertId::DuplicateIdentity, text);
+                        .insert(booth_contract::AlertId::DuplicateIdentity, text);
                 }
                 self.evidence.broker = Err((since, why));
             }
@@ -1111,7 +1107,7 @@ impl Gateway {
         let duplicate = self
             .evidence
             .delivery
-            .remove(&crate::contract::AlertId::DuplicateIdentity);
+            .remove(&booth_contract::AlertId::DuplicateIdentity);
         self.evidence.delivery = self.delivery.alerts(now);
         self.evidence.delivery.extend(self.quarantine.alerts());
         // Whoever fights for an identity is connected every now and then: only a lasting connection ends the alarm.
@@ -1119,7 +1115,7 @@ impl Gateway {
         if let Some(text) = duplicate.filter(|_| !is_settled) {
             self.evidence
                 .delivery
-                .insert(crate::contract::AlertId::DuplicateIdentity, text);
+                .insert(booth_contract::AlertId::DuplicateIdentity, text);
         }
         self.evidence.hook_was_on = self.session.hook_was_on();
         self.watch_microphone(now);

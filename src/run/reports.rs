@@ -7,18 +7,18 @@ use serde_json::json;
 
 use super::Gateway;
 use super::desk::paced;
-use crate::adapters::clock;
-use crate::adapters::crew::Death;
 use crate::adapters::mqtt::Kind;
 use crate::adapters::outbox::Outbox;
-use crate::config::BrokerUrl;
-use crate::contract::{
+use booth_contract::BrokerUrl;
+use booth_contract::time::Mono;
+use booth_contract::{
     Alert, AlertId, Birth, BoothState, EVENT_KINDS, Health, HubState, Presence, SCHEMA, Session,
     Topic,
 };
-use crate::gateway::health::Certificate;
-use crate::gateway::liveness::LivenessNews;
-use crate::gateway::time::Mono;
+use booth_host::clock;
+use booth_host::crew::Death;
+use gateway_core::health::Certificate;
+use gateway_core::liveness::LivenessNews;
 
 /// Health expires after a week (contract §3).
 const HEALTH_EXPIRY_S: u32 = 7 * 24 * 3600;
@@ -161,7 +161,7 @@ impl Gateway {
 
     pub(super) fn publish_birth(&mut self) {
         let speaker = self.speaker();
-        let card = self.spool.as_ref().map(crate::spool::Spool::identity);
+        let card = self.spool.as_ref().map(booth_spool::Spool::identity);
         let config = &self.config;
         let about = self.machine.about();
         let birth = Birth {

@@ -1,6 +1,6 @@
 //! Clips that leave quarantine: because the hub is another one, or because the centre asks (contract §3.6, §3.7).
 //!
-//! Owns: who asked for which clips, and the answers. Never does: decide which clip may leave; `gateway::quarantine` does,
+//! Owns: who asked for which clips, and the answers. Never does: decide which clip may leave; `gateway_core::quarantine` does,
 //! and the keeper moves it.
 
 use std::collections::BTreeSet;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::desk::Asked;
 use super::{Gateway, KeeperCommand};
-use crate::contract::BoothId;
-use crate::gateway::quarantine::{BATCH, Cause, Wanted};
-use crate::gateway::time::Mono;
-use crate::spool::{KeptClip, SpoolError};
+use booth_contract::BoothId;
+use booth_contract::time::Mono;
+use booth_spool::{KeptClip, SpoolError};
+use gateway_core::quarantine::{BATCH, Cause, Wanted};
 
 /// Most sentences of one answer.
 const MOST_ERRORS: usize = 5;

@@ -1,22 +1,22 @@
 //! The self-test: is the microphone heard, do hook and dial stand where they should, does the card take a write, is the clock
 //! right, is the broker there.
 //!
-//! Owns: running it at the start, by night, by command and on suspicion. `gateway::microphone` judges what was heard.
+//! Owns: running it at the start, by night, by command and on suspicion. `gateway_core::microphone` judges what was heard.
 
 use serde_json::json;
 
 use super::Gateway;
 use super::desk;
 use super::keeper::KeeperCommand;
-use crate::adapters::clock;
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::recorder::RecorderCommand;
-use crate::contract::AlertId;
-use crate::doctor::{self, Finding};
-use crate::gateway::health::SpoolFault;
-use crate::gateway::microphone::{Heard, TestStep, Verdict};
-use crate::gateway::session::{PlayId, Prompt};
-use crate::gateway::time::Mono;
+use crate::status::{Finding, Verdict as Found};
+use booth_contract::AlertId;
+use booth_contract::time::Mono;
+use booth_host::clock;
+use gateway_core::health::SpoolFault;
+use gateway_core::microphone::{Heard, TestStep, Verdict};
+use gateway_core::session::{PlayId, Prompt};
 
 /// Where the self-test's findings stand among the doctor's.
 const AREA: &str = "selftest";
@@ -28,7 +28,7 @@ const TEST_TONE: PlayId = PlayId(u64::MAX);
 
 /// What was asked for and is not answered yet.
 #[derive(Default)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Questions to the recorder that it has not answered.
     hearings: u32,
     /// A whole self-test runs, and not only one of the microphone.
@@ -176,9 +176,7 @@ impl Gateway {
         }
         self.weigh(now);
         let found = self.selftest_findings(microphone);
-        let ok = found
-            .iter()
-            .all(|finding| finding.verdict == doctor::Verdict::Ok);
+        let ok = found.iter().all(|finding| finding.verdict == Found::Ok);
         self.asked.last = Some((now, ok));
         let ok = u8::from(ok);
         self.event("selftest", json!({ "ok": ok, "findings": found }));

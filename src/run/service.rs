@@ -10,9 +10,9 @@ use super::Gateway;
 use super::keeper::KeeperCommand;
 use crate::adapters::recorder::RecorderCommand;
 use crate::config::Confirm;
-use crate::gateway::session::{Input, Prompt, ServiceAsk, ServiceNews};
-use crate::gateway::spoken::{self, Language, ServiceFacts, Word};
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use gateway_core::session::{Input, Prompt, ServiceAsk, ServiceNews};
+use gateway_core::spoken::{self, Language, ServiceFacts, Word};
 
 /// A card that was not taken out is opened again after this.
 const CARD_CLOSED: Duration = Duration::from_secs(600);

@@ -6,13 +6,15 @@
 
 use std::path::Path;
 
-use super::{Gateway, check};
-use crate::config::text::text_of;
-use crate::config::{Config, ConfigError};
-use crate::gateway::health::SpoolFault;
-use crate::gateway::session::Prompt;
-use crate::gateway::spoken::Word;
+use super::Gateway;
+use crate::config::Config;
 use crate::provision::{self, judge};
+use crate::settings::check;
+use booth_host::config_file::ConfigError;
+use booth_host::text::text_of;
+use gateway_core::health::SpoolFault;
+use gateway_core::session::Prompt;
+use gateway_core::spoken::Word;
 
 /// Longest reason that is told.
 const LONGEST_WHY: usize = 2_000;

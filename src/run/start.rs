@@ -21,41 +21,43 @@ use super::stand_in::StandIn;
 use super::update::{self, UpdateAsk};
 use super::{Gateway, Happening, Machine, ThisMachine, Workers};
 use crate::adapters::capture::{self, CaptureFigures};
-use crate::adapters::crew::{self, Crew, Death};
-use crate::adapters::disk::RealDisk;
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
-use crate::adapters::line_server::{self, LineSocket};
 use crate::adapters::mixer;
-use crate::adapters::mqtt::{self, Kind, MqttSettings, Outbound, Will};
+use crate::adapters::mqtt::{self, Kind, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::outbox::{self, Outbox};
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::folder::Weight;
 use crate::adapters::sensors::{Sensors, SupplyFiles};
-use crate::adapters::systemd::{self, Watchdog};
-use crate::adapters::{clock, handset_sim, handset_trace, recorder, tls};
+use crate::adapters::{handset_sim, handset_trace, recorder};
 use crate::config::zone;
-use crate::config::{Backend, BrokerUrl, Config, ConfigError, Confirm};
-use crate::contract::{Presence, Topic, Topics};
-use crate::doctor;
-use crate::gateway::counters::Counters;
-use crate::gateway::delivery::{Confirmation, Delivery};
-use crate::gateway::health::{AlertBook, Evidence};
-use crate::gateway::liveness::Liveness;
-use crate::gateway::microphone::Microphone;
-use crate::gateway::partition::{MOVED_ASIDE, Partition};
-use crate::gateway::quarantine::Quarantine;
-use crate::gateway::rival::{self, Own};
-use crate::gateway::session::{Input, OpenQuestion, Prompt, Session, SessionRules};
-use crate::gateway::sign::FirstBoot;
-use crate::gateway::spoken::BrokerState;
-use crate::gateway::time::Mono;
-use crate::gateway::unreadable::Unreadable;
-use crate::link::login::Login;
+use crate::config::{Backend, Config, Confirm};
 use crate::provision;
-use crate::spool::{OpenReport, Spool, SpoolError};
+use crate::settings::{check, mqtt_settings, open_questions, session_rules};
+use crate::status::QUESTION;
+use booth_contract::BrokerState;
+use booth_contract::time::Mono;
+use booth_contract::{Presence, Topic, Topics};
+use booth_host::clock;
+use booth_host::config_file::ConfigError;
+use booth_host::crew::{self, Crew, Death};
+use booth_host::line_server::{self, LineSocket};
+use booth_host::systemd::{self, Watchdog};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{OpenReport, Spool, SpoolError};
+use gateway_core::counters::Counters;
+use gateway_core::delivery::{Confirmation, Delivery};
+use gateway_core::health::{AlertBook, Evidence};
+use gateway_core::liveness::Liveness;
+use gateway_core::microphone::Microphone;
+use gateway_core::partition::{MOVED_ASIDE, Partition};
+use gateway_core::quarantine::Quarantine;
+use gateway_core::rival::{self, Own};
+use gateway_core::session::{Input, Session};
+use gateway_core::sign::FirstBoot;
+use gateway_core::unreadable::Unreadable;
 
 /// Most happenings that wait for the loop; whoever tells the next one waits with it.
 const MOST_HAPPENINGS: usize = 1024;
@@ -127,51 +129,7 @@ impl Teller {
     }
 }
 
-/// Everything the connection needs; files that cannot be read are a bad configuration.
-pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, ConfigError> {
-    let Some(url) = &config.mqtt.url else {
-        return Ok(None);
-    };
-    let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
-    let broker = BrokerUrl::parse(url).map_err(bad)?;
-    let password = match &config.mqtt.password_file {
-        Some(path) => Some(tls::read_password(path).map_err(bad)?),
-        None => None,
-    };
-    let tls = if broker.tls {
-        let identity = config
-            .mqtt
-            .cert_file
-            .as_deref()
-            .zip(config.mqtt.key_file.as_deref());
-        let settings = tls::client_config(config.mqtt.ca_file.as_deref(), identity);
-        Some(settings.map_err(|error| bad(error.to_string()))?)
-    } else {
-        None
-    };
-    let client_id = config.booth.id.to_string();
-    let filters = Topics::new(&config.mqtt.root).booth_filters(&config.booth.id);
-    let user = Some((client_id.clone(), password.unwrap_or_default()));
-    Ok(Some(MqttSettings {
-        login: Login {
-            broker,
-            tls,
-            client_id,
-            user,
-            check: "check the password file",
-        },
-        filters,
-    }))
-}
-
-/// Checks a configuration as `run` would, short of touching a device or the network.
-pub fn check(path: &Path) -> Result<Config, ConfigError> {
-    let config = Config::load(path)?;
-    mqtt_settings(&config)?;
-    Ok(config)
-}
-
-/// The same for whoever holds the file and not the booth, with what is worth a warning. Credentials that are not beside a file on
+/// Checks a configuration for whoever holds the file and not the booth, with what is worth a warning. Credentials that are not beside a file on
 /// a card that was in a booth are with the booth: it moves them off the card.
 pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
     let config = Config::load(path)?;
@@ -211,38 +169,6 @@ fn exists(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }
 
-/// Whether the connection can be set up, short of the network: are its files what they should be?
-pub fn check_connection(config: &Config) -> Result<(), ConfigError> {
-    mqtt_settings(config).map(drop)
-}
-
-/// The rules of a visit.
-#[doc(hidden)] // public for the fuzz targets
-pub fn session_rules(config: &Config) -> SessionRules {
-    let session = &config.session;
-    let digits = |number: &String| number.bytes().map(|byte| byte - b'0').collect();
-    SessionRules {
-        consent: session.consent,
-        emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
-        service_code: config.service.digits(&session.emergency_numbers),
-        max: Duration::from_secs(session.max_seconds),
-        min: Duration::from_secs(session.min_seconds),
-        silence: Duration::from_secs(session.silence_seconds),
-        choose: Duration::from_secs(session.choose_seconds),
-    }
-}
-
-/// The questions that can be answered.
-#[doc(hidden)] // public for the fuzz targets
-pub fn open_questions(config: &Config) -> Vec<OpenQuestion> {
-    let open = |question: &crate::config::Question| OpenQuestion {
-        id: question.id.clone(),
-        digit: question.digit,
-        prompt: Prompt::Question(question.prompt_name().to_owned()),
-    };
-    config.questions.iter().map(open).collect()
-}
-
 fn load_prompts(config: &Config) -> Arc<Prompts> {
     let names: Vec<String> = config
         .questions
@@ -263,7 +189,7 @@ fn load_prompts(config: &Config) -> Arc<Prompts> {
 #[allow(clippy::disallowed_methods)] // the hash tells operations which file this booth runs
 fn hash_of(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
-    crate::contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
+    booth_contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
 }
 
 /// Another number for another configuration, for the card to remember.
@@ -527,8 +453,8 @@ fn start_handset(
 /// Answers `booth-gateway doctor`. A booth runs without: somebody else's file in the way is no reason to stand still.
 fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
     let answer = move |line: &str| {
-        if line != doctor::QUESTION {
-            return format!("error: use {}", doctor::QUESTION);
+        if line != QUESTION {
+            return format!("error: use {}", QUESTION);
         }
         let (answer, answered) = std_mpsc::sync_channel(1);
         teller.tell(Happening::Doctor { answer });

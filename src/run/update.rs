@@ -12,16 +12,16 @@ use serde_json::json;
 use super::Gateway;
 use super::desk::Asked;
 use super::post::Post;
-use crate::adapters::clock::boot_id;
-use crate::contract::BoothId;
-use crate::doctor::Finding;
-use crate::gateway::session::Input;
-use crate::gateway::time::Mono;
-use crate::spool::disk::{Disk, publish, read_whole};
+use crate::status::Finding;
 use crate::update::http::{check_url, check_whence};
 use crate::update::state::{Phase, STATE, State, load};
 use crate::update::verbs::Request;
 use crate::update::whence::Whence;
+use booth_contract::BoothId;
+use booth_contract::time::Mono;
+use booth_host::clock::boot_id;
+use booth_spool::disk::{Disk, publish, read_whole};
+use gateway_core::session::Input;
 
 /// The updater's state is looked at this often.
 const LOOK: Duration = Duration::from_secs(2);

@@ -18,8 +18,8 @@ use super::boot::{AutobootFile, LONGEST_AUTOBOOT, OneShot, Slot, Tryboot};
 use super::manifest::Image;
 use super::slot::Device;
 use super::state::Store;
-use crate::adapters::disk::RealDisk;
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_spool::real_disk::RealDisk;
 
 /// Usual place of the state.
 pub const STATE_FOLDER: &str = "/data/booth-update";

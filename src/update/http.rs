@@ -19,9 +19,9 @@ use ureq::{Agent, BodyReader};
 
 use super::whence::Whence;
 
-use crate::adapters::tls::pem::Wanted;
-use crate::adapters::{clock, tls};
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_host::tls::pem::Wanted;
+use booth_host::{clock, tls};
 
 /// Longest address, bytes.
 pub const LONGEST_URL: usize = 1024;

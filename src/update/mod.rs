@@ -36,8 +36,8 @@ use manifest::{Image, Manifest, Refusal, Standing};
 use slot::{Device, Progress, SlotError, Stage, Verified};
 use state::{Kept, Phase, State, Store, Version};
 
-use crate::adapters::clock::rfc3339_ms;
-use crate::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_host::clock::rfc3339_ms;
 
 /// The centre's request, in the gateway's own folder (`[spool] dir`): what `booth-update.path` waits for.
 pub const REQUEST: &str = "update/request.json";
@@ -184,7 +184,7 @@ pub fn describe(
         left -= read as u64;
     }
     file.finish()?;
-    if crate::contract::hex(&sum.finalize()) != manifest.slot_sha256 {
+    if booth_contract::hex(&sum.finalize()) != manifest.slot_sha256 {
         return Err(SlotError::Payload("another SHA-256".into()).into());
     }
     Ok((manifest, keys.verify(&bytes, &signature)))

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::boot::Slot;
 use super::container::{Container, ContainerError, PAYLOAD};
 use super::manifest::{BEFORE_LETTER, HEAD, Manifest};
-use crate::contract::hex;
+use booth_contract::hex;
 
 /// Written and read at a time, bytes.
 const CHUNK: usize = 1 << 20;

@@ -16,7 +16,7 @@ use super::boot::Slot;
 use super::keys::Keys;
 use super::manifest::{Floor, Image};
 use super::whence::Whence;
-use crate::spool::disk::{Disk, publish, read_whole};
+use booth_spool::disk::{Disk, publish, read_whole};
 
 /// The state's name in its folder.
 pub const STATE: &str = "state.json";

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::state::Kept;
-use crate::doctor::Status;
-use crate::gateway::time::Mono;
+use crate::status::Status;
+use booth_contract::time::Mono;
 
 /// Ready without a break for this long is proof.
 pub const STEADY: Duration = Duration::from_secs(30);
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn without_it_the_old_version_returns_and_the_reason_is_the_gateways() {
         let mut broken = status(0);
-        broken.faults.push(crate::doctor::Raised {
+        broken.faults.push(crate::status::Raised {
             id: "capture_lost".into(),
-            severity: crate::contract::Severity::CitizenCannotSpeak,
+            severity: booth_contract::Severity::CitizenCannotSpeak,
             text: "No sound arrives.".into(),
             remedy: String::new(),
         });

@@ -24,14 +24,14 @@ use super::whence::Whence;
 use super::{
     Hands, REQUEST, Start, UpdateError, arm, commit, disarm, give_up, install, note_failure, settle,
 };
-use crate::adapters::disk::RealDisk;
-use crate::adapters::{clock, line_server, out};
-use crate::complain;
 use crate::config::Config;
-use crate::doctor::{QUESTION, Status};
-use crate::gateway::time::Mono;
-use crate::spool::Card;
-use crate::spool::disk::{Disk, read_whole};
+use crate::status::{QUESTION, Status};
+use booth_contract::time::Mono;
+use booth_host::complain;
+use booth_host::{clock, line_server, out};
+use booth_spool::Card;
+use booth_spool::disk::{Disk, read_whole};
+use booth_spool::real_disk::RealDisk;
 
 /// The gateway is asked this often.
 const ASK_EVERY: Duration = Duration::from_secs(2);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::flood::{CALM, City, Flood, LOUD, publish};
 use crate::support::hub::{Booth, Clip};
+use crate::support::wait::until;
 
 /// Clips of a block, and how many blocks of each kind take turns.
 const CLIPS: u64 = 12;
@@ -90,8 +91,10 @@ fn every_clip_of_another_booth_is_stored_beside_a_flood_and_the_hub_stays_connec
     }
     let told = hub.says("look at this sender");
     assert!(told.contains(LOUD), "{told}");
-    let page = hub.page("operations");
-    assert!(page.contains("Look at these senders"), "{page}");
+    let page = until("operations are shown who it is", || {
+        let page = hub.page("operations");
+        page.contains("Look at these senders").then_some(page)
+    });
     assert!(
         !page.contains(&format!("<code>{CALM}</code>")),
         "the honest one is not accused"

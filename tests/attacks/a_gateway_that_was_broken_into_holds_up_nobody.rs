@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use booth_gateway::adapters::clock;
+use booth_host::clock;
 
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 /// Whoever needs longer than this, ms, hangs.
@@ -260,7 +260,7 @@ fn a_gateway_that_answers_nobody_or_without_an_end_is_given_up() {
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
     });
-    let answer = booth_gateway::adapters::line_server::ask(&place, "state");
+    let answer = booth_host::line_server::ask(&place, "state");
     assert!(answer.is_err(), "{answer:?}");
     drips.join().expect("it saw the end");
 }

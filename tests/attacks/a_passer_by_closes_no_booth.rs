@@ -1,6 +1,6 @@
 //! Whoever walks past a booth dials, lifts, hangs up, presses and leaves the handset lying. The next citizen speaks.
 //!
-//! What chance makes of it, state by state, is tested beside the session (`gateway::session::visitors`); here it is the real gateway.
+//! What chance makes of it, state by state, is tested beside the session (`gateway_core::session::visitors`); here it is the real gateway.
 
 use super::support::gateway::{BoothHome, Gateway};
 use super::support::hub::Broker;

@@ -9,7 +9,6 @@ mod a_flood_of_one_booth_leaves_the_others_their_speed;
 mod a_gateway_that_was_broken_into_holds_up_nobody;
 mod a_passer_by_closes_no_booth;
 mod flood;
-mod no_page_grows_with_what_was_stored;
 mod nobody_speaks_for_another_booth;
 mod the_store_does_not_forget;
 

@@ -1,7 +1,7 @@
 //! Whoever has one booth's password and knows another one's id and card: neither can that one speak in its name, nor erase what it
 //! said of itself.
 
-use booth_gateway::contract::AckStatus;
+use booth_contract::AckStatus;
 use serde_json::json;
 
 use super::support::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};

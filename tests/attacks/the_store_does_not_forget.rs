@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use booth_gateway::contract::AckStatus;
+use booth_contract::AckStatus;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -286,9 +286,8 @@ fn a_hub_killed_again_and_again_while_it_ingests_loses_and_doubles_nothing() {
     for clip in &clips {
         booth.offer(clip);
         booth.send_parts(clip, 0, clip.body.len());
-        let is_this = |ack: &booth_gateway::contract::Ack| {
-            ack.clip_id == clip.id && ack.status == AckStatus::Stored
-        };
+        let is_this =
+            |ack: &booth_contract::Ack| ack.clip_id == clip.id && ack.status == AckStatus::Stored;
         while !is_this(&booth.ack()) {}
         assert!(is_body(&home, clip));
     }

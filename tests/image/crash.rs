@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::spool::{OpenFacts, Spool};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{OpenFacts, Spool};
 
 use super::card::{self, BOOTH, DATA, Partition, SECTOR};
 use super::{run, text};

@@ -8,11 +8,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::{BoothId, Consent, EndedBy};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
-use booth_gateway::spool::{FrameFacts, KeptClip, NewClip, OpenFacts, Spool, StartFacts};
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Consent, EndedBy};
+use booth_spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{FrameFacts, KeptClip, NewClip, OpenFacts, Spool, StartFacts};
 use ogg::writing::{PacketWriteEndInfo, PacketWriter};
 
 /// Packets of 20 ms in half a second.
@@ -155,7 +155,7 @@ fn say(
         peak: 8_000,
         speech: true,
     };
-    let said = |error: booth_gateway::spool::SpoolError| error.to_string();
+    let said = |error: booth_spool::SpoolError| error.to_string();
     let mut writer = spool.begin(clip).map_err(said)?;
     let (last, first) = pages.split_last().ok_or("a clip without pages")?;
     for page in first {

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use booth_gateway::adapters::clock;
+use booth_host::clock;
 use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
     Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty,
@@ -476,7 +476,7 @@ impl Drop for BlockDevice {
         let start = Instant::now();
         while let Err(why) = run("umount", &[front.as_ref()]) {
             if start.elapsed() > LET_GO {
-                booth_gateway::complain!("!! {why}");
+                booth_host::complain!("!! {why}");
                 let _ = run("umount", &["-l".as_ref(), front.as_ref()]);
                 return;
             }

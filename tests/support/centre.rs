@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use booth_gateway::spool::KeptClip;
+use booth_spool::KeptClip;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use booth_gateway::adapters::clock;
-use booth_gateway::contract::{Ack, AckStatus};
+use booth_contract::{Ack, AckStatus};
+use booth_host::clock;
 use serde::{Deserialize, Serialize};
 
 use super::blockdev::{BlockDevice, Marker, Trace};

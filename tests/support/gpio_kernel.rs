@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use booth_gateway::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport};
 use booth_gateway::config::Handset;
-use booth_gateway::gateway::liveness::Beat;
-use booth_gateway::gateway::session::Lamp;
+use gateway_core::liveness::Beat;
+use gateway_core::session::Lamp;
 
 /// Longest wait for anything; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);

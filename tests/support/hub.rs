@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-use booth_gateway::contract::{Ack, AckStatus};
+use booth_contract::{Ack, AckStatus};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Packet, Publish};
 use rumqttc::{Client, Event, MqttOptions, PublishOptions};
@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::wait::{PATIENCE, until};
+use hub_program::hub_program;
+
+#[path = "hub_program.rs"]
+pub mod hub_program;
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
@@ -170,7 +174,7 @@ impl Home {
 
 /// Runs `booth-hub` to its end.
 pub fn booth_hub(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_booth-hub"))
+    Command::new(hub_program())
         .args(arguments)
         .output()
         .expect("booth-hub runs")
@@ -188,7 +192,7 @@ impl Hub {
     }
 
     pub fn start_with(home: &Home, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_booth-hub"));
+        let mut command = Command::new(hub_program());
         prepare(&mut command);
         let mut child = command
             .args(["serve", "--config"])

@@ -13,9 +13,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use booth_gateway::adapters::clock;
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::spool::{KeptClip, OpenFacts, Spool};
+use booth_host::clock;
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{KeptClip, OpenFacts, Spool};
 
 use super::backlog::Voice;
 use super::centre::Centre;

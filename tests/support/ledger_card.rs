@@ -19,8 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
+use booth_spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
+use booth_spool::real_disk::RealDisk;
 
 use super::Card;
 use super::model_disk::{Chance, ModelDisk};

@@ -31,7 +31,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use booth_gateway::spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
+use booth_spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
 use state::{Node, State};
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use booth_gateway::spool::disk::Listed;
+use booth_spool::disk::Listed;
 
 /// What a disk writes whole or not at all.
 pub const SECTOR: usize = 512;

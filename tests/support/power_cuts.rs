@@ -23,12 +23,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use booth_gateway::contract::EndedBy;
-use booth_gateway::gateway::quarantine::{Moment, Note};
-use booth_gateway::spool::disk::Disk;
-use booth_gateway::spool::{
+use booth_contract::EndedBy;
+use booth_spool::disk::Disk;
+use booth_spool::{
     ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError,
 };
+use gateway_core::quarantine::{Moment, Note};
 use uuid::Uuid;
 
 use ledger_card::LedgerCard;

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use booth_gateway::contract::EndedBy;
-use booth_gateway::spool::{KeptClip, LedgerNews, OpenReport, Spool, SpoolError};
+use booth_contract::EndedBy;
+use booth_spool::{KeptClip, LedgerNews, OpenReport, Spool, SpoolError};
 use sha2::{Digest, Sha256};
 
 use super::rig::long_speech;

@@ -73,7 +73,7 @@ struct Case {
     hub_home: HubHome,
     hub: Program,
     home: BoothHome,
-    clips: Vec<booth_gateway::spool::KeptClip>,
+    clips: Vec<booth_spool::KeptClip>,
 }
 
 impl Case {

@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use booth_gateway::adapters::disk::RealDisk;
-use booth_gateway::contract::{BoothId, Consent, EndedBy};
-use booth_gateway::gateway::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::spool::disk::Disk;
-use booth_gateway::spool::{
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Consent, EndedBy};
+use booth_spool::disk::Disk;
+use booth_spool::real_disk::RealDisk;
+use booth_spool::{
     FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError, StartFacts,
 };
+use gateway_core::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
 use ogg::writing::{PacketWriteEndInfo, PacketWriter};
 
 /// Half a second of pages and what was measured over it.

@@ -72,8 +72,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use booth_gateway::gateway::session::PlayId;
 use booth_gateway::run::Happening;
+use gateway_core::session::PlayId;
 
 use model_disk::{Chance, Fault as DiskFault, ModelDisk};
 use plan::{DAY, Death, Fault, HOUR, Plan, SECOND};
@@ -590,7 +590,7 @@ impl World {
                 }
             }
             Fault::FilledByOthers { ms, left } => {
-                use booth_gateway::spool::disk::Disk;
+                use booth_spool::disk::Disk;
                 self.disk.set_used_by_others(0);
                 let free = self.disk.free_bytes(std::path::Path::new("/")).unwrap_or(0);
                 self.disk.set_used_by_others(free.saturating_sub(left));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::gateway::liveness::{Liveness, LivenessNews};
+use gateway_core::liveness::{Liveness, LivenessNews};
 use std::sync::mpsc;
 
 /// Lines that tell a script of edges at once, each so many ms ago, as a thread sees them that ran late; then they stop

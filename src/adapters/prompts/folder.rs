@@ -222,7 +222,7 @@ fn unknown(file: &Placed, folded: &str, names: &BTreeMap<String, &str>) -> Unuse
     });
     let remedy = match near.and_then(|name| names.get(name)) {
         Some(name) => format!("if it is that prompt, call it {name}.{ending}"),
-        None => "call it notice, menu, … as README.md lists them, or as a [[question]]'s prompt; or take it away".to_owned(),
+        None => "call it notice, menu, … as docs/configuration.md lists them, or as a [[question]]'s prompt; or take it away".to_owned(),
     };
     Unused {
         file: file.to_string(),
@@ -371,7 +371,10 @@ mod tests {
             ),
             ("da/notice (1).wav", &["call it notice.wav"]),
             ("da/notice.wav.wav", &["call it notice.wav"]),
-            ("da/welcome.opus", &["no prompt is called", "README"]),
+            (
+                "da/welcome.opus",
+                &["no prompt is called", "configuration.md"],
+            ),
             ("prompts.zip", &["archive", "unpack"]),
             (
                 "en/notice.opus",

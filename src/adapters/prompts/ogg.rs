@@ -9,7 +9,7 @@
 use super::mono::{self, Place};
 use super::sound::{Remedy, Unplayable};
 use super::{Coded, MAX_SECONDS, too_long};
-use crate::spool::ogg_page::checksum;
+use booth_contract::ogg_page::checksum;
 
 /// Flags of a page (RFC 3533 §6).
 const CONTINUED: u8 = 1;

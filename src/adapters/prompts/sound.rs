@@ -4,7 +4,7 @@
 
 use super::ogg::{self, Inside};
 use super::{Coded, foreign, wav};
-use crate::config::text::quoted;
+use booth_host::text::quoted;
 
 /// Most tags of ID3v2 that are passed over.
 const MOST_TAGS: usize = 8;

@@ -407,7 +407,7 @@ fn changed(bytes: &[u8], change: impl Fn(usize, &mut [u8])) -> Vec<u8> {
         let page = &mut bytes[page];
         change(number, page);
         page[22..26].fill(0);
-        let sum = crate::spool::ogg_page::checksum(page);
+        let sum = booth_contract::ogg_page::checksum(page);
         page[22..26].copy_from_slice(&sum.to_le_bytes());
     }
     bytes

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Records the booth's own voice again: every row of src/gateway/spoken/table.rs in both languages, or only the
+# Records the booth's own voice again: every row of crates/gateway-core/src/spoken/table.rs in both languages, or only the
 # rows named as arguments. Writes <language>/<name>.opus and <language>/words.tsv, the list of what to say for a
 # city that records a human voice, beside this file. The same table gives the same bytes.
 #

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use booth_gateway::contract::{Ack, AckStatus, BoothId, ByteRange, Manifest, Topic, Topics};
-use booth_gateway::gateway::time::Mono;
-use booth_gateway::hub::ingest::{self, Answer};
-use booth_gateway::hub::presence::About;
-use booth_gateway::hub::ranges::RangeSet;
-use booth_gateway::hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
-use booth_gateway::hub::view::{GapView, Views};
+use booth_contract::ranges::RangeSet;
+use booth_contract::time::Mono;
+use booth_contract::{Ack, AckStatus, BoothId, ByteRange, Manifest, Topic, Topics};
+use booth_hub::ingest::{self, Answer};
+use booth_hub::presence::About;
+use booth_hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
+use booth_hub::view::{GapView, Views};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 

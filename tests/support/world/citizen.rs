@@ -5,7 +5,7 @@
 
 #![allow(clippy::collapsible_match)] // a guard would fall through to another arm
 
-use booth_gateway::gateway::session::{HandsetEvent, Key, KeySource};
+use gateway_core::session::{HandsetEvent, Key, KeySource};
 
 use super::World;
 use super::model_disk::Chance;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use booth_contract::time::Mono;
 use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::MqttCommand;
@@ -18,12 +19,11 @@ use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::recorder::RecorderCommand;
 use booth_gateway::adapters::sensors::Readings;
 use booth_gateway::config::{self, Config};
-use booth_gateway::gateway::session::{HandsetEvent, PlayId, Prompt};
-use booth_gateway::gateway::time::Mono;
 use booth_gateway::run::{
     About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, Speaker,
 };
-use booth_gateway::spool::{OpenFacts, OpenReport, Spool, SpoolError};
+use booth_spool::{OpenFacts, OpenReport, Spool, SpoolError};
+use gateway_core::session::{HandsetEvent, PlayId, Prompt};
 
 use super::idle::{self, Told};
 use super::model_disk::{Chance, Fault as DiskFault, ModelDisk, Verb};

@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use booth_contract::EndedBy;
 use booth_gateway::adapters::recorder::{RecorderCommand, RecorderEvent};
-use booth_gateway::contract::EndedBy;
-use booth_gateway::gateway::microphone::Heard;
-use booth_gateway::gateway::session::TakeId;
 use booth_gateway::run::Happening;
-use booth_gateway::spool::{ClipWriter, FrameFacts, NewClip, Spool, StartFacts};
+use booth_spool::{ClipWriter, FrameFacts, NewClip, Spool, StartFacts};
+use gateway_core::microphone::Heard;
+use gateway_core::session::TakeId;
 
 use super::model_disk::Chance;
 use super::plan::Fault;

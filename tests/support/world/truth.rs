@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use booth_gateway::contract::{Ack, AckStatus, AlertId, Manifest, Topic, Topics};
-use booth_gateway::gateway::session::TakeId;
-use booth_gateway::gateway::time::Mono;
+use booth_contract::time::Mono;
+use booth_contract::{Ack, AckStatus, AlertId, Manifest, Topic, Topics};
 use booth_gateway::run::{Fix, KeeperEvent};
-use booth_gateway::spool::{KeptClip, OpenReport, Spool};
+use booth_spool::{KeptClip, OpenReport, Spool};
+use gateway_core::session::TakeId;
 
 use super::World;
 use super::plan::SECOND;
@@ -493,7 +493,7 @@ impl World {
 
     fn notes_health(&mut self, topic: &str, payload: &[u8]) {
         if topic.ends_with("/health") {
-            let health = booth_gateway::contract::Health::from_json(payload);
+            let health = booth_contract::Health::from_json(payload);
             self.last_ready = health.ok().and_then(|health| health.get("ready"));
         }
     }
@@ -512,7 +512,7 @@ impl World {
 
     /// Looks whether the card has room, as `statvfs` says it.
     pub(super) fn note_room(&mut self) {
-        use booth_gateway::spool::disk::Disk;
+        use booth_spool::disk::Disk;
         let free = self
             .disk
             .free_bytes(std::path::Path::new("/spool"))

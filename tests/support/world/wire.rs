@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
 
+use booth_contract::BrokerState;
+use booth_contract::Presence;
 use booth_gateway::adapters::mqtt::{Kind, MqttEvent, Outbound};
-use booth_gateway::contract::Presence;
-use booth_gateway::gateway::delivery::Puback;
-use booth_gateway::gateway::spoken::BrokerState;
 use booth_gateway::run::Happening;
+use gateway_core::delivery::Puback;
 
 use super::plan::{MINUTE, SECOND};
 use super::{Event, World};

@@ -1,0 +1,1083 @@
+//! What is sent, kept and released (contract §3.4).
+//!
+//! Owns: which clip is offered when, what of it is missing at the hub, and the only way to a
+//! [`Receipt`]. Never does: touch a socket or a file, or let go of a clip on anything but a verified
+//! confirmation. A lost connection or a lost message costs a repetition, never a clip.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use super::retry::Retry;
+use booth_contract::time::Mono;
+use booth_contract::{Ack, AckStatus, AlertId, ByteRange, MAX_PART_BYTES};
+
+/// Clips that may await their ack at a time; one that goes unanswered gives up its place.
+const WINDOW_CLIPS: usize = 8;
+/// And their bodies together, bytes.
+const WINDOW_BYTES: u64 = 4 << 20;
+/// Messages without PUBACK at a time, at most; health has to pass between them.
+const WINDOW_MESSAGES: usize = 6;
+/// A PUBACK that takes longer than this tells of a slow link: one message less at a time, down to one, so that health
+/// waits behind one part at most.
+const SLOW_ANSWER: Duration = Duration::from_secs(1);
+/// One that comes within this: one message more.
+const QUICK_ANSWER: Duration = Duration::from_millis(250);
+/// With more clips waiting than this there is a backlog: then every second clip taken up is the newest, so that what is
+/// said today is not stuck behind last week.
+const BACKLOG_CLIPS: usize = WINDOW_CLIPS;
+/// What a message costs beside its body: topic, header, PUBACK; a manifest is about this long too. Bytes.
+const MESSAGE_OVERHEAD: u64 = 256;
+const MANIFEST_COST: u64 = 1024;
+/// First wait for an ack, doubled up to the last.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+const LAST_WAIT: Duration = Duration::from_secs(600);
+/// No answer to this many manifests: all parts again.
+const MANIFESTS_UNANSWERED: u32 = 3;
+/// Ranges of one `partial` that are believed; the next manifest asks for the rest.
+const MAX_RANGES: usize = 1024;
+/// Pause after the broker says that nobody listens.
+const SLOW_RETRY: Duration = Duration::from_secs(30);
+/// First and last pause after the broker says that it takes nothing now.
+const BUSY_FIRST: Duration = Duration::from_secs(30);
+const BUSY_LAST: Duration = Duration::from_secs(600);
+/// A broker that takes nothing, and lets no clip through for this long, is told.
+const BUSY_PATIENCE: Duration = Duration::from_secs(600);
+/// One that has not said so for this long takes something again.
+const BUSY_STALE: Duration = Duration::from_secs(900);
+/// Pause of a clip that the broker refuses.
+const REFUSED_RETRY: Duration = Duration::from_secs(600);
+/// Parts are not made smaller than this, bytes.
+const SMALLEST_PART: u64 = 256;
+/// First and last pause of a clip for which the card fails.
+const CARD_FIRST: Duration = Duration::from_secs(30);
+const CARD_LAST: Duration = Duration::from_secs(1800);
+/// First and last pause of all reading after the card failed to give something back: a card that fails may take seconds for
+/// each failure.
+const READING_FIRST: Duration = Duration::from_secs(5);
+const READING_LAST: Duration = Duration::from_secs(60);
+/// First and last pause of all fixing after the card refused to take a manifest.
+const FIXING_FIRST: Duration = Duration::from_secs(30);
+const FIXING_LAST: Duration = Duration::from_secs(600);
+/// While the hub is away, operations hear of waiting clips only after this.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Proof that the centre has a clip, or wants it gone: made only here, from a confirmation whose hash
+/// is the clip's own, and used up by the deletion it allows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Receipt {
+    clip_id: String,
+    sha256: String,
+}
+
+impl Receipt {
+    /// The clip.
+    pub fn clip_id(&self) -> &str {
+        &self.clip_id
+    }
+
+    /// SHA-256 of the body that was confirmed, hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(clip_id: &str, sha256: &str) -> Self {
+        Self {
+            clip_id: clip_id.into(),
+            sha256: sha256.into(),
+        }
+    }
+}
+
+/// Who confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// The hub, by hash.
+    Hub,
+    /// The broker, by PUBACK Success of everything.
+    Broker,
+}
+
+/// A clip to deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// UUID.
+    pub clip_id: String,
+    /// Size of its body, bytes.
+    pub bytes: u64,
+    /// Of its body, hex; empty for a void number.
+    pub sha256: String,
+    /// When it was kept, ms on the boot-time clock; negative for a clip of an earlier boot.
+    pub kept_at_ms: i64,
+    /// Its manifest will not change any more. Otherwise it is asked for by [`Delivery::to_fix`] before it is offered.
+    pub fixed: bool,
+}
+
+/// What to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// The manifest.
+    Manifest,
+    /// Body bytes `[from, to)`.
+    Part {
+        /// First byte.
+        from: u64,
+        /// One past the last.
+        to: u64,
+    },
+}
+
+/// One message to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Send {
+    /// Returned with its PUBACK.
+    pub token: u64,
+    /// The clip.
+    pub clip_id: String,
+    /// What of it.
+    pub what: What,
+}
+
+/// What the broker said to a message (MQTT 5 §3.4.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Puback {
+    /// Taken.
+    Success,
+    /// Taken, but nobody listens.
+    NoSubscriber,
+    /// Not now, and no reason given.
+    Later,
+    /// Not now: the broker's quota is used up (0x97).
+    Quota,
+    /// Larger than the broker takes (0x95), whatever its CONNACK announced.
+    TooLarge,
+    /// Not allowed.
+    Refused,
+}
+
+/// What has to be done about a clip.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Confirmed: delete it.
+    Release(Receipt),
+    /// Withdrawn: delete it.
+    Delete(Receipt),
+    /// Rejected: keep it, and send it no more.
+    Quarantine {
+        /// The clip.
+        clip_id: String,
+        /// The hub's reason.
+        reason: String,
+    },
+    /// An ack that fits no clip, or the wrong body: said once, nothing done.
+    Odd(String),
+}
+
+/// Figures for health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryFigures {
+    /// Parts published.
+    pub parts_sent: u64,
+    /// Of these, again.
+    pub parts_resent: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    offer: Offer,
+    /// Offered before, since the daemon started.
+    offered: bool,
+    /// It is among `resting` until then.
+    rests_until: Option<Mono>,
+    /// Fixing its manifest was asked for, and is not done.
+    fixing: bool,
+    /// The card failed for it; over when the clip has left.
+    trouble: Option<String>,
+    card: Retry,
+    active: Option<Active>,
+}
+
+#[derive(Debug)]
+struct Active {
+    /// The next thing is the manifest.
+    manifest_due: bool,
+    /// Body ranges still to be sent.
+    ranges: VecDeque<(u64, u64)>,
+    /// The manifest is sent again after the ranges.
+    manifest_after: bool,
+    /// Messages without PUBACK.
+    unacked: usize,
+    /// Since when an answer is awaited.
+    asked: Option<Mono>,
+    wait: Duration,
+    unanswered: u32,
+    resending: bool,
+}
+
+/// A message without PUBACK.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// Of the clip in `items`.
+    number: u64,
+    what: What,
+    at: Mono,
+    /// Length of its payload, where that was said.
+    bytes: Option<usize>,
+}
+
+/// A broker that takes nothing now.
+#[derive(Debug)]
+struct Busy {
+    /// Since it said so first, or the last clip got through.
+    since: Mono,
+    /// When it said so last.
+    last: Mono,
+    why: String,
+}
+
+/// How fast bodies may leave: a bucket of bytes, filled at the configured rate.
+#[derive(Debug, Default)]
+struct Pace {
+    /// `None`: as fast as the link goes.
+    bytes_per_s: Option<u64>,
+    /// Thousandths of bytes that may leave; below zero after a message that cost more than was there.
+    credit: i64,
+    filled: Mono,
+}
+
+impl Pace {
+    /// Most that is saved up: a part and its manifest, so that a pause makes no burst.
+    const MOST: i64 = (MAX_PART_BYTES as i64 + 2048) * 1000;
+
+    fn fill(&mut self, now: Mono) {
+        let Some(rate) = self.bytes_per_s else { return };
+        let ms = i64::try_from(now.since(self.filled).as_millis()).unwrap_or(i64::MAX);
+        let earned = ms.saturating_mul(i64::try_from(rate).unwrap_or(i64::MAX));
+        self.credit = self.credit.saturating_add(earned).min(Self::MOST);
+        self.filled = now;
+    }
+
+    fn allows(&self) -> bool {
+        self.bytes_per_s.is_none() || self.credit > 0
+    }
+
+    fn spend(&mut self, bytes: u64) {
+        let cost = i64::try_from(bytes)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
+        self.credit = self.credit.saturating_sub(cost);
+    }
+
+    /// When the next message may leave, if it has to wait.
+    fn due(&self) -> Option<Mono> {
+        let rate = i64::try_from(self.bytes_per_s?).unwrap_or(i64::MAX).max(1);
+        let missing = (1 - self.credit).max(0);
+        let ms = u64::try_from(missing / rate + 1).unwrap_or(0);
+        (missing > 0).then(|| self.filled + Duration::from_millis(ms))
+    }
+}
+
+/// The delivery machine.
+#[derive(Debug)]
+pub struct Delivery {
+    confirmation: Confirmation,
+    items: BTreeMap<u64, Item>,
+    numbers: HashMap<String, u64>,
+    /// Numbers in `items` that are being delivered.
+    active: Vec<u64>,
+    /// Numbers that wait, oldest first.
+    waiting: BTreeSet<u64>,
+    /// Numbers that wait for the end of a pause of their own, with that.
+    resting: BTreeSet<(Mono, u64)>,
+    /// Clips of a citizen who is still there.
+    held: HashSet<String>,
+    next_number: u64,
+    next_token: u64,
+    tokens: HashMap<u64, Sent>,
+    /// Messages that may be without PUBACK now.
+    window: usize,
+    /// The next clip taken up from a backlog is the newest.
+    newest_next: bool,
+    pace: Pace,
+    connected: bool,
+    hub_online: bool,
+    max_part: u64,
+    /// Largest part by what CONNACK announced.
+    room: u64,
+    /// Largest part that a broker took which refuses larger ones.
+    learned: Option<u64>,
+    paused_until: Option<Mono>,
+    nobody_listens: bool,
+    busy: Option<Busy>,
+    busy_retry: Retry,
+    /// Of all clips, after the card failed.
+    reading: Retry,
+    fixing: Retry,
+    /// Numbers that the broker refuses, and why.
+    refused: BTreeMap<u64, String>,
+    figures: DeliveryFigures,
+}
+
+impl Delivery {
+    /// Nothing to deliver yet, and nobody there.
+    pub fn new(confirmation: Confirmation) -> Self {
+        Self {
+            confirmation,
+            items: BTreeMap::new(),
+            numbers: HashMap::new(),
+            active: Vec::new(),
+            waiting: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            held: HashSet::new(),
+            next_number: 0,
+            next_token: 0,
+            tokens: HashMap::new(),
+            window: WINDOW_MESSAGES,
+            newest_next: false,
+            pace: Pace::default(),
+            connected: false,
+            hub_online: false,
+            max_part: MAX_PART_BYTES as u64,
+            room: MAX_PART_BYTES as u64,
+            learned: None,
+            paused_until: None,
+            nobody_listens: false,
+            busy: None,
+            busy_retry: Retry::new(BUSY_FIRST, BUSY_LAST),
+            reading: Retry::new(READING_FIRST, READING_LAST),
+            fixing: Retry::new(FIXING_FIRST, FIXING_LAST),
+            refused: BTreeMap::new(),
+            figures: DeliveryFigures::default(),
+        }
+    }
+
+    /// Bodies leave at most this fast; `None` is as fast as the link goes.
+    #[must_use]
+    pub fn paced(mut self, bytes_per_s: Option<u64>) -> Self {
+        self.pace.bytes_per_s = bytes_per_s;
+        self
+    }
+
+    /// A clip was kept. `held` while its citizen is still at the booth: it stays home.
+    pub fn keep(&mut self, offer: Offer, held: bool) {
+        if self.numbers.contains_key(&offer.clip_id) {
+            return;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        if held {
+            self.held.insert(offer.clip_id.clone());
+        } else {
+            self.waiting.insert(number);
+        }
+        self.numbers.insert(offer.clip_id.clone(), number);
+        self.items.insert(
+            number,
+            Item {
+                offer,
+                offered: false,
+                rests_until: None,
+                fixing: false,
+                trouble: None,
+                card: Retry::new(CARD_FIRST, CARD_LAST),
+                active: None,
+            },
+        );
+    }
+
+    /// Whether clips may leave: connected, and somebody there to confirm them.
+    pub fn is_open(&self) -> bool {
+        self.connected && (self.confirmation == Confirmation::Broker || self.hub_online)
+    }
+
+    /// Clips that may leave soon and whose manifest is not fixed.
+    fn unfixed(&self) -> Vec<u64> {
+        let ends = self
+            .waiting
+            .iter()
+            .take(WINDOW_CLIPS)
+            .chain(self.waiting.iter().rev().take(WINDOW_CLIPS));
+        ends.copied()
+            .filter(|number| {
+                self.items
+                    .get(number)
+                    .is_some_and(|item| !item.offer.fixed && !item.fixing)
+            })
+            .collect()
+    }
+
+    /// Clips that may leave soon but whose manifest must be fixed first; each is named once until [`Delivery::fixed`],
+    /// [`Delivery::not_fixed`] or [`Delivery::not_tried`]. As late as possible: until then a clock that becomes right
+    /// still counts.
+    pub fn to_fix(&mut self, now: Mono) -> Vec<String> {
+        self.wake(now);
+        if !self.is_open() || !self.fixing.is_due(now) {
+            return Vec::new();
+        }
+        self.unfixed()
+            .iter()
+            .filter_map(|number| {
+                let item = self.items.get_mut(number)?;
+                (!std::mem::replace(&mut item.fixing, true)).then(|| item.offer.clip_id.clone())
+            })
+            .collect()
+    }
+
+    fn item(&mut self, clip_id: &str) -> Option<(u64, &mut Item)> {
+        let number = *self.numbers.get(clip_id)?;
+        Some((number, self.items.get_mut(&number)?))
+    }
+
+    /// The manifest of a clip is fixed.
+    pub fn fixed(&mut self, clip_id: &str) {
+        if let Some((_, item)) = self.item(clip_id) {
+            item.fixing = false;
+            item.offer.fixed = true;
+            item.trouble = None;
+            item.card.worked();
+            self.fixing.worked();
+        }
+    }
+
+    /// The card did not take the manifest of a clip: this one is asked for again after a pause that grows, and so are all
+    /// others, for a card that refuses one most likely refuses them all.
+    pub fn not_fixed(&mut self, now: Mono, clip_id: &str, why: &str) {
+        let Some((number, item)) = self.item(clip_id) else {
+            return;
+        };
+        item.fixing = false;
+        item.trouble = Some(why.to_owned());
+        let until = item.card.failed(now);
+        self.fixing.failed(now);
+        if self.waiting.contains(&number) {
+            self.rest(number, until);
+        }
+    }
+
+    /// Fixing the manifest of a clip was not tried: it is asked for again.
+    pub fn not_tried(&mut self, clip_id: &str) {
+        if let Some((_, item)) = self.item(clip_id) {
+            item.fixing = false;
+        }
+    }
+
+    /// The spool was opened anew: whatever was being fixed is asked for again, and what the card refused is tried.
+    pub fn spool_opened(&mut self) {
+        for item in self.items.values_mut() {
+            item.fixing = false;
+        }
+        self.reading.worked();
+        self.fixing.worked();
+        self.wake_all(|item| item.trouble.is_some());
+    }
+
+    /// Puts a clip that waits to rest until then.
+    fn rest(&mut self, number: u64, until: Mono) {
+        if let Some(item) = self.items.get_mut(&number) {
+            self.waiting.remove(&number);
+            if let Some(before) = item.rests_until.replace(until) {
+                self.resting.remove(&(before, number));
+            }
+            self.resting.insert((until, number));
+        }
+    }
+
+    /// Clips whose pause is over wait like any other.
+    fn wake(&mut self, now: Mono) {
+        while let Some((until, number)) = self.resting.first().copied() {
+            if until > now {
+                return;
+            }
+            self.wake_one(number);
+        }
+    }
+
+    fn wake_one(&mut self, number: u64) {
+        if let Some(item) = self.items.get_mut(&number)
+            && let Some(until) = item.rests_until.take()
+        {
+            self.resting.remove(&(until, number));
+            self.waiting.insert(number);
+        }
+    }
+
+    fn wake_all(&mut self, which: impl Fn(&Item) -> bool) {
+        let resting: Vec<u64> = self.resting.iter().map(|(_, number)| *number).collect();
+        for number in resting {
+            if self.items.get(&number).is_some_and(&which) {
+                self.wake_one(number);
+            }
+        }
+    }
+
+    /// What the broker refused is offered again at once. How many clips that is.
+    pub fn offer_refused(&mut self) -> usize {
+        let refused: Vec<u64> = self.refused.keys().copied().collect();
+        for number in &refused {
+            self.wake_one(*number);
+        }
+        refused.len()
+    }
+
+    /// A clip that rests is offered again at once. False if there is no such clip to deliver.
+    pub fn offer_now(&mut self, clip_id: &str) -> bool {
+        let Some(number) = self.numbers.get(clip_id).copied() else {
+            return false;
+        };
+        self.wake_one(number);
+        self.reading.hurry();
+        self.fixing.hurry();
+        true
+    }
+
+    /// The citizen has gone: everything may leave.
+    pub fn session_closed(&mut self) {
+        for clip_id in std::mem::take(&mut self.held) {
+            self.waiting.extend(self.numbers.get(&clip_id));
+        }
+    }
+
+    /// A connection stands. `max_packet` is the broker's Maximum Packet Size (MQTT 5 §3.2.2.3.6).
+    pub fn connected(&mut self, max_packet: Option<u32>) {
+        self.disconnected();
+        self.connected = true;
+        // A broker that refused may have other rules by now.
+        self.offer_refused();
+        // Topic, properties and fixed header of a part need less than 256 bytes.
+        let room = max_packet.map_or(MAX_PART_BYTES, |max| {
+            (max as usize).saturating_sub(256).max(64)
+        });
+        self.room = room.min(MAX_PART_BYTES) as u64;
+        // One that refused large parts may take larger ones by now: twice as large is tried, so that a connection costs one
+        // refusal at most.
+        let learned = self
+            .learned
+            .map_or(self.room, |size| size.saturating_mul(2));
+        self.max_part = self.room.min(learned);
+    }
+
+    /// The connection is gone, and with it everything that had no PUBACK.
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+        self.start_over();
+    }
+
+    /// Every clip under way begins again with its manifest.
+    fn start_over(&mut self) {
+        self.tokens.clear();
+        for number in std::mem::take(&mut self.active) {
+            if let Some(item) = self.items.get_mut(&number) {
+                item.active = None;
+                self.waiting.insert(number);
+            }
+        }
+    }
+
+    /// The hub said that it is there, or somebody that it is not.
+    pub fn hub_online(&mut self, online: bool) {
+        if online {
+            // Whoever was not there to listen is there now.
+            self.paused_until = None;
+        }
+        if online && !self.hub_online {
+            // A hub that was away has forgotten what it was waiting for.
+            self.start_over();
+        }
+        self.hub_online = online;
+    }
+
+    /// Whether the hub is there.
+    pub fn is_hub_online(&self) -> bool {
+        self.hub_online
+    }
+
+    /// How many clips are not confirmed.
+    pub fn unsent(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Age of the oldest unconfirmed clip.
+    pub fn oldest_unsent(&self, now: Mono) -> Option<Duration> {
+        let kept_at_ms = self.items.values().next()?.offer.kept_at_ms;
+        let age = i64::try_from(now.0)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(kept_at_ms);
+        Some(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
+    }
+
+    /// Figures for health.
+    pub fn figures(&self) -> DeliveryFigures {
+        self.figures
+    }
+
+    /// What operations should know.
+    pub fn alerts(&self, now: Mono) -> BTreeMap<AlertId, String> {
+        let mut alerts = BTreeMap::new();
+        if self.nobody_listens {
+            alerts.insert(
+                AlertId::HubNotListening,
+                AlertId::HubNotListening.meaning().to_owned(),
+            );
+        }
+        let overdue = self.oldest_unsent(now).is_some_and(|age| age >= PATIENCE);
+        if self.confirmation == Confirmation::Hub && !self.hub_online && overdue {
+            let text = format!(
+                "The hub has been away; {} clips wait, the oldest for over 24 h.",
+                self.unsent()
+            );
+            alerts.insert(AlertId::HubNotListening, text);
+        }
+        let id_of = |number: &u64| {
+            self.items
+                .get(number)
+                .map_or("", |item| item.offer.clip_id.as_str())
+        };
+        if let Some((number, why)) = self.refused.iter().next() {
+            let text = format!(
+                "The broker refuses {} clips, the first {}: {why}.",
+                self.refused.len(),
+                id_of(number)
+            );
+            alerts.insert(AlertId::ClipRefusedByBroker, text);
+        } else if let Some(busy) = self.busy.as_ref().filter(|_| !self.items.is_empty())
+            && now.since(busy.since) >= BUSY_PATIENCE
+            && now.since(busy.last) < BUSY_STALE
+        {
+            let text = format!(
+                "For over {} minutes the broker has let no clip through: {}. They are kept on the card and offered again.",
+                BUSY_PATIENCE.as_secs() / 60,
+                busy.why
+            );
+            alerts.insert(AlertId::ClipRefusedByBroker, text);
+        }
+        let mut troubled = self.items.values();
+        if let Some((item, why)) = troubled.find_map(|item| Some((item, item.trouble.as_ref()?))) {
+            let text = format!(
+                "The card fails for clip {}: {why}. It is tried again, with growing pauses.",
+                item.offer.clip_id
+            );
+            alerts.insert(AlertId::DiskErrors, text);
+        }
+        alerts
+    }
+
+    fn may_send(&self, now: Mono) -> bool {
+        self.is_open()
+            && self.paused_until.is_none_or(|until| until <= now)
+            && self.busy_retry.is_due(now)
+            && self.reading.is_due(now)
+            && self.tokens.len() < self.window
+            && self.pace.allows()
+    }
+
+    /// The next message, if one may be sent now.
+    pub fn next(&mut self, now: Mono) -> Option<Send> {
+        self.pace.fill(now);
+        self.wake(now);
+        if !self.may_send(now) {
+            return None;
+        }
+        self.repeat_unanswered(now);
+        let due = self.active.iter().copied().find(|number| {
+            let active = self.items.get(number).and_then(|item| item.active.as_ref());
+            active.is_some_and(|active| active.manifest_due || !active.ranges.is_empty())
+        });
+        let number = match due {
+            Some(number) => number,
+            None => self.activate()?,
+        };
+        let item = self.items.get_mut(&number)?;
+        let active = item.active.as_mut()?;
+        let what = if active.manifest_due {
+            active.manifest_due = false;
+            What::Manifest
+        } else {
+            let (from, to) = active.ranges.pop_front()?;
+            let end = to.min(from.saturating_add(self.max_part));
+            if end < to {
+                active.ranges.push_front((end, to));
+            } else if active.ranges.is_empty() && active.manifest_after {
+                active.manifest_after = false;
+                active.manifest_due = true;
+            }
+            self.figures.parts_sent += 1;
+            self.figures.parts_resent += u64::from(active.resending);
+            What::Part { from, to: end }
+        };
+        active.unacked += 1;
+        active.asked = None;
+        let token = self.next_token;
+        self.next_token += 1;
+        let sent = Sent {
+            number,
+            what,
+            at: now,
+            bytes: None,
+        };
+        self.tokens.insert(token, sent);
+        self.pace.spend(match what {
+            What::Manifest => MANIFEST_COST,
+            What::Part { from, to } => to - from + MESSAGE_OVERHEAD,
+        });
+        Some(Send {
+            token,
+            clip_id: item.offer.clip_id.clone(),
+            what,
+        })
+    }
+
+    /// Takes the oldest waiting clip up (or, of a backlog, every other time the newest), if the window has room.
+    fn activate(&mut self) -> Option<u64> {
+        let answered = |number: &&u64| {
+            self.items
+                .get(number)
+                .and_then(|item| item.active.as_ref())
+                .is_some_and(|active| active.unanswered == 0)
+        };
+        let (mut clips, mut bytes) = (0, 0);
+        for number in self.active.iter().filter(answered) {
+            clips += 1;
+            let body = self.items.get(number).map_or(0, |item| item.offer.bytes);
+            bytes = u64::saturating_add(bytes, body);
+        }
+        if clips >= WINDOW_CLIPS || bytes >= WINDOW_BYTES {
+            return None;
+        }
+        let ready = |number: &&u64| self.items.get(number).is_some_and(|item| item.offer.fixed);
+        let is_backlog = self.waiting.len() > BACKLOG_CLIPS;
+        let number = if is_backlog && self.newest_next {
+            *self.waiting.iter().rev().find(ready)?
+        } else {
+            *self.waiting.iter().find(ready)?
+        };
+        self.newest_next = is_backlog && !self.newest_next;
+        self.waiting.remove(&number);
+        let item = self.items.get_mut(&number)?;
+        let first = !item.offered;
+        item.offered = true;
+        let whole = VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
+        item.active = Some(Active {
+            manifest_due: true,
+            // A clip that was offered before asks first what is missing.
+            ranges: if first || self.confirmation == Confirmation::Broker {
+                whole
+            } else {
+                VecDeque::new()
+            },
+            manifest_after: false,
+            unacked: 0,
+            asked: None,
+            wait: FIRST_WAIT,
+            unanswered: if first { 0 } else { MANIFESTS_UNANSWERED - 1 },
+            resending: !first,
+        });
+        self.active.push(number);
+        Some(number)
+    }
+
+    /// Repeats the manifest of clips whose answer is overdue.
+    fn repeat_unanswered(&mut self, now: Mono) {
+        if self.confirmation == Confirmation::Broker {
+            return;
+        }
+        for number in &self.active {
+            let Some(item) = self.items.get_mut(number) else {
+                continue;
+            };
+            let Some(active) = item.active.as_mut() else {
+                continue;
+            };
+            let overdue = active.asked.is_some_and(|asked| asked + active.wait <= now);
+            if !overdue {
+                continue;
+            }
+            active.asked = None;
+            active.unanswered += 1;
+            active.manifest_due = true;
+            if active.unanswered.is_multiple_of(MANIFESTS_UNANSWERED) {
+                active.ranges =
+                    VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
+                active.resending = true;
+            }
+            active.wait = (active.wait * 2).min(LAST_WAIT);
+        }
+    }
+
+    /// When, after now, [`Delivery::next`] and [`Delivery::to_fix`] should be asked again although nothing happened.
+    pub fn deadline(&self, now: Mono) -> Option<Mono> {
+        // Who may not send has nothing to wait for: what changes that happens, and is told.
+        if !self.is_open() {
+            return None;
+        }
+        let answers = self
+            .active
+            .iter()
+            .filter_map(|number| self.items.get(number)?.active.as_ref())
+            .filter_map(|active| Some(active.asked? + active.wait));
+        let later = self.resting.range((now, u64::MAX)..).next();
+        let retries = [&self.busy_retry, &self.reading].map(Retry::due);
+        let fixing = (!self.unfixed().is_empty()).then(|| self.fixing.due());
+        answers
+            .chain(later.map(|(until, _)| *until))
+            .chain(retries)
+            .chain(fixing)
+            .chain(self.paused_until)
+            .chain(self.pace.due())
+            // What was due earlier waits for something else: a place in a window, or the end of a pause.
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// How long the message with this token is, for words to people.
+    pub fn sized(&mut self, token: u64, bytes: usize) {
+        if let Some(sent) = self.tokens.get_mut(&token) {
+            sent.bytes = Some(bytes);
+        }
+    }
+
+    /// What was to be sent cannot be read from the card now. It may be readable later: the clip is tried again after a pause
+    /// that grows, and nothing is read for a short while.
+    pub fn unreadable(&mut self, now: Mono, token: u64, why: &str) {
+        let Some(Sent { number, .. }) = self.tokens.remove(&token) else {
+            return;
+        };
+        self.reading.failed(now);
+        let Some(item) = self.items.get_mut(&number) else {
+            return;
+        };
+        item.trouble = Some(why.to_owned());
+        let until = item.card.failed(now);
+        self.put_back(number, until);
+    }
+
+    /// The broker answered a message.
+    pub fn puback(&mut self, now: Mono, token: u64, answer: Puback, why: &str) -> Vec<Verdict> {
+        let Some(sent) = self.tokens.remove(&token) else {
+            return Vec::new();
+        };
+        let number = sent.number;
+        let took = now.since(sent.at);
+        if took > SLOW_ANSWER {
+            self.window = (self.window - 1).max(1);
+        } else if took <= QUICK_ANSWER {
+            self.window = (self.window + 1).min(WINDOW_MESSAGES);
+        }
+        let Some(item) = self.items.get_mut(&number) else {
+            return Vec::new();
+        };
+        // It was read, whatever the broker thinks of it.
+        self.reading.worked();
+        match answer {
+            Puback::Success => {
+                self.nobody_listens = false;
+                self.paused_until = None;
+                self.busy_retry.hurry();
+                self.refused.remove(&number);
+                if let What::Part { from, to } = sent.what {
+                    // A broker that takes manifests and no parts lets nothing through.
+                    self.busy_retry.worked();
+                    let size = to - from;
+                    if self.learned.is_some_and(|learned| size > learned) {
+                        self.learned = (size < self.room).then_some(size);
+                    }
+                }
+                let Some(active) = item.active.as_mut() else {
+                    return Vec::new();
+                };
+                active.unacked = active.unacked.saturating_sub(1);
+                let all_sent =
+                    active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
+                if all_sent && self.confirmation == Confirmation::Broker {
+                    return self.settle(now, number, Verdict::Release);
+                }
+                if all_sent {
+                    active.asked = Some(now);
+                }
+            }
+            Puback::NoSubscriber => {
+                self.nobody_listens = true;
+                self.paused_until = Some(now + SLOW_RETRY);
+                // Where nobody listened, nothing arrived.
+                item.offered = false;
+                self.put_back(number, now);
+            }
+            Puback::Later | Puback::Quota => {
+                self.busy_retry.failed(now);
+                let busy = self.busy.get_or_insert(Busy {
+                    since: now,
+                    last: now,
+                    why: String::new(),
+                });
+                if now.since(busy.last) >= BUSY_STALE {
+                    busy.since = now;
+                }
+                busy.last = now;
+                busy.why = why.to_owned();
+                // Where a broker takes only some messages at a time, asking what is missing gets on; sending
+                // the same first parts again and again would not.
+                item.offered = true;
+                self.put_back(number, now);
+            }
+            Puback::TooLarge => self.too_large(now, sent),
+            Puback::Refused => {
+                self.refused.insert(number, why.to_owned());
+                item.offered = false;
+                self.put_back(number, now + REFUSED_RETRY);
+            }
+        }
+        Vec::new()
+    }
+
+    /// The broker takes no message of this size: parts are made smaller, and what cannot be made smaller is refused.
+    fn too_large(&mut self, now: Mono, sent: Sent) {
+        let Sent { number, what, .. } = sent;
+        let Some(item) = self.items.get_mut(&number) else {
+            return;
+        };
+        let what_is = match what {
+            What::Part { from, to } if to - from > SMALLEST_PART => {
+                let size = ((to - from) / 2).max(SMALLEST_PART);
+                self.max_part = self.max_part.min(size);
+                self.learned = Some(self.max_part);
+                if let Some(active) = item.active.as_mut() {
+                    active.unacked = active.unacked.saturating_sub(1);
+                    active.ranges.push_front((from, to));
+                    active.resending = true;
+                }
+                return;
+            }
+            What::Part { .. } => "even a part",
+            What::Manifest => "its manifest",
+        };
+        let bytes = match (sent.bytes, what) {
+            (Some(bytes), _) => format!(" of {bytes} bytes"),
+            (None, What::Part { from, to }) => format!(" of {} bytes", to - from),
+            (None, What::Manifest) => String::new(),
+        };
+        let why = format!("{what_is}{bytes} is larger than the broker takes");
+        self.refused.insert(number, why);
+        item.offered = false;
+        self.put_back(number, now + REFUSED_RETRY);
+    }
+
+    /// Stops offering a clip until then.
+    fn put_back(&mut self, number: u64, until: Mono) {
+        self.active.retain(|active| *active != number);
+        self.tokens.retain(|_, sent| sent.number != number);
+        if let Some(item) = self.items.get_mut(&number) {
+            item.active = None;
+            self.rest(number, until);
+        }
+    }
+
+    /// A clip that cannot be read any more is offered no more.
+    pub fn give_up(&mut self, clip_id: &str) {
+        if let Some(number) = self.numbers.get(clip_id).copied() {
+            self.forget(number);
+        }
+    }
+
+    /// Lets a clip go, with the receipt that allows it.
+    fn settle(&mut self, now: Mono, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
+        let Some(item) = self.forget(number) else {
+            return Vec::new();
+        };
+        // A clip got through.
+        self.busy_retry.worked();
+        if let Some(busy) = &mut self.busy {
+            busy.since = now;
+        }
+        vec![verdict(Receipt {
+            clip_id: item.offer.clip_id,
+            sha256: item.offer.sha256,
+        })]
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Item> {
+        let item = self.items.remove(&number)?;
+        self.numbers.remove(&item.offer.clip_id);
+        self.held.remove(&item.offer.clip_id);
+        self.refused.remove(&number);
+        self.waiting.remove(&number);
+        if let Some(until) = item.rests_until {
+            self.resting.remove(&(until, number));
+        }
+        self.active.retain(|active| *active != number);
+        self.tokens.retain(|_, sent| sent.number != number);
+        Some(item)
+    }
+
+    /// The hub answered. Outside input: nothing in it is believed before it fits a clip.
+    pub fn ack(&mut self, now: Mono, ack: &Ack) -> Vec<Verdict> {
+        let odd = |why: &str| {
+            vec![Verdict::Odd(format!(
+                "an ack for clip {}: {why}",
+                ack.clip_id
+            ))]
+        };
+        let Some(number) = self.numbers.get(&ack.clip_id).copied() else {
+            // A clip that was released a moment ago is answered twice in the ordinary course of things.
+            return odd("no such clip here");
+        };
+        let Some(item) = self.items.get_mut(&number) else {
+            return Vec::new();
+        };
+        // A void number has no body and no hash; no other clip's hash is empty.
+        let same_body = ack.sha256.as_deref().unwrap_or_default() == item.offer.sha256;
+        match ack.status {
+            AckStatus::Stored if same_body => self.settle(now, number, Verdict::Release),
+            AckStatus::Discard if same_body => self.settle(now, number, Verdict::Delete),
+            AckStatus::Stored | AckStatus::Discard => odd("it names another body; the clip stays"),
+            AckStatus::Reject => {
+                let reason = ack
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "no reason given".into());
+                let reason: String = reason.chars().take(200).collect();
+                self.forget(number);
+                vec![Verdict::Quarantine {
+                    clip_id: ack.clip_id.clone(),
+                    reason,
+                }]
+            }
+            AckStatus::Partial => {
+                let ranges = believable(&ack.missing, item.offer.bytes);
+                let Some(active) = item.active.as_mut() else {
+                    return Vec::new();
+                };
+                active.unanswered = 0;
+                active.wait = FIRST_WAIT;
+                // While parts are on their way already, the answer is out of date.
+                if active.ranges.is_empty() && !active.manifest_due && !ranges.is_empty() {
+                    active.ranges = ranges;
+                    active.manifest_after = true;
+                    active.resending = true;
+                    active.asked = None;
+                }
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Ranges inside the body, in order, without overlap.
+fn believable(missing: &[ByteRange], bytes: u64) -> VecDeque<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = missing
+        .iter()
+        .take(MAX_RANGES)
+        .map(|ByteRange(from, to)| (*from, (*to).min(bytes)))
+        .filter(|(from, to)| from < to)
+        .collect();
+    ranges.sort_unstable();
+    let mut merged: VecDeque<(u64, u64)> = VecDeque::new();
+    for (from, to) in ranges {
+        match merged.back_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => merged.push_back((from, to)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests;

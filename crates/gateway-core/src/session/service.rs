@@ -1,0 +1,185 @@
+//! A technician's visit: what the booth says of itself, a test message, the card made safe to take out.
+
+use super::machine::{
+    CONFIRMED_WITHIN, MAX_GAIN_STEPS, OFF_HOOK_AFTER, RECORDER_LIMIT, Recording, Service, Session,
+    State, TEST_MESSAGE,
+};
+use super::{Command, Key, Prompt, RecorderNews, ServiceAsk, ServiceNews, TakeId};
+use booth_contract::EndedBy;
+use booth_contract::time::Mono;
+use std::time::Duration;
+
+impl Session {
+    /// A technician has made himself known. What somebody was saying is kept.
+    pub(super) fn serve(&mut self, now: Mono, out: &mut Vec<Command>) {
+        self.stop_play(out);
+        match std::mem::replace(&mut self.state, State::Service(Service::Report)) {
+            State::Tone { take } => out.push(Command::Discard { take }),
+            State::Starting { take, .. } | State::Recording(Recording { take, .. }) => {
+                self.finish(take, EndedBy::Key, now, out);
+            }
+            State::Held { take, at } => self.finish(take, EndedBy::Key, at, out),
+            State::Service(service) => {
+                out.extend(service.open_take().map(|take| Command::Discard { take }));
+            }
+            State::Idle
+            | State::Notice { .. }
+            | State::Asking { .. }
+            | State::Finishing { .. }
+            | State::After
+            | State::Goodbye
+            | State::OffHook { .. }
+            | State::OutOfOrder => {}
+        }
+        self.quiet_since = now;
+        out.push(Command::Service(ServiceAsk::Report));
+    }
+
+    /// The technician hangs up, or dials for help.
+    pub(super) fn leave_service(&mut self, service: Service, out: &mut Vec<Command>) {
+        out.extend(service.open_take().map(|take| Command::Discard { take }));
+        out.push(Command::Service(ServiceAsk::Left));
+    }
+
+    /// What the loop has to say.
+    pub(super) fn service_news(&mut self, now: Mono, news: ServiceNews, out: &mut Vec<Command>) {
+        let State::Service(service) = self.state else {
+            return;
+        };
+        let (next, prompts) = match (service, news) {
+            (Service::Report, ServiceNews::Report(prompts)) => (Service::Report, prompts),
+            (
+                Service::Report | Service::Confirming { .. } | Service::Waiting,
+                ServiceNews::Outcome(prompts) | ServiceNews::Card(prompts),
+            ) => (Service::Waiting, prompts),
+            // Too late, or of a visit before.
+            (_, ServiceNews::Report(_) | ServiceNews::Outcome(_) | ServiceNews::Card(_)) => return,
+        };
+        self.stop_play(out);
+        self.state = State::Service(next);
+        self.play(now, prompts, out);
+    }
+
+    /// The report was heard: three seconds of test message, if they can be recorded.
+    pub(super) fn test_message(&mut self, now: Mono, out: &mut Vec<Command>) {
+        if !self.parts.capture || !self.parts.spool {
+            self.state = State::Service(Service::Waiting);
+            out.push(Command::Service(ServiceAsk::Failed));
+            return;
+        }
+        let take = TakeId(self.next_take);
+        self.next_take += 1;
+        self.test_take = Some(take);
+        self.state = State::Service(Service::Tone { take });
+        out.push(Command::ArmTest { take });
+        self.play(now, vec![Prompt::Tone], out);
+    }
+
+    /// What the recorder says of the test message.
+    pub(super) fn service_take(
+        &mut self,
+        now: Mono,
+        service: Service,
+        take: TakeId,
+        news: RecorderNews,
+        out: &mut Vec<Command>,
+    ) {
+        match (service, news) {
+            (Service::Starting { .. }, RecorderNews::Started(_)) => {
+                let until = now + TEST_MESSAGE;
+                self.state = State::Service(Service::Speaking { take, until });
+            }
+            (_, RecorderNews::Kept(_)) => {
+                let until = now + CONFIRMED_WITHIN;
+                self.state = State::Service(Service::Confirming { until });
+                out.push(Command::Service(ServiceAsk::Sent));
+            }
+            (_, RecorderNews::Discarded(_) | RecorderNews::Failed(_)) => {
+                self.stop_play(out);
+                self.state = State::Service(Service::Waiting);
+                out.push(Command::Service(ServiceAsk::Failed));
+            }
+            (_, RecorderNews::Started(_) | RecorderNews::Voice { .. }) => {}
+        }
+    }
+
+    /// The test message cannot go on.
+    pub(super) fn test_failed(&mut self, now: Mono, service: Service, out: &mut Vec<Command>) {
+        self.stop_play(out);
+        out.extend(service.open_take().map(|take| Command::Discard { take }));
+        self.quiet_since = now;
+        self.state = State::Service(Service::Waiting);
+        out.push(Command::Service(ServiceAsk::Failed));
+    }
+
+    pub(super) fn service_key(
+        &mut self,
+        now: Mono,
+        service: Service,
+        key: Key,
+        out: &mut Vec<Command>,
+    ) {
+        match (service, key) {
+            // While something is being recorded no key is meant.
+            (
+                Service::Tone { .. }
+                | Service::Starting { .. }
+                | Service::Speaking { .. }
+                | Service::Finishing { .. },
+                _,
+            ) => {}
+            (_, Key::Digit(9)) => {
+                self.stop_play(out);
+                self.quiet_since = now;
+                self.state = State::Service(Service::Waiting);
+                // While the report is still heard it may be a child's: once more, after it was offered.
+                out.push(Command::Service(match service {
+                    _ if !self.may_close_card() => ServiceAsk::MayNotClose,
+                    Service::Report => ServiceAsk::OfferNine,
+                    _ => ServiceAsk::CloseCard,
+                }));
+            }
+            (_, Key::Star | Key::Digit(0)) => {
+                self.gain_steps = (self.gain_steps + 1).min(MAX_GAIN_STEPS);
+                self.serve(now, out);
+            }
+            (_, Key::Digit(_) | Key::Hash | Key::Button) => {}
+        }
+    }
+
+    pub(super) fn tick_service(&mut self, now: Mono, service: Service, out: &mut Vec<Command>) {
+        match service {
+            Service::Starting { until, .. } | Service::Finishing { until, .. } if until <= now => {
+                self.test_failed(now, service, out);
+            }
+            Service::Speaking { take, until } if until <= now => {
+                out.push(Command::Finish {
+                    take,
+                    ended_by: EndedBy::Limit,
+                    at: until,
+                    min: Duration::ZERO,
+                });
+                let until = now + RECORDER_LIMIT;
+                self.state = State::Service(Service::Finishing { take, until });
+            }
+            Service::Confirming { until } if until <= now => {
+                self.quiet_since = now;
+                self.state = State::Service(Service::Waiting);
+                out.push(Command::Service(ServiceAsk::Unconfirmed));
+            }
+            Service::Report | Service::Waiting
+                if self.playing.is_none() && self.quiet_since + OFF_HOOK_AFTER <= now =>
+            {
+                self.leave_service(service, out);
+                self.left_lying(now, out);
+            }
+            Service::Report
+            | Service::Tone { .. }
+            | Service::Starting { .. }
+            | Service::Speaking { .. }
+            | Service::Finishing { .. }
+            | Service::Confirming { .. }
+            | Service::Waiting => {}
+        }
+    }
+}

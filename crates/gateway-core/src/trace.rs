@@ -1,0 +1,207 @@
+//! Traces of a booth's contacts: every edge with the kernel's stamp, as text, to be looked at and replayed. Pure.
+//!
+//! Owns: the format. `booth-gateway run --record-trace FILE` writes it; tests replay it. Never does: touch a file.
+//!
+//! The first line says what panel it was: `booth-gateway trace 1 hook_debounce_ms=20 dial=one_first off_normal=1`.
+//! Each further line is an edge, `<ms since boot> <key of the line under [handset]> <1 or 0>`: 1 is what the name says (off
+//! hook, pulse contact open, dial not at rest). Lines that begin with `#` are for people; in a trace of the tests, `> ` and
+//! an event, a fault or an opened case is what must come of the edges, in order.
+
+use std::time::Duration;
+
+use super::dial::DialLayout;
+use super::panel::{Line, Panel, PanelNews, PanelParts};
+use super::session::HandsetEvent;
+use booth_contract::time::Mono;
+
+const NAME: &str = "booth-gateway trace 1";
+const LINES: [Line; 7] = [
+    Line::OffHook,
+    Line::DialPulse,
+    Line::DialOffNormal,
+    Line::Button,
+    Line::ServiceButton,
+    Line::Tamper,
+    Line::KeypadRow,
+];
+
+/// The first line of a trace.
+pub fn first_line(hook_debounce: Duration, parts: PanelParts) -> String {
+    let dial = match parts.dial {
+        None => "none",
+        Some((DialLayout::OneFirst, _)) => "one_first",
+        Some((DialLayout::ZeroFirst, _)) => "zero_first",
+    };
+    let off_normal = u8::from(parts.dial.is_some_and(|(_, off_normal)| off_normal));
+    format!(
+        "{NAME} hook_debounce_ms={} dial={dial} off_normal={off_normal}",
+        hook_debounce.as_millis()
+    )
+}
+
+/// One edge as a line.
+pub fn edge_line(at: Mono, line: Line, is_active: bool) -> String {
+    format!("{} {} {}", at.0, line.key(), u8::from(is_active))
+}
+
+/// A trace that was read.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    parts: PanelParts,
+    hook_debounce: Duration,
+    edges: Vec<(Mono, Line, bool)>,
+    /// What must come of it, by whoever wrote it down.
+    pub wanted: Vec<String>,
+}
+
+impl Trace {
+    /// Reads a trace; an error names the line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut lines = text.lines().enumerate();
+        let (_, first) = lines.next().ok_or("an empty trace")?;
+        let facts = first
+            .strip_prefix(NAME)
+            .ok_or_else(|| format!("line 1: it does not begin with {NAME:?}"))?;
+        let fact = |name: &str| {
+            let found = facts.split_whitespace().find_map(|fact| {
+                let (key, value) = fact.split_once('=')?;
+                (key == name).then_some(value)
+            });
+            found.ok_or_else(|| format!("line 1: {name} is missing"))
+        };
+        let layout = match fact("dial")? {
+            "one_first" => Some(DialLayout::OneFirst),
+            "zero_first" => Some(DialLayout::ZeroFirst),
+            "none" => None,
+            other => return Err(format!("line 1: dial={other} is unknown")),
+        };
+        let off_normal = fact("off_normal")? == "1";
+        let hook_debounce_ms = fact("hook_debounce_ms")?
+            .parse()
+            .map_err(|_| "line 1: hook_debounce_ms is no number".to_owned())?;
+        let mut trace = Self {
+            parts: PanelParts {
+                dial: layout.map(|layout| (layout, off_normal)),
+                keypad: false,
+            },
+            hook_debounce: Duration::from_millis(hook_debounce_ms),
+            edges: Vec::new(),
+            wanted: Vec::new(),
+        };
+        for (n, text) in lines {
+            if let Some(event) = text.strip_prefix("> ") {
+                trace.wanted.push(event.trim().to_owned());
+            } else if !text.starts_with('#') && !text.trim().is_empty() {
+                let edge = edge(text).ok_or_else(|| format!("line {}: no edge", n + 1))?;
+                trace.edges.push(edge);
+            }
+        }
+        Ok(trace)
+    }
+
+    /// What citizens did, as a panel makes it out that begins with the handset on its hook.
+    pub fn replay(&self) -> Vec<HandsetEvent> {
+        let events = self
+            .played(false)
+            .into_iter()
+            .filter_map(|news| match news {
+                PanelNews::Handset(_, event) => Some(event),
+                _ => None,
+            });
+        events.collect()
+    }
+
+    /// All that such a panel tells, each as [`Trace::wanted`] has it: by a thread that is asked at every time it set itself
+    /// (`is_prompt`), or by one that runs only when there are edges.
+    pub fn told(&self, is_prompt: bool) -> Vec<String> {
+        let told = self.played(is_prompt).into_iter().map(|news| match news {
+            PanelNews::Handset(_, event) => format!("{event:?}"),
+            PanelNews::Stuck(stuck) => format!("{stuck:?}"),
+            other => format!("{other:?}"),
+        });
+        told.collect()
+    }
+
+    fn played(&self, is_prompt: bool) -> Vec<PanelNews> {
+        let mut panel = Panel::new(self.parts, self.hook_debounce, false);
+        let mut news = Vec::new();
+        let pass = |panel: &mut Panel, news: &mut Vec<_>, until: Mono| {
+            let mut asked = Mono(0);
+            while let Some(due) = panel.deadline().filter(|due| is_prompt && *due <= until) {
+                // A time that has passed is asked about once.
+                if due <= asked {
+                    break;
+                }
+                asked = due;
+                news.extend(panel.tick(due));
+            }
+        };
+        for (at, line, is_active) in &self.edges {
+            pass(&mut panel, &mut news, *at);
+            news.extend(panel.level(*at, *line, *is_active));
+        }
+        let last = self.edges.last().map_or(Mono(0), |(at, ..)| *at);
+        let end = last + Duration::from_secs(1);
+        pass(&mut panel, &mut news, end);
+        news.extend(panel.tick(end));
+        news
+    }
+}
+
+fn edge(text: &str) -> Option<(Mono, Line, bool)> {
+    let mut words = text.split_whitespace();
+    let at = Mono(words.next()?.parse().ok()?);
+    let key = words.next()?;
+    let line = LINES.into_iter().find(|line| line.key() == key)?;
+    let is_active = match words.next()? {
+        "1" => true,
+        "0" => false,
+        _ => return None,
+    };
+    words.next().is_none().then_some((at, line, is_active))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_read_as_it_was_written_and_rubbish_is_named() {
+        let parts = PanelParts {
+            dial: Some((DialLayout::ZeroFirst, true)),
+            keypad: false,
+        };
+        let edges = [
+            (Mono(5), Line::OffHook, true),
+            (Mono(900), Line::DialPulse, false),
+            (Mono(2_000), Line::OffHook, false),
+        ];
+        let mut text = first_line(Duration::from_millis(30), parts) + "\n# a comment\n> Lifted\n";
+        for (at, line, is_active) in edges {
+            text += &(edge_line(at, line, is_active) + "\n");
+        }
+        let trace = Trace::parse(&text).expect("a trace");
+        assert_eq!((trace.parts, trace.hook_debounce.as_millis()), (parts, 30));
+        assert_eq!(
+            (&trace.edges[..], &trace.wanted[..]),
+            (&edges[..], &["Lifted".to_owned()][..])
+        );
+        assert_eq!(trace.replay(), [HandsetEvent::Lifted, HandsetEvent::HungUp]);
+        for (bad, why) in [
+            ("", "empty"),
+            ("another file", "line 1"),
+            ("booth-gateway trace 1 dial=none", "off_normal is missing"),
+            (
+                "booth-gateway trace 1 hook_debounce_ms=20 dial=none off_normal=0\n7 hook 2",
+                "line 2",
+            ),
+            (
+                "booth-gateway trace 1 hook_debounce_ms=20 dial=none off_normal=0\n\n7 nose 1",
+                "line 3",
+            ),
+        ] {
+            let error = Trace::parse(bad).expect_err("refused");
+            assert!(error.contains(why), "{bad:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What both programs, the gateway and the hub, need of the machine that they run on.
+//!
+//! Owns: the clocks ([`clock`]), the log ([`journal`], and [`news`]: what repeats in it), every word that is printed ([`out`]),
+//! every thread and task ([`crew`]), the service manager ([`systemd`]), files of people ([`plain_file`], [`text`], [`password`],
+//! [`config_file`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker ([`link`]).
+//! Never does: know what a booth or a hub is.
+
+pub mod clock;
+pub mod config_file;
+pub mod crew;
+pub mod journal;
+pub mod line_server;
+pub mod link;
+pub mod news;
+pub mod out;
+pub mod password;
+pub mod plain_file;
+pub mod systemd;
+pub mod text;
+pub mod tls;

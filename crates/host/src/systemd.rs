@@ -1,0 +1,63 @@
+//! The service manager: readiness, watchdog, stopping (sd_notify(3)).
+//!
+//! Owns: the messages to the service manager. Never does: feed the watchdog on its own; the loop
+//! that does the work calls [`Watchdog::feed`], and only while every thread moves (`gateway_core::liveness`). Without a service
+//! manager every call does nothing.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use booth_contract::time::Mono;
+
+/// The service manager's watchdog, if it asked for one.
+#[derive(Debug)]
+pub struct Watchdog {
+    every: Option<Duration>,
+    fed: Option<Mono>,
+}
+
+impl Watchdog {
+    /// Reads from the environment how often the service manager wants to hear from us.
+    pub fn from_environment() -> Self {
+        Self {
+            every: sd_notify::watchdog_enabled().map(|limit| limit / 3),
+            fed: None,
+        }
+    }
+
+    /// How long the loop may wait at most.
+    pub fn interval(&self) -> Option<Duration> {
+        self.every
+    }
+
+    /// Tells the service manager that the gateway works, at most three times per limit.
+    pub fn feed(&mut self, now: Mono) {
+        let Some(every) = self.every else { return };
+        if self.fed.is_none_or(|fed| now.since(fed) >= every) {
+            self.fed = Some(now);
+            notify(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+/// Everything is up.
+pub fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// One line for `systemctl status`.
+pub fn status(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
+/// A clean stop has begun.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!("the service manager cannot be told: {error}");
+    }
+}

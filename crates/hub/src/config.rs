@@ -1,0 +1,387 @@
+//! `hub.toml`: typed, unknown keys refused, values that cannot work refused with a sentence.
+//!
+//! Owns: the shape of the hub's configuration, its defaults, and where a secret's file is looked for.
+//! Never does: open a connection or create anything. A failure leaves nothing behind; the caller ends
+//! with 78.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use booth_contract::BoothId;
+use booth_contract::BrokerUrl;
+use booth_host::config_file;
+use booth_host::config_file::ConfigError;
+use booth_host::password;
+
+/// `hub.toml` (contract §2).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubConfig {
+    /// The broker.
+    pub mqtt: HubMqtt,
+    /// Where clips are kept.
+    pub store: HubStore,
+    /// Where the pages listen.
+    pub http: HubHttp,
+    /// The booths expected; one never heard is shown as such.
+    #[serde(rename = "booth")]
+    pub booths: Vec<ExpectedBooth>,
+}
+
+/// `[mqtt]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubMqtt {
+    /// `mqtt://host[:port]` or `mqtts://host[:port]`; without it `serve` refuses to start.
+    pub url: Option<String>,
+    /// User name at the broker.
+    pub username: Option<String>,
+    /// The password's file, relative to `hub.toml`, or a systemd credential's name.
+    pub password_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the broker's certificate; the system's roots by default.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the hub's client certificate, where the broker wants one.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub key_file: Option<PathBuf>,
+    /// Topic root.
+    pub root: String,
+    /// MQTT client id.
+    pub client_id: String,
+    /// Booths introduce themselves within so many seconds after the hub has come; a large fleet needs more.
+    pub jitter_s: u32,
+}
+
+/// Most seconds of `jitter_s` (contract §3).
+const MAX_JITTER_S: u32 = 600;
+
+impl Default for HubMqtt {
+    fn default() -> Self {
+        Self {
+            url: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            root: "booth/1".into(),
+            client_id: "booth-hub".into(),
+            jitter_s: 10,
+        }
+    }
+}
+
+/// Most bytes of `reserve_bytes`: more is a slip of the pen.
+const MAX_RESERVE_BYTES: u64 = 1_000_000_000_000;
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubStore {
+    /// One folder for the database and the clips; created with mode 0700.
+    pub dir: PathBuf,
+    /// A clip that claims more is refused.
+    pub max_clip_bytes: u64,
+    /// With less than this free on the disk the hub takes nothing more, and the booths keep their clips.
+    pub reserve_bytes: u64,
+}
+
+impl Default for HubStore {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/booth-hub".into(),
+            max_clip_bytes: 16_000_000,
+            reserve_bytes: 200_000_000,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubHttp {
+    /// Address of the pages: of this machine's own, unless `public`.
+    pub listen: SocketAddr,
+    /// Names under which a reverse proxy asks for them, if it passes its own on; the machine's own are known.
+    pub names: Vec<String>,
+    /// Whoever reaches this machine may hear what citizens said: the pages have no login.
+    pub public: bool,
+}
+
+impl Default for HubHttp {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            names: Vec::new(),
+            public: false,
+        }
+    }
+}
+
+/// `[[booth]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedBooth {
+    /// Its id.
+    pub id: BoothId,
+    /// Its name for people.
+    #[serde(default)]
+    pub name: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub place: String,
+}
+
+impl HubConfig {
+    /// Reads, checks, and resolves relative file names against the file's own folder.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut read: Self = config_file::read(path)?;
+        read.check(&path.display().to_string())?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mqtt = &mut read.mqtt;
+        let files = [
+            &mut mqtt.password_file,
+            &mut mqtt.ca_file,
+            &mut mqtt.cert_file,
+            &mut mqtt.key_file,
+        ];
+        for file in files.into_iter().flatten() {
+            *file = find_beside(folder, file);
+        }
+        if read.store.dir.is_relative() {
+            read.store.dir = folder.join(&read.store.dir);
+        }
+        Ok(read)
+    }
+
+    /// Refuses values that cannot work, one sentence each; `file` names the source.
+    pub fn check(&self, file: &str) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        if let Some(url) = &self.mqtt.url
+            && let Err(fault) = BrokerUrl::parse(url)
+        {
+            faults.push(format!("{file}: [mqtt] url: {fault}"));
+        }
+        if self.mqtt.cert_file.is_some() != self.mqtt.key_file.is_some() {
+            faults.push(format!(
+                "{file}: [mqtt] cert_file and key_file belong together; give both or neither"
+            ));
+        }
+        if self.mqtt.password_file.is_some() && self.mqtt.username.is_none() {
+            faults.push(format!("{file}: [mqtt] password_file needs a username"));
+        }
+        let root = &self.mqtt.root;
+        if root.is_empty()
+            || root.starts_with('/')
+            || root.ends_with('/')
+            || root.len() > 64
+            || root.contains(['+', '#', '\0', '$'])
+        {
+            faults.push(format!(
+                "{file}: [mqtt] root {root:?} cannot be a topic root: no wildcard, no slash at either end"
+            ));
+        }
+        if self.mqtt.client_id.is_empty() || self.mqtt.client_id.len() > 64 {
+            faults.push(format!(
+                "{file}: [mqtt] client_id must have 1 to 64 characters"
+            ));
+        }
+        if self.mqtt.jitter_s > MAX_JITTER_S {
+            faults.push(format!(
+                "{file}: [mqtt] jitter_s = {} must lie between 0 and {MAX_JITTER_S}",
+                self.mqtt.jitter_s
+            ));
+        }
+        if self.store.dir.as_os_str().is_empty() {
+            faults.push(format!("{file}: [store] dir is empty"));
+        }
+        if !(65_536..=1_000_000_000).contains(&self.store.max_clip_bytes) {
+            faults.push(format!(
+                "{file}: [store] max_clip_bytes = {} must lie between 65536 and 1000000000",
+                self.store.max_clip_bytes
+            ));
+        }
+        if self.store.reserve_bytes > MAX_RESERVE_BYTES {
+            faults.push(format!(
+                "{file}: [store] reserve_bytes = {} must lie between 0 and {MAX_RESERVE_BYTES}",
+                self.store.reserve_bytes
+            ));
+        }
+        let listen = self.http.listen;
+        if !listen.ip().to_canonical().is_loopback() && !self.http.public {
+            faults.push(format!(
+                "{file}: [http] listen = \"{listen}\" can be reached from other machines, and the pages have no login: listen on 127.0.0.1 \
+                 behind a reverse proxy that has one, or write public = true if everybody there may hear what citizens said"
+            ));
+        }
+        for name in &self.http.names {
+            let is_name = !name.is_empty()
+                && name.len() <= 253
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            if !is_name {
+                faults.push(format!(
+                    "{file}: [http] names: {name:?} is no host's name; write it as it stands in the address, without scheme, port and path"
+                ));
+            }
+        }
+        let mut seen = HashSet::new();
+        for booth in &self.booths {
+            if !seen.insert(&booth.id) {
+                faults.push(format!(
+                    "{file}: [[booth]] id {:?} appears twice",
+                    booth.id.as_str()
+                ));
+            }
+            if self
+                .own_names()
+                .iter()
+                .any(|name| name == booth.id.as_str())
+            {
+                faults.push(format!(
+                    "{file}: [[booth]] id {:?} is the hub's own name at the broker: choose another username or client_id",
+                    booth.id.as_str()
+                ));
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(faults))
+        }
+    }
+
+    /// Under which names the hub itself logs in at the broker: whatever comes from them is no booth's.
+    pub fn own_names(&self) -> Vec<String> {
+        let client_id = self.mqtt.client_id.clone();
+        self.mqtt
+            .username
+            .clone()
+            .into_iter()
+            .chain([client_id])
+            .collect()
+    }
+
+    /// The broker to connect to, of `[mqtt] url`; without one, what to do about it.
+    pub fn broker(&self) -> Result<BrokerUrl, ConfigError> {
+        let url = self.mqtt.url.as_deref().ok_or_else(|| {
+            ConfigError(vec![
+                "[mqtt] url is missing: the hub needs an MQTT 5 broker that booths and hub can reach. Install one (apt install mosquitto; \
+                 docs/mosquitto.acl has its settings and access rules) and name it, for example url = \"mqtts://broker.example:8883\""
+                    .into(),
+            ])
+        })?;
+        BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![format!("[mqtt] url: {fault}")]))
+    }
+
+    /// Reads the password, without its line end; `None` when none is configured.
+    pub fn password(&self) -> Result<Option<String>, ConfigError> {
+        let Some(path) = &self.mqtt.password_file else {
+            return Ok(None);
+        };
+        let password = password::read(path)
+            .map_err(|why| ConfigError(vec![format!("[mqtt] password_file {why}")]))?;
+        Ok(Some(password))
+    }
+}
+
+/// A relative name means a systemd credential if there is one of that name, else a file in `folder`.
+fn find_beside(folder: &Path, file: &Path) -> PathBuf {
+    if file.is_absolute() {
+        return file.to_owned();
+    }
+    std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|credentials| Path::new(&credentials).join(file))
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| folder.join(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<HubConfig, String> {
+        let config: HubConfig =
+            config_file::parse(text, "hub.toml").map_err(|error| error.to_string())?;
+        config
+            .check("hub.toml")
+            .map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration_but_names_no_broker() {
+        let config = checked("").expect("all keys have defaults");
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+        let fault = config.broker().expect_err("no broker").to_string();
+        assert!(
+            fault.contains("mosquitto") && fault.contains("url ="),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn the_whole_file_is_understood() {
+        let config = checked(
+            "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
+             ca_file=\"ca.pem\"\ncert_file=\"c.pem\"\nkey_file=\"c.key\"\nroot=\"b/2\"\nclient_id=\"hub\"\njitter_s=600\n[store]\ndir=\"s\"\n\
+             max_clip_bytes=1_000_000\nreserve_bytes=0\n[http]\nlisten=\"0.0.0.0:80\"\nnames=[\"centre.example\"]\npublic=true\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
+        )
+        .expect("good");
+        let broker = config.broker().expect("named");
+        assert_eq!(
+            broker,
+            BrokerUrl {
+                tls: true,
+                host: "broker.example".into(),
+                port: 8883
+            }
+        );
+        assert_eq!(config.booths[0].place, "Torv");
+        assert_eq!(config.mqtt.jitter_s, 600);
+        assert_eq!(config.store.reserve_bytes, 0);
+    }
+
+    #[test]
+    fn every_bad_value_gets_its_own_sentence() {
+        for (text, says) in [
+            ("[mqtt]\nurl=\"http://x\"", "mqtt://"),
+            ("[mqtt]\nurl=\"mqtt://\"", "nothing more"),
+            ("[mqtt]\nurl=\"mqtt://a:b\"", "port"),
+            ("[mqtt]\nurl=\"mqtt://u:p@a\"", "password_file"),
+            ("[mqtt]\nkey_file=\"x\"", "cert_file and key_file"),
+            ("[mqtt]\nroot=\"a/#\"", "topic root"),
+            ("[mqtt]\nroot=\"/a\"", "topic root"),
+            ("[mqtt]\npassword_file=\"x\"", "username"),
+            ("[mqtt]\njitter_s=601", "between 0 and 600"),
+            ("[mqtt]\njitter_s=-1", "hub.toml:2"),
+            (
+                "[mqtt]\nusername=\"centre\"\n[[booth]]\nid=\"centre\"",
+                "own name",
+            ),
+            (
+                "[mqtt]\nclient_id=\"abc\"\n[[booth]]\nid=\"abc\"",
+                "own name",
+            ),
+            ("[[booth]]\nid=\"operations\"", "log in under it"),
+            ("[store]\nmax_clip_bytes=5", "max_clip_bytes"),
+            ("[store]\nreserve_bytes=2_000_000_000_000", "reserve_bytes"),
+            ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
+            ("[[booth]]\nid=\"A\"", "booth id"),
+            ("[http]\nlisten=\"here\"", "hub.toml:2"),
+            ("[http]\nlisten=\"0.0.0.0:80\"", "public = true"),
+            ("[http]\nlisten=\"[::]:80\"", "reverse proxy"),
+            ("[http]\nlisten=\"192.0.2.1:80\"\npublic=false", "no login"),
+            ("[http]\nnames=[\"http://a\"]", "without scheme"),
+            ("[http]\nnames=[\"\"]", "no host's name"),
+            ("[mqtt]\nusrname=\"x\"", "did you mean `username`"),
+        ] {
+            let fault = checked(text).expect_err(text);
+            assert!(fault.contains(says), "{text}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A stored clip over HTTP: whole, in a range, or in several (RFC 9110 §14, §15.3.7).
+//!
+//! Owns: the status, fields and bytes of the answer. Never does: hold a file in memory, or a thread while a slow reader takes
+//! his time: each piece is read when the one before has been taken. A file that ends early ends the connection.
+#![allow(clippy::disallowed_methods)] // the clip's file is opened here
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::range::{self, Asked, Span};
+use super::validators::{Validators, Verdict};
+use crate::view::ClipFile;
+
+const TYPE: &str = "audio/ogg";
+/// Bytes that are read at a time.
+const PIECE: u64 = 64 * 1024;
+
+/// Opens the file and answers a GET or HEAD.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub(super) async fn answer(
+    clip: ClipFile,
+    method: &Method,
+    headers: &HeaderMap,
+) -> io::Result<Response> {
+    let path = clip.path.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        Ok::<_, io::Error>((file, len))
+    });
+    let (file, len) = opened.await.map_err(io::Error::other)??;
+    let validators = Validators::new(&clip.sha256, clip.stored_at);
+    let asked = match validators.judge(headers, method == Method::GET) {
+        Verdict::Failed => return Ok(bare(StatusCode::PRECONDITION_FAILED, &validators)),
+        Verdict::NotModified => return Ok(bare(StatusCode::NOT_MODIFIED, &validators)),
+        Verdict::Serve { with_range: false } => Asked::Whole,
+        Verdict::Serve { with_range: true } => asked_for(headers, len),
+    };
+    let whole = Span {
+        first: 0,
+        last: len.saturating_sub(1),
+    };
+    let (status, content_range, content_type, pieces) = match asked {
+        Asked::Nothing => {
+            let mut response = bare(StatusCode::RANGE_NOT_SATISFIABLE, &validators);
+            set(
+                &mut response,
+                header::CONTENT_RANGE,
+                &format!("bytes */{len}"),
+            );
+            return Ok(response);
+        }
+        Asked::Whole => {
+            let pieces = if len == 0 {
+                Vec::new()
+            } else {
+                vec![Piece::Of(whole)]
+            };
+            (StatusCode::OK, None, TYPE.to_owned(), pieces)
+        }
+        Asked::One(span) => {
+            let says = content_range(span, len);
+            let pieces = vec![Piece::Of(span)];
+            (
+                StatusCode::PARTIAL_CONTENT,
+                Some(says),
+                TYPE.to_owned(),
+                pieces,
+            )
+        }
+        Asked::Several(spans) => {
+            // Nothing holds its own hash.
+            let boundary = format!("booth-hub-{}", clip.sha256);
+            let kind = format!("multipart/byteranges; boundary={boundary}");
+            let pieces = parts(&spans, len, &boundary);
+            (StatusCode::PARTIAL_CONTENT, None, kind, pieces)
+        }
+    };
+    let body = FileBody::new(file, pieces);
+    let bytes = body.left;
+    let mut response = bare(status, &validators);
+    *response.body_mut() = Body::new(body);
+    set(&mut response, header::CONTENT_TYPE, &content_type);
+    set(&mut response, header::CONTENT_LENGTH, &bytes.to_string());
+    if let Some(content_range) = content_range {
+        set(&mut response, header::CONTENT_RANGE, &content_range);
+    }
+    Ok(response)
+}
+
+/// What `Range` asks for; it is no list over several lines.
+fn asked_for(headers: &HeaderMap, len: u64) -> Asked {
+    let mut values = headers.get_all(header::RANGE).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => range::asked(value.to_str().unwrap_or_default(), len),
+        _ => Asked::Whole,
+    }
+}
+
+/// An answer without a body yet, with what every answer about the file says.
+fn bare(status: StatusCode, validators: &Validators) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    set(&mut response, header::ETAG, validators.etag());
+    if let Some(date) = validators.last_modified() {
+        set(&mut response, header::LAST_MODIFIED, &date);
+    }
+    response
+}
+
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn content_range(span: Span, len: u64) -> String {
+    format!("bytes {}-{}/{len}", span.first, span.last)
+}
+
+/// The body of `multipart/byteranges` (§14.6).
+fn parts(spans: &[Span], len: u64, boundary: &str) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(2 * spans.len() + 1);
+    for (at, span) in spans.iter().enumerate() {
+        let before = if at == 0 { "" } else { "\r\n" };
+        let says = content_range(*span, len);
+        let head = format!(
+            "{before}--{boundary}\r\nContent-Type: {TYPE}\r\nContent-Range: {says}\r\n\r\n"
+        );
+        pieces.extend([Piece::Text(head.into()), Piece::Of(*span)]);
+    }
+    pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n").into()));
+    pieces
+}
+
+/// What a body is made of.
+enum Piece {
+    Text(Bytes),
+    Of(Span),
+}
+
+/// A body that is read from a file as it is taken.
+struct FileBody {
+    file: Arc<File>,
+    pieces: VecDeque<Piece>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    left: u64,
+}
+
+impl FileBody {
+    fn new(file: File, pieces: Vec<Piece>) -> Self {
+        let bytes = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len() as u64,
+            Piece::Of(span) => span.bytes(),
+        };
+        Self {
+            left: pieces.iter().map(bytes).sum(),
+            file: Arc::new(file),
+            pieces: pieces.into(),
+            reading: None,
+        }
+    }
+
+    /// Begins to read the next piece of a span; what is left of it stays in front.
+    fn read(&mut self, span: Span) -> JoinHandle<io::Result<Bytes>> {
+        let now = span.bytes().min(PIECE);
+        if now < span.bytes() {
+            let first = span.first + now;
+            self.pieces.push_front(Piece::Of(Span { first, ..span }));
+        }
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; now as usize];
+            file.read_exact_at(&mut bytes, span.first)?;
+            Ok(bytes.into())
+        })
+    }
+}
+
+impl http_body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(Pin::new(reading).poll(context));
+                self.reading = None;
+                return Poll::Ready(Some(match read {
+                    Ok(Ok(bytes)) => {
+                        self.left -= bytes.len() as u64;
+                        Ok(Frame::data(bytes))
+                    }
+                    Ok(Err(error)) => Err(error),
+                    Err(ended) => Err(io::Error::other(ended)),
+                }));
+            }
+            match self.pieces.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Piece::Text(text)) => {
+                    self.left -= text.len() as u64;
+                    return Poll::Ready(Some(Ok(Frame::data(text))));
+                }
+                Some(Piece::Of(span)) => self.reading = Some(self.read(span)),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,279 @@
+//! Who may be connected to the pages, for how long, and how many at a time.
+//!
+//! Owns: the limits of connections, so that whoever opens them or says nothing on them takes no descriptor from the broker's
+//! connection and the store. Never does: read a request.
+#![allow(clippy::disallowed_methods)] // its clocks are time-outs
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep, timeout};
+
+/// Connections at a time; each may have a clip's file open.
+const MOST: usize = 256;
+/// Of one address that is not this machine's own.
+const MOST_OF_ONE: usize = 32;
+/// Descriptors that are kept back: the broker's connection, the database, clips that are coming in, the log.
+const KEPT_BACK: u64 = 256;
+/// Descriptors of one connection.
+const OF_ONE: u64 = 2;
+/// A request's head has to be whole by then; so long an idle connection is kept, too.
+const HEAD: Duration = Duration::from_secs(10);
+/// Largest head of a request, bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Whoever takes nothing of an answer for so long has gone.
+const STUCK: Duration = Duration::from_secs(60);
+/// The longest connection.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Pause after a connection that the system could not give.
+const AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// Serves connections until `stop`, then those that are at work to their end.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(most()));
+    let guests = Guests::default();
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        // Without a place nobody is let in: whoever comes waits in the system's queue.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = &mut stop => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        // Those that have ended.
+        while connections.try_join_next().is_some() {}
+        let stream = match accepted {
+            Ok((stream, from)) => guests.let_in(from.ip()).map(|guest| (stream, guest)),
+            Err(error) => {
+                log::warn!(about = "pages"; "the system gives the pages no connection: {error}");
+                sleep(AFTER_FAILURE).await;
+                None
+            }
+        };
+        if let (Ok(place), Some((stream, guest))) = (place, stream) {
+            let router = router.clone();
+            connections.spawn(async move {
+                let _held = (place, guest);
+                // However it ends, it is the other side's.
+                let _ = stream.set_nodelay(true);
+                let _ = timeout(LONGEST, answer(stream, router)).await;
+            });
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Answers what is asked on one connection, until it ends.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    router: Router,
+) -> hyper::Result<()> {
+    let io = TokioIo::new(Patient::new(stream));
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_header_size(HEAD_BYTES)
+        .serve_connection(io, TowerToHyperService::new(router))
+        .await
+}
+
+/// How many connections the descriptors of this process allow.
+fn most() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    places(limit)
+}
+
+fn places(descriptors: Option<u64>) -> usize {
+    let allowed = descriptors.map_or(u64::MAX, |limit| limit.saturating_sub(KEPT_BACK) / OF_ONE);
+    usize::try_from(allowed).unwrap_or(MOST).clamp(8, MOST)
+}
+
+/// Who is connected, by address.
+#[derive(Debug, Clone, Default)]
+struct Guests(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection of an address, until it is dropped.
+struct Guest {
+    guests: Guests,
+    from: IpAddr,
+}
+
+impl Guests {
+    /// `None` if the address has its share. This machine's own has none: a reverse proxy may stand there.
+    fn let_in(&self, from: IpAddr) -> Option<Guest> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(from).or_default();
+        if *count >= MOST_OF_ONE && !from.to_canonical().is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Guest {
+            guests: self.clone(),
+            from,
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.from);
+            }
+        }
+    }
+}
+
+/// A stream that is given up when the other side takes nothing.
+struct Patient<S> {
+    stream: S,
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    fn new(stream: S) -> Self {
+        Self {
+            stream,
+            stuck: None,
+        }
+    }
+
+    fn judge<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(STUCK)));
+        stuck
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.judge(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.judge(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let closed = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.judge(context, closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn whatever_the_system_allows_broker_and_store_keep_their_descriptors() {
+        for (limit, wanted) in [
+            (None, MOST),
+            (Some(8_192), MOST),
+            (Some(1_024), 256),
+            (Some(512), 128),
+            (Some(256), 8),
+            (Some(0), 8),
+        ] {
+            assert_eq!(places(limit), wanted, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_this_machine_all_of_them() {
+        let guests = Guests::default();
+        let from = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let stranger = from("192.0.2.1");
+        let mut there: Vec<_> = (0..MOST_OF_ONE).map(|_| guests.let_in(stranger)).collect();
+        assert!(there.iter().all(Option::is_some) && guests.let_in(stranger).is_none());
+        assert!(guests.let_in(from("192.0.2.2")).is_some());
+        there.pop();
+        assert!(guests.let_in(stranger).is_some(), "whoever left makes room");
+        let own = ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(from);
+        let own: Vec<_> = (0..300).map(|n| guests.let_in(own[n % 3])).collect();
+        assert!(own.iter().all(Option::is_some));
+        drop((there, own));
+        assert!(guests.0.lock().expect("whole").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_nothing_of_an_answer_is_given_up_and_whoever_is_slow_is_not() {
+        let (ours, mut theirs) = tokio::io::duplex(1_000);
+        let mut patient = Patient::new(ours);
+        let reading = async {
+            let mut taken = [0; 1_000];
+            for _ in 0..10 {
+                sleep(STUCK - Duration::from_secs(1)).await;
+                theirs.read_exact(&mut taken).await.expect("read");
+            }
+            theirs
+        };
+        let (written, _theirs) = tokio::join!(patient.write_all(&[7; 10_500]), reading);
+        written.expect("slowly");
+        let error = patient
+            .write_all(&[7; 1_000])
+            .await
+            .expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

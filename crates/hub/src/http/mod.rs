@@ -1,0 +1,238 @@
+//! The pages over HTTP: the two pages and what belongs to them, the clips with ranges, and nothing that can be changed.
+//!
+//! Owns: routes and headers. Never does: a third-party request, a script, a write. Views may block for
+//! milliseconds, so they are asked on a thread of their own.
+//!
+//! Every address in a page is relative to the page's own (RFC 3986 §4.2), so that a reverse proxy may put the pages under any
+//! prefix and nobody has to tell the hub which.
+
+mod clip;
+mod guests;
+mod names;
+mod range;
+mod validators;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+
+pub use names::Names;
+
+use super::pages::{self, Base};
+use super::view::{Cursor, Place, Views};
+use booth_host::crew::{self, Death};
+
+/// Entries on one page.
+const PER_PAGE: usize = 50;
+/// Most entries that one page shows.
+const MOST: usize = 1000;
+
+/// Questions that the store is asked at a time. Whoever asks more waits his turn, and takes no thread meanwhile.
+const MOST_QUESTIONS: usize = 4;
+
+/// Serves the pages until `stop`, to who asks for them by one of their names.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    views: Arc<dyn Views>,
+    names: Names,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    guests::serve(listener, router(views, names), stop).await;
+}
+
+/// Answers what is asked on one stream, as on a connection that was let in, until it ends.
+pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    views: Arc<dyn Views>,
+    names: Names,
+) {
+    // However it ends, it is the other side's.
+    let _ = guests::answer(stream, router(views, names)).await;
+}
+
+fn router(views: Arc<dyn Views>, names: Names) -> Router {
+    Router::new()
+        .route("/", get(answers))
+        .route("/operations", get(operations))
+        .route("/look-at", get(look_at))
+        .route("/clips/{id}", get(a_clip))
+        .fallback(|uri: Uri| async move { missing(&uri, "There is no such page.") })
+        .layer(middleware::from_fn_with_state(Arc::new(names), guard))
+        .with_state(Store {
+            views,
+            places: Arc::new(Semaphore::new(MOST_QUESTIONS)),
+        })
+}
+
+/// What is shown, and how many may ask for it at a time.
+#[derive(Clone)]
+struct Store {
+    views: Arc<dyn Views>,
+    places: Arc<Semaphore>,
+}
+
+impl Store {
+    async fn ask<T: Send + 'static>(
+        self,
+        question: impl FnOnce(&dyn Views) -> T + Send + 'static,
+    ) -> Result<T, Death> {
+        // It is never closed.
+        let _place = self.places.acquire().await;
+        let views = self.views;
+        crew::aside("pages", move || question(&*views)).await
+    }
+}
+
+/// Nobody else's page is answered; nothing is loaded from elsewhere, nothing is framed, nothing is guessed; pages are never cached.
+async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) -> Response {
+    let mut response = match names.are_asked(request.uri(), request.headers()) {
+        true => next.run(request).await,
+        false => plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            request.uri(),
+            "Not under this name",
+            "The pages are not known under the host that this request names. If a reverse proxy passes its own name on, \
+             add that name to [http] names in hub.toml.",
+        ),
+    };
+    let headers = response.headers_mut();
+    const ALWAYS: [(HeaderName, &str); 5] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src data:; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn plain(status: StatusCode, uri: &Uri, title: &str, what: &str) -> Response {
+    let page = pages::plain(Base::of(uri.path()), title, what);
+    (status, Html(page.into_string())).into_response()
+}
+
+fn missing(uri: &Uri, what: &str) -> Response {
+    plain(StatusCode::NOT_FOUND, uri, "Not here", what)
+}
+
+fn broken(uri: &Uri) -> Response {
+    let what = "The store did not answer. Try again in a moment.";
+    plain(StatusCode::INTERNAL_SERVER_ERROR, uri, "Not now", what)
+}
+
+/// Which page of a list an address asks for.
+struct Wanted {
+    per_page: usize,
+    place: Place,
+}
+
+impl Wanted {
+    /// `?clips=` how many, `&older=` or `&newer=` than which; the first of each counts, and what is not known is ignored.
+    ///
+    /// # Errors
+    /// The sentence for a place that is none.
+    fn read(query: &[(String, String)]) -> Result<Self, &'static str> {
+        let value = |name: &str| query.iter().find(|(key, _)| key == name);
+        let per_page = match value("clips") {
+            Some((_, text)) => text
+                .parse()
+                .map_err(|_| "The number of clips in this address is none.")?,
+            None => PER_PAGE,
+        };
+        let cursor =
+            |text: &str| Cursor::parse(text).ok_or("This address names no place in the list.");
+        let place = match (value("older"), value("newer")) {
+            (Some((_, text)), _) => Place::OlderThan(cursor(text)?),
+            (None, Some((_, text))) => Place::NewerThan(cursor(text)?),
+            (None, None) => Place::Newest,
+        };
+        Ok(Self {
+            per_page: usize::clamp(per_page, 1, MOST),
+            place,
+        })
+    }
+
+    /// What its links say besides the place.
+    fn size(&self) -> Option<usize> {
+        (self.per_page != PER_PAGE).then_some(self.per_page)
+    }
+}
+
+type Pairs = Query<Vec<(String, String)>>;
+
+async fn answers(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> Response {
+    let wanted = match Wanted::read(&query) {
+        Ok(wanted) => wanted,
+        Err(what) => return plain(StatusCode::BAD_REQUEST, &uri, "Not understood", what),
+    };
+    let size = wanted.size();
+    let asked = store.ask(move |views| views.answers_at(wanted.per_page, &wanted.place));
+    match asked.await {
+        Ok(view) => Html(pages::answers(&view, size).into_string()).into_response(),
+        Err(_) => broken(&uri),
+    }
+}
+
+async fn look_at(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> Response {
+    let wanted = match Wanted::read(&query) {
+        Ok(wanted) => wanted,
+        Err(what) => return plain(StatusCode::BAD_REQUEST, &uri, "Not understood", what),
+    };
+    let size = wanted.size();
+    let asked = store.ask(move |views| views.refused(wanted.per_page, &wanted.place));
+    match asked.await {
+        Ok(page) => Html(pages::look_at(&page, size).into_string()).into_response(),
+        Err(_) => broken(&uri),
+    }
+}
+
+async fn operations(State(store): State<Store>, uri: Uri) -> Response {
+    match store.ask(|views| views.fleet()).await {
+        Ok(view) => Html(pages::operations(&view).into_string()).into_response(),
+        Err(_) => broken(&uri),
+    }
+}
+
+async fn a_clip(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let id = id.strip_suffix(".opus").unwrap_or(&id).to_owned();
+    if uuid::Uuid::try_parse(&id).is_err() {
+        return missing(&uri, "That is no clip's id.");
+    }
+    let found = store.ask(move |views| views.clip_file(&id)).await;
+    let Ok(found) = found else {
+        return broken(&uri);
+    };
+    let Some(file) = found else {
+        return missing(&uri, "There is no such clip, or it may not be played.");
+    };
+    let path = file.path.clone();
+    match clip::answer(file, &method, &headers).await {
+        Ok(response) => response,
+        Err(error) => {
+            log::warn!("a clip cannot be played: {}: {error}", path.display());
+            broken(&uri)
+        }
+    }
+}

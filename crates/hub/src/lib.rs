@@ -1,0 +1,30 @@
+//! The centre: receives clips and health, keeps them, shows them.
+//!
+//! ```text
+//! broker ──publish──▶ mqtt ── intake ──Message──▶ worker thread ── store ──▶ clips/ and hub.sqlite
+//!        ◀──PUBACK────┘│◀────────── answers ────────────┘                        │
+//!        ◀──ack────────┘                                                         │
+//! browser ◀────────────────── http, pages ◀────────── view ◀─────────────────────┘
+//! ```
+//!
+//! A clip is acknowledged to its booth (`stored`) only after its file and its row are on the disk. PUBACK promises nothing: the
+//! hub's session ends with its connection, so that what the broker still had for it would be gone all the same.
+
+pub mod alerts;
+pub mod budget;
+pub mod complaints;
+pub mod config;
+pub mod fence;
+pub mod fleet;
+pub mod forget;
+pub mod http;
+pub mod ingest;
+pub mod intake;
+pub mod login;
+pub mod mqtt;
+pub mod pages;
+pub mod presence;
+pub mod serve;
+pub mod store;
+pub mod view;
+pub mod worker;

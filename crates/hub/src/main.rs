@@ -1,0 +1,365 @@
+//! The hub's program: arguments, configuration, run, exit status; the only place that exits.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use booth_contract::BoothId;
+use booth_host::config_file::ConfigError;
+use booth_host::say;
+use booth_host::{clock, crew, journal, out};
+use booth_hub::config::HubConfig;
+use booth_hub::forget::{self, ForgetError};
+use booth_hub::serve::{self, ServeError};
+use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
+use clap::{Parser, Subcommand};
+
+/// EX_CONFIG of sysexits.h: a bad configuration; systemd does not restart on it.
+const EX_CONFIG: u8 = 78;
+
+/// The centre of the telephone booths: receives the citizens' spoken answers and the booths' health
+/// from an MQTT broker, keeps them, and shows them on two pages.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration, or a store that somebody must look at.
+#[derive(Debug, Parser)]
+#[command(name = "booth-hub", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive clips and health, keep them, and show the pages, until stopped
+    ///
+    /// Needs an MQTT 5 broker, for example Mosquitto with docs/mosquitto.acl. Connects to that of [mqtt]
+    /// url and stays connected; a broker that is away is no failure: the booths keep their clips until
+    /// the hub is back. A booth may delete a clip only after the hub
+    /// has it on disk. SIGTERM stops cleanly. A database that is missing, damaged or another's beside clips ends it with 78:
+    /// see booth-hub check and booth-hub rebuild.
+    ///
+    /// A smallest hub.toml:
+    ///
+    ///   [mqtt]
+    ///   url = "mqtts://broker.example:8883"
+    ///   username = "hub"
+    ///   password_file = "mqtt-password"
+    ///
+    /// [mqtt] ca_file names the authority of the broker's certificate (the system's roots without), cert_file and
+    /// key_file the hub's own certificate, where the broker wants one.
+    ///
+    ///   [store]
+    ///   dir = "/var/lib/booth-hub"
+    ///   reserve_bytes = 200_000_000     # with less free the hub takes nothing more, and the booths keep their clips
+    ///
+    ///   [http]
+    ///   listen = "127.0.0.1:8080"
+    ///
+    ///   [[booth]]
+    ///   id = "rundhoej-1"
+    ///   name = "Rundhøj Torv"
+    ///
+    /// When the hub has come (back), every booth says anew how it is, each after 0 to `[mqtt] jitter_s` seconds: 10 by
+    /// default, at most 600; a large fleet needs more.
+    ///
+    /// The pages have no login: they listen on a loopback address, or elsewhere with `[http] public = true`. They may lie
+    /// behind a reverse proxy that takes a prefix away; if it passes its own name on as Host, `[http] names = ["its.name"]`
+    /// makes them answer to it. Other names are refused.
+    ///
+    /// Each sender has a budget: whoever sends more than any booth is dropped beyond it, and named on the operations page. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
+    #[command(verbatim_doc_comment)]
+    Serve {
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Prove every stored body and every row of the database against each other
+    ///
+    /// Reads everything and changes nothing; works beside a running hub. Says each thing that is missing, extra or different, and what
+    /// to do about it. On many clips it takes as long as reading them all; how far it is stands on standard error.
+    ///
+    /// Exit status: 0 all is as it should be, 1 something was found, 2 wrong usage, 78 bad configuration.
+    #[command(verbatim_doc_comment)]
+    Check {
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Make the database anew from the clips' files
+    ///
+    /// Each clip has its manifest beside its body; from these the database is made, and what only the database before knew (booths,
+    /// alerts, events) is taken over from it if it can be read. The database before is kept beside the new one. The hub must be
+    /// stopped. No clip's file is changed. Running it twice is harmless.
+    #[command(verbatim_doc_comment)]
+    Rebuild {
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Count clips that are held because their sender had not announced their card
+    ///
+    /// A clip in another booth's name, or under another booth's card, is stored and neither counted nor shown. Operations shows it
+    /// among what to look at. After a look, this counts it. It works beside a running hub.
+    #[command(verbatim_doc_comment)]
+    Accept {
+        /// The clip's id
+        #[arg(required_unless_present = "card", conflicts_with = "card")]
+        clip: Option<String>,
+        /// All clips of this card, and those that come under it from the same booths
+        #[arg(long, value_name = "CARD")]
+        card: Option<String>,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Tell what befell a booth: alerts that are raised or over, and events
+    ///
+    /// What a booth has said stays here when it takes it back: whoever has its password cannot erase an alarm. Works beside a running
+    /// hub.
+    #[command(verbatim_doc_comment)]
+    History {
+        /// The booth's id, for example rundhoej-1
+        #[arg(value_parser = BoothId::parse)]
+        booth: BoothId,
+        /// One JSON object a line instead of words for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Clear the retained topics of a retired booth
+    ///
+    /// The broker keeps a booth's last state, birth, health, configuration and alerts for ever; a booth
+    /// that was taken down would be shown as lost for ever. This clears them, and the booth's place in
+    /// the fleet. Its clips stay. Run it when the booth is off, and remove its [[booth]] entry from
+    /// hub.toml. It works beside a running hub, and running it twice is harmless.
+    #[command(verbatim_doc_comment)]
+    Forget {
+        /// The booth's id, for example rundhoej-1
+        #[arg(value_parser = BoothId::parse)]
+        booth: BoothId,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+}
+
+/// What went wrong, by exit status.
+enum Failure {
+    Config(String),
+    Operation(String),
+    /// A dead worker, which was told at once.
+    Told,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Config(error) => error.into(),
+            ServeError::Store(error) => error.into(),
+            ServeError::Worker(_) => Self::Told,
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let sentence = format!("the store cannot be opened: {error}");
+        match error.needs_an_operator() {
+            // A service manager that started it again would hear the same.
+            true => Self::Config(sentence),
+            false => Self::Operation(sentence),
+        }
+    }
+}
+
+impl From<ForgetError> for Failure {
+    fn from(error: ForgetError) -> Self {
+        match error {
+            ForgetError::Config(error) => error.into(),
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match out::arguments::<Arguments>() {
+        Ok(arguments) => out::status(run_command(arguments.command)),
+        Err(status) => status,
+    }
+}
+
+fn run_command(command: Command) -> ExitCode {
+    match command {
+        Command::Serve { .. } => {
+            journal::init_daemon("booth-hub", log::LevelFilter::Info);
+            crew::log_panics();
+        }
+        Command::Check { .. }
+        | Command::Rebuild { .. }
+        | Command::Accept { .. }
+        | Command::History { .. }
+        | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
+    }
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(sentence)) => {
+            log::error!("{sentence}");
+            ExitCode::from(EX_CONFIG)
+        }
+        Err(Failure::Operation(sentence)) => {
+            log::error!("{sentence}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Told) => ExitCode::FAILURE,
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Operation(format!("the system refuses: {error}")))?;
+    match command {
+        Command::Serve { config } => {
+            let config = HubConfig::load(&config)?;
+            Ok(runtime.block_on(serve::serve(config))?)
+        }
+        Command::Check { json, config } => {
+            let config = HubConfig::load(&config)?;
+            let checked = store::check(&config.store.dir, Progress::new("read"))?;
+            tell_checked(&checked, json);
+            match checked.findings.is_empty() {
+                true => Ok(()),
+                false => Err(Failure::Told),
+            }
+        }
+        Command::Rebuild { json, config } => {
+            let config = HubConfig::load(&config)?;
+            let rebuilt = store::rebuild(&config.store.dir, Progress::new("read"))?;
+            tell_rebuilt(&rebuilt, json);
+            Ok(())
+        }
+        Command::Accept { clip, card, config } => {
+            let config = HubConfig::load(&config)?;
+            let what = match (clip, card) {
+                (Some(clip), _) => Accepted::Clip(clip),
+                (None, card) => Accepted::Card(card.unwrap_or_default()),
+            };
+            match store::accept(&config.store.dir, clock::wall(), &what)? {
+                0 => say!("No such clip is held."),
+                1 => say!("One clip counts from now on."),
+                n => say!("{n} clips count from now on."),
+            }
+            Ok(())
+        }
+        Command::History {
+            booth,
+            json,
+            config,
+        } => {
+            let config = HubConfig::load(&config)?;
+            for happened in store::history(&config.store.dir, &booth)? {
+                let Happened { at, what, id, text } = &happened;
+                match json {
+                    true => say!("{}", serde_json::json!(happened)),
+                    false => say!("{at} {what} {id}: {}", drives_no_terminal(text)),
+                }
+            }
+            Ok(())
+        }
+        Command::Forget { booth, config } => {
+            let config = HubConfig::load(&config)?;
+            let cleared = runtime.block_on(forget::forget(&config, &booth))?;
+            say!("{booth} is forgotten: {cleared} topics cleared; its clips stay.");
+            if config.booths.iter().any(|expected| expected.id == booth) {
+                say!("hub.toml still expects it: remove its [[booth]] entry.");
+            }
+            Ok(())
+        }
+    }
+}
+
+fn tell_checked(checked: &Checked, json: bool) {
+    if json {
+        return say!("{}", serde_json::json!(checked));
+    }
+    for found in &checked.findings {
+        say!(
+            "{}: {}: {}. What to do: {}.",
+            found.what,
+            found.path.display(),
+            found.why,
+            found.remedy
+        );
+    }
+    let Checked {
+        clips,
+        bodies,
+        bytes,
+        ..
+    } = checked;
+    let found = match checked.findings.len() {
+        0 => "all is as it should be".to_owned(),
+        1 => "one thing is not as it should be".to_owned(),
+        n => format!("{n} things are not as they should be"),
+    };
+    say!("{clips} clips in the database, {bodies} bodies read ({bytes} bytes): {found}.");
+}
+
+fn tell_rebuilt(rebuilt: &Rebuilt, json: bool) {
+    if json {
+        return say!("{}", serde_json::json!(rebuilt));
+    }
+    for clip_id in &rebuilt.lost {
+        say!(
+            "{clip_id}: its body is missing or damaged; if its booth offers it again, it is asked for it."
+        );
+    }
+    for path in &rebuilt.without_manifest {
+        say!(
+            "{}: a body without its manifest, of which nothing is known; if its booth offers it again, it is taken in.",
+            path.display()
+        );
+    }
+    match &rebuilt.before {
+        Some(before) => say!("The database before is {}.", before.display()),
+        None => say!("There was no database before."),
+    }
+    if !rebuilt.is_carried_over {
+        say!(
+            "What only a database knows is lost: births, health, alerts, events and what was to be looked at (the booths say most of it again \
+             when the hub comes), and the times of clips that were spoken before their booth's clock was right."
+        );
+    }
+    say!(
+        "The database has {} clips, {} of them held, {} without a whole body; {} ids are withdrawn.",
+        rebuilt.clips,
+        rebuilt.held,
+        rebuilt.lost.len(),
+        rebuilt.withdrawn
+    );
+}
+
+/// What comes from outside, with its control characters written out.
+fn drives_no_terminal(text: &str) -> String {
+    let written = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(written).collect()
+}

@@ -1,0 +1,106 @@
+//! The page for people: how many answered what, where and when, and the answers themselves.
+
+use maud::{Markup, html};
+
+use super::paging::Part;
+use super::{Base, bars, count, moment, more, page};
+use crate::ingest::shortened;
+use crate::view::{AnswersView, ClipView, MOST_DAYS};
+
+/// The page; `size` is how many clips one has, if its address says it.
+pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
+    let named = |id: &str, name: &str| {
+        if name.is_empty() {
+            id.to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    let by_booth: Vec<(String, u64)> = view
+        .by_booth
+        .iter()
+        .map(|(id, name, number)| (named(id, name), *number))
+        .collect();
+    let by_day: Vec<(String, u64)> = view
+        .by_day
+        .iter()
+        .rev()
+        .map(|(day, number)| (day.to_string(), *number))
+        .collect();
+    let part = Part {
+        what: "spoken answers",
+        newer: view.newer,
+        shown: view.clips.len() as u64,
+        total: view.spoken,
+        ends: view
+            .clips
+            .first()
+            .zip(view.clips.last())
+            .map(|(first, last)| (first.cursor(), last.cursor())),
+        size,
+        newest: "./",
+    };
+    let of_days: u64 = view.by_day.iter().map(|(_, number)| number).sum();
+    let of_other_days = view.total.saturating_sub(of_days);
+    let by_day_title = match of_other_days {
+        0 => "By day".to_owned(),
+        _ => format!("By day, the last {MOST_DAYS}"),
+    };
+    let by_question: Vec<(String, u64)> = view
+        .by_question
+        .iter()
+        .map(|(question, number)| (shortened(question), *number))
+        .collect();
+    let body = html! {
+        p.note { "This page is internal: until a person has listened, no answer may be published." }
+        h1 { (count(view.total, "answer", "answers")) " from " (count(view.booths, "booth", "booths")) }
+        @if view.total == 0 {
+            p { "Nobody has answered yet. A clip appears here as soon as a booth has delivered it; "
+                a href="operations" { "Operations" } " shows whether the booths can take messages." }
+        } @else {
+            div.grid {
+                section.card { h2 { "By question" } (bars("Answers by question", &by_question))
+                    (more(view.questions.saturating_sub(by_question.len() as u64), "questions")) }
+                section.card { h2 { "By booth" } (bars("Answers by booth", &by_booth))
+                    (more(view.booths.saturating_sub(by_booth.len() as u64), "booths")) }
+                section.card { h2 { (by_day_title) } (bars("Answers by day, newest first", &by_day))
+                    @if of_other_days > 0 { p.soft { (count(of_other_days, "answer", "answers")) " of other days" } } }
+            }
+            h2 { @if view.newer == 0 { "Newest answers" } @else { "Answers" } }
+            @if view.spoken > 0 {
+                p.soft { (part.sentence()) }
+                ol.clips { @for clip in &view.clips { (entry(clip)) } }
+                (part.links())
+            } @else {
+                p { "All of them were chosen by a digit; none was spoken." }
+            }
+        }
+    };
+    page("Answers", Base::BESIDE, false, &body)
+}
+
+fn entry(clip: &ClipView) -> Markup {
+    let seconds = clip.duration_ms / 1000;
+    let place = if clip.booth_name.is_empty() {
+        &clip.booth_id
+    } else {
+        &clip.booth_name
+    };
+    let when = clip.started_at.as_deref().unwrap_or(&clip.received_at);
+    html! {
+        li {
+            div {
+                strong { (clip.question_id.as_deref().map_or("no question".to_owned(), shortened)) } " · " (place)
+                div.soft {
+                    (moment(when)) " · " (seconds / 60) ":" (format!("{:02}", seconds % 60))
+                    @if let Some(lang) = &clip.lang { " · " (shortened(lang)) }
+                }
+                @if clip.recovered { span.tag { "recovered after a power cut" } }
+                @if !clip.clock_synced { span.tag { "booth's clock was not set" } }
+                @if clip.ended_by == "device_lost" { span.tag { "the microphone was lost" } }
+            }
+            audio controls preload="none" src={ "clips/" (clip.clip_id) }
+                aria-label={ "Answer at " (place) ", " (moment(when)) } {}
+        }
+    }
+}

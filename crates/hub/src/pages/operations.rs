@@ -1,0 +1,548 @@
+//! The page for operations: one sentence first, then the fleet, worst first.
+
+use maud::{Markup, html};
+
+use super::look_at::list;
+use super::{Base, count, grouped, moment, more, page, span};
+use crate::view::{AlertView, BoothView, FleetView, UnreadableView};
+use booth_contract::{AlertId, Presence, Severity};
+
+/// Most ranges of missing numbers shown of one card.
+const MAX_RANGES: usize = 10;
+/// Most senders that are no booths shown.
+const MAX_STRANGERS: usize = 50;
+/// Most booths shown, the worst first.
+const MAX_BOOTHS: usize = 200;
+/// Most alerts shown of one booth, the worst first.
+const MAX_ALERTS: usize = 12;
+/// Most of an alert's text that is shown, in characters.
+const MAX_TEXT: usize = 200;
+
+/// What a booth is, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    CannotSpeak,
+    Silent,
+    NeverHeard,
+    NeedsVisit,
+    Watch,
+    Fine,
+}
+
+fn standing(booth: &BoothView) -> Standing {
+    if !booth.heard {
+        return Standing::NeverHeard;
+    }
+    // What is stale or gone says nothing about now.
+    if booth.stale || !matches!(booth.presence, Some(Presence::Online)) {
+        return Standing::Silent;
+    }
+    if booth.ready == Some(false) {
+        return Standing::CannotSpeak;
+    }
+    let worst = booth.alerts.iter().map(|alert| alert.severity).min();
+    match worst {
+        Some(Severity::CitizenCannotSpeak | Severity::NeedsVisit) => Standing::NeedsVisit,
+        Some(Severity::Watch) => Standing::Watch,
+        None if booth.two_serials => Standing::NeedsVisit,
+        None if booth.ready.is_none() => Standing::Silent,
+        None => Standing::Fine,
+    }
+}
+
+fn name(booth: &BoothView) -> &str {
+    if booth.name.is_empty() {
+        &booth.booth_id
+    } else {
+        &booth.name
+    }
+}
+
+/// The fleet in one sentence.
+pub fn sentence(view: &FleetView) -> String {
+    if view.booths.is_empty() {
+        return "No booth is expected and none has been heard.".into();
+    }
+    let of = |wanted: Standing| {
+        view.booths
+            .iter()
+            .filter(move |booth| standing(booth) == wanted)
+    };
+    let speaks = |booth: &&BoothView| {
+        matches!(
+            standing(booth),
+            Standing::NeedsVisit | Standing::Watch | Standing::Fine
+        )
+    };
+    let can = view.booths.iter().filter(speaks).count();
+    let all = view.booths.len();
+    let mut parts = vec![if can == all && all == 1 {
+        "The booth can take messages".to_owned()
+    } else if can == all {
+        format!("All {all} booths can take messages")
+    } else {
+        format!("{can} of {all} can take messages")
+    }];
+    let cannot: Vec<&BoothView> = of(Standing::CannotSpeak).collect();
+    if !cannot.is_empty() {
+        let mut reasons: Vec<String> = cannot.iter().map(|booth| reason(booth)).collect();
+        reasons.sort();
+        reasons.dedup();
+        parts.push(format!(
+            "{} cannot, because {}",
+            cannot.len(),
+            reasons.join(", or ")
+        ));
+    }
+    let silent: Vec<&BoothView> = of(Standing::Silent).collect();
+    if !silent.is_empty() {
+        let longest = silent.iter().filter_map(|booth| booth.health_age_s).max();
+        let since = longest.map_or_else(String::new, |age| format!(" for {}", span(age)));
+        parts.push(format!("{} silent{since}", silent.len()));
+    }
+    let never = of(Standing::NeverHeard).count();
+    if never > 0 {
+        parts.push(format!("{never} never heard"));
+    }
+    let oldest = view
+        .booths
+        .iter()
+        .filter_map(|booth| Some((booth.oldest_unsent_s?, booth)))
+        .max_by_key(|(age, _)| *age);
+    if let Some((age, booth)) = oldest.filter(|(age, _)| *age > 0) {
+        parts.push(format!("oldest unsent {} at {}", span(age), name(booth)));
+    }
+    parts.join("; ") + "."
+}
+
+fn reason(booth: &BoothView) -> String {
+    let preventing = booth
+        .alerts
+        .iter()
+        .find(|alert| alert.severity == Severity::CitizenCannotSpeak);
+    match preventing.and_then(|alert| AlertId::parse(&alert.id)) {
+        Some(id) => {
+            let text = id.meaning().trim_end_matches('.');
+            let mut letters = text.chars();
+            letters.next().map_or_else(String::new, |first| {
+                first.to_lowercase().collect::<String>() + letters.as_str()
+            })
+        }
+        None => "it does not say why".into(),
+    }
+}
+
+/// The page.
+pub fn operations(view: &FleetView) -> Markup {
+    let mut booths: Vec<&BoothView> = view.booths.iter().collect();
+    booths.sort_by(|a, b| {
+        let key = |booth: &BoothView| (standing(booth), std::cmp::Reverse(booth.oldest_unsent_s));
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.booth_id.cmp(&b.booth_id))
+    });
+    let unsealed = view
+        .booths
+        .iter()
+        .filter(|booth| booth.sealed == Some(false))
+        .count() as u64;
+    let more_booths = booths.len().saturating_sub(MAX_BOOTHS) as u64;
+    booths.truncate(MAX_BOOTHS);
+    let is_shown = |sender: &str| booths.iter().any(|booth| booth.booth_id == sender);
+    let strangers = view.unreadable.entries.iter();
+    let strangers: Vec<&UnreadableView> = strangers
+        .filter(|said| !is_shown(&said.sender))
+        .take(MAX_STRANGERS)
+        .collect();
+    let body = html! {
+        h1 { (sentence(view)) }
+        @if !view.broker_connected {
+            p.note role="alert" { span.bad { "The hub has no connection to the broker: " } (view.broker_detail)
+                " What follows is the last that was known." }
+        }
+        @if let Some(rival) = &view.broker_rival {
+            p.note role="alert" { span.bad { "Two hubs. " } (rival) }
+        }
+        @if unsealed > 0 {
+            p.note { (count(unsealed, "booth keeps", "booths keep")) " clips unsealed: not for public placement." }
+        }
+        @if !view.over_budget.entries.is_empty() {
+            h2 { "Look at these senders" }
+            p.note role="alert" { "Each has used up what the hub takes from one sender. Its messages beyond that are dropped, and the others are served. "
+                "No booth needs so much: its password may be in other hands. Look at the booth, and give it another password at the broker. "
+                "A sender leaves this list after a quiet day." }
+            div.scroll { table {
+                thead { tr { th { "Last" } th { "Sender" } th { "Dropped" } th { "Why" } } }
+                tbody { @for said in &view.over_budget.entries { tr {
+                    td { (moment(&said.last_at)) } td { code { (said.sender) } }
+                    td { (count(said.times, "message", "messages")) } td { (said.why) }
+                } } }
+            } }
+            (more(view.over_budget.more(), "senders"))
+        }
+        p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". The page reloads every 15 s." }
+        div.scroll { table {
+            thead { tr { th { "Booth" } th { "Can take messages" } th { "Last health" } th { "Unsent" } th { "Last clip" } th { "Software" } } }
+            tbody { @for booth in &booths { (row(booth, &view.unreadable.entries)) } }
+        } }
+        (more(more_booths, "booths, none of them worse"))
+        @if !strangers.is_empty() {
+            h2 { "Messages that cannot be read" }
+            p.soft { "From senders that are no booth of the table above. What cannot be read changes nothing." }
+            div.scroll { table {
+                thead { tr { th { "Last" } th { "Sender" } th { "What" } th { "How often" } th { "Why" } } }
+                tbody { @for said in &strangers { tr {
+                    td { (moment(&said.last_at)) } td { code { (said.sender) } } td { (said.kind) }
+                    td { (grouped(said.times)) } td { (said.why) }
+                } } }
+            } }
+        }
+        @if !view.gaps.is_empty() {
+            h2 { "Clips that are not here" }
+            div.scroll { table {
+                thead { tr { th { "Card" } th { "Booth" } th { "Numbers" } th { "Where they are" } th { "Card last heard" } } }
+                tbody { @for gap in &view.gaps { tr {
+                    td { code { (gap.card_id.chars().take(8).collect::<String>()) } }
+                    td { (gap.booth_id) }
+                    td { (count(gap.numbers, "clip", "clips")) div.soft { (ranges(&gap.missing, gap.numbers)) } }
+                    td { (whereabouts(&gap.kind)) }
+                    td { (moment(&gap.last_seen)) }
+                } } }
+            } }
+            (more(view.gaps_total.saturating_sub(view.gaps.len() as u64), "entries"))
+        }
+        @if !view.refused.is_empty() {
+            h2 { "Clips to look at" }
+            (list(&view.refused))
+            @if (view.refused.len() as u64) < view.refused_total {
+                p { a href="look-at" { "All " (count(view.refused_total, "entry", "entries")) } }
+            }
+        }
+    };
+    page("Operations", Base::BESIDE, true, &body)
+}
+
+fn whereabouts(kind: &str) -> &str {
+    match kind {
+        "missing_between" => "missing in between: neither here nor on the booth",
+        "still_on_booth" => "still on the booth",
+        "card_gone" => "on a card that went away",
+        other => other,
+    }
+}
+
+/// The first numbers, and how many more there are.
+fn ranges(missing: &[(u64, u64)], numbers: u64) -> String {
+    let each = |(first, last): &(u64, u64)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}–{last}")
+        }
+    };
+    let first = &missing[..missing.len().min(MAX_RANGES)];
+    let told: u64 = first.iter().map(|(from, to)| to - from + 1).sum();
+    let mut shown: Vec<String> = first.iter().map(each).collect();
+    if told < numbers {
+        shown.push(format!("and {} more", grouped(numbers - told)));
+    }
+    shown.join(", ")
+}
+
+fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
+    let unread = |said: &&UnreadableView| said.sender == booth.booth_id;
+    html! {
+        tr {
+            td {
+                strong { (name(booth)) }
+                div.soft { (booth.booth_id) @if !booth.place.is_empty() { " · " (booth.place) }
+                    @if !booth.expected { " · not expected" } }
+            }
+            td {
+                @match standing(booth) {
+                    Standing::CannotSpeak => span.bad { "✕ No" },
+                    Standing::Silent => span.bad { "? Silent" },
+                    Standing::NeverHeard => span.warn { "? Never heard" },
+                    Standing::NeedsVisit => span.warn { "✓ Yes, but needs a visit" },
+                    Standing::Watch => span.good { "✓ Yes, to be watched" },
+                    Standing::Fine => span.good { "✓ Yes" },
+                }
+                @if booth.heard && booth.presence != Some(Presence::Online) {
+                    div.soft { @match booth.presence {
+                        Some(Presence::Offline) => "stopped cleanly",
+                        Some(Presence::Lost) => "connection lost",
+                        Some(Presence::Online) | None => "presence unknown",
+                    } }
+                }
+                @if !booth.alerts.is_empty() || booth.two_serials {
+                    ul {
+                        @for AlertView { id, text, since, confirmed, .. } in booth.alerts.iter().take(MAX_ALERTS) {
+                            li { (text.chars().take(MAX_TEXT).collect::<String>()) div.soft {
+                                @if !since.is_empty() { "since " (moment(since)) " · " }
+                                @if !confirmed { "said before, and not yet confirmed · " }
+                                @if let Some(id) = AlertId::parse(id) { (id.remedy()) } } }
+                        }
+                        @if booth.alerts.len() > MAX_ALERTS { li { "and " (booth.alerts.len() - MAX_ALERTS) " more alerts" } }
+                        @if booth.two_serials { li { "Two machines use this booth's id." } }
+                    }
+                }
+                @for said in unreadable.iter().filter(unread) {
+                    div.warn { (count(said.times, "message", "messages")) " (" (said.kind) ") could not be read" }
+                    div.soft { "the last " (moment(&said.last_at)) ": " (said.why) }
+                }
+            }
+            td { @match booth.health_age_s {
+                Some(age) if booth.stale => span.bad { (span(age)) " ago, stale" },
+                Some(age) => { (span(age)) " ago" },
+                None => "never",
+            } }
+            td { @match (booth.spool_clips, booth.oldest_unsent_s) {
+                (Some(0) | None, _) => "none",
+                (Some(clips), Some(age)) => { (count(clips, "clip", "clips")) ", oldest " (span(age)) },
+                (Some(clips), None) => (count(clips, "clip", "clips")),
+            } }
+            td { @match &booth.last_clip_at { Some(at) => (moment(at)), None => "none yet" } }
+            td { (booth.sw_version.as_deref().unwrap_or("unknown"))
+                @if booth.sealed == Some(false) { div.warn { "unsealed: not for public placement" } } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::look_at;
+    use crate::view::{Listed, RefusedPage, RefusedView};
+
+    fn booth(id: &str) -> BoothView {
+        BoothView {
+            booth_id: id.into(),
+            name: String::new(),
+            place: String::new(),
+            expected: true,
+            heard: true,
+            presence: Some(Presence::Online),
+            ready: Some(true),
+            stale: false,
+            health_age_s: Some(10),
+            health_interval_s: 60,
+            oldest_unsent_s: Some(0),
+            spool_clips: Some(0),
+            alerts: Vec::new(),
+            sw_version: None,
+            last_clip_at: None,
+            sealed: Some(true),
+            two_serials: false,
+        }
+    }
+
+    fn fleet(booths: Vec<BoothView>) -> FleetView {
+        FleetView {
+            generated_at: jiff::Timestamp::UNIX_EPOCH,
+            broker_connected: true,
+            broker_detail: String::new(),
+            broker_rival: None,
+            booths,
+            gaps: Vec::new(),
+            gaps_total: 0,
+            refused: Vec::new(),
+            refused_total: 0,
+            unreadable: Listed::default(),
+            over_budget: Listed::default(),
+        }
+    }
+
+    fn alert(id: &str, severity: Severity) -> AlertView {
+        AlertView {
+            id: id.into(),
+            severity,
+            text: String::new(),
+            since: String::new(),
+            confirmed: true,
+        }
+    }
+
+    #[test]
+    fn one_sentence_says_it_all() {
+        assert_eq!(
+            sentence(&fleet(Vec::new())),
+            "No booth is expected and none has been heard."
+        );
+        assert_eq!(
+            sentence(&fleet(vec![booth("a-1")])),
+            "The booth can take messages."
+        );
+        let mut full = booth("b-2");
+        full.ready = Some(false);
+        full.oldest_unsent_s = Some(3 * 3600);
+        let card = AlertId::SpoolFull.as_str();
+        full.alerts = vec![alert(card, Severity::CitizenCannotSpeak)];
+        let mut stale = booth("c-3");
+        stale.stale = true;
+        stale.health_age_s = Some(600);
+        let mut never = booth("d-4");
+        never.heard = false;
+        assert_eq!(
+            sentence(&fleet(vec![booth("a-1"), full, stale, never])),
+            "1 of 4 can take messages; 1 cannot, because the card has no room for another message; \
+             1 silent for 10 min; 1 never heard; oldest unsent 3 h at b-2."
+        );
+    }
+
+    #[test]
+    fn the_worst_booth_comes_first_and_a_lost_broker_is_one_line() {
+        let mut broken = booth("zz-9");
+        broken.ready = Some(false);
+        let mut view = fleet(vec![booth("aa-1"), broken]);
+        view.broker_connected = false;
+        let page = operations(&view).into_string();
+        assert!(page.find("zz-9") < page.find("aa-1"));
+        assert_eq!(page.matches("no connection to the broker").count(), 1);
+        assert!(!page.contains("Two hubs"));
+    }
+
+    #[test]
+    fn a_second_hub_is_told_while_this_one_is_connected() {
+        let mut view = fleet(vec![booth("aa-1")]);
+        view.broker_rival = Some("Another hub took the connection over.".into());
+        let page = operations(&view).into_string();
+        assert!(page.contains("Two hubs. </span>Another hub took"), "{page}");
+    }
+
+    #[test]
+    fn a_booth_that_keeps_clips_unsealed_is_told_to_be_none_for_the_public_at_the_booth_itself() {
+        let mut open = booth("open-1");
+        open.sealed = Some(false);
+        let told = |view| {
+            let page = operations(&view).into_string();
+            page.matches("not for public placement").count()
+        };
+        // Once for the fleet, once for each such booth; a booth that seals and one that was never heard say nothing.
+        let mut unknown = booth("new-1");
+        unknown.sealed = None;
+        assert_eq!(told(fleet(vec![booth("a-1"), unknown.clone()])), 0);
+        assert_eq!(
+            told(fleet(vec![open.clone(), booth("a-1"), unknown, open])),
+            3
+        );
+    }
+
+    #[test]
+    fn what_a_booth_said_and_nobody_could_read_stands_beside_it_and_strangers_below() {
+        let unread = |sender: &str, times: u64| UnreadableView {
+            sender: sender.into(),
+            kind: "health".into(),
+            times,
+            last_at: "2026-03-01T10:00:00.000Z".into(),
+            why: "it is no object".into(),
+        };
+        let mut view = fleet(vec![booth("a-1")]);
+        assert!(!operations(&view).into_string().contains("read"));
+        view.unreadable.entries = vec![unread("a-1", 1_060), unread("operations", 2)];
+        let page = operations(&view).into_string();
+        assert!(
+            page.contains("1,060 messages (health) could not be read"),
+            "{page}"
+        );
+        let strangers = page.split("Messages that cannot be read").nth(1);
+        let strangers = strangers.expect("a table of its own");
+        assert!(strangers.contains("operations") && !strangers.contains("1,060"));
+    }
+
+    #[test]
+    fn a_sender_beyond_its_budget_is_named_with_what_to_do() {
+        let mut view = fleet(vec![booth("a-1")]);
+        assert!(!operations(&view).into_string().contains("Look at these"));
+        view.over_budget.entries = vec![UnreadableView {
+            sender: "a-1".into(),
+            kind: "budget".into(),
+            times: 1_234,
+            last_at: "2026-03-01T10:00:00.000Z".into(),
+            why: "it sends faster than any booth".into(),
+        }];
+        view.over_budget.total = 8;
+        let page = operations(&view).into_string();
+        for said in [
+            "<code>a-1</code>",
+            "1,234 messages",
+            "another password",
+            "and 7 more senders",
+        ] {
+            assert!(page.contains(said), "{said} in {page}");
+        }
+        assert!(!page.contains("could not be read"), "{page}");
+    }
+
+    #[test]
+    fn an_alert_that_the_booth_has_not_said_again_is_shown_as_such() {
+        let mut back = booth("a-1");
+        back.alerts = vec![
+            alert("power", Severity::NeedsVisit),
+            AlertView {
+                confirmed: false,
+                ..alert("spool_damaged", Severity::NeedsVisit)
+            },
+        ];
+        let page = operations(&fleet(vec![back])).into_string();
+        assert_eq!(page.matches("not yet confirmed").count(), 1);
+    }
+
+    #[test]
+    fn how_many_clips_are_missing_is_said_whatever_is_shown_of_their_numbers() {
+        assert_eq!(ranges(&[(1, 1), (4, 6)], 4), "1, 4–6");
+        let many: Vec<(u64, u64)> = (0..12).map(|n| (10 * n + 1, 10 * n + 2)).collect();
+        let shown = ranges(&many, 2_024);
+        assert!(shown.ends_with("91–92, and 2,004 more"), "{shown}");
+    }
+
+    #[test]
+    fn no_address_on_the_pages_of_operations_is_absolute() {
+        let mut view = fleet(vec![booth("a-1")]);
+        let cursor = crate::view::Cursor {
+            at: "2026-03-01T10:00:00.000Z".into(),
+            id: "7".into(),
+        };
+        view.refused = vec![RefusedView {
+            at: cursor.at.clone(),
+            booth_id: "a-1".into(),
+            clip_id: "c".into(),
+            reason: "why".into(),
+            cursor,
+        }];
+        view.refused_total = 31;
+        let list = RefusedPage {
+            entries: view.refused.clone(),
+            newer: 10,
+            total: 31,
+        };
+        for page in [operations(&view), look_at(&list, None)] {
+            let page = page.into_string();
+            assert!(!page.contains("=\"/"), "{page}");
+        }
+        let page = operations(&view).into_string();
+        assert!(page.contains("href=\"look-at\"") && page.contains("All 31 entries"));
+    }
+
+    #[test]
+    fn names_and_texts_cannot_break_out_of_the_page() {
+        let mut evil = booth("a-1");
+        evil.name = "<script>alert(1)</script>".into();
+        evil.alerts = vec![AlertView {
+            text: "\"><img src=x>".into(),
+            since: "<b>".into(),
+            ..alert("x", Severity::Watch)
+        }];
+        let mut view = fleet(vec![evil]);
+        let unread = |sender: &str| UnreadableView {
+            sender: sender.into(),
+            kind: "<b>".into(),
+            times: 1,
+            last_at: "<b>".into(),
+            why: "<script>".into(),
+        };
+        view.unreadable.entries = vec![unread("a-1"), unread("<img src=x>")];
+        view.over_budget.entries = view.unreadable.entries.clone();
+        let page = operations(&view).into_string();
+        assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
+    }
+}

@@ -1,0 +1,170 @@
+//! `booth-hub serve`: builds the hub from its parts and runs it until it is told to stop.
+//!
+//! Owns: the order of starting and stopping, and what systemd hears. Never does: any part's own work.
+//! A failure at start leaves nothing running and one sentence.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use super::config::HubConfig;
+use super::fence::Fence;
+use super::http::{self, Names};
+use super::intake::Intake;
+use super::login;
+use super::mqtt::{Learned, Link};
+use super::presence::About;
+use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
+use super::worker::{self, Outcome};
+use booth_contract::Topics;
+use booth_host::config_file::ConfigError;
+use booth_host::crew::{self, Crew, Death};
+use booth_host::journal;
+
+/// Why the hub did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot work: exit 78.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The pages' address.
+    #[error("the pages cannot listen on {0}: {1}; change [http] listen or stop the other program")]
+    Listen(SocketAddr, io::Error),
+    /// A thread or signal handler could not be set up.
+    #[error("the system refuses: {0}")]
+    System(io::Error),
+    /// A thread or task is no more.
+    #[error(transparent)]
+    Worker(#[from] Death),
+}
+
+/// Runs the hub until SIGTERM or SIGINT.
+pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
+    serve_witnessed(config, |_| {}).await
+}
+
+/// The same before a witness, who sees whatever the store reports, on the store's thread. The tests of dead workers are one:
+/// if it panics, that thread is dead.
+pub async fn serve_witnessed(
+    config: HubConfig,
+    witness: impl Fn(&Outcome) + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut crew = Crew::gather();
+    let login = login::login(&config)?;
+    let store = Store::open(&StoreRules {
+        dir: config.store.dir.clone(),
+        max_clip_bytes: config.store.max_clip_bytes,
+        root: config.mqtt.root.clone(),
+    })?
+    .keeping_free(config.store.reserve_bytes)
+    .refusing(config.own_names())?;
+    let expected = config.booths.iter().map(|booth| booth.id.to_string());
+    let known: Vec<String> = expected.chain(store.senders()?).collect();
+    let listen = config.http.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| ServeError::Listen(listen, error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| ServeError::Listen(listen, error))?;
+
+    let status = Arc::new(Mutex::new(BrokerStatus {
+        connected: false,
+        detail: format!("connecting to {}", login.broker),
+        rival: None,
+    }));
+    let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?;
+    #[allow(clippy::disallowed_methods)]
+    // no more than one for each job that waits, which are counted
+    let (outcomes_in, outcomes) = mpsc::unbounded_channel();
+    let report = move |outcome| {
+        witness(&outcome);
+        outcomes_in.send(outcome).is_ok()
+    };
+    let (jobs, store_thread) = worker::start(store, report).map_err(ServeError::System)?;
+
+    let (stop, stopped) = watch::channel(false);
+    let mut pages_stop = stopped.clone();
+    let names = Names::new(listen.ip(), &config.http.names);
+    let showing = http::serve(listener, Arc::new(views), names, async move {
+        let _ = pages_stop.wait_for(|stop| *stop).await;
+    });
+    let pages = crew::task("pages", showing);
+    let link = Link {
+        login,
+        topics: Topics::new(config.mqtt.root.clone()),
+        about: About::new(&config),
+        dir: config.store.dir.clone(),
+        intake: Intake::new(Topics::new(config.mqtt.root.clone())),
+        fence: Fence::new(Topics::new(config.mqtt.root.clone()), known),
+        jobs,
+        at_store: 0,
+        outcomes,
+        status,
+        alive: Box::new(|| {
+            tell_systemd(&[NotifyState::Watchdog]);
+            journal::tell_due();
+        }),
+        stop: stopped,
+        connection: 0,
+        learned: Learned::default(),
+    };
+    let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
+    log::info!(
+        "booth-hub is up: pages on http://{address}/, clips in {}",
+        config.store.dir.display()
+    );
+    tell_systemd(&[NotifyState::Ready]);
+
+    let mut link = std::pin::pin!(crew::watched("link", link.run()));
+    let mut link_is_over = false;
+    let result = tokio::select! {
+        _ = term.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        death = crew.death() => Err(death),
+        ended = &mut link => {
+            link_is_over = true;
+            Err(match ended {
+                Err(death) => death,
+                // It ends when the store is gone, which tells why a moment later.
+                Ok(()) => crew.death().await,
+            })
+        }
+    };
+    if let Err(death) = &result {
+        log::error!("{death}; the hub ends");
+    }
+    crew.dismiss();
+    tell_systemd(&[NotifyState::Stopping]);
+    // Every receiver may be gone already.
+    let _ = stop.send(true);
+    if !link_is_over {
+        let _ = link.as_mut().await;
+    }
+    pages.abort();
+    // The link is gone and with it the last sender of jobs: the store ends after its last batch, if it has not died.
+    let _ = store_thread.join();
+    log::info!("booth-hub has stopped");
+    Ok(result?)
+}
+
+fn signal(
+    kind: tokio::signal::unix::SignalKind,
+) -> Result<tokio::signal::unix::Signal, ServeError> {
+    tokio::signal::unix::signal(kind).map_err(ServeError::System)
+}
+
+/// Without systemd this does nothing.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::debug!("systemd does not listen: {error}");
+    }
+}

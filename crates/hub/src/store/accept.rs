@@ -1,0 +1,120 @@
+//! `booth-hub accept`: what was held counts once an operator has looked at it.
+//!
+//! Owns: the acceptance of a held clip, in its record and its row, and of a card at the booth that sent it. Works beside a
+//! running hub: each waits for the other's transaction. A failure leaves what was accepted so far accepted; running it again goes on.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, database_in, fsync, record, rows, schema};
+use crate::ingest::rfc3339;
+
+/// How the sentence about a held clip begins, in what an operator should look at.
+pub(super) const HELD: &str = "stored, and not counted";
+/// Clips that share a commit: a running hub waits meanwhile, and not for long.
+const AT_ONCE: usize = 16;
+
+/// What an operator has looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// One clip.
+    Clip(String),
+    /// All clips of a card, and those that come under it from the same senders.
+    Card(String),
+}
+
+/// Counts what was held; answers how many clips that are.
+///
+/// # Errors
+/// Whatever file system and database say.
+pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, StoreError> {
+    let path = database_in(dir);
+    if !path.exists() {
+        return Ok(0);
+    }
+    accept_in(&schema::open(&path)?, &dir.join("clips"), wall, what)
+}
+
+/// The same in an open database.
+pub(super) fn accept_in(
+    db: &Connection,
+    clips: &Path,
+    wall: Timestamp,
+    what: &Accepted,
+) -> Result<u64, StoreError> {
+    let mut accepted = 0;
+    loop {
+        // From here on a running hub's next batch waits: what is read of a clip stays true until its record and row say so.
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        match accept_some(db, clips, wall, what) {
+            Ok(some) => {
+                db.execute_batch("COMMIT")?;
+                accepted += some;
+                if some == 0 {
+                    return Ok(accepted);
+                }
+            }
+            Err(error) => {
+                let _ = db.execute_batch("ROLLBACK");
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The next of them, inside a transaction; answers how many.
+fn accept_some(
+    db: &Connection,
+    clips: &Path,
+    wall: Timestamp,
+    what: &Accepted,
+) -> Result<u64, StoreError> {
+    if let Accepted::Card(card) = what {
+        accept_card(db, wall, card)?;
+    }
+    let held: Vec<String> = match what {
+        Accepted::Clip(clip_id) => db
+            .prepare_cached("SELECT clip_id FROM kept WHERE clip_id = ?1 AND held = 1")?
+            .query_map([clip_id], |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+        Accepted::Card(card) => db
+            .prepare_cached("SELECT clip_id FROM kept WHERE card_id = ?1 AND held = 1 LIMIT ?2")?
+            .query_map(params![card, AT_ONCE as i64], |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+    };
+    let mut accepted = 0;
+    for clip_id in &held {
+        if let Some(known) = rows::known(db, clip_id)? {
+            let record = known.accepted(wall);
+            let file = record::path(clips, clip_id, known.record_part());
+            record::write(&file, &record)?;
+            fsync(&file)?;
+            fsync(file.parent().unwrap_or(clips))?;
+        }
+        accepted += u64::from(rows::accept(db, clip_id)?);
+        db.prepare_cached("DELETE FROM refused WHERE clip_id = ?1 AND substr(reason, 1, ?3) = ?2")?
+            .execute(params![clip_id, HELD, HELD.len() as i64])?;
+    }
+    Ok(accepted)
+}
+
+/// Where the card's held clips came from, it is at home from now on.
+fn accept_card(db: &Connection, wall: Timestamp, card: &str) -> Result<(), StoreError> {
+    for who in ["sender", "booth_id"] {
+        db.execute(
+            &format!(
+                "INSERT OR IGNORE INTO card_at_booth (booth_id, card_id, first_seen, last_seen)
+                 SELECT DISTINCT {who}, card_id, ?2, ?2 FROM kept WHERE card_id = ?1 AND held = 1"
+            ),
+            params![card, rfc3339(wall)],
+        )?;
+    }
+    db.execute(
+        "UPDATE card_at_booth SET announced = 3 WHERE card_id = ?1 AND booth_id IN (
+           SELECT sender FROM kept WHERE card_id = ?1 AND held = 1)",
+        [card],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,371 @@
+//! `booth-hub check`: proves every body and every row against each other.
+//!
+//! Owns: what can be wrong with a store, and what to do about it. Never does: write, or trust a length where a hash is due. Works
+//! beside a running hub: rows are read before the files they speak of are looked for, and a file that is on its way into the
+//! store is no finding.
+#![allow(clippy::disallowed_methods)] // reads the hub's own files
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::apart;
+use super::record::{self, Part};
+use super::rows::{self, Known};
+use super::{StoreError, database_in, schema, staging};
+use booth_contract::Manifest;
+use booth_contract::time::Mono;
+use booth_host::clock;
+
+/// Rows that are read at once.
+const AT_ONCE: usize = 500;
+/// How often the progress is told.
+const TELL_EVERY_MS: u64 = 5_000;
+/// A running hub may need so long from a file to its row.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
+/// Says on a long way how far it is.
+#[derive(Debug)]
+pub struct Progress {
+    doing: &'static str,
+    told: Mono,
+}
+
+impl Progress {
+    /// `doing` is what is done with rows and files.
+    pub fn new(doing: &'static str) -> Self {
+        let told = clock::mono();
+        Self { doing, told }
+    }
+
+    /// So many are done.
+    pub(super) fn is_at(&mut self, done: u64) {
+        let now = clock::mono();
+        if now.0.saturating_sub(self.told.0) >= TELL_EVERY_MS {
+            self.told = now;
+            log::info!("{done} rows and files {} so far", self.doing);
+        }
+    }
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What, in one word.
+    pub what: &'static str,
+    /// Whose, if it is a clip's.
+    pub clip_id: Option<String>,
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong, in a sentence.
+    pub why: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// What was looked at.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// Rows, of every kind.
+    pub clips: u64,
+    /// Bodies whose every byte was read.
+    pub bodies: u64,
+    /// How many bytes that were.
+    pub bytes: u64,
+    /// What was found; empty is good.
+    pub findings: Vec<Finding>,
+}
+
+const LOST: &str = "if its booth still has it, it asks for it again at the next offer (booth's cmd/resend); else restore the file from a backup";
+const DAMAGED: &str = "restore the file from a backup; if its booth still has it, move the file away and have it sent again (booth's cmd/resend)";
+const REBUILD: &str = "stop the hub and run booth-hub rebuild";
+const NO_CLIPS: &str = "look at it and move it away: it is none of the hub's";
+const LOOK: &str = "listen to it beside the clip that has its place, and move it away";
+const UNFINISHED: &str =
+    "nothing was promised for it; it is taken in when its booth offers the clip again";
+
+/// Reads everything; `progress` hears how many rows and files are done.
+///
+/// # Errors
+/// A database of another version, or a folder that cannot be read. What is wrong inside is a finding.
+pub fn check(dir: &Path, progress: Progress) -> Result<Checked, StoreError> {
+    look(dir, progress, is_in_use(dir))
+}
+
+/// The same; beside a hub that `is_running` a young file may be on its way.
+pub(super) fn look(
+    dir: &Path,
+    mut progress: Progress,
+    is_running: bool,
+) -> Result<Checked, StoreError> {
+    let mut checked = Checked::default();
+    let clips = dir.join("clips");
+    let path = database_in(dir);
+    let db = match read_database(&path) {
+        Ok(db) => Some(db),
+        Err(error @ StoreError::Version { .. }) => return Err(error),
+        Err(error) => {
+            let why = match path.exists() {
+                true => error.to_string(),
+                false => "there is no database".to_owned(),
+            };
+            checked.found("database", None, &path, why, REBUILD);
+            None
+        }
+    };
+    if let Some(db) = &db {
+        for fault in faults(db)? {
+            let why = format!("SQLite finds: {fault}");
+            checked.found("database", None, &path, why, REBUILD);
+        }
+        let mut last = String::new();
+        loop {
+            let known = rows::known_after(db, &last, AT_ONCE)?;
+            let Some(end) = known.last() else { break };
+            last.clone_from(&end.clip_id);
+            for clip in &known {
+                checked.row(&clips, clip)?;
+                progress.is_at(checked.clips);
+            }
+        }
+        checked.withdrawn(db, &clips)?;
+    }
+    let mut files = 0;
+    for file in record::all(&clips) {
+        let file = file?;
+        files += 1;
+        progress.is_at(checked.clips + files);
+        if is_running && is_young(&file) {
+            continue;
+        }
+        checked.file(db.as_ref(), &clips, &file)?;
+    }
+    for (clip_id, path) in apart::unknown(&dir.join("disputed"))? {
+        let why = "it lay in the clip's place, and nobody knew its manifest";
+        checked.found("set_aside", Some(&clip_id), &path, why, LOOK);
+    }
+    Ok(checked)
+}
+
+fn read_database(path: &Path) -> Result<Connection, StoreError> {
+    let db = schema::open_for_reading(path)?;
+    schema::is_of_this_version(&db)?;
+    Ok(db)
+}
+
+fn faults(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let said: Vec<String> = db
+        .prepare("PRAGMA quick_check(10)")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(said.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// Whether a hub has the store.
+fn is_in_use(dir: &Path) -> bool {
+    use rustix::fs::{FlockOperation::NonBlockingLockShared, flock};
+    File::open(dir.join("lock")).is_ok_and(|lock| flock(&lock, NonBlockingLockShared).is_err())
+}
+
+fn is_young(file: &Path) -> bool {
+    fs::metadata(file)
+        .and_then(|file| file.modified())
+        .is_ok_and(|at| at.elapsed().is_ok_and(|since| since < ON_ITS_WAY))
+}
+
+impl Checked {
+    fn found(
+        &mut self,
+        what: &'static str,
+        clip_id: Option<&str>,
+        path: &Path,
+        why: impl Into<String>,
+        remedy: &'static str,
+    ) {
+        self.findings.push(Finding {
+            what,
+            clip_id: clip_id.map(str::to_owned),
+            path: path.to_owned(),
+            why: why.into(),
+            remedy,
+        });
+    }
+
+    /// A row, and the files that it speaks of.
+    fn row(&mut self, clips: &Path, known: &Known) -> Result<(), StoreError> {
+        self.clips += 1;
+        let clip_id = known.clip_id.as_str();
+        if let Some(part) = known.body() {
+            let path = record::path(clips, clip_id, part);
+            match self.hash(&path)? {
+                None => self.found(
+                    "missing_body",
+                    Some(clip_id),
+                    &path,
+                    "the clip was stored, and its body is not there",
+                    LOST,
+                ),
+                Some((hash, bytes)) => {
+                    if bytes != known.bytes || Some(&hash) != known.sha256.as_ref() {
+                        let why = format!(
+                            "the body has {bytes} bytes and hash {hash}, the clip {} and {}",
+                            known.bytes,
+                            known.sha256.as_deref().unwrap_or("none")
+                        );
+                        self.found("different_body", Some(clip_id), &path, why, DAMAGED);
+                    }
+                }
+            }
+        }
+        let path = record::path(clips, clip_id, known.record_part());
+        match record::read(&path)? {
+            Some(record) if record.manifest.as_bytes() == known.raw() => {}
+            Some(_) => self.found(
+                "different_manifest",
+                Some(clip_id),
+                &path,
+                "the manifest beside the body is not that of the database",
+                "compare both, and restore the one that is wrong from a backup",
+            ),
+            None => self.found(
+                "missing_manifest",
+                Some(clip_id),
+                &path,
+                "the manifest beside the body is missing or damaged",
+                "run booth-hub rebuild only after the file was restored, or after its booth has offered the clip again",
+            ),
+        }
+        Ok(())
+    }
+
+    fn hash(&mut self, path: &Path) -> Result<Option<(String, u64)>, StoreError> {
+        let found = staging::hash_at(path)?;
+        if let Some((_, bytes)) = &found {
+            self.bodies += 1;
+            self.bytes += bytes;
+        }
+        Ok(found)
+    }
+
+    /// A file, and whether a row speaks of it.
+    fn file(
+        &mut self,
+        db: Option<&Connection>,
+        clips: &Path,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let Some((clip_id, part)) = record::named(path) else {
+            self.found(
+                "unknown",
+                None,
+                path,
+                "no file of the hub's has such a name",
+                NO_CLIPS,
+            );
+            return Ok(());
+        };
+        let clip_id = clip_id.as_str();
+        let known = match db {
+            Some(db) => rows::known(db, clip_id)?,
+            None => None,
+        };
+        match (part, known) {
+            (Part::Withdrawn, _) => {
+                let is_noted: bool = match db {
+                    Some(db) => db.query_row(
+                        "SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)",
+                        [clip_id],
+                        |row| row.get(0),
+                    )?,
+                    None => true,
+                };
+                if !is_noted {
+                    let why = "the clip was withdrawn, and the database does not know it";
+                    self.found("not_in_database", Some(clip_id), path, why, REBUILD);
+                }
+            }
+            // A number that was given up, whose words have come.
+            (Part::Void, Some(known)) if known.has_words() => {}
+            (Part::Record | Part::Void, Some(_)) => {}
+            (Part::Body(_), Some(known)) if known.body() == Some(part) => {}
+            (Part::Body(_), Some(_)) => {
+                let why = "the clip has another kind of body";
+                self.found("extra_body", Some(clip_id), path, why, NO_CLIPS);
+            }
+            (Part::Record | Part::Void, None) => self.without_row(db, clips, clip_id, path)?,
+            (Part::Body(_), None) => {
+                let record = record::path(clips, clip_id, Part::Record);
+                if record::read(&record)?.is_none() {
+                    let why = "a body without manifest, which the database does not know";
+                    self.found("extra_body", Some(clip_id), path, why, UNFINISHED);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A manifest that the database does not know.
+    fn without_row(
+        &mut self,
+        db: Option<&Connection>,
+        clips: &Path,
+        clip_id: &str,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let manifest: Option<Manifest> =
+            record::read(path)?.and_then(|record| record.believed(clip_id));
+        let Some(manifest) = manifest else {
+            let why = "a manifest that is torn or damaged, which the database does not know";
+            self.found("damaged_manifest", Some(clip_id), path, why, UNFINISHED);
+            return Ok(());
+        };
+        let mut why = match db {
+            Some(_) => "the database does not know the clip".to_owned(),
+            None => String::new(),
+        };
+        if manifest.bytes > 0 {
+            let body = record::path(clips, clip_id, record::body_of(&manifest));
+            let found = self.hash(&body)?;
+            if !record::is_body_of(&manifest, found.as_ref()) {
+                let (what, how) = match found {
+                    None => ("missing_body", "its body is not there"),
+                    Some(_) => ("different_body", "its body is damaged"),
+                };
+                let and = if why.is_empty() { "" } else { ", and " };
+                why = format!("{why}{and}{how}");
+                self.found(what, Some(clip_id), &body, why, LOST);
+                return Ok(());
+            }
+        }
+        if !why.is_empty() {
+            self.found("not_in_database", Some(clip_id), path, why, REBUILD);
+        }
+        Ok(())
+    }
+
+    fn withdrawn(&mut self, db: &Connection, clips: &Path) -> Result<(), StoreError> {
+        let withdrawn: Vec<String> = db
+            .prepare("SELECT clip_id FROM withdrawn")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for clip_id in withdrawn {
+            if !crate::ingest::is_clip_id(&clip_id) {
+                continue;
+            }
+            let path = record::path(clips, &clip_id, Part::Withdrawn);
+            if !path.exists() {
+                self.found(
+                    "missing_mark",
+                    Some(&clip_id),
+                    &path,
+                    "the clip was withdrawn, and the mark beside the clips is missing",
+                    "restore the file from a backup, or make an empty one of this name",
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,744 @@
+//! What becomes of a manifest and of a part: the path of a clip through the store.
+//!
+//! Owns: when a body is whole, its verification, its move into `clips/`, and every answer. Never does: commit; see
+//! [`Store::commit`]; nor replace: of two versions of a clip that which is whole first is stored, and the other one is kept
+//! apart. A failure leaves what the store's own header says.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::accept::HELD;
+use super::apart::{self, Aside};
+use super::record::{self, Part, Record};
+use super::rows::{self, Known, NewRow, Rank};
+use super::staging::Offer;
+use super::{Point, Store, StoreError, staging};
+use crate::complaints;
+use crate::fleet::{self, FleetError};
+use crate::ingest::{self, Answer, rfc3339};
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
+
+/// Most manifests remembered whose body never came; the oldest go first.
+const MAX_OFFERS: i64 = 20_000;
+/// Why a second version of a clip is refused.
+const OTHER_BODY: &str = "another body is already stored under this clip_id";
+/// How often a whole body may have the wrong hash before its clip is refused.
+const MAX_MISMATCHES: u32 = 3;
+
+impl Store {
+    pub(super) fn part(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        clip_id: &str,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Option<Answer>, StoreError> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        let fault = if !ingest::is_clip_id(clip_id) {
+            "a part's clip id is no UUID".to_owned()
+        } else if bytes.is_empty() || bytes.len() > MAX_PART_BYTES {
+            format!("a part has {} bytes", bytes.len())
+        } else if end > self.max_clip_bytes {
+            format!(
+                "a part would make its clip larger than {} bytes",
+                self.max_clip_bytes
+            )
+        } else {
+            String::new()
+        };
+        if !fault.is_empty() {
+            self.cannot_read(wall, sender.as_str(), "part", &fault)?;
+            return Ok(None);
+        }
+        if self.staging.get_mut(sender, clip_id).is_none() {
+            let known = rows::known(&self.db, clip_id)?;
+            if known.is_some_and(|known| known.has_words() && !known.is_lost) {
+                return Ok(None); // late: the clip is here
+            }
+        }
+        self.recall_offers(mono, sender, clip_id)?;
+        if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
+            self.cannot_read(wall, sender.as_str(), "part", "a clip in too many pieces")?;
+        }
+        self.finish_if_whole(wall, sender, clip_id)
+    }
+
+    pub(super) fn manifest(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        clip_id: &str,
+        payload: &[u8],
+    ) -> Result<Option<Answer>, StoreError> {
+        if !ingest::is_clip_id(clip_id) {
+            self.cannot_read(
+                wall,
+                sender.as_str(),
+                "clip",
+                "a manifest's topic has no UUID",
+            )?;
+            return Ok(None);
+        }
+        let manifest = match ingest::believe(clip_id, payload, self.max_clip_bytes) {
+            Ok(manifest) => manifest,
+            Err(fault) => {
+                return self.refuse(
+                    wall,
+                    sender,
+                    clip_id,
+                    fault.sha256.as_deref(),
+                    &fault.reason,
+                );
+            }
+        };
+        let hash = manifest.sha256.clone();
+        let offer = Offer::new(manifest, payload);
+        let stored = Some(ingest::stored(sender, clip_id, hash.as_deref(), wall));
+        let known = match self.known(clip_id)? {
+            Some(known) => Some(known),
+            None => self.found_in_files(clip_id)?,
+        };
+        if let Some(known) = &known {
+            // A number given up after its clip arrived, or again.
+            if offer.manifest.kind == ClipKind::Void {
+                if !known.has_words() && self.is_there(known)? {
+                    self.now_at_home(wall, sender, known, &offer)?;
+                }
+                return Ok(stored);
+            }
+            if known.has_words() {
+                if known.sha256 == hash {
+                    if self.is_there(known)? {
+                        self.now_at_home(wall, sender, known, &offer)?;
+                        return Ok(stored);
+                    }
+                    self.body_is_lost(wall, sender, known)?;
+                    self.take_offer(wall, mono, sender, &offer)?;
+                    return self
+                        .finish_if_whole(wall, sender, clip_id)
+                        .map(|answer| answer.or_else(|| self.missing_of(wall, sender, &offer)));
+                }
+                if !self.gives_way(sender, known, &offer.manifest)? {
+                    return self.dispute(wall, mono, sender, &offer);
+                }
+            }
+        }
+        if self.is_withdrawn(clip_id)? {
+            self.staging.remove(sender, clip_id)?;
+            return Ok(Some(ingest::discard(
+                sender,
+                clip_id,
+                hash.as_deref(),
+                wall,
+            )));
+        }
+        if offer.manifest.bytes == 0 {
+            if let Some(known) = &known
+                && known.has_words()
+            {
+                self.give_way(known)?;
+            }
+            self.keep(wall, sender, &offer)?;
+            return Ok(stored);
+        }
+        let is_repeated = self.take_offer(wall, mono, sender, &offer)?;
+        // A crash between rename and commit left the file without its row: take it as it is.
+        if known.is_none() && self.adopt(wall, sender, &offer)? {
+            self.staging.remove(sender, clip_id)?;
+            return Ok(stored);
+        }
+        if let Some(answer) = self.finish_if_whole(wall, sender, clip_id)? {
+            return Ok(Some(answer));
+        }
+        match is_repeated {
+            true => Ok(self.missing_of(wall, sender, &offer)),
+            false => Ok(None),
+        }
+    }
+
+    /// Notes a manifest whose body is to come; answers whether it was offered before. Of one sender's versions of a clip the latest
+    /// that was new is collected.
+    fn take_offer(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<bool, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        self.recall_offers(mono, sender, clip_id)?;
+        let staged = self.staging.begin(mono, sender, clip_id);
+        let is_repeated = staged.offers.iter().any(|known| known.is_as(offer));
+        if !is_repeated {
+            staged.add(offer.clone());
+            self.remember_offer(wall, sender, offer)?;
+        }
+        Ok(is_repeated)
+    }
+
+    /// `partial`, with what is still missing.
+    fn missing_of(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Option<Answer> {
+        let Manifest {
+            clip_id,
+            bytes,
+            sha256,
+            ..
+        } = &offer.manifest;
+        let missing = match self.staging.get_mut(sender, clip_id) {
+            Some(staged) => staged.ranges.missing(0, *bytes, ingest::MAX_MISSING_RANGES),
+            None => vec![(0, *bytes)],
+        };
+        let hash = sha256.as_deref();
+        Some(ingest::partial(sender, clip_id, hash, &missing, wall))
+    }
+
+    /// Verifies, moves and records a body whose manifest is known and whose every byte is here; the commit fsyncs it.
+    fn finish_if_whole(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        clip_id: &str,
+    ) -> Result<Option<Answer>, StoreError> {
+        let Some(staged) = self.staging.get_mut(sender, clip_id) else {
+            return Ok(None);
+        };
+        let whole: Vec<Offer> = staged.whole().cloned().collect();
+        for offer in &whole {
+            let bytes = offer.manifest.bytes;
+            let found = self.staging.hash_of_first(sender, clip_id, bytes)?;
+            if Some(&found) == offer.manifest.sha256.as_ref() {
+                self.staging.cut(sender, clip_id, bytes)?;
+                return self.place(wall, sender, offer).map(Some);
+            }
+        }
+        match whole.first() {
+            Some(newest) => self.mismatched(wall, sender, newest),
+            None => Ok(None),
+        }
+    }
+
+    /// A whole body has not its manifest's hash: it is asked for again, and not for ever.
+    fn mismatched(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Option<Answer>, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_deref();
+        let mismatches = match self.staging.get_mut(sender, clip_id) {
+            Some(staged) => staged.mismatched(offer),
+            None => 0,
+        };
+        if mismatches >= MAX_MISMATCHES {
+            self.drop_offer(sender, offer)?;
+            let reason =
+                format!("the body came whole {mismatches} times and never had the manifest's hash");
+            return self.refuse(wall, sender, clip_id, hash, &reason);
+        }
+        log::warn!(booth = sender.as_str(), clip_id = clip_id.as_str();
+            "a body from {sender} does not have its manifest's hash; it is asked for again");
+        let missing = [(0, offer.manifest.bytes)];
+        Ok(Some(ingest::partial(sender, clip_id, hash, &missing, wall)))
+    }
+
+    /// A whole body, verified: it becomes the clip's if the clip has none yet.
+    fn place(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Answer, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_deref();
+        if let Some(known) = self.known(clip_id)?
+            && known.has_words()
+        {
+            if known.sha256.as_deref() == hash {
+                // Another sender has brought it meanwhile, or its own words come back.
+                if !self.is_there(&known)? {
+                    self.move_in(sender, offer)?;
+                    self.begin()?;
+                    rows::set_lost(&self.db, clip_id, false)?;
+                    let path = record::path(&self.clips, clip_id, known.record_part());
+                    self.write_record(&known.record(), &path)?;
+                    log::info!(clip_id = clip_id.as_str(); "the lost body of a clip is back, from {sender}");
+                }
+                self.now_at_home(wall, sender, &known, offer)?;
+                self.drop_offer(sender, offer)?;
+                return Ok(ingest::stored(sender, clip_id, hash, wall));
+            }
+            if !self.gives_way(sender, &known, &offer.manifest)? {
+                return self.keep_apart(wall, sender, offer);
+            }
+            self.give_way(&known)?;
+        }
+        self.move_in(sender, offer)?;
+        self.keep(wall, sender, offer)?;
+        self.staging.forget(sender, clip_id);
+        Ok(ingest::stored(sender, clip_id, hash, wall))
+    }
+
+    /// Moves a whole body to its place. What lies there is no clip's, and is kept apart.
+    fn move_in(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+        let from = self.staging.path(sender, &offer.manifest.clip_id);
+        let to = record::path(
+            &self.clips,
+            &offer.manifest.clip_id,
+            record::body_of(&offer.manifest),
+        );
+        self.make_folder(&to)?;
+        self.pass(Point::BeforeBody)?;
+        match apart::rename_new(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let why = match rows::known(&self.db, &offer.manifest.clip_id)? {
+                    Some(_) => Aside::Replaced,
+                    None => Aside::Unknown,
+                };
+                let aside = self.take_away(&to, why)?;
+                log::warn!(
+                    "{} was no clip's body; it is {} from now on",
+                    to.display(),
+                    aside.display()
+                );
+                apart::rename_new(&from, &to)
+            }
+            renamed => renamed,
+        }
+        .map_err(|e| StoreError::file("renaming to", &to, e))?;
+        self.is_to_be_synced(to);
+        self.pass(Point::AfterBody)
+    }
+
+    /// Moves a file out of its clip's place; what was to be synced there is synced where it is then.
+    pub(super) fn take_away(&mut self, file: &Path, why: Aside<'_>) -> Result<PathBuf, StoreError> {
+        let aside = self.apart.take_away(file, why)?;
+        self.found_files.remove(file);
+        if self.unsynced_files.remove(file) {
+            self.unsynced_files.insert(aside.clone());
+        }
+        self.dirty_folders.extend(file.parent().map(Path::to_owned));
+        self.dirty_folders.insert(self.apart.dir().to_owned());
+        // It may be new.
+        self.dirty_folders
+            .extend(self.apart.dir().parent().map(Path::to_owned));
+        Ok(aside)
+    }
+
+    pub(super) fn make_folder(&mut self, file: &Path) -> Result<(), StoreError> {
+        let folder = file.parent().unwrap_or(&self.clips).to_owned();
+        if !folder.exists() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|e| StoreError::file("creating", &folder, e))?;
+            self.dirty_folders.insert(self.clips.clone());
+        }
+        Ok(())
+    }
+
+    /// The commit fsyncs this file and its folder.
+    pub(super) fn is_to_be_synced(&mut self, file: PathBuf) {
+        self.dirty_folders.extend(file.parent().map(Path::to_owned));
+        self.unsynced_files.insert(file);
+    }
+
+    /// The same of a file from before: it may be all that is left of a clip, and is not removed if it cannot be synced.
+    fn was_there(&mut self, file: PathBuf) {
+        self.found_files.insert(file.clone());
+        self.is_to_be_synced(file);
+    }
+
+    /// Puts a clip's record beside its body. One that takes another's place is durable before, and stays if the batch fails: it may be
+    /// that of a clip that was acknowledged long ago.
+    pub(super) fn write_record(&mut self, record: &Record, path: &Path) -> Result<(), StoreError> {
+        self.make_folder(path)?;
+        let is_of_this_batch =
+            self.unsynced_files.contains(path) && !self.found_files.contains(path);
+        let is_rewritten = !is_of_this_batch && record::read(path)?.is_some();
+        record::write(path, record)?;
+        match is_rewritten {
+            true => {
+                self.unsynced_files.remove(path);
+                self.found_files.remove(path);
+                self.dirty_folders.extend(path.parent().map(Path::to_owned));
+            }
+            false => self.is_to_be_synced(path.to_owned()),
+        }
+        self.pass(Point::AfterRecord)
+    }
+
+    /// Whether a stored clip's body is there with its length; a record that is not is written again.
+    fn is_there(&mut self, known: &Known) -> Result<bool, StoreError> {
+        if known.is_lost {
+            return Ok(false);
+        }
+        if let Some(part) = known.body() {
+            let body = record::path(&self.clips, &known.clip_id, part);
+            let is_whole = match fs::metadata(&body) {
+                Ok(file) => file.is_file() && file.len() == known.bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(StoreError::file("reading", &body, error)),
+            };
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        let path = record::path(&self.clips, &known.clip_id, known.record_part());
+        if !path.exists() {
+            self.write_record(&known.record(), &path)?;
+        }
+        Ok(true)
+    }
+
+    /// The body of a clip that was acknowledged is not there: its booth offers it, so it is asked for again.
+    fn body_is_lost(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        known: &Known,
+    ) -> Result<(), StoreError> {
+        let clip_id = &known.clip_id;
+        self.begin()?;
+        rows::set_lost(&self.db, clip_id, true)?;
+        if !known.is_lost {
+            log::error!(fault = "lost body", clip_id = clip_id.as_str();
+                "the body of clip {clip_id} is missing or has another length although it was stored; {sender} has it still and \
+                 is asked for it. Look at the disk, and run booth-hub check");
+            let why = "its body was missing on the hub's disk; it was asked for again";
+            rows::show_operator(&self.db, wall, sender, clip_id, why, Rank::Waits)?;
+        }
+        Ok(())
+    }
+
+    /// A clip whose files are there and whose row is not: the database is older than it. `None` if no record is there.
+    fn found_in_files(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
+        for part in [Part::Record, Part::Void] {
+            let path = record::path(&self.clips, clip_id, part);
+            let Some(record) = record::read(&path)? else {
+                continue;
+            };
+            let Some(manifest) = record.believed(clip_id) else {
+                continue;
+            };
+            let is_whole = record::has_whole_body(&self.clips, &manifest)?;
+            if is_whole && manifest.bytes > 0 {
+                let body = record::path(&self.clips, clip_id, record::body_of(&manifest));
+                self.was_there(body);
+            }
+            self.dirty_folders.insert(self.clips.clone());
+            self.was_there(path);
+            self.begin()?;
+            rows::from_record(&self.db, &self.zone, &record, &manifest, !is_whole)?;
+            log::info!(clip_id = clip_id; "a clip's files were found without its entry and taken in");
+            return rows::known(&self.db, clip_id).map_err(Into::into);
+        }
+        Ok(None)
+    }
+
+    /// Takes in a clip whose body was moved in without record and row.
+    fn adopt(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<bool, StoreError> {
+        let manifest = &offer.manifest;
+        if !record::has_whole_body(&self.clips, manifest)? {
+            return Ok(false);
+        }
+        self.dirty_folders.insert(self.clips.clone());
+        let body = record::path(&self.clips, &manifest.clip_id, record::body_of(manifest));
+        self.was_there(body);
+        log::info!(clip_id = manifest.clip_id.as_str();
+            "a clip's file was found without its entry and adopted");
+        self.keep(wall, sender, offer)?;
+        Ok(true)
+    }
+
+    /// Writes a clip's record and row; the body is in place.
+    fn keep(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+        self.begin()?;
+        let manifest = &offer.manifest;
+        let booth = &manifest.booth_id;
+        let is_held = !fleet::is_at_home(&self.db, sender, booth, &manifest.card_id)?;
+        if is_held {
+            let Manifest {
+                clip_id, card_id, ..
+            } = manifest;
+            let why = format!(
+                "{HELD}: {sender} sent it under a card of another booth (card {card_id}, booth {booth}) that it has not announced. \
+                 After a look: booth-hub accept {clip_id}, or booth-hub accept --card {card_id}"
+            );
+            rows::show_operator(&self.db, wall, sender, clip_id, &why, Rank::Waits)?;
+        } else if let Err(FleetError::Database(error)) =
+            fleet::card_seen(&self.db, wall, sender, &manifest.card_id)
+        {
+            return Err(error.into());
+        }
+        if let Some(other) = rows::of_same_number(&self.db, manifest)? {
+            let why = format!(
+                "stored, but look at it: number {} of its card is also that of clip {other}",
+                manifest.clip_no
+            );
+            rows::show_operator(&self.db, wall, sender, &manifest.clip_id, &why, Rank::Waits)?;
+        }
+        let mut record = Record::new(sender, rfc3339(wall), &offer.raw);
+        record.is_held = is_held;
+        let path = record::path(&self.clips, &manifest.clip_id, record::record_of(manifest));
+        self.write_record(&record, &path)?;
+        // A number that was given up gives way to its words; the file of its manifest stays.
+        rows::forget_void(&self.db, &manifest.clip_id)?;
+        rows::insert(
+            &self.db,
+            &NewRow {
+                manifest,
+                sender,
+                raw: &offer.raw,
+                received_at: wall,
+                is_held,
+                is_lost: false,
+                zone: &self.zone,
+            },
+        )?;
+        self.forget_offer(sender, offer)?;
+        self.pass(Point::AfterRow)
+    }
+
+    /// The clip of this id. Of one that is held nothing is decided while `booth-hub accept` may be at work on it: from here on that waits
+    /// for this batch.
+    fn known(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
+        let known = rows::known(&self.db, clip_id)?;
+        if self.in_transaction || !known.as_ref().is_some_and(|known| known.is_held) {
+            return Ok(known);
+        }
+        self.begin()?;
+        Ok(rows::known(&self.db, clip_id)?)
+    }
+
+    /// Whether a stored clip makes room for another version: one that is held, and so is of no booth that may say so, for one of
+    /// somebody else's that is at home. Whoever sent both contradicts himself; and what was sent in a strange name has no more
+    /// room apart than its sender.
+    fn gives_way(
+        &mut self,
+        sender: &BoothId,
+        known: &Known,
+        manifest: &Manifest,
+    ) -> Result<bool, StoreError> {
+        Ok(known.is_held
+            && known.sender != *sender
+            && fleet::is_at_home(&self.db, sender, &manifest.booth_id, &manifest.card_id)?
+            && self.apart.has_room(&known.sender, known.bytes)?)
+    }
+
+    /// Keeps a held clip apart, so that the true one has its place.
+    fn give_way(&mut self, known: &Known) -> Result<(), StoreError> {
+        self.begin()?;
+        for part in known.body().into_iter().chain([known.record_part()]) {
+            let file = record::path(&self.clips, &known.clip_id, part);
+            if file.exists() {
+                self.take_away(&file, Aside::GivesWay(&known.sender))?;
+            }
+        }
+        rows::forget(&self.db, &known.clip_id)?;
+        Ok(())
+    }
+
+    /// The booth itself brings what another had brought in its name: it counts.
+    fn now_at_home(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        known: &Known,
+        offer: &Offer,
+    ) -> Result<(), StoreError> {
+        let Manifest {
+            booth_id, card_id, ..
+        } = &offer.manifest;
+        if !known.is_held || !fleet::is_at_home(&self.db, sender, booth_id, card_id)? {
+            return Ok(());
+        }
+        self.begin()?;
+        rows::accept(&self.db, &offer.manifest.clip_id)?;
+        let record = known.accepted(wall);
+        let path = record::path(&self.clips, &known.clip_id, known.record_part());
+        self.write_record(&record, &path)
+    }
+
+    /// Another version of a stored clip is refused at once; if its body comes all the same, it is kept apart.
+    fn dispute(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Option<Answer>, StoreError> {
+        if offer.manifest.bytes == 0 {
+            return self.keep_apart(wall, sender, offer).map(Some);
+        }
+        let staged = self.staging.begin(mono, sender, &offer.manifest.clip_id);
+        if !staged.offers.iter().any(|known| known.is_as(offer)) {
+            staged.add(offer.clone());
+        }
+        self.refuse(
+            wall,
+            sender,
+            &offer.manifest.clip_id,
+            offer.manifest.sha256.as_deref(),
+            OTHER_BODY,
+        )
+    }
+
+    /// Keeps a whole second version of a stored clip for an operator, and refuses it.
+    fn keep_apart(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Answer, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_deref();
+        let body = (offer.manifest.bytes > 0).then(|| self.staging.path(sender, clip_id));
+        let record = Record::new(sender, rfc3339(wall), &offer.raw);
+        let kept = self
+            .apart
+            .keep(clip_id, hash.unwrap_or_default(), &record, body.as_deref())?;
+        self.drop_offer(sender, offer)?;
+        let (place, rank) = match &kept {
+            Some(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let place = format!("this version is beside it in disputed/{name}");
+                (place, Rank::Waits)
+            }
+            None => {
+                let place = "this version was not kept: its sender's room in disputed/ is taken";
+                (place.to_owned(), Rank::Refused)
+            }
+        };
+        let why = format!("{OTHER_BODY}; {place}");
+        self.refuse_because(wall, sender, clip_id, hash, OTHER_BODY, (&why, rank))
+    }
+
+    /// Refuses a clip: an entry that an operator sees, and the answer.
+    fn refuse(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        clip_id: &str,
+        sha256: Option<&str>,
+        reason: &str,
+    ) -> Result<Option<Answer>, StoreError> {
+        let told = (reason, Rank::Refused);
+        self.refuse_because(wall, sender, clip_id, sha256, reason, told)
+            .map(Some)
+    }
+
+    /// The same, where an operator is told more (`why`) than the sender (`reason`).
+    fn refuse_because(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        clip_id: &str,
+        sha256: Option<&str>,
+        reason: &str,
+        (why, rank): (&str, Rank),
+    ) -> Result<Answer, StoreError> {
+        self.show_operator(wall, sender, clip_id, why, rank)?;
+        complaints::note(
+            &format!("{sender} refused"),
+            &format!("clip {clip_id} from {sender} was refused: {why}"),
+        );
+        Ok(ingest::reject(sender, clip_id, sha256, reason, wall))
+    }
+
+    fn is_withdrawn(&self, clip_id: &str) -> Result<bool, StoreError> {
+        let is_noted: bool = self
+            .db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)")?
+            .query_row([clip_id], |row| row.get(0))?;
+        Ok(is_noted || record::path(&self.clips, clip_id, Part::Withdrawn).exists())
+    }
+
+    /// Begins a body that nothing has come of since the start, with what was offered for it before.
+    fn recall_offers(
+        &mut self,
+        mono: Mono,
+        sender: &BoothId,
+        clip_id: &str,
+    ) -> Result<(), StoreError> {
+        if self.staging.get_mut(sender, clip_id).is_none() {
+            let offered = self.offered(sender, clip_id)?;
+            self.staging.begin(mono, sender, clip_id).offers = offered;
+        }
+        Ok(())
+    }
+
+    /// What this sender has offered under this id, the oldest first.
+    fn offered(&self, sender: &BoothId, clip_id: &str) -> Result<Vec<Offer>, StoreError> {
+        let offered: Vec<Vec<u8>> = self
+            .db
+            .prepare_cached(
+                "SELECT manifest FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid",
+            )?
+            .query_map([clip_id, sender.as_str()], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let offered = offered.iter().filter_map(|raw| {
+            let manifest = ingest::believe(clip_id, raw, self.max_clip_bytes).ok()?;
+            Some(Offer::new(manifest, raw))
+        });
+        Ok(offered.collect())
+    }
+
+    fn remember_offer(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<(), StoreError> {
+        self.begin()?;
+        let Manifest {
+            clip_id, sha256, ..
+        } = &offer.manifest;
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO offer (clip_id, sender, sha256, at, manifest) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![clip_id, sender.as_str(), sha256, rfc3339(wall), offer.raw])?;
+        self.db
+            .prepare_cached(
+                "DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2 AND rowid NOT IN (
+                   SELECT rowid FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid DESC LIMIT ?3)",
+            )?
+            .execute(params![clip_id, sender.as_str(), staging::MAX_VERSIONS])?;
+        self.db
+            .prepare_cached("DELETE FROM offer WHERE rowid <= (SELECT max(rowid) FROM offer) - ?1")?
+            .execute([MAX_OFFERS])?;
+        Ok(())
+    }
+
+    /// Forgets an offer and the body that came for it.
+    fn drop_offer(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+        self.staging.remove(sender, &offer.manifest.clip_id)?;
+        self.forget_offer(sender, offer)
+    }
+
+    fn forget_offer(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+        self.begin()?;
+        let clip_id = &offer.manifest.clip_id;
+        self.db
+            .prepare_cached("DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2")?
+            .execute([clip_id.as_str(), sender.as_str()])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! The audit of clip numbers: what each card gave and is not here, by where it must be.
+//!
+//! Owns: the names of the gaps, and how many of them are listed. Never does: write.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use crate::view::{GapView, Listed};
+
+/// Most ranges shown of one card and kind.
+const MAX_SHOWN_RANGES: usize = 200;
+/// Most entries of one booth: the cards heard last, so that no sender's cards hide another's.
+const MAX_OF_BOOTH: usize = 8;
+/// Most entries of all.
+const MAX_ENTRIES: usize = 300;
+
+/// What is known of one card's numbers.
+#[derive(Default)]
+struct CardNumbers {
+    card_id: String,
+    booth_id: String,
+    last_seen: String,
+    /// Whether this is the booth's card now.
+    current: bool,
+    /// From health: the highest number given.
+    last_clip_no: u64,
+    /// From health: the lowest number still on the card; `None` if it was never said.
+    oldest_kept: Option<u64>,
+    /// From health: nothing is on the card any more.
+    empty: bool,
+    /// The highest number that is here.
+    highest: u64,
+    /// Missing below the numbers that the booth has, and from there on.
+    lost: Missing,
+    kept: Missing,
+}
+
+/// Missing numbers: how many, and the lowest ranges.
+#[derive(Default)]
+struct Missing {
+    numbers: u64,
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Missing {
+    fn add(&mut self, first: u64, last: u64) {
+        self.numbers += last - first + 1;
+        if self.ranges.len() < MAX_SHOWN_RANGES {
+            self.ranges.push((first, last));
+        }
+    }
+}
+
+/// Every card's.
+pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
+    // A card is audited at the booth where it was heard last.
+    let mut cards: Vec<CardNumbers> = db
+        .prepare_cached(
+            "SELECT c.card_id, c.booth_id, c.last_seen, booth.card_id IS c.card_id,
+               coalesce(c.last_clip_no, 0), c.oldest_clip_no_kept, c.spool_clips IS 0,
+               coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
+               max(c.last_seen)
+             FROM card_at_booth c LEFT JOIN booth ON booth.booth_id = c.booth_id
+             GROUP BY c.card_id ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
+        )?
+        .query_map([], |row| {
+            Ok(CardNumbers {
+                card_id: row.get(0)?,
+                booth_id: row.get(1)?,
+                last_seen: row.get(2)?,
+                current: row.get(3)?,
+                last_clip_no: row.get(4)?,
+                oldest_kept: row.get(5)?,
+                empty: row.get(6)?,
+                highest: row.get(7)?,
+                ..CardNumbers::default()
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let places: HashMap<String, usize> = cards
+        .iter()
+        .enumerate()
+        .map(|(at, card)| (card.card_id.clone(), at))
+        .collect();
+    let mut statement = db.prepare_cached(
+        "SELECT card_id, before + 1, clip_no - 1 FROM (
+           SELECT card_id, clip_no,
+             lag(clip_no, 1, 0) OVER (PARTITION BY card_id ORDER BY clip_no) AS before FROM clip)
+         WHERE clip_no > before + 1",
+    )?;
+    let mut holes = statement.query([])?;
+    while let Some(hole) = holes.next()? {
+        let card: String = hole.get(0)?;
+        if let Some(card) = places.get(&card).and_then(|at| cards.get_mut(*at)) {
+            card.misses(hole.get(1)?, hole.get(2)?);
+        }
+    }
+    let mut listed = Listed::default();
+    let mut of_booth = (String::new(), 0);
+    for mut card in cards {
+        if card.last_clip_no > card.highest {
+            card.misses(card.highest + 1, card.last_clip_no);
+        }
+        if of_booth.0 != card.booth_id {
+            of_booth = (card.booth_id.clone(), 0);
+        }
+        for entry in card.named() {
+            listed.total += 1;
+            of_booth.1 += 1;
+            if of_booth.1 <= MAX_OF_BOOTH && listed.entries.len() < MAX_ENTRIES {
+                listed.entries.push(entry);
+            }
+        }
+    }
+    Ok(listed)
+}
+
+impl CardNumbers {
+    /// From this number on the booth has them; what it never said cannot be called lost. A card that says it is empty still has
+    /// what it recorded since.
+    fn kept_from(&self) -> u64 {
+        match (self.oldest_kept, self.empty) {
+            // A card that went away has all of them.
+            _ if !self.current => 0,
+            (_, true) => self.last_clip_no + 1,
+            (Some(oldest), false) if oldest > 0 => oldest,
+            _ => 1,
+        }
+    }
+
+    /// Splits missing numbers by where they must be.
+    fn misses(&mut self, first: u64, last: u64) {
+        let kept_from = self.kept_from();
+        if first < kept_from {
+            self.lost.add(first, last.min(kept_from - 1));
+        }
+        if last >= kept_from {
+            self.kept.add(first.max(kept_from), last);
+        }
+    }
+
+    fn named(self) -> impl Iterator<Item = GapView> {
+        let kept = match self.current {
+            true => "still_on_booth",
+            false => "card_gone",
+        };
+        let (card_id, booth_id, last_seen) = (self.card_id, self.booth_id, self.last_seen);
+        [("missing_between", self.lost), (kept, self.kept)]
+            .into_iter()
+            .filter(|(_, missing)| missing.numbers > 0)
+            .map(move |(kind, missing)| GapView {
+                card_id: card_id.clone(),
+                booth_id: booth_id.clone(),
+                missing: missing.ranges,
+                numbers: missing.numbers,
+                kind: kind.to_owned(),
+                last_seen: last_seen.clone(),
+            })
+    }
+}

@@ -1,0 +1,51 @@
+//! `booth-hub history BOOTH`: what befell a booth, of which the pages show only what lasts.
+//!
+//! Owns: the reading of alerts that are over and of events. Never does: write.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{StoreError, database_in, schema};
+use booth_contract::BoothId;
+
+/// An alert that is over or raised, or an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Happened {
+    /// When the hub heard of it, RFC 3339 UTC; of an alert that is over when it ended.
+    pub at: String,
+    /// `raised`, `cleared` or `event`.
+    pub what: String,
+    /// The alert's id, or the event's kind.
+    pub id: String,
+    /// The alert's sentence, with the time since when as the booth says; the event's payload.
+    pub text: String,
+}
+
+/// The oldest first; bounded as what is kept of a booth is.
+///
+/// # Errors
+/// A database that is missing, of another version, or cannot be read.
+pub fn history(dir: &Path, booth: &BoothId) -> Result<Vec<Happened>, StoreError> {
+    let db = schema::open_for_reading(&database_in(dir))?;
+    schema::is_of_this_version(&db)?;
+    let mut statement = db.prepare(
+        "SELECT said_at, 'raised', id, severity || ': ' || text || ' (since ' || since || ')'
+           FROM alert WHERE booth_id = ?1
+         UNION ALL
+         SELECT cleared_at, 'cleared', id, severity || ': ' || text || ' (since ' || since || ')'
+           FROM alert_history WHERE booth_id = ?1
+         UNION ALL
+         SELECT at, 'event', kind, payload FROM event WHERE booth_id = ?1
+         ORDER BY 1",
+    )?;
+    let found = statement.query_map([booth.as_str()], |row| {
+        Ok(Happened {
+            at: row.get(0)?,
+            what: row.get(1)?,
+            id: row.get(2)?,
+            text: row.get(3)?,
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}

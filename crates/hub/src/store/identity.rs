@@ -1,0 +1,160 @@
+//! Whether the database is the one that belongs to the clips beside it, at the start and while the hub runs.
+//!
+//! Owns: the refusal to begin anew beside clips, the store's name in `clips/.store`, and the watch over the database's files.
+//! Never does: open or mend a database. A failure leaves everything as it was.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::record;
+use super::{StoreError, fsync};
+
+/// What SQLite's files are called after the database's name.
+pub(super) const SQLITE_FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Refuses to make a database where clips lie without one.
+///
+/// # Errors
+/// [`StoreError::EmptyBesideClips`], or whatever the file system says.
+pub(super) fn refuse_to_begin_anew(database: &Path, clips: &Path) -> Result<(), StoreError> {
+    let is_empty = fs::metadata(database).map_or(true, |file| file.len() == 0);
+    if is_empty && has_clips(clips)? {
+        return Err(StoreError::EmptyBesideClips(database.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether any clip has a file.
+fn has_clips(clips: &Path) -> Result<bool, StoreError> {
+    for file in record::all(clips) {
+        if record::named(&file?).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Refuses a database of other clips; marks clips that have no mark yet with this one's name.
+///
+/// # Errors
+/// [`StoreError::OtherClips`] or [`StoreError::EmptyBesideClips`], or whatever file system and database say.
+pub(super) fn belong_together(
+    db: &Connection,
+    database: &Path,
+    clips: &Path,
+) -> Result<(), StoreError> {
+    let name: String = db.query_row("SELECT name FROM store", [], |row| row.get(0))?;
+    let has_rows: bool =
+        db.query_row("SELECT EXISTS (SELECT 1 FROM kept)", [], |row| row.get(0))?;
+    let mark = clips.join(".store");
+    match fs::read_to_string(&mark) {
+        Ok(marked) if marked == name => Ok(()),
+        Ok(_) if has_clips(clips)? => Err(StoreError::OtherClips(database.to_owned())),
+        Ok(_) => set_mark(db, clips),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !has_rows && has_clips(clips)? {
+                return Err(StoreError::EmptyBesideClips(database.to_owned()));
+            }
+            set_mark(db, clips)
+        }
+        Err(error) => Err(StoreError::file("reading", &mark, error)),
+    }
+}
+
+/// Writes the database's name beside the clips, durably.
+///
+/// # Errors
+/// Whatever file system and database say.
+pub(super) fn set_mark(db: &Connection, clips: &Path) -> Result<(), StoreError> {
+    let name: String = db.query_row("SELECT name FROM store", [], |row| row.get(0))?;
+    let mark = clips.join(".store");
+    let unfinished = clips.join(".store.new");
+    fs::write(&unfinished, name).map_err(|e| StoreError::file("writing", &unfinished, e))?;
+    fsync(&unfinished)?;
+    fs::rename(&unfinished, &mark).map_err(|e| StoreError::file("renaming to", &mark, e))?;
+    fsync(clips)
+}
+
+/// Where the note of a broken database is, beside it.
+const FAULT: &str = "-fault";
+
+/// Notes that the database was found broken, for the next start.
+pub(super) fn note_fault(database: &Path, error: &StoreError) {
+    let note = beside(database, FAULT);
+    if let Err(failed) = fs::write(&note, error.to_string()) {
+        log::warn!("{} cannot be written: {failed}", note.display());
+    }
+}
+
+/// After such a fault: reads the whole database before anything is promised by it.
+///
+/// # Errors
+/// [`StoreError::Damaged`], or whatever file system and database say.
+pub(super) fn look_after_a_fault(db: &Connection, database: &Path) -> Result<(), StoreError> {
+    let note = beside(database, FAULT);
+    if !note.exists() {
+        return Ok(());
+    }
+    let said: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if said != "ok" {
+        return Err(StoreError::Damaged {
+            path: database.to_owned(),
+            why: said,
+        });
+    }
+    fs::remove_file(&note).map_err(|e| StoreError::file("removing", &note, e))
+}
+
+/// The files that an open database has, by device and inode.
+#[derive(Debug)]
+pub(super) struct Watch {
+    files: Vec<(PathBuf, Option<(u64, u64)>)>,
+}
+
+impl Watch {
+    /// Over a database that was just opened.
+    pub(super) fn begin(database: &Path) -> Self {
+        let files = SQLITE_FILES.map(|suffix| {
+            let path = beside(database, suffix);
+            let found = identity(&path);
+            (path, found)
+        });
+        Self {
+            files: files.into(),
+        }
+    }
+
+    /// Fails if one of them is gone or another: what was committed is in a file that no start will find.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`].
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        for (path, known) in &mut self.files {
+            let found = identity(path);
+            match known {
+                // SQLite makes the log with its first write.
+                None => *known = found,
+                Some(known) if Some(*known) == found => {}
+                Some(_) => return Err(StoreError::Replaced(path.clone())),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file beside the database.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}

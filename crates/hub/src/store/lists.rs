@@ -1,0 +1,122 @@
+//! Lists that do not fit on one page: spoken answers, and what an operator should look at; the newest first.
+//!
+//! Owns: their order, and one page of each from a place on. Never does: write.
+
+use rusqlite::{Connection, Row, params};
+
+use crate::view::{ClipView, Cursor, Place, RefusedView};
+
+/// A list: where its entries come from, and what puts them in order.
+pub(super) struct List<T> {
+    columns: &'static str,
+    /// From `FROM` on, with a condition.
+    rows: &'static str,
+    /// What a cursor's time and id are compared with.
+    order: (&'static str, &'static str),
+    entry: fn(&Row<'_>) -> rusqlite::Result<T>,
+}
+
+/// Spoken answers.
+pub(super) const SPOKEN: List<ClipView> = List {
+    columns: "clip_id, booth_id, question_id, lang, started_at, clock_synced, duration_ms, ended_by, \
+              recovered, bytes, received_at",
+    rows: "FROM clip WHERE test = 0 AND kind = 'audio'",
+    order: ("received_at", "clip_id"),
+    entry: clip_from,
+};
+
+/// What an operator should look at.
+pub(super) const REFUSED: List<RefusedView> = List {
+    columns: "at, booth_id, clip_id, reason, times, rowid",
+    rows: "FROM refused WHERE true",
+    order: ("at", "printf('%020d', rowid)"),
+    entry: refused_from,
+};
+
+impl<T> List<T> {
+    /// One page, the newest first. A page of newer ones that would not be full is the first page.
+    pub(super) fn page(
+        &self,
+        db: &Connection,
+        limit: usize,
+        place: &Place,
+    ) -> rusqlite::Result<Vec<T>> {
+        let (cursor, way, compared) = match place {
+            Place::Newest => (None, "DESC", ""),
+            Place::OlderThan(cursor) => (Some(cursor), "DESC", "<"),
+            Place::NewerThan(cursor) => (Some(cursor), "ASC", ">"),
+        };
+        let (columns, rows, (at, id)) = (self.columns, self.rows, self.order);
+        let from = match cursor {
+            None => String::new(),
+            Some(_) => format!("AND ({at}, {id}) {compared} (?2, ?3)"),
+        };
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {columns} {rows} {from} ORDER BY {at} {way}, {id} {way} LIMIT ?1"
+        ))?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = match cursor {
+            None => statement.query_map([most], self.entry)?,
+            Some(cursor) => statement.query_map(params![most, cursor.at, cursor.id], self.entry)?,
+        };
+        let mut page: Vec<T> = found.collect::<rusqlite::Result<_>>()?;
+        if matches!(place, Place::NewerThan(_)) {
+            if page.len() < limit {
+                return self.page(db, limit, &Place::Newest);
+            }
+            page.reverse();
+        }
+        Ok(page)
+    }
+
+    /// How many entries there are.
+    pub(super) fn total(&self, db: &Connection) -> rusqlite::Result<u64> {
+        db.prepare_cached(&format!("SELECT count(*) {}", self.rows))?
+            .query_row([], |row| row.get(0))
+    }
+
+    /// How many are newer than this one.
+    pub(super) fn newer_than(&self, db: &Connection, cursor: &Cursor) -> rusqlite::Result<u64> {
+        let (rows, (at, id)) = (self.rows, self.order);
+        db.prepare_cached(&format!(
+            "SELECT count(*) {rows} AND ({at}, {id}) > (?1, ?2)"
+        ))?
+        .query_row([&cursor.at, &cursor.id], |row| row.get(0))
+    }
+}
+
+fn refused_from(row: &Row<'_>) -> rusqlite::Result<RefusedView> {
+    let (at, reason, times): (String, String, u64) = (row.get(0)?, row.get(3)?, row.get(4)?);
+    let id: i64 = row.get(5)?;
+    Ok(RefusedView {
+        cursor: Cursor {
+            at: at.clone(),
+            id: format!("{id:020}"),
+        },
+        at,
+        booth_id: row.get(1)?,
+        clip_id: row.get(2)?,
+        reason: if times > 1 {
+            format!("{reason} ({times} times)")
+        } else {
+            reason
+        },
+    })
+}
+
+fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
+    Ok(ClipView {
+        clip_id: row.get(0)?,
+        booth_id: row.get(1)?,
+        booth_name: String::new(),
+        question_id: row.get(2)?,
+        lang: row.get(3)?,
+        started_at: row.get(4)?,
+        clock_synced: row.get(5)?,
+        duration_ms: row.get(6)?,
+        ended_by: row.get(7)?,
+        recovered: row.get(8)?,
+        bytes: row.get(9)?,
+        received_at: row.get(10)?,
+    })
+}

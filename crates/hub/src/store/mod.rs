@@ -1,0 +1,763 @@
+//! What the hub keeps: clips as files, everything about them in SQLite.
+//!
+//! Owns: the store's folder (`hub.sqlite`, `clips/`, `staging/`, `disputed/`), and the order in which a clip becomes
+//! safe: body whole → hash verified → renamed, its manifest written beside it → files and folders fsynced → row
+//! committed (`synchronous=FULL`) → the database is still the one that a start would find → only then `stored` is
+//! answered. Never does: talk to the broker, or replace or delete a stored clip. One thread owns a [`Store`]; messages
+//! are handled one after the other inside one transaction per batch, and nothing that a batch answered may leave before
+//! [`Store::commit`] returned. A failure leaves: an unfinished body that comes again, or files without a row, which the
+//! clip's next manifest takes in.
+//!
+//! Longer than 500 lines: every fault of the store with its sentence, and the batch from its first message to its commit.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+mod accept;
+mod apart;
+mod check;
+mod clips;
+mod clocks;
+mod gaps;
+mod history;
+mod identity;
+mod lists;
+mod rebuild;
+mod record;
+mod rows;
+mod schema;
+mod staging;
+mod unreadable;
+mod views;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+pub use accept::{Accepted, accept};
+pub use check::{Checked, Finding, Progress, check};
+pub use history::{Happened, history};
+pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use rows::{Rank, show_operator};
+pub use views::{BrokerStatus, StoreViews};
+
+use super::alerts;
+use super::fleet::{self, FleetError};
+use super::ingest::{Answer, is_clip_id, rfc3339, shortened};
+use apart::{Apart, Aside};
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Topic, Topics};
+use identity::Watch;
+use record::Part;
+use staging::Staging;
+
+/// So many clips of an earlier version share a sync.
+const RECORDS_AT_ONCE: usize = 1_000;
+/// While less than so many times the reserve is free, who has taken much of the disk gets no more.
+const TIGHT: u64 = 10;
+/// For so many bytes of the reserve one more file must be possible: a clip has two, and a disk can run out of them first.
+const RESERVE_BYTES_PER_FILE: u64 = 64 << 10;
+/// With more new files than this in a batch, one syncfs is cheaper than an fsync of each and of its folder.
+const FEW_FILES: usize = 4;
+
+/// The store cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or folder.
+    #[error("{doing} {} failed: {source}", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The database.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A newer hub was here.
+    #[error(
+        "the database has version {found}, this program knows {known}: start the {}",
+        if found < known { "hub once, so that it is brought up to date" } else { "newer hub" }
+    )]
+    Version {
+        /// In the file.
+        found: i64,
+        /// In this program.
+        known: i64,
+    },
+    /// Clips without their database.
+    #[error(
+        "{} is missing or empty, and clips lie beside it: restore the database, or make it anew from the clips with booth-hub rebuild",
+        .0.display()
+    )]
+    EmptyBesideClips(PathBuf),
+    /// The database of other clips.
+    #[error(
+        "{} is not the database of the clips beside it: restore theirs, or make it anew from the clips with booth-hub rebuild",
+        .0.display()
+    )]
+    OtherClips(PathBuf),
+    /// No database, or a broken one.
+    #[error(
+        "{} is damaged or no database ({why}): keep it, and restore it or make it anew from the clips with booth-hub rebuild",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        why: String,
+    },
+    /// A file of the open database is gone or another.
+    #[error(
+        "{} was removed or replaced while the hub runs: what is written goes nowhere, and nothing is acknowledged. The hub ends; see what \
+         removed it, restore the database, or make it anew from the clips with booth-hub rebuild",
+        .0.display()
+    )]
+    Replaced(PathBuf),
+    /// The disk has less than the reserve.
+    #[error(
+        "only {free_mb} MB are free at {}, and {wanted_mb} MB are to stay free ([store] reserve_bytes): the booths keep their clips; make \
+         room, and the hub goes on by itself",
+        path.display()
+    )]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What is free.
+        free_mb: u64,
+        /// What must be.
+        wanted_mb: u64,
+    },
+    /// The disk has room, and not for so many files.
+    #[error(
+        "only {free} more files can be made at {}, and {wanted} are to stay free ([store] reserve_bytes): the booths keep their clips; make \
+         room for files (df -i), and the hub goes on by itself",
+        path.display()
+    )]
+    NoFiles {
+        /// Where.
+        path: PathBuf,
+        /// How many can be made.
+        free: u64,
+        /// How many must be.
+        wanted: u64,
+    },
+    /// Another process has the store.
+    #[error("{} is in use by another booth-hub", .0.display())]
+    InUse(PathBuf),
+}
+
+impl StoreError {
+    fn file(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The same, if the database itself is broken.
+    fn of_database(self, path: &Path) -> Self {
+        match self {
+            Self::Database(error) if is_broken(&error) => Self::Damaged {
+                path: path.to_owned(),
+                why: error.to_string(),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether starting again changes nothing before somebody has acted: exit 78.
+    pub fn needs_an_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::EmptyBesideClips(_)
+                | Self::OtherClips(_)
+                | Self::Damaged { .. }
+                | Self::Version { .. }
+        )
+    }
+
+    /// Whether a running hub must end: nothing that it could promise would be true.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Replaced(_) | Self::Damaged { .. } => true,
+            Self::Database(error) => is_broken(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether SQLite says that the file is no database, or a damaged one.
+fn is_broken(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
+}
+
+/// A moment between two steps of a commit, where a power cut may fall: the model test stops there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    BeforeBody,
+    AfterBody,
+    AfterRecord,
+    AfterRow,
+    AfterSync,
+    AfterCommit,
+}
+
+/// A message from the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its topic, as it came.
+    pub topic: String,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Whether the broker had kept it.
+    pub retained: bool,
+    /// What is left of its expiry, in seconds.
+    pub expiry_s: Option<u32>,
+}
+
+/// What the store is opened with.
+#[derive(Debug, Clone)]
+pub struct StoreRules {
+    /// The store's folder; created with mode 0700.
+    pub dir: PathBuf,
+    /// A clip that claims more is refused.
+    pub max_clip_bytes: u64,
+    /// Topic root.
+    pub root: String,
+}
+
+/// Everything the hub keeps; see the module.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    clips: PathBuf,
+    staging: Staging,
+    apart: Apart,
+    watch: Watch,
+    topics: Topics,
+    max_clip_bytes: u64,
+    /// The hub's own names at the broker.
+    no_booths: Vec<String>,
+    in_transaction: bool,
+    /// What must stay free on the disk, in bytes.
+    reserve_bytes: u64,
+    /// It has not, and more than that must be free before anything is taken.
+    is_short: bool,
+    /// Whether this batch has looked.
+    has_looked: bool,
+    /// `clips/`, open since the start: a syncfs on it misses no fault of the disk that somebody else's sync has seen meanwhile.
+    disk: File,
+    /// Files that were moved into `clips/` since the last commit.
+    unsynced_files: BTreeSet<PathBuf>,
+    /// Folders in which a name has changed since the last sync that went well.
+    dirty_folders: BTreeSet<PathBuf>,
+    /// Of the files, what lay there already.
+    found_files: BTreeSet<PathBuf>,
+    zone: jiff::tz::TimeZone,
+    #[cfg(test)]
+    cut: Option<tests::Cut>,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens or creates the store; whatever was unfinished in `staging` is removed.
+    pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
+        let dir = &rules.dir;
+        let is_new = !dir.exists();
+        let clips = dir.join("clips");
+        for folder in [dir, &clips] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|e| StoreError::file("creating", folder, e))?;
+        }
+        let lock = lock(dir)?;
+        let database = database_in(dir);
+        let mut watch = Watch::begin(&database);
+        identity::refuse_to_begin_anew(&database, &clips)?;
+        let db = schema::open(&database)?;
+        watch.look()?;
+        identity::belong_together(&db, &database, &clips)
+            .and_then(|()| identity::look_after_a_fault(&db, &database))
+            .map_err(|error| error.of_database(&database))?;
+        let staging = Staging::open(dir.join("staging"))?;
+        let disk = File::open(&clips).map_err(|e| StoreError::file("opening", &clips, e))?;
+        // A folder in it that was made before a power cut, and never synced.
+        fsync(&clips)?;
+        fsync(dir)?;
+        if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
+            fsync(parent)?;
+        }
+        let mut store = Self {
+            db,
+            clips,
+            staging,
+            apart: Apart::open(dir.join("disputed"))?,
+            watch,
+            topics: Topics::new(rules.root.clone()),
+            max_clip_bytes: rules.max_clip_bytes,
+            no_booths: Vec::new(),
+            in_transaction: false,
+            reserve_bytes: 0,
+            is_short: false,
+            has_looked: false,
+            disk,
+            unsynced_files: BTreeSet::new(),
+            dirty_folders: BTreeSet::new(),
+            found_files: BTreeSet::new(),
+            zone: jiff::tz::TimeZone::system(),
+            #[cfg(test)]
+            cut: None,
+            _lock: lock,
+        };
+        store.write_missing_records()?;
+        Ok(store)
+    }
+
+    /// Writes the records of a store of an earlier version, which has bodies and rows.
+    fn write_missing_records(&mut self) -> Result<(), StoreError> {
+        let has_records: bool = self
+            .db
+            .query_row("SELECT has_records FROM store", [], |row| row.get(0))?;
+        if has_records {
+            return Ok(());
+        }
+        let mut last = String::new();
+        let mut written = 0_u64;
+        loop {
+            let clips = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
+            let Some(clip) = clips.last() else { break };
+            last.clone_from(&clip.clip_id);
+            for clip in &clips {
+                let path = record::path(&self.clips, &clip.clip_id, clip.record_part());
+                if record::read(&path)?.is_none() {
+                    self.write_record(&clip.record(), &path)?;
+                    written += 1;
+                }
+            }
+            self.sync_files()?;
+        }
+        self.write_missing_tombstones()?;
+        self.db.execute("UPDATE store SET has_records = 1", [])?;
+        if written > 0 {
+            log::info!("{written} manifests were written beside their clips, from the database");
+        }
+        Ok(())
+    }
+
+    /// Takes nothing while less than this is free on the disk.
+    pub fn keeping_free(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = bytes;
+        self
+    }
+
+    /// Booths that have been heard, in no order.
+    pub fn senders(&self) -> Result<Vec<String>, StoreError> {
+        let mut rows = self.db.prepare("SELECT booth_id FROM booth LIMIT 20000")?;
+        let names = rows.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
+    /// Once in a batch: whether the reserve is free. Who was short of it wants a twentieth more, so that it does not go to and fro.
+    fn has_room(&mut self) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.has_looked, true) {
+            return Ok(());
+        }
+        let free = self.room()?;
+        let wanted = match self.is_short {
+            true => self.reserve_bytes + self.reserve_bytes / 20,
+            false => self.reserve_bytes,
+        };
+        let wanted_files = wanted / RESERVE_BYTES_PER_FILE;
+        self.is_short = free.is_less_than(wanted);
+        if free.bytes < wanted {
+            return Err(StoreError::NoRoom {
+                path: self.clips.clone(),
+                free_mb: free.bytes / 1_000_000,
+                wanted_mb: wanted.div_ceil(1_000_000),
+            });
+        }
+        match self.is_short {
+            true => Err(StoreError::NoFiles {
+                path: self.clips.clone(),
+                free: free.files,
+                wanted: wanted_files,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn room(&self) -> Result<Room, StoreError> {
+        let disk = rustix::fs::statvfs(&self.clips)
+            .map_err(|e| StoreError::file("looking for room at", &self.clips, e.into()))?;
+        Ok(Room::of(&disk))
+    }
+
+    /// Whether so little is free that who has taken much of it should get no more, long before nobody gets any.
+    pub fn is_tight(&self) -> bool {
+        let wanted = self.reserve_bytes.saturating_mul(TIGHT);
+        let is_short = |free: Room| free.is_less_than(wanted);
+        // What is wrong with the disk is told by the next message.
+        self.room().is_ok_and(is_short)
+    }
+
+    /// A moment between two steps has come.
+    fn pass(&mut self, _point: Point) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(cut) = &mut self.cut {
+            return cut.pass(_point);
+        }
+        Ok(())
+    }
+
+    /// Handles one message; the answer may leave once [`Self::commit`] returned. On an error the
+    /// batch must be given up with [`Self::roll_back`].
+    pub fn handle(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        message: &Message,
+    ) -> Result<Option<Answer>, StoreError> {
+        self.has_room()?;
+        let Message {
+            topic,
+            payload,
+            retained,
+            expiry_s,
+        } = message;
+        let sender = self.topics.sender(topic).unwrap_or("nobody");
+        // Access rules bind a branch to whoever logs in under its name: what comes from there is no booth's.
+        if self.is_no_booth(sender) {
+            let why = "it is no booth: the hub or operations log in under that name";
+            self.cannot_read(wall, sender, "sender", why)?;
+            return Ok(None);
+        }
+        let Some(known) = self.topics.parse(topic) else {
+            let why = format!("{:?} is no topic of this hub", shortened(topic));
+            self.cannot_read(wall, sender, "topic", &why)?;
+            return Ok(None);
+        };
+        let booth = match &known {
+            Topic::Clip(booth, clip_id) => {
+                return self.manifest(wall, mono, booth, clip_id, payload);
+            }
+            Topic::Part(booth, clip_id, offset) => {
+                return self.part(wall, mono, booth, clip_id, *offset, payload);
+            }
+            Topic::State(booth)
+            | Topic::Birth(booth)
+            | Topic::Health(booth)
+            | Topic::Alert(booth, _)
+            | Topic::Event(booth, _)
+            | Topic::Reply(booth, _)
+            | Topic::ConfigReport(booth) => booth.clone(),
+            Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => {
+                return Ok(None);
+            }
+        };
+        self.begin()?;
+        let db = &self.db;
+        let noted = match &known {
+            Topic::State(_) => fleet::state(db, wall, &booth, payload, *retained),
+            Topic::Birth(_) => fleet::birth(db, wall, &booth, payload, *retained),
+            Topic::Health(_) => fleet::health(db, wall, &booth, payload, *retained, *expiry_s),
+            Topic::Alert(_, id) => alerts::alert(db, wall, &booth, id, payload),
+            Topic::Event(_, kind) => fleet::event(db, wall, &booth, kind, payload),
+            Topic::Reply(_, command) => {
+                fleet::event(db, wall, &booth, &format!("reply/{command}"), payload)
+            }
+            Topic::ConfigReport(_) => fleet::config_report(db, wall, &booth, payload),
+            _ => Ok(()),
+        };
+        match noted {
+            Ok(()) => {
+                if matches!(&known, Topic::Event(_, kind) if kind == "clock_step") {
+                    self.clock_step(wall, &booth, payload)?;
+                }
+                Ok(None)
+            }
+            Err(FleetError::Malformed(fault)) => {
+                self.cannot_read(wall, booth.as_str(), kind_of(&known), &fault)?;
+                Ok(None)
+            }
+            Err(FleetError::Database(error)) => Err(error.into()),
+        }
+    }
+
+    /// Makes everything since the last commit durable: first the files and their folders, then the rows.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.has_looked = false;
+        self.sync_files()?;
+        self.pass(Point::AfterSync)?;
+        if self.in_transaction {
+            self.db.execute_batch("COMMIT")?;
+            self.in_transaction = false;
+            self.pass(Point::AfterCommit)?;
+        }
+        self.watch.look()
+    }
+
+    /// Fsyncs what was moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and
+    /// after every later sync: all of the batch go, and have to come again. What was there before the batch is kept apart, and
+    /// what lies apart stays. The folders are synced again with the next batch.
+    fn sync_files(&mut self) -> Result<(), StoreError> {
+        let files = std::mem::take(&mut self.unsynced_files);
+        let folders = std::mem::take(&mut self.dirty_folders);
+        let found = std::mem::take(&mut self.found_files);
+        let synced = if files.len() > FEW_FILES {
+            files
+                .iter()
+                .try_for_each(|file| is_still_there(file))
+                .and_then(|()| {
+                    rustix::fs::syncfs(&self.disk)
+                        .map_err(|e| StoreError::file("syncing", &self.clips, e.into()))
+                })
+        } else {
+            let mut paths = files.iter().chain(&folders);
+            paths.try_for_each(|path| fsync(path))
+        };
+        if synced.is_err() {
+            // One that is gone needs no sync, and would never have one.
+            let still = folders.into_iter().filter(|folder| folder.is_dir());
+            self.dirty_folders.extend(still);
+            for file in &files {
+                if file.starts_with(self.apart.dir()) {
+                    continue;
+                }
+                if found.contains(file) {
+                    if let Err(error) = self.take_away(file, Aside::Unknown) {
+                        log::warn!("{error}");
+                    }
+                    continue;
+                }
+                match fs::remove_file(file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        log::warn!(
+                            "{} may be damaged and cannot be removed: {error}",
+                            file.display()
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+        synced
+    }
+
+    /// Gives up everything since the last commit; the booths will send it again.
+    pub fn roll_back(&mut self) {
+        self.has_looked = false;
+        // Without a row they are adopted, and synced, by the next manifest.
+        self.unsynced_files.clear();
+        self.found_files.clear();
+        if std::mem::take(&mut self.in_transaction)
+            && !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            log::error!("the database could not roll back: {error}");
+        }
+    }
+
+    /// The hub ends by this fault: if the database is broken, the next start reads all of it before it begins.
+    pub fn ends_by(&self, error: &StoreError) {
+        if matches!(error, StoreError::Database(_)) {
+            let dir = self.clips.parent().unwrap_or(&self.clips);
+            identity::note_fault(&database_in(dir), error);
+        }
+    }
+
+    /// Whether the store can write durably now. Asked once per connection: what is known so far is from before it.
+    pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
+        self.has_room()?;
+        self.begin()?;
+        self.db.execute(
+            "DELETE FROM offer WHERE at < ?1",
+            [rfc3339(wall - jiff::SignedDuration::from_hours(24 * 30))],
+        )?;
+        alerts::hub_came(&self.db, wall)?;
+        self.watch.look()?;
+        let path = self.clips.join(".probe");
+        fs::write(&path, b"booth-hub").map_err(|e| StoreError::file("writing", &path, e))?;
+        fs::remove_file(&path).map_err(|e| StoreError::file("removing", &path, e))?;
+        self.commit()
+    }
+
+    /// Drops unfinished bodies that were left alone too long.
+    pub fn expire(&mut self, mono: Mono) -> Result<(), StoreError> {
+        match self.staging.expire(mono)? {
+            0 => {}
+            n => log::info!(
+                "{n} unfinished clips were left alone for an hour and dropped from staging"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Withdraws a clip id: from now on it is answered `discard` if it is not stored. The mark is a file, too: a database that
+    /// is made anew knows it. What can be no clip's id is ignored.
+    pub fn withdraw(&mut self, wall: Timestamp, clip_id: &str) -> Result<(), StoreError> {
+        if !is_clip_id(clip_id) {
+            return Ok(());
+        }
+        self.begin()?;
+        self.db.execute(
+            "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
+            params![clip_id, rfc3339(wall)],
+        )?;
+        self.write_tombstone(clip_id, &rfc3339(wall))?;
+        self.commit()
+    }
+
+    /// The mark is durable before it has its name: one from before is never lost, whatever fails.
+    fn write_tombstone(&mut self, clip_id: &str, at: &str) -> Result<(), StoreError> {
+        let path = record::path(&self.clips, clip_id, Part::Withdrawn);
+        self.make_folder(&path)?;
+        record::publish(&path, at.as_bytes(), true)?;
+        self.dirty_folders.extend(path.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// As for [`Self::write_missing_records`].
+    fn write_missing_tombstones(&mut self) -> Result<(), StoreError> {
+        let withdrawn: Vec<(String, String)> = self
+            .db
+            .prepare("SELECT clip_id, at FROM withdrawn")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (clip_id, at) in withdrawn.iter().filter(|(id, _)| is_clip_id(id)) {
+            self.write_tombstone(clip_id, at)?;
+        }
+        self.sync_files()
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.in_transaction {
+            self.db.execute_batch("BEGIN IMMEDIATE")?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+}
+
+/// What is free on the store's disk.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: u64,
+    /// Files that can still be made.
+    files: u64,
+}
+
+impl Room {
+    fn of(disk: &rustix::fs::StatVfs) -> Self {
+        Self {
+            bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+            // A file system without a limit says that it has none at all.
+            files: match disk.f_files {
+                0 => u64::MAX,
+                _ => disk.f_favail,
+            },
+        }
+    }
+
+    /// Whether so many bytes, or the files that go with them, are not free.
+    fn is_less_than(self, bytes: u64) -> bool {
+        self.bytes < bytes || self.files < bytes / RESERVE_BYTES_PER_FILE
+    }
+}
+
+/// What a message should have been, in the word of its topic.
+fn kind_of(topic: &Topic) -> &'static str {
+    match topic {
+        Topic::State(_) => "state",
+        Topic::Birth(_) => "birth",
+        Topic::Health(_) => "health",
+        Topic::Alert(..) => "alert",
+        Topic::Event(..) => "event",
+        Topic::Reply(..) => "reply",
+        Topic::ConfigReport(_) => "config",
+        Topic::Clip(..) => "clip",
+        Topic::Part(..) => "part",
+        Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => "topic",
+    }
+}
+
+/// Takes the store for this process, until the answer is dropped.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let lock = File::create(&path).map_err(|e| StoreError::file("creating", &path, e))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StoreError::InUse(dir.to_owned()))?;
+    Ok(lock)
+}
+
+/// The database's file.
+pub(crate) fn database_in(dir: &Path) -> PathBuf {
+    dir.join("hub.sqlite")
+}
+
+/// Removes a retired booth's rows beside a hub that may be running; answers its alerts' ids.
+pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreError> {
+    let path = database_in(dir);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let db = schema::open(&path)?;
+    let alerts = fleet::alerts_of(&db, booth)?;
+    fleet::forget(&db, booth.as_str())?;
+    Ok(alerts)
+}
+
+/// How long after `booth-hub forget` a lost connection is its doing.
+const FORGETTING: std::time::Duration = std::time::Duration::from_secs(120);
+
+fn forgetting_in(dir: &Path) -> PathBuf {
+    dir.join("forgetting")
+}
+
+/// Notes that `booth-hub forget` works now: a broker that binds client ids to users throws a running hub off for it. Without a
+/// store there is no such hub.
+pub fn note_forgetting(dir: &Path) {
+    if dir.is_dir()
+        && let Err(error) = std::fs::write(forgetting_in(dir), b"")
+    {
+        log::warn!("that booth-hub forget works cannot be noted in the store: {error}");
+    }
+}
+
+/// Whether `booth-hub forget` has worked on this store just now.
+pub fn is_forgetting(dir: &Path) -> bool {
+    std::fs::metadata(forgetting_in(dir))
+        .and_then(|file| file.modified())
+        .is_ok_and(|at| at.elapsed().is_ok_and(|since| since < FORGETTING))
+}
+
+/// Of a file that a sync of the whole disk is to make durable: it would not miss it.
+fn is_still_there(path: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(StoreError::file("syncing", path, error)),
+    }
+}
+
+/// Of a file or a folder.
+fn fsync(path: &Path) -> Result<(), StoreError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| StoreError::file("fsyncing", path, e))
+}
+
+#[cfg(test)]
+mod tests;

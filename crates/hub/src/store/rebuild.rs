@@ -1,0 +1,276 @@
+//! `booth-hub rebuild`: makes the database anew from the files.
+//!
+//! Owns: what of a database is in the files, and what can be taken over from the one before. Never does: change or delete a clip's
+//! file, or the database before, which is kept beside. The hub is stopped: this takes its lock. A failure leaves the store as it
+//! was, or without a database, which no hub starts with; running it again goes on with the one that was set aside.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use super::apart::rename_new;
+use super::check::Progress;
+use super::identity::{SQLITE_FILES, beside, set_mark};
+use super::record::{self, Part};
+use super::{StoreError, database_in, fsync, rows, schema};
+use crate::fleet::{self, FleetError};
+
+/// What is not in the files, and is taken over from the database before if that can be read.
+const ONLY_THERE: [&str; 11] = [
+    "booth",
+    "card_at_booth",
+    "machine_at_booth",
+    "alert",
+    "alert_history",
+    "event",
+    "boot_clock",
+    "hub",
+    "refused",
+    "unreadable",
+    "withdrawn",
+];
+
+/// Most databases of before.
+const MOST_BEFORE: u32 = 1000;
+
+/// What became of it.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rebuilt {
+    /// Clips that have a row, of every kind.
+    pub clips: u64,
+    /// Of these, not counted before an operator accepts them.
+    pub held: u64,
+    /// Of these, without their whole body.
+    pub lost: Vec<String>,
+    /// Withdrawn ids.
+    pub withdrawn: u64,
+    /// Bodies without a manifest: nothing is known of them. Their booths' next offers take them in.
+    pub without_manifest: Vec<PathBuf>,
+    /// Whether what stands only in a database could be taken over.
+    pub is_carried_over: bool,
+    /// Where the database before is.
+    pub before: Option<PathBuf>,
+}
+
+/// Makes the database; `progress` hears how many files are done.
+///
+/// # Errors
+/// A hub that runs, or whatever file system and database say.
+pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError> {
+    let _lock = super::lock(dir)?;
+    let database = database_in(dir);
+    let clips = dir.join("clips");
+    let new = dir.join("hub.sqlite.new");
+    let set_aside_before = match new.exists() && !database.exists() {
+        true => cut_off(dir, &database)?,
+        false => None,
+    };
+    for suffix in SQLITE_FILES {
+        remove(&beside(&new, suffix))?;
+    }
+    let db = schema::open(&new)?;
+    let before = set_aside_before.as_deref().unwrap_or(&database);
+    let mut rebuilt = Rebuilt {
+        is_carried_over: carry_over(&db, before),
+        ..Rebuilt::default()
+    };
+    let zone = jiff::tz::TimeZone::system();
+    db.execute_batch("BEGIN IMMEDIATE")?;
+    let mut files = 0;
+    // First the words, then the numbers that were given up: those whose words came have no row of their own.
+    for is_second in [false, true] {
+        for path in record::all(&clips) {
+            let path = path?;
+            files += 1;
+            progress.is_at(files);
+            let Some((clip_id, part)) = record::named(&path) else {
+                continue;
+            };
+            match (part, is_second) {
+                (Part::Record, false) | (Part::Void, true) => {
+                    rebuilt.clip(&db, &zone, &clips, &clip_id, &path)?;
+                }
+                (Part::Withdrawn, false) => {
+                    let at = fs::read_to_string(&path).unwrap_or_default();
+                    db.prepare_cached(
+                        "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
+                    )?
+                    .execute(params![clip_id, at])?;
+                }
+                (Part::Body(_), true) if rows::known(&db, &clip_id)?.is_none() => {
+                    rebuilt.without_manifest.push(path);
+                }
+                _ => {}
+            }
+        }
+    }
+    rebuilt.withdrawn = db.query_row("SELECT count(*) FROM withdrawn", [], |row| row.get(0))?;
+    if let Ok(name) = fs::read_to_string(clips.join(".store")) {
+        db.execute("UPDATE store SET name = ?1", [name])?;
+    }
+    db.execute("UPDATE store SET has_records = 1", [])?;
+    db.execute_batch("COMMIT")?;
+    fs::create_dir_all(&clips).map_err(|e| StoreError::file("creating", &clips, e))?;
+    set_mark(&db, &clips)?;
+    // The log goes into the file, so that it is whole by itself.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    db.close().map_err(|(_, error)| error)?;
+    fsync(&new)?;
+    give_to_the_owner(dir, [&new, &clips.join(".store")])?;
+    // Whoever finds no database finds this one.
+    fsync(dir)?;
+    rebuilt.before = set_aside(dir, &database)?.or(set_aside_before);
+    fs::rename(&new, &database).map_err(|e| StoreError::file("renaming to", &database, e))?;
+    fsync(dir)?;
+    Ok(rebuilt)
+}
+
+impl Rebuilt {
+    fn clip(
+        &mut self,
+        db: &Connection,
+        zone: &jiff::tz::TimeZone,
+        clips: &Path,
+        clip_id: &str,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        if rows::known(db, clip_id)?.is_some() {
+            return Ok(());
+        }
+        let Some(record) = record::read(path)? else {
+            log::warn!("{} is torn or damaged and is left out", path.display());
+            return Ok(());
+        };
+        let Some(manifest) = record.believed(clip_id) else {
+            log::warn!("{} is not believed and is left out", path.display());
+            return Ok(());
+        };
+        let is_whole = record::has_whole_body(clips, &manifest)?;
+        if !is_whole {
+            self.lost.push(clip_id.to_owned());
+        }
+        rows::from_record(db, zone, &record, &manifest, !is_whole)?;
+        self.clips += 1;
+        if record.waits_for_a_look() {
+            self.held += 1;
+            return Ok(());
+        }
+        let received_at = record.received_at.parse().unwrap_or_default();
+        match fleet::card_seen(db, received_at, &record.sender, &manifest.card_id) {
+            Err(FleetError::Database(error)) => Err(error.into()),
+            Err(FleetError::Malformed(_)) | Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Takes over what is in no file. A database that cannot be read has nothing to give.
+fn carry_over(db: &Connection, before: &Path) -> bool {
+    if !before.exists() {
+        return false;
+    }
+    let tables: String = ONLY_THERE
+        .iter()
+        .map(|table| format!("INSERT OR REPLACE INTO main.{table} SELECT * FROM old.{table};"))
+        .collect();
+    let carried = db
+        .execute("ATTACH ?1 AS old", [before.to_string_lossy()])
+        .map_err(StoreError::from)
+        .and_then(|_| {
+            schema::is_of_this_version_in(db, "old")?;
+            Ok(db.execute_batch(&format!("BEGIN; {tables} COMMIT;"))?)
+        });
+    if let Err(error) = &carried {
+        log::warn!(
+            "nothing can be taken over from {}: {error}",
+            before.display()
+        );
+        if !db.is_autocommit() {
+            let _ = db.execute_batch("ROLLBACK");
+        }
+    }
+    let _ = db.execute_batch("DETACH old");
+    carried.is_ok()
+}
+
+/// Who runs this as root makes files that the hub's own user must be able to write.
+fn give_to_the_owner(dir: &Path, files: [&Path; 2]) -> Result<(), StoreError> {
+    let failed = |error| StoreError::file("giving to the hub's user", dir, error);
+    let owner = fs::metadata(dir).map_err(failed)?;
+    for file in files {
+        if fs::metadata(file).map_err(failed)?.uid() != owner.uid() {
+            std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn before(database: &Path, n: u32) -> PathBuf {
+    beside(database, &format!(".before-{n}"))
+}
+
+/// The database that a run before this one has set aside, where it was cut off before the new one had its name.
+fn cut_off(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let all = (1..=MOST_BEFORE).map(|n| before(database, n));
+    let Some(last) = all.take_while(|path| path.exists()).last() else {
+        return Ok(None);
+    };
+    // Its log may still have the old name.
+    for suffix in &SQLITE_FILES[1..] {
+        match rename_new(&beside(database, suffix), &beside(&last, suffix)) {
+            Err(error)
+                if ![io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists]
+                    .contains(&error.kind()) =>
+            {
+                return Err(StoreError::file("renaming to", &last, error));
+            }
+            _ => {}
+        }
+    }
+    fsync(dir)?;
+    Ok(Some(last))
+}
+
+/// Gives the database before another name, with its log.
+fn set_aside(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
+    if !database.exists() {
+        // A log without its database would be taken for the new one's.
+        for suffix in SQLITE_FILES {
+            remove(&beside(database, suffix))?;
+        }
+        return Ok(None);
+    }
+    for n in 1..=MOST_BEFORE {
+        let to = before(database, n);
+        match rename_new(database, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(StoreError::file("renaming to", &to, error)),
+            Ok(()) => {}
+        }
+        for suffix in &SQLITE_FILES[1..] {
+            let (from, to) = (beside(database, suffix), beside(&to, suffix));
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::file("renaming to", &to, error));
+                }
+                _ => {}
+            }
+        }
+        return Ok(Some(to));
+    }
+    let full = io::ErrorKind::AlreadyExists.into();
+    Err(StoreError::file("finding a name in", dir, full))
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::file("removing", path, error))
+        }
+        _ => Ok(()),
+    }
+}

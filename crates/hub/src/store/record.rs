@@ -1,0 +1,217 @@
+//! A clip's record: the manifest that made it, as it came, in a file beside the body.
+//!
+//! Owns: the names of all files in `clips/`, and the record's form. Never does: fsync a new one; the store's commit does, for body
+//! and record together. The database can be made anew from these files. A record that is torn by a power cut was promised to
+//! nobody and counts as absent; one is replaced only by one of the same manifest.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; the store fsyncs it
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{StoreError, staging};
+use crate::ingest::{self, hex, is_clip_id};
+use booth_contract::{BodyKind, BoothId, ClipKind, MAX_JSON_BYTES, Manifest};
+
+/// Version of the form.
+const SCHEMA: u32 = 1;
+/// A manifest's every byte may take six in JSON (`\u0000`), and the rest is short.
+const MAX_BYTES: u64 = 6 * MAX_JSON_BYTES as u64 + 4096;
+
+/// What stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    schema: u32,
+    /// Whose branch it came on.
+    pub sender: BoothId,
+    /// When it was whole here, RFC 3339 UTC.
+    pub received_at: String,
+    /// It was of a card that its sender had not announced, and was not counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_held: bool,
+    /// When one that was held was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<String>,
+    manifest_sha256: String,
+    /// The manifest, byte for byte.
+    pub manifest: String,
+}
+
+impl Record {
+    /// Of a manifest that was believed, so that it is text.
+    pub(super) fn new(sender: &BoothId, received_at: String, manifest: &[u8]) -> Self {
+        Self {
+            schema: SCHEMA,
+            sender: sender.clone(),
+            received_at,
+            is_held: false,
+            accepted_at: None,
+            manifest_sha256: hex(&Sha256::digest(manifest)),
+            manifest: String::from_utf8_lossy(manifest).into_owned(),
+        }
+    }
+
+    /// Whether it is still not counted.
+    pub(super) fn waits_for_a_look(&self) -> bool {
+        self.is_held && self.accepted_at.is_none()
+    }
+
+    /// The manifest, if it can be one of `clip_id`. The hub's present limit of bytes does not count: it was taken in.
+    pub(super) fn believed(&self, clip_id: &str) -> Option<Manifest> {
+        ingest::believe(clip_id, self.manifest.as_bytes(), u64::MAX).ok()
+    }
+}
+
+/// Writes it; the caller has it fsynced, with its folder.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(super) fn write(path: &Path, record: &Record) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(record)
+        .map_err(|error| StoreError::file("writing", path, error.into()))?;
+    // One that is durable already must not be replaced by one that is not.
+    publish(path, &text, path.exists())
+}
+
+/// Gives a whole file its name, whatever had it; `is_durable` before that. `booth-hub accept` works beside the hub: each process has
+/// its own unfinished file.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(super) fn publish(path: &Path, content: &[u8], is_durable: bool) -> Result<(), StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::write(&unfinished, content).map_err(|e| StoreError::file("writing", &unfinished, e))?;
+    if is_durable {
+        super::fsync(&unfinished)?;
+    }
+    fs::rename(&unfinished, path).map_err(|e| StoreError::file("renaming to", path, e))
+}
+
+/// Reads it; `None` if there is none, or none that is whole.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(super) fn read(path: &Path) -> Result<Option<Record>, StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::file("opening", path, error)),
+    };
+    let mut text = Vec::new();
+    file.take(MAX_BYTES)
+        .read_to_end(&mut text)
+        .map_err(|e| StoreError::file("reading", path, e))?;
+    Ok(serde_json::from_slice(&text)
+        .ok()
+        .filter(|record: &Record| {
+            record.schema == SCHEMA
+                && record.manifest_sha256 == hex(&Sha256::digest(record.manifest.as_bytes()))
+        }))
+}
+
+/// What a file in `clips/` is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The words, open or sealed.
+    Body(BodyKind),
+    /// Its manifest.
+    Record,
+    /// The manifest of a number that was given up: the words may come after all.
+    Void,
+    /// The mark of a clip that a citizen withdrew.
+    Withdrawn,
+}
+
+const PARTS: [(Part, &str); 5] = [
+    (Part::Body(BodyKind::OggOpus), "opus"),
+    (Part::Body(BodyKind::SealedOggOpus), "sealed"),
+    (Part::Record, "json"),
+    (Part::Void, "void.json"),
+    (Part::Withdrawn, "withdrawn"),
+];
+
+/// Where a clip's file lies. The id was checked: it cannot leave the folder.
+pub(super) fn path(clips: &Path, clip_id: &str, part: Part) -> PathBuf {
+    let suffix = PARTS
+        .iter()
+        .find(|(of, _)| *of == part)
+        .map_or("", |(_, suffix)| suffix);
+    clips
+        .join(&clip_id[..2])
+        .join(format!("{clip_id}.{suffix}"))
+}
+
+/// Which file has a clip's body.
+pub(super) fn body_of(manifest: &Manifest) -> Part {
+    Part::Body(manifest.body.unwrap_or(BodyKind::OggOpus))
+}
+
+/// Whether what was found of a file, its hash and length, is this manifest's body.
+pub(super) fn is_body_of(manifest: &Manifest, found: Option<&(String, u64)>) -> bool {
+    found.is_some_and(|(hash, bytes)| {
+        *bytes == manifest.bytes && Some(hash) == manifest.sha256.as_ref()
+    })
+}
+
+/// Whether a manifest's body lies in its place, by its hash; one without a body has it.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(super) fn has_whole_body(clips: &Path, manifest: &Manifest) -> Result<bool, StoreError> {
+    if manifest.bytes == 0 {
+        return Ok(true);
+    }
+    let body = path(clips, &manifest.clip_id, body_of(manifest));
+    Ok(is_body_of(manifest, staging::hash_at(&body)?.as_ref()))
+}
+
+/// Which file has its manifest.
+pub(super) fn record_of(manifest: &Manifest) -> Part {
+    match manifest.kind {
+        ClipKind::Void => Part::Void,
+        ClipKind::Audio | ClipKind::Choice => Part::Record,
+    }
+}
+
+/// Which file of which clip this is.
+pub(super) fn named(path: &Path) -> Option<(String, Part)> {
+    let name = path.file_name()?.to_str()?;
+    let (clip_id, suffix) = name.split_once('.')?;
+    let (part, _) = PARTS.iter().find(|(_, known)| *known == suffix)?;
+    let folder = path.parent()?.file_name()?.to_str()?;
+    (is_clip_id(clip_id) && folder == &clip_id[..2]).then(|| (clip_id.to_owned(), *part))
+}
+
+/// Every file that lies in `clips/`, folder by folder; those of a dot are nobody's.
+pub(super) fn all(clips: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> + use<> {
+    let read = |folder: &Path| -> Result<Vec<PathBuf>, StoreError> {
+        let failed = |error| StoreError::file("reading", folder, error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    };
+    let (folders, fault) = match read(clips) {
+        Ok(folders) => (folders, None),
+        Err(error) => (Vec::new(), Some(Err(error))),
+    };
+    let files = folders.into_iter().flat_map(move |folder| {
+        if !folder.is_dir() {
+            return vec![Ok(folder)];
+        }
+        match read(&folder) {
+            Ok(files) => files.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }
+    });
+    fault.into_iter().chain(files)
+}

@@ -1,0 +1,309 @@
+//! A clip's row, and an operator's list of what to look at.
+//!
+//! Owns: how a manifest becomes a row, from the broker or from a record. Never does: touch a file, begin or commit.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::clocks;
+use super::record::{Part, Record};
+use super::{Store, StoreError};
+use crate::ingest::rfc3339;
+use booth_contract::{BodyKind, BoothId, Manifest};
+
+/// Most entries of one booth for an operator. What goes first is least by its rank, so that no flood of rubbish hides what waits for a
+/// look; among equals the newest plain refusals stay, and of what waits the oldest.
+const MAX_REFUSED_PER_BOOTH: i64 = 200;
+
+/// How much an entry for an operator weighs; no word of a sender has a part in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// A clip that was refused: its booth has it.
+    Refused = 0,
+    /// Something that is kept here and waits for a look.
+    Waits = 1,
+    /// What is said of a whole card.
+    Card = 2,
+}
+
+/// A clip that has a row.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Its id.
+    pub clip_id: String,
+    /// Of its body; of a void number none.
+    pub sha256: Option<String>,
+    /// Of its body.
+    pub bytes: u64,
+    /// In its own word.
+    kind: String,
+    body: Option<BodyKind>,
+    /// Whose branch it came on.
+    pub sender: BoothId,
+    received_at: String,
+    raw: Vec<u8>,
+    /// It is not counted before an operator has looked at it.
+    pub is_held: bool,
+    /// Its body was not there when it was asked for.
+    pub is_lost: bool,
+}
+
+impl Known {
+    /// Whether it is more than a number that was given up.
+    pub(super) fn has_words(&self) -> bool {
+        self.kind != "void"
+    }
+
+    /// Which file has its body, if it has one.
+    pub(super) fn body(&self) -> Option<Part> {
+        (self.bytes > 0).then(|| Part::Body(self.body.unwrap_or(BodyKind::OggOpus)))
+    }
+
+    /// Which file has its manifest.
+    pub(super) fn record_part(&self) -> Part {
+        match self.has_words() {
+            true => Part::Record,
+            false => Part::Void,
+        }
+    }
+
+    /// What belongs into that file.
+    pub(super) fn record(&self) -> Record {
+        let mut record = Record::new(&self.sender, self.received_at.clone(), &self.raw);
+        record.is_held = self.is_held;
+        record
+    }
+
+    /// The same once it was accepted.
+    pub(super) fn accepted(&self, wall: Timestamp) -> Record {
+        let mut record = self.record();
+        record.accepted_at = Some(rfc3339(wall));
+        record
+    }
+
+    /// The manifest as it came.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+}
+
+const COLUMNS: &str =
+    "clip_id, sha256, bytes, kind, body, sender, received_at, manifest, held, lost";
+
+fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
+    let sender: String = row.get(5)?;
+    let sender = BoothId::parse(&sender).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, error.into())
+    })?;
+    let body: Option<String> = row.get(4)?;
+    Ok(Known {
+        clip_id: row.get(0)?,
+        sha256: row.get(1)?,
+        bytes: row.get(2)?,
+        kind: row.get(3)?,
+        body: body.and_then(|name| serde_json::from_value(name.into()).ok()),
+        sender,
+        received_at: row.get(6)?,
+        raw: row.get(7)?,
+        is_held: row.get(8)?,
+        is_lost: row.get(9)?,
+    })
+}
+
+/// The clip of this id.
+pub(super) fn known(db: &Connection, clip_id: &str) -> rusqlite::Result<Option<Known>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM kept WHERE clip_id = ?1"))?
+        .query_row([clip_id], known_from)
+        .optional()
+}
+
+/// At most `limit` clips in the order of their ids, from after this one.
+pub(super) fn known_after(
+    db: &Connection,
+    clip_id: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Known>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM kept WHERE clip_id > ?1 ORDER BY clip_id LIMIT ?2"
+    ))?
+    .query_map(params![clip_id, limit as i64], known_from)?
+    .collect()
+}
+
+/// What a new row is made of.
+pub(super) struct NewRow<'a> {
+    /// What is believed.
+    pub manifest: &'a Manifest,
+    /// Whose branch it came on.
+    pub sender: &'a BoothId,
+    /// The manifest as it came.
+    pub raw: &'a [u8],
+    /// When it was whole here.
+    pub received_at: Timestamp,
+    /// Not counted before an operator has looked at it.
+    pub is_held: bool,
+    /// Its body is not there.
+    pub is_lost: bool,
+    /// In which days are told.
+    pub zone: &'a TimeZone,
+}
+
+/// Writes a row. Fails if there is one: a stored clip is never replaced.
+pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> {
+    let manifest = new.manifest;
+    let when = clocks::told(db, new.sender, manifest, new.received_at, new.zone)?;
+    let word = |value: Option<serde_json::Value>| {
+        value
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    };
+    db.prepare_cached(
+        "INSERT INTO kept (clip_id, card_id, clip_no, booth_id, sender, boot_id,
+           kind, test, question_id, choice, lang, started_at, started_mono_ms, clock_synced,
+           duration_ms, ended_by, recovered, body, bytes, sha256, received_at, day, manifest, held, lost)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
+    )?
+    .execute(params![
+        manifest.clip_id,
+        manifest.card_id,
+        manifest.clip_no,
+        manifest.booth_id.as_str(),
+        new.sender.as_str(),
+        manifest.boot_id,
+        word(serde_json::to_value(manifest.kind).ok()),
+        manifest.test != 0,
+        manifest.question_id,
+        manifest.choice,
+        manifest.lang,
+        when.started_at,
+        manifest.started_mono_ms,
+        when.is_by_its_clock,
+        manifest.duration_ms.unwrap_or(0),
+        word(manifest.ended_by.and_then(|by| serde_json::to_value(by).ok())),
+        manifest.recovered != 0,
+        manifest.body.and_then(|body| serde_json::to_value(body).ok()).map(|v| word(Some(v))),
+        manifest.bytes,
+        manifest.sha256,
+        rfc3339(new.received_at),
+        when.day.to_string(),
+        new.raw,
+        new.is_held,
+        new.is_lost,
+    ])?;
+    Ok(())
+}
+
+/// A row from a record.
+pub(super) fn from_record(
+    db: &Connection,
+    zone: &TimeZone,
+    record: &Record,
+    manifest: &Manifest,
+    is_lost: bool,
+) -> rusqlite::Result<()> {
+    let received_at = record.received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+    let sender = &record.sender;
+    let is_held = record.waits_for_a_look();
+    insert(
+        db,
+        &NewRow {
+            manifest,
+            sender,
+            raw: record.manifest.as_bytes(),
+            received_at,
+            is_held,
+            is_lost,
+            zone,
+        },
+    )
+}
+
+/// Whether its body is gone, so that whoever offers it is asked for it.
+pub(super) fn set_lost(db: &Connection, clip_id: &str, is_lost: bool) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE kept SET lost = ?2 WHERE clip_id = ?1")?
+        .execute(params![clip_id, is_lost])?;
+    Ok(())
+}
+
+/// A held clip counts from now on; answers whether there was one.
+pub(super) fn accept(db: &Connection, clip_id: &str) -> rusqlite::Result<bool> {
+    let changed = db
+        .prepare_cached("UPDATE kept SET held = 0 WHERE clip_id = ?1 AND held = 1")?
+        .execute([clip_id])?;
+    Ok(changed > 0)
+}
+
+/// Removes the row of a clip whose files were kept apart.
+pub(super) fn forget(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1")?
+        .execute([clip_id])?;
+    Ok(())
+}
+
+/// Removes the row of a number that was given up: its words have come.
+pub(super) fn forget_void(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1 AND kind = 'void'")?
+        .execute([clip_id])?;
+    Ok(())
+}
+
+/// Another clip with the number of this one.
+pub(super) fn of_same_number(
+    db: &Connection,
+    manifest: &Manifest,
+) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached(
+        "SELECT clip_id FROM kept WHERE card_id = ?1 AND clip_no = ?2 AND clip_id <> ?3",
+    )?
+    .query_row(
+        params![manifest.card_id, manifest.clip_no, manifest.clip_id],
+        |row| row.get(0),
+    )
+    .optional()
+}
+
+/// Notes what an operator should look at.
+pub(crate) fn show_operator(
+    db: &Connection,
+    wall: Timestamp,
+    sender: &BoothId,
+    clip_id: &str,
+    reason: &str,
+    rank: Rank,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO refused (booth_id, clip_id, reason, at, times, rank) VALUES (?1, ?2, ?3, ?4, 1, ?5)
+         ON CONFLICT DO UPDATE SET at = excluded.at, times = times + 1, rank = excluded.rank",
+    )?
+    .execute(params![
+        sender.as_str(),
+        clip_id,
+        reason,
+        rfc3339(wall),
+        rank as u8
+    ])?;
+    db.prepare_cached(
+        "DELETE FROM refused WHERE booth_id = ?1 AND rowid IN (
+           SELECT rowid FROM refused WHERE booth_id = ?1
+           ORDER BY rank DESC, CASE rank WHEN 0 THEN at END DESC, CASE rank WHEN 0 THEN -rowid ELSE rowid END
+           LIMIT -1 OFFSET ?2)",
+    )?
+    .execute(params![sender.as_str(), MAX_REFUSED_PER_BOOTH])?;
+    Ok(())
+}
+
+impl Store {
+    /// The same, in the batch.
+    pub(super) fn show_operator(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        clip_id: &str,
+        reason: &str,
+        rank: Rank,
+    ) -> Result<(), StoreError> {
+        self.begin()?;
+        show_operator(&self.db, wall, sender, clip_id, reason, rank).map_err(Into::into)
+    }
+}

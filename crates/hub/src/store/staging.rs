@@ -1,0 +1,352 @@
+//! Bodies that are not whole yet: one file per clip and sender, parts written at their offsets.
+//!
+//! Owns: the folder `staging`, which ranges of each clip have arrived, and the limits. Never does:
+//! acknowledge anything; nothing here is fsynced before the body is whole. Who pays at each limit: a
+//! sender over its share loses its own longest untouched body; past the total, the longest untouched
+//! body of all goes; one left alone for an hour goes. What goes comes again, because its clip was
+//! never acknowledged. A failure or a restart leaves files that the next start removes.
+#![allow(clippy::disallowed_methods)] // the hub's own file work: staging is not durable on purpose
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use crate::ingest::hex;
+use booth_contract::ranges::RangeSet;
+use booth_contract::time::Mono;
+use booth_contract::{BoothId, Manifest};
+
+/// Most unfinished bodies of one sender; the contract lets a booth await eight acks.
+const MAX_PER_SENDER: usize = 32;
+/// Most unfinished bodies in all.
+const MAX_TOTAL: usize = 8192;
+/// Most separate ranges of one body; a part that would make more is not taken.
+const MAX_PIECES: usize = 4096;
+/// Most files that stay open between two parts.
+const MAX_OPEN: usize = 32;
+/// Most versions of one body.
+pub(super) const MAX_VERSIONS: usize = 4;
+/// How long an unfinished body may be left alone, in ms.
+const EXPIRY_MS: u64 = 3_600_000;
+
+/// A manifest whose body is to come.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    /// What is believed of it.
+    pub manifest: Manifest,
+    /// As it came.
+    pub raw: Vec<u8>,
+    /// How often the whole body did not have its hash.
+    mismatches: u32,
+}
+
+impl Offer {
+    /// Of a manifest that was believed.
+    pub(super) fn new(manifest: Manifest, raw: &[u8]) -> Self {
+        Self {
+            manifest,
+            raw: raw.to_owned(),
+            mismatches: 0,
+        }
+    }
+
+    /// Whether both are of the same body.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.manifest.sha256 == other.manifest.sha256 && self.manifest.bytes == other.manifest.bytes
+    }
+}
+
+/// An unfinished body: what its sender said of it, and what has arrived.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The versions that its sender has offered, the newest last. Parts do not say of which they are: whichever hash the bytes
+    /// come to is the one.
+    pub offers: Vec<Offer>,
+    /// Which bytes are in the file.
+    pub ranges: RangeSet,
+    touched: Mono,
+}
+
+impl Staged {
+    /// Another version. What has come so far is of one before it, if there was one.
+    pub(super) fn add(&mut self, offer: Offer) {
+        if !self.offers.is_empty() {
+            self.ranges.clear();
+        }
+        if self.offers.len() >= MAX_VERSIONS {
+            self.offers.remove(0);
+        }
+        self.offers.push(offer);
+    }
+
+    /// Those of which every byte is here, the newest first.
+    pub(super) fn whole(&self) -> impl Iterator<Item = &Offer> {
+        let is_whole = |offer: &&Offer| self.ranges.covers(0, offer.manifest.bytes);
+        self.offers.iter().rev().filter(is_whole)
+    }
+
+    /// Counts a whole body that had no version's hash, for this version, and forgets its bytes. Other versions that were whole
+    /// are forgotten with them.
+    pub(super) fn mismatched(&mut self, offer: &Offer) -> u32 {
+        let ranges = std::mem::take(&mut self.ranges);
+        self.offers
+            .retain(|other| other.is_as(offer) || !ranges.covers(0, other.manifest.bytes));
+        match self.offers.iter_mut().find(|other| other.is_as(offer)) {
+            Some(offer) => {
+                offer.mismatches += 1;
+                offer.mismatches
+            }
+            None => 0,
+        }
+    }
+}
+
+/// Who sent what.
+type Key = (BoothId, String);
+
+/// All unfinished bodies.
+#[derive(Debug)]
+pub(super) struct Staging {
+    dir: PathBuf,
+    bodies: HashMap<Key, Staged>,
+    per_sender: HashMap<BoothId, usize>,
+    /// Files of the bodies that were written to last, the latest at the end.
+    open: VecDeque<(Key, File)>,
+}
+
+impl Staging {
+    /// Empties the folder and begins anew.
+    pub(super) fn open(dir: PathBuf) -> Result<Self, StoreError> {
+        if dir.exists() {
+            fs::remove_dir_all(&dir).map_err(|e| StoreError::file("emptying", &dir, e))?;
+        }
+        fs::create_dir_all(&dir).map_err(|e| StoreError::file("creating", &dir, e))?;
+        Ok(Self {
+            dir,
+            bodies: HashMap::new(),
+            per_sender: HashMap::new(),
+            open: VecDeque::new(),
+        })
+    }
+
+    /// The unfinished body of `clip_id` from `sender`.
+    pub(super) fn get_mut(&mut self, sender: &BoothId, clip_id: &str) -> Option<&mut Staged> {
+        self.bodies.get_mut(&(sender.clone(), clip_id.to_owned()))
+    }
+
+    /// The same, made if it is new; makes room by the rules above.
+    pub(super) fn begin(&mut self, now: Mono, sender: &BoothId, clip_id: &str) -> &mut Staged {
+        let key = (sender.clone(), clip_id.to_owned());
+        if !self.bodies.contains_key(&key) {
+            if self.per_sender.get(sender).copied().unwrap_or(0) >= MAX_PER_SENDER {
+                self.drop_longest_untouched(|(owner, _)| owner == sender);
+            }
+            if self.bodies.len() >= MAX_TOTAL {
+                self.drop_longest_untouched(|_| true);
+            }
+            *self.per_sender.entry(sender.clone()).or_default() += 1;
+        }
+        let staged = self.bodies.entry(key).or_insert_with(|| Staged {
+            offers: Vec::new(),
+            ranges: RangeSet::default(),
+            touched: now,
+        });
+        staged.touched = now;
+        staged
+    }
+
+    /// Writes a part at its place. `Ok(false)`: the body is in too many pieces to take it.
+    pub(super) fn write(
+        &mut self,
+        now: Mono,
+        sender: &BoothId,
+        clip_id: &str,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<bool, StoreError> {
+        let staged = self.begin(now, sender, clip_id);
+        let end = offset + bytes.len() as u64;
+        if staged.ranges.covers(offset, end) {
+            return Ok(true);
+        }
+        if staged.ranges.pieces() >= MAX_PIECES && staged.ranges.end() != offset {
+            return Ok(false);
+        }
+        let path = self.path(sender, clip_id);
+        self.file(sender, clip_id)?
+            .write_all_at(bytes, offset)
+            .map_err(|e| StoreError::file("writing", &path, e))?;
+        if let Some(staged) = self.get_mut(sender, clip_id) {
+            staged.ranges.insert(offset, end);
+        }
+        Ok(true)
+    }
+
+    /// The file of a body, made if it is new; it stays open until others are used more.
+    fn file(&mut self, sender: &BoothId, clip_id: &str) -> Result<&File, StoreError> {
+        let path = self.path(sender, clip_id);
+        let is_its = |((owner, id), _): &(Key, File)| owner == sender && id == clip_id;
+        let latest = match self.open.iter().position(is_its) {
+            Some(at) => self.open.remove(at),
+            None => None,
+        };
+        let latest = match latest {
+            Some(open) => open,
+            None => {
+                let file = OpenOptions::new()
+                    .create(true)
+                    .read(true)
+                    .write(true)
+                    .truncate(false)
+                    .open(&path)
+                    .map_err(|e| StoreError::file("opening", &path, e))?;
+                ((sender.clone(), clip_id.to_owned()), file)
+            }
+        };
+        if self.open.len() >= MAX_OPEN {
+            self.open.pop_front();
+        }
+        self.open.push_back(latest);
+        self.open
+            .back()
+            .map(|(_, file)| file)
+            .ok_or_else(|| StoreError::file("opening", &path, std::io::ErrorKind::NotFound.into()))
+    }
+
+    /// Forgets a body, file included.
+    pub(super) fn remove(&mut self, sender: &BoothId, clip_id: &str) -> Result<(), StoreError> {
+        let path = self.path(sender, clip_id);
+        self.forget(sender, clip_id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::file("removing", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets a body whose file went elsewhere.
+    pub(super) fn forget(&mut self, sender: &BoothId, clip_id: &str) {
+        self.open
+            .retain(|((owner, id), _)| owner != sender || id != clip_id);
+        if self
+            .bodies
+            .remove(&(sender.clone(), clip_id.to_owned()))
+            .is_some()
+            && let Some(count) = self.per_sender.get_mut(sender)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_sender.remove(sender);
+            }
+        }
+    }
+
+    /// SHA-256 of a body's first `bytes`, in hex.
+    pub(super) fn hash_of_first(
+        &mut self,
+        sender: &BoothId,
+        clip_id: &str,
+        bytes: u64,
+    ) -> Result<String, StoreError> {
+        let path = self.path(sender, clip_id);
+        let file = self.file(sender, clip_id)?;
+        hash_of(file, bytes).map_err(|e| StoreError::file("reading", &path, e))
+    }
+
+    /// Cuts a whole body to `bytes`; it is not fsynced.
+    pub(super) fn cut(
+        &mut self,
+        sender: &BoothId,
+        clip_id: &str,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        let path = self.path(sender, clip_id);
+        let file = self.file(sender, clip_id)?;
+        let length = file
+            .metadata()
+            .map_err(|e| StoreError::file("reading", &path, e))?
+            .len();
+        if length != bytes {
+            file.set_len(bytes)
+                .map_err(|e| StoreError::file("cutting", &path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Drops what was left alone too long; answers how many.
+    pub(super) fn expire(&mut self, now: Mono) -> Result<usize, StoreError> {
+        let old: Vec<Key> = self
+            .bodies
+            .iter()
+            .filter(|(_, staged)| now.0.saturating_sub(staged.touched.0) > EXPIRY_MS)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (sender, clip_id) in &old {
+            self.remove(sender, clip_id)?;
+        }
+        Ok(old.len())
+    }
+
+    /// Where a body's file is. Both names were checked: neither can leave the folder.
+    pub(super) fn path(&self, sender: &BoothId, clip_id: &str) -> PathBuf {
+        self.dir.join(format!("{clip_id}.{sender}"))
+    }
+
+    fn drop_longest_untouched(&mut self, may_go: impl Fn(&Key) -> bool) {
+        let oldest = self
+            .bodies
+            .iter()
+            .filter(|(key, _)| may_go(key))
+            .min_by_key(|(_, staged)| staged.touched)
+            .map(|(key, _)| key.clone());
+        if let Some((sender, clip_id)) = oldest {
+            log::warn!(booth = sender.as_str(), clip_id = clip_id.as_str();
+                "an unfinished clip of {sender} was dropped from staging to make room; it will be asked for again");
+            if let Err(error) = self.remove(&sender, &clip_id) {
+                log::warn!("{error}");
+            }
+        }
+    }
+}
+
+/// SHA-256 of a file's first `bytes`, in hex.
+fn hash_of(file: &File, bytes: u64) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; 64 * 1024];
+    let mut at = 0;
+    loop {
+        let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+        let most = left.min(block.len());
+        match file.read_at(&mut block[..most], at) {
+            Ok(0) => return Ok(hex(&hasher.finalize())),
+            Ok(n) => {
+                hasher.update(&block[..n]);
+                at += n as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// SHA-256 and length of the file at `path`; `None` if there is none.
+pub(super) fn hash_at(path: &Path) -> Result<Option<(String, u64)>, StoreError> {
+    match File::open(path) {
+        Ok(file) => {
+            let length = file
+                .metadata()
+                .map_err(|e| StoreError::file("reading", path, e))?
+                .len();
+            let hash =
+                hash_of(&file, u64::MAX).map_err(|e| StoreError::file("reading", path, e))?;
+            Ok(Some((hash, length)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::file("opening", path, error)),
+    }
+}

@@ -1,0 +1,499 @@
+//! What the pages show, read from the database on a connection of its own.
+//!
+//! Owns: the questions that the pages ask of the store; `lists` and `gaps` have the longer ones. Never
+//! does: write. A failure shows as an empty page with the reason in `broker_detail`, and in the log.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::record::{self, Part};
+use super::{StoreError, database_in, gaps, lists, schema, unreadable};
+use crate::alerts;
+use crate::config::ExpectedBooth;
+use crate::ingest::{is_clip_id, shortened};
+use crate::view::{
+    AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
+    RefusedPage, Views,
+};
+use booth_contract::{Birth, BodyKind, Health, Presence, Severity, reading};
+use booth_host::clock;
+
+/// A booth that never said its interval is taken to mean this.
+const DEFAULT_INTERVAL_S: u64 = 60;
+/// Two machines under one id are shown for this long after the second was heard.
+const TWO_MACHINES_HOURS: i64 = 24;
+/// The latest clips to look at that the operations page shows; the rest has pages of its own.
+const SHOWN_REFUSED: usize = 20;
+
+/// Whether the hub is connected to the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerStatus {
+    /// Connected, and subscribed.
+    pub connected: bool,
+    /// One sentence.
+    pub detail: String,
+    /// That another hub uses this one's client id, and what to do about it.
+    pub rival: Option<String>,
+}
+
+/// The pages' view of the store.
+#[derive(Debug)]
+pub struct StoreViews {
+    db: Mutex<Connection>,
+    clips: PathBuf,
+    expected: Vec<ExpectedBooth>,
+    broker: Arc<Mutex<BrokerStatus>>,
+    counts: Kept<Counts>,
+    fleet: Kept<FleetView>,
+}
+
+/// What is counted over all clips.
+#[derive(Debug, Clone)]
+struct Counts {
+    by_question: Vec<(String, u64)>,
+    questions: u64,
+    by_booth: Vec<(String, String, u64)>,
+    booths: u64,
+    by_day: Vec<(jiff::civil::Date, u64)>,
+    total: u64,
+}
+
+/// An answer of the database that is given again for a while: nine times as long as it took, so that pages take at most a tenth
+/// of the time however much is stored and however often they are asked for.
+#[derive(Debug)]
+struct Kept<T>(Mutex<Option<(u64, T)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    fn get(&self, ask: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let mut kept = locked(&self.0);
+        let began = clock::mono().0;
+        if let Some((until, answer)) = &*kept
+            && began < *until
+        {
+            return Ok(answer.clone());
+        }
+        let answer = ask()?;
+        let now = clock::mono().0;
+        *kept = Some((now + 9 * (now - began), answer.clone()));
+        Ok(answer)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StoreViews {
+    /// Opens the database that [`super::Store`] made in `dir`.
+    pub fn open(
+        dir: &Path,
+        expected: Vec<ExpectedBooth>,
+        broker: Arc<Mutex<BrokerStatus>>,
+    ) -> Result<Self, StoreError> {
+        let db = schema::open_for_reading(&database_in(dir))?;
+        Ok(Self {
+            db: Mutex::new(db),
+            clips: dir.join("clips"),
+            expected,
+            broker,
+            counts: Kept::default(),
+            fleet: Kept::default(),
+        })
+    }
+
+    fn read_answers(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        place: &Place,
+    ) -> rusqlite::Result<AnswersView> {
+        let db = locked(&self.db);
+        let counts = self.counts.get(|| self.count(&db, now))?;
+        let spoken = lists::SPOKEN.total(&db)?;
+        let mut clips = lists::SPOKEN.page(&db, limit, place)?;
+        for clip in &mut clips {
+            clip.booth_name = self.name_of(&db, &clip.booth_id);
+        }
+        let newer = match clips.first() {
+            Some(first) => lists::SPOKEN.newer_than(&db, &first.cursor())?,
+            None => spoken,
+        };
+        Ok(AnswersView {
+            generated_at: now,
+            by_question: counts.by_question,
+            questions: counts.questions,
+            by_booth: counts.by_booth,
+            booths: counts.booths,
+            by_day: counts.by_day,
+            clips,
+            newer,
+            spoken,
+            total: counts.total,
+        })
+    }
+
+    fn count(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<Counts> {
+        const COUNTED: &str = "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice')";
+        let number = |what: &str| {
+            db.prepare_cached(&format!("SELECT {what} {COUNTED}"))?
+                .query_row([], |row| row.get(0))
+        };
+        let by_question = db
+            .prepare_cached(&format!(
+                "SELECT coalesce(question_id, '-') AS q, count(*) AS n {COUNTED} GROUP BY q
+                 ORDER BY n DESC, q LIMIT ?1"
+            ))?
+            .query_map([MOST_BARS], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let by_booth = db
+            .prepare_cached(&format!(
+                "SELECT booth_id AS b, count(*) AS n {COUNTED} GROUP BY b ORDER BY n DESC, b LIMIT ?1"
+            ))?
+            .query_map([MOST_BARS], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
+            })?
+            .map(|row| row.map(|(id, n)| (id.clone(), self.name_of(db, &id), n)))
+            .collect::<rusqlite::Result<_>>()?;
+        // A booth east of here may be a day ahead; a clock that is further ahead is wrong.
+        let tomorrow = (now + jiff::SignedDuration::from_hours(24))
+            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .date();
+        let mut by_day: Vec<(String, u64)> = db
+            .prepare_cached(&format!(
+                "SELECT day, count(*) {COUNTED} AND day <= ?1 GROUP BY day ORDER BY day DESC LIMIT ?2"
+            ))?
+            .query_map(params![tomorrow.to_string(), MOST_DAYS], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        by_day.reverse();
+        Ok(Counts {
+            by_question,
+            questions: number("count(DISTINCT coalesce(question_id, '-'))")?,
+            by_booth,
+            booths: number("count(DISTINCT booth_id)")?,
+            by_day: by_day
+                .into_iter()
+                .filter_map(|(day, n)| Some((day.parse().ok()?, n)))
+                .collect(),
+            total: number("count(*)")?,
+        })
+    }
+
+    fn read_refused(&self, limit: usize, place: &Place) -> rusqlite::Result<RefusedPage> {
+        let db = locked(&self.db);
+        let entries = lists::REFUSED.page(&db, limit, place)?;
+        let total = lists::REFUSED.total(&db)?;
+        let newer = match entries.first() {
+            Some(first) => lists::REFUSED.newer_than(&db, &first.cursor)?,
+            None => total,
+        };
+        Ok(RefusedPage {
+            entries,
+            newer,
+            total,
+        })
+    }
+
+    /// A booth's name: as the city gave it, else as the booth calls itself, else empty.
+    fn name_of(&self, db: &Connection, id: &str) -> String {
+        if let Some(booth) = self.expected.iter().find(|booth| booth.id.as_str() == id)
+            && !booth.name.is_empty()
+        {
+            return shortened(&booth.name);
+        }
+        let birth: Option<String> = db
+            .prepare_cached("SELECT birth FROM booth WHERE booth_id = ?1")
+            .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
+            .ok()
+            .flatten()
+            .flatten();
+        birth
+            .and_then(|text| reading::object::<Birth>(text.as_bytes()).ok())
+            .map(|birth| shortened(&birth.name))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn read_fleet(&self, now: Timestamp) -> rusqlite::Result<FleetView> {
+        let fleet = {
+            let db = locked(&self.db);
+            self.fleet.get(|| self.look_at_fleet(&db, now))?
+        };
+        let broker = locked(&self.broker).clone();
+        Ok(FleetView {
+            broker_connected: broker.connected,
+            broker_detail: broker.detail,
+            broker_rival: broker.rival,
+            ..fleet
+        })
+    }
+
+    fn look_at_fleet(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<FleetView> {
+        let came_at = alerts::came_at(db)?;
+        let mut booths: Vec<BoothView> = db
+            .prepare_cached(
+                "SELECT booth.booth_id, booth.birth, booth.health, booth.health_at,
+                   card_at_booth.presence,
+                   (SELECT max(received_at) FROM clip WHERE clip.booth_id = booth.booth_id),
+                   booth.health_live, booth.introduced_at
+                 FROM booth LEFT JOIN card_at_booth
+                   ON card_at_booth.booth_id = booth.booth_id AND card_at_booth.card_id = booth.card_id
+                 ORDER BY booth.booth_id",
+            )?
+            .query_map([], |row| {
+                Ok(HeardBooth {
+                    booth_id: row.get(0)?,
+                    birth: row.get(1)?,
+                    health: row.get(2)?,
+                    health_at: row.get(3)?,
+                    presence: row.get(4)?,
+                    last_clip_at: row.get(5)?,
+                    health_live: row.get(6)?,
+                    introduced_at: row.get(7)?,
+                })
+            })?
+            .map(|heard| self.booth_view(db, now, &came_at, heard?))
+            .collect::<rusqlite::Result<_>>()?;
+        let heard: HashSet<String> = booths.iter().map(|booth| booth.booth_id.clone()).collect();
+        let unheard = self.expected.iter();
+        let unheard = unheard.filter(|expected| !heard.contains(expected.id.as_str()));
+        booths.extend(unheard.map(never_heard));
+        booths.sort_by(|a, b| a.booth_id.cmp(&b.booth_id));
+        let gaps = gaps::gaps(db)?;
+        let refused = lists::REFUSED.page(db, SHOWN_REFUSED, &Place::Newest)?;
+        Ok(FleetView {
+            generated_at: now,
+            broker_connected: false,
+            broker_detail: String::new(),
+            broker_rival: None,
+            booths,
+            gaps: gaps.entries,
+            gaps_total: gaps.total,
+            refused,
+            refused_total: lists::REFUSED.total(db)?,
+            unreadable: unreadable::shown(db, now)?,
+            over_budget: unreadable::over_budget(db, now)?,
+        })
+    }
+
+    fn booth_view(
+        &self,
+        db: &Connection,
+        now: Timestamp,
+        came_at: &str,
+        heard: HeardBooth,
+    ) -> rusqlite::Result<BoothView> {
+        let expected = self
+            .expected
+            .iter()
+            .find(|booth| booth.id.as_str() == heard.booth_id.as_str());
+        let birth: Option<Birth> = heard
+            .birth
+            .as_deref()
+            .and_then(|text| reading::object(text.as_bytes()).ok());
+        let health = heard
+            .health
+            .as_deref()
+            .and_then(|text| Health::from_json(text.as_bytes()).ok());
+        let count = |name: &str| {
+            let value = health.as_ref()?.get(name)?;
+            (0.0..9.0e15).contains(&value).then_some(value as u64)
+        };
+        let health_interval_s = count("health_interval_s")
+            .or(birth.as_ref().map(|birth| birth.health_interval_s))
+            .filter(|seconds| (1..=86_400).contains(seconds))
+            .unwrap_or(DEFAULT_INTERVAL_S);
+        let health_age_s = heard
+            .health_at
+            .as_deref()
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .map(|at| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0));
+        let confirmed_from = alerts::confirmed_from(came_at, heard.introduced_at.as_deref());
+        let mut alerts: Vec<AlertView> = db
+            .prepare_cached(
+                "SELECT id, severity, text, since, said_at >= ?2 FROM alert WHERE booth_id = ?1",
+            )?
+            .query_map([&heard.booth_id, &confirmed_from], |row| {
+                Ok(AlertView {
+                    id: row.get(0)?,
+                    severity: severity(&row.get::<_, String>(1)?),
+                    text: row.get(2)?,
+                    since: row.get(3)?,
+                    confirmed: row.get(4)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        alerts.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
+        let stale = health_age_s.is_none_or(|age| age > 3 * health_interval_s);
+        // A booth that speaks is there, although nobody kept for this hub that it said so.
+        let is_heard = heard.health_live && !stale;
+        let presence = heard.presence.as_deref().and_then(presence);
+        let recent = now - jiff::SignedDuration::from_hours(TWO_MACHINES_HOURS);
+        let machines: u64 = db
+            .prepare_cached(
+                "SELECT count(*) FROM machine_at_booth WHERE booth_id = ?1 AND last_birth >= ?2",
+            )?
+            .query_row(
+                params![heard.booth_id, crate::ingest::rfc3339(recent)],
+                |row| row.get(0),
+            )?;
+        Ok(BoothView {
+            name: self.name_of(db, &heard.booth_id),
+            place: expected
+                .map(|booth| booth.place.clone())
+                .unwrap_or_default(),
+            expected: expected.is_some(),
+            heard: true,
+            presence: presence.or(is_heard.then_some(Presence::Online)),
+            ready: health
+                .as_ref()
+                .and_then(|health| health.get("ready"))
+                .map(|ready| ready == 1.0),
+            stale,
+            health_age_s,
+            health_interval_s,
+            oldest_unsent_s: count("oldest_unsent_s"),
+            spool_clips: count("spool_clips"),
+            alerts,
+            sw_version: birth
+                .as_ref()
+                .map(|birth| shortened(&birth.sw_version))
+                .filter(|version| !version.is_empty()),
+            last_clip_at: heard.last_clip_at,
+            sealed: birth.as_ref().and_then(|birth| birth.sealed),
+            two_serials: machines > 1,
+            booth_id: heard.booth_id,
+        })
+    }
+
+    fn read_clip_file(&self, clip_id: &str) -> rusqlite::Result<Option<ClipFile>> {
+        let kept: Option<(Option<String>, Option<String>, String)> = locked(&self.db)
+            .prepare_cached(
+                "SELECT body, sha256, received_at FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
+            )?
+            .query_row([clip_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        Ok(kept
+            .filter(|(body, ..)| body.as_deref() == Some("ogg-opus"))
+            .map(|(_, sha256, received_at)| ClipFile {
+                path: record::path(&self.clips, clip_id, Part::Body(BodyKind::OggOpus)),
+                sha256: sha256.unwrap_or_default(),
+                stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+            }))
+    }
+}
+
+/// A booth's row.
+struct HeardBooth {
+    booth_id: String,
+    birth: Option<String>,
+    health: Option<String>,
+    health_at: Option<String>,
+    presence: Option<String>,
+    last_clip_at: Option<String>,
+    health_live: bool,
+    introduced_at: Option<String>,
+}
+
+impl Views for StoreViews {
+    fn answers_at(&self, limit: usize, place: &Place) -> AnswersView {
+        let now = clock::wall();
+        self.read_answers(now, limit, place)
+            .unwrap_or_else(|error| {
+                log::error!("the pages cannot read the database: {error}");
+                AnswersView {
+                    generated_at: now,
+                    by_question: Vec::new(),
+                    questions: 0,
+                    by_booth: Vec::new(),
+                    booths: 0,
+                    by_day: Vec::new(),
+                    clips: Vec::new(),
+                    newer: 0,
+                    spoken: 0,
+                    total: 0,
+                }
+            })
+    }
+
+    fn fleet(&self) -> FleetView {
+        let now = clock::wall();
+        self.read_fleet(now).unwrap_or_else(|error| {
+            log::error!("the pages cannot read the database: {error}");
+            FleetView {
+                generated_at: now,
+                broker_connected: locked(&self.broker).connected,
+                broker_detail: format!("the hub's database cannot be read: {error}"),
+                broker_rival: None,
+                booths: Vec::new(),
+                gaps: Vec::new(),
+                gaps_total: 0,
+                refused: Vec::new(),
+                refused_total: 0,
+                unreadable: Listed::default(),
+                over_budget: Listed::default(),
+            }
+        })
+    }
+
+    fn refused(&self, limit: usize, place: &Place) -> RefusedPage {
+        self.read_refused(limit, place).unwrap_or_else(|error| {
+            log::error!("the pages cannot read the database: {error}");
+            RefusedPage {
+                entries: Vec::new(),
+                newer: 0,
+                total: 0,
+            }
+        })
+    }
+
+    fn clip_file(&self, clip_id: &str) -> Option<ClipFile> {
+        if !is_clip_id(clip_id) {
+            return None;
+        }
+        self.read_clip_file(clip_id).unwrap_or_else(|error| {
+            log::error!("the pages cannot read the database: {error}");
+            None
+        })
+    }
+}
+
+fn never_heard(expected: &ExpectedBooth) -> BoothView {
+    BoothView {
+        booth_id: expected.id.as_str().to_owned(),
+        name: expected.name.clone(),
+        place: expected.place.clone(),
+        expected: true,
+        heard: false,
+        presence: None,
+        ready: None,
+        stale: false,
+        health_age_s: None,
+        health_interval_s: DEFAULT_INTERVAL_S,
+        oldest_unsent_s: None,
+        spool_clips: None,
+        alerts: Vec::new(),
+        sw_version: None,
+        last_clip_at: None,
+        sealed: None,
+        two_serials: false,
+    }
+}
+
+fn presence(text: &str) -> Option<Presence> {
+    serde_json::from_value(text.into()).ok()
+}
+
+fn severity(text: &str) -> Severity {
+    serde_json::from_value(text.into()).unwrap_or(Severity::Watch)
+}

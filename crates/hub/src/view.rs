@@ -1,0 +1,338 @@
+//! What the pages show, as plain data.
+//!
+//! Owns: the shape of both pages' content and the seam ([`Views`]) between the store, which fills it,
+//! and the pages, which draw it. Never does: touch the database, a file or a clock. Holds nothing.
+
+use std::path::PathBuf;
+
+use booth_contract::{Presence, Severity};
+
+/// Bars of a chart.
+pub const MOST_BARS: usize = 30;
+/// Days of a chart.
+pub const MOST_DAYS: usize = 14;
+
+/// Everything the people's page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswersView {
+    /// When it was put together.
+    pub generated_at: jiff::Timestamp,
+    /// Answers per question id, most first; an answer without a question is `"-"`. At most [`MOST_BARS`].
+    pub by_question: Vec<(String, u64)>,
+    /// How many questions there are.
+    pub questions: u64,
+    /// Booth id, name, answers; most first. At most [`MOST_BARS`].
+    pub by_booth: Vec<(String /* booth id */, String /* name */, u64)>,
+    /// How many booths there are.
+    pub booths: u64,
+    /// Answers per day, oldest first: the last [`MOST_DAYS`] that have any and are not to come. The day is that of the recording
+    /// where its clock was set, else that of the receipt.
+    pub by_day: Vec<(jiff::civil::Date, u64)>,
+    /// One page of the spoken answers, the newest first.
+    pub clips: Vec<ClipView>,
+    /// How many spoken answers are newer than the first of the page.
+    pub newer: u64,
+    /// All spoken answers.
+    pub spoken: u64,
+    /// All answers, spoken and chosen; test clips are in no count.
+    pub total: u64,
+}
+
+/// Where one stands in a list whose newest entries come first: an entry's time, which sorts as text, and its id. It holds its
+/// place when newer entries come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// RFC 3339 UTC with milliseconds.
+    pub at: String,
+    /// Of the entry.
+    pub id: String,
+}
+
+impl Cursor {
+    /// Between time and id; neither has one.
+    const BETWEEN: char = '~';
+    /// Longest text that is taken for one, in bytes.
+    const LONGEST: usize = 200;
+
+    /// As it stands in an address: nothing in it needs to be escaped in a query (RFC 3986 §3.4).
+    pub fn text(&self) -> String {
+        format!("{}{}{}", self.at, Self::BETWEEN, self.id)
+    }
+
+    /// Reads one; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, id) = text.split_once(Self::BETWEEN)?;
+        let is_plain = |text: &str| {
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'.'))
+        };
+        let is_one = text.len() <= Self::LONGEST
+            && at.parse::<jiff::Timestamp>().is_ok()
+            && is_plain(at)
+            && is_plain(id)
+            && !id.is_empty();
+        is_one.then(|| Self {
+            at: at.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The first one.
+    Newest,
+    /// What comes after this entry.
+    OlderThan(Cursor),
+    /// What comes before this entry, next to it.
+    NewerThan(Cursor),
+}
+
+/// One clip as the people's page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // the names are the contract's own (§3.3)
+pub struct ClipView {
+    pub clip_id: String,
+    pub booth_id: String,
+    pub booth_name: String,
+    pub question_id: Option<String>,
+    pub lang: Option<String>,
+    pub started_at: Option<String>,
+    pub clock_synced: bool,
+    pub duration_ms: u64,
+    pub ended_by: String,
+    pub recovered: bool,
+    pub bytes: u64,
+    /// The hub's time of the commit, RFC 3339 UTC.
+    pub received_at: String,
+}
+
+impl ClipView {
+    /// Its place in the list.
+    pub fn cursor(&self) -> Cursor {
+        Cursor {
+            at: self.received_at.clone(),
+            id: self.clip_id.clone(),
+        }
+    }
+}
+
+/// Everything the operations page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetView {
+    /// When it was put together.
+    pub generated_at: jiff::Timestamp,
+    /// Whether the hub itself is connected to the broker and subscribed.
+    pub broker_connected: bool,
+    /// One sentence about the broker: since when, or what failed.
+    pub broker_detail: String,
+    /// That another hub uses this one's client id, and what to do about it.
+    pub broker_rival: Option<String>,
+    /// Expected and heard booths.
+    pub booths: Vec<BoothView>,
+    /// Clip numbers that are not here; of each booth's cards the latest heard, and not of all booths.
+    pub gaps: Vec<GapView>,
+    /// How many entries of them there are.
+    pub gaps_total: u64,
+    /// What an operator should look at, the latest first: refused clips, and stored ones that were flagged.
+    pub refused: Vec<RefusedView>,
+    /// How many there are of them in all.
+    pub refused_total: u64,
+    /// What could not be read in the last days, the latest first.
+    pub unreadable: Listed<UnreadableView>,
+    /// Senders that have used a budget up and have not kept within it for a quiet day since, the latest first.
+    pub over_budget: Listed<UnreadableView>,
+}
+
+/// So much of a list as a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The first of it.
+    pub entries: Vec<T>,
+    /// How much there is.
+    pub total: u64,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            total: 0,
+        }
+    }
+}
+
+impl<T> Listed<T> {
+    /// How much is not shown.
+    pub fn more(&self) -> u64 {
+        self.total.saturating_sub(self.entries.len() as u64)
+    }
+}
+
+/// One page of what an operator should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedPage {
+    /// The latest first.
+    pub entries: Vec<RefusedView>,
+    /// How many are newer than the first of the page.
+    pub newer: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+/// One booth as the operations page shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoothView {
+    /// The booth's id.
+    pub booth_id: String,
+    /// From `hub.toml`, else from its birth, else empty.
+    pub name: String,
+    /// From `hub.toml`, else empty.
+    pub place: String,
+    /// Whether `hub.toml` names it.
+    pub expected: bool,
+    /// Whether anything was ever heard from it.
+    pub heard: bool,
+    /// Its retained state, by the ordering rules of the contract (§3).
+    pub presence: Option<Presence>,
+    /// Health's `ready`.
+    pub ready: Option<bool>,
+    /// Whether the last health is older than three intervals, or there is none from a booth that was heard.
+    pub stale: bool,
+    /// Age of the last health, in seconds by the hub's clock.
+    pub health_age_s: Option<u64>,
+    /// How often it promises health, in seconds.
+    pub health_interval_s: u64,
+    /// Age of the oldest clip not yet acknowledged, in seconds, as of the last health.
+    pub oldest_unsent_s: Option<u64>,
+    /// Clips on its card, as of the last health.
+    pub spool_clips: Option<u64>,
+    /// Raised alerts, worst first.
+    pub alerts: Vec<AlertView>,
+    /// From its birth.
+    pub sw_version: Option<String>,
+    /// When the hub last stored a clip spoken there, RFC 3339 UTC.
+    pub last_clip_at: Option<String>,
+    /// From its birth: whether it seals clips.
+    pub sealed: Option<bool>,
+    /// Two machines (`hw_serial`) claim this id.
+    pub two_serials: bool,
+}
+
+/// One raised alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertView {
+    /// Of the table, or of a later version's.
+    pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence.
+    pub text: String,
+    /// When it was raised, as the booth says.
+    pub since: String,
+    /// The booth has said it since the hub came and since it introduced itself.
+    pub confirmed: bool,
+}
+
+/// What a sender said and the hub could not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableView {
+    /// By its topic; not always a booth.
+    pub sender: String,
+    /// What it should have been, in the word of its topic.
+    pub kind: String,
+    /// How often.
+    pub times: u64,
+    /// The last one, RFC 3339 UTC.
+    pub last_at: String,
+    /// What was wrong with it.
+    pub why: String,
+}
+
+/// Clip numbers of one card that the hub does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GapView {
+    /// The card that gave the numbers.
+    pub card_id: String,
+    /// Where that card was last.
+    pub booth_id: String,
+    /// Missing numbers as `(first, last)`, both inclusive; the lowest ones, if they are very many.
+    pub missing: Vec<(u64, u64)>,
+    /// How many numbers are missing in all.
+    pub numbers: u64,
+    /// `missing_between`, `still_on_booth` or `card_gone`.
+    pub kind: String,
+    /// When that card was last heard, RFC 3339 UTC.
+    pub last_seen: String,
+}
+
+/// A clip that an operator should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedView {
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// The sender.
+    pub booth_id: String,
+    /// The clip, as the topic named it.
+    pub clip_id: String,
+    /// One sentence.
+    pub reason: String,
+    /// Its place in the list.
+    pub cursor: Cursor,
+}
+
+/// The file of a clip, and what it is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClipFile {
+    /// Where it lies. It never changes.
+    pub path: PathBuf,
+    /// SHA-256 of it, hex.
+    pub sha256: String,
+    /// When the hub stored it.
+    pub stored_at: jiff::Timestamp,
+}
+
+/// What the pages ask. Calls may block for a database read of some milliseconds.
+pub trait Views: Send + Sync + 'static {
+    /// The people's page, with at most `limit` clips from this place on.
+    fn answers_at(&self, limit: usize, place: &Place) -> AnswersView;
+    /// The people's page with the newest clips.
+    fn answers(&self, limit: usize) -> AnswersView {
+        self.answers_at(limit, &Place::Newest)
+    }
+    /// The operations page.
+    fn fleet(&self) -> FleetView;
+    /// What an operator should look at, at most `limit` of it from this place on.
+    fn refused(&self, limit: usize, place: &Place) -> RefusedPage;
+    /// The file of a stored, unsealed clip.
+    fn clip_file(&self, clip_id: &str) -> Option<ClipFile>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_list_survives_an_address_and_nothing_else_is_one() {
+        let cursor = Cursor {
+            at: "2026-03-01T10:00:00.000Z".into(),
+            id: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff".into(),
+        };
+        assert_eq!(Cursor::parse(&cursor.text()), Some(cursor.clone()));
+        assert!(!cursor.text().contains(['&', '#', '+', '%', ' ', '"']));
+        for bad in [
+            "",
+            "~",
+            "~x",
+            "2026-03-01T10:00:00.000Z",
+            "2026-03-01T10:00:00.000Z~",
+            "yesterday~x",
+            "2026-03-01T10:00:00.000Z~a'b",
+            "2026-03-01T10:00:00.000Z~ø",
+            &format!("2026-03-01T10:00:00.000Z~{}", "x".repeat(200)),
+        ] {
+            assert_eq!(Cursor::parse(bad), None, "{bad}");
+        }
+    }
+}

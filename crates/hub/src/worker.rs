@@ -1,0 +1,143 @@
+//! The one thread that owns the store: takes messages in batches, commits, then reports.
+//!
+//! Owns: the order "handle, commit, report" and the size of a batch, which shares one database commit.
+//! Never does: talk to the broker. When the store fails, the whole batch is given up and reported as
+//! failed: nothing of it was promised to anyone, and the booths send it again.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::ingest::Answer;
+use super::intake::Over;
+use super::store::{Message, Store, StoreError};
+use booth_host::{clock, crew};
+
+/// Jobs that may wait: with more, what came late from one sender would wait behind much of another's. The link keeps the rest, by sender.
+pub const MAX_WAITING: usize = 2 * MAX_BATCH;
+/// Most jobs that share a commit.
+const MAX_BATCH: usize = 128;
+/// How often unfinished bodies are looked over.
+const EXPIRE_EVERY_MS: u64 = 60_000;
+
+/// What the store's thread is asked.
+#[derive(Debug)]
+pub enum Job {
+    /// Handle this.
+    Message(Message),
+    /// Remember that a sender has used its budget up, for the operations page.
+    Over(Over),
+    /// Can you write durably? Asked once per connection.
+    Probe(u64),
+    /// Are you alive?
+    Tick,
+}
+
+/// What it reports, in the order of the jobs.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Handled and durable; the answer may leave.
+    Handled(Option<Answer>),
+    /// Remembered.
+    Remembered,
+    /// It can write.
+    Probed(u64),
+    /// Alive.
+    Ticked {
+        /// Its disk is so short of room that who has taken much of it should get no more.
+        is_tight: bool,
+    },
+    /// The store cannot do its work.
+    Failed {
+        /// Why, in one sentence.
+        why: String,
+        /// How many jobs were given up.
+        jobs: usize,
+    },
+}
+
+impl Outcome {
+    /// How many jobs it is the end of.
+    pub fn jobs(&self) -> usize {
+        match self {
+            Self::Failed { jobs, .. } => *jobs,
+            _ => 1,
+        }
+    }
+}
+
+/// Starts the thread. It ends when every sender of jobs is gone, when `report` answers that nobody listens, or when the database is
+/// no longer the store's.
+pub fn start(
+    store: Store,
+    report: impl Fn(Outcome) -> bool + Send + 'static,
+) -> std::io::Result<(SyncSender<Job>, JoinHandle<()>)> {
+    let (jobs, waiting) = sync_channel(MAX_WAITING);
+    let thread = crew::start("store", move || run(store, &waiting, report))?;
+    Ok((jobs, thread))
+}
+
+fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bool) {
+    let mut expire_at = clock::mono().0 + EXPIRE_EVERY_MS;
+    loop {
+        let mut batch = Vec::new();
+        match waiting.recv_timeout(Duration::from_secs(10)) {
+            Ok(job) => batch.push(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
+        let mut is_over = false;
+        let jobs = batch.len();
+        let outcomes = handle_all(&mut store, batch).unwrap_or_else(|error| {
+            store.roll_back();
+            is_over = error.is_fatal();
+            if is_over {
+                log::error!(fault = "store"; "{error}");
+                store.ends_by(&error);
+            }
+            let why = error.to_string();
+            vec![Outcome::Failed { why, jobs }]
+        });
+        for outcome in outcomes {
+            if !report(outcome) {
+                return;
+            }
+        }
+        // Nothing that this store says is true any more: the hub ends, and its start tells what to do.
+        if is_over {
+            return;
+        }
+        let now = clock::mono();
+        if now.0 >= expire_at {
+            expire_at = now.0 + EXPIRE_EVERY_MS;
+            if let Err(error) = store.expire(now) {
+                log::warn!("{error}");
+            }
+        }
+    }
+}
+
+fn handle_all(store: &mut Store, batch: Vec<Job>) -> Result<Vec<Outcome>, StoreError> {
+    let mut reports = Vec::with_capacity(batch.len());
+    for job in batch {
+        reports.push(match job {
+            Job::Message(message) => {
+                Outcome::Handled(store.handle(clock::wall(), clock::mono(), &message)?)
+            }
+            Job::Over(over) => {
+                store.remember_over(clock::wall(), &over)?;
+                Outcome::Remembered
+            }
+            Job::Probe(connection) => {
+                store.probe(clock::wall())?;
+                Outcome::Probed(connection)
+            }
+            Job::Tick => Outcome::Ticked {
+                is_tight: store.is_tight(),
+            },
+        });
+    }
+    store.commit()?;
+    Ok(reports)
+}

@@ -1,0 +1,644 @@
+//! What a clip file says: header, frames, closing, and what a file that was cut off still holds.
+//!
+//! Owns: the payloads of the records and how a manifest is made of them. Never does: touch a disk.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::card::HIGHEST_NUMBER;
+use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
+use booth_contract::ogg_page::{StreamEnd, walk};
+use booth_contract::time::Mono;
+use booth_contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
+use gateway_core::quarantine::Note;
+
+/// Bytes of facts before a frame's body bytes.
+pub(crate) const FRAME_FACTS_BYTES: usize = 12;
+/// Longest file in which an unreadable header may be the torn only write of `begin`.
+const FIRST_WRITE_BYTES: usize = 4096;
+/// Longest header that is written or believed: the closing record is made of it and has to fit into a record.
+pub(crate) const LONGEST_HEADER: usize = 64 * 1024;
+/// Full scale of a 16-bit sample.
+const FULL_SCALE: f64 = 32_768.0;
+/// What digital silence is reported as, in dBFS.
+const SILENCE_DBFS: f64 = -120.0;
+
+/// What is known when a take is armed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewClip {
+    /// UUID v4; the clip's name everywhere.
+    pub clip_id: String,
+    /// Where it is spoken.
+    pub booth_id: BoothId,
+    /// What it answers.
+    pub question_id: Option<String>,
+    /// The campaign the question belongs to.
+    pub campaign_id: Option<String>,
+    /// Language of the prompts.
+    pub lang: Option<String>,
+    /// The consent it is recorded under.
+    pub consent: Consent,
+    /// Made in service mode.
+    pub test: bool,
+    /// How the body is packed.
+    pub body: BodyKind,
+    /// Bits per second.
+    pub bitrate: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u8,
+    /// Keys the body is sealed to; empty if it is not.
+    pub key_ids: Vec<String>,
+    /// When it was armed. The start, unless [`StartFacts`] say better.
+    pub armed: StartFacts,
+}
+
+impl NewClip {
+    /// Speech as a booth records it: unsealed Ogg Opus of 24 kbit/s, mono, 48 kHz. What it answers, and in which
+    /// language, is left open.
+    pub fn speech(clip_id: String, booth_id: BoothId, consent: Consent, armed: StartFacts) -> Self {
+        Self {
+            clip_id,
+            booth_id,
+            question_id: None,
+            campaign_id: None,
+            lang: None,
+            consent,
+            test: false,
+            body: BodyKind::OggOpus,
+            bitrate: 24_000,
+            sample_rate: 48_000,
+            channels: 1,
+            key_ids: Vec::new(),
+            armed,
+        }
+    }
+}
+
+/// A moment by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFacts {
+    /// Wall clock, in ms since 1970 (UTC).
+    pub wall_ms: i64,
+    /// Boot-time clock.
+    #[serde(with = "mono_ms")]
+    pub mono: Mono,
+    /// Whether the wall clock was synchronised.
+    pub clock_synced: bool,
+}
+
+mod mono_ms {
+    use super::Mono;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(mono: &Mono, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(mono.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Mono, D::Error> {
+        u64::deserialize(deserializer).map(Mono)
+    }
+}
+
+/// The header record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub schema: u32,
+    pub card_id: String,
+    pub boot_id: String,
+    pub boot_count: u64,
+    #[serde(flatten)]
+    pub clip: NewClip,
+}
+
+/// What was measured over the kept samples of one frame.
+#[derive(Default, Debug, Clone, Copy, PartialEq)]
+pub struct FrameFacts {
+    /// Kept samples at 48 kHz.
+    pub samples: u32,
+    /// Mean of the squared samples; full scale = 1.0.
+    pub mean_square: f32,
+    /// Largest absolute sample, 0 to 32 768.
+    pub peak: u16,
+    /// Whether somebody spoke.
+    pub speech: bool,
+}
+
+impl FrameFacts {
+    /// A frame in which nothing was measured.
+    pub(crate) const NONE: FrameFacts = FrameFacts {
+        samples: 0,
+        mean_square: 0.0,
+        peak: 0,
+        speech: false,
+    };
+
+    pub(crate) fn to_bytes(self) -> [u8; FRAME_FACTS_BYTES] {
+        let mut bytes = [0; FRAME_FACTS_BYTES];
+        bytes[..4].copy_from_slice(&self.samples.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.mean_square.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.peak.to_le_bytes());
+        bytes[10] = u8::from(self.speech);
+        bytes
+    }
+
+    fn parse(payload: &[u8]) -> Option<(FrameFacts, &[u8])> {
+        let (facts, body) = payload.split_at_checked(FRAME_FACTS_BYTES)?;
+        let facts = FrameFacts {
+            samples: u32::from_le_bytes(facts[..4].try_into().ok()?),
+            mean_square: f32::from_le_bytes(facts[4..8].try_into().ok()?),
+            peak: u16::from_le_bytes(facts[8..10].try_into().ok()?),
+            speech: facts[10] & 1 != 0,
+        };
+        Some((facts, body))
+    }
+}
+
+/// Everything a manifest needs that is counted frame by frame. The same frames give the same bytes,
+/// whether they were counted while recording or in recovery.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    pub samples: u64,
+    pub bytes: u64,
+    pub end: Option<StreamEnd>,
+    energy: f64,
+    peak: u16,
+    frames: u64,
+    spoken: u64,
+    hash: Sha256,
+}
+
+impl Tally {
+    /// Counts a frame in. `None` if an `ogg-opus` body is not whole pages; nothing is counted then.
+    pub(crate) fn count(&mut self, kind: BodyKind, facts: FrameFacts, body: &[u8]) -> Option<()> {
+        if kind == BodyKind::OggOpus && !body.is_empty() {
+            self.end = Some(walk(body, self.end)?);
+        }
+        self.samples += u64::from(facts.samples);
+        self.bytes += body.len() as u64;
+        if facts.samples > 0 {
+            self.energy += f64::from(facts.mean_square) * f64::from(facts.samples);
+            self.peak = self.peak.max(facts.peak);
+            self.frames += 1;
+            self.spoken += u64::from(facts.speech);
+        }
+        self.hash.update(body);
+        Some(())
+    }
+
+    pub(crate) fn duration_ms(&self) -> u64 {
+        self.samples / 48
+    }
+
+    fn sha256(&self) -> String {
+        self.hash
+            .clone()
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+fn dbfs(level: f64) -> f64 {
+    if level > 0.0 && level.is_finite() {
+        ((10.0 * level.log10()).max(SILENCE_DBFS) * 10.0).round() / 10.0
+    } else {
+        SILENCE_DBFS
+    }
+}
+
+/// RFC 3339 UTC with milliseconds.
+pub(crate) fn rfc3339(wall_ms: i64) -> String {
+    Timestamp::from_millisecond(wall_ms)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
+}
+
+impl StartFacts {
+    /// The same moment by a clock that was right, known from another moment of the same boot.
+    pub(crate) fn corrected(self, wall_minus_mono_ms: Option<i64>) -> StartFacts {
+        match wall_minus_mono_ms {
+            Some(offset) if !self.clock_synced => StartFacts {
+                wall_ms: offset.saturating_add_unsigned(self.mono.0),
+                clock_synced: true,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// The manifest with its time by a clock that was right.
+pub(crate) fn retimed(mut manifest: Manifest, wall_minus_mono_ms: i64) -> Manifest {
+    if manifest.clock_synced == Some(0)
+        && let Some(mono_ms) = manifest.started_mono_ms
+    {
+        let wall_ms = wall_minus_mono_ms.saturating_add_unsigned(mono_ms);
+        manifest.started_at = Some(rfc3339(wall_ms));
+        manifest.clock_synced = Some(1);
+    }
+    manifest
+}
+
+/// The declaration that a number's clip cannot be had any more (contract §3.3).
+pub(crate) fn void(clip: &super::KeptClip, reason: &str) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        clip_id: clip.clip_id.clone(),
+        clip_no: clip.clip_no,
+        card_id: clip.card_id.clone(),
+        booth_id: clip.booth_id.clone(),
+        boot_id: clip.boot_id.clone(),
+        kind: ClipKind::Void,
+        source: "booth".into(),
+        test: u8::from(clip.test),
+        campaign_id: None,
+        question_id: None,
+        choice: None,
+        lang: None,
+        started_at: None,
+        started_mono_ms: None,
+        clock_synced: None,
+        duration_ms: None,
+        ended_by: None,
+        recovered: 0,
+        body: None,
+        bytes: 0,
+        sha256: None,
+        bitrate: None,
+        sample_rate: None,
+        channels: None,
+        consent: None,
+        key_ids: Vec::new(),
+        sealed: None,
+        rms_dbfs: None,
+        peak_dbfs: None,
+        speech_ratio: None,
+        reason: Some(reason.chars().take(200).collect()),
+    }
+}
+
+/// How a take ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub clip_no: u64,
+    pub card_id: String,
+    pub ended_by: EndedBy,
+    pub recovered: bool,
+}
+
+/// The manifest of a finished take: the payload of its closing record.
+pub(crate) fn manifest(
+    header: &Header,
+    start: StartFacts,
+    tally: &Tally,
+    ending: &Ending,
+) -> Manifest {
+    let clip = &header.clip;
+    let measured = tally.frames > 0;
+    Manifest {
+        schema: SCHEMA,
+        clip_id: clip.clip_id.clone(),
+        clip_no: ending.clip_no,
+        card_id: ending.card_id.clone(),
+        booth_id: clip.booth_id.clone(),
+        boot_id: header.boot_id.clone(),
+        kind: ClipKind::Audio,
+        source: "booth".into(),
+        test: u8::from(clip.test),
+        campaign_id: clip.campaign_id.clone(),
+        question_id: clip.question_id.clone(),
+        choice: None,
+        lang: clip.lang.clone(),
+        started_at: Some(rfc3339(start.wall_ms)),
+        started_mono_ms: Some(start.mono.0),
+        clock_synced: Some(u8::from(start.clock_synced)),
+        duration_ms: Some(tally.duration_ms()),
+        ended_by: Some(ending.ended_by),
+        recovered: u8::from(ending.recovered),
+        body: Some(clip.body),
+        bytes: tally.bytes,
+        sha256: Some(tally.sha256()),
+        bitrate: Some(clip.bitrate),
+        sample_rate: Some(clip.sample_rate),
+        channels: Some(clip.channels),
+        consent: Some(clip.consent.clone()),
+        key_ids: clip.key_ids.clone(),
+        sealed: None,
+        rms_dbfs: measured.then(|| dbfs(tally.energy / tally.samples as f64)),
+        peak_dbfs: measured.then(|| dbfs((f64::from(tally.peak) / FULL_SCALE).powi(2))),
+        speech_ratio: measured
+            .then(|| (tally.spoken as f64 / tally.frames as f64 * 1000.0).round() / 1000.0),
+        reason: None,
+    }
+}
+
+/// A take that was cut off.
+pub(crate) struct CutOff {
+    pub header: Header,
+    pub start: StartFacts,
+    pub tally: Tally,
+    /// Where the next record goes.
+    pub valid_to: u64,
+    /// Its sequence.
+    pub sequence: u32,
+    /// The number in a closing record whose write was torn.
+    pub clip_no: Option<u64>,
+    /// Valid records lie behind the cut, and not merely because the last write was torn.
+    pub has_stranded: bool,
+}
+
+/// Where the manifest of a finished clip stands, and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// Offset of the closing record.
+    pub closing_at: u64,
+    /// Offset of the record that replaces its manifest, if there is one.
+    pub offered_at: Option<u64>,
+    /// Where the last valid record ends, and the next one's sequence.
+    pub end: (u64, u32),
+    /// Where the notes at the end of the file begin, and the first one's sequence; the end where there is none.
+    pub notes: (u64, u32),
+    /// The latest note.
+    pub note: Option<Note>,
+}
+
+/// What a file is.
+pub(crate) enum Found {
+    /// Finished and whole, with its manifest as it is sent.
+    Finished(Box<Manifest>, Closed),
+    /// Finished, but the body is not whole.
+    Damaged(Box<Manifest>, u64, String),
+    /// To be finished.
+    CutOff(Box<CutOff>),
+    /// Deleted on purpose.
+    Discarded,
+    /// No audio was ever in it.
+    Empty,
+    /// Not understood.
+    Unreadable(String),
+}
+
+/// Reads the file of clip `id`.
+pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
+    let Some(scan) = scan(bytes, id) else {
+        return if is_torn_begin(bytes, None) && !has_any_record(bytes, id) {
+            Found::Empty
+        } else {
+            Found::Unreadable("it does not begin as the file of this clip does".into())
+        };
+    };
+    let has = |kind| {
+        scan.records
+            .iter()
+            .chain(&scan.stranded)
+            .any(|r| r.kind == Some(kind))
+    };
+    if has(Kind::Discarded) {
+        return Found::Discarded;
+    }
+    if let Some(closing) = scan.records.iter().find(|r| r.kind == Some(Kind::Closing)) {
+        return finished(bytes, id, &scan, closing);
+    }
+    let torn_closing = scan.stranded.iter().find(|r| r.kind == Some(Kind::Closing));
+    let Some((closing, manifest)) = torn_closing
+        .and_then(|closing| Some((closing, closing_manifest(bytes, id, closing).ok()?)))
+    else {
+        return cut_off(bytes, id, &scan, None);
+    };
+    // The write of `finish` holds at most two frames and the closing record.
+    if closing.sequence as usize <= scan.records.len() + 2 {
+        match cut_off(bytes, id, &scan, Some(manifest.clip_no)) {
+            // All its words were in the torn write, or a whole clip is damaged: not to be told apart, so nothing goes.
+            Found::Empty => {}
+            found => return found,
+        }
+    }
+    let why = format!("the record at byte {} is damaged", scan.valid_to);
+    Found::Damaged(Box::new(manifest), closing.at as u64, why)
+}
+
+/// Whether the file can be what a torn first write leaves: nothing, zeros, or the beginning of a header.
+fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
+    let zeros = bytes.iter().all(|&byte| byte == 0);
+    let first_sector_lost =
+        bytes.len() <= FIRST_WRITE_BYTES && bytes.iter().take(512).all(|&byte| byte == 0);
+    let header_torn = scan.is_some_and(|scan| {
+        scan.records.is_empty()
+            && scan.stranded.is_empty()
+            && !scan.is_cut_short
+            && bytes.len() <= FIRST_WRITE_BYTES
+    });
+    let preamble_torn = bytes.len() < PREAMBLE_BYTES && bytes.starts_with(b"BOOTHCL");
+    zeros || first_sector_lost || header_torn || preamble_torn
+}
+
+/// Whether what is stranded can be what a torn last write left, so that nothing acknowledged lies behind the cut: the
+/// frame of the first append whose start record was torn, the silent page that closes a stream, and padding.
+fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
+    let is_silent = |record: &Record| {
+        let facts = FrameFacts::parse(&bytes[record.payload.clone()]);
+        match record.kind {
+            Some(Kind::Frame) => facts.is_some_and(|(facts, _)| facts.samples == 0),
+            kind => kind == Some(Kind::Padding),
+        }
+    };
+    let first_frame = scan.records.len() == 1 && scan.stranded[0].sequence == 2;
+    scan.stranded[usize::from(first_frame)..]
+        .iter()
+        .all(is_silent)
+}
+
+fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest, String> {
+    let manifest: Manifest = serde_json::from_slice(&bytes[closing.payload.clone()])
+        .map_err(|error| format!("its closing record is no manifest: {error}"))?;
+    if manifest.clip_id != id.to_string() {
+        return Err("its closing record is of another clip".into());
+    }
+    if !(1..=HIGHEST_NUMBER).contains(&manifest.clip_no) {
+        return Err(format!("its number {} cannot be", manifest.clip_no));
+    }
+    Ok(manifest)
+}
+
+/// Whether `text` is a clip's id in the one spelling that we write.
+pub(crate) fn is_clip_id(text: &str) -> bool {
+    Uuid::parse_str(text).is_ok_and(|id| id.to_string() == text)
+}
+
+fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
+    let manifest = match closing_manifest(bytes, id, closing) {
+        Ok(manifest) => Box::new(manifest),
+        Err(why) => return Found::Unreadable(why),
+    };
+    let body: u64 = scan
+        .records
+        .iter()
+        .filter(|record| record.kind == Some(Kind::Frame) && record.at < closing.at)
+        .map(|record| record.payload.len().saturating_sub(FRAME_FACTS_BYTES) as u64)
+        .sum();
+    let at = closing.at as u64;
+    if body == manifest.bytes {
+        let offered = scan
+            .records
+            .iter()
+            .filter(|record| record.kind == Some(Kind::Offered) && record.at > closing.at)
+            .find_map(|record| Some((record.at, closing_manifest(bytes, id, record).ok()?)));
+        let end = (scan.valid_to as u64, scan.records.len() as u32);
+        let is_note = |record: &&Record| record.kind == Some(Kind::Note);
+        let first_note = scan.records.iter().rev().take_while(is_note).last();
+        let notes = scan.records.iter().rev().filter(is_note);
+        let notes = notes.filter(|record| record.at > closing.at);
+        // One that a newer version wrote may make no sense here.
+        let note = notes
+            .filter_map(|note| serde_json::from_slice(&bytes[note.payload.clone()]).ok())
+            .next();
+        let closed = Closed {
+            closing_at: at,
+            offered_at: offered.as_ref().map(|(at, _)| *at as u64),
+            end,
+            notes: first_note.map_or(end, |note| (note.at as u64, note.sequence)),
+            note,
+        };
+        let manifest = offered.map_or(manifest, |(_, manifest)| Box::new(manifest));
+        Found::Finished(manifest, closed)
+    } else {
+        let why = format!(
+            "it holds {body} bytes of body instead of {}",
+            manifest.bytes
+        );
+        Found::Damaged(manifest, at, why)
+    }
+}
+
+fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
+    let Some(first) = scan.records.first() else {
+        return if is_torn_begin(bytes, Some(scan)) {
+            Found::Empty
+        } else {
+            Found::Unreadable("its header is damaged".into())
+        };
+    };
+    let header: Header = match serde_json::from_slice(&bytes[first.payload.clone()]) {
+        Ok(header) if first.kind == Some(Kind::Header) && first.payload.len() <= LONGEST_HEADER => {
+            header
+        }
+        _ => return Found::Unreadable("its first record is no header".into()),
+    };
+    // The preamble is in every checksum, so this is no old block; its numbers and names would not fit the file.
+    if header.clip.clip_id != id.to_string() {
+        return Found::Unreadable("its header is of another clip".into());
+    }
+    let mut start = header.clip.armed;
+    let mut tally = Tally::default();
+    for record in &scan.records {
+        let payload = &bytes[record.payload.clone()];
+        let understood = match record.kind {
+            Some(Kind::Start) => serde_json::from_slice(payload)
+                .map(|facts| start = facts)
+                .ok(),
+            Some(Kind::Frame) => FrameFacts::parse(payload)
+                .and_then(|(facts, body)| tally.count(header.clip.body, facts, body)),
+            _ => Some(()),
+        };
+        if understood.is_none() {
+            return Found::Unreadable(format!("the record at byte {} makes no sense", record.at));
+        }
+    }
+    let has_stranded = scan.is_cut_short
+        || !scan.stranded.is_empty() && clip_no.is_none() && !is_torn_last_write(bytes, scan);
+    if tally.samples == 0 {
+        return if !has_stranded {
+            Found::Empty
+        } else {
+            Found::Unreadable(format!("the record at byte {} is damaged", scan.valid_to))
+        };
+    }
+    Found::CutOff(Box::new(CutOff {
+        header,
+        start,
+        tally,
+        valid_to: scan.valid_to as u64,
+        sequence: scan.records.len() as u32,
+        clip_no,
+        has_stranded,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_decimals_and_end_in_z() {
+        assert_eq!(rfc3339(1_767_225_600_000), "2026-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(1_767_225_600_120), "2026-01-01T00:00:00.120Z");
+    }
+
+    #[test]
+    fn levels_are_in_dbfs_with_a_floor() {
+        assert_eq!(dbfs(1.0), 0.0);
+        assert_eq!(dbfs(0.01), -20.0);
+        assert_eq!(dbfs(0.0), SILENCE_DBFS);
+        assert_eq!(dbfs(f64::INFINITY), SILENCE_DBFS);
+        assert_eq!(dbfs(f64::NAN), SILENCE_DBFS);
+    }
+
+    #[test]
+    fn frame_facts_come_back_as_they_were_written() {
+        let facts = FrameFacts {
+            samples: 24_000,
+            mean_square: 0.25,
+            peak: 32_768,
+            speech: true,
+        };
+        let mut payload = facts.to_bytes().to_vec();
+        payload.extend_from_slice(b"body");
+        assert_eq!(FrameFacts::parse(&payload), Some((facts, &b"body"[..])));
+    }
+
+    #[test]
+    fn a_first_write_that_was_torn_holds_no_audio() {
+        let id = Uuid::from_u128(1);
+        let whole = {
+            let mut bytes = super::super::record::preamble(id).to_vec();
+            super::super::record::push(
+                &mut bytes,
+                super::super::record::salt(id),
+                Kind::Header,
+                0,
+                &[&[b'x'; 700]],
+            );
+            bytes
+        };
+        let mut lost_first_sector = whole.clone();
+        lost_first_sector[..512].fill(0);
+        let mut lost_second_sector = whole.clone();
+        lost_second_sector[512..].fill(0);
+        for torn in [
+            &[][..],
+            &whole[..10],
+            &whole[..512],
+            &[0; 740],
+            &lost_first_sector,
+            &lost_second_sector,
+        ] {
+            assert!(
+                matches!(read(torn, id), Found::Empty),
+                "{} bytes",
+                torn.len()
+            );
+        }
+        assert!(matches!(
+            read(b"something else entirely", id),
+            Found::Unreadable(_)
+        ));
+    }
+}

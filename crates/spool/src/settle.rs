@@ -1,0 +1,607 @@
+//! Giving numbers, and settling what the card refused to write or to give back.
+//!
+//! Owns: the next clip number and the list of unsettled takes. Never does: give a number while one is in doubt.
+//! A failure leaves the take on the list; a process that ends leaves it to recovery.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::clip_file::{CutOff, Ending, Found, FrameFacts, read};
+use super::disk::{Open, read_whole};
+use super::error::is_verdict;
+use super::folders::open_clip;
+use super::ledger::Entry;
+use super::take::{Finished, Take};
+use super::{Inner, KeptClip, SpoolError, locked};
+use booth_contract::EndedBy;
+use gateway_core::quarantine::Note;
+
+/// Longest clip file that is read: far above what the longest recording makes.
+pub(super) const LONGEST_FILE: u64 = 64 << 20;
+/// How often a file may refuse on a card that otherwise takes writes, before the booth goes on without it: it is set aside, or
+/// where it cannot be read goes to quarantine.
+const TRIES: u32 = 5;
+
+/// Why a clip is in quarantine whose file did not say so when it could be read at last.
+const WAS_UNREAD: &str = "the card did not give it back when the spool was opened";
+
+/// What could not be done yet.
+pub(super) enum Unsettled {
+    /// The write of `finish` failed, with these last words.
+    Finish {
+        take: Box<Take>,
+        last: Vec<u8>,
+        facts: FrameFacts,
+        ended_by: EndedBy,
+    },
+    /// The writer is gone; the file is good up to here.
+    Abandoned {
+        id: Uuid,
+        durable_to: u64,
+        wanted_no: Option<u64>,
+    },
+    /// Deleted on purpose, or never begun.
+    Unlink { id: Uuid },
+    /// The card does not give the file back. Unless the ledger knows it, it may hold a number.
+    Unread {
+        id: Uuid,
+        in_quarantine: bool,
+        known: Option<Box<Entry>>,
+    },
+}
+
+impl Unsettled {
+    /// Whether a number may hang on it.
+    pub(super) fn holds_up_numbers(&self) -> bool {
+        match self {
+            Self::Unlink { .. } => false,
+            Self::Unread { known, .. } => known.is_none(),
+            Self::Finish { .. } | Self::Abandoned { .. } => true,
+        }
+    }
+
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Finish { take, .. } => take.id,
+            Self::Abandoned { id, .. } | Self::Unlink { id } | Self::Unread { id, .. } => *id,
+        }
+    }
+}
+
+/// The next number and what stands before it. Held locked until a write that gives a number is durable.
+pub(super) struct Numbering {
+    pub next_no: u64,
+    pub unsettled: VecDeque<(Unsettled, u32)>,
+    /// Files for which a number is kept back.
+    kept_back: HashSet<Uuid>,
+    /// What came of takes that were settled since the last [`Inner::mend`].
+    pub mended: Mended,
+}
+
+impl Numbering {
+    pub(super) fn new(next_no: u64) -> Self {
+        Self {
+            next_no,
+            unsettled: VecDeque::new(),
+            kept_back: HashSet::new(),
+            mended: Mended::default(),
+        }
+    }
+
+    /// Whether a write is owed to the card.
+    pub(super) fn owes_a_write(&self) -> bool {
+        let is_write = |(job, _): &(Unsettled, u32)| !matches!(job, Unsettled::Unread { .. });
+        self.unsettled.iter().any(is_write)
+    }
+
+    /// Whether no number may be given.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.unsettled.iter().any(|(job, _)| job.holds_up_numbers())
+    }
+
+    pub(super) fn push(&mut self, unsettled: Unsettled) {
+        self.unsettled.push_back((unsettled, 0));
+    }
+}
+
+/// What [`super::Spool::mend`] did.
+#[derive(Debug, Default)]
+pub struct Mended {
+    /// Takes that were finished late; to be delivered like any other.
+    pub kept: Vec<KeptClip>,
+    /// Names in `aside/` of takes whose file refuses for good, with the reason.
+    pub set_aside: Vec<(String, String)>,
+    /// Clips that are in quarantine, as is known now, and why.
+    pub quarantined: Vec<(String, Note)>,
+    /// Why the card still refuses, if it does.
+    pub trouble: Option<String>,
+    /// Whether something is left to be tried again.
+    pub is_unfinished: bool,
+}
+
+impl Inner {
+    /// Finishes a take and gives it its number.
+    pub(super) fn finish(
+        &self,
+        take: Take,
+        last: Vec<u8>,
+        facts: FrameFacts,
+        ended_by: EndedBy,
+    ) -> Result<KeptClip, SpoolError> {
+        let clip_id = take.header.clip.clip_id.clone();
+        let mut numbering = locked(&self.numbering);
+        self.settle(&mut numbering);
+        let id = take.id;
+        let durable_to = take.durable_to;
+        let mut job = Unsettled::Finish {
+            take: Box::new(take),
+            last,
+            facts,
+            ended_by,
+        };
+        if numbering.is_held_up() {
+            numbering.push(job);
+            let why = "an earlier clip waits for the card as well".into();
+            return Err(SpoolError::NotDurable { clip_id, why });
+        }
+        match self.try_one(&mut job, &mut numbering) {
+            Ok(Some(kept)) => {
+                self.note_trouble(None);
+                Ok(kept)
+            }
+            Ok(None) => Err(SpoolError::NothingSaid { clip_id }),
+            Err(error @ SpoolError::BadTake { .. }) => {
+                // The last words are not audio: keep what came before them.
+                numbering.push(Unsettled::Abandoned {
+                    id,
+                    durable_to,
+                    wanted_no: None,
+                });
+                Err(error)
+            }
+            Err(error) => {
+                self.note_trouble(Some(&error));
+                numbering.push(job);
+                Err(SpoolError::NotDurable {
+                    clip_id,
+                    why: error.to_string(),
+                })
+            }
+        }
+    }
+
+    /// Deletes a take on purpose.
+    pub(super) fn discard(&self, mut take: Take) -> Result<(), SpoolError> {
+        let id = take.id;
+        let marked = take.mark_discarded();
+        drop(take);
+        let unlinked = self.unlink(id);
+        if unlinked.is_err() {
+            locked(&self.numbering).push(Unsettled::Unlink { id });
+        }
+        // Gone and synced is better than marked.
+        match (marked, unlinked) {
+            (_, Ok(())) => Ok(()),
+            (Ok(()), Err(error)) => {
+                log::warn!("a discarded take is marked but not removed yet: {error}");
+                Ok(())
+            }
+            (Err(error), Err(_)) => {
+                self.note_trouble(Some(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Settles what is unsettled, checks that the card takes writes, and hands out what came of it.
+    pub(super) fn mend(&self) -> Mended {
+        let mut numbering = locked(&self.numbering);
+        self.settle(&mut numbering);
+        let mut mended = std::mem::take(&mut numbering.mended);
+        drop(numbering);
+        if locked(&self.trouble).is_some() {
+            match self.probe() {
+                Ok(()) if !locked(&self.numbering).is_held_up() => self.note_trouble(None),
+                Ok(()) => {}
+                Err(error) => self.note_trouble(Some(&error)),
+            }
+        }
+        if locked(&self.trouble).is_none() {
+            self.do_chores(&mut mended);
+            self.folders.lay_ballast(self.reserve_bytes);
+        }
+        mended.trouble.clone_from(&locked(&self.trouble));
+        let is_settled = locked(&self.numbering).unsettled.is_empty();
+        mended.is_unfinished = mended.trouble.is_some() || !is_settled;
+        mended
+    }
+
+    /// Settles before a take begins.
+    pub(super) fn settle_all(&self) {
+        let mut numbering = locked(&self.numbering);
+        if !numbering.unsettled.is_empty() {
+            self.settle(&mut numbering);
+            if !numbering.is_held_up() {
+                self.note_trouble(None);
+            }
+        }
+    }
+
+    fn settle(&self, numbering: &mut Numbering) {
+        self.settle_each(numbering);
+        let is_unread = |(job, _): &(Unsettled, u32)| {
+            matches!(job, Unsettled::Unread { .. }) && job.holds_up_numbers()
+        };
+        let is_held_up = numbering.unsettled.iter().any(is_unread);
+        self.is_unread.store(is_held_up, Ordering::Relaxed);
+    }
+
+    fn settle_each(&self, numbering: &mut Numbering) {
+        for _ in 0..numbering.unsettled.len() {
+            let Some((mut job, failures)) = numbering.unsettled.pop_front() else {
+                break;
+            };
+            match self.try_one(&mut job, numbering) {
+                Ok(Some(kept)) => numbering.mended.kept.push(kept),
+                Ok(None) => {}
+                Err(error) if !job.holds_up_numbers() => {
+                    if failures == 0 {
+                        log::warn!("a take is settled later: {error}");
+                    }
+                    numbering
+                        .unsettled
+                        .push_back((job, failures.saturating_add(1)));
+                }
+                Err(error) => {
+                    // Only what fails while the card takes other writes speaks against this file.
+                    let is_of_this_file = !error.is_of_the_whole_card() && self.probe().is_ok();
+                    let failures = failures + u32::from(is_of_this_file);
+                    let is_hopeless = is_of_this_file && failures >= TRIES;
+                    let goes_on = is_hopeless
+                        && match error.is_of_reading() {
+                            true => self.leave_unread(&job, &error, numbering),
+                            false => self.give_up(&job, &error, numbering),
+                        };
+                    if goes_on {
+                        continue;
+                    }
+                    self.note_trouble(Some(&error));
+                    // In front again: whoever tried a number first gets it.
+                    numbering.unsettled.push_front((job, failures));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Sets the file of a take aside; true if that worked.
+    fn give_up(&self, job: &Unsettled, error: &SpoolError, numbering: &mut Numbering) -> bool {
+        let path = self.folders.clip(&self.folders.clips, job.id());
+        match self.folders.set_aside(&path) {
+            Ok(name) => {
+                log::error!("a take is set aside as {name}: {error}");
+                numbering.mended.set_aside.push((name, error.to_string()));
+                true
+            }
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Goes on without a file that the card does not give back: it stays in quarantine, is read again now and then, and the
+    /// number that it may hold is given to nobody else. True if that worked.
+    fn leave_unread(&self, job: &Unsettled, error: &SpoolError, numbering: &mut Numbering) -> bool {
+        let id = job.id();
+        let is_there = matches!(
+            job,
+            Unsettled::Unread {
+                in_quarantine: true,
+                ..
+            }
+        );
+        let left = self.keep_a_number_back(id, numbering).and_then(|()| {
+            let (from, to) = (&self.folders.clips, &self.folders.quarantine);
+            match is_there {
+                true => Ok(()),
+                false => self.folders.move_clip(id, from, to).map_err(|error| {
+                    SpoolError::io("moving to quarantine", self.folders.clip(from, id), error)
+                }),
+            }
+        });
+        if let Err(error) = left {
+            log::error!("{error}");
+            return false;
+        }
+        let note = Note::unread(&format!("the card does not give it back: {error}"));
+        log::error!("clip {id} goes to quarantine: {}", note.reason);
+        locked(&self.unread).insert(id, note.clone());
+        numbering.mended.quarantined.push((id.to_string(), note));
+        true
+    }
+
+    /// Makes sure that a number which a file may hold that cannot be read is not given again. Numbers are given one after
+    /// another: it is one that no other file has, or the next.
+    fn keep_a_number_back(&self, id: Uuid, numbering: &mut Numbering) -> Result<(), SpoolError> {
+        if numbering.kept_back.contains(&id) {
+            return Ok(());
+        }
+        let mut card = locked(&self.card);
+        let floor = card.clip_no_floor;
+        let given = numbering.next_no - 1;
+        let known = {
+            let index = locked(&self.index);
+            let own = index.clips.values().map(|entry| &entry.clip);
+            let own = own.filter(|clip| clip.card_id == card.card_id);
+            own.filter(|clip| clip.clip_no > floor).count() as u64
+        };
+        let without_file = given.saturating_sub(floor).saturating_sub(known);
+        if without_file > locked(&self.unread).len() as u64 {
+            numbering.kept_back.insert(id);
+            return Ok(());
+        }
+        let mut raised = card.clone();
+        raised.clip_no_floor = numbering.next_no;
+        self.save_card(&raised)?;
+        *card = raised;
+        self.gave(numbering, given + 1);
+        numbering.kept_back.insert(id);
+        Ok(())
+    }
+
+    /// Notes that this number is given.
+    fn gave(&self, numbering: &mut Numbering, clip_no: u64) {
+        numbering.next_no = numbering.next_no.max(clip_no + 1);
+        self.last_no.store(numbering.next_no - 1, Ordering::Relaxed);
+    }
+
+    /// Tries one job, with the ballast's room if there is no other. `None`: there was nothing to keep. On success the number is given.
+    fn try_one(
+        &self,
+        job: &mut Unsettled,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        match self.attempt(job, numbering) {
+            Err(SpoolError::FullDisk { .. }) if self.folders.drop_ballast() => {
+                self.attempt(job, numbering)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt(
+        &self,
+        job: &mut Unsettled,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        match job {
+            Unsettled::Unlink { id } => self.unlink(*id).map(|()| None),
+            Unsettled::Unread {
+                id,
+                in_quarantine,
+                known,
+            } => self.read_late(*id, *in_quarantine, known.as_deref(), numbering),
+            Unsettled::Finish {
+                take,
+                last,
+                facts,
+                ended_by,
+            } => {
+                let ending = self.ending(numbering.next_no, *ended_by, false);
+                take.start = self.corrected(&take.header.boot_id, take.start);
+                let has_last = !last.is_empty() || facts.samples > 0;
+                let last = has_last.then_some((*facts, last.as_slice()));
+                match take.finish(last, &ending) {
+                    Ok(finished) => Ok(Some(self.keep(take.id, finished, numbering))),
+                    Err(SpoolError::NothingSaid { .. }) => self.unlink(take.id).map(|()| None),
+                    Err(error) => Err(error),
+                }
+            }
+            Unsettled::Abandoned {
+                id,
+                durable_to,
+                wanted_no,
+            } => self.finish_file(*id, *durable_to, *wanted_no, numbering),
+        }
+    }
+
+    fn ending(&self, clip_no: u64, ended_by: EndedBy, recovered: bool) -> Ending {
+        Ending {
+            clip_no,
+            card_id: locked(&self.card).card_id.clone(),
+            ended_by,
+            recovered,
+        }
+    }
+
+    fn keep(&self, id: Uuid, finished: Finished, numbering: &mut Numbering) -> KeptClip {
+        let clip = KeptClip::of(&finished.manifest);
+        self.gave(numbering, clip.clip_no);
+        let entry = Entry {
+            clip: clip.clone(),
+            file_bytes: finished.file_bytes,
+            closing_at: finished.closing_at,
+            offered_at: None,
+            quarantine: None,
+            note: None,
+        };
+        self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+        locked(&self.index).insert(id, entry);
+        clip
+    }
+
+    fn unlink(&self, id: Uuid) -> Result<(), SpoolError> {
+        self.folders
+            .unlink_clip(&self.folders.clips, id)
+            .map_err(|error| {
+                SpoolError::io(
+                    "removing",
+                    self.folders.clip(&self.folders.clips, id),
+                    error,
+                )
+            })
+    }
+
+    /// Reads a file that could not be read when the spool was opened, and does with it what recovery does. `None`: it is no
+    /// clip to deliver.
+    pub(super) fn read_late(
+        &self,
+        id: Uuid,
+        in_quarantine: bool,
+        known: Option<&Entry>,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        let (clips, quarantine) = (&self.folders.clips, &self.folders.quarantine);
+        let folder = if in_quarantine { quarantine } else { clips };
+        let path = self.folders.clip(folder, id);
+        let content = match read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE) {
+            Err(error) if !is_verdict(&error) && error.kind() != io::ErrorKind::NotFound => {
+                return Err(SpoolError::io("reading", &path, error));
+            }
+            other => other,
+        };
+        let found = match &content {
+            Ok(bytes) => read(bytes, id),
+            Err(error) => Found::Unreadable(error.to_string()),
+        };
+        let bytes = content.map_or(0, |bytes| bytes.len() as u64);
+        let own = locked(&self.card).card_id.clone();
+        match found {
+            Found::Finished(manifest, closed) => {
+                let mut entry = Entry::of(&manifest, &closed, bytes);
+                self.believe_one(&path, &entry)
+                    .map_err(|error| SpoolError::io("syncing", &path, error))?;
+                if entry.clip.card_id == own {
+                    self.gave(numbering, entry.clip.clip_no);
+                }
+                if in_quarantine {
+                    let note = entry.note.get_or_insert_with(|| Note::unknown(WAS_UNREAD));
+                    entry.quarantine = Some(note.reason.clone());
+                    let told = (entry.clip.clip_id.clone(), note.clone());
+                    numbering.mended.quarantined.push(told);
+                }
+                self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+                let clip = entry.clip.clone();
+                locked(&self.index).insert(id, entry);
+                Ok((!in_quarantine).then_some(clip))
+            }
+            Found::CutOff(cut) => {
+                if in_quarantine {
+                    self.folders
+                        .move_clip(id, quarantine, clips)
+                        .map_err(|error| SpoolError::io("moving", &path, error))?;
+                }
+                let wanted = known.map(|entry| entry.clip.clip_no).or(cut.clip_no);
+                let wanted = wanted
+                    .filter(|clip_no| cut.header.card_id == own && self.is_free(*clip_no, id));
+                self.finish_cut_off(id, *cut, wanted, numbering).map(Some)
+            }
+            Found::Empty | Found::Discarded if !in_quarantine => self.unlink(id).map(|()| None),
+            Found::Damaged(manifest, at, why) => {
+                if !in_quarantine {
+                    self.folders
+                        .move_clip(id, clips, quarantine)
+                        .map_err(|error| SpoolError::io("moving to quarantine", &path, error))?;
+                }
+                let entry = Entry::damaged(&manifest, at, bytes, &why);
+                if entry.clip.card_id == own {
+                    self.gave(numbering, entry.clip.clip_no);
+                }
+                let told = (entry.clip.clip_id.clone(), Note::damaged(&why));
+                numbering.mended.quarantined.push(told);
+                self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+                locked(&self.index).insert(id, entry);
+                Ok(None)
+            }
+            Found::Empty | Found::Discarded | Found::Unreadable(_) => {
+                let why = match found {
+                    Found::Unreadable(why) => why,
+                    _ => "there is no audio in it".into(),
+                };
+                match self.folders.set_aside(&path) {
+                    Ok(name) => numbering.mended.set_aside.push((name, why)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(SpoolError::io("setting aside", &path, error)),
+                }
+                if let Some(lost) = known {
+                    self.declare_void(id, lost)?;
+                    return Ok(self
+                        .entry(&id.to_string())
+                        .ok()
+                        .map(|(_, entry)| entry.clip));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether no clip but this one has that number of this card.
+    fn is_free(&self, clip_no: u64, but: Uuid) -> bool {
+        let card_id = locked(&self.card).card_id.clone();
+        let index = locked(&self.index);
+        let mut others = index.clips.iter().filter(|(id, _)| **id != but);
+        !others.any(|(_, entry)| entry.clip.card_id == card_id && entry.clip.clip_no == clip_no)
+    }
+
+    /// Finishes the file of a writer that is gone, as far as it is durable.
+    fn finish_file(
+        &self,
+        id: Uuid,
+        durable_to: u64,
+        wanted_no: Option<u64>,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        let path = self.folders.clip(&self.folders.clips, id);
+        let mut bytes =
+            read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE).map_err(|error| {
+                match is_verdict(&error) {
+                    true => SpoolError::Damaged {
+                        clip_id: id.to_string(),
+                        why: error.to_string(),
+                    },
+                    false => SpoolError::io("reading", &path, error),
+                }
+            })?;
+        bytes.truncate(usize::try_from(durable_to).unwrap_or(usize::MAX));
+        match read(&bytes, id) {
+            Found::CutOff(cut) => self
+                .finish_cut_off(id, *cut, wanted_no, numbering)
+                .map(Some),
+            Found::Empty | Found::Discarded => self.unlink(id).map(|()| None),
+            Found::Finished(..) | Found::Damaged(..) | Found::Unreadable(_) => {
+                let why = "what was written of it cannot be read back".into();
+                Err(SpoolError::Damaged {
+                    clip_id: id.to_string(),
+                    why,
+                })
+            }
+        }
+    }
+
+    /// Finishes a take that was cut off, as `power`.
+    pub(super) fn finish_cut_off(
+        &self,
+        id: Uuid,
+        cut: CutOff,
+        wanted_no: Option<u64>,
+        numbering: &mut Numbering,
+    ) -> Result<KeptClip, SpoolError> {
+        let path = self.folders.clip(&self.folders.clips, id);
+        if cut.header.boot_id == self.boot_id {
+            self.write_again(&path, cut.valid_to)
+                .map_err(|error| SpoolError::io("writing", &path, error))?;
+        }
+        let file = open_clip(&self.folders, &path, Open::Write)?;
+        let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), EndedBy::Power, true);
+        let mut take = Take::resume(id, cut, file, path);
+        take.start = self.corrected(&take.header.boot_id, take.start);
+        let finished = take.finish(None, &ending)?;
+        Ok(self.keep(id, finished, numbering))
+    }
+
+    /// Whether the card takes writes; saves the card's identity, which may still have to be saved.
+    fn probe(&self) -> Result<(), SpoolError> {
+        self.save_card(&locked(&self.card))
+    }
+}

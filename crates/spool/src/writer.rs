@@ -1,0 +1,200 @@
+//! A take while it is recorded.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::clip_file::{FrameFacts, Header, LONGEST_HEADER, NewClip, StartFacts};
+use super::disk::Open;
+use super::record::{Kind, preamble, push, salt};
+use super::settle::Unsettled;
+use super::take::Take;
+use super::{Inner, KeptClip, Refusal, SpoolError, locked};
+use booth_contract::{EndedBy, SCHEMA};
+
+/// Writes one clip file. Dropped without [`ClipWriter::finish`] or [`ClipWriter::discard`] it leaves the
+/// take to [`super::Spool::mend`], which finishes it as recovery would.
+pub struct ClipWriter {
+    inner: Arc<Inner>,
+    take: Option<Take>,
+    clip_id: String,
+    /// Why the card refused a frame; nothing more is written then.
+    broken: Option<String>,
+}
+
+/// Opens the clip file durably.
+pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, SpoolError> {
+    inner.settle_all();
+    if let Some(reason) = inner.room().reason {
+        return Err(SpoolError::Refused(reason));
+    }
+    if locked(&inner.numbering).is_held_up() {
+        return Err(SpoolError::Refused(Refusal::Unwritable));
+    }
+    let clip_id = clip.clip_id.clone();
+    let bad = |why| SpoolError::BadTake {
+        clip_id: clip_id.clone(),
+        why,
+    };
+    let id = Uuid::parse_str(&clip_id)
+        .ok()
+        .filter(|id| id.to_string() == clip_id)
+        .ok_or_else(|| bad("its id is no UUID in lower case with hyphens"))?;
+    let header = {
+        let card = locked(&inner.card);
+        Header {
+            schema: SCHEMA,
+            card_id: card.card_id.clone(),
+            boot_id: inner.boot_id.clone(),
+            boot_count: card.boot_count,
+            clip,
+        }
+    };
+    let json = serde_json::to_vec(&header).map_err(|_| bad("its header cannot be written"))?;
+    if json.len() > LONGEST_HEADER {
+        return Err(bad("its header is longer than 64 KiB"));
+    }
+    let mut bytes = preamble(id).to_vec();
+    push(&mut bytes, salt(id), Kind::Header, 0, &[&json]);
+    let path = inner.folders.clip(&inner.folders.clips, id);
+    let opened = inner
+        .folders
+        .disk
+        .open(&path, Open::New)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => bad("its id was used before"),
+            _ => SpoolError::io("making", &path, error),
+        });
+    let written = opened.and_then(|file| {
+        file.write_at(&bytes, 0)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| inner.folders.disk.sync_folder(&inner.folders.clips))
+            .map_err(|error| SpoolError::io("writing", &path, error))
+            .map(|()| file)
+    });
+    let file = match written {
+        Ok(file) => file,
+        Err(error @ SpoolError::BadTake { .. }) => return Err(error),
+        Err(error) => {
+            // Making it may have failed and left its name all the same.
+            locked(&inner.numbering).push(Unsettled::Unlink { id });
+            inner.note_trouble(Some(&error));
+            return Err(error);
+        }
+    };
+    let durable_to = bytes.len() as u64;
+    locked(&inner.index).open_bytes += durable_to;
+    let take = Take::new(id, header, file, path, durable_to);
+    Ok(ClipWriter {
+        inner: Arc::clone(inner),
+        take: Some(take),
+        clip_id,
+        broken: None,
+    })
+}
+
+impl ClipWriter {
+    /// The clip's id.
+    pub fn clip_id(&self) -> &str {
+        &self.clip_id
+    }
+
+    /// What was kept so far, in ms.
+    pub fn duration_ms(&self) -> u64 {
+        self.take
+            .as_ref()
+            .map_or(0, |take| take.tally.duration_ms())
+    }
+
+    /// Says when the first kept sample was captured; written with the first frame, of no effect after it.
+    pub fn set_start(&mut self, start: StartFacts) {
+        if let Some(take) = &mut self.take
+            && take.tally.samples == 0
+        {
+            take.start = start;
+        }
+    }
+
+    /// Makes one frame of about half a second durable: whole Ogg pages and what was measured over their
+    /// samples. After an error nothing more can be appended; what was acknowledged is kept.
+    pub fn append(&mut self, ogg_pages: &[u8], facts: FrameFacts) -> Result<(), SpoolError> {
+        let clip_id = self.clip_id.clone();
+        let (Some(take), None) = (&mut self.take, &self.broken) else {
+            let why = self.broken.clone().unwrap_or_default();
+            return Err(SpoolError::NotDurable { clip_id, why });
+        };
+        let before = take.durable_to;
+        let mut appended = take.append(facts, ogg_pages);
+        // Somebody else filled the card under a citizen who speaks: the ballast holds the rest of what is said.
+        if let Err(SpoolError::FullDisk { .. }) = appended
+            && self.inner.folders.drop_ballast()
+        {
+            appended = take.append(facts, ogg_pages);
+        }
+        match appended {
+            Ok(()) => {
+                locked(&self.inner.index).open_bytes += take.durable_to - before;
+                Ok(())
+            }
+            Err(error @ SpoolError::BadTake { .. }) => Err(error),
+            Err(error) => {
+                self.inner.note_trouble(Some(&error));
+                self.broken = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the take with its last frame (`ogg_pages` may be empty). When this returns, the clip is durable
+    /// and has its number. A stream that was not ended is ended here. On [`SpoolError::NotDurable`] nothing is
+    /// lost: [`super::Spool::mend`] hands the clip out later.
+    pub fn finish(
+        mut self,
+        ogg_pages: &[u8],
+        facts: FrameFacts,
+        ended_by: EndedBy,
+    ) -> Result<KeptClip, SpoolError> {
+        let clip_id = self.clip_id.clone();
+        if let Some(why) = self.broken.clone() {
+            // Dropping the writer leaves the take to be settled.
+            return Err(SpoolError::NotDurable { clip_id, why });
+        }
+        let Some(take) = self.take.take() else {
+            return Err(SpoolError::UnknownClip { clip_id });
+        };
+        let inner = Arc::clone(&self.inner);
+        let open_bytes = take.durable_to;
+        let result = inner.finish(take, ogg_pages.to_vec(), facts, ended_by);
+        let mut index = locked(&inner.index);
+        index.open_bytes = index.open_bytes.saturating_sub(open_bytes);
+        result
+    }
+
+    /// Deletes the take on purpose: marked durably, so that nothing brings it back, then unlinked. No number is given.
+    pub fn discard(mut self) -> Result<(), SpoolError> {
+        match self.take.take() {
+            Some(take) => {
+                let mut index = locked(&self.inner.index);
+                index.open_bytes = index.open_bytes.saturating_sub(take.durable_to);
+                drop(index);
+                self.inner.discard(take)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for ClipWriter {
+    fn drop(&mut self) {
+        if let Some(take) = self.take.take() {
+            let mut index = locked(&self.inner.index);
+            index.open_bytes = index.open_bytes.saturating_sub(take.durable_to);
+            drop(index);
+            locked(&self.inner.numbering).push(Unsettled::Abandoned {
+                id: take.id,
+                durable_to: take.durable_to,
+                wanted_no: None,
+            });
+        }
+    }
+}

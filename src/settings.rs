@@ -1,0 +1,92 @@
+//! What follows from a configuration: the settings of the link, and the rules of a visit.
+//!
+//! Owns: turning booth.toml and the files that it names into what the link and the core take. Never does: connect, or watch
+//! for changes. A file that cannot be read is a bad configuration.
+
+use std::path::Path;
+use std::time::Duration;
+
+use booth_contract::{BrokerUrl, Topics};
+use booth_host::config_file::ConfigError;
+use booth_host::link::login::Login;
+use booth_host::tls;
+use gateway_core::session::{OpenQuestion, Prompt, SessionRules};
+
+use crate::adapters::mqtt::MqttSettings;
+use crate::config::Config;
+
+/// Everything the connection needs; files that cannot be read are a bad configuration.
+pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, ConfigError> {
+    let Some(url) = &config.mqtt.url else {
+        return Ok(None);
+    };
+    let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
+    let broker = BrokerUrl::parse(url).map_err(bad)?;
+    let password = match &config.mqtt.password_file {
+        Some(path) => Some(tls::read_password(path).map_err(bad)?),
+        None => None,
+    };
+    let tls = if broker.tls {
+        let identity = config
+            .mqtt
+            .cert_file
+            .as_deref()
+            .zip(config.mqtt.key_file.as_deref());
+        let settings = tls::client_config(config.mqtt.ca_file.as_deref(), identity);
+        Some(settings.map_err(|error| bad(error.to_string()))?)
+    } else {
+        None
+    };
+    let client_id = config.booth.id.to_string();
+    let filters = Topics::new(&config.mqtt.root).booth_filters(&config.booth.id);
+    let user = Some((client_id.clone(), password.unwrap_or_default()));
+    Ok(Some(MqttSettings {
+        login: Login {
+            broker,
+            tls,
+            client_id,
+            user,
+            check: "check the password file",
+        },
+        filters,
+    }))
+}
+
+/// Checks a configuration as `run` would, short of touching a device or the network.
+pub fn check(path: &Path) -> Result<Config, ConfigError> {
+    let config = Config::load(path)?;
+    mqtt_settings(&config)?;
+    Ok(config)
+}
+
+/// Whether the connection can be set up, short of the network: are its files what they should be?
+pub fn check_connection(config: &Config) -> Result<(), ConfigError> {
+    mqtt_settings(config).map(drop)
+}
+
+/// The rules of a visit.
+#[doc(hidden)] // public for the fuzz targets
+pub fn session_rules(config: &Config) -> SessionRules {
+    let session = &config.session;
+    let digits = |number: &String| number.bytes().map(|byte| byte - b'0').collect();
+    SessionRules {
+        consent: session.consent,
+        emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
+        service_code: config.service.digits(&session.emergency_numbers),
+        max: Duration::from_secs(session.max_seconds),
+        min: Duration::from_secs(session.min_seconds),
+        silence: Duration::from_secs(session.silence_seconds),
+        choose: Duration::from_secs(session.choose_seconds),
+    }
+}
+
+/// The questions that can be answered.
+#[doc(hidden)] // public for the fuzz targets
+pub fn open_questions(config: &Config) -> Vec<OpenQuestion> {
+    let open = |question: &crate::config::Question| OpenQuestion {
+        id: question.id.clone(),
+        digit: question.digit,
+        prompt: Prompt::Question(question.prompt_name().to_owned()),
+    };
+    config.questions.iter().map(open).collect()
+}

@@ -1,0 +1,192 @@
+//! The walls of ARCHITECTURE.md stand: each crate needs of ours what its row says, and no room imports what its row forbids.
+#![allow(clippy::disallowed_methods)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The rows of the table under this heading, each cell as it stands.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let text = read(&repository().join("ARCHITECTURE.md"));
+    let (_, after) = text.split_once(heading).expect("the heading");
+    let lines = after.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    })
+    .collect()
+}
+
+/// What stands between backticks.
+fn words(cell: &str) -> BTreeSet<String> {
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn manifest(folder: &str) -> toml::Table {
+    let path = repository().join(folder).join("Cargo.toml");
+    read(&path).parse().expect("a manifest")
+}
+
+fn dependencies(manifest: &toml::Table) -> BTreeSet<String> {
+    let table = manifest.get("dependencies").and_then(toml::Value::as_table);
+    table
+        .into_iter()
+        .flat_map(toml::Table::keys)
+        .cloned()
+        .collect()
+}
+
+/// The table of crates, by folder: the package's name and what its row says that it needs of ours.
+fn crates() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    table("## The crates")
+        .into_iter()
+        .map(|row| {
+            let folder = words(&row[0]).pop_first().expect("a folder");
+            let name = manifest(&folder)["package"]["name"]
+                .as_str()
+                .expect("a name")
+                .to_owned();
+            (folder, (name, words(&row[2])))
+        })
+        .collect()
+}
+
+#[test]
+fn every_crate_is_in_the_table_and_needs_of_ours_what_its_row_says() {
+    let crates = crates();
+    let mut folders: BTreeSet<String> = std::fs::read_dir(repository().join("crates"))
+        .expect("a folder")
+        .map(|entry| format!("crates/{}", entry.expect("an entry").file_name().display()))
+        .collect();
+    folders.insert(".".to_owned());
+    assert_eq!(crates.keys().cloned().collect::<BTreeSet<_>>(), folders);
+    let ours: BTreeSet<String> = crates.values().map(|(name, _)| name.clone()).collect();
+    for (folder, (name, needs)) in &crates {
+        let has = &dependencies(&manifest(folder)) & &ours;
+        assert_eq!(&has, needs, "{name}: its Cargo.toml beside its row");
+    }
+}
+
+#[test]
+fn what_is_pure_needs_no_library_that_could_reach_the_outside() {
+    let lawful: BTreeSet<String> = ["serde", "serde_json", "booth-contract"]
+        .map(str::to_owned)
+        .into();
+    for folder in ["crates/contract", "crates/gateway-core"] {
+        let needs = dependencies(&manifest(folder));
+        assert!(needs.is_subset(&lawful), "{folder}: {needs:?}");
+        let mut files = Vec::new();
+        sources(&repository().join(folder).join("src"), &mut files);
+        for file in files {
+            let text = read(&file);
+            for word in [
+                "std::fs",
+                "std::net::Tcp",
+                "std::thread",
+                "std::process",
+                "std::env",
+                "Instant",
+                "SystemTime",
+            ] {
+                assert!(!text.contains(word), "{}: {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_booth_is_built_without_the_hubs_libraries_and_the_hub_without_the_booths() {
+    let tree = |package: &str| {
+        let told = std::process::Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--offline",
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+                "--package",
+                package,
+            ])
+            .current_dir(repository())
+            .output()
+            .expect("cargo runs");
+        assert!(
+            told.status.success(),
+            "{}",
+            String::from_utf8_lossy(&told.stderr)
+        );
+        let names = String::from_utf8(told.stdout).expect("text");
+        let first = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        names.lines().map(first).collect::<BTreeSet<String>>()
+    };
+    let (booth, hub) = (tree("booth-gateway"), tree("booth-hub"));
+    for name in ["rusqlite", "axum", "hyper", "maud", "booth-hub"] {
+        assert!(!booth.contains(name) && (hub.contains(name)), "{name}");
+    }
+    for name in [
+        "alsa",
+        "cpal",
+        "rppal",
+        "gpiocdev",
+        "sled",
+        "booth-spool",
+        "gateway-core",
+    ] {
+        assert!(!hub.contains(name) && booth.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn no_room_of_the_gateway_imports_what_its_row_forbids() {
+    let rooms = table("## The rooms of the gateway");
+    assert!(rooms.len() >= 6, "{rooms:?}");
+    for row in rooms {
+        let room = words(&row[0]).pop_first().expect("a room");
+        let forbidden = words(&row[2]);
+        let mut files = Vec::new();
+        let folder = repository().join("src").join(&room);
+        if folder.is_dir() {
+            sources(&folder, &mut files);
+        }
+        let single = repository().join("src").join(format!("{room}.rs"));
+        files.extend(single.exists().then_some(single));
+        assert!(!files.is_empty(), "{room} is nowhere");
+        for file in files {
+            let text = read(&file);
+            for other in &forbidden {
+                let is_import = |line: &&str| {
+                    line.contains(&format!("crate::{other}::"))
+                        || line.contains(&format!("crate::{other};"))
+                };
+                let found = text.lines().find(is_import);
+                assert_eq!(found, None, "{} imports {other}", file.display());
+            }
+        }
+    }
+}
