@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::update::here::STATE_FOLDER;
-use crate::update::keys::Keys;
-use crate::update::whence::Whence;
+use crate::trust::keys::Keys;
+use crate::trust::whence::Whence;
 pub use audio::{Audio, Band, ControlKind, Loudness, MixerControl};
 pub use body::{Bell, SelfTest, Service, Tone};
 use booth_contract::BrokerUrl;
@@ -27,6 +26,8 @@ use gateway_core::spoken::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use network::{Fixed, Modem, Network, SecretKind, Wifi, Wired};
 
+/// Where root keeps what it knows of updates, on the card's data partition.
+pub const STATE_FOLDER: &str = "/data/booth-update";
 /// Longest name that goes into a manifest.
 const LONGEST_NAME: usize = 128;
 /// Longest topic root: a topic has to fit into a packet with all its levels.

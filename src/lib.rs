@@ -28,4 +28,5 @@ pub mod provision;
 pub mod run;
 pub mod settings;
 pub mod status;
+pub mod trust;
 pub mod update;

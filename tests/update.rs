@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use booth_contract::hex;
 use booth_contract::time::Mono;
+use booth_gateway::trust::keys::Keys;
 use booth_gateway::update::boot::{Slot, Tryboot};
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
-use booth_gateway::update::keys::Keys;
 use booth_gateway::update::manifest::{AllowOlder, BOARD, HEAD, Image, Manifest};
 use booth_gateway::update::slot::Device;
 use booth_gateway::update::state::{Phase, State, Store, Trust};

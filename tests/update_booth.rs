@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use booth_contract::hex;
 use booth_gateway::status::Status;
+use booth_gateway::trust::whence::Whence;
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
 use booth_gateway::update::http::{Download, Patience};
-use booth_gateway::update::whence::Whence;
 use booth_host::line_server::{self, LineSocket};
 use minisign::KeyPair;
 use serde_json::{Value, json};

@@ -2,11 +2,11 @@
 //!
 //! The first byte chooses: a manifest, a whole file, or an address with the entries that allow it, a line each.
 
+use booth_gateway::trust::keys::Keys;
+use booth_gateway::trust::whence::Whence;
 use booth_gateway::update::describe;
 use booth_gateway::update::http::{check_url, check_whence};
-use booth_gateway::update::keys::Keys;
 use booth_gateway::update::manifest::{Floor, Image, Manifest, Standing};
-use booth_gateway::update::whence::Whence;
 
 const BOARD: &str = "raspberry-pi-arm64";
 

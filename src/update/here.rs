@@ -18,11 +18,10 @@ use super::boot::{AutobootFile, LONGEST_AUTOBOOT, OneShot, Slot, Tryboot};
 use super::manifest::Image;
 use super::slot::Device;
 use super::state::Store;
+use crate::config::STATE_FOLDER;
 use booth_contract::time::Mono;
 use booth_spool::real_disk::RealDisk;
 
-/// Usual place of the state.
-pub const STATE_FOLDER: &str = "/data/booth-update";
 /// By the initrd: the running slot is not the one that `[all]` names.
 const ON_TRIAL: &str = "/run/booth/on-trial";
 /// By the initrd: the name of the disk that the running slot is on, e.g. `mmcblk0`.

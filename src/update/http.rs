@@ -17,7 +17,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, BodyReader};
 
-use super::whence::Whence;
+use crate::trust::whence::Whence;
 
 use booth_contract::time::Mono;
 use booth_host::tls::pem::Wanted;

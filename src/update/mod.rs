@@ -15,23 +15,21 @@ pub mod boot;
 pub mod container;
 pub mod here;
 pub mod http;
-pub mod keys;
 pub mod manifest;
 pub mod slot;
 pub mod state;
 pub mod trial;
 pub mod verbs;
-pub mod whence;
 
 use std::cell::Cell;
 use std::io::{self, Read};
 
+use crate::trust::keys::{KeyError, Keys};
 use boot::{BootControl, BootError, Slot};
 use container::{Container, ContainerError, MANIFEST, SIGNATURE};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use keys::{KeyError, Keys};
 use manifest::{Image, Manifest, Refusal, Standing};
 use slot::{Device, Progress, SlotError, Stage, Verified};
 use state::{Kept, Phase, State, Store, Version};

@@ -13,9 +13,9 @@ use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::boot::Slot;
-use super::keys::Keys;
 use super::manifest::{Floor, Image};
-use super::whence::Whence;
+use crate::trust::keys::Keys;
+use crate::trust::whence::Whence;
 use booth_spool::disk::{Disk, publish, read_whole};
 
 /// The state's name in its folder.

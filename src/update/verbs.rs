@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 use super::boot::{BootControl, BootError};
 use super::here::{Booth, Places};
 use super::http::{Download, Patience, check_url};
-use super::keys::Keys;
 use super::manifest::Manifest;
 use super::slot::{Progress, Stage, Verified};
 use super::state::{Kept, Phase, State, Store};
 use super::trial::{self, Trial, Verdict, is_in_use};
-use super::whence::Whence;
 use super::{
     Hands, REQUEST, Start, UpdateError, arm, commit, disarm, give_up, install, note_failure, settle,
 };
 use crate::config::Config;
 use crate::status::{QUESTION, Status};
+use crate::trust::keys::Keys;
+use crate::trust::whence::Whence;
 use booth_contract::time::Mono;
 use booth_host::complain;
 use booth_host::{clock, line_server, out};
