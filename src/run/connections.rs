@@ -61,6 +61,7 @@ pub(super) fn choices(config: &Config) -> Result<Vec<Choice>, ConfigError> {
 }
 
 /// The same file of another set, or none where that set has none.
+#[allow(clippy::disallowed_methods)] // looks for the other set's file
 fn move_to(path: &mut Option<PathBuf>, folder: &Path, from: u64, to: u64) {
     let Some(file) = path
         .as_deref()
