@@ -357,3 +357,54 @@ fn every_program_prints_through_one_place_that_survives_its_reader() {
         );
     }
 }
+
+/// The keys that the reader of booth.toml knows in a table, as it lists them when it refuses another one.
+fn known_keys(text: &str) -> Vec<String> {
+    let refused = booth_gateway::config::parse::<booth_gateway::config::Config>(text, "f");
+    let why = refused.expect_err("an unknown key").to_string();
+    let (_, known) = why
+        .split_once("expected")
+        .unwrap_or_else(|| panic!("{text}: {why}"));
+    let known = known.split_once(';').map_or(known, |(known, _)| known);
+    known
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_key_of_booth_toml_is_in_the_page_about_it() {
+    let page = read("docs/configuration.md");
+    let tables = known_keys("no_such_key = 1\n");
+    assert!(tables.len() > 10, "{tables:?}");
+    let mut missing = Vec::new();
+    for table in tables {
+        let head = match table.as_str() {
+            "question" => "[[question]]".to_owned(),
+            table => format!("[{table}]"),
+        };
+        if !page.contains(&head) {
+            missing.push(head.clone());
+        }
+        for key in known_keys(
+            &format!("[booth]\nid = \"a-1\"\n{head}\nno_such_key = 1\n").replacen(
+                "[booth]\nid = \"a-1\"\n[booth]",
+                "[booth]",
+                1,
+            ),
+        ) {
+            let is_there = page
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .any(|word| word == key);
+            if !is_there {
+                missing.push(format!("{head} {key}"));
+            }
+        }
+    }
+    assert_eq!(
+        missing, [""; 0],
+        "keys that docs/configuration.md does not name"
+    );
+}

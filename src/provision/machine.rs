@@ -223,7 +223,7 @@ fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(St
 }
 
 /// A Wi-Fi network whose handshake has failed, as when its router was starting, counts for NetworkManager as one whose password is
-/// unknown, and is left alone until somebody who could know one comes: an agent for secrets. One comes for a moment, and knows none.
+/// unknown, and is left alone until somebody who could know one comes: an agent for secrets. The agent that is started here stays for a moment and knows no PIN, which is enough for NetworkManager to try again.
 fn let_try_again() -> io::Result<()> {
     let mut agent = Command::new("nmcli")
         .args(["agent", "secret"])

@@ -191,7 +191,7 @@ impl Updater {
         let booth = Booth::find(&self.places)?;
         booth.takes_updates()?;
         let _lock = self.lock_within(store, LOCK_WITHIN)?;
-        // A request that outlived a power cut is followed as soon as the machine starts. A flag that stays away is told when it is needed.
+        // A request that outlived a power cut is followed as soon as the machine starts. Where the kernel has no such flag, that is reported when an update needs it.
         self.wait(self.if_real(FLAG_WITHIN), || {
             Ok(booth.firmware().flag.is_there())
         })?;

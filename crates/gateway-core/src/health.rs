@@ -97,7 +97,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// The days are not in the sentence, so that it is told once.
+    /// The number of days is not in the sentence: a sentence that changes is a new alert.
     fn sentence(&self) -> String {
         let ends = if self.days_left < 0 { "ended" } else { "ends" };
         format!("The certificate in {} {ends} on {}.", self.file, self.ends)
@@ -247,7 +247,7 @@ impl Evidence {
             raise(AlertId::ClockUnset, AlertId::ClockUnset.meaning().into());
         }
         if self.too_hot {
-            // The sentence says no number, so that it is told once.
+            // No number in the sentence: a sentence that changes is a new alert.
             raise(AlertId::Temperature, AlertId::Temperature.meaning().into());
         }
         if let Some(text) = &self.hardware_changed {
@@ -263,7 +263,7 @@ impl Evidence {
             raise(AlertId::CardClosed, AlertId::CardClosed.meaning().into());
         }
         if self.disk_errors > 0 && !self.delivery.contains_key(&AlertId::DiskErrors) {
-            // The sentence does not count, so that it is told once.
+            // No count in the sentence: a sentence that changes is a new alert.
             raise(AlertId::DiskErrors, AlertId::DiskErrors.meaning().into());
         }
         if let Some(why) = self.power.fault(now) {
