@@ -3,6 +3,7 @@
 //! Owns: the verdicts over the kernel's figures. Never does: invent one; what this machine does not tell is not checked.
 #![allow(clippy::disallowed_methods)] // reads sysfs
 
+use booth_contract::time::rfc3339;
 use std::path::Path;
 
 use crate::adapters::sensors::{self, Readings, Sensors};
@@ -20,18 +21,12 @@ pub(super) fn look_at_clock() -> Finding {
         true => Finding::ok(
             "clock",
             "synchronised",
-            format!(
-                "The clock is synchronised: {}.",
-                clock::rfc3339_ms(clock::wall())
-            ),
+            format!("The clock is synchronised: {}.", rfc3339(clock::wall())),
         ),
         false => Finding::warning(
             "clock",
             "synchronised",
-            format!(
-                "The clock is not synchronised: {}.",
-                clock::rfc3339_ms(clock::wall())
-            ),
+            format!("The clock is not synchronised: {}.", rfc3339(clock::wall())),
             AlertId::ClockUnset.remedy(),
         ),
     }

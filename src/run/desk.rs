@@ -2,6 +2,7 @@
 //!
 //! Owns: who is answered when a command is done, and the pace of what costs much. Never does: carry a command out.
 
+use booth_contract::time::rfc3339;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use super::{Gateway, ReplyTo};
 use crate::adapters::mqtt::Kind;
 use booth_contract::Topic;
 use booth_contract::time::Mono;
-use booth_host::clock;
 use gateway_core::commands::{Place, Waiting};
 use gateway_core::quarantine::Wanted;
 
@@ -93,7 +93,7 @@ impl Gateway {
     /// The booth has introduced itself.
     pub(super) fn introduced(&mut self) {
         if self.desk.waiting.waits(&Asked::Rebirth) {
-            let reply = json!({ "ok": 1, "ts": clock::rfc3339_ms(self.machine.wall()) });
+            let reply = json!({ "ok": 1, "ts": rfc3339(self.machine.wall()) });
             self.answer(&Asked::Rebirth, &reply);
         }
     }

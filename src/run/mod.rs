@@ -17,6 +17,7 @@ mod stand_in;
 mod start;
 mod update;
 
+use booth_contract::time::rfc3339;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,7 +38,6 @@ use crate::config::Config;
 use booth_contract::BrokerState;
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, Consent, Publish, Topic, Topics};
-use booth_host::clock;
 use booth_host::journal;
 use booth_spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 use gateway_core::bell::{Bell, Moment};
@@ -1127,7 +1127,7 @@ impl Gateway {
         }
         let was_ready = self.is_ready();
         self.faults = self.evidence.faults(now);
-        let wall = clock::rfc3339_ms(self.machine.wall());
+        let wall = rfc3339(self.machine.wall());
         let changes = self
             .alerts
             .take(&self.faults, &wall, self.evidence.clock_synced);

@@ -1,5 +1,6 @@
 //! What the booth says about itself: state, birth, health, alerts, events.
 
+use booth_contract::time::rfc3339;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,7 +16,6 @@ use booth_contract::{
     Alert, AlertId, Birth, BoothState, EVENT_KINDS, Health, HubState, Presence, SCHEMA, Session,
     Topic,
 };
-use booth_host::clock;
 use booth_host::crew::Death;
 use gateway_core::health::Certificate;
 use gateway_core::liveness::LivenessNews;
@@ -64,7 +64,7 @@ impl Speaker {
 
     /// A state payload, made at `wall`; a will says when it was made, not when it is published.
     pub fn state(&self, state: Presence, wall: Timestamp) -> Vec<u8> {
-        let now = Some(clock::rfc3339_ms(wall));
+        let now = Some(rfc3339(wall));
         let will = state == Presence::Lost;
         let payload = BoothState {
             state,
@@ -226,7 +226,7 @@ impl Gateway {
         debug_assert!(EVENT_KINDS.contains(&kind), "{kind} stands in no table");
         let mut payload = json!({
             "kind": kind,
-            "ts": clock::rfc3339_ms(self.machine.wall()),
+            "ts": rfc3339(self.machine.wall()),
             "mono_ms": self.machine.mono().0,
             "boot_id": self.speaker().boot_id,
             "card_id": self.speaker().card_id,

@@ -3,6 +3,7 @@
 //!
 //! Owns: running it at the start, by night, by command and on suspicion. `gateway_core::microphone` judges what was heard.
 
+use booth_contract::time::rfc3339;
 use serde_json::json;
 
 use super::Gateway;
@@ -13,7 +14,6 @@ use crate::adapters::recorder::RecorderCommand;
 use crate::status::{Finding, Verdict as Found};
 use booth_contract::AlertId;
 use booth_contract::time::Mono;
-use booth_host::clock;
 use gateway_core::health::SpoolFault;
 use gateway_core::microphone::{Heard, TestStep, Verdict};
 use gateway_core::session::{PlayId, Prompt};
@@ -183,7 +183,7 @@ impl Gateway {
         // Whoever asked gets what the doctor would say beside it.
         let all: Vec<Finding> = found.into_iter().chain(self.findings(now)).collect();
         if self.desk.waiting.waits(&desk::Asked::SelfTest) {
-            let ts = clock::rfc3339_ms(self.machine.wall());
+            let ts = rfc3339(self.machine.wall());
             let reply = json!({ "ok": ok, "findings": all, "ts": ts });
             self.answer(&desk::Asked::SelfTest, &reply);
         }

@@ -1,5 +1,6 @@
 //! Puts the gateway together, runs the loop, takes it apart.
 
+use booth_contract::time::rfc3339;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -705,7 +706,7 @@ impl Gateway {
             prompts: workers.prompts,
             speaker: workers.speaker,
             backend: workers.backend,
-            started_at: clock::rfc3339_ms(machine.wall()),
+            started_at: rfc3339(machine.wall()),
             recorder: workers.recorder,
             earpiece: workers.earpiece,
             keeper: workers.keeper,

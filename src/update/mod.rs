@@ -35,7 +35,7 @@ use slot::{Device, Progress, SlotError, Stage, Verified};
 use state::{Kept, Phase, State, Store, Version};
 
 use booth_contract::time::Mono;
-use booth_host::clock::rfc3339_ms;
+use booth_contract::time::rfc3339;
 
 /// The centre's request, in the gateway's own folder (`[spool] dir`): what `booth-update.path` waits for.
 pub const REQUEST: &str = "update/request.json";
@@ -103,7 +103,7 @@ impl Hands<'_> {
     fn save(&self, state: &mut State, phase: Phase) -> Result<(), UpdateError> {
         state.schema = 1;
         state.phase = phase;
-        state.at = rfc3339_ms((self.wall)());
+        state.at = rfc3339((self.wall)());
         state.boot_id = self.boot_id.to_owned();
         state.pid = std::process::id();
         self.store.save(state).map_err(UpdateError::State)
@@ -131,7 +131,7 @@ pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str, tol
     let mut state = store.load().unwrap_or_default();
     state.schema = 1;
     state.phase = Phase::Failed;
-    state.at = rfc3339_ms(now);
+    state.at = rfc3339(now);
     state.boot_id = boot_id.to_owned();
     state.pid = std::process::id();
     state.reason = why.to_owned();

@@ -1,7 +1,12 @@
-//! Time as an input.
+//! Time as an input, and as payloads have it.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
+
+/// A moment in UTC with milliseconds (RFC 3339 §5.6), as every payload has it; of the same length always, so that it sorts as text.
+pub fn rfc3339(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
 
 /// A reading of the boot-time clock (CLOCK_BOOTTIME, which never steps), in milliseconds since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

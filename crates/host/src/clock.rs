@@ -34,11 +34,6 @@ pub fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// RFC 3339 UTC with milliseconds, as every payload has it.
-pub fn rfc3339_ms(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
-}
-
 /// Whether the wall clock is synchronised: systemd-timesyncd says so by a file, and the kernel by
 /// `adjtimex` (which needs unsafe code here, hence the file; chrony's users create it too).
 ///
@@ -67,7 +62,10 @@ mod tests {
     #[test]
     fn times_have_milliseconds_and_a_zone() {
         let at: jiff::Timestamp = "2026-08-01T10:00:00.5Z".parse().expect("a time");
-        assert_eq!(rfc3339_ms(at), "2026-08-01T10:00:00.500Z");
+        assert_eq!(
+            booth_contract::time::rfc3339(at),
+            "2026-08-01T10:00:00.500Z"
+        );
         assert!(mono() >= Mono(1));
         assert_eq!(boot_id().len(), 36);
     }

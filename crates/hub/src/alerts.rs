@@ -13,7 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fleet::{self, FleetError, malformed, parsed};
-use super::ingest::{is_token, rfc3339, shortened};
+use super::ingest::{is_token, shortened};
+use booth_contract::time::rfc3339;
 use booth_contract::{Alert, AlertId, BoothId, Health, Severity};
 
 /// Most alerts of one booth that are not of the table; one more is refused.

@@ -12,8 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alerts;
-use super::ingest::{is_token, rfc3339};
+use super::ingest::is_token;
 use super::store::{self, Rank};
+use booth_contract::time::rfc3339;
 use booth_contract::{
     Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session, reading,
 };

@@ -4,6 +4,8 @@
 //! answer. Pure: never touches the store, a file or a clock. A manifest that is not believed is
 //! answered `reject` with a sentence; nothing else is kept of it here.
 
+use booth_contract::hex;
+use booth_contract::time::rfc3339;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -206,18 +208,6 @@ fn is_sha256(text: &str) -> bool {
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// The bytes in lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 /// At most 64 characters of a text from outside, for a sentence.
 pub fn shortened(text: &str) -> String {
     if text.chars().count() <= 64 {
@@ -296,11 +286,6 @@ fn answer(
             ts: Some(rfc3339(now)),
         },
     }
-}
-
-/// RFC 3339 UTC with milliseconds: sorts as text.
-pub fn rfc3339(at: Timestamp) -> String {
-    format!("{at:.3}")
 }
 
 #[cfg(test)]

@@ -28,12 +28,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::complaints;
 use super::fence::{Ask, Fence};
-use super::ingest::{Answer, rfc3339, shortened};
+use super::ingest::{Answer, shortened};
 use super::intake::{Came, Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
 use super::presence::{About, Kin};
 use super::store::{self, BrokerStatus};
 use super::worker::{Job, MAX_WAITING, Outcome};
+use booth_contract::time::rfc3339;
 use booth_contract::{HubState, Topic, Topics};
 use booth_host::clock;
 use booth_host::link::back_off::BackOff;

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::config::HubConfig;
-use super::ingest::rfc3339;
+use booth_contract::time::rfc3339;
 use booth_contract::{HubState, Presence, SCHEMA};
 use booth_host::clock;
 

@@ -215,10 +215,9 @@ fn dbfs(level: f64) -> f64 {
 
 /// RFC 3339 UTC with milliseconds.
 pub(crate) fn rfc3339(wall_ms: i64) -> String {
-    Timestamp::from_millisecond(wall_ms)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-        .to_string()
+    booth_contract::time::rfc3339(
+        Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::UNIX_EPOCH),
+    )
 }
 
 impl StartFacts {

@@ -182,7 +182,7 @@ impl Model {
         }
         staged.body.truncate(manifest.bytes as usize);
         let hash = manifest.sha256.clone();
-        if Some(ingest::hex(&Sha256::digest(&staged.body))) != hash {
+        if Some(booth_contract::hex(&Sha256::digest(&staged.body))) != hash {
             staged.ranges.clear();
             staged.mismatches += 1;
             return Some(ingest::partial(

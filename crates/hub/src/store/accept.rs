@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, database_in, fsync, record, rows, schema};
-use crate::ingest::rfc3339;
+use booth_contract::time::rfc3339;
 
 /// How the sentence about a held clip begins, in what an operator should look at.
 pub(super) const HELD: &str = "stored, and not counted";

@@ -21,8 +21,9 @@ use super::staging::Offer;
 use super::{Point, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
-use crate::ingest::{self, Answer, rfc3339};
+use crate::ingest::{self, Answer};
 use booth_contract::time::Mono;
+use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
 
 /// Most manifests remembered whose body never came; the oldest go first.

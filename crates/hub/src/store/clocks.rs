@@ -13,8 +13,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
 use super::{Store, StoreError};
-use crate::ingest::{is_token, rfc3339};
+use crate::ingest::is_token;
 use booth_contract::reading::{self, needed};
+use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, Manifest};
 
 /// Most boots of one booth whose pair is kept; the oldest go first.

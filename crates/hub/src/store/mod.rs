@@ -46,9 +46,10 @@ pub use views::{BrokerStatus, StoreViews};
 
 use super::alerts;
 use super::fleet::{self, FleetError};
-use super::ingest::{Answer, is_clip_id, rfc3339, shortened};
+use super::ingest::{Answer, is_clip_id, shortened};
 use apart::{Apart, Aside};
 use booth_contract::time::Mono;
+use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, Topic, Topics};
 use identity::Watch;
 use record::Part;

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{StoreError, staging};
-use crate::ingest::{self, hex, is_clip_id};
+use crate::ingest::{self, is_clip_id};
+use booth_contract::hex;
 use booth_contract::{BodyKind, BoothId, ClipKind, MAX_JSON_BYTES, Manifest};
 
 /// Version of the form.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::clocks;
 use super::record::{Part, Record};
 use super::{Store, StoreError};
-use crate::ingest::rfc3339;
+use booth_contract::time::rfc3339;
 use booth_contract::{BodyKind, BoothId, Manifest};
 
 /// Most entries of one booth for an operator. What goes first is least by its rank, so that no flood of rubbish hides what waits for a

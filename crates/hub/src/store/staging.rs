@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::ingest::hex;
+use booth_contract::hex;
 use booth_contract::ranges::RangeSet;
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, Manifest};

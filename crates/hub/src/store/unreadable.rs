@@ -9,10 +9,11 @@ use rusqlite::{Connection, params};
 use super::{Store, StoreError};
 use crate::complaints;
 use crate::fleet;
-use crate::ingest::{rfc3339, shortened};
+use crate::ingest::shortened;
 use crate::intake::{Over, QUIET};
 use crate::view::{Listed, UnreadableView};
 use booth_contract::RESERVED_IDS;
+use booth_contract::time::rfc3339;
 
 /// Most rows kept; the ones that were quiet longest go first.
 const MAX_ROWS: i64 = 2_000;

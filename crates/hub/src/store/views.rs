@@ -344,7 +344,7 @@ impl StoreViews {
                 "SELECT count(*) FROM machine_at_booth WHERE booth_id = ?1 AND last_birth >= ?2",
             )?
             .query_row(
-                params![heard.booth_id, crate::ingest::rfc3339(recent)],
+                params![heard.booth_id, booth_contract::time::rfc3339(recent)],
                 |row| row.get(0),
             )?;
         Ok(BoothView {

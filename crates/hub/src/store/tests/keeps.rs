@@ -7,7 +7,7 @@ fn another_version(clip: &Clip) -> Clip {
     let mut body = clip.body.clone();
     body[100] ^= 1;
     let mut manifest = clip.manifest.clone();
-    manifest["sha256"] = json!(ingest::hex(&Sha256::digest(&body)));
+    manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&body)));
     Clip {
         id: clip.id.clone(),
         body,
@@ -127,7 +127,7 @@ fn what_is_kept_apart_is_bounded_for_each_sender() {
     for n in 0..40 {
         let mut bad = clip(CLIP, 1);
         bad.body[n] ^= 1;
-        bad.manifest["sha256"] = json!(ingest::hex(&Sha256::digest(&bad.body)));
+        bad.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&bad.body)));
         offer_from(&mut bench, "rundhoej-2", &bad);
         let last = from(&mut bench, "rundhoej-2", &bad, 0..40_000);
         assert_eq!(status(last), Some(AckStatus::Reject));
@@ -330,7 +330,7 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
     choice.manifest["choice"] = json!(3);
     choice.manifest["bytes"] = json!(0);
     let text = format!("{}:square:3", choice.id);
-    choice.manifest["sha256"] = json!(ingest::hex(&Sha256::digest(text.as_bytes())));
+    choice.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
     bench.offer(&choice);
     let held = numbered(4);
     offer_from(&mut bench, "rundhoej-2", &held);

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::ingest;
 use crate::view::{FleetView, Views};
 use booth_contract::BodyKind;
 use booth_contract::MAX_PART_BYTES;
@@ -215,7 +214,7 @@ fn clip(id: &str, clip_no: u64) -> Clip {
     let body: Vec<u8> = (0..40_000_u32)
         .map(|n| (n.wrapping_mul(31) >> 3) as u8)
         .collect();
-    let hash = ingest::hex(&Sha256::digest(&body));
+    let hash = booth_contract::hex(&Sha256::digest(&body));
     let manifest = json!({"schema": 1, "clip_id": id, "clip_no": clip_no, "card_id": "card-1",
         "booth_id": BOOTH, "boot_id": "b", "kind": "audio", "source": "booth", "test": 0,
         "campaign_id": null, "question_id": "square", "choice": null, "lang": "da",
@@ -468,7 +467,7 @@ fn a_choice_counts_a_void_fills_its_number_and_a_test_is_in_no_count() {
     choice.manifest["choice"] = json!(3);
     choice.manifest["bytes"] = json!(0);
     let text = format!("{}:square:3", choice.id);
-    choice.manifest["sha256"] = json!(ingest::hex(&Sha256::digest(text.as_bytes())));
+    choice.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
     assert_eq!(status(bench.offer(&choice)), Some(AckStatus::Stored));
     let mut void = numbered(2);
     void.manifest["kind"] = json!("void");

@@ -33,7 +33,7 @@ fn version(n: u64, which: u64) -> Clip {
     clip.body[0] = which as u8;
     clip.manifest["duration_ms"] = json!(1_000);
     clip.manifest["bytes"] = json!(BODY_BYTES);
-    clip.manifest["sha256"] = json!(ingest::hex(&Sha256::digest(&clip.body)));
+    clip.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&clip.body)));
     clip
 }
 

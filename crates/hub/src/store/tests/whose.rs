@@ -144,7 +144,7 @@ fn a_clip_in_another_booths_name_never_stands_in_the_way_of_the_true_one() {
     bench.birth("card-1", "1-1", "s1");
     let mut false_one = numbered(1);
     false_one.body[7] ^= 1;
-    false_one.manifest["sha256"] = json!(ingest::hex(&Sha256::digest(&false_one.body)));
+    false_one.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&false_one.body)));
     assert_eq!(
         status(bench.whole_from(OTHER, &false_one)),
         Some(AckStatus::Stored)
@@ -192,7 +192,7 @@ fn in_other_words(clip: &Clip, nth: usize) -> Clip {
     let mut body = clip.body.clone();
     body[nth] ^= 1;
     let mut manifest = clip.manifest.clone();
-    manifest["sha256"] = json!(ingest::hex(&Sha256::digest(&body)));
+    manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&body)));
     Clip {
         id: clip.id.clone(),
         body,
@@ -207,7 +207,7 @@ fn choice(clip_no: u64) -> Clip {
     clip.manifest["choice"] = json!(3);
     clip.manifest["bytes"] = json!(0);
     let text = format!("{}:square:3", clip.id);
-    clip.manifest["sha256"] = json!(ingest::hex(&Sha256::digest(text.as_bytes())));
+    clip.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
     clip
 }
 
