@@ -62,7 +62,7 @@ const BODY_BYTES: Rule = Rule {
 /// Disk space that a clip's two files take besides the bytes of the body, because the last block of a file is not full. It is
 /// charged with the clip's manifest.
 const FILES_BYTES: u64 = 2 * (4 << 10);
-/// This share of [`ROW_BYTES`] is reserved for what a booth must always be able to say: whether it is there, how it is, and the
+/// This much of [`ROW_BYTES`] is reserved for what a booth must always be able to say: whether it is there, how it is, and the
 /// table's alerts.
 const KEPT_ROW_BYTES: u64 = 8 << 20;
 /// How much of [`BODY_BYTES`] and [`ROW_BYTES`] one sender may use while the store's disk is short of room: enough for a booth's

@@ -48,7 +48,6 @@ const ALIVE_S: i64 = 180;
 const MAX_CARDS_PER_BOOTH: i64 = 64;
 /// Values of `announced` of a card at a booth: the booth has announced it; the booth where it was first still has it; an operator
 /// has accepted it; the booth has named it as one that it had, and does not say that it is in it now.
-/// has accepted it; the booth has named it as one that it had, and does not say that it is in it now.
 const ANNOUNCED: u8 = 1;
 const CONTESTED: u8 = 2;
 const ACCEPTED: u8 = 3;

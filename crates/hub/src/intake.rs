@@ -24,7 +24,7 @@ const OWN: Room = Room {
     messages: 640,
     bytes: 5 << 20,
 };
-/// The most that a sender may have waiting that was lately refused something, while the intake is more than half full.
+/// The same for a sender that was refused something within [`QUIET`], while the intake is more than half full.
 const TOLD_OF: Room = Room {
     messages: 64,
     bytes: 256 << 10,

@@ -182,7 +182,7 @@ mod tests {
         assert!(!is_anothers(own.online(now)) && !is_anothers(own.lost(None)));
         let other = about(Some("2"));
         assert!(is_anothers(other.online(now)) && is_anothers(other.lost(None)));
-        // An older hub does not say which it is: its will may be any hub's, and its `online` counts as another hub's.
+        // A hub that does not say which it is: its will may be any hub's, and its `online` counts as another hub's.
         let old = about(None);
         assert!(is_anothers(old.online(now)) && !is_anothers(old.lost(None)));
     }

@@ -82,7 +82,7 @@ pub async fn serve_witnessed(
     }));
     let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?;
     #[allow(clippy::disallowed_methods)]
-    // no more than one for each job that waits, which are counted
+    // It holds at most one outcome for each waiting job, and the number of these is limited.
     let (outcomes_in, outcomes) = mpsc::unbounded_channel();
     let report = move |outcome| {
         witness(&outcome);

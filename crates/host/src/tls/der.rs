@@ -40,7 +40,7 @@ pub(super) enum Shape {
     Pkcs7,
 }
 
-/// What these bytes are; `None` if they are none of these.
+/// What these bytes contain; `None` for anything else.
 pub(super) fn shape(der: &[u8]) -> Option<Shape> {
     // Java and browsers write PKCS#12 and PKCS#7 without lengths, which the functions below do not read.
     match der {

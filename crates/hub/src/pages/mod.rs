@@ -1,7 +1,7 @@
 //! The pages: one for people, one for operations, and what belongs to them. Pure: a view in, HTML out.
 //!
-//! Every address in them is relative: a reverse proxy may put them under a prefix. They work without scripts and load nothing. Every chart has its numbers beside it, and colour is
-//! never the only sign.
+//! Every address in them is relative: a reverse proxy may put them under a prefix. They work without scripts and load nothing.
+//! Every chart has its numbers beside it, and colour is never the only sign.
 
 mod answers;
 mod look_at;

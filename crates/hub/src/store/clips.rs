@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// Notes a manifest whose body is to come; answers whether it was offered before. If a sender offers several versions of a
-    /// clip, parts are collected for the one that it offered last.
+    /// clip, parts are collected for the latest new one; offering an earlier version again does not change that.
     fn take_offer(
         &mut self,
         wall: Timestamp,

@@ -584,7 +584,8 @@ impl Store {
         }
     }
 
-    /// Whether the store can write durably now. Asked once per connection: the alerts that the hub has were said before it.
+    /// Whether the store can write durably now. Called once per connection, and notes that one: alerts that were said before are not
+    /// confirmed.
     pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
         self.has_room()?;
         self.begin()?;
