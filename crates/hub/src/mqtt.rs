@@ -160,7 +160,7 @@ enum Phase {
 }
 
 impl Link {
-    /// Stays connected until told to stop.
+    /// Stays connected until it is asked to stop.
     pub async fn run(mut self) {
         let mut back_off = BackOff::default();
         loop {
