@@ -16,27 +16,27 @@ pub enum AckStatus {
     Stored,
     /// Send `missing`, then the manifest again.
     Partial,
-    /// Withdrawn: the booth deletes it, without alarm.
+    /// The clip was withdrawn: the booth deletes it, without alarm.
     Discard,
-    /// Not believed: the booth quarantines it and raises an alert.
+    /// The manifest is not believed: the booth quarantines the clip and raises an alert.
     Reject,
 }
 
-/// Payload of `{root}/dn/{booth}/ack/{clip_id}`. Needed are the clip and the status; `sha256` for `stored` and `discard`,
+/// Payload of `{root}/dn/{booth}/ack/{clip_id}`. The reader needs the clip and the status; `sha256` too for `stored` and `discard`,
 /// `missing` for `partial`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
-    /// The clip that is answered.
+    /// The clip that the hub answers about.
     pub clip_id: String,
     /// The answer.
     pub status: AckStatus,
     /// SHA-256 of the body as the manifest gave it, in hex. Only an ack whose hash equals the clip's counts.
     #[serde(default, deserialize_with = "lenient")]
     pub sha256: Option<String>,
-    /// What is not there yet; empty unless `partial`.
+    /// The ranges that the hub does not have yet; empty unless `partial`.
     #[serde(default, deserialize_with = "lenient")]
     pub missing: Vec<ByteRange>,
-    /// Why, for `reject` and `discard`.
+    /// The reason, for `reject` and `discard`.
     #[serde(default, deserialize_with = "lenient")]
     pub reason: Option<String>,
     /// The hub's time, RFC 3339 UTC.
@@ -71,7 +71,7 @@ mod tests {
                 assert_eq!(read, expected, "{text}");
             }
         }
-        // Without the clip or a status that is known it answers nothing.
+        // Without the clip, or with an unknown status, an ack answers nothing.
         for needed in [
             r#"{"status":"stored","sha256":"00"}"#,
             r#"{"clip_id":null,"status":"stored"}"#,

@@ -13,7 +13,7 @@ pub enum Severity {
     CitizenCannotSpeak,
     /// Somebody has to go there.
     NeedsVisit,
-    /// Worth an eye.
+    /// Worth watching.
     Watch,
 }
 
@@ -152,8 +152,8 @@ impl AlertId {
     }
 }
 
-/// Payload of `{root}/up/{booth}/alert/{id}`; an empty payload clears it. Nothing in it is needed: the topic says which
-/// alert is raised, and the table the rest.
+/// Payload of `{root}/up/{booth}/alert/{id}`; an empty payload clears the alert. The reader needs no field of it: the topic says
+/// which alert is raised, and the table says the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the names are the contract's own
 pub struct Alert {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::reading::lenient;
 use super::{BoothId, ConsentMode, Session};
 
-/// Payload of `{root}/up/{booth}/birth`, published on every connect, and when the hub has come. What this machine
-/// cannot know is absent. Needed to read it is only which session of which card says so.
+/// Payload of `{root}/up/{booth}/birth`, published on every connect, and when the hub has connected. A value that this machine
+/// cannot know is absent. The reader needs only the session and the card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the names are the contract's own
 pub struct Birth {

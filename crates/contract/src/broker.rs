@@ -1,24 +1,24 @@
-//! A broker: where it is (the `url` of booth.toml and hub.toml), and how one stands with it.
+//! The broker's address (the `url` of booth.toml and hub.toml), and the state of the connection to it.
 //!
-//! Owns: taking it apart, and a sentence with the remedy for one that cannot work. Never does: look a name up.
+//! Owns: taking the address apart, and a sentence with a remedy for an address that cannot work. Never does: look a name up.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// The broker, as the technician needs to know it.
+/// The state of the connection to the broker, as far as a technician needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BrokerState {
-    /// The session is up.
+    /// The connection is up.
     Connected,
     /// `[mqtt] url` is missing.
     NotConfigured,
     /// No answer, or the connection was refused or cut.
     NotReached,
-    /// It does not accept the user name or the password.
+    /// The broker does not accept the user name or the password.
     LoginRefused,
-    /// Its host name has no address.
+    /// The broker's host name has no address.
     NameNotFound,
-    /// The certificates, or the clock they are judged by, do not fit.
+    /// The certificates, or the clock by which they are judged, are wrong.
     TlsFailed,
 }
 
@@ -29,12 +29,12 @@ pub struct BrokerUrl {
     pub host: String,
     /// TCP port; 1883 for `mqtt://` and 8883 for `mqtts://` by default (IANA).
     pub port: u16,
-    /// Whether TLS is spoken.
+    /// Whether the connection is encrypted with TLS.
     pub tls: bool,
 }
 
 impl BrokerUrl {
-    /// Whether the way to it leaves no machine: a loopback address, or the name that stands for one (RFC 6761 §6.3).
+    /// Whether the broker runs on this machine: a loopback address, or the name that stands for one (RFC 6761 §6.3).
     pub fn is_this_machine(&self) -> bool {
         match self.host.parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),
@@ -42,8 +42,8 @@ impl BrokerUrl {
         }
     }
 
-    /// Takes `mqtt://host[:port]` or `mqtts://host[:port]` apart, or says what is wrong. An IPv6 address stands in
-    /// brackets (RFC 3986 §3.2.2).
+    /// Takes `mqtt://host[:port]` or `mqtts://host[:port]` apart, or says what is wrong with it. An IPv6 address stands in brackets
+    /// (RFC 3986 §3.2.2).
     pub fn parse(url: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             format!(
@@ -123,7 +123,7 @@ impl BrokerUrl {
     }
 }
 
-/// `host:port`, an IPv6 address in brackets.
+/// Written as `host:port`, with an IPv6 address in brackets.
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {

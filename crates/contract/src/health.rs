@@ -7,14 +7,14 @@ use super::reading::fields;
 /// Whether a citizen can speak now.
 const READY: &str = "ready";
 
-/// A health message: the contract's name → number. A value that a machine cannot know is left out.
+/// A health message: a number for each name of the contract. A value that a machine cannot know is left out.
 ///
 /// Serialises as one flat object; whole numbers are written without a fraction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health(BTreeMap<String, f64>);
 
 impl Health {
-    /// Nothing known yet.
+    /// A health message without values.
     pub fn new() -> Self {
         Self::default()
     }
@@ -53,8 +53,8 @@ impl Health {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// Reads a payload. What is no number counts as absent; only `ready`, which everybody needs, is refused if it is
-    /// something else.
+    /// Reads a payload. A value that is no number counts as absent; only `ready`, which every reader needs, makes the payload
+    /// unreadable if it is no number.
     ///
     /// # Errors
     /// Where the payload is no JSON object, or `ready` is no number.

@@ -1,8 +1,8 @@
-//! What the gateway and the hub have in common; each fact once.
+//! What the gateway and the hub have in common; each fact is stated once.
 //!
-//! Owns: the spelling of every topic, the shape of every payload, the table of alerts, the address of a broker, time as an
-//! input, and the frame of a clip's body (Ogg). Never does: input or output of any kind. The words are those of the public
-//! contract, MQTT 5 (OASIS) underneath.
+//! Owns: the spelling of every topic, the shape of every payload, the table of alerts, the address of a broker, time as an input,
+//! and the frame of a clip's body (Ogg). Never does: input or output of any kind. The words are those of the public contract, and
+//! beneath it those of MQTT 5 (OASIS).
 
 pub mod ack;
 pub mod alert;
@@ -36,7 +36,7 @@ pub const MAX_PART_BYTES: usize = 16_384;
 /// (`{root}/media/…`, at most 100 KiB) are the biggest.
 pub const MAX_INCOMING_BYTES: u32 = 128 * 1024;
 
-/// Largest JSON payload that either side parses, in bytes; a longer one is refused unread.
+/// Largest JSON payload that either side parses, in bytes; a longer one is refused without being parsed.
 pub const MAX_JSON_BYTES: usize = 16_384;
 
 /// Lower-case hex, as every hash in a payload is written.

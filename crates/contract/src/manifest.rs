@@ -1,4 +1,4 @@
-//! What travels with a clip (contract §3.3).
+//! The facts about a clip that travel with it (contract §3.3).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ use super::reading::{lenient, needed};
 pub enum ClipKind {
     /// Speech.
     Audio,
-    /// A digit chosen; no body.
+    /// A digit that was chosen; no body.
     Choice,
-    /// A `clip_no` given up, with a reason; no body.
+    /// A `clip_no` that was given up, with a reason; no body.
     Void,
 }
 
@@ -38,11 +38,11 @@ pub enum EndedBy {
     Limit,
     Silence,
     DeviceLost,
-    /// The power went, or the process: finished at the next start from what was on the card.
+    /// The power or the process failed: the next start finished the recording from what was on the card.
     Power,
 }
 
-/// How consent is given at this booth.
+/// How a citizen gives consent at this booth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -67,16 +67,16 @@ pub enum Publish {
 pub struct Consent {
     /// The booth's way of asking.
     pub mode: ConsentMode,
-    /// The key that was the consent: a digit, `#`, or `button`; `null` when implied.
+    /// The key by which consent was given: a digit, `#`, or `button`; `null` when consent is implied.
     pub key: Option<String>,
-    /// SHA-256 (first 16 hex digits) of the notice that was heard; `null` if none was.
+    /// SHA-256 (first 16 hex digits) of the notice that the citizen heard; `null` if none was heard.
     pub notice_id: Option<String>,
-    /// `no` until a booth asks.
+    /// `no` as long as no booth asks for it.
     pub publish: Publish,
 }
 
 impl Consent {
-    /// Given by dialling or pressing this key, with no notice heard and nothing allowed beyond recording.
+    /// Consent by dialling or pressing this key, with no notice heard and nothing allowed beyond recording.
     pub fn by_key(key: &str) -> Self {
         Self {
             mode: ConsentMode::Digit,
@@ -89,7 +89,7 @@ impl Consent {
 
 /// Payload of `{root}/up/{booth}/clip/{clip_id}`. A field that does not apply is `null`.
 ///
-/// Needed to read it is what decides whether a clip is whole, whose it is and where it counts; everything else may be absent.
+/// The reader needs the fields that decide whether a clip is whole, whose it is and where it counts; all others may be absent.
 ///
 /// The order of the fields is the order of the bytes: every offer of a clip has the byte-identical manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Whole Ogg pages (RFC 3533 §6): where a stream stands, and the page that closes one that was cut off.
+//! Whole Ogg pages (RFC 3533 §6): the position that a stream has reached, and the page that closes a stream that was cut off.
 //!
 //! The `ogg` crate can only write a stream from its beginning; recovery has to continue one.
 
@@ -6,12 +6,12 @@
 const END_OF_STREAM: u8 = 4;
 /// Granule position of a page on which no packet ends.
 const NO_PACKET_ENDS: u64 = u64::MAX;
-/// 20 ms of silence, mono: one CELT fullband frame (RFC 6716 §3.1), as encoders make it of digital silence.
+/// 20 ms of silence, mono: one CELT fullband frame (RFC 6716 §3.1), as encoders write digital silence.
 const SILENT_PACKET: [u8; 3] = [0xF8, 0xFF, 0xFE];
-/// Samples in it at 48 kHz.
+/// Samples of that packet at 48 kHz.
 const SILENT_SAMPLES: u64 = 960;
 
-/// Where a stream stands after its last page.
+/// The position of a stream after its last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamEnd {
     /// Serial number of the stream.
@@ -20,14 +20,14 @@ pub struct StreamEnd {
     pub sequence: u32,
     /// Granule position: samples at 48 kHz up to here, pre-skip included (RFC 7845 §4).
     pub granule: u64,
-    /// Samples before the first that is played, as its first page says (RFC 7845 §5.1); 0 if that is no Opus header.
+    /// Samples before the first that is played, as the stream's first page says (RFC 7845 §5.1); 0 if that page has no Opus header.
     pub pre_skip: u16,
     /// Whether the last page ends the stream.
     pub has_ended: bool,
 }
 
-/// Walks over `bytes`, which must be whole pages and at least one; `before` is where the stream stood.
-/// `None` if they are not. Checksums of pages are not looked at: the record around them has one.
+/// Reads `bytes`, which must be one or more whole pages; `before` is the stream's position before them. `None` if they are no such
+/// pages. The pages' checksums are not verified: the record around the pages has a checksum of its own.
 pub fn walk(bytes: &[u8], before: Option<StreamEnd>) -> Option<StreamEnd> {
     let mut end = before;
     let mut rest = bytes;
@@ -63,7 +63,7 @@ pub fn walk(bytes: &[u8], before: Option<StreamEnd>) -> Option<StreamEnd> {
     if bytes.is_empty() { None } else { end }
 }
 
-/// Of an identification header (RFC 7845 §5.1).
+/// The pre-skip of an identification header (RFC 7845 §5.1).
 fn pre_skip(header: &[u8]) -> u16 {
     match (header.get(..8), header.get(10..12)) {
         (Some(b"OpusHead"), Some(&[low, high])) => u16::from_le_bytes([low, high]),
@@ -71,9 +71,9 @@ fn pre_skip(header: &[u8]) -> u16 {
     }
 }
 
-/// The page that ends a stream which stands at `end` and of which `samples` were spoken: silence of as many packets as the
-/// encoder's delay needs, with the end-of-stream flag, trimmed so that exactly those samples are played (RFC 7845 §4.4). A
-/// stream that plays more already is trimmed no further than to its last page.
+/// The page that ends a stream at `end` of which `samples` were spoken: as many packets of silence as the encoder's delay needs,
+/// with the end-of-stream flag, trimmed so that exactly those samples are played (RFC 7845 §4.4). If the earlier pages play more
+/// than that already, the silence is trimmed away, and nothing of those pages.
 pub fn closing_page(end: StreamEnd, samples: u64) -> Vec<u8> {
     let packets = u64::from(end.pre_skip).div_ceil(SILENT_SAMPLES).max(1);
     let wanted = samples.saturating_add(u64::from(end.pre_skip));
@@ -143,7 +143,7 @@ mod tests {
                 has_ended: true
             }
         );
-        // The reader checks the page's checksum.
+        // The reader verifies the page's checksum.
         stream.extend_from_slice(&page);
         let mut reader = ogg::PacketReader::new(std::io::Cursor::new(stream));
         assert_eq!(reader.read_packet().unwrap().unwrap().data, b"first");
@@ -185,14 +185,14 @@ mod tests {
             (961, 2),
             (u16::MAX, 69),
         ] {
-            // Whole packets are encoded, and the encoder owes the samples of its delay.
+            // Only whole packets are encoded, and the samples of the encoder's delay are still missing.
             let page = closing_page(at(pre_skip, 24_000), 24_000);
             let end = walk(&page, Some(at(pre_skip, 24_000))).expect("a page");
             assert_eq!(end.granule - u64::from(pre_skip), 24_000, "{pre_skip}");
             assert_eq!(usize::from(page[26]), packets);
             assert_eq!(page.len(), 27 + packets * 4);
         }
-        // Facts that do not fit their pages: time never runs backwards, and silence is not made up.
+        // Numbers that do not fit the pages: the position never goes backwards, and no silence is added.
         for samples in [0, 23_000, u64::MAX] {
             let page = closing_page(at(312, 24_000), samples);
             let end = walk(&page, None).expect("a page");

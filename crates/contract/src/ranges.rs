@@ -1,4 +1,4 @@
-//! Sets of numbers kept as half-open ranges: which bytes of a clip, which clip numbers of a card.
+//! Sets of numbers kept as half-open ranges: bytes of a clip, clip numbers of a card.
 //!
 //! Owns: union, gaps and coverage. Never does: decide what a gap means.
 
@@ -12,7 +12,7 @@ impl RangeSet {
         if from >= to {
             return;
         }
-        // Everything that overlaps or touches is melted into one range.
+        // Every range that overlaps or touches the new one is merged with it.
         let first = self.0.partition_point(|&(_, end)| end < from);
         let last = self.0.partition_point(|&(start, _)| start <= to);
         if first == last {
@@ -23,7 +23,7 @@ impl RangeSet {
         }
     }
 
-    /// Whether all of `[from, to)` is there.
+    /// Whether the set has all of `[from, to)`.
     pub fn covers(&self, from: u64, to: u64) -> bool {
         if from >= to {
             return true;
@@ -34,7 +34,7 @@ impl RangeSet {
             .is_some_and(|&(start, end)| start <= from && end >= to)
     }
 
-    /// What is not there of `[from, to)`, at most `limit` ranges, lowest first.
+    /// The ranges of `[from, to)` that the set does not have, at most `limit`, lowest first.
     pub fn missing(&self, from: u64, to: u64, limit: usize) -> Vec<(u64, u64)> {
         let mut gaps = Vec::new();
         let mut at = from;
@@ -53,7 +53,7 @@ impl RangeSet {
         gaps
     }
 
-    /// How many separate ranges there are.
+    /// How many separate ranges the set has.
     pub fn pieces(&self) -> usize {
         self.0.len()
     }
@@ -68,7 +68,7 @@ impl RangeSet {
         self.0.iter().map(|&(from, to)| to - from).sum()
     }
 
-    /// Forgets everything.
+    /// Removes all ranges.
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,35 +1,35 @@
-//! How payloads are read (contract §3, "Reading"): whoever reads judges only the fields it needs.
+//! How payloads are read (contract §3, "Reading"): a reader judges only the fields that it needs.
 //!
-//! Owns: that a payload is an object, and the reading of fields that may be missing, `null`, or of any type. Never does: pass
-//! judgement on a field that the reader needs; that one is read as it is.
+//! Owns: that a payload is an object, and the reading of fields that may be missing, `null`, or of any type. Never does: replace
+//! the value of a field that the reader needs.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// UTF-8's byte order mark: some programs put it before a text, and who reads JSON may ignore it (RFC 8259 §8.1).
+/// UTF-8's byte order mark: some programs put it before a text, and a JSON reader may ignore it (RFC 8259 §8.1).
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// The fields of a payload; of two with the same name the last.
+/// The fields of a payload; of two fields with the same name the last one.
 ///
 /// # Errors
-/// Where the payload is no JSON object.
+/// A payload that is no JSON object.
 pub fn fields(payload: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     serde_json::from_slice(payload.strip_prefix(BOM).unwrap_or(payload))
 }
 
-/// Reads a payload. A list is none, although its elements would do for the fields in their order.
+/// Reads a payload. A list is refused, although serde would take its elements for the fields in their order.
 ///
 /// # Errors
-/// Where the payload is no JSON object, or a field that is needed is absent or makes no sense.
+/// A payload that is no JSON object, or in which a needed field is absent or makes no sense.
 pub fn object<T: DeserializeOwned>(payload: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_value(Value::Object(fields(payload)?))
 }
 
-/// For `#[serde(default, deserialize_with = "lenient")]`: what makes no sense as `T` counts as absent, `null` too.
+/// For `#[serde(default, deserialize_with = "lenient")]`: a value that makes no sense as `T` counts as absent, and so does `null`.
 ///
 /// # Errors
-/// Only where the text is no JSON at all.
+/// Only a text that is no JSON at all.
 pub fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -39,11 +39,11 @@ where
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
-/// For `#[serde(default, deserialize_with = "needed")]`: a field that the reader needs where it is there. `null` counts as
-/// absent.
+/// For `#[serde(default, deserialize_with = "needed")]`: a field that may be absent, but that the reader needs if it is there.
+/// `null` counts as absent.
 ///
 /// # Errors
-/// Where something stands there that makes no sense as `T`.
+/// A value that makes no sense as `T`.
 pub fn needed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

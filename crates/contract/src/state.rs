@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::reading::lenient;
 
-/// `<boot_count>-<n>`, `n` being the boot-time clock in ms at CONNECT. Ordered as numbers, and only
-/// meaningful within one `card_id`.
+/// `<boot_count>-<n>`, `n` being the boot-time clock in ms at CONNECT. Sessions are ordered as numbers, and comparable only within
+/// one `card_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Session {
     /// How often this card has started.
@@ -50,29 +50,28 @@ impl<'de> Deserialize<'de> for Session {
     }
 }
 
-/// Whether somebody is there.
+/// Whether a booth or the hub is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// Connected.
+    /// It is connected.
     Online,
-    /// Stopped cleanly.
+    /// It has stopped cleanly.
     Offline,
-    /// Gone without a word: the broker published the will.
+    /// Its connection was lost: the broker published its will.
     Lost,
 }
 
-/// Payload of `{root}/up/{booth}/state`, and the booth's will. Needed are the presence, and which session of which card
-/// says so.
+/// Payload of `{root}/up/{booth}/state`, and the booth's will. The reader needs the presence, the session and the card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoothState {
     /// The presence itself.
     pub state: Presence,
-    /// Which connection says so.
+    /// The connection that it is about.
     pub session: Session,
-    /// Which card says so.
+    /// The card that is in the booth.
     pub card_id: String,
-    /// Which boot of the machine.
+    /// The boot of the machine.
     #[serde(default, deserialize_with = "lenient")]
     pub boot_id: String,
     /// When, RFC 3339 UTC; absent in a will.
@@ -91,7 +90,7 @@ pub struct BoothState {
     pub connected_at: Option<String>,
 }
 
-/// Payload of `{root}/hub/state`, and the hub's will (contract §3.6). Only `state` is needed to read it.
+/// Payload of `{root}/hub/state`, and the hub's will (contract §3.6). The reader needs only `state`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubState {
     /// The presence itself.
@@ -103,35 +102,36 @@ pub struct HubState {
         skip_serializing_if = "Option::is_none"
     )]
     pub ts: Option<String>,
-    /// Which program, and which version of it.
+    /// The program and its version.
     #[serde(
         default,
         deserialize_with = "lenient",
         skip_serializing_if = "Option::is_none"
     )]
     pub version: Option<String>,
-    /// Largest clip body that it takes, bytes.
+    /// Largest clip body that the hub takes, bytes.
     #[serde(
         default,
         deserialize_with = "lenient",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_clip_bytes: Option<u64>,
-    /// Versions of the manifest that it reads.
+    /// Versions of the manifest that the hub reads.
     #[serde(
         default,
         deserialize_with = "lenient",
         skip_serializing_if = "Option::is_none"
     )]
     pub schemas: Option<Vec<u32>>,
-    /// Booths say state, birth, health and alerts again within so many seconds after it came; 10 if absent, at most 600.
+    /// Booths publish state, birth, health and alerts again within this many seconds after the hub has connected; 10 if absent, at
+    /// most 600.
     #[serde(
         default,
         deserialize_with = "lenient",
         skip_serializing_if = "Option::is_none"
     )]
     pub jitter_s: Option<u32>,
-    /// Which process says so: another one under the same client id is another hub.
+    /// The process that published this: a different one under the same client id is another hub.
     #[serde(
         default,
         deserialize_with = "lenient",
@@ -141,7 +141,7 @@ pub struct HubState {
 }
 
 impl HubState {
-    /// A bare presence, as in a will.
+    /// A state without the other fields, as in a will.
     pub fn bare(state: Presence) -> Self {
         Self {
             state,

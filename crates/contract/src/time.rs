@@ -1,9 +1,10 @@
-//! Time as an input, and as payloads have it.
+//! Time as an input, and its form in payloads.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment in UTC with milliseconds (RFC 3339 §5.6), as every payload has it; of the same length always, so that it sorts as text.
+/// A moment in UTC with milliseconds (RFC 3339 §5.6), in the form of every payload; always of the same length, so that it sorts as
+/// text.
 pub fn rfc3339(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// Names under which others than booths log in at the broker: the hub (its user name and its client ids) and operations. No
-/// booth may have one: access rules bind what a client may say to its name, so that a booth's branch would be theirs.
+/// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids) and operations. No
+/// booth may have one of them: the broker's access rules go by a client's name, so that such a client could publish in the booth's
+/// branch.
 pub const RESERVED_IDS: [&str; 4] = ["hub", "operations", "booth-hub", "booth-hub-forget"];
 
-/// Kinds of `event/{kind}` that booths say, with those that only earlier or later ones do (contract §3).
+/// Kinds of `event/{kind}` that booths publish, including those of earlier and later versions (contract §3).
 pub const EVENT_KINDS: [&str; 21] = [
     "boot",
     "card_cloned",
@@ -45,7 +46,7 @@ pub const COMMANDS: [&str; 10] = [
     "update",
 ];
 
-/// A booth's name on the wire: `[a-z0-9-]{3,32}` and none of [`RESERVED_IDS`]; also its MQTT client id and user name.
+/// A booth's name in topics: `[a-z0-9-]{3,32}` and none of [`RESERVED_IDS`]; also its MQTT client id and user name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct BoothId(String);
@@ -89,7 +90,7 @@ impl<'de> serde::Deserialize<'de> for BoothId {
     }
 }
 
-/// A topic taken apart. Text that came from outside is not yet believed: a clip id is any text here.
+/// A topic taken apart. Text from outside is not checked here: a clip id may be any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
     /// `{root}/up/{booth}/state`
@@ -183,12 +184,12 @@ impl Topics {
         }
     }
 
-    /// Who sent a message that came up, as the topic says it, booth or not; `None` for a topic of another shape.
+    /// The sender in the topic of a message to the hub, whether it is a booth or not; `None` for a topic of another shape.
     pub fn sender<'a>(&self, name: &'a str) -> Option<&'a str> {
         self.came_up(name).map(|(sender, _)| sender)
     }
 
-    /// The same with the levels that follow the sender.
+    /// The sender, and the topic's levels after it.
     pub fn came_up<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {
         let rest = name.strip_prefix(&self.root)?.strip_prefix("/up/")?;
         rest.split_once('/')
@@ -200,12 +201,12 @@ impl Topics {
         vec![format!("{root}/dn/{booth}/#"), format!("{root}/hub/state")]
     }
 
-    /// The filter the hub subscribes to: everything that comes up from any booth.
+    /// The filter that the hub subscribes to: every message from every booth.
     pub fn hub_filter(&self) -> String {
         self.sender_filter("+")
     }
 
-    /// Everything that comes up from one sender.
+    /// The filter for every message from one sender.
     pub fn sender_filter(&self, sender: &str) -> String {
         format!("{}/up/{sender}/#", self.root)
     }

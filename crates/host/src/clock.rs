@@ -34,11 +34,11 @@ pub fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// Whether the wall clock is synchronised: systemd-timesyncd says so by a file, and the kernel by
-/// `adjtimex` (which needs unsafe code here, hence the file; chrony's users create it too).
+/// Whether the wall clock is synchronised: systemd-timesyncd shows it by a file, and the kernel by `adjtimex` (which needs unsafe
+/// code here, so the file is used; a machine with chrony has to create it too).
 ///
-/// A machine without that file but with a clock after the day this program was made is believed:
-/// a Pi without a real-time clock starts at the time of its last write.
+/// A machine without systemd-timesyncd is believed if it has a real-time clock: a Pi without one starts with the time of its last
+/// write.
 pub fn clock_synced() -> bool {
     if std::path::Path::new("/run/systemd/timesync/synchronized").exists() {
         return true;

@@ -1,6 +1,6 @@
-//! Reading a configuration: what is wrong is a sentence with file, line and a suggestion.
+//! Reading a configuration: a fault is reported by a sentence with file, line and a suggestion.
 //!
-//! Owns: how `booth.toml` and `hub.toml` are read, and the words of every refusal of the reader. Never does: know a key.
+//! Owns: how `booth.toml` and `hub.toml` are read, and the words of every refusal of the reader. Never does: know what a key means.
 
 use std::fmt;
 use std::path::Path;
@@ -24,7 +24,7 @@ impl std::error::Error for ConfigError {}
 
 /// Longest configuration that is read, in bytes.
 pub const LONGEST_FILE: u64 = 1 << 20;
-/// Reads and parses a file. The caller still runs its own check of values.
+/// Reads and parses a file. The caller still checks the values.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let bytes = read_at_most(path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
     parse_bytes(&bytes, path)
@@ -35,7 +35,7 @@ pub fn unread(path: &Path, error: &std::io::Error) -> ConfigError {
     ConfigError(vec![format!("{}: cannot be read: {error}", path.display())])
 }
 
-/// Parses what a file holds, whatever editor saved it; `path` names it in errors.
+/// Parses the content of a file, whatever editor saved it; `path` names the file in errors.
 pub fn parse_bytes<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, ConfigError> {
     if bytes.len() as u64 > LONGEST_FILE {
         return Err(ConfigError(vec![format!(
@@ -48,7 +48,7 @@ pub fn parse_bytes<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, 
     parse(&text, &path.display().to_string())
 }
 
-/// Parses text with or without BOM, LF or CRLF; `file` names it in errors.
+/// Parses text with or without BOM, with LF or CRLF; `file` names the file in errors.
 pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     toml::from_str(text).map_err(|error| ConfigError(vec![sentence(&error, text, file)]))
@@ -63,7 +63,7 @@ fn sentence(error: &toml::de::Error, text: &str, file: &str) -> String {
     format!("{place}: {}", told(error.message()))
 }
 
-/// A parser's message in one line, with a suggestion where it names an unknown field.
+/// A parser's message in one line, with a suggestion if it names an unknown field.
 pub fn told(message: &str) -> String {
     let message = message.trim();
     let hint = unknown_field(message)
@@ -79,7 +79,7 @@ pub fn told(message: &str) -> String {
     format!("{}{hint}", message.replace('\n', " "))
 }
 
-/// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
+/// The parts of serde's "unknown field `x`, expected one of `a`, `b`": the field, and the expected ones.
 fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
         return None;

@@ -1,11 +1,12 @@
-//! Every thread and task of both programs begins here, under a name, and its death is told at once.
+//! Every thread and task of both programs is started here, under a name, and its death is reported at once.
 //!
-//! Owns: the names, and the word that a worker has panicked or has ended although nobody let it go. Never does: mend or start
-//! one again; who hears of a death ends the program, and the service manager starts it. `clippy.toml` bans every other way to
-//! start a thread or a task.
+//! Owns: the names, and the report that a worker has panicked or has ended although it was not dismissed. Never does: mend a worker
+//! or start it again; the program ends when it hears of a death, and the service manager starts it anew. `clippy.toml` bans every
+//! other way to start a thread or a task.
 //!
-//! Whoever runs a program gathers a crew on its thread ([`Crew::gather`]) and hears of its dead. A worker that a worker starts is of
-//! the same crew, as a task belongs to its runtime; without a crew (a test, the doctor) nobody is told.
+//! A program gathers a crew on its main thread ([`Crew::gather`]) and hears of its dead workers. A worker that is started by a
+//! worker belongs to the same crew, as a task belongs to its runtime. Without a crew (in a test, in the doctor) a death is reported
+//! to nobody.
 #![allow(clippy::disallowed_methods)] // starts threads and tasks
 
 use std::any::Any;
@@ -21,12 +22,12 @@ use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// A worker that is no more, although nobody let it go.
+/// A worker that has ended although it was not dismissed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Death {
-    /// Which.
+    /// The worker's name.
     pub name: String,
-    /// How it came about.
+    /// How it ended.
     pub how: String,
 }
 
@@ -39,10 +40,10 @@ impl fmt::Display for Death {
 
 impl std::error::Error for Death {}
 
-/// Most deaths that wait to be told.
+/// Most deaths that wait to be reported.
 const MOST_DEATHS: usize = 32;
 
-/// Whom a worker belongs to.
+/// The crew that a worker belongs to.
 #[derive(Debug, Clone)]
 struct Ties {
     told: Sender<Death>,
@@ -52,18 +53,18 @@ struct Ties {
 thread_local! {
     /// The crew of this thread.
     static CREW: RefCell<Option<Ties>> = const { RefCell::new(None) };
-    /// What the latest panic of this thread said, and where.
+    /// The message of this thread's latest panic, and its place in the program.
     static LAST_WORDS: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The crew of this thread, and of all who are started from it, until this is dropped.
+/// The crew of this thread, and of all workers that are started from it, until this value is dropped.
 pub struct Crew {
     ties: Ties,
     deaths: Receiver<Death>,
 }
 
 impl Crew {
-    /// Gathers a crew: what this thread starts from now on belongs to it.
+    /// Gathers a crew: every worker that this thread starts from now on belongs to it.
     pub fn gather() -> Self {
         let (told, deaths) = channel(MOST_DEATHS);
         let is_dismissed = Arc::default();
@@ -72,16 +73,16 @@ impl Crew {
         Self { ties, deaths }
     }
 
-    /// The next death. Safe to be dropped while it waits.
+    /// Waits for the next death. The future may be dropped while it waits.
     pub async fn death(&mut self) -> Death {
         match self.deaths.recv().await {
             Some(death) => death,
-            // The crew itself holds the other end.
+            // This never happens: the crew itself holds a sender.
             None => std::future::pending().await,
         }
     }
 
-    /// Lets everybody go: whoever ends from now on has only gone home. A panic is told all the same.
+    /// Dismisses the crew: a worker that ends from now on is no death. A panic is still reported.
     pub fn dismiss(&self) {
         self.ties.is_dismissed.store(true, Ordering::Release);
     }
@@ -98,7 +99,7 @@ impl Drop for Crew {
 struct Place {
     name: String,
     crew: Option<Ties>,
-    /// It has to work until it is let go.
+    /// The worker has to work until it is dismissed.
     is_for_good: bool,
 }
 
@@ -116,12 +117,12 @@ impl Place {
     fn tell(&self, how: String) {
         if let Some(crew) = &self.crew {
             let name = self.name.clone();
-            // Whoever listened may have gone; the first death ends the process, and the last of many tell nothing more.
+            // The receiver may be gone or full; neither matters, because the first death ends the process.
             let _ = crew.told.try_send(Death { name, how });
         }
     }
 
-    /// Runs the work on this thread, which is of the crew from now on; a panic is told and goes no further.
+    /// Runs the work on this thread, which belongs to the crew from now on; a panic is reported and goes no further.
     fn fill(self, work: impl FnOnce()) {
         CREW.set(self.crew.clone());
         let done = catch_unwind(AssertUnwindSafe(work));
@@ -141,7 +142,7 @@ impl Place {
     }
 }
 
-/// Starts a thread that works until its crew is dismissed. Its end before that, or its panic, is a death.
+/// Starts a thread that works until its crew is dismissed. If it ends before that, or panics, that is a death.
 pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let place = Place::new(name, true);
     let thread = Builder::new().name(name.into());
@@ -155,7 +156,7 @@ pub fn lend(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Join
     thread.spawn(move || place.fill(work))
 }
 
-/// Starts a thread whose panic costs nobody but who waits for its answer, because it is there to meet what may panic.
+/// Starts a thread for work that may be expected to panic: a panic concerns only the caller that waits for the answer.
 pub fn contain<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -163,7 +164,7 @@ pub fn contain<T: Send + 'static>(
     Builder::new().name(name.into()).spawn(work)
 }
 
-/// Starts a task that works until its crew is dismissed, on this thread's runtime. Its end before that, or its panic, is a
+/// Starts a task on this thread's runtime that works until its crew is dismissed. If it ends before that, or panics, that is a
 /// death.
 pub fn task(
     name: &str,
@@ -173,7 +174,7 @@ pub fn task(
     tokio::spawn(async move { place.left(unwound(work).await) })
 }
 
-/// Does blocking work beside this task. A panic is its asker's to judge.
+/// Does blocking work beside this task. A panic is returned for the caller to judge.
 pub async fn aside<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -193,7 +194,7 @@ pub async fn aside<T: Send + 'static>(
     }
 }
 
-/// The main thread's own work: its panic is a death, too.
+/// Runs the main thread's own work: its panic is a death, too.
 pub async fn watched<T>(name: &str, work: impl Future<Output = T>) -> Result<T, Death> {
     unwound(work).await.map_err(|panic| Death {
         name: name.to_owned(),
@@ -201,7 +202,7 @@ pub async fn watched<T>(name: &str, work: impl Future<Output = T>) -> Result<T, 
     })
 }
 
-/// A future whose panic is an answer.
+/// Runs a future, and returns its panic as an error.
 async fn unwound<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let mut work = pin!(work);
     std::future::poll_fn(move |context| {
@@ -214,12 +215,12 @@ async fn unwound<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Se
     .await
 }
 
-/// Goes with code of ours that a library runs on a thread of its own, such as a sound card's callback: dropped by a panic,
-/// it tells the crew of who made it.
+/// Belongs to code of this program that a library runs on a thread of its own, such as a sound card's callback. If a panic drops
+/// it, it reports the death to the crew of the thread that made it.
 pub struct Callback(Place);
 
 impl Callback {
-    /// One of this thread's crew.
+    /// A callback of this thread's crew.
     pub fn new(name: &str) -> Self {
         Self(Place::new(name, false))
     }
@@ -234,7 +235,7 @@ impl Drop for Callback {
     }
 }
 
-/// From now on a panic is a line of the log, with its place, and one sentence for whoever hears of the death.
+/// From now on a panic is a line of the log, with its place in the program, and one sentence for the receiver of the death.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let place = panic
@@ -248,7 +249,7 @@ pub fn log_panics() {
     }));
 }
 
-/// How a thread died, by what its panic left.
+/// How a thread died, as its panic says.
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let last_words = LAST_WORDS.take();
     last_words.unwrap_or_else(|| format!("it panicked: {}", message_of(panic)))
@@ -266,7 +267,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs it as a program would, with an end.
+    /// Runs the work as a program would, with a time limit.
     fn run<T>(work: impl AsyncFnOnce(Crew) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -317,7 +318,7 @@ mod tests {
                 let callback = Callback::new("microphone");
                 let nested = start("opening", || panic!("a card"));
                 nested.expect("a thread").join().expect("it is caught");
-                // As a sound library does: a thread that nobody here has started.
+                // As a sound library does: a thread that this module has not started.
                 let library = std::thread::spawn(move || {
                     let _callback = callback;
                     panic!("a frame");
@@ -346,7 +347,7 @@ mod tests {
             let contained = contain("ledger", || panic!("a damaged file")).expect("a thread");
             assert!(contained.join().is_err());
             assert!(crew.deaths.try_recv().is_err());
-            // But a panic is one, even on the way out.
+            // But a panic is a death, even after the dismissal.
             start("keeper", || panic!("a sync")).expect("a thread");
             assert_eq!(crew.death().await.name, "keeper");
         });

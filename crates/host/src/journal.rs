@@ -1,12 +1,12 @@
 //! Logging: the systemd journal with structured fields, or readable lines on stderr.
 //!
-//! Owns: the process's one logger, and with it the one place through which all lines of a daemon go: what repeats is news once
-//! and then a summary each hour (`booth_host::news` decides). Never does: log a voice, a password or a receipt code; callers
-//! hand over ids as key-values (`log::info!(clip_id = id; "kept")`), which become journal fields.
+//! Owns: the process's one logger, and with it the one way that all lines of a daemon take: a repeated line is news once and then
+//! part of a summary each hour (`booth_host::news` decides). Never does: log a voice, a password or a receipt code; callers hand
+//! over ids as key-values (`log::info!(clip_id = id; "kept")`), which become journal fields.
 //!
-//! A line says by a key-value what it is about, at any level: `fault = "broker"` stands until `over = "broker"`,
-//! `about = sender` may come again. A warning or an error without one is known by its place in the program's text; so no line,
-//! not even a library's, can fill the log. Other lines are no news of trouble: they pass.
+//! A line says by a key-value what it is about, at any level: `fault = "broker"` stands until `over = "broker"`; `about = sender`
+//! may come again. A warning or an error without such a key-value is known by its place in the program's text, so that no repeated
+//! line, not even a library's, can fill the log. Other lines without one report no trouble and are written as they are.
 #![allow(clippy::disallowed_methods)] // stamps lines with the wall clock
 
 use std::cell::Cell;
@@ -20,8 +20,8 @@ use super::clock;
 use crate::news::{News, Said, Subject, Summary};
 use booth_contract::time::Mono;
 
-/// The logger of a program that does one thing and ends: the journal when stderr is connected to it, stderr otherwise.
-/// Third-party crates speak from `warn` up.
+/// The logger of a program that does one thing and ends: the journal if stderr is connected to it, else stderr. Lines of
+/// third-party crates are logged from `warn` up.
 pub fn init(identifier: &str, level: LevelFilter) {
     match journald(identifier) {
         Some(journal) => install(Quieted(journal), level),
@@ -29,8 +29,7 @@ pub fn init(identifier: &str, level: LevelFilter) {
     }
 }
 
-/// The same for a program that stays: what repeats is held back and summed up each hour. [`tell_due`] has to be called now
-/// and then.
+/// The logger of a daemon: repeated lines are held back and summed up each hour. The daemon has to call [`tell_due`] now and then.
 pub fn init_daemon(identifier: &str, level: LevelFilter) {
     match journald(identifier) {
         Some(journal) => install(Quieted(Digest::new(journal, clock::mono)), level),
@@ -51,12 +50,12 @@ fn install(logger: impl Log + 'static, level: LevelFilter) {
     let _ = log::set_boxed_logger(Box::new(logger));
 }
 
-/// Says the summaries that are due.
+/// Logs the summaries that are due.
 pub fn tell_due() {
     log::logger().flush();
 }
 
-/// Lets our own lines through and third-party lines from `warn` up.
+/// Lets this program's own lines through, and third-party lines from `warn` up.
 struct Quieted<L>(L);
 
 impl<L: Log> Log for Quieted<L> {
@@ -76,11 +75,11 @@ impl<L: Log> Log for Quieted<L> {
 }
 
 thread_local! {
-    /// Whether this thread is in the middle of a question to the stories.
+    /// Whether this thread is using the stories at this moment.
     static IS_ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Holds back what is no news.
+/// Holds back lines that are no news.
 pub struct Digest<L, C> {
     inner: L,
     clock: C,
@@ -88,14 +87,14 @@ pub struct Digest<L, C> {
 }
 
 impl<L: Log, C: Fn() -> Mono + Send + Sync> Digest<L, C> {
-    /// One that has told nothing yet. `clock` is the boot-time clock.
+    /// A digest that has logged nothing yet. `clock` is the boot-time clock.
     pub fn new(inner: L, clock: C) -> Self {
         let news = Mutex::default();
         Self { inner, clock, news }
     }
 
-    /// The stories, for as long as `ask` takes. No line is made or written meanwhile: that may be a caller's code. A thread
-    /// that panics in `ask` writes its last words without asking again, so that it never waits for itself.
+    /// Locks the stories while `ask` runs. No line is formatted or written meanwhile, because that may run a caller's code. A
+    /// thread that panics in `ask` logs its panic without locking again, so that it never waits for itself.
     fn ask<T>(&self, ask: impl FnOnce(&mut News) -> T) -> Option<T> {
         if IS_ASKING.replace(true) {
             return None;
@@ -175,7 +174,7 @@ enum Mark {
     About,
 }
 
-/// What a line's key-values say it is about, and the others.
+/// The key-value that says what a line is about, and the line's other key-values.
 #[derive(Default)]
 struct Marks {
     subject: Option<(Mark, String)>,

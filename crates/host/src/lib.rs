@@ -1,9 +1,9 @@
 //! What both programs, the gateway and the hub, need of the machine that they run on.
 //!
-//! Owns: the clocks ([`clock`]), the log ([`journal`], and [`news`]: what repeats in it), every word that is printed ([`out`]),
-//! every thread and task ([`crew`]), the service manager ([`systemd`]), files of people ([`plain_file`], [`text`], [`password`],
-//! [`config_file`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker ([`link`]).
-//! Never does: know what a booth or a hub is.
+//! Owns: the clocks ([`clock`]), the log ([`journal`], and [`news`] for its repeated lines), everything that is printed ([`out`]),
+//! every thread and task ([`crew`]), the service manager ([`systemd`]), files that people write ([`plain_file`], [`text`],
+//! [`password`], [`config_file`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker
+//! ([`link`]). Never does: know what a booth or a hub is.
 
 pub mod clock;
 pub mod config_file;

@@ -1,7 +1,7 @@
-//! One line in, one line out, on a Unix socket: what the simulated handset and the doctor's questions share.
+//! One line in, one line out, on a Unix socket: used by the simulated handset and by the doctor's questions.
 //!
-//! Owns: the socket file, its connections and their limits. Never does: know what a line means. A stale socket file is
-//! replaced; one that somebody listens on is not. A file that is no socket is never removed.
+//! Owns: the socket file, its connections and their limits. Never does: know what a line means. A stale socket file is replaced; a
+//! socket on which a program listens is not. A file that is no socket is never removed.
 #![allow(clippy::disallowed_methods)] // owns a socket file
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -23,7 +23,7 @@ const MAX_LINE: u64 = 256;
 const MAX_ANSWER: u64 = 256 * 1024;
 /// Most connections at a time.
 const MAX_CONNECTIONS: usize = 16;
-/// Who serves answers within this, or the sender is told.
+/// The server answers within this time; otherwise the client gets an error.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket, removed when dropped.
@@ -80,7 +80,7 @@ pub fn listen(
             }
             let (answer, counted) = (answer.clone(), count.clone());
             let started = crew::lend(what, move || {
-                // A sender that goes away in the middle is nobody's fault.
+                // A client that goes away in the middle is no fault.
                 let _ = converse(&stream, &stream, &*answer);
                 counted.fetch_sub(1, Ordering::Relaxed);
             });
@@ -95,7 +95,7 @@ pub fn listen(
     })
 }
 
-/// Answers line after line until the sender goes away, or sends one that is too long.
+/// Answers line after line until the client goes away, or sends a line that is too long.
 pub fn converse(
     input: impl Read,
     mut out: impl Write,
@@ -123,8 +123,8 @@ pub fn converse(
     }
 }
 
-/// Sends one line to whoever listens on `path` and answers with the reply, without its line end. Who takes no connection, or takes
-/// longer than [`PATIENCE`] and two seconds for all of its answer, is given up.
+/// Sends one line to the program that listens on `path` and returns its answer, without the line end. The program is given up if it
+/// takes no connection, or takes more than [`PATIENCE`] and two seconds for its whole answer.
 pub fn ask(path: &Path, line: &str) -> io::Result<String> {
     let until = Instant::now() + PATIENCE + Duration::from_secs(2);
     let left = || {
@@ -136,7 +136,7 @@ pub fn ask(path: &Path, line: &str) -> io::Result<String> {
     };
     let kind = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, kind, None)?;
-    // A full queue of connections that nobody takes would be waited for without end.
+    // Without a limit this end would wait for ever if the queue of connections is full and nobody takes them.
     set_socket_timeout(&socket, Timeout::Send, Some(left()?))?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut stream = UnixStream::from(socket);

@@ -1,11 +1,12 @@
 //! What repeats in the log: news once, then a summary each hour.
 //!
-//! Owns: the stories that the log tells just now, which sentence of one is news, and the summary of the rest. Never does:
-//! read a clock or write a line; `booth_host::journal` does both, and every line of a daemon goes through it. Why: a broker
-//! that is away for a day was 13,000 lines, and the last 500, which the card keeps, did not say how it began.
+//! Owns: the current stories, which sentence of a story is news, and the summary of the rest. Never does: read a clock or write a
+//! line; `booth_host::journal` does both, and every line of a daemon goes through it. Why: without this a broker that was away for
+//! a day made 13,000 lines, and the last 500, which the card keeps, did not say how it began.
 //!
-//! A *story* is everything said about one key. A sentence is news when its words are: numbers, times, addresses and ids may
-//! differ. What is no news is counted, and told in one line at the end of the hour; an hour without a word ends the story.
+//! A *story* is everything that is logged about one key. A sentence is news when its words are new; numbers, times, addresses and
+//! ids may differ. A sentence that is no news is counted, and the hourly summary reports the count; an hour without a sentence ends
+//! the story.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use booth_contract::time::Mono;
 
-/// A summary each.
+/// The time between two summaries.
 pub const HOUR: Duration = Duration::from_secs(3600);
-/// Most stories at a time; what comes beyond shares one.
+/// Most stories at a time; further keys share one story.
 const MOST_STORIES: usize = 200;
-/// A fault that comes back is told so often, and then in the summaries alone.
+/// So many returns of a fault are logged at once, further ones only in the summaries.
 const MOST_RETURNS: u32 = 4;
 /// Longest sentence that is kept for a summary, characters.
 const LONGEST: usize = 600;
@@ -25,14 +26,14 @@ const LONGEST: usize = 600;
 /// What a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject<'a> {
-    /// A fault that stands until it is said to be over.
+    /// A fault that stands until a line says that it is over.
     Fault(&'a str),
-    /// That fault, or trouble, is over.
+    /// The fault, or the trouble, is over.
     Over(&'a str),
-    /// Trouble that may come again, and whose end nobody tells.
+    /// Trouble that may come again, and whose end no line reports.
     Trouble(&'a str),
-    /// The same where the program has named none: one place in its text. Facts that differ in a number are told apart for a
-    /// handful of lines, because there they may be different things.
+    /// The same without a name in the program: the line's place in the program's text. Here a handful of sentences that differ only
+    /// in a number count as different news, because they may be about different things.
     Place(&'a str),
 }
 
@@ -43,7 +44,8 @@ impl Subject<'_> {
         }
     }
 
-    /// How many sentences are news, by their words; a place may tell a list, such as the files that cannot be used.
+    /// How many sentences with different words are news; one place in the program may log a list, such as the files that cannot be
+    /// used.
     fn most_sentences(&self) -> usize {
         match self {
             Self::Place(_) => 32,
@@ -51,7 +53,7 @@ impl Subject<'_> {
         }
     }
 
-    /// How many sentences of the same words are news.
+    /// How many sentences with the same words are news.
     fn most_alike(&self) -> usize {
         match self {
             Self::Place(_) => 5,
@@ -60,21 +62,21 @@ impl Subject<'_> {
     }
 }
 
-/// What becomes of a line.
+/// What is done with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// It is said as it stands.
+    /// It is logged as it is.
     AsItIs,
-    /// It is said with this after it.
+    /// It is logged with this text after it.
     With(String),
-    /// It is counted.
+    /// It is only counted.
     Counted,
 }
 
-/// One line that sums up.
+/// One line that sums up a story.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// The story's key; empty for the one that many share, and for a place of the program.
+    /// The story's key; empty for the story that many keys share, and for a place in the program.
     pub key: String,
     /// The gravest level of the story's lines.
     pub level: log::Level,
@@ -87,34 +89,34 @@ pub struct Summary {
 struct Story {
     level: log::Level,
     is_place: bool,
-    /// Told by whoever can tell the end.
+    /// It is about a fault, whose end will be logged.
     is_fault: bool,
     since: Mono,
     summary_due: Mono,
-    /// By their words, the sentences that were said.
+    /// The sentences that were logged, by their words.
     said: BTreeMap<u64, Vec<u64>>,
     first: String,
     latest: String,
-    /// Since the last line, and in all.
+    /// How many lines were counted since the last one that was logged; below, how many came in all.
     counted: u64,
     times: u64,
     /// Since when it is over.
     over: Option<Mono>,
-    /// That it is over was counted, not said.
+    /// The end of the fault was counted but not logged.
     is_end_untold: bool,
-    /// Endings that were said, and how often it came back since the last line.
+    /// How many endings were logged; below, how often the fault came back since the last line that was logged.
     endings: u32,
     returns: u64,
 }
 
-/// All stories that are told just now.
+/// All current stories.
 #[derive(Debug, Default)]
 pub struct News {
     stories: BTreeMap<String, Story>,
 }
 
 impl News {
-    /// Takes one line in, said at `now`; answers what becomes of it. Summaries that are due by then come first: ask
+    /// Takes a line that comes at `now`; answers what is done with it. Summaries that are due by then come first: call
     /// [`News::due`] before.
     pub fn take(&mut self, now: Mono, subject: Subject<'_>, level: log::Level, text: &str) -> Said {
         let is_known = self.stories.contains_key(subject.key());
@@ -132,7 +134,7 @@ impl News {
         }
     }
 
-    /// The summaries that are due at `now`. A story without a word for an hour ends without one, unless it is of a fault
+    /// The summaries that are due at `now`. A story without a line for an hour ends without a summary, unless it is about a fault
     /// that stands.
     pub fn due(&mut self, now: Mono) -> Vec<Summary> {
         let mut summaries = Vec::new();
@@ -189,7 +191,7 @@ impl Story {
         }
         let is_back = self.over.take().is_some();
         self.is_fault = matches!(subject, Subject::Fault(_));
-        // `Error` is the least of them.
+        // `log::Level` has `Error` as its smallest value.
         self.level = self.level.min(level);
         self.times += 1;
         self.latest = text.chars().take(LONGEST).collect();
@@ -207,7 +209,8 @@ impl Story {
         Said::Counted
     }
 
-    /// Whether these words, or as many alike as may be told apart, were not said yet; then they are now.
+    /// Whether this sentence is news: its words, or the sentence among the few alike that are allowed, were not logged yet. News is
+    /// noted as logged.
     fn is_news(&mut self, subject: Subject<'_>, text: &str) -> bool {
         let words = hash(&words_of(text));
         if !self.said.contains_key(&words) && self.said.len() >= subject.most_sentences() {
@@ -228,7 +231,7 @@ impl Story {
         }
         self.over = Some(now);
         if self.times == 0 {
-            // The first sign of life of what nobody has complained about.
+            // Something works for the first time, and no trouble was logged about it.
             return Said::AsItIs;
         }
         self.endings += 1;
@@ -249,7 +252,7 @@ impl Story {
         }
     }
 
-    /// The line at the end of an hour, and the beginning of the next; `None` ends the story.
+    /// The summary at the end of an hour, which begins the next hour; `None` ends the story.
     fn summary(&mut self, now: Mono) -> Option<String> {
         let stands = self.is_fault && self.over.is_none();
         let (counted, returns) = (
@@ -291,7 +294,7 @@ fn hash(text: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A sentence without what may differ from time to time: whatever has a digit in it, such as numbers, times, addresses, ids.
+/// A sentence without the words that may differ from time to time: those with a digit, such as numbers, times, addresses and ids.
 fn words_of(text: &str) -> String {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     let mut words = String::new();
@@ -302,7 +305,7 @@ fn words_of(text: &str) -> String {
             false => first.len_utf8(),
         };
         let (word, after) = rest.split_at(length);
-        // What ends a sentence is none of the address before it.
+        // Punctuation after an address is not part of it.
         let trimmed = word.trim_end_matches(['.', ':', '-']);
         match trimmed.contains(|c: char| c.is_ascii_digit()) {
             true => {
@@ -341,7 +344,7 @@ mod tests {
 
     const MINUTE: u64 = 60_000;
 
-    /// The journal, as far as it decides.
+    /// The journal, as far as it decides what is logged.
     #[derive(Default)]
     struct Log {
         news: News,
@@ -479,7 +482,7 @@ mod tests {
                 "still, for 3 h 0 min: the card is read-only"
             ]
         );
-        // Nobody tells the end of mere trouble.
+        // Mere trouble has no line that reports its end.
         let mut log = Log::default();
         log.tell(0, Subject::Trouble("odd"), "a message that makes no sense");
         log.look(60 * MINUTE);

@@ -1,16 +1,16 @@
 //! Standard output and standard error, for people and for pipes.
 //!
-//! Owns: every word that a program prints, and what it means when one cannot be printed. Never does: panic, as `println!` does.
-//! As in coreutils (close_stdout) the first failure is remembered and nothing is written after it; the program asks for it
+//! Owns: everything that a program prints, and what it means when something cannot be printed. Never does: panic, as `println!`
+//! does. As in coreutils (close_stdout) the first failure is remembered and nothing is written after it; the program asks for it
 //! once, at its end ([`status`]):
 //!
-//! - Whoever read has gone, as `head` does (EPIPE): nothing is said, and the status is what the work has earned, as with
+//! - The reader has gone, as `head` does (EPIPE): nothing is said, and the status is the one that the work has earned, as with
 //!   ripgrep or journalctl. 141, which the shell makes of a tool that SIGPIPE ends, would be a failure in a script with
 //!   `pipefail`, and the doctor's verdict would be lost.
 //! - The device refuses (ENOSPC on a full disk or `/dev/full`): one sentence on standard error, and status 1.
 //!
-//! A standard output that was closed (`>&-`) is `/dev/null` before the program begins: Rust's runtime opens it so that no file
-//! of ours takes its number. Standard error is the last resort: what it refuses is not said.
+//! If standard output was closed (`>&-`), it is `/dev/null` before the program begins: Rust's runtime opens that, so that no file
+//! of the program takes its number. Standard error is the last resort: a failure there is not reported.
 #![allow(clippy::disallowed_methods)] // the one place that knows the standard streams
 
 use std::fmt::Display;
@@ -50,7 +50,7 @@ pub fn print(text: impl Display) {
     if TROUBLE.get().is_none()
         && let Err(trouble) = write(&mut io::stdout().lock(), &text)
     {
-        // Of two threads the first one tells.
+        // If two threads fail, the first failure is kept.
         let _ = TROUBLE.set(trouble);
     }
 }
@@ -60,12 +60,12 @@ pub fn complain(text: impl Display) {
     let _ = write(&mut io::stderr().lock(), &text);
 }
 
-/// Whether nothing that is printed arrives any more: who prints for hours may stop.
+/// Whether nothing that is printed arrives any more; a program that prints for hours may then stop.
 pub fn is_over() -> bool {
     TROUBLE.get().is_some()
 }
 
-/// The exit status of a program whose work has earned this one; the last thing that it asks.
+/// The exit status of a program whose work has earned `earned`; to be called last.
 pub fn status(earned: ExitCode) -> ExitCode {
     let (status, sentence) = judged(TROUBLE.get(), earned);
     if let Some(sentence) = sentence {
@@ -74,7 +74,7 @@ pub fn status(earned: ExitCode) -> ExitCode {
     status
 }
 
-/// Columns and rows of the terminal that standard output is; `None` where it is none.
+/// Columns and rows of the terminal that standard output is connected to; `None` if it is no terminal.
 pub fn screen() -> Option<(usize, usize)> {
     let out = io::stdout();
     let size = |size: rustix::termios::Winsize| (size.ws_col.into(), size.ws_row.into());
@@ -86,12 +86,12 @@ pub fn screen() -> Option<(usize, usize)> {
     })
 }
 
-/// The program's arguments, or the exit status of one that only had to show its help, or that was called wrongly.
+/// The program's arguments, or the exit status if it only had to show its help or was called wrongly.
 pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
     A::try_parse().map_err(|told| {
         let text = told.render();
         let earned = u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
-        // What clap's own `exit` asks before it paints.
+        // The same condition under which clap's own `exit` uses colours.
         let may_paint = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
         match told.use_stderr() {
@@ -129,7 +129,7 @@ fn judged(trouble: Option<&Trouble>, earned: ExitCode) -> (ExitCode, Option<Stri
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, and then refuses.
+    /// A device that takes so many bytes, and then refuses.
     struct Takes(usize, ErrorKind);
 
     impl Write for Takes {

@@ -1,7 +1,7 @@
-//! Password files, whoever wrote them with whatever editor: the one place that reads any.
+//! Password files, saved with any editor: only this module reads them.
 //!
-//! Owns: what in such a file is the password, where it is looked for, and what is told of a file that holds none. Never does: show a
-//! password.
+//! Owns: which part of such a file is the password, where it is looked for, and what is reported of a file that holds none. Never
+//! does: show a password.
 #![allow(clippy::disallowed_methods)] // reads password files
 
 use std::io;
@@ -13,7 +13,8 @@ use crate::text::text_of;
 /// Longest password that MQTT carries, bytes (MQTT 5 §1.5.6).
 pub const LONGEST: u64 = 65_535;
 
-/// The password in these bytes: without byte order mark and line ends around it. A fault follows the file's name and has a remedy.
+/// The password in these bytes, without byte order mark and line ends around it. The error is to follow the file's name, and has a
+/// remedy.
 pub fn of(bytes: &[u8]) -> Result<String, String> {
     let alone = "write the password into it, alone on one line";
     if bytes.len() as u64 > LONGEST {
@@ -21,7 +22,7 @@ pub fn of(bytes: &[u8]) -> Result<String, String> {
             "is longer than the {LONGEST} bytes that a password may have; {alone}"
         ));
     }
-    // A certificate in its binary form begins so, and no text does.
+    // A certificate in its binary form begins with these bytes, and no text does.
     if bytes.starts_with(&[0x30, 0x82]) {
         return Err(format!(
             "is a certificate or a key and no password; {alone}, and name certificates as ca_file, cert_file and key_file"
@@ -43,7 +44,7 @@ pub fn of(bytes: &[u8]) -> Result<String, String> {
     }
 }
 
-/// Reads a password file. A name that is not there is looked for among systemd's credentials.
+/// Reads a password file. If `path` is not there, systemd's credentials are searched for that name.
 pub fn read(path: &Path) -> Result<String, String> {
     let mut found = read_at_most(path, LONGEST);
     if found.is_err()
@@ -96,7 +97,7 @@ mod tests {
         ] {
             assert_eq!(of(&bytes).as_deref(), Ok("Zauber wort"), "{bytes:x?}");
         }
-        // Blanks may be meant.
+        // Blanks may be part of a password.
         assert_eq!(of(b" x \n").as_deref(), Ok(" x "));
     }
 

@@ -1,6 +1,7 @@
-//! Reading a small file that somebody else may have put there.
+//! Reading a small file that another person or program may have put there.
 //!
-//! Owns: the bound, and that only a plain file is read. Never does: wait for the other end of a pipe, or decide what is in the file.
+//! Owns: the limit of its length, and that only a plain file is read. Never does: wait for the other end of a pipe, or decide what
+//! is in the file.
 #![allow(clippy::disallowed_methods)] // opens files
 
 use std::fs::OpenOptions;
@@ -10,10 +11,11 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The first bytes of the file at `path`: all of it, or one more than `most`, so that the caller sees that it is too long. Links are followed.
+/// The first bytes of the file at `path`: all of it, or one byte more than `most`, by which the caller sees that it is too long.
+/// Links are followed.
 ///
 /// # Errors
-/// As opening and reading have them, and for everything that is no plain file.
+/// The errors of opening and reading, and an error for everything that is no plain file.
 pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)

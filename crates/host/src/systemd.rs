@@ -1,8 +1,8 @@
 //! The service manager: readiness, watchdog, stopping (sd_notify(3)).
 //!
-//! Owns: the messages to the service manager. Never does: feed the watchdog on its own; the loop
-//! that does the work calls [`Watchdog::feed`], and only while every thread moves (`gateway_core::liveness`). Without a service
-//! manager every call does nothing.
+//! Owns: the messages to the service manager. Never does: feed the watchdog on its own; the loop that does the work calls
+//! [`Watchdog::feed`], and only while every thread works (`gateway_core::liveness`). Without a service manager every call does
+//! nothing.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Reads from the environment how often the service manager wants to hear from us.
+    /// Reads from the environment how often the service manager wants a message.
     pub fn from_environment() -> Self {
         Self {
             every: sd_notify::watchdog_enabled().map(|limit| limit / 3),
@@ -31,7 +31,7 @@ impl Watchdog {
         self.every
     }
 
-    /// Tells the service manager that the gateway works, at most three times per limit.
+    /// Reports to the service manager that the program works, at most three times per limit.
     pub fn feed(&mut self, now: Mono) {
         let Some(every) = self.every else { return };
         if self.fed.is_none_or(|fed| now.since(fed) >= every) {
@@ -41,17 +41,17 @@ impl Watchdog {
     }
 }
 
-/// Everything is up.
+/// Reports that everything is running, with one line for `systemctl status`.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// One line for `systemctl status`.
+/// Sets the line for `systemctl status`.
 pub fn status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
 
-/// A clean stop has begun.
+/// Reports that a clean stop has begun.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }

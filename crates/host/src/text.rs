@@ -1,18 +1,19 @@
-//! What the bytes of a text say, whoever wrote it with whatever editor. Pure.
+//! The text in the bytes of a file, saved with any editor. Pure.
 //!
-//! Owns: every guise a text comes in (byte order marks, UTF-16, line ends). Never does: guess a character: what cannot be
-//! read is named with its remedy.
+//! Owns: every form that a text comes in (byte order marks, UTF-16, line ends). Never does: guess a character: a text that cannot
+//! be read is reported with a remedy.
 
-/// How the remedy of every unreadable text begins.
+/// The beginning of the remedy for every unreadable text.
 const SAVE_PLAIN: &str = "open it in a plain text editor and save it as plain text, UTF-8";
 
-/// The text in these bytes with `\n` at its line ends and no byte order mark, or a sentence that says why there is none.
+/// The text in these bytes with `\n` as its line ends and no byte order mark, or a sentence that says why they are no text.
 pub fn text_of(bytes: &[u8]) -> Result<String, String> {
     let text = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest)?,
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
-        // The first character of a configuration or a password is not beyond U+00FF: its other half is 0.
+        // UTF-16 without a mark: the first character of a configuration or a password is not beyond U+00FF, so that one of its
+        // bytes is 0.
         [low, 0, ..] if *low != 0 => utf16(bytes, u16::from_le_bytes)?,
         [0, low, ..] if *low != 0 => utf16(bytes, u16::from_be_bytes)?,
         _ => utf8(bytes)?,
@@ -56,7 +57,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     }
 }
 
-/// A file's name as it stands in a command for a shell.
+/// A file's name, quoted for a command of a shell.
 pub fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     match name.chars().all(is_plain) && !name.starts_with('-') {

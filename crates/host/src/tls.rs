@@ -1,7 +1,7 @@
-//! TLS with rustls: whom to trust, who we are, and until when.
+//! TLS with rustls: whom to trust, which certificate to show, and when it ends.
 //!
-//! Owns: reading certificates and keys ([`pem`] says what such a file is), and what a handshake's failure means
-//! ([`refusal`]). Never does: trust anybody else when a `ca_file` is given.
+//! Owns: reading certificates and keys ([`pem`] says what such a file is), and the meaning of a failed handshake ([`refusal`]).
+//! Never does: trust any other authority when a `ca_file` is given.
 //! The provider is named, because several in one program would make rustls panic.
 #![allow(clippy::disallowed_methods)] // reads certificate files
 
@@ -24,7 +24,7 @@ use super::plain_file::read_at_most;
 pub use der::validity;
 use pem::{Unusable, Wanted};
 
-/// Longest file of certificates or keys that is read, bytes: a whole system's roots have a quarter of it.
+/// Longest file of certificates or keys that is read, bytes: the roots of a whole system take a quarter of it.
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// What is wrong with a certificate or key.
@@ -74,10 +74,10 @@ impl TlsError {
     }
 }
 
-/// What encrypts, for every connection of the program.
+/// The cryptography of every connection of the program.
 pub fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
-    // A Pi before the 5 has no AES instructions: ChaCha20-Poly1305 (RFC 8439) first.
+    // A Pi before the 5 has no AES instructions, so that ChaCha20-Poly1305 (RFC 8439) comes first.
     provider
         .cipher_suites
         .sort_by_key(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
@@ -124,7 +124,7 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
-/// Who we are: a certificate, those of its chain behind it, and its key.
+/// This program's own identity: a certificate, followed by its chain, and its key.
 fn own_identity(
     certificate: &Path,
     key: &Path,
@@ -176,20 +176,20 @@ fn own_identity(
     }
 }
 
-/// Every certificate of a file, those of `cert_file` with the own one first.
+/// Every certificate of a file; in a `cert_file` the own certificate first.
 pub fn certificates(path: &Path, wanted: Wanted) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let (bytes, name) = read(path, wanted)?;
     pem::certificates_in(&bytes, &name, wanted).map_err(|why| TlsError::file(path, why))
 }
 
-/// Whether one of these may sign others; true as well where that cannot be told.
+/// Whether one of these certificates may sign others; also true where that cannot be found out.
 pub fn has_authority(certificates: &[CertificateDer<'static>]) -> bool {
     certificates
         .iter()
         .any(|own| der::is_authority(own) != Some(false))
 }
 
-/// When the first of the file's certificates ends (`notAfter`).
+/// The earliest end (`notAfter`) of the file's certificates.
 pub fn first_end(path: &Path) -> Result<Timestamp, TlsError> {
     let ends = certificates(path, Wanted::Certificate)?
         .iter()
@@ -205,7 +205,7 @@ pub fn read_password(path: &Path) -> Result<String, String> {
     password::read(path)
 }
 
-/// The bytes of a certificate's or key's file, and its name as it stands in a command.
+/// The bytes of a certificate's or key's file, and its name, quoted for a command.
 fn read(path: &Path, wanted: Wanted) -> Result<(Vec<u8>, String), TlsError> {
     let bytes = read_at_most(path, LONGEST_FILE).map_err(|error| {
         let remedy = match error.kind() {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_first_certificate_of_a_file_to_end_counts() {
-        // Before 2050 the day is written in two digits of the year, from then on in four.
+        // Until 2049 the certificate writes the year in two digits, from 2050 on in four.
         let (soon, late) = (until(2031, 3, 9), until(2064, 12, 24));
         assert_eq!(end_of(&soon).as_deref(), Some("2031-03-09T00:00:00Z"));
         assert_eq!(end_of(&late).as_deref(), Some("2064-12-24T00:00:00Z"));

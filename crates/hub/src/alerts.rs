@@ -1,13 +1,14 @@
-//! Which alerts of a booth are raised: by what it said, and by what it did not say again.
+//! Which alerts of a booth are raised: what the booth said, and what it did not repeat in its latest introduction.
 //!
-//! Owns: an alert's row, when it was said last, the end of one that nobody cleared in the hub's hearing, and the history of those
-//! that are over: no booth's word deletes it. Never does: believe
-//! a broker to have kept anything for a hub that was away. Runs inside the store's transaction.
+//! Owns: an alert's row, when the booth said it last, the end of an alert whose clearing the hub did not hear, and the history of
+//! alerts that are over: no message of a booth deletes that history. Never does: rely on the broker to have kept anything while the
+//! hub was away. Runs inside the store's transaction.
 //!
-//! A booth says every alert of its table, raised or empty, on each connect and when the hub has come (contract §3): a birth that
-//! is no repeat of the broker's begins such an introduction, and the next health ends it. An alert that was not said since
-//! is of an older program, or was cleared unheard; it goes when the booth counts no more alerts than were said. Until then, and
-//! while the booth has not introduced itself since the hub came, it is shown as not confirmed.
+//! A booth says every alert of its table, raised or empty, on each connect and whenever the hub has connected (contract §3). Such
+//! an introduction begins with a birth that is not the broker's retained copy, and ends with the next health. An alert that was not
+//! said in it belongs to an older program, or was cleared while the hub did not hear; it is removed once the booth counts no more
+//! alerts than it said. Until then, and until the booth has introduced itself to a newly connected hub, the alert is shown as not
+//! confirmed.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,19 +18,19 @@ use super::ingest::{is_token, shortened};
 use booth_contract::time::rfc3339;
 use booth_contract::{Alert, AlertId, BoothId, Health, Severity};
 
-/// Most alerts of one booth that are not of the table; one more is refused.
+/// Most alerts of one booth outside the alert table; one more is refused.
 const MAX_ALERTS_PER_BOOTH: i64 = 64;
-/// Most alerts of one booth in its history. What goes first is not of the table, then what is least severe; of that the oldest, and
-/// the first of each day last.
+/// Most alerts in one booth's history. Alerts outside the table are deleted first, then the least severe; among equals the oldest,
+/// with the first alert of each day deleted last.
 const MAX_HISTORY_PER_BOOTH: i64 = 400;
-/// The same of one alert.
+/// Most entries of one alert in a booth's history.
 const MAX_HISTORY_PER_ALERT: i64 = 40;
 /// An alert may overtake the birth that it follows by this much.
 const OVERTAKING_S: i64 = 60;
-/// So long after an introduction an alert that is not confirmed goes, whatever the booth counts.
+/// After this long since an introduction an unconfirmed alert is removed, whatever number of alerts the booth counts.
 const UNCONFIRMED_AT_MOST_S: i64 = 3600;
 
-/// `alert/{id}`: raised, or cleared by an empty payload.
+/// `alert/{id}`: a payload raises the alert, an empty payload clears it.
 pub fn alert(
     db: &Connection,
     now: Timestamp,
@@ -69,7 +70,7 @@ pub fn alert(
     let count: i64 = db
         .prepare_cached("SELECT count(*) FROM alert WHERE booth_id = ?1 AND id <> ?2")?
         .query_row([booth.as_str(), id], |row| row.get(0))?;
-    // Whatever a booth invents, those of the table have their place.
+    // A booth's invented alerts never take the place of the table's alerts.
     if of_the_table.is_none() && count >= MAX_ALERTS_PER_BOOTH {
         return malformed(format!(
             "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
@@ -87,7 +88,7 @@ pub fn alert(
         true => of_the_table.map_or_else(|| id.to_owned(), |id| id.meaning().to_owned()),
         false => alert.text.chars().take(500).collect(),
     };
-    // Who plays a raised alert down does not erase what it was.
+    // When a booth changes the severity of a raised alert, the earlier severity goes into the history.
     let raised: Option<(i64, String)> = db
         .prepare_cached("SELECT rowid, severity FROM alert WHERE booth_id = ?1 AND id = ?2")?
         .query_row([booth.as_str(), id], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -119,7 +120,7 @@ pub fn introduced(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<()
     Ok(())
 }
 
-/// The hub is connected anew: what it knows is of before.
+/// The hub has connected again: every alert that it knows was said before that.
 pub fn hub_came(db: &Connection, now: Timestamp) -> Result<(), rusqlite::Error> {
     db.execute(
         "INSERT OR REPLACE INTO hub (id, came_at) VALUES (1, ?1)",
@@ -137,7 +138,8 @@ pub fn came_at(db: &Connection) -> Result<String, rusqlite::Error> {
         .unwrap_or_default())
 }
 
-/// An alert that was said from this time on is confirmed; times are RFC 3339 UTC with milliseconds, which sort as text.
+/// The time from which on an alert must have been said to be confirmed. Times are RFC 3339 UTC with milliseconds, which sort as
+/// text.
 pub fn confirmed_from(came_at: &str, introduced_at: Option<&str>) -> String {
     let introduced = introduced_at
         .filter(|at| *at >= came_at)
@@ -146,7 +148,7 @@ pub fn confirmed_from(came_at: &str, introduced_at: Option<&str>) -> String {
     introduced.unwrap_or_default().max(came_at.to_owned())
 }
 
-/// A live health: if the booth has introduced itself since the hub came, what it did not say again goes.
+/// After a live health: if the booth has introduced itself since the hub connected, alerts that it did not repeat are removed.
 pub fn settle(
     db: &Connection,
     now: Timestamp,
@@ -168,7 +170,7 @@ pub fn settle(
         .query_row([booth.as_str(), &from], |row| row.get(0))?;
     let counted = health.get("faults").unwrap_or(0.0);
     let long_ago = rfc3339(now - SignedDuration::from_secs(UNCONFIRMED_AT_MOST_S));
-    // If the booth counts more than were said, one was lost on its way: better one too many on the page than one too few.
+    // If the booth counts more alerts than it said, one was lost on its way: showing one too many is better than one too few.
     if confirmed as f64 >= counted || introduced < long_ago {
         let unsaid: Vec<i64> = db
             .prepare_cached("SELECT rowid FROM alert WHERE booth_id = ?1 AND said_at < ?2")?
@@ -186,7 +188,7 @@ fn end(db: &Connection, now: Timestamp, booth: &BoothId, row: i64) -> Result<(),
     let id: String = db
         .prepare_cached("SELECT id FROM alert WHERE rowid = ?1")?
         .query_row([row], |row| row.get(0))?;
-    // What a booth says of its own alerts' severity does not count here.
+    // A severity that the booth gives its own invented alerts does not count here.
     let rank = match AlertId::parse(&id).map(AlertId::severity) {
         Some(Severity::CitizenCannotSpeak) => 0,
         Some(Severity::NeedsVisit) => 1,
@@ -209,7 +211,7 @@ fn end(db: &Connection, now: Timestamp, booth: &BoothId, row: i64) -> Result<(),
                 "SELECT count(*) FROM alert_history WHERE booth_id = ?1 AND {of}"
             ))?
             .query_row([booth.as_str(), &id], |row| row.get(0))?;
-        // Each cut reads them all: so many more may be there before it.
+        // Each deletion reads the whole history, so it runs only when this many entries are in excess.
         if count < most + at_once {
             continue;
         }

@@ -2,9 +2,9 @@
 //!
 //! Owns: the limits, and one sender's account. Pure: time is an input. Never does: queue, store or answer anything.
 //!
-//! The *pace* decides when a message may go to the store; what comes faster waits in its sender's own queue. The *day* decides
-//! whether it is taken at all. Both are far above what a booth does, also one that comes back with a full card: it has at most
-//! 8 clips or 4 MiB under way (contract §3.4).
+//! The *pace* decides when a message may go to the store; a message that comes faster waits in its sender's own queue. The *day*
+//! decides whether a message is taken at all. Both allow far more than a booth sends, even one that comes back with a full card: a
+//! booth has at most 8 clips or 4 MiB under way (contract §3.4).
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,11 +14,11 @@ use booth_contract::time::Mono;
 /// How fast a bucket fills.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
-    /// What it holds.
+    /// The most that the bucket holds.
     most: u64,
-    /// What comes in at a time; messages that waited then share a commit.
+    /// How much is added at a time; messages that waited for it then share a commit.
     gain: u64,
-    /// How often that comes, ms.
+    /// How often that is added, in ms.
     every_ms: u64,
 }
 
@@ -26,8 +26,8 @@ const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Messages other than parts: each may cost a row and its share of a commit. A booth says some 60 when it comes, and one
-/// for each clip.
+/// Messages other than parts: each may cost a row and its share of a commit. A booth sends some 60 when it connects, and one for
+/// each clip.
 const MESSAGES: Rule = Rule {
     most: 1_000,
     gain: 40,
@@ -39,15 +39,15 @@ const PART_BYTES: Rule = Rule {
     gain: 4 << 20,
     every_ms: SECOND_MS,
 };
-/// A part counts as so many bytes at least: it is a write however small it is.
+/// A part counts as at least this many bytes, because even a small part costs a write.
 const LEAST_PART_BYTES: u64 = 8 << 10;
-/// Manifests in a day: each may become a row for ever. A card of 32 GB that is full has some 160,000 clips.
+/// Manifests in a day: each may become a row that stays for ever. A full card of 32 GB has some 160,000 clips.
 const MANIFESTS: Rule = Rule {
     most: 240_000,
     gain: 10_000,
     every_ms: HOUR_MS,
 };
-/// Bytes of messages other than parts in a day: what may become rows. A booth says some 5 MB, and 1 kB for each clip.
+/// Bytes in a day of messages other than parts, which may become rows. A booth sends some 5 MB, and 1 kB for each clip.
 const ROW_BYTES: Rule = Rule {
     most: 240 << 20,
     gain: 10 << 20,
@@ -59,32 +59,34 @@ const BODY_BYTES: Rule = Rule {
     gain: 1 << 30,
     every_ms: HOUR_MS,
 };
-/// What a clip's two files take of a disk besides the bytes of its body, of which the last block is not full: that is paid with its
-/// manifest.
+/// Disk space that a clip's two files take besides the bytes of the body, because the last block of a file is not full. It is
+/// charged with the clip's manifest.
 const FILES_BYTES: u64 = 2 * (4 << 10);
-/// So many of [`ROW_BYTES`] are for what a booth must always be able to say: whether it is there, how it is, and the table's alerts.
+/// This much of [`ROW_BYTES`] is reserved for what a booth must always be able to say: whether it is there, how it is, and the
+/// table's alerts.
 const KEPT_ROW_BYTES: u64 = 8 << 20;
-/// What one sender may take of [`BODY_BYTES`] and [`ROW_BYTES`] while the store's disk is short of room: a booth's day, and no card's.
+/// How much of [`BODY_BYTES`] and [`ROW_BYTES`] one sender may use while the store's disk is short of room: enough for a booth's
+/// day, not for a full card.
 const TIGHT_BODY_BYTES: u64 = 512 << 20;
 const TIGHT_ROW_BYTES: u64 = 16 << 20;
-/// Names that a sender gives in a day: questions, alerts, kinds of events and replies. The table of alerts has some 30, a
+/// Names that a sender may introduce in a day: questions, alerts, kinds of events and replies. The table of alerts has some 30, a
 /// campaign a handful of questions.
 const MOST_NAMES: usize = 300;
 
-/// What a message asks of a day.
+/// What a message takes from its sender's budget of a day.
 #[derive(Debug, Clone, Copy)]
 pub struct Asks<'a> {
-    /// What it is.
+    /// What kind of message it is.
     pub kind: Kind,
-    /// Its bytes.
+    /// How many bytes it has.
     pub bytes: u64,
-    /// What it names, if that is not known to everybody.
+    /// The name that it introduces, if that is not one of the contract's own names.
     pub name: Option<(Named, &'a str)>,
     /// The store's disk is short of room.
     pub is_tight: bool,
 }
 
-/// What a message is, for its price.
+/// What a message is; its price depends on that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A piece of a clip's body.
@@ -110,14 +112,14 @@ pub enum Spent {
     Names,
     /// More than its share of a disk that is short of room.
     Tight,
-    /// More waits for the store than a booth may have under way.
+    /// The sender has more messages waiting for the store than a booth may have under way.
     Waiting,
-    /// So much is refused that nobody can be heard beside it.
+    /// The sender floods the hub: so much of it is refused that other senders can no longer be heard.
     Flood,
 }
 
 impl Spent {
-    /// What there was too much of, for a sentence.
+    /// What the sender sent too much of, as part of a sentence.
     pub fn what(self) -> String {
         match self {
             Self::Manifests => format!("it offered more than {} clips in a day", MANIFESTS.most),
@@ -204,7 +206,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// A sender who has not been heard yet.
+    /// The account of a sender that has not been heard yet.
     pub fn new(now: Mono) -> Self {
         Self {
             messages: Bucket::new(MESSAGES, now),
@@ -217,10 +219,10 @@ impl Account {
         }
     }
 
-    /// Takes a message out of the day's budget. What is refused costs nothing.
+    /// Charges a message to the day's budget. A refused message costs nothing.
     ///
     /// # Errors
-    /// Which budget is used up.
+    /// Says which budget is used up.
     pub fn admit(&mut self, now: Mono, asks: Asks<'_>) -> Result<(), Spent> {
         let Asks {
             kind,
@@ -282,7 +284,7 @@ impl Account {
         Ok(())
     }
 
-    /// Takes a message out of the pace; whether it may go to the store at this time.
+    /// Charges a message to the pace; answers whether the message may go to the store now.
     pub fn go(&mut self, now: Mono, kind: Kind, bytes: usize) -> bool {
         let (bucket, rule, price) = match kind {
             Kind::Part => (
@@ -299,7 +301,7 @@ impl Account {
         may
     }
 
-    /// Whether a new account would be the same.
+    /// Whether a new account would be in the same state.
     pub fn is_untouched(&mut self, now: Mono) -> bool {
         let is_of_today =
             !self.names.is_empty() && now.0.saturating_sub(self.names_since.0) < DAY_MS;
@@ -312,7 +314,7 @@ impl Account {
     }
 }
 
-/// What a name is one of.
+/// Where a name stands in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Named {
     /// `question_id` of a manifest.
@@ -382,7 +384,7 @@ mod tests {
             taken(&mut account, long_after, Kind::Word, 10),
             MESSAGES.most
         );
-        // Small parts cost as larger ones do.
+        // Small parts cost as much as larger ones.
         let parts = taken(&mut account, long_after, Kind::Part, 1);
         assert_eq!(parts, PART_BYTES.most / LEAST_PART_BYTES);
     }

@@ -26,7 +26,7 @@ pub struct HubConfig {
     pub store: HubStore,
     /// Where the pages listen.
     pub http: HubHttp,
-    /// The booths expected; one never heard is shown as such.
+    /// The booths that are expected; one that was never heard is shown as never heard.
     #[serde(rename = "booth")]
     pub booths: Vec<ExpectedBooth>,
 }
@@ -51,7 +51,7 @@ pub struct HubMqtt {
     pub root: String,
     /// MQTT client id.
     pub client_id: String,
-    /// Booths introduce themselves within so many seconds after the hub has come; a large fleet needs more.
+    /// After the hub has connected, booths introduce themselves within this many seconds; a large fleet needs more.
     pub jitter_s: u32,
 }
 
@@ -74,7 +74,7 @@ impl Default for HubMqtt {
     }
 }
 
-/// Most bytes of `reserve_bytes`: more is a slip of the pen.
+/// Most bytes of `reserve_bytes`: a larger number is taken for a typing error.
 const MAX_RESERVE_BYTES: u64 = 1_000_000_000_000;
 
 /// `[store]`
@@ -83,7 +83,7 @@ const MAX_RESERVE_BYTES: u64 = 1_000_000_000_000;
 pub struct HubStore {
     /// One folder for the database and the clips; created with mode 0700.
     pub dir: PathBuf,
-    /// A clip that claims more is refused.
+    /// A clip whose manifest claims more bytes is refused.
     pub max_clip_bytes: u64,
     /// With less than this free on the disk the hub takes nothing more, and the booths keep their clips.
     pub reserve_bytes: u64,
@@ -105,9 +105,11 @@ impl Default for HubStore {
 pub struct HubHttp {
     /// Address of the pages: of this machine's own, unless `public`.
     pub listen: SocketAddr,
-    /// Names under which a reverse proxy asks for them, if it passes its own on; the machine's own are known.
+    /// Further names under which the pages are asked for, if a reverse proxy passes its own name on; the machine's own names are
+    /// known.
     pub names: Vec<String>,
-    /// Whoever reaches this machine may hear what citizens said: the pages have no login.
+    /// Lets the pages listen to the network. They have no login, so that anyone who reaches this machine may hear what citizens
+    /// said.
     pub public: bool,
 }
 
@@ -255,7 +257,7 @@ impl HubConfig {
         }
     }
 
-    /// Under which names the hub itself logs in at the broker: whatever comes from them is no booth's.
+    /// The names under which the hub itself logs in at the broker: a message that comes from one of them is not a booth's.
     pub fn own_names(&self) -> Vec<String> {
         let client_id = self.mqtt.client_id.clone();
         self.mqtt
@@ -266,7 +268,7 @@ impl HubConfig {
             .collect()
     }
 
-    /// The broker to connect to, of `[mqtt] url`; without one, what to do about it.
+    /// The broker of `[mqtt] url`; if there is none, a sentence that says what to do about it.
     pub fn broker(&self) -> Result<BrokerUrl, ConfigError> {
         let url = self.mqtt.url.as_deref().ok_or_else(|| {
             ConfigError(vec![
@@ -289,7 +291,7 @@ impl HubConfig {
     }
 }
 
-/// A relative name means a systemd credential if there is one of that name, else a file in `folder`.
+/// A relative name means the systemd credential of that name if there is one, else a file in `folder`.
 #[allow(clippy::disallowed_methods)] // looks for the credential
 fn find_beside(folder: &Path, file: &Path) -> PathBuf {
     if file.is_absolute() {

@@ -1,11 +1,11 @@
-//! Whom the hub does not listen to for a while, because nobody could be heard beside it.
+//! Which senders the hub does not listen to for a while, because they flood it and nobody else could be heard.
 //!
-//! Owns: who is shut out and for how long, and the subscriptions that follow. Pure: time is an input. Never does: send anything, or
-//! judge what is too much ([`super::intake`] does).
+//! Owns: who is shut out and for how long, and which subscriptions follow from that. Pure: time is an input. Never does: send
+//! anything, or judge what is too much ([`super::intake`] does).
 //!
-//! All senders share one queue at the broker. Whoever sends faster than the hub acknowledges fills it, and the broker drops what
-//! exceeds it, whoever it is from. MQTT has no filter for all but one: while somebody is shut out the hub subscribes to each sender
-//! that it knows by name, and to new ones when that is over.
+//! All senders share one queue at the broker. A sender that publishes faster than the hub acknowledges fills it, and the broker
+//! then drops what exceeds the queue, whichever sender it is from. MQTT has no filter for "all but one": while a sender is shut
+//! out, the hub subscribes to each other sender that it knows by name. New senders are heard again when that is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,17 +14,17 @@ use super::intake::QUIET;
 use booth_contract::Topics;
 use booth_contract::time::Mono;
 
-/// How long somebody is shut out for the first time. It doubles each time that it happens again.
+/// How long a sender is shut out for the first time. The time doubles with each repetition.
 const FIRST: Duration = Duration::from_secs(60);
-/// The longest: so long new booths wait to be heard.
+/// The longest time that a sender is shut out, and therefore the longest that a new booth waits to be heard.
 const LONGEST: Duration = Duration::from_secs(600);
-/// Most senders that are known by name; those beyond are heard when nobody is shut out.
+/// Most senders that are remembered by name; those beyond are heard only while nobody is shut out.
 const MOST_KNOWN: usize = 20_000;
 
-/// A change of what the hub is subscribed to; in this order nothing is missed between two of them.
+/// A change of the hub's subscriptions. Carried out in their order, the changes miss no message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// Subscribe to everybody. What the broker retains is wanted: somebody may be new.
+    /// Subscribe to everybody, and have the broker send its retained messages: a sender may be new.
     Everybody,
     /// Subscribe to these filters.
     Listen(Vec<String>),
@@ -34,25 +34,25 @@ pub enum Ask {
 
 #[derive(Debug)]
 struct Out {
-    /// When it is listened to again; `None` while it is.
+    /// When the hub listens to this sender again; `None` while it listens.
     until: Option<Mono>,
-    /// When it was shut out last, and for how long.
+    /// When the sender was shut out last, and for how long.
     since: Mono,
     span: Duration,
 }
 
-/// See the module.
+/// See the module's comment.
 #[derive(Debug)]
 pub struct Fence {
     topics: Topics,
     known: BTreeSet<String>,
     outs: BTreeMap<String, Out>,
-    /// The connection is subscribed to these instead of to everybody.
+    /// The filters that the connection is subscribed to instead of everybody.
     listening: Option<BTreeSet<String>>,
 }
 
 impl Fence {
-    /// Everybody is heard; these are known.
+    /// A fence that shuts nobody out and knows these senders.
     pub fn new(topics: Topics, known: impl IntoIterator<Item = String>) -> Self {
         Self {
             topics,
@@ -62,7 +62,7 @@ impl Fence {
         }
     }
 
-    /// Somebody was heard.
+    /// Remembers a sender that was heard.
     pub fn know(&mut self, sender: &str) {
         if !self.known.contains(sender) && self.known.len() < MOST_KNOWN {
             self.known.insert(sender.to_owned());
@@ -75,7 +75,7 @@ impl Fence {
         self.follow(now)
     }
 
-    /// Shuts `sender` out; for how long, if it was not already.
+    /// Shuts `sender` out; answers for how long, or `None` if it was shut out already.
     pub fn shut(&mut self, now: Mono, sender: &str) -> Option<Duration> {
         let before = self.outs.get(sender);
         if sender.is_empty() || before.is_some_and(|out| out.until.is_some()) {
@@ -160,7 +160,7 @@ mod tests {
         );
         assert_eq!(fence.shut(Mono(1), "loud-1"), None, "what is on its way");
         assert_eq!(fence.follow(Mono(1)), [], "once");
-        // Another one, and a third who had not been heard.
+        // A second sender is shut out, and then a third that had not been heard.
         assert!(fence.shut(Mono(30 * SECOND), "calm-2").is_some());
         assert!(fence.shut(Mono(30 * SECOND), "new-1").is_some());
         assert_eq!(

@@ -1,12 +1,12 @@
 //! What the booths say about themselves, kept so that a restart of the hub keeps the picture.
 //!
-//! Owns: which word about a booth's presence counts (contract §3), health and its age, events, and the signs of two
-//! machines under one id; `alerts` has the alerts. Never does: touch clips, or trust a payload's size or shape. Runs inside
-//! the store's transaction: a failure leaves nothing of the batch behind.
+//! Owns: which of a booth's statements about its presence counts (contract §3), health and its age, events, and the signs of two
+//! machines under one id; `alerts` has the alerts. Never does: touch clips, or trust a payload's size or shape. Runs inside the
+//! store's transaction: a failure leaves nothing of the batch behind.
 //!
-//! The rules of presence: sessions are compared as numbers and only within one card, so that a late
-//! will never hides a booth that is back; another card takes over by its birth; what a card that is
-//! not current says is kept as its history and not shown.
+//! The rules of presence: sessions are compared as numbers and only within one card, so that a late will never hides a booth that
+//! is back. Another card takes over by its birth. What is said under a card that is not the current one is kept in that card's
+//! history and not shown.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -23,11 +23,11 @@ use booth_contract::{
 const MAX_BOOTHS: i64 = 10_000;
 /// Most events kept of one booth.
 const MAX_EVENTS_PER_BOOTH: i64 = 500;
-/// So many more may be there before they are cut to that: each cut reads them all.
+/// So many events beyond the limit are tolerated before the excess is deleted, because each deletion reads all of them.
 const EVENTS_AT_ONCE: i64 = 50;
 /// Most kinds of events kept of one booth.
 const MAX_KINDS_PER_BOOTH: usize = 64;
-/// Kinds that go for no other kind.
+/// Kinds of events that are never deleted to make room for another kind.
 const LASTING_EVENTS: [&str; 10] = [
     "boot",
     "card_cloned",
@@ -40,21 +40,21 @@ const LASTING_EVENTS: [&str; 10] = [
     "update",
     "worker_died",
 ];
-/// Machines remembered at one booth; the longest unheard go first.
+/// Machines remembered at one booth; those not heard for longest are forgotten first.
 const MAX_MACHINES_PER_BOOTH: i64 = 16;
-/// Who said health live within this many seconds is there.
+/// A booth whose live health was heard within this many seconds is there.
 const ALIVE_S: i64 = 180;
-/// Cards remembered at one booth; the longest unheard go first.
+/// Cards remembered at one booth; those not heard for longest are forgotten first.
 const MAX_CARDS_PER_BOOTH: i64 = 64;
-/// What `announced` of a card at a booth says: the booth has announced it; the booth where it was first still has it; an operator
+/// Values of `announced` of a card at a booth: the booth has announced it; the booth where it was first still has it; an operator
 /// has accepted it; the booth has named it as one that it had, and does not say that it is in it now.
 const ANNOUNCED: u8 = 1;
 const CONTESTED: u8 = 2;
 const ACCEPTED: u8 = 3;
 const NAMED: u8 = 4;
-/// A card starts no more than so often between two words of it, and once a second of the time between them besides.
+/// Most starts of a card that are believed between two of its messages, besides one for each second between them.
 const MAX_STARTS: u64 = 1_000;
-/// Retained health expires after seven days (contract §3): what is left of it tells its age.
+/// Retained health expires after seven days (contract §3): the time that is left until then gives its age.
 const HEALTH_EXPIRY_S: i64 = 7 * 86_400;
 
 /// A word from a booth was not taken.
@@ -83,7 +83,7 @@ pub(super) fn parsed<T: serde::de::DeserializeOwned>(
         .map_err(|error| FleetError::Malformed(format!("{what} is not understood: {error}")))
 }
 
-/// Notes that a booth was heard; refuses one booth too many.
+/// Notes that a booth was heard; refuses a booth beyond the limit.
 pub fn heard(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), FleetError> {
     let known: bool = db
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM booth WHERE booth_id = ?1)")?
@@ -148,9 +148,9 @@ pub fn card_known_at(
     .query_row([booth.as_str(), card_id], |row| row.get(0))
 }
 
-/// Whether a clip of this card, spoken at `booth`, counts as it comes from `sender` (contract §3.3). The card must be the sender's: the
-/// sender has announced it, or nobody has heard of it anywhere else. Of another booth it may bring what was spoken there under a
-/// card that it has announced and that was heard there.
+/// Whether a clip of this card, spoken at `booth`, counts when it comes from `sender` (contract §3.3). The card must be the
+/// sender's: the sender has announced it, or it was never heard at any other booth. A clip of another booth counts if the sender
+/// has announced the card and the card was heard at that booth.
 pub fn is_at_home(
     db: &Connection,
     sender: &BoothId,
@@ -176,7 +176,7 @@ pub fn is_at_home(
     }
 }
 
-/// Another booth that has not said since that it has another card than this one.
+/// Another booth that last announced this card and has not announced a different one since.
 fn holder_but(
     db: &Connection,
     booth: &BoothId,
@@ -204,13 +204,13 @@ fn session_from(pair: Numbered) -> Option<Session> {
     })
 }
 
-/// What a card said last at a booth.
+/// What was last heard of a card at a booth.
 #[derive(Default)]
 struct Said {
-    /// Session of its state.
+    /// The session of its latest state.
     session: Option<Session>,
     presence: Option<String>,
-    /// Session of its birth.
+    /// The session of its latest birth.
     birth: Option<Session>,
     /// When it was heard last.
     last_seen: Option<Timestamp>,
@@ -238,7 +238,7 @@ fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusq
     .map(Option::unwrap_or_default)
 }
 
-/// The latest session that a card is known by.
+/// The latest session that was heard of a card.
 pub(super) fn latest_session(
     db: &Connection,
     booth: &BoothId,
@@ -248,8 +248,8 @@ pub(super) fn latest_session(
     Ok(said.session.max(said.birth))
 }
 
-/// Numbers that the database can hold, and that a card can have come to since it was heard last: one that is too high would hide
-/// everything that its booth says afterwards.
+/// Whether the database can hold the session's numbers and the card can have reached them since it was heard last. A session that
+/// is too high would hide everything that its booth says afterwards.
 fn is_possible(now: Timestamp, session: Session, said: &Said) -> Result<(), FleetError> {
     if session.boot_count > 1 << 53 || session.connect_ms > 1 << 53 {
         return malformed("a session number cannot be");
@@ -267,7 +267,8 @@ fn is_possible(now: Timestamp, session: Session, said: &Said) -> Result<(), Flee
     Ok(())
 }
 
-/// A word of an earlier session that came only now. It changes nothing; if it comes again and again, a higher session was invented.
+/// A message of an earlier session that arrives late. It changes nothing; if that happens again and again, somebody invented a
+/// higher session.
 fn is_late<T>(booth: &BoothId, said: Session, known: Session) -> Result<T, FleetError> {
     malformed(format!(
         "session {said} after {known} of the same card: it came late, or somebody has spoken in this booth's name. If it goes on: a new \
@@ -275,7 +276,7 @@ fn is_late<T>(booth: &BoothId, said: Session, known: Session) -> Result<T, Fleet
     ))
 }
 
-/// A presence in the words of the contract.
+/// The contract's word for a presence.
 pub fn presence_name(presence: Presence) -> &'static str {
     match presence {
         Presence::Online => "online",
@@ -284,8 +285,8 @@ pub fn presence_name(presence: Presence) -> &'static str {
     }
 }
 
-/// `state`: presence by the rules above. An empty payload, here and below, is a topic that somebody cleared at the broker: it says
-/// nothing, and deletes nothing. Retired booths are the hub's own command's (`booth-hub forget`).
+/// `state`: presence by the rules above. For every topic an empty payload means that somebody cleared the topic at the broker: it
+/// says nothing and deletes nothing. Retired booths are removed by the hub's own command (`booth-hub forget`).
 pub fn state(
     db: &Connection,
     now: Timestamp,
@@ -302,7 +303,7 @@ pub fn state(
     card_seen(db, now, booth, &state.card_id)?;
     let late = said.session.is_some_and(|known| {
         state.session < known
-            // Within one session online comes first: after the end it can only be a repeat.
+            // Within one session `online` comes first: after the session's end another `online` can only be a repeat.
             || (state.session == known
                 && state.state == Presence::Online
                 && said.presence.as_deref().is_some_and(|presence| presence != "online"))
@@ -324,7 +325,7 @@ pub fn state(
         set_current(db, booth, &state.card_id)?;
     }
     match said.session {
-        // A will is late by its nature, and what the broker had kept is old.
+        // A will is late by its nature, and a retained state is old: neither is suspicious.
         Some(known) if state.session < known && state.state == Presence::Online && !retained => {
             is_late(booth, state.session, known)
         }
@@ -332,7 +333,7 @@ pub fn state(
     }
 }
 
-/// The booth says that this card is in it. Where another booth had it before and is alive with it, that is not so.
+/// The booth says that this card is in it. That does not count where another booth had the card before and is alive with it.
 fn announce(
     db: &Connection,
     now: Timestamp,
@@ -370,8 +371,8 @@ fn announce(
     Ok(())
 }
 
-/// The booth says that it had this card, or that its own was made from it. Where another booth has it still, what comes under it is
-/// held: until that one says that it has another card, or an operator has looked.
+/// The booth says that it had this card, or that its own was copied from it. While another booth still has the card, clips that
+/// this booth brings under it are held, until the other booth announces another card or an operator accepts them.
 fn name_card(
     db: &Connection,
     now: Timestamp,
@@ -397,8 +398,8 @@ fn name_card(
     Ok(())
 }
 
-/// This booth is alive with its card: another one that announced the same card later has not got it, or has a copy. What comes
-/// from there under that card is held until an operator accepts it.
+/// This booth is alive with its card: another booth that announced the same card later does not have it, or has a copy. Clips that
+/// the other booth brings under that card are held until an operator accepts them.
 fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), FleetError> {
     let Some(card_id) = current_card(db, booth)? else {
         return Ok(());
@@ -438,7 +439,7 @@ fn set_current(db: &Connection, booth: &BoothId, card_id: &str) -> Result<(), ru
     Ok(())
 }
 
-/// `birth`: who this booth is; another card takes over by it. One that the broker had kept begins no introduction.
+/// `birth`: who this booth is; another card takes over by it. A retained birth begins no introduction.
 pub fn birth(
     db: &Connection,
     now: Timestamp,
@@ -505,8 +506,8 @@ pub fn birth(
     Ok(())
 }
 
-/// `health`: kept whole, with when it was said. `left_s` is what the broker left of its expiry, given
-/// with a retained message only.
+/// `health`: kept whole, with when it was said. `left_s` is what is left of the message's expiry; the broker gives it with a
+/// retained message only.
 pub fn health(
     db: &Connection,
     now: Timestamp,
@@ -531,7 +532,7 @@ pub fn health(
             .query_row([booth.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match known {
-            // The very words that were heard live before a reconnect.
+            // The same text was heard live before a reconnect, so that its time is known.
             Some((Some(known), Some(at))) if known == text => Some(at),
             _ => age_of_retained(now, &health, left_s).map(rfc3339),
         }
@@ -550,8 +551,8 @@ pub fn health(
     Ok(())
 }
 
-/// When a retained health was said: by what is left of its expiry, else by its own clock if that was
-/// set, else unknown.
+/// When a retained health was said: computed from what is left of its expiry, else its own time if the booth's clock was set, else
+/// unknown.
 fn age_of_retained(now: Timestamp, health: &Health, left_s: Option<u32>) -> Option<Timestamp> {
     if let Some(left) = left_s {
         let age = (HEALTH_EXPIRY_S - i64::from(left)).max(0);
@@ -568,7 +569,7 @@ fn age_of_retained(now: Timestamp, health: &Health, left_s: Option<u32>) -> Opti
         .map(|at| at.min(now))
 }
 
-/// Notes the card's numbers for the audit, if this health can be told to belong to the current card.
+/// Notes the card's numbers for the audit, if this health certainly belongs to the current card.
 fn clip_numbers(
     db: &Connection,
     now: Timestamp,
@@ -608,8 +609,8 @@ fn clip_numbers(
     Ok(())
 }
 
-/// `event/{kind}` and `reply/{command}`: kept; what goes when there are too many is the oldest of that kind which has most, and of
-/// a kind the first of each day last. So no flood pushes another kind out, nor the beginning of what it is made of.
+/// `event/{kind}` and `reply/{command}`: kept. When there are too many, events of the most frequent kind are deleted, oldest first,
+/// but the first of each day last. So a flood of one kind deletes neither other kinds nor the record of how the flood began.
 pub fn event(
     db: &Connection,
     now: Timestamp,
@@ -647,7 +648,7 @@ fn bound_events(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error>
         )?
         .query_map([booth.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    // Too many kinds: the one that was quiet longest goes, unless an operator needs it.
+    // Too many kinds: the one that was quiet longest is deleted, except kinds that an operator needs.
     while kinds.len() > MAX_KINDS_PER_BOOTH {
         let quiet = kinds
             .iter()
@@ -699,8 +700,8 @@ pub fn config_report(
     Ok(())
 }
 
-/// Removes a retired booth from the fleet; its clips, and its cards' part in the audit of their
-/// numbers, stay. Whatever sessions were said in its name count no more.
+/// Removes a retired booth from the fleet. Its clips stay, and its cards stay in the audit of clip numbers. Sessions that were said
+/// in its name no longer count.
 pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
     for table in [
         "booth",

@@ -21,7 +21,7 @@ use booth_host::link::login::Login;
 use booth_host::link::route::Unlucky;
 use booth_host::link::trouble::{Trouble, What};
 
-/// How often a connection that a running hub takes back is tried again.
+/// How often the hub connects again after a running hub has taken the connection back.
 const ATTEMPTS: u32 = 5;
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ pub enum ForgetError {
 /// Clears the topics and the hub's own rows; answers how many topics were cleared.
 pub async fn forget(config: &HubConfig, booth: &BoothId) -> Result<usize, ForgetError> {
     let mut login = login::login(config)?;
-    // Not the running hub's id: a broker that does not bind ids to users lets both stay.
+    // A client id of its own: a broker that does not bind ids to users then keeps both connections.
     login.client_id = format!("{}-forget", login.client_id);
     let topics = Topics::new(config.mqtt.root.clone());
     let alerts = store::forget_booth(&config.store.dir, booth)?;
@@ -73,7 +73,7 @@ pub async fn forget(config: &HubConfig, booth: &BoothId) -> Result<usize, Forget
     for _ in 0..ATTEMPTS {
         match clear(&login, &topics, booth, &wanted).await {
             Ok(cleared) => {
-                // A running hub may have noted the booth again from what was still retained.
+                // A running hub may have noted the booth again from a topic that was still retained.
                 store::forget_booth(&config.store.dir, booth)?;
                 return Ok(cleared);
             }
@@ -90,7 +90,7 @@ enum Attempt {
     Final(ForgetError),
 }
 
-/// One connection: clears what is known, and whatever else turns out to be retained.
+/// One connection: clears the topics that are known, and every other topic that turns out to be retained.
 async fn clear(
     login: &Login,
     topics: &Topics,
@@ -116,7 +116,8 @@ async fn clear(
                     .try_publish(topic, "", PublishOptions::at_least_once().retained())
                     .map_err(gone)?;
             }
-            // The echo of a cleared topic comes after everything that was retained before it.
+            // The broker echoes the cleared topic after everything that was retained before, so the echo shows that nothing is
+            // left.
             if answered == asked.len() && !echo_awaited {
                 break;
             }
@@ -183,7 +184,7 @@ async fn clear(
         }
     }
     client.try_disconnect_now().map_err(gone)?;
-    // Until the DISCONNECT is written.
+    // Runs until the DISCONNECT is written.
     while events.poll().await.is_ok() {
         if Instant::now() > deadline {
             break;

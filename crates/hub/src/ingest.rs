@@ -19,13 +19,13 @@ const MAX_TEXT_BYTES: usize = 128;
 const MAX_DURATION_MS: u64 = 86_400_000;
 /// Opus ends at 510 kbit/s (RFC 6716 §2.1.1); twice that leaves room for Ogg and sealing.
 const MAX_BYTES_PER_MS: u64 = 128;
-/// Longest sentence of an answer in characters: what it quotes from outside is not to make it longer than booths read.
+/// Longest sentence of an answer in characters, because a quotation from outside could make it longer than booths read.
 const MAX_REASON_CHARS: usize = 300;
-/// Headers, comments and a first page, whatever the duration.
+/// Allowance for headers, comments and a first page, whatever the duration.
 const HEADROOM_BYTES: u64 = 65_536;
 /// Even digital silence in the longest frames (120 ms) costs more than this.
 const MIN_BYTES_PER_S: u64 = 8;
-/// Most ranges in one `partial`: the answer stays well below 16 KiB, the rest comes with the next.
+/// Most ranges in one `partial`: the answer stays well below 16 KiB, and the other ranges come with the next answer.
 pub const MAX_MISSING_RANGES: usize = 256;
 
 /// Why a manifest is not believed.
@@ -37,15 +37,14 @@ pub struct Disbelief {
     pub sha256: Option<String>,
 }
 
-/// Whether `text` can be a clip id: a UUID as its 36 lower-case characters, and so a safe file name.
+/// Whether `text` can be a clip id: a UUID as its 36 lower-case characters, which is also a safe file name.
 pub fn is_clip_id(text: &str) -> bool {
     uuid::Uuid::try_parse(text).is_ok_and(|uuid| uuid.hyphenated().to_string() == text)
 }
 
 /// Checks a manifest that came on the topic of `clip_id` from `sender`.
 ///
-/// Whether its booth may differ from the sender depends on what is known of the card: the store
-/// decides that.
+/// Whether the manifest's booth may differ from the sender depends on what is known of the card, which the store decides.
 pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Manifest, Disbelief> {
     let fail = |reason: String, sha256: Option<String>| {
         let reason = reason.chars().take(MAX_REASON_CHARS).collect();
@@ -69,7 +68,7 @@ pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Man
         .and_then(|hash| hash.as_str())
         .filter(|hash| hash.len() <= MAX_TEXT_BYTES)
         .map(str::to_owned);
-    // Of another version nothing else may mean what it says here.
+    // In another version of the manifest every other field may have another meaning.
     if let Some(schema) = fields.get("schema").and_then(serde_json::Value::as_u64)
         && schema != u64::from(SCHEMA)
     {
@@ -85,7 +84,7 @@ pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Man
     }
 }
 
-/// What is not needed and cannot be, counts as absent: nobody's words are refused for it.
+/// Optional values that cannot be true count as absent: a citizen's answer is not refused because of them.
 fn tidied(mut manifest: Manifest) -> Manifest {
     let fits = |text: &String| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
     for text in [&mut manifest.boot_id, &mut manifest.source] {
@@ -106,7 +105,7 @@ fn tidied(mut manifest: Manifest) -> Manifest {
     manifest
 }
 
-/// The first thing that cannot be true.
+/// The first thing in a manifest that cannot be true, as a sentence.
 fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
     if manifest.clip_id != clip_id {
         return Some("the manifest's clip_id is not that of its topic".into());
@@ -220,7 +219,7 @@ pub fn shortened(text: &str) -> String {
 /// An answer, ready to be published to the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Whom it goes to: the topic's booth.
+    /// The booth that it goes to: the one in the topic.
     pub booth: BoothId,
     /// What it says.
     pub ack: Ack,
@@ -452,7 +451,7 @@ mod tests {
             })
         };
         assert!(void("reason", json!("purged")).is_ok());
-        // Neither fits the database, or an answer.
+        // Neither number fits the database, or an answer.
         assert!(void("duration_ms", json!(u64::MAX)).is_err_and(|e| e.reason.contains("longer")));
         assert!(void("sha256", json!("x".repeat(15_000))).is_err_and(|e| e.reason.contains("hex")));
     }

@@ -1,11 +1,11 @@
-//! What came from the broker and has not gone to the store yet: a queue for each sender, taken from in turns.
+//! Messages that came from the broker and have not gone to the store yet: a queue for each sender, served in turns.
 //!
-//! Owns: whose message is next, what is refused because its sender's budget ([`super::budget`]) is used up, and who has to be
-//! told of for it. Pure: time is an input. Never does: acknowledge or store anything.
+//! Owns: whose message is next, which messages are refused because their sender's budget ([`super::budget`]) is used up, and which
+//! senders are reported for it. Pure: time is an input. Never does: acknowledge or store anything.
 //!
-//! One sender at line rate costs the others nothing: what it may have stored comes in turns with theirs at a pace, what it may
-//! not is dropped here, before anything is looked up. Each queue has a limit, and so has their sum; when that is reached
-//! ([`Intake::is_full`]) the link stops to read, and the broker has to wait.
+//! A sender at line rate costs the others nothing: messages within its budget go to the store in turns with theirs, at a pace;
+//! messages beyond it are dropped here, before anything is looked up. Each queue has a limit, and so has their sum; when the sum is
+//! reached ([`Intake::is_full`]) the link stops reading, and the broker has to wait.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,34 +18,35 @@ use super::store::Message;
 use booth_contract::time::Mono;
 use booth_contract::{AlertId, COMMANDS, EVENT_KINDS, MAX_JSON_BYTES, Topics};
 
-/// What one sender may have waiting. A booth has 8 clips or 4 MiB under way (contract §3.4), and what it says of itself.
+/// The most that one sender may have waiting. A booth has 8 clips or 4 MiB under way (contract §3.4), and its messages about
+/// itself.
 const OWN: Room = Room {
     messages: 640,
     bytes: 5 << 20,
 };
-/// The same of one who has been told of, while the intake is more than half full.
+/// The same for a sender that was refused something within [`QUIET`], while the intake is more than half full.
 const TOLD_OF: Room = Room {
     messages: 64,
     bytes: 256 << 10,
 };
-/// What may wait in all.
+/// The most that may wait in all.
 const ALL: Room = Room {
     messages: 8_192,
     bytes: 64 << 20,
 };
-/// Senders that have an account of their own; those beyond share one.
+/// Senders that have an account of their own; those beyond this number share one.
 const MOST_SENDERS: usize = 20_000;
-/// What is refused to one sender within a second and makes a flood of it, in messages; each 4 KiB of one count as another. Beside more
-/// than that nobody can be heard: the broker's queue for the hub is full.
+/// So many messages refused to one sender within a second make a flood; each 4 KiB of a message count as another message. Beyond
+/// that no other sender can be heard, because the broker's queue for the hub is full.
 const FLOOD: usize = 2_000;
 const FLOOD_SPAN: Duration = Duration::from_secs(1);
-/// Whoever has kept within the budget for so long is told of no more.
+/// A sender that has kept within its budget for this long is no longer reported.
 pub const QUIET: Duration = Duration::from_secs(24 * 3600);
-/// Most senders that are told of at a time.
+/// Most senders that are reported at a time.
 const MOST_TOLD: usize = 32;
-/// How often the same sender is told of.
+/// How often the same sender is reported.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-/// How often accounts are looked over.
+/// How often accounts that are no longer needed are removed.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
@@ -61,31 +62,31 @@ pub struct Came<'a> {
     pub topic: &'a str,
     /// Its payload.
     pub payload: &'a [u8],
-    /// Whether the broker had kept it.
+    /// Whether it is a message that the broker had retained.
     pub retained: bool,
     /// What is left of its expiry, in seconds.
     pub expiry_s: Option<u32>,
-    /// Nobody was promised anything: QoS 0.
+    /// QoS 0: its sender was promised nothing.
     pub is_unpromised: bool,
 }
 
-/// One sender who asked for more than its budget.
+/// One sender that sent more than its budget, for a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Over {
-    /// By its topics.
+    /// Its name, by its topics.
     pub sender: String,
-    /// How many messages were refused since it was told of last.
+    /// How many of its messages were refused since the last report.
     pub times: u64,
-    /// What there was too much of.
+    /// What it sent too much of, as part of a sentence.
     pub why: String,
 }
 
-/// What is to be told.
+/// What the intake reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tell {
     /// Senders beyond their budgets.
     pub over: Vec<Over>,
-    /// Messages of QoS 0 that were dropped since the last time because too much was waiting.
+    /// Messages of QoS 0 that were dropped since the last report because too much was waiting.
     pub dropped: u64,
 }
 
@@ -94,13 +95,13 @@ struct Sender {
     account: Account,
     waiting: VecDeque<(Kind, Message)>,
     bytes: usize,
-    /// It stands in one of the two lists.
+    /// It stands in one of the intake's two lists, `turns` or `held`.
     is_listed: bool,
-    /// Refused since it was told of last, the last reason, and when.
+    /// How many messages were refused since the last report; below, the last reason and when, and when the last report was.
     refused: u64,
     spent: Option<(Spent, Mono)>,
     told_at: Option<Mono>,
-    /// What was refused since this moment, for [`FLOOD`].
+    /// Since when, and how much was refused in that second, to be compared with [`FLOOD`].
     flood: (Mono, usize),
 }
 
@@ -122,7 +123,7 @@ impl Sender {
         self.spent.is_some_and(|(_, at)| now.since(at) < QUIET)
     }
 
-    /// Notes that a message has no place; whether its sender floods the hub since now.
+    /// Counts a refused message; answers whether the sender begins to flood the hub with it.
     fn refuse(&mut self, now: Mono, spent: Spent, bytes: usize) -> bool {
         self.refused += 1;
         let (since, refused) = &mut self.flood;
@@ -141,7 +142,7 @@ impl Sender {
     }
 }
 
-/// See the module.
+/// See the module's comment.
 #[derive(Debug)]
 pub struct Intake {
     topics: Topics,
@@ -154,14 +155,14 @@ pub struct Intake {
     bytes: usize,
     dropped: u64,
     tidied_at: Mono,
-    /// Who has begun to flood the hub.
+    /// Senders that have begun to flood the hub.
     floods: BTreeSet<Arc<str>>,
-    /// The store's disk is so short of room that who has taken much of it gets no more.
+    /// The store's disk is short of room: senders that have used much of it get no more.
     is_tight: bool,
 }
 
 impl Intake {
-    /// Empty.
+    /// An empty intake.
     pub fn new(topics: Topics) -> Self {
         Self {
             topics,
@@ -177,7 +178,7 @@ impl Intake {
         }
     }
 
-    /// Takes a message in; whether it has a place. One that has none is forgotten.
+    /// Takes a message in; answers whether it had a place. A message without a place is forgotten.
     pub fn push(&mut self, now: Mono, came: Came<'_>) -> bool {
         let (sender, levels) = self.topics.came_up(came.topic).unwrap_or_default();
         let key = match self.senders.get_key_value(sender) {
@@ -201,7 +202,7 @@ impl Intake {
             }
             return false;
         }
-        // Where much waits for the store, what nobody was promised goes first.
+        // Where much waits for the store, messages of QoS 0 are dropped first, because nothing was promised for them.
         if came.is_unpromised && is_half_full {
             self.dropped += 1;
             return false;
@@ -265,7 +266,7 @@ impl Intake {
         None
     }
 
-    /// About once a second: those who waited for their pace are asked again. Answers what is to be told.
+    /// About once a second: senders that waited for their pace get their turn again. Answers what is to be reported.
     pub fn tick(&mut self, now: Mono) -> Tell {
         self.turns.extend(self.held.drain(..));
         let mut tell = Tell {
@@ -296,27 +297,27 @@ impl Intake {
         tell
     }
 
-    /// Who has begun to flood the hub since this was asked last.
+    /// Senders that have begun to flood the hub since the last call.
     pub fn floods(&mut self) -> BTreeSet<Arc<str>> {
         std::mem::take(&mut self.floods)
     }
 
-    /// Whether the store's disk is short of room.
+    /// Notes whether the store's disk is short of room.
     pub fn note_room(&mut self, is_tight: bool) {
         self.is_tight = is_tight;
     }
 
-    /// So much waits that nothing more should be read.
+    /// Whether so much waits that nothing more should be read.
     pub fn is_full(&self) -> bool {
         self.messages >= ALL.messages || self.bytes >= ALL.bytes
     }
 
-    /// So little waits that reading may go on after [`Self::is_full`].
+    /// Whether so little waits that reading may go on after [`Self::is_full`].
     pub fn has_drained(&self) -> bool {
         self.messages <= ALL.messages / 2 && self.bytes <= ALL.bytes / 2
     }
 
-    /// Whether nothing waits that may go now.
+    /// Whether no message waits that may go to the store now.
     pub fn is_done(&self) -> bool {
         self.turns.is_empty()
     }
@@ -336,7 +337,8 @@ impl Name {
     }
 }
 
-/// What a message is by the levels after its sender, and what it names that not everybody knows.
+/// The kind of a message, by the topic's levels after its sender, and the name that it introduces if that is not a name of the
+/// contract.
 fn read(levels: &str, payload: &[u8]) -> (Kind, Option<Name>) {
     match levels.split_once('/') {
         Some(("part", _)) => (Kind::Part, None),
@@ -350,7 +352,7 @@ fn read(levels: &str, payload: &[u8]) -> (Kind, Option<Name>) {
     }
 }
 
-/// The question of a manifest, if it has one; whatever cannot be read is for the store to judge.
+/// The question of a manifest, if it has one; a manifest that cannot be read is for the store to judge.
 fn question(payload: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Asked {
@@ -471,7 +473,7 @@ mod tests {
         let body = vec![0; 16_384];
         for nth in 0..200_000_u32 {
             let topic = format!("booth/1/up/booth-{}/part/x/{nth}", nth % 25_000);
-            // As the link does: it stops to read.
+            // As the link does: it stops reading.
             if !intake.is_full() {
                 intake.push(Mono(0), came(&topic, &body));
             }
@@ -603,7 +605,7 @@ mod tests {
         for id in AlertId::ALL {
             assert!(say(&format!("alert/{}", id.as_str()), b"{}"));
         }
-        // And when the bytes of its day are used up.
+        // The same when the bytes of its day are used up.
         let body = vec![b'x'; 16_000];
         while say("event/boot", &body) {}
         for vital in ["state", "birth", "health", "alert/power"] {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A clip is acknowledged to its booth (`stored`) only after its file and its row are on the disk. PUBACK promises nothing: the
-//! hub's session ends with its connection, so that what the broker still had for it would be gone all the same.
+//! hub's session ends with its connection, and the broker then drops every message that it still had for the hub.
 
 pub mod alerts;
 pub mod budget;

@@ -1,4 +1,4 @@
-//! Whom the hub connects to, and as whom.
+//! Which broker the hub connects to, and under which name.
 //!
 //! Owns: making the login of `hub.toml` for every connection that the hub's commands make. Never does: connect.
 
@@ -9,19 +9,19 @@ use booth_host::config_file::ConfigError;
 use booth_host::link::login::{Login, Terms};
 use booth_host::tls;
 
-/// Most messages that the broker may have unacknowledged with us (MQTT 5 §3.1.2.11.3). What exceeds it waits in the broker's own
-/// queue, and Mosquitto drops what exceeds that: this is how much of a flood finds a place while the hub is not on the processor.
-/// Nothing here depends on it: Mosquitto 2.0.11 had 1,255 where 256 was announced.
+/// Most messages to the hub that the broker may have unacknowledged (MQTT 5 §3.1.2.11.3). Further messages wait in the broker's own
+/// queue, and Mosquitto drops what exceeds that queue: so this is how much of a flood finds a place while the hub is not on the
+/// processor. The hub must not rely on the limit: Mosquitto 2.0.11 had 1,255 unacknowledged where 256 was announced.
 pub const RECEIVE_MAXIMUM: u16 = 2048;
-/// Largest message that the broker may send us; parts have at most 16 KiB.
+/// Largest message that the broker may send to the hub; parts have at most 16 KiB.
 const MAX_PACKET_BYTES: u32 = 64 * 1024;
-/// Most of our own messages unacknowledged by the broker.
+/// Most of the hub's own messages that the broker has not acknowledged.
 const MAX_OUTGOING: u16 = 128;
 
-/// Packets that share a write: a PUBACK each is most of what the hub says.
+/// Packets that share a write: most of what the hub sends is a PUBACK for each message.
 const BATCH: usize = 32;
 
-/// From the configuration: reads the password and the certificates.
+/// Makes the login of the configuration: reads the password and the certificates.
 pub fn login(config: &HubConfig) -> Result<Login, ConfigError> {
     let broker = config.broker()?;
     let mqtt = &config.mqtt;
@@ -47,7 +47,7 @@ pub fn login(config: &HubConfig) -> Result<Login, ConfigError> {
     })
 }
 
-/// What a connection of the hub is for: `requests` may wait in the client.
+/// The terms of one of the hub's connections; up to `requests` messages may wait in the client.
 pub fn terms(requests: usize, manual_acks: bool, will: Option<LastWill>) -> Terms {
     Terms {
         max_packet: MAX_PACKET_BYTES,

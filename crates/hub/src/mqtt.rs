@@ -1,11 +1,10 @@
 //! The hub's link to the broker.
 //!
-//! Owns: the connection and its recovery, the subscription, the hub's presence in `{root}/hub/state`,
-//! and when reading stops: while [`Intake`] is full. Never does: decide what an answer is, whose message is next, or
-//! touch the store. Every connection starts clean, with its own event loop; what a broker had for the one before, the booths
-//! send again.
+//! Owns: the connection and its recovery, the subscription, the hub's presence in `{root}/hub/state`, and when reading stops: while
+//! [`Intake`] is full. Never does: decide what an answer is, whose message is next, or touch the store. Every connection starts
+//! clean, with its own event loop; messages that the broker held for the connection before are sent again by the booths.
 //!
-//! A message is acknowledged (PUBACK) as soon as it has its place here or is refused. Were it acknowledged when it is stored, one
+//! A message is acknowledged (PUBACK) as soon as it has its place here or is refused. If it were acknowledged only when stored, one
 //! sender's messages would take the whole Receive Maximum, and everybody else's would wait behind them at the broker.
 
 use std::collections::{HashSet, VecDeque};
@@ -45,47 +44,47 @@ use booth_host::link::wire::Line;
 
 /// Most filters in one SUBSCRIBE.
 const MOST_FILTERS: usize = 64;
-/// Requests that may wait in the client; more wait here.
+/// Requests that may wait in the client; further ones wait in the session's outbox.
 const MAX_REQUESTS: usize = RECEIVE_MAXIMUM as usize;
-/// Most jobs that the store has at a time: one batch at work, and half of the next one. The rest waits by sender. The link's own
-/// questions always find a place.
+/// Most messages that the store has at a time: one batch at work, and half of the next one. The others wait in the intake, by
+/// sender. The difference to the store's limit keeps a place for the link's own questions.
 const MOST_AT_STORE: usize = MAX_WAITING - 64;
-/// Most reports of the store that are taken at once.
+/// Most reports of the store that are handled before anything else is looked at.
 const MOST_REPORTS: usize = 64;
-/// Most packets that are taken in a row before anything else is looked at: waiting for many things costs more than most messages.
+/// Most packets that are handled in a row before anything else is looked at: waiting for many things costs more than most messages.
 const MOST_IN_A_ROW: u32 = 64;
-/// Presence is said again this often, and expires after three times that (contract §3).
+/// The hub's presence is published again this often, and expires after three times that (contract §3).
 const PRESENCE_EVERY: Duration = Duration::from_secs(60);
 const PRESENCE_EXPIRY_S: u32 = 180;
 /// A clean stop takes at most this long.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest pause of a hub that was taken over. It doubles from three minutes on: each time that one of two comes back, every
-/// booth introduces itself anew.
+/// The longest pause of a hub whose connection another hub took over. The pause starts at three minutes and doubles: each time that
+/// one of two hubs comes back, every booth introduces itself anew.
 const LONGEST_STEP_BACK: Duration = Duration::from_secs(3600);
-/// A connection that lasted this long ends the warning of another hub: that one would have come back.
+/// A connection that lasted this long ends the warning of another hub: the other hub would have come back by then.
 const SETTLED: Duration = Duration::from_secs(2 * 3600);
 
 /// The task that keeps the hub connected.
 pub struct Link {
-    /// Whom to connect to.
+    /// The broker, and the names to log in with.
     pub login: Login,
     /// Topic root.
     pub topics: Topics,
-    /// What it says of itself.
+    /// What the hub says of itself.
     pub about: About,
     /// The store's folder, where `booth-hub forget` leaves a note.
     pub dir: PathBuf,
-    /// What came and has not gone to the store yet.
+    /// Messages that came and have not gone to the store yet.
     pub intake: Intake,
-    /// Whom the hub does not listen to.
+    /// Senders that the hub does not listen to.
     pub fence: Fence,
-    /// To the store's thread.
+    /// The way to the store's thread.
     pub jobs: SyncSender<Job>,
     /// Jobs that the store has not reported yet.
     pub at_store: usize,
-    /// From the store's thread.
+    /// The reports of the store's thread.
     pub outcomes: UnboundedReceiver<Outcome>,
-    /// What the pages show.
+    /// What the pages show of the link.
     pub status: Arc<Mutex<BrokerStatus>>,
     /// Called when both this loop and the store's thread have just shown that they work.
     pub alive: Box<dyn FnMut()>,
@@ -93,7 +92,7 @@ pub struct Link {
     pub stop: watch::Receiver<bool>,
     /// Counts the connections.
     pub connection: u64,
-    /// What was learned of the broker.
+    /// What the link has learned of its broker.
     pub learned: Learned,
 }
 
@@ -101,15 +100,15 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct Learned {
     unlucky: Unlucky,
-    /// The broker has taken our presence: what is retained there since is ours or another hub's.
+    /// The broker has accepted the hub's presence: what is retained there since then is this hub's or another hub's.
     is_introduced: bool,
-    /// The connection before ended without a word: is there another hub?
+    /// The connection before ended without a reason: there may be another hub.
     suspects: bool,
     /// How often another hub has taken the connection over.
     rivals: u32,
-    /// Which one it is, as it says itself.
+    /// The other hub, as it calls itself.
     other: Option<String>,
-    /// The broker lets the hub subscribe to everybody and to nobody by name.
+    /// The broker refuses the hub a subscription to one sender by its name, but allows one to everybody.
     knows_no_names: bool,
 }
 
@@ -117,9 +116,9 @@ pub struct Learned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asks {
     No,
-    /// To tell who else is there.
+    /// To report which other hub is there.
     Who,
-    /// To give way to whoever is there.
+    /// To give way to another hub that is there.
     WhetherAnother,
 }
 
@@ -127,7 +126,7 @@ enum Asks {
 enum Ended {
     /// On request.
     Stopped,
-    /// By a fault; since when it had been online, if it had.
+    /// By a fault; with the time since when the connection had been online, if it had.
     Failed(Fault, Option<Instant>),
 }
 
@@ -161,7 +160,7 @@ enum Phase {
 }
 
 impl Link {
-    /// Stays connected until told to stop.
+    /// Stays connected until it is asked to stop.
     pub async fn run(mut self) {
         let mut back_off = BackOff::default();
         loop {
@@ -169,7 +168,7 @@ impl Link {
                 Ended::Stopped => return,
                 Ended::Failed(fault, stood_since) => {
                     let (mut why, is_rival) = match &fault {
-                        // The hub's own command is no other hub.
+                        // `booth-hub forget` took the connection: it is no other hub.
                         Fault::Broker(trouble)
                             if trouble.is_rival() && store::is_forgetting(&self.dir) =>
                         {
@@ -194,7 +193,7 @@ impl Link {
         }
     }
 
-    /// Shows the status, and tells the log.
+    /// Shows the status on the pages and logs it.
     fn say(&mut self, connected: bool, detail: String) {
         if connected {
             log::info!(over = "broker"; "{detail}");
@@ -206,13 +205,13 @@ impl Link {
         status.detail = detail;
     }
 
-    /// Another hub has the identity: the pages say so until a connection has lasted.
+    /// Another hub uses the identity: the pages show it until a connection has lasted.
     fn note_rival(&mut self) {
         self.learned.rivals += 1;
         self.show_rival();
     }
 
-    /// Another hub has told who it is.
+    /// Another hub has said which it is.
     fn note_other(&mut self, other: String) {
         if self.learned.other.as_ref() != Some(&other) {
             log::warn!(
@@ -227,7 +226,7 @@ impl Link {
 
     fn show_rival(&mut self) {
         let times = match self.learned.rivals {
-            // It had the connection when this one came.
+            // The other hub had the connection when this one came.
             0 => "has had the broker's connection and did not say goodbye, seen".to_owned(),
             1 => "took the broker's connection over once, last".to_owned(),
             times => format!("took the broker's connection over {times} times, last"),
@@ -245,7 +244,7 @@ impl Link {
         ));
     }
 
-    /// A connection that has lasted is nobody else's.
+    /// A connection that has lasted long enough shows that no other hub wants it.
     fn settle(&mut self, online_since: Option<Instant>) {
         let has_other = self.learned.rivals > 0 || self.learned.other.is_some();
         if has_other && online_since.is_some_and(|since| since.elapsed() >= SETTLED) {
@@ -256,7 +255,7 @@ impl Link {
         }
     }
 
-    /// Waits; answers whether the hub is to stop. The store is still asked whether it lives.
+    /// Waits between two connections; answers whether the hub is to stop. Meanwhile the store is still asked whether it lives.
     async fn pause(&mut self, how_long: Duration) -> bool {
         let mut over = pin!(tokio::time::sleep_until(Instant::now() + how_long));
         let mut tick = ticking();
@@ -268,7 +267,7 @@ impl Link {
                 _ = tick.tick() => self.tick(),
                 outcome = self.outcomes.recv() => match outcome {
                     Some(outcome) => {
-                        // Of the last connection: the booth asks again.
+                        // The answer belongs to the last connection: the booth will ask again.
                         self.reported(&outcome);
                     }
                     None => return true,
@@ -277,7 +276,7 @@ impl Link {
         }
     }
 
-    /// One report of the store.
+    /// Counts one report of the store.
     fn reported(&mut self, outcome: &Outcome) {
         self.at_store = self.at_store.saturating_sub(outcome.jobs());
         if let Outcome::Ticked { is_tight } = outcome {
@@ -286,12 +285,12 @@ impl Link {
         }
     }
 
-    /// Whether everything that came has been answered.
+    /// Whether every message that came has been answered.
     fn is_done(&self) -> bool {
         self.at_store == 0 && self.intake.is_done()
     }
 
-    /// Hands the store what is next.
+    /// Hands the store the next messages.
     fn feed(&mut self) -> Result<(), Fault> {
         while self.at_store < MOST_AT_STORE {
             let Some(message) = self.intake.pop(clock::mono()) else {
@@ -303,15 +302,15 @@ impl Link {
     }
 
     fn hand_over(&mut self, job: Job) -> Result<(), Fault> {
-        // There is a place for it, as long as the thread lives.
+        // There is always a place for the job, as long as the thread lives.
         let handed = self.jobs.try_send(job);
         handed.map_err(|_| Fault::Own("the store's thread ended".into()))?;
         self.at_store += 1;
         Ok(())
     }
 
-    /// Once a second: asks whether the store lives, and tells who asks for too much. With so many jobs before it that there is no
-    /// place, their reports prove the same.
+    /// Once a second: asks whether the store lives, and reports senders that exceed their budgets. While the store has so many jobs
+    /// that there is no place for the question, their reports prove that it lives.
     fn tick(&mut self) {
         let Tell { over, dropped } = self.intake.tick(clock::mono());
         if dropped > 0 {
@@ -335,10 +334,10 @@ impl Link {
         }
     }
 
-    /// Shuts out who floods the hub, and asks for the subscriptions that are due.
+    /// Shuts out senders that flood the hub, and makes the changes of the subscriptions that are due.
     fn fence(&mut self, session: &mut Session) {
         if self.learned.knows_no_names {
-            // Nobody can be shut out there.
+            // At such a broker nobody can be shut out.
             self.intake.floods();
             return;
         }
@@ -414,7 +413,7 @@ impl Link {
         }
     }
 
-    /// Works a connection's events off; `Ok` is a stop on request.
+    /// Handles a connection's events; `Ok` means that it stopped on request.
     async fn attend(
         &mut self,
         session: &mut Session,
@@ -509,7 +508,7 @@ impl Link {
                         self.note_other(other);
                     }
                     if let Err(fault) = happened {
-                        // The other hub's word must not give way to this one's will.
+                        // The other hub's presence must not be replaced by this one's will.
                         if matches!(&fault, Fault::Broker(trouble) if trouble.is_rival()) {
                             leave(&session.client, &mut events).await;
                         }
@@ -532,19 +531,19 @@ impl Link {
     }
 }
 
-/// What is to be said to the broker.
+/// A packet that is to be sent to the broker.
 enum Say {
     /// PUBACK.
     Ack(u16),
     /// Topic, payload and how.
     Publish(String, Vec<u8>, PublishOptions),
-    /// SUBSCRIBE to filters, and what of the retained messages is wanted.
+    /// SUBSCRIBE to filters, and whether the broker is to send the retained messages.
     Listen(Vec<String>, RetainForwardRule),
     /// UNSUBSCRIBE from a filter.
     Leave(String),
 }
 
-/// One connection's books.
+/// The state of one connection.
 struct Session {
     client: AsyncClient,
     line: Line,
@@ -555,21 +554,22 @@ struct Session {
     about: About,
     connection: u64,
     phase: Phase,
-    /// Whether to look for another hub's presence.
+    /// Whether, and why, to look for another hub's presence.
     asks: Asks,
-    /// Another hub, as it says itself.
+    /// The other hub, as it calls itself.
     other: Option<String>,
     is_introduced: bool,
-    /// Reading is held, because the intake is full.
+    /// Reading is paused, because the intake is full.
     is_holding: bool,
-    /// Packet ids whose PUBACK has not been written yet: the client takes a second one for an error, should a broker send the
-    /// same id again meanwhile.
+    /// Packet ids whose PUBACK has not been written yet. If the broker sends the same id again meanwhile, a second PUBACK would be
+    /// an error to the client.
     acking: HashSet<u16>,
-    /// What finds no place in the client yet. Bounded: while the client cannot write it does not read either.
+    /// Packets that have no place in the client yet. Their number is bounded: while the client cannot write it does not read
+    /// either.
     outbox: VecDeque<Say>,
-    /// A subscription to a sender by its name was refused.
+    /// The broker has refused a subscription to a sender by its name.
     knows_no_names: bool,
-    /// Publishes asked of the client, and acknowledged by the broker.
+    /// How many publishes were handed to the client, and how many of them the broker has acknowledged.
     said: u64,
     heard: u64,
 }
@@ -614,7 +614,7 @@ impl Session {
                 self.acking.remove(&packet_id);
                 Ok(())
             }
-            // A packet id is still in use: the books of this connection cannot be trusted any more.
+            // A packet id is still in use: the state of this connection cannot be trusted any more.
             Event::Outgoing(Outgoing::AwaitAck(_)) => {
                 Err(self.broker(What::Odd("the broker acknowledges out of order".into())))
             }
@@ -640,7 +640,7 @@ impl Session {
                 return self.subscribe(self.own_state.clone());
             }
             Phase::Subscribing | Phase::Asking => self.phase = Phase::Probing,
-            // Who floods cannot be shut out here; everybody is heard again.
+            // At this broker a sender that floods cannot be shut out; the hub subscribes to everybody again.
             _ if is_refused && !self.knows_no_names => {
                 self.knows_no_names = true;
                 log::warn!(
@@ -655,7 +655,7 @@ impl Session {
         Ok(())
     }
 
-    /// Changes of the subscriptions, in their order.
+    /// Queues changes of the subscriptions, in their order.
     fn ask(&mut self, asks: Vec<Ask>) {
         for ask in asks {
             match ask {
@@ -664,7 +664,7 @@ impl Session {
                     let say = Say::Listen(all, RetainForwardRule::OnEverySubscribe);
                     self.outbox.push_back(say);
                 }
-                // What the broker retains of these has come.
+                // The retained messages of these senders have been received already.
                 Ask::Listen(filters) => self.outbox.extend(
                     filters
                         .chunks(MOST_FILTERS)
@@ -675,7 +675,7 @@ impl Session {
         }
     }
 
-    /// What stands as the hub's state: is it another hub's word?
+    /// Reads what is retained as the hub's state, and judges whether another hub published it.
     fn presence_heard(&mut self, publish: &Publish) -> Step {
         let state: Option<HubState> = serde_json::from_slice(&publish.payload).ok();
         let Some(state) = state.filter(|_| publish.retain) else {
@@ -685,7 +685,7 @@ impl Session {
         if self.about.kin(&state) == Kin::Another {
             self.other = state.instance.as_deref().map(shortened);
         }
-        // Whoever was connected just before gives way; whoever comes anew only tells.
+        // A hub that was connected just before gives way to another one; a hub that newly connects only reports it.
         if self.asks == Asks::WhetherAnother && self.about.is_anothers(&state) {
             return Err(self.broker(What::Rival(format!(
                 "another hub has been connected ({})",
@@ -712,7 +712,7 @@ impl Session {
             expiry_s: properties.and_then(|properties| properties.message_expiry_interval),
             is_unpromised: publish.qos == QoS::AtMostOnce,
         };
-        // Taken, or refused and told there.
+        // A message without a place was counted and will be reported by the intake.
         if intake.push(clock::mono(), came)
             && let Some((sender, _)) = self.topics.came_up(&topic)
         {
@@ -722,7 +722,7 @@ impl Session {
         Ok(())
     }
 
-    /// Backpressure: what is not read waits at the broker.
+    /// Backpressure: messages that are not read wait at the broker.
     fn hold_while_full(&mut self, intake: &Intake) {
         let is_holding = match self.is_holding {
             true => !intake.has_drained(),
@@ -734,7 +734,7 @@ impl Session {
         }
     }
 
-    /// What the store reports.
+    /// Handles a report of the store.
     fn report(&mut self, outcome: Outcome) -> Step {
         match outcome {
             Outcome::Handled(Some(answer)) => self.answer(&answer),
@@ -753,7 +753,7 @@ impl Session {
         }
     }
 
-    /// PUBACK; a message of QoS 0 has no packet id and wants none.
+    /// Sends a PUBACK; a message of QoS 0 has no packet id and needs none.
     fn acknowledge(&mut self, packet_id: u16) {
         if packet_id != 0 && self.acking.insert(packet_id) {
             self.outbox.push_back(Say::Ack(packet_id));
@@ -766,7 +766,7 @@ impl Session {
         self.outbox.push_back(Say::Publish(topic, payload, options));
     }
 
-    /// Hands the client as much as it has places for.
+    /// Hands the client as many packets as it has places for.
     fn post(&mut self) {
         while let Some(say) = self.outbox.front() {
             let taken = match say {
@@ -796,7 +796,7 @@ impl Session {
     }
 
     fn answer(&mut self, answer: &Answer) -> Step {
-        // An answer can wait for the broker, never for the hub: before CONNACK nothing is sent.
+        // Before CONNACK nothing may be sent: the answer is dropped, and its booth offers the clip again.
         if self.phase == Phase::Connecting {
             return Ok(());
         }
@@ -816,17 +816,17 @@ impl Session {
         self.publish(&Topic::HubState, payload, options);
     }
 
-    /// A broker that keeps no retained messages would refuse one.
+    /// The options of a retained publish, or of a plain one at a broker that keeps no retained messages and would refuse one.
     fn retained(&self) -> PublishOptions {
         let retains = self.line.connack().is_none_or(|connack| connack.retains);
         PublishOptions::at_least_once().retain(retains)
     }
 
-    /// A clean stop: once the store has answered everything (`is_done`) say `lost`; once that is acknowledged leave.
+    /// A clean stop: once the store has answered everything (`is_done`) publish `lost`; once that is acknowledged disconnect.
     fn leave_if_done(&mut self, is_done: bool) -> Step {
         if self.phase == Phase::Finishing && is_done {
             self.phase = Phase::Leaving;
-            // The contract knows no other word for a hub that is not there.
+            // The contract has only this word for a hub that is not there.
             let lost = self.about.lost(Some(clock::wall()));
             self.publish(&Topic::HubState, lost, self.retained());
             return Ok(());
@@ -843,7 +843,7 @@ impl Session {
     }
 }
 
-/// What this future comes to, if it comes to it without waiting.
+/// The result of this future, if it is ready without waiting.
 async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|context| {
         Poll::Ready(match future.as_mut().poll(context) {
@@ -854,7 +854,7 @@ async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// The pause of a hub that was taken over so often before.
+/// The pause of a hub whose connection was taken over so often before.
 fn step_back(first: Duration, times: u32) -> Duration {
     first
         .saturating_mul(1 << times.min(8))

@@ -1,6 +1,6 @@
 //! What the hub says of itself in `{root}/hub/state` (contract §3.6).
 //!
-//! Owns: the words of its presence. Pure. Never does: publish them.
+//! Owns: the content of the hub's presence. Pure. Never does: publish it.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use booth_contract::time::rfc3339;
 use booth_contract::{HubState, Presence, SCHEMA};
 use booth_host::clock;
 
-/// Who this hub is and what it takes: when one of these changes, booths offer again what it refused before.
+/// Which hub this is and what it takes: when one of these values changes, booths offer again what the hub refused before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     /// Which program, and which version of it.
@@ -18,25 +18,25 @@ pub struct About {
     pub max_clip_bytes: u64,
     /// Booths spread their introductions over so many seconds.
     pub jitter_s: u32,
-    /// Which process this is: the machine, which of its stores, the process and when it started.
+    /// Which process this is: the machine, the store on that machine, the process and its start time.
     pub instance: Option<String>,
 }
 
-/// What another hub's state tells of it.
+/// What a retained hub state shows about the hub that published it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kin {
-    /// It is this process.
+    /// This process published it.
     Own,
-    /// It is an earlier process over this store.
+    /// An earlier process with the same store published it.
     Earlier,
-    /// It has left, and said so.
+    /// The hub that published it has left, and said so.
     Left,
-    /// It is another hub that listens, or was thrown off.
+    /// Another hub published it, which is connected or has lost its connection.
     Another,
 }
 
 impl About {
-    /// This program, with this configuration.
+    /// The presence of this program with this configuration.
     pub fn new(config: &HubConfig) -> Self {
         Self {
             version: concat!("booth-hub ", env!("CARGO_PKG_VERSION")).into(),
@@ -51,7 +51,7 @@ impl About {
         }
     }
 
-    /// It listens.
+    /// The state of a hub that is connected.
     pub fn online(&self, now: Timestamp) -> Vec<u8> {
         said(&HubState {
             ts: Some(rfc3339(now)),
@@ -64,7 +64,7 @@ impl About {
         })
     }
 
-    /// It is gone: its will, which has no time, or its last word.
+    /// The state of a hub that is gone: its will, which has no time, or its last message.
     pub fn lost(&self, now: Option<Timestamp>) -> Vec<u8> {
         said(&HubState {
             ts: now.map(rfc3339),
@@ -73,7 +73,7 @@ impl About {
         })
     }
 
-    /// Whether what stands as the hub's state is another hub's word, or the will of another that was thrown off.
+    /// Whether the retained hub state is another hub's message, or the will of another hub that lost its connection.
     pub fn is_anothers(&self, state: &HubState) -> bool {
         match &state.instance {
             Some(instance) => self.instance.as_ref() != Some(instance),
@@ -81,14 +81,14 @@ impl About {
         }
     }
 
-    /// Whose state it is, and whether that one may still want to be connected.
+    /// Which hub published the state, and whether that hub may still want to be connected.
     pub fn kin(&self, state: &HubState) -> Kin {
         let own = self.instance.as_deref().and_then(installation_of);
         let theirs = state.instance.as_deref().and_then(installation_of);
         match state.state {
             _ if !self.is_anothers(state) => Kin::Own,
             _ if own.is_some() && own == theirs => Kin::Earlier,
-            // A will has no time: it was thrown off, or its power was cut.
+            // A will has no time: that hub lost its connection or its power.
             Presence::Online => Kin::Another,
             _ if state.ts.is_none() => Kin::Another,
             _ => Kin::Left,
@@ -96,7 +96,7 @@ impl About {
     }
 }
 
-/// The machine's name, by which a person finds it, and a hash of the store's place: two hubs of one machine have two stores.
+/// The machine's name, by which a person finds it, and a hash of the store's path: two hubs on one machine have two stores.
 fn installation(config: &HubConfig) -> String {
     let machine = rustix::system::uname();
     let machine: String = machine
@@ -112,7 +112,7 @@ fn installation(config: &HubConfig) -> String {
     format!("{machine}-{place:08x}")
 }
 
-/// An instance without the process and when it started.
+/// The part of an instance that names the installation, without the process and its start time.
 fn installation_of(instance: &str) -> Option<&str> {
     instance.rsplitn(3, '-').nth(2)
 }
@@ -182,7 +182,7 @@ mod tests {
         assert!(!is_anothers(own.online(now)) && !is_anothers(own.lost(None)));
         let other = about(Some("2"));
         assert!(is_anothers(other.online(now)) && is_anothers(other.lost(None)));
-        // A hub that does not say which it is: its will may be anybody's, its word is not ours.
+        // A hub that does not say which it is: its will may be any hub's, and its `online` counts as another hub's.
         let old = about(None);
         assert!(is_anothers(old.online(now)) && !is_anothers(old.lost(None)));
     }

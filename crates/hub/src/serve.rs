@@ -1,7 +1,7 @@
-//! `booth-hub serve`: builds the hub from its parts and runs it until it is told to stop.
+//! `booth-hub serve`: builds the hub from its parts and runs it until it is asked to stop.
 //!
-//! Owns: the order of starting and stopping, and what systemd hears. Never does: any part's own work.
-//! A failure at start leaves nothing running and one sentence.
+//! Owns: the order of starting and stopping, and what is reported to systemd. Never does: any part's own work. A failure at start
+//! leaves nothing running and one sentence.
 
 use std::io;
 use std::net::SocketAddr;
@@ -50,8 +50,8 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
     serve_witnessed(config, |_| {}).await
 }
 
-/// The same before a witness, who sees whatever the store reports, on the store's thread. The tests of dead workers are one:
-/// if it panics, that thread is dead.
+/// The same with a witness: a function that sees everything that the store reports, on the store's thread. A test of a dead worker
+/// passes one that panics, which kills that thread.
 pub async fn serve_witnessed(
     config: HubConfig,
     witness: impl Fn(&Outcome) + Send + 'static,
@@ -82,7 +82,7 @@ pub async fn serve_witnessed(
     }));
     let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?;
     #[allow(clippy::disallowed_methods)]
-    // no more than one for each job that waits, which are counted
+    // It holds at most one outcome for each waiting job, and the number of these is limited.
     let (outcomes_in, outcomes) = mpsc::unbounded_channel();
     let report = move |outcome| {
         witness(&outcome);
@@ -134,7 +134,7 @@ pub async fn serve_witnessed(
             link_is_over = true;
             Err(match ended {
                 Err(death) => death,
-                // It ends when the store is gone, which tells why a moment later.
+                // The link ends by itself when the store's thread has died; the reason of that death comes a moment later.
                 Ok(()) => crew.death().await,
             })
         }
@@ -144,13 +144,13 @@ pub async fn serve_witnessed(
     }
     crew.dismiss();
     tell_systemd(&[NotifyState::Stopping]);
-    // Every receiver may be gone already.
+    // All receivers may be gone already.
     let _ = stop.send(true);
     if !link_is_over {
         let _ = link.as_mut().await;
     }
     pages.abort();
-    // The link is gone and with it the last sender of jobs: the store ends after its last batch, if it has not died.
+    // The link has ended, and with it the last sender of jobs: the store's thread ends after its last batch, if it has not died.
     let _ = store_thread.join();
     log::info!("booth-hub has stopped");
     Ok(result?)

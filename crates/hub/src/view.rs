@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use booth_contract::{Presence, Severity};
 
-/// Bars of a chart.
+/// Most bars of a chart.
 pub const MOST_BARS: usize = 30;
-/// Days of a chart.
+/// Most days of a chart.
 pub const MOST_DAYS: usize = 14;
 
 /// Everything the people's page shows.
@@ -25,8 +25,8 @@ pub struct AnswersView {
     pub by_booth: Vec<(String /* booth id */, String /* name */, u64)>,
     /// How many booths there are.
     pub booths: u64,
-    /// Answers per day, oldest first: the last [`MOST_DAYS`] that have any and are not to come. The day is that of the recording
-    /// where its clock was set, else that of the receipt.
+    /// Answers per day, oldest first: the last [`MOST_DAYS`] days that have any and do not lie in the future. The day is that of
+    /// the recording where its clock was set, else that of the receipt.
     pub by_day: Vec<(jiff::civil::Date, u64)>,
     /// One page of the spoken answers, the newest first.
     pub clips: Vec<ClipView>,
@@ -38,28 +38,28 @@ pub struct AnswersView {
     pub total: u64,
 }
 
-/// Where one stands in a list whose newest entries come first: an entry's time, which sorts as text, and its id. It holds its
-/// place when newer entries come.
+/// A place in a list whose newest entries come first: an entry's time, which sorts as text, and its id. The place stays the same
+/// when newer entries come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// RFC 3339 UTC with milliseconds.
+    /// The entry's time, RFC 3339 UTC with milliseconds.
     pub at: String,
-    /// Of the entry.
+    /// The entry's id.
     pub id: String,
 }
 
 impl Cursor {
-    /// Between time and id; neither has one.
+    /// The character between time and id; neither contains it.
     const BETWEEN: char = '~';
-    /// Longest text that is taken for one, in bytes.
+    /// Longest text that is read as a cursor, in bytes.
     const LONGEST: usize = 200;
 
-    /// As it stands in an address: nothing in it needs to be escaped in a query (RFC 3986 §3.4).
+    /// The cursor as it stands in an address: nothing in it needs to be escaped in a query (RFC 3986 §3.4).
     pub fn text(&self) -> String {
         format!("{}{}{}", self.at, Self::BETWEEN, self.id)
     }
 
-    /// Reads one; `None` for anything else.
+    /// Reads a cursor; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (at, id) = text.split_once(Self::BETWEEN)?;
         let is_plain = |text: &str| {
@@ -78,18 +78,18 @@ impl Cursor {
     }
 }
 
-/// Which page of a list.
+/// Which page of a list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// The first one.
     Newest,
-    /// What comes after this entry.
+    /// The entries after this one.
     OlderThan(Cursor),
-    /// What comes before this entry, next to it.
+    /// The entries before this one, next to it.
     NewerThan(Cursor),
 }
 
-/// One clip as the people's page shows it.
+/// One clip as the page for people shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are the contract's own (§3.3)
 pub struct ClipView {
@@ -104,7 +104,7 @@ pub struct ClipView {
     pub ended_by: String,
     pub recovered: bool,
     pub bytes: u64,
-    /// The hub's time of the commit, RFC 3339 UTC.
+    /// When the hub committed it, RFC 3339 UTC, by the hub's clock.
     pub received_at: String,
 }
 
@@ -131,26 +131,26 @@ pub struct FleetView {
     pub broker_rival: Option<String>,
     /// Expected and heard booths.
     pub booths: Vec<BoothView>,
-    /// Clip numbers that are not here; of each booth's cards the latest heard, and not of all booths.
+    /// Clip numbers that the hub does not have; of each booth only the cards heard last, and only so many entries in all.
     pub gaps: Vec<GapView>,
-    /// How many entries of them there are.
+    /// How many such entries there are.
     pub gaps_total: u64,
     /// What an operator should look at, the latest first: refused clips, and stored ones that were flagged.
     pub refused: Vec<RefusedView>,
-    /// How many there are of them in all.
+    /// How many such clips there are in all.
     pub refused_total: u64,
-    /// What could not be read in the last days, the latest first.
+    /// Messages of the last days that could not be read, the latest first.
     pub unreadable: Listed<UnreadableView>,
-    /// Senders that have used a budget up and have not kept within it for a quiet day since, the latest first.
+    /// Senders that have exceeded a budget and have not kept within it for a whole day since, the latest first.
     pub over_budget: Listed<UnreadableView>,
 }
 
-/// So much of a list as a page shows.
+/// The part of a list that a page shows, and the length of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// The first of it.
+    /// The first entries.
     pub entries: Vec<T>,
-    /// How much there is.
+    /// How many entries there are.
     pub total: u64,
 }
 
@@ -164,7 +164,7 @@ impl<T> Default for Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// How much is not shown.
+    /// How many entries are not shown.
     pub fn more(&self) -> u64 {
         self.total.saturating_sub(self.entries.len() as u64)
     }
@@ -175,9 +175,9 @@ impl<T> Listed<T> {
 pub struct RefusedPage {
     /// The latest first.
     pub entries: Vec<RefusedView>,
-    /// How many are newer than the first of the page.
+    /// How many entries are newer than the first of the page.
     pub newer: u64,
-    /// All of them.
+    /// How many entries there are in all.
     pub total: u64,
 }
 
@@ -202,7 +202,7 @@ pub struct BoothView {
     pub stale: bool,
     /// Age of the last health, in seconds by the hub's clock.
     pub health_age_s: Option<u64>,
-    /// How often it promises health, in seconds.
+    /// How often the booth promises to send health, in seconds.
     pub health_interval_s: u64,
     /// Age of the oldest clip not yet acknowledged, in seconds, as of the last health.
     pub oldest_unsent_s: Option<u64>,
@@ -223,7 +223,7 @@ pub struct BoothView {
 /// One raised alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertView {
-    /// Of the table, or of a later version's.
+    /// An id of the table, or of a later version's table.
     pub id: String,
     /// How bad it is.
     pub severity: Severity,
@@ -231,22 +231,22 @@ pub struct AlertView {
     pub text: String,
     /// When it was raised, as the booth says.
     pub since: String,
-    /// The booth has said it since the hub came and since it introduced itself.
+    /// Whether the booth has said it since the hub connected and since the booth introduced itself.
     pub confirmed: bool,
 }
 
-/// What a sender said and the hub could not read.
+/// Messages of a sender that the hub could not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableView {
-    /// By its topic; not always a booth.
+    /// The sender in the topic; not always a booth.
     pub sender: String,
-    /// What it should have been, in the word of its topic.
+    /// The kind of message it should have been, as the topic calls it.
     pub kind: String,
-    /// How often.
+    /// How many messages.
     pub times: u64,
-    /// The last one, RFC 3339 UTC.
+    /// When the last one came, RFC 3339 UTC.
     pub last_at: String,
-    /// What was wrong with it.
+    /// What was wrong with the last one.
     pub why: String,
 }
 
@@ -257,7 +257,7 @@ pub struct GapView {
     pub card_id: String,
     /// Where that card was last.
     pub booth_id: String,
-    /// Missing numbers as `(first, last)`, both inclusive; the lowest ones, if they are very many.
+    /// Missing numbers as `(first, last)`, both inclusive; only the lowest ranges if there are very many.
     pub missing: Vec<(u64, u64)>,
     /// How many numbers are missing in all.
     pub numbers: u64,
@@ -270,40 +270,40 @@ pub struct GapView {
 /// A clip that an operator should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedView {
-    /// When, RFC 3339 UTC.
+    /// When it was refused or flagged, RFC 3339 UTC.
     pub at: String,
-    /// The sender.
+    /// The sender, a booth's id.
     pub booth_id: String,
-    /// The clip, as the topic named it.
+    /// The clip's id in the topic.
     pub clip_id: String,
-    /// One sentence.
+    /// The reason, one sentence.
     pub reason: String,
     /// Its place in the list.
     pub cursor: Cursor,
 }
 
-/// The file of a clip, and what it is known by.
+/// The file of a clip, and its hash and date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipFile {
-    /// Where it lies. It never changes.
+    /// Where the file lies. The file never changes.
     pub path: PathBuf,
-    /// SHA-256 of it, hex.
+    /// SHA-256 of the file, hex.
     pub sha256: String,
     /// When the hub stored it.
     pub stored_at: jiff::Timestamp,
 }
 
-/// What the pages ask. Calls may block for a database read of some milliseconds.
+/// The questions that the pages ask. A call may block for a database read of some milliseconds.
 pub trait Views: Send + Sync + 'static {
-    /// The people's page, with at most `limit` clips from this place on.
+    /// The page for people, with at most `limit` clips from this place on.
     fn answers_at(&self, limit: usize, place: &Place) -> AnswersView;
-    /// The people's page with the newest clips.
+    /// The page for people with the newest clips.
     fn answers(&self, limit: usize) -> AnswersView {
         self.answers_at(limit, &Place::Newest)
     }
     /// The operations page.
     fn fleet(&self) -> FleetView;
-    /// What an operator should look at, at most `limit` of it from this place on.
+    /// What an operator should look at: at most `limit` entries from this place on.
     fn refused(&self, limit: usize, place: &Place) -> RefusedPage;
     /// The file of a stored, unsealed clip.
     fn clip_file(&self, clip_id: &str) -> Option<ClipFile>;

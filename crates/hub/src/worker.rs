@@ -1,8 +1,8 @@
 //! The one thread that owns the store: takes messages in batches, commits, then reports.
 //!
-//! Owns: the order "handle, commit, report" and the size of a batch, which shares one database commit.
-//! Never does: talk to the broker. When the store fails, the whole batch is given up and reported as
-//! failed: nothing of it was promised to anyone, and the booths send it again.
+//! Owns: the order "handle, commit, report" and the size of a batch, which shares one database commit. Never does: talk to the
+//! broker. When the store fails, the whole batch is given up and reported as failed: nothing of it was promised to anyone, and the
+//! booths send it again.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -13,38 +13,39 @@ use super::intake::Over;
 use super::store::{Message, Store, StoreError};
 use booth_host::{clock, crew};
 
-/// Jobs that may wait: with more, what came late from one sender would wait behind much of another's. The link keeps the rest, by sender.
+/// Jobs that may wait here. With more, a late message of one sender would wait behind many of another's; the link keeps the others,
+/// by sender.
 pub const MAX_WAITING: usize = 2 * MAX_BATCH;
 /// Most jobs that share a commit.
 const MAX_BATCH: usize = 128;
-/// How often unfinished bodies are looked over.
+/// How often unfinished bodies are checked for their age.
 const EXPIRE_EVERY_MS: u64 = 60_000;
 
-/// What the store's thread is asked.
+/// A job for the store's thread.
 #[derive(Debug)]
 pub enum Job {
-    /// Handle this.
+    /// Handle this message.
     Message(Message),
     /// Remember that a sender has used its budget up, for the operations page.
     Over(Over),
-    /// Can you write durably? Asked once per connection.
+    /// Can the store write durably? Asked once per connection.
     Probe(u64),
-    /// Are you alive?
+    /// Is the thread alive?
     Tick,
 }
 
-/// What it reports, in the order of the jobs.
+/// What the store's thread reports, in the order of the jobs.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Handled and durable; the answer may leave.
+    /// The message is handled and durable; the answer may leave.
     Handled(Option<Answer>),
-    /// Remembered.
+    /// The sender is remembered.
     Remembered,
-    /// It can write.
+    /// The store can write.
     Probed(u64),
-    /// Alive.
+    /// The thread is alive.
     Ticked {
-        /// Its disk is so short of room that who has taken much of it should get no more.
+        /// Whether the store's disk is so short of room that senders that have used much of it should get no more.
         is_tight: bool,
     },
     /// The store cannot do its work.
@@ -57,7 +58,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// How many jobs it is the end of.
+    /// How many jobs end with this report.
     pub fn jobs(&self) -> usize {
         match self {
             Self::Failed { jobs, .. } => *jobs,
@@ -66,8 +67,8 @@ impl Outcome {
     }
 }
 
-/// Starts the thread. It ends when every sender of jobs is gone, when `report` answers that nobody listens, or when the database is
-/// no longer the store's.
+/// Starts the thread. It ends when every sender of jobs is gone, when `report` answers that nobody listens, or when the database
+/// files are no longer those that the store opened.
 pub fn start(
     store: Store,
     report: impl Fn(Outcome) -> bool + Send + 'static,
@@ -104,7 +105,7 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
                 return;
             }
         }
-        // Nothing that this store says is true any more: the hub ends, and its start tells what to do.
+        // Nothing that this store says is reliable any more: the hub ends, and at its next start says what to do.
         if is_over {
             return;
         }

@@ -1,7 +1,7 @@
-//! Who this card is: `card.json` (docs/spool-format.md §3).
+//! The identity of this card: `card.json` (docs/spool-format.md §3).
 //!
-//! Owns: the card's identity, the floor of the clip numbers, the checkpoint of the counters. Never does:
-//! guess a number; a file that cannot be read makes a new card. A failed save leaves the old file.
+//! Owns: the card's identity, the floor of the clip numbers, the checkpoint of the counters. Never does: guess a number; if the
+//! file cannot be read the card gets a new identity. A failed save leaves the old file.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,8 +14,8 @@ use super::error::is_verdict;
 
 /// The file's name.
 pub(crate) const CARD_FILE: &str = "card.json";
-/// No card gives or counts more: whatever says so is damaged. Far below the 2^53 that the hub refuses and
-/// JSON readers lose, so that the numbers after it are good as well.
+/// No card gives a higher number or counts further: a file that says so is damaged. The limit lies far below 2^53, from which on
+/// the hub refuses numbers and JSON readers lose digits, so that the numbers after it are good as well.
 pub(crate) const HIGHEST_NUMBER: u64 = 1 << 48;
 /// Longest file that is read.
 const LONGEST_FILE: u64 = 64 * 1024;
@@ -27,21 +27,21 @@ pub struct Card {
     pub schema: u32,
     /// Random, made at the card's first start.
     pub card_id: String,
-    /// The id before, where an unreadable one was replaced and the old one could be learnt.
+    /// The earlier id, if an unreadable identity was replaced and its id could be found out.
     pub previous_card_id: Option<String>,
     /// RFC 3339 UTC, by the clock at that time.
     pub first_seen: String,
     /// The machine boot that the card saw last.
     pub boot_id: String,
-    /// How many machine boots the card has seen.
+    /// How many boots of a machine the card has seen.
     pub boot_count: u64,
     /// Every clip number up to here has been given.
     pub clip_no_floor: u64,
     /// How often counters have been saved.
     pub counter_saves: u64,
-    /// Counters by name, as last checkpointed.
+    /// Counters by name, as saved at the last checkpoint.
     pub counters: BTreeMap<String, u64>,
-    /// The register of the SD card this identity was made on, where there is one (SD specification, CID).
+    /// The CID register (SD specification) of the SD card on which this identity was made, where there is one.
     #[serde(default)]
     pub cid: Option<String>,
     /// Serial number of the machine that used the card last.
@@ -50,7 +50,7 @@ pub struct Card {
     /// For each machine boot whose clock became right: wall clock minus boot-time clock, in ms.
     #[serde(default)]
     pub clocks: BTreeMap<String, i64>,
-    /// What a newer version has added: kept as it is for when that returns (docs/spool-format.md §9).
+    /// Fields that a newer version has added: kept unchanged for when that version runs again (docs/spool-format.md §9).
     #[serde(flatten)]
     pub more: BTreeMap<String, serde_json::Value>,
 }
@@ -116,13 +116,13 @@ impl Card {
         Ok(card)
     }
 
-    /// Makes the card durable.
+    /// Saves the identity durably.
     pub(crate) fn save(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         publish(disk, dir, CARD_FILE, &self.to_text())
     }
 
-    /// The identity that a spool in `dir` has, for whoever does not open it: `None` without a file, an error for one that
-    /// cannot be believed.
+    /// The identity of the spool in `dir`, for a program that does not open the spool: `None` without a file, an error for a file
+    /// that cannot be believed.
     pub fn identity(disk: &dyn Disk, dir: &Path) -> Result<Option<Card>, String> {
         match Self::load(disk, dir).map_err(|error| error.to_string())? {
             CardFound::Known(card) => Ok(Some(*card)),
@@ -131,7 +131,7 @@ impl Card {
         }
     }
 
-    /// Reads the card in `dir`. Only a disk that does not answer is an error: it says nothing about what is on it.
+    /// Reads the identity in `dir`. Only a disk that does not answer is an error: that says nothing about the disk's content.
     pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<CardFound> {
         match read_whole(disk, &dir.join(CARD_FILE), LONGEST_FILE) {
             Ok(text) => Ok(match Card::parse(&text) {

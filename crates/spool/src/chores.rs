@@ -1,7 +1,7 @@
-//! What was found when the spool was opened and can wait: what makes no sense, is of no use, or is lost.
+//! Work that was found when the spool was opened and can wait: files that make no sense or are of no use, and clips that are lost.
 //!
-//! Owns: doing it in slices, beside the running booth, so that no booth stands still for what lies on its card. Never does:
-//! delete what could be audio. A process that ends leaves the rest to the next opening, which finds it again.
+//! Owns: doing this work in slices while the booth runs, so that no booth waits for it. Never does: delete what could be audio. If
+//! the process ends, the next opening finds the rest of the work again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,33 +14,34 @@ use super::settle::Mended;
 use super::{Inner, locked};
 use gateway_core::quarantine::Note;
 
-/// So many of each kind are done while the spool is opened.
+/// How many chores of each kind are done while the spool is opened.
 pub(super) const AT_ONCE: usize = 16;
-/// So many at each [`super::Spool::mend`].
+/// How many chores are done in each [`super::Spool::mend`].
 const SLICE: usize = 64;
 
-/// One thing that waits.
+/// One chore.
 pub(super) enum Chore {
-    /// To `aside/`, and why.
+    /// Move a file to `aside/`; with the reason.
     SetAside(PathBuf, String),
-    /// A take that was discarded or never begun.
+    /// Remove a take that was discarded or never begun.
     Unlink(Uuid),
-    /// A finished clip whose body is not whole, to quarantine.
+    /// Move a finished clip whose body is not whole to quarantine.
     Damaged(Uuid, Box<Entry>),
-    /// A clip that the ledger knows and whose file is gone or set aside: never before that is done.
+    /// Declare the number of a clip void that the ledger knows and whose file is gone or to be set aside; only after the file is
+    /// set aside.
     Void(Uuid, Box<Entry>),
 }
 
-/// What came of setting many things aside.
+/// The result of setting many files aside.
 #[derive(Default)]
 pub(super) struct SetAside {
     /// Their names in `aside/`, with the reasons.
     pub done: Vec<(String, String)>,
-    /// What the card refused to move, with the reasons and its error.
+    /// Files that the card refused to move, with the reason for moving and the card's error.
     pub refused: Vec<(PathBuf, String, io::Error)>,
 }
 
-/// What is done at once of these; the rest is put behind the other chores.
+/// Takes the items that are done at once; the others are added to the chores.
 pub(super) fn at_once<T>(
     all: Vec<T>,
     waiting: &mut VecDeque<Chore>,
@@ -53,14 +54,14 @@ pub(super) fn at_once<T>(
 }
 
 impl Inner {
-    /// Moves these to `aside/`, with one sync for all.
+    /// Moves these files to `aside/`, with one sync for all of them.
     pub(super) fn set_many_aside(&self, many: Vec<(PathBuf, String)>) -> SetAside {
         let mut all = SetAside::default();
         let paths: Vec<PathBuf> = many.iter().map(|(path, _)| path.clone()).collect();
         for ((path, why), moved) in many.into_iter().zip(self.folders.set_all_aside(&paths)) {
             match moved {
                 Ok(name) => all.done.push((name, why)),
-                // Somebody else took it away, or its name is none that can be written here.
+                // Another process took the file away, or its name cannot be written here.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => all.refused.push((path, why, error)),
             }
@@ -68,7 +69,7 @@ impl Inner {
         all
     }
 
-    /// A slice of what waits, on a card that takes writes.
+    /// Does a slice of the chores, on a card that takes writes.
     pub(super) fn do_chores(&self, mended: &mut Mended) {
         let mut chores = locked(&self.chores);
         let mut aside = Vec::new();
@@ -95,7 +96,7 @@ impl Inner {
         }
     }
 
-    /// One that is no setting aside; gives it back with the error if the card refuses.
+    /// Does a chore other than setting aside; returns it with the error if the card refuses.
     fn do_chore(&self, chore: Chore, mended: &mut Mended) -> Option<(Chore, io::Error)> {
         let (clips, quarantine) = (&self.folders.clips, &self.folders.quarantine);
         match chore {

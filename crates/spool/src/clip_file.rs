@@ -1,4 +1,4 @@
-//! What a clip file says: header, frames, closing, and what a file that was cut off still holds.
+//! The content of a clip file: header, frames, closing record, and what a file that was cut off still holds.
 //!
 //! Owns: the payloads of the records and how a manifest is made of them. Never does: touch a disk.
 
@@ -14,33 +14,33 @@ use booth_contract::time::Mono;
 use booth_contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
 use gateway_core::quarantine::Note;
 
-/// Bytes of facts before a frame's body bytes.
+/// Bytes of the facts that precede a frame's body bytes.
 pub(crate) const FRAME_FACTS_BYTES: usize = 12;
-/// Longest file in which an unreadable header may be the torn only write of `begin`.
+/// Longest file whose unreadable header may come from a torn write of `begin`, which writes only once.
 const FIRST_WRITE_BYTES: usize = 4096;
-/// Longest header that is written or believed: the closing record is made of it and has to fit into a record.
+/// Longest header that is written or believed: the closing record is made from the header and has to fit into a record.
 pub(crate) const LONGEST_HEADER: usize = 64 * 1024;
 /// Full scale of a 16-bit sample.
 const FULL_SCALE: f64 = 32_768.0;
-/// What digital silence is reported as, in dBFS.
+/// The level that is reported for digital silence, in dBFS.
 const SILENCE_DBFS: f64 = -120.0;
 
-/// What is known when a take is armed.
+/// The facts that are known when a take is armed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewClip {
     /// UUID v4; the clip's name everywhere.
     pub clip_id: String,
-    /// Where it is spoken.
+    /// The booth where it is spoken.
     pub booth_id: BoothId,
-    /// What it answers.
+    /// The question that it answers.
     pub question_id: Option<String>,
     /// The campaign the question belongs to.
     pub campaign_id: Option<String>,
     /// Language of the prompts.
     pub lang: Option<String>,
-    /// The consent it is recorded under.
+    /// The consent under which it is recorded.
     pub consent: Consent,
-    /// Made in service mode.
+    /// Whether it is made in service mode.
     pub test: bool,
     /// How the body is packed.
     pub body: BodyKind,
@@ -50,15 +50,14 @@ pub struct NewClip {
     pub sample_rate: u32,
     /// Channels.
     pub channels: u8,
-    /// Keys the body is sealed to; empty if it is not.
+    /// Keys to which the body is sealed; empty if it is not sealed.
     pub key_ids: Vec<String>,
-    /// When it was armed. The start, unless [`StartFacts`] say better.
+    /// When the take was armed. This counts as its start, unless better [`StartFacts`] follow.
     pub armed: StartFacts,
 }
 
 impl NewClip {
-    /// Speech as a booth records it: unsealed Ogg Opus of 24 kbit/s, mono, 48 kHz. What it answers, and in which
-    /// language, is left open.
+    /// Speech as a booth records it: unsealed Ogg Opus of 24 kbit/s, mono, 48 kHz. The question and the language are left open.
     pub fn speech(clip_id: String, booth_id: BoothId, consent: Consent, armed: StartFacts) -> Self {
         Self {
             clip_id,
@@ -78,7 +77,7 @@ impl NewClip {
     }
 }
 
-/// A moment by both clocks.
+/// A moment by both clocks, wall clock and boot-time clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartFacts {
     /// Wall clock, in ms since 1970 (UTC).
@@ -105,7 +104,7 @@ mod mono_ms {
     }
 }
 
-/// The header record.
+/// The content of the header record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub schema: u32,
@@ -125,7 +124,7 @@ pub struct FrameFacts {
     pub mean_square: f32,
     /// Largest absolute sample, 0 to 32 768.
     pub peak: u16,
-    /// Whether somebody spoke.
+    /// Whether there is speech in it.
     pub speech: bool,
 }
 
@@ -159,8 +158,8 @@ impl FrameFacts {
     }
 }
 
-/// Everything a manifest needs that is counted frame by frame. The same frames give the same bytes,
-/// whether they were counted while recording or in recovery.
+/// All facts of a manifest that are counted frame by frame. The same frames give the same bytes, whether they were counted during
+/// the recording or in recovery.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub samples: u64,
@@ -174,7 +173,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts a frame in. `None` if an `ogg-opus` body is not whole pages; nothing is counted then.
+    /// Counts a frame. `None` if an `ogg-opus` body is not whole pages; nothing is counted then.
     pub(crate) fn count(&mut self, kind: BodyKind, facts: FrameFacts, body: &[u8]) -> Option<()> {
         if kind == BodyKind::OggOpus && !body.is_empty() {
             self.end = Some(walk(body, self.end)?);
@@ -221,7 +220,7 @@ pub(crate) fn rfc3339(wall_ms: i64) -> String {
 }
 
 impl StartFacts {
-    /// The same moment by a clock that was right, known from another moment of the same boot.
+    /// The same moment with a right wall clock, computed from another moment of the same boot.
     pub(crate) fn corrected(self, wall_minus_mono_ms: Option<i64>) -> StartFacts {
         match wall_minus_mono_ms {
             Some(offset) if !self.clock_synced => StartFacts {
@@ -234,7 +233,7 @@ impl StartFacts {
     }
 }
 
-/// The manifest with its time by a clock that was right.
+/// The manifest with its time corrected by a clock that became right later.
 pub(crate) fn retimed(mut manifest: Manifest, wall_minus_mono_ms: i64) -> Manifest {
     if manifest.clock_synced == Some(0)
         && let Some(mono_ms) = manifest.started_mono_ms
@@ -246,7 +245,7 @@ pub(crate) fn retimed(mut manifest: Manifest, wall_minus_mono_ms: i64) -> Manife
     manifest
 }
 
-/// The declaration that a number's clip cannot be had any more (contract §3.3).
+/// The manifest that declares that the clip of a number is lost for good (contract §3.3).
 pub(crate) fn void(clip: &super::KeptClip, reason: &str) -> Manifest {
     Manifest {
         schema: SCHEMA,
@@ -293,7 +292,7 @@ pub(crate) struct Ending {
     pub recovered: bool,
 }
 
-/// The manifest of a finished take: the payload of its closing record.
+/// The manifest of a finished take, which is the payload of its closing record.
 pub(crate) fn manifest(
     header: &Header,
     start: StartFacts,
@@ -344,44 +343,44 @@ pub(crate) struct CutOff {
     pub header: Header,
     pub start: StartFacts,
     pub tally: Tally,
-    /// Where the next record goes.
+    /// Offset at which the next record is to be written.
     pub valid_to: u64,
-    /// Its sequence.
+    /// That record's sequence number.
     pub sequence: u32,
-    /// The number in a closing record whose write was torn.
+    /// The clip number in a closing record whose write was torn.
     pub clip_no: Option<u64>,
-    /// Valid records lie behind the cut, and not merely because the last write was torn.
+    /// Whether valid records lie behind the cut that a torn last write does not explain.
     pub has_stranded: bool,
 }
 
-/// Where the manifest of a finished clip stands, and what follows it.
+/// Where a finished clip's manifest is in the file, and what follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Closed {
     /// Offset of the closing record.
     pub closing_at: u64,
-    /// Offset of the record that replaces its manifest, if there is one.
+    /// Offset of the record whose manifest replaces the closing record's, if there is one.
     pub offered_at: Option<u64>,
-    /// Where the last valid record ends, and the next one's sequence.
+    /// Where the last valid record ends, and the sequence number of the next one.
     pub end: (u64, u32),
-    /// Where the notes at the end of the file begin, and the first one's sequence; the end where there is none.
+    /// Where the notes at the end of the file begin, and the first one's sequence number; without notes the file's end.
     pub notes: (u64, u32),
     /// The latest note.
     pub note: Option<Note>,
 }
 
-/// What a file is.
+/// What a clip file turned out to be.
 pub(crate) enum Found {
-    /// Finished and whole, with its manifest as it is sent.
+    /// A finished and whole clip, with the manifest that is sent.
     Finished(Box<Manifest>, Closed),
-    /// Finished, but the body is not whole.
+    /// A finished clip whose body is not whole.
     Damaged(Box<Manifest>, u64, String),
-    /// To be finished.
+    /// A take that has to be finished.
     CutOff(Box<CutOff>),
-    /// Deleted on purpose.
+    /// A take that was deleted on purpose.
     Discarded,
-    /// No audio was ever in it.
+    /// A take without any audio.
     Empty,
-    /// Not understood.
+    /// A file that cannot be understood.
     Unreadable(String),
 }
 
@@ -412,10 +411,11 @@ pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
     else {
         return cut_off(bytes, id, &scan, None);
     };
-    // The write of `finish` holds at most two frames and the closing record.
+    // One write of `finish` holds at most two frames and the closing record.
     if closing.sequence as usize <= scan.records.len() + 2 {
         match cut_off(bytes, id, &scan, Some(manifest.clip_no)) {
-            // All its words were in the torn write, or a whole clip is damaged: not to be told apart, so nothing goes.
+            // Either all words of the clip were in the torn write, or a whole clip is damaged: these cannot be distinguished, so
+            // that nothing is deleted.
             Found::Empty => {}
             found => return found,
         }
@@ -424,7 +424,7 @@ pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
     Found::Damaged(Box::new(manifest), closing.at as u64, why)
 }
 
-/// Whether the file can be what a torn first write leaves: nothing, zeros, or the beginning of a header.
+/// Whether a torn first write can have left this file: nothing, zeros, or the beginning of a header.
 fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
     let zeros = bytes.iter().all(|&byte| byte == 0);
     let first_sector_lost =
@@ -439,8 +439,8 @@ fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
     zeros || first_sector_lost || header_torn || preamble_torn
 }
 
-/// Whether what is stranded can be what a torn last write left, so that nothing acknowledged lies behind the cut: the
-/// frame of the first append whose start record was torn, the silent page that closes a stream, and padding.
+/// Whether a torn last write can have left the stranded records, so that no acknowledged audio lies behind the cut: the frame of
+/// the first append whose start record was torn, the silent page that closes a stream, and padding.
 fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
     let is_silent = |record: &Record| {
         let facts = FrameFacts::parse(&bytes[record.payload.clone()]);
@@ -467,7 +467,7 @@ fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest
     Ok(manifest)
 }
 
-/// Whether `text` is a clip's id in the one spelling that we write.
+/// Whether `text` is a clip's id in the one spelling that the spool writes.
 pub(crate) fn is_clip_id(text: &str) -> bool {
     Uuid::parse_str(text).is_ok_and(|id| id.to_string() == text)
 }
@@ -495,7 +495,7 @@ fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
         let first_note = scan.records.iter().rev().take_while(is_note).last();
         let notes = scan.records.iter().rev().filter(is_note);
         let notes = notes.filter(|record| record.at > closing.at);
-        // One that a newer version wrote may make no sense here.
+        // A note from a newer version may make no sense to this one.
         let note = notes
             .filter_map(|note| serde_json::from_slice(&bytes[note.payload.clone()]).ok())
             .next();
@@ -531,7 +531,8 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
         }
         _ => return Found::Unreadable("its first record is no header".into()),
     };
-    // The preamble is in every checksum, so this is no old block; its numbers and names would not fit the file.
+    // The preamble is part of every checksum, so that this is no block left from another file; still the header's numbers and
+    // names would not fit this file.
     if header.clip.clip_id != id.to_string() {
         return Found::Unreadable("its header is of another clip".into());
     }

@@ -1,4 +1,4 @@
-//! What the spool needs of a disk, and the one way to publish a file.
+//! The disk as the spool needs it, and the one way to publish a file.
 //!
 //! Owns: the [`Disk`] trait, so that a disk that loses unsynced writes can stand behind the real
 //! spool code in tests, and [`publish`]. Never does: touch a real file; `real_disk` does.
@@ -6,18 +6,18 @@
 use std::io;
 use std::path::Path;
 
-/// One thing in a folder.
+/// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its name, without the folder.
     pub name: String,
     /// Its length in bytes; of no meaning for a folder.
     pub bytes: u64,
-    /// Whether it is a folder, or anything else that is no plain file.
+    /// Whether it is a folder, or anything else that is not a plain file.
     pub is_folder: bool,
 }
 
-/// An open file. Positions are given, so that one handle can be shared.
+/// An open file. Every call states its position, so that one handle can be shared.
 pub trait DiskFile: Send + Sync {
     /// Fills `buffer` from `offset` on, or errs with `UnexpectedEof`.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
@@ -33,14 +33,14 @@ pub trait DiskFile: Send + Sync {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes content and length durable (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
-    /// Overwrites everything in a file that has no name any more, durably, so that whoever takes the card finds none of it. Does
-    /// nothing where a name is left, or on a disk that keeps nothing of what was removed.
+    /// Overwrites the content of a file that no longer has a name, durably, so that a person who takes the card finds nothing of
+    /// it. Does nothing if the file still has a name, or on a disk that keeps nothing of removed files.
     fn erase(&self) -> io::Result<()> {
         Ok(())
     }
-    /// Makes everything about the file durable, but not its name (fsync).
+    /// Makes everything about the file durable except its name (fsync).
     fn sync_all(&self) -> io::Result<()>;
-    /// Says when the file was last changed, as [`Disk::modified`] counts. Durable only after [`DiskFile::sync_all`].
+    /// Sets the time of the file's last change, in the unit of [`Disk::modified`]. Durable only after [`DiskFile::sync_all`].
     fn set_modified(&self, _nanoseconds: i64) -> io::Result<()> {
         Ok(())
     }
@@ -57,7 +57,7 @@ pub enum Open {
     New,
 }
 
-/// What the disk has been through since the process started.
+/// Measurements of the disk since the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct DiskStats {
     /// 95th percentile of the latest syncs, in milliseconds; `None` before the first.
@@ -68,11 +68,11 @@ pub struct DiskStats {
     pub io_errors: u64,
 }
 
-/// The verbs the spool needs. Everything but the ledger goes through them.
+/// The operations that the spool needs. Only the ledger uses the disk without them.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes `folder` and its missing parents, for this user only. True if it was not there.
+    /// Makes `folder` and its missing parents, for this user only. Returns true if it did not exist.
     fn make_folder(&self, folder: &Path) -> io::Result<bool>;
-    /// What is in `folder`, in no order.
+    /// The entries of `folder`, in no order.
     fn list(&self, folder: &Path) -> io::Result<Vec<Listed>>;
     /// Opens a file.
     fn open(&self, file: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
@@ -80,7 +80,7 @@ pub trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file's name.
     fn unlink(&self, file: &Path) -> io::Result<()>;
-    /// Removes a folder and all in it: old ledgers only.
+    /// Removes a folder with everything in it: used for old ledgers only.
     fn remove_tree(&self, folder: &Path) -> io::Result<()>;
     /// Makes the names in `folder` durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
@@ -88,13 +88,13 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_everything(&self, folder: &Path) -> io::Result<()>;
     /// Bytes that this user may still write on the file system of `folder`.
     fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
-    /// Takes the lock of `file`, making the file; `None` if another process has it. Held until dropped.
+    /// Locks `file`, which is made if needed; `None` if another process holds the lock. Held until dropped.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
     /// When a file was last changed, nanoseconds since 1970; `None` on a disk that does not know.
     fn modified(&self, _file: &Path) -> io::Result<Option<i64>> {
         Ok(None)
     }
-    /// What it has been through.
+    /// The measurements so far.
     fn stats(&self) -> DiskStats;
 }
 
@@ -104,7 +104,7 @@ pub fn publish(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) -> io::
     publish_dated(disk, folder, name, bytes, None)
 }
 
-/// As [`publish`], with the time of the last change that another file has, if that is given.
+/// Like [`publish`], but with the given time of the last change, if one is given.
 pub fn publish_dated(
     disk: &dyn Disk,
     folder: &Path,

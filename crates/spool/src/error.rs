@@ -149,25 +149,25 @@ impl SpoolError {
         }
     }
 
-    /// Whether the card did not give something back. That says nothing about what is on it: it may be read later.
+    /// Whether the card failed to give something back. That says nothing about its content, which may be readable later.
     pub(crate) fn is_of_reading(&self) -> bool {
         matches!(self, Self::Io { doing, source, .. }
             if ["reading", "opening"].contains(doing) && source.kind() != io::ErrorKind::NotFound)
     }
 
-    /// Whether this says that the file is not what was written.
+    /// Whether the error means that the file is not what was written.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. })
     }
 
-    /// Whether the card, not this one file, is what fails: then other files fail in the same way.
+    /// Whether the whole card fails and not just this file: other files then fail in the same way.
     pub(crate) fn is_of_the_whole_card(&self) -> bool {
         matches!(self, Self::ReadOnly { .. } | Self::FullDisk { .. })
     }
 }
 
-/// Whether a read that failed says something about the file, which is shorter or longer than it can be, and nothing about
-/// the disk, which answered.
+/// Whether a failed read is a verdict about the file, which is shorter or longer than it can be, and not about the disk, which did
+/// answer.
 pub(crate) fn is_verdict(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Where things lie in the spool, and moving them.
+//! The spool's folders, and moving files between them.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,16 +12,16 @@ use super::SpoolError;
 use super::clip_file::is_clip_id;
 use super::disk::{Disk, DiskFile, Open, publish};
 
-/// Old ledgers that are kept.
+/// How many old ledgers are kept.
 const OLD_LEDGERS: usize = 2;
 /// What the name of a clip file ends with.
 const CLIP_SUFFIX: &str = ".clip";
-/// Room that is given up when the card is full, so that what is being said can be finished, the card's identity
-/// saved, the ledger opened, and confirmed clips released.
+/// File whose room is freed when the card is full, so that the current recording can be finished, the card's identity saved, the
+/// ledger opened, and confirmed clips released.
 const BALLAST_FILE: &str = "ballast";
-/// A ballast that cannot be laid is tried again after so many chances at most: an hour of looks, 5 s apart.
+/// After failures, writing the ballast is tried again after this many calls at most: one hour, if there is a call every 5 s.
 const MOST_RESTS: u32 = 720;
-/// A clip file that is written anew, before it takes the name of the old one.
+/// New version of a clip file, before it takes the old one's name.
 const REWRITTEN_FILE: &str = "rewritten";
 
 /// The folders of one spool and the disk they are on.
@@ -32,10 +32,10 @@ pub(crate) struct Folders {
     pub quarantine: PathBuf,
     pub aside: PathBuf,
     pub ledger: PathBuf,
-    /// Of the ballast; 0 is none.
+    /// Size of the ballast; 0 means none.
     pub ballast_bytes: u64,
     has_ballast: AtomicBool,
-    /// How often laying it has failed in a row, and how often it is not tried before it is tried again.
+    /// How often writing the ballast has failed in a row; below, how many calls are skipped before the next try.
     ballast_failures: AtomicU32,
     ballast_rests: AtomicU32,
 }
@@ -73,8 +73,8 @@ impl Folders {
         for folder in [&folders.clips, &folders.quarantine, &folders.aside] {
             made |= make(folder)?;
         }
-        // Always: a process that was killed may have made folders and moved clips without syncing their names, and what
-        // is found now must be found after a power cut. What is above may be on a file system without syncs.
+        // In every case: a process that was killed may have made folders and moved clips without syncing their names, and what is
+        // found now must also be found after a power cut. The folders above may be on a file system that cannot be synced.
         let above = root.ancestors().take_while(|path| *path != Path::new(""));
         let above = above.enumerate().map(|(steps, folder)| {
             let is_new = (steps == 0 && made) || (steps == 1 && made_root);
@@ -96,7 +96,7 @@ impl Folders {
         Ok(folders)
     }
 
-    /// Gives the ballast's room free; true if there was one and it is gone.
+    /// Removes the ballast to free its room; true if there was one and it is gone.
     pub(crate) fn drop_ballast(&self) -> bool {
         if !self.has_ballast.swap(false, Ordering::Relaxed) {
             return false;
@@ -119,8 +119,8 @@ impl Folders {
         }
     }
 
-    /// Lays the ballast if there is none and the card has room to spare. Where that fails it is left alone twice as often each
-    /// time: 2 MiB that are written again and again would wear the card.
+    /// Writes the ballast if there is none and the card has room to spare. After each failure twice as many calls are skipped,
+    /// because writing 2 MiB again and again would wear the card.
     pub(crate) fn lay_ballast(&self, reserve_bytes: u64) {
         if self.ballast_bytes == 0 || self.has_ballast.load(Ordering::Relaxed) {
             return;
@@ -137,7 +137,7 @@ impl Folders {
         if let Some(left) = rests.checked_sub(1) {
             return self.ballast_rests.store(left, Ordering::Relaxed);
         }
-        // Not zeros, and not alike: nothing on the way may think it saves room.
+        // Neither zeros nor repetitions, so that no layer below saves room by compressing it.
         let bytes: Vec<u8> = (0..self.ballast_bytes)
             .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect();
@@ -160,7 +160,7 @@ impl Folders {
         }
     }
 
-    /// Does something that needs a little room; on a full card once more with the ballast's.
+    /// Runs `work`, which needs a little room; if the card is full, once more after the ballast is removed.
     pub(crate) fn with_room<T>(&self, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match work() {
             Err(error)
@@ -185,14 +185,14 @@ impl Folders {
         self.disk.rename(&self.clip(from, id), &self.clip(to, id))?;
         for folder in [to, from] {
             if let Err(error) = self.disk.sync_folder(folder) {
-                // It has moved; only a power cut may still undo that, and then it is found where it was.
+                // The file has moved; only a power cut can undo that, and then the next opening finds it in its old place.
                 log::warn!("a move of clip {id} may come undone at a power cut: {error}");
             }
         }
         Ok(())
     }
 
-    /// Gives a clip another file with these bytes, durably; a power cut leaves the old one or the new one.
+    /// Replaces a clip's file by one with these bytes, durably; a power cut leaves either the old file or the new one.
     pub(crate) fn rewrite_clip(&self, id: Uuid, bytes: &[u8]) -> io::Result<()> {
         publish(self.disk.as_ref(), &self.root, REWRITTEN_FILE, bytes)?;
         let from = self.root.join(REWRITTEN_FILE);
@@ -205,12 +205,12 @@ impl Folders {
         Ok(())
     }
 
-    /// A file whose name is about to be removed, for [`erase`]; nothing where the card does not give it.
+    /// Opens a file whose name is about to be removed, for [`erase`]; `None` if the card does not give the file.
     pub(crate) fn hold(&self, path: &Path) -> Option<Box<dyn DiskFile>> {
         self.disk.open(path, Open::Write).ok()
     }
 
-    /// Removes a clip file's name, durably, and then what was in it. One that is not there is removed already.
+    /// Removes a clip file's name, durably, and then overwrites its content. A file that is missing counts as removed.
     pub(crate) fn unlink_clip(&self, folder: &Path, id: Uuid) -> io::Result<()> {
         let path = self.clip(folder, id);
         let held = self.hold(&path);
@@ -233,7 +233,7 @@ impl Folders {
         Ok(name)
     }
 
-    /// The same for many, with one look into `aside/` and one sync of each folder for all of them.
+    /// The same for many files, with one listing of `aside/` and one sync of each folder for all of them.
     pub(crate) fn set_all_aside(&self, paths: &[PathBuf]) -> Vec<io::Result<String>> {
         if paths.is_empty() {
             return Vec::new();
@@ -261,7 +261,8 @@ impl Folders {
         if touched.len() > 1 {
             for folder in touched {
                 if let Err(error) = self.disk.sync_folder(folder) {
-                    // They have moved; only a power cut may still undo that, and then they are found where they were.
+                    // The files have moved; only a power cut can undo that, and then the next opening finds them in their old
+                    // place.
                     log::warn!("what was set aside may come back at a power cut: {error}");
                 }
             }
@@ -302,7 +303,8 @@ impl Folders {
     }
 }
 
-/// Overwrites a file whose name is gone for good: never before, or a power cut would bring back a name without its words.
+/// Overwrites a file whose name is durably removed. It must not be done before, because a power cut could then bring back a name
+/// without its words.
 pub(crate) fn erase(held: Option<Box<dyn DiskFile>>) {
     if let Some(file) = held
         && let Err(error) = file.erase()
@@ -318,7 +320,7 @@ fn name_of(path: &Path) -> String {
     }
 }
 
-/// Names in `aside/`: what a thing was called, and a number.
+/// Free names in `aside/`: a file's own name, and a number.
 struct Names {
     latest: HashMap<String, u64>,
 }

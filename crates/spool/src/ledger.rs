@@ -1,8 +1,8 @@
-//! The ledger: what the spool would otherwise read from every clip file (docs/spool-format.md §6).
+//! The ledger: facts that the spool would otherwise have to read from every clip file (docs/spool-format.md §6).
 //!
-//! Owns: the sled database, its durability, and the guard around it: sled may err, panic or hang on a
-//! damaged folder. Never does: hold anything that the clip files and `card.json` cannot replace, but
-//! for the newest counters. A failure leaves the folder to be set aside.
+//! Owns: the sled database, its durability, and the guard around it: sled may fail, panic or hang on a damaged folder. Never does:
+//! hold anything that the clip files and `card.json` cannot replace, except the newest counters. A failure leaves the folder to be
+//! set aside.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +29,7 @@ use gateway_core::quarantine::Note;
 const CACHE_BYTES: u64 = 2 << 20;
 /// How long sled may take to open before it counts as hung.
 const OPEN_PATIENCE: Duration = Duration::from_secs(30);
-/// How often a lock that a dying handle of this process still holds is asked for again, 20 ms apart.
+/// How often the lock is tried again, 20 ms apart, while a handle of this process that is being closed still holds it.
 const LOCK_TRIES: u32 = 100;
 /// Longest value that is written.
 const LONGEST_VALUE: usize = 16 * 1024;
@@ -38,7 +38,7 @@ const CLIP_KEY: u8 = b'#';
 const COUNTERS_KEY: &[u8] = b"counters";
 const CARD_KEY: &[u8] = b"!card";
 
-/// What the ledger says of a clip.
+/// The ledger's entry for a clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub clip: KeptClip,
@@ -46,18 +46,18 @@ pub(crate) struct Entry {
     pub file_bytes: u64,
     /// Where its closing record begins.
     pub closing_at: u64,
-    /// Where the record begins that replaces the closing record's manifest, if there is one.
+    /// Where the record begins whose manifest replaces the closing record's, if there is one.
     #[serde(default)]
     pub offered_at: Option<u64>,
-    /// Why it is in quarantine, if it is.
+    /// Why the clip is in quarantine, if it is there.
     pub quarantine: Option<String>,
-    /// What is remembered of its time in quarantine.
+    /// The latest note about its time in quarantine.
     #[serde(default, deserialize_with = "lenient")]
     pub note: Option<Note>,
 }
 
 impl Entry {
-    /// Of a finished clip's file, wherever it is; not in quarantine until somebody says so.
+    /// The entry of a finished clip's file, in whichever folder it lies; not in quarantine until that is set.
     pub(crate) fn of(manifest: &Manifest, closed: &Closed, file_bytes: u64) -> Self {
         Self {
             clip: KeptClip::of(manifest),
@@ -69,7 +69,7 @@ impl Entry {
         }
     }
 
-    /// Of a finished clip whose body is not whole.
+    /// The entry of a finished clip whose body is not whole.
     pub(crate) fn damaged(manifest: &Manifest, at: u64, file_bytes: u64, why: &str) -> Self {
         Self {
             clip: KeptClip::of(manifest),
@@ -81,14 +81,14 @@ impl Entry {
         }
     }
 
-    /// Why it is in quarantine; of an entry that an older version wrote only the words are known.
+    /// Why the clip is in quarantine; an older version's entry has only the words of the reason.
     pub(crate) fn why_quarantined(&self) -> Option<Note> {
         let reason = self.quarantine.as_ref()?;
         Some(self.note.clone().unwrap_or_else(|| Note::unknown(reason)))
     }
 }
 
-/// Counters with their age: the copy that was saved more often is the newer one.
+/// Counters with their age: of two copies the one that was saved more often is the newer one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
     pub card_id: String,
@@ -96,7 +96,7 @@ pub(crate) struct Counters {
     pub values: BTreeMap<String, u64>,
 }
 
-/// All that was in the ledger when it was opened.
+/// Everything that was in the ledger when it was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     pub entries: Vec<Entry>,
@@ -148,8 +148,8 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or makes the ledger in `folder` and reads all of it, in a thread of its own, so that
-    /// neither a panic nor a hang of sled reaches the caller.
+    /// Opens or makes the ledger in `folder` and reads all of it, in a thread of its own, so that neither a panic nor a hang of
+    /// sled reaches the caller.
     #[allow(clippy::disallowed_methods)] // no worker: it ends with its answer, and its panic is one
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
@@ -162,7 +162,7 @@ impl Ledger {
             .spawn(move || {
                 let opened = catch_unwind(AssertUnwindSafe(|| open_and_read(path)))
                     .unwrap_or_else(|_| Err(LedgerError::Damaged("sled panicked".into())));
-                // Nobody waits any more after a hang; then the handle is dropped here.
+                // After a hang the caller no longer waits; the handle is then dropped here.
                 let _ = send.send(opened);
             })
             .map_err(|error| LedgerError::Disk(error.to_string()))?;
@@ -174,7 +174,7 @@ impl Ledger {
         Ok((Ledger { db, file }, contents))
     }
 
-    /// Notes a clip. Durable only after [`Ledger::sync`]: a lost entry is read from the clip file.
+    /// Notes a clip. Durable only after [`Ledger::sync`]; an entry that is lost is read again from the clip file.
     pub(crate) fn put_clip(&self, id: Uuid, entry: &Entry) -> Result<(), LedgerError> {
         self.put(&clip_key(id), entry)
     }
@@ -189,12 +189,12 @@ impl Ledger {
         self.put(COUNTERS_KEY, counters)
     }
 
-    /// Notes whose ledger it is. Durable only after [`Ledger::sync`].
+    /// Notes the card to which the ledger belongs. Durable only after [`Ledger::sync`].
     pub(crate) fn put_card(&self, card_id: &str) -> Result<(), LedgerError> {
         self.put(CARD_KEY, &card_id)
     }
 
-    /// Makes all that was noted durable: sled's flush, then the fdatasync that it leaves out on Linux.
+    /// Makes all notes durable: sled's flush, then the fdatasync that sled leaves out on Linux.
     pub(crate) fn sync(&self) -> Result<(), LedgerError> {
         guarded(|| Ok(self.db.flush().map(|_| ())?))?;
         self.file
@@ -223,7 +223,7 @@ fn clip_key(id: Uuid) -> [u8; 17] {
     key
 }
 
-/// Runs one operation of sled; a panic in it is an answer.
+/// Runs one operation of sled; a panic in it becomes an error.
 fn guarded<T>(operation: impl FnOnce() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
     catch_unwind(AssertUnwindSafe(operation))
         .unwrap_or_else(|_| Err(LedgerError::Damaged("sled panicked".into())))
@@ -239,7 +239,7 @@ fn open_and_read(path: PathBuf) -> Result<(sled::Db, Contents), LedgerError> {
             .mode(sled::Mode::LowSpace)
             .open();
         match opened {
-            // The spool's own lock keeps other processes out: this is a handle of ours that is on its way out.
+            // The spool's own lock keeps other processes out: this lock is held by a handle of this process that is being closed.
             Err(sled::Error::Io(error)) if is_locked(&error) && tries < LOCK_TRIES => {
                 tries += 1;
                 std::thread::park_timeout(Duration::from_millis(20));
@@ -256,7 +256,7 @@ fn open_and_read(path: PathBuf) -> Result<(sled::Db, Contents), LedgerError> {
 }
 
 impl Contents {
-    /// Takes in one value, if it is as it was written.
+    /// Takes in one value if it is undamaged.
     pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), LedgerError> {
         match key {
             COUNTERS_KEY => {

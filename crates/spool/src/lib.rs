@@ -1,4 +1,4 @@
-//! The clips on the card: what a citizen has said, until the centre has confirmed it.
+//! The clips on the card: a citizen's words, kept until the centre has confirmed them.
 //!
 //! Owns: everything under `[spool] dir` (docs/spool-format.md). Never does: read a clock, make a random
 //! number, talk to a network, delete a clip without a [`Receipt`]. After a failure, and after a power
@@ -57,14 +57,14 @@ use folders::Folders;
 use ledger::{Counters, Entry, Ledger, LedgerError};
 use settle::Numbering;
 
-/// Room that must be left under `max_bytes` for a take to begin: the longest clip at the highest usual bitrate.
+/// Room that must be left under `max_bytes` before a take may begin: the longest clip at the highest usual bitrate.
 const CLIP_HEADROOM_BYTES: u64 = 2 << 20;
 
-/// What the ballast of a booth's spool has: the rest of the longest recording, the card's identity, and sled's opening.
-/// Recording is refused below twice as much free room, whatever `reserve_bytes` says.
+/// Size of the ballast of a booth's spool: enough for the rest of the longest recording, the card's identity, and sled's opening.
+/// Recording is refused when less than twice this much is free, whatever `reserve_bytes` says.
 pub const BALLAST_BYTES: u64 = 2 << 20;
 
-/// What the spool is told when it is opened.
+/// What the spool needs to know when it is opened.
 #[derive(Debug, Clone)]
 pub struct OpenFacts {
     /// The machine's boot id.
@@ -79,13 +79,13 @@ pub struct OpenFacts {
     pub reserve_bytes: u64,
     /// Whether to keep a ledger. Without one every open reads every clip file.
     pub ledger: bool,
-    /// The CID register of the SD card that the spool is on, where there is one.
+    /// The CID register of the SD card with the spool, where there is one.
     pub card_cid: Option<String>,
     /// Serial number of this machine, where it has one.
     pub hw_serial: Option<String>,
-    /// Size of the ballast, [`BALLAST_BYTES`] on a booth; 0 is none.
+    /// Size of the ballast, [`BALLAST_BYTES`] on a booth; 0 means none.
     pub ballast_bytes: u64,
-    /// How often in a row the spool could not be opened before.
+    /// How many openings in a row have failed before this one.
     pub failed_before: u32,
 }
 
@@ -98,7 +98,7 @@ pub struct KeptClip {
     pub clip_no: u64,
     /// The card that gave the number.
     pub card_id: String,
-    /// Where it was spoken.
+    /// The booth where it was spoken.
     pub booth_id: BoothId,
     /// The machine boot in which it was spoken.
     pub boot_id: String,
@@ -106,19 +106,19 @@ pub struct KeptClip {
     pub bytes: u64,
     /// Hash of the body, in hex; empty for a void number.
     pub sha256: String,
-    /// Length of what was said.
+    /// Duration of the words.
     pub duration_ms: u64,
-    /// Finished from what a power cut left.
+    /// Whether it was finished from what a power cut left.
     pub recovered: bool,
-    /// What ended it.
+    /// What ended the recording.
     pub ended_by: EndedBy,
-    /// Made in service mode.
+    /// Whether it was made in service mode.
     pub test: bool,
-    /// The manifest's time is by a synchronised clock.
+    /// Whether the manifest's time is by a synchronised clock.
     pub clock_synced: bool,
-    /// End of the words by the wall clock of the time, in ms since 1970.
+    /// When the words ended, by the wall clock at that time, in ms since 1970.
     pub kept_at_ms: i64,
-    /// End of the words by the boot-time clock of `boot_id`, in ms.
+    /// When the words ended, by the boot-time clock of `boot_id`, in ms.
     pub kept_mono_ms: u64,
     /// Root mean square level.
     pub rms_dbfs: Option<f64>,
@@ -168,7 +168,7 @@ impl KeptClip {
 pub struct Room {
     /// Whether [`Spool::begin`] would accept.
     pub accepts: bool,
-    /// Why not.
+    /// Why not, if it would not.
     pub reason: Option<Refusal>,
     /// Free bytes of the file system.
     pub free_bytes: u64,
@@ -178,55 +178,56 @@ pub struct Room {
     pub max_bytes: u64,
 }
 
-/// What became of the ledger at open.
+/// What happened to the ledger when the spool was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerNews {
-    /// Opened as it was.
+    /// It was opened as it was.
     Intact,
-    /// There was none; made from the files.
+    /// There was none; it was made from the files.
     Made,
-    /// It was damaged (why), set aside and made again from the files.
+    /// It was damaged (with the reason), was set aside and made again from the files.
     Rebuilt(String),
-    /// The spool runs without one, and why.
+    /// The spool runs without a ledger, with the reason.
     Off(String),
 }
 
 /// What [`Spool::open`] found and did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenReport {
-    /// The card has a new identity: its first start, or the old one could not be read.
+    /// Whether the card has a new identity, because this is its first start or the old one could not be read.
     pub is_new_card: bool,
-    /// Why the old identity could not be used, if there was one.
+    /// Why the old identity could not be used, if that was so.
     pub card_unreadable: Option<String>,
-    /// The card is a copy of the one with this `card_id`: another CID. It has an identity of its own now.
+    /// The `card_id` of the card that this one is a copy of, as its different CID shows. The copy has an identity of its own now.
     pub card_cloned: Option<String>,
-    /// The card was in another machine before: its serial number.
+    /// The serial number of the machine that the card was in before, if it was another one.
     pub hardware_changed: Option<String>,
-    /// This machine boot had not been seen before.
+    /// Whether the card had not seen this boot of the machine before.
     pub is_new_boot: bool,
-    /// The card's identity could not be saved; it is tried again by [`Spool::mend`].
+    /// Why the card's identity could not be saved, if that failed; [`Spool::mend`] tries again.
     pub card_unsaved: Option<String>,
-    /// The ledger.
+    /// What happened to the ledger.
     pub ledger: LedgerNews,
-    /// Finished clips found, recovered ones included, quarantined ones not.
+    /// How many finished clips were found, including recovered ones, without quarantined ones.
     pub clips: usize,
-    /// Takes that were finished now.
+    /// Cut-off takes that were finished now.
     pub recovered: Vec<KeptClip>,
-    /// Takes without audio that were removed.
+    /// How many takes without audio were removed.
     pub removed_empty: u32,
-    /// Takes deleted on purpose whose file was still there.
+    /// How many takes were removed that had been deleted on purpose and whose file was still there.
     pub removed_discarded: u32,
-    /// Takes that could not be finished now and are tried again by [`Spool::mend`].
+    /// How many takes could not be finished now; [`Spool::mend`] tries again.
     pub left_unsettled: u32,
-    /// Names in `aside/` of what was moved or copied there now, with the reason.
+    /// Names in `aside/` of files that were moved or copied there now, with the reason.
     pub set_aside: Vec<(String, String)>,
     /// Clips whose file the card does not give back now, with the reason; [`Spool::mend`] tries again.
     pub unread: Vec<(String, String)>,
-    /// How much else there is to set aside, remove, move to quarantine or declare void; [`Spool::mend`] does it little by little.
+    /// How many more files are to be set aside, removed, moved to quarantine or declared void; [`Spool::mend`] does it little by
+    /// little.
     pub left_over: usize,
     /// Clips moved to quarantine now because they are damaged, with the reason.
     pub damaged: Vec<(String, String)>,
-    /// Clips the ledger knows whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
+    /// Clips that the ledger knows and whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
     /// void to the centre.
     pub missing: Vec<(String, u64, String)>,
 }
@@ -234,7 +235,7 @@ pub struct OpenReport {
 #[derive(Default)]
 struct Index {
     clips: HashMap<Uuid, Entry>,
-    /// Bytes of the files in `clips`.
+    /// Bytes of the files in `clips/`.
     kept_bytes: u64,
     /// Durable bytes of the files being written.
     open_bytes: u64,
@@ -261,41 +262,42 @@ struct Inner {
     max_bytes: u64,
     reserve_bytes: u64,
     numbering: Mutex<Numbering>,
-    /// The highest number given, for who must not wait for a write.
+    /// The highest number given, for callers that must not wait for a write.
     last_no: AtomicU64,
     card: Mutex<Card>,
-    /// The card as it was at the opening: whose it is never changes.
+    /// The card's identity when the spool was opened; the card's id never changes after that.
     identity: Card,
     index: Mutex<Index>,
     ledger: Mutex<Option<Ledger>>,
-    /// Files in quarantine that the card does not give back: what they are nobody knows.
+    /// Files in quarantine that the card does not give back, so that nothing is known of them.
     unread: Mutex<BTreeMap<Uuid, Note>>,
-    /// A file that cannot be read may hold the next number.
+    /// Whether there is an unreadable file that may hold the next number.
     is_unread: AtomicBool,
-    /// A ledger that could not be opened still lies there; it must not outlive a clip that it knows.
+    /// Whether a ledger that could not be opened still lies there; it must be set aside before a clip that it knows is removed.
     has_unread_ledger: Mutex<bool>,
-    /// What was found and can wait.
+    /// Work that was found at the opening and can wait.
     chores: Mutex<VecDeque<chores::Chore>>,
     reader: Mutex<read::Reader>,
-    /// Why the card refused the last write, until one works again.
+    /// Why the card refused the last write; `None` once a write works again.
     trouble: Mutex<Option<String>>,
     _lock: Box<dyn Send + Sync>,
 }
 
-/// Locks; a thread that panicked while it held the lock left complete values, for each is changed in one step.
+/// Locks the mutex, also after a thread panicked while it held the lock: the values are complete, because each is changed in one
+/// step.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The spool. See the module's own page.
+/// The spool. See the module's comment.
 #[derive(Clone)]
 pub struct Spool {
     inner: Arc<Inner>,
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, making what is missing, and finishes what was cut off. Errs if another
-    /// process uses it, or if the card cannot be used at all; damage is no error, it is in the report.
+    /// Opens the spool in `dir`, makes what is missing, and finishes takes that were cut off. Fails if another process uses the
+    /// spool, or if the card cannot be used at all. Damage is not an error, but is stated in the report.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -310,8 +312,8 @@ impl Spool {
         ))
     }
 
-    /// The same, with these keys and values in place of a ledger: what the fuzz targets open. A value that
-    /// is damaged costs all of them, as it does in a real ledger.
+    /// The same, with these keys and values in place of a ledger, for the fuzz targets. One damaged value makes all of them count
+    /// as lost, as in a real ledger.
     #[doc(hidden)]
     pub fn open_with_values(
         disk: Arc<dyn Disk>,
@@ -341,7 +343,7 @@ impl Spool {
         writer::begin(&self.inner, clip)
     }
 
-    /// Whether the card takes a write: a small file is written, made durable and removed.
+    /// Checks whether the card takes a write: a small file is written, made durable and removed.
     pub fn probe(&self) -> Result<(), SpoolError> {
         const NAME: &str = "probe";
         let folders = &self.inner.folders;
@@ -356,8 +358,8 @@ impl Spool {
         self.inner.room()
     }
 
-    /// Tries again what the card refused to do. To be called every few seconds while [`Spool::room`] says
-    /// *unwritable*, and otherwise now and then: takes that were finished late come out here, and only here.
+    /// Tries again what the card refused to do. To be called every few seconds while [`Spool::room`] says *unwritable*, and
+    /// otherwise now and then. Takes that are finished late are returned by this function only.
     pub fn mend(&self) -> Mended {
         self.inner.mend()
     }
@@ -374,8 +376,8 @@ impl Spool {
         (clips.count(), numbers.min())
     }
 
-    /// The finished clips on the card, oldest first: other cards' before this card's, by number.
-    /// Quarantined ones are not among them.
+    /// The finished clips on the card, oldest first: those of other cards before those of this card, by number. Without quarantined
+    /// clips.
     pub fn clips(&self) -> Vec<KeptClip> {
         let own = locked(&self.inner.card).card_id.clone();
         let index = locked(&self.inner.index);
@@ -393,27 +395,27 @@ impl Spool {
         clips
     }
 
-    /// The card as it was when the spool was opened: its identity and boot count. Waits for no write.
+    /// The card as it was when the spool was opened: its identity and boot count. Does not wait for any write.
     pub fn identity(&self) -> &Card {
         &self.inner.identity
     }
 
-    /// Whether everything that was said is on the card, and no write that failed is still owed.
+    /// Whether everything that citizens said is on the card, and no failed write is still to be repeated.
     pub fn is_settled(&self) -> bool {
         !locked(&self.inner.numbering).owes_a_write()
     }
 
-    /// The card's identity and boot count, its counters and clocks as they are now.
+    /// The card's identity and boot count, with its present counters and clocks.
     pub fn card(&self) -> Card {
         locked(&self.inner.card).clone()
     }
 
-    /// The highest clip number given on this card; 0 before the first. Waits for no write.
+    /// The highest clip number given on this card; 0 before the first. Does not wait for any write.
     pub fn last_clip_no(&self) -> u64 {
         self.inner.last_no.load(Ordering::Relaxed)
     }
 
-    /// Bytes written, failures and the time syncs take.
+    /// Bytes written, failures, and how long syncs take.
     pub fn disk_stats(&self) -> DiskStats {
         self.inner.folders.disk.stats()
     }
@@ -445,7 +447,7 @@ impl Spool {
         }
     }
 
-    /// Writes a checkpoint of everything that is not in the clip files: for a clean stop.
+    /// Writes a checkpoint of everything that is not in the clip files, at a clean stop.
     pub fn checkpoint(&self) -> Result<(), SpoolError> {
         self.inner.with_ledger(Ledger::sync);
         self.inner.save_card(&locked(&self.inner.card))
@@ -494,8 +496,8 @@ impl Inner {
         *locked(&self.trouble) = trouble.map(ToString::to_string);
     }
 
-    /// Does something with the ledger if there is one; true if that worked. A ledger that fails is set
-    /// aside and the spool goes on without: it is made again at the next start.
+    /// Runs `work` on the ledger if there is one; true if that worked. A ledger that fails is set aside and the spool goes on
+    /// without it; the next start makes a new one.
     fn with_ledger(&self, work: impl FnOnce(&Ledger) -> Result<(), LedgerError>) -> bool {
         let mut guard = locked(&self.ledger);
         let Some(ledger) = guard.as_ref() else {

@@ -1,8 +1,8 @@
-//! Clips in quarantine, and out of it again.
+//! Moving clips into quarantine and out again.
 //!
-//! Owns: the note of why a clip is there, in the clip's own file (docs/spool-format.md §5), and both moves. Never does:
-//! decide who comes back, or let anything out that it has not read whole. Cut off anywhere, a clip is in one of the two
-//! folders, or in both as one file; then the next opening has it in `clips/`.
+//! Owns: the note in the clip's own file that says why it is there (docs/spool-format.md §5), and both moves. Never does: decide
+//! which clip comes back, or let a clip out that it has not read whole. If a move is cut off at any point, the clip is in one of
+//! the two folders, or in both as one file; then the next opening has it in `clips/`.
 
 use std::io;
 use std::path::Path;
@@ -18,11 +18,11 @@ use super::settle::LONGEST_FILE;
 use super::{Inner, KeptClip, Spool, SpoolError, locked};
 use gateway_core::quarantine::{Cause, Moment, Note};
 
-/// Notes longer than this together are replaced by the next one.
+/// When the notes of a clip are longer than this together, the next note replaces them.
 const LONGEST_NOTES: u64 = 8 * 1024;
 
 impl Spool {
-    /// Takes a clip out of delivery, keeping it, and says why. What is known of it now is answered.
+    /// Takes a clip out of delivery and keeps it, with this note. Returns the note as it now stands.
     pub fn quarantine(&self, clip_id: &str, note: &Note) -> Result<Note, SpoolError> {
         self.inner.quarantine(clip_id, note)
     }
@@ -35,7 +35,7 @@ impl Spool {
         known.count() + locked(&inner.unread).len()
     }
 
-    /// The clips in quarantine, and why each is there; without those of which nothing is known.
+    /// The clips in quarantine, and why each is there; without files of which nothing is known.
     pub fn quarantined_clips(&self) -> Vec<(KeptClip, Note)> {
         let index = locked(&self.inner.index);
         let entries = index.clips.values();
@@ -44,7 +44,7 @@ impl Spool {
             .collect()
     }
 
-    /// Ids of everything in quarantine, also of files that the card does not give back, and why each is there.
+    /// The ids of all files in quarantine, including those that the card does not give back, and why each is there.
     pub fn notes(&self) -> Vec<(String, Note)> {
         let known = self.quarantined_clips();
         let known = known.into_iter().map(|(clip, note)| (clip.clip_id, note));
@@ -55,8 +55,8 @@ impl Spool {
         known.chain(unread).collect()
     }
 
-    /// Lets these clips out of quarantine, each after its whole file was read and found good; one that is not in quarantine
-    /// is out already. `by_itself` is said where nobody asked for it. Durable when this returns, as far as the card allows.
+    /// Lets these clips out of quarantine, each after its whole file was read and found good; a clip that is not in quarantine
+    /// counts as let out. `by_itself` is given if no person asked for it. Durable when this returns, as far as the card allows.
     pub fn bring_back(
         &self,
         clips: &[String],
@@ -70,16 +70,16 @@ impl Inner {
     fn quarantine(&self, clip_id: &str, note: &Note) -> Result<Note, SpoolError> {
         let (id, mut entry) = self.entry(clip_id)?;
         let mut note = note.clone();
-        // How often it comes back by itself is counted over all its stays.
+        // The returns of a clip without a person's request are counted over all its stays.
         let before = entry.note.take().and_then(|before| before.returned);
         note.returned = note.returned.or(before);
         if entry.quarantine.is_none() {
             let from = self.folders.clip(&self.folders.clips, id);
-            // Of a damaged file the damage itself tells.
+            // A damaged file needs no note: its damage is found again.
             if note.cause != Cause::Damage {
                 match self.write_note(id, &from, &note) {
                     Ok(file_bytes) => entry.file_bytes = file_bytes,
-                    // Without it, the clip gets another chance after the next start.
+                    // Without a note, the clip gets another chance after the next start.
                     Err(error) => log::warn!("why clip {id} is refused is not noted: {error}"),
                 }
             }
@@ -109,7 +109,7 @@ impl Inner {
         for clip_id in clips {
             let out = match &refusal {
                 None => self.let_out(clip_id, by_itself, &mut has_moved),
-                // The card refuses the others as well.
+                // The card would refuse the other clips as well.
                 Some(why) => Err(SpoolError::NotNow {
                     clip_id: clip_id.clone(),
                     why: why.clone(),
@@ -125,7 +125,7 @@ impl Inner {
         if has_moved {
             for folder in [&self.folders.clips, &self.folders.quarantine] {
                 if let Err(error) = self.folders.disk.sync_folder(folder) {
-                    // They have moved; the next opening after a power cut finishes what it undoes.
+                    // The clips have moved; if a power cut undoes that, the next opening finishes it.
                     log::warn!(
                         "clips that left quarantine may be there again after a power cut: {error}"
                     );
@@ -136,7 +136,7 @@ impl Inner {
         done
     }
 
-    /// One clip; the folders are synced by who calls.
+    /// Lets one clip out; the caller syncs the folders.
     fn let_out(
         &self,
         clip_id: &str,
@@ -190,7 +190,7 @@ impl Inner {
             .map_err(|error| SpoolError::io("moving out of quarantine", path, error))
     }
 
-    /// A file of which nothing was known, if it is in quarantine.
+    /// Lets a file out of which nothing was known; `None` if it is not in quarantine.
     fn let_unread_out(&self, clip_id: &str) -> Option<Result<KeptClip, SpoolError>> {
         let id = Uuid::parse_str(clip_id).ok()?;
         if !locked(&self.unread).contains_key(&id) {
@@ -203,7 +203,7 @@ impl Inner {
             return Some(Err(SpoolError::NotNow { clip_id, why }));
         }
         let read = self.read_late(id, true, None, &mut numbering);
-        // Whoever asked hears it from here.
+        // The caller gets the result directly, so that it is not reported again by `mend`.
         let told = &mut numbering.mended.quarantined;
         told.retain(|(other, _)| other != clip_id);
         drop(numbering);
@@ -217,7 +217,7 @@ impl Inner {
                 locked(&self.unread).remove(&id);
                 match (finished, self.entry(clip_id)) {
                     (Some(clip), _) => Ok(clip),
-                    // It is known now, and leaves like any other.
+                    // The clip is known now, and leaves like any other.
                     (None, Ok(_)) => {
                         let mut has_moved = false;
                         let out = self.let_out(clip_id, None, &mut has_moved);
@@ -236,7 +236,7 @@ impl Inner {
         })
     }
 
-    /// A finished clip's file, whole.
+    /// The bytes of a finished clip's file, after a check that it is whole.
     fn whole(&self, id: Uuid, path: &Path) -> Result<(Vec<u8>, Closed), SpoolError> {
         let damaged = |why: String| SpoolError::Damaged {
             clip_id: id.to_string(),
@@ -266,7 +266,7 @@ impl Inner {
         locked(&self.index).insert(id, entry);
     }
 
-    /// Appends a note to the file of a finished clip, durably; the new length.
+    /// Appends a note to the file of a finished clip, durably; returns the new length.
     fn write_note(&self, id: Uuid, path: &Path, note: &Note) -> Result<u64, SpoolError> {
         let (bytes, closed) = self.whole(id, path)?;
         self.append_note(id, path, &bytes, &closed, note)
@@ -290,7 +290,7 @@ impl Inner {
         self.folders.with_room(|| {
             let file = self.folders.disk.open(path, Open::Write)?;
             if bytes.len() as u64 > at {
-                // What a torn write has left, or notes that are replaced.
+                // Removes what a torn write has left, or the notes that this one replaces.
                 file.truncate(at)?;
             }
             file.write_at(&record, at)?;

@@ -1,8 +1,8 @@
 //! Reading clips: the manifest, and any range of the body.
 //!
-//! Owns: the map from body offsets to file offsets of the clips read last, and the difference between a card that does not
-//! answer ([`SpoolError::Io`]: try again) and a file that is not what was written ([`SpoolError::Damaged`]). Never does:
-//! change or delete anything. Every frame is checked again when it is read.
+//! Owns: for the clips read last, the map from body offsets to file offsets; and the difference between a card that does not answer
+//! ([`SpoolError::Io`]: try again) and a file that is not what was written ([`SpoolError::Damaged`]). Never does: change or delete
+//! anything. Every frame is checked again when it is read.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use super::ledger::Entry;
 use super::record::{HEAD_BYTES, Head, Kind, PREAMBLE_BYTES, salt};
 use super::{Inner, Spool, SpoolError, locked};
 
-/// How many clips stay mapped: the one that is sent and one that is sent again.
+/// How many clips stay mapped: the one that is being sent and one that is sent again.
 const MAPPED_CLIPS: usize = 2;
 
-/// The clips read last, latest first.
+/// The clips read last, the latest first.
 #[derive(Default)]
 pub(super) struct Reader {
     mapped: VecDeque<Arc<Mapped>>,
@@ -40,18 +40,18 @@ struct Mapped {
     frames: Vec<FrameAt>,
 }
 
-/// One frame's place.
+/// Where a frame lies.
 struct FrameAt {
-    /// Of its first body byte in the body.
+    /// Offset in the body of its first byte.
     body_at: u64,
-    /// Of its record in the file.
+    /// Offset of its record in the file.
     file_at: u64,
-    /// Of its body bytes.
+    /// Number of its body bytes.
     body_bytes: u64,
 }
 
 impl FrameAt {
-    /// One past its record in the file.
+    /// Offset after the end of its record in the file.
     fn file_end(&self) -> u64 {
         self.file_at + (HEAD_BYTES + FRAME_FACTS_BYTES) as u64 + self.body_bytes
     }
@@ -89,11 +89,11 @@ impl Spool {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
             return Ok(body);
         };
-        // One read for all of them: they lie one behind the other.
+        // The frames lie one behind the other, so that one read gets all of them.
         let base = first.file_at;
         let mut records = vec![0; (last.file_end() - base) as usize];
         if let Err(error) = mapped.file.read_at(&mut records, base) {
-            // The next try opens it anew.
+            // The next try opens the file anew.
             locked(&self.inner.reader).forget(id);
             return Err(unreadable(&mapped.path, id, base, error));
         }
@@ -154,7 +154,7 @@ fn damaged(id: Uuid, why: String) -> SpoolError {
     }
 }
 
-/// A file that is too short is damaged; a card that does not answer says nothing about the file.
+/// The error of a failed read: a file that is too short is damaged; a card that does not answer says nothing about the file.
 fn unreadable(path: &Path, id: Uuid, at: u64, error: std::io::Error) -> SpoolError {
     if is_verdict(&error) {
         return damaged(id, format!("it ends before byte {at} and what follows"));
@@ -166,7 +166,7 @@ fn no_record(id: Uuid, at: u64) -> SpoolError {
     damaged(id, format!("there is no record at byte {at}"))
 }
 
-/// The checked payload of the record that `bytes`, from byte `at` of the file on, begin with.
+/// The checked payload of the record at the beginning of `bytes`, which are the file from byte `at` on.
 fn payload(bytes: &[u8], id: Uuid, at: u64) -> Result<&[u8], SpoolError> {
     let (head, rest) = bytes
         .split_first_chunk::<HEAD_BYTES>()
@@ -198,19 +198,19 @@ pub(super) fn record(
     }
 }
 
-/// Heads of records one after another, read from the file a block at a time.
+/// Reads heads of records one after another, from blocks of the file.
 struct Heads<'a> {
     file: &'a dyn DiskFile,
     path: &'a Path,
     id: Uuid,
-    /// Nothing from here on is read.
+    /// Offset from which on nothing is read.
     end: u64,
     block: Vec<u8>,
     block_at: u64,
 }
 
 impl<'a> Heads<'a> {
-    /// A dozen seconds of speech.
+    /// A block holds a dozen seconds of speech.
     const BLOCK_BYTES: u64 = 32 * 1024;
 
     fn new(file: &'a dyn DiskFile, path: &'a Path, id: Uuid, end: u64) -> Self {
@@ -224,7 +224,7 @@ impl<'a> Heads<'a> {
         }
     }
 
-    /// The head at `at`; its checksum is not looked at.
+    /// The head at `at`; its checksum is not verified.
     fn at(&mut self, at: u64) -> Result<Head, SpoolError> {
         let wanted = at + HEAD_BYTES as u64;
         if at < self.block_at || wanted > self.block_at + self.block.len() as u64 {
@@ -244,7 +244,7 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// Finds the frames of a finished clip by their heads alone; their checksums are looked at when they are read.
+/// Finds the frames of a finished clip by their heads alone; their checksums are verified when the frames are read.
 fn map(
     file: &dyn DiskFile,
     path: &Path,

@@ -1,9 +1,9 @@
 //! The card: files, folders and their durability on Linux.
 //!
-//! Owns: every file operation of the spool but the ledger's own, and the measurement of how long syncs
-//! take. Never does: decide what is written or deleted, or wait for a pipe or a device that lies where a file should be: what
-//! is opened is a plain file. In a folder that belongs to a less trusted user ([`RealDisk::guarding`]) no link is followed and
-//! no file with a second name is opened. A failure is handed to the caller as it is.
+//! Owns: every file operation of the spool except the ledger's own, and the measurement of how long syncs take. Never does: decide
+//! what is written or deleted, or wait for a pipe or a device that lies where a file should be: only plain files are opened. In a
+//! folder that belongs to a less trusted user ([`RealDisk::guarding`]) no link is followed and no file with a second name is
+//! opened. A failure is handed to the caller unchanged.
 // Files and the clock that times the syncs are this adapter's work.
 #![allow(clippy::disallowed_methods)]
 
@@ -24,10 +24,10 @@ use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
-/// How many of the latest syncs the percentile looks at: a little over two minutes of speech.
+/// How many of the latest syncs the percentile covers: those of a little over two minutes of speech.
 const SYNCS_REMEMBERED: usize = 256;
 
-/// So many bytes of a removed file are overwritten with one call.
+/// How many bytes of a removed file are overwritten with one call.
 const ERASED_AT_A_TIME: usize = 64 * 1024;
 
 /// The real disk.
@@ -35,17 +35,17 @@ const ERASED_AT_A_TIME: usize = 64 * 1024;
 pub struct RealDisk {
     meter: Arc<Meter>,
     is_shared: bool,
-    /// Folders of a less trusted user.
+    /// Folders that belong to a less trusted user.
     guarded: Vec<PathBuf>,
 }
 
 impl RealDisk {
-    /// A disk with nothing measured yet.
+    /// A disk without measurements.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One on which everybody may read what is made: for a state of root's that the gateway looks at.
+    /// A disk whose files everybody may read: for root's state files that the gateway reads.
     pub fn shared() -> Self {
         Self {
             is_shared: true,
@@ -53,8 +53,8 @@ impl RealDisk {
         }
     }
 
-    /// One for root's work in `folder`, which belongs to a less trusted user while its own place does not. Whatever that user
-    /// makes of what is in it, now or meanwhile, nothing outside is reached from there: a link on the way is an error.
+    /// A disk for root's work in `folder`, which belongs to a less trusted user, while the folder around it does not. Whatever that
+    /// user puts into it, before or meanwhile, nothing outside can be reached from there: a link on the way is an error.
     pub fn guarding(folder: &Path) -> Self {
         Self {
             guarded: vec![folder.to_owned()],
@@ -62,13 +62,13 @@ impl RealDisk {
         }
     }
 
-    /// The guarded folder that `path` is in, and the way from there.
+    /// The guarded folder that contains `path`, and the way from that folder to it.
     fn guard_of<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
         let mut guards = self.guarded.iter();
         guards.find_map(|guard| Some((guard.as_path(), path.strip_prefix(guard).ok()?)))
     }
 
-    /// Where a thing is reached by its name in a folder that is held open.
+    /// The path of a file by its name in a folder that is held open.
     fn reach(&self, path: &Path) -> io::Result<Reached> {
         let name = path.file_name();
         let (Some((guard, way)), Some(name)) = (self.guard_of(path), name) else {
@@ -82,7 +82,7 @@ impl RealDisk {
         Ok(reached)
     }
 
-    /// Where a folder is reached that is held open.
+    /// The path of a folder that is held open.
     fn reach_folder(&self, folder: &Path) -> io::Result<Reached> {
         match self.guard_of(folder) {
             Some((guard, way)) => Reached::folder(guard, way),
@@ -90,7 +90,7 @@ impl RealDisk {
         }
     }
 
-    /// Opens what must be a plain file. A pipe or a device is opened without waiting for its other end, and refused.
+    /// Opens a file that must be plain. A pipe or a device is opened without waiting for its other end, and refused.
     fn open_plain(&self, file: &Path, options: &mut OpenOptions) -> io::Result<File> {
         let is_guarded = self.guard_of(file).is_some();
         let mut flags = OFlags::NONBLOCK;
@@ -119,7 +119,7 @@ impl RealDisk {
     }
 }
 
-/// A path that leads to what was asked for, as long as this is kept.
+/// A path to the file or folder that was asked for, valid as long as this value is kept.
 struct Reached {
     path: PathBuf,
     _held: Option<OwnedFd>,
@@ -137,18 +137,18 @@ impl Reached {
     fn folder(guard: &Path, way: &Path) -> io::Result<Self> {
         let held = folder_below(guard, way)?;
         Ok(Self {
-            // The kernel's own name of an open folder.
+            // The kernel's name for an open folder.
             path: PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())),
             _held: Some(held),
         })
     }
 }
 
-/// Holds the folder `way` below `guard` open for what is named from there, without a link on the way. Step by step: a service
-/// with `RestrictSUIDSGID=` has no `openat2`, which would do it at once.
+/// Opens the folder `way` below `guard` without following a link, and holds it open for access to its content. It goes step by
+/// step: a service with `RestrictSUIDSGID=` cannot use `openat2`, which would do it at once.
 ///
 /// # Errors
-/// Where a folder is missing, is none or is a link, and for a way that does not only lead down.
+/// A folder that is missing, is no folder or is a link, and a way that does not only lead down.
 pub fn folder_below(guard: &Path, way: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut held = openat(CWD, guard, flags, Mode::empty())?;
@@ -188,7 +188,7 @@ struct Syncs {
 }
 
 impl Meter {
-    /// Counts a failure of the card; a missing or short file and a full card are answers, not failures.
+    /// Counts a failure of the card. A missing or short file and a full card are answers, and are not counted.
     fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result
             && !matches!(
@@ -260,7 +260,7 @@ impl DiskFile for RealFile {
         if facts.nlink() > 0 {
             return Ok(());
         }
-        // To the end of the last block: what an earlier file left there is nobody's, either.
+        // Overwrites to the end of the last block, where bytes of an earlier file may have been left.
         let end = facts.len().next_multiple_of(facts.blksize().max(1));
         let nothing = vec![0; ERASED_AT_A_TIME];
         let mut at = 0;
@@ -314,7 +314,7 @@ impl Disk for RealDisk {
         self.meter
             .watch(DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
         if self.is_shared {
-            // Whatever the service's umask is.
+            // Sets the mode whatever the service's umask is.
             self.meter.watch(std::fs::set_permissions(
                 folder,
                 Permissions::from_mode(0o755),
@@ -332,7 +332,7 @@ impl Disk for RealDisk {
             listed.push(Listed {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 bytes: facts.len(),
-                // A pipe would keep its reader waiting for ever, a link lead elsewhere.
+                // A pipe would make its reader wait for ever, and a link lead elsewhere.
                 is_folder: !facts.is_file(),
             });
         }

@@ -1,6 +1,6 @@
 //! The bytes of a clip file: preamble and records (docs/spool-format.md §1).
 //!
-//! Owns: framing, checksums, and where a torn tail begins. Never does: look into a payload or touch a disk.
+//! Owns: framing, checksums, and where a torn tail begins. Never does: interpret a payload or touch a disk.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ const VERSION: u8 = 1;
 pub(crate) const PREAMBLE_BYTES: usize = 24;
 /// Bytes before a record's payload.
 pub(crate) const HEAD_BYTES: usize = 16;
-/// Bytes that are summed at most in looking for records behind damage, beyond those of the file itself: bytes that look
-/// like heads everywhere must not hold up the start. Speech is met by such a head once in some 100 GB.
+/// Most bytes whose checksums are computed in the search for records behind damage, besides those of the file itself: a file full
+/// of bytes that look like heads must not delay the start. Speech contains such bytes once in some 100 GB.
 const SEARCH_BYTES: usize = 64 << 20;
 /// Longest payload.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 1 << 20;
@@ -26,17 +26,17 @@ pub(crate) const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 pub(crate) enum Kind {
     /// Facts known when the take is armed.
     Header = 1,
-    /// When the first kept sample was captured.
+    /// The time at which the first kept sample was captured.
     Start = 2,
     /// About half a second of the body.
     Frame = 3,
     /// The manifest.
     Closing = 4,
-    /// Deleted on purpose.
+    /// The take was deleted on purpose.
     Discarded = 5,
-    /// The manifest as it is offered, where it was made before the clock was right.
+    /// The manifest as it is offered, if the closing record was made before the clock was right.
     Offered = 6,
-    /// Nothing: room left over at the end of a page of the card.
+    /// No content: fills the rest of a page of the card.
     Padding = 7,
     /// Why the clip went to quarantine, or that it came out.
     Note = 8,
@@ -68,12 +68,12 @@ pub(crate) fn preamble(id: Uuid) -> [u8; PREAMBLE_BYTES] {
     bytes
 }
 
-/// What every checksum in the file of clip `id` begins with.
+/// The value with which every checksum in the file of clip `id` begins.
 pub(crate) fn salt(id: Uuid) -> u32 {
     crc32c::crc32c(&preamble(id))
 }
 
-/// Adds a record whose payload is the `parts` one after another.
+/// Adds a record whose payload is all `parts` one after another.
 pub(crate) fn push(buffer: &mut Vec<u8>, salt: u32, kind: Kind, sequence: u32, parts: &[&[u8]]) {
     let bytes: usize = parts.iter().map(|part| part.len()).sum();
     assert!(
@@ -96,12 +96,12 @@ pub(crate) fn push(buffer: &mut Vec<u8>, salt: u32, kind: Kind, sequence: u32, p
     }
 }
 
-/// A record's head, taken apart; not yet believed.
+/// A record's head, taken apart but not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Bytes of the payload.
     pub payload_bytes: usize,
-    /// Its kind, `None` for one this program does not know.
+    /// Its kind; `None` for one that this program does not know.
     pub kind: Option<Kind>,
     /// Its place among the records.
     pub sequence: u32,
@@ -110,7 +110,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// `None` if no head looks like this.
+    /// `None` if these bytes cannot be a head.
     pub(crate) fn parse(bytes: &[u8; HEAD_BYTES]) -> Option<Head> {
         let word = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -130,7 +130,7 @@ impl Head {
         })
     }
 
-    /// Whether `payload` is the one that was written.
+    /// Whether the checksum confirms that `payload` is the one that was written.
     pub(crate) fn fits(&self, salt: u32, payload: &[u8]) -> bool {
         let sum = crc32c::crc32c_append(salt, &self.summed);
         payload.len() == self.payload_bytes && crc32c::crc32c_append(sum, payload) == self.sum
@@ -140,7 +140,7 @@ impl Head {
 /// A valid record in a file's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// Its kind, `None` for one this program does not know.
+    /// Its kind; `None` for one that this program does not know.
     pub kind: Option<Kind>,
     /// Its place among the records.
     pub sequence: u32,
@@ -150,7 +150,7 @@ pub(crate) struct Record {
     pub payload: Range<usize>,
 }
 
-/// The record whose head begins `at`, if it is whole and its checksum is right.
+/// The record whose head begins at `at`, if it is whole and its checksum is right.
 fn record_at(bytes: &[u8], salt: u32, at: usize) -> Option<Record> {
     let head = Head::parse(bytes.get(at..at + HEAD_BYTES)?.try_into().ok()?)?;
     let payload = at + HEAD_BYTES..at + HEAD_BYTES + head.payload_bytes;
@@ -163,20 +163,20 @@ fn record_at(bytes: &[u8], salt: u32, at: usize) -> Option<Record> {
         })
 }
 
-/// What the framing of a file says.
+/// The records of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Scan {
-    /// The valid records from the first on.
+    /// The valid records from the beginning on.
     pub records: Vec<Record>,
-    /// Where the first byte that belongs to none of them lies.
+    /// Offset of the first byte that belongs to none of them.
     pub valid_to: usize,
     /// Valid records behind the damage, if there is any.
     pub stranded: Vec<Record>,
-    /// The search behind the damage was given up: there may be more.
+    /// Whether the search behind the damage was given up, so that there may be more records.
     pub is_cut_short: bool,
 }
 
-/// Takes a file apart. `None` if it does not begin with the preamble of clip `id`.
+/// Finds the records of a file. `None` if it does not begin with the preamble of clip `id`.
 pub(crate) fn scan(bytes: &[u8], id: Uuid) -> Option<Scan> {
     if bytes.get(..PREAMBLE_BYTES)? != preamble(id) {
         return None;
@@ -199,7 +199,7 @@ pub(crate) fn scan(bytes: &[u8], id: Uuid) -> Option<Scan> {
     })
 }
 
-/// Whether there may be a valid record of clip `id` somewhere, though the file does not begin as it should.
+/// Whether there may be a valid record of clip `id` in a file that does not begin as it should.
 pub(crate) fn has_any_record(bytes: &[u8], id: Uuid) -> bool {
     let (found, is_cut_short) = stranded(bytes, salt(id), 0, 0);
     is_cut_short || !found.is_empty()
@@ -207,7 +207,7 @@ pub(crate) fn has_any_record(bytes: &[u8], id: Uuid) -> bool {
 
 /// Valid records from `from` on, wherever they begin, and whether the search was given up.
 fn stranded(bytes: &[u8], salt: u32, from: usize, sequence: usize) -> (Vec<Record>, bool) {
-    // A file has no more records than heads fit into it.
+    // The sequence numbers are bounded, because a file has no more records than heads fit into it.
     let sequences = sequence..=bytes.len() / HEAD_BYTES;
     let mut left = SEARCH_BYTES + bytes.len();
     let mut found: Vec<Record> = Vec::new();
@@ -288,7 +288,7 @@ mod tests {
         let id = Uuid::from_u128(7);
         let mut bytes = file(id);
         let whole = bytes.len();
-        // A head at every 8th byte: 256 KiB of payload, a kind, and a sequence that could be.
+        // Bytes that look like a head at every 8th byte: 256 KiB of payload, a valid kind, and a possible sequence number.
         for _ in 0..(8 << 20) / 8 {
             bytes.extend_from_slice(&[0, 0, 4, 0, 1, 0, 0, 0]);
         }

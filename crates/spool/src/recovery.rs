@@ -1,7 +1,7 @@
 //! Opening the spool, whatever state the card was left in (docs/spool-format.md §3, §4 and §6).
 //!
-//! Owns: the order of the steps. Never does: delete a file with audio in it, or give up on a damaged one: what cannot
-//! be read is set aside and reported. Cut off anywhere, the next open comes to the same result.
+//! Owns: the order of the steps. Never does: delete a file with audio in it, or give up on a damaged one: a file that cannot be
+//! read is set aside and reported. If opening is cut off at any point, the next opening comes to the same result.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -23,9 +23,9 @@ use super::survey::{Survey, survey};
 use super::{Index, Inner, LedgerNews, OpenFacts, OpenReport, SpoolError, locked};
 use gateway_core::quarantine::Note;
 
-/// More new files than this are synced by one syncfs instead of one by one.
+/// If there are more new files than this, one syncfs replaces one sync for each.
 const SYNCED_ONE_BY_ONE: usize = 32;
-/// So many openings in a row may fail before a `card.json` that the card does not give back is given up.
+/// After so many failed openings in a row a `card.json` that the card does not give back is given up.
 const CARD_TRIES: u32 = 5;
 
 pub(super) fn open(
@@ -40,7 +40,7 @@ pub(super) fn open(
     })
 }
 
-/// Opens with what `ledger` gives for the ledger and its contents.
+/// Opens the spool; `ledger` provides the ledger and its contents.
 pub(super) fn open_with(
     disk: Arc<dyn Disk>,
     dir: &Path,
@@ -78,7 +78,7 @@ pub(super) fn open_with(
     };
     let found_card = match Card::load(folders.disk.as_ref(), dir) {
         Ok(found) => found,
-        // A booth that never opens its spool again would be worse than one with another card id.
+        // A booth that can never open its spool again would be worse than a booth whose card has a new id.
         Err(error)
             if facts.failed_before >= CARD_TRIES
                 && error.kind() != io::ErrorKind::PermissionDenied =>
@@ -103,7 +103,7 @@ pub(super) fn open_with(
         card.counter_saves = counters.saves;
         card.counters = counters.values;
     }
-    // Numbers whose files are gone or cannot be read stay given.
+    // Numbers whose files are gone or cannot be read are not given again.
     let known = survey.highest_number(&card.card_id);
     if survey.has_losses() {
         card.clip_no_floor = card.clip_no_floor.max(known);
@@ -113,7 +113,7 @@ pub(super) fn open_with(
     }
     let is_saved = match folders.with_room(|| card.save(folders.disk.as_ref(), dir)) {
         Ok(()) => true,
-        // Nothing has been kept under a card that was never saved.
+        // Under a new identity that cannot be saved no clip has been kept, so that nothing is lost by failing.
         Err(error) if report.is_new_card => {
             return Err(SpoolError::io("writing", dir.join(CARD_FILE), error));
         }
@@ -173,7 +173,7 @@ fn open_ledger(folders: &Folders, report: &mut OpenReport) -> (Option<Ledger>, C
         Ledger::open(&folders.disk, &folders.ledger)
     };
     let first = match try_open() {
-        // sled cannot open on a full card, not even to read.
+        // sled cannot open on a full card, not even for reading.
         Err(LedgerError::Disk(_)) if is_full(folders) && folders.drop_ballast() => try_open(),
         other => other,
     };
@@ -205,14 +205,14 @@ fn is_full(folders: &Folders) -> bool {
         .is_ok_and(|free| free < folders.ballast_bytes)
 }
 
-/// What is known of the card's identity.
+/// Evidence of the card's identity.
 struct Identity {
     found: CardFound,
     ledger_card_id: Option<String>,
 }
 
 impl Identity {
-    /// The card to go on with, and whether it replaces a file that cannot be read.
+    /// The identity to go on with, and whether it replaces a file that cannot be read.
     fn settle(self, facts: &OpenFacts, survey: &Survey, report: &mut OpenReport) -> (Card, bool) {
         let (mut card, replaced) = match self.found {
             CardFound::Known(card) if is_copy(&card, facts) => {
@@ -266,7 +266,7 @@ impl Identity {
     }
 }
 
-/// Whether the identity was made on another SD card than this one.
+/// Whether the identity was made on a different SD card.
 fn is_copy(card: &Card, facts: &OpenFacts) -> bool {
     card.cid
         .as_ref()
@@ -289,7 +289,7 @@ fn set_card_aside(
 }
 
 impl Inner {
-    /// Does what the survey asks for.
+    /// Does what the survey found to be necessary.
     fn take_in(
         &self,
         survey: Survey,
@@ -332,7 +332,8 @@ impl Inner {
             self.undouble(id, report);
         }
         self.finish_leaving(&doubled);
-        // A little of everything is done now, so that whoever looks finds it done; what is left costs no citizen his booth.
+        // Some chores of each kind are done now, so that their results are visible at once; the others wait, so that citizens do
+        // not wait for them.
         let mut chores = VecDeque::new();
         let later = |(id, entry)| Chore::Damaged(id, Box::new(entry));
         for (id, entry) in at_once(survey.damaged, &mut chores, later) {
@@ -345,10 +346,10 @@ impl Inner {
         for (path, _, error) in all.refused {
             self.trouble_with("setting aside", &path, error);
         }
-        // Without the floor on the card the ledger is what remembers these numbers.
+        // If the floor could not be saved, only the ledger remembers these numbers, and its entries must stay.
         if is_saved {
             let later = |(id, entry)| Chore::Void(id, Box::new(entry));
-            // A void number takes the name of the file that is lost: not before that is set aside.
+            // The void declaration of a number takes the name of the lost file, so that it waits until that file is set aside.
             let missing = match chores.is_empty() {
                 true => at_once(survey.missing, &mut chores, later),
                 false => {
@@ -384,11 +385,11 @@ impl Inner {
                 }
             }
         }
-        // Before anything gets a number: one of these may hold it.
+        // Before any number is given, because one of these files may hold that number.
         for file in survey.unread {
             let error = SpoolError::io("reading", &file.path, file.why);
             if let (true, Some(mut entry)) = (file.in_quarantine, file.known.clone()) {
-                // It is read again before it leaves.
+                // The file is read again before it leaves quarantine.
                 if entry.quarantine.is_none() {
                     let note = entry.note.insert(Note::unread(&error.to_string()));
                     entry.quarantine = Some(note.reason.clone());
@@ -413,8 +414,8 @@ impl Inner {
             self.finish_astray(id, report);
         }
         for (id, cut, known) in survey.cut_off {
-            // The number its closing record or the ledger carries, unless another clip has it.
-            // A number that another card gave stays that card's.
+            // The number in the closing record or the ledger, unless another clip has it. A number that another card gave is not
+            // used here.
             let wanted = known
                 .or(cut.clip_no)
                 .filter(|_| cut.header.card_id == own)
@@ -427,8 +428,8 @@ impl Inner {
         *locked(&self.chores) = chores;
     }
 
-    /// Makes sure that what is believed is on the card: a killed process may have left it in memory only. What could not be
-    /// made sure of comes back: the ledger must not vouch for it.
+    /// Makes sure that finished clips are on the card, because a killed process may have left them in memory only. Returns the
+    /// clips for which that failed: the ledger must not vouch for them.
     fn believe(&self, survey: &Survey) -> HashSet<Uuid> {
         let is_of_this_boot = |entry: &Entry| entry.clip.boot_id == self.boot_id;
         let others = survey.found.iter().filter(|(_, e)| !is_of_this_boot(e));
@@ -468,7 +469,7 @@ impl Inner {
         }
     }
 
-    /// Clips that were on their way out of quarantine when the power went are out.
+    /// Completes the move of clips that were on their way out of quarantine when the power failed.
     fn finish_leaving(&self, doubled: &HashSet<Uuid>) {
         let leaving: Vec<(Uuid, Entry)> = locked(&self.index)
             .clips
@@ -492,9 +493,8 @@ impl Inner {
         }
     }
 
-    /// Writes the first bytes of a file once more as they are read, durably. After a failed fsync the kernel shows pages
-    /// as clean that the card does not have, to the next process too, until the machine starts anew: another fsync
-    /// would not write them.
+    /// Reads the first bytes of a file and writes them again, durably. After a failed fsync the kernel marks pages as clean that
+    /// the card does not have, for later processes too, until the machine starts again; another fsync would not write them.
     pub(super) fn write_again(&self, path: &Path, bytes: u64) -> io::Result<()> {
         let disk = self.folders.disk.as_ref();
         let mut content = read_whole(disk, path, LONGEST_FILE)?;
@@ -504,8 +504,8 @@ impl Inner {
         file.sync_data()
     }
 
-    /// A move to quarantine that was cut off may leave both names of one file: it is where it was. A file that differs
-    /// from the one in `clips/` is another matter, and is set aside.
+    /// An interrupted move to quarantine may leave one file under both names: it then stays in `clips/`. If the file in quarantine
+    /// differs from the one in `clips/`, it is set aside.
     fn undouble(&self, id: Uuid, report: &mut OpenReport) {
         let folders = &self.folders;
         let second = folders.clip(&folders.quarantine, id);
@@ -516,7 +516,7 @@ impl Inner {
         let (first, second_content) =
             match (content(&folders.clip(&folders.clips, id)), content(&second)) {
                 (Ok(first), Ok(second)) => (first, second),
-                // Nobody knows; the next start looks again.
+                // It cannot be known whether they differ; the next start checks again.
                 (Err(error), _) | (_, Err(error)) => {
                     return self.trouble_with("reading", &second, error);
                 }
@@ -551,7 +551,7 @@ impl Inner {
                 &self.folders.clip(&self.folders.clips, id),
                 error,
             );
-            // Where it lies decides; reading it will fail and say so.
+            // The folder in which the file lies decides; reading the file will fail and report the damage.
             entry.quarantine = None;
         }
         self.with_ledger(|ledger| ledger.put_clip(id, &entry));
@@ -559,7 +559,7 @@ impl Inner {
         locked(&self.index).insert(id, entry);
     }
 
-    /// Finishes a take that is in quarantine because it could not be read once.
+    /// Finishes a take that was moved to quarantine because it could not be read at that time.
     fn finish_astray(&self, id: Uuid, report: &mut OpenReport) {
         let mut numbering = locked(&self.numbering);
         let finished = match numbering.is_held_up() {
@@ -609,7 +609,7 @@ impl Inner {
         }
     }
 
-    /// Before a file is cut although valid records follow the damage, all of it is copied aside.
+    /// Copies a whole file aside before it is cut although valid records follow the damage.
     fn keep_a_copy(
         &self,
         path: &Path,

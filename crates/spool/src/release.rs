@@ -1,7 +1,7 @@
-//! Clips leaving: released, withdrawn.
+//! Clips that leave the card, because they are released or withdrawn.
 //!
-//! Owns: the order in which that happens (docs/spool-format.md §5). Never does: delete without a [`Receipt`] for the
-//! very hash on the card. Cut off in between, a clip is offered again.
+//! Owns: the order of the steps (docs/spool-format.md §5). Never does: delete without a [`Receipt`] for the very hash on the card.
+//! If a release is cut off in between, the clip is offered again.
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::ledger::{Entry, Ledger};
 use super::{Inner, Spool, SpoolError, locked};
 use gateway_core::delivery::Receipt;
 
-/// What became of a batch of receipts.
+/// The result of a batch of receipts.
 #[derive(Debug, Default)]
 pub struct Released {
     /// Clips that were deleted.
@@ -19,12 +19,12 @@ pub struct Released {
     pub file_bytes: u64,
     /// Receipts that deleted nothing, and why.
     pub refused: Vec<SpoolError>,
-    /// Those of them that only the card refused: good for another try.
+    /// Those of the refused receipts that only the card refused: to be tried again.
     pub kept_back: Vec<Receipt>,
 }
 
 impl Spool {
-    /// Deletes a clip that the centre has, by its hash.
+    /// Deletes a clip that the centre has, as the receipt's hash proves.
     pub fn release(&self, receipt: Receipt) -> Result<(), SpoolError> {
         self.inner
             .delete(vec![receipt])
@@ -33,13 +33,13 @@ impl Spool {
             .map_or(Ok(()), Err)
     }
 
-    /// Deletes many clips with one write of the floor, one sync of the folder and one of the ledger. What the
-    /// card refuses comes back, to be tried again.
+    /// Deletes many clips with one write of the floor, one sync of the folder and one of the ledger. Receipts that the card refuses
+    /// are returned, to be tried again.
     pub fn release_many(&self, receipts: Vec<Receipt>) -> Released {
         self.inner.delete(receipts)
     }
 
-    /// The same, once: an error if the card let none of them go.
+    /// The same, but an error if the card let none of the clips go.
     pub fn release_all(&self, receipts: Vec<Receipt>) -> Result<Released, SpoolError> {
         let mut released = self.release_many(receipts);
         match released.clips.is_empty() && !released.kept_back.is_empty() {
@@ -48,7 +48,7 @@ impl Spool {
         }
     }
 
-    /// Deletes a clip that was withdrawn at the centre. The same proof, another reason.
+    /// Deletes a clip that was withdrawn at the centre. The proof is the same, only the reason differs.
     pub fn discard_withdrawn(&self, receipt: Receipt) -> Result<(), SpoolError> {
         self.release(receipt)
     }
@@ -109,7 +109,8 @@ impl Inner {
             }
         }
         folders.retain(|folder| {
-            // Not durable means offered again after a power cut, which the hub answers at once.
+            // If the removal is not durable, a power cut brings the clip back; it is then offered again, which the hub answers at
+            // once.
             let synced = self.folders.disk.sync_folder(folder);
             if let Err(error) = &synced {
                 log::warn!("a release may come undone at a power cut: {error}");
@@ -124,7 +125,7 @@ impl Inner {
         released
     }
 
-    /// Makes sure that no number of these clips is ever given again, before their files go.
+    /// Makes sure, before the files of these clips are removed, that their numbers are never given again.
     fn raise_floor(&self, leaving: &[(Uuid, Entry, Receipt)]) -> Result<(), SpoolError> {
         let numbering = locked(&self.numbering);
         let given = numbering.next_no - 1;
@@ -145,7 +146,7 @@ impl Inner {
         Ok(())
     }
 
-    /// A ledger that was not opened would miss the clips that leave now.
+    /// Sets aside a ledger that could not be opened: it would count the clips that leave now as missing.
     fn drop_unread_ledger(&self) {
         let mut unread = locked(&self.has_unread_ledger);
         if *unread {

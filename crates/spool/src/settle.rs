@@ -1,7 +1,7 @@
-//! Giving numbers, and settling what the card refused to write or to give back.
+//! Giving numbers, and finishing later what the card refused to write or to give back.
 //!
-//! Owns: the next clip number and the list of unsettled takes. Never does: give a number while one is in doubt.
-//! A failure leaves the take on the list; a process that ends leaves it to recovery.
+//! Owns: the next clip number and the list of unsettled takes. Never does: give a number while one is in doubt. A failure leaves
+//! the take on the list; if the process ends, recovery finishes it.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -19,33 +19,33 @@ use super::{Inner, KeptClip, SpoolError, locked};
 use booth_contract::EndedBy;
 use gateway_core::quarantine::Note;
 
-/// Longest clip file that is read: far above what the longest recording makes.
+/// Longest clip file that is read; the longest recording makes a far shorter one.
 pub(super) const LONGEST_FILE: u64 = 64 << 20;
-/// How often a file may refuse on a card that otherwise takes writes, before the booth goes on without it: it is set aside, or
-/// where it cannot be read goes to quarantine.
+/// How often the card may refuse a file while it takes other writes, before the booth goes on without the file: it is set aside, or
+/// is moved to quarantine if it cannot be read.
 const TRIES: u32 = 5;
 
-/// Why a clip is in quarantine whose file did not say so when it could be read at last.
+/// Reason for a clip's quarantine, if its file could be read at last and states no reason itself.
 const WAS_UNREAD: &str = "the card did not give it back when the spool was opened";
 
-/// What could not be done yet.
+/// Work on a file that could not be done yet.
 pub(super) enum Unsettled {
-    /// The write of `finish` failed, with these last words.
+    /// The write of `finish` failed, with this last frame.
     Finish {
         take: Box<Take>,
         last: Vec<u8>,
         facts: FrameFacts,
         ended_by: EndedBy,
     },
-    /// The writer is gone; the file is good up to here.
+    /// The writer was dropped; the file is good up to `durable_to`.
     Abandoned {
         id: Uuid,
         durable_to: u64,
         wanted_no: Option<u64>,
     },
-    /// Deleted on purpose, or never begun.
+    /// The take was deleted on purpose, or never begun.
     Unlink { id: Uuid },
-    /// The card does not give the file back. Unless the ledger knows it, it may hold a number.
+    /// The card does not give the file back. Unless the ledger knows the clip, the file may hold a number.
     Unread {
         id: Uuid,
         in_quarantine: bool,
@@ -54,7 +54,7 @@ pub(super) enum Unsettled {
 }
 
 impl Unsettled {
-    /// Whether a number may hang on it.
+    /// Whether the next number depends on it.
     pub(super) fn holds_up_numbers(&self) -> bool {
         match self {
             Self::Unlink { .. } => false,
@@ -71,13 +71,13 @@ impl Unsettled {
     }
 }
 
-/// The next number and what stands before it. Held locked until a write that gives a number is durable.
+/// The next number and the work that has to be done before it is given. Locked until a write that gives a number is durable.
 pub(super) struct Numbering {
     pub next_no: u64,
     pub unsettled: VecDeque<(Unsettled, u32)>,
-    /// Files for which a number is kept back.
+    /// Unreadable files for which a number is kept back.
     kept_back: HashSet<Uuid>,
-    /// What came of takes that were settled since the last [`Inner::mend`].
+    /// Results for takes that were settled since the last [`Inner::mend`].
     pub mended: Mended,
 }
 
@@ -91,13 +91,13 @@ impl Numbering {
         }
     }
 
-    /// Whether a write is owed to the card.
+    /// Whether a write is still to be repeated.
     pub(super) fn owes_a_write(&self) -> bool {
         let is_write = |(job, _): &(Unsettled, u32)| !matches!(job, Unsettled::Unread { .. });
         self.unsettled.iter().any(is_write)
     }
 
-    /// Whether no number may be given.
+    /// Whether no number may be given at present.
     pub(super) fn is_held_up(&self) -> bool {
         self.unsettled.iter().any(|(job, _)| job.holds_up_numbers())
     }
@@ -112,13 +112,13 @@ impl Numbering {
 pub struct Mended {
     /// Takes that were finished late; to be delivered like any other.
     pub kept: Vec<KeptClip>,
-    /// Names in `aside/` of takes whose file refuses for good, with the reason.
+    /// Names in `aside/` of takes whose file the card refuses for good, with the reason.
     pub set_aside: Vec<(String, String)>,
-    /// Clips that are in quarantine, as is known now, and why.
+    /// Clips that were found to be in quarantine or were moved there, and why.
     pub quarantined: Vec<(String, Note)>,
-    /// Why the card still refuses, if it does.
+    /// Why the card still refuses writes, if it does.
     pub trouble: Option<String>,
-    /// Whether something is left to be tried again.
+    /// Whether work is left to be tried again.
     pub is_unfinished: bool,
 }
 
@@ -154,7 +154,7 @@ impl Inner {
             }
             Ok(None) => Err(SpoolError::NothingSaid { clip_id }),
             Err(error @ SpoolError::BadTake { .. }) => {
-                // The last words are not audio: keep what came before them.
+                // The last frame is not audio: the take keeps what came before it.
                 numbering.push(Unsettled::Abandoned {
                     id,
                     durable_to,
@@ -182,7 +182,7 @@ impl Inner {
         if unlinked.is_err() {
             locked(&self.numbering).push(Unsettled::Unlink { id });
         }
-        // Gone and synced is better than marked.
+        // A durably removed file is better than a marked one.
         match (marked, unlinked) {
             (_, Ok(())) => Ok(()),
             (Ok(()), Err(error)) => {
@@ -196,7 +196,7 @@ impl Inner {
         }
     }
 
-    /// Settles what is unsettled, checks that the card takes writes, and hands out what came of it.
+    /// Settles what is unsettled, checks that the card takes writes, and returns the results.
     pub(super) fn mend(&self) -> Mended {
         let mut numbering = locked(&self.numbering);
         self.settle(&mut numbering);
@@ -219,7 +219,7 @@ impl Inner {
         mended
     }
 
-    /// Settles before a take begins.
+    /// Settles what is unsettled before a take begins.
     pub(super) fn settle_all(&self) {
         let mut numbering = locked(&self.numbering);
         if !numbering.unsettled.is_empty() {
@@ -256,7 +256,7 @@ impl Inner {
                         .push_back((job, failures.saturating_add(1)));
                 }
                 Err(error) => {
-                    // Only what fails while the card takes other writes speaks against this file.
+                    // A failure counts against this file only if the card takes other writes meanwhile.
                     let is_of_this_file = !error.is_of_the_whole_card() && self.probe().is_ok();
                     let failures = failures + u32::from(is_of_this_file);
                     let is_hopeless = is_of_this_file && failures >= TRIES;
@@ -269,7 +269,7 @@ impl Inner {
                         continue;
                     }
                     self.note_trouble(Some(&error));
-                    // In front again: whoever tried a number first gets it.
+                    // Back to the front of the list: the take that first tried to get a number gets the first one.
                     numbering.unsettled.push_front((job, failures));
                     break;
                 }
@@ -290,8 +290,8 @@ impl Inner {
         }
     }
 
-    /// Goes on without a file that the card does not give back: it stays in quarantine, is read again now and then, and the
-    /// number that it may hold is given to nobody else. True if that worked.
+    /// Goes on without a file that the card does not give back: the file stays in quarantine, is read again now and then, and the
+    /// number that it may hold is not given again. True if that worked.
     fn leave_unread(&self, job: &Unsettled, error: &SpoolError, numbering: &mut Numbering) -> bool {
         let id = job.id();
         let is_there = matches!(
@@ -321,8 +321,8 @@ impl Inner {
         true
     }
 
-    /// Makes sure that a number which a file may hold that cannot be read is not given again. Numbers are given one after
-    /// another: it is one that no other file has, or the next.
+    /// Makes sure that a number which may be in an unreadable file is not given again. Numbers are given one after another, so that
+    /// this number is one that no other file has, or the next.
     fn keep_a_number_back(&self, id: Uuid, numbering: &mut Numbering) -> Result<(), SpoolError> {
         if numbering.kept_back.contains(&id) {
             return Ok(());
@@ -350,13 +350,14 @@ impl Inner {
         Ok(())
     }
 
-    /// Notes that this number is given.
+    /// Notes that this number has been given.
     fn gave(&self, numbering: &mut Numbering, clip_no: u64) {
         numbering.next_no = numbering.next_no.max(clip_no + 1);
         self.last_no.store(numbering.next_no - 1, Ordering::Relaxed);
     }
 
-    /// Tries one job, with the ballast's room if there is no other. `None`: there was nothing to keep. On success the number is given.
+    /// Tries one job, with the ballast's room if there is no other. `None` if there was nothing to keep. On success the number has
+    /// been given.
     fn try_one(
         &self,
         job: &mut Unsettled,
@@ -443,8 +444,8 @@ impl Inner {
             })
     }
 
-    /// Reads a file that could not be read when the spool was opened, and does with it what recovery does. `None`: it is no
-    /// clip to deliver.
+    /// Reads a file that could not be read when the spool was opened, and treats it as recovery does. `None` if it is no clip to
+    /// deliver.
     pub(super) fn read_late(
         &self,
         id: Uuid,
@@ -536,7 +537,7 @@ impl Inner {
         }
     }
 
-    /// Whether no clip but this one has that number of this card.
+    /// Whether no other clip than `but` has that number of this card.
     fn is_free(&self, clip_no: u64, but: Uuid) -> bool {
         let card_id = locked(&self.card).card_id.clone();
         let index = locked(&self.index);
@@ -544,7 +545,7 @@ impl Inner {
         !others.any(|(_, entry)| entry.clip.card_id == card_id && entry.clip.clip_no == clip_no)
     }
 
-    /// Finishes the file of a writer that is gone, as far as it is durable.
+    /// Finishes the file of a dropped writer, as far as it is durable.
     fn finish_file(
         &self,
         id: Uuid,
@@ -579,7 +580,7 @@ impl Inner {
         }
     }
 
-    /// Finishes a take that was cut off, as `power`.
+    /// Finishes a take that was cut off; its manifest says that it ended by `power`.
     pub(super) fn finish_cut_off(
         &self,
         id: Uuid,
@@ -600,7 +601,7 @@ impl Inner {
         Ok(self.keep(id, finished, numbering))
     }
 
-    /// Whether the card takes writes; saves the card's identity, which may still have to be saved.
+    /// Checks whether the card takes writes; saves the card's identity, which may not be saved yet.
     fn probe(&self) -> Result<(), SpoolError> {
         self.save_card(&locked(&self.card))
     }

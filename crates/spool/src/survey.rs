@@ -1,6 +1,6 @@
 //! Looking at every file of the spool without changing any (docs/spool-format.md §4).
 //!
-//! Owns: which file is what. Never does: write, move or delete; `recovery` acts on what is found here.
+//! Owns: what each file is. Never does: write, move or delete; `recovery` acts on what is found here.
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
@@ -17,13 +17,13 @@ use super::ledger::Entry;
 use super::settle::LONGEST_FILE;
 use gateway_core::quarantine::Note;
 
-/// Where neither the file nor the ledger says why a clip is in quarantine.
+/// The reason if neither the file nor the ledger says why a clip is in quarantine.
 const REASON_LOST: &str = "the reason was lost with the ledger";
 
-/// What the files say.
+/// What the files turned out to be.
 #[derive(Default)]
 pub(super) struct Survey {
-    /// Clips the ledger knows as they are.
+    /// Clips for which the ledger's entry is right.
     pub known: Vec<(Uuid, Entry)>,
     /// Finished clips the ledger does not know.
     pub found: Vec<(Uuid, Entry)>,
@@ -32,15 +32,15 @@ pub(super) struct Survey {
     pub cut_off: Vec<(Uuid, CutOff, Option<u64>)>,
     pub discarded: Vec<Uuid>,
     pub empty: Vec<Uuid>,
-    /// Paths and why what is there makes no sense.
+    /// Paths of files that make no sense, and why.
     pub unreadable: Vec<(PathBuf, String)>,
     /// Files that the card does not give back now.
     pub unread: Vec<Unread>,
-    /// Unfinished takes in quarantine: they could not be read once.
+    /// Unfinished takes in quarantine, which could not be read at an earlier opening.
     pub astray: Vec<Uuid>,
-    /// Clips that are in both folders.
+    /// Clips with a file in both folders.
     pub doubled: Vec<Uuid>,
-    /// Entries of the ledger without a file that can be read.
+    /// Entries of the ledger without a readable file.
     pub missing: Vec<(Uuid, Entry)>,
 }
 
@@ -49,9 +49,9 @@ pub(super) struct Unread {
     pub id: Uuid,
     pub path: PathBuf,
     pub in_quarantine: bool,
-    /// What the ledger knows of it.
+    /// The ledger's entry for it.
     pub known: Option<Entry>,
-    /// What the card said.
+    /// The card's error.
     pub why: std::io::Error,
 }
 
@@ -64,7 +64,7 @@ impl Survey {
             .chain(self.unread.iter().filter_map(|file| file.known.as_ref()))
     }
 
-    /// The highest number that this card has given, by files and ledger.
+    /// The highest number that this card has given, as files and ledger show.
     pub(super) fn highest_number(&self, card_id: &str) -> u64 {
         let finished = self
             .entries()
@@ -142,7 +142,7 @@ impl Survey {
     ) {
         let bytes = match read_whole(folders.disk.as_ref(), path, LONGEST_FILE) {
             Ok(bytes) => bytes,
-            // Whose file the gateway may not read has not asked the card: it is none of the gateway's own.
+            // A file that the gateway has no permission to read says nothing about the card: such a file is not the gateway's own.
             Err(error)
                 if is_verdict(&error)
                     || matches!(

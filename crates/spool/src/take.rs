@@ -1,7 +1,7 @@
-//! One clip file being written: the same code while recording, when settling a failed write, and in recovery.
+//! One clip file being written: the same code is used during the recording, when settling a failed write, and in recovery.
 //!
-//! Owns: what of the file is durable. Never does: give a number or decide that a take ends. After a
-//! failed write nothing past the durable length is believed: the next write cuts the file there first.
+//! Owns: how much of the file is durable. Never does: give a number or decide that a take ends. After a failed write nothing past
+//! the durable length is believed: the next write cuts the file there first.
 
 use std::path::PathBuf;
 
@@ -14,9 +14,9 @@ use super::record::{HEAD_BYTES, Kind, MAX_PAYLOAD_BYTES, push, salt};
 use booth_contract::ogg_page::closing_page;
 use booth_contract::{BodyKind, Manifest};
 
-/// What the file system writes at least, and as a whole: a block of ext4.
+/// The smallest unit that the file system writes: a block of ext4.
 const PAGE_BYTES: u64 = 4096;
-/// How many appends tell how long the next one will be.
+/// From how many earlier appends the length of the next one is estimated.
 const REMEMBERED: usize = 4;
 
 pub(crate) struct Take {
@@ -31,9 +31,9 @@ pub(crate) struct Take {
     salt: u32,
     sequence: u32,
     has_start: bool,
-    /// Nothing was written past `durable_to`.
+    /// Whether nothing was written past `durable_to`.
     is_clean: bool,
-    /// Lengths of the appends before, newest last.
+    /// Lengths of the latest appends, newest last.
     lengths: [usize; REMEMBERED],
 }
 
@@ -69,7 +69,7 @@ impl Take {
         }
     }
 
-    /// A file that was cut off.
+    /// A take whose file was cut off.
     pub(crate) fn resume(id: Uuid, cut: CutOff, file: Box<dyn DiskFile>, path: PathBuf) -> Take {
         Take {
             id,
@@ -94,7 +94,7 @@ impl Take {
         }
     }
 
-    /// Adds one frame to `buffer` and counts it into `tally`; returns the next sequence.
+    /// Adds one frame to `buffer` and counts it in `tally`; returns the next sequence number.
     fn push_frame(
         &self,
         buffer: &mut Vec<u8>,
@@ -134,13 +134,13 @@ impl Take {
         Ok(self.sequence + 1)
     }
 
-    /// Fills the page if the next append would most likely not fit into it: an append that begins in one page and
-    /// ends in the next costs the card two.
+    /// Fills the page if the next append would most likely not fit into it, because an append across a page's end costs the card
+    /// two pages.
     fn push_padding(&self, buffer: &mut Vec<u8>, sequence: u32) -> u32 {
         let end = self.durable_to + buffer.len() as u64;
         let room = (end.next_multiple_of(PAGE_BYTES) - end) as usize;
         let next = self.lengths.iter().copied().fold(0, usize::max);
-        // Longer appends span pages anyway, and padding would only make the file long.
+        // Longer appends span pages in any case, and padding would only make the file longer.
         if next > PAGE_BYTES as usize / 2 || !(HEAD_BYTES..next).contains(&room) {
             return sequence;
         }
@@ -182,8 +182,8 @@ impl Take {
         Ok(())
     }
 
-    /// Makes the last frame, the end of the stream and the closing record durable, in one write. May be tried
-    /// again with the same number after a failure.
+    /// Makes the last frame, the end of the stream and the closing record durable, in one write. After a failure it may be tried
+    /// again with the same number.
     pub(crate) fn finish(
         &mut self,
         last: Option<(FrameFacts, &[u8])>,

@@ -1,7 +1,7 @@
-//! Times by a clock that became right later, and numbers whose clip is gone (docs/spool-format.md §3 and §7).
+//! Corrected times, after a clock became right, and numbers whose clip is gone (docs/spool-format.md §3 and §7).
 //!
-//! Owns: the pair of clocks per machine boot, and the last word on a manifest before its first offer. Never does: change
-//! a manifest that may have been offered. A failure leaves the clip as it was: not offered, and tried again.
+//! Owns: the pair of clocks per machine boot, and the final form of a manifest before its first offer. Never does: change a
+//! manifest that may have been offered. A failure leaves the clip as it was: not offered, and tried again.
 
 use uuid::Uuid;
 
@@ -15,13 +15,12 @@ use super::settle::LONGEST_FILE;
 use super::{Inner, KeptClip, Spool, SpoolError, locked};
 use booth_contract::Manifest;
 
-/// A pair of clocks that moved by less is the same pair.
+/// A pair of clocks that differs by less than this counts as unchanged.
 const SAME_MS: u64 = 500;
 
 impl Spool {
-    /// Says by how much the wall clock is ahead of the boot-time clock, in ms, now that the wall clock is synchronised.
-    /// Durable when this returns; kept while clips of this boot are on the card. Times of clips that were not offered
-    /// yet follow it.
+    /// Notes by how much the wall clock is ahead of the boot-time clock, in ms, now that the wall clock is synchronised. Durable
+    /// when this returns; kept while clips of this boot are on the card. Clips that were not offered yet get their times from it.
     pub fn note_clock(&self, wall_minus_mono_ms: i64) -> Result<(), SpoolError> {
         let inner = &self.inner;
         let mut boots: std::collections::BTreeSet<String> = locked(&inner.index)
@@ -52,15 +51,15 @@ impl Spool {
             .is_ok_and(|(_, entry)| !entry.clip.clock_synced && entry.offered_at.is_none())
     }
 
-    /// Fixes the manifest of a clip for good, with the right time if that is known by now. Durable when this returns;
-    /// from then on every offer has the same bytes. Of no effect a second time, or on a clip whose clock was right.
+    /// Makes the manifest of a clip final, with the right time if that is known by now. Durable when this returns; from then on
+    /// every offer has the same bytes. Has no effect a second time, or on a clip whose clock was right.
     pub fn fix(&self, clip_id: &str) -> Result<(), SpoolError> {
         self.inner.fix(clip_id)
     }
 }
 
 impl Inner {
-    /// The moment by the clock that became right in that boot, if it did.
+    /// The moment by the corrected clock of that boot, if its clock became right.
     pub(super) fn corrected(&self, boot_id: &str, start: StartFacts) -> StartFacts {
         start.corrected(locked(&self.card).clocks.get(boot_id).copied())
     }
@@ -71,7 +70,7 @@ impl Inner {
             return Ok(());
         }
         let path = self.clip_path(id, &entry);
-        // What is needed of the file is read before it is opened for writing, which a read-only card refuses.
+        // The file is read before it is opened for writing, because a read-only card refuses the latter.
         let readable = open_clip(&self.folders, &path, Open::Read)?;
         let (head, payload) = record(readable.as_ref(), &path, id, entry.closing_at)?;
         drop(readable);
@@ -94,7 +93,7 @@ impl Inner {
             head.sequence + 1,
             &[&manifest.to_json()],
         );
-        // What an earlier try left behind was never offered.
+        // Bytes behind the closing record come from an earlier try and were never offered, so that they may be cut off.
         let write = || {
             let file = self.folders.disk.open(&path, Open::Write)?;
             file.truncate(at)?;
@@ -106,7 +105,7 @@ impl Inner {
             if error.is_of_the_whole_card() {
                 return Err(error);
             }
-            // The place on the card is bad, perhaps, and another one is not.
+            // This place on the card may be bad, and another one good.
             let whole = read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE)
                 .map_err(|error| SpoolError::io("reading", &path, error))?;
             let end = usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
@@ -119,7 +118,7 @@ impl Inner {
         entry.file_bytes = at + bytes.len() as u64;
         self.with_ledger(|ledger| ledger.put_clip(id, &entry));
         let mut index = locked(&self.index);
-        // Released or quarantined meanwhile: then nothing is offered.
+        // If the clip was released or quarantined meanwhile, nothing is offered.
         if index
             .clips
             .get(&id)
@@ -130,7 +129,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Puts a declaration in the place of a clip that is gone or cannot be read: a file with nothing but a closing record,
+    /// Puts a declaration in the place of a clip that is gone or cannot be read: a file with only a closing record, which is
     /// delivered and released like any other.
     pub(super) fn declare_void(&self, id: Uuid, lost: &Entry) -> Result<(), SpoolError> {
         let manifest = void(&lost.clip, "its file on the card is gone or cannot be read");
@@ -146,7 +145,7 @@ impl Inner {
         let disk = self.folders.disk.as_ref();
         let write = || {
             let file = match disk.open(&path, Open::New) {
-                // What an earlier try left behind.
+                // An earlier try has left the file behind.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                     disk.open(&path, Open::Write)?
                 }

@@ -1,4 +1,4 @@
-//! A take while it is recorded.
+//! A take during its recording.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::take::Take;
 use super::{Inner, KeptClip, Refusal, SpoolError, locked};
 use booth_contract::{EndedBy, SCHEMA};
 
-/// Writes one clip file. Dropped without [`ClipWriter::finish`] or [`ClipWriter::discard`] it leaves the
-/// take to [`super::Spool::mend`], which finishes it as recovery would.
+/// Writes one clip file. If it is dropped without [`ClipWriter::finish`] or [`ClipWriter::discard`], [`super::Spool::mend`]
+/// finishes the take as recovery would.
 pub struct ClipWriter {
     inner: Arc<Inner>,
     take: Option<Take>,
     clip_id: String,
-    /// Why the card refused a frame; nothing more is written then.
+    /// Why the card refused a frame; after that nothing more is written.
     broken: Option<String>,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, Spo
         Ok(file) => file,
         Err(error @ SpoolError::BadTake { .. }) => return Err(error),
         Err(error) => {
-            // Making it may have failed and left its name all the same.
+            // The file's name may exist although making the file failed.
             locked(&inner.numbering).push(Unsettled::Unlink { id });
             inner.note_trouble(Some(&error));
             return Err(error);
@@ -99,14 +99,14 @@ impl ClipWriter {
         &self.clip_id
     }
 
-    /// What was kept so far, in ms.
+    /// Duration of what was kept so far, in ms.
     pub fn duration_ms(&self) -> u64 {
         self.take
             .as_ref()
             .map_or(0, |take| take.tally.duration_ms())
     }
 
-    /// Says when the first kept sample was captured; written with the first frame, of no effect after it.
+    /// Sets when the first kept sample was captured. It is written with the first frame, and has no effect after that.
     pub fn set_start(&mut self, start: StartFacts) {
         if let Some(take) = &mut self.take
             && take.tally.samples == 0
@@ -115,8 +115,8 @@ impl ClipWriter {
         }
     }
 
-    /// Makes one frame of about half a second durable: whole Ogg pages and what was measured over their
-    /// samples. After an error nothing more can be appended; what was acknowledged is kept.
+    /// Makes one frame of about half a second durable: whole Ogg pages and the measurements of their samples. After an error
+    /// nothing more can be appended; frames that were acknowledged are kept.
     pub fn append(&mut self, ogg_pages: &[u8], facts: FrameFacts) -> Result<(), SpoolError> {
         let clip_id = self.clip_id.clone();
         let (Some(take), None) = (&mut self.take, &self.broken) else {
@@ -125,7 +125,7 @@ impl ClipWriter {
         };
         let before = take.durable_to;
         let mut appended = take.append(facts, ogg_pages);
-        // Somebody else filled the card under a citizen who speaks: the ballast holds the rest of what is said.
+        // The card was filled by other data while a citizen speaks: the ballast has room for the rest of the recording.
         if let Err(SpoolError::FullDisk { .. }) = appended
             && self.inner.folders.drop_ballast()
         {
@@ -156,7 +156,7 @@ impl ClipWriter {
     ) -> Result<KeptClip, SpoolError> {
         let clip_id = self.clip_id.clone();
         if let Some(why) = self.broken.clone() {
-            // Dropping the writer leaves the take to be settled.
+            // Dropping the writer leaves the take to be settled later.
             return Err(SpoolError::NotDurable { clip_id, why });
         }
         let Some(take) = self.take.take() else {
@@ -170,7 +170,7 @@ impl ClipWriter {
         result
     }
 
-    /// Deletes the take on purpose: marked durably, so that nothing brings it back, then unlinked. No number is given.
+    /// Deletes the take on purpose: marks it durably, so that nothing brings it back, then unlinks it. No number is given.
     pub fn discard(mut self) -> Result<(), SpoolError> {
         match self.take.take() {
             Some(take) => {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
-/// Somebody else uses this identity: taking it back at once would only start a fight.
+/// Another client uses this identity: taking it back at once would only start a fight.
 const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(180);
 /// A connection that lasted this long was a good one.
 const GOOD_CONNECTION: Duration = Duration::from_secs(20);
 
-/// The pauses of one link: they double, and a good connection begins them anew.
+/// The pauses of one link: each is twice the one before, and a good connection makes them begin anew.
 #[derive(Debug)]
 pub struct BackOff {
     pause: Duration,
@@ -25,7 +25,7 @@ impl Default for BackOff {
 }
 
 impl BackOff {
-    /// The pause after an attempt that lasted so long; `is_taken_over`: somebody else has the identity now.
+    /// The pause after an attempt that lasted this long; `is_taken_over`: another client has the identity now.
     pub fn after(&mut self, lasted: Duration, is_taken_over: bool) -> Duration {
         if lasted >= GOOD_CONNECTION {
             self.pause = FIRST_PAUSE;

@@ -1,19 +1,19 @@
-//! What a broker sends, written so that the MQTT library reads all of it: pure, bytes in, bytes out.
+//! Rewrites what a broker sends so that the MQTT library can read all of it. Pure: bytes in, bytes out.
 //!
-//! Owns: writing short packets out in full, reason codes that the library does not know, and properties that nobody here
-//! needs; and what the broker said word for word ([`Told`]), which the library passes on in part only. Never does: hold
-//! back or change a message, or judge what was said. What is no MQTT goes through as it is: the library refuses it.
+//! Owns: writing short packets out in full, replacing reason codes that the library does not know, and leaving out properties that
+//! nobody here needs; and the broker's answers word for word ([`Told`]), of which the library passes on only a part. Never does:
+//! hold back or change a message, or judge an answer. Bytes that are no MQTT go through as they are: the library refuses them.
 
 /// Largest packet that is gathered whole, bytes; a message (PUBLISH) never is.
 const MOST_GATHERED: usize = 1 << 20;
 /// Longest text of a broker that is kept, bytes.
 const LONGEST_TEXT: usize = 200;
-/// The longest time that this end is silent by the broker's leave, s: a peer that died is to be noticed within minutes.
+/// The longest time between two packets of this end that the broker can set, s: a dead broker must be noticed within minutes.
 pub const LONGEST_KEEP_ALIVE_S: u16 = 300;
-/// How often this end speaks where the broker leaves it open, s.
+/// The time between two packets of this end if the broker sets none, s.
 pub const KEEP_ALIVE_S: u16 = 30;
 
-/// Packet types (MQTT 5 §2.1.2) that are looked at.
+/// Packet types (MQTT 5 §2.1.2) that the filter reads.
 mod packet {
     pub(super) const CONNACK: u8 = 0x20;
     pub(super) const PUBACK: u8 = 0x40;
@@ -23,7 +23,7 @@ mod packet {
     pub(super) const AUTH: u8 = 0xF0;
 }
 
-/// Properties (MQTT 5 §2.2.2.2) that are looked at.
+/// Properties (MQTT 5 §2.2.2.2) that the filter reads.
 mod property {
     pub(super) const SERVER_KEEP_ALIVE: u8 = 0x13;
     pub(super) const SERVER_REFERENCE: u8 = 0x1C;
@@ -51,7 +51,7 @@ mod known {
     ];
 }
 
-/// What the broker said, word for word.
+/// An answer of the broker, word for word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// Its answer to CONNECT.
@@ -74,20 +74,20 @@ pub enum Told {
         /// Reason String, if it gave one.
         reason: Option<String>,
     },
-    /// Its last word.
+    /// Its reason for ending the connection.
     Disconnect(Parting),
 }
 
 /// CONNACK (MQTT 5 §3.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Connack {
-    /// Reason code as it came; of MQTT 3.1.1 its return code.
+    /// Reason code as it came; in MQTT 3.1.1 the return code.
     pub code: u8,
-    /// It was written in MQTT 3.1.1 (§3.2 there): two bytes.
+    /// Whether it was written in MQTT 3.1.1 (§3.2 there): two bytes.
     pub is_3_1_1: bool,
     /// Reason String.
     pub reason: Option<String>,
-    /// Server Reference: where the broker wants us to be.
+    /// Server Reference: the broker that this client should use instead.
     pub reference: Option<String>,
     /// Server Keep Alive as it came, s.
     pub keep_alive_s: Option<u16>,
@@ -95,15 +95,15 @@ pub struct Connack {
     pub receive_maximum: Option<u16>,
     /// Maximum Packet Size, bytes.
     pub max_packet: Option<u32>,
-    /// It takes messages of QoS 1.
+    /// Whether the broker takes messages of QoS 1.
     pub takes_qos_1: bool,
-    /// It keeps retained messages.
+    /// Whether the broker keeps retained messages.
     pub retains: bool,
 }
 
 impl Connack {
-    /// How often this end has to speak at least, s: what the broker has set, within our own limit; ours where it sets none, or
-    /// asks for none.
+    /// The longest time between two packets of this end, s: what the broker has set, within this end's own limit; this end's own
+    /// where the broker sets none or asks for none.
     pub fn effective_keep_alive_s(&self) -> u16 {
         match self.keep_alive_s {
             None | Some(0) => KEEP_ALIVE_S,
@@ -119,7 +119,7 @@ pub struct Parting {
     pub code: u8,
     /// Reason String.
     pub reason: Option<String>,
-    /// Server Reference: where the broker wants us to be.
+    /// Server Reference: the broker that this client should use instead.
     pub reference: Option<String>,
 }
 
@@ -128,14 +128,14 @@ pub struct Parting {
 pub struct Filter {
     /// The beginning of a packet that is not whole yet.
     held: Vec<u8>,
-    /// So many bytes of the current packet go through as they are.
+    /// How many bytes of the current packet still go through as they are.
     passing: usize,
-    /// What came is no MQTT: everything goes through.
+    /// What came is no MQTT: everything goes through from now on.
     is_lost: bool,
 }
 
 impl Filter {
-    /// How many bytes are missing from a message of which the library has read the beginning.
+    /// How many bytes are missing from a message whose beginning the library has read.
     pub fn missing(&self) -> usize {
         match self.is_lost {
             true => usize::MAX,
@@ -143,7 +143,7 @@ impl Filter {
         }
     }
 
-    /// Takes what came; appends to `out` what the library is to read, and to `told` what the broker said.
+    /// Takes the bytes that came; appends to `out` the bytes for the library, and to `told` the broker's answers.
     pub fn push(&mut self, mut came: &[u8], out: &mut Vec<u8>, told: &mut Vec<Told>) {
         while !came.is_empty() {
             if self.is_lost {
@@ -156,7 +156,7 @@ impl Filter {
                 came = rest;
                 continue;
             }
-            // To the end of the fixed header by single bytes, then to the end of the packet at once.
+            // Byte by byte to the end of the fixed header, then to the end of the packet at once.
             let wanted = match header(&self.held) {
                 Header::Whole { start, body, .. } => start + body - self.held.len(),
                 Header::Short | Header::Bad => 1,
@@ -192,7 +192,7 @@ impl Filter {
 enum Header {
     Short,
     Bad,
-    /// First byte, where the body begins, and how long it is.
+    /// The first byte, where the body begins, and how long it is.
     Whole {
         kind: u8,
         start: usize,
@@ -253,7 +253,7 @@ fn is_to_pass(kind: u8, size: usize) -> bool {
     !is_looked_at || size > MOST_GATHERED
 }
 
-/// Writes one packet out in full. `None`: it is broken, and goes through as it came.
+/// Writes one packet out in full. `None`: the packet is broken, and goes through as it came.
 fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Told>> {
     let mut body = body;
     match kind {
@@ -316,7 +316,7 @@ fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Told>> {
     }
 }
 
-/// A reason code below 0x80 tells of success, whatever else it means (MQTT 5 §2.4).
+/// A reason code below 0x80 means success, whatever else it says (MQTT 5 §2.4).
 fn known_or_general(code: u8, known: &[u8]) -> u8 {
     if known.contains(&code) {
         code
@@ -364,11 +364,11 @@ fn connack(body: &mut &[u8]) -> Option<Connack> {
     })
 }
 
-/// What the library has to know of a CONNACK, and no more: it refuses lawful answers for properties that nobody here has
-/// asked for. "Session present" is left out, for every connection starts clean.
+/// The part of a CONNACK that the library needs, and no more: it refuses lawful answers because of properties that this program has
+/// not asked for. "Session present" is left out, because every connection starts clean.
 fn write_connack(connack: &Connack) -> Vec<u8> {
     let code = match (connack.is_3_1_1, connack.code) {
-        // Whoever answers a CONNECT of MQTT 5 like this cannot read what would follow.
+        // A broker that answers a CONNECT of MQTT 5 in MQTT 3.1.1 could not read the packets that follow.
         (true, 0 | 1) => 0x84,
         (true, 2) => 0x85,
         (true, 3) => 0x88,
@@ -392,7 +392,7 @@ fn write_connack(connack: &Connack) -> Vec<u8> {
     [0, code, length].into_iter().chain(properties).collect()
 }
 
-/// The properties that are looked at.
+/// The properties that the filter reads.
 #[derive(Default)]
 struct Properties {
     reason: Option<String>,
@@ -404,7 +404,7 @@ struct Properties {
     retain_available: Option<u8>,
 }
 
-/// Takes the properties off the front, as far as they can be understood.
+/// Takes the properties off the front of the body, as far as they can be understood.
 fn properties(body: &mut &[u8]) -> Properties {
     let mut found = Properties::default();
     let Number::Whole { value, bytes } = number(body) else {
@@ -422,7 +422,7 @@ fn properties(body: &mut &[u8]) -> Properties {
     found
 }
 
-/// By the types of §2.2.2.2. A Receive Maximum or Maximum Packet Size of 0 is unlawful and counts as absent.
+/// Reads one property by its type (§2.2.2.2). A Receive Maximum or Maximum Packet Size of 0 is unlawful and counts as absent.
 fn one_property(id: u8, all: &mut &[u8], found: &mut Properties) -> Option<()> {
     match id {
         property::SERVER_KEEP_ALIVE => found.keep_alive_s = Some(u16::from_be_bytes(*take(all)?)),
@@ -479,7 +479,7 @@ fn take_byte(bytes: &mut &[u8]) -> Option<u8> {
     take::<1>(bytes).map(|[byte]| *byte)
 }
 
-/// Two bytes of length, then the rest (§1.5.4, §1.5.6).
+/// Two bytes of length, then so many bytes (§1.5.4, §1.5.6).
 fn bytes<'a>(all: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::from(u16::from_be_bytes(*take(all)?));
     let (taken, rest) = all.split_at_checked(length)?;
@@ -566,7 +566,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the network cuts it, and whatever it is.
+        /// Bytes of any kind give the same result, however the network cuts them into pieces.
         #[test]
         fn the_same_bytes_give_the_same_whatever_pieces_they_come_in(
             packets in prop::collection::vec(

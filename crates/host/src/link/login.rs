@@ -1,7 +1,7 @@
-//! Whom to connect to, and as whom.
+//! Which broker to connect to, and under which name.
 //!
-//! Owns: the options of every connection that booth, doctor and hub make, and the connector that goes the way of [`route`]. Never does:
-//! connect by itself; the event loop does at its first poll. Holds the password; never shows it.
+//! Owns: the options of every connection that booth, doctor and hub make, and the connector that goes the way of [`route`]. Never
+//! does: connect by itself; the event loop does that at its first poll. Holds the password; never shows it.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::trouble::{Trouble, What};
 use super::wire::{Line, Wire};
 use booth_contract::BrokerUrl;
 
-/// The last resort of the library: every step on the way has a limit of its own, and ends sooner.
+/// The library's limit for the whole way, as a last resort: every step has a shorter limit of its own.
 const WHOLE_WAY: Duration = Duration::from_secs(180);
 
 /// How long a goodbye may take.
@@ -31,18 +31,18 @@ pub async fn leave(client: &AsyncClient, events: &mut EventLoop) {
     }
 }
 
-/// Whom to connect to, and as whom.
+/// Which broker to connect to, and under which name.
 #[derive(Clone)]
 pub struct Login {
     /// The broker.
     pub broker: BrokerUrl,
-    /// For `mqtts://`.
+    /// The settings of TLS, for `mqtts://`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// MQTT client id.
     pub client_id: String,
     /// User name and password.
     pub user: Option<(String, String)>,
-    /// What to check when the broker refuses them, by the words of the configuration.
+    /// The keys of the configuration to check when the broker refuses the login.
     pub check: &'static str,
 }
 
@@ -55,11 +55,11 @@ impl std::fmt::Debug for Login {
 /// What a connection is for.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// Largest packet that the broker may send us, bytes.
+    /// Largest packet that the broker may send to this client, bytes.
     pub max_packet: u32,
-    /// Most messages that the broker may have unacknowledged with us (MQTT 5 §3.1.2.11.3).
+    /// Most messages to this client that the broker may have unacknowledged (MQTT 5 §3.1.2.11.3).
     pub receive_maximum: Option<u16>,
-    /// Most of our own messages unacknowledged by the broker.
+    /// Most messages of this client that the broker has not acknowledged.
     pub in_flight: u16,
     /// Requests that may wait in the client.
     pub requests: usize,
@@ -74,7 +74,7 @@ pub struct Terms {
 }
 
 impl Login {
-    /// Makes a fresh client; it connects at the first poll. One event loop is for one connection.
+    /// Makes a fresh client; it connects at the first poll. An event loop is used for one connection only.
     pub fn client(&self, terms: Terms, unlucky: &Unlucky) -> (AsyncClient, EventLoop, Line) {
         let line = Line::default();
         let host = self.broker.host.clone();
@@ -115,7 +115,7 @@ impl Login {
         (client, events, line)
     }
 
-    /// Trouble with this broker.
+    /// A report of trouble with this broker.
     pub fn trouble(&self, what: What) -> Trouble {
         Trouble {
             broker: self.broker.to_string(),

@@ -46,7 +46,7 @@ pub(super) fn in_words(code: u8) -> String {
     format!("{words}, 0x{code:02X}")
 }
 
-/// What a person can do about it, where the code tells.
+/// What a person can do about it, where the code shows that.
 pub(super) fn remedy(code: u8) -> &'static str {
     match code {
         0x81..=0x83 | 0x90 | 0x93 | 0x94 => {

@@ -1,9 +1,9 @@
 //! From a broker's name to a stream: resolve, race the addresses, TLS.
 //!
-//! Owns: the order of addresses and their limits (RFC 8305 "Happy Eyeballs"): each has a limit of its own, the families take turns, and
-//! the next one starts a quarter of a second after the one before, whatever that does. Never does: speak MQTT, or ask a proxy.
-//! The system's resolver answers both families at once and in the order of RFC 6724; its limits are its own, so it is waited for
-//! in a thread.
+//! Owns: the order of addresses and their limits (RFC 8305 "Happy Eyeballs"): each has a limit of its own, IPv4 and IPv6 take
+//! turns, and the next address starts a quarter of a second after the one before, whether that one is still waiting or not. Never
+//! does: speak MQTT, or ask a proxy. The system's resolver answers for both families at once and in the order of RFC 6724. It sets
+//! its own limits, so that a thread of its own waits for it.
 #![allow(clippy::disallowed_methods)] // opens sockets
 
 use std::collections::VecDeque;
@@ -28,38 +28,38 @@ use super::trouble::What;
 use crate::crew;
 use booth_contract::BrokerUrl;
 
-/// A name server that is silent is given up after this.
+/// After this long a silent name server is given up.
 const RESOLVING: Duration = Duration::from_secs(10);
-/// Threads that wait for the system's resolver at a time, of the whole program.
+/// Most threads of the whole program that wait for the system's resolver at a time.
 const MOST_RESOLVERS: usize = 4;
 /// Longest wait for one address: for TCP, and then for TLS.
 const ANSWERING: Duration = Duration::from_secs(10);
 /// How long an address is ahead of the next (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// And of one where no broker answered the last time, though a connection stood.
+/// The head start of an address that took a connection the last time, but where no broker answered.
 const HEAD_START_OF_UNLUCKY: Duration = Duration::from_secs(2);
 /// Most addresses that are tried.
 const MOST_ADDRESSES: usize = 8;
 
-/// What happened on the way, for whoever wants to tell it.
+/// A step on the way to the broker, for a caller that reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The name's addresses, in the order in which they are tried.
     Resolved(Vec<SocketAddr>),
     /// This address led nowhere.
     Failed(SocketAddr, String),
-    /// TCP stands.
+    /// A TCP connection stands.
     Tcp(SocketAddr),
-    /// TLS stands; the broker's own certificate.
+    /// A TLS connection stands; with the broker's own certificate.
     Tls(Option<CertificateDer<'static>>),
 }
 
-/// Addresses that accepted a connection and then never answered CONNECT: they go last the next time.
+/// Addresses that accepted a connection and then never answered CONNECT: the next time they are tried last.
 #[derive(Debug, Clone, Default)]
 pub struct Unlucky(Vec<SocketAddr>);
 
 impl Unlucky {
-    /// Notes how it went with an address.
+    /// Notes whether the broker at an address has answered.
     pub fn note(&mut self, address: SocketAddr, has_answered: bool) {
         self.0.retain(|other| *other != address);
         if !has_answered {
@@ -74,13 +74,13 @@ impl Unlucky {
 /// A stream to the broker.
 #[derive(Debug)]
 pub enum Stream {
-    /// As it is.
+    /// Not encrypted.
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Goes the whole way. `told` hears each step.
+/// Goes the whole way to the broker. `told` is called at each step.
 pub async fn open(
     broker: &BrokerUrl,
     tls: Option<&Arc<rustls::ClientConfig>>,
@@ -155,7 +155,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-/// The families in turns (RFC 8305 §4), the unlucky last; with each its head start over the next.
+/// The addresses of both families in turns (RFC 8305 §4), the unlucky ones last; with each its head start over the next.
 fn order(addresses: Vec<SocketAddr>, unlucky: &Unlucky) -> Vec<(SocketAddr, Duration)> {
     let mut seen: Vec<SocketAddr> = Vec::new();
     for address in addresses {
@@ -191,8 +191,8 @@ fn order(addresses: Vec<SocketAddr>, unlucky: &Unlucky) -> Vec<(SocketAddr, Dura
         .collect()
 }
 
-/// Starts one after the other, each ahead of the next by its head start or until it fails, and takes the first that succeeds.
-/// Answers the weightiest failure if none does.
+/// Starts the attempts in their order, each ahead of the next by its head start or until it fails, and takes the first that
+/// succeeds. If none does, returns the failure that got furthest.
 async fn race<T, F: Future<Output = Result<T, What>> + Send>(
     order: Vec<(SocketAddr, Duration)>,
     attempt: impl Fn(SocketAddr) -> F,
@@ -229,7 +229,7 @@ async fn race<T, F: Future<Output = Result<T, What>> + Send>(
     }
 }
 
-/// The first that is done; it is taken out.
+/// Waits for the first future that is done, and removes it.
 async fn first_of<T, F: Future<Output = T>>(
     running: &mut Vec<(SocketAddr, Pin<Box<F>>)>,
 ) -> (SocketAddr, T) {
@@ -338,7 +338,7 @@ mod tests {
         texts.iter().map(|text| address(text)).collect()
     }
 
-    /// Races in virtual time; answers who won, when, and who started when, in ms.
+    /// Runs a race in virtual time; returns which attempt won, when, and when each one started, in ms.
     async fn raced(
         order: Vec<(SocketAddr, Duration)>,
         behaves: impl Fn(SocketAddr) -> (u64, bool),

@@ -19,7 +19,7 @@ const TAKEN_OVER: u8 = 0x8E;
 /// Packet too large.
 const TOO_LARGE: u8 = 0x95;
 
-/// What went wrong, and with whom.
+/// What went wrong with which broker, under which name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trouble {
     /// The broker, as `host:port`.
@@ -30,7 +30,7 @@ pub struct Trouble {
     pub user: String,
     /// What to check when the broker refuses the login.
     pub check: &'static str,
-    /// What.
+    /// What went wrong.
     pub what: What,
 }
 
@@ -41,58 +41,58 @@ pub enum What {
     NoAddress(String),
     /// No address takes a connection.
     Unreached(Vec<(SocketAddr, String)>),
-    /// TLS was begun and failed.
+    /// TLS was begun and failed with this error.
     Tls(rustls::Error),
-    /// TLS was begun and not ended.
+    /// The connection ended during the TLS handshake.
     TlsEnded(String),
-    /// No certificate can be for such a host.
+    /// No certificate can be issued for this host's name.
     NoCertificateName(String),
-    /// It takes the connection and does not answer CONNECT.
+    /// The broker takes the connection and does not answer CONNECT.
     Silent,
-    /// It ended the connection without a word.
+    /// The broker ended the connection without a reason.
     Ended,
     /// The connection broke.
     Broken(String),
-    /// It answered CONNECT with a refusal.
+    /// The broker answered CONNECT with a refusal.
     Refused(Connack),
-    /// It takes no messages of QoS 1.
+    /// The broker takes no messages of QoS 1.
     NoQos1,
-    /// It ended the connection with a DISCONNECT.
+    /// The broker ended the connection with a DISCONNECT.
     Parted(Parting),
-    /// It is heard no more.
+    /// The broker is no longer heard.
     Dead,
-    /// It refuses a subscription.
+    /// The broker refuses a subscription.
     NotSubscribed {
         /// The filter.
         filter: String,
         /// Its answer.
         answer: Answer,
     },
-    /// What it sends makes no sense to the library.
+    /// The broker sends something that makes no sense to the library.
     Odd(String),
-    /// Somebody else has said something in this client's name.
+    /// Another client has published something in this client's name.
     Rival(String),
-    /// It ended the connection without a word after a message.
+    /// The broker ended the connection without a reason after a message.
     EndedAfter {
         /// How it ended.
         how: Box<What>,
-        /// The oldest message that it had been sent and had not answered.
+        /// The oldest message that the broker had not answered.
         oldest: Unanswered,
-        /// The largest of them.
+        /// The largest message that it had not answered.
         largest: Unanswered,
-        /// How many they are.
+        /// How many messages it had not answered.
         count: usize,
-        /// How often in a row with this very message as the largest.
+        /// How often in a row this happened with this message as the largest.
         times: u32,
     },
 }
 
-/// A message that the broker had been sent and had not answered.
+/// A message that was sent to the broker and not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
     /// Its topic.
     pub topic: String,
-    /// Its payload.
+    /// Length of its payload.
     pub bytes: usize,
 }
 
@@ -103,7 +103,7 @@ impl fmt::Display for Unanswered {
 }
 
 impl What {
-    /// Of two failures the one that got further; two of the same kind are one.
+    /// Of two failures the one that got further; two failures of the same kind become one.
     pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unreached(mut one), Self::Unreached(other)) => {
@@ -116,7 +116,7 @@ impl What {
         }
     }
 
-    /// About one address, without its remedy.
+    /// A sentence about one address, without the remedy.
     pub(super) fn of_one_address(&self) -> String {
         match self {
             Self::Unreached(all) => all
@@ -132,7 +132,7 @@ impl What {
 }
 
 impl Trouble {
-    /// Why a connection ended, by what the broker said, how the stream ended, and what the library says, in this order.
+    /// Why a connection ended: what the broker said, else how the stream ended, else what the library says.
     pub fn of(login: &Login, line: &Line, error: &ConnectionError) -> Self {
         login.trouble(Self::what(line, error))
     }
@@ -168,7 +168,7 @@ impl Trouble {
         }
     }
 
-    /// What kind of trouble it is, for who can only listen.
+    /// The kind of trouble, for a technician who hears it at the handset.
     pub fn state(&self) -> BrokerState {
         match &self.what {
             What::NoAddress(_) => BrokerState::NameNotFound,
@@ -178,7 +178,7 @@ impl Trouble {
         }
     }
 
-    /// There is evidence that somebody else uses this client's id.
+    /// Whether there is evidence that another client uses this client's id.
     pub fn is_rival(&self) -> bool {
         match &self.what {
             What::Parted(parting) => parting.code == TAKEN_OVER,
@@ -187,16 +187,16 @@ impl Trouble {
         }
     }
 
-    /// The broker said that a packet was too large for it.
+    /// Whether the broker said that a packet was too large for it.
     pub fn is_too_large(&self) -> bool {
         matches!(&self.what, What::Parted(parting) if parting.code == TOO_LARGE)
     }
 
-    /// It ended without a word of the broker, when a connection stood: whose doing it was must be found out otherwise.
+    /// Whether a connection that stood ended without a reason from the broker, so that the cause must be found out in another way.
     pub fn is_wordless(&self) -> bool {
         match &self.what {
             What::Ended | What::Broken(_) | What::EndedAfter { .. } => true,
-            // A DISCONNECT that tells nothing.
+            // A DISCONNECT that gives no reason.
             What::Parted(parting) => parting.code == 0,
             _ => false,
         }
@@ -364,7 +364,7 @@ fn tls_failed(broker: &str, why: &str) -> String {
     format!("TLS with the broker {broker} failed: {why}")
 }
 
-/// What the library says, as far as it can be said better.
+/// The library's error, in better words where there are any.
 fn odd(error: &ConnectionError) -> String {
     match error {
         ConnectionError::MqttState(StateError::Deserialization(why)) => {

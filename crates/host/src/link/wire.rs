@@ -1,6 +1,6 @@
-//! One connection as the outside sees it: the stream through the filter, and a book of what came.
+//! One connection: the stream through the filter, and a record of what the broker sent.
 //!
-//! Owns: what the broker has said word for word, when it was last heard, and how the stream ended. Never does: judge. A broker
+//! Owns: the broker's answers word for word, when it was last heard, and how the stream ended. Never does: judge them. A broker
 //! that accepts a connection and does not answer CONNECT is given up here.
 #![allow(clippy::disallowed_methods)] // the wait for CONNACK
 
@@ -22,18 +22,18 @@ use super::trouble::What;
 
 /// How long a broker may take to answer CONNECT.
 pub(super) const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
-/// Read at a time, bytes.
+/// Bytes that are read at a time.
 const CHUNK: usize = 16 * 1024;
-/// Most reads for a last word, when writing has failed.
+/// Most reads for the broker's last packet, after writing has failed.
 const LAST_READS: usize = 64;
-/// While reading is held the library hears an answer to its pings so often: it gives a broker up that answers none.
+/// While reading is paused the library is given an answer to its pings this often, because it gives up a broker that answers none.
 const HELD_PING: Duration = Duration::from_secs(5);
 /// PINGRESP (MQTT 5 §3.13).
 const PINGRESP: [u8; 2] = [0xD0, 0];
-/// Most answers that wait for their reader; the library hands each on before it reads much further.
+/// Most answers that wait for their reader; the library passes each on before it reads much further.
 const MOST_TOLD: usize = 1024;
 
-/// What is known of one connection; clones are the same book.
+/// The record of one connection; clones share it.
 #[derive(Debug, Clone)]
 pub struct Line(Arc<Mutex<Book>>);
 
@@ -45,9 +45,9 @@ struct Book {
     parting: Option<Parting>,
     broken: Option<What>,
     heard_at: Instant,
-    /// Nothing is read from the broker.
+    /// Reading from the broker is paused.
     is_held: bool,
-    /// Who reads, once there is something to read again.
+    /// Wakes the reader when reading goes on.
     reader: Option<Waker>,
 }
 
@@ -80,7 +80,7 @@ impl Line {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more step on the way.
+    /// Notes a step on the way to the broker.
     pub fn step(&self, step: Step) {
         self.book().steps.push(step);
     }
@@ -90,7 +90,7 @@ impl Line {
         self.book().steps.clone()
     }
 
-    /// The address that a connection stands with.
+    /// The address of the TCP connection.
     pub fn address(&self) -> Option<SocketAddr> {
         let book = self.book();
         book.steps.iter().rev().find_map(|step| match step {
@@ -114,12 +114,12 @@ impl Line {
         self.book().broken.clone()
     }
 
-    /// Reads nothing more from the broker, or goes on: it is kept waiting by the network, and writing goes on. A message that has
-    /// begun is read to its end.
+    /// Pauses reading from the broker, or goes on with it: the network makes the broker wait, and writing goes on. A message that
+    /// has begun is read to its end.
     pub fn hold(&self, is_held: bool) {
         let mut book = self.book();
         if book.is_held && !is_held {
-            // Silence that this end wished for is nobody's fault.
+            // Silence during the pause is not the broker's fault.
             book.heard_at = Instant::now();
         }
         book.is_held = is_held;
@@ -128,12 +128,12 @@ impl Line {
         }
     }
 
-    /// Whether reading is held.
+    /// Whether reading is paused.
     pub fn is_held(&self) -> bool {
         self.book().is_held
     }
 
-    /// The same for who reads, who is woken when it is no more.
+    /// Whether reading is paused; if it is, `reader` is woken when it goes on.
     fn holds_up(&self, reader: &Waker) -> bool {
         let mut book = self.book();
         book.reader = book.is_held.then(|| reader.clone());
@@ -145,8 +145,8 @@ impl Line {
         self.book().heard_at
     }
 
-    /// When a broker counts as dead unless it is heard before: it has to be heard at least once in a keep-alive, because it is
-    /// pinged that often, and half as long again and a connection's length is its grace.
+    /// When a broker counts as dead unless it is heard before. It is pinged once in a keep-alive, and so must be heard at least
+    /// that often; half a keep-alive and the time for a login are added as a grace.
     pub fn dead_at(&self) -> Instant {
         let book = self.book();
         let keep_alive_s = book
@@ -156,7 +156,8 @@ impl Line {
         book.heard_at + Duration::from_secs(keep_alive_s.into()).mul_f64(1.5) + LOGIN_PATIENCE
     }
 
-    /// The answer to the message or subscription with this packet id, word for word; the library has just passed it on.
+    /// The answer to the message or subscription with this packet id, word for word; the library must have passed it on just
+    /// before.
     pub fn answer(&self, packet_id: u16) -> Option<Answer> {
         let mut book = self.book();
         while let Some(told) = book.acks.pop_front() {
@@ -209,14 +210,14 @@ pub struct Wire {
     stream: Stream,
     filter: Filter,
     line: Line,
-    /// Filtered, not read yet: from `at` on.
+    /// Filtered bytes that the library has not read yet, from `at` on.
     ready: Vec<u8>,
     at: usize,
     raw: Box<[u8]>,
     told: Vec<Told>,
     /// Runs until CONNACK.
     patience: Option<Pin<Box<Sleep>>>,
-    /// Runs while reading is held.
+    /// Runs while reading is paused.
     held_ping: Option<Pin<Box<Sleep>>>,
 }
 
@@ -246,7 +247,7 @@ impl Wire {
         error
     }
 
-    /// A broker that throws us out says why and closes; what was being written then fails first.
+    /// A broker that ends the connection gives its reason and closes; the write that is under way fails before the reason is read.
     fn hear_last_words(&mut self, context: &mut Context<'_>) {
         for _ in 0..LAST_READS {
             let mut raw = ReadBuf::new(&mut self.raw);
@@ -358,7 +359,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection that has been let in.
+    /// A connection that the broker has accepted.
     async fn connected() -> (TcpStream, Wire, Line) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

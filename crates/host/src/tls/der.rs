@@ -1,6 +1,7 @@
-//! Structures of ASN.1's distinguished encoding (ITU-T X.690), as far as a certificate's dates and a file's kind go.
+//! Structures of ASN.1's distinguished encoding (ITU-T X.690), as far as they are needed for a certificate's dates and a file's
+//! kind.
 //!
-//! Owns: walking over them. Never does: verify; rustls does.
+//! Owns: reading these structures. Never does: verify a certificate; rustls does.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -23,11 +24,11 @@ mod tag {
 const SIGNED_DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
 const BASIC_CONSTRAINTS: &[u8] = b"\x55\x1d\x13";
 
-/// What a binary file is.
+/// What a binary file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Certificate,
-    /// A request for one (PKCS#10).
+    /// A request for a certificate (PKCS#10).
     Request,
     /// A private key (PKCS#1, PKCS#8, SEC 1).
     Key,
@@ -39,9 +40,9 @@ pub(super) enum Shape {
     Pkcs7,
 }
 
-/// What these bytes are, if they are any of that.
+/// What these bytes contain; `None` for anything else.
 pub(super) fn shape(der: &[u8]) -> Option<Shape> {
-    // Java and browsers write these two without lengths, which the walk below does not read.
+    // Java and browsers write PKCS#12 and PKCS#7 without lengths, which the functions below do not read.
     match der {
         [0x30, 0x80, 0x02, 0x01, 0x03, ..] => return Some(Shape::Pkcs12),
         [0x30, 0x80, 0x06, ..] => return Some(Shape::Pkcs7),
@@ -77,7 +78,7 @@ fn fields(der: &[u8]) -> Option<(&[u8], u8)> {
     Some((*to_be_signed, version))
 }
 
-/// The version of a certificate: 3 today, 1 of one that was signed without extensions.
+/// The version of a certificate: 3 today, 1 for one that was signed without extensions.
 pub(super) fn version(der: &[u8]) -> Option<u8> {
     fields(der).map(|(_, version)| version)
 }
@@ -93,7 +94,7 @@ pub fn validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
     Some((not_before, time(validity)?))
 }
 
-/// Whether a certificate may sign others (RFC 5280 §4.2.1.9). One of version 1 cannot say so and may.
+/// Whether a certificate may sign others (RFC 5280 §4.2.1.9). A certificate of version 1 has no field for it, and may.
 pub(super) fn is_authority(der: &[u8]) -> Option<bool> {
     let (fields, version) = &mut fields(der)?;
     if *version < 3 {
@@ -116,13 +117,13 @@ pub(super) fn is_authority(der: &[u8]) -> Option<bool> {
             any_field(extension)?;
         }
         let constraints = field(&mut field(extension, tag::OCTETS)?, tag::SEQUENCE)?;
-        // Its first field is `cA`, absent where it is false.
+        // The first field of the extension is `cA`, which is absent if it is false.
         return Some(constraints.starts_with(&[0x01, 0x01]) && constraints.get(2) != Some(&0));
     }
     Some(false)
 }
 
-/// Takes one field off the front; answers what is in it, if it has this tag.
+/// Takes one field off the front; returns its content if it has this tag.
 fn field<'a>(der: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     let (found, inside, rest) = any(der)?;
     *der = rest;
@@ -136,7 +137,7 @@ fn any_field(der: &mut &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The first field's tag, what is in it, and what follows it.
+/// The first field's tag, its content, and what follows it.
 fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&found, rest) = der.split_first()?;
     let (&short, rest) = rest.split_first()?;
@@ -170,7 +171,7 @@ fn time(der: &mut &[u8]) -> Option<Timestamp> {
         _ => return None,
     };
     let at = DateTime::strptime("%Y%m%d%H%M%SZ", &text).ok()?;
-    // The last second of the year 9999 means that there is no end; it is one day more than the calendar here has.
+    // The last second of the year 9999 means that there is no end; it lies one day beyond this program's calendar.
     Some(
         jiff::tz::TimeZone::UTC
             .to_timestamp(at)
@@ -228,7 +229,7 @@ mod tests {
     fn a_certificate_that_is_cut_has_no_dates_and_a_changed_one_never_panics() {
         let whole = certificate(|wanted| wanted.is_ca = rcgen::IsCa::ExplicitNoCa);
         for length in 0..whole.len() {
-            // The outermost length no longer fits.
+            // The outermost length no longer matches.
             assert_eq!(validity(&whole[..length]), None, "{length}");
             assert_eq!(shape(&whole[..length]), None, "{length}");
         }

@@ -1,7 +1,7 @@
 //! Files with certificates and keys, as people make, convert and send them.
 //!
-//! Owns: what such a file is, and one sentence with the right remedy for every kind that cannot be used as it is. Never does: pass over
-//! a certificate in silence, or guess a passphrase. Pure.
+//! Owns: what such a file is, and one sentence with the right remedy for every kind that cannot be used as it is. Never does: skip
+//! a certificate silently, or guess a passphrase. Pure.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::text::{quoted, text_of};
 /// What is wrong with a file, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unusable {
-    /// Follows the file's name.
+    /// What is wrong, to follow the file's name.
     pub what: String,
     /// What to do; a command where there is one.
     pub remedy: String,
@@ -29,11 +29,11 @@ impl std::fmt::Display for Unusable {
 /// What a file should hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// `ca_file`: who signs.
+    /// `ca_file`: the authority that signs the broker's certificate.
     Authority,
-    /// `cert_file`: who we are.
+    /// `cert_file`: this program's own certificate.
     Certificate,
-    /// `key_file`: its key.
+    /// `key_file`: the key of that certificate.
     Key,
 }
 
@@ -47,9 +47,9 @@ impl Wanted {
     }
 }
 
-/// A file's text without what editors and mail programs put around its lines.
+/// A file's text without the characters that editors and mail programs put around its lines.
 pub fn cleaned(bytes: &[u8]) -> Cow<'_, [u8]> {
-    // What stands between the blocks is for people, and may be in any coding.
+    // Text between the blocks is for people, and may be in any encoding.
     let decoded = text_of(bytes).map(String::into_bytes);
     let text = match (&decoded, bytes) {
         (Ok(text), _) => text,
@@ -62,7 +62,7 @@ pub fn cleaned(bytes: &[u8]) -> Cow<'_, [u8]> {
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
     {
-        // An older word for the same.
+        // An older name of the same block.
         match line {
             b"-----BEGIN X509 CERTIFICATE-----" => clean.extend(b"-----BEGIN CERTIFICATE-----"),
             b"-----END X509 CERTIFICATE-----" => clean.extend(b"-----END CERTIFICATE-----"),
@@ -73,7 +73,7 @@ pub fn cleaned(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(clean)
 }
 
-/// Every certificate of a file of this name.
+/// Every certificate in a file with this name.
 pub fn certificates_in(
     bytes: &[u8],
     name: &str,
@@ -110,7 +110,7 @@ pub fn certificates_in(
     }
 }
 
-/// The private key in a file of this name.
+/// The private key in a file with this name.
 pub fn key_in(bytes: &[u8], name: &str) -> Result<PrivateKeyDer<'static>, Unusable> {
     let (clean, labels) = blocks(bytes, name, Wanted::Key)?;
     let has = |label: &str| labels.iter().any(|own| own == label);
@@ -166,7 +166,7 @@ pub fn key_in(bytes: &[u8], name: &str) -> Result<PrivateKeyDer<'static>, Unusab
     }
 }
 
-/// The clean text and the names of the blocks in it; or what the file is, if it is no PEM at all.
+/// The clean text and the names of its blocks; if it is no PEM at all, an error that says what the file is.
 fn blocks<'a>(
     bytes: &'a [u8],
     name: &str,
@@ -229,7 +229,7 @@ fn blocks<'a>(
     })
 }
 
-/// A binary file, and the command that makes PEM of it.
+/// The error for a binary file, with the command that makes PEM of it.
 fn binary(shape: Shape, name: &str, wanted: Wanted) -> Unusable {
     let own = quoted(name);
     let made = made_of(name, "");
@@ -342,7 +342,7 @@ fn locked(name: &str, form: &str) -> Unusable {
     }
 }
 
-/// A certificate of version 1, which no TLS program takes for its own any more.
+/// The error for a certificate of version 1, which TLS programs no longer accept as their own.
 pub(super) fn old_version(name: &str) -> Unusable {
     Unusable {
         what: "is a certificate of X.509 version 1, which no broker takes".into(),
@@ -364,7 +364,7 @@ fn convert(command: &str) -> String {
     format!("convert it ({command}), and name that file instead")
 }
 
-/// Another name for what is made of a file.
+/// A name for the file that a command makes of this one.
 fn made_of(name: &str, addition: &str) -> String {
     made_of_with(name, addition, "pem")
 }

@@ -1,16 +1,16 @@
-//! What a handshake that failed means for a person.
+//! What a failed handshake means for a person.
 //!
-//! Owns: one sentence and its remedy for each way in which people's certificates fail, for the daemon, the doctor and the hub
-//! alike. Pure.
+//! Owns: one sentence and its remedy for each way in which certificates fail in practice; daemon, doctor and hub use the same ones.
+//! Pure.
 
 use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-/// A clock before this moment was never set: this program is younger (2025-01-01, Unix seconds).
+/// A clock that shows a time before this moment was never set, because the program was made later (2025-01-01, Unix seconds).
 const NO_EARLIER: u64 = 1_735_689_600;
 
-/// What is wrong, to follow the broker's name and "; "; and what to do.
+/// What is wrong, to follow the broker's name and "; "; and what to do about it.
 pub fn told(error: &Error) -> (String, &'static str) {
     match error {
         Error::InvalidCertificate(why) => certificate(why, error),
@@ -39,7 +39,7 @@ fn certificate(why: &CertificateError, error: &Error) -> (String, &'static str) 
 }
 
 fn untrusted(why: &CertificateError, error: &Error) -> (String, &'static str) {
-    // rustls has no names of its own for two of these.
+    // rustls has no variants for two of these failures.
     let other = format!("{why:?}");
     match why {
         CertificateError::NotValidYetContext { time, .. }

@@ -82,7 +82,7 @@ pub(super) async fn answer(
             )
         }
         Asked::Several(spans) => {
-            // Nothing holds its own hash.
+            // A file cannot contain its own hash, so that the boundary never occurs in the file.
             let boundary = format!("booth-hub-{}", clip.sha256);
             let kind = format!("multipart/byteranges; boundary={boundary}");
             let pieces = parts(&spans, len, &boundary);
@@ -101,7 +101,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// What `Range` asks for; it is no list over several lines.
+/// What `Range` asks for. `Range` is no list header: several lines of it are not joined.
 fn asked_for(headers: &HeaderMap, len: u64) -> Asked {
     let mut values = headers.get_all(header::RANGE).iter();
     match (values.next(), values.next()) {
@@ -110,7 +110,7 @@ fn asked_for(headers: &HeaderMap, len: u64) -> Asked {
     }
 }
 
-/// An answer without a body yet, with what every answer about the file says.
+/// An answer without a body so far, with the fields that every answer about the file has.
 fn bare(status: StatusCode, validators: &Validators) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
@@ -175,7 +175,7 @@ impl FileBody {
         }
     }
 
-    /// Begins to read the next piece of a span; what is left of it stays in front.
+    /// Begins to read the next piece of a span; the rest of the span stays at the front of the queue.
     fn read(&mut self, span: Span) -> JoinHandle<io::Result<Bytes>> {
         let now = span.bytes().min(PIECE);
         if now < span.bytes() {

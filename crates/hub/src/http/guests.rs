@@ -1,7 +1,7 @@
 //! Who may be connected to the pages, for how long, and how many at a time.
 //!
-//! Owns: the limits of connections, so that whoever opens them or says nothing on them takes no descriptor from the broker's
-//! connection and the store. Never does: read a request.
+//! Owns: the limits of connections, so that a client that opens many, or says nothing on them, takes no file descriptor that the
+//! connection to the broker or the store needs. Never does: read a request.
 #![allow(clippy::disallowed_methods)] // its clocks are time-outs
 
 use std::collections::HashMap;
@@ -24,17 +24,17 @@ use tokio::time::{Sleep, sleep, timeout};
 
 /// Connections at a time; each may have a clip's file open.
 const MOST: usize = 256;
-/// Of one address that is not this machine's own.
+/// Connections of one address that is not this machine's own.
 const MOST_OF_ONE: usize = 32;
 /// Descriptors that are kept back: the broker's connection, the database, clips that are coming in, the log.
 const KEPT_BACK: u64 = 256;
 /// Descriptors of one connection.
 const OF_ONE: u64 = 2;
-/// A request's head has to be whole by then; so long an idle connection is kept, too.
+/// Time within which a request's head has to be whole; an idle connection is kept for the same time.
 const HEAD: Duration = Duration::from_secs(10);
 /// Largest head of a request, bytes.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Whoever takes nothing of an answer for so long has gone.
+/// A client that has taken nothing of an answer for this long is considered gone.
 const STUCK: Duration = Duration::from_secs(60);
 /// The longest connection.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -48,7 +48,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        // Without a place nobody is let in: whoever comes waits in the system's queue.
+        // While there is no place, no connection is accepted: clients wait in the system's queue.
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place,
             () = &mut stop => break,
@@ -57,7 +57,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        // Those that have ended.
+        // Removes the connections that have ended.
         while connections.try_join_next().is_some() {}
         let stream = match accepted {
             Ok((stream, from)) => guests.let_in(from.ip()).map(|guest| (stream, guest)),
@@ -71,7 +71,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             let router = router.clone();
             connections.spawn(async move {
                 let _held = (place, guest);
-                // However it ends, it is the other side's.
+                // A failure concerns this client only, so that it is ignored.
                 let _ = stream.set_nodelay(true);
                 let _ = timeout(LONGEST, answer(stream, router)).await;
             });
@@ -110,14 +110,15 @@ fn places(descriptors: Option<u64>) -> usize {
 #[derive(Debug, Clone, Default)]
 struct Guests(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One connection of an address, until it is dropped.
+/// One place of an address, taken until this value is dropped.
 struct Guest {
     guests: Guests,
     from: IpAddr,
 }
 
 impl Guests {
-    /// `None` if the address has its share. This machine's own has none: a reverse proxy may stand there.
+    /// A place for this address; `None` if the address has all of its places. This machine's own address has no limit: a reverse
+    /// proxy may run there.
     fn let_in(&self, from: IpAddr) -> Option<Guest> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(from).or_default();
@@ -144,7 +145,7 @@ impl Drop for Guest {
     }
 }
 
-/// A stream that is given up when the other side takes nothing.
+/// A stream that gives up when the client takes nothing.
 struct Patient<S> {
     stream: S,
     stuck: Option<Pin<Box<Sleep>>>,

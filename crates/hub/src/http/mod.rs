@@ -4,7 +4,7 @@
 //! milliseconds, so they are asked on a thread of their own.
 //!
 //! Every address in a page is relative to the page's own (RFC 3986 §4.2), so that a reverse proxy may put the pages under any
-//! prefix and nobody has to tell the hub which.
+//! prefix and the hub does not need to know it.
 
 mod clip;
 mod guests;
@@ -36,10 +36,10 @@ const PER_PAGE: usize = 50;
 /// Most entries that one page shows.
 const MOST: usize = 1000;
 
-/// Questions that the store is asked at a time. Whoever asks more waits his turn, and takes no thread meanwhile.
+/// Questions that the store is asked at a time. Further requests wait their turn, and occupy no thread meanwhile.
 const MOST_QUESTIONS: usize = 4;
 
-/// Serves the pages until `stop`, to who asks for them by one of their names.
+/// Serves the pages until `stop`, to requests that use one of their names.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     views: Arc<dyn Views>,
@@ -49,13 +49,13 @@ pub async fn serve(
     guests::serve(listener, router(views, names), stop).await;
 }
 
-/// Answers what is asked on one stream, as on a connection that was let in, until it ends.
+/// Answers requests on one stream, like those of an accepted connection, until it ends.
 pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     views: Arc<dyn Views>,
     names: Names,
 ) {
-    // However it ends, it is the other side's.
+    // A failure concerns this client only.
     let _ = guests::answer(stream, router(views, names)).await;
 }
 
@@ -73,7 +73,7 @@ fn router(views: Arc<dyn Views>, names: Names) -> Router {
         })
 }
 
-/// What is shown, and how many may ask for it at a time.
+/// The source of the pages' content, and how many requests may ask it at a time.
 #[derive(Clone)]
 struct Store {
     views: Arc<dyn Views>,
@@ -85,14 +85,15 @@ impl Store {
         self,
         question: impl FnOnce(&dyn Views) -> T + Send + 'static,
     ) -> Result<T, Death> {
-        // It is never closed.
+        // This semaphore is never closed.
         let _place = self.places.acquire().await;
         let views = self.views;
         crew::aside("pages", move || question(&*views)).await
     }
 }
 
-/// Nobody else's page is answered; nothing is loaded from elsewhere, nothing is framed, nothing is guessed; pages are never cached.
+/// Requests under a name that is not the pages' are refused. The headers forbid browsers to load anything from elsewhere, to frame
+/// a page, to guess a content type and to cache a page.
 async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) -> Response {
     let mut response = match names.are_asked(request.uri(), request.headers()) {
         true => next.run(request).await,
@@ -146,7 +147,7 @@ impl Wanted {
     /// `?clips=` how many, `&older=` or `&newer=` than which; the first of each counts, and what is not known is ignored.
     ///
     /// # Errors
-    /// The sentence for a place that is none.
+    /// A sentence about a place that cannot be read.
     fn read(query: &[(String, String)]) -> Result<Self, &'static str> {
         let value = |name: &str| query.iter().find(|(key, _)| key == name);
         let per_page = match value("clips") {
@@ -168,7 +169,7 @@ impl Wanted {
         })
     }
 
-    /// What its links say besides the place.
+    /// The page size for the page's links, if the address gives one.
     fn size(&self) -> Option<usize> {
         (self.per_page != PER_PAGE).then_some(self.per_page)
     }

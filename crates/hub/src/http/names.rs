@@ -2,15 +2,15 @@
 //!
 //! Owns: the judgement of a request's host. Pure. Never does: resolve a name.
 //!
-//! A page in a stranger's browser may have its own name point at this machine (DNS rebinding) and then read what answers there,
-//! as if it were its own. It cannot choose the host that the browser names.
+//! A stranger's web page may make its own name point at this machine (DNS rebinding) and then read the answers as if they were its
+//! own. It cannot choose the host that the browser names in the request.
 
 use std::net::IpAddr;
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 
-/// The names that count.
+/// The names under which the pages may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// Where the pages listen.
@@ -20,7 +20,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Of pages that listen there, and have these names besides.
+    /// The names of pages that listen on this address and have these further names.
     pub fn new(listen: IpAddr, more: &[String]) -> Self {
         Self {
             listen: listen.to_canonical(),
@@ -41,7 +41,8 @@ impl Names {
         self.has(host.host()) && uri.host().is_none_or(|host| self.has(host))
     }
 
-    /// An address is no name that somebody else could point here; it counts if it is where the pages listen.
+    /// Whether `host` is one of the names. An address cannot be made to point here by a stranger; it counts if the pages listen on
+    /// it.
     fn has(&self, host: &str) -> bool {
         let host = plain(host);
         let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -55,7 +56,7 @@ impl Names {
     }
 }
 
-/// Names are the same in any case, and with the root's dot.
+/// A name without the differences that do not matter: case, and the root's dot at its end.
 fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }

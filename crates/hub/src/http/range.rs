@@ -2,8 +2,8 @@
 //!
 //! Owns: the reading of `Range`. Pure. Never does: decide whether the header counts (`validators` does), or read the file.
 
-/// Most parts of one answer. Who asks for more, or for the same bytes twice, gets the whole file, as §14.2 lets a server choose:
-/// nobody plays sound that way, and the parts' heads would outweigh it.
+/// Most parts of one answer. A request for more parts, or for the same bytes twice, gets the whole file, as §14.2 lets a server
+/// choose: no player asks that way, and the parts' headers would outweigh the sound.
 const MAX_PARTS: usize = 8;
 
 /// Bytes of a file, both ends inclusive, the last within the file.
@@ -25,7 +25,7 @@ impl Span {
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// The whole file: nothing else was asked for in a way that counts.
+    /// The whole file: the request has no `Range` that counts.
     Whole,
     /// One range.
     One(Span),
@@ -70,7 +70,7 @@ fn within(spec: &str, len: u64) -> Option<Option<Span>> {
     let (first, last) = spec.split_once('-')?;
     if first.is_empty() {
         let suffix = number(last)?;
-        // The last bytes; all of them if there are not so many.
+        // The last bytes; the whole file if it has fewer.
         let first = len.saturating_sub(suffix);
         return Some((suffix > 0 && len > 0).then(|| Span {
             first,
@@ -91,7 +91,7 @@ fn within(spec: &str, len: u64) -> Option<Option<Span>> {
     }))
 }
 
-/// A number of any length; one past every file is as good as the largest.
+/// A number of any length; a number beyond every file's end is read as the largest possible one.
 fn number(text: &str) -> Option<u64> {
     let are_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     are_digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -124,7 +124,7 @@ mod tests {
         let many = format!("bytes={}", vec!["1-1"; 2_000].join(","));
         let digits = "9".repeat(400);
         let table = [
-            // One range of a file of 1000 bytes.
+            // One range within a file of 1000 bytes.
             ("bytes=0-0", one(0, 0)),
             ("bytes=0-", one(0, 999)),
             ("bytes=10-19", one(10, 19)),
@@ -139,26 +139,26 @@ mod tests {
             ("bytes=\t0-1 ", one(0, 1)),
             ("bytes=,,0-1,", one(0, 1)),
             ("bytes=00000-00001", one(0, 1)),
-            // A suffix: also longer than the file.
+            // Suffix ranges, also one that is longer than the file.
             ("bytes=-1", one(999, 999)),
             ("bytes=-1000", one(0, 999)),
             ("bytes=-1001", one(0, 999)),
             ("bytes=-18446744073709551616", one(0, 999)),
             (&*format!("bytes=-{digits}"), one(0, 999)),
-            // Nothing that the file has.
+            // Ranges of which the file has no byte.
             ("bytes=1000-", Asked::Nothing),
             ("bytes=1000-2000", Asked::Nothing),
             ("bytes=-0", Asked::Nothing),
             (&*format!("bytes={digits}-"), Asked::Nothing),
             ("bytes=1000-,2000-3000,-0", Asked::Nothing),
-            // Several; those that the file does not have are left out.
+            // Several ranges; those of which the file has no byte are left out.
             ("bytes=0-1,10-11", several(&[(0, 1), (10, 11)])),
             ("bytes=10-11, 0-1", several(&[(10, 11), (0, 1)])),
             ("bytes=0-0,-1", several(&[(0, 0), (999, 999)])),
             ("bytes=0-0,5000-6000", one(0, 0)),
             ("bytes=0-0,5000-,7-8", several(&[(0, 0), (7, 8)])),
             ("bytes=0-4,5-9", several(&[(0, 4), (5, 9)])),
-            // Bytes twice, and many small ranges.
+            // The same bytes twice, and many small ranges.
             ("bytes=0-9,5-14", Asked::Whole),
             ("bytes=0-,0-", Asked::Whole),
             ("bytes=-5,990-", Asked::Whole),
@@ -167,7 +167,7 @@ mod tests {
                 Asked::Whole,
             ),
             (&many, Asked::Whole),
-            // Another unit, and no range at all.
+            // Another unit, and values that are no range.
             ("", Asked::Whole),
             ("bytes", Asked::Whole),
             ("bytes=", Asked::Whole),

@@ -8,26 +8,26 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
 use jiff::fmt::strtime;
 
-/// What a file is known by. It never changes, so that both are strong (§8.8.1).
+/// The file's entity tag and date. The file never changes, so that both are strong validators (§8.8.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Validators {
-    /// Between its quotes.
+    /// The entity tag, without its quotes.
     tag: String,
-    /// To the second.
+    /// The date, to the second.
     modified: Timestamp,
 }
 
-/// What the conditions come to.
+/// The outcome of a request's conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The file, whole or, if the request asks for one, a range of it.
+    /// Send the file, or a range of it if the request asks for one.
     Serve {
         /// `Range` counts.
         with_range: bool,
     },
-    /// 304: whoever asks has it.
+    /// 304: the client has the file already.
     NotModified,
-    /// 412: it is another file than the request wants.
+    /// 412: the request wants a different file.
     Failed,
 }
 
@@ -78,7 +78,8 @@ impl Validators {
         }
     }
 
-    /// Without `If-Range`, or where it names this very file (§13.1.5): a part of another would be put beside parts of that one.
+    /// Whether `Range` counts: without `If-Range` it does, with it only where it names this very file (§13.1.5), because the parts
+    /// of two different files do not fit together.
     fn is_range_meant(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::IF_RANGE).iter();
         let value = match (values.next(), values.next()) {
@@ -86,7 +87,7 @@ impl Validators {
             (Some(value), None) => value.to_str().unwrap_or_default().trim(),
             (Some(_), Some(_)) => return false,
         };
-        // A weak tag never fits.
+        // A weak tag never matches.
         value == self.tag || parse_date(value) == Some(self.modified)
     }
 

@@ -7,7 +7,7 @@ use super::{Base, bars, count, moment, more, page};
 use crate::ingest::shortened;
 use crate::view::{AnswersView, ClipView, MOST_DAYS};
 
-/// The page; `size` is how many clips one has, if its address says it.
+/// The page; `size` is the number of clips on one page, if the address gives it.
 pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
     let named = |id: &str, name: &str| {
         if name.is_empty() {

@@ -6,7 +6,8 @@ use super::paging::Part;
 use super::{Base, moment, page};
 use crate::view::{RefusedPage, RefusedView};
 
-/// The whole list of what an operator should look at, page by page; `size` is how many entries one has, if its address says it.
+/// The whole list of what an operator should look at, page by page; `size` is the number of entries on one page, if the address
+/// gives it.
 pub fn look_at(view: &RefusedPage, size: Option<usize>) -> Markup {
     let part = Part {
         what: "entries",

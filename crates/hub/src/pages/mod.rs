@@ -1,7 +1,7 @@
 //! The pages: one for people, one for operations, and what belongs to them. Pure: a view in, HTML out.
 //!
-//! Every address in them is relative: a reverse proxy may put them under a prefix. They work without scripts and load nothing. Every chart has its numbers beside it, and colour is
-//! never the only sign.
+//! Every address in them is relative: a reverse proxy may put them under a prefix. They work without scripts and load nothing.
+//! Every chart has its numbers beside it, and colour is never the only sign.
 
 mod answers;
 mod look_at;
@@ -37,17 +37,17 @@ td ul{margin:.2rem 0 0;padding-left:1.1rem}footer{color:var(--soft);font-size:.9
 /// The way from a page to the first one, relative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Base {
-    /// How many levels below the first page it lies.
+    /// How many levels below the first page the page lies.
     depth: usize,
 }
 
 impl Base {
-    /// Deepest page whose links are right; nothing of ours is deeper than two.
+    /// Deepest page whose links are right; none of the hub's pages is deeper than two.
     const DEEPEST: usize = 64;
-    /// Of the pages that lie beside the first one.
+    /// The base of the pages that lie beside the first one.
     const BESIDE: Self = Self { depth: 0 };
 
-    /// Of the page with this path, as the request has it.
+    /// The base of the page with this path, as the request has it.
     pub fn of(path: &str) -> Self {
         let levels = path.matches('/').count().saturating_sub(1);
         Self {
@@ -55,7 +55,7 @@ impl Base {
         }
     }
 
-    /// The address of `page` from there; of the first page for an empty name.
+    /// The relative address of `page`; an empty name means the first page.
     fn to(self, page: &str) -> String {
         match (self.depth, page) {
             (0, "") => "./".into(),
@@ -114,7 +114,7 @@ fn count(number: u64, one: &str, many: &str) -> String {
     )
 }
 
-/// How much of a list is not shown.
+/// The sentence that says how much of a list is not shown.
 fn more(number: u64, what: &str) -> Markup {
     html! { @if number > 0 { p.soft { "and " (grouped(number)) " more " (what) } } }
 }
@@ -132,7 +132,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Date and time to the minute, from RFC 3339; anything else as it is.
+/// Date and time to the minute, from RFC 3339; any other text unchanged.
 fn moment(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
         Ok(at) => at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
@@ -140,7 +140,7 @@ fn moment(text: &str) -> String {
     }
 }
 
-/// Horizontal bars with their names and numbers in them.
+/// Horizontal bars with their names and numbers.
 fn bars(title: &str, rows: &[(String, u64)]) -> Markup {
     let most = rows
         .iter()

@@ -9,7 +9,7 @@ use booth_contract::{AlertId, Presence, Severity};
 
 /// Most ranges of missing numbers shown of one card.
 const MAX_RANGES: usize = 10;
-/// Most senders that are no booths shown.
+/// Most senders shown that are no booths.
 const MAX_STRANGERS: usize = 50;
 /// Most booths shown, the worst first.
 const MAX_BOOTHS: usize = 200;
@@ -33,7 +33,7 @@ fn standing(booth: &BoothView) -> Standing {
     if !booth.heard {
         return Standing::NeverHeard;
     }
-    // What is stale or gone says nothing about now.
+    // A stale health, or the health of a booth that is gone, says nothing about the present.
     if booth.stale || !matches!(booth.presence, Some(Presence::Online)) {
         return Standing::Silent;
     }
@@ -231,7 +231,7 @@ fn whereabouts(kind: &str) -> &str {
     }
 }
 
-/// The first numbers, and how many more there are.
+/// The first missing numbers, and how many more there are.
 fn ranges(missing: &[(u64, u64)], numbers: u64) -> String {
     let each = |(first, last): &(u64, u64)| {
         if first == last {
@@ -417,7 +417,8 @@ mod tests {
             let page = operations(&view).into_string();
             page.matches("not for public placement").count()
         };
-        // Once for the fleet, once for each such booth; a booth that seals and one that was never heard say nothing.
+        // The warning stands once for the fleet and once for each such booth; not for a booth that seals or one that was never
+        // heard.
         let mut unknown = booth("new-1");
         unknown.sealed = None;
         assert_eq!(told(fleet(vec![booth("a-1"), unknown.clone()])), 0);

@@ -13,13 +13,13 @@ pub(super) struct Part<'a> {
     pub what: &'a str,
     /// How many entries are newer than the first of the page.
     pub newer: u64,
-    /// How many are on the page.
+    /// How many entries are on the page.
     pub shown: u64,
-    /// All of them.
+    /// How many entries the whole list has.
     pub total: u64,
-    /// The first and the last of the page.
+    /// The places of the page's first and last entry.
     pub ends: Option<(Cursor, Cursor)>,
-    /// Entries of one page, if the address says it.
+    /// How many entries a page has, if the address gives it.
     pub size: Option<usize>,
     /// The address of the first page, without its size.
     pub newest: &'a str,

@@ -1,7 +1,8 @@
-//! `booth-hub accept`: what was held counts once an operator has looked at it.
+//! `booth-hub accept`: a held clip counts once an operator has looked at it.
 //!
-//! Owns: the acceptance of a held clip, in its record and its row, and of a card at the booth that sent it. Works beside a
-//! running hub: each waits for the other's transaction. A failure leaves what was accepted so far accepted; running it again goes on.
+//! Owns: the acceptance of a held clip, in its record and its row, and of a card at the booth that sent it. Works beside a running
+//! hub: each waits for the other's transaction. A failure leaves the clips that were accepted so far accepted; running it again
+//! goes on.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use booth_contract::time::rfc3339;
 
 /// How the sentence about a held clip begins, in what an operator should look at.
 pub(super) const HELD: &str = "stored, and not counted";
-/// Clips that share a commit: a running hub waits meanwhile, and not for long.
+/// Clips that share a commit: a running hub waits during each, so that it should be short.
 const AT_ONCE: usize = 16;
 
 /// What an operator has looked at.
@@ -21,14 +22,14 @@ const AT_ONCE: usize = 16;
 pub enum Accepted {
     /// One clip.
     Clip(String),
-    /// All clips of a card, and those that come under it from the same senders.
+    /// All clips of a card, and later ones under that card from the same senders.
     Card(String),
 }
 
-/// Counts what was held; answers how many clips that are.
+/// Accepts held clips; answers how many.
 ///
 /// # Errors
-/// Whatever file system and database say.
+/// Every error of the file system and the database.
 pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, StoreError> {
     let path = database_in(dir);
     if !path.exists() {
@@ -37,7 +38,7 @@ pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, Store
     accept_in(&schema::open(&path)?, &dir.join("clips"), wall, what)
 }
 
-/// The same in an open database.
+/// The same in a database that is open.
 pub(super) fn accept_in(
     db: &Connection,
     clips: &Path,
@@ -46,7 +47,7 @@ pub(super) fn accept_in(
 ) -> Result<u64, StoreError> {
     let mut accepted = 0;
     loop {
-        // From here on a running hub's next batch waits: what is read of a clip stays true until its record and row say so.
+        // From here on a running hub's next batch waits: what is read of a clip stays true until its record and row are written.
         db.execute_batch("BEGIN IMMEDIATE")?;
         match accept_some(db, clips, wall, what) {
             Ok(some) => {
@@ -64,7 +65,7 @@ pub(super) fn accept_in(
     }
 }
 
-/// The next of them, inside a transaction; answers how many.
+/// Accepts the next clips, inside a transaction; answers how many.
 fn accept_some(
     db: &Connection,
     clips: &Path,
@@ -100,7 +101,7 @@ fn accept_some(
     Ok(accepted)
 }
 
-/// Where the card's held clips came from, it is at home from now on.
+/// The card counts as announced at the booths that its held clips came from.
 fn accept_card(db: &Connection, wall: Timestamp, card: &str) -> Result<(), StoreError> {
     for who in ["sender", "booth_id"] {
         db.execute(

@@ -1,11 +1,11 @@
-//! What must not be in a clip's place and must not be lost: the folder `disputed`.
+//! The folder `disputed`: files that must not lie in a clip's place and must not be lost.
 //!
-//! Owns: its names and its limits. Never does: replace or delete a file. A second version of a clip is kept apart for an operator
-//! while its sender has room here; one that does not fit stays with its booth, which was told `reject` and keeps it. A held
-//! version that gives way to the true one counts as its sender's, too. What lay in `clips/` and is no clip's whole body always
-//! goes here, whatever the limits: it may be all that is left.
+//! Owns: its names and its limits. Never does: replace or delete a file. A second version of a clip is kept here for an operator
+//! while its sender has room here; a version that does not fit stays with its booth, which is answered `reject` and keeps it. A
+//! held version that gives way to the true one counts against its sender's room, too. A file in `clips/` that is no clip's whole
+//! body always goes here, whatever the limits: it may be all that is left of a clip.
 //!
-//! The folder is read at the start, and again once somebody else has changed it: how full it is costs a look at its date.
+//! The folder is counted at the start, and again when its date shows that another process has changed it.
 #![allow(clippy::disallowed_methods)] // the hub's own file work: a rename that never replaces
 
 use std::collections::HashMap;
@@ -21,41 +21,41 @@ use super::StoreError;
 use super::record::{self, Record};
 use booth_contract::BoothId;
 
-/// Most files of one sender, bodies and records.
+/// Most files of one sender, bodies and records together.
 const MAX_FILES_PER_SENDER: usize = 32;
-/// Most bytes of one sender.
+/// Most bytes of one sender's files.
 const MAX_BYTES_PER_SENDER: u64 = 64_000_000;
 /// Most files of all senders.
 const MAX_FILES: usize = 1024;
 /// Most names that are tried for one file.
 const MAX_NAMES: usize = 1024;
 
-/// How the name of a body begins of which nobody knows the manifest.
+/// First part of the name of a body whose manifest nobody knows.
 const UNKNOWN: &str = "unknown";
-/// The same of what made room for a clip.
+/// First part of the name of a file that made room for a clip.
 const REPLACED: &str = "replaced";
 
 /// Why a file leaves its clip's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aside<'a> {
-    /// Nobody knows its manifest any more: `booth-hub check` speaks of it until somebody has looked at it.
+    /// Nobody knows its manifest any more: `booth-hub check` reports it until somebody has looked at it.
     Unknown,
     /// It was not its clip's body.
     Replaced,
-    /// This sender's version was held, and gives way to the true one.
+    /// The held version of this sender gives way to the true one.
     GivesWay(&'a BoothId),
 }
 
-/// How much of the folder is whose.
+/// How many files and bytes the folder has of each sender.
 #[derive(Debug, Default)]
 struct Counts {
     /// Files and bytes of each sender.
     of: HashMap<String, (usize, u64)>,
-    /// Files of all of them.
+    /// Files of all senders.
     files: usize,
     /// The folder's date when it was counted, or changed from here.
     at: Option<SystemTime>,
-    /// It was changed from here: what somebody else does within the same moment leaves the same date.
+    /// The hub itself changed the folder: a change by another process within the same moment leaves the same date.
     is_to_be_proved: bool,
 }
 
@@ -76,10 +76,10 @@ impl Counts {
     }
 }
 
-/// Bodies here of which nobody knows the manifest, with the id of their clip.
+/// Bodies in the folder whose manifest nobody knows, with the id of their clip.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Every error of the file system.
 pub(super) fn unknown(dir: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -101,7 +101,7 @@ pub(super) fn unknown(dir: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> 
     Ok(found)
 }
 
-/// The folder.
+/// The folder, and how full it is.
 #[derive(Debug)]
 pub(super) struct Apart {
     dir: PathBuf,
@@ -109,10 +109,10 @@ pub(super) struct Apart {
 }
 
 impl Apart {
-    /// Counts what is there. The folder is made when it is needed.
+    /// Counts the files that are there. The folder is made when it is first needed.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Every error of the file system.
     pub(super) fn open(dir: PathBuf) -> Result<Self, StoreError> {
         let counts = Counts::default();
         let mut apart = Self { dir, counts };
@@ -120,11 +120,11 @@ impl Apart {
         Ok(apart)
     }
 
-    /// Takes a second version of a clip, the body from `body` if it has one; answers where its record is, `None` if the sender's
-    /// room or all room is taken.
+    /// Keeps a second version of a clip, with the body from `body` if it has one; answers where its record is, or `None` if the
+    /// sender's room or all room is taken.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Every error of the file system.
     pub(super) fn keep(
         &mut self,
         clip_id: &str,
@@ -157,10 +157,10 @@ impl Apart {
         Ok(Some(written))
     }
 
-    /// Takes a file that is in a clip's place; answers where it is then.
+    /// Moves a file out of a clip's place; answers where it is then.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Every error of the file system.
     pub(super) fn take_away(&mut self, file: &Path, why: Aside<'_>) -> Result<PathBuf, StoreError> {
         self.make()?;
         self.look()?;
@@ -179,10 +179,10 @@ impl Apart {
         Ok(aside)
     }
 
-    /// Whether a sender may have a body of so many bytes, and its record, here besides what it has.
+    /// Whether the sender has room here for a body of so many bytes and its record.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Every error of the file system.
     pub(super) fn has_room(
         &mut self,
         sender: &BoothId,
@@ -197,7 +197,7 @@ impl Apart {
         Ok(self.counts.has_room(sender, more_bytes))
     }
 
-    /// Notes that the folder was changed from here.
+    /// Notes that the hub itself changed the folder.
     fn changed(&mut self) {
         self.counts.at = self.changed_at();
         self.counts.is_to_be_proved = true;
@@ -207,7 +207,7 @@ impl Apart {
         fs::metadata(&self.dir).and_then(|dir| dir.modified()).ok()
     }
 
-    /// Counts anew if somebody has taken something out, or put something in.
+    /// Counts anew if another process has taken a file out, or put one in.
     fn look(&mut self) -> Result<(), StoreError> {
         match self.changed_at() == self.counts.at {
             true => Ok(()),
@@ -234,7 +234,7 @@ impl Apart {
             let name = name.to_string_lossy();
             let mut words = name.split('.');
             let (first, second) = (words.next(), words.next());
-            // No clip's id is short enough for a booth's.
+            // A clip's id is longer than any booth's id, so that it is not mistaken for one.
             let sender = second.filter(|_| first != Some(UNKNOWN));
             if let Some(sender) = sender.filter(|name| BoothId::parse(name).is_ok()) {
                 counts.add(sender, entry.metadata().map_or(0, |file| file.len()));
@@ -244,7 +244,7 @@ impl Apart {
         Ok(())
     }
 
-    /// The folder, for who fsyncs it.
+    /// The folder, for a caller that fsyncs it.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -257,7 +257,7 @@ impl Apart {
             .map_err(|e| StoreError::file("creating", &self.dir, e))
     }
 
-    /// Moves a file here under this name, or the first free one after it.
+    /// Moves a file here under this name, or under the first free one after it.
     fn take(&self, from: &Path, name: &str) -> Result<PathBuf, StoreError> {
         for n in 0..MAX_NAMES {
             let to = match n {
@@ -275,13 +275,13 @@ impl Apart {
     }
 }
 
-/// Renames, and fails where something has that name.
+/// Renames, and fails where a file has that name already.
 ///
 /// # Errors
-/// `AlreadyExists`, or whatever the file system says.
+/// `AlreadyExists`, and every other error of the file system.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that does not know the flag (NFS, older FUSE): a link never replaces either.
+        // For a file system that does not know the flag (NFS, older FUSE): making a link never replaces a file either.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
             fs::hard_link(from, to)?;
             fs::remove_file(from)

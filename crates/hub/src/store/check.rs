@@ -1,8 +1,8 @@
 //! `booth-hub check`: proves every body and every row against each other.
 //!
 //! Owns: what can be wrong with a store, and what to do about it. Never does: write, or trust a length where a hash is due. Works
-//! beside a running hub: rows are read before the files they speak of are looked for, and a file that is on its way into the
-//! store is no finding.
+//! beside a running hub: rows are read before the files that they name are looked for, and a file that is on its way into the store
+//! is no finding.
 #![allow(clippy::disallowed_methods)] // reads the hub's own files
 
 use std::fs::{self, File};
@@ -22,12 +22,12 @@ use booth_host::clock;
 
 /// Rows that are read at once.
 const AT_ONCE: usize = 500;
-/// How often the progress is told.
+/// How often the progress is reported.
 const TELL_EVERY_MS: u64 = 5_000;
-/// A running hub may need so long from a file to its row.
+/// The longest time that a running hub needs from a clip's file to its row.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
-/// Says on a long way how far it is.
+/// Reports during long work how far it is.
 #[derive(Debug)]
 pub struct Progress {
     doing: &'static str,
@@ -35,13 +35,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `doing` is what is done with rows and files.
+    /// `doing` is the verb of the report: what is done with rows and files.
     pub fn new(doing: &'static str) -> Self {
         let told = clock::mono();
         Self { doing, told }
     }
 
-    /// So many are done.
+    /// So many rows and files are done.
     pub(super) fn is_at(&mut self, done: u64) {
         let now = clock::mono();
         if now.0.saturating_sub(self.told.0) >= TELL_EVERY_MS {
@@ -54,11 +54,11 @@ impl Progress {
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What, in one word.
+    /// What it is, in one word.
     pub what: &'static str,
-    /// Whose, if it is a clip's.
+    /// The clip that it concerns, if it concerns one.
     pub clip_id: Option<String>,
-    /// Which file.
+    /// The file that it concerns.
     pub path: PathBuf,
     /// What is wrong, in a sentence.
     pub why: String,
@@ -66,16 +66,16 @@ pub struct Finding {
     pub remedy: &'static str,
 }
 
-/// What was looked at.
+/// How much was checked, and what was found.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Checked {
-    /// Rows, of every kind.
+    /// Rows of every kind.
     pub clips: u64,
     /// Bodies whose every byte was read.
     pub bodies: u64,
     /// How many bytes that were.
     pub bytes: u64,
-    /// What was found; empty is good.
+    /// What was found; empty if nothing is wrong.
     pub findings: Vec<Finding>,
 }
 
@@ -87,15 +87,15 @@ const LOOK: &str = "listen to it beside the clip that has its place, and move it
 const UNFINISHED: &str =
     "nothing was promised for it; it is taken in when its booth offers the clip again";
 
-/// Reads everything; `progress` hears how many rows and files are done.
+/// Reads everything; `progress` is given the number of rows and files that are done.
 ///
 /// # Errors
-/// A database of another version, or a folder that cannot be read. What is wrong inside is a finding.
+/// A database of another version, or a folder that cannot be read. Anything wrong inside the store is a finding instead.
 pub fn check(dir: &Path, progress: Progress) -> Result<Checked, StoreError> {
     look(dir, progress, is_in_use(dir))
 }
 
-/// The same; beside a hub that `is_running` a young file may be on its way.
+/// The same; while a hub `is_running`, a young file may still be on its way into the store.
 pub(super) fn look(
     dir: &Path,
     mut progress: Progress,
@@ -164,7 +164,7 @@ fn faults(db: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(said.into_iter().filter(|line| line != "ok").collect())
 }
 
-/// Whether a hub has the store.
+/// Whether a hub has the store open.
 fn is_in_use(dir: &Path) -> bool {
     use rustix::fs::{FlockOperation::NonBlockingLockShared, flock};
     File::open(dir.join("lock")).is_ok_and(|lock| flock(&lock, NonBlockingLockShared).is_err())
@@ -194,7 +194,7 @@ impl Checked {
         });
     }
 
-    /// A row, and the files that it speaks of.
+    /// Checks a row, and the files that it names.
     fn row(&mut self, clips: &Path, known: &Known) -> Result<(), StoreError> {
         self.clips += 1;
         let clip_id = known.clip_id.as_str();
@@ -250,7 +250,7 @@ impl Checked {
         Ok(found)
     }
 
-    /// A file, and whether a row speaks of it.
+    /// Checks a file, and whether a row names it.
     fn file(
         &mut self,
         db: Option<&Connection>,
@@ -287,7 +287,7 @@ impl Checked {
                     self.found("not_in_database", Some(clip_id), path, why, REBUILD);
                 }
             }
-            // A number that was given up, whose words have come.
+            // The number was given up, and the clip's words have come after all.
             (Part::Void, Some(known)) if known.has_words() => {}
             (Part::Record | Part::Void, Some(_)) => {}
             (Part::Body(_), Some(known)) if known.body() == Some(part) => {}
@@ -307,7 +307,7 @@ impl Checked {
         Ok(())
     }
 
-    /// A manifest that the database does not know.
+    /// Reports a manifest that the database does not know.
     fn without_row(
         &mut self,
         db: Option<&Connection>,

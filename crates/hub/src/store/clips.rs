@@ -1,7 +1,7 @@
-//! What becomes of a manifest and of a part: the path of a clip through the store.
+//! The path of a clip through the store: what is done with a manifest and with a part.
 //!
-//! Owns: when a body is whole, its verification, its move into `clips/`, and every answer. Never does: commit; see
-//! [`Store::commit`]; nor replace: of two versions of a clip that which is whole first is stored, and the other one is kept
+//! Owns: when a body is whole, its verification, its move into `clips/`, and every answer. Never does: commit (see
+//! [`Store::commit`]) or replace a clip: of two versions of a clip the one that is whole first is stored, and the other is kept
 //! apart. A failure leaves what the store's own header says.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
@@ -26,7 +26,7 @@ use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
 
-/// Most manifests remembered whose body never came; the oldest go first.
+/// Most manifests remembered whose body has not come; the oldest are forgotten first.
 const MAX_OFFERS: i64 = 20_000;
 /// Why a second version of a clip is refused.
 const OTHER_BODY: &str = "another body is already stored under this clip_id";
@@ -110,7 +110,7 @@ impl Store {
             None => self.found_in_files(clip_id)?,
         };
         if let Some(known) = &known {
-            // A number given up after its clip arrived, or again.
+            // The booth gives up a number whose clip has arrived already, or which it has given up before.
             if offer.manifest.kind == ClipKind::Void {
                 if !known.has_words() && self.is_there(known)? {
                     self.now_at_home(wall, sender, known, &offer)?;
@@ -153,7 +153,7 @@ impl Store {
             return Ok(stored);
         }
         let is_repeated = self.take_offer(wall, mono, sender, &offer)?;
-        // A crash between rename and commit left the file without its row: take it as it is.
+        // A crash between rename and commit left the body in its place without a row: take it as it is.
         if known.is_none() && self.adopt(wall, sender, &offer)? {
             self.staging.remove(sender, clip_id)?;
             return Ok(stored);
@@ -167,8 +167,8 @@ impl Store {
         }
     }
 
-    /// Notes a manifest whose body is to come; answers whether it was offered before. Of one sender's versions of a clip the latest
-    /// that was new is collected.
+    /// Notes a manifest whose body is to come; answers whether it was offered before. If a sender offers several versions of a
+    /// clip, parts are collected for the latest new one; offering an earlier version again does not change that.
     fn take_offer(
         &mut self,
         wall: Timestamp,
@@ -187,7 +187,7 @@ impl Store {
         Ok(is_repeated)
     }
 
-    /// `partial`, with what is still missing.
+    /// The answer `partial`, with the ranges that are still missing.
     fn missing_of(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Option<Answer> {
         let Manifest {
             clip_id,
@@ -203,7 +203,7 @@ impl Store {
         Some(ingest::partial(sender, clip_id, hash, &missing, wall))
     }
 
-    /// Verifies, moves and records a body whose manifest is known and whose every byte is here; the commit fsyncs it.
+    /// Verifies, moves and records a body whose manifest is known and whose bytes are all here; the commit fsyncs it.
     fn finish_if_whole(
         &mut self,
         wall: Timestamp,
@@ -228,7 +228,7 @@ impl Store {
         }
     }
 
-    /// A whole body has not its manifest's hash: it is asked for again, and not for ever.
+    /// A whole body does not have its manifest's hash: it is asked for again, but only a few times.
     fn mismatched(
         &mut self,
         wall: Timestamp,
@@ -253,7 +253,7 @@ impl Store {
         Ok(Some(ingest::partial(sender, clip_id, hash, &missing, wall)))
     }
 
-    /// A whole body, verified: it becomes the clip's if the clip has none yet.
+    /// A whole, verified body becomes the clip's body if the clip has none yet.
     fn place(
         &mut self,
         wall: Timestamp,
@@ -266,7 +266,7 @@ impl Store {
             && known.has_words()
         {
             if known.sha256.as_deref() == hash {
-                // Another sender has brought it meanwhile, or its own words come back.
+                // Another sender has brought the same body meanwhile, or a clip's lost body comes back.
                 if !self.is_there(&known)? {
                     self.move_in(sender, offer)?;
                     self.begin()?;
@@ -290,7 +290,7 @@ impl Store {
         Ok(ingest::stored(sender, clip_id, hash, wall))
     }
 
-    /// Moves a whole body to its place. What lies there is no clip's, and is kept apart.
+    /// Moves a whole body to its place. A file that lies there already is no clip's body, and is kept apart.
     fn move_in(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
         let from = self.staging.path(sender, &offer.manifest.clip_id);
         let to = record::path(
@@ -321,7 +321,7 @@ impl Store {
         self.pass(Point::AfterBody)
     }
 
-    /// Moves a file out of its clip's place; what was to be synced there is synced where it is then.
+    /// Moves a file out of its clip's place; if it was to be synced there, it is synced at its new place.
     pub(super) fn take_away(&mut self, file: &Path, why: Aside<'_>) -> Result<PathBuf, StoreError> {
         let aside = self.apart.take_away(file, why)?;
         self.found_files.remove(file);
@@ -330,7 +330,7 @@ impl Store {
         }
         self.dirty_folders.extend(file.parent().map(Path::to_owned));
         self.dirty_folders.insert(self.apart.dir().to_owned());
-        // It may be new.
+        // The folder may be new.
         self.dirty_folders
             .extend(self.apart.dir().parent().map(Path::to_owned));
         Ok(aside)
@@ -349,20 +349,20 @@ impl Store {
         Ok(())
     }
 
-    /// The commit fsyncs this file and its folder.
+    /// Has the commit fsync this file and its folder.
     pub(super) fn is_to_be_synced(&mut self, file: PathBuf) {
         self.dirty_folders.extend(file.parent().map(Path::to_owned));
         self.unsynced_files.insert(file);
     }
 
-    /// The same of a file from before: it may be all that is left of a clip, and is not removed if it cannot be synced.
+    /// The same for a file that lay there before: it may be all that is left of a clip, and is not removed if it cannot be synced.
     fn was_there(&mut self, file: PathBuf) {
         self.found_files.insert(file.clone());
         self.is_to_be_synced(file);
     }
 
-    /// Puts a clip's record beside its body. One that takes another's place is durable before, and stays if the batch fails: it may be
-    /// that of a clip that was acknowledged long ago.
+    /// Puts a clip's record beside its body. A record that replaces another is made durable at once, and stays if the batch fails:
+    /// the replaced one may be that of a clip that was acknowledged long ago.
     pub(super) fn write_record(&mut self, record: &Record, path: &Path) -> Result<(), StoreError> {
         self.make_folder(path)?;
         let is_of_this_batch =
@@ -380,7 +380,7 @@ impl Store {
         self.pass(Point::AfterRecord)
     }
 
-    /// Whether a stored clip's body is there with its length; a record that is not is written again.
+    /// Whether a stored clip's body is there with its length; a missing record is written again.
     fn is_there(&mut self, known: &Known) -> Result<bool, StoreError> {
         if known.is_lost {
             return Ok(false);
@@ -403,7 +403,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The body of a clip that was acknowledged is not there: its booth offers it, so it is asked for again.
+    /// The body of an acknowledged clip is missing, and a booth offers it: it is asked for again.
     fn body_is_lost(
         &mut self,
         wall: Timestamp,
@@ -423,7 +423,7 @@ impl Store {
         Ok(())
     }
 
-    /// A clip whose files are there and whose row is not: the database is older than it. `None` if no record is there.
+    /// A clip that has files but no row, because the database is older than the clip. `None` if it has no record.
     fn found_in_files(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
         for part in [Part::Record, Part::Void] {
             let path = record::path(&self.clips, clip_id, part);
@@ -448,7 +448,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Takes in a clip whose body was moved in without record and row.
+    /// Takes in a clip whose body was moved into its place before a crash, without record and row.
     fn adopt(
         &mut self,
         wall: Timestamp,
@@ -468,7 +468,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Writes a clip's record and row; the body is in place.
+    /// Writes a clip's record and row; the body is in its place already.
     fn keep(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
         self.begin()?;
         let manifest = &offer.manifest;
@@ -499,7 +499,7 @@ impl Store {
         record.is_held = is_held;
         let path = record::path(&self.clips, &manifest.clip_id, record::record_of(manifest));
         self.write_record(&record, &path)?;
-        // A number that was given up gives way to its words; the file of its manifest stays.
+        // A number that was given up gives way to the clip's words; the file of its manifest stays.
         rows::forget_void(&self.db, &manifest.clip_id)?;
         rows::insert(
             &self.db,
@@ -517,8 +517,8 @@ impl Store {
         self.pass(Point::AfterRow)
     }
 
-    /// The clip of this id. Of one that is held nothing is decided while `booth-hub accept` may be at work on it: from here on that waits
-    /// for this batch.
+    /// The clip of this id. If it is held, the batch's transaction begins here: `booth-hub accept` may be at work on the clip, and
+    /// from here on waits for this batch.
     fn known(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
         let known = rows::known(&self.db, clip_id)?;
         if self.in_transaction || !known.as_ref().is_some_and(|known| known.is_held) {
@@ -528,9 +528,10 @@ impl Store {
         Ok(rows::known(&self.db, clip_id)?)
     }
 
-    /// Whether a stored clip makes room for another version: one that is held, and so is of no booth that may say so, for one of
-    /// somebody else's that is at home. Whoever sent both contradicts himself; and what was sent in a strange name has no more
-    /// room apart than its sender.
+    /// Whether a stored clip makes room for another version. It does if it is held, which means that its sender has no right to the
+    /// card, and if the other version comes from a different sender that has that right. If both versions come from one sender, the
+    /// sender contradicts itself, and the stored one stays. The stored version also stays if its sender has no more room in
+    /// `disputed`.
     fn gives_way(
         &mut self,
         sender: &BoothId,
@@ -543,7 +544,7 @@ impl Store {
             && self.apart.has_room(&known.sender, known.bytes)?)
     }
 
-    /// Keeps a held clip apart, so that the true one has its place.
+    /// Moves a held clip to `disputed`, so that its place is free for the true one.
     fn give_way(&mut self, known: &Known) -> Result<(), StoreError> {
         self.begin()?;
         for part in known.body().into_iter().chain([known.record_part()]) {
@@ -556,7 +557,7 @@ impl Store {
         Ok(())
     }
 
-    /// The booth itself brings what another had brought in its name: it counts.
+    /// The booth itself brings the same clip that another booth had brought in its name: the clip counts from now on.
     fn now_at_home(
         &mut self,
         wall: Timestamp,
@@ -577,7 +578,7 @@ impl Store {
         self.write_record(&record, &path)
     }
 
-    /// Another version of a stored clip is refused at once; if its body comes all the same, it is kept apart.
+    /// Another version of a stored clip is refused at once; if its body comes nevertheless, it is kept apart.
     fn dispute(
         &mut self,
         wall: Timestamp,
@@ -631,7 +632,7 @@ impl Store {
         self.refuse_because(wall, sender, clip_id, hash, OTHER_BODY, (&why, rank))
     }
 
-    /// Refuses a clip: an entry that an operator sees, and the answer.
+    /// Refuses a clip: makes an entry for an operator, and the answer.
     fn refuse(
         &mut self,
         wall: Timestamp,
@@ -645,7 +646,7 @@ impl Store {
             .map(Some)
     }
 
-    /// The same, where an operator is told more (`why`) than the sender (`reason`).
+    /// The same, with more detail for the operator (`why`) than for the sender (`reason`).
     fn refuse_because(
         &mut self,
         wall: Timestamp,
@@ -671,7 +672,7 @@ impl Store {
         Ok(is_noted || record::path(&self.clips, clip_id, Part::Withdrawn).exists())
     }
 
-    /// Begins a body that nothing has come of since the start, with what was offered for it before.
+    /// Begins an unfinished body of which nothing has come since the start, with the manifests that were offered for it before.
     fn recall_offers(
         &mut self,
         mono: Mono,
@@ -685,7 +686,7 @@ impl Store {
         Ok(())
     }
 
-    /// What this sender has offered under this id, the oldest first.
+    /// The manifests that this sender has offered under this id, the oldest first.
     fn offered(&self, sender: &BoothId, clip_id: &str) -> Result<Vec<Offer>, StoreError> {
         let offered: Vec<Vec<u8>> = self
             .db
@@ -728,7 +729,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets an offer and the body that came for it.
+    /// Forgets an offer and the parts of the body that came for it.
     fn drop_offer(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
         self.staging.remove(sender, &offer.manifest.clip_id)?;
         self.forget_offer(sender, offer)

@@ -1,10 +1,10 @@
-//! Times of clips: whose clock is believed, and the correction of clips that were spoken before their booth's clock was right
+//! Times of clips: which clock is believed, and the correction of clips that were spoken before their booth's clock was right
 //! (contract §3.3).
 //!
-//! Owns: the pair of clocks of each boot, as booths say it in `event/clock_step`, the correction of day and time by it, and
-//! which times can be true. Never does: change a manifest as it came. A pair that makes no sense is ignored. What a pair costs
-//! is bounded whatever was stored: a boot's pair may change a few times, each change touches a clip once, and one event touches
-//! a thousand clips at most; the same event again goes on with the rest.
+//! Owns: the pair of clocks of each boot, as booths report it in `event/clock_step`, the correction of day and time by it, and
+//! which times can be true. Never does: change a manifest as it came. A pair that makes no sense is ignored. The work that a pair
+//! causes is bounded however much is stored: a boot's pair may change a few times, each change corrects a clip once, and one event
+//! corrects a thousand clips at most; the same event sent again goes on with the rest.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -18,20 +18,20 @@ use booth_contract::reading::{self, needed};
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, Manifest};
 
-/// Most boots of one booth whose pair is kept; the oldest go first.
+/// Most boots of one booth whose pair is kept; the oldest are forgotten first.
 const MAX_BOOTS_PER_BOOTH: i64 = 256;
-/// How often a boot's pair may change: a clock becomes right once, and is set by hand seldom.
+/// How often a boot's pair may change: a clock becomes right once, and is seldom set by hand.
 const MAX_CHANGES: u32 = 3;
-/// A pair that differs by less is the same: clocks are steered.
+/// A pair that differs by less counts as unchanged, because clocks are steered.
 const SAME_MS: u64 = 2_000;
 /// Most clips that one event corrects.
 const MAX_CORRECTED: i64 = 1_000;
-/// How far a clip's time may lie after its receipt: the hub's own clock may be wrong by that.
+/// How far a clip's time may lie after its receipt, because the hub's own clock may be wrong.
 const FUTURE: SignedDuration = SignedDuration::from_hours(24);
-/// How long a card can have lain in a drawer.
+/// How far a clip's time may lie before its receipt: a card may have lain in a drawer.
 const PAST: SignedDuration = SignedDuration::from_hours(24 * 731);
 
-/// What a booth says when its clock became right, or stepped.
+/// The event by which a booth reports that its clock became right, or stepped.
 #[derive(Deserialize)]
 struct ClockStep {
     boot_id: String,
@@ -40,7 +40,7 @@ struct ClockStep {
     clock_synced: u8,
 }
 
-/// A pair that is kept.
+/// A pair as the database keeps it.
 struct Pair {
     wall_minus_mono_ms: i64,
     changes: u32,
@@ -48,7 +48,7 @@ struct Pair {
 }
 
 impl Store {
-    /// Takes the pair of clocks in, and corrects clips of that boot which are here already.
+    /// Notes the pair of clocks, and corrects clips of that boot that are here already.
     pub(super) fn clock_step(
         &mut self,
         wall: Timestamp,
@@ -57,7 +57,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let step = match reading::object::<ClockStep>(payload) {
             Ok(step) => step,
-            // It is kept as an event like any other, and corrects nothing.
+            // The event is kept like any other, and corrects nothing.
             Err(error) => {
                 let why = format!("a clock_step is not understood: {error}");
                 return self.cannot_read(wall, booth.as_str(), "event", &why);
@@ -123,7 +123,7 @@ impl Store {
                    SELECT rowid FROM boot_clock WHERE booth_id = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)",
             )?
             .execute(params![booth.as_str(), MAX_BOOTS_PER_BOOTH])?;
-        // Those of the pair before are to be corrected again.
+        // Clips that were corrected by the earlier pair are to be corrected again.
         self.db
             .prepare_cached(
                 "UPDATE boot_clock SET corrected_to = '' WHERE booth_id = ?1 AND boot_id = ?2",
@@ -169,17 +169,17 @@ impl Store {
     }
 }
 
-/// When a clip was spoken, as far as that can be told.
+/// When a clip was spoken, as far as that is known.
 pub(super) struct Told {
     /// RFC 3339 UTC.
     pub started_at: Option<String>,
     /// The day it counts for.
     pub day: Date,
-    /// Whether that is its booth's clock's word, which was right.
+    /// Whether the day is from the booth's own clock, which was right.
     pub is_by_its_clock: bool,
 }
 
-/// By its booth's clock if that was right, else by the pair of its boot, else by its receipt.
+/// The time by the booth's clock if that was right, else by the pair of its boot, else by the clip's receipt.
 pub(super) fn told(
     db: &Connection,
     sender: &BoothId,
@@ -200,7 +200,7 @@ pub(super) fn told(
             is_by_its_clock: true,
         });
     }
-    // A clip that names no time counts by its receipt, and nothing is wrong with its clock.
+    // A clip without a time counts by its receipt; that does not mean that its booth's clock is wrong.
     let is_by_its_clock = is_synced && started.is_none();
     let offset: Option<i64> = db
         .prepare_cached(
@@ -212,7 +212,7 @@ pub(super) fn told(
         .zip(manifest.started_mono_ms.filter(|_| !is_by_its_clock))
         .and_then(|(offset, mono_ms)| by_pair(offset, mono_ms, received_at));
     Ok(Told {
-        // A time that cannot be is told to nobody; an unset clock's is what it is.
+        // A time that cannot be true is left out; the time of a clock that was not set is kept as it is.
         started_at: corrected
             .map(rfc3339)
             .or_else(|| manifest.started_at.clone().filter(|_| !is_synced)),
@@ -221,7 +221,7 @@ pub(super) fn told(
     })
 }
 
-/// Whether a clip that came then can have been spoken at this time.
+/// Whether a clip that was received then can have been spoken at this time.
 fn can_be(at: Timestamp, received_at: Timestamp) -> bool {
     let since = received_at.duration_since(at);
     since >= -FUTURE && since <= PAST

@@ -1,6 +1,6 @@
-//! The audit of clip numbers: what each card gave and is not here, by where it must be.
+//! The audit of clip numbers: which numbers each card gave that the hub does not have, and where those clips must be.
 //!
-//! Owns: the names of the gaps, and how many of them are listed. Never does: write.
+//! Owns: the kinds of gaps, and how many of them are listed. Never does: write.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use crate::view::{GapView, Listed};
 
 /// Most ranges shown of one card and kind.
 const MAX_SHOWN_RANGES: usize = 200;
-/// Most entries of one booth: the cards heard last, so that no sender's cards hide another's.
+/// Most entries of one booth, of the cards heard last; a sender with many cards hides no other sender's cards.
 const MAX_OF_BOOTH: usize = 8;
-/// Most entries of all.
+/// Most entries of all booths.
 const MAX_ENTRIES: usize = 300;
 
 /// What is known of one card's numbers.
@@ -23,15 +23,15 @@ struct CardNumbers {
     last_seen: String,
     /// Whether this is the booth's card now.
     current: bool,
-    /// From health: the highest number given.
+    /// The highest number given, from health.
     last_clip_no: u64,
-    /// From health: the lowest number still on the card; `None` if it was never said.
+    /// The lowest number still on the card, from health; `None` if health never said it.
     oldest_kept: Option<u64>,
-    /// From health: nothing is on the card any more.
+    /// Whether the card is empty, from health.
     empty: bool,
-    /// The highest number that is here.
+    /// The highest number that the hub has.
     highest: u64,
-    /// Missing below the numbers that the booth has, and from there on.
+    /// Missing numbers below the lowest one on the card, and from that one on.
     lost: Missing,
     kept: Missing,
 }
@@ -52,7 +52,7 @@ impl Missing {
     }
 }
 
-/// Every card's.
+/// The gaps of every card.
 pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
     // A card is audited at the booth where it was heard last.
     let mut cards: Vec<CardNumbers> = db
@@ -117,11 +117,11 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
 }
 
 impl CardNumbers {
-    /// From this number on the booth has them; what it never said cannot be called lost. A card that says it is empty still has
-    /// what it recorded since.
+    /// The booth still has the clips from this number on. If it never said a lowest number, none can be called lost. A card that is
+    /// said to be empty still has what it recorded since.
     fn kept_from(&self) -> u64 {
         match (self.oldest_kept, self.empty) {
-            // A card that went away has all of them.
+            // A card that is no longer in the booth is taken to have all of its clips.
             _ if !self.current => 0,
             (_, true) => self.last_clip_no + 1,
             (Some(oldest), false) if oldest > 0 => oldest,
@@ -129,7 +129,7 @@ impl CardNumbers {
         }
     }
 
-    /// Splits missing numbers by where they must be.
+    /// Divides missing numbers into lost ones and ones that the card still has.
     fn misses(&mut self, first: u64, last: u64) {
         let kept_from = self.kept_from();
         if first < kept_from {

@@ -1,4 +1,4 @@
-//! `booth-hub history BOOTH`: what befell a booth, of which the pages show only what lasts.
+//! `booth-hub history BOOTH`: what happened at a booth; the pages show only the present part of it.
 //!
 //! Owns: the reading of alerts that are over and of events. Never does: write.
 
@@ -12,17 +12,17 @@ use booth_contract::BoothId;
 /// An alert that is over or raised, or an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Happened {
-    /// When the hub heard of it, RFC 3339 UTC; of an alert that is over when it ended.
+    /// When the hub heard of it, or when an alert that is over ended; RFC 3339 UTC.
     pub at: String,
     /// `raised`, `cleared` or `event`.
     pub what: String,
     /// The alert's id, or the event's kind.
     pub id: String,
-    /// The alert's sentence, with the time since when as the booth says; the event's payload.
+    /// The alert's sentence, with the time since when, as the booth gives it; or the event's payload.
     pub text: String,
 }
 
-/// The oldest first; bounded as what is kept of a booth is.
+/// Everything that is kept of a booth, the oldest first; what is kept is bounded.
 ///
 /// # Errors
 /// A database that is missing, of another version, or cannot be read.

@@ -1,7 +1,7 @@
 //! Whether the database is the one that belongs to the clips beside it, at the start and while the hub runs.
 //!
-//! Owns: the refusal to begin anew beside clips, the store's name in `clips/.store`, and the watch over the database's files.
-//! Never does: open or mend a database. A failure leaves everything as it was.
+//! Owns: the refusal to begin a new database beside clips, the store's name in `clips/.store`, and the watch over the database's
+//! files. Never does: open or mend a database. A failure leaves everything as it was.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::fs;
@@ -14,13 +14,13 @@ use rusqlite::Connection;
 use super::record;
 use super::{StoreError, fsync};
 
-/// What SQLite's files are called after the database's name.
+/// The endings of the names of SQLite's files, after the database's name.
 pub(super) const SQLITE_FILES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Refuses to make a database where clips lie without one.
 ///
 /// # Errors
-/// [`StoreError::EmptyBesideClips`], or whatever the file system says.
+/// [`StoreError::EmptyBesideClips`], and every error of the file system.
 pub(super) fn refuse_to_begin_anew(database: &Path, clips: &Path) -> Result<(), StoreError> {
     let is_empty = fs::metadata(database).map_or(true, |file| file.len() == 0);
     if is_empty && has_clips(clips)? {
@@ -39,10 +39,10 @@ fn has_clips(clips: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Refuses a database of other clips; marks clips that have no mark yet with this one's name.
+/// Refuses a database that belongs to other clips; marks unmarked clips with this database's name.
 ///
 /// # Errors
-/// [`StoreError::OtherClips`] or [`StoreError::EmptyBesideClips`], or whatever file system and database say.
+/// [`StoreError::OtherClips`] or [`StoreError::EmptyBesideClips`], and every error of the file system and the database.
 pub(super) fn belong_together(
     db: &Connection,
     database: &Path,
@@ -69,7 +69,7 @@ pub(super) fn belong_together(
 /// Writes the database's name beside the clips, durably.
 ///
 /// # Errors
-/// Whatever file system and database say.
+/// Every error of the file system and the database.
 pub(super) fn set_mark(db: &Connection, clips: &Path) -> Result<(), StoreError> {
     let name: String = db.query_row("SELECT name FROM store", [], |row| row.get(0))?;
     let mark = clips.join(".store");
@@ -80,7 +80,7 @@ pub(super) fn set_mark(db: &Connection, clips: &Path) -> Result<(), StoreError> 
     fsync(clips)
 }
 
-/// Where the note of a broken database is, beside it.
+/// Ending of the name of the note that the database was found broken; it lies beside the database.
 const FAULT: &str = "-fault";
 
 /// Notes that the database was found broken, for the next start.
@@ -91,10 +91,10 @@ pub(super) fn note_fault(database: &Path, error: &StoreError) {
     }
 }
 
-/// After such a fault: reads the whole database before anything is promised by it.
+/// After such a note: reads the whole database before anything is promised on its basis.
 ///
 /// # Errors
-/// [`StoreError::Damaged`], or whatever file system and database say.
+/// [`StoreError::Damaged`], and every error of the file system and the database.
 pub(super) fn look_after_a_fault(db: &Connection, database: &Path) -> Result<(), StoreError> {
     let note = beside(database, FAULT);
     if !note.exists() {
@@ -110,14 +110,14 @@ pub(super) fn look_after_a_fault(db: &Connection, database: &Path) -> Result<(),
     fs::remove_file(&note).map_err(|e| StoreError::file("removing", &note, e))
 }
 
-/// The files that an open database has, by device and inode.
+/// The files of an open database, by device and inode.
 #[derive(Debug)]
 pub(super) struct Watch {
     files: Vec<(PathBuf, Option<(u64, u64)>)>,
 }
 
 impl Watch {
-    /// Over a database that was just opened.
+    /// Begins to watch a database that was just opened.
     pub(super) fn begin(database: &Path) -> Self {
         let files = SQLITE_FILES.map(|suffix| {
             let path = beside(database, suffix);
@@ -129,7 +129,7 @@ impl Watch {
         }
     }
 
-    /// Fails if one of them is gone or another: what was committed is in a file that no start will find.
+    /// Fails if one of the files is gone or was replaced: commits then go into a file that no start will find.
     ///
     /// # Errors
     /// [`StoreError::Replaced`].
@@ -137,7 +137,7 @@ impl Watch {
         for (path, known) in &mut self.files {
             let found = identity(path);
             match known {
-                // SQLite makes the log with its first write.
+                // SQLite makes the write-ahead log with its first write.
                 None => *known = found,
                 Some(known) if Some(*known) == found => {}
                 Some(_) => return Err(StoreError::Replaced(path.clone())),
@@ -147,7 +147,7 @@ impl Watch {
     }
 }
 
-/// A file beside the database.
+/// The path of a file beside the database.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);

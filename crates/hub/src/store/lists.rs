@@ -1,17 +1,17 @@
 //! Lists that do not fit on one page: spoken answers, and what an operator should look at; the newest first.
 //!
-//! Owns: their order, and one page of each from a place on. Never does: write.
+//! Owns: the lists' order, and one page of each from a place on. Never does: write.
 
 use rusqlite::{Connection, Row, params};
 
 use crate::view::{ClipView, Cursor, Place, RefusedView};
 
-/// A list: where its entries come from, and what puts them in order.
+/// A list: where its entries come from, and by what they are ordered.
 pub(super) struct List<T> {
     columns: &'static str,
-    /// From `FROM` on, with a condition.
+    /// The query from `FROM` on, with a condition.
     rows: &'static str,
-    /// What a cursor's time and id are compared with.
+    /// The columns that a cursor's time and id are compared with.
     order: (&'static str, &'static str),
     entry: fn(&Row<'_>) -> rusqlite::Result<T>,
 }
@@ -34,7 +34,7 @@ pub(super) const REFUSED: List<RefusedView> = List {
 };
 
 impl<T> List<T> {
-    /// One page, the newest first. A page of newer ones that would not be full is the first page.
+    /// One page, the newest first. If a page of newer entries would not be full, it is the first page.
     pub(super) fn page(
         &self,
         db: &Connection,
@@ -75,7 +75,7 @@ impl<T> List<T> {
             .query_row([], |row| row.get(0))
     }
 
-    /// How many are newer than this one.
+    /// How many entries are newer than this one.
     pub(super) fn newer_than(&self, db: &Connection, cursor: &Cursor) -> rusqlite::Result<u64> {
         let (rows, (at, id)) = (self.rows, self.order);
         db.prepare_cached(&format!(

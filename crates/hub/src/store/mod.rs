@@ -55,11 +55,12 @@ use identity::Watch;
 use record::Part;
 use staging::Staging;
 
-/// So many clips of an earlier version share a sync.
+/// Clips of an earlier version whose new records share a sync.
 const RECORDS_AT_ONCE: usize = 1_000;
-/// While less than so many times the reserve is free, who has taken much of the disk gets no more.
+/// While less than this many times the reserve is free, senders that have used much of the disk get no more.
 const TIGHT: u64 = 10;
-/// For so many bytes of the reserve one more file must be possible: a clip has two, and a disk can run out of them first.
+/// For so many bytes of the reserve one more file must be possible: a clip has two files, and a disk can run out of files before it
+/// runs out of bytes.
 const RESERVE_BYTES_PER_FILE: u64 = 64 << 10;
 /// With more new files than this in a batch, one syncfs is cheaper than an fsync of each and of its folder.
 const FEW_FILES: usize = 4;
@@ -239,7 +240,7 @@ pub struct StoreRules {
     pub root: String,
 }
 
-/// Everything the hub keeps; see the module.
+/// Everything the hub keeps; see the module's comment.
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
@@ -249,22 +250,23 @@ pub struct Store {
     watch: Watch,
     topics: Topics,
     max_clip_bytes: u64,
-    /// The hub's own names at the broker.
+    /// The names that the hub itself uses at the broker: they are no booths.
     no_booths: Vec<String>,
     in_transaction: bool,
-    /// What must stay free on the disk, in bytes.
+    /// Bytes that must stay free on the disk.
     reserve_bytes: u64,
-    /// It has not, and more than that must be free before anything is taken.
+    /// The reserve was not free: somewhat more than the reserve must be free before anything is taken again.
     is_short: bool,
-    /// Whether this batch has looked.
+    /// Whether free space was checked in this batch.
     has_looked: bool,
-    /// `clips/`, open since the start: a syncfs on it misses no fault of the disk that somebody else's sync has seen meanwhile.
+    /// `clips/`, open since the start: a syncfs on it reports every fault of the disk, even one that another process's sync was
+    /// given meanwhile.
     disk: File,
     /// Files that were moved into `clips/` since the last commit.
     unsynced_files: BTreeSet<PathBuf>,
     /// Folders in which a name has changed since the last sync that went well.
     dirty_folders: BTreeSet<PathBuf>,
-    /// Of the files, what lay there already.
+    /// Those of the unsynced files that lay there before this batch.
     found_files: BTreeSet<PathBuf>,
     zone: jiff::tz::TimeZone,
     #[cfg(test)]
@@ -273,7 +275,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store; whatever was unfinished in `staging` is removed.
+    /// Opens or creates the store; unfinished files in `staging` are removed.
     pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
         let dir = &rules.dir;
         let is_new = !dir.exists();
@@ -296,7 +298,7 @@ impl Store {
             .map_err(|error| error.of_database(&database))?;
         let staging = Staging::open(dir.join("staging"))?;
         let disk = File::open(&clips).map_err(|e| StoreError::file("opening", &clips, e))?;
-        // A folder in it that was made before a power cut, and never synced.
+        // A folder in `clips/` may have been made before a power cut, and never synced.
         fsync(&clips)?;
         fsync(dir)?;
         if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
@@ -328,7 +330,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes the records of a store of an earlier version, which has bodies and rows.
+    /// Writes the missing records of a store of an earlier version, which has only bodies and rows.
     fn write_missing_records(&mut self) -> Result<(), StoreError> {
         let has_records: bool = self
             .db
@@ -359,7 +361,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes nothing while less than this is free on the disk.
+    /// Has the store take nothing while less than this is free on the disk.
     pub fn keeping_free(mut self, bytes: u64) -> Self {
         self.reserve_bytes = bytes;
         self
@@ -372,7 +374,8 @@ impl Store {
         Ok(names.collect::<Result<_, _>>()?)
     }
 
-    /// Once in a batch: whether the reserve is free. Who was short of it wants a twentieth more, so that it does not go to and fro.
+    /// Checks once in a batch whether the reserve is free. After it was not, a twentieth more must be free, so that the answer does
+    /// not alternate.
     fn has_room(&mut self) -> Result<(), StoreError> {
         if std::mem::replace(&mut self.has_looked, true) {
             return Ok(());
@@ -407,15 +410,15 @@ impl Store {
         Ok(Room::of(&disk))
     }
 
-    /// Whether so little is free that who has taken much of it should get no more, long before nobody gets any.
+    /// Whether so little is free that senders that have used much of it should get no more, long before all senders are refused.
     pub fn is_tight(&self) -> bool {
         let wanted = self.reserve_bytes.saturating_mul(TIGHT);
         let is_short = |free: Room| free.is_less_than(wanted);
-        // What is wrong with the disk is told by the next message.
+        // An error of the disk is reported by the next message.
         self.room().is_ok_and(is_short)
     }
 
-    /// A moment between two steps has come.
+    /// The point between two steps of a commit is reached.
     fn pass(&mut self, _point: Point) -> Result<(), StoreError> {
         #[cfg(test)]
         if let Some(cut) = &mut self.cut {
@@ -440,7 +443,8 @@ impl Store {
             expiry_s,
         } = message;
         let sender = self.topics.sender(topic).unwrap_or("nobody");
-        // Access rules bind a branch to whoever logs in under its name: what comes from there is no booth's.
+        // The broker's access rules bind a branch to the name that a client logs in with: messages in a branch of the hub's own
+        // names come from no booth.
         if self.is_no_booth(sender) {
             let why = "it is no booth: the hub or operations log in under that name";
             self.cannot_read(wall, sender, "sender", why)?;
@@ -511,9 +515,9 @@ impl Store {
         self.watch.look()
     }
 
-    /// Fsyncs what was moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and
-    /// after every later sync: all of the batch go, and have to come again. What was there before the batch is kept apart, and
-    /// what lies apart stays. The folders are synced again with the next batch.
+    /// Fsyncs the files that were moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and after
+    /// every later sync: so all new files of the batch are removed, and have to come again. Files that lay there before the batch
+    /// are moved to `disputed`, and files in `disputed` stay. The folders are synced again with the next batch.
     fn sync_files(&mut self) -> Result<(), StoreError> {
         let files = std::mem::take(&mut self.unsynced_files);
         let folders = std::mem::take(&mut self.dirty_folders);
@@ -531,7 +535,7 @@ impl Store {
             paths.try_for_each(|path| fsync(path))
         };
         if synced.is_err() {
-            // One that is gone needs no sync, and would never have one.
+            // A folder that is gone needs no sync; trying to sync it would fail for ever.
             let still = folders.into_iter().filter(|folder| folder.is_dir());
             self.dirty_folders.extend(still);
             for file in &files {
@@ -561,7 +565,7 @@ impl Store {
     /// Gives up everything since the last commit; the booths will send it again.
     pub fn roll_back(&mut self) {
         self.has_looked = false;
-        // Without a row they are adopted, and synced, by the next manifest.
+        // Files without a row are adopted, and synced, by their clips' next manifest.
         self.unsynced_files.clear();
         self.found_files.clear();
         if std::mem::take(&mut self.in_transaction)
@@ -572,7 +576,7 @@ impl Store {
         }
     }
 
-    /// The hub ends by this fault: if the database is broken, the next start reads all of it before it begins.
+    /// The hub ends because of this fault: if the database is broken, the next start reads all of it before it begins.
     pub fn ends_by(&self, error: &StoreError) {
         if matches!(error, StoreError::Database(_)) {
             let dir = self.clips.parent().unwrap_or(&self.clips);
@@ -580,7 +584,8 @@ impl Store {
         }
     }
 
-    /// Whether the store can write durably now. Asked once per connection: what is known so far is from before it.
+    /// Whether the store can write durably now. Called once per connection, and notes that one: alerts that were said before are not
+    /// confirmed.
     pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
         self.has_room()?;
         self.begin()?;
@@ -607,8 +612,8 @@ impl Store {
         Ok(())
     }
 
-    /// Withdraws a clip id: from now on it is answered `discard` if it is not stored. The mark is a file, too: a database that
-    /// is made anew knows it. What can be no clip's id is ignored.
+    /// Withdraws a clip id: unless the clip is stored, it is answered `discard` from now on. The mark is also a file, so that a
+    /// database that is made anew has it. A text that cannot be a clip's id is ignored.
     pub fn withdraw(&mut self, wall: Timestamp, clip_id: &str) -> Result<(), StoreError> {
         if !is_clip_id(clip_id) {
             return Ok(());
@@ -622,7 +627,7 @@ impl Store {
         self.commit()
     }
 
-    /// The mark is durable before it has its name: one from before is never lost, whatever fails.
+    /// The mark's file is durable before it gets its name: a mark that was there before is never lost, whatever fails.
     fn write_tombstone(&mut self, clip_id: &str, at: &str) -> Result<(), StoreError> {
         let path = record::path(&self.clips, clip_id, Part::Withdrawn);
         self.make_folder(&path)?;
@@ -631,7 +636,7 @@ impl Store {
         Ok(())
     }
 
-    /// As for [`Self::write_missing_records`].
+    /// The same for marks as [`Self::write_missing_records`] for records.
     fn write_missing_tombstones(&mut self) -> Result<(), StoreError> {
         let withdrawn: Vec<(String, String)> = self
             .db
@@ -653,7 +658,7 @@ impl Store {
     }
 }
 
-/// What is free on the store's disk.
+/// How much is free on the store's disk.
 #[derive(Debug, Clone, Copy)]
 struct Room {
     bytes: u64,
@@ -665,7 +670,7 @@ impl Room {
     fn of(disk: &rustix::fs::StatVfs) -> Self {
         Self {
             bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
-            // A file system without a limit says that it has none at all.
+            // A file system without a limit of files reports a limit of zero.
             files: match disk.f_files {
                 0 => u64::MAX,
                 _ => disk.f_favail,
@@ -673,13 +678,13 @@ impl Room {
         }
     }
 
-    /// Whether so many bytes, or the files that go with them, are not free.
+    /// Whether fewer bytes than these are free, or fewer files than belong to them.
     fn is_less_than(self, bytes: u64) -> bool {
         self.bytes < bytes || self.files < bytes / RESERVE_BYTES_PER_FILE
     }
 }
 
-/// What a message should have been, in the word of its topic.
+/// The kind of message that belongs to the topic, as the topic calls it.
 fn kind_of(topic: &Topic) -> &'static str {
     match topic {
         Topic::State(_) => "state",
@@ -695,7 +700,7 @@ fn kind_of(topic: &Topic) -> &'static str {
     }
 }
 
-/// Takes the store for this process, until the answer is dropped.
+/// Locks the store for this process, until the returned file is dropped.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let lock = File::create(&path).map_err(|e| StoreError::file("creating", &path, e))?;
@@ -704,12 +709,12 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     Ok(lock)
 }
 
-/// The database's file.
+/// The path of the database's file.
 pub(crate) fn database_in(dir: &Path) -> PathBuf {
     dir.join("hub.sqlite")
 }
 
-/// Removes a retired booth's rows beside a hub that may be running; answers its alerts' ids.
+/// Removes a retired booth's rows while a hub may be running; answers the ids of its alerts.
 pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreError> {
     let path = database_in(dir);
     if !path.exists() {
@@ -721,15 +726,15 @@ pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreErr
     Ok(alerts)
 }
 
-/// How long after `booth-hub forget` a lost connection is its doing.
+/// How long after `booth-hub forget` the loss of a connection is attributed to it.
 const FORGETTING: std::time::Duration = std::time::Duration::from_secs(120);
 
 fn forgetting_in(dir: &Path) -> PathBuf {
     dir.join("forgetting")
 }
 
-/// Notes that `booth-hub forget` works now: a broker that binds client ids to users throws a running hub off for it. Without a
-/// store there is no such hub.
+/// Notes that `booth-hub forget` is at work: a broker that binds client ids to users disconnects a running hub for it. Without a
+/// store there is no running hub.
 pub fn note_forgetting(dir: &Path) {
     if dir.is_dir()
         && let Err(error) = std::fs::write(forgetting_in(dir), b"")
@@ -738,14 +743,14 @@ pub fn note_forgetting(dir: &Path) {
     }
 }
 
-/// Whether `booth-hub forget` has worked on this store just now.
+/// Whether `booth-hub forget` was at work on this store just now.
 pub fn is_forgetting(dir: &Path) -> bool {
     std::fs::metadata(forgetting_in(dir))
         .and_then(|file| file.modified())
         .is_ok_and(|at| at.elapsed().is_ok_and(|since| since < FORGETTING))
 }
 
-/// Of a file that a sync of the whole disk is to make durable: it would not miss it.
+/// Fails if a file is gone that a sync of the whole disk is to make durable, because that sync would not notice.
 fn is_still_there(path: &Path) -> Result<(), StoreError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(()),
@@ -753,7 +758,7 @@ fn is_still_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Of a file or a folder.
+/// Fsyncs a file or a folder.
 fn fsync(path: &Path) -> Result<(), StoreError> {
     File::open(path)
         .and_then(|file| file.sync_all())

@@ -1,8 +1,9 @@
 //! `booth-hub rebuild`: makes the database anew from the files.
 //!
-//! Owns: what of a database is in the files, and what can be taken over from the one before. Never does: change or delete a clip's
-//! file, or the database before, which is kept beside. The hub is stopped: this takes its lock. A failure leaves the store as it
-//! was, or without a database, which no hub starts with; running it again goes on with the one that was set aside.
+//! Owns: what of a database is in the files, and what can be taken over from the previous database. Never does: change or delete a
+//! clip's file, or the previous database, which is kept beside the new one. The hub must be stopped: rebuilding takes the store's
+//! lock. A failure leaves the store as it was, or without a database, which no hub starts with; running it again goes on with the
+//! database that was set aside.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::fs;
@@ -20,7 +21,7 @@ use super::record::{self, Part};
 use super::{StoreError, database_in, fsync, rows, schema};
 use crate::fleet::{self, FleetError};
 
-/// What is not in the files, and is taken over from the database before if that can be read.
+/// Tables whose content is in no file, and is taken over from the previous database if that can be read.
 const ONLY_THERE: [&str; 11] = [
     "booth",
     "card_at_booth",
@@ -35,32 +36,32 @@ const ONLY_THERE: [&str; 11] = [
     "withdrawn",
 ];
 
-/// Most databases of before.
+/// Most previous databases that are kept.
 const MOST_BEFORE: u32 = 1000;
 
-/// What became of it.
+/// The result of a rebuild.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rebuilt {
     /// Clips that have a row, of every kind.
     pub clips: u64,
-    /// Of these, not counted before an operator accepts them.
+    /// How many of these are not counted before an operator accepts them.
     pub held: u64,
-    /// Of these, without their whole body.
+    /// The ids of those whose whole body is missing.
     pub lost: Vec<String>,
     /// Withdrawn ids.
     pub withdrawn: u64,
-    /// Bodies without a manifest: nothing is known of them. Their booths' next offers take them in.
+    /// Bodies without a manifest, of which nothing is known. Their booths' next offers take them in.
     pub without_manifest: Vec<PathBuf>,
-    /// Whether what stands only in a database could be taken over.
+    /// Whether the content that only a database has could be taken over.
     pub is_carried_over: bool,
-    /// Where the database before is.
+    /// Where the previous database is.
     pub before: Option<PathBuf>,
 }
 
-/// Makes the database; `progress` hears how many files are done.
+/// Makes the database; `progress` is given the number of files that are done.
 ///
 /// # Errors
-/// A hub that runs, or whatever file system and database say.
+/// A hub that is running, and every error of the file system and the database.
 pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError> {
     let _lock = super::lock(dir)?;
     let database = database_in(dir);
@@ -82,7 +83,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     let zone = jiff::tz::TimeZone::system();
     db.execute_batch("BEGIN IMMEDIATE")?;
     let mut files = 0;
-    // First the words, then the numbers that were given up: those whose words came have no row of their own.
+    // First clips with words, then numbers that were given up: a given-up number whose words came has no row of its own.
     for is_second in [false, true] {
         for path in record::all(&clips) {
             let path = path?;
@@ -117,12 +118,12 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     db.execute_batch("COMMIT")?;
     fs::create_dir_all(&clips).map_err(|e| StoreError::file("creating", &clips, e))?;
     set_mark(&db, &clips)?;
-    // The log goes into the file, so that it is whole by itself.
+    // SQLite's log is written into the database's file, so that the file is whole by itself.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     db.close().map_err(|(_, error)| error)?;
     fsync(&new)?;
     give_to_the_owner(dir, [&new, &clips.join(".store")])?;
-    // Whoever finds no database finds this one.
+    // From here on a hub or a command that finds no database finds the new one.
     fsync(dir)?;
     rebuilt.before = set_aside(dir, &database)?.or(set_aside_before);
     fs::rename(&new, &database).map_err(|e| StoreError::file("renaming to", &database, e))?;
@@ -168,7 +169,7 @@ impl Rebuilt {
     }
 }
 
-/// Takes over what is in no file. A database that cannot be read has nothing to give.
+/// Takes over the content that is in no file. From a database that cannot be read nothing is taken.
 fn carry_over(db: &Connection, before: &Path) -> bool {
     if !before.exists() {
         return false;
@@ -197,7 +198,7 @@ fn carry_over(db: &Connection, before: &Path) -> bool {
     carried.is_ok()
 }
 
-/// Who runs this as root makes files that the hub's own user must be able to write.
+/// Run by root, this command makes files that the hub's own user must be able to write.
 fn give_to_the_owner(dir: &Path, files: [&Path; 2]) -> Result<(), StoreError> {
     let failed = |error| StoreError::file("giving to the hub's user", dir, error);
     let owner = fs::metadata(dir).map_err(failed)?;
@@ -213,13 +214,13 @@ fn before(database: &Path, n: u32) -> PathBuf {
     beside(database, &format!(".before-{n}"))
 }
 
-/// The database that a run before this one has set aside, where it was cut off before the new one had its name.
+/// The database that an earlier rebuild set aside, if it was interrupted before the new one had its name.
 fn cut_off(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
     let all = (1..=MOST_BEFORE).map(|n| before(database, n));
     let Some(last) = all.take_while(|path| path.exists()).last() else {
         return Ok(None);
     };
-    // Its log may still have the old name.
+    // The log of that database may still have the old name.
     for suffix in &SQLITE_FILES[1..] {
         match rename_new(&beside(database, suffix), &beside(&last, suffix)) {
             Err(error)
@@ -235,10 +236,10 @@ fn cut_off(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(Some(last))
 }
 
-/// Gives the database before another name, with its log.
+/// Renames the previous database, and its log with it.
 fn set_aside(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !database.exists() {
-        // A log without its database would be taken for the new one's.
+        // A log that stays without its database would be taken for the new one's.
         for suffix in SQLITE_FILES {
             remove(&beside(database, suffix))?;
         }

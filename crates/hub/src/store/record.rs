@@ -1,8 +1,8 @@
 //! A clip's record: the manifest that made it, as it came, in a file beside the body.
 //!
-//! Owns: the names of all files in `clips/`, and the record's form. Never does: fsync a new one; the store's commit does, for body
-//! and record together. The database can be made anew from these files. A record that is torn by a power cut was promised to
-//! nobody and counts as absent; one is replaced only by one of the same manifest.
+//! Owns: the names of all files in `clips/`, and the record's form. Never does: fsync a new record; the store's commit fsyncs body
+//! and record together. The database can be made anew from these files. A record that a power cut has torn was promised to nobody
+//! and counts as absent; a record is replaced only by one of the same manifest.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; the store fsyncs it
 
 use std::fs::{self, File};
@@ -17,23 +17,23 @@ use crate::ingest::{self, is_clip_id};
 use booth_contract::hex;
 use booth_contract::{BodyKind, BoothId, ClipKind, MAX_JSON_BYTES, Manifest};
 
-/// Version of the form.
+/// Version of the record's form.
 const SCHEMA: u32 = 1;
-/// A manifest's every byte may take six in JSON (`\u0000`), and the rest is short.
+/// Every byte of a manifest may take six bytes in JSON (`\u0000`); the other fields are short.
 const MAX_BYTES: u64 = 6 * MAX_JSON_BYTES as u64 + 4096;
 
-/// What stands in the file.
+/// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     schema: u32,
-    /// Whose branch it came on.
+    /// The booth in whose branch of topics the manifest came.
     pub sender: BoothId,
-    /// When it was whole here, RFC 3339 UTC.
+    /// When the clip was whole at the hub, RFC 3339 UTC.
     pub received_at: String,
-    /// It was of a card that its sender had not announced, and was not counted.
+    /// The clip was held: its sender had not announced its card.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_held: bool,
-    /// When one that was held was accepted.
+    /// When a held clip was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<String>,
     manifest_sha256: String,
@@ -42,7 +42,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Of a manifest that was believed, so that it is text.
+    /// The record of a manifest that was believed, and therefore is text.
     pub(super) fn new(sender: &BoothId, received_at: String, manifest: &[u8]) -> Self {
         Self {
             schema: SCHEMA,
@@ -55,33 +55,33 @@ impl Record {
         }
     }
 
-    /// Whether it is still not counted.
+    /// Whether the clip is still held.
     pub(super) fn waits_for_a_look(&self) -> bool {
         self.is_held && self.accepted_at.is_none()
     }
 
-    /// The manifest, if it can be one of `clip_id`. The hub's present limit of bytes does not count: it was taken in.
+    /// The manifest, if it can be one of `clip_id`. The hub's present limit of bytes does not apply: the clip was taken in already.
     pub(super) fn believed(&self, clip_id: &str) -> Option<Manifest> {
         ingest::believe(clip_id, self.manifest.as_bytes(), u64::MAX).ok()
     }
 }
 
-/// Writes it; the caller has it fsynced, with its folder.
+/// Writes the record; the caller has it fsynced, with its folder.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Every error of the file system.
 pub(super) fn write(path: &Path, record: &Record) -> Result<(), StoreError> {
     let text = serde_json::to_vec(record)
         .map_err(|error| StoreError::file("writing", path, error.into()))?;
-    // One that is durable already must not be replaced by one that is not.
+    // A record that is durable already must not be replaced by one that is not.
     publish(path, &text, path.exists())
 }
 
-/// Gives a whole file its name, whatever had it; `is_durable` before that. `booth-hub accept` works beside the hub: each process has
-/// its own unfinished file.
+/// Gives a whole file its name and replaces a file that had it; if `is_durable`, the new file is durable before. `booth-hub accept`
+/// works beside the hub, so that each process has an unfinished file of its own.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Every error of the file system.
 pub(super) fn publish(path: &Path, content: &[u8], is_durable: bool) -> Result<(), StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
@@ -92,10 +92,10 @@ pub(super) fn publish(path: &Path, content: &[u8], is_durable: bool) -> Result<(
     fs::rename(&unfinished, path).map_err(|e| StoreError::file("renaming to", path, e))
 }
 
-/// Reads it; `None` if there is none, or none that is whole.
+/// Reads the record; `None` if there is none, or none that is whole.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Every error of the file system.
 pub(super) fn read(path: &Path) -> Result<Option<Record>, StoreError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -114,14 +114,14 @@ pub(super) fn read(path: &Path) -> Result<Option<Record>, StoreError> {
         }))
 }
 
-/// What a file in `clips/` is, by its name.
+/// What a file in `clips/` is, as its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The words, open or sealed.
+    /// The recorded words, open or sealed.
     Body(BodyKind),
-    /// Its manifest.
+    /// The manifest of a clip with words.
     Record,
-    /// The manifest of a number that was given up: the words may come after all.
+    /// The manifest of a number that was given up: the words may still come.
     Void,
     /// The mark of a clip that a citizen withdrew.
     Withdrawn,
@@ -146,22 +146,22 @@ pub(super) fn path(clips: &Path, clip_id: &str, part: Part) -> PathBuf {
         .join(format!("{clip_id}.{suffix}"))
 }
 
-/// Which file has a clip's body.
+/// Which file is the clip's body.
 pub(super) fn body_of(manifest: &Manifest) -> Part {
     Part::Body(manifest.body.unwrap_or(BodyKind::OggOpus))
 }
 
-/// Whether what was found of a file, its hash and length, is this manifest's body.
+/// Whether a file with this hash and length is the manifest's body.
 pub(super) fn is_body_of(manifest: &Manifest, found: Option<&(String, u64)>) -> bool {
     found.is_some_and(|(hash, bytes)| {
         *bytes == manifest.bytes && Some(hash) == manifest.sha256.as_ref()
     })
 }
 
-/// Whether a manifest's body lies in its place, by its hash; one without a body has it.
+/// Whether the manifest's body lies in its place, by its hash; always true for a manifest without a body.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Every error of the file system.
 pub(super) fn has_whole_body(clips: &Path, manifest: &Manifest) -> Result<bool, StoreError> {
     if manifest.bytes == 0 {
         return Ok(true);
@@ -170,7 +170,7 @@ pub(super) fn has_whole_body(clips: &Path, manifest: &Manifest) -> Result<bool, 
     Ok(is_body_of(manifest, staging::hash_at(&body)?.as_ref()))
 }
 
-/// Which file has its manifest.
+/// Which file is the clip's record.
 pub(super) fn record_of(manifest: &Manifest) -> Part {
     match manifest.kind {
         ClipKind::Void => Part::Void,
@@ -178,7 +178,7 @@ pub(super) fn record_of(manifest: &Manifest) -> Part {
     }
 }
 
-/// Which file of which clip this is.
+/// The clip that a file belongs to, and what the file is, by its name.
 pub(super) fn named(path: &Path) -> Option<(String, Part)> {
     let name = path.file_name()?.to_str()?;
     let (clip_id, suffix) = name.split_once('.')?;
@@ -187,7 +187,7 @@ pub(super) fn named(path: &Path) -> Option<(String, Part)> {
     (is_clip_id(clip_id) && folder == &clip_id[..2]).then(|| (clip_id.to_owned(), *part))
 }
 
-/// Every file that lies in `clips/`, folder by folder; those of a dot are nobody's.
+/// Every file in `clips/`, folder by folder; files whose name begins with a dot are left out.
 pub(super) fn all(clips: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> + use<> {
     let read = |folder: &Path| -> Result<Vec<PathBuf>, StoreError> {
         let failed = |error| StoreError::file("reading", folder, error);

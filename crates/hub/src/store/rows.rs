@@ -12,18 +12,18 @@ use super::{Store, StoreError};
 use booth_contract::time::rfc3339;
 use booth_contract::{BodyKind, BoothId, Manifest};
 
-/// Most entries of one booth for an operator. What goes first is least by its rank, so that no flood of rubbish hides what waits for a
-/// look; among equals the newest plain refusals stay, and of what waits the oldest.
+/// Most entries of one booth for an operator. Entries of the lowest rank are deleted first, so that a flood of rubbish hides
+/// nothing that waits for a look. Among plain refusals the newest stay, among entries that wait the oldest.
 const MAX_REFUSED_PER_BOOTH: i64 = 200;
 
-/// How much an entry for an operator weighs; no word of a sender has a part in it.
+/// How much an entry for an operator weighs; nothing that a sender says changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// A clip that was refused: its booth has it.
+    /// A clip that was refused; its booth still has it.
     Refused = 0,
-    /// Something that is kept here and waits for a look.
+    /// Something that the hub keeps and that waits for an operator.
     Waits = 1,
-    /// What is said of a whole card.
+    /// An entry about a whole card.
     Card = 2,
 }
 
@@ -32,35 +32,35 @@ pub(crate) enum Rank {
 pub(super) struct Known {
     /// Its id.
     pub clip_id: String,
-    /// Of its body; of a void number none.
+    /// Hash of its body; a void number has none.
     pub sha256: Option<String>,
-    /// Of its body.
+    /// Length of its body.
     pub bytes: u64,
-    /// In its own word.
+    /// The kind, as the manifest calls it.
     kind: String,
     body: Option<BodyKind>,
-    /// Whose branch it came on.
+    /// The booth in whose branch of topics it came.
     pub sender: BoothId,
     received_at: String,
     raw: Vec<u8>,
     /// It is not counted before an operator has looked at it.
     pub is_held: bool,
-    /// Its body was not there when it was asked for.
+    /// Its body was missing when it was looked for.
     pub is_lost: bool,
 }
 
 impl Known {
-    /// Whether it is more than a number that was given up.
+    /// Whether it has words, and is not just a number that was given up.
     pub(super) fn has_words(&self) -> bool {
         self.kind != "void"
     }
 
-    /// Which file has its body, if it has one.
+    /// Which file is its body, if it has one.
     pub(super) fn body(&self) -> Option<Part> {
         (self.bytes > 0).then(|| Part::Body(self.body.unwrap_or(BodyKind::OggOpus)))
     }
 
-    /// Which file has its manifest.
+    /// Which file is its record.
     pub(super) fn record_part(&self) -> Part {
         match self.has_words() {
             true => Part::Record,
@@ -68,14 +68,14 @@ impl Known {
         }
     }
 
-    /// What belongs into that file.
+    /// The content of its record.
     pub(super) fn record(&self) -> Record {
         let mut record = Record::new(&self.sender, self.received_at.clone(), &self.raw);
         record.is_held = self.is_held;
         record
     }
 
-    /// The same once it was accepted.
+    /// The record once the clip was accepted.
     pub(super) fn accepted(&self, wall: Timestamp) -> Record {
         let mut record = self.record();
         record.accepted_at = Some(rfc3339(wall));
@@ -118,7 +118,7 @@ pub(super) fn known(db: &Connection, clip_id: &str) -> rusqlite::Result<Option<K
         .optional()
 }
 
-/// At most `limit` clips in the order of their ids, from after this one.
+/// At most `limit` clips in the order of their ids, beginning after this id.
 pub(super) fn known_after(
     db: &Connection,
     clip_id: &str,
@@ -131,25 +131,25 @@ pub(super) fn known_after(
     .collect()
 }
 
-/// What a new row is made of.
+/// The values of a new row.
 pub(super) struct NewRow<'a> {
-    /// What is believed.
+    /// The manifest, which was believed.
     pub manifest: &'a Manifest,
-    /// Whose branch it came on.
+    /// The booth in whose branch of topics it came.
     pub sender: &'a BoothId,
     /// The manifest as it came.
     pub raw: &'a [u8],
-    /// When it was whole here.
+    /// When the clip was whole at the hub.
     pub received_at: Timestamp,
-    /// Not counted before an operator has looked at it.
+    /// Whether it is held until an operator has looked at it.
     pub is_held: bool,
-    /// Its body is not there.
+    /// Whether its body is missing.
     pub is_lost: bool,
-    /// In which days are told.
+    /// The time zone in which days are counted.
     pub zone: &'a TimeZone,
 }
 
-/// Writes a row. Fails if there is one: a stored clip is never replaced.
+/// Writes a row. Fails if the clip has one: a stored clip is never replaced.
 pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> {
     let manifest = new.manifest;
     let when = clocks::told(db, new.sender, manifest, new.received_at, new.zone)?;
@@ -194,7 +194,7 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// A row from a record.
+/// Writes the row that belongs to a record.
 pub(super) fn from_record(
     db: &Connection,
     zone: &TimeZone,
@@ -219,14 +219,14 @@ pub(super) fn from_record(
     )
 }
 
-/// Whether its body is gone, so that whoever offers it is asked for it.
+/// Notes whether a clip's body is missing; a sender that offers a missing body is asked for it.
 pub(super) fn set_lost(db: &Connection, clip_id: &str, is_lost: bool) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE kept SET lost = ?2 WHERE clip_id = ?1")?
         .execute(params![clip_id, is_lost])?;
     Ok(())
 }
 
-/// A held clip counts from now on; answers whether there was one.
+/// Counts a held clip from now on; answers whether there was one.
 pub(super) fn accept(db: &Connection, clip_id: &str) -> rusqlite::Result<bool> {
     let changed = db
         .prepare_cached("UPDATE kept SET held = 0 WHERE clip_id = ?1 AND held = 1")?
@@ -234,7 +234,7 @@ pub(super) fn accept(db: &Connection, clip_id: &str) -> rusqlite::Result<bool> {
     Ok(changed > 0)
 }
 
-/// Removes the row of a clip whose files were kept apart.
+/// Removes the row of a clip whose files were moved to `disputed`.
 pub(super) fn forget(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1")?
         .execute([clip_id])?;
@@ -248,7 +248,7 @@ pub(super) fn forget_void(db: &Connection, clip_id: &str) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Another clip with the number of this one.
+/// Another clip that has the same number as this one.
 pub(super) fn of_same_number(
     db: &Connection,
     manifest: &Manifest,
@@ -263,7 +263,7 @@ pub(super) fn of_same_number(
     .optional()
 }
 
-/// Notes what an operator should look at.
+/// Makes an entry for an operator.
 pub(crate) fn show_operator(
     db: &Connection,
     wall: Timestamp,
@@ -294,7 +294,7 @@ pub(crate) fn show_operator(
 }
 
 impl Store {
-    /// The same, in the batch.
+    /// The same, in the store's batch.
     pub(super) fn show_operator(
         &mut self,
         wall: Timestamp,

@@ -13,8 +13,8 @@ use super::StoreError;
 /// Version of the tables, kept in `PRAGMA user_version`.
 const VERSION: i64 = 4;
 
-/// Version 1. What later versions have besides is in [`STEPS`], so that a new database and one that was brought up to date
-/// are the same.
+/// Version 1. The additions of later versions are in [`STEPS`], so that a new database and one that was brought up to date are the
+/// same.
 const TABLES: &str = "
 -- Every clip that was acknowledged as stored; of every kind.
 CREATE TABLE clip (
@@ -73,9 +73,9 @@ CREATE TABLE boot_clock (
 CREATE INDEX clip_by_boot ON clip (sender, boot_id) WHERE clock_synced = 0;
 ";
 
-/// From each version to the next.
+/// The changes from each version to the next.
 const STEPS: [&str; VERSION as usize - 1] = [
-    // 2: alerts that nobody cleared in the hub's hearing, and what could not be read.
+    // 2: alerts whose clearing the hub did not hear, and messages that could not be read.
     "
 -- When each alert was said last, when its booth began to introduce itself, and when the hub was connected.
 ALTER TABLE alert ADD COLUMN said_at TEXT NOT NULL DEFAULT '';
@@ -91,7 +91,7 @@ CREATE TABLE unreadable (
 CREATE INDEX clip_in_order ON clip (received_at DESC, clip_id DESC) WHERE test = 0 AND kind = 'audio';
 CREATE INDEX refused_in_order ON refused (at DESC);
 ",
-    // 3: what is kept and not counted, offers by hash, the history of alerts, and to which clips a database belongs.
+    // 3: clips that are kept and not counted, offers by hash, the history of alerts, and to which clips a database belongs.
     "
 ALTER TABLE clip RENAME TO kept;
 -- 1: of a card that its sender has not announced; counted and shown once an operator has looked at it.
@@ -134,7 +134,7 @@ CREATE TABLE store (
 ) STRICT;
 INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 0);
 ",
-    // 4: what an operator should look at, by its weight.
+    // 4: entries for an operator, by their weight.
     "
 -- 0: a clip that was refused and is with its booth; 1: something that is kept here and waits for a look; 2: of a whole card.
 ALTER TABLE refused ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
@@ -153,7 +153,7 @@ fn opened(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // A commit is on the disk when it returns: an acknowledged clip survives a power cut.
+    // A commit is on the disk when it returns, so that an acknowledged clip survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if !(0..=VERSION).contains(&version) {
@@ -162,7 +162,7 @@ fn opened(path: &Path) -> Result<Connection, StoreError> {
             known: VERSION,
         });
     }
-    // All of it or nothing: a start that is cut off finds the version that it found before.
+    // All steps or none: if a start is cut off, the next one finds the version that this one found.
     let steps = [TABLES].into_iter().chain(STEPS);
     let steps: String = steps.skip(version as usize).collect();
     if !steps.is_empty() {
@@ -180,7 +180,7 @@ pub(super) fn is_of_this_version(db: &Connection) -> Result<(), StoreError> {
     is_of_this_version_in(db, "main")
 }
 
-/// The same of an attached one.
+/// The same for an attached database.
 ///
 /// # Errors
 /// The same.

@@ -1,10 +1,9 @@
 //! Bodies that are not whole yet: one file per clip and sender, parts written at their offsets.
 //!
-//! Owns: the folder `staging`, which ranges of each clip have arrived, and the limits. Never does:
-//! acknowledge anything; nothing here is fsynced before the body is whole. Who pays at each limit: a
-//! sender over its share loses its own longest untouched body; past the total, the longest untouched
-//! body of all goes; one left alone for an hour goes. What goes comes again, because its clip was
-//! never acknowledged. A failure or a restart leaves files that the next start removes.
+//! Owns: the folder `staging`, which ranges of each clip have arrived, and the limits. Never does: acknowledge anything; nothing
+//! here is fsynced before the body is whole. What is dropped at each limit: a sender over its share loses its own longest untouched
+//! body; over the total, the longest untouched body of all is dropped; a body that was left alone for an hour is dropped. A dropped
+//! body comes again, because its clip was never acknowledged. A failure or a restart leaves files that the next start removes.
 #![allow(clippy::disallowed_methods)] // the hub's own file work: staging is not durable on purpose
 
 use std::collections::{HashMap, VecDeque};
@@ -24,7 +23,7 @@ use booth_contract::{BoothId, Manifest};
 const MAX_PER_SENDER: usize = 32;
 /// Most unfinished bodies in all.
 const MAX_TOTAL: usize = 8192;
-/// Most separate ranges of one body; a part that would make more is not taken.
+/// Most separate ranges of one body; a part that would make more of them is refused.
 const MAX_PIECES: usize = 4096;
 /// Most files that stay open between two parts.
 const MAX_OPEN: usize = 32;
@@ -36,16 +35,16 @@ const EXPIRY_MS: u64 = 3_600_000;
 /// A manifest whose body is to come.
 #[derive(Debug, Clone)]
 pub(super) struct Offer {
-    /// What is believed of it.
+    /// The manifest, which was believed.
     pub manifest: Manifest,
-    /// As it came.
+    /// The manifest as it came.
     pub raw: Vec<u8>,
-    /// How often the whole body did not have its hash.
+    /// How often the whole body did not have the manifest's hash.
     mismatches: u32,
 }
 
 impl Offer {
-    /// Of a manifest that was believed.
+    /// The offer of a manifest that was believed.
     pub(super) fn new(manifest: Manifest, raw: &[u8]) -> Self {
         Self {
             manifest,
@@ -54,7 +53,7 @@ impl Offer {
         }
     }
 
-    /// Whether both are of the same body.
+    /// Whether both offers are of the same body.
     pub(super) fn is_as(&self, other: &Self) -> bool {
         self.manifest.sha256 == other.manifest.sha256 && self.manifest.bytes == other.manifest.bytes
     }
@@ -63,8 +62,8 @@ impl Offer {
 /// An unfinished body: what its sender said of it, and what has arrived.
 #[derive(Debug)]
 pub(super) struct Staged {
-    /// The versions that its sender has offered, the newest last. Parts do not say of which they are: whichever hash the bytes
-    /// come to is the one.
+    /// The versions that its sender has offered, the newest last. Parts do not say which version they belong to: the hash of all
+    /// bytes decides it.
     pub offers: Vec<Offer>,
     /// Which bytes are in the file.
     pub ranges: RangeSet,
@@ -72,7 +71,7 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Another version. What has come so far is of one before it, if there was one.
+    /// Adds another version. Parts that have come so far belong to an earlier version, if there was one, and are forgotten.
     pub(super) fn add(&mut self, offer: Offer) {
         if !self.offers.is_empty() {
             self.ranges.clear();
@@ -83,13 +82,13 @@ impl Staged {
         self.offers.push(offer);
     }
 
-    /// Those of which every byte is here, the newest first.
+    /// The versions whose bytes have all arrived, the newest first.
     pub(super) fn whole(&self) -> impl Iterator<Item = &Offer> {
         let is_whole = |offer: &&Offer| self.ranges.covers(0, offer.manifest.bytes);
         self.offers.iter().rev().filter(is_whole)
     }
 
-    /// Counts a whole body that had no version's hash, for this version, and forgets its bytes. Other versions that were whole
+    /// Counts a whole body that had no version's hash against this version, and forgets its bytes. Other versions that were whole
     /// are forgotten with them.
     pub(super) fn mismatched(&mut self, offer: &Offer) -> u32 {
         let ranges = std::mem::take(&mut self.ranges);
@@ -105,7 +104,7 @@ impl Staged {
     }
 }
 
-/// Who sent what.
+/// The sender and the clip's id.
 type Key = (BoothId, String);
 
 /// All unfinished bodies.
@@ -119,7 +118,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Empties the folder and begins anew.
+    /// Empties the folder and begins with no bodies.
     pub(super) fn open(dir: PathBuf) -> Result<Self, StoreError> {
         if dir.exists() {
             fs::remove_dir_all(&dir).map_err(|e| StoreError::file("emptying", &dir, e))?;
@@ -138,7 +137,7 @@ impl Staging {
         self.bodies.get_mut(&(sender.clone(), clip_id.to_owned()))
     }
 
-    /// The same, made if it is new; makes room by the rules above.
+    /// The same body, or a new one, for which the rules above make room.
     pub(super) fn begin(&mut self, now: Mono, sender: &BoothId, clip_id: &str) -> &mut Staged {
         let key = (sender.clone(), clip_id.to_owned());
         if !self.bodies.contains_key(&key) {
@@ -186,7 +185,7 @@ impl Staging {
         Ok(true)
     }
 
-    /// The file of a body, made if it is new; it stays open until others are used more.
+    /// The file of a body, made if it is new; it stays open until too many others are open.
     fn file(&mut self, sender: &BoothId, clip_id: &str) -> Result<&File, StoreError> {
         let path = self.path(sender, clip_id);
         let is_its = |((owner, id), _): &(Key, File)| owner == sender && id == clip_id;
@@ -229,7 +228,7 @@ impl Staging {
         }
     }
 
-    /// Forgets a body whose file went elsewhere.
+    /// Forgets a body whose file was moved elsewhere.
     pub(super) fn forget(&mut self, sender: &BoothId, clip_id: &str) {
         self.open
             .retain(|((owner, id), _)| owner != sender || id != clip_id);
@@ -278,7 +277,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Drops what was left alone too long; answers how many.
+    /// Drops bodies that were left alone too long; answers how many.
     pub(super) fn expire(&mut self, now: Mono) -> Result<usize, StoreError> {
         let old: Vec<Key> = self
             .bodies

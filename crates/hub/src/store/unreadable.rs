@@ -1,4 +1,4 @@
-//! What a sender said and the hub could not read (contract §3, "Reading"), and who is no booth.
+//! Messages that the hub could not read (contract §3, "Reading"), and senders that are no booths.
 //!
 //! Owns: the count by sender and kind, which the operations page shows, and its line in the log. Never does: decide what can be
 //! read.
@@ -15,20 +15,20 @@ use crate::view::{Listed, UnreadableView};
 use booth_contract::RESERVED_IDS;
 use booth_contract::time::rfc3339;
 
-/// Most rows kept; the ones that were quiet longest go first.
+/// Most rows kept; those that were quiet longest are deleted first.
 const MAX_ROWS: i64 = 2_000;
 /// Longest sentence kept, in characters.
 const MAX_WHY_CHARS: usize = 300;
-/// How long after the last one a kind is shown.
+/// How many days after its last message a kind is shown.
 const SHOWN_DAYS: i64 = 7;
-/// Most that one page shows of each list.
+/// Most entries of each list that one page shows.
 const MOST_SHOWN: i64 = 200;
-/// The kind under which it is counted what went beyond a sender's budget.
+/// The kind under which messages beyond a sender's budget are counted.
 const BUDGET: &str = "budget";
 
 impl Store {
-    /// Takes nothing from these senders: they are the hub's own names at the broker, and no booths'. What was taken from them
-    /// earlier leaves the fleet; clips stay.
+    /// Has the store take nothing from these senders: they are the names that the hub itself uses at the broker, and no booths.
+    /// What was taken from them earlier is removed from the fleet; clips stay.
     ///
     /// # Errors
     /// When the database fails.
@@ -47,7 +47,7 @@ impl Store {
         RESERVED_IDS.contains(&sender) || self.no_booths.iter().any(|name| name == sender)
     }
 
-    /// Counts a message that is ignored, and tells the log.
+    /// Counts a message that is ignored, and logs it.
     pub(super) fn cannot_read(
         &mut self,
         wall: Timestamp,
@@ -60,7 +60,7 @@ impl Store {
         self.count(wall, &sender, kind, why, 1)
     }
 
-    /// Remembers that a sender has used its budget up.
+    /// Remembers that a sender has exceeded its budget.
     pub(crate) fn remember_over(&mut self, wall: Timestamp, over: &Over) -> Result<(), StoreError> {
         self.count(
             wall,
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-/// What could not be read in the last days, the latest first: so much of it as a page shows, and how much there is.
+/// Messages of the last days that could not be read, the latest first: as many as a page shows, and how many there are.
 pub(super) fn shown(
     db: &Connection,
     now: Timestamp,
@@ -111,7 +111,7 @@ pub(super) fn shown(
     listed(db, "kind <> ?2", since)
 }
 
-/// Senders that have used a budget up and have not kept within it for a quiet day since, the latest first.
+/// Senders that have exceeded a budget and have not kept within it for a whole day since, the latest first.
 pub(super) fn over_budget(
     db: &Connection,
     now: Timestamp,

@@ -1,7 +1,7 @@
 //! What the pages show, read from the database on a connection of its own.
 //!
-//! Owns: the questions that the pages ask of the store; `lists` and `gaps` have the longer ones. Never
-//! does: write. A failure shows as an empty page with the reason in `broker_detail`, and in the log.
+//! Owns: the questions that the pages ask of the store; `lists` and `gaps` have the longer ones. Never does: write. A failure shows
+//! as an empty page with the reason in `broker_detail`, and in the log.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ use crate::view::{
 use booth_contract::{Birth, BodyKind, Health, Presence, Severity, reading};
 use booth_host::clock;
 
-/// A booth that never said its interval is taken to mean this.
+/// The interval of a booth that never said its own.
 const DEFAULT_INTERVAL_S: u64 = 60;
 /// Two machines under one id are shown for this long after the second was heard.
 const TWO_MACHINES_HOURS: i64 = 24;
-/// The latest clips to look at that the operations page shows; the rest has pages of its own.
+/// Most clips to look at that the operations page shows, the latest first; the others are on pages of their own.
 const SHOWN_REFUSED: usize = 20;
 
 /// Whether the hub is connected to the broker.
@@ -51,7 +51,7 @@ pub struct StoreViews {
     fleet: Kept<FleetView>,
 }
 
-/// What is counted over all clips.
+/// Counts over all clips.
 #[derive(Debug, Clone)]
 struct Counts {
     by_question: Vec<(String, u64)>,
@@ -62,8 +62,8 @@ struct Counts {
     total: u64,
 }
 
-/// An answer of the database that is given again for a while: nine times as long as it took, so that pages take at most a tenth
-/// of the time however much is stored and however often they are asked for.
+/// A result of the database that is reused for nine times as long as it took, so that pages take at most a tenth of the database's
+/// time however much is stored and however often they are requested.
 #[derive(Debug)]
 struct Kept<T>(Mutex<Option<(u64, T)>>);
 
@@ -164,7 +164,7 @@ impl StoreViews {
             })?
             .map(|row| row.map(|(id, n)| (id.clone(), self.name_of(db, &id), n)))
             .collect::<rusqlite::Result<_>>()?;
-        // A booth east of here may be a day ahead; a clock that is further ahead is wrong.
+        // A booth east of the hub may be a day ahead; a clock that is further ahead is wrong.
         let tomorrow = (now + jiff::SignedDuration::from_hours(24))
             .to_zoned_datetime(jiff::tz::TimeZone::system())
             .date();
@@ -205,7 +205,7 @@ impl StoreViews {
         })
     }
 
-    /// A booth's name: as the city gave it, else as the booth calls itself, else empty.
+    /// A booth's name: the one of `hub.toml`, else the booth's own, else empty.
     fn name_of(&self, db: &Connection, id: &str) -> String {
         if let Some(booth) = self.expected.iter().find(|booth| booth.id.as_str() == id)
             && !booth.name.is_empty()
@@ -335,7 +335,7 @@ impl StoreViews {
             .collect::<rusqlite::Result<_>>()?;
         alerts.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
         let stale = health_age_s.is_none_or(|age| age > 3 * health_interval_s);
-        // A booth that speaks is there, although nobody kept for this hub that it said so.
+        // A booth that sends health is there, even if the broker kept no state of it for this hub.
         let is_heard = heard.health_live && !stale;
         let presence = heard.presence.as_deref().and_then(presence);
         let recent = now - jiff::SignedDuration::from_hours(TWO_MACHINES_HOURS);

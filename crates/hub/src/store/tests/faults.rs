@@ -50,7 +50,7 @@ proptest! {
                 prop_assert!(bench.file(&clip).as_ref() == Some(&clip.body));
             }
         }
-        // As the contract has it: the manifest until it is answered, then what is missing.
+        // As the contract says: the manifest until it is answered, then the parts that are missing.
         for _ in 0..8 {
             let Some(ack) = bench.offer(&clip) else { continue };
             if ack.status == AckStatus::Stored {
@@ -146,7 +146,7 @@ fn a_batch_whose_sync_fails_is_promised_to_nobody_and_comes_again_whole() {
     assert_eq!(bench.views().answers(9).total, 0);
     for clip in &clips {
         assert_eq!(bench.file(clip), None, "its bytes may not be on the disk");
-        // The offer was rolled back with it: this is the first sight again.
+        // The offer was rolled back with the batch: the manifest counts as new again.
         assert_eq!(status(bench.offer(clip)), None);
         for from in (0..clip.body.len()).step_by(16_384) {
             bench.part(clip, from, (from + 16_384).min(clip.body.len()));
@@ -171,7 +171,7 @@ fn many_clips_of_one_batch_are_all_there_after_a_restart() {
     assert_eq!(bench.views().answers(9).total, 6);
 }
 
-/// A batch that cannot be synced: the body of a new clip goes before.
+/// A batch that cannot be synced: the body of a new clip is removed before the commit.
 fn fails_to_sync(bench: &mut Bench, clip: &Clip) {
     bench.whole_uncommitted(clip);
     let body = Part::Body(BodyKind::OggOpus);
@@ -193,7 +193,7 @@ fn a_sync_that_fails_takes_no_manifest_or_mark_from_before_its_batch() {
         bench.send(&topic, &held.body[from..from + PART]);
     }
     bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
-    // The booth itself brings it, and its manifest is written anew; and so is the mark.
+    // The booth itself brings the clip, and its manifest is written anew; the mark is written as well.
     let topic = format!("{BOOTH}/clip/{}", held.id);
     let ack = bench.send_uncommitted(&topic, held.manifest.to_string().as_bytes());
     assert_eq!(status(ack), Some(AckStatus::Stored));
@@ -262,9 +262,9 @@ fn a_disk_without_room_for_files_is_as_full_as_one_without_room_for_bytes() {
     assert!(!room(reserve, files).is_less_than(reserve));
     assert!(room(reserve - 1, files).is_less_than(reserve));
     assert!(room(reserve, files - 1).is_less_than(reserve));
-    // A file system without a limit says none.
+    // A file system without a limit of files reports zero.
     assert!(!room(reserve, u64::MAX).is_less_than(reserve));
-    // Who has taken much gets no more long before nobody gets any.
+    // Senders that have used much of the disk get no more long before all senders are refused.
     let bench = Bench::new();
     assert!(!bench.store.is_tight());
     let free = bench.store.room().expect("reads").bytes;

@@ -1,4 +1,4 @@
-//! What the booths say about themselves, and what an operator sees of it.
+//! Fleet tests: what booths say about themselves, and what an operator sees of it.
 
 use serde_json::json;
 
@@ -178,7 +178,7 @@ fn whatever_somebody_clears_at_the_broker_the_history_stays() {
         over,
         "tampered 2026-03-02T10:00:00.000Z 2026-03-02T10:01:00.000Z"
     );
-    // What the hub's own command forgets is forgotten.
+    // The hub's own command makes the hub forget the booth.
     forget_booth(&bench.dir(), &BoothId::parse(BOOTH).expect("an id")).expect("forgets");
     assert!(bench.fleet().booths.is_empty());
 }
@@ -272,7 +272,7 @@ fn invented_machines_are_bounded() {
     assert!(bench.fleet().booths[0].two_serials);
 }
 
-/// How many rows were changed so far: what work costs, whatever else the computer does.
+/// How many rows were changed so far: a measure of work that does not depend on what else the computer does.
 fn changes(bench: &Bench) -> u64 {
     bench.store.db.total_changes()
 }
@@ -354,7 +354,7 @@ fn a_time_that_cannot_be_counts_for_the_day_of_the_receipt_and_is_shown_as_such(
         clip.manifest["started_mono_ms"] = serde_json::Value::Null;
         bench.whole(&clip);
     }
-    // Nor does a pair of clocks make one.
+    // A pair of clocks does not make such a time true either.
     let payload = json!({"boot_id": "b", "clock_synced": 1, "wall_minus_mono_ms": i64::MAX / 2});
     bench.send(
         &format!("{BOOTH}/event/clock_step"),
@@ -456,7 +456,7 @@ impl Bench {
         self.wall += jiff::SignedDuration::from_secs(seconds);
     }
 
-    /// Away for ten minutes; the broker gives nothing that it had kept.
+    /// The hub was away for ten minutes; the broker kept nothing for it.
     fn comes_back(self) -> Self {
         let mut bench = self.restart();
         bench.seconds_pass(600);
@@ -465,7 +465,7 @@ impl Bench {
         bench
     }
 
-    /// What a booth says when the hub has come: these alerts are raised, these are not.
+    /// What a booth says when the hub has connected: these alerts are raised, these are not.
     fn introduces_itself(&mut self, session: &str, raised: &[&str], empty: &[&str]) {
         self.state("card-1", session, "online");
         self.birth("card-1", session, "s1");
@@ -492,7 +492,7 @@ fn an_alert_that_was_cleared_while_the_hub_was_away_goes_when_the_booth_introduc
     assert_eq!(shown(&bench), all(true));
     let mut bench = bench.comes_back();
     assert_eq!(shown(&bench), all(false), "nobody has said it to this hub");
-    // One is said to be cleared, one still raised, one is not in the table of what the booth runs now.
+    // One alert is said to be cleared, one is still raised, one is not in the table of the program that the booth runs now.
     bench.introduces_itself("2-1", &["power"], &["clock_unset"]);
     assert_eq!(shown(&bench), [("power".to_owned(), true)]);
     let booth = bench.fleet().booths.remove(0);
@@ -517,7 +517,7 @@ fn an_alert_that_was_lost_on_its_way_stays_as_not_confirmed_and_not_for_ever() {
             ("temperature".to_owned(), false)
         ]
     );
-    // A booth that counts otherwise does not keep it there for ever.
+    // A booth that goes on counting more alerts than it says does not keep the lost one there for ever.
     for _ in 0..61 {
         bench.seconds_pass(60);
         bench.health(json!({"ready": 1, "faults": 2}));
@@ -536,7 +536,7 @@ fn a_booth_that_does_not_introduce_itself_keeps_its_alerts_as_not_confirmed() {
         bench.health(json!({"ready": 1, "faults": 1}));
     }
     assert_eq!(shown(&bench), [("power".to_owned(), false)]);
-    // What a broker had kept is the booth's word, too, but no introduction: it may have dropped the rest.
+    // A retained birth is from the booth, but no introduction: the broker may have dropped the rest.
     let topic = format!("{BOOTH}/birth");
     let birth = json!({"session": "1-1", "card_id": "card-1"}).to_string();
     bench.send_retained(&topic, birth.as_bytes(), true, None);
@@ -584,7 +584,7 @@ fn a_booth_that_says_health_and_nothing_else_is_there_while_it_does() {
     assert_eq!(bench.presence(), Some(Online));
     bench.seconds_pass(181);
     assert_eq!(bench.presence(), None);
-    // What was said of presence itself counts more.
+    // What the booth says of its presence counts more than its health.
     bench.state("card-1", "1-1", "offline");
     bench.health(json!({"ready": 1}));
     assert_eq!(bench.presence(), Some(booth_contract::Presence::Offline));
@@ -689,7 +689,7 @@ fn of_a_booths_messages_only_what_is_needed_is_judged() {
     let view = bench.fleet();
     assert_eq!(view.unreadable.total, 0);
     assert_eq!(view.booths.len(), senders, "each was heard");
-    // An alert of which nothing is said is the table's.
+    // An alert without a severity and a sentence has those of the table.
     let mut bench = Bench::new();
     bench.send(&format!("{BOOTH}/alert/spool_full"), b"{}");
     let alert = bench.fleet().booths.remove(0).alerts.remove(0);
@@ -761,7 +761,7 @@ fn what_cannot_be_read_changes_nothing_and_is_counted_for_each_booth_and_kind() 
         counts,
         expected.map(|(kind, times)| (kind.to_owned(), times))
     );
-    // A restart does not forget, a week of quiet does.
+    // A restart does not make the hub forget; a week of quiet does.
     let mut bench = bench.restart();
     assert_eq!(bench.fleet().unreadable.entries.len(), expected.len());
     bench.seconds_pass(7 * 86_400 + 1);
@@ -781,7 +781,7 @@ fn endless_senders_of_rubbish_fill_no_disk() {
 #[test]
 fn whoever_is_no_booth_delivers_nothing_and_is_shown() {
     let mut bench = Bench::new();
-    // As an earlier version took it.
+    // An earlier version of the hub took this name for a booth.
     let birth = r#"{"session":"1-1","card_id":"c"}"#;
     bench.send("centre/birth", birth.as_bytes());
     assert_eq!(bench.fleet().booths.len(), 1);
@@ -820,7 +820,7 @@ fn whoever_is_no_booth_delivers_nothing_and_is_shown() {
         .map(|said| (said.kind.as_str(), said.times))
         .collect();
     assert_eq!(counts, [("sender", 6); 5]);
-    // A booth is still heard beside them.
+    // A booth is still heard beside these senders.
     bench.whole(&numbered(1));
     assert_eq!(bench.views().answers(9).total, 1);
 }
@@ -848,7 +848,7 @@ fn no_single_word_silences_a_booth_and_what_was_invented_in_steps_is_seen_and_fo
     assert_eq!(counts(&bench), [1, 2], "a birth and two states");
     bench.introduces_itself("6-1", &[], &["power"]);
     assert_eq!(shown(&bench), []);
-    // In steps it can be done. The booth is not heard then, and that can be seen, with what to do.
+    // An invented session can rise in steps. The booth is then not heard, and the page shows that and what to do.
     bench.state("card-1", "900-1", "lost");
     bench.birth("card-1", "900-1", "s9");
     bench.introduces_itself("7-1", &[], &[]);
@@ -873,14 +873,14 @@ fn a_card_that_started_again_and_again_unheard_or_lay_in_a_drawer_is_heard_at_on
     let mut bench = Bench::new();
     bench.introduces_itself("5-1", &[], &[]);
     bench.state("card-1", "5-1", "lost");
-    // Every two seconds, for three days without a broker.
+    // The booth has started every two seconds, for three days without a broker.
     bench.seconds_pass(3 * 86_400);
     bench.introduces_itself("129605-1", &[], &[]);
     assert_eq!(bench.presence(), Some(Online));
-    // At another hub, under the same name.
+    // The card was at another hub, under the same name.
     bench.seconds_pass(365 * 86_400);
     bench.introduces_itself("200000-1", &[], &[]);
-    // A card that nobody has heard of, however often it has started.
+    // A card that was never heard before, however often it has started.
     bench.state("card-2", "5000000-1", "online");
     bench.birth("card-2", "5000000-1", "s1");
     assert_eq!(bench.presence(), Some(Online));

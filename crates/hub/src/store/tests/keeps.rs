@@ -1,4 +1,4 @@
-//! What was stored stays: versions in dispute, lost files, lost and foreign databases, and making one anew.
+//! Stored clips stay: versions in dispute, lost files, lost and foreign databases, and rebuilding a database.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn another_version(clip: &Clip) -> Clip {
     }
 }
 
-/// Files apart, with what is in them.
+/// Files in `disputed`, with their content.
 fn apart(bench: &Bench) -> Vec<(String, Vec<u8>)> {
     let Ok(folder) = fs::read_dir(bench.dir().join("disputed")) else {
         return Vec::new();
@@ -246,7 +246,7 @@ fn a_database_that_breaks_under_the_hub_is_read_whole_before_the_next_start_prom
     assert!(broken().is_fatal());
     bench.store.ends_by(&broken());
     drop(bench.store);
-    // It was a passing fault: all of it can be read.
+    // The fault was a passing one: the whole database can be read.
     drop(Store::open(&rules(&dir)).expect("opens"));
     let store = Store::open(&rules(&dir)).expect("opens");
     store.ends_by(&broken());
@@ -295,7 +295,7 @@ fn nothing_begins_anew_beside_clips() {
             fs::write(&database, content).expect("written");
         }
         let opened = Store::open(&rules(&dir));
-        // Half a database may open; what is read from it then fails for good.
+        // Half a database may open; reading from it then fails for good.
         if content.is_some_and(|content| content.len() == whole.len() / 2) && opened.is_ok() {
             drop(opened);
         } else {
@@ -425,7 +425,7 @@ fn a_rebuild_that_was_cut_off_between_its_two_renames_loses_nothing_that_stands_
     let dir = bench.dir();
     drop(bench.store);
     rebuild(&dir, Progress::new("read")).expect("rebuilds");
-    // Once more, as far as the first of the two.
+    // A second rebuild, up to the first of its two renames.
     let database = database_in(&dir);
     let before = identity::beside(&database, ".before-2");
     fs::write(identity::beside(&database, ".new"), b"whole or not").expect("written");
@@ -522,7 +522,7 @@ fn a_check_names_everything_that_is_not_as_it_should_be() {
         names.sort_unstable();
         names
     };
-    // What is young may be on its way while a hub has the store.
+    // A young file may be on its way while a hub has the store.
     let of_rows = ["different_body", "missing_manifest", "missing_mark"];
     assert_eq!(names(), of_rows);
     let before = fs::metadata(path(1, body))

@@ -25,9 +25,9 @@ const BOOTH: &str = "rundhoej-1";
 /// Where the power is cut.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// After so many more points.
+    /// The power is cut after so many more points.
     left: u32,
-    /// Where it fell.
+    /// The point at which it was cut.
     at: Option<Point>,
 }
 
@@ -150,7 +150,7 @@ impl Bench {
         last
     }
 
-    /// The same in a batch whose commit is to come.
+    /// The same in a batch that is not committed yet.
     fn whole_uncommitted(&mut self, clip: &Clip) {
         let topic = format!("{BOOTH}/clip/{}", clip.id);
         self.send_uncommitted(&topic, clip.manifest.to_string().as_bytes());
@@ -488,7 +488,7 @@ fn a_choice_counts_a_void_fills_its_number_and_a_test_is_in_no_count() {
     assert_eq!(answers.by_day.len(), 1);
     let gaps = bench.fleet().gaps;
     assert_eq!(gaps[0].missing, [(4, 4)]);
-    // The citizen's words came after all.
+    // The citizen's words come after the number was given up.
     assert_eq!(status(bench.whole(&numbered(2))), Some(AckStatus::Stored));
     assert_eq!(bench.views().answers(10).total, 3);
     assert_eq!(status(bench.offer(&void)), Some(AckStatus::Stored));
@@ -525,7 +525,7 @@ fn rubbish_on_every_topic_is_ignored_and_changes_nothing() {
             &huge,
         ] {
             let any_bytes_will_do = tail.starts_with("part/6") && payload.len() <= MAX_PART_BYTES;
-            // Nothing in them is needed, and what is no field of theirs is ignored.
+            // Nothing in these messages is required, and unknown fields are ignored.
             let open = ["health", "alert/x", "event/boot", "reply/ring", "config"];
             let any_object_will_do = open.contains(&tail) && payload.starts_with(b"{\"");
             if any_bytes_will_do || any_object_will_do {

@@ -1,9 +1,9 @@
 //! The store against a model: random clips, power cuts between any two steps, files that go or rot, databases that are restored
 //! from a backup, removed or made anew.
 //!
-//! The promise: a clip that was ever acknowledged is there, byte for byte; or is named by `check`; and if its booth still has it
-//! and offers it, it is there again or `check` still names it. Never is it another one's. A failure names its seed. More seeds:
-//! `STORE_SEEDS=1-500 cargo test --lib whatever_befalls_the_store -- --nocapture`.
+//! The promise: a clip that was ever acknowledged is there, byte for byte, or `check` names it; and if its booth still has it and
+//! offers it, it is there again or `check` still names it. A clip never has another clip's body. A failure names its seed.
+//! More seeds: `STORE_SEEDS=1-500 cargo test --lib whatever_befalls_the_store -- --nocapture`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const STEPS: usize = 40;
 const CLIPS: u64 = 5;
 const BODY_BYTES: usize = 3_000;
 
-/// xorshift64*: replays by its seed.
+/// xorshift64*: the same seed gives the same numbers.
 struct Chance(u64);
 
 impl Chance {
@@ -26,7 +26,7 @@ impl Chance {
     }
 }
 
-/// A clip in one of its versions: of the booth's own, or of somebody who disputes it.
+/// A clip in one of its versions: the booth's own, or that of a sender that disputes it.
 fn version(n: u64, which: u64) -> Clip {
     let mut clip = numbered(n + 1);
     clip.body.truncate(BODY_BYTES);
@@ -54,9 +54,9 @@ struct Model {
     wall: Timestamp,
     /// Which versions of which clips were acknowledged.
     acknowledged: BTreeSet<(u64, u64)>,
-    /// Answers that wait for the commit.
+    /// Versions that were answered `stored`, for which the commit is still to come.
     waiting: BTreeSet<(u64, u64)>,
-    /// Files that a power cut does not touch any more.
+    /// Files that survive a power cut.
     durable: BTreeSet<PathBuf>,
     backup: Option<Vec<u8>>,
     done: Done,
@@ -65,7 +65,7 @@ struct Model {
 
 impl Model {
     fn new(seed: u64) -> Self {
-        // In memory where there is such a place: a seed is hundreds of syncs.
+        // In memory where the system offers it: a seed costs hundreds of syncs.
         let shm = Path::new("/dev/shm");
         let folder = match shm.is_dir() {
             true => tempfile::tempdir_in(shm),
@@ -99,7 +99,7 @@ impl Model {
         self.file(n, Part::Body(BodyKind::OggOpus))
     }
 
-    /// Whether its manifest is there, and not only on its way.
+    /// Whether the clip's manifest is there, and not only on its way.
     fn has_record(&self, n: u64) -> bool {
         let path = self.file(n, Part::Record);
         let is_new = |store: &Store| store.unsynced_files.contains(&path);
@@ -124,7 +124,7 @@ impl Model {
         self.store = Some(store);
     }
 
-    /// As after `kill -9`, or after a power cut: what was not synced may be gone or empty.
+    /// As after `kill -9`, or after a power cut: files that were not synced may be gone or empty.
     fn dies(&mut self, of_power: bool) {
         self.waiting.clear();
         let Some(store) = self.store.take() else {
@@ -219,7 +219,7 @@ impl Model {
                 self.open();
                 Ok(())
             }
-            // Of a clip that loses both its files and its row nobody can know.
+            // A body is removed only while its record is there: of a clip without files and row nothing can be known.
             23 if self.has_record(n) => {
                 let _ = fs::remove_file(self.body(n));
                 Ok(())
@@ -275,10 +275,10 @@ impl Model {
         if let Err(error) = done {
             let cut = self.store.as_ref().and_then(|store| store.cut.as_ref()?.at);
             self.trace.push(format!("{error} at {cut:?}"));
-            // A file that was to be synced is gone.
+            // A file that was to be synced is missing.
             let is_file = matches!(error, StoreError::File { .. });
             assert!(cut.is_some() || is_file, "{error}: {:#?}", self.trace);
-            // A process may also live on after a fault: its batch is given up.
+            // The process may also survive a fault: then its batch is given up.
             match self.chance.below(3) {
                 0 => {
                     self.waiting.clear();
@@ -299,7 +299,7 @@ impl Model {
         }
     }
 
-    /// Every acknowledged clip is there or is named.
+    /// Every acknowledged clip is there, or `check` names it.
     fn holds(&self) {
         let named: BTreeSet<String> = check::look(&self.dir(), Progress::new("read"), false)
             .expect("checks")
@@ -318,9 +318,9 @@ impl Model {
         }
     }
 
-    /// Its booths offer everything again.
+    /// The booths offer everything again.
     fn ends(mut self) -> Done {
-        // What went before it was synced is in vain, and was promised to nobody.
+        // A file that was removed before it was synced makes the commit fail; it was promised to nobody.
         if self.commit().is_err() {
             self.waiting.clear();
             self.store.as_mut().expect("open").roll_back();
@@ -339,7 +339,7 @@ impl Model {
         for &(n, which) in &self.acknowledged {
             let clip = version(n, which);
             let is_there = fs::read(self.body(n)).is_ok_and(|body| body == clip.body);
-            // Rotten at its full length, or out of the place that another version has.
+            // The body is rotten at its full length, or was moved out of its place, which another version has.
             let is_named = named.iter().any(|found| {
                 ["different_body", "set_aside"].contains(&found.what)
                     && found.clip_id.as_ref() == Some(&clip.id)

@@ -5,7 +5,7 @@ use super::*;
 const OTHER: &str = "rundhoej-2";
 
 impl Bench {
-    /// All of a clip from this sender.
+    /// Sends the whole clip as this sender.
     fn whole_from(&mut self, sender: &str, clip: &Clip) -> Option<Ack> {
         let manifest = clip.manifest.to_string();
         let mut last = self.send(&format!("{sender}/clip/{}", clip.id), manifest.as_bytes());
@@ -44,7 +44,8 @@ fn a_clip_in_another_booths_name_is_stored_and_counts_for_nothing_before_somebod
     bench.birth("card-1", "1-1", "s1");
     bench.whole(&numbered(1));
     let gaps = bench.fleet().gaps;
-    // In its name, under its card; in its name, under a card of one's own; in one's own name, under its card.
+    // In the booth's name and under its card; in the booth's name under the sender's card; in the sender's name under the booth's
+    // card.
     let mut own_name = of_other(77, "card-1");
     own_name.manifest["question_id"] = json!("invented");
     for clip in [numbered(50), of_other(60, "card-9"), own_name] {
@@ -73,7 +74,7 @@ fn a_clip_in_another_booths_name_is_stored_and_counts_for_nothing_before_somebod
     // The booth itself is not disturbed.
     assert_eq!(status(bench.whole(&numbered(2))), Some(AckStatus::Stored));
     assert_eq!(bench.total(), 2);
-    // After a look: one clip, then all of the card, and what comes under it.
+    // An operator accepts one clip, then all of the card, which includes later ones under it.
     let wall = bench.wall;
     let one = Accepted::Clip(numbered(50).id);
     assert_eq!(accept(&bench.dir(), wall, &one).expect("accepts"), 1);
@@ -102,7 +103,8 @@ fn a_card_that_was_moved_and_announced_brings_what_was_spoken_elsewhere() {
     );
     assert_eq!(bench.total(), 1);
     assert_eq!(bench.looks(), [] as [&str; 0]);
-    // A copied card says which one it was; once the booths that had it have others, it brings that one's clips, too.
+    // A copied card says which card it was copied from. Once the booths that had that card have others, the copy may bring its
+    // clips, too.
     bench.birth("card-11", "1-1", "s1");
     bench.birth_at(OTHER, "card-12", "1-1");
     let cloned = json!({"card_id": "card-3", "previous_card_id": "card-1"}).to_string();
@@ -110,7 +112,7 @@ fn a_card_that_was_moved_and_announced_brings_what_was_spoken_elsewhere() {
     bench.whole_from("rundhoej-3", &numbered(2));
     assert_eq!(bench.total(), 2);
     assert_eq!(bench.looks(), [] as [&str; 0]);
-    // Not for a third one, and not for a booth where the card never was.
+    // This holds for no third booth, and not for clips of a booth where the card never was.
     bench.whole_from("rundhoej-4", &numbered(3));
     let mut nowhere = numbered(4);
     nowhere.manifest["booth_id"] = json!("rundhoej-9");
@@ -132,7 +134,7 @@ fn who_announces_a_card_that_is_alive_elsewhere_is_told_to_the_operator_and_held
     }
     bench.whole_from(OTHER, &of_other(4, "card-1"));
     assert_eq!(bench.total(), 0);
-    // It is the other way round for nobody: the booth that had it first counts.
+    // The rightful booth is not held back by it: the booth that had the card first counts.
     bench.send(&format!("{OTHER}/health"), br#"{"ready":1}"#);
     bench.whole(&numbered(5));
     assert_eq!(bench.total(), 1);
@@ -158,7 +160,7 @@ fn a_clip_in_another_booths_name_never_stands_in_the_way_of_the_true_one() {
         .map(|entry| fs::read(entry.expect("a file").path()).expect("reads"))
         .collect();
     assert!(apart.contains(&false_one.body), "and is not lost");
-    // The very same bytes from the booth itself are its own words.
+    // The same bytes from the booth itself are the booth's own clip.
     let copied = numbered(2);
     bench.whole_from(OTHER, &copied);
     assert_eq!(bench.total(), 1);
@@ -175,7 +177,7 @@ fn who_announces_the_card_of_a_booth_that_has_just_spoken_gains_not_even_a_minut
     bench.birth_at(OTHER, "card-1", "9-9");
     bench.whole_from(OTHER, &numbered(1));
     assert_eq!(bench.total(), 0);
-    // What the operator should look at is not hidden by rubbish from the same sender.
+    // Rubbish from the same sender does not hide what the operator should look at.
     for n in 0..400 {
         let topic = format!("{OTHER}/clip/{}", numbered(100 + n).id);
         bench.send_uncommitted(&topic, b"{}");
@@ -212,7 +214,7 @@ fn choice(clip_no: u64) -> Clip {
 }
 
 impl Bench {
-    /// All of a clip from this sender, in a batch whose commit is to come.
+    /// Sends the whole clip as this sender, in a batch that is not committed yet.
     fn brings(&mut self, sender: &str, clip: &Clip) -> Option<Ack> {
         let manifest = clip.manifest.to_string();
         let topic = format!("{sender}/clip/{}", clip.id);
@@ -226,7 +228,7 @@ impl Bench {
         last
     }
 
-    /// What lies apart, by name.
+    /// The names of the files in `disputed`.
     fn disputed(&self) -> Vec<String> {
         let folder = fs::read_dir(self.dir().join("disputed"));
         let names = folder.into_iter().flatten().map(|entry| {
@@ -300,7 +302,7 @@ fn what_gives_way_takes_only_the_room_of_whoever_sent_it() {
         names.filter(|name| name.contains(OTHER)).count()
     };
     assert_eq!((bench.total(), of_other(&bench)), (16, 32));
-    // Of another sender, and after a restart.
+    // A clip of another sender, and after a restart.
     let mut bench = bench.restart();
     bench.whole_from("rundhoej-3", &numbered(20));
     bench.whole_from(BOOTH, &in_other_words(&numbered(20), 1));
@@ -309,7 +311,7 @@ fn what_gives_way_takes_only_the_room_of_whoever_sent_it() {
     let true_one = in_other_words(&numbered(21), 1);
     let last = bench.whole_from(BOOTH, &true_one);
     assert_eq!(status(last), Some(AckStatus::Reject));
-    // An operator has looked and made room: nobody has to be restarted.
+    // An operator has looked and made room: no restart is needed.
     for name in bench.disputed() {
         fs::remove_file(bench.dir().join("disputed").join(name)).expect("removed");
     }
@@ -341,7 +343,7 @@ fn a_look_waits_for_the_batch_in_which_its_clip_makes_room_for_the_true_one() {
     bench.store.commit().expect("commits");
     assert_eq!(look().expect("accepts"), 0, "it is the booth's own");
     assert_eq!(kept(), true_one.manifest.to_string());
-    // And the hub decides nothing of a held clip outside a batch that an operator's look waits for.
+    // The hub decides about a held clip only in a batch that an operator's `accept` waits for.
     bench.whole_from(OTHER, &numbered(2));
     let manifest = numbered(2).manifest.to_string();
     let topic = format!("rundhoej-3/clip/{}", numbered(2).id);
@@ -369,15 +371,15 @@ fn a_card_that_another_booth_has_still_brings_nothing_by_being_named() {
         );
     }
     assert_eq!(bench.total(), 0);
-    // Its own card is its own.
+    // The sender's own card is in order.
     bench.whole_from(OTHER, &of_other(3, "card-3"));
     assert_eq!(bench.total(), 1);
-    // An operator has looked.
+    // An operator has looked, and accepts the card.
     let card = Accepted::Card("card-1".into());
     assert_eq!(accept(&bench.dir(), bench.wall, &card).expect("accepts"), 2);
     bench.whole_from(OTHER, &numbered(4));
     assert_eq!(bench.total(), 4);
-    // Or the booth has a new card: what lies on the old one is brought by whoever has it.
+    // Or the booth has a new card: any booth that has the old card, or a copy, may bring its clips.
     bench.send("rundhoej-3/event/card_cloned", cloned.as_bytes());
     bench.whole_from("rundhoej-3", &numbered(5));
     assert_eq!(bench.total(), 4);
@@ -411,7 +413,7 @@ fn what_waits_for_a_look_is_pushed_out_neither_by_what_its_sender_says_nor_by_mo
             .count(),
         1
     );
-    // Of what was refused the newest can be seen.
+    // Of the refused clips the newest can be seen.
     assert_eq!(entries[0].clip_id, choice(1_399).id);
     for n in 2..=250 {
         bench.wall += jiff::SignedDuration::from_secs(1);
