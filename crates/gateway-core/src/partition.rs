@@ -78,7 +78,7 @@ pub fn moved_aside(reason: &str, contact: &str) -> String {
     )
 }
 
-/// The end of the new partition, as a sector of 512 bytes, where the reason names it.
+/// The sector, of 512 bytes, before which the old partition lies, where the reason names it.
 pub fn sector(reason: &str) -> Option<u64> {
     let (_, behind) = reason.rsplit_once("before sector ")?;
     let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;

@@ -156,7 +156,7 @@ fn messages(unsent: u64, oldest: Option<Duration>, language: Language) -> Vec<Wo
     said
 }
 
-/// An age in its largest unit, rounded down; the words say "at least".
+/// An age in its largest unit, rounded down, with the words for "more than" or "less than" before it.
 fn at_least(age: Duration, language: Language) -> Vec<Word> {
     let minutes = age.as_secs() / 60;
     let (hours, days) = (minutes / 60, minutes / (24 * 60));
