@@ -203,7 +203,7 @@ fn configuration_number(path: &Path) -> u64 {
 /// Why a gateway that ran has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to.
+    /// It was asked to stop.
     Stopped,
     /// It was not set up and has a good configuration now: start it again.
     StartAgain,
