@@ -194,7 +194,6 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
 /// Lets Wi-Fi be tried again and notes which secrets have connected. An intruder in the gateway can write the outcome, so
 /// the outcome is shown to people and used for nothing else: what root does for the networks follows from what lies in
 /// root's own folder.
-/// told to people and nothing more: what root does for the networks follows from what lies in its own folder.
 fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(String, String)]) {
     let disk = RealDisk::guarding(&usual.data);
     let made = |places: &Places| {
@@ -261,7 +260,7 @@ pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
         .filter(|file| file.weight != Weight::Elsewhere);
     let mut told: Vec<String> = unused.map(ToString::to_string).collect();
     let beside = file.parent().unwrap_or(Path::new(""));
-    // Where the configuration is in the folder of prompts itself, the files of that folder do not count as beside it.
+    // Only where the folder of prompts is in the configuration's folder can files lie beside it.
     if session.prompts.parent() == Some(beside) {
         let listed = RealDisk::new().list(beside).unwrap_or_default();
         let named = session.prompts.file_name().unwrap_or_default();

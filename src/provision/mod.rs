@@ -188,7 +188,7 @@ pub struct Outcome {
     pub booth_id: String,
     /// The booth's name.
     pub name: String,
-    /// Who is informed when something is wrong.
+    /// Whom to contact about this booth, and where a card is sent to.
     pub contact: String,
     /// The language of its citizens.
     pub language: String,

@@ -3,7 +3,6 @@
 //! Owns: moving them aside, and giving what provisioning made to the gateway. The gateway owns its folder: an intruder in
 //! the gateway can put a pipe, a link, a device or a second name of root's own file where root works at the next boot. Never
 //! does: follow a link, open what it looks at, or delete anything. A failure leaves the rest where it was.
-//! link, open what it looks at, or delete anything. A failure leaves the rest where it was.
 #![allow(clippy::disallowed_methods)] // works on folders that it holds open
 
 use std::ffi::OsStr;
