@@ -129,7 +129,7 @@ impl StreamThreads {
         })
     }
 
-    /// Closes a stream; `what` is its name and `pcm` its PCM. A thread that hangs is left behind, and that is logged.
+    /// Closes a stream of the PCM `pcm`; `what` is the microphone or the earpiece. A thread that hangs is left behind, and logged.
     pub fn close<T>(&self, stream: StreamThread<T>, what: &str, pcm: &str) {
         if !stream.close(closing(pcm)) {
             log::warn!(

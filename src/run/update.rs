@@ -302,7 +302,7 @@ pub(super) fn look_after(
     let (mut gone, mut was_left, mut given_up) = (0, false, None);
     loop {
         let found = load(disk, folder).map(|mut state| {
-            // An update for the centre that was broken off begins again by itself.
+            // An update that the centre asked for and that was broken off begins again by itself.
             let waits = read_whole(disk, &own.join(REQUESTED), LONGEST_REQUEST).is_ok();
             let is_writing = matches!(state.phase, Phase::Writing | Phase::Verified);
             let can_be_left = is_writing && !waits || state.phase == Phase::Armed;
