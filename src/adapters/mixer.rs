@@ -98,7 +98,7 @@ fn open(name: &str) -> Result<Mixer, String> {
     })
 }
 
-/// What one control can do in the configured direction.
+/// What one control can do in one direction, capture or playback.
 struct Control<'a> {
     selem: Selem<'a>,
     is_capture: bool,

@@ -416,7 +416,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             take.stream
                 .push(&mut self.encoder, page)
                 .map_err(|error| error.to_string())?;
-            // Sound that gathered while the card was slow is written at once: one sync per page would never catch up.
+            // Sound that gathered while the card was slow goes to it in one write: one sync per page would never catch up.
             if take.stream.page_room() == PAGE_SAMPLES && samples.len() < PAGE_SAMPLES {
                 let body = take.stream.take_page();
                 let facts = take.meter.take_facts();

@@ -105,7 +105,7 @@ pub fn provision_here(
     Ok(outcome)
 }
 
-/// Provisions into RAM after the booth's own partition has refused; `why` is the reason.
+/// Provisions into RAM after the booth's own partition has refused; `refused` says why.
 fn in_ram(
     hands: &Hands,
     places: Places,
@@ -227,7 +227,7 @@ fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(St
 
 /// Makes NetworkManager try Wi-Fi again. A network whose handshake has failed, for example because its router was just
 /// starting, counts for NetworkManager as one with an unknown password, and is left alone until an agent for secrets appears
-/// that could know it. The agent that is started here stays for a moment and knows nothing, which is enough.
+/// that could know it. The agent that is started here stays for a moment and knows no PIN, which is enough.
 fn let_try_again() -> io::Result<()> {
     let mut agent = Command::new("nmcli")
         .args(["agent", "secret"])

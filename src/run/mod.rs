@@ -80,25 +80,25 @@ const TOLD_NOT_GOOD: &str = "told_not_good_for";
 /// Tokens of messages that are not parts of a clip.
 const TELEGRAM: u64 = 1 << 63;
 
-/// Something happened outside.
+/// Something happened outside the loop.
 pub enum Happening {
-    /// At the handset.
+    /// The handset reports something.
     Handset(HandsetReport),
-    /// In the recorder.
+    /// The recorder reports something.
     Recorder(RecorderEvent),
-    /// In the earpiece.
+    /// The earpiece reports something.
     Playback(PlaybackEvent),
-    /// To the microphone.
+    /// The microphone works, or stopped working.
     Capture(CaptureState),
-    /// On the connection to the broker.
+    /// The connection to the broker reports something.
     Mqtt(MqttEvent),
-    /// On the card.
+    /// The keeper of the card reports something.
     Keeper(KeeperEvent),
-    /// To the sound card's mixer.
+    /// The sound card's mixer was set.
     Mixer(Applied),
-    /// To an update.
+    /// An update has moved on.
     Update(UpdateNews),
-    /// Somebody asks how the booth is.
+    /// The doctor asks for the booth's state.
     Doctor {
         /// Where one JSON line goes.
         answer: std::sync::mpsc::SyncSender<String>,

@@ -65,7 +65,7 @@ impl Keys {
         let signature = Signature::decode(text).map_err(|_| KeyError::Unsigned)?;
         let mut answer = KeyError::Unknown;
         for key in &self.0 {
-            // The old form of signature, which minisign made before 0.10 without a hash of its own, is as good for a
+            // The old form of signature (minisign before 0.10), over the text itself instead of its hash, is as good for a
             // manifest that is in memory anyway.
             match key.verify(manifest, &signature, true) {
                 Ok(()) => return Ok(()),

@@ -233,7 +233,7 @@ mod tests {
             let refused = none.admits(true, inside).expect_err(inside);
             assert!(refused.contains("not public"), "{inside}: {refused}");
         }
-        // A name is admitted until its addresses are known.
+        // A name by itself decides nothing; the address that it leads to does.
         let inside = "192.168.1.1".parse().expect("an address");
         assert!(none.admits_address("updates.example", inside).is_err());
     }

@@ -41,7 +41,7 @@ use booth_contract::time::rfc3339;
 pub const REQUEST: &str = "update/request.json";
 /// Longest signature file, bytes.
 const LONGEST_SIGNATURE: u64 = 4096;
-/// While a slot is written, the state is written at each such part of it and no more often: writes wear a card.
+/// How many times the state is written while a slot is being written; no more often, because writes wear a card.
 const STEPS: u64 = 20;
 
 /// Why an update did not come about. The version that runs goes on, and stays what is started.

@@ -133,7 +133,7 @@ impl HookFilter {
         }
     }
 
-    /// What is reported when the switch begins to chatter: the chatter, or for a citizen who is there a hang-up.
+    /// The switch begins to chatter: that is reported, and a citizen who is there counts as having hung up.
     fn begin_to_chatter(&mut self) -> HookNews {
         self.chatters = true;
         self.told_off = false;

@@ -371,7 +371,7 @@ impl Panel {
                     || at < self.service_until =>
             {
                 self.service_until = Mono(0);
-                // The button was held for the start, and counts for nothing else.
+                // The button has made this lift the technician's, and counts for nothing else.
                 if let Some(held) = &mut self.service_held {
                     held.is_told = true;
                     held.from_the_start = false;

@@ -176,22 +176,22 @@ pub enum RecorderNews {
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// At start: where the handset was found. Off-hook then is no lift.
+    /// Where the handset was found at the start. Off-hook then is no lift.
     HandsetAtStart {
         /// Off its hook.
         off_hook: bool,
     },
-    /// The handset.
+    /// The handset did something.
     Handset(HandsetEvent),
     /// A play was heard to its end, or given up.
     PlayEnded(PlayId),
-    /// The recorder.
+    /// The recorder reports something.
     Recorder(RecorderNews),
-    /// What works.
+    /// Which parts of the booth work.
     Parts(Parts),
     /// Which questions are open.
     Questions(Vec<OpenQuestion>),
-    /// What a technician is to hear.
+    /// The loop has something for a technician to hear.
     Service(ServiceNews),
     /// Whether an update is under way.
     Update(bool),

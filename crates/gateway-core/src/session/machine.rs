@@ -299,7 +299,7 @@ impl Session {
             State::OffHook { until } => {
                 let left_off = (!self.left_off).then_some(self.quiet_since + LEFT_OFF_AFTER);
                 let tone = self.playing.map(|_| *until);
-                // A handset that stays off is reported; after that an hourly look is enough.
+                // A handset that stays off is reported once; after that nothing is due for a long time, and a hang-up is an event.
                 left_off
                     .into_iter()
                     .chain(tone)
