@@ -79,7 +79,7 @@ fn fault(key: &str, error: &tls::TlsError) -> Finding {
     Finding::fault(AREA, key, what, remedy)
 }
 
-/// Whether a secret file can be read by its owner only.
+/// Whether only its owner and its group can read a secret file.
 fn private(key: &str, path: &Path) -> Finding {
     // A systemd credential has another name and is private by itself.
     let Ok(facts) = std::fs::metadata(path) else {

@@ -12,7 +12,7 @@ pub const DAY_MINUTES: u16 = 24 * 60;
 /// Most rings of one call.
 pub const MOST_RINGS: u8 = 10;
 
-/// One call of the bell: so many rings of one cadence.
+/// One call of the bell: a number of rings of one cadence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ringing {
     /// Sound and pause in turns, beginning with sound; one ring.

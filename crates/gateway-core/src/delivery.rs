@@ -304,7 +304,7 @@ pub struct Delivery {
     max_part: u64,
     /// Largest part that the CONNACK allows.
     room: u64,
-    /// The size to which parts were reduced after the broker had refused larger ones.
+    /// Largest part known to pass, or next to be tried, after the broker has refused larger ones.
     learned: Option<u64>,
     paused_until: Option<Mono>,
     nobody_listens: bool,

@@ -70,7 +70,7 @@ pub struct Liveness {
 
 impl Liveness {
     /// Watches one more thread, which may be silent for less than `limit`, from now on: a thread that never comes to its
-    /// first turn is noticed too. `limit` must be longer than anything that the thread waits for in order.
+    /// first turn is noticed too. `limit` must be longer than the longest wait that is normal for the thread.
     pub fn watch(&mut self, thread: &'static str, limit: Duration) -> Beat {
         let beat = Beat::default();
         self.threads.push(Watched {

@@ -92,7 +92,7 @@ impl Verdict {
     }
 }
 
-/// What is to be done for the test.
+/// The next step of the test, for the caller to carry out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestStep {
     /// Begin to listen anew; no answer is expected.

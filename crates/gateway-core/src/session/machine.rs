@@ -320,7 +320,7 @@ impl Session {
         }
     }
 
-    /// Takes one input and answers with what is to be done, in order.
+    /// Takes one input and returns the commands to carry out, in order.
     pub fn handle(&mut self, now: Mono, input: Input) -> Vec<Command> {
         let mut out = Vec::new();
         match input {

@@ -13,7 +13,7 @@ const REST: Duration = Duration::from_secs(10);
 enum Deed {
     Lift,
     HangUp,
-    /// Lift and hang up so often, quickly.
+    /// Lift and hang up this many times, quickly.
     Chatter(u8),
     Press(Key, KeySource),
     /// Digits in a row, from one source.
