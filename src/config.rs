@@ -1,6 +1,7 @@
 //! Typed configuration: unknown keys are refused with file, line and a suggestion.
 //!
-//! Owns: the shape of `booth.toml`, its defaults and the check for values that cannot work. Never does: touch a device or a network, or require a prompt file.
+//! Owns: the shape of `booth.toml`, its defaults and the check for values that cannot work. Never does: touch a device or a
+//! network, or demand that a prompt file exists.
 
 mod audio;
 mod body;
@@ -26,14 +27,14 @@ use gateway_core::spoken::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use network::{Fixed, Modem, Network, SecretKind, Wifi, Wired};
 
-/// Where root keeps what it knows of updates, on the card's data partition.
+/// The folder of root's on the card's data partition in which the updater keeps its state.
 pub const STATE_FOLDER: &str = "/data/booth-update";
 /// Longest name that goes into a manifest.
 const LONGEST_NAME: usize = 128;
-/// Longest topic root: a topic has to fit into a packet with all its levels.
+/// Longest topic root: a packet has to hold a topic with all its levels.
 const LONGEST_ROOT: usize = 64;
 
-/// `booth.toml`. A file's own path is needed to resolve relative names: see [`Config::load`].
+/// `booth.toml`. Relative names need the file's own path to be resolved: see [`Config::load`].
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // the names are the contract's own (§2)
@@ -70,13 +71,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `booth.toml`, checks every value and makes relative paths absolute beside the file.
+    /// Reads `booth.toml`, checks every value and makes relative paths absolute, starting from the file's folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let (config, checked) = Self::read_unchecked(path)?;
         checked.map(|()| config)
     }
 
-    /// The same for root, who reads what an unprivileged gateway can write: through a disk that guards its folder.
+    /// The same for root, which must not trust what an unprivileged gateway can write: it reads through a disk that guards
+    /// its folder.
     pub fn load_guarded(disk: &dyn Disk, path: &Path) -> Result<Self, ConfigError> {
         let bytes = read_whole(disk, path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
         let mut config: Self = parse_bytes(&bytes, path)?;
@@ -85,7 +87,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The same for somebody who looks for faults: what the file says, and beside it what is wrong with the values.
+    /// The same for a search for faults: returns the configuration, and separately what is wrong with its values.
     pub fn read_unchecked(path: &Path) -> Result<(Self, Result<(), ConfigError>), ConfigError> {
         let mut config: Self = read(path)?;
         let checked = config.check(&path.display().to_string());
@@ -100,7 +102,7 @@ impl Config {
         self.doctor.socket.clone().unwrap_or(beside)
     }
 
-    /// Refuses values that cannot work; every fault at once, a sentence each.
+    /// Checks for values that cannot work; the error names every fault at once, a sentence each.
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
         let mut faults = Vec::new();
         let mut fault = |text: String| faults.push(format!("{file}: {text}"));
@@ -179,7 +181,7 @@ impl Config {
         }
     }
 
-    /// What is wrong and keeps no booth from running, on whatever machine; a sentence each.
+    /// Mistakes that do not keep a booth from running, the same on every machine; a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = Vec::new();
         if let Some(country) = &self.network.country
@@ -209,13 +211,13 @@ impl Config {
         all
     }
 
-    /// Why the service code counts for none. Cards in the field have codes that earlier versions took: that is told wherever
-    /// warnings are, `check-config` refuses it, and it keeps no booth from running.
+    /// Why the service code is ignored. Cards in the field have codes that earlier versions accepted, so a bad code does not
+    /// keep a booth from running; it is among the warnings, and `check-config` refuses it.
     pub fn service_fault(&self) -> Option<String> {
         self.service.fault(&self.session.emergency_numbers)
     }
 
-    /// The same, and what only this machine can know.
+    /// The warnings, and those that only this machine can give.
     pub fn warnings_here(&self) -> Vec<String> {
         let mut all = self.warnings();
         all.extend(zone::lacking(&self.booth.timezone));
@@ -260,7 +262,7 @@ impl Config {
                     question.digit
                 ));
             }
-            // It goes into every manifest, and the hub takes no longer one.
+            // The id goes into every manifest, and the hub takes no longer one.
             if id.is_empty() || id.len() > LONGEST_NAME || id.chars().any(char::is_control) {
                 fault(format!(
                     "[[question]] id {:?}: use 1 to {LONGEST_NAME} bytes, no control characters",
@@ -329,13 +331,13 @@ fn default_timezone() -> String {
     "Europe/Copenhagen".into()
 }
 
-/// Who confirms a clip.
+/// Whose confirmation releases a clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confirm {
     /// The hub's ack, by hash.
     Hub,
-    /// The broker's PUBACK Success of every part and of the manifest.
+    /// The broker's PUBACK Success for every part and for the manifest.
     Broker,
 }
 
@@ -360,7 +362,7 @@ impl Mqtt {
         (self.upload_kbit_s > 0).then_some(self.upload_kbit_s * 125)
     }
 
-    /// Whether the password, and what citizens say, cross a network for everybody on it to read.
+    /// Warns if the password, and what citizens say, cross a network where others can read them.
     fn open_password(&self) -> Option<String> {
         self.password_file.as_ref()?;
         let url = BrokerUrl::parse(self.url.as_deref()?).ok()?;
@@ -495,15 +497,15 @@ impl Default for Health {
     }
 }
 
-/// Whose updates this booth takes.
+/// Whose updates this booth takes, and from where.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Update {
-    /// minisign's public keys; none takes no update.
+    /// minisign's public keys; without any, no update is taken.
     pub keys: Vec<String>,
-    /// Hosts, addresses and networks that an update may come from although they are not public, or over `http://`.
+    /// Hosts, addresses and networks that an update may come from although they are not public, or by `http://`.
     pub allow: Vec<String>,
-    /// Where the updater, which is root's, keeps its state.
+    /// The folder in which the updater, which runs as root, keeps its state.
     pub state: PathBuf,
 }
 
@@ -517,7 +519,7 @@ impl Default for Update {
     }
 }
 
-/// What `booth-gateway doctor` needs.
+/// Settings of `booth-gateway doctor`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Doctor {
@@ -748,7 +750,7 @@ mod tests {
         }
         let other = "[session]\nemergency_numbers = [\"110\", \"374\"]\n";
         assert!(digits(&config("037415", other)).is_empty());
-        // 112 is in no code even where another number is configured.
+        // No code may contain 112, even where another emergency number is configured.
         assert!(
             digits(&config(
                 "051124",
@@ -786,7 +788,7 @@ mod tests {
                 !warned(&format!("url = \"mqtts://{host}\"\n{with}")),
                 "{host}"
             );
-            // Nothing is given away that nobody has.
+            // Without a password there is nothing to give away.
             assert!(!warned(&format!("url = \"mqtt://{host}\"\n")), "{host}");
         }
         for host in [

@@ -12,11 +12,11 @@
 //! broker ◀──────── adapters::mqtt ◀──── Publish ─── └──────────┘ ◀──Kept─────────────────── spool
 //! ```
 //!
-//! [`gateway_core`] is pure: events with the time in them go in, commands and the next deadline come out.
-//! [`booth_spool`] is the card's memory. [`booth_contract`] holds every topic and payload that this program and the hub
-//! (`crates/hub`) share, [`booth_host`] what both need of a machine, the link to the broker among it. Here [`adapters`] touch the
-//! outside, one thing per file, and [`run`] is the only loop. [`doctor`] looks at all of it for a technician, [`provision`] sets it
-//! up from a card, [`update`] replaces all of it.
+//! [`gateway_core`] is pure: events that carry their time go in, commands and the next deadline come out. [`booth_spool`] is
+//! the card's memory. [`booth_contract`] holds every topic and payload that this program and the hub (`crates/hub`) share;
+//! [`booth_host`] holds what both need of a machine, and the link to the broker. In this crate, [`adapters`] touch the
+//! outside world, one subject per file, and [`run`] is the only loop. [`doctor`] looks at all of it for a technician,
+//! [`provision`] sets it up from a card, [`update`] replaces all of it.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![deny(unreachable_pub)]

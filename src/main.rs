@@ -340,7 +340,7 @@ fn run_gateway(path: &Path, trace: Option<&Path>, setup_on_error: bool) -> ExitC
             drop(runtime);
             start_again()
         }
-        // It was told at once.
+        // The dead worker was logged at once.
         Err(RunError::Worker(_)) => ExitCode::FAILURE,
         Err(error) => {
             log::error!("{error}");
@@ -401,7 +401,7 @@ fn provision(
         folder: folder.to_owned(),
     });
     if only_status {
-        // The image makes the folder; without one there are no updates.
+        // The image makes the folder; a machine without it takes no updates.
         if let Some(store) = &store
             && store.folder.is_dir()
             && clock::clock_synced()
@@ -417,7 +417,7 @@ fn provision(
             }
         };
     }
-    // First: a key that the technician has taken away counts no more, whatever else fails.
+    // The keys come first: a key that the technician has removed must not count any more, even if the rest fails.
     if let Some(store) = &store
         && let Some(trust) = provision::trusted(&RealDisk::new(), &places.boot)
         && let Err(error) = store.trust(&trust)
@@ -514,7 +514,7 @@ fn watch(path: &Path, show: Show, seconds: Option<u64>) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => {
-            // Nobody reads the journal at a console screen.
+            // A console screen has no reader of the journal, so the reason is shown on the screen.
             match show {
                 Show::Console => say!("{error}"),
                 Show::Live => complain!("{error}"),

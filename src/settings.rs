@@ -1,7 +1,7 @@
-//! What follows from a configuration: the settings of the link, and the rules of a visit.
+//! Values derived from a configuration: the settings of the link, and the rules of a visit.
 //!
-//! Owns: turning booth.toml and the files that it names into what the link and the core take. Never does: connect, or watch
-//! for changes. A file that cannot be read is a bad configuration.
+//! Owns: turning booth.toml and the files that it names into values for the link and the core. Never does: connect, or watch
+//! for changes. A file that cannot be read makes the configuration a bad one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use gateway_core::session::{OpenQuestion, Prompt, SessionRules};
 use crate::adapters::mqtt::MqttSettings;
 use crate::config::Config;
 
-/// Everything the connection needs; files that cannot be read are a bad configuration.
+/// Everything that the connection needs; an error if a named file cannot be read.
 pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, ConfigError> {
     let Some(url) = &config.mqtt.url else {
         return Ok(None);
@@ -52,14 +52,14 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
     }))
 }
 
-/// Checks a configuration as `run` would, short of touching a device or the network.
+/// Checks a configuration as `run` would, without touching a device or the network.
 pub fn check(path: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(path)?;
     mqtt_settings(&config)?;
     Ok(config)
 }
 
-/// Whether the connection can be set up, short of the network: are its files what they should be?
+/// Whether the connection can be set up, as far as that shows without a network: whether its files hold what they should.
 pub fn check_connection(config: &Config) -> Result<(), ConfigError> {
     mqtt_settings(config).map(drop)
 }

@@ -1,8 +1,8 @@
 //! The microphone, through cpal on ALSA.
 //!
-//! Owns: the capture stream, which stays open while the daemon runs, and its supervision: a card that
-//! vanishes is noticed and looked for until it returns. Never does: keep a frame; they go into a ring
-//! that the recorder empties. A failure leaves the ring abandoned; a new stream brings a new ring.
+//! Owns: the capture stream, which stays open while the daemon runs, and its supervision: a card that vanishes is noticed
+//! and looked for until it returns. Never does: keep a frame; frames go into a ring that the recorder empties. After a
+//! failure the ring gets no more frames; a new stream brings a new ring.
 #![allow(clippy::disallowed_methods)] // measures when frames arrive; cpal's worker rests between periods
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const RING_SECONDS: usize = 8;
 /// Period of a kernel sound card: 30 ms. cpal's buffer is two of them, so the worker may run one period late before samples
 /// are lost; a hang-up waits up to one for its last samples. The callback's size is never assumed.
 const PERIOD: u32 = 1440;
-/// Period of anything else, 20 ms: behind it is a sound server with a buffer of its own, and on PulseAudio's plug-in the
+/// Period of any other PCM, 20 ms: behind it is a sound server with a buffer of its own, and on PulseAudio's plug-in the
 /// worker spins the more the longer the period is (a third of a core at 30 ms).
 const SERVER_PERIOD: u32 = 960;
 
@@ -40,7 +40,7 @@ fn period_of(input: &str) -> u32 {
     }
 }
 
-/// How often the supervisor looks.
+/// How often the supervisor looks at the stream.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What the microphone reports.
@@ -86,7 +86,7 @@ impl Tap {
         )
     }
 
-    /// Moves what has arrived into `buffer`; answers the index of its first frame.
+    /// Moves what has arrived into `buffer`. Returns the index of its first frame.
     pub fn take(&mut self, buffer: &mut Vec<i16>) -> u64 {
         let first = self.taken;
         buffer.resize(self.ring.slots(), 0);
@@ -129,12 +129,12 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Takes one callback's frames of so many channels, the first of which was captured at `at_us`, and keeps the first
-    /// channel; answers how many frames found no room.
+    /// Takes one callback's frames of this many channels, the first of which was captured at `at_us`, and keeps the first
+    /// channel. Returns how many frames found no room.
     pub fn push(&mut self, samples: &[i16], channels: u16, at_us: i64) -> u64 {
         let origin = at_us - (self.pushed * 1000 / 48) as i64;
         let before = self.origin_us.load(Ordering::Relaxed);
-        // Callbacks come late, never early: follow an earlier estimate at once, a later one slowly.
+        // Callbacks come late, never early: an earlier estimate of the origin is followed at once, a later one slowly.
         let follows = self.pushed > 0 && origin > before && origin - before < 500_000;
         let origin = if follows {
             before + (origin - before) / 64
@@ -157,8 +157,8 @@ impl Feed {
     }
 }
 
-/// How long the supervisor may be silent. Each step of opening a kernel's card has it for itself: a USB card that does not
-/// answer costs the kernel some 5 s per request.
+/// How long the supervisor may be silent. Each step of opening a kernel's card may take this long by itself: a USB card that
+/// does not answer costs the kernel some 5 s per request.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 /// The supervisor of the microphone.
 struct Supervisor<'a, R> {
@@ -208,7 +208,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Says why there is no microphone; nobody asks any more when the daemon ends.
+    /// Reports why there is no microphone; while the daemon ends nobody needs the report.
     fn tell(&self, why: String) {
         if !self.is_over() {
             (self.report)(CaptureState { works: Err(why) });
@@ -225,7 +225,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         }
     }
 
-    /// One stream from opening to its end, which is told; answers whether it ever worked.
+    /// One stream from its opening to its end, which is reported. Returns whether it ever worked.
     fn listen(&self) -> bool {
         let signs = Arc::new(Signs::default());
         let (input, figures) = (self.input.to_owned(), self.figures.clone());
@@ -253,7 +253,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         };
         let _ = self.taps.send(tap); // a recorder that is gone ends the daemon anyway
         let (worked, dead) = self.watch(&signs);
-        // Told before it is closed, which may take its time.
+        // Reported before the stream is closed, which may take its time.
         self.tell(format!(
             "the microphone {:?} has gone: {dead}; {}",
             self.input,
@@ -263,7 +263,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         worked
     }
 
-    /// Watches an open stream until it is dead or the daemon ends; answers whether it ever worked, and why it is dead.
+    /// Watches an open stream until it is dead or the daemon ends. Returns whether it ever worked, and why it is dead.
     fn watch(&self, signs: &Signs) -> (bool, String) {
         let mut judge = StreamJudge::default();
         let mut works = false;
@@ -363,7 +363,7 @@ fn open(
             }
             Err(error) => {
                 refusal = error.to_string();
-                // Two channels help where one is not supported, and not where nobody answers.
+                // Opening two channels helps where one is not supported, and does not help where the card does not answer.
                 if error.kind() != ErrorKind::UnsupportedConfig {
                     break;
                 }
@@ -376,7 +376,7 @@ fn open(
     ))
 }
 
-/// What helps where a PCM that is there does not open.
+/// The remedy where a PCM exists but does not open.
 pub(super) fn opening_remedy(pcm: &str) -> &'static str {
     match is_kernel_card(pcm) {
         true => "use a plughw: name",

@@ -1,4 +1,4 @@
-//! What the microphone hears all the time: levels, noise floor, whether it hears anything, and one tone. Pure.
+//! What the microphone hears, measured all the time: levels, noise floor, whether it hears anything, and one tone. Pure.
 //!
 //! Owns: the figures behind the level meter and the self-test. Never does: keep a sample longer than the 20 ms that are
 //! measured together; only the recorder does, and only after consent.
@@ -20,7 +20,7 @@ const BLOCK_MS: u64 = 20;
 const RECENT: usize = 10;
 /// The noise floor rises by this per block, 1 dB a second, and falls at once.
 const FLOOR_RISE_DB: f64 = 0.02;
-/// What silence to the last bit is called, dBFS.
+/// The level of digital silence, dBFS.
 const SILENCE_DBFS: f64 = -120.0;
 
 /// Levels of the last moments, for a meter.
@@ -30,9 +30,9 @@ pub struct Levels {
     pub rms_dbfs: f64,
     /// Highest sample of the last 200 ms, dBFS.
     pub peak_dbfs: f64,
-    /// Level that is hardly ever undercut, dBFS.
+    /// The level that sound hardly ever falls below, dBFS.
     pub floor_dbfs: f64,
-    /// Since so many ms each sample is the same as the one before: nothing is connected, or it is digital silence.
+    /// For how many ms each sample has been the same as the one before: nothing is connected, or it is digital silence.
     pub constant_ms: u64,
     /// Samples so far; a meter that does not move shows a dead card.
     pub samples: u64,
@@ -50,17 +50,17 @@ impl Default for Levels {
     }
 }
 
-/// Levels that others may look at.
+/// The latest levels, for other threads to look at.
 #[derive(Debug, Default)]
 pub struct MicLevels(Mutex<Levels>);
 
 impl MicLevels {
-    /// The latest.
+    /// The latest levels.
     pub fn get(&self) -> Levels {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows these.
+    /// Replaces them.
     pub fn set(&self, levels: Levels) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = levels;
     }
@@ -119,8 +119,8 @@ impl Ear {
         }
     }
 
-    /// Power of the tone in the block, full scale = 1.0: its one line of the Fourier transform. All periods are laid over
-    /// each other first, which is exact.
+    /// Power of the tone in the block, full scale = 1.0: one line of the Fourier transform. All periods are added up first,
+    /// which is exact.
     fn tone(&self) -> f64 {
         let mut period = [0i32; PERIOD];
         for samples in self.block.chunks_exact(PERIOD) {

@@ -1,7 +1,7 @@
 //! What the kernel says about a GPIO line: whether it exists and who holds it.
 //!
-//! Owns: asking the character device. Never does: request a line, so that nobody's is taken; a level can only be read by
-//! whoever holds the line.
+//! Owns: asking the character device. Never does: request a line, because that would take it from another program; only the
+//! program that holds a line can read its level.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::config::Handset;
 pub struct LineFacts {
     /// The name the chip gives it, e.g. `GPIO17`; may be empty.
     pub name: String,
-    /// Who holds it, if anybody does; may be empty although it is held.
+    /// The program that holds it, if any does; may be empty although the line is held.
     pub held_by: Option<String>,
 }
 

@@ -23,7 +23,7 @@ use gateway_core::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
 use gateway_core::session::{HandsetEvent, Lamp};
 use gateway_core::sign::Sign;
 
-/// Levels are read again this often, so that a missed edge heals itself.
+/// Levels are read again this often, so that a missed edge does no lasting harm.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 /// How long a row of the keypad takes to follow its column, through a weak pull-up and some metres of cable.
 pub(super) const KEYPAD_SETTLES: Duration = Duration::from_micros(100);
@@ -33,12 +33,12 @@ const RETRY: Duration = Duration::from_secs(5);
 const TRY_ALL: Duration = Duration::from_millis(if cfg!(test) { 1_000 } else { 60_000 });
 /// How often a lamp or bell that changes by itself is looked at.
 const BLINK: Duration = Duration::from_millis(40);
-/// How often commands are looked for otherwise.
+/// How often commands are looked for while nothing blinks or rings.
 const LOOK: Duration = Duration::from_millis(500);
-/// The lamp answers a technician this long.
+/// How long the lamp answers a technician who holds the service button.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// What the handset's thread is told.
+/// What the handset's thread is instructed to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandsetCommand {
     /// Show this.
@@ -47,14 +47,14 @@ pub enum HandsetCommand {
     Ring(Ringing),
     /// Show this instead for a while; a lift ends it at once.
     Sign(Sign),
-    /// Somebody is recorded, and taps of the hook are no digits.
+    /// Somebody is recorded (true), so that taps of the hook are no digits.
     Recording(bool),
 }
 
 /// What the handset's thread shares with others as it goes.
 #[derive(Debug, Default)]
 pub struct HandsetView {
-    /// The handset may be being hung up right now: the earpiece is silent.
+    /// Somebody may be hanging up right now: the earpiece is silent.
     pub hush: AtomicBool,
     /// Edges of the hook switch in the last hour; none for the simulated handset.
     pub hook_toggles_1h: AtomicU64,
@@ -64,7 +64,7 @@ pub struct HandsetView {
 }
 
 impl HandsetView {
-    /// Every contact but the keypad's, and whether it is what its name says, as it was read last.
+    /// Every contact but the keypad's, and whether it was active when it was last read.
     pub fn contacts(&self) -> Vec<(Line, bool)> {
         self.contacts
             .lock()
@@ -86,7 +86,7 @@ impl HandsetView {
 
 /// What connects the handset's thread with the rest.
 pub struct HandsetLinks {
-    /// Its commands; it ends when they do.
+    /// Its commands; the thread ends when they end.
     pub commands: Receiver<HandsetCommand>,
     /// What it shares.
     pub view: Arc<HandsetView>,
@@ -115,7 +115,7 @@ pub enum HandsetReport {
         at: Mono,
         /// What.
         event: HandsetEvent,
-        /// Told once the core has handled it.
+        /// Gets a message once the core has handled the event.
         done: Option<SyncSender<()>>,
     },
     /// The simulated handset asks for the booth's state, one JSON line.
@@ -123,9 +123,9 @@ pub enum HandsetReport {
         /// Where to.
         answer: SyncSender<String>,
     },
-    /// The hook switch can be read, or why not.
+    /// The hook switch can be read, or the reason why not.
     Works(Result<(), String>),
-    /// What beside the hook switch does not work, a sentence each; none once all works.
+    /// What does not work beside the hook switch, a sentence each; empty once all works.
     Controls(Vec<String>),
     /// The booth's case was opened or closed.
     CaseOpen(bool),
@@ -133,7 +133,7 @@ pub enum HandsetReport {
     HookTaught,
 }
 
-/// Edges since the last call: when, of what, and whether it is what its name says.
+/// Edges since the last call: time, line, and whether the line is active.
 pub type Edges = Vec<(Mono, Line, bool)>;
 
 /// The lines of one backend.
@@ -146,7 +146,7 @@ pub trait Lines: Send {
     fn scan(&mut self) -> Result<Closed, String> {
         Ok(Closed::default())
     }
-    /// Switches an output; one that is not there is no error.
+    /// Switches an output; if there is no such output, that is no error.
     fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String>;
     /// Lines beside the hook switch that could not be claimed, a sentence each.
     fn refused(&self) -> &[String] {
@@ -154,7 +154,7 @@ pub trait Lines: Send {
     }
 }
 
-/// Opens the lines of the configured backend, and writes down their edges if `trace` names a file. `sim` has none.
+/// Opens the lines of the configured backend, and records their edges if `trace` names a file. `sim` has no lines.
 pub fn open(
     config: &Handset,
     trace: Option<&Path>,
@@ -209,15 +209,15 @@ enum Ended {
     TryAll,
 }
 
-/// What outlives a failure of the lines: who hung up meanwhile has hung up.
+/// State that outlives a failure of the lines, so that a hang-up during the failure counts as one.
 #[derive(Default)]
 struct Known {
     panel: Option<Panel>,
     /// The hook's polarity is the other way round than configured: it was taught.
     inverted: bool,
-    /// What the lamp is to say.
+    /// What the lamp has to show.
     lamp: Option<Lamp>,
-    /// What was told last of the lines: whether the hook chatters, and what could not be claimed.
+    /// What was last reported of the lines: whether the hook chatters, and which lines could not be claimed.
     told: Option<(bool, Vec<String>)>,
 }
 
@@ -289,7 +289,7 @@ fn serve(
     links.view.is_inverted.store(*inverted, Ordering::Relaxed);
     let refused = lines.refused().to_vec();
     let chatters = panel.stuck().hook;
-    // Lines that are still held are no news every minute.
+    // Lines that are still held by another program are not reported again every minute.
     if told.as_ref() != Some(&(chatters, refused.clone())) {
         report(hook_works(chatters));
         report(controls(&refused, panel.stuck()));
@@ -326,7 +326,7 @@ struct Service<'a, R> {
     outputs: Outputs,
     lamp: &'a mut Option<Lamp>,
     told: &'a mut Option<(bool, Vec<String>)>,
-    /// The hook switch chatters, as was told.
+    /// Whether the hook switch chatters, as was reported.
     chatters: bool,
     refused: Vec<String>,
     report: &'a R,
@@ -336,7 +336,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
     fn run(mut self) -> Result<Ended, String> {
         let try_all = clock::mono() + TRY_ALL;
         let mut read_again = clock::mono() + READ_AGAIN;
-        // Keys that are held at the start are seen by no edge.
+        // Keys that are held at the start make no edge.
         let mut wants_scan = self.config.keypad.is_some();
         while !self.links.stop.load(Ordering::Relaxed) {
             self.links.alive.touch();
@@ -356,10 +356,11 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 (true, _) => Duration::ZERO,
                 (false, due) => due.map_or(patience, |due| patience.min(due.since(now))),
             };
-            // What happened before `now` is in the kernel's queue by then, and read here. Asking the panel about `now` and
-            // not about a later moment, it never counts a time whose edges it has not seen, however late this thread runs.
+            // Events before `now` are in the kernel's queue by then, and are read here. The panel is asked about `now` and
+            // not about a later moment, so that it never counts a time whose edges it has not seen, however late this thread
+            // runs.
             for (at, line, is_active) in self.lines.wait(patience)? {
-                // A scan moves the rows itself; while a key is down the next one comes by time.
+                // A scan itself moves the rows; while a key is down the next scan comes by time.
                 wants_scan |= line == Line::KeypadRow && !self.panel.is_key_down();
                 self.edge(at, line, is_active)?;
             }
@@ -460,7 +461,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         Ok(())
     }
 
-    /// The hook's level now is its rest from here on.
+    /// Stores the hook's present level as its level at rest.
     fn teach(&mut self) -> Result<(), String> {
         let found = levels(self.lines, *self.inverted)?;
         *self.inverted ^= found.contains(&(Line::OffHook, true));
@@ -476,10 +477,10 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
     }
 }
 
-/// Lamp and bell, as they are and as they are to be.
+/// Lamp and bell: their present state and the state they should have.
 struct Outputs {
     lamp: Lamp,
-    /// A technician is answered with the lamp until then.
+    /// Until then the lamp answers a technician.
     answers: Mono,
     ringing: Option<(Ringing, Mono)>,
     sign: Option<(Sign, Mono)>,
@@ -505,7 +506,7 @@ impl Outputs {
         self.ringing = Some((ringing, clock::mono()));
     }
 
-    /// Nobody's ear is at the bell, but a hand is; and the lamp is the citizen's.
+    /// Ends bell and sign at a lift: the citizen's hand is near the bell, and the lamp is for the citizen.
     fn lifted(&mut self) {
         self.ringing = None;
         self.sign = None;
@@ -517,7 +518,7 @@ impl Outputs {
         self.ring(Ringing::chirp());
     }
 
-    /// Switches what is to be switched; answers how long that holds.
+    /// Switches the outputs that have to change. Returns how long they stay so.
     fn switch(&mut self, lines: &mut dyn Lines, now: Mono) -> Result<Duration, String> {
         let lamp = match now < self.answers {
             true => Lamp::Service,
@@ -572,7 +573,7 @@ pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
     }
 }
 
-/// A hook switch that can be read, and does not chatter: else nobody can lift it meaningfully.
+/// Reports whether the hook switch can be read and does not chatter; otherwise a lift cannot be noticed.
 fn hook_works(chatters: bool) -> HandsetReport {
     HandsetReport::Works(match chatters {
         true => Err("the hook switch chatters".to_owned()),
@@ -580,7 +581,7 @@ fn hook_works(chatters: bool) -> HandsetReport {
     })
 }
 
-/// All that does not work beside the hook switch.
+/// Reports everything that does not work beside the hook switch.
 fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
     let stuck = [
         (stuck.dial, "the dial stands in mid-turn"),

@@ -1,8 +1,8 @@
 //! A booth's lines through the kernel's GPIO character device, on any kernel.
 //!
 //! Owns: one request for all inputs, so that one poll sees every edge in the kernel's order; the keypad's columns; the
-//! outputs. Edges are read through an edge event buffer: the crate's single-event read throws queued ones away. A line
-//! beside the hook switch that cannot be claimed is left out and named.
+//! outputs. Edges are read through an edge event buffer, because the crate's single-event read throws queued ones away. A
+//! line beside the hook switch that cannot be claimed is left out and named.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const EDGES: usize = 64;
 struct Input {
     line: Line,
     offset: u32,
-    /// The level at which it is what its name says.
+    /// The level at which the line is active.
     active: Level,
     pull: Pull,
 }
@@ -89,7 +89,7 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
     let request = match request_inputs(&chip, &inputs) {
         Ok(request) => request,
         Err(all) => {
-            // One line that another driver holds refuses all of them: ask for each alone.
+            // If another driver holds one line, the kernel refuses all of them: then each is requested alone.
             let mut why_not = None;
             inputs.retain(
                 |input| match request_inputs(&chip, std::slice::from_ref(input)) {
@@ -163,7 +163,7 @@ fn request_inputs(chip: &Path, inputs: &[Input]) -> gpiocdev::Result<Request> {
 fn request_columns(chip: &Path, columns: &[u32]) -> Result<Request, String> {
     let claimed = claim_columns(chip, columns);
     claimed.map_err(|all| {
-        // Which of them it is only shows when each is asked for alone.
+        // Which column is refused shows only when each is requested alone.
         let alone = columns
             .iter()
             .find_map(|column| Some((*column, claim_columns(chip, &[*column]).err()?)));
@@ -179,7 +179,7 @@ fn claim_columns(chip: &Path, columns: &[u32]) -> gpiocdev::Result<Request> {
         .with_lines(columns)
         .as_output(Value::Inactive)
         .with_drive(Drive::OpenDrain)
-        // A column that is not driven must not pull its rows down; some pins do from reset on.
+        // A column that is not driven must not pull its rows down, as some pins do from reset on.
         .with_bias(Bias::PullUp)
         .request()
 }
@@ -203,7 +203,7 @@ fn value(is_high: bool) -> Value {
     }
 }
 
-/// The header's chip by its label: pinctrl-bcm2835 (Pi 1 to 3), -bcm2711 (4), -rp1 (5), gpio-sim in tests.
+/// The chip of the header, found by its label: pinctrl-bcm2835 (Pi 1 to 3), -bcm2711 (4), -rp1 (5), gpio-sim in tests.
 pub(super) fn find_chip() -> Result<PathBuf, String> {
     let chips = gpiocdev::chip::chips().unwrap_or_default();
     let label = |path: &PathBuf| {
@@ -270,7 +270,7 @@ impl Lines for CdevLines {
         let mut lost = 0;
         for event in self.fetch()? {
             if self.last_seqno != 0 {
-                // Negative where two lines' edges were queued in another order.
+                // Negative where the edges of two lines were queued in another order.
                 let missing = event.seqno.wrapping_sub(self.last_seqno).wrapping_sub(1) as i32;
                 lost += missing.max(0);
             }
@@ -320,7 +320,8 @@ impl Lines for CdevLines {
             let low = rows.filter(|(_, offset)| values.get(**offset) == Some(Value::Inactive));
             Ok(low.map(|(row, _)| row).collect())
         };
-        // At rest all columns are low, so any closed key pulls its row down: no need to ask them one by one, and to sleep.
+        // At rest all columns are low, so any closed key pulls its row down: the columns need not be tried one by one, with
+        // a pause each.
         if rows_low()?.is_empty() {
             return Ok(closed);
         }

@@ -31,7 +31,7 @@ struct PiLines {
 struct Input {
     line: Line,
     pin: InputPin,
-    /// The level at which it is what its name says.
+    /// The level at which the line is active.
     active: Level,
     /// Number of its last edge, from 1 on.
     last_seqno: u32,
@@ -95,9 +95,9 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
     Ok(Box::new(lines))
 }
 
-/// Who holds this line of the header, by the kernel's word; nobody, too, if it cannot be asked.
+/// The program that holds this line of the header, as the kernel reports it; none if the kernel cannot be asked.
 fn holder(line: u32) -> Option<String> {
-    // As rppal looks for it: the first whose label is the header's.
+    // rppal looks for the chip in the same way: it takes the first with a label of the header's.
     let mut chips = (0..=u8::MAX).map_while(|n| {
         let path = PathBuf::from(format!("/dev/gpiochip{n}"));
         let label = Chip::from_path(&path).ok()?.info().ok()?.label;
@@ -120,7 +120,7 @@ impl PiLines {
             .map_err(|error| format!("rppal: [handset] {key}: GPIO line {line}: {error}"))
     }
 
-    /// A pin that no other driver drives: its register would obey us all the same.
+    /// An output pin that no other driver holds: rppal would write to the register even if one did.
     fn output(&self, key: &str, line: u32) -> Result<rppal::gpio::Pin, String> {
         match holder(line) {
             Some(holder) => Err(format!(
@@ -137,7 +137,7 @@ impl PiLines {
             Pull::Down => pin.into_input_pulldown(),
             Pull::None => pin.into_input(),
         };
-        // Bounces are the core's business: the kernel tells every edge.
+        // The core handles bounces, so the kernel has to deliver every edge.
         pin.set_interrupt(Trigger::Both, None).map_err(|error| {
             format!("rppal: [handset] {key}: GPIO line {line} gives no interrupts: {error}; another driver may hold it")
         })?;
@@ -152,7 +152,7 @@ impl PiLines {
         let mut columns = Vec::new();
         for line in keypad.columns {
             let mut column = self.output("keypad.columns", line)?.into_io(Mode::Output);
-            // A column that is not driven must not pull its rows down; some pins do from reset on.
+            // A column that is not driven must not pull its rows down, as some pins do from reset on.
             column.set_bias(Bias::PullUp);
             column.set_low();
             columns.push(column);
@@ -176,7 +176,7 @@ impl Lines for PiLines {
         let pins: Vec<&InputPin> = self.inputs.iter().map(|input| &input.pin).collect();
         let mut events = Vec::new();
         let mut patience = patience;
-        // One call tells one edge; what waits behind it is fetched without waiting.
+        // One call returns one edge; further edges in the queue are fetched without waiting.
         while let Some((pin, event)) = self
             .gpio
             .poll_interrupts(&pins, false, Some(patience))
@@ -185,7 +185,8 @@ impl Lines for PiLines {
             patience = Duration::ZERO;
             events.push((pin.pin(), event));
         }
-        // Each pin has its own queue. The kernel's stamps, for the conversion may round two of one millisecond apart.
+        // Each pin has its own queue. The kernel's stamps decide the order, because the conversion may round two stamps that
+        // are one millisecond apart.
         events.sort_by_key(|(_, event)| event.timestamp);
         let (mut edges, mut lost) = (Vec::new(), 0);
         for (pin, event) in events {
@@ -228,11 +229,12 @@ impl Lines for PiLines {
             let input = inputs.iter().find(|input| input.pin.pin() == number);
             input.is_some_and(|input| input.pin.is_low())
         };
-        // At rest all columns are low, so any closed key pulls its row down: no need to ask them one by one, and to sleep.
+        // At rest all columns are low, so any closed key pulls its row down: the columns need not be tried one by one, with
+        // a pause each.
         if !keypad.rows.iter().any(|row| is_low(&self.inputs, *row)) {
             return Ok(closed);
         }
-        // Open drain by hand: a column that is not asked floats, and its rows pull it up.
+        // The columns work as open drain: a column that is not being tried floats, and its rows pull it up.
         for column in &mut keypad.columns {
             column.set_mode(Mode::Input);
         }

@@ -11,12 +11,12 @@ use booth_host::clock;
 use booth_host::line_server::{self, LineSocket, PATIENCE};
 use gateway_core::session::{HandsetEvent, Key, KeySource};
 
-/// Listens on `path` and reports what is asked there.
+/// Listens on `path` and reports the events and questions that come there.
 pub fn listen(
     path: &Path,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
 ) -> Result<LineSocket, String> {
-    // Before any line can come.
+    // Reported before any line can come.
     report(HandsetReport::AtStart { off_hook: false });
     report(HandsetReport::Works(Ok(())));
     line_server::listen(path, "control", move |line| answer(line, &report))
@@ -81,7 +81,7 @@ fn parse(line: &str) -> Result<HandsetEvent, String> {
     }
 }
 
-/// Sends one line to a gateway's control socket and answers with its reply.
+/// Sends one line to a gateway's control socket and returns its reply.
 pub fn send_line(path: &Path, line: &str) -> Result<String, String> {
     line_server::ask(path, line).map_err(|error| {
         format!(

@@ -1,8 +1,8 @@
 //! The hook's resting level as a technician taught it: one small file on the card.
 //!
-//! Owns: that file. It says at which level the handset is off its hook, and counts instead of `hook.off_hook` of
-//! booth.toml until that says the same, so that a corrected configuration makes it void. Never does: fail a start; a file
-//! that makes no sense is as good as none.
+//! Owns: that file. It names the level at which the handset is off its hook, and overrides `hook.off_hook` of booth.toml.
+//! Once booth.toml is corrected to the same level, the two agree and the file changes nothing. Never does: fail a start; a
+//! file that makes no sense is ignored.
 
 use std::io;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-/// Whether the hook is to be read the other way round than configured.
+/// Whether the hook has to be read the other way round than configured.
 pub fn is_inverted(file: &Path, configured: Level) -> bool {
     let nonsense = || log::warn!("{}: makes no sense and is ignored", file.display());
     let text = match read_whole(&RealDisk::guarding(folder_of(file)), file, LONGEST) {
@@ -43,7 +43,7 @@ pub fn is_inverted(file: &Path, configured: Level) -> bool {
     }
 }
 
-/// Keeps it through a power cut.
+/// Writes the taught level so that it survives a power cut.
 pub fn keep(file: &Path, configured: Level, inverted: bool) -> Result<(), String> {
     let level = match (configured, inverted) {
         (level, false) => level,
@@ -80,7 +80,7 @@ mod tests {
         ] {
             keep(&file, configured, inverted).expect("kept");
             assert_eq!(is_inverted(&file, configured), inverted);
-            // Who corrects the configuration is right from then on.
+            // With the configuration corrected, the hook is read as configured.
             let other = match configured {
                 Level::Low => Level::High,
                 Level::High => Level::Low,

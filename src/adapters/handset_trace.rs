@@ -1,6 +1,6 @@
 //! Lines whose edges are written down: `run --record-trace FILE`.
 //!
-//! Owns: the trace's file. Never does: hold up the booth; a file that cannot be written any more ends the trace.
+//! Owns: the trace's file. Never does: hold up the booth; when the file cannot be written any more the trace ends.
 #![allow(clippy::disallowed_methods)] // owns a file
 
 use std::fs::File;
@@ -16,16 +16,16 @@ use gateway_core::keypad::Closed;
 use gateway_core::panel::{Line, OutLine};
 use gateway_core::trace;
 
-/// Lines whose edges are written down as they come.
+/// Lines whose edges are recorded as they come.
 pub struct Traced {
     lines: Box<dyn Lines>,
     file: Option<File>,
-    /// Levels as they were written last.
+    /// Levels as they were last recorded.
     known: Vec<(Line, bool)>,
 }
 
 impl Traced {
-    /// These lines, with their edges in `file` if there is one.
+    /// Wraps these lines; their edges go to `file` if there is one.
     pub fn new(lines: Box<dyn Lines>, file: Option<File>) -> Self {
         Self {
             lines,
@@ -62,7 +62,7 @@ impl Lines for Traced {
 
     fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
         let levels = self.lines.levels()?;
-        // A level that no edge told is one, too: it is the panel's.
+        // A level that changed without an edge is recorded as an edge, because the panel sees it too.
         let now = clock::mono();
         let news = levels.iter().filter(|level| !self.known.contains(level));
         let news: Vec<_> = news
@@ -85,7 +85,7 @@ impl Lines for Traced {
     }
 }
 
-/// Begins a trace, or goes on with one.
+/// Begins a trace, or continues one.
 pub fn open(path: &Path, config: &Handset) -> Result<File, String> {
     let fault = |error| format!("the trace {} cannot be written: {error}", path.display());
     let mut file = std::fs::OpenOptions::new()

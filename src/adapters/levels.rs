@@ -1,8 +1,8 @@
 //! How loud, and whether somebody speaks. Pure; no clock, no device.
 //!
-//! The detector compares each 20 ms with a noise floor that falls at once and rises by 3 dB a second,
-//! so that a hum or a passing lorry becomes floor, and calls it speech from 9 dB above the floor and
-//! −50 dBFS on. Speech ends after 300 ms without.
+//! The detector compares each 20 ms with a noise floor that falls at once and rises by 3 dB a second, so that a hum or a
+//! passing lorry becomes part of the floor. It calls it speech from 9 dB above the floor and from −50 dBFS on. Speech ends
+//! after 300 ms without.
 
 use booth_spool::FrameFacts;
 
@@ -15,7 +15,7 @@ const HANGOVER_FRAMES: u32 = 15;
 /// Full scale of a sample.
 const FULL_SCALE: f64 = 32_768.0;
 
-/// What is added up over samples. Exact: a minute of full scale fits a thousand times over.
+/// Sums over samples. They are exact: they have room for a thousand minutes of full scale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sums {
     count: i64,
@@ -26,11 +26,11 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Over these samples.
+    /// The sums of these samples.
     pub(super) fn of(samples: &[i16]) -> Self {
         let mut sums = Self::default();
-        // A square's two halves are added up in 32 bits, which 960 samples never fill: so the processor takes several
-        // samples at a time.
+        // The two halves of a square are added up in 32 bits, which 960 samples never fill; that lets the processor take
+        // several samples at a time.
         for piece in samples.chunks(FRAME) {
             let (mut sum, mut low, mut high) = (0i32, 0u32, 0u32);
             let (mut least, mut most) = (0i16, 0i16);
@@ -65,7 +65,7 @@ impl Sums {
         self.squares as f64 / FULL_SCALE.powi(2) / self.count.max(1) as f64
     }
 
-    /// The same without the mean: a card's constant offset is no sound.
+    /// The mean square without the mean: a card's constant offset is no sound.
     pub(super) fn power(self) -> f64 {
         let count = self.count.max(1);
         let spread = count * self.squares - self.sum * self.sum;
@@ -85,14 +85,14 @@ pub struct VoiceChange {
 /// Levels of one take.
 #[derive(Debug)]
 pub struct LevelMeter {
-    /// Of the 20 ms that are being filled.
+    /// The 20 ms that are being filled.
     frame: Sums,
     floor_db: f64,
     loud: u32,
     quiet: u32,
     active: bool,
     elapsed_ms: u64,
-    /// Since the last [`LevelMeter::take_facts`].
+    /// The sums since the last [`LevelMeter::take_facts`].
     page: Sums,
     speech: bool,
 }
@@ -113,7 +113,7 @@ impl Default for LevelMeter {
 }
 
 impl LevelMeter {
-    /// Takes samples in; tells each change of voice.
+    /// Takes samples, and reports each change of voice.
     pub fn push(&mut self, mut samples: &[i16], mut changed: impl FnMut(VoiceChange)) {
         while !samples.is_empty() {
             let room = FRAME - self.frame.count as usize;

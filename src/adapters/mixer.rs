@@ -1,8 +1,9 @@
 //! The sound card's mixer: gain, volume and sidetone, through ALSA's simple mixer controls.
 //!
-//! Owns: setting the controls that the configuration names, at the start and whenever a card comes back (a USB card wakes
-//! with its own defaults), and looking at them. Never does: touch a control that is not named, or stop the booth; what
-//! cannot be set is a sentence. Its own thread: a dying USB card makes ALSA wait for seconds.
+//! Owns: setting the controls that the configuration names, at the start and each time a card comes back (a USB card wakes
+//! with its own defaults), and looking at them. Never does: touch a control that is not named, or stop the booth; for a
+//! control that cannot be set there is a sentence. It has its own thread, because a dying USB card makes ALSA wait for
+//! seconds.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use alsa::mixer::{MilliBel, Mixer, Selem, SelemChannelId, SelemId};
 
 use crate::config::{Audio, ControlKind, Loudness, MixerControl};
 
-/// What could not be set is tried again this often.
+/// How often a control that could not be set is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 /// Most controls that a sentence names.
 const MOST_NAMED: usize = 24;
@@ -20,9 +21,9 @@ const MOST_NAMED: usize = 24;
 /// What came of setting the controls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// What could not be set, a sentence with its remedy each.
+    /// Controls that could not be set, a sentence with its remedy each.
     pub faults: Vec<String>,
-    /// What was set otherwise than asked, a sentence each.
+    /// Controls that were set to another value than asked, a sentence each.
     pub notes: Vec<String>,
 }
 
@@ -41,7 +42,7 @@ pub struct Standing {
     pub is_as_wanted: bool,
 }
 
-/// Sets the controls at once and at each command, until the commands end; what failed is tried again now and then.
+/// Sets the controls at once and at each command, until the commands end; a control that failed is tried again at intervals.
 pub fn run(audio: &Audio, commands: &Receiver<()>, report: impl Fn(Applied)) {
     let controls = audio.mixer_controls();
     let mut last = None;
@@ -60,7 +61,7 @@ pub fn run(audio: &Audio, commands: &Receiver<()>, report: impl Fn(Applied)) {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
-        // Microphone and earpiece come back together: once is enough.
+        // Microphone and earpiece come back together: one setting is enough.
         while commands.try_recv().is_ok() {}
     }
 }
@@ -83,7 +84,7 @@ pub fn look(controls: &[MixerControl]) -> Vec<Result<Standing, (MixerControl, St
     controls.iter().map(look).collect()
 }
 
-/// Opens a mixer quietly: ALSA writes to standard error what the sentence says anyway.
+/// Opens a mixer quietly: ALSA would write to standard error what the returned sentence says.
 fn open(name: &str) -> Result<Mixer, String> {
     if name.contains('\0') {
         return Err("[audio] mixer holds a NUL".into());
@@ -97,7 +98,7 @@ fn open(name: &str) -> Result<Mixer, String> {
     })
 }
 
-/// What one control can do in the direction that is wanted of it.
+/// What one control can do in one direction, capture or playback.
 struct Control<'a> {
     selem: Selem<'a>,
     is_capture: bool,
@@ -148,7 +149,7 @@ fn find<'a>(mixer: &'a Mixer, wanted: &MixerControl) -> Result<Control<'a>, Stri
     }
 }
 
-/// The controls that would do, for a remedy.
+/// The names of the controls that could be used instead, for a remedy.
 fn names(mixer: &Mixer, would_do: impl Fn(&Selem<'_>) -> bool) -> String {
     let name = |selem: Selem<'_>| {
         let id = selem.get_id();
@@ -238,8 +239,8 @@ impl Control<'_> {
         }
     }
 
-    /// The level that is wanted, in the control's own steps, and a note if it had to be clamped; `None` if its level is
-    /// left alone.
+    /// The configured level in the control's own steps, and a note if it had to be clamped; `None` if the level is left
+    /// alone.
     fn wanted_volume(
         &self,
         wanted: &MixerControl,

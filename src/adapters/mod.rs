@@ -1,4 +1,4 @@
-//! Everything of the booth that touches the outside, one thing per file; what the hub needs too is in `booth_host`.
+//! Everything of the booth that touches the outside world, one subject per file; what the hub needs too is in `booth_host`.
 
 pub mod capture;
 pub mod ear;

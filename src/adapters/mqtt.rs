@@ -1,9 +1,9 @@
 //! The booth's connection to the broker: MQTT 5 through rumqttc, one event loop per connection.
 //!
-//! Owns: subscribing, pairing each publish with its PUBACK, noticing a rival and a broker that closes without a word. Never does: keep a
-//! message for later; the caller's outbox is the only truth, and a lost connection forgets everything here but what it has
-//! learned of the broker. rumqttc's own reconnection is never used: it drops or duplicates what was in flight. The way to the
-//! broker and the sentences about it are [`booth_host::link`]'s.
+//! Owns: subscribing, pairing each publish with its PUBACK, noticing a rival and a broker that closes without a reason.
+//! Never does: keep a message for later; the caller's outbox is the only truth, and a lost connection forgets everything
+//! here except what it has learned of the broker. rumqttc's own reconnection is never used: it drops or duplicates what was
+//! in flight. The way to the broker and the sentences about it are [`booth_host::link`]'s.
 #![allow(clippy::disallowed_methods)] // waits between connections
 
 use std::cmp::Reverse;
@@ -32,22 +32,23 @@ use super::outbox::Outlet;
 
 /// Longest Correlation Data that is sent back, bytes.
 const MAX_CORRELATION: usize = 256;
-/// Most messages without PUBACK, whatever the broker allows.
+/// Most messages without PUBACK, even where the broker allows more.
 const MAX_IN_FLIGHT: usize = 12;
 const SESSION_EXPIRY_S: u32 = 120;
 const WILL_DELAY_S: u32 = 60;
-/// How long the last words may take.
+/// How long publishing the last messages may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-/// So often in a row after the same message, and the broker counts as one that does not take packets of its size.
+/// After this many closings in a row with the same message, the broker counts as one that takes no packets of its size.
 const CLOSED_AFTER_IT: u32 = 3;
 /// Smaller packets than this are not tried, bytes.
 const SMALLEST_PACKET: u32 = 1024;
-/// So often refused, and our own state is not asked for again: some brokers end the connection of who asks for too much.
+/// After this many refusals in a row our own state is not subscribed to again: some brokers end the connection of a client
+/// that asks for too much.
 const MAY_NOT_ASK: u32 = 2;
-/// How long the broker's limit that was found out holds.
+/// How long a limit of the broker holds that was found by trying.
 const LIMIT_HOLDS: Duration = Duration::from_secs(24 * 3600);
 
-/// Where to connect, and as whom.
+/// Where to connect, and under which identity.
 #[derive(Debug, Clone)]
 pub struct MqttSettings {
     /// Broker and login.
@@ -80,7 +81,7 @@ pub struct Outbound {
     pub expiry_s: Option<u32>,
     /// Correlation Data of the command that this answers (MQTT 5 §3.3.2.3.6).
     pub correlation: Option<Vec<u8>>,
-    /// What it is: how it waits.
+    /// What it is, which decides how it waits.
     pub kind: Kind,
 }
 
@@ -95,11 +96,11 @@ pub enum Kind {
     Answer,
     /// The answer to a command that is not carried out.
     Refusal,
-    /// Of a clip.
+    /// A message of a clip.
     Clip,
 }
 
-/// What the connection is told.
+/// What the connection is instructed to do.
 #[derive(Debug)]
 pub enum MqttCommand {
     /// Publish this.
@@ -113,16 +114,16 @@ pub enum MqttCommand {
 pub enum MqttEvent {
     /// Connected and subscribed.
     Connected {
-        /// The largest packet that the broker takes, as far as anybody knows.
+        /// The largest packet that the broker takes, as far as is known.
         max_packet: Option<u32>,
     },
     /// Not connected (any more).
     Disconnected {
         /// A sentence for operations.
         why: String,
-        /// What kind of trouble it is, for who can only listen.
+        /// What kind of trouble it is, for a technician who can only listen.
         state: BrokerState,
-        /// There is evidence that somebody else uses this identity.
+        /// There is evidence that another device uses this identity.
         taken_over: bool,
     },
     /// The broker answered a publish.
@@ -158,20 +159,20 @@ enum End {
 #[derive(Default)]
 struct Learned {
     unlucky: Unlucky,
-    /// The broker has answered our own state: what is retained there since is ours or a rival's.
+    /// The broker has answered the publish of our own state: what is retained there from now on is ours or a rival's.
     is_introduced: bool,
-    /// The connection before ended without a word: is there a rival?
+    /// The connection before ended without a reason, so there may be a rival.
     suspects: bool,
     /// How often in a row the broker refused to let us read our own state, or ended the connection when asked.
     may_not_ask: u32,
-    /// The largest message that the broker had not answered when it closed without a word, and how often in a row.
+    /// The largest message that the broker had not answered when it closed without a reason, and how often in a row.
     closed_after: Option<(String, u32)>,
     /// A limit that the broker did not announce, and when it was found out.
     limit: Option<(u32, Instant)>,
 }
 
 impl Learned {
-    /// Takes an end in; `trouble` then names what had just been sent.
+    /// Learns from the end of a connection; `trouble` then names what had just been sent.
     fn end(&mut self, trouble: &mut Trouble, owed: Option<Owed>) {
         let is_wordless = trouble.is_wordless();
         self.suspects = is_wordless;
@@ -208,7 +209,7 @@ impl Learned {
         self.limit = Some((half.max(SMALLEST_PACKET), Instant::now()));
     }
 
-    /// The largest packet that may be sent, of what the broker announces.
+    /// The largest packet that may be sent, at most what the broker announces.
     fn max_packet(&self, announced: Option<u32>) -> Option<u32> {
         let found = self
             .limit
@@ -218,12 +219,12 @@ impl Learned {
     }
 }
 
-/// Keeps a connection until told to stop. `connecting` is called at each CONNECT and answers the will; `said_by_another` tells
-/// who else has said a state that stands retained at the will's topic.
+/// Keeps a connection until asked to stop. `connecting` is called at each CONNECT and returns the will; `said_by_another`
+/// names the other device, if any, that published the state which is retained at the will's topic.
 ///
 /// Of several settings (credentials that are new, and those before them) the next is tried when one did not lead to a
-/// connection, and the first again after every connection; `accepted` is told which one the broker has taken, once it has
-/// granted the subscriptions.
+/// connection, and the first again after every connection; `accepted` gets the number of the settings that the broker has
+/// taken, once it has granted the subscriptions.
 ///
 /// While `reports` is full nothing is read from the broker. `wrap` sees each report before it is sent.
 pub async fn run<T>(
@@ -270,11 +271,11 @@ pub async fn run<T>(
             state: trouble.state(),
             taken_over,
         };
-        // A loop that is gone has let the connection go.
+        // If the loop is gone, the connection ends too.
         let _ = reports.send(wrap(parted)).await;
         let stood = stood_since.map_or(Duration::ZERO, |since| since.elapsed());
         let wait = back_off.after(stood, taken_over);
-        // Publishes made meanwhile belong to a connection that is no more.
+        // Publishes that were made meanwhile belong to a connection that is gone.
         let stop = async {
             while let Some(command) = outgoing.recv(true).await {
                 if matches!(command, MqttCommand::Stop(_)) {
@@ -302,18 +303,19 @@ struct Connection<'a, T, W, S> {
 struct Sent {
     token: u64,
     topic: String,
-    /// Of its payload.
+    /// Length of its payload.
     bytes: usize,
-    /// Of the whole packet.
+    /// Length of the whole packet.
     size: usize,
     /// Rises with each message of a connection.
     number: u64,
 }
 
-/// What the broker has not answered. It may answer several messages at once, so that any of them can be why it closed.
+/// The messages that the broker has not answered. It may answer several at once, so any of them can be the reason why it
+/// closed.
 struct Owed {
     oldest: Sent,
-    /// The oldest of those that are as large as any.
+    /// The largest of them, and of several of that size the oldest.
     largest: Sent,
     count: usize,
 }
@@ -323,7 +325,7 @@ struct Owed {
 enum Phase {
     Connecting,
     Subscribing,
-    /// Waiting whether our own state may be read.
+    /// Waiting for the answer whether our own state may be read.
     Asking,
     Ready,
 }
@@ -340,12 +342,12 @@ struct Link<'a, T, W, S> {
     /// Sent, without PUBACK.
     in_flight: HashMap<u16, Sent>,
     sent: u64,
-    /// Taken from the outbox: what the window has room for, or the last words.
+    /// Messages taken from the outbox: those the window has room for, or the last ones.
     waiting: VecDeque<Outbound>,
     limit: usize,
     max_packet: Option<u32>,
     retains: bool,
-    /// To be told before anything else is read.
+    /// Reports that go out before anything else is read.
     untold: Vec<MqttEvent>,
 }
 
@@ -379,7 +381,7 @@ where
                 // The event loop's future must never be dropped half-way: it would strand a packet.
                 let mut poll = pin!(events.poll());
                 loop {
-                    // A loop that is busy is not read for: what the broker sends waits in its own memory.
+                    // While the loop is busy nothing is read: what the broker sends waits in the broker's memory.
                     link.tell().await;
                     let dead_at = link.line.dead_at();
                     let is_due = link.phase != Phase::Connecting || stopping.is_some();
@@ -479,7 +481,7 @@ fn subscriptions<'a>(
         .map(|filter| SubscribeFilterInput::new(filter.clone(), QoS::AtLeastOnce))
 }
 
-/// What one connection for a look was told.
+/// What one trial connection showed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// Every step on the way.
@@ -488,12 +490,12 @@ pub struct Trial {
     pub connected: Result<(), Trouble>,
     /// The filters and whether each was granted, or why not; empty while the broker has not answered.
     pub granted: Vec<(String, Result<(), String>)>,
-    /// The first message on the topic that was waited for.
+    /// The first message on the awaited topic.
     pub heard: Option<Vec<u8>>,
 }
 
-/// Goes the same way as `run` and connects once, but without a will and publishing nothing, waits so long for a message on
-/// `topic` and leaves. Whoever is connected under the same identity is thrown off by the broker.
+/// Goes the same way as `run` and connects once, but without a will and without publishing, waits this long for a message on
+/// `topic`, and leaves. If another client is connected under the same identity, the broker disconnects it.
 pub async fn try_once(settings: &MqttSettings, topic: &str, patience: Duration) -> Trial {
     let login = &settings.login;
     let (client, mut events, line) = login.client(terms(None), &Unlucky::default());
@@ -559,22 +561,22 @@ where
         self.waiting.is_empty() && self.handed.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Whether a message can be taken from the outbox. What is published while nothing is connected leads nowhere.
+    /// Whether a message can be taken from the outbox. A message that is taken while nothing is connected would be lost.
     fn has_room(&self) -> bool {
         let window = self.handed.len() + self.in_flight.len() < self.limit;
         self.phase != Phase::Ready || (window && self.waiting.is_empty())
     }
 
-    /// Tells what there is to tell, waiting for a loop that is busy.
+    /// Sends the waiting reports; a busy loop is waited for.
     async fn tell(&mut self) {
         for event in self.untold.drain(..) {
             let report = (self.connection.wrap)(event);
-            // A loop that is gone has let the connection go.
+            // If the loop is gone, the connection ends too.
             let _ = self.connection.reports.send(report).await;
         }
     }
 
-    /// The connection is over; what it taught is kept.
+    /// The connection is over; what was learned from it is kept.
     fn lost(&mut self, mut trouble: Trouble) -> End {
         if let Some(address) = self.line.address() {
             let has_answered = self.line.connack().is_some();
@@ -643,7 +645,7 @@ where
                 .client
                 .try_publish(message.topic, message.payload, options);
             if handed.is_err() {
-                // A topic the client itself refuses; the queue is longer than the window.
+                // The client itself refuses this topic: the queue is longer than the window, so it is not full.
                 self.refuse(
                     sent.token,
                     Puback::Refused,
@@ -655,7 +657,7 @@ where
         }
     }
 
-    /// Takes one event in; an error tears the connection down.
+    /// Handles one event; an error ends the connection.
     fn event(&mut self, event: Event) -> Result<(), What> {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => self.accepted(),
@@ -676,7 +678,7 @@ where
             ))),
             Event::Incoming(Packet::PubAck(ack)) => self.answered(ack.pkid),
             Event::Incoming(Packet::Publish(message)) => {
-                // A topic that is not UTF-8 is none of the contract's.
+                // The contract has no topic that is not UTF-8.
                 let Ok(topic) = String::from_utf8(message.topic.to_vec()) else {
                     return Ok(());
                 };
@@ -771,7 +773,7 @@ where
     }
 }
 
-/// Of the whole packet at most, bytes: fixed header, lengths, packet id and expiry need less than 32.
+/// Upper limit for the length of the whole packet, bytes: fixed header, lengths, packet id and expiry need less than 32.
 fn size_of(message: &Outbound) -> usize {
     let correlation = message.correlation.as_ref().map_or(0, Vec::len);
     message.topic.len() + message.payload.len() + correlation + 32

@@ -1,7 +1,7 @@
 //! Speech to Ogg Opus, page by page (RFC 6716, RFC 7845).
 //!
-//! Owns: the encoder and the muxer of one clip. Never does: write a file. Half a second is one page,
-//! so that every page that reached the card plays.
+//! Owns: the encoder and the muxer of one clip. Never does: write a file. A page is half a second and can be played by
+//! itself, so every page that has reached the card plays.
 
 use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
@@ -14,8 +14,8 @@ pub const PACKET_SAMPLES: usize = 960;
 const PACKETS_PER_PAGE: u64 = 25;
 /// Samples of one page.
 pub const PAGE_SAMPLES: usize = PACKETS_PER_PAGE as usize * PACKET_SAMPLES;
-/// Samples that wait until they are encoded together, 260 ms, half a page: a processor that comes back to the encoder for each
-/// packet has forgotten its code and tables, and takes half as long again.
+/// Samples that wait until they are encoded together, 260 ms, half a page: called for each packet alone, the encoder's code
+/// and tables have left the processor's cache, and encoding takes half as long again.
 const BATCH_SAMPLES: usize = 13 * PACKET_SAMPLES;
 /// Largest packet that libopus makes of 20 ms (RFC 6716 §3.2.1).
 const MAX_PACKET: usize = 1275;
@@ -63,7 +63,7 @@ impl SpeechEncoder {
         Ok(packet[..len].to_vec())
     }
 
-    /// Forgets what was said before.
+    /// Forgets the sound of the clip before.
     pub fn reset(&mut self) -> Result<(), OpusError> {
         Ok(self.encoder.reset_state()?)
     }
@@ -110,7 +110,7 @@ impl OggOpus {
         }
     }
 
-    /// Takes samples in. When half a second is full, its page stands ready in [`OggOpus::take_page`].
+    /// Takes samples. When half a second is full, its page is ready in [`OggOpus::take_page`].
     pub fn push(
         &mut self,
         encoder: &mut SpeechEncoder,
@@ -209,7 +209,7 @@ mod tests {
     /// Seconds of the tests' sound.
     const SECONDS: usize = 3;
 
-    /// Power of a tone in decoded samples, dB below a full one: its line of the Fourier transform.
+    /// Power of a tone in decoded samples, dB below a full one: one line of the Fourier transform.
     fn level_db(samples: &[i16], hz: f64) -> f64 {
         let angle = |at: usize| at as f64 * hz / 48_000.0 * std::f64::consts::TAU;
         let sum = |of: &dyn Fn(f64) -> f64| -> f64 {

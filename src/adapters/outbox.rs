@@ -1,9 +1,9 @@
-//! What waits for the broker, between the loop and the connection.
+//! Messages that wait for the broker, between the loop and the connection.
 //!
-//! Owns: how much may wait, of each kind, and who gives way. Never does: send, or keep anything for the next connection.
-//! A statement (retained) waits once for each topic, and the later one stands for both; of events and answers the oldest
-//! gives way; an answer that only says *not now* is not taken while many wait; a clip's message is never dropped, because
-//! delivery has no more than its window on the way.
+//! Owns: how many messages of each kind may wait, and which one gives way. Never does: send, or keep anything for the next
+//! connection. A statement (retained) waits once for each topic, and a later one replaces it; of events and answers the
+//! oldest gives way; an answer that only says *not now* is not taken while many wait; a clip's message is never dropped,
+//! because delivery has no more than its window on the way.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +19,14 @@ pub const MOST_STATEMENTS: usize = 128;
 pub const MOST_EVENTS: usize = 64;
 /// Most answers to commands.
 pub const MOST_ANSWERS: usize = 64;
-/// While so many answers wait, nobody is told that he is refused.
+/// While this many answers wait, further refusals are dropped.
 pub const MOST_REFUSALS: usize = 32;
-/// Most messages of clips; delivery has fewer on the way.
+/// Most messages of clips; delivery has fewer than this on the way.
 pub const MOST_OF_CLIPS: usize = 16;
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Everything but clips, in its order.
+    /// All messages except those of clips, in their order.
     telegrams: VecDeque<Outbound>,
     clips: VecDeque<Outbound>,
     last_words: Option<Vec<Outbound>>,
@@ -66,10 +66,10 @@ pub struct Outbox(Arc<Shared>);
 #[derive(Debug)]
 pub struct Outlet(Arc<Shared>);
 
-/// A message that will never leave, because of another.
+/// A message that will never leave, because of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GaveWay {
-    /// A statement that a later one of its topic stands for.
+    /// A statement that was replaced by a later one on its topic.
     Replaced(Outbound),
     /// There is no room for it.
     Lost(Outbound),
@@ -88,7 +88,7 @@ pub fn pair() -> (Outbox, Outlet) {
 const ANSWERS: [Kind; 2] = [Kind::Answer, Kind::Refusal];
 
 impl Outbox {
-    /// Lets a message wait; answers one that will never leave for it: an older one, or itself.
+    /// Lets a message wait. Returns the message that will never leave because of it: an older one, or itself.
     pub fn put(&self, message: Outbound) -> Option<GaveWay> {
         let mut waiting = self.0.waiting();
         let gives_way = match message.kind {
@@ -102,7 +102,8 @@ impl Outbox {
                 return None;
             }
             Kind::Statement => {
-                // To the end: a birth begins an introduction, and what follows it must have been said after it.
+                // The later statement goes to the end of the queue: a birth begins an introduction, and what follows a birth
+                // must have been published after it.
                 let same = |other: &Outbound| {
                     other.kind == Kind::Statement && other.topic == message.topic
                 };
@@ -131,12 +132,12 @@ impl Outbox {
         gives_way
     }
 
-    /// Everything that is not of a clip has been taken.
+    /// Whether everything but the messages of clips has been taken.
     pub fn is_told(&self) -> bool {
         self.0.waiting().telegrams.is_empty()
     }
 
-    /// Only these still leave; then the connection ends.
+    /// Only these messages still leave; then the connection ends.
     pub fn stop(&self, last: Vec<Outbound>) {
         let mut waiting = self.0.waiting();
         *waiting = Waiting {
@@ -156,7 +157,7 @@ impl Drop for Outbox {
 }
 
 impl Outlet {
-    /// What is next: the last words, then what is no clip's, then clips.
+    /// The next message: first the last ones before the end, then all others, and those of clips at the end.
     pub fn try_recv(&mut self) -> Result<MqttCommand, Nothing> {
         self.next(true).ok_or(Nothing)
     }
@@ -174,8 +175,8 @@ impl Outlet {
         message.map(MqttCommand::Publish)
     }
 
-    /// Waits for the next command; a message only if one is wanted. `None`: nobody will ever say another. Safe to be dropped
-    /// while it waits.
+    /// Waits for the next command; for a message only if one is wanted. `None`: there will never be another. It can be
+    /// dropped safely while it waits.
     pub async fn recv(&mut self, wants_messages: bool) -> Option<MqttCommand> {
         loop {
             if let Some(command) = self.next(wants_messages) {

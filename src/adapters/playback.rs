@@ -1,8 +1,8 @@
 //! The earpiece, through cpal on ALSA.
 //!
-//! Owns: the output stream and what it plays. The stream is open while a citizen may hear something
-//! and a little longer; while it is closed the card is probed now and then. Never does: hang a visit;
-//! a prompt that cannot be played ends at once, and the fault is reported.
+//! Owns: the output stream and what it plays. The stream is open while a citizen may hear something and a little longer;
+//! while it is closed the card is probed at intervals. Never does: hold up a visit; a prompt that cannot be played ends at
+//! once, and the fault is reported.
 #![allow(clippy::disallowed_methods)] // measures how long the stream is silent
 
 use std::sync::Arc;
@@ -27,25 +27,26 @@ use gateway_core::session::{PlayId, Prompt};
 
 /// Period on a kernel sound card: 20 ms.
 const PERIOD: u32 = 960;
-/// Period of anything else, 50 ms: a sound server is late more often than a card. PulseAudio's plug-in ran dry 24 times in
+/// Period of any other PCM, 50 ms: a sound server is late more often than a card. PulseAudio's plug-in ran dry 24 times in
 /// 168 s of play at 20 ms on a busy machine, and never at 50 ms.
 const SERVER_PERIOD: u32 = 2400;
 /// How much is decoded ahead, samples: two buffers of the longer period, so that this thread may be late, too. A stop throws
-/// as much away.
+/// this much away.
 const AHEAD: usize = 9600;
 /// The stream stays open this long after the last prompt.
 const LINGER: Duration = Duration::from_secs(10);
 /// How often a closed card is probed.
 const PROBE: Duration = Duration::from_secs(30);
-/// A lost card is looked for this often.
+/// How often a lost card is looked for.
 const RETRY: Duration = Duration::from_secs(2);
 /// How often an idle stream is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// A play whose sound has stood still for this long is given up at its stream's end; until then the stream is opened again.
+/// A play without sound for this long is given up when its stream ends; before that the stream is opened again.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(6);
-/// A stream that dies under a prompt is opened again this often before the citizen hears nothing more.
+/// How often a stream that dies during a prompt is opened again before the play is given up.
 const REOPENINGS: u32 = 6;
-/// As [`GIVES_UP_AFTER`], where the earpiece was known not to work before: the citizen need not wait for what is not to be expected.
+/// The same as [`GIVES_UP_AFTER`] for an earpiece that was known not to work before: the citizen need not wait for a repair
+/// that is unlikely.
 const HOPES_FOR: Duration = Duration::from_secs(1);
 /// Pause before a stream is opened again: a card or its server that stumbled needs a moment.
 const REST: Duration = Duration::from_millis(250);
@@ -55,9 +56,9 @@ const STEP_DB: f64 = 9.0;
 /// How long the earpiece's thread may be silent; see [`super::capture::SILENT_AT_MOST`].
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 
-/// What the earpiece is told.
+/// What the earpiece is instructed to do.
 pub enum PlaybackCommand {
-    /// Play these instead of whatever plays.
+    /// Play these in place of anything that plays.
     Play {
         /// Named in the events.
         id: PlayId,
@@ -68,7 +69,7 @@ pub enum PlaybackCommand {
     },
     /// Silence, at once.
     Stop,
-    /// Other prompts from now on.
+    /// Use other prompts from now on.
     UsePrompts(Arc<Prompts>),
 }
 
@@ -87,7 +88,7 @@ pub enum PlaybackEvent {
         /// Which play.
         id: PlayId,
     },
-    /// The card can be played to, or why not.
+    /// The card can be played to, or the reason why not.
     State {
         /// Works, or the sentence for operations.
         works: Result<(), String>,
@@ -152,9 +153,9 @@ pub struct Earpiece<R> {
 
 /// How one stream's part of a play went.
 enum Played {
-    /// To its end; perhaps a command came while the last samples were on their way.
+    /// To its end; a command may have come while the last samples were on their way.
     Whole(Option<PlaybackCommand>),
-    /// Something else is to be done.
+    /// A command came first.
     Interrupted(PlaybackCommand),
     /// The stream died.
     Broken(String),
@@ -169,9 +170,9 @@ enum Next {
 /// What came of waiting for an open stream.
 enum Awaited {
     Open,
-    /// Something else is to be done.
+    /// A command came first.
     Interrupted(PlaybackCommand),
-    /// It does not come, and why.
+    /// The stream does not open, and why.
     GivenUp(String),
 }
 
@@ -222,7 +223,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                     gain_steps,
                 }) => {
                     self.silence();
-                    // Whoever wants to be heard now speaks after the last hang-up.
+                    // The lift came after the last hang-up, so the earpiece may sound again.
                     self.handset.hush.store(false, Ordering::Relaxed);
                     match self.play(id, &prompts, gain_steps) {
                         Ok(interrupted) => pending = interrupted,
@@ -246,7 +247,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
-    /// Says that this thread moves, unless it waits for what never comes; see [`capture::SILENT_AT_MOST`].
+    /// Shows that this thread moves, unless it waits for an opening that will never end; see [`capture::SILENT_AT_MOST`].
     fn touch(&self) {
         let moves = match &self.open {
             Some(open) if open.ring.is_some() => true,
@@ -337,7 +338,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         Ok(())
     }
 
-    /// Looks at the stream, and waits so long for one that is being opened; answers why there is none any more.
+    /// Looks at the stream, and waits this long for one that is being opened. Returns why there is none any more.
     fn look(&mut self, patience: Duration) -> Option<String> {
         let open = self.open.as_mut()?;
         let why = if open.ring.is_some() {
@@ -369,15 +370,15 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         self.closed = Instant::now();
     }
 
-    /// What still waits is not heard any more.
+    /// Discards the samples that still wait.
     fn silence(&self) {
         if let Some(open) = &self.open {
             open.line.discard_to.store(open.pushed, Ordering::Release);
         }
     }
 
-    /// Plays to the end or to the next command, which is answered. `Err` when the daemon ends. A stream that dies is
-    /// opened again, and the prompt that was cut begins anew.
+    /// Plays to the end or to the next command, which is returned. `Err` when the daemon ends. A stream that dies is opened
+    /// again, and the interrupted prompt begins anew.
     fn play(
         &mut self,
         id: PlayId,
@@ -448,7 +449,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
-    /// Plays on the open stream, from prompt `at` on; keeps in `moved` when there was sound last.
+    /// Plays on the open stream, from prompt `at` on; notes in `moved` when there was sound last.
     fn play_on(
         &mut self,
         id: PlayId,
@@ -520,7 +521,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     }
 }
 
-/// Louder by steps of 9 dB, +18 dB at most; what would clip bends softly towards full scale.
+/// Makes samples louder by steps of 9 dB, +18 dB at most; what would clip bends softly towards full scale.
 fn amplify(mut samples: Vec<i16>, gain_steps: u8) -> Vec<i16> {
     if gain_steps > 0 {
         let factor = 10f64.powf(f64::from(gain_steps.min(2)) * STEP_DB / 20.0);
@@ -593,7 +594,7 @@ fn open(
                     popped += 1;
                 }
                 let has_sound = !waiting.is_empty();
-                // What is played while somebody may be hanging up is not heard, and does not wait.
+                // Samples that play while somebody may be hanging up are silent, and do not wait.
                 let loudness = i16::from(!handset.hush.load(Ordering::Relaxed));
                 for frame in out.chunks_exact_mut(usize::from(channels)) {
                     let sample = waiting.pop().ok();
@@ -620,7 +621,7 @@ fn open(
             }
             Err(error) => {
                 refusal = error.to_string();
-                // Two channels help where one is not supported, and not where nobody answers.
+                // Opening two channels helps where one is not supported, and does not help where the card does not answer.
                 if error.kind() != ErrorKind::UnsupportedConfig {
                     break;
                 }
@@ -648,7 +649,7 @@ mod tests {
         let samples = || vec![1000, -1000, 30_000, i16::MIN];
         let louder = amplify(samples(), 1);
         assert!((2810..=2830).contains(&louder[0]), "{louder:?}");
-        // +18 dB, a factor of 7.94, and no more however often it is asked for.
+        // The gain is +18 dB, a factor of 7.94, at most, even if more steps are asked for.
         for steps in [2, 3, u8::MAX] {
             let loud = amplify(samples(), steps);
             assert!(

@@ -1,9 +1,9 @@
 //! The prompts of one language, from `prompts/<language>/<name>.opus`, `.wav`, `.mp3` and the like.
 //!
-//! Owns: reading them, and what stands in for a missing or broken one: a tone, or for a word the
-//! booth's own voice. Opus stays encoded in memory until it is played; everything else is encoded when it is read.
-//! Words are rarely said: of them nothing stays in memory, and a file is read again when it is played.
-//! Never does: fail; every file that is not used is told with its reason and what to do.
+//! Owns: reading them, and what stands in for a missing or broken one: a tone, or for a word the booth's own voice. Opus
+//! stays encoded in memory until it is played; everything else is encoded when it is read. Words are rarely said: none of
+//! them stays in memory, and their files are read again when they are played. Never does: fail; every file that is not used
+//! is reported with its reason and what to do.
 #![allow(clippy::disallowed_methods)] // reads prompt files
 
 pub mod folder;
@@ -36,7 +36,7 @@ pub const MAX_FILE: u64 = 8_000_000;
 const MAX_SECONDS: u64 = 90;
 /// Most files and folders of the prompts' folder that are looked at.
 const MOST_ENTRIES: usize = 2_000;
-/// Most files that are told to be unused.
+/// Most files that are reported as unused.
 const MOST_UNUSED: usize = 100;
 /// The self-test's tone is played 16 dB below the others, some −30 dBFS: nobody in the street hears it.
 const TEST_TONE_GAIN: f64 = 0.16;
@@ -59,7 +59,7 @@ enum Sound {
     Tone(&'static [tones::Stretch]),
 }
 
-/// Everything that can be played.
+/// All prompts that can be played.
 pub struct Prompts {
     sounds: HashMap<Prompt, Sound>,
     notice_id: Option<String>,
@@ -111,7 +111,7 @@ const NAMED: [Prompt; 13] = [
 ];
 
 impl Prompts {
-    /// Reads the named prompts and those of the questions; also tells each file that is not used.
+    /// Reads the named prompts and those of the questions; also returns each file that is not used.
     pub fn load(dir: &Path, language: &str, questions: &[String]) -> (Self, Vec<Unused>) {
         let mut prompts = Self {
             sounds: HashMap::new(),
@@ -151,7 +151,7 @@ impl Prompts {
         }
         for word in Word::ALL {
             let own = "the booth's own voice stands in for it";
-            // Whether it can be played, without the work of encoding it.
+            // Checks that the file can be played, without the work of encoding it.
             let found = shelf.first(word.name(), own, |file| {
                 sound::coded(&file.bytes, true).map(|_| file.path)
             });
@@ -165,7 +165,7 @@ impl Prompts {
         (prompts, unused)
     }
 
-    /// What prompts are called: the booth's own, its words, and those of the questions.
+    /// The names of all prompts: the booth's own, its words, and those of the questions.
     pub fn names(questions: &[String]) -> Vec<String> {
         let own = NAMED.iter().map(file_name);
         let words = Word::ALL.iter().map(|word| word.name());
@@ -192,12 +192,12 @@ impl Prompts {
         self.notice_id.as_deref()
     }
 
-    /// The folder has a recording of it that can be played.
+    /// Whether the folder has a recording of it that can be played.
     pub fn has(&self, prompt: &Prompt) -> bool {
         matches!(self.sounds.get(prompt), Some(Sound::Coded(_)))
     }
 
-    /// The folder has the booth's spoken name.
+    /// Whether the folder has the booth's spoken name.
     pub fn has_booth_name(&self) -> bool {
         self.has(&Prompt::BoothName)
     }
@@ -229,7 +229,7 @@ impl Prompts {
     fn saying(&self, word: Word) -> Player<'_> {
         let own = self.words.get(&word).and_then(|path| {
             let read = File::open(path.clone()).and_then(|file| sound::coded(&file.bytes, false));
-            // It was whole when the prompts were loaded; the booth speaks nevertheless.
+            // The file was whole when the prompts were loaded; without it now, the booth uses its own voice.
             read.inspect_err(|why| {
                 let (path, why) = (path.display(), &why.what);
                 log::warn!("{path} {why}; the booth's own voice stands in for it");
@@ -274,7 +274,7 @@ struct Shelf<'a> {
 }
 
 impl Shelf<'_> {
-    /// What `read` makes of the first file of a prompt that it can read; the others are told.
+    /// What `read` makes of the first file of a prompt that it can read; the other files are reported as unused.
     fn first<T>(
         &mut self,
         name: &str,
@@ -321,7 +321,8 @@ impl Shelf<'_> {
     }
 }
 
-/// Every file of the folder and of the folders in it; answers what is not looked at. No folder at all is no fault: tones stand in.
+/// Lists every file of the folder and of the folders in it. Returns what is not looked at. A missing folder is no fault:
+/// tones stand in.
 fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
     let mut unused = Vec::new();
     let mut left = vec![None];

@@ -1,8 +1,7 @@
 //! From the ring to the card: encodes and keeps one take at a time.
 //!
-//! Owns: the audio path between capture and spool. Never does: decide when to record; commands say.
-//! What was captured before consent is dropped here. A failing card ends the take and leaves its file
-//! to recovery.
+//! Owns: the audio path between capture and spool. Never does: decide when to record; commands do. Sound that was captured
+//! before consent is dropped here. A failing card ends the take and leaves its file to recovery.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -21,14 +20,14 @@ use gateway_core::liveness::Beat;
 use gateway_core::microphone::Heard;
 use gateway_core::session::TakeId;
 
-/// How long an end waits for frames that were captured before it but have not arrived.
+/// How long the end of a take waits for frames that were captured before it but have not arrived.
 const LATE_FRAMES: Duration = Duration::from_millis(250);
 
-/// How long the recorder may be silent: longer than any card that still works keeps a write waiting. What gathers meanwhile
-/// is lost after 8 s, but a restart would cost more.
+/// How long the recorder may be silent: longer than any card that still works takes for a write. Sound that gathers
+/// meanwhile is lost after 8 s, but a restart would lose more.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(120);
 
-/// What the recorder is told.
+/// What the recorder is instructed to do.
 pub enum RecorderCommand {
     /// Consent was given: open a clip.
     Arm {
@@ -62,9 +61,9 @@ pub enum RecorderCommand {
     },
     /// The spool is there (again).
     UseSpool(Spool),
-    /// The spool is to be closed: no take begins until it is there again.
+    /// The spool will be closed: no take begins until it is there again.
     DropSpool,
-    /// Say what was heard since this was asked last.
+    /// Report what was heard since the last such command.
     Hear,
 }
 
@@ -98,11 +97,11 @@ pub enum RecorderEvent {
     },
     /// The answer to [`RecorderCommand::Hear`].
     Heard(Heard),
-    /// Gone, as told or as too short.
+    /// The take is gone: it was too short, or the session asked for that.
     Discarded {
         /// The take.
         take: TakeId,
-        /// Too short rather than told.
+        /// It was too short.
         too_short: bool,
     },
     /// The card refused it.
@@ -121,7 +120,7 @@ struct Take {
     meter: LevelMeter,
     /// Frame from which to keep, once the tone is over.
     from: Option<u64>,
-    /// Until then the last half second waits here, so that no syllable is lost to this thread's pace.
+    /// Until then the last half second is held here, so that no syllable is lost if this thread is late.
     held: Vec<i16>,
     /// Index of the first held frame.
     held_first: u64,
@@ -130,7 +129,7 @@ struct Take {
     kept: u64,
     /// Samples at full scale.
     clipped: u64,
-    /// End: frame, reason, least length, and until when late frames are awaited.
+    /// The end: frame, reason, least length, and how long late frames are waited for.
     end: Option<End>,
 }
 
@@ -191,8 +190,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    /// A command, if one comes within `patience`, and what the microphone has brought. `false` when no command can come
-    /// any more. Public for `make bench`, which takes the clock out of it.
+    /// Handles a command, if one comes within `patience`, and the sound that the microphone has brought. `false` when no
+    /// command can come any more. Public for `make bench`, which takes the clock out of it.
     pub fn turn(&mut self, commands: &Receiver<RecorderCommand>, patience: Duration) -> bool {
         match commands.recv_timeout(patience) {
             Ok(command) => self.command(command),
@@ -261,7 +260,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    /// Stays with a take that ends, so that the next command finds it closed.
+    /// Waits for a take that is ending, so that the next command finds it closed.
     fn await_end(&mut self, take: TakeId) {
         while self.take.as_ref().is_some_and(|current| current.id == take) {
             self.pump();
@@ -313,12 +312,12 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    /// Moves frames from the ring to where they belong.
+    /// Moves frames from the ring to the take, or drops them.
     fn pump(&mut self) {
         self.alive.touch();
         while let Ok(tap) = self.taps.try_recv() {
             self.tap = Some(tap);
-            // Frames of another stream are counted anew: a take does not go on across a lost card.
+            // Frames of another stream are counted anew: a take does not continue after its card was lost.
             if let Some(take) = &mut self.take
                 && take.end.is_none()
             {
@@ -336,7 +335,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             }
             self.keep_or_fail(first, &buffer);
         }
-        // After a long pause of this thread the buffer is large; it is not kept so.
+        // After a long pause of this thread the buffer is large; it is made small again.
         if buffer.capacity() > 64 * 1024 {
             buffer = Vec::new();
         }
@@ -417,7 +416,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             take.stream
                 .push(&mut self.encoder, page)
                 .map_err(|error| error.to_string())?;
-            // What gathered while the card was slow goes to it in one write: one sync per page would never catch up.
+            // Sound that gathered while the card was slow goes to it in one write: one sync per page would never catch up.
             if take.stream.page_room() == PAGE_SAMPLES && samples.len() < PAGE_SAMPLES {
                 let body = take.stream.take_page();
                 let facts = take.meter.take_facts();
@@ -480,7 +479,7 @@ fn start_at(at: Mono) -> StartFacts {
     }
 }
 
-/// Starts the recorder's thread, one of this thread's crew.
+/// Starts the recorder's thread as one of the crew.
 pub fn spawn<R: Fn(RecorderEvent) + Send + 'static>(
     encoder: SpeechEncoder,
     taps: Receiver<Tap>,

@@ -14,13 +14,14 @@ use serde::Deserialize;
 use gateway_core::partition::{self, Partition};
 use gateway_core::power::Supply;
 
-/// No file here is longer; a longer one is left alone.
+/// No file here is longer than this; a longer one is not read.
 const LONGEST: u64 = 1 << 20;
-/// What a silicon sensor can mean, °C.
+/// Temperatures that a silicon sensor can report, °C.
 const POSSIBLE_CELSIUS: std::ops::RangeInclusive<f64> = -55.0..=150.0;
-/// What a radio can mean, dBm; some drivers give a percentage in its place.
+/// Signals that a radio can report, dBm; some drivers give a percentage instead.
 const POSSIBLE_DBM: std::ops::RangeInclusive<f64> = -120.0..=-1.0;
-/// Options of a mount that cannot be written. Since Linux 6.13 ext4 stays `rw` after an error and says so apart.
+/// Mount options of a file system that cannot be written. Since Linux 6.13 ext4 stays `rw` after an error and reports it by
+/// an option of its own.
 const READ_ONLY: [&str; 3] = ["ro", "emergency_ro", "shutdown"];
 /// The bit of a watchdog's options and of its status at boot that means "it has reset the machine"
 /// (`WDIOF_CARDRESET`, linux/watchdog.h).
@@ -37,7 +38,7 @@ pub struct Readings {
     pub mem_free_mb: Option<f64>,
     /// Resident memory of this process, MiB.
     pub rss_mb: Option<f64>,
-    /// Whether the root file system itself is read-only, whatever this process's own view of it is.
+    /// Whether the root file system itself is read-only, even where this process has another view of it.
     pub root_ro: Option<bool>,
     /// Signal of the first wireless interface that has one, dBm.
     pub wifi_rssi_dbm: Option<f64>,
@@ -45,9 +46,9 @@ pub struct Readings {
     pub link_up: Option<bool>,
     /// What this process made the kernel write to storage since its start, ledger included, MB (proc(5), `io`).
     pub written_mb: Option<f64>,
-    /// How full the spool's file system is, as df(1) says it, per cent.
+    /// How full the spool's file system is, computed like df(1), per cent.
     pub data_used_pct: Option<f64>,
-    /// Errors that ext4 has noted in the superblock of the spool's file system; only e2fsck(8) takes them back.
+    /// Errors that ext4 has noted in the superblock of the spool's file system; only e2fsck(8) clears them.
     pub ext4_errors: Option<u64>,
 }
 
@@ -58,7 +59,7 @@ struct Mount {
     is_file_system_read_only: bool,
 }
 
-/// Where a machine says what its supply voltage is, so that looking costs two short reads and no search.
+/// Where a machine reports its supply voltage, so that a look costs two short reads and no search.
 #[derive(Debug, Clone, Default)]
 pub struct SupplyFiles {
     alarm: Option<PathBuf>,
@@ -81,7 +82,7 @@ impl SupplyFiles {
     }
 }
 
-/// The machine's own figures. Every path is looked for under one folder, which is `/` but in tests.
+/// The machine's own figures. Every path is looked for under one folder, which is `/` except in tests.
 #[derive(Debug, Clone)]
 pub struct Sensors {
     root: PathBuf,
@@ -92,7 +93,7 @@ pub struct Sensors {
 pub struct Image {
     /// SHA-256 of its root file system, hex.
     pub image_id: String,
-    /// Of the gateway's release that it was built for.
+    /// The gateway's release that the image was built for.
     #[serde(default)]
     pub version: String,
 }
@@ -131,7 +132,7 @@ impl Sensors {
         }
     }
 
-    /// Where this machine says what its supply voltage is.
+    /// Where this machine reports its supply voltage.
     pub fn supply_files(&self) -> SupplyFiles {
         SupplyFiles {
             alarm: self.voltage_alarm(),
@@ -148,7 +149,7 @@ impl Sensors {
         Some(chip.join("in0_lcrit_alarm"))
     }
 
-    /// What the firmware answered when the kernel asked it last; the folder is `soc` up to the Pi 4 and `soc@…` on the 5.
+    /// The firmware's latest answer to the kernel; the folder is `soc` up to the Pi 4 and `soc@…` on the 5.
     fn throttled(&self) -> Option<PathBuf> {
         let socs = self.folder("sys/devices/platform");
         socs.into_iter().find_map(|soc| {
@@ -159,8 +160,8 @@ impl Sensors {
         })
     }
 
-    /// Whether a watchdog's reset was the reason for this boot; `None` unless a watchdog's driver can know. The Raspberry
-    /// Pi's (bcm2835_wdt) cannot: there every reboot is one by the watchdog.
+    /// Whether a watchdog's reset was the reason for this boot; `None` where the watchdog's driver cannot know that. The
+    /// Raspberry Pi's (bcm2835_wdt) cannot: there the watchdog carries out every reboot.
     pub fn watchdog_reset(&self) -> Option<bool> {
         let hex = |path: PathBuf| {
             let text = self.text(path)?;
@@ -182,7 +183,7 @@ impl Sensors {
     pub fn is_read_only(&self, place: &Path) -> Option<bool> {
         let place = fs::canonicalize(place).ok()?;
         let mounts = self.mounts()?;
-        // The longest way there; of two mounts at one place the later hides the earlier.
+        // The mount with the longest matching path is the right one; of two mounts at one place the later hides the earlier.
         let mount = mounts
             .iter()
             .filter(|mount| place.starts_with(&mount.point))
@@ -231,7 +232,7 @@ impl Sensors {
         is_hash(&image.image_id).then_some(image)
     }
 
-    /// What the image found of the card's data partition at this boot; `note` is what earlier boots noted.
+    /// What the image found of the card's data partition at this boot; `note` is the file of earlier boots' notes.
     pub fn partition(&self, note: &Path) -> Option<Partition> {
         let found = Partition::read(&self.text(partition::TOLD_AT)?)?;
         Some(found.with_note(&text(note).unwrap_or_default()))
@@ -282,7 +283,7 @@ impl Sensors {
         text.split_whitespace().next().map(str::to_owned)
     }
 
-    /// The whole of a short text file, without what surrounds it.
+    /// The whole of a short text file, without surrounding blanks and zeros.
     fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         text(&self.root.join(path))
     }
@@ -300,8 +301,8 @@ impl Sensors {
         Some(table.lines().filter_map(mount).collect())
     }
 
-    /// A sandbox has a read-only view of a root that can be written (systemd's `ProtectSystem=`); only the file system's own
-    /// options say what the root is.
+    /// A service in a sandbox sees a root as read-only that can be written (systemd's `ProtectSystem=`); only the file
+    /// system's own options say what the root is.
     fn root_read_only(&self) -> Option<bool> {
         let mounts = self.mounts()?;
         let root = mounts
@@ -329,7 +330,7 @@ impl Sensors {
             is_hardware
                 && match self.text(interface.join("operstate")).as_deref() {
                     Some("up") => true,
-                    // Modems and their like never say more than that there is a carrier (RFC 2863 §3.1.14).
+                    // The drivers of modems and the like report only whether there is a carrier (RFC 2863 §3.1.14).
                     Some("unknown") => self.text(interface.join("carrier")).as_deref() == Some("1"),
                     _ => false,
                 }
@@ -366,7 +367,7 @@ fn used_pct_at(place: &Path) -> Option<f64> {
     used_pct(facts.f_blocks, facts.f_bfree, facts.f_bavail)
 }
 
-/// df(1): what is used, of what is used and what this user may still have.
+/// As df(1) computes it: the used part of the sum of the used blocks and those this user may still have.
 fn used_pct(blocks: u64, free: u64, available: u64) -> Option<f64> {
     let used = blocks.checked_sub(free)? as f64;
     let all = used + available as f64;
@@ -386,7 +387,7 @@ fn mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// Blanks and their like come as three octal digits (proc(5)).
+/// Undoes the three octal digits by which blanks and the like are written (proc(5)).
 fn unescaped(field: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     let mut bytes = Vec::new();

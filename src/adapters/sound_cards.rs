@@ -56,13 +56,13 @@ pub fn hardware_of(pcm: &str) -> Option<(String, String)> {
     Some((card.to_owned(), format!("hw:CARD={card},DEV={device}")))
 }
 
-/// Whether a name is a sound card of the kernel's: `hw:`, `plughw:` and what ALSA derives of them. `default`, `pulse` and names
-/// of an asound.conf may be anything, and are taken for a sound server.
+/// Whether a name is a sound card of the kernel's: `hw:`, `plughw:` and what ALSA derives of them. `default`, `pulse` and
+/// names of an asound.conf may be anything, and are treated as a sound server.
 pub fn is_kernel_card(pcm: &str) -> bool {
     pcm.contains("hw:") || pcm.contains(":CARD=")
 }
 
-/// What helps where this PCM does not work.
+/// The remedy where this PCM does not work.
 pub fn remedy(pcm: &str) -> &'static str {
     match is_kernel_card(pcm) {
         true => "check the sound card's plug and its cable",

@@ -1,6 +1,6 @@
 //! Does a stream of a sound card live? One answer for microphone and earpiece.
 //!
-//! Owns: what a stream's callbacks tell ([`Signs`]), and the judgement ([`StreamJudge`]), which is patient and pure. Never
+//! Owns: what a stream's callbacks report ([`Signs`]), and the judgement ([`StreamJudge`]), which is patient and pure. Never
 //! does: touch a stream; its owner ends it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,9 +16,9 @@ use booth_contract::time::Mono;
 const FAILS_AT_MOST: Duration = Duration::from_secs(2);
 /// A stream that neither moves a sample nor fails for this long is dead.
 const STILL_AT_MOST: Duration = Duration::from_secs(3);
-/// More than this between two looks counts as this much: the stream's owner got no processor either, or the machine slept.
+/// A longer time between two looks counts as this much: the stream's owner got no processor either, or the machine slept.
 const LOOKS_APART: Duration = Duration::from_millis(500);
-/// cpal's worker asks a failing stream again at once. It rests first, so that a sound server gets the processor.
+/// cpal's worker asks a failing stream again at once. This rest before it lets the sound server have the processor.
 const REST: Duration = Duration::from_millis(5);
 
 /// What an error means for its stream.
@@ -44,17 +44,17 @@ impl Fault {
     }
 }
 
-/// What the callbacks of one stream tell, all on cpal's worker thread; its owner reads it.
+/// What the callbacks of one stream report, all on cpal's worker thread; its owner reads it.
 #[derive(Debug, Default)]
 pub struct Signs {
     /// How often samples have moved.
     moves: AtomicU64,
     /// How often the stream has failed.
     failures: AtomicU64,
-    /// The latest sign was no error.
+    /// Whether the latest sign was no error.
     is_calm: AtomicBool,
     is_lost: AtomicBool,
-    /// What the latest error said.
+    /// The text of the latest error.
     said: Mutex<String>,
 }
 
@@ -65,14 +65,15 @@ impl Signs {
         self.moves.fetch_add(1, Ordering::Release);
     }
 
-    /// Samples are asked for. Whether the card takes them shows at the next call: an error comes before it, or none.
+    /// The card asks for samples. Whether it took the ones before shows now: an error would have come first.
     pub fn asked(&self) {
         if self.is_calm.swap(true, Ordering::Relaxed) {
             self.moves.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// The stream has failed. Rests on this thread, which is cpal's worker, where going round at once would only burn.
+    /// The stream has failed. The rest is taken on this thread, which is cpal's worker, because asking again at once would
+    /// only use the processor.
     #[allow(clippy::disallowed_methods)] // nothing tells when a sound server is ready to answer
     pub fn failed(&self, error: &cpal::Error) -> Fault {
         let (fault, rest) = self.note(error.kind(), error.to_string());
@@ -82,7 +83,7 @@ impl Signs {
         fault
     }
 
-    /// Takes an error down; answers what it means and how long the worker is to rest.
+    /// Notes an error. Returns what it means and how long the worker has to rest.
     fn note(&self, kind: ErrorKind, said: String) -> (Fault, Duration) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
         let was_calm = self.is_calm.swap(false, Ordering::Relaxed);
@@ -93,7 +94,7 @@ impl Signs {
                 self.is_lost.store(true, Ordering::Release);
                 Duration::ZERO
             }
-            // After a single one samples flow again at once; after several in a row nobody is kept waiting.
+            // After a single xrun samples flow again at once, so the worker does not rest; after several in a row it does.
             Fault::Xrun if was_calm => Duration::ZERO,
             Fault::Xrun | Fault::Passing => REST,
         };
@@ -123,14 +124,14 @@ pub struct StreamJudge {
     moves: u64,
     /// Failures at the latest move.
     failures: u64,
-    /// Without a move.
+    /// For how long no sample has moved.
     still: Duration,
-    /// Without a move and with failures.
+    /// For how long no sample has moved and the stream has failed.
     failing: Duration,
 }
 
 impl StreamJudge {
-    /// Looks at the stream at `now`; answers why it is dead, if it is. Time is added up from look to look.
+    /// Looks at the stream at `now`. Returns why it is dead, if it is. Time is added up from look to look.
     pub fn look(&mut self, now: Mono, signs: &Signs) -> Option<String> {
         if signs.is_lost.load(Ordering::Acquire) {
             return Some(signs.said());
@@ -179,7 +180,7 @@ mod tests {
         signs.note(kind, "I/O error (5)".into())
     }
 
-    /// Looks every 250 ms, as an owner does, for so long; `each` is what happens in between. Answers when the stream was
+    /// Looks every 250 ms, as an owner does, for this long; `each` is what happens in between. Returns when the stream was
     /// found dead, in ms, and why.
     fn looks(
         judge: &mut StreamJudge,
@@ -270,7 +271,7 @@ mod tests {
         });
         assert_eq!(dead.map(|(at, _)| at), Some(2_000));
         assert!(!signs.have_moved());
-        // Asked for twice in a row: the first were taken.
+        // Samples were asked for twice in a row, so the first were taken.
         signs.asked();
         signs.asked();
         assert!(signs.have_moved());

@@ -1,23 +1,24 @@
 //! How long the microphone's worker rests after a period, so that it does not spin behind a sound server.
 //!
-//! Owns: the reckoning. Never does: delay what is due; a stream that is late is not held up. The earpiece's worker has no such
-//! rest: it would have to be taken before the samples are handed over, out of what the card has left.
+//! Owns: the calculation. Never does: delay work that is due; a stream that is late is not held up. The earpiece's worker
+//! has no such rest: it would have to rest before it hands the samples over, while the card's buffer runs empty.
 //!
-//! ALSA's plug-ins for PipeWire and PulseAudio say that a stream is ready before a whole period is there, and cpal asks again
-//! at once, without a callback in between. Most of a period passes so: on PipeWire's plug-in the worker is busy all the time.
+//! ALSA's plug-ins for PipeWire and PulseAudio report a stream as ready before a whole period is there, and cpal asks again
+//! at once, without a callback in between. This fills most of a period: on PipeWire's plug-in the worker is busy all the
+//! time.
 
 use std::time::Duration;
 
 /// The pace of one stream.
 #[derive(Debug)]
 pub struct Pace {
-    /// Of a period; zero for a stream that needs no rest.
+    /// Length of a period; zero for a stream that needs no rest.
     period_us: u64,
     last_us: Option<u64>,
 }
 
 impl Pace {
-    /// Of a stream of this period. A kernel's card wakes its worker in time and needs none.
+    /// The pace of a stream with this period. A kernel's card wakes its worker in time and needs no rest.
     pub fn new(is_kernel_card: bool, period: u32, rate: u32) -> Self {
         let period_us = match is_kernel_card {
             true => 0,
@@ -29,8 +30,9 @@ impl Pace {
         }
     }
 
-    /// How long to rest after the callback that began at `now_us`: two thirds of a period where the one before came in time,
-    /// so that the next is still awaited awake; nothing where they come fast, because there is something to catch up with.
+    /// How long to rest after the callback that began at `now_us`: two thirds of a period if the callback before came in
+    /// time, so that the worker is awake when the next one comes; nothing if callbacks come fast, because there is a delay
+    /// to catch up with.
     pub fn rest(&mut self, now_us: u64) -> Duration {
         let before = self.last_us.replace(now_us);
         let in_time = before.is_some_and(|before| {
@@ -55,7 +57,7 @@ mod tests {
         assert_eq!(pace.rest(1_000_100), Duration::ZERO);
         let rest = pace.rest(1_020_100);
         assert!(rest > Duration::from_millis(10) && rest < Duration::from_millis(16));
-        // It was kept from the processor for three periods, and has three to catch up with.
+        // The worker got no processor for three periods, and has three to catch up with.
         for late in [1_080_100, 1_080_200, 1_080_300] {
             assert_eq!(pace.rest(late), Duration::ZERO, "{late}");
         }

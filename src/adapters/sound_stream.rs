@@ -1,7 +1,8 @@
 //! A stream of a sound card on a thread of its own, because a call into a sound system may never return.
 //!
-//! Owns: that thread, which opens the stream, holds it and closes it, and how long each of these may take. Never does: wait for it without a limit. A thread that
-//! does not come back is left behind with what the sound system holds; it is counted, and no more than [`AT_MOST`] are.
+//! Owns: that thread, which opens the stream, holds it and closes it, and how long each of these may take. Never does: wait
+//! for it without a limit. A thread that does not come back is left behind with what the sound system holds; it is counted,
+//! and there are never more than [`AT_MOST`].
 #![allow(clippy::disallowed_methods)] // measures how long an opening takes
 
 use std::convert::Infallible;
@@ -12,17 +13,18 @@ use std::time::{Duration, Instant};
 use super::sound_cards::{self, is_kernel_card};
 use booth_host::crew;
 
-/// So many threads of one direction may hang in the sound system; with PulseAudio each keeps two more, 7 descriptors and half
-/// a megabyte. One more stream is refused: only a new process gets the sound back then. The process pays: the supervisor
-/// ceases to move, so that the watchdog starts another one (`gateway_core::liveness`).
+/// This many threads of one direction may hang in the sound system; with PulseAudio each keeps two more, 7 descriptors and
+/// half a megabyte. One more stream is refused: only a new process gets the sound back then. So the supervisor stops moving,
+/// and the watchdog starts a new process (`gateway_core::liveness`).
 pub const AT_MOST: usize = 32;
 /// How long a sound server may keep an opening waiting. libpulse gives up each question after 30 s, an opening asks several,
-/// and cpal lets one direction open at a time. Later than this it never comes back, and holds what every other opening needs.
+/// and cpal lets one direction open at a time. An opening that takes longer never comes back, and blocks every other
+/// opening.
 const SERVER_OPENS_WITHIN: Duration = Duration::from_secs(300);
-/// An opening that takes longer is told, although it goes on.
+/// An opening that takes longer is reported, although it goes on.
 pub const TOLD_AFTER: Duration = Duration::from_secs(10);
 
-/// Whether the supervisor of an opening that is so old still counts as one that moves.
+/// Whether the supervisor of an opening that has taken this long still counts as moving.
 pub(super) fn may_wait(pcm: &str, age: Duration) -> bool {
     !is_kernel_card(pcm) && age < SERVER_OPENS_WITHIN
 }
@@ -36,8 +38,8 @@ pub fn not_opened(what: &str, pcm: &str) -> String {
     )
 }
 
-/// How long a stream is given to close before its thread is left behind. On a kernel's card the next one cannot be opened
-/// before; a sound server has room for it.
+/// How long a stream may take to close before its thread is left behind. A kernel's card cannot be opened again before that;
+/// a sound server can.
 fn closing(pcm: &str) -> Duration {
     match is_kernel_card(pcm) {
         true => Duration::from_secs(2),
@@ -45,7 +47,7 @@ fn closing(pcm: &str) -> Duration {
     }
 }
 
-/// The streams of one direction, of which one is in use and others may hang.
+/// The streams of one direction; one of them is in use, others may hang.
 pub struct StreamThreads {
     name: &'static str,
     /// One more reference for each thread that lives.
@@ -55,13 +57,13 @@ pub struct StreamThreads {
 /// A stream that is being opened, or is open.
 pub struct StreamThread<T> {
     opened: Receiver<Result<T, String>>,
-    /// The thread holds the stream as long as this is there.
+    /// The thread holds the stream until this is dropped.
     hold: SyncSender<Infallible>,
     ended: Receiver<Infallible>,
     since: Instant,
 }
 
-/// What has become of an opening.
+/// The state of an opening.
 pub enum Opening<T> {
     /// The stream is open; these are its owner's ends.
     Open(T),
@@ -72,7 +74,7 @@ pub enum Opening<T> {
 }
 
 impl StreamThreads {
-    /// None yet; their threads will have this name.
+    /// No streams yet; their threads will have this name.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -90,7 +92,7 @@ impl StreamThreads {
         self.living() >= AT_MOST
     }
 
-    /// Opens a stream on a fresh thread by `open`, which answers the stream and its owner's ends.
+    /// Opens a stream on a fresh thread by `open`, which returns the stream and its owner's ends.
     pub fn open<S, T: Send + 'static>(
         &self,
         open: impl FnOnce() -> Result<(S, T), String> + Send + 'static,
@@ -127,7 +129,7 @@ impl StreamThreads {
         })
     }
 
-    /// Closes a stream, `what` of the PCM `pcm`. A thread that hangs is left behind, and told.
+    /// Closes a stream of the PCM `pcm`; `what` is the microphone or the earpiece. A thread that hangs is left behind, and logged.
     pub fn close<T>(&self, stream: StreamThread<T>, what: &str, pcm: &str) {
         if !stream.close(closing(pcm)) {
             log::warn!(
@@ -139,7 +141,7 @@ impl StreamThreads {
 }
 
 impl<T> StreamThread<T> {
-    /// Waits so long for the stream to be open.
+    /// Waits this long for the stream to be open.
     pub fn opened(&self, patience: Duration) -> Opening<T> {
         match self.opened.recv_timeout(patience) {
             Ok(Ok(ends)) => Opening::Open(ends),
@@ -156,7 +158,7 @@ impl<T> StreamThread<T> {
         self.since.elapsed()
     }
 
-    /// Closes the stream; answers whether that was done within `patience`. A thread that hangs is left behind.
+    /// Closes the stream. Returns whether that was done within `patience`. A thread that hangs is left behind.
     pub fn close(self, patience: Duration) -> bool {
         let Self { hold, ended, .. } = self;
         drop(hold);
@@ -178,7 +180,7 @@ mod tests {
         assert!(!may_wait("plughw:CARD=handset,DEV=0", Duration::ZERO));
     }
 
-    /// A stream whose closing waits for whoever has the other end.
+    /// A stream whose closing waits for the test, which has the other end.
     struct Hangs(Receiver<()>);
 
     impl Drop for Hangs {
@@ -253,7 +255,7 @@ mod tests {
         assert!(threads.are_too_many());
         let refused = threads.open(|| Ok(((), ())));
         assert!(refused.is_err_and(|why| why.contains("start the gateway again")));
-        // What hung comes back after all, late: the stream is closed, and there is room again.
+        // The threads that hung come back late after all: their streams are closed, and there is room again.
         drop(let_go);
         until("all have ended", || threads.living() == 0);
         let stream = threads.open(|| Ok(((), ()))).expect("a thread");

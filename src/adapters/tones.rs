@@ -1,6 +1,6 @@
 //! Built-in tones that stand in for missing prompts, in the manner of ITU-T E.180.
 //!
-//! Owns: which tone says what, and its samples. 425 Hz is the European call-progress tone.
+//! Owns: which tone stands for which prompt, and its samples. 425 Hz is the European call-progress tone.
 
 use super::ear::TEST_HZ;
 use gateway_core::session::Prompt;

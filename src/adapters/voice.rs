@@ -1,4 +1,4 @@
-//! The booth's own voice, embedded in the program, so that it speaks whatever card or folder is in.
+//! The booth's own voice, embedded in the program, so that it speaks with any card and any prompt folder.
 //!
 //! Owns: one Ogg Opus file for each word and language. They are made by `voice/make.sh` from the
 //! table of words; a word without a recording does not compile. Never does: decode.

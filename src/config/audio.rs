@@ -1,4 +1,4 @@
-//! `[audio]` of booth.toml: which sound card, and how its mixer is to stand.
+//! `[audio]` of booth.toml: which sound card, and how its mixer is set.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ const LONGEST_CONTROL: usize = 44;
 /// Longest name of a card's mixer.
 const LONGEST_MIXER: usize = 128;
 
-/// Up to which frequency the codec keeps what was said (RFC 6716 §2).
+/// The highest frequency of speech that the codec keeps (RFC 6716 §2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Band {
@@ -30,14 +30,14 @@ pub struct Audio {
     pub bitrate: u32,
     /// 0 to 10.
     pub complexity: u8,
-    /// The codec's upper limit.
+    /// The codec's upper limit of frequency.
     pub bandwidth: Band,
     /// ALSA's name of the mixer that has the controls; by default that of the card in `input` for the microphone, in
     /// `output` for the rest.
     pub mixer: Option<String>,
     /// Simple mixer control of the microphone, as `amixer scontrols` lists it; `"Mic,1"` is the second of that name.
     pub capture_control: Option<String>,
-    /// Its gain in dB. Without a measure the control is only switched on.
+    /// Its gain in dB. Without gain in dB or percent the control is only switched on.
     pub capture_db: Option<f64>,
     /// Its gain in percent of its range, for a control without a scale in dB.
     pub capture_percent: Option<u8>,
@@ -47,7 +47,7 @@ pub struct Audio {
     pub playback_db: Option<f64>,
     /// Its volume in percent of its range.
     pub playback_percent: Option<u8>,
-    /// Simple mixer control that lets a speaker hear himself in the earpiece. Without a measure it is muted.
+    /// Simple mixer control by which speakers hear themselves in the earpiece. Without a volume it is muted.
     pub sidetone_control: Option<String>,
     /// Its volume in dB.
     pub sidetone_db: Option<f64>,
@@ -84,12 +84,12 @@ pub enum ControlKind {
     Capture,
     /// The earpiece's volume.
     Playback,
-    /// How loud a speaker hears himself.
+    /// How loud speakers hear themselves.
     Sidetone,
 }
 
 impl ControlKind {
-    /// What its keys under `[audio]` begin with.
+    /// The beginning of its keys under `[audio]`.
     pub fn key(self) -> &'static str {
         match self {
             ControlKind::Capture => "capture",
@@ -99,33 +99,33 @@ impl ControlKind {
     }
 }
 
-/// How a control is to stand.
+/// The state that a control should have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Loudness {
-    /// Its switch on, its level left as it is.
+    /// Its switch on, its level unchanged.
     On,
     /// Muted.
     Off,
-    /// On, at so many dB.
+    /// On, at this many dB.
     Decibels(f64),
-    /// On, at so many percent of its range.
+    /// On, at this many percent of its range.
     Percent(u8),
 }
 
-/// One control to be set.
+/// One control that has to be set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MixerControl {
-    /// What for.
+    /// Its purpose.
     pub kind: ControlKind,
     /// Its name, as the configuration has it.
     pub name: String,
-    /// How.
+    /// The state that it should have.
     pub loudness: Loudness,
-    /// ALSA's name of the mixer it is in, or why that is not known.
+    /// ALSA's name of the mixer that has it, or why that is not known.
     pub mixer: Result<String, String>,
 }
 
-/// One kind's keys: control, dB, per cent.
+/// The keys of one kind: control, dB, per cent.
 type Keys<'a> = (ControlKind, &'a Option<String>, Option<f64>, Option<u8>);
 
 impl Audio {
@@ -245,7 +245,7 @@ impl Audio {
     }
 }
 
-/// The mixer of the card that a PCM's name names: `hw:CARD=x` of `plughw:CARD=x,DEV=0` and of `plughw:x,0`.
+/// The mixer of the card in a PCM's name: `hw:CARD=x` for `plughw:CARD=x,DEV=0` and for `plughw:x,0`.
 fn mixer_of(pcm: &str) -> Result<String, &'static str> {
     let Some((_, arguments)) = pcm.split_once(':') else {
         return Err("names no card");
@@ -257,7 +257,7 @@ fn mixer_of(pcm: &str) -> Result<String, &'static str> {
         .or_else(|| arguments.next().filter(|first| !first.contains('=')));
     match card {
         None | Some("") => Err("names no card"),
-        // The order of USB cards changes from one boot to the next.
+        // A number names no certain card: the order of USB cards changes from one boot to the next.
         Some(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err("names its card by its index")
         }

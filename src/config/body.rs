@@ -19,7 +19,7 @@ pub struct Bell {
     pub rings: u8,
     /// Local times at which it rings by itself, `HH:MM`.
     pub at: Vec<String>,
-    /// When it never rings, `HH:MM-HH:MM`; empty is never quiet.
+    /// The hours in which it never rings, `HH:MM-HH:MM`; empty means that there are none.
     pub quiet: String,
 }
 
@@ -35,7 +35,7 @@ impl Default for Bell {
 }
 
 impl Bell {
-    /// One call as configured, with another number of rings if one is given.
+    /// One call as configured, or with another number of rings.
     pub fn ringing(&self, rings: Option<u64>) -> Ringing {
         let rings = rings.map_or(self.rings, |rings| {
             u8::try_from(rings).unwrap_or(MOST_RINGS)
@@ -86,22 +86,22 @@ impl Bell {
     }
 }
 
-/// Digits of a service code, the 0 that it begins with among them (contract §2).
+/// How many digits a service code has, the 0 at its beginning included (contract §2).
 const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=8;
-/// In no code, whatever is configured (contract §3.9).
+/// An emergency number that no code may contain, whatever is configured (contract §3.9).
 const ALWAYS_EMERGENCY: &str = "112";
 
-/// The technician's way in.
+/// How a technician makes himself known to the booth.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct Service {
-    /// Digits that make the booth speak of itself; empty leaves the service button alone.
+    /// Digits that make the booth speak of itself; empty means that only the service button does.
     pub code: String,
 }
 
 impl Service {
-    /// The code as digits; none where it cannot be one.
+    /// The code as digits; empty if it cannot be a code.
     pub fn digits(&self, emergency: &[String]) -> Vec<u8> {
         match self.fault(emergency) {
             Some(_) => Vec::new(),
@@ -109,7 +109,7 @@ impl Service {
         }
     }
 
-    /// What is wrong with the code, and what to do. A booth runs with a wrong one, and without a code (contract §2).
+    /// What is wrong with the code, and what to do. A booth also runs with a wrong code, or without one (contract §2).
     pub fn fault(&self, emergency: &[String]) -> Option<String> {
         let code = self.code.as_str();
         if code.is_empty() {
@@ -131,7 +131,7 @@ impl Service {
     }
 }
 
-/// Whether somebody who dials these digits dials an emergency number on the way.
+/// Whether dialling these digits includes an emergency number.
 fn has_emergency_number(digits: &str, emergency: &[String]) -> bool {
     let holds = |number: &str| !number.is_empty() && digits.contains(number);
     holds(ALWAYS_EMERGENCY) || emergency.iter().any(|number| holds(number))
@@ -141,13 +141,13 @@ fn has_emergency_number(digits: &str, emergency: &[String]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tone {
-    /// It is, and decides, where there is a real handset.
+    /// With a real handset the test is made and may close the booth.
     Auto,
-    /// It is, and decides.
+    /// The test is made and may close the booth.
     On,
-    /// It decides nothing; only samples that never change do.
+    /// The tone decides nothing; only samples that never change close the booth.
     Off,
-    /// It is made and told, and nothing closes the booth: for a rig whose sound card is silent to the last bit.
+    /// The test is made and reported, and nothing closes the booth: for a rig whose sound card delivers digital silence.
     Tell,
 }
 

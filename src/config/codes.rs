@@ -1,7 +1,7 @@
 //! Codes of countries and languages, which people mix up.
 //!
-//! Owns: which are codes at all, and what somebody meant who wrote another. Pure, so that every machine says the same; what the kernel
-//! knows of a country's Wi-Fi is its own matter.
+//! Owns: which letters are a code, and which code was probably meant where they are none. Pure, so that every machine gives
+//! the same answer; it does not ask what the kernel knows of a country's Wi-Fi.
 
 /// ISO 3166-1, two letters each.
 const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZ\
@@ -14,12 +14,12 @@ const LANGUAGES: &str = "aaabaeafakamanarasavayazbabebgbhbibmbnbobrbscacechcocrc
     idieigiiikioisitiujajvkakgkikjkkklkmknkokrkskukvkwkylalblglilnloltlulvmgmhmimkmlmnmrmsmtmynanbndnengnlnnnonrnvnyocojomorospapiplps\
     ptqurmrnrorurwsascsdsesgsiskslsmsnsosqsrssstsusvswtatetgthtitktltntotrtstttwtyugukuruzvevivowawoxhyiyozazhzu";
 
-/// Whether two letters are a country's.
+/// Whether two letters are the code of a country.
 pub(super) fn is_country(code: &str) -> bool {
     is_among(COUNTRIES, code)
 }
 
-/// What somebody meant who wrote these letters for a country.
+/// The country that was probably meant by these letters.
 pub(super) fn meant_country(code: &str) -> Option<(&'static str, &'static str)> {
     let meant = match code {
         "UK" | "EN" => ("GB", "the United Kingdom"),
@@ -48,7 +48,7 @@ pub(super) fn wrong_language(tag: &str) -> Option<String> {
         "jp" => Some(("ja", "Japanese")),
         _ => None,
     };
-    // Three letters are ISO 639-2's or 639-3's, of languages that have no two.
+    // Codes of three letters are of ISO 639-2 or 639-3, for languages that have no code of two.
     let is_code = is_among(LANGUAGES, &code)
         || code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_lowercase());
     match meant {

@@ -1,4 +1,4 @@
-//! `[handset]` of booth.toml: which line is what.
+//! `[handset]` of booth.toml: which line has which purpose.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use gateway_core::dial::DialLayout;
 use gateway_core::keypad::{COLUMNS, ROWS};
 use gateway_core::panel::{Line, OutLine};
 
-/// Which code reads the hook switch.
+/// The backend that reads the hook switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -73,7 +73,7 @@ impl Default for Hook {
 #[allow(missing_docs)]
 pub struct Output {
     pub line: u32,
-    /// The level at which it is on.
+    /// The level at which the output is on.
     #[serde(default = "default_on")]
     pub on: Level,
 }
@@ -88,8 +88,9 @@ fn default_on() -> Level {
 #[allow(missing_docs)]
 pub struct Contact {
     pub line: u32,
-    /// The level while the pulse contact is open, the dial not at rest, the button pressed, the case open. By default
-    /// that of a contact to ground with a pull-up: high while open, so of `dial_pulse` and `tamper`, else low.
+    /// The level while the pulse contact is open, the dial is not at rest, the button is pressed, or the case is open. The
+    /// default suits a contact to ground with a pull-up, which is high while open: high for `dial_pulse` and `tamper`, low
+    /// for all others.
     pub active: Option<Level>,
     #[serde(default = "default_pull")]
     pub pull: Pull,
@@ -126,13 +127,13 @@ pub struct Handset {
     pub tamper: Option<Contact>,
     pub lamp: Option<Output>,
     pub ringer: Option<Output>,
-    /// Short taps of the hook dial, where there is neither dial nor keypad.
+    /// Short taps of the hook dial digits, where there is neither dial nor keypad.
     pub hook_flash: bool,
     pub control_socket: PathBuf,
 }
 
 impl Handset {
-    /// Every single contact with a line: what it is, its line, the level that makes it so, and its resistor.
+    /// Every contact with a line of its own: its purpose, its line, the level at which it is active, and its resistor.
     pub fn contacts(&self) -> Vec<(Line, u32, Level, Pull)> {
         let hook = &self.hook;
         let mut all = vec![(Line::OffHook, hook.line, hook.off_hook, hook.pull)];
@@ -156,7 +157,7 @@ impl Handset {
         all
     }
 
-    /// Every line that the booth drives.
+    /// Every line that the booth sets.
     pub fn outputs(&self) -> Vec<(OutLine, &Output)> {
         let all = [(OutLine::Lamp, &self.lamp), (OutLine::Ringer, &self.ringer)];
         all.into_iter()

@@ -1,5 +1,5 @@
-//! `[network]` of booth.toml: how the SD image reaches the world. Provisioning makes NetworkManager's profiles of it; the
-//! gateway itself never looks at it.
+//! `[network]` of booth.toml: how the SD image reaches the network. Provisioning makes NetworkManager's profiles of it; the
+//! gateway itself never reads it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,18 +10,18 @@ use super::codes;
 
 /// Most Wi-Fi networks of a booth.
 const MOST_WIFI: usize = 8;
-/// IEEE 802.11: an SSID has at most so many bytes.
+/// Longest SSID, bytes (IEEE 802.11).
 const LONGEST_SSID: usize = 32;
-/// 3GPP TS 23.003 §9.1 allows 100; NetworkManager takes 64.
+/// Longest access point name: NetworkManager takes 64, where 3GPP TS 23.003 §9.1 allows 100.
 const LONGEST_APN: usize = 64;
 /// Longest name or password of a mobile network.
 const LONGEST_LOGIN: usize = 64;
 
-/// The networks of a booth; without any of it a wired one by DHCP.
+/// The networks of a booth; without this section, a wired network by DHCP.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
-    /// Where the radio is, ISO 3166-1: which Wi-Fi channels are allowed.
+    /// The country of the radio, ISO 3166-1; it decides which Wi-Fi channels are allowed.
     pub country: Option<String>,
     /// The wired network.
     pub wired: Wired,
@@ -35,9 +35,9 @@ pub struct Network {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wired {
-    /// As `192.0.2.10/24`.
+    /// For example `192.0.2.10/24`.
     pub address: Option<String>,
-    /// As `192.0.2.1`.
+    /// For example `192.0.2.1`.
     pub gateway: Option<String>,
     /// Name servers.
     pub dns: Vec<String>,
@@ -49,12 +49,12 @@ pub struct Wired {
 pub struct Wifi {
     /// Its name, exactly.
     pub ssid: String,
-    /// Beside `booth.toml`; without one the network is open.
+    /// A file beside `booth.toml`; without one the network is open.
     pub password_file: Option<String>,
-    /// Refused: it would stay on the card for whoever finds it.
+    /// Refused: a password here would stay on the card for every finder to read.
     #[serde(default)]
     pub password: Option<IgnoredAny>,
-    /// The network does not tell its name.
+    /// The network is hidden: it does not send its name.
     #[serde(default)]
     pub hidden: bool,
 }
@@ -63,15 +63,15 @@ pub struct Wifi {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Modem {
-    /// Access point; without one, what NetworkManager knows of the SIM card's network.
+    /// Access point; without one, NetworkManager uses what it knows of the SIM card's network.
     pub apn: Option<String>,
     /// Login of the access point.
     pub user: Option<String>,
-    /// Beside `booth.toml`.
+    /// A file beside `booth.toml`.
     pub password_file: Option<String>,
     /// Refused, as [`Wifi::password`].
     pub password: Option<IgnoredAny>,
-    /// Of the SIM card; beside `booth.toml`.
+    /// A file beside `booth.toml` with the SIM card's PIN.
     pub pin_file: Option<String>,
     /// Refused, as [`Wifi::password`].
     pub pin: Option<IgnoredAny>,
@@ -80,27 +80,27 @@ pub struct Modem {
 /// A fixed address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixed {
-    /// Of the booth.
+    /// The booth's address.
     pub address: Ipv4Addr,
-    /// Of the network, bits.
+    /// Length of the network's prefix, bits.
     pub prefix: u8,
-    /// Where everything else is.
+    /// The router to all other networks.
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// What a secret of a network has to look like.
+/// The kind of a network's secret, which decides what it has to look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
-    /// Of a Wi-Fi network, WPA.
+    /// The password of a Wi-Fi network, WPA.
     WifiPassword,
-    /// Of a mobile network's access point.
+    /// The password of a mobile network's access point.
     ModemPassword,
-    /// Of a SIM card.
+    /// The PIN of a SIM card.
     Pin,
 }
 
 impl SecretKind {
-    /// What is wrong with it, without saying it.
+    /// What is wrong with the secret, in words that do not reveal it.
     pub fn check(self, secret: &str) -> Result<(), String> {
         let length = secret.len();
         let is_plain = secret.bytes().all(|byte| (32..127).contains(&byte));
@@ -202,7 +202,7 @@ impl Wired {
 }
 
 impl Network {
-    /// The country, if it is one: what the kernel is told.
+    /// The country that is set for the kernel, if the code is a country's.
     pub fn known_country(&self) -> Option<&str> {
         let country = self.country.as_deref();
         country.filter(|code| codes::is_country(code))
@@ -228,7 +228,7 @@ impl Network {
         wifi.chain(modem).collect()
     }
 
-    /// `others`: files that other sections name.
+    /// Checks the section. `others`: files that other sections name.
     pub(super) fn check(&self, others: &[&str], fault: &mut impl FnMut(String)) {
         if let Some(country) = &self.country
             && !(country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))

@@ -1,14 +1,15 @@
 //! `[booth] timezone`: the same names on every machine.
 //!
-//! Owns: which names are zones, and whose tables say when their clocks change: the machine's, which are brought up to date, or
-//! where that has none, or lacks the name, the program's own. Never does: let the machine decide whether a file is right.
+//! Owns: which names are zones, and whose tables say when their clocks change: the machine's, because those are updated, or
+//! the program's own where the machine has none or lacks the name. Never does: let the machine decide whether a file is
+//! right.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// Names of former times that many still write, and those of today (the IANA database's file `backward`).
+/// Former names that are still in use, each with today's name (the IANA database's file `backward`).
 const FORMER: [(&str, &str); 18] = [
     ("US/Eastern", "America/New_York"),
     ("US/Central", "America/Chicago"),
@@ -54,7 +55,7 @@ pub fn zone(name: &str) -> TimeZone {
     found.unwrap_or(TimeZone::UTC)
 }
 
-/// What is wrong with a name, on whatever machine.
+/// What is wrong with a name; the same on every machine.
 pub(super) fn check(name: &str) -> Result<(), String> {
     if of_program(name).is_some() {
         return Ok(());
@@ -78,7 +79,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
     ))
 }
 
-/// What this machine lacks for a name that passed [`check`]: the booth runs by the program's own tables meanwhile.
+/// What this machine's tables lack for a name that passed [`check`]: the booth uses the program's own tables meanwhile.
 pub fn lacking(name: &str) -> Option<String> {
     if of_program(name).is_none() || of_machine(name).is_some() {
         return None;

@@ -1,7 +1,7 @@
-//! The broker and the hub behind it: name, TCP, TLS, CONNECT, subscriptions, the hub's word.
+//! The broker and the hub behind it: name, TCP, TLS, CONNECT, subscriptions, the hub's state.
 //!
-//! Owns: the verdicts, step by step, so that the first that fails says where it hangs. Never does: connect while a gateway
-//! runs: it has the same identity, and the broker would throw it off.
+//! Owns: the verdicts, step by step, so that the first failing step shows where the fault is. Never does: connect while a
+//! gateway runs: it has the same identity, and the broker would disconnect it.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use booth_host::tls;
 use gateway_core::inbox::{self, Inbound};
 
 const AREA: &str = "broker";
-/// How long the subscriptions and the hub's retained word may take together.
+/// How long the subscriptions and the hub's retained state may take together.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Goes every step.
+/// Tries every step.
 pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     let Some(url) = &config.mqtt.url else {
         return vec![Finding::warning(
@@ -57,7 +57,8 @@ fn steps(
         .enable_all()
         .build()
         .map_err(|_| "runtime")?;
-    // A file that cannot be read is told among the credentials; how far the broker can be reached is told all the same.
+    // A file that cannot be read is reported among the credentials; how far the broker can be reached is reported all the
+    // same.
     let settings = settings::mqtt_settings(config).ok().flatten();
     let Some(settings) = settings else {
         let steps = runtime.block_on(reach(&broker));
@@ -76,7 +77,7 @@ fn steps(
     Ok(())
 }
 
-/// As far as TCP.
+/// The steps up to TCP.
 async fn reach(broker: &BrokerUrl) -> Vec<Step> {
     let line = Line::default();
     let told = |step| line.step(step);
@@ -84,7 +85,7 @@ async fn reach(broker: &BrokerUrl) -> Vec<Step> {
     line.steps()
 }
 
-/// The steps that were gone, each by itself.
+/// The findings of the steps that were tried, one by one.
 fn walked(broker: &BrokerUrl, steps: &[Step], now: Timestamp, all: &mut Vec<Finding>) {
     let (host, port) = (&broker.host, broker.port);
     let stands = steps.iter().any(|step| matches!(step, Step::Tcp(_)));
@@ -95,7 +96,7 @@ fn walked(broker: &BrokerUrl, steps: &[Step], now: Timestamp, all: &mut Vec<Find
                 let sentence = format!("{host} is {}.", list.join(", "));
                 all.push(Finding::ok(AREA, "name", sentence));
             }
-            // Where none answers, the fault names them all.
+            // Where no address answers, the fault names them all.
             Step::Failed(address, why) if stands => all.push(Finding::warning(
                 AREA,
                 "tcp",
@@ -120,7 +121,7 @@ fn walked(broker: &BrokerUrl, steps: &[Step], now: Timestamp, all: &mut Vec<Find
     }
 }
 
-/// The step that it hangs at.
+/// The step at which this trouble occurs.
 fn step_of(trouble: &Trouble) -> &'static str {
     match trouble.what {
         What::NoAddress(_) => "name",
@@ -167,7 +168,7 @@ fn tried(trial: &Trial, client: &str) -> Vec<Finding> {
     all
 }
 
-/// With a capital letter and a stop.
+/// The text with a capital letter and a full stop.
 fn as_sentence(text: &str) -> String {
     let mut signs = text.chars();
     let first = signs.next().map(char::to_uppercase);

@@ -1,6 +1,6 @@
 //! Whether password, certificates and key can be read, are private enough, and are still valid.
 //!
-//! Owns: looking at the files. Never does: print what is in a secret one.
+//! Owns: looking at the files. Never does: print the content of a secret one.
 #![allow(clippy::disallowed_methods)] // looks at files
 
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use booth_host::tls;
 use booth_host::tls::pem::Wanted;
 
 const AREA: &str = "credentials";
-/// A certificate that ends sooner is worth an eye.
+/// A certificate that ends sooner is a warning.
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Looks at everything that `[mqtt]` names.
@@ -79,7 +79,7 @@ fn fault(key: &str, error: &tls::TlsError) -> Finding {
     Finding::fault(AREA, key, what, remedy)
 }
 
-/// Whether a secret is kept from others.
+/// Whether only its owner and its group can read a secret file.
 fn private(key: &str, path: &Path) -> Finding {
     // A systemd credential has another name and is private by itself.
     let Ok(facts) = std::fs::metadata(path) else {
@@ -104,7 +104,7 @@ fn private(key: &str, path: &Path) -> Finding {
     }
 }
 
-/// What a certificate's dates mean now.
+/// The verdict on a certificate's dates at this time.
 pub(super) fn dated(
     area: &str,
     key: &str,

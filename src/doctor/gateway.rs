@@ -1,7 +1,7 @@
-//! Whether a gateway runs on this machine, and what it says.
+//! Whether a gateway runs on this machine, and what it reports.
 //!
-//! Owns: asking its socket, and looking who holds the spool's lock. Never does: take the lock, so that a gateway that
-//! starts in this moment finds it free.
+//! Owns: asking its socket, and looking which process holds the spool's lock. Never does: take the lock, so that a gateway
+//! that starts at this moment finds it free.
 #![allow(clippy::disallowed_methods)] // reads procfs
 
 use std::io::ErrorKind;
@@ -17,16 +17,16 @@ const AREA: &str = "gateway";
 /// The gateway of this booth on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Running {
-    /// It says how it is.
+    /// It reports its status.
     Answers(Box<Status>),
-    /// One is there, or may be, and does not say how it is; the sentence and the remedy.
+    /// One runs, or may run, and does not report its status; the sentence and the remedy.
     Silent(String, &'static str),
-    /// None runs.
+    /// No gateway runs.
     Stopped,
 }
 
 impl Running {
-    /// The word in JSON.
+    /// The name in JSON.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Running::Answers(_) => "running",
@@ -36,7 +36,7 @@ impl Running {
     }
 }
 
-/// Asks the gateway how it is.
+/// Asks the gateway for its status.
 pub(super) fn ask(socket: &Path) -> Result<Status, (ErrorKind, String)> {
     let reply = line_server::ask(socket, QUESTION)
         .map_err(|error| (error.kind(), format!("{}: {error}", socket.display())))?;
@@ -47,7 +47,7 @@ pub(super) fn ask(socket: &Path) -> Result<Status, (ErrorKind, String)> {
     })
 }
 
-/// Finds out whether one runs.
+/// Finds out whether a gateway runs.
 pub(super) fn find(config: &Config) -> Running {
     let lock = config.spool.dir.join("lock");
     match ask(&config.doctor_socket()) {
@@ -76,7 +76,7 @@ pub(super) fn find(config: &Config) -> Running {
     }
 }
 
-/// Whether anybody holds a file's lock (proc_locks(5)).
+/// Whether any process holds a file's lock (proc_locks(5)).
 fn is_locked(lock: &Path) -> std::io::Result<bool> {
     let facts = match std::fs::metadata(lock) {
         Ok(facts) => facts,

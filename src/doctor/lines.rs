@@ -1,7 +1,7 @@
-//! The booth's GPIO lines: whether each exists, who holds it, how it stands.
+//! The booth's GPIO lines: whether each exists, which program holds it, and its level.
 //!
-//! Owns: the verdicts. Never does: claim a line while a gateway runs; the kernel says who holds it, the gateway how it
-//! stands.
+//! Owns: the verdicts. Never does: claim a line while a gateway runs; then the kernel names the holder, and the gateway the
+//! level.
 
 use crate::adapters::gpio_info::{self, LineFacts};
 use crate::adapters::{handset, handset_taught};
@@ -9,10 +9,10 @@ use crate::config::{Backend, Config};
 use crate::status::{Contact, Finding, Status, contacts};
 
 const AREA: &str = "contacts";
-/// How the gateway's own requests are named at the kernel; rppal's have the crate's name.
+/// The names under which the kernel knows the gateway's own requests; rppal's have the crate's name.
 const OWN: [&str; 2] = ["booth-gateway", "RPPAL"];
 
-/// Looks at every line; `daemon` is what a running gateway said, `is_free` whether none runs.
+/// Looks at every line; `daemon` is a running gateway's answer, `is_free` says that none runs.
 pub(super) fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> Vec<Finding> {
     let handset = &config.handset;
     if handset.backend == Backend::Sim {
@@ -173,7 +173,7 @@ mod tests {
             (Some("w1"), None, false),
             (Some("booth-gateway"), None, false),
             (Some(""), None, false),
-            // It runs and does not have its own line.
+            // A gateway runs and does not hold its own line.
             (None, None, true),
         ] {
             let (verdict, sentence) = judged(holder, active, is_run);

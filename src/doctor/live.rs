@@ -1,8 +1,8 @@
 //! `doctor --live` and `--console`: contacts, last key and level meter while somebody works at the booth.
 //!
 //! Owns: what is shown, a few times a second. Never does: take lines or card from a gateway: while one runs, it is asked.
-//! Without one, `--live` opens them itself and gives them back at its end; `--console` waits for a gateway, so that it
-//! never stands in the way of one.
+//! Without one, `--live` opens them itself and gives them back at its end; `--console` waits for a gateway, so that it never
+//! hinders one that starts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,32 +19,32 @@ use booth_host::{clock, out};
 const EVERY: Duration = Duration::from_millis(250);
 /// The highest level stays marked this long.
 const HOLD: Duration = Duration::from_secs(2);
-/// From here on samples are at their end, dBFS.
+/// At this level and above samples reach their limit, dBFS.
 const CLIPS_DBFS: f64 = -0.1;
 /// The quiet end of the bar, dBFS.
 const QUIET_DBFS: f64 = -60.0;
 /// Cells of the bar.
 const CELLS: usize = 40;
-/// A level that moves by this is a change worth a line.
+/// A level that moves by this much is a change that gets a line.
 const CHANGE_DB: f64 = 6.0;
 /// Most faults that fit beside the rest on a small screen.
 const MOST_FAULTS: usize = 4;
 
-/// How to show.
+/// The kind of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
-    /// For somebody who works at the booth now.
+    /// For a technician who works at the booth now.
     Live,
-    /// For a screen that nobody logs in at.
+    /// For a screen where nobody is logged in.
     Console,
 }
 
 /// One moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Moment {
-    /// What stands above: the booth, its address, ready or not.
+    /// The top of the screen: the booth, its address, ready or not.
     pub head: Vec<String>,
-    /// What is wrong and what to do, below the rest: the screen may be too small for all of it.
+    /// What is wrong and what to do. It comes below the rest, because the screen may be too small for all of it.
     pub faults: Vec<String>,
     pub contacts: Vec<Contact>,
     pub last_key: Option<(String, u64)>,
@@ -58,7 +58,7 @@ enum Source {
     Own(Box<Own>),
 }
 
-/// Shows until the end, or for so many seconds; why it could not.
+/// Shows the view until the end, or for this many seconds. The error says why it could not.
 pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), String> {
     let socket = config.doctor_socket();
     let mut source = match (show, gateway::find(config)) {
@@ -168,7 +168,7 @@ fn word(flag: u8, yes: &'static str, no: &'static str) -> &'static str {
     if flag == 1 { yes } else { no }
 }
 
-/// The highest level of the last moments.
+/// The highest level of the last seconds.
 #[derive(Debug, Default)]
 struct Peak {
     held: Option<(Mono, f64)>,
@@ -245,7 +245,7 @@ fn age(ms: u64) -> String {
     }
 }
 
-/// The whole screen, overwritten in place: what moves stands above what is long.
+/// The whole screen, overwritten in place: moving values are above long texts.
 fn screen(moment: &Moment, peak: &Peak, (columns, rows): (usize, usize)) -> String {
     let mut lines = moment.head.clone();
     lines.push(String::new());
@@ -269,7 +269,8 @@ fn screen(moment: &Moment, peak: &Peak, (columns, rows): (usize, usize)) -> Stri
     text + "\u{1b}[J"
 }
 
-/// A line as rows of the screen; what goes on is indented. No text of a broker or a card may drive the terminal.
+/// A line as rows of the screen; continued rows are indented. Control characters are removed, so that no text of a broker or
+/// a card can drive the terminal.
 fn folded(line: &str, columns: usize) -> Vec<String> {
     const INDENT: usize = 6;
     let plain: Vec<char> = line

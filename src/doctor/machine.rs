@@ -1,6 +1,7 @@
 //! The machine under the booth: clock, temperature, power, watchdog.
 //!
-//! Owns: the verdicts over the kernel's figures. Never does: invent one; what this machine does not tell is not checked.
+//! Owns: the verdicts on the kernel's figures. Never does: invent a figure; what this machine does not report is not
+//! checked.
 #![allow(clippy::disallowed_methods)] // reads sysfs
 
 use booth_contract::time::rfc3339;
@@ -32,8 +33,8 @@ pub(super) fn look_at_clock() -> Finding {
     }
 }
 
-/// The kernel's figures; `place` is the spool's, `note` what earlier boots noted of the data partition. The supply is left to a gateway that runs: asking the firmware a second
-/// time could take a dip away from it.
+/// The kernel's figures; `place` is the spool's, `note` the file of earlier boots about the data partition. The supply is
+/// left to a gateway that runs: a second question to the firmware could take a dip away from the gateway.
 pub(super) fn look(place: &Path, note: &Path, is_run: bool) -> Vec<Finding> {
     let sensors = Sensors::default();
     let mut all = judge(&sensors.readings(place));
@@ -57,7 +58,7 @@ pub(super) fn look(place: &Path, note: &Path, is_run: bool) -> Vec<Finding> {
     all
 }
 
-/// A running gateway tells it as an alert.
+/// Only without a gateway: a running one reports this as an alert.
 fn judge_partition(found: &Partition) -> Option<Finding> {
     let (text, id) = match found {
         Partition::Sound => return None,

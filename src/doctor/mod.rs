@@ -1,7 +1,7 @@
 //! `booth-gateway doctor`: looks at a booth as a technician would, and says what is wrong and what to do.
 //!
-//! Owns: what is looked at, and the verdicts. Never does: change anything; neither a mixer nor a running gateway, which
-//! is asked over its own socket because its lines, its card and its identity at the broker are taken.
+//! Owns: what is looked at, and the verdicts. Never does: change anything, neither a mixer nor a running gateway. A running
+//! gateway is asked over its own socket, because its lines, its card and its identity at the broker are in use.
 
 mod broker;
 mod credentials;
@@ -26,16 +26,16 @@ use gateway::Running;
 use gateway_core::partition::MOVED_ASIDE;
 pub use live::{Show, live};
 
-/// Everything that was looked at.
+/// The result of all looks.
 #[derive(Debug, Clone)]
 pub struct Examination {
-    /// The booth, as far as its configuration can be read.
+    /// The booth's id, as far as its configuration can be read.
     pub booth_id: Option<String>,
     /// `running`, `silent`, `stopped`, or `unknown` without a configuration.
     pub gateway: &'static str,
     /// The configuration is one that `run` refuses.
     pub is_misconfigured: bool,
-    /// What was found.
+    /// The findings.
     pub findings: Vec<Finding>,
 }
 

@@ -1,6 +1,6 @@
-//! Lines and microphone in the doctor's own hand, for a live view where no gateway runs.
+//! Lines and microphone opened by the doctor itself, for a live view where no gateway runs.
 //!
-//! Owns: them, until it is dropped. Never does: keep what the microphone hears.
+//! Owns: lines and microphone, until it is dropped. Never does: keep what the microphone hears.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -17,10 +17,10 @@ use booth_host::crew;
 use gateway_core::liveness::Beat;
 use gateway_core::session::HandsetEvent;
 
-/// Reports that nobody has looked at; the later ones give way.
+/// Most reports that wait to be read; further ones are dropped.
 const MOST_REPORTS: usize = 64;
 
-/// Lines and microphone in the doctor's own hand.
+/// Lines and microphone opened by the doctor itself.
 pub(super) struct Own {
     handset: Handset,
     view: Arc<HandsetView>,
@@ -40,14 +40,14 @@ impl Drop for Own {
 }
 
 impl Own {
-    /// Claims the lines and opens the microphone, and looks for both as long as they are not there.
+    /// Claims the lines and opens the microphone, and looks for both while they are missing.
     pub(super) fn open(config: &Config) -> Result<Self, String> {
         let view = Arc::new(HandsetView::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = mpsc::sync_channel(1);
         let mut handset = config.handset.clone();
-        // A hook that was taught rests at the other level. A looker-on is taught nothing: nothing can be kept at a place
-        // that is no folder.
+        // A hook whose resting level was taught rests at the other level. The live view must not teach: nothing can be
+        // stored at a path whose folder does not exist.
         let taught = config.spool.dir.join("hook");
         if handset_taught::is_inverted(&taught, handset.hook.off_hook) {
             handset.hook.off_hook = match handset.hook.off_hook {

@@ -13,10 +13,10 @@ use crate::config::Config;
 use crate::status::Finding;
 use gateway_core::session::Prompt;
 
-/// What is written and synced to see that the card takes it, bytes: one page.
+/// How many bytes are written and synced to check that the card takes them: one page.
 const TRIAL: usize = 4096;
 
-/// Looks at spool and prompts; the trial write is left to a gateway that runs.
+/// Looks at spool and prompts; if a gateway runs, the trial write is left to it.
 pub(super) fn look(config: &Config, is_free: bool) -> Vec<Finding> {
     let mut all = spool(config, is_free);
     all.extend(prompts(config));
@@ -120,7 +120,7 @@ fn try_write(dir: &Path) -> std::io::Result<()> {
     let opened = rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR);
     let mut file = match opened {
         Ok(file) => std::fs::File::from(file),
-        // A file system without such files: what the permissions say must do.
+        // On a file system without nameless files the permissions have to do.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
             return Ok(rustix::fs::access(dir, rustix::fs::Access::WRITE_OK)?);
         }

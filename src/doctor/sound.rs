@@ -19,14 +19,15 @@ use booth_host::crew;
 use gateway_core::liveness::Beat;
 
 const AREA: &str = "sound";
-/// A card that has not delivered a frame, or taken a sample, by then is given up; its supervisor says why before.
+/// A card that has delivered no frame, or taken no sample, after this time is given up; its supervisor reports the reason
+/// earlier.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the microphone is listened to.
 const LISTENING: Duration = Duration::from_millis(600);
-/// States of a card that nobody has looked at; the later ones give way.
+/// Most states of a card that wait to be read; further ones are dropped.
 const MOST_STATES: usize = 8;
 
-/// What can be looked at while a gateway holds the cards: whether they are there.
+/// Checks what can be checked while a gateway holds the cards: whether they are there.
 pub(super) fn look_from_outside(audio: &Audio) -> Vec<Finding> {
     let known = sound_cards::ids();
     let mut all = Vec::new();
@@ -83,7 +84,7 @@ pub(super) fn look(audio: &Audio) -> Vec<Finding> {
         let Some((card, hardware)) = sound_cards::hardware_of(pcm) else {
             continue;
         };
-        // A missing card is told already.
+        // A missing card is reported already.
         if let Ok(facts) = sound_cards::facts(&hardware, is_input) {
             all.push(able(key, &card, pcm, facts));
         }
@@ -189,7 +190,7 @@ fn microphone(audio: &Audio) -> Vec<Finding> {
             "Plug the sound card in, end who holds it (`fuser -v /dev/snd/*`), or set [audio] input to a name that `arecord -L` lists.",
         )];
     }
-    // Long enough for a level; a state that comes meanwhile is a card that goes.
+    // The wait is long enough for a level; a state that comes meanwhile means that the card has gone.
     if let Some(Err(why)) = meter.wait(LISTENING) {
         return vec![Finding::fault(
             AREA,
@@ -208,7 +209,7 @@ fn microphone(audio: &Audio) -> Vec<Finding> {
     ]
 }
 
-/// What a microphone's level says.
+/// The verdict on a microphone's level.
 pub(super) fn heard(levels: &Microphone) -> Finding {
     let (rms, peak, floor) = (levels.rms_dbfs, levels.peak_dbfs, levels.floor_dbfs);
     let figures = format!("{rms:.0} dBFS, peak {peak:.0}, noise floor {floor:.0}");
@@ -231,12 +232,12 @@ pub(super) fn heard(levels: &Microphone) -> Finding {
     }
 }
 
-/// A microphone that is listened to and never kept: what the doctor's level meter looks at where no gateway runs.
+/// A microphone that is listened to and whose sound is never kept: the doctor's level meter where no gateway runs.
 pub(super) struct Meter {
     levels: Arc<MicLevels>,
     states: mpsc::Receiver<Result<(), String>>,
     stop: Arc<AtomicBool>,
-    /// The recorder ends with its commands.
+    /// Held because the recorder ends with its commands.
     _commands: mpsc::SyncSender<recorder::RecorderCommand>,
 }
 
@@ -247,14 +248,14 @@ impl Drop for Meter {
 }
 
 impl Meter {
-    /// Opens the microphone, and looks for it as long as it is not there.
+    /// Opens the microphone, and looks for it while it is missing.
     pub(super) fn start(audio: &Audio) -> Result<Self, String> {
         let encoder = SpeechEncoder::new(audio.bitrate.clamp(6_000, 510_000), 0, audio.bandwidth)
             .map_err(|error| error.to_string())?;
         let (tap_sender, taps) = mpsc::sync_channel(MOST_STATES);
         let (commands, orders) = mpsc::sync_channel(1);
         let levels = Arc::new(MicLevels::default());
-        // Without a spool it keeps nothing.
+        // Without a spool the recorder keeps nothing.
         recorder::spawn(
             encoder,
             taps,
@@ -283,18 +284,18 @@ impl Meter {
         })
     }
 
-    /// The next news of the card within `patience`: frames arrive, or why not.
+    /// The next state of the card within `patience`: frames arrive, or why not.
     pub(super) fn wait(&self, patience: Duration) -> Option<Result<(), String>> {
         self.states.recv_timeout(patience).ok()
     }
 
-    /// The last moments.
+    /// The latest levels.
     pub(super) fn levels(&self) -> Microphone {
         self.levels.get().into()
     }
 }
 
-/// How each named mixer control stands.
+/// The present level of each named mixer control.
 pub(super) fn look_at_mixer(config: &Config) -> Vec<Finding> {
     let controls = config.audio.mixer_controls();
     if controls.is_empty() {

@@ -1,4 +1,4 @@
-//! The configuration that `run` reads, made of a good one, and what stands in for one that is not good. Pure.
+//! The configuration that `run` reads, made of a good one, and the substitute for a configuration that is not good. Pure.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, prompts: &P
             }
         }
         if moved.is_lacking {
-            // It records and keeps; the connection comes with what is lacking.
+            // Without its credentials the booth records and keeps; the connection comes when they are there.
             mqtt.remove("url");
             mqtt.remove("cert_file");
             mqtt.remove("key_file");
@@ -69,7 +69,7 @@ fn has(table: &Table, section: &str, key: &str) -> bool {
 }
 
 /// What can be used of a configuration that cannot be used as a whole: how the handset and the sound card are reached, and
-/// the language; everything else by default.
+/// the language; everything else has its default.
 pub fn salvage(table: &Table) -> Config {
     let least = || {
         let mut whole = Table::new();

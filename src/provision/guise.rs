@@ -1,7 +1,7 @@
-//! What the bytes of a file say that people write with any laptop. Pure.
+//! Names and typography of files that people write with any laptop. Pure.
 //!
-//! Owns: the names that a text comes under, and what a word processor does to quotation marks. What the bytes say is
-//! `config::text`'s.
+//! Owns: the names under which such a file may come, and what a word processor does to quotation marks. Never does: decode
+//! the bytes; `config::text` does.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use booth_spool::disk::Listed;
 /// Longest `booth.toml`, bytes.
 pub const LONGEST_TEXT: u64 = 1 << 20;
 
-/// Most places that are named; who has one smart quote has a hundred.
+/// Most places that are named; a file with one smart quote has a hundred.
 const MOST_NAMED: usize = 8;
 
 /// The entries of a folder that go by this name in any letter case, with or without a `.txt` that an editor has added.
@@ -44,12 +44,13 @@ pub fn near_misses(listed: &[Listed]) -> Vec<String> {
     near
 }
 
-/// A name as it can stand in a line of text.
+/// A name in a form that fits into a line of text.
 pub fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// What a word processor has put where TOML wants plain signs: a sentence for each line, outside of strings and comments.
+/// Signs that a word processor has put where TOML needs plain ones, outside of strings and comments: a sentence for each
+/// line.
 pub fn typographic(text: &str, file: &str) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     let mut told = 0;
@@ -60,11 +61,11 @@ pub fn typographic(text: &str, file: &str) -> Vec<String> {
         let mut length = character.len_utf8();
         if character == '\n' {
             line += 1;
-            // Only a string in three quotation marks goes on.
+            // Only a string in three quotation marks continues on the next line.
             string = string.filter(|ends| ends.len() == 3);
         } else if let Some(ends) = string {
             if character == '\\' && ends.starts_with('"') {
-                // A line end is left for the next turn.
+                // A line end is left for the next turn of the loop.
                 let escaped = rest[length..].chars().next().filter(|next| *next != '\n');
                 length += escaped.map_or(0, char::len_utf8);
             } else if rest.starts_with(ends) {
@@ -115,7 +116,7 @@ fn remedy_of(character: char) -> Option<String> {
     })
 }
 
-/// What a refused value may have from a word processor: a hint that follows the fault.
+/// Signs in a refused value that a word processor may have made: a hint that follows the fault.
 pub fn hint_of(value: &str) -> String {
     let mut hint = String::new();
     if let Some(remedy) = value.chars().find_map(remedy_of) {

@@ -1,7 +1,7 @@
 //! What is right and what is wrong in a `booth.toml`, key by key. Pure.
 //!
-//! Owns: the verdict on every key, with its line, all at once: who stands at the roadside with a laptop corrects a file once.
-//! Never does: know a key; each is tried alone on [`Config`], whose own sentences are told.
+//! Owns: the verdict on every key, with its line, all at once: a technician at the roadside with a laptop corrects a file
+//! once. Never does: know a key; each is tried alone on [`Config`], whose own sentences are shown.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::config::{self, Config};
 use booth_host::config_file;
 use booth_host::config_file::ConfigError;
 
-/// More keys than this are no configuration.
+/// A file with more keys than this is no configuration.
 const MOST_KEYS: usize = 2_000;
-/// Most faults that are told.
+/// Most faults that are shown.
 const MOST_FAULTS: usize = 40;
-/// Stands in for the one key without a default while others are tried.
+/// A value for the one key without a default, while other keys are tried.
 const SOME_ID: &str = "some-booth";
 
 /// What became of one key.
@@ -31,20 +31,20 @@ pub struct KeyVerdict {
     pub fault: Option<String>,
 }
 
-/// A text that was looked at.
+/// A text with the verdicts on it.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// What it says, if nothing is wrong.
+    /// The configuration, if nothing is wrong.
     pub config: Option<Config>,
-    /// The same as TOML, without the keys that are wrong.
+    /// The text as TOML, without the keys that are wrong.
     pub table: Table,
     /// Every key in the order of lines.
     pub keys: Vec<KeyVerdict>,
-    /// Everything that is wrong, each with file and line where one is known.
+    /// All faults, each with file and line where they are known.
     pub faults: Vec<String>,
 }
 
-/// Looks at a text; `file` is how it is called in sentences.
+/// Judges a text; `file` is the file's name in the sentences.
 pub fn judge(text: &str, file: &str) -> Judged {
     let mut judged = Judged {
         config: None,
@@ -83,7 +83,8 @@ pub fn judge(text: &str, file: &str) -> Judged {
     check_values(file, &mut judged);
     let is_good = judged.faults.is_empty();
     if is_good {
-        // The whole file once more as `run` reads it: nothing may depend on having been looked at in pieces.
+        // The whole file is checked once more as `run` reads it: the verdict must not depend on the keys having been tried
+        // one by one.
         match config::parse::<Config>(text, file) {
             Ok(config) => judged.config = Some(config),
             Err(ConfigError(faults)) => judged.faults = faults,
@@ -165,7 +166,7 @@ fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judge
     }
 }
 
-/// Whether a configuration that says nothing else can say this.
+/// Whether a configuration with nothing else in it can have this value.
 fn trial(section: &str, value: &Value) -> Result<(), String> {
     let mut whole = Table::new();
     let mut booth = Table::new();
@@ -184,7 +185,7 @@ fn trial(section: &str, value: &Value) -> Result<(), String> {
     })
 }
 
-/// The check of values that cannot work, each fault at its key where it names one.
+/// Checks for values that cannot work; each fault goes to its key where it names one.
 fn check_values(file: &str, judged: &mut Judged) {
     let booth = judged.table.get("booth").and_then(Value::as_table);
     let has_id = booth.is_some_and(|booth| booth.contains_key("id"));
@@ -244,7 +245,7 @@ fn is_boundary(rest: &str) -> bool {
     !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_')
 }
 
-/// Where what stands.
+/// The line of each key.
 struct Lines {
     sections: BTreeMap<String, usize>,
     keys: BTreeMap<(String, String), usize>,

@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Modem, Wifi, Wired};
 
-/// Begins the name of every file that provisioning makes, and of none that others make.
+/// The beginning of the name of every file that provisioning makes; files of others do not begin so.
 pub(super) const OURS: &str = "booth-";
-/// Ends it: NetworkManager wants that.
+/// The end of the name, as NetworkManager demands.
 pub(super) const ENDS: &str = ".nmconnection";
 
-/// The default route goes by the lowest: NetworkManager's own usual values (`ipv4.route-metric`).
+/// Metrics of the default route, of which the lowest wins: NetworkManager's own usual values (`ipv4.route-metric`).
 const METRIC_WIRED: u32 = 100;
 const METRIC_WIFI: u32 = 600;
 const METRIC_MODEM: u32 = 700;
@@ -22,15 +22,16 @@ const METRIC_MODEM: u32 = 700;
 /// A connection's profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keyfile {
-    /// Without folder.
+    /// The file's name, without folder.
     pub name: String,
-    /// Of the profile, by which NetworkManager says what is connected.
+    /// The profile's UUID, by which NetworkManager names what is connected.
     pub uuid: String,
-    /// What is in it; secrets, too.
+    /// The file's text, secrets included.
     pub text: String,
 }
 
-/// Always the same for the same connection with secrets of the same numbers; says nothing of the secrets.
+/// A UUID that is always the same for the same connection with secrets of the same numbers, and reveals nothing of the
+/// secrets.
 fn uuid_of(what: &str) -> String {
     let hash = Sha256::digest(format!("booth-gateway network {what}").as_bytes());
     let mut bytes = [0; 16];
@@ -43,16 +44,17 @@ fn uuid_of(what: &str) -> String {
 /// How often NetworkManager tries a profile before it leaves it alone for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retries {
-    /// A network that is back after a week is taken again.
+    /// For ever: a network that is back after a week is used again.
     Endless,
-    /// NetworkManager's own few, so that a profile's twin has its turn.
+    /// NetworkManager's own small number, so that the profile with the other password has its turn.
     Usual,
-    /// A PIN that may be wrong. NetworkManager leaves a modem alone by itself until the next boot once its SIM card has refused one.
+    /// Once, for a PIN that may be wrong. After its SIM card has refused a PIN, NetworkManager leaves a modem alone until
+    /// the next boot.
     Once,
 }
 
 impl Retries {
-    /// Of one of so many profiles for the same network.
+    /// The tries of one of this many profiles for the same network.
     pub(super) fn among(ranks: usize) -> Self {
         if ranks > 1 {
             Self::Usual
@@ -92,7 +94,7 @@ impl Text {
         let _ = writeln!(self.0, "{key}={}", escaped(value));
     }
 
-    /// Addresses that need no escape.
+    /// Writes a list of addresses, which need no escape.
     fn list(&mut self, key: &str, list: &str) {
         if !list.is_empty() {
             let _ = writeln!(self.0, "{key}={list}");
@@ -108,7 +110,7 @@ impl Text {
     }
 }
 
-/// GKeyFile's escapes. Blanks at the ends are cut off by some readers, so they are written as what they are.
+/// GKeyFile's escapes. Some readers cut blanks off at the ends, so those are escaped too.
 fn escaped(value: &str) -> String {
     let first = value.len() - value.trim_start_matches(' ').len();
     let last = value.trim_end_matches(' ').len();
@@ -126,7 +128,7 @@ fn escaped(value: &str) -> String {
     escaped
 }
 
-/// Bytes as a list: what every name of a network survives, be it `1;2;`, blanks or no text at all.
+/// Bytes as a list of numbers: every name of a network survives that, even `1;2;`, blanks, or bytes that are no text.
 fn byte_list(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut list, byte| {
         let _ = write!(list, "{byte};");
@@ -134,13 +136,13 @@ fn byte_list(bytes: &[u8]) -> String {
     })
 }
 
-/// The wired network, by DHCP unless it says otherwise. Values have been checked.
+/// The wired network, by DHCP unless the configuration says otherwise. The values have been checked.
 pub(super) fn wired(wired: &Wired) -> Keyfile {
     let uuid = uuid_of("wired");
     let mut text = Text::new("booth-wired", &uuid, "ethernet", 30, Retries::Endless);
     let fixed = wired.fixed().ok().flatten();
     if fixed.is_none() {
-        // Each wired card by itself, as NetworkManager does without a profile.
+        // Each wired card connects by itself, as in NetworkManager without a profile.
         text.say("multi-connect", "3");
     }
     let servers = wired.name_servers().unwrap_or_default();
@@ -176,12 +178,12 @@ pub(super) fn wired(wired: &Wired) -> Keyfile {
     }
 }
 
-/// A secret with the number that tells it from an earlier one.
+/// A secret with the number that distinguishes it from an earlier one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbered<'a> {
-    /// Which.
+    /// Its number.
     pub number: u64,
-    /// What it is.
+    /// The secret itself.
     pub secret: &'a str,
 }
 
@@ -208,7 +210,7 @@ pub(super) fn wifi(
     if wifi.hidden {
         text.say("hidden", "true");
     }
-    // Off: parts of a clip leave at their own pace, and a booth has mains.
+    // Power saving is off: parts of a clip leave at their own pace, and a booth has mains.
     text.say("powersave", "2");
     if let Some(password) = password {
         text.group("wifi-security");

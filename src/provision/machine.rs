@@ -1,7 +1,7 @@
-//! Provisioning on this machine: real partitions, their owner, and the file that a laptop shows.
+//! Provisioning on this machine: real partitions, their owner, and the status file for a laptop.
 //!
-//! Owns: what is read of the machine for `BOOTH-STATUS.TXT`, the writing of it, and who may read what provisioning made.
-//! Never does: write the status when it says nothing new; the gateway itself never writes to FAT.
+//! Owns: what is read from the machine for `BOOTH-STATUS.TXT`, the writing of that file, and who may read what provisioning
+//! made. Never does: write the status without news; the gateway itself never writes to FAT.
 #![allow(clippy::disallowed_methods)] // looks at clip files and NetworkManager's notes, and waits for its agent
 
 use std::io;
@@ -33,21 +33,21 @@ use booth_spool::disk::{Disk, publish, read_whole};
 use booth_spool::real_disk::RealDisk;
 use gateway_core::partition::{MOVED_ASIDE, Partition};
 
-/// What the booth writes for a laptop, on FAT beside `booth.toml`.
+/// The file that the booth writes for a laptop, on FAT beside `booth.toml`.
 pub const STATUS: &str = "BOOTH-STATUS.TXT";
-/// Where NetworkManager notes what each interface is connected with, a file per interface number.
+/// Where NetworkManager notes the connection of each interface, in a file per interface number.
 const NETWORK_MANAGER: &str = "/run/NetworkManager/devices";
 const INTERFACES: &str = "/sys/class/net";
 
-/// How long after a boot a modem has had its chance to connect, milliseconds.
+/// How long after a boot a modem has had enough time to connect, milliseconds.
 const TIME_TO_CONNECT_MS: u64 = 60_000;
-/// How long an agent for secrets needs to be seen by NetworkManager.
+/// How long an agent for secrets has to stay so that NetworkManager notices it.
 const AGENT_STAYS: Duration = Duration::from_secs(3);
-/// Levels of folders that are given to the gateway with what is in them; provisioning makes three.
+/// How many levels of folders, with their contents, are given to the gateway; provisioning makes three.
 const LEVELS_GIVEN: usize = 8;
 
-/// Provisions this machine, as root before the gateway starts, and says on FAT what came of it. Where the booth's own
-/// partition refuses, everything is made in `without_data` instead, a folder in RAM.
+/// Provisions this machine, as root before the gateway starts, and writes the result on FAT. If the booth's own partition
+/// refuses, everything is made in `without_data` instead, a folder in RAM.
 pub fn provision_here(
     places: &Places,
     without_data: Option<&Path>,
@@ -65,7 +65,7 @@ pub fn provision_here(
         tell_moved(&disk, places, &mut outcome, moved)?;
         Ok(outcome)
     });
-    // A configuration that is there goes on, however old.
+    // A configuration that exists stays in use, however old it is.
     let instead = without_data.filter(|_| !places.config.exists());
     let told = match (told, instead) {
         (Err(error), Some(folder)) => {
@@ -105,7 +105,7 @@ pub fn provision_here(
     Ok(outcome)
 }
 
-/// Provisions where the booth's own partition has refused, for which reason.
+/// Provisions into RAM after the booth's own partition has refused; `refused` says why.
 fn in_ram(
     hands: &Hands,
     places: Places,
@@ -124,7 +124,8 @@ fn in_ram(
     Ok((outcome, places))
 }
 
-/// The gateway owns DATA: what it has put there that provisioning would not goes aside, and is told.
+/// The gateway owns DATA: what lies there in provisioning's way, and is not of provisioning's kind, is moved aside and
+/// reported.
 fn make_way(places: &Places) -> Result<Vec<String>, ProvisionError> {
     let mut folders = vec![("config", 1), ("credentials", 2), (prompts::FOLDER, 2)];
     if places.secrets.parent() == Some(&places.data) {
@@ -133,7 +134,7 @@ fn make_way(places: &Places) -> Result<Vec<String>, ProvisionError> {
     strangers::move_aside(&places.data, &folders).map_err(at("making way in", &places.data))
 }
 
-/// Among what there is to say.
+/// Adds what was moved aside to the notes.
 fn tell_moved(
     disk: &dyn Disk,
     places: &Places,
@@ -149,7 +150,8 @@ fn tell_moved(
     keep_outcome(disk, places, outcome)
 }
 
-/// A new data partition beside one that was beyond repair knows nothing of it: from then on a note on it does.
+/// A new data partition that lies beside one beyond repair does not know of the old one; this writes a note about it onto
+/// the new one.
 fn note_moved_aside(disk: &dyn Disk, places: &Places) -> io::Result<()> {
     let note = places.kept().join(MOVED_ASIDE);
     let Some(Partition::MovedAside(reason)) = Sensors::default().partition(Path::new("")) else {
@@ -163,9 +165,9 @@ fn note_moved_aside(disk: &dyn Disk, places: &Places) -> io::Result<()> {
     replace(disk, &note, text.as_bytes())
 }
 
-/// Writes what a running gateway says to FAT, if that is news; true if it was written.
+/// Writes the running gateway's status to FAT, if it is news; true if it was written.
 pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Result<bool> {
-    // What was made at this boot: in RAM there is something only if the partition refused.
+    // Uses what was made at this boot: in RAM there is something only if the booth's own partition refused.
     let (usual, in_ram) = (
         places,
         without_data.map(|folder| places.clone().without_data(folder)),
@@ -189,8 +191,9 @@ pub fn refresh_status(places: &Places, without_data: Option<&Path>) -> io::Resul
     )
 }
 
-/// Lets Wi-Fi be tried again and notes which secrets have connected. Whoever has broken into the gateway can write the outcome, which is
-/// told to people and nothing more: what root does for the networks follows from what lies in its own folder.
+/// Lets Wi-Fi be tried again and notes which secrets have connected. An intruder in the gateway can write the outcome, so
+/// the outcome is shown to people and used for nothing else: what root does for the networks follows from what lies in
+/// root's own folder.
 fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(String, String)]) {
     let disk = RealDisk::guarding(&usual.data);
     let made = |places: &Places| {
@@ -214,7 +217,7 @@ fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(St
     {
         log::warn!("NetworkManager could not be asked to try Wi-Fi again: {error}");
     }
-    // In RAM it would be gone with the power.
+    // In RAM the note would be lost with the power.
     if !is_in_ram
         && let Err(error) = network::confirm(&disk, &usual.secrets, is_connected, had_time)
     {
@@ -222,8 +225,9 @@ fn look_after_networks(usual: &Places, in_ram: Option<&Places>, connected: &[(St
     }
 }
 
-/// A Wi-Fi network whose handshake has failed, as when its router was starting, counts for NetworkManager as one whose password is
-/// unknown, and is left alone until somebody who could know one comes: an agent for secrets. The agent that is started here stays for a moment and knows no PIN, which is enough for NetworkManager to try again.
+/// Makes NetworkManager try Wi-Fi again. A network whose handshake has failed, for example because its router was just
+/// starting, counts for NetworkManager as one with an unknown password, and is left alone until an agent for secrets appears
+/// that could know it. The agent that is started here stays for a moment and knows no PIN, which is enough.
 fn let_try_again() -> io::Result<()> {
     let mut agent = Command::new("nmcli")
         .args(["agent", "secret"])
@@ -236,7 +240,7 @@ fn let_try_again() -> io::Result<()> {
     agent.wait().map(drop)
 }
 
-/// Looks at those files of `[network]` that lie beside a configuration before it is on a card: passwords and PIN.
+/// Checks those files of `[network]` that lie beside a configuration which is not on a card yet: passwords and PIN.
 pub fn check_beside(config: &Config, file: &Path) -> Result<(), ConfigError> {
     let beside = file
         .parent()
@@ -244,7 +248,8 @@ pub fn check_beside(config: &Config, file: &Path) -> Result<(), ConfigError> {
     network::check_beside(&RealDisk::new(), config, beside.unwrap_or(Path::new(".")))
 }
 
-/// What is not used of the prompts that a configuration names and of those beside it, as the booth would say.
+/// The prompt files, in the configuration's folder and beside the configuration, that would not be used; in the booth's own
+/// sentences.
 pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
     let questions = config.questions.iter();
     let questions: Vec<String> = questions.map(|own| own.prompt_name().to_owned()).collect();
@@ -255,7 +260,7 @@ pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
         .filter(|file| file.weight != Weight::Elsewhere);
     let mut told: Vec<String> = unused.map(ToString::to_string).collect();
     let beside = file.parent().unwrap_or(Path::new(""));
-    // Where the folder itself is named, its files are not beside it.
+    // Only where the folder of prompts is in the configuration's folder can files lie beside it.
     if session.prompts.parent() == Some(beside) {
         let listed = RealDisk::new().list(beside).unwrap_or_default();
         let named = session.prompts.file_name().unwrap_or_default();
@@ -266,7 +271,8 @@ pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
 }
 
 /// The profiles that are connected, by their UUIDs, and their interfaces' names: NetworkManager notes by interface number
-/// with what one was connected last, and the kernel says whether it has a carrier. None where there is no NetworkManager.
+/// which profile was connected last, and the kernel knows whether the interface has a carrier. None where there is no
+/// NetworkManager.
 fn connected(notes: &Path, interfaces: &Path) -> Vec<(String, String)> {
     let name_of = |number: &str| {
         let entries = std::fs::read_dir(interfaces)
@@ -290,7 +296,7 @@ fn connected(notes: &Path, interfaces: &Path) -> Vec<(String, String)> {
             let uuid = text
                 .lines()
                 .find_map(|line| line.strip_prefix("connection-uuid="))?;
-            // Its file outlives an interface that was pulled out.
+            // The note of an interface outlives the interface when that is pulled out.
             let name = name_of(&entry.file_name().to_string_lossy())?;
             Some((uuid.to_owned(), name))
         })
@@ -305,13 +311,13 @@ fn publish_news(disk: &dyn Disk, places: &Places, text: &str) -> io::Result<bool
         return Ok(false);
     }
     publish(disk, &places.boot, STATUS, text.as_bytes()).inspect_err(|_| {
-        // On a full card, half a file helps nobody.
+        // On a full card a half-written file is of no use.
         let _ = disk.unlink(&places.boot.join(format!("{STATUS}.tmp")));
     })?;
     Ok(true)
 }
 
-/// With what is connected, if the running system is to be asked.
+/// The facts for the status file; with what is connected, if that was asked.
 fn facts(places: &Places, outcome: Outcome, connected: Option<Vec<(String, String)>>) -> Facts {
     let gateway = connected
         .is_some()
@@ -341,7 +347,7 @@ fn card_id(spool: &Path) -> Option<String> {
     Some(card.card_id)
 }
 
-/// How many clips wait in a spool that nobody has opened yet, and since when.
+/// How many clips wait in a spool that has not been opened yet, and since when.
 fn clips_in(folder: &Path) -> (u64, Option<Timestamp>) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let clips = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "clip"));
@@ -369,7 +375,7 @@ mod tests {
         put("net/wlan0/carrier", "1\n");
         put("net/eth0/ifindex", "2\n");
         put("net/eth0/carrier", "1\n");
-        // Connected until its cable was pulled.
+        // This profile was connected until its cable was pulled.
         put("net/eth1/ifindex", "4\n");
         put("net/eth1/carrier", "0\n");
         put("nm/4", "[device]\nconnection-uuid=d\n");

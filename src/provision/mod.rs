@@ -51,15 +51,15 @@ use network::ConnectionNews;
 use secrets::move_secrets;
 use vault::{Role, Vault};
 
-/// What a technician writes.
+/// The file that a technician writes.
 pub const WRITTEN: &str = "booth.toml";
 const GOOD: &str = "good.toml";
 const OUTCOME: &str = "outcome.json";
-/// Begins the line before the text in `good.toml`.
+/// The beginning of the line before the text in `good.toml`.
 const GOOD_MARK: &str = "#: ";
 const LONGEST_OUTCOME: u64 = 4 << 20;
 
-/// Where things are.
+/// The folders and files that provisioning works with.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// The mounted FAT partition.
@@ -68,9 +68,9 @@ pub struct Places {
     pub data: PathBuf,
     /// The effective configuration.
     pub config: PathBuf,
-    /// What `[spool] dir` and prompts are relative to; the same as `data` but where that takes no writes.
+    /// The folder that `[spool] dir` and prompts are relative to; the same as `data`, except where that takes no writes.
     pub spool: PathBuf,
-    /// What is made here is gone with the power, so that no secret may leave FAT.
+    /// Everything that is made here is lost with the power, so no secret may leave FAT.
     pub is_volatile: bool,
     /// Where secrets of networks are kept, root's alone.
     pub secrets: PathBuf,
@@ -79,7 +79,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// The places below these folders; `config` is `DATA/config/booth.toml` by default.
+    /// The places in these folders; `config` is `DATA/config/booth.toml` by default.
     pub fn new(boot: &Path, data: &Path, config: Option<&Path>) -> Self {
         let usual = data.join("config").join(WRITTEN);
         Self {
@@ -93,14 +93,14 @@ impl Places {
         }
     }
 
-    /// With a folder for NetworkManager's profiles.
+    /// The same with a folder for NetworkManager's profiles.
     pub fn with_network(mut self, network: Option<&Path>) -> Self {
         self.network = network.map(Path::to_owned);
         self
     }
 
-    /// With another folder for the secrets of networks than `DATA/network`: DATA may be the gateway's own, and root works in no
-    /// folder whose place somebody else could put a link in.
+    /// The same with another folder for the secrets of networks than `DATA/network`: DATA may be the gateway's own, and root
+    /// must not work in a folder that another user could replace by a link.
     pub fn with_secrets(mut self, secrets: Option<&Path>) -> Self {
         if let Some(secrets) = secrets {
             self.secrets = secrets.to_owned();
@@ -109,11 +109,11 @@ impl Places {
     }
 
     /// The same for a machine whose own partition takes no writes: everything is made in `folder`, in RAM. The spool stays
-    /// where it is, so that the gateway finds that it can keep nothing.
+    /// in its place, so that the gateway notices that nothing can be kept.
     pub fn without_data(mut self, folder: &Path) -> Self {
         self.data = folder.to_owned();
         self.config = folder.join("config").join(WRITTEN);
-        // Beside it: the folder itself is given to the gateway.
+        // The secrets go beside the folder, because the folder itself is given to the gateway.
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         self.secrets = folder.with_file_name(format!("{name}-network"));
         self.is_volatile = true;
@@ -140,7 +140,7 @@ impl Places {
     }
 }
 
-/// Beside a configuration: why the booth is not set up, a sentence a line.
+/// The file beside a configuration that says why the booth is not set up, a sentence a line.
 pub fn faults_file(config: &Path) -> PathBuf {
     config.with_extension("faults")
 }
@@ -151,48 +151,48 @@ pub fn faults_file(config: &Path) -> PathBuf {
 pub enum Source {
     /// The one on the card.
     Card,
-    /// An earlier one, good since then.
+    /// An earlier one, which is good.
     Kept {
-        /// RFC 3339.
+        /// When it came, RFC 3339.
         since: String,
     },
     /// None.
     NotSetUp,
 }
 
-/// What became of one credential.
+/// The state of one credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretNews {
-    /// Which.
+    /// What it is for.
     pub role: Role,
-    /// As it is called in `booth.toml`.
+    /// Its name in `booth.toml`.
     pub name: String,
     /// Kept since then, RFC 3339; `None` if the booth has none.
     pub since: Option<String>,
     /// It came with this boot.
     pub is_new: bool,
-    /// What is wrong.
+    /// What is wrong with it.
     pub fault: Option<String>,
 }
 
-/// What provisioning came to.
+/// The result of provisioning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// 1; another number is another program's.
+    /// Always 1; a file with another number was written by another program.
     pub schema: u32,
     /// When, RFC 3339, by a clock that may be wrong.
     pub at: String,
     /// Which configuration the booth has.
     pub source: Source,
-    /// Who it is.
+    /// The booth's id.
     pub booth_id: String,
-    /// Its name.
+    /// The booth's name.
     pub name: String,
-    /// Whom to tell.
+    /// Whom to contact about this booth, and where a card is sent to.
     pub contact: String,
-    /// Of its citizens.
+    /// The language of its citizens.
     pub language: String,
-    /// Where it stands.
+    /// The time zone of its place.
     pub timezone: String,
     /// Where the spool is.
     pub spool: PathBuf,
@@ -202,31 +202,32 @@ pub struct Outcome {
     pub broker: Option<String>,
     /// The name of the file on the card.
     pub file: Option<String>,
-    /// Of its text, hex.
+    /// The hash of its text, hex.
     pub hash: String,
-    /// What became of each key of the file on the card.
+    /// The verdict on each key of the file on the card.
     pub keys: Vec<KeyVerdict>,
-    /// What is wrong with it.
+    /// What is wrong with that file.
     pub faults: Vec<String>,
     /// The credentials.
     pub secrets: Vec<SecretNews>,
-    /// A newer set waits for its first connection while another one has connected: its number.
+    /// The number of a newer set that waits for its first connection while another set has connected.
     pub candidate: Option<u64>,
-    /// Why the booth's own partition took nothing, so that all of this is gone with the power.
+    /// Why the booth's own partition took nothing, so that all of this is lost with the power.
     #[serde(default)]
     pub refused: Option<String>,
     /// The networks that were set up.
     #[serde(default)]
     pub networks: Vec<ConnectionNews>,
-    /// What else there is to say.
+    /// Further sentences for people.
     pub notes: Vec<String>,
 }
 
-/// What provisioning works with.
+/// The means that provisioning works with.
 pub struct Hands<'a> {
     /// FAT and the booth's own partition.
     pub disk: &'a dyn Disk,
-    /// Whether the connection of a configuration can be set up, short of the network: are its files what they should be?
+    /// Whether the connection of a configuration can be set up, as far as that shows without a network: whether its files
+    /// hold what they should.
     pub usable: &'a dyn Fn(&Config) -> Result<(), ConfigError>,
 }
 
@@ -274,13 +275,13 @@ struct Good {
 struct GoodFacts {
     since: String,
     sha256: String,
-    /// The booth that this card was before.
+    /// The booth that this card belonged to before.
     #[serde(default)]
     before: Option<String>,
 }
 
-/// Reads FAT, keeps what is good, moves the secrets, writes the effective configuration. An error is one of the booth's own
-/// partition; what FAT refuses is told in the outcome.
+/// Reads FAT, keeps a good configuration, moves the secrets, writes the effective configuration. An error means that the
+/// booth's own partition failed; what FAT refuses is in the outcome.
 pub fn provision(
     hands: &Hands,
     places: &Places,
@@ -290,7 +291,7 @@ pub fn provision(
     let disk = hands.disk;
     let kept = places.kept();
     disk.make_folder(&kept).map_err(at("making", &kept))?;
-    // Always: whoever was cut off here before may have made the folder without its name being durable.
+    // Synced at every run: an earlier run that was cut off may have made the folder without its name being durable.
     disk.sync_folder(&places.data)
         .map_err(at("syncing", &places.data))?;
     let mut notes = Vec::new();
@@ -316,7 +317,8 @@ pub fn provision(
                         sha256: hash.clone(),
                         before: earlier.before,
                     };
-                    // A version before has not made root's, and the gateway can have changed its own. Neither is needed now.
+                    // An earlier version has not made root's copy, and the gateway can have changed its own copy. Neither is
+                    // needed now.
                     if let Err(error) = keep_good(disk, places, text, &facts) {
                         notes.push(format!("{error}."));
                     }
@@ -395,7 +397,7 @@ pub fn provision(
             replace(disk, &places.config, text.as_bytes())
                 .map_err(at("writing", &places.config))?;
             remove(disk, &places.faults()).map_err(at("removing", &places.faults()))?;
-            // Only now nothing names an older set any more.
+            // Only now does nothing name an older set any more.
             let credentials = places.credentials();
             let vault = Vault {
                 disk,
@@ -424,7 +426,7 @@ pub fn provision(
     let questions = good.iter().flat_map(|good| &good.config.questions);
     let questions: Vec<String> = questions.map(|own| own.prompt_name().to_owned()).collect();
     let names = Prompts::names(&questions);
-    // Last, because it may take long, and a booth plays tones without them.
+    // Prompts come last, because copying may take long, and without them a booth plays tones.
     if let Some(from) = &on_fat {
         prompts::bring(disk, from, &places.prompts(), &names, &mut notes);
     }
@@ -470,9 +472,9 @@ fn keep_outcome(disk: &dyn Disk, places: &Places, outcome: &Outcome) -> Result<(
     replace(disk, &path, &bytes).map_err(at("writing", &path))
 }
 
-/// What the card's own file says of updates, if that is a good one: only who holds the card in his hands says whose updates are
-/// taken and whence, and what is kept in the gateway's own folder does not. Nothing but FAT is looked at, so that nothing that a gateway has left
-/// stands between a technician and the end of a key.
+/// The update settings of the card's own file, if that is a good one. Only a person with the card in his hands may say whose
+/// updates are taken and from where; a copy in the gateway's own folder may not. Only FAT is read, so that nothing left by a
+/// gateway can keep a technician from withdrawing a key.
 pub fn trusted(disk: &dyn Disk, boot: &Path) -> Option<Trust> {
     let found = look(disk, boot);
     let text = found.text.ok()?;
@@ -484,7 +486,7 @@ pub fn trusted(disk: &dyn Disk, boot: &Path) -> Option<Trust> {
     })
 }
 
-/// What the latest provisioning came to.
+/// The result of the latest provisioning.
 pub fn outcome_of(disk: &dyn Disk, places: &Places) -> Option<Outcome> {
     let bytes = read_whole(disk, &places.kept().join(OUTCOME), LONGEST_OUTCOME).ok()?;
     serde_json::from_slice(&bytes).ok()
@@ -548,13 +550,13 @@ fn look(disk: &dyn Disk, boot: &Path) -> Found {
     found
 }
 
-/// The last good text, if its hash still says that it is that. Root's own where there is one: by the other, which lies in the gateway's
-/// folder, whoever has broken into the gateway would have root forget passwords and take files from FAT while the card's own file
-/// is a bad one.
+/// The last good text, if its hash proves that it is unchanged. Root's own copy is used where there is one. The copy in the
+/// gateway's folder is less safe: an intruder in the gateway could use it, while the card's own file is bad, to make root
+/// forget passwords and take files from FAT.
 fn last_good(disk: &dyn Disk, places: &Places, notes: &mut Vec<String>) -> Option<Good> {
     let read = |folder: &Path| read_whole(disk, &folder.join(GOOD), LONGEST_TEXT + 1024);
     let bytes = match read(&places.secrets) {
-        // This version has provisioned nothing yet.
+        // This version has not provisioned anything yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => read(&places.kept()),
         own => own,
     };
@@ -575,7 +577,7 @@ fn last_good(disk: &dyn Disk, places: &Places, notes: &mut Vec<String>) -> Optio
         if vault::hash(text.as_bytes()) != facts.sha256 {
             return None;
         }
-        // A newer version may judge otherwise.
+        // A newer version may judge differently.
         let judged = judge(text, GOOD);
         Some(Good {
             config: judged.config?,
@@ -591,7 +593,8 @@ fn last_good(disk: &dyn Disk, places: &Places, notes: &mut Vec<String>) -> Optio
     good
 }
 
-/// In root's own folder, which is believed, and in `DATA/config`, where a version before this one looks for it.
+/// Writes the good text into root's own folder, from which it is read, and into `DATA/config`, where earlier versions look
+/// for it.
 fn keep_good(
     disk: &dyn Disk,
     places: &Places,
@@ -612,12 +615,12 @@ fn keep_good(
     Ok(())
 }
 
-/// Lets `run` say what is wrong: the text as it is, and the sentences beside it.
+/// Prepares what `run` reports when the booth is not set up: the text as it is, and the sentences beside it.
 fn not_set_up(disk: &dyn Disk, places: &Places, found: &Found, judged: &Judged) -> io::Result<()> {
     let marked = read_whole(disk, &places.faults(), LONGEST_OUTCOME).is_ok();
     let stands = read_whole(disk, &places.config, LONGEST_TEXT + 1024).is_ok();
     if stands && !marked {
-        // Somebody's own, or one whose origin was lost: it is not taken away.
+        // The file was written by a person, or its origin is unknown: it is left alone.
         return Ok(());
     }
     replace(disk, &places.faults(), judged.faults.join("\n").as_bytes())?;
@@ -627,7 +630,7 @@ fn not_set_up(disk: &dyn Disk, places: &Places, found: &Found, judged: &Judged) 
     }
 }
 
-/// Publishes a file if it says something else than the one that is there.
+/// Writes a file if its content differs from the one that is there.
 fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if read_whole(disk, path, LONGEST_OUTCOME).is_ok_and(|there| there == bytes) {
         return Ok(());
@@ -638,7 +641,7 @@ fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     publish(disk, folder, &name, bytes)
 }
 
-/// Removes a file durably; one that is not there is gone.
+/// Removes a file durably; a file that does not exist counts as removed.
 fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match remove_name(disk, path) {
         Ok(true) => disk.sync_folder(path.parent().unwrap_or(Path::new("."))),

@@ -1,17 +1,18 @@
 //! `[network]` of a good configuration: its secrets on the booth's own partition, and the profiles that are made of both.
 //!
-//! Owns: the folder of secrets, root's alone, `DATA/network` or (in the image, where DATA is the gateway's) another: one file per secret. Never does: take a secret from FAT that was not read back, or
-//! the password away that has connected because a new one is there.
+//! Owns: the folder of secrets, which is root's alone, one file per secret: `DATA/network` or another (in the image, where
+//! DATA is the gateway's). Never does: take a secret from FAT that was not read back, or remove the password that has
+//! connected because a new one is there.
 //!
 //! ```text
 //! SECRETS/wifi-<hash of the SSID>.json, modem-password.json, modem-pin.json   the newest secret, and the one before it
 //! SECRETS/networks   which profiles were made of which secrets: what root believes of it, for `outcome.json` is the gateway's
 //! ```
 //!
-//! While a new password has not connected there are two profiles, the newest preferred; which one is connected is
-//! NetworkManager's answer ([`confirm`]). A power cut leaves a file from before or the new one. A PIN has no twin: a SIM card
-//! bears three wrong ones, so until one has connected it is in one profile only, and after [`MOST_TRIES`] boots that lasted long
-//! enough to have tried it ([`confirm`] notes that) it is withheld.
+//! While a new password has not connected there are two profiles, the newest preferred; NetworkManager reports which one is
+//! connected ([`confirm`]). A power cut leaves the old file or the new one. A PIN has no second profile: a SIM card allows
+//! three wrong ones. So until a PIN has connected it is in one profile only, and after [`MOST_TRIES`] boots that lasted long
+//! enough to try it ([`confirm`] notes that) it is withheld.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -30,15 +31,16 @@ use booth_contract::hex;
 use booth_host::config_file::ConfigError;
 use booth_spool::disk::{Disk, Listed, publish, read_whole};
 
-/// At how many boots a PIN is tried before it has ever connected; a boot that was cut short has not tried it.
+/// At how many boots a PIN is tried that has never connected; a boot that was cut short does not count.
 const MOST_TRIES: u32 = 2;
 const LONGEST_RECORD: u64 = 64 * 1024;
-/// The slot of the PIN.
+/// The slot (file name) of the PIN's secret.
 const PIN: &str = "modem-pin";
-/// The list of what was set up, among the secrets. No `.json`: each of those is a secret.
+/// The list of what was set up, in the folder of secrets. Its name has no `.json`, because each file with that ending is a
+/// secret.
 const LIST: &str = "networks";
 
-/// A way to the world.
+/// A kind of connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -50,10 +52,10 @@ pub enum Way {
     Modem,
 }
 
-/// What became of a connection.
+/// The state of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionNews {
-    /// Which way.
+    /// Its kind.
     pub way: Way,
     /// SSID or access point; the fixed address of the wired network, empty with DHCP.
     pub name: String,
@@ -63,20 +65,20 @@ pub struct ConnectionNews {
     pub secrets: Vec<NetworkSecret>,
 }
 
-/// What became of a network's secret.
+/// The state of a network's secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSecret {
     /// Its file in the folder of secrets, without ending.
     pub slot: String,
-    /// As it is called in `booth.toml`.
+    /// Its name in `booth.toml`.
     pub name: String,
     /// Kept since then, RFC 3339; `None` if the booth has none.
     pub since: Option<String>,
-    /// Tells it from an earlier one.
+    /// The number that distinguishes it from an earlier one.
     pub number: u64,
     /// It came with this boot.
     pub is_new: bool,
-    /// What is wrong.
+    /// What is wrong with it.
     pub fault: Option<String>,
 }
 
@@ -101,21 +103,21 @@ struct Record {
     schema: u32,
     newest: Held,
     has_connected: bool,
-    /// Boots at which it had time to connect, the one before `was_tried` included only when the next one begins.
+    /// At how many boots it had time to connect. The boot of `was_tried` is added only when the next boot begins.
     tries: u32,
-    /// It has had time to connect at this boot, or at the latest one.
+    /// It had time to connect at this boot, or at the latest one.
     #[serde(default)]
     was_tried: bool,
     former: Option<Held>,
 }
 
-/// A connection as root has made it. `Outcome` tells the same to people, and lies where the gateway can change it: whoever has
-/// broken into the gateway would confirm a password that never connected, so that the former one is gone, or a wrong PIN, so that it
-/// is tried until the SIM card is locked.
+/// A connection as root has made it. `Outcome` shows the same to people, but lies where the gateway can change it. With it,
+/// an intruder in the gateway could confirm a password that never connected, so that the former one is removed, or a wrong
+/// PIN, so that it is tried until the SIM card is locked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Made {
     way: Way,
-    /// As in [`ConnectionNews`].
+    /// The same as in [`ConnectionNews`].
     profiles: Vec<String>,
     /// Slot and number of each of its secrets.
     secrets: Vec<(String, u64)>,
@@ -134,7 +136,8 @@ impl Made {
     }
 }
 
-/// What the latest provisioning has set up; nothing where none of this version has been, so that nothing is confirmed until the next one.
+/// What the latest provisioning has set up. Empty if no provisioning of this version has run yet: then nothing is confirmed
+/// until the next one.
 pub(super) fn made_here(disk: &dyn Disk, secrets: &Path) -> io::Result<Vec<Made>> {
     match read_whole(disk, &secrets.join(LIST), LONGEST_OUTCOME) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
@@ -143,7 +146,8 @@ pub(super) fn made_here(disk: &dyn Disk, secrets: &Path) -> io::Result<Vec<Made>
     }
 }
 
-/// Names of slots are of `DATA/network` where no other folder is named, and DATA may be the gateway's.
+/// Whether a file name is that of a secret's slot. It is checked because `DATA/network` is used where no other folder is
+/// named, and DATA may be the gateway's.
 fn is_slot(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 64 && name.chars().all(is_plain)
@@ -158,8 +162,8 @@ struct Work<'a> {
     slots: BTreeSet<String>,
 }
 
-/// Makes the profiles of a configuration's networks and writes them to `keyfiles`. An error is one of the booth's own
-/// partition; what the folder of profiles refuses is a note.
+/// Makes the profiles of a configuration's networks and writes them to `keyfiles`. An error means that the booth's own
+/// partition failed; what the folder of profiles refuses is a note.
 pub(super) fn set_up(
     disk: &dyn Disk,
     places: &Places,
@@ -203,7 +207,7 @@ pub(super) fn set_up(
             "The networks could not be set up ({error}); a wired network with DHCP works all the same. Write the image to the card again."
         ));
     }
-    // Last: profiles that are there work without it.
+    // The list comes last: the profiles work without it.
     let made: Vec<Made> = news.iter().map(Made::of).collect();
     let list = place.join(LIST);
     let bytes = serde_json::to_vec(&made).unwrap_or_default();
@@ -265,14 +269,14 @@ impl Work<'_> {
             let (record, mut secrets) = self.secret("modem-password", password, kind)?;
             let (pin, pins) = self.secret(PIN, modem.pin_file.as_deref(), SecretKind::Pin)?;
             secrets.extend(pins);
-            // Without its PIN a SIM card answers nothing; without its password the operator may.
+            // A SIM card does not work without its PIN; an operator may do without the password.
             let lacks_pin = modem.pin_file.is_some() && pin.is_none();
             let mut passwords = match lacks_pin {
                 true => Vec::new(),
                 false => passwords(record.as_ref(), password.is_none()),
             };
             let retries = match &pin {
-                // A twin would try the same PIN once more.
+                // A second profile would try the same PIN once more.
                 Some(pin) if !pin.has_connected => {
                     passwords.truncate(1);
                     Retries::Once
@@ -296,7 +300,7 @@ impl Work<'_> {
         Ok((news, files))
     }
 
-    /// A secret as it is now, if the configuration names one, and a line about it.
+    /// A secret as it is now, if the configuration names one, and its state for the outcome.
     fn secret(
         &mut self,
         slot: &str,
@@ -329,11 +333,11 @@ impl Work<'_> {
                     record = Some(next);
                 }
                 if self.places.is_volatile {
-                    // It is gone here with the power.
+                    // In RAM the secret would be lost with the power, so it stays on FAT.
                 } else {
                     match remove_from_fat(self.disk, &self.places.boot, &BTreeSet::from([entry])) {
                         Err(why) => self.notes.push(why),
-                        // Somebody has put it there once more: it is to be tried once more.
+                        // Somebody has put the secret there once more: it has to be tried once more.
                         Ok(()) => {
                             let has_tried =
                                 |record: &&mut Record| record.tries > 0 || record.was_tried;
@@ -413,7 +417,7 @@ impl Work<'_> {
         }
     }
 
-    /// Durable and read back when it returns.
+    /// Writes a secret; when this returns, it is durable and was read back.
     fn keep(&self, slot: &str, record: &Record) -> io::Result<()> {
         let place = &self.places.secrets;
         keep(self.disk, place, slot, record)?;
@@ -427,7 +431,7 @@ impl Work<'_> {
         }
     }
 
-    /// Secrets that nobody names any more.
+    /// Removes secrets that no configuration names any more.
     fn forget_others(&self) -> io::Result<()> {
         let place = self.places.secrets.clone();
         let listed = match self.disk.list(&place) {
@@ -443,7 +447,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The file `country`, for `booth-wifi-country.service`.
+    /// Writes the file `country`, for `booth-wifi-country.service`.
     fn note_country(&self, country: Option<&str>) -> io::Result<()> {
         let path = self.places.secrets.join("country");
         match country {
@@ -453,7 +457,7 @@ impl Work<'_> {
     }
 }
 
-/// What profiles are made with: no password for an open network, none at all where one is lacking.
+/// The passwords of the profiles to make: `None` for an open network, and no profile where a password is missing.
 fn passwords(record: Option<&Record>, is_open: bool) -> Vec<Option<Numbered<'_>>> {
     let Some(record) = record else {
         return if is_open { vec![None] } else { Vec::new() };
@@ -466,7 +470,7 @@ fn read(disk: &dyn Disk, secrets: &Path, slot: &str) -> io::Result<Option<Record
     let path = secrets.join(format!("{slot}.json"));
     match read_whole(disk, &path, LONGEST_RECORD) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| {
-            // The parser's own words could repeat a secret.
+            // The parser's own message could repeat a secret.
             io::Error::new(io::ErrorKind::InvalidData, "it is damaged")
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -480,7 +484,7 @@ fn keep(disk: &dyn Disk, secrets: &Path, slot: &str, record: &Record) -> io::Res
     publish(disk, secrets, &format!("{slot}.json"), &bytes)
 }
 
-/// A secret beside `booth.toml`: its file's name there and what it says; or what is wrong with it.
+/// A secret beside `booth.toml`: its file's name there and its content; or what is wrong with it.
 fn taken<'a>(
     disk: &dyn Disk,
     boot: &Path,
@@ -497,7 +501,7 @@ fn taken<'a>(
     Ok(Some((entry, secret)))
 }
 
-/// Looks at those files of `[network]` that lie in this folder, as `check-config` does before they are on a card.
+/// Checks those files of `[network]` that lie in this folder; `check-config` does so before they are on a card.
 pub(super) fn check_beside(
     disk: &dyn Disk,
     config: &Config,
@@ -515,8 +519,8 @@ pub(super) fn check_beside(
     }
 }
 
-/// Whether NetworkManager has to be asked for another try: no Wi-Fi network is connected. Never where the modem has a PIN, because
-/// what lets Wi-Fi be tried again lets a refused PIN be tried again, too.
+/// Whether NetworkManager has to be asked for another try: no Wi-Fi network is connected. Never where the modem has a PIN,
+/// because the same means would also let a refused PIN be tried again.
 pub(super) fn wants_a_new_try(made: &[Made], is_connected: impl Fn(&str) -> bool) -> bool {
     let mut wifi = made
         .iter()
@@ -529,9 +533,10 @@ pub(super) fn wants_a_new_try(made: &[Made], is_connected: impl Fn(&str) -> bool
         && !secrets.any(|(slot, _)| slot == PIN)
 }
 
-/// Notes in the folder of secrets which have connected, of the profiles that are connected now; and, if the boot has lasted long
-/// enough (`had_time`), which PIN has been tried and has not. Nothing is written if that is known, or if nothing has been set up by
-/// this version yet. Which secrets a profile was made of is read there, too, and from nowhere else.
+/// Notes in the folder of secrets which secrets have connected, according to the profiles that are connected now. If the
+/// boot has lasted long enough (`had_time`), it also notes which PIN was tried without success. Nothing is written if all
+/// that is known, or if this version has set up nothing yet. Which secrets a profile was made of is read from that folder,
+/// too, and from nowhere else.
 pub fn confirm(
     disk: &dyn Disk,
     secrets: &Path,

@@ -1,11 +1,11 @@
 //! The prompts' way from FAT to the booth's own partition, where the gateway, which may not read FAT, finds them.
 //!
-//! Owns: `DATA/prompts/<language>/<file>`, and `DATA/prompts/<file>` of those that lie flat; the word for each that is passed over because of
-//! its name. What is in a file is the gateway's to judge. Never does: take the last good ones away because FAT has none or
-//! cannot be read, or stand in the way of the booth: whatever fails is a note.
+//! Owns: `DATA/prompts/<language>/<file>`, and `DATA/prompts/<file>` for files that lie in no language's folder; the
+//! sentence about each file that is passed over because of its name. The gateway judges the contents. Never does: remove the
+//! last good prompts because FAT has none or cannot be read, or hold up the booth: every failure is a note.
 //!
-//! A file whose length and time are the same is the same; only others are copied, each replaced in one step with the time it
-//! has on FAT. What FAT does not have goes last, when everything it has is there.
+//! Files with equal length and time count as equal; only others are copied, each replaced in one step with the time that it
+//! has on FAT. Files that FAT does not have are removed last, when everything from FAT is there.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,11 +16,11 @@ use super::guise::printable;
 use crate::adapters::prompts::{MAX_FILE, folder};
 use booth_spool::disk::{Disk, Listed, publish_dated, read_whole};
 
-/// In `DATA`.
+/// The folder's name in `DATA`.
 pub(super) const FOLDER: &str = "prompts";
 /// Largest file, bytes: the gateway reads no larger ones.
 const LARGEST_FILE: u64 = MAX_FILE;
-/// Most files that are named because they are passed over.
+/// Most files that are named as passed over.
 const MOST_NAMED: usize = 20;
 /// Most files; a booth has some thirty, and a few hundred words where all are recorded anew.
 const MOST_FILES: usize = 1_000;
@@ -51,7 +51,7 @@ pub(super) fn on_fat(
     (folder != boot).then_some(folder)
 }
 
-/// Where prompts lie if FAT has none: those that somebody has put there, or the last ones that FAT had.
+/// Where prompts lie if FAT has none: those that a person has put there, or the last ones that FAT had.
 pub(super) fn kept(disk: &dyn Disk, places: &Places, named: &Path) -> PathBuf {
     let own = places.spool.join(named);
     let last = places.spool.join(FOLDER);
@@ -62,7 +62,7 @@ pub(super) fn kept(disk: &dyn Disk, places: &Places, named: &Path) -> PathBuf {
     }
 }
 
-/// Brings `to` up to what is in the folder `from` of FAT.
+/// Makes `to` equal to the folder `from` of FAT.
 pub(super) fn bring(
     disk: &dyn Disk,
     from: &Path,
@@ -98,10 +98,11 @@ struct Found {
     bytes: u64,
 }
 
-/// By language (none of those that lie flat) and name, in small letters: the gateway's own file system may tell them apart.
+/// Prompts by language (none for files in no language's folder) and name, in small letters: the booth's own file system may
+/// distinguish upper and lower case.
 type Wanted = BTreeMap<(String, String), Found>;
 
-/// What is passed over in the folder of prompts, and beside it.
+/// The files that are passed over in the folder of prompts, and beside it.
 struct Passed<'a> {
     names: &'a [String],
     told: Vec<String>,
@@ -113,7 +114,7 @@ impl Passed<'_> {
             .push(format!("The prompt {} {why}; {remedy}.", printable(file)));
     }
 
-    /// Whether a file is to be copied; if not, it is told where somebody may have meant it for a prompt.
+    /// Whether a file has to be copied; if not, it is reported where a person may have meant it as a prompt.
     fn takes(&mut self, place: &str, name: &str) -> bool {
         let is_prompt = |stem: &str| self.names.iter().any(|own| own.eq_ignore_ascii_case(stem));
         if let Some((why, remedy)) = folder::unreadable(name, &is_prompt) {
@@ -137,7 +138,7 @@ impl Passed<'_> {
     }
 }
 
-/// Prompts that lie beside `booth.toml` instead of in their folder, and an archive of them that nobody has unpacked.
+/// Prompts that lie beside `booth.toml` instead of in their folder, and an archive of prompts that was not unpacked.
 pub(super) fn beside(listed: &[Listed], named: &Path, names: &[String]) -> Vec<String> {
     let mut passed = Passed {
         names,
@@ -231,7 +232,8 @@ fn look(
     Ok(wanted)
 }
 
-/// True if all of them are there; one that FAT does not give is a note. An error is one of the booth's own partition.
+/// True if all of them are there; a prompt that FAT does not give is a note. An error means that the booth's own partition
+/// failed.
 fn copy(disk: &dyn Disk, wanted: &Wanted, to: &Path, notes: &mut Vec<String>) -> io::Result<bool> {
     let mut is_whole = true;
     for ((language, name), found) in wanted {
@@ -280,7 +282,7 @@ fn is_same(disk: &dyn Disk, found: &Found, modified: Option<i64>, there: &Path) 
     read(there).is_some_and(|there| Some(there) == read(&found.path))
 }
 
-/// Takes away what FAT does not have.
+/// Removes what FAT does not have.
 fn tidy(disk: &dyn Disk, wanted: &Wanted, to: &Path) -> io::Result<()> {
     let mut is_gone = false;
     for entry in disk.list(to)? {

@@ -1,7 +1,8 @@
 //! The move of the secrets from FAT to the vault.
 //!
-//! Owns: which files beside `booth.toml` are credentials, and when they may leave FAT. Never does: remove one that has not
-//! been read back from the booth's own partition, or put one into use with which no connection could be tried.
+//! Owns: which files beside `booth.toml` are credentials, and when they may leave FAT. Never does: remove one from FAT that
+//! has not been read back from the booth's own partition, or put credentials into use with which no connection could be
+//! tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,22 +20,22 @@ use booth_host::password;
 use booth_host::tls::pem::{self, Wanted};
 use booth_spool::disk::{Disk, Listed, read_whole};
 
-/// What the booth has of secrets now.
+/// The credentials that the booth has now.
 #[derive(Default)]
 pub(super) struct Moved {
-    /// What the effective configuration names.
+    /// The set that the effective configuration names.
     pub set: Option<Set>,
-    /// A newer set than the one that has connected.
+    /// The number of a newer set than the one that has connected.
     pub candidate: Option<u64>,
     /// Sets that stay.
     pub keep: Vec<u64>,
-    /// A line for each.
+    /// The state of each credential.
     pub news: Vec<SecretNews>,
-    /// Something that the connection needs is not there.
+    /// Whether something that the connection needs is missing.
     pub is_lacking: bool,
 }
 
-/// Moves what is beside `booth.toml` into the vault. An error is one of the booth's own partition.
+/// Moves credentials from beside `booth.toml` into the vault. An error means that the booth's own partition failed.
 pub(super) fn move_secrets(
     hands: &Hands,
     places: &Places,
@@ -50,7 +51,7 @@ pub(super) fn move_secrets(
     };
     let (sets, damaged) = vault.sets().map_err(at("reading", &credentials))?;
     notes.extend(damaged);
-    // A power cut may have come before a new set was looked at: none is believed because it is there.
+    // A power cut may have come before a new set was checked: a set is not trusted just because it exists.
     let usable = |set: &Set| is_usable(hands, places, good, set);
     let newest = sets.iter().rev().find(|set| usable(set).is_ok());
     let mut moved = Moved::default();
@@ -109,7 +110,7 @@ pub(super) fn move_secrets(
         match usable(&added) {
             Ok(()) => set = Some(added),
             Err(error) => {
-                // It stays on FAT to be looked at, and what connected before stays in use.
+                // The new credential stays on FAT to be looked at, and the set that connected before stays in use.
                 may_remove = false;
                 let keep: Vec<u64> = sets.iter().map(|set| set.number).collect();
                 vault.prune(&keep).map_err(at("tidying", &credentials))?;
@@ -171,13 +172,13 @@ fn is_usable(hands: &Hands, places: &Places, good: &Good, set: &Set) -> Result<(
     (hands.usable)(&config)
 }
 
-/// The name that `[mqtt]` has for a credential.
+/// The name that `[mqtt]` gives for a credential.
 fn wanted(table: &Table, role: Role) -> Option<String> {
     let value = table.get("mqtt")?.get(role.key())?;
     Some(value.as_str()?.to_owned())
 }
 
-/// Files that a booth, or the board's firmware, needs on FAT: no typing error in `booth.toml` may take them away.
+/// Files that a booth, or the board's firmware, needs on FAT: a typing error in `booth.toml` must not remove them.
 fn is_of_the_card(name: &str) -> bool {
     let name = name.to_lowercase();
     let is_firmware = [".elf", ".bin", ".dat", ".dtb", ".img", ".sqfs", ".zst"]
@@ -195,7 +196,7 @@ fn is_of_the_card(name: &str) -> bool {
     is_firmware || own.contains(&name.as_str())
 }
 
-/// Finds a credential beside `booth.toml`: its name there and what it says, without byte order mark and the like.
+/// Finds a credential beside `booth.toml`: its name there and its content, without byte order mark and the like.
 pub(super) fn take<'a>(
     disk: &dyn Disk,
     boot: &Path,

@@ -1,6 +1,6 @@
-//! `BOOTH-STATUS.TXT`: what a laptop shows of a booth whose card is in it. Pure.
+//! `BOOTH-STATUS.TXT`: what a laptop shows of a booth when the booth's card is in it. Pure.
 //!
-//! Owns: the words, in the booth's language and in English. Never does: say anything that changes by itself (an age, a
+//! Owns: the words, in the booth's language and in English. Never does: write anything that changes by itself (an age, a
 //! level), so that the file is written only when there is news.
 
 use jiff::Timestamp;
@@ -17,18 +17,18 @@ use gateway_core::spoken::Language;
 
 /// Most keys that are listed.
 const MOST_KEYS: usize = 200;
-/// Longest sentence of somebody else that is repeated.
+/// Longest sentence of another program that is repeated.
 const LONGEST_SENTENCE: usize = 500;
 
-/// What a running gateway says of itself; the rest of its answer is the doctor's.
+/// The running gateway's answer about itself; the rest of the answer is the doctor's.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct GatewayFacts {
     /// A citizen can speak now.
     pub ready: u8,
-    /// Nothing is recorded: it has no good configuration.
+    /// `not_set_up` means that nothing is recorded for lack of a good configuration.
     pub session: String,
-    /// To the broker.
+    /// 1 while connected to the broker.
     pub connected: u8,
     /// The hub is online.
     pub hub_online: u8,
@@ -38,7 +38,7 @@ pub struct GatewayFacts {
     pub oldest_unsent_s: u64,
     /// Every raised alert.
     pub faults: Vec<Told>,
-    /// What works and what does not.
+    /// The findings: what works and what does not.
     pub findings: Vec<Told>,
     /// Files among the prompts that are not used, and why.
     pub unused_prompts: Vec<String>,
@@ -48,15 +48,15 @@ pub struct GatewayFacts {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// Of an alert.
+    /// The id of an alert.
     pub id: String,
-    /// Of a finding.
+    /// The area of a finding.
     pub area: String,
-    /// Of a finding.
+    /// The verdict of a finding.
     pub verdict: String,
-    /// Of an alert.
+    /// The sentence of an alert.
     pub text: String,
-    /// Of a finding.
+    /// The sentence of a finding.
     pub sentence: String,
     /// What to do.
     pub remedy: Option<String>,
@@ -68,24 +68,24 @@ impl Told {
     }
 }
 
-/// Everything the file tells.
+/// Everything that the file shows.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Of the latest provisioning.
+    /// The outcome of the latest provisioning.
     pub outcome: Outcome,
-    /// Of the gateway, if it answers.
+    /// The gateway's answer, if it gives one.
     pub gateway: Option<GatewayFacts>,
-    /// Address.
+    /// The booth's address.
     pub ip: Option<String>,
-    /// Profiles that are connected and their interfaces; `None` if nobody has asked.
+    /// Profiles that are connected and their interfaces; `None` if that was not asked.
     pub connected: Option<Vec<(String, String)>>,
-    /// Of this program.
+    /// Version of this program.
     pub sw_version: String,
     /// The image, where there is one.
     pub image: Option<Image>,
-    /// What it found of the card's data partition.
+    /// The image's report about the card's data partition.
     pub partition: Option<Partition>,
-    /// Of the card, once the spool has been opened.
+    /// The card's id, once the spool has been opened.
     pub card_id: Option<String>,
     /// Messages in the spool, counted by their files: used while no gateway answers.
     pub clips: u64,
@@ -97,7 +97,7 @@ pub struct Facts {
     pub now: Timestamp,
 }
 
-/// The whole file: UTF-8 with a byte order mark and CRLF, as any laptop's editor shows it.
+/// The whole file: UTF-8 with a byte order mark and CRLF, which every laptop's editor can show.
 pub fn render(facts: &Facts) -> String {
     let zone = zone::zone(&facts.outcome.timezone);
     let told = |language| section(facts, language, &zone);
@@ -109,7 +109,7 @@ pub fn render(facts: &Facts) -> String {
     format!("\u{feff}{head}\n\n{sections}\n").replace('\n', "\r\n")
 }
 
-/// The file when the booth's own partition refused, so that there is no outcome.
+/// The file for the case that the booth's own partition refused, so that there is no outcome.
 pub fn refusal(why: &str, now: Timestamp) -> String {
     let text = format!(
         "\u{feff}BOOTH STATUS {}\n\n\
@@ -123,7 +123,7 @@ pub fn refusal(why: &str, now: Timestamp) -> String {
     text.replace('\n', "\r\n")
 }
 
-/// Whether two files say the same; their first line is only the date.
+/// Whether two files say the same; their first lines are left out, because they hold only the date.
 pub fn is_same(one: &str, other: &str) -> bool {
     let rest = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
     rest(one) == rest(other) && rest(one).is_some()
@@ -138,7 +138,7 @@ fn day_of(text: &str, zone: &TimeZone) -> String {
         .map_or_else(|_| text.to_owned(), |at| day(at, zone))
 }
 
-/// Somebody else's sentence in one line.
+/// Another program's sentence in one line.
 fn line(text: &str) -> String {
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain.take(LONGEST_SENTENCE).collect()
@@ -184,9 +184,9 @@ fn section(facts: &Facts, language: Language, zone: &TimeZone) -> String {
     page.lines.join("\n").trim_end().to_owned()
 }
 
-/// First, because it decides what may be done with the card.
+/// The messages come first, because they decide what may be done with the card.
 fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
-    // It says that nothing is only on this card where nothing may be known of that.
+    // The file must not say that all messages are at the centre while others may be hidden on the card.
     let is_told = hidden_messages(facts, page);
     let (count, oldest) = match &facts.gateway {
         Some(gateway) => {
@@ -216,7 +216,7 @@ fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
     page.gap();
 }
 
-/// Messages that may lie where no program reads them; true if that was told.
+/// Reports messages that may lie where no program reads them; true if there is something to report.
 fn hidden_messages(facts: &Facts, page: &mut Page) -> bool {
     match (&facts.partition, &facts.outcome.refused) {
         (Some(Partition::MovedAside(why)), _) => {
@@ -248,7 +248,7 @@ fn hidden_messages(facts: &Facts, page: &mut Page) -> bool {
     true
 }
 
-/// Whom the card belongs to.
+/// Writes to whom the card belongs.
 fn send_to(facts: &Facts, page: &mut Page) {
     let contact = line(&facts.outcome.contact);
     match contact.is_empty() {
@@ -411,7 +411,7 @@ fn running(facts: &Facts, page: &mut Page) {
             _ => page.say("Centre: NOT reached.", "Centralen: IKKE nået."),
         }
     }
-    // The broker's trouble has been told above.
+    // The trouble with the broker is in the file already, further up.
     let faults = gateway.faults.iter();
     for fault in faults.filter(|fault| fault.id != "not_connected") {
         page.item(&fault.with_remedy(&format!("{}: {}", fault.id, fault.text)));

@@ -1,8 +1,8 @@
-//! What lies in the gateway's folders and is none of provisioning's.
+//! Files in the gateway's folders that provisioning has not made.
 //!
-//! Owns: moving it aside, and giving what provisioning made to the gateway. The gateway owns its folder: whoever has broken
-//! into it can put a pipe, a link, a device or a second name of root's own file where root works at the next boot. Never does: follow a
-//! link, open what it looks at, or delete anything. A failure leaves the rest where it was.
+//! Owns: moving them aside, and giving what provisioning made to the gateway. The gateway owns its folder: an intruder in
+//! the gateway can put a pipe, a link, a device or a second name of root's own file where root works at the next boot. Never
+//! does: follow a link, open what it looks at, or delete anything. A failure leaves the rest where it was.
 #![allow(clippy::disallowed_methods)] // works on folders that it holds open
 
 use std::ffi::OsStr;
@@ -19,27 +19,28 @@ use rustix::io::Errno;
 
 use booth_spool::real_disk::folder_below;
 
-/// Where it goes, in the gateway's own folder.
+/// The folder that such files go to, in the gateway's own folder.
 pub(super) const ASIDE: &str = "set-aside";
 /// Most files and folders below one of provisioning's own folders; a folder with more goes aside as a whole.
 const MOST_ENTRIES: usize = 10_000;
-/// Names that are tried for one that goes aside.
+/// How many names are tried for a file that goes aside.
 const MOST_NAMES: usize = 1_000;
-/// Most that are told by name.
+/// Most files that are named.
 const MOST_TOLD: usize = 8;
 const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Who may own what provisioning reads.
+/// The users who may own what provisioning reads.
 #[derive(Clone, Copy)]
 struct Owners {
     gateway: u32,
     own: u32,
 }
 
-/// Looks at the folders `names` in `data`, each with so many levels of folders below it, and moves aside whatever is neither a folder nor a plain
-/// file with one name, or belongs neither to the gateway nor to this user. Answers a sentence for each.
+/// Looks at the folders `names` in `data`, each with this many levels of folders below it, and moves aside everything that
+/// is neither a folder nor a plain file with one name, or that belongs neither to the gateway nor to this user. Returns a
+/// sentence for each.
 ///
 /// # Errors
 /// When `data` cannot be looked at, or something can be moved nowhere.
@@ -83,7 +84,7 @@ struct Looking {
 }
 
 impl Looking {
-    /// One thing and what is below it; false if there is too much.
+    /// Looks at one file or folder and what is below it; false if there is too much.
     fn visit(
         &mut self,
         above: BorrowedFd<'_>,
@@ -133,7 +134,7 @@ impl Looking {
         let shown = shown.display();
         for number in 0..MOST_NAMES {
             let mut other = format!("{number}-").into_bytes();
-            // Together at most what a name may have.
+            // Shortened, so that all parts together fit into a file name.
             other.extend(name.as_bytes().iter().take(200));
             let other = OsStr::from_bytes(&other);
             match renameat_with(above, name, &aside, other, RenameFlags::NOREPLACE) {
@@ -153,7 +154,7 @@ impl Looking {
         )))
     }
 
-    /// The folder where things go, made if it is new; what stands in its place goes into it.
+    /// The folder that files are moved to, made if it is new; a file in its place is moved into it.
     fn aside(&self) -> io::Result<OwnedFd> {
         let open = || openat(&self.top, ASIDE, FOLDER, Mode::empty());
         match mkdirat(&self.top, ASIDE, Mode::from_raw_mode(0o700)) {
@@ -191,9 +192,9 @@ impl Looking {
     }
 }
 
-/// Whether provisioning has a folder there; `None` where it may have either.
+/// Whether provisioning expects a folder there; `None` where it may be a folder or a file.
 fn wants_folder(shown: &Path, levels: usize) -> Option<bool> {
-    // One of provisioning's own.
+    // One of provisioning's own folders.
     if shown.components().count() == 1 {
         return Some(true);
     }
@@ -208,7 +209,7 @@ fn kind(facts: &Stat) -> FileType {
     FileType::from_raw_mode(facts.st_mode)
 }
 
-/// Why it is none of provisioning's.
+/// Why this cannot be of provisioning's making.
 fn stranger(facts: &Stat, owners: Owners) -> Option<&'static str> {
     match kind(facts) {
         FileType::Directory => {}
@@ -236,8 +237,8 @@ fn names_in(folder: &OwnedFd) -> io::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-/// Gives a file or folder and so many levels of what is in it to the owner of `data`, who runs the gateway. No link is followed, in
-/// `data` not on the way either, and a file with a second name stays whose it is.
+/// Gives a file or folder and this many levels of its contents to the owner of `data`, who runs the gateway. No link is
+/// followed, within `data` not even in the path, and a file with a second name keeps its owner.
 ///
 /// # Errors
 /// When something cannot be looked at or given.
@@ -248,7 +249,7 @@ pub(super) fn give(path: &Path, data: &Path, levels: usize) -> io::Result<()> {
     };
     let (guard, way) = match above.strip_prefix(data) {
         Ok(way) => (data, way),
-        // None of the gateway's: its own place is trusted.
+        // The path is not in the gateway's folder: the way to it is trusted.
         Err(_) if above.as_os_str().is_empty() => (Path::new("."), Path::new("")),
         Err(_) => (above, Path::new("")),
     };

@@ -1,16 +1,16 @@
 //! The booth's credentials on its own partition: numbered sets, of which one has connected.
 //!
-//! Owns: the folder `credentials` and its protocol, by which a new password never costs the connection that the old one
-//! had. Never does: change a set once it has its name, or take away the set that connected last.
+//! Owns: the folder `credentials` and its protocol: a new password never ends the connection that the old one had. Never
+//! does: change a set once it has its name, or remove the set that connected last.
 //!
 //! ```text
 //! credentials/set-7/password, ca.pem, cert.pem, key.pem, set.json   what provisioning gave, whole and durable, for ever unchanged
 //! credentials/confirmed                                            "7": this set has connected; written by the gateway
 //! ```
 //!
-//! The newest set is the *candidate* until it is the confirmed one. The gateway tries the newest first, then the one before
-//! ([`order`]), and confirms the one with which the broker has accepted it. Power cuts: a set gets its name when everything
-//! in it is durable, and `confirmed` is replaced in one step; whatever is there is whole.
+//! The newest set is the *candidate* until it is confirmed. The gateway tries the newest first, then the one before
+//! ([`order`]), and confirms the set with which the broker has accepted it. Power cuts: a set gets its name when everything
+//! in it is durable, and `confirmed` is replaced in one step, so every set and `confirmed` are always whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use booth_contract::hex;
 use booth_spool::disk::{Disk, Open, publish, read_whole};
 
-/// Longest credential, bytes: the roots of a whole system have a quarter of it.
+/// Longest credential, bytes: four times the size of a whole system's root certificates.
 pub const LONGEST_CREDENTIAL: u64 = 1 << 20;
 const CONFIRMED: &str = "confirmed";
 const FACTS: &str = "set.json";
@@ -79,7 +79,7 @@ pub struct Kept {
     pub name: String,
     /// When it came, RFC 3339.
     pub since: String,
-    /// Of its bytes.
+    /// The hash of its bytes.
     pub sha256: String,
 }
 
@@ -94,7 +94,7 @@ struct Facts {
 pub struct Set {
     /// Its number; newer ones are higher.
     pub number: u64,
-    /// What is in it.
+    /// The credentials in it.
     pub files: BTreeMap<Role, Kept>,
 }
 
@@ -123,7 +123,7 @@ pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// In which order sets are tried: the newest, then the one that connected last, or without one the newest but one.
+/// The order in which sets are tried: the newest, then the set that connected last or, if none has, the newest but one.
 pub fn order(numbers: &[u64], confirmed: Option<u64>) -> Vec<u64> {
     let mut numbers = numbers.to_vec();
     numbers.sort_unstable_by(|a, b| b.cmp(a));
@@ -150,7 +150,7 @@ impl Vault<'_> {
         }
     }
 
-    /// Which set has connected.
+    /// The set that has connected.
     pub fn confirmed(&self) -> Option<u64> {
         let bytes = read_whole(self.disk, &self.folder.join(CONFIRMED), 64).ok()?;
         std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
@@ -233,7 +233,7 @@ impl Vault<'_> {
         self.read(number)
     }
 
-    /// Takes away every set but these and the one that has connected.
+    /// Removes every set except these and the one that has connected.
     pub fn prune(&self, keep: &[u64]) -> io::Result<()> {
         let confirmed = self.confirmed();
         let mut is_gone = false;
@@ -250,7 +250,7 @@ impl Vault<'_> {
         Ok(())
     }
 
-    /// Notes that the broker has accepted this set; nothing is written if that is known.
+    /// Notes that the broker has accepted this set; nothing is written if that was known.
     pub fn confirm(&self, number: u64) -> io::Result<()> {
         if self.confirmed() == Some(number) {
             return Ok(());
@@ -264,7 +264,7 @@ impl Vault<'_> {
     }
 }
 
-/// The set that a credential's path is in: the vault's folder and the number.
+/// The set to which a credential's path belongs: the vault's folder and the number.
 pub fn set_of(path: &Path) -> Option<(&Path, u64)> {
     let set = path.parent()?;
     let number = number_of(set.file_name()?.to_str()?)?;

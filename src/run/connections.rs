@@ -1,6 +1,6 @@
 //! Which credentials are tried, and which have connected.
 //!
-//! Owns: turning the sets of the vault (`provision::vault`) into choices for the connection, and the note of the one that
+//! Owns: turning the sets of the vault (`provision::vault`) into choices for the connection, and the note of the choice that
 //! the broker took. Never does: judge a refusal; the connection goes on to the next choice.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use booth_spool::real_disk::RealDisk;
 /// One way to connect.
 pub(super) struct Choice {
     settings: MqttSettings,
-    /// The vault's folder and the set's number, where the credentials are of one.
+    /// The vault's folder and the set's number, where the credentials come from a set.
     set: Option<(PathBuf, u64)>,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn choices(config: &Config) -> Result<Vec<Choice>, ConfigError> {
     Ok(choices)
 }
 
-/// The same file of another set, or none where that set has none.
+/// The same file in another set, or none where that set has no such file.
 #[allow(clippy::disallowed_methods)] // looks for the other set's file
 fn move_to(path: &mut Option<PathBuf>, folder: &Path, from: u64, to: u64) {
     let Some(file) = path
@@ -84,7 +84,7 @@ fn paths(config: &mut Config) -> [&mut Option<PathBuf>; 4] {
     ]
 }
 
-/// The settings, and what is done when the broker has taken one of them.
+/// The settings in their order, and the function to call when the broker has taken one of them.
 pub(super) fn told(choices: Vec<Choice>) -> (Vec<MqttSettings>, impl Fn(usize)) {
     let (settings, sets): (Vec<_>, Vec<_>) = choices
         .into_iter()
@@ -97,7 +97,7 @@ pub(super) fn told(choices: Vec<Choice>) -> (Vec<MqttSettings>, impl Fn(usize)) 
         let Some((folder, number)) = sets.get(index).cloned().flatten() else {
             return;
         };
-        // The card may be slow; the loop waits for nobody.
+        // The card may be slow, and the loop must not wait for it.
         let noting = crew::lend("credentials", move || {
             let disk = RealDisk::new();
             let vault = Vault {

@@ -1,6 +1,7 @@
 //! The centre's commands while they wait (contract §3.7).
 //!
-//! Owns: who is answered when a command is done, and the pace of what costs much. Never does: carry a command out.
+//! Owns: which askers are answered when a command is done, and the pace of commands that cost much. Never does: carry a
+//! command out.
 
 use booth_contract::time::rfc3339;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use booth_contract::time::Mono;
 use gateway_core::commands::{Place, Waiting};
 use gateway_core::quarantine::Wanted;
 
-/// An introduction and a self-test that were asked for begin at most this often: whoever asks without end is answered with
-/// the next one.
+/// An introduction and a self-test that were asked for begin at most this often; an asker in between is answered with the
+/// next one.
 pub(super) const PACE: Duration = Duration::from_secs(2);
 
 /// A command that may have to wait.
@@ -38,24 +39,24 @@ impl Asked {
     }
 }
 
-/// The commands that wait, and when what they want may begin.
+/// The commands that wait, and when the introduction and the self-test among them may begin.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) waiting: Waiting<Asked, ReplyTo>,
-    /// When the booth introduced itself last because it was asked to, or because the hub had come.
+    /// When the booth last introduced itself because somebody asked or because the hub had come.
     pub(super) introduced: Option<Mono>,
     /// When the latest self-test that was asked for began, and when the next one is due.
     tested: Option<Mono>,
     test_due: Option<Mono>,
 }
 
-/// Not before the pace allows it.
+/// The earliest time that the pace allows.
 pub(super) fn paced(now: Mono, last: Option<Mono>) -> Mono {
     last.map_or(now, |last| now.max(last + PACE))
 }
 
 impl Gateway {
-    /// A command asks for a place; answers whether it is to be carried out.
+    /// A command asks for a place. Returns whether it has to be carried out.
     pub(super) fn takes_place(&mut self, asked: Asked, to: ReplyTo) -> bool {
         let word = asked.word();
         match self.desk.waiting.ask(asked, to) {
@@ -67,7 +68,7 @@ impl Gateway {
         }
     }
 
-    /// A command is not carried out.
+    /// Answers that a command is not carried out, and why.
     pub(super) fn refuse(&mut self, to: ReplyTo, command: &str, why: &str) {
         log::warn!(about = "refused command"; "cmd/{command} of the centre is refused: {why}");
         let payload = json!({ "ok": 0, "error": why }).to_string().into_bytes();
@@ -75,14 +76,14 @@ impl Gateway {
         self.telegram(&topic, payload, Kind::Refusal, None, to.correlation);
     }
 
-    /// A command is done: everybody who asked for it hears the same.
+    /// A command is done: everybody who asked for it gets the same answer.
     pub(super) fn answer(&mut self, asked: &Asked, reply: &Value) {
         for to in self.desk.waiting.done(asked) {
             self.reply(to, asked.word().into(), reply);
         }
     }
 
-    /// `cmd/rebirth`: the booth introduces itself, once for all who ask until then.
+    /// `cmd/rebirth`: the booth introduces itself, once for everybody who has asked by then.
     pub(super) fn asked_to_introduce(&mut self, now: Mono, to: ReplyTo) {
         if self.takes_place(Asked::Rebirth, to) {
             let due = paced(now, self.desk.introduced);

@@ -1,6 +1,6 @@
-//! What a running gateway answers the doctor.
+//! The running gateway's answers to the doctor.
 //!
-//! Owns: the daemon's evidence as findings and as one JSON line. Never does: change anything, or say a secret.
+//! Owns: the daemon's evidence as findings and as one JSON line. Never does: change anything, or reveal a secret.
 
 use std::sync::atomic::Ordering;
 
@@ -12,11 +12,11 @@ use booth_contract::AlertId;
 use booth_contract::time::Mono;
 use gateway_core::unreadable::Kind;
 
-/// Most files among the prompts that are told.
+/// Most unused files among the prompts that are named.
 const MOST_UNUSED: usize = 20;
 
 impl Gateway {
-    /// Everything that the daemon knows of itself as findings: what works, and each raised alert with its remedy.
+    /// Everything that the daemon knows of itself, as findings: what works, and each raised alert with its remedy.
     pub fn findings(&self, now: Mono) -> Vec<Finding> {
         let evidence = &self.evidence;
         let mut all = Vec::new();
@@ -96,7 +96,7 @@ impl Gateway {
             let remedy = "Write a value in that range into booth.toml.";
             all.push(Finding::warning("mixer", "range", note, remedy));
         }
-        // What is not raised yet, because it is young, is worth an eye.
+        // Trouble that is too young for an alert is a warning already.
         if let Err((_, why)) = &evidence.broker
             && !self.faults.contains_key(&AlertId::NotConnected)
         {
@@ -108,7 +108,7 @@ impl Gateway {
             all.push(Finding::warning("hub", "state", sentence, remedy));
         }
         for (kind, sentence) in self.unreadable.sentences(now) {
-            // A state that cannot be read now is an alert, below.
+            // A hub's state that cannot be read now is an alert, below.
             if kind == Kind::HubState && evidence.hub_unreadable.is_some() {
                 continue;
             }
@@ -176,7 +176,7 @@ impl Gateway {
         }
     }
 
-    /// Those of other languages are no news.
+    /// Files that are not used; prompts of other languages are left out.
     fn unused_prompts(&self) -> Vec<String> {
         let unused = self.prompts.unused().iter();
         let told = unused.filter(|file| file.weight != Weight::Elsewhere);

@@ -1,7 +1,7 @@
 //! The thread that does the card's slow work, so that the loop never waits for an fsync.
 //!
 //! Owns: opening the spool (again), releasing, quarantine and the way out of it, counters, watching for room, and the pauses
-//! between tries of what the card refuses. Never does: decide; every deletion arrives with its receipt.
+//! between tries of what the card refuses. Never does: decide; every deletion comes with its receipt.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,26 +23,27 @@ use gateway_core::liveness::Beat;
 use gateway_core::quarantine::{Moment, Note};
 use gateway_core::retry::Retry;
 
-/// Room is looked at this often.
+/// How often the card's free room is looked at.
 pub const LOOK: Duration = Duration::from_secs(5);
-/// Longest pause between tries of what keeps a booth from taking messages.
+/// Longest pause between tries to mend faults that keep a booth from taking messages.
 const MENDING_LAST: Duration = Duration::from_secs(60);
-/// And of what can wait: confirmed clips that the card does not let go, refused ones that it does not move.
+/// Longest pause between tries of work that can wait: confirmed clips that the card does not delete, refused clips that it
+/// does not move.
 const ERRANDS_LAST: Duration = Duration::from_secs(600);
-/// Most sentences of failures that are remembered, so that each is said once.
+/// Most failures whose sentences are remembered, so that each is logged once.
 const MOST_SAID: usize = 32;
 /// How long the keeper may be silent: longer than opening a full spool of a slow card takes.
 pub(super) const SILENT_AT_MOST: Duration = Duration::from_secs(600);
-/// Most commands worked off together.
+/// Most commands that are worked off together.
 const BATCH: usize = 64;
-/// A release waits this long for others, so that a backlog does not cost the card a few syncs per clip.
+/// A release waits this long for further ones, so that a backlog does not cost the card a few syncs for each clip.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// The sentence for a file system that cannot be written.
 const READ_ONLY: &str =
     "the file system of the spool is read-only; the kernel makes it so after an error of the card";
 
-/// What the keeper is told.
+/// What the keeper is instructed to do.
 pub enum KeeperCommand {
     /// Delete a confirmed clip.
     Release(Receipt),
@@ -57,10 +58,10 @@ pub enum KeeperCommand {
     BringBack {
         /// The clips.
         clips: Vec<String>,
-        /// This moment, where nobody asked for it.
+        /// This moment, if the clips come back by themselves; none if somebody asked.
         by_itself: Option<Moment>,
     },
-    /// A recording failed: look, and say whether the card takes another, even if that is no news to you.
+    /// A recording failed: look, and report whether the card takes another, even if that has not changed.
     Look,
     /// Save the counters.
     Counters(BTreeMap<String, u64>),
@@ -68,9 +69,9 @@ pub enum KeeperCommand {
     Clock(i64),
     /// Fix these manifests, which are offered next.
     Fix(Vec<String>),
-    /// Say whether the card takes a write.
+    /// Report whether the card takes a write.
     Probe,
-    /// Close the spool, so that the card can be taken out, and leave it so for this long.
+    /// Close the spool, so that the card can be taken out, and keep it closed for this long.
     Close(Duration),
 }
 
@@ -82,11 +83,11 @@ pub enum KeeperEvent {
     Failed(String),
     /// Something could not be read and was moved aside.
     Damaged(String),
-    /// Whether it takes another clip; told when it changes.
+    /// Whether the spool takes another clip; reported when that changes.
     Room(Result<(), SpoolFault>),
     /// Manifests that are fixed, or could not be.
     Fixed(Vec<(String, Fix)>),
-    /// A clip is in quarantine, and this is known of it.
+    /// A clip is in quarantine; the note says why.
     Quarantined(String, Note),
     /// Clips that are out of quarantine, or why not.
     BroughtBack(Vec<(String, Result<KeptClip, SpoolError>)>),
@@ -103,13 +104,13 @@ pub enum KeeperEvent {
 pub enum Fix {
     /// It is fixed.
     Done,
-    /// The card refused, or does not give the clip back.
+    /// The card refused to write it, or does not give the clip back.
     Failed(SpoolError),
-    /// Another failed before it.
+    /// Another one failed before it, so this one was not tried.
     NotTried,
 }
 
-/// Opens the spool as configured. `failed_before`: so often in a row it could not be opened.
+/// Opens the spool as configured. `failed_before`: how many times in a row it could not be opened.
 pub(super) fn open(
     place: &config::Spool,
     machine: &dyn Machine,
@@ -131,8 +132,8 @@ pub(super) fn open(
     Spool::open(Arc::new(RealDisk::default()), &place.dir, facts)
 }
 
-/// Opens the spool for the first time and tells whoever waits for that, or the loop where nobody does any more: what lies on
-/// the card may take long, and a booth answers meanwhile.
+/// Opens the spool for the first time and reports the result to the start, which waits for it, or to the loop once the start
+/// waits no longer: opening a full spool may take long, and the booth answers meanwhile.
 pub(super) fn open_first(
     open: impl Fn(u32) -> Result<(Spool, OpenReport), SpoolError>,
     waits: oneshot::Sender<Result<(Spool, OpenReport), SpoolError>>,
@@ -154,7 +155,7 @@ fn room(spool: &Spool) -> Result<(), SpoolFault> {
         Some(why @ (Refusal::Unwritable | Refusal::Unread)) => {
             Err(SpoolFault::Unwritable(why.to_string()))
         }
-        // The sentence says the limit, not the bytes, so that it does not change with every clip.
+        // The sentence names the limit and no bytes, so that it does not change with every clip.
         Some(why @ (Refusal::Full | Refusal::Reserve)) => Err(SpoolFault::Full(why.to_string())),
     }
 }
@@ -162,24 +163,24 @@ fn room(spool: &Spool) -> Result<(), SpoolFault> {
 /// What the keeper knows between two looks at the card.
 pub struct Keeper {
     spool: Option<Spool>,
-    /// What was said last about room.
+    /// The room that was last reported.
     told: Option<Result<(), SpoolFault>>,
     /// The card may be out until then.
     closed_until: Mono,
-    /// Clips that the centre has and the card did not let go; tried again at every look.
+    /// Confirmed clips that the card did not delete; tried again at every look.
     unreleased: Vec<Receipt>,
-    /// Clips to be set aside that the card did not move, and why; likewise.
+    /// Clips to be set aside that the card did not move, and why; tried again likewise.
     unmoved: Vec<(String, Note)>,
-    /// The pair of clocks that the card did not take; likewise.
+    /// The pair of clocks that the card did not take; tried again likewise.
     unnoted: Option<i64>,
-    /// Of opening a spool that cannot be opened.
+    /// The pause between tries of opening the spool.
     opening: Retry,
-    /// Of what was left unfinished; also due when nothing was.
+    /// The pause between tries to mend unfinished recordings; also due when there are none.
     mending: Retry,
     mend_due: Mono,
-    /// Of what the card did not let go or move.
+    /// The pause between tries of what the card did not delete or move.
     errands: Retry,
-    /// Failures that were told, until nothing fails any more.
+    /// Failures that were reported; emptied when nothing fails any more.
     said: Vec<String>,
     /// Whether the spool's file system is read-only now.
     is_read_only: Box<dyn Fn() -> bool + Send>,
@@ -204,8 +205,8 @@ impl Keeper {
         }
     }
 
-    /// Asks at every look whether the spool's file system is read-only: a kernel that found it damaged makes it so, and the
-    /// next write that would show it is a citizen's.
+    /// Asks at every look whether the spool's file system is read-only: a kernel that found it damaged makes it so, and
+    /// otherwise a citizen's message would be the first write to show it.
     pub fn watching(mut self, is_read_only: impl Fn() -> bool + Send + 'static) -> Self {
         self.is_read_only = Box::new(is_read_only);
         self
@@ -216,7 +217,7 @@ impl Keeper {
         self.spool.is_some()
     }
 
-    /// Tells a failure, once until nothing fails any more.
+    /// Reports a failure, each one once until nothing fails any more.
     fn fail(&mut self, why: String, report: &impl Fn(KeeperEvent)) {
         if self.said.contains(&why) {
             return;
@@ -228,7 +229,7 @@ impl Keeper {
         report(KeeperEvent::Failed(why));
     }
 
-    /// Tries again to open the spool, if it is time. `open` is told how often in a row it could not be opened.
+    /// Tries again to open the spool, if it is time. `open` gets the number of failed openings in a row.
     pub fn try_open(
         &mut self,
         now: Mono,
@@ -256,7 +257,7 @@ impl Keeper {
         }
     }
 
-    /// Looks after the card: what was left unfinished, and whether there is room.
+    /// Looks after the card: finishes what was left unfinished, and measures the free room.
     pub fn look(&mut self, now: Mono, report: impl Fn(KeeperEvent)) {
         let Some(spool) = self.spool.clone() else {
             return;
@@ -308,7 +309,7 @@ impl Keeper {
         }
     }
 
-    /// Lets go and moves what the card refused to. Why it did was told the first time.
+    /// Deletes and moves the clips that the card refused before. The reason was reported the first time.
     fn run_errands(&mut self, now: Mono, spool: &Spool, report: &impl Fn(KeeperEvent)) {
         if !self.has_errands() {
             return;
@@ -324,7 +325,7 @@ impl Keeper {
                 Err(SpoolError::UnknownClip { .. }) => {}
                 Err(_) => {
                     self.unmoved.push((clip_id, note));
-                    // Most likely the card refuses the others as well.
+                    // The card most likely refuses the others as well.
                     break;
                 }
             }
@@ -339,8 +340,8 @@ impl Keeper {
         }
     }
 
-    /// Does what it was told. Without a spool nothing can be kept: counters of these minutes are in the
-    /// loop's memory and come again.
+    /// Carries out its commands. Without a spool nothing can be kept: the counters of these minutes stay in the loop's
+    /// memory and are sent again.
     pub fn work(
         &mut self,
         now: Mono,
@@ -350,7 +351,7 @@ impl Keeper {
         let Some(spool) = self.spool.clone() else {
             return self.work_without_spool(now, commands, report);
         };
-        // While the card refuses what it was asked for before, it is not asked for more of the same.
+        // While the card refuses earlier work, it gets no more work of that kind.
         let is_due = self.errands.is_due(now);
         let mut receipts = Vec::new();
         let mut close_for = None;
@@ -384,7 +385,7 @@ impl Keeper {
                     Ok(())
                 }
                 KeeperCommand::BringBack { clips, by_itself } => {
-                    // What could not be moved aside is out of quarantine already.
+                    // A clip that waits to be moved into quarantine is out of it already.
                     self.unmoved.retain(|(clip_id, _)| !clips.contains(clip_id));
                     let back = spool.bring_back(&clips, by_itself.as_ref());
                     report(KeeperEvent::BroughtBack(back));
@@ -445,7 +446,7 @@ impl Keeper {
         }
     }
 
-    /// Nothing is written, and nothing will be for a while.
+    /// Work while there is no spool, in which nothing is written.
     fn work_without_spool(
         &mut self,
         now: Mono,
@@ -482,7 +483,7 @@ impl Keeper {
     }
 }
 
-/// Fixes these manifests; after one that the card refuses no other is tried.
+/// Fixes these manifests; after the card has refused one, the others are not tried.
 fn fix(spool: &Spool, clips: Vec<String>) -> Vec<(String, Fix)> {
     let mut has_failed = false;
     let mut fix_one = |clip_id: String| {
@@ -528,13 +529,13 @@ pub(super) fn run(
     }
 }
 
-/// This command, and those that come soon after it if it is a release.
+/// This command and, if it is a release, those that come soon after it.
 fn gathered(first: KeeperCommand, commands: &Receiver<KeeperCommand>) -> Vec<KeeperCommand> {
     let is_patient = matches!(first, KeeperCommand::Release(_));
     let mut batch = vec![first];
     let until = clock::mono() + GATHER;
     while is_patient && batch.len() < BATCH {
-        // What else ends the wait ends the commands too; the next look at them sees that.
+        // If the wait ends because the commands ended, the next look at them shows that.
         let Ok(command) = commands.recv_timeout(until.since(clock::mono())) else {
             break;
         };
@@ -566,7 +567,7 @@ mod tests {
         }
         drop(commands);
         thread.join().expect("it ends with its commands");
-        // Commands that came together are one turn.
+        // Commands that came together are worked off in one turn.
         assert!(beats.count() >= 2, "{}", beats.count());
     }
 
@@ -599,7 +600,7 @@ mod tests {
             Ok(Err(SpoolError::InUse { .. }))
         ));
         assert!(told.borrow().is_empty());
-        // The start has gone on.
+        // The start no longer waits.
         for (is_open, said) in [(true, "opened"), (false, "failed")] {
             let (waits, waiting) = oneshot::channel();
             drop(waiting);
@@ -640,7 +641,7 @@ mod tests {
         let begun = Mono(1_000);
         keeper.work(begun, [KeeperCommand::Probe, close].into_iter(), report);
         assert!(!keeper.is_open());
-        // Whoever takes the card out may read it elsewhere.
+        // The card that was taken out may be read elsewhere.
         drop(open(&place, &ThisMachine, 0).expect("nobody has it"));
         let again = |_| open(&place, &ThisMachine, 0);
         keeper.try_open(Mono(1_299), again, report);

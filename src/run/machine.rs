@@ -1,4 +1,4 @@
-//! What the loop asks of the machine it runs on: clocks, chance, the kernel's figures.
+//! What the loop asks of the machine it runs on: clocks, random ids, the kernel's figures.
 //!
 //! Owns: the one seam through which they come in, so that a whole booth can be run in virtual time.
 //! Never does: decide anything from them.
@@ -12,14 +12,14 @@ use booth_contract::time::Mono;
 use booth_host::{clock, systemd, tls};
 use gateway_core::partition::Partition;
 
-/// Who this machine is; what it cannot know is `None`.
+/// The identity of this machine; what it cannot know is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct About {
     /// Model of the board.
     pub hw_model: Option<String>,
     /// Serial number of the board.
     pub hw_serial: Option<String>,
-    /// Of the image: SHA-256 of its root file system, hex.
+    /// The image: SHA-256 of its root file system, hex.
     pub image_id: Option<String>,
     /// Name of the operating system.
     pub os_version: Option<String>,
@@ -41,7 +41,7 @@ pub trait Machine {
     fn new_id(&self) -> String;
     /// The kernel's figures for health; the spool is at `place`.
     fn readings(&self, place: &Path) -> Readings;
-    /// Where the supply voltage is said.
+    /// The files in which the machine reports its supply voltage.
     fn supply_files(&self) -> SupplyFiles {
         SupplyFiles::default()
     }
@@ -57,9 +57,9 @@ pub trait Machine {
     fn certificate_end(&self, _file: &Path) -> Option<Timestamp> {
         None
     }
-    /// Who it is, for birth.
+    /// Its identity, for birth.
     fn about(&self) -> About;
-    /// One line for whoever looks at the service.
+    /// Shows one line to people who look at the service.
     fn show(&self, status: &str);
 }
 

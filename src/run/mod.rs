@@ -1,4 +1,4 @@
-//! The only loop: waits for something to happen, hands it to the core, does what the core says.
+//! The only loop: waits for something to happen, hands it to the core, does what the core commands.
 //!
 //! Owns: the running gateway. Never does: block on the card, the network or a device; adapters do
 //! that on their own threads and report here. The watchdog is fed by this loop's turns.
@@ -63,49 +63,49 @@ pub use update::{UpdateAsk, UpdateNews};
 const WEIGH: Duration = Duration::from_secs(2);
 /// The supply voltage is looked at this often where the machine knows it: the kernel's alarm holds for two seconds.
 const LOOK_AT_SUPPLY: Duration = Duration::from_secs(1);
-/// And looked for this often: the alarm's driver may come later.
+/// How often its files are looked for: the alarm's driver may be loaded later.
 const LOOK_FOR_SUPPLY: Duration = Duration::from_secs(60);
-/// A connection that has lasted this long is nobody else's.
+/// A connection that has lasted this long is taken to be without a rival.
 const SETTLED: Duration = Duration::from_secs(60);
 /// A wall clock that moves by this much against the boot-time clock has stepped; less is slewing and the time between reads.
 const CLOCK_STEP_MS: u64 = 500;
-/// Under this name the card remembers that the self-test's tone was heard once.
+/// The name under which the card remembers that the self-test's tone was heard once.
 const MICROPHONE_HEARD: &str = "microphone_heard";
-/// Under these names it remembers when a citizen could speak first, on the boot-time clock, and in which boot that was.
+/// The names under which it remembers when a citizen could first speak, on the boot-time clock, and in which boot that was.
 const READY_AT_MS: &str = "ready_at_ms";
 const READY_IN_BOOT: &str = "ready_in_boot";
-/// Under these it remembers for which configuration good, and not good, were told at the end of a first boot.
+/// The names under which it remembers for which configuration good, and not good, were shown at the end of a first boot.
 const TOLD_GOOD: &str = "told_good_for";
 const TOLD_NOT_GOOD: &str = "told_not_good_for";
 /// Tokens of messages that are not parts of a clip.
 const TELEGRAM: u64 = 1 << 63;
 
-/// Something happened outside.
+/// Something happened outside the loop.
 pub enum Happening {
-    /// At the handset.
+    /// The handset reports something.
     Handset(HandsetReport),
-    /// In the recorder.
+    /// The recorder reports something.
     Recorder(RecorderEvent),
-    /// In the earpiece.
+    /// The earpiece reports something.
     Playback(PlaybackEvent),
-    /// To the microphone.
+    /// The microphone works, or stopped working.
     Capture(CaptureState),
-    /// On the connection to the broker.
+    /// The connection to the broker reports something.
     Mqtt(MqttEvent),
-    /// On the card.
+    /// The keeper of the card reports something.
     Keeper(KeeperEvent),
-    /// To the sound card's mixer.
+    /// The sound card's mixer was set.
     Mixer(Applied),
-    /// To an update.
+    /// An update has moved on.
     Update(UpdateNews),
-    /// Somebody asks how the booth is.
+    /// The doctor asks for the booth's state.
     Doctor {
         /// Where one JSON line goes.
         answer: std::sync::mpsc::SyncSender<String>,
     },
 }
 
-/// Whom the loop talks to, and what it shares with them.
+/// The workers that the loop talks to, and what it shares with them.
 pub struct Workers {
     /// The recorder.
     pub recorder: Post<RecorderCommand>,
@@ -119,9 +119,9 @@ pub struct Workers {
     pub mqtt: Option<Outbox>,
     /// Shared with the connection for its will.
     pub speaker: Arc<Mutex<Speaker>>,
-    /// The mixer, where the configuration names a control: whatever is sent, it is set again.
+    /// The mixer, where the configuration names a control: any message makes it set the controls again.
     pub mixer: Option<Post<()>>,
-    /// Who looks after requests for updates, where there is a spool.
+    /// The thread that looks after requests for updates, where there is a spool.
     pub update: Option<Post<UpdateAsk>>,
     /// Shared with the microphone.
     pub capture_figures: Arc<CaptureFigures>,
@@ -135,14 +135,14 @@ pub struct Workers {
     pub backend: &'static str,
 }
 
-/// Whom a command's reply is for.
+/// Where a command's reply goes.
 struct ReplyTo {
     booth: BoothId,
     correlation: Option<Vec<u8>>,
 }
 
-/// The running gateway: what happens goes in by [`Gateway::happen`], what is due is done by
-/// [`Gateway::turn`], and everything that comes of it leaves through the [`Workers`].
+/// The running gateway: happenings go in by [`Gateway::happen`], due work is done by [`Gateway::turn`], and all results
+/// leave through the [`Workers`].
 pub struct Gateway {
     machine: Box<dyn Machine>,
     config: Config,
@@ -175,19 +175,19 @@ pub struct Gateway {
     view: Arc<HandsetView>,
     mqtt: Option<Outbox>,
     mixer: Option<Post<()>>,
-    /// What was set otherwise than asked, for the doctor.
+    /// Mixer controls that were set to another value than asked, for the doctor.
     mixer_notes: Vec<String>,
     last_key: Option<(Mono, Key)>,
     capture_figures: Arc<CaptureFigures>,
     is_connected: bool,
-    /// At least once since the start.
+    /// The connection stood at least once since the start.
     was_connected: bool,
     broker_state: BrokerState,
     connected_at: Mono,
     reconnects: u64,
     next_telegram: u64,
     waiting_events: VecDeque<(String, Vec<u8>)>,
-    /// The first take of the citizen who is here; takes from it on stay home.
+    /// The first take of the citizen who is here; takes from it on do not leave the booth yet.
     open_session: Option<TakeId>,
     lifted_at: Option<Mono>,
     /// A lift whose first prompt has not reached the earpiece yet.
@@ -211,15 +211,15 @@ pub struct Gateway {
     /// Wall clock minus boot-time clock at the last step, ms.
     clock_offset: Option<i64>,
     clock_was_synced: bool,
-    /// The pair of clocks was said while no hub listened.
+    /// The pair of clocks was published while no hub listened.
     clock_step_unheard: bool,
     /// When the booth introduces itself to a hub that has come.
     introduction_due: Option<Mono>,
-    /// What the centre sent and could not be read.
+    /// The centre's messages that could not be read.
     unreadable: Unreadable,
     /// The local day, and what had been written when it began, in MB.
     written_at_midnight: (i64, f64),
-    /// Where the supply voltage is said, when that is looked for again, and when it is read next.
+    /// The files of the supply voltage, when they are looked for again, and when they are read next.
     supply_files: SupplyFiles,
     supply_search_due: Mono,
     supply_due: Mono,
@@ -243,12 +243,12 @@ impl Gateway {
         &self.faults
     }
 
-    /// What the citizen lives through.
+    /// The session machine of the citizen's visit.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// What is sent, kept and released.
+    /// The delivery machine.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
@@ -303,24 +303,24 @@ impl Gateway {
         }
     }
 
-    /// It will not go to the connection after all.
+    /// A message will not go to the connection after all: takes it off the count.
     fn count_unsent(&mut self, message: &Outbound) {
         let bytes = message.topic.len() + message.payload.len();
         self.counters.unsent(bytes as u64);
     }
 
-    /// The token of the message that is published next, if it is no part of a clip.
+    /// The token for the next published message that is not a part of a clip.
     fn event_token(&self) -> u64 {
         TELEGRAM | self.next_telegram
     }
 
-    /// What goes to the connection, topic and payload.
+    /// Counts topic and payload of a message that goes to the connection.
     fn count_sent(&mut self, topic: &str, payload: &[u8]) {
         let bytes = topic.len() + payload.len();
         self.counters.sent(bytes as u64, self.local_day());
     }
 
-    /// One happening, to its end.
+    /// Handles one happening completely.
     pub fn happen(&mut self, now: Mono, happening: Happening) {
         match happening {
             Happening::Handset(report) => self.handset(now, report),
@@ -364,7 +364,7 @@ impl Gateway {
             }
             Happening::Update(news) => self.update_news(now, news),
             Happening::Doctor { answer } => {
-                // Whoever asked may have gone.
+                // The asker may have gone.
                 let status = self.diagnosis(now);
                 let line =
                     serde_json::to_string(&status).expect("a status holds only text and numbers");
@@ -373,12 +373,12 @@ impl Gateway {
         }
     }
 
-    /// A card that has come back has its own defaults.
+    /// Sets the mixer again when a card has come back: it has its own defaults.
     fn set_mixer(&self, works: &Result<(), String>) {
         if works.is_ok()
             && let Some(mixer) = &self.mixer
         {
-            // One word is enough, however often the card comes back.
+            // One message is enough, however often the card comes back.
             let _ = mixer.offer(());
         }
     }
@@ -444,7 +444,7 @@ impl Gateway {
         }
     }
 
-    /// Hands an input to the session machine and does what it says.
+    /// Hands an input to the session machine and carries out its commands.
     fn tell(&mut self, now: Mono, input: Input) {
         for command in self.session.handle(now, input) {
             self.obey(now, command);
@@ -484,7 +484,7 @@ impl Gateway {
                     test: true,
                     ..self.new_clip(None)
                 });
-                // Nobody heard the notice; nobody claims it.
+                // No notice was heard, so the manifest names none.
                 clip.consent.notice_id = None;
                 self.arm(now, take, clip);
             }
@@ -550,7 +550,7 @@ impl Gateway {
         }
     }
 
-    /// Asks the recorder for a take. One that has taken nothing for so long keeps this one neither.
+    /// Asks the recorder for a take. A recorder whose queue is full cannot record this one either.
     fn arm(&mut self, now: Mono, take: TakeId, clip: Box<NewClip>) {
         if !self.recorder.offer(RecorderCommand::Arm { take, clip }) {
             log::error!(about = "recording"; "the recorder takes no more commands; the card keeps it waiting");
@@ -558,7 +558,7 @@ impl Gateway {
         }
     }
 
-    /// Hands on what workers had no room for.
+    /// Hands on what workers had no room for before.
     fn pass_on(&self) {
         self.recorder.pass_on();
         self.earpiece.pass_on();
@@ -583,7 +583,7 @@ impl Gateway {
     fn save_counters(&mut self) {
         if std::mem::take(&mut self.counters_changed) {
             let counters = KeeperCommand::Counters(self.saved_counters());
-            // A keeper that is busy gets the later ones.
+            // If the keeper is busy, it gets later counters.
             self.counters_changed = !self.keeper.offer(counters);
         }
     }
@@ -639,7 +639,8 @@ impl Gateway {
                     self.last_clip = Some((now, (*clip).clone()));
                     self.last_clipped_pct = Some(clipped_pct);
                 }
-                // Nothing of a citizen leaves before he has hung up; a technician waits for the centre.
+                // No clip of a citizen leaves before they have hung up; a technician's test leaves at once, because the
+                // technician waits for the centre.
                 let held = !clip.test && self.open_session.is_some_and(|first| take >= first);
                 self.offer(now, &clip, Duration::ZERO, held);
                 self.tell(now, Input::Recorder(RecorderNews::Kept(take)));
@@ -657,7 +658,7 @@ impl Gateway {
             RecorderEvent::Failed { take, why } => {
                 log::error!(about = "recording", take = take.0; "a recording failed: {why}");
                 self.evidence.spool = Err(SpoolFault::Unwritable(why));
-                // The keeper's next look says whether that is still so.
+                // The keeper's next look shows whether that is still so.
                 let _ = self.keeper.offer(KeeperCommand::Look);
                 self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
             }
@@ -717,7 +718,7 @@ impl Gateway {
             }
             KeeperEvent::BroughtBack(clips) => self.brought_back(now, clips),
             KeeperEvent::Mended(clips) => {
-                // It may be of the citizen who is here.
+                // These may be clips of the citizen who is here.
                 let held = self.open_session.is_some();
                 for clip in clips {
                     log::info!(clip_id = clip.clip_id.as_str(); "finished after a failed write");
@@ -734,7 +735,7 @@ impl Gateway {
             Fix::Done => self.delivery.fixed(clip_id),
             Fix::NotTried => self.delivery.not_tried(clip_id),
             Fix::Failed(error) if error.is_damage() => self.damaged(clip_id, &error),
-            // Released or quarantined meanwhile.
+            // The clip was released or quarantined meanwhile.
             Fix::Failed(SpoolError::UnknownClip { .. }) => self.delivery.give_up(clip_id),
             Fix::Failed(error) => {
                 log::warn!("a manifest cannot be made final yet: {error}");
@@ -752,7 +753,7 @@ impl Gateway {
         self.set_aside(clip_id, note);
     }
 
-    /// Tells the keeper to move a clip to quarantine.
+    /// Instructs the keeper to move a clip to quarantine.
     fn set_aside(&mut self, clip_id: &str, note: Note) {
         self.quarantine.entered(clip_id, note.clone());
         let clip_id = clip_id.to_owned();
@@ -838,7 +839,7 @@ impl Gateway {
         }
         let saved = spool.counters();
         if is_known_card {
-            // It was only closed; what was counted meanwhile is in memory.
+            // The spool was only closed; the counters of that time are in memory.
             self.counters_changed = true;
         } else {
             self.counters = Counters::restored(&saved);
@@ -931,7 +932,7 @@ impl Gateway {
                 self.hub_is(now, &hub);
             }
             Inbound::HubUnreadable(why) => {
-                // The first reason stays in the alert, so that it is told once.
+                // The first reason stays in the alert, so that the alert is reported once.
                 self.evidence
                     .hub_unreadable
                     .get_or_insert_with(|| why.clone());
@@ -973,7 +974,7 @@ impl Gateway {
         }
     }
 
-    /// A message changes nothing because it cannot be read.
+    /// Counts and logs a message that cannot be read; it changes nothing else.
     fn unreadable(&mut self, now: Mono, kind: unreadable::Kind, why: String) {
         let about = format!("unreadable {}", kind.word());
         let sentence = self.unreadable.note(now, kind, why);
@@ -1002,7 +1003,7 @@ impl Gateway {
         }
     }
 
-    /// Where the answer to the command that came last belongs.
+    /// Where the answer to the latest command goes.
     fn reply_to(&mut self, booth: BoothId) -> ReplyTo {
         let correlation = self.correlation.take();
         ReplyTo { booth, correlation }
@@ -1036,7 +1037,7 @@ impl Gateway {
         }
     }
 
-    /// Publishes what delivery wants sent, as far as the windows allow.
+    /// Publishes what delivery has to send, as far as the windows allow.
     fn deliver(&mut self, now: Mono) {
         if self.spool.is_some() {
             let unfixed = self.delivery.to_fix(now);
@@ -1045,7 +1046,7 @@ impl Gateway {
             }
             self.bring_back_what_is_due(now);
         }
-        // A card that is closed for a technician is asked for nothing.
+        // A card that is closed for a technician is not read.
         while let Some(spool) = &self.spool
             && let Some(send) = self.delivery.next(now)
         {
@@ -1076,7 +1077,7 @@ impl Gateway {
                     };
                     let lost = self.mqtt.as_ref().and_then(|outbox| outbox.put(message));
                     if let Some(GaveWay::Lost(lost)) = lost {
-                        // Delivery's window is smaller than the outbox: nothing of this life.
+                        // Delivery's window is smaller than the outbox, so this should never happen.
                         log_odd("the outbox has no room for a clip");
                         let verdicts = self.delivery.puback(
                             now,
@@ -1088,7 +1089,7 @@ impl Gateway {
                     }
                 }
                 Err(error) if error.is_damage() => self.damaged(&send.clip_id, &error),
-                // Nothing of it is on this card: another one was put in.
+                // The clip is not on this card: another card was put in.
                 Err(error @ SpoolError::UnknownClip { .. }) => {
                     log_odd(&error.to_string());
                     self.delivery.give_up(&send.clip_id);
@@ -1102,7 +1103,7 @@ impl Gateway {
         }
     }
 
-    /// Weighs the evidence: tells the session what works, and operations what does not.
+    /// Weighs the evidence: reports to the session what works, and to operations what does not.
     fn weigh(&mut self, now: Mono) {
         let duplicate = self
             .evidence
@@ -1110,7 +1111,8 @@ impl Gateway {
             .remove(&booth_contract::AlertId::DuplicateIdentity);
         self.evidence.delivery = self.delivery.alerts(now);
         self.evidence.delivery.extend(self.quarantine.alerts());
-        // Whoever fights for an identity is connected every now and then: only a lasting connection ends the alarm.
+        // A booth that fights with a rival for its identity is connected every now and then: only a lasting connection ends
+        // the alarm.
         let is_settled = self.is_connected && now.since(self.connected_at) >= SETTLED;
         if let Some(text) = duplicate.filter(|_| !is_settled) {
             self.evidence
@@ -1133,7 +1135,7 @@ impl Gateway {
             .take(&self.faults, &wall, self.evidence.clock_synced);
         for change in &changes {
             match change {
-                // While the parts are still starting, what is missing is no news.
+                // While the parts are still starting, a missing part is not reported.
                 AlertChange::Raise(id) if now.since(self.evidence.started) < WEIGH => {
                     self.publish_alert(*id)
                 }
@@ -1161,8 +1163,8 @@ impl Gateway {
         }
     }
 
-    /// The boot-time clock began with the kernel: what it shows now is how long the booth took. A gateway that is started again
-    /// in the same boot knows it from the card.
+    /// Notes when a citizen could first speak. The boot-time clock began with the kernel, so it shows how long the booth
+    /// took to start. A gateway that is restarted in the same boot reads the time from the card.
     fn note_first_ready(&mut self, now: Mono) {
         if self.first_ready.is_some() || !self.is_ready() {
             return;
@@ -1172,21 +1174,21 @@ impl Gateway {
             now.0 as f64 / 1_000.0
         );
         self.first_ready = Some(now);
-        // At once: a program that is killed a minute later is started again in the same boot.
+        // Saved at once: a program that is killed a minute later is restarted in the same boot.
         self.counters_changed = true;
         self.save_counters();
     }
 
-    /// Tells whoever put the card in whether the booth is good, by lamp and bell.
+    /// Shows by lamp and bell whether the booth is good, to the person who put the card in.
     fn give_sign(&mut self, now: Mono) {
         if self.handset.is_none() {
-            // A simulated handset has neither.
+            // A simulated handset has neither lamp nor bell.
             return;
         }
         let view = View {
             is_ready: self.is_ready(),
             is_set_up: self.not_set_up.is_none(),
-            // Nobody has lifted a handset that cannot be read.
+            // A handset that cannot be read does not count as lifted.
             off_hook: self.session.is_off_hook() && self.evidence.handset.is_ok(),
         };
         let Some(due) = self.first_boot.look(now, view) else {
@@ -1289,7 +1291,7 @@ fn log_works(what: &str, works: &Result<(), String>) {
     }
 }
 
-/// Something outside makes no sense.
+/// Logs something from outside that makes no sense.
 fn log_odd(what: &str) {
     log::warn!(about = "odd"; "{what}");
 }

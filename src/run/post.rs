@@ -1,14 +1,15 @@
-//! Where the loop leaves word for a worker.
+//! Where the loop leaves messages for a worker.
 //!
-//! Owns: how much may lie there. Never does: wait; the loop would stand still with a worker that does. A word that can be
-//! refused is refused when the worker's queue is full. One that must arrive is held beside the queue in its order, and while one
-//! is held nothing else is taken; a worker that takes nothing until even that is full hangs, and the watchdog ends the process.
+//! Owns: how many messages may lie there. Never does: wait; otherwise a worker that hangs would stop the loop. A message
+//! that may be refused is refused when the worker's queue is full. A message that must arrive is held beside the queue, in
+//! its order, and while any is held no other is taken. A worker that takes nothing until even the held ones are too many
+//! hangs, and the watchdog ends the process.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-/// Most words that are held beside a queue.
+/// Most messages that are held beside a queue.
 const MOST_HELD: usize = 4096;
 
 /// One worker's post.
@@ -17,7 +18,7 @@ pub struct Post<T> {
     held: RefCell<VecDeque<T>>,
 }
 
-/// A post with so many places, and the worker's end of it.
+/// A post with this many places, and the worker's end of it.
 pub fn post<T>(places: usize) -> (Post<T>, Receiver<T>) {
     let (queue, taken) = sync_channel(places);
     let held = RefCell::default();
@@ -25,7 +26,7 @@ pub fn post<T>(places: usize) -> (Post<T>, Receiver<T>) {
 }
 
 impl<T> Post<T> {
-    /// Leaves a word that must arrive.
+    /// Leaves a message that must arrive.
     pub fn send(&self, word: T) {
         if let Err(word) = self.try_leave(word) {
             let mut held = self.held.borrow_mut();
@@ -39,7 +40,7 @@ impl<T> Post<T> {
         }
     }
 
-    /// Leaves a word that can be refused; answers whether it was taken.
+    /// Leaves a message that may be refused. Returns whether it was taken.
     pub fn offer(&self, word: T) -> bool {
         self.try_leave(word).is_ok()
     }
@@ -62,7 +63,7 @@ impl<T> Post<T> {
         }
         match self.queue.try_send(word) {
             Err(TrySendError::Full(word)) => Err(word),
-            // A worker that is gone ends the daemon by itself.
+            // If the worker is gone, the daemon ends for that reason anyway.
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         }
     }

@@ -22,30 +22,32 @@ use gateway_core::liveness::LivenessNews;
 
 /// Health expires after a week (contract §3).
 const HEALTH_EXPIRY_S: u32 = 7 * 24 * 3600;
-/// From here on the processor is too hot, °C; the firmware throttles it from 80 on.
+/// At this temperature and above the processor is too hot, °C; the firmware throttles it from 80 on.
 const HOT_C: f64 = 80.0;
 /// Below this it is cool again.
 const COOL_C: f64 = 75.0;
-/// Events that wait for a connection; the oldest goes first.
+/// Most events that wait for a connection; the oldest gives way.
 const MAX_WAITING_EVENTS: usize = 64;
 
-/// How a booth spreads its introduction where the hub does not say it, and at most (contract §3, §3.6), in seconds.
+/// Over how many seconds a booth spreads its introduction where the hub names no time, and the most that it accepts
+/// (contract §3, §3.6).
 const DEFAULT_JITTER_S: u32 = 10;
 const MAX_JITTER_S: u32 = 600;
 
-/// 0 to `jitter_s` seconds, told by who and when: booths of a fleet come to different waits.
+/// A pause of 0 to `jitter_s` seconds, computed from the booth's id and the time: the booths of a fleet get different
+/// pauses.
 fn spread(booth: &str, now: Mono, jitter_s: u32) -> Duration {
     let lot = u64::from(crc32c::crc32c(format!("{booth} {}", now.0).as_bytes()));
     let most_ms = u64::from(jitter_s) * 1_000;
     Duration::from_millis(lot * most_ms / u64::from(u32::MAX))
 }
 
-/// Who speaks; shared with the connection for its will.
+/// The identity that the booth publishes under; shared with the connection for its will.
 #[derive(Debug, Clone, Default)]
 pub struct Speaker {
     /// The card's id, empty while the card cannot be read.
     pub card_id: String,
-    /// How often the machine started with it.
+    /// How often the machine has started with this card.
     pub boot_count: u64,
     /// The kernel's boot id.
     pub boot_id: String,
@@ -62,7 +64,7 @@ impl Speaker {
         }
     }
 
-    /// A state payload, made at `wall`; a will says when it was made, not when it is published.
+    /// A state payload, made at `wall`; for a will that is the time when it was made, not when it is published.
     pub fn state(&self, state: Presence, wall: Timestamp) -> Vec<u8> {
         let now = Some(rfc3339(wall));
         let will = state == Presence::Lost;
@@ -79,9 +81,9 @@ impl Speaker {
 }
 
 impl Gateway {
-    /// The hub says how it is. When it has become `online` (again, or for the first time in this connection) it may have missed
-    /// what the booth said, and no broker has to keep that for it: the booth introduces itself once more, after a while of its
-    /// own so that a fleet does not speak at once. The hub's repetitions change nothing.
+    /// The hub reports its state. When it has become `online` (again, or for the first time in this connection) it may have
+    /// missed what the booth published, and no broker has to keep that for it: the booth introduces itself once more, after
+    /// a pause of its own so that a fleet does not speak all at once. Repetitions of the hub's state change nothing.
     pub(super) fn hub_is(&mut self, now: Mono, hub: &HubState) {
         let is_online = hub.state == Presence::Online;
         let was_online = self.delivery.is_hub_online();
@@ -95,21 +97,22 @@ impl Gateway {
         } else if !was_online {
             let jitter = hub.jitter_s.unwrap_or(DEFAULT_JITTER_S).min(MAX_JITTER_S);
             let wait = spread(self.config.booth.id.as_str(), now, jitter);
-            // A hub that comes and goes all the time is introduced to no more often.
+            // A hub that comes and goes all the time does not get introductions more often than the pace allows.
             self.introduction_due = Some(paced(now, self.desk.introduced).max(now + wait));
         }
         self.evidence.hub_unreadable = None;
         self.delivery.hub_online(is_online);
     }
 
-    /// When the booth introduces itself again. Not while the former introduction still waits for the broker, or a booth on a slow
-    /// link would begin one after the other and end none; the broker's next answer is a turn of the loop.
+    /// When the booth introduces itself again. Never while the former introduction still waits for the broker, or a booth on
+    /// a slow link would begin one introduction after the other and finish none; the broker's next answer makes the loop
+    /// turn.
     pub(super) fn introduction_deadline(&self) -> Option<Mono> {
         let is_told = self.mqtt.as_ref().is_none_or(Outbox::is_told);
         self.introduction_due.filter(|_| is_told)
     }
 
-    /// The booth introduces itself to a hub that has come, or to who asked, if that is due.
+    /// Introduces the booth to a hub that has come, or to those who asked, if that is due.
     pub(super) fn introduce_if_due(&mut self, now: Mono) {
         if self.introduction_deadline().is_none_or(|due| now < due) {
             return;
@@ -117,13 +120,13 @@ impl Gateway {
         self.introduction_due = None;
         self.desk.introduced = Some(now);
         self.introduce(now);
-        // Nothing keeps an event: what a hub that was away did not hear of the clock is said again.
+        // No broker keeps an event: a clock step that was published while the hub was away is published again.
         if std::mem::take(&mut self.clock_step_unheard) {
             self.tell_clock();
         }
     }
 
-    /// The pair of clocks, by which the hub corrects the clips of this boot.
+    /// Publishes the pair of clocks, by which the hub corrects the clips of this boot.
     pub(super) fn tell_clock(&mut self) {
         let Some(offset) = self.clock_offset else {
             return;
@@ -136,13 +139,13 @@ impl Gateway {
         );
     }
 
-    /// Everything that must be current at the broker and at the hub.
+    /// Publishes everything that must be current at the broker and at the hub.
     pub(super) fn introduce(&mut self, now: Mono) {
         let booth = self.config.booth.id.clone();
         let state = self.speaker().state(Presence::Online, self.machine.wall());
         self.publish(&Topic::State(booth.clone()), state, Kind::Statement, None);
         self.publish_birth();
-        // Every id of the table, raised or empty: no alert of an earlier process or card survives.
+        // Every id of the table is published, raised or empty, so that no alert of an earlier process or card stays.
         for id in AlertId::ALL {
             self.publish_alert(*id);
         }
@@ -220,9 +223,9 @@ impl Gateway {
         self.publish(&topic, payload, Kind::Statement, None);
     }
 
-    /// Tells the centre, now or at the next connect.
+    /// Reports an event to the centre, now or at the next connect.
     pub(super) fn event(&mut self, kind: &str, more: serde_json::Value) {
-        // The hub keeps a place for these, whatever else is said in this booth's name.
+        // The hub keeps room for events of these kinds, even if much else is published in this booth's name.
         debug_assert!(EVENT_KINDS.contains(&kind), "{kind} stands in no table");
         let mut payload = json!({
             "kind": kind,
@@ -250,7 +253,7 @@ impl Gateway {
         }
     }
 
-    /// Nobody logs in to a booth to read why it was started again: the centre hears it, too.
+    /// Reports to the centre, too, why the gateway hangs: nobody logs in to a booth to read that.
     pub(super) fn tell_liveness(&mut self, news: LivenessNews) {
         match news {
             LivenessNews::Hangs { thread, limit } => {
@@ -272,7 +275,7 @@ impl Gateway {
         }
     }
 
-    /// The same of one that has died: the gateway ends now.
+    /// Reports a thread that has died: the gateway ends now.
     pub(super) fn tell_death(&mut self, death: &Death) {
         self.event(
             "worker_died",
@@ -305,8 +308,8 @@ impl Gateway {
         Some(((written - self.written_at_midnight.1) * 10.0).round() / 10.0)
     }
 
-    /// The certificate that ends first: of the client's file or, without one, of the authority's. Without TLS, on the system's
-    /// roots, or with a clock that may be wrong, nobody knows.
+    /// The certificate that ends first: of the client's file or, without one, of the authority's. Without TLS, with the
+    /// system's roots, or with a clock that may be wrong, it is not known.
     fn certificate(&self) -> Option<Certificate> {
         let mqtt = &self.config.mqtt;
         let speaks_tls = mqtt
@@ -332,7 +335,7 @@ impl Gateway {
         let mut health = Health::new();
         let readings = self.machine.readings(&self.config.spool.dir);
         if let Some(celsius) = readings.cpu_temp_c {
-            // Once too hot it has to cool down well, so that the alert does not flap.
+            // Once too hot, the processor has to cool down well below that, so that the alert does not flap.
             let limit = if self.evidence.too_hot { COOL_C } else { HOT_C };
             self.evidence.too_hot = celsius >= limit;
         }
@@ -378,7 +381,7 @@ impl Gateway {
         let certificate = self.evidence.certificate.as_ref();
         let days_left = certificate.map(|certificate| certificate.days_left as f64);
         health.set_known("cert_days_left", days_left);
-        // What the card refused us, and what the kernel has noted about its file system.
+        // The card's refusals to this program, and the errors that the kernel has noted about its file system.
         let refused = self
             .spool
             .as_ref()
@@ -477,7 +480,7 @@ mod tests {
                 .map(|booth| spread(&format!("booth-{booth}"), Mono(60_000), jitter_s))
                 .collect();
             assert!(waits.iter().all(|wait| *wait <= most));
-            // Each tenth of the time has about a tenth of the fleet.
+            // Each tenth of the time gets about a tenth of the fleet.
             for tenth in 0..10_u32 {
                 let (from, to) = (most * tenth / 10, most * (tenth + 1) / 10);
                 let inside = waits.iter().filter(|wait| (from..to).contains(*wait));

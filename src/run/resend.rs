@@ -1,7 +1,7 @@
-//! Clips that leave quarantine: because the hub is another one, or because the centre asks (contract §3.6, §3.7).
+//! Clips that leave quarantine: because another hub is present, or because the centre asks (contract §3.6, §3.7).
 //!
-//! Owns: who asked for which clips, and the answers. Never does: decide which clip may leave; `gateway_core::quarantine` does,
-//! and the keeper moves it.
+//! Owns: which asker asked for which clips, and the answers. Never does: decide which clip may leave;
+//! `gateway_core::quarantine` does, and the keeper moves it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,15 +24,15 @@ pub(super) struct Desk {
     asked: Vec<Resend>,
 }
 
-/// One question, and what has come of it so far.
+/// One asker's command, and its results so far.
 struct Resend {
     wanted: Wanted,
-    /// Clips of which nothing is known yet.
+    /// Clips without a result yet.
     left: BTreeSet<String>,
     /// Clips that the broker had refused, and that are offered again at once.
     retried: usize,
     returned: usize,
-    /// Clips that stay because they are damaged, where all were asked for.
+    /// Clips that stay because they are damaged, if the command asked for all.
     damaged: usize,
     errors: Vec<String>,
     failed: usize,
@@ -64,13 +64,13 @@ impl Resend {
 }
 
 impl Gateway {
-    /// When clips come back by themselves, if nothing happens before.
+    /// When clips come back by themselves, if nothing happens earlier.
     pub(super) fn quarantine_deadline(&self, now: Mono) -> Option<Mono> {
         let can_leave = self.spool.is_some() && self.delivery.is_open();
         can_leave.then(|| self.quarantine.deadline(now)).flatten()
     }
 
-    /// Lets those out that the hub may take by now.
+    /// Lets the clips out that the present hub may take.
     pub(super) fn bring_back_what_is_due(&mut self, now: Mono) {
         if !self.delivery.is_open() {
             return;
@@ -141,7 +141,7 @@ impl Gateway {
         self.deliver(now);
     }
 
-    /// What the keeper let out of quarantine is offered like any other clip.
+    /// Offers the clips that the keeper let out of quarantine, like any others.
     pub(super) fn brought_back(
         &mut self,
         now: Mono,
@@ -158,11 +158,11 @@ impl Gateway {
                     self.quarantine.came_back(&clip_id);
                     let wall_ms = self.machine.wall().as_millisecond();
                     let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
-                    // It was offered before: its citizen has gone.
+                    // The clip was offered before, so its citizen has gone.
                     self.offer(now, &clip, Duration::from_millis(age), false);
                     None
                 }
-                // It came out before, and was confirmed meanwhile.
+                // The clip came out before, and was confirmed meanwhile.
                 Err(SpoolError::UnknownClip { .. }) => {
                     self.quarantine.came_back(&clip_id);
                     None

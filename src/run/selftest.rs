@@ -1,5 +1,5 @@
-//! The self-test: is the microphone heard, do hook and dial stand where they should, does the card take a write, is the clock
-//! right, is the broker there.
+//! The self-test: does the microphone hear, are hook and dial in their resting position, does the card take a write, is the
+//! clock right, is the broker there.
 //!
 //! Owns: running it at the start, by night, by command and on suspicion. `gateway_core::microphone` judges what was heard.
 
@@ -18,45 +18,45 @@ use gateway_core::health::SpoolFault;
 use gateway_core::microphone::{Heard, TestStep, Verdict};
 use gateway_core::session::{PlayId, Prompt};
 
-/// Where the self-test's findings stand among the doctor's.
+/// The area of the self-test's findings among the doctor's.
 const AREA: &str = "selftest";
 /// Why nothing is known of the card.
 const KEEPER_IS_BUSY: &str =
     "the card keeps the gateway waiting; look for disk errors with booth-gateway doctor";
-/// The self-test's tone among what is played; no visit counts so far.
+/// The id under which the self-test's tone is played; the ids of visits never reach it.
 const TEST_TONE: PlayId = PlayId(u64::MAX);
 
-/// What was asked for and is not answered yet.
+/// Parts of a test that were asked for and are not answered yet.
 #[derive(Default)]
 pub(super) struct Asked {
     /// Questions to the recorder that it has not answered.
     hearings: u32,
-    /// A whole self-test runs, and not only one of the microphone.
+    /// A whole self-test runs, not only the microphone's test.
     is_whole: bool,
     /// Whether the card took a write, once that is known.
     card: Option<Result<(), String>>,
     /// The local day of the latest nightly test.
     night: Option<i64>,
-    /// The card knows that the tone was heard.
+    /// The card remembers that the tone was heard.
     pub(super) was_heard: bool,
-    /// The latest one: when, and whether all was well.
+    /// The latest self-test: when, and whether all was well.
     pub(super) last: Option<(Mono, bool)>,
 }
 
 impl Gateway {
-    /// A whole self-test is wanted, by the centre if somebody `is_asking`.
+    /// Asks for a whole self-test, for the centre if `is_asking`.
     pub(super) fn ask_for_selftest(&mut self, now: Mono, is_asking: bool) {
         self.asked.is_whole = true;
         let is_taken = self.keeper.offer(KeeperCommand::Probe);
         self.asked.card = (!is_taken).then(|| Err(KEEPER_IS_BUSY.to_owned()));
         self.microphone.test_now(now);
         if is_asking && self.session.is_off_hook() {
-            // The tone has to wait, perhaps for long; whoever asked has not.
+            // The tone may have to wait for long; the asker is answered at once, without it.
             self.selftest_done(now, Verdict::NotMade);
         }
     }
 
-    /// What the keeper found.
+    /// Takes the keeper's report about the card.
     pub(super) fn card_probed(&mut self, result: Result<(), String>) {
         self.asked.card = Some(result);
     }
@@ -68,7 +68,7 @@ impl Gateway {
             && self.evidence.playback.is_ok()
     }
 
-    /// Lets the microphone's judge do what is due.
+    /// Lets the microphone's judge do its due work.
     pub(super) fn watch_microphone(&mut self, now: Mono) {
         let levels = self.mic_levels.get();
         if self.evidence.capture.is_ok() && levels.samples > 0 {
@@ -84,11 +84,11 @@ impl Gateway {
             self.selftest_done(now, Verdict::NotMade);
         }
         self.evidence.microphone_suspect = self.microphone.suspicion(now);
-        // Nobody who is already speaking is interrupted by a verdict.
+        // A verdict interrupts no citizen who is speaking.
         if at_rest {
             self.evidence.microphone_dead = self.microphone.closes(now);
         }
-        // Without sound the rest is told all the same.
+        // Without sound the other results are reported all the same.
         let is_deaf = self.evidence.capture.is_err() || self.evidence.playback.is_err();
         let is_answered = self.asked.card.is_some() || self.spool.is_none();
         if self.asked.is_whole && is_answered && is_deaf {
@@ -138,7 +138,7 @@ impl Gateway {
         }
     }
 
-    /// Something was heard to its end in the earpiece; perhaps the test's tone.
+    /// A play ended in the earpiece; it may have been the test's tone.
     pub(super) fn tone_played(&mut self, now: Mono, id: PlayId) {
         if id == TEST_TONE {
             let step = self.microphone.tone_played(now);
@@ -146,14 +146,14 @@ impl Gateway {
         }
     }
 
-    /// The microphone's answer.
+    /// The recorder's answer: what the microphone heard.
     pub(super) fn heard(&mut self, now: Mono, heard: Heard) {
         self.asked.hearings = self.asked.hearings.saturating_sub(1);
         if self.asked.hearings > 0 {
             return; // an earlier question's, from a recorder that was busy
         }
         let was_testing = self.microphone.is_testing();
-        // Somebody may have lifted the handset this very moment: no tone for him.
+        // Somebody may have lifted the handset this very moment: then no tone is played.
         let step = match self.is_at_rest() {
             true => self.microphone.heard(now, heard),
             false => self.microphone.tick(now, false),
@@ -168,7 +168,7 @@ impl Gateway {
     }
 
     fn selftest_done(&mut self, now: Mono, microphone: Verdict) {
-        // First of all: weighing the evidence comes by here again.
+        // This comes first, because weighing the evidence calls this function again.
         self.asked.is_whole = false;
         if !self.microphone.is_testing() && self.microphone.heard_before() {
             self.counters_changed |= !self.asked.was_heard;
@@ -180,7 +180,7 @@ impl Gateway {
         self.asked.last = Some((now, ok));
         let ok = u8::from(ok);
         self.event("selftest", json!({ "ok": ok, "findings": found }));
-        // Whoever asked gets what the doctor would say beside it.
+        // The asker also gets what the doctor would report.
         let all: Vec<Finding> = found.into_iter().chain(self.findings(now)).collect();
         if self.desk.waiting.waits(&desk::Asked::SelfTest) {
             let ts = rfc3339(self.machine.wall());

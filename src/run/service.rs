@@ -1,6 +1,6 @@
 //! A technician at the handset: what the booth says of itself, the test message, the card made safe to take out.
 //!
-//! Owns: which words are said. When they are said is the session's business, how the gateway's.
+//! Owns: which words are said. The session decides when they are said, and the gateway plays them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use gateway_core::spoken::{self, Language, ServiceFacts, Word};
 const CARD_CLOSED: Duration = Duration::from_secs(600);
 
 impl Gateway {
-    /// Does what a technician asks.
+    /// Carries out a technician's request.
     pub(super) fn serve(&mut self, now: Mono, ask: ServiceAsk) {
         match ask {
             ServiceAsk::Report => {
@@ -88,7 +88,7 @@ impl Gateway {
         self.say(now, ServiceNews::Outcome(words(&said)));
     }
 
-    /// The centre has this clip.
+    /// Notes that the centre has this clip.
     pub(super) fn confirmed(&mut self, now: Mono, clip_id: &str) {
         if self
             .awaited_test
@@ -99,7 +99,7 @@ impl Gateway {
         }
     }
 
-    /// The keeper has closed the spool, or could not.
+    /// Takes the keeper's report: the spool is closed, or could not be closed.
     pub(super) fn card_was_closed(&mut self, now: Mono, result: Result<(), String>) {
         let said = match result {
             Ok(()) => {
@@ -128,7 +128,7 @@ impl Gateway {
             has_name_recording: self.prompts.has_booth_name(),
             ip: self.machine.about().ip,
             broker: self.broker_state,
-            // Where the broker's answer is enough, nobody asks for the hub.
+            // Where the broker's answer is enough, the hub is not needed.
             hub_online: self.delivery.is_hub_online()
                 || self.config.mqtt.confirm == Confirm::Broker,
             unsent: self.delivery.unsent() as u64,

@@ -1,6 +1,6 @@
 //! A booth that is not set up: it says so, and does nothing else (contract §2, `run --setup-on-error`).
 //!
-//! Owns: what stands in for a configuration that is bad or missing, and the sentence that says why. Never does: open a
+//! Owns: the substitute for a configuration that is bad or missing, and the sentence that says why. Never does: open a
 //! spool, connect, or ask a question.
 #![allow(clippy::disallowed_methods)] // reads what provisioning wrote about its reasons
 
@@ -16,10 +16,10 @@ use gateway_core::health::SpoolFault;
 use gateway_core::session::Prompt;
 use gateway_core::spoken::Word;
 
-/// Longest reason that is told.
+/// Longest reason that is shown.
 const LONGEST_WHY: usize = 2_000;
 
-/// What a booth without a good configuration runs by.
+/// The settings of a booth without a good configuration.
 pub(super) struct StandIn {
     /// Handset, sound and language as far as they can be made out; everything else by default.
     pub config: Config,
@@ -45,7 +45,8 @@ impl StandIn {
     }
 }
 
-/// Provisioning has seen the card itself, and knows better than `run` which line of which file is wrong.
+/// The reason, from provisioning if it left one: it has seen the card itself, and knows better than `run` which line of
+/// which file is wrong.
 fn reason(path: &Path, error: &ConfigError) -> String {
     let seen = std::fs::read_to_string(provision::faults_file(path)).unwrap_or_default();
     let said = match seen.trim() {
@@ -68,14 +69,14 @@ impl Gateway {
         self.not_set_up.is_none()
     }
 
-    /// Says it to whoever looks at the service.
+    /// Shows that the booth is not set up, to people who look at the service.
     pub(super) fn show_not_set_up(&self) {
         if let Some(why) = &self.not_set_up {
             self.machine.show(&format!("not set up: {why}"));
         }
     }
 
-    /// Whether there is a good configuration by now; what is wrong is told if not.
+    /// Whether there is a good configuration by now; if not, what is wrong is logged.
     pub(super) fn is_set_up_now(&mut self) -> bool {
         match check(&self.config_path) {
             Ok(_) => {

@@ -60,22 +60,22 @@ use gateway_core::session::{Input, Session};
 use gateway_core::sign::FirstBoot;
 use gateway_core::unreadable::Unreadable;
 
-/// Most happenings that wait for the loop; whoever tells the next one waits with it.
+/// Most happenings that wait for the loop; a worker that reports one more waits until there is room.
 const MOST_HAPPENINGS: usize = 1024;
-/// Most reports of the connection that wait for the loop: while they do, nothing is read from the broker.
+/// Most reports of the connection that wait for the loop: while that many wait, nothing is read from the broker.
 const MOST_FROM_BROKER: usize = 16;
-/// Words for a worker that it has not taken; more of those that must arrive are held in the loop (`run::post`).
+/// Most messages that a worker has not taken yet; further ones that must arrive are held in the loop (`run::post`).
 const MOST_FOR_RECORDER: usize = 256;
 const MOST_FOR_EARPIECE: usize = 64;
 const MOST_FOR_KEEPER: usize = 256;
 const MOST_FOR_HANDSET: usize = 64;
 const MOST_FOR_UPDATE: usize = 8;
-/// Microphones that were opened and are not listened to yet; the supervisor waits with the next.
+/// Microphones that were opened and that the recorder does not use yet; the supervisor waits before it opens another.
 const MOST_TAPS: usize = 8;
 
-/// The start waits so long for the spool: a booth answers whatever lies on its card.
+/// How long the start waits for the spool: after that the booth answers, however much lies on its card.
 const OPENING: Duration = Duration::from_secs(5);
-/// At the end connection and keeper have this long each.
+/// How long connection and keeper may each take at the end.
 const CLOSING: Duration = Duration::from_secs(6);
 
 /// Why the gateway did not start, or stopped.
@@ -106,7 +106,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunErr
         .map_err(setup("a thread cannot be started"))
 }
 
-/// What every worker tells the loop by.
+/// The way by which every worker reports to the loop.
 #[derive(Clone)]
 struct Teller {
     happened: mpsc::Sender<Happening>,
@@ -114,24 +114,25 @@ struct Teller {
 }
 
 impl Teller {
-    /// A worker waits for a loop that has [`MOST_HAPPENINGS`] before it. The loop itself never waits for a worker.
+    /// Reports a happening. A worker waits for a loop that has [`MOST_HAPPENINGS`] before it; the loop itself never waits
+    /// for a worker.
     fn tell(&self, happening: Happening) {
         (self.witness)(&happening);
-        // A loop that is gone has let everybody go.
+        // If the loop is gone, workers need not wait any more.
         if let Err(TrySendError::Full(happening)) = self.happened.try_send(happening) {
             let _ = self.happened.blocking_send(happening);
         }
     }
 
-    /// For a worker whose reports are all of one kind.
+    /// For a worker that reports only one kind of happening.
     fn of<E>(&self, wrap: fn(E) -> Happening) -> impl Fn(E) + Send + Sync + use<E> {
         let teller = self.clone();
         move |event| teller.tell(wrap(event))
     }
 }
 
-/// Checks a configuration for whoever holds the file and not the booth, with what is worth a warning. Credentials that are not beside a file on
-/// a card that was in a booth are with the booth: it moves them off the card.
+/// Checks a configuration on a machine that need not be the booth, and returns warnings too. If the file lies on a card that
+/// was in a booth, credentials that are missing beside it are taken to be in the booth: a booth moves them off the card.
 pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
     let config = Config::load(path)?;
     if let Some(why) = config.service_fault() {
@@ -165,7 +166,7 @@ pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError>
     Ok((config, warnings))
 }
 
-/// Whether there is anything of that name, be it readable or not.
+/// Whether anything of that name exists, be it readable or not.
 #[allow(clippy::disallowed_methods)] // looks for it
 fn exists(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
@@ -194,22 +195,22 @@ fn hash_of(path: &Path) -> String {
     booth_contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
 }
 
-/// Another number for another configuration, for the card to remember.
+/// A different number for each configuration, for the card to remember.
 fn configuration_number(path: &Path) -> u64 {
     u64::from_str_radix(&hash_of(path), 16).unwrap_or(0)
 }
 
-/// Why a gateway that ran does so no more.
+/// Why a gateway that ran has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to.
+    /// It was asked to stop.
     Stopped,
     /// It was not set up and has a good configuration now: start it again.
     StartAgain,
 }
 
-/// Runs the gateway until SIGTERM or SIGINT. With `setup_on_error` a bad configuration is no end: the booth stands there as
-/// *not set up*, says so and records nothing, until SIGHUP finds a good one.
+/// Runs the gateway until SIGTERM or SIGINT. With `setup_on_error` a bad configuration does not end it: the booth runs as
+/// *not set up*, says so and records nothing, until SIGHUP finds a good configuration.
 pub async fn run(
     path: &Path,
     trace: Option<&Path>,
@@ -218,8 +219,8 @@ pub async fn run(
     run_witnessed(path, trace, setup_on_error, |_| {}).await
 }
 
-/// The same before a witness, who sees whatever a worker tells the loop, on the worker's own thread. The tests of dead workers
-/// are one: whom they panic in is dead.
+/// The same with a witness, which sees everything that a worker reports to the loop, on the worker's own thread. The tests
+/// of dead workers use one: it panics in a worker's thread, and that worker is dead.
 pub async fn run_witnessed(
     path: &Path,
     trace: Option<&Path>,
@@ -248,13 +249,13 @@ pub async fn run_witnessed(
     let (keeper, kept, opened) = start_keeper(&config, &not_set_up, &mut liveness, &teller)?;
     let opened = match tokio::time::timeout(OPENING, opened).await {
         Ok(Ok(Err(error @ SpoolError::InUse { .. }))) => return Err(error.into()),
-        // A booth whose card cannot be written still says so, on the handset and to operations.
+        // A booth whose card cannot be written still reports that, on the handset and to operations.
         Ok(Ok(Err(error))) => {
             log::error!("{error}");
             None
         }
         Ok(Ok(Ok(opened))) => Some(opened),
-        // Not set up; or dead, which the crew tells.
+        // Not set up; or the keeper is dead, which the crew reports.
         Ok(Err(_)) => None,
         Err(_) => {
             let limit_s = OPENING.as_secs();
@@ -337,7 +338,7 @@ pub async fn run_witnessed(
     let reports = &mut connection.reports;
     let turning = turn_until_stopped(&mut gateway, liveness, &mut happenings, reports, &mut crew);
     let ended = crew::watched("loop", turning).await;
-    // Nobody waits for a loop that has ended.
+    // No worker waits for a loop that has ended.
     happenings.close();
     connection.reports.close();
     crew.dismiss();
@@ -353,7 +354,7 @@ pub async fn run_witnessed(
         }
         Err(death) => {
             log::error!("{death}; the gateway ends");
-            // Nothing that a broken loop knows is believed; what the keeper was told before is saved.
+            // What a broken loop holds is not believed; the keeper's earlier commands are still carried out.
             drop(gateway);
             let _ = tokio::time::timeout(CLOSING, kept).await;
             Err(death.into())
@@ -361,7 +362,8 @@ pub async fn run_witnessed(
     }
 }
 
-/// The keeper's post, what ends with it, and what came of opening the spool; nothing comes of it where nothing is kept.
+/// The keeper's post, a receiver that ends with the keeper, and the result of opening the spool; a booth that is not set up
+/// opens none.
 type KeeperStarted = (
     Post<KeeperCommand>,
     oneshot::Receiver<()>,
@@ -384,11 +386,11 @@ fn start_keeper(
     let (keeps, kept) = oneshot::channel::<()>();
     let (opens, opened) = oneshot::channel();
     thread("keeper", move || {
-        // Gone with this thread, however that ends.
+        // Dropped with this thread, however that ends.
         let _keeps = keeps;
         let Some(alive) = alive else {
             drop(opens);
-            // Nothing is kept that nobody has configured: whoever wants the card out may take it.
+            // Without a configuration nothing is kept: a technician who wants to take the card out may do so.
             for command in commands {
                 if let KeeperCommand::Close(_) = command {
                     report(KeeperEvent::Closed(Ok(())));
@@ -440,7 +442,7 @@ fn start_handset(
         commands,
         view: view.clone(),
         stop: stop.clone(),
-        // The simulated handset's threads wait for whoever connects, as long as that takes; only this one is watched.
+        // The simulated handset's threads wait for a client for any time; only this thread is watched.
         alive: liveness.watch("handset", handset::SILENT_AT_MOST),
         taught: config.spool.dir.join("hook"),
     };
@@ -452,7 +454,8 @@ fn start_handset(
     Ok((Some(sender), backend, None))
 }
 
-/// Answers `booth-gateway doctor`. A booth runs without: somebody else's file in the way is no reason to stand still.
+/// Answers `booth-gateway doctor`. A booth runs without the socket too: another program's file in its place must not stop
+/// it.
 fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
     let answer = move |line: &str| {
         if line != QUESTION {
@@ -468,7 +471,7 @@ fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
         .ok()
 }
 
-/// Sets the mixer now and whenever it is told, where the configuration names a control.
+/// Sets the mixer now and at each message, where the configuration names a control.
 fn start_mixer(config: &Config, teller: &Teller) -> Result<Option<Post<()>>, RunError> {
     if config.audio.mixer_controls().is_empty() {
         return Ok(None);
@@ -490,7 +493,7 @@ fn start_update_watch(config: &Config, teller: &Teller) -> Result<Post<UpdateAsk
     Ok(sender)
 }
 
-/// The connection's task, and what it tells the loop.
+/// The connection's task, and the channel of its reports.
 struct Connection {
     task: Option<tokio::task::JoinHandle<()>>,
     reports: mpsc::Receiver<Happening>,
@@ -567,8 +570,8 @@ async fn turn_until_stopped(
     systemd::ready("started");
     gateway.show_not_set_up();
     loop {
-        // What has gathered meanwhile is worked off before the evidence is weighed again; whatever the broker sends, no more
-        // of it than has room, so that a citizen never waits behind a flood.
+        // What has gathered meanwhile is worked off before the evidence is weighed again, but only up to a limit: however
+        // much the broker sends, a citizen never waits behind a flood.
         for _ in 0..256 {
             let Ok(happening) = happenings.try_recv() else {
                 break;
@@ -603,7 +606,7 @@ async fn turn_until_stopped(
                 let Some(happening) = happening else { return Ok(Ended::Stopped) };
                 gateway.happen(clock::mono(), happening);
             }
-            // Ended where there is no broker; its task is told of by the crew.
+            // The channel has ended where there is no broker; the end of the connection's task is reported by the crew.
             Some(happening) = from_broker.recv() => gateway.happen(clock::mono(), happening),
             () = tokio::time::sleep(pause) => {}
             _ = terminate.recv() => return Ok(Ended::Stopped),
@@ -617,7 +620,7 @@ async fn turn_until_stopped(
     }
 }
 
-/// Says `offline` and waits for what was handed to the card.
+/// Publishes `offline` and waits until the card has what was handed to it.
 async fn farewell(
     gateway: Gateway,
     connection: Option<tokio::task::JoinHandle<()>>,
@@ -647,7 +650,7 @@ async fn farewell(
     if let Some(connection) = connection {
         let _ = tokio::time::timeout(CLOSING, connection).await;
     }
-    // Without commands the keeper saves what is to be saved and ends.
+    // When its commands end, the keeper saves everything and ends.
     drop(gateway);
     let _ = tokio::time::timeout(CLOSING, kept).await;
 }
@@ -762,7 +765,7 @@ impl Gateway {
         }
     }
 
-    /// The first thing it is told: the spool, if it could be opened.
+    /// The first happening: the spool, if it could be opened.
     pub fn begin(&mut self, opened: Option<(Spool, OpenReport)>) {
         let now = self.machine.mono();
         if let Some((spool, report)) = opened {

@@ -1,7 +1,8 @@
 //! Updates as the gateway sees them: the centre's command becomes a request, the updater's state becomes events and lamp.
 //!
-//! Owns: what is told of an update, and that its outcome is told once, after the restart too. Never does: fetch or write
-//! one; the updater is another process, of root, without the gateway's sound card and with nothing of its network.
+//! Owns: what is reported of an update, and that its outcome is reported once, also across a restart. Never does: fetch or
+//! write an update; the updater is another process, of root, without the gateway's sound card and with nothing of its
+//! network.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -23,15 +24,15 @@ use booth_host::clock::boot_id;
 use booth_spool::disk::{Disk, publish, read_whole};
 use gateway_core::session::Input;
 
-/// The updater's state is looked at this often.
+/// How often the updater's state is looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// Beside the request: what of the state has been told.
+/// A file beside the request: how much of the state has been reported.
 const TOLD: &str = "told";
 const LONGEST_TOLD: u64 = 1024;
 /// The centre's request in the same place.
 const REQUESTED: &str = "request.json";
 const LONGEST_REQUEST: u64 = 16 * 1024;
-/// An updater that is gone at so many looks in a row is not on its way back, nor is the machine on its way down.
+/// If the updater is missing at this many looks in a row, it is not just starting, and the machine is not just going down.
 const LOOKS: u32 = 3;
 
 /// What the gateway asks of the thread that looks after requests and state.
@@ -40,19 +41,19 @@ pub enum UpdateAsk {
     Request(Request),
     /// Take the request back.
     Cancel,
-    /// The centre knows this.
+    /// The centre has got this report.
     Told(String),
 }
 
-/// What that thread says.
+/// What that thread reports.
 pub enum UpdateNews {
-    /// The state is another one than before.
+    /// The state has changed.
     State(Box<State>),
-    /// Nobody works on that state any longer, or somebody does again.
+    /// Nobody works on that state any longer (true), or somebody does again (false).
     Left(bool),
-    /// So far the centre knows this.
+    /// The latest report that the centre has got.
     Told(String),
-    /// The request is there, or could not be left.
+    /// The request has been written, or could not be.
     Requested(Result<(), String>),
 }
 
@@ -61,12 +62,12 @@ pub enum UpdateNews {
 pub(super) struct Desk {
     worker: Option<Post<UpdateAsk>>,
     state: State,
-    /// Nobody works on it any longer: another request may take its place.
+    /// Nobody works on the update any longer: another request may take its place.
     is_left: bool,
     told: String,
-    /// Handed to the connection, with its token.
+    /// A report that was handed to the connection, with its token.
     telling: Option<(u64, String)>,
-    /// What the centre asked for, until the request is there.
+    /// What the centre asked for, until the request has been written.
     asked: Option<String>,
 }
 
@@ -85,7 +86,7 @@ impl Desk {
     }
 }
 
-/// Why, as far as it may leave the booth: the doctor's findings do, too.
+/// The reason, as far as it may leave the booth: the doctor's findings do leave it.
 fn for_the_centre(state: &State) -> &str {
     match state.told.as_str() {
         "" => &state.reason,
@@ -93,7 +94,7 @@ fn for_the_centre(state: &State) -> &str {
     }
 }
 
-/// Tells one state of one update from another.
+/// A key that distinguishes the states of all updates.
 fn key(state: &State) -> String {
     format!("{} {}", state.phase.word(), state.at)
 }
@@ -129,7 +130,7 @@ impl Gateway {
         self.update.asked = Some(url);
     }
 
-    /// Why no update is asked for, if so.
+    /// Why an update may not be asked for now, if so.
     fn no_update_because(&self) -> Option<String> {
         let state = &self.update.state;
         if self.config.update.keys.is_empty() {
@@ -152,7 +153,7 @@ impl Gateway {
         }
     }
 
-    /// `cmd/update` with `cancel`: what has not begun its trial ends.
+    /// `cmd/update` with `cancel`: an update whose trial has not begun ends.
     pub(super) fn asked_to_cancel_update(&mut self, booth: BoothId) {
         let to = self.reply_to(booth);
         let phase = self.update.state.phase;
@@ -195,8 +196,8 @@ impl Gateway {
         }
     }
 
-    /// Says how the update stands, if the centre does not know. While there is no connection nothing is queued: what
-    /// counts at the next one is how it stands then.
+    /// Reports how the update stands, if the centre does not know. Without a connection nothing is queued: the next
+    /// connection gets the state of that time.
     pub(super) fn tell_update(&mut self) {
         let state = &self.update.state;
         let key = key(state);
@@ -228,12 +229,12 @@ impl Gateway {
         self.event("update", more);
     }
 
-    /// A connection has ended; whatever was on it may not have arrived.
+    /// A connection has ended; reports that were on their way may not have arrived.
     pub(super) fn update_untold(&mut self) {
         self.update.telling = None;
     }
 
-    /// A message will not reach the broker: what it told is told again at the next introduction.
+    /// A message will not reach the broker: its report is made again at the next introduction.
     pub(super) fn update_lost(&mut self, token: u64) {
         self.update
             .telling
@@ -254,7 +255,7 @@ impl Gateway {
         }
     }
 
-    /// What the doctor says of it.
+    /// The doctor's finding about the update.
     pub(super) fn update_finding(&self) -> Option<Finding> {
         let state = &self.update.state;
         let version = state.to.as_ref().map_or("?", |to| to.version.as_str());
@@ -301,11 +302,11 @@ pub(super) fn look_after(
     let (mut gone, mut was_left, mut given_up) = (0, false, None);
     loop {
         let found = load(disk, folder).map(|mut state| {
-            // One of the centre's that was broken off is begun again by itself.
+            // An update that the centre asked for and that was broken off begins again by itself.
             let waits = read_whole(disk, &own.join(REQUESTED), LONGEST_REQUEST).is_ok();
             let is_writing = matches!(state.phase, Phase::Writing | Phase::Verified);
             let can_be_left = is_writing && !waits || state.phase == Phase::Armed;
-            // Once given up it stays so, whatever is asked for next.
+            // An update that was given up stays so, even if another one is asked for.
             let was_given_up = given_up.as_ref() == Some(&state);
             gone = match was_given_up || can_be_left && state.is_left(&boot_id) {
                 true => LOOKS.min(gone + 1),

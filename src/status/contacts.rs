@@ -12,13 +12,13 @@ pub struct Contact {
     pub name: String,
     /// Its GPIO line; none at a simulated handset.
     pub line: Option<u32>,
-    /// `high` or `low`; none while it is not known.
+    /// `high` or `low`; none while the level is not known.
     pub level: Option<String>,
-    /// 1 while it is what its name says (off-hook, pressed, open …), 0 else; none while that is not known.
+    /// 1 while it is active (off-hook, pressed, open …), else 0; none while that is not known.
     pub active: Option<u8>,
 }
 
-/// Every contact that the configuration names, as it stands. A taught hook rests at the other level (`is_inverted`).
+/// Every contact that the configuration names, in its present state. A taught hook rests at the other level (`is_inverted`).
 pub fn contacts(config: &Handset, levels: &[(Line, bool)], is_inverted: bool) -> Vec<Contact> {
     let one = |(line, number, active_at, _): (Line, u32, Level, _)| {
         let found = levels.iter().find(|(known, _)| *known == line);
@@ -48,7 +48,7 @@ mod tests {
         };
         let (name, line) = ("hook".to_owned(), Some(17));
         assert_eq!(hook(&[], false), (name.clone(), line, None, None));
-        // Off-hook is low unless told otherwise.
+        // Without a configured level, off-hook is low.
         let off = [(Line::OffHook, true)];
         assert_eq!(
             hook(&off, false),

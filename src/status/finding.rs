@@ -1,6 +1,7 @@
-//! What the doctor finds: one type for whoever looks, a person at a table or a program at JSON.
+//! The doctor's findings: one type for people, who see a table, and for programs, which read JSON.
 //!
-//! Owns: verdicts, their order and their table. Never does: hold a secret; a sentence says where a password is, never what.
+//! Owns: verdicts, their order and their table. Never does: hold a secret; a sentence says where a password is, never the
+//! password.
 
 use std::fmt::Write as _;
 
@@ -11,17 +12,17 @@ use booth_contract::{AlertId, Severity};
 /// Longest sentence or remedy of a finding, characters; some come from outside.
 const LONGEST: usize = 600;
 
-/// How it is with one thing.
+/// The state of one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// It is as it should be.
     Ok,
-    /// Could not be looked at; the sentence says why.
+    /// It could not be looked at; the sentence says why.
     NotChecked,
-    /// Worth an eye; the booth does its work.
+    /// It should be watched; the booth does its work.
     Warning,
-    /// Somebody must do something.
+    /// It needs somebody to do something.
     Fault,
 }
 
@@ -43,9 +44,9 @@ pub struct Finding {
     /// `configuration`, `gateway`, `contacts`, `sound`, `mixer`, `prompts`, `card`, `credentials`, `broker`, `hub`, `clock`
     /// or `machine`.
     pub area: String,
-    /// What in it: a key of booth.toml, a file, an alert's id …
+    /// What in that area: a key of booth.toml, a file, an alert's id …
     pub subject: String,
-    /// How it is.
+    /// Its state.
     pub verdict: Verdict,
     /// What was found, one sentence.
     pub sentence: String,
@@ -70,17 +71,17 @@ impl Finding {
         }
     }
 
-    /// As it should be.
+    /// A finding that all is as it should be.
     pub fn ok(area: &str, subject: &str, sentence: impl AsRef<str>) -> Self {
         Self::new(area, subject, Verdict::Ok, sentence.as_ref(), None)
     }
 
-    /// Could not be looked at.
+    /// A finding that something could not be looked at.
     pub fn not_checked(area: &str, subject: &str, sentence: impl AsRef<str>) -> Self {
         Self::new(area, subject, Verdict::NotChecked, sentence.as_ref(), None)
     }
 
-    /// Worth an eye.
+    /// A finding that something should be watched.
     pub fn warning(
         area: &str,
         subject: &str,
@@ -91,7 +92,7 @@ impl Finding {
         Self::new(area, subject, Verdict::Warning, sentence.as_ref(), remedy)
     }
 
-    /// Somebody must do something.
+    /// A finding that somebody must do something.
     pub fn fault(
         area: &str,
         subject: &str,
@@ -102,7 +103,7 @@ impl Finding {
         Self::new(area, subject, Verdict::Fault, sentence.as_ref(), remedy)
     }
 
-    /// One that came from another program, made fit for a terminal.
+    /// A finding of another program, made safe for a terminal.
     pub fn tidied(self) -> Self {
         let remedy = self.remedy.as_deref();
         Self::new(
@@ -124,7 +125,7 @@ impl Finding {
     }
 }
 
-/// Where an alert belongs. What is not named here is the gateway's.
+/// The area of an alert. Alerts that are not named here are the gateway's.
 fn area_of(id: AlertId) -> &'static str {
     match id {
         AlertId::CaptureLost | AlertId::PlaybackLost | AlertId::MicrophoneSilent => "sound",
@@ -149,7 +150,7 @@ fn area_of(id: AlertId) -> &'static str {
     }
 }
 
-/// One line without control characters: brokers' and kernels' texts must not drive a terminal.
+/// A text as one line without control characters: texts of brokers and kernels must not drive a terminal.
 fn plain(text: &str) -> String {
     let one_line: String = text
         .trim()
@@ -160,14 +161,14 @@ fn plain(text: &str) -> String {
     one_line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether anything is at fault.
+/// Whether any of them is a fault.
 pub fn has_fault(findings: &[Finding]) -> bool {
     findings
         .iter()
         .any(|finding| finding.verdict == Verdict::Fault)
 }
 
-/// The table for a person: what is at fault last, where the eye is, each with its remedy below it.
+/// The table for a person: faults come last, where the reader looks first, each with its remedy below it.
 pub fn table(findings: &[Finding]) -> String {
     let mut ordered: Vec<&Finding> = findings.iter().collect();
     ordered.sort_by_key(|finding| finding.verdict);

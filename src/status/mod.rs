@@ -1,7 +1,7 @@
-//! What a running gateway says of itself: its evidence as one JSON line, the question for it, and what is found wrong. Pure.
+//! A running gateway's answer about itself: its evidence as one JSON line, the question for it, and the findings. Pure.
 //!
-//! Owns: the words between the gateway and whoever asks it at its socket: the doctor, the status that a card shows, and the
-//! updater while a version is on trial. Never does: find anything out.
+//! Owns: the words between the gateway and the programs that ask at its socket: the doctor, the status file on a card, and
+//! the updater while a version is on trial. Never does: find anything out.
 
 mod contacts;
 mod finding;
@@ -18,22 +18,22 @@ pub use finding::{Finding, Verdict, has_fault, table};
 /// The one line that the doctor's socket understands.
 pub const QUESTION: &str = "status";
 
-/// A gateway's evidence. A newer gateway may say more, which an older doctor ignores.
+/// A gateway's evidence. A newer gateway may add keys, which an older doctor ignores.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// 1; another number means other words.
+    /// Always 1; another number means that the keys have another meaning.
     pub schema: u64,
-    /// Who it is.
+    /// The booth's id.
     pub booth_id: String,
     /// The booth's name.
     pub name: String,
-    /// Of the gateway.
+    /// Version of the gateway.
     pub sw_version: String,
     /// Process id.
     pub pid: u32,
-    /// Since its start, seconds.
+    /// Time since its start, seconds.
     pub up_s: u64,
-    /// What the citizen lives through (contract §2).
+    /// The state of the visit (contract §2).
     pub session: String,
     /// A citizen can speak now.
     pub ready: u8,
@@ -41,22 +41,22 @@ pub struct Status {
     pub faults: Vec<Raised>,
     /// What works and what does not, with remedies.
     pub findings: Vec<Finding>,
-    /// Files among the prompts that are not used, and why: a sentence each. The doctor looks for itself.
+    /// Files among the prompts that are not used, and why: a sentence each. The doctor does not use these; it looks itself.
     #[serde(default)]
     pub unused_prompts: Vec<String>,
-    /// How the contacts stand.
+    /// The present state of the contacts.
     pub contacts: Vec<Contact>,
-    /// The last key, since the start.
+    /// The last key since the start.
     pub last_key: Option<LastKey>,
-    /// The last moments of the microphone.
+    /// The microphone's latest levels.
     pub microphone: Microphone,
     /// Frames arrive from the microphone.
     pub capture_ok: u8,
     /// The earpiece takes samples.
     pub playback_ok: u8,
-    /// To the broker.
+    /// 1 while connected to the broker.
     pub connected: u8,
-    /// Has been so at least once since the start.
+    /// 1 if it was connected at least once since the start.
     #[serde(default)]
     pub was_connected: u8,
     /// The hub is online.
@@ -78,7 +78,7 @@ pub struct Status {
 /// A raised alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Raised {
-    /// Of the table of alerts.
+    /// Its id in the table of alerts.
     pub id: String,
     /// How bad it is.
     pub severity: Severity,
@@ -91,7 +91,7 @@ pub struct Raised {
 /// A key that was pressed or dialled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastKey {
-    /// As it is printed on it.
+    /// The key's sign, as it is printed on it.
     pub key: String,
     /// How long ago, ms.
     pub age_ms: u64,
@@ -104,9 +104,9 @@ pub struct Microphone {
     pub rms_dbfs: f64,
     /// Highest sample.
     pub peak_dbfs: f64,
-    /// Level that is hardly ever undercut.
+    /// The level that sound hardly ever falls below.
     pub floor_dbfs: f64,
-    /// Since so many ms every sample is the same.
+    /// For how many ms every sample has been the same.
     pub constant_ms: u64,
     /// Samples since the start; a number that stands still is a dead card.
     pub samples: u64,
@@ -125,7 +125,7 @@ impl From<Levels> for Microphone {
     }
 }
 
-/// A key's name as it is printed on it.
+/// The sign that is printed on a key.
 pub fn key_name(key: Key) -> String {
     match key {
         Key::Digit(digit) => digit.to_string(),

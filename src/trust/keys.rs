@@ -33,7 +33,7 @@ pub enum KeyError {
     Wrong,
 }
 
-/// The keys that are believed.
+/// The trusted keys.
 #[derive(Debug, Clone, Default)]
 pub struct Keys(Vec<PublicKey>);
 
@@ -51,7 +51,7 @@ impl Keys {
         keys.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether none is there.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -65,7 +65,8 @@ impl Keys {
         let signature = Signature::decode(text).map_err(|_| KeyError::Unsigned)?;
         let mut answer = KeyError::Unknown;
         for key in &self.0 {
-            // Without the hash, as minisign signed before 0.10, is as good for a manifest that is in memory anyway.
+            // The old form of signature (minisign before 0.10), over the text itself instead of its hash, is as good for a
+            // manifest that is in memory anyway.
             match key.verify(manifest, &signature, true) {
                 Ok(()) => return Ok(()),
                 Err(Error::UnexpectedKeyId) => {}

@@ -1,4 +1,4 @@
-//! Whose updates a booth takes, and from where: what `[update]` of booth.toml says, and what the updater judges by. Pure.
+//! Whose updates a booth takes, and from where: the settings `[update]` of booth.toml, by which the updater decides. Pure.
 
 pub mod keys;
 pub mod whence;

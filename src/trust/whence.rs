@@ -1,15 +1,15 @@
-//! Whence an update may be fetched when the centre has sent its address. Pure.
+//! From where an update may be fetched when the centre has sent its address. Pure.
 //!
-//! Owns: which schemes, hosts and addresses root's updater connects to, at the first address and at each redirect. Whoever may publish
-//! `cmd/update` must not be able to look around in the booth's network by it. Never does: connect, or doubt a technician who names an address at
-//! the booth.
+//! Owns: which schemes, hosts and addresses root's updater connects to, at the first address and at each redirect:
+//! `cmd/update` must not become a means to look around in the booth's network. Never does: connect, or refuse an address
+//! that a technician names at the booth.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Most entries of `[update] allow`.
 const MOST: usize = 32;
 
-/// What is allowed beside `https://` at public addresses.
+/// The exceptions from the rule that an update comes by `https://` from a public address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Whence {
     entries: Vec<Entry>,
@@ -18,14 +18,14 @@ pub struct Whence {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
-    /// Every address with the same first bits.
+    /// Every address that begins with the same bits.
     Network(IpAddr, u8),
-    /// A host by its name, wherever that leads.
+    /// A host by its name, at any address.
     Host(String),
 }
 
 impl Whence {
-    /// Takes the entries of `[update] allow`: a host's name, an address, or a network as `10.0.0.0/8` (RFC 4632 §3.1).
+    /// Reads the entries of `[update] allow`: a host's name, an address, or a network such as `10.0.0.0/8` (RFC 4632 §3.1).
     ///
     /// # Errors
     /// A sentence about the first entry that is none of these.
@@ -48,7 +48,7 @@ impl Whence {
         })
     }
 
-    /// For an address that a person names at the booth.
+    /// Without limits, for an address that a person names at the booth.
     pub fn anywhere() -> Self {
         Self {
             entries: Vec::new(),
@@ -56,7 +56,8 @@ impl Whence {
         }
     }
 
-    /// Whether `host` may be asked, as far as its name and the scheme tell; of a name, its addresses are looked at later.
+    /// Whether `host` may be asked, as far as its name and the scheme decide that; the addresses of a name are checked
+    /// later.
     ///
     /// # Errors
     /// A sentence with the remedy.
@@ -103,7 +104,7 @@ impl Whence {
     }
 }
 
-/// Without the brackets of an IPv6 address in a URI (RFC 3986 §3.2.2).
+/// A host without the brackets of an IPv6 address in a URI (RFC 3986 §3.2.2).
 fn bare(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -124,7 +125,7 @@ fn entry(text: &str) -> Option<Entry> {
     }
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     let is_name = bits.is_none() && (1..=253).contains(&text.len()) && text.bytes().all(is_letter);
-    // What looks like an address and is none would never match.
+    // A text that looks like an address and is none would never match.
     let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     (is_name && has_letter).then(|| Entry::Host(text.to_owned()))
 }
@@ -143,7 +144,8 @@ fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     }
 }
 
-/// An IPv4 address that is written as an IPv6 one (RFC 4291 §2.5.5.2, RFC 6052 §2.1, RFC 3056 §2) is what it leads to.
+/// The IPv4 address inside an IPv6 address that leads to it (RFC 4291 §2.5.5.2, RFC 6052 §2.1, RFC 3056 §2); any other
+/// address unchanged.
 fn unwrapped(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else {
         return address;
@@ -161,7 +163,7 @@ fn unwrapped(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether anybody on the Internet could be meant (the special-purpose registries of RFC 6890).
+/// Whether an address can belong to a host on the public Internet (the special-purpose registries of RFC 6890).
 fn is_public(address: IpAddr) -> bool {
     let special_4 = |four: Ipv4Addr| {
         let [a, b, c, _] = four.octets();
@@ -178,7 +180,7 @@ fn is_public(address: IpAddr) -> bool {
     };
     let special_6 = |six: Ipv6Addr| {
         let first = six.segments()[0];
-        // Global unicast is 2000::/3 (RFC 4291 §2.4); of that, what is for documents and tunnels is nobody's.
+        // Global unicast is 2000::/3 (RFC 4291 §2.4); within it, the ranges for documents and tunnels belong to no host.
         first & 0xe000 != 0x2000
             || (first == 0x2001 && six.segments()[1] & 0xfe00 == 0)
             || (first == 0x2001 && six.segments()[1] == 0xdb8)
@@ -231,7 +233,7 @@ mod tests {
             let refused = none.admits(true, inside).expect_err(inside);
             assert!(refused.contains("not public"), "{inside}: {refused}");
         }
-        // A name says nothing until it has led somewhere.
+        // A name by itself decides nothing; the address that it leads to does.
         let inside = "192.168.1.1".parse().expect("an address");
         assert!(none.admits_address("updates.example", inside).is_err());
     }

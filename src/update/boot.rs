@@ -1,9 +1,9 @@
-//! Which slot the firmware starts: `autoboot.txt`, the one-shot flag, and the trait that the updater knows of them.
+//! Which slot the firmware starts: `autoboot.txt`, the one-shot flag, and the trait by which the updater uses them.
 //!
 //! The Raspberry Pi's firmware reads `autoboot.txt` on the card's first partition. It starts the partition that `[all]`
-//! names; after a restart with the one-shot flag, once, the one that `[tryboot]` names. So the flag is a trial, and
-//! rewriting the file, one sector, is the commitment. A power cut, a reset by the watchdog, or a new version that
-//! restarts without being told to commit all come back to the slot of `[all]`.
+//! names; after a restart with the one-shot flag, it starts once the partition that `[tryboot]` names. So the flag makes a
+//! trial, and rewriting the file, one sector, is the commitment. A power cut, a reset by the watchdog, or a new version that
+//! restarts without a commitment all lead back to the slot of `[all]`.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::slot::Verified;
 
-/// One sector: a rewrite is done or not done.
+/// One sector, so that a rewrite happens completely or not at all.
 pub const LONGEST_AUTOBOOT: usize = 512;
 
 /// One of the card's two versions.
@@ -25,7 +25,7 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// As on the kernel's command line.
+    /// The slot's letter on the kernel's command line.
     pub fn letter(self) -> u8 {
         match self {
             Slot::A => b'a',
@@ -33,7 +33,7 @@ impl Slot {
         }
     }
 
-    /// On the card, from 1.
+    /// The slot's partition on the card, counted from 1.
     pub fn partition(self) -> u8 {
         match self {
             Slot::A => 2,
@@ -41,7 +41,7 @@ impl Slot {
         }
     }
 
-    /// Of `booth.slot=`.
+    /// The slot named by a value of `booth.slot=`.
     pub fn of_letter(text: &str) -> Option<Self> {
         [Slot::A, Slot::B]
             .into_iter()
@@ -56,7 +56,7 @@ impl Slot {
         }
     }
 
-    /// The one that this is not.
+    /// The other slot.
     pub fn other(self) -> Self {
         match self {
             Slot::A => Slot::B,
@@ -84,19 +84,19 @@ pub enum BootError {
     OnTrial,
 }
 
-/// What `autoboot.txt` says.
+/// The slots that `autoboot.txt` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Autoboot {
-    /// Started without the flag.
+    /// The slot that is started without the flag.
     pub all: Slot,
-    /// Started once with it.
+    /// The slot that is started once with the flag.
     pub tryboot: Slot,
-    /// Where their numbers stand in the text.
+    /// Where their partition numbers are in the text.
     places: (usize, usize),
 }
 
 impl Autoboot {
-    /// Reads the text as the firmware does, and insists on the keys that this needs.
+    /// Reads the text as the firmware does, and demands the keys that the updater needs.
     pub fn parse(text: &[u8]) -> Result<Self, BootError> {
         let wrong = |why: &str| BootError::Autoboot(why.to_owned());
         if text.len() > LONGEST_AUTOBOOT {
@@ -140,7 +140,7 @@ impl Autoboot {
         }
     }
 
-    /// The same text, byte for byte, but with these slots: as long as before.
+    /// The same text, byte for byte, but with these slots; its length is unchanged.
     pub fn rewritten(&self, text: &[u8], all: Slot) -> Vec<u8> {
         let mut text = text.to_vec();
         text[self.places.0] = b'0' + all.partition();
@@ -153,29 +153,29 @@ impl Autoboot {
 pub trait AutobootFile {
     /// Its bytes.
     fn read(&self) -> io::Result<Vec<u8>>;
-    /// Writes as many bytes over the old ones, in place, and makes them durable.
+    /// Writes the same number of bytes over the old ones, in place, and makes them durable.
     fn rewrite(&self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// The flag that the firmware forgets at the next start.
+/// The one-shot flag, which the firmware forgets at the next start.
 pub trait OneShot {
-    /// The next restart is a trial.
+    /// Makes the next restart a trial.
     fn set(&self) -> Result<(), String>;
-    /// The next restart is none.
+    /// Makes the next restart an ordinary one.
     fn clear(&self) -> Result<(), String>;
 }
 
-/// What the updater knows of the firmware.
+/// What the updater needs from the firmware.
 pub trait BootControl {
-    /// Which slot is started by itself.
+    /// The slot that is started without a flag.
     fn default_slot(&self) -> Result<Slot, BootError>;
-    /// Which slot runs.
+    /// The slot that runs.
     fn running_slot(&self) -> Slot;
-    /// The next restart starts this slot once.
+    /// Lets the next restart start this slot once.
     fn arm_trial(&self, verified: &Verified) -> Result<(), BootError>;
-    /// The next restart starts the default slot, as always.
+    /// Lets the next restart start the default slot, as always.
     fn disarm(&self) -> Result<(), BootError>;
-    /// The running slot becomes the default.
+    /// Makes the running slot the default.
     fn commit(&self) -> Result<(), BootError>;
 
     /// Whether the running slot has to prove itself.
@@ -186,11 +186,11 @@ pub trait BootControl {
 
 /// [`BootControl`] of the Raspberry Pi's firmware.
 pub struct Tryboot<F, O> {
-    /// On BOOTH.
+    /// `autoboot.txt` on the partition BOOTH.
     pub file: F,
-    /// How this kernel sets it.
+    /// The way to set the flag under this kernel.
     pub flag: O,
-    /// By the kernel's command line.
+    /// The slot that runs, according to the kernel's command line.
     pub running: Slot,
 }
 
@@ -229,7 +229,7 @@ impl<F: AutobootFile, O: OneShot> BootControl for Tryboot<F, O> {
             self.running.other(),
             "the running slot is never written"
         );
-        // A technician may have edited it: the trial must be one of this slot.
+        // A technician may have edited the file: the trial must fall back to the running slot.
         self.make_default(self.running)?;
         self.flag.set().map_err(BootError::Flag)
     }

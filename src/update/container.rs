@@ -1,6 +1,6 @@
 //! The update file: a ustar archive (POSIX.1-1988) of three members in their order, read once from its start to its end.
 //!
-//! Owns: finding the members in a stream, and noticing a file that was cut short or has something behind its end. Never
+//! Owns: finding the members in a stream, and noticing a file that was cut short or that continues after its end. Never
 //! does: seek, keep a payload in memory, or accept what another tar might: names of several meanings, links, sparse files.
 
 use std::io::{self, Read};
@@ -9,11 +9,11 @@ use std::io::{self, Read};
 pub const MANIFEST: &str = "manifest.json";
 /// minisign's signature of the manifest.
 pub const SIGNATURE: &str = "manifest.json.minisig";
-/// The used head of the slot's partition.
+/// The used beginning of the slot's partition.
 pub const PAYLOAD: &str = "slot.img";
 
 const BLOCK: usize = 512;
-/// Most zeros behind the last member: tar fills up to 10 KiB, and somebody may have asked for more.
+/// Most zeros after the last member: tar fills up to 10 KiB, and may have been asked for more.
 const MOST_FILLING: u64 = 1 << 20;
 
 /// What is wrong with an update file.
@@ -36,7 +36,7 @@ pub enum ContainerError {
 /// An update file that is being read.
 pub struct Container<R> {
     input: R,
-    /// Of the current member, not read yet.
+    /// Bytes of the current member that are not read yet.
     left: u64,
     /// Zeros up to the next block.
     filling: u64,
@@ -52,7 +52,8 @@ impl<R: Read> Container<R> {
         }
     }
 
-    /// Goes to the next member, which must be `name` and the current one read to its end. Its length in bytes.
+    /// Goes to the next member, which must be `name`; the current one must have been read to its end. Returns its length in
+    /// bytes.
     pub fn next(&mut self, name: &str) -> Result<u64, ContainerError> {
         assert_eq!(self.left, 0, "the member before is read to its end");
         let mut filling = [0; BLOCK];
@@ -87,7 +88,7 @@ impl<R: Read> Container<R> {
         Ok(buffer.len())
     }
 
-    /// Reads on to the file's end: two blocks of zeros at least, and nothing but zeros.
+    /// Reads on to the file's end, which must be two blocks of zeros at least, and nothing but zeros.
     pub fn finish(mut self) -> Result<(), ContainerError> {
         let least = self.filling + 2 * BLOCK as u64;
         let mut zeros = 0;
@@ -128,7 +129,7 @@ fn read_header(header: &[u8; BLOCK], wanted: &str) -> Result<u64, ContainerError
     let sum: u64 = header
         .iter()
         .enumerate()
-        // The sum's own field counts as blanks.
+        // In the sum, its own field counts as blanks.
         .map(|(at, byte)| {
             if (148..156).contains(&at) {
                 32
@@ -256,7 +257,7 @@ mod tests {
     #[test]
     fn a_file_that_is_cut_anywhere_is_refused() {
         let whole = pack(&GOOD);
-        // Behind the two blocks of zeros there is only tar's filling.
+        // After the two blocks of zeros there is only tar's filling.
         let least = 3 * BLOCK + 2 * BLOCK + 1300usize.next_multiple_of(BLOCK) + 2 * BLOCK;
         for end in 0..whole.len() {
             let said = read(&whole[..end]);

@@ -1,7 +1,7 @@
 //! The booth that this process runs on: its slots, its firmware, its gateway.
 //!
 //! Owns: where everything is on the image, opened as the updater needs it. Never does: decide. Every path is below one
-//! folder, `/` on a booth, so that a test can lay out a booth of files.
+//! folder, `/` on a booth, so that a test can build a booth of files.
 #![allow(clippy::disallowed_methods)] // reads procfs, sysfs and the image's own files
 
 use std::fs::{File, OpenOptions};
@@ -22,42 +22,42 @@ use crate::config::STATE_FOLDER;
 use booth_contract::time::Mono;
 use booth_spool::real_disk::RealDisk;
 
-/// By the initrd: the running slot is not the one that `[all]` names.
+/// Made by the initrd if the running slot is not the one that `[all]` names.
 const ON_TRIAL: &str = "/run/booth/on-trial";
-/// By the initrd: the name of the disk that the running slot is on, e.g. `mmcblk0`.
+/// Written by the initrd: the name of the disk that the running slot is on, e.g. `mmcblk0`.
 const DISK: &str = "/run/booth/disk";
-/// By the updater: the boot and when its trial began.
+/// Written by the updater: the boot and when its trial began.
 const TRIAL_BEGAN: &str = "/run/booth/trial-began";
-/// A trial that cannot be noted began by then after the kernel's start.
+/// If the beginning of a trial cannot be noted, it is taken to be this long after the kernel's start at the latest.
 const STARTED_BY: Duration = Duration::from_secs(120);
 const DIRECT_ALIGNMENT: usize = 4096;
 
-/// Where a booth's files are.
+/// The places of a booth's files.
 #[derive(Debug, Clone)]
 pub struct Places {
     root: PathBuf,
 }
 
 impl Places {
-    /// Below this folder; `/` on a booth.
+    /// The places below this folder; `/` on a booth.
     pub fn below(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
     }
 
-    /// One of them, given as on a booth.
+    /// The place of a file, named by its path on a booth.
     pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Whether they are this machine's.
+    /// Whether the files are this machine's.
     pub fn is_real(&self) -> bool {
         self.root == Path::new("/")
     }
 
-    /// The folder with the state, for whoever only reads it.
+    /// The folder with the state, for reading only.
     pub fn store(&self) -> Store {
         Store {
             disk: Arc::new(RealDisk::shared()),
@@ -71,12 +71,12 @@ impl Places {
         text.unwrap_or_default().trim().to_owned()
     }
 
-    /// The initrd has started a slot that `[all]` does not name.
+    /// Whether the initrd has started a slot that `[all]` does not name.
     pub fn is_marked_on_trial(&self) -> bool {
         self.at(ON_TRIAL).exists()
     }
 
-    /// Only root may write slots and restart the machine.
+    /// An error unless this process is root: only root may write slots and restart the machine.
     pub fn need_root(&self) -> Result<(), String> {
         if self.is_real() && !rustix::process::geteuid().is_root() {
             return Err(
@@ -86,8 +86,8 @@ impl Places {
         Ok(())
     }
 
-    /// When the trial of this boot began on the boot-time clock: the same for every process that asks, whatever became of
-    /// the one before.
+    /// When the trial of this boot began on the boot-time clock: the same for every process that asks, even if the one
+    /// before it has died.
     pub fn trial_began(&self, now: Mono) -> Mono {
         let (place, boot_id) = (self.at(TRIAL_BEGAN), self.boot_id());
         let noted = std::fs::read_to_string(&place).ok().and_then(|text| {
@@ -99,18 +99,18 @@ impl Places {
         }
         match std::fs::write(&place, format!("{boot_id} {}\n", now.0)) {
             Ok(()) => now,
-            // The kernel's start is known without a note.
+            // The kernel's start needs no note.
             Err(_) => now.min(Mono(0) + STARTED_BY),
         }
     }
 
-    /// Starts the machine again as the service manager does, everything stopped cleanly. An error if that has not come about
-    /// within `within`; off a booth, that it was asked for is enough.
+    /// Restarts the machine through the service manager, so that everything is stopped cleanly. An error if that has not
+    /// happened within `within`; off a booth the request alone counts as success.
     pub fn restart_cleanly(&self, within: Duration) -> Result<(), String> {
         self.restart_by(&[&["reboot"]], within)
     }
 
-    /// The same, and harder where that does not help.
+    /// The same, and by force where that does not help.
     pub fn restart(&self, within: Duration) -> Result<(), String> {
         let ways: [&[&str]; 3] = [
             &["reboot"],
@@ -129,7 +129,7 @@ impl Places {
                     if !self.is_real() {
                         return Ok(());
                     }
-                    // SIGTERM ends this.
+                    // SIGTERM ends this wait.
                     std::thread::sleep(within);
                     said = "the machine was told to restart and did not".into();
                 }
@@ -148,18 +148,18 @@ impl Places {
     }
 }
 
-/// The booth's image, as found.
+/// The booth's image, as it was found.
 pub struct Booth {
     places: Places,
-    /// What runs.
+    /// The image that runs.
     pub running: Image,
-    /// Where it runs.
+    /// The slot that it runs in.
     pub slot: Slot,
     disk: String,
     tryboot: Option<PathBuf>,
 }
 
-/// A word `name=value` of the kernel's command line.
+/// The value of a word `name=value` on the kernel's command line.
 fn word<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let words = line.split_whitespace();
     words
@@ -168,7 +168,8 @@ fn word<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Booth {
-    /// Finds out where this process runs; a sentence with its remedy if that is no booth that can be updated.
+    /// Finds out where this process runs. The error is a sentence with its remedy, for a machine that is no booth or cannot
+    /// be updated.
     pub fn find(places: &Places) -> Result<Self, String> {
         let line = places.text("/proc/cmdline").unwrap_or_default();
         let image = places.text("/run/booth/image.json");
@@ -193,7 +194,7 @@ impl Booth {
         })
     }
 
-    /// Whether there is anywhere to keep an update's state; a sentence with its remedy if not.
+    /// Whether there is a place to keep an update's state; a sentence with its remedy if not.
     pub fn takes_updates(&self) -> Result<(), String> {
         let data = self.places.text("/run/booth/data").unwrap_or_default();
         if data.starts_with("none") {
@@ -216,11 +217,11 @@ impl Booth {
         }
     }
 
-    /// A slot's partition, which nobody has mounted.
+    /// Opens a slot's partition, which must not be mounted.
     pub fn open_slot(&self, slot: Slot) -> io::Result<Box<dyn Device>> {
         assert_ne!(slot, self.slot, "the running slot is never written");
         let wanted = format!("PARTUUID={}-{:02}", self.disk, slot.partition());
-        // A stick with a copy of the card has the same PARTUUIDs; the initrd knows which disk it has started from.
+        // A USB stick with a copy of the card has the same PARTUUIDs; the initrd knows from which disk it was started.
         let disk = self.places.text(DISK).unwrap_or_default();
         let is_foreign = |path: &Path| {
             let real = std::fs::canonicalize(path).unwrap_or_default();
@@ -264,14 +265,15 @@ impl AutobootFile for OnBooth {
     }
 
     fn rewrite(&self, bytes: &[u8]) -> io::Result<()> {
-        // Neither shorter nor longer and not another file: the firmware finds it by the same cluster at any moment.
+        // The file is overwritten in place with the same length: the firmware must find it in the same cluster at any
+        // moment.
         let file = OpenOptions::new().write(true).open(&self.0)?;
         file.write_all_at(bytes, 0)?;
         file.sync_all()
     }
 }
 
-/// The one-shot flag, by the way that this kernel offers.
+/// The one-shot flag, set by the means that this kernel offers.
 pub struct Flag {
     named: Option<PathBuf>,
     module: PathBuf,
@@ -279,16 +281,16 @@ pub struct Flag {
     argument: PathBuf,
 }
 
-/// What Raspberry Pi's own kernel is given with the restart.
+/// The argument that Raspberry Pi's own kernel gets with the restart.
 const ARGUMENT: &str = "0 tryboot";
 
 impl Flag {
-    /// Whether there is a way to set it by now: modules are loaded while the machine starts.
+    /// Whether the flag can be set already: modules are still loaded while the machine starts.
     pub fn is_there(&self) -> bool {
         self.file().unwrap_or(&self.own_kernel).exists()
     }
 
-    /// The file that takes the flag; `None` leaves Raspberry Pi's own kernel.
+    /// The file that takes the flag; `None` means the argument of Raspberry Pi's own kernel.
     fn file(&self) -> Option<&PathBuf> {
         let module = self.module.exists().then_some(&self.module);
         self.named.as_ref().or(module)
@@ -334,7 +336,7 @@ impl OneShot for Flag {
 /// A partition, or a file in its place.
 struct Partition {
     file: File,
-    /// Reads past the page cache; `None` where the file system cannot.
+    /// For reads past the page cache; `None` where the file system cannot do that.
     direct: Option<File>,
     bytes: u64,
 }
@@ -342,7 +344,7 @@ struct Partition {
 impl Partition {
     fn open(path: &Path) -> io::Result<Self> {
         let flags = |flags: OFlags| i32::try_from(flags.bits()).unwrap_or(0);
-        // On a block device O_EXCL refuses one that is mounted (open(2)).
+        // On a block device O_EXCL refuses a mounted one (open(2)).
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -353,7 +355,7 @@ impl Partition {
             .custom_flags(flags(OFlags::DIRECT))
             .open(path)
             .ok();
-        // A block device's length is where its end is.
+        // Seeking to the end gives a block device's length.
         let bytes = io::Seek::seek(&mut &file, io::SeekFrom::End(0))?;
         Ok(Self {
             file,
@@ -378,7 +380,7 @@ impl Device for Partition {
 
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let Some(direct) = &self.direct else {
-            // What is durable is dropped from memory, so that the read asks the card.
+            // What is durable is dropped from memory, so that the read gets it from the card.
             fadvise(&self.file, 0, None, Advice::DontNeed)?;
             return self.file.read_exact_at(buffer, offset);
         };

@@ -1,8 +1,8 @@
 //! Fetching an update over HTTP(S), as one stream that survives broken connections.
 //!
-//! Owns: the connection, going on with `Range` (RFC 9110 §14) where it broke, and how often that is tried. Never does:
-//! believe what it fetched: the signature and the payload's hash are checked behind it, so TLS only keeps others from
-//! reading along, and the roots of the system and of `[mqtt] ca_file` are good enough.
+//! Owns: the connection, continuing with `Range` (RFC 9110 §14) where it broke, and how often that is tried. Never does:
+//! trust what it fetched. The signature and the payload's hash are checked afterwards, so TLS only keeps others from reading
+//! along, and the roots of the system and of `[mqtt] ca_file` are good enough.
 #![allow(clippy::disallowed_methods)] // owns the sockets, and waits between its tries
 
 use std::io::{self, Read};
@@ -28,18 +28,18 @@ pub const LONGEST_URL: usize = 1024;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long a bad line is borne with.
+/// How much patience there is for a bad line.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Tries in a row that bring not one byte.
+    /// Most tries in a row that bring not one byte.
     pub tries: u32,
-    /// Before the second try; doubled before each other.
+    /// Pause before the second try; doubled before each further one.
     pub pause: Duration,
-    /// A connection that brings nothing for so long is given up.
+    /// A connection that brings nothing for this long is given up.
     pub silence: Duration,
-    /// For the whole file.
+    /// Time limit for the whole file.
     pub whole: Duration,
-    /// So long a server has time for `least` bytes.
+    /// The time in which a server has to send `least` bytes.
     pub window: Duration,
     /// The fewest bytes in each window.
     pub least: u64,
@@ -59,7 +59,7 @@ impl Default for Patience {
     }
 }
 
-/// Takes `text` as an address that can be fetched, or says what is wrong with it.
+/// Checks whether `text` is an address that can be fetched; says what is wrong with it if not.
 pub fn check_url(text: &str) -> Result<(), String> {
     let wrong = |why: &str| {
         let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
@@ -84,7 +84,7 @@ pub fn check_url(text: &str) -> Result<(), String> {
         return wrong("names no host");
     }
     if host.contains('@') {
-        // It would stand in the state file and in the log.
+        // A login would be shown in the state file and in the log.
         return wrong("holds a login");
     }
     match text.parse::<ureq::http::Uri>() {
@@ -93,7 +93,7 @@ pub fn check_url(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether an address may be asked, as far as can be told without a network.
+/// Whether an update may be fetched from this address, as far as that can be decided without a network.
 ///
 /// # Errors
 /// A sentence with the remedy.
@@ -115,17 +115,17 @@ pub struct Download {
     url: String,
     at: u64,
     total: Option<u64>,
-    /// Only a strong one says that the bytes are the same (RFC 9110 §8.8.1).
+    /// The file's strong ETag: only a strong one proves that the bytes are the same (RFC 9110 §8.8.1).
     etag: Option<String>,
     body: Option<BodyReader<'static>>,
     patience: Patience,
     failures: u32,
     until: Mono,
-    /// When the window began, and what came since.
+    /// When the window began, and how many bytes came since.
     window: (Mono, u64),
 }
 
-/// Looks where an address leads before anybody connects, at each redirect too.
+/// Resolves an address and checks where it leads before any connection is made, at each redirect too.
 #[derive(Debug)]
 struct Guarded {
     whence: Whence,
@@ -165,14 +165,15 @@ impl Resolver for Guarded {
 }
 
 enum Fault {
-    /// May be better next time.
+    /// A fault that may be gone at the next try.
     Passing(String),
-    /// Will not.
+    /// A fault that will stay.
     Lasting(String),
 }
 
 impl Download {
-    /// Nothing is fetched yet. `ca` is trusted beside the system's roots; `whence` says where the address and its redirects may lead.
+    /// A download that has fetched nothing yet. `ca` is trusted beside the system's roots; `whence` says where the address
+    /// and its redirects may lead.
     pub fn new(
         url: &str,
         ca: Option<&Path>,
@@ -201,7 +202,7 @@ impl Download {
             .timeout_recv_response(Some(patience.silence))
             .timeout_per_read(Some(patience.silence))
             .timeout_resolve(Some(patience.silence))
-            // Where it leads could not be looked at.
+            // Behind a proxy it could not be checked where an address leads.
             .proxy(None)
             .build();
         let resolver = Guarded {
@@ -223,7 +224,7 @@ impl Download {
         })
     }
 
-    /// Whether there is still time: for the whole file, and for what has to come in each window.
+    /// Checks the time limits: for the whole file, and for the bytes that have to come in each window.
     fn is_in_time(&mut self) -> Result<(), String> {
         let now = clock::mono();
         if now >= self.until {
@@ -243,7 +244,7 @@ impl Download {
         Ok(())
     }
 
-    /// Connects and stands at byte `at` of the file.
+    /// Connects and continues at byte `at` of the file.
     fn connect(&mut self) -> Result<BodyReader<'static>, Fault> {
         let passing = |error: &dyn std::fmt::Display| Fault::Passing(error.to_string());
         let mut request = self.agent.get(&self.url);
@@ -300,7 +301,7 @@ impl Download {
             .into_with_config()
             .limit(u64::MAX)
             .reader();
-        // A server without ranges sends everything again.
+        // A server without ranges sends the file from the beginning.
         let mut skip = self.at - from;
         let mut block = vec![0; 1 << 16];
         while skip > 0 {
@@ -318,7 +319,7 @@ impl Download {
         Ok(body)
     }
 
-    /// Waits before the next try, or says that there is none.
+    /// Waits before the next try, or fails if there is none.
     fn rest(&mut self, why: &str) -> io::Result<()> {
         self.body = None;
         self.failures += 1;
@@ -332,7 +333,7 @@ impl Download {
             .saturating_mul(1 << (self.failures - 1).min(10));
         let pause = pause.min(LONGEST_PAUSE);
         std::thread::sleep(pause);
-        // The server is not asked for anything meanwhile.
+        // The pause does not count against the server.
         self.window.0 = self.window.0 + pause;
         Ok(())
     }

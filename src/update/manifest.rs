@@ -1,7 +1,7 @@
-//! What an update says of itself, and whether this booth may take it. Pure.
+//! What an update's manifest says, and whether this booth may take the update. Pure.
 //!
 //! Owns: the manifest's shape, the running image's description, and every reason to refuse before a byte of a slot is
-//! touched. Never does: believe a manifest whose signature nobody has checked; `keys` does that first.
+//! touched. Never does: check a manifest's signature; `keys` does that first.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -17,50 +17,52 @@ pub const BOARD: &str = "raspberry-pi-arm64";
 pub const LONGEST: u64 = 64 * 1024;
 /// The first bytes of a slot: boot sector, information sector and the boot sector's copy (FAT32). They are written last.
 pub const HEAD: u64 = 4096;
-/// What stands before the slot's letter on the kernel's command line.
+/// The text before the slot's letter on the kernel's command line.
 pub const BEFORE_LETTER: &[u8] = b"booth.slot=";
 const SECTOR: u64 = 512;
 const MOST_LETTERS: usize = 16;
 
-/// `manifest.json` of an update. Keys that a newer tool adds are ignored; what must not be ignored is another `format`.
+/// `manifest.json` of an update. Keys that a newer tool adds are ignored; a change that must not be ignored gets another
+/// `format`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1.
+    /// Always 1.
     pub format: u32,
-    /// Which boards it is for.
+    /// The boards that the update is for.
     pub board: String,
-    /// For people.
+    /// The version's name, for people.
     pub version: String,
     /// SHA-256 of `root.sqfs`, hex: the image's identity.
     pub image_id: String,
-    /// Unix seconds, of its packages' lists; for people.
+    /// The time of its packages' lists, Unix seconds; for people.
     pub released: i64,
-    /// Rises with every release; one that is not higher than what this booth has kept before is no update.
+    /// A counter that rises with every release; a release whose counter is not higher than that of any kept before is no
+    /// update.
     #[serde(default)]
     pub counter: u64,
     /// For people.
     #[serde(default)]
     pub kernel: String,
-    /// Length of the payload: the used head of the slot's partition. What follows it there is not looked at.
+    /// Length of the payload: the used beginning of the slot's partition. The rest of the partition is not read.
     pub slot_bytes: u64,
     /// SHA-256 of the payload as it is in the file, hex.
     pub slot_sha256: String,
-    /// Where in the payload the letter of `booth.slot=a` stands; the updater writes its own slot's letter there.
+    /// Where in the payload the letter of `booth.slot=a` is; the updater writes its own slot's letter there.
     #[serde(default)]
     pub slot_letter_at: Vec<u64>,
-    /// May replace an image of a higher counter.
+    /// Which booths it may take back from an image with a higher counter.
     #[serde(default)]
     pub allow_older: AllowOlder,
 }
 
-/// Which booths a release may take back, and until when. A step back brings back what was mended since, so that a signed one must not be good
-/// for every booth for ever.
+/// Which booths a release may take back, and until when. A step back brings back faults that were mended since, so a signed
+/// one must not be valid for every booth for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AllowOlder {
-    /// `false`: none. `true` allows nothing either: it names no booth and no day.
+    /// `false` allows no booth. `true` allows none either: it names no booth and no day.
     Flag(bool),
-    /// Some.
+    /// Allows these booths.
     For {
         /// Their ids.
         booths: Vec<String>,
@@ -75,24 +77,25 @@ impl Default for AllowOlder {
     }
 }
 
-/// What this booth is, as far as an update is concerned.
+/// The facts about this booth that decide whether it may take an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing<'a> {
-    /// What runs.
+    /// The image that runs.
     pub running: &'a Image,
-    /// The highest that was ever kept here.
+    /// The highest release that was ever kept here.
     pub kept: &'a Floor,
-    /// Which booth this is, by the technician's word.
+    /// The booth's id, from the technician's configuration.
     pub booth: &'a str,
     /// Today, UTC; `None` while the clock is not synchronised.
     pub today: Option<Date>,
-    /// The highest day that was ever today here. Whoever answers for the time may say an earlier one.
+    /// The latest day that this booth's clock has ever shown while synchronised. A time server may name an earlier one
+    /// today.
     pub latest_day: Option<Date>,
 }
 
 impl Standing<'_> {
-    /// The day by which a step back is judged: never before one that was seen, nor before the running image was made. One that is too late
-    /// refuses a step back and nothing else.
+    /// The day by which a step back is judged: never before a day that was seen, nor before the running image was made. If
+    /// it is too late, it refuses a step back and nothing else.
     fn day(&self) -> Option<Date> {
         let made = Timestamp::from_second(self.running.released).ok();
         let made = made.map(day_of);
@@ -108,11 +111,11 @@ impl Standing<'_> {
 pub struct Floor {
     /// Its counter.
     pub counter: u64,
-    /// Which image it was: that one may come again, for the slot that holds it may be damaged.
+    /// Its image: this image may come again, because the slot that holds it may be damaged.
     pub image_id: String,
 }
 
-/// `image.json` of a slot: what runs there.
+/// `image.json` of a slot: which image it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // as in the manifest
 pub struct Image {
@@ -168,14 +171,14 @@ fn is_sha256(text: &str) -> bool {
 }
 
 impl Manifest {
-    /// Reads a manifest and checks what can be checked without a booth.
+    /// Reads a manifest and checks everything that can be checked without a booth.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         #[derive(Deserialize)]
         struct Only {
             format: u32,
         }
         let unreadable = |error: serde_json::Error| Refusal::Unreadable(error.to_string());
-        // Another format may have other keys, and says so first.
+        // Another format may have other keys, so the format is read first.
         let only: Only = serde_json::from_slice(bytes).map_err(unreadable)?;
         if only.format != FORMAT {
             return Err(Refusal::Format(only.format));
@@ -218,7 +221,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether such a booth may take it into a partition of `partition_bytes`.
+    /// Whether such a booth may write it into a partition of `partition_bytes`.
     pub fn admit(&self, here: &Standing, partition_bytes: u64) -> Result<(), Refusal> {
         let running = here.running;
         if self.board != running.board {
@@ -294,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Admitted by a booth that runs 7 and has kept `kept`, on this day.
+    /// Whether a booth that runs 7 and has kept `kept` admits it on this day.
     fn admitted(
         manifest: &Manifest,
         kept: &Floor,
@@ -320,7 +323,7 @@ mod tests {
         let manifest = parse(|_| {}).expect("good");
         assert_eq!(admitted(&manifest, &Floor::default(), None, 65536), Ok(()));
         assert_eq!(parse(|m| m["format"] = 2.into()), Err(Refusal::Format(2)));
-        // Its other keys may be anything.
+        // The other keys of another format may be anything.
         let other = Manifest::parse(br#"{"format":7,"parts":[]}"#);
         assert_eq!(other, Err(Refusal::Format(7)));
         for rubbish in [
@@ -405,7 +408,7 @@ mod tests {
             let said = admitted(&of(counter), floor, day("2026-01-01"), 65536);
             assert_eq!(said.is_ok(), is_taken, "{counter} over {floor:?}: {said:?}");
         }
-        // The very image that was kept may come again: its slot may be damaged.
+        // The image that was kept may come again: its slot may be damaged.
         assert_eq!(admitted(&of(9), &kept, None, 65536), Ok(()));
         let other = Floor {
             image_id: "cd".repeat(32),
@@ -443,13 +446,13 @@ mod tests {
             (before, over, 1000),
             (before, None, made_later),
             (over, before, 1000),
-            // What was seen is no clock.
+            // A day that was seen once is no synchronised clock.
             (None, before, 1000),
         ] {
             let said = says(today, latest_day, released);
             assert!(matches!(said, Err(Refusal::Over(..))), "{said:?}");
         }
-        // A day that no clock can have shown, in the image or seen once, keeps out no newer release.
+        // A day too late, in the image or seen once, refuses no newer release.
         let newer = parse(|_| {}).expect("good");
         let here = Standing {
             running: &Image {

@@ -1,9 +1,9 @@
 //! Updates: a signed version is written into the slot that does not run, started once on trial, and kept only when the
-//! gateway has been ready with its spool. Whatever goes wrong, at whatever moment, the version from before runs.
+//! gateway has been ready with its spool. If anything goes wrong, at any moment, the version from before runs.
 //!
-//! Owns: the order of things. `manifest` says whether an update is taken, `container` reads its file, `keys` its
-//! signature, `slot` writes it, `boot` knows the firmware, `trial` judges the new version, `state` remembers, `http`
-//! fetches, `here` is this machine. Never does: write the slot that runs, or arm one that was not read back.
+//! Owns: the order of the steps. `manifest` decides whether an update is taken, `container` reads its file, `keys` checks
+//! its signature, `slot` writes it, `boot` controls the firmware, `trial` judges the new version, `state` remembers, `http`
+//! fetches, `here` is this machine. Never does: write the slot that runs, or arm a slot that was not read back.
 //!
 //! ```text
 //! idle ─▶ writing ─▶ verified ─▶ armed ─restart─▶ trial ─30 s ready─▶ committed
@@ -41,7 +41,7 @@ use booth_contract::time::rfc3339;
 pub const REQUEST: &str = "update/request.json";
 /// Longest signature file, bytes.
 const LONGEST_SIGNATURE: u64 = 4096;
-/// The state is written that often while a slot is: a card is worn by writes.
+/// How many times the state is written while a slot is being written; no more often, because writes wear a card.
 const STEPS: u64 = 20;
 
 /// Why an update did not come about. The version that runs goes on, and stays what is started.
@@ -68,10 +68,10 @@ pub enum UpdateError {
     Here(String),
 }
 
-/// Makes a slot's partition open.
+/// A function that opens a slot's partition.
 pub type OpenSlot<'a> = dyn Fn(Slot) -> io::Result<Box<dyn Device>> + 'a;
 
-/// What an update works with.
+/// The means that an update works with.
 pub struct Hands<'a> {
     /// Where the state is.
     pub store: &'a Store,
@@ -79,23 +79,24 @@ pub struct Hands<'a> {
     pub boot: &'a dyn BootControl,
     /// The slots' partitions.
     pub slots: &'a OpenSlot<'a>,
-    /// What runs.
+    /// The image that runs.
     pub running: &'a Image,
-    /// Whose updates are taken.
+    /// The keys whose updates are taken.
     pub keys: &'a Keys,
     /// The wall clock.
     pub wall: &'a dyn Fn() -> Timestamp,
-    /// Of this start of the machine.
+    /// The kernel's id of this boot.
     pub boot_id: &'a str,
     /// The wall clock is synchronised.
     pub is_clock_set: bool,
-    /// Told of every step.
+    /// Called at every step.
     pub tell: &'a dyn Fn(Progress),
-    /// Set by whoever fetches the update once that has failed for good.
+    /// Set by the part that fetches the update, once fetching has failed for good.
     pub has_fetch_failed: &'a Cell<bool>,
 }
 
-/// What the centre is told of an update that could not be fetched: an answer for each address would make the booth a scanner of its own network.
+/// The report to the centre about any update that could not be fetched. It is always the same, because an answer for each
+/// address would make the booth a scanner of its own network.
 const NOT_FETCHED: &str = "the update could not be fetched from the address that was sent; check the address, and see the booth's log or `booth-gateway update \
      --status` there for the reason";
 
@@ -116,7 +117,7 @@ impl Hands<'_> {
         }
     }
 
-    /// Notes why an update ended without a trial. That the note itself cannot be written changes nothing about that.
+    /// Notes why an update ended without a trial. If the note itself cannot be written, the update has ended all the same.
     pub fn fail(&self, why: &str) {
         let told = match self.has_fetch_failed.get() {
             true => NOT_FETCHED,
@@ -141,12 +142,12 @@ pub fn note_failure(store: &Store, now: Timestamp, boot_id: &str, why: &str, tol
     }
 }
 
-/// The day of a moment, UTC: by such days a step back is allowed.
+/// The day of a moment, UTC; the permission for a step back is counted in such days.
 pub fn day_of(at: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(at).date()
 }
 
-/// Reads manifest and signature and believes them, or says why not. The payload's member comes next.
+/// Reads manifest and signature and checks them, or says why they are not good. The payload's member comes next.
 pub fn open<R: Read>(input: R, keys: &Keys) -> Result<(Manifest, Container<R>), UpdateError> {
     let (bytes, signature, file) = members(input)?;
     keys.verify(&bytes, &signature)?;
@@ -164,8 +165,8 @@ fn members<R: Read>(input: R) -> Result<Members<R>, ContainerError> {
     Ok((manifest, signature, file))
 }
 
-/// An update file as it says of itself, for people: the manifest, whether a key of `keys` signed it, and whether the payload
-/// is the signed one.
+/// Describes an update file for people: the manifest, whether a key of `keys` signed it, and whether the payload is the
+/// signed one.
 pub fn describe(
     input: impl Read,
     keys: &Keys,
@@ -188,10 +189,10 @@ pub fn describe(
     Ok((manifest, keys.verify(&bytes, &signature)))
 }
 
-/// Checks an update and writes it into the slot that does not run. `source` is told in the state. On an error the state
+/// Checks an update and writes it into the slot that does not run. `source` is noted in the state. On an error the state
 /// says so, and nothing starts that slot.
 pub fn install(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, UpdateError> {
-    // A trial is its own business, and its state too.
+    // During a trial nothing is written, and the state is the trial's.
     if hands.boot.is_on_trial()? {
         return Err(BootError::OnTrial.into());
     }
@@ -211,7 +212,7 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
         attempts: before.attempts,
         ..State::default()
     };
-    // The flag may stand since an earlier update that nobody restarted for.
+    // The flag may still be set by an earlier update without a restart.
     hands.boot.disarm()?;
     hands.save(&mut state, Phase::Writing)?;
     let (manifest, file) = open(input, hands.keys)?;
@@ -239,7 +240,7 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
         let step = |done: u64| done * STEPS / progress.total;
         if progress.stage == Stage::Writing && step(progress.done) > step(state.done) {
             state.done = progress.done;
-            // A state that is behind is no reason to stop.
+            // An outdated state is no reason to stop.
             if let Err(error) = hands.store.save(&state) {
                 log::warn!("the state of the update: {error}");
             }
@@ -250,11 +251,11 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
     Ok(verified)
 }
 
-/// The next restart tries the version that was written. Only [`slot::write`] has the proof that this takes.
+/// Lets the next restart try the version that was written. Only [`slot::write`] makes the proof that this needs.
 pub fn arm(hands: &Hands, verified: &Verified, kept: Option<Kept>) -> Result<(), UpdateError> {
     let mut state = hands.store.load().map_err(UpdateError::State)?;
     state.kept = kept;
-    // First the note: a trial that nobody knows of could not be told from a restart.
+    // The note comes first: without it a trial could not be distinguished from an ordinary restart.
     hands.save(&mut state, Phase::Armed)?;
     let armed = hands.boot.arm_trial(verified);
     if let Err(error) = &armed {
@@ -263,7 +264,7 @@ pub fn arm(hands: &Hands, verified: &Verified, kept: Option<Kept>) -> Result<(),
     Ok(armed?)
 }
 
-/// The restart did not come about: the next one is none of a trial's.
+/// The restart did not happen: takes the flag back, so that the next one is no trial.
 pub fn disarm(hands: &Hands, why: &str) {
     if let Err(error) = hands.boot.disarm() {
         log::error!("{error}");
@@ -271,24 +272,24 @@ pub fn disarm(hands: &Hands, why: &str) {
     hands.fail(why);
 }
 
-/// What the start of the machine finds.
+/// The result of the look at the start of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// The running version is the one that is always started.
+    /// The running version is the default.
     Usual,
-    /// It is on trial, and this is known of it.
+    /// The running version is on trial, and this is known of it.
     Trial(Box<State>),
-    /// It is on trial and has lost it already: why.
+    /// The running version is on trial and has lost it already, for this reason.
     Lost(String),
 }
 
-/// Nobody can say what the spool was.
+/// The reason where no note says what the spool was.
 const STRANGER: &str = "the card's data does not know of this trial, so nobody can say whether the new version has kept what was \
      recorded; send the update again";
 
-/// At the start of the machine: notes what became of an update, and says whether the running version is on trial.
-/// `has_request`: the centre's request is still there, and its update is begun again. That the note of a trial cannot be
-/// written changes nothing about the trial.
+/// At the start of the machine: notes what became of an update, and decides whether the running version is on trial.
+/// `has_request`: the centre's request is still there, so its update begins again. If the note of a trial cannot be written,
+/// the trial goes on all the same.
 pub fn settle(hands: &Hands, now: Mono, has_request: bool) -> Result<Start, UpdateError> {
     let is_on_trial = hands.boot.is_on_trial()?;
     let mut state = hands.store.load().map_err(UpdateError::State)?;
@@ -329,7 +330,7 @@ pub fn settle(hands: &Hands, now: Mono, has_request: bool) -> Result<Start, Upda
                 .into();
             hands.save(&mut state, Phase::RolledBack)?;
         }
-        // The updater goes on with it by itself.
+        // The updater begins this one again by itself.
         Phase::Writing | Phase::Verified if has_request && !state.request.is_empty() => {}
         Phase::Writing | Phase::Verified if is_new_boot => {
             state.reason =
@@ -353,7 +354,7 @@ pub fn settle(hands: &Hands, now: Mono, has_request: bool) -> Result<Start, Upda
         | Phase::RolledBack
         | Phase::Failed => {}
     }
-    // What is started by default was kept: by a trial, or by who wrote the card.
+    // The default version was kept: by a trial, or by the person who wrote the card.
     if let Err(error) = hands.store.raise_floor(hands.running) {
         log::warn!("that this version is kept cannot be noted: {error}");
     }
@@ -366,8 +367,8 @@ fn warn_of(saved: Result<(), UpdateError>) {
     }
 }
 
-/// The running version has proven itself and is what is started from now on. After [`UpdateError::State`] it is so too, and the
-/// next start makes up for the note.
+/// The running version has proven itself and becomes the default. After [`UpdateError::State`] it is the default as well,
+/// and the next start makes up for the note.
 pub fn commit(hands: &Hands) -> Result<(), UpdateError> {
     hands.boot.commit()?;
     let mut state = hands.store.load().map_err(UpdateError::State)?;
@@ -380,7 +381,7 @@ pub fn commit(hands: &Hands) -> Result<(), UpdateError> {
         .map_err(UpdateError::State)
 }
 
-/// The running version has not; a restart brings the one from before.
+/// The running version has not proven itself; a restart brings back the one from before.
 pub fn give_up(hands: &Hands, why: &str) -> Result<(), UpdateError> {
     let mut state = hands.store.load().map_err(UpdateError::State)?;
     state.reason = why.to_owned();

@@ -1,8 +1,9 @@
-//! Writing a version into the slot that does not run, so that it can be started only when every byte of it is right.
+//! Writing a version into the slot that does not run, so that the slot can be started only when every byte of it is right.
 //!
-//! Owns: the order of the writes. The slot's first sector is what makes a FAT of it: it is wiped before anything else and
+//! Owns: the order of the writes. The slot's first sector makes it a FAT: that sector is wiped before anything else and
 //! written as the very last thing, after all the rest was read back from the card and is what was signed. A power cut, a
-//! broken connection or a bad card at any moment before leaves a slot that nothing starts. Never does: choose the slot.
+//! broken connection or a bad card at any moment before that leaves a slot that cannot be started. Never does: choose the
+//! slot.
 
 use std::io::{self, Read};
 
@@ -13,23 +14,23 @@ use super::container::{Container, ContainerError, PAYLOAD};
 use super::manifest::{BEFORE_LETTER, HEAD, Manifest};
 use booth_contract::hex;
 
-/// Written and read at a time, bytes.
+/// How many bytes are written and read at a time.
 const CHUNK: usize = 1 << 20;
-/// Made durable at the latest after so many bytes: what gathers in memory would keep the spool's syncs waiting.
+/// After at most this many bytes they are made durable: more of them in memory would keep the spool's syncs waiting.
 const FLUSH_EVERY: u64 = 4 << 20;
 const SECTOR: usize = 512;
-/// The letter in a payload.
+/// The slot's letter in a payload as it was shipped.
 const SHIPPED_LETTER: u8 = b'a';
 
 /// A slot's partition.
 pub trait Device {
     /// Its length in bytes.
     fn bytes(&self) -> u64;
-    /// Durable only after a flush; sectors of 512 bytes are whole or not written.
+    /// Writes bytes, which are durable only after a flush; sectors of 512 bytes are written whole or not at all.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Everything written so far is durable.
+    /// Makes everything durable that was written so far.
     fn flush(&mut self) -> io::Result<()>;
-    /// What the card has there, not what memory remembers of it. Offset and length are multiples of 512.
+    /// Reads from the card itself, not from the page cache. Offset and length are multiples of 512.
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
@@ -64,12 +65,12 @@ pub enum SlotError {
     ReadBack(Slot),
 }
 
-/// How far it is.
+/// The progress of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is done with the bytes.
+    /// Which pass over the bytes.
     pub stage: Stage,
-    /// Bytes of `total`.
+    /// How many bytes of `total` are done.
     pub done: u64,
     /// Bytes of the payload.
     pub total: u64,
@@ -84,7 +85,7 @@ pub enum Stage {
     Verifying,
 }
 
-/// Proof that a slot holds a signed version, whole: only [`write`] makes one.
+/// Proof that a slot holds a whole signed version: only [`write`] makes one.
 #[derive(Debug)]
 pub struct Verified {
     slot: Slot,
@@ -97,7 +98,7 @@ impl Verified {
         self.slot
     }
 
-    /// What is in it.
+    /// The image in it.
     pub fn image_id(&self) -> &str {
         &self.image_id
     }
@@ -118,7 +119,7 @@ pub fn write<R: Read>(
         let why = format!("{announced} bytes instead of {total}");
         return Err(SlotError::Payload(why));
     }
-    // From here on the slot is none.
+    // From here on the slot cannot be started.
     device.write_at(&[0; HEAD as usize], 0).map_err(card(0))?;
     device.flush().map_err(card(0))?;
 
@@ -158,7 +159,7 @@ pub fn write<R: Read>(
     device.flush().map_err(card(total))?;
     read_back(device, slot, manifest, &head, tell)?;
 
-    // All but the sector that makes it startable, then that one.
+    // Everything but the first sector, then that sector, which makes the slot startable.
     device
         .write_at(&head[SECTOR..], SECTOR as u64)
         .map_err(card(SECTOR as u64))?;
@@ -183,7 +184,7 @@ pub fn write<R: Read>(
     })
 }
 
-/// Where letters stand within `read` bytes from `at` on.
+/// The places of letters within `read` bytes from `at` on.
 fn letters_in(manifest: &Manifest, at: u64, read: usize) -> impl Iterator<Item = usize> {
     let range = at..at + read as u64;
     let places = manifest.slot_letter_at.iter().copied();
@@ -192,7 +193,7 @@ fn letters_in(manifest: &Manifest, at: u64, read: usize) -> impl Iterator<Item =
         .map(move |place| (place - at) as usize)
 }
 
-/// Whether the card has, behind the head, what was signed, with this slot's letters.
+/// Whether the card holds after the head what was signed, with this slot's letters.
 fn read_back(
     device: &mut dyn Device,
     slot: Slot,
@@ -205,7 +206,7 @@ fn read_back(
     let mut sum = Sha256::new();
     sum.update(head);
     let mut chunk = vec![0; CHUNK];
-    // The end of the chunk before, for a letter at a chunk's beginning.
+    // The end of the chunk before, needed for a letter at the beginning of a chunk.
     let mut before = [0; BEFORE_LETTER.len()];
     let mut at = HEAD;
     while at < total {

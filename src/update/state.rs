@@ -1,7 +1,7 @@
 //! What is known of the update: one small file that survives power cuts, read by the gateway and by people.
 //!
-//! Owns: `state.json` and the trusted keys beside it, in a folder of root's that everybody may read. Each file is replaced
-//! in one step. Never does: decide what happens next.
+//! Owns: `state.json` and the trusted keys beside it, in a folder that root owns and everybody may read. Each file is
+//! replaced in one step. Never does: decide what happens next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,30 +31,30 @@ const LONGEST: u64 = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// There was none yet.
+    /// There has been no update yet.
     #[default]
     Idle,
     /// It is being written into the slot that does not run.
     Writing,
-    /// It is there, whole; nothing starts it.
+    /// It has been written whole; nothing starts it yet.
     Verified,
     /// The next restart starts it once.
     Armed,
     /// It runs, and has to prove itself.
     Trial,
-    /// It has, and is what is started from now on.
+    /// It has proven itself and is the default.
     Committed,
-    /// It has not; the version from before runs, or is about to.
+    /// It has not proven itself; the version from before runs, or is about to.
     RolledBack,
     /// It was not started at all.
     Failed,
-    /// A newer version's word, read by an older one: a trial as far as this one can tell.
+    /// A phase that a newer version wrote and this one does not know: it counts as a trial.
     #[serde(other)]
     Unknown,
 }
 
 impl Phase {
-    /// As in JSON.
+    /// The phase's name in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Phase::Idle => "idle",
@@ -69,7 +69,7 @@ impl Phase {
         }
     }
 
-    /// Whether something is going on that the lamp asks to leave the power on for.
+    /// Whether an update is under way, during which the lamp shows that the power must stay on.
     pub fn is_under_way(self) -> bool {
         matches!(
             self,
@@ -78,7 +78,7 @@ impl Phase {
     }
 }
 
-/// Which image.
+/// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// SHA-256 of its `root.sqfs`, hex.
@@ -87,22 +87,22 @@ pub struct Version {
     pub version: String,
 }
 
-/// What the spool was when the trial was armed; a new version that has lost it is none.
+/// The spool's state when the trial was armed; a new version without it fails the trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// The card's identity.
     pub card_id: String,
     /// Highest number given to a clip.
     pub last_clip_no: u64,
-    /// The gateway had been connected to the broker since its start; then the new version has to be, once.
+    /// The gateway had been connected to the broker since its start; then the new version has to connect once, too.
     #[serde(default)]
     pub was_connected: bool,
 }
 
-/// The content of `state.json`. A newer version may say more, which an older one ignores.
+/// The content of `state.json`. A newer version may add keys, which an older one ignores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct State {
-    /// 1.
+    /// Always 1.
     pub schema: u32,
     /// How far it is.
     pub phase: Phase,
@@ -111,19 +111,20 @@ pub struct State {
     /// Where the update came from: a file or an address.
     #[serde(default)]
     pub source: String,
-    /// What ran before.
+    /// The image that ran before.
     #[serde(default)]
     pub from: Option<Version>,
-    /// What is to run.
+    /// The image that is to run.
     #[serde(default)]
     pub to: Option<Version>,
-    /// Where it is written.
+    /// The slot that it is written into.
     #[serde(default)]
     pub slot: Option<Slot>,
-    /// Why it failed or went back: a sentence with its remedy.
+    /// Why it failed or was rolled back: a sentence with its remedy.
     #[serde(default)]
     pub reason: String,
-    /// What the centre is told of that, where `reason` would tell of the booth's network; empty where it is the reason.
+    /// The reason as reported to the centre, where `reason` would reveal something of the booth's network; empty where the
+    /// two are the same.
     #[serde(default)]
     pub told: String,
     /// Bytes of the payload written, in steps of a twentieth.
@@ -135,7 +136,7 @@ pub struct State {
     /// The boot that wrote this.
     #[serde(default)]
     pub boot_id: String,
-    /// The process that wrote this; 0 where a version did not say.
+    /// The process that wrote this; 0 from a version that did not note it.
     #[serde(default)]
     pub pid: u32,
     /// When the trial began on the boot-time clock, ms.
@@ -144,7 +145,7 @@ pub struct State {
     /// The spool when the trial was armed; `None` if the booth had none to show.
     #[serde(default)]
     pub kept: Option<Kept>,
-    /// The centre's request that it follows; empty for one that a person gave.
+    /// The centre's request behind this update; empty for an update that a person gave.
     #[serde(default)]
     pub request: String,
     /// How often that request was begun.
@@ -153,8 +154,9 @@ pub struct State {
 }
 
 impl State {
-    /// The process that wrote this lives no longer, or ran before the machine was started again; `false` where a version
-    /// did not say which. The updater's lock cannot tell: only root may touch it, and whoever probed it would hold it.
+    /// Whether the process that wrote this has ended, or ran before the last start of the machine; `false` where a version
+    /// did not note the process. The updater's lock cannot show that: only root may touch it, and a process that probed the
+    /// lock would hold it.
     pub fn is_left(&self, boot_id: &str) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let Some(pid) = pid.filter(|_| !self.boot_id.is_empty()) else {
@@ -167,15 +169,15 @@ impl State {
 /// The folder with the state.
 #[derive(Clone)]
 pub struct Store {
-    /// Its disk; what is made there is for everybody to read.
+    /// Its disk; files that are made through it can be read by everybody.
     pub disk: Arc<dyn Disk>,
     /// Usually `/data/booth-update`.
     pub folder: PathBuf,
 }
 
 impl Store {
-    /// The state, or that of a booth that has never been updated. A file that cannot be understood is one of these too:
-    /// whoever reads the state decides by the slot that runs what there is to do.
+    /// The state, or that of a booth that has never been updated. A file that makes no sense counts as never updated: the
+    /// caller then decides by the running slot what has to be done.
     pub fn load(&self) -> io::Result<State> {
         load(&*self.disk, &self.folder)
     }
@@ -196,18 +198,18 @@ impl Store {
         Ok(())
     }
 
-    /// Whose updates are taken. Kept here because here only root writes: the effective configuration belongs to the
-    /// unprivileged gateway, which must not be able to make itself root by an update of its own.
+    /// The keys whose updates are taken. They are kept here because only root writes here: the effective configuration
+    /// belongs to the unprivileged gateway, which must not be able to make itself root by an update of its own.
     pub fn keys(&self) -> Result<Keys, String> {
         Keys::parse(&self.lines(KEYS)?).map_err(|error| error.to_string())
     }
 
-    /// Which booth this is; empty where no technician has said it.
+    /// The booth's id; empty where no technician has given one.
     pub fn booth(&self) -> Result<String, String> {
         Ok(self.lines(BOOTH)?.into_iter().next().unwrap_or_default())
     }
 
-    /// Whence the centre's updates may come.
+    /// Where the centre's updates may come from.
     pub fn whence(&self) -> Result<Whence, String> {
         Whence::parse(&self.lines(ALLOW)?)
     }
@@ -223,7 +225,7 @@ impl Store {
         Ok(lines.map(str::to_owned).collect())
     }
 
-    /// Remembers what the technician's `booth.toml` says; written only where it is something else than before.
+    /// Remembers the update settings of the technician's `booth.toml`; written only if they differ from those before.
     pub fn trust(&self, trust: &Trust) -> io::Result<()> {
         let lines = |texts: &[String]| -> String {
             texts
@@ -248,7 +250,7 @@ impl Store {
         publish(&*self.disk, &self.folder, name, bytes)
     }
 
-    /// The highest release that this booth has kept. A file that cannot be understood is none.
+    /// The highest release that this booth has kept. A file that makes no sense counts as none.
     pub fn floor(&self) -> io::Result<Floor> {
         match read_whole(&*self.disk, &self.folder.join(FLOOR), LONGEST) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
@@ -257,7 +259,7 @@ impl Store {
         }
     }
 
-    /// `running` is kept for good: none of a lower counter comes after it.
+    /// Remembers that `running` is kept: no release with a lower counter comes after it.
     pub fn raise_floor(&self, running: &Image) -> io::Result<()> {
         if running.counter <= self.floor()?.counter {
             return Ok(());
@@ -272,7 +274,7 @@ impl Store {
 }
 
 impl Store {
-    /// The highest day that this booth has seen while its clock was synchronised. A file that cannot be understood is none.
+    /// The latest day that this booth has seen while its clock was synchronised. A file that makes no sense counts as none.
     pub fn latest_day(&self) -> io::Result<Option<Date>> {
         match read_whole(&*self.disk, &self.folder.join(DAY), LONGEST) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim().parse().ok()),
@@ -281,8 +283,8 @@ impl Store {
         }
     }
 
-    /// Remembers this day, UTC by a synchronised clock, if it is later than the latest. A day that was wrong and too late stays, too: all
-    /// that follows is that a step back has to be signed for a later one.
+    /// Remembers this day, UTC by a synchronised clock, if it is later than the latest. A wrong day that is too late stays
+    /// remembered, too; the only consequence is that a step back has to be signed for a later day.
     pub fn see_day(&self, today: Date) -> io::Result<()> {
         if self.latest_day()? >= Some(today) {
             return Ok(());
@@ -291,12 +293,12 @@ impl Store {
     }
 }
 
-/// What a technician says of updates, in `booth.toml` on BOOTH and nowhere else.
+/// A technician's settings for updates, from `booth.toml` on BOOTH and from nowhere else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
-    /// Whose are taken: minisign's public keys.
+    /// Minisign's public keys; updates signed by one of them are taken.
     pub keys: Vec<String>,
-    /// Which booth this is.
+    /// The booth's id.
     pub booth: String,
     /// `[update] allow`.
     pub allow: Vec<String>,

@@ -1,4 +1,4 @@
-//! Whether a new version has proven itself. Pure: what the gateway says goes in, a verdict comes out.
+//! Whether a new version has proven itself. Pure: the gateway's answers go in, a verdict comes out.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use super::state::Kept;
 use crate::status::Status;
 use booth_contract::time::Mono;
 
-/// Ready without a break for this long is proof.
+/// A gateway that is ready without a break for this long is the proof.
 pub const STEADY: Duration = Duration::from_secs(30);
-/// Without proof by then the old version returns.
+/// Without proof after this time the old version returns.
 pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// A citizen who is in the booth when the trial has failed may stay so much longer.
+/// A citizen who is in the booth when the trial has failed may stay this much longer.
 pub const COURTESY: Duration = Duration::from_secs(5 * 60);
 
-/// What is to be done.
+/// What has to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Ask again.
     Wait,
-    /// It has proven itself.
+    /// The new version has proven itself.
     Commit,
-    /// It has not: the reason, as a sentence.
+    /// The new version has not: the reason, as a sentence.
     GiveUp(String),
 }
 
@@ -33,12 +33,12 @@ pub struct Trial {
     kept: Option<Kept>,
     ready_since: Option<Mono>,
     has_connected: bool,
-    /// What is missing, by the latest answer.
+    /// What is missing, according to the latest answer.
     missing: String,
 }
 
 impl Trial {
-    /// Begins; `kept` is what the spool was before.
+    /// Begins a trial; `kept` is the spool's state before.
     pub fn new(began: Mono, patience: Duration, steady: Duration, kept: Option<Kept>) -> Self {
         Self {
             began,
@@ -51,7 +51,7 @@ impl Trial {
         }
     }
 
-    /// Takes what the gateway answers at `now`, or why it does not.
+    /// Takes the gateway's answer at `now`, or the reason why there is none.
     pub fn look(&mut self, now: Mono, answer: Result<&Status, &str>) -> Verdict {
         self.has_connected |=
             answer.is_ok_and(|status| status.connected == 1 || status.was_connected == 1);
@@ -78,7 +78,7 @@ impl Trial {
             }
         }
         let is_late = now.since(self.began) >= self.patience;
-        // Half a minute of readiness may have begun in time.
+        // Half a minute of readiness that began in time may end late.
         if !is_late
             || !is_steady
                 && self
@@ -130,7 +130,7 @@ impl Trial {
     }
 }
 
-/// Whether somebody is at the handset whom a restart would cut off.
+/// Whether somebody is at the handset; a restart would cut them off.
 pub fn is_in_use(status: &Status) -> bool {
     !matches!(
         status.session.as_str(),
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(trial.look(at(900), Ok(&status(1))), Verdict::Wait);
         assert_eq!(trial.look(at(920), Ok(&status(1))), Verdict::Wait);
         assert_eq!(trial.look(at(930), Ok(&status(1))), Verdict::Commit);
-        // One that began too late is not, or a booth that comes and goes would never be told.
+        // Readiness that began too late does not count, or a booth that comes and goes would never get a verdict.
         let mut late = self::trial();
         assert!(matches!(
             late.look(at(911), Ok(&status(1))),
@@ -249,7 +249,7 @@ mod tests {
             panic!("it gives up");
         };
         assert!(why.contains("did not connect to the broker"), "{why}");
-        // Once is enough: networks come and go.
+        // One connection is enough: networks come and go.
         let mut trial = connected();
         let mut met = status(1);
         met.connected = 1;

@@ -1,6 +1,6 @@
-//! `booth-gateway update`: what a person, the centre's request and the start of the machine make of it.
+//! `booth-gateway update`: its forms for a person, for the centre's request and for the start of the machine.
 //!
-//! Owns: the order of fetching, writing, waiting for an empty booth and restarting; what is said on the terminal. Never
+//! Owns: the order of fetching, writing, waiting for an empty booth and restarting; what is shown on the terminal. Never
 //! does: restart while somebody is at the handset, or leave a trial armed that does not follow.
 #![allow(clippy::disallowed_methods)] // opens the file it is given, and waits between its questions
 
@@ -33,45 +33,45 @@ use booth_spool::Card;
 use booth_spool::disk::{Disk, read_whole};
 use booth_spool::real_disk::RealDisk;
 
-/// The gateway is asked this often.
+/// How often the gateway is asked.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// A booth that is in use for so long without a break is not updated.
+/// A booth that is in use for this long without a break is not updated.
 const EMPTY_WITHIN: Duration = Duration::from_secs(3600);
-/// A trial is over by then.
+/// After this long a trial is over.
 const TRIAL_OVER: Duration = Duration::from_secs(20 * 60);
-/// After a restart that did not come.
+/// How long a restart may take before it counts as failed.
 const RESTART_WITHIN: Duration = Duration::from_secs(120);
-/// A request that was begun so often without an end is dropped.
+/// A request that was begun this often without an end is dropped.
 const MOST_ATTEMPTS: u32 = 3;
 const LONGEST_REQUEST: u64 = 16 * 1024;
-/// Another update may be written, or its trial noted, by whoever has the lock.
+/// How long the lock is waited for: its holder may be writing another update, or noting its trial.
 const LOCK_WITHIN: Duration = Duration::from_secs(300);
-/// The start of the machine waits for it no longer.
+/// How long the start of the machine waits for the lock.
 const LOCK_BRIEFLY: Duration = Duration::from_secs(30);
-/// A gateway that is busy says by then what its spool is.
+/// How long a busy gateway may take to answer what its spool is.
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
-/// Before a request that stays is begun again.
+/// Pause before a request that stays is begun again.
 const PAUSE: Duration = Duration::from_secs(60);
 /// How long the one-shot flag may take to appear after the start.
 const FLAG_WITHIN: Duration = Duration::from_secs(60);
 
-/// What the gateway leaves for the updater.
+/// The request that the gateway leaves for the updater.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Tells one request from another.
+    /// Distinguishes one request from another.
     pub id: String,
     /// Where the update is.
     pub url: String,
 }
 
-/// What every form of the verb works with.
+/// The means that every form of the verb works with.
 pub struct Updater {
     places: Places,
     config: PathBuf,
 }
 
 impl Updater {
-    /// On the booth whose files are below `root`; `config` is the gateway's configuration.
+    /// An updater for the booth whose files are below `root`; `config` is the gateway's configuration.
     pub fn new(root: &Path, config: &Path) -> Self {
         Self {
             places: Places::below(root),
@@ -79,7 +79,8 @@ impl Updater {
         }
     }
 
-    /// The gateway's configuration, as the gateway could have made it: no link of its own leads this process elsewhere.
+    /// The gateway's configuration, read with the suspicion that the gateway could have made it: none of its links may lead
+    /// this process elsewhere.
     fn config(&self) -> Result<Config, String> {
         let folder = self.config.parent().unwrap_or(Path::new("."));
         // Provisioning's own layout: DATA/config/booth.toml, and DATA is the gateway's.
@@ -91,17 +92,17 @@ impl Updater {
         Config::load_guarded(&disk, &self.config).map_err(|error| error.to_string())
     }
 
-    /// How far the latest update is.
+    /// The state of the latest update.
     pub fn state(&self) -> Result<State, String> {
         let store = self.places.store();
         let place = store.folder.display().to_string();
         store.load().map_err(|error| format!("{place}: {error}"))
     }
 
-    /// What an update file says of itself, and who signed it.
+    /// The manifest of an update file, and whether a trusted key signed it.
     pub fn describe(&self, file: &Path) -> Result<(Manifest, Result<(), String>), String> {
         let input = open_file(file)?;
-        // Off a booth there are no keys; then that is what is said.
+        // Off a booth there are no keys; then the result says that.
         let keys = self.places.store().keys().unwrap_or_default();
         let (manifest, signed) =
             super::describe(input, &keys).map_err(|error| error.to_string())?;
@@ -129,7 +130,7 @@ impl Updater {
         })
     }
 
-    /// Does what the centre has asked for.
+    /// Carries out the centre's request.
     pub fn requested(&self) -> Result<(), String> {
         self.places.need_root()?;
         let config = self.config();
@@ -142,13 +143,14 @@ impl Updater {
             }
         };
         if stays {
-            // The service is started again as long as the request is there; not without a break.
+            // The service is started again as long as the request is there; this pause keeps that from happening without a
+            // break.
             std::thread::sleep(self.if_real(PAUSE));
         }
         done
     }
 
-    /// Waits that only a real booth needs.
+    /// The wait on a real booth; elsewhere none.
     fn if_real(&self, time: Duration) -> Duration {
         match self.places.is_real() {
             true => time,
@@ -158,7 +160,7 @@ impl Updater {
 
     fn follow_request(&self, spool: &Path) -> Result<(), String> {
         if self.is_on_trial_for(TRIAL_OVER) {
-            // The trial is its own business, and its state too: the request stays for whoever runs afterwards.
+            // During a trial the state is the trial's: the request stays for the version that runs afterwards.
             return Err(BootError::OnTrial.to_string());
         }
         let store = self.places.store();
@@ -172,18 +174,18 @@ impl Updater {
                 note_failure(&store, clock::wall(), &self.places.boot_id(), why, "");
             }
         }
-        // Whatever came of it is in the state; a request that stays is begun again.
+        // The result is in the state; a request that stays is begun again.
         remove_request(spool).and(done)
     }
 
-    /// Waits for a trial to be over; true if it is not by then.
+    /// Waits for a trial to be over; true if it is still on after `limit`.
     fn is_on_trial_for(&self, limit: Duration) -> bool {
         let is_over = self.wait(limit, || {
             let booth = Booth::find(&self.places)?;
             let known = booth.firmware().is_on_trial();
             Ok(!known.unwrap_or_else(|_| self.places.is_marked_on_trial()))
         });
-        // What is no booth, or none that can be told of, is no trial either.
+        // A machine that is no booth, or that cannot be examined, is not on trial unless the initrd has marked it.
         !is_over.unwrap_or_else(|_| !self.places.is_marked_on_trial())
     }
 
@@ -191,7 +193,8 @@ impl Updater {
         let booth = Booth::find(&self.places)?;
         booth.takes_updates()?;
         let _lock = self.lock_within(store, LOCK_WITHIN)?;
-        // A request that outlived a power cut is followed as soon as the machine starts. Where the kernel has no such flag, that is reported when an update needs it.
+        // A request that outlived a power cut is carried out as soon as the machine starts, so the flag is waited for. If
+        // the kernel has no such flag, that is reported when an update needs it.
         self.wait(self.if_real(FLAG_WITHIN), || {
             Ok(booth.firmware().flag.is_there())
         })?;
@@ -238,7 +241,7 @@ impl Updater {
             hands.fail(CANCELLED);
             return Err(CANCELLED.into());
         }
-        // Before the trial: afterwards nobody may begin it again.
+        // The request is removed before the trial: afterwards it must not begin again.
         if let Err(why) = remove_request(spool) {
             hands.fail(&why);
             return Err(why);
@@ -246,9 +249,9 @@ impl Updater {
         self.start_trial(hands, &verified, true)
     }
 
-    /// At the start of the machine: what became of an update; and the watch over a version on trial. True if it was
-    /// committed, false if there is nothing on trial or it was given up. What cannot be found out about a version that may be on
-    /// trial is asked for again until the time of a trial is over; then the machine restarts.
+    /// At the start of the machine: finds out what became of an update, and watches over a version on trial. True if the
+    /// version was committed, false if there is nothing on trial or the trial was given up. If it cannot be found out
+    /// whether the version is on trial, this asks again until the time of a trial is over; then the machine restarts.
     pub fn trial(&self, patience: Duration, steady: Duration) -> Result<bool, String> {
         self.places.need_root()?;
         let store = self.places.store();
@@ -294,7 +297,7 @@ impl Updater {
         }
     }
 
-    /// Settles under the lock. One that cannot be had keeps no trial from its verdict.
+    /// Settles under the lock. A trial gets its verdict even if the lock cannot be had.
     fn look(&self, hands: &Hands) -> Result<Start, String> {
         let _lock = match self.lock_within(hands.store, LOCK_BRIEFLY) {
             Ok(lock) => Some(lock),
@@ -302,7 +305,7 @@ impl Updater {
                 log::warn!("{why}");
                 None
             }
-            // Whoever writes an update now knows how it stands.
+            // The holder of the lock writes an update and knows its state.
             Err(why) => {
                 log::warn!("{why}");
                 return Ok(Start::Usual);
@@ -314,7 +317,7 @@ impl Updater {
         settle(hands, clock::mono(), has_request).map_err(|error| error.to_string())
     }
 
-    /// Asks for the lock until so much time is over, where that is real.
+    /// Asks for the lock until this time is over; off a real booth once.
     fn lock_within(&self, store: &Store, within: Duration) -> Result<Box<dyn Send + Sync>, String> {
         let until = clock::mono() + self.if_real(within);
         loop {
@@ -325,7 +328,7 @@ impl Updater {
         }
     }
 
-    /// For where the firmware's file, or the image's, cannot tell.
+    /// Whether this may be a trial; for the case that neither the firmware's file nor the image's can be read.
     fn may_be_on_trial(&self, store: &Store) -> bool {
         let booth = Booth::find(&self.places);
         if let Ok(booth) = &booth
@@ -359,7 +362,7 @@ impl Updater {
                     let _lock = self.lock_within(hands.store, LOCK_BRIEFLY);
                     match commit(hands) {
                         Ok(()) => Verdict::Commit,
-                        // What counts is done.
+                        // The commitment counts; only its note failed.
                         Err(error @ UpdateError::State(_)) => {
                             log::warn!("{error}");
                             Verdict::Commit
@@ -397,7 +400,7 @@ impl Updater {
         }
     }
 
-    /// The version from before returns with the restart.
+    /// Restarts, which brings back the version from before.
     fn go_back(&self) -> Result<bool, String> {
         self.places.restart(RESTART_WITHIN).map(|()| false)
     }
@@ -426,7 +429,8 @@ impl Updater {
         })
     }
 
-    /// `whence` and `is_wanted` are those of the centre's request; what a person names is fetched from anywhere and to its end.
+    /// `whence` and `is_wanted` come from the centre's request; an update that a person names may be fetched from anywhere
+    /// and is not interrupted.
     fn write(
         &self,
         hands: &Hands,
@@ -482,7 +486,8 @@ impl Updater {
         Err(why)
     }
 
-    /// What the new version must not lose: by the gateway's word, else by the spool's own. `None` if there is no spool.
+    /// What the new version must not lose: from the gateway's answer, else from the spool itself. `None` if there is no
+    /// spool.
     fn kept(&self) -> Result<Option<Kept>, String> {
         let mut answer = None;
         self.wait(self.if_real(KEPT_WITHIN), || {
@@ -518,7 +523,7 @@ impl Updater {
         self.ask().is_ok_and(|status| is_in_use(&status))
     }
 
-    /// Waits until nobody is at the handset. A gateway that does not answer serves nobody.
+    /// Waits until nobody is at the handset. With a gateway that does not answer, nobody can be served.
     fn wait_until_empty(&self) -> Result<(), String> {
         let is_empty = self.wait(EMPTY_WITHIN, || Ok(!self.is_in_use()))?;
         is_empty
@@ -543,9 +548,9 @@ impl Updater {
         }
     }
 
-    /// The gateway's own word.
+    /// Asks the gateway itself.
     fn ask(&self) -> Result<Status, String> {
-        // It may be provisioned only now.
+        // The configuration may have been provisioned only now.
         let config = self
             .config()
             .map_err(|error| format!("the gateway is not set up: {error}"))?;
@@ -585,7 +590,7 @@ fn open_file(path: &Path) -> Result<File, String> {
     File::open(path).map_err(|error| format!("{}: {error}; name an update file", path.display()))
 }
 
-/// What the unprivileged gateway has left in `spool`. `None` if there is nothing; no link is followed.
+/// The request that the unprivileged gateway has left in `spool`. `None` if there is none; no link is followed.
 fn read_request(spool: &Path) -> Result<Option<Request>, String> {
     let place = spool.join(REQUEST);
     let fault = |why: String| {
@@ -605,7 +610,7 @@ fn read_request(spool: &Path) -> Result<Option<Request>, String> {
     Ok(Some(request))
 }
 
-/// Takes the request away, whatever it is.
+/// Removes the request, even if it is no plain file.
 fn remove_request(spool: &Path) -> Result<(), String> {
     let place = spool.join(REQUEST);
     let disk = RealDisk::guarding(spool);
@@ -621,12 +626,12 @@ fn remove_request(spool: &Path) -> Result<(), String> {
     }
 }
 
-/// The centre has taken its request back.
+/// The reason noted after the centre has taken its request back.
 const CANCELLED: &str = "the centre has cancelled the update; nothing was changed";
-/// So often it is asked whether the update is still wanted.
+/// How often it is checked whether the update is still wanted.
 const WANTED_EVERY: Duration = Duration::from_secs(1);
 
-/// An update on its way, as long as it is wanted.
+/// The stream of an update, which ends when the update is not wanted any more.
 struct Wanted<'a> {
     download: Download,
     is_wanted: &'a dyn Fn() -> bool,
@@ -654,7 +659,7 @@ struct Meter {
     is_terminal: bool,
     began: Cell<Mono>,
     stage: Cell<Option<Stage>>,
-    /// In hundredths on a terminal, in tenths elsewhere.
+    /// The last step shown: hundredths on a terminal, tenths elsewhere.
     step: Cell<u64>,
 }
 
@@ -787,7 +792,7 @@ mod tests {
             assert_eq!(read_request(spool), Ok(None), "{what}");
             assert!(other.exists(), "{what}");
         }
-        // The folder itself leads elsewhere.
+        // The folder itself is a link to another place.
         let elsewhere = spool.join("elsewhere");
         std::fs::rename(spool.join("update"), &elsewhere).expect("moved");
         std::fs::write(elsewhere.join("request.json"), &text).expect("written");

@@ -12,7 +12,7 @@ pub const DAY_MINUTES: u16 = 24 * 60;
 /// Most rings of one call.
 pub const MOST_RINGS: u8 = 10;
 
-/// One call of the bell: so many rings of one cadence.
+/// One call of the bell: a number of rings of one cadence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ringing {
     /// Sound and pause in turns, beginning with sound; one ring.
@@ -72,7 +72,7 @@ pub enum Silent {
 }
 
 impl Silent {
-    /// The sentence for whoever asked.
+    /// The sentence for the person who asked for the ring.
     pub fn sentence(self) -> &'static str {
         match self {
             Silent::NoBell => "this booth has no bell ([handset] ringer)",
@@ -101,9 +101,9 @@ pub struct Bell {
     has_bell: bool,
     /// Minutes of the day at which it rings.
     at: Vec<u16>,
-    /// From when to when it is quiet; over midnight where the second is the smaller.
+    /// When the quiet hours begin and end; they pass midnight where the end is the smaller number.
     quiet: Option<(u16, u16)>,
-    /// The minute it rang in, or would have, last.
+    /// The minute in which it last rang by itself, or would have rung.
     last: Option<u16>,
     looked: Option<Mono>,
 }
@@ -137,8 +137,8 @@ impl Bell {
         }
     }
 
-    /// Whether it may ring for a sign, whatever the booth can take. Where nobody knows what time it is it may: a sign is given
-    /// when somebody has just put a card in.
+    /// Whether it may ring for a sign, even where the booth cannot take a message. With an unset clock it may as well: a
+    /// sign is given when somebody has just put a card in.
     pub fn may_sign(&self, moment: Moment) -> bool {
         let is_told = Moment {
             ready: true,
@@ -147,7 +147,7 @@ impl Bell {
         matches!(self.may_ring(is_told), Ok(()) | Err(Silent::ClockUnset))
     }
 
-    /// Whether it rings by itself now; asked at least twice a minute. A minute that was slept through is not made up for.
+    /// Whether it rings by itself now; asked at least twice a minute. A minute that was missed is not made up for.
     pub fn is_due(&mut self, now: Mono, moment: Moment) -> bool {
         if self
             .looked

@@ -1,33 +1,34 @@
 //! The centre's commands that wait for their answer (contract §3.7).
 //!
-//! Owns: how many wait, and that the same command is carried out once for all who ask meanwhile. Pure. Never does: carry one
-//! out, or write an answer. Who is refused a place pays: his command is not carried out, and he is told.
+//! Owns: how many commands wait, and that a command which several askers send meanwhile is carried out once for all of them.
+//! Pure. Never does: carry one out, or write an answer. An asker who finds no place is refused: the command is not carried
+//! out for them, and they get a sentence that says so.
 
 /// Most commands that wait at a time (contract §3.7).
 pub const MOST_WAITING: usize = 10;
-/// Most who wait for the answer to one of them.
+/// Most askers that wait for the answer to one command.
 pub const MOST_ASKERS: usize = 10;
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Nobody waits for the same: it is to be carried out.
+    /// Nobody waits for the same command: it has to be carried out.
     First,
-    /// It is answered with the one that waits already.
+    /// The same command waits already; its answer is this asker's answer too.
     Joined,
 }
 
 /// No place is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPlace {
-    /// Ten others wait.
+    /// Ten other commands wait.
     Commands,
     /// Ten askers wait for this one.
     Askers,
 }
 
 impl NoPlace {
-    /// The sentence for whoever asked.
+    /// The sentence for the asker.
     pub fn sentence(self) -> &'static str {
         match self {
             NoPlace::Commands => "ten commands wait already; ask again later",
@@ -36,7 +37,7 @@ impl NoPlace {
     }
 }
 
-/// The commands that wait, `C` telling one from another, and who asked for each.
+/// The commands that wait, distinguished by `C`, and who asked for each.
 #[derive(Debug)]
 pub struct Waiting<C, A> {
     places: Vec<(C, Vec<A>)>,
@@ -49,7 +50,7 @@ impl<C, A> Default for Waiting<C, A> {
 }
 
 impl<C: PartialEq, A> Waiting<C, A> {
-    /// Lets `asker` wait for `command`; one who finds no place is given back.
+    /// Lets `asker` wait for `command`; an asker that finds no place is given back.
     pub fn ask(&mut self, command: C, asker: A) -> Result<Place, (NoPlace, A)> {
         if let Some((_, askers)) = self.places.iter_mut().find(|(same, _)| *same == command) {
             if askers.len() >= MOST_ASKERS {
@@ -65,13 +66,13 @@ impl<C: PartialEq, A> Waiting<C, A> {
         Ok(Place::First)
     }
 
-    /// The command is done, well or not: who waited for it, earliest first.
+    /// The command is done, well or not. Returns those who waited for it, earliest first.
     pub fn done(&mut self, command: &C) -> Vec<A> {
         let at = self.places.iter().position(|(same, _)| same == command);
         at.map(|at| self.places.remove(at).1).unwrap_or_default()
     }
 
-    /// Whether somebody waits for it.
+    /// Whether somebody waits for this command.
     pub fn waits(&self, command: &C) -> bool {
         self.places.iter().any(|(same, _)| same == command)
     }

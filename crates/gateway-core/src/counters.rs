@@ -16,7 +16,7 @@ pub enum Counter {
     Clips,
     /// A choice by digit was kept.
     Choices,
-    /// Goodbye without a choice.
+    /// Goodbye was said without a choice.
     Refused,
     /// Hung up before a choice.
     LeftEarly,
@@ -24,7 +24,7 @@ pub enum Counter {
     Discarded,
     /// An emergency number was dialled.
     EmergencyDialled,
-    /// Digits in the form of a service code that were another than the booth's.
+    /// Somebody dialled digits in the form of a service code that are not this booth's code.
     WrongCodes,
 }
 
@@ -65,7 +65,7 @@ pub struct Counters {
     day: i64,
     /// Bytes handed to the connection since local midnight.
     sent_today: u64,
-    /// How many boots of this card came of a watchdog's reset, and the latest of them.
+    /// How many boots of this card were caused by a watchdog's reset, and the number of the latest such boot.
     watchdog_resets: u64,
     watchdog_boot: u64,
 }
@@ -113,14 +113,15 @@ impl Counters {
         }
     }
 
-    /// Bytes that were handed to the connection, on this local day. They are saved when something else is, so a restart
-    /// costs what came since; a save of their own would cost the card a write for every message.
+    /// Counts bytes that were handed to the connection, on this local day. They are saved together with the next other
+    /// change, so a restart loses the bytes since then; saving them by themselves would cost the card a write for every
+    /// message.
     pub fn sent(&mut self, bytes: u64, day: i64) {
         self.turn_to(day);
         self.sent_today = self.sent_today.saturating_add(bytes);
     }
 
-    /// So much of it is not sent after all.
+    /// Takes bytes off the count that were not sent after all.
     pub fn unsent(&mut self, bytes: u64) {
         self.sent_today = self.sent_today.saturating_sub(bytes);
     }
@@ -130,7 +131,7 @@ impl Counters {
         self.sent_today
     }
 
-    /// This boot of the card came of a watchdog's reset; true if that is news.
+    /// Notes that a watchdog's reset caused this boot of the card; true if that was not known yet.
     pub fn watchdog_reset(&mut self, boot_count: u64) -> bool {
         let is_news = self.watchdog_boot != boot_count;
         if is_news {
@@ -140,7 +141,7 @@ impl Counters {
         is_news
     }
 
-    /// How many boots of this card came of a watchdog's reset, as far as this program saw them.
+    /// How many boots of this card were caused by a watchdog's reset, as far as this program saw them.
     pub fn watchdog_resets(&self) -> u64 {
         self.watchdog_resets
     }

@@ -11,54 +11,54 @@ use super::retry::Retry;
 use booth_contract::time::Mono;
 use booth_contract::{Ack, AckStatus, AlertId, ByteRange, MAX_PART_BYTES};
 
-/// Clips that may await their ack at a time; one that goes unanswered gives up its place.
+/// Clips that may await their ack at a time; a clip that gets no answer gives up its place.
 const WINDOW_CLIPS: usize = 8;
-/// And their bodies together, bytes.
+/// Most bytes that the bodies of these clips have together.
 const WINDOW_BYTES: u64 = 4 << 20;
-/// Messages without PUBACK at a time, at most; health has to pass between them.
+/// Messages without PUBACK at a time, at most; few, so that health gets through between them.
 const WINDOW_MESSAGES: usize = 6;
-/// A PUBACK that takes longer than this tells of a slow link: one message less at a time, down to one, so that health
+/// A PUBACK that takes longer than this shows a slow link: one message less at a time is sent, down to one, so that health
 /// waits behind one part at most.
 const SLOW_ANSWER: Duration = Duration::from_secs(1);
-/// One that comes within this: one message more.
+/// A PUBACK that comes within this shows a quick link: one message more at a time is sent.
 const QUICK_ANSWER: Duration = Duration::from_millis(250);
-/// With more clips waiting than this there is a backlog: then every second clip taken up is the newest, so that what is
-/// said today is not stuck behind last week.
+/// With more clips waiting than this there is a backlog: then every second clip taken up is the newest, so that a message
+/// spoken today does not wait behind those of last week.
 const BACKLOG_CLIPS: usize = WINDOW_CLIPS;
-/// What a message costs beside its body: topic, header, PUBACK; a manifest is about this long too. Bytes.
+/// What a message costs beside its body, bytes: topic, header, PUBACK. A manifest is about this long too.
 const MESSAGE_OVERHEAD: u64 = 256;
 const MANIFEST_COST: u64 = 1024;
-/// First wait for an ack, doubled up to the last.
+/// First wait for an ack; doubled each time, up to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LAST_WAIT: Duration = Duration::from_secs(600);
-/// No answer to this many manifests: all parts again.
+/// After this many unanswered manifests, all parts are sent again.
 const MANIFESTS_UNANSWERED: u32 = 3;
-/// Ranges of one `partial` that are believed; the next manifest asks for the rest.
+/// Most ranges that are taken from one `partial`; the next manifest asks for the rest.
 const MAX_RANGES: usize = 1024;
-/// Pause after the broker says that nobody listens.
+/// Pause after the broker says that nobody subscribes.
 const SLOW_RETRY: Duration = Duration::from_secs(30);
-/// First and last pause after the broker says that it takes nothing now.
+/// First and last pause after the broker says that it takes nothing for now.
 const BUSY_FIRST: Duration = Duration::from_secs(30);
 const BUSY_LAST: Duration = Duration::from_secs(600);
-/// A broker that takes nothing, and lets no clip through for this long, is told.
+/// A broker that takes nothing, and lets no clip through for this long, is reported.
 const BUSY_PATIENCE: Duration = Duration::from_secs(600);
-/// One that has not said so for this long takes something again.
+/// A broker that has not said for this long that it takes nothing counts as taking again.
 const BUSY_STALE: Duration = Duration::from_secs(900);
 /// Pause of a clip that the broker refuses.
 const REFUSED_RETRY: Duration = Duration::from_secs(600);
 /// Parts are not made smaller than this, bytes.
 const SMALLEST_PART: u64 = 256;
-/// First and last pause of a clip for which the card fails.
+/// First and last pause of one clip that the card fails to read or fix.
 const CARD_FIRST: Duration = Duration::from_secs(30);
 const CARD_LAST: Duration = Duration::from_secs(1800);
-/// First and last pause of all reading after the card failed to give something back: a card that fails may take seconds for
-/// each failure.
+/// First and last pause of all reading after the card failed to read something: a failing card may take seconds for each
+/// failure.
 const READING_FIRST: Duration = Duration::from_secs(5);
 const READING_LAST: Duration = Duration::from_secs(60);
-/// First and last pause of all fixing after the card refused to take a manifest.
+/// First and last pause of all fixing after the card refused a manifest.
 const FIXING_FIRST: Duration = Duration::from_secs(30);
 const FIXING_LAST: Duration = Duration::from_secs(600);
-/// While the hub is away, operations hear of waiting clips only after this.
+/// While the hub is away, waiting clips are reported to operations only after this.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Proof that the centre has a clip, or wants it gone: made only here, from a confirmation whose hash
@@ -89,12 +89,12 @@ impl Receipt {
     }
 }
 
-/// Who confirms.
+/// Whose confirmation releases a clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
     /// The hub, by hash.
     Hub,
-    /// The broker, by PUBACK Success of everything.
+    /// The broker, by PUBACK Success for every message of the clip.
     Broker,
 }
 
@@ -105,11 +105,11 @@ pub struct Offer {
     pub clip_id: String,
     /// Size of its body, bytes.
     pub bytes: u64,
-    /// Of its body, hex; empty for a void number.
+    /// SHA-256 of its body, hex; empty for a void number.
     pub sha256: String,
     /// When it was kept, ms on the boot-time clock; negative for a clip of an earlier boot.
     pub kept_at_ms: i64,
-    /// Its manifest will not change any more. Otherwise it is asked for by [`Delivery::to_fix`] before it is offered.
+    /// Whether its manifest is final. If not, [`Delivery::to_fix`] asks for it to be fixed before the clip is offered.
     pub fixed: bool,
 }
 
@@ -134,22 +134,22 @@ pub struct Send {
     pub token: u64,
     /// The clip.
     pub clip_id: String,
-    /// What of it.
+    /// Which piece of it.
     pub what: What,
 }
 
-/// What the broker said to a message (MQTT 5 §3.4.2.1).
+/// The broker's answer to a message (MQTT 5 §3.4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Puback {
     /// Taken.
     Success,
-    /// Taken, but nobody listens.
+    /// Taken, but nobody subscribes.
     NoSubscriber,
     /// Not now, and no reason given.
     Later,
     /// Not now: the broker's quota is used up (0x97).
     Quota,
-    /// Larger than the broker takes (0x95), whatever its CONNACK announced.
+    /// Larger than the broker takes (0x95), even where its CONNACK announced more.
     TooLarge,
     /// Not allowed.
     Refused,
@@ -169,7 +169,7 @@ pub enum Verdict {
         /// The hub's reason.
         reason: String,
     },
-    /// An ack that fits no clip, or the wrong body: said once, nothing done.
+    /// An ack that fits no clip, or names another body: reported once, and nothing is done.
     Odd(String),
 }
 
@@ -178,20 +178,20 @@ pub enum Verdict {
 pub struct DeliveryFigures {
     /// Parts published.
     pub parts_sent: u64,
-    /// Of these, again.
+    /// How many of these were sent again.
     pub parts_resent: u64,
 }
 
 #[derive(Debug)]
 struct Item {
     offer: Offer,
-    /// Offered before, since the daemon started.
+    /// It was offered before, since the daemon started.
     offered: bool,
-    /// It is among `resting` until then.
+    /// The end of its pause; until then it is among `resting`.
     rests_until: Option<Mono>,
-    /// Fixing its manifest was asked for, and is not done.
+    /// Fixing its manifest was asked for, and is not done yet.
     fixing: bool,
-    /// The card failed for it; over when the clip has left.
+    /// Why the card failed for it; forgotten when the clip has left.
     trouble: Option<String>,
     card: Retry,
     active: Option<Active>,
@@ -199,7 +199,7 @@ struct Item {
 
 #[derive(Debug)]
 struct Active {
-    /// The next thing is the manifest.
+    /// The next message to send is the manifest.
     manifest_due: bool,
     /// Body ranges still to be sent.
     ranges: VecDeque<(u64, u64)>,
@@ -217,18 +217,18 @@ struct Active {
 /// A message without PUBACK.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
-    /// Of the clip in `items`.
+    /// Number of its clip in `items`.
     number: u64,
     what: What,
     at: Mono,
-    /// Length of its payload, where that was said.
+    /// Length of its payload, once [`Delivery::sized`] has given it.
     bytes: Option<usize>,
 }
 
-/// A broker that takes nothing now.
+/// A broker that takes nothing for now.
 #[derive(Debug)]
 struct Busy {
-    /// Since it said so first, or the last clip got through.
+    /// When it first said so, or when the last clip got through, whichever is later.
     since: Mono,
     /// When it said so last.
     last: Mono,
@@ -240,13 +240,13 @@ struct Busy {
 struct Pace {
     /// `None`: as fast as the link goes.
     bytes_per_s: Option<u64>,
-    /// Thousandths of bytes that may leave; below zero after a message that cost more than was there.
+    /// Thousandths of bytes that may leave; negative after a message that cost more than there was.
     credit: i64,
     filled: Mono,
 }
 
 impl Pace {
-    /// Most that is saved up: a part and its manifest, so that a pause makes no burst.
+    /// Most that is saved up: a part and its manifest, so that a pause causes no burst.
     const MOST: i64 = (MAX_PART_BYTES as i64 + 2048) * 1000;
 
     fn fill(&mut self, now: Mono) {
@@ -285,16 +285,16 @@ pub struct Delivery {
     numbers: HashMap<String, u64>,
     /// Numbers in `items` that are being delivered.
     active: Vec<u64>,
-    /// Numbers that wait, oldest first.
+    /// Numbers of clips that wait, oldest first.
     waiting: BTreeSet<u64>,
-    /// Numbers that wait for the end of a pause of their own, with that.
+    /// Numbers of clips that pause by themselves, each with the end of its pause.
     resting: BTreeSet<(Mono, u64)>,
-    /// Clips of a citizen who is still there.
+    /// Clips of a citizen who is still at the booth.
     held: HashSet<String>,
     next_number: u64,
     next_token: u64,
     tokens: HashMap<u64, Sent>,
-    /// Messages that may be without PUBACK now.
+    /// How many messages may be without PUBACK now.
     window: usize,
     /// The next clip taken up from a backlog is the newest.
     newest_next: bool,
@@ -302,24 +302,24 @@ pub struct Delivery {
     connected: bool,
     hub_online: bool,
     max_part: u64,
-    /// Largest part by what CONNACK announced.
+    /// Largest part that the CONNACK allows.
     room: u64,
-    /// Largest part that a broker took which refuses larger ones.
+    /// Largest part known to pass, or next to be tried, after the broker has refused larger ones.
     learned: Option<u64>,
     paused_until: Option<Mono>,
     nobody_listens: bool,
     busy: Option<Busy>,
     busy_retry: Retry,
-    /// Of all clips, after the card failed.
+    /// The pause of all reading, after the card failed.
     reading: Retry,
     fixing: Retry,
-    /// Numbers that the broker refuses, and why.
+    /// Numbers of the clips that the broker refuses, and why.
     refused: BTreeMap<u64, String>,
     figures: DeliveryFigures,
 }
 
 impl Delivery {
-    /// Nothing to deliver yet, and nobody there.
+    /// A machine with nothing to deliver, before any connection.
     pub fn new(confirmation: Confirmation) -> Self {
         Self {
             confirmation,
@@ -358,7 +358,7 @@ impl Delivery {
         self
     }
 
-    /// A clip was kept. `held` while its citizen is still at the booth: it stays home.
+    /// A clip was kept. With `held` its citizen is still at the booth, and the clip does not leave yet.
     pub fn keep(&mut self, offer: Offer, held: bool) {
         if self.numbers.contains_key(&offer.clip_id) {
             return;
@@ -385,7 +385,7 @@ impl Delivery {
         );
     }
 
-    /// Whether clips may leave: connected, and somebody there to confirm them.
+    /// Whether clips may leave: connected, and the confirming side is there.
     pub fn is_open(&self) -> bool {
         self.connected && (self.confirmation == Confirmation::Broker || self.hub_online)
     }
@@ -407,8 +407,8 @@ impl Delivery {
     }
 
     /// Clips that may leave soon but whose manifest must be fixed first; each is named once until [`Delivery::fixed`],
-    /// [`Delivery::not_fixed`] or [`Delivery::not_tried`]. As late as possible: until then a clock that becomes right
-    /// still counts.
+    /// [`Delivery::not_fixed`] or [`Delivery::not_tried`]. Fixing comes as late as possible: a clock that is set before then
+    /// still corrects the times in the manifest.
     pub fn to_fix(&mut self, now: Mono) -> Vec<String> {
         self.wake(now);
         if !self.is_open() || !self.fixing.is_due(now) {
@@ -439,8 +439,8 @@ impl Delivery {
         }
     }
 
-    /// The card did not take the manifest of a clip: this one is asked for again after a pause that grows, and so are all
-    /// others, for a card that refuses one most likely refuses them all.
+    /// The card did not take the manifest of a clip: this clip, and all others too, are asked for again after a pause that
+    /// grows, because a card that refuses one manifest most likely refuses them all.
     pub fn not_fixed(&mut self, now: Mono, clip_id: &str, why: &str) {
         let Some((number, item)) = self.item(clip_id) else {
             return;
@@ -461,7 +461,7 @@ impl Delivery {
         }
     }
 
-    /// The spool was opened anew: whatever was being fixed is asked for again, and what the card refused is tried.
+    /// The spool was opened anew: what was being fixed is asked for again, and what the card refused is tried again.
     pub fn spool_opened(&mut self) {
         for item in self.items.values_mut() {
             item.fixing = false;
@@ -471,7 +471,7 @@ impl Delivery {
         self.wake_all(|item| item.trouble.is_some());
     }
 
-    /// Puts a clip that waits to rest until then.
+    /// Lets a waiting clip pause until then.
     fn rest(&mut self, number: u64, until: Mono) {
         if let Some(item) = self.items.get_mut(&number) {
             self.waiting.remove(&number);
@@ -482,7 +482,7 @@ impl Delivery {
         }
     }
 
-    /// Clips whose pause is over wait like any other.
+    /// Lets clips whose pause is over wait like any other.
     fn wake(&mut self, now: Mono) {
         while let Some((until, number)) = self.resting.first().copied() {
             if until > now {
@@ -510,7 +510,7 @@ impl Delivery {
         }
     }
 
-    /// What the broker refused is offered again at once. How many clips that is.
+    /// Offers the clips that the broker refused again at once. Returns how many they are.
     pub fn offer_refused(&mut self) -> usize {
         let refused: Vec<u64> = self.refused.keys().copied().collect();
         for number in &refused {
@@ -519,7 +519,7 @@ impl Delivery {
         refused.len()
     }
 
-    /// A clip that rests is offered again at once. False if there is no such clip to deliver.
+    /// Offers a pausing clip again at once. False if there is no such clip to deliver.
     pub fn offer_now(&mut self, clip_id: &str) -> bool {
         let Some(number) = self.numbers.get(clip_id).copied() else {
             return false;
@@ -548,8 +548,8 @@ impl Delivery {
             (max as usize).saturating_sub(256).max(64)
         });
         self.room = room.min(MAX_PART_BYTES) as u64;
-        // One that refused large parts may take larger ones by now: twice as large is tried, so that a connection costs one
-        // refusal at most.
+        // A broker that refused large parts may take larger ones by now: parts twice as large are tried, so that a
+        // connection costs one refusal at most.
         let learned = self
             .learned
             .map_or(self.room, |size| size.saturating_mul(2));
@@ -573,14 +573,14 @@ impl Delivery {
         }
     }
 
-    /// The hub said that it is there, or somebody that it is not.
+    /// The hub announced itself, or it was announced that the hub is away.
     pub fn hub_online(&mut self, online: bool) {
         if online {
-            // Whoever was not there to listen is there now.
+            // If nobody subscribed before, the hub does now.
             self.paused_until = None;
         }
         if online && !self.hub_online {
-            // A hub that was away has forgotten what it was waiting for.
+            // A hub that was away has forgotten which parts it was waiting for.
             self.start_over();
         }
         self.hub_online = online;
@@ -610,7 +610,7 @@ impl Delivery {
         self.figures
     }
 
-    /// What operations should know.
+    /// The alerts for operations.
     pub fn alerts(&self, now: Mono) -> BTreeMap<AlertId, String> {
         let mut alerts = BTreeMap::new();
         if self.nobody_listens {
@@ -726,7 +726,7 @@ impl Delivery {
         })
     }
 
-    /// Takes the oldest waiting clip up (or, of a backlog, every other time the newest), if the window has room.
+    /// Takes up the oldest waiting clip, if the window has room; of a backlog, the newest every other time.
     fn activate(&mut self) -> Option<u64> {
         let answered = |number: &&u64| {
             self.items
@@ -758,7 +758,7 @@ impl Delivery {
         let whole = VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
         item.active = Some(Active {
             manifest_due: true,
-            // A clip that was offered before asks first what is missing.
+            // For a clip that was offered before, the manifest first asks what is missing.
             ranges: if first || self.confirmation == Confirmation::Broker {
                 whole
             } else {
@@ -805,7 +805,8 @@ impl Delivery {
 
     /// When, after now, [`Delivery::next`] and [`Delivery::to_fix`] should be asked again although nothing happened.
     pub fn deadline(&self, now: Mono) -> Option<Mono> {
-        // Who may not send has nothing to wait for: what changes that happens, and is told.
+        // A machine that may not send waits for no time: what opens it again is an event, and the caller passes every event
+        // on.
         if !self.is_open() {
             return None;
         }
@@ -823,20 +824,20 @@ impl Delivery {
             .chain(fixing)
             .chain(self.paused_until)
             .chain(self.pace.due())
-            // What was due earlier waits for something else: a place in a window, or the end of a pause.
+            // What was due earlier waits for an event instead: a place in a window, or the end of a pause.
             .filter(|at| *at > now)
             .min()
     }
 
-    /// How long the message with this token is, for words to people.
+    /// Notes how long the message with this token is, for sentences that people read.
     pub fn sized(&mut self, token: u64, bytes: usize) {
         if let Some(sent) = self.tokens.get_mut(&token) {
             sent.bytes = Some(bytes);
         }
     }
 
-    /// What was to be sent cannot be read from the card now. It may be readable later: the clip is tried again after a pause
-    /// that grows, and nothing is read for a short while.
+    /// A clip or part cannot be read from the card now. It may be readable later: the clip is tried again after a pause that
+    /// grows, and nothing at all is read for a short while.
     pub fn unreadable(&mut self, now: Mono, token: u64, why: &str) {
         let Some(Sent { number, .. }) = self.tokens.remove(&token) else {
             return;
@@ -865,7 +866,7 @@ impl Delivery {
         let Some(item) = self.items.get_mut(&number) else {
             return Vec::new();
         };
-        // It was read, whatever the broker thinks of it.
+        // The card could be read, no matter what the broker answered.
         self.reading.worked();
         match answer {
             Puback::Success => {
@@ -897,7 +898,7 @@ impl Delivery {
             Puback::NoSubscriber => {
                 self.nobody_listens = true;
                 self.paused_until = Some(now + SLOW_RETRY);
-                // Where nobody listened, nothing arrived.
+                // Where nobody subscribed, the hub got nothing.
                 item.offered = false;
                 self.put_back(number, now);
             }
@@ -913,8 +914,8 @@ impl Delivery {
                 }
                 busy.last = now;
                 busy.why = why.to_owned();
-                // Where a broker takes only some messages at a time, asking what is missing gets on; sending
-                // the same first parts again and again would not.
+                // Where a broker takes only some messages at a time, asking what is missing makes progress; sending the same
+                // first parts again and again would not.
                 item.offered = true;
                 self.put_back(number, now);
             }
@@ -928,7 +929,7 @@ impl Delivery {
         Vec::new()
     }
 
-    /// The broker takes no message of this size: parts are made smaller, and what cannot be made smaller is refused.
+    /// The broker takes no message of this size: parts are made smaller; a manifest or a smallest part counts as refused.
     fn too_large(&mut self, now: Mono, sent: Sent) {
         let Sent { number, what, .. } = sent;
         let Some(item) = self.items.get_mut(&number) else {
@@ -977,7 +978,7 @@ impl Delivery {
         }
     }
 
-    /// Lets a clip go, with the receipt that allows it.
+    /// Lets a clip go, with the receipt that permits its deletion.
     fn settle(&mut self, now: Mono, number: u64, verdict: fn(Receipt) -> Verdict) -> Vec<Verdict> {
         let Some(item) = self.forget(number) else {
             return Vec::new();
@@ -1007,7 +1008,7 @@ impl Delivery {
         Some(item)
     }
 
-    /// The hub answered. Outside input: nothing in it is believed before it fits a clip.
+    /// The hub answered. This is outside input: nothing in it is believed before it fits a clip.
     pub fn ack(&mut self, now: Mono, ack: &Ack) -> Vec<Verdict> {
         let odd = |why: &str| {
             vec![Verdict::Odd(format!(
@@ -1016,7 +1017,7 @@ impl Delivery {
             ))]
         };
         let Some(number) = self.numbers.get(&ack.clip_id).copied() else {
-            // A clip that was released a moment ago is answered twice in the ordinary course of things.
+            // A clip that was released a moment ago is often answered twice.
             return odd("no such clip here");
         };
         let Some(item) = self.items.get_mut(&number) else {
@@ -1060,7 +1061,7 @@ impl Delivery {
     }
 }
 
-/// Ranges inside the body, in order, without overlap.
+/// The ranges that lie inside the body, in order and without overlap.
 fn believable(missing: &[ByteRange], bytes: u64) -> VecDeque<(u64, u64)> {
     let mut ranges: Vec<(u64, u64)> = missing
         .iter()

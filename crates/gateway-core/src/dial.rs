@@ -1,7 +1,7 @@
 //! The rotary dial: from the edges of its contacts to digits. Pure.
 //!
-//! Owns: what is a pulse, and which pulses are one digit. Never does: read a line or a clock; times are the kernel's
-//! stamps of the edges. A dial that stands still in mid-turn is a fault, told once, and gives no digit.
+//! Owns: what is a pulse, and which pulses are one digit. Never does: read a line or a clock; times are the kernel's stamps
+//! of the edges. A dial that stands still in mid-turn is a fault: it is reported once, and gives no digit.
 //!
 //! While the finger plate runs back, the pulse contact opens once per unit: nominally 10 pulses a second with 60 %
 //! break, in use 8 to 12 and 50 to 80 %; digits are at least 200 ms apart (ITU-T Q.310-class registers accept as much).
@@ -43,9 +43,9 @@ pub enum DialLayout {
 pub enum DialNews {
     /// A digit, at the time of its last pulse.
     Digit(u8),
-    /// It has stood in mid-turn for long, or its pulse contact is open for good.
+    /// The dial has stood in mid-turn for long, or its pulse contact stays open.
     Stuck,
-    /// It is at rest again.
+    /// The dial is at rest again.
     Free,
 }
 
@@ -63,10 +63,10 @@ pub struct DialDecoder {
     in_pulse: bool,
     pulses: u8,
     last_pulse: Option<Mono>,
-    /// When the balance last said closed.
+    /// When the balance last reached closed.
     closed_at: Mono,
     is_off_normal: bool,
-    /// Since when the off-normal contact has rested, in a turn.
+    /// During a turn: since when the off-normal contact has been at rest.
     resting: Option<Mono>,
     turn_began: Option<Mono>,
     is_stuck: bool,
@@ -110,7 +110,7 @@ impl DialDecoder {
         self.account(at);
         match (self.is_off_normal, is_off_normal) {
             (false, true) => {
-                // What the pulse contact did at rest was no digit.
+                // Pulses while the dial was at rest are no digit.
                 if self.turn_began.is_none() {
                     self.turn_began = Some(at);
                     self.pulses = 0;
@@ -156,19 +156,19 @@ impl DialDecoder {
         let over = match self.has_off_normal {
             true => self.resting.map(|since| since + AT_REST),
             false if self.is_open => None,
-            // The balance needs a moment to say closed.
+            // Until the balance reaches closed, and the digit ends.
             false if self.in_pulse => Some(self.accounted + self.until_closed() + DIGIT_ENDS),
             false => Some(self.closed_at + DIGIT_ENDS),
         };
         stuck.into_iter().chain(over).min()
     }
 
-    /// Whether [`DialNews::Stuck`] was told and [`DialNews::Free`] not yet.
+    /// Whether [`DialNews::Stuck`] was reported and [`DialNews::Free`] not yet.
     pub fn is_stuck(&self) -> bool {
         self.is_stuck
     }
 
-    /// The handset was hung up: a digit that was begun is none.
+    /// The handset was hung up: a digit that was begun does not count.
     pub fn forget(&mut self) {
         self.is_forgotten = self.turn_began.is_some();
     }
@@ -195,7 +195,7 @@ impl DialDecoder {
             if self.balance == OPEN && !self.in_pulse {
                 self.in_pulse = true;
                 let at = self.accounted + Duration::from_millis(missing.unsigned_abs());
-                // Open again so soon is the same pulse, which chatters.
+                // A contact that opens again so soon is chatter of the same pulse.
                 if self.last_pulse.is_none_or(|last| at.since(last) >= APART) {
                     self.pulses = self.pulses.saturating_add(1);
                     self.last_pulse = Some(at);
@@ -217,7 +217,7 @@ impl DialDecoder {
 /// Contacts as they turn and chatter, for tests.
 #[cfg(test)]
 pub(super) mod contacts {
-    /// An edge: when, whether of the pulse contact, and open or off-normal.
+    /// An edge: its time, whether it belongs to the pulse contact, and whether the contact is open or off-normal.
     pub(crate) type Edge = (u64, bool, bool);
 
     /// A dial as it turns.
@@ -262,7 +262,7 @@ pub(super) mod contacts {
             }
         }
 
-        /// One turn for this many pulses from `at` on; when it is at rest again.
+        /// One turn for this many pulses from `at` on. Returns when the dial is at rest again.
         pub(crate) fn turn(&mut self, edges: &mut Vec<Edge>, at: u64, pulses: u64) -> u64 {
             let period = 1_000.0 / self.pulses_per_s;
             let broken = (period * self.break_share) as u64;

@@ -10,17 +10,17 @@ use super::power::Power;
 use booth_contract::time::Mono;
 use booth_contract::{AlertId, Severity};
 
-/// How long a booth may be without a broker before operations hear of it. Back-off ends at 15 s, so
-/// a connection that exists is found well before.
+/// How long a booth may be without a broker before it is reported to operations. Back-off ends at 15 s, so a broker that can
+/// be reached is found well before.
 const UNCONNECTED: Duration = Duration::from_secs(60);
 
-/// How long a booth may be without synchronised time before operations hear of it.
+/// How long a booth may be without synchronised time before it is reported to operations.
 const CLOCK_UNSET: Duration = Duration::from_secs(3600);
 
 /// How long after the start the handset may be off its hook before somebody should look.
 const NEVER_ON_HOOK: Duration = Duration::from_secs(15 * 60);
 
-/// A certificate that ends within fewer days is told: time enough for the next round of visits.
+/// A certificate that ends within fewer days is reported: time enough for the next round of visits.
 const CERTIFICATE_DAYS: i64 = 21;
 
 /// One thing that works, or the sentence that says why not.
@@ -37,7 +37,7 @@ pub struct Evidence {
     pub spool: Result<(), SpoolFault>,
     /// The hook switch can be read.
     pub handset: Works,
-    /// The handset lies beside its hook since the session machine says so.
+    /// The session machine has reported that the handset lies beside its hook, and not yet that it was hung up.
     pub left_off: bool,
     /// The handset was on its hook at least once.
     pub hook_was_on: bool,
@@ -53,9 +53,9 @@ pub struct Evidence {
     pub clock_synced: bool,
     /// When the daemon started.
     pub started: Mono,
-    /// What the delivery machine wants operations to know.
+    /// The delivery machine's alerts.
     pub delivery: BTreeMap<AlertId, String>,
-    /// Why what the hub says of itself cannot be read; `None` once it can.
+    /// Why the hub's state message cannot be read; `None` once it can.
     pub hub_unreadable: Option<String>,
     /// The processor is too hot, where the machine knows.
     pub too_hot: bool,
@@ -65,27 +65,27 @@ pub struct Evidence {
     pub certificate: Option<Certificate>,
     /// The card was in another machine before: a sentence.
     pub hardware_changed: Option<String>,
-    /// Operations the card refused since the start, and errors that the kernel has noted about its file system.
+    /// Operations that the card refused since the start, and errors that the kernel has noted about its file system.
     pub disk_errors: u64,
     /// Why somebody should look at the microphone.
     pub microphone_suspect: Option<String>,
-    /// Why nobody may be invited to speak into it.
+    /// Why nobody may be invited to speak into the microphone.
     pub microphone_dead: Option<String>,
     /// A technician has closed the card to take it out.
     pub card_closed: bool,
-    /// What beside the hook switch does not work, a sentence each.
+    /// Which contacts beside the hook switch do not work, a sentence each.
     pub controls: Vec<String>,
-    /// What could not be set in the sound card's mixer, a sentence each.
+    /// Which settings of the sound card's mixer could not be made, a sentence each.
     pub mixer: Vec<String>,
     /// The case is open.
     pub case_open: bool,
     /// The card's data partition, where the image says what it found.
     pub partition: Option<Partition>,
-    /// Whom to send a card to.
+    /// Where a card is sent to.
     pub contact: String,
 }
 
-/// A certificate that the connection to the broker stands on.
+/// A certificate that the connection to the broker depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// Its file.
@@ -167,7 +167,7 @@ impl Evidence {
         }
     }
 
-    /// Whether there is no data partition: what is written then is in RAM, whatever it looks like.
+    /// Whether there is no data partition: everything that is then written is only in RAM.
     pub fn lacks_partition(&self) -> bool {
         matches!(self.partition, Some(Partition::Missing(_)))
     }
@@ -186,7 +186,7 @@ impl Evidence {
         }
         match &self.spool {
             Ok(()) => {}
-            // One sentence says it, with its remedy.
+            // The alert for the closed card or the missing partition says it already, with its remedy.
             Err(_) if self.card_closed || self.lacks_partition() => {}
             Err(SpoolFault::Full(why)) => raise(AlertId::SpoolFull, why.clone()),
             Err(SpoolFault::Unwritable(why)) => raise(AlertId::SpoolUnwritable, why.clone()),
@@ -312,7 +312,7 @@ pub struct AlertBook {
 }
 
 impl AlertBook {
-    /// Takes over the faults found now; answers what changed. `wall` is the time in RFC 3339 UTC.
+    /// Takes over the faults found now, and returns what changed. `wall` is the time in RFC 3339 UTC.
     pub fn take(
         &mut self,
         faults: &BTreeMap<AlertId, String>,
@@ -396,7 +396,7 @@ mod tests {
     fn whatever_makes_a_booth_unready_is_named_by_an_alert() {
         let broken: [fn(&mut Evidence); 9] = [
             |e| {
-                // Whatever the spool says: what it writes then is in RAM.
+                // Even if the spool works: without a partition it writes to RAM.
                 e.partition = Some(Partition::Missing("the card is too small".into()));
             },
             |e| e.microphone_dead = Some("no tone".into()),
@@ -414,7 +414,7 @@ mod tests {
             let faults = evidence.faults(Mono(1));
             assert!(!is_ready(&faults));
             assert_eq!(faults.len(), 1);
-            // A spool that cannot be opened either is no second sentence.
+            // A spool that cannot be opened either gives no second sentence.
             if evidence.lacks_partition() {
                 evidence.spool = Err(SpoolFault::Unwritable("read-only".into()));
                 assert_eq!(evidence.faults(Mono(1)).len(), 1);

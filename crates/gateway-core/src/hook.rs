@@ -1,9 +1,9 @@
 //! The hook switch: from edges to lifts and hang-ups. Pure.
 //!
-//! A lift is told at its first edge and taken back if it was only a bounce. A hang-up is told once the
-//! switch has rested for the bounce time, with the time of its first edge, so that a glitch of a few
-//! milliseconds neither ends nor splits a recording. A switch that chatters is told once, and counts as
-//! on its hook until it rests. With hook-flash dialling, short taps are digits.
+//! A lift is reported at its first edge and taken back if it was only a bounce. A hang-up is reported once the switch has
+//! rested for the bounce time, with the time of its first edge, so that a glitch of a few milliseconds neither ends nor
+//! splits a recording. A switch that chatters is reported once, and counts as on its hook until it rests. With hook-flash
+//! dialling, short taps are digits.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use std::time::Duration;
 use super::session::{HandsetEvent, Key, KeySource};
 use booth_contract::time::Mono;
 
-/// Edges and lifts are counted over this.
+/// Edges and lifts are counted over this time.
 const MINUTE: Duration = Duration::from_secs(60);
-/// More lifts in a minute are no citizen's: a hand needs more than a second for each.
+/// More lifts in a minute are not made by a citizen: a hand needs more than a second for each.
 const MOST_LIFTS: usize = 40;
-/// More edges in a minute are no bounces.
+/// More edges in a minute are not bounces.
 const MOST_EDGES: u32 = 1_200;
 /// A switch that chattered is believed again after this long without an edge.
 const RESTED: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ const HOUR: usize = 60;
 pub enum HookNews {
     /// A citizen did this, at this time.
     Event(Mono, HandsetEvent),
-    /// It has begun to chatter, or come to rest.
+    /// The switch has begun to chatter (true), or come to rest (false).
     Chatters(bool),
 }
 
@@ -53,12 +53,12 @@ pub struct HookFilter {
     lifts: VecDeque<Mono>,
     /// Edges in the running minute, and when it began.
     edges: (u32, Mono),
-    /// Edges of the running minute that belong to a chatter that was told.
+    /// Edges of the running minute that belong to a chatter that was reported already.
     excused: u32,
     /// Edges of the minutes before it, latest first.
     earlier: VecDeque<u32>,
     chatters: bool,
-    /// It came to rest off its hook, which is to be told.
+    /// The switch came to rest off its hook, and the lift has not been reported yet.
     lift_is_due: bool,
 }
 
@@ -83,13 +83,14 @@ impl HookFilter {
         }
     }
 
-    /// Whether short taps are digits. Never while somebody is recorded: the taps would wait for their meaning.
+    /// Sets whether short taps are digits. They never are while somebody is recorded: each hang-up would have to wait until
+    /// it is clear that it is no tap.
     pub fn set_flash(&mut self, flash: bool) {
         self.flash = flash;
         self.taps = 0;
     }
 
-    /// Takes an edge, or a level read again, in. [`HookFilter::tick`] is asked about `at` before.
+    /// Takes an edge, or a level read again. The caller asks [`HookFilter::tick`] about `at` first.
     pub fn level(&mut self, at: Mono, off_hook: bool) -> Option<HookNews> {
         if off_hook == self.level {
             return None;
@@ -132,7 +133,7 @@ impl HookFilter {
         }
     }
 
-    /// What is told then: a citizen who is there has hung up, as far as anybody can say.
+    /// The switch begins to chatter: that is reported, and a citizen who is there counts as having hung up.
     fn begin_to_chatter(&mut self) -> HookNews {
         self.chatters = true;
         self.told_off = false;
@@ -150,7 +151,7 @@ impl HookFilter {
             }
             self.chatters = false;
             self.excused = self.edges.0;
-            // Whoever holds the handset by now may speak.
+            // Somebody who holds the handset by now may speak.
             self.lift_is_due = self.level;
             return Some(HookNews::Chatters(false));
         }
@@ -203,12 +204,12 @@ impl HookFilter {
         u64::from(running) + earlier.map(|edges| u64::from(*edges)).sum::<u64>()
     }
 
-    /// What was told last.
+    /// Whether the handset is off its hook, as was last reported.
     pub fn is_off(&self) -> bool {
         self.told_off
     }
 
-    /// Whether it may be being hung up right now: the earpiece is silent meanwhile.
+    /// Whether somebody may be hanging up right now: the earpiece is silent meanwhile.
     pub fn is_resting(&self) -> bool {
         self.resting.is_some()
     }
@@ -360,7 +361,7 @@ mod tests {
                 (9_000, HandsetEvent::HungUp)
             ]
         );
-        // Without it, each tap is a citizen who hangs up and one who lifts.
+        // Without hook-flash dialling, each tap is a hang-up and a new lift.
         assert_eq!(played(&edges).len(), 8);
     }
 

@@ -1,7 +1,7 @@
-//! What the broker brought, taken apart.
+//! Messages from the broker, read.
 //!
-//! Owns: which topics a booth reads and what their payloads mean. Pure. Never does: act on any of it, or
-//! believe an ack: the delivery machine does that. Outside input: rubbish is an answer too.
+//! Owns: which topics a booth reads and what their payloads mean. Pure. Never does: act on any of it, or check an ack
+//! against a clip: the delivery machine does that. All of it is outside input: rubbish has a reading too.
 
 use super::quarantine::Wanted;
 use booth_contract::{
@@ -16,29 +16,29 @@ const SHOWN_CHARS: usize = 100;
 /// One message from the centre.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound {
-    /// What the hub says of itself; an empty payload clears the retained one, and is read as `lost`.
+    /// What the hub says of itself; an empty payload clears the retained message, and is read as `lost`.
     Hub(HubState),
-    /// The hub said something of itself that cannot be read: it counts as before. Why, in words.
+    /// The hub said something of itself that cannot be read: what is known of the hub stays as before. Why, in words.
     HubUnreadable(String),
     /// The hub's answer to a clip.
     Ack(Ack),
-    /// What should be an answer to a clip cannot be read: it is none. Why, in words.
+    /// An answer to a clip that cannot be read: it counts as no answer. Why, in words.
     AckUnreadable(String),
     /// `cmd/rebirth`: say everything again.
     Rebirth(BoothId),
     /// `cmd/selftest`: test yourself and reply.
     SelfTest(BoothId),
-    /// `cmd/ring`: ring the bell, so many times if that is said.
+    /// `cmd/ring`: ring the bell, this many times if a number is given.
     Ring(BoothId, Option<u64>),
     /// `cmd/update`: fetch an update from this address, if one is given.
     Update(BoothId, Option<String>),
     /// `cmd/update` with `cancel`: the update that was asked for is not wanted.
     CancelUpdate(BoothId),
-    /// `cmd/resend`: offer these clips again, or why it is not known which.
+    /// `cmd/resend`: offer these clips again; or the reason why the message does not say which.
     Resend(BoothId, Result<Wanted, &'static str>),
     /// A command that this version does not know, cut to what may be in the reply's topic.
     UnknownCommand(BoothId, String),
-    /// Nothing that a booth reads; one sentence.
+    /// A message that no booth reads; one sentence about it.
     Odd(String),
 }
 
@@ -72,7 +72,7 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
             Ok(ack) if ack.clip_id != clip_id => {
                 Inbound::AckUnreadable("it answers another clip than its topic says".into())
             }
-            // Without a word of what is missing the booth would ask the same again and again.
+            // A `partial` without ranges would make the booth ask the same again and again.
             Ok(ack) if ack.status == AckStatus::Partial && ack.missing.is_empty() => {
                 Inbound::AckUnreadable("a partial that does not say which bytes are missing".into())
             }

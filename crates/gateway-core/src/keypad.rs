@@ -1,7 +1,7 @@
 //! Keys and plain contacts: from levels to presses. Pure.
 //!
-//! Owns: when a contact that bounces has changed, and which key of a matrix was pressed. Never does: scan a matrix or
-//! read a clock. A key that is held for ever is told once and gives one press.
+//! Owns: when a contact that bounces has changed, and which key of a matrix was pressed. Never does: scan a matrix or read a
+//! clock. A key that stays down is reported once as stuck, and gives one press.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use booth_contract::time::Mono;
 
 /// A key counts when it is alone for this long.
 const SETTLED: Duration = Duration::from_millis(20);
-/// Nobody holds a key for so long.
+/// A key that is held for longer is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 /// The keys of a telephone by row and column (ITU-T E.161).
 const LAYOUT: [[Key; 3]; 4] = [
@@ -65,13 +65,13 @@ impl Closed {
 pub struct KeypadDecoder {
     closed: Closed,
     since: Mono,
-    /// The key that was told and is still held.
+    /// The key that was reported and is still held.
     told: Option<Key>,
     is_stuck: bool,
 }
 
 impl KeypadDecoder {
-    /// Takes one scan in. Scans come at least every 10 ms while a key is closed.
+    /// Takes one scan. Scans come at least every 10 ms while a key is closed.
     pub fn scan(&mut self, at: Mono, closed: Closed) -> Option<KeyNews> {
         if closed != self.closed {
             self.closed = closed;
@@ -94,13 +94,13 @@ impl KeypadDecoder {
             self.is_stuck = true;
             return Some(KeyNews::Stuck);
         }
-        // Two at once are nobody's choice; the one that stays alone is.
+        // Two keys at once choose nothing; the one that stays down alone counts.
         let key = self.closed.only()?;
         let is_new = self.told.replace(key) != Some(key);
         is_new.then_some(KeyNews::Pressed(key))
     }
 
-    /// Whether [`KeyNews::Stuck`] was told and [`KeyNews::Free`] not yet.
+    /// Whether [`KeyNews::Stuck`] was reported and [`KeyNews::Free`] not yet.
     pub fn is_stuck(&self) -> bool {
         self.is_stuck
     }
@@ -116,12 +116,12 @@ impl KeypadDecoder {
 pub struct Contact {
     settles: Duration,
     told: bool,
-    /// The level that has not lasted yet, and its first edge.
+    /// First edge of a change that has not lasted yet.
     changing: Option<Mono>,
 }
 
 impl Contact {
-    /// A contact found in this state, which is no news.
+    /// A contact that was found in this state; that is no event.
     pub fn new(settles: Duration, is_active: bool) -> Self {
         Self {
             settles,
@@ -153,7 +153,7 @@ impl Contact {
         self.changing.map(|first| first + self.settles)
     }
 
-    /// The state that was told last.
+    /// The state that was last reported.
     pub fn is_active(&self) -> bool {
         self.told
     }

@@ -1,7 +1,7 @@
-//! Do the threads still move? The service manager is fed only while all of them do.
+//! Do the threads still move? The service manager's watchdog is fed only while all of them do.
 //!
-//! Owns: how long each thread may be silent, and who hangs. Never does: read a clock, feed anybody, or mend a thread; the
-//! service manager starts the gateway again.
+//! Owns: how long each thread may be silent, and which one hangs. Never does: read a clock, feed the watchdog, or mend a
+//! thread; the service manager starts the gateway again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use booth_contract::time::Mono;
 
-/// More than this between two judgements is no silence of a thread: the whole process or machine stood still.
+/// More time than this between two judgements says nothing about a thread: the whole process or machine stood still.
 const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// A thread's sign of life: touched at each turn of its own loop.
@@ -17,7 +17,7 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 pub struct Beat(Arc<AtomicU64>);
 
 impl Beat {
-    /// Says that the thread moves.
+    /// Shows that the thread moves.
     pub fn touch(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -69,8 +69,8 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Watches one more thread, which may be silent for less than `limit`; from now on, so that one that never comes to its
-    /// first turn is noticed too. `limit` must be longer than whatever the thread may rightly wait for.
+    /// Watches one more thread, which may be silent for less than `limit`, from now on: a thread that never comes to its
+    /// first turn is noticed too. `limit` must be longer than the longest wait that is normal for the thread.
     pub fn watch(&mut self, thread: &'static str, limit: Duration) -> Beat {
         let beat = Beat::default();
         self.threads.push(Watched {
@@ -83,8 +83,8 @@ impl Liveness {
         beat
     }
 
-    /// Looks at every thread at `now`; answers what changed since the last look. Silence is added up from look to look, and
-    /// a long time between two looks counts little: after a suspended machine or a stopped process nobody is accused.
+    /// Looks at every thread at `now` and returns what changed since the last look. Silence is added up from look to look,
+    /// and a long time between two looks counts little: a suspended machine or a stopped process makes no thread hang.
     pub fn judge(&mut self, now: Mono) -> Vec<LivenessNews> {
         let before = self.judged.replace(now).unwrap_or(now);
         let passed = now.since(before).min(STANDSTILL);
@@ -112,7 +112,7 @@ impl Liveness {
         news
     }
 
-    /// Whether the service manager may be fed: no thread hung at the last look.
+    /// Whether the watchdog may be fed: no thread hung at the last look.
     pub fn may_feed(&self) -> bool {
         !self.threads.iter().any(Watched::hangs)
     }
@@ -124,7 +124,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Looks every two seconds, as the loop does, from `from` to `to` in seconds; `moves` says who moves then.
+    /// Looks every two seconds, as the loop does, from `from` to `to` in seconds; `moves` says which threads move then.
     fn looks(
         liveness: &mut Liveness,
         (from, to): (u64, u64),

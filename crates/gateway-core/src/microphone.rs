@@ -1,21 +1,23 @@
 //! Does the microphone hear anything? "Looks healthy but records nothing" is the worst fault of this field. Pure.
 //!
-//! Owns: the suspicion (recordings without speech, a dead noise floor), when the self-test's tone is played, and the verdict.
-//! Never does: close a booth for three pranks: only a self-test that hears nothing does, and it opens it again.
+//! Owns: the suspicion (recordings without speech, a dead noise floor), when the self-test's tone is played, and the
+//! verdict. Never does: close a booth because of a few silent recordings. Only a self-test that hears nothing closes it, and
+//! a later one that hears opens it again.
 
 use std::time::Duration;
 
 use booth_contract::time::Mono;
 
-/// So many recordings without speech in a row are suspicious.
+/// This many recordings without speech in a row are suspicious.
 pub const SILENT_RECORDINGS: u64 = 3;
-/// A noise floor below this is no microphone's, dBFS: the quietest handset's own noise is some 20 dB higher.
+/// No working microphone has a noise floor below this, dBFS: the quietest handset's own noise is some 20 dB higher.
 const DEAD_FLOOR_DBFS: f64 = -95.0;
-/// The floor is dead after this long.
+/// A floor that stays so low for this long is dead.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
-/// A failed test is repeated after this.
+/// A failed test is repeated after this pause.
 const AGAIN: Duration = Duration::from_secs(600);
-/// After a failure without suspicion it is repeated once soon, so that a passing lorry closes nothing.
+/// A failed test without a suspicion is first repeated after this short pause, so that a passing lorry does not close the
+/// booth.
 const AGAIN_SOON: Duration = Duration::from_secs(20);
 /// After the start the test waits until the parts had time to come up.
 const SETTLES: Duration = Duration::from_secs(10);
@@ -23,9 +25,9 @@ const SETTLES: Duration = Duration::from_secs(10);
 const BASELINE: Duration = Duration::from_millis(600);
 /// How long the tone is waited for at most.
 const TONE_LIMIT: Duration = Duration::from_secs(5);
-/// The tone has to be above the room by this, dB.
+/// The tone has to be this much louder than the room, dB.
 const ABOVE_ROOM_DB: f64 = 10.0;
-/// And at least this loud, dBFS.
+/// The tone has to be at least this loud, dBFS.
 const LEAST_TONE_DBFS: f64 = -80.0;
 
 /// What was heard over a while.
@@ -57,7 +59,7 @@ pub enum ToneTest {
     Judges,
     /// The microphone does not hear the earpiece: only samples that never change close the booth.
     ConstantOnly,
-    /// A simulated handset: the test is made and told, and closes nothing.
+    /// A simulated handset: the test is made and reported, and closes nothing.
     TellsOnly,
 }
 
@@ -90,14 +92,14 @@ impl Verdict {
     }
 }
 
-/// What is to be done for the test.
+/// The next step of the test, for the caller to carry out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestStep {
-    /// Begin to listen anew; answers nothing.
+    /// Begin to listen anew; no answer is expected.
     Listen,
     /// Play the tone in the earpiece, and listen anew.
     PlayTone,
-    /// Say what was heard since the last step.
+    /// Report what was heard since the last step.
     Ask,
 }
 
@@ -119,7 +121,7 @@ pub struct Microphone {
     next_test: Mono,
     last: Option<(Mono, Verdict)>,
     failures: u32,
-    /// The tone was heard on this card before: an earpiece that the microphone cannot hear is no fault of today.
+    /// The tone was heard on this card before: the microphone can hear the earpiece of this handset.
     heard_before: bool,
 }
 
@@ -222,7 +224,7 @@ impl Microphone {
     /// Why nobody may be invited to speak, if that is so.
     pub fn closes(&self, now: Mono) -> Option<String> {
         let (_, verdict) = self.last?;
-        // One failure of a booth that nobody suspects is tried again first.
+        // One failure without a suspicion is tried again first.
         let is_sure = self.failures >= 2
             || self.silent_in_row >= SILENT_RECORDINGS
             || self.is_floor_dead(now);
@@ -230,7 +232,7 @@ impl Microphone {
             (ToneTest::TellsOnly, _) | (_, Verdict::Heard | Verdict::NotMade) => false,
             (ToneTest::Judges | ToneTest::ConstantOnly, Verdict::Constant) => true,
             (ToneTest::ConstantOnly, Verdict::ToneNotHeard) => false,
-            // Where it was never heard, the handset may be built so; then it takes silent recordings as well.
+            // Where the tone was never heard, the handset may be built so; silent recordings are then needed as well.
             (ToneTest::Judges, Verdict::ToneNotHeard) => {
                 self.heard_before || self.silent_in_row >= SILENT_RECORDINGS
             }
@@ -250,7 +252,7 @@ impl Microphone {
                 Some(TestStep::Listen)
             }
             None => None,
-            // Somebody came: the test begins again when he has gone.
+            // Somebody came: the test begins again when they have gone.
             Some(_) if !at_rest => {
                 self.stage = None;
                 self.next_test = now;
@@ -318,7 +320,7 @@ impl Microphone {
     fn found(&mut self, now: Mono, verdict: Verdict) {
         self.stage = None;
         if verdict == Verdict::NotMade {
-            // What was known before is still all that is known.
+            // This test found nothing out; what was known before stays.
             self.next_test = now + AGAIN;
             return;
         }
@@ -476,7 +478,7 @@ mod tests {
             booth.microphone.recorded(booth.now, false);
         }
         assert!(booth.closed());
-        // Somebody is understood after all.
+        // A recording with speech was kept after all.
         booth.microphone.recorded(booth.now, true);
         assert!(!booth.closed());
     }
@@ -547,7 +549,7 @@ mod tests {
         assert_eq!(microphone.tick(start, true), Some(TestStep::Listen));
         assert_eq!(microphone.tick(Mono(start.0 + 100), false), None);
         assert!(!microphone.is_testing());
-        // What is still answered belongs to no test.
+        // A late answer belongs to no test.
         assert_eq!(
             microphone.heard(Mono(start.0 + 200), Heard::nothing()),
             None

@@ -1,7 +1,7 @@
 //! All contacts of a booth together: from levels of lines to what a citizen does. Pure.
 //!
-//! Owns: which decoder a line belongs to, and when the next one wants to be asked. Never does: read a line; kernel time
-//! stamps come in. A part that is stuck is told once, and the others go on.
+//! Owns: which decoder a line belongs to, and when the next one has to be asked. Never does: read a line; kernel time stamps
+//! come in. A part that is stuck is reported once, and the others go on.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use super::keypad::{Closed, Contact, KeyNews, KeypadDecoder};
 use super::session::{HandsetEvent, Key, KeySource};
 use booth_contract::time::Mono;
 
-/// The service button is held this long to mean something.
+/// The service button has to be held for this long.
 const SERVICE_HELD: Duration = Duration::from_secs(5);
-/// A button that is held for longer than this from the start on teaches nothing.
+/// A button that is held from the start on for longer than this does not make the booth learn the hook's rest.
 const TAUGHT_WITHIN: Duration = Duration::from_secs(30);
 /// A button that is held for longer than this is stuck.
 const SERVICE_STUCK: Duration = Duration::from_secs(60);
-/// After that the next lift within this is the technician's.
+/// A lift within this time after the service button was held is the technician's.
 const SERVICE_WAITS: Duration = Duration::from_secs(60);
 /// How long a button and the tamper contact must rest.
 const SETTLES: Duration = Duration::from_millis(30);
 /// A keypad is scanned again after this while a key is closed.
 const SCAN: Duration = Duration::from_millis(10);
 
-/// A contact by its purpose. *Active* is what its name says.
+/// A contact by its purpose. It is *active* when its name is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Line {
     /// The handset is off its hook.
@@ -39,7 +39,7 @@ pub enum Line {
     ServiceButton,
     /// The booth's case is open.
     Tamper,
-    /// Some key of this row is pressed, of a keypad that waits.
+    /// A key of this row is pressed, while the keypad waits for any key.
     KeypadRow,
 }
 
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-/// A line that the booth drives.
+/// An output line that the booth sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutLine {
     /// The lamp.
@@ -84,13 +84,14 @@ pub enum PanelNews {
     Handset(Mono, HandsetEvent),
     /// The case was opened or closed.
     Tamper(bool),
-    /// What is stuck has changed.
+    /// A part got stuck or came free.
     Stuck(Stuck),
     /// The service button was held with the handset on its hook: the next lift is the technician's.
     ServiceAwaited,
-    /// The service button is held from the start on, long enough: once it is let go the hook's rest is learned.
+    /// The service button has been held long enough, from the start on: when it is let go, the hook's position at rest is
+    /// learned.
     HookAwaited,
-    /// The service button was held from the start on and let go: where the hook stands now is its rest.
+    /// The service button was held from the start on and let go: the hook's position now is its rest.
     HookAtRest,
 }
 
@@ -99,7 +100,7 @@ pub enum PanelNews {
 pub struct Stuck {
     /// The dial stands in mid-turn.
     pub dial: bool,
-    /// A key is held for ever.
+    /// A key is held for longer than a minute.
     pub key: bool,
     /// The hook switch chatters.
     pub hook: bool,
@@ -146,14 +147,14 @@ pub struct Panel {
     button: Contact,
     tamper: Contact,
     service: Contact,
-    /// Since when the service button is held, and how far that has been told.
+    /// Since when the service button is held, and how far that has been reported.
     service_held: Option<Held>,
     /// Until when a lift is the technician's.
     service_until: Mono,
 }
 
 impl Panel {
-    /// Begins with the hook as it was found, which is no event.
+    /// Begins with the hook as it was found; that is no event.
     pub fn new(parts: PanelParts, hook_debounce: Duration, off_hook: bool) -> Self {
         Self {
             hook: HookFilter::new(hook_debounce, off_hook),
@@ -191,8 +192,8 @@ impl Panel {
         self.hook.toggles_1h(now)
     }
 
-    /// Takes an edge, or a level read again, in. What had become due before it is told first: a thread that ran late may
-    /// bring a hang-up and the next citizen's lift at once, and they are two.
+    /// Takes an edge, or a level read again. What had become due before it is reported first: a thread that ran late may
+    /// bring a hang-up and the next citizen's lift at once, and they are two visits.
     pub fn level(&mut self, at: Mono, line: Line, is_active: bool) -> Vec<PanelNews> {
         let mut news = self.tick(at);
         match line {
@@ -222,7 +223,7 @@ impl Panel {
         news
     }
 
-    /// Takes a scan of the keypad in.
+    /// Takes a scan of the keypad.
     pub fn keys(&mut self, at: Mono, closed: Closed) -> Vec<PanelNews> {
         self.scanned = at;
         let told = self.keypad.as_mut().and_then(|k| k.scan(at, closed));
@@ -235,7 +236,7 @@ impl Panel {
         news.into_iter().collect()
     }
 
-    /// Whether the handset is off its hook, as was told last.
+    /// Whether the handset is off its hook, as was last reported.
     pub fn is_off_hook(&self) -> bool {
         self.hook.is_off()
     }
@@ -350,7 +351,7 @@ impl Panel {
         let hung_up = match told {
             HookNews::Chatters(begins) => {
                 news.push(PanelNews::Stuck(self.stuck()));
-                // Whoever was there has gone, as far as anybody can say.
+                // A citizen who was there counts as gone when the hook begins to chatter.
                 begins.then_some(PanelNews::Handset(now, HandsetEvent::HungUp))
             }
             HookNews::Event(at, event) => Some(PanelNews::Handset(at, event)),
@@ -370,7 +371,7 @@ impl Panel {
                     || at < self.service_until =>
             {
                 self.service_until = Mono(0);
-                // The button has had its meaning.
+                // The button has made this lift the technician's, and counts for nothing else.
                 if let Some(held) = &mut self.service_held {
                     held.is_told = true;
                     held.from_the_start = false;
@@ -452,7 +453,7 @@ mod tests {
         );
     }
 
-    /// A visit of somebody who dials: the edges, and what they mean.
+    /// A visit of somebody who dials: the edges, and the events that they mean.
     fn visit(dial: &mut Dial, at: u64) -> (Vec<(u64, Line, bool)>, Vec<HandsetEvent>, u64) {
         let mut edges = Vec::new();
         let mut meant = vec![HandsetEvent::Lifted];
@@ -552,7 +553,7 @@ mod tests {
             dial.break_share = 0.5 + dial.next(301) as f64 / 1_000.0;
             let (mut edges, meant, end) = visit(&mut dial, at);
             edges.sort_by_key(|(at, ..)| *at);
-            // The thread runs late now and then, and reads what has gathered at once.
+            // The thread runs late now and then, and then reads all gathered edges at once.
             let mut asked = at;
             let mut told = Vec::new();
             for (at, line, level) in edges {

@@ -1,20 +1,21 @@
 //! The card's data partition, as the SD image found it at this boot. Pure.
 //!
-//! Owns: what the initrd's word means for the booth, and the sentences for it. Never does: touch a partition.
+//! Owns: what the initrd's report means for the booth, and the sentences for it. Never does: touch a partition.
 
-/// Where the initrd says what it found: a word, and a second line that says why.
+/// The file in which the initrd reports what it found: a word, and a second line that says why.
 pub const TOLD_AT: &str = "run/booth/data";
-/// Beside the effective configuration: what was moved aside on this card, a line each; it stays until the card is swapped.
+/// A file beside the effective configuration: what was moved aside on this card, a line each; it stays until the card is
+/// swapped.
 pub const MOVED_ASIDE: &str = "moved-aside";
-/// Longest reason that is told, characters.
+/// Longest reason that is reported, characters.
 const LONGEST_REASON: usize = 300;
 
 /// What became of the data partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Partition {
-    /// Made, or found whole.
+    /// It was made, or found whole.
     Sound,
-    /// It was damaged, and is not any more.
+    /// It was damaged, and is repaired.
     Repaired(String),
     /// It was beyond repair; it lies untouched beside a new one.
     MovedAside(String),
@@ -47,7 +48,7 @@ impl Partition {
     }
 }
 
-/// Somebody else's words in one line, with a full stop left to the sentence.
+/// Text of another program as one line; the full stop is left to the sentence around it.
 fn one_line(text: &str) -> String {
     let text = text.trim().trim_end_matches('.');
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -61,7 +62,8 @@ pub fn missing(reason: &str) -> String {
     )
 }
 
-/// Where messages may lie that no program reads any more, for operations; `contact` is whom to send the card to.
+/// The sentence for operations about a place where messages may lie that no program reads any more; `contact` is where the
+/// card is sent to.
 pub fn moved_aside(reason: &str, contact: &str) -> String {
     let place = match sector(reason) {
         Some(sector) => format!("on the card before sector {sector}"),
@@ -76,7 +78,7 @@ pub fn moved_aside(reason: &str, contact: &str) -> String {
     )
 }
 
-/// The sector before which it lies, of 512 bytes.
+/// The sector, of 512 bytes, before which the old partition lies, where the reason names it.
 pub fn sector(reason: &str) -> Option<u64> {
     let (_, behind) = reason.rsplit_once("before sector ")?;
     let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;

@@ -1,17 +1,18 @@
-//! The supply voltage, from two witnesses: the kernel's alarm and the firmware's bits.
+//! The supply voltage, from two sources: the kernel's alarm and the firmware's bits.
 //!
 //! Owns: how often it was too low, and the sentence about it. Never does: read a sensor.
 //!
 //! The Raspberry Pi firmware keeps what happened since it was asked last; the kernel's driver `rpi_volt` asks every 2 s and
-//! its alarm says whether the voltage was too low in between, however short. So whoever looks at the alarm at least every
-//! 2 s misses no dip. The firmware's own sticky bits say what was before this program started, unless that driver has
-//! cleared them.
+//! its alarm says whether the voltage was too low in between, however short. A program that looks at the alarm at least
+//! every 2 s therefore misses no dip. The firmware's own sticky bits say what was before this program started, unless that
+//! driver has cleared them.
 
 use std::time::Duration;
 
 use booth_contract::time::Mono;
 
-/// A supply that was too low this recently is too low now: one that comes and goes is told once, not at every turn.
+/// A supply that was too low this recently counts as too low now: a voltage that comes and goes is reported once, not at
+/// every turn.
 const NOW: Duration = Duration::from_secs(60);
 
 /// Under-voltage now (bit 0 of the firmware's `get_throttled`).
@@ -23,7 +24,7 @@ const ANY_NOW: u32 = 0xf;
 /// The same since the firmware was asked last, or since boot.
 const ANY_SINCE: u32 = 0xf_0000;
 
-/// What one look at the supply finds; what this machine has not is `None`.
+/// What one look at the supply finds; a source that this machine does not have is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Supply {
     /// The kernel's alarm: too low within the last two seconds.
@@ -47,7 +48,7 @@ pub struct Power {
     bits: u32,
     is_known: bool,
     dips: u64,
-    /// Who has seen it too low.
+    /// Which source has seen it too low.
     by_kernel: bool,
     by_firmware: bool,
     last_low: Option<Mono>,
@@ -63,7 +64,7 @@ impl Power {
         let before = std::mem::replace(&mut self.latest, supply);
         self.is_known |= supply.is_known();
         self.bits |= supply.throttled.unwrap_or(0);
-        // A dip that nobody saw is remembered by the sticky bit alone; one that was seen is not counted again by it.
+        // The sticky bit alone counts a dip that no look saw; a dip that was seen is not counted a second time by it.
         let unseen = was(supply) && !was(before) && !is_low(supply) && !is_low(before);
         self.dips += u64::from(unseen || (is_low(supply) && !is_low(before)));
         self.by_kernel |= supply.alarm == Some(true);
@@ -73,7 +74,8 @@ impl Power {
         }
     }
 
-    /// How often the supply fell too low since the program's start; what the firmware remembers of before counts as once.
+    /// How often the supply fell too low since the program's start; everything that the firmware remembers from before
+    /// counts as one.
     pub fn undervolt_count(&self) -> Option<u64> {
         self.is_known.then_some(self.dips)
     }
@@ -83,14 +85,14 @@ impl Power {
         self.latest.throttled.map(|bits| bits & ANY_NOW != 0)
     }
 
-    /// Whether it did since boot.
+    /// Whether it has throttled since boot.
     pub fn throttled_since_boot(&self) -> Option<bool> {
         let known = self.latest.throttled.is_some() || self.bits != 0;
         known.then_some(self.bits & (ANY_NOW | ANY_SINCE) != 0)
     }
 
-    /// The sentence for operations, once the supply was too low. It changes only between *now* and *earlier*, and when
-    /// another witness joins.
+    /// The sentence for operations, once the supply was too low. It changes only between *now* and *earlier*, and when the
+    /// other source reports it too.
     pub fn fault(&self, now: Mono) -> Option<String> {
         let by = match (self.by_kernel, self.by_firmware) {
             (false, false) => return None,

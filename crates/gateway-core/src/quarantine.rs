@@ -1,8 +1,8 @@
 //! Clips in quarantine, and their way back (contract §3.4, §3.6, §3.7).
 //!
-//! Owns: why each is there, and when it is offered again: by itself when the hub is another one than refused it, or because
-//! somebody asks. Never does: touch the card, or let go of a clip; the keeper moves it, delivery sends it. A restart costs
-//! nothing: what must be known is in the clip's own file (docs/spool-format.md §5).
+//! Owns: why each clip is there, and when it is offered again: by itself when the present hub is another one than the hub
+//! that refused it, or because somebody asks. Never does: touch the card, or let go of a clip; the keeper moves it, delivery
+//! sends it. A restart loses nothing: what must be known is in the clip's own file (docs/spool-format.md §5).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,11 +37,11 @@ pub enum Cause {
     Damage,
     /// Its file could not be read when the spool was opened, and may be whole.
     Unread,
-    /// Nobody knows any more.
+    /// The reason is not known any more.
     Unknown,
 }
 
-/// What a hub says of itself that decides about clips.
+/// The statements of a hub that decide which clips it takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubTerms {
     /// Which program, and which version of it.
@@ -56,7 +56,7 @@ pub struct HubTerms {
 }
 
 impl HubTerms {
-    /// Of a hub's state; cut to what is worth remembering.
+    /// Takes the terms from a hub's state, cut to what is worth remembering.
     pub fn of(state: &HubState) -> Self {
         let cut = |text: &String| text.chars().take(LONGEST_VERSION).collect();
         let schemas = state.schemas.clone().map(|mut schemas| {
@@ -78,7 +78,7 @@ impl HubTerms {
 pub struct Moment {
     /// The machine boot.
     pub boot_id: String,
-    /// By its boot-time clock.
+    /// Time on its boot-time clock.
     pub mono_ms: u64,
 }
 
@@ -92,10 +92,10 @@ pub struct Note {
     /// What the hub that refused it had said of itself; `None` where that is not known.
     #[serde(default)]
     pub hub: Option<HubTerms>,
-    /// When it came back by itself last.
+    /// When it last came back by itself.
     #[serde(default)]
     pub returned: Option<Moment>,
-    /// It came out, or was about to.
+    /// It came out, or was about to come out.
     #[serde(default)]
     pub is_out: bool,
 }
@@ -126,7 +126,7 @@ impl Note {
         Self::new(Cause::Unread, reason, None)
     }
 
-    /// Nobody knows why it is there.
+    /// It is not known why the clip is there.
     pub fn unknown(reason: &str) -> Self {
         Self::new(Cause::Unknown, reason, None)
     }
@@ -137,14 +137,14 @@ impl Note {
 pub enum Wanted {
     /// All that the hub or the broker refused.
     All,
-    /// This one.
+    /// This clip.
     One(String),
 }
 
 #[derive(Debug)]
 struct Held {
     note: Note,
-    /// The keeper was told to bring it back.
+    /// The keeper was instructed to bring it back.
     is_leaving: bool,
     retry: Retry,
 }
@@ -154,14 +154,14 @@ struct Held {
 pub struct Quarantine {
     boot_id: String,
     clips: BTreeMap<String, Held>,
-    /// The one that was refused last, for the sentence.
+    /// The clip that was refused last, named in the alert's sentence.
     latest: Option<String>,
-    /// What the hub that is there says of itself.
+    /// What the present hub says of itself.
     hub: Option<HubTerms>,
 }
 
 impl Quarantine {
-    /// Nothing is known yet; this is the machine's boot.
+    /// A quarantine of which nothing is known yet, in this boot of the machine.
     pub fn new(boot_id: String) -> Self {
         Self {
             boot_id,
@@ -171,7 +171,7 @@ impl Quarantine {
         }
     }
 
-    /// The spool was opened: these are in it, and no others.
+    /// The spool was opened: these clips are in quarantine, and no others.
     pub fn found(&mut self, clips: impl IntoIterator<Item = (String, Note)>) {
         self.clips.clear();
         self.latest = None;
@@ -180,7 +180,7 @@ impl Quarantine {
         }
     }
 
-    /// A clip goes to quarantine, or is there and this is known of it.
+    /// A clip goes to quarantine, or is there already; `note` is what is known of it.
     pub fn entered(&mut self, clip_id: &str, note: Note) {
         let is_whole = note.cause != Cause::Damage;
         let held = Held {
@@ -195,7 +195,7 @@ impl Quarantine {
         }
     }
 
-    /// Another one where the latest has come out or is damaged.
+    /// Finds the clip for the alert's sentence where the latest has come out or is damaged.
     fn find_latest(&mut self) {
         let is_whole = |clip_id: &String| {
             let held = self.clips.get(clip_id);
@@ -206,14 +206,14 @@ impl Quarantine {
         }
     }
 
-    /// The hub says something of itself. One that goes says nothing of what it takes.
+    /// The hub says something of itself. A hub that goes offline says nothing about what it takes.
     pub fn hub_says(&mut self, state: &HubState) {
         if state.state == Presence::Online {
             self.hub = Some(HubTerms::of(state));
         }
     }
 
-    /// What the hub that is there says of itself.
+    /// What the present hub says of itself.
     pub fn hub(&self) -> Option<&HubTerms> {
         self.hub.as_ref()
     }
@@ -233,7 +233,7 @@ impl Quarantine {
         self.clips.get(clip_id).map(|held| &held.note)
     }
 
-    /// This moment, as it is written to the card.
+    /// This moment, in the form that is written to the card.
     pub fn moment(&self, now: Mono) -> Moment {
         Moment {
             boot_id: self.boot_id.clone(),
@@ -241,23 +241,23 @@ impl Quarantine {
         }
     }
 
-    /// When a clip may come back by itself, if the hub that is there is another one than refused it.
+    /// When a clip may come back by itself, if the present hub is another one than the hub that refused it.
     fn due_at(&self, held: &Held) -> Option<Mono> {
         let note = &held.note;
         let is_another_hub = match note.cause {
             Cause::Damage => return None,
-            // Reading it again costs nothing but the read.
+            // Trying costs no more than reading the file.
             Cause::Unread => return Some(held.retry.due()),
             Cause::Hub | Cause::Unknown => self.hub.is_some() && note.hub != self.hub,
         };
-        // What was on its way out when the power went goes on.
+        // A clip that was on its way out when the power went continues on its way.
         if !is_another_hub && !note.is_out {
             return None;
         }
         let rested = match &note.returned {
             None => Mono(0),
             Some(at) if at.boot_id == self.boot_id => Mono(at.mono_ms) + BY_ITSELF,
-            // In an earlier boot: at least as long ago as this one has lasted.
+            // It came back in an earlier boot, so at least as long ago as this boot has lasted.
             Some(_) => Mono(0) + BY_ITSELF,
         };
         Some(rested.max(held.retry.due()))
@@ -297,7 +297,7 @@ impl Quarantine {
         whole.map(|(clip_id, _)| clip_id.clone()).collect()
     }
 
-    /// The keeper is told to bring these back.
+    /// The keeper is instructed to bring these clips back.
     pub fn leave(&mut self, clips: &[String]) {
         for clip_id in clips {
             if let Some(held) = self.clips.get_mut(clip_id) {
@@ -306,7 +306,7 @@ impl Quarantine {
         }
     }
 
-    /// A clip is out, and delivery's.
+    /// A clip is out; from now on delivery sends it.
     pub fn came_back(&mut self, clip_id: &str) {
         self.clips.remove(clip_id);
         self.find_latest();
@@ -329,7 +329,7 @@ impl Quarantine {
         }
     }
 
-    /// What operations should know.
+    /// The alerts for operations.
     pub fn alerts(&self) -> BTreeMap<AlertId, String> {
         let mut alerts = BTreeMap::new();
         let damaged = |held: &&Held| held.note.cause == Cause::Damage;
@@ -408,7 +408,7 @@ mod tests {
         let mut same = quarantine(&old, &[("a", refused_by(&old))]);
         assert_eq!(same.due(Mono(0)), Vec::<String>::new());
         assert_eq!(same.deadline(Mono(0)), None);
-        // The hub says the same again every minute, and its will when it goes.
+        // The hub repeats its state every minute, and its will is published when it goes.
         same.hub_says(&old);
         same.hub_says(&HubState::bare(Presence::Lost));
         assert!(same.due(Mono(0)).is_empty());
@@ -419,7 +419,7 @@ mod tests {
                 schemas: Some(vec![1, 2]),
                 ..old.clone()
             },
-            // One that says nothing of itself is another one.
+            // A hub that says nothing of itself counts as another one.
             HubState::bare(Presence::Online),
         ];
         for other in others {
@@ -464,7 +464,7 @@ mod tests {
             }
         }
         assert_eq!(offers, [1, 62, 123, 184, 245]);
-        // After a boot nobody knows how long the machine was off: an hour of this one is an hour.
+        // After a boot it is not known how long the machine was off: the hour counts from this boot.
         let mut booted = Quarantine::new("boot-2".into());
         booted.found([("a".to_owned(), note)]);
         booted.hub_says(&hub("2.0", 1));
@@ -502,7 +502,7 @@ mod tests {
             now = quarantine.deadline(now).expect("another try");
         }
         assert!((12..20).contains(&tries), "{tries}");
-        // One that turns out to be damaged is let be, and said to be so.
+        // A clip that turns out to be damaged stays, and is reported as damaged.
         assert_eq!(quarantine.due(now), ["a"]);
         quarantine.stays(now, "a", Some("the record at byte 24 has a wrong checksum"));
         assert_eq!(quarantine.deadline(now), None);

@@ -1,6 +1,6 @@
 //! When something that failed is tried again.
 //!
-//! Owns: pauses that grow from one failure to the next, up to a limit. Never does: give up; whoever tries decides that.
+//! Owns: pauses that grow from one failure to the next, up to a limit. Never does: give up; the caller decides that.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Retry {
         }
     }
 
-    /// It failed; answers when it is due again.
+    /// It failed. Returns when the next try is due.
     pub fn failed(&mut self, now: Mono) -> Mono {
         let doublings = self.failures.min(30);
         self.failures = self.failures.saturating_add(1);
@@ -40,7 +40,7 @@ impl Retry {
         self.due = Mono(0);
     }
 
-    /// It is tried at once, whatever failed before; the next pause is as long as it would have been.
+    /// Lets the next try happen at once, however many have failed; the pause after it is as long as it would have been.
     pub fn hurry(&mut self) {
         self.due = Mono(0);
     }

@@ -1,12 +1,14 @@
-//! Is another device connected with this booth's id? Its word in our own retained state is evidence; a lost connection is none.
+//! Is another device connected with this booth's id? A state that it left in our retained topic is evidence; a lost
+//! connection is none.
 //!
-//! Owns: telling a state of another device from one of our own. Never does: subscribe, or step back; the connection does.
+//! Owns: distinguishing a state of another device from one of our own. Never does: subscribe, or step back; the connection
+//! does.
 
 use serde_json::Value;
 
 use booth_contract::Session;
 
-/// Who speaks here.
+/// The identity of this gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own<'a> {
     /// The card's id.
@@ -17,9 +19,10 @@ pub struct Own<'a> {
     pub session: Session,
 }
 
-/// Who else has said this in our name, in words; `None`: we did, in this start or an earlier one, or nobody knows.
+/// Describes the other device that published this state in our name. `None`: we published it, in this start or an earlier
+/// one, or it cannot be decided.
 ///
-/// Asked only of a state that is retained although this process has said its own and been answered.
+/// To be asked only of a state that stays retained although this process has published its own and got the answer.
 pub fn said_by_another(payload: &[u8], own: Own<'_>) -> Option<String> {
     let state: Value = serde_json::from_slice(payload).ok()?;
     let text = |field: &str| state.get(field).and_then(Value::as_str);
@@ -30,7 +33,7 @@ pub fn said_by_another(payload: &[u8], own: Own<'_>) -> Option<String> {
     let session: Session = said.parse().ok()?;
     let card = text("card_id");
     let is_our_card = card.is_none_or(|card| card == own.card_id);
-    // An earlier start of this machine; a will of it may come late.
+    // The state is of an earlier start of this machine; the will of an earlier start may be published late.
     if is_our_card && session.boot_count < own.session.boot_count {
         return None;
     }
@@ -62,7 +65,7 @@ mod tests {
     fn our_own_words_of_this_start_and_of_earlier_ones_are_no_rivals() {
         for payload in [
             r#"{"state":"online","session":"7-5000","card_id":"card-1","boot_id":"boot-7"}"#,
-            // Another process of this start, and one whose card was changed meanwhile.
+            // States of another process in this start, and of a process whose card was changed meanwhile.
             r#"{"state":"lost","session":"7-100","card_id":"card-1","boot_id":"boot-7"}"#,
             r#"{"state":"online","session":"9-9","card_id":"card-0","boot_id":"boot-7"}"#,
             r#"{"state":"lost","session":"6-900000","card_id":"card-1","boot_id":"boot-6"}"#,

@@ -59,7 +59,7 @@ pub enum HandsetEvent {
     HungUp,
     /// A key.
     Key(Key, KeySource),
-    /// The lift just told is a technician's, who used the service button.
+    /// The lift that was just reported is a technician's, who used the service button.
     Service,
 }
 
@@ -90,7 +90,7 @@ pub enum Prompt {
     OutOfOrder,
     /// This telephone cannot call for help.
     Emergency,
-    /// The quiet tone of the self-test, heard by nobody but the microphone.
+    /// The quiet tone of the self-test, played while nobody is at the handset and meant for the microphone.
     TestTone,
     /// A question's own prompt, by its file name without extension.
     Question(String),
@@ -102,7 +102,7 @@ pub enum Prompt {
     Word(Word),
 }
 
-/// What the lamp says to citizens.
+/// What the lamp shows to citizens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lamp {
     /// Not started yet.
@@ -128,7 +128,7 @@ pub struct SessionRules {
     pub consent: ConsentMode,
     /// Numbers that stop everything, as digits.
     pub emergency_numbers: Vec<Vec<u8>>,
-    /// The digits that make the booth speak of itself, one 0 and others; empty is none.
+    /// The digits that make the booth speak of itself: a 0, then others; empty means that there is no code.
     pub service_code: Vec<u8>,
     /// Longest recording.
     pub max: Duration,
@@ -151,7 +151,7 @@ pub struct OpenQuestion {
     pub prompt: Prompt,
 }
 
-/// What the recorder tells the session.
+/// What the recorder reports to the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecorderNews {
     /// The first kept frame was captured.
@@ -167,7 +167,7 @@ pub enum RecorderNews {
     },
     /// The clip is durable.
     Kept(TakeId),
-    /// The take is gone: too short, or told to.
+    /// The take is deleted: it was too short, or the session asked for that.
     Discarded(TakeId),
     /// The card refused it.
     Failed(TakeId),
@@ -176,22 +176,22 @@ pub enum RecorderNews {
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// At start: where the handset was found. Off-hook then is no lift.
+    /// Where the handset was found at the start. Off-hook then is no lift.
     HandsetAtStart {
         /// Off its hook.
         off_hook: bool,
     },
-    /// The handset.
+    /// The handset did something.
     Handset(HandsetEvent),
     /// A play was heard to its end, or given up.
     PlayEnded(PlayId),
-    /// The recorder.
+    /// The recorder reports something.
     Recorder(RecorderNews),
-    /// What works.
+    /// Which parts of the booth work.
     Parts(Parts),
     /// Which questions are open.
     Questions(Vec<OpenQuestion>),
-    /// What a technician is to hear.
+    /// The loop has something for a technician to hear.
     Service(ServiceNews),
     /// Whether an update is under way.
     Update(bool),
@@ -201,12 +201,12 @@ pub enum Input {
     Tick,
 }
 
-/// What the loop says to a technician at the handset.
+/// What the loop lets a technician at the handset hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceNews {
     /// How the booth is; the test message follows.
     Report(Vec<Prompt>),
-    /// What became of the test message; then keys are waited for.
+    /// What became of the test message; after it, the booth waits for keys.
     Outcome(Vec<Prompt>),
     /// The card may be taken out, or may not.
     Card(Vec<Prompt>),
@@ -219,7 +219,7 @@ pub enum ServiceAsk {
     Report,
     /// The test message is on the card; say when the centre has it: [`ServiceNews::Outcome`].
     Sent,
-    /// Nobody has confirmed it; say why: [`ServiceNews::Outcome`].
+    /// The centre has not confirmed it; say why: [`ServiceNews::Outcome`].
     Unconfirmed,
     /// It could not be recorded; say so: [`ServiceNews::Outcome`].
     Failed,
@@ -236,7 +236,7 @@ pub enum ServiceAsk {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Play these, one after the other, instead of whatever plays.
+    /// Play these, one after the other, in place of anything that plays now.
     Play {
         /// Named in [`Input::PlayEnded`].
         id: PlayId,
@@ -290,11 +290,11 @@ pub enum Command {
     Lamp(Lamp),
     /// Count this.
     Count(Counter),
-    /// Tell the centre (`event/{kind}`).
+    /// Report this event to the centre (`event/{kind}`).
     Event(&'static str),
     /// Somebody left the handset off for a quarter of an hour, or hung it up at last.
     HandsetLeftOff(bool),
-    /// A citizen is here; takes from this one on stay home.
+    /// A citizen is here; takes from this one on do not leave the booth yet.
     SessionOpened {
         /// The next take's id.
         first_take: TakeId,

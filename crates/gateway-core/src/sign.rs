@@ -1,18 +1,19 @@
-//! The sign at the end of a first boot: good, or not good, told by lamp and bell to whoever put the card in. Pure.
+//! The sign at the end of a first boot: lamp and bell show whether the booth is good or not good, to the person who put the
+//! card in. Pure.
 //!
-//! Owns: when it is given, once for each configuration of a card, and its patterns. Never does: ask for a network, disturb
-//! whoever has lifted, or ring in hours that are known to be quiet.
+//! Owns: when the sign is given, once for each configuration of a card, and its patterns. Never does: ask for a network,
+//! disturb a person who has lifted the handset, or ring in hours that are known to be quiet.
 
 use std::time::Duration;
 
 use super::bell::Ringing;
 use booth_contract::time::Mono;
 
-/// Good is told when it has lasted this long.
+/// Good is shown when the booth has been ready for this long.
 const LASTS: Duration = Duration::from_secs(3);
-/// Not good is told when the parts had this long to be found.
+/// Not good is shown when the parts have had this long to be found.
 const SETTLED: Duration = Duration::from_secs(90);
-/// The same for a booth that is not set up: it waits for nothing.
+/// The same for a booth that is not set up, which has no parts to wait for.
 const NOT_SET_UP: Duration = Duration::from_secs(10);
 /// How long good is shown.
 const GOOD_FOR: Duration = Duration::from_secs(4);
@@ -24,12 +25,12 @@ const NOT_GOOD_FOR: Duration = Duration::from_secs(30);
 pub enum Sign {
     /// A citizen can speak.
     Good,
-    /// None can.
+    /// No citizen can speak.
     NotGood,
 }
 
 impl Sign {
-    /// Whether the lamp is lit so long after the sign's beginning; `None` once it is over. Good: a flicker, five times a
+    /// Whether the lamp is lit this long after the sign's beginning; `None` once it is over. Good: a flicker, five times a
     /// second. Not good: one long and three short, again and again.
     pub fn is_lit(self, since: Duration) -> Option<bool> {
         let ms = since.as_millis();
@@ -83,7 +84,7 @@ pub struct FirstBoot {
     /// Stands for the configuration.
     configuration: u64,
     started: Mono,
-    /// What the card remembers: the configurations for which good and not good were told last.
+    /// What the card remembers: the configurations for which good and not good were shown last.
     known: Option<(Option<u64>, Option<u64>)>,
     ready_since: Option<Mono>,
     is_over: bool,
@@ -91,7 +92,7 @@ pub struct FirstBoot {
 }
 
 impl FirstBoot {
-    /// At the program's start; `configuration` is another number for another configuration.
+    /// At the program's start; `configuration` is a different number for each configuration.
     pub fn new(started: Mono, configuration: u64) -> Self {
         Self {
             configuration,
@@ -103,13 +104,13 @@ impl FirstBoot {
         }
     }
 
-    /// The card can be read: for which configuration good and not good were told last.
+    /// The card can be read: the configurations for which good and not good were shown last.
     pub fn card_says(&mut self, good: Option<u64>, not_good: Option<u64>) {
         self.is_over |= good == Some(self.configuration);
         self.known.get_or_insert((good, not_good));
     }
 
-    /// What the card is to remember; `None` while nobody has read it.
+    /// What the card has to remember; `None` while the card has not been read.
     pub fn remembered(&self) -> Option<(Option<u64>, Option<u64>)> {
         self.known
     }
@@ -120,7 +121,7 @@ impl FirstBoot {
             return None;
         }
         if view.off_hook {
-            // Who lifts hears for himself; where nobody can speak, the sign waits.
+            // A person who lifts hears for himself whether the booth works; where nobody can speak, the sign waits.
             self.is_over = view.is_ready;
             return None;
         }
@@ -149,7 +150,8 @@ impl FirstBoot {
         self.not_good_was_told = true;
         let is_first = match &mut self.known {
             Some((_, told)) => told.replace(self.configuration) != Some(self.configuration),
-            // A card that cannot be read would have it rung at every boot; a booth that is not set up has somebody at it.
+            // With a card that cannot be read it would ring at every boot, so the bell stays silent; but at a booth that is
+            // not set up somebody is standing, and it rings.
             None => !is_set_up,
         };
         Some(Due {
@@ -212,7 +214,7 @@ mod tests {
             (next.look(at(20), READY), next.look(at(30), READY)),
             (None, None)
         );
-        // Another booth.toml is another first boot.
+        // Another booth.toml counts as another first boot.
         let mut other = FirstBoot::new(Mono(0), 8);
         other.card_says(told, not_good);
         other.look(at(20), READY);

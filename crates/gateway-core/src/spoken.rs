@@ -20,7 +20,7 @@ pub const MAX_PROMPTS: usize = 128;
 
 /// Most characters of an id that are spelled; the contract's ids have no more (§2).
 const MAX_SPELLED: usize = 32;
-/// Most faults that are told one by one.
+/// Most faults that are named one by one.
 const MAX_FAULTS: usize = 3;
 
 /// What is known when the technician asks.
@@ -30,7 +30,7 @@ pub struct ServiceFacts {
     pub booth_id: String,
     /// The prompt folder has the booth's spoken name; without it the id is spelled.
     pub has_name_recording: bool,
-    /// The booth's own address, IPv4 or IPv6; what is none is said to be missing.
+    /// The booth's own address, IPv4 or IPv6; text that is no address is reported as a missing address.
     pub ip: Option<String>,
     /// The broker.
     pub broker: BrokerState,
@@ -64,11 +64,11 @@ pub fn report(facts: &ServiceFacts, language: Language) -> Vec<Prompt> {
     prompts
 }
 
-/// What follows the address.
+/// The sentences after the address.
 fn state(facts: &ServiceFacts, language: Language) -> Vec<Word> {
     let mut said = Vec::new();
     said.push(broker(facts.broker));
-    // Without the broker nothing is known of the hub.
+    // Without the broker nothing can be known of the hub.
     if facts.broker == BrokerState::Connected {
         said.push(if facts.hub_online {
             Word::HubListening
@@ -94,13 +94,13 @@ pub fn alert(id: AlertId) -> Word {
     word.copied().unwrap_or(Word::AlertUnknown)
 }
 
-/// A name letter by letter; characters that no id has are left out.
+/// A name letter by letter; characters that no id may contain are left out.
 pub fn spelled(id: &str) -> Vec<Word> {
     let known = id.chars().filter_map(Word::of_char);
     known.take(MAX_SPELLED).collect()
 }
 
-/// A report as text, for a journal or a test; a prompt that is no word stands by its kind in brackets.
+/// A report as text, for a journal or a test; a prompt that is no word is written as its kind in brackets.
 pub fn text(prompts: &[Prompt], language: Language) -> String {
     let words: Vec<&str> = prompts
         .iter()
@@ -114,7 +114,7 @@ pub fn text(prompts: &[Prompt], language: Language) -> String {
     words.join(" ")
 }
 
-/// Digit by digit, in the shortest form of the address (RFC 5952).
+/// The address digit by digit, in its shortest form (RFC 5952).
 fn address(ip: Option<&str>) -> Vec<Word> {
     // A zone or a prefix length is no part of the address.
     let bare = ip.and_then(|ip| ip.split(['%', '/']).next());
@@ -156,7 +156,7 @@ fn messages(unsent: u64, oldest: Option<Duration>, language: Language) -> Vec<Wo
     said
 }
 
-/// An age in its largest unit, rounded down, and said to be so.
+/// An age in its largest unit, rounded down, with the words for "more than" or "less than" before it.
 fn at_least(age: Duration, language: Language) -> Vec<Word> {
     let minutes = age.as_secs() / 60;
     let (hours, days) = (minutes / 60, minutes / (24 * 60));
@@ -179,7 +179,7 @@ fn at_least(age: Duration, language: Language) -> Vec<Word> {
     said
 }
 
-/// The worst first. What an earlier sentence of the report has already told, with its remedy, is not told again.
+/// The faults, the worst first. A fault that an earlier sentence of the report has named with its remedy is left out.
 fn faults(facts: &ServiceFacts, language: Language) -> Vec<Word> {
     let connected = facts.broker == BrokerState::Connected;
     let told = |id: AlertId| match id {

@@ -2,10 +2,10 @@
 //!
 //! Owns: the format. `booth-gateway run --record-trace FILE` writes it; tests replay it. Never does: touch a file.
 //!
-//! The first line says what panel it was: `booth-gateway trace 1 hook_debounce_ms=20 dial=one_first off_normal=1`.
-//! Each further line is an edge, `<ms since boot> <key of the line under [handset]> <1 or 0>`: 1 is what the name says (off
-//! hook, pulse contact open, dial not at rest). Lines that begin with `#` are for people; in a trace of the tests, `> ` and
-//! an event, a fault or an opened case is what must come of the edges, in order.
+//! The first line describes the panel: `booth-gateway trace 1 hook_debounce_ms=20 dial=one_first off_normal=1`. Each further
+//! line is an edge, `<ms since boot> <key of the line under [handset]> <1 or 0>`: 1 means that the name is true (off hook,
+//! pulse contact open, dial not at rest). Lines that begin with `#` are for people; in the tests' traces, a line that begins
+//! with `> ` names an event, a fault or an opened case that the edges must produce, in order.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub struct Trace {
     parts: PanelParts,
     hook_debounce: Duration,
     edges: Vec<(Mono, Line, bool)>,
-    /// What must come of it, by whoever wrote it down.
+    /// What the edges must produce, as noted by the person who wrote the trace.
     pub wanted: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ impl Trace {
         Ok(trace)
     }
 
-    /// What citizens did, as a panel makes it out that begins with the handset on its hook.
+    /// The citizens' acts that a panel sees in the trace if it begins with the handset on its hook.
     pub fn replay(&self) -> Vec<HandsetEvent> {
         let events = self
             .played(false)
@@ -111,8 +111,8 @@ impl Trace {
         events.collect()
     }
 
-    /// All that such a panel tells, each as [`Trace::wanted`] has it: by a thread that is asked at every time it set itself
-    /// (`is_prompt`), or by one that runs only when there are edges.
+    /// All that such a panel reports, each in the form of [`Trace::wanted`]. With `is_prompt` the panel is asked at every
+    /// deadline that it set itself, otherwise only when there are edges.
     pub fn told(&self, is_prompt: bool) -> Vec<String> {
         let told = self.played(is_prompt).into_iter().map(|news| match news {
             PanelNews::Handset(_, event) => format!("{event:?}"),
@@ -128,7 +128,7 @@ impl Trace {
         let pass = |panel: &mut Panel, news: &mut Vec<_>, until: Mono| {
             let mut asked = Mono(0);
             while let Some(due) = panel.deadline().filter(|due| is_prompt && *due <= until) {
-                // A time that has passed is asked about once.
+                // A deadline that has passed is asked about once.
                 if due <= asked {
                     break;
                 }

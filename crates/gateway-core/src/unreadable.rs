@@ -1,7 +1,7 @@
-//! What came from the centre and could not be read (contract §3, "Reading").
+//! Messages from the centre that could not be read (contract §3, "Reading").
 //!
-//! Owns: the count of each kind, and its sentence. Pure. Never does: decide what can be read (`inbox` does), or how often the
-//! log hears of it (`news` does), or change anything else: an unreadable message leaves all as it was.
+//! Owns: the count of each kind, and its sentence. Pure. Never does: decide what can be read (`inbox` does), decide how
+//! often it is logged (`news` does), or change anything else: an unreadable message leaves all as it was.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub enum Kind {
     HubState,
     /// An answer to a clip.
     Ack,
-    /// On a topic, or of a size, that this version does not read.
+    /// A message on a topic, or of a size, that this version does not read.
     Other,
 }
 
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// What so many of them are.
+    /// The noun for this many of them.
     fn noun(self, times: u64) -> &'static str {
         match (self, times) {
             (Kind::HubState, 1) => "message of the hub about itself",
@@ -56,15 +56,15 @@ struct Count {
     why: String,
 }
 
-/// What could not be read since the start.
+/// The messages that could not be read since the start.
 #[derive(Debug, Clone, Default)]
 pub struct Unreadable {
     kinds: BTreeMap<Kind, Count>,
 }
 
 impl Unreadable {
-    /// Counts one message, `why` being what is wrong with it; answers the sentence for the log, which says it once and then
-    /// sums up (`booth_host::news`).
+    /// Counts one message, `why` being what is wrong with it. Returns the sentence for the log, which writes it once and
+    /// then sums up (`booth_host::news`).
     pub fn note(&mut self, now: Mono, kind: Kind, why: String) -> String {
         let sentence = format!("{}: {why}; it changes nothing", kind.one());
         let count = self.kinds.entry(kind).or_insert(Count {
@@ -78,7 +78,7 @@ impl Unreadable {
         sentence
     }
 
-    /// Each kind that came, with a sentence for whoever looks at the booth.
+    /// Each kind that came, with a sentence for a person who looks at the booth.
     pub fn sentences(&self, now: Mono) -> impl Iterator<Item = (Kind, String)> + '_ {
         self.kinds.iter().map(move |(kind, count)| {
             let minutes = now.since(count.last_at).as_secs() / 60;

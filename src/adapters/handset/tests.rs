@@ -2,20 +2,20 @@ use super::*;
 use gateway_core::liveness::{Liveness, LivenessNews};
 use std::sync::mpsc;
 
-/// Lines that tell a script of edges at once, each so many ms ago, as a thread sees them that ran late; then they stop
-/// the watch.
+/// Lines that deliver a script of edges at once, each with a time so many ms ago, as a thread sees them that runs late; then
+/// they stop the watch.
 struct Script {
     edges: Vec<(u64, Line, bool)>,
-    /// What a scan finds until then.
+    /// What a scan finds until `key_until`.
     key: Closed,
     key_until: Mono,
-    /// So often it is waited for edges after that.
+    /// How many more times edges are waited for after the script.
     turns_left: u32,
     refused: Vec<String>,
     levels: Vec<(Line, bool)>,
-    /// Told by then, with its time.
+    /// One more edge, delivered once its time has come.
     later: Option<(Mono, Line, bool)>,
-    /// After the edges they cannot be read any more.
+    /// After the edges the lines cannot be read any more.
     fails: bool,
     stop: Arc<AtomicBool>,
     switched: Arc<Mutex<Vec<(OutLine, bool)>>>,
@@ -28,7 +28,7 @@ impl Lines for Script {
             return Err("the lines are gone".into());
         }
         if now >= self.key_until {
-            // However late the thread is, the panel is still asked about times after the last edge.
+            // Even for a late thread, the panel is asked about times after the last edge.
             self.turns_left = self.turns_left.saturating_sub(1);
             std::thread::sleep(Duration::from_millis(10));
             self.stop.store(self.turns_left == 0, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Lines for Script {
     }
 }
 
-/// A booth of a script.
+/// A booth that plays a script.
 struct Booth {
     script: Script,
     links: HandsetLinks,
@@ -99,7 +99,7 @@ fn booth(edges: &[(u64, Line, bool)]) -> Booth {
 }
 
 impl Booth {
-    /// What the watch tells.
+    /// What the watch reports.
     fn told(self, handset: &str) -> Vec<String> {
         let told = std::cell::RefCell::new(Vec::new());
         let config: Handset = toml::from_str(handset).expect("a configuration");
@@ -114,7 +114,7 @@ impl Booth {
     }
 }
 
-/// What the watch tells of a script, beside where the handset was and that it can be read.
+/// What the watch reports for a script, without the handset's position at the start and the report that it can be read.
 fn told(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
     let mut booth = booth(edges);
     booth.script.key = key;
@@ -156,7 +156,7 @@ fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
     );
 }
 
-/// Lines whose wait hangs until somebody lets it go.
+/// Lines whose wait hangs until the test lets it go.
 struct Hangs {
     waits: mpsc::Sender<()>,
     let_go: mpsc::Receiver<()>,
@@ -246,12 +246,12 @@ fn the_bell_rings_its_cadence_and_a_lift_silences_it() {
             .filter(|(which, _)| *which == OutLine::Ringer);
         bell.map(|(_, on)| on).collect::<Vec<_>>()
     };
-    // At its end the thread leaves nothing on.
+    // At its end the thread leaves all outputs off.
     assert_eq!(bell(booth(&[])), [true, false]);
     let mut lifted = booth(&[(10, Line::OffHook, true)]);
     lifted.script.key_until = clock::mono() + Duration::from_millis(300);
     assert_eq!(bell(lifted), [true, false, false]);
-    // Under an ear it does not ring at all.
+    // At an ear the bell does not ring at all.
     let mut off_hook = booth(&[]);
     off_hook.script.levels = vec![(Line::OffHook, true)];
     assert_eq!(bell(off_hook), [false, false]);
@@ -260,7 +260,7 @@ fn the_bell_rings_its_cadence_and_a_lift_silences_it() {
 #[test]
 fn the_service_button_makes_the_next_lift_a_technicians() {
     let handset = "service_button = { line = 24 }\nlamp = { line = 27 }\n";
-    // Held for 5 s on the hook, or held while lifting.
+    // The service button is held for 5 s with the handset on its hook, or held while lifting.
     let held = [
         (9_000, Line::ServiceButton, true),
         (3_000, Line::ServiceButton, false),
@@ -287,7 +287,7 @@ fn the_service_button_makes_the_next_lift_a_technicians() {
 #[test]
 fn the_service_button_held_from_the_start_on_teaches_the_hook_its_rest() {
     let handset = "service_button = { line = 24 }\n";
-    // Wired the other way round than configured: at rest it looks lifted.
+    // The hook is wired the other way round than configured: at rest it looks lifted.
     let found = vec![(Line::OffHook, true), (Line::ServiceButton, true)];
     let mut first = booth(&[]);
     first.script.levels = found;
@@ -303,7 +303,7 @@ fn the_service_button_held_from_the_start_on_teaches_the_hook_its_rest() {
     assert_eq!(told[0], "AtStart { off_hook: true }");
     assert!(told.contains(&"HookTaught".to_owned()), "{told:?}");
     assert_eq!(told.last().map(String::as_str), Some("HungUp"));
-    // At the next start it is on its hook, and its other level is a lift.
+    // At the next start the handset is on its hook, and the hook's other level is a lift.
     let mut next = booth(&[(100, Line::OffHook, false)]);
     next.script.levels = vec![(Line::OffHook, true)];
     next.links.taught = taught;
@@ -439,7 +439,7 @@ fn the_sign_of_a_first_boot_takes_the_lamp_for_a_while_and_a_lift_gives_it_back(
     let mut outputs = signed();
     outputs.lifted();
     assert_eq!(lamp(&mut outputs, 60_000), [false]);
-    // Who holds the service button is answered first.
+    // A technician who holds the service button is answered first.
     let mut outputs = signed();
     outputs.answers = Mono(30_000);
     let service = lamp(&mut outputs, 2_000);

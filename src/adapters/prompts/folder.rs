@@ -1,14 +1,14 @@
 //! Which file of the folder of prompts is which prompt, by names alone. Pure.
 //!
-//! Owns: letter case, endings, the languages' folders, which of several files comes first, and the words for every file that is
-//! not used. Never does: open a file; what is in it is `sound`'s.
+//! Owns: letter case, endings, the languages' folders, which of several files comes first, and the sentences about every
+//! file that is not used. Never does: open a file; `sound` reads the contents.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::sound;
 
-/// Endings that may be sound which the booth reads, the most welcome first.
+/// Endings of sound that the booth may be able to read, the preferred ones first.
 const SOUND: [&str; 13] = [
     "opus", "ogg", "oga", "wav", "wave", "flac", "mp3", "m4a", "mp4", "aac", "aif", "aiff", "aifc",
 ];
@@ -17,14 +17,15 @@ const FOREIGN: [&str; 24] = [
     "wma", "amr", "3gp", "3g2", "webm", "mka", "mkv", "mov", "caf", "au", "snd", "spx", "gsm",
     "raw", "pcm", "w64", "ape", "wv", "voc", "ra", "ac3", "mp2", "weba", "qta",
 ];
-/// Of a folder in a language's folder: why its files are not used, and what to do.
+/// For files of a folder inside a language's folder: why they are not used, and what to do.
 pub const NESTED: (&str, &str) = (
     "is not looked at: prompts lie directly in their language's folder",
     "move its files one folder up",
 );
 /// Most files of another language that are named one by one.
 const MOST_NAMED: usize = 5;
-/// Letters that some systems write as a letter and a mark behind it (Unicode's NFD), and as what others write them.
+/// Letters that some systems write as a letter and a mark behind it (Unicode's NFD), and the single character that others
+/// write.
 const COMPOSED: [(&str, &str); 16] = [
     ("a\u{30a}", "å"),
     ("a\u{308}", "ä"),
@@ -49,18 +50,18 @@ const COMPOSED: [(&str, &str); 16] = [
 pub enum Weight {
     /// A prompt is missing because of it.
     Lacking,
-    /// Nothing is missing by it.
+    /// No prompt is missing because of it.
     Spare,
-    /// It is for citizens of another language, as cities keep them side by side.
+    /// It is for citizens of another language; cities keep several languages side by side.
     Elsewhere,
 }
 
 /// A file that is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unused {
-    /// As a person finds it.
+    /// The file's name as a person finds it.
     pub file: String,
-    /// Follows the file's name.
+    /// The reason; it follows the file's name in a sentence.
     pub why: String,
     /// What to do.
     pub remedy: String,
@@ -80,7 +81,7 @@ impl fmt::Display for Unused {
     }
 }
 
-/// Which of several files for one prompt is taken: the folder first, then the coding; the least one.
+/// The preference among several files for one prompt: by folder, then by coding; the smallest is taken.
 type Rank = (u8, usize);
 
 /// A file in the folder, or in a folder in it.
@@ -101,20 +102,20 @@ impl fmt::Display for Placed {
     }
 }
 
-/// What is to be played, and what is not.
+/// Which files are played, and which are not.
 #[derive(Debug, Default)]
 pub(super) struct Arranged {
-    /// For each prompt that has any, its files, the first to be tried first.
+    /// For each prompt that has any, its files in the order in which they are tried.
     pub files: BTreeMap<String, Vec<Placed>>,
     pub unused: Vec<Unused>,
 }
 
-/// Whether a name ends as sound that the booth may be able to read.
+/// Whether a name ends like sound that the booth may be able to read.
 pub fn is_sound(name: &str) -> bool {
     !is_debris(name) && SOUND.contains(&ending(&folded(name)))
 }
 
-/// What a file is told that is passed over because of its name alone; `None` where it is none of a person's prompts.
+/// What is reported of a file that is passed over because of its name alone; `None` if the file is not meant as a prompt.
 pub fn unreadable(name: &str, is_prompt: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
     let folded = folded(name);
     let own = ending(&folded);
@@ -136,7 +137,7 @@ pub fn unreadable(name: &str, is_prompt: &dyn Fn(&str) -> bool) -> Option<(Strin
     })
 }
 
-/// Whether a name is that of sound for one of these prompts.
+/// Whether a name is that of a sound file for one of these prompts.
 pub fn is_sound_of(name: &str, prompts: &[String]) -> bool {
     let folded_name = folded(name);
     let stem = folded_name.rsplit_once('.').map_or("", |(stem, _)| stem);
@@ -194,7 +195,7 @@ pub(super) fn arranged(files: &[Placed], language: &str, names: &[&str]) -> Arra
     all
 }
 
-/// Where a folder stands among those that may have a prompt of this language; `None` if it is of another one.
+/// The preference of a folder for prompts of this language; `None` if the folder is of another language.
 fn rank(folder: Option<&str>, language: &str) -> Option<u8> {
     let Some(folder) = folder else {
         return Some(3);
@@ -273,7 +274,7 @@ fn ending(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
-/// What systems and editors leave behind.
+/// Files that systems and editors leave behind.
 pub fn is_debris(name: &str) -> bool {
     name.starts_with(['.', '~']) || name.ends_with('~') || name == "__MACOSX"
 }

@@ -1,6 +1,6 @@
 //! Prompts in codings that are not ours: MP3, FLAC, AAC and ALAC in MP4, Vorbis, AIFF; read by symphonia.
 //!
-//! Owns: the way through that library, and its end: it may neither stop the booth nor keep it busy for ever, whatever the file is.
+//! Owns: the use of that library, and its limits: no file may make it stop the booth or keep it busy for ever.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,16 +19,16 @@ use super::{Coded, MAX_SECONDS};
 
 /// Most packets: 90 s of 1 ms each, more than any of these codings has.
 const MOST_PACKETS: u64 = MAX_SECONDS * 1_000;
-/// Packets that may be damaged before the whole is; one is a gap.
+/// Damaged packets up to this number are gaps; with more, the whole file counts as damaged.
 const MOST_DAMAGED: u64 = 10;
-/// Most streams, one behind the other.
+/// Most streams, one after the other.
 const MOST_LINKS: u64 = 100;
 /// Most of a tag or picture that is read, bytes.
 const MOST_OF_A_TAG: usize = 64 * 1024;
 
-/// Takes such a file apart.
+/// Decodes such a file.
 pub(super) fn decoded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
-    // A fault of the library must not be one of the booth, which would meet the same file at its next start.
+    // A panic of the library must not end the booth, which would meet the same file at its next start.
     let done = catch_unwind(AssertUnwindSafe(|| read(bytes, is_check)));
     done.unwrap_or_else(|_| Err(Unplayable::new("cannot be decoded", Remedy::Convert)))
 }
@@ -51,7 +51,7 @@ fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
-            // Another stream begins behind the one that has ended.
+            // Another stream begins after the one that has ended.
             Err(Error::ResetRequired) if links < MOST_LINKS => {
                 (id, decoder) = opened(&*format)?;
                 links += 1;
@@ -102,7 +102,7 @@ fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     mixer.finish()
 }
 
-/// The stream to be played, and what decodes it.
+/// Finds the stream to play, and its decoder.
 fn opened(format: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>), Unplayable> {
     let track = format
         .default_track(TrackType::Audio)
@@ -122,7 +122,7 @@ fn no_sound() -> Unplayable {
 }
 
 fn unplayable(error: &Error) -> Unplayable {
-    // The library's own words are for who writes readers.
+    // The library's own message is for programmers.
     log::debug!("{error}");
     match error {
         Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

@@ -1,6 +1,7 @@
 //! Sound of any rate and number of channels becomes what the earpiece plays: one channel, 48 kHz, Opus.
 //!
-//! Owns: mixing, resampling and encoding, block by block, so that a long file of many channels never stands in memory decoded.
+//! Owns: mixing, resampling and encoding, block by block, so that a long file of many channels is never decoded in memory as
+//! a whole.
 
 use super::Coded;
 use super::ogg::Link;
@@ -19,7 +20,7 @@ const RATE: u64 = 48_000;
 const BITRATE: u32 = 32_000;
 /// Zero crossings of the filter on either side.
 const CROSSINGS: usize = 16;
-/// Positions between two samples at which the filter is known; others lie on the line between two of them.
+/// Positions between two samples at which the filter is known; for others, two neighbours are interpolated.
 const PHASES: usize = 256;
 
 /// Where a loudspeaker stands, as far as mixing to one channel goes.
@@ -45,7 +46,7 @@ pub(super) fn shares(places: &[Place]) -> Vec<f32> {
         .collect()
 }
 
-/// The shares of so many channels in the order of WAV and most others: left, right, centre, deep, the rest.
+/// The shares of this many channels in the order of WAV and most others: left, right, centre, deep, the rest.
 pub(super) fn usual_shares(channels: usize) -> Vec<f32> {
     use Place::{Behind, Centre, Deep, Front};
     match channels {
@@ -61,20 +62,20 @@ pub(super) fn usual_shares(channels: usize) -> Vec<f32> {
     }
 }
 
-/// Takes samples in and becomes a prompt.
+/// Takes samples and makes a prompt of them.
 pub(super) struct Mixer {
     shares: Vec<f32>,
     resampler: Resampler,
     rate: u32,
-    /// Samples of one channel that came in.
+    /// How many samples of one channel came in.
     came: u64,
-    /// `None` only counts.
+    /// With `None` samples are only counted.
     encoding: Option<Encoding>,
     mono: Vec<f32>,
 }
 
 impl Mixer {
-    /// For sound of this rate and these channels; with `is_check` nothing is encoded.
+    /// A mixer for sound of this rate and these channels; with `is_check` nothing is encoded.
     pub(super) fn new(rate: u32, shares: Vec<f32>, is_check: bool) -> Result<Self, Unplayable> {
         if !RATES.contains(&rate) {
             let (least, most) = (RATES.start(), RATES.end());
@@ -102,7 +103,7 @@ impl Mixer {
         })
     }
 
-    /// Takes in frames, the channels of each one after the other, full scale being 1.
+    /// Takes frames, the channels of each one after the other, full scale being 1.
     pub(super) fn push(&mut self, interleaved: &[f32]) -> Result<(), Unplayable> {
         let frames = interleaved.chunks_exact(self.shares.len());
         self.came += frames.len() as u64;
@@ -119,7 +120,7 @@ impl Mixer {
                 .zip(&self.shares)
                 .map(|(s, part)| s * part)
                 .sum();
-            // A file of floating-point numbers may hold anything.
+            // A file of floating-point numbers may hold infinities and NaN.
             if mixed.is_finite() {
                 mixed.clamp(-1.0, 1.0)
             } else {
@@ -134,7 +135,7 @@ impl Mixer {
         done
     }
 
-    /// The whole prompt; without packets if it was only looked at.
+    /// The whole prompt; without packets if the file was only checked.
     pub(super) fn finish(mut self) -> Result<Coded, Unplayable> {
         let samples = self.came * RATE / u64::from(self.rate);
         if samples == 0 {
@@ -195,16 +196,16 @@ fn broken(error: &dyn std::fmt::Display) -> Unplayable {
     Unplayable::new(error.to_string(), Remedy::Convert)
 }
 
-/// From any rate to 48 kHz by a windowed sinc, so that neither images nor what lies beyond the new band are heard.
+/// Converts any rate to 48 kHz by a windowed sinc, so that neither images nor frequencies beyond the new band are heard.
 struct Resampler {
     rate: u64,
-    /// Samples on either side of a place that the filter looks at.
+    /// Samples on either side of a position that the filter looks at.
     half: usize,
     /// The filter at each phase, `2 * half` long, and once more for the last phase's neighbour.
     filter: Vec<f32>,
-    /// What the filter can still look at; begins with `half` zeros before the first sample.
+    /// The samples that the filter still needs; begins with `half` zeros before the first sample.
     known: Vec<f32>,
-    /// Place of the next sample in `known`, in parts of 1/48 000 of a sample.
+    /// Position of the next sample in `known`, in parts of 1/48 000 of a sample.
     next: u64,
     made: u64,
 }
@@ -212,7 +213,7 @@ struct Resampler {
 impl Resampler {
     fn new(rate: u32) -> Self {
         let rate = u64::from(rate);
-        // To a lower rate the filter is as much longer as its band is narrower.
+        // For a lower rate the filter is longer by as much as its band is narrower.
         let band = (RATE as f64 / rate as f64).min(1.0);
         let half = (CROSSINGS as f64 / band).ceil() as usize;
         let filter = match rate == RATE {
@@ -252,7 +253,7 @@ impl Resampler {
         Ok(())
     }
 
-    /// Makes what is lacking of `samples`, and no more.
+    /// Makes the missing samples up to `samples`, and no more.
     fn flush(
         &mut self,
         samples: u64,
@@ -277,7 +278,7 @@ impl Resampler {
         let length = 2 * self.half;
         let filter = &self.filter[low * length..(low + 2) * length];
         let (low, high) = filter.split_at(length);
-        // The samples from `half - 1` before the place to `half` behind it.
+        // The samples from `half - 1` before the position to `half` behind it.
         let around = &self.known[place + 1 - self.half..];
         let taps = around.iter().zip(low.iter().zip(high));
         taps.map(|(sample, (low, high))| sample * (low + (high - low) * between))
@@ -285,7 +286,8 @@ impl Resampler {
     }
 }
 
-/// The filter for a place so many 1/[`PHASES`] behind a sample: a sinc of this band under a Blackman window, together 1.
+/// The filter for a position this many 1/[`PHASES`] behind a sample: a sinc of this band under a Blackman window, with the
+/// sum 1.
 fn row(phase: usize, half: usize, band: f64) -> Vec<f32> {
     let behind = phase as f64 / PHASES as f64;
     let taps: Vec<f64> = (0..2 * half)

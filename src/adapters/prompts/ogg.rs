@@ -1,9 +1,9 @@
 //! Ogg Opus prompts, taken apart into packets (RFC 3533, RFC 7845).
 //!
-//! Owns: every lawful shape of such a file: with or without its end flag, beginning late in its stream, several streams one
-//! behind the other or side by side, header gain, more than two channels. Never does: decode.
+//! Owns: every valid shape of such a file: with or without its end flag, beginning late in its stream, several streams one
+//! after the other or side by side, header gain, more than two channels. Never does: decode.
 //!
-//! The pages are walked here and not by the `ogg` crate, whose reader refuses a second stream that has the first one's serial
+//! The pages are read here and not by the `ogg` crate, whose reader refuses a second stream with the first one's serial
 //! number, and a stream whose first pages were left out.
 
 use super::mono::{self, Place};
@@ -18,7 +18,7 @@ const BEGINS: u8 = 2;
 const NO_PACKET_ENDS: i64 = -1;
 /// Most packets: 90 s of the shortest, 2.5 ms each (RFC 6716 §2.1.4).
 const MOST_PACKETS: usize = MAX_SECONDS as usize * 400;
-/// Most streams, one behind the other.
+/// Most streams, one after the other.
 const MOST_LINKS: usize = 100;
 
 /// One stream of a prompt.
@@ -44,7 +44,7 @@ pub(super) enum Layout {
         streams: u8,
         coupled: u8,
         mapping: Vec<u8>,
-        /// The part of each channel in what is played.
+        /// The share of each channel in what is played.
         shares: Vec<f32>,
     },
 }
@@ -62,7 +62,7 @@ impl Link {
     }
 }
 
-/// What is in an Ogg file, by the first packet of its first stream that is sound.
+/// What is in an Ogg file, by the first packet of its first stream with sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
     Opus,
@@ -89,7 +89,7 @@ pub(super) fn inside(bytes: &[u8]) -> Inside {
     sound.unwrap_or(Inside::Other)
 }
 
-/// Takes an Ogg Opus file apart. One that ends in the middle of a page was cut short in copying and is refused.
+/// Takes an Ogg Opus file apart. A file that ends in the middle of a page was cut short in copying and is refused.
 pub(super) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
     let mut links: Vec<Link> = Vec::new();
     let mut open: Option<Stream> = None;
@@ -118,7 +118,7 @@ pub(super) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
         packets += stream.packets.len() - before.0;
         samples += stream.total - before.1;
         let too_many = packets > MOST_PACKETS;
-        // What comes before the beginning and after the end is a second of each stream at most.
+        // Samples that a stream holds before its beginning and after its end are a second at most.
         if too_many || samples > (MAX_SECONDS + links.len() as u64 + 2) * 48_000 {
             return Err(too_long());
         }
@@ -156,7 +156,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Walks over the pages of a file, and over what is none.
+/// Iterates over the pages of a file, and skips bytes that are no page.
 struct Pages<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -187,7 +187,7 @@ impl<'a> Iterator for Pages<'a> {
     }
 }
 
-/// The page with which these bytes begin, and its length; `None` if they end before it does.
+/// The page at the beginning of these bytes, and its length; `None` if the bytes end before the page does.
 fn page_at(bytes: &[u8]) -> Option<Result<(Page<'_>, usize), &'static str>> {
     let head = bytes.get(..27)?;
     if head[4] != 0 {
@@ -215,22 +215,22 @@ fn page_at(bytes: &[u8]) -> Option<Result<(Page<'_>, usize), &'static str>> {
     Some(Ok((page, whole)))
 }
 
-/// A stream while its pages are walked.
+/// A stream while its pages are read.
 struct Stream {
     serial: u32,
     head: Link,
-    /// A page besides its first has come.
+    /// A page after its first has come.
     has_begun: bool,
     /// The comment header has come (RFC 7845 §5.2).
     has_comments: bool,
-    /// The beginning of a packet that goes on on the next page.
+    /// The beginning of a packet that continues on the next page.
     pending: Option<Vec<u8>>,
     packets: Vec<Box<[u8]>>,
     /// Samples of all packets.
     total: u64,
-    /// Where the first sample stands: not at 0 in a stream that was listened to late (RFC 7845 §4.5).
+    /// Position of the first sample: not 0 in a stream whose recording began late (RFC 7845 §4.5).
     start: Option<i64>,
-    /// Where the stream stands after its latest page.
+    /// Position of the stream after its latest page.
     end: i64,
 }
 
@@ -257,7 +257,7 @@ impl Stream {
             let goes_on = std::mem::take(&mut is_first) && page.flags & CONTINUED != 0;
             let begun = match (goes_on, pending.take()) {
                 (true, Some(begun)) => Some(begun),
-                // Its beginning was left out.
+                // The beginning of this packet was left out.
                 (true, None) => None,
                 (false, _) => Some(Vec::new()),
             };
@@ -283,7 +283,7 @@ impl Stream {
         if !std::mem::replace(&mut self.has_comments, true) && packet.starts_with(b"OpusTags") {
             return;
         }
-        // One that no decoder takes has no length; what is left out is a gap, not an end.
+        // A packet that no decoder takes has no length; a packet that is left out is a gap, not an end.
         let samples = opus::packet::get_nb_samples(&packet, 48_000).unwrap_or(0);
         if samples > 0 {
             self.total += samples as u64;
@@ -291,10 +291,10 @@ impl Stream {
         }
     }
 
-    /// `None` if nothing of it is played.
+    /// `None` if nothing of the stream is played.
     fn into_link(self) -> Option<Link> {
         let said = self.end.saturating_sub(self.start.unwrap_or(0));
-        // The last page names a shorter end where the last packet is not played whole (RFC 7845 §4.4).
+        // The last page names a smaller end where the last packet is not played whole (RFC 7845 §4.4).
         let end = u64::try_from(said).unwrap_or(0).min(self.total);
         let samples = end.saturating_sub(self.head.skip as u64);
         (samples > 0).then_some(Link {
@@ -342,7 +342,7 @@ fn head(packet: &[u8]) -> Result<Link, Unplayable> {
     })
 }
 
-/// The part of each channel in what is played.
+/// The share of each channel in what is played.
 fn shares(family: u8, channels: usize) -> Vec<f32> {
     use Place::{Behind, Centre, Deep, Front};
     match (family, channels) {
@@ -352,7 +352,7 @@ fn shares(family: u8, channels: usize) -> Vec<f32> {
         (1, 6) => mono::shares(&[Front, Centre, Front, Behind, Behind, Deep]),
         (1, 7) => mono::shares(&[Front, Centre, Front, Behind, Behind, Behind, Deep]),
         (1, 8) => mono::shares(&[Front, Centre, Front, Behind, Behind, Behind, Behind, Deep]),
-        // Of a sphere (RFC 8486) the first channel is what is heard in its middle.
+        // The first channel of a sphere (RFC 8486) is the sound at its centre.
         (2, _) => {
             let mut shares = vec![0.0; channels];
             shares[0] = 1.0;

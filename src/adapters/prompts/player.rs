@@ -10,7 +10,7 @@ use super::tones;
 /// Largest piece of sound, samples: 120 ms, the longest packet of Opus (RFC 6716 §2).
 const PIECE: usize = 5_760;
 
-/// What decodes a stream.
+/// The decoder of a stream.
 enum Decoder {
     One(opus::Decoder),
     Many(opus::MSDecoder, Vec<f32>),
@@ -39,7 +39,7 @@ impl Decoder {
         }
     }
 
-    /// The samples of a packet; none of one that cannot be decoded, which is a gap and not an end.
+    /// The samples of a packet; none for a packet that cannot be decoded, which is a gap and not an end.
     fn decode(&mut self, packet: &[u8]) -> Vec<i16> {
         match self {
             Self::One(decoder) => {
@@ -140,7 +140,7 @@ impl<'a> Player<'a> {
 
     fn next_of_stream(&mut self) -> Option<Vec<i16>> {
         let decoder = self.decoder.as_mut()?;
-        // What follows the end that the file names is not decoded.
+        // Sound after the end that the file names is not decoded.
         while self.samples > 0 {
             let packet = self.links.get(self.link)?.packets.get(self.next)?;
             self.next += 1;

@@ -1,6 +1,6 @@
-//! What a file is by its first bytes, whatever it is called, and what to do about one that cannot be played.
+//! What a file is by its first bytes, not by its name, and what to do about a file that cannot be played.
 //!
-//! Owns: the choice of the reader, and the remedy of each fault. Never does: believe a file's ending.
+//! Owns: the choice of the reader, and the remedy of each fault. Never does: rely on a file's ending.
 
 use super::ogg::{self, Inside};
 use super::{Coded, foreign, wav};
@@ -12,7 +12,7 @@ const MOST_TAGS: usize = 8;
 /// Why a file cannot be played, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unplayable {
-    /// Follows the file's name: "is cut short".
+    /// The reason, which follows the file's name in a sentence: "is cut short".
     pub what: String,
     pub remedy: Remedy,
 }
@@ -22,7 +22,7 @@ pub(super) struct Unplayable {
 pub(super) enum Remedy {
     /// Turn it into Opus; it is whole.
     Convert,
-    /// It was damaged on its way.
+    /// It was damaged on its way: copy it again.
     Again,
     /// Cut it.
     Shorten,
@@ -38,7 +38,7 @@ impl Unplayable {
         }
     }
 
-    /// The remedy for the file of this name, which stands in commands.
+    /// The remedy for the file of this name; the remedy's commands contain the name.
     pub(super) fn remedy_for(&self, name: &str) -> String {
         match self.remedy {
             Remedy::Convert => format!("convert it: {}", conversion(name, "")),
@@ -59,7 +59,7 @@ pub(super) fn conversion(name: &str, option: &str) -> String {
     format!("ffmpeg -i {} {option}-ac 1 {}", quoted(name), quoted(&made))
 }
 
-/// A prompt made of a file's bytes; with `is_check` it is only looked at, and nothing is encoded.
+/// Makes a prompt of a file's bytes; with `is_check` the file is only checked, and nothing is encoded.
 pub(super) fn coded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     let bytes = without_tags(bytes);
     let refused = |what: &str, remedy| Err(Unplayable::new(what, remedy));
@@ -111,7 +111,7 @@ pub(super) fn coded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     }
 }
 
-/// What follows the tags of ID3v2, which some programs put before anything (id3.org, §3.1).
+/// The bytes after the tags of ID3v2, which some programs put before any format (id3.org, §3.1).
 fn without_tags(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     for _ in 0..MOST_TAGS {
@@ -123,7 +123,7 @@ fn without_tags(bytes: &[u8]) -> &[u8] {
             .fold(0, |size, part| size << 7 | usize::from(part & 0x7f));
         let footer = if flags & 0x10 == 0 { 0 } else { 10 };
         rest = rest.get(10 + size + footer..).unwrap_or_default();
-        // Some write zeros behind their tag.
+        // Some programs write zeros after their tag.
         let padding = rest.iter().position(|byte| *byte != 0);
         rest = &rest[padding.unwrap_or(rest.len())..];
     }

@@ -1,4 +1,4 @@
-//! Prompts as people make them: every coding, every shape of a file, and what is told of those that are not used.
+//! Prompts as people make them: every coding, every shape of a file, and what is reported of files that are not used.
 
 use std::io::Cursor;
 
@@ -123,7 +123,7 @@ fn the_off_hook_tone_is_never_louder_than_the_notice_and_the_test_tone_is_quiet(
     let of = |prompts: &Prompts, prompt| level(prompts.player(&prompt));
     assert!(of(&tones, Prompt::OffHook) <= of(&tones, Prompt::Notice) * 1.01);
     assert!((500.0..1_000.0).contains(&of(&tones, Prompt::TestTone)));
-    // A city's own: a soft notice and an off-hook tone at full scale.
+    // A city's own recordings: a soft notice and an off-hook tone at full scale.
     let folder = dir.path().join("da");
     std::fs::create_dir(&folder).expect("a folder");
     let spec = hound::WavSpec {
@@ -433,13 +433,13 @@ fn an_opus_file_without_its_end_flag_or_from_the_middle_of_a_stream_is_heard_who
         unmarked.clone(),
         late_by(&whole, 600 * 48_000),
         late_by(&unmarked, 7),
-        // The pages between header and sound were left out.
+        // A file in which the pages between header and sound were left out.
         changed(&late_by(&whole, 3_600 * 48_000), |number, page| {
             if number >= 2 {
                 page[18..22].copy_from_slice(&(number as u32 + 999).to_le_bytes());
             }
         }),
-        // A last page that says nothing of where the stream stands, and what a tagger leaves behind.
+        // A file whose last page names no position, and the leftovers of a tagging program.
         [&whole[..], b"TAG and zeros \0\0\0"].concat(),
     ];
     for (number, other) in others.iter().enumerate() {
@@ -478,7 +478,7 @@ fn streams_one_behind_the_other_are_heard_one_behind_the_other() {
         "{} {alone}",
         chained.len()
     );
-    // Side by side with a stream of something else, whose pages stand in between.
+    // Side by side with a stream of something else, whose pages are in between.
     let head = pages(&one)[0].clone();
     let foreign = changed(&one, |number, page| {
         page[14] ^= 0x0f;

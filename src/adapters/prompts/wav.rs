@@ -1,16 +1,17 @@
 //! WAV prompts, as recorders, pipes and sound editors write them.
 //!
-//! Owns: the chunks (RIFF, RF64, BW64), every plain coding of samples in them, and sizes that nobody filled in. Never does:
-//! trust a size over the bytes that are there. symphonia's reader refuses sizes that contradict each other, so it has no part here.
+//! Owns: the chunks (RIFF, RF64, BW64), every plain coding of samples in them, and sizes that were never filled in. Never
+//! does: trust a size more than the bytes that are there. symphonia's reader is not used here, because it refuses sizes that
+//! contradict each other.
 
 use super::mono::{self, MOST_CHANNELS, Mixer};
 use super::sound::{Remedy, Unplayable};
 use super::{Coded, foreign};
 
-/// A larger size is what a program writes that does not know yet how long it will be: 0x7FFFF000 of sox and espeak,
-/// 0xFFFFFFFF of ffmpeg.
+/// A larger size is written by programs that do not know yet how long the sound will be: 0x7FFFF000 by sox and espeak,
+/// 0xFFFFFFFF by ffmpeg.
 const PLACEHOLDER: u64 = 0x7000_0000;
-/// Bytes that may lack at the end: sloppy programs count a header into the sound.
+/// Bytes that may be missing at the end: some programs count a header as part of the sound.
 const SLOPPY: u64 = 64;
 /// Most chunks before the sound.
 const MOST_CHUNKS: usize = 10_000;
@@ -18,7 +19,7 @@ const MOST_CHUNKS: usize = 10_000;
 const SILENT: f32 = 0.001;
 /// Frames that are taken at a time.
 const BLOCK: usize = 4_096;
-/// Chunks that are known by name where a pad byte may or may not stand before one.
+/// Known names of chunks; they show whether there is a pad byte before a chunk.
 const KNOWN: [&[u8; 4]; 22] = [
     b"data", b"fmt ", b"fact", b"LIST", b"INFO", b"JUNK", b"junk", b"PAD ", b"bext", b"iXML",
     b"cue ", b"smpl", b"inst", b"plst", b"note", b"labl", b"PEAK", b"id3 ", b"ID3 ", b"ds64",
@@ -62,7 +63,8 @@ pub(super) fn from_wav(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable
     mixer.finish()
 }
 
-/// The part of each channel in one. A channel in which nothing stands takes none: recorders write one microphone to the left of two.
+/// The share of each channel in the mix. A silent channel gets none: recorders write one microphone to the left of two
+/// channels.
 fn shares(form: &Form, sound: &[u8]) -> Vec<f32> {
     let mut shares = mono::usual_shares(form.channels);
     let mut is_heard = vec![false; form.channels];
@@ -99,7 +101,7 @@ fn chunks(bytes: &[u8]) -> Result<(Form, &[u8]), Unplayable> {
                 let length = size.min(there).min(64) as usize;
                 form = Some(form_of(&inside[..length])?);
             }
-            // Of RF64 (EBU Tech 3306): sizes of more than 32 bits.
+            // The 64-bit sizes of RF64 (EBU Tech 3306).
             b"ds64" => {
                 let said = inside.get(8..16).and_then(|said| said.try_into().ok());
                 long_size = said.map(u64::from_le_bytes);
@@ -131,7 +133,8 @@ fn chunks(bytes: &[u8]) -> Result<(Form, &[u8]), Unplayable> {
     Err(Unplayable::new(what, Remedy::Again))
 }
 
-/// Where the chunk after one of this size begins. An odd one has a pad byte, which not every program writes.
+/// Where the chunk after one of this size begins. A chunk of odd size is followed by a pad byte, which not every program
+/// writes.
 fn after(bytes: &[u8], inside: usize, size: u64) -> Option<usize> {
     let end = inside.checked_add(usize::try_from(size).ok()?)?;
     let name = |at: usize| bytes.get(at..)?.first_chunk::<4>();
@@ -152,11 +155,11 @@ fn after(bytes: &[u8], inside: usize, size: u64) -> Option<usize> {
     Some(if is_unpadded { end } else { end + 1 })
 }
 
-/// The bytes of the sound, of a size that may be a placeholder.
+/// The bytes of the sound, whose size may be a placeholder.
 fn sound(there: &[u8], said: u64) -> Result<&[u8], Unplayable> {
     let length = there.len() as u64;
     let is_unknown = match said {
-        // Nothing was filled in, or there is nothing: then another chunk or the end follows.
+        // A size of 0 was not filled in, or the sound is empty: then another chunk or the end follows.
         0 => !there
             .first_chunk::<4>()
             .is_some_and(|name| KNOWN.contains(&name)),
@@ -183,7 +186,7 @@ fn form_of(fmt: &[u8]) -> Result<Form, Unplayable> {
     let rate = fmt.get(4..8).and_then(|rate| rate.try_into().ok());
     let rate = u32::from_le_bytes(rate.ok_or_else(cut)?);
     let align = usize::from(short(12).ok_or_else(cut)?);
-    // The shortest form says nothing of the bits.
+    // The shortest form does not name the number of bits.
     let bits = short(14).map_or(0, usize::from);
     // WAVE_FORMAT_EXTENSIBLE: the tag is the beginning of its sub-format.
     let tag = match tag {
@@ -213,7 +216,7 @@ fn form_of(fmt: &[u8]) -> Result<Form, Unplayable> {
         let what = format!("has {channels} channels, not 1 to {MOST_CHANNELS}");
         return Err(Unplayable::new(what, Remedy::Convert));
     }
-    // A sample stands in whole bytes; the frame says in how many, where it says anything that can be.
+    // A sample fills whole bytes; the frame's size says how many, where it has a possible value.
     let by_bits = bits.div_ceil(8);
     let by_frame = align / channels;
     let width = match (by_bits, by_frame) {
@@ -249,9 +252,9 @@ fn value(coding: Coding, bytes: &[u8]) -> f32 {
         (Coding::Float, bytes) => bytes
             .first_chunk()
             .map_or(0.0, |bytes| f64::from_le_bytes(*bytes) as f32),
-        // Eight bits have no sign.
+        // Samples of eight bits are unsigned.
         (_, [byte]) => (f32::from(*byte) - 128.0) / 128.0,
-        // The rest is left-justified, the highest byte last.
+        // All others are left-justified, the highest byte last.
         (_, bytes) => {
             let whole = bytes
                 .iter()
@@ -334,7 +337,7 @@ mod tests {
         assert!(samples(&short).is_err_and(|why| why.contains("3200 of 32000")));
         let none = wav(&fmt(1, 1, 16_000, 16), &[(b"data", 0, b"LIST\0\0\0\0")]);
         assert!(samples(&none).is_err_and(|why| why.contains("no sound")));
-        // The header counted in, and a frame that is not whole.
+        // The header is counted in, and the last frame is not whole.
         let sloppy = wav(&fmt(1, 1, 16_000, 16), &[(b"data", 3_244, &[0; 3_201])]);
         assert_eq!(samples(&sloppy), Ok(4_800));
     }

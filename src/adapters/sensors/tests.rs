@@ -48,7 +48,7 @@ impl Tree {
     }
 }
 
-/// What is no number of the kernel's.
+/// Texts that are no number of the kernel's.
 const RUBBISH: [&str; 6] = ["", "\n", "none", "NaN", "inf", "1e999"];
 
 #[test]
@@ -224,7 +224,7 @@ fn only_a_watchdog_that_can_know_says_whether_it_reset_the_machine() {
         verdict(&[("32\n", "0x20\n"), ("0\n", "0x20\n")]),
         Some(true)
     );
-    // Started by hand, too hot: other bits are other reasons.
+    // Started by hand, or too hot: other bits stand for other reasons.
     assert_eq!(verdict(&[("1\n", "0x20\n")]), Some(false));
     for rubbish in RUBBISH {
         assert_eq!(verdict(&[(rubbish, "0x20\n")]), None, "{rubbish:?}");
@@ -244,7 +244,7 @@ fn a_signal_is_a_level_in_dbm_or_left_out() {
     };
     let wlan = |level: &str| format!(" wlan0: 0000   54.  {level}  -256        0      0\n");
     assert_eq!(signal(&wlan("-56.")), Some(-56.0));
-    // The second radio, where the first has none.
+    // The second radio counts where the first has no signal.
     assert_eq!(signal(&(wlan("0.") + &wlan("-71."))), Some(-71.0));
     for level in ["-256.", "0.", "70.", "NaN", "-1e9", "x", ""] {
         assert_eq!(signal(&wlan(level)), None, "{level:?}");
@@ -282,7 +282,7 @@ fn a_sandbox_that_sees_the_root_read_only_does_not_make_it_so() {
             .readings()
             .root_ro
     };
-    // As `ProtectSystem=strict` shows it to a service.
+    // `ProtectSystem=strict` shows the root to a service like this.
     let sandbox = "90 60 179:2 / / ro,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro\n";
     assert_eq!(root_ro(sandbox), Some(false));
     let failed = "22 1 179:2 / / ro,relatime shared:1 - ext4 /dev/root ro\n";
@@ -333,7 +333,7 @@ fn the_spools_mount_decides_whether_it_can_be_written() {
         is_read_only(&data("rw,errors=remount-ro", "rw,error")),
         Some(false)
     );
-    // The later mount hides the earlier one; a folder of a like name is another.
+    // The later mount hides the earlier one; a folder with a similar name is another folder.
     let both = data("ro", "ro") + &data("rw", "rw");
     assert_eq!(is_read_only(&both), Some(false));
     assert_eq!(

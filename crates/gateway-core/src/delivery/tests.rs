@@ -77,7 +77,7 @@ fn a_broker_that_takes_a_few_messages_at_a_time_still_gets_a_long_clip_through()
 
 #[test]
 fn a_machine_that_may_not_send_wants_no_turn_before_that_can_change() {
-    // The hub goes while an answer is awaited: its being overdue is no reason to turn.
+    // The hub goes away while an answer is awaited: an overdue answer is then no reason to wake.
     let mut delivery = ready();
     delivery.keep(offer(1, 10), false);
     drain(&mut delivery, Mono(0));
@@ -85,7 +85,7 @@ fn a_machine_that_may_not_send_wants_no_turn_before_that_can_change() {
     delivery.hub_online(false);
     assert_eq!(delivery.deadline(Mono(20_000)), None);
 
-    // Nobody listens: nothing before the pause is over, and nothing because it was over once.
+    // Nobody subscribes: there is no deadline before the pause is over, and a pause that is over gives no further one.
     let mut delivery = ready();
     delivery.keep(offer(1, 10), false);
     let send = delivery.next(Mono(5)).expect("the manifest");
@@ -345,7 +345,7 @@ fn a_hub_that_is_away_is_no_alert_for_a_day() {
     assert!(!delivery.alerts(Mono(86_400_000)).is_empty());
 }
 
-/// A hub as the contract wants it: parts in any order, answers repeats at once, stores by whole bodies.
+/// A hub that follows the contract: it takes parts in any order, answers repeats at once, and stores whole bodies only.
 #[derive(Default)]
 struct Hub {
     parts: BTreeMap<String, Vec<bool>>,
@@ -422,7 +422,7 @@ proptest! {
                         let copies = 1 + u64::from(lot(10) == 0);
                         for _ in 0..copies { answers.extend(hub.take(&send, &sizes)); }
                     }
-                    // The broker took it; whether the hub ever sees it is another matter.
+                    // The broker took it; whether it reaches the hub is decided elsewhere.
                     delivery.puback(now, send.token, Puback::Success, "");
                 }
                 None => now = delivery.deadline(now).unwrap_or(now).max(now + Duration::from_millis(1)),
@@ -483,7 +483,7 @@ fn a_few_clips_leave_oldest_first_and_of_a_backlog_every_second_is_the_newest() 
         order(&mut backlog, 4),
         ["clip-0", "clip-99", "clip-1", "clip-98"]
     );
-    // What is said now is the second next, whatever waits.
+    // A message spoken now is sent second, however many wait.
     backlog.keep(offer(200, 10), false);
     assert_eq!(order(&mut backlog, 2), ["clip-2", "clip-200"]);
 }
@@ -551,7 +551,7 @@ fn a_manifest_that_may_still_get_a_better_time_is_fixed_once_before_its_first_of
     let mut delivery = ready();
     delivery.keep(unfixed(1), false);
     delivery.keep(offer(2, 10), false);
-    // The other goes on meanwhile.
+    // The other clip goes on meanwhile.
     assert_eq!(drain(&mut delivery, Mono(0)).len(), 2);
     assert_eq!(delivery.to_fix(Mono(0)), ["clip-1"]);
     assert!(delivery.to_fix(Mono(0)).is_empty());
@@ -596,7 +596,7 @@ fn a_card_that_refuses_is_asked_for_one_manifest_at_a_time_however_many_wait() {
         let clips = delivery.to_fix(now);
         if let Some((first, rest)) = clips.split_first() {
             asked += 1;
-            // As the keeper does: what the card refused once is not tried for the others.
+            // The keeper does the same: after one refusal of the card, the other manifests are not tried.
             delivery.not_fixed(now, first, "read-only");
             for clip_id in rest {
                 delivery.not_tried(clip_id);
@@ -651,7 +651,7 @@ fn a_clip_that_cannot_be_read_is_tried_ever_more_slowly_is_told_and_leaves_in_th
                 delivery.ack(now, &ack(2, AckStatus::Stored));
             }
         }
-        // A new connection makes no card readable.
+        // A new connection does not make the card readable.
         delivery.connected(None);
         let due = delivery.deadline(now).expect("another try");
         assert!(due > now, "the loop would spin");
@@ -690,7 +690,7 @@ fn drain_small(delivery: &mut Delivery, now: Mono, most: usize, manifest: usize)
     let mut refused = Vec::new();
     let mut under_way = VecDeque::new();
     loop {
-        // As many as may be under way are, so that several of one size are refused together.
+        // As many as may be under way are sent, so that several of one size are refused together.
         while let Some(send) = delivery.next(now) {
             let bytes = match send.what {
                 What::Manifest => manifest,
@@ -720,20 +720,20 @@ fn parts_that_are_too_large_for_the_broker_are_sent_again_half_as_large() {
     delivery.keep(offer(1, 200_000), false);
     let refused = drain_small(&mut delivery, Mono(0), 5_000, 900);
     assert_eq!(delivery.unsent(), 0, "every byte was taken");
-    // Those that were under way with a size are refused; the size is halved once for all of them.
+    // All messages under way with that size are refused; the size is halved once for all of them.
     let sizes: BTreeSet<usize> = refused.iter().copied().collect();
     assert_eq!(sizes, BTreeSet::from([16_384, 8_192]));
     assert!(refused.len() <= 2 * WINDOW_MESSAGES, "{refused:?}");
     assert!(delivery.alerts(Mono(0)).is_empty());
-    // For this connection it is known.
+    // For the rest of this connection the limit is known.
     delivery.keep(offer(2, 200_000), false);
     assert_eq!(drain_small(&mut delivery, Mono(0), 5_000, 900), [0; 0]);
-    // On the next one, twice as much is tried, and no more than that is refused.
+    // On the next connection twice as much is tried, and nothing larger is refused.
     delivery.connected(None);
     delivery.keep(offer(3, 200_000), false);
     let refused = drain_small(&mut delivery, Mono(0), 5_000, 900);
     assert!(refused.iter().all(|size| *size == 8_192) && !refused.is_empty());
-    // Once its limit is gone, that is found out in a few connections.
+    // Once the broker's limit is gone, that is found out within a few connections.
     for n in 4..8 {
         delivery.connected(None);
         delivery.keep(offer(n, 200_000), false);
@@ -781,7 +781,7 @@ fn a_broker_that_takes_nothing_is_asked_ever_more_slowly_and_told_after_ten_minu
                 .alerts(now)
                 .contains_key(&AlertId::ClipRefusedByBroker);
             assert_eq!(is_told, now >= Mono(600_000), "{now:?}");
-            // The hub says that it is there, every minute: that is not the broker's word.
+            // The hub says every minute that it is there; that says nothing about the broker.
             delivery.hub_online(true);
             now = delivery.deadline(now).expect("another try");
         }

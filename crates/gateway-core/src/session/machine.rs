@@ -24,10 +24,10 @@ const SILENCE_WARNING: Duration = Duration::from_secs(5);
 const LIMIT_WARNING: Duration = Duration::from_secs(15);
 /// Digits of an emergency number follow each other within this.
 const DIGIT_GAP: Duration = Duration::from_secs(5);
-/// After a wrong service code none counts for so long; each further one doubles the pause, up to the last.
+/// After a wrong service code no code is accepted for this long; each further wrong one doubles the pause, up to the last.
 const CODE_PAUSE: Duration = Duration::from_secs(5);
 const CODE_PAUSE_LAST: Duration = Duration::from_secs(300);
-/// So long without a wrong one, and the next is a first one.
+/// After this long without a wrong code, the next wrong one starts with the first pause again.
 const CODES_FORGOTTEN: Duration = Duration::from_secs(3600);
 /// From the last prompt or recording to the off-hook tone.
 pub(super) const OFF_HOOK_AFTER: Duration = Duration::from_secs(60);
@@ -68,7 +68,7 @@ pub(super) enum State {
         until: Mono,
     },
     Recording(Recording),
-    /// Ended by a dialled digit that may be the beginning of an emergency number.
+    /// The recording was ended by a dialled digit that may be the beginning of an emergency number.
     Held {
         take: TakeId,
         at: Mono,
@@ -123,7 +123,7 @@ impl Service {
         }
     }
 
-    /// The take that nobody has told the recorder to end.
+    /// The take that the recorder has not been asked to end yet.
     pub(super) fn open_take(self) -> Option<TakeId> {
         match self {
             Service::Tone { take }
@@ -162,18 +162,18 @@ impl Recording {
 #[derive(Debug, Clone)]
 pub struct Session {
     rules: SessionRules,
-    /// What is said while it cannot take messages.
+    /// The prompt that is played while the booth cannot take messages.
     closed: Prompt,
     questions: Vec<OpenQuestion>,
     pub(super) parts: Parts,
     pub(super) state: State,
-    /// What plays, and when it counts as ended whatever happens.
+    /// What plays, and when it counts as ended even without a report of its end.
     pub(super) playing: Option<(PlayId, Mono)>,
     next_play: u64,
     pub(super) next_take: u64,
-    /// Off its hook, as far as a visit is concerned.
+    /// Whether the handset is off its hook, as far as a visit is concerned.
     off_hook: bool,
-    /// Was on its hook once, so that a lift is a lift.
+    /// The handset was on its hook once: only then is a lift a lift.
     hook_was_on: bool,
     /// End of the last prompt or recording.
     pub(super) quiet_since: Mono,
@@ -186,10 +186,10 @@ pub struct Session {
     pub(super) test_take: Option<TakeId>,
     lamp: Lamp,
     is_updating: bool,
-    /// Whoever is here used the service button.
+    /// The technician at the handset used the service button.
     has_button: bool,
     case_open: bool,
-    /// Of service codes, after wrong ones.
+    /// The pause of service codes after wrong ones.
     codes: Retry,
 }
 
@@ -226,7 +226,7 @@ impl Session {
         }
     }
 
-    /// What is said instead of [`Prompt::OutOfOrder`] while it cannot take messages.
+    /// Sets what is played instead of [`Prompt::OutOfOrder`] while the booth cannot take messages.
     pub fn closed_with(&mut self, prompt: Prompt) {
         self.closed = prompt;
     }
@@ -251,7 +251,8 @@ impl Session {
         matches!(self.state, State::Recording(_))
     }
 
-    /// Whether whoever is served may close the card: who has the service button or an open case before him could take it anyway.
+    /// Whether the technician may close the card: a person with the service button or an open case could take the card out
+    /// anyway.
     pub fn may_close_card(&self) -> bool {
         self.has_button || self.case_open
     }
@@ -298,7 +299,7 @@ impl Session {
             State::OffHook { until } => {
                 let left_off = (!self.left_off).then_some(self.quiet_since + LEFT_OFF_AFTER);
                 let tone = self.playing.map(|_| *until);
-                // A handset that stays off for ever is looked at once an hour.
+                // A handset that stays off is reported once; after that nothing is due for a long time, and a hang-up is an event.
                 left_off
                     .into_iter()
                     .chain(tone)
@@ -319,7 +320,7 @@ impl Session {
         }
     }
 
-    /// Takes one input and answers with what is to be done, in order.
+    /// Takes one input and returns the commands to carry out, in order.
     pub fn handle(&mut self, now: Mono, input: Input) -> Vec<Command> {
         let mut out = Vec::new();
         match input {
@@ -370,7 +371,7 @@ impl Session {
             State::Service(_) => Lamp::Service,
             State::OutOfOrder => Lamp::OutOfOrder,
             _ if !self.can_record() => Lamp::OutOfOrder,
-            // It says to leave the power on; the booth can be used as always.
+            // The lamp shows that the power must stay on; the booth can be used as always.
             _ if self.is_updating => Lamp::Update,
             _ => Lamp::Ready,
         }
@@ -571,8 +572,8 @@ impl Session {
             .any(|number| dialled.ends_with(number))
     }
 
-    /// Whether this digit, already noted, completes the service code. Digits of its form that are another are counted, and for a
-    /// while after them no code counts; a citizen's digits do what they always do.
+    /// Whether this digit, already noted, completes the service code. Wrong digits in the form of a code are counted, and
+    /// for a while after them no code is accepted; for a citizen the digits do what they always do.
     fn dialled_service_code(&mut self, now: Mono, key: Key, out: &mut Vec<Command>) -> bool {
         let code = &self.rules.service_code;
         let is_digit = matches!(key, Key::Digit(_));
@@ -690,7 +691,7 @@ impl Session {
         self.play(now, prompts, out);
     }
 
-    /// The active act: from here on, and not before, words are kept.
+    /// The active act of consent: words are kept from here on, and not before.
     fn consent(
         &mut self,
         now: Mono,
@@ -754,7 +755,7 @@ impl Session {
                 let until = now + RECORDER_LIMIT;
                 self.state = State::Service(Service::Starting { take, until });
             }
-            // An earpiece that cannot be played to ends every play at once: it is not asked again and again.
+            // An earpiece that does not work ends every play at once: the tone is not asked for again and again.
             State::OffHook { until } if now < *until && self.parts.playback => {
                 self.play(now, vec![Prompt::OffHook], out);
             }
@@ -798,7 +799,7 @@ impl Session {
             | RecorderNews::Discarded(take)
             | RecorderNews::Failed(take) => take,
         };
-        // A test message is in no count.
+        // Test messages are not counted.
         let is_test = self.test_take == Some(about);
         match news {
             RecorderNews::Kept(_) => {
@@ -858,7 +859,7 @@ impl Session {
                 | State::Recording(Recording { take, .. }),
                 RecorderNews::Failed(_),
             ) if *take == about => self.out_of_order(now, out),
-            // News of a take whose citizen has gone, or that this state no longer waits for.
+            // News of a take that this state does not wait for, or whose citizen has gone.
             _ => {}
         }
     }
@@ -1033,7 +1034,7 @@ impl Session {
             return;
         }
         if recording.echo.is_some_and(|began| now.since(began) >= ECHO) {
-            // Longer than any tone: somebody speaks on.
+            // It lasts longer than any tone, so somebody speaks on.
             if let State::Recording(current) = &mut self.state {
                 current.echo = None;
                 current.speaks();

@@ -728,7 +728,7 @@ fn the_lamp_asks_to_leave_the_power_on_and_never_hides_that_nobody_can_speak() {
     assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::OutOfOrder)));
     booth.input(Input::Parts(WORKS));
     assert_eq!(booth.said.last(), Some(&Command::Lamp(Lamp::Update)));
-    // It can be used as always.
+    // During an update the booth can be used as always.
     booth.reach_the_recording();
     assert!(booth.said.contains(&Command::Lamp(Lamp::Listening)));
     booth.seconds(5);
@@ -759,7 +759,7 @@ fn a_technician_hears_the_report_speaks_three_seconds_and_learns_what_became_of_
     booth.seconds(3);
     booth.hang_up();
     assert_eq!(booth.asked.last(), Some(&ServiceAsk::Left));
-    // A test is in no count, and a technician is nobody who left early.
+    // A test message is not counted, and a technician does not count as somebody who left early.
     for counter in [Counter::Clips, Counter::Discarded, Counter::LeftEarly] {
         assert_eq!(booth.count(counter), 0, "{counter:?}");
     }
@@ -785,7 +785,7 @@ fn the_service_code_is_understood_in_every_state_and_what_was_being_said_is_kept
     assert_eq!(booth.state(), "service");
     assert_eq!(booth.ends()[0], EndedBy::Key);
     assert_eq!(booth.count(Counter::Clips), 1);
-    // Slowly dialled it is no code.
+    // Dialled too slowly, the digits are no code.
     let mut booth = Booth::new();
     booth.lift();
     for digit in [0, 3, 7, 4, 1] {
@@ -826,7 +826,7 @@ fn wrong_service_codes_are_counted_and_each_makes_the_right_one_wait_longer_and_
                 "after {wrong}"
             );
         }
-        // Who speaks in the pause is not hindered, and whatever is dialled in it is no try.
+        // During the pause a citizen can speak as always, and nothing dialled in it counts as a try.
         booth.seconds(1);
         if pause_s > 40 {
             booth.reach_the_recording();
@@ -839,7 +839,7 @@ fn wrong_service_codes_are_counted_and_each_makes_the_right_one_wait_longer_and_
         let left = due.since(booth.now);
         booth.pass(left);
     }
-    // After the right one a wrong one is a first one again.
+    // After the right code, the next wrong one starts with the first pause again.
     let now = booth.now;
     assert!(dial_until(
         &mut booth.session,
@@ -899,7 +899,7 @@ fn nine_closes_the_card_and_zero_repeats_the_report_louder() {
             .iter()
             .any(|command| matches!(command, Command::Play { gain_steps: 1, .. }))
     );
-    // While the report is heard a nine may be a child's.
+    // While the report plays, a nine may have been pressed by a child.
     booth.press(Key::Digit(9));
     booth.press(Key::Digit(9));
     assert_eq!(
@@ -934,7 +934,7 @@ fn the_code_alone_closes_no_card_and_an_open_case_beside_it_does() {
         !booth.asked.contains(&ServiceAsk::CloseCard)
             && !booth.asked.contains(&ServiceAsk::OfferNine)
     );
-    // The button of an earlier visit is none of this one.
+    // The service button of an earlier visit does not count for this one.
     booth.hang_up();
     booth.lift();
     booth.input(Input::Handset(HandsetEvent::Service));

@@ -10,7 +10,7 @@ use booth_contract::time::Mono;
 use std::time::Duration;
 
 impl Session {
-    /// A technician has made himself known. What somebody was saying is kept.
+    /// A technician has made himself known. What a citizen was saying is kept.
     pub(super) fn serve(&mut self, now: Mono, out: &mut Vec<Command>) {
         self.stop_play(out);
         match std::mem::replace(&mut self.state, State::Service(Service::Report)) {
@@ -41,7 +41,7 @@ impl Session {
         out.push(Command::Service(ServiceAsk::Left));
     }
 
-    /// What the loop has to say.
+    /// What the loop lets the technician hear.
     pub(super) fn service_news(&mut self, now: Mono, news: ServiceNews, out: &mut Vec<Command>) {
         let State::Service(service) = self.state else {
             return;
@@ -52,7 +52,7 @@ impl Session {
                 Service::Report | Service::Confirming { .. } | Service::Waiting,
                 ServiceNews::Outcome(prompts) | ServiceNews::Card(prompts),
             ) => (Service::Waiting, prompts),
-            // Too late, or of a visit before.
+            // It came too late, or belongs to an earlier visit.
             (_, ServiceNews::Report(_) | ServiceNews::Outcome(_) | ServiceNews::Card(_)) => return,
         };
         self.stop_play(out);
@@ -120,7 +120,7 @@ impl Session {
         out: &mut Vec<Command>,
     ) {
         match (service, key) {
-            // While something is being recorded no key is meant.
+            // While something is recorded, keys are ignored.
             (
                 Service::Tone { .. }
                 | Service::Starting { .. }
@@ -132,7 +132,8 @@ impl Session {
                 self.stop_play(out);
                 self.quiet_since = now;
                 self.state = State::Service(Service::Waiting);
-                // While the report is still heard it may be a child's: once more, after it was offered.
+                // While the report still plays the key may have been pressed by a child: it has to be pressed once more,
+                // after the booth has offered it.
                 out.push(Command::Service(match service {
                     _ if !self.may_close_card() => ServiceAsk::MayNotClose,
                     Service::Report => ServiceAsk::OfferNine,

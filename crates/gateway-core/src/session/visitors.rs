@@ -1,11 +1,11 @@
-//! Visitors of any kind, made by chance: what they leave behind is a booth that the next citizen can speak into.
+//! Random visitors of any kind: whatever they do, the next citizen can speak into the booth afterwards.
 
 use proptest::prelude::*;
 
 use super::scenarios::{Booth, CODE, key, rules};
 use super::*;
 
-/// The longest that a booth needs after a hang-up, whatever was done before: the recorder's own limit for closing a take.
+/// The longest time that a booth needs after a hang-up: the recorder's own limit for closing a take.
 const REST: Duration = Duration::from_secs(10);
 
 /// One thing that somebody in front of a booth, its case shut, can do.
@@ -13,7 +13,7 @@ const REST: Duration = Duration::from_secs(10);
 enum Deed {
     Lift,
     HangUp,
-    /// Lift and hang up so often, quickly.
+    /// Lift and hang up this many times, quickly.
     Chatter(u8),
     Press(Key, KeySource),
     /// Digits in a row, from one source.
@@ -27,7 +27,7 @@ fn source() -> impl Strategy<Value = KeySource> {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    // Whatever was published or overheard, what leads to closing a card, calls for help, and what looks like a code.
+    // Digits that were published or overheard, that lead to closing a card, that call for help, and that look like a code.
     let digits = prop_oneof![
         Just(vec![0, 9, 9, 0, 9, 9]),
         Just([CODE.as_slice(), &[9, 9, 9]].concat()),

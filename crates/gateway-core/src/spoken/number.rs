@@ -5,7 +5,7 @@
 
 use super::word::{Language, Word};
 
-/// The largest number that is said; beyond it "more than" this.
+/// The largest number that is said; a larger one becomes "more than" this.
 pub(super) const MAX_NUMBER: u64 = 999_999;
 
 /// The gender of what is counted.
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// What the words mean, added up again without the code above.
+    /// The number that the words mean, added up independently of the code above.
     fn heard(text: &str, language: Language) -> u64 {
         let value = |word: &str| {
             (0..20)

@@ -190,7 +190,7 @@ fn every_alert_has_a_sentence_of_its_own_and_every_such_sentence_an_alert() {
 
 #[test]
 fn every_word_of_the_table_can_be_said() {
-    // Said by the service session, not by the report.
+    // These words are said by the service session, not by the report.
     let session = Word::ALL
         .iter()
         .skip_while(|word| **word != Word::SpeakTest);
