@@ -41,9 +41,8 @@ fn the_page_of_alerts_is_the_table() {
     }
 }
 
-#[test]
-fn every_test_that_the_hazards_name_exists() {
-    let hazards = read("tests/hazards.md");
+/// Every source in which a test may stand, one behind the other.
+fn all_sources() -> String {
     let mut sources = String::new();
     let mut folders = vec!["crates".to_owned(), "src".to_owned(), "tests".to_owned()];
     while let Some(folder) = folders.pop() {
@@ -57,6 +56,13 @@ fn every_test_that_the_hazards_name_exists() {
             }
         }
     }
+    sources
+}
+
+#[test]
+fn every_test_that_the_hazards_name_exists() {
+    let hazards = read("tests/hazards.md");
+    let sources = all_sources();
     let named: Vec<&str> = hazards
         .lines()
         .filter(|line| line.starts_with('|'))
@@ -407,4 +413,40 @@ fn every_key_of_booth_toml_is_in_the_page_about_it() {
         missing, [""; 0],
         "keys that docs/configuration.md does not name"
     );
+}
+
+/// The names of the tests in these sources that `cargo test` does not run by itself.
+fn ignored(sources: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for (_, after) in sources
+        .match_indices("#[ignore")
+        .map(|(at, _)| sources.split_at(at))
+    {
+        let declared = after.split_once("fn ").map(|(_, declared)| declared);
+        names.extend(declared.and_then(|declared| declared.split('(').next()));
+    }
+    names
+}
+
+#[test]
+fn an_ignored_test_covers_a_hazard_only_where_the_page_says_which_command_runs_it() {
+    let sources = all_sources();
+    let ignored = ignored(&sources);
+    assert!(ignored.len() > 5, "{ignored:?}");
+    let hazards = read("tests/hazards.md");
+    let mut says = String::new();
+    for line in hazards.lines() {
+        if line.starts_with("## ") {
+            says.clear();
+        }
+        if !line.starts_with('|') {
+            says += line;
+            continue;
+        }
+        for name in &ignored {
+            let is_named = line.contains(&format!("`{name}`"));
+            let is_said = line.contains("`make ") || says.contains("`make ");
+            assert!(!is_named || is_said, "{name}: which command runs it?");
+        }
+    }
 }
