@@ -603,12 +603,7 @@ fn keep_good(
 ) -> Result<(), ProvisionError> {
     let facts = serde_json::to_string(facts).unwrap_or_default();
     let whole = format!("{GOOD_MARK}{facts}\n{text}");
-    let own = &places.secrets;
-    let is_new = disk.make_folder(own).map_err(at("making", own))?;
-    if let Some(above) = own.parent().filter(|_| is_new) {
-        disk.sync_folder(above).map_err(at("syncing", above))?;
-    }
-    for folder in [own, &places.kept()] {
+    for folder in [&places.secrets, &places.kept()] {
         let path = folder.join(GOOD);
         replace(disk, &path, whole.as_bytes()).map_err(at("writing", &path))?;
     }
@@ -630,13 +625,16 @@ fn not_set_up(disk: &dyn Disk, places: &Places, found: &Found, judged: &Judged) 
     }
 }
 
-/// Writes a file if its content differs from the one that is there.
+/// Writes a file, in a folder that is made durably if it is missing, if its content differs from the one that is there.
 fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if read_whole(disk, path, LONGEST_OUTCOME).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));
-    disk.make_folder(folder)?;
+    let is_new = disk.make_folder(folder)?;
+    if let Some(above) = folder.parent().filter(|_| is_new) {
+        disk.sync_folder(above)?;
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     publish(disk, folder, &name, bytes)
 }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::intake::QUIET;
+use super::intake::{MOST_SENDERS, QUIET};
 use booth_contract::Topics;
 use booth_contract::time::Mono;
 
@@ -18,8 +18,6 @@ use booth_contract::time::Mono;
 const FIRST: Duration = Duration::from_secs(60);
 /// The longest time that a sender is shut out, and therefore the longest that a new booth waits to be heard.
 const LONGEST: Duration = Duration::from_secs(600);
-/// Most senders that are remembered by name; those beyond are heard only while nobody is shut out.
-const MOST_KNOWN: usize = 20_000;
 
 /// A change of the hub's subscriptions. Carried out in their order, the changes miss no message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +54,7 @@ impl Fence {
     pub fn new(topics: Topics, known: impl IntoIterator<Item = String>) -> Self {
         Self {
             topics,
-            known: known.into_iter().take(MOST_KNOWN).collect(),
+            known: known.into_iter().take(MOST_SENDERS).collect(),
             outs: BTreeMap::new(),
             listening: None,
         }
@@ -64,7 +62,7 @@ impl Fence {
 
     /// Remembers a sender that was heard.
     pub fn know(&mut self, sender: &str) {
-        if !self.known.contains(sender) && self.known.len() < MOST_KNOWN {
+        if !self.known.contains(sender) && self.known.len() < MOST_SENDERS {
             self.known.insert(sender.to_owned());
         }
     }
@@ -211,10 +209,10 @@ mod tests {
     #[test]
     fn who_is_known_by_name_is_bounded_and_nobody_without_a_name_is_shut_out() {
         let mut fence = fence(&[]);
-        for n in 0..2 * MOST_KNOWN {
+        for n in 0..2 * MOST_SENDERS {
             fence.know(&format!("booth-{n}"));
         }
-        assert_eq!(fence.known.len(), MOST_KNOWN);
+        assert_eq!(fence.known.len(), MOST_SENDERS);
         assert_eq!(fence.shut(Mono(0), ""), None);
     }
 }

@@ -35,7 +35,7 @@ const ALL: Room = Room {
     bytes: 64 << 20,
 };
 /// Senders that have an account of their own; those beyond this number share one.
-const MOST_SENDERS: usize = 20_000;
+pub const MOST_SENDERS: usize = 20_000;
 /// So many messages refused to one sender within a second make a flood; each 4 KiB of a message count as another message. Beyond
 /// that no other sender can be heard, because the broker's queue for the hub is full.
 const FLOOD: usize = 2_000;
@@ -295,6 +295,11 @@ impl Intake {
             });
         }
         tell
+    }
+
+    /// Whether [`Self::floods`] would name anybody.
+    pub fn has_floods(&self) -> bool {
+        !self.floods.is_empty()
     }
 
     /// Senders that have begun to flood the hub since the last call.

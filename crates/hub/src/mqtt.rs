@@ -502,8 +502,11 @@ impl Link {
                 Ok(event) => {
                     let phase = session.phase;
                     let happened = session.event(event, &mut self.intake, &mut self.fence);
-                    self.fence(session);
                     self.learned.knows_no_names |= session.knows_no_names;
+                    // What is due by the clock alone waits for the next tick: looking at every known sender costs more than a message.
+                    if self.intake.has_floods() {
+                        self.fence(session);
+                    }
                     if let Some(other) = session.other.take() {
                         self.note_other(other);
                     }

@@ -47,6 +47,7 @@ pub use views::{BrokerStatus, StoreViews};
 use super::alerts;
 use super::fleet::{self, FleetError};
 use super::ingest::{Answer, is_clip_id, shortened};
+use super::intake::MOST_SENDERS;
 use apart::{Apart, Aside};
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
@@ -367,10 +368,10 @@ impl Store {
         self
     }
 
-    /// Booths that have been heard, in no order.
+    /// Booths that have been heard, in no order; no more than the hub distinguishes.
     pub fn senders(&self) -> Result<Vec<String>, StoreError> {
-        let mut rows = self.db.prepare("SELECT booth_id FROM booth LIMIT 20000")?;
-        let names = rows.query_map([], |row| row.get(0))?;
+        let mut rows = self.db.prepare("SELECT booth_id FROM booth LIMIT ?1")?;
+        let names = rows.query_map([MOST_SENDERS as i64], |row| row.get(0))?;
         Ok(names.collect::<Result<_, _>>()?)
     }
 

@@ -2,19 +2,6 @@
 
 use super::*;
 
-/// The same clip with another body of the same length, and its hash.
-fn another_version(clip: &Clip) -> Clip {
-    let mut body = clip.body.clone();
-    body[100] ^= 1;
-    let mut manifest = clip.manifest.clone();
-    manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&body)));
-    Clip {
-        id: clip.id.clone(),
-        body,
-        manifest,
-    }
-}
-
 /// Files in `disputed`, with their content.
 fn apart(bench: &Bench) -> Vec<(String, Vec<u8>)> {
     let Ok(folder) = fs::read_dir(bench.dir().join("disputed")) else {
@@ -54,7 +41,7 @@ fn a_version_that_lacked_one_byte_never_replaces_the_clip_that_was_stored_meanwh
     for sender in [BOOTH, "rundhoej-2"] {
         let mut bench = Bench::new();
         let good = clip(CLIP, 1);
-        let bad = another_version(&good);
+        let bad = in_other_words(&good, 100);
         assert_eq!(offer_from(&mut bench, sender, &bad), None);
         from(&mut bench, sender, &bad, 0..39_999);
         assert_eq!(
@@ -102,7 +89,7 @@ fn an_offer_without_its_body_never_makes_the_true_clip_a_reject() {
     for sender in [BOOTH, "rundhoej-2"] {
         for bytes in [20_000, 40_000, 60_000_u64] {
             let mut bench = Bench::new();
-            let mut bad = another_version(&good);
+            let mut bad = in_other_words(&good, 100);
             bad.manifest["bytes"] = json!(bytes);
             assert_eq!(offer_from(&mut bench, sender, &bad), None);
             from(&mut bench, sender, &bad, 0..10_000);
@@ -145,7 +132,7 @@ fn what_is_kept_apart_is_bounded_for_each_sender() {
             .any(|why| why.contains("room in disputed/ is taken"))
     );
     // Another sender has room.
-    let bad = another_version(&good);
+    let bad = in_other_words(&good, 100);
     offer_from(&mut bench, "rundhoej-3", &bad);
     from(&mut bench, "rundhoej-3", &bad, 0..40_000);
     assert_eq!(apart(&bench).len(), 34);
@@ -325,12 +312,7 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
     void.manifest["sha256"] = Value::Null;
     bench.offer(&void);
     bench.whole(&numbered(2));
-    let mut choice = numbered(3);
-    choice.manifest["kind"] = json!("choice");
-    choice.manifest["choice"] = json!(3);
-    choice.manifest["bytes"] = json!(0);
-    let text = format!("{}:square:3", choice.id);
-    choice.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
+    let choice = choice(3);
     bench.offer(&choice);
     let held = numbered(4);
     offer_from(&mut bench, "rundhoej-2", &held);

@@ -230,6 +230,31 @@ fn clip(id: &str, clip_no: u64) -> Clip {
     }
 }
 
+/// The same clip in other words of the same length: the byte `nth` differs.
+fn in_other_words(clip: &Clip, nth: usize) -> Clip {
+    let mut body = clip.body.clone();
+    body[nth] ^= 1;
+    let mut manifest = clip.manifest.clone();
+    manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&body)));
+    Clip {
+        id: clip.id.clone(),
+        body,
+        manifest,
+    }
+}
+
+/// A vote.
+fn choice(clip_no: u64) -> Clip {
+    let mut clip = numbered(clip_no);
+    clip.body.clear();
+    clip.manifest["kind"] = json!("choice");
+    clip.manifest["choice"] = json!(3);
+    clip.manifest["bytes"] = json!(0);
+    let text = format!("{}:square:3", clip.id);
+    clip.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
+    clip
+}
+
 fn numbered(clip_no: u64) -> Clip {
     clip(&format!("6f9619ff-8b86-4d01-b42d-{clip_no:012x}"), clip_no)
 }
@@ -462,12 +487,7 @@ fn a_withdrawn_clip_is_discarded() {
 #[test]
 fn a_choice_counts_a_void_fills_its_number_and_a_test_is_in_no_count() {
     let mut bench = Bench::new();
-    let mut choice = numbered(1);
-    choice.manifest["kind"] = json!("choice");
-    choice.manifest["choice"] = json!(3);
-    choice.manifest["bytes"] = json!(0);
-    let text = format!("{}:square:3", choice.id);
-    choice.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
+    let choice = choice(1);
     assert_eq!(status(bench.offer(&choice)), Some(AckStatus::Stored));
     let mut void = numbered(2);
     void.manifest["kind"] = json!("void");

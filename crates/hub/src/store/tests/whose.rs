@@ -189,30 +189,6 @@ fn who_announces_the_card_of_a_booth_that_has_just_spoken_gains_not_even_a_minut
     assert!(says("is alive with it") && says("stored, and not counted"));
 }
 
-/// The same clip in other words, and its hash.
-fn in_other_words(clip: &Clip, nth: usize) -> Clip {
-    let mut body = clip.body.clone();
-    body[nth] ^= 1;
-    let mut manifest = clip.manifest.clone();
-    manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(&body)));
-    Clip {
-        id: clip.id.clone(),
-        body,
-        manifest,
-    }
-}
-
-fn choice(clip_no: u64) -> Clip {
-    let mut clip = numbered(clip_no);
-    clip.body.clear();
-    clip.manifest["kind"] = json!("choice");
-    clip.manifest["choice"] = json!(3);
-    clip.manifest["bytes"] = json!(0);
-    let text = format!("{}:square:3", clip.id);
-    clip.manifest["sha256"] = json!(booth_contract::hex(&Sha256::digest(text.as_bytes())));
-    clip
-}
-
 impl Bench {
     /// Sends the whole clip as this sender, in a batch that is not committed yet.
     fn brings(&mut self, sender: &str, clip: &Clip) -> Option<Ack> {
