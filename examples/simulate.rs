@@ -1,12 +1,9 @@
-//! `make simulate`: whole booths in virtual time, one for each seed (`tests/support/world.rs`).
+//! `make simulate`: whole booths in virtual time, one for each seed (`crates/testkit/src/world.rs`).
 //!
 //! `simulate 1000` runs seeds 0 to 999, `simulate 17..20` these three, `simulate --trace 17` says all that happens.
 //! A failing seed is printed; the exit status is 1 if there was one.
 #![allow(clippy::disallowed_methods)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
-
-#[path = "../tests/support/world.rs"]
-mod world;
 
 use std::ops::Range;
 use std::process::ExitCode;
@@ -16,6 +13,7 @@ use std::time::Instant;
 
 use booth_host::out;
 use booth_host::{complain, say};
+use booth_testkit::world;
 
 fn seeds(text: &str) -> Option<Range<u64>> {
     match text.split_once("..") {

@@ -2,44 +2,10 @@
 //!
 //! Owns: running each campaign's cases from seeds on as many threads as help, within the time that is given, with a progress
 //! bar; what was done is kept in a folder, and the next call goes on from there. Never does: judge a case; the campaigns
-//! are the same code that `make test` runs a slice of (`tests/support`). The table at the end is what
+//! are the same code that `make test` runs a slice of (`crates/testkit`). The table at the end is what
 //! docs/reliability.md keeps.
 #![allow(clippy::disallowed_methods)] // a campaign: reads the clock, starts programs, writes its progress
 #![deny(clippy::print_stdout, clippy::print_stderr)]
-#![allow(dead_code, clippy::duplicate_mod)] // of what it shares with the tests, which share among themselves
-
-#[path = "../tests/support/backlog.rs"]
-mod backlog;
-#[path = "../tests/support/blockdev.rs"]
-mod blockdev;
-#[path = "../tests/support/card_reader.rs"]
-mod card_reader;
-#[path = "../tests/support/centre.rs"]
-mod centre;
-#[path = "../tests/support/crash_booth.rs"]
-mod crash_booth;
-#[path = "../tests/support/crash_centre.rs"]
-mod crash_centre;
-#[path = "../tests/support/crash_image.rs"]
-mod crash_image;
-#[path = "../tests/support/crash_record.rs"]
-mod crash_record;
-#[path = "../tests/support/crash_states.rs"]
-mod crash_states;
-#[path = "../tests/support/drain.rs"]
-mod drain;
-#[path = "../tests/support/kills.rs"]
-mod kills;
-#[path = "../tests/support/power_cuts.rs"]
-mod power_cuts;
-#[path = "../tests/support/programs.rs"]
-mod programs;
-#[path = "../tests/support/pulse.rs"]
-mod pulse;
-#[path = "../tests/support/wait.rs"]
-mod wait;
-#[path = "../tests/support/world.rs"]
-mod world;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -51,8 +17,15 @@ use std::time::{Duration, Instant};
 
 use booth_host::out;
 use booth_host::{complain, say};
+use booth_testkit::backlog;
+use booth_testkit::blockdev;
+use booth_testkit::crash_states;
+use booth_testkit::drain::{self, BrokerSends};
+use booth_testkit::kills;
+use booth_testkit::power_cuts;
+use booth_testkit::programs;
+use booth_testkit::world;
 use clap::Parser;
-use drain::BrokerSends;
 use serde::{Deserialize, Serialize};
 
 /// Booths at a time in the campaign of kills, and evenings recorded for the crash states.

@@ -1,14 +1,10 @@
 //! What every backend of the handset does, whatever lies below it: one suite, run over gpiocdev and over rppal on the
 //! registers of a Raspberry Pi 3, 4 and 5, with the code that the booth runs and a kernel that the test steers
-//! (`support/gpio_kernel.c`).
+//! (`crates/testkit/gpio_kernel.c`).
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))] // it traps on registers by x86's single step
 #![allow(clippy::disallowed_methods)]
 
-#[path = "support/gpio_kernel.rs"]
-#[allow(dead_code)] // the bench uses the rest
-mod gpio_kernel;
-
-use gpio_kernel::{KINDS, Kernel, Kind, Watched};
+use booth_testkit::gpio_kernel::{self, KINDS, Kernel, Kind, Watched};
 
 const THIS: [&str; 4] = [
     "the_process_that_watches",

@@ -1,9 +1,6 @@
 //! What a day of trouble leaves in the log: the cause, a line an hour, and the end. The real loop, keeper and spool in virtual
-//! time (`support/world.rs`), the hub's real store, and the journal's own rule.
+//! time (`crates/testkit/src/world.rs`), the hub's real store, and the journal's own rule.
 #![allow(clippy::disallowed_methods)]
-
-#[path = "support/world.rs"]
-mod world;
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -14,8 +11,9 @@ use std::time::Duration;
 use booth_contract::time::Mono;
 use booth_host::{crew, journal};
 use booth_hub::store::{Message, Store, StoreRules};
+use booth_testkit::world;
+use booth_testkit::world::plan::{DAY, Fault, HOUR, MINUTE, Plan};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use world::plan::{DAY, Fault, HOUR, MINUTE, Plan};
 
 /// What the card keeps of the journal (image/system/usr/lib/booth/journal-ring).
 const RING: usize = 500;
@@ -160,7 +158,7 @@ fn a_day_of_any_outage_is_a_handful_of_lines_and_one_an_hour_for_each_fault() {
             Fault::IoBurst {
                 ms: DAY,
                 percent: 100,
-                errno: world::model_disk::EIO,
+                errno: booth_testkit::model_disk::EIO,
             },
             3,
             "error 5",

@@ -8,28 +8,15 @@ mod encoders;
 mod quality;
 mod threads;
 
-#[allow(dead_code)]
-#[path = "../../tests/support/gateway.rs"]
-mod gateway;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#[allow(dead_code)]
-#[path = "../../tests/support/gpio_kernel.rs"]
-mod gpio_kernel;
-#[allow(dead_code)]
-#[path = "../../tests/support/hub.rs"]
-mod hub;
-#[allow(dead_code)]
-#[path = "../../tests/support/pulse.rs"]
-mod pulse;
-#[path = "../../tests/support/wait.rs"]
-mod wait;
-
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gateway::{BoothHome, Gateway, fixtures};
-use hub::{Broker, Home, Hub};
-use pulse::Pulse;
+use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use booth_testkit::gpio_kernel;
+use booth_testkit::hub::{Broker, Home, Hub};
+use booth_testkit::pulse::Pulse;
+use booth_testkit::wait;
 use threads::Cpu;
 
 /// How often what is measured, and how long a long visit is.
@@ -279,14 +266,14 @@ fn main() {
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 fn handset_figures(_: &mut Table) {
     eprintln!(
-        "NOT MEASURED: the handset's thread; tests/support/gpio_kernel.c is for x86-64 Linux"
+        "NOT MEASURED: the handset's thread; crates/testkit/gpio_kernel.c is for x86-64 Linux"
     );
 }
 
-/// The thread that watches the contacts, with the code that the booth runs, on lines of `tests/support/gpio_kernel.c`.
+/// The thread that watches the contacts, with the code that the booth runs, on lines of `crates/testkit/gpio_kernel.c`.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn handset_figures(table: &mut Table) {
-    use gpio_kernel::{KINDS, Kernel, Kind, Watched};
+    use booth_testkit::gpio_kernel::{KINDS, Kernel, Kind, Watched};
 
     // Lifts of one process: more in a minute would be a hook that chatters.
     const LIFTS: usize = 36;

@@ -12,7 +12,7 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Packet, SubscribeReasonCode};
 use rumqttc::{Client, ConnectionError, Event, MqttOptions};
 
-use crate::stage::{Fault, Stage, Steps};
+use booth_stage::stage::{Fault, Stage, Steps};
 
 /// Between two connections.
 const RECONNECT: Duration = Duration::from_millis(200);

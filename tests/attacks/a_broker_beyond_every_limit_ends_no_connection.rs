@@ -12,8 +12,8 @@ use std::time::Instant;
 use booth_contract::{Ack, AckStatus};
 
 use crate::flood::{packet, publish};
-use crate::support::hub::{Clip, Home, Hub};
-use crate::support::wait::{PATIENCE, until};
+use booth_testkit::hub::{Clip, Home, Hub};
+use booth_testkit::wait::{PATIENCE, until};
 
 /// What the hub said, besides pings.
 enum Said {

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use super::support::gateway::{BoothHome, Gateway};
-use super::support::hub::Broker;
-use super::support::pulse::Pulse;
-use super::support::wait::until;
+use booth_testkit::gateway::{BoothHome, Gateway};
+use booth_testkit::hub::Broker;
+use booth_testkit::pulse::Pulse;
+use booth_testkit::wait::until;
 
 const OF_EACH: usize = 2_000;
 /// Of those that are slow to make.

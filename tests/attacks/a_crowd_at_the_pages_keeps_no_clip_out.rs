@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::flood::{CALM, City};
-use crate::support::hub::{Clip, Hub};
-use crate::support::wait::{PATIENCE, until};
+use booth_testkit::hub::{Clip, Hub};
+use booth_testkit::wait::{PATIENCE, until};
 
 /// As many descriptors as systems give by themselves.
 const USUAL: u64 = 1_024;

@@ -5,11 +5,11 @@ use rumqttc::PublishOptions;
 use rumqttc::mqttbytes::v5::PublishProperties;
 use serde_json::{Value, json};
 
-use super::support::city_broker::CityBroker;
-use super::support::gateway::{BoothHome, Gateway};
-use super::support::hub::Booth as Login;
-use super::support::pulse::Pulse;
-use super::support::wait::until;
+use booth_testkit::city_broker::CityBroker;
+use booth_testkit::gateway::{BoothHome, Gateway};
+use booth_testkit::hub::Booth as Login;
+use booth_testkit::pulse::Pulse;
+use booth_testkit::wait::until;
 
 const BOOTH: &str = "rundhoej-1";
 /// Messages of each kind. Mosquitto keeps 1,000 for a booth that does not keep up, so that no flood is larger for the booth than

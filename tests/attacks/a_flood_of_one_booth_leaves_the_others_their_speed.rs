@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::flood::{CALM, City, Flood, LOUD, publish};
-use crate::support::hub::{Booth, Clip};
-use crate::support::wait::until;
+use booth_testkit::hub::{Booth, Clip};
+use booth_testkit::wait::until;
 
 /// Clips of a block, and how many blocks of each kind take turns.
 const CLIPS: u64 = 12;

@@ -2,10 +2,10 @@
 //!
 //! What chance makes of it, state by state, is tested beside the session (`gateway_core::session::visitors`); here it is the real gateway.
 
-use super::support::gateway::{BoothHome, Gateway};
-use super::support::hub::Broker;
-use super::support::pulse::Pulse;
-use super::support::wait::until;
+use booth_testkit::gateway::{BoothHome, Gateway};
+use booth_testkit::hub::Broker;
+use booth_testkit::pulse::Pulse;
+use booth_testkit::wait::until;
 
 /// The booth's code, overheard.
 const CODE: &str = "037415";

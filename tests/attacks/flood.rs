@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread::JoinHandle;
 
-use crate::support::city_broker::CityBroker;
-use crate::support::hub::{Booth, Home, Hub};
+use booth_testkit::city_broker::CityBroker;
+use booth_testkit::hub::{Booth, Home, Hub};
 
 /// Who is robbed of the password, and who is not.
 pub const LOUD: &str = "robbed-1";

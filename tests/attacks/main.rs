@@ -11,14 +11,3 @@ mod a_passer_by_closes_no_booth;
 mod flood;
 mod nobody_speaks_for_another_booth;
 mod the_store_does_not_forget;
-
-#[allow(dead_code)] // each attacker uses his part
-#[path = "../support"]
-mod support {
-    pub mod city;
-    pub mod city_broker;
-    pub mod gateway;
-    pub mod hub;
-    pub mod pulse;
-    pub mod wait;
-}

@@ -4,8 +4,8 @@
 use booth_contract::AckStatus;
 use serde_json::json;
 
-use super::support::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};
-use super::support::wait::until;
+use booth_testkit::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};
+use booth_testkit::wait::until;
 
 const BOOTH: &str = "rundhoej-1";
 const THIEF: &str = "rundhoej-2";

@@ -8,8 +8,8 @@ use booth_contract::AckStatus;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::support::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};
-use super::support::wait::until;
+use booth_testkit::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};
+use booth_testkit::wait::until;
 
 const BOOTH: &str = "rundhoej-1";
 

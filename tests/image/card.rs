@@ -135,10 +135,6 @@ impl Card {
         self.put(number, &file, name);
     }
 
-    pub fn remove(&self, number: usize, name: &str) {
-        run("mdel", &["-i", &self.fat(number), &format!("::{name}")]);
-    }
-
     /// The partition that the firmware starts, with its one-shot flag or without.
     pub fn due(&self, is_trial: bool) -> usize {
         let autoboot = self.read(BOOTH, "autoboot.txt").expect("autoboot.txt");

@@ -16,9 +16,9 @@ use booth_spool::{OpenFacts, Spool};
 
 use super::card::{self, BOOTH, DATA, Partition, SECTOR};
 use super::{run, text};
-use crate::blockdev::{Event, Trace, What};
-use crate::card_reader::{self, ClipFile};
-use crate::crash_image::{Cut, Dice, Later};
+use booth_testkit::blockdev::{Event, Trace, What};
+use booth_testkit::card_reader::{self, ClipFile};
+use booth_testkit::crash_image::{Cut, Dice, Later};
 
 /// Where the rig writes its marks: sector 64, in the gap before the first partition.
 const MARK_AT: u64 = 64 * SECTOR;

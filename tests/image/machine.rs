@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use super::card::{BOOTH, Card, SECTOR};
 use super::crash;
 use super::{repository, run, text};
-use crate::blockdev::{Event, Trace, What};
-use crate::machine_clock::{EMULATOR, Guest, Over, Qtest, Timer, patiently, wait};
+use booth_testkit::blockdev::{Event, Trace, What};
+use booth_testkit::machine_clock::{EMULATOR, Guest, Over, Qtest, Timer, patiently, wait};
 
 /// Longest that one thing may take that the test waits for, s of the machine's own clock.
 const LIMIT_S: f64 = 900.0;
@@ -413,7 +413,6 @@ pub struct Machine {
     is_up: bool,
     console: PathBuf,
     flag: PathBuf,
-    card: PathBuf,
     /// Longest that it is waited for, s of its own clock.
     limit_s: f64,
 }
@@ -534,7 +533,6 @@ impl Machine {
             is_up: false,
             console,
             flag,
-            card: board.card.file.clone(),
             limit_s: if build.skips_idle {
                 LIMIT_SKIPPING_S
             } else {
@@ -743,10 +741,6 @@ impl Machine {
     pub fn cut(mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
-    }
-
-    pub fn card(&self) -> &Path {
-        &self.card
     }
 }
 

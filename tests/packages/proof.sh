@@ -48,7 +48,9 @@ tries() {
         ;;
     test)
         echo "cargo test --no-run --all-targets"
-        echo "cargo test --test demonstration --test link --test systemd_units --test image_data --test image_locks --test early_lamp --test pages --test visit"
+        echo "cargo test --test house -- demonstration:: systemd_units::"
+        echo "cargo test --test card -- image_data:: image_locks:: early_lamp::"
+        echo "cargo test --test link --test centre --test booth -- link:: pages:: visit::"
         ;;
     bench) echo "cargo build --release --bins && cargo bench --no-run --bench figures" ;;
     simulate) echo "make simulate SEEDS=3" ;;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# get.sh FOLDER [NAME ...]: the brokers that tests/brokers.rs meets, each in a folder below FOLDER, made once:
+# get.sh FOLDER [NAME ...]: the brokers that tests/link/brokers.rs meets, each in a folder below FOLDER, made once:
 #   debian-12    Mosquitto 2.0.11                           by mmdebstrap, from Debian's packages; run in a chroot
 #   debian-13    Mosquitto 2.0.21, RabbitMQ 4, Python 3     the same
 #   paho         Paho's interoperability broker             from its repository, or from PAHO_REPOSITORY=<a clone of it>

@@ -1,0 +1,119 @@
+//! Debian's headless Chromium through chromedriver: WebDriver (W3C) in as few words as the tests need.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use booth_stage::wait::until;
+
+/// A browser; ended with the value.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Opens one on this free port.
+    pub fn open(port: u16) -> Self {
+        let profile = tempfile::tempdir().expect("a folder");
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver runs: is the package chromium-driver installed?");
+        let mut browser = Self {
+            driver,
+            port,
+            session: String::new(),
+            _profile: profile,
+        };
+        until("chromedriver listens", || {
+            TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
+        });
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--autoplay-policy=no-user-gesture-required",
+            "--window-size=1200,900",
+        ];
+        let mut arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        arguments.push(format!(
+            "--user-data-dir={}",
+            browser._profile.path().display()
+        ));
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome", "timeouts": { "script": 60_000 },
+            "goog:chromeOptions": { "args": arguments } } } });
+        let answer = browser.call("POST", "/session", &wanted);
+        browser.session = answer["sessionId"].as_str().expect("a session").to_owned();
+        browser
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver");
+        let body = body.to_string();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut reader = BufReader::new(stream);
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).expect("a header") > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+            line.clear();
+        }
+        let mut text = vec![0; length];
+        reader.read_exact(&mut text).expect("a body");
+        let answer: Value = serde_json::from_slice(&text).expect("JSON");
+        let value = answer["value"].clone();
+        assert!(value["error"].is_null(), "{method} {path}: {value}");
+        value
+    }
+
+    fn in_session(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", &format!("/session/{}{path}", self.session), body)
+    }
+
+    /// Goes to a page.
+    pub fn go(&self, url: &str) {
+        self.in_session("/url", &json!({ "url": url }));
+    }
+
+    /// Runs a script in the page and answers what it returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.in_session("/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Runs a script that answers by calling `done(value)`.
+    pub fn wait_for(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1];{script}");
+        self.in_session("/execute/async", &json!({ "script": script, "args": [] }))
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let path = format!("/session/{}", self.session);
+        if !self.session.is_empty() && !std::thread::panicking() {
+            self.call("DELETE", &path, &json!({}));
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}

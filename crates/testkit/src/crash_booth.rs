@@ -1,0 +1,178 @@
+//! The real gateway on a card of its own, by the path of its program.
+//!
+//! Owns: the process and its folder beside the card. Never does: touch the card. Ended with the value.
+#![allow(clippy::disallowed_methods)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use booth_gateway::adapters::handset_sim::send_line;
+use serde_json::Value;
+
+use super::programs::{PATIENCE, Programs, wait_for};
+use booth_stage::pulse::{EAR, MIC, Pulse};
+use booth_stage::session::{Leash, in_own_session};
+
+/// Writes `booth.toml` for a spool in `card`; `mqtt` are the lines of that table.
+pub fn configure(home: &Path, card: &Path, mqtt: &str) -> Result<(), String> {
+    let text = format!(
+        "[booth]\nid = \"rundhoej-1\"\n[mqtt]\n{mqtt}\n\
+         [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
+         [audio]\ninput = \"{MIC}\"\noutput = \"{EAR}\"\n\
+         [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
+         [privacy]\nseal = false\n\
+         [session]\nprompts = {prompts:?}\n\
+         [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n",
+        socket = home.join("handset.sock"),
+        spool = card.join("spool"),
+        prompts = home.join("tones-will-do"),
+    );
+    std::fs::write(home.join("booth.toml"), text).map_err(|error| format!("booth.toml: {error}"))
+}
+
+/// A running gateway.
+pub struct CrashBooth {
+    child: Child,
+    socket: PathBuf,
+    log: Arc<Mutex<Vec<String>>>,
+    _leash: Leash,
+}
+
+impl CrashBooth {
+    /// Starts it in `home`; `heard` gets each line that it logs, in the thread that reads them.
+    pub fn start(
+        programs: &Programs,
+        home: &Path,
+        pulse: &Pulse,
+        heard: impl Fn(&str) + Send + 'static,
+    ) -> Result<Self, String> {
+        let mut child = in_own_session(&programs.gateway)
+            .args(["run", "--config"])
+            .arg(home.join("booth.toml"))
+            .envs(pulse.environment())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", programs.gateway.display()))?;
+        let _leash = Leash::on(child.id());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let told = log.clone();
+        let stderr = child.stderr.take().ok_or("no pipe")?;
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                heard(&line);
+                told.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
+        });
+        Ok(Self {
+            child,
+            socket: home.join("handset.sock"),
+            log,
+            _leash,
+        })
+    }
+
+    /// How long its threads have waited for a processor, in ms (proc_pid_schedstat(5)).
+    pub fn starved_ms(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let waited = |task: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').nth(1)?.parse::<u64>().ok()
+        };
+        let all = tasks.into_iter().flatten().flatten().filter_map(waited);
+        all.sum::<u64>() / 1_000_000
+    }
+
+    /// Everything that it has logged.
+    pub fn log(&self) -> Vec<String> {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How many lines say this.
+    pub fn count(&self, text: &str) -> usize {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// One line to the handset, answered with `ok`.
+    pub fn handset(&self, line: &str) -> Result<(), String> {
+        match send_line(&self.socket, line)?.as_str() {
+            "ok" => Ok(()),
+            other => Err(format!("the handset's {line:?} is answered {other:?}")),
+        }
+    }
+
+    /// Waits until its state has this; a gateway that ends does not get there.
+    pub fn reaches(&mut self, key: &str, value: impl Into<Value>) -> Result<(), String> {
+        let value = value.into();
+        let start = Instant::now();
+        let mut last = String::new();
+        loop {
+            if let Ok(state) = send_line(&self.socket, "state") {
+                let known: Value = serde_json::from_str(&state).unwrap_or_default();
+                if known[key] == value {
+                    return Ok(());
+                }
+                last = state;
+            }
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || start.elapsed() > PATIENCE {
+                let log = self.log().join("\n");
+                return Err(format!(
+                    "never {key} = {value} (ended: {ended:?}, last {last}); it said:\n{log}"
+                ));
+            }
+            std::thread::park_timeout(Duration::from_millis(3));
+        }
+    }
+
+    /// Lifts and dials until a recording runs. A citizen who is told *out of order* hangs up and comes back.
+    pub fn lift_and_choose(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            self.reaches("ready", 1)?;
+            self.handset("lift")?;
+            self.handset("dial 1")?;
+            let state = wait_for("a recording runs", || {
+                let state = send_line(&self.socket, "state").ok()?;
+                let state: Value = serde_json::from_str(&state).ok()?;
+                let session = state["session"].as_str()?.to_owned();
+                matches!(session.as_str(), "recording" | "out_of_order").then_some(session)
+            })?;
+            if state == "recording" {
+                return Ok(());
+            }
+            self.handset("hang-up")?;
+        }
+        Err(format!("it stays out of order:\n{}", self.log().join("\n")))
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> Result<ExitStatus, String> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .map_err(|error| error.to_string())?;
+        wait_for("the gateway stops", || self.child.try_wait().ok().flatten())
+    }
+}
+
+impl Drop for CrashBooth {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,257 @@
+//! The real gateway binary, driven through its control socket.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use booth_gateway::adapters::handset_sim::send_line;
+use serde_json::Value;
+
+use super::{gateway_program, repository};
+
+use booth_stage::pulse::{EAR, MIC, Pulse};
+use booth_stage::session::{Leash, in_own_session};
+
+/// Where a gateway lives: configuration, spool, socket.
+pub struct BoothHome {
+    folder: tempfile::TempDir,
+}
+
+/// The repository's own prompts.
+pub fn fixtures() -> PathBuf {
+    repository().join("tests/fixtures")
+}
+
+impl BoothHome {
+    /// A booth of two questions that speaks to the broker on this port; `more` is appended to booth.toml.
+    pub fn new(broker_port: u16, more: &str) -> Self {
+        Self::with_mqtt(&format!("url = \"mqtt://127.0.0.1:{broker_port}\""), more)
+    }
+
+    /// The same with its own `[mqtt]` lines.
+    pub fn with_mqtt(mqtt: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Self { folder };
+        let text = format!(
+            "[booth]\nid = \"rundhoej-1\"\nname = \"Rundhøj Torv\"\n\
+             [mqtt]\n{mqtt}\n\
+             [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
+             [audio]\ninput = \"{MIC}\"\noutput = \"{EAR}\"\n\
+             [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
+             [privacy]\nseal = false\n\
+             [health]\ninterval_s = 1\n\
+             [session]\nprompts = {prompts:?}\nlanguage = \"da\"\n\
+             [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n{more}",
+            socket = home.socket(),
+            spool = home.spool(),
+            prompts = fixtures().join("prompts"),
+        );
+        std::fs::write(home.config(), text).expect("a file");
+        home
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `booth.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("booth.toml")
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("handset.sock")
+    }
+
+    /// The spool's folder.
+    pub fn spool(&self) -> PathBuf {
+        self.path().join("spool")
+    }
+
+    /// Files of one folder of the spool.
+    pub fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.spool().join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    child: Child,
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+    socket: PathBuf,
+    _leash: Leash,
+}
+
+impl Gateway {
+    /// Starts it on this card.
+    pub fn start(home: &BoothHome, pulse: &Pulse) -> Self {
+        Self::start_in(home, pulse.environment())
+    }
+
+    /// Starts it where there is no sound card.
+    pub fn start_deaf(home: &BoothHome) -> Self {
+        Self::start_in(
+            home,
+            [("ALSA_CONFIG_PATH", "/usr/share/alsa/alsa.conf".into())],
+        )
+    }
+
+    /// Starts it in this environment.
+    pub fn start_in(
+        home: &BoothHome,
+        environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
+    ) -> Self {
+        Self::start_at(&home.config(), home.socket(), &[], environment)
+    }
+
+    /// Starts it with this configuration and more arguments; `socket` is where its handset listens.
+    pub fn start_at(
+        config: &Path,
+        socket: PathBuf,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
+    ) -> Self {
+        let mut child = in_own_session(gateway_program())
+            .arg("run")
+            .args(arguments)
+            .arg("--config")
+            .arg(config)
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("setsid runs: it is in every Debian");
+        let _leash = Leash::on(child.id());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let told = lines.clone();
+        let stderr = child.stderr.take().expect("a pipe");
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                told.lock().expect("lines").push((Instant::now(), line));
+            }
+        });
+        Self {
+            child,
+            lines,
+            reader: Some(reader),
+            socket,
+            _leash,
+        }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        let lines = self.lines.lock().expect("lines");
+        let texts: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+        texts.join("\n")
+    }
+
+    /// Forgets what it has logged so far.
+    pub fn clear_log(&self) {
+        self.lines.lock().expect("lines").clear();
+    }
+
+    /// Waits until it has logged a line with this; answers when, and the line.
+    pub fn says(&self, text: &str) -> (Instant, String) {
+        let start = Instant::now();
+        loop {
+            {
+                let lines = self.lines.lock().expect("lines");
+                if let Some(found) = lines.iter().find(|(_, line)| line.contains(text)) {
+                    return found.clone();
+                }
+            }
+            assert!(
+                start.elapsed() < booth_stage::wait::PATIENCE,
+                "the gateway never said {text:?}; it said:\n{}",
+                self.log()
+            );
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// One line to the handset, which must be answered with `ok`.
+    pub fn handset(&self, line: &str) {
+        assert_eq!(
+            send_line(&self.socket, line).as_deref(),
+            Ok("ok"),
+            "{line}\n{}",
+            self.log()
+        );
+    }
+
+    /// The booth's state.
+    pub fn state(&self) -> Option<Value> {
+        serde_json::from_str(&send_line(&self.socket, "state").ok()?).ok()
+    }
+
+    /// Waits until the state has this.
+    pub fn reaches(&self, key: &str, value: impl Into<Value>) -> Value {
+        let value = value.into();
+        let mut last = None;
+        let start = Instant::now();
+        loop {
+            if let Some(state) = self.state() {
+                if state[key] == value {
+                    return state;
+                }
+                last = Some(state);
+            }
+            assert!(
+                start.elapsed() < booth_stage::wait::PATIENCE,
+                "gave up waiting for {key} = {value}; last {last:?}; the gateway said:\n{}",
+                self.log()
+            );
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Power cut, as far as a process can have one.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// SIGHUP.
+    pub fn hang_up_signal(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("told");
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+        self.child.wait().expect("gone")
+    }
+
+    /// Waits until it ends by itself.
+    pub fn ends(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().expect("gone");
+        // Its last words may still be in the pipe.
+        let reader = self.reader.take().expect("one reader");
+        reader.join().expect("the reader ends with the pipe");
+        (status, self.log())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

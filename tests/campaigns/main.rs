@@ -1,0 +1,4 @@
+//! A slice of each campaign of `make torture`.
+
+mod crash_states;
+mod torture;

@@ -1,0 +1,9 @@
+//! The card: what a technician writes on it, what the image makes of it, and its updates.
+
+mod early_lamp;
+mod image_data;
+mod image_locks;
+mod networks;
+mod provision;
+mod update;
+mod update_booth;

@@ -1,0 +1,4 @@
+//! The hub on a real broker, and its pages in a real browser.
+
+mod hub_delivery;
+mod pages;

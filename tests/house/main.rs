@@ -1,0 +1,9 @@
+//! The repository itself: walls, documents, units, the demonstration, what the programs print.
+
+mod demonstration;
+mod docs;
+mod fuzz_slice;
+mod machine_clock;
+mod output;
+mod systemd_units;
+mod walls;

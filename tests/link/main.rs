@@ -1,0 +1,6 @@
+//! The way to the broker: real brokers, scripted ones, certificates.
+
+mod brokers;
+mod credentials;
+mod link;
+mod scripted_broker;
