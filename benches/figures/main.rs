@@ -16,6 +16,7 @@ use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::gpio_kernel;
 use booth_testkit::hub::{Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
+use booth_testkit::speech;
 use booth_testkit::wait;
 use threads::Cpu;
 
@@ -432,7 +433,8 @@ fn make_speech(wav: &Path, seconds: usize) {
     let mut spoken = Vec::new();
     for language in ["da", "en"] {
         let once = wav.with_file_name(format!("{language}.wav"));
-        quality::decode(&fixtures().join(format!("speech/{language}.opus")), &once);
+        let recording = fixtures().join(format!("speech/{language}.opus"));
+        speech::decode(&recording, &once).expect("decoded");
         let reader = hound::WavReader::open(&once).expect("a wav");
         let samples = reader.into_samples::<i16>();
         spoken.extend(samples.map(|sample| sample.expect("a sample")));

@@ -3,17 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Table;
+use booth_testkit::speech::decode;
 
-/// Decodes an Ogg Opus file to 48 kHz, mono, 16-bit.
-pub fn decode(file: &Path, into: &Path) {
-    let status = Command::new("opusdec")
-        .args(["--quiet", "--rate", "48000", "--force-wav"])
-        .args([file, into])
-        .status()
-        .expect("opusdec runs");
-    assert!(status.success(), "opusdec {}: {status}", file.display());
-}
+use super::Table;
 
 /// STOI and PESQ of what was `spoken`: of the clips that went the whole way, and of what the encoder alone made of it.
 pub fn judge(table: &mut Table, spoken: &Path, clips: &[PathBuf], plain: &Path) {
@@ -27,12 +19,12 @@ pub fn judge(table: &mut Table, spoken: &Path, clips: &[PathBuf], plain: &Path) 
     let folder = spoken.parent().expect("a folder");
     let decoded = |(at, clip): (usize, &PathBuf)| {
         let into = folder.join(format!("heard-{at}.wav"));
-        decode(clip, &into);
+        decode(clip, &into).expect("decoded");
         into
     };
     let heard: Vec<PathBuf> = clips.iter().enumerate().map(decoded).collect();
     let alone = folder.join("plain.wav");
-    decode(plain, &alone);
+    decode(plain, &alone).expect("decoded");
     for (whose, heard) in [
         ("that went the whole way", &heard[..]),
         ("of the encoder alone", &[alone]),

@@ -8,7 +8,6 @@
 mod watch;
 
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::channel;
@@ -17,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use booth_host::complain;
 use booth_stage::city;
+use booth_stage::mosquitto::free_port;
 use booth_stage::pulse::{EAR, MIC, Pulse};
 use booth_stage::session::in_own_session;
+use booth_stage::speech;
 use booth_stage::stage::{Fault, Stage};
 use booth_stage::visit;
 use booth_stage::visit::Visitor;
@@ -110,12 +111,6 @@ fn make_folder() -> std::io::Result<PathBuf> {
     }
     std::fs::create_dir(&folder)?;
     Ok(folder)
-}
-
-fn free_port() -> Result<u16, Fault> {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    port.map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}").into())
 }
 
 fn write(stage: &Stage, name: &str, text: &str) -> Result<PathBuf, Fault> {
@@ -316,20 +311,10 @@ fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Faul
 }
 
 /// The citizen's words as a WAV file.
-fn decoded(stage: &Stage, speech: &Path) -> Result<PathBuf, Fault> {
+fn decoded(stage: &Stage, recording: &Path) -> Result<PathBuf, Fault> {
     let wav = stage.folder.join("speech.wav");
-    let status = Command::new("opusdec")
-        .arg("--quiet")
-        .args([speech, &wav])
-        .status()
-        .map_err(|error| {
-            format!("opusdec does not start: {error}; it is in Debian's package opus-tools")
-        })?;
-    if status.success() {
-        Ok(wav)
-    } else {
-        Err(format!("opusdec cannot decode {} ({status})", speech.display()).into())
-    }
+    speech::decode(recording, &wav)?;
+    Ok(wav)
 }
 
 /// The citizen is whoever sits here.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::pulse::Pulse;
 use booth_testkit::session::{Leash, in_own_session};
+use booth_testkit::speech::decode;
 use booth_testkit::wait::until;
 
 /// No broker listens there; none is needed.
@@ -17,11 +18,7 @@ const NO_BROKER: u16 = 1;
 fn speech(booth: &BoothHome) -> PathBuf {
     let wav = booth.path().join("speech.wav");
     let speech = fixtures().join("speech/da.opus");
-    let decoded = Command::new("opusdec")
-        .args(["--quiet", "--rate", "48000", "--force-wav"])
-        .args([&speech, &wav])
-        .status();
-    assert!(decoded.expect("opusdec runs").success());
+    decode(&speech, &wav).expect("decoded");
     wav
 }
 

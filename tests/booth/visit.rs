@@ -8,6 +8,7 @@ use booth_host::line_server;
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
+use booth_testkit::speech::decode;
 use booth_testkit::wait::until;
 
 fn clips_of(home: &Home) -> Vec<std::path::PathBuf> {
@@ -41,12 +42,7 @@ fn decoded(file: &Path, into: &Path) -> Vec<f64> {
         info.status.success() && !text.contains("WARNING") && !text.contains("ERROR"),
         "{text}"
     );
-    let status = Command::new("opusdec")
-        .args(["--quiet", "--rate", "48000", "--force-wav"])
-        .args([file, into])
-        .status()
-        .expect("opusdec runs");
-    assert!(status.success());
+    decode(file, into).expect("decoded");
     let mut wav = hound::WavReader::open(into).expect("a wav");
     wav.samples::<i16>()
         .map(|sample| f64::from(sample.expect("a sample")))

@@ -4,11 +4,11 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::io::Write;
-use std::process::Command;
 
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Booth, Home, Hub};
 use booth_testkit::pulse::Pulse;
+use booth_testkit::speech::decode;
 use booth_testkit::spool_rig as rig;
 use booth_testkit::wait::until;
 use booth_testkit::zoo::{Kind, Rules, Running, password};
@@ -101,12 +101,7 @@ fn gets_fault(gateway: &Gateway, alert: &str) {
 /// Somebody lifts, answers, and hangs up; the clip arrives.
 fn visit(gateway: &Gateway, pulse: &Pulse, booth: &BoothHome) {
     let speech = booth.path().join("speech.wav");
-    let decoded = Command::new("opusdec")
-        .args(["--quiet", "--rate", "48000", "--force-wav"])
-        .args([&fixtures().join("speech/da.opus"), &speech])
-        .status()
-        .expect("opusdec runs");
-    assert!(decoded.success());
+    decode(&fixtures().join("speech/da.opus"), &speech).expect("decoded");
     gateway.reaches("ready", 1);
     gateway.handset("lift");
     gateway.reaches("session", "question");

@@ -5,8 +5,11 @@
 //! hub's code, or bring a crate that the demonstration does not have anyway.
 
 pub mod city;
+pub mod mosquitto;
+pub mod program;
 pub mod pulse;
 pub mod session;
+pub mod speech;
 pub mod stage;
 pub mod visit;
 pub mod wait;

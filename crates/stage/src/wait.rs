@@ -10,13 +10,20 @@ use super::stage::{Patience, Turn};
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Asks `probe` until it answers, or panics with `what` after [`PATIENCE`].
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    wait_for(what, probe).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same, with a sentence instead of the panic.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T, String> {
     let start = Instant::now();
     loop {
         if let Some(found) = probe() {
-            return found;
+            return Ok(found);
         }
-        assert!(start.elapsed() < PATIENCE, "gave up waiting: {what}");
+        if start.elapsed() > PATIENCE {
+            return Err(format!("never happened: {what}"));
+        }
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }

@@ -1,43 +1,19 @@
 //! A city's Mosquitto (`city`), running until the test ends.
 
-use std::process::{Child, Stdio};
-
-use super::hub::free_port;
-use booth_stage::city;
-use booth_stage::wait::until;
+use booth_stage::mosquitto::Mosquitto;
 
 pub struct CityBroker {
-    child: Child,
+    _broker: Mosquitto,
     pub port: u16,
-    _folder: tempfile::TempDir,
 }
 
 impl CityBroker {
     /// With these users and their passwords; it listens.
     pub fn start(users: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port();
-        city::write_files(folder.path(), port, users).expect("the broker's files");
-        let child = city::broker(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed");
-        until("mosquitto listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        });
+        let broker = Mosquitto::of_a_city(users).unwrap_or_else(|why| panic!("{why}"));
         Self {
-            child,
-            port,
-            _folder: folder,
+            port: broker.port,
+            _broker: broker,
         }
-    }
-}
-
-impl Drop for CityBroker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -3,18 +3,18 @@
 //! Owns: the process and its folder beside the card. Never does: touch the card. Ended with the value.
 #![allow(clippy::disallowed_methods)]
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use booth_gateway::adapters::handset_sim::send_line;
+use booth_stage::program::Program;
+use booth_stage::pulse::{EAR, MIC, Pulse};
+use booth_stage::session::in_own_session;
+use booth_stage::wait::{PATIENCE, wait_for};
 use serde_json::Value;
 
-use super::programs::{PATIENCE, Programs, wait_for};
-use booth_stage::pulse::{EAR, MIC, Pulse};
-use booth_stage::session::{Leash, in_own_session};
+use super::programs::Programs;
 
 /// Writes `booth.toml` for a spool in `card`; `mqtt` are the lines of that table.
 pub fn configure(home: &Path, card: &Path, mqtt: &str) -> Result<(), String> {
@@ -35,10 +35,8 @@ pub fn configure(home: &Path, card: &Path, mqtt: &str) -> Result<(), String> {
 
 /// A running gateway.
 pub struct CrashBooth {
-    child: Child,
+    program: Program,
     socket: PathBuf,
-    log: Arc<Mutex<Vec<String>>>,
-    _leash: Leash,
 }
 
 impl CrashBooth {
@@ -49,37 +47,20 @@ impl CrashBooth {
         pulse: &Pulse,
         heard: impl Fn(&str) + Send + 'static,
     ) -> Result<Self, String> {
-        let mut child = in_own_session(&programs.gateway)
+        let mut command = in_own_session(&programs.gateway);
+        command
             .args(["run", "--config"])
             .arg(home.join("booth.toml"))
-            .envs(pulse.environment())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", programs.gateway.display()))?;
-        let _leash = Leash::on(child.id());
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let told = log.clone();
-        let stderr = child.stderr.take().ok_or("no pipe")?;
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                heard(&line);
-                told.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line);
-            }
-        });
+            .envs(pulse.environment());
         Ok(Self {
-            child,
+            program: Program::start_heard("the gateway", &mut command, heard)?,
             socket: home.join("handset.sock"),
-            log,
-            _leash,
         })
     }
 
     /// How long its threads have waited for a processor, in ms (proc_pid_schedstat(5)).
     pub fn starved_ms(&self) -> u64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.program.pid()));
         let waited = |task: std::fs::DirEntry| {
             let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
             text.split(' ').nth(1)?.parse::<u64>().ok()
@@ -90,16 +71,13 @@ impl CrashBooth {
 
     /// Everything that it has logged.
     pub fn log(&self) -> Vec<String> {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.program.lines()
     }
 
     /// How many lines say this.
     pub fn count(&self, text: &str) -> usize {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().filter(|line| line.contains(text)).count()
+        let says = |(_, line): &&(Instant, String)| line.contains(text);
+        self.program.log(|lines| lines.iter().filter(says).count())
     }
 
     /// One line to the handset, answered with `ok`.
@@ -123,7 +101,7 @@ impl CrashBooth {
                 }
                 last = state;
             }
-            let ended = self.child.try_wait().ok().flatten();
+            let ended = self.program.ended();
             if ended.is_some() || start.elapsed() > PATIENCE {
                 let log = self.log().join("\n");
                 return Err(format!(
@@ -157,22 +135,11 @@ impl CrashBooth {
 
     /// `kill -9`.
     pub fn kill(mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.kill();
     }
 
     /// SIGTERM, and its exit status.
     pub fn stop(mut self) -> Result<ExitStatus, String> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .map_err(|error| error.to_string())?;
-        wait_for("the gateway stops", || self.child.try_wait().ok().flatten())
-    }
-}
-
-impl Drop for CrashBooth {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.terminate()
     }
 }

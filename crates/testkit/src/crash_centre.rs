@@ -2,32 +2,14 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use booth_stage::mosquitto::Mosquitto;
+use booth_stage::program::Program;
+
 use super::card_reader;
-use super::programs::{Programs, wait_for};
-
-/// A process that ends with the value.
-pub struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts a program that says nothing.
-pub fn spawn(command: &mut Command) -> Result<Ended, String> {
-    command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Ended)
-        .map_err(|error| format!("{command:?}: {error}"))
-}
+use super::programs::Programs;
 
 /// Broker, hub and somebody who listens to its answers.
 pub struct Centre {
@@ -35,9 +17,9 @@ pub struct Centre {
     pub port: u16,
     programs: Programs,
     folder: PathBuf,
-    hub: Option<Ended>,
-    _ear: Ended,
-    _broker: Ended,
+    hub: Option<Program>,
+    _ear: Ear,
+    _broker: Mosquitto,
 }
 
 impl Centre {
@@ -47,42 +29,14 @@ impl Centre {
         folder: &Path,
         answered: impl Fn(&str) + Send + 'static,
     ) -> Result<Self, String> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-        let port = listener
-            .local_addr()
-            .map_err(|error| error.to_string())?
-            .port();
-        drop(listener);
-        let rules = format!(
-            "listener {port} 127.0.0.1\nuser root\npersistence false\nallow_anonymous true\n"
-        );
+        let broker = Mosquitto::open(false)?;
+        let port = broker.port;
         let hub = format!(
             "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n"
         );
-        for (name, text) in [("mosquitto.conf", rules), ("hub.toml", hub)] {
-            std::fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))?;
-        }
-        let broker = spawn(
-            Command::new("mosquitto")
-                .args(["-c", "mosquitto.conf"])
-                .current_dir(folder)
-                .stdout(Stdio::null()),
-        )?;
-        wait_for("mosquitto listens", || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        })?;
-        let mut ear = spawn(
-            Command::new("mosquitto_sub")
-                .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"])
-                .args(["-t", "booth/1/dn/+/ack/+"])
-                .stdout(Stdio::piped()),
-        )?;
-        let answers = ear.0.stdout.take().ok_or("no pipe")?;
-        std::thread::spawn(move || {
-            for line in BufReader::new(answers).lines().map_while(Result::ok) {
-                answered(&line);
-            }
-        });
+        std::fs::write(folder.join("hub.toml"), hub)
+            .map_err(|error| format!("hub.toml: {error}"))?;
+        let ear = Ear::on(port, answered)?;
         Ok(Self {
             port,
             programs: programs.clone(),
@@ -106,12 +60,41 @@ impl Centre {
 
     /// Starts the hub.
     pub fn open_hub(&mut self) -> Result<(), String> {
-        self.hub = Some(spawn(
-            Command::new(&self.programs.hub)
-                .args(["serve", "--config"])
-                .arg(self.folder.join("hub.toml"))
-                .stdout(Stdio::null()),
-        )?);
+        let mut command = Command::new(&self.programs.hub);
+        command
+            .args(["serve", "--config"])
+            .arg(self.folder.join("hub.toml"));
+        self.hub = Some(Program::start("the hub", &mut command)?);
         Ok(())
+    }
+}
+
+/// Somebody who listens to the hub's answers, by Mosquitto's own client.
+struct Ear(Child);
+
+impl Ear {
+    fn on(port: u16, answered: impl Fn(&str) + Send + 'static) -> Result<Self, String> {
+        let mut child = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"])
+            .args(["-t", "booth/1/dn/+/ack/+"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("mosquitto_sub: {error}"))?;
+        let answers = child.stdout.take().ok_or("no pipe")?;
+        std::thread::spawn(move || {
+            for line in BufReader::new(answers).lines().map_while(Result::ok) {
+                answered(&line);
+            }
+        });
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

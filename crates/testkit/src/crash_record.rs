@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,10 +21,11 @@ use super::repository;
 use super::blockdev::{BlockDevice, Marker, Trace};
 use super::card_reader::{self, ClipFile};
 use super::crash_booth::{CrashBooth, configure};
-use super::crash_centre::{Centre, Ended, spawn};
+use super::crash_centre::Centre;
 use super::crash_image::Dice;
 use super::programs::{Programs, wait_for};
-use booth_stage::pulse::Pulse;
+use booth_stage::pulse::{Citizen, Pulse};
+use booth_stage::speech;
 
 /// A gateway that waits longer than this for a processor cannot be held to a second: nothing is learnt of its card.
 const MOST_STARVED_PERCENT: u64 = 30;
@@ -127,16 +127,10 @@ pub fn long_evening(seed: u64) -> Vec<Visit> {
 }
 
 /// Somebody who speaks for two minutes and a half.
-fn speak(pulse: &Pulse, folder: &Path) -> Result<Ended, String> {
-    let speech = repository().join("tests/fixtures/speech/da.opus");
+fn speak(pulse: &Pulse, folder: &Path) -> Result<Citizen, String> {
+    let recording = repository().join("tests/fixtures/speech/da.opus");
     let (once, long) = (folder.join("once.wav"), folder.join("long.wav"));
-    let decoded = Command::new("opusdec")
-        .args(["--quiet", "--rate", "48000", "--force-wav"])
-        .args([&speech, &once])
-        .status();
-    if !decoded.is_ok_and(|status| status.success()) {
-        return Err("opusdec failed: is the package opus-tools installed?".into());
-    }
+    speech::decode(&recording, &once)?;
     let wav = |error: hound::Error| format!("a recording: {error}");
     let mut reader = hound::WavReader::open(&once).map_err(wav)?;
     let spec = reader.spec();
@@ -148,12 +142,7 @@ fn speak(pulse: &Pulse, folder: &Path) -> Result<Ended, String> {
         }
     }
     writer.finalize().map_err(wav)?;
-    spawn(
-        Command::new("paplay")
-            .args(["-d", "line"])
-            .arg(&long)
-            .envs(pulse.environment()),
-    )
+    Ok(pulse.citizen(0, &long))
 }
 
 /// Writes promises down at the moment they are made.

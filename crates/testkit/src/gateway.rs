@@ -1,18 +1,18 @@
 //! The real gateway binary, driven through its control socket.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use booth_gateway::adapters::handset_sim::send_line;
+use booth_stage::program::Program;
+use booth_stage::pulse::{EAR, MIC, Pulse};
+use booth_stage::session::in_own_session;
+use booth_stage::wait::wait_for;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{gateway_program, repository};
-
-use booth_stage::pulse::{EAR, MIC, Pulse};
-use booth_stage::session::{Leash, in_own_session};
 
 /// Where a gateway lives: configuration, spool, socket.
 pub struct BoothHome {
@@ -84,11 +84,8 @@ impl BoothHome {
 
 /// A running gateway.
 pub struct Gateway {
-    child: Child,
-    lines: Arc<Mutex<Vec<(Instant, String)>>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    program: Program,
     socket: PathBuf,
-    _leash: Leash,
 }
 
 impl Gateway {
@@ -120,68 +117,35 @@ impl Gateway {
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'static str, PathBuf)>,
     ) -> Self {
-        let mut child = in_own_session(gateway_program())
-            .arg("run")
-            .args(arguments)
-            .arg("--config")
-            .arg(config)
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("setsid runs: it is in every Debian");
-        let _leash = Leash::on(child.id());
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let told = lines.clone();
-        let stderr = child.stderr.take().expect("a pipe");
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                told.lock().expect("lines").push((Instant::now(), line));
-            }
-        });
+        let mut command = in_own_session(gateway_program());
+        command.arg("run").args(arguments);
+        command.arg("--config").arg(config).envs(environment);
+        let program = Program::start("the gateway", &mut command);
         Self {
-            child,
-            lines,
-            reader: Some(reader),
+            program: program.unwrap_or_else(|why| panic!("{why}")),
             socket,
-            _leash,
         }
     }
 
     /// Process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.pid()
     }
 
     /// Everything it has logged.
     pub fn log(&self) -> String {
-        let lines = self.lines.lock().expect("lines");
-        let texts: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
-        texts.join("\n")
+        self.program.lines().join("\n")
     }
 
     /// Forgets what it has logged so far.
     pub fn clear_log(&self) {
-        self.lines.lock().expect("lines").clear();
+        self.program.clear_log();
     }
 
     /// Waits until it has logged a line with this; answers when, and the line.
     pub fn says(&self, text: &str) -> (Instant, String) {
-        let start = Instant::now();
-        loop {
-            {
-                let lines = self.lines.lock().expect("lines");
-                if let Some(found) = lines.iter().find(|(_, line)| line.contains(text)) {
-                    return found.clone();
-                }
-            }
-            assert!(
-                start.elapsed() < booth_stage::wait::PATIENCE,
-                "the gateway never said {text:?}; it said:\n{}",
-                self.log()
-            );
-            std::thread::park_timeout(std::time::Duration::from_millis(10));
-        }
+        let said = self.program.says(text);
+        said.unwrap_or_else(|why| panic!("{why}; all of it:\n{}", self.log()))
     }
 
     /// One line to the handset, which must be answered with `ok`.
@@ -203,55 +167,36 @@ impl Gateway {
     pub fn reaches(&self, key: &str, value: impl Into<Value>) -> Value {
         let value = value.into();
         let mut last = None;
-        let start = Instant::now();
-        loop {
-            if let Some(state) = self.state() {
-                if state[key] == value {
-                    return state;
-                }
-                last = Some(state);
-            }
-            assert!(
-                start.elapsed() < booth_stage::wait::PATIENCE,
-                "gave up waiting for {key} = {value}; last {last:?}; the gateway said:\n{}",
-                self.log()
-            );
-            std::thread::park_timeout(std::time::Duration::from_millis(10));
-        }
+        let reached = wait_for(&format!("{key} = {value}"), || {
+            last = self.state().or(last.take());
+            last.clone().filter(|state| state[key] == value)
+        });
+        reached
+            .unwrap_or_else(|why| panic!("{why}; last {last:?}; the gateway said:\n{}", self.log()))
     }
 
     /// Power cut, as far as a process can have one.
     pub fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("gone");
+        self.program.kill();
     }
 
     /// SIGHUP.
     pub fn hang_up_signal(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("told");
+        self.program
+            .signal(Signal::HUP)
+            .unwrap_or_else(|why| panic!("{why}"));
     }
 
     /// SIGTERM, and its exit status.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
-        self.child.wait().expect("gone")
+        self.program
+            .terminate()
+            .unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Waits until it ends by itself.
     pub fn ends(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().expect("gone");
-        // Its last words may still be in the pipe.
-        let reader = self.reader.take().expect("one reader");
-        reader.join().expect("the reader ends with the pipe");
-        (status, self.log())
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.program.ends();
+        (status.unwrap_or_else(|why| panic!("{why}")), self.log())
     }
 }

@@ -1,13 +1,14 @@
 //! A broker, a hub and a booth for the hub's tests: real programs on free ports, ended with the test.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 
 use booth_contract::{Ack, AckStatus};
+use booth_stage::mosquitto::{self, Mosquitto};
+use booth_stage::program::Program;
+use booth_stage::wait::PATIENCE;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Packet, Publish};
 use rumqttc::{Client, Event, MqttOptions, PublishOptions};
@@ -15,19 +16,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::hub_program::hub_program;
-use booth_stage::wait::{PATIENCE, until};
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    mosquitto::free_port().unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// A Mosquitto of its own.
 pub struct Broker {
-    child: Child,
+    mosquitto: Mosquitto,
     pub port: u16,
-    folder: tempfile::TempDir,
 }
 
 impl Broker {
@@ -79,55 +77,33 @@ impl Broker {
     }
 
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.mosquitto.folder()
     }
 
     /// With these rules; `prepare` makes the files they name in the broker's folder.
     pub fn start(rules: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port();
-        let config = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n{rules}");
-        std::fs::write(folder.path().join("mosquitto.conf"), config).expect("a file");
         prepare(folder.path());
-        let child = run_mosquitto(folder.path(), port);
+        let rules = format!("persistence false\n{rules}");
+        let mosquitto = Mosquitto::start_in(folder, |folder, port| {
+            mosquitto::configure(folder, port, &rules)
+        })
+        .unwrap_or_else(|why| panic!("{why}"));
         Self {
-            child,
-            port,
-            folder,
+            port: mosquitto.port,
+            mosquitto,
         }
     }
 
     /// Killed: everything that it kept is gone.
     pub fn stop(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("ended");
+        self.mosquitto.kill();
     }
 
     /// The same again, after [`Self::stop`].
     pub fn start_again(&mut self) {
-        self.child = run_mosquitto(self.folder.path(), self.port);
-    }
-}
-
-fn run_mosquitto(folder: &Path, port: u16) -> Child {
-    let child = Command::new("mosquitto")
-        .args(["-c", "mosquitto.conf"])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("mosquitto is installed");
-    until("mosquitto listens", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-    });
-    child
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let started = self.mosquitto.start_again();
+        started.unwrap_or_else(|why| panic!("{why}"));
     }
 }
 
@@ -179,8 +155,7 @@ pub fn booth_hub(arguments: &[&str]) -> Output {
 
 /// A running `booth-hub serve`.
 pub struct Hub {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+    program: Program,
 }
 
 impl Hub {
@@ -191,36 +166,26 @@ impl Hub {
     pub fn start_with(home: &Home, prepare: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(hub_program());
         prepare(&mut command);
-        let mut child = command
-            .args(["serve", "--config"])
-            .arg(home.config())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("booth-hub starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let said = lines.clone();
-        let stderr = child.stderr.take().expect("piped");
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                said.lock().expect("unpoisoned").push(line);
-            }
-        });
-        let hub = Self { child, lines };
+        command.args(["serve", "--config"]).arg(home.config());
+        let program = Program::start("booth-hub", &mut command);
+        let hub = Self {
+            program: program.unwrap_or_else(|why| panic!("{why}")),
+        };
         hub.says("booth-hub is up");
         hub
     }
 
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("unpoisoned").clone()
+        self.program.lines()
     }
 
     /// Waits for a line with `text` in it.
     pub fn says(&self, text: &str) -> String {
-        until(text, || {
-            self.lines().into_iter().find(|line| line.contains(text))
-        })
+        let (_, line) = self
+            .program
+            .says(text)
+            .unwrap_or_else(|why| panic!("{why}"));
+        line
     }
 
     /// Where its pages are, with a slash at the end.
@@ -243,31 +208,23 @@ impl Hub {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.pid()
     }
 
     /// As a power cut would end it.
     pub fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("ended");
+        self.program.kill();
     }
 
     /// SIGTERM, and its exit status.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
-        until("booth-hub stops", || self.child.try_wait().expect("asked"))
+        self.program
+            .terminate()
+            .unwrap_or_else(|why| panic!("{why}"))
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("asked").is_none()
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.is_running()
     }
 }
 

@@ -23,6 +23,7 @@ use super::backlog::Voice;
 use super::centre::Centre;
 use super::programs::{Booth, BoothHome, HubHome, Mosquitto, Program, Programs, Sound, wait_for};
 use booth_stage::pulse::{Citizen, Pulse, names_of};
+use booth_stage::speech;
 
 /// Numbers that look random and come again with the same seed.
 pub struct Dice(u64);
@@ -146,14 +147,8 @@ impl Street {
     pub fn open(programs: &Programs, booths: usize) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let wav = folder.path().join("speech.wav");
-        let speech = repository().join("tests/fixtures/speech/da.opus");
-        let decoded = Command::new("opusdec")
-            .args(["--quiet", "--rate", "48000"])
-            .args([&speech, &wav])
-            .status();
-        if !decoded.is_ok_and(|status| status.success()) {
-            return Err("opusdec does not decode the fixture".into());
-        }
+        let recording = repository().join("tests/fixtures/speech/da.opus");
+        speech::decode(&recording, &wav)?;
         let broker = Mosquitto::open(false)?;
         let hub_home = HubHome::new(programs, broker.port, "")?;
         let hub = hub_home.start()?;

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-pub use booth_stage::{city, pulse, session, stage, visit, wait};
+pub use booth_stage::{city, pulse, session, speech, stage, visit, wait};
 
 pub mod backlog;
 pub mod blockdev;

@@ -1,7 +1,6 @@
 //! Is what arrived what was said? Opus files of the hub against the samples that were spoken.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use super::hub::Home;
 
@@ -107,11 +106,5 @@ pub fn check(clip: &Path, said: &[f32]) {
 
 /// An Ogg Opus file as a WAV file of 48 kHz.
 pub fn decode(opus: &Path, wav: &Path) {
-    let status = Command::new("opusdec")
-        .args(["--quiet", "--force-wav", "--rate", "48000"])
-        .args([opus, wav])
-        .stdin(Stdio::null())
-        .status()
-        .expect("opusdec is installed");
-    assert!(status.success(), "opusdec: {status}");
+    booth_stage::speech::decode(opus, wav).unwrap_or_else(|why| panic!("{why}"));
 }
