@@ -17,6 +17,7 @@
 #   python3-venv python3-dev                          STOI and PESQ: how well is a clip understood?
 #   git                                               Paho's broker comes from its repository
 #   openssl                                           certificates as people make them
+#   age python3-cryptography                          sealed clips opened by programs that are not ours
 #   g++                                               libFuzzer is C++
 #   qemu-system-x86                                   a machine with the kernel's simulated GPIO lines and sound card
 #   qemu-system-arm                                   a machine that boots the image (its network card is given no boot ROM: ipxe-qemu is not needed)
@@ -29,7 +30,7 @@
 build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
 sound = pulseaudio pulseaudio-utils libasound2-plugins
 run_packages = $(build) mosquitto opus-tools $(if $(MIC),alsa-utils,$(sound))
-test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk systemd curl openssl
+test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk systemd curl openssl age python3-cryptography
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools valgrind python3-venv python3-dev
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
 simulate_packages = $(build)

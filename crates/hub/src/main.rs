@@ -1,7 +1,7 @@
 //! The hub's program: arguments, configuration, run, exit status; the only place that exits.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use booth_contract::BoothId;
@@ -10,8 +10,10 @@ use booth_host::say;
 use booth_host::{clock, crew, journal, out};
 use booth_hub::config::HubConfig;
 use booth_hub::forget::{self, ForgetError};
+use booth_hub::keys::{self, KeysError};
 use booth_hub::serve::{self, ServeError};
 use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
+use booth_hub::unseal;
 use clap::{Parser, Subcommand};
 
 /// EX_CONFIG of sysexits.h: a bad configuration; systemd does not restart on it.
@@ -134,6 +136,28 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Make the city's keys
+    Keys {
+        #[command(subcommand)]
+        command: Keys,
+    },
+    /// Open a sealed clip with a private key, and nothing else
+    ///
+    /// Needs no configuration, no store and no network. Writes an Ogg Opus file that any player plays. A clip that is not whole is opened as
+    /// far as it is, and the last line says where it ends and why.
+    ///
+    /// Exit status: 0 it is whole, 1 it is not, or it was not opened, 2 wrong usage.
+    #[command(verbatim_doc_comment)]
+    Open {
+        /// The sealed clip
+        file: PathBuf,
+        /// A file with a private key; may be given several times, the one that fits is used
+        #[arg(long, value_name = "KEY", required = true)]
+        identity: Vec<PathBuf>,
+        /// Where the opened clip goes; without it, <clip id>.opus in this folder
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Clear the retained topics of a retired booth
     ///
     /// The broker keeps a booth's last state, birth, health, configuration and alerts for ever; a booth
@@ -148,6 +172,29 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// Make a new key: a private half for a file and a sheet of paper, and a public half for the booths
+    ///
+    /// Booths seal what citizens say to public keys and never have a private one. Make the key on a computer that is not the hub's,
+    /// print the paper, delete its file, and lock the paper away. If every copy of the private key is lost, so is all that was sealed to it;
+    /// whoever has one can hear it. The files are those of the age command (age-encryption.org).
+    #[command(verbatim_doc_comment)]
+    New {
+        /// Where the private key goes; the file must not be there yet
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+        /// Where a page to be printed goes: the private key in letters and as a QR code
+        #[arg(long, value_name = "FILE.html")]
+        paper: Option<PathBuf>,
+    },
+    /// Say the public key and the name of a private key, for example of one that was typed from paper
+    Show {
+        /// A file with a private key
+        identity: PathBuf,
     },
 }
 
@@ -187,6 +234,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        Self::Operation(error.to_string())
+    }
+}
+
 impl From<ForgetError> for Failure {
     fn from(error: ForgetError) -> Self {
         match error {
@@ -213,6 +266,8 @@ fn run_command(command: Command) -> ExitCode {
         | Command::Rebuild { .. }
         | Command::Accept { .. }
         | Command::History { .. }
+        | Command::Keys { .. }
+        | Command::Open { .. }
         | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
     }
     match run(command) {
@@ -282,6 +337,12 @@ fn run(command: Command) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Command::Keys { command } => run_keys(command),
+        Command::Open {
+            file,
+            identity,
+            output,
+        } => open(&file, &identity, output),
         Command::Forget { booth, config } => {
             let config = HubConfig::load(&config)?;
             let cleared = runtime.block_on(forget::forget(&config, &booth))?;
@@ -292,6 +353,41 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn run_keys(command: Keys) -> Result<(), Failure> {
+    let recipient = match command {
+        Keys::New { identity, paper } => {
+            let made = keys::make(&identity, paper.as_deref(), clock::wall())?;
+            say!("The private key is in {}.", identity.display());
+            if let Some(paper) = paper {
+                let paper = paper.display();
+                say!("Print {paper}, delete it, and lock the sheet away.");
+            }
+            made.recipient
+        }
+        Keys::Show { identity } => keys::read(&identity)?.recipient(),
+    };
+    say!("Public key, for the booths: {recipient}");
+    say!("Its name in reports: {}", recipient.id());
+    Ok(())
+}
+
+fn open(file: &Path, identities: &[PathBuf], output: Option<PathBuf>) -> Result<(), Failure> {
+    let unsealed = unseal::unseal(file, identities, output)
+        .map_err(|error| Failure::Operation(error.to_string()))?;
+    let seconds = unsealed.duration_ms as f64 / 1_000.0;
+    say!(
+        "{}: {seconds:.1} s, in {}",
+        unsealed.clip,
+        unsealed.output.display()
+    );
+    let sentence = unseal::sentence(&unsealed.ending);
+    if !unsealed.ending.has_all() {
+        return Err(Failure::Operation(sentence));
+    }
+    say!("{sentence}");
+    Ok(())
 }
 
 fn tell_checked(checked: &Checked, json: bool) {

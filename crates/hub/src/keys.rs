@@ -1,0 +1,254 @@
+//! The city's keys: a new one with its paper copy, and reading one from its file.
+//!
+//! Owns: the file of a private key, in the form of `age-keygen`. Never does: keep a private key anywhere else, or print one.
+#![allow(clippy::disallowed_methods)] // keys are files of their own, beside no store
+
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use booth_contract::time::rfc3339;
+use booth_host::plain_file;
+use booth_sealing::{Identity, KernelRandom, KeyError, NoRandom, Recipient};
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use qrcodegen::{QrCode, QrCodeEcc};
+use zeroize::Zeroizing;
+
+/// Longest file of a key that is read, in bytes.
+const MOST_BYTES: u64 = 16_384;
+/// Letters of a private key that stand together on paper.
+const GROUP: usize = 6;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A key that must not be lost would be.
+    #[error("{}: this file is there already; a key that is overwritten is lost, and with it all that was sealed to it. Name another file", .0.display())]
+    Exists(PathBuf),
+    /// No private key in it.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: KeyError,
+    },
+    /// No chance to be had.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
+}
+
+/// A new key, and where it lies.
+#[derive(Debug)]
+pub struct NewKey {
+    /// What booths seal to: it belongs into `[privacy] recipients` of their configuration.
+    pub recipient: Recipient,
+}
+
+/// Makes a key. Its private half goes to `identity`, which nobody else may read, and to `paper`, an HTML page to be printed.
+/// Neither file may exist.
+pub fn make(identity: &Path, paper: Option<&Path>, at: Timestamp) -> Result<NewKey, KeysError> {
+    let key = Identity::generate(&mut KernelRandom)?;
+    let (recipient, secret) = (key.recipient(), key.to_text());
+    let made_at = rfc3339(at);
+    let text = Zeroizing::new(format!(
+        "# made: {made_at}\n# public key: {recipient}\n{}\n",
+        *secret
+    ));
+    write_new(identity, text.as_bytes())?;
+    if let Some(paper) = paper {
+        let page = Zeroizing::new(page(&recipient, &secret, &made_at).into_string());
+        write_new(paper, page.as_bytes())?;
+    }
+    Ok(NewKey { recipient })
+}
+
+/// Reads a private key from a file: one line of its own, as this program and `age-keygen` write it, or as it was typed from paper, in groups
+/// and over several lines. Lines that begin with `#` are passed over.
+pub fn read(path: &Path) -> Result<Identity, KeysError> {
+    let bytes = plain_file::read_at_most(path, MOST_BYTES).map_err(|error| KeysError::File {
+        path: path.to_owned(),
+        error,
+    })?;
+    let bytes = Zeroizing::new(bytes);
+    parse(&String::from_utf8_lossy(&bytes)).map_err(|error| KeysError::Key {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn parse(text: &str) -> Result<Identity, KeyError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut typed = Zeroizing::new(String::with_capacity(text.len()));
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    typed.extend(lines.flat_map(str::split_whitespace));
+    Identity::parse(&typed)
+}
+
+/// Writes a file that was not there, readable for its owner alone, and durable when this returns.
+fn write_new(path: &Path, content: &[u8]) -> Result<(), KeysError> {
+    let write = || {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => KeysError::Exists(path.to_owned()),
+        _ => KeysError::File {
+            path: path.to_owned(),
+            error,
+        },
+    })
+}
+
+/// The paper copy: a page without anything from elsewhere, that prints on one sheet.
+fn page(recipient: &Recipient, secret: &str, made_at: &str) -> Markup {
+    let letters: Vec<char> = secret.chars().collect();
+    let groups = letters
+        .chunks(GROUP)
+        .map(|group| group.iter().collect::<String>());
+    let groups: Vec<String> = groups.collect();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { "Private key " (recipient.id()) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Private key of the telephone booths" }
+                p.warning {
+                    "Whoever has this sheet can hear everything that citizens said under this key. If all copies are lost, nobody "
+                    "ever hears it. Keep it locked away, and apart from the computers."
+                }
+                table {
+                    tr { th { "Key" } td { code { (recipient.id()) } } }
+                    tr { th { "Made" } td { (made_at) } }
+                    tr { th { "Public key" } td { code { (recipient.to_string()) } } }
+                    tr { th { "For clips from" } td.line {} }
+                    tr { th { "until" } td.line {} }
+                    tr { th { "Copy number, keeper" } td.line {} }
+                }
+                h2 { "The private key" }
+                div.secret {
+                    (code(secret))
+                    ol { @for row in groups.chunks(4) { li { code { (row.join(" ")) } } } }
+                }
+                p {
+                    "To use it: type it into a file (spaces and line breaks do not matter, nor do capital letters as long as all or none are; a typing error is noticed), and open "
+                    "a clip with " code { "booth-hub open FILE --identity KEY" } ". The " code { "age" } " command and docs/open_sealed_clip.py "
+                    "open it too."
+                }
+            }
+        }
+    }
+}
+
+const STYLE: &str = "body{font:11pt/1.4 sans-serif;max-width:17cm;margin:1.5cm auto;color:#000;background:#fff}\
+table{border-collapse:collapse;width:100%}th{text-align:left;width:32%;font-weight:normal}td,th{border-bottom:1px solid #999;padding:.25em 0}\
+code{font:10.5pt monospace}td code{word-break:break-all}.line{height:1.6em}.warning{border:2px solid #000;padding:.6em}\
+.secret{display:flex;gap:1cm;align-items:center}.secret svg{width:5.5cm;height:5.5cm;flex:none}.secret ol{margin:0}.secret code{font-size:13pt}\
+@page{size:A4;margin:1cm}";
+
+/// The QR code (ISO/IEC 18004) of a text, as an SVG picture with the quiet zone that the standard asks for.
+fn code(text: &str) -> Markup {
+    let code = QrCode::encode_text(text, QrCodeEcc::Quartile)
+        .expect("a key is shorter than a QR code holds");
+    let dark = |x: i32, y: i32| code.get_module(x, y);
+    let mut path = String::new();
+    for y in 0..code.size() {
+        for x in (0..code.size()).filter(|&x| dark(x, y)) {
+            path += &format!("M{x},{y}h1v1h-1z");
+        }
+    }
+    let size = code.size() + 8;
+    html! {
+        svg viewBox=(format!("-4 -4 {size} {size}")) role="img" aria-label="The private key as a QR code" {
+            path d=(path) {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn made(folder: &Path) -> (PathBuf, PathBuf, Recipient) {
+        let (identity, paper) = (folder.join("city.key"), folder.join("city.html"));
+        let key = make(&identity, Some(&paper), Timestamp::UNIX_EPOCH).unwrap();
+        (identity, paper, key.recipient)
+    }
+
+    #[test]
+    fn a_new_key_is_read_back_from_its_file_and_from_its_paper() {
+        let folder = tempfile::tempdir().unwrap();
+        let (identity, paper, recipient) = made(folder.path());
+        assert_eq!(read(&identity).unwrap().recipient(), recipient);
+        let page = std::fs::read_to_string(&paper).unwrap();
+        let rows = page
+            .split("<li><code>")
+            .skip(1)
+            .map(|row| row.split('<').next().unwrap());
+        let typed = rows.collect::<Vec<_>>().join("\n");
+        assert_eq!(parse(&typed).unwrap().recipient(), recipient);
+        assert_eq!(parse(&typed.to_lowercase()).unwrap().recipient(), recipient);
+        let mistyped = typed.replacen('Q', "P", 1).replacen('S', "Z", 3);
+        assert!(parse(&mistyped).is_err());
+    }
+
+    #[test]
+    fn nobody_else_may_read_a_key_and_none_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (identity, paper, recipient) = made(folder.path());
+        for path in [&identity, &paper] {
+            let mode = std::fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+        }
+        let again = make(&identity, None, Timestamp::UNIX_EPOCH);
+        assert!(matches!(again, Err(KeysError::Exists(_))));
+        let other = folder.path().join("other.key");
+        let paper_again = make(&other, Some(&paper), Timestamp::UNIX_EPOCH);
+        assert!(matches!(paper_again, Err(KeysError::Exists(_))));
+        assert_eq!(read(&identity).unwrap().recipient(), recipient);
+    }
+
+    #[test]
+    fn what_is_no_private_key_is_refused_with_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, _, recipient) = made(folder.path());
+        let refused = |text: &str| {
+            let path = folder.path().join("some.key");
+            std::fs::write(&path, text).unwrap();
+            read(&path).unwrap_err().to_string()
+        };
+        assert!(refused(&recipient.to_string()).contains("this is a public key"));
+        assert!(refused("").contains("this is no key"));
+        assert!(refused("\u{feff}# only a comment\n").contains("this is no key"));
+        assert!(refused("AGE-SECRET-KEY-1QQQQ").contains("typing error"));
+        let missing = read(&folder.path().join("nothing"))
+            .unwrap_err()
+            .to_string();
+        assert!(missing.contains("nothing"), "{missing}");
+    }
+}

@@ -1,0 +1,180 @@
+//! `booth-hub open`: one sealed clip, opened with nothing but a private key.
+//!
+//! Never does: read the store or a configuration.
+#![allow(clippy::disallowed_methods)] // reads and writes the files it is given
+
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use booth_host::plain_file;
+use booth_sealing::{Ending, Identity, OpenError, open};
+
+use crate::keys::{self, KeysError};
+
+/// Longest clip that is read, in bytes: ten minutes of speech have two megabytes.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Why a clip was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsealError {
+    /// A private key cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It is not a sealed clip, or not sealed to these keys.
+    #[error("{}: {error}", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: OpenError,
+    },
+    /// Something would be overwritten.
+    #[error("{}: this file is there already; name another with --output", .0.display())]
+    Exists(PathBuf),
+}
+
+/// A clip that was opened.
+#[derive(Debug)]
+pub struct Unsealed {
+    /// Its id.
+    pub clip: String,
+    /// Where it lies now: an Ogg Opus file.
+    pub output: PathBuf,
+    /// How long it is, in ms.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Opens the clip at `path` with the private keys in the files `identities`, and writes it to `output`, or to `<clip id>.opus` in the working
+/// folder. What is not whole is written as far as it is.
+pub fn unseal(
+    path: &Path,
+    identities: &[PathBuf],
+    output: Option<PathBuf>,
+) -> Result<Unsealed, UnsealError> {
+    let identities = identities.iter().map(|file| keys::read(file));
+    let identities: Vec<Identity> = identities.collect::<Result<_, _>>()?;
+    let fault = |path: &Path| {
+        let path = path.to_owned();
+        move |error| UnsealError::File { path, error }
+    };
+    let body = plain_file::read_at_most(path, MOST_BYTES).map_err(fault(path))?;
+    let opened = open(&body, &identities).map_err(|error| UnsealError::Open {
+        path: path.to_owned(),
+        error,
+    })?;
+    let output = output.unwrap_or_else(|| PathBuf::from(format!("{}.opus", opened.clip)));
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&output);
+    let mut file = file.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => UnsealError::Exists(output.clone()),
+        _ => fault(&output)(error),
+    })?;
+    file.write_all(&opened.ogg).map_err(fault(&output))?;
+    Ok(Unsealed {
+        clip: opened.clip.to_string(),
+        output,
+        duration_ms: opened.samples() / 48,
+        ending: opened.ending,
+    })
+}
+
+/// What a person should know of how a clip ended.
+pub fn sentence(ending: &Ending) -> String {
+    match ending {
+        Ending::Whole => "it is whole".into(),
+        Ending::Cut => "its end is missing: the power failed, or somebody cut it off. If its manifest says recovered = 1, the booth finished it after a power cut"
+            .into(),
+        Ending::CutWithin(at) => {
+            format!("the file ends in the middle of a frame, at byte {at}: it was not copied whole")
+        }
+        Ending::Damaged(at) => format!(
+            "it was changed after it was sealed, from byte {at} on: what follows was not opened"
+        ),
+        Ending::Followed(at) => {
+            format!("it is whole; something that is no part of it follows at byte {at}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIP: &str = "1b4e28ba-2fa1-4d13-a3ae-6f1f2c1d9e01";
+
+    /// The vectors of docs/sealed-clip.md: the city's key, and each body in a file.
+    fn vectors(folder: &Path) -> (PathBuf, serde_json::Value) {
+        let text = include_str!("../../sealing/vectors/vectors.json");
+        let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+        let key = folder.join("city.key");
+        std::fs::write(&key, vectors["identities"][0].as_str().unwrap()).unwrap();
+        (key, vectors)
+    }
+
+    #[test]
+    fn each_vector_is_opened_as_far_as_it_is_whole_and_nothing_is_overwritten() {
+        use base64::Engine;
+        let folder = tempfile::tempdir().unwrap();
+        let (key, vectors) = vectors(folder.path());
+        for (n, case) in vectors["cases"].as_array().unwrap().iter().enumerate() {
+            let body =
+                base64::engine::general_purpose::STANDARD.decode(case["body"].as_str().unwrap());
+            let (sealed, output) = (
+                folder.path().join("sealed"),
+                folder.path().join(format!("{n}.opus")),
+            );
+            std::fs::write(&sealed, body.unwrap()).unwrap();
+            let open = || unseal(&sealed, std::slice::from_ref(&key), Some(output.clone()));
+            let unsealed = open().unwrap();
+            assert_eq!(unsealed.clip, CLIP);
+            assert_eq!(unsealed.duration_ms, case["samples"].as_u64().unwrap() / 48);
+            let is_whole = sentence(&unsealed.ending).contains("it is whole");
+            assert_eq!(
+                is_whole,
+                ["whole", "followed"].contains(&case["ending"].as_str().unwrap())
+            );
+            assert!(matches!(open(), Err(UnsealError::Exists(_))));
+        }
+    }
+
+    #[test]
+    fn the_wrong_key_and_the_wrong_file_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, _) = vectors(folder.path());
+        let file = folder.path().join("clip.opus");
+        std::fs::write(&file, include_bytes!("../../sealing/vectors/clip.opus")).unwrap();
+        let refused = unseal(&file, std::slice::from_ref(&key), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.ends_with("this is no sealed clip: it does not begin like one"),
+            "{refused}"
+        );
+        let other = folder.path().join("other.key");
+        keys::make(&other, None, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let (sealed, output) = (folder.path().join("sealed"), folder.path().join("out"));
+        let (_, vectors) = vectors(folder.path());
+        use base64::Engine;
+        let body = base64::engine::general_purpose::STANDARD
+            .decode(vectors["cases"][0]["body"].as_str().unwrap());
+        std::fs::write(&sealed, body.unwrap()).unwrap();
+        let refused = unseal(&sealed, &[other], Some(output))
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("sealed to other keys"), "{refused}");
+    }
+}
