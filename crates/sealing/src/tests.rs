@@ -61,7 +61,7 @@ fn facts(frame: u32) -> Facts {
         samples: 24_000,
         mean_square: 0.25 / (1 + frame) as f32,
         peak: 1_000 + frame as u16,
-        has_speech: frame % 2 == 0,
+        has_speech: frame.is_multiple_of(2),
     }
 }
 
