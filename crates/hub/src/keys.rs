@@ -152,7 +152,7 @@ fn page(recipient: &Recipient, secret: &str, made_at: &str) -> Markup {
                 h2 { "The private key" }
                 div.secret {
                     (code(secret))
-                    ol { @for row in groups.chunks(4) { li { code { (row.join(" ")) } } } }
+                    ol { li { code { (begins) } } @for row in groups.chunks(4) { li { code { (row.join(" ")) } } } }
                 }
                 p {
                     "To use it: type it into a file (spaces and line breaks do not matter, nor do capital letters as long as all or none are; a typing error is noticed), and open "
