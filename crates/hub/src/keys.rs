@@ -122,10 +122,9 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), KeysError> {
 
 /// The paper copy: a page without anything from elsewhere, that prints on one sheet.
 fn page(recipient: &Recipient, secret: &str, made_at: &str) -> Markup {
-    let letters: Vec<char> = secret.chars().collect();
-    let groups = letters
-        .chunks(GROUP)
-        .map(|group| group.iter().collect::<String>());
+    let (begins, letters) = secret.split_at(secret.find('1').map_or(0, |at| at + 1));
+    let letters: Vec<char> = letters.chars().collect();
+    let groups = letters.chunks(GROUP).map(|group| group.iter().collect());
     let groups: Vec<String> = groups.collect();
     html! {
         (DOCTYPE)
