@@ -99,6 +99,7 @@ impl Chance {
     }
 
     /// The next 64 bits (splitmix64).
+    #[expect(clippy::should_implement_trait, reason = "chance has no end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

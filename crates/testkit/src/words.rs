@@ -1,4 +1,5 @@
 //! Is what arrived what was said? Opus files of the hub against the samples that were spoken.
+#![allow(clippy::print_stderr)] // words of a test, which its harness keeps until it fails
 
 use std::path::{Path, PathBuf};
 

@@ -48,7 +48,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             phase: Phase::Pausing,
             connection: 0,
@@ -112,7 +112,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             is_up: true,
             temper: Temper::Takes,
