@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use booth_host::complain;
 use booth_stage::city;
+use booth_stage::files::{BoothFile, hub_file};
 use booth_stage::mosquitto::free_port;
 use booth_stage::pulse::{EAR, MIC, Pulse};
 use booth_stage::session::in_own_session;
@@ -160,21 +161,22 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
     let config = write(
         stage,
         "booth.toml",
-        &format!(
-            "[booth]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\n\
-             [mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\npassword_file = \"{BOOTH}.password\"\n\
-             [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
-             [audio]\ninput = {input:?}\noutput = {output:?}\n\
-             [spool]\ndir = {:?}\nreserve_bytes = 1_000_000\n\
-             [privacy]\nseal = false\n[health]\ninterval_s = 5\n\
-             [session]\nprompts = {:?}\nlanguage = {:?}\n\
-             [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n\
-             [[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n",
-            broker.port,
-            stage.folder.join("spool"),
-            fixtures.join("prompts"),
-            arguments.language
-        ),
+        &BoothFile {
+            id: BOOTH,
+            name: "Rundhøj Torv",
+            mqtt: &format!(
+                "url = \"mqtt://127.0.0.1:{}\"\npassword_file = \"{BOOTH}.password\"",
+                broker.port
+            ),
+            socket: &socket,
+            sound: (input, output),
+            spool: &stage.folder.join("spool"),
+            prompts: &fixtures.join("prompts"),
+            language: &arguments.language,
+            health_s: 5,
+            more: "[[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n",
+        }
+        .text(),
     )?;
     let mut gateway = in_own_session(programs.join("booth-gateway"));
     gateway.arg("run").arg("--config").arg(&config);
@@ -290,11 +292,12 @@ fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Faul
     let config = write(
         stage,
         "hub.toml",
-        &format!(
-            "[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\nusername = \"hub\"\npassword_file = \"hub.password\"\n\
-             [store]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n\
-             [[booth]]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\nplace = \"Rundhøj\"\n",
-            stage.folder.join("hub")
+        &hub_file(
+            &format!("mqtt://127.0.0.1:{broker}"),
+            &format!(
+                "username = \"hub\"\npassword_file = \"hub.password\"\n\
+                 [[booth]]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\nplace = \"Rundhøj\"\n"
+            ),
         ),
     )?;
     let mut hub = Command::new(programs.join("booth-hub"));

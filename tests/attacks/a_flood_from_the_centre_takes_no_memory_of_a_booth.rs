@@ -9,6 +9,7 @@ use booth_testkit::city_broker::CityBroker;
 use booth_testkit::gateway::{BoothHome, Gateway};
 use booth_testkit::hub::Booth as Login;
 use booth_testkit::pulse::Pulse;
+use booth_testkit::turns::{self, Turn};
 use booth_testkit::wait::until;
 
 const BOOTH: &str = "rundhoej-1";
@@ -251,6 +252,7 @@ fn flooded() -> (u64, Vec<(&'static str, u64)>) {
 
 #[test]
 fn a_flood_of_each_kind_costs_a_booth_a_few_mib_and_it_answers_afterwards() {
+    let _turn = turns::take(Turn::Flood);
     let (before, peaks) = flooded();
     for (flood, peak) in &peaks {
         let more = peak.saturating_sub(before);

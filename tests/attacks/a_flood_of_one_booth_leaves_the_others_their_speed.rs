@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::flood::{CALM, City, Flood, LOUD, publish};
 use booth_testkit::hub::{Booth, Clip};
+use booth_testkit::turns::{self, Turn};
 use booth_testkit::wait::until;
 
 /// Clips of a block, and how many blocks of each kind take turns.
@@ -78,6 +79,7 @@ fn timed(city: &City, booth: &Booth) -> [Vec<Duration>; 2] {
 
 #[test]
 fn every_clip_of_another_booth_is_stored_beside_a_flood_and_the_hub_stays_connected() {
+    let _turn = turns::take(Turn::Flood);
     let city = City::start();
     let (home, hub, booth) = city.with_hub();
     let [aside, flooded] = timed(&city, &booth);

@@ -446,3 +446,34 @@ fn an_ignored_test_covers_a_hazard_only_where_the_page_says_which_command_runs_i
         }
     }
 }
+
+/// The tests in these sources that do nothing on a machine where they are not root's.
+fn needing_root(sources: &str) -> Vec<&str> {
+    let bodies = sources.split("#[test]\n").skip(1);
+    let named = bodies.filter_map(|body| {
+        let (body, _) = body.split_once("\n}\n")?;
+        let asks = ["is_possible(", "can_run()", "is_root()"];
+        let asks = asks.iter().any(|word| body.contains(word));
+        let (_, declared) = body.split_once("fn ")?;
+        asks.then(|| declared.split('(').next()).flatten()
+    });
+    named.collect()
+}
+
+#[test]
+fn a_test_that_needs_root_covers_a_hazard_only_where_the_page_says_so() {
+    let sources = all_sources();
+    let needing = needing_root(&sources);
+    assert!(needing.len() > 5, "{needing:?}");
+    let hazards = read("tests/hazards.md");
+    for name in needing {
+        let quoted = format!("`{name}`");
+        for (at, _) in hazards.match_indices(&quoted) {
+            let after = &hazards[at + quoted.len()..];
+            assert!(
+                after.starts_with(" (as root)"),
+                "{name}: say that it needs root"
+            );
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! hub's code, or bring a crate that the demonstration does not have anyway.
 
 pub mod city;
+pub mod files;
 pub mod mosquitto;
 pub mod program;
 pub mod pulse;

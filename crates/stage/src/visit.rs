@@ -240,7 +240,7 @@ fn receipt(stage: &Stage, spoken: &Spoken) -> Result<(), Fault> {
     let took = hung_up.elapsed().as_millis();
     let path = stage
         .folder
-        .join("hub/clips")
+        .join("store/clips")
         .join(&clip[..2.min(clip.len())])
         .join(format!("{clip}.opus"));
     stage.steps.done(&format!(

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use booth_stage::files::hub_file;
 use booth_stage::mosquitto::Mosquitto;
 use booth_stage::program::Program;
 
@@ -31,9 +32,7 @@ impl Centre {
     ) -> Result<Self, String> {
         let broker = Mosquitto::open(false)?;
         let port = broker.port;
-        let hub = format!(
-            "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n"
-        );
+        let hub = hub_file(&format!("mqtt://127.0.0.1:{port}"), "");
         std::fs::write(folder.join("hub.toml"), hub)
             .map_err(|error| format!("hub.toml: {error}"))?;
         let ear = Ear::on(port, answered)?;

@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::Instant;
 
 use booth_gateway::adapters::handset_sim::send_line;
+use booth_stage::files::BoothFile;
 use booth_stage::program::Program;
 use booth_stage::pulse::{EAR, MIC, Pulse};
 use booth_stage::session::in_own_session;
@@ -34,20 +35,19 @@ impl BoothHome {
     pub fn with_mqtt(mqtt: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let home = Self { folder };
-        let text = format!(
-            "[booth]\nid = \"rundhoej-1\"\nname = \"Rundhøj Torv\"\n\
-             [mqtt]\n{mqtt}\n\
-             [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
-             [audio]\ninput = \"{MIC}\"\noutput = \"{EAR}\"\n\
-             [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
-             [privacy]\nseal = false\n\
-             [health]\ninterval_s = 1\n\
-             [session]\nprompts = {prompts:?}\nlanguage = \"da\"\n\
-             [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n{more}",
-            socket = home.socket(),
-            spool = home.spool(),
-            prompts = fixtures().join("prompts"),
-        );
+        let text = BoothFile {
+            id: "rundhoej-1",
+            name: "Rundhøj Torv",
+            mqtt,
+            socket: &home.socket(),
+            sound: (MIC, EAR),
+            spool: &home.spool(),
+            prompts: &fixtures().join("prompts"),
+            language: "da",
+            health_s: 1,
+            more,
+        }
+        .text();
         std::fs::write(home.config(), text).expect("a file");
         home
     }

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Output};
 use std::sync::mpsc::{Receiver, channel};
 
 use booth_contract::{Ack, AckStatus};
+use booth_stage::files::hub_file;
 use booth_stage::mosquitto::{self, Mosquitto};
 use booth_stage::program::Program;
 use booth_stage::wait::PATIENCE;
@@ -119,13 +120,7 @@ impl Home {
 
     pub fn with_url(url: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut file =
-            std::fs::File::create(folder.path().join("hub.toml")).expect("a configuration");
-        write!(
-            file,
-            "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nurl = \"{url}\"\n{more}"
-        )
-        .expect("written");
+        std::fs::write(folder.path().join("hub.toml"), hub_file(url, more)).expect("written");
         Self { folder }
     }
 

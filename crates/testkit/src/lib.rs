@@ -45,6 +45,7 @@ pub mod promises;
 pub mod proxy;
 pub mod refusals;
 pub mod spool_rig;
+pub mod turns;
 pub mod words;
 pub mod world;
 pub mod zoo;

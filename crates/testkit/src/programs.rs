@@ -8,6 +8,7 @@ use std::process::Command;
 use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
+use booth_stage::files::{BoothFile, hub_file};
 pub use booth_stage::mosquitto::Mosquitto;
 pub use booth_stage::program::Program;
 use booth_stage::session::in_own_session;
@@ -39,10 +40,9 @@ pub struct HubHome {
 impl HubHome {
     pub fn new(programs: &Programs, broker_port: u16, more: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let text = format!(
-            "[store]\ndir = \"store\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-             [mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\nusername = \"hub\"\nclient_id = \"hub\"\n{more}"
-        );
+        let url = format!("mqtt://127.0.0.1:{broker_port}");
+        let login = format!("username = \"hub\"\nclient_id = \"hub\"\n{more}");
+        let text = hub_file(&url, &login);
         std::fs::write(folder.path().join("hub.toml"), text).map_err(|error| error.to_string())?;
         Ok(Self {
             folder,
@@ -113,19 +113,19 @@ impl BoothHome {
         };
         let prompts = home.folder.path().join("prompts");
         short_prompts(&prompts.join("da"))?;
-        let text = format!(
-            "[booth]\nid = {id:?}\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\n{mqtt}\n\
-             [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
-             [audio]\ninput = {mic:?}\noutput = {ear:?}\n\
-             [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
-             [privacy]\nseal = false\n[health]\ninterval_s = 5\n\
-             [session]\nprompts = {prompts:?}\nlanguage = \"da\"\n\
-             [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n",
-            mic = sound.microphone,
-            ear = sound.ear,
-            socket = home.socket(),
-            spool = home.spool(),
-        );
+        let text = BoothFile {
+            id,
+            name: "",
+            mqtt: &format!("url = \"mqtt://127.0.0.1:{broker_port}\"\n{mqtt}"),
+            socket: &home.socket(),
+            sound: (&sound.microphone, &sound.ear),
+            spool: &home.spool(),
+            prompts: &prompts,
+            language: "da",
+            health_s: 5,
+            more: "",
+        }
+        .text();
         std::fs::write(home.folder.path().join("booth.toml"), text)
             .map_err(|error| error.to_string())?;
         Ok(home)
