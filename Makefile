@@ -82,6 +82,8 @@ run: ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; 
 	cargo build --features demo --bins
 	target/debug/booth-demo $(if $(ONCE),--once) $(if $(MIC),--mic "$(MIC)") --language $(LANGUAGE_OF_CITIZEN)
 
+# Most tests wait for real processes: three at a time for each core (docs/testing.md).
+test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## every test, on real components that it starts and ends itself
 	$(needs)
 	cargo test --all-targets --features demo

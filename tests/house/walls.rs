@@ -91,6 +91,27 @@ fn every_crate_is_in_the_table_and_needs_of_ours_what_its_row_says() {
 }
 
 #[test]
+fn what_tests_share_is_compiled_once_in_a_crate() {
+    let mut files = Vec::new();
+    for folder in ["tests", "benches", "examples", "crates"] {
+        sources(&repository().join(folder), &mut files);
+    }
+    assert!(files.len() > 100, "{files:?}");
+    let paths = files.iter().filter_map(|file| {
+        let text = read(file);
+        let line = text.lines().find(|line| line.starts_with("#[path"))?;
+        Some((file.file_name()?.to_owned(), line.to_owned()))
+    });
+    // The fuzz targets are a package of their own, and their cases are no test's.
+    let fuzz = "#[path = \"../../fuzz/cases/mod.rs\"]".to_owned();
+    assert_eq!(
+        paths.collect::<Vec<_>>(),
+        [("fuzz_slice.rs".into(), fuzz)],
+        "what two programs need is in crates/testkit or crates/stage"
+    );
+}
+
+#[test]
 fn what_is_pure_needs_no_library_that_could_reach_the_outside() {
     let lawful: BTreeSet<String> = ["jiff", "serde", "serde_json", "booth-contract"]
         .map(str::to_owned)
