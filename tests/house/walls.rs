@@ -91,6 +91,21 @@ fn every_crate_is_in_the_table_and_needs_of_ours_what_its_row_says() {
 }
 
 #[test]
+fn every_crate_but_those_of_the_tests_is_built_and_tested_by_itself() {
+    let members = &manifest(".")["workspace"]["default-members"];
+    let members: BTreeSet<&str> = members
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(toml::Value::as_str)
+        .collect();
+    let crates = crates();
+    let folders = crates.keys().map(String::as_str);
+    let others = folders.filter(|folder| !["crates/stage", "crates/testkit"].contains(folder));
+    assert_eq!(members, others.collect());
+}
+
+#[test]
 fn what_tests_share_is_compiled_once_in_a_crate() {
     let mut files = Vec::new();
     for folder in ["tests", "benches", "examples", "crates"] {
