@@ -13,6 +13,7 @@ use booth_contract::{Ack, AckStatus};
 
 use crate::flood::{packet, publish};
 use booth_testkit::hub::{Clip, Home, Hub};
+use booth_testkit::turns::{self, Turn};
 use booth_testkit::wait::{PATIENCE, until};
 
 /// What the hub said, besides pings.
@@ -310,6 +311,7 @@ fn a_full_hub_stops_reading_and_drops_nothing_of_an_honest_crowd() {
 
 /// One booth floods the hub until it changes its subscriptions; answers with what it asked for in their order, up to this.
 fn flooded_until(peer: &Peer, end: impl Fn(&Said) -> bool) -> Vec<Said> {
+    let _turn = turns::take(Turn::Flood);
     let flood: Vec<u8> = (1..=50)
         .flat_map(|id| publish("booth/1/up/loud-1/health", Some(id), b"{\"ready\":1}"))
         .collect();
