@@ -22,6 +22,7 @@ use booth_contract::BrokerUrl;
 use booth_contract::{BoothId, ConsentMode};
 pub use booth_host::config_file::parse;
 use booth_host::config_file::{ConfigError, LONGEST_FILE, parse_bytes, read, unread};
+use booth_sealing::{Recipient, Recipients};
 use booth_spool::disk::{Disk, read_whole};
 use gateway_core::spoken::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
@@ -164,12 +165,8 @@ impl Config {
         if self.spool.max_bytes < 1_000_000 {
             fault("[spool] max_bytes: less than 1 MB holds no message".into());
         }
-        if self.privacy.seal {
-            fault(
-                "[privacy] seal = true: this version cannot seal clips yet; set seal = false, and do not \
-                 place an unsealed booth in public"
-                    .into(),
-            );
+        if let Err(faults) = self.privacy.seal_to() {
+            faults.into_iter().for_each(&mut fault);
         }
         if !(1..=86_400).contains(&self.health.interval_s) {
             fault("[health] interval_s: use 1 to 86400 seconds".into());
@@ -475,6 +472,36 @@ pub struct Privacy {
     pub seal: bool,
 }
 
+impl Privacy {
+    /// The keys that messages are sealed to; `None` where this booth does not seal, and where no key is named.
+    ///
+    /// # Errors
+    /// A sentence for each entry that is no public key. What stands there is not repeated: it may be a private key.
+    pub fn seal_to(&self) -> Result<Option<Recipients>, Vec<String>> {
+        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        for (n, text) in (1..).zip(&self.recipients) {
+            match Recipient::parse(text) {
+                Ok(key) => keys.push(key),
+                Err(error) => faults.push(format!("[privacy] recipients, entry {n}: {error}")),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        if !self.seal || keys.is_empty() {
+            return Ok(None);
+        }
+        let keys = Recipients::new(keys);
+        keys.map(Some)
+            .map_err(|error| vec![format!("[privacy] recipients: {error}")])
+    }
+
+    /// Whether messages must be sealed and no key is named, so that none is taken.
+    pub fn lacks_recipient(&self) -> bool {
+        self.seal && self.recipients.is_empty()
+    }
+}
+
 impl Default for Privacy {
     fn default() -> Self {
         Self {
@@ -673,8 +700,44 @@ mod tests {
     }
 
     #[test]
-    fn sealing_is_refused_until_it_exists() {
-        assert!(faults("[booth]\nid = \"rundhoej-1\"\n").contains("cannot seal clips yet"));
+    fn a_booth_seals_unless_it_is_told_not_to_and_every_key_must_be_one() {
+        const CITY: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+        let privacy = |text: &str| {
+            let text = format!("[booth]\nid = \"rundhoej-1\"\n{text}");
+            parse::<Config>(&text, "booth.toml")
+                .expect("a configuration")
+                .privacy
+        };
+        let sealed = privacy(&format!("[privacy]\nrecipients = [\"{CITY}\"]\n"));
+        let keys = sealed.seal_to().expect("a key").expect("it seals");
+        assert_eq!(
+            keys.iter().next().map(ToString::to_string).as_deref(),
+            Some(CITY)
+        );
+        assert!(!sealed.lacks_recipient());
+        assert!(
+            privacy("").lacks_recipient(),
+            "no key: nothing is taken, and nothing is kept unsealed"
+        );
+        let open = privacy("[privacy]\nseal = false\n");
+        assert!(!open.lacks_recipient() && open.seal_to() == Ok(None));
+
+        let secret = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
+        let list = format!("recipients = [\"{CITY}\", \"{secret}\", \"age1zvkyg\", \"kage\"]");
+        let said = faults(&format!(
+            "[booth]\nid = \"rundhoej-1\"\n[privacy]\n{list}\n"
+        ));
+        assert!(said.contains("entry 2: this is a PRIVATE key"), "{said}");
+        assert!(!said.contains("QQQQ"), "a private key is repeated: {said}");
+        assert!(
+            said.contains("entry 3: the key has a typing error"),
+            "{said}"
+        );
+        assert!(said.contains("entry 4: this is no key"), "{said}");
+        let twice = format!(
+            "[booth]\nid = \"rundhoej-1\"\n[privacy]\nrecipients = [\"{CITY}\", \"{CITY}\"]\n"
+        );
+        assert!(faults(&twice).contains("is named twice"));
     }
 
     #[test]

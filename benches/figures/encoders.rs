@@ -170,7 +170,11 @@ pub fn record(wav: &Path, into: &Path) {
     let clip = Box::new(clip);
     for order in [
         RecorderCommand::UseSpool(spool.clone()),
-        RecorderCommand::Arm { take, clip },
+        RecorderCommand::Arm {
+            take,
+            clip,
+            seal_to: None,
+        },
         RecorderCommand::Keep {
             take,
             from: Mono(0),

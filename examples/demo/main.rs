@@ -168,6 +168,7 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
                 "url = \"mqtt://127.0.0.1:{}\"\npassword_file = \"{BOOTH}.password\"",
                 broker.port
             ),
+            privacy: "seal = false",
             socket: &socket,
             sound: (input, output),
             spool: &stage.folder.join("spool"),

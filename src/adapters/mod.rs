@@ -14,6 +14,7 @@ pub mod mixer;
 pub mod mqtt;
 pub mod opus;
 pub mod outbox;
+mod packing;
 pub mod playback;
 pub mod prompts;
 pub mod recorder;

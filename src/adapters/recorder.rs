@@ -11,10 +11,12 @@ use super::capture::Tap;
 use super::ear::{Ear, MicLevels};
 use super::levels::LevelMeter;
 use super::opus::{OggOpus, PAGE_SAMPLES, SpeechEncoder};
+use super::packing::Packing;
 use booth_contract::EndedBy;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
+use booth_sealing::Recipients;
 use booth_spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
 use gateway_core::liveness::Beat;
 use gateway_core::microphone::Heard;
@@ -35,6 +37,8 @@ pub enum RecorderCommand {
         take: TakeId,
         /// Its header.
         clip: Box<NewClip>,
+        /// The keys that it is sealed to; `None` at a booth that does not seal.
+        seal_to: Option<Arc<Recipients>>,
     },
     /// Keep frames captured from then on.
     Keep {
@@ -116,6 +120,7 @@ pub enum RecorderEvent {
 struct Take {
     id: TakeId,
     writer: ClipWriter,
+    packing: Packing,
     stream: OggOpus,
     meter: LevelMeter,
     /// Frame from which to keep, once the tone is over.
@@ -210,7 +215,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 self.pump();
                 (self.report)(RecorderEvent::Heard(self.ear.heard()));
             }
-            RecorderCommand::Arm { take, clip } => self.arm(take, *clip),
+            RecorderCommand::Arm {
+                take,
+                clip,
+                seal_to,
+            } => self.arm(take, *clip, seal_to.as_deref()),
             RecorderCommand::Keep { take, from } => {
                 self.pump();
                 let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(from));
@@ -270,12 +279,18 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    fn arm(&mut self, take: TakeId, clip: NewClip) {
+    fn arm(&mut self, take: TakeId, mut clip: NewClip, seal_to: Option<&Recipients>) {
         self.pump(); // what was captured before consent goes
         let failed = |why: String| (self.report)(RecorderEvent::Failed { take, why });
         let Some(spool) = &self.spool else {
             return failed("there is no spool".into());
         };
+        let packing = match Packing::begin(&clip.clip_id, seal_to) {
+            Ok(packing) => packing,
+            Err(error) => return failed(error.to_string()),
+        };
+        clip.body = packing.kind();
+        clip.key_ids = seal_to.map(Recipients::ids).unwrap_or_default();
         let serial = crc32c::crc32c(clip.clip_id.as_bytes());
         let comments = [
             ("BOOTH_ID", clip.booth_id.as_str().to_owned()),
@@ -297,6 +312,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 self.take = Some(Take {
                     id: take,
                     writer,
+                    packing,
                     stream,
                     meter: LevelMeter::default(),
                     from: None,
@@ -418,8 +434,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 .map_err(|error| error.to_string())?;
             // Sound that gathered while the card was slow goes to it in one write: one sync per page would never catch up.
             if take.stream.page_room() == PAGE_SAMPLES && samples.len() < PAGE_SAMPLES {
-                let body = take.stream.take_page();
                 let facts = take.meter.take_facts();
+                let body = take.packing.pack(facts, take.stream.take_page());
                 take.writer
                     .append(&body, facts)
                     .map_err(|error| error.to_string())?;
@@ -440,7 +456,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             .stream
             .finish(&mut self.encoder)
             .map_err(|error| error.to_string())
-            .and_then(|body| {
+            .and_then(|pages| {
+                let body = take.packing.pack_last(facts, pages);
                 take.writer
                     .finish(&body, facts, end.ended_by)
                     .map_err(|error| error.to_string())
@@ -570,7 +587,11 @@ mod tests {
         feed.push(&[0; 960], 1, now() - 20_000);
         let clip = Box::new(clip());
         let file = folder.path().join(format!("clips/{}.clip", clip.clip_id));
-        recorder.command(RecorderCommand::Arm { take, clip });
+        recorder.command(RecorderCommand::Arm {
+            take,
+            clip,
+            seal_to: None,
+        });
         let from = clock::mono();
         recorder.command(RecorderCommand::Keep { take, from });
         // The thread stands still for five seconds, in a sync of the card.

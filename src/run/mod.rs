@@ -39,6 +39,7 @@ use booth_contract::BrokerState;
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, Consent, Publish, Topic, Topics};
 use booth_host::journal;
+use booth_sealing::Recipients;
 use booth_spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 use gateway_core::bell::{Bell, Moment};
 use gateway_core::counters::{Counter, Counters};
@@ -150,6 +151,8 @@ pub struct Gateway {
     /// Why there is no configuration to run by.
     not_set_up: Option<String>,
     config_hash: String,
+    /// The city's keys, where this booth seals. They come from the configuration that it started with.
+    seal_to: Option<Arc<Recipients>>,
     topics: Topics,
     zone: jiff::tz::TimeZone,
     session: Session,
@@ -552,7 +555,12 @@ impl Gateway {
 
     /// Asks the recorder for a take. A recorder whose queue is full cannot record this one either.
     fn arm(&mut self, now: Mono, take: TakeId, clip: Box<NewClip>) {
-        if !self.recorder.offer(RecorderCommand::Arm { take, clip }) {
+        let command = RecorderCommand::Arm {
+            take,
+            clip,
+            seal_to: self.seal_to.clone(),
+        };
+        if !self.recorder.offer(command) {
             log::error!(about = "recording"; "the recorder takes no more commands; the card keeps it waiting");
             self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
         }

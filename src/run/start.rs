@@ -688,6 +688,7 @@ impl Gateway {
             desk: desk::Desk::default(),
             evidence: Evidence {
                 questions: config.questions.len(),
+                no_recipient: config.privacy.lacks_recipient(),
                 broker: Err((now, why_unconnected.into())),
                 notice_missing: workers.prompts.notice_id().is_none(),
                 clock_synced: machine.clock_synced(),
@@ -698,6 +699,7 @@ impl Gateway {
             config_path: config_path.to_owned(),
             not_set_up: None,
             config_hash: hash_of(config_path),
+            seal_to: config.privacy.seal_to().ok().flatten().map(Arc::new),
             topics: Topics::new(&config.mqtt.root),
             zone: zone::zone(&config.booth.timezone),
             parts: None,

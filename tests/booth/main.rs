@@ -2,6 +2,7 @@
 
 mod doctor;
 mod run_loop;
+mod sealed;
 mod sensors;
 mod sound;
 mod technician;

@@ -181,7 +181,11 @@ fn what_is_being_said_when_the_recorder_dies_is_kept_and_its_death_is_told() {
             .collect();
         for command in [
             RecorderCommand::UseSpool(spool),
-            RecorderCommand::Arm { take, clip },
+            RecorderCommand::Arm {
+                take,
+                clip,
+                seal_to: None,
+            },
             RecorderCommand::Keep { take, from },
             RecorderCommand::Hear,
         ] {

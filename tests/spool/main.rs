@@ -10,6 +10,7 @@ mod kill;
 mod life;
 mod power_cuts;
 mod quarantine;
+mod sealed;
 mod second_chance;
 mod times;
 mod versions;

@@ -92,6 +92,9 @@ alerts! {
     NoQuestion = "no_question", CitizenCannotSpeak,
         "No question is open at this booth.",
         "Add a [[question]] to booth.toml.";
+    NoRecipient = "no_recipient", CitizenCannotSpeak,
+        "No key of the city is known, so that nothing can be sealed; the booth takes no messages.",
+        "Put the city's public key (age1…, from `booth-hub keys new`) into `[privacy] recipients` of booth.toml.";
     NotConnected = "not_connected", NeedsVisit,
         "The booth records and keeps, but reaches no broker.",
         "Check `[mqtt] url`, the network, the password and the certificates; the text says what failed.";

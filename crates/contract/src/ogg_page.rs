@@ -32,35 +32,38 @@ pub fn walk(bytes: &[u8], before: Option<StreamEnd>) -> Option<StreamEnd> {
     let mut end = before;
     let mut rest = bytes;
     while !rest.is_empty() {
-        if rest.len() < 27 || rest[..4] != *b"OggS" || rest[4] != 0 {
-            return None;
-        }
-        let segments = usize::from(rest[26]);
-        let body: usize = rest
-            .get(27..27 + segments)?
-            .iter()
-            .map(|&bytes| usize::from(bytes))
-            .sum();
-        let granule = u64::from_le_bytes(rest[6..14].try_into().ok()?);
+        let (page, later) = rest.split_at(length(rest)?);
+        let granule = u64::from_le_bytes(page[6..14].try_into().ok()?);
         let kept = end.map_or(0, |end| end.granule);
         let pre_skip = match end {
             Some(end) => end.pre_skip,
-            None => pre_skip(rest.get(27 + segments..27 + segments + body)?),
+            None => pre_skip(&page[27 + usize::from(page[26])..]),
         };
         end = Some(StreamEnd {
-            serial: u32::from_le_bytes(rest[14..18].try_into().ok()?),
-            sequence: u32::from_le_bytes(rest[18..22].try_into().ok()?),
+            serial: u32::from_le_bytes(page[14..18].try_into().ok()?),
+            sequence: u32::from_le_bytes(page[18..22].try_into().ok()?),
             granule: if granule == NO_PACKET_ENDS {
                 kept
             } else {
                 granule
             },
             pre_skip,
-            has_ended: rest[5] & END_OF_STREAM != 0,
+            has_ended: page[5] & END_OF_STREAM != 0,
         });
-        rest = rest.get(27 + segments + body..)?;
+        rest = later;
     }
     if bytes.is_empty() { None } else { end }
+}
+
+/// Bytes of the page that `bytes` begin with, header and body; `None` if they begin with no whole page.
+pub fn length(bytes: &[u8]) -> Option<usize> {
+    if bytes.len() < 27 || bytes[..4] != *b"OggS" || bytes[4] != 0 {
+        return None;
+    }
+    let segments = bytes.get(27..27 + usize::from(bytes[26]))?;
+    let body: usize = segments.iter().map(|&bytes| usize::from(bytes)).sum();
+    let length = 27 + segments.len() + body;
+    (length <= bytes.len()).then_some(length)
 }
 
 /// The pre-skip of an identification header (RFC 7845 §5.1).

@@ -45,6 +45,8 @@ pub struct Evidence {
     pub questions: usize,
     /// The broker: connected, or why not and since when.
     pub broker: Result<(), (Mono, String)>,
+    /// Messages must be sealed, and no key is named to seal them to.
+    pub no_recipient: bool,
     /// A tone stands in for the notice.
     pub notice_missing: bool,
     /// What was found damaged and moved aside at the start.
@@ -136,6 +138,7 @@ impl Evidence {
             hook_was_on: false,
             questions: 0,
             broker: Err((started, "not connected yet".into())),
+            no_recipient: false,
             notice_missing: false,
             damaged: None,
             clock_synced: false,
@@ -163,7 +166,10 @@ impl Evidence {
         Parts {
             capture: self.capture.is_ok() && self.microphone_dead.is_none(),
             playback: self.playback.is_ok(),
-            spool: self.spool.is_ok() && !self.card_closed && !self.lacks_partition(),
+            spool: self.spool.is_ok()
+                && !self.card_closed
+                && !self.lacks_partition()
+                && !self.no_recipient,
         }
     }
 
@@ -229,6 +235,9 @@ impl Evidence {
             && now.since(*since) >= UNCONNECTED
         {
             raise(AlertId::NotConnected, why.clone());
+        }
+        if self.no_recipient {
+            raise(AlertId::NoRecipient, AlertId::NoRecipient.meaning().into());
         }
         if let Some(why) = &self.hub_unreadable {
             let meaning = AlertId::HubUnreadable.meaning().trim_end_matches('.');

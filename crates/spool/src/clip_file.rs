@@ -137,6 +137,17 @@ impl FrameFacts {
         speech: false,
     };
 
+    /// What of these facts may lie open beside a body of this kind: levels tell the rhythm of speech, so they are sealed with it.
+    pub(crate) fn beside(self, kind: BodyKind) -> FrameFacts {
+        match kind {
+            BodyKind::OggOpus => self,
+            BodyKind::SealedOggOpus => FrameFacts {
+                samples: self.samples,
+                ..FrameFacts::NONE
+            },
+        }
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; FRAME_FACTS_BYTES] {
         let mut bytes = [0; FRAME_FACTS_BYTES];
         bytes[..4].copy_from_slice(&self.samples.to_le_bytes());
@@ -170,9 +181,17 @@ pub(crate) struct Tally {
     frames: u64,
     spoken: u64,
     hash: Sha256,
+    /// Frames were counted from a file in which their levels are sealed.
+    lacks_levels: bool,
 }
 
 impl Tally {
+    /// Counts a frame that was read from a file. `None` as in [`Tally::count`].
+    fn count_read(&mut self, kind: BodyKind, facts: FrameFacts, body: &[u8]) -> Option<()> {
+        self.lacks_levels |= kind == BodyKind::SealedOggOpus;
+        self.count(kind, facts, body)
+    }
+
     /// Counts a frame. `None` if an `ogg-opus` body is not whole pages; nothing is counted then.
     pub(crate) fn count(&mut self, kind: BodyKind, facts: FrameFacts, body: &[u8]) -> Option<()> {
         if kind == BodyKind::OggOpus && !body.is_empty() {
@@ -300,7 +319,7 @@ pub(crate) fn manifest(
     ending: &Ending,
 ) -> Manifest {
     let clip = &header.clip;
-    let measured = tally.frames > 0;
+    let measured = tally.frames > 0 && !tally.lacks_levels;
     Manifest {
         schema: SCHEMA,
         clip_id: clip.clip_id.clone(),
@@ -545,7 +564,7 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
                 .map(|facts| start = facts)
                 .ok(),
             Some(Kind::Frame) => FrameFacts::parse(payload)
-                .and_then(|(facts, body)| tally.count(header.clip.body, facts, body)),
+                .and_then(|(facts, body)| tally.count_read(header.clip.body, facts, body)),
             _ => Some(()),
         };
         if understood.is_none() {

@@ -103,7 +103,7 @@ impl Take {
         facts: FrameFacts,
         body: &[u8],
     ) -> Result<u32, SpoolError> {
-        let facts_bytes = facts.to_bytes();
+        let facts_bytes = facts.beside(self.header.clip.body).to_bytes();
         if body.len() + facts_bytes.len() > MAX_PAYLOAD_BYTES {
             return Err(self.refuse("a frame is longer than 1 MiB"));
         }

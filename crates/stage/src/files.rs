@@ -10,6 +10,8 @@ pub struct BoothFile<'a> {
     pub name: &'a str,
     /// The lines of `[mqtt]`.
     pub mqtt: &'a str,
+    /// The lines of `[privacy]`.
+    pub privacy: &'a str,
     /// Where its handset listens.
     pub socket: &'a Path,
     /// ALSA names of the microphone and the earpiece.
@@ -30,6 +32,7 @@ impl BoothFile<'_> {
             id,
             name,
             mqtt,
+            privacy,
             socket,
             sound: (input, output),
             spool,
@@ -47,7 +50,7 @@ impl BoothFile<'_> {
              [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
              [audio]\ninput = {input:?}\noutput = {output:?}\n\
              [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
-             [privacy]\nseal = false\n[health]\ninterval_s = {health_s}\n\
+             [privacy]\n{privacy}\n[health]\ninterval_s = {health_s}\n\
              [session]\nprompts = {prompts:?}\nlanguage = {language:?}\n\
              [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n{more}"
         )

@@ -33,12 +33,24 @@ impl BoothHome {
 
     /// The same with its own `[mqtt]` lines.
     pub fn with_mqtt(mqtt: &str, more: &str) -> Self {
+        Self::with(mqtt, "seal = false", more)
+    }
+
+    /// A booth that seals to this public key, or has none.
+    pub fn sealed(broker_port: u16, recipient: Option<&str>, more: &str) -> Self {
+        let mqtt = format!("url = \"mqtt://127.0.0.1:{broker_port}\"");
+        let recipients = recipient.map(|key| format!("recipients = [{key:?}]"));
+        Self::with(&mqtt, &recipients.unwrap_or_default(), more)
+    }
+
+    fn with(mqtt: &str, privacy: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let home = Self { folder };
         let text = BoothFile {
             id: "rundhoej-1",
             name: "Rundhøj Torv",
             mqtt,
+            privacy,
             socket: &home.socket(),
             sound: (MIC, EAR),
             spool: &home.spool(),

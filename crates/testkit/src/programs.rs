@@ -117,6 +117,7 @@ impl BoothHome {
             id,
             name: "",
             mqtt: &format!("url = \"mqtt://127.0.0.1:{broker_port}\"\n{mqtt}"),
+            privacy: "seal = false",
             socket: &home.socket(),
             sound: (&sound.microphone, &sound.ear),
             spool: &home.spool(),

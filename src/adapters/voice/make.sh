@@ -7,7 +7,7 @@
 # `make.sh --phonemes [NAME…]` only shows how each row is pronounced.
 set -euo pipefail
 cd "$(dirname "$0")"
-table=../../gateway/spoken/table.rs
+table=../../../crates/gateway-core/src/spoken/table.rs
 only_phonemes=
 if [ "${1:-}" = --phonemes ]; then only_phonemes=1; shift; fi
 made=$(mktemp -d)

@@ -118,6 +118,7 @@ macro_rules! words {
             AlertCaseOpen = "alert_case_open", "The case is open. Shut it.", "Kabinettet er åbent. Luk det.";
             AlertHandsetLeftOff = "alert_handset_left_off", "The handset was left off its hook. Hang it up.", "Røret er ikke lagt på. Læg det på.";
             AlertNoQuestion = "alert_no_question", "No question is open at this booth. Add one to the configuration.", "Boksen har intet spørgsmål. Tilføj et i opsætningen.";
+            AlertNoRecipient = "alert_no_recipient", "The key of the city is missing, so no message can be taken. Add it to the configuration.", "Byens nøgle mangler, så boksen kan ikke modtage beskeder. Tilføj den i opsætningen.";
             AlertNotConnected = "alert_not_connected", "The booth reaches no broker. Check the network, the password and the certificates.", "Boksen når ingen server. Kontrollér netværket, adgangskoden og certifikaterne.";
             AlertHubNotListening = "alert_hub_not_listening", "The centre does not listen to this booth. Ask the centre to check its hub.", "Centralen lytter ikke til denne boks. Bed centralen om at se efter.";
             AlertHubUnreadable = "alert_hub_unreadable", "What the centre says cannot be understood. Ask the centre to compare the versions.", "Det, centralen siger, kan ikke forstås. Bed centralen sammenligne versionerne.";

@@ -521,7 +521,7 @@ impl World {
             return;
         };
         while let Ok(command) = process.told.recorder.try_recv() {
-            if let RecorderCommand::Arm { take, clip } = &command {
+            if let RecorderCommand::Arm { take, clip, .. } = &command {
                 arms.push((*take, clip.clip_id.clone()));
             }
             process.recorder.queue.push_back((now + 2, command));

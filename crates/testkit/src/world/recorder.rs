@@ -282,7 +282,7 @@ impl World {
                     moved: true,
                 }));
             }
-            RecorderCommand::Arm { take, clip } => self.arm(take, *clip),
+            RecorderCommand::Arm { take, clip, .. } => self.arm(take, *clip),
             RecorderCommand::Keep { take, from } => {
                 let from = facts.true_time(from);
                 let clip_id = recorder

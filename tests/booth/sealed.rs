@@ -1,0 +1,290 @@
+//! A booth that seals: real gateway, real sound card stand-in, real broker, real hub; the city opens what was said, and nobody else
+//! finds a word of it.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use booth_contract::ogg_page;
+use booth_sealing::open::Head;
+use booth_sealing::{Ending, Identity, KernelRandom, Opened, envelope, open};
+use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
+use booth_testkit::hub::{Booth as Listener, Broker, Home, Hub};
+use booth_testkit::pulse::Pulse;
+use booth_testkit::speech::decode;
+use booth_testkit::wait::until;
+
+fn city() -> Identity {
+    Identity::generate(&mut KernelRandom).expect("a key")
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+fn sealed_clips(home: &Home) -> Vec<Vec<u8>> {
+    let is_sealed = |path: &PathBuf| path.extension().is_some_and(|end| end == "sealed");
+    let paths = files(home.path()).into_iter().filter(is_sealed);
+    paths
+        .map(|path| std::fs::read(path).expect("a clip"))
+        .collect()
+}
+
+fn holds(bytes: &[u8], piece: &[u8]) -> bool {
+    bytes.windows(piece.len()).any(|window| window == piece)
+}
+
+/// The Opus packets of an Ogg file, without its two headers.
+fn packets(ogg: &[u8]) -> Vec<&[u8]> {
+    let (mut packets, mut rest) = (Vec::new(), ogg);
+    while !rest.is_empty() {
+        let (page, later) = rest.split_at(ogg_page::length(rest).expect("a page"));
+        rest = later;
+        let (table, mut body) = page[27..].split_at(usize::from(page[26]));
+        let mut length = 0;
+        for &segment in table {
+            length += usize::from(segment);
+            if segment < 255 {
+                let (packet, after) = body.split_at(length);
+                packets.push(packet);
+                (body, length) = (after, 0);
+            }
+        }
+    }
+    packets.split_off(2)
+}
+
+/// No packet of the opened clip lies open in any of these folders.
+fn assert_no_word_lies_open(opened: &Opened, folders: &[&Path]) {
+    let packets = packets(&opened.ogg);
+    // Silence is the same three bytes everywhere.
+    let telling: Vec<&[u8]> = packets
+        .into_iter()
+        .filter(|packet| packet.len() > 20)
+        .collect();
+    assert!(telling.len() > 50, "only {} packets", telling.len());
+    for path in folders.iter().flat_map(|folder| files(folder)) {
+        let Ok(bytes) = std::fs::read(&path) else {
+            continue;
+        };
+        for packet in &telling {
+            assert!(
+                !holds(&bytes, &packet[..20]),
+                "{} holds a word",
+                path.display()
+            );
+        }
+    }
+}
+
+/// Whether the memory of a process holds these bytes.
+fn memory_holds(pid: u32, piece: &[u8]) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    let writable = maps.lines().filter(|line| {
+        line.split(' ')
+            .nth(1)
+            .is_some_and(|may| may.starts_with("rw"))
+    });
+    let mut looked_at = 0;
+    for line in writable {
+        let (from, to) = line
+            .split(' ')
+            .next()
+            .and_then(|range| range.split_once('-'))
+            .expect("a range");
+        let from = u64::from_str_radix(from, 16).expect("hex");
+        let to = u64::from_str_radix(to, 16).expect("hex");
+        let mut bytes = vec![0; (to - from) as usize];
+        // Some pages (vvar) cannot be read.
+        if memory.read_exact_at(&mut bytes, from).is_ok() {
+            looked_at += bytes.len();
+            if holds(&bytes, piece) {
+                return true;
+            }
+        }
+    }
+    assert!(
+        looked_at > 1 << 20,
+        "only {looked_at} bytes of its memory could be read"
+    );
+    false
+}
+
+/// The key of a clip as the city finds it, and the one that its frames are sealed with (docs/sealed-clip.md).
+fn keys(body: &[u8], city: &Identity) -> [Vec<u8>; 2] {
+    let head = Head::read(body).expect("a head");
+    let content = envelope::open(head.envelope, std::slice::from_ref(city)).expect("the city's");
+    let data_key = content[16..].to_vec();
+    let mut frame_key = vec![0; 32];
+    hkdf::Hkdf::<sha2::Sha256>::new(Some(&body[..24]), &data_key)
+        .expand(b"booth sealed clip 1 frames", &mut frame_key)
+        .expect("32 bytes");
+    [data_key, frame_key]
+}
+
+/// The next message of the booth below this topic that is not empty.
+fn hear(centre: &Listener, tail: &str) -> rumqttc::mqttbytes::v5::Publish {
+    let wanted = format!("booth/1/up/rundhoej-1/{tail}");
+    until("the booth says it", || {
+        let heard = centre.try_hear(std::time::Duration::from_secs(1))?;
+        (heard.topic == wanted.as_bytes() && !heard.payload.is_empty()).then_some(heard)
+    })
+}
+
+fn speech(booth: &BoothHome) -> PathBuf {
+    let wav = booth.path().join("speech.wav");
+    decode(&fixtures().join("speech/da.opus"), &wav).expect("decoded");
+    wav
+}
+
+#[test]
+fn what_a_citizen_says_is_sealed_before_it_touches_the_card_and_the_city_alone_opens_it() {
+    let (broker, pulse, city) = (Broker::open(), Pulse::start(), city());
+    let home = Home::new(broker.port, "");
+    let recipient = city.recipient();
+    let booth = BoothHome::sealed(broker.port, Some(&recipient.to_string()), "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    let wav = speech(&booth);
+    gateway.handset("lift");
+    gateway.reaches("session", "question");
+    gateway.handset("dial 1");
+    gateway.reaches("session", "recording");
+    pulse.speak(&wav);
+    gateway.handset("hang-up");
+    gateway.reaches("spool_clips", 1);
+    let kept: Vec<Vec<u8>> = booth
+        .files("clips")
+        .iter()
+        .map(|path| std::fs::read(path).expect("a clip"))
+        .collect();
+
+    let hub = Hub::start(&home);
+    let body = until("the clip is at the hub", || sealed_clips(&home).pop());
+    gateway.reaches("spool_clips", 0);
+    let opened = open(&body, std::slice::from_ref(&city)).expect("the city opens it");
+    assert_eq!(opened.ending, Ending::Whole);
+    assert!(opened.samples() > 5 * 48_000, "{}", opened.samples());
+    let ogg = booth.path().join("opened.opus");
+    std::fs::write(&ogg, &*opened.ogg).expect("written");
+    let info = std::process::Command::new("opusinfo")
+        .arg(&ogg)
+        .output()
+        .expect("opusinfo runs");
+    let said =
+        String::from_utf8_lossy(&info.stdout).into_owned() + &String::from_utf8_lossy(&info.stderr);
+    assert!(
+        !said.contains("WARNING") && !said.contains("ERROR"),
+        "{said}"
+    );
+    std::fs::remove_file(&ogg).expect("removed");
+
+    assert!(
+        open(&body, &[self::city()]).is_err(),
+        "another key opens it"
+    );
+    for kept in &kept {
+        assert!(
+            packets(&opened.ogg)
+                .iter()
+                .filter(|packet| packet.len() > 20)
+                .all(|packet| !holds(kept, &packet[..20]))
+        );
+    }
+    assert_no_word_lies_open(&opened, &[&booth.spool(), home.path(), broker.folder()]);
+
+    for key in keys(&body, &city) {
+        let is_there = memory_holds(gateway.pid(), &key);
+        assert!(!is_there, "a key outlives the visit");
+    }
+    let centre = Listener::listening(
+        broker.port,
+        "operations",
+        &["booth/1/up/rundhoej-1/#".into()],
+    );
+    let birth: serde_json::Value =
+        serde_json::from_slice(&hear(&centre, "birth").payload).expect("a birth");
+    assert_eq!(birth["sealed"], true);
+    assert_eq!(
+        birth["recipient_key_ids"],
+        serde_json::json!([recipient.id()])
+    );
+    assert!(gateway.stop().success());
+    hub.kill();
+}
+
+#[test]
+fn a_sealed_take_that_a_kill_cut_off_is_finished_and_the_city_hears_it_to_its_last_second() {
+    let (broker, pulse, city) = (Broker::open(), Pulse::start(), city());
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    let booth = BoothHome::sealed(broker.port, Some(&city.recipient().to_string()), "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    let wav = speech(&booth);
+    gateway.handset("lift");
+    gateway.reaches("session", "question");
+    gateway.handset("dial 1");
+    gateway.reaches("session", "recording");
+    pulse.speak(&wav);
+    let file = booth.files("clips").pop().expect("a take");
+    let taken = std::fs::read(&file).expect("a take");
+    let head = taken
+        .windows(8)
+        .position(|window| window == b"BOOTHSC\x01")
+        .expect("a sealed body");
+    let length =
+        u32::from_le_bytes(taken[head - 28..head - 24].try_into().expect("a length")) as usize;
+    // The record's facts stand before the body; its first frame opens alone.
+    let first = &taken[head..head + length - 12];
+    let [_, frame_key] = keys(first, &city);
+    assert!(
+        memory_holds(gateway.pid(), &frame_key),
+        "the search finds no key while one is there"
+    );
+    gateway.kill();
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.says("finished what a power cut had left");
+    let body = until("the clip is at the hub", || sealed_clips(&home).pop());
+    let opened = open(&body, std::slice::from_ref(&city)).expect("the city opens it");
+    assert_eq!(opened.ending, Ending::Cut);
+    assert!(opened.samples() > 5 * 48_000, "{}", opened.samples());
+    gateway.reaches("spool_clips", 0);
+    assert_no_word_lies_open(&opened, &[&booth.spool(), home.path()]);
+    assert!(gateway.stop().success());
+    hub.kill();
+}
+
+#[test]
+fn a_booth_without_a_key_takes_no_message_and_says_so() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let booth = BoothHome::sealed(broker.port, None, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    let centre = Listener::listening(
+        broker.port,
+        "operations",
+        &["booth/1/up/rundhoej-1/#".into()],
+    );
+    let alert = hear(&centre, "alert/no_recipient");
+    let alert: serde_json::Value = serde_json::from_slice(&alert.payload).expect("an alert");
+    assert_eq!(alert["severity"], "citizen_cannot_speak");
+    gateway.reaches("ready", 0);
+    gateway.handset("lift");
+    gateway.reaches("session", "out_of_order");
+    gateway.handset("dial 1");
+    gateway.handset("hang-up");
+    gateway.reaches("session", "idle");
+    assert!(booth.files("clips").is_empty());
+    assert!(gateway.stop().success());
+}
