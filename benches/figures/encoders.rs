@@ -134,7 +134,7 @@ pub fn record(wav: &Path, into: &Path) {
     let folder = tempfile::tempdir().expect("a folder");
     let facts = OpenFacts {
         boot_id: "bench".into(),
-        fresh_card_id: uuid::Uuid::from_u128(1).to_string(),
+        fresh_card_id: uuid::Uuid::from_u128(1).to_string().into(),
         wall_ms: 0,
         max_bytes: 1 << 30,
         reserve_bytes: 0,
@@ -166,7 +166,7 @@ pub fn record(wav: &Path, into: &Path) {
     };
     let booth = BoothId::parse("rundhoej-1").expect("an id");
     let id = uuid::Uuid::from_u128(7).to_string();
-    let clip = NewClip::speech(id.clone(), booth, Consent::by_key("1"), start);
+    let clip = NewClip::speech(id.clone().into(), booth, Consent::by_key("1"), start);
     let clip = Box::new(clip);
     for order in [
         RecorderCommand::UseSpool(spool.clone()),
@@ -203,5 +203,11 @@ pub fn record(wav: &Path, into: &Path) {
         .try_iter()
         .any(|event| matches!(event, RecorderEvent::Kept { .. }));
     assert!(is_kept, "the recorder keeps the clip");
-    std::fs::write(into, spool.read_body(&id, 0, usize::MAX).expect("a body")).expect("written");
+    std::fs::write(
+        into,
+        spool
+            .read_body(&id.as_str().into(), 0, usize::MAX)
+            .expect("a body"),
+    )
+    .expect("written");
 }

@@ -63,7 +63,7 @@ fn offer(index: usize) -> Offer {
     Offer {
         clip_id: CLIPS[index].into(),
         bytes: SIZES[index],
-        sha256: hash(index),
+        sha256: hash(index).into(),
         kept_at_ms: index as i64 * 1000,
         fixed: true,
     }
@@ -117,8 +117,8 @@ impl Booth {
                 let verdicts = self.delivery.ack(self.now, &ack);
                 for verdict in &verdicts {
                     if let Verdict::Release(receipt) | Verdict::Delete(receipt) = verdict {
-                        assert_eq!(ack.sha256.as_deref(), Some(receipt.sha256()));
-                        assert_eq!(ack.clip_id, receipt.clip_id());
+                        assert_eq!(ack.sha256.as_ref(), Some(receipt.sha256()));
+                        assert_eq!(ack.clip_id, *receipt.clip_id());
                     }
                 }
                 self.judge(verdicts);
@@ -137,7 +137,7 @@ impl Booth {
                 if let Ok(Wanted::One(clip_id)) = &wanted {
                     assert!(clip_id.chars().count() <= 100);
                     let is_known = self.delivery.offer_now(clip_id);
-                    assert!(!is_known || self.sizes.contains_key(clip_id));
+                    assert!(!is_known || self.sizes.contains_key(clip_id.as_str()));
                 } else if wanted == Ok(Wanted::All) {
                     self.delivery.offer_refused();
                 }
@@ -152,13 +152,15 @@ impl Booth {
         for verdict in verdicts {
             match verdict {
                 Verdict::Release(receipt) | Verdict::Delete(receipt) => {
-                    let index = CLIPS.iter().position(|id| *id == receipt.clip_id());
+                    let index = CLIPS.iter().position(|id| id == receipt.clip_id());
                     let index = index.expect("one of ours");
-                    assert_eq!(receipt.sha256(), hash(index), "a receipt for another body");
+                    assert_eq!(*receipt.sha256(), hash(index), "a receipt for another body");
                     self.settled += 1;
                 }
                 Verdict::Quarantine { clip_id, reason } => {
-                    assert!(self.sizes.contains_key(&clip_id) && reason.chars().count() <= 200);
+                    assert!(
+                        self.sizes.contains_key(clip_id.as_str()) && reason.chars().count() <= 200
+                    );
                     let note = Note::refused(&reason, self.quarantine.hub().cloned());
                     let text = serde_json::to_string(&note).expect("a note is text and numbers");
                     assert!(text.len() < 8_000, "a note of {} bytes", text.len());
@@ -178,7 +180,7 @@ impl Booth {
             };
             assert!(sent < 64, "it never stops sending");
             if let What::Part { from, to } = send.what {
-                assert!(from < to && to <= self.sizes[&send.clip_id]);
+                assert!(from < to && to <= self.sizes[send.clip_id.as_str()]);
                 assert!(to - from <= MAX_PART_BYTES as u64);
             }
             self.outstanding.push_back(send.token);

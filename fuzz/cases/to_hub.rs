@@ -134,7 +134,9 @@ fn happen(rig: &mut Rig, wall: Timestamp, mono: Mono, what: &str) {
             .expect("a good disk"),
         ("withdraw", clip_id) => {
             rig.is_dirty = true;
-            rig.store().withdraw(wall, clip_id).expect("a good disk");
+            rig.store()
+                .withdraw(wall, &clip_id.into())
+                .expect("a good disk");
         }
         _ => {}
     }
@@ -209,7 +211,7 @@ fn check_answer(rig: &Rig, topics: &Topics, topic: &str, payload: &[u8], answer:
         .join(&clip_id[..2])
         .join(format!("{clip_id}.{suffix}"));
     let body = std::fs::read(&path).expect("a stored clip has its file");
-    assert_eq!(Some(hex(&Sha256::digest(&body))), manifest.sha256);
+    assert_eq!(Some(hex(&Sha256::digest(&body)).into()), manifest.sha256);
 }
 
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -217,7 +219,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let (spool, _) = open(&disk, "boot-1");
     let clip = recorded(&spool, CLIPS[0]);
     let offered = String::from_utf8(manifest(&spool, &clip).to_json()).expect("text");
-    let body = spool.read_body(CLIPS[0], 0, 1 << 20).expect("the body");
+    let body = spool
+        .read_body(&CLIPS[0].into(), 0, 1 << 20)
+        .expect("the body");
     let up = |tail: &str| format!("booth/1/up/{BOOTH}/{tail}");
     let (clip_topic, half) = (up(&format!("clip/{}", CLIPS[0])), body.len() / 2);
     let text = |value: &serde_json::Value| value.to_string();

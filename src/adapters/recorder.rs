@@ -294,7 +294,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         let serial = crc32c::crc32c(clip.clip_id.as_bytes());
         let comments = [
             ("BOOTH_ID", clip.booth_id.as_str().to_owned()),
-            ("CLIP_ID", clip.clip_id.clone()),
+            ("CLIP_ID", clip.clip_id.to_string()),
             ("QUESTION_ID", clip.question_id.clone().unwrap_or_default()),
             ("LANGUAGE", clip.lang.clone().unwrap_or_default()),
         ];
@@ -524,7 +524,7 @@ mod tests {
     fn facts() -> OpenFacts {
         OpenFacts {
             boot_id: "boot-1".into(),
-            fresh_card_id: uuid::Uuid::from_u128(1).to_string(),
+            fresh_card_id: uuid::Uuid::from_u128(1).to_string().into(),
             wall_ms: 0,
             max_bytes: 1 << 30,
             reserve_bytes: 0,
@@ -540,7 +540,7 @@ mod tests {
         let booth_id = BoothId::parse("rundhoej-1").expect("an id");
         let clip_id = uuid::Uuid::from_u128(7).to_string();
         let armed = start_at(clock::mono());
-        NewClip::speech(clip_id, booth_id, Consent::by_key("1"), armed)
+        NewClip::speech(clip_id.into(), booth_id, Consent::by_key("1"), armed)
     }
 
     #[test]

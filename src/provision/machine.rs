@@ -344,7 +344,7 @@ fn facts(places: &Places, outcome: Outcome, connected: Option<Vec<(String, Strin
 
 fn card_id(spool: &Path) -> Option<String> {
     let card = Card::identity(&RealDisk::guarding(spool), spool).ok()??;
-    Some(card.card_id)
+    Some(card.card_id.to_string())
 }
 
 /// How many clips wait in a spool that has not been opened yet, and since when.

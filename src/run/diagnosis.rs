@@ -168,7 +168,8 @@ impl Gateway {
                 .spool
                 .as_ref()
                 .map(|spool| spool.identity().card_id.clone())
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .to_string(),
             last_clip_no: self
                 .spool
                 .as_ref()

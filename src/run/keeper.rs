@@ -3,6 +3,7 @@
 //! Owns: opening the spool (again), releasing, quarantine and the way out of it, counters, watching for room, and the pauses
 //! between tries of what the card refuses. Never does: decide; every deletion comes with its receipt.
 
+use booth_contract::ClipId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -50,14 +51,14 @@ pub enum KeeperCommand {
     /// Move a clip aside that was refused or is damaged.
     Quarantine {
         /// The clip.
-        clip_id: String,
+        clip_id: ClipId,
         /// Why.
         note: Note,
     },
     /// Let these clips out of quarantine.
     BringBack {
         /// The clips.
-        clips: Vec<String>,
+        clips: Vec<ClipId>,
         /// This moment, if the clips come back by themselves; none if somebody asked.
         by_itself: Option<Moment>,
     },
@@ -68,7 +69,7 @@ pub enum KeeperCommand {
     /// The wall clock is right, and this far ahead of the boot-time clock, ms.
     Clock(i64),
     /// Fix these manifests, which are offered next.
-    Fix(Vec<String>),
+    Fix(Vec<ClipId>),
     /// Report whether the card takes a write.
     Probe,
     /// Close the spool, so that the card can be taken out, and keep it closed for this long.
@@ -86,11 +87,11 @@ pub enum KeeperEvent {
     /// Whether the spool takes another clip; reported when that changes.
     Room(Result<(), SpoolFault>),
     /// Manifests that are fixed, or could not be.
-    Fixed(Vec<(String, Fix)>),
+    Fixed(Vec<(ClipId, Fix)>),
     /// A clip is in quarantine; the note says why.
-    Quarantined(String, Note),
+    Quarantined(ClipId, Note),
     /// Clips that are out of quarantine, or why not.
-    BroughtBack(Vec<(String, Result<KeptClip, SpoolError>)>),
+    BroughtBack(Vec<(ClipId, Result<KeptClip, SpoolError>)>),
     /// Recordings that a failed write had left unfinished are kept now.
     Mended(Vec<KeptClip>),
     /// The card takes a write, or why not.
@@ -118,8 +119,8 @@ pub(super) fn open(
 ) -> Result<(Spool, OpenReport), SpoolError> {
     let sensors = Sensors::default();
     let facts = OpenFacts {
-        boot_id: clock::boot_id(),
-        fresh_card_id: machine.new_id(),
+        boot_id: clock::boot_id().into(),
+        fresh_card_id: machine.new_id().into(),
         wall_ms: machine.wall().as_millisecond(),
         max_bytes: place.max_bytes,
         reserve_bytes: place.reserve_bytes,
@@ -170,7 +171,7 @@ pub struct Keeper {
     /// Confirmed clips that the card did not delete; tried again at every look.
     unreleased: Vec<Receipt>,
     /// Clips to be set aside that the card did not move, and why; tried again likewise.
-    unmoved: Vec<(String, Note)>,
+    unmoved: Vec<(ClipId, Note)>,
     /// The pair of clocks that the card did not take; tried again likewise.
     unnoted: Option<i64>,
     /// The pause between tries of opening the spool.
@@ -484,9 +485,9 @@ impl Keeper {
 }
 
 /// Fixes these manifests; after the card has refused one, the others are not tried.
-fn fix(spool: &Spool, clips: Vec<String>) -> Vec<(String, Fix)> {
+fn fix(spool: &Spool, clips: Vec<ClipId>) -> Vec<(ClipId, Fix)> {
     let mut has_failed = false;
-    let mut fix_one = |clip_id: String| {
+    let mut fix_one = |clip_id: ClipId| {
         let done = match has_failed {
             true => Fix::NotTried,
             false => match spool.fix(&clip_id) {

@@ -37,7 +37,7 @@ use crate::adapters::sensors::SupplyFiles;
 use crate::config::Config;
 use booth_contract::BrokerState;
 use booth_contract::time::Mono;
-use booth_contract::{BoothId, Consent, Publish, Topic, Topics};
+use booth_contract::{BoothId, ClipId, Consent, Publish, Topic, Topics};
 use booth_host::journal;
 use booth_sealing::Recipients;
 use booth_spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
@@ -201,7 +201,7 @@ pub struct Gateway {
     /// Correlation Data of the message that came last.
     correlation: Option<Vec<u8>>,
     /// A technician's test message that the centre is to confirm.
-    awaited_test: Option<String>,
+    awaited_test: Option<ClipId>,
     microphone: Microphone,
     mic_levels: Arc<MicLevels>,
     asked: selftest::Asked,
@@ -549,7 +549,7 @@ impl Gateway {
         NewClip {
             lang: Some(self.config.session.language.clone()),
             bitrate: self.config.audio.bitrate,
-            ..NewClip::speech(id, booth_id, consent, armed)
+            ..NewClip::speech(id.into(), booth_id, consent, armed)
         }
     }
 
@@ -738,7 +738,7 @@ impl Gateway {
     }
 
     /// What became of a manifest that was to be fixed before its first offer.
-    fn manifest_fixed(&mut self, now: Mono, clip_id: &str, done: Fix) {
+    fn manifest_fixed(&mut self, now: Mono, clip_id: &ClipId, done: Fix) {
         match done {
             Fix::Done => self.delivery.fixed(clip_id),
             Fix::NotTried => self.delivery.not_tried(clip_id),
@@ -753,7 +753,7 @@ impl Gateway {
     }
 
     /// A clip's file is not what was written: it is sent no more, and kept.
-    fn damaged(&mut self, clip_id: &str, error: &SpoolError) {
+    fn damaged(&mut self, clip_id: &ClipId, error: &SpoolError) {
         log::error!("{error}");
         self.evidence.damaged = Some(error.to_string());
         self.delivery.give_up(clip_id);
@@ -762,7 +762,7 @@ impl Gateway {
     }
 
     /// Instructs the keeper to move a clip to quarantine.
-    fn set_aside(&mut self, clip_id: &str, note: Note) {
+    fn set_aside(&mut self, clip_id: &ClipId, note: Note) {
         self.quarantine.entered(clip_id, note.clone());
         let clip_id = clip_id.to_owned();
         self.keeper
@@ -1027,12 +1027,12 @@ impl Gateway {
         for verdict in verdicts {
             match verdict {
                 Verdict::Release(receipt) => {
-                    log::info!(clip_id = receipt.clip_id(); "confirmed");
+                    log::info!(clip_id = receipt.clip_id().as_str(); "confirmed");
                     self.confirmed(now, receipt.clip_id());
                     self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Delete(receipt) => {
-                    log::info!(clip_id = receipt.clip_id(); "withdrawn");
+                    log::info!(clip_id = receipt.clip_id().as_str(); "withdrawn");
                     self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Quarantine { clip_id, reason } => {

@@ -13,8 +13,8 @@ use crate::adapters::outbox::Outbox;
 use booth_contract::BrokerUrl;
 use booth_contract::time::Mono;
 use booth_contract::{
-    Alert, AlertId, Birth, BoothState, EVENT_KINDS, Health, HubState, Presence, SCHEMA, Session,
-    Topic,
+    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, Health, HubState, Presence,
+    SCHEMA, Session, Topic,
 };
 use booth_host::crew::Death;
 use gateway_core::health::Certificate;
@@ -46,11 +46,11 @@ fn spread(booth: &str, now: Mono, jitter_s: u32) -> Duration {
 #[derive(Debug, Clone, Default)]
 pub struct Speaker {
     /// The card's id, empty while the card cannot be read.
-    pub card_id: String,
+    pub card_id: CardId,
     /// How often the machine has started with this card.
     pub boot_count: u64,
     /// The kernel's boot id.
-    pub boot_id: String,
+    pub boot_id: BootId,
     /// Boot-time clock at the latest CONNECT, ms.
     pub connect_ms: u64,
 }

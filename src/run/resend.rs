@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::desk::Asked;
 use super::{Gateway, KeeperCommand};
-use booth_contract::BoothId;
 use booth_contract::time::Mono;
+use booth_contract::{BoothId, ClipId};
 use booth_spool::{KeptClip, SpoolError};
 use gateway_core::quarantine::{BATCH, Cause, Wanted};
 
@@ -28,7 +28,7 @@ pub(super) struct Desk {
 struct Resend {
     wanted: Wanted,
     /// Clips without a result yet.
-    left: BTreeSet<String>,
+    left: BTreeSet<ClipId>,
     /// Clips that the broker had refused, and that are offered again at once.
     retried: usize,
     returned: usize,
@@ -145,7 +145,7 @@ impl Gateway {
     pub(super) fn brought_back(
         &mut self,
         now: Mono,
-        clips: Vec<(String, Result<KeptClip, SpoolError>)>,
+        clips: Vec<(ClipId, Result<KeptClip, SpoolError>)>,
     ) {
         for (clip_id, result) in clips {
             let was_damaged = self

@@ -2,6 +2,7 @@
 //!
 //! Owns: which words are said. The session decides when they are said, and the gateway plays them.
 
+use booth_contract::ClipId;
 use std::time::Duration;
 
 use serde_json::json;
@@ -89,7 +90,7 @@ impl Gateway {
     }
 
     /// Notes that the centre has this clip.
-    pub(super) fn confirmed(&mut self, now: Mono, clip_id: &str) {
+    pub(super) fn confirmed(&mut self, now: Mono, clip_id: &ClipId) {
         if self
             .awaited_test
             .take_if(|awaited| awaited == clip_id)

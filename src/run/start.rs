@@ -307,7 +307,7 @@ pub async fn run_witnessed(
     let _doctors = answer_doctors(&config.doctor_socket(), teller.clone());
 
     let speaker = Arc::new(Mutex::new(Speaker {
-        boot_id: clock::boot_id(),
+        boot_id: clock::boot_id().into(),
         ..Speaker::default()
     }));
     let (mqtt, mut connection) = start_mqtt(&config, choices, &speaker, &teller);

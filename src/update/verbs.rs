@@ -513,7 +513,7 @@ impl Updater {
             )
         })?;
         Ok(card.map(|card| Kept {
-            card_id: card.card_id,
+            card_id: card.card_id.to_string(),
             last_clip_no: card.clip_no_floor,
             was_connected: false,
         }))

@@ -268,14 +268,14 @@ fn a_hub_killed_again_and_again_while_it_ingests_loses_and_doubles_nothing() {
         while stored.len() < enough {
             let ack = booth.ack();
             if ack.status == AckStatus::Stored {
-                stored.insert(ack.clip_id);
+                stored.insert(ack.clip_id.to_string());
             }
         }
         hub.kill();
         let late = booth.hub_becomes("lost").into_iter();
         stored.extend(
             late.filter(|ack| ack.status == AckStatus::Stored)
-                .map(|ack| ack.clip_id),
+                .map(|ack| ack.clip_id.to_string()),
         );
         for clip in clips.iter().filter(|clip| stored.contains(&clip.id)) {
             assert!(is_body(&home, clip), "after kill {n}: {}", clip.id);

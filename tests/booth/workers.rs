@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 
-use booth_contract::{BoothId, Consent, EndedBy};
+use booth_contract::{BoothId, ClipId, Consent, EndedBy};
 use booth_gateway::adapters::capture::{RATE, Tap};
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::MqttEvent;
@@ -44,7 +44,7 @@ fn alive<T>(work: impl Future<Output = T>) -> T {
 fn open(folder: &Path) -> (Spool, OpenReport) {
     let facts = || OpenFacts {
         boot_id: "boot-1".into(),
-        fresh_card_id: ThisMachine.new_id(),
+        fresh_card_id: ThisMachine.new_id().into(),
         wall_ms: ThisMachine.wall().as_millisecond(),
         max_bytes: 1 << 30,
         reserve_bytes: 0,
@@ -168,7 +168,7 @@ fn what_is_being_said_when_the_recorder_dies_is_kept_and_its_death_is_told() {
         };
         let booth = BoothId::parse("rundhoej-1").expect("an id");
         let clip = Box::new(NewClip::speech(
-            ThisMachine.new_id(),
+            ThisMachine.new_id().into(),
             booth,
             Consent::by_key("1"),
             armed,
@@ -242,7 +242,7 @@ impl Views for NoViews {
         panic!("nobody asks")
     }
 
-    fn clip_file(&self, _: &str) -> Option<view::ClipFile> {
+    fn clip_file(&self, _: &ClipId) -> Option<view::ClipFile> {
         panic!("nobody asks")
     }
 }

@@ -534,7 +534,7 @@ impl<'a> Crashes<'a> {
         };
         let facts = OpenFacts {
             boot_id: "another-boot".into(),
-            fresh_card_id: uuid::Uuid::new_v4().to_string(),
+            fresh_card_id: uuid::Uuid::new_v4().to_string().into(),
             wall_ms: 1_800_000_000_000,
             max_bytes: 1 << 40,
             reserve_bytes: 0,

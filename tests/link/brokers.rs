@@ -68,8 +68,8 @@ impl City {
     fn lay_clip(&mut self) -> String {
         let (spool, _) = rig::open(&self.booth.spool());
         let clip = rig::record(&spool, FRAMES).clip_id;
-        self.clips.push(clip.clone());
-        clip
+        self.clips.push(clip.to_string());
+        clip.to_string()
     }
 
     /// Everything that was said is at the hub, and the card is empty.

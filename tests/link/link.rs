@@ -17,7 +17,9 @@ const BOOTH: &str = "rundhoej-1";
 /// Puts clips on the booth's card.
 fn with_clips(booth: &BoothHome, clips: usize) -> Vec<String> {
     let (spool, _) = rig::open(&booth.spool());
-    (0..clips).map(|_| rig::record(&spool, 4).clip_id).collect()
+    (0..clips)
+        .map(|_| rig::record(&spool, 4).clip_id.to_string())
+        .collect()
 }
 
 fn has_fault(gateway: &Gateway, alert: &str) {

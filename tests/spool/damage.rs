@@ -430,7 +430,7 @@ fn ledger_files(dir: &Path) -> Vec<PathBuf> {
 fn all_manifests(spool: &Spool) -> Vec<Manifest> {
     let clips = spool.clips();
     let manifest =
-        |clip_id: &str| serde_json::from_slice(&spool.manifest(clip_id).unwrap()).unwrap();
+        |clip_id: &str| serde_json::from_slice(&spool.manifest(&clip_id.into()).unwrap()).unwrap();
     clips.iter().map(|clip| manifest(&clip.clip_id)).collect()
 }
 
@@ -516,6 +516,6 @@ fn a_recovered_take_says_so_in_its_manifest() {
     assert_eq!(kind, CLOSING);
     assert_eq!(
         &file[closing.start + HEAD..closing.end],
-        spool.manifest(&clip_id).unwrap()
+        spool.manifest(&clip_id.as_str().into()).unwrap()
     );
 }

@@ -73,7 +73,10 @@ impl Hurting {
             if is_whole(&spool, clip, manifest) {
                 continue;
             }
-            assert!(name.starts_with(&clip.clip_id), "{what}: {report:?}");
+            assert!(
+                name.starts_with(clip.clip_id.as_str()),
+                "{what}: {report:?}"
+            );
             let is_recovered = |other: &KeptClip| other.clip_id == clip.clip_id;
             let is_said = !report.damaged.is_empty()
                 || !report.set_aside.is_empty()
@@ -90,7 +93,9 @@ impl Hurting {
             let recovered = recovered.find(|clip| clip.clip_id == self.cut_off);
             let recovered = recovered.unwrap_or_else(|| panic!("{what}: {report:?}"));
             assert_eq!(recovered.duration_ms, 1_000, "{what}");
-            let body = spool.read_body(&self.cut_off, 0, 1 << 20).unwrap();
+            let body = spool
+                .read_body(&self.cut_off.as_str().into(), 0, 1 << 20)
+                .unwrap();
             assert!(body.starts_with(spoken(2)), "{what}");
         }
         if name == "card.json" {
@@ -178,13 +183,13 @@ fn a_life_with_one_failure(failing: u64, fault: Fault) -> u64 {
         };
         for frame in &long_speech()[..2] {
             if writer.append(&frame.pages, frame.facts).is_ok() {
-                *frames.entry(id.clone()).or_default() += 1;
+                *frames.entry(id.to_string()).or_default() += 1;
             }
         }
         let last = &long_speech()[2];
         match take {
             2 => {
-                frames.remove(&id);
+                frames.remove(id.as_str());
                 let _ = writer.discard();
             }
             _ => kept.extend(writer.finish(&last.pages, last.facts, EndedBy::HangUp)),
@@ -222,7 +227,7 @@ fn a_life_with_one_failure(failing: u64, fault: Fault) -> u64 {
         let clip = clips.iter().find(|clip| clip.clip_id == id);
         let is_there = clip.is_some_and(|clip| clip.duration_ms >= 500 * frames);
         assert!(
-            is_there || released.contains(&id),
+            is_there || released.contains(&id.as_str().into()),
             "{what}: {id} lost words"
         );
     }

@@ -460,7 +460,7 @@ struct Promises {
 
 impl Promises {
     fn see(&mut self, clip: &KeptClip, seed: u64) {
-        let seen = (clip.clip_id.clone(), clip.sha256.clone());
+        let seen = (clip.clip_id.to_string(), clip.sha256.to_string());
         let other = self.numbers.insert(clip.clip_no, seen.clone());
         assert!(
             other.is_none_or(|other| other == seen),
@@ -553,7 +553,7 @@ fn whatever_fails_no_acknowledged_frame_is_lost_and_numbers_have_no_gap() {
                     && let Some(clip) = spool.clips().first()
                 {
                     promises.see(clip, seed);
-                    promises.gone.insert(clip.clip_id.clone());
+                    promises.gone.insert(clip.clip_id.to_string());
                     let _ = spool.release(receipt(clip));
                 }
             }

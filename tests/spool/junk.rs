@@ -96,7 +96,7 @@ fn a_card_of_junk() -> (ModelDisk, String, BTreeSet<Vec<u8>>) {
             left: Left::Nothing,
         })
     });
-    (disk, clip.clip_id, precious)
+    (disk, clip.clip_id.to_string(), precious)
 }
 
 /// Everything that lies anywhere.

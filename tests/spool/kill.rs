@@ -132,23 +132,26 @@ fn kill_9_at_any_moment_loses_no_acknowledged_frame_and_no_number() {
         assert_eq!(report.left_unsettled, 0, "round {round}");
         let clips = spool.clips();
         for clip in &clips {
-            let other = numbers.insert(clip.clip_no, clip.clip_id.clone());
+            let other = numbers.insert(clip.clip_no, clip.clip_id.to_string());
             assert!(
                 other.is_none_or(|other| other == clip.clip_id),
                 "{} was given twice",
                 clip.clip_no
             );
             assert_ne!(
-                may_be_gone.get(&clip.clip_id),
+                may_be_gone.get(clip.clip_id.as_str()),
                 Some(&"discarded"),
                 "a discarded take is back"
             );
             // What is there can be read to the end.
             assert_eq!(body(&spool, clip).len() as u64, clip.bytes);
         }
-        let by_id: HashMap<_, _> = clips.iter().map(|clip| (&clip.clip_id, clip)).collect();
+        let by_id: HashMap<_, _> = clips
+            .iter()
+            .map(|clip| (clip.clip_id.as_str(), clip))
+            .collect();
         for (id, count) in &frames {
-            match by_id.get(id) {
+            match by_id.get(id.as_str()) {
                 Some(clip) => {
                     assert!(
                         clip.duration_ms >= 500 * *count as u64,
@@ -159,8 +162,11 @@ fn kill_9_at_any_moment_loses_no_acknowledged_frame_and_no_number() {
             }
         }
         for (id, (clip_no, sha256)) in &kept {
-            if let Some(clip) = by_id.get(id) {
-                assert_eq!((clip.clip_no, &clip.sha256), (*clip_no, sha256));
+            if let Some(clip) = by_id.get(id.as_str()) {
+                assert_eq!(
+                    (clip.clip_no, clip.sha256.as_str()),
+                    (*clip_no, sha256.as_str())
+                );
             }
         }
         // The numbers given so far are 1, 2, 3 … without gaps.
@@ -171,7 +177,7 @@ fn kill_9_at_any_moment_loses_no_acknowledged_frame_and_no_number() {
             numbers.keys()
         );
         // What is gone for good needs no further watch.
-        frames.retain(|id, _| by_id.contains_key(id));
+        frames.retain(|id, _| by_id.contains_key(id.as_str()));
     }
     assert!(numbers.len() > 5, "the recorder hardly recorded");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use booth_contract::time::Mono;
-use booth_contract::{EndedBy, Manifest};
+use booth_contract::{ClipId, EndedBy, Manifest};
 use booth_spool::real_disk::RealDisk;
 use booth_spool::{LedgerNews, Refusal, Spool, SpoolError, StartFacts};
 use booth_testkit::spool_rig::*;
@@ -85,7 +85,7 @@ fn any_part_of_the_body_can_be_read() {
         spool.read_body(&other.clip_id, 0, 100).unwrap();
     }
     assert!(matches!(
-        spool.read_body("not-a-clip", 0, 1),
+        spool.read_body(&"not-a-clip".into(), 0, 1),
         Err(SpoolError::UnknownClip { .. })
     ));
 }
@@ -299,7 +299,7 @@ fn a_deleted_ledger_changes_no_byte_of_any_manifest() {
         record(&spool, frames);
     }
     spool.checkpoint().unwrap();
-    let before: Vec<(String, Vec<u8>)> = manifests(&spool);
+    let before: Vec<(ClipId, Vec<u8>)> = manifests(&spool);
     drop(spool);
     let (spool, report) = open(dir.path());
     assert_eq!(report.ledger, LedgerNews::Intact);
@@ -312,7 +312,7 @@ fn a_deleted_ledger_changes_no_byte_of_any_manifest() {
     assert_eq!(report.missing, []);
 }
 
-fn manifests(spool: &Spool) -> Vec<(String, Vec<u8>)> {
+fn manifests(spool: &Spool) -> Vec<(ClipId, Vec<u8>)> {
     let clips = spool.clips();
     clips
         .into_iter()

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use booth_contract::ClipId;
 use booth_spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
 use booth_testkit::model_disk::{EIO, EROFS, Fault, Left, ModelDisk, Verb};
 use booth_testkit::spool_rig::{body, facts, long_speech, new_clip, receipt, record};
@@ -160,7 +161,7 @@ fn a_power_cut_at_any_step_into_or_out_of_quarantine_loses_nothing_and_doubles_n
                 let names = left
                     .files()
                     .into_iter()
-                    .filter(|path| path.to_string_lossy().contains(&clip.clip_id));
+                    .filter(|path| path.to_string_lossy().contains(clip.clip_id.as_str()));
                 assert_eq!(names.count(), 0, "{what}");
                 assert_eq!(record(&spool, 1).clip_no, 3, "{what}");
             }
@@ -325,7 +326,7 @@ fn a_card_that_does_not_answer_is_no_damage_and_a_short_or_changed_file_is() {
     };
     for at in 0.. {
         let (spool, _) = open(&disk);
-        let reads = fail_reads(&disk, clip.clip_id.clone(), at, false);
+        let reads = fail_reads(&disk, clip.clip_id.to_string(), at, false);
         let result = read(&spool);
         disk.heal();
         if reads.load(std::sync::atomic::Ordering::Relaxed) <= at {
@@ -402,7 +403,7 @@ fn whichever_read_of_the_start_fails_nothing_is_set_aside_or_declared_void_and_n
         let wanted = [
             &clips[0].clip_id,
             &clips[1].clip_id,
-            &cut_off,
+            &cut_off.as_str().into(),
             &next.clip_id,
         ];
         assert_eq!(ids, wanted, "{what}");
@@ -421,12 +422,12 @@ fn a_file_that_the_card_does_not_give_back_holds_up_numbers_then_waits_in_quaran
  {
     for is_cut_off in [false, true] {
         let (disk, clips, cut_off) = a_card();
-        let id = if is_cut_off {
-            &cut_off
+        let id: &ClipId = if is_cut_off {
+            &cut_off.as_str().into()
         } else {
             &clips[1].clip_id
         };
-        fail_reads(&disk, id.clone(), 0, true);
+        fail_reads(&disk, id.to_string(), 0, true);
         let (spool, report) = open_as(&disk, facts("boot-2")).unwrap();
         assert_eq!(report.unread.len(), 1, "{report:?}");
         // Nobody knows which number it has: nobody gets one.
@@ -511,8 +512,8 @@ fn a_take_that_waits_unread_in_quarantine_is_finished_at_the_next_start() {
         panic!("{report:?}")
     };
     assert_eq!(
-        (&recovered.clip_id, recovered.duration_ms),
-        (&cut_off, 1_000)
+        (recovered.clip_id.as_str(), recovered.duration_ms),
+        (cut_off.as_str(), 1_000)
     );
     assert_eq!(
         (spool.clips().len(), spool.quarantined()),

@@ -145,31 +145,34 @@ impl Centre {
         let mut is_repeated = false;
         match topic {
             Topic::Part(_, _, offset) => {
-                let parts = self.bodies.entry(clip_id.clone()).or_default();
+                let parts = self.bodies.entry(clip_id.to_string()).or_default();
                 parts.insert(offset, message.payload.clone());
             }
             _ => {
                 let manifest: Manifest = serde_json::from_slice(&message.payload).unwrap();
-                is_repeated = self.manifests.insert(clip_id.clone(), manifest).is_some();
+                is_repeated = self
+                    .manifests
+                    .insert(clip_id.to_string(), manifest)
+                    .is_some();
             }
         }
-        let Some(manifest) = self.manifests.get(&clip_id) else {
+        let Some(manifest) = self.manifests.get(clip_id.as_str()) else {
             return (Puback::Success, None);
         };
         let mut ack = json!({ "clip_id": clip_id, "sha256": manifest.sha256 });
         let mut body = Vec::new();
-        for (offset, part) in self.bodies.get(&clip_id).into_iter().flatten() {
+        for (offset, part) in self.bodies.get(clip_id.as_str()).into_iter().flatten() {
             if *offset as usize == body.len() {
                 body.extend_from_slice(part);
             }
         }
         if manifest.bytes > self.max_clip_bytes {
             self.rejections += 1;
-            self.manifests.remove(&clip_id);
+            self.manifests.remove(clip_id.as_str());
             ack["status"] = "reject".into();
             ack["reason"] = "more than this hub takes".into();
         } else if body.len() as u64 == manifest.bytes {
-            self.stored.insert(clip_id.clone(), body);
+            self.stored.insert(clip_id.to_string(), body);
             ack["status"] = "stored".into();
         } else if is_repeated {
             ack["status"] = "partial".into();
@@ -578,7 +581,7 @@ fn a_rejected_clip_leaves_by_itself_when_the_hubs_limit_is_raised_also_after_a_r
         booth.live(15 * MINUTE);
         assert_eq!(booth.centre.stored.len(), 1);
         assert_eq!(
-            booth.centre.stored[&clips[0].clip_id].len() as u64,
+            booth.centre.stored[clips[0].clip_id.as_str()].len() as u64,
             clips[0].bytes
         );
         assert!(!booth.has(AlertId::ClipRejected));
@@ -655,7 +658,7 @@ fn through_a_broker_that_takes_ten_thousand_bytes_a_long_clip_arrives_whole() {
     let mut booth = Booth::online(&disk, centre, HOUR);
     booth.live(10 * MINUTE);
     assert_eq!(
-        booth.centre.stored[&clips[0].clip_id].len() as u64,
+        booth.centre.stored[clips[0].clip_id.as_str()].len() as u64,
         clips[0].bytes
     );
     assert_eq!(booth.clips_on_card("clips"), 0);

@@ -71,7 +71,7 @@ fn a_spool_of_version_0_1_0_stays_readable() {
         ),
         (None, 0, 0)
     );
-    assert_eq!(spool.identity().card_id, card["card_id"]);
+    assert_eq!(*spool.identity().card_id, card["card_id"]);
     let mut clips = spool.clips();
     clips.sort_by_key(|clip| clip.clip_no);
     let numbers: Vec<u64> = clips.iter().map(|clip| clip.clip_no).collect();

@@ -1,5 +1,6 @@
 //! The hub's answer to a clip (contract §3.4).
 
+use super::{BodyHash, ClipId};
 use serde::{Deserialize, Serialize};
 
 use super::reading::lenient;
@@ -27,12 +28,12 @@ pub enum AckStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The clip that the hub answers about.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// The answer.
     pub status: AckStatus,
     /// SHA-256 of the body as the manifest gave it, in hex. Only an ack whose hash equals the clip's counts.
     #[serde(default, deserialize_with = "lenient")]
-    pub sha256: Option<String>,
+    pub sha256: Option<BodyHash>,
     /// The ranges that the hub does not have yet; empty unless `partial`.
     #[serde(default, deserialize_with = "lenient")]
     pub missing: Vec<ByteRange>,

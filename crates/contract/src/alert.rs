@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Session;
 use super::reading::lenient;
+use super::{CardId, Session};
 
 /// How bad an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -173,5 +173,5 @@ pub struct Alert {
     #[serde(default, deserialize_with = "lenient")]
     pub session: Option<Session>,
     #[serde(default, deserialize_with = "lenient")]
-    pub card_id: String,
+    pub card_id: CardId,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::reading::lenient;
-use super::{BoothId, ConsentMode, Session};
+use super::{BootId, BoothId, CardId, ConsentMode, Session};
 
 /// Payload of `{root}/up/{booth}/birth`, published on every connect, and when the hub has connected. A value that this machine
 /// cannot know is absent. The reader needs only the session and the card.
@@ -18,16 +18,16 @@ pub struct Birth {
     pub name: String,
     pub session: Session,
     #[serde(default, deserialize_with = "lenient")]
-    pub boot_id: String,
+    pub boot_id: BootId,
     #[serde(default, deserialize_with = "lenient")]
     pub boot_count: u64,
-    pub card_id: String,
+    pub card_id: CardId,
     #[serde(
         default,
         deserialize_with = "lenient",
         skip_serializing_if = "Option::is_none"
     )]
-    pub previous_card_id: Option<String>,
+    pub previous_card_id: Option<CardId>,
     #[serde(default, deserialize_with = "lenient")]
     pub card_first_seen: String,
     #[serde(

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::BoothId;
 use super::reading::{lenient, needed};
+use super::{BodyHash, BootId, BoothId, CardId, ClipId};
 
 /// What a clip is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,12 +96,12 @@ impl Consent {
 #[allow(missing_docs)] // the names are the contract's own
 pub struct Manifest {
     pub schema: u32,
-    pub clip_id: String,
+    pub clip_id: ClipId,
     pub clip_no: u64,
-    pub card_id: String,
+    pub card_id: CardId,
     pub booth_id: BoothId,
     #[serde(default, deserialize_with = "lenient")]
-    pub boot_id: String,
+    pub boot_id: BootId,
     pub kind: ClipKind,
     #[serde(default, deserialize_with = "lenient")]
     pub source: String,
@@ -135,7 +135,7 @@ pub struct Manifest {
     pub bytes: u64,
     /// SHA-256 of the body in hex; for a `choice`, of the text `<clip_id>:<question_id>:<choice>`.
     #[serde(default, deserialize_with = "needed")]
-    pub sha256: Option<String>,
+    pub sha256: Option<BodyHash>,
     #[serde(default, deserialize_with = "lenient")]
     pub bitrate: Option<u32>,
     #[serde(default, deserialize_with = "lenient")]

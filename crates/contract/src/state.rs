@@ -1,5 +1,6 @@
 //! Presence of booths and of the hub (contract §3).
 
+use super::{BootId, CardId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -70,10 +71,10 @@ pub struct BoothState {
     /// The connection that it is about.
     pub session: Session,
     /// The card that is in the booth.
-    pub card_id: String,
+    pub card_id: CardId,
     /// The boot of the machine.
     #[serde(default, deserialize_with = "lenient")]
-    pub boot_id: String,
+    pub boot_id: BootId,
     /// When, RFC 3339 UTC; absent in a will.
     #[serde(
         default,

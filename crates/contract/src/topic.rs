@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ClipId;
+
 /// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids) and operations. No
 /// booth may have one of them: the broker's access rules go by a client's name, so that such a client could publish in the booth's
 /// branch.
@@ -104,15 +106,15 @@ pub enum Topic {
     /// `{root}/up/{booth}/event/{kind}`
     Event(BoothId, String),
     /// `{root}/up/{booth}/clip/{clip_id}`
-    Clip(BoothId, String),
+    Clip(BoothId, ClipId),
     /// `{root}/up/{booth}/part/{clip_id}/{offset}`
-    Part(BoothId, String, u64),
+    Part(BoothId, ClipId, u64),
     /// `{root}/up/{booth}/reply/{command}`
     Reply(BoothId, String),
     /// `{root}/up/{booth}/config`
     ConfigReport(BoothId),
     /// `{root}/dn/{booth}/ack/{clip_id}`
-    Ack(BoothId, String),
+    Ack(BoothId, ClipId),
     /// `{root}/dn/{booth}/config`
     ConfigWanted(BoothId),
     /// `{root}/dn/{booth}/cmd/{command}`
@@ -171,13 +173,13 @@ impl Topics {
             ("up", ["health"]) => Some(Topic::Health(booth)),
             ("up", ["alert", id]) => Some(Topic::Alert(booth, own(id))),
             ("up", ["event", kind]) => Some(Topic::Event(booth, own(kind))),
-            ("up", ["clip", clip]) => Some(Topic::Clip(booth, own(clip))),
+            ("up", ["clip", clip]) => Some(Topic::Clip(booth, (*clip).into())),
             ("up", ["part", clip, offset]) => {
-                Some(Topic::Part(booth, own(clip), offset.parse().ok()?))
+                Some(Topic::Part(booth, (*clip).into(), offset.parse().ok()?))
             }
             ("up", ["reply", command]) => Some(Topic::Reply(booth, own(command))),
             ("up", ["config"]) => Some(Topic::ConfigReport(booth)),
-            ("dn", ["ack", clip]) => Some(Topic::Ack(booth, own(clip))),
+            ("dn", ["ack", clip]) => Some(Topic::Ack(booth, (*clip).into())),
             ("dn", ["config"]) => Some(Topic::ConfigWanted(booth)),
             ("dn", ["cmd", command]) => Some(Topic::Cmd(booth, own(command))),
             _ => None,

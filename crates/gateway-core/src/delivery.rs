@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::retry::Retry;
 use booth_contract::time::Mono;
-use booth_contract::{Ack, AckStatus, AlertId, ByteRange, MAX_PART_BYTES};
+use booth_contract::{Ack, AckStatus, AlertId, BodyHash, ByteRange, ClipId, MAX_PART_BYTES};
 
 /// Clips that may await their ack at a time; a clip that gets no answer gives up its place.
 const WINDOW_CLIPS: usize = 8;
@@ -65,18 +65,18 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// is the clip's own, and used up by the deletion it allows.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
-    clip_id: String,
-    sha256: String,
+    clip_id: ClipId,
+    sha256: BodyHash,
 }
 
 impl Receipt {
     /// The clip.
-    pub fn clip_id(&self) -> &str {
+    pub fn clip_id(&self) -> &ClipId {
         &self.clip_id
     }
 
     /// SHA-256 of the body that was confirmed, hex.
-    pub fn sha256(&self) -> &str {
+    pub fn sha256(&self) -> &BodyHash {
         &self.sha256
     }
 
@@ -102,11 +102,11 @@ pub enum Confirmation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// UUID.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// Size of its body, bytes.
     pub bytes: u64,
     /// SHA-256 of its body, hex; empty for a void number.
-    pub sha256: String,
+    pub sha256: BodyHash,
     /// When it was kept, ms on the boot-time clock; negative for a clip of an earlier boot.
     pub kept_at_ms: i64,
     /// Whether its manifest is final. If not, [`Delivery::to_fix`] asks for it to be fixed before the clip is offered.
@@ -133,7 +133,7 @@ pub struct Send {
     /// Returned with its PUBACK.
     pub token: u64,
     /// The clip.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// Which piece of it.
     pub what: What,
 }
@@ -165,7 +165,7 @@ pub enum Verdict {
     /// Rejected: keep it, and send it no more.
     Quarantine {
         /// The clip.
-        clip_id: String,
+        clip_id: ClipId,
         /// The hub's reason.
         reason: String,
     },
@@ -282,7 +282,7 @@ impl Pace {
 pub struct Delivery {
     confirmation: Confirmation,
     items: BTreeMap<u64, Item>,
-    numbers: HashMap<String, u64>,
+    numbers: HashMap<ClipId, u64>,
     /// Numbers in `items` that are being delivered.
     active: Vec<u64>,
     /// Numbers of clips that wait, oldest first.
@@ -290,7 +290,7 @@ pub struct Delivery {
     /// Numbers of clips that pause by themselves, each with the end of its pause.
     resting: BTreeSet<(Mono, u64)>,
     /// Clips of a citizen who is still at the booth.
-    held: HashSet<String>,
+    held: HashSet<ClipId>,
     next_number: u64,
     next_token: u64,
     tokens: HashMap<u64, Sent>,
@@ -409,7 +409,7 @@ impl Delivery {
     /// Clips that may leave soon but whose manifest must be fixed first; each is named once until [`Delivery::fixed`],
     /// [`Delivery::not_fixed`] or [`Delivery::not_tried`]. Fixing comes as late as possible: a clock that is set before then
     /// still corrects the times in the manifest.
-    pub fn to_fix(&mut self, now: Mono) -> Vec<String> {
+    pub fn to_fix(&mut self, now: Mono) -> Vec<ClipId> {
         self.wake(now);
         if !self.is_open() || !self.fixing.is_due(now) {
             return Vec::new();
@@ -423,13 +423,13 @@ impl Delivery {
             .collect()
     }
 
-    fn item(&mut self, clip_id: &str) -> Option<(u64, &mut Item)> {
+    fn item(&mut self, clip_id: &ClipId) -> Option<(u64, &mut Item)> {
         let number = *self.numbers.get(clip_id)?;
         Some((number, self.items.get_mut(&number)?))
     }
 
     /// The manifest of a clip is fixed.
-    pub fn fixed(&mut self, clip_id: &str) {
+    pub fn fixed(&mut self, clip_id: &ClipId) {
         if let Some((_, item)) = self.item(clip_id) {
             item.fixing = false;
             item.offer.fixed = true;
@@ -441,7 +441,7 @@ impl Delivery {
 
     /// The card did not take the manifest of a clip: this clip, and all others too, are asked for again after a pause that
     /// grows, because a card that refuses one manifest most likely refuses them all.
-    pub fn not_fixed(&mut self, now: Mono, clip_id: &str, why: &str) {
+    pub fn not_fixed(&mut self, now: Mono, clip_id: &ClipId, why: &str) {
         let Some((number, item)) = self.item(clip_id) else {
             return;
         };
@@ -455,7 +455,7 @@ impl Delivery {
     }
 
     /// Fixing the manifest of a clip was not tried: it is asked for again.
-    pub fn not_tried(&mut self, clip_id: &str) {
+    pub fn not_tried(&mut self, clip_id: &ClipId) {
         if let Some((_, item)) = self.item(clip_id) {
             item.fixing = false;
         }
@@ -520,7 +520,7 @@ impl Delivery {
     }
 
     /// Offers a pausing clip again at once. False if there is no such clip to deliver.
-    pub fn offer_now(&mut self, clip_id: &str) -> bool {
+    pub fn offer_now(&mut self, clip_id: &ClipId) -> bool {
         let Some(number) = self.numbers.get(clip_id).copied() else {
             return false;
         };
@@ -972,7 +972,7 @@ impl Delivery {
     }
 
     /// A clip that cannot be read any more is offered no more.
-    pub fn give_up(&mut self, clip_id: &str) {
+    pub fn give_up(&mut self, clip_id: &ClipId) {
         if let Some(number) = self.numbers.get(clip_id).copied() {
             self.forget(number);
         }
@@ -1024,7 +1024,7 @@ impl Delivery {
             return Vec::new();
         };
         // A void number has no body and no hash; no other clip's hash is empty.
-        let same_body = ack.sha256.as_deref().unwrap_or_default() == item.offer.sha256;
+        let same_body = item.offer.sha256 == ack.sha256.as_deref().unwrap_or_default();
         match ack.status {
             AckStatus::Stored if same_body => self.settle(now, number, Verdict::Release),
             AckStatus::Discard if same_body => self.settle(now, number, Verdict::Delete),

@@ -126,7 +126,7 @@ fn wanted(payload: &[u8]) -> Result<Wanted, &'static str> {
             None | Some(serde_json::Value::Null) => Ok(Wanted::All),
             Some(serde_json::Value::String(clip_id)) => {
                 let clip_id: String = clip_id.chars().take(SHOWN_CHARS).collect();
-                Ok(Wanted::One(clip_id))
+                Ok(Wanted::One(clip_id.into()))
             }
             Some(_) => Err("clip_id is no text; name one clip by its id, or leave it out for all"),
         },

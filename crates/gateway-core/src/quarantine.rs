@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::retry::Retry;
 use booth_contract::time::Mono;
-use booth_contract::{AlertId, HubState, Presence};
+use booth_contract::{AlertId, BootId, ClipId, HubState, Presence};
 
 /// A clip leaves quarantine by itself at most this often.
 const BY_ITSELF: Duration = Duration::from_secs(3600);
@@ -77,7 +77,7 @@ impl HubTerms {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// The machine boot.
-    pub boot_id: String,
+    pub boot_id: BootId,
     /// Time on its boot-time clock.
     pub mono_ms: u64,
 }
@@ -138,7 +138,7 @@ pub enum Wanted {
     /// All that the hub or the broker refused.
     All,
     /// This clip.
-    One(String),
+    One(ClipId),
 }
 
 #[derive(Debug)]
@@ -152,17 +152,17 @@ struct Held {
 /// The clips in quarantine.
 #[derive(Debug)]
 pub struct Quarantine {
-    boot_id: String,
-    clips: BTreeMap<String, Held>,
+    boot_id: BootId,
+    clips: BTreeMap<ClipId, Held>,
     /// The clip that was refused last, named in the alert's sentence.
-    latest: Option<String>,
+    latest: Option<ClipId>,
     /// What the present hub says of itself.
     hub: Option<HubTerms>,
 }
 
 impl Quarantine {
     /// A quarantine of which nothing is known yet, in this boot of the machine.
-    pub fn new(boot_id: String) -> Self {
+    pub fn new(boot_id: BootId) -> Self {
         Self {
             boot_id,
             clips: BTreeMap::new(),
@@ -172,7 +172,7 @@ impl Quarantine {
     }
 
     /// The spool was opened: these clips are in quarantine, and no others.
-    pub fn found(&mut self, clips: impl IntoIterator<Item = (String, Note)>) {
+    pub fn found(&mut self, clips: impl IntoIterator<Item = (ClipId, Note)>) {
         self.clips.clear();
         self.latest = None;
         for (clip_id, note) in clips {
@@ -181,23 +181,23 @@ impl Quarantine {
     }
 
     /// A clip goes to quarantine, or is there already; `note` is what is known of it.
-    pub fn entered(&mut self, clip_id: &str, note: Note) {
+    pub fn entered(&mut self, clip_id: &ClipId, note: Note) {
         let is_whole = note.cause != Cause::Damage;
         let held = Held {
             note,
             is_leaving: false,
             retry: Retry::new(FIRST_PAUSE, LAST_PAUSE),
         };
-        self.clips.insert(clip_id.to_owned(), held);
+        self.clips.insert(clip_id.clone(), held);
         match is_whole {
-            true => self.latest = Some(clip_id.to_owned()),
+            true => self.latest = Some(clip_id.clone()),
             false => self.find_latest(),
         }
     }
 
     /// Finds the clip for the alert's sentence where the latest has come out or is damaged.
     fn find_latest(&mut self) {
-        let is_whole = |clip_id: &String| {
+        let is_whole = |clip_id: &ClipId| {
             let held = self.clips.get(clip_id);
             held.is_some_and(|held| held.note.cause != Cause::Damage)
         };
@@ -229,7 +229,7 @@ impl Quarantine {
     }
 
     /// What is known of a clip in quarantine.
-    pub fn note(&self, clip_id: &str) -> Option<&Note> {
+    pub fn note(&self, clip_id: &ClipId) -> Option<&Note> {
         self.clips.get(clip_id).map(|held| &held.note)
     }
 
@@ -264,9 +264,9 @@ impl Quarantine {
     }
 
     /// Clips that come back by themselves now; each is named once until [`Quarantine::came_back`] or [`Quarantine::stays`].
-    pub fn due(&mut self, now: Mono) -> Vec<String> {
+    pub fn due(&mut self, now: Mono) -> Vec<ClipId> {
         let under_way = self.clips.values().filter(|held| held.is_leaving).count();
-        let due: Vec<String> = self
+        let due: Vec<ClipId> = self
             .clips
             .iter()
             .filter(|(_, held)| !held.is_leaving)
@@ -289,7 +289,7 @@ impl Quarantine {
     }
 
     /// The clips that come back because somebody asks for all: those that the hub refused, and those that may be whole.
-    pub fn all(&self) -> Vec<String> {
+    pub fn all(&self) -> Vec<ClipId> {
         let whole = self
             .clips
             .iter()
@@ -298,7 +298,7 @@ impl Quarantine {
     }
 
     /// The keeper is instructed to bring these clips back.
-    pub fn leave(&mut self, clips: &[String]) {
+    pub fn leave(&mut self, clips: &[ClipId]) {
         for clip_id in clips {
             if let Some(held) = self.clips.get_mut(clip_id) {
                 held.is_leaving = true;
@@ -307,13 +307,13 @@ impl Quarantine {
     }
 
     /// A clip is out; from now on delivery sends it.
-    pub fn came_back(&mut self, clip_id: &str) {
+    pub fn came_back(&mut self, clip_id: &ClipId) {
         self.clips.remove(clip_id);
         self.find_latest();
     }
 
     /// A clip could not come out; `damage` says that its file is not what was written.
-    pub fn stays(&mut self, now: Mono, clip_id: &str, damage: Option<&str>) {
+    pub fn stays(&mut self, now: Mono, clip_id: &ClipId, damage: Option<&str>) {
         let Some(held) = self.clips.get_mut(clip_id) else {
             return;
         };
@@ -395,9 +395,7 @@ mod tests {
     fn quarantine(now: &HubState, clips: &[(&str, Note)]) -> Quarantine {
         let mut quarantine = Quarantine::new("boot-1".into());
         quarantine.hub_says(now);
-        let clips = clips
-            .iter()
-            .map(|(id, note)| ((*id).to_owned(), note.clone()));
+        let clips = clips.iter().map(|(id, note)| ((*id).into(), note.clone()));
         quarantine.found(clips);
         quarantine
     }
@@ -451,22 +449,22 @@ mod tests {
                 // The gateway starts again, in the same boot of the machine.
                 quarantine = Quarantine::new("boot-1".into());
                 quarantine.hub_says(there);
-                quarantine.found([("a".to_owned(), note.clone())]);
+                quarantine.found([("a".into(), note.clone())]);
             }
             if quarantine.due(now) == ["a"] {
                 offers.push(minute);
-                quarantine.came_back("a");
+                quarantine.came_back(&"a".into());
                 note = Note {
                     returned: Some(quarantine.moment(now)),
                     ..refused_by(there)
                 };
-                quarantine.entered("a", note.clone());
+                quarantine.entered(&"a".into(), note.clone());
             }
         }
         assert_eq!(offers, [1, 62, 123, 184, 245]);
         // After a boot it is not known how long the machine was off: the hour counts from this boot.
         let mut booted = Quarantine::new("boot-2".into());
-        booted.found([("a".to_owned(), note)]);
+        booted.found([("a".into(), note)]);
         booted.hub_says(&hub("2.0", 1));
         assert!(booted.due(Mono(HOUR - 1)).is_empty());
         assert_eq!(booted.deadline(Mono(5)), Some(Mono(HOUR)));
@@ -485,7 +483,7 @@ mod tests {
         assert_eq!(quarantine.due(Mono(0)), ["early", "lost"]);
         assert_eq!(quarantine.all(), ["early", "lost"]);
         let mut without_hub = Quarantine::new("boot-1".into());
-        without_hub.found(clips.map(|(id, note)| (id.to_owned(), note)));
+        without_hub.found(clips.map(|(id, note)| (id.into(), note)));
         assert!(without_hub.due(Mono(u64::MAX)).is_empty());
     }
 
@@ -497,14 +495,18 @@ mod tests {
         while now < Mono(12 * HOUR) {
             if quarantine.due(now) == ["a"] {
                 tries += 1;
-                quarantine.stays(now, "a", None);
+                quarantine.stays(now, &"a".into(), None);
             }
             now = quarantine.deadline(now).expect("another try");
         }
         assert!((12..20).contains(&tries), "{tries}");
         // A clip that turns out to be damaged stays, and is reported as damaged.
         assert_eq!(quarantine.due(now), ["a"]);
-        quarantine.stays(now, "a", Some("the record at byte 24 has a wrong checksum"));
+        quarantine.stays(
+            now,
+            &"a".into(),
+            Some("the record at byte 24 has a wrong checksum"),
+        );
         assert_eq!(quarantine.deadline(now), None);
         let alerts = quarantine.alerts();
         assert!(alerts[&AlertId::SpoolDamaged].contains("byte 24"));
@@ -515,7 +517,7 @@ mod tests {
     fn many_come_back_a_few_at_a_time() {
         let (old, new) = (hub("1.0", 1), hub("1.1", 1));
         let mut quarantine = quarantine(&new, &[]);
-        quarantine.found((0..100).map(|n| (format!("clip-{n:03}"), refused_by(&old))));
+        quarantine.found((0..100).map(|n| (format!("clip-{n:03}").into(), refused_by(&old))));
         let mut seen = 0;
         for _ in 0..50 {
             let due = quarantine.due(Mono(0));
@@ -533,19 +535,19 @@ mod tests {
     fn the_alert_says_how_many_and_the_latest_reason_and_ends_with_the_last_one() {
         let old = hub("1.0", 1);
         let mut quarantine = quarantine(&old, &[("a", refused_by(&old))]);
-        quarantine.entered("b", Note::refused("schema 2 is not known", None));
+        quarantine.entered(&"b".into(), Note::refused("schema 2 is not known", None));
         let text = &quarantine.alerts()[&AlertId::ClipRejected];
         assert!(
             text.contains("2 clips are") && text.contains("schema 2"),
             "{text}"
         );
-        quarantine.came_back("b");
+        quarantine.came_back(&"b".into());
         let text = &quarantine.alerts()[&AlertId::ClipRejected];
         assert!(
             text.contains("1 clip is") && text.contains("too large"),
             "{text}"
         );
-        quarantine.came_back("a");
+        quarantine.came_back(&"a".into());
         assert!(quarantine.alerts().is_empty());
     }
 

@@ -16,7 +16,7 @@ use super::ingest::is_token;
 use super::store::{self, Rank};
 use booth_contract::time::rfc3339;
 use booth_contract::{
-    Birth, BoothId, BoothState, Health, MAX_JSON_BYTES, Presence, Session, reading,
+    Birth, BoothId, BoothState, CardId, ClipId, Health, MAX_JSON_BYTES, Presence, Session, reading,
 };
 
 /// Most booths kept; one more is refused.
@@ -107,7 +107,7 @@ pub fn card_seen(
     db: &Connection,
     now: Timestamp,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<(), FleetError> {
     if !is_token(card_id) {
         return malformed("card_id is no plain name");
@@ -118,12 +118,12 @@ pub fn card_seen(
             "INSERT INTO card_at_booth (booth_id, card_id, first_seen, last_seen)
              VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![booth.as_str(), card_id, rfc3339(now)])?;
+        .execute(params![booth.as_str(), card_id.as_str(), rfc3339(now)])?;
     if new == 0 {
         db.prepare_cached(
             "UPDATE card_at_booth SET last_seen = ?3 WHERE booth_id = ?1 AND card_id = ?2",
         )?
-        .execute(params![booth.as_str(), card_id, rfc3339(now)])?;
+        .execute(params![booth.as_str(), card_id.as_str(), rfc3339(now)])?;
     } else {
         db.prepare_cached(
             "DELETE FROM card_at_booth WHERE booth_id = ?1 AND card_id IN (
@@ -131,7 +131,11 @@ pub fn card_seen(
                  AND card_id IS NOT (SELECT card_id FROM booth WHERE booth_id = ?1)
                ORDER BY last_seen DESC LIMIT -1 OFFSET ?3)",
         )?
-        .execute(params![booth.as_str(), card_id, MAX_CARDS_PER_BOOTH - 2])?;
+        .execute(params![
+            booth.as_str(),
+            card_id.as_str(),
+            MAX_CARDS_PER_BOOTH - 2
+        ])?;
     }
     Ok(())
 }
@@ -140,7 +144,7 @@ pub fn card_seen(
 pub fn card_known_at(
     db: &Connection,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<bool, rusqlite::Error> {
     db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2)",
@@ -155,7 +159,7 @@ pub fn is_at_home(
     db: &Connection,
     sender: &BoothId,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<bool, rusqlite::Error> {
     let announced: Option<u8> = db
         .prepare_cached("SELECT announced FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2")?
@@ -180,19 +184,20 @@ pub fn is_at_home(
 fn holder_but(
     db: &Connection,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<Option<String>, rusqlite::Error> {
     db.prepare_cached("SELECT booth_id FROM booth WHERE card_id = ?1 AND booth_id <> ?2 LIMIT 1")?
         .query_row([card_id, booth.as_str()], |row| row.get(0))
         .optional()
 }
 
-fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<String>, rusqlite::Error> {
+fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<CardId>, rusqlite::Error> {
     Ok(db
         .prepare_cached("SELECT card_id FROM booth WHERE booth_id = ?1")?
         .query_row([booth.as_str()], |row| row.get::<_, Option<String>>(0))
         .optional()?
-        .flatten())
+        .flatten()
+        .map(Into::into))
 }
 
 type Numbered = Option<(u64, u64)>;
@@ -216,7 +221,7 @@ struct Said {
     last_seen: Option<Timestamp>,
 }
 
-fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusqlite::Error> {
+fn said_by(db: &Connection, booth: &BoothId, card_id: &CardId) -> Result<Said, rusqlite::Error> {
     db.prepare_cached(
         "SELECT boot_count, connect_ms, presence, birth_boot_count, birth_connect_ms, last_seen
          FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2",
@@ -242,7 +247,7 @@ fn said_by(db: &Connection, booth: &BoothId, card_id: &str) -> Result<Said, rusq
 pub(super) fn latest_session(
     db: &Connection,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<Option<Session>, rusqlite::Error> {
     let said = said_by(db, booth, card_id)?;
     Ok(said.session.max(said.birth))
@@ -315,7 +320,7 @@ pub fn state(
         )?
         .execute(params![
             booth.as_str(),
-            state.card_id,
+            state.card_id.as_str(),
             state.session.boot_count,
             state.session.connect_ms,
             presence_name(state.state)
@@ -338,7 +343,7 @@ fn announce(
     db: &Connection,
     now: Timestamp,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<(), FleetError> {
     card_seen(db, now, booth, card_id)?;
     let is_news = db
@@ -346,7 +351,7 @@ fn announce(
             "UPDATE card_at_booth SET announced = ?3
              WHERE booth_id = ?1 AND card_id = ?2 AND announced IN (0, ?4)",
         )?
-        .execute(params![booth.as_str(), card_id, ANNOUNCED, NAMED])?;
+        .execute(params![booth.as_str(), card_id.as_str(), ANNOUNCED, NAMED])?;
     if is_news == 0 {
         return Ok(());
     }
@@ -358,7 +363,7 @@ fn announce(
         )?
         .query_map(
             params![
-                card_id,
+                card_id.as_str(),
                 booth.as_str(),
                 rfc3339(now - SignedDuration::from_secs(ALIVE_S))
             ],
@@ -377,7 +382,7 @@ fn name_card(
     db: &Connection,
     now: Timestamp,
     booth: &BoothId,
-    card_id: &str,
+    card_id: &CardId,
 ) -> Result<(), FleetError> {
     card_seen(db, now, booth, card_id)?;
     let is_news = db
@@ -385,7 +390,7 @@ fn name_card(
             "UPDATE card_at_booth SET announced = ?3
              WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
         )?
-        .execute(params![booth.as_str(), card_id, NAMED])?;
+        .execute(params![booth.as_str(), card_id.as_str(), NAMED])?;
     if is_news > 0
         && let Some(holder) = holder_but(db, booth, card_id)?
     {
@@ -393,7 +398,7 @@ fn name_card(
             "{booth} says that it had card {card_id}, or has a copy of it, and {holder} has not said that it has another one since: what \
              {booth} sends under that card is held. If that is so: booth-hub accept --card {card_id} once something has come"
         );
-        store::show_operator(db, now, booth, "", &why, Rank::Card)?;
+        store::show_operator(db, now, booth, &ClipId::default(), &why, Rank::Card)?;
     }
     Ok(())
 }
@@ -413,7 +418,7 @@ fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), Fleet
                AND (other.first_seen, other.rowid) > (mine.first_seen, mine.rowid)",
         )?
         .query_map(
-            params![booth.as_str(), card_id, ANNOUNCED, ACCEPTED, NAMED],
+            params![booth.as_str(), card_id.as_str(), ANNOUNCED, ACCEPTED, NAMED],
             |row| row.get(0),
         )?
         .collect::<Result<_, _>>()?;
@@ -421,21 +426,21 @@ fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), Fleet
         db.prepare_cached(
             "UPDATE card_at_booth SET announced = ?3 WHERE booth_id = ?1 AND card_id = ?2",
         )?
-        .execute(params![other, card_id, CONTESTED])?;
+        .execute(params![other, card_id.as_str(), CONTESTED])?;
         if let Ok(other) = BoothId::parse(&other) {
             let why = format!(
                 "{other} says that it has card {card_id}, and {booth} is alive with it: what {other} sends under that card is held from \
                  now on; look at what it sent before. If the card is really there: booth-hub accept --card {card_id}"
             );
-            store::show_operator(db, now, &other, "", &why, Rank::Card)?;
+            store::show_operator(db, now, &other, &ClipId::default(), &why, Rank::Card)?;
         }
     }
     Ok(())
 }
 
-fn set_current(db: &Connection, booth: &BoothId, card_id: &str) -> Result<(), rusqlite::Error> {
+fn set_current(db: &Connection, booth: &BoothId, card_id: &CardId) -> Result<(), rusqlite::Error> {
     db.prepare_cached("UPDATE booth SET card_id = ?2 WHERE booth_id = ?1")?
-        .execute(params![booth.as_str(), card_id])?;
+        .execute(params![booth.as_str(), card_id.as_str()])?;
     Ok(())
 }
 
@@ -458,7 +463,7 @@ pub fn birth(
     is_possible(now, birth.session, &said)?;
     card_seen(db, now, booth, &birth.card_id)?;
     let known = said.birth;
-    let is_current = current_card(db, booth)?.as_deref() == Some(birth.card_id.as_str());
+    let is_current = current_card(db, booth)?.as_ref() == Some(&birth.card_id);
     // A repeat of an old birth must not bring an old card back.
     if let Some(known) = known.filter(|known| birth.session < *known && !retained) {
         return is_late(booth, birth.session, known);
@@ -468,7 +473,7 @@ pub fn birth(
     }
     let text = String::from_utf8_lossy(payload);
     db.prepare_cached("UPDATE booth SET birth = ?2, card_id = ?3 WHERE booth_id = ?1")?
-        .execute(params![booth.as_str(), text, birth.card_id])?;
+        .execute(params![booth.as_str(), text, birth.card_id.as_str()])?;
     announce(db, now, booth, &birth.card_id)?;
     if !retained {
         alerts::introduced(db, now, booth)?;
@@ -480,7 +485,7 @@ pub fn birth(
     )?
     .execute(params![
         booth.as_str(),
-        birth.card_id,
+        birth.card_id.as_str(),
         birth.session.boot_count,
         birth.session.connect_ms
     ])?;
@@ -599,7 +604,7 @@ fn clip_numbers(
     )?
     .execute(params![
         booth.as_str(),
-        card,
+        card.as_str(),
         count("last_clip_no"),
         count("oldest_clip_no_kept"),
         count("spool_clips"),
@@ -626,7 +631,7 @@ pub fn event(
     if matches!(kind, "card_cloned" | "hardware_changed") {
         for name in ["card_id", "previous_card_id"] {
             if let Some(card_id) = fields.get(name).and_then(serde_json::Value::as_str) {
-                name_card(db, now, booth, card_id)?;
+                name_card(db, now, booth, &card_id.into())?;
             }
         }
     }

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use booth_contract::{
-    Ack, AckStatus, BoothId, ByteRange, ClipKind, MAX_JSON_BYTES, Manifest, SCHEMA, reading,
+    Ack, AckStatus, BodyHash, BootId, BoothId, ByteRange, ClipId, ClipKind, MAX_JSON_BYTES,
+    Manifest, SCHEMA, reading,
 };
 
 /// Longest text accepted in a manifest's short fields, in bytes.
@@ -34,7 +35,7 @@ pub struct Disbelief {
     /// One sentence for the booth's quarantine and the operator.
     pub reason: String,
     /// The hash as the manifest gave it, so that the booth knows its clip is meant.
-    pub sha256: Option<String>,
+    pub sha256: Option<BodyHash>,
 }
 
 /// Whether `text` can be a clip id: a UUID as its 36 lower-case characters, which is also a safe file name.
@@ -45,8 +46,12 @@ pub fn is_clip_id(text: &str) -> bool {
 /// Checks a manifest that came on the topic of `clip_id` from `sender`.
 ///
 /// Whether the manifest's booth may differ from the sender depends on what is known of the card, which the store decides.
-pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Manifest, Disbelief> {
-    let fail = |reason: String, sha256: Option<String>| {
+pub fn believe(
+    clip_id: &ClipId,
+    payload: &[u8],
+    max_clip_bytes: u64,
+) -> Result<Manifest, Disbelief> {
+    let fail = |reason: String, sha256: Option<BodyHash>| {
         let reason = reason.chars().take(MAX_REASON_CHARS).collect();
         Err(Disbelief { reason, sha256 })
     };
@@ -67,7 +72,7 @@ pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Man
         .get("sha256")
         .and_then(|hash| hash.as_str())
         .filter(|hash| hash.len() <= MAX_TEXT_BYTES)
-        .map(str::to_owned);
+        .map(BodyHash::from);
     // In another version of the manifest every other field may have another meaning.
     if let Some(schema) = fields.get("schema").and_then(serde_json::Value::as_u64)
         && schema != u64::from(SCHEMA)
@@ -86,11 +91,12 @@ pub fn believe(clip_id: &str, payload: &[u8], max_clip_bytes: u64) -> Result<Man
 
 /// Optional values that cannot be true count as absent: a citizen's answer is not refused because of them.
 fn tidied(mut manifest: Manifest) -> Manifest {
-    let fits = |text: &String| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
-    for text in [&mut manifest.boot_id, &mut manifest.source] {
-        if !fits(text) {
-            text.clear();
-        }
+    let fits = |text: &str| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
+    if !fits(&manifest.boot_id) {
+        manifest.boot_id = BootId::default();
+    }
+    if !fits(&manifest.source) {
+        manifest.source.clear();
     }
     for text in [
         &mut manifest.campaign_id,
@@ -106,8 +112,8 @@ fn tidied(mut manifest: Manifest) -> Manifest {
 }
 
 /// The first thing in a manifest that cannot be true, as a sentence.
-fn fault(clip_id: &str, manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
-    if manifest.clip_id != clip_id {
+fn fault(clip_id: &ClipId, manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
+    if manifest.clip_id != *clip_id {
         return Some("the manifest's clip_id is not that of its topic".into());
     }
     if manifest.clip_no == 0 || manifest.clip_no > 1 << 53 {
@@ -226,15 +232,20 @@ pub struct Answer {
 }
 
 /// `stored`: the booth may release it.
-pub fn stored(booth: &BoothId, clip_id: &str, sha256: Option<&str>, now: Timestamp) -> Answer {
+pub fn stored(
+    booth: &BoothId,
+    clip_id: &ClipId,
+    sha256: Option<&BodyHash>,
+    now: Timestamp,
+) -> Answer {
     answer(booth, clip_id, sha256, AckStatus::Stored, now)
 }
 
 /// `partial`: what is still missing, at most [`MAX_MISSING_RANGES`].
 pub fn partial(
     booth: &BoothId,
-    clip_id: &str,
-    sha256: Option<&str>,
+    clip_id: &ClipId,
+    sha256: Option<&BodyHash>,
     missing: &[(u64, u64)],
     now: Timestamp,
 ) -> Answer {
@@ -250,8 +261,8 @@ pub fn partial(
 /// `reject`: the booth quarantines it.
 pub fn reject(
     booth: &BoothId,
-    clip_id: &str,
-    sha256: Option<&str>,
+    clip_id: &ClipId,
+    sha256: Option<&BodyHash>,
     reason: &str,
     now: Timestamp,
 ) -> Answer {
@@ -261,7 +272,12 @@ pub fn reject(
 }
 
 /// `discard`: withdrawn; the booth deletes it.
-pub fn discard(booth: &BoothId, clip_id: &str, sha256: Option<&str>, now: Timestamp) -> Answer {
+pub fn discard(
+    booth: &BoothId,
+    clip_id: &ClipId,
+    sha256: Option<&BodyHash>,
+    now: Timestamp,
+) -> Answer {
     let mut answer = answer(booth, clip_id, sha256, AckStatus::Discard, now);
     answer.ack.reason = Some("withdrawn".into());
     answer
@@ -269,17 +285,17 @@ pub fn discard(booth: &BoothId, clip_id: &str, sha256: Option<&str>, now: Timest
 
 fn answer(
     booth: &BoothId,
-    clip_id: &str,
-    sha256: Option<&str>,
+    clip_id: &ClipId,
+    sha256: Option<&BodyHash>,
     status: AckStatus,
     now: Timestamp,
 ) -> Answer {
     Answer {
         booth: booth.clone(),
         ack: Ack {
-            clip_id: clip_id.to_owned(),
+            clip_id: clip_id.clone(),
             status,
-            sha256: sha256.map(str::to_owned),
+            sha256: sha256.cloned(),
             missing: Vec::new(),
             reason: None,
             ts: Some(rfc3339(now)),
@@ -306,7 +322,7 @@ mod tests {
     fn judged(change: impl FnOnce(&mut Value)) -> Result<Manifest, Disbelief> {
         let mut manifest = good();
         change(&mut manifest);
-        believe(CLIP, manifest.to_string().as_bytes(), 1_000_000)
+        believe(&CLIP.into(), manifest.to_string().as_bytes(), 1_000_000)
     }
 
     #[test]
@@ -346,7 +362,8 @@ mod tests {
                 "{field}"
             );
         }
-        let newer = believe(CLIP, br#"{"schema":2,"clip":{}}"#, 1_000_000).expect_err("newer");
+        let newer =
+            believe(&CLIP.into(), br#"{"schema":2,"clip":{}}"#, 1_000_000).expect_err("newer");
         assert_eq!(newer.reason, "schema 2 is not known to this hub");
         for hash in [json!(null), json!("xyz"), json!("A".repeat(64))] {
             let fault = judged(|m| m["sha256"] = hash.clone()).expect_err("bad hash");
@@ -419,9 +436,9 @@ mod tests {
             b"\xff\xfe",
             b"{\"clip_id\":5}",
         ] {
-            assert!(believe(CLIP, payload, 1_000_000).is_err());
+            assert!(believe(&CLIP.into(), payload, 1_000_000).is_err());
         }
-        assert!(believe(CLIP, &vec![b' '; MAX_JSON_BYTES + 1], 1_000_000).is_err());
+        assert!(believe(&CLIP.into(), &vec![b' '; MAX_JSON_BYTES + 1], 1_000_000).is_err());
     }
 
     #[test]
@@ -460,7 +477,13 @@ mod tests {
     fn a_refusal_stays_short_whatever_it_quotes() {
         let fault = judged(|m| m["schema"] = json!("\u{200b}".repeat(4_000))).expect_err("text");
         let booth = BoothId::parse("abc").expect("an id");
-        let answer = reject(&booth, CLIP, None, &fault.reason, Timestamp::UNIX_EPOCH);
+        let answer = reject(
+            &booth,
+            &CLIP.into(),
+            None,
+            &fault.reason,
+            Timestamp::UNIX_EPOCH,
+        );
         let bytes = serde_json::to_vec(&answer.ack).expect("text");
         assert!(bytes.len() < MAX_JSON_BYTES / 4, "{} bytes", bytes.len());
     }

@@ -312,8 +312,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Accept { clip, card, config } => {
             let config = HubConfig::load(&config)?;
             let what = match (clip, card) {
-                (Some(clip), _) => Accepted::Clip(clip),
-                (None, card) => Accepted::Card(card.unwrap_or_default()),
+                (Some(clip), _) => Accepted::Clip(clip.into()),
+                (None, card) => Accepted::Card(card.unwrap_or_default().into()),
             };
             match store::accept(&config.store.dir, clock::wall(), &what)? {
                 0 => say!("No such clip is held."),

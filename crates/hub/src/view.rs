@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use booth_contract::{Presence, Severity};
+use booth_contract::{BodyHash, CardId, ClipId, Presence, Severity};
 
 /// Most bars of a chart.
 pub const MOST_BARS: usize = 30;
@@ -93,7 +93,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are the contract's own (§3.3)
 pub struct ClipView {
-    pub clip_id: String,
+    pub clip_id: ClipId,
     pub booth_id: String,
     pub booth_name: String,
     pub question_id: Option<String>,
@@ -113,7 +113,7 @@ impl ClipView {
     pub fn cursor(&self) -> Cursor {
         Cursor {
             at: self.received_at.clone(),
-            id: self.clip_id.clone(),
+            id: self.clip_id.to_string(),
         }
     }
 }
@@ -254,7 +254,7 @@ pub struct UnreadableView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GapView {
     /// The card that gave the numbers.
-    pub card_id: String,
+    pub card_id: CardId,
     /// Where that card was last.
     pub booth_id: String,
     /// Missing numbers as `(first, last)`, both inclusive; only the lowest ranges if there are very many.
@@ -275,7 +275,7 @@ pub struct RefusedView {
     /// The sender, a booth's id.
     pub booth_id: String,
     /// The clip's id in the topic.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// The reason, one sentence.
     pub reason: String,
     /// Its place in the list.
@@ -288,7 +288,7 @@ pub struct ClipFile {
     /// Where the file lies. The file never changes.
     pub path: PathBuf,
     /// SHA-256 of the file, hex.
-    pub sha256: String,
+    pub sha256: BodyHash,
     /// When the hub stored it.
     pub stored_at: jiff::Timestamp,
 }
@@ -306,7 +306,7 @@ pub trait Views: Send + Sync + 'static {
     /// What an operator should look at: at most `limit` entries from this place on.
     fn refused(&self, limit: usize, place: &Place) -> RefusedPage;
     /// The file of a stored, unsealed clip.
-    fn clip_file(&self, clip_id: &str) -> Option<ClipFile>;
+    fn clip_file(&self, clip_id: &ClipId) -> Option<ClipFile>;
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns: the card's identity, the floor of the clip numbers, the checkpoint of the counters. Never does: guess a number; if the
 //! file cannot be read the card gets a new identity. A failed save leaves the old file.
 
+use booth_contract::{BootId, CardId};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -26,13 +27,13 @@ pub struct Card {
     /// Version of the file.
     pub schema: u32,
     /// Random, made at the card's first start.
-    pub card_id: String,
+    pub card_id: CardId,
     /// The earlier id, if an unreadable identity was replaced and its id could be found out.
-    pub previous_card_id: Option<String>,
+    pub previous_card_id: Option<CardId>,
     /// RFC 3339 UTC, by the clock at that time.
     pub first_seen: String,
     /// The machine boot that the card saw last.
-    pub boot_id: String,
+    pub boot_id: BootId,
     /// How many boots of a machine the card has seen.
     pub boot_count: u64,
     /// Every clip number up to here has been given.
@@ -49,7 +50,7 @@ pub struct Card {
     pub hw_serial: Option<String>,
     /// For each machine boot whose clock became right: wall clock minus boot-time clock, in ms.
     #[serde(default)]
-    pub clocks: BTreeMap<String, i64>,
+    pub clocks: BTreeMap<BootId, i64>,
     /// Fields that a newer version has added: kept unchanged for when that version runs again (docs/spool-format.md §9).
     #[serde(flatten)]
     pub more: BTreeMap<String, serde_json::Value>,
@@ -68,8 +69,8 @@ pub(crate) enum CardFound {
 impl Card {
     /// A card at its first start.
     pub(crate) fn new(
-        card_id: String,
-        previous_card_id: Option<String>,
+        card_id: CardId,
+        previous_card_id: Option<CardId>,
         first_seen: String,
     ) -> Self {
         Self {
@@ -77,7 +78,7 @@ impl Card {
             card_id,
             previous_card_id,
             first_seen,
-            boot_id: String::new(),
+            boot_id: BootId::default(),
             boot_count: 0,
             clip_no_floor: 0,
             counter_saves: 0,

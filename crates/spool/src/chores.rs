@@ -130,7 +130,7 @@ impl Inner {
                     return Some((Chore::Void(id, entry), error));
                 }
                 mended.kept.extend(
-                    self.entry(&id.to_string())
+                    self.entry(&id.to_string().into())
                         .ok()
                         .map(|(_, entry)| entry.clip),
                 );

@@ -11,7 +11,10 @@ use super::card::HIGHEST_NUMBER;
 use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
 use booth_contract::ogg_page::{StreamEnd, walk};
 use booth_contract::time::Mono;
-use booth_contract::{BodyKind, BoothId, ClipKind, Consent, EndedBy, Manifest, SCHEMA};
+use booth_contract::{
+    BodyHash, BodyKind, BootId, BoothId, CardId, ClipId, ClipKind, Consent, EndedBy, Manifest,
+    SCHEMA,
+};
 use gateway_core::quarantine::Note;
 
 /// Bytes of the facts that precede a frame's body bytes.
@@ -29,7 +32,7 @@ const SILENCE_DBFS: f64 = -120.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewClip {
     /// UUID v4; the clip's name everywhere.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// The booth where it is spoken.
     pub booth_id: BoothId,
     /// The question that it answers.
@@ -58,7 +61,7 @@ pub struct NewClip {
 
 impl NewClip {
     /// Speech as a booth records it: unsealed Ogg Opus of 24 kbit/s, mono, 48 kHz. The question and the language are left open.
-    pub fn speech(clip_id: String, booth_id: BoothId, consent: Consent, armed: StartFacts) -> Self {
+    pub fn speech(clip_id: ClipId, booth_id: BoothId, consent: Consent, armed: StartFacts) -> Self {
         Self {
             clip_id,
             booth_id,
@@ -108,8 +111,8 @@ mod mono_ms {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub schema: u32,
-    pub card_id: String,
-    pub boot_id: String,
+    pub card_id: CardId,
+    pub boot_id: BootId,
     pub boot_count: u64,
     #[serde(flatten)]
     pub clip: NewClip,
@@ -213,13 +216,8 @@ impl Tally {
         self.samples / 48
     }
 
-    fn sha256(&self) -> String {
-        self.hash
-            .clone()
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+    fn sha256(&self) -> BodyHash {
+        BodyHash::of_digest(&self.hash.clone().finalize())
     }
 }
 
@@ -306,7 +304,7 @@ pub(crate) fn void(clip: &super::KeptClip, reason: &str) -> Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub clip_no: u64,
-    pub card_id: String,
+    pub card_id: CardId,
     pub ended_by: EndedBy,
     pub recovered: bool,
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with the spool, in sentences an operator can act on.
 
+use booth_contract::ClipId;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -77,7 +78,7 @@ pub enum SpoolError {
     #[error("clip {clip_id} cannot be let out of quarantine now: {why}")]
     NotNow {
         /// The clip.
-        clip_id: String,
+        clip_id: ClipId,
         /// The cause.
         why: String,
     },
@@ -90,7 +91,7 @@ pub enum SpoolError {
     )]
     NotDurable {
         /// The take.
-        clip_id: String,
+        clip_id: ClipId,
         /// The cause.
         why: String,
     },
@@ -98,7 +99,7 @@ pub enum SpoolError {
     #[error("clip {clip_id} cannot be written: {why}")]
     BadTake {
         /// The take.
-        clip_id: String,
+        clip_id: ClipId,
         /// What is wrong.
         why: &'static str,
     },
@@ -106,13 +107,13 @@ pub enum SpoolError {
     #[error("clip {clip_id} has no audio; nothing is kept of it")]
     NothingSaid {
         /// The take.
-        clip_id: String,
+        clip_id: ClipId,
     },
     /// No clip of this id is on the card.
     #[error("there is no clip {clip_id} on this card")]
     UnknownClip {
         /// The id asked for.
-        clip_id: String,
+        clip_id: ClipId,
     },
     /// A receipt for other bytes than those on the card.
     #[error(
@@ -120,13 +121,13 @@ pub enum SpoolError {
     )]
     WrongReceipt {
         /// The clip.
-        clip_id: String,
+        clip_id: ClipId,
     },
     /// The file is not what was written.
     #[error("clip {clip_id} is damaged on the card: {why}")]
     Damaged {
         /// The clip.
-        clip_id: String,
+        clip_id: ClipId,
         /// What is wrong.
         why: String,
     },

@@ -21,8 +21,8 @@ use super::KeptClip;
 use super::card::HIGHEST_NUMBER;
 use super::clip_file::{Closed, is_clip_id};
 use super::disk::{Disk, DiskFile, Open};
-use booth_contract::Manifest;
 use booth_contract::reading::lenient;
+use booth_contract::{CardId, Manifest};
 use gateway_core::quarantine::Note;
 
 /// Memory for sled's cache, in bytes.
@@ -91,7 +91,7 @@ impl Entry {
 /// Counters with their age: of two copies the one that was saved more often is the newer one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
-    pub card_id: String,
+    pub card_id: CardId,
     pub saves: u64,
     pub values: BTreeMap<String, u64>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Counters {
 pub(crate) struct Contents {
     pub entries: Vec<Entry>,
     pub counters: Option<Counters>,
-    pub card_id: Option<String>,
+    pub card_id: Option<CardId>,
 }
 
 /// Why there is no ledger.
@@ -190,7 +190,7 @@ impl Ledger {
     }
 
     /// Notes the card to which the ledger belongs. Durable only after [`Ledger::sync`].
-    pub(crate) fn put_card(&self, card_id: &str) -> Result<(), LedgerError> {
+    pub(crate) fn put_card(&self, card_id: &CardId) -> Result<(), LedgerError> {
         self.put(CARD_KEY, &card_id)
     }
 

@@ -40,7 +40,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use booth_contract::{BoothId, EndedBy, Manifest};
+use booth_contract::{BodyHash, BootId, BoothId, CardId, ClipId, EndedBy, Manifest};
 #[cfg(doc)]
 use gateway_core::delivery::Receipt;
 use gateway_core::quarantine::Note;
@@ -68,9 +68,9 @@ pub const BALLAST_BYTES: u64 = 2 << 20;
 #[derive(Debug, Clone)]
 pub struct OpenFacts {
     /// The machine's boot id.
-    pub boot_id: String,
+    pub boot_id: BootId,
     /// A fresh random UUID, used as `card_id` if the card has none.
-    pub fresh_card_id: String,
+    pub fresh_card_id: CardId,
     /// Wall clock, in ms since 1970.
     pub wall_ms: i64,
     /// `[spool] max_bytes`
@@ -93,19 +93,19 @@ pub struct OpenFacts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptClip {
     /// UUID v4.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// Its number on `card_id`.
     pub clip_no: u64,
     /// The card that gave the number.
-    pub card_id: String,
+    pub card_id: CardId,
     /// The booth where it was spoken.
     pub booth_id: BoothId,
     /// The machine boot in which it was spoken.
-    pub boot_id: String,
+    pub boot_id: BootId,
     /// Bytes of the body.
     pub bytes: u64,
     /// Hash of the body, in hex; empty for a void number.
-    pub sha256: String,
+    pub sha256: BodyHash,
     /// Duration of the words.
     pub duration_ms: u64,
     /// Whether it was finished from what a power cut left.
@@ -199,7 +199,7 @@ pub struct OpenReport {
     /// Why the old identity could not be used, if that was so.
     pub card_unreadable: Option<String>,
     /// The `card_id` of the card that this one is a copy of, as its different CID shows. The copy has an identity of its own now.
-    pub card_cloned: Option<String>,
+    pub card_cloned: Option<CardId>,
     /// The serial number of the machine that the card was in before, if it was another one.
     pub hardware_changed: Option<String>,
     /// Whether the card had not seen this boot of the machine before.
@@ -221,15 +221,15 @@ pub struct OpenReport {
     /// Names in `aside/` of files that were moved or copied there now, with the reason.
     pub set_aside: Vec<(String, String)>,
     /// Clips whose file the card does not give back now, with the reason; [`Spool::mend`] tries again.
-    pub unread: Vec<(String, String)>,
+    pub unread: Vec<(ClipId, String)>,
     /// How many more files are to be set aside, removed, moved to quarantine or declared void; [`Spool::mend`] does it little by
     /// little.
     pub left_over: usize,
     /// Clips moved to quarantine now because they are damaged, with the reason.
-    pub damaged: Vec<(String, String)>,
+    pub damaged: Vec<(ClipId, String)>,
     /// Clips that the ledger knows and whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
     /// void to the centre.
-    pub missing: Vec<(String, u64, String)>,
+    pub missing: Vec<(CardId, u64, ClipId)>,
 }
 
 #[derive(Default)]
@@ -258,7 +258,7 @@ impl Index {
 
 struct Inner {
     folders: Folders,
-    boot_id: String,
+    boot_id: BootId,
     max_bytes: u64,
     reserve_bytes: u64,
     numbering: Mutex<Numbering>,
@@ -519,9 +519,9 @@ impl Inner {
     }
 
     /// The entry of a clip.
-    fn entry(&self, clip_id: &str) -> Result<(Uuid, Entry), SpoolError> {
+    fn entry(&self, clip_id: &ClipId) -> Result<(Uuid, Entry), SpoolError> {
         let unknown = || SpoolError::UnknownClip {
-            clip_id: clip_id.to_owned(),
+            clip_id: clip_id.clone(),
         };
         let id = Uuid::parse_str(clip_id).map_err(|_| unknown())?;
         let entry = locked(&self.index)

@@ -4,6 +4,7 @@
 //! which clip comes back, or let a clip out that it has not read whole. If a move is cut off at any point, the clip is in one of
 //! the two folders, or in both as one file; then the next opening has it in `clips/`.
 
+use booth_contract::ClipId;
 use std::io;
 use std::path::Path;
 
@@ -23,7 +24,7 @@ const LONGEST_NOTES: u64 = 8 * 1024;
 
 impl Spool {
     /// Takes a clip out of delivery and keeps it, with this note. Returns the note as it now stands.
-    pub fn quarantine(&self, clip_id: &str, note: &Note) -> Result<Note, SpoolError> {
+    pub fn quarantine(&self, clip_id: &ClipId, note: &Note) -> Result<Note, SpoolError> {
         self.inner.quarantine(clip_id, note)
     }
 
@@ -45,13 +46,13 @@ impl Spool {
     }
 
     /// The ids of all files in quarantine, including those that the card does not give back, and why each is there.
-    pub fn notes(&self) -> Vec<(String, Note)> {
+    pub fn notes(&self) -> Vec<(ClipId, Note)> {
         let known = self.quarantined_clips();
         let known = known.into_iter().map(|(clip, note)| (clip.clip_id, note));
         let unread = locked(&self.inner.unread);
         let unread = unread
             .iter()
-            .map(|(id, note)| (id.to_string(), note.clone()));
+            .map(|(id, note)| (id.to_string().into(), note.clone()));
         known.chain(unread).collect()
     }
 
@@ -59,15 +60,15 @@ impl Spool {
     /// counts as let out. `by_itself` is given if no person asked for it. Durable when this returns, as far as the card allows.
     pub fn bring_back(
         &self,
-        clips: &[String],
+        clips: &[ClipId],
         by_itself: Option<&Moment>,
-    ) -> Vec<(String, Result<KeptClip, SpoolError>)> {
+    ) -> Vec<(ClipId, Result<KeptClip, SpoolError>)> {
         self.inner.bring_back(clips, by_itself)
     }
 }
 
 impl Inner {
-    fn quarantine(&self, clip_id: &str, note: &Note) -> Result<Note, SpoolError> {
+    fn quarantine(&self, clip_id: &ClipId, note: &Note) -> Result<Note, SpoolError> {
         let (id, mut entry) = self.entry(clip_id)?;
         let mut note = note.clone();
         // The returns of a clip without a person's request are counted over all its stays.
@@ -100,9 +101,9 @@ impl Inner {
 
     fn bring_back(
         &self,
-        clips: &[String],
+        clips: &[ClipId],
         by_itself: Option<&Moment>,
-    ) -> Vec<(String, Result<KeptClip, SpoolError>)> {
+    ) -> Vec<(ClipId, Result<KeptClip, SpoolError>)> {
         let mut has_moved = false;
         let mut done = Vec::new();
         let mut refusal: Option<String> = None;
@@ -139,7 +140,7 @@ impl Inner {
     /// Lets one clip out; the caller syncs the folders.
     fn let_out(
         &self,
-        clip_id: &str,
+        clip_id: &ClipId,
         by_itself: Option<&Moment>,
         has_moved: &mut bool,
     ) -> Result<KeptClip, SpoolError> {
@@ -191,7 +192,7 @@ impl Inner {
     }
 
     /// Lets a file out of which nothing was known; `None` if it is not in quarantine.
-    fn let_unread_out(&self, clip_id: &str) -> Option<Result<KeptClip, SpoolError>> {
+    fn let_unread_out(&self, clip_id: &ClipId) -> Option<Result<KeptClip, SpoolError>> {
         let id = Uuid::parse_str(clip_id).ok()?;
         if !locked(&self.unread).contains_key(&id) {
             return None;
@@ -199,7 +200,7 @@ impl Inner {
         let mut numbering = locked(&self.numbering);
         if numbering.is_held_up() {
             let why = "an earlier clip waits for the card as well".into();
-            let clip_id = clip_id.to_owned();
+            let clip_id = clip_id.clone();
             return Some(Err(SpoolError::NotNow { clip_id, why }));
         }
         let read = self.read_late(id, true, None, &mut numbering);
@@ -208,7 +209,7 @@ impl Inner {
         told.retain(|(other, _)| other != clip_id);
         drop(numbering);
         let gone = |why: &str| SpoolError::Damaged {
-            clip_id: clip_id.to_owned(),
+            clip_id: clip_id.clone(),
             why: why.to_owned(),
         };
         Some(match read {
@@ -239,7 +240,7 @@ impl Inner {
     /// The bytes of a finished clip's file, after a check that it is whole.
     fn whole(&self, id: Uuid, path: &Path) -> Result<(Vec<u8>, Closed), SpoolError> {
         let damaged = |why: String| SpoolError::Damaged {
-            clip_id: id.to_string(),
+            clip_id: id.to_string().into(),
             why,
         };
         let bytes = match read_whole(self.folders.disk.as_ref(), path, LONGEST_FILE) {

@@ -4,6 +4,7 @@
 //! ([`SpoolError::Io`]: try again) and a file that is not what was written ([`SpoolError::Damaged`]). Never does: change or delete
 //! anything. Every frame is checked again when it is read.
 
+use booth_contract::ClipId;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl FrameAt {
 
 impl Spool {
     /// The manifest of a clip, byte for byte the same every time.
-    pub fn manifest(&self, clip_id: &str) -> Result<Vec<u8>, SpoolError> {
+    pub fn manifest(&self, clip_id: &ClipId) -> Result<Vec<u8>, SpoolError> {
         let (id, entry) = self.inner.entry(clip_id)?;
         let path = self.inner.clip_path(id, &entry);
         let file = open_clip(&self.inner.folders, &path, Open::Read)?;
@@ -76,7 +77,12 @@ impl Spool {
     }
 
     /// At most `len` bytes of the body from `offset` on; fewer only at its end.
-    pub fn read_body(&self, clip_id: &str, offset: u64, len: usize) -> Result<Vec<u8>, SpoolError> {
+    pub fn read_body(
+        &self,
+        clip_id: &ClipId,
+        offset: u64,
+        len: usize,
+    ) -> Result<Vec<u8>, SpoolError> {
         let (id, entry) = self.inner.entry(clip_id)?;
         let mapped = self.inner.mapped(id, &entry)?;
         let end = entry.clip.bytes.min(offset.saturating_add(len as u64));
@@ -149,7 +155,7 @@ impl Inner {
 
 fn damaged(id: Uuid, why: String) -> SpoolError {
     SpoolError::Damaged {
-        clip_id: id.to_string(),
+        clip_id: id.to_string().into(),
         why,
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: the order of the steps. Never does: delete a file with audio in it, or give up on a damaged one: a file that cannot be
 //! read is set aside and reported. If opening is cut off at any point, the next opening comes to the same result.
 
+use booth_contract::CardId;
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::Path;
@@ -208,7 +209,7 @@ fn is_full(folders: &Folders) -> bool {
 /// Evidence of the card's identity.
 struct Identity {
     found: CardFound,
-    ledger_card_id: Option<String>,
+    ledger_card_id: Option<CardId>,
 }
 
 impl Identity {
@@ -397,7 +398,9 @@ impl Inner {
                 locked(&self.index).insert(file.id, entry);
                 continue;
             }
-            report.unread.push((file.id.to_string(), error.to_string()));
+            report
+                .unread
+                .push((file.id.to_string().into(), error.to_string()));
             log::error!("a clip file is read later: {error}");
             let job = Unsettled::Unread {
                 id: file.id,

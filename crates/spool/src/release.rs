@@ -3,6 +3,7 @@
 //! Owns: the order of the steps (docs/spool-format.md §5). Never does: delete without a [`Receipt`] for the very hash on the card.
 //! If a release is cut off in between, the clip is offered again.
 
+use booth_contract::ClipId;
 use uuid::Uuid;
 
 use super::folders::erase;
@@ -14,7 +15,7 @@ use gateway_core::delivery::Receipt;
 #[derive(Debug, Default)]
 pub struct Released {
     /// Clips that were deleted.
-    pub clips: Vec<String>,
+    pub clips: Vec<ClipId>,
     /// Bytes of their files.
     pub file_bytes: u64,
     /// Receipts that deleted nothing, and why.
@@ -60,8 +61,8 @@ impl Inner {
         let mut proven: Vec<(Uuid, Entry, Receipt)> = Vec::new();
         for receipt in receipts {
             match self.entry(receipt.clip_id()) {
-                Ok((_, entry)) if entry.clip.sha256 != receipt.sha256() => {
-                    let clip_id = receipt.clip_id().to_owned();
+                Ok((_, entry)) if &entry.clip.sha256 != receipt.sha256() => {
+                    let clip_id = receipt.clip_id().clone();
                     released.refused.push(SpoolError::WrongReceipt { clip_id });
                 }
                 Ok((id, entry)) => proven.push((id, entry, receipt)),

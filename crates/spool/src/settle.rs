@@ -16,7 +16,7 @@ use super::folders::open_clip;
 use super::ledger::Entry;
 use super::take::{Finished, Take};
 use super::{Inner, KeptClip, SpoolError, locked};
-use booth_contract::EndedBy;
+use booth_contract::{ClipId, EndedBy};
 use gateway_core::quarantine::Note;
 
 /// Longest clip file that is read; the longest recording makes a far shorter one.
@@ -115,7 +115,7 @@ pub struct Mended {
     /// Names in `aside/` of takes whose file the card refuses for good, with the reason.
     pub set_aside: Vec<(String, String)>,
     /// Clips that were found to be in quarantine or were moved there, and why.
-    pub quarantined: Vec<(String, Note)>,
+    pub quarantined: Vec<(ClipId, Note)>,
     /// Why the card still refuses writes, if it does.
     pub trouble: Option<String>,
     /// Whether work is left to be tried again.
@@ -317,7 +317,10 @@ impl Inner {
         let note = Note::unread(&format!("the card does not give it back: {error}"));
         log::error!("clip {id} goes to quarantine: {}", note.reason);
         locked(&self.unread).insert(id, note.clone());
-        numbering.mended.quarantined.push((id.to_string(), note));
+        numbering
+            .mended
+            .quarantined
+            .push((id.to_string().into(), note));
         true
     }
 
@@ -528,7 +531,7 @@ impl Inner {
                 if let Some(lost) = known {
                     self.declare_void(id, lost)?;
                     return Ok(self
-                        .entry(&id.to_string())
+                        .entry(&id.to_string().into())
                         .ok()
                         .map(|(_, entry)| entry.clip));
                 }
@@ -558,7 +561,7 @@ impl Inner {
             read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE).map_err(|error| {
                 match is_verdict(&error) {
                     true => SpoolError::Damaged {
-                        clip_id: id.to_string(),
+                        clip_id: id.to_string().into(),
                         why: error.to_string(),
                     },
                     false => SpoolError::io("reading", &path, error),
@@ -573,7 +576,7 @@ impl Inner {
             Found::Finished(..) | Found::Damaged(..) | Found::Unreadable(_) => {
                 let why = "what was written of it cannot be read back".into();
                 Err(SpoolError::Damaged {
-                    clip_id: id.to_string(),
+                    clip_id: id.to_string().into(),
                     why,
                 })
             }

@@ -2,6 +2,7 @@
 //!
 //! Owns: what each file is. Never does: write, move or delete; `recovery` acts on what is found here.
 
+use booth_contract::CardId;
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -65,15 +66,15 @@ impl Survey {
     }
 
     /// The highest number that this card has given, as files and ledger show.
-    pub(super) fn highest_number(&self, card_id: &str) -> u64 {
+    pub(super) fn highest_number(&self, card_id: &CardId) -> u64 {
         let finished = self
             .entries()
-            .filter(|entry| entry.clip.card_id == card_id)
+            .filter(|entry| entry.clip.card_id == *card_id)
             .map(|entry| entry.clip.clip_no);
         let torn = self
             .cut_off
             .iter()
-            .filter(|(_, cut, _)| cut.header.card_id == card_id)
+            .filter(|(_, cut, _)| cut.header.card_id == *card_id)
             .filter_map(|(_, cut, known)| known.or(cut.clip_no));
         finished.chain(torn).max().unwrap_or(0)
     }

@@ -13,7 +13,7 @@ use super::read::record;
 use super::record::{HEAD_BYTES, Kind, PREAMBLE_BYTES, preamble, push, salt};
 use super::settle::LONGEST_FILE;
 use super::{Inner, KeptClip, Spool, SpoolError, locked};
-use booth_contract::Manifest;
+use booth_contract::{BootId, ClipId, Manifest};
 
 /// A pair of clocks that differs by less than this counts as unchanged.
 const SAME_MS: u64 = 500;
@@ -23,7 +23,7 @@ impl Spool {
     /// when this returns; kept while clips of this boot are on the card. Clips that were not offered yet get their times from it.
     pub fn note_clock(&self, wall_minus_mono_ms: i64) -> Result<(), SpoolError> {
         let inner = &self.inner;
-        let mut boots: std::collections::BTreeSet<String> = locked(&inner.index)
+        let mut boots: std::collections::BTreeSet<BootId> = locked(&inner.index)
             .clips
             .values()
             .map(|entry| entry.clip.boot_id.clone())
@@ -45,7 +45,7 @@ impl Spool {
     }
 
     /// Whether the manifest of this clip may still get a better time, so that [`Spool::fix`] must come before its first offer.
-    pub fn needs_fixing(&self, clip_id: &str) -> bool {
+    pub fn needs_fixing(&self, clip_id: &ClipId) -> bool {
         self.inner
             .entry(clip_id)
             .is_ok_and(|(_, entry)| !entry.clip.clock_synced && entry.offered_at.is_none())
@@ -53,18 +53,18 @@ impl Spool {
 
     /// Makes the manifest of a clip final, with the right time if that is known by now. Durable when this returns; from then on
     /// every offer has the same bytes. Has no effect a second time, or on a clip whose clock was right.
-    pub fn fix(&self, clip_id: &str) -> Result<(), SpoolError> {
+    pub fn fix(&self, clip_id: &ClipId) -> Result<(), SpoolError> {
         self.inner.fix(clip_id)
     }
 }
 
 impl Inner {
     /// The moment by the corrected clock of that boot, if its clock became right.
-    pub(super) fn corrected(&self, boot_id: &str, start: StartFacts) -> StartFacts {
+    pub(super) fn corrected(&self, boot_id: &BootId, start: StartFacts) -> StartFacts {
         start.corrected(locked(&self.card).clocks.get(boot_id).copied())
     }
 
-    fn fix(&self, clip_id: &str) -> Result<(), SpoolError> {
+    fn fix(&self, clip_id: &ClipId) -> Result<(), SpoolError> {
         let (id, mut entry) = self.entry(clip_id)?;
         if entry.clip.clock_synced || entry.offered_at.is_some() {
             return Ok(());
@@ -76,7 +76,7 @@ impl Inner {
         drop(readable);
         let manifest: Manifest =
             serde_json::from_slice(&payload).map_err(|error| SpoolError::Damaged {
-                clip_id: clip_id.to_owned(),
+                clip_id: clip_id.clone(),
                 why: format!("its closing record is no manifest: {error}"),
             })?;
         let offset = locked(&self.card).clocks.get(&manifest.boot_id).copied();

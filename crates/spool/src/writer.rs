@@ -10,14 +10,14 @@ use super::record::{Kind, preamble, push, salt};
 use super::settle::Unsettled;
 use super::take::Take;
 use super::{Inner, KeptClip, Refusal, SpoolError, locked};
-use booth_contract::{EndedBy, SCHEMA};
+use booth_contract::{ClipId, EndedBy, SCHEMA};
 
 /// Writes one clip file. If it is dropped without [`ClipWriter::finish`] or [`ClipWriter::discard`], [`super::Spool::mend`]
 /// finishes the take as recovery would.
 pub struct ClipWriter {
     inner: Arc<Inner>,
     take: Option<Take>,
-    clip_id: String,
+    clip_id: ClipId,
     /// Why the card refused a frame; after that nothing more is written.
     broken: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, Spo
     };
     let id = Uuid::parse_str(&clip_id)
         .ok()
-        .filter(|id| id.to_string() == clip_id)
+        .filter(|id| clip_id == id.to_string())
         .ok_or_else(|| bad("its id is no UUID in lower case with hyphens"))?;
     let header = {
         let card = locked(&inner.card);

@@ -104,7 +104,7 @@ impl Voice {
     ) -> Result<Vec<KeptClip>, String> {
         let facts = OpenFacts {
             boot_id: "before-this-boot".into(),
-            fresh_card_id: uuid::Uuid::new_v4().to_string(),
+            fresh_card_id: uuid::Uuid::new_v4().to_string().into(),
             wall_ms: 1_767_225_600_000,
             max_bytes: 1 << 40,
             reserve_bytes: 0,
@@ -147,7 +147,12 @@ fn say(
     let clip = NewClip {
         question_id: Some("square".into()),
         lang: Some("da".into()),
-        ..NewClip::speech(clip_id, booth_id.clone(), Consent::by_key("1"), armed)
+        ..NewClip::speech(
+            clip_id.into(),
+            booth_id.clone(),
+            Consent::by_key("1"),
+            armed,
+        )
     };
     let facts = FrameFacts {
         samples,

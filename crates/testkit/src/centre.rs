@@ -157,7 +157,7 @@ impl Centre {
         expected: impl IntoIterator<Item = &'a KeptClip>,
     ) -> Result<(), String> {
         for clip in expected {
-            match stored.get(&clip.clip_id) {
+            match stored.get(clip.clip_id.as_str()) {
                 None => {
                     return Err(format!(
                         "clip {} (number {}) is lost",

@@ -208,10 +208,10 @@ impl Scribe {
         let at_us = clock::mono_us().saturating_sub(u64::try_from(age).unwrap_or(0));
         if ack.status == AckStatus::Stored {
             self.promise(&Promise::Confirmed {
-                clip_id: ack.clip_id.clone(),
+                clip_id: ack.clip_id.to_string(),
                 at_us,
             });
-            locked(&self.confirmed).insert(ack.clip_id);
+            locked(&self.confirmed).insert(ack.clip_id.to_string());
         }
     }
 }

@@ -407,8 +407,8 @@ impl Card {
         let copy = folder.path().join("spool");
         copy_tree(spool, &copy)?;
         let facts = OpenFacts {
-            boot_id: clock::boot_id(),
-            fresh_card_id: uuid::Uuid::new_v4().to_string(),
+            boot_id: clock::boot_id().into(),
+            fresh_card_id: uuid::Uuid::new_v4().to_string().into(),
             wall_ms: clock::wall().as_millisecond(),
             max_bytes: 1 << 40,
             reserve_bytes: 0,

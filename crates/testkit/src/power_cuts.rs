@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use booth_contract::EndedBy;
+use booth_contract::{ClipId, EndedBy};
 use booth_spool::disk::Disk;
 use booth_spool::{
     ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError,
@@ -293,7 +293,7 @@ impl Booth {
 
     fn open<C: Card>(&mut self, card: &C) -> Result<(Spool, OpenReport), SpoolError> {
         let facts = OpenFacts {
-            fresh_card_id: self.uuid(),
+            fresh_card_id: self.uuid().into(),
             ledger: card.has_ledger(),
             // A small one, so that it is laid, cut and given up as well.
             ballast_bytes: 8_192,
@@ -384,12 +384,12 @@ impl Booth {
 
     fn begin(&mut self, spool: &Spool) -> Option<ClipWriter> {
         let clip = NewClip {
-            clip_id: self.uuid(),
+            clip_id: self.uuid().into(),
             ..new_clip()
         };
         self.promises
             .takes
-            .insert(clip.clip_id.clone(), super::promises::Take::default());
+            .insert(clip.clip_id.to_string(), super::promises::Take::default());
         let id = clip.clip_id.clone();
         let writer = spool.begin(clip).ok();
         self.take(&id).is_begun = writer.is_some();
@@ -490,7 +490,7 @@ impl Booth {
     fn bring_back(&mut self, spool: &Spool, disk: &ModelDisk) -> Result<(), String> {
         let some = self.chance.below(3) as usize;
         let there = spool.quarantined_clips().into_iter().take(1 + some);
-        let clips: Vec<String> = there.map(|(clip, _)| clip.clip_id).collect();
+        let clips: Vec<ClipId> = there.map(|(clip, _)| clip.clip_id).collect();
         for clip_id in &clips {
             let take = self.take(clip_id);
             if take.quarantine == Wish::Done {
@@ -498,7 +498,7 @@ impl Booth {
             }
         }
         let by_itself = self.chance.percent(50).then(|| Moment {
-            boot_id: self.boot_id(),
+            boot_id: self.boot_id().into(),
             mono_ms: self.chance.below(1 << 40),
         });
         for (clip_id, result) in spool.bring_back(&clips, by_itself.as_ref()) {

@@ -89,13 +89,13 @@ impl Promises {
         let id = &clip.clip_id;
         let take = self
             .takes
-            .get_mut(id)
+            .get_mut(id.as_str())
             .ok_or_else(|| format!("clip {id} was never begun"))?;
         ensure(take.discard != Wish::Done, || {
             format!("discarded take {id} is back")
         })?;
         // Its number is given, whether or not the card gives its words back just now.
-        let owner = self.numbers.entry(clip.clip_no).or_insert(id.clone());
+        let owner = self.numbers.entry(clip.clip_no).or_insert(id.to_string());
         ensure(owner == id, || {
             format!("number {} was given to {owner} and to {id}", clip.clip_no)
         })?;
@@ -162,7 +162,7 @@ impl Promises {
         // Of the only write of a take the closing record came through and the start did not: that cannot be told
         // from damage, and nothing of it was acknowledged.
         for (id, _) in &report.damaged {
-            if let Some(take) = self.takes.get_mut(id) {
+            if let Some(take) = self.takes.get_mut(id.as_str()) {
                 take.is_set_aside = true;
             }
         }
@@ -173,7 +173,7 @@ impl Promises {
         })?;
         for clip in &clips {
             self.see(spool, clip)?;
-            let take = self.takes.entry(clip.clip_id.clone()).or_default();
+            let take = self.takes.entry(clip.clip_id.to_string()).or_default();
             ensure(take.quarantine != Wish::Done, || {
                 format!("clip {} has left quarantine", clip.clip_id)
             })?;
@@ -183,17 +183,17 @@ impl Promises {
         }
         let quarantined = spool.quarantined_clips();
         for (clip, _) in &quarantined {
-            let take = self.takes.get(&clip.clip_id);
+            let take = self.takes.get(clip.clip_id.as_str());
             if take.is_some_and(|take| take.is_set_aside)
                 || self.has_nothing_acknowledged(&clip.clip_id)
             {
                 self.numbers
                     .entry(clip.clip_no)
-                    .or_insert(clip.clip_id.clone());
+                    .or_insert(clip.clip_id.to_string());
                 continue;
             }
             self.see(spool, clip)?;
-            let take = self.takes.entry(clip.clip_id.clone()).or_default();
+            let take = self.takes.entry(clip.clip_id.to_string()).or_default();
             ensure(take.quarantine != Wish::No, || {
                 format!("clip {} is in quarantine", clip.clip_id)
             })?;
@@ -248,7 +248,7 @@ impl Promises {
 
     fn check_card(&mut self, spool: &Spool, report: &OpenReport, boot: &str) -> Result<(), String> {
         let card = spool.card();
-        let known = self.card_id.get_or_insert(card.card_id.clone());
+        let known = self.card_id.get_or_insert(card.card_id.to_string());
         ensure(*known == card.card_id, || {
             format!("card {known} has become {}: {report:?}", card.card_id)
         })?;

@@ -200,7 +200,7 @@ pub fn poison(programs: &Programs, voice: &Voice) -> Result<(), String> {
     let stored = centre.check_bodies(None)?;
     Centre::holds(&stored, &case.clips)?;
     let id = &poisoned[0].clip_id;
-    if stored.contains_key(id) {
+    if stored.contains_key(id.as_str()) {
         return Err("the hub took the clip that it should refuse".into());
     }
     if case.home.files("quarantine") != [format!("{id}.clip")] {

@@ -89,7 +89,7 @@ pub fn long_speech() -> &'static [Frame] {
 pub fn facts(boot: &str) -> OpenFacts {
     OpenFacts {
         boot_id: boot.into(),
-        fresh_card_id: uuid::Uuid::new_v4().to_string(),
+        fresh_card_id: uuid::Uuid::new_v4().to_string().into(),
         wall_ms: 1_767_225_600_000,
         max_bytes: 1 << 30,
         reserve_bytes: 0,
@@ -124,7 +124,7 @@ pub fn new_clip() -> NewClip {
         question_id: Some("square".into()),
         lang: Some("da".into()),
         ..NewClip::speech(
-            uuid::Uuid::new_v4().to_string(),
+            uuid::Uuid::new_v4().to_string().into(),
             booth_id,
             Consent::by_key("1"),
             armed,

@@ -8,9 +8,9 @@ use super::*;
 
 fn offer(n: u64, bytes: u64) -> Offer {
     Offer {
-        clip_id: format!("clip-{n}"),
+        clip_id: format!("clip-{n}").into(),
         bytes,
-        sha256: format!("{n:064x}"),
+        sha256: format!("{n:064x}").into(),
         kept_at_ms: n as i64,
         fixed: true,
     }
@@ -18,9 +18,9 @@ fn offer(n: u64, bytes: u64) -> Offer {
 
 fn ack(n: u64, status: AckStatus) -> Ack {
     Ack {
-        clip_id: format!("clip-{n}"),
+        clip_id: format!("clip-{n}").into(),
         status,
-        sha256: Some(format!("{n:064x}")),
+        sha256: Some(format!("{n:064x}").into()),
         missing: Vec::new(),
         reason: None,
         ts: None,
@@ -128,7 +128,7 @@ fn manifest_first_then_parts_in_order_then_only_a_verified_ack_releases() {
         ]
     );
     let mut wrong = ack(1, AckStatus::Stored);
-    wrong.sha256 = Some("0".repeat(64));
+    wrong.sha256 = Some("0".repeat(64).into());
     assert!(matches!(
         delivery.ack(Mono(0), &wrong)[..],
         [Verdict::Odd(_)]
@@ -348,13 +348,13 @@ fn a_hub_that_is_away_is_no_alert_for_a_day() {
 /// A hub that follows the contract: it takes parts in any order, answers repeats at once, and stores whole bodies only.
 #[derive(Default)]
 struct Hub {
-    parts: BTreeMap<String, Vec<bool>>,
-    asked: BTreeMap<String, (u64, u64)>,
-    stored: BTreeMap<String, u32>,
+    parts: BTreeMap<ClipId, Vec<bool>>,
+    asked: BTreeMap<ClipId, (u64, u64)>,
+    stored: BTreeMap<ClipId, u32>,
 }
 
 impl Hub {
-    fn take(&mut self, send: &Send, sizes: &BTreeMap<String, u64>) -> Option<Ack> {
+    fn take(&mut self, send: &Send, sizes: &BTreeMap<ClipId, u64>) -> Option<Ack> {
         let size = sizes[&send.clip_id] as usize;
         let number: u64 = send.clip_id["clip-".len()..].parse().expect("a number");
         let parts = self
@@ -401,9 +401,9 @@ proptest! {
         let mut lot = move |of: u64| { lots ^= lots << 13; lots ^= lots >> 7; lots ^= lots << 17; lots % of };
         let mut delivery = ready();
         let mut hub = Hub::default();
-        let sizes: BTreeMap<String, u64> = (0..clips).map(|n| (format!("clip-{n}"), 1 + lot(60_000))).collect();
+        let sizes: BTreeMap<ClipId, u64> = (0..clips).map(|n| (format!("clip-{n}").into(), 1 + lot(60_000))).collect();
         for n in 0..clips {
-            delivery.keep(offer(n, sizes[&format!("clip-{n}")]), false);
+            delivery.keep(offer(n, sizes[format!("clip-{n}").as_str()]), false);
         }
         let mut now = Mono(0);
         let mut answers: VecDeque<Ack> = VecDeque::new();
@@ -448,7 +448,7 @@ proptest! {
 }
 
 /// The clips whose manifests are sent when the window of clips is emptied again and again.
-fn order(delivery: &mut Delivery, clips: usize) -> Vec<String> {
+fn order(delivery: &mut Delivery, clips: usize) -> Vec<ClipId> {
     let mut order = Vec::new();
     while order.len() < clips {
         let send = delivery.next(Mono(0)).expect("something waits");
@@ -555,7 +555,7 @@ fn a_manifest_that_may_still_get_a_better_time_is_fixed_once_before_its_first_of
     assert_eq!(drain(&mut delivery, Mono(0)).len(), 2);
     assert_eq!(delivery.to_fix(Mono(0)), ["clip-1"]);
     assert!(delivery.to_fix(Mono(0)).is_empty());
-    delivery.fixed("clip-1");
+    delivery.fixed(&"clip-1".into());
     assert!(delivery.to_fix(Mono(0)).is_empty());
     assert_eq!(drain(&mut delivery, Mono(0)).len(), 2);
 }
@@ -568,7 +568,11 @@ fn a_manifest_that_the_card_refuses_is_asked_for_again_after_a_pause_that_grows_
     while now < Mono(3_600_000) {
         if delivery.to_fix(now) == ["clip-1"] {
             tries.push(now.0 / 1_000);
-            delivery.not_fixed(now, "clip-1", "the spool is on a read-only file system");
+            delivery.not_fixed(
+                now,
+                &"clip-1".into(),
+                "the spool is on a read-only file system",
+            );
         }
         assert!(delivery.to_fix(now).is_empty());
         assert_eq!(delivery.next(now), None);
@@ -580,7 +584,7 @@ fn a_manifest_that_the_card_refuses_is_asked_for_again_after_a_pause_that_grows_
     assert!(delivery.alerts(now)[&AlertId::DiskErrors].contains("read-only"));
     // The card takes it in the end.
     assert_eq!(delivery.to_fix(now), ["clip-1"]);
-    delivery.fixed("clip-1");
+    delivery.fixed(&"clip-1".into());
     assert!(delivery.alerts(now).is_empty());
     assert_eq!(drain(&mut delivery, now).len(), 2);
 }
@@ -835,7 +839,7 @@ fn a_clip_that_somebody_asks_for_is_offered_at_once_whatever_pause_it_had() {
         delivery.puback(Mono(0), send.token, Puback::Refused, "not authorized");
     }
     assert_eq!(delivery.next(Mono(1)), None);
-    assert!(delivery.offer_now("clip-2") && !delivery.offer_now("clip-3"));
+    assert!(delivery.offer_now(&"clip-2".into()) && !delivery.offer_now(&"clip-3".into()));
     assert_eq!(
         delivery.next(Mono(1)).map(|send| send.clip_id),
         Some("clip-2".into())
@@ -867,7 +871,7 @@ fn an_answer_without_a_hash_releases_a_void_number_and_nothing_else() {
     let mut delivery = ready();
     delivery.keep(
         Offer {
-            sha256: String::new(),
+            sha256: BodyHash::default(),
             ..offer(1, 0)
         },
         false,

@@ -12,6 +12,7 @@ mod names;
 mod range;
 mod validators;
 
+use booth_contract::ClipId;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -217,7 +218,7 @@ async fn a_clip(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let id = id.strip_suffix(".opus").unwrap_or(&id).to_owned();
+    let id = ClipId::from(id.strip_suffix(".opus").unwrap_or(&id));
     if uuid::Uuid::try_parse(&id).is_err() {
         return missing(&uri, "That is no clip's id.");
     }

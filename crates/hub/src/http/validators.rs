@@ -4,6 +4,7 @@
 //! read a range or the file.
 
 use axum::http::{HeaderMap, HeaderName, header};
+use booth_contract::BodyHash;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
 use jiff::fmt::strtime;
@@ -33,7 +34,7 @@ pub(super) enum Verdict {
 
 impl Validators {
     /// A file with this content (SHA-256, hex), unchanged since then.
-    pub(super) fn new(sha256: &str, modified: Timestamp) -> Self {
+    pub(super) fn new(sha256: &BodyHash, modified: Timestamp) -> Self {
         let seconds = modified.as_second();
         Self {
             tag: format!("\"{sha256}\""),
@@ -144,7 +145,7 @@ mod tests {
 
     fn file() -> Validators {
         let at = "1994-11-06T08:49:37.123Z".parse().expect("a time");
-        Validators::new("abc", at)
+        Validators::new(&"abc".into(), at)
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! hub: each waits for the other's transaction. A failure leaves the clips that were accepted so far accepted; running it again
 //! goes on.
 
+use booth_contract::{CardId, ClipId};
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{StoreError, database_in, fsync, record, rows, schema};
 use booth_contract::time::rfc3339;
@@ -21,9 +22,9 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// One clip.
-    Clip(String),
+    Clip(ClipId),
     /// All clips of a card, and later ones under that card from the same senders.
-    Card(String),
+    Card(CardId),
 }
 
 /// Accepts held clips; answers how many.
@@ -75,14 +76,15 @@ fn accept_some(
     if let Accepted::Card(card) = what {
         accept_card(db, wall, card)?;
     }
-    let held: Vec<String> = match what {
+    let id_from = |row: &Row<'_>| Ok(row.get::<_, String>(0)?.into());
+    let held: Vec<ClipId> = match what {
         Accepted::Clip(clip_id) => db
             .prepare_cached("SELECT clip_id FROM kept WHERE clip_id = ?1 AND held = 1")?
-            .query_map([clip_id], |row| row.get(0))?
+            .query_map([clip_id.as_str()], id_from)?
             .collect::<Result<_, _>>()?,
         Accepted::Card(card) => db
             .prepare_cached("SELECT clip_id FROM kept WHERE card_id = ?1 AND held = 1 LIMIT ?2")?
-            .query_map(params![card, AT_ONCE as i64], |row| row.get(0))?
+            .query_map(params![card.as_str(), AT_ONCE as i64], id_from)?
             .collect::<Result<_, _>>()?,
     };
     let mut accepted = 0;
@@ -96,26 +98,26 @@ fn accept_some(
         }
         accepted += u64::from(rows::accept(db, clip_id)?);
         db.prepare_cached("DELETE FROM refused WHERE clip_id = ?1 AND substr(reason, 1, ?3) = ?2")?
-            .execute(params![clip_id, HELD, HELD.len() as i64])?;
+            .execute(params![clip_id.as_str(), HELD, HELD.len() as i64])?;
     }
     Ok(accepted)
 }
 
 /// The card counts as announced at the booths that its held clips came from.
-fn accept_card(db: &Connection, wall: Timestamp, card: &str) -> Result<(), StoreError> {
+fn accept_card(db: &Connection, wall: Timestamp, card: &CardId) -> Result<(), StoreError> {
     for who in ["sender", "booth_id"] {
         db.execute(
             &format!(
                 "INSERT OR IGNORE INTO card_at_booth (booth_id, card_id, first_seen, last_seen)
                  SELECT DISTINCT {who}, card_id, ?2, ?2 FROM kept WHERE card_id = ?1 AND held = 1"
             ),
-            params![card, rfc3339(wall)],
+            params![card.as_str(), rfc3339(wall)],
         )?;
     }
     db.execute(
         "UPDATE card_at_booth SET announced = 3 WHERE card_id = ?1 AND booth_id IN (
            SELECT sender FROM kept WHERE card_id = ?1 AND held = 1)",
-        [card],
+        [card.as_str()],
     )?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::StoreError;
 use super::record::{self, Record};
-use booth_contract::BoothId;
+use booth_contract::{BodyHash, BoothId, ClipId};
 
 /// Most files of one sender, bodies and records together.
 const MAX_FILES_PER_SENDER: usize = 32;
@@ -80,7 +80,7 @@ impl Counts {
 ///
 /// # Errors
 /// Every error of the file system.
-pub(super) fn unknown(dir: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+pub(super) fn unknown(dir: &Path) -> Result<Vec<(ClipId, PathBuf)>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -94,7 +94,7 @@ pub(super) fn unknown(dir: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> 
         if words.next() == Some(UNKNOWN)
             && let Some(clip_id) = words.next()
         {
-            found.push((clip_id.to_owned(), entry.path()));
+            found.push((clip_id.into(), entry.path()));
         }
     }
     found.sort();
@@ -127,8 +127,8 @@ impl Apart {
     /// Every error of the file system.
     pub(super) fn keep(
         &mut self,
-        clip_id: &str,
-        sha256: &str,
+        clip_id: &ClipId,
+        sha256: &BodyHash,
         record: &Record,
         body: Option<&Path>,
     ) -> Result<Option<PathBuf>, StoreError> {

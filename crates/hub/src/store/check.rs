@@ -16,8 +16,8 @@ use super::apart;
 use super::record::{self, Part};
 use super::rows::{self, Known};
 use super::{StoreError, database_in, schema, staging};
-use booth_contract::Manifest;
 use booth_contract::time::Mono;
+use booth_contract::{BodyHash, ClipId, Manifest};
 use booth_host::clock;
 
 /// Rows that are read at once.
@@ -57,7 +57,7 @@ pub struct Finding {
     /// What it is, in one word.
     pub what: &'static str,
     /// The clip that it concerns, if it concerns one.
-    pub clip_id: Option<String>,
+    pub clip_id: Option<ClipId>,
     /// The file that it concerns.
     pub path: PathBuf,
     /// What is wrong, in a sentence.
@@ -121,7 +121,7 @@ pub(super) fn look(
             let why = format!("SQLite finds: {fault}");
             checked.found("database", None, &path, why, REBUILD);
         }
-        let mut last = String::new();
+        let mut last = ClipId::default();
         loop {
             let known = rows::known_after(db, &last, AT_ONCE)?;
             let Some(end) = known.last() else { break };
@@ -180,14 +180,14 @@ impl Checked {
     fn found(
         &mut self,
         what: &'static str,
-        clip_id: Option<&str>,
+        clip_id: Option<&ClipId>,
         path: &Path,
         why: impl Into<String>,
         remedy: &'static str,
     ) {
         self.findings.push(Finding {
             what,
-            clip_id: clip_id.map(str::to_owned),
+            clip_id: clip_id.cloned(),
             path: path.to_owned(),
             why: why.into(),
             remedy,
@@ -197,7 +197,7 @@ impl Checked {
     /// Checks a row, and the files that it names.
     fn row(&mut self, clips: &Path, known: &Known) -> Result<(), StoreError> {
         self.clips += 1;
-        let clip_id = known.clip_id.as_str();
+        let clip_id = &known.clip_id;
         if let Some(part) = known.body() {
             let path = record::path(clips, clip_id, part);
             match self.hash(&path)? {
@@ -241,7 +241,7 @@ impl Checked {
         Ok(())
     }
 
-    fn hash(&mut self, path: &Path) -> Result<Option<(String, u64)>, StoreError> {
+    fn hash(&mut self, path: &Path) -> Result<Option<(BodyHash, u64)>, StoreError> {
         let found = staging::hash_at(path)?;
         if let Some((_, bytes)) = &found {
             self.bodies += 1;
@@ -267,7 +267,7 @@ impl Checked {
             );
             return Ok(());
         };
-        let clip_id = clip_id.as_str();
+        let clip_id = &clip_id;
         let known = match db {
             Some(db) => rows::known(db, clip_id)?,
             None => None,
@@ -277,7 +277,7 @@ impl Checked {
                 let is_noted: bool = match db {
                     Some(db) => db.query_row(
                         "SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)",
-                        [clip_id],
+                        [clip_id.as_str()],
                         |row| row.get(0),
                     )?,
                     None => true,
@@ -312,7 +312,7 @@ impl Checked {
         &mut self,
         db: Option<&Connection>,
         clips: &Path,
-        clip_id: &str,
+        clip_id: &ClipId,
         path: &Path,
     ) -> Result<(), StoreError> {
         let manifest: Option<Manifest> =
@@ -347,9 +347,9 @@ impl Checked {
     }
 
     fn withdrawn(&mut self, db: &Connection, clips: &Path) -> Result<(), StoreError> {
-        let withdrawn: Vec<String> = db
+        let withdrawn: Vec<ClipId> = db
             .prepare("SELECT clip_id FROM withdrawn")?
-            .query_map([], |row| row.get(0))?
+            .query_map([], |row| Ok(row.get::<_, String>(0)?.into()))?
             .collect::<Result<_, _>>()?;
         for clip_id in withdrawn {
             if !crate::ingest::is_clip_id(&clip_id) {

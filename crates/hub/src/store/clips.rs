@@ -24,7 +24,7 @@ use crate::fleet::{self, FleetError};
 use crate::ingest::{self, Answer};
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
-use booth_contract::{BoothId, ClipKind, MAX_PART_BYTES, Manifest};
+use booth_contract::{BodyHash, BoothId, ClipId, ClipKind, MAX_PART_BYTES, Manifest};
 
 /// Most manifests remembered whose body has not come; the oldest are forgotten first.
 const MAX_OFFERS: i64 = 20_000;
@@ -39,7 +39,7 @@ impl Store {
         wall: Timestamp,
         mono: Mono,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         offset: u64,
         bytes: &[u8],
     ) -> Result<Option<Answer>, StoreError> {
@@ -78,7 +78,7 @@ impl Store {
         wall: Timestamp,
         mono: Mono,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         payload: &[u8],
     ) -> Result<Option<Answer>, StoreError> {
         if !ingest::is_clip_id(clip_id) {
@@ -93,18 +93,12 @@ impl Store {
         let manifest = match ingest::believe(clip_id, payload, self.max_clip_bytes) {
             Ok(manifest) => manifest,
             Err(fault) => {
-                return self.refuse(
-                    wall,
-                    sender,
-                    clip_id,
-                    fault.sha256.as_deref(),
-                    &fault.reason,
-                );
+                return self.refuse(wall, sender, clip_id, fault.sha256.as_ref(), &fault.reason);
             }
         };
         let hash = manifest.sha256.clone();
         let offer = Offer::new(manifest, payload);
-        let stored = Some(ingest::stored(sender, clip_id, hash.as_deref(), wall));
+        let stored = Some(ingest::stored(sender, clip_id, hash.as_ref(), wall));
         let known = match self.known(clip_id)? {
             Some(known) => Some(known),
             None => self.found_in_files(clip_id)?,
@@ -136,12 +130,7 @@ impl Store {
         }
         if self.is_withdrawn(clip_id)? {
             self.staging.remove(sender, clip_id)?;
-            return Ok(Some(ingest::discard(
-                sender,
-                clip_id,
-                hash.as_deref(),
-                wall,
-            )));
+            return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
         }
         if offer.manifest.bytes == 0 {
             if let Some(known) = &known
@@ -199,7 +188,7 @@ impl Store {
             Some(staged) => staged.ranges.missing(0, *bytes, ingest::MAX_MISSING_RANGES),
             None => vec![(0, *bytes)],
         };
-        let hash = sha256.as_deref();
+        let hash = sha256.as_ref();
         Some(ingest::partial(sender, clip_id, hash, &missing, wall))
     }
 
@@ -208,7 +197,7 @@ impl Store {
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
     ) -> Result<Option<Answer>, StoreError> {
         let Some(staged) = self.staging.get_mut(sender, clip_id) else {
             return Ok(None);
@@ -236,7 +225,7 @@ impl Store {
         offer: &Offer,
     ) -> Result<Option<Answer>, StoreError> {
         let clip_id = &offer.manifest.clip_id;
-        let hash = offer.manifest.sha256.as_deref();
+        let hash = offer.manifest.sha256.as_ref();
         let mismatches = match self.staging.get_mut(sender, clip_id) {
             Some(staged) => staged.mismatched(offer),
             None => 0,
@@ -261,11 +250,11 @@ impl Store {
         offer: &Offer,
     ) -> Result<Answer, StoreError> {
         let clip_id = &offer.manifest.clip_id;
-        let hash = offer.manifest.sha256.as_deref();
+        let hash = offer.manifest.sha256.as_ref();
         if let Some(known) = self.known(clip_id)?
             && known.has_words()
         {
-            if known.sha256.as_deref() == hash {
+            if known.sha256.as_ref() == hash {
                 // Another sender has brought the same body meanwhile, or a clip's lost body comes back.
                 if !self.is_there(&known)? {
                     self.move_in(sender, offer)?;
@@ -424,7 +413,7 @@ impl Store {
     }
 
     /// A clip that has files but no row, because the database is older than the clip. `None` if it has no record.
-    fn found_in_files(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
+    fn found_in_files(&mut self, clip_id: &ClipId) -> Result<Option<Known>, StoreError> {
         for part in [Part::Record, Part::Void] {
             let path = record::path(&self.clips, clip_id, part);
             let Some(record) = record::read(&path)? else {
@@ -442,7 +431,7 @@ impl Store {
             self.was_there(path);
             self.begin()?;
             rows::from_record(&self.db, &self.zone, &record, &manifest, !is_whole)?;
-            log::info!(clip_id = clip_id; "a clip's files were found without its entry and taken in");
+            log::info!(clip_id = clip_id.as_str(); "a clip's files were found without its entry and taken in");
             return rows::known(&self.db, clip_id).map_err(Into::into);
         }
         Ok(None)
@@ -519,7 +508,7 @@ impl Store {
 
     /// The clip of this id. If it is held, the batch's transaction begins here: `booth-hub accept` may be at work on the clip, and
     /// from here on waits for this batch.
-    fn known(&mut self, clip_id: &str) -> Result<Option<Known>, StoreError> {
+    fn known(&mut self, clip_id: &ClipId) -> Result<Option<Known>, StoreError> {
         let known = rows::known(&self.db, clip_id)?;
         if self.in_transaction || !known.as_ref().is_some_and(|known| known.is_held) {
             return Ok(known);
@@ -597,7 +586,7 @@ impl Store {
             wall,
             sender,
             &offer.manifest.clip_id,
-            offer.manifest.sha256.as_deref(),
+            offer.manifest.sha256.as_ref(),
             OTHER_BODY,
         )
     }
@@ -610,12 +599,15 @@ impl Store {
         offer: &Offer,
     ) -> Result<Answer, StoreError> {
         let clip_id = &offer.manifest.clip_id;
-        let hash = offer.manifest.sha256.as_deref();
+        let hash = offer.manifest.sha256.as_ref();
         let body = (offer.manifest.bytes > 0).then(|| self.staging.path(sender, clip_id));
         let record = Record::new(sender, rfc3339(wall), &offer.raw);
-        let kept = self
-            .apart
-            .keep(clip_id, hash.unwrap_or_default(), &record, body.as_deref())?;
+        let kept = self.apart.keep(
+            clip_id,
+            hash.unwrap_or(&BodyHash::default()),
+            &record,
+            body.as_deref(),
+        )?;
         self.drop_offer(sender, offer)?;
         let (place, rank) = match &kept {
             Some(path) => {
@@ -637,8 +629,8 @@ impl Store {
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
-        clip_id: &str,
-        sha256: Option<&str>,
+        clip_id: &ClipId,
+        sha256: Option<&BodyHash>,
         reason: &str,
     ) -> Result<Option<Answer>, StoreError> {
         let told = (reason, Rank::Refused);
@@ -651,8 +643,8 @@ impl Store {
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
-        clip_id: &str,
-        sha256: Option<&str>,
+        clip_id: &ClipId,
+        sha256: Option<&BodyHash>,
         reason: &str,
         (why, rank): (&str, Rank),
     ) -> Result<Answer, StoreError> {
@@ -664,11 +656,11 @@ impl Store {
         Ok(ingest::reject(sender, clip_id, sha256, reason, wall))
     }
 
-    fn is_withdrawn(&self, clip_id: &str) -> Result<bool, StoreError> {
+    fn is_withdrawn(&self, clip_id: &ClipId) -> Result<bool, StoreError> {
         let is_noted: bool = self
             .db
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)")?
-            .query_row([clip_id], |row| row.get(0))?;
+            .query_row([clip_id.as_str()], |row| row.get(0))?;
         Ok(is_noted || record::path(&self.clips, clip_id, Part::Withdrawn).exists())
     }
 
@@ -677,7 +669,7 @@ impl Store {
         &mut self,
         mono: Mono,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
     ) -> Result<(), StoreError> {
         if self.staging.get_mut(sender, clip_id).is_none() {
             let offered = self.offered(sender, clip_id)?;
@@ -687,7 +679,7 @@ impl Store {
     }
 
     /// The manifests that this sender has offered under this id, the oldest first.
-    fn offered(&self, sender: &BoothId, clip_id: &str) -> Result<Vec<Offer>, StoreError> {
+    fn offered(&self, sender: &BoothId, clip_id: &ClipId) -> Result<Vec<Offer>, StoreError> {
         let offered: Vec<Vec<u8>> = self
             .db
             .prepare_cached(
@@ -716,13 +708,13 @@ impl Store {
             .prepare_cached(
                 "INSERT OR REPLACE INTO offer (clip_id, sender, sha256, at, manifest) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![clip_id, sender.as_str(), sha256, rfc3339(wall), offer.raw])?;
+            .execute(params![clip_id.as_str(), sender.as_str(), sha256.as_deref(), rfc3339(wall), offer.raw])?;
         self.db
             .prepare_cached(
                 "DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2 AND rowid NOT IN (
                    SELECT rowid FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid DESC LIMIT ?3)",
             )?
-            .execute(params![clip_id, sender.as_str(), staging::MAX_VERSIONS])?;
+            .execute(params![clip_id.as_str(), sender.as_str(), staging::MAX_VERSIONS])?;
         self.db
             .prepare_cached("DELETE FROM offer WHERE rowid <= (SELECT max(rowid) FROM offer) - ?1")?
             .execute([MAX_OFFERS])?;

@@ -16,7 +16,7 @@ use super::{Store, StoreError};
 use crate::ingest::is_token;
 use booth_contract::reading::{self, needed};
 use booth_contract::time::rfc3339;
-use booth_contract::{BoothId, Manifest};
+use booth_contract::{BootId, BoothId, Manifest};
 
 /// Most boots of one booth whose pair is kept; the oldest are forgotten first.
 const MAX_BOOTS_PER_BOOTH: i64 = 256;
@@ -34,7 +34,7 @@ const PAST: SignedDuration = SignedDuration::from_hours(24 * 731);
 /// The event by which a booth reports that its clock became right, or stepped.
 #[derive(Deserialize)]
 struct ClockStep {
-    boot_id: String,
+    boot_id: BootId,
     wall_minus_mono_ms: i64,
     #[serde(default, deserialize_with = "needed")]
     clock_synced: u8,
@@ -66,7 +66,7 @@ impl Store {
         if step.clock_synced != 1 || !is_token(&step.boot_id) {
             return Ok(());
         }
-        let key = params![booth.as_str(), step.boot_id];
+        let key = params![booth.as_str(), step.boot_id.as_str()];
         let known: Option<Pair> = self
             .db
             .prepare_cached(
@@ -113,7 +113,7 @@ impl Store {
             )?
             .execute(params![
                 booth.as_str(),
-                step.boot_id,
+                step.boot_id.as_str(),
                 step.wall_minus_mono_ms,
                 changes
             ])?;
@@ -128,12 +128,17 @@ impl Store {
             .prepare_cached(
                 "UPDATE boot_clock SET corrected_to = '' WHERE booth_id = ?1 AND boot_id = ?2",
             )?
-            .execute(params![booth.as_str(), step.boot_id])?;
+            .execute(params![booth.as_str(), step.boot_id.as_str()])?;
         Ok(())
     }
 
     /// Corrects the next clips of a boot, in the order of their ids.
-    fn correct(&mut self, booth: &BoothId, boot_id: &str, offset: i64) -> Result<(), StoreError> {
+    fn correct(
+        &mut self,
+        booth: &BoothId,
+        boot_id: &BootId,
+        offset: i64,
+    ) -> Result<(), StoreError> {
         let wrong: Vec<(String, u64, String)> = self
             .db
             .prepare_cached(
@@ -143,9 +148,10 @@ impl Store {
                    AND started_mono_ms IS NOT NULL
                  ORDER BY clip_id LIMIT ?3",
             )?
-            .query_map(params![booth.as_str(), boot_id, MAX_CORRECTED], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?
+            .query_map(
+                params![booth.as_str(), boot_id.as_str(), MAX_CORRECTED],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?
             .collect::<Result<_, _>>()?;
         let is_done = (wrong.len() as i64) < MAX_CORRECTED;
         let last = wrong.last().map(|(clip_id, ..)| clip_id.clone());
@@ -164,7 +170,7 @@ impl Store {
                 "UPDATE boot_clock SET is_done = ?3, corrected_to = coalesce(?4, corrected_to)
                  WHERE booth_id = ?1 AND boot_id = ?2",
             )?
-            .execute(params![booth.as_str(), boot_id, is_done, last])?;
+            .execute(params![booth.as_str(), boot_id.as_str(), is_done, last])?;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: the kinds of gaps, and how many of them are listed. Never does: write.
 
+use booth_contract::CardId;
 use std::collections::HashMap;
 
 use rusqlite::Connection;
@@ -18,7 +19,7 @@ const MAX_ENTRIES: usize = 300;
 /// What is known of one card's numbers.
 #[derive(Default)]
 struct CardNumbers {
-    card_id: String,
+    card_id: CardId,
     booth_id: String,
     last_seen: String,
     /// Whether this is the booth's card now.
@@ -66,7 +67,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
         )?
         .query_map([], |row| {
             Ok(CardNumbers {
-                card_id: row.get(0)?,
+                card_id: row.get::<_, String>(0)?.into(),
                 booth_id: row.get(1)?,
                 last_seen: row.get(2)?,
                 current: row.get(3)?,
@@ -78,7 +79,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let places: HashMap<String, usize> = cards
+    let places: HashMap<CardId, usize> = cards
         .iter()
         .enumerate()
         .map(|(at, card)| (card.card_id.clone(), at))
@@ -92,7 +93,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
     let mut holes = statement.query([])?;
     while let Some(hole) = holes.next()? {
         let card: String = hole.get(0)?;
-        if let Some(card) = places.get(&card).and_then(|at| cards.get_mut(*at)) {
+        if let Some(card) = places.get(card.as_str()).and_then(|at| cards.get_mut(*at)) {
             card.misses(hole.get(1)?, hole.get(2)?);
         }
     }

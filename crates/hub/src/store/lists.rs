@@ -95,7 +95,7 @@ fn refused_from(row: &Row<'_>) -> rusqlite::Result<RefusedView> {
         },
         at,
         booth_id: row.get(1)?,
-        clip_id: row.get(2)?,
+        clip_id: row.get::<_, String>(2)?.into(),
         reason: if times > 1 {
             format!("{reason} ({times} times)")
         } else {
@@ -106,7 +106,7 @@ fn refused_from(row: &Row<'_>) -> rusqlite::Result<RefusedView> {
 
 fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
     Ok(ClipView {
-        clip_id: row.get(0)?,
+        clip_id: row.get::<_, String>(0)?.into(),
         booth_id: row.get(1)?,
         booth_name: String::new(),
         question_id: row.get(2)?,

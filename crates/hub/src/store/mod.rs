@@ -51,7 +51,7 @@ use super::intake::MOST_SENDERS;
 use apart::{Apart, Aside};
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
-use booth_contract::{BoothId, Topic, Topics};
+use booth_contract::{BoothId, ClipId, Topic, Topics};
 use identity::Watch;
 use record::Part;
 use staging::Staging;
@@ -339,7 +339,7 @@ impl Store {
         if has_records {
             return Ok(());
         }
-        let mut last = String::new();
+        let mut last = ClipId::default();
         let mut written = 0_u64;
         loop {
             let clips = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
@@ -615,21 +615,21 @@ impl Store {
 
     /// Withdraws a clip id: unless the clip is stored, it is answered `discard` from now on. The mark is also a file, so that a
     /// database that is made anew has it. A text that cannot be a clip's id is ignored.
-    pub fn withdraw(&mut self, wall: Timestamp, clip_id: &str) -> Result<(), StoreError> {
+    pub fn withdraw(&mut self, wall: Timestamp, clip_id: &ClipId) -> Result<(), StoreError> {
         if !is_clip_id(clip_id) {
             return Ok(());
         }
         self.begin()?;
         self.db.execute(
             "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
-            params![clip_id, rfc3339(wall)],
+            params![clip_id.as_str(), rfc3339(wall)],
         )?;
         self.write_tombstone(clip_id, &rfc3339(wall))?;
         self.commit()
     }
 
     /// The mark's file is durable before it gets its name: a mark that was there before is never lost, whatever fails.
-    fn write_tombstone(&mut self, clip_id: &str, at: &str) -> Result<(), StoreError> {
+    fn write_tombstone(&mut self, clip_id: &ClipId, at: &str) -> Result<(), StoreError> {
         let path = record::path(&self.clips, clip_id, Part::Withdrawn);
         self.make_folder(&path)?;
         record::publish(&path, at.as_bytes(), true)?;
@@ -639,10 +639,10 @@ impl Store {
 
     /// The same for marks as [`Self::write_missing_records`] for records.
     fn write_missing_tombstones(&mut self) -> Result<(), StoreError> {
-        let withdrawn: Vec<(String, String)> = self
+        let withdrawn: Vec<(ClipId, String)> = self
             .db
             .prepare("SELECT clip_id, at FROM withdrawn")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         for (clip_id, at) in withdrawn.iter().filter(|(id, _)| is_clip_id(id)) {
             self.write_tombstone(clip_id, at)?;

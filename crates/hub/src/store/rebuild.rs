@@ -6,6 +6,7 @@
 //! database that was set aside.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
+use booth_contract::ClipId;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -47,7 +48,7 @@ pub struct Rebuilt {
     /// How many of these are not counted before an operator accepts them.
     pub held: u64,
     /// The ids of those whose whole body is missing.
-    pub lost: Vec<String>,
+    pub lost: Vec<ClipId>,
     /// Withdrawn ids.
     pub withdrawn: u64,
     /// Bodies without a manifest, of which nothing is known. Their booths' next offers take them in.
@@ -101,7 +102,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
                     db.prepare_cached(
                         "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
                     )?
-                    .execute(params![clip_id, at])?;
+                    .execute(params![clip_id.as_str(), at])?;
                 }
                 (Part::Body(_), true) if rows::known(&db, &clip_id)?.is_none() => {
                     rebuilt.without_manifest.push(path);
@@ -137,7 +138,7 @@ impl Rebuilt {
         db: &Connection,
         zone: &jiff::tz::TimeZone,
         clips: &Path,
-        clip_id: &str,
+        clip_id: &ClipId,
         path: &Path,
     ) -> Result<(), StoreError> {
         if rows::known(db, clip_id)?.is_some() {
@@ -153,7 +154,7 @@ impl Rebuilt {
         };
         let is_whole = record::has_whole_body(clips, &manifest)?;
         if !is_whole {
-            self.lost.push(clip_id.to_owned());
+            self.lost.push(clip_id.clone());
         }
         rows::from_record(db, zone, &record, &manifest, !is_whole)?;
         self.clips += 1;

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{StoreError, staging};
 use crate::ingest::{self, is_clip_id};
 use booth_contract::hex;
-use booth_contract::{BodyKind, BoothId, ClipKind, MAX_JSON_BYTES, Manifest};
+use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, ClipKind, MAX_JSON_BYTES, Manifest};
 
 /// Version of the record's form.
 const SCHEMA: u32 = 1;
@@ -61,7 +61,7 @@ impl Record {
     }
 
     /// The manifest, if it can be one of `clip_id`. The hub's present limit of bytes does not apply: the clip was taken in already.
-    pub(super) fn believed(&self, clip_id: &str) -> Option<Manifest> {
+    pub(super) fn believed(&self, clip_id: &ClipId) -> Option<Manifest> {
         ingest::believe(clip_id, self.manifest.as_bytes(), u64::MAX).ok()
     }
 }
@@ -136,7 +136,7 @@ const PARTS: [(Part, &str); 5] = [
 ];
 
 /// Where a clip's file lies. The id was checked: it cannot leave the folder.
-pub(super) fn path(clips: &Path, clip_id: &str, part: Part) -> PathBuf {
+pub(super) fn path(clips: &Path, clip_id: &ClipId, part: Part) -> PathBuf {
     let suffix = PARTS
         .iter()
         .find(|(of, _)| *of == part)
@@ -152,7 +152,7 @@ pub(super) fn body_of(manifest: &Manifest) -> Part {
 }
 
 /// Whether a file with this hash and length is the manifest's body.
-pub(super) fn is_body_of(manifest: &Manifest, found: Option<&(String, u64)>) -> bool {
+pub(super) fn is_body_of(manifest: &Manifest, found: Option<&(BodyHash, u64)>) -> bool {
     found.is_some_and(|(hash, bytes)| {
         *bytes == manifest.bytes && Some(hash) == manifest.sha256.as_ref()
     })
@@ -179,12 +179,12 @@ pub(super) fn record_of(manifest: &Manifest) -> Part {
 }
 
 /// The clip that a file belongs to, and what the file is, by its name.
-pub(super) fn named(path: &Path) -> Option<(String, Part)> {
+pub(super) fn named(path: &Path) -> Option<(ClipId, Part)> {
     let name = path.file_name()?.to_str()?;
     let (clip_id, suffix) = name.split_once('.')?;
     let (part, _) = PARTS.iter().find(|(_, known)| *known == suffix)?;
     let folder = path.parent()?.file_name()?.to_str()?;
-    (is_clip_id(clip_id) && folder == &clip_id[..2]).then(|| (clip_id.to_owned(), *part))
+    (is_clip_id(clip_id) && folder == &clip_id[..2]).then(|| (clip_id.into(), *part))
 }
 
 /// Every file in `clips/`, folder by folder; files whose name begins with a dot are left out.

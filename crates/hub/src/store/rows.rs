@@ -10,7 +10,7 @@ use super::clocks;
 use super::record::{Part, Record};
 use super::{Store, StoreError};
 use booth_contract::time::rfc3339;
-use booth_contract::{BodyKind, BoothId, Manifest};
+use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, Manifest};
 
 /// Most entries of one booth for an operator. Entries of the lowest rank are deleted first, so that a flood of rubbish hides
 /// nothing that waits for a look. Among plain refusals the newest stay, among entries that wait the oldest.
@@ -31,9 +31,9 @@ pub(crate) enum Rank {
 #[derive(Debug)]
 pub(super) struct Known {
     /// Its id.
-    pub clip_id: String,
+    pub clip_id: ClipId,
     /// Hash of its body; a void number has none.
-    pub sha256: Option<String>,
+    pub sha256: Option<BodyHash>,
     /// Length of its body.
     pub bytes: u64,
     /// The kind, as the manifest calls it.
@@ -98,8 +98,8 @@ fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
     })?;
     let body: Option<String> = row.get(4)?;
     Ok(Known {
-        clip_id: row.get(0)?,
-        sha256: row.get(1)?,
+        clip_id: row.get::<_, String>(0)?.into(),
+        sha256: row.get::<_, Option<String>>(1)?.map(Into::into),
         bytes: row.get(2)?,
         kind: row.get(3)?,
         body: body.and_then(|name| serde_json::from_value(name.into()).ok()),
@@ -112,22 +112,22 @@ fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
 }
 
 /// The clip of this id.
-pub(super) fn known(db: &Connection, clip_id: &str) -> rusqlite::Result<Option<Known>> {
+pub(super) fn known(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<Option<Known>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM kept WHERE clip_id = ?1"))?
-        .query_row([clip_id], known_from)
+        .query_row([clip_id.as_str()], known_from)
         .optional()
 }
 
 /// At most `limit` clips in the order of their ids, beginning after this id.
 pub(super) fn known_after(
     db: &Connection,
-    clip_id: &str,
+    clip_id: &ClipId,
     limit: usize,
 ) -> rusqlite::Result<Vec<Known>> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM kept WHERE clip_id > ?1 ORDER BY clip_id LIMIT ?2"
     ))?
-    .query_map(params![clip_id, limit as i64], known_from)?
+    .query_map(params![clip_id.as_str(), limit as i64], known_from)?
     .collect()
 }
 
@@ -165,12 +165,12 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
          VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
     )?
     .execute(params![
-        manifest.clip_id,
-        manifest.card_id,
+        manifest.clip_id.as_str(),
+        manifest.card_id.as_str(),
         manifest.clip_no,
         manifest.booth_id.as_str(),
         new.sender.as_str(),
-        manifest.boot_id,
+        manifest.boot_id.as_str(),
         word(serde_json::to_value(manifest.kind).ok()),
         manifest.test != 0,
         manifest.question_id,
@@ -184,7 +184,7 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
         manifest.recovered != 0,
         manifest.body.and_then(|body| serde_json::to_value(body).ok()).map(|v| word(Some(v))),
         manifest.bytes,
-        manifest.sha256,
+        manifest.sha256.as_deref(),
         rfc3339(new.received_at),
         when.day.to_string(),
         new.raw,
@@ -220,31 +220,31 @@ pub(super) fn from_record(
 }
 
 /// Notes whether a clip's body is missing; a sender that offers a missing body is asked for it.
-pub(super) fn set_lost(db: &Connection, clip_id: &str, is_lost: bool) -> rusqlite::Result<()> {
+pub(super) fn set_lost(db: &Connection, clip_id: &ClipId, is_lost: bool) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE kept SET lost = ?2 WHERE clip_id = ?1")?
-        .execute(params![clip_id, is_lost])?;
+        .execute(params![clip_id.as_str(), is_lost])?;
     Ok(())
 }
 
 /// Counts a held clip from now on; answers whether there was one.
-pub(super) fn accept(db: &Connection, clip_id: &str) -> rusqlite::Result<bool> {
+pub(super) fn accept(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<bool> {
     let changed = db
         .prepare_cached("UPDATE kept SET held = 0 WHERE clip_id = ?1 AND held = 1")?
-        .execute([clip_id])?;
+        .execute([clip_id.as_str()])?;
     Ok(changed > 0)
 }
 
 /// Removes the row of a clip whose files were moved to `disputed`.
-pub(super) fn forget(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
+pub(super) fn forget(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1")?
-        .execute([clip_id])?;
+        .execute([clip_id.as_str()])?;
     Ok(())
 }
 
 /// Removes the row of a number that was given up: its words have come.
-pub(super) fn forget_void(db: &Connection, clip_id: &str) -> rusqlite::Result<()> {
+pub(super) fn forget_void(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1 AND kind = 'void'")?
-        .execute([clip_id])?;
+        .execute([clip_id.as_str()])?;
     Ok(())
 }
 
@@ -252,13 +252,17 @@ pub(super) fn forget_void(db: &Connection, clip_id: &str) -> rusqlite::Result<()
 pub(super) fn of_same_number(
     db: &Connection,
     manifest: &Manifest,
-) -> rusqlite::Result<Option<String>> {
+) -> rusqlite::Result<Option<ClipId>> {
     db.prepare_cached(
         "SELECT clip_id FROM kept WHERE card_id = ?1 AND clip_no = ?2 AND clip_id <> ?3",
     )?
     .query_row(
-        params![manifest.card_id, manifest.clip_no, manifest.clip_id],
-        |row| row.get(0),
+        params![
+            manifest.card_id.as_str(),
+            manifest.clip_no,
+            manifest.clip_id.as_str()
+        ],
+        |row| Ok(row.get::<_, String>(0)?.into()),
     )
     .optional()
 }
@@ -268,7 +272,7 @@ pub(crate) fn show_operator(
     db: &Connection,
     wall: Timestamp,
     sender: &BoothId,
-    clip_id: &str,
+    clip_id: &ClipId,
     reason: &str,
     rank: Rank,
 ) -> rusqlite::Result<()> {
@@ -278,7 +282,7 @@ pub(crate) fn show_operator(
     )?
     .execute(params![
         sender.as_str(),
-        clip_id,
+        clip_id.as_str(),
         reason,
         rfc3339(wall),
         rank as u8
@@ -299,7 +303,7 @@ impl Store {
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         reason: &str,
         rank: Rank,
     ) -> Result<(), StoreError> {

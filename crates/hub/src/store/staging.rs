@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use booth_contract::hex;
 use booth_contract::ranges::RangeSet;
 use booth_contract::time::Mono;
-use booth_contract::{BoothId, Manifest};
+use booth_contract::{BodyHash, BoothId, ClipId, Manifest};
 
 /// Most unfinished bodies of one sender; the contract lets a booth await eight acks.
 const MAX_PER_SENDER: usize = 32;
@@ -105,7 +104,7 @@ impl Staged {
 }
 
 /// The sender and the clip's id.
-type Key = (BoothId, String);
+type Key = (BoothId, ClipId);
 
 /// All unfinished bodies.
 #[derive(Debug)]
@@ -133,13 +132,13 @@ impl Staging {
     }
 
     /// The unfinished body of `clip_id` from `sender`.
-    pub(super) fn get_mut(&mut self, sender: &BoothId, clip_id: &str) -> Option<&mut Staged> {
-        self.bodies.get_mut(&(sender.clone(), clip_id.to_owned()))
+    pub(super) fn get_mut(&mut self, sender: &BoothId, clip_id: &ClipId) -> Option<&mut Staged> {
+        self.bodies.get_mut(&(sender.clone(), clip_id.clone()))
     }
 
     /// The same body, or a new one, for which the rules above make room.
-    pub(super) fn begin(&mut self, now: Mono, sender: &BoothId, clip_id: &str) -> &mut Staged {
-        let key = (sender.clone(), clip_id.to_owned());
+    pub(super) fn begin(&mut self, now: Mono, sender: &BoothId, clip_id: &ClipId) -> &mut Staged {
+        let key = (sender.clone(), clip_id.clone());
         if !self.bodies.contains_key(&key) {
             if self.per_sender.get(sender).copied().unwrap_or(0) >= MAX_PER_SENDER {
                 self.drop_longest_untouched(|(owner, _)| owner == sender);
@@ -163,7 +162,7 @@ impl Staging {
         &mut self,
         now: Mono,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         offset: u64,
         bytes: &[u8],
     ) -> Result<bool, StoreError> {
@@ -186,7 +185,7 @@ impl Staging {
     }
 
     /// The file of a body, made if it is new; it stays open until too many others are open.
-    fn file(&mut self, sender: &BoothId, clip_id: &str) -> Result<&File, StoreError> {
+    fn file(&mut self, sender: &BoothId, clip_id: &ClipId) -> Result<&File, StoreError> {
         let path = self.path(sender, clip_id);
         let is_its = |((owner, id), _): &(Key, File)| owner == sender && id == clip_id;
         let latest = match self.open.iter().position(is_its) {
@@ -203,7 +202,7 @@ impl Staging {
                     .truncate(false)
                     .open(&path)
                     .map_err(|e| StoreError::file("opening", &path, e))?;
-                ((sender.clone(), clip_id.to_owned()), file)
+                ((sender.clone(), clip_id.clone()), file)
             }
         };
         if self.open.len() >= MAX_OPEN {
@@ -217,7 +216,7 @@ impl Staging {
     }
 
     /// Forgets a body, file included.
-    pub(super) fn remove(&mut self, sender: &BoothId, clip_id: &str) -> Result<(), StoreError> {
+    pub(super) fn remove(&mut self, sender: &BoothId, clip_id: &ClipId) -> Result<(), StoreError> {
         let path = self.path(sender, clip_id);
         self.forget(sender, clip_id);
         match fs::remove_file(&path) {
@@ -229,12 +228,12 @@ impl Staging {
     }
 
     /// Forgets a body whose file was moved elsewhere.
-    pub(super) fn forget(&mut self, sender: &BoothId, clip_id: &str) {
+    pub(super) fn forget(&mut self, sender: &BoothId, clip_id: &ClipId) {
         self.open
             .retain(|((owner, id), _)| owner != sender || id != clip_id);
         if self
             .bodies
-            .remove(&(sender.clone(), clip_id.to_owned()))
+            .remove(&(sender.clone(), clip_id.clone()))
             .is_some()
             && let Some(count) = self.per_sender.get_mut(sender)
         {
@@ -249,9 +248,9 @@ impl Staging {
     pub(super) fn hash_of_first(
         &mut self,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         bytes: u64,
-    ) -> Result<String, StoreError> {
+    ) -> Result<BodyHash, StoreError> {
         let path = self.path(sender, clip_id);
         let file = self.file(sender, clip_id)?;
         hash_of(file, bytes).map_err(|e| StoreError::file("reading", &path, e))
@@ -261,7 +260,7 @@ impl Staging {
     pub(super) fn cut(
         &mut self,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         bytes: u64,
     ) -> Result<(), StoreError> {
         let path = self.path(sender, clip_id);
@@ -292,7 +291,7 @@ impl Staging {
     }
 
     /// Where a body's file is. Both names were checked: neither can leave the folder.
-    pub(super) fn path(&self, sender: &BoothId, clip_id: &str) -> PathBuf {
+    pub(super) fn path(&self, sender: &BoothId, clip_id: &ClipId) -> PathBuf {
         self.dir.join(format!("{clip_id}.{sender}"))
     }
 
@@ -314,7 +313,7 @@ impl Staging {
 }
 
 /// SHA-256 of a file's first `bytes`, in hex.
-fn hash_of(file: &File, bytes: u64) -> std::io::Result<String> {
+fn hash_of(file: &File, bytes: u64) -> std::io::Result<BodyHash> {
     let mut hasher = Sha256::new();
     let mut block = vec![0; 64 * 1024];
     let mut at = 0;
@@ -322,7 +321,7 @@ fn hash_of(file: &File, bytes: u64) -> std::io::Result<String> {
         let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
         let most = left.min(block.len());
         match file.read_at(&mut block[..most], at) {
-            Ok(0) => return Ok(hex(&hasher.finalize())),
+            Ok(0) => return Ok(BodyHash::of_digest(&hasher.finalize())),
             Ok(n) => {
                 hasher.update(&block[..n]);
                 at += n as u64;
@@ -334,7 +333,7 @@ fn hash_of(file: &File, bytes: u64) -> std::io::Result<String> {
 }
 
 /// SHA-256 and length of the file at `path`; `None` if there is none.
-pub(super) fn hash_at(path: &Path) -> Result<Option<(String, u64)>, StoreError> {
+pub(super) fn hash_at(path: &Path) -> Result<Option<(BodyHash, u64)>, StoreError> {
     match File::open(path) {
         Ok(file) => {
             let length = file

@@ -19,7 +19,7 @@ use crate::view::{
     AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
     RefusedPage, Views,
 };
-use booth_contract::{Birth, BodyKind, Health, Presence, Severity, reading};
+use booth_contract::{Birth, BodyKind, ClipId, Health, Presence, Severity, reading};
 use booth_host::clock;
 
 /// The interval of a booth that never said its own.
@@ -376,18 +376,20 @@ impl StoreViews {
         })
     }
 
-    fn read_clip_file(&self, clip_id: &str) -> rusqlite::Result<Option<ClipFile>> {
+    fn read_clip_file(&self, clip_id: &ClipId) -> rusqlite::Result<Option<ClipFile>> {
         let kept: Option<(Option<String>, Option<String>, String)> = locked(&self.db)
             .prepare_cached(
                 "SELECT body, sha256, received_at FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
             )?
-            .query_row([clip_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row([clip_id.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
             .optional()?;
         Ok(kept
             .filter(|(body, ..)| body.as_deref() == Some("ogg-opus"))
             .map(|(_, sha256, received_at)| ClipFile {
                 path: record::path(&self.clips, clip_id, Part::Body(BodyKind::OggOpus)),
-                sha256: sha256.unwrap_or_default(),
+                sha256: sha256.map(Into::into).unwrap_or_default(),
                 stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             }))
     }
@@ -457,7 +459,7 @@ impl Views for StoreViews {
         })
     }
 
-    fn clip_file(&self, clip_id: &str) -> Option<ClipFile> {
+    fn clip_file(&self, clip_id: &ClipId) -> Option<ClipFile> {
         if !is_clip_id(clip_id) {
             return None;
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use booth_contract::ranges::RangeSet;
 use booth_contract::time::Mono;
-use booth_contract::{Ack, AckStatus, BoothId, ByteRange, Manifest, Topic, Topics};
+use booth_contract::{Ack, AckStatus, BoothId, ByteRange, ClipId, Manifest, Topic, Topics};
 use booth_hub::ingest::{self, Answer};
 use booth_hub::presence::About;
 use booth_hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
@@ -39,12 +39,12 @@ struct Staged {
 /// What the model keeps.
 #[derive(Default)]
 struct Model {
-    stored: BTreeMap<String, (Manifest, Vec<u8>)>,
-    offers: BTreeMap<String, Manifest>,
-    withdrawn: Vec<String>,
+    stored: BTreeMap<ClipId, (Manifest, Vec<u8>)>,
+    offers: BTreeMap<ClipId, Manifest>,
+    withdrawn: Vec<ClipId>,
     /// What is raised at the booth, as far as it was heard.
     alerts: BTreeSet<String>,
-    staged: BTreeMap<String, Staged>,
+    staged: BTreeMap<ClipId, Staged>,
 }
 
 enum Keeps {
@@ -99,7 +99,7 @@ impl Model {
     fn manifest(
         &mut self,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         payload: &[u8],
         max: u64,
         at: Timestamp,
@@ -110,7 +110,7 @@ impl Model {
                 return Some(ingest::reject(
                     sender,
                     clip_id,
-                    fault.sha256.as_deref(),
+                    fault.sha256.as_ref(),
                     &fault.reason,
                     at,
                 ));
@@ -119,19 +119,19 @@ impl Model {
         let hash = manifest.sha256.clone();
         if let Some((known, _)) = self.stored.get(clip_id) {
             return Some(match known.sha256 == hash {
-                true => ingest::stored(sender, clip_id, hash.as_deref(), at),
-                false => ingest::reject(sender, clip_id, hash.as_deref(), "another body", at),
+                true => ingest::stored(sender, clip_id, hash.as_ref(), at),
+                false => ingest::reject(sender, clip_id, hash.as_ref(), "another body", at),
             });
         }
         if self.withdrawn.iter().any(|id| id == clip_id) {
             self.staged.remove(clip_id);
-            return Some(ingest::discard(sender, clip_id, hash.as_deref(), at));
+            return Some(ingest::discard(sender, clip_id, hash.as_ref(), at));
         }
         let repeated = self
             .offers
-            .insert(clip_id.to_owned(), manifest.clone())
+            .insert(clip_id.clone(), manifest.clone())
             .is_some();
-        let staged = self.staged.entry(clip_id.to_owned()).or_default();
+        let staged = self.staged.entry(clip_id.clone()).or_default();
         staged.manifest.get_or_insert(manifest.clone());
         if let Some(answer) = self.whole(sender, clip_id, at) {
             return Some(answer);
@@ -144,13 +144,13 @@ impl Model {
                     .missing(0, manifest.bytes, ingest::MAX_MISSING_RANGES)
             },
         );
-        repeated.then(|| ingest::partial(sender, clip_id, hash.as_deref(), &missing, at))
+        repeated.then(|| ingest::partial(sender, clip_id, hash.as_ref(), &missing, at))
     }
 
     fn part(
         &mut self,
         sender: &BoothId,
-        clip_id: &str,
+        clip_id: &ClipId,
         offset: u64,
         bytes: &[u8],
         at: Timestamp,
@@ -159,7 +159,7 @@ impl Model {
             return None;
         }
         let offered = self.offers.get(clip_id).cloned();
-        let staged = self.staged.entry(clip_id.to_owned()).or_default();
+        let staged = self.staged.entry(clip_id.clone()).or_default();
         if staged.manifest.is_none() {
             staged.manifest = offered;
         }
@@ -174,7 +174,7 @@ impl Model {
         self.whole(sender, clip_id, at)
     }
 
-    fn whole(&mut self, sender: &BoothId, clip_id: &str, at: Timestamp) -> Option<Answer> {
+    fn whole(&mut self, sender: &BoothId, clip_id: &ClipId, at: Timestamp) -> Option<Answer> {
         let staged = self.staged.get_mut(clip_id)?;
         let manifest = staged.manifest.clone()?;
         if !staged.ranges.covers(0, manifest.bytes) {
@@ -182,21 +182,21 @@ impl Model {
         }
         staged.body.truncate(manifest.bytes as usize);
         let hash = manifest.sha256.clone();
-        if Some(booth_contract::hex(&Sha256::digest(&staged.body))) != hash {
+        if Some(booth_contract::hex(&Sha256::digest(&staged.body)).into()) != hash {
             staged.ranges.clear();
             staged.mismatches += 1;
             return Some(ingest::partial(
                 sender,
                 clip_id,
-                hash.as_deref(),
+                hash.as_ref(),
                 &[(0, manifest.bytes)],
                 at,
             ));
         }
         let body = std::mem::take(&mut staged.body);
         self.staged.remove(clip_id);
-        self.stored.insert(clip_id.to_owned(), (manifest, body));
-        Some(ingest::stored(sender, clip_id, hash.as_deref(), at))
+        self.stored.insert(clip_id.clone(), (manifest, body));
+        Some(ingest::stored(sender, clip_id, hash.as_ref(), at))
     }
 }
 
@@ -248,12 +248,12 @@ impl Hub {
             Keeps::Model(model) => match self.topics.parse(&message.topic)? {
                 Topic::Clip(booth, clip_id) => {
                     let lot = u64::from(crc32c::crc32c(clip_id.as_bytes())) % 1_000;
-                    if lot < self.poisoned && !model.stored.contains_key(&clip_id) {
+                    if lot < self.poisoned && !model.stored.contains_key(clip_id.as_str()) {
                         let sha256 = serde_json::from_slice::<Manifest>(&message.payload)
                             .ok()?
                             .sha256;
                         let why = "a clip that this hub cannot take";
-                        return Some(ingest::reject(&booth, &clip_id, sha256.as_deref(), why, at));
+                        return Some(ingest::reject(&booth, &clip_id, sha256.as_ref(), why, at));
                     }
                     model.manifest(&booth, &clip_id, &message.payload, self.max_clip_bytes, at)
                 }
@@ -321,11 +321,13 @@ impl Hub {
 
     pub fn withdraw(&mut self, now: u64, clip_id: &str) {
         match &mut self.keeps {
-            Keeps::Model(model) => model.withdrawn.push(clip_id.to_owned()),
+            Keeps::Model(model) => model.withdrawn.push(clip_id.into()),
             Keeps::Real {
                 store: Some(store), ..
             } => {
-                store.withdraw(wall(now), clip_id).expect("the store works");
+                store
+                    .withdraw(wall(now), &clip_id.into())
+                    .expect("the store works");
             }
             Keeps::Real { store: None, .. } => {}
         }
@@ -503,9 +505,9 @@ impl World {
         if self.chance.below(1_000) < self.plan.lies {
             let mut lie = ack.clone();
             match self.chance.below(5) {
-                0 => lie.sha256 = Some("0".repeat(64)),
+                0 => lie.sha256 = Some("0".repeat(64).into()),
                 1 => lie.sha256 = None,
-                2 => lie.clip_id = self.facts.uuid(),
+                2 => lie.clip_id = self.facts.uuid().into(),
                 3 => {
                     lie.status = AckStatus::Partial;
                     lie.missing = vec![ByteRange(5, 2), ByteRange(0, u64::MAX), ByteRange(7, 9)];

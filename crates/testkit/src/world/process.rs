@@ -224,8 +224,8 @@ fn invites(prompt: &Prompt) -> bool {
 impl World {
     fn open_spool(&self, failed_before: u32) -> Result<(Spool, OpenReport), SpoolError> {
         let facts = OpenFacts {
-            boot_id: format!("boot-{}", self.facts.boots.get()),
-            fresh_card_id: self.facts.uuid(),
+            boot_id: format!("boot-{}", self.facts.boots.get()).into(),
+            fresh_card_id: self.facts.uuid().into(),
             wall_ms: self.facts.wall_ms(),
             max_bytes: self.plan.max_bytes,
             reserve_bytes: self.plan.reserve,
@@ -271,7 +271,7 @@ impl World {
             return;
         }
         let speaker = Arc::new(Mutex::new(Speaker {
-            boot_id: format!("boot-{}", self.facts.boots.get()),
+            boot_id: format!("boot-{}", self.facts.boots.get()).into(),
             ..Speaker::default()
         }));
         let (workers, told) = idle::workers(prompts(), speaker.clone());

@@ -352,7 +352,7 @@ impl World {
                 let take = Take {
                     id,
                     writer,
-                    clip_id: clip_id.clone(),
+                    clip_id: clip_id.to_string(),
                     from: None,
                     is_cut_off: false,
                     is_started: false,

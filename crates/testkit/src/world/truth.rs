@@ -145,15 +145,15 @@ impl World {
     pub(super) fn take_finished(&mut self, clip: &KeptClip, last: &[u8]) {
         let now = self.now;
         let is_withdrawn = self.chance.below(1_000) < self.plan.withdrawn;
-        let key = (clip.card_id.clone(), clip.clip_no);
+        let key = (clip.card_id.to_string(), clip.clip_no);
         if let Some(spoken) = self.spoken(&clip.clip_id) {
             spoken.safe.extend_from_slice(last);
             spoken.safe_ms = clip.duration_ms;
-            spoken.sha256 = Some(clip.sha256.clone());
+            spoken.sha256 = Some(clip.sha256.to_string());
             spoken.clip_no = Some(key.clone());
             spoken.stand = Stand::Finished;
             spoken.is_withdrawn = is_withdrawn;
-            self.truth.owed.insert(clip.clip_id.clone());
+            self.truth.owed.insert(clip.clip_id.to_string());
         }
         if is_withdrawn {
             self.hub.withdraw(now, &clip.clip_id);
@@ -269,11 +269,11 @@ impl World {
                 for (clip_id, result) in clips {
                     self.say(|| format!("out of quarantine: {clip_id} {result:?}"));
                     if result.is_ok()
-                        && let Some(spoken) = self.truth.takes.get_mut(clip_id)
+                        && let Some(spoken) = self.truth.takes.get_mut(clip_id.as_str())
                         && spoken.there == There::Rejected
                     {
                         spoken.there = There::Nothing;
-                        self.truth.owed.insert(clip_id.clone());
+                        self.truth.owed.insert(clip_id.to_string());
                         self.outcome.returned += 1;
                     }
                 }
@@ -284,8 +284,8 @@ impl World {
 
     /// A take that was finished late or recovered.
     fn came_back(&mut self, clip: &KeptClip) {
-        self.number_given((clip.card_id.clone(), clip.clip_no), &clip.clip_id);
-        let Some(spoken) = self.truth.takes.get_mut(&clip.clip_id) else {
+        self.number_given((clip.card_id.to_string(), clip.clip_no), &clip.clip_id);
+        let Some(spoken) = self.truth.takes.get_mut(clip.clip_id.as_str()) else {
             return self.broken(format!("clip {} came from nowhere", clip.clip_id));
         };
         let said = match spoken.stand {
@@ -298,10 +298,10 @@ impl World {
             Stand::CutOff { spoken_ms } | Stand::Unsure { spoken_ms } => spoken_ms,
             Stand::Open | Stand::Finished | Stand::HalfDiscarded => spoken.safe_ms,
         };
-        spoken.sha256 = Some(clip.sha256.clone());
-        spoken.clip_no = Some((clip.card_id.clone(), clip.clip_no));
+        spoken.sha256 = Some(clip.sha256.to_string());
+        spoken.clip_no = Some((clip.card_id.to_string(), clip.clip_no));
         let safe_ms = spoken.safe_ms;
-        self.truth.owed.insert(clip.clip_id.clone());
+        self.truth.owed.insert(clip.clip_id.to_string());
         self.outcome.recovered += u64::from(clip.recovered);
         if clip.duration_ms < safe_ms || clip.duration_ms + MOST_LOST_MS < said {
             self.broken(format!(
@@ -332,7 +332,7 @@ impl World {
         let mut there: BTreeMap<String, KeptClip> = BTreeMap::new();
         let quarantined = spool.quarantined_clips().into_iter().map(|(clip, _)| clip);
         for clip in spool.clips().into_iter().chain(quarantined) {
-            there.insert(clip.clip_id.clone(), clip);
+            there.insert(clip.clip_id.to_string(), clip);
         }
         for (clip_id, clip) in &there {
             match self
@@ -401,7 +401,7 @@ impl World {
     /// The hub has said something about a clip.
     pub(super) fn answered(&mut self, ack: &Ack) {
         let clip_id = &ack.clip_id;
-        let Some(spoken) = self.truth.takes.get_mut(clip_id) else {
+        let Some(spoken) = self.truth.takes.get_mut(clip_id.as_str()) else {
             return self.broken(format!("the hub answers for {clip_id}, which nobody spoke"));
         };
         match ack.status {
@@ -417,7 +417,7 @@ impl World {
                     return self.broken(format!("clip {clip_id} is called withdrawn and is not"));
                 }
                 spoken.there = There::Withdrawn;
-                self.truth.owed.remove(clip_id);
+                self.truth.owed.remove(clip_id.as_str());
             }
             AckStatus::Stored => {
                 if spoken.there == There::Stored {
@@ -455,7 +455,7 @@ impl World {
             ));
         }
         let said: Option<(String, u64)> =
-            manifest.map(|manifest: Manifest| (manifest.card_id, manifest.clip_no));
+            manifest.map(|manifest: Manifest| (manifest.card_id.to_string(), manifest.clip_no));
         if let (Some(said), Some(number)) = (said, number)
             && said != number
         {
@@ -471,7 +471,7 @@ impl World {
             Some(Topic::Clip(_, clip_id) | Topic::Part(_, clip_id, _)) => clip_id,
             _ => return self.notes_health(topic, payload),
         };
-        let Some(spoken) = self.truth.takes.get_mut(&clip_id) else {
+        let Some(spoken) = self.truth.takes.get_mut(clip_id.as_str()) else {
             return self.broken(format!("{topic} leaves, which nobody spoke"));
         };
         if topic.contains("/clip/") {

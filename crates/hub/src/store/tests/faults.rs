@@ -192,7 +192,10 @@ fn a_sync_that_fails_takes_no_manifest_or_mark_from_before_its_batch() {
         let topic = format!("rundhoej-2/part/{}/{from}", held.id);
         bench.send(&topic, &held.body[from..from + PART]);
     }
-    bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
+    bench
+        .store
+        .withdraw(bench.wall, &CLIP.into())
+        .expect("withdraws");
     // The booth itself brings the clip, and its manifest is written anew; the mark is written as well.
     let topic = format!("{BOOTH}/clip/{}", held.id);
     let ack = bench.send_uncommitted(&topic, held.manifest.to_string().as_bytes());
@@ -201,14 +204,14 @@ fn a_sync_that_fails_takes_no_manifest_or_mark_from_before_its_batch() {
     bench.store.begin().expect("begins");
     bench
         .store
-        .write_tombstone(CLIP, &rfc3339(wall))
+        .write_tombstone(&CLIP.into(), &rfc3339(wall))
         .expect("writes");
     fails_to_sync(&mut bench, &numbered(2));
     let clips = bench.dir().join("clips");
     let manifest = record::read(&record::path(&clips, &held.id, Part::Record));
     assert!(manifest.expect("reads").is_some());
     assert_eq!(bench.file(&held).as_ref(), Some(&held.body));
-    assert!(record::path(&clips, CLIP, Part::Withdrawn).exists());
+    assert!(record::path(&clips, &CLIP.into(), Part::Withdrawn).exists());
 }
 
 #[test]

@@ -395,7 +395,7 @@ fn clips_of_a_wrong_clock_get_their_day_when_the_booths_clock_becomes_right_befo
             .db
             .query_row(
                 "SELECT started_at, day FROM clip WHERE clip_id = ?1",
-                [&clip.id],
+                [clip.id.as_str()],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .expect("stored")

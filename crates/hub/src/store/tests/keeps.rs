@@ -146,7 +146,7 @@ fn a_stored_clip_whose_body_is_gone_or_cut_is_asked_for_again_and_named() {
         bench.whole(&clip);
         let path = record::path(
             &bench.dir().join("clips"),
-            CLIP,
+            &CLIP.into(),
             Part::Body(BodyKind::OggOpus),
         );
         match is_cut {
@@ -188,7 +188,7 @@ fn a_manifest_that_is_gone_is_written_again_before_its_clip_is_acknowledged_agai
     let mut bench = Bench::new();
     let clip = clip(CLIP, 1);
     bench.whole(&clip);
-    let path = record::path(&bench.dir().join("clips"), CLIP, Part::Record);
+    let path = record::path(&bench.dir().join("clips"), &CLIP.into(), Part::Record);
     let before = record::read(&path).expect("reads").expect("a record");
     assert_eq!(before.manifest, clip.manifest.to_string());
     fs::remove_file(&path).expect("removed");
@@ -335,7 +335,10 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
         Part::Body(BodyKind::OggOpus),
     ))
     .expect("removed");
-    bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
+    bench
+        .store
+        .withdraw(bench.wall, &CLIP.into())
+        .expect("withdraws");
     let rows = |bench: &Bench| -> Vec<String> {
         let mut rows = bench
             .store
@@ -449,7 +452,10 @@ fn a_store_of_the_version_before_gets_a_manifest_beside_every_clip() {
     for n in 1..=3 {
         bench.whole(&numbered(n));
     }
-    bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
+    bench
+        .store
+        .withdraw(bench.wall, &CLIP.into())
+        .expect("withdraws");
     bench
         .store
         .db
@@ -479,7 +485,10 @@ fn a_check_names_everything_that_is_not_as_it_should_be() {
     for n in 1..=5 {
         bench.whole(&numbered(n));
     }
-    bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
+    bench
+        .store
+        .withdraw(bench.wall, &CLIP.into())
+        .expect("withdraws");
     let clips = bench.dir().join("clips");
     let path = |n: u64, part| record::path(&clips, &numbered(n).id, part);
     let body = Part::Body(BodyKind::OggOpus);
@@ -495,7 +504,7 @@ fn a_check_names_everything_that_is_not_as_it_should_be() {
     fs::write(path(4, Part::Body(BodyKind::SealedOggOpus)), b"x").expect("written");
     fs::write(path(7, body), b"x").expect("written");
     fs::write(path(7, body).with_file_name("notes.txt"), b"x").expect("written");
-    fs::remove_file(record::path(&clips, CLIP, Part::Withdrawn)).expect("removed");
+    fs::remove_file(record::path(&clips, &CLIP.into(), Part::Withdrawn)).expect("removed");
     fs::write(path(8, Part::Withdrawn), b"x").expect("written");
     let dir = bench.dir();
     let names = || -> Vec<&'static str> {

@@ -205,7 +205,7 @@ impl Bench {
 }
 
 struct Clip {
-    id: String,
+    id: ClipId,
     body: Vec<u8>,
     manifest: Value,
 }
@@ -224,7 +224,7 @@ fn clip(id: &str, clip_no: u64) -> Clip {
         "consent": null, "key_ids": [], "sealed": null, "rms_dbfs": null, "peak_dbfs": null,
         "speech_ratio": null});
     Clip {
-        id: id.to_owned(),
+        id: id.into(),
         body,
         manifest,
     }
@@ -277,7 +277,7 @@ fn a_clip_in_order_is_stored_byte_for_byte_and_every_repeat_is_answered_at_once(
     assert_eq!(
         bench
             .views()
-            .clip_file(CLIP)
+            .clip_file(&CLIP.into())
             .and_then(|file| fs::read(file.path).ok()),
         Some(clip.body)
     );
@@ -426,7 +426,7 @@ fn a_restart_between_rename_and_commit_is_harmless() {
     bench.send_uncommitted(&last, &clip.body[30_000..]);
     assert!(bench.file(&clip).is_some(), "renamed");
     let mut bench = bench.restart();
-    assert_eq!(bench.views().clip_file(CLIP), None, "not committed");
+    assert_eq!(bench.views().clip_file(&CLIP.into()), None, "not committed");
     assert_eq!(
         status(bench.offer(&clip)),
         Some(AckStatus::Stored),
@@ -434,7 +434,7 @@ fn a_restart_between_rename_and_commit_is_harmless() {
     );
     assert_eq!(bench.file(&clip).as_ref(), Some(&clip.body));
     let bench = bench.restart();
-    assert!(bench.views().clip_file(CLIP).is_some());
+    assert!(bench.views().clip_file(&CLIP.into()).is_some());
 }
 
 #[test]
@@ -477,7 +477,10 @@ fn two_booths_sending_one_clip_id_do_not_mix() {
 #[test]
 fn a_withdrawn_clip_is_discarded() {
     let mut bench = Bench::new();
-    bench.store.withdraw(bench.wall, CLIP).expect("withdraws");
+    bench
+        .store
+        .withdraw(bench.wall, &CLIP.into())
+        .expect("withdraws");
     assert_eq!(
         status(bench.offer(&clip(CLIP, 1))),
         Some(AckStatus::Discard)

@@ -301,7 +301,7 @@ impl Model {
 
     /// Every acknowledged clip is there, or `check` names it.
     fn holds(&self) {
-        let named: BTreeSet<String> = check::look(&self.dir(), Progress::new("read"), false)
+        let named: BTreeSet<ClipId> = check::look(&self.dir(), Progress::new("read"), false)
             .expect("checks")
             .findings
             .into_iter()

@@ -1,0 +1,169 @@
+//! The names of clips, cards and boots, and the hash of a body: texts that cannot be taken for one another.
+//!
+//! Owns: one type for each. Never does: judge a text. The contract writes UUIDs and hex, and a reader takes any text: what a booth
+//! or the hub accepts stands where it decides. Each is written in payloads, files and rows as the text that it is, and a copy of
+//! one costs no memory.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! texts {
+    ($( $(#[$meaning:meta])* $name:ident; )*) => { $(
+        $(#[$meaning])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// The empty text: what a reader takes for a field that is absent.
+        impl Default for $name {
+            fn default() -> Self {
+                Self("".into())
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        /// For what takes any text: a file's name, a row, a sentence.
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, text: &str) -> bool {
+                self.as_str() == text
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, text: &&str) -> bool {
+                self.as_str() == *text
+            }
+        }
+
+        impl PartialEq<String> for $name {
+            fn eq(&self, text: &String) -> bool {
+                self.as_str() == text
+            }
+        }
+
+        impl PartialEq<$name> for str {
+            fn eq(&self, text: &$name) -> bool {
+                self == text.as_str()
+            }
+        }
+
+        impl PartialEq<$name> for &str {
+            fn eq(&self, text: &$name) -> bool {
+                *self == text.as_str()
+            }
+        }
+
+        impl PartialEq<$name> for String {
+            fn eq(&self, text: &$name) -> bool {
+                self == text.as_str()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self)
+            }
+        }
+
+        /// As the text is shown.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(String::deserialize(deserializer)?.into())
+            }
+        }
+    )* };
+}
+
+texts! {
+    /// The name of a clip: a UUID v4, which a booth gives it when its citizen begins to speak.
+    ClipId;
+    /// The name of a card: random, made at the card's first start.
+    CardId;
+    /// The name of one boot of a machine, as its kernel gives it; empty where it is not known.
+    BootId;
+    /// SHA-256 of a clip's body, as 64 lower-case hex digits. For a `choice` that of the text `<clip_id>:<question_id>:<choice>`;
+    /// empty for a void number.
+    BodyHash;
+}
+
+impl BodyHash {
+    /// The hash with these bytes.
+    pub fn of_digest(digest: &[u8]) -> Self {
+        super::hex(digest).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_read_and_shown_as_the_text_that_it_is() {
+        for text in ["", "c", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "a\"b"] {
+            let id = ClipId::from(text);
+            let json = serde_json::to_string(text).expect("a text");
+            assert_eq!(serde_json::to_string(&id).expect("a text"), json);
+            assert_eq!(serde_json::from_str::<ClipId>(&json).expect(&json), id);
+            assert_eq!(id, *text);
+            assert_eq!(
+                format!("{id} {id:?} {id:>9}"),
+                format!("{text} {text:?} {text:>9}")
+            );
+        }
+        assert!(serde_json::from_str::<ClipId>("7").is_err());
+        assert_eq!(BodyHash::of_digest(&[0, 0xAB]), "00ab");
+    }
+}
