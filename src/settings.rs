@@ -21,9 +21,9 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
         return Ok(None);
     };
     let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
-    let broker = BrokerUrl::parse(url).map_err(bad)?;
+    let broker = BrokerUrl::parse(url).map_err(|why| bad(why.to_string()))?;
     let password = match &config.mqtt.password_file {
-        Some(path) => Some(tls::read_password(path).map_err(bad)?),
+        Some(path) => Some(tls::read_password(path).map_err(|why| bad(why.to_string()))?),
         None => None,
     };
     let tls = if broker.tls {

@@ -20,6 +20,7 @@ pub fn listen(
     report(HandsetReport::AtStart { off_hook: false });
     report(HandsetReport::Works(Ok(())));
     line_server::listen(path, "control", move |line| answer(line, &report))
+        .map_err(|error| error.to_string())
 }
 
 /// Answers line after line until the sender goes away, or sends one that is too long.

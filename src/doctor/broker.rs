@@ -50,7 +50,7 @@ fn steps(
 ) -> Result<(), &'static str> {
     let broker = BrokerUrl::parse(url).map_err(|why| {
         let remedy = "Correct [mqtt] url.";
-        all.push(Finding::fault(AREA, "url", why, remedy));
+        all.push(Finding::fault(AREA, "url", why.to_string(), remedy));
         "url"
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -133,7 +133,7 @@ fn step_of(trouble: &Trouble) -> &'static str {
 
 fn tried(trial: &Trial, client: &str) -> Vec<Finding> {
     if let Err(trouble) = &trial.connected {
-        let (sentence, remedy) = trouble.told();
+        let (sentence, remedy) = (trouble.sentence(), trouble.remedy());
         return vec![Finding::fault(
             AREA,
             step_of(trouble),

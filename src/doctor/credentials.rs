@@ -27,6 +27,7 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
             Ok(_) => all.push(private("password_file", path)),
             Err(why) => {
                 // The sentence ends with its remedy.
+                let why = why.to_string();
                 let (what, remedy) = why.split_once("; ").unwrap_or((&why, ""));
                 all.push(Finding::fault(AREA, "password_file", what, remedy));
             }
@@ -75,7 +76,7 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
 }
 
 fn fault(key: &str, error: &tls::TlsError) -> Finding {
-    let (what, remedy) = error.told();
+    let (what, remedy) = error.what_and_remedy();
     Finding::fault(AREA, key, what, remedy)
 }
 

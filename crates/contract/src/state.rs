@@ -25,10 +25,10 @@ impl fmt::Display for Session {
 }
 
 impl FromStr for Session {
-    type Err = String;
+    type Err = BadSession;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is no session: expected <boot_count>-<ms>");
+    fn from_str(text: &str) -> Result<Self, BadSession> {
+        let bad = || BadSession(text.to_owned());
         let (boots, ms) = text.split_once('-').ok_or_else(bad)?;
         Ok(Self {
             boot_count: boots.parse().map_err(|_| bad())?,
@@ -36,6 +36,18 @@ impl FromStr for Session {
         })
     }
 }
+
+/// A text that is no session number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSession(String);
+
+impl fmt::Display for BadSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no session: expected <boot_count>-<ms>", self.0)
+    }
+}
+
+impl std::error::Error for BadSession {}
 
 impl Serialize for Session {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

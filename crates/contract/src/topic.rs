@@ -55,20 +55,19 @@ pub struct BoothId(String);
 
 impl BoothId {
     /// Takes `text` as a booth id, or says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// A text that no booth may have as its id.
+    pub fn parse(text: &str) -> Result<Self, BadBoothId> {
         let fits = (3..=32).contains(&text.len())
             && text
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !fits {
-            return Err(format!(
-                "{text:?} is no booth id: use 3 to 32 of the characters a-z, 0-9 and -"
-            ));
+            return Err(BadBoothId::Form(text.to_owned()));
         }
         if RESERVED_IDS.contains(&text) {
-            return Err(format!(
-                "{text:?} is no booth id: the hub or operations log in under it; choose another"
-            ));
+            return Err(BadBoothId::Reserved(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -78,6 +77,32 @@ impl BoothId {
         &self.0
     }
 }
+
+/// A text that cannot be a booth's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadBoothId {
+    /// It is too short or too long, or has other characters.
+    Form(String),
+    /// Clients other than booths log in under it.
+    Reserved(String),
+}
+
+impl fmt::Display for BadBoothId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(text) => write!(
+                f,
+                "{text:?} is no booth id: use 3 to 32 of the characters a-z, 0-9 and -"
+            ),
+            Self::Reserved(text) => write!(
+                f,
+                "{text:?} is no booth id: the hub or operations log in under it; choose another"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BadBoothId {}
 
 impl fmt::Display for BoothId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -265,7 +290,7 @@ mod tests {
     fn the_hub_and_operations_are_no_booths_on_any_topic() {
         let topics = Topics::new("booth/1");
         for id in RESERVED_IDS {
-            let refused = BoothId::parse(id).expect_err(id);
+            let refused = BoothId::parse(id).expect_err(id).to_string();
             assert!(refused.contains("log in under it"), "{refused}");
             for tail in ["state", "clip/x", "part/x/0", "alert/power"] {
                 let name = format!("booth/1/up/{id}/{tail}");

@@ -7,6 +7,7 @@
 //! pulse contact open, dial not at rest). Lines that begin with `#` are for people; in the tests' traces, a line that begins
 //! with `> ` names an event, a fault or an opened case that the edges must produce, in order.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::dial::DialLayout;
@@ -54,31 +55,64 @@ pub struct Trace {
     pub wanted: Vec<String>,
 }
 
+/// Why a text is no trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadTrace {
+    /// It has no line.
+    Empty,
+    /// Its first line is none of a trace.
+    NoName,
+    /// The first line lacks this fact.
+    Missing(&'static str),
+    /// The first line names a dial of another layout.
+    UnknownDial(String),
+    /// The debounce time of the hook is no number.
+    NoDebounce,
+    /// This line, from 1, is no edge.
+    NoEdge(usize),
+}
+
+impl fmt::Display for BadTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("an empty trace"),
+            Self::NoName => write!(f, "line 1: it does not begin with {NAME:?}"),
+            Self::Missing(name) => write!(f, "line 1: {name} is missing"),
+            Self::UnknownDial(dial) => write!(f, "line 1: dial={dial} is unknown"),
+            Self::NoDebounce => f.write_str("line 1: hook_debounce_ms is no number"),
+            Self::NoEdge(line) => write!(f, "line {line}: no edge"),
+        }
+    }
+}
+
+impl std::error::Error for BadTrace {}
+
 impl Trace {
-    /// Reads a trace; an error names the line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a trace.
+    ///
+    /// # Errors
+    /// The first line that is none of a trace.
+    pub fn parse(text: &str) -> Result<Self, BadTrace> {
         let mut lines = text.lines().enumerate();
-        let (_, first) = lines.next().ok_or("an empty trace")?;
-        let facts = first
-            .strip_prefix(NAME)
-            .ok_or_else(|| format!("line 1: it does not begin with {NAME:?}"))?;
-        let fact = |name: &str| {
+        let (_, first) = lines.next().ok_or(BadTrace::Empty)?;
+        let facts = first.strip_prefix(NAME).ok_or(BadTrace::NoName)?;
+        let fact = |name: &'static str| {
             let found = facts.split_whitespace().find_map(|fact| {
                 let (key, value) = fact.split_once('=')?;
                 (key == name).then_some(value)
             });
-            found.ok_or_else(|| format!("line 1: {name} is missing"))
+            found.ok_or(BadTrace::Missing(name))
         };
         let layout = match fact("dial")? {
             "one_first" => Some(DialLayout::OneFirst),
             "zero_first" => Some(DialLayout::ZeroFirst),
             "none" => None,
-            other => return Err(format!("line 1: dial={other} is unknown")),
+            other => return Err(BadTrace::UnknownDial(other.to_owned())),
         };
         let off_normal = fact("off_normal")? == "1";
         let hook_debounce_ms = fact("hook_debounce_ms")?
             .parse()
-            .map_err(|_| "line 1: hook_debounce_ms is no number".to_owned())?;
+            .map_err(|_| BadTrace::NoDebounce)?;
         let mut trace = Self {
             parts: PanelParts {
                 dial: layout.map(|layout| (layout, off_normal)),
@@ -92,7 +126,7 @@ impl Trace {
             if let Some(event) = text.strip_prefix("> ") {
                 trace.wanted.push(event.trim().to_owned());
             } else if !text.starts_with('#') && !text.trim().is_empty() {
-                let edge = edge(text).ok_or_else(|| format!("line {}: no edge", n + 1))?;
+                let edge = edge(text).ok_or(BadTrace::NoEdge(n + 1))?;
                 trace.edges.push(edge);
             }
         }
@@ -200,7 +234,7 @@ mod tests {
                 "line 3",
             ),
         ] {
-            let error = Trace::parse(bad).expect_err("refused");
+            let error = Trace::parse(bad).expect_err("refused").to_string();
             assert!(error.contains(why), "{bad:?}: {error}");
         }
     }

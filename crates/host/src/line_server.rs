@@ -37,14 +37,53 @@ impl Drop for LineSocket {
     }
 }
 
+/// Why a socket cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// A step failed.
+    #[error("the {what} socket {}: {doing}: {source}", path.display())]
+    Io {
+        /// Which socket.
+        what: &'static str,
+        /// Its file.
+        path: PathBuf,
+        /// The step.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another program listens on it.
+    #[error("the {what} socket {} is in use by another gateway", path.display())]
+    InUse {
+        /// Which socket.
+        what: &'static str,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Its file is something else, which is not removed.
+    #[error("the {what} socket {}: a file that is no socket is there; move it away", path.display())]
+    NoSocket {
+        /// Which socket.
+        what: &'static str,
+        /// Its file.
+        path: PathBuf,
+    },
+}
+
 /// Listens on `path`, mode 0660, and answers each line; `what` names the socket in errors and threads.
+///
+/// # Errors
+/// Every error of the file system, and a file in the socket's place.
 pub fn listen(
     path: &Path,
     what: &'static str,
     answer: impl Fn(&str) -> String + Send + Sync + 'static,
-) -> Result<LineSocket, String> {
-    let fault = |doing: &str, error: io::Error| {
-        format!("the {what} socket {}: {doing}: {error}", path.display())
+) -> Result<LineSocket, SocketError> {
+    let fault = |doing, source| SocketError::Io {
+        what,
+        path: path.to_owned(),
+        doing,
+        source,
     };
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         std::fs::create_dir_all(dir).map_err(|error| fault("its folder cannot be made", error))?;
@@ -52,18 +91,14 @@ pub fn listen(
     match std::fs::symlink_metadata(path) {
         Err(_) => {}
         Ok(_) if UnixStream::connect(path).is_ok() => {
-            return Err(format!(
-                "the {what} socket {} is in use by another gateway",
-                path.display()
-            ));
+            let path = path.to_owned();
+            return Err(SocketError::InUse { what, path });
         }
         Ok(facts) if facts.file_type().is_socket() => std::fs::remove_file(path)
             .map_err(|error| fault("the stale file cannot be removed", error))?,
         Ok(_) => {
-            return Err(format!(
-                "the {what} socket {}: a file that is no socket is there; move it away",
-                path.display()
-            ));
+            let path = path.to_owned();
+            return Err(SocketError::NoSocket { what, path });
         }
     }
     let listener = UnixListener::bind(path).map_err(|error| fault("cannot listen", error))?;

@@ -5,47 +5,106 @@
 #![allow(clippy::disallowed_methods)] // reads password files
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::plain_file::read_at_most;
-use crate::text::text_of;
+use crate::text::{NoText, text_of};
 
 /// Longest password that MQTT carries, bytes (MQTT 5 §1.5.6).
 pub const LONGEST: u64 = 65_535;
 
-/// The password in these bytes, without byte order mark and line ends around it. The error is to follow the file's name, and has a
-/// remedy.
-pub fn of(bytes: &[u8]) -> Result<String, String> {
-    let alone = "write the password into it, alone on one line";
+/// The remedy for a file that holds no password.
+const ALONE: &str = "write the password into it, alone on one line";
+/// Where a certificate or a key belongs.
+const ELSEWHERE: &str = "name certificates as ca_file, cert_file and key_file";
+
+/// Why bytes are no password. The sentence is to follow the file's name, and has a remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoPassword {
+    /// More bytes than [`LONGEST`].
+    #[error("is longer than the {LONGEST} bytes that a password may have; {ALONE}")]
+    TooLong,
+    /// A certificate or a key in its binary form.
+    #[error("is a certificate or a key and no password; {ALONE}, and {ELSEWHERE}")]
+    IsCertificate,
+    /// A certificate or a key as PEM.
+    #[error("holds a certificate or a key and no password; {ALONE}, and {ELSEWHERE}")]
+    HoldsCertificate,
+    /// No text.
+    #[error(transparent)]
+    NoText(#[from] NoText),
+    /// Nothing but line ends.
+    #[error("is empty; {ALONE}")]
+    Empty,
+    /// Several lines.
+    #[error("has {0} lines; {ALONE}")]
+    Lines(usize),
+}
+
+/// Why there is no password.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The file cannot be read.
+    #[error("{}: the password cannot be read: {source}; {}", path.display(), remedy(source))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file holds no password.
+    #[error("{} {why}", path.display())]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        why: NoPassword,
+    },
+}
+
+/// What to do about a file that cannot be read.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "put the file there, with the password alone on one line",
+        io::ErrorKind::PermissionDenied => {
+            "let the program's user read it: chown root:booth-gateway, chmod 0640"
+        }
+        io::ErrorKind::IsADirectory => "a file of that name is needed",
+        _ => "copy it there again",
+    }
+}
+
+/// The password in these bytes, without byte order mark and line ends around it.
+///
+/// # Errors
+/// What the bytes are instead.
+pub fn of(bytes: &[u8]) -> Result<String, NoPassword> {
     if bytes.len() as u64 > LONGEST {
-        return Err(format!(
-            "is longer than the {LONGEST} bytes that a password may have; {alone}"
-        ));
+        return Err(NoPassword::TooLong);
     }
     // A certificate in its binary form begins with these bytes, and no text does.
     if bytes.starts_with(&[0x30, 0x82]) {
-        return Err(format!(
-            "is a certificate or a key and no password; {alone}, and name certificates as ca_file, cert_file and key_file"
-        ));
+        return Err(NoPassword::IsCertificate);
     }
     let text = text_of(bytes)?;
     let password = text.trim_matches('\n');
     if password.is_empty() {
-        return Err(format!("is empty; {alone}"));
+        return Err(NoPassword::Empty);
     }
     if password.trim_start().starts_with("-----BEGIN ") {
-        return Err(format!(
-            "holds a certificate or a key and no password; {alone}, and name certificates as ca_file, cert_file and key_file"
-        ));
+        return Err(NoPassword::HoldsCertificate);
     }
     match password.lines().count() {
         1 => Ok(password.to_owned()),
-        lines => Err(format!("has {lines} lines; {alone}")),
+        lines => Err(NoPassword::Lines(lines)),
     }
 }
 
 /// Reads a password file. If `path` is not there, systemd's credentials are searched for that name.
-pub fn read(path: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// A file that cannot be read, or that holds no password.
+pub fn read(path: &Path) -> Result<String, PasswordError> {
     let mut found = read_at_most(path, LONGEST);
     if found.is_err()
         && let Some(dir) = std::env::var_os("CREDENTIALS_DIRECTORY")
@@ -53,19 +112,12 @@ pub fn read(path: &Path) -> Result<String, String> {
     {
         found = read_at_most(&Path::new(&dir).join(name), LONGEST).or(found);
     }
-    let place = path.display();
-    let bytes = found.map_err(|error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "put the file there, with the password alone on one line",
-            io::ErrorKind::PermissionDenied => {
-                "let the program's user read it: chown root:booth-gateway, chmod 0640"
-            }
-            io::ErrorKind::IsADirectory => "a file of that name is needed",
-            _ => "copy it there again",
-        };
-        format!("{place}: the password cannot be read: {error}; {remedy}")
+    let path = || path.to_owned();
+    let bytes = found.map_err(|source| PasswordError::Unreadable {
+        path: path(),
+        source,
     })?;
-    of(&bytes).map_err(|why| format!("{place} {why}"))
+    of(&bytes).map_err(|why| PasswordError::Bad { path: path(), why })
 }
 
 #[cfg(test)]
@@ -116,7 +168,7 @@ mod tests {
             (b"\x30\x82\x01\x0ageheim", "ca_file"),
             (&long, "longer than"),
         ] {
-            let why = of(bytes).expect_err("no password");
+            let why = of(bytes).expect_err("no password").to_string();
             assert!(
                 why.contains(part) && !why.contains("geheim"),
                 "{part}: {why}"
@@ -131,17 +183,20 @@ mod tests {
             (folder.path().join("none"), "put the file there"),
             (folder.path().to_owned(), "a file of that name is needed"),
         ] {
-            let why = read(&path).expect_err("no password");
+            let why = read(&path).expect_err("no password").to_string();
             assert!(
                 why.contains("cannot be read") && why.contains(part),
                 "{why}"
             );
         }
-        assert!(read(Path::new("/dev/zero")).is_err_and(|why| why.contains("no plain file")));
+        assert!(
+            read(Path::new("/dev/zero"))
+                .is_err_and(|why| why.to_string().contains("no plain file"))
+        );
         let long = folder.path().join("long");
         let file = std::fs::File::create(&long).expect("a file");
         file.set_len(1 << 40).expect("a long file");
-        assert!(read(&long).is_err_and(|why| why.contains("longer than")));
+        assert!(read(&long).is_err_and(|why| why.to_string().contains("longer than")));
     }
 
     proptest::proptest! {

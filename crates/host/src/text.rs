@@ -3,11 +3,37 @@
 //! Owns: every form that a text comes in (byte order marks, UTF-16, line ends). Never does: guess a character: a text that cannot
 //! be read is reported with a remedy.
 
+/// Why bytes are no text. The sentence is to follow the file's name, and has a remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoText {
+    /// Rich Text Format.
+    #[error("is a word processor's file (RTF); {SAVE_PLAIN}")]
+    Rtf,
+    /// A packed document.
+    #[error("is a word processor's file; {SAVE_PLAIN}")]
+    Document,
+    /// Bytes that are 0.
+    #[error("holds zero bytes and is no text; {SAVE_PLAIN}")]
+    ZeroBytes,
+    /// A character of another encoding.
+    #[error("line {line}: a character is not UTF-8; {SAVE_PLAIN}")]
+    NotUtf8 {
+        /// The line of the first such character, from 1.
+        line: usize,
+    },
+    /// UTF-16 that is cut off or holds half characters.
+    #[error("is damaged UTF-16; {SAVE_PLAIN}")]
+    DamagedUtf16,
+}
+
 /// The beginning of the remedy for every unreadable text.
 const SAVE_PLAIN: &str = "open it in a plain text editor and save it as plain text, UTF-8";
 
-/// The text in these bytes with `\n` as its line ends and no byte order mark, or a sentence that says why they are no text.
-pub fn text_of(bytes: &[u8]) -> Result<String, String> {
+/// The text in these bytes with `\n` as its line ends and no byte order mark.
+///
+/// # Errors
+/// Why they are no text.
+pub fn text_of(bytes: &[u8]) -> Result<String, NoText> {
     let text = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest)?,
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
@@ -19,17 +45,17 @@ pub fn text_of(bytes: &[u8]) -> Result<String, String> {
         _ => utf8(bytes)?,
     };
     if text.starts_with("{\\rtf") {
-        return Err(format!("is a word processor's file (RTF); {SAVE_PLAIN}"));
+        return Err(NoText::Rtf);
     }
     if text.contains('\0') {
-        return Err(format!("holds zero bytes and is no text; {SAVE_PLAIN}"));
+        return Err(NoText::ZeroBytes);
     }
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-fn utf8(bytes: &[u8]) -> Result<String, String> {
+fn utf8(bytes: &[u8]) -> Result<String, NoText> {
     if bytes.starts_with(b"PK\x03\x04") {
-        return Err(format!("is a word processor's file; {SAVE_PLAIN}"));
+        return Err(NoText::Document);
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.to_owned()),
@@ -38,22 +64,19 @@ fn utf8(bytes: &[u8]) -> Result<String, String> {
                 .iter()
                 .filter(|byte| **byte == b'\n')
                 .count();
-            Err(format!(
-                "line {}: a character is not UTF-8; {SAVE_PLAIN}",
-                line + 1
-            ))
+            Err(NoText::NotUtf8 { line: line + 1 })
         }
     }
 }
 
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NoText> {
     let pairs = bytes.chunks_exact(2);
     let is_cut = !pairs.remainder().is_empty();
     let units = pairs.map(|pair| unit([pair[0], pair[1]]));
     let text: Result<String, _> = char::decode_utf16(units).collect();
     match text {
         Ok(text) if !is_cut => Ok(text),
-        _ => Err(format!("is damaged UTF-16; {SAVE_PLAIN}")),
+        _ => Err(NoText::DamagedUtf16),
     }
 }
 
@@ -104,7 +127,7 @@ mod tests {
             (b"\xff\xfe\x00\xd8\x00\xd8", "UTF-16"),
             (b"[booth]\n\0", "zero bytes"),
         ] {
-            let why = text_of(bytes).expect_err("no text");
+            let why = text_of(bytes).expect_err("no text").to_string();
             assert!(why.contains(part) && why.contains("plain text"), "{why}");
         }
     }

@@ -19,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::password;
+use super::password::{self, PasswordError};
 use super::plain_file::read_at_most;
 pub use der::validity;
 use pem::{Unusable, Wanted};
@@ -58,7 +58,7 @@ impl TlsError {
     }
 
     /// What is wrong, and what to do about it.
-    pub fn told(&self) -> (String, String) {
+    pub fn what_and_remedy(&self) -> (String, String) {
         match self {
             Self::File { path, why } => (
                 format!("{} {}.", path.display(), why.what),
@@ -201,7 +201,7 @@ pub fn first_end(path: &Path) -> Result<Timestamp, TlsError> {
 }
 
 /// Reads a password file; see [`password::read`].
-pub fn read_password(path: &Path) -> Result<String, String> {
+pub fn read_password(path: &Path) -> Result<String, PasswordError> {
     password::read(path)
 }
 

@@ -56,6 +56,37 @@ pub struct Card {
     pub more: BTreeMap<String, serde_json::Value>,
 }
 
+/// Why an identity is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CardFault {
+    /// No line with a checksum follows it.
+    #[error("its checksum is missing")]
+    NoChecksum,
+    /// The checksum is of other bytes.
+    #[error("its checksum is wrong")]
+    WrongChecksum,
+    /// It is no identity that this version understands, and why.
+    #[error("it is not understood: {0}")]
+    NotUnderstood(String),
+    /// A number that no card reaches.
+    #[error("a number in it cannot be")]
+    ImpossibleNumber,
+    /// The disk does not give it back, or not as long as it can be; the disk's words.
+    #[error("{0}")]
+    NotGiven(String),
+}
+
+/// Why there is no identity to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// The disk does not answer.
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    /// The file is not believed.
+    #[error(transparent)]
+    Unreadable(#[from] CardFault),
+}
+
 /// What was found in place of a card's identity.
 pub(crate) enum CardFound {
     /// A good file.
@@ -63,7 +94,7 @@ pub(crate) enum CardFound {
     /// No file.
     Missing,
     /// A file that cannot be believed, and why.
-    Unreadable(String),
+    Unreadable(CardFault),
 }
 
 impl Card {
@@ -98,21 +129,21 @@ impl Card {
         text
     }
 
-    fn parse(text: &[u8]) -> Result<Card, String> {
+    fn parse(text: &[u8]) -> Result<Card, CardFault> {
         let end = text
             .iter()
             .position(|&byte| byte == b'\n')
-            .ok_or("its checksum is missing")?
+            .ok_or(CardFault::NoChecksum)?
             + 1;
         let (line, sum) = text.split_at(end);
         if sum != format!("crc32c:{:08x}\n", crc32c::crc32c(line)).as_bytes() {
-            return Err("its checksum is wrong".into());
+            return Err(CardFault::WrongChecksum);
         }
         let card: Card = serde_json::from_slice(line)
-            .map_err(|error| format!("it is not understood: {error}"))?;
+            .map_err(|error| CardFault::NotUnderstood(error.to_string()))?;
         let numbers = [card.boot_count, card.clip_no_floor, card.counter_saves];
         if numbers.iter().any(|number| *number > HIGHEST_NUMBER) {
-            return Err("a number in it cannot be".into());
+            return Err(CardFault::ImpossibleNumber);
         }
         Ok(card)
     }
@@ -124,11 +155,11 @@ impl Card {
 
     /// The identity of the spool in `dir`, for a program that does not open the spool: `None` without a file, an error for a file
     /// that cannot be believed.
-    pub fn identity(disk: &dyn Disk, dir: &Path) -> Result<Option<Card>, String> {
-        match Self::load(disk, dir).map_err(|error| error.to_string())? {
+    pub fn identity(disk: &dyn Disk, dir: &Path) -> Result<Option<Card>, CardError> {
+        match Self::load(disk, dir)? {
             CardFound::Known(card) => Ok(Some(*card)),
             CardFound::Missing => Ok(None),
-            CardFound::Unreadable(why) => Err(why),
+            CardFound::Unreadable(why) => Err(why.into()),
         }
     }
 
@@ -140,7 +171,9 @@ impl Card {
                 Err(why) => CardFound::Unreadable(why),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CardFound::Missing),
-            Err(error) if is_verdict(&error) => Ok(CardFound::Unreadable(error.to_string())),
+            Err(error) if is_verdict(&error) => Ok(CardFound::Unreadable(CardFault::NotGiven(
+                error.to_string(),
+            ))),
             Err(error) => Err(error),
         }
     }
@@ -180,7 +213,9 @@ mod tests {
     fn a_number_that_no_card_gives_makes_the_card_unreadable() {
         let mut bad = card();
         bad.clip_no_floor = u64::MAX;
-        assert!(Card::parse(&bad.to_text()).is_err_and(|why| why.contains("cannot be")));
+        assert!(
+            Card::parse(&bad.to_text()).is_err_and(|why| why.to_string().contains("cannot be"))
+        );
         bad.clip_no_floor = HIGHEST_NUMBER;
         assert!(Card::parse(&bad.to_text()).is_ok());
     }

@@ -472,14 +472,24 @@ fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
         .all(is_silent)
 }
 
-fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest, String> {
-    let manifest: Manifest = serde_json::from_slice(&bytes[closing.payload.clone()])
-        .map_err(|error| format!("its closing record is no manifest: {error}"))?;
+/// Why a closing record does not finish its clip.
+#[derive(Debug, thiserror::Error)]
+enum BadClosing {
+    #[error("its closing record is no manifest: {0}")]
+    NoManifest(#[from] serde_json::Error),
+    #[error("its closing record is of another clip")]
+    OtherClip,
+    #[error("its number {0} cannot be")]
+    Number(u64),
+}
+
+fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest, BadClosing> {
+    let manifest: Manifest = serde_json::from_slice(&bytes[closing.payload.clone()])?;
     if manifest.clip_id != id.to_string() {
-        return Err("its closing record is of another clip".into());
+        return Err(BadClosing::OtherClip);
     }
     if !(1..=HIGHEST_NUMBER).contains(&manifest.clip_no) {
-        return Err(format!("its number {} cannot be", manifest.clip_no));
+        return Err(BadClosing::Number(manifest.clip_no));
     }
     Ok(manifest)
 }
@@ -492,7 +502,7 @@ pub(crate) fn is_clip_id(text: &str) -> bool {
 fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
     let manifest = match closing_manifest(bytes, id, closing) {
         Ok(manifest) => Box::new(manifest),
-        Err(why) => return Found::Unreadable(why),
+        Err(why) => return Found::Unreadable(why.to_string()),
     };
     let body: u64 = scan
         .records

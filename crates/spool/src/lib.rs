@@ -45,7 +45,7 @@ use booth_contract::{BodyHash, BootId, BoothId, CardId, ClipId, EndedBy, Manifes
 use gateway_core::delivery::Receipt;
 use gateway_core::quarantine::Note;
 
-pub use card::Card;
+pub use card::{Card, CardError, CardFault};
 pub use clip_file::{FrameFacts, NewClip, StartFacts};
 pub use error::{Refusal, SpoolError};
 pub use release::Released;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
-use super::card::{CARD_FILE, Card, CardFound};
+use super::card::{CARD_FILE, Card, CardFault, CardFound};
 use super::chores::{Chore, at_once};
 use super::clip_file::{CutOff, rfc3339};
 use super::disk::{Disk, Open, read_whole};
@@ -20,7 +20,7 @@ use super::error::is_verdict;
 use super::folders::Folders;
 use super::ledger::{Contents, Entry, Ledger, LedgerError};
 use super::settle::{LONGEST_FILE, Numbering, Unsettled};
-use super::survey::{Survey, survey};
+use super::survey::{Survey, Unread, survey};
 use super::{Index, Inner, LedgerNews, OpenFacts, OpenReport, SpoolError, locked};
 use gateway_core::quarantine::Note;
 
@@ -58,40 +58,12 @@ pub(super) fn open_with(
             dir: dir.to_path_buf(),
         })?;
 
-    let mut report = OpenReport {
-        is_new_card: false,
-        card_unreadable: None,
-        card_cloned: None,
-        hardware_changed: None,
-        is_new_boot: false,
-        card_unsaved: None,
-        ledger: LedgerNews::Off("not asked for".into()),
-        clips: 0,
-        recovered: Vec::new(),
-        removed_empty: 0,
-        removed_discarded: 0,
-        left_unsettled: 0,
-        set_aside: Vec::new(),
-        unread: Vec::new(),
-        left_over: 0,
-        damaged: Vec::new(),
-        missing: Vec::new(),
-    };
-    let found_card = match Card::load(folders.disk.as_ref(), dir) {
-        Ok(found) => found,
-        // A booth that can never open its spool again would be worse than a booth whose card has a new id.
-        Err(error)
-            if facts.failed_before >= CARD_TRIES
-                && error.kind() != io::ErrorKind::PermissionDenied =>
-        {
-            CardFound::Unreadable(error.to_string())
-        }
-        Err(error) => return Err(SpoolError::io("reading", dir.join(CARD_FILE), error)),
-    };
+    let mut report = OpenReport::nothing_yet();
+    let found = find_card(&folders, dir, facts.failed_before)?;
     let (ledger, contents) = ledger(&folders, &mut report);
     let survey = survey(&folders, contents.entries)?;
     let identity = Identity {
-        found: found_card,
+        found,
         ledger_card_id: contents.card_id.clone(),
     };
     let (mut card, replaced) = identity.settle(&facts, &survey, &mut report);
@@ -112,19 +84,7 @@ pub(super) fn open_with(
     if replaced {
         set_card_aside(&folders, dir, &mut report)?;
     }
-    let is_saved = match folders.with_room(|| card.save(folders.disk.as_ref(), dir)) {
-        Ok(()) => true,
-        // Under a new identity that cannot be saved no clip has been kept, so that nothing is lost by failing.
-        Err(error) if report.is_new_card => {
-            return Err(SpoolError::io("writing", dir.join(CARD_FILE), error));
-        }
-        Err(error) => {
-            report.card_unsaved =
-                Some(SpoolError::io("writing", dir.join(CARD_FILE), error).to_string());
-            false
-        }
-    };
-
+    let is_saved = save_card(&folders, dir, &card, &mut report)?;
     let next_no = card.clip_no_floor.max(known) + 1;
     let inner = Inner {
         folders,
@@ -153,6 +113,65 @@ pub(super) fn open_with(
         .filter(|e| e.quarantine.is_none())
         .count();
     Ok((inner, report))
+}
+
+/// The card's identity, or what lies in its place.
+fn find_card(folders: &Folders, dir: &Path, failed_before: u32) -> Result<CardFound, SpoolError> {
+    match Card::load(folders.disk.as_ref(), dir) {
+        Ok(found) => Ok(found),
+        // A booth that can never open its spool again would be worse than a booth whose card has a new id.
+        Err(error)
+            if failed_before >= CARD_TRIES && error.kind() != io::ErrorKind::PermissionDenied =>
+        {
+            let why = CardFault::NotGiven(error.to_string());
+            Ok(CardFound::Unreadable(why))
+        }
+        Err(error) => Err(SpoolError::io("reading", dir.join(CARD_FILE), error)),
+    }
+}
+
+/// Saves the card's identity; answers whether that worked.
+fn save_card(
+    folders: &Folders,
+    dir: &Path,
+    card: &Card,
+    report: &mut OpenReport,
+) -> Result<bool, SpoolError> {
+    let Err(error) = folders.with_room(|| card.save(folders.disk.as_ref(), dir)) else {
+        return Ok(true);
+    };
+    let error = SpoolError::io("writing", dir.join(CARD_FILE), error);
+    // Under a new identity that cannot be saved no clip has been kept, so that nothing is lost by failing.
+    if report.is_new_card {
+        return Err(error);
+    }
+    report.card_unsaved = Some(error.to_string());
+    Ok(false)
+}
+
+impl OpenReport {
+    /// The report of an opening of which nothing is known yet.
+    fn nothing_yet() -> Self {
+        Self {
+            is_new_card: false,
+            card_unreadable: None,
+            card_cloned: None,
+            hardware_changed: None,
+            is_new_boot: false,
+            card_unsaved: None,
+            ledger: LedgerNews::Off("not asked for".into()),
+            clips: 0,
+            recovered: Vec::new(),
+            removed_empty: 0,
+            removed_discarded: 0,
+            left_unsettled: 0,
+            set_aside: Vec::new(),
+            unread: Vec::new(),
+            left_over: 0,
+            damaged: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
 }
 
 /// Opens the ledger; a damaged one is set aside and made again, empty.
@@ -236,7 +255,7 @@ impl Identity {
                     cut.or_else(|| latest.map(|entry| entry.clip.card_id.clone()))
                 });
                 let (why, replaced) = match found {
-                    CardFound::Unreadable(why) => (Some(why), true),
+                    CardFound::Unreadable(why) => (Some(why.to_string()), true),
                     _ => (previous.is_some().then(|| "it is gone".to_owned()), false),
                 };
                 report.is_new_card = true;
@@ -349,69 +368,19 @@ impl Inner {
         }
         // If the floor could not be saved, only the ledger remembers these numbers, and its entries must stay.
         if is_saved {
-            let later = |(id, entry)| Chore::Void(id, Box::new(entry));
-            // The void declaration of a number takes the name of the lost file, so that it waits until that file is set aside.
-            let missing = match chores.is_empty() {
-                true => at_once(survey.missing, &mut chores, later),
-                false => {
-                    chores.extend(survey.missing.into_iter().map(later));
-                    Vec::new()
-                }
-            };
-            for (id, entry) in missing {
-                if let Err(error) = self.declare_void(id, &entry) {
-                    log::error!(
-                        "clip {} of the card is gone and cannot be declared void yet: {error}",
-                        entry.clip.clip_no
-                    );
-                    self.note_trouble(Some(&error));
-                }
-            }
+            self.declare_missing(survey.missing, &mut chores);
         }
         for (ids, removed) in [
             (survey.discarded, &mut report.removed_discarded),
             (survey.empty, &mut report.removed_empty),
         ] {
             for id in at_once(ids, &mut chores, Chore::Unlink) {
-                match self.folders.unlink_clip(&self.folders.clips, id) {
-                    Ok(()) => *removed += 1,
-                    Err(error) => {
-                        self.trouble_with(
-                            "removing",
-                            &self.folders.clip(&self.folders.clips, id),
-                            error,
-                        );
-                        locked(&self.numbering).push(Unsettled::Unlink { id });
-                    }
-                }
+                *removed += u32::from(self.remove_found(id));
             }
         }
         // Before any number is given, because one of these files may hold that number.
         for file in survey.unread {
-            let error = SpoolError::io("reading", &file.path, file.why);
-            if let (true, Some(mut entry)) = (file.in_quarantine, file.known.clone()) {
-                // The file is read again before it leaves quarantine.
-                if entry.quarantine.is_none() {
-                    let note = entry.note.insert(Note::unread(&error.to_string()));
-                    entry.quarantine = Some(note.reason.clone());
-                }
-                locked(&self.index).insert(file.id, entry);
-                continue;
-            }
-            report
-                .unread
-                .push((file.id.to_string().into(), error.to_string()));
-            log::error!("a clip file is read later: {error}");
-            let job = Unsettled::Unread {
-                id: file.id,
-                in_quarantine: file.in_quarantine,
-                known: file.known.map(Box::new),
-            };
-            if job.holds_up_numbers() {
-                self.note_trouble(Some(&error));
-                self.is_unread.store(true, Ordering::Relaxed);
-            }
-            locked(&self.numbering).push(job);
+            self.note_unread(file, report);
         }
         for id in survey.astray {
             self.finish_astray(id, report);
@@ -429,6 +398,66 @@ impl Inner {
             u32::try_from(locked(&self.numbering).unsettled.len()).unwrap_or(u32::MAX);
         report.left_over = chores.len();
         *locked(&self.chores) = chores;
+    }
+
+    /// Declares void the numbers whose files are gone, some of them now.
+    fn declare_missing(&self, missing: Vec<(Uuid, Entry)>, chores: &mut VecDeque<Chore>) {
+        let later = |(id, entry)| Chore::Void(id, Box::new(entry));
+        // The void declaration of a number takes the name of the lost file, so that it waits until that file is set aside.
+        let missing = match chores.is_empty() {
+            true => at_once(missing, chores, later),
+            false => {
+                chores.extend(missing.into_iter().map(later));
+                Vec::new()
+            }
+        };
+        for (id, entry) in missing {
+            if let Err(error) = self.declare_void(id, &entry) {
+                log::error!(
+                    "clip {} of the card is gone and cannot be declared void yet: {error}",
+                    entry.clip.clip_no
+                );
+                self.note_trouble(Some(&error));
+            }
+        }
+    }
+
+    /// Removes a file that holds nothing to keep; answers whether it is gone. If not, [`Spool::mend`] tries again.
+    fn remove_found(&self, id: Uuid) -> bool {
+        let Err(error) = self.folders.unlink_clip(&self.folders.clips, id) else {
+            return true;
+        };
+        let path = self.folders.clip(&self.folders.clips, id);
+        self.trouble_with("removing", &path, error);
+        locked(&self.numbering).push(Unsettled::Unlink { id });
+        false
+    }
+
+    /// Notes a file that the card does not give back now.
+    fn note_unread(&self, file: Unread, report: &mut OpenReport) {
+        let error = SpoolError::io("reading", &file.path, file.why);
+        if let (true, Some(mut entry)) = (file.in_quarantine, file.known.clone()) {
+            // The file is read again before it leaves quarantine.
+            if entry.quarantine.is_none() {
+                let note = entry.note.insert(Note::unread(&error.to_string()));
+                entry.quarantine = Some(note.reason.clone());
+            }
+            locked(&self.index).insert(file.id, entry);
+            return;
+        }
+        let clip_id = file.id.to_string().into();
+        report.unread.push((clip_id, error.to_string()));
+        log::error!("a clip file is read later: {error}");
+        let job = Unsettled::Unread {
+            id: file.id,
+            in_quarantine: file.in_quarantine,
+            known: file.known.map(Box::new),
+        };
+        if job.holds_up_numbers() {
+            self.note_trouble(Some(&error));
+            self.is_unread.store(true, Ordering::Relaxed);
+        }
+        locked(&self.numbering).push(job);
     }
 
     /// Makes sure that finished clips are on the card, because a killed process may have left them in memory only. Returns the

@@ -124,7 +124,7 @@ impl What {
                 .map(|(_, why)| why.as_str())
                 .collect::<Vec<_>>()
                 .join(", "),
-            Self::Tls(error) => refusal::told(error).0,
+            Self::Tls(error) => refusal::what_and_remedy(error).0,
             Self::TlsEnded(why) => format!("TLS: {why}"),
             other => format!("{other:?}"),
         }
@@ -207,65 +207,44 @@ impl std::error::Error for Trouble {}
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, remedy) = self.told();
-        write!(f, "{what}; {remedy}")
+        write!(f, "{}; {}", self.sentence(), self.remedy())
     }
 }
 
 impl Trouble {
-    /// What went wrong, and what to do about it; neither ends with a stop.
-    pub fn told(&self) -> (String, String) {
+    /// What went wrong; no stop ends it.
+    pub fn sentence(&self) -> String {
         let Self {
-            broker,
-            client_id,
-            user,
-            check,
-            what,
+            broker, client_id, ..
         } = self;
-        let log = format!("see the broker's log for {client_id:?}");
-        match what {
-            What::NoAddress(why) => (
-                format!("the broker {broker} cannot be reached: its name leads to no address ({why})"),
-                "check the spelling of [mqtt] url, the network's cable or Wi-Fi, and its name server (`resolvectl status`)"
-                    .into(),
-            ),
+        match &self.what {
+            What::NoAddress(why) => {
+                format!(
+                    "the broker {broker} cannot be reached: its name leads to no address ({why})"
+                )
+            }
             What::Unreached(all) => {
                 let each = |(address, why): &(SocketAddr, String)| format!("{address}: {why}");
                 let all: Vec<String> = all.iter().map(each).collect();
-                (
-                    format!("the broker {broker} cannot be reached: {}", all.join(", ")),
-                    "check that the broker runs, that the port in [mqtt] url is right, and that no firewall is between"
-                        .into(),
+                format!("the broker {broker} cannot be reached: {}", all.join(", "))
+            }
+            What::Tls(error) => tls_failed(broker, &refusal::what_and_remedy(error).0),
+            What::TlsEnded(why) => {
+                tls_failed(broker, &format!("it was begun and not ended ({why})"))
+            }
+            What::NoCertificateName(host) => {
+                tls_failed(broker, &format!("no certificate can be for {host:?}"))
+            }
+            What::Silent => format!(
+                "the broker {broker} accepts the connection and says nothing: no answer to the login in {} s",
+                LOGIN_PATIENCE.as_secs()
+            ),
+            What::Ended => format!("the broker {broker} closed the connection without a word"),
+            What::Broken(why) => {
+                format!(
+                    "the connection to the broker {broker} broke without a word of the broker: {why}"
                 )
             }
-            What::Tls(error) => {
-                let (what, remedy) = refusal::told(error);
-                (tls_failed(broker, &what), remedy.into())
-            }
-            What::TlsEnded(why) => (
-                tls_failed(broker, &format!("it was begun and not ended ({why})")),
-                "check that the port in [mqtt] url is the one with TLS (8883 as a rule), and see the broker's log".into(),
-            ),
-            What::NoCertificateName(host) => (
-                tls_failed(broker, &format!("no certificate can be for {host:?}")),
-                "write the name of the broker's certificate into [mqtt] url".into(),
-            ),
-            What::Silent => (
-                format!(
-                    "the broker {broker} accepts the connection and says nothing: no answer to the login in {} s",
-                    LOGIN_PATIENCE.as_secs()
-                ),
-                "check that an MQTT broker has this port, and whether it is one with TLS (mqtts://) or without (mqtt://)"
-                    .into(),
-            ),
-            What::Ended => (
-                format!("the broker {broker} closed the connection without a word"),
-                log,
-            ),
-            What::Broken(why) => (
-                format!("the connection to the broker {broker} broke without a word of the broker: {why}"),
-                format!("{log}, and look after the network"),
-            ),
             What::EndedAfter {
                 how,
                 oldest,
@@ -277,86 +256,120 @@ impl Trouble {
                     What::Broken(why) => format!("broke the connection without a word ({why})"),
                     _ => "closed the connection without a word".to_owned(),
                 };
-                let again = match *times {
-                    ..=1 => String::new(),
-                    times => format!(
-                        ": {times} times in a row; perhaps it takes no packets of this size (max_packet_size, \
-                         message_size_limit)"
-                    ),
-                };
-                let unanswered = match count {
-                    ..=1 => format!("{oldest}, which"),
-                    2 if oldest != largest => format!("{oldest} and {largest}, which"),
-                    _ if oldest == largest => format!("{oldest} and {} more messages, which", count - 1),
-                    _ => format!("{count} messages from {oldest} on, the largest {largest}, which"),
-                };
-                (
-                    format!("the broker {broker} {how} after it had been sent {unanswered} it did not answer{again}"),
-                    log,
+                format!(
+                    "the broker {broker} {how} after it had been sent {} it did not answer{}",
+                    unanswered(oldest, largest, *count),
+                    again(*times)
                 )
             }
-            What::Refused(connack) if connack.is_3_1_1 && connack.code <= 1 => (
-                format!("the broker {broker} speaks MQTT 3.1.1 and not MQTT 5"),
-                remedy(0x84).into(),
+            What::Refused(connack) => self.refused(connack),
+            What::NoQos1 => format!("the broker {broker} takes no messages of QoS 1"),
+            What::Parted(parting) => format!(
+                "the broker {broker} ended the connection of {client_id:?}: {}{}{}",
+                in_words(parting.code),
+                said(parting.reason.as_deref()),
+                referred(parting.reference.as_deref())
             ),
-            What::Refused(connack) if connack.is_login_refused() => (
-                format!(
-                    "the broker {broker} refuses user {user:?}: it refuses the user name or password ({}){}",
-                    connack.code_in_words(),
-                    said(connack.reason.as_deref())
-                ),
-                format!("{check}, and that the broker knows the user and lets it have this client id"),
+            What::Dead => format!("the broker {broker} no longer answers"),
+            What::NotSubscribed { filter, answer } => format!(
+                "the broker {broker} refuses the subscription to {filter} of {client_id:?} ({}){}",
+                in_words(refusing_code(answer)),
+                said(answer.reason.as_deref())
             ),
-            What::Refused(connack) => (
-                format!(
-                    "the broker {broker} refuses the connection: {}{}{}",
-                    connack.code_in_words(),
-                    said(connack.reason.as_deref()),
-                    referred(connack.reference.as_deref())
-                ),
-                remedy(connack.code_of_mqtt_5()).into(),
-            ),
-            What::NoQos1 => (
-                format!("the broker {broker} takes no messages of QoS 1"),
-                remedy(0x9B).into(),
-            ),
-            What::Parted(parting) => (
-                format!(
-                    "the broker {broker} ended the connection of {client_id:?}: {}{}{}",
-                    in_words(parting.code),
-                    said(parting.reason.as_deref()),
-                    referred(parting.reference.as_deref())
-                ),
-                remedy(parting.code).into(),
-            ),
-            What::Dead => (
-                format!("the broker {broker} no longer answers"),
-                "the network or the broker has died; it is tried again".into(),
-            ),
-            What::NotSubscribed { filter, answer } => {
-                let code = answer.codes.iter().copied().find(|code| *code >= 0x80);
-                let code = code.unwrap_or(0x80);
-                (
-                    format!(
-                        "the broker {broker} refuses the subscription to {filter} of {client_id:?} ({}){}",
-                        in_words(code),
-                        said(answer.reason.as_deref())
-                    ),
-                    match code {
-                        0x8F | 0x97 | 0x9E | 0xA1 | 0xA2 => remedy(code).into(),
-                        _ => "check its access rules; give the user the role of docs/mosquitto.acl".into(),
-                    },
-                )
-            }
-            What::Odd(why) => (
-                format!("the connection to the broker {broker} was lost: {why}"),
-                log,
-            ),
-            What::Rival(evidence) => (
-                format!("another device uses the client id {client_id:?} at the broker {broker}: {evidence}"),
-                remedy(TAKEN_OVER).into(),
+            What::Odd(why) => format!("the connection to the broker {broker} was lost: {why}"),
+            What::Rival(evidence) => format!(
+                "another device uses the client id {client_id:?} at the broker {broker}: {evidence}"
             ),
         }
+    }
+
+    fn refused(&self, connack: &Connack) -> String {
+        let Self { broker, user, .. } = self;
+        if connack.is_older_protocol() {
+            return format!("the broker {broker} speaks MQTT 3.1.1 and not MQTT 5");
+        }
+        if connack.is_login_refused() {
+            return format!(
+                "the broker {broker} refuses user {user:?}: it refuses the user name or password ({}){}",
+                connack.code_in_words(),
+                said(connack.reason.as_deref())
+            );
+        }
+        format!(
+            "the broker {broker} refuses the connection: {}{}{}",
+            connack.code_in_words(),
+            said(connack.reason.as_deref()),
+            referred(connack.reference.as_deref())
+        )
+    }
+
+    /// What to do about it; no stop ends it.
+    pub fn remedy(&self) -> String {
+        let log = || format!("see the broker's log for {:?}", self.client_id);
+        match &self.what {
+            What::NoAddress(_) => {
+                "check the spelling of [mqtt] url, the network's cable or Wi-Fi, and its name server (`resolvectl status`)"
+                    .into()
+            }
+            What::Unreached(_) => {
+                "check that the broker runs, that the port in [mqtt] url is right, and that no firewall is between"
+                    .into()
+            }
+            What::Tls(error) => refusal::what_and_remedy(error).1.into(),
+            What::TlsEnded(_) => {
+                "check that the port in [mqtt] url is the one with TLS (8883 as a rule), and see the broker's log"
+                    .into()
+            }
+            What::NoCertificateName(_) => {
+                "write the name of the broker's certificate into [mqtt] url".into()
+            }
+            What::Silent => {
+                "check that an MQTT broker has this port, and whether it is one with TLS (mqtts://) or without (mqtt://)"
+                    .into()
+            }
+            What::Ended | What::EndedAfter { .. } | What::Odd(_) => log(),
+            What::Broken(_) => format!("{}, and look after the network", log()),
+            What::Refused(connack) if connack.is_older_protocol() => remedy(0x84).into(),
+            What::Refused(connack) if connack.is_login_refused() => format!(
+                "{}, and that the broker knows the user and lets it have this client id",
+                self.check
+            ),
+            What::Refused(connack) => remedy(connack.code_of_mqtt_5()).into(),
+            What::NoQos1 => remedy(0x9B).into(),
+            What::Parted(parting) => remedy(parting.code).into(),
+            What::Dead => "the network or the broker has died; it is tried again".into(),
+            What::NotSubscribed { answer, .. } => match refusing_code(answer) {
+                code @ (0x8F | 0x97 | 0x9E | 0xA1 | 0xA2) => remedy(code).into(),
+                _ => "check its access rules; give the user the role of docs/mosquitto.acl".into(),
+            },
+            What::Rival(_) => remedy(TAKEN_OVER).into(),
+        }
+    }
+}
+
+/// The first code of an answer that refuses (MQTT 5 §3.9.3), or the one without a reason.
+fn refusing_code(answer: &Answer) -> u8 {
+    let code = answer.codes.iter().copied().find(|code| *code >= 0x80);
+    code.unwrap_or(0x80)
+}
+
+/// What the broker had not answered, as the beginning of a clause.
+fn unanswered(oldest: &Unanswered, largest: &Unanswered, count: usize) -> String {
+    match count {
+        ..=1 => format!("{oldest}, which"),
+        2 if oldest != largest => format!("{oldest} and {largest}, which"),
+        _ if oldest == largest => format!("{oldest} and {} more messages, which", count - 1),
+        _ => format!("{count} messages from {oldest} on, the largest {largest}, which"),
+    }
+}
+
+fn again(times: u32) -> String {
+    match times {
+        ..=1 => String::new(),
+        times => format!(
+            ": {times} times in a row; perhaps it takes no packets of this size (max_packet_size, \
+             message_size_limit)"
+        ),
     }
 }
 
@@ -403,6 +416,11 @@ fn referred(reference: Option<&str>) -> String {
 }
 
 impl Connack {
+    /// The broker knows no MQTT 5: it accepts in MQTT 3.1.1, or refuses the version.
+    fn is_older_protocol(&self) -> bool {
+        self.is_3_1_1 && self.code <= 1
+    }
+
     fn is_login_refused(&self) -> bool {
         match self.is_3_1_1 {
             true => matches!(self.code, 4 | 5),
@@ -436,7 +454,7 @@ mod tests {
 
     use super::*;
 
-    fn told(what: What) -> (String, Trouble) {
+    fn with(what: What) -> (String, Trouble) {
         let trouble = Trouble {
             broker: "broker.example:8883".into(),
             client_id: "rundhoej-1".into(),
@@ -455,7 +473,7 @@ mod tests {
                 reason: Some("maintenance".into()),
                 reference: None,
             };
-            let (sentence, trouble) = told(What::Parted(parting));
+            let (sentence, trouble) = with(What::Parted(parting));
             assert!(sentence.contains(&format!("0x{code:02X}")), "{sentence}");
             assert!(sentence.contains("it says \"maintenance\""), "{sentence}");
             assert!(!sentence.ends_with("; "), "{sentence}");
@@ -464,7 +482,7 @@ mod tests {
                 code,
                 ..Connack::default()
             };
-            let (sentence, trouble) = told(What::Refused(connack));
+            let (sentence, trouble) = with(What::Refused(connack));
             assert!(sentence.contains(&format!("0x{code:02X}")), "{sentence}");
             let is_login = matches!(code, 0x86 | 0x87);
             assert_eq!(trouble.state() == BrokerState::LoginRefused, is_login);
@@ -483,7 +501,7 @@ mod tests {
             (5, "check the password file"),
             (9, "MQTT 5"),
         ] {
-            let (sentence, _) = told(What::Refused(Connack {
+            let (sentence, _) = with(What::Refused(Connack {
                 code,
                 is_3_1_1: true,
                 ..Connack::default()
@@ -503,7 +521,7 @@ mod tests {
             bytes: 0,
         };
         let after = |oldest: &Unanswered, count, times| {
-            told(What::EndedAfter {
+            with(What::EndedAfter {
                 how: Box::new(What::Ended),
                 oldest: oldest.clone(),
                 largest: part.clone(),
@@ -541,13 +559,13 @@ mod tests {
         };
         let both = refused("192.0.2.1:1").and(refused("192.0.2.2:1"));
         assert!(
-            told(both.clone())
+            with(both.clone())
                 .0
                 .contains("192.0.2.1:1: refused, 192.0.2.2:1: refused")
         );
         let expired = What::Tls(rustls::Error::InvalidCertificate(CertificateError::Expired));
         assert_eq!(both.clone().and(expired.clone()), expired);
         assert_eq!(expired.clone().and(both), expired);
-        assert!(told(expired).0.contains("clock"));
+        assert!(with(expired).0.contains("clock"));
     }
 }

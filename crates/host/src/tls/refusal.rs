@@ -11,7 +11,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 const NO_EARLIER: u64 = 1_735_689_600;
 
 /// What is wrong, to follow the broker's name and "; "; and what to do about it.
-pub fn told(error: &Error) -> (String, &'static str) {
+pub fn what_and_remedy(error: &Error) -> (String, &'static str) {
     match error {
         Error::InvalidCertificate(why) => certificate(why, error),
         Error::AlertReceived(alert) => alert_of(*alert, error),
@@ -39,41 +39,12 @@ fn certificate(why: &CertificateError, error: &Error) -> (String, &'static str) 
 }
 
 fn untrusted(why: &CertificateError, error: &Error) -> (String, &'static str) {
+    if let Some(said) = out_of_date(why) {
+        return said;
+    }
     // rustls has no variants for two of these failures.
     let other = format!("{why:?}");
     match why {
-        CertificateError::NotValidYetContext { time, .. }
-        | CertificateError::ExpiredContext { time, .. }
-            if time.as_secs() < NO_EARLIER =>
-        {
-            (
-                format!(
-                    "this machine's clock was never set, it stands at {}",
-                    day(*time)
-                ),
-                "let the machine reach a time server (NTP, UDP port 123); the connection comes by itself once the clock is right",
-            )
-        }
-        CertificateError::NotValidYetContext { time, not_before } => (
-            format!(
-                "it is not valid yet, but from {} on, and here it is {}",
-                day(*not_before),
-                day(*time)
-            ),
-            "check this machine's clock, then the broker's certificate",
-        ),
-        CertificateError::NotValidYet => (
-            "it is not valid yet".to_owned(),
-            "check this machine's clock, then the broker's certificate",
-        ),
-        CertificateError::ExpiredContext { time, not_after } => (
-            format!("it ended on {}, and here it is {}", day(*not_after), day(*time)),
-            "renew the broker's certificate, or check this machine's clock",
-        ),
-        CertificateError::Expired => (
-            "it has ended".to_owned(),
-            "renew the broker's certificate, or check this machine's clock",
-        ),
         CertificateError::NotValidForNameContext { expected, presented } => (
             format!(
                 "it is for another name than {}: {}",
@@ -110,6 +81,49 @@ fn untrusted(why: &CertificateError, error: &Error) -> (String, &'static str) {
             "check ca_file: it must hold the certificate of the authority that signed the broker's; and check the host name in [mqtt] url",
         ),
     }
+}
+
+/// A certificate whose time has not come or is over, or a clock that is wrong; `None` for every other failure.
+fn out_of_date(why: &CertificateError) -> Option<(String, &'static str)> {
+    Some(match why {
+        CertificateError::NotValidYetContext { time, .. }
+        | CertificateError::ExpiredContext { time, .. }
+            if time.as_secs() < NO_EARLIER =>
+        {
+            (
+                format!(
+                    "this machine's clock was never set, it stands at {}",
+                    day(*time)
+                ),
+                "let the machine reach a time server (NTP, UDP port 123); the connection comes by itself once the clock is right",
+            )
+        }
+        CertificateError::NotValidYetContext { time, not_before } => (
+            format!(
+                "it is not valid yet, but from {} on, and here it is {}",
+                day(*not_before),
+                day(*time)
+            ),
+            "check this machine's clock, then the broker's certificate",
+        ),
+        CertificateError::NotValidYet => (
+            "it is not valid yet".to_owned(),
+            "check this machine's clock, then the broker's certificate",
+        ),
+        CertificateError::ExpiredContext { time, not_after } => (
+            format!(
+                "it ended on {}, and here it is {}",
+                day(*not_after),
+                day(*time)
+            ),
+            "renew the broker's certificate, or check this machine's clock",
+        ),
+        CertificateError::Expired => (
+            "it has ended".to_owned(),
+            "renew the broker's certificate, or check this machine's clock",
+        ),
+        _ => return None,
+    })
 }
 
 fn alert_of(alert: AlertDescription, error: &Error) -> (String, &'static str) {
