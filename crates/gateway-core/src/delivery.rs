@@ -3,51 +3,36 @@
 //! Owns: which clip is offered when, what of it is missing at the hub, and the only way to a
 //! [`Receipt`]. Never does: touch a socket or a file, or let go of a clip on anything but a verified
 //! confirmation. A lost connection or a lost message costs a repetition, never a clip.
+//!
+//! Longer than 500 lines: the machine's state and everything that may happen to a clip; which message leaves next, what the broker
+//! answers, the pace and the alerts have files of their own.
+
+mod alerts;
+mod answers;
+mod pace;
+mod sending;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use self::pace::Pace;
 use super::retry::Retry;
 use booth_contract::time::Mono;
-use booth_contract::{Ack, AckStatus, AlertId, BodyHash, ByteRange, ClipId, MAX_PART_BYTES};
+use booth_contract::{Ack, AckStatus, BodyHash, ByteRange, ClipId, MAX_PART_BYTES};
 
 /// Clips that may await their ack at a time; a clip that gets no answer gives up its place.
 const WINDOW_CLIPS: usize = 8;
-/// Most bytes that the bodies of these clips have together.
-const WINDOW_BYTES: u64 = 4 << 20;
 /// Messages without PUBACK at a time, at most; few, so that health gets through between them.
 const WINDOW_MESSAGES: usize = 6;
-/// A PUBACK that takes longer than this shows a slow link: one message less at a time is sent, down to one, so that health
-/// waits behind one part at most.
-const SLOW_ANSWER: Duration = Duration::from_secs(1);
-/// A PUBACK that comes within this shows a quick link: one message more at a time is sent.
-const QUICK_ANSWER: Duration = Duration::from_millis(250);
-/// With more clips waiting than this there is a backlog: then every second clip taken up is the newest, so that a message
-/// spoken today does not wait behind those of last week.
-const BACKLOG_CLIPS: usize = WINDOW_CLIPS;
-/// What a message costs beside its body, bytes: topic, header, PUBACK. A manifest is about this long too.
-const MESSAGE_OVERHEAD: u64 = 256;
-const MANIFEST_COST: u64 = 1024;
-/// First wait for an ack; doubled each time, up to the last.
+/// First wait for an ack; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-const LAST_WAIT: Duration = Duration::from_secs(600);
-/// After this many unanswered manifests, all parts are sent again.
-const MANIFESTS_UNANSWERED: u32 = 3;
 /// Most ranges that are taken from one `partial`; the next manifest asks for the rest.
 const MAX_RANGES: usize = 1024;
-/// Pause after the broker says that nobody subscribes.
-const SLOW_RETRY: Duration = Duration::from_secs(30);
 /// First and last pause after the broker says that it takes nothing for now.
 const BUSY_FIRST: Duration = Duration::from_secs(30);
 const BUSY_LAST: Duration = Duration::from_secs(600);
-/// A broker that takes nothing, and lets no clip through for this long, is reported.
-const BUSY_PATIENCE: Duration = Duration::from_secs(600);
 /// A broker that has not said for this long that it takes nothing counts as taking again.
 const BUSY_STALE: Duration = Duration::from_secs(900);
-/// Pause of a clip that the broker refuses.
-const REFUSED_RETRY: Duration = Duration::from_secs(600);
-/// Parts are not made smaller than this, bytes.
-const SMALLEST_PART: u64 = 256;
 /// First and last pause of one clip that the card fails to read or fix.
 const CARD_FIRST: Duration = Duration::from_secs(30);
 const CARD_LAST: Duration = Duration::from_secs(1800);
@@ -58,8 +43,6 @@ const READING_LAST: Duration = Duration::from_secs(60);
 /// First and last pause of all fixing after the card refused a manifest.
 const FIXING_FIRST: Duration = Duration::from_secs(30);
 const FIXING_LAST: Duration = Duration::from_secs(600);
-/// While the hub is away, waiting clips are reported to operations only after this.
-const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Proof that the centre has a clip, or wants it gone: made only here, from a confirmation whose hash
 /// is the clip's own, and used up by the deletion it allows.
@@ -233,48 +216,6 @@ struct Busy {
     /// When it said so last.
     last: Mono,
     why: String,
-}
-
-/// How fast bodies may leave: a bucket of bytes, filled at the configured rate.
-#[derive(Debug, Default)]
-struct Pace {
-    /// `None`: as fast as the link goes.
-    bytes_per_s: Option<u64>,
-    /// Thousandths of bytes that may leave; negative after a message that cost more than there was.
-    credit: i64,
-    filled: Mono,
-}
-
-impl Pace {
-    /// Most that is saved up: a part and its manifest, so that a pause causes no burst.
-    const MOST: i64 = (MAX_PART_BYTES as i64 + 2048) * 1000;
-
-    fn fill(&mut self, now: Mono) {
-        let Some(rate) = self.bytes_per_s else { return };
-        let ms = i64::try_from(now.since(self.filled).as_millis()).unwrap_or(i64::MAX);
-        let earned = ms.saturating_mul(i64::try_from(rate).unwrap_or(i64::MAX));
-        self.credit = self.credit.saturating_add(earned).min(Self::MOST);
-        self.filled = now;
-    }
-
-    fn allows(&self) -> bool {
-        self.bytes_per_s.is_none() || self.credit > 0
-    }
-
-    fn spend(&mut self, bytes: u64) {
-        let cost = i64::try_from(bytes)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(1000);
-        self.credit = self.credit.saturating_sub(cost);
-    }
-
-    /// When the next message may leave, if it has to wait.
-    fn due(&self) -> Option<Mono> {
-        let rate = i64::try_from(self.bytes_per_s?).unwrap_or(i64::MAX).max(1);
-        let missing = (1 - self.credit).max(0);
-        let ms = u64::try_from(missing / rate + 1).unwrap_or(0);
-        (missing > 0).then(|| self.filled + Duration::from_millis(ms))
-    }
 }
 
 /// The delivery machine.
@@ -610,199 +551,6 @@ impl Delivery {
         self.figures
     }
 
-    /// The alerts for operations.
-    pub fn alerts(&self, now: Mono) -> BTreeMap<AlertId, String> {
-        let mut alerts = BTreeMap::new();
-        if self.nobody_listens {
-            alerts.insert(
-                AlertId::HubNotListening,
-                AlertId::HubNotListening.meaning().to_owned(),
-            );
-        }
-        let overdue = self.oldest_unsent(now).is_some_and(|age| age >= PATIENCE);
-        if self.confirmation == Confirmation::Hub && !self.hub_online && overdue {
-            let text = format!(
-                "The hub has been away; {} clips wait, the oldest for over 24 h.",
-                self.unsent()
-            );
-            alerts.insert(AlertId::HubNotListening, text);
-        }
-        let id_of = |number: &u64| {
-            self.items
-                .get(number)
-                .map_or("", |item| item.offer.clip_id.as_str())
-        };
-        if let Some((number, why)) = self.refused.iter().next() {
-            let text = format!(
-                "The broker refuses {} clips, the first {}: {why}.",
-                self.refused.len(),
-                id_of(number)
-            );
-            alerts.insert(AlertId::ClipRefusedByBroker, text);
-        } else if let Some(busy) = self.busy.as_ref().filter(|_| !self.items.is_empty())
-            && now.since(busy.since) >= BUSY_PATIENCE
-            && now.since(busy.last) < BUSY_STALE
-        {
-            let text = format!(
-                "For over {} minutes the broker has let no clip through: {}. They are kept on the card and offered again.",
-                BUSY_PATIENCE.as_secs() / 60,
-                busy.why
-            );
-            alerts.insert(AlertId::ClipRefusedByBroker, text);
-        }
-        let mut troubled = self.items.values();
-        if let Some((item, why)) = troubled.find_map(|item| Some((item, item.trouble.as_ref()?))) {
-            let text = format!(
-                "The card fails for clip {}: {why}. It is tried again, with growing pauses.",
-                item.offer.clip_id
-            );
-            alerts.insert(AlertId::DiskErrors, text);
-        }
-        alerts
-    }
-
-    fn may_send(&self, now: Mono) -> bool {
-        self.is_open()
-            && self.paused_until.is_none_or(|until| until <= now)
-            && self.busy_retry.is_due(now)
-            && self.reading.is_due(now)
-            && self.tokens.len() < self.window
-            && self.pace.allows()
-    }
-
-    /// The next message, if one may be sent now.
-    pub fn next(&mut self, now: Mono) -> Option<Send> {
-        self.pace.fill(now);
-        self.wake(now);
-        if !self.may_send(now) {
-            return None;
-        }
-        self.repeat_unanswered(now);
-        let due = self.active.iter().copied().find(|number| {
-            let active = self.items.get(number).and_then(|item| item.active.as_ref());
-            active.is_some_and(|active| active.manifest_due || !active.ranges.is_empty())
-        });
-        let number = match due {
-            Some(number) => number,
-            None => self.activate()?,
-        };
-        let item = self.items.get_mut(&number)?;
-        let active = item.active.as_mut()?;
-        let what = if active.manifest_due {
-            active.manifest_due = false;
-            What::Manifest
-        } else {
-            let (from, to) = active.ranges.pop_front()?;
-            let end = to.min(from.saturating_add(self.max_part));
-            if end < to {
-                active.ranges.push_front((end, to));
-            } else if active.ranges.is_empty() && active.manifest_after {
-                active.manifest_after = false;
-                active.manifest_due = true;
-            }
-            self.figures.parts_sent += 1;
-            self.figures.parts_resent += u64::from(active.resending);
-            What::Part { from, to: end }
-        };
-        active.unacked += 1;
-        active.asked = None;
-        let token = self.next_token;
-        self.next_token += 1;
-        let sent = Sent {
-            number,
-            what,
-            at: now,
-            bytes: None,
-        };
-        self.tokens.insert(token, sent);
-        self.pace.spend(match what {
-            What::Manifest => MANIFEST_COST,
-            What::Part { from, to } => to - from + MESSAGE_OVERHEAD,
-        });
-        Some(Send {
-            token,
-            clip_id: item.offer.clip_id.clone(),
-            what,
-        })
-    }
-
-    /// Takes up the oldest waiting clip, if the window has room; of a backlog, the newest every other time.
-    fn activate(&mut self) -> Option<u64> {
-        let answered = |number: &&u64| {
-            self.items
-                .get(number)
-                .and_then(|item| item.active.as_ref())
-                .is_some_and(|active| active.unanswered == 0)
-        };
-        let (mut clips, mut bytes) = (0, 0);
-        for number in self.active.iter().filter(answered) {
-            clips += 1;
-            let body = self.items.get(number).map_or(0, |item| item.offer.bytes);
-            bytes = u64::saturating_add(bytes, body);
-        }
-        if clips >= WINDOW_CLIPS || bytes >= WINDOW_BYTES {
-            return None;
-        }
-        let ready = |number: &&u64| self.items.get(number).is_some_and(|item| item.offer.fixed);
-        let is_backlog = self.waiting.len() > BACKLOG_CLIPS;
-        let number = if is_backlog && self.newest_next {
-            *self.waiting.iter().rev().find(ready)?
-        } else {
-            *self.waiting.iter().find(ready)?
-        };
-        self.newest_next = is_backlog && !self.newest_next;
-        self.waiting.remove(&number);
-        let item = self.items.get_mut(&number)?;
-        let first = !item.offered;
-        item.offered = true;
-        let whole = VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
-        item.active = Some(Active {
-            manifest_due: true,
-            // For a clip that was offered before, the manifest first asks what is missing.
-            ranges: if first || self.confirmation == Confirmation::Broker {
-                whole
-            } else {
-                VecDeque::new()
-            },
-            manifest_after: false,
-            unacked: 0,
-            asked: None,
-            wait: FIRST_WAIT,
-            unanswered: if first { 0 } else { MANIFESTS_UNANSWERED - 1 },
-            resending: !first,
-        });
-        self.active.push(number);
-        Some(number)
-    }
-
-    /// Repeats the manifest of clips whose answer is overdue.
-    fn repeat_unanswered(&mut self, now: Mono) {
-        if self.confirmation == Confirmation::Broker {
-            return;
-        }
-        for number in &self.active {
-            let Some(item) = self.items.get_mut(number) else {
-                continue;
-            };
-            let Some(active) = item.active.as_mut() else {
-                continue;
-            };
-            let overdue = active.asked.is_some_and(|asked| asked + active.wait <= now);
-            if !overdue {
-                continue;
-            }
-            active.asked = None;
-            active.unanswered += 1;
-            active.manifest_due = true;
-            if active.unanswered.is_multiple_of(MANIFESTS_UNANSWERED) {
-                active.ranges =
-                    VecDeque::from_iter((item.offer.bytes > 0).then_some((0, item.offer.bytes)));
-                active.resending = true;
-            }
-            active.wait = (active.wait * 2).min(LAST_WAIT);
-        }
-    }
-
     /// When, after now, [`Delivery::next`] and [`Delivery::to_fix`] should be asked again although nothing happened.
     pub fn deadline(&self, now: Mono) -> Option<Mono> {
         // A machine that may not send waits for no time: what opens it again is an event, and the caller passes every event
@@ -849,116 +597,6 @@ impl Delivery {
         item.trouble = Some(why.to_owned());
         let until = item.card.failed(now);
         self.put_back(number, until);
-    }
-
-    /// The broker answered a message.
-    pub fn puback(&mut self, now: Mono, token: u64, answer: Puback, why: &str) -> Vec<Verdict> {
-        let Some(sent) = self.tokens.remove(&token) else {
-            return Vec::new();
-        };
-        let number = sent.number;
-        let took = now.since(sent.at);
-        if took > SLOW_ANSWER {
-            self.window = (self.window - 1).max(1);
-        } else if took <= QUICK_ANSWER {
-            self.window = (self.window + 1).min(WINDOW_MESSAGES);
-        }
-        let Some(item) = self.items.get_mut(&number) else {
-            return Vec::new();
-        };
-        // The card could be read, no matter what the broker answered.
-        self.reading.worked();
-        match answer {
-            Puback::Success => {
-                self.nobody_listens = false;
-                self.paused_until = None;
-                self.busy_retry.hurry();
-                self.refused.remove(&number);
-                if let What::Part { from, to } = sent.what {
-                    // A broker that takes manifests and no parts lets nothing through.
-                    self.busy_retry.worked();
-                    let size = to - from;
-                    if self.learned.is_some_and(|learned| size > learned) {
-                        self.learned = (size < self.room).then_some(size);
-                    }
-                }
-                let Some(active) = item.active.as_mut() else {
-                    return Vec::new();
-                };
-                active.unacked = active.unacked.saturating_sub(1);
-                let all_sent =
-                    active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
-                if all_sent && self.confirmation == Confirmation::Broker {
-                    return self.settle(now, number, Verdict::Release);
-                }
-                if all_sent {
-                    active.asked = Some(now);
-                }
-            }
-            Puback::NoSubscriber => {
-                self.nobody_listens = true;
-                self.paused_until = Some(now + SLOW_RETRY);
-                // Where nobody subscribed, the hub got nothing.
-                item.offered = false;
-                self.put_back(number, now);
-            }
-            Puback::Later | Puback::Quota => {
-                self.busy_retry.failed(now);
-                let busy = self.busy.get_or_insert(Busy {
-                    since: now,
-                    last: now,
-                    why: String::new(),
-                });
-                if now.since(busy.last) >= BUSY_STALE {
-                    busy.since = now;
-                }
-                busy.last = now;
-                busy.why = why.to_owned();
-                // Where a broker takes only some messages at a time, asking what is missing makes progress; sending the same
-                // first parts again and again would not.
-                item.offered = true;
-                self.put_back(number, now);
-            }
-            Puback::TooLarge => self.too_large(now, sent),
-            Puback::Refused => {
-                self.refused.insert(number, why.to_owned());
-                item.offered = false;
-                self.put_back(number, now + REFUSED_RETRY);
-            }
-        }
-        Vec::new()
-    }
-
-    /// The broker takes no message of this size: parts are made smaller; a manifest or a smallest part counts as refused.
-    fn too_large(&mut self, now: Mono, sent: Sent) {
-        let Sent { number, what, .. } = sent;
-        let Some(item) = self.items.get_mut(&number) else {
-            return;
-        };
-        let what_is = match what {
-            What::Part { from, to } if to - from > SMALLEST_PART => {
-                let size = ((to - from) / 2).max(SMALLEST_PART);
-                self.max_part = self.max_part.min(size);
-                self.learned = Some(self.max_part);
-                if let Some(active) = item.active.as_mut() {
-                    active.unacked = active.unacked.saturating_sub(1);
-                    active.ranges.push_front((from, to));
-                    active.resending = true;
-                }
-                return;
-            }
-            What::Part { .. } => "even a part",
-            What::Manifest => "its manifest",
-        };
-        let bytes = match (sent.bytes, what) {
-            (Some(bytes), _) => format!(" of {bytes} bytes"),
-            (None, What::Part { from, to }) => format!(" of {} bytes", to - from),
-            (None, What::Manifest) => String::new(),
-        };
-        let why = format!("{what_is}{bytes} is larger than the broker takes");
-        self.refused.insert(number, why);
-        item.offered = false;
-        self.put_back(number, now + REFUSED_RETRY);
     }
 
     /// Stops offering a clip until then.

@@ -76,26 +76,12 @@ pub fn alert(
             "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
         ));
     }
-    let severity = alert
-        .severity
-        .or(of_the_table.map(AlertId::severity))
-        .unwrap_or(Severity::Watch);
-    let severity = serde_json::to_value(severity)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default();
+    let severity = severity_name(alert.severity.or(of_the_table.map(AlertId::severity)));
     let text: String = match alert.text.is_empty() {
         true => of_the_table.map_or_else(|| id.to_owned(), |id| id.meaning().to_owned()),
         false => alert.text.chars().take(500).collect(),
     };
-    // When a booth changes the severity of a raised alert, the earlier severity goes into the history.
-    let raised: Option<(i64, String)> = db
-        .prepare_cached("SELECT rowid, severity FROM alert WHERE booth_id = ?1 AND id = ?2")?
-        .query_row([booth.as_str(), id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    if let Some((row, _)) = raised.filter(|(_, before)| *before != severity) {
-        end(db, now, booth, row)?;
-    }
+    end_milder_or_worse(db, now, booth, id, &severity)?;
     db.prepare_cached(
         "INSERT INTO alert (booth_id, id, severity, text, since, said_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -111,6 +97,32 @@ pub fn alert(
         rfc3339(now)
     ])?;
     Ok(())
+}
+
+/// The contract's word for a severity; one that is not given counts as the mildest.
+fn severity_name(severity: Option<Severity>) -> String {
+    let severity = serde_json::to_value(severity.unwrap_or(Severity::Watch)).ok();
+    severity
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// When a booth changes the severity of a raised alert, the earlier severity goes into the history.
+fn end_milder_or_worse(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    id: &str,
+    severity: &str,
+) -> Result<(), rusqlite::Error> {
+    let raised: Option<(i64, String)> = db
+        .prepare_cached("SELECT rowid, severity FROM alert WHERE booth_id = ?1 AND id = ?2")?
+        .query_row([booth.as_str(), id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match raised.filter(|(_, before)| before != severity) {
+        Some((row, _)) => end(db, now, booth, row),
+        None => Ok(()),
+    }
 }
 
 /// An introduction has begun.

@@ -8,50 +8,26 @@
 //! is back. Another card takes over by its birth. What is said under a card that is not the current one is kept in that card's
 //! history and not shown.
 
+mod cards;
+mod events;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use self::cards::{announce, contest, current_card, set_current};
+pub(crate) use self::cards::{card_known_at, card_seen, is_at_home};
+pub(crate) use self::events::event;
 use super::alerts;
 use super::ingest::is_token;
-use super::store::{self, Rank};
 use booth_contract::time::rfc3339;
 use booth_contract::{
-    Birth, BoothId, BoothState, CardId, ClipId, Health, MAX_JSON_BYTES, Presence, Session, reading,
+    Birth, BoothId, BoothState, CardId, Health, MAX_JSON_BYTES, Presence, Session, reading,
 };
 
 /// Most booths kept; one more is refused.
 const MAX_BOOTHS: i64 = 10_000;
-/// Most events kept of one booth.
-const MAX_EVENTS_PER_BOOTH: i64 = 500;
-/// So many events beyond the limit are tolerated before the excess is deleted, because each deletion reads all of them.
-const EVENTS_AT_ONCE: i64 = 50;
-/// Most kinds of events kept of one booth.
-const MAX_KINDS_PER_BOOTH: usize = 64;
-/// Kinds of events that are never deleted to make room for another kind.
-const LASTING_EVENTS: [&str; 10] = [
-    "boot",
-    "card_cloned",
-    "card_closed",
-    "case_opened",
-    "clock_step",
-    "data_partition_repaired",
-    "hardware_changed",
-    "tamper",
-    "update",
-    "worker_died",
-];
 /// Machines remembered at one booth; those not heard for longest are forgotten first.
 const MAX_MACHINES_PER_BOOTH: i64 = 16;
-/// A booth whose live health was heard within this many seconds is there.
-const ALIVE_S: i64 = 180;
-/// Cards remembered at one booth; those not heard for longest are forgotten first.
-const MAX_CARDS_PER_BOOTH: i64 = 64;
-/// Values of `announced` of a card at a booth: the booth has announced it; the booth where it was first still has it; an operator
-/// has accepted it; the booth has named it as one that it had, and does not say that it is in it now.
-const ANNOUNCED: u8 = 1;
-const CONTESTED: u8 = 2;
-const ACCEPTED: u8 = 3;
-const NAMED: u8 = 4;
 /// Most starts of a card that are believed between two of its messages, besides one for each second between them.
 const MAX_STARTS: u64 = 1_000;
 /// Retained health expires after seven days (contract §3): the time that is left until then gives its age.
@@ -100,104 +76,6 @@ pub fn heard(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), Fle
     db.prepare_cached("INSERT INTO booth (booth_id, first_heard) VALUES (?1, ?2)")?
         .execute(params![booth.as_str(), rfc3339(now)])?;
     Ok(())
-}
-
-/// Notes that a card was heard at a booth.
-pub fn card_seen(
-    db: &Connection,
-    now: Timestamp,
-    booth: &BoothId,
-    card_id: &CardId,
-) -> Result<(), FleetError> {
-    if !is_token(card_id) {
-        return malformed("card_id is no plain name");
-    }
-    heard(db, now, booth)?;
-    let new = db
-        .prepare_cached(
-            "INSERT INTO card_at_booth (booth_id, card_id, first_seen, last_seen)
-             VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![booth.as_str(), card_id.as_str(), rfc3339(now)])?;
-    if new == 0 {
-        db.prepare_cached(
-            "UPDATE card_at_booth SET last_seen = ?3 WHERE booth_id = ?1 AND card_id = ?2",
-        )?
-        .execute(params![booth.as_str(), card_id.as_str(), rfc3339(now)])?;
-    } else {
-        db.prepare_cached(
-            "DELETE FROM card_at_booth WHERE booth_id = ?1 AND card_id IN (
-               SELECT card_id FROM card_at_booth WHERE booth_id = ?1 AND card_id <> ?2
-                 AND card_id IS NOT (SELECT card_id FROM booth WHERE booth_id = ?1)
-               ORDER BY last_seen DESC LIMIT -1 OFFSET ?3)",
-        )?
-        .execute(params![
-            booth.as_str(),
-            card_id.as_str(),
-            MAX_CARDS_PER_BOOTH - 2
-        ])?;
-    }
-    Ok(())
-}
-
-/// Whether a card was ever heard at a booth.
-pub fn card_known_at(
-    db: &Connection,
-    booth: &BoothId,
-    card_id: &CardId,
-) -> Result<bool, rusqlite::Error> {
-    db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2)",
-    )?
-    .query_row([booth.as_str(), card_id], |row| row.get(0))
-}
-
-/// Whether a clip of this card, spoken at `booth`, counts when it comes from `sender` (contract §3.3). The card must be the
-/// sender's: the sender has announced it, or it was never heard at any other booth. A clip of another booth counts if the sender
-/// has announced the card and the card was heard at that booth.
-pub fn is_at_home(
-    db: &Connection,
-    sender: &BoothId,
-    booth: &BoothId,
-    card_id: &CardId,
-) -> Result<bool, rusqlite::Error> {
-    let announced: Option<u8> = db
-        .prepare_cached("SELECT announced FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2")?
-        .query_row([sender.as_str(), card_id], |row| row.get(0))
-        .optional()?;
-    match announced {
-        Some(NAMED) if holder_but(db, sender, card_id)?.is_some() => Ok(false),
-        Some(ANNOUNCED | ACCEPTED | NAMED) => {
-            Ok(booth == sender || card_known_at(db, booth, card_id)?)
-        }
-        Some(CONTESTED) => Ok(false),
-        _ if booth != sender => Ok(false),
-        _ => db
-            .prepare_cached(
-                "SELECT NOT EXISTS (SELECT 1 FROM card_at_booth WHERE card_id = ?1 AND booth_id <> ?2)",
-            )?
-            .query_row([card_id, sender.as_str()], |row| row.get(0)),
-    }
-}
-
-/// Another booth that last announced this card and has not announced a different one since.
-fn holder_but(
-    db: &Connection,
-    booth: &BoothId,
-    card_id: &CardId,
-) -> Result<Option<String>, rusqlite::Error> {
-    db.prepare_cached("SELECT booth_id FROM booth WHERE card_id = ?1 AND booth_id <> ?2 LIMIT 1")?
-        .query_row([card_id, booth.as_str()], |row| row.get(0))
-        .optional()
-}
-
-fn current_card(db: &Connection, booth: &BoothId) -> Result<Option<CardId>, rusqlite::Error> {
-    Ok(db
-        .prepare_cached("SELECT card_id FROM booth WHERE booth_id = ?1")?
-        .query_row([booth.as_str()], |row| row.get::<_, Option<String>>(0))
-        .optional()?
-        .flatten()
-        .map(Into::into))
 }
 
 type Numbered = Option<(u64, u64)>;
@@ -272,6 +150,20 @@ fn is_possible(now: Timestamp, session: Session, said: &Said) -> Result<(), Flee
     Ok(())
 }
 
+/// What a card has said at this booth before a message of this session, which is noted as heard if it can be.
+fn said_before(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    card_id: &CardId,
+    session: Session,
+) -> Result<Said, FleetError> {
+    let said = said_by(db, booth, card_id)?;
+    is_possible(now, session, &said)?;
+    card_seen(db, now, booth, card_id)?;
+    Ok(said)
+}
+
 /// A message of an earlier session that arrives late. It changes nothing; if that happens again and again, somebody invented a
 /// higher session.
 fn is_late<T>(booth: &BoothId, said: Session, known: Session) -> Result<T, FleetError> {
@@ -303,9 +195,7 @@ pub fn state(
         return Ok(());
     }
     let state: BoothState = parsed("state", payload)?;
-    let said = said_by(db, booth, &state.card_id)?;
-    is_possible(now, state.session, &said)?;
-    card_seen(db, now, booth, &state.card_id)?;
+    let said = said_before(db, now, booth, &state.card_id, state.session)?;
     let late = said.session.is_some_and(|known| {
         state.session < known
             // Within one session `online` comes first: after the session's end another `online` can only be a repeat.
@@ -338,112 +228,6 @@ pub fn state(
     }
 }
 
-/// The booth says that this card is in it. That does not count where another booth had the card before and is alive with it.
-fn announce(
-    db: &Connection,
-    now: Timestamp,
-    booth: &BoothId,
-    card_id: &CardId,
-) -> Result<(), FleetError> {
-    card_seen(db, now, booth, card_id)?;
-    let is_news = db
-        .prepare_cached(
-            "UPDATE card_at_booth SET announced = ?3
-             WHERE booth_id = ?1 AND card_id = ?2 AND announced IN (0, ?4)",
-        )?
-        .execute(params![booth.as_str(), card_id.as_str(), ANNOUNCED, NAMED])?;
-    if is_news == 0 {
-        return Ok(());
-    }
-    let alive: Vec<String> = db
-        .prepare_cached(
-            "SELECT holder.booth_id FROM card_at_booth holder JOIN booth ON booth.booth_id = holder.booth_id
-             WHERE holder.card_id = ?1 AND holder.booth_id <> ?2 AND booth.card_id = ?1
-               AND holder.presence = 'online' AND booth.health_live = 1 AND booth.health_at >= ?3",
-        )?
-        .query_map(
-            params![
-                card_id.as_str(),
-                booth.as_str(),
-                rfc3339(now - SignedDuration::from_secs(ALIVE_S))
-            ],
-            |row| row.get(0),
-        )?
-        .collect::<Result<_, _>>()?;
-    for holder in alive.iter().filter_map(|id| BoothId::parse(id).ok()) {
-        contest(db, now, &holder)?;
-    }
-    Ok(())
-}
-
-/// The booth says that it had this card, or that its own was copied from it. While another booth still has the card, clips that
-/// this booth brings under it are held, until the other booth announces another card or an operator accepts them.
-fn name_card(
-    db: &Connection,
-    now: Timestamp,
-    booth: &BoothId,
-    card_id: &CardId,
-) -> Result<(), FleetError> {
-    card_seen(db, now, booth, card_id)?;
-    let is_news = db
-        .prepare_cached(
-            "UPDATE card_at_booth SET announced = ?3
-             WHERE booth_id = ?1 AND card_id = ?2 AND announced = 0",
-        )?
-        .execute(params![booth.as_str(), card_id.as_str(), NAMED])?;
-    if is_news > 0
-        && let Some(holder) = holder_but(db, booth, card_id)?
-    {
-        let why = format!(
-            "{booth} says that it had card {card_id}, or has a copy of it, and {holder} has not said that it has another one since: what \
-             {booth} sends under that card is held. If that is so: booth-hub accept --card {card_id} once something has come"
-        );
-        store::show_operator(db, now, booth, &ClipId::default(), &why, Rank::Card)?;
-    }
-    Ok(())
-}
-
-/// This booth is alive with its card: another booth that announced the same card later does not have it, or has a copy. Clips that
-/// the other booth brings under that card are held until an operator accepts them.
-fn contest(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), FleetError> {
-    let Some(card_id) = current_card(db, booth)? else {
-        return Ok(());
-    };
-    let others: Vec<String> = db
-        .prepare_cached(
-            "SELECT other.booth_id FROM card_at_booth other JOIN card_at_booth mine
-               ON mine.booth_id = ?1 AND mine.card_id = ?2
-             WHERE other.card_id = ?2 AND other.booth_id <> ?1 AND other.announced IN (?3, ?5)
-               AND mine.announced IN (?3, ?4)
-               AND (other.first_seen, other.rowid) > (mine.first_seen, mine.rowid)",
-        )?
-        .query_map(
-            params![booth.as_str(), card_id.as_str(), ANNOUNCED, ACCEPTED, NAMED],
-            |row| row.get(0),
-        )?
-        .collect::<Result<_, _>>()?;
-    for other in others {
-        db.prepare_cached(
-            "UPDATE card_at_booth SET announced = ?3 WHERE booth_id = ?1 AND card_id = ?2",
-        )?
-        .execute(params![other, card_id.as_str(), CONTESTED])?;
-        if let Ok(other) = BoothId::parse(&other) {
-            let why = format!(
-                "{other} says that it has card {card_id}, and {booth} is alive with it: what {other} sends under that card is held from \
-                 now on; look at what it sent before. If the card is really there: booth-hub accept --card {card_id}"
-            );
-            store::show_operator(db, now, &other, &ClipId::default(), &why, Rank::Card)?;
-        }
-    }
-    Ok(())
-}
-
-fn set_current(db: &Connection, booth: &BoothId, card_id: &CardId) -> Result<(), rusqlite::Error> {
-    db.prepare_cached("UPDATE booth SET card_id = ?2 WHERE booth_id = ?1")?
-        .execute(params![booth.as_str(), card_id.as_str()])?;
-    Ok(())
-}
-
 /// `birth`: who this booth is; another card takes over by it. A retained birth begins no introduction.
 pub fn birth(
     db: &Connection,
@@ -459,10 +243,7 @@ pub fn birth(
     if let Some(other) = birth.booth_id.filter(|named| named != booth) {
         return malformed(format!("the birth of {booth} names {other}"));
     }
-    let said = said_by(db, booth, &birth.card_id)?;
-    is_possible(now, birth.session, &said)?;
-    card_seen(db, now, booth, &birth.card_id)?;
-    let known = said.birth;
+    let known = said_before(db, now, booth, &birth.card_id, birth.session)?.birth;
     let is_current = current_card(db, booth)?.as_ref() == Some(&birth.card_id);
     // A repeat of an old birth must not bring an old card back.
     if let Some(known) = known.filter(|known| birth.session < *known && !retained) {
@@ -493,21 +274,32 @@ pub fn birth(
         && known != Some(birth.session)
         && is_token(serial)
     {
-        db.prepare_cached(
-            "INSERT INTO machine_at_booth (booth_id, hw_serial, last_birth) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET last_birth = excluded.last_birth",
-        )?
-        .execute(params![booth.as_str(), serial, rfc3339(now)])?;
-        let old = rfc3339(now - SignedDuration::from_hours(24 * 30));
-        db.prepare_cached("DELETE FROM machine_at_booth WHERE booth_id = ?1 AND last_birth < ?2")?
-            .execute(params![booth.as_str(), old])?;
-        db.prepare_cached(
-            "DELETE FROM machine_at_booth WHERE booth_id = ?1 AND hw_serial IN (
-               SELECT hw_serial FROM machine_at_booth WHERE booth_id = ?1
-               ORDER BY last_birth DESC, rowid DESC LIMIT -1 OFFSET ?2)",
-        )?
-        .execute(params![booth.as_str(), MAX_MACHINES_PER_BOOTH])?;
+        machine_seen(db, now, booth, serial)?;
     }
+    Ok(())
+}
+
+/// Notes that a machine said a birth; machines that were not heard for long are forgotten.
+fn machine_seen(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    serial: &str,
+) -> Result<(), rusqlite::Error> {
+    db.prepare_cached(
+        "INSERT INTO machine_at_booth (booth_id, hw_serial, last_birth) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET last_birth = excluded.last_birth",
+    )?
+    .execute(params![booth.as_str(), serial, rfc3339(now)])?;
+    let old = rfc3339(now - SignedDuration::from_hours(24 * 30));
+    db.prepare_cached("DELETE FROM machine_at_booth WHERE booth_id = ?1 AND last_birth < ?2")?
+        .execute(params![booth.as_str(), old])?;
+    db.prepare_cached(
+        "DELETE FROM machine_at_booth WHERE booth_id = ?1 AND hw_serial IN (
+           SELECT hw_serial FROM machine_at_booth WHERE booth_id = ?1
+           ORDER BY last_birth DESC, rowid DESC LIMIT -1 OFFSET ?2)",
+    )?
+    .execute(params![booth.as_str(), MAX_MACHINES_PER_BOOTH])?;
     Ok(())
 }
 
@@ -611,79 +403,6 @@ fn clip_numbers(
         retained,
         rfc3339(now)
     ])?;
-    Ok(())
-}
-
-/// `event/{kind}` and `reply/{command}`: kept. When there are too many, events of the most frequent kind are deleted, oldest first,
-/// but the first of each day last. So a flood of one kind deletes neither other kinds nor the record of how the flood began.
-pub fn event(
-    db: &Connection,
-    now: Timestamp,
-    booth: &BoothId,
-    kind: &str,
-    payload: &[u8],
-) -> Result<(), FleetError> {
-    if !kind.split('/').all(is_token) {
-        return malformed("an event's kind is no plain name");
-    }
-    let fields: serde_json::Map<String, serde_json::Value> = parsed("event", payload)?;
-    heard(db, now, booth)?;
-    if matches!(kind, "card_cloned" | "hardware_changed") {
-        for name in ["card_id", "previous_card_id"] {
-            if let Some(card_id) = fields.get(name).and_then(serde_json::Value::as_str) {
-                name_card(db, now, booth, &card_id.into())?;
-            }
-        }
-    }
-    db.prepare_cached("INSERT INTO event (booth_id, kind, at, payload) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            booth.as_str(),
-            kind,
-            rfc3339(now),
-            String::from_utf8_lossy(payload)
-        ])?;
-    bound_events(db, booth)?;
-    Ok(())
-}
-
-fn bound_events(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error> {
-    let mut kinds: Vec<(String, i64)> = db
-        .prepare_cached(
-            "SELECT kind, count(*) FROM event WHERE booth_id = ?1 GROUP BY kind ORDER BY max(seq) DESC",
-        )?
-        .query_map([booth.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    // Too many kinds: the one that was quiet longest is deleted, except kinds that an operator needs.
-    while kinds.len() > MAX_KINDS_PER_BOOTH {
-        let quiet = kinds
-            .iter()
-            .rposition(|(kind, _)| !LASTING_EVENTS.contains(&kind.as_str()));
-        let Some(quiet) = quiet else { break };
-        let (kind, _) = kinds.remove(quiet);
-        db.prepare_cached("DELETE FROM event WHERE booth_id = ?1 AND kind = ?2")?
-            .execute([booth.as_str(), &kind])?;
-    }
-    let mut count: i64 = kinds.iter().map(|(_, count)| count).sum();
-    if count < MAX_EVENTS_PER_BOOTH + EVENTS_AT_ONCE {
-        return Ok(());
-    }
-    let before: Vec<i64> = kinds.iter().map(|(_, count)| *count).collect();
-    while count > MAX_EVENTS_PER_BOOTH
-        && let Some((_, most)) = kinds.iter_mut().max_by_key(|(_, count)| *count)
-    {
-        *most -= 1;
-        count -= 1;
-    }
-    for ((kind, left), before) in kinds.iter().zip(before) {
-        db.prepare_cached(
-            "DELETE FROM event WHERE seq IN (
-               SELECT seq FROM (
-                 SELECT seq, lag(substr(at, 1, 10)) OVER (ORDER BY seq) IS substr(at, 1, 10) AS again
-                 FROM event WHERE booth_id = ?1 AND kind = ?2)
-               ORDER BY again DESC, seq LIMIT ?3)",
-        )?
-        .execute(params![booth.as_str(), kind, before - left])?;
-    }
     Ok(())
 }
 

@@ -3,13 +3,13 @@
 //! Owns: which topics those are. Never does: delete a clip. A failure leaves the topics that were not
 //! reached; running it again is harmless.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::Packet;
-use rumqttc::{Event, Outgoing, PublishOptions};
+use rumqttc::{AsyncClient, Event, Outgoing, PublishOptions};
 use tokio::time::Instant;
 
 use super::config::HubConfig;
@@ -20,6 +20,7 @@ use booth_host::config_file::ConfigError;
 use booth_host::link::login::Login;
 use booth_host::link::route::Unlucky;
 use booth_host::link::trouble::{Trouble, What};
+use booth_host::link::wire::Line;
 
 /// How often the hub connects again after a running hub has taken the connection back.
 const ATTEMPTS: u32 = 5;
@@ -90,6 +91,123 @@ enum Attempt {
     Final(ForgetError),
 }
 
+/// What one connection has cleared so far.
+struct Clearing {
+    /// Topics that are still to be cleared.
+    to_clear: Vec<String>,
+    /// Every topic that was to be cleared.
+    asked: BTreeSet<String>,
+    /// Topics handed to the client that have no packet id yet.
+    in_order: VecDeque<String>,
+    /// Topics by the packet id of their message, until the broker answers it.
+    unanswered: HashMap<u16, String>,
+    /// The broker has not yet sent a cleared topic back.
+    echo_awaited: bool,
+    answered: usize,
+    subscribed: bool,
+}
+
+impl Clearing {
+    fn new(wanted: &BTreeSet<String>) -> Self {
+        Self {
+            to_clear: wanted.iter().cloned().collect(),
+            asked: wanted.clone(),
+            in_order: VecDeque::new(),
+            unanswered: HashMap::new(),
+            echo_awaited: true,
+            answered: 0,
+            subscribed: false,
+        }
+    }
+
+    /// Clears what is to be cleared, once the hub hears what the broker sends back.
+    fn go_on(&mut self, client: &AsyncClient) -> Result<(), Attempt> {
+        if !self.subscribed {
+            return Ok(());
+        }
+        for topic in self.to_clear.drain(..) {
+            self.in_order.push_back(topic.clone());
+            client
+                .try_publish(topic, "", PublishOptions::at_least_once().retained())
+                .map_err(gone)?;
+        }
+        Ok(())
+    }
+
+    /// The broker echoes the cleared topic after everything that was retained before, so the echo shows that nothing is left.
+    fn is_done(&self) -> bool {
+        self.subscribed && self.answered == self.asked.len() && !self.echo_awaited
+    }
+
+    fn event(
+        &mut self,
+        event: Event,
+        client: &AsyncClient,
+        line: &Line,
+        filter: &str,
+    ) -> Result<(), Attempt> {
+        match event {
+            Event::Incoming(Packet::ConnAck(_)) => {
+                client
+                    .try_subscribe(filter, QoS::AtLeastOnce)
+                    .map_err(gone)?;
+            }
+            Event::Incoming(Packet::SubAck(suback)) => {
+                self.subscribed = true;
+                let answer = line.answer(suback.pkid).unwrap_or_default();
+                self.echo_awaited = answer.codes.iter().all(|code| *code < 0x80);
+            }
+            Event::Incoming(Packet::Publish(publish)) => {
+                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+                if publish.payload.is_empty() {
+                    self.echo_awaited = false;
+                } else if publish.retain && self.asked.insert(topic.clone()) {
+                    self.to_clear.push(topic);
+                }
+            }
+            Event::Outgoing(Outgoing::Publish(packet_id)) if packet_id != 0 => {
+                if let Some(topic) = self.in_order.pop_front() {
+                    self.unanswered.insert(packet_id, topic);
+                }
+            }
+            Event::Incoming(Packet::PubAck(ack)) => {
+                self.answered += 1;
+                let topic = self.unanswered.remove(&ack.pkid).unwrap_or_default();
+                let answer = line.answer(ack.pkid).unwrap_or_default();
+                if answer.codes.iter().any(|code| *code >= 0x80) {
+                    return Err(Attempt::Final(ForgetError::Refused(topic)));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The client takes nothing more.
+fn gone<E>(_: E) -> Attempt {
+    Attempt::Again("the connection to the broker ended".into())
+}
+
+/// Whether another attempt is of use after this.
+fn attempt_of(trouble: &Trouble) -> Attempt {
+    let is_final = matches!(
+        trouble.what,
+        What::NoAddress(_)
+            | What::Unreached(_)
+            | What::Tls(_)
+            | What::TlsEnded(_)
+            | What::NoCertificateName(_)
+            | What::Silent
+            | What::Refused(_)
+    );
+    let why = trouble.to_string();
+    match is_final {
+        true => Attempt::Final(ForgetError::Broker(why)),
+        false => Attempt::Again(why),
+    }
+}
+
 /// One connection: clears the topics that are known, and every other topic that turns out to be retained.
 async fn clear(
     login: &Login,
@@ -100,27 +218,12 @@ async fn clear(
     let (client, mut events, line) =
         login.client(login::terms(1024, false, None), &Unlucky::default());
     let deadline = Instant::now() + PATIENCE;
-    let mut to_clear: Vec<String> = wanted.iter().cloned().collect();
-    let mut asked: BTreeSet<String> = wanted.clone();
-    let mut in_order = std::collections::VecDeque::new();
-    let mut unanswered = std::collections::HashMap::new();
-    let mut echo_awaited = true;
-    let mut answered = 0;
-    let mut subscribed = false;
-    let gone = |_| Attempt::Again("the connection to the broker ended".into());
+    let filter = format!("{}/#", branch_of(topics, booth));
+    let mut clearing = Clearing::new(wanted);
     loop {
-        if subscribed {
-            for topic in to_clear.drain(..) {
-                in_order.push_back(topic.clone());
-                client
-                    .try_publish(topic, "", PublishOptions::at_least_once().retained())
-                    .map_err(gone)?;
-            }
-            // The broker echoes the cleared topic after everything that was retained before, so the echo shows that nothing is
-            // left.
-            if answered == asked.len() && !echo_awaited {
-                break;
-            }
+        clearing.go_on(&client)?;
+        if clearing.is_done() {
+            break;
         }
         let mut poll = pin!(events.poll());
         let event = tokio::select! {
@@ -130,57 +233,8 @@ async fn clear(
             }
         };
         match event {
-            Err(error) => {
-                let trouble = Trouble::of(login, &line, &error);
-                let is_final = matches!(
-                    trouble.what,
-                    What::NoAddress(_)
-                        | What::Unreached(_)
-                        | What::Tls(_)
-                        | What::TlsEnded(_)
-                        | What::NoCertificateName(_)
-                        | What::Silent
-                        | What::Refused(_)
-                );
-                let why = trouble.to_string();
-                return Err(match is_final {
-                    true => Attempt::Final(ForgetError::Broker(why)),
-                    false => Attempt::Again(why),
-                });
-            }
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                let filter = format!("{}/#", branch_of(topics, booth));
-                client
-                    .try_subscribe(filter, QoS::AtLeastOnce)
-                    .map_err(gone)?;
-            }
-            Ok(Event::Incoming(Packet::SubAck(suback))) => {
-                subscribed = true;
-                let answer = line.answer(suback.pkid).unwrap_or_default();
-                echo_awaited = answer.codes.iter().all(|code| *code < 0x80);
-            }
-            Ok(Event::Incoming(Packet::Publish(publish))) => {
-                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-                if publish.payload.is_empty() {
-                    echo_awaited = false;
-                } else if publish.retain && asked.insert(topic.clone()) {
-                    to_clear.push(topic);
-                }
-            }
-            Ok(Event::Outgoing(Outgoing::Publish(packet_id))) if packet_id != 0 => {
-                if let Some(topic) = in_order.pop_front() {
-                    unanswered.insert(packet_id, topic);
-                }
-            }
-            Ok(Event::Incoming(Packet::PubAck(ack))) => {
-                answered += 1;
-                let topic = unanswered.remove(&ack.pkid).unwrap_or_default();
-                let answer = line.answer(ack.pkid).unwrap_or_default();
-                if answer.codes.iter().any(|code| *code >= 0x80) {
-                    return Err(Attempt::Final(ForgetError::Refused(topic)));
-                }
-            }
-            Ok(_) => {}
+            Ok(event) => clearing.event(event, &client, &line, &filter)?,
+            Err(error) => return Err(attempt_of(&Trouble::of(login, &line, &error))),
         }
     }
     client.try_disconnect_now().map_err(gone)?;
@@ -190,7 +244,7 @@ async fn clear(
             break;
         }
     }
-    Ok(asked.len())
+    Ok(clearing.asked.len())
 }
 
 /// `{root}/up/{booth}`

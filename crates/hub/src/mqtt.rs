@@ -7,6 +7,8 @@
 //! A message is acknowledged (PUBACK) as soon as it has its place here or is refused. If it were acknowledged only when stored, one
 //! sender's messages would take the whole Receive Maximum, and everybody else's would wait behind them at the broker.
 
+mod session;
+
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -17,33 +19,30 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v5::{
-    LastWill, Packet, Publish, PublishProperties, RetainForwardRule, SubscribeFilter,
-};
-use rumqttc::{AsyncClient, Event, EventLoop, Outgoing, PublishOptions};
+use rumqttc::mqttbytes::v5::LastWill;
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::session::Session;
 use super::complaints;
-use super::fence::{Ask, Fence};
-use super::ingest::{Answer, shortened};
-use super::intake::{Came, Intake, Tell};
+use super::fence::Fence;
+use super::ingest::shortened;
+use super::intake::{Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
-use super::presence::{About, Kin};
+use super::presence::About;
 use super::store::{self, BrokerStatus};
 use super::worker::{Job, MAX_WAITING, Outcome};
 use booth_contract::time::rfc3339;
-use booth_contract::{HubState, Topic, Topics};
+use booth_contract::{Topic, Topics};
 use booth_host::clock;
 use booth_host::link::back_off::BackOff;
 use booth_host::link::login::{Login, leave};
 use booth_host::link::route::Unlucky;
-use booth_host::link::trouble::{self, Trouble, What};
+use booth_host::link::trouble::{Trouble, What};
 use booth_host::link::wire::Line;
 
-/// Most filters in one SUBSCRIBE.
-const MOST_FILTERS: usize = 64;
 /// Requests that may wait in the client; further ones wait in the session's outbox.
 const MAX_REQUESTS: usize = RECEIVE_MAXIMUM as usize;
 /// Most messages that the store has at a time: one batch at work, and half of the next one. The others wait in the intake, by
@@ -55,7 +54,6 @@ const MOST_REPORTS: usize = 64;
 const MOST_IN_A_ROW: u32 = 64;
 /// The hub's presence is published again this often, and expires after three times that (contract §3).
 const PRESENCE_EVERY: Duration = Duration::from_secs(60);
-const PRESENCE_EXPIRY_S: u32 = 180;
 /// A clean stop takes at most this long.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest pause of a hub whose connection another hub took over. The pause starts at three minutes and doubles: each time that
@@ -263,7 +261,7 @@ impl Link {
         loop {
             tokio::select! {
                 () = &mut over => return *self.stop.borrow(),
-                () = told(&mut stop) => return true,
+                () = asked_to_stop(&mut stop) => return true,
                 _ = tick.tick() => self.tick(),
                 outcome = self.outcomes.recv() => match outcome {
                     Some(outcome) => {
@@ -373,9 +371,29 @@ impl Link {
         );
         let terms = terms(MAX_REQUESTS, true, Some(will));
         let (client, events, line) = self.login.client(terms, &self.learned.unlucky);
-        let mut session = Session {
+        let mut session = self.session(client, line.clone());
+        let mut online_since = None;
+        let ended = self.attend(&mut session, events, &mut online_since).await;
+        self.learned.is_introduced = session.is_introduced;
+        if let Some(address) = line.address() {
+            let has_answered = line.connack().is_some();
+            self.learned.unlucky.note(address, has_answered);
+        }
+        match ended {
+            Ok(()) => Ended::Stopped,
+            Err(fault) => {
+                self.learned.suspects =
+                    matches!(&fault, Fault::Broker(trouble) if trouble.is_wordless());
+                Ended::Failed(fault, online_since)
+            }
+        }
+    }
+
+    /// The state of a connection that begins.
+    fn session(&self, client: AsyncClient, line: Line) -> Session {
+        Session {
             client,
-            line: line.clone(),
+            line,
             login: self.login.clone(),
             topics: self.topics.clone(),
             own_state: self.topics.name(&Topic::HubState),
@@ -395,21 +413,6 @@ impl Link {
             knows_no_names: false,
             said: 0,
             heard: 0,
-        };
-        let mut online_since = None;
-        let ended = self.attend(&mut session, events, &mut online_since).await;
-        self.learned.is_introduced = session.is_introduced;
-        if let Some(address) = line.address() {
-            let has_answered = line.connack().is_some();
-            self.learned.unlucky.note(address, has_answered);
-        }
-        match ended {
-            Ok(()) => Ended::Stopped,
-            Err(fault) => {
-                self.learned.suspects =
-                    matches!(&fault, Fault::Broker(trouble) if trouble.is_wordless());
-                Ended::Failed(fault, online_since)
-            }
         }
     }
 
@@ -420,109 +423,20 @@ impl Link {
         mut events: EventLoop,
         online_since: &mut Option<Instant>,
     ) -> Result<(), Fault> {
-        let mut tick = ticking();
-        let mut presence_due =
-            tokio::time::interval_at(Instant::now() + PRESENCE_EVERY, PRESENCE_EVERY);
-        presence_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stop_by: Option<Instant> = None;
-        let mut stop = self.stop.clone();
-        let mut in_a_row = 0;
-        let mut outcomes = Vec::new();
-        loop {
-            // The event loop's future must never be dropped half-way: it would strand a packet.
-            let polled = {
-                let mut poll = pin!(events.poll());
-                let mut polled = match in_a_row < MOST_IN_A_ROW {
-                    true => at_once(poll.as_mut()).await,
-                    false => None,
-                };
-                loop {
-                    if let Some(polled) = polled {
-                        in_a_row += 1;
-                        break polled;
-                    }
-                    in_a_row = 0;
-                    let dead_at = session.line.dead_at();
-                    tokio::select! {
-                        biased;
-                        number = self.outcomes.recv_many(&mut outcomes, MOST_REPORTS) => {
-                            if number == 0 {
-                                return Err(Fault::Own("the store's thread ended".into()));
-                            }
-                            for outcome in &outcomes {
-                                self.reported(outcome);
-                            }
-                            for outcome in outcomes.drain(..) {
-                                session.report(outcome)?;
-                            }
-                            self.feed()?;
-                            session.hold_while_full(&self.intake);
-                            session.leave_if_done(self.is_done())?;
-                        }
-                        _ = tick.tick() => {
-                            self.tick();
-                            self.fence(session);
-                            self.settle(*online_since);
-                            self.feed()?;
-                            session.hold_while_full(&self.intake);
-                            session.leave_if_done(self.is_done())?;
-                        }
-                        _ = presence_due.tick(), if session.phase == Phase::Online => session.say_online(),
-                        () = tokio::time::sleep_until(dead_at), if session.phase != Phase::Connecting && !session.is_holding => {
-                            if session.line.dead_at() <= Instant::now() {
-                                return Err(session.broker(What::Dead));
-                            }
-                        }
-                        () = told(&mut stop), if stop_by.is_none() => {
-                            stop_by = Some(Instant::now() + STOP_PATIENCE);
-                            if session.phase != Phase::Online {
-                                return Ok(());
-                            }
-                            session.phase = Phase::Finishing;
-                            session.leave_if_done(self.is_done())?;
-                        }
-                        () = tokio::time::sleep_until(stop_by.unwrap_or(dead_at)), if stop_by.is_some() => {
-                            return Ok(());
-                        }
-                        got = &mut poll => polled = Some(got),
-                    }
-                    session.post();
-                    if session.phase == Phase::Online && online_since.is_none() {
-                        *online_since = Some(Instant::now());
-                        if !self.learned.knows_no_names {
-                            session.ask(self.fence.connected(clock::mono()));
-                        }
-                        let since = rfc3339(clock::wall());
-                        let broker = &self.login.broker;
-                        self.say(true, format!("connected to {broker} since {since}"));
-                    }
-                }
-            };
+        let mut watch = Watch::new(self.stop.clone());
+        while let Some(polled) = self
+            .next_event(session, &mut events, &mut watch, online_since)
+            .await?
+        {
             match polled {
                 Ok(event) => {
-                    let phase = session.phase;
-                    let happened = session.event(event, &mut self.intake, &mut self.fence);
-                    self.learned.knows_no_names |= session.knows_no_names;
-                    // What is due by the clock alone waits for the next tick: looking at every known sender costs more than a message.
-                    if self.intake.has_floods() {
-                        self.fence(session);
-                    }
-                    if let Some(other) = session.other.take() {
-                        self.note_other(other);
-                    }
-                    if let Err(fault) = happened {
+                    if let Err(fault) = self.happened(session, event) {
                         // The other hub's presence must not be replaced by this one's will.
                         if matches!(&fault, Fault::Broker(trouble) if trouble.is_rival()) {
                             leave(&session.client, &mut events).await;
                         }
                         return Err(fault);
                     }
-                    if session.phase == Phase::Probing && phase != Phase::Probing {
-                        self.hand_over(Job::Probe(self.connection))?;
-                    }
-                    self.feed()?;
-                    session.hold_while_full(&self.intake);
-                    session.post();
                 }
                 Err(_) if session.phase == Phase::Leaving => return Ok(()),
                 Err(error) => {
@@ -531,318 +445,141 @@ impl Link {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The connection's next event; meanwhile everything else has its turn. `None` when the hub has stopped on request.
+    async fn next_event(
+        &mut self,
+        session: &mut Session,
+        events: &mut EventLoop,
+        watch: &mut Watch,
+        online_since: &mut Option<Instant>,
+    ) -> Result<Option<Result<Event, ConnectionError>>, Fault> {
+        // The event loop's future must never be dropped half-way: it would strand a packet.
+        let mut poll = pin!(events.poll());
+        let mut polled = match watch.in_a_row < MOST_IN_A_ROW {
+            true => at_once(poll.as_mut()).await,
+            false => None,
+        };
+        loop {
+            if polled.is_some() {
+                watch.in_a_row += 1;
+                return Ok(polled);
+            }
+            watch.in_a_row = 0;
+            let dead_at = session.line.dead_at();
+            tokio::select! {
+                biased;
+                number = self.outcomes.recv_many(&mut watch.outcomes, MOST_REPORTS) => {
+                    if number == 0 {
+                        return Err(Fault::Own("the store's thread ended".into()));
+                    }
+                    for outcome in &watch.outcomes {
+                        self.reported(outcome);
+                    }
+                    for outcome in watch.outcomes.drain(..) {
+                        session.report(outcome)?;
+                    }
+                    self.go_on(session)?;
+                }
+                _ = watch.tick.tick() => {
+                    self.tick();
+                    self.fence(session);
+                    self.settle(*online_since);
+                    self.go_on(session)?;
+                }
+                _ = watch.presence_due.tick(), if session.phase == Phase::Online => session.say_online(),
+                () = tokio::time::sleep_until(dead_at), if session.phase != Phase::Connecting && !session.is_holding => {
+                    if session.line.dead_at() <= Instant::now() {
+                        return Err(session.broker(What::Dead));
+                    }
+                }
+                () = asked_to_stop(&mut watch.stop), if watch.stop_by.is_none() => {
+                    watch.stop_by = Some(Instant::now() + STOP_PATIENCE);
+                    if session.phase != Phase::Online {
+                        return Ok(None);
+                    }
+                    session.phase = Phase::Finishing;
+                    session.leave_if_done(self.is_done())?;
+                }
+                () = tokio::time::sleep_until(watch.stop_by.unwrap_or(dead_at)), if watch.stop_by.is_some() => {
+                    return Ok(None);
+                }
+                got = &mut poll => polled = Some(got),
+            }
+            session.post();
+            if session.phase == Phase::Online && online_since.is_none() {
+                *online_since = Some(Instant::now());
+                self.came_online(session);
+            }
+        }
+    }
+
+    /// Hands the store what it has places for, and follows what that means for the connection.
+    fn go_on(&mut self, session: &mut Session) -> Result<(), Fault> {
+        self.feed()?;
+        session.hold_while_full(&self.intake);
+        session.leave_if_done(self.is_done())
+    }
+
+    fn came_online(&mut self, session: &mut Session) {
+        if !self.learned.knows_no_names {
+            session.ask(self.fence.connected(clock::mono()));
+        }
+        let since = rfc3339(clock::wall());
+        let broker = &self.login.broker;
+        self.say(true, format!("connected to {broker} since {since}"));
+    }
+
+    /// One event of the connection.
+    fn happened(&mut self, session: &mut Session, event: Event) -> Result<(), Fault> {
+        let phase = session.phase;
+        let outcome = session.event(event, &mut self.intake, &mut self.fence);
+        self.learned.knows_no_names |= session.knows_no_names;
+        // What is due by the clock alone waits for the next tick: looking at every known sender costs more than a message.
+        if self.intake.has_floods() {
+            self.fence(session);
+        }
+        if let Some(other) = session.other.take() {
+            self.note_other(other);
+        }
+        outcome?;
+        if session.phase == Phase::Probing && phase != Phase::Probing {
+            self.hand_over(Job::Probe(self.connection))?;
+        }
+        self.feed()?;
+        session.hold_while_full(&self.intake);
+        session.post();
+        Ok(())
     }
 }
 
-/// A packet that is to be sent to the broker.
-enum Say {
-    /// PUBACK.
-    Ack(u16),
-    /// Topic, payload and how.
-    Publish(String, Vec<u8>, PublishOptions),
-    /// SUBSCRIBE to filters, and whether the broker is to send the retained messages.
-    Listen(Vec<String>, RetainForwardRule),
-    /// UNSUBSCRIBE from a filter.
-    Leave(String),
+/// What is looked at beside the connection's events.
+struct Watch {
+    tick: tokio::time::Interval,
+    presence_due: tokio::time::Interval,
+    stop: watch::Receiver<bool>,
+    /// When a stop that was asked for takes no longer.
+    stop_by: Option<Instant>,
+    /// How many events came one after the other.
+    in_a_row: u32,
+    outcomes: Vec<Outcome>,
 }
 
-/// The state of one connection.
-struct Session {
-    client: AsyncClient,
-    line: Line,
-    login: Login,
-    topics: Topics,
-    /// The topic of the hub's own state.
-    own_state: String,
-    about: About,
-    connection: u64,
-    phase: Phase,
-    /// Whether, and why, to look for another hub's presence.
-    asks: Asks,
-    /// The other hub, as it calls itself.
-    other: Option<String>,
-    is_introduced: bool,
-    /// Reading is paused, because the intake is full.
-    is_holding: bool,
-    /// Packet ids whose PUBACK has not been written yet. If the broker sends the same id again meanwhile, a second PUBACK would be
-    /// an error to the client.
-    acking: HashSet<u16>,
-    /// Packets that have no place in the client yet. Their number is bounded: while the client cannot write it does not read
-    /// either.
-    outbox: VecDeque<Say>,
-    /// The broker has refused a subscription to a sender by its name.
-    knows_no_names: bool,
-    /// How many publishes were handed to the client, and how many of them the broker has acknowledged.
-    said: u64,
-    heard: u64,
-}
-
-type Step = Result<(), Fault>;
-
-impl Session {
-    fn broker(&self, what: What) -> Fault {
-        Fault::Broker(Box::new(self.login.trouble(what)))
-    }
-
-    fn event(&mut self, event: Event, intake: &mut Intake, fence: &mut Fence) -> Step {
-        match event {
-            Event::Incoming(Packet::ConnAck(_)) => {
-                if self
-                    .line
-                    .connack()
-                    .is_some_and(|connack| !connack.takes_qos_1)
-                {
-                    return Err(self.broker(What::NoQos1));
-                }
-                self.phase = Phase::Subscribing;
-                self.subscribe(self.topics.hub_filter())
-            }
-            Event::Incoming(Packet::SubAck(suback)) => self.subscribed(suback.pkid),
-            Event::Incoming(Packet::Publish(publish)) => self.message(publish, intake, fence),
-            Event::Incoming(Packet::PubAck(ack)) => {
-                self.heard += 1;
-                let answer = self.line.answer(ack.pkid).unwrap_or_default();
-                let is_refused = answer.codes.iter().any(|code| *code >= 0x80);
-                self.is_introduced |= !is_refused;
-                if is_refused {
-                    log::warn!(
-                        about = "refused";
-                        "the broker refuses what the hub publishes ({}): give the hub's user the role of docs/mosquitto.acl",
-                        trouble::answered(&answer)
-                    );
-                }
-                self.leave_if_done(false)
-            }
-            Event::Outgoing(Outgoing::PubAck(packet_id)) => {
-                self.acking.remove(&packet_id);
-                Ok(())
-            }
-            // A packet id is still in use: the state of this connection cannot be trusted any more.
-            Event::Outgoing(Outgoing::AwaitAck(_)) => {
-                Err(self.broker(What::Odd("the broker acknowledges out of order".into())))
-            }
-            Event::Incoming(_) | Event::Outgoing(_) | Event::Auth(_) => Ok(()),
+impl Watch {
+    fn new(stop: watch::Receiver<bool>) -> Self {
+        let mut presence_due =
+            tokio::time::interval_at(Instant::now() + PRESENCE_EVERY, PRESENCE_EVERY);
+        presence_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            tick: ticking(),
+            presence_due,
+            stop,
+            stop_by: None,
+            in_a_row: 0,
+            outcomes: Vec::new(),
         }
-    }
-
-    fn subscribe(&self, filter: String) -> Step {
-        let asked = self.client.try_subscribe(filter, QoS::AtLeastOnce);
-        asked.map_err(|_| "the subscription could not be asked for".to_owned().into())
-    }
-
-    fn subscribed(&mut self, packet_id: u16) -> Step {
-        let answer = self.line.answer(packet_id).unwrap_or_default();
-        let is_refused = answer.codes.iter().any(|code| *code >= 0x80);
-        match self.phase {
-            Phase::Subscribing if is_refused => {
-                let filter = self.topics.hub_filter();
-                return Err(self.broker(What::NotSubscribed { filter, answer }));
-            }
-            Phase::Subscribing if self.asks != Asks::No => {
-                self.phase = Phase::Asking;
-                return self.subscribe(self.own_state.clone());
-            }
-            Phase::Subscribing | Phase::Asking => self.phase = Phase::Probing,
-            // At this broker a sender that floods cannot be shut out; the hub subscribes to everybody again.
-            _ if is_refused && !self.knows_no_names => {
-                self.knows_no_names = true;
-                log::warn!(
-                    about = "refused";
-                    "the broker lets the hub subscribe to no booth by its name ({}): give the hub's user the role of docs/mosquitto.acl",
-                    trouble::answered(&answer)
-                );
-                self.ask(vec![Ask::Everybody]);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Queues changes of the subscriptions, in their order.
-    fn ask(&mut self, asks: Vec<Ask>) {
-        for ask in asks {
-            match ask {
-                Ask::Everybody => {
-                    let all = vec![self.topics.hub_filter()];
-                    let say = Say::Listen(all, RetainForwardRule::OnEverySubscribe);
-                    self.outbox.push_back(say);
-                }
-                // The retained messages of these senders have been received already.
-                Ask::Listen(filters) => self.outbox.extend(
-                    filters
-                        .chunks(MOST_FILTERS)
-                        .map(|some| Say::Listen(some.to_vec(), RetainForwardRule::Never)),
-                ),
-                Ask::Leave(filter) => self.outbox.push_back(Say::Leave(filter)),
-            }
-        }
-    }
-
-    /// Reads what is retained as the hub's state, and judges whether another hub published it.
-    fn presence_heard(&mut self, publish: &Publish) -> Step {
-        let state: Option<HubState> = serde_json::from_slice(&publish.payload).ok();
-        let Some(state) = state.filter(|_| publish.retain) else {
-            self.acknowledge(publish.pkid);
-            return Ok(());
-        };
-        if self.about.kin(&state) == Kin::Another {
-            self.other = state.instance.as_deref().map(shortened);
-        }
-        // A hub that was connected just before gives way to another one; a hub that newly connects only reports it.
-        if self.asks == Asks::WhetherAnother && self.about.is_anothers(&state) {
-            return Err(self.broker(What::Rival(format!(
-                "another hub has been connected ({})",
-                String::from_utf8_lossy(&publish.payload)
-            ))));
-        }
-        self.acknowledge(publish.pkid);
-        Ok(())
-    }
-
-    fn message(&mut self, publish: Publish, intake: &mut Intake, fence: &mut Fence) -> Step {
-        if matches!(self.phase, Phase::Finishing | Phase::Leaving) {
-            return Ok(()); // it comes again
-        }
-        if publish.topic == self.own_state {
-            return self.presence_heard(&publish);
-        }
-        let topic = String::from_utf8_lossy(&publish.topic);
-        let properties = publish.properties.as_ref();
-        let came = Came {
-            topic: &topic,
-            payload: &publish.payload,
-            retained: publish.retain,
-            expiry_s: properties.and_then(|properties| properties.message_expiry_interval),
-            is_unpromised: publish.qos == QoS::AtMostOnce,
-        };
-        // A message without a place was counted and will be reported by the intake.
-        if intake.push(clock::mono(), came)
-            && let Some((sender, _)) = self.topics.came_up(&topic)
-        {
-            fence.know(sender);
-        }
-        self.acknowledge(publish.pkid);
-        Ok(())
-    }
-
-    /// Backpressure: messages that are not read wait at the broker.
-    fn hold_while_full(&mut self, intake: &Intake) {
-        let is_holding = match self.is_holding {
-            true => !intake.has_drained(),
-            false => intake.is_full(),
-        };
-        if is_holding != self.is_holding {
-            self.is_holding = is_holding;
-            self.line.hold(is_holding);
-        }
-    }
-
-    /// Handles a report of the store.
-    fn report(&mut self, outcome: Outcome) -> Step {
-        match outcome {
-            Outcome::Handled(Some(answer)) => self.answer(&answer),
-            Outcome::Probed(connection) if connection == self.connection => {
-                if self.phase == Phase::Probing {
-                    self.phase = Phase::Online;
-                    self.say_online();
-                }
-                Ok(())
-            }
-            Outcome::Handled(None)
-            | Outcome::Remembered
-            | Outcome::Probed(_)
-            | Outcome::Ticked { .. } => Ok(()),
-            Outcome::Failed { why, .. } => Err(format!("the hub cannot store: {why}").into()),
-        }
-    }
-
-    /// Sends a PUBACK; a message of QoS 0 has no packet id and needs none.
-    fn acknowledge(&mut self, packet_id: u16) {
-        if packet_id != 0 && self.acking.insert(packet_id) {
-            self.outbox.push_back(Say::Ack(packet_id));
-        }
-    }
-
-    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, options: PublishOptions) {
-        self.said += 1;
-        let topic = self.topics.name(topic);
-        self.outbox.push_back(Say::Publish(topic, payload, options));
-    }
-
-    /// Hands the client as many packets as it has places for.
-    fn post(&mut self) {
-        while let Some(say) = self.outbox.front() {
-            let taken = match say {
-                Say::Ack(packet_id) => self.client.try_ack(&Publish {
-                    qos: QoS::AtLeastOnce,
-                    pkid: *packet_id,
-                    ..Publish::default()
-                }),
-                Say::Publish(topic, payload, options) => {
-                    self.client
-                        .try_publish(topic.clone(), payload.clone(), options.clone())
-                }
-                Say::Listen(filters, retained) => {
-                    self.client
-                        .try_subscribe_many(filters.iter().map(|filter| SubscribeFilter {
-                            retain_forward_rule: retained.clone(),
-                            ..SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce)
-                        }))
-                }
-                Say::Leave(filter) => self.client.try_unsubscribe(filter.clone()),
-            };
-            if taken.is_err() {
-                return;
-            }
-            self.outbox.pop_front();
-        }
-    }
-
-    fn answer(&mut self, answer: &Answer) -> Step {
-        // Before CONNACK nothing may be sent: the answer is dropped, and its booth offers the clip again.
-        if self.phase == Phase::Connecting {
-            return Ok(());
-        }
-        let topic = Topic::Ack(answer.booth.clone(), answer.ack.clip_id.clone());
-        let payload = serde_json::to_vec(&answer.ack).map_err(|error| error.to_string())?;
-        self.publish(&topic, payload, PublishOptions::at_least_once());
-        Ok(())
-    }
-
-    fn say_online(&mut self) {
-        let expires = PublishProperties {
-            message_expiry_interval: Some(PRESENCE_EXPIRY_S),
-            ..PublishProperties::default()
-        };
-        let options = self.retained().properties(expires);
-        let payload = self.about.online(clock::wall());
-        self.publish(&Topic::HubState, payload, options);
-    }
-
-    /// The options of a retained publish, or of a plain one at a broker that keeps no retained messages and would refuse one.
-    fn retained(&self) -> PublishOptions {
-        let retains = self.line.connack().is_none_or(|connack| connack.retains);
-        PublishOptions::at_least_once().retain(retains)
-    }
-
-    /// A clean stop: once the store has answered everything (`is_done`) publish `lost`; once that is acknowledged disconnect.
-    fn leave_if_done(&mut self, is_done: bool) -> Step {
-        if self.phase == Phase::Finishing && is_done {
-            self.phase = Phase::Leaving;
-            // The contract has only this word for a hub that is not there.
-            let lost = self.about.lost(Some(clock::wall()));
-            self.publish(&Topic::HubState, lost, self.retained());
-            return Ok(());
-        }
-        if self.phase == Phase::Leaving && self.heard >= self.said {
-            let left = self.client.try_disconnect_now();
-            return left.map_err(|_| {
-                "the broker does not take the hub's goodbye"
-                    .to_owned()
-                    .into()
-            });
-        }
-        Ok(())
     }
 }
 
@@ -865,7 +602,7 @@ fn step_back(first: Duration, times: u32) -> Duration {
 }
 
 /// Resolves when the hub is to stop; a sender that is gone means the same.
-async fn told(stop: &mut watch::Receiver<bool>) {
+async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 

@@ -58,22 +58,10 @@ pub async fn serve_witnessed(
 ) -> Result<(), ServeError> {
     let mut crew = Crew::gather();
     let login = login::login(&config)?;
-    let store = Store::open(&StoreRules {
-        dir: config.store.dir.clone(),
-        max_clip_bytes: config.store.max_clip_bytes,
-        root: config.mqtt.root.clone(),
-    })?
-    .keeping_free(config.store.reserve_bytes)
-    .refusing(config.own_names())?;
+    let store = open_store(&config)?;
     let expected = config.booths.iter().map(|booth| booth.id.to_string());
     let known: Vec<String> = expected.chain(store.senders()?).collect();
-    let listen = config.http.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| ServeError::Listen(listen, error))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| ServeError::Listen(listen, error))?;
+    let (listener, address) = listen(&config).await?;
 
     let status = Arc::new(Mutex::new(BrokerStatus {
         connected: false,
@@ -92,7 +80,7 @@ pub async fn serve_witnessed(
 
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
-    let names = Names::new(listen.ip(), &config.http.names);
+    let names = Names::new(config.http.listen.ip(), &config.http.names);
     let showing = http::serve(listener, Arc::new(views), names, async move {
         let _ = pages_stop.wait_for(|stop| *stop).await;
     });
@@ -154,6 +142,27 @@ pub async fn serve_witnessed(
     let _ = store_thread.join();
     log::info!("booth-hub has stopped");
     Ok(result?)
+}
+
+/// Opens the store; a booth that logs in under one of the hub's own names is refused.
+fn open_store(config: &HubConfig) -> Result<Store, ServeError> {
+    let store = Store::open(&StoreRules {
+        dir: config.store.dir.clone(),
+        max_clip_bytes: config.store.max_clip_bytes,
+        root: config.mqtt.root.clone(),
+    })?;
+    Ok(store
+        .keeping_free(config.store.reserve_bytes)
+        .refusing(config.own_names())?)
+}
+
+/// The pages' socket, and its address.
+async fn listen(config: &HubConfig) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let wanted = config.http.listen;
+    let failed = |error| ServeError::Listen(wanted, error);
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn signal(

@@ -119,8 +119,8 @@ impl Inner {
                 Ok(()) => {
                     self.with_ledger(|ledger| ledger.put_clip(id, &entry));
                     let why = entry.quarantine.clone().unwrap_or_default();
-                    let told = (entry.clip.clip_id.clone(), Note::damaged(&why));
-                    mended.quarantined.push(told);
+                    let moved = (entry.clip.clip_id.clone(), Note::damaged(&why));
+                    mended.quarantined.push(moved);
                     locked(&self.index).insert(id, *entry);
                 }
             },

@@ -205,8 +205,8 @@ impl Inner {
         }
         let read = self.read_late(id, true, None, &mut numbering);
         // The caller gets the result directly, so that it is not reported again by `mend`.
-        let told = &mut numbering.mended.quarantined;
-        told.retain(|(other, _)| other != clip_id);
+        let moved = &mut numbering.mended.quarantined;
+        moved.retain(|(other, _)| other != clip_id);
         drop(numbering);
         let gone = |why: &str| SpoolError::Damaged {
             clip_id: clip_id.clone(),

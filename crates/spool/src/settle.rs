@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -470,25 +471,12 @@ impl Inner {
             Err(error) => Found::Unreadable(error.to_string()),
         };
         let bytes = content.map_or(0, |bytes| bytes.len() as u64);
-        let own = locked(&self.card).card_id.clone();
         match found {
             Found::Finished(manifest, closed) => {
-                let mut entry = Entry::of(&manifest, &closed, bytes);
+                let entry = Entry::of(&manifest, &closed, bytes);
                 self.believe_one(&path, &entry)
                     .map_err(|error| SpoolError::io("syncing", &path, error))?;
-                if entry.clip.card_id == own {
-                    self.gave(numbering, entry.clip.clip_no);
-                }
-                if in_quarantine {
-                    let note = entry.note.get_or_insert_with(|| Note::unknown(WAS_UNREAD));
-                    entry.quarantine = Some(note.reason.clone());
-                    let told = (entry.clip.clip_id.clone(), note.clone());
-                    numbering.mended.quarantined.push(told);
-                }
-                self.with_ledger(|ledger| ledger.put_clip(id, &entry));
-                let clip = entry.clip.clone();
-                locked(&self.index).insert(id, entry);
-                Ok((!in_quarantine).then_some(clip))
+                Ok(self.take_in_finished(id, entry, in_quarantine, numbering))
             }
             Found::CutOff(cut) => {
                 if in_quarantine {
@@ -497,8 +485,8 @@ impl Inner {
                         .map_err(|error| SpoolError::io("moving", &path, error))?;
                 }
                 let wanted = known.map(|entry| entry.clip.clip_no).or(cut.clip_no);
-                let wanted = wanted
-                    .filter(|clip_no| cut.header.card_id == own && self.is_free(*clip_no, id));
+                let is_own = cut.header.card_id == locked(&self.card).card_id;
+                let wanted = wanted.filter(|clip_no| is_own && self.is_free(*clip_no, id));
                 self.finish_cut_off(id, *cut, wanted, numbering).map(Some)
             }
             Found::Empty | Found::Discarded if !in_quarantine => self.unlink(id).map(|()| None),
@@ -509,13 +497,7 @@ impl Inner {
                         .map_err(|error| SpoolError::io("moving to quarantine", &path, error))?;
                 }
                 let entry = Entry::damaged(&manifest, at, bytes, &why);
-                if entry.clip.card_id == own {
-                    self.gave(numbering, entry.clip.clip_no);
-                }
-                let told = (entry.clip.clip_id.clone(), Note::damaged(&why));
-                numbering.mended.quarantined.push(told);
-                self.with_ledger(|ledger| ledger.put_clip(id, &entry));
-                locked(&self.index).insert(id, entry);
+                self.take_in_damaged(id, entry, &why, numbering);
                 Ok(None)
             }
             Found::Empty | Found::Discarded | Found::Unreadable(_) => {
@@ -523,21 +505,66 @@ impl Inner {
                     Found::Unreadable(why) => why,
                     _ => "there is no audio in it".into(),
                 };
-                match self.folders.set_aside(&path) {
-                    Ok(name) => numbering.mended.set_aside.push((name, why)),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(SpoolError::io("setting aside", &path, error)),
-                }
-                if let Some(lost) = known {
-                    self.declare_void(id, lost)?;
-                    return Ok(self
-                        .entry(&id.to_string().into())
-                        .ok()
-                        .map(|(_, entry)| entry.clip));
-                }
-                Ok(None)
+                self.put_aside(id, &path, why, known, numbering)
             }
         }
+    }
+
+    /// A finished clip whose file the card gives back again; the clip, if it is to be delivered.
+    fn take_in_finished(
+        &self,
+        id: Uuid,
+        mut entry: Entry,
+        in_quarantine: bool,
+        numbering: &mut Numbering,
+    ) -> Option<KeptClip> {
+        if entry.clip.card_id == locked(&self.card).card_id {
+            self.gave(numbering, entry.clip.clip_no);
+        }
+        if in_quarantine {
+            let note = entry.note.get_or_insert_with(|| Note::unknown(WAS_UNREAD));
+            entry.quarantine = Some(note.reason.clone());
+            let moved = (entry.clip.clip_id.clone(), note.clone());
+            numbering.mended.quarantined.push(moved);
+        }
+        self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+        let clip = entry.clip.clone();
+        locked(&self.index).insert(id, entry);
+        (!in_quarantine).then_some(clip)
+    }
+
+    /// The same of a clip that is in quarantine because it is damaged.
+    fn take_in_damaged(&self, id: Uuid, entry: Entry, why: &str, numbering: &mut Numbering) {
+        if entry.clip.card_id == locked(&self.card).card_id {
+            self.gave(numbering, entry.clip.clip_no);
+        }
+        let moved = (entry.clip.clip_id.clone(), Note::damaged(why));
+        numbering.mended.quarantined.push(moved);
+        self.with_ledger(|ledger| ledger.put_clip(id, &entry));
+        locked(&self.index).insert(id, entry);
+    }
+
+    /// Sets a file aside that holds no clip. The number of a clip that is lost with it is declared void, and that declaration is to be
+    /// delivered.
+    fn put_aside(
+        &self,
+        id: Uuid,
+        path: &Path,
+        why: String,
+        lost: Option<&Entry>,
+        numbering: &mut Numbering,
+    ) -> Result<Option<KeptClip>, SpoolError> {
+        match self.folders.set_aside(path) {
+            Ok(name) => numbering.mended.set_aside.push((name, why)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(SpoolError::io("setting aside", path, error)),
+        }
+        let Some(lost) = lost else {
+            return Ok(None);
+        };
+        self.declare_void(id, lost)?;
+        let declared = self.entry(&id.to_string().into());
+        Ok(declared.ok().map(|(_, entry)| entry.clip))
     }
 
     /// Whether no other clip than `but` has that number of this card.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
+use booth_contract::AlertId;
 
 fn offer(n: u64, bytes: u64) -> Offer {
     Offer {

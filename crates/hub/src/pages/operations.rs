@@ -167,18 +167,7 @@ pub fn operations(view: &FleetView) -> Markup {
             p.note { (count(unsealed, "booth keeps", "booths keep")) " clips unsealed: not for public placement." }
         }
         @if !view.over_budget.entries.is_empty() {
-            h2 { "Look at these senders" }
-            p.note role="alert" { "Each has used up what the hub takes from one sender. Its messages beyond that are dropped, and the others are served. "
-                "No booth needs so much: its password may be in other hands. Look at the booth, and give it another password at the broker. "
-                "A sender leaves this list after a quiet day." }
-            div.scroll { table {
-                thead { tr { th { "Last" } th { "Sender" } th { "Dropped" } th { "Why" } } }
-                tbody { @for said in &view.over_budget.entries { tr {
-                    td { (moment(&said.last_at)) } td { code { (said.sender) } }
-                    td { (count(said.times, "message", "messages")) } td { (said.why) }
-                } } }
-            } }
-            (more(view.over_budget.more(), "senders"))
+            (over_budget(view))
         }
         p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". The page reloads every 15 s." }
         div.scroll { table {
@@ -187,29 +176,10 @@ pub fn operations(view: &FleetView) -> Markup {
         } }
         (more(more_booths, "booths, none of them worse"))
         @if !strangers.is_empty() {
-            h2 { "Messages that cannot be read" }
-            p.soft { "From senders that are no booth of the table above. What cannot be read changes nothing." }
-            div.scroll { table {
-                thead { tr { th { "Last" } th { "Sender" } th { "What" } th { "How often" } th { "Why" } } }
-                tbody { @for said in &strangers { tr {
-                    td { (moment(&said.last_at)) } td { code { (said.sender) } } td { (said.kind) }
-                    td { (grouped(said.times)) } td { (said.why) }
-                } } }
-            } }
+            (unread(&strangers))
         }
         @if !view.gaps.is_empty() {
-            h2 { "Clips that are not here" }
-            div.scroll { table {
-                thead { tr { th { "Card" } th { "Booth" } th { "Numbers" } th { "Where they are" } th { "Card last heard" } } }
-                tbody { @for gap in &view.gaps { tr {
-                    td { code { (gap.card_id.chars().take(8).collect::<String>()) } }
-                    td { (gap.booth_id) }
-                    td { (count(gap.numbers, "clip", "clips")) div.soft { (ranges(&gap.missing, gap.numbers)) } }
-                    td { (whereabouts(&gap.kind)) }
-                    td { (moment(&gap.last_seen)) }
-                } } }
-            } }
-            (more(view.gaps_total.saturating_sub(view.gaps.len() as u64), "entries"))
+            (gaps(view))
         }
         @if !view.refused.is_empty() {
             h2 { "Clips to look at" }
@@ -220,6 +190,57 @@ pub fn operations(view: &FleetView) -> Markup {
         }
     };
     page("Operations", Base::BESIDE, true, &body)
+}
+
+/// The senders that have used up what the hub takes from one.
+fn over_budget(view: &FleetView) -> Markup {
+    html! {
+        h2 { "Look at these senders" }
+        p.note role="alert" { "Each has used up what the hub takes from one sender. Its messages beyond that are dropped, and the others are served. "
+            "No booth needs so much: its password may be in other hands. Look at the booth, and give it another password at the broker. "
+            "A sender leaves this list after a quiet day." }
+        div.scroll { table {
+            thead { tr { th { "Last" } th { "Sender" } th { "Dropped" } th { "Why" } } }
+            tbody { @for said in &view.over_budget.entries { tr {
+                td { (moment(&said.last_at)) } td { code { (said.sender) } }
+                td { (count(said.times, "message", "messages")) } td { (said.why) }
+            } } }
+        } }
+        (more(view.over_budget.more(), "senders"))
+    }
+}
+
+/// What cannot be read of senders that are in no row.
+fn unread(strangers: &[&UnreadableView]) -> Markup {
+    html! {
+        h2 { "Messages that cannot be read" }
+        p.soft { "From senders that are no booth of the table above. What cannot be read changes nothing." }
+        div.scroll { table {
+            thead { tr { th { "Last" } th { "Sender" } th { "What" } th { "How often" } th { "Why" } } }
+            tbody { @for said in strangers { tr {
+                td { (moment(&said.last_at)) } td { code { (said.sender) } } td { (said.kind) }
+                td { (grouped(said.times)) } td { (said.why) }
+            } } }
+        } }
+    }
+}
+
+/// The numbers of clips that are not here.
+fn gaps(view: &FleetView) -> Markup {
+    html! {
+        h2 { "Clips that are not here" }
+        div.scroll { table {
+            thead { tr { th { "Card" } th { "Booth" } th { "Numbers" } th { "Where they are" } th { "Card last heard" } } }
+            tbody { @for gap in &view.gaps { tr {
+                td { code { (gap.card_id.chars().take(8).collect::<String>()) } }
+                td { (gap.booth_id) }
+                td { (count(gap.numbers, "clip", "clips")) div.soft { (ranges(&gap.missing, gap.numbers)) } }
+                td { (whereabouts(&gap.kind)) }
+                td { (moment(&gap.last_seen)) }
+            } } }
+        } }
+        (more(view.gaps_total.saturating_sub(view.gaps.len() as u64), "entries"))
+    }
 }
 
 fn whereabouts(kind: &str) -> &str {
@@ -241,10 +262,10 @@ fn ranges(missing: &[(u64, u64)], numbers: u64) -> String {
         }
     };
     let first = &missing[..missing.len().min(MAX_RANGES)];
-    let told: u64 = first.iter().map(|(from, to)| to - from + 1).sum();
+    let named: u64 = first.iter().map(|(from, to)| to - from + 1).sum();
     let mut shown: Vec<String> = first.iter().map(each).collect();
-    if told < numbers {
-        shown.push(format!("and {} more", grouped(numbers - told)));
+    if named < numbers {
+        shown.push(format!("and {} more", grouped(numbers - named)));
     }
     shown.join(", ")
 }

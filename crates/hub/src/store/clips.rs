@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -103,30 +104,11 @@ impl Store {
             Some(known) => Some(known),
             None => self.found_in_files(clip_id)?,
         };
-        if let Some(known) = &known {
-            // The booth gives up a number whose clip has arrived already, or which it has given up before.
-            if offer.manifest.kind == ClipKind::Void {
-                if !known.has_words() && self.is_there(known)? {
-                    self.now_at_home(wall, sender, known, &offer)?;
-                }
-                return Ok(stored);
-            }
-            if known.has_words() {
-                if known.sha256 == hash {
-                    if self.is_there(known)? {
-                        self.now_at_home(wall, sender, known, &offer)?;
-                        return Ok(stored);
-                    }
-                    self.body_is_lost(wall, sender, known)?;
-                    self.take_offer(wall, mono, sender, &offer)?;
-                    return self
-                        .finish_if_whole(wall, sender, clip_id)
-                        .map(|answer| answer.or_else(|| self.missing_of(wall, sender, &offer)));
-                }
-                if !self.gives_way(sender, known, &offer.manifest)? {
-                    return self.dispute(wall, mono, sender, &offer);
-                }
-            }
+        if let Some(known) = &known
+            && let ControlFlow::Break(answer) =
+                self.offered_again(wall, mono, sender, known, &offer)?
+        {
+            return Ok(answer);
         }
         if self.is_withdrawn(clip_id)? {
             self.staging.remove(sender, clip_id)?;
@@ -153,6 +135,50 @@ impl Store {
         match is_repeated {
             true => Ok(self.missing_of(wall, sender, &offer)),
             false => Ok(None),
+        }
+    }
+
+    /// What is done with the manifest of a clip that has an entry: the answer, if this is all. It goes on like a new one if it brings
+    /// the words of a number that was given up, or if what is stored gives way to it.
+    fn offered_again(
+        &mut self,
+        wall: Timestamp,
+        mono: Mono,
+        sender: &BoothId,
+        known: &Known,
+        offer: &Offer,
+    ) -> Result<ControlFlow<Option<Answer>>, StoreError> {
+        let Manifest {
+            clip_id, sha256, ..
+        } = &offer.manifest;
+        let stored = ingest::stored(sender, clip_id, sha256.as_ref(), wall);
+        // The booth gives up a number whose clip has arrived already, or which it has given up before.
+        if offer.manifest.kind == ClipKind::Void {
+            if !known.has_words() && self.is_there(known)? {
+                self.now_at_home(wall, sender, known, offer)?;
+            }
+            return Ok(ControlFlow::Break(Some(stored)));
+        }
+        if !known.has_words() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if known.sha256 == *sha256 {
+            if self.is_there(known)? {
+                self.now_at_home(wall, sender, known, offer)?;
+                return Ok(ControlFlow::Break(Some(stored)));
+            }
+            self.body_is_lost(wall, sender, known)?;
+            self.take_offer(wall, mono, sender, offer)?;
+            let answer = self.finish_if_whole(wall, sender, clip_id)?;
+            return Ok(ControlFlow::Break(
+                answer.or_else(|| self.missing_of(wall, sender, offer)),
+            ));
+        }
+        match self.gives_way(sender, known, &offer.manifest)? {
+            true => Ok(ControlFlow::Continue(())),
+            false => self
+                .dispute(wall, mono, sender, offer)
+                .map(ControlFlow::Break),
         }
     }
 
@@ -633,8 +659,8 @@ impl Store {
         sha256: Option<&BodyHash>,
         reason: &str,
     ) -> Result<Option<Answer>, StoreError> {
-        let told = (reason, Rank::Refused);
-        self.refuse_because(wall, sender, clip_id, sha256, reason, told)
+        let entry = (reason, Rank::Refused);
+        self.refuse_because(wall, sender, clip_id, sha256, reason, entry)
             .map(Some)
     }
 

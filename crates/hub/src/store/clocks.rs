@@ -176,7 +176,7 @@ impl Store {
 }
 
 /// When a clip was spoken, as far as that is known.
-pub(super) struct Told {
+pub(super) struct Spoken {
     /// RFC 3339 UTC.
     pub started_at: Option<String>,
     /// The day it counts for.
@@ -186,13 +186,13 @@ pub(super) struct Told {
 }
 
 /// The time by the booth's clock if that was right, else by the pair of its boot, else by the clip's receipt.
-pub(super) fn told(
+pub(super) fn spoken(
     db: &Connection,
     sender: &BoothId,
     manifest: &Manifest,
     received_at: Timestamp,
     zone: &TimeZone,
-) -> rusqlite::Result<Told> {
+) -> rusqlite::Result<Spoken> {
     let day_of = |at: Timestamp| at.to_zoned_datetime(zone.clone()).date();
     let is_synced = manifest.clock_synced == Some(1);
     let started = manifest
@@ -200,7 +200,7 @@ pub(super) fn told(
         .as_deref()
         .and_then(|text| text.parse::<Timestamp>().ok());
     if let Some(at) = started.filter(|at| is_synced && can_be(*at, received_at)) {
-        return Ok(Told {
+        return Ok(Spoken {
             started_at: manifest.started_at.clone(),
             day: day_of(at),
             is_by_its_clock: true,
@@ -217,7 +217,7 @@ pub(super) fn told(
     let corrected = offset
         .zip(manifest.started_mono_ms.filter(|_| !is_by_its_clock))
         .and_then(|(offset, mono_ms)| by_pair(offset, mono_ms, received_at));
-    Ok(Told {
+    Ok(Spoken {
         // A time that cannot be true is left out; the time of a clock that was not set is kept as it is.
         started_at: corrected
             .map(rfc3339)

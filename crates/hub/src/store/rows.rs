@@ -152,7 +152,7 @@ pub(super) struct NewRow<'a> {
 /// Writes a row. Fails if the clip has one: a stored clip is never replaced.
 pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> {
     let manifest = new.manifest;
-    let when = clocks::told(db, new.sender, manifest, new.received_at, new.zone)?;
+    let when = clocks::spoken(db, new.sender, manifest, new.received_at, new.zone)?;
     let word = |value: Option<serde_json::Value>| {
         value
             .and_then(|v| v.as_str().map(str::to_owned))

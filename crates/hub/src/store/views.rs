@@ -318,35 +318,11 @@ impl StoreViews {
             .as_deref()
             .and_then(|at| at.parse::<Timestamp>().ok())
             .map(|at| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0));
-        let confirmed_from = alerts::confirmed_from(came_at, heard.introduced_at.as_deref());
-        let mut alerts: Vec<AlertView> = db
-            .prepare_cached(
-                "SELECT id, severity, text, since, said_at >= ?2 FROM alert WHERE booth_id = ?1",
-            )?
-            .query_map([&heard.booth_id, &confirmed_from], |row| {
-                Ok(AlertView {
-                    id: row.get(0)?,
-                    severity: severity(&row.get::<_, String>(1)?),
-                    text: row.get(2)?,
-                    since: row.get(3)?,
-                    confirmed: row.get(4)?,
-                })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        alerts.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
+        let alerts = alerts_shown(db, came_at, &heard)?;
         let stale = health_age_s.is_none_or(|age| age > 3 * health_interval_s);
         // A booth that sends health is there, even if the broker kept no state of it for this hub.
         let is_heard = heard.health_live && !stale;
         let presence = heard.presence.as_deref().and_then(presence);
-        let recent = now - jiff::SignedDuration::from_hours(TWO_MACHINES_HOURS);
-        let machines: u64 = db
-            .prepare_cached(
-                "SELECT count(*) FROM machine_at_booth WHERE booth_id = ?1 AND last_birth >= ?2",
-            )?
-            .query_row(
-                params![heard.booth_id, booth_contract::time::rfc3339(recent)],
-                |row| row.get(0),
-            )?;
         Ok(BoothView {
             name: self.name_of(db, &heard.booth_id),
             place: expected
@@ -371,7 +347,7 @@ impl StoreViews {
                 .filter(|version| !version.is_empty()),
             last_clip_at: heard.last_clip_at,
             sealed: birth.as_ref().and_then(|birth| birth.sealed),
-            two_serials: machines > 1,
+            two_serials: recent_machines(db, now, &heard.booth_id)? > 1,
             booth_id: heard.booth_id,
         })
     }
@@ -393,6 +369,43 @@ impl StoreViews {
                 stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             }))
     }
+}
+
+/// The alerts that a booth has raised, the worst first.
+fn alerts_shown(
+    db: &Connection,
+    came_at: &str,
+    heard: &HeardBooth,
+) -> rusqlite::Result<Vec<AlertView>> {
+    let confirmed_from = alerts::confirmed_from(came_at, heard.introduced_at.as_deref());
+    let mut alerts: Vec<AlertView> = db
+        .prepare_cached(
+            "SELECT id, severity, text, since, said_at >= ?2 FROM alert WHERE booth_id = ?1",
+        )?
+        .query_map([&heard.booth_id, &confirmed_from], |row| {
+            Ok(AlertView {
+                id: row.get(0)?,
+                severity: severity(&row.get::<_, String>(1)?),
+                text: row.get(2)?,
+                since: row.get(3)?,
+                confirmed: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    alerts.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
+    Ok(alerts)
+}
+
+/// How many machines have said a birth in this booth's name lately.
+fn recent_machines(db: &Connection, now: Timestamp, booth_id: &str) -> rusqlite::Result<u64> {
+    let recent = now - jiff::SignedDuration::from_hours(TWO_MACHINES_HOURS);
+    db.prepare_cached(
+        "SELECT count(*) FROM machine_at_booth WHERE booth_id = ?1 AND last_birth >= ?2",
+    )?
+    .query_row(
+        params![booth_id, booth_contract::time::rfc3339(recent)],
+        |row| row.get(0),
+    )
 }
 
 /// A booth's row.
