@@ -46,7 +46,7 @@ const MOST_DEATHS: usize = 32;
 /// The crew that a worker belongs to.
 #[derive(Debug, Clone)]
 struct Ties {
-    told: Sender<Death>,
+    reports: Sender<Death>,
     is_dismissed: Arc<AtomicBool>,
 }
 
@@ -66,9 +66,12 @@ pub struct Crew {
 impl Crew {
     /// Gathers a crew: every worker that this thread starts from now on belongs to it.
     pub fn gather() -> Self {
-        let (told, deaths) = channel(MOST_DEATHS);
+        let (reports, deaths) = channel(MOST_DEATHS);
         let is_dismissed = Arc::default();
-        let ties = Ties { told, is_dismissed };
+        let ties = Ties {
+            reports,
+            is_dismissed,
+        };
         CREW.set(Some(ties.clone()));
         Self { ties, deaths }
     }
@@ -118,7 +121,7 @@ impl Place {
         if let Some(crew) = &self.crew {
             let name = self.name.clone();
             // The receiver may be gone or full; neither matters, because the first death ends the process.
-            let _ = crew.told.try_send(Death { name, how });
+            let _ = crew.reports.try_send(Death { name, how });
         }
     }
 

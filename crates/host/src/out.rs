@@ -88,13 +88,13 @@ pub fn screen() -> Option<(usize, usize)> {
 
 /// The program's arguments, or the exit status if it only had to show its help or was called wrongly.
 pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
-    A::try_parse().map_err(|told| {
-        let text = told.render();
-        let earned = u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+    A::try_parse().map_err(|answer| {
+        let text = answer.render();
+        let earned = u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         // The same condition under which clap's own `exit` uses colours.
         let may_paint = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
-        match told.use_stderr() {
+        match answer.use_stderr() {
             true if may_paint && io::stderr().is_terminal() => complain(text.ansi()),
             true => complain(text),
             false if may_paint && io::stdout().is_terminal() => print(text.ansi()),

@@ -202,8 +202,8 @@ enum Keys {
 enum Failure {
     Config(String),
     Operation(String),
-    /// A dead worker, which was told at once.
-    Told,
+    /// A dead worker, which was reported at once.
+    Reported,
 }
 
 impl From<ConfigError> for Failure {
@@ -217,7 +217,7 @@ impl From<ServeError> for Failure {
         match error {
             ServeError::Config(error) => error.into(),
             ServeError::Store(error) => error.into(),
-            ServeError::Worker(_) => Self::Told,
+            ServeError::Worker(_) => Self::Reported,
             other => Self::Operation(other.to_string()),
         }
     }
@@ -280,7 +280,7 @@ fn run_command(command: Command) -> ExitCode {
             log::error!("{sentence}");
             ExitCode::FAILURE
         }
-        Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Reported) => ExitCode::FAILURE,
     }
 }
 
@@ -300,7 +300,7 @@ fn run(command: Command) -> Result<(), Failure> {
             tell_checked(&checked, json);
             match checked.findings.is_empty() {
                 true => Ok(()),
-                false => Err(Failure::Told),
+                false => Err(Failure::Reported),
             }
         }
         Command::Rebuild { json, config } => {

@@ -1,7 +1,7 @@
 //! Rewrites what a broker sends so that the MQTT library can read all of it. Pure: bytes in, bytes out.
 //!
 //! Owns: writing short packets out in full, replacing reason codes that the library does not know, and leaving out properties that
-//! nobody here needs; and the broker's answers word for word ([`Told`]), of which the library passes on only a part. Never does:
+//! nobody here needs; and the broker's answers word for word ([`Heard`]), of which the library passes on only a part. Never does:
 //! hold back or change a message, or judge an answer. Bytes that are no MQTT go through as they are: the library refuses them.
 
 /// Largest packet that is gathered whole, bytes; a message (PUBLISH) never is.
@@ -53,7 +53,7 @@ mod known {
 
 /// An answer of the broker, word for word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum Heard {
     /// Its answer to CONNECT.
     Connack(Connack),
     /// Its answer to a message.
@@ -143,8 +143,8 @@ impl Filter {
         }
     }
 
-    /// Takes the bytes that came; appends to `out` the bytes for the library, and to `told` the broker's answers.
-    pub fn push(&mut self, mut came: &[u8], out: &mut Vec<u8>, told: &mut Vec<Told>) {
+    /// Takes the bytes that came; appends to `out` the bytes for the library, and to `heard` the broker's answers.
+    pub fn push(&mut self, mut came: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
         while !came.is_empty() {
             if self.is_lost {
                 return out.extend_from_slice(came);
@@ -177,7 +177,7 @@ impl Filter {
                 Header::Whole { kind, start, body } if self.held.len() == start + body => {
                     match write_out(kind, &self.held[start..], out) {
                         Some(said) => {
-                            told.extend(said);
+                            heard.extend(said);
                             self.held.clear();
                         }
                         None => out.append(&mut self.held),
@@ -254,14 +254,14 @@ fn is_to_pass(kind: u8, size: usize) -> bool {
 }
 
 /// Writes one packet out in full. `None`: the packet is broken, and goes through as it came.
-fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Told>> {
+fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Heard>> {
     let mut body = body;
     match kind {
         packet::CONNACK => {
             let connack = connack(&mut body)?;
             let packet = write_connack(&connack);
             frame(kind, &packet, out);
-            Some(Some(Told::Connack(connack)))
+            Some(Some(Heard::Connack(connack)))
         }
         packet::PUBACK => {
             let [high, low] = *take(&mut body)?;
@@ -270,7 +270,7 @@ fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Told>> {
             let reason = properties(&mut body).reason;
             let known = known_or_general(code, known::PUBACK);
             frame(kind, &[high, low, known, 0], out);
-            Some(Some(Told::Puback {
+            Some(Some(Heard::Puback {
                 packet: u16::from_be_bytes([high, low]),
                 code,
                 reason,
@@ -290,7 +290,7 @@ fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Told>> {
             let packet: Vec<u8> = [high, low, 0].into_iter().chain(known).collect();
             frame(kind, &packet, out);
             let packet = u16::from_be_bytes([high, low]);
-            Some((kind == packet::SUBACK).then_some(Told::Suback {
+            Some((kind == packet::SUBACK).then_some(Heard::Suback {
                 packet,
                 codes,
                 reason,
@@ -301,7 +301,7 @@ fn write_out(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<Option<Told>> {
             let code = take_byte(&mut body).unwrap_or(0);
             let properties = properties(&mut body);
             frame(kind, &[known_or_general(code, known::DISCONNECT), 0], out);
-            Some(Some(Told::Disconnect(Parting {
+            Some(Some(Heard::Disconnect(Parting {
                 code,
                 reason: properties.reason,
                 reference: properties.reference,
@@ -506,22 +506,22 @@ mod tests {
 
     use super::*;
 
-    fn filtered(chunks: &[&[u8]]) -> (Vec<u8>, Vec<Told>) {
-        let (mut filter, mut out, mut told) = (Filter::default(), Vec::new(), Vec::new());
+    fn filtered(chunks: &[&[u8]]) -> (Vec<u8>, Vec<Heard>) {
+        let (mut filter, mut out, mut heard) = (Filter::default(), Vec::new(), Vec::new());
         for chunk in chunks {
-            filter.push(chunk, &mut out, &mut told);
+            filter.push(chunk, &mut out, &mut heard);
         }
-        (out, told)
+        (out, heard)
     }
 
     #[test]
     fn a_last_word_in_its_shortest_form_is_written_out_and_told_as_it_came() {
-        let (out, told) = filtered(&[&[0xE0, 1, 0x8E], &[0xE0, 0], &[0xE0, 1, 0xF0]]);
+        let (out, heard) = filtered(&[&[0xE0, 1, 0x8E], &[0xE0, 0], &[0xE0, 1, 0xF0]]);
         assert_eq!(out, [0xE0, 2, 0x8E, 0, 0xE0, 2, 0, 0, 0xE0, 2, 0x80, 0]);
-        let codes: Vec<u8> = told
+        let codes: Vec<u8> = heard
             .iter()
-            .map(|told| match told {
-                Told::Disconnect(parting) => parting.code,
+            .map(|heard| match heard {
+                Heard::Disconnect(parting) => parting.code,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -530,14 +530,14 @@ mod tests {
 
     #[test]
     fn answers_to_messages_keep_their_packet_id_and_their_code_is_told() {
-        let (out, told) = filtered(&[&[0x40, 2, 0, 7, 0x40, 3, 0, 8, 0x95]]);
+        let (out, heard) = filtered(&[&[0x40, 2, 0, 7, 0x40, 3, 0, 8, 0x95]]);
         assert_eq!(out, [0x40, 4, 0, 7, 0, 0, 0x40, 4, 0, 8, 0x80, 0]);
-        let puback = |packet, code| Told::Puback {
+        let puback = |packet, code| Heard::Puback {
             packet,
             code,
             reason: None,
         };
-        assert_eq!(told, [puback(7, 0), puback(8, 0x95)]);
+        assert_eq!(heard, [puback(7, 0), puback(8, 0x95)]);
     }
 
     #[test]
@@ -553,10 +553,10 @@ mod tests {
         let mut all = message.clone();
         all.extend([0x40, 2, 0, 1]);
         let chunks: Vec<&[u8]> = all.chunks(1_000).collect();
-        let (out, told) = filtered(&chunks);
+        let (out, heard) = filtered(&chunks);
         assert_eq!(out[..message.len()], message);
         assert_eq!(out[message.len()..], [0x40, 4, 0, 1, 0, 0]);
-        assert_eq!(told.len(), 1);
+        assert_eq!(heard.len(), 1);
     }
 
     #[test]

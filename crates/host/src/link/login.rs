@@ -102,8 +102,8 @@ impl Login {
         options.set_socket_connector(move |_, _| {
             let (login, line, unlucky) = (login.clone(), book.clone(), unlucky.clone());
             async move {
-                let told = |step| line.step(step);
-                route::open(&login.broker, login.tls.as_ref(), &unlucky, told)
+                let report = |step| line.step(step);
+                route::open(&login.broker, login.tls.as_ref(), &unlucky, report)
                     .await
                     .map(|stream| Wire::new(stream, line.clone()))
                     .map_err(|what| io::Error::other(login.trouble(what)))

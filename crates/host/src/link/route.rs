@@ -80,18 +80,18 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Goes the whole way to the broker. `told` is called at each step.
+/// Goes the whole way to the broker. `report` is called at each step.
 pub async fn open(
     broker: &BrokerUrl,
     tls: Option<&Arc<rustls::ClientConfig>>,
     unlucky: &Unlucky,
-    told: impl Fn(Step),
+    report: impl Fn(Step),
 ) -> Result<Stream, What> {
     let addresses = resolve(&broker.host, broker.port)
         .await
         .map_err(What::NoAddress)?;
     let order = order(addresses, unlucky);
-    told(Step::Resolved(
+    report(Step::Resolved(
         order.iter().map(|(address, _)| *address).collect(),
     ));
     let name = match tls {
@@ -111,13 +111,13 @@ pub async fn open(
             }
         }
     };
-    let failed = |address, what: &What| told(Step::Failed(address, what.of_one_address()));
+    let failed = |address, what: &What| report(Step::Failed(address, what.of_one_address()));
     let (address, stream) = race(order, attempt, failed).await?;
-    told(Step::Tcp(address));
+    report(Step::Tcp(address));
     if let Stream::Tls(stream) = &stream {
         let chain = stream.get_ref().1.peer_certificates();
         let own = chain.and_then(|chain| chain.first());
-        told(Step::Tls(own.map(|own| own.clone().into_owned())));
+        report(Step::Tls(own.map(|own| own.clone().into_owned())));
     }
     Ok(stream)
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::filter::{Connack, Filter, KEEP_ALIVE_S, Parting, Told};
+use super::filter::{Connack, Filter, Heard, KEEP_ALIVE_S, Parting};
 use super::route::{self, Step, Stream};
 use super::trouble::What;
 
@@ -41,7 +41,7 @@ pub struct Line(Arc<Mutex<Book>>);
 struct Book {
     steps: Vec<Step>,
     connack: Option<Connack>,
-    acks: VecDeque<Told>,
+    acks: VecDeque<Heard>,
     parting: Option<Parting>,
     broken: Option<What>,
     heard_at: Instant,
@@ -160,9 +160,9 @@ impl Line {
     /// before.
     pub fn answer(&self, packet_id: u16) -> Option<Answer> {
         let mut book = self.book();
-        while let Some(told) = book.acks.pop_front() {
-            match told {
-                Told::Puback {
+        while let Some(heard) = book.acks.pop_front() {
+            match heard {
+                Heard::Puback {
                     packet,
                     code,
                     reason,
@@ -172,7 +172,7 @@ impl Line {
                         reason,
                     });
                 }
-                Told::Suback {
+                Heard::Suback {
                     packet,
                     codes,
                     reason,
@@ -183,13 +183,13 @@ impl Line {
         None
     }
 
-    fn note(&self, told: Vec<Told>) {
+    fn note(&self, heard: Vec<Heard>) {
         let mut book = self.book();
         book.heard_at = Instant::now();
-        for told in told {
-            match told {
-                Told::Connack(connack) => book.connack = Some(connack),
-                Told::Disconnect(parting) => book.parting = Some(parting),
+        for heard in heard {
+            match heard {
+                Heard::Connack(connack) => book.connack = Some(connack),
+                Heard::Disconnect(parting) => book.parting = Some(parting),
                 ack => {
                     if book.acks.len() >= MOST_TOLD {
                         book.acks.pop_front();
@@ -214,7 +214,7 @@ pub struct Wire {
     ready: Vec<u8>,
     at: usize,
     raw: Box<[u8]>,
-    told: Vec<Told>,
+    heard: Vec<Heard>,
     /// Runs until CONNACK.
     patience: Option<Pin<Box<Sleep>>>,
     /// Runs while reading is paused.
@@ -232,7 +232,7 @@ impl Wire {
             ready: Vec::new(),
             at: 0,
             raw: vec![0; CHUNK].into_boxed_slice(),
-            told: Vec::new(),
+            heard: Vec::new(),
             patience: Some(Box::pin(sleep(LOGIN_PATIENCE))),
             held_ping: None,
         }
@@ -256,8 +256,8 @@ impl Wire {
                 return;
             }
             self.filter
-                .push(raw.filled(), &mut self.ready, &mut self.told);
-            self.line.note(std::mem::take(&mut self.told));
+                .push(raw.filled(), &mut self.ready, &mut self.heard);
+            self.line.note(std::mem::take(&mut self.heard));
         }
     }
 }
@@ -311,15 +311,15 @@ impl AsyncRead for Wire {
             this.ready.clear();
             this.at = 0;
             this.filter
-                .push(raw.filled(), &mut this.ready, &mut this.told);
+                .push(raw.filled(), &mut this.ready, &mut this.heard);
             if this
-                .told
+                .heard
                 .iter()
-                .any(|told| matches!(told, Told::Connack(_)))
+                .any(|heard| matches!(heard, Heard::Connack(_)))
             {
                 this.patience = None;
             }
-            this.line.note(std::mem::take(&mut this.told));
+            this.line.note(std::mem::take(&mut this.heard));
         }
     }
 }

@@ -137,7 +137,7 @@ pub fn key_in(bytes: &[u8], name: &str) -> Result<PrivateKeyDer<'static>, Unusab
             }),
         };
     }
-    let told = |what: &str, remedy: &str| {
+    let unusable = |what: &str, remedy: &str| {
         Err(Unusable {
             what: what.into(),
             remedy: remedy.into(),
@@ -145,21 +145,21 @@ pub fn key_in(bytes: &[u8], name: &str) -> Result<PrivateKeyDer<'static>, Unusab
     };
     let needs = format!("put {} there as PEM", Wanted::Key.words());
     if has("OPENSSH PRIVATE KEY") {
-        told("holds a key of SSH, which TLS does not use", &needs)
+        unusable("holds a key of SSH, which TLS does not use", &needs)
     } else if has("DSA PRIVATE KEY") {
-        told("holds a DSA key, which TLS does not use any more", &needs)
+        unusable("holds a DSA key, which TLS does not use any more", &needs)
     } else if has("CERTIFICATE") {
         let remedy = "put the private key there that belongs to cert_file; if the two files were exchanged, change their names in cert_file and key_file";
-        told("holds a certificate and no private key", remedy)
+        unusable("holds a certificate and no private key", remedy)
     } else if has("PUBLIC KEY") {
-        told("holds a public key and no private one", &needs)
+        unusable("holds a public key and no private one", &needs)
     } else if has("CERTIFICATE REQUEST") || has("NEW CERTIFICATE REQUEST") {
-        told(
+        unusable(
             "holds a request for a certificate and no private key",
             &needs,
         )
     } else {
-        told(
+        unusable(
             "holds no private key (no line -----BEGIN PRIVATE KEY-----)",
             &needs,
         )
@@ -233,29 +233,29 @@ fn blocks<'a>(
 fn binary(shape: Shape, name: &str, wanted: Wanted) -> Unusable {
     let own = quoted(name);
     let made = made_of(name, "");
-    let told = |what: &str, remedy: String| Unusable {
+    let unusable = |what: &str, remedy: String| Unusable {
         what: what.into(),
         remedy,
     };
     match (shape, wanted) {
-        (Shape::Certificate, Wanted::Key) => told(
+        (Shape::Certificate, Wanted::Key) => unusable(
             "is a certificate in binary form (DER) and no private key",
             "put the private key there that belongs to cert_file, as PEM".into(),
         ),
-        (Shape::Certificate, _) => told(
+        (Shape::Certificate, _) => unusable(
             "is a certificate in binary form (DER)",
             convert(&format!("openssl x509 -inform DER -in {own} -out {made}")),
         ),
-        (Shape::Key, Wanted::Key) => told(
+        (Shape::Key, Wanted::Key) => unusable(
             "is a private key in binary form (DER)",
             convert(&format!("openssl pkey -inform DER -in {own} -out {made}")),
         ),
         (Shape::LockedKey, Wanted::Key) => locked(name, "-inform DER "),
-        (Shape::Key | Shape::LockedKey, wanted) => told(
+        (Shape::Key | Shape::LockedKey, wanted) => unusable(
             "is a private key and no certificate",
             format!("put {} there as PEM", wanted.words()),
         ),
-        (Shape::Request, wanted) => told(
+        (Shape::Request, wanted) => unusable(
             "is a request for a certificate (DER) and none itself",
             format!("put {} there as PEM", wanted.words()),
         ),
@@ -267,7 +267,7 @@ fn binary(shape: Shape, name: &str, wanted: Wanted) -> Unusable {
             };
             let ending = if wanted == Wanted::Key { "-key" } else { "" };
             let made = made_of(name, ending);
-            told(
+            unusable(
                 "is an archive of certificates and keys (PKCS#12)",
                 format!(
                     "take {} out of it: openssl pkcs12 -in {own} {what} -out {made}, and name that file instead",
@@ -275,11 +275,11 @@ fn binary(shape: Shape, name: &str, wanted: Wanted) -> Unusable {
                 ),
             )
         }
-        (Shape::Pkcs7, Wanted::Key) => told(
+        (Shape::Pkcs7, Wanted::Key) => unusable(
             "is a list of certificates (PKCS#7) and no private key",
             "put the private key there that belongs to cert_file, as PEM".into(),
         ),
-        (Shape::Pkcs7, _) => told(
+        (Shape::Pkcs7, _) => unusable(
             "is a list of certificates (PKCS#7)",
             convert(&format!(
                 "openssl pkcs7 -inform DER -print_certs -in {own} -out {made}"

@@ -23,7 +23,7 @@ use booth_host::clock;
 /// Rows that are read at once.
 const AT_ONCE: usize = 500;
 /// How often the progress is reported.
-const TELL_EVERY_MS: u64 = 5_000;
+const REPORT_EVERY_MS: u64 = 5_000;
 /// The longest time that a running hub needs from a clip's file to its row.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
@@ -31,21 +31,21 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Progress {
     doing: &'static str,
-    told: Mono,
+    reported: Mono,
 }
 
 impl Progress {
     /// `doing` is the verb of the report: what is done with rows and files.
     pub fn new(doing: &'static str) -> Self {
-        let told = clock::mono();
-        Self { doing, told }
+        let reported = clock::mono();
+        Self { doing, reported }
     }
 
     /// So many rows and files are done.
     pub(super) fn is_at(&mut self, done: u64) {
         let now = clock::mono();
-        if now.0.saturating_sub(self.told.0) >= TELL_EVERY_MS {
-            self.told = now;
+        if now.0.saturating_sub(self.reported.0) >= REPORT_EVERY_MS {
+            self.reported = now;
             log::info!("{done} rows and files {} so far", self.doing);
         }
     }
