@@ -221,6 +221,41 @@ fn what_a_citizen_says_is_sealed_before_it_touches_the_card_and_the_city_alone_o
         serde_json::json!([recipient.id()])
     );
     assert!(gateway.stop().success());
+
+    // A hub without a key keeps what it cannot hear; with the key it plays the clip, which stays sealed in its store.
+    let page = hub.page("");
+    assert!(
+        page.contains("Sealed: it is opened where") && !page.contains("<audio"),
+        "{page}"
+    );
+    let address = format!("clips/{}", opened.clip);
+    let (status, _) = hub.fetch(&address, "");
+    assert_eq!(status, 404);
+    hub.stop();
+    let key = home.path().with_extension("key");
+    std::fs::write(&key, city.to_text().as_bytes()).expect("a key");
+    let config = std::fs::read_to_string(home.config()).expect("a configuration");
+    let with_key = format!("{config}\n[privacy]\nidentities = [{key:?}]\n");
+    std::fs::write(home.config(), with_key).expect("a configuration");
+    let hub = Hub::start(&home);
+    let page = hub.page("");
+    assert!(
+        page.contains("<audio") && !page.contains("Sealed:"),
+        "{page}"
+    );
+    let (status, played) = hub.fetch(&address, "");
+    assert_eq!((status, &played), (200, &*opened.ogg));
+    let (status, part) = hub.fetch(&address, "Range: bytes=100-299\r\n");
+    assert_eq!((status, &part[..]), (206, &opened.ogg[100..300]));
+    assert_no_word_lies_open(&opened, &[home.path()]);
+    let other = self::city();
+    std::fs::write(&key, other.to_text().as_bytes()).expect("a key");
+    hub.stop();
+    let hub = Hub::start(&home);
+    let (status, said) = hub.fetch(&address, "");
+    assert_eq!(status, 404);
+    assert!(String::from_utf8_lossy(&said).contains("sealed to a key that this hub does not have"));
+    std::fs::remove_file(&key).expect("removed");
     hub.kill();
 }
 

@@ -24,6 +24,8 @@ pub struct HubConfig {
     pub mqtt: HubMqtt,
     /// Where clips are kept.
     pub store: HubStore,
+    /// What opens sealed clips.
+    pub privacy: HubPrivacy,
     /// Where the pages listen.
     pub http: HubHttp,
     /// The booths that are expected; one that was never heard is shown as never heard.
@@ -99,6 +101,15 @@ impl Default for HubStore {
     }
 }
 
+/// `[privacy]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubPrivacy {
+    /// Files with private keys, relative to `hub.toml`, or systemd credentials' names. With one, the pages play sealed clips; each is opened in
+    /// memory, and stays sealed in the store. Without any, this hub keeps what it cannot hear.
+    pub identities: Vec<PathBuf>,
+}
+
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,8 +164,23 @@ impl HubConfig {
         for file in files.into_iter().flatten() {
             *file = find_beside(folder, file);
         }
+        for file in &mut read.privacy.identities {
+            *file = find_beside(folder, file);
+        }
         if read.store.dir.is_relative() {
             read.store.dir = folder.join(&read.store.dir);
+        }
+        let store = &read.store.dir;
+        let within = read
+            .privacy
+            .identities
+            .iter()
+            .find(|file| file.starts_with(store));
+        if let Some(file) = within {
+            let (path, file, store) = (path.display(), file.display(), store.display());
+            return Err(ConfigError(vec![format!(
+                "{path}: [privacy] identities: {file} lies in the store, so that whoever has {store} or a backup of it has the key, too; put it elsewhere"
+            )]));
         }
         Ok(read)
     }

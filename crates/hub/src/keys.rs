@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use booth_contract::time::rfc3339;
 use booth_host::plain_file;
-use booth_sealing::{Identity, KernelRandom, KeyError, NoRandom, Recipient};
+use booth_sealing::{Identity, KernelRandom, KeyError, NoRandom, OpenError, Opened, Recipient};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -84,6 +84,38 @@ pub fn read(path: &Path) -> Result<Identity, KeysError> {
         path: path.to_owned(),
         error,
     })
+}
+
+/// The private keys with which this hub opens sealed clips for its pages; none at a hub that only keeps them. They come from files
+/// apart from the store, and are overwritten in memory at the end.
+#[derive(Debug, Default)]
+pub struct Keyring(Vec<Identity>);
+
+impl Keyring {
+    /// Reads every file.
+    ///
+    /// # Errors
+    /// The first file that cannot be read or holds no private key.
+    pub fn read(files: &[PathBuf]) -> Result<Self, KeysError> {
+        files
+            .iter()
+            .map(|file| read(file))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Opens a sealed body.
+    ///
+    /// # Errors
+    /// It is sealed to other keys, or is no sealed body.
+    pub fn open(&self, body: &[u8]) -> Result<Opened, OpenError> {
+        booth_sealing::open(body, &self.0)
+    }
 }
 
 fn parse(text: &str) -> Result<Identity, KeyError> {

@@ -61,6 +61,12 @@ enum Command {
     ///   id = "rundhoej-1"
     ///   name = "Rundhøj Torv"
     ///
+    /// Sealed clips stay sealed in the store. With the city's private key the pages play them, each opened in memory; without one they show
+    /// that somebody spoke, and `booth-hub open` opens a clip where the key is:
+    ///
+    ///   [privacy]
+    ///   identities = ["/etc/booth-hub/city.key"]     # or a systemd credential's name; never within the store
+    ///
     /// When the hub has come (back), every booth says anew how it is, each after 0 to `[mqtt] jitter_s` seconds: 10 by
     /// default, at most 600; a large fleet needs more.
     ///
@@ -217,6 +223,7 @@ impl From<ServeError> for Failure {
         match error {
             ServeError::Config(error) => error.into(),
             ServeError::Store(error) => error.into(),
+            error @ ServeError::Keys(_) => Self::Config(error.to_string()),
             ServeError::Worker(_) => Self::Reported,
             other => Self::Operation(other.to_string()),
         }

@@ -15,6 +15,7 @@ use super::config::HubConfig;
 use super::fence::Fence;
 use super::http::{self, Names};
 use super::intake::Intake;
+use super::keys::{Keyring, KeysError};
 use super::login;
 use super::mqtt::{Learned, Link};
 use super::presence::About;
@@ -31,6 +32,9 @@ pub enum ServeError {
     /// The configuration cannot work: exit 78.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A private key cannot be read: exit 78.
+    #[error("[privacy] identities: {0}")]
+    Keys(#[from] KeysError),
     /// The store cannot be opened.
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
@@ -58,6 +62,7 @@ pub async fn serve_witnessed(
 ) -> Result<(), ServeError> {
     let mut crew = Crew::gather();
     let login = login::login(&config)?;
+    let keys = Keyring::read(&config.privacy.identities)?;
     let store = open_store(&config)?;
     let expected = config.booths.iter().map(|booth| booth.id.to_string());
     let known: Vec<String> = expected.chain(store.senders()?).collect();
@@ -68,7 +73,8 @@ pub async fn serve_witnessed(
         detail: format!("connecting to {}", login.broker),
         rival: None,
     }));
-    let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?;
+    let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?
+        .opening_with(keys);
     #[allow(clippy::disallowed_methods)]
     // It holds at most one outcome for each waiting job, and the number of these is limited.
     let (outcomes_in, outcomes) = mpsc::unbounded_channel();

@@ -4,7 +4,9 @@
 //! and the pages, which draw it. Never does: touch the database, a file or a clock. Holds nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::keys::Keyring;
 use booth_contract::{BodyHash, CardId, ClipId, Presence, Severity};
 
 /// Most bars of a chart.
@@ -106,6 +108,8 @@ pub struct ClipView {
     pub bytes: u64,
     /// When the hub committed it, RFC 3339 UTC, by the hub's clock.
     pub received_at: String,
+    /// Whether the pages can play it: it is not sealed, or this hub has a private key.
+    pub can_be_heard: bool,
 }
 
 impl ClipView {
@@ -283,7 +287,7 @@ pub struct RefusedView {
 }
 
 /// The file of a clip, and its hash and date.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ClipFile {
     /// Where the file lies. The file never changes.
     pub path: PathBuf,
@@ -291,6 +295,8 @@ pub struct ClipFile {
     pub sha256: BodyHash,
     /// When the hub stored it.
     pub stored_at: jiff::Timestamp,
+    /// What opens it, if it is sealed.
+    pub sealed: Option<Arc<Keyring>>,
 }
 
 /// The questions that the pages ask. A call may block for a database read of some milliseconds.
@@ -305,7 +311,7 @@ pub trait Views: Send + Sync + 'static {
     fn fleet(&self) -> FleetView;
     /// What an operator should look at: at most `limit` entries from this place on.
     fn refused(&self, limit: usize, place: &Place) -> RefusedPage;
-    /// The file of a stored, unsealed clip.
+    /// The file of a stored clip that the pages can play.
     fn clip_file(&self, clip_id: &ClipId) -> Option<ClipFile>;
 }
 

@@ -193,13 +193,34 @@ impl Hub {
 
     /// What one of its pages shows now.
     pub fn page(&self, name: &str) -> String {
+        String::from_utf8(self.answer(name, "")).expect("text")
+    }
+
+    /// The status and the body of an answer; each line of `fields` ends in CR LF.
+    pub fn fetch(&self, name: &str, fields: &str) -> (u16, Vec<u8>) {
+        let answer = self.answer(name, fields);
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.expect("a head") + 4);
+        let head = String::from_utf8_lossy(head);
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        (status.expect("a status"), body.to_owned())
+    }
+
+    fn answer(&self, name: &str, fields: &str) -> Vec<u8> {
         let address = self.address();
         let host = address.trim_start_matches("http://").trim_end_matches('/');
         let mut stream = std::net::TcpStream::connect(host).expect("the pages");
-        write!(stream, "GET /{name} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("sent");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("a page");
-        page
+        write!(
+            stream,
+            "GET /{name} HTTP/1.0\r\nHost: {host}\r\n{fields}\r\n"
+        )
+        .expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        answer
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,13 +1,15 @@
 //! A stored clip over HTTP: whole, in a range, or in several (RFC 9110 §14, §15.3.7).
 //!
-//! Owns: the status, fields and bytes of the answer. Never does: hold a file in memory, or a thread while a slow reader takes
-//! his time: each piece is read when the one before has been taken. A file that ends early ends the connection.
+//! Owns: the status, fields and bytes of the answer. Never does: hold an open clip's file in memory, or a thread while a slow reader
+//! takes his time: each piece is read when the one before has been taken. A file that ends early ends the connection. A sealed clip
+//! is opened in memory, which is overwritten when the answer has gone.
 #![allow(clippy::disallowed_methods)] // the clip's file is opened here
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,28 +22,37 @@ use tokio::task::JoinHandle;
 
 use super::range::{self, Asked, Span};
 use super::validators::{Validators, Verdict};
+use crate::keys::Keyring;
 use crate::view::ClipFile;
+use booth_sealing::OpenError;
 
 const TYPE: &str = "audio/ogg";
 /// Bytes that are read at a time.
 const PIECE: u64 = 64 * 1024;
 
+/// Why a clip cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unplayable {
+    /// Its file cannot be read.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// It is sealed to keys that this hub does not have.
+    #[error(transparent)]
+    Sealed(#[from] OpenError),
+}
+
 /// Opens the file and answers a GET or HEAD.
 ///
 /// # Errors
-/// When the file cannot be opened.
+/// When the file cannot be opened, or cannot be unsealed.
 pub(super) async fn answer(
     clip: ClipFile,
     method: &Method,
     headers: &HeaderMap,
-) -> io::Result<Response> {
-    let path = clip.path.clone();
-    let opened = tokio::task::spawn_blocking(move || {
-        let file = File::open(path)?;
-        let len = file.metadata()?.len();
-        Ok::<_, io::Error>((file, len))
-    });
-    let (file, len) = opened.await.map_err(io::Error::other)??;
+) -> Result<Response, Unplayable> {
+    let (path, sealed) = (clip.path.clone(), clip.sealed.clone());
+    let opened = tokio::task::spawn_blocking(move || Sound::open(&path, sealed.as_deref()));
+    let (sound, len) = opened.await.map_err(io::Error::other)??;
     let validators = Validators::new(&clip.sha256, clip.stored_at);
     let asked = match validators.judge(headers, method == Method::GET) {
         Verdict::Failed => return Ok(bare(StatusCode::PRECONDITION_FAILED, &validators)),
@@ -89,7 +100,7 @@ pub(super) async fn answer(
             (StatusCode::PARTIAL_CONTENT, None, kind, pieces)
         }
     };
-    let body = FileBody::new(file, pieces);
+    let body = SoundBody::new(sound, pieces);
     let bytes = body.left;
     let mut response = bare(status, &validators);
     *response.body_mut() = Body::new(body);
@@ -153,36 +164,58 @@ enum Piece {
     Of(Span),
 }
 
+/// Where a clip's bytes are.
+enum Sound {
+    File(Arc<File>),
+    /// What was sealed.
+    Memory(Bytes),
+}
+
+impl Sound {
+    /// The clip, and how many bytes it has.
+    fn open(path: &Path, sealed: Option<&Keyring>) -> Result<(Self, u64), Unplayable> {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        let Some(keys) = sealed else {
+            return Ok((Self::File(Arc::new(file)), len));
+        };
+        let mut body = Vec::with_capacity(len as usize);
+        file.read_to_end(&mut body)?;
+        let ogg = Bytes::from_owner(keys.open(&body)?.ogg);
+        let len = ogg.len() as u64;
+        Ok((Self::Memory(ogg), len))
+    }
+}
+
 /// A body that is read from a file as it is taken.
-struct FileBody {
-    file: Arc<File>,
+struct SoundBody {
+    sound: Sound,
     pieces: VecDeque<Piece>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     left: u64,
 }
 
-impl FileBody {
-    fn new(file: File, pieces: Vec<Piece>) -> Self {
+impl SoundBody {
+    fn new(sound: Sound, pieces: Vec<Piece>) -> Self {
         let bytes = |piece: &Piece| match piece {
             Piece::Text(text) => text.len() as u64,
             Piece::Of(span) => span.bytes(),
         };
         Self {
             left: pieces.iter().map(bytes).sum(),
-            file: Arc::new(file),
+            sound,
             pieces: pieces.into(),
             reading: None,
         }
     }
 
-    /// Begins to read the next piece of a span; the rest of the span stays at the front of the queue.
-    fn read(&mut self, span: Span) -> JoinHandle<io::Result<Bytes>> {
+    /// Begins to read the next piece of a span of this file; the rest of the span stays at the front of the queue.
+    fn read(&mut self, file: Arc<File>, span: Span) -> JoinHandle<io::Result<Bytes>> {
         let now = span.bytes().min(PIECE);
         if now < span.bytes() {
             let first = span.first + now;
             self.pieces.push_front(Piece::Of(Span { first, ..span }));
         }
-        let file = Arc::clone(&self.file);
         tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; now as usize];
             file.read_exact_at(&mut bytes, span.first)?;
@@ -191,7 +224,7 @@ impl FileBody {
     }
 }
 
-impl http_body::Body for FileBody {
+impl http_body::Body for SoundBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -218,7 +251,17 @@ impl http_body::Body for FileBody {
                     self.left -= text.len() as u64;
                     return Poll::Ready(Some(Ok(Frame::data(text))));
                 }
-                Some(Piece::Of(span)) => self.reading = Some(self.read(span)),
+                Some(Piece::Of(span)) => match &self.sound {
+                    Sound::File(file) => {
+                        let file = Arc::clone(file);
+                        self.reading = Some(self.read(file, span));
+                    }
+                    Sound::Memory(ogg) => {
+                        let bytes = ogg.slice(span.first as usize..=span.last as usize);
+                        self.left -= bytes.len() as u64;
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                },
             }
         }
     }

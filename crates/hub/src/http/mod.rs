@@ -28,6 +28,8 @@ use tokio::sync::Semaphore;
 
 pub use names::Names;
 
+use clip::Unplayable;
+
 use super::pages::{self, Base};
 use super::view::{Cursor, Place, Views};
 use booth_host::crew::{self, Death};
@@ -233,8 +235,14 @@ async fn a_clip(
     match clip::answer(file, &method, &headers).await {
         Ok(response) => response,
         Err(error) => {
-            log::warn!("a clip cannot be played: {}: {error}", path.display());
-            broken(&uri)
+            log::warn!(about = "clip"; "a clip cannot be played: {}: {error}", path.display());
+            match error {
+                Unplayable::File(_) => broken(&uri),
+                Unplayable::Sealed(_) => missing(
+                    &uri,
+                    "This clip is sealed to a key that this hub does not have. Open it where that key is, with booth-hub open.",
+                ),
+            }
         }
     }
 }

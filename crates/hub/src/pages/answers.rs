@@ -99,8 +99,12 @@ fn entry(clip: &ClipView) -> Markup {
                 @if !clip.clock_synced { span.tag { "booth's clock was not set" } }
                 @if clip.ended_by == "device_lost" { span.tag { "the microphone was lost" } }
             }
-            audio controls preload="none" src={ "clips/" (clip.clip_id) }
-                aria-label={ "Answer at " (place) ", " (moment(when)) } {}
+            @if clip.can_be_heard {
+                audio controls preload="none" src={ "clips/" (clip.clip_id) }
+                    aria-label={ "Answer at " (place) ", " (moment(when)) } {}
+            } @else {
+                p.soft { "Sealed: it is opened where the city's key is, with booth-hub open." }
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{StoreError, database_in, gaps, lists, schema, unreadable};
 use crate::alerts;
 use crate::config::ExpectedBooth;
 use crate::ingest::{is_clip_id, shortened};
+use crate::keys::Keyring;
 use crate::view::{
     AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
     RefusedPage, Views,
@@ -45,6 +46,7 @@ pub struct BrokerStatus {
 pub struct StoreViews {
     db: Mutex<Connection>,
     clips: PathBuf,
+    keys: Arc<Keyring>,
     expected: Vec<ExpectedBooth>,
     broker: Arc<Mutex<BrokerStatus>>,
     counts: Kept<Counts>,
@@ -104,11 +106,18 @@ impl StoreViews {
         Ok(Self {
             db: Mutex::new(db),
             clips: dir.join("clips"),
+            keys: Arc::default(),
             expected,
             broker,
             counts: Kept::default(),
             fleet: Kept::default(),
         })
+    }
+
+    /// The same with the private keys that open sealed clips.
+    pub fn opening_with(self, keys: Keyring) -> Self {
+        let keys = Arc::new(keys);
+        Self { keys, ..self }
     }
 
     fn read_answers(
@@ -123,6 +132,7 @@ impl StoreViews {
         let mut clips = lists::SPOKEN.page(&db, limit, place)?;
         for clip in &mut clips {
             clip.booth_name = self.name_of(&db, &clip.booth_id);
+            clip.can_be_heard |= !self.keys.is_empty();
         }
         let newer = match clips.first() {
             Some(first) => lists::SPOKEN.newer_than(&db, &first.cursor())?,
@@ -361,13 +371,20 @@ impl StoreViews {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
-        Ok(kept
-            .filter(|(body, ..)| body.as_deref() == Some("ogg-opus"))
-            .map(|(_, sha256, received_at)| ClipFile {
-                path: record::path(&self.clips, clip_id, Part::Body(BodyKind::OggOpus)),
-                sha256: sha256.map(Into::into).unwrap_or_default(),
-                stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
-            }))
+        let Some((Some(body), sha256, received_at)) = kept else {
+            return Ok(None);
+        };
+        let (kind, sealed) = match body.as_str() {
+            "ogg-opus" => (BodyKind::OggOpus, None),
+            _ if self.keys.is_empty() => return Ok(None),
+            _ => (BodyKind::SealedOggOpus, Some(self.keys.clone())),
+        };
+        Ok(Some(ClipFile {
+            path: record::path(&self.clips, clip_id, Part::Body(kind)),
+            sha256: sha256.map(Into::into).unwrap_or_default(),
+            stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+            sealed,
+        }))
     }
 }
 

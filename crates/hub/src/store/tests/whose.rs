@@ -58,7 +58,7 @@ fn a_clip_in_another_booths_name_is_stored_and_counts_for_nothing_before_somebod
             Some(AckStatus::Stored)
         );
         assert_eq!(bench.file(&clip).as_ref(), Some(&clip.body), "never lost");
-        assert_eq!(bench.views().clip_file(&clip.id), None);
+        assert!(bench.views().clip_file(&clip.id).is_none());
         assert!(
             bench.looks()[0].contains("booth-hub accept"),
             "{:?}",
