@@ -1,6 +1,6 @@
 //! What is fed with bytes from outside, one case per door of the two programs.
 //!
-//! Owns: the table of cases, shared by the fuzz targets (`make fuzz`) and by `tests/house/fuzz_slice.rs`. A case
+//! Owns: the table of cases, shared by the fuzz targets (`make fuzz`) and by `tests/world/fuzz_slice.rs`. A case
 //! takes any bytes and panics when a promise is broken; it keeps no state that the next call can see.
 //! What a run finds (`fuzz/artifacts/<case>/…`) is kept as `fuzz/finds/<case>/<what it was>`: the slice feeds it
 //! again for ever. Never does: mutate; the fuzzer and the slice do that.

@@ -2,7 +2,6 @@
 
 mod demonstration;
 mod docs;
-mod fuzz_slice;
 mod machine_clock;
 mod output;
 mod systemd_units;

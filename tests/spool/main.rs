@@ -1,13 +1,10 @@
-//! The spool: the clips on the card, through power cuts, kills, faults and damage.
+//! The spool: the clips on the card, through power cuts, faults and damage. No test here may start a program (tests/world/main.rs).
 
 mod cost;
 mod damage;
-mod erased;
 mod exhaustive;
 mod faults;
 mod junk;
-mod kill;
-mod life;
 mod power_cuts;
 mod quarantine;
 mod sealed;

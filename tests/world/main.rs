@@ -1,4 +1,10 @@
-//! Whole booths in virtual time, and the contacts of their handsets.
+//! The booth's loop, its workers and the hub's store in this process: whole booths in virtual time, what fuzzers think up, the
+//! contacts of handsets. No test here may start a program: until it runs, a child holds the locks of every card and store that
+//! this process has open, and who opens one again meanwhile is told that it is in use.
 
+mod fuzz_slice;
+mod run_loop;
+mod sensors;
 mod simulation;
 mod traces;
+mod workers;

@@ -80,7 +80,7 @@ fn kill_9_at_any_moment_loses_no_acknowledged_frame_and_no_number() {
     let mut may_be_gone: HashMap<String, &'static str> = HashMap::new();
     for round in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "kill::recorder_that_gets_killed", "--nocapture"])
+            .args(["--exact", "recorder_that_gets_killed", "--nocapture"])
             .env(DIR_VARIABLE, dir.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
