@@ -127,6 +127,20 @@ fn what_tests_share_is_compiled_once_in_a_crate() {
 }
 
 #[test]
+fn no_test_starts_a_program_beside_tests_that_open_a_card_again() {
+    for folder in ["tests/spool", "tests/world"] {
+        let mut files = Vec::new();
+        sources(&repository().join(folder), &mut files);
+        for file in files {
+            let text = read(&file);
+            for word in ["Command::new", "Gateway::start", "Pulse::", "Broker::"] {
+                assert!(!text.contains(word), "{}: {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_pure_needs_no_library_that_could_reach_the_outside() {
     let lawful: BTreeSet<String> = ["jiff", "serde", "serde_json", "booth-contract"]
         .map(str::to_owned)
