@@ -502,7 +502,7 @@ fn each_way_in_which_a_brokers_certificate_fails_has_its_own_sentence_and_remedy
     ] {
         let error = handshake(trusting(ca, second), server(certificate, key, false), host);
         let error = error.unwrap_or_else(|| panic!("{certificate}: it was taken"));
-        let (what, remedy) = refusal::told(&error);
+        let (what, remedy) = refusal::what_and_remedy(&error);
         for part in parts {
             let all = format!("{what}; {remedy}");
             assert!(
@@ -529,7 +529,7 @@ fn a_broker_that_refuses_our_certificate_or_speaks_no_tls_is_told() {
         server("broker.pem", "broker.key", true),
         "broker.example",
     );
-    let (what, remedy) = refusal::told(&error.expect("refused"));
+    let (what, remedy) = refusal::what_and_remedy(&error.expect("refused"));
     assert!(
         what.contains("has ended") && remedy.contains("cert_file"),
         "{what}; {remedy}"
@@ -542,7 +542,7 @@ fn a_broker_that_refuses_our_certificate_or_speaks_no_tls_is_told() {
         .read_tls(&mut &b"\x20\x03\x00\x87\x00"[..])
         .expect("read");
     let error = client.process_new_packets().expect_err("no TLS");
-    let (what, remedy) = refusal::told(&error);
+    let (what, remedy) = refusal::what_and_remedy(&error);
     assert!(
         what.contains("speaks no TLS") && remedy.contains("8883"),
         "{what}; {remedy}"

@@ -38,7 +38,7 @@ impl Sealed {
             sealer,
             head,
             writer,
-            clip_id,
+            clip_id: clip_id.to_string(),
         }
     }
 
@@ -59,7 +59,7 @@ fn facts_of(frame: &Frame) -> Facts {
 }
 
 fn manifest(spool: &Spool, clip_id: &str) -> Manifest {
-    serde_json::from_slice(&spool.manifest(clip_id).unwrap()).unwrap()
+    serde_json::from_slice(&spool.manifest(&clip_id.into()).unwrap()).unwrap()
 }
 
 fn pages(frames: &[Frame]) -> Vec<u8> {
