@@ -472,7 +472,7 @@ fn check_config(path: &Path, json: bool) -> ExitCode {
     });
     let (warnings, errors) = match checked {
         Ok(warnings) => (warnings, Vec::new()),
-        Err(error) => (Vec::new(), error.0),
+        Err(error) => (Vec::new(), error.sentences()),
     };
     if json {
         say!(

@@ -3,11 +3,12 @@
 //! Owns: turning booth.toml and the files that it names into values for the link and the core. Never does: connect, or watch
 //! for changes. A file that cannot be read makes the configuration a bad one.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use booth_contract::{BrokerUrl, Topics};
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::link::login::Login;
 use booth_host::tls;
 use gateway_core::session::{OpenQuestion, Prompt, SessionRules};
@@ -20,10 +21,9 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
     let Some(url) = &config.mqtt.url else {
         return Ok(None);
     };
-    let bad = |why: String| ConfigError(vec![format!("[mqtt] {why}")]);
-    let broker = BrokerUrl::parse(url).map_err(|why| bad(why.to_string()))?;
+    let broker = BrokerUrl::parse(url).map_err(bad)?;
     let password = match &config.mqtt.password_file {
-        Some(path) => Some(tls::read_password(path).map_err(|why| bad(why.to_string()))?),
+        Some(path) => Some(tls::read_password(path).map_err(bad)?),
         None => None,
     };
     let tls = if broker.tls {
@@ -33,7 +33,7 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
             .as_deref()
             .zip(config.mqtt.key_file.as_deref());
         let settings = tls::client_config(config.mqtt.ca_file.as_deref(), identity);
-        Some(settings.map_err(|error| bad(error.to_string()))?)
+        Some(settings.map_err(bad)?)
     } else {
         None
     };
@@ -50,6 +50,10 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
         },
         filters,
     }))
+}
+
+fn bad(why: impl fmt::Display) -> ConfigFault {
+    ConfigFault::that("[mqtt]", why)
 }
 
 /// Checks a configuration as `run` would, without touching a device or the network.

@@ -9,6 +9,7 @@ use booth_gateway::adapters::opus::SpeechEncoder;
 use booth_gateway::config::{self, Config};
 use booth_gateway::provision::{judge, salvage};
 use booth_gateway::settings::{open_questions, session_rules};
+use booth_host::config_file::ConfigFault;
 use booth_host::text;
 use booth_hub::config::HubConfig;
 use gateway_core::health::Parts;
@@ -63,9 +64,9 @@ fn booth(text: &str) {
     }
 }
 
-fn sentences(faults: &[String], file: &str) {
+fn sentences(faults: &[ConfigFault], file: &str) {
     assert!(!faults.is_empty());
-    for fault in faults {
+    for fault in faults.iter().map(ToString::to_string) {
         assert!(fault.starts_with(file) && !fault.contains('\n'), "{fault}");
     }
 }
@@ -80,7 +81,7 @@ fn lived(config: &Config) {
         .expect("a checked encoder");
     // What passed the check is a zone here and everywhere, and what is told of it is one line.
     let _ = config::zone::zone(&config.booth.timezone);
-    for why in config.warnings_here() {
+    for why in config.warnings_here().iter().map(ToString::to_string) {
         assert!(!why.is_empty() && !why.contains('\n'), "{why}");
     }
     let topics = Topics::new(&config.mqtt.root);

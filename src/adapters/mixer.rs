@@ -293,7 +293,7 @@ fn failed(control: &MixerControl, error: &alsa::Error) -> String {
 }
 
 fn set(wanted: &MixerControl) -> Result<Option<String>, String> {
-    let mixer = open(wanted.mixer.as_ref().map_err(String::clone)?)?;
+    let mixer = open(wanted.mixer.as_ref().map_err(ToString::to_string)?)?;
     let control = find(&mixer, wanted)?;
     let failed = |error| failed(wanted, &error);
     let mut note = None;
@@ -308,7 +308,7 @@ fn set(wanted: &MixerControl) -> Result<Option<String>, String> {
 }
 
 fn standing(wanted: &MixerControl) -> Result<Standing, String> {
-    let mixer = open(wanted.mixer.as_ref().map_err(String::clone)?)?;
+    let mixer = open(wanted.mixer.as_ref().map_err(ToString::to_string)?)?;
     let control = find(&mixer, wanted)?;
     let failed = |error| failed(wanted, &error);
     let is_on = control.are_switches_on().map_err(failed)?;

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use booth_host::config_file::Faults;
+
 /// Longest name of a control: ALSA's own limit is 44 (`SNDRV_CTL_ELEM_ID_NAME_MAXLEN`).
 const LONGEST_CONTROL: usize = 44;
 /// Longest name of a card's mixer.
@@ -122,7 +124,34 @@ pub struct MixerControl {
     /// The state that it should have.
     pub loudness: Loudness,
     /// ALSA's name of the mixer that has it, or why that is not known.
-    pub mixer: Result<String, String>,
+    pub mixer: Result<String, NoMixer>,
+}
+
+/// Why the mixer of a sound card is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("[audio] {key} {}", self.why())]
+pub struct NoMixer {
+    /// The key that names the sound card.
+    key: &'static str,
+    pcm: String,
+    card: NoCard,
+}
+
+impl NoMixer {
+    fn why(&self) -> String {
+        let (pcm, card) = (&self.pcm, self.card);
+        format!("{pcm:?} {card}, so its mixer is not known; set [audio] mixer")
+    }
+}
+
+/// Why the name of a PCM says nothing about its card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum NoCard {
+    #[error("names no card")]
+    Unnamed,
+    /// The order of USB cards changes from one boot to the next.
+    #[error("names its card by its index")]
+    ByIndex,
 }
 
 /// The keys of one kind: control, dB, per cent.
@@ -147,10 +176,10 @@ impl Audio {
             };
             let mixer = match &self.mixer {
                 Some(mixer) => Ok(mixer.clone()),
-                None => mixer_of(pcm).map_err(|why| {
-                    format!(
-                        "[audio] {key} {pcm:?} {why}, so its mixer is not known; set [audio] mixer"
-                    )
+                None => mixer_of(pcm).map_err(|card| NoMixer {
+                    key,
+                    pcm: pcm.clone(),
+                    card,
                 }),
             };
             all.push(MixerControl {
@@ -186,69 +215,68 @@ impl Audio {
         ]
     }
 
-    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+    pub(super) fn check(&self, faults: &mut Faults) {
         if !(6_000..=510_000).contains(&self.bitrate) {
-            fault(format!(
-                "[audio] bitrate {} is outside 6000 to 510000 bit/s (RFC 6716)",
+            let why = format!(
+                "{} is outside 6000 to 510000 bit/s (RFC 6716)",
                 self.bitrate
-            ));
+            );
+            faults.that("[audio] bitrate", why);
         }
         if self.complexity > 10 {
-            fault(format!(
-                "[audio] complexity {} is outside 0 to 10",
-                self.complexity
-            ));
+            let why = format!("{} is outside 0 to 10", self.complexity);
+            faults.that("[audio] complexity", why);
         }
-        let is_name = |name: &str, longest: usize| {
-            !name.is_empty() && name.len() <= longest && !name.chars().any(char::is_control)
-        };
         if let Some(mixer) = &self.mixer
             && !is_name(mixer, LONGEST_MIXER)
         {
-            fault(format!(
-                "[audio] mixer: use a name such as \"hw:CARD=handset\", 1 to {LONGEST_MIXER} bytes, no control character"
-            ));
+            let why = format!(
+                "use a name such as \"hw:CARD=handset\", 1 to {LONGEST_MIXER} bytes, no control character"
+            );
+            faults.of("[audio] mixer", why);
         }
         for (kind, name, db, percent) in self.by_kind() {
-            let key = kind.key();
+            let kind = kind.key();
+            let key = |end: &str| format!("[audio] {kind}_{end}");
             if name.is_none() && (db.is_some() || percent.is_some()) {
-                fault(format!(
-                    "[audio] {key}_db and {key}_percent need {key}_control; `amixer scontrols` lists the names"
-                ));
+                let why = format!(
+                    "and {kind}_percent need {kind}_control; `amixer scontrols` lists the names"
+                );
+                faults.that(key("db"), why);
             }
             if db.is_some() && percent.is_some() {
-                fault(format!(
-                    "[audio] {key}_db and {key}_percent: give one of them"
-                ));
+                let why = format!("and {kind}_percent: give one of them");
+                faults.that(key("db"), why);
             }
             if db.is_some_and(|db| !(-100.0..=60.0).contains(&db)) {
-                fault(format!("[audio] {key}_db: use -100 to 60"));
+                faults.of(key("db"), "use -100 to 60");
             }
             if percent.is_some_and(|percent| percent > 100) {
-                fault(format!("[audio] {key}_percent: use 0 to 100"));
+                faults.of(key("percent"), "use 0 to 100");
             }
             if let Some(name) = name
                 && !is_name(name, LONGEST_CONTROL)
             {
-                fault(format!(
-                    "[audio] {key}_control: use 1 to {LONGEST_CONTROL} bytes, no control character"
-                ));
+                let why = format!("use 1 to {LONGEST_CONTROL} bytes, no control character");
+                faults.of(key("control"), why);
             }
         }
-        for why in self
-            .mixer_controls()
-            .into_iter()
-            .filter_map(|control| control.mixer.err())
-        {
-            fault(why);
+        for control in self.mixer_controls() {
+            if let Err(unknown) = control.mixer {
+                faults.that(format!("[audio] {}", unknown.key), unknown.why());
+            }
         }
     }
 }
 
+fn is_name(name: &str, longest: usize) -> bool {
+    !name.is_empty() && name.len() <= longest && !name.chars().any(char::is_control)
+}
+
 /// The mixer of the card in a PCM's name: `hw:CARD=x` for `plughw:CARD=x,DEV=0` and for `plughw:x,0`.
-fn mixer_of(pcm: &str) -> Result<String, &'static str> {
+fn mixer_of(pcm: &str) -> Result<String, NoCard> {
     let Some((_, arguments)) = pcm.split_once(':') else {
-        return Err("names no card");
+        return Err(NoCard::Unnamed);
     };
     let mut arguments = arguments.split(',').map(str::trim);
     let card = arguments
@@ -256,11 +284,8 @@ fn mixer_of(pcm: &str) -> Result<String, &'static str> {
         .find_map(|argument| argument.strip_prefix("CARD="))
         .or_else(|| arguments.next().filter(|first| !first.contains('=')));
     match card {
-        None | Some("") => Err("names no card"),
-        // A number names no certain card: the order of USB cards changes from one boot to the next.
-        Some(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Err("names its card by its index")
-        }
+        None | Some("") => Err(NoCard::Unnamed),
+        Some(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => Err(NoCard::ByIndex),
         Some(card) => Ok(format!("hw:CARD={card}")),
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use booth_host::config_file::Faults;
+
 use gateway_core::bell::{Bell as Ringer, MOST_RINGS, Ringing, minute_of, span_of};
 use gateway_core::microphone::ToneTest;
 
@@ -57,31 +59,29 @@ impl Bell {
         Ringer::new(has_bell, at, span_of(&self.quiet))
     }
 
-    pub(super) fn check(&self, has_bell: bool, fault: &mut impl FnMut(String)) {
+    pub(super) fn check(&self, has_bell: bool, faults: &mut Faults) {
         let parts = &self.cadence_ms;
         if parts.is_empty() || parts.len() > 8 || parts.iter().any(|ms| !(50..=10_000).contains(ms))
         {
-            fault(
-                "[bell] cadence_ms: use 1 to 8 times of 50 to 10000 ms, sound and pause in turns"
-                    .into(),
-            );
+            let why = "use 1 to 8 times of 50 to 10000 ms, sound and pause in turns";
+            faults.of("[bell] cadence_ms", why);
         }
         if !(1..=MOST_RINGS).contains(&self.rings) {
-            fault(format!("[bell] rings: use 1 to {MOST_RINGS}"));
+            faults.of("[bell] rings", format!("use 1 to {MOST_RINGS}"));
         }
         for time in self.at.iter().filter(|time| minute_of(time).is_none()) {
-            fault(format!(
-                "[bell] at: {time:?} is no time of day; write \"HH:MM\""
-            ));
+            let why = format!("{time:?} is no time of day; write \"HH:MM\"");
+            faults.of("[bell] at", why);
         }
         if !self.quiet.is_empty() && span_of(&self.quiet).is_none() {
-            fault(format!(
-                "[bell] quiet: {:?} is no span; write \"HH:MM-HH:MM\", or \"\" for never quiet",
+            let why = format!(
+                "{:?} is no span; write \"HH:MM-HH:MM\", or \"\" for never quiet",
                 self.quiet
-            ));
+            );
+            faults.of("[bell] quiet", why);
         }
         if !self.at.is_empty() && !has_bell {
-            fault("[bell] at: without [handset] ringer there is no bell".into());
+            faults.of("[bell] at", "without [handset] ringer there is no bell");
         }
     }
 }
@@ -103,33 +103,39 @@ pub struct Service {
 impl Service {
     /// The code as digits; empty if it cannot be a code.
     pub fn digits(&self, emergency: &[String]) -> Vec<u8> {
-        match self.fault(emergency) {
+        match self.wrong_code(emergency) {
             Some(_) => Vec::new(),
             None => self.code.bytes().map(|byte| byte - b'0').collect(),
         }
     }
 
-    /// What is wrong with the code, and what to do. A booth also runs with a wrong code, or without one (contract §2).
-    pub fn fault(&self, emergency: &[String]) -> Option<String> {
+    /// What is wrong with the code. A booth also runs with a wrong code, or without one (contract §2).
+    pub(super) fn wrong_code(&self, emergency: &[String]) -> Option<WrongCode> {
         let code = self.code.as_str();
         if code.is_empty() {
             return None;
         }
         let is_digits = code.bytes().all(|byte| byte.is_ascii_digit());
         let begins_well = code.starts_with('0') && !code.starts_with("00");
-        let what = if !is_digits || !CODE_DIGITS.contains(&code.len()) || !begins_well {
-            "has not the form of a code"
-        } else if has_emergency_number(code, emergency) {
-            "holds an emergency number"
-        } else {
-            return None;
-        };
-        Some(format!(
-            "[service] code {code:?} {what}; use six to eight digits that begin with one 0 and hold no emergency number, \
-             known to the city's technicians alone, or \"\" for none"
-        ))
+        if !is_digits || !CODE_DIGITS.contains(&code.len()) || !begins_well {
+            return Some(WrongCode::Form(code.to_owned()));
+        }
+        has_emergency_number(code, emergency).then(|| WrongCode::Emergency(code.to_owned()))
     }
 }
+
+/// Why a service code counts for none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WrongCode {
+    #[error("{0:?} has not the form of a code")]
+    Form(String),
+    #[error("{0:?} holds an emergency number")]
+    Emergency(String),
+}
+
+/// What a service code is made of.
+pub(super) const RIGHT_CODE: &str = "use six to eight digits that begin with one 0 and hold no emergency number, \
+                                     known to the city's technicians alone, or \"\" for none";
 
 /// Whether dialling these digits includes an emergency number.
 fn has_emergency_number(digits: &str, emergency: &[String]) -> bool {
@@ -187,12 +193,13 @@ impl SelfTest {
         }
     }
 
-    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
+    pub(super) fn check(&self, faults: &mut Faults) {
         if !self.at.is_empty() && self.minute().is_none() {
-            fault(format!(
-                "[selftest] at: {:?} is no time of day; write \"HH:MM\", or \"\" for never",
+            let why = format!(
+                "{:?} is no time of day; write \"HH:MM\", or \"\" for never",
                 self.at
-            ));
+            );
+            faults.of("[selftest] at", why);
         }
     }
 }

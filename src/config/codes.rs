@@ -3,6 +3,8 @@
 //! Owns: which letters are a code, and which code was probably meant where they are none. Pure, so that every machine gives
 //! the same answer; it does not ask what the kernel knows of a country's Wi-Fi.
 
+use super::warning::ConfigWarning;
+
 /// ISO 3166-1, two letters each.
 const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZ\
     DEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKR\
@@ -33,8 +35,31 @@ pub(super) fn meant_country(code: &str) -> Option<(&'static str, &'static str)> 
     Some(meant)
 }
 
+/// A tag that is no language's (RFC 5646).
+#[derive(Debug, PartialEq)]
+pub(super) struct WrongLanguage<'a> {
+    tag: &'a str,
+    /// The code that was probably meant, and its language.
+    meant: Option<(&'static str, &'static str)>,
+}
+
+impl WrongLanguage<'_> {
+    /// The warning for `[session] language`, with what the booth does `meanwhile`.
+    pub(super) fn warning(&self, meanwhile: &str) -> ConfigWarning {
+        let what = format!("[session] language {:?} is no code of a language", self.tag);
+        match self.meant {
+            Some((right, name)) => {
+                ConfigWarning::new(what, format!("{name} is {right:?}. {meanwhile}"))
+            }
+            None => ConfigWarning::without_remedy(format!(
+                "{what} (ISO 639), as \"da\" or \"en\". {meanwhile}"
+            )),
+        }
+    }
+}
+
 /// What is wrong with the tag of a language (RFC 5646), or nothing.
-pub(super) fn wrong_language(tag: &str) -> Option<String> {
+pub(super) fn wrong_language(tag: &str) -> Option<WrongLanguage<'_>> {
     let primary = tag.split(['-', '_']).next().unwrap_or(tag).trim();
     let code = primary.to_lowercase();
     let meant = match code.as_str() {
@@ -51,15 +76,7 @@ pub(super) fn wrong_language(tag: &str) -> Option<String> {
     // Codes of three letters are of ISO 639-2 or 639-3, for languages that have no code of two.
     let is_code = is_among(LANGUAGES, &code)
         || code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_lowercase());
-    match meant {
-        Some((right, name)) => Some(format!(
-            "{tag:?} is no code of a language; {name} is {right:?}"
-        )),
-        None if is_code => None,
-        None => Some(format!(
-            "{tag:?} is no code of a language (ISO 639), as \"da\" or \"en\""
-        )),
-    }
+    (meant.is_some() || !is_code).then_some(WrongLanguage { tag, meant })
 }
 
 fn is_among(all: &str, code: &str) -> bool {
@@ -92,7 +109,10 @@ mod tests {
             ("xx", "ISO 639"),
             ("plattdüütsch", "ISO 639"),
         ] {
-            let why = wrong_language(wrong).expect("wrong");
+            let why = wrong_language(wrong)
+                .expect("wrong")
+                .warning("")
+                .to_string();
             assert!(why.contains(part), "{wrong}: {why}");
         }
     }

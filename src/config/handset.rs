@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use booth_host::config_file::Faults;
 use gateway_core::dial::DialLayout;
 use gateway_core::keypad::{COLUMNS, ROWS};
 use gateway_core::panel::{Line, OutLine};
@@ -189,27 +190,27 @@ impl Handset {
         used
     }
 
-    pub(super) fn check(&self, fault: &mut impl FnMut(String)) {
-        let used = self.lines();
-        for pair in used.windows(2) {
-            if pair[0].0 == pair[1].0 {
-                fault(format!(
-                    "[handset] {} and {} share line {}",
-                    pair[0].1, pair[1].1, pair[0].0
-                ));
+    pub(super) fn check(&self, faults: &mut Faults) {
+        for pair in self.lines().windows(2) {
+            let [(line, one), (same, other)] = pair else {
+                continue;
+            };
+            if line == same {
+                let why = format!("and {other} share line {line}");
+                faults.that(format!("[handset] {one}"), why);
             }
         }
         if self.dial_off_normal.is_some() && self.dial_pulse.is_none() {
-            fault("[handset] dial_off_normal: without dial_pulse there are no digits".into());
+            let why = "without dial_pulse there are no digits";
+            faults.of("[handset] dial_off_normal", why);
         }
         if self.hook_flash && (self.dial_pulse.is_some() || self.keypad.is_some()) {
-            fault(
-                "[handset] hook_flash: a booth with a dial or a keypad needs no taps of the hook"
-                    .into(),
-            );
+            let why = "a booth with a dial or a keypad needs no taps of the hook";
+            faults.of("[handset] hook_flash", why);
         }
         if self.hook.debounce_ms > 1000 {
-            fault("[handset] hook.debounce_ms: more than 1000 would swallow hang-ups".into());
+            let why = "more than 1000 would swallow hang-ups";
+            faults.of("[handset] hook.debounce_ms", why);
         }
     }
 }

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::codes;
+use super::warning::ConfigWarning;
+use booth_host::config_file::Faults;
 
 /// Most Wi-Fi networks of a booth.
 const MOST_WIFI: usize = 8;
@@ -99,106 +101,167 @@ pub enum SecretKind {
     Pin,
 }
 
+/// What is wrong with a secret, in words that do not reveal it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum SecretFault {
+    #[error(
+        "has {0} characters; a WPA password has 8 to 63 (or 64 hexadecimal digits): write it on one line, alone"
+    )]
+    WifiLength(usize),
+    #[error(
+        "holds other than plain characters (letters without accents, digits, signs): no WPA password \
+         has them; write it on one line, alone"
+    )]
+    WifiCharacters,
+    #[error(
+        "is longer than {LONGEST_LOGIN} bytes or has several lines; write the password on one line, alone"
+    )]
+    ModemPassword,
+    #[error("is no PIN; a SIM card's PIN has 4 to 8 digits: write it on one line, alone")]
+    Pin,
+}
+
 impl SecretKind {
-    /// What is wrong with the secret, in words that do not reveal it.
-    pub fn check(self, secret: &str) -> Result<(), String> {
+    /// Whether a secret can be one of this kind.
+    pub fn check(self, secret: &str) -> Result<(), SecretFault> {
         let length = secret.len();
-        let is_plain = secret.bytes().all(|byte| (32..127).contains(&byte));
         match self {
             Self::WifiPassword => {
                 let is_key = length == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
-                if is_key || ((8..=63).contains(&length) && is_plain) {
-                    return Ok(());
+                let is_plain = secret.bytes().all(|byte| (32..127).contains(&byte));
+                match (is_plain, (8..=63).contains(&length)) {
+                    _ if is_key => Ok(()),
+                    (true, true) => Ok(()),
+                    (true, false) => Err(SecretFault::WifiLength(length)),
+                    (false, _) => Err(SecretFault::WifiCharacters),
                 }
-                Err(match is_plain {
-                    true => format!(
-                        "has {length} characters; a WPA password has 8 to 63 (or 64 hexadecimal digits): write it on one line, alone"
-                    ),
-                    false => "holds other than plain characters (letters without accents, digits, signs): no WPA password \
-                              has them; write it on one line, alone"
-                        .into(),
-                })
             }
-            Self::ModemPassword
-                if length <= LONGEST_LOGIN && !secret.contains(char::is_control) =>
-            {
-                Ok(())
+            Self::ModemPassword => {
+                let is_line = length <= LONGEST_LOGIN && !secret.contains(char::is_control);
+                is_line.then_some(()).ok_or(SecretFault::ModemPassword)
             }
-            Self::ModemPassword => Err(format!(
-                "is longer than {LONGEST_LOGIN} bytes or has several lines; write the password on one line, alone"
-            )),
             Self::Pin => {
                 let is_pin =
                     (4..=8).contains(&length) && secret.bytes().all(|b| b.is_ascii_digit());
-                let why =
-                    "is no PIN; a SIM card's PIN has 4 to 8 digits: write it on one line, alone";
-                is_pin.then_some(()).ok_or_else(|| why.into())
+                is_pin.then_some(()).ok_or(SecretFault::Pin)
             }
+        }
+    }
+
+    /// The key of booth.toml that names a file with such a secret.
+    fn key(self) -> &'static str {
+        match self {
+            Self::WifiPassword => "[network] wifi",
+            Self::ModemPassword | Self::Pin => "[network] modem",
         }
     }
 }
 
+/// What is wrong with the wired network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum WiredFault {
+    #[error("gateway stands without address; give both, or neither for DHCP")]
+    GatewayAlone,
+    #[error("address {0:?} {1}; write it as \"192.0.2.10/24\"")]
+    Address(String, NoAddress),
+    #[error("gateway {0:?} is no IPv4 address; write it as \"192.0.2.1\"")]
+    Gateway(String),
+    #[error("gateway {gateway} is not in the network of {address}/{prefix}; correct one of them")]
+    GatewayElsewhere {
+        gateway: Ipv4Addr,
+        address: Ipv4Addr,
+        prefix: u8,
+    },
+    #[error("gateway {0} is the booth's own address; it is the router's")]
+    GatewayIsBooth(Ipv4Addr),
+    #[error("dns {0:?} is no address; write it as \"192.0.2.53\"")]
+    NameServer(String),
+}
+
+/// Why a text is no booth's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum NoAddress {
+    #[error("has no /")]
+    NoPrefix,
+    #[error("is no IPv4 address")]
+    NoIpv4,
+    #[error("has no network of 1 to 31 bits behind the /")]
+    Prefix,
+    #[error("is the network itself, not a place in it")]
+    Network,
+    #[error("is none that a machine can have")]
+    Unusable,
+}
+
 impl Wired {
     /// The fixed address, `None` with DHCP; or what is wrong.
-    pub fn fixed(&self) -> Result<Option<Fixed>, String> {
+    pub fn fixed(&self) -> Result<Option<Fixed>, WiredFault> {
         let Some(text) = &self.address else {
             return match &self.gateway {
                 None => Ok(None),
-                Some(_) => {
-                    Err("gateway stands without address; give both, or neither for DHCP".into())
-                }
+                Some(_) => Err(WiredFault::GatewayAlone),
             };
         };
-        let wrong = |why: &str| format!("address {text:?} {why}; write it as \"192.0.2.10/24\"");
-        let (address, prefix) = text.split_once('/').ok_or_else(|| wrong("has no /"))?;
-        let address: Ipv4Addr = address.parse().map_err(|_| wrong("is no IPv4 address"))?;
-        let prefix: u8 = prefix
-            .parse()
-            .ok()
-            .filter(|bits| (1..=31).contains(bits))
-            .ok_or_else(|| wrong("has no network of 1 to 31 bits behind the /"))?;
-        let mask = u32::MAX << (32 - u32::from(prefix));
-        let host = u32::from(address) & !mask;
-        if prefix < 31 && (host == 0 || host == !mask) {
-            return Err(wrong("is the network itself, not a place in it"));
-        }
-        if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
-            return Err(wrong("is none that a machine can have"));
-        }
-        let gateway = match &self.gateway {
-            None => None,
-            Some(text) => {
-                let gateway: Ipv4Addr = text.parse().map_err(|_| {
-                    format!("gateway {text:?} is no IPv4 address; write it as \"192.0.2.1\"")
-                })?;
-                if (u32::from(gateway) ^ u32::from(address)) & mask != 0 {
-                    return Err(format!(
-                        "gateway {gateway} is not in the network of {address}/{prefix}; correct one of them"
-                    ));
-                }
-                if gateway == address {
-                    return Err(format!(
-                        "gateway {gateway} is the booth's own address; it is the router's"
-                    ));
-                }
-                Some(gateway)
-            }
-        };
+        let (address, prefix) =
+            address_of(text).map_err(|why| WiredFault::Address(text.clone(), why))?;
+        let gateway = self.gateway.as_deref();
+        let gateway = gateway.map(|text| gateway_of(text, address, prefix));
         Ok(Some(Fixed {
             address,
             prefix,
-            gateway,
+            gateway: gateway.transpose()?,
         }))
     }
 
     /// The name servers, or what is wrong with one.
-    pub fn name_servers(&self) -> Result<Vec<IpAddr>, String> {
+    pub fn name_servers(&self) -> Result<Vec<IpAddr>, WiredFault> {
         let read = |text: &String| {
             text.parse()
-                .map_err(|_| format!("dns {text:?} is no address; write it as \"192.0.2.53\""))
+                .map_err(|_| WiredFault::NameServer(text.clone()))
         };
         self.dns.iter().map(read).collect()
     }
+}
+
+/// The address and the length of the prefix in `192.0.2.10/24`.
+fn address_of(text: &str) -> Result<(Ipv4Addr, u8), NoAddress> {
+    let (address, prefix) = text.split_once('/').ok_or(NoAddress::NoPrefix)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| NoAddress::NoIpv4)?;
+    let prefix = prefix.parse().ok().filter(|bits| (1..=31).contains(bits));
+    let prefix: u8 = prefix.ok_or(NoAddress::Prefix)?;
+    let mask = mask_of(prefix);
+    let host = u32::from(address) & !mask;
+    if prefix < 31 && (host == 0 || host == !mask) {
+        return Err(NoAddress::Network);
+    }
+    if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
+        return Err(NoAddress::Unusable);
+    }
+    Ok((address, prefix))
+}
+
+fn gateway_of(text: &str, address: Ipv4Addr, prefix: u8) -> Result<Ipv4Addr, WiredFault> {
+    let gateway: Ipv4Addr = text
+        .parse()
+        .map_err(|_| WiredFault::Gateway(text.to_owned()))?;
+    if (u32::from(gateway) ^ u32::from(address)) & mask_of(prefix) != 0 {
+        return Err(WiredFault::GatewayElsewhere {
+            gateway,
+            address,
+            prefix,
+        });
+    }
+    match gateway == address {
+        true => Err(WiredFault::GatewayIsBooth(gateway)),
+        false => Ok(gateway),
+    }
+}
+
+fn mask_of(prefix: u8) -> u32 {
+    u32::MAX << (32 - u32::from(prefix))
 }
 
 impl Network {
@@ -228,97 +291,120 @@ impl Network {
         wifi.chain(modem).collect()
     }
 
+    /// Warns of a country that no table has.
+    pub(super) fn wrong_country(&self) -> Option<ConfigWarning> {
+        let country = self.country.as_deref()?;
+        if codes::is_country(country) {
+            return None;
+        }
+        let meant = match codes::meant_country(country) {
+            Some((code, name)) => format!("{name} is {code:?}"),
+            None => "write the country's two letters, as \"DK\"".to_owned(),
+        };
+        Some(ConfigWarning::new(
+            format!("[network] country {country:?} is no country's code (ISO 3166-1)"),
+            format!("{meant}. Wi-Fi keeps to the channels that are allowed everywhere"),
+        ))
+    }
+
     /// Checks the section. `others`: files that other sections name.
-    pub(super) fn check(&self, others: &[&str], fault: &mut impl FnMut(String)) {
+    pub(super) fn check(&self, others: &[&str], faults: &mut Faults) {
         if let Some(country) = &self.country
             && !(country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))
         {
-            fault(format!(
-                "[network] country: {country:?} is no country; write two capital letters, as \"DK\""
-            ));
+            let why = format!("{country:?} is no country; write two capital letters, as \"DK\"");
+            faults.of("[network] country", why);
         }
         for why in [self.wired.fixed().err(), self.wired.name_servers().err()]
             .into_iter()
             .flatten()
         {
-            fault(format!("[network] wired: {why}"));
+            faults.of("[network] wired", why);
         }
         if self.wifi.len() > MOST_WIFI {
-            fault(format!(
-                "[network] wifi: more than {MOST_WIFI} networks; leave those that the booth can meet"
-            ));
+            let why =
+                format!("more than {MOST_WIFI} networks; leave those that the booth can meet");
+            faults.of("[network] wifi", why);
         }
         for (index, wifi) in self.wifi.iter().enumerate() {
-            let ssid = &wifi.ssid;
-            let mut wrong = |why: &str| fault(format!("[network] wifi {ssid:?}: {why}"));
-            if !(1..=LONGEST_SSID).contains(&ssid.len()) || ssid.contains('\0') {
-                wrong("ssid: use the network's name of 1 to 32 bytes");
-            }
-            if self.wifi[..index]
-                .iter()
-                .any(|earlier| earlier.ssid == *ssid)
-            {
-                wrong("is there twice; leave one");
-            }
-            if wifi.password.is_some() {
-                wrong(
-                    "password in booth.toml would stay on the card for whoever finds it; write it alone into a file \
-                       beside booth.toml, and that file's name as password_file",
-                );
-            }
+            wifi.check(&self.wifi[..index], faults);
         }
         if let Some(modem) = &self.modem {
-            let mut wrong = |why: &str| fault(format!("[network] modem: {why}"));
-            if let Some(apn) = &modem.apn
-                && (!(1..=LONGEST_APN).contains(&apn.len())
-                    || !apn
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)))
-            {
-                wrong(
-                    "apn: use 1 to 64 letters, digits, dots and dashes, as the operator gives it",
-                );
-            }
-            if let Some(user) = &modem.user
-                && (user.is_empty()
-                    || user.len() > LONGEST_LOGIN
-                    || user.contains(char::is_control))
-            {
-                wrong("user: use 1 to 64 bytes without control characters, or leave it out");
-            }
-            if modem.password.is_some() {
-                wrong(
-                    "password in booth.toml would stay on the card for whoever finds it; write it alone into a file \
-                       beside booth.toml, and that file's name as password_file",
-                );
-            }
-            if modem.pin.is_some() {
-                wrong(
-                    "pin in booth.toml would stay on the card for whoever finds it; write it alone into a file \
-                       beside booth.toml, and that file's name as pin_file",
-                );
-            }
+            modem.check(faults);
         }
+        self.check_files(others, faults);
+    }
+
+    /// Whether each secret has a file of its own beside booth.toml.
+    fn check_files(&self, others: &[&str], faults: &mut Faults) {
         let secrets = self.secrets();
         for (index, (name, kind)) in secrets.iter().enumerate() {
-            let place = match kind {
-                SecretKind::WifiPassword => "[network] wifi",
-                SecretKind::ModemPassword | SecretKind::Pin => "[network] modem",
-            };
             let is_plain =
                 !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
             if !is_plain {
-                fault(format!(
-                    "{place}: {name:?} is no plain file name; put the file beside booth.toml and write its name alone"
-                ));
+                let why = format!(
+                    "{name:?} is no plain file name; put the file beside booth.toml and write its name alone"
+                );
+                faults.of(kind.key(), why);
             }
             let same = |other: &&str| other.eq_ignore_ascii_case(name);
             let earlier = secrets[..index].iter().map(|(name, _)| name);
             if earlier.chain(others).any(same) {
-                fault(format!(
-                    "{place}: the file {name:?} is named twice in booth.toml; give each secret a file of its own"
-                ));
+                let why = format!(
+                    "the file {name:?} is named twice in booth.toml; give each secret a file of its own"
+                );
+                faults.of(kind.key(), why);
             }
+        }
+    }
+}
+
+/// The refusal of a secret in booth.toml itself: `what` it is, and the `key` for its file.
+fn written_open(what: &str, key: &str) -> String {
+    format!(
+        "{what} in booth.toml would stay on the card for whoever finds it; write it alone into a file \
+         beside booth.toml, and that file's name as {key}"
+    )
+}
+
+impl Wifi {
+    /// Checks a network beside those that stand before it in the file.
+    fn check(&self, earlier: &[Wifi], faults: &mut Faults) {
+        let ssid = &self.ssid;
+        let mut wrong = |why: &str| faults.that("[network] wifi", format!("{ssid:?}: {why}"));
+        if !(1..=LONGEST_SSID).contains(&ssid.len()) || ssid.contains('\0') {
+            wrong("ssid: use the network's name of 1 to 32 bytes");
+        }
+        if earlier.iter().any(|other| other.ssid == *ssid) {
+            wrong("is there twice; leave one");
+        }
+        if self.password.is_some() {
+            wrong(&written_open("password", "password_file"));
+        }
+    }
+}
+
+impl Modem {
+    fn check(&self, faults: &mut Faults) {
+        let mut wrong = |why: &str| faults.of("[network] modem", why);
+        if let Some(apn) = &self.apn
+            && (!(1..=LONGEST_APN).contains(&apn.len())
+                || !apn
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)))
+        {
+            wrong("apn: use 1 to 64 letters, digits, dots and dashes, as the operator gives it");
+        }
+        if let Some(user) = &self.user
+            && (user.is_empty() || user.len() > LONGEST_LOGIN || user.contains(char::is_control))
+        {
+            wrong("user: use 1 to 64 bytes without control characters, or leave it out");
+        }
+        if self.password.is_some() {
+            wrong(&written_open("password", "password_file"));
+        }
+        if self.pin.is_some() {
+            wrong(&written_open("pin", "pin_file"));
         }
     }
 }
@@ -449,7 +535,7 @@ mod tests {
             (Pin, "123".into(), "4 to 8 digits"),
             (Pin, "12a4".into(), "4 to 8 digits"),
         ] {
-            let why = kind.check(&bad).expect_err("bad");
+            let why = kind.check(&bad).expect_err("bad").to_string();
             assert!(why.contains(part) && !why.contains(&bad), "{why}");
         }
     }

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use super::warning::ConfigWarning;
+
 /// Former names that are still in use, each with today's name (the IANA database's file `backward`).
 const FORMER: [(&str, &str); 18] = [
     ("US/Eastern", "America/New_York"),
@@ -55,8 +57,22 @@ pub fn zone(name: &str) -> TimeZone {
     found.unwrap_or(TimeZone::UTC)
 }
 
-/// What is wrong with a name; the same on every machine.
-pub(super) fn check(name: &str) -> Result<(), String> {
+/// A name of no zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is unknown; use an IANA name such as \"Europe/Copenhagen\"{}", meant(.near))]
+pub(super) struct UnknownZone {
+    name: String,
+    /// A zone whose name is spelled almost the same.
+    near: Option<String>,
+}
+
+fn meant(near: &Option<String>) -> String {
+    let hint = near.as_ref().map(|own| format!("; did you mean {own:?}?"));
+    hint.unwrap_or_default()
+}
+
+/// Whether a name is a zone's; the same on every machine.
+pub(super) fn check(name: &str) -> Result<(), UnknownZone> {
     if of_program(name).is_some() {
         return Ok(());
     }
@@ -72,23 +88,22 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         })
         .filter(|(distance, own)| *distance <= 1 + own.as_str().len() / 6)
         .min_by_key(|(distance, _)| *distance);
-    let hint = near.map(|(_, own)| format!("; did you mean {:?}?", own.as_str()));
-    Err(format!(
-        "{name:?} is unknown; use an IANA name such as \"Europe/Copenhagen\"{}",
-        hint.unwrap_or_default()
-    ))
+    Err(UnknownZone {
+        name: name.to_owned(),
+        near: near.map(|(_, own)| own.as_str().to_owned()),
+    })
 }
 
 /// What this machine's tables lack for a name that passed [`check`]: the booth uses the program's own tables meanwhile.
-pub fn lacking(name: &str) -> Option<String> {
+pub(super) fn lacking(name: &str) -> Option<ConfigWarning> {
     if of_program(name).is_none() || of_machine(name).is_some() {
         return None;
     }
     let meanwhile = "The booth goes by the program's own tables, which know no change of law that came after it";
     if OF_MACHINE.is_none() {
-        return Some(format!(
-            "[booth] timezone: this machine has no tables of time zones. {meanwhile}; install Debian's package tzdata"
-        ));
+        let what = "[booth] timezone: this machine has no tables of time zones";
+        let what = format!("{what}. {meanwhile}");
+        return Some(ConfigWarning::new(what, "install Debian's package tzdata"));
     }
     let today = FORMER
         .iter()
@@ -100,9 +115,8 @@ pub fn lacking(name: &str) -> Option<String> {
         },
         |(_, today)| format!("write {today:?}"),
     );
-    Some(format!(
-        "[booth] timezone: this machine's tables have no {name:?}. {meanwhile}; {remedy}"
-    ))
+    let what = format!("[booth] timezone: this machine's tables have no {name:?}. {meanwhile}");
+    Some(ConfigWarning::new(what, remedy))
 }
 
 #[cfg(test)]
@@ -128,7 +142,7 @@ mod tests {
             ("", "is unknown"),
             ("../../etc/passwd", "is unknown"),
         ] {
-            let why = check(name).expect_err("no zone");
+            let why = check(name).expect_err("no zone").to_string();
             assert!(why.contains(part), "{name}: {why}");
             assert_eq!((zone(name), lacking(name)), (TimeZone::UTC, None));
         }

@@ -59,9 +59,9 @@ pub fn examine(path: &Path) -> Examination {
     let config = match Config::read_unchecked(path) {
         Ok((config, checked)) => {
             findings.extend(configuration(path, &checked));
-            findings.extend(config.warnings_here().iter().map(|why| {
-                let (what, remedy) = why.split_once("; ").unwrap_or((why, ""));
-                Finding::warning("configuration", "booth.toml", what, remedy)
+            findings.extend(config.warnings_here().iter().map(|warning| {
+                let remedy = warning.remedy.as_deref().unwrap_or_default();
+                Finding::warning("configuration", "booth.toml", &warning.what, remedy)
             }));
             Some(config)
         }
@@ -138,7 +138,7 @@ fn configuration(path: &Path, checked: &Result<(), ConfigError>) -> Vec<Finding>
             .iter()
             .map(|why| {
                 let remedy = "Correct it; `booth-gateway check-config` tells the same without touching anything.";
-                Finding::fault("configuration", &subject, why, remedy)
+                Finding::fault("configuration", &subject, why.to_string(), remedy)
             })
             .collect(),
     }

@@ -4,15 +4,29 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::secrets::Moved;
-use super::vault::{self, Role};
-use super::{Good, Places};
+use super::Places;
+use super::good::Good;
+use super::vault::{self, Role, Set};
 use crate::config::Config;
 
+/// The credentials that a configuration is made with.
+#[derive(Default)]
+pub(super) struct Credentials<'a> {
+    /// The set that it names.
+    pub set: Option<&'a Set>,
+    /// Whether something that the connection needs is missing.
+    pub is_lacking: bool,
+}
+
 /// The configuration that `run` reads, as TOML, with prompts in that folder.
-pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, prompts: &Path) -> String {
+pub(super) fn effective(
+    good: &Good,
+    credentials: &Credentials,
+    places: &Places,
+    prompts: &Path,
+) -> String {
     let mut table = good.table.clone();
-    let credentials = places.credentials();
+    let folder = places.credentials();
     if let Some(mqtt) = table.get_mut("mqtt").and_then(Value::as_table_mut) {
         for role in Role::ALL {
             let Some(name) = mqtt.get(role.key()).and_then(Value::as_str) else {
@@ -21,13 +35,11 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, prompts: &P
             if Path::new(name).is_absolute() {
                 continue;
             }
-            let set = moved
-                .set
-                .as_ref()
-                .filter(|set| set.files.contains_key(&role));
+            let set = credentials.set;
+            let set = set.filter(|set| set.files.contains_key(&role));
             match set {
                 Some(set) => {
-                    let path = credentials
+                    let path = folder
                         .join(vault::folder_name(set.number))
                         .join(role.file());
                     mqtt.insert(role.key().into(), path.display().to_string().into());
@@ -35,7 +47,7 @@ pub(super) fn effective(good: &Good, moved: &Moved, places: &Places, prompts: &P
                 None => drop(mqtt.remove(role.key())),
             }
         }
-        if moved.is_lacking {
+        if credentials.is_lacking {
             // Without its credentials the booth records and keeps; the connection comes when they are there.
             mqtt.remove("url");
             mqtt.remove("cert_file");

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use booth_host::config_file::ConfigFault;
 use booth_spool::disk::Listed;
 
 /// Longest `booth.toml`, bytes.
@@ -49,10 +50,10 @@ pub fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// Signs that a word processor has put where TOML needs plain ones, outside of strings and comments: a sentence for each
-/// line.
-pub fn typographic(text: &str, file: &str) -> Vec<String> {
-    let mut faults: Vec<String> = Vec::new();
+/// Signs that a word processor has put where TOML needs plain ones, outside of strings and comments: a fault for each line.
+pub fn typographic(text: &str, file: &str) -> Vec<ConfigFault> {
+    let fault = |line, why: &str| ConfigFault::whole(why).in_file(file).at_line(line);
+    let mut faults: Vec<ConfigFault> = Vec::new();
     let mut told = 0;
     let mut line = 1;
     let mut string: Option<&str> = None;
@@ -85,10 +86,10 @@ pub fn typographic(text: &str, file: &str) -> Vec<String> {
         {
             told = line;
             if faults.len() == MOST_NAMED {
-                faults.push(format!("{file}:{line}: and more of that kind"));
+                faults.push(fault(line, "and more of that kind"));
                 break;
             }
-            faults.push(format!("{file}:{line}: {remedy}"));
+            faults.push(fault(line, &remedy));
         }
         rest = &rest[length..];
     }
@@ -175,7 +176,8 @@ mod tests {
         let text = "# “comment”\n[booth]\nid = “rundhoej-1”\nname = \"“Torvet” – \\\"x\"\n\
                     contact = '’'\na = \"\"\"\n“in” it\n\"\"\"\nb\u{a0}= 1\nc = –1\nd = ‘x’\n";
         let faults = typographic(text, "booth.toml");
-        let lines: Vec<&str> = faults
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let lines: Vec<&str> = told
             .iter()
             .filter_map(|fault| fault.split(": ").next())
             .collect();
@@ -189,9 +191,9 @@ mod tests {
             ],
             "{faults:#?}"
         );
-        assert!(faults[0].contains("plain \""));
-        assert!(faults[1].contains("U+00A0"));
-        assert!(faults[2].contains("plain -"));
+        assert!(told[0].contains("plain \""));
+        assert!(told[1].contains("U+00A0"));
+        assert!(told[2].contains("plain -"));
         assert_eq!(hint_of("rundhoej-1"), "");
         assert!(hint_of("rundhoej–1").contains("long dash"));
     }

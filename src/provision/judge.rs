@@ -10,8 +10,7 @@ use toml::{Table, Value};
 
 use super::guise;
 use crate::config::{self, Config};
-use booth_host::config_file;
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::{ConfigError, ConfigFault, Misfit};
 
 /// A file with more keys than this is no configuration.
 const MOST_KEYS: usize = 2_000;
@@ -29,6 +28,21 @@ pub struct KeyVerdict {
     pub line: usize,
     /// The sentence that says what is wrong with it; `None` if it can be applied.
     pub fault: Option<String>,
+    /// No configuration has such a key.
+    #[serde(default)]
+    pub is_unknown: bool,
+}
+
+impl KeyVerdict {
+    fn new(key: String, line: usize, result: &Result<(), Misfit>) -> Self {
+        let misfit = result.as_ref().err();
+        Self {
+            key,
+            line,
+            fault: misfit.map(|misfit| misfit.sentence.clone()),
+            is_unknown: misfit.is_some_and(|misfit| misfit.is_unknown_key),
+        }
+    }
 }
 
 /// A text with the verdicts on it.
@@ -41,7 +55,19 @@ pub struct Judged {
     /// Every key in the order of lines.
     pub keys: Vec<KeyVerdict>,
     /// All faults, each with file and line where they are known.
-    pub faults: Vec<String>,
+    pub faults: Vec<ConfigFault>,
+}
+
+impl Judged {
+    /// The verdict where there is no text.
+    pub(super) fn nothing(fault: ConfigFault) -> Self {
+        Self {
+            config: None,
+            table: Table::new(),
+            keys: Vec::new(),
+            faults: vec![fault],
+        }
+    }
 }
 
 /// Judges a text; `file` is the file's name in the sentences.
@@ -63,10 +89,9 @@ pub fn judge(text: &str, file: &str) -> Judged {
     let lines = Lines::of(text);
     let count: usize = table.values().map(|value| pieces(value).max(1)).sum();
     if count > MOST_KEYS {
-        let fault = format!(
-            "{file}: has {count} keys, more than the {MOST_KEYS} that a configuration may have"
-        );
-        judged.faults.push(fault);
+        let why =
+            format!("has {count} keys, more than the {MOST_KEYS} that a configuration may have");
+        judged.faults.push(ConfigFault::whole(why).in_file(file));
         return judged;
     }
     for (section, value) in &table {
@@ -77,7 +102,8 @@ pub fn judge(text: &str, file: &str) -> Judged {
     judged.faults = wrong
         .filter_map(|verdict| {
             let fault = verdict.fault.as_ref()?;
-            Some(format!("{file}:{}: {}: {fault}", verdict.line, verdict.key))
+            let fault = ConfigFault::of(&verdict.key, fault).in_file(file);
+            Some(fault.at_line(verdict.line))
         })
         .collect();
     check_values(file, &mut judged);
@@ -93,9 +119,8 @@ pub fn judge(text: &str, file: &str) -> Judged {
     if judged.faults.len() > MOST_FAULTS {
         let more = judged.faults.len() - MOST_FAULTS;
         judged.faults.truncate(MOST_FAULTS);
-        judged
-            .faults
-            .push(format!("{file}: and {more} faults more"));
+        let why = format!("and {more} faults more");
+        judged.faults.push(ConfigFault::whole(why).in_file(file));
     }
     judged
 }
@@ -120,11 +145,8 @@ fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judge
                 alone.insert(key.clone(), value.clone());
                 let result = trial(section, &Value::Table(alone));
                 let line = lines.of_key(section, key);
-                judged.keys.push(KeyVerdict {
-                    key: format!("[{section}] {key}"),
-                    line,
-                    fault: result.as_ref().err().cloned(),
-                });
+                let name = format!("[{section}] {key}");
+                judged.keys.push(KeyVerdict::new(name, line, &result));
                 if result.is_ok() {
                     right.insert(key.clone(), value.clone());
                 }
@@ -137,11 +159,9 @@ fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judge
                 let result = trial(section, &Value::Array(vec![element.clone()]));
                 let name = element.get("id").and_then(Value::as_str);
                 let name = name.map_or(format!("number {}", index + 1), guise::printable);
-                judged.keys.push(KeyVerdict {
-                    key: format!("[[{section}]] {name}"),
-                    line: lines.of_element(section, index),
-                    fault: result.as_ref().err().cloned(),
-                });
+                let line = lines.of_element(section, index);
+                let name = format!("[[{section}]] {name}");
+                judged.keys.push(KeyVerdict::new(name, line, &result));
                 if result.is_ok() {
                     right.push(element.clone());
                 }
@@ -150,15 +170,12 @@ fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judge
         }
         other => {
             let result = trial(section, other);
-            judged.keys.push(KeyVerdict {
-                key: if other.is_table() {
-                    format!("[{section}]")
-                } else {
-                    section.to_owned()
-                },
-                line: lines.of_section(section),
-                fault: result.as_ref().err().cloned(),
-            });
+            let name = match other.is_table() {
+                true => format!("[{section}]"),
+                false => section.to_owned(),
+            };
+            let line = lines.of_section(section);
+            judged.keys.push(KeyVerdict::new(name, line, &result));
             if result.is_ok() {
                 judged.table.insert(section.into(), other.clone());
             }
@@ -167,7 +184,7 @@ fn judge_section(section: &str, value: &Value, lines: &Lines, judged: &mut Judge
 }
 
 /// Whether a configuration with nothing else in it can have this value.
-fn trial(section: &str, value: &Value) -> Result<(), String> {
+fn trial(section: &str, value: &Value) -> Result<(), Misfit> {
     let mut whole = Table::new();
     let mut booth = Table::new();
     booth.insert("id".into(), SOME_ID.into());
@@ -181,11 +198,13 @@ fn trial(section: &str, value: &Value) -> Result<(), String> {
             Value::Table(said) => said.values().find_map(Value::as_str).map(guise::hint_of),
             _ => None,
         };
-        config_file::told(error.message()) + &hint.unwrap_or_default()
+        let mut misfit = Misfit::of(&error);
+        misfit.sentence += &hint.unwrap_or_default();
+        misfit
     })
 }
 
-/// Checks for values that cannot work; each fault goes to its key where it names one.
+/// Checks for values that cannot work; each fault goes to its key where it names one that is in the file.
 fn check_values(file: &str, judged: &mut Judged) {
     let booth = judged.table.get("booth").and_then(Value::as_table);
     let has_id = booth.is_some_and(|booth| booth.contains_key("id"));
@@ -194,9 +213,10 @@ fn check_values(file: &str, judged: &mut Judged) {
         .iter()
         .any(|verdict| verdict.key == "[booth] id");
     if !has_id && !id_is_told {
-        let fault =
-            "[booth] id is missing; write id = \"…\" with 3 to 32 of the characters a-z, 0-9 and -";
-        judged.faults.push(format!("{file}: {fault}"));
+        let why = "is missing; write id = \"…\" with 3 to 32 of the characters a-z, 0-9 and -";
+        judged
+            .faults
+            .push(ConfigFault::that("[booth] id", why).in_file(file));
     }
     let mut whole = judged.table.clone();
     if !has_id
@@ -210,10 +230,8 @@ fn check_values(file: &str, judged: &mut Judged) {
     let config: Config = match whole.try_into() {
         Ok(config) => config,
         Err(error) => {
-            let error: toml::de::Error = error;
-            judged
-                .faults
-                .push(format!("{file}: {}", config_file::told(error.message())));
+            let why = Misfit::of(&error).sentence;
+            judged.faults.push(ConfigFault::whole(why).in_file(file));
             return;
         }
     };
@@ -221,28 +239,18 @@ fn check_values(file: &str, judged: &mut Judged) {
         return;
     };
     for fault in faults {
-        let said = fault.strip_prefix(file).unwrap_or(&fault);
-        let said = said.trim_start_matches([':', ' ']);
         let named = judged
             .keys
             .iter_mut()
-            .filter(|verdict| said.strip_prefix(&verdict.key).is_some_and(is_boundary))
-            .max_by_key(|verdict| verdict.key.len());
-        match named {
+            .find(|verdict| fault.is_in_key(&verdict.key));
+        judged.faults.push(match named {
             Some(verdict) => {
-                judged
-                    .faults
-                    .push(format!("{file}:{}: {said}", verdict.line));
-                let sentence = said[verdict.key.len()..].trim_start_matches([':', ' ']);
-                verdict.fault.get_or_insert_with(|| sentence.to_owned());
+                verdict.fault.get_or_insert_with(|| fault.sentence.clone());
+                fault.at_line(verdict.line)
             }
-            None => judged.faults.push(format!("{file}: {said}")),
-        }
+            None => fault,
+        });
     }
-}
-
-fn is_boundary(rest: &str) -> bool {
-    !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_')
 }
 
 /// The line of each key.
@@ -314,7 +322,7 @@ mod tests {
              [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n"
         );
         let judged = judge(&text, "booth.toml");
-        assert_eq!(judged.faults, Vec::<String>::new());
+        assert_eq!(judged.faults, Vec::<ConfigFault>::new());
         assert!(judged.config.is_some());
         let told: Vec<(&str, usize)> = judged
             .keys
@@ -341,7 +349,7 @@ mod tests {
                     [[question]]\nid = \"a\"\ndigit = 0\nkind = \"speak\"\n[[question]]\nid = \"b\"\n";
         let judged = judge(text, "booth.toml");
         assert!(judged.config.is_none());
-        let all = judged.faults.join("\n");
+        let all = ConfigError(judged.faults.clone()).to_string();
         for part in [
             "booth.toml:2: [booth] id: \"rundhoej–1\" is no booth id",
             "long dash",
@@ -370,10 +378,10 @@ mod tests {
 
     #[test]
     fn no_id_and_no_toml_are_told() {
-        assert!(judge("", "f").faults[0].contains("[booth] id is missing"));
-        let judged = judge("[booth]\nid = “x”\n", "f");
-        assert!(judged.faults[0].starts_with("f:2: “ is a typographic"));
-        assert!(judge("[booth\n", "f").faults[0].starts_with("f:1: "));
+        let said = |text: &str| judge(text, "f").faults[0].to_string();
+        assert!(said("").contains("[booth] id is missing"));
+        assert!(said("[booth]\nid = “x”\n").starts_with("f:2: “ is a typographic"));
+        assert!(said("[booth\n").starts_with("f:1: "));
     }
 
     #[test]

@@ -11,31 +11,25 @@
 //!
 //! While a new password has not connected there are two profiles, the newest preferred; NetworkManager reports which one is
 //! connected ([`confirm`]). A power cut leaves the old file or the new one. A PIN has no second profile: a SIM card allows
-//! three wrong ones. So until a PIN has connected it is in one profile only, and after [`MOST_TRIES`] boots that lasted long
+//! three wrong ones. So until a PIN has connected it is in one profile only, and after [`secret::MOST_TRIES`] boots that lasted long
 //! enough to try it ([`confirm`] notes that) it is withheld.
+
+mod secret;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::guise::printable;
-use super::keyfile::{self, ENDS, Keyfile, Numbered, OURS, Retries};
-use super::secrets::{remove_from_fat, take};
-use super::vault::Role;
+use super::keyfile::{self, ENDS, Keyfile, OURS, Retries};
 use super::{LONGEST_OUTCOME, Places, ProvisionError, at, replace};
-use crate::config::{Config, Network, SecretKind};
-use booth_contract::hex;
-use booth_host::config_file::ConfigError;
-use booth_spool::disk::{Disk, Listed, publish, read_whole};
+use crate::config::{Modem, Network, SecretKind, Wifi};
+use booth_spool::disk::{Disk, Listed, read_whole};
+pub(super) use secret::check_beside;
+use secret::{PIN, keep, passwords, read};
 
-/// At how many boots a PIN is tried that has never connected; a boot that was cut short does not count.
-const MOST_TRIES: u32 = 2;
-const LONGEST_RECORD: u64 = 64 * 1024;
-/// The slot (file name) of the PIN's secret.
-const PIN: &str = "modem-pin";
 /// The list of what was set up, in the folder of secrets. Its name has no `.json`, because each file with that ending is a
 /// secret.
 const LIST: &str = "networks";
@@ -65,6 +59,17 @@ pub struct ConnectionNews {
     pub secrets: Vec<NetworkSecret>,
 }
 
+impl ConnectionNews {
+    fn new(way: Way, name: String, made: &[Keyfile], secrets: Vec<NetworkSecret>) -> Self {
+        Self {
+            way,
+            name,
+            profiles: made.iter().map(|file| file.uuid.clone()).collect(),
+            secrets,
+        }
+    }
+}
+
 /// The state of a network's secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSecret {
@@ -80,35 +85,6 @@ pub struct NetworkSecret {
     pub is_new: bool,
     /// What is wrong with it.
     pub fault: Option<String>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Held {
-    number: u64,
-    since: String,
-    secret: String,
-}
-
-impl Held {
-    fn numbered(&self) -> Numbered<'_> {
-        Numbered {
-            number: self.number,
-            secret: &self.secret,
-        }
-    }
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Record {
-    schema: u32,
-    newest: Held,
-    has_connected: bool,
-    /// At how many boots it had time to connect. The boot of `was_tried` is added only when the next boot begins.
-    tries: u32,
-    /// It had time to connect at this boot, or at the latest one.
-    #[serde(default)]
-    was_tried: bool,
-    former: Option<Held>,
 }
 
 /// A connection as root has made it. `Outcome` shows the same to people, but lies where the gateway can change it. With it,
@@ -153,12 +129,14 @@ fn is_slot(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.chars().all(is_plain)
 }
 
+/// The making of all connections.
 struct Work<'a> {
     disk: &'a dyn Disk,
     places: &'a Places,
     listed: &'a [Listed],
     now: &'a str,
     notes: &'a mut Vec<String>,
+    /// The slots of the secrets that the configuration names.
     slots: BTreeSet<String>,
 }
 
@@ -228,207 +206,79 @@ fn write_keyfiles(disk: &dyn Disk, folder: &Path, files: &[Keyfile]) -> io::Resu
     Ok(())
 }
 
-fn slot_of_wifi(ssid: &str) -> String {
-    let hash = hex(&Sha256::digest(ssid.as_bytes()));
-    format!("wifi-{}", &hash[..16])
-}
-
 impl Work<'_> {
     fn connections(
         &mut self,
         network: &Network,
     ) -> io::Result<(Vec<ConnectionNews>, Vec<Keyfile>)> {
-        let mut files = vec![keyfile::wired(&network.wired)];
-        let mut news = vec![ConnectionNews {
-            way: Way::Wired,
-            name: network.wired.address.clone().unwrap_or_default(),
-            profiles: vec![files[0].uuid.clone()],
-            secrets: Vec::new(),
-        }];
+        let wired = keyfile::wired(&network.wired);
+        let name = network.wired.address.clone().unwrap_or_default();
+        let mut news = vec![ConnectionNews::new(
+            Way::Wired,
+            name,
+            std::slice::from_ref(&wired),
+            Vec::new(),
+        )];
+        let mut files = vec![wired];
         for (place, wifi) in network.wifi.iter().enumerate() {
-            let kind = SecretKind::WifiPassword;
-            let slot = slot_of_wifi(&wifi.ssid);
-            let (record, secrets) = self.secret(&slot, wifi.password_file.as_deref(), kind)?;
-            let is_open = wifi.password_file.is_none();
-            let passwords = passwords(record.as_ref(), is_open);
-            let made = passwords.iter().enumerate().map(|(rank, password)| {
-                keyfile::wifi(wifi, place, *password, rank, passwords.len())
-            });
-            let made: Vec<Keyfile> = made.collect();
-            news.push(ConnectionNews {
-                way: Way::Wifi,
-                name: printable(&wifi.ssid),
-                profiles: made.iter().map(|file| file.uuid.clone()).collect(),
-                secrets,
-            });
+            let (connection, made) = self.wifi(place, wifi)?;
+            news.push(connection);
             files.extend(made);
         }
         if let Some(modem) = &network.modem {
-            let kind = SecretKind::ModemPassword;
-            let password = modem.password_file.as_deref();
-            let (record, mut secrets) = self.secret("modem-password", password, kind)?;
-            let (pin, pins) = self.secret(PIN, modem.pin_file.as_deref(), SecretKind::Pin)?;
-            secrets.extend(pins);
-            // A SIM card does not work without its PIN; an operator may do without the password.
-            let lacks_pin = modem.pin_file.is_some() && pin.is_none();
-            let mut passwords = match lacks_pin {
-                true => Vec::new(),
-                false => passwords(record.as_ref(), password.is_none()),
-            };
-            let retries = match &pin {
-                // A second profile would try the same PIN once more.
-                Some(pin) if !pin.has_connected => {
-                    passwords.truncate(1);
-                    Retries::Once
-                }
-                _ => Retries::among(passwords.len()),
-            };
-            let pin = pin.as_ref().map(|pin| pin.newest.numbered());
-            let made = passwords
-                .iter()
-                .enumerate()
-                .map(|(rank, password)| keyfile::modem(modem, *password, pin, rank, retries));
-            let made: Vec<Keyfile> = made.collect();
-            news.push(ConnectionNews {
-                way: Way::Modem,
-                name: modem.apn.clone().unwrap_or_default(),
-                profiles: made.iter().map(|file| file.uuid.clone()).collect(),
-                secrets,
-            });
+            let (connection, made) = self.modem(modem)?;
+            news.push(connection);
             files.extend(made);
         }
         Ok((news, files))
     }
 
-    /// A secret as it is now, if the configuration names one, and its state for the outcome.
-    fn secret(
-        &mut self,
-        slot: &str,
-        name: Option<&str>,
-        kind: SecretKind,
-    ) -> io::Result<(Option<Record>, Vec<NetworkSecret>)> {
-        let Some(name) = name else {
-            return Ok((None, Vec::new()));
-        };
-        self.slots.insert(slot.to_owned());
-        let mut record = self.read(slot)?;
-        let mut news = NetworkSecret {
-            slot: slot.to_owned(),
-            name: printable(name),
-            since: None,
-            number: 0,
-            is_new: false,
-            fault: None,
-        };
-        match taken(self.disk, &self.places.boot, self.listed, name, kind) {
-            Ok(None) => {}
-            Ok(Some((entry, secret))) => {
-                let same = record
-                    .as_ref()
-                    .is_some_and(|record| record.newest.secret == secret);
-                if !same {
-                    let next = self.succeed(record.take(), secret, kind);
-                    self.keep(slot, &next)?;
-                    news.is_new = true;
-                    record = Some(next);
-                }
-                if self.places.is_volatile {
-                    // In RAM the secret would be lost with the power, so it stays on FAT.
-                } else {
-                    match remove_from_fat(self.disk, &self.places.boot, &BTreeSet::from([entry])) {
-                        Err(why) => self.notes.push(why),
-                        // Somebody has put the secret there once more: it has to be tried once more.
-                        Ok(()) => {
-                            let has_tried =
-                                |record: &&mut Record| record.tries > 0 || record.was_tried;
-                            if let Some(record) = record.as_mut().filter(has_tried) {
-                                record.tries = 0;
-                                record.was_tried = false;
-                                self.keep(slot, record)?;
-                            }
-                        }
-                    }
-                }
-            }
-            Err(why) => news.fault = Some(why),
-        }
-        let Some(known) = &mut record else {
-            news.fault.get_or_insert_with(|| {
-                format!(
-                    "{} was never found; put it beside booth.toml on the card",
-                    printable(name)
-                )
-            });
-            return Ok((None, vec![news]));
-        };
-        news.since = Some(known.newest.since.clone());
-        news.number = known.newest.number;
-        if kind == SecretKind::Pin && !known.has_connected {
-            if known.was_tried {
-                known.tries = known.tries.saturating_add(1);
-                known.was_tried = false;
-                let known = known.clone();
-                self.keep(slot, &known)?;
-            }
-            if known.tries >= MOST_TRIES {
-                news.fault.get_or_insert_with(|| {
-                    format!(
-                        "the PIN is withheld: at {MOST_TRIES} boots it had a minute and did not connect, and a third wrong one can lock the SIM card. \
-                         Put {} with the right PIN beside booth.toml once more to have it tried again",
-                        printable(name)
-                    )
-                });
-                return Ok((None, vec![news]));
-            }
-        }
-        Ok((record, vec![news]))
+    /// The profiles of a Wi-Fi network, whose `place` in the file says how much it is preferred.
+    fn wifi(&mut self, place: usize, wifi: &Wifi) -> io::Result<(ConnectionNews, Vec<Keyfile>)> {
+        let kind = SecretKind::WifiPassword;
+        let slot = secret::slot_of_wifi(&wifi.ssid);
+        let (record, secrets) = self.secret(&slot, wifi.password_file.as_deref(), kind)?;
+        let is_open = wifi.password_file.is_none();
+        let passwords = passwords(record.as_ref(), is_open);
+        let made = passwords
+            .iter()
+            .enumerate()
+            .map(|(rank, password)| keyfile::wifi(wifi, place, *password, rank, passwords.len()));
+        let made: Vec<Keyfile> = made.collect();
+        let name = printable(&wifi.ssid);
+        let news = ConnectionNews::new(Way::Wifi, name, &made, secrets);
+        Ok((news, made))
     }
 
-    fn succeed(&self, before: Option<Record>, secret: String, kind: SecretKind) -> Record {
-        let number = before.as_ref().map_or(1, |before| before.newest.number + 1);
-        let former = before.and_then(|before| match before.has_connected {
-            true => Some(before.newest),
-            false => before.former.or(Some(before.newest)),
-        });
-        Record {
-            schema: 1,
-            newest: Held {
-                number,
-                since: self.now.to_owned(),
-                secret,
-            },
-            has_connected: false,
-            tries: 0,
-            was_tried: false,
-            former: former.filter(|_| kind != SecretKind::Pin),
-        }
-    }
-
-    fn read(&mut self, slot: &str) -> io::Result<Option<Record>> {
-        let record = read(self.disk, &self.places.secrets, slot);
-        match record {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.notes.push(format!(
-                    "network/{slot}: {error}; put the file beside booth.toml once more"
-                ));
-                Ok(None)
+    fn modem(&mut self, modem: &Modem) -> io::Result<(ConnectionNews, Vec<Keyfile>)> {
+        let kind = SecretKind::ModemPassword;
+        let password = modem.password_file.as_deref();
+        let (record, mut secrets) = self.secret("modem-password", password, kind)?;
+        let (pin, pins) = self.secret(PIN, modem.pin_file.as_deref(), SecretKind::Pin)?;
+        secrets.extend(pins);
+        // A SIM card does not work without its PIN; an operator may do without the password.
+        let lacks_pin = modem.pin_file.is_some() && pin.is_none();
+        let mut passwords = match lacks_pin {
+            true => Vec::new(),
+            false => passwords(record.as_ref(), password.is_none()),
+        };
+        let retries = match &pin {
+            // A second profile would try the same PIN once more.
+            Some(pin) if !pin.has_connected => {
+                passwords.truncate(1);
+                Retries::Once
             }
-            other => other,
-        }
-    }
-
-    /// Writes a secret; when this returns, it is durable and was read back.
-    fn keep(&self, slot: &str, record: &Record) -> io::Result<()> {
-        let place = &self.places.secrets;
-        keep(self.disk, place, slot, record)?;
-        if let Some(above) = place.parent() {
-            self.disk.sync_folder(above)?;
-        }
-        let there = read(self.disk, place, slot)?;
-        match there.is_some_and(|there| there.newest.secret == record.newest.secret) {
-            true => Ok(()),
-            false => Err(io::Error::other("what was written is not what is read")),
-        }
+            _ => Retries::among(passwords.len()),
+        };
+        let pin = pin.as_ref().map(|pin| pin.newest.numbered());
+        let made = passwords
+            .iter()
+            .enumerate()
+            .map(|(rank, password)| keyfile::modem(modem, *password, pin, rank, retries));
+        let made: Vec<Keyfile> = made.collect();
+        let name = modem.apn.clone().unwrap_or_default();
+        let news = ConnectionNews::new(Way::Modem, name, &made, secrets);
+        Ok((news, made))
     }
 
     /// Removes secrets that no configuration names any more.
@@ -454,68 +304,6 @@ impl Work<'_> {
             Some(country) => replace(self.disk, &path, format!("{country}\n").as_bytes()),
             None => super::remove(self.disk, &path),
         }
-    }
-}
-
-/// The passwords of the profiles to make: `None` for an open network, and no profile where a password is missing.
-fn passwords(record: Option<&Record>, is_open: bool) -> Vec<Option<Numbered<'_>>> {
-    let Some(record) = record else {
-        return if is_open { vec![None] } else { Vec::new() };
-    };
-    let held = std::iter::once(&record.newest).chain(&record.former);
-    held.map(|held| Some(held.numbered())).collect()
-}
-
-fn read(disk: &dyn Disk, secrets: &Path, slot: &str) -> io::Result<Option<Record>> {
-    let path = secrets.join(format!("{slot}.json"));
-    match read_whole(disk, &path, LONGEST_RECORD) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| {
-            // The parser's own message could repeat a secret.
-            io::Error::new(io::ErrorKind::InvalidData, "it is damaged")
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn keep(disk: &dyn Disk, secrets: &Path, slot: &str, record: &Record) -> io::Result<()> {
-    disk.make_folder(secrets)?;
-    let bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
-    publish(disk, secrets, &format!("{slot}.json"), &bytes)
-}
-
-/// A secret beside `booth.toml`: its file's name there and its content; or what is wrong with it.
-fn taken<'a>(
-    disk: &dyn Disk,
-    boot: &Path,
-    listed: &'a [Listed],
-    name: &str,
-    kind: SecretKind,
-) -> Result<Option<(&'a str, String)>, String> {
-    let Some((entry, bytes)) = take(disk, boot, listed, name, Role::Password)? else {
-        return Ok(None);
-    };
-    let own = printable(entry);
-    let secret = String::from_utf8(bytes).map_err(|_| format!("{own} is no text"))?;
-    kind.check(&secret).map_err(|why| format!("{own} {why}"))?;
-    Ok(Some((entry, secret)))
-}
-
-/// Checks those files of `[network]` that lie in this folder; `check-config` does so before they are on a card.
-pub(super) fn check_beside(
-    disk: &dyn Disk,
-    config: &Config,
-    beside: &Path,
-) -> Result<(), ConfigError> {
-    let listed = disk.list(beside).unwrap_or_default();
-    let secrets = config.network.secrets().into_iter();
-    let faults: Vec<String> = secrets
-        .filter_map(|(name, kind)| taken(disk, beside, &listed, name, kind).err())
-        .map(|why| format!("[network] {why}"))
-        .collect();
-    match faults.is_empty() {
-        true => Ok(()),
-        false => Err(ConfigError(faults)),
     }
 }
 

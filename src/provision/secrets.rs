@@ -10,12 +10,13 @@ use std::path::Path;
 
 use toml::Table;
 
-use super::effective::effective;
+use super::effective::{Credentials, effective};
+use super::good::Good;
 use super::guise::{self, printable};
 use super::vault::{self, Kept, LONGEST_CREDENTIAL, Role, Set, Vault};
-use super::{Good, Hands, Places, ProvisionError, SecretNews, at, remove_name};
+use super::{Hands, Places, ProvisionError, SecretNews, at, remove_name};
 use crate::config::Config;
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::password;
 use booth_host::tls::pem::{self, Wanted};
 use booth_spool::disk::{Disk, Listed, read_whole};
@@ -54,59 +55,13 @@ pub(super) fn move_secrets(
     // A power cut may have come before a new set was checked: a set is not trusted just because it exists.
     let usable = |set: &Set| is_usable(hands, places, good, set);
     let newest = sets.iter().rev().find(|set| usable(set).is_ok());
-    let mut moved = Moved::default();
-    let mut contents: BTreeMap<Role, (Kept, Vec<u8>)> = BTreeMap::new();
-    if let Some(set) = newest {
-        for (role, kept) in &set.files {
-            let bytes = vault
-                .content(set, *role)
-                .map_err(at("reading", &credentials))?;
-            contents.insert(*role, (kept.clone(), bytes));
-        }
-    }
-    let mut on_fat: BTreeSet<&str> = BTreeSet::new();
-    let mut is_changed = false;
-    for role in Role::ALL {
-        let Some(name) = wanted(&good.table, role) else {
-            continue;
-        };
-        let mut news = SecretNews {
-            role,
-            name: printable(&name),
-            since: None,
-            is_new: false,
-            fault: None,
-        };
-        if Path::new(&name).is_absolute() {
-            continue;
-        }
-        match take(hands.disk, &places.boot, listed, &name, role) {
-            Ok(None) => {}
-            Ok(Some((entry, bytes))) => {
-                on_fat.insert(entry);
-                let sha256 = vault::hash(&bytes);
-                if contents
-                    .get(&role)
-                    .is_none_or(|(kept, _)| kept.sha256 != sha256)
-                {
-                    is_changed = true;
-                    news.is_new = true;
-                    let kept = Kept {
-                        name: name.clone(),
-                        since: now.into(),
-                        sha256,
-                    };
-                    contents.insert(role, (kept, bytes));
-                }
-            }
-            Err(why) => news.fault = Some(why),
-        }
-        moved.news.push(news);
-    }
+    let mut collected = Collected::of(&vault, newest).map_err(at("reading", &credentials))?;
+    collected.add_those_beside(hands.disk, &places.boot, listed, &good.table, now);
     let mut set = newest.cloned();
     let mut may_remove = true;
-    if is_changed {
-        let added = vault.add(&contents).map_err(at("writing", &credentials))?;
+    if collected.is_changed {
+        let contents = &collected.contents;
+        let added = vault.add(contents).map_err(at("writing", &credentials))?;
         match usable(&added) {
             Ok(()) => set = Some(added),
             Err(error) => {
@@ -114,34 +69,18 @@ pub(super) fn move_secrets(
                 may_remove = false;
                 let keep: Vec<u64> = sets.iter().map(|set| set.number).collect();
                 vault.prune(&keep).map_err(at("tidying", &credentials))?;
-                let why = error
-                    .0
-                    .join("; ")
-                    .replace(&credentials.display().to_string(), "credentials");
-                for news in moved.news.iter_mut().filter(|news| news.is_new) {
-                    news.is_new = false;
-                    news.fault = Some(why.clone());
-                }
+                collected.refuse(&error, &credentials);
             }
         }
     }
     if may_remove
         && !places.is_volatile
-        && let Err(why) = remove_from_fat(hands.disk, &places.boot, &on_fat)
+        && let Err(why) = remove_from_fat(hands.disk, &places.boot, &collected.on_fat)
     {
-        notes.push(why);
+        notes.push(why.to_string());
     }
-    for news in &mut moved.news {
-        let kept = set.as_ref().and_then(|set| set.files.get(&news.role));
-        news.since = kept.map(|kept| kept.since.clone());
-        if kept.is_none() {
-            moved.is_lacking = true;
-            let name = &news.name;
-            news.fault.get_or_insert_with(|| {
-                format!("{name} was never found; put it beside booth.toml on the card")
-            });
-        }
-    }
+    let mut news = collected.news;
+    let is_lacking = note_what_is_kept(&mut news, set.as_ref());
     let confirmed = vault.confirmed();
     let mut numbers: Vec<u64> = sets
         .iter()
@@ -149,26 +88,136 @@ pub(super) fn move_secrets(
         .map(|set| set.number)
         .collect();
     numbers.extend(set.as_ref().map(|set| set.number));
-    moved.keep = vault::order(&numbers, confirmed);
-    moved.candidate = match (&set, confirmed) {
+    let candidate = match (&set, confirmed) {
         (Some(set), Some(confirmed)) if numbers.contains(&confirmed) => {
             Some(set.number).filter(|number| *number != confirmed)
         }
         _ => None,
     };
-    moved.set = set;
-    Ok(moved)
+    Ok(Moved {
+        set,
+        candidate,
+        keep: vault::order(&numbers, confirmed),
+        news,
+        is_lacking,
+    })
+}
+
+/// The credentials of the newest set, and over them those that lie beside `booth.toml`.
+struct Collected<'a> {
+    contents: BTreeMap<Role, (Kept, Vec<u8>)>,
+    /// Names of those that were found on FAT.
+    on_fat: BTreeSet<&'a str>,
+    /// The state of each credential that the configuration names, as far as it was looked at.
+    news: Vec<SecretNews>,
+    /// FAT has one that the newest set has not.
+    is_changed: bool,
+}
+
+impl<'a> Collected<'a> {
+    fn of(vault: &Vault, newest: Option<&Set>) -> io::Result<Self> {
+        let mut contents = BTreeMap::new();
+        if let Some(set) = newest {
+            for (role, kept) in &set.files {
+                let bytes = vault.content(set, *role)?;
+                contents.insert(*role, (kept.clone(), bytes));
+            }
+        }
+        Ok(Self {
+            contents,
+            on_fat: BTreeSet::new(),
+            news: Vec::new(),
+            is_changed: false,
+        })
+    }
+
+    fn add_those_beside(
+        &mut self,
+        disk: &dyn Disk,
+        boot: &Path,
+        listed: &'a [Listed],
+        table: &Table,
+        now: &str,
+    ) {
+        for role in Role::ALL {
+            let named = wanted(table, role).filter(|name| !Path::new(name).is_absolute());
+            let Some(name) = named else {
+                continue;
+            };
+            let mut news = SecretNews {
+                role,
+                name: printable(&name),
+                since: None,
+                is_new: false,
+                fault: None,
+            };
+            match take(disk, boot, listed, &name, role) {
+                Ok(None) => {}
+                Ok(Some((entry, bytes))) => {
+                    self.on_fat.insert(entry);
+                    news.is_new = self.put(role, name, bytes, now);
+                }
+                Err(why) => news.fault = Some(why.to_string()),
+            }
+            self.news.push(news);
+        }
+    }
+
+    /// Takes a credential's content; true if the newest set has another one, or none.
+    fn put(&mut self, role: Role, name: String, bytes: Vec<u8>, now: &str) -> bool {
+        let sha256 = vault::hash(&bytes);
+        let known = self.contents.get(&role);
+        if known.is_some_and(|(kept, _)| kept.sha256 == sha256) {
+            return false;
+        }
+        self.is_changed = true;
+        let kept = Kept {
+            name,
+            since: now.into(),
+            sha256,
+        };
+        self.contents.insert(role, (kept, bytes));
+        true
+    }
+
+    /// Notes of every new credential that no connection could be tried with it.
+    fn refuse(&mut self, error: &ConfigError, credentials: &Path) {
+        let why = error
+            .sentences()
+            .join("; ")
+            .replace(&credentials.display().to_string(), "credentials");
+        for news in self.news.iter_mut().filter(|news| news.is_new) {
+            news.is_new = false;
+            news.fault = Some(why.clone());
+        }
+    }
+}
+
+/// Notes since when each credential is kept; true if the booth lacks one.
+fn note_what_is_kept(all: &mut [SecretNews], set: Option<&Set>) -> bool {
+    let mut is_lacking = false;
+    for news in all {
+        let kept = set.and_then(|set| set.files.get(&news.role));
+        news.since = kept.map(|kept| kept.since.clone());
+        if kept.is_none() {
+            is_lacking = true;
+            let name = &news.name;
+            news.fault.get_or_insert_with(|| {
+                format!("{name} was never found; put it beside booth.toml on the card")
+            });
+        }
+    }
+    is_lacking
 }
 
 /// Whether a connection could be tried with this set.
 fn is_usable(hands: &Hands, places: &Places, good: &Good, set: &Set) -> Result<(), ConfigError> {
-    let trial = Moved {
-        set: Some(set.clone()),
-        ..Moved::default()
+    let credentials = Credentials {
+        set: Some(set),
+        is_lacking: false,
     };
-    let text = effective(good, &trial, places, &places.prompts());
-    let config = toml::from_str::<Config>(&text);
-    let config = config.map_err(|error| ConfigError(vec![error.to_string()]))?;
+    let text = effective(good, &credentials, places, &places.prompts());
+    let config = toml::from_str::<Config>(&text).map_err(ConfigFault::whole)?;
     (hands.usable)(&config)
 }
 
@@ -196,6 +245,31 @@ fn is_of_the_card(name: &str) -> bool {
     is_firmware || own.contains(&name.as_str())
 }
 
+/// Why a credential beside `booth.toml` cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    #[error("{0} is no plain file name; put the file beside booth.toml and write its name alone")]
+    Name(String),
+    #[error("there are {} on the card: leave the right one and delete the other", .0.join(" and "))]
+    Several(Vec<String>),
+    #[error("{0} is one of the card's own files; give the credential another name")]
+    OfTheCard(String),
+    #[error("{0} is a folder; a file of that name is needed")]
+    Folder(String),
+    #[error("{0} is longer than {LONGEST_CREDENTIAL} bytes; is it the right file?")]
+    TooLong(String),
+    #[error("{file} cannot be read: {error}; copy it to the card again")]
+    Unreadable {
+        file: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{file} {why}")]
+    Password { file: String, why: String },
+    #[error("{file} {error}")]
+    Pem { file: String, error: pem::Unusable },
+}
+
 /// Finds a credential beside `booth.toml`: its name there and its content, without byte order mark and the like.
 pub(super) fn take<'a>(
     disk: &dyn Disk,
@@ -203,81 +277,80 @@ pub(super) fn take<'a>(
     listed: &'a [Listed],
     name: &str,
     role: Role,
-) -> Result<Option<(&'a str, Vec<u8>)>, String> {
+) -> Result<Option<(&'a str, Vec<u8>)>, NotTaken> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-        return Err(format!(
-            "{} is no plain file name; put the file beside booth.toml and write its name alone",
-            printable(name)
-        ));
+        return Err(NotTaken::Name(printable(name)));
     }
     let entry = match guise::named(listed, name)[..] {
         [] => return Ok(None),
         [one] => one,
         ref several => {
-            let names: Vec<String> = several.iter().map(|entry| printable(&entry.name)).collect();
-            return Err(format!(
-                "there are {} on the card: leave the right one and delete the other",
-                names.join(" and ")
-            ));
+            let names = several.iter().map(|entry| printable(&entry.name));
+            return Err(NotTaken::Several(names.collect()));
         }
     };
-    let own = printable(&entry.name);
+    let file = printable(&entry.name);
     if is_of_the_card(&entry.name) {
-        return Err(format!(
-            "{own} is one of the card's own files; give the credential another name"
-        ));
+        return Err(NotTaken::OfTheCard(file));
     }
     if entry.is_folder {
-        return Err(format!("{own} is a folder; a file of that name is needed"));
+        return Err(NotTaken::Folder(file));
     }
-    let bytes =
-        read_whole(disk, &boot.join(&entry.name), LONGEST_CREDENTIAL).map_err(
-            |error| match error.kind() {
-                io::ErrorKind::InvalidData => {
-                    format!(
-                        "{own} is longer than {LONGEST_CREDENTIAL} bytes; is it the right file?"
-                    )
-                }
-                _ => format!("{own} cannot be read: {error}; copy it to the card again"),
-            },
-        )?;
-    let wrong = |why: &dyn std::fmt::Display| format!("{own} {why}");
-    let clean = match role {
-        Role::Password => password::of(&bytes)
-            .map_err(|why| wrong(&why))?
-            .into_bytes(),
-        Role::Key => {
-            pem::key_in(&bytes, &own).map_err(|why| wrong(&why))?;
-            pem::cleaned(&bytes).into_owned()
+    let bytes = match read_whole(disk, &boot.join(&entry.name), LONGEST_CREDENTIAL) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(NotTaken::TooLong(file));
         }
-        Role::Authority | Role::Certificate => {
-            let wanted = match role {
-                Role::Authority => Wanted::Authority,
-                _ => Wanted::Certificate,
-            };
-            pem::certificates_in(&bytes, &own, wanted).map_err(|why| wrong(&why))?;
-            pem::cleaned(&bytes).into_owned()
-        }
+        Err(error) => return Err(NotTaken::Unreadable { file, error }),
     };
-    Ok(Some((&entry.name, clean)))
+    Ok(Some((&entry.name, content(&bytes, file, role)?)))
+}
+
+/// The credential in a file's bytes, if it is one of this kind.
+fn content(bytes: &[u8], file: String, role: Role) -> Result<Vec<u8>, NotTaken> {
+    let checked = match role {
+        Role::Password => {
+            let password = password::of(bytes);
+            return password.map(String::into_bytes).map_err(|why| {
+                let why = why.to_string();
+                NotTaken::Password { file, why }
+            });
+        }
+        Role::Key => pem::key_in(bytes, &file).map(drop),
+        Role::Authority => pem::certificates_in(bytes, &file, Wanted::Authority).map(drop),
+        Role::Certificate => pem::certificates_in(bytes, &file, Wanted::Certificate).map(drop),
+    };
+    match checked {
+        Ok(()) => Ok(pem::cleaned(bytes).into_owned()),
+        Err(error) => Err(NotTaken::Pem { file, error }),
+    }
+}
+
+/// A file that the card does not let go.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file} could not be removed from the card ({error}); the booth has its own copy: delete it with a laptop"
+)]
+pub(super) struct NotRemoved {
+    file: String,
+    #[source]
+    error: io::Error,
 }
 
 pub(super) fn remove_from_fat(
     disk: &dyn Disk,
     boot: &Path,
     names: &BTreeSet<&str>,
-) -> Result<(), String> {
-    let told = |name: &str, error: io::Error| {
-        format!(
-            "{} could not be removed from the card ({error}); the booth has its own copy: delete it with a laptop",
-            printable(name)
-        )
+) -> Result<(), NotRemoved> {
+    let of = |name: &str| {
+        let file = printable(name);
+        |error| NotRemoved { file, error }
     };
     for name in names {
-        remove_name(disk, &boot.join(name)).map_err(|error| told(name, error))?;
+        remove_name(disk, &boot.join(name)).map_err(of(name))?;
     }
     match names.first() {
-        Some(name) => disk.sync_folder(boot).map_err(|error| told(name, error)),
+        Some(name) => disk.sync_folder(boot).map_err(of(name)),
         None => Ok(()),
     }
 }

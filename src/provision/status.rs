@@ -305,9 +305,7 @@ fn configuration(outcome: &Outcome, page: &mut Page, zone: &TimeZone) {
                     "right, but not used while others are wrong",
                     "rigtig, men bruges ikke, så længe andre er forkerte",
                 ),
-                (Some(fault), _) if fault.starts_with("unknown field") => {
-                    page.pick("UNKNOWN KEY", "UKENDT NØGLE")
-                }
+                (Some(_), _) if verdict.is_unknown => page.pick("UNKNOWN KEY", "UKENDT NØGLE"),
                 (Some(_), _) => page.pick("WRONG", "FORKERT"),
             };
             let at = page.pick("line", "linje");
@@ -566,11 +564,13 @@ mod tests {
                     key: "[booth] id".into(),
                     line: 2,
                     fault: None,
+                    is_unknown: false,
                 },
                 KeyVerdict {
                     key: "[booth] naem".into(),
                     line: 3,
                     fault: Some("unknown field `naem`".into()),
+                    is_unknown: true,
                 },
             ],
             faults: vec![

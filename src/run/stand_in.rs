@@ -50,7 +50,7 @@ impl StandIn {
 fn reason(path: &Path, error: &ConfigError) -> String {
     let seen = std::fs::read_to_string(provision::faults_file(path)).unwrap_or_default();
     let said = match seen.trim() {
-        "" => error.0.join("; "),
+        "" => error.sentences().join("; "),
         seen => seen.replace('\n', "; "),
     };
     said.chars().take(LONGEST_WHY).collect()

@@ -136,9 +136,10 @@ impl Teller {
 pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
     let config = Config::load(path)?;
     if let Some(why) = config.service_fault() {
-        return Err(ConfigError(vec![format!("{}: {why}", path.display())]));
+        return Err(why.in_file(path.display()).into());
     }
-    let mut warnings = config.warnings_here();
+    let warnings = config.warnings_here();
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let mut here = config.clone();
     if exists(&path.with_file_name(provision::STATUS)) {
         let mqtt = &mut here.mqtt;

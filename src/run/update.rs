@@ -106,7 +106,10 @@ impl Gateway {
         let url = match url {
             None => Err("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
             Some(url) => check_url(&url)
-                .and_then(|()| check_whence(&url, &Whence::parse(&self.config.update.allow)?))
+                .and_then(|()| {
+                    let whence = Whence::parse(&self.config.update.allow);
+                    check_whence(&url, &whence.map_err(|why| why.to_string())?)
+                })
                 .map(|()| url),
         };
         let url = match url {

@@ -2,19 +2,15 @@
 
 use minisign_verify::{Error, PublicKey, Signature};
 
+use super::EntryError;
+
 /// Most keys.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 /// Why a signature is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // the sentences say it
 pub enum KeyError {
-    #[error(
-        "[update] keys: {0:?} is no minisign public key; write the line of minisign.pub that begins with RW"
-    )]
-    NoKey(String),
-    #[error("[update] keys: more than {MOST}; remove those that sign no more")]
-    TooMany,
     #[error(
         "this booth takes no updates: no key is configured; put the city's minisign key into [update] keys of booth.toml"
     )]
@@ -39,14 +35,14 @@ pub struct Keys(Vec<PublicKey>);
 
 impl Keys {
     /// Takes the keys of `[update] keys`, each the second line of a `minisign.pub`.
-    pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, KeyError> {
+    pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, EntryError> {
         if texts.len() > MOST {
-            return Err(KeyError::TooMany);
+            return Err(EntryError::TooManyKeys);
         }
         let keys = texts.iter().map(|text| {
             let text = text.as_ref().trim();
             let shown = || text.chars().take(70).collect();
-            PublicKey::from_base64(text).map_err(|_| KeyError::NoKey(shown()))
+            PublicKey::from_base64(text).map_err(|_| EntryError::NoKey(shown()))
         });
         keys.collect::<Result<_, _>>().map(Self)
     }
@@ -136,7 +132,7 @@ mod tests {
         assert!(Keys::parse(&vec![key.clone(); MOST]).is_ok());
         assert_eq!(
             Keys::parse(&vec![key; MOST + 1]).err(),
-            Some(KeyError::TooMany)
+            Some(EntryError::TooManyKeys)
         );
     }
 }

@@ -2,3 +2,54 @@
 
 pub mod keys;
 pub mod whence;
+
+use std::fmt;
+
+/// Why an entry of `[update]` cannot be used: the configuration is bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryError {
+    /// One of `keys` is none; its beginning.
+    NoKey(String),
+    /// More `keys` than a booth knows.
+    TooManyKeys,
+    /// One of `allow` is no place; its beginning.
+    NoPlace(String),
+    /// More in `allow` than a booth looks through.
+    TooManyPlaces,
+}
+
+impl EntryError {
+    /// The key of booth.toml that has the entry.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NoKey(_) | Self::TooManyKeys => "[update] keys",
+            Self::NoPlace(_) | Self::TooManyPlaces => "[update] allow",
+        }
+    }
+
+    /// What is wrong with the entry, and what to do.
+    pub fn why(&self) -> String {
+        match self {
+            Self::NoKey(shown) => format!(
+                "{shown:?} is no minisign public key; write the line of minisign.pub that begins with RW"
+            ),
+            Self::TooManyKeys => {
+                format!("more than {}; remove those that sign no more", keys::MOST)
+            }
+            Self::NoPlace(shown) => format!(
+                "{shown:?} is no host, address or network; write one like \"updates.example\", \"10.0.0.5\" or \"10.0.0.0/8\""
+            ),
+            Self::TooManyPlaces => {
+                format!("more than {} entries; name a network instead", whence::MOST)
+            }
+        }
+    }
+}
+
+impl fmt::Display for EntryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key(), self.why())
+    }
+}
+
+impl std::error::Error for EntryError {}

@@ -6,8 +6,22 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::EntryError;
+
 /// Most entries of `[update] allow`.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
+
+/// Why the updater does not ask an address that the centre has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum NotAdmitted {
+    #[error("is not https://; use https://, or name its host in [update] allow of booth.toml")]
+    Open,
+    #[error(
+        "leads into a network that is not public; name its host or network in [update] allow of booth.toml"
+    )]
+    Inside,
+}
 
 /// The exceptions from the rule that an update comes by `https://` from a public address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,19 +42,14 @@ impl Whence {
     /// Reads the entries of `[update] allow`: a host's name, an address, or a network such as `10.0.0.0/8` (RFC 4632 §3.1).
     ///
     /// # Errors
-    /// A sentence about the first entry that is none of these.
-    pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, String> {
+    /// The first entry that is none of these.
+    pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, EntryError> {
         if texts.len() > MOST {
-            return Err(format!(
-                "[update] allow: more than {MOST} entries; name a network instead"
-            ));
+            return Err(EntryError::TooManyPlaces);
         }
         let entries = texts.iter().map(|text| {
             let text = text.as_ref().trim();
-            entry(text).ok_or_else(|| {
-                let shown: String = text.chars().take(70).collect();
-                format!("[update] allow: {shown:?} is no host, address or network; write one like \"updates.example\", \"10.0.0.5\" or \"10.0.0.0/8\"")
-            })
+            entry(text).ok_or_else(|| EntryError::NoPlace(text.chars().take(70).collect()))
         });
         Ok(Self {
             entries: entries.collect::<Result<_, _>>()?,
@@ -58,19 +67,13 @@ impl Whence {
 
     /// Whether `host` may be asked, as far as its name and the scheme decide that; the addresses of a name are checked
     /// later.
-    ///
-    /// # Errors
-    /// A sentence with the remedy.
-    pub fn admits(&self, is_https: bool, host: &str) -> Result<(), String> {
+    pub fn admits(&self, is_https: bool, host: &str) -> Result<(), NotAdmitted> {
         let address = bare(host).parse::<IpAddr>().ok();
         let is_named = self.is_anywhere
             || self.names(host)
             || address.is_some_and(|address| self.holds(address));
         if !is_https && !is_named {
-            return Err(
-                "is not https://; use https://, or name its host in [update] allow of booth.toml"
-                    .into(),
-            );
+            return Err(NotAdmitted::Open);
         }
         match address {
             Some(address) => self.admits_address(host, address),
@@ -79,14 +82,11 @@ impl Whence {
     }
 
     /// Whether one of the addresses of `host` may be connected to.
-    ///
-    /// # Errors
-    /// A sentence with the remedy.
-    pub fn admits_address(&self, host: &str, address: IpAddr) -> Result<(), String> {
+    pub fn admits_address(&self, host: &str, address: IpAddr) -> Result<(), NotAdmitted> {
         if self.is_anywhere || is_public(address) || self.names(host) || self.holds(address) {
             return Ok(());
         }
-        Err("leads into a network that is not public; name its host or network in [update] allow of booth.toml".into())
+        Err(NotAdmitted::Inside)
     }
 
     fn names(&self, host: &str) -> bool {
@@ -204,7 +204,7 @@ mod tests {
         let none = whence(&[]);
         for public in ["updates.example", "93.184.216.34", "[2606:2800::1]"] {
             assert_eq!(none.admits(true, public), Ok(()), "{public}");
-            let refused = none.admits(false, public).expect_err("http");
+            let refused = none.admits(false, public).expect_err("http").to_string();
             assert!(refused.contains("[update] allow"), "{refused}");
         }
         for inside in [
@@ -230,7 +230,7 @@ mod tests {
             "[2002:a00:1::]",
             "[2001:db8::1]",
         ] {
-            let refused = none.admits(true, inside).expect_err(inside);
+            let refused = none.admits(true, inside).expect_err(inside).to_string();
             assert!(refused.contains("not public"), "{inside}: {refused}");
         }
         // A name by itself decides nothing; the address that it leads to does.
@@ -287,7 +287,7 @@ mod tests {
             "10.0.0.0.0",
             "1.2.3",
         ] {
-            let said = Whence::parse(&[bad]).expect_err("refused");
+            let said = Whence::parse(&[bad]).expect_err("refused").to_string();
             assert!(
                 said.contains("[update] allow") && said.contains("write one like"),
                 "{bad}: {said}"

@@ -154,7 +154,7 @@ impl Resolver for Guarded {
         for address in found.iter() {
             match self.whence.admits_address(host, address.ip()) {
                 Ok(()) => allowed.push(*address),
-                Err(why) => last = Err(why),
+                Err(why) => last = Err(why.to_string()),
             }
         }
         match last {

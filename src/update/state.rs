@@ -211,7 +211,7 @@ impl Store {
 
     /// Where the centre's updates may come from.
     pub fn whence(&self) -> Result<Whence, String> {
-        Whence::parse(&self.lines(ALLOW)?)
+        Whence::parse(&self.lines(ALLOW)?).map_err(|error| error.to_string())
     }
 
     fn lines(&self, name: &str) -> Result<Vec<String>, String> {

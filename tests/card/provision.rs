@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use booth_gateway::config::Config;
 use booth_gateway::provision::vault::{Role, Vault};
 use booth_gateway::provision::{Hands, Outcome, Places, Source, provision};
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::ConfigFault;
 use booth_spool::disk::{Disk, read_whole};
 use booth_testkit::gateway::{Gateway, fixtures};
 use booth_testkit::hub::Broker;
@@ -45,10 +45,10 @@ fn card(files: &[(&str, &[u8])]) -> ModelDisk {
 /// Provisions as at a boot; a connection can be set up with any password that can be read and is not `bad`.
 fn boot(disk: &ModelDisk) -> Result<Outcome, String> {
     let usable = |config: &Config| match password_of(disk, config).as_deref() {
-        Some(b"bad") => Err(ConfigError(vec!["[mqtt] that is no password".into()])),
+        Some(b"bad") => Err(ConfigFault::that("[mqtt]", "that is no password").into()),
         Some(_) => Ok(()),
         None if config.mqtt.password_file.is_none() => Ok(()),
-        None => Err(ConfigError(vec!["[mqtt] no file".into()])),
+        None => Err(ConfigFault::that("[mqtt]", "no file").into()),
     };
     let hands = Hands {
         disk,

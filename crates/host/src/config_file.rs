@@ -1,6 +1,6 @@
-//! Reading a configuration: a fault is reported by a sentence with file, line and a suggestion.
+//! Reading a configuration: a fault is a value with file, line, key and sentence.
 //!
-//! Owns: how `booth.toml` and `hub.toml` are read, and the words of every refusal of the reader. Never does: know what a key means.
+//! Owns: how `booth.toml` and `hub.toml` are read, and how every fault of a configuration is written. Never does: know what a key means.
 
 use std::fmt;
 use std::path::Path;
@@ -10,77 +10,226 @@ use serde::de::DeserializeOwned;
 use crate::plain_file::read_at_most;
 use crate::text;
 
-/// What is wrong with a configuration: one sentence per fault, each with file and line where one is known.
-#[derive(Debug)]
-pub struct ConfigError(pub Vec<String>);
+/// One thing that is wrong with a configuration; `Display` writes it in one line, `booth.toml:3: [mqtt] url: …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// The file's name as it stands in the line; none where the fault lies in no one file.
+    pub file: Option<String>,
+    /// The line in that file, counted from 1.
+    pub line: Option<usize>,
+    /// The key with its section, as `[mqtt] url` or `[handset] hook.debounce_ms`; the section alone, as `[[question]]`, where
+    /// the fault concerns one of several entries or more than a key.
+    pub key: Option<String>,
+    /// What is wrong and what to do about it.
+    pub sentence: String,
+    /// What stands between key and sentence.
+    joint: &'static str,
+}
+
+impl ConfigFault {
+    /// A remark about a key: `[bell] rings: use 1 to 10`.
+    pub fn of(key: impl Into<String>, remark: impl fmt::Display) -> Self {
+        Self {
+            key: Some(key.into()),
+            joint: ": ",
+            ..Self::whole(remark)
+        }
+    }
+
+    /// A sentence that begins with the key: `[audio] complexity 11 is outside 0 to 10`.
+    pub fn that(key: impl Into<String>, rest: impl fmt::Display) -> Self {
+        Self {
+            key: Some(key.into()),
+            joint: " ",
+            ..Self::whole(rest)
+        }
+    }
+
+    /// A fault of the whole configuration.
+    pub fn whole(sentence: impl fmt::Display) -> Self {
+        Self {
+            file: None,
+            line: None,
+            key: None,
+            sentence: sentence.to_string(),
+            joint: "",
+        }
+    }
+
+    /// The same with the file that it lies in.
+    pub fn in_file(self, file: impl fmt::Display) -> Self {
+        Self {
+            file: Some(file.to_string()),
+            ..self
+        }
+    }
+
+    /// The same with its line.
+    pub fn at_line(self, line: usize) -> Self {
+        Self {
+            line: Some(line),
+            ..self
+        }
+    }
+
+    /// Whether the fault lies in this key, or in a key within its table.
+    pub fn is_in_key(&self, key: &str) -> bool {
+        let rest = self.key.as_deref().and_then(|own| own.strip_prefix(key));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, _) => {}
+        }
+        let key = self.key.as_deref().unwrap_or_default();
+        write!(f, "{key}{}{}", self.joint, self.sentence)
+    }
+}
+
+/// Why a configuration is refused: everything that is wrong with it. `Display` gives each fault a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<ConfigFault>);
+
+impl ConfigError {
+    /// The faults as one line each.
+    pub fn sentences(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl From<ConfigFault> for ConfigError {
+    fn from(fault: ConfigFault) -> Self {
+        Self(vec![fault])
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        f.write_str(&self.sentences().join("\n"))
     }
 }
 
 impl std::error::Error for ConfigError {}
 
+/// The faults that a check has found in one file so far.
+#[derive(Debug)]
+pub struct Faults<'a> {
+    file: &'a str,
+    found: Vec<ConfigFault>,
+}
+
+impl<'a> Faults<'a> {
+    /// None yet.
+    pub fn new(file: &'a str) -> Self {
+        Self {
+            file,
+            found: Vec::new(),
+        }
+    }
+
+    /// Adds [`ConfigFault::of`].
+    pub fn of(&mut self, key: impl Into<String>, remark: impl fmt::Display) {
+        self.push(ConfigFault::of(key, remark));
+    }
+
+    /// Adds [`ConfigFault::that`].
+    pub fn that(&mut self, key: impl Into<String>, rest: impl fmt::Display) {
+        self.push(ConfigFault::that(key, rest));
+    }
+
+    /// Adds a fault of this file.
+    pub fn push(&mut self, fault: ConfigFault) {
+        self.found.push(fault.in_file(self.file));
+    }
+
+    /// The verdict on the file: all of them, or none.
+    pub fn verdict(self) -> Result<(), ConfigError> {
+        match self.found.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigError(self.found)),
+        }
+    }
+}
+
 /// Longest configuration that is read, in bytes.
 pub const LONGEST_FILE: u64 = 1 << 20;
+
 /// Reads and parses a file. The caller still checks the values.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let bytes = read_at_most(path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
     parse_bytes(&bytes, path)
 }
 
-/// The sentence about a file that cannot be read.
+/// The fault of a file that cannot be read.
 pub fn unread(path: &Path, error: &std::io::Error) -> ConfigError {
-    ConfigError(vec![format!("{}: cannot be read: {error}", path.display())])
+    of_file(path, format_args!("cannot be read: {error}"))
+}
+
+fn of_file(path: &Path, sentence: impl fmt::Display) -> ConfigError {
+    ConfigFault::whole(sentence).in_file(path.display()).into()
 }
 
 /// Parses the content of a file, whatever editor saved it; `path` names the file in errors.
 pub fn parse_bytes<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, ConfigError> {
     if bytes.len() as u64 > LONGEST_FILE {
-        return Err(ConfigError(vec![format!(
-            "{}: is longer than {LONGEST_FILE} bytes; it cannot be a configuration",
-            path.display()
-        )]));
+        let why = format!("is longer than {LONGEST_FILE} bytes; it cannot be a configuration");
+        return Err(of_file(path, why));
     }
-    let text = text::text_of(bytes)
-        .map_err(|why| ConfigError(vec![format!("{}: {why}", path.display())]))?;
+    let text = text::text_of(bytes).map_err(|why| of_file(path, why))?;
     parse(&text, &path.display().to_string())
 }
 
 /// Parses text with or without BOM, with LF or CRLF; `file` names the file in errors.
 pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    toml::from_str(text).map_err(|error| ConfigError(vec![sentence(&error, text, file)]))
+    toml::from_str(text).map_err(|error| {
+        let fault = ConfigFault::whole(Misfit::of(&error).sentence).in_file(file);
+        let line = error
+            .span()
+            .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        ConfigError(vec![ConfigFault { line, ..fault }])
+    })
 }
 
-/// `file:line: what is wrong; did you mean …?`
-fn sentence(error: &toml::de::Error, text: &str, file: &str) -> String {
-    let line = error
-        .span()
-        .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
-    format!("{place}: {}", told(error.message()))
+/// Why a text or a value has not the shape of a configuration, as the parser says it. The parser names the kind of a fault in
+/// its message alone; nothing else in our programs takes that message apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The message in one line, with a suggestion where it names an unknown word.
+    pub sentence: String,
+    /// The key is one that no configuration has.
+    pub is_unknown_key: bool,
 }
 
-/// A parser's message in one line, with a suggestion if it names an unknown field.
-pub fn told(message: &str) -> String {
-    let message = message.trim();
-    let hint = unknown_field(message)
-        .and_then(|(found, known)| {
-            known
-                .iter()
-                .map(|candidate| (strsim::damerau_levenshtein(&found, candidate), candidate))
-                .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-                .min_by_key(|(distance, _)| *distance)
-                .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
-        })
-        .unwrap_or_default();
-    format!("{}{hint}", message.replace('\n', " "))
+impl Misfit {
+    /// What the parser says.
+    pub fn of(error: &toml::de::Error) -> Self {
+        let message = error.message().trim();
+        let is_unknown_key = message.starts_with("unknown field");
+        let hint = unknown_word(message)
+            .and_then(|(found, known)| {
+                known
+                    .iter()
+                    .map(|candidate| (strsim::damerau_levenshtein(&found, candidate), candidate))
+                    .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+                    .min_by_key(|(distance, _)| *distance)
+                    .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
+            })
+            .unwrap_or_default();
+        Self {
+            sentence: format!("{}{hint}", message.replace('\n', " ")),
+            is_unknown_key,
+        }
+    }
 }
 
-/// The parts of serde's "unknown field `x`, expected one of `a`, `b`": the field, and the expected ones.
-fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+/// The parts of serde's "unknown field `x`, expected one of `a`, `b`": the word, and the expected ones.
+fn unknown_word(message: &str) -> Option<(String, Vec<String>)> {
     if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
         return None;
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use booth_contract::BoothId;
 use booth_contract::BrokerUrl;
 use booth_host::config_file;
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::{ConfigError, ConfigFault, Faults};
 use booth_host::password;
 
 /// `hub.toml` (contract §2).
@@ -76,6 +76,42 @@ impl Default for HubMqtt {
     }
 }
 
+impl HubMqtt {
+    fn check(&self, faults: &mut Faults) {
+        if let Some(url) = &self.url
+            && let Err(error) = BrokerUrl::parse(url)
+        {
+            faults.of("[mqtt] url", error);
+        }
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            let why = "and key_file belong together; give both or neither";
+            faults.that("[mqtt] cert_file", why);
+        }
+        if self.password_file.is_some() && self.username.is_none() {
+            faults.that("[mqtt] password_file", "needs a username");
+        }
+        let root = &self.root;
+        if root.is_empty()
+            || root.starts_with('/')
+            || root.ends_with('/')
+            || root.len() > 64
+            || root.contains(['+', '#', '\0', '$'])
+        {
+            let why =
+                format!("{root:?} cannot be a topic root: no wildcard, no slash at either end");
+            faults.that("[mqtt] root", why);
+        }
+        if self.client_id.is_empty() || self.client_id.len() > 64 {
+            faults.that("[mqtt] client_id", "must have 1 to 64 characters");
+        }
+        if self.jitter_s > MAX_JITTER_S {
+            let jitter_s = self.jitter_s;
+            let why = format!("= {jitter_s} must lie between 0 and {MAX_JITTER_S}");
+            faults.that("[mqtt] jitter_s", why);
+        }
+    }
+}
+
 /// Most bytes of `reserve_bytes`: a larger number is taken for a typing error.
 const MAX_RESERVE_BYTES: u64 = 1_000_000_000_000;
 
@@ -110,6 +146,24 @@ pub struct HubPrivacy {
     pub identities: Vec<PathBuf>,
 }
 
+impl HubStore {
+    fn check(&self, faults: &mut Faults) {
+        if self.dir.as_os_str().is_empty() {
+            faults.that("[store] dir", "is empty");
+        }
+        if !(65_536..=1_000_000_000).contains(&self.max_clip_bytes) {
+            let bytes = self.max_clip_bytes;
+            let why = format!("= {bytes} must lie between 65536 and 1000000000");
+            faults.that("[store] max_clip_bytes", why);
+        }
+        if self.reserve_bytes > MAX_RESERVE_BYTES {
+            let bytes = self.reserve_bytes;
+            let why = format!("= {bytes} must lie between 0 and {MAX_RESERVE_BYTES}");
+            faults.that("[store] reserve_bytes", why);
+        }
+    }
+}
+
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -130,6 +184,32 @@ impl Default for HubHttp {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             names: Vec::new(),
             public: false,
+        }
+    }
+}
+
+impl HubHttp {
+    fn check(&self, faults: &mut Faults) {
+        let listen = self.listen;
+        if !listen.ip().to_canonical().is_loopback() && !self.public {
+            let why = format!(
+                "= \"{listen}\" can be reached from other machines, and the pages have no login: listen on 127.0.0.1 \
+                 behind a reverse proxy that has one, or write public = true if everybody there may hear what citizens said"
+            );
+            faults.that("[http] listen", why);
+        }
+        for name in &self.names {
+            let is_name = !name.is_empty()
+                && name.len() <= 253
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            if !is_name {
+                let why = format!(
+                    "{name:?} is no host's name; write it as it stands in the address, without scheme, port and path"
+                );
+                faults.of("[http] names", why);
+            }
         }
     }
 }
@@ -177,110 +257,36 @@ impl HubConfig {
             .iter()
             .find(|file| file.starts_with(store));
         if let Some(file) = within {
-            let (path, file, store) = (path.display(), file.display(), store.display());
-            return Err(ConfigError(vec![format!(
-                "{path}: [privacy] identities: {file} lies in the store, so that whoever has {store} or a backup of it has the key, too; put it elsewhere"
-            )]));
+            let (file, store) = (file.display(), store.display());
+            let why = format!(
+                "{file} lies in the store, so that whoever has {store} or a backup of it has the key, too; put it elsewhere"
+            );
+            let fault = ConfigFault::of("[privacy] identities", why);
+            return Err(fault.in_file(path.display()).into());
         }
         Ok(read)
     }
 
-    /// Refuses values that cannot work, one sentence each; `file` names the source.
+    /// Refuses values that cannot work; `file` names the source.
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
-        let mut faults = Vec::new();
-        if let Some(url) = &self.mqtt.url
-            && let Err(fault) = BrokerUrl::parse(url)
-        {
-            faults.push(format!("{file}: [mqtt] url: {fault}"));
-        }
-        if self.mqtt.cert_file.is_some() != self.mqtt.key_file.is_some() {
-            faults.push(format!(
-                "{file}: [mqtt] cert_file and key_file belong together; give both or neither"
-            ));
-        }
-        if self.mqtt.password_file.is_some() && self.mqtt.username.is_none() {
-            faults.push(format!("{file}: [mqtt] password_file needs a username"));
-        }
-        let root = &self.mqtt.root;
-        if root.is_empty()
-            || root.starts_with('/')
-            || root.ends_with('/')
-            || root.len() > 64
-            || root.contains(['+', '#', '\0', '$'])
-        {
-            faults.push(format!(
-                "{file}: [mqtt] root {root:?} cannot be a topic root: no wildcard, no slash at either end"
-            ));
-        }
-        if self.mqtt.client_id.is_empty() || self.mqtt.client_id.len() > 64 {
-            faults.push(format!(
-                "{file}: [mqtt] client_id must have 1 to 64 characters"
-            ));
-        }
-        if self.mqtt.jitter_s > MAX_JITTER_S {
-            faults.push(format!(
-                "{file}: [mqtt] jitter_s = {} must lie between 0 and {MAX_JITTER_S}",
-                self.mqtt.jitter_s
-            ));
-        }
-        if self.store.dir.as_os_str().is_empty() {
-            faults.push(format!("{file}: [store] dir is empty"));
-        }
-        if !(65_536..=1_000_000_000).contains(&self.store.max_clip_bytes) {
-            faults.push(format!(
-                "{file}: [store] max_clip_bytes = {} must lie between 65536 and 1000000000",
-                self.store.max_clip_bytes
-            ));
-        }
-        if self.store.reserve_bytes > MAX_RESERVE_BYTES {
-            faults.push(format!(
-                "{file}: [store] reserve_bytes = {} must lie between 0 and {MAX_RESERVE_BYTES}",
-                self.store.reserve_bytes
-            ));
-        }
-        let listen = self.http.listen;
-        if !listen.ip().to_canonical().is_loopback() && !self.http.public {
-            faults.push(format!(
-                "{file}: [http] listen = \"{listen}\" can be reached from other machines, and the pages have no login: listen on 127.0.0.1 \
-                 behind a reverse proxy that has one, or write public = true if everybody there may hear what citizens said"
-            ));
-        }
-        for name in &self.http.names {
-            let is_name = !name.is_empty()
-                && name.len() <= 253
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-            if !is_name {
-                faults.push(format!(
-                    "{file}: [http] names: {name:?} is no host's name; write it as it stands in the address, without scheme, port and path"
-                ));
-            }
-        }
+        let mut faults = Faults::new(file);
+        self.mqtt.check(&mut faults);
+        self.store.check(&mut faults);
+        self.http.check(&mut faults);
         let mut seen = HashSet::new();
         for booth in &self.booths {
-            if !seen.insert(&booth.id) {
-                faults.push(format!(
-                    "{file}: [[booth]] id {:?} appears twice",
-                    booth.id.as_str()
-                ));
+            let id = booth.id.as_str();
+            if !seen.insert(id) {
+                faults.that("[[booth]]", format!("id {id:?} appears twice"));
             }
-            if self
-                .own_names()
-                .iter()
-                .any(|name| name == booth.id.as_str())
-            {
-                faults.push(format!(
-                    "{file}: [[booth]] id {:?} is the hub's own name at the broker: choose another username or client_id",
-                    booth.id.as_str()
-                ));
+            if self.own_names().iter().any(|name| name == id) {
+                let why = format!(
+                    "id {id:?} is the hub's own name at the broker: choose another username or client_id"
+                );
+                faults.that("[[booth]]", why);
             }
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError(faults))
-        }
+        faults.verdict()
     }
 
     /// The names under which the hub itself logs in at the broker: a message that comes from one of them is not a booth's.
@@ -297,13 +303,12 @@ impl HubConfig {
     /// The broker of `[mqtt] url`; if there is none, a sentence that says what to do about it.
     pub fn broker(&self) -> Result<BrokerUrl, ConfigError> {
         let url = self.mqtt.url.as_deref().ok_or_else(|| {
-            ConfigError(vec![
-                "[mqtt] url is missing: the hub needs an MQTT 5 broker that booths and hub can reach. Install one (apt install mosquitto; \
+            let why = "is missing: the hub needs an MQTT 5 broker that booths and hub can reach. Install one (apt install mosquitto; \
                  docs/mosquitto.acl has its settings and access rules) and name it, for example url = \"mqtts://broker.example:8883\""
-                    .into(),
-            ])
+                    ;
+            ConfigFault::that("[mqtt] url", why)
         })?;
-        BrokerUrl::parse(url).map_err(|fault| ConfigError(vec![format!("[mqtt] url: {fault}")]))
+        Ok(BrokerUrl::parse(url).map_err(|why| ConfigFault::of("[mqtt] url", why))?)
     }
 
     /// Reads the password, without its line end; `None` when none is configured.
@@ -311,8 +316,8 @@ impl HubConfig {
         let Some(path) = &self.mqtt.password_file else {
             return Ok(None);
         };
-        let password = password::read(path)
-            .map_err(|why| ConfigError(vec![format!("[mqtt] password_file {why}")]))?;
+        let password =
+            password::read(path).map_err(|why| ConfigFault::that("[mqtt] password_file", why))?;
         Ok(Some(password))
     }
 }

@@ -5,7 +5,7 @@
 use rumqttc::mqttbytes::v5::LastWill;
 
 use super::config::HubConfig;
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::link::login::{Login, Terms};
 use booth_host::tls;
 
@@ -34,7 +34,7 @@ pub fn login(config: &HubConfig) -> Result<Login, ConfigError> {
         true => {
             let identity = mqtt.cert_file.as_deref().zip(mqtt.key_file.as_deref());
             let client = tls::client_config(mqtt.ca_file.as_deref(), identity);
-            Some(client.map_err(|error| ConfigError(vec![format!("[mqtt] {error}")]))?)
+            Some(client.map_err(|error| ConfigFault::that("[mqtt]", error))?)
         }
         false => None,
     };
