@@ -128,6 +128,7 @@ impl Booth {
             Inbound::Ring(booth, _) => reply(topics, booth, "ring".into()),
             Inbound::Update(booth, url) => {
                 if let Some(Err(why)) = url.as_deref().map(check_url) {
+                    let why = why.to_string();
                     assert!(why.len() <= LONGEST_SENTENCE, "{} bytes", why.len());
                 }
                 reply(topics, booth, "update".into());

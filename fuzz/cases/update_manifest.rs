@@ -78,7 +78,7 @@ fn address(text: &str) {
         !(is_taken && is_inside && whence == Whence::default()),
         "{url}"
     );
-    if let Err(why) = check_url(url) {
+    if let Err(why) = check_url(url).map_err(|why| why.to_string()) {
         assert!(why.len() < 400 && !why.contains('\n'), "{why}");
     }
 }

@@ -15,7 +15,7 @@ use super::desk::Asked;
 use super::post::Post;
 use crate::status::Finding;
 use crate::trust::whence::Whence;
-use crate::update::http::{check_url, check_whence};
+use crate::update::http::{AddressError, check_url, check_whence};
 use crate::update::state::{Phase, STATE, State, load};
 use crate::update::verbs::Request;
 use booth_contract::BoothId;
@@ -106,11 +106,10 @@ impl Gateway {
         let url = match url {
             None => Err("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
             Some(url) => check_url(&url)
-                .and_then(|()| {
-                    let whence = Whence::parse(&self.config.update.allow);
-                    check_whence(&url, &whence.map_err(|why| why.to_string())?)
-                })
-                .map(|()| url),
+                .map_err(AddressError::from)
+                .and_then(|()| check_whence(&url, &Whence::parse(&self.config.update.allow)?))
+                .map(|()| url)
+                .map_err(|why| why.to_string()),
         };
         let url = match url {
             Ok(url) => url,

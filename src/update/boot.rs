@@ -6,6 +6,7 @@
 //! restarts without a commitment all lead back to the slot of `[all]`.
 
 use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,18 +71,48 @@ impl Slot {
 pub enum BootError {
     /// `autoboot.txt` is not what this card was made with.
     #[error("autoboot.txt on BOOTH is not this image's ({0}); write the card again")]
-    Autoboot(String),
+    Autoboot(NotOurs),
     /// The card's first partition refuses.
     #[error("autoboot.txt on BOOTH: {0}; if that stays, use another card")]
     Booth(#[source] io::Error),
     /// The flag cannot be set.
     #[error("the restart on trial cannot be asked for: {0}")]
-    Flag(String),
+    Flag(#[source] FlagError),
     /// A trial within a trial.
     #[error(
         "the running version is on trial itself; wait until it is committed (at most 15 minutes)"
     )]
     OnTrial,
+}
+
+/// Why a text is not the `autoboot.txt` of this image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the words say it
+pub enum NotOurs {
+    #[error("longer than a sector")]
+    TooLong,
+    #[error("boot_partition is neither 2 nor 3")]
+    Partition,
+    #[error("boot_partition in a section that is not known")]
+    Section,
+    #[error("boot_partition twice in a section")]
+    Twice,
+    #[error("tryboot_a_b, or a boot_partition of [all] or [tryboot], is missing")]
+    Missing,
+}
+
+/// Why the one-shot flag cannot be set or cleared.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum FlagError {
+    #[error("{}: {error}", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("this kernel cannot ask the firmware for it; the image lacks the module booth_tryboot")]
+    NoMeans,
 }
 
 /// The slots that `autoboot.txt` names.
@@ -98,9 +129,9 @@ pub struct Autoboot {
 impl Autoboot {
     /// Reads the text as the firmware does, and demands the keys that the updater needs.
     pub fn parse(text: &[u8]) -> Result<Self, BootError> {
-        let wrong = |why: &str| BootError::Autoboot(why.to_owned());
+        let wrong = BootError::Autoboot;
         if text.len() > LONGEST_AUTOBOOT {
-            return Err(wrong("longer than a sector"));
+            return Err(wrong(NotOurs::TooLong));
         }
         let mut section: &[u8] = b"all";
         let (mut all, mut tryboot, mut has_mode) = (None, None, false);
@@ -116,15 +147,14 @@ impl Autoboot {
             } else if let Some(number) = line.strip_prefix(b"boot_partition=") {
                 let place = start + b"boot_partition=".len();
                 let number = std::str::from_utf8(number).unwrap_or_default();
-                let slot = Slot::of_partition(number)
-                    .ok_or_else(|| wrong("boot_partition is neither 2 nor 3"))?;
+                let slot = Slot::of_partition(number).ok_or_else(|| wrong(NotOurs::Partition))?;
                 let known = match section {
                     b"all" => &mut all,
                     b"tryboot" => &mut tryboot,
-                    _ => return Err(wrong("boot_partition in a section that is not known")),
+                    _ => return Err(wrong(NotOurs::Section)),
                 };
                 if known.replace((slot, place)).is_some() {
-                    return Err(wrong("boot_partition twice in a section"));
+                    return Err(wrong(NotOurs::Twice));
                 }
             }
         }
@@ -134,9 +164,7 @@ impl Autoboot {
                 tryboot,
                 places: (all_at, tryboot_at),
             }),
-            _ => Err(wrong(
-                "tryboot_a_b, or a boot_partition of [all] or [tryboot], is missing",
-            )),
+            _ => Err(wrong(NotOurs::Missing)),
         }
     }
 
@@ -160,9 +188,9 @@ pub trait AutobootFile {
 /// The one-shot flag, which the firmware forgets at the next start.
 pub trait OneShot {
     /// Makes the next restart a trial.
-    fn set(&self) -> Result<(), String>;
+    fn set(&self) -> Result<(), FlagError>;
     /// Makes the next restart an ordinary one.
-    fn clear(&self) -> Result<(), String>;
+    fn clear(&self) -> Result<(), FlagError>;
 }
 
 /// What the updater needs from the firmware.

@@ -4,23 +4,24 @@
 //! folder, `/` on a booth, so that a test can build a booth of files.
 #![allow(clippy::disallowed_methods)] // reads procfs, sysfs and the image's own files
 
+mod partition;
+
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{Advice, OFlags, fadvise};
-
-use super::boot::{AutobootFile, LONGEST_AUTOBOOT, OneShot, Slot, Tryboot};
+use super::boot::{AutobootFile, FlagError, LONGEST_AUTOBOOT, OneShot, Slot, Tryboot};
 use super::manifest::Image;
 use super::slot::Device;
 use super::state::Store;
 use crate::config::STATE_FOLDER;
 use booth_contract::time::Mono;
 use booth_spool::real_disk::RealDisk;
+use partition::Partition;
 
 /// Made by the initrd if the running slot is not the one that `[all]` names.
 const ON_TRIAL: &str = "/run/booth/on-trial";
@@ -30,7 +31,46 @@ const DISK: &str = "/run/booth/disk";
 const TRIAL_BEGAN: &str = "/run/booth/trial-began";
 /// If the beginning of a trial cannot be noted, it is taken to be this long after the kernel's start at the latest.
 const STARTED_BY: Duration = Duration::from_secs(120);
-const DIRECT_ALIGNMENT: usize = 4096;
+
+/// Why this process cannot update a booth here.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum HereError {
+    #[error("only root can write a slot; on a booth, send the update from the centre")]
+    NotRoot,
+    #[error(
+        "this machine does not run a booth's SD image, and only that has a second slot; see docs/updates.md"
+    )]
+    NoBooth,
+    #[error("the kernel was started with booth.slot={0}; write the card again")]
+    Slot(String),
+    #[error("/run/booth/image.json cannot be understood ({0}); write the card again")]
+    Image(#[source] serde_json::Error),
+    #[error(
+        "this card takes no writes, or has no room for data; use another card with the newest image"
+    )]
+    NoData,
+}
+
+/// A machine that does not restart, after everything that was tried.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; switch the booth off and on")]
+pub struct RestartError(#[source] NotRestarted);
+
+/// What became of one way to restart.
+#[derive(Debug, thiserror::Error)]
+enum NotRestarted {
+    #[error("the machine was told to restart and did not")]
+    Ignored,
+    #[error("`systemctl {words}` ended with {status}")]
+    Refused { words: String, status: ExitStatus },
+    #[error("{}: {error}", path.display())]
+    NotRun {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+}
 
 /// The places of a booth's files.
 #[derive(Debug, Clone)]
@@ -77,11 +117,9 @@ impl Places {
     }
 
     /// An error unless this process is root: only root may write slots and restart the machine.
-    pub fn need_root(&self) -> Result<(), String> {
+    pub fn need_root(&self) -> Result<(), HereError> {
         if self.is_real() && !rustix::process::geteuid().is_root() {
-            return Err(
-                "only root can write a slot; on a booth, send the update from the centre".into(),
-            );
+            return Err(HereError::NotRoot);
         }
         Ok(())
     }
@@ -106,41 +144,39 @@ impl Places {
 
     /// Restarts the machine through the service manager, so that everything is stopped cleanly. An error if that has not
     /// happened within `within`; off a booth the request alone counts as success.
-    pub fn restart_cleanly(&self, within: Duration) -> Result<(), String> {
-        self.restart_by(&[&["reboot"]], within)
+    pub fn restart_cleanly(&self, within: Duration) -> Result<(), RestartError> {
+        let done = self.restart_by(&["reboot"], within);
+        done.map_err(RestartError)
     }
 
     /// The same, and by force where that does not help.
-    pub fn restart(&self, within: Duration) -> Result<(), String> {
-        let ways: [&[&str]; 3] = [
-            &["reboot"],
-            &["reboot", "--force"],
-            &["reboot", "--force", "--force"],
-        ];
-        self.restart_by(&ways, within)
+    pub fn restart(&self, within: Duration) -> Result<(), RestartError> {
+        let force = "--force";
+        self.restart_by(&["reboot"], within)
+            .or_else(|_| self.restart_by(&["reboot", force], within))
+            .or_else(|_| self.restart_by(&["reboot", force, force], within))
+            .map_err(RestartError)
     }
 
-    fn restart_by(&self, ways: &[&[&str]], within: Duration) -> Result<(), String> {
-        let systemctl = self.at("/usr/bin/systemctl");
-        let mut said = String::new();
-        for words in ways {
-            match Command::new(&systemctl).args(*words).status() {
-                Ok(status) if status.success() => {
-                    if !self.is_real() {
-                        return Ok(());
-                    }
-                    // SIGTERM ends this wait.
-                    std::thread::sleep(within);
-                    said = "the machine was told to restart and did not".into();
+    fn restart_by(&self, words: &[&str], within: Duration) -> Result<(), NotRestarted> {
+        let path = self.at("/usr/bin/systemctl");
+        let failed = match Command::new(&path).args(words).status() {
+            Ok(status) if status.success() => {
+                if !self.is_real() {
+                    return Ok(());
                 }
-                Ok(status) => {
-                    said = format!("`systemctl {}` ended with {status}", words.join(" "));
-                }
-                Err(error) => said = format!("{}: {error}", systemctl.display()),
+                // SIGTERM ends this wait.
+                std::thread::sleep(within);
+                NotRestarted::Ignored
             }
-            log::error!("{said}");
-        }
-        Err(format!("{said}; switch the booth off and on"))
+            Ok(status) => NotRestarted::Refused {
+                words: words.join(" "),
+                status,
+            },
+            Err(error) => NotRestarted::NotRun { path, error },
+        };
+        log::error!("{failed}");
+        Err(failed)
     }
 
     fn text(&self, path: &str) -> Option<String> {
@@ -168,23 +204,18 @@ fn word<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Booth {
-    /// Finds out where this process runs. The error is a sentence with its remedy, for a machine that is no booth or cannot
-    /// be updated.
-    pub fn find(places: &Places) -> Result<Self, String> {
+    /// Finds out where this process runs; an error for a machine that is no booth or cannot be updated.
+    pub fn find(places: &Places) -> Result<Self, HereError> {
         let line = places.text("/proc/cmdline").unwrap_or_default();
         let image = places.text("/run/booth/image.json");
         let (Some(letter), Some(disk), Some(image)) =
             (word(&line, "booth.slot"), word(&line, "booth.disk"), image)
         else {
-            return Err("this machine does not run a booth's SD image, and only that has a second slot; see docs/updates.md".into());
+            return Err(HereError::NoBooth);
         };
         places.need_root()?;
-        let slot = Slot::of_letter(letter).ok_or_else(|| {
-            format!("the kernel was started with booth.slot={letter}; write the card again")
-        })?;
-        let running = serde_json::from_str(&image).map_err(|error| {
-            format!("/run/booth/image.json cannot be understood ({error}); write the card again")
-        })?;
+        let slot = Slot::of_letter(letter).ok_or_else(|| HereError::Slot(letter.to_owned()))?;
+        let running = serde_json::from_str(&image).map_err(HereError::Image)?;
         Ok(Self {
             running,
             slot,
@@ -194,11 +225,11 @@ impl Booth {
         })
     }
 
-    /// Whether there is a place to keep an update's state; a sentence with its remedy if not.
-    pub fn takes_updates(&self) -> Result<(), String> {
+    /// Whether there is a place to keep an update's state.
+    pub fn takes_updates(&self) -> Result<(), HereError> {
         let data = self.places.text("/run/booth/data").unwrap_or_default();
         if data.starts_with("none") {
-            return Err("this card takes no writes, or has no room for data; use another card with the newest image".into());
+            return Err(HereError::NoData);
         }
         Ok(())
     }
@@ -296,8 +327,11 @@ impl Flag {
         self.named.as_ref().or(module)
     }
 
-    fn write(&self, is_set: bool) -> Result<(), String> {
-        let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    fn write(&self, is_set: bool) -> Result<(), FlagError> {
+        let fault = |path: &Path, error: io::Error| FlagError::File {
+            path: path.to_owned(),
+            error,
+        };
         if let Some(flag) = self.file() {
             let value = if is_set { "1\n" } else { "0\n" };
             let mut file = OpenOptions::new()
@@ -308,7 +342,7 @@ impl Flag {
                 .map_err(|error| fault(flag, error));
         }
         if !self.own_kernel.exists() {
-            return Err("this kernel cannot ask the firmware for it; the image lacks the module booth_tryboot".into());
+            return Err(FlagError::NoMeans);
         }
         let done = match is_set {
             true => std::fs::write(&self.argument, ARGUMENT),
@@ -324,72 +358,12 @@ impl Flag {
 }
 
 impl OneShot for Flag {
-    fn set(&self) -> Result<(), String> {
+    fn set(&self) -> Result<(), FlagError> {
         self.write(true)
     }
 
-    fn clear(&self) -> Result<(), String> {
+    fn clear(&self) -> Result<(), FlagError> {
         self.write(false)
-    }
-}
-
-/// A partition, or a file in its place.
-struct Partition {
-    file: File,
-    /// For reads past the page cache; `None` where the file system cannot do that.
-    direct: Option<File>,
-    bytes: u64,
-}
-
-impl Partition {
-    fn open(path: &Path) -> io::Result<Self> {
-        let flags = |flags: OFlags| i32::try_from(flags.bits()).unwrap_or(0);
-        // On a block device O_EXCL refuses a mounted one (open(2)).
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags(OFlags::EXCL))
-            .open(path)?;
-        let direct = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags(OFlags::DIRECT))
-            .open(path)
-            .ok();
-        // Seeking to the end gives a block device's length.
-        let bytes = io::Seek::seek(&mut &file, io::SeekFrom::End(0))?;
-        Ok(Self {
-            file,
-            direct,
-            bytes,
-        })
-    }
-}
-
-impl Device for Partition {
-    fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let Some(direct) = &self.direct else {
-            // What is durable is dropped from memory, so that the read gets it from the card.
-            fadvise(&self.file, 0, None, Advice::DontNeed)?;
-            return self.file.read_exact_at(buffer, offset);
-        };
-        let mut room = vec![0; buffer.len() + DIRECT_ALIGNMENT];
-        let from = room.as_ptr().align_offset(DIRECT_ALIGNMENT);
-        let aligned = &mut room[from..from + buffer.len()];
-        direct.read_exact_at(aligned, offset)?;
-        buffer.copy_from_slice(aligned);
-        Ok(())
     }
 }
 
@@ -410,7 +384,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let said = Booth::find(&Places::below(folder.path()))
             .err()
-            .expect("refused");
+            .expect("refused")
+            .to_string();
         assert!(said.contains("does not run a booth's SD image"), "{said}");
     }
 
@@ -425,42 +400,28 @@ mod tests {
             argument: at("argument"),
         };
         let read = |name: &str| std::fs::read_to_string(at(name)).ok();
-        assert!(flag.set().expect_err("no way").contains("booth_tryboot"));
+        let said = flag.set().expect_err("no way").to_string();
+        assert!(said.contains("booth_tryboot"));
         assert!(flag.clear().is_err());
         std::fs::write(at("vcio"), "").expect("written");
         assert_eq!(
-            (flag.set(), read("argument").as_deref()),
-            (Ok(()), Some("0 tryboot"))
+            (flag.set().is_ok(), read("argument").as_deref()),
+            (true, Some("0 tryboot"))
         );
-        assert_eq!((flag.clear(), read("argument")), (Ok(()), None));
-        assert_eq!(flag.clear(), Ok(()));
+        assert_eq!((flag.clear().is_ok(), read("argument")), (true, None));
+        assert!(flag.clear().is_ok());
         std::fs::write(at("module"), "").expect("written");
         assert_eq!(
-            (flag.set(), read("module").as_deref()),
-            (Ok(()), Some("1\n"))
+            (flag.set().is_ok(), read("module").as_deref()),
+            (true, Some("1\n"))
         );
         assert_eq!(read("argument"), None);
         flag.named = Some(at("named"));
         assert!(flag.set().is_err(), "a file that is named is never made");
         std::fs::write(at("named"), "").expect("written");
         assert_eq!(
-            (flag.clear(), read("named").as_deref()),
-            (Ok(()), Some("0\n"))
+            (flag.clear().is_ok(), read("named").as_deref()),
+            (true, Some("0\n"))
         );
-    }
-
-    #[test]
-    fn a_partition_is_read_back_from_where_it_was_written() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("slot");
-        std::fs::write(&path, vec![0; 1 << 16]).expect("written");
-        let mut partition = Partition::open(&path).expect("open");
-        assert_eq!(partition.bytes(), 1 << 16);
-        partition.write_at(&[7; 1024], 4096).expect("written");
-        partition.flush().expect("flushed");
-        let mut back = [0; 1536];
-        partition.read_at(&mut back, 4096).expect("read");
-        assert!(back[..1024] == [7; 1024] && back[1024..] == [0; 512]);
-        assert!(partition.read_at(&mut back, 1 << 16).is_err());
     }
 }

@@ -5,26 +5,29 @@
 //! along, and the roots of the system and of `[mqtt] ca_file` are good enough.
 #![allow(clippy::disallowed_methods)] // owns the sockets, and waits between its tries
 
+mod address;
+
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config;
-use ureq::http::Uri;
+use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, BodyReader};
 
 use crate::trust::whence::Whence;
+use address::admitted;
+pub use address::{AddressError, Elsewhere, LONGEST_URL, NoUrl, check_url, check_whence};
 
 use booth_contract::time::Mono;
+use booth_host::clock;
 use booth_host::tls::pem::Wanted;
-use booth_host::{clock, tls};
+use booth_host::tls::{self, TlsError};
 
-/// Longest address, bytes.
-pub const LONGEST_URL: usize = 1024;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -59,56 +62,6 @@ impl Default for Patience {
     }
 }
 
-/// Checks whether `text` is an address that can be fetched; says what is wrong with it if not.
-pub fn check_url(text: &str) -> Result<(), String> {
-    let wrong = |why: &str| {
-        let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-        Err(format!(
-            "{shown:?} {why}; send the address of an update file, http://… or https://…"
-        ))
-    };
-    if text.len() > LONGEST_URL {
-        return wrong("is longer than 1024 bytes");
-    }
-    let Some(rest) = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
-    else {
-        return wrong("is neither http:// nor https://");
-    };
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return wrong("has a blank or a letter that is not ASCII");
-    }
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if host.is_empty() {
-        return wrong("names no host");
-    }
-    if host.contains('@') {
-        // A login would be shown in the state file and in the log.
-        return wrong("holds a login");
-    }
-    match text.parse::<ureq::http::Uri>() {
-        Ok(_) => Ok(()),
-        Err(_) => wrong("is no address"),
-    }
-}
-
-/// Whether an update may be fetched from this address, as far as that can be decided without a network.
-///
-/// # Errors
-/// A sentence with the remedy.
-pub fn check_whence(url: &str, whence: &Whence) -> Result<(), String> {
-    let uri: Uri = url.parse().map_err(|_| format!("{url:?} is no address"))?;
-    admitted(&uri, whence)
-}
-
-fn admitted(uri: &Uri, whence: &Whence) -> Result<(), String> {
-    let host = uri.host().unwrap_or_default();
-    let is_https = uri.scheme_str() == Some("https");
-    let admitted = whence.admits(is_https, host);
-    admitted.map_err(|why| format!("{host} {why}"))
-}
-
 /// A file at an address, read from its first byte to its last.
 pub struct Download {
     agent: Agent,
@@ -132,11 +85,6 @@ struct Guarded {
     inner: DefaultResolver,
 }
 
-/// An address that must not be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct NotAllowed(String);
-
 impl Resolver for Guarded {
     fn resolve(
         &self,
@@ -144,31 +92,135 @@ impl Resolver for Guarded {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default();
-        let refused =
-            |why: String| ureq::Error::Other(Box::new(NotAllowed(format!("{host} {why}"))));
-        admitted(uri, &self.whence).map_err(|why| ureq::Error::Other(Box::new(NotAllowed(why))))?;
+        let refused = |why: Elsewhere| ureq::Error::Other(Box::new(why));
+        admitted(uri, &self.whence).map_err(refused)?;
         let found = self.inner.resolve(uri, config, timeout)?;
+        let host = uri.host().unwrap_or_default();
         let mut allowed = self.empty();
         let mut last = Ok(());
         for address in found.iter() {
             match self.whence.admits_address(host, address.ip()) {
                 Ok(()) => allowed.push(*address),
-                Err(why) => last = Err(why.to_string()),
+                Err(why) => last = Err(why),
             }
         }
         match last {
-            Err(why) if allowed.is_empty() => Err(refused(why)),
+            Err(why) if allowed.is_empty() => {
+                let host = host.to_owned();
+                Err(refused(Elsewhere { host, why }))
+            }
             _ => Ok(allowed),
         }
     }
 }
 
+/// Why a download cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum DownloadError {
+    #[error(transparent)]
+    Url(#[from] NoUrl),
+    /// The authority that the broker's certificate is checked by cannot be read.
+    #[error(transparent)]
+    Authority(#[from] TlsError),
+}
+
+/// Why a download does not go on.
+#[derive(Debug, thiserror::Error)]
 enum Fault {
-    /// A fault that may be gone at the next try.
-    Passing(String),
-    /// A fault that will stay.
-    Lasting(String),
+    #[error("{0}")]
+    Line(#[source] Box<ureq::Error>),
+    #[error("{0}")]
+    Read(#[source] io::Error),
+    #[error("the connection ended")]
+    Ended,
+    #[error("the server answers {0}")]
+    Busy(u16),
+    #[error("the server answers {0}; check the address")]
+    Refused(u16),
+    #[error(transparent)]
+    Elsewhere(Elsewhere),
+    #[error("the server answers with another part of the file")]
+    OtherPart,
+    #[error("the file at the server was replaced meanwhile; start again")]
+    Replaced,
+    #[error("the file did not come within a day")]
+    TooLong,
+    #[error(
+        "the server is too slow: {came} bytes in {minutes} minutes, and {least} are the least; take a nearer server, or look after the booth's network"
+    )]
+    TooSlow { came: u64, minutes: u64, least: u64 },
+}
+
+impl Fault {
+    /// Whether it may be gone at the next try.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Line(_) | Self::Read(_) | Self::Ended | Self::Busy(_) => true,
+            Self::Refused(_)
+            | Self::Elsewhere(_)
+            | Self::OtherPart
+            | Self::Replaced
+            | Self::TooLong
+            | Self::TooSlow { .. } => false,
+        }
+    }
+}
+
+impl From<ureq::Error> for Fault {
+    fn from(error: ureq::Error) -> Self {
+        match error {
+            ureq::Error::Other(other) => match other.downcast::<Elsewhere>() {
+                Ok(elsewhere) => Self::Elsewhere(*elsewhere),
+                Err(other) => Self::Line(Box::new(ureq::Error::Other(other))),
+            },
+            other => Self::Line(Box::new(other)),
+        }
+    }
+}
+
+/// The end of a download that has failed for good.
+#[derive(Debug, thiserror::Error)]
+#[error("{url}: {fault} (after {at} bytes)")]
+struct Stopped {
+    url: String,
+    at: u64,
+    #[source]
+    fault: Fault,
+}
+
+/// What a server says of the bytes that it sends.
+struct Part {
+    /// The first byte's place in the file.
+    from: u64,
+    /// Length of the whole file.
+    total: Option<u64>,
+    etag: Option<String>,
+}
+
+impl Part {
+    /// Of the answer to a question for the bytes from `at` on.
+    fn of<B>(response: &Response<B>, at: u64) -> Result<Self, Fault> {
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let (from, total) = match response.status().as_u16() {
+            200 => (
+                0,
+                header("content-length").and_then(|text| text.parse().ok()),
+            ),
+            206 => match header("content-range").and_then(content_range) {
+                Some((from, total)) if from == at => (from, Some(total)),
+                _ => return Err(Fault::OtherPart),
+            },
+            status @ (408 | 425 | 429 | 500..=599) => return Err(Fault::Busy(status)),
+            status => return Err(Fault::Refused(status)),
+        };
+        let etag = header("etag").filter(|etag| etag.starts_with('"'));
+        Ok(Self {
+            from,
+            total,
+            etag: etag.map(str::to_owned),
+        })
+    }
 }
 
 impl Download {
@@ -179,11 +231,11 @@ impl Download {
         ca: Option<&Path>,
         whence: Whence,
         patience: Patience,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, DownloadError> {
         check_url(url)?;
         let mut roots = rustls_native_certs::load_native_certs().certs;
         if let Some(ca) = ca {
-            roots.extend(tls::certificates(ca, Wanted::Authority).map_err(|e| e.to_string())?);
+            roots.extend(tls::certificates(ca, Wanted::Authority)?);
         }
         let roots = roots
             .iter()
@@ -225,19 +277,20 @@ impl Download {
     }
 
     /// Checks the time limits: for the whole file, and for the bytes that have to come in each window.
-    fn is_in_time(&mut self) -> Result<(), String> {
+    fn is_in_time(&mut self) -> Result<(), Fault> {
         let now = clock::mono();
         if now >= self.until {
-            return Err("the file did not come within a day".into());
+            return Err(Fault::TooLong);
         }
         let (began, came) = self.window;
         if now.since(began) >= self.patience.window {
             let least = self.patience.least;
             if came < least {
-                let minutes = self.patience.window.as_secs() / 60;
-                return Err(format!(
-                    "the server is too slow: {came} bytes in {minutes} minutes, and {least} are the least; take a nearer server, or look after the booth's network"
-                ));
+                return Err(Fault::TooSlow {
+                    came,
+                    minutes: self.patience.window.as_secs() / 60,
+                    least,
+                });
             }
             self.window = (now, 0);
         }
@@ -246,7 +299,6 @@ impl Download {
 
     /// Connects and continues at byte `at` of the file.
     fn connect(&mut self) -> Result<BodyReader<'static>, Fault> {
-        let passing = |error: &dyn std::fmt::Display| Fault::Passing(error.to_string());
         let mut request = self.agent.get(&self.url);
         if self.at > 0 {
             request = request.header("Range", format!("bytes={}-", self.at));
@@ -254,79 +306,59 @@ impl Download {
                 request = request.header("If-Range", etag);
             }
         }
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::Other(other) if other.is::<NotAllowed>() => {
-                Fault::Lasting(other.to_string())
-            }
-            other => passing(&other),
-        })?;
-        let header = |name: &str| response.headers().get(name)?.to_str().ok();
-        let length = header("content-length").and_then(|text| text.parse::<u64>().ok());
-        let etag = header("etag")
-            .filter(|etag| etag.starts_with('"'))
-            .map(str::to_owned);
-        let (from, total) = match response.status().as_u16() {
-            200 => (0, length),
-            206 => match header("content-range").and_then(content_range) {
-                Some((from, total)) if from == self.at => (from, Some(total)),
-                _ => {
-                    return Err(Fault::Lasting(
-                        "the server answers with another part of the file".into(),
-                    ));
-                }
-            },
-            status @ (408 | 425 | 429 | 500..=599) => {
-                return Err(Fault::Passing(format!("the server answers {status}")));
-            }
-            status => {
-                return Err(Fault::Lasting(format!(
-                    "the server answers {status}; check the address"
-                )));
-            }
-        };
-        let is_other =
-            |before: &Option<u64>| before.is_some() && total.is_some() && *before != total;
-        if self.at > 0
-            && (is_other(&self.total)
-                || (self.etag.is_some() && etag.is_some() && self.etag != etag))
-        {
-            return Err(Fault::Lasting(
-                "the file at the server was replaced meanwhile; start again".into(),
-            ));
+        let response = request.call()?;
+        let part = Part::of(&response, self.at)?;
+        if self.at > 0 && self.is_another_file(&part) {
+            return Err(Fault::Replaced);
         }
-        self.total = total.or(self.total);
-        self.etag = etag.or(self.etag.take());
+        self.total = part.total.or(self.total);
+        self.etag = part.etag.or(self.etag.take());
         let mut body = response
             .into_body()
             .into_with_config()
             .limit(u64::MAX)
             .reader();
-        // A server without ranges sends the file from the beginning.
-        let mut skip = self.at - from;
-        let mut block = vec![0; 1 << 16];
-        while skip > 0 {
-            self.is_in_time().map_err(Fault::Lasting)?;
-            let most = block.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
-            match body.read(&mut block[..most]) {
-                Ok(0) => return Err(Fault::Passing("the connection ended".into())),
-                Ok(read) => {
-                    skip -= read as u64;
-                    self.window.1 += read as u64;
-                }
-                Err(error) => return Err(passing(&error)),
-            }
-        }
+        self.skip(&mut body, self.at - part.from)?;
         Ok(body)
     }
 
+    /// Whether the server has another file than the one of which bytes are here.
+    fn is_another_file(&self, part: &Part) -> bool {
+        let differs = |before: Option<u64>, now: Option<u64>| {
+            before.zip(now).is_some_and(|(before, now)| before != now)
+        };
+        let etags = self.etag.as_ref().zip(part.etag.as_ref());
+        differs(self.total, part.total) || etags.is_some_and(|(before, now)| before != now)
+    }
+
+    /// Passes over bytes that are here: a server without ranges sends the file from the beginning.
+    fn skip(&mut self, body: &mut BodyReader, mut bytes: u64) -> Result<(), Fault> {
+        let mut block = vec![0; 1 << 16];
+        while bytes > 0 {
+            self.is_in_time()?;
+            let most = block
+                .len()
+                .min(usize::try_from(bytes).unwrap_or(usize::MAX));
+            match body.read(&mut block[..most]) {
+                Ok(0) => return Err(Fault::Ended),
+                Ok(read) => {
+                    bytes -= read as u64;
+                    self.window.1 += read as u64;
+                }
+                Err(error) => return Err(Fault::Read(error)),
+            }
+        }
+        Ok(())
+    }
+
     /// Waits before the next try, or fails if there is none.
-    fn rest(&mut self, why: &str) -> io::Result<()> {
+    fn rest(&mut self, fault: Fault) -> io::Result<()> {
         self.body = None;
         self.failures += 1;
         if self.failures >= self.patience.tries || clock::mono() >= self.until {
-            return Err(self.lasting(why));
+            return Err(self.stopped(fault));
         }
-        log::warn!(at = self.at, tries = self.failures; "fetching the update: {why}");
+        log::warn!(at = self.at, tries = self.failures; "fetching the update: {fault}");
         let pause = self
             .patience
             .pause
@@ -338,8 +370,12 @@ impl Download {
         Ok(())
     }
 
-    fn lasting(&self, why: &str) -> io::Error {
-        io::Error::other(format!("{}: {why} (after {} bytes)", self.url, self.at))
+    fn stopped(&self, fault: Fault) -> io::Error {
+        io::Error::other(Stopped {
+            url: self.url.clone(),
+            at: self.at,
+            fault,
+        })
     }
 }
 
@@ -356,23 +392,23 @@ impl Read for Download {
             return Ok(0);
         }
         loop {
-            if let Err(why) = self.is_in_time() {
-                return Err(self.lasting(&why));
+            if let Err(fault) = self.is_in_time() {
+                return Err(self.stopped(fault));
             }
             let mut body = match self.body.take() {
                 Some(body) => body,
                 None => match self.connect() {
                     Ok(body) => body,
-                    Err(Fault::Passing(why)) => {
-                        self.rest(&why)?;
+                    Err(fault) if fault.is_passing() => {
+                        self.rest(fault)?;
                         continue;
                     }
-                    Err(Fault::Lasting(why)) => return Err(self.lasting(&why)),
+                    Err(fault) => return Err(self.stopped(fault)),
                 },
             };
             match body.read(buffer) {
                 Ok(0) if self.total.is_some_and(|total| self.at < total) => {
-                    self.rest("the connection ended")?
+                    self.rest(Fault::Ended)?
                 }
                 Ok(0) => return Ok(0),
                 Ok(read) => {
@@ -382,7 +418,7 @@ impl Read for Download {
                     self.failures = 0;
                     return Ok(read);
                 }
-                Err(error) => self.rest(&error.to_string())?,
+                Err(error) => self.rest(Fault::Read(error))?,
             }
         }
     }
@@ -391,37 +427,6 @@ impl Read for Download {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_that_cannot_be_fetched_are_named() {
-        for good in [
-            "http://10.0.2.2:8000/a.update",
-            "https://updates.example/x?y=z",
-        ] {
-            assert_eq!(check_url(good), Ok(()));
-        }
-        let long = format!("http://x/{}", "a".repeat(LONGEST_URL));
-        for bad in [
-            "",
-            "x",
-            "ftp://x/",
-            "file:///etc/shadow",
-            "http://",
-            "http:///x",
-            "http://a b/",
-            "http://x/\n",
-            "http://name:word@x/",
-            "http://ø/",
-            "HTTP://x/",
-            long.as_str(),
-        ] {
-            let said = check_url(bad).expect_err("refused");
-            assert!(
-                said.contains("send the address") && said.len() < 250,
-                "{said}"
-            );
-        }
-    }
 
     #[test]
     fn a_range_is_understood() {

@@ -31,8 +31,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use manifest::{Image, Manifest, Refusal, Standing};
-use slot::{Device, Progress, SlotError, Stage, Verified};
-use state::{Kept, Phase, State, Store, Version};
+use slot::{Device, Mismatch, Progress, SlotError, Stage, Verified};
+use state::{Kept, Phase, SettingsError, State, Store, Version};
 
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
@@ -64,8 +64,8 @@ pub enum UpdateError {
         "the state of the update cannot be written: {0}; see `booth-gateway doctor` for the card"
     )]
     State(#[source] io::Error),
-    #[error("{0}")]
-    Here(String),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
 }
 
 /// A function that opens a slot's partition.
@@ -184,7 +184,7 @@ pub fn describe(
     }
     file.finish()?;
     if booth_contract::hex(&sum.finalize()) != manifest.slot_sha256 {
-        return Err(SlotError::Payload("another SHA-256".into()).into());
+        return Err(SlotError::Payload(Mismatch::Hash).into());
     }
     Ok((manifest, keys.verify(&bytes, &signature)))
 }
@@ -226,7 +226,7 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
     hands.save(&mut state, Phase::Writing)?;
     let mut device = (hands.slots)(slot).map_err(|error| UpdateError::Open(slot, error))?;
     let kept = hands.store.floor().map_err(UpdateError::State)?;
-    let booth = hands.store.booth().map_err(UpdateError::Here)?;
+    let booth = hands.store.booth()?;
     let here = Standing {
         running: hands.running,
         kept: &kept,

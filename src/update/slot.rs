@@ -44,7 +44,7 @@ pub enum SlotError {
     #[error(
         "the update's payload is not the one that was signed ({0}); copy or download the file again"
     )]
-    Payload(String),
+    Payload(#[source] Mismatch),
     /// The card refuses.
     #[error(
         "the card refuses at byte {at} of slot {slot:?}: {error}; try again, and use another card if it stays"
@@ -63,6 +63,20 @@ pub enum SlotError {
         "slot {0:?} reads back otherwise than it was written; the card is worn out: use another one"
     )]
     ReadBack(Slot),
+}
+
+/// How a payload differs from the one that was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the words say it
+pub enum Mismatch {
+    #[error("{announced} bytes instead of {signed}")]
+    Length { announced: u64, signed: u64 },
+    #[error("no slot's letter at byte {0}")]
+    Letter(u64),
+    #[error("another SHA-256")]
+    Hash,
+    #[error("no booth.slot= before byte {0}")]
+    Word(u64),
 }
 
 /// The progress of an update.
@@ -112,21 +126,88 @@ pub fn write<R: Read>(
     mut file: Container<R>,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Verified, SlotError> {
-    let total = manifest.slot_bytes;
-    let card = |at| move |error| SlotError::Card { slot, at, error };
+    let signed = manifest.slot_bytes;
     let announced = file.next(PAYLOAD)?;
-    if announced != total {
-        let why = format!("{announced} bytes instead of {total}");
-        return Err(SlotError::Payload(why));
+    if announced != signed {
+        return Err(SlotError::Payload(Mismatch::Length { announced, signed }));
     }
+    let mut target = Target { device, slot };
     // From here on the slot cannot be started.
-    device.write_at(&[0; HEAD as usize], 0).map_err(card(0))?;
-    device.flush().map_err(card(0))?;
-
+    target.put(&[0; HEAD as usize], 0)?;
+    target.flush(0)?;
     let mut head = vec![0; HEAD as usize];
     file.some(PAYLOAD, &mut head)?;
+    let sum = stream(&mut target, manifest, &mut file, &head, tell)?;
+    file.finish()?;
+    if sum != manifest.slot_sha256 {
+        return Err(SlotError::Payload(Mismatch::Hash));
+    }
+    target.flush(signed)?;
+    read_back(&mut target, manifest, &head, tell)?;
+    // Everything but the first sector, then that sector, which makes the slot startable.
+    target.put_for_good(&head[SECTOR..], SECTOR as u64)?;
+    target.put_for_good(&head[..SECTOR], 0)?;
+    Ok(Verified {
+        slot,
+        image_id: manifest.image_id.clone(),
+    })
+}
+
+/// The partition of the slot that is being written.
+struct Target<'a> {
+    device: &'a mut dyn Device,
+    slot: Slot,
+}
+
+impl Target<'_> {
+    fn put(&mut self, bytes: &[u8], at: u64) -> Result<(), SlotError> {
+        let done = self.device.write_at(bytes, at);
+        done.map_err(|error| self.refused(at, error))
+    }
+
+    /// Makes everything durable; `at` is how far the writing has come.
+    fn flush(&mut self, at: u64) -> Result<(), SlotError> {
+        let done = self.device.flush();
+        done.map_err(|error| self.refused(at, error))
+    }
+
+    fn get(&mut self, buffer: &mut [u8], at: u64) -> Result<(), SlotError> {
+        let done = self.device.read_at(buffer, at);
+        done.map_err(|error| self.refused(at, error))
+    }
+
+    /// Writes bytes, makes them durable and reads them back.
+    fn put_for_good(&mut self, bytes: &[u8], at: u64) -> Result<(), SlotError> {
+        self.put(bytes, at)?;
+        self.flush(at)?;
+        let mut there = vec![0; bytes.len()];
+        self.get(&mut there, at)?;
+        match there == bytes {
+            true => Ok(()),
+            false => Err(SlotError::ReadBack(self.slot)),
+        }
+    }
+
+    fn refused(&self, at: u64, error: io::Error) -> SlotError {
+        SlotError::Card {
+            slot: self.slot,
+            at,
+            error,
+        }
+    }
+}
+
+/// Writes what comes after the head, with this slot's letters. Returns the SHA-256 of the payload as it came, hex.
+fn stream<R: Read>(
+    target: &mut Target,
+    manifest: &Manifest,
+    file: &mut Container<R>,
+    head: &[u8],
+    tell: &mut dyn FnMut(Progress),
+) -> Result<String, SlotError> {
+    let total = manifest.slot_bytes;
     let mut sum = Sha256::new();
-    sum.update(&head);
+    sum.update(head);
     let mut chunk = vec![0; CHUNK];
     let (mut at, mut flushed) = (HEAD, HEAD);
     while at < total {
@@ -135,15 +216,14 @@ pub fn write<R: Read>(
         sum.update(&*bytes);
         for place in letters_in(manifest, at, read) {
             if bytes[place] != SHIPPED_LETTER {
-                let why = format!("no slot's letter at byte {}", at + place as u64);
-                return Err(SlotError::Payload(why));
+                return Err(SlotError::Payload(Mismatch::Letter(at + place as u64)));
             }
-            bytes[place] = slot.letter();
+            bytes[place] = target.slot.letter();
         }
-        device.write_at(bytes, at).map_err(card(at))?;
+        target.put(bytes, at)?;
         at += read as u64;
         if at - flushed >= FLUSH_EVERY {
-            device.flush().map_err(card(at))?;
+            target.flush(at)?;
             flushed = at;
         }
         tell(Progress {
@@ -152,36 +232,7 @@ pub fn write<R: Read>(
             total,
         });
     }
-    file.finish()?;
-    if hex(&sum.finalize()) != manifest.slot_sha256 {
-        return Err(SlotError::Payload("another SHA-256".into()));
-    }
-    device.flush().map_err(card(total))?;
-    read_back(device, slot, manifest, &head, tell)?;
-
-    // Everything but the first sector, then that sector, which makes the slot startable.
-    device
-        .write_at(&head[SECTOR..], SECTOR as u64)
-        .map_err(card(SECTOR as u64))?;
-    device.flush().map_err(card(SECTOR as u64))?;
-    let mut rest = vec![0; HEAD as usize - SECTOR];
-    device
-        .read_at(&mut rest, SECTOR as u64)
-        .map_err(card(SECTOR as u64))?;
-    if rest != head[SECTOR..] {
-        return Err(SlotError::ReadBack(slot));
-    }
-    device.write_at(&head[..SECTOR], 0).map_err(card(0))?;
-    device.flush().map_err(card(0))?;
-    let mut first = vec![0; SECTOR];
-    device.read_at(&mut first, 0).map_err(card(0))?;
-    if first != head[..SECTOR] {
-        return Err(SlotError::ReadBack(slot));
-    }
-    Ok(Verified {
-        slot,
-        image_id: manifest.image_id.clone(),
-    })
+    Ok(hex(&sum.finalize()))
 }
 
 /// The places of letters within `read` bytes from `at` on.
@@ -195,14 +246,12 @@ fn letters_in(manifest: &Manifest, at: u64, read: usize) -> impl Iterator<Item =
 
 /// Whether the card holds after the head what was signed, with this slot's letters.
 fn read_back(
-    device: &mut dyn Device,
-    slot: Slot,
+    target: &mut Target,
     manifest: &Manifest,
     head: &[u8],
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(), SlotError> {
     let total = manifest.slot_bytes;
-    let card = |at| move |error| SlotError::Card { slot, at, error };
     let mut sum = Sha256::new();
     sum.update(head);
     let mut chunk = vec![0; CHUNK];
@@ -212,16 +261,15 @@ fn read_back(
     while at < total {
         let read = usize::try_from(total - at).map_or(CHUNK, |left| left.min(CHUNK));
         let bytes = &mut chunk[..read];
-        device.read_at(bytes, at).map_err(card(at))?;
+        target.get(bytes, at)?;
         let joined = [&before[..], bytes].concat();
         for place in letters_in(manifest, at, read) {
-            if bytes[place] != slot.letter() {
-                return Err(SlotError::ReadBack(slot));
+            if bytes[place] != target.slot.letter() {
+                return Err(SlotError::ReadBack(target.slot));
             }
             // A wrong offset would change another file.
             if &joined[place..place + BEFORE_LETTER.len()] != BEFORE_LETTER {
-                let why = format!("no booth.slot= before byte {}", at + place as u64);
-                return Err(SlotError::Payload(why));
+                return Err(SlotError::Payload(Mismatch::Word(at + place as u64)));
             }
             bytes[place] = SHIPPED_LETTER;
         }
@@ -236,6 +284,6 @@ fn read_back(
     }
     match hex(&sum.finalize()) == manifest.slot_sha256 {
         true => Ok(()),
-        false => Err(SlotError::ReadBack(slot)),
+        false => Err(SlotError::ReadBack(target.slot)),
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::Slot;
 use super::manifest::{Floor, Image};
+use crate::trust::EntryError;
 use crate::trust::keys::Keys;
 use crate::trust::whence::Whence;
 use booth_spool::disk::{Disk, publish, read_whole};
@@ -166,6 +167,20 @@ impl State {
     }
 }
 
+/// Why the technician's settings for updates, which root keeps beside the state, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum SettingsError {
+    #[error("{}: {error}", path.display())]
+    Unread {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+}
+
 /// The folder with the state.
 #[derive(Clone)]
 pub struct Store {
@@ -200,26 +215,26 @@ impl Store {
 
     /// The keys whose updates are taken. They are kept here because only root writes here: the effective configuration
     /// belongs to the unprivileged gateway, which must not be able to make itself root by an update of its own.
-    pub fn keys(&self) -> Result<Keys, String> {
-        Keys::parse(&self.lines(KEYS)?).map_err(|error| error.to_string())
+    pub fn keys(&self) -> Result<Keys, SettingsError> {
+        Ok(Keys::parse(&self.lines(KEYS)?)?)
     }
 
     /// The booth's id; empty where no technician has given one.
-    pub fn booth(&self) -> Result<String, String> {
+    pub fn booth(&self) -> Result<String, SettingsError> {
         Ok(self.lines(BOOTH)?.into_iter().next().unwrap_or_default())
     }
 
     /// Where the centre's updates may come from.
-    pub fn whence(&self) -> Result<Whence, String> {
-        Whence::parse(&self.lines(ALLOW)?).map_err(|error| error.to_string())
+    pub fn whence(&self) -> Result<Whence, SettingsError> {
+        Ok(Whence::parse(&self.lines(ALLOW)?)?)
     }
 
-    fn lines(&self, name: &str) -> Result<Vec<String>, String> {
+    fn lines(&self, name: &str) -> Result<Vec<String>, SettingsError> {
         let path = self.folder.join(name);
         let text = match read_whole(&*self.disk, &path, LONGEST) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(SettingsError::Unread { path, error }),
         };
         let lines = text.lines().filter(|line| !line.is_empty());
         Ok(lines.map(str::to_owned).collect())

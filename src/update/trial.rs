@@ -24,6 +24,37 @@ pub enum Verdict {
     GiveUp(String),
 }
 
+/// What keeps a version from having proven itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Missing {
+    #[error("the gateway has not answered")]
+    Answer,
+    /// Why the gateway does not answer.
+    #[error("{0}")]
+    Silent(String),
+    /// The texts of its alerts.
+    #[error("the gateway is not ready{}", because(.0))]
+    NotReady(Vec<String>),
+    #[error("the spool is another one: card_id {now:?}, before {before:?}")]
+    OtherSpool { now: String, before: String },
+    #[error("the spool is not whole: its last clip is {now}, before {before}")]
+    LessSpool { now: u64, before: u64 },
+    #[error(
+        "the gateway did not connect to the broker, and the version before had; see the network and the \
+         broker, and send the update again"
+    )]
+    Broker,
+    #[error("the gateway was not ready for long enough")]
+    Time,
+}
+
+fn because(why: &[String]) -> String {
+    match why {
+        [] => String::new(),
+        _ => format!(": {}", why.join(" ")),
+    }
+}
+
 /// A version on trial.
 #[derive(Debug)]
 pub struct Trial {
@@ -34,7 +65,7 @@ pub struct Trial {
     ready_since: Option<Mono>,
     has_connected: bool,
     /// What is missing, according to the latest answer.
-    missing: String,
+    missing: Missing,
 }
 
 impl Trial {
@@ -47,7 +78,7 @@ impl Trial {
             kept,
             ready_since: None,
             has_connected: false,
-            missing: "the gateway has not answered".into(),
+            missing: Missing::Answer,
         }
     }
 
@@ -66,10 +97,8 @@ impl Trial {
                     return Verdict::Commit;
                 }
                 self.missing = match lacks_broker {
-                    true => "the gateway did not connect to the broker, and the version before had; see the network and the \
-                             broker, and send the update again"
-                        .into(),
-                    false => "the gateway was not ready for long enough".into(),
+                    true => Missing::Broker,
+                    false => Missing::Time,
                 };
             }
             Err(why) => {
@@ -98,33 +127,22 @@ impl Trial {
         ))
     }
 
-    fn missing_of(&self, answer: Result<&Status, &str>) -> Result<(), String> {
-        let status = answer.map_err(str::to_owned)?;
+    fn missing_of(&self, answer: Result<&Status, &str>) -> Result<(), Missing> {
+        let status = answer.map_err(|why| Missing::Silent(why.to_owned()))?;
         if status.ready != 1 {
-            let why: Vec<&str> = status
-                .faults
-                .iter()
-                .map(|fault| fault.text.as_str())
-                .collect();
-            return Err(match why[..] {
-                [] => "the gateway is not ready".into(),
-                _ => format!("the gateway is not ready: {}", why.join(" ")),
-            });
+            let why = status.faults.iter().map(|fault| fault.text.clone());
+            return Err(Missing::NotReady(why.collect()));
         }
         let Some(kept) = &self.kept else {
             return Ok(());
         };
         if status.card_id != kept.card_id {
-            let (now, before) = (&status.card_id, &kept.card_id);
-            return Err(format!(
-                "the spool is another one: card_id {now:?}, before {before:?}"
-            ));
+            let (now, before) = (status.card_id.clone(), kept.card_id.clone());
+            return Err(Missing::OtherSpool { now, before });
         }
         if status.last_clip_no < kept.last_clip_no {
             let (now, before) = (status.last_clip_no, kept.last_clip_no);
-            return Err(format!(
-                "the spool is not whole: its last clip is {now}, before {before}"
-            ));
+            return Err(Missing::LessSpool { now, before });
         }
         Ok(())
     }

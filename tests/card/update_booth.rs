@@ -627,7 +627,8 @@ fn patience() -> Patience {
 
 fn fetched(url: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut download = Download::new(url, None, Whence::anywhere(), patience())?;
+    let mut download = Download::new(url, None, Whence::anywhere(), patience())
+        .map_err(|error| error.to_string())?;
     download
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
@@ -679,7 +680,8 @@ fn a_download_goes_on_where_its_connection_broke_whatever_the_server_can() {
 fn neither_an_address_nor_a_redirect_leads_where_the_technician_has_not_allowed_it() {
     let whence = |allow: &[&str]| Whence::parse(allow).expect("entries");
     let fetched = |url: &str, whence: Whence| {
-        let mut download = Download::new(url, None, whence, patience())?;
+        let mut download =
+            Download::new(url, None, whence, patience()).map_err(|error| error.to_string())?;
         let mut bytes = Vec::new();
         let read = download.read_to_end(&mut bytes);
         read.map(|_| bytes).map_err(|error| error.to_string())

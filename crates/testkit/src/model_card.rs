@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use booth_gateway::update::boot::{AutobootFile, OneShot, Slot};
+use booth_gateway::update::boot::{AutobootFile, FlagError, OneShot, Slot};
 use booth_gateway::update::slot::Device;
 
 use crate::model_disk::{Chance, EIO, Fault, Left, ModelDisk};
@@ -298,24 +298,28 @@ impl AutobootFile for Card {
 }
 
 impl OneShot for Card {
-    fn set(&self) -> Result<(), String> {
+    fn set(&self) -> Result<(), FlagError> {
         self.flip(true)
     }
 
-    fn clear(&self) -> Result<(), String> {
+    fn clear(&self) -> Result<(), FlagError> {
         self.flip(false)
     }
 }
 
 impl Card {
-    fn flip(&self, is_set: bool) -> Result<(), String> {
+    fn flip(&self, is_set: bool) -> Result<(), FlagError> {
+        let is_off = || FlagError::File {
+            path: "flag".into(),
+            error: io::Error::other("the power is off"),
+        };
         let card = self.sectors.borrow();
         match card.power.operation() {
-            Current::IsOff => Err("the power is off".into()),
+            Current::IsOff => Err(is_off()),
             // It may just have got there.
             Current::Ends => {
                 self.flag.set(is_set);
-                Err("the power is off".into())
+                Err(is_off())
             }
             Current::Flows => {
                 self.flag.set(is_set);

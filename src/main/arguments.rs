@@ -1,0 +1,224 @@
+//! What `booth-gateway` is told on its command line, and its help.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Records citizens' spoken answers at a telephone booth, keeps them on the card and delivers them over
+/// MQTT until the centre confirms each one by its hash.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Run the booth until SIGTERM; SIGHUP reads questions and prompts again.
+    Run(RunArguments),
+    /// Make the booth's configuration of what is on the card's FAT partition; at every boot, before `run`.
+    #[command(
+        after_help = "Reads booth.toml from the FAT folder in any letter case, also booth.toml.txt, CRLF, UTF-8 or UTF-16. A bad
+        file keeps the last good configuration. The files that [mqtt] names (password, key, certificates) are
+        moved to DATA/credentials and removed from FAT; a new one replaces the old when it has connected.
+        What came of it is in BOOTH-STATUS.TXT on FAT.
+
+        Examples:
+          booth-gateway provision --boot /boot/booth --data /var/lib/booth-gateway            at every boot, as root
+          booth-gateway provision … --network /etc/NetworkManager/system-connections           the networks of [network], too
+          booth-gateway provision --boot /boot/booth --data /var/lib/booth-gateway --status   every ten minutes
+
+        Exit status: 0 the booth has a configuration, be it the last good one; 78 it has none; 1 its own partition refused."
+    )]
+    Provision(ProvisionArguments),
+    /// Write a new version of the whole image into the slot that does not run, and start it on trial.
+    ///
+    /// The file must be signed with a key of [update] keys. It is written, read back, and started once; it is kept when
+    /// the gateway has been ready for 30 s with its spool, else the version from before returns by itself, also after a
+    /// power cut at any moment. Only on a booth's SD image, as root. docs/updates.md has the whole story.
+    #[command(
+        after_help = "Exit status: 0 done, 1 failed (the sentence says what to do; the version from before runs).\n\n\
+        Examples:\n  \
+        booth-gateway update booth-gateway-0.2.0-arm64.update    write, wait until nobody is in the booth, restart into the trial\n  \
+        booth-gateway update https://…/x.update --no-reboot      the trial begins with the next restart\n  \
+        booth-gateway update --status                            how far the latest one is\n  \
+        booth-gateway update --describe x.update                 what a file holds, and whether a key of this booth signed it"
+    )]
+    Update(UpdateArguments),
+    /// Say what is wrong with a configuration, without touching a device or the network.
+    ///
+    /// The verdict is the same on every machine. What keeps no booth from running is a warning: a prompt that cannot be played, a time
+    /// zone that this machine's tables lack, a password that the booth has already moved off its card.
+    CheckConfig {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print {"ok": 0|1, "errors": […], "warnings": […]} instead of sentences.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at the whole booth as a technician would, and say what is wrong and what to do.
+    ///
+    /// Looks at the configuration, every GPIO line, the sound cards and their mixer, the prompts, the card, the
+    /// credentials, the broker, the hub, the clock and the machine, and changes none of it. While a gateway runs, the
+    /// doctor asks it over its own socket and takes nothing from it; without one it opens lines, card and broker itself
+    /// for a moment. Run it as root or as the user booth-gateway.
+    #[command(
+        after_help = "Verdicts: ok, not checked (the sentence says why), WARNING (the booth does its work), FAULT \
+        (somebody must do something).\n\
+        Exit status: 0 nothing is at fault, 1 something is, 78 the configuration is bad (the rest is looked at all the same).\n\n\
+        Examples:\n  \
+        booth-gateway doctor                     a table, faults last, each with its remedy\n  \
+        booth-gateway doctor --json              the same for programs\n  \
+        booth-gateway doctor --live              watch contacts, last key and level meter; Ctrl-C ends\n  \
+        booth-gateway doctor --live --seconds 20 | tee contacts.txt    one line per change"
+    )]
+    Doctor(DoctorArguments),
+    /// Drive a simulated handset: one line to its control socket, e.g. `handset lift`, `handset dial 5`.
+    #[command(
+        after_help = "Lines: lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, service, state.\n\
+        After `lift`, `service` is what the service button held meanwhile is on a real handset.\n\
+        The booth must run with [handset] backend = \"sim\"."
+    )]
+    Handset(HandsetArguments),
+}
+
+/// The arguments of `run`.
+#[derive(clap::Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// Write every edge of hook, dial and buttons with the kernel's stamp to this file, to send along with a report of
+    /// a booth that misunderstands. It says what was dialled when, grows with every visit, and is not for the
+    /// simulated handset.
+    #[arg(long, value_name = "FILE")]
+    pub(super) record_trace: Option<PathBuf>,
+    /// With a bad configuration, or none, come up as "not set up": say so through the handset, the lamp and the log,
+    /// record and publish nothing, and start by itself when SIGHUP finds a good configuration. Without this flag
+    /// `run` ends with 78. The SD image uses it.
+    #[arg(long)]
+    pub(super) setup_on_error: bool,
+    /// The folder of `provision --without-data`: its configuration is used where FILE is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) without_data: Option<PathBuf>,
+}
+
+/// The arguments of `provision`.
+#[derive(clap::Args)]
+pub(super) struct ProvisionArguments {
+    /// The mounted FAT partition.
+    #[arg(long, value_name = "DIR")]
+    pub(super) boot: PathBuf,
+    /// The folder on the booth's own partition; what is made there belongs to this folder's owner. A booth.toml that
+    /// does not name [spool] dir has its spool here.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: PathBuf,
+    /// Where `run` reads the effective configuration; by default DATA/config/booth.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The folder where NetworkManager reads profiles: those of [network] in booth.toml are written there at every
+    /// boot. Without it networks are somebody else's business.
+    #[arg(long, value_name = "DIR")]
+    pub(super) network: Option<PathBuf>,
+    /// A folder in RAM where everything is made when the booth's own partition takes no writes, so that the booth comes
+    /// up and says so; `run --without-data` finds it there. Secrets then stay on FAT.
+    #[arg(long, value_name = "DIR")]
+    pub(super) without_data: Option<PathBuf>,
+    /// Only bring BOOTH-STATUS.TXT up to date with what the running gateway says; written if that is news.
+    #[arg(long)]
+    pub(super) status: bool,
+    /// The folder for the secrets of [network], of root's and in one of root's; by default DATA/network.
+    #[arg(long, value_name = "DIR")]
+    pub(super) secrets: Option<PathBuf>,
+    /// Keep [update] keys of the card's booth.toml in this folder of root's, where `update` believes them; with --status, the
+    /// day, if the clock is synchronised.
+    #[arg(long, value_name = "DIR")]
+    pub(super) trust: Option<PathBuf>,
+}
+
+/// The arguments of `update`.
+#[derive(clap::Args)]
+pub(super) struct UpdateArguments {
+    /// The update file, or its address (http://, https://).
+    #[arg(value_name = "FILE|URL")]
+    pub(super) source: Option<String>,
+    /// Do not restart: the next restart is the trial.
+    #[arg(long, requires = "source")]
+    pub(super) no_reboot: bool,
+    /// How far the latest update is.
+    #[arg(long, conflicts_with_all = ["source", "describe", "trial", "requested"])]
+    pub(super) status: bool,
+    /// Print the state file instead of sentences.
+    #[arg(long, requires = "status")]
+    pub(super) json: bool,
+    /// Say what an update file holds, without writing anything; on any machine.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "trial", "requested"])]
+    pub(super) describe: Option<PathBuf>,
+    /// At the start of the machine: note what became of an update; on trial, watch the gateway and commit, or restart
+    /// into the version from before (booth-trial.service).
+    #[arg(long, conflicts_with_all = ["source", "requested"])]
+    pub(super) trial: bool,
+    /// Give a version on trial so many seconds to prove itself.
+    #[arg(long, value_name = "N", requires = "trial", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) after_s: Option<u64>,
+    /// Do what the centre has asked for by cmd/update (booth-update.service).
+    #[arg(long, conflicts_with = "source")]
+    pub(super) requested: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// A folder laid out like a booth's files, for tests and rigs.
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+    pub(super) root: PathBuf,
+    /// Ready for so many seconds is proof; for tests and rigs.
+    #[arg(long, hide = true, value_name = "N", requires = "trial")]
+    pub(super) steady_s: Option<u64>,
+}
+
+/// The arguments of `doctor`.
+#[derive(clap::Args)]
+pub(super) struct DoctorArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// Print {"ok": 0|1, "booth_id", "gateway": "running"|"silent"|"stopped"|"unknown", "misconfigured": 0|1,
+    /// "findings": [{"area", "subject", "verdict": "ok"|"not_checked"|"warning"|"fault", "sentence", "remedy"}]}.
+    #[arg(long, conflicts_with_all = ["live", "console"])]
+    pub(super) json: bool,
+    /// Show contacts, last key and level meter four times a second until Ctrl-C. Without a running gateway the
+    /// doctor holds lines and microphone until then.
+    #[arg(long)]
+    pub(super) live: bool,
+    /// The same for a screen that nobody logs in at (booth-console.service): waits for a gateway and shows its
+    /// faults with their remedies, and never takes a line itself.
+    #[arg(long, conflicts_with = "live")]
+    pub(super) console: bool,
+    /// End a live view after so many seconds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: Option<u64>,
+}
+
+/// The arguments of `handset`.
+#[derive(clap::Args)]
+pub(super) struct HandsetArguments {
+    /// The control socket; by default the one the configuration names.
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// The line.
+    #[arg(required = true, value_name = "LINE")]
+    pub(super) line: Vec<String>,
+}
+
+#[derive(clap::Args)]
+pub(super) struct ConfigFile {
+    /// The configuration.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/booth-gateway/booth.toml"
+    )]
+    pub(super) config: PathBuf,
+}

@@ -1,0 +1,76 @@
+//! `booth-gateway update`: chooses the form, and shows what came of it.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use booth_gateway::update::verbs::{Updater, VerbError, told, usual_patience};
+use booth_host::{complain, journal, out, say};
+
+use crate::arguments::UpdateArguments;
+
+/// The verb `update`.
+pub(super) fn run(arguments: UpdateArguments) -> ExitCode {
+    let updater = Updater::new(&arguments.root, &arguments.config.config);
+    let Some(done) = follow(&updater, arguments) else {
+        complain!("name an update file or its address; --help has examples");
+        return ExitCode::from(2);
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what the arguments name; `None` if they name nothing.
+fn follow(updater: &Updater, arguments: UpdateArguments) -> Option<Result<(), VerbError>> {
+    if let Some(source) = &arguments.source {
+        return Some(updater.install(source, !arguments.no_reboot));
+    }
+    if let Some(file) = &arguments.describe {
+        return Some(describe(updater, file));
+    }
+    if arguments.status {
+        return Some(show(updater, arguments.json));
+    }
+    if arguments.requested {
+        journal::init("booth-update", log::LevelFilter::Info);
+        return Some(updater.requested());
+    }
+    if arguments.trial {
+        journal::init("booth-trial", log::LevelFilter::Info);
+        let (patience, steady) = usual_patience();
+        let patience = arguments.after_s.map_or(patience, Duration::from_secs);
+        let steady = arguments.steady_s.map_or(steady, Duration::from_secs);
+        return Some(updater.trial(patience, steady).map(drop));
+    }
+    None
+}
+
+fn show(updater: &Updater, json: bool) -> Result<(), VerbError> {
+    let state = updater.state()?;
+    match json {
+        true => say!(
+            "{}",
+            serde_json::to_string_pretty(&state).expect("a state holds only text and numbers")
+        ),
+        false => out::print(told(&state)),
+    }
+    Ok(())
+}
+
+fn describe(updater: &Updater, file: &Path) -> Result<(), VerbError> {
+    let (manifest, signed) = updater.describe(file)?;
+    say!(
+        "{}",
+        serde_json::to_string_pretty(&manifest).expect("a manifest holds only text and numbers")
+    );
+    match signed {
+        Ok(()) => say!("whole, and signed with a key that this booth takes"),
+        Err(why) => say!("whole, but not to be taken here: {why}"),
+    }
+    Ok(())
+}
