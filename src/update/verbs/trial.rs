@@ -1,4 +1,5 @@
 //! `booth-gateway update --trial`: the start of the machine, where a version on trial gets its verdict.
+#![allow(clippy::disallowed_methods)] // waits between its looks
 
 use std::time::Duration;
 
