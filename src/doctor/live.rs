@@ -4,6 +4,7 @@
 //! Without one, `--live` opens them itself and gives them back at its end; `--console` waits for a gateway, so that it never
 //! hinders one that starts.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,12 +59,26 @@ enum Source {
     Own(Box<Own>),
 }
 
-/// Shows the view until the end, or for this many seconds. The error says why it could not.
-pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), String> {
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentences say it
+pub enum LiveError {
+    /// A gateway runs, or may run, and says nothing of itself.
+    #[error("{why} {remedy}")]
+    Silent { why: String, remedy: &'static str },
+    /// The doctor's own look at lines and microphone could not begin.
+    #[error(transparent)]
+    Own(#[from] io::Error),
+}
+
+/// Shows the view until the end, or for this many seconds.
+pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), LiveError> {
     let socket = config.doctor_socket();
     let mut source = match (show, gateway::find(config)) {
         (Show::Console, _) | (_, Running::Answers(_)) => Source::Gateway(socket),
-        (Show::Live, Running::Silent(why, remedy)) => return Err(format!("{why} {remedy}")),
+        (Show::Live, Running::Silent(why, remedy)) => {
+            return Err(LiveError::Silent { why, remedy });
+        }
         (Show::Live, Running::Stopped) => Source::Own(Box::new(Own::open(config)?)),
     };
     let end = seconds.map(|seconds| clock::mono() + Duration::from_secs(seconds));

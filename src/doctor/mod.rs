@@ -24,7 +24,7 @@ use booth_host::clock;
 use booth_host::config_file::ConfigError;
 use gateway::Running;
 use gateway_core::partition::MOVED_ASIDE;
-pub use live::{Show, live};
+pub use live::{LiveError, Show, live};
 
 /// The result of all looks.
 #[derive(Debug, Clone)]

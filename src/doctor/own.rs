@@ -2,12 +2,13 @@
 //!
 //! Owns: lines and microphone, until it is dropped. Never does: keep what the microphone hears.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::live::Moment;
-use super::sound::Meter;
+use super::sound::{Meter, MeterError};
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::handset_taught;
 use crate::config::{Backend, Config, Handset, Level};
@@ -27,7 +28,7 @@ pub(super) struct Own {
     reports: Option<mpsc::Receiver<HandsetReport>>,
     stop: Arc<AtomicBool>,
     _commands: mpsc::SyncSender<HandsetCommand>,
-    meter: Result<Meter, String>,
+    meter: Result<Meter, MeterError>,
     mic_works: Result<(), String>,
     handset_works: Result<(), String>,
     last_key: Option<(Mono, String)>,
@@ -41,7 +42,7 @@ impl Drop for Own {
 
 impl Own {
     /// Claims the lines and opens the microphone, and looks for both while they are missing.
-    pub(super) fn open(config: &Config) -> Result<Self, String> {
+    pub(super) fn open(config: &Config) -> io::Result<Self> {
         let view = Arc::new(HandsetView::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = mpsc::sync_channel(1);
@@ -74,7 +75,7 @@ impl Own {
                         let _ = told.try_send(report);
                     });
                 };
-                crew::contain("handset", watching).map_err(|error| error.to_string())?;
+                crew::contain("handset", watching)?;
                 Some(reports)
             }
         };
@@ -118,7 +119,7 @@ impl Own {
         };
         let microphone = match &self.meter {
             Err(why) => {
-                troubles.push(why.clone());
+                troubles.push(why.to_string());
                 None
             }
             Ok(meter) => {

@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{Mode, OFlags, StatVfs, StatVfsMountFlags};
 
 use crate::adapters::prompts::folder::{Unused, Weight};
 use crate::adapters::prompts::{Prompts, file_name};
-use crate::config::Config;
+use crate::config::{Config, Spool};
 use crate::status::Finding;
 use gateway_core::session::Prompt;
 
@@ -26,67 +26,95 @@ pub(super) fn look(config: &Config, is_free: bool) -> Vec<Finding> {
 fn spool(config: &Config, is_free: bool) -> Vec<Finding> {
     let dir = &config.spool.dir;
     let mut all = Vec::new();
-    let place = match std::fs::metadata(dir) {
-        Ok(facts) if facts.is_dir() => dir.clone(),
+    let place = match place_of(dir, &mut all) {
+        Ok(place) => place,
+        Err(finding) => return vec![finding],
+    };
+    let system = match file_system(&place) {
+        Ok(system) => system,
+        Err(finding) => {
+            all.push(finding);
+            return all;
+        }
+    };
+    if place == *dir && is_free {
+        all.push(takes_writes(dir));
+    }
+    all.push(room(&config.spool, &system));
+    all
+}
+
+/// The spool's folder, or the nearest one above it where the gateway has not made it yet; then that is a finding.
+fn place_of(dir: &Path, all: &mut Vec<Finding>) -> Result<PathBuf, Finding> {
+    match std::fs::metadata(dir) {
+        Ok(facts) if facts.is_dir() => Ok(dir.to_owned()),
         Ok(_) => {
             let sentence = format!("{} is no folder.", dir.display());
             let remedy = "Move that file away, or set [spool] dir to a folder.";
-            return vec![Finding::fault("card", "spool.dir", sentence, remedy)];
+            Err(Finding::fault("card", "spool.dir", sentence, remedy))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let sentence = format!("{} is not there; the gateway makes it.", dir.display());
             all.push(Finding::ok("card", "spool.dir", sentence));
-            nearest(dir)
+            Ok(nearest(dir))
         }
         Err(error) => {
             let sentence = format!("{} cannot be looked at: {error}.", dir.display());
             let remedy = "Run the doctor as root or as the user booth-gateway.";
-            return vec![Finding::fault("card", "spool.dir", sentence, remedy)];
+            Err(Finding::fault("card", "spool.dir", sentence, remedy))
         }
-    };
-    let system = match rustix::fs::statvfs(&place) {
-        Ok(system) => system,
-        Err(error) => {
-            let sentence = format!(
-                "The file system of {} says nothing: {error}.",
-                place.display()
-            );
-            let remedy = "Swap the card; the clips on it can be imported at the centre.";
-            all.push(Finding::fault("card", "file system", sentence, remedy));
-            return all;
-        }
-    };
-    if system.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        all.push(Finding::fault(
+    }
+}
+
+/// The facts of a file system that can be written.
+fn file_system(place: &Path) -> Result<StatVfs, Finding> {
+    let system = rustix::fs::statvfs(place).map_err(|error| {
+        let sentence = format!(
+            "The file system of {} says nothing: {error}.",
+            place.display()
+        );
+        let remedy = "Swap the card; the clips on it can be imported at the centre.";
+        Finding::fault("card", "file system", sentence, remedy)
+    })?;
+    match system.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        false => Ok(system),
+        true => Err(Finding::fault(
             "card",
             "file system",
             format!("The file system of {} is read-only.", place.display()),
             "If the kernel made it so after errors (`dmesg`), swap the card; else mount it writable.",
-        ));
-        return all;
+        )),
     }
-    if place == *dir && is_free {
-        all.push(match try_write(dir) {
-            Ok(()) => Finding::ok("card", "spool.dir", format!("{} takes a write.", dir.display())),
-            Err(error) => Finding::fault(
-                "card",
-                "spool.dir",
-                format!("{} does not take a write: {error}.", dir.display()),
-                "Give the folder to the user booth-gateway (chown -R booth-gateway, chmod 0700) and run the doctor as that user or as root; on an input/output error swap the card.",
-            ),
-        });
+}
+
+fn takes_writes(dir: &Path) -> Finding {
+    match try_write(dir) {
+        Ok(()) => Finding::ok(
+            "card",
+            "spool.dir",
+            format!("{} takes a write.", dir.display()),
+        ),
+        Err(error) => Finding::fault(
+            "card",
+            "spool.dir",
+            format!("{} does not take a write: {error}.", dir.display()),
+            "Give the folder to the user booth-gateway (chown -R booth-gateway, chmod 0700) and run the doctor as that user or as root; on an input/output error swap the card.",
+        ),
     }
+}
+
+fn room(spool: &Spool, system: &StatVfs) -> Finding {
     let megabytes = |bytes: u64| bytes / 1_000_000;
     let free = system.f_bavail.saturating_mul(system.f_frsize);
     let whole = system.f_blocks.saturating_mul(system.f_frsize);
-    let (max, reserve) = (config.spool.max_bytes, config.spool.reserve_bytes);
+    let (max, reserve) = (spool.max_bytes, spool.reserve_bytes);
     let figures = format!(
         "{} MB of {} MB are free, {} MB stay in reserve",
         megabytes(free),
         megabytes(whole),
         megabytes(reserve)
     );
-    all.push(if free <= reserve {
+    if free <= reserve {
         Finding::fault(
             "card",
             "room",
@@ -98,12 +126,14 @@ fn spool(config: &Config, is_free: bool) -> Vec<Finding> {
             "card",
             "room",
             format!("[spool] max_bytes and reserve_bytes are more than the card holds; {figures}."),
-            format!("Set max_bytes to at most {}.", whole.saturating_sub(reserve)),
+            format!(
+                "Set max_bytes to at most {}.",
+                whole.saturating_sub(reserve)
+            ),
         )
     } else {
         Finding::ok("card", "room", format!("{figures}."))
-    });
-    all
+    }
 }
 
 /// The nearest folder above that exists.

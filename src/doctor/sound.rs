@@ -2,6 +2,7 @@
 //!
 //! Owns: the verdicts. Never does: open a card that a gateway holds, or set a control.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::HandsetView;
-use crate::adapters::opus::SpeechEncoder;
+use crate::adapters::opus::{OpusError, SpeechEncoder};
 use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::{mixer, recorder, sound_cards};
@@ -174,7 +175,7 @@ fn microphone(audio: &Audio) -> Vec<Finding> {
             return vec![Finding::fault(
                 AREA,
                 "microphone",
-                why,
+                why.to_string(),
                 "Start the machine again.",
             )];
         }
@@ -241,6 +242,15 @@ pub(super) struct Meter {
     _commands: mpsc::SyncSender<recorder::RecorderCommand>,
 }
 
+/// Why there is no meter; a sound card that is missing is no reason.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MeterError {
+    #[error(transparent)]
+    Encoder(#[from] OpusError),
+    #[error(transparent)]
+    Thread(#[from] io::Error),
+}
+
 impl Drop for Meter {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -249,9 +259,9 @@ impl Drop for Meter {
 
 impl Meter {
     /// Opens the microphone, and looks for it while it is missing.
-    pub(super) fn start(audio: &Audio) -> Result<Self, String> {
-        let encoder = SpeechEncoder::new(audio.bitrate.clamp(6_000, 510_000), 0, audio.bandwidth)
-            .map_err(|error| error.to_string())?;
+    pub(super) fn start(audio: &Audio) -> Result<Self, MeterError> {
+        let bitrate = audio.bitrate.clamp(6_000, 510_000);
+        let encoder = SpeechEncoder::new(bitrate, 0, audio.bandwidth)?;
         let (tap_sender, taps) = mpsc::sync_channel(MOST_STATES);
         let (commands, orders) = mpsc::sync_channel(1);
         let levels = Arc::new(MicLevels::default());
@@ -263,8 +273,7 @@ impl Meter {
             levels.clone(),
             Beat::default(),
             |_| {},
-        )
-        .map_err(|error| error.to_string())?;
+        )?;
         let (told, states) = mpsc::sync_channel(MOST_STATES);
         let stop = Arc::new(AtomicBool::new(false));
         let (input, halt) = (audio.input.clone(), stop.clone());
@@ -275,7 +284,7 @@ impl Meter {
                 let _ = told.try_send(state.works);
             });
         };
-        crew::contain("capture", listening).map_err(|error| error.to_string())?;
+        crew::contain("capture", listening)?;
         Ok(Self {
             levels,
             states,
