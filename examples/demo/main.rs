@@ -28,6 +28,8 @@ use clap::Parser;
 use watch::Operations;
 
 const BOOTH: &str = "rundhoej-1";
+/// The file of the city's private key.
+const KEY: &str = "city.key";
 
 /// Shows the main job: a citizen's words go from a handset to the centre over MQTT.
 #[derive(Parser)]
@@ -148,6 +150,12 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
         broker.version, broker.port
     ));
     let operations = Operations::connect(stage, broker.port, &broker.operations)?;
+    let recipient = make_key(stage, &programs)?;
+    steps.done(&format!(
+        "the city's key: {}, and {} to be printed",
+        shown(&stage.folder.join(KEY)),
+        shown(&stage.folder.join("city.html"))
+    ));
     let pages = start_hub(stage, &programs, broker.port)?;
     steps.done(&format!("the hub; pages on {pages}"));
 
@@ -168,7 +176,7 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
                 "url = \"mqtt://127.0.0.1:{}\"\npassword_file = \"{BOOTH}.password\"",
                 broker.port
             ),
-            privacy: "seal = false",
+            privacy: &format!("recipients = [{recipient:?}]"),
             socket: &socket,
             sound: (input, output),
             spool: &stage.folder.join("spool"),
@@ -202,7 +210,8 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
             &fixtures.join(format!("speech/{}.opus", arguments.language)),
         )?,
     };
-    visitor.speaks_and_is_heard()?;
+    let clip = visitor.speaks_and_is_heard()?;
+    open(stage, &programs, &clip)?;
     steps.done(&format!(
         "listen to it on {pages}; the booths are on {pages}operations"
     ));
@@ -297,6 +306,7 @@ fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Faul
             &format!("mqtt://127.0.0.1:{broker}"),
             &format!(
                 "username = \"hub\"\npassword_file = \"hub.password\"\n\
+                 [privacy]\nidentities = [{KEY:?}]\n\
                  [[booth]]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\nplace = \"Rundhøj\"\n"
             ),
         ),
@@ -311,6 +321,104 @@ fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Faul
             .nth(1)
             .and_then(|rest| rest.split([',', '\n']).next());
         Ok(address.map(str::to_owned))
+    })
+}
+
+/// A path as it is written from the repository's folder.
+fn shown(path: &Path) -> String {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    path.strip_prefix(repository)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// Runs `booth-hub` to its end; what it printed.
+fn booth_hub(programs: &Path, arguments: &[&std::ffi::OsStr]) -> Result<String, Fault> {
+    let ran = Command::new(programs.join("booth-hub"))
+        .args(arguments)
+        .output();
+    let ran = ran.map_err(|error| format!("booth-hub: {error}"))?;
+    if !ran.status.success() {
+        return Err(String::from_utf8_lossy(&ran.stderr)
+            .trim()
+            .to_owned()
+            .into());
+    }
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
+}
+
+/// The city makes its key; the public half, for the booth.
+fn make_key(stage: &Stage, programs: &Path) -> Result<String, Fault> {
+    let (key, paper) = (stage.folder.join(KEY), stage.folder.join("city.html"));
+    let arguments = ["keys", "new", "--identity"].map(AsRef::as_ref);
+    let arguments = [
+        &arguments[..],
+        &[key.as_ref(), "--paper".as_ref(), paper.as_ref()],
+    ]
+    .concat();
+    let said = booth_hub(programs, &arguments)?;
+    let public = said
+        .split_whitespace()
+        .find(|word| word.starts_with("age1"));
+    public
+        .map(str::to_owned)
+        .ok_or_else(|| format!("booth-hub keys new says no public key: {said}").into())
+}
+
+/// Shows that the clip lies sealed at the hub, and opens it as whoever has the key does.
+fn open(stage: &Stage, programs: &Path, clip: &str) -> Result<(), Fault> {
+    let folder = stage.folder.join("store/clips").join(&clip[..2]);
+    let (sealed, opened) = (
+        folder.join(format!("{clip}.sealed")),
+        stage.folder.join("opened.opus"),
+    );
+    let body = std::fs::read(&sealed).map_err(|error| format!("{}: {error}", sealed.display()))?;
+    if body.windows(4).any(|bytes| bytes == b"OggS") {
+        return Err("what was said lies open at the hub".to_owned().into());
+    }
+    stage.steps.done(&format!(
+        "the card had it sealed, and the hub keeps it so: {} bytes in {}",
+        body.len(),
+        shown(&sealed)
+    ));
+    let key = stage.folder.join(KEY);
+    let arguments = [
+        "open".as_ref(),
+        sealed.as_os_str(),
+        "--identity".as_ref(),
+        key.as_ref(),
+        "--output".as_ref(),
+        opened.as_ref(),
+    ];
+    let said = booth_hub(programs, &arguments)?;
+    let last = said.trim().lines().last().unwrap_or_default().to_owned();
+    let length = playback_length(&opened)?;
+    stage.steps.done(&format!(
+        "with the city's key booth-hub opens it into {} ({length}): {last}",
+        shown(&opened)
+    ));
+    Ok(())
+}
+
+/// How long a conformant Ogg Opus file plays, as opusinfo says.
+fn playback_length(file: &Path) -> Result<String, Fault> {
+    let info = Command::new("opusinfo")
+        .arg(file)
+        .output()
+        .map_err(|error| {
+            format!("opusinfo does not start: {error}; it is in Debian's package opus-tools")
+        })?;
+    let info = String::from_utf8_lossy(&info.stdout).into_owned();
+    let mut lines = info.lines();
+    let length = lines.find_map(|line| line.trim().strip_prefix("Playback length: "));
+    length.map(str::to_owned).ok_or_else(|| {
+        format!(
+            "opusinfo finds no clip in {}: {}",
+            file.display(),
+            info.trim()
+        )
+        .into()
     })
 }
 
