@@ -66,7 +66,7 @@ pub fn run(data: &[u8]) {
     for counter in Counter::ALL {
         counters.count(counter, 20_000);
     }
-    counters.report(&mut Health::new());
+    counters.report(&mut Health::default());
     spool.save_counters(&counters.saved()).expect("a good disk");
     check_goes_on(&spool);
     drop(spool);

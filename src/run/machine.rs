@@ -1,15 +1,15 @@
-//! What the loop asks of the machine it runs on: clocks, random ids, the kernel's figures.
+//! What the loop asks of the machine it runs on: clocks, random ids, what the kernel holds in memory.
 //!
 //! Owns: the one seam through which they come in, so that a whole booth can be run in virtual time.
-//! Never does: decide anything from them.
+//! Never does: decide anything from them, or read the card while the loop turns; the reader does (`run::reader`).
 
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::adapters::sensors::{self, Readings, Sensors, SupplyFiles};
+use crate::adapters::sensors::{self, Sensors, SupplyFiles};
 use booth_contract::time::Mono;
-use booth_host::{clock, systemd, tls};
+use booth_host::{clock, systemd};
 use gateway_core::partition::Partition;
 
 /// The identity of this machine; what it cannot know is `None`.
@@ -23,10 +23,6 @@ pub struct About {
     pub image_id: Option<String>,
     /// Name of the operating system.
     pub os_version: Option<String>,
-    /// Address.
-    pub ip: Option<String>,
-    /// Hardware address.
-    pub mac: Option<String>,
 }
 
 /// The machine under the loop.
@@ -39,8 +35,6 @@ pub trait Machine {
     fn clock_synced(&self) -> bool;
     /// A random id, UUID v4.
     fn new_id(&self) -> String;
-    /// The kernel's figures for health; the spool is at `place`.
-    fn readings(&self, place: &Path) -> Readings;
     /// The files in which the machine reports its supply voltage.
     fn supply_files(&self) -> SupplyFiles {
         SupplyFiles::default()
@@ -53,12 +47,16 @@ pub trait Machine {
     fn partition(&self, _note: &Path) -> Option<Partition> {
         None
     }
-    /// When the first certificate of this file ends.
-    fn certificate_end(&self, _file: &Path) -> Option<Timestamp> {
+    /// Its identity, for birth; asked once, before the loop turns.
+    fn about(&self) -> About;
+    /// The address that it would speak from now.
+    fn ip(&self) -> Option<String> {
         None
     }
-    /// Its identity, for birth.
-    fn about(&self) -> About;
+    /// Hardware address of the interface that is up now.
+    fn mac(&self) -> Option<String> {
+        None
+    }
     /// Shows one line to people who look at the service.
     fn show(&self, status: &str);
 }
@@ -85,10 +83,6 @@ impl Machine for ThisMachine {
         uuid::Uuid::new_v4().to_string()
     }
 
-    fn readings(&self, place: &Path) -> Readings {
-        Sensors::default().readings(place)
-    }
-
     fn supply_files(&self) -> SupplyFiles {
         Sensors::default().supply_files()
     }
@@ -101,10 +95,6 @@ impl Machine for ThisMachine {
         Sensors::default().partition(note)
     }
 
-    fn certificate_end(&self, file: &Path) -> Option<Timestamp> {
-        tls::first_end(file).ok()
-    }
-
     fn about(&self) -> About {
         let own = Sensors::default();
         About {
@@ -112,9 +102,15 @@ impl Machine for ThisMachine {
             hw_serial: own.hw_serial(),
             image_id: own.image().map(|image| image.image_id),
             os_version: own.os_version(),
-            ip: sensors::ip(),
-            mac: own.mac(),
         }
+    }
+
+    fn ip(&self) -> Option<String> {
+        sensors::ip()
+    }
+
+    fn mac(&self) -> Option<String> {
+        Sensors::default().mac()
     }
 
     fn show(&self, status: &str) {

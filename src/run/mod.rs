@@ -6,9 +6,11 @@
 mod connections;
 mod desk;
 mod diagnosis;
+mod health;
 mod keeper;
 mod machine;
 mod post;
+mod reader;
 mod reports;
 mod resend;
 mod selftest;
@@ -43,7 +45,7 @@ use booth_sealing::Recipients;
 use booth_spool::{KeptClip, LedgerNews, NewClip, OpenReport, Spool, SpoolError, StartFacts};
 use gateway_core::bell::{Bell, Moment};
 use gateway_core::counters::{Counter, Counters};
-use gateway_core::delivery::{Delivery, Offer, Puback, Verdict, What};
+use gateway_core::delivery::{Delivery, Offer, Puback, Send, Verdict, What};
 use gateway_core::health::{AlertBook, AlertChange, Evidence, Parts, SpoolFault, is_ready};
 use gateway_core::inbox::{self, Inbound};
 use gateway_core::microphone::Microphone;
@@ -56,6 +58,7 @@ use gateway_core::unreadable::{self, Unreadable};
 pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use post::{Post, post};
+pub use reader::{Measured, ReadCommand, ReadEvent, Reader, certificate_file, read_message};
 pub use reports::Speaker;
 pub use start::{Ended, RunError, check_anywhere, run, run_witnessed};
 pub use update::{UpdateAsk, UpdateNews};
@@ -95,6 +98,8 @@ pub enum Happening {
     Mqtt(MqttEvent),
     /// The keeper of the card reports something.
     Keeper(KeeperEvent),
+    /// The reader has read something.
+    Reader(ReadEvent),
     /// The sound card's mixer was set.
     Mixer(Applied),
     /// An update has moved on.
@@ -114,6 +119,8 @@ pub struct Workers {
     pub earpiece: Post<PlaybackCommand>,
     /// The keeper.
     pub keeper: Post<KeeperCommand>,
+    /// The reader.
+    pub reader: Post<ReadCommand>,
     /// The handset's thread, where it has lines to drive.
     pub handset: Option<Post<HandsetCommand>>,
     /// The connection, where a broker is configured.
@@ -146,10 +153,13 @@ struct ReplyTo {
 /// leave through the [`Workers`].
 pub struct Gateway {
     machine: Box<dyn Machine>,
+    about: About,
     config: Config,
     config_path: std::path::PathBuf,
     /// Why there is no configuration to run by.
     not_set_up: Option<String>,
+    /// A booth that was not set up has a good configuration.
+    starts_again: bool,
     config_hash: String,
     /// The city's keys, where this booth seals. They come from the configuration that it started with.
     seal_to: Option<Arc<Recipients>>,
@@ -174,6 +184,11 @@ pub struct Gateway {
     recorder: Post<RecorderCommand>,
     earpiece: Post<PlaybackCommand>,
     keeper: Post<KeeperCommand>,
+    reader: Post<ReadCommand>,
+    /// The message of a clip that is being read; one at a time, in delivery's order.
+    reading: Option<u64>,
+    /// What the machine said of itself last.
+    measured: Measured,
     handset: Option<Post<HandsetCommand>>,
     view: Arc<HandsetView>,
     mqtt: Option<Outbox>,
@@ -220,8 +235,7 @@ pub struct Gateway {
     introduction_due: Option<Mono>,
     /// The centre's messages that could not be read.
     unreadable: Unreadable,
-    /// The local day, and what had been written when it began, in MB.
-    written_at_midnight: (i64, f64),
+    written: health::Written,
     /// The files of the supply voltage, when they are looked for again, and when they are read next.
     supply_files: SupplyFiles,
     supply_search_due: Mono,
@@ -358,6 +372,7 @@ impl Gateway {
             }
             Happening::Mqtt(event) => self.mqtt_event(now, event),
             Happening::Keeper(event) => self.keeper_event(now, event),
+            Happening::Reader(event) => self.read(now, event),
             Happening::Mixer(Applied { faults, notes }) => {
                 for sentence in faults.iter().chain(&notes) {
                     log::warn!("{sentence}");
@@ -571,6 +586,7 @@ impl Gateway {
         self.recorder.pass_on();
         self.earpiece.pass_on();
         self.keeper.pass_on();
+        self.reader.pass_on();
         if let Some(handset) = &self.handset {
             handset.pass_on();
         }
@@ -845,7 +861,8 @@ impl Gateway {
         {
             self.keeper.send(KeeperCommand::Clock(offset));
         }
-        let saved = spool.counters();
+        // As they were when the spool was opened: the keeper may be writing newer ones, which came from here.
+        let saved = spool.identity().counters.clone();
         if is_known_card {
             // The spool was only closed; the counters of that time are in memory.
             self.counters_changed = true;
@@ -1054,60 +1071,82 @@ impl Gateway {
             }
             self.bring_back_what_is_due(now);
         }
-        // A card that is closed for a technician is not read.
-        while let Some(spool) = &self.spool
+        self.read_next(now);
+    }
+
+    /// Asks the reader for the next message that delivery wants to send, unless it still reads one. A card that is closed for
+    /// a technician is not read.
+    fn read_next(&mut self, now: Mono) {
+        if self.reading.is_none()
+            && let Some(spool) = &self.spool
             && let Some(send) = self.delivery.next(now)
         {
-            let booth = self.config.booth.id.clone();
-            let (topic, read) = match send.what {
-                What::Manifest => (
-                    Topic::Clip(booth, send.clip_id.clone()),
-                    spool.manifest(&send.clip_id),
-                ),
-                What::Part { from, to } => (
-                    Topic::Part(booth, send.clip_id.clone(), from),
-                    spool.read_body(&send.clip_id, from, (to - from) as usize),
-                ),
-            };
-            match read {
-                Ok(payload) => {
-                    self.delivery.sized(send.token, payload.len());
-                    let topic = self.topics.name(&topic);
-                    self.count_sent(&topic, &payload);
-                    let message = Outbound {
-                        token: send.token,
-                        topic,
-                        payload,
-                        retain: false,
-                        expiry_s: None,
-                        correlation: None,
-                        kind: Kind::Clip,
-                    };
-                    let lost = self.mqtt.as_ref().and_then(|outbox| outbox.put(message));
-                    if let Some(GaveWay::Lost(lost)) = lost {
-                        // Delivery's window is smaller than the outbox, so this should never happen.
-                        log_odd("the outbox has no room for a clip");
-                        let verdicts = self.delivery.puback(
-                            now,
-                            lost.token,
-                            Puback::Later,
-                            "the outbox is full",
-                        );
-                        self.settle(now, verdicts);
-                    }
+            self.reading = Some(send.token);
+            let spool = spool.clone();
+            self.reader.send(ReadCommand::Message { spool, send });
+        }
+    }
+
+    fn read(&mut self, now: Mono, event: ReadEvent) {
+        match event {
+            ReadEvent::Message { send, read } => {
+                self.reading = None;
+                // The clip was given up, or the connection was lost, while the card was read.
+                if self.delivery.awaits(send.token) {
+                    self.message_read(now, &send, read);
                 }
-                Err(error) if error.is_damage() => self.damaged(&send.clip_id, &error),
-                // The clip is not on this card: another card was put in.
-                Err(error @ SpoolError::UnknownClip { .. }) => {
-                    log_odd(&error.to_string());
-                    self.delivery.give_up(&send.clip_id);
-                }
-                Err(error) => {
-                    log::warn!(about = "spool-read"; "a clip cannot be read now, and is tried again: {error}");
-                    self.delivery
-                        .unreadable(now, send.token, &error.to_string());
-                }
+                self.read_next(now);
             }
+            ReadEvent::Configuration(Ok(read_again)) => self.configured(now, *read_again),
+            ReadEvent::Configuration(Err(error)) => self.not_configured(&error),
+            ReadEvent::Measured(measured) => self.measured(*measured),
+        }
+    }
+
+    /// Publishes a message of a clip, or notes why the card does not give it.
+    fn message_read(&mut self, now: Mono, send: &Send, read: Result<Vec<u8>, SpoolError>) {
+        match read {
+            Ok(payload) => self.publish_of_clip(now, send, payload),
+            Err(error) if error.is_damage() => self.damaged(&send.clip_id, &error),
+            // The clip is not on this card: another card was put in.
+            Err(error @ SpoolError::UnknownClip { .. }) => {
+                log_odd(&error.to_string());
+                self.delivery.give_up(&send.clip_id);
+            }
+            Err(error) => {
+                log::warn!(about = "spool-read"; "a clip cannot be read now, and is tried again: {error}");
+                self.delivery
+                    .unreadable(now, send.token, &error.to_string());
+            }
+        }
+    }
+
+    fn publish_of_clip(&mut self, now: Mono, send: &Send, payload: Vec<u8>) {
+        let (booth, clip_id) = (self.config.booth.id.clone(), send.clip_id.clone());
+        let topic = match send.what {
+            What::Manifest => Topic::Clip(booth, clip_id),
+            What::Part { from, .. } => Topic::Part(booth, clip_id, from),
+        };
+        self.delivery.sized(send.token, payload.len());
+        let topic = self.topics.name(&topic);
+        self.count_sent(&topic, &payload);
+        let message = Outbound {
+            token: send.token,
+            topic,
+            payload,
+            retain: false,
+            expiry_s: None,
+            correlation: None,
+            kind: Kind::Clip,
+        };
+        let lost = self.mqtt.as_ref().and_then(|outbox| outbox.put(message));
+        if let Some(GaveWay::Lost(lost)) = lost {
+            // Delivery's window is smaller than the outbox, so this should never happen.
+            log_odd("the outbox has no room for a clip");
+            let verdicts =
+                self.delivery
+                    .puback(now, lost.token, Puback::Later, "the outbox is full");
+            self.settle(now, verdicts);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the booth says about itself: state, birth, health, alerts, events.
+//! What the booth says about itself: state, birth, alerts, events; health has a room of its own.
 
 use booth_contract::time::rfc3339;
 use std::time::Duration;
@@ -10,22 +10,14 @@ use super::Gateway;
 use super::desk::paced;
 use crate::adapters::mqtt::Kind;
 use crate::adapters::outbox::Outbox;
-use booth_contract::BrokerUrl;
 use booth_contract::time::Mono;
 use booth_contract::{
-    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, Health, HubState, Presence,
-    SCHEMA, Session, Topic,
+    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, HubState, Presence, SCHEMA, Session,
+    Topic,
 };
 use booth_host::crew::Death;
-use gateway_core::health::Certificate;
 use gateway_core::liveness::LivenessNews;
 
-/// Health expires after a week (contract §3).
-const HEALTH_EXPIRY_S: u32 = 7 * 24 * 3600;
-/// At this temperature and above the processor is too hot, °C; the firmware throttles it from 80 on.
-const HOT_C: f64 = 80.0;
-/// Below this it is cool again.
-const COOL_C: f64 = 75.0;
 /// Most events that wait for a connection; the oldest gives way.
 const MAX_WAITING_EVENTS: usize = 64;
 
@@ -166,7 +158,7 @@ impl Gateway {
         let speaker = self.speaker();
         let card = self.spool.as_ref().map(booth_spool::Spool::identity);
         let config = &self.config;
-        let about = self.machine.about();
+        let about = &self.about;
         let birth = Birth {
             schema: SCHEMA,
             booth_id: Some(config.booth.id.clone()),
@@ -177,10 +169,10 @@ impl Gateway {
             card_id: speaker.card_id.clone(),
             previous_card_id: card.as_ref().and_then(|card| card.previous_card_id.clone()),
             card_first_seen: card.map(|card| card.first_seen.clone()).unwrap_or_default(),
-            hw_model: about.hw_model,
-            hw_serial: about.hw_serial,
-            image_id: about.image_id,
-            os_version: about.os_version,
+            hw_model: about.hw_model.clone(),
+            hw_serial: about.hw_serial.clone(),
+            image_id: about.image_id.clone(),
+            os_version: about.os_version.clone(),
             sw_version: env!("CARGO_PKG_VERSION").into(),
             sw_commit: option_env!("BOOTH_COMMIT").map(str::to_owned),
             config_hash: self.config_hash.clone(),
@@ -194,8 +186,8 @@ impl Gateway {
             audio_in: config.audio.input.clone(),
             audio_out: config.audio.output.clone(),
             handset_backend: self.backend.into(),
-            ip: about.ip,
-            mac: about.mac,
+            ip: self.machine.ip(),
+            mac: self.machine.mac(),
             started_at: self.started_at.clone(),
             health_interval_s: config.health.interval_s,
         };
@@ -285,190 +277,6 @@ impl Gateway {
             "worker_died",
             json!({ "worker": death.name, "text": death.how }),
         );
-    }
-
-    pub(super) fn publish_health(&mut self, now: Mono) {
-        let payload = self.health(now).to_json();
-        self.publish(
-            &Topic::Health(self.config.booth.id.clone()),
-            payload,
-            Kind::Statement,
-            Some(HEALTH_EXPIRY_S),
-        );
-    }
-
-    /// What this process wrote since local midnight, or since its start if that is later, in MB.
-    fn written_today(&mut self, written_mb: Option<f64>) -> Option<f64> {
-        let (written, today) = (written_mb?, self.local_day());
-        if self.written_at_midnight.0 != today {
-            // The first reading of a process starts at nothing written.
-            let before = if self.written_at_midnight.0 == i64::MIN {
-                0.0
-            } else {
-                written
-            };
-            self.written_at_midnight = (today, before);
-        }
-        Some(((written - self.written_at_midnight.1) * 10.0).round() / 10.0)
-    }
-
-    /// The certificate that ends first: of the client's file or, without one, of the authority's. Without TLS, with the
-    /// system's roots, or with a clock that may be wrong, it is not known.
-    fn certificate(&self) -> Option<Certificate> {
-        let mqtt = &self.config.mqtt;
-        let speaks_tls = mqtt
-            .url
-            .as_deref()
-            .and_then(|url| BrokerUrl::parse(url).ok())
-            .is_some_and(|url| url.tls);
-        if !speaks_tls || !self.machine.clock_synced() {
-            return None;
-        }
-        let file = mqtt.cert_file.as_ref().or(mqtt.ca_file.as_ref())?;
-        let ends = self.machine.certificate_end(file)?;
-        let seconds = ends.as_second() - self.machine.wall().as_second();
-        Some(Certificate {
-            file: file.display().to_string(),
-            ends: ends.strftime("%Y-%m-%d").to_string(),
-            days_left: seconds.div_euclid(24 * 3600),
-        })
-    }
-
-    /// The health message; what this machine cannot know is not in it.
-    pub(super) fn health(&mut self, now: Mono) -> Health {
-        let mut health = Health::new();
-        let readings = self.machine.readings(&self.config.spool.dir);
-        if let Some(celsius) = readings.cpu_temp_c {
-            // Once too hot, the processor has to cool down well below that, so that the alert does not flap.
-            let limit = if self.evidence.too_hot { COOL_C } else { HOT_C };
-            self.evidence.too_hot = celsius >= limit;
-        }
-        self.evidence.certificate = self.certificate();
-        let wall = self.machine.wall();
-        self.counters.turn_to(self.local_day());
-        let delivery = self.delivery.figures();
-        let age = |at: Option<Mono>| at.map(|at| now.since(at).as_secs() as f64);
-        health.set_flag("ready", self.is_ready());
-        let ready_after = self
-            .first_ready
-            .map(|at| (at.0 as f64 / 100.0).round() / 10.0);
-        health.set_known("ready_after_s", ready_after);
-        health.set("ts", wall.as_second() as f64);
-        health.set_count("health_interval_s", self.config.health.interval_s);
-        health.set_count("up_s", now.since(self.evidence.started).as_secs());
-        health.set_count("boot_count", self.speaker().boot_count);
-        health.set_flag("clock_synced", self.machine.clock_synced());
-        health.set_known("cpu_temp_c", readings.cpu_temp_c);
-        health.set_known("load1", readings.load1);
-        health.set_known("mem_free_mb", readings.mem_free_mb);
-        health.set_known("rss_mb", readings.rss_mb);
-        let flag = |value: Option<bool>| value.map(|value| f64::from(u8::from(value)));
-        let power = &self.evidence.power;
-        health.set_known("throttled_now", flag(power.throttled_now()));
-        health.set_known("throttled_since_boot", flag(power.throttled_since_boot()));
-        let dips = power.undervolt_count();
-        health.set_known("undervolt_count", dips.map(|dips| dips as f64));
-        health.set_known("root_ro", flag(readings.root_ro));
-        health.set_known("wifi_rssi_dbm", readings.wifi_rssi_dbm);
-        health.set_known("link_up", flag(readings.link_up));
-        health.set_known("sd_written_mb", readings.written_mb);
-        health.set_known(
-            "sd_written_mb_today",
-            self.written_today(readings.written_mb),
-        );
-        health.set_known("data_used_pct", readings.data_used_pct);
-        health.set_count("tx_bytes_today", self.counters.sent_today());
-        let resets = self.counters.watchdog_resets();
-        if resets > 0 || self.machine.watchdog_reset().is_some() {
-            health.set_count("watchdog_resets", resets);
-        }
-        let certificate = self.evidence.certificate.as_ref();
-        let days_left = certificate.map(|certificate| certificate.days_left as f64);
-        health.set_known("cert_days_left", days_left);
-        // The card's refusals to this program, and the errors that the kernel has noted about its file system.
-        let refused = self
-            .spool
-            .as_ref()
-            .map(|spool| spool.disk_stats().io_errors);
-        if refused.is_some() || readings.ext4_errors.is_some() {
-            let noted = readings.ext4_errors.unwrap_or(0);
-            self.evidence.disk_errors = refused.unwrap_or(0).saturating_add(noted);
-            health.set_count("sd_io_errors", self.evidence.disk_errors);
-        }
-        if let Some(spool) = &self.spool {
-            let (room, disk) = (spool.room(), spool.disk_stats());
-            let (clips, oldest) = spool.holdings();
-            let megabytes = |bytes: u64| (bytes as f64 / 1_000_000.0 * 10.0).round() / 10.0;
-            health.set("data_free_mb", megabytes(room.free_bytes));
-            health.set_count("spool_clips", clips as u64);
-            health.set_count("spool_bytes", room.used_bytes);
-            health.set_count("quarantined_clips", spool.quarantined() as u64);
-            health.set_count("last_clip_no", spool.last_clip_no());
-            health.set_known("oldest_clip_no_kept", oldest.map(|no| no as f64));
-            health.set_known(
-                "fsync_p95_ms",
-                disk.fsync_p95_ms.map(|ms| (ms * 100.0).round() / 100.0),
-            );
-        }
-        let oldest = self
-            .delivery
-            .oldest_unsent(now)
-            .map_or(0, |age| age.as_secs());
-        health.set_count("oldest_unsent_s", oldest);
-        health.set_count("parts_sent", delivery.parts_sent);
-        health.set_count("parts_resent", delivery.parts_resent);
-        health.set_count("reconnects", self.reconnects);
-        health.set_flag("capture_ok", self.evidence.capture.is_ok());
-        health.set_flag("playback_ok", self.evidence.playback.is_ok());
-        health.set_flag("offhook", self.session.is_off_hook());
-        health.set_known(
-            "offhook_s",
-            age(self.lifted_at.filter(|_| self.session.is_off_hook())),
-        );
-        health.set_flag("recording", self.session.is_recording());
-        health.set_flag(
-            "in_service",
-            self.session.is_in_service() || self.evidence.card_closed,
-        );
-        health.set_known("last_lift_age_s", age(self.lifted_at));
-        health.set_known(
-            "last_clip_age_s",
-            age(self.last_clip.as_ref().map(|(at, _)| *at)),
-        );
-        if let Some((_, clip)) = &self.last_clip {
-            health.set_known("mic_rms_dbfs", clip.rms_dbfs);
-            health.set_known(
-                "mic_silence_pct",
-                clip.speech_ratio
-                    .map(|ratio| ((1.0 - ratio) * 100.0).round()),
-            );
-        }
-        health.set_known(
-            "mic_clip_pct",
-            self.last_clipped_pct
-                .map(|pct| (pct * 100.0).round() / 100.0),
-        );
-        health.set_count("silent_clips_in_row", self.microphone.silent_in_row());
-        if let Some((at, ok)) = self.asked.last {
-            health.set_flag("selftest_ok", ok);
-            health.set_known("selftest_age_s", age(Some(at)));
-        }
-        if self.handset.is_some() {
-            let toggles = self
-                .view
-                .hook_toggles_1h
-                .load(std::sync::atomic::Ordering::Relaxed);
-            health.set_count("hook_toggles_1h", toggles);
-        }
-        health.set_count(
-            "xruns",
-            self.capture_figures
-                .xruns
-                .load(std::sync::atomic::Ordering::Relaxed),
-        );
-        health.set_count("faults", self.alerts.len() as u64);
-        self.counters.report(&mut health);
-        health
     }
 }
 

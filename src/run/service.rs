@@ -127,7 +127,7 @@ impl Gateway {
         let facts = ServiceFacts {
             booth_id: self.config.booth.id.to_string(),
             has_name_recording: self.prompts.has_booth_name(),
-            ip: self.machine.about().ip,
+            ip: self.machine.ip(),
             broker: self.broker_state,
             // Where the broker's answer is enough, the hub is not needed.
             hub_online: self.delivery.is_hub_online()

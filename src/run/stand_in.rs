@@ -9,7 +9,6 @@ use std::path::Path;
 use super::Gateway;
 use crate::config::Config;
 use crate::provision::{self, judge};
-use crate::settings::check;
 use booth_host::config_file::ConfigError;
 use booth_host::text::text_of;
 use gateway_core::health::SpoolFault;
@@ -76,20 +75,22 @@ impl Gateway {
         }
     }
 
-    /// Whether there is a good configuration by now; if not, what is wrong is logged.
-    pub(super) fn is_set_up_now(&mut self) -> bool {
-        match check(&self.config_path) {
-            Ok(_) => {
-                log::info!("there is a good configuration now; the gateway starts again with it");
-                true
-            }
-            Err(error) => {
-                let why = reason(&self.config_path, &error);
-                log::error!("this booth is still not set up: {why}");
-                self.not_set_up = Some(why);
-                self.show_not_set_up();
-                false
-            }
-        }
+    /// There is a good configuration: the gateway ends, to start again with it.
+    pub(super) fn set_up_at_last(&mut self) {
+        log::info!("there is a good configuration now; the gateway starts again with it");
+        self.starts_again = true;
+    }
+
+    /// Whether the gateway is to start again.
+    pub(super) fn starts_again(&self) -> bool {
+        self.starts_again
+    }
+
+    /// There is no good configuration yet.
+    pub(super) fn still_not_set_up(&mut self, error: &ConfigError) {
+        let why = reason(&self.config_path, error);
+        log::error!("this booth is still not set up: {why}");
+        self.not_set_up = Some(why);
+        self.show_not_set_up();
     }
 }

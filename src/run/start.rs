@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +15,7 @@ use super::connections::{self, Choice};
 use super::desk;
 use super::keeper::{self, Keeper, KeeperCommand, KeeperEvent};
 use super::post::{Post, post};
+use super::reader::{Measured, ReadAgain, ReadCommand, Reader, hash_of, load_prompts};
 use super::reports::Speaker;
 use super::resend;
 use super::stand_in::StandIn;
@@ -29,8 +29,6 @@ use crate::adapters::mqtt::{self, Kind, Outbound, Will};
 use crate::adapters::opus::SpeechEncoder;
 use crate::adapters::outbox::{self, Outbox};
 use crate::adapters::playback::{self, Earpiece, PlaybackCommand};
-use crate::adapters::prompts::Prompts;
-use crate::adapters::prompts::folder::Weight;
 use crate::adapters::sensors::{Sensors, SupplyFiles};
 use crate::adapters::{handset_sim, handset_trace, recorder};
 use crate::config::zone;
@@ -68,6 +66,7 @@ const MOST_FROM_BROKER: usize = 16;
 const MOST_FOR_RECORDER: usize = 256;
 const MOST_FOR_EARPIECE: usize = 64;
 const MOST_FOR_KEEPER: usize = 256;
+const MOST_FOR_READER: usize = 4;
 const MOST_FOR_HANDSET: usize = 64;
 const MOST_FOR_UPDATE: usize = 8;
 /// Microphones that were opened and that the recorder does not use yet; the supervisor waits before it opens another.
@@ -173,32 +172,9 @@ fn exists(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }
 
-fn load_prompts(config: &Config) -> Arc<Prompts> {
-    let names: Vec<String> = config
-        .questions
-        .iter()
-        .map(|question| question.prompt_name().to_owned())
-        .collect();
-    let (prompts, unused) =
-        Prompts::load(&config.session.prompts, &config.session.language, &names);
-    for file in unused {
-        match file.weight {
-            Weight::Lacking | Weight::Spare => log::warn!("{file}"),
-            Weight::Elsewhere => log::info!("{file}"),
-        }
-    }
-    Arc::new(prompts)
-}
-
-#[allow(clippy::disallowed_methods)] // the hash tells operations which file this booth runs
-fn hash_of(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    booth_contract::hex(&Sha256::digest(&bytes))[..16].to_owned()
-}
-
 /// A different number for each configuration, for the card to remember.
-fn configuration_number(path: &Path) -> u64 {
-    u64::from_str_radix(&hash_of(path), 16).unwrap_or(0)
+fn configuration_number(config_hash: &str) -> u64 {
+    u64::from_str_radix(config_hash, 16).unwrap_or(0)
 }
 
 /// Why a gateway that ran has ended.
@@ -267,6 +243,7 @@ pub async fn run_witnessed(
         }
     };
 
+    let reader = start_reader(&config, path, &mut liveness, &teller)?;
     let (tap_sender, taps) = std_mpsc::sync_channel(MOST_TAPS);
     let (recorder, recorder_commands) = post(MOST_FOR_RECORDER);
     let audio = &config.audio;
@@ -317,6 +294,7 @@ pub async fn run_witnessed(
         recorder,
         earpiece,
         keeper,
+        reader,
         handset,
         mqtt,
         speaker,
@@ -408,6 +386,21 @@ fn start_keeper(
         keeper::run(keeper, &alive, open, &commands, report);
     })?;
     Ok((post, kept, opened))
+}
+
+/// Reads for the loop what lies on the card.
+fn start_reader(
+    config: &Config,
+    path: &Path,
+    liveness: &mut Liveness,
+    teller: &Teller,
+) -> Result<Post<ReadCommand>, RunError> {
+    let (post, commands) = post(MOST_FOR_READER);
+    let reader = Reader::new(config, path);
+    let alive = liveness.watch("reader", Reader::SILENT_AT_MOST);
+    let report = teller.of(Happening::Reader);
+    thread("reader", move || reader.run(&alive, &commands, report))?;
+    Ok(post)
 }
 
 type HandsetStarted = (
@@ -585,6 +578,9 @@ async fn turn_until_stopped(
             };
             gateway.happen(clock::mono(), happening);
         }
+        if gateway.starts_again() {
+            return Ok(Ended::StartAgain);
+        }
         let now = clock::mono();
         for news in liveness.judge(now) {
             gateway.tell_liveness(news);
@@ -612,11 +608,7 @@ async fn turn_until_stopped(
             () = tokio::time::sleep(pause) => {}
             _ = terminate.recv() => return Ok(Ended::Stopped),
             _ = interrupt.recv() => return Ok(Ended::Stopped),
-            _ = hang_up.recv() => match gateway.is_set_up() {
-                true => gateway.reload(),
-                false if gateway.is_set_up_now() => return Ok(Ended::StartAgain),
-                false => {}
-            },
+            _ = hang_up.recv() => gateway.read_again(),
         }
     }
 }
@@ -681,7 +673,9 @@ impl Gateway {
             Confirm::Hub => Confirmation::Hub,
             Confirm::Broker => Confirmation::Broker,
         };
+        let config_hash = hash_of(config_path);
         Self {
+            about: machine.about(),
             session: Session::new(session_rules(&config)),
             delivery: Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
             quarantine: Quarantine::new(boot_id),
@@ -699,7 +693,8 @@ impl Gateway {
             },
             config_path: config_path.to_owned(),
             not_set_up: None,
-            config_hash: hash_of(config_path),
+            starts_again: false,
+            config_hash: config_hash.clone(),
             seal_to: config.privacy.seal_to().ok().flatten().map(Arc::new),
             topics: Topics::new(&config.mqtt.root),
             zone: zone::zone(&config.booth.timezone),
@@ -716,6 +711,9 @@ impl Gateway {
             recorder: workers.recorder,
             earpiece: workers.earpiece,
             keeper: workers.keeper,
+            reader: workers.reader,
+            reading: None,
+            measured: Measured::default(),
             handset: workers.handset,
             view: workers.view,
             mqtt: workers.mqtt,
@@ -752,14 +750,14 @@ impl Gateway {
             update: update::Desk::new(workers.update),
             bell: config.bell.ringer(config.handset.ringer.is_some()),
             first_ready: None,
-            first_boot: FirstBoot::new(now, configuration_number(config_path)),
+            first_boot: FirstBoot::new(now, configuration_number(&config_hash)),
             health_due: now,
             clock_offset: None,
             clock_was_synced: false,
             clock_step_unheard: false,
             introduction_due: None,
             unreadable: Unreadable::default(),
-            written_at_midnight: (i64::MIN, 0.0),
+            written: super::health::Written::default(),
             supply_files: SupplyFiles::default(),
             supply_search_due: now,
             supply_due: now,
@@ -788,26 +786,36 @@ impl Gateway {
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
-    fn reload(&mut self) {
-        let config = match check(&self.config_path) {
-            Ok(config) => config,
-            Err(error) => {
-                log::error!("the configuration stays as it was: {error}");
-                return;
-            }
-        };
+    fn read_again(&self) {
+        if !self.reader.offer(ReadCommand::Configuration) {
+            log::error!(
+                "the card keeps the gateway waiting; the configuration is not read again now"
+            );
+        }
+    }
+
+    /// There is a good configuration. A booth that is not set up starts again with it.
+    pub(super) fn configured(&mut self, now: Mono, read: ReadAgain) {
+        if !self.is_set_up() {
+            return self.set_up_at_last();
+        }
+        let ReadAgain {
+            config,
+            hash,
+            prompts,
+        } = read;
         self.config.questions = config.questions;
         self.config.health = config.health;
         self.config.session.prompts = config.session.prompts;
         self.config.session.language = config.session.language;
-        self.config_hash = hash_of(&self.config_path);
-        self.prompts = load_prompts(&self.config);
+        self.config_hash = hash;
+        self.prompts = prompts;
         self.evidence.notice_missing = self.prompts.notice_id().is_none();
         self.evidence.questions = self.config.questions.len();
         self.earpiece
             .send(PlaybackCommand::UsePrompts(self.prompts.clone()));
         let questions = open_questions(&self.config);
-        self.tell(self.machine.mono(), Input::Questions(questions));
+        self.tell(now, Input::Questions(questions));
         self.publish_birth();
         self.event(
             "config_applied",
@@ -817,5 +825,13 @@ impl Gateway {
         log::info!(
             "questions, prompts and health interval were read again; other changes need a restart"
         );
+    }
+
+    /// The configuration cannot be used: the one from before stays, if there is one.
+    pub(super) fn not_configured(&mut self, error: &ConfigError) {
+        match self.is_set_up() {
+            true => log::error!("the configuration stays as it was: {error}"),
+            false => self.still_not_set_up(error),
+        }
     }
 }

@@ -8,20 +8,29 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{channel, sync_channel};
 
 use booth_contract::time::Mono;
 use booth_contract::{AlertId, EndedBy, Manifest, Topic, Topics};
+use booth_gateway::adapters::capture::CaptureState;
+use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
+use booth_gateway::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use booth_gateway::adapters::prompts::Prompts;
-use booth_gateway::adapters::sensors::Readings;
+use booth_gateway::adapters::recorder::RecorderCommand;
 use booth_gateway::config::{self, Config};
-use booth_gateway::run::{About, Gateway, Happening, Keeper, LOOK, Machine, Speaker};
+use booth_gateway::run::{
+    About, Gateway, Happening, Keeper, KeeperEvent, LOOK, Machine, Reader, Speaker,
+};
 use booth_spool::{KeptClip, OpenFacts, Spool};
 use booth_testkit::idle::{self, Told};
 use booth_testkit::model_disk::{EIO, EROFS, Fault, Left, ModelDisk, Verb};
 use booth_testkit::spool_rig::{facts, long_speech, new_clip};
 use gateway_core::delivery::Puback;
-use gateway_core::quarantine::Cause;
+use gateway_core::liveness::Liveness;
+use gateway_core::quarantine::{Cause, Note};
+use gateway_core::session::{HandsetEvent, Key, KeySource};
+use booth_testkit::wait::until;
 use serde_json::{Value, json};
 
 const MINUTE: u64 = 60_000;
@@ -68,10 +77,6 @@ impl Machine for Virtual {
 
     fn new_id(&self) -> String {
         uuid::Uuid::new_v4().to_string()
-    }
-
-    fn readings(&self, _: &Path) -> Readings {
-        Readings::default()
     }
 
     fn about(&self) -> About {
@@ -299,6 +304,11 @@ impl Booth {
     /// Everything that the workers, the broker and the hub have to do at this moment.
     fn settle(&mut self) {
         for _ in 0..100_000 {
+            let now = self.mono();
+            if idle::reads(&self.told, &mut self.gateway, now) {
+                self.turn();
+                continue;
+            }
             let commands: Vec<_> = self.told.keeper.try_iter().collect();
             if !commands.is_empty() {
                 let told = RefCell::new(Vec::new());
@@ -685,4 +695,101 @@ fn a_hub_that_goes_back_and_forth_between_two_versions_rejects_a_clip_once_an_ho
     };
     assert_eq!(note.cause, Cause::Hub);
     assert!(note.returned.is_some());
+}
+
+#[test]
+fn a_card_whose_reads_stall_for_a_minute_keeps_clips_waiting_and_no_citizen() {
+    let (disk, clips) = card(&[2; 3], true);
+    let mut booth = Booth::start(&disk, Centre::new(), HOUR);
+    for happening in [
+        Happening::Capture(CaptureState { works: Ok(()) }),
+        Happening::Playback(PlaybackEvent::State { works: Ok(()) }),
+        Happening::Handset(HandsetReport::Works(Ok(()))),
+        Happening::Handset(HandsetReport::AtStart { off_hook: false }),
+    ] {
+        booth.happens(happening);
+    }
+    booth.settle();
+    // From here on the booth's own thread reads.
+    let (asks, asked) = sync_channel(4);
+    let commands = std::mem::replace(&mut booth.told.reader, asked);
+    drop(asks);
+    let (told, tells) = channel();
+    let mut liveness = Liveness::default();
+    let alive = liveness.watch("reader", Reader::SILENT_AT_MOST);
+    let config = config::parse(BOOTH, "booth.toml").unwrap();
+    let reader = std::thread::spawn(move || {
+        let reader = Reader::new(&config, Path::new("none"));
+        reader.run(&alive, &commands, |event| told.send(event).expect("a loop"));
+    });
+    disk.stall_reads(true);
+    booth.hub_says();
+    until("the reader waits for the card", || {
+        (disk.stalled() == 1).then_some(())
+    });
+
+    let handset = |booth: &mut Booth, event| {
+        let at = booth.mono();
+        booth.happens(Happening::Handset(HandsetReport::Event {
+            at,
+            event,
+            done: None,
+        }));
+    };
+    let begun = booth.now.get();
+    handset(&mut booth, HandsetEvent::Lifted);
+    let key = Key::Digit(1);
+    handset(&mut booth, HandsetEvent::Key(key, KeySource::Dial));
+    let mut has_health = false;
+    for second in 0..60 {
+        booth.now.set(begun + second * 1_000);
+        booth.turn();
+        let now = booth.mono();
+        assert_eq!(liveness.judge(now), []);
+        assert!(liveness.may_feed());
+        while let Ok(MqttCommand::Publish(message)) = booth.told.mqtt.try_recv() {
+            has_health |= message.topic.ends_with("/health");
+        }
+        let played: Vec<_> = booth.told.earpiece.try_iter().collect();
+        for command in played {
+            if let PlaybackCommand::Play { id, .. } = command {
+                booth.happens(Happening::Playback(PlaybackEvent::Ended { id }));
+            }
+        }
+    }
+    assert!(has_health, "health waits for no card");
+    let armed = booth.told.recorder.try_iter();
+    let is_arm = |command: &RecorderCommand| matches!(command, RecorderCommand::Arm { .. });
+    assert!(armed.into_iter().any(|command| is_arm(&command)));
+    assert_eq!(disk.stalled(), 1);
+    assert!(booth.centre.stored.is_empty());
+
+    // A clip that is given up meanwhile does not leave.
+    let gone = clips[0].clip_id.clone();
+    let note = Note::damaged("a test");
+    booth.happens(Happening::Keeper(KeeperEvent::Quarantined(
+        gone.clone(),
+        note,
+    )));
+    disk.stall_reads(false);
+    until("what is left arrives", || {
+        while let Ok(event) = tells.try_recv() {
+            booth.happens(Happening::Reader(event));
+        }
+        while let Ok(MqttCommand::Publish(message)) = booth.told.mqtt.try_recv() {
+            let (answer, says) = booth.centre.take(&message);
+            booth.happens(Happening::Mqtt(MqttEvent::Answered {
+                token: message.token,
+                answer,
+                why: String::new(),
+            }));
+            if let Some((topic, payload)) = says {
+                booth.hears(topic, payload, None);
+            }
+        }
+        (booth.centre.stored.len() == clips.len() - 1).then_some(())
+    });
+    assert!(!booth.centre.stored.contains_key(&gone));
+    drop(booth);
+    reader.join().expect("it ends with its commands");
 }

@@ -62,6 +62,7 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
     let topic = format!("booth/1/up/rundhoej-1/clip/{}", clip.clip_id);
     let mut leaves = |gateway: &mut Gateway, at: Mono| {
         gateway.turn(at);
+        idle::reads(&told, gateway, at);
         std::iter::from_fn(|| told.mqtt.try_recv().ok()).any(
             |command| matches!(command, MqttCommand::Publish(message) if message.topic == topic),
         )
@@ -99,6 +100,7 @@ fn a_clip_that_was_spoken_at_another_booth_leaves_under_that_booths_name() {
         }),
     );
     gateway.turn(now);
+    idle::reads(&told, &mut gateway, now);
     let topic = format!("booth/1/up/torvet-2/clip/{}", clip.clip_id);
     let manifest =
         std::iter::from_fn(|| told.mqtt.try_recv().ok()).find_map(|command| match command {
@@ -143,6 +145,7 @@ impl Rig {
 
     fn turn(&mut self) {
         self.gateway.turn(self.now);
+        idle::reads(&self.told, &mut self.gateway, self.now);
         self.takes();
     }
 

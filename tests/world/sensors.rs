@@ -14,12 +14,12 @@ use booth_gateway::adapters::handset::{HandsetCommand, HandsetReport};
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::playback::PlaybackEvent;
 use booth_gateway::adapters::prompts::Prompts;
-use booth_gateway::adapters::sensors::{Readings, Sensors, SupplyFiles};
+use booth_gateway::adapters::sensors::{Sensors, SupplyFiles};
 use booth_gateway::config::{self, Config};
 use booth_gateway::run::{
-    About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker, Workers, post,
+    About, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Measured, ReadCommand,
+    ReadEvent, Speaker, Workers, certificate_file, post, read_message,
 };
-use booth_host::tls;
 use booth_spool::Spool;
 use booth_testkit::spool_rig::*;
 use gateway_core::partition::Partition;
@@ -54,20 +54,12 @@ impl Machine for Fake {
         uuid::Uuid::from_u128(1).to_string()
     }
 
-    fn readings(&self, place: &Path) -> Readings {
-        self.sensors.readings(place)
-    }
-
     fn supply_files(&self) -> SupplyFiles {
         self.sensors.supply_files()
     }
 
     fn watchdog_reset(&self) -> Option<bool> {
         self.sensors.watchdog_reset()
-    }
-
-    fn certificate_end(&self, file: &Path) -> Option<jiff::Timestamp> {
-        tls::first_end(file).ok()
     }
 
     fn partition(&self, note: &Path) -> Option<Partition> {
@@ -92,6 +84,10 @@ struct Booth {
     gateway: Gateway,
     published: booth_gateway::adapters::outbox::Outlet,
     kept: Receiver<KeeperCommand>,
+    asked: Receiver<ReadCommand>,
+    /// The certificate's file, and when it and the sensors are read next.
+    certificate: Option<std::path::PathBuf>,
+    measure_due: Mono,
     shown: Receiver<HandsetCommand>,
     spool: Spool,
     /// Events published so far, and the latest birth.
@@ -132,11 +128,14 @@ impl Booth {
         let (recorder, _) = post(64);
         let (earpiece, _) = post(64);
         let (keeper, kept) = post(64);
+        let (reads, asked) = post(64);
+        let certificate = certificate_file(&config).map(Path::to_owned);
         let (handset, shown) = post(64);
         let workers = Workers {
             recorder,
             earpiece,
             keeper,
+            reader: reads,
             handset: Some(handset),
             mic_levels: Arc::default(),
             view: Arc::default(),
@@ -150,21 +149,41 @@ impl Booth {
         };
         let mut gateway = Gateway::new(config, Path::new("none"), Box::new(machine), workers);
         gateway.begin(Some((spool.clone(), report)));
-        gateway.happen(
-            Mono(1_000_000),
-            Happening::Mqtt(MqttEvent::Connected { max_packet: None }),
-        );
-        Self {
+        let mut booth = Self {
             folder,
             seconds,
             gateway,
             published,
             kept,
+            asked,
+            certificate,
+            measure_due: Mono(1_000_000),
             shown,
             spool,
             events: Vec::new(),
             birth: serde_json::Value::Null,
             sent: 0,
+        };
+        let connected = MqttEvent::Connected { max_packet: None };
+        let now = Mono(1_000_000);
+        booth.reads(now);
+        booth.gateway.happen(now, Happening::Mqtt(connected));
+        booth
+    }
+
+    /// What the reader does at this time: it measures the machine each minute, and reads what the loop asked for.
+    fn reads(&mut self, now: Mono) {
+        if self.measure_due <= now {
+            self.measure_due = now + std::time::Duration::from_secs(60);
+            let sensors = Sensors::under(self.folder.path());
+            let card = self.folder.path().join("card");
+            let measured = Measured::now(&sensors, &card, self.certificate.as_deref());
+            let measured = ReadEvent::Measured(Box::new(measured));
+            self.gateway.happen(now, Happening::Reader(measured));
+        }
+        while let Ok(ReadCommand::Message { spool, send }) = self.asked.try_recv() {
+            let read = read_message(&spool, send);
+            self.gateway.happen(now, Happening::Reader(read));
         }
     }
 
@@ -203,7 +222,9 @@ impl Booth {
         let (mut health, mut alerts) = (None, Vec::new());
         loop {
             let now = Mono(self.seconds.get() * 1000);
+            self.reads(now);
             self.gateway.turn(now);
+            self.reads(now);
             while let Ok(command) = self.published.try_recv() {
                 let MqttCommand::Publish(message) = command else {
                     continue;

@@ -66,7 +66,7 @@ struct Kind {
     prompted_by: Option<(&'static str, &'static str)>,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind {
         name: "capture",
         tells: |told| matches!(told, Happening::Capture(_)),
@@ -80,6 +80,11 @@ const KINDS: [Kind; 8] = [
     Kind {
         name: "keeper",
         tells: |told| matches!(told, Happening::Keeper(_)),
+        prompted_by: None,
+    },
+    Kind {
+        name: "reader",
+        tells: |told| matches!(told, Happening::Reader(_)),
         prompted_by: None,
     },
     Kind {

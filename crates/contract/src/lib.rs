@@ -22,7 +22,7 @@ pub use ack::{Ack, AckStatus, ByteRange};
 pub use alert::{Alert, AlertId, Severity};
 pub use birth::Birth;
 pub use broker::{BrokerState, BrokerUrl};
-pub use health::Health;
+pub use health::{Health, finite};
 pub use ids::{BodyHash, BootId, CardId, ClipId};
 pub use manifest::{BodyKind, ClipKind, Consent, ConsentMode, EndedBy, Manifest, Publish};
 pub use state::{BoothState, HubState, Presence, Session};

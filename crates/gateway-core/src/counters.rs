@@ -54,6 +54,23 @@ impl Counter {
             Counter::WrongCodes => "wrong_codes",
         }
     }
+
+    /// Where its counts stand in health: in total, and today.
+    fn places(self, health: &mut Health) -> (&mut Option<u64>, &mut Option<u64>) {
+        match self {
+            Counter::Lifts => (&mut health.lifts_total, &mut health.lifts_today),
+            Counter::Clips => (&mut health.clips_total, &mut health.clips_today),
+            Counter::Choices => (&mut health.choices_total, &mut health.choices_today),
+            Counter::Refused => (&mut health.refused_total, &mut health.refused_today),
+            Counter::LeftEarly => (&mut health.left_early_total, &mut health.left_early_today),
+            Counter::Discarded => (&mut health.discarded_total, &mut health.discarded_today),
+            Counter::EmergencyDialled => (
+                &mut health.emergency_dialled_total,
+                &mut health.emergency_dialled_today,
+            ),
+            Counter::WrongCodes => (&mut health.wrong_codes_total, &mut health.wrong_codes_today),
+        }
+    }
 }
 
 /// The counts of one card.
@@ -168,8 +185,9 @@ impl Counters {
     /// Writes all of them into a health message.
     pub fn report(&self, health: &mut Health) {
         for counter in Counter::ALL {
-            health.set_count(&format!("{}_total", counter.name()), self.total(counter));
-            health.set_count(&format!("{}_today", counter.name()), self.today(counter));
+            let (total, today) = counter.places(health);
+            *total = Some(self.total(counter));
+            *today = Some(self.today(counter));
         }
     }
 }

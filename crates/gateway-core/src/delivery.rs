@@ -577,6 +577,12 @@ impl Delivery {
             .min()
     }
 
+    /// Whether the message with this token is still to be sent or answered: not after its clip was given up, and not after the
+    /// connection was lost.
+    pub fn awaits(&self, token: u64) -> bool {
+        self.tokens.contains_key(&token)
+    }
+
     /// Notes how long the message with this token is, for sentences that people read.
     pub fn sized(&mut self, token: u64, bytes: usize) {
         if let Some(sent) = self.tokens.get_mut(&token) {

@@ -242,6 +242,10 @@ struct Index {
 }
 
 impl Index {
+    fn used_bytes(&self) -> u64 {
+        self.kept_bytes + self.open_bytes
+    }
+
     fn insert(&mut self, id: Uuid, entry: Entry) {
         self.kept_bytes += entry.file_bytes;
         if let Some(old) = self.clips.insert(id, entry) {
@@ -364,6 +368,11 @@ impl Spool {
         self.inner.mend()
     }
 
+    /// Bytes that clips and running takes have on the card. Does not read the card.
+    pub fn used_bytes(&self) -> u64 {
+        locked(&self.inner.index).used_bytes()
+    }
+
     /// How many finished clips are on the card, and the lowest number among this card's own.
     pub fn holdings(&self) -> (usize, Option<u64>) {
         let own = &self.inner.identity.card_id;
@@ -379,7 +388,7 @@ impl Spool {
     /// The finished clips on the card, oldest first: those of other cards before those of this card, by number. Without quarantined
     /// clips.
     pub fn clips(&self) -> Vec<KeptClip> {
-        let own = locked(&self.inner.card).card_id.clone();
+        let own = &self.inner.identity.card_id;
         let index = locked(&self.inner.index);
         let mut clips: Vec<KeptClip> = index
             .clips
@@ -389,7 +398,7 @@ impl Spool {
             .collect();
         drop(index);
         clips.sort_unstable_by(|a, b| {
-            let key = |clip: &KeptClip| (clip.card_id == own, clip.clip_no);
+            let key = |clip: &KeptClip| (clip.card_id == *own, clip.clip_no);
             (key(a), &a.card_id).cmp(&(key(b), &b.card_id))
         });
         clips
@@ -456,10 +465,7 @@ impl Spool {
 
 impl Inner {
     fn room(&self) -> Room {
-        let used_bytes = {
-            let index = locked(&self.index);
-            index.kept_bytes + index.open_bytes
-        };
+        let used_bytes = locked(&self.index).used_bytes();
         let free = self.folders.disk.free_bytes(&self.folders.root);
         let free_bytes = free.as_ref().copied().unwrap_or(0);
         let reason = if self.is_unread.load(Ordering::Relaxed) {

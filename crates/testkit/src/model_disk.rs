@@ -26,7 +26,8 @@ pub mod state;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use booth_spool::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
@@ -36,6 +37,8 @@ use state::{Node, State};
 pub const ENOSPC: i32 = 28;
 /// Input/output error (Linux errno).
 pub const EIO: i32 = 5;
+/// A reader waits for at most this long, in real time.
+const STALL_AT_MOST: Duration = Duration::from_secs(60);
 /// Read-only file system (Linux errno).
 pub const EROFS: i32 = 30;
 
@@ -123,6 +126,7 @@ impl Chance {
 #[derive(Clone, Default)]
 pub struct ModelDisk {
     shared: Arc<Mutex<Shared>>,
+    moves: Arc<Condvar>,
 }
 
 #[derive(Default)]
@@ -137,6 +141,8 @@ struct Shared {
     syncs: u64,
     errors: u64,
     locks: Vec<u64>,
+    stalls: bool,
+    stalled: usize,
 }
 
 impl ModelDisk {
@@ -156,7 +162,33 @@ impl ModelDisk {
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
+            moves: Arc::default(),
         }
+    }
+
+    /// While the disk stalls, whoever reads a file waits; everything else goes on. A stall that nobody ends is a panic of the
+    /// reader.
+    pub fn stall_reads(&self, stalls: bool) {
+        self.shared().stalls = stalls;
+        self.moves.notify_all();
+    }
+
+    /// How many readers wait.
+    pub fn stalled(&self) -> usize {
+        self.shared().stalled
+    }
+
+    /// The disk, once it does not stall.
+    fn moving(&self) -> MutexGuard<'_, Shared> {
+        let mut shared = self.shared();
+        shared.stalled += 1;
+        let waited = self
+            .moves
+            .wait_timeout_while(shared, STALL_AT_MOST, |shared| shared.stalls);
+        let (mut shared, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        shared.stalled -= 1;
+        assert!(!waited.timed_out(), "a read waits for a disk that stalls");
+        shared
     }
 
     /// Another disk with the same content, durable and not; without faults, locks and counts.
@@ -335,7 +367,7 @@ impl ModelFile {
 impl DiskFile for ModelFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.disk
-            .shared()
+            .moving()
             .operate(Verb::Read, &self.path, |shared, _| {
                 let live = &shared.state.file(self.file)?.live;
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);

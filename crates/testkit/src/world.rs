@@ -182,6 +182,10 @@ enum Event {
         life: u64,
         due: u64,
     },
+    Reader {
+        life: u64,
+        due: u64,
+    },
     PlayEnds {
         life: u64,
         id: PlayId,
@@ -474,6 +478,7 @@ impl World {
                 // What it let go has made room at once.
                 self.note_room();
             }
+            Event::Reader { life, due } if life == alive => self.reader_works(due),
             Event::PlayEnds { life, id } if life == alive => self.play_ends(id),
             Event::EarpieceLooks(life) if life == alive => self.earpiece_looks(),
             Event::MicrophoneTold { life, works } if life == alive => self.microphone_told(works),
@@ -498,6 +503,7 @@ impl World {
             | Event::Turn { .. }
             | Event::Recorder { .. }
             | Event::Keeper { .. }
+            | Event::Reader { .. }
             | Event::PlayEnds { .. }
             | Event::EarpieceLooks(_)
             | Event::MicrophoneTold { .. }

@@ -17,10 +17,9 @@ use booth_gateway::adapters::mqtt::MqttCommand;
 use booth_gateway::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::recorder::RecorderCommand;
-use booth_gateway::adapters::sensors::Readings;
 use booth_gateway::config::{self, Config};
 use booth_gateway::run::{
-    About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, Speaker,
+    About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, ReadCommand, Speaker,
 };
 use booth_spool::{OpenFacts, OpenReport, Spool, SpoolError};
 use gateway_core::session::{HandsetEvent, PlayId, Prompt};
@@ -100,10 +99,6 @@ impl Machine for Virtual {
         self.0.uuid()
     }
 
-    fn readings(&self, _: &Path) -> Readings {
-        Readings::default()
-    }
-
     fn about(&self) -> About {
         About::default()
     }
@@ -171,6 +166,8 @@ pub struct Process {
     told: Told,
     keeper_queue: VecDeque<KeeperCommand>,
     keeper_due: u64,
+    reader_queue: VecDeque<ReadCommand>,
+    reader_due: Option<u64>,
     playing: Option<(PlayId, u64)>,
     /// When the self-test's tone was played last.
     pub tone_at: Option<u64>,
@@ -291,6 +288,8 @@ impl World {
             told,
             keeper_queue: VecDeque::new(),
             keeper_due: 0,
+            reader_queue: VecDeque::new(),
+            reader_due: None,
             playing: None,
             tone_at: None,
             earpiece_told: None,
@@ -528,6 +527,8 @@ impl World {
             recorder_woken = true;
         }
         played.extend(process.told.earpiece.try_iter());
+        process.reader_queue.extend(process.told.reader.try_iter());
+        let reader_woken = !process.reader_queue.is_empty();
         for command in process.told.keeper.try_iter() {
             process.keeper_queue.push_back(command);
             keeper_woken = true;
@@ -568,6 +569,9 @@ impl World {
             let wait = 1 + self.chance.below(20);
             self.wake_keeper(now + wait);
         }
+        if reader_woken {
+            self.wake_reader();
+        }
         if name == "off_hook" {
             self.citizen.is_written_off = true;
         }
@@ -582,6 +586,33 @@ impl World {
             ));
         }
         self.bounds_hold();
+    }
+
+    /// A card takes a while to read, and meanwhile everything else goes on.
+    fn wake_reader(&mut self) {
+        let (now, life) = (self.now, self.life);
+        let wait = 1 + self.chance.below(20);
+        if let Some(process) = &mut self.process
+            && process.reader_due.is_none()
+        {
+            let due = now + wait;
+            process.reader_due = Some(due);
+            self.at(due, Event::Reader { life, due });
+        }
+    }
+
+    pub(super) fn reader_works(&mut self, due: u64) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        if process.reader_due != Some(due) {
+            return;
+        }
+        process.reader_due = None;
+        let commands: Vec<_> = process.reader_queue.drain(..).collect();
+        for command in commands {
+            self.tell_loop(1, Happening::Reader(idle::read(command)));
+        }
     }
 
     pub(super) fn wake_keeper(&mut self, at: u64) {
