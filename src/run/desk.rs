@@ -1,10 +1,9 @@
 //! The centre's commands while they wait (contract §3.7).
 //!
-//! Owns: which askers are answered when a command is done, and the pace of commands that cost much. Never does: carry a
-//! command out.
+//! Owns: which askers are answered when a command is done. Never does: carry a command out, or decide when that is due;
+//! `gateway_core::booth` does.
 
 use booth_contract::time::rfc3339;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,12 +11,9 @@ use super::{Gateway, ReplyTo};
 use crate::adapters::mqtt::Kind;
 use booth_contract::Topic;
 use booth_contract::time::Mono;
+use gateway_core::booth::Event;
 use gateway_core::commands::{Place, Waiting};
 use gateway_core::quarantine::Wanted;
-
-/// An introduction and a self-test that were asked for begin at most this often; an asker in between is answered with the
-/// next one.
-pub(super) const PACE: Duration = Duration::from_secs(2);
 
 /// A command that may have to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,20 +35,10 @@ impl Asked {
     }
 }
 
-/// The commands that wait, and when the introduction and the self-test among them may begin.
+/// The commands that wait.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) waiting: Waiting<Asked, ReplyTo>,
-    /// When the booth last introduced itself because somebody asked or because the hub had come.
-    pub(super) introduced: Option<Mono>,
-    /// When the latest self-test that was asked for began, and when the next one is due.
-    tested: Option<Mono>,
-    test_due: Option<Mono>,
-}
-
-/// The earliest time that the pace allows.
-pub(super) fn paced(now: Mono, last: Option<Mono>) -> Mono {
-    last.map_or(now, |last| now.max(last + PACE))
 }
 
 impl Gateway {
@@ -86,8 +72,7 @@ impl Gateway {
     /// `cmd/rebirth`: the booth introduces itself, once for everybody who has asked by then.
     pub(super) fn asked_to_introduce(&mut self, now: Mono, to: ReplyTo) {
         if self.takes_place(Asked::Rebirth, to) {
-            let due = paced(now, self.desk.introduced);
-            self.introduction_due = Some(self.introduction_due.map_or(due, |at| at.min(due)));
+            self.decide(now, Event::AskedToIntroduce);
         }
     }
 
@@ -102,21 +87,7 @@ impl Gateway {
     /// `cmd/selftest`.
     pub(super) fn asked_to_test(&mut self, now: Mono, to: ReplyTo) {
         if self.takes_place(Asked::SelfTest, to) {
-            self.desk.test_due = Some(paced(now, self.desk.tested));
-        }
-    }
-
-    /// When the next self-test that was asked for begins.
-    pub(super) fn test_deadline(&self) -> Option<Mono> {
-        self.desk.test_due
-    }
-
-    /// Begins the self-test that was asked for, if it is due.
-    pub(super) fn test_if_due(&mut self, now: Mono) {
-        if self.desk.test_due.is_some_and(|due| due <= now) {
-            self.desk.test_due = None;
-            self.desk.tested = Some(now);
-            self.ask_for_selftest(now, true);
+            self.decide(now, Event::AskedToTest);
         }
     }
 }

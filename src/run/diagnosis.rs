@@ -10,6 +10,7 @@ use crate::config::Backend;
 use crate::status::{Contact, Finding, LastKey, Raised, Status, contacts, key_name};
 use booth_contract::AlertId;
 use booth_contract::time::Mono;
+use gateway_core::booth::Event;
 use gateway_core::unreadable::Kind;
 
 /// Most unused files among the prompts that are named.
@@ -18,7 +19,6 @@ const MOST_UNUSED: usize = 20;
 impl Gateway {
     /// Everything that the daemon knows of itself, as findings: what works, and each raised alert with its remedy.
     pub fn findings(&self, now: Mono) -> Vec<Finding> {
-        let evidence = &self.evidence;
         let mut all = Vec::new();
         if let Some(why) = &self.not_set_up {
             let remedy = "Correct booth.toml, then start the gateway again or send it SIGHUP.";
@@ -30,105 +30,118 @@ impl Gateway {
                 remedy,
             ));
         }
-        let mut works = |area, subject, is_ok: bool, sentence: &str| {
-            if is_ok {
-                all.push(Finding::ok(area, subject, sentence));
-            }
-        };
-        works(
-            "sound",
-            "microphone",
-            evidence.capture.is_ok(),
-            "Frames arrive from the microphone.",
-        );
-        works(
-            "sound",
-            "earpiece",
-            evidence.playback.is_ok(),
-            "The earpiece takes samples.",
-        );
-        works(
-            "card",
-            "spool",
-            evidence.spool.is_ok(),
-            "The spool takes another clip.",
-        );
-        works(
-            "contacts",
-            "hook",
-            evidence.handset.is_ok(),
-            "The hook switch can be read.",
-        );
-        works(
-            "broker",
-            "connection",
-            self.is_connected,
-            "The gateway is connected to the broker.",
-        );
-        works(
-            "hub",
-            "state",
-            self.delivery.is_hub_online(),
-            "The hub is online.",
-        );
-        works(
-            "clock",
-            "synchronised",
-            evidence.clock_synced,
-            "The clock is synchronised.",
-        );
-        let unsent = self.delivery.unsent();
-        if unsent > 0 {
-            let hours = self
-                .delivery
-                .oldest_unsent(now)
-                .map_or(0, |age| age.as_secs() / 3600);
-            all.push(Finding::ok(
-                "card",
-                "unsent",
-                format!(
-                    "{unsent} messages are only on this card, the oldest for {hours} hours; do not throw it away."
-                ),
-            ));
-        }
+        all.extend(self.what_works());
+        all.extend(self.unsent_finding(now));
         all.extend(self.update_finding());
         for note in &self.mixer_notes {
             let remedy = "Write a value in that range into booth.toml.";
             all.push(Finding::warning("mixer", "range", note, remedy));
         }
-        // Trouble that is too young for an alert is a warning already.
-        if let Err((_, why)) = &evidence.broker
-            && !self.faults.contains_key(&AlertId::NotConnected)
-        {
-            let remedy = AlertId::NotConnected.remedy();
-            all.push(Finding::warning("broker", "connection", why, remedy));
-        } else if self.is_connected && !self.delivery.is_hub_online() {
-            let remedy = AlertId::HubNotListening.remedy();
-            let sentence = "The hub has not said that it is online; clips stay on the card.";
-            all.push(Finding::warning("hub", "state", sentence, remedy));
-        }
-        for (kind, sentence) in self.unreadable.sentences(now) {
-            // A hub's state that cannot be read now is an alert, below.
-            if kind == Kind::HubState && evidence.hub_unreadable.is_some() {
-                continue;
-            }
-            let remedy = "Compare the versions of booth and hub; see what else may publish on this booth's topics.";
-            let subject = format!("unreadable {}", kind.word());
-            all.push(Finding::warning("hub", &subject, sentence, remedy));
-        }
-        if !evidence.clock_synced && !self.faults.contains_key(&AlertId::ClockUnset) {
-            let remedy = AlertId::ClockUnset.remedy();
-            let sentence = "The clock is not synchronised yet.";
-            all.push(Finding::warning("clock", "synchronised", sentence, remedy));
-        }
-        let raised = self.faults.iter();
+        all.extend(self.young_trouble());
+        all.extend(self.unreadable_findings(now));
+        all.extend(self.clock_finding());
+        let raised = self.booth.faults().iter();
         all.extend(raised.map(|(id, text)| Finding::of_alert(*id, text)));
         all
     }
 
+    /// What works, a finding each.
+    fn what_works(&self) -> impl Iterator<Item = Finding> {
+        let evidence = &self.booth.evidence;
+        [
+            (
+                evidence.capture.is_ok(),
+                ("sound", "microphone"),
+                "Frames arrive from the microphone.",
+            ),
+            (
+                evidence.playback.is_ok(),
+                ("sound", "earpiece"),
+                "The earpiece takes samples.",
+            ),
+            (
+                evidence.spool.is_ok(),
+                ("card", "spool"),
+                "The spool takes another clip.",
+            ),
+            (
+                evidence.handset.is_ok(),
+                ("contacts", "hook"),
+                "The hook switch can be read.",
+            ),
+            (
+                self.booth.is_connected(),
+                ("broker", "connection"),
+                "The gateway is connected to the broker.",
+            ),
+            (
+                self.booth.delivery.is_hub_online(),
+                ("hub", "state"),
+                "The hub is online.",
+            ),
+            (
+                evidence.clock_synced,
+                ("clock", "synchronised"),
+                "The clock is synchronised.",
+            ),
+        ]
+        .into_iter()
+        .filter(|(works, ..)| *works)
+        .map(|(_, (area, subject), sentence)| Finding::ok(area, subject, sentence))
+    }
+
+    fn unsent_finding(&self, now: Mono) -> Option<Finding> {
+        let unsent = self.booth.delivery.unsent();
+        let oldest = self.booth.delivery.oldest_unsent(now);
+        let hours = oldest.map_or(0, |age| age.as_secs() / 3600);
+        (unsent > 0).then(|| {
+            let sentence = format!(
+                "{unsent} messages are only on this card, the oldest for {hours} hours; do not throw it away."
+            );
+            Finding::ok("card", "unsent", sentence)
+        })
+    }
+
+    /// Trouble that is too young for an alert is a warning already.
+    fn young_trouble(&self) -> Option<Finding> {
+        if let Err((_, why)) = &self.booth.evidence.broker
+            && !self.booth.faults().contains_key(&AlertId::NotConnected)
+        {
+            let remedy = AlertId::NotConnected.remedy();
+            return Some(Finding::warning("broker", "connection", why, remedy));
+        }
+        let is_alone = self.booth.is_connected() && !self.booth.delivery.is_hub_online();
+        is_alone.then(|| {
+            let remedy = AlertId::HubNotListening.remedy();
+            let sentence = "The hub has not said that it is online; clips stay on the card.";
+            Finding::warning("hub", "state", sentence, remedy)
+        })
+    }
+
+    fn unreadable_findings(&self, now: Mono) -> impl Iterator<Item = Finding> {
+        // A hub's state that cannot be read now is an alert already.
+        let is_alert = self.booth.evidence.hub_unreadable.is_some();
+        let sentences = self.booth.unreadable.sentences(now);
+        let sentences = sentences.filter(move |(kind, _)| *kind != Kind::HubState || !is_alert);
+        sentences.map(|(kind, sentence)| {
+            let remedy = "Compare the versions of booth and hub; see what else may publish on this booth's topics.";
+            let subject = format!("unreadable {}", kind.word());
+            Finding::warning("hub", &subject, sentence, remedy)
+        })
+    }
+
+    fn clock_finding(&self) -> Option<Finding> {
+        let is_alert = self.booth.faults().contains_key(&AlertId::ClockUnset);
+        (!self.booth.evidence.clock_synced && !is_alert).then(|| {
+            let remedy = AlertId::ClockUnset.remedy();
+            let sentence = "The clock is not synchronised yet.";
+            Finding::warning("clock", "synchronised", sentence, remedy)
+        })
+    }
+
     /// The daemon's evidence, for the doctor's socket.
     pub(super) fn diagnosis(&mut self, now: Mono) -> Status {
-        self.weigh(now);
+        self.decide(now, Event::Weigh);
         let raised = |(id, text): (&AlertId, &String)| Raised {
             id: id.as_str().into(),
             severity: id.severity(),
@@ -141,10 +154,10 @@ impl Gateway {
             name: self.config.booth.name.clone(),
             sw_version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
-            up_s: now.since(self.evidence.started).as_secs(),
-            session: self.session.state_name().into(),
+            up_s: now.since(self.booth.evidence.started).as_secs(),
+            session: self.booth.session().state_name().into(),
             ready: u8::from(self.is_ready()),
-            faults: self.faults.iter().map(raised).collect(),
+            faults: self.booth.faults().iter().map(raised).collect(),
             findings: self.findings(now),
             unused_prompts: self.unused_prompts(),
             contacts: self.seen_contacts(),
@@ -153,14 +166,15 @@ impl Gateway {
                 age_ms: now.0.saturating_sub(at.0),
             }),
             microphone: self.mic_levels.get().into(),
-            capture_ok: u8::from(self.evidence.capture.is_ok()),
-            playback_ok: u8::from(self.evidence.playback.is_ok()),
-            connected: u8::from(self.is_connected),
+            capture_ok: u8::from(self.booth.evidence.capture.is_ok()),
+            playback_ok: u8::from(self.booth.evidence.playback.is_ok()),
+            connected: u8::from(self.booth.is_connected()),
             was_connected: u8::from(self.was_connected),
-            hub_online: u8::from(self.delivery.is_hub_online()),
-            clock_synced: u8::from(self.evidence.clock_synced),
-            spool_clips: self.delivery.unsent() as u64,
+            hub_online: u8::from(self.booth.delivery.is_hub_online()),
+            clock_synced: u8::from(self.booth.evidence.clock_synced),
+            spool_clips: self.booth.delivery.unsent() as u64,
             oldest_unsent_s: self
+                .booth
                 .delivery
                 .oldest_unsent(now)
                 .map_or(0, |age| age.as_secs()),
@@ -190,7 +204,7 @@ impl Gateway {
                 name: "hook".into(),
                 line: None,
                 level: None,
-                active: Some(u8::from(self.session.is_off_hook())),
+                active: Some(u8::from(self.booth.session().is_off_hook())),
             }];
         }
         let is_inverted = self.view.is_inverted.load(Ordering::Relaxed);

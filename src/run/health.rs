@@ -56,13 +56,19 @@ impl Gateway {
         let readings = &measured.readings;
         if let Some(celsius) = readings.cpu_temp_c {
             // Once too hot, the processor has to cool down well below that, so that the alert does not flap.
-            let limit = if self.evidence.too_hot { COOL_C } else { HOT_C };
-            self.evidence.too_hot = celsius >= limit;
+            let limit = if self.booth.evidence.too_hot {
+                COOL_C
+            } else {
+                HOT_C
+            };
+            self.booth.evidence.too_hot = celsius >= limit;
         }
         self.written.measured(readings.written_mb, self.local_day());
-        self.evidence.certificate = self.certificate(&measured);
+        self.booth.evidence.certificate = self.certificate(&measured);
         self.measured = measured;
-        self.evidence.disk_errors = self.disk_errors().unwrap_or(self.evidence.disk_errors);
+        self.booth.evidence.disk_errors = self
+            .disk_errors()
+            .unwrap_or(self.booth.evidence.disk_errors);
     }
 
     /// The certificate that ends first. With a clock that may be wrong it is not known.
@@ -91,7 +97,7 @@ impl Gateway {
     }
 
     pub(super) fn publish_health(&mut self, now: Mono) {
-        self.counters.turn_to(self.local_day());
+        self.booth.counters.turn_to(self.local_day());
         let payload = self.health(now).to_json();
         self.publish(
             &Topic::Health(self.config.booth.id.clone()),
@@ -112,23 +118,25 @@ impl Gateway {
         self.health_of_delivery(now, &mut health);
         self.health_of_the_handset(now, &mut health);
         self.health_of_sound(now, &mut health);
-        self.counters.report(&mut health);
+        self.booth.counters.report(&mut health);
         health
     }
 
     fn health_of_the_booth(&self, now: Mono, health: &mut Health) {
         health.ready = Some(self.is_ready());
         health.ready_after_s = self
-            .first_ready
+            .booth
+            .first_ready()
             .map(|at| rounded(at.0 as f64 / 1_000.0, 10.0));
         health.ts = Some(self.machine.wall().as_second() as f64);
         health.health_interval_s = Some(self.config.health.interval_s);
-        health.up_s = Some(now.since(self.evidence.started).as_secs());
+        health.up_s = Some(now.since(self.booth.evidence.started).as_secs());
         health.boot_count = Some(self.speaker().boot_count);
         health.clock_synced = Some(self.machine.clock_synced());
-        health.in_service = Some(self.session.is_in_service() || self.evidence.card_closed);
-        health.faults = Some(self.alerts.len() as u64);
-        if let Some((at, ok)) = self.asked.last {
+        health.in_service =
+            Some(self.booth.session().is_in_service() || self.booth.evidence.card_closed);
+        health.faults = Some(self.booth.alerts().len() as u64);
+        if let Some((at, ok)) = self.booth.latest_selftest() {
             health.selftest_ok = Some(ok);
             health.selftest_age_s = Some(age_s(now, at));
         }
@@ -147,14 +155,14 @@ impl Gateway {
         health.sd_written_mb_today = self.written.today_mb;
         health.data_used_pct = readings.data_used_pct;
         health.sd_io_errors = self.disk_errors();
-        let power = &self.evidence.power;
+        let power = &self.booth.evidence.power;
         health.throttled_now = power.throttled_now();
         health.throttled_since_boot = power.throttled_since_boot();
         health.undervolt_count = power.undervolt_count();
-        let resets = self.counters.watchdog_resets();
+        let resets = self.booth.counters.watchdog_resets();
         let is_known = resets > 0 || self.machine.watchdog_reset().is_some();
         health.watchdog_resets = is_known.then_some(resets);
-        let certificate = self.evidence.certificate.as_ref();
+        let certificate = self.booth.evidence.certificate.as_ref();
         health.cert_days_left = certificate.map(|certificate| certificate.days_left as f64);
     }
 
@@ -172,30 +180,30 @@ impl Gateway {
     }
 
     fn health_of_delivery(&self, now: Mono, health: &mut Health) {
-        let oldest = self.delivery.oldest_unsent(now);
+        let oldest = self.booth.delivery.oldest_unsent(now);
         health.oldest_unsent_s = Some(oldest.map_or(0, |age| age.as_secs()));
-        let figures = self.delivery.figures();
+        let figures = self.booth.delivery.figures();
         health.parts_sent = Some(figures.parts_sent);
         health.parts_resent = Some(figures.parts_resent);
-        health.reconnects = Some(self.reconnects);
-        health.tx_bytes_today = Some(self.counters.sent_today());
+        health.reconnects = Some(self.booth.reconnects());
+        health.tx_bytes_today = Some(self.booth.counters.sent_today());
     }
 
     fn health_of_the_handset(&self, now: Mono, health: &mut Health) {
         let lift_age_s = self.lifted_at.map(|at| age_s(now, at));
-        health.offhook = Some(self.session.is_off_hook());
-        health.offhook_s = lift_age_s.filter(|_| self.session.is_off_hook());
+        health.offhook = Some(self.booth.session().is_off_hook());
+        health.offhook_s = lift_age_s.filter(|_| self.booth.session().is_off_hook());
         health.last_lift_age_s = lift_age_s;
-        health.recording = Some(self.session.is_recording());
+        health.recording = Some(self.booth.session().is_recording());
         let has_lines = self.handset.is_some();
         health.hook_toggles_1h = has_lines.then(|| self.view.hook_toggles_1h.load(Relaxed));
     }
 
     fn health_of_sound(&self, now: Mono, health: &mut Health) {
-        health.capture_ok = Some(self.evidence.capture.is_ok());
-        health.playback_ok = Some(self.evidence.playback.is_ok());
+        health.capture_ok = Some(self.booth.evidence.capture.is_ok());
+        health.playback_ok = Some(self.booth.evidence.playback.is_ok());
         health.xruns = Some(self.capture_figures.xruns.load(Relaxed));
-        health.silent_clips_in_row = Some(self.microphone.silent_in_row());
+        health.silent_clips_in_row = Some(self.booth.silent_clips_in_row());
         let clipped_pct = self.last_clipped_pct;
         health.mic_clip_pct = clipped_pct.map(|pct| rounded(pct, 100.0));
         if let Some((at, clip)) = &self.last_clip {

@@ -7,15 +7,14 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Gateway;
-use super::desk::paced;
 use crate::adapters::mqtt::Kind;
-use crate::adapters::outbox::Outbox;
 use booth_contract::time::Mono;
 use booth_contract::{
     Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, HubState, Presence, SCHEMA, Session,
     Topic,
 };
 use booth_host::crew::Death;
+use gateway_core::booth::Event;
 use gateway_core::liveness::LivenessNews;
 
 /// Most events that wait for a connection; the oldest gives way.
@@ -73,62 +72,19 @@ impl Speaker {
 }
 
 impl Gateway {
-    /// The hub reports its state. When it has become `online` (again, or for the first time in this connection) it may have
-    /// missed what the booth published, and no broker has to keep that for it: the booth introduces itself once more, after
-    /// a pause of its own so that a fleet does not speak all at once. Repetitions of the hub's state change nothing.
+    /// The hub reports its state.
     pub(super) fn hub_is(&mut self, now: Mono, hub: &HubState) {
         let is_online = hub.state == Presence::Online;
-        let was_online = self.delivery.is_hub_online();
         match is_online {
-            true if !was_online => log::info!(over = "hub"; "the hub is online"),
+            true if !self.booth.delivery.is_hub_online() => {
+                log::info!(over = "hub"; "the hub is online");
+            }
             true => {}
             false => log::info!(fault = "hub"; "the hub is not online; clips stay on the card"),
         }
-        if !is_online {
-            self.introduction_due = None;
-        } else if !was_online {
-            let jitter = hub.jitter_s.unwrap_or(DEFAULT_JITTER_S).min(MAX_JITTER_S);
-            let wait = spread(self.config.booth.id.as_str(), now, jitter);
-            // A hub that comes and goes all the time does not get introductions more often than the pace allows.
-            self.introduction_due = Some(paced(now, self.desk.introduced).max(now + wait));
-        }
-        self.evidence.hub_unreadable = None;
-        self.delivery.hub_online(is_online);
-    }
-
-    /// When the booth introduces itself again. Never while the former introduction still waits for the broker, or a booth on
-    /// a slow link would begin one introduction after the other and finish none; the broker's next answer makes the loop
-    /// turn.
-    pub(super) fn introduction_deadline(&self) -> Option<Mono> {
-        let is_told = self.mqtt.as_ref().is_none_or(Outbox::is_told);
-        self.introduction_due.filter(|_| is_told)
-    }
-
-    /// Introduces the booth to a hub that has come, or to those who asked, if that is due.
-    pub(super) fn introduce_if_due(&mut self, now: Mono) {
-        if self.introduction_deadline().is_none_or(|due| now < due) {
-            return;
-        }
-        self.introduction_due = None;
-        self.desk.introduced = Some(now);
-        self.introduce(now);
-        // No broker keeps an event: a clock step that was published while the hub was away is published again.
-        if std::mem::take(&mut self.clock_step_unheard) {
-            self.tell_clock();
-        }
-    }
-
-    /// Publishes the pair of clocks, by which the hub corrects the clips of this boot.
-    pub(super) fn tell_clock(&mut self) {
-        let Some(offset) = self.clock_offset else {
-            return;
-        };
-        self.clock_step_unheard |= !self.delivery.is_hub_online();
-        let synced = u8::from(self.clock_was_synced);
-        self.event(
-            "clock_step",
-            json!({ "wall_minus_mono_ms": offset, "clock_synced": synced }),
-        );
+        let jitter = hub.jitter_s.unwrap_or(DEFAULT_JITTER_S).min(MAX_JITTER_S);
+        let wait = spread(self.config.booth.id.as_str(), now, jitter);
+        self.decide(now, Event::HubSays { is_online, wait });
     }
 
     /// Publishes everything that must be current at the broker and at the hub.
@@ -202,7 +158,7 @@ impl Gateway {
 
     pub(super) fn publish_alert(&mut self, id: AlertId) {
         let speaker = self.speaker();
-        let payload = match self.alerts.get(id) {
+        let payload = match self.booth.alerts().get(id) {
             Some(raised) => serde_json::to_vec(&Alert {
                 id: id.as_str().into(),
                 severity: Some(id.severity()),
@@ -234,7 +190,7 @@ impl Gateway {
             object.extend(more);
         }
         let payload = payload.to_string().into_bytes();
-        if self.is_connected {
+        if self.booth.is_connected() {
             self.publish(
                 &Topic::Event(self.config.booth.id.clone(), kind.into()),
                 payload,

@@ -64,20 +64,14 @@ impl Resend {
 }
 
 impl Gateway {
-    /// When clips come back by themselves, if nothing happens earlier.
-    pub(super) fn quarantine_deadline(&self, now: Mono) -> Option<Mono> {
-        let can_leave = self.spool.is_some() && self.delivery.is_open();
-        can_leave.then(|| self.quarantine.deadline(now)).flatten()
-    }
-
     /// Lets the clips out that the present hub may take.
     pub(super) fn bring_back_what_is_due(&mut self, now: Mono) {
-        if !self.delivery.is_open() {
+        if !self.booth.delivery.is_open() {
             return;
         }
-        let clips = self.quarantine.due(now);
+        let clips = self.booth.quarantine.due(now);
         if !clips.is_empty() {
-            let by_itself = Some(self.quarantine.moment(now));
+            let by_itself = Some(self.booth.quarantine.moment(now));
             let command = KeeperCommand::BringBack { clips, by_itself };
             self.keeper.send(command);
         }
@@ -102,11 +96,14 @@ impl Gateway {
             return;
         }
         let (clips, retried) = match &wanted {
-            Wanted::All => (self.quarantine.all(), self.delivery.offer_refused()),
-            Wanted::One(clip_id) if self.quarantine.note(clip_id).is_some() => {
+            Wanted::All => (
+                self.booth.quarantine.all(),
+                self.booth.delivery.offer_refused(),
+            ),
+            Wanted::One(clip_id) if self.booth.quarantine.note(clip_id).is_some() => {
                 (vec![clip_id.clone()], 0)
             }
-            Wanted::One(clip_id) if self.delivery.offer_now(clip_id) => (Vec::new(), 1),
+            Wanted::One(clip_id) if self.booth.delivery.offer_now(clip_id) => (Vec::new(), 1),
             Wanted::One(clip_id) => {
                 let why = format!(
                     "there is no clip {clip_id} on this card; it may have been confirmed, or be on another one"
@@ -117,10 +114,10 @@ impl Gateway {
         };
         log::info!(returns = clips.len() as u64, retried = retried as u64; "the centre asks for clips again");
         let damaged = match wanted {
-            Wanted::All => self.quarantine.len() - clips.len(),
+            Wanted::All => self.booth.quarantine.len() - clips.len(),
             Wanted::One(_) => 0,
         };
-        self.quarantine.leave(&clips);
+        self.booth.quarantine.leave(&clips);
         for batch in clips.chunks(BATCH) {
             let command = KeeperCommand::BringBack {
                 clips: batch.to_vec(),
@@ -149,13 +146,14 @@ impl Gateway {
     ) {
         for (clip_id, result) in clips {
             let was_damaged = self
+                .booth
                 .quarantine
                 .note(&clip_id)
                 .is_some_and(|note| note.cause == Cause::Damage);
             let why = match result {
                 Ok(clip) => {
                     log::info!(clip_id = clip_id.as_str(); "out of quarantine");
-                    self.quarantine.came_back(&clip_id);
+                    self.booth.quarantine.came_back(&clip_id);
                     let wall_ms = self.machine.wall().as_millisecond();
                     let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
                     // The clip was offered before, so its citizen has gone.
@@ -164,14 +162,14 @@ impl Gateway {
                 }
                 // The clip came out before, and was confirmed meanwhile.
                 Err(SpoolError::UnknownClip { .. }) => {
-                    self.quarantine.came_back(&clip_id);
+                    self.booth.quarantine.came_back(&clip_id);
                     None
                 }
                 Err(error) => {
                     log::warn!("{error}");
                     let why = error.to_string();
                     let damage = error.is_damage().then_some(why.as_str());
-                    self.quarantine.stays(now, &clip_id, damage);
+                    self.booth.quarantine.stays(now, &clip_id, damage);
                     Some(match error.is_damage() {
                         true => format!(
                             "{why}; it was {} for that and stays there: import it from the card at the centre",

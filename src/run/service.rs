@@ -12,6 +12,7 @@ use super::keeper::KeeperCommand;
 use crate::adapters::recorder::RecorderCommand;
 use crate::config::Confirm;
 use booth_contract::time::Mono;
+use gateway_core::booth::Event;
 use gateway_core::session::{Input, Prompt, ServiceAsk, ServiceNews};
 use gateway_core::spoken::{self, Language, ServiceFacts, Word};
 
@@ -25,7 +26,7 @@ impl Gateway {
             ServiceAsk::Report => {
                 self.last_test = None;
                 self.event("service", json!({ "begins": 1 }));
-                self.weigh(now);
+                self.decide(now, Event::Weigh);
                 let report = self.spoken_report(now);
                 self.say(now, ServiceNews::Report(report));
             }
@@ -35,9 +36,9 @@ impl Gateway {
             }
             ServiceAsk::Unconfirmed => {
                 self.awaited_test = None;
-                let why = if !self.is_connected {
+                let why = if !self.booth.is_connected() {
                     Word::TestNoBroker
-                } else if !self.delivery.is_hub_online() {
+                } else if !self.booth.delivery.is_hub_online() {
                     Word::TestNoHub
                 } else {
                     Word::TestUnanswered
@@ -53,8 +54,8 @@ impl Gateway {
             }
             ServiceAsk::CloseCard => {
                 self.awaited_test = None;
-                self.counters_changed = true;
-                self.save_counters();
+                self.booth.not_saved();
+                self.save();
                 if !self.keeper.offer(KeeperCommand::Close(CARD_CLOSED)) {
                     self.card_was_closed(now, Err("the card keeps the gateway waiting".into()));
                 }
@@ -83,7 +84,7 @@ impl Gateway {
         if is_silent && outcome != Word::TestFailed {
             said.push(Word::TestSilent);
         }
-        if self.session.may_close_card() {
+        if self.booth.session().may_close_card() {
             said.push(Word::PressNine);
         }
         self.say(now, ServiceNews::Outcome(words(&said)));
@@ -110,7 +111,7 @@ impl Gateway {
                 );
                 self.recorder.send(RecorderCommand::DropSpool);
                 self.spool = None;
-                self.evidence.card_closed = true;
+                self.booth.evidence.card_closed = true;
                 self.event("card_closed", json!({ "for_s": CARD_CLOSED.as_secs() }));
                 Word::SafeToRemove
             }
@@ -119,7 +120,7 @@ impl Gateway {
                 Word::NotSafe
             }
         };
-        self.weigh(now);
+        self.decide(now, Event::Weigh);
         self.say(now, ServiceNews::Card(words(&[said])));
     }
 
@@ -130,13 +131,13 @@ impl Gateway {
             ip: self.machine.ip(),
             broker: self.broker_state,
             // Where the broker's answer is enough, the hub is not needed.
-            hub_online: self.delivery.is_hub_online()
+            hub_online: self.booth.delivery.is_hub_online()
                 || self.config.mqtt.confirm == Confirm::Broker,
-            unsent: self.delivery.unsent() as u64,
-            oldest_unsent: self.delivery.oldest_unsent(now),
-            faults: self.faults.keys().copied().collect(),
-            card_moved: self.evidence.hardware_changed.is_some(),
-            clock_synced: self.evidence.clock_synced,
+            unsent: self.booth.delivery.unsent() as u64,
+            oldest_unsent: self.booth.delivery.oldest_unsent(now),
+            faults: self.booth.faults().keys().copied().collect(),
+            card_moved: self.booth.evidence.hardware_changed.is_some(),
+            clock_synced: self.booth.evidence.clock_synced,
         };
         let language = Language::of(&self.config.session.language);
         let mut report = spoken::report(&facts, language);

@@ -59,8 +59,8 @@ impl Gateway {
     /// From now on this booth is one that is not set up.
     pub(super) fn stand_in(&mut self, why: String) {
         log::error!("this booth is not set up: {why}");
-        self.session.closed_with(Prompt::Word(Word::NotSetUp));
-        self.evidence.spool = Err(SpoolFault::Unwritable("this booth is not set up".into()));
+        self.booth.not_set_up(Prompt::Word(Word::NotSetUp));
+        self.booth.evidence.spool = Err(SpoolFault::Unwritable("this booth is not set up".into()));
         self.not_set_up = Some(why);
     }
 

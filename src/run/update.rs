@@ -208,7 +208,7 @@ impl Gateway {
             .telling
             .as_ref()
             .is_some_and(|(_, told)| *told == key);
-        if !self.is_connected
+        if !self.booth.is_connected()
             || state.phase == Phase::Idle
             || self.update.told == key
             || is_being_told

@@ -3,9 +3,11 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+pub use jiff::Timestamp;
+
 /// A moment in UTC with milliseconds (RFC 3339 §5.6), in the form of every payload; always of the same length, so that it sorts as
 /// text.
-pub fn rfc3339(at: jiff::Timestamp) -> String {
+pub fn rfc3339(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 

@@ -4,6 +4,7 @@
 //! commands and the next deadline come out.
 
 pub mod bell;
+pub mod booth;
 pub mod commands;
 pub mod counters;
 pub mod delivery;

@@ -1,0 +1,558 @@
+//! A whole booth's decisions: events with their time in, commands and the next deadline out.
+//!
+//! Owns: every part that decides (the visit, delivery, quarantine, evidence and alerts, self-test, clock, introductions, bell,
+//! first boot, counters) and the one place that merges their deadlines. Never does: read a clock, a machine or a card; what these
+//! say comes with each event as [`Around`].
+
+mod clock_watch;
+mod introduction;
+mod selftest;
+#[cfg(test)]
+mod tests;
+mod weigh;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use booth_contract::AlertId;
+use booth_contract::time::{Mono, Timestamp};
+
+use crate::bell::{Bell, Ringing, Silent};
+use crate::counters::{Counter, Counters};
+use crate::delivery::Delivery;
+use crate::health::{AlertBook, AlertChange, Evidence, Parts};
+use crate::microphone::{Heard, Microphone, ToneTest, Verdict};
+use crate::power::Supply;
+use crate::quarantine::Quarantine;
+use crate::session::{self, Input, PlayId, Session, TakeId};
+use crate::sign::{FirstBoot, Sign};
+use crate::unreadable::Unreadable;
+use clock_watch::ClockWatch;
+use introduction::Introduction;
+use selftest::SelfTest;
+pub use selftest::TEST_TONE;
+
+/// An introduction and a self-test that were asked for begin at most this often; an asker in between is answered with the next
+/// one.
+const PACE: Duration = Duration::from_secs(2);
+/// The supply voltage is looked at this often where the machine knows it: the kernel's alarm holds for two seconds.
+const LOOK_AT_SUPPLY: Duration = Duration::from_secs(1);
+/// How often its files are looked for: the alarm's driver may be loaded later.
+const LOOK_FOR_SUPPLY: Duration = Duration::from_secs(60);
+
+/// The earliest time that the pace allows.
+fn paced(now: Mono, latest: Option<Mono>) -> Mono {
+    latest.map_or(now, |latest| now.max(latest + PACE))
+}
+
+/// What a booth is told once, by its configuration and its machine.
+#[derive(Debug)]
+pub struct Rules {
+    /// How often health is said.
+    pub health_every: Duration,
+    /// How far the test of the microphone may close the booth.
+    pub tone_test: ToneTest,
+    /// The local minute of the nightly self-test.
+    pub selftest_at: Option<u16>,
+    /// When the bell may ring and when it rings by itself.
+    pub bell: Bell,
+    /// How it rings by its schedule, where it has one.
+    pub scheduled_ringing: Option<Ringing>,
+    /// A different number for each configuration.
+    pub configuration: u64,
+    /// The handset has a lamp and perhaps a bell; a simulated one has neither.
+    pub has_lamp: bool,
+}
+
+/// What is true around the booth when something happens.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// The wall clock, right or wrong.
+    pub wall: Timestamp,
+    /// Whether it is synchronised.
+    pub clock_synced: bool,
+    /// The local day by the wall clock, days since 1970-01-01.
+    pub local_day: i64,
+    /// The local minute of the day by the wall clock.
+    pub local_minute: u16,
+    /// How loud it is when nobody speaks, dB below full scale, where the microphone was heard.
+    pub microphone_floor_dbfs: Option<f64>,
+    /// The spool is open.
+    pub has_spool: bool,
+    /// Nothing that was said still waits for the broker.
+    pub is_told: bool,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has gone by: what is due is done.
+    Turn,
+    /// Somebody looks: the evidence is to be fresh.
+    Weigh,
+    /// For the visit.
+    Visit(Input),
+    /// A play ended in the earpiece.
+    PlayEnded(PlayId),
+    /// The connection stands; the broker takes packets of at most this many bytes.
+    Connected {
+        /// MQTT 5 §3.2.2.3.6.
+        max_packet: Option<u32>,
+    },
+    /// The connection is gone.
+    Disconnected {
+        /// Why.
+        why: String,
+        /// Another device has taken it over.
+        taken_over: bool,
+    },
+    /// The hub says whether it is there. An introduction to a hub that has come waits for `wait`, by chance.
+    HubSays {
+        /// It is.
+        is_online: bool,
+        /// The booth's turn.
+        wait: Duration,
+    },
+    /// Somebody wants an introduction.
+    AskedToIntroduce,
+    /// Somebody wants a self-test.
+    AskedToTest,
+    /// The recorder says what the microphone heard.
+    Heard(Heard),
+    /// The recorder has no room for that question.
+    NotHeard,
+    /// The card took a write, or why not.
+    Probed(Result<(), String>),
+    /// The keeper has no room for that question.
+    NotProbed,
+    /// A citizen's message was kept; somebody speaks in it, or not.
+    Recorded {
+        /// Somebody does.
+        has_speech: bool,
+    },
+    /// The supply voltage.
+    Supply(Supply),
+    /// The spool was opened.
+    SpoolOpened {
+        /// What the card remembers.
+        saved: BTreeMap<String, u64>,
+        /// How often the machine has started with this card.
+        boot_count: u64,
+        /// The card was only closed.
+        is_known: bool,
+        /// A watchdog's reset was the reason for this boot.
+        watchdog_reset: bool,
+    },
+    /// The configuration was read again.
+    Configured {
+        /// How often health is said.
+        health_every: Duration,
+        /// How many questions are open.
+        questions: usize,
+        /// A tone stands in for the notice.
+        notice_missing: bool,
+    },
+}
+
+/// How the microphone was listened to in a self-test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Listened {
+    /// Not in this test.
+    NotNow,
+    /// It gave no answer.
+    InVain,
+    /// The tone was this loud, dB below full scale.
+    Heard(f64),
+}
+
+/// What has to be done.
+#[derive(Debug)]
+pub enum Command {
+    /// For recorder, earpiece, lamp, or the technician.
+    Visit(session::Command),
+    /// Ask the recorder what the microphone hears.
+    Hear,
+    /// Play the self-test's tone, as [`TEST_TONE`].
+    PlayTone,
+    /// Ask the card to take a write.
+    Probe,
+    /// Report a self-test.
+    SelfTested {
+        /// Of the microphone.
+        verdict: Verdict,
+        /// How that was found.
+        listened: Listened,
+    },
+    /// The card has to note how far the wall clock is ahead of the boot-time clock, ms.
+    NoteClock(i64),
+    /// Report the pair of clocks.
+    SayClock {
+        /// Wall clock minus boot-time clock.
+        wall_minus_mono_ms: i64,
+        /// Whether the wall clock is right.
+        is_right: bool,
+    },
+    /// Say everything that must be current at the broker and at the hub.
+    Introduce,
+    /// Report an alert that was raised or cleared.
+    SayAlert {
+        /// Which.
+        change: AlertChange,
+        /// The parts are still starting.
+        is_starting: bool,
+    },
+    /// Say health.
+    SayHealth,
+    /// A citizen can speak for the first time in this boot.
+    FirstReady(Mono),
+    /// Show people who look at the service whether the booth is ready.
+    ShowReady(bool),
+    /// Show this by the lamp.
+    ShowSign(Sign),
+    /// Ring.
+    Ring(Ringing),
+    /// Ring by the schedule.
+    RingBySchedule(Ringing),
+    /// Save what has changed, if the card can take it.
+    Save,
+    /// The machine was reset by its watchdog.
+    ToldOfReset,
+}
+
+impl Command {
+    /// Whether it is said to the broker.
+    fn is_said(&self) -> bool {
+        matches!(
+            self,
+            Command::SelfTested { .. }
+                | Command::SayClock { .. }
+                | Command::Introduce
+                | Command::SayAlert { .. }
+                | Command::SayHealth
+        )
+    }
+}
+
+/// A booth.
+#[derive(Debug)]
+pub struct Booth {
+    rules: Rules,
+    session: Session,
+    /// What is sent, kept and released; the loop hands it clips and answers.
+    pub delivery: Delivery,
+    /// What waits in quarantine; the loop hands it what the keeper did.
+    pub quarantine: Quarantine,
+    /// What is known; whoever finds something out writes it here.
+    pub evidence: Evidence,
+    /// What is counted.
+    pub counters: Counters,
+    /// The centre's messages that could not be read.
+    pub unreadable: Unreadable,
+    parts: Option<Parts>,
+    faults: BTreeMap<AlertId, String>,
+    alerts: AlertBook,
+    is_set_up: bool,
+    microphone: Microphone,
+    selftest: SelfTest,
+    bell: Bell,
+    clock: ClockWatch,
+    introduction: Introduction,
+    is_connected: bool,
+    connected_at: Mono,
+    reconnects: u64,
+    /// The first take of the citizen who is here; takes from it on do not leave the booth yet.
+    open_session: Option<TakeId>,
+    boot_count: u64,
+    /// When a citizen could speak for the first time in this boot.
+    first_ready: Option<Mono>,
+    first_boot: FirstBoot,
+    health_due: Mono,
+    /// When the files of the supply voltage are looked for again, and when they are read next.
+    supply_search_due: Mono,
+    supply_due: Mono,
+    /// What is counted or known has changed since it was saved.
+    is_unsaved: bool,
+    commands: Vec<Command>,
+}
+
+impl Booth {
+    /// A booth that knows nothing of its parts yet but for this evidence.
+    pub fn new(
+        now: Mono,
+        rules: Rules,
+        session: Session,
+        delivery: Delivery,
+        quarantine: Quarantine,
+        evidence: Evidence,
+    ) -> Self {
+        Self {
+            session,
+            delivery,
+            quarantine,
+            evidence,
+            counters: Counters::default(),
+            unreadable: Unreadable::default(),
+            parts: None,
+            faults: BTreeMap::new(),
+            alerts: AlertBook::default(),
+            is_set_up: true,
+            microphone: Microphone::new(rules.tone_test, now),
+            selftest: SelfTest::at_night(rules.selftest_at),
+            bell: rules.bell.clone(),
+            clock: ClockWatch::default(),
+            introduction: Introduction::default(),
+            is_connected: false,
+            connected_at: now,
+            reconnects: 0,
+            open_session: None,
+            boot_count: 0,
+            first_ready: None,
+            first_boot: FirstBoot::new(now, rules.configuration),
+            health_due: now,
+            supply_search_due: now,
+            supply_due: now,
+            is_unsaved: false,
+            commands: Vec::new(),
+            rules,
+        }
+    }
+
+    /// The booth has no configuration to run by: every visit hears this, and nothing is recorded.
+    pub fn not_set_up(&mut self, prompt: session::Prompt) {
+        self.is_set_up = false;
+        self.session.closed_with(prompt);
+    }
+
+    /// Handles one event completely. The commands are to be carried out in their order.
+    pub fn handle(&mut self, now: Mono, around: &Around, event: Event) -> Vec<Command> {
+        match event {
+            Event::Turn => self.turn(now, around),
+            Event::Weigh => self.weigh(now, around),
+            Event::Visit(input) => self.visit(now, around, input),
+            Event::PlayEnded(id) => {
+                self.tone_played(now, id);
+                self.visit(now, around, Input::PlayEnded(id));
+            }
+            Event::Connected { max_packet } => self.connected(now, around, max_packet),
+            Event::Disconnected { why, taken_over } => self.disconnected(now, why, taken_over),
+            Event::HubSays { is_online, wait } => self.hub_says(now, is_online, wait),
+            Event::AskedToIntroduce => self.introduction.asked(now),
+            Event::AskedToTest => self.selftest.asked(now),
+            Event::Heard(heard) => self.heard(now, around, heard),
+            Event::NotHeard => self.selftest.not_heard(),
+            Event::Probed(result) => self.selftest.card_answered(result),
+            Event::NotProbed => self.selftest.card_not_asked(),
+            Event::Recorded { has_speech } => self.microphone.recorded(now, has_speech),
+            Event::Supply(supply) => self.supply(now, supply),
+            Event::SpoolOpened {
+                saved,
+                boot_count,
+                is_known,
+                watchdog_reset,
+            } => {
+                self.commands
+                    .extend(self.clock.believed_ms().map(Command::NoteClock));
+                self.card_remembers(&saved, boot_count, is_known);
+                if watchdog_reset && self.counters.watchdog_reset(boot_count) {
+                    self.is_unsaved = true;
+                    self.commands.push(Command::ToldOfReset);
+                }
+            }
+            Event::Configured {
+                health_every,
+                questions,
+                notice_missing,
+            } => {
+                self.rules.health_every = health_every;
+                self.evidence.questions = questions;
+                self.evidence.notice_missing = notice_missing;
+                self.health_due = Mono(0);
+            }
+        }
+        std::mem::take(&mut self.commands)
+    }
+
+    /// When [`Event::Turn`] is due although nothing happens.
+    pub fn deadline(&self, now: Mono, around: &Around) -> Mono {
+        let at = (now + weigh::EVERY).min(self.health_due.max(now));
+        let can_leave = around.has_spool && self.delivery.is_open();
+        let from_quarantine = can_leave.then(|| self.quarantine.deadline(now)).flatten();
+        let sign = self.first_boot.deadline();
+        let due = self
+            .session
+            .deadline()
+            .into_iter()
+            .chain(self.delivery.deadline(now))
+            .chain(from_quarantine)
+            .chain(self.introduction.deadline(around.is_told))
+            .chain(self.selftest.deadline())
+            .chain(self.microphone_deadline())
+            .chain(sign.filter(|_| self.rules.has_lamp))
+            .chain([self.supply_due]);
+        due.fold(at, |at, due| at.min(due.max(now)))
+    }
+
+    fn turn(&mut self, now: Mono, around: &Around) {
+        if self.session.deadline().is_some_and(|due| due <= now) {
+            self.visit(now, around, Input::Tick);
+        }
+        self.weigh(now, around);
+        let is_told = around.is_told && !self.commands.iter().any(Command::is_said);
+        if self.introduction.begins(now, is_told) {
+            self.commands.push(Command::Introduce);
+            // No broker keeps an event: a clock step that was said while the hub was away is said again.
+            if self.clock.take_unheard() {
+                self.say_clock();
+            }
+        }
+        self.test_if_due(now, around);
+        if let Some(ringing) = &self.rules.scheduled_ringing {
+            let ringing = ringing.clone();
+            let moment = self.moment(around);
+            if self.bell.is_due(now, moment) {
+                self.commands.push(Command::RingBySchedule(ringing));
+            }
+        }
+        if now >= self.health_due {
+            self.health_due = now + self.rules.health_every;
+            self.commands.extend([Command::SayHealth, Command::Save]);
+        }
+    }
+
+    /// Hands an input to the session machine, and takes up what it says of the booth itself.
+    fn visit(&mut self, now: Mono, around: &Around, input: Input) {
+        for command in self.session.handle(now, input) {
+            match command {
+                session::Command::Count(counter) => {
+                    self.count(counter, around);
+                    self.commands.push(Command::Visit(command));
+                }
+                session::Command::HandsetLeftOff(left_off) => self.evidence.left_off = left_off,
+                session::Command::SessionOpened { first_take } => {
+                    self.open_session = Some(first_take);
+                }
+                session::Command::SessionClosed => {
+                    self.open_session = None;
+                    self.delivery.session_closed();
+                    self.commands.push(Command::Save);
+                }
+                command => self.commands.push(Command::Visit(command)),
+            }
+        }
+    }
+
+    fn count(&mut self, counter: Counter, around: &Around) {
+        self.counters.count(counter, around.local_day);
+        self.is_unsaved = true;
+    }
+
+    fn connected(&mut self, now: Mono, around: &Around, max_packet: Option<u32>) {
+        self.reconnects += u64::from(self.evidence.broker.is_err() && self.health_due > Mono(0));
+        self.is_connected = true;
+        self.evidence.broker = Ok(());
+        self.connected_at = now;
+        self.delivery.connected(max_packet);
+        self.weigh(now, around);
+        self.commands.push(Command::Introduce);
+        self.health_due = now + self.rules.health_every;
+    }
+
+    fn disconnected(&mut self, now: Mono, why: String, taken_over: bool) {
+        self.is_connected = false;
+        self.delivery.disconnected();
+        self.delivery.hub_online(false);
+        self.introduction.nobody_listens();
+        let since = match &self.evidence.broker {
+            Err((since, _)) => *since,
+            Ok(()) => now,
+        };
+        if taken_over {
+            let id = AlertId::DuplicateIdentity;
+            let text = format!("{} {why}", id.meaning());
+            self.evidence.delivery.insert(id, text);
+        }
+        self.evidence.broker = Err((since, why));
+    }
+
+    /// The hub reports its state. When it has become `online` (again, or for the first time in this connection) it may have
+    /// missed what the booth published, and no broker has to keep that for it: the booth introduces itself once more, after
+    /// a pause of its own so that a fleet does not speak all at once. Repetitions of the hub's state change nothing.
+    fn hub_says(&mut self, now: Mono, is_online: bool, wait: Duration) {
+        if !is_online {
+            self.introduction.nobody_listens();
+        } else if !self.delivery.is_hub_online() {
+            self.introduction.hub_came(now, now + wait);
+        }
+        self.evidence.hub_unreadable = None;
+        self.delivery.hub_online(is_online);
+    }
+
+    /// Whether the supply voltage is to be looked at, and its files are to be looked for before that.
+    pub fn looks_at_supply(&self, now: Mono) -> Option<bool> {
+        (now >= self.supply_due).then_some(now >= self.supply_search_due)
+    }
+
+    fn supply(&mut self, now: Mono, supply: Supply) {
+        if now >= self.supply_search_due {
+            self.supply_search_due = now + LOOK_FOR_SUPPLY;
+        }
+        self.evidence.power.look(now, supply);
+        self.supply_due = match supply.is_known() {
+            true => now + LOOK_AT_SUPPLY,
+            false => self.supply_search_due,
+        };
+    }
+
+    /// The citizen's visit.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What is wrong, and the sentence for it.
+    pub fn faults(&self) -> &BTreeMap<AlertId, String> {
+        &self.faults
+    }
+
+    /// The alerts that are raised.
+    pub fn alerts(&self) -> &AlertBook {
+        &self.alerts
+    }
+
+    /// Whether the connection stands.
+    pub fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// Connections that followed a lost one.
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects
+    }
+
+    /// Whether a citizen is here.
+    pub fn has_visitor(&self) -> bool {
+        self.open_session.is_some()
+    }
+
+    /// Whether a clip of this take stays until its citizen has gone.
+    pub fn holds(&self, take: TakeId) -> bool {
+        self.open_session.is_some_and(|first| take >= first)
+    }
+
+    /// When a citizen could speak for the first time in this boot.
+    pub fn first_ready(&self) -> Option<Mono> {
+        self.first_ready
+    }
+
+    /// Clips in a row in which nobody was heard.
+    pub fn silent_clips_in_row(&self) -> u64 {
+        self.microphone.silent_in_row()
+    }
+
+    /// Whether the bell may ring now, for the centre.
+    ///
+    /// # Errors
+    /// Why it is silent.
+    pub fn may_ring(&self, around: &Around) -> Result<(), Silent> {
+        self.bell.may_ring(self.moment(around))
+    }
+}

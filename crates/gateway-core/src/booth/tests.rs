@@ -1,0 +1,195 @@
+use super::*;
+use crate::bell::Bell;
+use crate::delivery::Confirmation;
+use crate::session::{HandsetEvent, OpenQuestion, Prompt, SessionRules};
+use booth_contract::ConsentMode;
+
+const STARTED: Mono = Mono(20_000);
+
+fn around(now: Mono) -> Around {
+    Around {
+        wall: Timestamp::from_millisecond(1_796_122_800_000 + now.0 as i64).expect("a time"),
+        clock_synced: true,
+        local_day: 20_788,
+        local_minute: 12 * 60,
+        microphone_floor_dbfs: None,
+        has_spool: true,
+        is_told: true,
+    }
+}
+
+/// A booth with one question and nothing known of its parts.
+fn booth() -> Booth {
+    let rules = Rules {
+        health_every: Duration::from_secs(60),
+        tone_test: ToneTest::TellsOnly,
+        selftest_at: None,
+        bell: Bell::default(),
+        scheduled_ringing: None,
+        configuration: 1,
+        has_lamp: false,
+    };
+    let session = SessionRules {
+        consent: ConsentMode::Digit,
+        emergency_numbers: Vec::new(),
+        service_code: Vec::new(),
+        max: Duration::from_secs(180),
+        min: Duration::from_secs(1),
+        silence: Duration::from_secs(10),
+        choose: Duration::from_secs(20),
+    };
+    let mut evidence = Evidence::at_start(STARTED);
+    evidence.questions = 1;
+    let mut booth = Booth::new(
+        STARTED,
+        rules,
+        Session::new(session),
+        Delivery::new(Confirmation::Hub),
+        Quarantine::new("boot".into()),
+        evidence,
+    );
+    let question = OpenQuestion {
+        id: "q".into(),
+        digit: 1,
+        prompt: Prompt::Question("q".into()),
+    };
+    for input in [
+        Input::HandsetAtStart { off_hook: false },
+        Input::Questions(vec![question]),
+    ] {
+        booth.handle(STARTED, &around(STARTED), Event::Visit(input));
+    }
+    booth
+}
+
+/// Everything works from now on.
+fn works(booth: &mut Booth) {
+    let evidence = &mut booth.evidence;
+    (evidence.capture, evidence.playback, evidence.handset) = (Ok(()), Ok(()), Ok(()));
+    evidence.spool = Ok(());
+}
+
+fn turn(booth: &mut Booth, now: Mono) -> Vec<Command> {
+    booth.handle(now, &around(now), Event::Turn)
+}
+
+#[test]
+fn a_booth_whose_parts_work_is_ready_and_says_once_since_when() {
+    let mut booth = booth();
+    let commands = turn(&mut booth, Mono(25_000));
+    assert!(!booth.is_ready());
+    assert!(commands.iter().any(|command| matches!(
+        command,
+        Command::SayAlert {
+            is_starting: false,
+            ..
+        }
+    )));
+    works(&mut booth);
+    let commands = turn(&mut booth, Mono(26_000));
+    assert!(booth.is_ready());
+    assert!(
+        commands
+            .iter()
+            .any(|command| matches!(command, Command::ShowReady(true)))
+    );
+    assert_eq!(booth.first_ready(), Some(Mono(26_000)));
+    let saved = booth.unsaved().expect("it is to be remembered");
+    assert_eq!(saved["ready_at_ms"], 26_000);
+    assert_eq!(booth.unsaved(), None);
+    let commands = turn(&mut booth, Mono(27_000));
+    assert!(!commands.iter().any(|command| matches!(
+        command,
+        Command::FirstReady(_) | Command::ShowReady(_) | Command::SayAlert { .. }
+    )));
+}
+
+#[test]
+fn a_restart_in_the_same_boot_remembers_since_when_and_another_boot_does_not() {
+    let mut before = booth();
+    works(&mut before);
+    before.boot_count = 7;
+    turn(&mut before, Mono(26_000));
+    let saved = before.unsaved().expect("it is to be remembered");
+    for (boot_count, first_ready) in [(7, Mono(26_000)), (8, Mono(90_000))] {
+        let mut booth = booth();
+        let now = Mono(90_000);
+        let opened = Event::SpoolOpened {
+            saved: saved.clone(),
+            boot_count,
+            is_known: false,
+            watchdog_reset: false,
+        };
+        booth.handle(now, &around(now), opened);
+        works(&mut booth);
+        turn(&mut booth, now);
+        assert_eq!(booth.first_ready(), Some(first_ready));
+    }
+}
+
+#[test]
+fn the_next_turn_is_never_in_the_past_and_never_later_than_the_next_weighing() {
+    let mut booth = booth();
+    works(&mut booth);
+    for ms in (20_000..120_000).step_by(777) {
+        let now = Mono(ms);
+        if ms > 60_000 && !booth.session().is_off_hook() {
+            let lifted = Event::Visit(Input::Handset(HandsetEvent::Lifted));
+            booth.handle(now, &around(now), lifted);
+        }
+        turn(&mut booth, now);
+        let due = booth.deadline(now, &around(now));
+        assert!(due >= now && due <= now + weigh::EVERY, "{now:?} {due:?}");
+    }
+}
+
+#[test]
+fn a_hub_that_has_come_gets_one_introduction_and_the_clock_that_it_missed() {
+    let mut booth = booth();
+    let now = Mono(30_000);
+    booth.handle(now, &around(now), Event::Connected { max_packet: None });
+    let hub = |is_online| Event::HubSays {
+        is_online,
+        wait: Duration::from_secs(5),
+    };
+    booth.handle(now, &around(now), hub(true));
+    // A repetition changes nothing.
+    booth.handle(Mono(31_000), &around(now), hub(true));
+    let introduces = |commands: &[Command]| {
+        let is_one = |command: &&Command| matches!(command, Command::Introduce);
+        commands.iter().filter(is_one).count()
+    };
+    assert_eq!(introduces(&turn(&mut booth, Mono(34_999))), 0);
+    // The former one still waits for the broker.
+    let mut waits = around(Mono(35_000));
+    waits.is_told = false;
+    assert_eq!(
+        introduces(&booth.handle(Mono(35_000), &waits, Event::Turn)),
+        0
+    );
+    let commands = turn(&mut booth, Mono(35_001));
+    assert_eq!(introduces(&commands), 1);
+    let says_clock = |command: &Command| matches!(command, Command::SayClock { .. });
+    assert!(commands.iter().any(says_clock), "nobody heard it before");
+    assert_eq!(introduces(&turn(&mut booth, Mono(60_000))), 0);
+}
+
+#[test]
+fn whoever_asks_for_a_self_test_while_somebody_is_there_is_answered_at_once_and_no_more_often_than_the_pace()
+ {
+    let mut booth = booth();
+    works(&mut booth);
+    let now = Mono(30_000);
+    turn(&mut booth, now);
+    let lifted = Event::Visit(Input::Handset(HandsetEvent::Lifted));
+    booth.handle(now, &around(now), lifted);
+    let tested = |commands: Vec<Command>| {
+        let is_answer = |command: &Command| matches!(command, Command::SelfTested { .. });
+        commands.iter().any(is_answer)
+    };
+    booth.handle(now, &around(now), Event::AskedToTest);
+    assert!(tested(turn(&mut booth, now)));
+    booth.handle(now, &around(now), Event::AskedToTest);
+    assert!(!tested(turn(&mut booth, Mono(31_999))));
+    assert!(tested(turn(&mut booth, Mono(32_000))));
+}

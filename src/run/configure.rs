@@ -1,0 +1,261 @@
+//! A gateway from its configuration, and the configuration read again.
+//!
+//! Owns: what the configuration says of the booth's decisions, and what of it may change while the booth runs. Never does: read a
+//! file once the loop turns; the reader does.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::reader::{Measured, ReadAgain, ReadCommand, hash_of};
+use super::{Gateway, Machine, Workers, desk, resend, update};
+use crate::adapters::playback::PlaybackCommand;
+use crate::adapters::sensors::SupplyFiles;
+use crate::config::{Backend, Config, Confirm, zone};
+use crate::provision;
+use crate::settings::{mqtt_settings, open_questions, session_rules};
+use booth_contract::time::{Mono, rfc3339};
+use booth_contract::{BrokerState, Topics};
+use booth_host::config_file::ConfigError;
+use booth_spool::{OpenReport, Spool};
+use gateway_core::booth::{Booth, Event, Rules};
+use gateway_core::delivery::{Confirmation, Delivery};
+use gateway_core::health::Evidence;
+use gateway_core::partition::{MOVED_ASIDE, Partition};
+use gateway_core::quarantine::Quarantine;
+use gateway_core::session::{Input, Session};
+
+/// Checks a configuration on a machine that need not be the booth, and returns warnings too. If the file lies on a card that
+/// was in a booth, credentials that are missing beside it are taken to be in the booth: a booth moves them off the card.
+pub fn check_anywhere(path: &Path) -> Result<(Config, Vec<String>), ConfigError> {
+    let config = Config::load(path)?;
+    if let Some(why) = config.service_fault() {
+        return Err(why.in_file(path.display()).into());
+    }
+    let warnings = config.warnings_here();
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let mut here = config.clone();
+    if exists(&path.with_file_name(provision::STATUS)) {
+        let mqtt = &mut here.mqtt;
+        let files = [
+            ("password_file", &mut mqtt.password_file),
+            ("ca_file", &mut mqtt.ca_file),
+            ("cert_file", &mut mqtt.cert_file),
+            ("key_file", &mut mqtt.key_file),
+        ];
+        for (key, file) in files {
+            if let Some(path) = file.take_if(|path| !exists(path)) {
+                let place = path.display();
+                warnings.push(format!(
+                    "[mqtt] {key}: {place} is not here; put it there, unless {} says that the booth has it",
+                    provision::STATUS
+                ));
+            }
+        }
+        if here.mqtt.cert_file.is_none() || here.mqtt.key_file.is_none() {
+            here.mqtt.cert_file = None;
+            here.mqtt.key_file = None;
+        }
+    }
+    mqtt_settings(&here)?;
+    Ok((config, warnings))
+}
+
+/// Whether anything of that name exists, be it readable or not.
+#[allow(clippy::disallowed_methods)] // looks for it
+fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
+}
+
+/// A different number for each configuration, for the card to remember.
+fn configuration_number(config_hash: &str) -> u64 {
+    u64::from_str_radix(config_hash, 16).unwrap_or(0)
+}
+
+/// What the configuration says of the booth's own decisions.
+fn booth_rules(config: &Config, config_hash: &str, has_lamp: bool) -> Rules {
+    let is_simulated = config.handset.backend == Backend::Sim;
+    let has_schedule = !config.bell.at.is_empty();
+    Rules {
+        health_every: Duration::from_secs(config.health.interval_s),
+        tone_test: config.selftest.tone_test(is_simulated),
+        selftest_at: config.selftest.minute(),
+        bell: config.bell.ringer(config.handset.ringer.is_some()),
+        scheduled_ringing: has_schedule.then(|| config.bell.ringing(None)),
+        configuration: configuration_number(config_hash),
+        has_lamp,
+    }
+}
+
+impl Gateway {
+    /// A gateway that knows nothing of its parts yet. `config_path` is where SIGHUP reads again.
+    pub fn new(
+        config: Config,
+        config_path: &Path,
+        machine: Box<dyn Machine>,
+        workers: Workers,
+    ) -> Self {
+        let now = machine.mono();
+        let why_unconnected = if config.mqtt.url.is_some() {
+            "not connected yet"
+        } else {
+            "no broker is configured; set [mqtt] url"
+        };
+        let boot_id = {
+            let speaker = workers.speaker.lock();
+            speaker
+                .unwrap_or_else(PoisonError::into_inner)
+                .boot_id
+                .clone()
+        };
+        let confirmation = match config.mqtt.confirm {
+            Confirm::Hub => Confirmation::Hub,
+            Confirm::Broker => Confirmation::Broker,
+        };
+        let config_hash = hash_of(config_path);
+        let evidence = Evidence {
+            questions: config.questions.len(),
+            no_recipient: config.privacy.lacks_recipient(),
+            broker: Err((now, why_unconnected.into())),
+            notice_missing: workers.prompts.notice_id().is_none(),
+            clock_synced: machine.clock_synced(),
+            partition: machine.partition(&config_path.with_file_name(MOVED_ASIDE)),
+            contact: config.booth.contact.clone(),
+            ..Evidence::at_start(now)
+        };
+        let booth = Booth::new(
+            now,
+            booth_rules(&config, &config_hash, workers.handset.is_some()),
+            Session::new(session_rules(&config)),
+            Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
+            Quarantine::new(boot_id),
+            evidence,
+        );
+        Self {
+            about: machine.about(),
+            booth,
+            resends: resend::Desk::default(),
+            desk: desk::Desk::default(),
+            config_path: config_path.to_owned(),
+            not_set_up: None,
+            starts_again: false,
+            config_hash,
+            seal_to: config.privacy.seal_to().ok().flatten().map(Arc::new),
+            topics: Topics::new(&config.mqtt.root),
+            zone: zone::zone(&config.booth.timezone),
+            spool: None,
+            prompts: workers.prompts,
+            speaker: workers.speaker,
+            backend: workers.backend,
+            started_at: rfc3339(machine.wall()),
+            recorder: workers.recorder,
+            earpiece: workers.earpiece,
+            keeper: workers.keeper,
+            reader: workers.reader,
+            reading: None,
+            measured: Measured::default(),
+            handset: workers.handset,
+            view: workers.view,
+            mqtt: workers.mqtt,
+            mixer: workers.mixer,
+            mixer_notes: Vec::new(),
+            last_key: None,
+            capture_figures: workers.capture_figures,
+            was_connected: false,
+            broker_state: match config.mqtt.url {
+                Some(_) => BrokerState::NotReached,
+                None => BrokerState::NotConfigured,
+            },
+            next_telegram: 0,
+            waiting_events: VecDeque::new(),
+            lifted_at: None,
+            unheard_lift: None,
+            last_clip: None,
+            last_clipped_pct: None,
+            last_test: None,
+            awaited_test: None,
+            correlation: None,
+            mic_levels: workers.mic_levels,
+            update: update::Desk::new(workers.update),
+            written: super::health::Written::default(),
+            supply_files: SupplyFiles::default(),
+            machine,
+            config,
+        }
+    }
+
+    /// The first happening: the spool, if it could be opened.
+    pub fn begin(&mut self, opened: Option<(Spool, OpenReport)>) {
+        let now = self.machine.mono();
+        if let Some((spool, report)) = opened {
+            self.use_spool(now, spool, &report);
+        }
+        let questions = open_questions(&self.config);
+        self.tell(now, Input::Questions(questions));
+        self.event(
+            "boot",
+            serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
+        );
+        if let Some(Partition::Repaired(why)) = &self.booth.evidence.partition {
+            log::warn!("the card's data partition was repaired: {why}");
+            let more = serde_json::json!({ "text": why });
+            self.event("data_partition_repaired", more);
+        }
+    }
+
+    /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
+    pub(super) fn read_again(&self) {
+        if !self.reader.offer(ReadCommand::Configuration) {
+            log::error!(
+                "the card keeps the gateway waiting; the configuration is not read again now"
+            );
+        }
+    }
+
+    /// There is a good configuration. A booth that is not set up starts again with it.
+    pub(super) fn configured(&mut self, now: Mono, read: ReadAgain) {
+        if !self.is_set_up() {
+            return self.set_up_at_last();
+        }
+        let ReadAgain {
+            config,
+            hash,
+            prompts,
+        } = read;
+        self.config.questions = config.questions;
+        self.config.health = config.health;
+        self.config.session.prompts = config.session.prompts;
+        self.config.session.language = config.session.language;
+        self.config_hash = hash;
+        self.prompts = prompts;
+        self.earpiece
+            .send(PlaybackCommand::UsePrompts(self.prompts.clone()));
+        let questions = open_questions(&self.config);
+        self.tell(now, Input::Questions(questions));
+        self.publish_birth();
+        self.event(
+            "config_applied",
+            serde_json::json!({ "config_hash": self.config_hash }),
+        );
+        self.decide(
+            now,
+            Event::Configured {
+                health_every: Duration::from_secs(self.config.health.interval_s),
+                questions: self.config.questions.len(),
+                notice_missing: self.prompts.notice_id().is_none(),
+            },
+        );
+        log::info!(
+            "questions, prompts and health interval were read again; other changes need a restart"
+        );
+    }
+
+    /// The configuration cannot be used: the one from before stays, if there is one.
+    pub(super) fn not_configured(&mut self, error: &ConfigError) {
+        match self.is_set_up() {
+            true => log::error!("the configuration stays as it was: {error}"),
+            false => self.still_not_set_up(error),
+        }
+    }
+}
