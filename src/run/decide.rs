@@ -11,7 +11,7 @@ use gateway_core::session::{Input, Prompt};
 use gateway_core::sign::Sign;
 use serde_json::json;
 
-use super::{Gateway, KeeperCommand};
+use super::{A_DAY_S, Gateway, KeeperCommand};
 use crate::adapters::handset::HandsetCommand;
 use crate::adapters::outbox::Outbox;
 use crate::adapters::playback::PlaybackCommand;
@@ -21,14 +21,14 @@ impl Gateway {
     /// What is true around the booth now.
     pub(super) fn around(&self) -> Around {
         let wall = self.machine.wall();
-        let local = self.zone.to_datetime(wall);
-        let (hour, minute) = (local.hour().unsigned_abs(), local.minute().unsigned_abs());
+        let local_s = self.local_seconds(wall);
+        let minute = local_s.rem_euclid(A_DAY_S) / 60;
         let levels = self.mic_levels.get();
         Around {
             wall,
             clock_synced: self.machine.clock_synced(),
-            local_day: super::day_of(local.date()),
-            local_minute: u16::from(hour) * 60 + u16::from(minute),
+            local_day: local_s.div_euclid(A_DAY_S),
+            local_minute: u16::try_from(minute).unwrap_or(0),
             microphone_floor_dbfs: (levels.samples > 0).then_some(levels.floor_dbfs),
             has_spool: self.spool.is_some(),
             is_told: self.mqtt.as_ref().is_none_or(Outbox::is_told),

@@ -161,6 +161,17 @@ fn room(spool: &Spool) -> Result<(), SpoolFault> {
     }
 }
 
+/// What commands that came together have in common.
+#[derive(Default)]
+struct Batch {
+    /// Confirmed clips, which are deleted together.
+    receipts: Vec<Receipt>,
+    /// The spool is to be closed at the end, for this long.
+    close_for: Option<Duration>,
+    /// The card has refused something that is tried again.
+    has_refused: bool,
+}
+
 /// What the keeper knows between two looks at the card.
 pub struct Keeper {
     spool: Option<Spool>,
@@ -354,97 +365,91 @@ impl Keeper {
         };
         // While the card refuses earlier work, it gets no more work of that kind.
         let is_due = self.errands.is_due(now);
-        let mut receipts = Vec::new();
-        let mut close_for = None;
-        let mut has_refused = false;
+        let mut batch = Batch::default();
         for command in commands {
-            let done = match command {
-                KeeperCommand::Release(receipt) if is_due => {
-                    receipts.push(receipt);
-                    Ok(())
-                }
-                KeeperCommand::Release(receipt) => {
-                    self.unreleased.push(receipt);
-                    Ok(())
-                }
-                KeeperCommand::Quarantine { clip_id, note } if is_due => {
-                    match spool.quarantine(&clip_id, &note) {
-                        Ok(note) => {
-                            report(KeeperEvent::Quarantined(clip_id, note));
-                            Ok(())
-                        }
-                        Err(error @ SpoolError::UnknownClip { .. }) => Err(error),
-                        Err(error) => {
-                            has_refused = true;
-                            self.unmoved.push((clip_id, note));
-                            Err(error)
-                        }
-                    }
-                }
-                KeeperCommand::Quarantine { clip_id, note } => {
-                    self.unmoved.push((clip_id, note));
-                    Ok(())
-                }
-                KeeperCommand::BringBack { clips, by_itself } => {
-                    // A clip that waits to be moved into quarantine is out of it already.
-                    self.unmoved.retain(|(clip_id, _)| !clips.contains(clip_id));
-                    let back = spool.bring_back(&clips, by_itself.as_ref());
-                    report(KeeperEvent::BroughtBack(back));
-                    Ok(())
-                }
-                KeeperCommand::Look => {
-                    self.told = None;
-                    self.mend_due = Mono(0);
-                    Ok(())
-                }
-                KeeperCommand::Probe => {
-                    let probed = spool.probe().map_err(|error| error.to_string());
-                    report(KeeperEvent::Probed(probed));
-                    Ok(())
-                }
-                KeeperCommand::Close(span) => {
-                    close_for = Some(span);
-                    Ok(())
-                }
-                KeeperCommand::Counters(counters) => spool.save_counters(&counters),
-                KeeperCommand::Clock(wall_minus_mono_ms) => {
-                    let noted = spool.note_clock(wall_minus_mono_ms);
-                    has_refused |= noted.is_err();
-                    self.unnoted = noted.is_err().then_some(wall_minus_mono_ms);
-                    noted
-                }
-                KeeperCommand::Fix(clips) => {
-                    report(KeeperEvent::Fixed(fix(&spool, clips)));
-                    Ok(())
-                }
-            };
-            if let Err(error) = done {
+            if let Err(error) = self.work_on(&spool, command, is_due, &mut batch, &report) {
                 self.fail(error.to_string(), &report);
             }
         }
         // A clip that could not be deleted stays and is tried again; should the process end before, it is
         // offered again after the next start, and the hub answers `stored` again.
-        let released = spool.release_many(receipts);
+        let released = spool.release_many(batch.receipts);
         for error in released.refused {
             self.fail(error.to_string(), &report);
         }
-        has_refused |= !released.kept_back.is_empty();
+        let has_refused = batch.has_refused || !released.kept_back.is_empty();
         self.unreleased.extend(released.kept_back);
         if has_refused {
             self.errands.failed(now);
         }
-        if let Some(span) = close_for {
-            self.mend(now, &spool, &report);
-            let closed = match spool.is_settled() {
-                true => spool.checkpoint().map_err(|error| error.to_string()),
-                false => Err("the card still owes a write".into()),
-            };
-            if closed.is_ok() {
-                self.spool = None;
-                self.closed_until = now + span;
-            }
-            report(KeeperEvent::Closed(closed));
+        if let Some(span) = batch.close_for {
+            self.close(now, &spool, span, &report);
         }
+    }
+
+    /// Carries out one command, or notes what is done with the whole batch.
+    fn work_on(
+        &mut self,
+        spool: &Spool,
+        command: KeeperCommand,
+        is_due: bool,
+        batch: &mut Batch,
+        report: &impl Fn(KeeperEvent),
+    ) -> Result<(), SpoolError> {
+        match command {
+            KeeperCommand::Release(receipt) if is_due => batch.receipts.push(receipt),
+            KeeperCommand::Release(receipt) => self.unreleased.push(receipt),
+            KeeperCommand::Quarantine { clip_id, note } if is_due => {
+                match spool.quarantine(&clip_id, &note) {
+                    Ok(note) => report(KeeperEvent::Quarantined(clip_id, note)),
+                    Err(error @ SpoolError::UnknownClip { .. }) => return Err(error),
+                    Err(error) => {
+                        batch.has_refused = true;
+                        self.unmoved.push((clip_id, note));
+                        return Err(error);
+                    }
+                }
+            }
+            KeeperCommand::Quarantine { clip_id, note } => self.unmoved.push((clip_id, note)),
+            KeeperCommand::BringBack { clips, by_itself } => {
+                // A clip that waits to be moved into quarantine is out of it already.
+                self.unmoved.retain(|(clip_id, _)| !clips.contains(clip_id));
+                let back = spool.bring_back(&clips, by_itself.as_ref());
+                report(KeeperEvent::BroughtBack(back));
+            }
+            KeeperCommand::Look => {
+                self.told = None;
+                self.mend_due = Mono(0);
+            }
+            KeeperCommand::Probe => {
+                let probed = spool.probe().map_err(|error| error.to_string());
+                report(KeeperEvent::Probed(probed));
+            }
+            KeeperCommand::Close(span) => batch.close_for = Some(span),
+            KeeperCommand::Counters(counters) => return spool.save_counters(&counters),
+            KeeperCommand::Clock(wall_minus_mono_ms) => {
+                let noted = spool.note_clock(wall_minus_mono_ms);
+                batch.has_refused |= noted.is_err();
+                self.unnoted = noted.is_err().then_some(wall_minus_mono_ms);
+                return noted;
+            }
+            KeeperCommand::Fix(clips) => report(KeeperEvent::Fixed(fix(spool, clips))),
+        }
+        Ok(())
+    }
+
+    /// Closes the spool for so long, if the card owes no write.
+    fn close(&mut self, now: Mono, spool: &Spool, span: Duration, report: &impl Fn(KeeperEvent)) {
+        self.mend(now, spool, report);
+        let closed = match spool.is_settled() {
+            true => spool.checkpoint().map_err(|error| error.to_string()),
+            false => Err("the card still owes a write".into()),
+        };
+        if closed.is_ok() {
+            self.spool = None;
+            self.closed_until = now + span;
+        }
+        report(KeeperEvent::Closed(closed));
     }
 
     /// Work while there is no spool, in which nothing is written.

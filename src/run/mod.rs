@@ -61,6 +61,8 @@ pub use reports::Speaker;
 pub use start::{Ended, RunError, run, run_witnessed};
 pub use update::{UpdateAsk, UpdateNews};
 
+/// A day, s.
+const A_DAY_S: i64 = 24 * 3600;
 /// Tokens of messages that are not parts of a clip.
 const TELEGRAM: u64 = 1 << 63;
 
@@ -200,8 +202,13 @@ impl Gateway {
             .clone()
     }
 
+    /// Seconds since 1970 by a local wall clock.
+    fn local_seconds(&self, wall: jiff::Timestamp) -> i64 {
+        wall.as_second() + i64::from(self.zone.to_offset(wall).seconds())
+    }
+
     fn local_day(&self) -> i64 {
-        day_of(self.zone.to_datetime(self.machine.wall()).date())
+        self.local_seconds(self.machine.wall()).div_euclid(A_DAY_S)
     }
 
     /// Whether a citizen can speak now.
@@ -318,13 +325,6 @@ impl Gateway {
             handset.send(command);
         }
     }
-}
-
-/// Days since 1970-01-01.
-fn day_of(date: jiff::civil::Date) -> i64 {
-    let epoch = jiff::civil::Date::constant(1970, 1, 1);
-    date.since(epoch)
-        .map_or(0, |span| i64::from(span.get_days()))
 }
 
 fn log_works(what: &str, works: &Result<(), String>) {

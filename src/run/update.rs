@@ -300,29 +300,13 @@ pub(super) fn look_after(
     ));
     let mut known = State::default();
     let mut complaint = String::new();
-    let boot_id = boot_id();
-    let (mut gone, mut was_left, mut given_up) = (0, false, None);
+    let mut watch = Watch::new(boot_id());
+    let mut was_left = false;
     loop {
-        let found = load(disk, folder).map(|mut state| {
+        let found = load(disk, folder).map(|state| {
             // An update that the centre asked for and that was broken off begins again by itself.
             let waits = read_whole(disk, &own.join(REQUESTED), LONGEST_REQUEST).is_ok();
-            let is_writing = matches!(state.phase, Phase::Writing | Phase::Verified);
-            let can_be_left = is_writing && !waits || state.phase == Phase::Armed;
-            // An update that was given up stays so, even if another one is asked for.
-            let was_given_up = given_up.as_ref() == Some(&state);
-            gone = match was_given_up || can_be_left && state.is_left(&boot_id) {
-                true => LOOKS.min(gone + 1),
-                false => 0,
-            };
-            let is_left = was_given_up || gone == LOOKS;
-            given_up = is_left.then(|| state.clone());
-            if is_left && is_writing {
-                state.phase = Phase::Failed;
-                state.reason =
-                    "the updater was ended before the update was whole; send the update again"
-                        .into();
-            }
-            (state, is_left)
+            watch.judge(state, waits)
         });
         if let Ok((_, is_left)) = &found
             && *is_left != was_left
@@ -345,32 +329,77 @@ pub(super) fn look_after(
             }
         }
         match asked.recv_timeout(LOOK) {
-            Ok(UpdateAsk::Request(request)) => {
-                let left = leave(
-                    disk,
-                    spool,
-                    &own,
-                    REQUESTED,
-                    &serde_json::to_vec(&request).unwrap_or_default(),
-                );
-                tell(UpdateNews::Requested(
-                    left.map_err(|error| format!("{}: {error}", own.display())),
-                ));
-            }
-            Ok(UpdateAsk::Cancel) => match disk.unlink(&own.join(REQUESTED)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    log::warn!("{}: {error}", own.display());
-                }
-                // The updater looks for it each second.
-                _ => {}
-            },
-            Ok(UpdateAsk::Told(told)) => {
-                if let Err(error) = leave(disk, spool, &own, TOLD, told.as_bytes()) {
-                    log::warn!("{}: {error}", own.display());
-                }
-            }
+            Ok(ask) => carry_out(disk, spool, &own, ask, &tell),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Whether somebody still works on the update.
+struct Watch {
+    boot_id: String,
+    /// Looks in a row at which the updater was missing, at most [`LOOKS`].
+    gone: u32,
+    given_up: Option<State>,
+}
+
+impl Watch {
+    fn new(boot_id: String) -> Self {
+        Self {
+            boot_id,
+            gone: 0,
+            given_up: None,
+        }
+    }
+
+    /// The state as it is to be reported, and whether nobody works on it any longer. `waits`: a request lies there for the
+    /// updater.
+    fn judge(&mut self, mut state: State, waits: bool) -> (State, bool) {
+        let is_writing = matches!(state.phase, Phase::Writing | Phase::Verified);
+        let can_be_left = is_writing && !waits || state.phase == Phase::Armed;
+        // An update that was given up stays so, even if another one is asked for.
+        let was_given_up = self.given_up.as_ref() == Some(&state);
+        self.gone = match was_given_up || can_be_left && state.is_left(&self.boot_id) {
+            true => LOOKS.min(self.gone + 1),
+            false => 0,
+        };
+        let is_left = was_given_up || self.gone == LOOKS;
+        self.given_up = is_left.then(|| state.clone());
+        if is_left && is_writing {
+            state.phase = Phase::Failed;
+            state.reason =
+                "the updater was ended before the update was whole; send the update again".into();
+        }
+        (state, is_left)
+    }
+}
+
+fn carry_out(
+    disk: &dyn Disk,
+    spool: &Path,
+    own: &Path,
+    ask: UpdateAsk,
+    tell: &impl Fn(UpdateNews),
+) {
+    match ask {
+        UpdateAsk::Request(request) => {
+            let bytes = serde_json::to_vec(&request).unwrap_or_default();
+            let left = leave(disk, spool, own, REQUESTED, &bytes);
+            let left = left.map_err(|error| format!("{}: {error}", own.display()));
+            tell(UpdateNews::Requested(left));
+        }
+        UpdateAsk::Cancel => match disk.unlink(&own.join(REQUESTED)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                log::warn!("{}: {error}", own.display());
+            }
+            // The updater looks for it each second.
+            _ => {}
+        },
+        UpdateAsk::Told(told) => {
+            if let Err(error) = leave(disk, spool, own, TOLD, told.as_bytes()) {
+                log::warn!("{}: {error}", own.display());
+            }
         }
     }
 }

@@ -26,11 +26,11 @@ use booth_spool::{KeptClip, OpenFacts, Spool};
 use booth_testkit::idle::{self, Told};
 use booth_testkit::model_disk::{EIO, EROFS, Fault, Left, ModelDisk, Verb};
 use booth_testkit::spool_rig::{facts, long_speech, new_clip};
+use booth_testkit::wait::until;
 use gateway_core::delivery::Puback;
 use gateway_core::liveness::Liveness;
 use gateway_core::quarantine::{Cause, Note};
 use gateway_core::session::{HandsetEvent, Key, KeySource};
-use booth_testkit::wait::until;
 use serde_json::{Value, json};
 
 const MINUTE: u64 = 60_000;

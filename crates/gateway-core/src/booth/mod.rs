@@ -5,6 +5,8 @@
 //! say comes with each event as [`Around`].
 
 mod clock_watch;
+mod command;
+mod event;
 mod introduction;
 mod selftest;
 #[cfg(test)]
@@ -15,19 +17,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use booth_contract::AlertId;
-use booth_contract::time::{Mono, Timestamp};
+use booth_contract::time::Mono;
 
-use crate::bell::{Bell, Ringing, Silent};
+use crate::bell::{Bell, Silent};
 use crate::counters::{Counter, Counters};
 use crate::delivery::Delivery;
-use crate::health::{AlertBook, AlertChange, Evidence, Parts};
-use crate::microphone::{Heard, Microphone, ToneTest, Verdict};
+use crate::health::{AlertBook, Evidence, Parts};
+use crate::microphone::Microphone;
 use crate::power::Supply;
 use crate::quarantine::Quarantine;
-use crate::session::{self, Input, PlayId, Session, TakeId};
-use crate::sign::{FirstBoot, Sign};
+use crate::session::{self, Input, Session, TakeId};
+use crate::sign::FirstBoot;
 use crate::unreadable::Unreadable;
 use clock_watch::ClockWatch;
+pub use command::{Command, Listened};
+pub use event::{Around, Event, Rules};
 use introduction::Introduction;
 use selftest::SelfTest;
 pub use selftest::TEST_TONE;
@@ -43,194 +47,6 @@ const LOOK_FOR_SUPPLY: Duration = Duration::from_secs(60);
 /// The earliest time that the pace allows.
 fn paced(now: Mono, latest: Option<Mono>) -> Mono {
     latest.map_or(now, |latest| now.max(latest + PACE))
-}
-
-/// What a booth is told once, by its configuration and its machine.
-#[derive(Debug)]
-pub struct Rules {
-    /// How often health is said.
-    pub health_every: Duration,
-    /// How far the test of the microphone may close the booth.
-    pub tone_test: ToneTest,
-    /// The local minute of the nightly self-test.
-    pub selftest_at: Option<u16>,
-    /// When the bell may ring and when it rings by itself.
-    pub bell: Bell,
-    /// How it rings by its schedule, where it has one.
-    pub scheduled_ringing: Option<Ringing>,
-    /// A different number for each configuration.
-    pub configuration: u64,
-    /// The handset has a lamp and perhaps a bell; a simulated one has neither.
-    pub has_lamp: bool,
-}
-
-/// What is true around the booth when something happens.
-#[derive(Debug, Clone)]
-pub struct Around {
-    /// The wall clock, right or wrong.
-    pub wall: Timestamp,
-    /// Whether it is synchronised.
-    pub clock_synced: bool,
-    /// The local day by the wall clock, days since 1970-01-01.
-    pub local_day: i64,
-    /// The local minute of the day by the wall clock.
-    pub local_minute: u16,
-    /// How loud it is when nobody speaks, dB below full scale, where the microphone was heard.
-    pub microphone_floor_dbfs: Option<f64>,
-    /// The spool is open.
-    pub has_spool: bool,
-    /// Nothing that was said still waits for the broker.
-    pub is_told: bool,
-}
-
-/// Something happened.
-#[derive(Debug)]
-pub enum Event {
-    /// Time has gone by: what is due is done.
-    Turn,
-    /// Somebody looks: the evidence is to be fresh.
-    Weigh,
-    /// For the visit.
-    Visit(Input),
-    /// A play ended in the earpiece.
-    PlayEnded(PlayId),
-    /// The connection stands; the broker takes packets of at most this many bytes.
-    Connected {
-        /// MQTT 5 §3.2.2.3.6.
-        max_packet: Option<u32>,
-    },
-    /// The connection is gone.
-    Disconnected {
-        /// Why.
-        why: String,
-        /// Another device has taken it over.
-        taken_over: bool,
-    },
-    /// The hub says whether it is there. An introduction to a hub that has come waits for `wait`, by chance.
-    HubSays {
-        /// It is.
-        is_online: bool,
-        /// The booth's turn.
-        wait: Duration,
-    },
-    /// Somebody wants an introduction.
-    AskedToIntroduce,
-    /// Somebody wants a self-test.
-    AskedToTest,
-    /// The recorder says what the microphone heard.
-    Heard(Heard),
-    /// The recorder has no room for that question.
-    NotHeard,
-    /// The card took a write, or why not.
-    Probed(Result<(), String>),
-    /// The keeper has no room for that question.
-    NotProbed,
-    /// A citizen's message was kept; somebody speaks in it, or not.
-    Recorded {
-        /// Somebody does.
-        has_speech: bool,
-    },
-    /// The supply voltage.
-    Supply(Supply),
-    /// The spool was opened.
-    SpoolOpened {
-        /// What the card remembers.
-        saved: BTreeMap<String, u64>,
-        /// How often the machine has started with this card.
-        boot_count: u64,
-        /// The card was only closed.
-        is_known: bool,
-        /// A watchdog's reset was the reason for this boot.
-        watchdog_reset: bool,
-    },
-    /// The configuration was read again.
-    Configured {
-        /// How often health is said.
-        health_every: Duration,
-        /// How many questions are open.
-        questions: usize,
-        /// A tone stands in for the notice.
-        notice_missing: bool,
-    },
-}
-
-/// How the microphone was listened to in a self-test.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Listened {
-    /// Not in this test.
-    NotNow,
-    /// It gave no answer.
-    InVain,
-    /// The tone was this loud, dB below full scale.
-    Heard(f64),
-}
-
-/// What has to be done.
-#[derive(Debug)]
-pub enum Command {
-    /// For recorder, earpiece, lamp, or the technician.
-    Visit(session::Command),
-    /// Ask the recorder what the microphone hears.
-    Hear,
-    /// Play the self-test's tone, as [`TEST_TONE`].
-    PlayTone,
-    /// Ask the card to take a write.
-    Probe,
-    /// Report a self-test.
-    SelfTested {
-        /// Of the microphone.
-        verdict: Verdict,
-        /// How that was found.
-        listened: Listened,
-    },
-    /// The card has to note how far the wall clock is ahead of the boot-time clock, ms.
-    NoteClock(i64),
-    /// Report the pair of clocks.
-    SayClock {
-        /// Wall clock minus boot-time clock.
-        wall_minus_mono_ms: i64,
-        /// Whether the wall clock is right.
-        is_right: bool,
-    },
-    /// Say everything that must be current at the broker and at the hub.
-    Introduce,
-    /// Report an alert that was raised or cleared.
-    SayAlert {
-        /// Which.
-        change: AlertChange,
-        /// The parts are still starting.
-        is_starting: bool,
-    },
-    /// Say health.
-    SayHealth,
-    /// A citizen can speak for the first time in this boot.
-    FirstReady(Mono),
-    /// Show people who look at the service whether the booth is ready.
-    ShowReady(bool),
-    /// Show this by the lamp.
-    ShowSign(Sign),
-    /// Ring.
-    Ring(Ringing),
-    /// Ring by the schedule.
-    RingBySchedule(Ringing),
-    /// Save what has changed, if the card can take it.
-    Save,
-    /// The machine was reset by its watchdog.
-    ToldOfReset,
-}
-
-impl Command {
-    /// Whether it is said to the broker.
-    fn is_said(&self) -> bool {
-        matches!(
-            self,
-            Command::SelfTested { .. }
-                | Command::SayClock { .. }
-                | Command::Introduce
-                | Command::SayAlert { .. }
-                | Command::SayHealth
-        )
-    }
 }
 
 /// A booth.

@@ -1,8 +1,10 @@
 use super::*;
 use crate::bell::Bell;
 use crate::delivery::Confirmation;
+use crate::microphone::ToneTest;
 use crate::session::{HandsetEvent, OpenQuestion, Prompt, SessionRules};
 use booth_contract::ConsentMode;
+use booth_contract::time::Timestamp;
 
 const STARTED: Mono = Mono(20_000);
 
