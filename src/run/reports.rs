@@ -10,8 +10,8 @@ use super::Gateway;
 use crate::adapters::mqtt::Kind;
 use booth_contract::time::Mono;
 use booth_contract::{
-    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, HubState, Presence, SCHEMA, Session,
-    Topic,
+    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, HubState, Presence, SCHEMA,
+    Session, Topic,
 };
 use booth_host::crew::Death;
 use gateway_core::booth::Event;

@@ -789,7 +789,7 @@ fn a_card_whose_reads_stall_for_a_minute_keeps_clips_waiting_and_no_citizen() {
         }
         (booth.centre.stored.len() == clips.len() - 1).then_some(())
     });
-    assert!(!booth.centre.stored.contains_key(&gone));
+    assert!(!booth.centre.stored.contains_key(gone.as_str()));
     drop(booth);
     reader.join().expect("it ends with its commands");
 }
