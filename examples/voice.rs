@@ -11,7 +11,8 @@ use booth_contract::BrokerState;
 use booth_gateway::adapters::prompts::Prompts;
 use booth_host::out;
 use booth_host::{complain, say};
-use gateway_core::spoken::{self, Language, ServiceFacts};
+use gateway_core::prompt::Language;
+use gateway_core::spoken::{self, ServiceFacts};
 
 fn main() -> ExitCode {
     out::status(match render() {

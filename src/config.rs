@@ -28,7 +28,7 @@ use booth_host::config_file::{
 };
 use booth_sealing::{KeyError, Recipient, Recipients};
 use booth_spool::disk::{Disk, read_whole};
-use gateway_core::spoken::Language;
+use gateway_core::prompt::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use mqtt::{Confirm, Mqtt};
 pub use network::{Fixed, Modem, Network, SecretFault, SecretKind, Wifi, Wired};

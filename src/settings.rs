@@ -11,7 +11,8 @@ use booth_contract::{BrokerUrl, Topics};
 use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::link::login::Login;
 use booth_host::tls;
-use gateway_core::session::{OpenQuestion, Prompt, SessionRules};
+use gateway_core::prompt::Prompt;
+use gateway_core::session::{OpenQuestion, SessionRules};
 
 use crate::adapters::mqtt::MqttSettings;
 use crate::config::Config;

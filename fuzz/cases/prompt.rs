@@ -3,7 +3,7 @@
 //! The first byte chooses: an odd one makes the checksum of every Ogg page right, so that the packets are reached.
 
 use booth_gateway::adapters::prompts::Prompts;
-use gateway_core::session::Prompt;
+use gateway_core::prompt::Prompt;
 
 use super::spool_state::pages;
 

@@ -23,7 +23,8 @@ use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
 use gateway_core::liveness::Beat;
-use gateway_core::session::{PlayId, Prompt};
+use gateway_core::prompt::Prompt;
+use gateway_core::session::PlayId;
 
 /// Period on a kernel sound card: 20 ms.
 const PERIOD: u32 = 960;

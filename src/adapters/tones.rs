@@ -3,7 +3,7 @@
 //! Owns: which tone stands for which prompt, and its samples. 425 Hz is the European call-progress tone.
 
 use super::ear::TEST_HZ;
-use gateway_core::session::Prompt;
+use gateway_core::prompt::Prompt;
 
 /// One stretch of a tone: two frequencies in Hz (0 = none) for some ms.
 pub type Stretch = (f64, f64, u32);
@@ -88,7 +88,7 @@ pub fn samples(stretches: &[Stretch]) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_core::spoken::Word;
+    use gateway_core::prompt::Word;
 
     #[test]
     fn no_tone_is_longer_than_two_seconds_or_silent() {

@@ -3,7 +3,7 @@
 //! Owns: one Ogg Opus file for each word and language. They are made by `voice/make.sh` from the
 //! table of words; a word without a recording does not compile. Never does: decode.
 
-use gateway_core::spoken::{Language, Word};
+use gateway_core::prompt::{Language, Word};
 
 macro_rules! recordings {
     ($( $variant:ident = $name:literal, $english:literal, $danish:literal; )*) => {
@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
     use crate::adapters::prompts::Prompts;
-    use gateway_core::session::Prompt;
+    use gateway_core::prompt::Prompt;
 
     /// Largest sum of all recordings, bytes: the program stays small enough to be sent over a metered link.
     const MOST: usize = 640_000;

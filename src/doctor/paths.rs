@@ -11,7 +11,7 @@ use crate::adapters::prompts::folder::{Unused, Weight};
 use crate::adapters::prompts::{Prompts, file_name};
 use crate::config::{Config, Spool};
 use crate::status::Finding;
-use gateway_core::session::Prompt;
+use gateway_core::prompt::Prompt;
 
 /// How many bytes are written and synced to check that the card takes them: one page.
 const TRIAL: usize = 4096;

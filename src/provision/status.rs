@@ -13,7 +13,7 @@ use super::Outcome;
 use crate::adapters::sensors::Image;
 use crate::config::zone;
 use gateway_core::partition::Partition;
-use gateway_core::spoken::Language;
+use gateway_core::prompt::Language;
 use sections::{configuration, machine, messages, networks, running, secrets};
 
 /// Longest sentence of another program that is repeated.

@@ -13,8 +13,9 @@ use crate::adapters::recorder::RecorderCommand;
 use crate::config::Confirm;
 use booth_contract::time::Mono;
 use gateway_core::booth::Event;
-use gateway_core::session::{Input, Prompt, ServiceAsk, ServiceNews};
-use gateway_core::spoken::{self, Language, ServiceFacts, Word};
+use gateway_core::prompt::{Language, Prompt, Word};
+use gateway_core::session::{Input, ServiceAsk, ServiceNews};
+use gateway_core::spoken::{self, ServiceFacts};
 
 /// A card that was not taken out is opened again after this.
 const CARD_CLOSED: Duration = Duration::from_secs(600);

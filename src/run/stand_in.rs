@@ -12,8 +12,7 @@ use crate::provision::{self, judge};
 use booth_host::config_file::ConfigError;
 use booth_host::text::text_of;
 use gateway_core::health::SpoolFault;
-use gateway_core::session::Prompt;
-use gateway_core::spoken::Word;
+use gateway_core::prompt::{Prompt, Word};
 
 /// Longest reason that is shown.
 const LONGEST_WHY: usize = 2_000;

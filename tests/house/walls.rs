@@ -241,3 +241,77 @@ fn no_room_of_the_gateway_imports_what_its_row_forbids() {
         }
     }
 }
+
+/// The modules that a module imports by `crate::`, or by `super::` from the folder's own files. What its tests import does not
+/// count.
+fn imports(text: &str, roots: &[&str]) -> BTreeSet<String> {
+    let code = text.split("\nmod tests {").next().unwrap_or_default();
+    let mut found = BTreeSet::new();
+    for root in roots {
+        for (at, _) in code.match_indices(root) {
+            let after = &code[at + root.len()..];
+            let group = after.strip_prefix('{').and_then(|all| all.split_once('}'));
+            let names = group.map_or(vec![after], |(inside, _)| inside.split(',').collect());
+            let name = |path: &str| -> String {
+                let letters = path.trim_start().chars();
+                letters
+                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                    .collect()
+            };
+            found.extend(names.into_iter().map(name));
+        }
+    }
+    found
+}
+
+/// A way from a module back to itself, if there is one.
+fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    for start in imports.keys() {
+        let mut ways = vec![vec![start.clone()]];
+        let mut seen = BTreeSet::new();
+        while let Some(way) = ways.pop() {
+            for next in &imports[&way[way.len() - 1]] {
+                let longer = [&way[..], std::slice::from_ref(next)].concat();
+                if next == start {
+                    return Some(longer);
+                }
+                if imports.contains_key(next) && seen.insert(next.clone()) {
+                    ways.push(longer);
+                }
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn no_module_of_the_core_imports_itself_by_a_circle() {
+    assert_eq!(circle_in("crates/gateway-core/src", "crate::"), None);
+}
+
+/// A circle among the modules of this folder, whose files name each other after `root`.
+fn circle_in(folder: &str, root: &str) -> Option<Vec<String>> {
+    let folder = repository().join(folder);
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in files {
+        let inside = file.strip_prefix(&folder).expect("a file of the folder");
+        let first = inside.iter().next().expect("a name").to_string_lossy();
+        let module = first.trim_end_matches(".rs").to_owned();
+        if inside.ends_with("tests.rs") || ["lib", "mod"].contains(&module.as_str()) {
+            continue;
+        }
+        let is_top = inside.iter().count() == 1;
+        let roots = if is_top {
+            vec![root, "super::"]
+        } else {
+            vec![root]
+        };
+        let mut found = imports(&read(&file), &roots);
+        found.remove(&module);
+        all.entry(module).or_default().extend(found);
+    }
+    assert!(all.len() > 10, "{all:?}");
+    circle(&all)
+}

@@ -18,6 +18,7 @@ pub mod microphone;
 pub mod panel;
 pub mod partition;
 pub mod power;
+pub mod prompt;
 pub mod quarantine;
 pub mod retry;
 pub mod rival;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::counters::Counter;
 use super::health::Parts;
-use super::spoken::Word;
+use super::prompt::Prompt;
 use booth_contract::time::Mono;
 use booth_contract::{ConsentMode, EndedBy};
 pub use machine::Session;
@@ -61,45 +61,6 @@ pub enum HandsetEvent {
     Key(Key, KeySource),
     /// The lift that was just reported is a technician's, who used the service button.
     Service,
-}
-
-/// A prompt by its name in the contract (§2), or a question's own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Prompt {
-    /// Who records, why, and what becomes of it.
-    Notice,
-    /// Which digit is which question; played only when several are open.
-    Menu,
-    /// "Speak now."
-    Tone,
-    /// Introduces a question that is asked again.
-    Repeat,
-    /// The digit dialled belongs to no question.
-    NoSuchQuestion,
-    /// Soft tone: the recording is about to end.
-    LimitSoon,
-    /// Thank you; hang up or dial again.
-    Thanks,
-    /// A polite goodbye.
-    Goodbye,
-    /// That was too short to keep.
-    TooShort,
-    /// Off-hook tone.
-    OffHook,
-    /// The booth cannot take messages.
-    OutOfOrder,
-    /// This telephone cannot call for help.
-    Emergency,
-    /// The quiet tone of the self-test, played while nobody is at the handset and meant for the microphone.
-    TestTone,
-    /// A question's own prompt, by its file name without extension.
-    Question(String),
-    /// The booth's spoken name, where the prompt folder has it.
-    BoothName,
-    /// A moment of silence between the parts of a report.
-    Pause,
-    /// A word of the booth's own voice.
-    Word(Word),
 }
 
 /// What the lamp shows to citizens.

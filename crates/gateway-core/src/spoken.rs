@@ -4,16 +4,13 @@
 //! a fact out, or play. Whatever the facts hold, the report has at most [`MAX_PROMPTS`] prompts.
 
 mod number;
-pub mod table;
-mod word;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::session::Prompt;
+use super::prompt::{Language, Prompt, Word};
 use booth_contract::{AlertId, BrokerState, Severity};
 use number::{Gender, MAX_NUMBER};
-pub use word::{Language, Word};
 
 /// Most prompts of a report: an id of 32 letters, an IPv6 address and three numbers at their longest.
 pub const MAX_PROMPTS: usize = 128;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Records the booth's own voice again: every row of crates/gateway-core/src/spoken/table.rs in both languages, or only the
+# Records the booth's own voice again: every row of crates/gateway-core/src/prompt/table.rs in both languages, or only the
 # rows named as arguments. Writes <language>/<name>.opus and <language>/words.tsv, the list of what to say for a
 # city that records a human voice, beside this file. The same table gives the same bytes.
 #
@@ -7,7 +7,7 @@
 # `make.sh --phonemes [NAME…]` only shows how each row is pronounced.
 set -euo pipefail
 cd "$(dirname "$0")"
-table=../../../crates/gateway-core/src/spoken/table.rs
+table=../../../crates/gateway-core/src/prompt/table.rs
 only_phonemes=
 if [ "${1:-}" = --phonemes ]; then only_phonemes=1; shift; fi
 made=$(mktemp -d)

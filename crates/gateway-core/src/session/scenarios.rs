@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::prompt::Word;
 use booth_contract::time::Mono;
 
 pub(super) const CODE: [u8; 6] = [0, 3, 7, 4, 1, 5];

@@ -3,7 +3,7 @@
 //! Owns: the order of a number's words. Danish says the ones before the tens ("en og tyve") and
 //! counts in two genders ("en besked", "et minut"); in English both are "one".
 
-use super::word::{Language, Word};
+use crate::prompt::{Language, Word};
 
 /// The largest number that is said; a larger one becomes "more than" this.
 pub(super) const MAX_NUMBER: u64 = 999_999;
@@ -50,12 +50,6 @@ const TENS: [Word; 8] = [
     Word::Eighty,
     Word::Ninety,
 ];
-
-/// A digit as it is read, 0 to 9; `None` for more.
-pub(super) fn digit(value: u32) -> Option<Word> {
-    let place = usize::try_from(value).ok().filter(|place| *place < 10)?;
-    BELOW_TWENTY.get(place).copied()
-}
 
 /// A number of things of this gender.
 pub(super) fn words(value: u64, gender: Gender, language: Language) -> Vec<Word> {

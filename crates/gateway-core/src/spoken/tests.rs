@@ -174,7 +174,7 @@ fn every_alert_has_a_sentence_of_its_own_and_every_such_sentence_an_alert() {
         assert_ne!(
             alert(*id),
             Word::AlertUnknown,
-            "{} needs a row in spoken/table.rs and a recording (adapters/voice/make.sh)",
+            "{} needs a row in prompt/table.rs and a recording (adapters/voice/make.sh)",
             id.as_str()
         );
     }

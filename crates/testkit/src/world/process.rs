@@ -22,7 +22,8 @@ use booth_gateway::run::{
     About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, ReadCommand, Speaker,
 };
 use booth_spool::{OpenFacts, OpenReport, Spool, SpoolError};
-use gateway_core::session::{HandsetEvent, PlayId, Prompt};
+use gateway_core::prompt::Prompt;
+use gateway_core::session::{HandsetEvent, PlayId};
 
 use super::plan::{Death, HOUR, Plan, SECOND};
 use super::recorder::Recorder;

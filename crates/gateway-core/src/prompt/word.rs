@@ -2,8 +2,6 @@
 //!
 //! Owns: what a word is and how it is found. The table itself is `table`.
 
-use super::number;
-
 /// A language that the booth speaks by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -89,6 +87,20 @@ const LETTERS: [Word; 26] = [
     Word::LetterZ,
 ];
 
+/// As they are read, not counted.
+const DIGITS: [Word; 10] = [
+    Word::Zero,
+    Word::One,
+    Word::Two,
+    Word::Three,
+    Word::Four,
+    Word::Five,
+    Word::Six,
+    Word::Seven,
+    Word::Eight,
+    Word::Nine,
+];
+
 impl Word {
     /// A letter, a digit, or one of `-`, `.` and `:`.
     pub fn of_char(character: char) -> Option<Self> {
@@ -97,7 +109,10 @@ impl Word {
             '.' => Some(Self::Dot),
             ':' => Some(Self::Colon),
             letter @ 'a'..='z' => LETTERS.get(letter as usize - 'a' as usize).copied(),
-            other => other.to_digit(10).and_then(number::digit),
+            digit => {
+                let value = digit.to_digit(10)?;
+                DIGITS.get(usize::try_from(value).ok()?).copied()
+            }
         }
     }
 
