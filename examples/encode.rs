@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::{BufWriter, Read};
 use std::time::{Duration, Instant};
 
-use booth_gateway::config::{Audio, Band};
+use booth_audio::Band;
+use booth_gateway::config::Audio;
 use clap::Parser;
 use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};

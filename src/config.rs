@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::trust::keys::Keys;
 use crate::trust::whence::Whence;
-pub use audio::{Audio, Band, ControlKind, Loudness, MixerControl, NoMixer};
+pub use audio::{Audio, ControlKind, Loudness, MixerControl, NoMixer};
 pub use body::{Bell, SelfTest, Service, Tone};
 use booth_contract::BoothId;
 pub use booth_host::config_file::parse;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use booth_audio::SpeechEncoder;
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, Consent, EndedBy};
 use booth_gateway::adapters::capture::Tap;
-use booth_gateway::adapters::opus::SpeechEncoder;
 use booth_gateway::adapters::recorder::{Recorder, RecorderCommand, RecorderEvent};
 use booth_gateway::config::Audio;
 use booth_spool::real_disk::RealDisk;

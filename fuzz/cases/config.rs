@@ -2,10 +2,10 @@
 //!
 //! The first byte chooses: even is `booth.toml`, odd `hub.toml`.
 
+use booth_audio::SpeechEncoder;
 use booth_contract::BrokerUrl;
 use booth_contract::time::Mono;
 use booth_contract::{Topic, Topics};
-use booth_gateway::adapters::opus::SpeechEncoder;
 use booth_gateway::config::{self, Config};
 use booth_gateway::provision::{judge, salvage};
 use booth_gateway::settings::{open_questions, session_rules};

@@ -2,9 +2,6 @@
 //!
 //! The first byte chooses: an odd one makes the checksum of every Ogg page right, so that the packets are reached.
 
-use booth_gateway::adapters::prompts::Prompts;
-use gateway_core::prompt::Prompt;
-
 use super::spool_state::pages;
 
 /// Samples of the longest prompt, 90 s at 48 kHz.
@@ -18,14 +15,13 @@ pub fn run(data: &[u8]) {
     if how & 1 == 1 {
         right_checksums(&mut bytes);
     }
-    let prompts = match Prompts::of_one_file(&bytes) {
-        Ok(prompts) => prompts,
+    let mut player = match booth_audio::coded(&bytes) {
+        Ok(coded) => coded.into_player(),
         Err(why) => {
-            assert!(!why.is_empty() && why.len() < 1_000);
+            assert!(!why.what.is_empty() && why.what.len() < 1_000);
             return;
         }
     };
-    let mut player = prompts.player(&Prompt::Notice);
     let mut samples = 0;
     while let Some(piece) = player.next_piece() {
         assert!(!piece.is_empty(), "it never ends");

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use booth_audio::{Band, OggOpus, SpeechEncoder};
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, Consent, EndedBy, Manifest, hex};
-use booth_gateway::adapters::opus::{OggOpus, SpeechEncoder};
-use booth_gateway::config::Band;
 use booth_hub::ingest::is_clip_id;
 use booth_spool::{
     ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, StartFacts,

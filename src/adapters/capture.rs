@@ -17,23 +17,22 @@ use super::sound_cards::{self, is_kernel_card};
 use super::sound_faults::{Fault, Signs, StreamJudge};
 use super::sound_pace::Pace;
 use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
+use booth_audio::{RATE, Samples};
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
 use gateway_core::liveness::Beat;
 
-/// Sampling rate of everything, Hz.
-pub const RATE: u32 = 48_000;
-/// Seconds of sound the ring holds while the card is slow.
-const RING_SECONDS: usize = 8;
+/// The sound that the ring holds while the card is slow.
+const RING: Samples = Samples::in_s(8);
 /// Period of a kernel sound card: 30 ms. cpal's buffer is two of them, so the worker may run one period late before samples
 /// are lost; a hang-up waits up to one for its last samples. The callback's size is never assumed.
-const PERIOD: u32 = 1440;
+const PERIOD: Samples = Samples::in_ms(30);
 /// Period of any other PCM, 20 ms: behind it is a sound server with a buffer of its own, and on PulseAudio's plug-in the
 /// worker spins the more the longer the period is (a third of a core at 30 ms).
-const SERVER_PERIOD: u32 = 960;
+const SERVER_PERIOD: Samples = Samples::in_ms(20);
 
-fn period_of(input: &str) -> u32 {
+fn period_of(input: &str) -> Samples {
     match is_kernel_card(input) {
         true => PERIOD,
         false => SERVER_PERIOD,
@@ -62,7 +61,7 @@ pub struct CaptureFigures {
 /// One stream's frames, for the recorder.
 pub struct Tap {
     ring: rtrb::Consumer<i16>,
-    taken: u64,
+    taken: Samples,
     /// Boot-time clock of frame 0, µs.
     origin_us: Arc<AtomicI64>,
 }
@@ -70,48 +69,48 @@ pub struct Tap {
 impl Tap {
     /// A tap and what feeds it. Public for tests of the recorder.
     pub fn pair() -> (Feed, Self) {
-        let (producer, ring) = rtrb::RingBuffer::new(RATE as usize * RING_SECONDS);
+        let (producer, ring) = rtrb::RingBuffer::new(RING.as_len());
         let origin_us = Arc::new(AtomicI64::new(0));
         (
             Feed {
                 ring: producer,
-                pushed: 0,
+                pushed: Samples::ZERO,
                 origin_us: origin_us.clone(),
             },
             Self {
                 ring,
-                taken: 0,
+                taken: Samples::ZERO,
                 origin_us,
             },
         )
     }
 
-    /// Moves what has arrived into `buffer`. Returns the index of its first frame.
-    pub fn take(&mut self, buffer: &mut Vec<i16>) -> u64 {
+    /// Moves what has arrived into `buffer`. Returns the position of its first frame.
+    pub fn take(&mut self, buffer: &mut Vec<i16>) -> Samples {
         let first = self.taken;
         buffer.resize(self.ring.slots(), 0);
         let (filled, _) = self.ring.pop_partial_slice(buffer);
         let filled = filled.len();
         buffer.truncate(filled);
-        self.taken += filled as u64;
+        self.taken += Samples::of(buffer);
         first
     }
 
     /// Frames taken so far.
-    pub fn taken(&self) -> u64 {
+    pub fn taken(&self) -> Samples {
         self.taken
     }
 
     /// Which frame was captured at `at`.
-    pub fn frame_at(&self, at: Mono) -> u64 {
+    pub fn frame_at(&self, at: Mono) -> Samples {
         let us = i64::try_from(at.0).unwrap_or(i64::MAX / 1000) * 1000
             - self.origin_us.load(Ordering::Acquire);
-        u64::try_from(us).unwrap_or(0).saturating_mul(48) / 1000
+        Samples::in_us(u64::try_from(us).unwrap_or(0))
     }
 
     /// When a frame was captured.
-    pub fn time_of(&self, frame: u64) -> Mono {
-        let us = self.origin_us.load(Ordering::Acquire) + (frame * 1000 / 48) as i64;
+    pub fn time_of(&self, frame: Samples) -> Mono {
+        let us = self.origin_us.load(Ordering::Acquire) + frame.us() as i64;
         Mono(u64::try_from(us / 1000).unwrap_or(0))
     }
 
@@ -124,7 +123,7 @@ impl Tap {
 /// The callback's end of a tap.
 pub struct Feed {
     ring: rtrb::Producer<i16>,
-    pushed: u64,
+    pushed: Samples,
     origin_us: Arc<AtomicI64>,
 }
 
@@ -132,10 +131,10 @@ impl Feed {
     /// Takes one callback's frames of this many channels, the first of which was captured at `at_us`, and keeps the first
     /// channel. Returns how many frames found no room.
     pub fn push(&mut self, samples: &[i16], channels: u16, at_us: i64) -> u64 {
-        let origin = at_us - (self.pushed * 1000 / 48) as i64;
+        let origin = at_us - self.pushed.us() as i64;
         let before = self.origin_us.load(Ordering::Relaxed);
         // Callbacks come late, never early: an earlier estimate of the origin is followed at once, a later one slowly.
-        let follows = self.pushed > 0 && origin > before && origin - before < 500_000;
+        let follows = self.pushed > Samples::ZERO && origin > before && origin - before < 500_000;
         let origin = if follows {
             before + (origin - before) / 64
         } else {
@@ -152,7 +151,7 @@ impl Feed {
             let chunk = self.ring.write_chunk_uninit(room);
             chunk.map_or(0, |chunk| chunk.fill_from_iter(first))
         };
-        self.pushed += pushed as u64;
+        self.pushed += Samples::new(pushed as u64);
         (wanted - pushed) as u64
     }
 }
@@ -324,10 +323,10 @@ fn open(
         let config = StreamConfig {
             channels,
             sample_rate: RATE,
-            buffer_size: BufferSize::Fixed(period_of(input)),
+            buffer_size: BufferSize::Fixed(period_of(input).count() as u32),
         };
         let (moved, failed) = (signs.clone(), signs.clone());
-        let mut pace = Pace::new(is_kernel_card(input), period_of(input), RATE);
+        let mut pace = Pace::new(is_kernel_card(input), period_of(input));
         let (dropped, xruns) = (figures.clone(), figures.clone());
         let worker = crew::Callback::new("microphone");
         let built = device.build_input_stream::<i16, _, _>(
@@ -390,7 +389,7 @@ mod tests {
 
     #[test]
     fn the_first_channel_is_kept_in_order_and_what_finds_no_room_is_counted() {
-        let whole = RATE as usize * RING_SECONDS;
+        let whole = RING.as_len();
         for channels in [1u16, 2] {
             let (mut feed, mut tap) = Tap::pair();
             let of = |from: usize, frames: usize| -> Vec<i16> {
@@ -403,10 +402,16 @@ mod tests {
             };
             let mut buffer = Vec::new();
             assert_eq!(feed.push(&of(0, 1_000), channels, 0), 0);
-            assert_eq!((tap.take(&mut buffer), buffer.len()), (0, 1_000));
+            assert_eq!(
+                (tap.take(&mut buffer), buffer.len()),
+                (Samples::ZERO, 1_000)
+            );
             assert_eq!(feed.push(&of(1_000, whole - 1), channels, 0), 0);
             assert_eq!(feed.push(&of(0, 5), channels, 0), 4);
-            assert_eq!((tap.take(&mut buffer), buffer.len()), (1_000, whole));
+            assert_eq!(
+                (tap.take(&mut buffer), buffer.len()),
+                (Samples::new(1_000), whole)
+            );
             let kept = buffer[..whole - 1].iter().enumerate();
             assert!(
                 kept.into_iter()

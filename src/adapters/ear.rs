@@ -5,13 +5,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::levels::Sums;
+use booth_audio::Sums;
 use gateway_core::microphone::Heard;
 
 /// The tone of the self-test, Hz.
 pub const TEST_HZ: f64 = 1_000.0;
 /// Samples of one period of it.
-const PERIOD: usize = super::capture::RATE as usize / TEST_HZ as usize;
+const PERIOD: usize = booth_audio::RATE as usize / TEST_HZ as usize;
 /// Samples of a block, 20 ms; 20 periods of the tone, so that its detector leaks nothing.
 const BLOCK: usize = 20 * PERIOD;
 /// Milliseconds of a block.

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, DeviceId, ErrorKind, HostId, OutputCallbackInfo, StreamConfig};
 
-use super::capture::{self, RATE};
+use super::capture;
 use super::handset::HandsetView;
 use super::prompts::Prompts;
 use super::sound_cards::{self, is_kernel_card};
 use super::sound_faults::{Signs, StreamJudge};
 use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
+use booth_audio::{RATE, Samples};
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
@@ -26,14 +27,14 @@ use gateway_core::liveness::Beat;
 use gateway_core::prompt::Prompt;
 use gateway_core::session::PlayId;
 
-/// Period on a kernel sound card: 20 ms.
-const PERIOD: u32 = 960;
-/// Period of any other PCM, 50 ms: a sound server is late more often than a card. PulseAudio's plug-in ran dry 24 times in
+/// Period on a kernel sound card.
+const PERIOD: Samples = Samples::in_ms(20);
+/// Period of any other PCM: a sound server is late more often than a card. PulseAudio's plug-in ran dry 24 times in
 /// 168 s of play at 20 ms on a busy machine, and never at 50 ms.
-const SERVER_PERIOD: u32 = 2400;
-/// How much is decoded ahead, samples: two buffers of the longer period, so that this thread may be late, too. A stop throws
+const SERVER_PERIOD: Samples = Samples::in_ms(50);
+/// How much is decoded ahead: two buffers of the longer period, so that this thread may be late, too. A stop throws
 /// this much away.
-const AHEAD: usize = 9600;
+const AHEAD: Samples = Samples::in_ms(200);
 /// The stream stays open this long after the last prompt.
 const LINGER: Duration = Duration::from_secs(10);
 /// How often a closed card is probed.
@@ -115,7 +116,7 @@ struct Output {
     /// Once it is open.
     ring: Option<rtrb::Producer<i16>>,
     /// Samples pushed into the ring.
-    pushed: u64,
+    pushed: Samples,
     judge: StreamJudge,
 }
 
@@ -124,9 +125,9 @@ impl Output {
     fn push(&mut self, waiting: &mut Vec<i16>) {
         if let Some(ring) = &mut self.ring {
             let (pushed, _) = ring.push_partial_slice(waiting);
-            let pushed = pushed.len();
-            waiting.drain(..pushed);
-            self.pushed += pushed as u64;
+            let pushed = Samples::of(pushed);
+            waiting.drain(..pushed.as_len());
+            self.pushed += pushed;
         }
     }
 
@@ -333,7 +334,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             thread,
             line,
             ring: None,
-            pushed: 0,
+            pushed: Samples::ZERO,
             judge: StreamJudge::default(),
         });
         Ok(())
@@ -374,7 +375,8 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     /// Discards the samples that still wait.
     fn silence(&self) {
         if let Some(open) = &self.open {
-            open.line.discard_to.store(open.pushed, Ordering::Release);
+            let pushed = open.pushed.count();
+            open.line.discard_to.store(pushed, Ordering::Release);
         }
     }
 
@@ -544,7 +546,7 @@ fn soft(value: f64) -> i16 {
     (bent.copysign(value) * 32_767.0) as i16
 }
 
-fn period_of(output: &str) -> u32 {
+fn period_of(output: &str) -> Samples {
     match is_kernel_card(output) {
         true => PERIOD,
         false => SERVER_PERIOD,
@@ -571,13 +573,13 @@ fn open(
     let mut refusal = String::new();
     for channels in [1u16, 2] {
         alive.touch();
-        let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD);
+        let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD.as_len());
         let (callback, errors, handset) = (line.clone(), line.clone(), handset.clone());
         let mut popped: u64 = 0;
         let config = StreamConfig {
             channels,
             sample_rate: RATE,
-            buffer_size: BufferSize::Fixed(period_of(output)),
+            buffer_size: BufferSize::Fixed(period_of(output).count() as u32),
         };
         let worker = crew::Callback::new("earpiece");
         let built = device.build_output_stream::<i16, _, _>(

@@ -7,14 +7,7 @@
 #![allow(clippy::disallowed_methods)] // reads prompt files
 
 pub mod folder;
-mod foreign;
-mod mono;
-mod ogg;
-mod player;
-mod sound;
-mod wav;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,17 +15,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{tones, voice};
+use booth_audio::{Coded, Player, Remedy, Samples, Unplayable};
 use booth_contract::hex;
 use folder::{Placed, Unused, Weight};
 use gateway_core::prompt::{Language, Prompt, Word};
-use ogg::Link;
-pub use player::Player;
-use sound::{Remedy, Unplayable};
 
 /// Largest prompt file that is read, bytes.
 pub const MAX_FILE: u64 = 8_000_000;
-/// Longest prompt, seconds.
-const MAX_SECONDS: u64 = 90;
 /// Most files and folders of the prompts' folder that are looked at.
 const MOST_ENTRIES: usize = 2_000;
 /// Most files that are reported as unused.
@@ -41,17 +30,6 @@ const MOST_UNUSED: usize = 100;
 const TEST_TONE_GAIN: f64 = 0.16;
 /// Parts of a prompt below this level are its pauses, root mean square of samples: some −50 dBFS.
 const PAUSE_LEVEL: f64 = 100.0;
-
-/// A whole prompt, encoded: one stream, or several one behind the other.
-#[derive(Debug, Default)]
-struct Coded {
-    links: Vec<Link>,
-}
-
-fn too_long() -> Unplayable {
-    let what = format!("is longer than {MAX_SECONDS} s");
-    Unplayable::new(what, Remedy::Shorten)
-}
 
 enum Sound {
     Coded(Coded),
@@ -135,7 +113,7 @@ impl Prompts {
         };
         for prompt in all {
             let found = shelf.first(file_name(&prompt), "a tone stands in for it", |file| {
-                Ok((sound::coded(&file.bytes, false)?, file.hash()))
+                Ok((booth_audio::coded(&file.bytes)?, file.hash()))
             });
             let sound = match found {
                 Some((coded, hash)) => {
@@ -152,7 +130,7 @@ impl Prompts {
             let own = "the booth's own voice stands in for it";
             // Checks that the file can be played, without the work of encoding it.
             let found = shelf.first(word.name(), own, |file| {
-                sound::coded(&file.bytes, true).map(|_| file.path)
+                booth_audio::check(&file.bytes).map(|()| file.path)
             });
             prompts.words.extend(found.map(|path| (*word, path)));
         }
@@ -170,20 +148,6 @@ impl Prompts {
         let words = Word::ALL.iter().map(|word| word.name());
         let all = own.chain(words).map(str::to_owned);
         all.chain(questions.iter().cloned()).collect()
-    }
-
-    /// These bytes as the notice and nothing else: what the fuzz targets play.
-    #[doc(hidden)]
-    pub fn of_one_file(bytes: &[u8]) -> Result<Self, String> {
-        let coded = sound::coded(bytes, false).map_err(|why| why.what)?;
-        Ok(Self {
-            sounds: HashMap::from([(Prompt::Notice, Sound::Coded(coded))]),
-            notice_id: None,
-            language: Language::English,
-            off_hook_gain: 1.0,
-            words: HashMap::new(),
-            unused: Vec::new(),
-        })
     }
 
     /// First 16 hex digits of the notice's SHA-256; `None` while a tone stands in for it.
@@ -216,18 +180,17 @@ impl Prompts {
             Prompt::OffHook => self.off_hook_gain,
             _ => 1.0,
         };
-        let mut player = match self.sounds.get(prompt) {
-            Some(Sound::Coded(coded)) => Player::of(Cow::Borrowed(&coded.links)),
-            Some(Sound::Tone(tone)) => Player::tone(tone),
-            None => Player::tone(tones::tone_for(prompt)),
+        let player = match self.sounds.get(prompt) {
+            Some(Sound::Coded(coded)) => coded.player(),
+            Some(Sound::Tone(tone)) => Player::of_samples(tones::samples(tone)),
+            None => Player::of_samples(tones::samples(tones::tone_for(prompt))),
         };
-        player.gain = gain;
-        player
+        player.softer(gain)
     }
 
     fn saying(&self, word: Word) -> Player<'_> {
         let own = self.words.get(&word).and_then(|path| {
-            let read = File::open(path.clone()).and_then(|file| sound::coded(&file.bytes, false));
+            let read = File::open(path.clone()).and_then(|file| booth_audio::coded(&file.bytes));
             // The file was whole when the prompts were loaded; without it now, the booth uses its own voice.
             read.inspect_err(|why| {
                 let (path, why) = (path.display(), &why.what);
@@ -237,24 +200,34 @@ impl Prompts {
         });
         let coded = match own {
             Some(coded) => Ok(coded),
-            None => ogg::from_ogg(voice::recording(word, self.language)),
+            None => booth_audio::coded(voice::recording(word, self.language)),
         };
         match coded {
             Ok(coded) => {
-                let mut player = Player::of(Cow::Owned(coded.links));
-                player.pause = word.pause_ms() as usize * 48;
-                player
+                let pause = Samples::in_ms(u64::from(word.pause_ms()));
+                coded.into_player().followed_by(pause)
             }
-            Err(_) => Player::tone(tones::tone_for(&Prompt::Word(word))),
+            Err(_) => Player::of_samples(tones::samples(tones::tone_for(&Prompt::Word(word)))),
         }
+    }
+}
+
+/// What to do about the file of this name; the commands contain the name.
+fn remedy_for(remedy: Remedy, name: &str) -> String {
+    match remedy {
+        Remedy::Convert => format!("convert it: {}", folder::conversion(name, "")),
+        Remedy::Again => "copy it to the card again, or make it anew".to_owned(),
+        Remedy::Shorten => format!("shorten it: {}", folder::conversion(name, "-t 90 ")),
+        Remedy::Unpack => "unpack it, and copy what is in it to the card".to_owned(),
     }
 }
 
 /// The level of a prompt without its pauses: root mean square of its samples.
 fn level(mut player: Player<'_>) -> f64 {
+    let block = Samples::in_ms(20).as_len();
     let (mut squares, mut count) = (0.0, 0usize);
     while let Some(piece) = player.next_piece() {
-        for block in piece.chunks(960) {
+        for block in piece.chunks(block) {
             let sum: f64 = block.iter().map(|s| f64::from(*s).powi(2)).sum();
             if sum > PAUSE_LEVEL.powi(2) * block.len() as f64 {
                 squares += sum;
@@ -311,7 +284,7 @@ impl Shelf<'_> {
             self.unused.push(Unused {
                 file,
                 why: format!("{}; {instead}", why.what),
-                remedy: why.remedy_for(&placed),
+                remedy: remedy_for(why.remedy, &placed),
                 weight,
                 prompt: (weight == Weight::Lacking).then(|| name.to_owned()),
             });

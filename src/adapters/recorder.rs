@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use super::capture::Tap;
 use super::ear::{Ear, MicLevels};
-use super::levels::LevelMeter;
-use super::opus::{OggOpus, PAGE_SAMPLES, SpeechEncoder};
 use super::packing::Packing;
+use booth_audio::{LevelMeter, OggOpus, PAGE_SAMPLES, PageLevels, Samples, SpeechEncoder};
 use booth_contract::EndedBy;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
 use booth_sealing::Recipients;
-use booth_spool::{ClipWriter, KeptClip, NewClip, Spool, StartFacts};
+use booth_spool::{ClipWriter, FrameFacts, KeptClip, NewClip, Spool, StartFacts};
 use gateway_core::liveness::Beat;
 use gateway_core::microphone::Heard;
 use gateway_core::session::TakeId;
@@ -124,22 +123,22 @@ struct Take {
     stream: OggOpus,
     meter: LevelMeter,
     /// Frame from which to keep, once the tone is over.
-    from: Option<u64>,
+    from: Option<Samples>,
     /// Until then the last half second is held here, so that no syllable is lost if this thread is late.
     held: Vec<i16>,
     /// Index of the first held frame.
-    held_first: u64,
+    held_first: Samples,
     /// Set with the first kept frame.
     start: Option<StartFacts>,
-    kept: u64,
-    /// Samples at full scale.
-    clipped: u64,
+    kept: Samples,
+    /// How many of them are at full scale.
+    clipped: Samples,
     /// The end: frame, reason, least length, and how long late frames are waited for.
     end: Option<End>,
 }
 
 struct End {
-    frame: u64,
+    frame: Samples,
     ended_by: EndedBy,
     min: Duration,
     give_up: Mono,
@@ -222,7 +221,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             } => self.arm(take, *clip, seal_to.as_deref()),
             RecorderCommand::Keep { take, from } => {
                 self.pump();
-                let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(from));
+                let frame = self
+                    .tap
+                    .as_ref()
+                    .map_or(Samples::ZERO, |tap| tap.frame_at(from));
                 let Some(current) = self.take.as_mut().filter(|current| current.id == take) else {
                     return;
                 };
@@ -237,7 +239,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 at,
                 min,
             } => {
-                let frame = self.tap.as_ref().map_or(0, |tap| tap.frame_at(at));
+                let frame = self
+                    .tap
+                    .as_ref()
+                    .map_or(Samples::ZERO, |tap| tap.frame_at(at));
                 let give_up = clock::mono() + LATE_FRAMES;
                 match self.take.as_mut().filter(|current| current.id == take) {
                     Some(current) => {
@@ -317,10 +322,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                     meter: LevelMeter::default(),
                     from: None,
                     held: Vec::new(),
-                    held_first: 0,
+                    held_first: Samples::ZERO,
                     start: None,
-                    kept: 0,
-                    clipped: 0,
+                    kept: Samples::ZERO,
+                    clipped: Samples::ZERO,
                     end: None,
                 });
             }
@@ -337,11 +342,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             if let Some(take) = &mut self.take
                 && take.end.is_none()
             {
-                take.from = Some(u64::MAX);
+                take.from = Some(Samples::MAX);
             }
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut taken = 0;
+        let mut taken = Samples::ZERO;
         if let Some(tap) = &mut self.tap {
             let first = tap.take(&mut buffer);
             taken = tap.taken();
@@ -367,7 +372,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    fn keep_or_fail(&mut self, first: u64, frames: &[i16]) {
+    fn keep_or_fail(&mut self, first: Samples, frames: &[i16]) {
         if let Err(why) = self.keep(first, frames)
             && let Some(take) = self.take.take()
         {
@@ -375,28 +380,28 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    fn keep(&mut self, first: u64, frames: &[i16]) -> Result<(), String> {
+    fn keep(&mut self, first: Samples, frames: &[i16]) -> Result<(), String> {
         let Some(take) = &mut self.take else {
             return Ok(());
         };
         let Some(from) = take.from else {
-            if take.held_first + take.held.len() as u64 != first {
+            if take.held_first + Samples::of(&take.held) != first {
                 take.held.clear();
                 take.held_first = first;
             }
             take.held.extend_from_slice(frames);
-            let extra = take.held.len().saturating_sub(PAGE_SAMPLES);
-            take.held.drain(..extra);
-            take.held_first += extra as u64;
+            let extra = Samples::of(&take.held).saturating_sub(PAGE_SAMPLES);
+            take.held.drain(..extra.as_len());
+            take.held_first += extra;
             return Ok(());
         };
-        let last = first + frames.len() as u64;
+        let last = first + Samples::of(frames);
         let to = take
             .end
             .as_ref()
             .map_or(last, |end| end.frame.clamp(first, last));
         let from = from.clamp(first, last).min(to);
-        let mut samples = &frames[(from - first) as usize..(to - first) as usize];
+        let mut samples = &frames[(from - first).as_len()..(to - first).as_len()];
         if samples.is_empty() {
             return Ok(());
         }
@@ -414,11 +419,12 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             return Ok(());
         };
         while !samples.is_empty() {
-            let (page, later) = samples.split_at(take.stream.page_room().min(samples.len()));
+            let room = take.stream.page_room().as_len();
+            let (page, later) = samples.split_at(room.min(samples.len()));
             samples = later;
-            take.kept += page.len() as u64;
+            take.kept += Samples::of(page);
             let clipped = page.iter().filter(|sample| sample.unsigned_abs() >= 32_767);
-            take.clipped += clipped.count() as u64;
+            take.clipped += Samples::new(clipped.count() as u64);
             let (id, began) = (take.id, start.mono);
             let report = &self.report;
             take.meter.push(page, |change| {
@@ -433,8 +439,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 .push(&mut self.encoder, page)
                 .map_err(|error| error.to_string())?;
             // Sound that gathered while the card was slow goes to it in one write: one sync per page would never catch up.
-            if take.stream.page_room() == PAGE_SAMPLES && samples.len() < PAGE_SAMPLES {
-                let facts = take.meter.take_facts();
+            if take.stream.page_room() == PAGE_SAMPLES && Samples::of(samples) < PAGE_SAMPLES {
+                let facts = facts(take.meter.take_page());
                 let body = take.packing.pack(facts, take.stream.take_page());
                 take.writer
                     .append(&body, facts)
@@ -446,12 +452,12 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
 
     fn close(&mut self, mut take: Take) {
         let Some(end) = take.end.take() else { return };
-        let length = Duration::from_millis(take.kept / 48);
+        let length = take.kept.duration();
         if take.start.is_none() || length < end.min {
             return self.discard(take, true);
         }
         let id = take.id;
-        let facts = take.meter.take_facts();
+        let facts = facts(take.meter.take_page());
         let closed = take
             .stream
             .finish(&mut self.encoder)
@@ -466,7 +472,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             Ok(clip) => RecorderEvent::Kept {
                 take: id,
                 clip: Box::new(clip),
-                clipped_pct: take.clipped as f64 / take.kept.max(1) as f64 * 100.0,
+                clipped_pct: take.clipped.count() as f64 / take.kept.count().max(1) as f64 * 100.0,
             },
             Err(why) => RecorderEvent::Failed { take: id, why },
         });
@@ -484,6 +490,16 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 why: error.to_string(),
             },
         });
+    }
+}
+
+/// The levels as the clip file has them.
+fn facts(page: PageLevels) -> FrameFacts {
+    FrameFacts {
+        samples: page.samples,
+        mean_square: page.mean_square,
+        peak: page.peak,
+        speech: page.speech,
     }
 }
 
@@ -515,8 +531,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::adapters::capture::RATE;
-    use crate::config::Band;
+    use booth_audio::Band;
     use booth_contract::{BoothId, Consent};
     use booth_spool::OpenFacts;
     use booth_spool::real_disk::RealDisk;
@@ -563,7 +578,7 @@ mod tests {
     #[test]
     fn what_gathered_while_the_card_was_slow_is_written_at_once() {
         /// Ten pages and a piece.
-        const SAMPLES: usize = RATE as usize * 52 / 10;
+        const SAMPLES: Samples = Samples::in_ms(5_200);
         let folder = tempfile::tempdir().expect("a folder");
         let (spool, _) =
             Spool::open(Arc::new(RealDisk::new()), folder.path(), facts()).expect("a spool");
@@ -595,7 +610,9 @@ mod tests {
         let from = clock::mono();
         recorder.command(RecorderCommand::Keep { take, from });
         // The thread stands still for five seconds, in a sync of the card.
-        let speech: Vec<i16> = (0..SAMPLES).map(|at| ((at * 37) % 8_000) as i16).collect();
+        let speech: Vec<i16> = (0..SAMPLES.as_len())
+            .map(|at| ((at * 37) % 8_000) as i16)
+            .collect();
         assert_eq!(feed.push(&speech, 1, now()), 0);
         recorder.pump();
         assert_eq!(frames(&file), 1);

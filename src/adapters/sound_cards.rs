@@ -5,7 +5,7 @@
 use alsa::pcm::{HwParams, PCM};
 use alsa::{Ctl, Direction};
 
-use super::capture::RATE;
+use booth_audio::RATE;
 
 /// What a PCM can do by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

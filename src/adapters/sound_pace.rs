@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use booth_audio::Samples;
+
 /// The pace of one stream.
 #[derive(Debug)]
 pub struct Pace {
@@ -19,10 +21,10 @@ pub struct Pace {
 
 impl Pace {
     /// The pace of a stream with this period. A kernel's card wakes its worker in time and needs no rest.
-    pub fn new(is_kernel_card: bool, period: u32, rate: u32) -> Self {
+    pub fn new(is_kernel_card: bool, period: Samples) -> Self {
         let period_us = match is_kernel_card {
             true => 0,
-            false => u64::from(period) * 1_000_000 / u64::from(rate.max(1)),
+            false => period.us(),
         };
         Self {
             period_us,
@@ -52,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_stream_in_time_rests_for_less_than_a_period_and_one_that_is_late_or_begins_does_not() {
-        let mut pace = Pace::new(false, 960, 48_000);
+        let mut pace = Pace::new(false, Samples::in_ms(20));
         assert_eq!(pace.rest(1_000_000), Duration::ZERO);
         assert_eq!(pace.rest(1_000_100), Duration::ZERO);
         let rest = pace.rest(1_020_100);
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_kernel_card_never_rests() {
-        let mut pace = Pace::new(true, 1_440, 48_000);
+        let mut pace = Pace::new(true, Samples::in_ms(30));
         for period in 0..10 {
             assert_eq!(pace.rest(period * 30_000), Duration::ZERO);
         }

@@ -3,6 +3,7 @@
 //! Owns: which tone stands for which prompt, and its samples. 425 Hz is the European call-progress tone.
 
 use super::ear::TEST_HZ;
+use booth_audio::{RATE, Samples};
 use gateway_core::prompt::Prompt;
 
 /// One stretch of a tone: two frequencies in Hz (0 = none) for some ms.
@@ -59,13 +60,13 @@ pub fn tone_for(prompt: &Prompt) -> &'static [Stretch] {
     }
 }
 
-/// Samples at 48 kHz, about −14 dBFS, with soft edges.
+/// Samples, about −14 dBFS, with soft edges.
 pub fn samples(stretches: &[Stretch]) -> Vec<i16> {
     let mut out = Vec::new();
     for (low, high, ms) in stretches {
-        let count = *ms as usize * 48;
+        let count = Samples::in_ms(u64::from(*ms)).as_len();
         for i in 0..count {
-            let at = i as f64 / 48_000.0;
+            let at = i as f64 / f64::from(RATE);
             let edge = (i.min(count - 1 - i) as f64 / 240.0).min(1.0);
             let wave = |hz: f64| {
                 if hz > 0.0 {

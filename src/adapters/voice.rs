@@ -71,7 +71,7 @@ mod tests {
         let mut all: Vec<i16> = std::iter::from_fn(|| player.next_piece())
             .flatten()
             .collect();
-        let pause = word.pause_ms() as usize * 48;
+        let pause = booth_audio::Samples::in_ms(u64::from(word.pause_ms())).as_len();
         let after = all.split_off(all.len().saturating_sub(pause));
         assert!(after.len() == pause && after.iter().all(|sample| *sample == 0));
         all

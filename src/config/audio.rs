@@ -1,5 +1,6 @@
 //! `[audio]` of booth.toml: which sound card, and how its mixer is set.
 
+use booth_audio::Band;
 use serde::Deserialize;
 
 use booth_host::config_file::Faults;
@@ -8,19 +9,6 @@ use booth_host::config_file::Faults;
 const LONGEST_CONTROL: usize = 44;
 /// Longest name of a card's mixer.
 const LONGEST_MIXER: usize = 128;
-
-/// The highest frequency of speech that the codec keeps (RFC 6716 §2).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Band {
-    /// 8 kHz.
-    #[default]
-    Wide,
-    /// 12 kHz.
-    Superwide,
-    /// 20 kHz.
-    Full,
-}
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]

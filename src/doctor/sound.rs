@@ -10,12 +10,12 @@ use std::time::Duration;
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::HandsetView;
-use crate::adapters::opus::{OpusError, SpeechEncoder};
 use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::{mixer, recorder, sound_cards};
 use crate::config::{Audio, Config, Loudness};
 use crate::status::{Finding, Microphone};
+use booth_audio::{OpusError, SpeechEncoder};
 use booth_host::crew;
 use gateway_core::liveness::Beat;
 

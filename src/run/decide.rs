@@ -7,7 +7,8 @@ use booth_contract::AlertId;
 use booth_contract::time::Mono;
 use gateway_core::booth::{Around, Command, Event};
 use gateway_core::health::AlertChange;
-use gateway_core::session::{Input, Prompt};
+use gateway_core::prompt::Prompt;
+use gateway_core::session::Input;
 use gateway_core::sign::Sign;
 use serde_json::json;
 

@@ -24,7 +24,7 @@ use crate::adapters::capture::{CaptureFigures, Tap};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::mqtt::Will;
-use crate::adapters::opus::SpeechEncoder;
+use booth_audio::SpeechEncoder;
 use crate::adapters::outbox::Outbox;
 use crate::adapters::playback::{Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;

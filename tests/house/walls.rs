@@ -197,6 +197,7 @@ fn a_booth_is_built_without_the_hubs_libraries_and_the_hub_without_the_booths() 
         names.lines().map(first).collect::<BTreeSet<String>>()
     };
     let (booth, hub) = (tree("booth-gateway"), tree("booth-hub"));
+    let audio = tree("booth-audio");
     for name in ["rusqlite", "axum", "hyper", "maud", "booth-hub"] {
         assert!(!booth.contains(name) && (hub.contains(name)), "{name}");
     }
@@ -210,6 +211,7 @@ fn a_booth_is_built_without_the_hubs_libraries_and_the_hub_without_the_booths() 
         "gateway-core",
     ] {
         assert!(!hub.contains(name) && booth.contains(name), "{name}");
+        assert!(!audio.contains(name), "{name}: sound without a card");
     }
 }
 

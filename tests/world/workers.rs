@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 
+use booth_audio::{Band, RATE, SpeechEncoder};
 use booth_contract::{BoothId, ClipId, Consent, EndedBy};
-use booth_gateway::adapters::capture::{RATE, Tap};
+use booth_gateway::adapters::capture::Tap;
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::MqttEvent;
-use booth_gateway::adapters::opus::SpeechEncoder;
 use booth_gateway::adapters::recorder::{self, RecorderCommand, RecorderEvent};
-use booth_gateway::config::Band;
 use booth_gateway::run::{Happening, Machine, RunError, ThisMachine, run_witnessed};
 use booth_gateway::status::QUESTION;
 use booth_host::crew::{self, Crew, Death};

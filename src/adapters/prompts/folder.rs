@@ -1,12 +1,12 @@
 //! Which file of the folder of prompts is which prompt, by names alone. Pure.
 //!
 //! Owns: letter case, endings, the languages' folders, which of several files comes first, and the sentences about every
-//! file that is not used. Never does: open a file; `sound` reads the contents.
+//! file that is not used. Never does: open a file; `booth_audio` reads the contents.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::sound;
+use booth_host::text::quoted;
 
 /// Endings of sound that the booth may be able to read, the preferred ones first.
 const SOUND: [&str; 13] = [
@@ -133,7 +133,7 @@ pub fn unreadable(name: &str, is_prompt: &dyn Fn(&str) -> bool) -> Option<(Strin
             "" => "has no ending that says that it is sound".to_owned(),
             own => format!("ends in .{own}, which the booth does not read"),
         };
-        (why, format!("convert it: {}", sound::conversion(name, "")))
+        (why, format!("convert it: {}", conversion(name, "")))
     })
 }
 
@@ -268,6 +268,16 @@ fn folded(name: &str) -> String {
         }
     }
     folded
+}
+
+/// The command that makes Opus of a file, beside it under another name.
+pub(super) fn conversion(name: &str, option: &str) -> String {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let mut made = format!("{stem}.opus");
+    if made.eq_ignore_ascii_case(name) {
+        made = format!("{stem}.wav");
+    }
+    format!("ffmpeg -i {} {option}-ac 1 {}", quoted(name), quoted(&made))
 }
 
 fn ending(name: &str) -> &str {

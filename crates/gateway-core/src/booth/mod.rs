@@ -134,7 +134,7 @@ impl Booth {
     }
 
     /// The booth has no configuration to run by: every visit hears this, and nothing is recorded.
-    pub fn not_set_up(&mut self, prompt: session::Prompt) {
+    pub fn not_set_up(&mut self, prompt: crate::prompt::Prompt) {
         self.is_set_up = false;
         self.session.closed_with(prompt);
     }

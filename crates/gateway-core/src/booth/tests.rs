@@ -2,7 +2,8 @@ use super::*;
 use crate::bell::Bell;
 use crate::delivery::Confirmation;
 use crate::microphone::ToneTest;
-use crate::session::{HandsetEvent, OpenQuestion, Prompt, SessionRules};
+use crate::prompt::Prompt;
+use crate::session::{HandsetEvent, OpenQuestion, SessionRules};
 use booth_contract::ConsentMode;
 use booth_contract::time::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Ogg Opus prompts, taken apart into packets (RFC 3533, RFC 7845).
+//! Ogg Opus files, taken apart into packets (RFC 3533, RFC 7845).
 //!
 //! Owns: every valid shape of such a file: with or without its end flag, beginning late in its stream, several streams one
 //! after the other or side by side, header gain, more than two channels. Never does: decode.
@@ -6,9 +6,9 @@
 //! The pages are read here and not by the `ogg` crate, whose reader refuses a second stream with the first one's serial
 //! number, and a stream whose first pages were left out.
 
-use super::mono::{self, Place};
-use super::sound::{Remedy, Unplayable};
-use super::{Coded, MAX_SECONDS, too_long};
+use crate::mono::{self, Place};
+use crate::samples::{RATE, Samples};
+use crate::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, too_long};
 use booth_contract::ogg_page::checksum;
 
 /// Flags of a page (RFC 3533 §6).
@@ -21,14 +21,14 @@ const MOST_PACKETS: usize = MAX_SECONDS as usize * 400;
 /// Most streams, one after the other.
 const MOST_LINKS: usize = 100;
 
-/// One stream of a prompt.
+/// One stream of a sound.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(crate) struct Link {
     pub packets: Vec<Box<[u8]>>,
     /// Samples to skip at the start.
-    pub skip: usize,
+    pub skip: Samples,
     /// Samples to play.
-    pub samples: u64,
+    pub samples: Samples,
     /// Output gain, 1/256 dB (RFC 7845 §5.1).
     pub gain: i16,
     pub layout: Layout,
@@ -36,7 +36,7 @@ pub(super) struct Link {
 
 /// How the packets are decoded.
 #[derive(Debug, Clone)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// One or two channels; the decoder mixes them itself.
     Plain,
     /// Several Opus streams in each packet (RFC 7845 §5.1.1).
@@ -51,7 +51,7 @@ pub(super) enum Layout {
 
 impl Link {
     /// One channel at its own level.
-    pub(super) fn plain(packets: Vec<Box<[u8]>>, skip: usize, samples: u64) -> Self {
+    pub(crate) fn plain(packets: Vec<Box<[u8]>>, skip: Samples, samples: Samples) -> Self {
         Self {
             packets,
             skip,
@@ -64,7 +64,7 @@ impl Link {
 
 /// What is in an Ogg file, by the first packet of its first stream with sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Inside {
+pub(crate) enum Inside {
     Opus,
     Vorbis,
     Flac,
@@ -73,7 +73,7 @@ pub(super) enum Inside {
 }
 
 /// Looks at the first packets of the streams with which a file begins.
-pub(super) fn inside(bytes: &[u8]) -> Inside {
+pub(crate) fn inside(bytes: &[u8]) -> Inside {
     let mut pages = Pages { bytes, at: 0 };
     let firsts = std::iter::from_fn(|| pages.next().and_then(Result::ok));
     let mut kinds = firsts
@@ -90,10 +90,10 @@ pub(super) fn inside(bytes: &[u8]) -> Inside {
 }
 
 /// Takes an Ogg Opus file apart. A file that ends in the middle of a page was cut short in copying and is refused.
-pub(super) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
+pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
     let mut links: Vec<Link> = Vec::new();
     let mut open: Option<Stream> = None;
-    let (mut packets, mut samples) = (0, 0);
+    let (mut packets, mut samples) = (0, Samples::ZERO);
     for page in (Pages { bytes, at: 0 }) {
         let page = page?;
         if page.flags & BEGINS != 0 {
@@ -119,14 +119,14 @@ pub(super) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
         samples += stream.total - before.1;
         let too_many = packets > MOST_PACKETS;
         // Samples that a stream holds before its beginning and after its end are a second at most.
-        if too_many || samples > (MAX_SECONDS + links.len() as u64 + 2) * 48_000 {
+        if too_many || samples > Samples::in_s(MAX_SECONDS + links.len() as u64 + 2) {
             return Err(too_long());
         }
     }
     links.extend(open.take().and_then(Stream::into_link));
-    match links.iter().map(|link| link.samples).sum::<u64>() {
-        0 => Err(Unplayable::new("has no sound in it", Remedy::Again)),
-        samples if samples > MAX_SECONDS * 48_000 => Err(too_long()),
+    match links.iter().map(|link| link.samples).sum() {
+        Samples::ZERO => Err(Unplayable::new("has no sound in it", Remedy::Again)),
+        samples if samples > Samples::in_s(MAX_SECONDS) => Err(too_long()),
         _ => Ok(Coded { links }),
     }
 }
@@ -227,7 +227,7 @@ struct Stream {
     pending: Option<Vec<u8>>,
     packets: Vec<Box<[u8]>>,
     /// Samples of all packets.
-    total: u64,
+    total: Samples,
     /// Position of the first sample: not 0 in a stream whose recording began late (RFC 7845 §4.5).
     start: Option<i64>,
     /// Position of the stream after its latest page.
@@ -243,7 +243,7 @@ impl Stream {
             has_comments: false,
             pending: None,
             packets: Vec::new(),
-            total: 0,
+            total: Samples::ZERO,
             start: None,
             end: 0,
         })
@@ -271,8 +271,8 @@ impl Stream {
             }
         }
         self.pending = pending;
-        if page.granule != NO_PACKET_ENDS && self.total > 0 {
-            let total = i64::try_from(self.total).unwrap_or(i64::MAX);
+        if page.granule != NO_PACKET_ENDS && self.total > Samples::ZERO {
+            let total = i64::try_from(self.total.count()).unwrap_or(i64::MAX);
             self.start
                 .get_or_insert(page.granule.saturating_sub(total).max(0));
             self.end = page.granule;
@@ -284,9 +284,9 @@ impl Stream {
             return;
         }
         // A packet that no decoder takes has no length; a packet that is left out is a gap, not an end.
-        let samples = opus::packet::get_nb_samples(&packet, 48_000).unwrap_or(0);
+        let samples = opus::packet::get_nb_samples(&packet, RATE).unwrap_or(0);
         if samples > 0 {
-            self.total += samples as u64;
+            self.total += Samples::new(samples as u64);
             self.packets.push(packet.into_boxed_slice());
         }
     }
@@ -295,9 +295,9 @@ impl Stream {
     fn into_link(self) -> Option<Link> {
         let said = self.end.saturating_sub(self.start.unwrap_or(0));
         // The last page names a smaller end where the last packet is not played whole (RFC 7845 §4.4).
-        let end = u64::try_from(said).unwrap_or(0).min(self.total);
-        let samples = end.saturating_sub(self.head.skip as u64);
-        (samples > 0).then_some(Link {
+        let said = Samples::new(u64::try_from(said).unwrap_or(0));
+        let samples = said.min(self.total).saturating_sub(self.head.skip);
+        (samples > Samples::ZERO).then_some(Link {
             packets: self.packets,
             samples,
             ..self.head
@@ -319,7 +319,7 @@ fn head(packet: &[u8]) -> Result<Link, Unplayable> {
         (1, 1..=8) | (2 | 255, 1..) => {
             let mapping = packet.get(21..21 + channels).ok_or_else(damaged)?.to_vec();
             let (streams, coupled) = (packet[19], packet[20]);
-            let decoders = opus::MSDecoder::new(48_000, streams, coupled, &mapping);
+            let decoders = opus::MSDecoder::new(RATE, streams, coupled, &mapping);
             decoders.map_err(|_| damaged())?;
             Layout::Many {
                 streams,
@@ -335,8 +335,8 @@ fn head(packet: &[u8]) -> Result<Link, Unplayable> {
     };
     Ok(Link {
         packets: Vec::new(),
-        skip: usize::from(u16::from_le_bytes([fixed[10], fixed[11]])),
-        samples: 0,
+        skip: Samples::new(u64::from(u16::from_le_bytes([fixed[10], fixed[11]]))),
+        samples: Samples::ZERO,
         gain: i16::from_le_bytes([fixed[16], fixed[17]]),
         layout,
     })

@@ -3,19 +3,17 @@
 //! Owns: mixing, resampling and encoding, block by block, so that a long file of many channels is never decoded in memory as
 //! a whole.
 
-use super::Coded;
-use super::ogg::Link;
-use super::sound::{Remedy, Unplayable};
-use super::{MAX_SECONDS, too_long};
-use crate::adapters::opus::{PACKET_SAMPLES, SpeechEncoder};
-use crate::config::Band;
+use crate::ogg::Link;
+use crate::opus::{Band, PACKET_SAMPLES, SpeechEncoder};
+use crate::samples::{self, Samples};
+use crate::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, too_long};
 
 /// Sample rates that are speech.
-pub(super) const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
+pub(crate) const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 /// Most channels of a file.
-pub(super) const MOST_CHANNELS: usize = 64;
+pub(crate) const MOST_CHANNELS: usize = 64;
 /// The earpiece's rate, samples per second.
-const RATE: u64 = 48_000;
+const RATE: u64 = samples::RATE as u64;
 /// Bits per second of what is encoded here.
 const BITRATE: u32 = 32_000;
 /// Zero crossings of the filter on either side.
@@ -25,7 +23,7 @@ const PHASES: usize = 256;
 
 /// Where a loudspeaker stands, as far as mixing to one channel goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Front,
     Centre,
     Behind,
@@ -33,7 +31,7 @@ pub(super) enum Place {
 }
 
 /// The share of each channel in one, by the coefficients of RFC 7845 §5.1.1.5 (its two channels' mean); together 1.
-pub(super) fn shares(places: &[Place]) -> Vec<f32> {
+pub(crate) fn shares(places: &[Place]) -> Vec<f32> {
     let weight = |place: &Place| match place {
         Place::Front => 0.5,
         Place::Centre | Place::Deep => std::f32::consts::FRAC_1_SQRT_2,
@@ -47,7 +45,7 @@ pub(super) fn shares(places: &[Place]) -> Vec<f32> {
 }
 
 /// The shares of this many channels in the order of WAV and most others: left, right, centre, deep, the rest.
-pub(super) fn usual_shares(channels: usize) -> Vec<f32> {
+pub(crate) fn usual_shares(channels: usize) -> Vec<f32> {
     use Place::{Behind, Centre, Deep, Front};
     match channels {
         3 => shares(&[Front, Front, Centre]),
@@ -63,7 +61,7 @@ pub(super) fn usual_shares(channels: usize) -> Vec<f32> {
 }
 
 /// Takes samples and makes a prompt of them.
-pub(super) struct Mixer {
+pub(crate) struct Mixer {
     shares: Vec<f32>,
     resampler: Resampler,
     rate: u32,
@@ -76,7 +74,7 @@ pub(super) struct Mixer {
 
 impl Mixer {
     /// A mixer for sound of this rate and these channels; with `is_check` nothing is encoded.
-    pub(super) fn new(rate: u32, shares: Vec<f32>, is_check: bool) -> Result<Self, Unplayable> {
+    pub(crate) fn new(rate: u32, shares: Vec<f32>, is_check: bool) -> Result<Self, Unplayable> {
         if !RATES.contains(&rate) {
             let (least, most) = (RATES.start(), RATES.end());
             let what = format!("has {rate} samples per second, not {least} to {most}");
@@ -104,7 +102,7 @@ impl Mixer {
     }
 
     /// Takes frames, the channels of each one after the other, full scale being 1.
-    pub(super) fn push(&mut self, interleaved: &[f32]) -> Result<(), Unplayable> {
+    pub(crate) fn push(&mut self, interleaved: &[f32]) -> Result<(), Unplayable> {
         let frames = interleaved.chunks_exact(self.shares.len());
         self.came += frames.len() as u64;
         if self.came > MAX_SECONDS * u64::from(self.rate) {
@@ -136,16 +134,16 @@ impl Mixer {
     }
 
     /// The whole prompt; without packets if the file was only checked.
-    pub(super) fn finish(mut self) -> Result<Coded, Unplayable> {
-        let samples = self.came * RATE / u64::from(self.rate);
-        if samples == 0 {
+    pub(crate) fn finish(mut self) -> Result<Coded, Unplayable> {
+        let samples = Samples::new(self.came * RATE / u64::from(self.rate));
+        if samples == Samples::ZERO {
             return Err(Unplayable::new("has no sound in it", Remedy::Again));
         }
         let Some(mut encoding) = self.encoding else {
             return Ok(Coded::default());
         };
         self.resampler
-            .flush(samples, &mut |sample| encoding.push(sample))?;
+            .flush(samples.count(), &mut |sample| encoding.push(sample))?;
         encoding.finish(samples)
     }
 }
@@ -180,10 +178,10 @@ impl Encoding {
     }
 
     /// Plays out the encoder's delay.
-    fn finish(mut self, samples: u64) -> Result<Coded, Unplayable> {
-        let skip = self.encoder.pre_skip() as usize;
-        let wanted = (samples as usize + skip).div_ceil(PACKET_SAMPLES) * PACKET_SAMPLES;
-        while self.packets.len() * PACKET_SAMPLES < wanted {
+    fn finish(mut self, samples: Samples) -> Result<Coded, Unplayable> {
+        let skip = self.encoder.pre_skip();
+        let wanted = (samples + skip).as_len().div_ceil(PACKET_SAMPLES);
+        while self.packets.len() < wanted {
             self.push(0.0)?;
         }
         Ok(Coded {

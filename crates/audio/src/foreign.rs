@@ -1,6 +1,6 @@
-//! Prompts in codings that are not ours: MP3, FLAC, AAC and ALAC in MP4, Vorbis, AIFF; read by symphonia.
+//! Sound in codings that are not ours: MP3, FLAC, AAC and ALAC in MP4, Vorbis, AIFF; read by symphonia.
 //!
-//! Owns: the use of that library, and its limits: no file may make it stop the booth or keep it busy for ever.
+//! Owns: the use of that library, and its limits: no file may make it stop its program or keep it busy for ever.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,9 +13,8 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-use super::mono::{Mixer, usual_shares};
-use super::sound::{Remedy, Unplayable};
-use super::{Coded, MAX_SECONDS};
+use crate::mono::{Mixer, usual_shares};
+use crate::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, too_long};
 
 /// Most packets: 90 s of 1 ms each, more than any of these codings has.
 const MOST_PACKETS: u64 = MAX_SECONDS * 1_000;
@@ -27,7 +26,7 @@ const MOST_LINKS: u64 = 100;
 const MOST_OF_A_TAG: usize = 64 * 1024;
 
 /// Decodes such a file.
-pub(super) fn decoded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+pub(crate) fn decoded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     // A panic of the library must not end the booth, which would meet the same file at its next start.
     let done = catch_unwind(AssertUnwindSafe(|| read(bytes, is_check)));
     done.unwrap_or_else(|_| Err(Unplayable::new("cannot be decoded", Remedy::Convert)))
@@ -61,7 +60,7 @@ fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
         };
         packets += 1;
         if packets > MOST_PACKETS {
-            return Err(super::too_long());
+            return Err(too_long());
         }
         if packet.track_id != id {
             continue;

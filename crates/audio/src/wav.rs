@@ -1,12 +1,12 @@
-//! WAV prompts, as recorders, pipes and sound editors write them.
+//! WAV files, as recorders, pipes and sound editors write them.
 //!
 //! Owns: the chunks (RIFF, RF64, BW64), every plain coding of samples in them, and sizes that were never filled in. Never
 //! does: trust a size more than the bytes that are there. symphonia's reader is not used here, because it refuses sizes that
 //! contradict each other.
 
-use super::mono::{self, MOST_CHANNELS, Mixer};
-use super::sound::{Remedy, Unplayable};
-use super::{Coded, foreign};
+use crate::foreign;
+use crate::mono::{self, MOST_CHANNELS, Mixer};
+use crate::sound::{Coded, Remedy, Unplayable};
 
 /// A larger size is written by programs that do not know yet how long the sound will be: 0x7FFFF000 by sox and espeak,
 /// 0xFFFFFFFF by ffmpeg.
@@ -46,7 +46,7 @@ struct Form {
 }
 
 /// Takes a WAV file apart.
-pub(super) fn from_wav(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+pub(crate) fn from_wav(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     let (form, sound) = chunks(bytes)?;
     if form.coding == Coding::Mpeg {
         return foreign::decoded(sound, is_check);
@@ -316,7 +316,7 @@ mod tests {
 
     fn samples(bytes: &[u8]) -> Result<u64, String> {
         let coded = from_wav(bytes, false).map_err(|why| why.what)?;
-        Ok(coded.links.iter().map(|link| link.samples).sum())
+        Ok(coded.links.iter().map(|link| link.samples.count()).sum())
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! passing lorry becomes part of the floor. It calls it speech from 9 dB above the floor and from −50 dBFS on. Speech ends
 //! after 300 ms without.
 
-use booth_spool::FrameFacts;
+use crate::samples::Samples;
 
-const FRAME: usize = 960;
 const FRAME_MS: u64 = 20;
+const FRAME: usize = Samples::in_ms(FRAME_MS).as_len();
 const ABOVE_FLOOR_DB: f64 = 9.0;
 const LEAST_DBFS: f64 = -50.0;
 const FLOOR_RISE_DB: f64 = 0.06; // per 20 ms
@@ -17,7 +17,7 @@ const FULL_SCALE: f64 = 32_768.0;
 
 /// Sums over samples. They are exact: they have room for a thousand minutes of full scale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sums {
+pub struct Sums {
     count: i64,
     sum: i64,
     squares: i64,
@@ -27,7 +27,7 @@ pub(super) struct Sums {
 
 impl Sums {
     /// The sums of these samples.
-    pub(super) fn of(samples: &[i16]) -> Self {
+    pub fn of(samples: &[i16]) -> Self {
         let mut sums = Self::default();
         // The two halves of a square are added up in 32 bits, which 960 samples never fill; that lets the processor take
         // several samples at a time.
@@ -66,7 +66,7 @@ impl Sums {
     }
 
     /// The mean square without the mean: a card's constant offset is no sound.
-    pub(super) fn power(self) -> f64 {
+    pub fn power(self) -> f64 {
         let count = self.count.max(1);
         let spread = count * self.squares - self.sum * self.sum;
         spread as f64 / (count * count) as f64 / FULL_SCALE.powi(2)
@@ -82,6 +82,19 @@ pub struct VoiceChange {
     pub at_ms: u64,
 }
 
+/// Levels of what was pushed between two pages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PageLevels {
+    /// How many samples.
+    pub samples: u32,
+    /// Mean of their squares, full scale = 1.0.
+    pub mean_square: f32,
+    /// Largest absolute sample, 0 to 32 768.
+    pub peak: u16,
+    /// Somebody spoke.
+    pub speech: bool,
+}
+
 /// Levels of one take.
 #[derive(Debug)]
 pub struct LevelMeter {
@@ -92,7 +105,7 @@ pub struct LevelMeter {
     quiet: u32,
     active: bool,
     elapsed_ms: u64,
-    /// The sums since the last [`LevelMeter::take_facts`].
+    /// The sums since the last [`LevelMeter::take_page`].
     page: Sums,
     speech: bool,
 }
@@ -163,10 +176,10 @@ impl LevelMeter {
         }
     }
 
-    /// Facts of the frame since the last call.
-    pub fn take_facts(&mut self) -> FrameFacts {
+    /// The levels since the last call.
+    pub fn take_page(&mut self) -> PageLevels {
         let page = std::mem::take(&mut self.page);
-        FrameFacts {
+        PageLevels {
             samples: page.count as u32,
             mean_square: page.mean_square() as f32,
             peak: page.peak,
@@ -255,11 +268,11 @@ mod tests {
     fn facts_are_per_frame() {
         let mut meter = LevelMeter::default();
         meter.push(&[i16::MIN; 4800], |_| {});
-        let facts = meter.take_facts();
+        let facts = meter.take_page();
         assert_eq!(
             (facts.samples, facts.peak, facts.mean_square),
             (4800, 32_768, 1.0)
         );
-        assert_eq!(meter.take_facts().samples, 0);
+        assert_eq!(meter.take_page().samples, 0);
     }
 }

@@ -1,14 +1,14 @@
-//! Plays one prompt piece by piece.
+//! Plays one sound piece by piece.
 //!
 //! Owns: decoding, the level of what is played, the trimming at both ends. Never does: read a file.
 
 use std::borrow::Cow;
 
-use super::ogg::{Layout, Link};
-use super::tones;
+use crate::ogg::{Layout, Link};
+use crate::samples::{RATE, Samples};
 
 /// Largest piece of sound, samples: 120 ms, the longest packet of Opus (RFC 6716 §2).
-const PIECE: usize = 5_760;
+const PIECE: usize = Samples::in_ms(120).as_len();
 
 /// The decoder of a stream.
 enum Decoder {
@@ -21,7 +21,7 @@ impl Decoder {
         let gain = i32::from(link.gain);
         match &link.layout {
             Layout::Plain => {
-                let mut decoder = opus::Decoder::new(48_000, opus::Channels::Mono).ok()?;
+                let mut decoder = opus::Decoder::new(RATE, opus::Channels::Mono).ok()?;
                 decoder.set_gain(gain).ok()?;
                 Some(Self::One(decoder))
             }
@@ -31,7 +31,7 @@ impl Decoder {
                 mapping,
                 shares,
             } => {
-                let decoder = opus::MSDecoder::new(48_000, *streams, *coupled, mapping);
+                let decoder = opus::MSDecoder::new(RATE, *streams, *coupled, mapping);
                 let mut decoder = decoder.ok()?;
                 decoder.set_gain(gain).ok()?;
                 Some(Self::Many(decoder, shares.clone()))
@@ -63,44 +63,57 @@ impl Decoder {
     }
 }
 
-/// Decodes one prompt piece by piece.
+/// Decodes one sound piece by piece.
 pub struct Player<'a> {
     links: Cow<'a, [Link]>,
     /// The stream that is played, and its next packet.
     link: usize,
     next: usize,
     decoder: Option<Decoder>,
-    skip: usize,
-    samples: u64,
-    tone: Option<Vec<i16>>,
+    /// Samples to skip and then to play.
+    skip: Samples,
+    samples: Samples,
+    /// Sound that needs no decoder; it comes first.
+    plain: Option<Vec<i16>>,
     /// Everything is played at this share of its level.
-    pub(super) gain: f64,
-    /// Samples of silence after the last packet.
-    pub(super) pause: usize,
+    gain: f64,
+    /// Silence after the last packet.
+    pause: Samples,
 }
 
 impl<'a> Player<'a> {
-    pub(super) fn of(links: Cow<'a, [Link]>) -> Self {
+    pub(crate) fn of(links: Cow<'a, [Link]>) -> Self {
         let mut player = Self {
             links,
             link: 0,
             next: 0,
             decoder: None,
-            skip: 0,
-            samples: 0,
-            tone: None,
+            skip: Samples::ZERO,
+            samples: Samples::ZERO,
+            plain: None,
             gain: 1.0,
-            pause: 0,
+            pause: Samples::ZERO,
         };
         player.begin();
         player
     }
 
-    pub(super) fn tone(stretches: &[tones::Stretch]) -> Self {
+    /// Plays these samples, all in one piece.
+    pub fn of_samples(samples: Vec<i16>) -> Self {
         Self {
-            tone: Some(tones::samples(stretches)),
+            plain: Some(samples),
             ..Self::of(Cow::Borrowed(&[]))
         }
+    }
+
+    /// The same at this share of its level, 0 to 1.
+    pub fn softer(self, gain: f64) -> Self {
+        Self { gain, ..self }
+    }
+
+    /// The same with so much silence behind it.
+    pub fn followed_by(self, pause: Samples) -> Self {
+        Self { pause, ..self }
     }
 
     /// The stream `link` from its beginning.
@@ -108,10 +121,11 @@ impl<'a> Player<'a> {
         self.next = 0;
         let link = self.links.get(self.link);
         self.decoder = link.and_then(Decoder::new);
-        (self.skip, self.samples) = link.map_or((0, 0), |link| (link.skip, link.samples));
+        (self.skip, self.samples) =
+            link.map_or_else(Default::default, |link| (link.skip, link.samples));
     }
 
-    /// The next piece, at most 120 ms unless it is a tone; `None` at the end.
+    /// The next piece, at most 120 ms unless the samples were given; `None` at the end.
     pub fn next_piece(&mut self) -> Option<Vec<i16>> {
         let mut piece = self.next_at_full_level()?;
         if self.gain < 1.0 {
@@ -123,8 +137,8 @@ impl<'a> Player<'a> {
     }
 
     fn next_at_full_level(&mut self) -> Option<Vec<i16>> {
-        if let Some(tone) = self.tone.take() {
-            return Some(tone);
+        if let Some(samples) = self.plain.take() {
+            return Some(samples);
         }
         while self.link < self.links.len() {
             if let Some(piece) = self.next_of_stream() {
@@ -133,23 +147,23 @@ impl<'a> Player<'a> {
             self.link += 1;
             self.begin();
         }
-        let silence = self.pause.min(PIECE);
-        self.pause -= silence;
+        let silence = self.pause.as_len().min(PIECE);
+        self.pause -= Samples::new(silence as u64);
         (silence > 0).then(|| vec![0; silence])
     }
 
     fn next_of_stream(&mut self) -> Option<Vec<i16>> {
         let decoder = self.decoder.as_mut()?;
         // Sound after the end that the file names is not decoded.
-        while self.samples > 0 {
+        while self.samples > Samples::ZERO {
             let packet = self.links.get(self.link)?.packets.get(self.next)?;
             self.next += 1;
             let mut pcm = decoder.decode(packet);
-            let skipped = self.skip.min(pcm.len());
-            self.skip -= skipped;
+            let skipped = self.skip.as_len().min(pcm.len());
+            self.skip -= Samples::new(skipped as u64);
             pcm.drain(..skipped);
-            pcm.truncate(usize::try_from(self.samples).unwrap_or(usize::MAX));
-            self.samples -= pcm.len() as u64;
+            pcm.truncate(self.samples.as_len());
+            self.samples -= Samples::of(&pcm);
             if !pcm.is_empty() {
                 return Some(pcm);
             }
@@ -161,15 +175,14 @@ impl<'a> Player<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::opus::{PACKET_SAMPLES, SpeechEncoder};
-    use crate::config::Band;
+    use crate::opus::{Band, PACKET_SAMPLES, SpeechEncoder};
 
     #[test]
     fn what_follows_the_end_of_a_prompt_is_not_decoded() {
         let mut encoder = SpeechEncoder::new(24_000, 0, Band::Wide).expect("an encoder");
         let packet = encoder.packet(&[0; PACKET_SAMPLES]).expect("encodes");
         let packets = vec![packet.into_boxed_slice(); 1_000];
-        let links = [Link::plain(packets, 0, 10)];
+        let links = [Link::plain(packets, Samples::ZERO, Samples::new(10))];
         let mut player = Player::of(Cow::Borrowed(&links));
         assert_eq!(player.next_piece().map(|piece| piece.len()), Some(10));
         assert_eq!(player.next, 1);

@@ -1,25 +1,31 @@
 //! What a file is by its first bytes, not by its name, and what to do about a file that cannot be played.
 //!
-//! Owns: the choice of the reader, and the remedy of each fault. Never does: rely on a file's ending.
+//! Owns: the choice of the reader, and the kind of remedy of each fault. Never does: rely on a file's ending, or know its name.
 
-use super::ogg::{self, Inside};
-use super::{Coded, foreign, wav};
-use booth_host::text::quoted;
+use std::borrow::Cow;
 
+use crate::ogg::{self, Inside, Link};
+use crate::player::Player;
+use crate::{foreign, wav};
+
+/// Longest sound that is taken, seconds.
+pub const MAX_SECONDS: u64 = 90;
 /// Most tags of ID3v2 that are passed over.
 const MOST_TAGS: usize = 8;
 
 /// Why a file cannot be played, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unplayable {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Unplayable {
     /// The reason, which follows the file's name in a sentence: "is cut short".
     pub what: String,
+    /// What to do.
     pub remedy: Remedy,
 }
 
 /// What to do about a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Remedy {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
     /// Turn it into Opus; it is whole.
     Convert,
     /// It was damaged on its way: copy it again.
@@ -31,36 +37,49 @@ pub(super) enum Remedy {
 }
 
 impl Unplayable {
-    pub(super) fn new(what: impl Into<String>, remedy: Remedy) -> Self {
+    /// A reason with its remedy.
+    pub fn new(what: impl Into<String>, remedy: Remedy) -> Self {
         Self {
             what: what.into(),
             remedy,
         }
     }
+}
 
-    /// The remedy for the file of this name; the remedy's commands contain the name.
-    pub(super) fn remedy_for(&self, name: &str) -> String {
-        match self.remedy {
-            Remedy::Convert => format!("convert it: {}", conversion(name, "")),
-            Remedy::Again => "copy it to the card again, or make it anew".to_owned(),
-            Remedy::Shorten => format!("shorten it: {}", conversion(name, "-t 90 ")),
-            Remedy::Unpack => "unpack it, and copy what is in it to the card".to_owned(),
-        }
+/// A whole sound, encoded: one stream, or several one behind the other.
+#[derive(Debug, Clone, Default)]
+pub struct Coded {
+    pub(crate) links: Vec<Link>,
+}
+
+impl Coded {
+    /// Begins to play it.
+    pub fn player(&self) -> Player<'_> {
+        Player::of(Cow::Borrowed(&self.links))
+    }
+
+    /// Begins to play it, and lets go of it at its end.
+    pub fn into_player(self) -> Player<'static> {
+        Player::of(Cow::Owned(self.links))
     }
 }
 
-/// The command that makes Opus of a file, beside it under another name.
-pub(super) fn conversion(name: &str, option: &str) -> String {
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let mut made = format!("{stem}.opus");
-    if made.eq_ignore_ascii_case(name) {
-        made = format!("{stem}.wav");
-    }
-    format!("ffmpeg -i {} {option}-ac 1 {}", quoted(name), quoted(&made))
+pub(crate) fn too_long() -> Unplayable {
+    let what = format!("is longer than {MAX_SECONDS} s");
+    Unplayable::new(what, Remedy::Shorten)
 }
 
-/// Makes a prompt of a file's bytes; with `is_check` the file is only checked, and nothing is encoded.
-pub(super) fn coded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+/// Makes Opus of a file's bytes.
+pub fn coded(bytes: &[u8]) -> Result<Coded, Unplayable> {
+    read(bytes, false)
+}
+
+/// Whether a file's bytes can be played, without the work of encoding them.
+pub fn check(bytes: &[u8]) -> Result<(), Unplayable> {
+    read(bytes, true).map(drop)
+}
+
+fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
     let bytes = without_tags(bytes);
     let refused = |what: &str, remedy| Err(Unplayable::new(what, remedy));
     match bytes {

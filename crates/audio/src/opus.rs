@@ -6,19 +6,39 @@
 use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
 
-use crate::config::Band;
+use serde::Deserialize;
 
-/// Samples of one 20 ms packet at 48 kHz.
-pub const PACKET_SAMPLES: usize = 960;
+use crate::samples::{RATE, Samples};
+
+/// Samples of one packet, 20 ms.
+pub const PACKET_SAMPLES: usize = Samples::in_ms(20).as_len();
 /// Packets of one page: half a second.
 const PACKETS_PER_PAGE: u64 = 25;
 /// Samples of one page.
-pub const PAGE_SAMPLES: usize = PACKETS_PER_PAGE as usize * PACKET_SAMPLES;
+pub const PAGE_SAMPLES: Samples = packets(PACKETS_PER_PAGE);
 /// Samples that wait until they are encoded together, 260 ms, half a page: called for each packet alone, the encoder's code
 /// and tables have left the processor's cache, and encoding takes half as long again.
 const BATCH_SAMPLES: usize = 13 * PACKET_SAMPLES;
 /// Largest packet that libopus makes of 20 ms (RFC 6716 §3.2.1).
 const MAX_PACKET: usize = 1275;
+
+/// The samples of so many packets.
+const fn packets(count: u64) -> Samples {
+    Samples::new(count * PACKET_SAMPLES as u64)
+}
+
+/// The highest frequency of speech that the codec keeps (RFC 6716 §2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Band {
+    /// 8 kHz.
+    #[default]
+    Wide,
+    /// 12 kHz.
+    Superwide,
+    /// 20 kHz.
+    Full,
+}
 
 /// The encoder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +48,14 @@ pub struct OpusError(#[from] opus::Error);
 /// An encoder, kept from clip to clip and reset between them.
 pub struct SpeechEncoder {
     encoder: Encoder,
-    pre_skip: u32,
+    pre_skip: Samples,
 }
 
 impl SpeechEncoder {
     /// Mono, 48 kHz, for speech that is stored: no forward error correction, no discontinuous transmission. `bitrate` is in
     /// bit/s, `complexity` 0 to 10. `band` is an upper limit: at a low bit rate the codec keeps less.
     pub fn new(bitrate: u32, complexity: u8, band: Band) -> Result<Self, OpusError> {
-        let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip)?;
+        let mut encoder = Encoder::new(RATE, Channels::Mono, Application::Voip)?;
         encoder.set_bitrate(Bitrate::Bits(i32::try_from(bitrate).unwrap_or(i32::MAX)))?;
         encoder.set_complexity(i32::from(complexity))?;
         encoder.set_vbr(true)?;
@@ -47,12 +67,15 @@ impl SpeechEncoder {
         })?;
         encoder.set_inband_fec(false)?;
         encoder.set_dtx(false)?;
-        let pre_skip = u32::try_from(encoder.get_lookahead()?).unwrap_or(0);
-        Ok(Self { encoder, pre_skip })
+        let pre_skip = u64::try_from(encoder.get_lookahead()?).unwrap_or(0);
+        Ok(Self {
+            encoder,
+            pre_skip: Samples::new(pre_skip),
+        })
     }
 
-    /// Encoder delay in samples at 48 kHz (RFC 7845 §4.2).
-    pub fn pre_skip(&self) -> u32 {
+    /// The encoder's delay (RFC 7845 §4.2).
+    pub fn pre_skip(&self) -> Samples {
         self.pre_skip
     }
 
@@ -73,19 +96,19 @@ impl SpeechEncoder {
 pub struct OggOpus {
     muxer: PacketWriter<'static, Vec<u8>>,
     serial: u32,
-    pre_skip: u32,
+    pre_skip: Samples,
     waiting: Vec<i16>,
     packets: u64,
-    samples: u64,
+    samples: Samples,
 }
 
 impl OggOpus {
     /// Begins a stream: identification and comment header, a page each (RFC 7845 §3).
-    pub fn new(serial: u32, pre_skip: u32, comments: &[(&str, &str)]) -> Self {
+    pub fn new(serial: u32, pre_skip: Samples, comments: &[(&str, &str)]) -> Self {
         let mut muxer = PacketWriter::new(Vec::with_capacity(4096));
         let mut head = b"OpusHead\x01\x01".to_vec();
-        head.extend_from_slice(&(pre_skip as u16).to_le_bytes());
-        head.extend_from_slice(&48_000u32.to_le_bytes());
+        head.extend_from_slice(&(pre_skip.count() as u16).to_le_bytes());
+        head.extend_from_slice(&RATE.to_le_bytes());
         head.extend_from_slice(&[0, 0, 0]); // no gain, one channel, mapping family 0
         let mut tags = b"OpusTags".to_vec();
         let text = |tags: &mut Vec<u8>, text: &str| {
@@ -98,7 +121,13 @@ impl OggOpus {
             text(&mut tags, &format!("{key}={value}"));
         }
         for header in [head, tags] {
-            write(&mut muxer, header, serial, PacketWriteEndInfo::EndPage, 0);
+            write(
+                &mut muxer,
+                header,
+                serial,
+                PacketWriteEndInfo::EndPage,
+                Samples::ZERO,
+            );
         }
         Self {
             muxer,
@@ -106,7 +135,7 @@ impl OggOpus {
             pre_skip,
             waiting: Vec::with_capacity(BATCH_SAMPLES),
             packets: 0,
-            samples: 0,
+            samples: Samples::ZERO,
         }
     }
 
@@ -116,9 +145,10 @@ impl OggOpus {
         encoder: &mut SpeechEncoder,
         mut samples: &[i16],
     ) -> Result<(), OpusError> {
-        self.samples += samples.len() as u64;
+        self.samples += Samples::of(samples);
         while !samples.is_empty() {
-            let room = self.page_room().min(BATCH_SAMPLES - self.waiting.len());
+            let room = BATCH_SAMPLES - self.waiting.len();
+            let room = self.page_room().as_len().min(room);
             let (now, later) = samples.split_at(room.min(samples.len()));
             self.waiting.extend_from_slice(now);
             samples = later;
@@ -140,7 +170,7 @@ impl OggOpus {
             } else {
                 PacketWriteEndInfo::NormalPacket
             };
-            let granule = self.packets * PACKET_SAMPLES as u64;
+            let granule = packets(self.packets);
             write(&mut self.muxer, packet, self.serial, end, granule);
         }
         self.waiting.drain(..whole);
@@ -148,10 +178,9 @@ impl OggOpus {
     }
 
     /// How many samples fit before the page is full.
-    pub fn page_room(&self) -> usize {
-        let in_page =
-            (self.packets % PACKETS_PER_PAGE) as usize * PACKET_SAMPLES + self.waiting.len();
-        PAGE_SAMPLES - in_page
+    pub fn page_room(&self) -> Samples {
+        let coded = packets(self.packets % PACKETS_PER_PAGE);
+        PAGE_SAMPLES - coded - Samples::of(&self.waiting)
     }
 
     /// The bytes that are ready, whole pages only.
@@ -162,13 +191,13 @@ impl OggOpus {
     /// Ends the stream: plays out the encoder's delay and trims the last packet to the sample (RFC 7845 §4.4).
     pub fn finish(mut self, encoder: &mut SpeechEncoder) -> Result<Vec<u8>, OpusError> {
         self.encode_waiting(encoder)?;
-        let end = self.samples + u64::from(self.pre_skip);
+        let end = self.samples + self.pre_skip;
         loop {
             self.waiting.resize(PACKET_SAMPLES, 0);
             let packet = encoder.packet(&self.waiting)?;
             self.waiting.clear();
             self.packets += 1;
-            let encoded = self.packets * PACKET_SAMPLES as u64;
+            let encoded = packets(self.packets);
             if encoded >= end {
                 write(
                     &mut self.muxer,
@@ -195,10 +224,10 @@ fn write(
     packet: Vec<u8>,
     serial: u32,
     end: PacketWriteEndInfo,
-    granule: u64,
+    granule: Samples,
 ) {
     muxer
-        .write_packet(packet, serial, end, granule)
+        .write_packet(packet, serial, end, granule.count())
         .expect("a vector takes every byte");
 }
 
@@ -309,7 +338,7 @@ mod tests {
             }
             assert_eq!(
                 last,
-                Some((samples as u64 + u64::from(encoder.pre_skip()), true))
+                Some((samples as u64 + encoder.pre_skip().count(), true))
             );
         }
     }
