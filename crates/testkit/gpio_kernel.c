@@ -506,7 +506,7 @@ int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout_ms) 
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     pthread_mutex_lock(&mutex);
-    int is_ours = count == 1 && request_of(fds->fd);
+    int is_ours = count > 0 && request_of(fds->fd);
     pthread_mutex_unlock(&mutex);
     struct timespec patience = timeout ? *timeout : (struct timespec){0, 0}; /* the kernel writes into it */
     for (;; patience = (struct timespec){0, 0}) {

@@ -4,39 +4,37 @@
 //! pulse means; `gateway_core::panel` does. A hook switch that cannot be read is reported and tried again; any other line
 //! that cannot be claimed is reported, and the rest works without it.
 
+mod outputs;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::handset_cdev::{self, CdevError};
+use super::handset_lines::{Lines, LinesError};
+use super::handset_rppal::{self, RppalError};
 use super::handset_taught;
-use super::handset_trace::{self, Traced};
-use super::{handset_cdev, handset_rppal};
+use super::handset_trace::{self, Traced, parts};
+use super::wake::Wake;
 use crate::config::{Backend, Handset};
 use booth_contract::time::Mono;
 use booth_host::clock;
 use gateway_core::bell::Ringing;
-use gateway_core::keypad::Closed;
 use gateway_core::liveness::Beat;
-use gateway_core::panel::{Line, OutLine, Panel, PanelNews, PanelParts, Stuck};
+use gateway_core::panel::{Line, OutLine, Panel, PanelNews, Stuck};
 use gateway_core::session::{HandsetEvent, Lamp};
 use gateway_core::sign::Sign;
+use outputs::Outputs;
+pub use outputs::is_lit;
 
 /// Levels are read again this often, so that a missed edge does no lasting harm.
 const READ_AGAIN: Duration = Duration::from_secs(2);
-/// How long a row of the keypad takes to follow its column, through a weak pull-up and some metres of cable.
-pub(super) const KEYPAD_SETTLES: Duration = Duration::from_micros(100);
 /// A failed line is tried again this often.
 const RETRY: Duration = Duration::from_secs(5);
 /// Lines that could not be claimed are tried again this often, while the handset is on its hook.
 const TRY_ALL: Duration = Duration::from_millis(if cfg!(test) { 1_000 } else { 60_000 });
-/// How often a lamp or bell that changes by itself is looked at.
-const BLINK: Duration = Duration::from_millis(40);
-/// How often commands are looked for while nothing blinks or rings.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long the lamp answers a technician who holds the service button.
-const ANSWER: Duration = Duration::from_secs(3);
 
 /// What the handset's thread is instructed to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +86,8 @@ impl HandsetView {
 pub struct HandsetLinks {
     /// Its commands; the thread ends when they end.
     pub commands: Receiver<HandsetCommand>,
+    /// Called after each command and after `stop`; otherwise the thread hears of them when it turns the next time.
+    pub wake: Wake,
     /// What it shares.
     pub view: Arc<HandsetView>,
     /// Ends it.
@@ -98,7 +98,7 @@ pub struct HandsetLinks {
     pub taught: std::path::PathBuf,
 }
 
-/// How long the thread of the lines may be silent. It turns every half second; the rest is for lines behind a slow bus.
+/// How long the thread of the lines may be silent. It turns every two seconds; the rest is for lines behind a slow bus.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(20);
 
 /// What the handset reports.
@@ -133,32 +133,30 @@ pub enum HandsetReport {
     HookTaught,
 }
 
-/// Edges since the last call: time, line, and whether the line is active.
-pub type Edges = Vec<(Mono, Line, bool)>;
-
-/// The lines of one backend.
-pub trait Lines: Send {
-    /// Waits for edges, at most `patience`.
-    fn wait(&mut self, patience: Duration) -> Result<Edges, String>;
-    /// Reads every line but the keypad's.
-    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String>;
-    /// Scans the keypad.
-    fn scan(&mut self) -> Result<Closed, String> {
-        Ok(Closed::default())
-    }
-    /// Switches an output; if there is no such output, that is no error.
-    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String>;
-    /// Lines beside the hook switch that could not be claimed, a sentence each.
-    fn refused(&self) -> &[String] {
-        &[]
-    }
+/// Why there are no lines.
+#[derive(Debug, thiserror::Error)]
+pub enum HandsetError {
+    /// rppal has none.
+    #[error(transparent)]
+    Rppal(#[from] RppalError),
+    /// The character device has none.
+    #[error(transparent)]
+    Cdev(#[from] CdevError),
+    /// Neither has any.
+    #[error(
+        "no handset hardware: {0}; {1}. On a machine without GPIO set [handset] backend = \"sim\""
+    )]
+    Neither(RppalError, CdevError),
+    /// It is the simulated handset's backend.
+    #[error("the simulated handset has no lines")]
+    Simulated,
 }
 
+/// The name of a backend, and its lines.
+pub type Opened = (&'static str, Box<dyn Lines>);
+
 /// Opens the lines of the configured backend, and records their edges if `trace` names a file. `sim` has no lines.
-pub fn open(
-    config: &Handset,
-    trace: Option<&Path>,
-) -> Result<(&'static str, Box<dyn Lines>), String> {
+pub fn open(config: &Handset, trace: Option<&Path>) -> Result<Opened, HandsetError> {
     let (name, lines) = open_backend(config)?;
     let Some(path) = trace else {
         return Ok((name, lines));
@@ -169,34 +167,16 @@ pub fn open(
     Ok((name, Box::new(Traced::new(lines, file))))
 }
 
-fn open_backend(config: &Handset) -> Result<(&'static str, Box<dyn Lines>), String> {
+fn open_backend(config: &Handset) -> Result<Opened, HandsetError> {
     let rppal = || handset_rppal::open(config).map(|lines| ("rppal", lines));
     let cdev = || handset_cdev::open(config).map(|lines| ("cdev", lines));
     match config.backend {
-        Backend::Rppal => rppal(),
-        Backend::Cdev => cdev(),
-        Backend::Auto => rppal().or_else(|first| {
-            cdev().map_err(|second| {
-                format!(
-                    "no handset hardware: {first}; {second}. On a machine without GPIO set [handset] backend = \"sim\""
-                )
-            })
-        }),
-        Backend::Sim => Err("the simulated handset has no lines".into()),
-    }
-}
-
-/// Whether the lamp is lit (docs/lamp.md): steady = ready, fast = recording, double flash = saved, dark = out of order,
-/// slow = starting, triple flash = a technician is served, mostly lit with short gaps = an update is being written.
-pub fn is_lit(lamp: Lamp, now: Mono) -> bool {
-    match lamp {
-        Lamp::Ready => true,
-        Lamp::Listening => now.0 % 500 < 250,
-        Lamp::Saved => matches!(now.0 % 1000 / 125, 0 | 2),
-        Lamp::OutOfOrder => false,
-        Lamp::Starting => now.0 % 2000 < 1000,
-        Lamp::Service => matches!(now.0 % 2000 / 125, 0 | 2 | 4),
-        Lamp::Update => now.0 % 1000 >= 125,
+        Backend::Rppal => Ok(rppal()?),
+        Backend::Cdev => Ok(cdev()?),
+        Backend::Auto => {
+            rppal().or_else(|first| cdev().map_err(|second| HandsetError::Neither(first, second)))
+        }
+        Backend::Sim => Err(HandsetError::Simulated),
     }
 }
 
@@ -225,7 +205,7 @@ struct Known {
 pub fn watch(
     config: &Handset,
     trace: Option<&Path>,
-    first: Result<(&'static str, Box<dyn Lines>), String>,
+    first: Result<Opened, HandsetError>,
     links: &HandsetLinks,
     report: impl Fn(HandsetReport),
 ) {
@@ -237,7 +217,7 @@ pub fn watch(
     while !links.stop.load(Ordering::Relaxed) {
         let ended = match opened {
             Ok((_, mut lines)) => serve(&mut *lines, config, links, &mut known, &report),
-            Err(why) => Err(why),
+            Err(why) => Err(why.into()),
         };
         let why = match ended {
             Ok(Ended::Stopped) => return,
@@ -248,7 +228,7 @@ pub fn watch(
             Err(why) => why,
         };
         known.told = None;
-        report(HandsetReport::Works(Err(why)));
+        report(HandsetReport::Works(Err(why.to_string())));
         let again = clock::mono() + RETRY;
         while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
             links.alive.touch();
@@ -264,7 +244,7 @@ fn serve(
     links: &HandsetLinks,
     known: &mut Known,
     report: &impl Fn(HandsetReport),
-) -> Result<Ended, String> {
+) -> Result<Ended, LinesError> {
     let mut found = levels(lines, known.inverted)?;
     let off_hook = found.contains(&(Line::OffHook, true));
     if known.panel.is_none() {
@@ -333,7 +313,7 @@ struct Service<'a, R> {
 }
 
 impl<R: Fn(HandsetReport)> Service<'_, R> {
-    fn run(mut self) -> Result<Ended, String> {
+    fn run(mut self) -> Result<Ended, LinesError> {
         let try_all = clock::mono() + TRY_ALL;
         let mut read_again = clock::mono() + READ_AGAIN;
         // Keys that are held at the start make no edge.
@@ -351,15 +331,19 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
             let toggles = self.panel.hook_toggles_1h(now);
             let view = &self.links.view;
             view.hook_toggles_1h.store(toggles, Ordering::Relaxed);
-            let patience = self.outputs.switch(self.lines, now)?;
-            let patience = match (wants_scan, self.panel.deadline()) {
-                (true, _) => Duration::ZERO,
-                (false, due) => due.map_or(patience, |due| patience.min(due.since(now))),
+            let changes = self.outputs.switch(self.lines, now)?;
+            let patience = match wants_scan {
+                true => Duration::ZERO,
+                false => {
+                    let due = self.panel.deadline().map(|due| due.since(now));
+                    let dues = [Some(read_again.since(now)), changes, due];
+                    dues.into_iter().flatten().min().unwrap_or_default()
+                }
             };
             // Events before `now` are in the kernel's queue by then, and are read here. The panel is asked about `now` and
             // not about a later moment, so that it never counts a time whose edges it has not seen, however late this thread
             // runs.
-            for (at, line, is_active) in self.lines.wait(patience)? {
+            for (at, line, is_active) in self.lines.wait(patience, &self.links.wake)? {
                 // A scan itself moves the rows; while a key is down the next scan comes by time.
                 wants_scan |= line == Line::KeypadRow && !self.panel.is_key_down();
                 self.edge(at, line, is_active)?;
@@ -375,7 +359,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
             if now >= read_again {
                 read_again = now + READ_AGAIN;
                 wants_scan = self.config.keypad.is_some();
-                for (at, line, is_active) in self.lines.wait(Duration::ZERO)? {
+                for (at, line, is_active) in self.lines.wait(Duration::ZERO, &self.links.wake)? {
                     self.edge(at, line, is_active)?;
                 }
                 let found = levels(self.lines, *self.inverted)?;
@@ -409,12 +393,12 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         }
     }
 
-    fn edge(&mut self, at: Mono, line: Line, is_active: bool) -> Result<(), String> {
+    fn edge(&mut self, at: Mono, line: Line, is_active: bool) -> Result<(), LinesError> {
         let is_active = is_active != (*self.inverted && line == Line::OffHook);
         self.level(at, line, is_active)
     }
 
-    fn take_levels(&mut self, found: Vec<(Line, bool)>) -> Result<(), String> {
+    fn take_levels(&mut self, found: Vec<(Line, bool)>) -> Result<(), LinesError> {
         let now = clock::mono();
         for (line, is_active) in found {
             self.level(now, line, is_active)?;
@@ -422,7 +406,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         Ok(())
     }
 
-    fn level(&mut self, at: Mono, line: Line, is_active: bool) -> Result<(), String> {
+    fn level(&mut self, at: Mono, line: Line, is_active: bool) -> Result<(), LinesError> {
         let view = &self.links.view;
         view.note(line, is_active);
         let news = self.panel.level(at, line, is_active);
@@ -432,7 +416,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         self.tell(news)
     }
 
-    fn tell(&mut self, news: Vec<PanelNews>) -> Result<(), String> {
+    fn tell(&mut self, news: Vec<PanelNews>) -> Result<(), LinesError> {
         for news in news {
             let report = self.report;
             match news {
@@ -462,7 +446,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
     }
 
     /// Stores the hook's present level as its level at rest.
-    fn teach(&mut self) -> Result<(), String> {
+    fn teach(&mut self) -> Result<(), LinesError> {
         let found = levels(self.lines, *self.inverted)?;
         *self.inverted ^= found.contains(&(Line::OffHook, true));
         let view = &self.links.view;
@@ -477,100 +461,13 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
     }
 }
 
-/// Lamp and bell: their present state and the state they should have.
-struct Outputs {
-    lamp: Lamp,
-    /// Until then the lamp answers a technician.
-    answers: Mono,
-    ringing: Option<(Ringing, Mono)>,
-    sign: Option<(Sign, Mono)>,
-    lit: Option<bool>,
-    sounds: Option<bool>,
-}
-
-impl Default for Outputs {
-    fn default() -> Self {
-        Self {
-            lamp: Lamp::Starting,
-            answers: Mono(0),
-            ringing: None,
-            sign: None,
-            lit: None,
-            sounds: None,
-        }
-    }
-}
-
-impl Outputs {
-    fn ring(&mut self, ringing: Ringing) {
-        self.ringing = Some((ringing, clock::mono()));
-    }
-
-    /// Ends bell and sign at a lift: the citizen's hand is near the bell, and the lamp is for the citizen.
-    fn lifted(&mut self) {
-        self.ringing = None;
-        self.sign = None;
-    }
-
-    /// Answers a technician who holds the service button.
-    fn answer(&mut self) {
-        self.answers = clock::mono() + ANSWER;
-        self.ring(Ringing::chirp());
-    }
-
-    /// Switches the outputs that have to change. Returns how long they stay so.
-    fn switch(&mut self, lines: &mut dyn Lines, now: Mono) -> Result<Duration, String> {
-        let lamp = match now < self.answers {
-            true => Lamp::Service,
-            false => self.lamp,
-        };
-        let sign = |(sign, since): (Sign, Mono)| sign.is_lit(now.since(since));
-        let signed = self.sign.and_then(sign);
-        if signed.is_none() {
-            self.sign = None;
-        }
-        let lit = match signed {
-            Some(lit) if now >= self.answers => lit,
-            _ => is_lit(lamp, now),
-        };
-        if self.lit != Some(lit) {
-            self.lit = Some(lit);
-            lines.switch(OutLine::Lamp, lit)?;
-        }
-        self.ringing
-            .take_if(|(ringing, since)| ringing.is_over(now.since(*since)));
-        let ringing = self.ringing.as_ref();
-        let sounds = ringing.is_some_and(|(ringing, since)| ringing.sounds(now.since(*since)));
-        if self.sounds != Some(sounds) {
-            self.sounds = Some(sounds);
-            lines.switch(OutLine::Ringer, sounds)?;
-        }
-        let steady = matches!(lamp, Lamp::Ready | Lamp::OutOfOrder)
-            && self.ringing.is_none()
-            && self.sign.is_none();
-        Ok(if steady { LOOK } else { BLINK })
-    }
-}
-
 /// Levels of all contacts, the hook's as taught.
-fn levels(lines: &mut dyn Lines, inverted: bool) -> Result<Vec<(Line, bool)>, String> {
+fn levels(lines: &mut dyn Lines, inverted: bool) -> Result<Vec<(Line, bool)>, LinesError> {
     let mut levels = lines.levels()?;
     for (line, is_active) in &mut levels {
         *is_active ^= inverted && *line == Line::OffHook;
     }
     Ok(levels)
-}
-
-/// What the panel has, by the lines that could be claimed: a dial does without its off-normal contact.
-pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
-    let has_off_normal = found.iter().any(|(line, _)| *line == Line::DialOffNormal);
-    PanelParts {
-        dial: config
-            .dial_pulse
-            .as_ref()
-            .map(|_| (config.dial_layout, has_off_normal)),
-        keypad: config.keypad.is_some(),
-    }
 }
 
 /// Reports whether the hook switch can be read and does not chatter; otherwise a lift cannot be noticed.

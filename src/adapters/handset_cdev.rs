@@ -1,41 +1,77 @@
 //! A booth's lines through the kernel's GPIO character device, on any kernel.
 //!
-//! Owns: one request for all inputs, so that one poll sees every edge in the kernel's order; the keypad's columns; the
-//! outputs. Edges are read through an edge event buffer, because the crate's single-event read throws queued ones away. A
-//! line beside the hook switch that cannot be claimed is left out and named.
+//! Owns: the levels of the inputs, the keypad's columns, the outputs; edges are `handset_edges`'s. A line beside the hook
+//! switch that cannot be claimed is left out and named.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gpiocdev::Request;
-use gpiocdev::line::{Bias, Drive, EdgeDetection, EdgeKind, Value, Values};
-use gpiocdev::request::Config;
+use gpiocdev::line::{Bias, Drive, Value, Values};
 
-use super::handset::{Edges, KEYPAD_SETTLES, Lines};
-use crate::config::{Handset, Level, Pull};
-use booth_host::clock;
+use super::gpio_info::{self, GpioError};
+use super::handset_edges::{EdgeLines, EdgesError, Input, NotClaimed, instead_of_lost};
+use super::handset_lines::{Edges, KEYPAD_SETTLES, Lines, LinesError};
+use super::wake::Wake;
+use crate::config::{Handset, Keypad, Level, Pull};
 use gateway_core::keypad::Closed;
 use gateway_core::panel::{Line, OutLine};
 
-/// Edges fetched at a time: more than a bouncing dial makes while this thread sleeps.
-const EDGES: usize = 64;
-
-/// One input line.
-#[derive(Clone, Copy)]
-struct Input {
-    line: Line,
-    offset: u32,
-    /// The level at which the line is active.
-    active: Level,
-    pull: Pull,
+/// Why lines of the character device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CdevError {
+    /// There is no such chip.
+    #[error(transparent)]
+    Chip(#[from] GpioError),
+    /// A line cannot be claimed.
+    #[error(
+        "cdev: [handset] {key}: GPIO line {offset} of {} cannot be claimed: {error}; check that the chip and line \
+         exist, that no other driver holds the line, and that the user is in the group gpio",
+        chip.display()
+    )]
+    Held {
+        /// Its key in booth.toml.
+        key: &'static str,
+        /// Its number.
+        offset: u32,
+        /// Its chip.
+        chip: PathBuf,
+        /// Why.
+        error: gpiocdev::Error,
+    },
+    /// Each line can be claimed, and all of them cannot.
+    #[error("cdev: the lines cannot be claimed together: {0}")]
+    Together(gpiocdev::Error),
+    /// Edges are no longer seen.
+    #[error("cdev: the lines of {} cannot be watched: {error}", chip.display())]
+    Watched {
+        /// The chip.
+        chip: PathBuf,
+        /// Why.
+        error: EdgesError,
+    },
+    /// Levels cannot be read, or columns not be driven.
+    #[error("cdev: the lines of {} cannot be {doing}: {error}", chip.display())]
+    Broken {
+        /// The chip.
+        chip: PathBuf,
+        /// `read` or `driven`.
+        doing: &'static str,
+        /// Why.
+        error: gpiocdev::Error,
+    },
+    /// An output stays as it was.
+    #[error("cdev: the {} cannot be switched: {error}", which.key())]
+    Switch {
+        /// Which.
+        which: OutLine,
+        /// Why.
+        error: gpiocdev::Error,
+    },
 }
 
 struct CdevLines {
-    chip: PathBuf,
-    request: Request,
-    inputs: Vec<Input>,
-    /// Sequence number of the last edge of any line; 0 before the first.
-    last_seqno: u32,
+    edges: EdgeLines,
     keypad: Option<KeypadLines>,
     outputs: Vec<(OutLine, Request, u32, Level)>,
     refused: Vec<String>,
@@ -48,128 +84,93 @@ struct KeypadLines {
 }
 
 /// Claims the lines, or says what is missing.
-pub fn open(config: &Handset) -> Result<Box<dyn Lines>, String> {
-    let chip = match &config.chip {
-        Some(chip) => chip.clone(),
-        None => find_chip()?,
-    };
+pub fn open(config: &Handset) -> Result<Box<dyn Lines>, CdevError> {
+    let chip = gpio_info::chip_of(config)?;
     let mut refused = Vec::new();
-    let contacts = config.contacts();
+    let contacts = config.contacts().into_iter();
     let mut inputs: Vec<Input> = contacts
-        .into_iter()
-        .map(|(line, offset, active, pull)| Input {
-            line,
-            offset,
-            active,
-            pull,
-        })
+        .map(|(line, offset, active, pull)| input(line, offset, active, pull))
         .collect();
     let keypad = config.keypad.as_ref().and_then(|wanted| {
-        let columns = request_columns(&chip, &wanted.columns);
-        match columns {
-            Ok(columns) => Some(KeypadLines {
-                columns,
-                column_offsets: wanted.columns.to_vec(),
-                row_offsets: wanted.rows.to_vec(),
-            }),
-            Err(why) => {
-                refused.push(why);
-                None
-            }
-        }
+        let claimed = KeypadLines::claim(&chip, wanted);
+        claimed
+            .map_err(|error| refused.push(error.to_string()))
+            .ok()
     });
-    inputs.extend(keypad.iter().flat_map(|keypad| {
-        keypad.row_offsets.iter().map(|row| Input {
-            line: Line::KeypadRow,
-            offset: *row,
-            active: Level::Low,
-            pull: Pull::Up,
-        })
-    }));
-    let request = match request_inputs(&chip, &inputs) {
-        Ok(request) => request,
-        Err(all) => {
-            // If another driver holds one line, the kernel refuses all of them: then each is requested alone.
-            let mut why_not = None;
-            inputs.retain(
-                |input| match request_inputs(&chip, std::slice::from_ref(input)) {
-                    Ok(_) => true,
-                    Err(error) if input.line == Line::OffHook => {
-                        why_not = Some(refusal(&chip, *input, &error));
-                        false
-                    }
-                    Err(error) => {
-                        refused.push(refusal(&chip, *input, &error));
-                        false
-                    }
-                },
-            );
-            if let Some(why) = why_not {
-                return Err(why);
-            }
-            let again = match refused.is_empty() {
-                true => Err(all),
-                false => request_inputs(&chip, &inputs),
-            };
-            again.map_err(|error| format!("cdev: the lines cannot be claimed together: {error}"))?
-        }
-    };
+    let rows = keypad.iter().flat_map(|keypad| &keypad.row_offsets);
+    inputs.extend(rows.map(|row| input(Line::KeypadRow, *row, Level::Low, Pull::Up)));
+    let refuse = |input: Input, error| refused.push(held(&chip, input, error).to_string());
+    let edges = EdgeLines::claim(&chip, inputs, refuse).map_err(|why| match why {
+        NotClaimed::Hook(input, error) => held(&chip, input, error),
+        NotClaimed::Together(error) => CdevError::Together(error),
+    })?;
     let mut outputs = Vec::new();
     for (line, output) in config.outputs() {
-        let off = value(output.on == Level::Low);
-        let claimed = Request::builder()
-            .on_chip(&chip)
-            .with_consumer(format!("booth-gateway {}", line.key()))
-            .with_line(output.line)
-            .as_output(off)
-            .request();
-        match claimed {
+        match claim_output(&chip, line, output.line, output.on) {
             Ok(request) => outputs.push((line, request, output.line, output.on)),
-            Err(error) => refused.push(held(&chip, line.key(), output.line, &error)),
+            Err(error) => refused.push(error.to_string()),
         }
     }
     Ok(Box::new(CdevLines {
-        chip,
-        request,
-        inputs,
-        last_seqno: 0,
+        edges,
         keypad,
         outputs,
         refused,
     }))
 }
 
-fn request_inputs(chip: &Path, inputs: &[Input]) -> gpiocdev::Result<Request> {
-    let mut config = Config::default();
-    for input in inputs {
-        config
-            .with_line(input.offset)
-            .as_input()
-            .with_bias(match input.pull {
-                Pull::Up => Bias::PullUp,
-                Pull::Down => Bias::PullDown,
-                Pull::None => Bias::Disabled,
-            })
-            .with_edge_detection(EdgeDetection::BothEdges);
+fn input(line: Line, offset: u32, active: Level, pull: Pull) -> Input {
+    Input {
+        line,
+        offset,
+        active,
+        bias: Some(match pull {
+            Pull::Up => Bias::PullUp,
+            Pull::Down => Bias::PullDown,
+            Pull::None => Bias::Disabled,
+        }),
     }
-    Request::from_config(config)
-        .on_chip(chip)
-        .with_consumer("booth-gateway")
-        .with_kernel_event_buffer_size(1024)
-        .request()
 }
 
-/// All columns low, so that any key pulls its row low.
-fn request_columns(chip: &Path, columns: &[u32]) -> Result<Request, String> {
-    let claimed = claim_columns(chip, columns);
-    claimed.map_err(|all| {
-        // Which column is refused shows only when each is requested alone.
-        let alone = columns
-            .iter()
-            .find_map(|column| Some((*column, claim_columns(chip, &[*column]).err()?)));
-        let (column, error) = alone.unwrap_or((columns[0], all));
-        held(chip, "keypad.columns", column, &error)
+/// An output, off.
+fn claim_output(chip: &Path, which: OutLine, offset: u32, on: Level) -> Result<Request, CdevError> {
+    let claimed = Request::builder()
+        .on_chip(chip)
+        .with_consumer(format!("booth-gateway {}", which.key()))
+        .with_line(offset)
+        .as_output(value(on == Level::Low))
+        .request();
+    claimed.map_err(|error| CdevError::Held {
+        key: which.key(),
+        offset,
+        chip: chip.to_owned(),
+        error,
     })
+}
+
+impl KeypadLines {
+    /// All columns low, so that any key pulls its row down.
+    fn claim(chip: &Path, wanted: &Keypad) -> Result<Self, CdevError> {
+        let columns = claim_columns(chip, &wanted.columns).map_err(|all| {
+            // Which column is refused shows only when each is requested alone.
+            let alone = wanted
+                .columns
+                .iter()
+                .find_map(|column| Some((*column, claim_columns(chip, &[*column]).err()?)));
+            let (offset, error) = alone.unwrap_or((wanted.columns[0], all));
+            CdevError::Held {
+                key: "keypad.columns",
+                offset,
+                chip: chip.to_owned(),
+                error,
+            }
+        })?;
+        Ok(Self {
+            columns,
+            column_offsets: wanted.columns.to_vec(),
+            row_offsets: wanted.rows.to_vec(),
+        })
+    }
 }
 
 fn claim_columns(chip: &Path, columns: &[u32]) -> gpiocdev::Result<Request> {
@@ -184,16 +185,13 @@ fn claim_columns(chip: &Path, columns: &[u32]) -> gpiocdev::Result<Request> {
         .request()
 }
 
-fn refusal(chip: &Path, input: Input, error: &gpiocdev::Error) -> String {
-    held(chip, input.line.key(), input.offset, error)
-}
-
-fn held(chip: &Path, key: &str, offset: u32, error: &gpiocdev::Error) -> String {
-    format!(
-        "cdev: [handset] {key}: GPIO line {offset} of {} cannot be claimed: {error}; check that the chip and line \
-         exist, that no other driver holds the line, and that the user is in the group gpio",
-        chip.display()
-    )
+fn held(chip: &Path, input: Input, error: gpiocdev::Error) -> CdevError {
+    CdevError::Held {
+        key: input.line.key(),
+        offset: input.offset,
+        chip: chip.to_owned(),
+        error,
+    }
 }
 
 fn value(is_high: bool) -> Value {
@@ -203,102 +201,38 @@ fn value(is_high: bool) -> Value {
     }
 }
 
-/// The chip of the header, found by its label: pinctrl-bcm2835 (Pi 1 to 3), -bcm2711 (4), -rp1 (5), gpio-sim in tests.
-pub(super) fn find_chip() -> Result<PathBuf, String> {
-    let chips = gpiocdev::chip::chips().unwrap_or_default();
-    let label = |path: &PathBuf| {
-        let info = gpiocdev::chip::Chip::from_path(path)
-            .and_then(|chip| chip.info())
-            .ok()?;
-        Some(info.label)
-    };
-    let known = |path: &&PathBuf| {
-        label(path)
-            .is_some_and(|label| label.starts_with("pinctrl-") || label.starts_with("gpio-sim"))
-    };
-    chips.iter().find(known).cloned().ok_or_else(|| {
-        let found = chips.len();
-        format!(
-            "cdev: none of {found} GPIO chips has the label of a Raspberry Pi's header; name one in [handset] chip"
-        )
-    })
-}
-
 impl CdevLines {
-    fn broken(&self, doing: &str, error: &gpiocdev::Error) -> String {
-        format!(
-            "cdev: the lines of {} cannot be {doing}: {error}",
-            self.chip.display()
-        )
+    fn broken(&self, doing: &'static str, error: gpiocdev::Error) -> CdevError {
+        let chip = self.edges.chip.clone();
+        CdevError::Broken { chip, doing, error }
     }
 
-    fn input(&self, offset: u32) -> Option<Input> {
-        self.inputs
-            .iter()
-            .copied()
-            .find(|input| input.offset == offset)
-    }
-
-    /// All edges that wait, raw.
-    fn fetch(&mut self) -> Result<Vec<gpiocdev::line::EdgeEvent>, String> {
-        let mut told = Vec::new();
-        while self
-            .request
-            .has_edge_event()
-            .map_err(|error| self.broken("watched", &error))?
-        {
-            let mut buffer = self.request.new_edge_event_buffer(EDGES);
-            loop {
-                let event = buffer.read_event();
-                told.push(event.map_err(|error| self.broken("watched", &error))?);
-                if buffer.is_empty() {
-                    break;
-                }
-            }
-        }
-        Ok(told)
+    /// The levels of all inputs.
+    fn values(&self) -> Result<Values, CdevError> {
+        let mut values = Values::default();
+        let read = self.edges.request.values(&mut values);
+        read.map_err(|error| self.broken("read", error))?;
+        Ok(values)
     }
 }
 
 impl Lines for CdevLines {
-    fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
-        let mut edges = Vec::new();
-        let waited = self.request.wait_edge_event(patience);
-        if !waited.map_err(|error| self.broken("watched", &error))? {
-            return Ok(edges);
-        }
-        let mut lost = 0;
-        for event in self.fetch()? {
-            if self.last_seqno != 0 {
-                // Negative where the edges of two lines were queued in another order.
-                let missing = event.seqno.wrapping_sub(self.last_seqno).wrapping_sub(1) as i32;
-                lost += missing.max(0);
-            }
-            self.last_seqno = event.seqno;
-            let at = clock::from_monotonic(Duration::from_nanos(event.timestamp_ns));
-            if let Some(input) = self.input(event.offset) {
-                let is_high = event.kind == EdgeKind::Rising;
-                edges.push((at, input.line, input.active.is(is_high)));
-            }
-        }
+    fn wait(&mut self, patience: Duration, wake: &Wake) -> Result<Edges, LinesError> {
+        let waited = self.edges.wait(patience, wake);
+        let (mut edges, lost) = waited.map_err(|error| CdevError::Watched {
+            chip: self.edges.chip.clone(),
+            error,
+        })?;
         if lost > 0 {
-            log::warn!("{lost} edges were lost; the levels are read again");
-            let now = clock::mono();
-            let levels = self.levels()?.into_iter();
-            edges.extend(levels.map(|(line, level)| (now, line, level)));
+            edges.extend(instead_of_lost(lost, self.levels()?));
         }
         Ok(edges)
     }
 
-    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
-        let contacts = self
-            .inputs
-            .iter()
-            .filter(|input| input.line != Line::KeypadRow);
-        let mut values = Values::default();
-        self.request
-            .values(&mut values)
-            .map_err(|error| self.broken("read", &error))?;
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, LinesError> {
+        let contacts = self.edges.inputs.iter();
+        let contacts = contacts.filter(|input| input.line != Line::KeypadRow);
+        let values = self.values()?;
         let level = |input: &Input| {
             let is_high = values.get(input.offset)? == Value::Active;
             Some((input.line, input.active.is(is_high)))
@@ -306,16 +240,13 @@ impl Lines for CdevLines {
         Ok(contacts.filter_map(level).collect())
     }
 
-    fn scan(&mut self) -> Result<Closed, String> {
+    fn scan(&mut self) -> Result<Closed, LinesError> {
         let Some(keypad) = &self.keypad else {
             return Ok(Closed::default());
         };
         let mut closed = Closed::default();
-        let rows_low = || -> Result<Vec<usize>, String> {
-            let mut values = Values::default();
-            self.request
-                .values(&mut values)
-                .map_err(|error| self.broken("read", &error))?;
+        let rows_low = || -> Result<Vec<usize>, CdevError> {
+            let values = self.values()?;
             let rows = keypad.row_offsets.iter().enumerate();
             let low = rows.filter(|(_, offset)| values.get(**offset) == Some(Value::Inactive));
             Ok(low.map(|(row, _)| row).collect())
@@ -336,7 +267,7 @@ impl Lines for CdevLines {
             keypad
                 .columns
                 .set_values(&columns(Some(column)))
-                .map_err(|error| self.broken("driven", &error))?;
+                .map_err(|error| self.broken("driven", error))?;
             std::thread::park_timeout(KEYPAD_SETTLES);
             for row in rows_low()? {
                 closed = closed.with(row, column);
@@ -345,19 +276,19 @@ impl Lines for CdevLines {
         keypad
             .columns
             .set_values(&columns(None))
-            .map_err(|error| self.broken("driven", &error))?;
+            .map_err(|error| self.broken("driven", error))?;
         Ok(closed)
     }
 
-    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), LinesError> {
         let found = self.outputs.iter().find(|(line, ..)| *line == which);
         let Some((_, request, line, level)) = found else {
             return Ok(());
         };
         request
             .set_value(*line, value(level.is(on)))
-            .map(drop)
-            .map_err(|error| format!("cdev: the {} cannot be switched: {error}", which.key()))
+            .map_err(|error| CdevError::Switch { which, error })?;
+        Ok(())
     }
 
     fn refused(&self) -> &[String] {

@@ -5,11 +5,19 @@
 //! file that makes no sense is ignored.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::Level;
 use booth_spool::disk::{publish, read_whole};
 use booth_spool::real_disk::RealDisk;
+
+/// The card does not take the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", file.display())]
+pub struct NotKept {
+    file: PathBuf,
+    error: io::Error,
+}
 
 /// Of the file, bytes.
 const LONGEST: u64 = 64;
@@ -44,7 +52,7 @@ pub fn is_inverted(file: &Path, configured: Level) -> bool {
 }
 
 /// Writes the taught level so that it survives a power cut.
-pub fn keep(file: &Path, configured: Level, inverted: bool) -> Result<(), String> {
+pub fn keep(file: &Path, configured: Level, inverted: bool) -> Result<(), NotKept> {
     let level = match (configured, inverted) {
         (level, false) => level,
         (Level::Low, true) => Level::High,
@@ -52,8 +60,10 @@ pub fn keep(file: &Path, configured: Level, inverted: bool) -> Result<(), String
     };
     let text = format!("off_hook = \"{}\"\n", self::name(level));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    publish(&RealDisk::new(), folder_of(file), &name, text.as_bytes())
-        .map_err(|error| format!("{}: {error}", file.display()))
+    publish(&RealDisk::new(), folder_of(file), &name, text.as_bytes()).map_err(|error| NotKept {
+        file: file.to_owned(),
+        error,
+    })
 }
 
 fn folder_of(file: &Path) -> &Path {

@@ -4,17 +4,26 @@
 #![allow(clippy::disallowed_methods)] // owns a file
 
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::handset::{Edges, Lines, parts};
+use super::handset_lines::{Edges, Lines, LinesError};
+use super::wake::Wake;
 use crate::config::Handset;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use gateway_core::keypad::Closed;
-use gateway_core::panel::{Line, OutLine};
+use gateway_core::panel::{Line, OutLine, PanelParts};
 use gateway_core::trace;
+
+/// A trace that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the trace {} cannot be written: {error}", path.display())]
+pub struct TraceError {
+    path: PathBuf,
+    error: io::Error,
+}
 
 /// Lines whose edges are recorded as they come.
 pub struct Traced {
@@ -52,15 +61,15 @@ impl Traced {
 }
 
 impl Lines for Traced {
-    fn wait(&mut self, patience: Duration) -> Result<Edges, String> {
-        let edges = self.lines.wait(patience)?;
+    fn wait(&mut self, patience: Duration, wake: &Wake) -> Result<Edges, LinesError> {
+        let edges = self.lines.wait(patience, wake)?;
         if !edges.is_empty() {
             self.note(&edges);
         }
         Ok(edges)
     }
 
-    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, LinesError> {
         let levels = self.lines.levels()?;
         // A level that changed without an edge is recorded as an edge, because the panel sees it too.
         let now = clock::mono();
@@ -72,11 +81,11 @@ impl Lines for Traced {
         Ok(levels)
     }
 
-    fn scan(&mut self) -> Result<Closed, String> {
+    fn scan(&mut self) -> Result<Closed, LinesError> {
         self.lines.scan()
     }
 
-    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), LinesError> {
         self.lines.switch(which, on)
     }
 
@@ -86,8 +95,11 @@ impl Lines for Traced {
 }
 
 /// Begins a trace, or continues one.
-pub fn open(path: &Path, config: &Handset) -> Result<File, String> {
-    let fault = |error| format!("the trace {} cannot be written: {error}", path.display());
+pub fn open(path: &Path, config: &Handset) -> Result<File, TraceError> {
+    let fault = |error| TraceError {
+        path: path.to_owned(),
+        error,
+    };
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
@@ -104,4 +116,16 @@ pub fn open(path: &Path, config: &Handset) -> Result<File, String> {
         file.write_all(first.as_bytes()).map_err(fault)?;
     }
     Ok(file)
+}
+
+/// What the panel has, by the lines that could be claimed: a dial does without its off-normal contact.
+pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
+    let has_off_normal = found.iter().any(|(line, _)| *line == Line::DialOffNormal);
+    PanelParts {
+        dial: config
+            .dial_pulse
+            .as_ref()
+            .map(|_| (config.dial_layout, has_off_normal)),
+        keypad: config.keypad.is_some(),
+    }
 }

@@ -4,6 +4,7 @@
 //! level.
 
 use crate::adapters::gpio_info::{self, LineFacts};
+use crate::adapters::handset_lines::LinesError;
 use crate::adapters::{handset, handset_taught};
 use crate::config::{Backend, Config};
 use crate::status::{Contact, Finding, Status, contacts};
@@ -37,7 +38,7 @@ pub(super) fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> V
             all.push(Finding::fault(
                 AREA,
                 "chip",
-                why,
+                why.to_string(),
                 "Set [handset] chip to one that `gpiodetect` lists, put the user into the group gpio, or set backend = \"sim\" where there is no GPIO.",
             ));
             return all;
@@ -62,7 +63,7 @@ fn one(
         Err(why) => {
             let remedy =
                 format!("Correct [handset] {key} in booth.toml; `gpioinfo` lists the lines.");
-            Finding::fault(AREA, key, why, remedy)
+            Finding::fault(AREA, key, why.to_string(), remedy)
         }
     }
 }
@@ -115,11 +116,12 @@ fn judge(
 
 /// Claims the lines for a moment, as the gateway would, and reads them.
 fn claim(config: &Config, all: &mut Vec<Finding>) -> Vec<Contact> {
-    let read = handset::open(&config.handset, None).and_then(|(backend, mut lines)| {
+    let read = || -> Result<_, LinesError> {
+        let (backend, mut lines) = handset::open(&config.handset, None)?;
         let levels = lines.levels()?;
         Ok((backend, levels, lines.refused().to_vec()))
-    });
-    match read {
+    };
+    match read() {
         Ok((backend, levels, refused)) => {
             let sentence = format!("The lines can be claimed and read ({backend}).");
             all.push(Finding::ok(AREA, "backend", sentence));
@@ -133,7 +135,7 @@ fn claim(config: &Config, all: &mut Vec<Finding>) -> Vec<Contact> {
         }
         Err(why) => {
             let remedy = "Check [handset] in booth.toml, the wiring, and that the user is in the group gpio.";
-            all.push(Finding::fault(AREA, "backend", why, remedy));
+            all.push(Finding::fault(AREA, "backend", why.to_string(), remedy));
             Vec::new()
         }
     }

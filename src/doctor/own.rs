@@ -11,6 +11,7 @@ use super::live::Moment;
 use super::sound::{Meter, MeterError};
 use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
 use crate::adapters::handset_taught;
+use crate::adapters::wake::Wake;
 use crate::config::{Backend, Config, Handset, Level};
 use crate::status::{contacts, key_name};
 use booth_contract::time::Mono;
@@ -27,6 +28,7 @@ pub(super) struct Own {
     view: Arc<HandsetView>,
     reports: Option<mpsc::Receiver<HandsetReport>>,
     stop: Arc<AtomicBool>,
+    wake: Wake,
     _commands: mpsc::SyncSender<HandsetCommand>,
     meter: Result<Meter, MeterError>,
     mic_works: Result<(), String>,
@@ -37,6 +39,7 @@ pub(super) struct Own {
 impl Drop for Own {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.wake.call();
     }
 }
 
@@ -45,6 +48,7 @@ impl Own {
     pub(super) fn open(config: &Config) -> io::Result<Self> {
         let view = Arc::new(HandsetView::default());
         let stop = Arc::new(AtomicBool::new(false));
+        let wake = Wake::new()?;
         let (commands, orders) = mpsc::sync_channel(1);
         let mut handset = config.handset.clone();
         // A hook whose resting level was taught rests at the other level. The live view must not teach: nothing can be
@@ -63,6 +67,7 @@ impl Own {
                 let (told, reports) = mpsc::sync_channel(MOST_REPORTS);
                 let links = HandsetLinks {
                     commands: orders,
+                    wake: wake.clone(),
                     view: view.clone(),
                     stop: stop.clone(),
                     alive: Beat::default(),
@@ -84,6 +89,7 @@ impl Own {
             view,
             reports,
             stop,
+            wake,
             _commands: commands,
             meter: Meter::start(&config.audio),
             mic_works: Err("the microphone has not been heard yet".into()),

@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use crate::adapters::wake::Wake;
+
 /// Most messages that are held beside a queue.
 const MOST_HELD: usize = 4096;
 
@@ -16,16 +18,25 @@ const MOST_HELD: usize = 4096;
 pub struct Post<T> {
     queue: SyncSender<T>,
     held: RefCell<VecDeque<T>>,
+    /// Called after each message, for a worker that waits for something else, too.
+    wake: Option<Wake>,
 }
 
 /// A post with this many places, and the worker's end of it.
 pub fn post<T>(places: usize) -> (Post<T>, Receiver<T>) {
     let (queue, taken) = sync_channel(places);
     let held = RefCell::default();
-    (Post { queue, held }, taken)
+    let wake = None;
+    (Post { queue, held, wake }, taken)
 }
 
 impl<T> Post<T> {
+    /// The same, of a worker that is called by `wake`.
+    pub fn waking(self, wake: Wake) -> Self {
+        let wake = Some(wake);
+        Self { wake, ..self }
+    }
+
     /// Leaves a message that must arrive.
     pub fn send(&self, word: T) {
         if let Err(word) = self.try_leave(word) {
@@ -49,7 +60,7 @@ impl<T> Post<T> {
     pub fn pass_on(&self) {
         let mut held = self.held.borrow_mut();
         while let Some(word) = held.pop_front() {
-            if let Err(TrySendError::Full(word)) = self.queue.try_send(word) {
+            if let Err(word) = self.hand_over(word) {
                 held.push_front(word);
                 return;
             }
@@ -61,11 +72,19 @@ impl<T> Post<T> {
         if !self.held.borrow().is_empty() {
             return Err(word);
         }
+        self.hand_over(word)
+    }
+
+    fn hand_over(&self, word: T) -> Result<(), T> {
         match self.queue.try_send(word) {
-            Err(TrySendError::Full(word)) => Err(word),
+            Err(TrySendError::Full(word)) => return Err(word),
             // If the worker is gone, the daemon ends for that reason anyway.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
         }
+        if let Some(wake) = &self.wake {
+            wake.call();
+        }
+        Ok(())
     }
 }
 

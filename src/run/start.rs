@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::stand_in::StandIn;
 use super::turning::{farewell, turn_until_stopped};
-use super::workers::{FirstOpening, Started, Starter, Teller};
+use super::workers::{FirstOpening, Started, Starter, Teller, setup};
 use super::{Gateway, Happening, ThisMachine, connections};
+use crate::adapters::wake::Wake;
 use crate::config::Config;
 use crate::settings::check;
 use booth_host::config_file::ConfigError;
@@ -117,12 +118,14 @@ pub async fn run_witnessed(
     let (happened, mut happenings) = mpsc::channel(MOST_HAPPENINGS);
     let witness = Arc::new(witness);
     let stop = Arc::new(AtomicBool::new(false));
+    let wake = Wake::new().map_err(setup("the handset's thread cannot be woken"))?;
     let mut starter = Starter {
         config: &config,
         path,
         is_set_up: not_set_up.is_none(),
         teller: Teller { happened, witness },
         stop: stop.clone(),
+        wake: wake.clone(),
         liveness: Liveness::default(),
     };
     let (keeper, kept, opened) = starter.keeper()?;
@@ -147,6 +150,8 @@ pub async fn run_witnessed(
     crew.dismiss();
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
+    wake.call();
+    wake.call();
     match ended {
         Ok(ended) => {
             if let Err(RunError::Worker(death)) = &ended {

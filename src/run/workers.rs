@@ -22,7 +22,7 @@ use super::update::UpdateAsk;
 use super::{Happening, ThisMachine, Workers, connections, keeper, update};
 use crate::adapters::capture::{CaptureFigures, Tap};
 use crate::adapters::ear::MicLevels;
-use crate::adapters::handset::{HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
+use crate::adapters::handset::{HandsetCommand, HandsetLinks, HandsetView};
 use crate::adapters::mqtt::Will;
 use booth_audio::SpeechEncoder;
 use crate::adapters::outbox::Outbox;
@@ -30,6 +30,7 @@ use crate::adapters::playback::{Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::RecorderCommand;
 use crate::adapters::sensors::Sensors;
+use crate::adapters::wake::Wake;
 use crate::adapters::{
     capture, handset, handset_sim, handset_trace, mixer, mqtt, outbox, playback, recorder,
 };
@@ -100,6 +101,8 @@ pub(super) struct Starter<'a> {
     pub(super) teller: Teller,
     /// Ends those that take no commands.
     pub(super) stop: Arc<AtomicBool>,
+    /// Wakes the handset's thread.
+    pub(super) wake: Wake,
     pub(super) liveness: Liveness,
 }
 
@@ -122,6 +125,45 @@ impl Starter<'_> {
         )
     }
 
+    fn handset(
+        &mut self,
+        trace: Option<&Path>,
+        view: Arc<HandsetView>,
+    ) -> Result<HandsetStarted, RunError> {
+        let (config, report) = (self.config, self.teller.of(Happening::Handset));
+        if config.handset.backend == Backend::Sim {
+            if trace.is_some() {
+                let why = "--record-trace: the simulated handset has no lines whose edges could be written down";
+                return Err(RunError::Setup(why.into()));
+            }
+            let socket = handset_sim::listen(&config.handset.control_socket, report)
+                .map_err(RunError::Setup)?;
+            return Ok((None, "sim", Some(socket)));
+        }
+        if let Some(path) = trace {
+            handset_trace::open(path, &config.handset)
+                .map_err(|error| RunError::Setup(error.to_string()))?;
+        }
+        let (sender, commands) = post(MOST_FOR_HANDSET);
+        let opened = handset::open(&config.handset, trace);
+        let backend = opened.as_ref().map_or("none", |(name, _)| name);
+        let links = HandsetLinks {
+            commands,
+            wake: self.wake.clone(),
+            view,
+            stop: self.stop.clone(),
+            // The simulated handset's threads wait for a client for any time; only this thread is watched.
+            alive: self.liveness.watch("handset", handset::SILENT_AT_MOST),
+            taught: config.spool.dir.join("hook"),
+        };
+        let config = config.handset.clone();
+        let trace = trace.map(Path::to_owned);
+        thread("handset", move || {
+            handset::watch(&config, trace.as_deref(), opened, &links, report)
+        })?;
+        Ok((Some(sender.waking(self.wake.clone())), backend, None))
+    }
+
     /// All the others.
     pub(super) fn workers(
         &mut self,
@@ -139,9 +181,8 @@ impl Starter<'_> {
         let view = Arc::new(HandsetView::default());
         let prompts = load_prompts(config);
         let earpiece = self.earpiece(prompts.clone(), view.clone())?;
-        let report = teller.of(Happening::Handset);
         let (handset, backend, control) =
-            start_handset(config, trace, &self.stop, &view, &mut self.liveness, report)?;
+            self.handset(trace, view.clone())?;
         let doctors = answer_doctors(&config.doctor_socket(), teller.clone());
         let speaker = Arc::new(Mutex::new(Speaker {
             boot_id: clock::boot_id().into(),
@@ -286,45 +327,6 @@ type HandsetStarted = (
     &'static str,
     Option<LineSocket>,
 );
-
-fn start_handset(
-    config: &Config,
-    trace: Option<&Path>,
-    stop: &Arc<AtomicBool>,
-    view: &Arc<HandsetView>,
-    liveness: &mut Liveness,
-    report: impl Fn(HandsetReport) + Send + Sync + 'static,
-) -> Result<HandsetStarted, RunError> {
-    if config.handset.backend == Backend::Sim {
-        if trace.is_some() {
-            let why = "--record-trace: the simulated handset has no lines whose edges could be written down";
-            return Err(RunError::Setup(why.into()));
-        }
-        let socket =
-            handset_sim::listen(&config.handset.control_socket, report).map_err(RunError::Setup)?;
-        return Ok((None, "sim", Some(socket)));
-    }
-    if let Some(path) = trace {
-        handset_trace::open(path, &config.handset).map_err(RunError::Setup)?;
-    }
-    let (sender, commands) = post(MOST_FOR_HANDSET);
-    let opened = handset::open(&config.handset, trace);
-    let backend = opened.as_ref().map_or("none", |(name, _)| name);
-    let links = HandsetLinks {
-        commands,
-        view: view.clone(),
-        stop: stop.clone(),
-        // The simulated handset's threads wait for a client for any time; only this thread is watched.
-        alive: liveness.watch("handset", handset::SILENT_AT_MOST),
-        taught: config.spool.dir.join("hook"),
-    };
-    let config = config.handset.clone();
-    let trace = trace.map(Path::to_owned);
-    thread("handset", move || {
-        handset::watch(&config, trace.as_deref(), opened, &links, report)
-    })?;
-    Ok((Some(sender), backend, None))
-}
 
 /// Answers `booth-gateway doctor`. A booth runs without the socket too: another program's file in its place must not stop
 /// it.

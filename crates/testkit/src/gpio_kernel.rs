@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use booth_gateway::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport};
+use booth_gateway::adapters::wake::Wake;
 use booth_gateway::config::Handset;
 use gateway_core::liveness::Beat;
 use gateway_core::session::Lamp;
@@ -245,8 +246,11 @@ pub fn watch_as_configured() {
     log::set_logger(&Warnings).expect("the only logger");
     log::set_max_level(log::LevelFilter::Warn);
     let (command, commands) = mpsc::channel();
+    let wake = Wake::new().expect("an eventfd");
+    let called = wake.clone();
     let links = HandsetLinks {
         commands,
+        wake,
         view: Arc::default(),
         stop: Arc::default(),
         alive: Beat::default(),
@@ -277,7 +281,9 @@ pub fn watch_as_configured() {
         if command.send(HandsetCommand::Lamp(how)).is_err() {
             break;
         }
+        called.call();
     }
     drop(command);
+    called.call();
     thread.expect("a thread").join().expect("it ends well");
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::adapters::handset_lines::Edges;
+use gateway_core::keypad::Closed;
 use gateway_core::liveness::{Liveness, LivenessNews};
 use std::sync::mpsc;
 
@@ -22,7 +24,7 @@ struct Script {
 }
 
 impl Lines for Script {
-    fn wait(&mut self, _: Duration) -> Result<Edges, String> {
+    fn wait(&mut self, _: Duration, _: &Wake) -> Result<Edges, LinesError> {
         let now = clock::mono();
         if self.fails && self.edges.is_empty() {
             return Err("the lines are gone".into());
@@ -40,18 +42,18 @@ impl Lines for Script {
         Ok(edges.chain(later).collect())
     }
 
-    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, LinesError> {
         Ok(self.levels.clone())
     }
 
-    fn scan(&mut self) -> Result<Closed, String> {
+    fn scan(&mut self) -> Result<Closed, LinesError> {
         match clock::mono() < self.key_until {
             true => Ok(self.key),
             false => Ok(Closed::default()),
         }
     }
 
-    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), String> {
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), LinesError> {
         self.switched.lock().expect("unpoisoned").push((which, on));
         Ok(())
     }
@@ -88,6 +90,7 @@ fn booth(edges: &[(u64, Line, bool)]) -> Booth {
         },
         links: HandsetLinks {
             commands,
+            wake: Wake::new().expect("an eventfd"),
             view: Arc::default(),
             stop,
             alive: Beat::default(),
@@ -149,7 +152,7 @@ fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
     assert!(serve(&mut lines, &config, &links, &mut known, &report).is_err());
     let mut back = booth(&[]);
     let served = serve(&mut back.script, &config, &back.links, &mut known, &report);
-    assert_eq!(served, Ok(Ended::Stopped));
+    assert!(matches!(served, Ok(Ended::Stopped)));
     assert_eq!(
         told.into_inner(),
         [HandsetEvent::Lifted, HandsetEvent::HungUp]
@@ -163,17 +166,17 @@ struct Hangs {
 }
 
 impl Lines for Hangs {
-    fn wait(&mut self, _: Duration) -> Result<Edges, String> {
+    fn wait(&mut self, _: Duration, _: &Wake) -> Result<Edges, LinesError> {
         self.waits.send(()).expect("a test");
         self.let_go.recv().expect("a test");
         Ok(Edges::new())
     }
 
-    fn levels(&mut self) -> Result<Vec<(Line, bool)>, String> {
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, LinesError> {
         Ok(vec![(Line::OffHook, false)])
     }
 
-    fn switch(&mut self, _: OutLine, _: bool) -> Result<(), String> {
+    fn switch(&mut self, _: OutLine, _: bool) -> Result<(), LinesError> {
         Ok(())
     }
 }
@@ -346,10 +349,10 @@ fn lines_that_could_not_be_claimed_are_tried_again_and_the_lamp_says_what_it_sai
         .send(HandsetCommand::Lamp(Lamp::Ready))
         .expect("sent");
     let served = serve(&mut held.script, &config, &held.links, &mut known, &|_| ());
-    assert_eq!(served, Ok(Ended::TryAll));
+    assert!(matches!(served, Ok(Ended::TryAll)));
     let mut free = booth(&[]);
     let served = serve(&mut free.script, &config, &free.links, &mut known, &|_| ());
-    assert_eq!(served, Ok(Ended::Stopped));
+    assert!(matches!(served, Ok(Ended::Stopped)));
     let switched = free.script.switched.lock().expect("unpoisoned").clone();
     assert_eq!(switched[0], (OutLine::Lamp, true));
 }
@@ -407,7 +410,10 @@ fn a_machine_without_gpio_says_what_is_missing() {
         };
         match open(&config, None) {
             Ok(_) => return, // this machine is a Raspberry Pi
-            Err(why) => assert!(why.contains("GPIO") || why.contains("gpio"), "{why}"),
+            Err(why) => {
+                let why = why.to_string();
+                assert!(why.contains("GPIO") || why.contains("gpio"), "{why}");
+            }
         }
     }
 }
@@ -444,4 +450,68 @@ fn the_sign_of_a_first_boot_takes_the_lamp_for_a_while_and_a_lift_gives_it_back(
     outputs.answers = Mono(30_000);
     let service = lamp(&mut outputs, 2_000);
     assert_eq!(service.iter().filter(|on| **on).count(), 3);
+}
+
+/// Lines that have no edges, whose wait ends at a call and never by itself.
+struct Patient {
+    waits: mpsc::Sender<()>,
+    switched: mpsc::Sender<(OutLine, bool)>,
+}
+
+impl Lines for Patient {
+    fn wait(&mut self, patience: Duration, wake: &Wake) -> Result<Edges, LinesError> {
+        if patience > Duration::ZERO {
+            self.waits.send(())?;
+            wake.wait_for_a_call()?;
+        }
+        Ok(Edges::new())
+    }
+
+    fn levels(&mut self) -> Result<Vec<(Line, bool)>, LinesError> {
+        Ok(vec![(Line::OffHook, false)])
+    }
+
+    fn switch(&mut self, which: OutLine, on: bool) -> Result<(), LinesError> {
+        Ok(self.switched.send((which, on))?)
+    }
+}
+
+#[test]
+fn a_command_is_obeyed_at_once_although_the_lines_have_nothing_to_tell() {
+    let mut links = booth(&[]).links;
+    let (commands, taken) = mpsc::channel();
+    links.commands = taken;
+    let (stop, wake) = (links.stop.clone(), links.wake.clone());
+    let (waits, waiting) = mpsc::channel();
+    let (switched, outputs) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let lines: Box<dyn Lines> = Box::new(Patient { waits, switched });
+        watch(
+            &Handset::default(),
+            None,
+            Ok(("test", lines)),
+            &links,
+            |_| {},
+        );
+    });
+    let wait = || waiting.recv_timeout(Duration::from_secs(60));
+    wait().expect("the first wait");
+    let mut shown = None;
+    for (lamp, is_on) in [
+        (Lamp::OutOfOrder, false),
+        (Lamp::Ready, true),
+        (Lamp::OutOfOrder, false),
+    ] {
+        commands.send(HandsetCommand::Lamp(lamp)).expect("sent");
+        wake.call();
+        wait().expect("the next wait: the command has been obeyed");
+        let lamps = outputs
+            .try_iter()
+            .filter(|(which, _)| *which == OutLine::Lamp);
+        shown = lamps.last().map(|(_, on)| on).or(shown);
+        assert_eq!(shown, Some(is_on), "{lamp:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    wake.call();
+    thread.join().expect("it ends");
 }
