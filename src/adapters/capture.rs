@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, DeviceId, ErrorKind, HostId, InputCallbackInfo, StreamConfig};
+use cpal::traits::DeviceTrait;
+use cpal::{BufferSize, InputCallbackInfo, StreamConfig};
 
-use super::sound_cards::{self, is_kernel_card};
+use super::sound_cards::is_kernel_card;
+use super::sound_error::{Part, SoundError};
 use super::sound_faults::{Fault, Signs, StreamJudge};
 use super::sound_pace::Pace;
 use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
@@ -203,14 +204,19 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         }
     }
 
+    fn named(&self) -> (Part, String) {
+        (Part::Microphone, self.input.to_owned())
+    }
+
     fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
     /// Reports why there is no microphone; while the daemon ends nobody needs the report.
-    fn tell(&self, why: String) {
+    fn tell(&self, why: SoundError) {
         if !self.is_over() {
-            (self.report)(CaptureState { works: Err(why) });
+            let works = Err(why.to_string());
+            (self.report)(CaptureState { works });
         }
     }
 
@@ -234,11 +240,9 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
             .open(move || open(&input, &figures, &alive, &callbacks));
         let stream = match opening {
             Ok(stream) => stream,
-            Err(why) => {
-                self.tell(format!(
-                    "the microphone {:?} is not opened: {why}",
-                    self.input
-                ));
+            Err(error) => {
+                let (part, pcm) = self.named();
+                self.tell(SoundError::NotOpened { part, pcm, error });
                 return false;
             }
         };
@@ -253,12 +257,13 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         let _ = self.taps.send(tap); // a recorder that is gone ends the daemon anyway
         let (worked, dead) = self.watch(&signs);
         // Reported before the stream is closed, which may take its time.
-        self.tell(format!(
-            "the microphone {:?} has gone: {dead}; {}",
-            self.input,
-            sound_cards::remedy(self.input)
-        ));
-        self.threads.close(stream, "microphone", self.input);
+        let (part, pcm) = self.named();
+        self.tell(SoundError::Gone {
+            part,
+            pcm,
+            why: dead,
+        });
+        self.threads.close(stream, Part::Microphone, self.input);
         worked
     }
 
@@ -283,7 +288,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
     }
 
     /// Waits for the stream to be open; `None` when the daemon ends.
-    fn await_opening(&self, stream: &StreamThread<Tap>) -> Option<Result<Tap, String>> {
+    fn await_opening(&self, stream: &StreamThread<Tap>) -> Option<Result<Tap, SoundError>> {
         let mut told = false;
         while !self.is_over() {
             match stream.opened(LOOK) {
@@ -296,7 +301,12 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
             }
             if !told && stream.age() >= sound_stream::TOLD_AFTER {
                 told = true;
-                self.tell(sound_stream::not_opened("microphone", self.input));
+                let (part, pcm) = self.named();
+                self.tell(SoundError::Slow {
+                    part,
+                    pcm,
+                    after: sound_stream::TOLD_AFTER,
+                });
             }
         }
         None
@@ -309,78 +319,55 @@ fn open(
     figures: &Arc<CaptureFigures>,
     alive: &Beat,
     signs: &Arc<Signs>,
-) -> Result<(cpal::Stream, Tap), String> {
+) -> Result<(cpal::Stream, Tap), SoundError> {
     alive.touch();
-    // A new host each time: ALSA forgets a card that went only with the last handle (cpal's own cache).
-    let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
-    let device = host.device_by_id(&DeviceId::new(HostId::Alsa, input)).ok_or_else(|| {
-        format!("no microphone {input:?}; {}, or set [audio] input to a name that `arecord -L` lists", sound_cards::remedy(input))
-    })?;
-    let mut refusal = String::new();
-    for channels in [1u16, 2] {
-        alive.touch();
-        let (mut feed, tap) = Tap::pair();
-        let config = StreamConfig {
-            channels,
-            sample_rate: RATE,
-            buffer_size: BufferSize::Fixed(period_of(input).count() as u32),
-        };
-        let (moved, failed) = (signs.clone(), signs.clone());
-        let mut pace = Pace::new(is_kernel_card(input), period_of(input));
-        let (dropped, xruns) = (figures.clone(), figures.clone());
-        let worker = crew::Callback::new("microphone");
-        let built = device.build_input_stream::<i16, _, _>(
-            config,
-            move |frames: &[i16], info: &InputCallbackInfo| {
-                let _ = &worker;
-                let stamp = info.timestamp();
-                let age = stamp
-                    .callback
-                    .duration_since(stamp.capture)
-                    .min(Duration::from_secs(1));
-                let age_us = i64::try_from(age.as_micros()).unwrap_or(0);
-                let now_us = clock::mono_us();
-                let at_us = i64::try_from(now_us).unwrap_or(0) - age_us;
-                let lost = feed.push(frames, channels, at_us);
-                dropped.dropped.fetch_add(lost, Ordering::Relaxed);
-                moved.arrived();
-                std::thread::sleep(pace.rest(now_us));
-            },
-            move |error: cpal::Error| {
-                if failed.failed(&error) == Fault::Xrun {
-                    xruns.xruns.fetch_add(1, Ordering::Relaxed);
-                }
-            },
-            Some(Duration::from_secs(2)),
-        );
-        match built {
-            Ok(stream) => {
-                stream
-                    .play()
-                    .map_err(|error| format!("the microphone {input:?} does not start: {error}"))?;
-                return Ok((stream, tap));
-            }
-            Err(error) => {
-                refusal = error.to_string();
-                // Opening two channels helps where one is not supported, and does not help where the card does not answer.
-                if error.kind() != ErrorKind::UnsupportedConfig {
-                    break;
-                }
-            }
-        }
-    }
-    Err(format!(
-        "the microphone {input:?} cannot be opened at 48 kHz: {refusal}; {}",
-        opening_remedy(input)
-    ))
+    let device = sound_stream::device(Part::Microphone, input)?;
+    sound_stream::started((Part::Microphone, input), alive, |channels| {
+        build(&device, input, channels, figures, signs)
+    })
 }
 
-/// The remedy where a PCM exists but does not open.
-pub(super) fn opening_remedy(pcm: &str) -> &'static str {
-    match is_kernel_card(pcm) {
-        true => "use a plughw: name",
-        false => sound_cards::remedy(pcm),
-    }
+/// The stream with so many channels, and the recorder's end of it.
+fn build(
+    device: &cpal::Device,
+    input: &str,
+    channels: u16,
+    figures: &Arc<CaptureFigures>,
+    signs: &Arc<Signs>,
+) -> Result<(cpal::Stream, Tap), cpal::Error> {
+    let (mut feed, tap) = Tap::pair();
+    let config = StreamConfig {
+        channels,
+        sample_rate: RATE,
+        buffer_size: BufferSize::Fixed(period_of(input).count() as u32),
+    };
+    let (moved, failed) = (signs.clone(), signs.clone());
+    let mut pace = Pace::new(is_kernel_card(input), period_of(input));
+    let (dropped, xruns) = (figures.clone(), figures.clone());
+    let worker = crew::Callback::new("microphone");
+    let stream = device.build_input_stream::<i16, _, _>(
+        config,
+        move |frames: &[i16], info: &InputCallbackInfo| {
+            let _ = &worker;
+            let stamp = info.timestamp();
+            let age = stamp.callback.duration_since(stamp.capture);
+            let age = age.min(Duration::from_secs(1));
+            let age_us = i64::try_from(age.as_micros()).unwrap_or(0);
+            let now_us = clock::mono_us();
+            let at_us = i64::try_from(now_us).unwrap_or(0) - age_us;
+            let lost = feed.push(frames, channels, at_us);
+            dropped.dropped.fetch_add(lost, Ordering::Relaxed);
+            moved.arrived();
+            std::thread::sleep(pace.rest(now_us));
+        },
+        move |error: cpal::Error| {
+            if failed.failed(&error) == Fault::Xrun {
+                xruns.xruns.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+        Some(Duration::from_secs(2)),
+    )?;
+    Ok((stream, tap))
 }
 
 #[cfg(test)]

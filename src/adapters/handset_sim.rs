@@ -58,9 +58,24 @@ fn answer(line: &str, report: &(dyn Fn(HandsetReport) + Send + Sync)) -> String 
     }
 }
 
-fn parse(line: &str) -> Result<HandsetEvent, String> {
-    const HELP: &str =
-        "use lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, service or state";
+/// What may stand in a line.
+const HELP: &str =
+    "use lift, hang-up, dial 0-9, dial *, dial #, button, pulse 1-10, service or state";
+
+/// Why a line means nothing.
+#[derive(Debug, thiserror::Error)]
+enum NotUnderstood<'a> {
+    #[error("{0:?} is no key; {HELP}")]
+    Key(&'a str),
+    #[error("{0:?} is no number of dial pulses; {HELP}")]
+    Pulses(&'a str),
+    #[error("an empty line; {HELP}")]
+    Empty,
+    #[error("{0:?} is not understood; {HELP}")]
+    Word(&'a str),
+}
+
+fn parse(line: &str) -> Result<HandsetEvent, NotUnderstood<'_>> {
     match line.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["lift"] => Ok(HandsetEvent::Lifted),
         ["hang-up"] => Ok(HandsetEvent::HungUp),
@@ -70,15 +85,15 @@ fn parse(line: &str) -> Result<HandsetEvent, String> {
         ["dial", "#"] => Ok(HandsetEvent::Key(Key::Hash, KeySource::Keypad)),
         ["dial", digit] => match digit.parse::<u8>() {
             Ok(digit) if digit <= 9 => Ok(HandsetEvent::Key(Key::Digit(digit), KeySource::Keypad)),
-            _ => Err(format!("{digit:?} is no key; {HELP}")),
+            _ => Err(NotUnderstood::Key(digit)),
         },
         ["pulse", count] => match count.parse::<u8>() {
             // Ten pulses are the digit 0 (ITU-T Q.23's predecessor, decadic dialling).
             Ok(count @ 1..=10) => Ok(HandsetEvent::Key(Key::Digit(count % 10), KeySource::Dial)),
-            _ => Err(format!("{count:?} is no number of dial pulses; {HELP}")),
+            _ => Err(NotUnderstood::Pulses(count)),
         },
-        [] => Err(format!("an empty line; {HELP}")),
-        [word, ..] => Err(format!("{word:?} is not understood; {HELP}")),
+        [] => Err(NotUnderstood::Empty),
+        [word, ..] => Err(NotUnderstood::Word(word)),
     }
 }
 

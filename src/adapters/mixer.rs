@@ -11,12 +11,76 @@ use std::time::Duration;
 use alsa::Round;
 use alsa::mixer::{MilliBel, Mixer, Selem, SelemChannelId, SelemId};
 
-use crate::config::{Audio, ControlKind, Loudness, MixerControl};
+use crate::config::{Audio, ControlKind, Loudness, MixerControl, NoMixer};
 
 /// How often a control that could not be set is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 /// Most controls that a sentence names.
 const MOST_NAMED: usize = 24;
+
+/// Why a control cannot be set or looked at, with its remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum MixerError {
+    /// The configuration does not say which mixer has it.
+    #[error("{0}")]
+    Unknown(NoMixer),
+    /// The mixer's name is none.
+    #[error("[audio] mixer holds a NUL")]
+    Nul,
+    /// The mixer is not there.
+    #[error(
+        "the mixer {name:?} cannot be opened: {error}; plug the sound card in, or set [audio] mixer to a card's \
+         name, such as \"hw:CARD=handset\" (`aplay -l` lists them)"
+    )]
+    Open {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: alsa::Error,
+    },
+    /// The mixer has no such control.
+    #[error("[audio] {key}_control: the control {name:?} {why} on this card; {others}")]
+    NoControl {
+        /// What it is for.
+        key: &'static str,
+        /// Its name.
+        name: String,
+        /// What it lacks.
+        why: &'static str,
+        /// Those that would do.
+        others: String,
+    },
+    /// A level is asked of a mere switch.
+    #[error(
+        "[audio] {key}_control: {name:?} has a switch and no level; take {key}_db and {key}_percent out"
+    )]
+    NoLevel {
+        /// What it is for.
+        key: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Decibels are asked of a control without them.
+    #[error("[audio] {key}_db: the control {name:?} has no scale in dB; use {key}_percent")]
+    NoScale {
+        /// What it is for.
+        key: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The card refuses.
+    #[error(
+        "[audio] {key}_control: the card does not let {name:?} be set or read: {error}; unplug the card and plug it in again"
+    )]
+    Refused {
+        /// What it is for.
+        key: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        error: alsa::Error,
+    },
+}
 
 /// What came of setting the controls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,30 +136,26 @@ pub fn apply(controls: &[MixerControl]) -> Applied {
     for control in controls {
         match set(control) {
             Ok(notes) => applied.notes.extend(notes),
-            Err(why) => applied.faults.push(why),
+            Err(why) => applied.faults.push(why.to_string()),
         }
     }
     applied
 }
 
 /// Looks at every control and changes none.
-pub fn look(controls: &[MixerControl]) -> Vec<Result<Standing, (MixerControl, String)>> {
+pub fn look(controls: &[MixerControl]) -> Vec<Result<Standing, (MixerControl, MixerError)>> {
     let look = |control: &MixerControl| standing(control).map_err(|why| (control.clone(), why));
     controls.iter().map(look).collect()
 }
 
 /// Opens a mixer quietly: ALSA would write to standard error what the returned sentence says.
-fn open(name: &str) -> Result<Mixer, String> {
+fn open(wanted: &MixerControl) -> Result<Mixer, MixerError> {
+    let name = wanted.mixer.clone().map_err(MixerError::Unknown)?;
     if name.contains('\0') {
-        return Err("[audio] mixer holds a NUL".into());
+        return Err(MixerError::Nul);
     }
     let _quiet = alsa::Output::local_error_handler();
-    Mixer::new(name, true).map_err(|error| {
-        format!(
-            "the mixer {name:?} cannot be opened: {error}; plug the sound card in, or set [audio] mixer to a card's \
-             name, such as \"hw:CARD=handset\" (`aplay -l` lists them)"
-        )
-    })
+    Mixer::new(&name, true).map_err(|error| MixerError::Open { name, error })
 }
 
 /// What one control can do in one direction, capture or playback.
@@ -106,7 +166,7 @@ struct Control<'a> {
     has_switch: bool,
 }
 
-fn find<'a>(mixer: &'a Mixer, wanted: &MixerControl) -> Result<Control<'a>, String> {
+fn find<'a>(mixer: &'a Mixer, wanted: &MixerControl) -> Result<Control<'a>, MixerError> {
     let (name, index) = match wanted.name.rsplit_once(',') {
         Some((name, index)) => match index.trim().parse() {
             Ok(index) => (name, index),
@@ -140,11 +200,12 @@ fn find<'a>(mixer: &'a Mixer, wanted: &MixerControl) -> Result<Control<'a>, Stri
                 None => "is not there",
             };
             let others = names(mixer, |selem| can(selem) != (false, false));
-            Err(format!(
-                "[audio] {}_control: the control {:?} {why} on this card; {others}",
-                wanted.kind.key(),
-                wanted.name
-            ))
+            Err(MixerError::NoControl {
+                key: wanted.kind.key(),
+                name: wanted.name.clone(),
+                why,
+                others,
+            })
         }
     }
 }
@@ -244,26 +305,23 @@ impl Control<'_> {
     fn wanted_volume(
         &self,
         wanted: &MixerControl,
-    ) -> Result<Option<(i64, Option<String>)>, String> {
+    ) -> Result<Option<(i64, Option<String>)>, MixerError> {
         let key = wanted.kind.key();
-        let name = &wanted.name;
+        let name = || wanted.name.clone();
         let (min, max) = self.range();
         match wanted.loudness {
             Loudness::On => Ok(None),
             Loudness::Off if self.has_switch => Ok(None),
-            _ if !self.has_volume => Err(format!(
-                "[audio] {key}_control: {name:?} has a switch and no level; take {key}_db and {key}_percent out"
-            )),
+            _ if !self.has_volume => Err(MixerError::NoLevel { key, name: name() }),
             Loudness::Off => Ok(Some((min, None))),
             Loudness::Percent(percent) => Ok(Some((raw_of_percent(percent, min, max), None))),
             Loudness::Decibels(db) => {
                 let Some((low, high)) = self.db_range() else {
-                    return Err(format!(
-                        "[audio] {key}_db: the control {name:?} has no scale in dB; use {key}_percent"
-                    ));
+                    return Err(MixerError::NoScale { key, name: name() });
                 };
                 let clamped = db.clamp(low, high);
                 let note = (clamped != db).then(|| {
+                    let name = &wanted.name;
                     format!(
                         "[audio] {key}_db = {db} is outside of what {name:?} can do, {low} to {high} dB; it stands at {clamped}"
                     )
@@ -273,7 +331,7 @@ impl Control<'_> {
                     true => self.selem.ask_capture_db_vol(asked, Round::Floor),
                     false => self.selem.ask_playback_db_vol(asked, Round::Floor),
                 };
-                let raw = raw.map_err(|error| failed(wanted, &error))?;
+                let raw = raw.map_err(|error| refused(wanted, error))?;
                 Ok(Some((raw.clamp(min, max), note)))
             }
         }
@@ -284,18 +342,18 @@ fn raw_of_percent(percent: u8, min: i64, max: i64) -> i64 {
     min + ((max - min) * i64::from(percent.min(100)) + 50) / 100
 }
 
-fn failed(control: &MixerControl, error: &alsa::Error) -> String {
-    format!(
-        "[audio] {}_control: the card does not let {:?} be set or read: {error}; unplug the card and plug it in again",
-        control.kind.key(),
-        control.name
-    )
+fn refused(control: &MixerControl, error: alsa::Error) -> MixerError {
+    MixerError::Refused {
+        key: control.kind.key(),
+        name: control.name.clone(),
+        error,
+    }
 }
 
-fn set(wanted: &MixerControl) -> Result<Option<String>, String> {
-    let mixer = open(wanted.mixer.as_ref().map_err(ToString::to_string)?)?;
+fn set(wanted: &MixerControl) -> Result<Option<String>, MixerError> {
+    let mixer = open(wanted)?;
     let control = find(&mixer, wanted)?;
-    let failed = |error| failed(wanted, &error);
+    let failed = |error| refused(wanted, error);
     let mut note = None;
     if let Some((volume, clamped)) = control.wanted_volume(wanted)? {
         note = clamped;
@@ -307,10 +365,10 @@ fn set(wanted: &MixerControl) -> Result<Option<String>, String> {
     Ok(note)
 }
 
-fn standing(wanted: &MixerControl) -> Result<Standing, String> {
-    let mixer = open(wanted.mixer.as_ref().map_err(ToString::to_string)?)?;
+fn standing(wanted: &MixerControl) -> Result<Standing, MixerError> {
+    let mixer = open(wanted)?;
     let control = find(&mixer, wanted)?;
-    let failed = |error| failed(wanted, &error);
+    let failed = |error| refused(wanted, error);
     let is_on = control.are_switches_on().map_err(failed)?;
     let volumes = match control.has_volume {
         true => control.volumes().map_err(failed)?,

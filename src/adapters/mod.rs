@@ -20,6 +20,7 @@ pub mod prompts;
 pub mod recorder;
 pub mod sensors;
 pub mod sound_cards;
+pub mod sound_error;
 pub mod sound_faults;
 pub mod sound_pace;
 pub mod sound_stream;

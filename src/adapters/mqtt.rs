@@ -6,6 +6,9 @@
 //! in flight. The way to the broker and the sentences about it are [`booth_host::link`]'s.
 #![allow(clippy::disallowed_methods)] // waits between connections
 
+mod learned;
+mod trial;
+
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -14,7 +17,7 @@ use std::time::Duration;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{LastWill, LastWillProperties, Packet, PublishProperties};
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, Outgoing, PublishOptions, SubscribeFilterInput,
+    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, PublishOptions, SubscribeFilterInput,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -23,12 +26,14 @@ use booth_contract::BrokerState;
 use booth_contract::MAX_INCOMING_BYTES;
 use booth_host::link::back_off::BackOff;
 use booth_host::link::login::{Login, Terms, leave};
-use booth_host::link::route::{Step, Unlucky};
-use booth_host::link::trouble::{self, Trouble, Unanswered, What};
+use booth_host::link::trouble::{self, Trouble, What};
 use booth_host::link::wire::Line;
 use gateway_core::delivery::Puback;
 
 use super::outbox::Outlet;
+pub use super::outbox::{Kind, MqttCommand, Outbound};
+use learned::{Learned, Owed, Sent};
+pub use trial::{Trial, try_once};
 
 /// Longest Correlation Data that is sent back, bytes.
 const MAX_CORRELATION: usize = 256;
@@ -38,15 +43,9 @@ const SESSION_EXPIRY_S: u32 = 120;
 const WILL_DELAY_S: u32 = 60;
 /// How long publishing the last messages may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-/// After this many closings in a row with the same message, the broker counts as one that takes no packets of its size.
-const CLOSED_AFTER_IT: u32 = 3;
-/// Smaller packets than this are not tried, bytes.
-const SMALLEST_PACKET: u32 = 1024;
 /// After this many refusals in a row our own state is not subscribed to again: some brokers end the connection of a client
 /// that asks for too much.
 const MAY_NOT_ASK: u32 = 2;
-/// How long a limit of the broker holds that was found by trying.
-const LIMIT_HOLDS: Duration = Duration::from_secs(24 * 3600);
 
 /// Where to connect, and under which identity.
 #[derive(Debug, Clone)]
@@ -64,49 +63,6 @@ pub struct Will {
     pub topic: String,
     /// Payload.
     pub payload: Vec<u8>,
-}
-
-/// One message to publish, QoS 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outbound {
-    /// Returned with its PUBACK.
-    pub token: u64,
-    /// Topic.
-    pub topic: String,
-    /// Payload.
-    pub payload: Vec<u8>,
-    /// Retained.
-    pub retain: bool,
-    /// Message Expiry Interval, seconds.
-    pub expiry_s: Option<u32>,
-    /// Correlation Data of the command that this answers (MQTT 5 §3.3.2.3.6).
-    pub correlation: Option<Vec<u8>>,
-    /// What it is, which decides how it waits.
-    pub kind: Kind,
-}
-
-/// How a message waits for its turn (`adapters::outbox`). Health and alerts never wait behind audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Retained: the latest of its topic counts.
-    Statement,
-    /// Something that happened.
-    Event,
-    /// The answer to a command.
-    Answer,
-    /// The answer to a command that is not carried out.
-    Refusal,
-    /// A message of a clip.
-    Clip,
-}
-
-/// What the connection is instructed to do.
-#[derive(Debug)]
-pub enum MqttCommand {
-    /// Publish this.
-    Publish(Outbound),
-    /// Publish these, disconnect cleanly and end.
-    Stop(Vec<Outbound>),
 }
 
 /// What the connection reports.
@@ -153,70 +109,6 @@ enum End {
         stood_since: Option<Instant>,
     },
     Stopped,
-}
-
-/// What a link has learned of its broker, over all its connections.
-#[derive(Default)]
-struct Learned {
-    unlucky: Unlucky,
-    /// The broker has answered the publish of our own state: what is retained there from now on is ours or a rival's.
-    is_introduced: bool,
-    /// The connection before ended without a reason, so there may be a rival.
-    suspects: bool,
-    /// How often in a row the broker refused to let us read our own state, or ended the connection when asked.
-    may_not_ask: u32,
-    /// The largest message that the broker had not answered when it closed without a reason, and how often in a row.
-    closed_after: Option<(String, u32)>,
-    /// A limit that the broker did not announce, and when it was found out.
-    limit: Option<(u32, Instant)>,
-}
-
-impl Learned {
-    /// Learns from the end of a connection; `trouble` then names what had just been sent.
-    fn end(&mut self, trouble: &mut Trouble, owed: Option<Owed>) {
-        let is_wordless = trouble.is_wordless();
-        self.suspects = is_wordless;
-        let Some(owed) = owed.filter(|_| is_wordless || trouble.is_too_large()) else {
-            self.closed_after = None;
-            return;
-        };
-        let largest = owed.largest;
-        let times = match self.closed_after.take() {
-            Some((topic, times)) if topic == largest.topic => times + 1,
-            _ => 1,
-        };
-        if trouble.is_too_large() || times >= CLOSED_AFTER_IT {
-            self.find_limit(largest.size);
-        }
-        self.closed_after = Some((largest.topic.clone(), times));
-        if is_wordless {
-            let unanswered = |sent: Sent| Unanswered {
-                topic: sent.topic,
-                bytes: sent.bytes,
-            };
-            trouble.what = What::EndedAfter {
-                how: Box::new(trouble.what.clone()),
-                oldest: unanswered(owed.oldest),
-                largest: unanswered(largest),
-                count: owed.count,
-                times,
-            };
-        }
-    }
-
-    fn find_limit(&mut self, size: usize) {
-        let half = u32::try_from(size / 2).unwrap_or(u32::MAX);
-        self.limit = Some((half.max(SMALLEST_PACKET), Instant::now()));
-    }
-
-    /// The largest packet that may be sent, at most what the broker announces.
-    fn max_packet(&self, announced: Option<u32>) -> Option<u32> {
-        let found = self
-            .limit
-            .filter(|(_, at)| at.elapsed() < LIMIT_HOLDS)
-            .map(|(limit, _)| limit);
-        announced.into_iter().chain(found).min()
-    }
 }
 
 /// Keeps a connection until asked to stop. `connecting` is called at each CONNECT and returns the will; `said_by_another`
@@ -298,28 +190,6 @@ struct Connection<'a, T, W, S> {
     wrap: &'a W,
 }
 
-/// A message that the broker has not answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Sent {
-    token: u64,
-    topic: String,
-    /// Length of its payload.
-    bytes: usize,
-    /// Length of the whole packet.
-    size: usize,
-    /// Rises with each message of a connection.
-    number: u64,
-}
-
-/// The messages that the broker has not answered. It may answer several at once, so any of them can be the reason why it
-/// closed.
-struct Owed {
-    oldest: Sent,
-    /// The largest of them, and of several of that size the oldest.
-    largest: Sent,
-    count: usize,
-}
-
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -349,6 +219,8 @@ struct Link<'a, T, W, S> {
     retains: bool,
     /// Reports that go out before anything else is read.
     untold: Vec<MqttEvent>,
+    /// The last messages are on their way, and have until then.
+    stopping: Option<Instant>,
 }
 
 impl<T, W, S> Connection<'_, T, W, S>
@@ -359,60 +231,13 @@ where
     async fn run(&self, outgoing: &mut Outlet, learned: &mut Learned) -> End {
         let login = &self.settings.login;
         let (client, mut events, line) = login.client(terms(Some(&self.will)), &learned.unlucky);
-        let mut link = Link {
-            connection: self,
-            client,
-            line,
-            learned,
-            phase: Phase::Connecting,
-            ready_since: None,
-            handed: VecDeque::new(),
-            in_flight: HashMap::new(),
-            sent: 0,
-            waiting: VecDeque::new(),
-            limit: MAX_IN_FLIGHT,
-            max_packet: None,
-            retains: true,
-            untold: Vec::new(),
-        };
-        let mut stopping: Option<Instant> = None;
+        let mut link = Link::new(self, client, line, learned);
         loop {
-            let event = {
-                // The event loop's future must never be dropped half-way: it would strand a packet.
-                let mut poll = pin!(events.poll());
-                loop {
-                    // While the loop is busy nothing is read: what the broker sends waits in the broker's memory.
-                    link.tell().await;
-                    let dead_at = link.line.dead_at();
-                    let is_due = link.phase != Phase::Connecting || stopping.is_some();
-                    let deadline = stopping.map_or(dead_at, |at| at.min(dead_at));
-                    let wants_messages = link.has_room();
-                    tokio::select! {
-                        event = &mut poll => break event,
-                        command = outgoing.recv(wants_messages), if stopping.is_none() => match command {
-                            Some(MqttCommand::Publish(message)) => link.publish(message),
-                            Some(MqttCommand::Stop(last)) => {
-                                if link.phase != Phase::Ready {
-                                    return End::Stopped;
-                                }
-                                link.waiting.clear();
-                                last.into_iter().for_each(|message| link.publish(message));
-                                stopping = Some(Instant::now() + STOP_PATIENCE);
-                            }
-                            None => return End::Stopped,
-                        },
-                        () = sleep_until(deadline), if is_due => {
-                            if stopping.is_some() {
-                                break Err(ConnectionError::RequestsDone);
-                            }
-                            if link.line.dead_at() <= Instant::now() {
-                                return link.lost(login.trouble(What::Dead));
-                            }
-                        }
-                    }
-                }
+            let event = match link.next(&mut events, outgoing).await {
+                Next::Event(event) => event,
+                Next::End(end) => return end,
             };
-            if stopping.is_some() && (event.is_err() || link.is_idle()) {
+            if link.stopping.is_some() && (event.is_err() || link.is_idle()) {
                 leave(&link.client, &mut events).await;
                 return End::Stopped;
             }
@@ -428,7 +253,7 @@ where
                         }
                         return end;
                     }
-                    if stopping.is_some() && link.is_idle() {
+                    if link.stopping.is_some() && link.is_idle() {
                         leave(&link.client, &mut events).await;
                         return End::Stopped;
                     }
@@ -440,6 +265,12 @@ where
             }
         }
     }
+}
+
+/// What a connection waited for.
+enum Next {
+    Event(Result<Event, ConnectionError>),
+    End(End),
 }
 
 fn terms(will: Option<&Will>) -> Terms {
@@ -481,82 +312,74 @@ fn subscriptions<'a>(
         .map(|filter| SubscribeFilterInput::new(filter.clone(), QoS::AtLeastOnce))
 }
 
-/// What one trial connection showed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
-    /// Every step on the way.
-    pub steps: Vec<Step>,
-    /// CONNECT was accepted, or why not.
-    pub connected: Result<(), Trouble>,
-    /// The filters and whether each was granted, or why not; empty while the broker has not answered.
-    pub granted: Vec<(String, Result<(), String>)>,
-    /// The first message on the awaited topic.
-    pub heard: Option<Vec<u8>>,
-}
-
-/// Goes the same way as `run` and connects once, but without a will and without publishing, waits this long for a message on
-/// `topic`, and leaves. If another client is connected under the same identity, the broker disconnects it.
-pub async fn try_once(settings: &MqttSettings, topic: &str, patience: Duration) -> Trial {
-    let login = &settings.login;
-    let (client, mut events, line) = login.client(terms(None), &Unlucky::default());
-    let mut trial = Trial {
-        steps: Vec::new(),
-        connected: Err(login.trouble(What::Silent)),
-        granted: Vec::new(),
-        heard: None,
-    };
-    // Until CONNACK every step has a limit of its own.
-    let mut until = None;
-    loop {
-        let event = match until {
-            None => events.poll().await,
-            Some(until) => match tokio::time::timeout_at(until, events.poll()).await {
-                Ok(event) => event,
-                Err(_) => break,
-            },
-        };
-        match event {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                trial.connected = Ok(());
-                until = Some(Instant::now() + patience);
-                if client
-                    .try_subscribe_many(subscriptions(&settings.filters))
-                    .is_err()
-                {
-                    break;
-                }
-            }
-            Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                let answer = line.answer(ack.pkid).unwrap_or_default();
-                let codes = answer.codes.iter().map(|code| match code {
-                    0..0x80 => Ok(()),
-                    _ => Err(trouble::answered_with(*code, &answer)),
-                });
-                trial.granted = settings.filters.iter().cloned().zip(codes).collect();
-            }
-            Ok(Event::Incoming(Packet::Publish(message))) if message.topic == topic => {
-                trial.heard = Some(message.payload.to_vec());
-                break;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                trial.connected = Err(Trouble::of(login, &line, &error));
-                break;
-            }
-        }
-    }
-    trial.steps = line.steps();
-    if trial.connected.is_ok() {
-        leave(&client, &mut events).await;
-    }
-    trial
-}
-
-impl<T, W, S> Link<'_, T, W, S>
+impl<'a, T, W, S> Link<'a, T, W, S>
 where
     W: Fn(MqttEvent) -> T,
     S: Fn(&[u8]) -> Option<String>,
 {
+    fn new(
+        connection: &'a Connection<'a, T, W, S>,
+        client: AsyncClient,
+        line: Line,
+        learned: &'a mut Learned,
+    ) -> Self {
+        Self {
+            connection,
+            client,
+            line,
+            learned,
+            phase: Phase::Connecting,
+            ready_since: None,
+            handed: VecDeque::new(),
+            in_flight: HashMap::new(),
+            sent: 0,
+            waiting: VecDeque::new(),
+            limit: MAX_IN_FLIGHT,
+            max_packet: None,
+            retains: true,
+            untold: Vec::new(),
+            stopping: None,
+        }
+    }
+
+    /// Publishes what the caller has until there is an event, or the connection is over.
+    async fn next(&mut self, events: &mut EventLoop, outgoing: &mut Outlet) -> Next {
+        // The event loop's future must never be dropped half-way: it would strand a packet.
+        let mut poll = pin!(events.poll());
+        loop {
+            // While the loop is busy nothing is read: what the broker sends waits in the broker's memory.
+            self.tell().await;
+            let dead_at = self.line.dead_at();
+            let is_due = self.phase != Phase::Connecting || self.stopping.is_some();
+            let deadline = self.stopping.map_or(dead_at, |at| at.min(dead_at));
+            let wants_messages = self.has_room();
+            tokio::select! {
+                event = &mut poll => return Next::Event(event),
+                command = outgoing.recv(wants_messages), if self.stopping.is_none() => match command {
+                    Some(MqttCommand::Publish(message)) => self.publish(message),
+                    Some(MqttCommand::Stop(last)) => {
+                        if self.phase != Phase::Ready {
+                            return Next::End(End::Stopped);
+                        }
+                        self.waiting.clear();
+                        last.into_iter().for_each(|message| self.publish(message));
+                        self.stopping = Some(Instant::now() + STOP_PATIENCE);
+                    }
+                    None => return Next::End(End::Stopped),
+                },
+                () = sleep_until(deadline), if is_due => {
+                    if self.stopping.is_some() {
+                        return Next::Event(Err(ConnectionError::RequestsDone));
+                    }
+                    if self.line.dead_at() <= Instant::now() {
+                        let login = &self.connection.settings.login;
+                        return Next::End(self.lost(login.trouble(What::Dead)));
+                    }
+                }
+            }
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.handed.is_empty() && self.in_flight.is_empty()
     }

@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::mqtt::{Kind, MqttCommand, Outbound};
-
 /// Most statements that wait: more topics than a booth has.
 pub const MOST_STATEMENTS: usize = 128;
 /// Most events.
@@ -23,6 +21,49 @@ pub const MOST_ANSWERS: usize = 64;
 pub const MOST_REFUSALS: usize = 32;
 /// Most messages of clips; delivery has fewer than this on the way.
 pub const MOST_OF_CLIPS: usize = 16;
+
+/// One message to publish, QoS 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// Returned with its PUBACK.
+    pub token: u64,
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Retained.
+    pub retain: bool,
+    /// Message Expiry Interval, seconds.
+    pub expiry_s: Option<u32>,
+    /// Correlation Data of the command that this answers (MQTT 5 §3.3.2.3.6).
+    pub correlation: Option<Vec<u8>>,
+    /// What it is, which decides how it waits.
+    pub kind: Kind,
+}
+
+/// How a message waits for its turn (see the top of this file). Health and alerts never wait behind audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Retained: the latest of its topic counts.
+    Statement,
+    /// Something that happened.
+    Event,
+    /// The answer to a command.
+    Answer,
+    /// The answer to a command that is not carried out.
+    Refusal,
+    /// A message of a clip.
+    Clip,
+}
+
+/// What the connection is instructed to do.
+#[derive(Debug)]
+pub enum MqttCommand {
+    /// Publish this.
+    Publish(Outbound),
+    /// Publish these, disconnect cleanly and end.
+    Stop(Vec<Outbound>),
+}
 
 #[derive(Debug, Default)]
 struct Waiting {

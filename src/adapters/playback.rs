@@ -5,36 +5,26 @@
 //! once, and the fault is reported.
 #![allow(clippy::disallowed_methods)] // measures how long the stream is silent
 
+mod output;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, DeviceId, ErrorKind, HostId, OutputCallbackInfo, StreamConfig};
-
-use super::capture;
 use super::handset::HandsetView;
 use super::prompts::Prompts;
-use super::sound_cards::{self, is_kernel_card};
-use super::sound_faults::{Signs, StreamJudge};
-use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
-use booth_audio::{RATE, Samples};
+use super::sound_error::{Part, SoundError};
+use super::sound_faults::StreamJudge;
+use super::sound_stream::{self, Opening, StreamThreads};
+use booth_audio::Samples;
 use booth_contract::time::Mono;
 use booth_host::clock;
-use booth_host::crew;
 use gateway_core::liveness::Beat;
 use gateway_core::prompt::Prompt;
 use gateway_core::session::PlayId;
+use output::{Line, Output};
 
-/// Period on a kernel sound card.
-const PERIOD: Samples = Samples::in_ms(20);
-/// Period of any other PCM: a sound server is late more often than a card. PulseAudio's plug-in ran dry 24 times in
-/// 168 s of play at 20 ms on a busy machine, and never at 50 ms.
-const SERVER_PERIOD: Samples = Samples::in_ms(50);
-/// How much is decoded ahead: two buffers of the longer period, so that this thread may be late, too. A stop throws
-/// this much away.
-const AHEAD: Samples = Samples::in_ms(200);
 /// The stream stays open this long after the last prompt.
 const LINGER: Duration = Duration::from_secs(10);
 /// How often a closed card is probed.
@@ -97,46 +87,6 @@ pub enum PlaybackEvent {
     },
 }
 
-/// What one stream's callbacks and its owner share.
-#[derive(Default)]
-struct Line {
-    signs: Signs,
-    /// Samples up to this one, counted from the stream's first, are thrown away.
-    discard_to: AtomicU64,
-    /// Boot-time ms of the first sample since it was last set to 0.
-    first_at: AtomicU64,
-    /// Delay between a callback and the ear, µs.
-    latency_us: AtomicU64,
-}
-
-/// A stream that is being opened, or is open.
-struct Output {
-    thread: StreamThread<rtrb::Producer<i16>>,
-    line: Arc<Line>,
-    /// Once it is open.
-    ring: Option<rtrb::Producer<i16>>,
-    /// Samples pushed into the ring.
-    pushed: Samples,
-    judge: StreamJudge,
-}
-
-impl Output {
-    /// Hands over as many of these samples as there is room for.
-    fn push(&mut self, waiting: &mut Vec<i16>) {
-        if let Some(ring) = &mut self.ring {
-            let (pushed, _) = ring.push_partial_slice(waiting);
-            let pushed = Samples::of(pushed);
-            waiting.drain(..pushed.as_len());
-            self.pushed += pushed;
-        }
-    }
-
-    fn has_played_all(&self) -> bool {
-        let ring = self.ring.as_ref();
-        ring.is_none_or(|ring| ring.slots() == ring.buffer().capacity())
-    }
-}
-
 /// The earpiece; [`Earpiece::run`] is its thread.
 pub struct Earpiece<R> {
     output: String,
@@ -160,7 +110,7 @@ enum Played {
     /// A command came first.
     Interrupted(PlaybackCommand),
     /// The stream died.
-    Broken(String),
+    Broken(SoundError),
 }
 
 enum Next {
@@ -175,7 +125,7 @@ enum Awaited {
     /// A command came first.
     Interrupted(PlaybackCommand),
     /// The stream does not open, and why.
-    GivenUp(String),
+    GivenUp(SoundError),
 }
 
 impl<R: Fn(PlaybackEvent)> Earpiece<R> {
@@ -202,6 +152,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             idle_since: Instant::now(),
             closed: Instant::now(),
         }
+    }
+
+    fn named(&self) -> (Part, String) {
+        (Part::Earpiece, self.output.clone())
     }
 
     /// Works until the commands end.
@@ -249,7 +203,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
     }
 
-    /// Shows that this thread moves, unless it waits for an opening that will never end; see [`capture::SILENT_AT_MOST`].
+    /// Shows that this thread moves, unless it waits for an opening that will never end; see [`super::capture::SILENT_AT_MOST`].
     fn touch(&self) {
         let moves = match &self.open {
             Some(open) if open.ring.is_some() => true,
@@ -276,7 +230,9 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             && open.ring.is_none()
             && open.thread.age() >= sound_stream::TOLD_AFTER
         {
-            self.state(Err(sound_stream::not_opened("earpiece", &self.output)));
+            let (part, pcm) = self.named();
+            let after = sound_stream::TOLD_AFTER;
+            self.state(Err(SoundError::Slow { part, pcm, after }));
         }
         if self.has_moved() {
             self.state(Ok(()));
@@ -308,28 +264,29 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         open.is_some_and(|open| open.ring.is_some() && open.line.signs.have_moved())
     }
 
-    fn state(&mut self, works: Result<(), String>) {
+    fn state(&mut self, works: Result<(), SoundError>) {
         let flag = works.is_ok();
         if self.works != Some(flag) {
             self.works = Some(flag);
+            let works = works.map_err(|why| why.to_string());
             (self.report)(PlaybackEvent::State { works });
         }
     }
 
     /// Begins to open a stream where there is none.
-    fn begin(&mut self) -> Result<(), String> {
+    fn begin(&mut self) -> Result<(), SoundError> {
         if self.open.is_some() {
             return Ok(());
         }
         let line = Arc::new(Line::default());
-        let (output, handset) = (self.output.clone(), self.handset.clone());
+        let (pcm, handset) = (self.output.clone(), self.handset.clone());
         let (alive, callbacks) = (self.alive.clone(), line.clone());
         let thread = self
             .threads
-            .open(move || open(&output, &handset, &alive, &callbacks));
+            .open(move || output::open(&pcm, &handset, &alive, &callbacks));
         self.closed = Instant::now();
-        let thread =
-            thread.map_err(|why| format!("the earpiece {:?} is not opened: {why}", self.output))?;
+        let (part, pcm) = self.named();
+        let thread = thread.map_err(|error| SoundError::NotOpened { part, pcm, error })?;
         self.open = Some(Output {
             thread,
             line,
@@ -341,15 +298,12 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     }
 
     /// Looks at the stream, and waits this long for one that is being opened. Returns why there is none any more.
-    fn look(&mut self, patience: Duration) -> Option<String> {
+    fn look(&mut self, patience: Duration) -> Option<SoundError> {
+        let (part, pcm) = self.named();
         let open = self.open.as_mut()?;
         let why = if open.ring.is_some() {
             let why = open.judge.look(clock::mono(), &open.line.signs)?;
-            format!(
-                "the earpiece {:?} has gone: {why}; {}",
-                self.output,
-                sound_cards::remedy(&self.output)
-            )
+            SoundError::Gone { part, pcm, why }
         } else {
             match open.thread.opened(patience) {
                 Opening::Open(ring) => {
@@ -368,7 +322,8 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         let Some(open) = self.open.take() else {
             return;
         };
-        self.threads.close(open.thread, "earpiece", &self.output);
+        self.threads
+            .close(open.thread, Part::Earpiece, &self.output);
         self.closed = Instant::now();
     }
 
@@ -437,10 +392,8 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 Err(why) => Some(why),
             };
             if moved.elapsed() >= patience {
-                let why = refused.unwrap_or_else(|| {
-                    let remedy = sound_cards::remedy(&self.output);
-                    format!("the earpiece {:?} does not open; {remedy}", self.output)
-                });
+                let (part, pcm) = self.named();
+                let why = refused.unwrap_or(SoundError::GivenUp { part, pcm });
                 return Ok(Awaited::GivenUp(why));
             }
             let pause = refused.map_or(Duration::ZERO, |_| REST);
@@ -475,7 +428,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 return Ok(Played::Broken(why));
             }
             let Some(open) = self.open.as_mut() else {
-                return Ok(Played::Broken("the earpiece is closed".into()));
+                return Ok(Played::Broken(SoundError::Closed(Part::Earpiece)));
             };
             let moves_now = open.line.signs.moves();
             if moves_now != moves {
@@ -546,106 +499,9 @@ fn soft(value: f64) -> i16 {
     (bent.copysign(value) * 32_767.0) as i16
 }
 
-fn period_of(output: &str) -> Samples {
-    match is_kernel_card(output) {
-        true => PERIOD,
-        false => SERVER_PERIOD,
-    }
-}
-
-/// Opens the earpiece and starts it. On its own thread: any of these calls may wait for a sound server.
-fn open(
-    output: &str,
-    handset: &Arc<HandsetView>,
-    alive: &Beat,
-    line: &Arc<Line>,
-) -> Result<(cpal::Stream, rtrb::Producer<i16>), String> {
-    alive.touch();
-    let host = cpal::host_from_id(HostId::Alsa).map_err(|error| format!("ALSA: {error}"))?;
-    let device = host
-        .device_by_id(&DeviceId::new(HostId::Alsa, output))
-        .ok_or_else(|| {
-            format!(
-                "no earpiece {output:?}; {}, or set [audio] output to a name that `aplay -L` lists",
-                sound_cards::remedy(output)
-            )
-        })?;
-    let mut refusal = String::new();
-    for channels in [1u16, 2] {
-        alive.touch();
-        let (ring, mut waiting) = rtrb::RingBuffer::<i16>::new(AHEAD.as_len());
-        let (callback, errors, handset) = (line.clone(), line.clone(), handset.clone());
-        let mut popped: u64 = 0;
-        let config = StreamConfig {
-            channels,
-            sample_rate: RATE,
-            buffer_size: BufferSize::Fixed(period_of(output).count() as u32),
-        };
-        let worker = crew::Callback::new("earpiece");
-        let built = device.build_output_stream::<i16, _, _>(
-            config,
-            move |out: &mut [i16], info: &OutputCallbackInfo| {
-                let _ = &worker;
-                let stamp = info.timestamp();
-                let latency = stamp.playback.duration_since(stamp.callback).as_micros();
-                callback
-                    .latency_us
-                    .store(u64::try_from(latency).unwrap_or(0), Ordering::Relaxed);
-                callback.signs.asked();
-                let discard_to = callback.discard_to.load(Ordering::Acquire);
-                while popped < discard_to && waiting.pop().is_ok() {
-                    popped += 1;
-                }
-                let has_sound = !waiting.is_empty();
-                // Samples that play while somebody may be hanging up are silent, and do not wait.
-                let loudness = i16::from(!handset.hush.load(Ordering::Relaxed));
-                for frame in out.chunks_exact_mut(usize::from(channels)) {
-                    let sample = waiting.pop().ok();
-                    popped += u64::from(sample.is_some());
-                    frame.fill(sample.unwrap_or(0) * loudness);
-                }
-                if has_sound && callback.first_at.load(Ordering::Relaxed) == 0 {
-                    callback
-                        .first_at
-                        .store(clock::mono().0.max(1), Ordering::Release);
-                }
-            },
-            move |error: cpal::Error| {
-                errors.signs.failed(&error);
-            },
-            Some(Duration::from_secs(2)),
-        );
-        match built {
-            Ok(stream) => {
-                stream
-                    .play()
-                    .map_err(|error| format!("the earpiece {output:?} does not start: {error}"))?;
-                return Ok((stream, ring));
-            }
-            Err(error) => {
-                refusal = error.to_string();
-                // Opening two channels helps where one is not supported, and does not help where the card does not answer.
-                if error.kind() != ErrorKind::UnsupportedConfig {
-                    break;
-                }
-            }
-        }
-    }
-    Err(format!(
-        "the earpiece {output:?} cannot be opened at 48 kHz: {refusal}; {}",
-        capture::opening_remedy(output)
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sound_server_gets_the_longer_period() {
-        assert_eq!(period_of("plughw:CARD=handset,DEV=0"), PERIOD);
-        assert_eq!(period_of("default"), SERVER_PERIOD);
-    }
 
     #[test]
     fn louder_is_louder_and_never_wraps() {

@@ -7,6 +7,17 @@ use alsa::{Ctl, Direction};
 
 use booth_audio::RATE;
 
+/// A PCM that says nothing of itself.
+#[derive(Debug, thiserror::Error)]
+pub enum PcmError {
+    /// No PCM has such a name.
+    #[error("its name holds a NUL")]
+    Nul,
+    /// ALSA refuses.
+    #[error(transparent)]
+    Alsa(#[from] alsa::Error),
+}
+
 /// What a PCM can do by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PcmFacts {
@@ -71,22 +82,22 @@ pub fn remedy(pcm: &str) -> &'static str {
 }
 
 /// What a PCM can do; it is open only while it is asked.
-pub fn facts(pcm: &str, is_input: bool) -> Result<PcmFacts, String> {
+pub fn facts(pcm: &str, is_input: bool) -> Result<PcmFacts, PcmError> {
     if pcm.contains('\0') {
-        return Err("its name holds a NUL".into());
+        return Err(PcmError::Nul);
     }
     let _quiet = alsa::Output::local_error_handler();
     let direction = match is_input {
         true => Direction::Capture,
         false => Direction::Playback,
     };
-    let opened = PCM::new(pcm, direction, true).map_err(|error| error.to_string())?;
-    let able = HwParams::any(&opened).map_err(|error| error.to_string())?;
+    let opened = PCM::new(pcm, direction, true)?;
+    let able = HwParams::any(&opened)?;
     let channels = able
         .get_channels_min()
         .and_then(|min| able.get_channels_max().map(|max| (min, max)));
     Ok(PcmFacts {
-        channels: channels.map_err(|error| error.to_string())?,
+        channels: channels?,
         has_rate: able.test_rate(RATE).is_ok(),
     })
 }

@@ -10,8 +10,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::sound_cards::{self, is_kernel_card};
+use cpal::traits::{HostTrait, StreamTrait};
+use cpal::{DeviceId, ErrorKind, HostId};
+
+use super::sound_cards::is_kernel_card;
+use super::sound_error::{Part, SoundError, ThreadError};
 use booth_host::crew;
+use gateway_core::liveness::Beat;
 
 /// This many threads of one direction may hang in the sound system; with PulseAudio each keeps two more, 7 descriptors and
 /// half a megabyte. One more stream is refused: only a new process gets the sound back then. So the supervisor stops moving,
@@ -27,15 +32,6 @@ pub const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Whether the supervisor of an opening that has taken this long still counts as moving.
 pub(super) fn may_wait(pcm: &str, age: Duration) -> bool {
     !is_kernel_card(pcm) && age < SERVER_OPENS_WITHIN
-}
-
-/// The sentence for an opening that has gone on for [`TOLD_AFTER`]; `what` is the microphone or the earpiece.
-pub fn not_opened(what: &str, pcm: &str) -> String {
-    format!(
-        "the {what} {pcm:?} has not opened for {} s; {}",
-        TOLD_AFTER.as_secs(),
-        sound_cards::remedy(pcm)
-    )
 }
 
 /// How long a stream may take to close before its thread is left behind. A kernel's card cannot be opened again before that;
@@ -56,7 +52,7 @@ pub struct StreamThreads {
 
 /// A stream that is being opened, or is open.
 pub struct StreamThread<T> {
-    opened: Receiver<Result<T, String>>,
+    opened: Receiver<Result<T, SoundError>>,
     /// The thread holds the stream until this is dropped.
     hold: SyncSender<Infallible>,
     ended: Receiver<Infallible>,
@@ -68,9 +64,44 @@ pub enum Opening<T> {
     /// The stream is open; these are its owner's ends.
     Open(T),
     /// It could not be opened, and why.
-    Refused(String),
+    Refused(SoundError),
     /// Nothing is known yet.
     Pending,
+}
+
+/// The device of this name. On the stream's own thread: ALSA may wait for a sound server.
+pub(super) fn device(part: Part, pcm: &str) -> Result<cpal::Device, SoundError> {
+    // A new host each time: ALSA forgets a card that went only with the last handle (cpal's own cache).
+    let host = cpal::host_from_id(HostId::Alsa).map_err(SoundError::NoAlsa)?;
+    let device = host.device_by_id(&DeviceId::new(HostId::Alsa, pcm));
+    let pcm = pcm.to_owned();
+    device.ok_or(SoundError::NoDevice { part, pcm })
+}
+
+/// Starts what `build` makes: with one channel, or with two where one is not supported. `alive` is touched before each step.
+pub(super) fn started<T>(
+    (part, pcm): (Part, &str),
+    alive: &Beat,
+    build: impl Fn(u16) -> Result<(cpal::Stream, T), cpal::Error>,
+) -> Result<(cpal::Stream, T), SoundError> {
+    alive.touch();
+    let one = build(1);
+    let built = match one {
+        // Opening two channels helps where one is not supported, and does not help where the card does not answer.
+        Err(error) if error.kind() == ErrorKind::UnsupportedConfig => {
+            alive.touch();
+            build(2)
+        }
+        built => built,
+    };
+    let pcm = pcm.to_owned();
+    match built {
+        Ok((stream, ends)) => match stream.play() {
+            Ok(()) => Ok((stream, ends)),
+            Err(error) => Err(SoundError::NotStarted { part, pcm, error }),
+        },
+        Err(error) => Err(SoundError::Refused { part, pcm, error }),
+    }
 }
 
 impl StreamThreads {
@@ -95,12 +126,10 @@ impl StreamThreads {
     /// Opens a stream on a fresh thread by `open`, which returns the stream and its owner's ends.
     pub fn open<S, T: Send + 'static>(
         &self,
-        open: impl FnOnce() -> Result<(S, T), String> + Send + 'static,
-    ) -> Result<StreamThread<T>, String> {
+        open: impl FnOnce() -> Result<(S, T), SoundError> + Send + 'static,
+    ) -> Result<StreamThread<T>, ThreadError> {
         if self.are_too_many() {
-            return Err(format!(
-                "{AT_MOST} threads hang in the sound system; start the gateway again, and look for why its sound server dies or stalls"
-            ));
+            return Err(ThreadError::TooMany(AT_MOST));
         }
         let (told, opened) = sync_channel(1);
         let (hold, held) = sync_channel::<Infallible>(0);
@@ -118,9 +147,7 @@ impl StreamThreads {
             drop(counted);
             drop(end);
         };
-        crew::lend(self.name, work).map_err(|error| {
-            format!("a thread for the sound card cannot be started ({error}); the machine is out of memory or of threads")
-        })?;
+        crew::lend(self.name, work)?;
         Ok(StreamThread {
             opened,
             hold,
@@ -129,11 +156,11 @@ impl StreamThreads {
         })
     }
 
-    /// Closes a stream of the PCM `pcm`; `what` is the microphone or the earpiece. A thread that hangs is left behind, and logged.
-    pub fn close<T>(&self, stream: StreamThread<T>, what: &str, pcm: &str) {
+    /// Closes a stream of the PCM `pcm`. A thread that hangs is left behind, and logged.
+    pub fn close<T>(&self, stream: StreamThread<T>, part: Part, pcm: &str) {
         if !stream.close(closing(pcm)) {
             log::warn!(
-                "the sound system has not let go of the {what} {pcm:?}; {} of {AT_MOST} threads are left behind",
+                "the sound system has not let go of the {part} {pcm:?}; {} of {AT_MOST} threads are left behind",
                 self.living()
             );
         }
@@ -147,9 +174,7 @@ impl<T> StreamThread<T> {
             Ok(Ok(ends)) => Opening::Open(ends),
             Ok(Err(why)) => Opening::Refused(why),
             Err(RecvTimeoutError::Timeout) => Opening::Pending,
-            Err(RecvTimeoutError::Disconnected) => {
-                Opening::Refused("the thread that was to open it has ended".into())
-            }
+            Err(RecvTimeoutError::Disconnected) => Opening::Refused(SoundError::ThreadEnded),
         }
     }
 
@@ -220,10 +245,13 @@ mod tests {
     #[test]
     fn an_opening_that_is_refused_or_panics_says_so_and_leaves_no_thread() {
         let threads = StreamThreads::new("test");
-        let refused = || Err::<((), ()), _>("no such card".to_owned());
+        let refused = || Err::<((), ()), _>(SoundError::Closed(Part::Earpiece));
         let stream = threads.open(refused).expect("a thread");
-        assert!(matches!(stream.opened(PATIENCE), Opening::Refused(why) if why == "no such card"));
-        let panics = || -> Result<((), ()), String> { panic!("on purpose, by a test") };
+        assert!(matches!(
+            stream.opened(PATIENCE),
+            Opening::Refused(SoundError::Closed(Part::Earpiece))
+        ));
+        let panics = || -> Result<((), ()), SoundError> { panic!("on purpose, by a test") };
         let stream = threads.open(panics).expect("a thread");
         assert!(matches!(stream.opened(PATIENCE), Opening::Refused(_)));
         until("both have ended", || threads.living() == 0);
@@ -254,7 +282,7 @@ mod tests {
         }
         assert!(threads.are_too_many());
         let refused = threads.open(|| Ok(((), ())));
-        assert!(refused.is_err_and(|why| why.contains("start the gateway again")));
+        assert!(refused.is_err_and(|why| why.to_string().contains("start the gateway again")));
         // The threads that hung come back late after all: their streams are closed, and there is room again.
         drop(let_go);
         until("all have ended", || threads.living() == 0);

@@ -10,10 +10,11 @@ use std::time::Duration;
 use crate::adapters::capture::{self, CaptureFigures};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::HandsetView;
+use crate::adapters::mixer::MixerError;
 use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::{mixer, recorder, sound_cards};
-use crate::config::{Audio, Config, Loudness};
+use crate::config::{Audio, Config, Loudness, MixerControl};
 use crate::status::{Finding, Microphone};
 use booth_audio::{OpusError, SpeechEncoder};
 use booth_host::crew;
@@ -311,13 +312,12 @@ pub(super) fn look_at_mixer(config: &Config) -> Vec<Finding> {
         let sentence = "No mixer control is named in [audio]: gain and volume are the card's own.";
         return vec![Finding::ok("mixer", "controls", sentence)];
     }
-    let finding = |looked| match looked {
+    let finding = |looked: Result<mixer::Standing, (MixerControl, MixerError)>| match looked {
         Err((control, why)) => {
-            let control: crate::config::MixerControl = control;
             let subject = format!("{}_control", control.kind.key());
             let remedy =
                 "Correct [audio] in booth.toml; `amixer -D <mixer> scontrols` lists the names.";
-            Finding::fault("mixer", &subject, why, remedy)
+            Finding::fault("mixer", &subject, why.to_string(), remedy)
         }
         Ok(standing) => stands(&standing),
     };

@@ -317,3 +317,8 @@ fn circle_in(folder: &str, root: &str) -> Option<Vec<String>> {
     assert!(all.len() > 10, "{all:?}");
     circle(&all)
 }
+
+#[test]
+fn no_adapter_imports_itself_by_a_circle() {
+    assert_eq!(circle_in("src/adapters", "crate::adapters::"), None);
+}
