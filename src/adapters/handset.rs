@@ -146,7 +146,7 @@ pub enum HandsetError {
     #[error(
         "no handset hardware: {0}; {1}. On a machine without GPIO set [handset] backend = \"sim\""
     )]
-    Neither(RppalError, CdevError),
+    Neither(Box<RppalError>, Box<CdevError>),
     /// It is the simulated handset's backend.
     #[error("the simulated handset has no lines")]
     Simulated,
@@ -173,9 +173,9 @@ fn open_backend(config: &Handset) -> Result<Opened, HandsetError> {
     match config.backend {
         Backend::Rppal => Ok(rppal()?),
         Backend::Cdev => Ok(cdev()?),
-        Backend::Auto => {
-            rppal().or_else(|first| cdev().map_err(|second| HandsetError::Neither(first, second)))
-        }
+        Backend::Auto => rppal().or_else(|first| {
+            cdev().map_err(|second| HandsetError::Neither(first.into(), second.into()))
+        }),
         Backend::Sim => Err(HandsetError::Simulated),
     }
 }

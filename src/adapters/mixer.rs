@@ -143,8 +143,8 @@ pub fn apply(controls: &[MixerControl]) -> Applied {
 }
 
 /// Looks at every control and changes none.
-pub fn look(controls: &[MixerControl]) -> Vec<Result<Standing, (MixerControl, MixerError)>> {
-    let look = |control: &MixerControl| standing(control).map_err(|why| (control.clone(), why));
+pub fn look(controls: &[MixerControl]) -> Vec<(MixerControl, Result<Standing, MixerError>)> {
+    let look = |control: &MixerControl| (control.clone(), standing(control));
     controls.iter().map(look).collect()
 }
 

@@ -268,6 +268,7 @@ where
 }
 
 /// What a connection waited for.
+#[allow(clippy::large_enum_variant)] // one at a time, taken apart at once
 enum Next {
     Event(Result<Event, ConnectionError>),
     End(End),

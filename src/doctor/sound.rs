@@ -312,8 +312,8 @@ pub(super) fn look_at_mixer(config: &Config) -> Vec<Finding> {
         let sentence = "No mixer control is named in [audio]: gain and volume are the card's own.";
         return vec![Finding::ok("mixer", "controls", sentence)];
     }
-    let finding = |looked: Result<mixer::Standing, (MixerControl, MixerError)>| match looked {
-        Err((control, why)) => {
+    let finding = |(control, looked): (MixerControl, Result<_, MixerError>)| match looked {
+        Err(why) => {
             let subject = format!("{}_control", control.kind.key());
             let remedy =
                 "Correct [audio] in booth.toml; `amixer -D <mixer> scontrols` lists the names.";
