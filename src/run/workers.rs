@@ -24,7 +24,6 @@ use crate::adapters::capture::{CaptureFigures, Tap};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetLinks, HandsetView};
 use crate::adapters::mqtt::Will;
-use booth_audio::SpeechEncoder;
 use crate::adapters::outbox::Outbox;
 use crate::adapters::playback::{Earpiece, PlaybackCommand};
 use crate::adapters::prompts::Prompts;
@@ -36,6 +35,7 @@ use crate::adapters::{
 };
 use crate::config::{Backend, Config};
 use crate::status::QUESTION;
+use booth_audio::SpeechEncoder;
 use booth_contract::{Presence, Topic, Topics};
 use booth_host::line_server::LineSocket;
 use booth_host::{clock, crew, line_server};
@@ -181,8 +181,7 @@ impl Starter<'_> {
         let view = Arc::new(HandsetView::default());
         let prompts = load_prompts(config);
         let earpiece = self.earpiece(prompts.clone(), view.clone())?;
-        let (handset, backend, control) =
-            self.handset(trace, view.clone())?;
+        let (handset, backend, control) = self.handset(trace, view.clone())?;
         let doctors = answer_doctors(&config.doctor_socket(), teller.clone());
         let speaker = Arc::new(Mutex::new(Speaker {
             boot_id: clock::boot_id().into(),

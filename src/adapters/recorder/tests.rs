@@ -9,7 +9,7 @@ use booth_spool::real_disk::RealDisk;
 fn facts() -> OpenFacts {
     OpenFacts {
         boot_id: "boot-1".into(),
-        fresh_card_id: uuid::Uuid::from_u128(1).to_string(),
+        fresh_card_id: uuid::Uuid::from_u128(1).to_string().into(),
         wall_ms: 0,
         max_bytes: 1 << 30,
         reserve_bytes: 0,
@@ -25,7 +25,7 @@ fn clip() -> NewClip {
     let booth_id = BoothId::parse("rundhoej-1").expect("an id");
     let clip_id = uuid::Uuid::from_u128(7).to_string();
     let armed = start_at(clock::mono());
-    NewClip::speech(clip_id, booth_id, Consent::by_key("1"), armed)
+    NewClip::speech(clip_id.into(), booth_id, Consent::by_key("1"), armed)
 }
 
 #[test]
@@ -72,7 +72,11 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
     feed.push(&[0; 960], 1, now() - 20_000);
     let clip = Box::new(clip());
     let file = folder.path().join(format!("clips/{}.clip", clip.clip_id));
-    recorder.command(RecorderCommand::Arm { take, clip });
+    recorder.command(RecorderCommand::Arm {
+        take,
+        clip,
+        seal_to: None,
+    });
     let from = clock::mono();
     recorder.command(RecorderCommand::Keep { take, from });
     // The thread stands still for five seconds, in a sync of the card.
