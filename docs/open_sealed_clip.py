@@ -46,8 +46,9 @@ def closing_page(ogg, samples):
         return b""
     pre_skip = struct.unpack_from("<H", every[0], 28 + 10)[0]
     granule, serial, number = struct.unpack_from("<QII", every[-1], 6)
-    wanted, packets = pre_skip + samples, max(1, -(-pre_skip // 960))
-    page = struct.pack("<4sBBQIIIB", b"OggS", 0, 4, wanted, serial, number + 1, 0, packets)
+    packets = max(1, -(-pre_skip // 960))
+    end = min(max(pre_skip + samples, granule), granule + 960 * packets)
+    page = struct.pack("<4sBBQIIIB", b"OggS", 0, 4, end, serial, number + 1, 0, packets)
     page += bytes([3]) * packets + b"\xf8\xff\xfe" * packets
     return page[:22] + struct.pack("<I", ogg_checksum(page)) + page[26:]
 

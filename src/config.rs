@@ -26,7 +26,7 @@ pub use booth_host::config_file::parse;
 use booth_host::config_file::{
     ConfigError, ConfigFault, Faults, LONGEST_FILE, parse_bytes, read, unread,
 };
-use booth_sealing::{KeyError, Recipient, Recipients};
+use booth_sealing::{KeyError, Recipient, Recipients, SealTo};
 use booth_spool::disk::{Disk, read_whole};
 use gateway_core::prompt::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
@@ -242,11 +242,11 @@ pub enum WrongRecipient {
 }
 
 impl Privacy {
-    /// The keys that messages are sealed to; `None` where this booth does not seal, and where no key is named.
+    /// What becomes of what is said.
     ///
     /// # Errors
     /// Each entry that is no public key.
-    pub fn seal_to(&self) -> Result<Option<Recipients>, Vec<WrongRecipient>> {
+    pub fn seal_to(&self) -> Result<SealTo, Vec<WrongRecipient>> {
         let (mut keys, mut wrong) = (Vec::new(), Vec::new());
         for (entry, text) in (1..).zip(&self.recipients) {
             match Recipient::parse(text) {
@@ -254,19 +254,15 @@ impl Privacy {
                 Err(error) => wrong.push(WrongRecipient::Entry(entry, error)),
             }
         }
-        if !wrong.is_empty() {
-            return Err(wrong);
+        match (wrong.is_empty(), self.seal, keys.is_empty()) {
+            (false, ..) => Err(wrong),
+            (true, false, _) => Ok(SealTo::Open),
+            (true, true, true) => Ok(SealTo::Nobody),
+            (true, true, false) => match Recipients::new(keys) {
+                Ok(keys) => Ok(SealTo::Keys(keys.into())),
+                Err(error) => Err(vec![WrongRecipient::Together(error)]),
+            },
         }
-        if !self.seal || keys.is_empty() {
-            return Ok(None);
-        }
-        let keys = Recipients::new(keys).map_err(|error| vec![WrongRecipient::Together(error)]);
-        keys.map(Some)
-    }
-
-    /// Whether messages must be sealed and no key is named, so that none is taken.
-    pub fn lacks_recipient(&self) -> bool {
-        self.seal && self.recipients.is_empty()
     }
 }
 

@@ -173,7 +173,7 @@ pub fn record(wav: &Path, into: &Path) {
         RecorderCommand::Arm {
             take,
             clip,
-            seal_to: None,
+            seal_to: booth_sealing::SealTo::Open,
         },
         RecorderCommand::Keep {
             take,

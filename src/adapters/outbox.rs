@@ -174,7 +174,7 @@ impl Outbox {
     }
 
     /// Whether everything but the messages of clips has been taken.
-    pub fn is_told(&self) -> bool {
+    pub fn is_all_sent(&self) -> bool {
         self.0.waiting().telegrams.is_empty()
     }
 
@@ -264,9 +264,9 @@ mod tests {
             let expected = (token == 3).then(|| message(Kind::Statement, "birth", 1));
             assert_eq!(gave_way, expected.map(GaveWay::Replaced));
         }
-        assert!(!outbox.is_told());
+        assert!(!outbox.is_all_sent());
         assert_eq!(tokens(&mut out), [2, 3, 4]);
-        assert!(outbox.is_told());
+        assert!(outbox.is_all_sent());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use booth_contract::{BodyKind, ogg_page};
 use booth_sealing::body::MAX_FRAME;
-use booth_sealing::{DataKey, EnvelopeError, Facts, KernelRandom, Recipients, Sealer};
+use booth_sealing::{DataKey, EnvelopeError, Facts, KernelRandom, SealTo, Sealer};
 use booth_spool::FrameFacts;
 use uuid::Uuid;
 use zeroize::Zeroize;
@@ -13,6 +13,9 @@ use zeroize::Zeroize;
 /// Why a take cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PackingError {
+    /// It must be sealed, and there is no key.
+    #[error("the message cannot be sealed: no key of the city is known")]
+    NoKey,
     /// Its id is no UUID, which a sealed clip needs.
     #[error("the clip's id is no UUID: {0}")]
     Id(#[from] uuid::Error),
@@ -36,13 +39,15 @@ pub(super) struct Sealed {
 }
 
 impl Packing {
-    /// Begins a take; `seal_to` are the keys that it is sealed to.
+    /// Begins a take.
     ///
     /// # Errors
-    /// The clip's id is none, or the kernel gives no random bytes.
-    pub(super) fn begin(clip_id: &str, seal_to: Option<&Recipients>) -> Result<Self, PackingError> {
-        let Some(recipients) = seal_to else {
-            return Ok(Self::Open);
+    /// There is no key, the clip's id is none, or the kernel gives no random bytes.
+    pub(super) fn begin(clip_id: &str, seal_to: &SealTo) -> Result<Self, PackingError> {
+        let recipients = match seal_to {
+            SealTo::Nobody => return Err(PackingError::NoKey),
+            SealTo::Open => return Ok(Self::Open),
+            SealTo::Keys(recipients) => recipients,
         };
         let clip = Uuid::parse_str(clip_id)?;
         let mut random = KernelRandom;
@@ -129,5 +134,82 @@ fn within(facts: FrameFacts) -> Facts {
         mean_square: facts.mean_square,
         peak: facts.peak,
         has_speech: facts.speech,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use booth_sealing::{Ending, Identity, Recipients, open};
+
+    const CLIP: &str = "1b4e28ba-2fa1-4d13-a3ae-6f1f2c1d9e01";
+    const FACTS: FrameFacts = FrameFacts {
+        samples: 24_000,
+        mean_square: 0.25,
+        peak: 9_000,
+        speech: true,
+    };
+
+    fn city() -> (Identity, SealTo) {
+        let city = Identity::generate(&mut KernelRandom).expect("a key");
+        let keys = Recipients::new(vec![city.recipient()]).expect("one key");
+        (city, SealTo::Keys(Arc::new(keys)))
+    }
+
+    /// A page with one packet of so many bytes.
+    fn page(number: u32, length: usize) -> Vec<u8> {
+        let mut page = b"OggS\0\0".to_vec();
+        page.extend((u64::from(number) + 1).to_le_bytes());
+        page.extend(7_u32.to_le_bytes());
+        page.extend(number.to_le_bytes());
+        page.extend([0; 4]);
+        let table: Vec<u8> = (0..length / 255)
+            .map(|_| 255)
+            .chain([(length % 255) as u8])
+            .collect();
+        page.push(table.len() as u8);
+        page.extend(&table);
+        page.extend(vec![number as u8 + 1; length]);
+        page
+    }
+
+    #[test]
+    fn without_a_key_no_take_begins() {
+        let refused = Packing::begin(CLIP, &SealTo::Nobody);
+        assert!(matches!(refused, Err(PackingError::NoKey)));
+        assert!(matches!(
+            Packing::begin("clip", &city().1),
+            Err(PackingError::Id(_))
+        ));
+    }
+
+    #[test]
+    fn a_booth_that_does_not_seal_writes_the_pages_as_they_are() {
+        let mut packing = Packing::begin(CLIP, &SealTo::Open).expect("it begins");
+        assert_eq!(packing.kind(), BodyKind::OggOpus);
+        assert_eq!(packing.pack(FACTS, page(0, 100)), page(0, 100));
+        assert_eq!(packing.pack_last(FACTS, page(1, 50)), page(1, 50));
+    }
+
+    #[test]
+    fn what_gathered_is_sealed_whole_however_long_it_is_and_the_head_goes_with_the_first_frame() {
+        let (city, seal_to) = city();
+        for gathered in [1, 3, 40] {
+            let mut packing = Packing::begin(CLIP, &seal_to).expect("it begins");
+            assert_eq!(packing.kind(), BodyKind::SealedOggOpus);
+            let pages: Vec<u8> = (0..gathered).flat_map(|n| page(n, 30_000)).collect();
+            let first = packing.pack(FACTS, pages.clone());
+            assert!(first.starts_with(b"BOOTHSC\x01"));
+            let last = packing.pack_last(FACTS, page(gathered, 100));
+            assert!(!last.starts_with(b"BOOTHSC"));
+            let opened =
+                open(&[first, last].concat(), std::slice::from_ref(&city)).expect("the city's");
+            assert_eq!(opened.ending, Ending::Whole);
+            assert_eq!(opened.samples(), 48_000);
+            let said = [pages, page(gathered, 100)].concat();
+            assert!(opened.ogg.starts_with(&said));
+        }
     }
 }

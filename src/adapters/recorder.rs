@@ -11,17 +11,18 @@ use super::capture::Tap;
 use super::ear::{Ear, MicLevels};
 use super::packing::Packing;
 use booth_audio::{
-    LevelMeter, OggOpus, OpusError, PAGE_SAMPLES, PageLevels, Samples, SpeechEncoder,
+    LevelMeter, OggOpus, OpusError, PAGE_SAMPLES, PageLevels, RATE, Samples, SpeechEncoder,
 };
 use booth_contract::EndedBy;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
-use booth_sealing::Recipients;
+use booth_sealing::SealTo;
 use booth_spool::{ClipWriter, FrameFacts, KeptClip, NewClip, Spool, SpoolError, StartFacts};
 use gateway_core::liveness::Beat;
 use gateway_core::microphone::Heard;
 use gateway_core::session::TakeId;
+use zeroize::Zeroizing;
 
 /// How long the end of a take waits for frames that were captured before it but have not arrived.
 const LATE_FRAMES: Duration = Duration::from_millis(250);
@@ -38,8 +39,8 @@ pub enum RecorderCommand {
         take: TakeId,
         /// Its header.
         clip: Box<NewClip>,
-        /// The keys that it is sealed to; `None` at a booth that does not seal.
-        seal_to: Option<Arc<Recipients>>,
+        /// What becomes of what is said.
+        seal_to: SealTo,
     },
     /// Keep frames captured from then on.
     Keep {
@@ -136,7 +137,7 @@ struct Take {
     /// Frame from which to keep, once the tone is over.
     from: Option<Samples>,
     /// Until then the last half second is held here, so that no syllable is lost if this thread is late.
-    held: Vec<i16>,
+    held: Zeroizing<Vec<i16>>,
     /// Index of the first held frame.
     held_first: Samples,
     /// Set with the first kept frame.
@@ -162,7 +163,7 @@ pub struct Recorder<R> {
     taps: Receiver<Tap>,
     tap: Option<Tap>,
     take: Option<Take>,
-    buffer: Vec<i16>,
+    buffer: Zeroizing<Vec<i16>>,
     ear: Ear,
     levels: Arc<MicLevels>,
     alive: Beat,
@@ -184,7 +185,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             taps,
             tap: None,
             take: None,
-            buffer: Vec::new(),
+            buffer: spacious(),
             ear: Ear::default(),
             levels,
             alive,
@@ -229,7 +230,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 take,
                 clip,
                 seal_to,
-            } => self.arm(take, *clip, seal_to.as_deref()),
+            } => self.arm(take, *clip, &seal_to),
             RecorderCommand::Keep { take, from } => {
                 self.pump();
                 let frame = self
@@ -295,7 +296,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
     }
 
-    fn arm(&mut self, take: TakeId, mut clip: NewClip, seal_to: Option<&Recipients>) {
+    fn arm(&mut self, take: TakeId, mut clip: NewClip, seal_to: &SealTo) {
         self.pump(); // what was captured before consent goes
         let failed = |why: String| (self.report)(RecorderEvent::Failed { take, why });
         let Some(spool) = &self.spool else {
@@ -306,7 +307,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             Err(error) => return failed(error.to_string()),
         };
         clip.body = packing.kind();
-        clip.key_ids = seal_to.map(Recipients::ids).unwrap_or_default();
+        clip.key_ids = seal_to.ids();
         let serial = crc32c::crc32c(clip.clip_id.as_bytes());
         let comments = [
             ("BOOTH_ID", clip.booth_id.as_str().to_owned()),
@@ -332,7 +333,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                     stream,
                     meter: LevelMeter::default(),
                     from: None,
-                    held: Vec::new(),
+                    held: spacious(),
                     held_first: Samples::ZERO,
                     start: None,
                     kept: Samples::ZERO,
@@ -369,7 +370,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         }
         // After a long pause of this thread the buffer is large; it is made small again.
         if buffer.capacity() > 64 * 1024 {
-            buffer = Vec::new();
+            buffer = spacious();
         }
         self.buffer = buffer;
         let over = self.tap.as_ref().is_none_or(Tap::is_over);
@@ -387,6 +388,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         if let Err(why) = self.keep(first, frames)
             && let Some(take) = self.take.take()
         {
+            self.forget();
             (self.report)(RecorderEvent::Failed {
                 take: take.id,
                 why: why.to_string(),
@@ -405,7 +407,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             }
             take.held.extend_from_slice(frames);
             let extra = Samples::of(&take.held).saturating_sub(PAGE_SAMPLES);
-            take.held.drain(..extra.as_len());
+            // Its end is overwritten, so that what was said before consent is nowhere.
+            let (extra_len, len) = (extra.as_len(), take.held.len());
+            take.held.copy_within(extra_len.., 0);
+            take.held[len - extra_len..].fill(0);
+            take.held.truncate(len - extra_len);
             take.held_first += extra;
             return Ok(());
         };
@@ -478,6 +484,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                     .finish(&body, facts, end.ended_by)
                     .map_err(|error| error.to_string())
             });
+        self.forget();
         (self.report)(match closed {
             Ok(clip) => RecorderEvent::Kept {
                 take: id,
@@ -488,8 +495,16 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         });
     }
 
-    fn discard(&self, take: Take, too_short: bool) {
+    /// The encoder holds the last half second of what was said.
+    fn forget(&mut self) {
+        if let Err(error) = self.encoder.reset() {
+            log::warn!("the encoder does not forget the last message: {error}");
+        }
+    }
+
+    fn discard(&mut self, take: Take, too_short: bool) {
         let id = take.id;
+        self.forget();
         (self.report)(match take.writer.discard() {
             Ok(()) => RecorderEvent::Discarded {
                 take: id,
@@ -501,6 +516,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             },
         });
     }
+}
+
+/// Room for a second, so that a buffer of sound seldom grows; it is overwritten when it is dropped.
+fn spacious() -> Zeroizing<Vec<i16>> {
+    Zeroizing::new(Vec::with_capacity(RATE as usize))
 }
 
 /// The levels as the clip file has them.

@@ -150,18 +150,17 @@ fn a_booth_seals_unless_it_is_told_not_to_and_every_key_must_be_one() {
             .privacy
     };
     let sealed = privacy(&format!("[privacy]\nrecipients = [\"{CITY}\"]\n"));
-    let keys = sealed.seal_to().expect("a key").expect("it seals");
-    assert_eq!(
-        keys.iter().next().map(ToString::to_string).as_deref(),
-        Some(CITY)
-    );
-    assert!(!sealed.lacks_recipient());
-    assert!(
-        privacy("").lacks_recipient(),
-        "no key: nothing is taken, and nothing is kept unsealed"
-    );
-    let open = privacy("[privacy]\nseal = false\n");
-    assert!(!open.lacks_recipient() && open.seal_to() == Ok(None));
+    let SealTo::Keys(keys) = sealed.seal_to().expect("a key") else {
+        panic!("it does not seal");
+    };
+    let first = keys.iter().next().map(ToString::to_string);
+    assert_eq!(first.as_deref(), Some(CITY));
+    // No key: nothing is taken, and nothing is kept unsealed.
+    assert_eq!(privacy("").seal_to(), Ok(SealTo::Nobody));
+    let open = privacy(&format!(
+        "[privacy]\nseal = false\nrecipients = [\"{CITY}\"]\n"
+    ));
+    assert_eq!(open.seal_to(), Ok(SealTo::Open));
 
     let secret = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
     let list = format!("recipients = [\"{CITY}\", \"{secret}\", \"age1zvkyg\", \"kage\"]");

@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::reader::{Measured, ReadAgain, ReadCommand, hash_of};
+use super::reader::{Measured, NotGood, ReadAgain, ReadCommand, hash_of};
 use super::{Gateway, Machine, Workers, desk, resend, update};
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::sensors::SupplyFiles;
@@ -18,6 +18,7 @@ use crate::settings::{mqtt_settings, open_questions, session_rules};
 use booth_contract::time::{Mono, rfc3339};
 use booth_contract::{BrokerState, Topics};
 use booth_host::config_file::ConfigError;
+use booth_sealing::SealTo;
 use booth_spool::{OpenReport, Spool};
 use gateway_core::booth::{Booth, Event, Rules};
 use gateway_core::delivery::{Confirmation, Delivery};
@@ -114,9 +115,11 @@ impl Gateway {
             Confirm::Broker => Confirmation::Broker,
         };
         let config_hash = hash_of(config_path);
+        // A configuration whose keys are wrong is refused before; if one came here, nothing would be kept.
+        let seal_to = config.privacy.seal_to().unwrap_or(SealTo::Nobody);
         let evidence = Evidence {
             questions: config.questions.len(),
-            no_recipient: config.privacy.lacks_recipient(),
+            no_recipient: seal_to == SealTo::Nobody,
             broker: Err((now, why_unconnected.into())),
             notice_missing: workers.prompts.notice_id().is_none(),
             clock_synced: machine.clock_synced(),
@@ -137,11 +140,10 @@ impl Gateway {
             booth,
             resends: resend::Desk::default(),
             desk: desk::Desk::default(),
-            config_path: config_path.to_owned(),
             not_set_up: None,
             starts_again: false,
             config_hash,
-            seal_to: config.privacy.seal_to().ok().flatten().map(Arc::new),
+            seal_to,
             topics: Topics::new(&config.mqtt.root),
             zone: zone::zone(&config.booth.timezone),
             spool: None,
@@ -252,10 +254,10 @@ impl Gateway {
     }
 
     /// The configuration cannot be used: the one from before stays, if there is one.
-    pub(super) fn not_configured(&mut self, error: &ConfigError) {
+    pub(super) fn not_configured(&mut self, NotGood { error, why }: NotGood) {
         match self.is_set_up() {
             true => log::error!("the configuration stays as it was: {error}"),
-            false => self.still_not_set_up(error),
+            false => self.still_not_set_up(why),
         }
     }
 }

@@ -85,7 +85,7 @@ fn paths(config: &mut Config) -> [&mut Option<PathBuf>; 4] {
 }
 
 /// The settings in their order, and the function to call when the broker has taken one of them.
-pub(super) fn told(choices: Vec<Choice>) -> (Vec<MqttSettings>, impl Fn(usize)) {
+pub(super) fn settings(choices: Vec<Choice>) -> (Vec<MqttSettings>, impl Fn(usize)) {
     let (settings, sets): (Vec<_>, Vec<_>) = choices
         .into_iter()
         .map(|choice| (choice.settings, choice.set))

@@ -32,7 +32,7 @@ impl Gateway {
             local_minute: u16::try_from(minute).unwrap_or(0),
             microphone_floor_dbfs: (levels.samples > 0).then_some(levels.floor_dbfs),
             has_spool: self.spool.is_some(),
-            is_told: self.mqtt.as_ref().is_none_or(Outbox::is_told),
+            is_all_sent: self.mqtt.as_ref().is_none_or(Outbox::is_all_sent),
         }
     }
 
@@ -105,7 +105,7 @@ impl Gateway {
                 self.to_handset(HandsetCommand::Ring(ringing));
             }
             Command::Save => self.save(),
-            Command::ToldOfReset => log::warn!("the machine was reset by its watchdog"),
+            Command::ResetByWatchdog => log::warn!("the machine was reset by its watchdog"),
         }
     }
 

@@ -51,7 +51,7 @@ impl Gateway {
                 self.read_next(now);
             }
             ReadEvent::Configuration(Ok(read_again)) => self.configured(now, *read_again),
-            ReadEvent::Configuration(Err(error)) => self.not_configured(&error),
+            ReadEvent::Configuration(Err(not_good)) => self.not_configured(not_good),
             ReadEvent::Measured(measured) => self.measured(*measured),
         }
     }

@@ -64,8 +64,14 @@ impl Gateway {
             self.booth.evidence.too_hot = celsius >= limit;
         }
         self.written.measured(readings.written_mb, self.local_day());
-        self.booth.evidence.certificate = self.certificate(&measured);
         self.measured = measured;
+        self.renew_evidence();
+    }
+
+    /// What is known without reading anything: a reader that hangs on its card keeps neither the card's own refusals nor a clock that has become
+    /// right from the alerts.
+    fn renew_evidence(&mut self) {
+        self.booth.evidence.certificate = self.certificate(&self.measured);
         self.booth.evidence.disk_errors = self
             .disk_errors()
             .unwrap_or(self.booth.evidence.disk_errors);
@@ -98,6 +104,7 @@ impl Gateway {
 
     pub(super) fn publish_health(&mut self, now: Mono) {
         self.booth.counters.turn_to(self.local_day());
+        self.renew_evidence();
         let payload = self.health(now).to_json();
         self.publish(
             &Topic::Health(self.config.booth.id.clone()),

@@ -47,7 +47,7 @@ use booth_contract::BrokerState;
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, ClipId, Topics};
 use booth_host::journal;
-use booth_sealing::Recipients;
+use booth_sealing::SealTo;
 use booth_spool::{KeptClip, Spool};
 pub use configure::check_anywhere;
 use gateway_core::booth::{Booth, Event};
@@ -139,14 +139,13 @@ pub struct Gateway {
     machine: Box<dyn Machine>,
     about: About,
     config: Config,
-    config_path: std::path::PathBuf,
     /// Why there is no configuration to run by.
     not_set_up: Option<String>,
     /// A booth that was not set up has a good configuration.
     starts_again: bool,
     config_hash: String,
-    /// The city's keys, where this booth seals. They come from the configuration that it started with.
-    seal_to: Option<Arc<Recipients>>,
+    /// The city's keys. They come from the configuration that it started with.
+    seal_to: SealTo,
     topics: Topics,
     zone: jiff::tz::TimeZone,
     resends: resend::Desk,

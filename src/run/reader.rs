@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::stand_in::reason;
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::folder::Weight;
 use crate::adapters::sensors::{Readings, Sensors};
@@ -53,7 +54,7 @@ pub enum ReadEvent {
         read: Result<Vec<u8>, SpoolError>,
     },
     /// The configuration as it stands in its file now, or what is wrong with it.
-    Configuration(Result<Box<ReadAgain>, ConfigError>),
+    Configuration(Result<Box<ReadAgain>, NotGood>),
     /// The machine was measured.
     Measured(Box<Measured>),
 }
@@ -63,6 +64,13 @@ pub struct ReadAgain {
     pub(super) config: Config,
     pub(super) hash: String,
     pub(super) prompts: Arc<Prompts>,
+}
+
+/// A configuration that cannot be used.
+pub struct NotGood {
+    pub(super) error: ConfigError,
+    /// The reason in the words of provisioning, which has seen the card itself, if it left one.
+    pub(super) why: String,
 }
 
 /// What the machine said of itself at one time; what it cannot know is `None`.
@@ -85,6 +93,11 @@ impl Measured {
             certificate_ends: certificate.and_then(|file| tls::first_end(file).ok()),
         }
     }
+}
+
+/// How often the machine is measured: as often as health is published, and at least every [`MEASURE`].
+fn pace(config: &Config) -> Duration {
+    MEASURE.min(Duration::from_secs(config.health.interval_s))
 }
 
 /// The file of the certificate that ends first: the client's or, without one, the authority's. None without TLS and with the
@@ -149,7 +162,7 @@ impl Reader {
             config_path: config_path.to_owned(),
             place: config.spool.dir.clone(),
             certificate: certificate_file(config).map(Path::to_owned),
-            every: MEASURE.min(Duration::from_secs(config.health.interval_s)),
+            every: pace(config),
         }
     }
 
@@ -158,14 +171,18 @@ impl Reader {
         match command {
             ReadCommand::Message { spool, send } => read_message(&spool, send),
             ReadCommand::Configuration => {
-                let read_again = check(&self.config_path).map(|config| {
+                let path = &self.config_path;
+                let read_again = check(path).map(|config| {
                     Box::new(ReadAgain {
-                        hash: hash_of(&self.config_path),
+                        hash: hash_of(path),
                         prompts: load_prompts(&config),
                         config,
                     })
                 });
-                ReadEvent::Configuration(read_again)
+                ReadEvent::Configuration(read_again.map_err(|error| NotGood {
+                    why: reason(path, &error),
+                    error,
+                }))
             }
         }
     }
@@ -178,16 +195,23 @@ impl Reader {
 
     /// Works until the commands end, touching `alive` at every turn.
     pub fn run(&self, alive: &Beat, commands: &Receiver<ReadCommand>, report: impl Fn(ReadEvent)) {
-        let mut measure_due = Mono(0);
+        let (mut measure_due, mut every) = (Mono(0), self.every);
         loop {
             alive.touch();
             let now = clock::mono();
             if measure_due <= now {
                 report(self.measure());
-                measure_due = now + self.every;
+                measure_due = now + every;
             }
             match commands.recv_timeout(measure_due.since(clock::mono())) {
-                Ok(command) => report(self.read(command)),
+                Ok(command) => {
+                    let read = self.read(command);
+                    if let ReadEvent::Configuration(Ok(again)) = &read {
+                        every = pace(&again.config);
+                        measure_due = measure_due.min(now + every);
+                    }
+                    report(read);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

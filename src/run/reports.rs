@@ -132,11 +132,7 @@ impl Gateway {
             sw_version: env!("CARGO_PKG_VERSION").into(),
             sw_commit: option_env!("BOOTH_COMMIT").map(str::to_owned),
             config_hash: self.config_hash.clone(),
-            recipient_key_ids: self
-                .seal_to
-                .as_ref()
-                .map(|keys| keys.ids())
-                .unwrap_or_default(),
+            recipient_key_ids: self.seal_to.ids(),
             sealed: Some(config.privacy.seal),
             consent_mode: Some(config.session.consent),
             audio_in: config.audio.input.clone(),

@@ -45,7 +45,7 @@ impl StandIn {
 
 /// The reason, from provisioning if it left one: it has seen the card itself, and knows better than `run` which line of
 /// which file is wrong.
-fn reason(path: &Path, error: &ConfigError) -> String {
+pub(super) fn reason(path: &Path, error: &ConfigError) -> String {
     let seen = std::fs::read_to_string(provision::faults_file(path)).unwrap_or_default();
     let said = match seen.trim() {
         "" => error.sentences().join("; "),
@@ -86,8 +86,7 @@ impl Gateway {
     }
 
     /// There is no good configuration yet.
-    pub(super) fn still_not_set_up(&mut self, error: &ConfigError) {
-        let why = reason(&self.config_path, error);
+    pub(super) fn still_not_set_up(&mut self, why: String) {
         log::error!("this booth is still not set up: {why}");
         self.not_set_up = Some(why);
         self.show_not_set_up();

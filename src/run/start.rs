@@ -151,7 +151,6 @@ pub async fn run_witnessed(
     systemd::stopping();
     stop.store(true, Ordering::Relaxed);
     wake.call();
-    wake.call();
     match ended {
         Ok(ended) => {
             if let Err(RunError::Worker(death)) = &ended {

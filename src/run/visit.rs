@@ -16,7 +16,7 @@ use booth_spool::{NewClip, StartFacts};
 use gateway_core::booth::Event;
 use gateway_core::counters::Counter;
 use gateway_core::health::SpoolFault;
-use gateway_core::session::{Command, HandsetEvent, Input, Lamp, RecorderNews, TakeId};
+use gateway_core::session::{Command, HandsetEvent, Input, RecorderNews, TakeId};
 use serde_json::json;
 
 impl Gateway {
@@ -138,10 +138,10 @@ impl Gateway {
             Command::Discard { take } => {
                 self.recorder.send(RecorderCommand::Discard { take });
             }
-            Command::Lamp(lamp) => {
-                self.to_handset(HandsetCommand::Recording(lamp == Lamp::Listening));
-                self.to_handset(HandsetCommand::Lamp(lamp));
+            Command::Recording(is_recording) => {
+                self.to_handset(HandsetCommand::Recording(is_recording));
             }
+            Command::Lamp(lamp) => self.to_handset(HandsetCommand::Lamp(lamp)),
             Command::Count(counter) => {
                 if counter == Counter::WrongCodes {
                     log::warn!(about = "service code"; "somebody dialled a wrong service code");

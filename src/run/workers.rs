@@ -414,7 +414,7 @@ fn start_mqtt(
         witness(&happening);
         happening
     };
-    let (settings, accepted) = connections::told(choices);
+    let (settings, accepted) = connections::settings(choices);
     let running = mqtt::run(
         settings,
         connecting,

@@ -234,6 +234,8 @@ fn what_a_citizen_says_is_sealed_before_it_touches_the_card_and_the_city_alone_o
     hub.stop();
     let key = home.path().with_extension("key");
     std::fs::write(&key, city.to_text().as_bytes()).expect("a key");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, private).expect("private");
     let config = std::fs::read_to_string(home.config()).expect("a configuration");
     let with_key = format!("{config}\n[privacy]\nidentities = [{key:?}]\n");
     std::fs::write(home.config(), with_key).expect("a configuration");

@@ -2,3 +2,4 @@
 
 mod hub_delivery;
 mod pages;
+mod sealed;

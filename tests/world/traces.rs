@@ -74,7 +74,7 @@ impl Made {
             .map(|event| format!("> {event}\n"))
             .collect();
         format!(
-            "booth-gateway trace 1 hook_debounce_ms=20 dial={} off_normal={}\n# Made by tests/traces.rs: {}\n{wanted}{}",
+            "booth-gateway trace 1 hook_debounce_ms=20 dial={} off_normal={}\n# Made by tests/world/traces.rs: {}\n{wanted}{}",
             self.layout,
             u8::from(self.has_off_normal),
             self.about,

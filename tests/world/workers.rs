@@ -188,7 +188,7 @@ fn what_is_being_said_when_the_recorder_dies_is_kept_and_its_death_is_told() {
             RecorderCommand::Arm {
                 take,
                 clip,
-                seal_to: None,
+                seal_to: booth_sealing::SealTo::Open,
             },
             RecorderCommand::Keep { take, from },
             RecorderCommand::Hear,

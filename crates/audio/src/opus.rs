@@ -9,6 +9,7 @@ use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
 use serde::Deserialize;
 
 use crate::samples::{RATE, Samples};
+use zeroize::Zeroizing;
 
 /// Samples of one packet, 20 ms.
 pub const PACKET_SAMPLES: usize = Samples::in_ms(20).as_len();
@@ -81,8 +82,8 @@ impl SpeechEncoder {
 
     /// One packet of [`PACKET_SAMPLES`] samples.
     pub fn packet(&mut self, samples: &[i16]) -> Result<Vec<u8>, OpusError> {
-        let mut packet = [0; MAX_PACKET];
-        let len = self.encoder.encode(samples, &mut packet)?;
+        let mut packet = Zeroizing::new([0; MAX_PACKET]);
+        let len = self.encoder.encode(samples, &mut *packet)?;
         Ok(packet[..len].to_vec())
     }
 
@@ -92,12 +93,15 @@ impl SpeechEncoder {
     }
 }
 
-/// One clip's stream.
+/// Room for a page of speech up to 60 kbit/s, and its header.
+const PAGE_BYTES: usize = 4 * 1024;
+
+/// One clip's stream. What waits in it is overwritten when it is dropped.
 pub struct OggOpus {
     muxer: PacketWriter<'static, Vec<u8>>,
     serial: u32,
     pre_skip: Samples,
-    waiting: Vec<i16>,
+    waiting: Zeroizing<Vec<i16>>,
     packets: u64,
     samples: Samples,
 }
@@ -105,7 +109,7 @@ pub struct OggOpus {
 impl OggOpus {
     /// Begins a stream: identification and comment header, a page each (RFC 7845 §3).
     pub fn new(serial: u32, pre_skip: Samples, comments: &[(&str, &str)]) -> Self {
-        let mut muxer = PacketWriter::new(Vec::with_capacity(4096));
+        let mut muxer = PacketWriter::new(Vec::with_capacity(PAGE_BYTES));
         let mut head = b"OpusHead\x01\x01".to_vec();
         head.extend_from_slice(&(pre_skip.count() as u16).to_le_bytes());
         head.extend_from_slice(&RATE.to_le_bytes());
@@ -133,7 +137,7 @@ impl OggOpus {
             muxer,
             serial,
             pre_skip,
-            waiting: Vec::with_capacity(BATCH_SAMPLES),
+            waiting: Zeroizing::new(Vec::with_capacity(BATCH_SAMPLES)),
             packets: 0,
             samples: Samples::ZERO,
         }
@@ -173,7 +177,10 @@ impl OggOpus {
             let granule = packets(self.packets);
             write(&mut self.muxer, packet, self.serial, end, granule);
         }
-        self.waiting.drain(..whole);
+        self.waiting.copy_within(whole.., 0);
+        let left = self.waiting.len() - whole;
+        self.waiting[left..].fill(0);
+        self.waiting.truncate(left);
         Ok(())
     }
 
@@ -185,7 +192,8 @@ impl OggOpus {
 
     /// The bytes that are ready, whole pages only.
     pub fn take_page(&mut self) -> Vec<u8> {
-        std::mem::take(self.muxer.inner_mut())
+        // With room for the next page: a buffer that grew would leave speech behind in memory.
+        std::mem::replace(self.muxer.inner_mut(), Vec::with_capacity(PAGE_BYTES))
     }
 
     /// Ends the stream: plays out the encoder's delay and trims the last packet to the sample (RFC 7845 §4.4).

@@ -94,7 +94,7 @@ alerts! {
         "Add a [[question]] to booth.toml.";
     NoRecipient = "no_recipient", CitizenCannotSpeak,
         "No key of the city is known, so that nothing can be sealed; the booth takes no messages.",
-        "Put the city's public key (age1…, from `booth-hub keys new`) into `[privacy] recipients` of booth.toml.";
+        "Put the city's public key (age1…, from `booth-hub keys new`) into `[privacy] recipients` of booth.toml, and start the booth again.";
     NotConnected = "not_connected", NeedsVisit,
         "The booth records and keeps, but reaches no broker.",
         "Check `[mqtt] url`, the network, the password and the certificates; the text says what failed.";

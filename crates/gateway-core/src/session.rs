@@ -247,6 +247,8 @@ pub enum Command {
         /// The take.
         take: TakeId,
     },
+    /// Somebody is recorded (true), so that taps of the hook are no digits.
+    Recording(bool),
     /// Show this.
     Lamp(Lamp),
     /// Count this.

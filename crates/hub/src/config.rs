@@ -251,11 +251,12 @@ impl HubConfig {
             read.store.dir = folder.join(&read.store.dir);
         }
         let store = &read.store.dir;
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let within = read
             .privacy
             .identities
             .iter()
-            .find(|file| file.starts_with(store));
+            .find(|file| real(file).starts_with(real(store)));
         if let Some(file) = within {
             let (file, store) = (file.display(), store.display());
             let why = format!(

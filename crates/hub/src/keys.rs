@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)] // keys are files of their own, beside no store
 
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use booth_contract::time::rfc3339;
@@ -34,6 +34,14 @@ pub enum KeysError {
     /// A key that must not be lost would be.
     #[error("{}: this file is there already; a key that is overwritten is lost, and with it all that was sealed to it. Name another file", .0.display())]
     Exists(PathBuf),
+    /// Others can read it.
+    #[error("{}: other users can read this private key (mode {mode:o}); take that away with `chmod 600`", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// No private key in it.
     #[error("{}: {error}", path.display())]
     Key {
@@ -75,11 +83,21 @@ pub fn make(identity: &Path, paper: Option<&Path>, at: Timestamp) -> Result<NewK
 /// Reads a private key from a file: one line of its own, as this program and `age-keygen` write it, or as it was typed from paper, in groups
 /// and over several lines. Lines that begin with `#` are passed over.
 pub fn read(path: &Path) -> Result<Identity, KeysError> {
-    let bytes = plain_file::read_at_most(path, MOST_BYTES).map_err(|error| KeysError::File {
+    let fault = |error| KeysError::File {
         path: path.to_owned(),
         error,
-    })?;
-    let bytes = Zeroizing::new(bytes);
+    };
+    let bytes = Zeroizing::new(plain_file::read_at_most(path, MOST_BYTES).map_err(fault)?);
+    let mode = std::fs::metadata(path).map_err(fault)?.mode() & 0o777;
+    // The service manager's credentials may be readable for the service's group, and lie where nobody else comes.
+    let is_credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|credentials| path.starts_with(credentials));
+    if mode & 0o077 != 0 && !is_credential {
+        return Err(KeysError::Open {
+            path: path.to_owned(),
+            mode,
+        });
+    }
     parse(&String::from_utf8_lossy(&bytes)).map_err(|error| KeysError::Key {
         path: path.to_owned(),
         error,
@@ -107,6 +125,14 @@ impl Keyring {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The names of the keys that it opens for.
+    pub fn ids(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|identity| identity.recipient().id())
+            .collect()
     }
 
     /// Opens a sealed body.
@@ -264,13 +290,30 @@ mod tests {
         assert_eq!(read(&identity).unwrap().recipient(), recipient);
     }
 
+    fn write_private(path: &Path, content: &[u8]) {
+        let _ = std::fs::remove_file(path);
+        write_new(path, content).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (identity, ..) = made(folder.path());
+        std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = read(&identity).unwrap_err().to_string();
+        assert!(
+            refused.contains("mode 640") && refused.contains("chmod 600"),
+            "{refused}"
+        );
+    }
+
     #[test]
     fn what_is_no_private_key_is_refused_with_what_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let (_, _, recipient) = made(folder.path());
         let refused = |text: &str| {
             let path = folder.path().join("some.key");
-            std::fs::write(&path, text).unwrap();
+            write_private(&path, text.as_bytes());
             read(&path).unwrap_err().to_string()
         };
         assert!(refused(&recipient.to_string()).contains("this is a public key"));

@@ -122,6 +122,8 @@ mod tests {
         let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
         let key = folder.join("city.key");
         std::fs::write(&key, vectors["identities"][0].as_str().unwrap()).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&key, private).unwrap();
         (key, vectors)
     }
 

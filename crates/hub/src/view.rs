@@ -108,6 +108,8 @@ pub struct ClipView {
     pub bytes: u64,
     /// When the hub committed it, RFC 3339 UTC, by the hub's clock.
     pub received_at: String,
+    /// The keys that it is sealed to.
+    pub key_ids: Vec<String>,
     /// Whether the pages can play it: it is not sealed, or this hub has a private key.
     pub can_be_heard: bool,
 }
@@ -296,7 +298,18 @@ pub struct ClipFile {
     /// When the hub stored it.
     pub stored_at: jiff::Timestamp,
     /// What opens it, if it is sealed.
-    pub sealed: Option<Arc<Keyring>>,
+    pub sealed: Option<SealedClip>,
+}
+
+/// A sealed clip, and what it must be when it is opened.
+#[derive(Debug, Clone)]
+pub struct SealedClip {
+    /// The clip that it must be.
+    pub clip_id: ClipId,
+    /// Its manifest says that a power cut ended it, so that its last frame may be missing.
+    pub recovered: bool,
+    /// What opens it.
+    pub keys: Arc<Keyring>,
 }
 
 /// The questions that the pages ask. A call may block for a database read of some milliseconds.

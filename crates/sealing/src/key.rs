@@ -1,6 +1,7 @@
 //! Keys: whom a clip is sealed to, who opens it, and the key of one clip.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Hrp};
@@ -147,6 +148,27 @@ impl Recipients {
     /// Their names ([`Recipient::id`]), in order.
     pub fn ids(&self) -> Vec<String> {
         self.0.iter().map(Recipient::id).collect()
+    }
+}
+
+/// What becomes of what is said at a booth. That a booth lacks a key is a case of its own, so that nothing can take it for leave to keep words open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SealTo {
+    /// It must be sealed and there is no key: nothing may be kept.
+    Nobody,
+    /// The booth was told not to seal.
+    Open,
+    /// It is sealed to these keys.
+    Keys(Arc<Recipients>),
+}
+
+impl SealTo {
+    /// The keys' names, for birth and manifest.
+    pub fn ids(&self) -> Vec<String> {
+        match self {
+            Self::Nobody | Self::Open => Vec::new(),
+            Self::Keys(keys) => keys.ids(),
+        }
     }
 }
 

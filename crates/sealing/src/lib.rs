@@ -14,7 +14,7 @@ pub mod random;
 
 pub use body::{Facts, Sealer};
 pub use envelope::EnvelopeError;
-pub use key::{DataKey, Identity, KeyError, Recipient, Recipients};
+pub use key::{DataKey, Identity, KeyError, Recipient, Recipients, SealTo};
 pub use open::{Ending, OpenError, Opened, open, open_with};
 pub use random::{KernelRandom, NoRandom, Random};
 

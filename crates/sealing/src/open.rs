@@ -57,8 +57,8 @@ impl Ending {
     }
 }
 
-/// An opened clip. What was said is overwritten when it is dropped.
-#[derive(Debug, Clone)]
+/// An opened clip. What was said is overwritten when it is dropped, and never printed.
+#[derive(Clone)]
 pub struct Opened {
     /// The clip.
     pub clip: Uuid,
@@ -68,6 +68,13 @@ pub struct Opened {
     pub facts: Vec<Facts>,
     /// How the body ended.
     pub ending: Ending,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (clip, frames) = (self.clip, self.facts.len());
+        write!(f, "Opened({clip}, {frames} frames, {:?})", self.ending)
+    }
 }
 
 impl Opened {
@@ -131,6 +138,16 @@ impl<'a> Head<'a> {
         }
         DataKey::read(key).ok_or(OpenError::OtherKey)
     }
+}
+
+/// Bytes of a body that say whose it is: the format and the clip's id.
+pub const NAME_BYTES: usize = SALT;
+
+/// Whether a body that begins with these bytes, at least [`NAME_BYTES`], says that it is this clip's.
+pub fn is_of(begins: &[u8], clip_id: &str) -> bool {
+    let named = Uuid::parse_str(clip_id).ok();
+    let said = begins.strip_prefix(&MAGIC).and_then(|rest| rest.get(..16));
+    named.is_some_and(|clip| said == Some(clip.as_bytes()))
 }
 
 /// Opens a body with one of the identities.

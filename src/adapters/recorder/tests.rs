@@ -75,7 +75,7 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
     recorder.command(RecorderCommand::Arm {
         take,
         clip,
-        seal_to: None,
+        seal_to: booth_sealing::SealTo::Open,
     });
     let from = clock::mono();
     recorder.command(RecorderCommand::Keep { take, from });

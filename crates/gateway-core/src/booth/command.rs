@@ -70,7 +70,7 @@ pub enum Command {
     /// Save what has changed, if the card can take it.
     Save,
     /// The machine was reset by its watchdog.
-    ToldOfReset,
+    ResetByWatchdog,
 }
 
 impl Command {
@@ -83,6 +83,7 @@ impl Command {
                 | Command::Introduce
                 | Command::SayAlert { .. }
                 | Command::SayHealth
+                | Command::Visit(session::Command::Event(_) | session::Command::Service(_))
         )
     }
 }

@@ -45,7 +45,7 @@ pub struct Around {
     /// The spool is open.
     pub has_spool: bool,
     /// Nothing that was said still waits for the broker.
-    pub is_told: bool,
+    pub is_all_sent: bool,
 }
 
 /// Something happened.

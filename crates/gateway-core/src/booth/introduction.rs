@@ -32,15 +32,15 @@ impl Introduction {
         self.due = None;
     }
 
-    /// When it begins. Never while the former introduction still waits for the broker (`is_told` is false), or a booth on a slow
+    /// When it begins. Never while the former introduction still waits for the broker (`is_all_sent` is false), or a booth on a slow
     /// link would begin one introduction after the other and finish none; the broker's next answer makes the loop turn.
-    pub(super) fn deadline(&self, is_told: bool) -> Option<Mono> {
-        self.due.filter(|_| is_told)
+    pub(super) fn deadline(&self, is_all_sent: bool) -> Option<Mono> {
+        self.due.filter(|_| is_all_sent)
     }
 
     /// Whether it begins now.
-    pub(super) fn begins(&mut self, now: Mono, is_told: bool) -> bool {
-        let begins = self.deadline(is_told).is_some_and(|due| due <= now);
+    pub(super) fn begins(&mut self, now: Mono, is_all_sent: bool) -> bool {
+        let begins = self.deadline(is_all_sent).is_some_and(|due| due <= now);
         if begins {
             self.due = None;
             self.latest = Some(now);

@@ -171,7 +171,7 @@ impl Booth {
                 self.card_remembers(&saved, boot_count, is_known);
                 if watchdog_reset && self.counters.watchdog_reset(boot_count) {
                     self.is_unsaved = true;
-                    self.commands.push(Command::ToldOfReset);
+                    self.commands.push(Command::ResetByWatchdog);
                 }
             }
             Event::Configured {
@@ -200,7 +200,7 @@ impl Booth {
             .into_iter()
             .chain(self.delivery.deadline(now))
             .chain(from_quarantine)
-            .chain(self.introduction.deadline(around.is_told))
+            .chain(self.introduction.deadline(around.is_all_sent))
             .chain(self.selftest.deadline())
             .chain(self.microphone_deadline())
             .chain(sign.filter(|_| self.rules.has_lamp))
@@ -213,8 +213,8 @@ impl Booth {
             self.visit(now, around, Input::Tick);
         }
         self.weigh(now, around);
-        let is_told = around.is_told && !self.commands.iter().any(Command::is_said);
-        if self.introduction.begins(now, is_told) {
+        let is_all_sent = around.is_all_sent && !self.commands.iter().any(Command::is_said);
+        if self.introduction.begins(now, is_all_sent) {
             self.commands.push(Command::Introduce);
             // No broker keeps an event: a clock step that was said while the hub was away is said again.
             if self.clock.take_unheard() {

@@ -17,7 +17,7 @@ fn around(now: Mono) -> Around {
         local_minute: 12 * 60,
         microphone_floor_dbfs: None,
         has_spool: true,
-        is_told: true,
+        is_all_sent: true,
     }
 }
 
@@ -165,7 +165,7 @@ fn a_hub_that_has_come_gets_one_introduction_and_the_clock_that_it_missed() {
     assert_eq!(introduces(&turn(&mut booth, Mono(34_999))), 0);
     // The former one still waits for the broker.
     let mut waits = around(Mono(35_000));
-    waits.is_told = false;
+    waits.is_all_sent = false;
     assert_eq!(
         introduces(&booth.handle(Mono(35_000), &waits, Event::Turn)),
         0

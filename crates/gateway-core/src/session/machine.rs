@@ -185,6 +185,8 @@ pub struct Session {
     /// The latest test message.
     pub(super) test_take: Option<TakeId>,
     lamp: Lamp,
+    /// What the handset was told last: whether somebody is recorded.
+    records: bool,
     is_updating: bool,
     /// The technician at the handset used the service button.
     has_button: bool,
@@ -219,6 +221,7 @@ impl Session {
             saved_until: None,
             test_take: None,
             lamp: Lamp::Starting,
+            records: false,
             is_updating: false,
             has_button: false,
             case_open: false,
@@ -356,6 +359,11 @@ impl Session {
         if self.saved_until.is_some_and(|until| until <= now) {
             self.saved_until = None;
         }
+        let records = self.records_somebody();
+        if records != self.records {
+            self.records = records;
+            out.push(Command::Recording(records));
+        }
         let lamp = self.wanted_lamp();
         if lamp != self.lamp {
             self.lamp = lamp;
@@ -364,9 +372,18 @@ impl Session {
         out
     }
 
+    fn records_somebody(&self) -> bool {
+        matches!(
+            self.state,
+            State::Recording(_) | State::Tone { .. } | State::Starting { .. }
+        )
+    }
+
     fn wanted_lamp(&self) -> Lamp {
+        if self.records_somebody() {
+            return Lamp::Listening;
+        }
         match &self.state {
-            State::Recording(_) | State::Tone { .. } | State::Starting { .. } => Lamp::Listening,
             _ if self.saved_until.is_some() => Lamp::Saved,
             State::Service(_) => Lamp::Service,
             State::OutOfOrder => Lamp::OutOfOrder,

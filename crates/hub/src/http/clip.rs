@@ -18,15 +18,21 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use super::range::{self, Asked, Span};
 use super::validators::{Validators, Verdict};
-use crate::keys::Keyring;
-use crate::view::ClipFile;
-use booth_sealing::OpenError;
+use crate::view::{ClipFile, SealedClip};
+use booth_sealing::{Ending, OpenError};
 
 const TYPE: &str = "audio/ogg";
+/// Longest sealed clip that is opened, in bytes: at the highest bit rate of a booth four minutes, at the usual one an hour and a half.
+const MOST_OPENED: u64 = 16_000_000;
+/// How many sealed clips may be open in memory, one for each answer that is under way. Whoever reads slowly keeps others from listening and
+/// the hub from nothing.
+const OPENED_AT_MOST: usize = 16;
+static OPENED: Semaphore = Semaphore::const_new(OPENED_AT_MOST);
 /// Bytes that are read at a time.
 const PIECE: u64 = 64 * 1024;
 
@@ -36,9 +42,21 @@ pub(super) enum Unplayable {
     /// Its file cannot be read.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// It is sealed to keys that this hub does not have.
+    /// It cannot be unsealed.
     #[error(transparent)]
     Sealed(#[from] OpenError),
+    /// It is another clip, under this one's name.
+    #[error("what is sealed there is another clip")]
+    OtherClip,
+    /// Its end is missing although no power cut ended it, or it was changed.
+    #[error("it is not whole: {0:?}")]
+    NotWhole(Ending),
+    /// Longer than a clip that is opened in memory.
+    #[error("it has {0} bytes, more than are opened in memory")]
+    TooLong(u64),
+    /// As many as may be are open in memory.
+    #[error("too many sealed clips are open")]
+    Busy,
 }
 
 /// Opens the file and answers a GET or HEAD.
@@ -50,15 +68,22 @@ pub(super) async fn answer(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Unplayable> {
-    let (path, sealed) = (clip.path.clone(), clip.sealed.clone());
-    let opened = tokio::task::spawn_blocking(move || Sound::open(&path, sealed.as_deref()));
-    let (sound, len) = opened.await.map_err(io::Error::other)??;
     let validators = Validators::new(&clip.sha256, clip.stored_at);
-    let asked = match validators.judge(headers, method == Method::GET) {
+    let with_range = match validators.judge(headers, method == Method::GET) {
         Verdict::Failed => return Ok(bare(StatusCode::PRECONDITION_FAILED, &validators)),
         Verdict::NotModified => return Ok(bare(StatusCode::NOT_MODIFIED, &validators)),
-        Verdict::Serve { with_range: false } => Asked::Whole,
-        Verdict::Serve { with_range: true } => asked_for(headers, len),
+        Verdict::Serve { with_range } => with_range,
+    };
+    let (path, sealed) = (clip.path.clone(), clip.sealed.clone());
+    let place = match &sealed {
+        None => None,
+        Some(_) => Some(OPENED.try_acquire().map_err(|_| Unplayable::Busy)?),
+    };
+    let opened = tokio::task::spawn_blocking(move || Sound::open(&path, sealed, place));
+    let (sound, len) = opened.await.map_err(io::Error::other)??;
+    let asked = match with_range {
+        false => Asked::Whole,
+        true => asked_for(headers, len),
     };
     let whole = Span {
         first: 0,
@@ -167,23 +192,42 @@ enum Piece {
 /// Where a clip's bytes are.
 enum Sound {
     File(Arc<File>),
-    /// What was sealed.
-    Memory(Bytes),
+    /// What was sealed, and its place among those that may be open.
+    Memory {
+        ogg: Bytes,
+        _place: SemaphorePermit<'static>,
+    },
 }
 
 impl Sound {
     /// The clip, and how many bytes it has.
-    fn open(path: &Path, sealed: Option<&Keyring>) -> Result<(Self, u64), Unplayable> {
+    fn open(
+        path: &Path,
+        sealed: Option<SealedClip>,
+        place: Option<SemaphorePermit<'static>>,
+    ) -> Result<(Self, u64), Unplayable> {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
-        let Some(keys) = sealed else {
+        let (Some(sealed), Some(place)) = (sealed, place) else {
             return Ok((Self::File(Arc::new(file)), len));
         };
+        if len > MOST_OPENED {
+            return Err(Unplayable::TooLong(len));
+        }
         let mut body = Vec::with_capacity(len as usize);
         file.read_to_end(&mut body)?;
-        let ogg = Bytes::from_owner(keys.open(&body)?.ogg);
+        let opened = sealed.keys.open(&body)?;
+        if opened.clip.to_string() != sealed.clip_id.as_str() {
+            return Err(Unplayable::OtherClip);
+        }
+        match &opened.ending {
+            Ending::Whole => {}
+            Ending::Cut if sealed.recovered => {}
+            ending => return Err(Unplayable::NotWhole(ending.clone())),
+        }
+        let ogg = Bytes::from_owner(opened.ogg);
         let len = ogg.len() as u64;
-        Ok((Self::Memory(ogg), len))
+        Ok((Self::Memory { ogg, _place: place }, len))
     }
 }
 
@@ -256,7 +300,7 @@ impl http_body::Body for SoundBody {
                         let file = Arc::clone(file);
                         self.reading = Some(self.read(file, span));
                     }
-                    Sound::Memory(ogg) => {
+                    Sound::Memory { ogg, .. } => {
                         let bytes = ogg.slice(span.first as usize..=span.last as usize);
                         self.left -= bytes.len() as u64;
                         return Poll::Ready(Some(Ok(Frame::data(bytes))));

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 
 pub use names::Names;
 
+use booth_sealing::{EnvelopeError, OpenError};
 use clip::Unplayable;
 
 use super::pages::{self, Base};
@@ -238,9 +239,22 @@ async fn a_clip(
             log::warn!(about = "clip"; "a clip cannot be played: {}: {error}", path.display());
             match error {
                 Unplayable::File(_) => broken(&uri),
-                Unplayable::Sealed(_) => missing(
+                Unplayable::Sealed(OpenError::Envelope(EnvelopeError::NotForUs)) => missing(
                     &uri,
                     "This clip is sealed to a key that this hub does not have. Open it where that key is, with booth-hub open.",
+                ),
+                Unplayable::Busy => plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    &uri,
+                    "Busy",
+                    "Many are listening to sealed clips. Try again in a minute.",
+                ),
+                Unplayable::Sealed(_)
+                | Unplayable::OtherClip
+                | Unplayable::NotWhole(_)
+                | Unplayable::TooLong(_) => missing(
+                    &uri,
+                    "This clip is not what its booth sealed, or not whole. Operations should look at it; booth-hub open says more.",
                 ),
             }
         }

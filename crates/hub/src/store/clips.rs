@@ -23,9 +23,11 @@ use super::{Point, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
 use crate::ingest::{self, Answer};
+use booth_contract::BodyKind;
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BodyHash, BoothId, ClipId, ClipKind, MAX_PART_BYTES, Manifest};
+use booth_sealing::open::{NAME_BYTES, is_of};
 
 /// Most manifests remembered whose body has not come; the oldest are forgotten first.
 const MAX_OFFERS: i64 = 20_000;
@@ -233,6 +235,11 @@ impl Store {
             let bytes = offer.manifest.bytes;
             let found = self.staging.hash_of_first(sender, clip_id, bytes)?;
             if Some(&found) == offer.manifest.sha256.as_ref() {
+                if !self.is_of_its_clip(sender, offer)? {
+                    self.drop_offer(sender, offer)?;
+                    let reason = "the sealed body is another clip's";
+                    return self.refuse(wall, sender, clip_id, Some(&found), reason);
+                }
                 self.staging.cut(sender, clip_id, bytes)?;
                 return self.place(wall, sender, offer).map(Some);
             }
@@ -241,6 +248,19 @@ impl Store {
             Some(newest) => self.mismatched(wall, sender, newest),
             None => Ok(None),
         }
+    }
+
+    /// Whether a sealed body names the clip that its manifest names. No key is needed to see that; one that is another's would be that clip once more,
+    /// under another name.
+    fn is_of_its_clip(&mut self, sender: &BoothId, offer: &Offer) -> Result<bool, StoreError> {
+        let manifest = &offer.manifest;
+        if manifest.body != Some(BodyKind::SealedOggOpus) {
+            return Ok(true);
+        }
+        let begins = self
+            .staging
+            .beginning(sender, &manifest.clip_id, NAME_BYTES)?;
+        Ok(is_of(&begins, &manifest.clip_id))
     }
 
     /// A whole body does not have its manifest's hash: it is asked for again, but only a few times.

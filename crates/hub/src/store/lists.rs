@@ -19,7 +19,7 @@ pub(super) struct List<T> {
 /// Spoken answers.
 pub(super) const SPOKEN: List<ClipView> = List {
     columns: "clip_id, booth_id, question_id, lang, started_at, clock_synced, duration_ms, ended_by, \
-              recovered, bytes, received_at, body",
+              recovered, bytes, received_at, body, json_extract(manifest, '$.key_ids')",
     rows: "FROM clip WHERE test = 0 AND kind = 'audio'",
     order: ("received_at", "clip_id"),
     entry: clip_from,
@@ -119,5 +119,9 @@ fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
         bytes: row.get(9)?,
         received_at: row.get(10)?,
         can_be_heard: row.get::<_, Option<String>>(11)?.as_deref() == Some("ogg-opus"),
+        key_ids: row
+            .get::<_, Option<String>>(12)?
+            .and_then(|ids| serde_json::from_str(&ids).ok())
+            .unwrap_or_default(),
     })
 }

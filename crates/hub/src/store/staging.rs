@@ -256,6 +256,21 @@ impl Staging {
         hash_of(file, bytes).map_err(|e| StoreError::file("reading", &path, e))
     }
 
+    /// The first bytes of a body, `most` of them where it has so many.
+    pub(super) fn beginning(
+        &mut self,
+        sender: &BoothId,
+        clip_id: &ClipId,
+        most: usize,
+    ) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(sender, clip_id);
+        let file = self.file(sender, clip_id)?;
+        let mut begins = vec![0; most];
+        let read = file.read_at(&mut begins, 0);
+        begins.truncate(read.map_err(|e| StoreError::file("reading", &path, e))?);
+        Ok(begins)
+    }
+
     /// Cuts a whole body to `bytes`; it is not fsynced.
     pub(super) fn cut(
         &mut self,

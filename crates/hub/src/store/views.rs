@@ -16,6 +16,7 @@ use crate::alerts;
 use crate::config::ExpectedBooth;
 use crate::ingest::{is_clip_id, shortened};
 use crate::keys::Keyring;
+use crate::view::SealedClip;
 use crate::view::{
     AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
     RefusedPage, Views,
@@ -130,9 +131,10 @@ impl StoreViews {
         let counts = self.counts.get(|| self.count(&db, now))?;
         let spoken = lists::SPOKEN.total(&db)?;
         let mut clips = lists::SPOKEN.page(&db, limit, place)?;
+        let known = self.keys.ids();
         for clip in &mut clips {
             clip.booth_name = self.name_of(&db, &clip.booth_id);
-            clip.can_be_heard |= !self.keys.is_empty();
+            clip.can_be_heard |= clip.key_ids.iter().any(|id| known.contains(id));
         }
         let newer = match clips.first() {
             Some(first) => lists::SPOKEN.newer_than(&db, &first.cursor())?,
@@ -363,21 +365,28 @@ impl StoreViews {
     }
 
     fn read_clip_file(&self, clip_id: &ClipId) -> rusqlite::Result<Option<ClipFile>> {
-        let kept: Option<(Option<String>, Option<String>, String)> = locked(&self.db)
+        let kept: Option<(Option<String>, Option<String>, String, bool)> = locked(&self.db)
             .prepare_cached(
-                "SELECT body, sha256, received_at FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
+                "SELECT body, sha256, received_at, recovered FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
             )?
             .query_row([clip_id.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .optional()?;
-        let Some((Some(body), sha256, received_at)) = kept else {
+        let Some((Some(body), sha256, received_at, recovered)) = kept else {
             return Ok(None);
         };
         let (kind, sealed) = match body.as_str() {
             "ogg-opus" => (BodyKind::OggOpus, None),
             _ if self.keys.is_empty() => return Ok(None),
-            _ => (BodyKind::SealedOggOpus, Some(self.keys.clone())),
+            _ => {
+                let sealed = SealedClip {
+                    clip_id: clip_id.clone(),
+                    recovered,
+                    keys: self.keys.clone(),
+                };
+                (BodyKind::SealedOggOpus, Some(sealed))
+            }
         };
         Ok(Some(ClipFile {
             path: record::path(&self.clips, clip_id, Part::Body(kind)),
