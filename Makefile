@@ -67,7 +67,7 @@ PROVE ?=
 # cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
 CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
-TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt
+TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt update_manifest to_pages sealed_clip
 
 .PHONY: brokers image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
 .DEFAULT_GOAL := help

@@ -13,6 +13,7 @@ mod ledger;
 mod memory_disk;
 mod prompt;
 mod script;
+mod sealed_clip;
 mod spool_state;
 mod to_booth;
 mod to_hub;
@@ -65,6 +66,11 @@ pub const CASES: &[Case] = &[
         name: "prompt",
         run: prompt::run,
         seeds: prompt::seeds,
+    },
+    Case {
+        name: "sealed_clip",
+        run: sealed_clip::run,
+        seeds: sealed_clip::seeds,
     },
     Case {
         name: "to_pages",

@@ -169,3 +169,8 @@ fn no_manifest_takes_a_booth_back_and_no_address_leads_inside() {
 fn a_broken_prompt_is_refused_or_played_to_its_end() {
     slice("prompt", 3_000);
 }
+
+#[test]
+fn a_sealed_clip_from_anybody_is_opened_as_far_as_it_is_whole() {
+    slice("sealed_clip", 3_000);
+}

@@ -1,7 +1,7 @@
 //! What the booths say about themselves, kept so that a restart of the hub keeps the picture.
 //!
-//! Owns: which of a booth's statements about its presence counts (contract §3), health and its age, events, and the signs of two
-//! machines under one id; `alerts` has the alerts. Never does: touch clips, or trust a payload's size or shape. Runs inside the
+//! Owns: which of a booth's statements about its presence counts (contract §3), health and its age, and the signs of two
+//! machines under one id; `cards` has whose card it is, `events` the events, `alerts` the alerts. Never does: touch clips, or trust a payload's size or shape. Runs inside the
 //! store's transaction: a failure leaves nothing of the batch behind.
 //!
 //! The rules of presence: sessions are compared as numbers and only within one card, so that a late will never hides a booth that
