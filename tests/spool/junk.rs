@@ -178,3 +178,21 @@ fn a_power_cut_while_the_card_is_tidied_loses_nothing_and_the_next_start_goes_on
     let (_, report) = open(&disk);
     assert!(report.left_over > 1_000, "{}", report.left_over);
 }
+
+#[test]
+fn what_is_no_file_in_the_place_of_the_cards_identity_keeps_the_spool_closed_not_once() {
+    for is_folder in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = dir.path().join("card.json");
+        match is_folder {
+            true => std::fs::create_dir(&identity).unwrap(),
+            false => {
+                rustix::fs::mkfifoat(rustix::fs::CWD, &identity, rustix::fs::Mode::RWXU).unwrap()
+            }
+        }
+        let (spool, report) = booth_testkit::spool_rig::open(dir.path());
+        assert!(report.is_new_card && report.card_unreadable.is_some());
+        record(&spool, 2);
+        assert!(identity.is_file());
+    }
+}

@@ -171,9 +171,10 @@ impl Card {
                 Err(why) => CardFound::Unreadable(why),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CardFound::Missing),
-            Err(error) if is_verdict(&error) => Ok(CardFound::Unreadable(CardFault::NotGiven(
-                error.to_string(),
-            ))),
+            // What is no plain file will not be one when it is asked again.
+            Err(error) if is_verdict(&error) || error.kind() == io::ErrorKind::InvalidInput => Ok(
+                CardFound::Unreadable(CardFault::NotGiven(error.to_string())),
+            ),
             Err(error) => Err(error),
         }
     }
