@@ -1,10 +1,11 @@
 //! A sealed clip from anybody: opened as far as it is whole, or refused, by a hub that has the key.
 
+use booth_contract::FrameFacts;
 use std::sync::OnceLock;
 
 use booth_contract::ogg_page;
 use booth_sealing::{
-    DataKey, Facts, Identity, KernelRandom, Recipients, Sealer, envelope, open, open_with,
+    DataKey, Identity, KernelRandom, Recipients, Sealer, envelope, open, open_with,
 };
 
 use super::spool_state::pages;
@@ -37,11 +38,11 @@ pub fn run(data: &[u8]) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let clip = uuid::Uuid::from_u128(7);
     let recipients = Recipients::new(vec![city().recipient()]).expect("one key");
-    let facts = Facts {
+    let facts = FrameFacts {
         samples: 24_000,
         mean_square: 0.1,
         peak: 3_000,
-        has_speech: true,
+        speech: true,
     };
     let begun = Sealer::begin(clip, key(), &recipients, &mut KernelRandom);
     let (mut sealer, head) = begun.expect("it begins");

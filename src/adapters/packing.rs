@@ -3,10 +3,9 @@
 //! Owns: the key of a take, which lives in this process's memory alone and is overwritten at the take's end. Never does: write, or
 //! fall back from sealing to what is not sealed.
 
-use booth_contract::{BodyKind, ogg_page};
+use booth_contract::{BodyKind, FrameFacts, ogg_page};
 use booth_sealing::body::MAX_FRAME;
-use booth_sealing::{DataKey, EnvelopeError, Facts, KernelRandom, SealTo, Sealer};
-use booth_spool::FrameFacts;
+use booth_sealing::{DataKey, EnvelopeError, KernelRandom, SealTo, Sealer};
 use uuid::Uuid;
 use zeroize::Zeroize;
 
@@ -70,7 +69,7 @@ impl Packing {
             Self::Open => pages,
             Self::Sealed(sealed) => {
                 let (mut body, last) = sealed.all_but_the_last(&pages);
-                body.extend(sealed.sealer.seal(within(facts), last));
+                body.extend(sealed.sealer.seal(facts, last));
                 overwritten(pages);
                 body
             }
@@ -83,7 +82,7 @@ impl Packing {
             Self::Open => pages,
             Self::Sealed(mut sealed) => {
                 let (mut body, last) = sealed.all_but_the_last(&pages);
-                body.extend(sealed.sealer.seal_last(within(facts), last));
+                body.extend(sealed.sealer.seal_last(facts, last));
                 overwritten(pages);
                 body
             }
@@ -99,7 +98,7 @@ impl Sealed {
         let mut rest = pages;
         while let Some(fitting) = fitting(rest) {
             let (first, later) = rest.split_at(fitting);
-            body.extend(self.sealer.seal(Facts::default(), first));
+            body.extend(self.sealer.seal(FrameFacts::NONE, first));
             rest = later;
         }
         (body, rest)
@@ -108,7 +107,7 @@ impl Sealed {
 
 /// How many bytes of these pages are whole pages that fit into a frame; `None` if all do.
 fn fitting(pages: &[u8]) -> Option<usize> {
-    let most = MAX_FRAME - Facts::BYTES;
+    let most = MAX_FRAME - FrameFacts::BYTES;
     if pages.len() <= most {
         return None;
     }
@@ -126,15 +125,6 @@ fn fitting(pages: &[u8]) -> Option<usize> {
 /// Overwrites what was said.
 fn overwritten(mut pages: Vec<u8>) {
     pages.zeroize();
-}
-
-fn within(facts: FrameFacts) -> Facts {
-    Facts {
-        samples: facts.samples,
-        mean_square: facts.mean_square,
-        peak: facts.peak,
-        has_speech: facts.speech,
-    }
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use super::capture::Tap;
 use super::ear::{Ear, MicLevels};
 use super::packing::Packing;
 use booth_audio::{
-    LevelMeter, OggOpus, OpusError, PAGE_SAMPLES, PageLevels, RATE, Samples, SpeechEncoder,
+    LevelMeter, OggOpus, OpusError, PAGE_SAMPLES, RATE, Samples, SpeechEncoder, take_off,
 };
 use booth_contract::EndedBy;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
 use booth_sealing::SealTo;
-use booth_spool::{ClipWriter, FrameFacts, KeptClip, NewClip, Spool, SpoolError, StartFacts};
+use booth_spool::{ClipWriter, KeptClip, NewClip, Spool, SpoolError, StartFacts};
 use gateway_core::liveness::Beat;
 use gateway_core::microphone::Heard;
 use gateway_core::session::TakeId;
@@ -407,11 +407,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             }
             take.held.extend_from_slice(frames);
             let extra = Samples::of(&take.held).saturating_sub(PAGE_SAMPLES);
-            // Its end is overwritten, so that what was said before consent is nowhere.
-            let (extra_len, len) = (extra.as_len(), take.held.len());
-            take.held.copy_within(extra_len.., 0);
-            take.held[len - extra_len..].fill(0);
-            take.held.truncate(len - extra_len);
+            take_off(&mut take.held, extra.as_len());
             take.held_first += extra;
             return Ok(());
         };
@@ -458,7 +454,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             take.stream.push(&mut self.encoder, page)?;
             // Sound that gathered while the card was slow goes to it in one write: one sync per page would never catch up.
             if take.stream.page_room() == PAGE_SAMPLES && Samples::of(samples) < PAGE_SAMPLES {
-                let facts = facts(take.meter.take_page());
+                let facts = take.meter.take_page();
                 let body = take.packing.pack(facts, take.stream.take_page());
                 take.writer.append(&body, facts)?;
             }
@@ -473,7 +469,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             return self.discard(take, true);
         }
         let id = take.id;
-        let facts = facts(take.meter.take_page());
+        let facts = take.meter.take_page();
         let closed = take
             .stream
             .finish(&mut self.encoder)
@@ -521,16 +517,6 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
 /// Room for a second, so that a buffer of sound seldom grows; it is overwritten when it is dropped.
 fn spacious() -> Zeroizing<Vec<i16>> {
     Zeroizing::new(Vec::with_capacity(RATE as usize))
-}
-
-/// The levels as the clip file has them.
-fn facts(page: PageLevels) -> FrameFacts {
-    FrameFacts {
-        samples: page.samples,
-        mean_square: page.mean_square,
-        peak: page.peak,
-        speech: page.speech,
-    }
 }
 
 fn start_at(at: Mono) -> StartFacts {

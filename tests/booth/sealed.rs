@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use booth_contract::ogg_page;
+use booth_host::plain_file::make_private;
 use booth_sealing::open::Head;
 use booth_sealing::{Ending, Identity, KernelRandom, Opened, envelope, open};
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
@@ -157,10 +158,7 @@ fn what_a_citizen_says_is_sealed_before_it_touches_the_card_and_the_city_alone_o
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
     let wav = speech(&booth);
-    gateway.handset("lift");
-    gateway.reaches("session", "question");
-    gateway.handset("dial 1");
-    gateway.reaches("session", "recording");
+    gateway.records();
     pulse.speak(&wav);
     gateway.handset("hang-up");
     gateway.reaches("spool_clips", 1);
@@ -233,9 +231,7 @@ fn what_a_citizen_says_is_sealed_before_it_touches_the_card_and_the_city_alone_o
     assert_eq!(status, 404);
     hub.stop();
     let key = home.path().with_extension("key");
-    std::fs::write(&key, city.to_text().as_bytes()).expect("a key");
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&key, private).expect("private");
+    make_private(&key, city.to_text().as_bytes()).expect("a key");
     let config = std::fs::read_to_string(home.config()).expect("a configuration");
     let with_key = format!("{config}\n[privacy]\nidentities = [{key:?}]\n");
     std::fs::write(home.config(), with_key).expect("a configuration");
@@ -270,10 +266,7 @@ fn a_sealed_take_that_a_kill_cut_off_is_finished_and_the_city_hears_it_to_its_la
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
     let wav = speech(&booth);
-    gateway.handset("lift");
-    gateway.reaches("session", "question");
-    gateway.handset("dial 1");
-    gateway.reaches("session", "recording");
+    gateway.records();
     pulse.speak(&wav);
     let file = booth.files("clips").pop().expect("a take");
     let taken = std::fs::read(&file).expect("a take");

@@ -24,10 +24,7 @@ fn speech(booth: &BoothHome) -> PathBuf {
 
 /// A citizen who lifts, chooses and speaks; still off the hook at the end.
 fn speaks(gateway: &Gateway, pulse: &Pulse, wav: &std::path::Path) {
-    gateway.handset("lift");
-    gateway.reaches("session", "question");
-    gateway.handset("dial 1");
-    gateway.reaches("session", "recording");
+    gateway.records();
     pulse.speak(wav);
 }
 

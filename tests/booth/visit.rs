@@ -165,10 +165,7 @@ fn a_killed_gateway_starts_by_itself_and_sends_what_was_fsynced() {
     let booth = BoothHome::new(broker.port, "");
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
-    gateway.handset("lift");
-    gateway.reaches("session", "question");
-    gateway.handset("dial 1");
-    gateway.reaches("session", "recording");
+    gateway.records();
     let wav = booth.path().join("speech.wav");
     decoded(&fixtures().join("speech/da.opus"), &wav);
     pulse.speak(&wav);
@@ -194,10 +191,7 @@ fn a_vanished_sound_card_ends_the_recording_and_recovers_when_it_returns() {
     let booth = BoothHome::new(broker.port, "");
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
-    gateway.handset("lift");
-    gateway.reaches("session", "question");
-    gateway.handset("dial 1");
-    gateway.reaches("session", "recording");
+    gateway.records();
     let wav = booth.path().join("speech.wav");
     decoded(&fixtures().join("speech/en.opus"), &wav);
     pulse.speak(&wav);

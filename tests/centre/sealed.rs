@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods)]
 
 use booth_contract::AckStatus;
-use booth_sealing::{DataKey, Facts, Identity, KernelRandom, Recipients, Sealer};
+use booth_contract::FrameFacts;
+use booth_host::plain_file::make_private;
+use booth_sealing::{DataKey, Identity, KernelRandom, Recipients, Sealer};
 use booth_testkit::hub::{Booth, Broker, Clip, Home, Hub};
 use booth_testkit::spool_rig::long_speech;
 use serde_json::json;
@@ -16,9 +18,9 @@ fn sealed(id: &str, city: &Identity) -> [Vec<u8>; 2] {
     let clip = uuid::Uuid::parse_str(id).expect("an id");
     let (mut sealer, mut body) =
         Sealer::begin(clip, &key, &recipients, &mut KernelRandom).expect("it begins");
-    let facts = Facts {
+    let facts = FrameFacts {
         samples: 24_000,
-        ..Facts::default()
+        ..FrameFacts::default()
     };
     for frame in &long_speech()[..3] {
         body.extend(sealer.seal(facts, &frame.pages));
@@ -46,9 +48,7 @@ fn a_sealed_body_of_another_clip_is_refused_and_one_that_is_not_whole_is_not_pla
     let broker = Broker::open();
     let folder = tempfile::tempdir().expect("a folder");
     let key = folder.path().join("city.key");
-    std::fs::write(&key, city.to_text().as_bytes()).expect("a key");
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&key, private).expect("private");
+    make_private(&key, city.to_text().as_bytes()).expect("a key");
     let home = Home::new(broker.port, &format!("[privacy]\nidentities = [{key:?}]\n"));
     let hub = Hub::start(&home);
     let booth = Booth::connect(broker.port, BOOTH);

@@ -103,10 +103,7 @@ fn visit(gateway: &Gateway, pulse: &Pulse, booth: &BoothHome) {
     let speech = booth.path().join("speech.wav");
     decode(&fixtures().join("speech/da.opus"), &speech).expect("decoded");
     gateway.reaches("ready", 1);
-    gateway.handset("lift");
-    gateway.reaches("session", "question");
-    gateway.handset("dial 1");
-    gateway.reaches("session", "recording");
+    gateway.records();
     pulse.speak(&speech);
     gateway.handset("hang-up");
     gateway.says(" kept ");

@@ -4,9 +4,7 @@
 use std::path::Path;
 
 use booth_contract::{BodyKind, EndedBy, Manifest};
-use booth_sealing::{
-    DataKey, Ending, Facts, Identity, KernelRandom, Recipients, Sealer, open as unseal,
-};
+use booth_sealing::{DataKey, Ending, Identity, KernelRandom, Recipients, Sealer, open as unseal};
 use booth_spool::{ClipWriter, NewClip, Spool};
 use booth_testkit::spool_rig::*;
 
@@ -44,17 +42,8 @@ impl Sealed {
 
     fn append(&mut self, frame: &Frame) {
         let mut body = std::mem::take(&mut self.head);
-        body.extend(self.sealer.seal(facts_of(frame), &frame.pages));
+        body.extend(self.sealer.seal(frame.facts, &frame.pages));
         self.writer.append(&body, frame.facts).unwrap();
-    }
-}
-
-fn facts_of(frame: &Frame) -> Facts {
-    Facts {
-        samples: frame.facts.samples,
-        mean_square: frame.facts.mean_square,
-        peak: frame.facts.peak,
-        has_speech: frame.facts.speech,
     }
 }
 
@@ -103,9 +92,7 @@ fn a_sealed_take_opens_to_the_very_file_and_its_levels_are_in_its_manifest_alone
     for frame in &speech[..23] {
         take.append(frame);
     }
-    let last = take
-        .sealer
-        .seal_last(facts_of(&speech[23]), &speech[23].pages);
+    let last = take.sealer.seal_last(speech[23].facts, &speech[23].pages);
     let clip = take
         .writer
         .finish(&last, speech[23].facts, EndedBy::HangUp)

@@ -5,6 +5,7 @@
 //! after 300 ms without.
 
 use crate::samples::Samples;
+use booth_contract::FrameFacts;
 
 const FRAME_MS: u64 = 20;
 const FRAME: usize = Samples::in_ms(FRAME_MS).as_len();
@@ -80,19 +81,6 @@ pub struct VoiceChange {
     pub active: bool,
     /// Milliseconds of kept audio at which it changed.
     pub at_ms: u64,
-}
-
-/// Levels of what was pushed between two pages.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PageLevels {
-    /// How many samples.
-    pub samples: u32,
-    /// Mean of their squares, full scale = 1.0.
-    pub mean_square: f32,
-    /// Largest absolute sample, 0 to 32 768.
-    pub peak: u16,
-    /// Somebody spoke.
-    pub speech: bool,
 }
 
 /// Levels of one take.
@@ -177,9 +165,9 @@ impl LevelMeter {
     }
 
     /// The levels since the last call.
-    pub fn take_page(&mut self) -> PageLevels {
+    pub fn take_page(&mut self) -> FrameFacts {
         let page = std::mem::take(&mut self.page);
-        PageLevels {
+        FrameFacts {
             samples: page.count as u32,
             mean_square: page.mean_square() as f32,
             peak: page.peak,

@@ -19,10 +19,10 @@ mod samples;
 mod sound;
 mod wav;
 
-pub use self::levels::{LevelMeter, PageLevels, Sums, VoiceChange};
+pub use self::levels::{LevelMeter, Sums, VoiceChange};
 pub use self::opus::{Band, OggOpus, OpusError, PACKET_SAMPLES, PAGE_SAMPLES, SpeechEncoder};
 pub use self::player::Player;
-pub use self::samples::{RATE, Samples};
+pub use self::samples::{RATE, Samples, take_off};
 pub use self::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, check, coded};
 
 #[cfg(test)]

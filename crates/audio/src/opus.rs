@@ -8,7 +8,7 @@ use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
 
 use serde::Deserialize;
 
-use crate::samples::{RATE, Samples};
+use crate::samples::{RATE, Samples, take_off};
 use zeroize::Zeroizing;
 
 /// Samples of one packet, 20 ms.
@@ -177,10 +177,7 @@ impl OggOpus {
             let granule = packets(self.packets);
             write(&mut self.muxer, packet, self.serial, end, granule);
         }
-        self.waiting.copy_within(whole.., 0);
-        let left = self.waiting.len() - whole;
-        self.waiting[left..].fill(0);
-        self.waiting.truncate(left);
+        take_off(&mut self.waiting, whole);
         Ok(())
     }
 

@@ -111,6 +111,14 @@ impl Sum for Samples {
     }
 }
 
+/// Takes the first `count` samples off, and overwrites where the last ones were: what was said stays nowhere.
+pub fn take_off(samples: &mut Vec<i16>, count: usize) {
+    samples.copy_within(count.., 0);
+    let left = samples.len() - count;
+    samples[left..].fill(0);
+    samples.truncate(left);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

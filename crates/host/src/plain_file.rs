@@ -1,11 +1,11 @@
-//! Reading a small file that another person or program may have put there.
+//! Reading a small file that another person or program may have put there, and making one that nobody else may read.
 //!
-//! Owns: the limit of its length, and that only a plain file is read. Never does: wait for the other end of a pipe, or decide what
-//! is in the file.
+//! Owns: the limit of its length, that only a plain file is read, and that none is overwritten. Never does: wait for the other end of a pipe,
+//! or decide what is in the file.
 #![allow(clippy::disallowed_methods)] // opens files
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -35,6 +35,24 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(facts.len().min(most) as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Makes a file that was not there, readable for its owner alone, with this content; durable when this returns.
+///
+/// # Errors
+/// The errors of opening, writing and syncing; [`io::ErrorKind::AlreadyExists`] where something of that name is.
+pub fn make_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! Owns: the file of a private key, in the form of `age-keygen`. Never does: keep a private key anywhere else, or print one.
 #![allow(clippy::disallowed_methods)] // keys are files of their own, beside no store
 
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use booth_contract::time::rfc3339;
@@ -154,22 +154,8 @@ fn parse(text: &str) -> Result<Identity, KeyError> {
     Identity::parse(&typed)
 }
 
-/// Writes a file that was not there, readable for its owner alone, and durable when this returns.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), KeysError> {
-    let write = || {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(|error| match error.kind() {
+    plain_file::make_private(path, content).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeysError::Exists(path.to_owned()),
         _ => KeysError::File {
             path: path.to_owned(),

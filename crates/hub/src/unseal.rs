@@ -1,16 +1,14 @@
 //! `booth-hub open`: one sealed clip, opened with nothing but a private key.
 //!
 //! Never does: read the store or a configuration.
-#![allow(clippy::disallowed_methods)] // reads and writes the files it is given
 
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use booth_host::plain_file;
-use booth_sealing::{Ending, Identity, OpenError, open};
+use booth_sealing::{Ending, OpenError};
 
-use crate::keys::{self, KeysError};
+use crate::keys::{Keyring, KeysError};
 
 /// Longest clip that is read, in bytes: ten minutes of speech have two megabytes.
 const MOST_BYTES: u64 = 256 << 20;
@@ -37,6 +35,9 @@ pub enum UnsealError {
         /// Why.
         error: OpenError,
     },
+    /// Longer than any clip.
+    #[error("{}: it has more than 256 MiB; no clip is so long", .0.display())]
+    TooLong(PathBuf),
     /// Something would be overwritten.
     #[error("{}: this file is there already; name another with --output", .0.display())]
     Exists(PathBuf),
@@ -62,28 +63,24 @@ pub fn unseal(
     identities: &[PathBuf],
     output: Option<PathBuf>,
 ) -> Result<Unsealed, UnsealError> {
-    let identities = identities.iter().map(|file| keys::read(file));
-    let identities: Vec<Identity> = identities.collect::<Result<_, _>>()?;
+    let keys = Keyring::read(identities)?;
     let fault = |path: &Path| {
         let path = path.to_owned();
         move |error| UnsealError::File { path, error }
     };
     let body = plain_file::read_at_most(path, MOST_BYTES).map_err(fault(path))?;
-    let opened = open(&body, &identities).map_err(|error| UnsealError::Open {
+    if body.len() as u64 > MOST_BYTES {
+        return Err(UnsealError::TooLong(path.to_owned()));
+    }
+    let opened = keys.open(&body).map_err(|error| UnsealError::Open {
         path: path.to_owned(),
         error,
     })?;
     let output = output.unwrap_or_else(|| PathBuf::from(format!("{}.opus", opened.clip)));
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&output);
-    let mut file = file.map_err(|error| match error.kind() {
+    plain_file::make_private(&output, &opened.ogg).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => UnsealError::Exists(output.clone()),
         _ => fault(&output)(error),
     })?;
-    file.write_all(&opened.ogg).map_err(fault(&output))?;
     Ok(Unsealed {
         clip: opened.clip.to_string(),
         output,
@@ -112,6 +109,7 @@ pub fn sentence(ending: &Ending) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods)] // the vectors are files
     use super::*;
 
     const CLIP: &str = "1b4e28ba-2fa1-4d13-a3ae-6f1f2c1d9e01";
@@ -121,9 +119,8 @@ mod tests {
         let text = include_str!("../../sealing/vectors/vectors.json");
         let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
         let key = folder.join("city.key");
-        std::fs::write(&key, vectors["identities"][0].as_str().unwrap()).unwrap();
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&key, private).unwrap();
+        let city = vectors["identities"][0].as_str().unwrap();
+        plain_file::make_private(&key, city.as_bytes()).unwrap();
         (key, vectors)
     }
 
@@ -156,7 +153,7 @@ mod tests {
     #[test]
     fn the_wrong_key_and_the_wrong_file_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        let (key, _) = vectors(folder.path());
+        let (key, vectors) = vectors(folder.path());
         let file = folder.path().join("clip.opus");
         std::fs::write(&file, include_bytes!("../../sealing/vectors/clip.opus")).unwrap();
         let refused = unseal(&file, std::slice::from_ref(&key), None)
@@ -167,9 +164,8 @@ mod tests {
             "{refused}"
         );
         let other = folder.path().join("other.key");
-        keys::make(&other, None, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        crate::keys::make(&other, None, jiff::Timestamp::UNIX_EPOCH).unwrap();
         let (sealed, output) = (folder.path().join("sealed"), folder.path().join("out"));
-        let (_, vectors) = vectors(folder.path());
         use base64::Engine;
         let body = base64::engine::general_purpose::STANDARD
             .decode(vectors["cases"][0]["body"].as_str().unwrap());

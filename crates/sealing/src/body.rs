@@ -1,5 +1,6 @@
 //! The sealed body of a clip, `sealed-ogg-opus/1`, as the booth writes it (docs/sealed-clip.md).
 
+use booth_contract::FrameFacts;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use uuid::Uuid;
@@ -21,45 +22,6 @@ pub(crate) const FINAL: u32 = 1 << 31;
 pub const MAX_FRAME: usize = 65_536;
 /// Bytes that a frame adds to its plaintext.
 pub const FRAME_COST: usize = 4 + TAG;
-
-/// What is known of the sound of one frame. It lies within the seal: levels tell the rhythm of speech.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Facts {
-    /// Kept samples, at 48 kHz.
-    pub samples: u32,
-    /// Mean square of these samples; full scale = 1.0.
-    pub mean_square: f32,
-    /// Largest sample, 0 to 32,768; full scale = 32,768.
-    pub peak: u16,
-    /// Whether somebody spoke.
-    pub has_speech: bool,
-}
-
-impl Facts {
-    /// Bytes of the facts before a frame's Ogg pages.
-    pub const BYTES: usize = 12;
-
-    fn to_bytes(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        bytes[..4].copy_from_slice(&self.samples.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.mean_square.to_le_bytes());
-        bytes[8..10].copy_from_slice(&self.peak.to_le_bytes());
-        bytes[10] = u8::from(self.has_speech);
-        bytes
-    }
-
-    /// Reads the facts before a frame's pages; `None` where there are no 12 bytes.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; Self::BYTES] = bytes.get(..Self::BYTES)?.try_into().ok()?;
-        let [a, b, c, d, e, f, g, h, i, j, flags, _] = *bytes;
-        Some(Self {
-            samples: u32::from_le_bytes([a, b, c, d]),
-            mean_square: f32::from_le_bytes([e, f, g, h]),
-            peak: u16::from_le_bytes([i, j]),
-            has_speech: flags & 1 != 0,
-        })
-    }
-}
 
 /// The cipher of a clip's frames, and the number of the next one. A number is used once.
 pub(crate) struct Frames {
@@ -134,7 +96,7 @@ impl Sealer {
     /// # Panics
     ///
     /// On more than [`MAX_FRAME`] bytes with the facts: an encoder's half second has some two thousand.
-    pub fn seal(&mut self, facts: Facts, pages: &[u8]) -> Vec<u8> {
+    pub fn seal(&mut self, facts: FrameFacts, pages: &[u8]) -> Vec<u8> {
         self.frame(facts, pages, false)
     }
 
@@ -143,12 +105,12 @@ impl Sealer {
     /// # Panics
     ///
     /// As [`Sealer::seal`] does.
-    pub fn seal_last(mut self, facts: Facts, pages: &[u8]) -> Vec<u8> {
+    pub fn seal_last(mut self, facts: FrameFacts, pages: &[u8]) -> Vec<u8> {
         self.frame(facts, pages, true)
     }
 
-    fn frame(&mut self, facts: Facts, pages: &[u8], is_final: bool) -> Vec<u8> {
-        let length = Facts::BYTES + pages.len();
+    fn frame(&mut self, facts: FrameFacts, pages: &[u8], is_final: bool) -> Vec<u8> {
+        let length = FrameFacts::BYTES + pages.len();
         assert!(length <= MAX_FRAME, "a frame has at most {MAX_FRAME} bytes");
         let mut mark = length as u32;
         if is_final {

@@ -12,7 +12,7 @@ pub mod key;
 pub mod open;
 pub mod random;
 
-pub use body::{Facts, Sealer};
+pub use body::Sealer;
 pub use envelope::EnvelopeError;
 pub use key::{DataKey, Identity, KeyError, Recipient, Recipients, SealTo};
 pub use open::{Ending, OpenError, Opened, open, open_with};

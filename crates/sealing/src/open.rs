@@ -1,14 +1,13 @@
 //! Opens a sealed body, and says where one that is not whole ends.
 
+use booth_contract::FrameFacts;
 use booth_contract::ogg_page::{self, StreamEnd};
 use chacha20poly1305::Tag;
 use chacha20poly1305::aead::AeadInOut;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::body::{
-    BEFORE_ENVELOPE, FINAL, FRAME_COST, Facts, Frames, MAGIC, MAX_FRAME, SALT, commitment,
-};
+use crate::body::{BEFORE_ENVELOPE, FINAL, FRAME_COST, Frames, MAGIC, MAX_FRAME, SALT, commitment};
 use crate::envelope::{self, EnvelopeError, MAX_BYTES, TAG};
 use crate::key::{DataKey, Identity};
 
@@ -65,7 +64,7 @@ pub struct Opened {
     /// A conformant Ogg Opus file (RFC 7845). Where the last frame is missing, a closing page of silence ends it.
     pub ogg: Zeroizing<Vec<u8>>,
     /// What is known of each frame's sound.
-    pub facts: Vec<Facts>,
+    pub facts: Vec<FrameFacts>,
     /// How the body ended.
     pub ending: Ending,
 }
@@ -182,7 +181,7 @@ fn frames(body: &[u8], head: &Head<'_>, key: &DataKey) -> Result<Opened, OpenErr
         };
         let marked = u32::from_le_bytes(*mark);
         let (length, is_final) = ((marked & !FINAL) as usize, marked & FINAL != 0);
-        if !(Facts::BYTES..=MAX_FRAME).contains(&length) {
+        if !(FrameFacts::BYTES..=MAX_FRAME).contains(&length) {
             break Ending::Damaged(at as u64);
         }
         let Some((sealed, tag)) = after
@@ -198,10 +197,9 @@ fn frames(body: &[u8], head: &Head<'_>, key: &DataKey) -> Result<Opened, OpenErr
             frames
                 .cipher()
                 .decrypt_inout_detached(&nonce, mark, text.as_mut_slice().into(), &tag);
-        let (Ok(()), Some(known)) = (opened, Facts::read(&text)) else {
+        let (Ok(()), Some((known, pages))) = (opened, FrameFacts::split(&text)) else {
             break Ending::Damaged(at as u64);
         };
-        let pages = &text[Facts::BYTES..];
         if !pages.is_empty() {
             match ogg_page::walk(pages, stream) {
                 Some(end) => stream = Some(end),

@@ -1,5 +1,6 @@
 //! What a sealed clip promises, and each attack on it.
 
+use booth_contract::FrameFacts;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -8,8 +9,7 @@ use crate::body::{BEFORE_ENVELOPE, FINAL, FRAME_COST};
 use crate::envelope::{self, EnvelopeError};
 use crate::open::{Ending, Head, OpenError, Opened, open, open_with};
 use crate::{
-    DataKey, Facts, Identity, KernelRandom, KeyError, NoRandom, Random, Recipient, Recipients,
-    Sealer,
+    DataKey, Identity, KernelRandom, KeyError, NoRandom, Random, Recipient, Recipients, Sealer,
 };
 
 /// The same bytes each time: SHA-256 of a name and a count.
@@ -56,12 +56,12 @@ fn page(number: u32, granule: u64, is_last: bool, packet: &[u8]) -> Vec<u8> {
     page
 }
 
-fn facts(frame: u32) -> Facts {
-    Facts {
+fn facts(frame: u32) -> FrameFacts {
+    FrameFacts {
         samples: 24_000,
         mean_square: 0.25 / (1 + frame) as f32,
         peak: 1_000 + frame as u16,
-        has_speech: frame.is_multiple_of(2),
+        speech: frame.is_multiple_of(2),
     }
 }
 
@@ -485,7 +485,7 @@ fn what_sealing_costs_is_twenty_bytes_a_frame_and_a_short_head() {
     let pages = spoken(120).concat().len();
     assert_eq!(
         body.frames.concat().len(),
-        pages + 120 * (FRAME_COST + Facts::BYTES)
+        pages + 120 * (FRAME_COST + FrameFacts::BYTES)
     );
     assert!(body.head.len() <= 544, "{}", body.head.len());
 }

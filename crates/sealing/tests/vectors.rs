@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use booth_contract::{hex, ogg_page};
+use booth_contract::{FrameFacts, hex, ogg_page};
 use booth_sealing::{
-    DataKey, Ending, Facts, Identity, KernelRandom, NoRandom, Opened, Random, Recipients, Sealer,
+    DataKey, Ending, Identity, KernelRandom, NoRandom, Opened, Random, Recipients, Sealer,
     envelope, open,
 };
 use serde_json::{Value, json};
@@ -45,13 +45,8 @@ fn identity(name: &'static str) -> Identity {
 /// The pages of an Ogg file.
 fn pages(mut ogg: &[u8]) -> Vec<&[u8]> {
     let mut pages = Vec::new();
-    while !ogg.is_empty() {
-        let segments = usize::from(ogg[26]);
-        let body: usize = ogg[27..27 + segments]
-            .iter()
-            .map(|&bytes| usize::from(bytes))
-            .sum();
-        let (page, rest) = ogg.split_at(27 + segments + body);
+    while let Some(length) = ogg_page::length(ogg) {
+        let (page, rest) = ogg.split_at(length);
         pages.push(page);
         ogg = rest;
     }
@@ -73,11 +68,11 @@ fn sealed(ogg: &[u8]) -> (DataKey, Vec<u8>, Vec<Vec<u8>>) {
     let mut texts = vec![pages[..3].concat()];
     texts.extend(pages[3..].iter().map(|page| page.to_vec()));
     let (last, before) = texts.split_last().unwrap();
-    let facts = |samples| Facts {
+    let facts = |samples| FrameFacts {
         samples,
         mean_square: 0.0625,
         peak: 12_345,
-        has_speech: true,
+        speech: true,
     };
     let mut frames: Vec<Vec<u8>> = before
         .iter()

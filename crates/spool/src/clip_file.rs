@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::card::HIGHEST_NUMBER;
 use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
+use booth_contract::FrameFacts;
 use booth_contract::ogg_page::{StreamEnd, walk};
 use booth_contract::time::Mono;
 use booth_contract::{
@@ -17,8 +18,6 @@ use booth_contract::{
 };
 use gateway_core::quarantine::Note;
 
-/// Bytes of the facts that precede a frame's body bytes.
-pub(crate) const FRAME_FACTS_BYTES: usize = 12;
 /// Longest file whose unreadable header may come from a torn write of `begin`, which writes only once.
 const FIRST_WRITE_BYTES: usize = 4096;
 /// Longest header that is written or believed: the closing record is made from the header and has to fit into a record.
@@ -118,57 +117,14 @@ pub(crate) struct Header {
     pub clip: NewClip,
 }
 
-/// What was measured over the kept samples of one frame.
-#[derive(Default, Debug, Clone, Copy, PartialEq)]
-pub struct FrameFacts {
-    /// Kept samples at 48 kHz.
-    pub samples: u32,
-    /// Mean of the squared samples; full scale = 1.0.
-    pub mean_square: f32,
-    /// Largest absolute sample, 0 to 32 768.
-    pub peak: u16,
-    /// Whether there is speech in it.
-    pub speech: bool,
-}
-
-impl FrameFacts {
-    /// A frame in which nothing was measured.
-    pub(crate) const NONE: FrameFacts = FrameFacts {
-        samples: 0,
-        mean_square: 0.0,
-        peak: 0,
-        speech: false,
-    };
-
-    /// What of these facts may lie open beside a body of this kind: levels tell the rhythm of speech, so they are sealed with it.
-    pub(crate) fn beside(self, kind: BodyKind) -> FrameFacts {
-        match kind {
-            BodyKind::OggOpus => self,
-            BodyKind::SealedOggOpus => FrameFacts {
-                samples: self.samples,
-                ..FrameFacts::NONE
-            },
-        }
-    }
-
-    pub(crate) fn to_bytes(self) -> [u8; FRAME_FACTS_BYTES] {
-        let mut bytes = [0; FRAME_FACTS_BYTES];
-        bytes[..4].copy_from_slice(&self.samples.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.mean_square.to_le_bytes());
-        bytes[8..10].copy_from_slice(&self.peak.to_le_bytes());
-        bytes[10] = u8::from(self.speech);
-        bytes
-    }
-
-    fn parse(payload: &[u8]) -> Option<(FrameFacts, &[u8])> {
-        let (facts, body) = payload.split_at_checked(FRAME_FACTS_BYTES)?;
-        let facts = FrameFacts {
-            samples: u32::from_le_bytes(facts[..4].try_into().ok()?),
-            mean_square: f32::from_le_bytes(facts[4..8].try_into().ok()?),
-            peak: u16::from_le_bytes(facts[8..10].try_into().ok()?),
-            speech: facts[10] & 1 != 0,
-        };
-        Some((facts, body))
+/// What of the facts may lie open beside a body of this kind: levels tell the rhythm of speech, so they are sealed with it.
+pub(crate) fn beside(facts: FrameFacts, kind: BodyKind) -> FrameFacts {
+    match kind {
+        BodyKind::OggOpus => facts,
+        BodyKind::SealedOggOpus => FrameFacts {
+            samples: facts.samples,
+            ..FrameFacts::NONE
+        },
     }
 }
 
@@ -460,7 +416,7 @@ fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
 /// the first append whose start record was torn, the silent page that closes a stream, and padding.
 fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
     let is_silent = |record: &Record| {
-        let facts = FrameFacts::parse(&bytes[record.payload.clone()]);
+        let facts = FrameFacts::split(&bytes[record.payload.clone()]);
         match record.kind {
             Some(Kind::Frame) => facts.is_some_and(|(facts, _)| facts.samples == 0),
             kind => kind == Some(Kind::Padding),
@@ -508,7 +464,7 @@ fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
         .records
         .iter()
         .filter(|record| record.kind == Some(Kind::Frame) && record.at < closing.at)
-        .map(|record| record.payload.len().saturating_sub(FRAME_FACTS_BYTES) as u64)
+        .map(|record| record.payload.len().saturating_sub(FrameFacts::BYTES) as u64)
         .sum();
     let at = closing.at as u64;
     if body == manifest.bytes {
@@ -571,7 +527,7 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
             Some(Kind::Start) => serde_json::from_slice(payload)
                 .map(|facts| start = facts)
                 .ok(),
-            Some(Kind::Frame) => FrameFacts::parse(payload)
+            Some(Kind::Frame) => FrameFacts::split(payload)
                 .and_then(|(facts, body)| tally.count_read(header.clip.body, facts, body)),
             _ => Some(()),
         };
@@ -628,7 +584,7 @@ mod tests {
         };
         let mut payload = facts.to_bytes().to_vec();
         payload.extend_from_slice(b"body");
-        assert_eq!(FrameFacts::parse(&payload), Some((facts, &b"body"[..])));
+        assert_eq!(FrameFacts::split(&payload), Some((facts, &b"body"[..])));
     }
 
     #[test]

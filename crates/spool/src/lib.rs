@@ -45,8 +45,9 @@ use booth_contract::{BodyHash, BootId, BoothId, CardId, ClipId, EndedBy, Manifes
 use gateway_core::delivery::Receipt;
 use gateway_core::quarantine::Note;
 
+pub use booth_contract::FrameFacts;
 pub use card::{Card, CardError, CardFault};
-pub use clip_file::{FrameFacts, NewClip, StartFacts};
+pub use clip_file::{NewClip, StartFacts};
 pub use error::{Refusal, SpoolError};
 pub use release::Released;
 pub use settle::Mended;

@@ -5,13 +5,13 @@
 //! anything. Every frame is checked again when it is read.
 
 use booth_contract::ClipId;
+use booth_contract::FrameFacts;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::clip_file::FRAME_FACTS_BYTES;
 use super::disk::{DiskFile, Open};
 use super::error::is_verdict;
 use super::folders::open_clip;
@@ -54,7 +54,7 @@ struct FrameAt {
 impl FrameAt {
     /// Offset after the end of its record in the file.
     fn file_end(&self) -> u64 {
-        self.file_at + (HEAD_BYTES + FRAME_FACTS_BYTES) as u64 + self.body_bytes
+        self.file_at + (HEAD_BYTES + FrameFacts::BYTES) as u64 + self.body_bytes
     }
 }
 
@@ -108,7 +108,7 @@ impl Spool {
             let to = frame.body_bytes.min(end - frame.body_at);
             let record = &records[(frame.file_at - base) as usize..];
             let bytes = payload(record, id, frame.file_at)?
-                .get(FRAME_FACTS_BYTES + from as usize..FRAME_FACTS_BYTES + to as usize)
+                .get(FrameFacts::BYTES + from as usize..FrameFacts::BYTES + to as usize)
                 .ok_or_else(|| {
                     damaged(
                         id,
@@ -271,7 +271,7 @@ fn map(
             ));
         }
         if head.kind == Some(Kind::Frame) {
-            let body_bytes = head.payload_bytes.saturating_sub(FRAME_FACTS_BYTES) as u64;
+            let body_bytes = head.payload_bytes.saturating_sub(FrameFacts::BYTES) as u64;
             frames.push(FrameAt {
                 body_at,
                 file_at: at,

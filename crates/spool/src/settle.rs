@@ -10,13 +10,14 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use super::clip_file::{CutOff, Ending, Found, FrameFacts, read};
+use super::clip_file::{CutOff, Ending, Found, read};
 use super::disk::{Open, read_whole};
 use super::error::is_verdict;
 use super::folders::open_clip;
 use super::ledger::Entry;
 use super::take::{Finished, Take};
 use super::{Inner, KeptClip, SpoolError, locked};
+use booth_contract::FrameFacts;
 use booth_contract::{ClipId, EndedBy};
 use gateway_core::quarantine::Note;
 

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::SpoolError;
-use super::clip_file::{CutOff, Ending, FrameFacts, Header, StartFacts, Tally, manifest};
+use super::clip_file::{CutOff, Ending, Header, StartFacts, Tally, beside, manifest};
 use super::disk::DiskFile;
 use super::record::{HEAD_BYTES, Kind, MAX_PAYLOAD_BYTES, push, salt};
+use booth_contract::FrameFacts;
 use booth_contract::ogg_page::closing_page;
 use booth_contract::{BodyKind, Manifest};
 
@@ -103,7 +104,7 @@ impl Take {
         facts: FrameFacts,
         body: &[u8],
     ) -> Result<u32, SpoolError> {
-        let facts_bytes = facts.beside(self.header.clip.body).to_bytes();
+        let facts_bytes = beside(facts, self.header.clip.body).to_bytes();
         if body.len() + facts_bytes.len() > MAX_PAYLOAD_BYTES {
             return Err(self.refuse("a frame is longer than 1 MiB"));
         }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::clip_file::{FrameFacts, Header, LONGEST_HEADER, NewClip, StartFacts};
+use super::clip_file::{Header, LONGEST_HEADER, NewClip, StartFacts};
 use super::disk::Open;
 use super::record::{Kind, preamble, push, salt};
 use super::settle::Unsettled;
 use super::take::Take;
 use super::{Inner, KeptClip, Refusal, SpoolError, locked};
+use booth_contract::FrameFacts;
 use booth_contract::{ClipId, EndedBy, SCHEMA};
 
 /// Writes one clip file. If it is dropped without [`ClipWriter::finish`] or [`ClipWriter::discard`], [`super::Spool::mend`]

@@ -187,6 +187,14 @@ impl Gateway {
             .unwrap_or_else(|why| panic!("{why}; last {last:?}; the gateway said:\n{}", self.log()))
     }
 
+    /// Somebody lifts the handset, dials 1 and is recorded.
+    pub fn records(&self) {
+        self.handset("lift");
+        self.reaches("session", "question");
+        self.handset("dial 1");
+        self.reaches("session", "recording");
+    }
+
     /// Power cut, as far as a process can have one.
     pub fn kill(mut self) {
         self.program.kill();

@@ -74,12 +74,12 @@ pub(super) async fn answer(
         Verdict::NotModified => return Ok(bare(StatusCode::NOT_MODIFIED, &validators)),
         Verdict::Serve { with_range } => with_range,
     };
-    let (path, sealed) = (clip.path.clone(), clip.sealed.clone());
-    let place = match &sealed {
+    let path = clip.path.clone();
+    let sealed = match clip.sealed.clone() {
+        Some(sealed) => Some((sealed, OPENED.try_acquire().map_err(|_| Unplayable::Busy)?)),
         None => None,
-        Some(_) => Some(OPENED.try_acquire().map_err(|_| Unplayable::Busy)?),
     };
-    let opened = tokio::task::spawn_blocking(move || Sound::open(&path, sealed, place));
+    let opened = tokio::task::spawn_blocking(move || Sound::open(&path, sealed));
     let (sound, len) = opened.await.map_err(io::Error::other)??;
     let asked = match with_range {
         false => Asked::Whole,
@@ -203,12 +203,11 @@ impl Sound {
     /// The clip, and how many bytes it has.
     fn open(
         path: &Path,
-        sealed: Option<SealedClip>,
-        place: Option<SemaphorePermit<'static>>,
+        sealed: Option<(SealedClip, SemaphorePermit<'static>)>,
     ) -> Result<(Self, u64), Unplayable> {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
-        let (Some(sealed), Some(place)) = (sealed, place) else {
+        let Some((sealed, place)) = sealed else {
             return Ok((Self::File(Arc::new(file)), len));
         };
         if len > MOST_OPENED {
