@@ -409,7 +409,7 @@ fn a_quarantined_clip_stays_with_its_reason_and_is_not_offered() {
 fn a_second_gateway_on_the_same_spool_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
     let (_spool, _) = open(dir.path());
-    let error = open_on(Arc::new(RealDisk::new()), dir.path(), "boot-1")
+    let error = Spool::open(Arc::new(RealDisk::new()), dir.path(), facts("boot-1"))
         .err()
         .unwrap();
     assert!(matches!(error, SpoolError::InUse { .. }));
@@ -442,7 +442,7 @@ fn a_take_is_refused_before_the_card_is_full() {
             reserve_bytes,
             ..facts("boot-1")
         };
-        Spool::open(disk.clone(), dir.path(), facts).unwrap().0
+        open_when_free(disk.clone(), dir.path(), facts).unwrap().0
     };
     let spool = with(1 << 30, 0);
     assert!(spool.room().accepts);

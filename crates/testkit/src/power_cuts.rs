@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::ledger_card::LedgerCard;
 use super::model_disk::{Chance, EIO, ENOSPC, Fault, Left, ModelDisk};
 use super::promises::{Promises, Wish};
-use super::spool_rig::{facts, long_speech, new_clip, receipt};
+use super::spool_rig::{facts, long_speech, new_clip, open_when_free, receipt};
 
 /// What happened in one life, or in many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -299,7 +299,7 @@ impl Booth {
             ballast_bytes: 8_192,
             ..facts(&self.boot_id())
         };
-        Spool::open(card.disk(), card.root(), facts)
+        open_when_free(card.disk(), card.root(), facts)
     }
 
     fn check(&mut self, spool: &Spool, report: &OpenReport) -> Result<(), String> {

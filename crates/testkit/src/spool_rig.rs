@@ -11,6 +11,7 @@ use booth_spool::real_disk::RealDisk;
 use booth_spool::{
     FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError, StartFacts,
 };
+use booth_stage::wait::until;
 use gateway_core::delivery::{Confirmation, Delivery, Offer, Puback, Receipt, Verdict};
 use ogg::writing::{PacketWriteEndInfo, PacketWriter};
 
@@ -105,12 +106,27 @@ pub fn open(dir: &Path) -> (Spool, OpenReport) {
     open_on(Arc::new(RealDisk::new()), dir, "boot-1").unwrap()
 }
 
+/// Opens a spool, also one that this process has just closed: a child that a test beside has just started holds a copy of the
+/// closed lock until its program runs.
+pub fn open_when_free(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    facts: OpenFacts,
+) -> Result<(Spool, OpenReport), SpoolError> {
+    until("nobody has the spool", || {
+        match Spool::open(disk.clone(), dir, facts.clone()) {
+            Err(SpoolError::InUse { .. }) => None,
+            opened => Some(opened),
+        }
+    })
+}
+
 pub fn open_on(
     disk: Arc<dyn Disk>,
     dir: &Path,
     boot: &str,
 ) -> Result<(Spool, OpenReport), SpoolError> {
-    Spool::open(disk, dir, facts(boot))
+    open_when_free(disk, dir, facts(boot))
 }
 
 pub fn new_clip() -> NewClip {
