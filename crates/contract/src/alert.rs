@@ -74,6 +74,9 @@ alerts! {
     CardClosed = "card_closed", CitizenCannotSpeak,
         "A technician has closed the card to take it out.",
         "Take the card out with the power off; left in, the booth opens it again after 10 minutes.";
+    Draining = "draining", CitizenCannotSpeak,
+        "The centre empties this booth, so that its card can be changed; nobody is invited to speak.",
+        "Nothing: the booth takes messages again by itself when the minutes of `cmd/drain` are over; `cmd/drain` with 0 minutes ends it at once.";
     HandsetFailed = "handset_failed", CitizenCannotSpeak,
         "The hook switch cannot be read.",
         "Check `[handset]` in booth.toml, the wiring, and that no other program holds the line.";
@@ -91,7 +94,7 @@ alerts! {
         "Somebody nearby can hang it up; the booth recovers by itself.";
     NoQuestion = "no_question", CitizenCannotSpeak,
         "No question is open at this booth.",
-        "Add a [[question]] to booth.toml.";
+        "Publish a campaign (`booth-hub campaign`) or add a [[question]] to booth.toml, unless the text says when the booth invites again.";
     NoRecipient = "no_recipient", CitizenCannotSpeak,
         "No key of the city is known, so that nothing can be sealed; the booth takes no messages.",
         "Put the city's public key (age1…, from `booth-hub keys new`) into `[privacy] recipients` of booth.toml, and start the booth again.";

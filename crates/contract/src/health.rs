@@ -213,6 +213,8 @@ health! {
     watchdog_resets: u64,
     /// Whole days until the first certificate ends; negative once it has ended.
     cert_days_left: f64,
+    /// Whole days until the end of the city's present key; negative once it is over.
+    key_days_left: f64,
     /// Alerts that are raised.
     faults: u64,
     /// Lifts of the handset since the card's first start.

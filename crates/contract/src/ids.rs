@@ -139,6 +139,48 @@ texts! {
     BodyHash;
 }
 
+/// SHA-256 of a prompt of the centre: exactly 64 lower-case hex digits, so that it can be a topic's level and a file's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MediaHash(Arc<str>);
+
+impl MediaHash {
+    /// Takes a text as a hash; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 64 && text.bytes().all(is_hex)).then(|| Self(text.into()))
+    }
+
+    /// The hash with these 32 bytes; `None` for another number of bytes.
+    pub fn of_digest(digest: &[u8]) -> Option<Self> {
+        Self::parse(&super::hex(digest))
+    }
+
+    /// The hash as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MediaHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for MediaHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("no SHA-256: 64 lower-case hex digits are one"))
+    }
+}
+
 impl BodyHash {
     /// The hash with these bytes.
     pub fn of_digest(digest: &[u8]) -> Self {
@@ -149,6 +191,32 @@ impl BodyHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prompts_hash_is_nothing_but_sixty_four_hex_digits() {
+        let good = "0123456789abcdef".repeat(4);
+        let hash = MediaHash::parse(&good).expect("a hash");
+        assert_eq!((hash.as_str(), hash.to_string()), (&*good, good.clone()));
+        assert_eq!(
+            MediaHash::of_digest(&[0xAB; 32])
+                .expect("32 bytes")
+                .as_str(),
+            "ab".repeat(32)
+        );
+        assert_eq!(MediaHash::of_digest(&[0; 31]), None);
+        for bad in [
+            "",
+            "../../etc/passwd",
+            &good[1..],
+            &good.to_uppercase(),
+            &format!("{good}0"),
+            &"#".repeat(64),
+        ] {
+            assert_eq!(MediaHash::parse(bad), None, "{bad}");
+            let json = serde_json::to_string(bad).expect("a text");
+            assert!(serde_json::from_str::<MediaHash>(&json).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_id_is_written_read_and_shown_as_the_text_that_it_is() {

@@ -8,6 +8,7 @@ pub mod ack;
 pub mod alert;
 pub mod birth;
 pub mod broker;
+pub mod config_report;
 pub mod frame_facts;
 pub mod health;
 pub mod ids;
@@ -15,20 +16,28 @@ pub mod manifest;
 pub mod ogg_page;
 pub mod ranges;
 pub mod reading;
+pub mod receipt;
+pub mod signed;
 pub mod state;
 pub mod time;
 pub mod topic;
+pub mod wanted;
+pub mod withdrawal;
 
 pub use ack::{Ack, AckStatus, ByteRange};
 pub use alert::{Alert, AlertId, Severity};
 pub use birth::Birth;
 pub use broker::{BrokerState, BrokerUrl};
+pub use config_report::ConfigReport;
 pub use frame_facts::FrameFacts;
 pub use health::{Health, finite};
-pub use ids::{BodyHash, BootId, CardId, ClipId};
+pub use ids::{BodyHash, BootId, CardId, ClipId, MediaHash};
 pub use manifest::{BodyKind, ClipKind, Consent, ConsentMode, EndedBy, Manifest, Publish};
+pub use receipt::{BadReceipt, Receipt};
+pub use signed::{BadBody, Signed, SignedBody};
 pub use state::{BoothState, HubState, Presence, Session};
 pub use topic::{BoothId, COMMANDS, EVENT_KINDS, RESERVED_IDS, Topic, Topics};
+pub use withdrawal::Withdrawal;
 
 /// Version of the payloads in this contract, carried as `schema` in birth and manifest.
 pub const SCHEMA: u32 = 1;

@@ -155,6 +155,14 @@ pub struct Manifest {
     /// Share of half-second frames with speech in them, 0 to 1.
     #[serde(default, deserialize_with = "lenient")]
     pub speech_ratio: Option<f64>,
+    /// The version of the centre's configuration under which it was spoken or chosen. Not written where there is none, so that the
+    /// manifests of clips that lie on cards already keep their bytes.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub config_version: Option<u64>,
     /// For `void` only: why the number was given up.
     #[serde(
         default,
@@ -162,6 +170,11 @@ pub struct Manifest {
         skip_serializing_if = "Option::is_none"
     )]
     pub reason: Option<String>,
+}
+
+/// The text whose SHA-256 stands in the manifest of a `choice` (contract §3.3).
+pub fn text_of_choice(clip_id: &str, question_id: &str, choice: u8) -> String {
+    format!("{clip_id}:{question_id}:{choice}")
 }
 
 impl Manifest {

@@ -2,12 +2,18 @@
 
 use std::fmt;
 
-use super::ClipId;
+use super::{ClipId, MediaHash};
 
 /// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids) and operations. No
 /// booth may have one of them: the broker's access rules go by a client's name, so that such a client could publish in the booth's
 /// branch.
-pub const RESERVED_IDS: [&str; 4] = ["hub", "operations", "booth-hub", "booth-hub-forget"];
+pub const RESERVED_IDS: [&str; 5] = [
+    "hub",
+    "operations",
+    "booth-hub",
+    "booth-hub-campaign",
+    "booth-hub-forget",
+];
 
 /// Kinds of `event/{kind}` that booths publish, including those of earlier and later versions (contract §3).
 pub const EVENT_KINDS: [&str; 21] = [
@@ -134,6 +140,8 @@ pub enum Topic {
     Clip(BoothId, ClipId),
     /// `{root}/up/{booth}/part/{clip_id}/{offset}`
     Part(BoothId, ClipId, u64),
+    /// `{root}/up/{booth}/withdraw/{id}`
+    Withdraw(BoothId, ClipId),
     /// `{root}/up/{booth}/reply/{command}`
     Reply(BoothId, String),
     /// `{root}/up/{booth}/config`
@@ -144,6 +152,8 @@ pub enum Topic {
     ConfigWanted(BoothId),
     /// `{root}/dn/{booth}/cmd/{command}`
     Cmd(BoothId, String),
+    /// `{root}/media/{sha256}`
+    Media(MediaHash),
     /// `{root}/hub/state`
     HubState,
 }
@@ -171,11 +181,13 @@ impl Topics {
             Topic::Event(booth, kind) => format!("{root}/up/{booth}/event/{kind}"),
             Topic::Clip(booth, clip) => format!("{root}/up/{booth}/clip/{clip}"),
             Topic::Part(booth, clip, offset) => format!("{root}/up/{booth}/part/{clip}/{offset}"),
+            Topic::Withdraw(booth, id) => format!("{root}/up/{booth}/withdraw/{id}"),
             Topic::Reply(booth, command) => format!("{root}/up/{booth}/reply/{command}"),
             Topic::ConfigReport(booth) => format!("{root}/up/{booth}/config"),
             Topic::Ack(booth, clip) => format!("{root}/dn/{booth}/ack/{clip}"),
             Topic::ConfigWanted(booth) => format!("{root}/dn/{booth}/config"),
             Topic::Cmd(booth, command) => format!("{root}/dn/{booth}/cmd/{command}"),
+            Topic::Media(hash) => format!("{root}/media/{hash}"),
             Topic::HubState => format!("{root}/hub/state"),
         }
     }
@@ -186,6 +198,9 @@ impl Topics {
         let levels: Vec<&str> = rest.split('/').collect();
         if levels == ["hub", "state"] {
             return Some(Topic::HubState);
+        }
+        if let ["media", hash] = levels.as_slice() {
+            return MediaHash::parse(hash).map(Topic::Media);
         }
         let (direction, booth, tail) = match levels.as_slice() {
             [direction, booth, tail @ ..] => (*direction, BoothId::parse(booth).ok()?, tail),
@@ -202,6 +217,7 @@ impl Topics {
             ("up", ["part", clip, offset]) => {
                 Some(Topic::Part(booth, (*clip).into(), offset.parse().ok()?))
             }
+            ("up", ["withdraw", id]) => Some(Topic::Withdraw(booth, (*id).into())),
             ("up", ["reply", command]) => Some(Topic::Reply(booth, own(command))),
             ("up", ["config"]) => Some(Topic::ConfigReport(booth)),
             ("dn", ["ack", clip]) => Some(Topic::Ack(booth, (*clip).into())),
@@ -255,11 +271,13 @@ mod tests {
             Topic::Event(booth.clone(), "boot".into()),
             Topic::Clip(booth.clone(), "c".into()),
             Topic::Part(booth.clone(), "c".into(), 16_384),
+            Topic::Withdraw(booth.clone(), "w".into()),
             Topic::Reply(booth.clone(), "rebirth".into()),
             Topic::ConfigReport(booth.clone()),
             Topic::Ack(booth.clone(), "c".into()),
             Topic::ConfigWanted(booth.clone()),
             Topic::Cmd(booth, "ring".into()),
+            Topic::Media(MediaHash::parse(&"0a".repeat(32)).expect("a hash")),
             Topic::HubState,
         ];
         for topic in all {
@@ -281,6 +299,9 @@ mod tests {
             "booth/2/up/abc/state",
             "booth/1/up/abc/state/more",
             "booth/1/hub/state/x",
+            "booth/1/media",
+            "booth/1/media/0A",
+            "booth/1/media/../media",
         ] {
             assert_eq!(topics.parse(name), None, "{name}");
         }
