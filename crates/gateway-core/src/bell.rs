@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use booth_contract::time::Mono;
+pub use booth_contract::wanted::{DAY_MINUTES, minute_of, span_of};
 
-/// Minutes of a day.
-pub const DAY_MINUTES: u16 = 24 * 60;
 /// Most rings of one call.
 pub const MOST_RINGS: u8 = 10;
 
@@ -27,6 +26,17 @@ impl Ringing {
         Self {
             cadence: vec![Duration::from_millis(200)],
             rings: 1,
+        }
+    }
+
+    /// The same with another number of rings, if one is named: at least one, at most [`MOST_RINGS`].
+    pub fn times(&self, rings: Option<u64>) -> Self {
+        let rings = rings.map_or(self.rings, |rings| {
+            u8::try_from(rings).unwrap_or(MOST_RINGS)
+        });
+        Self {
+            cadence: self.cadence.clone(),
+            rings: rings.clamp(1, MOST_RINGS),
         }
     }
 
@@ -120,6 +130,16 @@ impl Bell {
         }
     }
 
+    /// When it never rings.
+    pub fn quiet(&self) -> Option<(u16, u16)> {
+        self.quiet
+    }
+
+    /// Other quiet hours count from now on.
+    pub fn keep_quiet(&mut self, quiet: Option<(u16, u16)>) {
+        self.quiet = quiet;
+    }
+
     /// Whether it may ring now.
     pub fn may_ring(&self, moment: Moment) -> Result<(), Silent> {
         let is_quiet = |minute: u16| match self.quiet {
@@ -163,23 +183,6 @@ impl Bell {
         self.last = Some(minute);
         is_new && self.at.contains(&minute) && self.may_ring(moment).is_ok()
     }
-}
-
-/// `HH:MM` as a minute of the day.
-pub fn minute_of(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let is_pair = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_pair(hours) || !is_pair(minutes) {
-        return None;
-    }
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
-
-/// `HH:MM-HH:MM` as two minutes of the day.
-pub fn span_of(text: &str) -> Option<(u16, u16)> {
-    let (from, to) = text.split_once('-')?;
-    Some((minute_of(from)?, minute_of(to)?))
 }
 
 #[cfg(test)]

@@ -77,6 +77,12 @@ impl<C: PartialEq, A> Waiting<C, A> {
         self.places.iter().any(|(same, _)| same == command)
     }
 
+    /// Those who wait for this command, earliest first.
+    pub fn askers(&self, command: &C) -> &[A] {
+        let place = self.places.iter().find(|(same, _)| same == command);
+        place.map_or(&[], |(_, askers)| askers)
+    }
+
     /// The commands that wait, earliest first.
     pub fn commands(&self) -> impl Iterator<Item = &C> {
         self.places.iter().map(|(command, _)| command)

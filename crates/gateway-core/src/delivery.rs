@@ -33,6 +33,8 @@ const BUSY_FIRST: Duration = Duration::from_secs(30);
 const BUSY_LAST: Duration = Duration::from_secs(600);
 /// A broker that has not said for this long that it takes nothing counts as taking again.
 const BUSY_STALE: Duration = Duration::from_secs(900);
+/// Pause of a withdrawal that the hub answers with anything but `stored`.
+const WITHDRAWAL_RETRY: Duration = Duration::from_secs(3600);
 /// First and last pause of one clip that the card fails to read or fix.
 const CARD_FIRST: Duration = Duration::from_secs(30);
 const CARD_LAST: Duration = Duration::from_secs(1800);
@@ -81,7 +83,7 @@ pub enum Confirmation {
     Broker,
 }
 
-/// A clip to deliver.
+/// A clip or a withdrawal to deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// UUID.
@@ -94,6 +96,8 @@ pub struct Offer {
     pub kept_at_ms: i64,
     /// Whether its manifest is final. If not, [`Delivery::to_fix`] asks for it to be fixed before the clip is offered.
     pub fixed: bool,
+    /// It is a citizen's withdrawal and no clip: one message, whose `sha256` is that of its `sealed` text.
+    pub is_withdrawal: bool,
 }
 
 /// What to publish.
@@ -101,6 +105,8 @@ pub struct Offer {
 pub enum What {
     /// The manifest.
     Manifest,
+    /// A withdrawal, whole.
+    Withdrawal,
     /// Body bytes `[from, to)`.
     Part {
         /// First byte.
@@ -232,6 +238,10 @@ pub struct Delivery {
     resting: BTreeSet<(Mono, u64)>,
     /// Clips of a citizen who is still at the booth.
     held: HashSet<ClipId>,
+    /// How many of `items` are withdrawals.
+    withdrawals: usize,
+    /// Clips in quarantine, with their hashes: they are not sent, and a citizen can still take them back.
+    aside: HashMap<ClipId, BodyHash>,
     next_number: u64,
     next_token: u64,
     tokens: HashMap<u64, Sent>,
@@ -270,6 +280,8 @@ impl Delivery {
             waiting: BTreeSet::new(),
             resting: BTreeSet::new(),
             held: HashSet::new(),
+            withdrawals: 0,
+            aside: HashMap::new(),
             next_number: 0,
             next_token: 0,
             tokens: HashMap::new(),
@@ -306,6 +318,8 @@ impl Delivery {
         }
         let number = self.next_number;
         self.next_number += 1;
+        self.aside.remove(&offer.clip_id);
+        self.withdrawals += usize::from(offer.is_withdrawal);
         if held {
             self.held.insert(offer.clip_id.clone());
         } else {
@@ -324,6 +338,20 @@ impl Delivery {
                 active: None,
             },
         );
+    }
+
+    /// A clip lies in quarantine: it is not sent, but a `discard` for this very body still deletes it.
+    pub fn lies_aside(&mut self, clip_id: ClipId, sha256: BodyHash) {
+        self.aside.insert(clip_id, sha256);
+    }
+
+    /// A clip went to quarantine: it is sent no more.
+    pub fn sent_aside(&mut self, clip_id: &ClipId) {
+        if let Some(number) = self.numbers.get(clip_id).copied()
+            && let Some(item) = self.forget(number)
+        {
+            self.lies_aside(item.offer.clip_id, item.offer.sha256);
+        }
     }
 
     /// Whether clips may leave: connected, and the confirming side is there.
@@ -534,12 +562,18 @@ impl Delivery {
 
     /// How many clips are not confirmed.
     pub fn unsent(&self) -> usize {
-        self.items.len()
+        self.items.len() - self.withdrawals
+    }
+
+    /// How many withdrawals are not confirmed.
+    pub fn unsent_withdrawals(&self) -> usize {
+        self.withdrawals
     }
 
     /// Age of the oldest unconfirmed clip.
     pub fn oldest_unsent(&self, now: Mono) -> Option<Duration> {
-        let kept_at_ms = self.items.values().next()?.offer.kept_at_ms;
+        let mut clips = self.items.values().filter(|item| !item.offer.is_withdrawal);
+        let kept_at_ms = clips.next()?.offer.kept_at_ms;
         let age = i64::try_from(now.0)
             .unwrap_or(i64::MAX)
             .saturating_sub(kept_at_ms);
@@ -641,6 +675,7 @@ impl Delivery {
     fn forget(&mut self, number: u64) -> Option<Item> {
         let item = self.items.remove(&number)?;
         self.numbers.remove(&item.offer.clip_id);
+        self.withdrawals -= usize::from(item.offer.is_withdrawal);
         self.held.remove(&item.offer.clip_id);
         self.refused.remove(&number);
         self.waiting.remove(&number);
@@ -661,6 +696,17 @@ impl Delivery {
             ))]
         };
         let Some(number) = self.numbers.get(&ack.clip_id).copied() else {
+            if ack.status == AckStatus::Discard
+                && let Some(sha256) = self.aside.get(&ack.clip_id)
+                && ack.sha256.as_ref() == Some(sha256)
+            {
+                let receipt = Receipt {
+                    clip_id: ack.clip_id.clone(),
+                    sha256: sha256.clone(),
+                };
+                self.aside.remove(&ack.clip_id);
+                return vec![Verdict::Delete(receipt)];
+            }
             // A clip that was released a moment ago is often answered twice.
             return odd("no such clip here");
         };
@@ -669,6 +715,13 @@ impl Delivery {
         };
         // A void number has no body and no hash; no other clip's hash is empty.
         let same_body = item.offer.sha256 == ack.sha256.as_deref().unwrap_or_default();
+        if item.offer.is_withdrawal && !(ack.status == AckStatus::Stored && same_body) {
+            // Nothing else lets go of a withdrawal, whatever the hub makes of it.
+            self.put_back(number, now + WITHDRAWAL_RETRY);
+            return odd(
+                "it is a withdrawal, which only `stored` with its hash ends; it is sent again in an hour",
+            );
+        }
         match ack.status {
             AckStatus::Stored if same_body => self.settle(now, number, Verdict::Release),
             AckStatus::Discard if same_body => self.settle(now, number, Verdict::Delete),
@@ -679,7 +732,7 @@ impl Delivery {
                     .clone()
                     .unwrap_or_else(|| "no reason given".into());
                 let reason: String = reason.chars().take(200).collect();
-                self.forget(number);
+                self.sent_aside(&ack.clip_id);
                 vec![Verdict::Quarantine {
                     clip_id: ack.clip_id.clone(),
                     reason,

@@ -43,6 +43,8 @@ pub struct Evidence {
     pub hook_was_on: bool,
     /// How many questions are open.
     pub questions: usize,
+    /// Why none is, where that is known.
+    pub why_no_question: Option<String>,
     /// The broker: connected, or why not and since when.
     pub broker: Result<(), (Mono, String)>,
     /// Messages must be sealed, and no key is named to seal them to.
@@ -75,6 +77,8 @@ pub struct Evidence {
     pub microphone_dead: Option<String>,
     /// A technician has closed the card to take it out.
     pub card_closed: bool,
+    /// The centre empties the booth.
+    pub draining: bool,
     /// Which contacts beside the hook switch do not work, a sentence each.
     pub controls: Vec<String>,
     /// Which settings of the sound card's mixer could not be made, a sentence each.
@@ -137,6 +141,7 @@ impl Evidence {
             left_off: false,
             hook_was_on: false,
             questions: 0,
+            why_no_question: None,
             broker: Err((started, "not connected yet".into())),
             no_recipient: false,
             notice_missing: false,
@@ -153,6 +158,7 @@ impl Evidence {
             microphone_suspect: None,
             microphone_dead: None,
             card_closed: false,
+            draining: false,
             controls: Vec::new(),
             mixer: Vec::new(),
             case_open: false,
@@ -168,6 +174,7 @@ impl Evidence {
             playback: self.playback.is_ok(),
             spool: self.spool.is_ok()
                 && !self.card_closed
+                && !self.draining
                 && !self.lacks_partition()
                 && !self.no_recipient,
         }
@@ -229,7 +236,9 @@ impl Evidence {
             raise(AlertId::HookNeverOn, AlertId::HookNeverOn.meaning().into());
         }
         if self.questions == 0 {
-            raise(AlertId::NoQuestion, AlertId::NoQuestion.meaning().into());
+            let why = self.why_no_question.as_deref();
+            let why = why.unwrap_or(AlertId::NoQuestion.meaning());
+            raise(AlertId::NoQuestion, why.into());
         }
         if let Err((since, why)) = &self.broker
             && now.since(*since) >= UNCONNECTED
@@ -270,6 +279,9 @@ impl Evidence {
         }
         if self.card_closed {
             raise(AlertId::CardClosed, AlertId::CardClosed.meaning().into());
+        }
+        if self.draining {
+            raise(AlertId::Draining, AlertId::Draining.meaning().into());
         }
         if self.disk_errors > 0 && !self.delivery.contains_key(&AlertId::DiskErrors) {
             // No count in the sentence: a sentence that changes is a new alert.
@@ -403,13 +415,14 @@ mod tests {
 
     #[test]
     fn whatever_makes_a_booth_unready_is_named_by_an_alert() {
-        let broken: [fn(&mut Evidence); 9] = [
+        let broken: [fn(&mut Evidence); 10] = [
             |e| {
                 // Even if the spool works: without a partition it writes to RAM.
                 e.partition = Some(Partition::Missing("the card is too small".into()));
             },
             |e| e.microphone_dead = Some("no tone".into()),
             |e| e.card_closed = true,
+            |e| e.draining = true,
             |e| e.capture = Err("no frames".into()),
             |e| e.playback = Err("no card".into()),
             |e| e.spool = Err(SpoolFault::Full("no room".into())),

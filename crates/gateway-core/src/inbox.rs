@@ -24,6 +24,8 @@ pub enum Inbound {
     Ack(Ack),
     /// An answer to a clip that cannot be read: it counts as no answer. Why, in words.
     AckUnreadable(String),
+    /// The configuration that the centre wants: its payload, whatever it is. `campaign` reads it.
+    Config(Vec<u8>),
     /// `cmd/rebirth`: say everything again.
     Rebirth(BoothId),
     /// `cmd/selftest`: test yourself and reply.
@@ -36,17 +38,59 @@ pub enum Inbound {
     CancelUpdate(BoothId),
     /// `cmd/resend`: offer these clips again; or the reason why the message does not say which.
     Resend(BoothId, Result<Wanted, &'static str>),
+    /// `cmd/reload`: read the configuration again.
+    Reload(BoothId),
+    /// `cmd/drain`: send everything and invite nobody for so many minutes; or what is wrong with their number.
+    Drain(BoothId, Result<u64, &'static str>),
+    /// A command that must be signed. Whether it is, the booth decides.
+    Signed(BoothId, SignedCommand),
     /// A command that this version does not know, cut to what may be in the reply's topic.
     UnknownCommand(BoothId, String),
     /// A message that no booth reads; one sentence about it.
     Odd(String),
 }
 
+/// A command that only a signature makes valid (contract §3.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SignedCommand {
+    /// Restart the machine.
+    Reboot,
+    /// Give up a clip in quarantine.
+    Purge,
+    /// Seal to other recipients.
+    Recipients,
+}
+
+impl SignedCommand {
+    const ALL: [SignedCommand; 3] = [Self::Reboot, Self::Purge, Self::Recipients];
+
+    /// Its name in the topic and in the signed text.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::Purge => "purge",
+            Self::Recipients => "recipients",
+        }
+    }
+
+    /// The command of this name, if it must be signed.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|command| command.word() == text)
+    }
+}
+
+/// How long a booth is emptied if the command names no time, and at most, in minutes.
+const DRAIN_MINUTES: u64 = 30;
+const MOST_DRAIN_MINUTES: u64 = 120;
+
 /// Reads one message.
 pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
     let shown = |text: &str| text.chars().take(SHOWN_CHARS).collect::<String>();
     let odd = |why: &str| Inbound::Odd(format!("a message on {}: {}", shown(topic), shown(why)));
     let known = topics.parse(topic);
+    if let Some(Topic::ConfigWanted(_)) = known {
+        return Inbound::Config(payload.to_vec());
+    }
     if payload.len() > MAX_JSON_BYTES {
         let why = format!(
             "it has {} bytes, the contract knows {MAX_JSON_BYTES}",
@@ -101,7 +145,14 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
         Some(Topic::Cmd(booth, command)) if command == "resend" => {
             Inbound::Resend(booth, wanted(payload))
         }
+        Some(Topic::Cmd(booth, command)) if command == "reload" => Inbound::Reload(booth),
+        Some(Topic::Cmd(booth, command)) if command == "drain" => {
+            Inbound::Drain(booth, minutes(payload))
+        }
         Some(Topic::Cmd(booth, command)) => {
+            if let Some(signed) = SignedCommand::parse(&command) {
+                return Inbound::Signed(booth, signed);
+            }
             let command: String = command
                 .chars()
                 .filter(char::is_ascii_alphanumeric)
@@ -131,6 +182,23 @@ fn wanted(payload: &[u8]) -> Result<Wanted, &'static str> {
             Some(_) => Err("clip_id is no text; name one clip by its id, or leave it out for all"),
         },
         _ => Err("the payload is no JSON object; {} asks for all clips"),
+    }
+}
+
+/// How long `drain` empties the booth, in minutes; 0 ends it.
+fn minutes(payload: &[u8]) -> Result<u64, &'static str> {
+    if payload.is_empty() {
+        return Ok(DRAIN_MINUTES);
+    }
+    let Ok(asked) = reading::fields(payload) else {
+        return Err("the payload is no JSON object; write {\"minutes\": 30}");
+    };
+    match asked.get("minutes") {
+        None | Some(serde_json::Value::Null) => Ok(DRAIN_MINUTES),
+        Some(minutes) => minutes
+            .as_u64()
+            .filter(|minutes| *minutes <= MOST_DRAIN_MINUTES)
+            .ok_or("minutes is no whole number from 0 to 120; 0 ends the emptying"),
     }
 }
 
@@ -208,9 +276,44 @@ mod tests {
             assert_eq!((of, asked.ok()), (booth.clone(), wanted), "{payload}");
         }
         assert_eq!(
+            said("booth/1/dn/rundhoej-1/cmd/reload", ""),
+            Inbound::Reload(booth.clone())
+        );
+        for (payload, minutes) in [
+            (r#"{"minutes":5}"#, Some(5)),
+            (r#"{"minutes":0}"#, Some(0)),
+            (r#"{"minutes":120}"#, Some(120)),
+            (r#"{"minutes":null}"#, Some(30)),
+            ("{}", Some(30)),
+            ("", Some(30)),
+            (r#"{"minutes":121}"#, None),
+            (r#"{"minutes":-1}"#, None),
+            (r#"{"minutes":1.5}"#, None),
+            (r#"{"minutes":"5"}"#, None),
+            ("[]", None),
+        ] {
+            let asked = said("booth/1/dn/rundhoej-1/cmd/drain", payload);
+            let Inbound::Drain(of, asked) = asked else {
+                panic!("{asked:?}")
+            };
+            assert_eq!((of, asked.ok()), (booth.clone(), minutes), "{payload}");
+        }
+        for command in SignedCommand::ALL {
+            let topic = format!("booth/1/dn/rundhoej-1/cmd/{}", command.word());
+            assert_eq!(said(&topic, "[[["), Inbound::Signed(booth.clone(), command));
+        }
+        assert_eq!(
             said("booth/1/dn/rundhoej-1/cmd/dance+#", "{}"),
             Inbound::UnknownCommand(booth, "dance".into())
         );
+        // A configuration is handed on whatever it is: `campaign` says what is wrong with it.
+        let long = "x".repeat(MAX_JSON_BYTES + 1);
+        for payload in ["{}", "", "rubbish", &long] {
+            assert_eq!(
+                said("booth/1/dn/rundhoej-1/config", payload),
+                Inbound::Config(payload.as_bytes().to_vec())
+            );
+        }
         let ack = r#"{"clip_id":"c","status":"stored","sha256":"00"}"#;
         assert!(
             matches!(said("booth/1/dn/rundhoej-1/ack/c", ack), Inbound::Ack(ack) if ack.clip_id == "c")
@@ -296,7 +399,7 @@ mod tests {
             ),
             // Its reply would go to a topic with an empty level.
             ("booth/1/dn/rundhoej-1/cmd/+++", "{}"),
-            ("booth/1/dn/rundhoej-1/config", "{}"),
+            ("booth/1/dn/rundhoej-1/configs", "{}"),
             (&"ø".repeat(10_000), ""),
         ] {
             let said = said(topic, payload);

@@ -5,6 +5,7 @@
 
 pub mod bell;
 pub mod booth;
+pub mod campaign;
 pub mod commands;
 pub mod counters;
 pub mod delivery;
@@ -15,6 +16,7 @@ pub mod inbox;
 pub mod keypad;
 pub mod liveness;
 pub mod microphone;
+pub mod orders;
 pub mod panel;
 pub mod partition;
 pub mod power;
@@ -24,6 +26,7 @@ pub mod retry;
 pub mod rival;
 pub mod session;
 pub mod sign;
+pub mod signed;
 pub mod spoken;
 pub mod trace;
 pub mod unreadable;

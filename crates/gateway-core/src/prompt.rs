@@ -6,7 +6,14 @@
 pub mod table;
 mod word;
 
+use std::collections::BTreeMap;
+
+use booth_contract::MediaHash;
+
 pub use word::{Language, Word};
+
+/// A recording of the centre: for each language the hash of the sound.
+pub type PromptByHash = BTreeMap<String, MediaHash>;
 
 /// A prompt by its name in the contract (§2), or a question's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,6 +46,10 @@ pub enum Prompt {
     TestTone,
     /// A question's own prompt, by its file name without extension.
     Question(String),
+    /// A recording of the centre, by its hash in each language; the language of the visit chooses.
+    Wanted(PromptByHash),
+    /// This one in that language, whatever the language of the visit is.
+    InLanguage(String, Box<Prompt>),
     /// The booth's spoken name, where the prompt folder has it.
     BoothName,
     /// A moment of silence between the parts of a report.

@@ -1,24 +1,38 @@
 //! What a citizen lives through, from lifting the handset to hanging it up.
 //!
-//! Owns: every rule of a visit: notice, question, consent by an active act, tone, recording, its four
-//! ends, goodbye, off-hook tone, emergency numbers. Never does: read a clock, play or record. Every
+//! Owns: every rule of a visit: notice, languages, questions, consent by an active act, tone, recording, its four
+//! ends, second thoughts, publication, votes, receipts, withdrawal, goodbye, off-hook tone, emergency numbers. Never does: read a clock, play or record. Every
 //! state but idle has a deadline, so that no citizen and no fault holds the booth for ever.
 
+mod after;
+mod asking;
+mod hands;
 mod machine;
+mod offer;
+mod recording;
 #[cfg(test)]
 mod scenarios;
+mod scene;
 mod service;
+mod state;
 #[cfg(test)]
 mod visitors;
+mod vote;
+mod withdraw;
 
 use std::time::Duration;
 
 use super::counters::Counter;
 use super::health::Parts;
 use super::prompt::Prompt;
+use booth_contract::receipt::Receipt;
 use booth_contract::time::Mono;
-use booth_contract::{ConsentMode, EndedBy};
+use booth_contract::{ConsentMode, EndedBy, Publish};
 pub use machine::Session;
+pub use offer::{
+    Choice, Limits, MayPublish, Offer, OpenAnswer, OpenQuestion, OtherLanguage, QuestionKind,
+};
+pub use scene::{Does, Hint, Kind, Named, Phase, Scene};
 
 /// One recording attempt; unique while the daemon runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,7 +96,7 @@ pub enum Lamp {
     Update,
 }
 
-/// The limits of a visit, from `[session]`.
+/// The rules of a visit that hold as long as the booth runs, from booth.toml; what the centre may change is in [`Offer`].
 #[derive(Debug, Clone)]
 pub struct SessionRules {
     /// How consent is given.
@@ -91,25 +105,25 @@ pub struct SessionRules {
     pub emergency_numbers: Vec<Vec<u8>>,
     /// The digits that make the booth speak of itself: a 0, then others; empty means that there is no code.
     pub service_code: Vec<u8>,
-    /// Longest recording.
-    pub max: Duration,
+    /// The digits after which the booth takes a receipt; empty means that there are none.
+    pub withdraw_code: Vec<u8>,
     /// Shorter takes that the citizen ended are discarded.
     pub min: Duration,
-    /// Silence after speech that ends a recording; zero = never.
-    pub silence: Duration,
-    /// From the end of the last prompt to the goodbye.
-    pub choose: Duration,
 }
 
-/// A question that can be answered now.
+/// What a take or a vote answers, as its clip says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenQuestion {
-    /// Its id in the manifest.
-    pub id: String,
-    /// The digit that chooses it.
-    pub digit: u8,
-    /// Its prompt.
-    pub prompt: Prompt,
+pub struct Asked {
+    /// The question.
+    pub question_id: String,
+    /// Its campaign, where the centre asked it.
+    pub campaign_id: Option<String>,
+    /// The language in which the citizen was asked.
+    pub lang: String,
+    /// The centre's configuration that was in force.
+    pub config_version: Option<u64>,
+    /// The digit of a vote; `None` for speech.
+    pub choice: Option<u8>,
 }
 
 /// What the recorder reports to the session.
@@ -126,7 +140,9 @@ pub enum RecorderNews {
         /// Since when.
         at: Mono,
     },
-    /// The clip is durable.
+    /// The words are durable, and the take is open: its citizen can hear, repeat or delete it.
+    Held(TakeId),
+    /// The clip is durable and has its number.
     Kept(TakeId),
     /// The take is deleted: it was too short, or the session asked for that.
     Discarded(TakeId),
@@ -150,8 +166,19 @@ pub enum Input {
     Recorder(RecorderNews),
     /// Which parts of the booth work.
     Parts(Parts),
-    /// Which questions are open.
-    Questions(Vec<OpenQuestion>),
+    /// What a citizen is offered from now on.
+    Offer(Offer),
+    /// Whether receipts can be sealed: a public key of the city is known.
+    CanSeal(bool),
+    /// The receipt of a take or a vote that was just armed or cast; `None` where none can be sealed.
+    Receipt {
+        /// Which take.
+        take: TakeId,
+        /// Its receipt.
+        receipt: Option<Receipt>,
+    },
+    /// Whether the withdrawal is on the card.
+    WithdrawalKept(bool),
     /// The loop has something for a technician to hear.
     Service(ServiceNews),
     /// Whether an update is under way.
@@ -203,6 +230,19 @@ pub enum Command {
         id: PlayId,
         /// What.
         prompts: Vec<Prompt>,
+        /// The language of this visit.
+        lang: String,
+        /// Louder by this many steps of 9 dB.
+        gain_steps: u8,
+        /// Slowly: the gaps between words are longer.
+        slow: bool,
+    },
+    /// Let the citizen hear the take that is held, in place of anything that plays now.
+    PlayBack {
+        /// Named in [`Input::PlayEnded`].
+        id: PlayId,
+        /// The take.
+        take: TakeId,
         /// Louder by this many steps of 9 dB.
         gain_steps: u8,
     },
@@ -212,8 +252,8 @@ pub enum Command {
     Arm {
         /// The take.
         take: TakeId,
-        /// The question it answers.
-        question_id: String,
+        /// What it answers.
+        asked: Asked,
         /// The key that was the consent.
         key: Option<String>,
     },
@@ -231,7 +271,7 @@ pub enum Command {
         /// From when.
         from: Mono,
     },
-    /// End the take at `at` and keep it.
+    /// End the words at `at` and hold them: [`RecorderNews::Held`].
     Finish {
         /// The take.
         take: TakeId,
@@ -242,10 +282,31 @@ pub enum Command {
         /// Discard it instead if it is shorter.
         min: Duration,
     },
-    /// Delete the take.
+    /// Delete the take, from the card and with its key, at any time before it is closed.
     Discard {
         /// The take.
         take: TakeId,
+    },
+    /// Give the held take its number and let it go: [`RecorderNews::Kept`].
+    Close {
+        /// The take.
+        take: TakeId,
+        /// What its citizen allowed.
+        publish: Publish,
+    },
+    /// Keep a vote: [`RecorderNews::Kept`].
+    Cast {
+        /// The vote's own number among the takes.
+        take: TakeId,
+        /// What it answers.
+        asked: Asked,
+        /// The digit that was chosen.
+        choice: u8,
+    },
+    /// Seal this receipt and keep it on the card as a withdrawal: [`Input::WithdrawalKept`].
+    Withdraw {
+        /// The receipt that was dialled.
+        receipt: Receipt,
     },
     /// Somebody is recorded (true), so that taps of the hook are no digits.
     Recording(bool),

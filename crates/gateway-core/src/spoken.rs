@@ -91,6 +91,16 @@ pub fn alert(id: AlertId) -> Word {
     word.copied().unwrap_or(Word::AlertUnknown)
 }
 
+/// So many minutes.
+pub fn minutes(minutes: u64, language: Language) -> Vec<Word> {
+    let mut said = number::words(minutes, Gender::Neuter, language);
+    said.push(match minutes {
+        1 => Word::Minute,
+        _ => Word::Minutes,
+    });
+    said
+}
+
 /// A name letter by letter; characters that no id may contain are left out.
 pub fn spelled(id: &str) -> Vec<Word> {
     let known = id.chars().filter_map(Word::of_char);

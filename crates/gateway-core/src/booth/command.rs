@@ -1,12 +1,17 @@
 //! What a booth wants done.
 
+use booth_contract::ClipId;
 use booth_contract::time::Mono;
 
+use super::configuration::Came;
+use super::desk::Reply;
 use crate::bell::Ringing;
+use crate::delivery::Verdict as Settled;
 use crate::health::AlertChange;
 use crate::microphone::Verdict;
-use crate::session;
+use crate::orders::Remembered;
 use crate::sign::Sign;
+use crate::{quarantine, session, unreadable};
 
 /// How the microphone was listened to in a self-test.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,6 +53,8 @@ pub enum Command {
     },
     /// Say everything that must be current at the broker and at the hub.
     Introduce,
+    /// The centre wants this configuration.
+    Configure(Box<Came>),
     /// Report an alert that was raised or cleared.
     SayAlert {
         /// Which.
@@ -67,6 +74,47 @@ pub enum Command {
     Ring(Ringing),
     /// Ring by the schedule.
     RingBySchedule(Ringing),
+    /// Answer a command of the centre.
+    Reply(Reply),
+    /// Do this with clips that the hub has answered.
+    Settle(Vec<Settled>),
+    /// Report that the hub has come (true) or gone.
+    SayHub(bool),
+    /// Report a message that could not be read; a sentence.
+    SayUnreadable(unreadable::Kind, String),
+    /// Report that the centre asks for clips again.
+    SayResend {
+        /// So many leave quarantine.
+        returns: usize,
+        /// So many had been refused by the broker.
+        retried: usize,
+    },
+    /// Let these clips out of quarantine.
+    BringBack {
+        /// The clips.
+        clips: Vec<ClipId>,
+        /// This moment, if nobody asked.
+        by_itself: Option<quarantine::Moment>,
+    },
+    /// Leave a request for this update to the updater.
+    RequestUpdate(String),
+    /// Take the request back.
+    CancelUpdate,
+    /// Read the configuration again.
+    Reload,
+    /// Write this memory to the card: [`Event::Remembered`](super::Event::Remembered).
+    Remember(Box<Remembered>),
+    /// Give up a clip in quarantine: [`Event::Purged`](super::Event::Purged).
+    Purge {
+        /// The clip.
+        clip_id: ClipId,
+        /// Why, in words; may be empty.
+        reason: String,
+    },
+    /// Seal to these public keys from now on, and introduce them.
+    SealTo(Vec<String>),
+    /// Restart the machine: [`Event::RestartAsked`](super::Event::RestartAsked).
+    Restart,
     /// Save what has changed, if the card can take it.
     Save,
     /// The machine was reset by its watchdog.
@@ -83,6 +131,7 @@ impl Command {
                 | Command::Introduce
                 | Command::SayAlert { .. }
                 | Command::SayHealth
+                | Command::Reply(_)
                 | Command::Visit(session::Command::Event(_) | session::Command::Service(_))
         )
     }

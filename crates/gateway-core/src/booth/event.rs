@@ -3,10 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use booth_contract::ClipId;
 use booth_contract::time::Timestamp;
 
+use super::centre::CentreRules;
+use super::resend::Back;
+use super::updates::UpdateStage;
 use crate::bell::{Bell, Ringing};
+use crate::delivery::Offer;
 use crate::microphone::{Heard, ToneTest};
+use crate::orders::Remembered;
 use crate::power::Supply;
 use crate::session::{Input, PlayId};
 
@@ -27,6 +33,8 @@ pub struct Rules {
     pub configuration: u64,
     /// The handset has a lamp and perhaps a bell; a simulated one has neither.
     pub has_lamp: bool,
+    /// How it deals with the centre.
+    pub centre: CentreRules,
 }
 
 /// What is true around the booth when something happens.
@@ -71,17 +79,38 @@ pub enum Event {
         /// Another device has taken it over.
         taken_over: bool,
     },
-    /// The hub says whether it is there. An introduction to a hub that has come waits for `wait`, by chance.
-    HubSays {
-        /// It is.
-        is_online: bool,
-        /// The booth's turn.
-        wait: Duration,
+    /// The centre said something.
+    Incoming {
+        /// On this topic.
+        topic: String,
+        /// This.
+        payload: Vec<u8>,
+        /// Correlation Data (MQTT 5 §3.3.2.3.6).
+        correlation: Option<Vec<u8>>,
     },
-    /// Somebody wants an introduction.
-    AskedToIntroduce,
-    /// Somebody wants a self-test.
-    AskedToTest,
+    /// The findings of a self-test, as the answer to whoever asked for one.
+    Tested(serde_json::Value),
+    /// The configuration was read again, or why it stays as it was.
+    Reloaded(Result<(), String>),
+    /// An update has moved on.
+    UpdateIs(UpdateStage),
+    /// Nobody works on the update any longer (true), or somebody does again.
+    UpdateLeft(bool),
+    /// A request for an update was left for the updater, or why not.
+    UpdateRequested(Result<(), String>),
+    /// What became of clips that were to leave quarantine.
+    BroughtBack(Vec<(ClipId, Back)>),
+    /// The card has the memory of the centre's commands, or why not.
+    Remembered(Result<Box<Remembered>, String>),
+    /// A clip was given up: its number, and what declares it void; or why not.
+    Purged {
+        /// The clip.
+        clip_id: ClipId,
+        /// How that ended.
+        result: Result<(u64, Offer), String>,
+    },
+    /// The machine was asked to restart, or cannot be.
+    RestartAsked(Result<(), String>),
     /// The recorder says what the microphone heard.
     Heard(Heard),
     /// The recorder has no room for that question.
@@ -107,6 +136,10 @@ pub enum Event {
         is_known: bool,
         /// A watchdog's reset was the reason for this boot.
         watchdog_reset: bool,
+        /// When the card was first seen, where that is a time.
+        first_seen: Option<Timestamp>,
+        /// What it remembers of the centre's commands.
+        memory: Box<Remembered>,
     },
     /// The configuration was read again.
     Configured {

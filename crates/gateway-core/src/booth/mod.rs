@@ -4,13 +4,22 @@
 //! first boot, counters) and the one place that merges their deadlines. Never does: read a clock, a machine or a card; what these
 //! say comes with each event as [`Around`].
 
+mod centre;
+#[cfg(test)]
+mod centre_tests;
 mod clock_watch;
 mod command;
+mod configuration;
+mod desk;
+mod drain;
 mod event;
 mod introduction;
+mod orders;
+mod resend;
 mod selftest;
 #[cfg(test)]
 mod tests;
+mod updates;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -29,12 +38,22 @@ use crate::quarantine::Quarantine;
 use crate::session::{self, Input, Session, TakeId};
 use crate::sign::FirstBoot;
 use crate::unreadable::Unreadable;
+pub use centre::{CentreRules, Checks};
 use clock_watch::ClockWatch;
 pub use command::{Command, Listened};
+pub use configuration::Came;
+use desk::Desk;
+pub use desk::{Asker, Reply};
+use drain::Drain;
 pub use event::{Around, Event, Rules};
 use introduction::Introduction;
+use orders::Orders;
+pub use resend::Back;
+use resend::Resend;
 use selftest::SelfTest;
 pub use selftest::TEST_TONE;
+pub use updates::UpdateStage;
+use updates::Updates;
 
 /// An introduction and a self-test that were asked for begin at most this often; an asker in between is answered with the next
 /// one.
@@ -73,6 +92,12 @@ pub struct Booth {
     bell: Bell,
     clock: ClockWatch,
     introduction: Introduction,
+    /// The centre's commands that wait.
+    desk: Desk,
+    resends: Vec<Resend>,
+    updates: Updates,
+    drain: Option<Drain>,
+    orders: Orders,
     is_connected: bool,
     connected_at: Mono,
     reconnects: u64,
@@ -117,6 +142,11 @@ impl Booth {
             bell: rules.bell.clone(),
             clock: ClockWatch::default(),
             introduction: Introduction::default(),
+            desk: Desk::default(),
+            resends: Vec::new(),
+            updates: Updates::default(),
+            drain: None,
+            orders: Orders::default(),
             is_connected: false,
             connected_at: now,
             reconnects: 0,
@@ -151,9 +181,20 @@ impl Booth {
             }
             Event::Connected { max_packet } => self.connected(now, around, max_packet),
             Event::Disconnected { why, taken_over } => self.disconnected(now, why, taken_over),
-            Event::HubSays { is_online, wait } => self.hub_says(now, is_online, wait),
-            Event::AskedToIntroduce => self.introduction.asked(now),
-            Event::AskedToTest => self.selftest.asked(now),
+            Event::Incoming {
+                topic,
+                payload,
+                correlation,
+            } => self.incoming(now, around, &topic, &payload, correlation),
+            Event::Tested(findings) => self.tested(findings),
+            Event::Reloaded(result) => self.reloaded(result),
+            Event::UpdateIs(stage) => self.update_is(now, around, stage),
+            Event::UpdateLeft(is_left) => self.update_is_left(is_left),
+            Event::UpdateRequested(result) => self.update_requested(result),
+            Event::BroughtBack(clips) => self.brought_back(now, clips),
+            Event::Remembered(written) => self.remembered(now, written.map(|memory| *memory)),
+            Event::Purged { clip_id, result } => self.purged(&clip_id, result),
+            Event::RestartAsked(result) => self.restart_asked(result),
             Event::Heard(heard) => self.heard(now, around, heard),
             Event::NotHeard => self.selftest.not_heard(),
             Event::Probed(result) => self.selftest.card_answered(result),
@@ -165,6 +206,8 @@ impl Booth {
                 boot_count,
                 is_known,
                 watchdog_reset,
+                first_seen,
+                memory,
             } => {
                 self.commands
                     .extend(self.clock.believed_ms().map(Command::NoteClock));
@@ -172,6 +215,10 @@ impl Booth {
                 if watchdog_reset && self.counters.watchdog_reset(boot_count) {
                     self.is_unsaved = true;
                     self.commands.push(Command::ResetByWatchdog);
+                }
+                self.orders_found(*memory, first_seen, is_known);
+                if self.is_connected {
+                    self.introduce(around);
                 }
             }
             Event::Configured {
@@ -204,6 +251,7 @@ impl Booth {
             .chain(self.selftest.deadline())
             .chain(self.microphone_deadline())
             .chain(sign.filter(|_| self.rules.has_lamp))
+            .chain(self.drain_deadline())
             .chain([self.supply_due]);
         due.fold(at, |at, due| at.min(due.max(now)))
     }
@@ -212,10 +260,13 @@ impl Booth {
         if self.session.deadline().is_some_and(|due| due <= now) {
             self.visit(now, around, Input::Tick);
         }
+        self.watch_drain(now);
+        self.watch_orders(now, around);
+        self.bring_back_what_is_due(now, around);
         self.weigh(now, around);
         let is_all_sent = around.is_all_sent && !self.commands.iter().any(Command::is_said);
         if self.introduction.begins(now, is_all_sent) {
-            self.commands.push(Command::Introduce);
+            self.introduce(around);
             // No broker keeps an event: a clock step that was said while the hub was away is said again.
             if self.clock.take_unheard() {
                 self.say_clock();
@@ -269,7 +320,8 @@ impl Booth {
         self.connected_at = now;
         self.delivery.connected(max_packet);
         self.weigh(now, around);
-        self.commands.push(Command::Introduce);
+        self.introduce(around);
+        self.say_unsaid();
         self.health_due = now + self.rules.health_every;
     }
 
@@ -362,6 +414,12 @@ impl Booth {
     /// Clips in a row in which nobody was heard.
     pub fn silent_clips_in_row(&self) -> u64 {
         self.microphone.silent_in_row()
+    }
+
+    /// The bell's quiet hours, where the centre says some: `Some(None)` for none; else those of the configuration.
+    pub fn bell_is_quiet(&mut self, quiet: Option<Option<(u16, u16)>>) {
+        self.bell
+            .keep_quiet(quiet.unwrap_or(self.rules.bell.quiet()));
     }
 
     /// Whether the bell may ring now, for the centre.

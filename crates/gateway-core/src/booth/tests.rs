@@ -3,13 +3,13 @@ use crate::bell::Bell;
 use crate::delivery::Confirmation;
 use crate::microphone::ToneTest;
 use crate::prompt::Prompt;
-use crate::session::{HandsetEvent, OpenQuestion, SessionRules};
+use crate::session::{HandsetEvent, MayPublish, Offer, OpenQuestion, QuestionKind, SessionRules};
 use booth_contract::ConsentMode;
 use booth_contract::time::Timestamp;
 
 const STARTED: Mono = Mono(20_000);
 
-fn around(now: Mono) -> Around {
+pub(super) fn around(now: Mono) -> Around {
     Around {
         wall: Timestamp::from_millisecond(1_796_122_800_000 + now.0 as i64).expect("a time"),
         clock_synced: true,
@@ -23,6 +23,13 @@ fn around(now: Mono) -> Around {
 
 /// A booth with one question and nothing known of its parts.
 fn booth() -> Booth {
+    let id = booth_contract::BoothId::parse("rundhoej-1").expect("an id");
+    let topics = booth_contract::Topics::new("booth/1");
+    booth_with(CentreRules::bare(id, topics, "boot".into()))
+}
+
+/// The same with these dealings with the centre.
+pub(super) fn booth_with(centre: CentreRules) -> Booth {
     let rules = Rules {
         health_every: Duration::from_secs(60),
         tone_test: ToneTest::TellsOnly,
@@ -31,15 +38,14 @@ fn booth() -> Booth {
         scheduled_ringing: None,
         configuration: 1,
         has_lamp: false,
+        centre,
     };
     let session = SessionRules {
         consent: ConsentMode::Digit,
         emergency_numbers: Vec::new(),
         service_code: Vec::new(),
-        max: Duration::from_secs(180),
+        withdraw_code: Vec::new(),
         min: Duration::from_secs(1),
-        silence: Duration::from_secs(10),
-        choose: Duration::from_secs(20),
     };
     let mut evidence = Evidence::at_start(STARTED);
     evidence.questions = 1;
@@ -53,12 +59,20 @@ fn booth() -> Booth {
     );
     let question = OpenQuestion {
         id: "q".into(),
+        campaign_id: None,
         digit: 1,
         prompt: Prompt::Question("q".into()),
+        kind: QuestionKind::Speak,
+        publish: MayPublish::No,
+        max: None,
     };
     for input in [
         Input::HandsetAtStart { off_hook: false },
-        Input::Questions(vec![question]),
+        Input::Offer(Offer {
+            questions: vec![question],
+            lang: "da".into(),
+            ..Offer::default()
+        }),
     ] {
         booth.handle(STARTED, &around(STARTED), Event::Visit(input));
     }
@@ -66,7 +80,7 @@ fn booth() -> Booth {
 }
 
 /// Everything works from now on.
-fn works(booth: &mut Booth) {
+pub(super) fn works(booth: &mut Booth) {
     let evidence = &mut booth.evidence;
     (evidence.capture, evidence.playback, evidence.handset) = (Ok(()), Ok(()), Ok(()));
     evidence.spool = Ok(());
@@ -122,6 +136,8 @@ fn a_restart_in_the_same_boot_remembers_since_when_and_another_boot_does_not() {
             boot_count,
             is_known: false,
             watchdog_reset: false,
+            first_seen: None,
+            memory: Box::default(),
         };
         booth.handle(now, &around(now), opened);
         works(&mut booth);
@@ -151,13 +167,10 @@ fn a_hub_that_has_come_gets_one_introduction_and_the_clock_that_it_missed() {
     let mut booth = booth();
     let now = Mono(30_000);
     booth.handle(now, &around(now), Event::Connected { max_packet: None });
-    let hub = |is_online| Event::HubSays {
-        is_online,
-        wait: Duration::from_secs(5),
-    };
-    booth.handle(now, &around(now), hub(true));
+    let wait = Duration::from_secs(5);
+    booth.hub_says(now, true, wait);
     // A repetition changes nothing.
-    booth.handle(Mono(31_000), &around(now), hub(true));
+    booth.hub_says(Mono(31_000), true, wait);
     let introduces = |commands: &[Command]| {
         let is_one = |command: &&Command| matches!(command, Command::Introduce);
         commands.iter().filter(is_one).count()
@@ -190,9 +203,15 @@ fn whoever_asks_for_a_self_test_while_somebody_is_there_is_answered_at_once_and_
         let is_answer = |command: &Command| matches!(command, Command::SelfTested { .. });
         commands.iter().any(is_answer)
     };
-    booth.handle(now, &around(now), Event::AskedToTest);
+    let asks = || Event::Incoming {
+        topic: "booth/1/dn/rundhoej-1/cmd/selftest".into(),
+        payload: b"{}".to_vec(),
+        correlation: None,
+    };
+    booth.handle(now, &around(now), asks());
     assert!(tested(turn(&mut booth, now)));
-    booth.handle(now, &around(now), Event::AskedToTest);
+    booth.handle(now, &around(now), Event::Tested(serde_json::json!({})));
+    booth.handle(now, &around(now), asks());
     assert!(!tested(turn(&mut booth, Mono(31_999))));
     assert!(tested(turn(&mut booth, Mono(32_000))));
 }

@@ -39,6 +39,7 @@ impl Booth {
     pub(super) fn weigh(&mut self, now: Mono, around: &Around) {
         self.weigh_delivery(now);
         self.evidence.hook_was_on = self.session.hook_was_on();
+        self.evidence.draining = self.is_draining();
         self.watch_microphone(now, around);
         self.watch_clock(now, around);
         let parts = self.evidence.parts();

@@ -77,13 +77,17 @@ impl Delivery {
                 self.learned = (size < self.room).then_some(size);
             }
         }
-        let item = self.items.get_mut(&sent.number);
-        let Some(active) = item.and_then(|item| item.active.as_mut()) else {
+        let Some(item) = self.items.get_mut(&sent.number) else {
+            return Vec::new();
+        };
+        // A withdrawal ends by the hub's word alone, whoever confirms clips (contract §3.9).
+        let by_broker = self.confirmation == Confirmation::Broker && !item.offer.is_withdrawal;
+        let Some(active) = item.active.as_mut() else {
             return Vec::new();
         };
         active.unacked = active.unacked.saturating_sub(1);
         let all_sent = active.unacked == 0 && !active.manifest_due && active.ranges.is_empty();
-        if all_sent && self.confirmation == Confirmation::Broker {
+        if all_sent && by_broker {
             return self.settle(now, sent.number, Verdict::Release);
         }
         if all_sent {
@@ -127,11 +131,12 @@ impl Delivery {
             }
             What::Part { .. } => "even a part",
             What::Manifest => "its manifest",
+            What::Withdrawal => "a withdrawal",
         };
         let bytes = match (sent.bytes, what) {
             (Some(bytes), _) => format!(" of {bytes} bytes"),
             (None, What::Part { from, to }) => format!(" of {} bytes", to - from),
-            (None, What::Manifest) => String::new(),
+            (None, What::Manifest | What::Withdrawal) => String::new(),
         };
         let why = format!("{what_is}{bytes} is larger than the broker takes");
         self.refused.insert(number, why);

@@ -49,7 +49,10 @@ impl Delivery {
         let active = item.active.as_mut()?;
         let what = if active.manifest_due {
             active.manifest_due = false;
-            What::Manifest
+            match item.offer.is_withdrawal {
+                true => What::Withdrawal,
+                false => What::Manifest,
+            }
         } else {
             let (from, to) = active.ranges.pop_front()?;
             let end = to.min(from.saturating_add(self.max_part));
@@ -75,7 +78,7 @@ impl Delivery {
         };
         self.tokens.insert(token, sent);
         self.pace.spend(match what {
-            What::Manifest => MANIFEST_COST,
+            What::Manifest | What::Withdrawal => MANIFEST_COST,
             What::Part { from, to } => to - from + MESSAGE_OVERHEAD,
         });
         Some(Send {
@@ -136,13 +139,13 @@ impl Delivery {
 
     /// Repeats the manifest of clips whose answer is overdue.
     fn repeat_unanswered(&mut self, now: Mono) {
-        if self.confirmation == Confirmation::Broker {
-            return;
-        }
         for number in &self.active {
             let Some(item) = self.items.get_mut(number) else {
                 continue;
             };
+            if self.confirmation == Confirmation::Broker && !item.offer.is_withdrawal {
+                continue;
+            }
             let Some(active) = item.active.as_mut() else {
                 continue;
             };

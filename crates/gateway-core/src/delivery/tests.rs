@@ -14,6 +14,7 @@ fn offer(n: u64, bytes: u64) -> Offer {
         sha256: format!("{n:064x}").into(),
         kept_at_ms: n as i64,
         fixed: true,
+        is_withdrawal: false,
     }
 }
 
@@ -54,7 +55,7 @@ fn a_broker_that_takes_a_few_messages_at_a_time_still_gets_a_long_clip_through()
                 room -= 1;
                 match send.what {
                     What::Part { from, to } => there.insert(from, to),
-                    What::Manifest => asked = true,
+                    What::Manifest | What::Withdrawal => asked = true,
                 }
             }
             delivery.puback(now, send.token, answer, "quota exceeded");
@@ -365,7 +366,7 @@ impl Hub {
         let mut repeated = false;
         match send.what {
             What::Part { from, to } => parts[from as usize..to as usize].fill(true),
-            What::Manifest => {
+            What::Manifest | What::Withdrawal => {
                 let asked = self
                     .asked
                     .entry(send.clip_id.clone())
@@ -698,7 +699,7 @@ fn drain_small(delivery: &mut Delivery, now: Mono, most: usize, manifest: usize)
         // As many as may be under way are sent, so that several of one size are refused together.
         while let Some(send) = delivery.next(now) {
             let bytes = match send.what {
-                What::Manifest => manifest,
+                What::Manifest | What::Withdrawal => manifest,
                 What::Part { from, to } => (to - from) as usize,
             };
             delivery.sized(send.token, bytes);
@@ -964,4 +965,131 @@ fn sizes_at_the_end_of_what_can_be_counted_do_not_overflow() {
             to: u64::MAX
         })
     );
+}
+
+fn withdrawal(n: u64) -> Offer {
+    Offer {
+        is_withdrawal: true,
+        ..offer(n, 0)
+    }
+}
+
+#[test]
+fn a_withdrawal_is_one_message_that_is_repeated_until_the_hub_has_it_and_counts_as_no_clip() {
+    let mut delivery = ready();
+    delivery.keep(withdrawal(1), false);
+    delivery.keep(offer(2, 10), false);
+    assert_eq!((delivery.unsent(), delivery.unsent_withdrawals()), (1, 1));
+    assert_eq!(
+        delivery.oldest_unsent(Mono(9)),
+        Some(Duration::from_millis(7))
+    );
+    assert_eq!(
+        drain(&mut delivery, Mono(0)),
+        [
+            What::Withdrawal,
+            What::Manifest,
+            What::Part { from: 0, to: 10 }
+        ]
+    );
+    let settled = delivery.ack(Mono(0), &ack(2, AckStatus::Stored));
+    assert!(matches!(settled[..], [Verdict::Release(_)]));
+    assert_eq!(drain(&mut delivery, Mono(10_000)), [What::Withdrawal]);
+    assert_eq!(drain(&mut delivery, Mono(30_000)), [What::Withdrawal]);
+    // Whatever else the hub says, and whatever hash it names, it is kept and sent again later.
+    let mut now = Mono(30_000);
+    for status in [AckStatus::Reject, AckStatus::Discard, AckStatus::Partial] {
+        assert!(matches!(
+            delivery.ack(now, &ack(1, status))[..],
+            [Verdict::Odd(_)]
+        ));
+        assert_eq!(drain(&mut delivery, now), []);
+        now = Mono(now.0 + 3_600_000);
+        assert_eq!(drain(&mut delivery, now), [What::Withdrawal]);
+    }
+    let wrong = Ack {
+        sha256: Some("0".repeat(64).into()),
+        ..ack(1, AckStatus::Stored)
+    };
+    assert!(matches!(delivery.ack(now, &wrong)[..], [Verdict::Odd(_)]));
+    assert_eq!(delivery.unsent_withdrawals(), 1);
+    let settled = delivery.ack(now, &ack(1, AckStatus::Stored));
+    assert!(matches!(settled[..], [Verdict::Release(_)]));
+    assert_eq!((delivery.unsent(), delivery.unsent_withdrawals()), (0, 0));
+    // After a new connection too, it begins with itself.
+    delivery.keep(withdrawal(3), false);
+    drain(&mut delivery, now);
+    delivery.disconnected();
+    delivery.connected(None);
+    assert_eq!(drain(&mut delivery, now), [What::Withdrawal]);
+}
+
+#[test]
+fn a_clip_that_was_withdrawn_is_deleted_also_while_it_is_sent_and_in_quarantine_by_its_own_hash_alone()
+ {
+    let mut delivery = ready();
+    delivery.keep(offer(1, 40_000), false);
+    let sent = delivery.next(Mono(0)).expect("a manifest");
+    let under_way = delivery.next(Mono(0)).expect("a part");
+    let deleted = delivery.ack(Mono(0), &ack(1, AckStatus::Discard));
+    assert!(matches!(&deleted[..], [Verdict::Delete(receipt)] if receipt.clip_id() == "clip-1"));
+    // What is under way belongs to nobody any more.
+    assert!(!delivery.awaits(sent.token) && !delivery.awaits(under_way.token));
+    assert_eq!(
+        delivery.puback(Mono(0), under_way.token, Puback::Success, ""),
+        []
+    );
+    assert_eq!(drain(&mut delivery, Mono(0)), []);
+
+    delivery.keep(offer(2, 10), false);
+    drain(&mut delivery, Mono(0));
+    delivery.ack(Mono(0), &ack(2, AckStatus::Reject));
+    // Another one was found in quarantine at the start.
+    delivery.lies_aside("clip-3".into(), format!("{:064x}", 3).into());
+    for n in [2, 3] {
+        for status in [AckStatus::Stored, AckStatus::Partial, AckStatus::Reject] {
+            let odd = delivery.ack(Mono(0), &ack(n, status));
+            assert!(
+                matches!(odd[..], [Verdict::Odd(_)]),
+                "only discard takes it"
+            );
+        }
+        let wrong = Ack {
+            sha256: None,
+            ..ack(n, AckStatus::Discard)
+        };
+        assert!(matches!(
+            delivery.ack(Mono(0), &wrong)[..],
+            [Verdict::Odd(_)]
+        ));
+        let deleted = delivery.ack(Mono(0), &ack(n, AckStatus::Discard));
+        assert!(matches!(deleted[..], [Verdict::Delete(_)]));
+        let again = delivery.ack(Mono(0), &ack(n, AckStatus::Discard));
+        assert!(matches!(again[..], [Verdict::Odd(_)]));
+    }
+    // A clip that came back is delivery's again, and is deleted once.
+    delivery.lies_aside("clip-4".into(), format!("{:064x}", 4).into());
+    delivery.keep(offer(4, 10), false);
+    let deleted = delivery.ack(Mono(0), &ack(4, AckStatus::Discard));
+    assert!(matches!(deleted[..], [Verdict::Delete(_)]));
+    let again = delivery.ack(Mono(0), &ack(4, AckStatus::Discard));
+    assert!(matches!(again[..], [Verdict::Odd(_)]));
+}
+
+#[test]
+fn a_withdrawal_ends_by_the_hubs_word_alone_also_where_the_broker_confirms_clips() {
+    let mut delivery = Delivery::new(Confirmation::Broker);
+    delivery.connected(None);
+    delivery.keep(withdrawal(1), false);
+    let sent = delivery.next(Mono(0)).expect("a withdrawal");
+    assert_eq!(
+        delivery.puback(Mono(0), sent.token, Puback::Success, ""),
+        []
+    );
+    assert_eq!(delivery.unsent_withdrawals(), 1);
+    let again = delivery.next(Mono(10_000)).expect("it is repeated");
+    assert_eq!(again.what, What::Withdrawal);
+    delivery.puback(Mono(10_000), again.token, Puback::Success, "");
+    let settled = delivery.ack(Mono(10_000), &ack(1, AckStatus::Stored));
+    assert!(matches!(settled[..], [Verdict::Release(_)]));
 }

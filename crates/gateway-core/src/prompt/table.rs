@@ -113,6 +113,7 @@ macro_rules! words {
             AlertSpoolUnwritable = "alert_spool_unwritable", "The card cannot be written. Swap it, and bring the old one to the centre.", "Der kan ikke skrives på kortet. Skift det, og aflever det gamle til centralen.";
             AlertDataPartitionMissing = "alert_data_partition_missing", "The card holds no place for messages. Swap it, and do not format it. There may be messages on it.", "Kortet har ingen plads til beskeder. Skift det, og formatér det ikke. Der kan være beskeder på det.";
             AlertCardClosed = "alert_card_closed", "The card is closed, to be taken out. Switch the power off and take it, or wait ten minutes.", "Kortet er lukket, så det kan tages ud. Sluk for strømmen, og tag det, eller vent ti minutter.";
+            AlertDraining = "alert_draining", "The centre empties this booth, so that the card can be changed. It takes messages again by itself.", "Centralen tømmer boksen, så kortet kan skiftes. Boksen tager imod beskeder igen af sig selv.";
             AlertHandsetFailed = "alert_handset_failed", "The hook switch cannot be read. Check its wiring.", "Gaffelkontakten kan ikke læses. Kontrollér ledningerne.";
             AlertControlsFaulty = "alert_controls_faulty", "The dial, the keypad, a button or the lamp does not work. Free what is stuck, or check the wiring.", "Drejeskiven, tastaturet, en knap eller lampen virker ikke. Løsn det, der sidder fast, eller kontrollér ledningerne.";
             AlertCaseOpen = "alert_case_open", "The case is open. Shut it.", "Kabinettet er åbent. Luk det.";
@@ -157,6 +158,42 @@ macro_rules! words {
             SelftestOk = "selftest_ok", "The self-test found no fault.", "Selvtesten fandt ingen fejl.";
             SelftestFailed = "selftest_failed", "The self-test found a fault.", "Selvtesten fandt en fejl.";
             Louder = "louder", "Louder.", "Højere.";
+            // A citizen's visit. Each is a prompt by its name, too: a city may record it with a voice of its own.
+            NoQuestion = "no_question", "Nothing is asked here at the moment. Thank you for lifting the handset.", "Der bliver ikke spurgt om noget her lige nu. Tak, fordi du løftede røret.";
+            OfferLanguage = "offer_language", "For English, dial:", "For dansk, tast:";
+            Dial = "dial", "dial:", "tast:";
+            DialToSpeak = "dial_to_speak", "To speak after the tone, dial:", "For at tale efter tonen, tast:";
+            PressToSpeak = "press_to_speak", "To speak after the tone, press the button.", "Tryk på knappen for at tale efter tonen.";
+            DialAgain = "dial_again", "Hang up, or dial again.", "Læg på, eller tast igen.";
+            HearAnswer = "hear_answer", "To hear what came of earlier answers, dial:", "For at høre, hvad der kom ud af tidligere svar, tast:";
+            HearAnswerNext = "hear_answer_next", "To hear what came of earlier answers, dial seven, and then:", "For at høre, hvad der kom ud af tidligere svar, tast syv og derefter:";
+            MessageKept = "message_kept", "Your message is kept when you hang up.", "Din besked gemmes, når du lægger på.";
+            MenuHear = "menu_hear", "To hear it, dial three.", "Tast tre for at høre den.";
+            MenuAgain = "menu_again", "To say it again, dial four.", "Tast fire for at tale den ind igen.";
+            MenuDelete = "menu_delete", "To delete it, dial five.", "Tast fem for at slette den.";
+            MenuReceipt = "menu_receipt", "For a receipt, dial six.", "Tast seks for at få en kvittering.";
+            MenuAnother = "menu_another", "For another question, dial seven.", "Tast syv for et andet spørgsmål.";
+            AskText = "ask_text", "May your words be published as text? For yes, dial eight. Otherwise they are not.", "Må dine ord offentliggøres som tekst? Tast otte for ja. Ellers bliver de det ikke.";
+            AskVoice = "ask_voice", "May your words be published? As text, dial eight. With your voice, dial nine. Otherwise they are not.", "Må dine ord offentliggøres? Tast otte for tekst. Tast ni for din stemme. Ellers bliver de det ikke.";
+            MayText = "may_text", "They may be published as text. To take that back, dial eight again.", "De må offentliggøres som tekst. Tast otte igen for at fortryde det.";
+            MayVoice = "may_voice", "They may be published with your voice. To take that back, dial nine again.", "De må offentliggøres med din stemme. Tast ni igen for at fortryde det.";
+            MayNot = "may_not", "They are not published.", "De bliver ikke offentliggjort.";
+            Deleted = "deleted", "Your message is deleted.", "Din besked er slettet.";
+            NotOffered = "not_offered", "That digit has no meaning here.", "Det tal betyder ikke noget her.";
+            YouChose = "you_chose", "You chose:", "Du valgte:";
+            HangUpToCast = "hang_up_to_cast", "Hang up to cast your vote, or dial one. To change it, dial again.", "Læg på for at afgive din stemme, eller tast et. Tast igen for at ændre den.";
+            VoteCast = "vote_cast", "Your vote is cast. Thank you.", "Din stemme er afgivet. Tak.";
+            VoteLater = "vote_later", "There was a vote on this here a moment ago. You can vote in", "Der er lige blevet stemt om dette her. Du kan stemme om";
+            ReceiptIntro = "receipt_intro", "With this number you can take back what you left here. Write it down:", "Med dette nummer kan du tage det tilbage, du har afgivet her. Skriv det ned:";
+            ReceiptAgain = "receipt_again", "Once more:", "En gang til:";
+            ReceiptHow = "receipt_how", "To take it back, lift the handset of any booth, and before the number dial:", "For at tage det tilbage skal du løfte røret på en boks, og før nummeret tast:";
+            ReceiptSlower = "receipt_slower", "To hear the number more slowly, dial zero.", "Tast nul for at høre nummeret langsommere.";
+            NoReceipt = "no_receipt", "This booth cannot give a receipt.", "Denne boks kan ikke give en kvittering.";
+            WithdrawIntro = "withdraw_intro", "Here you can take back what you left. Dial the twelve digits of your receipt.", "Her kan du tage det tilbage, du har afgivet. Tast de tolv tal på din kvittering.";
+            WithdrawNot = "withdraw_not", "Nothing can be taken back at this booth. Please try another one.", "Intet kan tages tilbage ved denne boks. Prøv en anden.";
+            WithdrawWrong = "withdraw_wrong", "That is not the number of a receipt. A digit is wrong. Dial all twelve again.", "Det er ikke nummeret på en kvittering. Et tal er forkert. Tast alle tolv igen.";
+            WithdrawNoted = "withdraw_noted", "We have taken note. Hang up, or dial the number of another receipt.", "Det er noteret. Læg på, eller tast nummeret på en anden kvittering.";
+            WithdrawFailed = "withdraw_failed", "This booth could not take note of it. Dial the number again, or try another booth.", "Boksen kunne ikke notere det. Tast nummeret igen, eller prøv en anden boks.";
         }
     };
 }

@@ -1,36 +1,17 @@
 //! A technician's visit: what the booth says of itself, a test message, the card made safe to take out.
 
-use super::machine::{
-    CONFIRMED_WITHIN, MAX_GAIN_STEPS, OFF_HOOK_AFTER, RECORDER_LIMIT, Recording, Service, Session,
-    State, TEST_MESSAGE,
-};
+use super::machine::{CONFIRMED_WITHIN, OFF_HOOK_AFTER, RECORDER_LIMIT, Session, TEST_MESSAGE};
+use super::state::{Service, State};
 use super::{Command, Key, Prompt, RecorderNews, ServiceAsk, ServiceNews, TakeId};
-use booth_contract::EndedBy;
 use booth_contract::time::Mono;
+use booth_contract::{EndedBy, Publish};
 use std::time::Duration;
 
 impl Session {
     /// A technician has made himself known. What a citizen was saying is kept.
     pub(super) fn serve(&mut self, now: Mono, out: &mut Vec<Command>) {
-        self.stop_play(out);
-        match std::mem::replace(&mut self.state, State::Service(Service::Report)) {
-            State::Tone { take } => out.push(Command::Discard { take }),
-            State::Starting { take, .. } | State::Recording(Recording { take, .. }) => {
-                self.finish(take, EndedBy::Key, now, out);
-            }
-            State::Held { take, at } => self.finish(take, EndedBy::Key, at, out),
-            State::Service(service) => {
-                out.extend(service.open_take().map(|take| Command::Discard { take }));
-            }
-            State::Idle
-            | State::Notice { .. }
-            | State::Asking { .. }
-            | State::Finishing { .. }
-            | State::After
-            | State::Goodbye
-            | State::OffHook { .. }
-            | State::OutOfOrder => {}
-        }
+        self.leave(now, out);
+        self.state = State::Service(Service::Report);
         self.quiet_since = now;
         out.push(Command::Service(ServiceAsk::Report));
     }
@@ -67,8 +48,7 @@ impl Session {
             out.push(Command::Service(ServiceAsk::Failed));
             return;
         }
-        let take = TakeId(self.next_take);
-        self.next_take += 1;
+        let take = self.next_take();
         self.test_take = Some(take);
         self.state = State::Service(Service::Tone { take });
         out.push(Command::ArmTest { take });
@@ -89,6 +69,11 @@ impl Session {
                 let until = now + TEST_MESSAGE;
                 self.state = State::Service(Service::Speaking { take, until });
             }
+            // Nobody has second thoughts about a test.
+            (_, RecorderNews::Held(_)) => out.push(Command::Close {
+                take,
+                publish: Publish::No,
+            }),
             (_, RecorderNews::Kept(_)) => {
                 let until = now + CONFIRMED_WITHIN;
                 self.state = State::Service(Service::Confirming { until });
@@ -141,7 +126,7 @@ impl Session {
                 }));
             }
             (_, Key::Star | Key::Digit(0)) => {
-                self.gain_steps = (self.gain_steps + 1).min(MAX_GAIN_STEPS);
+                self.louder();
                 self.serve(now, out);
             }
             (_, Key::Digit(_) | Key::Hash | Key::Button) => {}
@@ -169,7 +154,8 @@ impl Session {
                 out.push(Command::Service(ServiceAsk::Unconfirmed));
             }
             Service::Report | Service::Waiting
-                if self.playing.is_none() && self.quiet_since + OFF_HOOK_AFTER <= now =>
+                if self.playing.is_none()
+                    && self.quiet_since + self.patient(OFF_HOOK_AFTER) <= now =>
             {
                 self.leave_service(service, out);
                 self.left_lying(now, out);
