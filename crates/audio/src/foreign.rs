@@ -14,7 +14,7 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
 use crate::mono::{Mixer, usual_shares};
-use crate::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, too_long};
+use crate::sound::{Coded, MAX_SECONDS, Purpose, Remedy, Unplayable, too_long};
 
 /// Most packets: 90 s of 1 ms each, more than any of these codings has.
 const MOST_PACKETS: u64 = MAX_SECONDS * 1_000;
@@ -26,13 +26,13 @@ const MOST_LINKS: u64 = 100;
 const MOST_OF_A_TAG: usize = 64 * 1024;
 
 /// Decodes such a file.
-pub(crate) fn decoded(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+pub(crate) fn decoded(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
     // A panic of the library must not end the booth, which would meet the same file at its next start.
-    let done = catch_unwind(AssertUnwindSafe(|| read(bytes, is_check)));
+    let done = catch_unwind(AssertUnwindSafe(|| read(bytes, purpose)));
     done.unwrap_or_else(|_| Err(Unplayable::new("cannot be decoded", Remedy::Convert)))
 }
 
-fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+fn read(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
     // The library keeps what it reads from for as long as it likes.
     let source = Box::new(Cursor::new(bytes.to_vec()));
     let stream = MediaSourceStream::new(source, Default::default());
@@ -80,7 +80,7 @@ fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
         sound.copy_to_vec_interleaved(&mut samples);
         if mixer.is_none() {
             mixer = Some((
-                Mixer::new(rate, usual_shares(channels), is_check)?,
+                Mixer::new(rate, usual_shares(channels), purpose)?,
                 rate,
                 channels,
             ));

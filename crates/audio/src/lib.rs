@@ -3,27 +3,37 @@
 //! ```text
 //! file's bytes ──▶ sound ──▶ wav, ogg, foreign ──▶ mono ──▶ Coded ──▶ Player ──▶ samples
 //! microphone's samples ──▶ SpeechEncoder, OggOpus ──▶ pages        ──▶ LevelMeter ──▶ levels, voice
+//! file's bytes ──▶ samples ──▶ trimmed, levelled ──▶ MadePrompt
 //! ```
 //!
-//! Owns: encoder and decoder, the reading of sound files, Ogg pages, levels, and [`Samples`], the count of samples. Never does:
+//! Owns: encoder and decoder, the reading of sound files, Ogg pages, levels, loudness, prompts for campaigns, and [`Samples`], the count of samples. Never does:
 //! open a file, touch a device, know a prompt's name.
 #![forbid(unsafe_code)]
 
+mod comments;
 mod foreign;
 mod levels;
+mod loudness;
 mod mono;
 mod ogg;
 mod opus;
+mod page_player;
+mod pages;
 mod player;
+mod prompt;
 mod samples;
 mod sound;
 mod wav;
 
+pub use self::comments::{LONGEST_TEXT, readable, text};
 pub use self::levels::{LevelMeter, Sums, VoiceChange};
+pub use self::loudness::loudness;
 pub use self::opus::{Band, OggOpus, OpusError, PACKET_SAMPLES, PAGE_SAMPLES, SpeechEncoder};
+pub use self::page_player::PagePlayer;
 pub use self::player::Player;
+pub use self::prompt::{MOST_PROMPT_BYTES, MadePrompt, NoPrompt, OWN_VOICE_LUFS, made_prompt};
 pub use self::samples::{RATE, Samples, take_off};
-pub use self::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, check, coded};
+pub use self::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, check, check_opus, coded, samples};
 
 #[cfg(test)]
 mod tests;

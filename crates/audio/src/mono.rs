@@ -6,7 +6,7 @@
 use crate::ogg::Link;
 use crate::opus::{Band, PACKET_SAMPLES, SpeechEncoder};
 use crate::samples::{self, Samples};
-use crate::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, too_long};
+use crate::sound::{Coded, MAX_SECONDS, Purpose, Remedy, Unplayable, too_long};
 
 /// Sample rates that are speech.
 pub(crate) const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -67,14 +67,13 @@ pub(crate) struct Mixer {
     rate: u32,
     /// How many samples of one channel came in.
     came: u64,
-    /// With `None` samples are only counted.
-    encoding: Option<Encoding>,
+    sink: Sink,
     mono: Vec<f32>,
 }
 
 impl Mixer {
-    /// A mixer for sound of this rate and these channels; with `is_check` nothing is encoded.
-    pub(crate) fn new(rate: u32, shares: Vec<f32>, is_check: bool) -> Result<Self, Unplayable> {
+    /// A mixer for sound of this rate and these channels.
+    pub(crate) fn new(rate: u32, shares: Vec<f32>, purpose: Purpose) -> Result<Self, Unplayable> {
         if !RATES.contains(&rate) {
             let (least, most) = (RATES.start(), RATES.end());
             let what = format!("has {rate} samples per second, not {least} to {most}");
@@ -87,16 +86,17 @@ impl Mixer {
             );
             return Err(Unplayable::new(what, Remedy::Convert));
         }
-        let encoding = match is_check {
-            true => None,
-            false => Some(Encoding::new()?),
+        let sink = match purpose {
+            Purpose::Check => Sink::Count,
+            Purpose::Play => Sink::Encode(Encoding::new()?),
+            Purpose::Samples => Sink::Keep(Vec::new()),
         };
         Ok(Self {
             shares,
             resampler: Resampler::new(rate),
             rate,
             came: 0,
-            encoding,
+            sink,
             mono: Vec::new(),
         })
     }
@@ -108,9 +108,9 @@ impl Mixer {
         if self.came > MAX_SECONDS * u64::from(self.rate) {
             return Err(too_long());
         }
-        let Some(encoding) = &mut self.encoding else {
+        if matches!(self.sink, Sink::Count) {
             return Ok(());
-        };
+        }
         self.mono.clear();
         self.mono.extend(frames.map(|frame| {
             let mixed: f32 = frame
@@ -126,9 +126,8 @@ impl Mixer {
             }
         }));
         let mono = std::mem::take(&mut self.mono);
-        let done = self
-            .resampler
-            .push(&mono, &mut |sample| encoding.push(sample));
+        let sink = &mut self.sink;
+        let done = self.resampler.push(&mono, &mut |sample| sink.push(sample));
         self.mono = mono;
         done
     }
@@ -139,13 +138,46 @@ impl Mixer {
         if samples == Samples::ZERO {
             return Err(Unplayable::new("has no sound in it", Remedy::Again));
         }
-        let Some(mut encoding) = self.encoding else {
-            return Ok(Coded::default());
-        };
-        self.resampler
-            .flush(samples.count(), &mut |sample| encoding.push(sample))?;
-        encoding.finish(samples)
+        let mut sink = self.sink;
+        if !matches!(sink, Sink::Count) {
+            self.resampler
+                .flush(samples.count(), &mut |sample| sink.push(sample))?;
+        }
+        match sink {
+            Sink::Count => Ok(Coded::default()),
+            Sink::Encode(encoding) => encoding.finish(samples),
+            Sink::Keep(kept) => Ok(Coded {
+                kept: Some(kept),
+                ..Coded::default()
+            }),
+        }
     }
+}
+
+/// Where the mixed samples go.
+enum Sink {
+    /// They are only counted.
+    Count,
+    Encode(Encoding),
+    Keep(Vec<i16>),
+}
+
+impl Sink {
+    fn push(&mut self, sample: f32) -> Result<(), Unplayable> {
+        match self {
+            Self::Count => Ok(()),
+            Self::Encode(encoding) => encoding.push(sample),
+            Self::Keep(kept) => {
+                kept.push(whole(sample));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A sample of 16 bits.
+fn whole(sample: f32) -> i16 {
+    (sample * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16
 }
 
 /// Opus of what is pushed.
@@ -166,8 +198,7 @@ impl Encoding {
     }
 
     fn push(&mut self, sample: f32) -> Result<(), Unplayable> {
-        self.waiting
-            .push((sample * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16);
+        self.waiting.push(whole(sample));
         if self.waiting.len() == PACKET_SAMPLES {
             let packet = self.encoder.packet(&self.waiting);
             let packet = packet.map_err(|error| broken(&error))?;
@@ -186,6 +217,7 @@ impl Encoding {
         }
         Ok(Coded {
             links: vec![Link::plain(self.packets, skip, samples)],
+            kept: None,
         })
     }
 }

@@ -89,6 +89,32 @@ pub(crate) fn inside(bytes: &[u8]) -> Inside {
     sound.unwrap_or(Inside::Other)
 }
 
+/// Longest comment header that is read, bytes; pictures are longer, and their text is none.
+const LONGEST_COMMENTS: usize = 64 * 1024;
+
+/// The comment header of the first Opus stream (RFC 7845 §5.2): its second packet, as far as it is there.
+pub(crate) fn comment_header(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut serial = None;
+    let mut header = Vec::new();
+    for page in (Pages { bytes, at: 0 }) {
+        let page = page.ok()?;
+        if page.flags & BEGINS != 0 {
+            let is_opus = page.body.starts_with(b"OpusHead");
+            serial = serial.or(is_opus.then_some(page.serial));
+            continue;
+        }
+        if serial != Some(page.serial) {
+            continue;
+        }
+        let (piece, ends) = page.pieces().next()?;
+        header.extend_from_slice(piece);
+        if ends || header.len() > LONGEST_COMMENTS {
+            return Some(header);
+        }
+    }
+    None
+}
+
 /// Takes an Ogg Opus file apart. A file that ends in the middle of a page was cut short in copying and is refused.
 pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
     let mut links: Vec<Link> = Vec::new();
@@ -127,7 +153,7 @@ pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
     match links.iter().map(|link| link.samples).sum() {
         Samples::ZERO => Err(Unplayable::new("has no sound in it", Remedy::Again)),
         samples if samples > Samples::in_s(MAX_SECONDS) => Err(too_long()),
-        _ => Ok(Coded { links }),
+        _ => Ok(Coded { links, kept: None }),
     }
 }
 

@@ -3,11 +3,11 @@
 //! Owns: the encoder and the muxer of one clip. Never does: write a file. A page is half a second and can be played by
 //! itself, so every page that has reached the card plays.
 
-use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bandwidth, Bitrate, Channels, Encoder, Signal};
 
 use serde::Deserialize;
 
+use crate::pages::{After, Pages};
 use crate::samples::{RATE, Samples, take_off};
 use zeroize::Zeroizing;
 
@@ -82,9 +82,18 @@ impl SpeechEncoder {
 
     /// One packet of [`PACKET_SAMPLES`] samples.
     pub fn packet(&mut self, samples: &[i16]) -> Result<Vec<u8>, OpusError> {
+        self.with_packet(samples, <[u8]>::to_vec)
+    }
+
+    /// The same for whoever needs the packet for a moment: it is overwritten afterwards.
+    fn with_packet<T>(
+        &mut self,
+        samples: &[i16],
+        work: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, OpusError> {
         let mut packet = Zeroizing::new([0; MAX_PACKET]);
         let len = self.encoder.encode(samples, &mut *packet)?;
-        Ok(packet[..len].to_vec())
+        Ok(work(&packet[..len]))
     }
 
     /// Forgets the sound of the clip before.
@@ -93,13 +102,9 @@ impl SpeechEncoder {
     }
 }
 
-/// Room for a page of speech up to 60 kbit/s, and its header.
-const PAGE_BYTES: usize = 4 * 1024;
-
 /// One clip's stream. What waits in it is overwritten when it is dropped.
 pub struct OggOpus {
-    muxer: PacketWriter<'static, Vec<u8>>,
-    serial: u32,
+    pages: Pages,
     pre_skip: Samples,
     waiting: Zeroizing<Vec<i16>>,
     packets: u64,
@@ -109,7 +114,7 @@ pub struct OggOpus {
 impl OggOpus {
     /// Begins a stream: identification and comment header, a page each (RFC 7845 §3).
     pub fn new(serial: u32, pre_skip: Samples, comments: &[(&str, &str)]) -> Self {
-        let mut muxer = PacketWriter::new(Vec::with_capacity(PAGE_BYTES));
+        let mut pages = Pages::new(serial);
         let mut head = b"OpusHead\x01\x01".to_vec();
         head.extend_from_slice(&(pre_skip.count() as u16).to_le_bytes());
         head.extend_from_slice(&RATE.to_le_bytes());
@@ -125,17 +130,10 @@ impl OggOpus {
             text(&mut tags, &format!("{key}={value}"));
         }
         for header in [head, tags] {
-            write(
-                &mut muxer,
-                header,
-                serial,
-                PacketWriteEndInfo::EndPage,
-                Samples::ZERO,
-            );
+            pages.push(&header, 0, After::PageEnd);
         }
         Self {
-            muxer,
-            serial,
+            pages,
             pre_skip,
             waiting: Zeroizing::new(Vec::with_capacity(BATCH_SAMPLES)),
             packets: 0,
@@ -167,15 +165,16 @@ impl OggOpus {
     fn encode_waiting(&mut self, encoder: &mut SpeechEncoder) -> Result<(), OpusError> {
         let whole = self.waiting.len() / PACKET_SAMPLES * PACKET_SAMPLES;
         for samples in self.waiting[..whole].chunks_exact(PACKET_SAMPLES) {
-            let packet = encoder.packet(samples)?;
-            self.packets += 1;
-            let end = if self.packets.is_multiple_of(PACKETS_PER_PAGE) {
-                PacketWriteEndInfo::EndPage
-            } else {
-                PacketWriteEndInfo::NormalPacket
+            let number = self.packets + 1;
+            let after = match number.is_multiple_of(PACKETS_PER_PAGE) {
+                true => After::PageEnd,
+                false => After::Packet,
             };
-            let granule = packets(self.packets);
-            write(&mut self.muxer, packet, self.serial, end, granule);
+            let pages = &mut self.pages;
+            encoder.with_packet(samples, |packet| {
+                pages.push(packet, packets(number).count(), after);
+            })?;
+            self.packets = number;
         }
         take_off(&mut self.waiting, whole);
         Ok(())
@@ -187,10 +186,9 @@ impl OggOpus {
         PAGE_SAMPLES - coded - Samples::of(&self.waiting)
     }
 
-    /// The bytes that are ready, whole pages only.
+    /// The bytes that are ready, whole pages only. Whoever seals them overwrites them.
     pub fn take_page(&mut self) -> Vec<u8> {
-        // With room for the next page: a buffer that grew would leave speech behind in memory.
-        std::mem::replace(self.muxer.inner_mut(), Vec::with_capacity(PAGE_BYTES))
+        self.pages.take()
     }
 
     /// Ends the stream: plays out the encoder's delay and trims the last packet to the sample (RFC 7845 §4.4).
@@ -199,41 +197,22 @@ impl OggOpus {
         let end = self.samples + self.pre_skip;
         loop {
             self.waiting.resize(PACKET_SAMPLES, 0);
-            let packet = encoder.packet(&self.waiting)?;
+            let encoded = packets(self.packets + 1);
+            let (granule, after) = match encoded >= end {
+                true => (end, After::StreamEnd),
+                false => (encoded, After::Packet),
+            };
+            let pages = &mut self.pages;
+            encoder.with_packet(&self.waiting, |packet| {
+                pages.push(packet, granule.count(), after);
+            })?;
             self.waiting.clear();
             self.packets += 1;
-            let encoded = packets(self.packets);
-            if encoded >= end {
-                write(
-                    &mut self.muxer,
-                    packet,
-                    self.serial,
-                    PacketWriteEndInfo::EndStream,
-                    end,
-                );
+            if after == After::StreamEnd {
                 return Ok(self.take_page());
             }
-            write(
-                &mut self.muxer,
-                packet,
-                self.serial,
-                PacketWriteEndInfo::NormalPacket,
-                encoded,
-            );
         }
     }
-}
-
-fn write(
-    muxer: &mut PacketWriter<'static, Vec<u8>>,
-    packet: Vec<u8>,
-    serial: u32,
-    end: PacketWriteEndInfo,
-    granule: Samples,
-) {
-    muxer
-        .write_packet(packet, serial, end, granule.count())
-        .expect("a vector takes every byte");
 }
 
 #[cfg(test)]

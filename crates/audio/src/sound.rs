@@ -50,6 +50,19 @@ impl Unplayable {
 #[derive(Debug, Clone, Default)]
 pub struct Coded {
     pub(crate) links: Vec<Link>,
+    /// The samples of a file that was read for them, and was not Opus.
+    pub(crate) kept: Option<Vec<i16>>,
+}
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Only to know whether it can be played.
+    Check,
+    /// To be played: it becomes Opus.
+    Play,
+    /// For its samples, so that no second encoding takes from it.
+    Samples,
 }
 
 impl Coded {
@@ -71,15 +84,45 @@ pub(crate) fn too_long() -> Unplayable {
 
 /// Makes Opus of a file's bytes.
 pub fn coded(bytes: &[u8]) -> Result<Coded, Unplayable> {
-    read(bytes, false)
+    read(bytes, Purpose::Play)
+}
+
+/// The samples of a file's bytes, one channel at 48 kHz.
+pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, Unplayable> {
+    let mut coded = read(bytes, Purpose::Samples)?;
+    if let Some(kept) = coded.kept.take() {
+        return Ok(kept);
+    }
+    let mut player = coded.into_player();
+    Ok(std::iter::from_fn(|| player.next_piece())
+        .flatten()
+        .collect())
 }
 
 /// Whether a file's bytes can be played, without the work of encoding them.
 pub fn check(bytes: &[u8]) -> Result<(), Unplayable> {
-    read(bytes, true).map(drop)
+    read(bytes, Purpose::Check).map(drop)
 }
 
-fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
+/// Whether a file's bytes are Ogg Opus that can be played, and nothing else that could be made into it.
+///
+/// # Errors
+/// Why not.
+pub fn check_opus(bytes: &[u8]) -> Result<(), Unplayable> {
+    let is_opus = bytes.starts_with(b"OggS") && matches!(ogg::inside(bytes), Inside::Opus);
+    match is_opus {
+        true => ogg::from_ogg(bytes).map(drop),
+        false => match check(bytes) {
+            Ok(()) => Err(Unplayable::new(
+                "is sound, but no Ogg Opus",
+                Remedy::Convert,
+            )),
+            Err(why) => Err(why),
+        },
+    }
+}
+
+fn read(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
     let bytes = without_tags(bytes);
     let refused = |what: &str, remedy| Err(Unplayable::new(what, remedy));
     match bytes {
@@ -90,7 +133,7 @@ fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
         ),
         [b'O', b'g', b'g', b'S', ..] => match ogg::inside(bytes) {
             Inside::Opus => ogg::from_ogg(bytes),
-            Inside::Vorbis | Inside::Flac => foreign::decoded(bytes, is_check),
+            Inside::Vorbis | Inside::Flac => foreign::decoded(bytes, purpose),
             Inside::Speex => refused("is Speex, which the booth does not read", Remedy::Convert),
             Inside::Other => refused(
                 "is Ogg, but neither Opus nor Vorbis nor FLAC",
@@ -100,16 +143,16 @@ fn read(bytes: &[u8], is_check: bool) -> Result<Coded, Unplayable> {
         [b'R', b'I', b'F', b'F', ..]
         | [b'R', b'F', b'6', b'4', ..]
         | [b'B', b'W', b'6', b'4', ..] => match bytes.get(8..12) {
-            Some(b"WAVE") => wav::from_wav(bytes, is_check),
+            Some(b"WAVE") => wav::from_wav(bytes, purpose),
             Some(_) => refused("is RIFF, but no sound", Remedy::Convert),
             None => refused("is cut short: its header is not whole", Remedy::Again),
         },
         [b'f', b'L', b'a', b'C', ..] | [b'F', b'O', b'R', b'M', ..] => {
-            foreign::decoded(bytes, is_check)
+            foreign::decoded(bytes, purpose)
         }
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => foreign::decoded(bytes, is_check),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => foreign::decoded(bytes, purpose),
         // The synchronisation of MPEG audio and of AAC's transport stream: eleven bits.
-        [0xff, second, ..] if second & 0xe0 == 0xe0 => foreign::decoded(bytes, is_check),
+        [0xff, second, ..] if second & 0xe0 == 0xe0 => foreign::decoded(bytes, purpose),
         [b'#', b'!', b'A', b'M', b'R', ..] => {
             refused("is AMR, a telephone's coding", Remedy::Convert)
         }

@@ -213,12 +213,8 @@ impl Misfit {
         let is_unknown_key = message.starts_with("unknown field");
         let hint = unknown_word(message)
             .and_then(|(found, known)| {
-                known
-                    .iter()
-                    .map(|candidate| (strsim::damerau_levenshtein(&found, candidate), candidate))
-                    .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-                    .min_by_key(|(distance, _)| *distance)
-                    .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
+                let meant = meant(&found, known.iter().map(String::as_str));
+                meant.map(|candidate| format!("; did you mean `{candidate}`?"))
             })
             .unwrap_or_default();
         Self {
@@ -226,6 +222,16 @@ impl Misfit {
             is_unknown_key,
         }
     }
+}
+
+/// The known word that was probably meant by one that is not; `None` where none is like it.
+pub fn meant<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(found, candidate), candidate));
+    let near = distances.filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3);
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 /// The parts of serde's "unknown field `x`, expected one of `a`, `b`": the word, and the expected ones.

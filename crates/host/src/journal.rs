@@ -60,7 +60,10 @@ struct Quieted<L>(L);
 
 impl<L: Log> Log for Quieted<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= Level::Warn || metadata.target().starts_with("booth")
+        let target = metadata.target();
+        // The reader of sound files speaks to programmers; what a person can do about a file is said by whoever reads it.
+        let is_for_people = !target.starts_with("symphonia");
+        is_for_people && (metadata.level() <= Level::Warn || target.starts_with("booth"))
     }
 
     fn log(&self, record: &Record<'_>) {

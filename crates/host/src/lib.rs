@@ -15,6 +15,7 @@ pub mod news;
 pub mod out;
 pub mod password;
 pub mod plain_file;
+pub mod private;
 pub mod systemd;
 pub mod text;
 pub mod tls;

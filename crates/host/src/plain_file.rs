@@ -1,6 +1,6 @@
-//! Reading a small file that another person or program may have put there, and making one that nobody else may read.
+//! Reading a small file that another person or program may have put there, and making or replacing one that nobody else may read.
 //!
-//! Owns: the limit of its length, that only a plain file is read, and that none is overwritten. Never does: wait for the other end of a pipe,
+//! Owns: the limit of its length, that only a plain file is read, and that none is overwritten unasked. Never does: wait for the other end of a pipe,
 //! or decide what is in the file.
 #![allow(clippy::disallowed_methods)] // opens files
 
@@ -55,6 +55,29 @@ pub fn make_private(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Puts this content into the place of a file, readable for its owner alone; durable when this returns. A power cut leaves the old content
+/// or the new one.
+///
+/// # Errors
+/// The errors of creating, writing, syncing and renaming.
+pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +103,16 @@ mod tests {
         std::fs::write(&file, [7; 12]).expect("written");
         assert_eq!(read_at_most(&file, 20).expect("read"), [7; 12]);
         assert_eq!(read_at_most(&file, 9).expect("read").len(), 10);
+    }
+
+    #[test]
+    fn a_replaced_file_has_the_new_content_and_nothing_lies_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("state.json");
+        for content in [&b"the first"[..], b"2"] {
+            replace_private(&file, content).expect("written");
+            assert_eq!(std::fs::read(&file).expect("read"), content);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1);
     }
 }

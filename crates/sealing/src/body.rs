@@ -15,7 +15,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"BOOTHSC\x01";
 /// Magic and clip id: the salt of every key of a clip, so that a key is good for one clip alone.
 pub(crate) const SALT: usize = 24;
 /// Bytes before the envelope: the salt, the envelope's length, the commitment.
-pub(crate) const BEFORE_ENVELOPE: usize = SALT + 4 + 32;
+pub const BEFORE_ENVELOPE: usize = SALT + 4 + 32;
 /// The flag of the last frame, in its length.
 pub(crate) const FINAL: u32 = 1 << 31;
 /// Longest plaintext of a frame, in bytes.

@@ -37,6 +37,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
+/// How an envelope is written in JSON: base64 with padding (RFC 4648 §4).
+const TEXT: GeneralPurpose = base64::engine::general_purpose::STANDARD;
+
 /// Why an envelope cannot be made or opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EnvelopeError {
@@ -255,4 +258,20 @@ pub fn open(file: &[u8], identities: &[Identity]) -> Result<Zeroizing<Vec<u8>>, 
         .decrypt(&only_chunk(), file.payload)
         .map(Zeroizing::new)
         .map_err(|_| EnvelopeError::Changed)
+}
+
+/// Seals `content` like [`seal`], as base64: the `sealed` of a manifest or a withdrawal.
+pub fn seal_to_text(
+    content: &[u8],
+    recipients: &Recipients,
+    random: &mut impl Random,
+) -> Result<String, EnvelopeError> {
+    Ok(TEXT.encode(seal(content, recipients, random)?))
+}
+
+/// Opens what [`seal_to_text`] made, with the first identity that fits.
+pub fn open_text(text: &str, identities: &[Identity]) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+    let file = TEXT.decode(text.trim());
+    let file = file.map_err(|_| EnvelopeError::Malformed("it is no base64"))?;
+    open(&file, identities)
 }

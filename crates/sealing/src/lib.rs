@@ -11,12 +11,14 @@ pub mod envelope;
 pub mod key;
 pub mod open;
 pub mod random;
+mod stack;
 
 pub use body::Sealer;
 pub use envelope::EnvelopeError;
 pub use key::{DataKey, Identity, KeyError, Recipient, Recipients, SealTo};
 pub use open::{Ending, OpenError, Opened, open, open_with};
 pub use random::{KernelRandom, NoRandom, Random};
+pub use stack::wash_stack;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ use chacha20poly1305::aead::AeadInOut;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::body::{BEFORE_ENVELOPE, FINAL, FRAME_COST, Frames, MAGIC, MAX_FRAME, SALT, commitment};
+pub use crate::body::BEFORE_ENVELOPE;
+use crate::body::{FINAL, FRAME_COST, Frames, MAGIC, MAX_FRAME, SALT, commitment};
 use crate::envelope::{self, EnvelopeError, MAX_BYTES, TAG};
 use crate::key::{DataKey, Identity};
 
@@ -147,6 +148,17 @@ pub fn is_of(begins: &[u8], clip_id: &str) -> bool {
     let named = Uuid::parse_str(clip_id).ok();
     let said = begins.strip_prefix(&MAGIC).and_then(|rest| rest.get(..16));
     named.is_some_and(|clip| said == Some(clip.as_bytes()))
+}
+
+/// The length of the envelope of a body that begins with these bytes, as the body says it; `None` if it is no sealed body, or says
+/// more than an envelope has.
+pub fn envelope_length(begins: &[u8; BEFORE_ENVELOPE]) -> Option<usize> {
+    if !begins.starts_with(&MAGIC) {
+        return None;
+    }
+    let length: [u8; 4] = begins[SALT..SALT + 4].try_into().expect("4 bytes");
+    let length = u32::from_le_bytes(length) as usize;
+    (length <= MAX_BYTES).then_some(length)
 }
 
 /// Opens a body with one of the identities.

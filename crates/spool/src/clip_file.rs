@@ -8,18 +8,21 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::card::HIGHEST_NUMBER;
-use super::record::{Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
+use super::disk::DiskFile;
+use super::record::{HEAD_BYTES, Head, Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
 use booth_contract::FrameFacts;
+use booth_contract::manifest::text_of_choice;
 use booth_contract::ogg_page::{StreamEnd, walk};
 use booth_contract::time::Mono;
 use booth_contract::{
     BodyHash, BodyKind, BootId, BoothId, CardId, ClipId, ClipKind, Consent, EndedBy, Manifest,
-    SCHEMA,
+    Publish, SCHEMA,
 };
 use gateway_core::quarantine::Note;
 
-/// Longest file whose unreadable header may come from a torn write of `begin`, which writes only once.
-const FIRST_WRITE_BYTES: usize = 4096;
+/// Longest file whose unreadable header may come from a torn write of `begin` or of a vote, which write only once: a receipt that is
+/// sealed to 32 keys has some 4,500 bytes of it.
+const FIRST_WRITE_BYTES: usize = 8192;
 /// Longest header that is written or believed: the closing record is made from the header and has to fit into a record.
 pub(crate) const LONGEST_HEADER: usize = 64 * 1024;
 /// Full scale of a 16-bit sample.
@@ -54,6 +57,12 @@ pub struct NewClip {
     pub channels: u8,
     /// Keys to which the body is sealed; empty if it is not sealed.
     pub key_ids: Vec<String>,
+    /// The citizen's receipt, sealed: base64 of an age file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+    /// The version of the centre's configuration that is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_version: Option<u64>,
     /// When the take was armed. This counts as its start, unless better [`StartFacts`] follow.
     pub armed: StartFacts,
 }
@@ -74,6 +83,8 @@ impl NewClip {
             sample_rate: 48_000,
             channels: 1,
             key_ids: Vec::new(),
+            sealed: None,
+            config_version: None,
             armed,
         }
     }
@@ -252,6 +263,7 @@ pub(crate) fn void(clip: &super::KeptClip, reason: &str) -> Manifest {
         rms_dbfs: None,
         peak_dbfs: None,
         speech_ratio: None,
+        config_version: None,
         reason: Some(reason.chars().take(200).collect()),
     }
 }
@@ -263,6 +275,49 @@ pub(crate) struct Ending {
     pub card_id: CardId,
     pub ended_by: EndedBy,
     pub recovered: bool,
+    pub publish: Publish,
+}
+
+/// The manifest of a vote, which is the payload of the only record of its file.
+pub(crate) fn vote(header: &Header, choice: u8, clip_no: u64) -> Manifest {
+    let clip = &header.clip;
+    let question_id = clip.question_id.as_deref().unwrap_or_default();
+    let text = text_of_choice(&clip.clip_id, question_id, choice);
+    Manifest {
+        schema: SCHEMA,
+        clip_id: clip.clip_id.clone(),
+        clip_no,
+        card_id: header.card_id.clone(),
+        booth_id: clip.booth_id.clone(),
+        boot_id: header.boot_id.clone(),
+        kind: ClipKind::Choice,
+        source: "booth".into(),
+        test: u8::from(clip.test),
+        campaign_id: clip.campaign_id.clone(),
+        question_id: clip.question_id.clone(),
+        choice: Some(choice),
+        lang: clip.lang.clone(),
+        started_at: Some(rfc3339(clip.armed.wall_ms)),
+        started_mono_ms: Some(clip.armed.mono.0),
+        clock_synced: Some(u8::from(clip.armed.clock_synced)),
+        duration_ms: None,
+        ended_by: None,
+        recovered: 0,
+        body: None,
+        bytes: 0,
+        sha256: Some(BodyHash::of_digest(&Sha256::digest(text.as_bytes()))),
+        bitrate: None,
+        sample_rate: None,
+        channels: None,
+        consent: Some(clip.consent.clone()),
+        key_ids: clip.key_ids.clone(),
+        sealed: clip.sealed.clone(),
+        rms_dbfs: None,
+        peak_dbfs: None,
+        speech_ratio: None,
+        config_version: clip.config_version,
+        reason: None,
+    }
 }
 
 /// The manifest of a finished take, which is the payload of its closing record.
@@ -300,15 +355,25 @@ pub(crate) fn manifest(
         bitrate: Some(clip.bitrate),
         sample_rate: Some(clip.sample_rate),
         channels: Some(clip.channels),
-        consent: Some(clip.consent.clone()),
+        consent: Some(Consent {
+            publish: ending.publish,
+            ..clip.consent.clone()
+        }),
         key_ids: clip.key_ids.clone(),
-        sealed: None,
+        sealed: clip.sealed.clone(),
         rms_dbfs: measured.then(|| dbfs(tally.energy / tally.samples as f64)),
         peak_dbfs: measured.then(|| dbfs((f64::from(tally.peak) / FULL_SCALE).powi(2))),
         speech_ratio: measured
             .then(|| (tally.spoken as f64 / tally.frames as f64 * 1000.0).round() / 1000.0),
+        config_version: clip.config_version,
         reason: None,
     }
+}
+
+/// The content of the record that ends the words of a take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub ended_by: EndedBy,
 }
 
 /// A take that was cut off.
@@ -322,6 +387,8 @@ pub(crate) struct CutOff {
     pub sequence: u32,
     /// The clip number in a closing record whose write was torn.
     pub clip_no: Option<u64>,
+    /// How the words ended, where they had ended and the take was still open.
+    pub held: Option<EndedBy>,
     /// Whether valid records lie behind the cut that a torn last write does not explain.
     pub has_stranded: bool,
 }
@@ -412,14 +479,27 @@ fn is_torn_begin(bytes: &[u8], scan: Option<&Scan>) -> bool {
     zeros || first_sector_lost || header_torn || preamble_torn
 }
 
+/// Whether this is the whole file of a vote, whose only record is not what was written. A torn write leaves zeros of it, or cuts it
+/// off; a manifest has no zeros, and is as long as its record says or ends with a brace.
+fn is_damaged_vote(bytes: &[u8]) -> bool {
+    let record = bytes.get(PREAMBLE_BYTES..).unwrap_or_default();
+    let (head, text) = record.split_at(record.len().min(HEAD_BYTES));
+    let is_header = head.get(4) == Some(&(Kind::Header as u8));
+    let said = head
+        .first_chunk()
+        .map(|length| u32::from_le_bytes(*length) as usize);
+    let is_complete = text.ends_with(b"}") || said == Some(text.len());
+    !is_header && is_complete && !text.is_empty() && !text.contains(&0)
+}
+
 /// Whether a torn last write can have left the stranded records, so that no acknowledged audio lies behind the cut: the frame of
-/// the first append whose start record was torn, the silent page that closes a stream, and padding.
+/// the first append whose start record was torn, the silent page that closes a stream, how the words ended, and padding.
 fn is_torn_last_write(bytes: &[u8], scan: &Scan) -> bool {
     let is_silent = |record: &Record| {
         let facts = FrameFacts::split(&bytes[record.payload.clone()]);
         match record.kind {
             Some(Kind::Frame) => facts.is_some_and(|(facts, _)| facts.samples == 0),
-            kind => kind == Some(Kind::Padding),
+            kind => matches!(kind, Some(Kind::Padding | Kind::Held)),
         }
     };
     let first_frame = scan.records.len() == 1 && scan.stranded[0].sequence == 2;
@@ -448,6 +528,46 @@ fn closing_manifest(bytes: &[u8], id: Uuid, closing: &Record) -> Result<Manifest
         return Err(BadClosing::Number(manifest.clip_no));
     }
     Ok(manifest)
+}
+
+/// How a sealed body begins, and where in it the length of its envelope stands (docs/sealed-clip.md).
+const SEALED: &[u8] = b"BOOTHSC\x01";
+const ENVELOPE_LENGTH_AT: usize = 24;
+const BEFORE_ENVELOPE: usize = 60;
+
+/// How many bytes of a clip's file have to be overwritten so that nothing in it can be heard: of a sealed clip those up to the end
+/// of the record with its envelope, because no key opens the frames without it. `None`: all of them.
+pub(crate) fn secret_bytes(file: &dyn DiskFile) -> Option<u64> {
+    let read = |at: u64, bytes: usize| {
+        let mut buffer = vec![0; bytes];
+        file.read_at(&mut buffer, at).ok().map(|()| buffer)
+    };
+    let preamble = read(0, PREAMBLE_BYTES)?;
+    let salt = crc32c::crc32c(&preamble);
+    let mut at = PREAMBLE_BYTES as u64;
+    if read(at, HEAD_BYTES)?.iter().all(|byte| *byte == 0) {
+        // A take that was discarded: this part of it is overwritten already.
+        return Some(0);
+    }
+    loop {
+        let head = Head::parse(read(at, HEAD_BYTES)?.first_chunk()?)?;
+        let payload = read(at + HEAD_BYTES as u64, head.payload_bytes)?;
+        if !head.fits(salt, &payload) {
+            return None;
+        }
+        at += (HEAD_BYTES + payload.len()) as u64;
+        match head.kind {
+            Some(Kind::Frame) => {
+                let body = payload.get(FrameFacts::BYTES..)?;
+                let length = body.get(ENVELOPE_LENGTH_AT..)?.first_chunk::<4>()?;
+                let end = BEFORE_ENVELOPE + u32::from_le_bytes(*length) as usize;
+                let is_whole = body.starts_with(SEALED) && end <= body.len();
+                return is_whole.then_some(at);
+            }
+            Some(Kind::Header | Kind::Start | Kind::Padding) => {}
+            _ => return None,
+        }
+    }
 }
 
 /// Whether `text` is a clip's id in the one spelling that the spool writes.
@@ -502,7 +622,9 @@ fn finished(bytes: &[u8], id: Uuid, scan: &Scan, closing: &Record) -> Found {
 
 fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
     let Some(first) = scan.records.first() else {
-        return if is_torn_begin(bytes, Some(scan)) {
+        return if is_damaged_vote(bytes) {
+            Found::Unreadable("its only record is damaged".into())
+        } else if is_torn_begin(bytes, Some(scan)) {
             Found::Empty
         } else {
             Found::Unreadable("its header is damaged".into())
@@ -520,6 +642,7 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
         return Found::Unreadable("its header is of another clip".into());
     }
     let mut start = header.clip.armed;
+    let mut held = None;
     let mut tally = Tally::default();
     for record in &scan.records {
         let payload = &bytes[record.payload.clone()];
@@ -529,6 +652,13 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
                 .ok(),
             Some(Kind::Frame) => FrameFacts::split(payload)
                 .and_then(|(facts, body)| tally.count_read(header.clip.body, facts, body)),
+            // A way to end that a newer version has added is none that this one knows.
+            Some(Kind::Held) => {
+                held = serde_json::from_slice(payload)
+                    .ok()
+                    .map(|held: Held| held.ended_by);
+                Some(())
+            }
             _ => Some(()),
         };
         if understood.is_none() {
@@ -551,6 +681,7 @@ fn cut_off(bytes: &[u8], id: Uuid, scan: &Scan, clip_no: Option<u64>) -> Found {
         valid_to: scan.valid_to as u64,
         sequence: scan.records.len() as u32,
         clip_no,
+        held,
         has_stranded,
     }))
 }

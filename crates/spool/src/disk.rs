@@ -33,9 +33,10 @@ pub trait DiskFile: Send + Sync {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes content and length durable (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
-    /// Overwrites the content of a file that no longer has a name, durably, so that a person who takes the card finds nothing of
-    /// it. Does nothing if the file still has a name, or on a disk that keeps nothing of removed files.
-    fn erase(&self) -> io::Result<()> {
+    /// Overwrites the first `bytes` of the content of a file that no longer has a name, or (`None`) all of it, durably, so that a
+    /// person who takes the card finds nothing of it. Does nothing if the file still has a name, or on a disk that keeps nothing of
+    /// removed files.
+    fn erase(&self, _bytes: Option<u64>) -> io::Result<()> {
         Ok(())
     }
     /// Makes everything about the file durable except its name (fsync).

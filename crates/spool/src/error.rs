@@ -82,6 +82,17 @@ pub enum SpoolError {
         /// The cause.
         why: String,
     },
+    /// Only a clip in quarantine is given up.
+    #[error("clip {clip_id} is not in quarantine; only what waits there can be given up")]
+    NotInQuarantine {
+        /// The clip.
+        clip_id: ClipId,
+    },
+    /// As many withdrawals wait as a card takes.
+    #[error(
+        "no withdrawal can be taken: as many wait for the hub as a card takes; let the booth reach its hub"
+    )]
+    TooManyWithdrawals,
     /// No take may begin.
     #[error("no message can be taken: {0}")]
     Refused(Refusal),

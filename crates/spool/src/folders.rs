@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use uuid::Uuid;
 
 use super::SpoolError;
-use super::clip_file::is_clip_id;
+use super::clip_file::{is_clip_id, secret_bytes};
 use super::disk::{Disk, DiskFile, Open, publish};
 
 /// How many old ledgers are kept.
@@ -29,6 +29,8 @@ pub(crate) struct Folders {
     pub disk: Arc<dyn Disk>,
     pub root: PathBuf,
     pub clips: PathBuf,
+    /// Made with the first withdrawal.
+    pub withdrawals: PathBuf,
     pub quarantine: PathBuf,
     pub aside: PathBuf,
     pub ledger: PathBuf,
@@ -51,6 +53,7 @@ impl Folders {
             disk,
             root: root.to_path_buf(),
             clips: root.join("clips"),
+            withdrawals: root.join("withdrawals"),
             quarantine: root.join("quarantine"),
             aside: root.join("aside"),
             ledger: root.join("ledger"),
@@ -192,22 +195,25 @@ impl Folders {
         Ok(())
     }
 
-    /// Replaces a clip's file by one with these bytes, durably; a power cut leaves either the old file or the new one.
-    pub(crate) fn rewrite_clip(&self, id: Uuid, bytes: &[u8]) -> io::Result<()> {
+    /// Replaces a clip's file in `folder` by one with these bytes, durably, and overwrites the old one; a power cut leaves either
+    /// the old file or the new one.
+    pub(crate) fn rewrite_clip(&self, folder: &Path, id: Uuid, bytes: &[u8]) -> io::Result<()> {
         publish(self.disk.as_ref(), &self.root, REWRITTEN_FILE, bytes)?;
         let from = self.root.join(REWRITTEN_FILE);
-        let path = self.clip(&self.clips, id);
+        let path = self.clip(folder, id);
         let old = self.hold(&path);
         self.disk.rename(&from, &path)?;
-        self.disk.sync_folder(&self.clips)?;
+        self.disk.sync_folder(folder)?;
         self.disk.sync_folder(&self.root)?;
         erase(old);
         Ok(())
     }
 
-    /// Opens a file whose name is about to be removed, for [`erase`]; `None` if the card does not give the file.
-    pub(crate) fn hold(&self, path: &Path) -> Option<Box<dyn DiskFile>> {
-        self.disk.open(path, Open::Write).ok()
+    /// Opens a clip's file whose name is about to be removed, for [`erase`]; `None` if the card does not give the file.
+    pub(crate) fn hold(&self, path: &Path) -> Option<Leaving> {
+        let file = self.disk.open(path, Open::Write).ok()?;
+        let secret = secret_bytes(&*file);
+        Some(Leaving { file, secret })
     }
 
     /// Removes a clip file's name, durably, and then overwrites its content. A file that is missing counts as removed.
@@ -303,11 +309,19 @@ impl Folders {
     }
 }
 
-/// Overwrites a file whose name is durably removed. It must not be done before, because a power cut could then bring back a name
-/// without its words.
-pub(crate) fn erase(held: Option<Box<dyn DiskFile>>) {
-    if let Some(file) = held
-        && let Err(error) = file.erase()
+/// A clip's file that is still open while its name goes.
+pub(crate) struct Leaving {
+    file: Box<dyn DiskFile>,
+    /// How many of its bytes have to go; `None`: all.
+    secret: Option<u64>,
+}
+
+/// Overwrites a file whose name is durably removed, as far as something could be heard in it. It must not be done before, because a
+/// power cut could then bring back a name without its words.
+pub(crate) fn erase(held: Option<Leaving>) {
+    if let Some(Leaving { file, secret }) = held
+        && secret != Some(0)
+        && let Err(error) = file.erase(secret)
     {
         log::warn!(about = "erase"; "what was said in a clip that has left may stay on the card: {error}");
     }

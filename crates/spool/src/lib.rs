@@ -5,12 +5,12 @@
 //! cut at any moment, what was durable stays and the next [`Spool::open`] finishes it.
 //!
 //! ```text
-//! recorder ─ begin ─▶ ClipWriter ─ append … finish ─▶ clips/<id>.clip ─ manifest, read_body ─▶ delivery
+//! recorder ─ begin ─▶ ClipWriter ─ append … hold, close ─▶ clips/<id>.clip ─ manifest, read_body ─▶ delivery
 //!                                                           └──────── release(Receipt) ◀────────┘
 //! ```
 //!
 //! [`Spool`] is cheap to clone and may be used from several threads; every call blocks on the disk.
-//! Locks are taken in the order chores, numbering, card, index, ledger, never backwards.
+//! Locks are taken in the order withdrawals, chores, numbering, card, index, ledger, never backwards.
 
 mod card;
 mod chores;
@@ -19,6 +19,8 @@ pub mod disk;
 mod error;
 mod folders;
 mod ledger;
+mod orders;
+mod purge;
 mod quarantine;
 mod read;
 pub mod real_disk;
@@ -29,6 +31,8 @@ mod settle;
 mod survey;
 mod take;
 mod times;
+mod vote;
+mod withdrawals;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -40,7 +44,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use booth_contract::{BodyHash, BootId, BoothId, CardId, ClipId, EndedBy, Manifest};
+use booth_contract::{BodyHash, BootId, BoothId, CardId, ClipId, ClipKind, EndedBy, Manifest};
 #[cfg(doc)]
 use gateway_core::delivery::Receipt;
 use gateway_core::quarantine::Note;
@@ -51,6 +55,7 @@ pub use clip_file::{NewClip, StartFacts};
 pub use error::{Refusal, SpoolError};
 pub use release::Released;
 pub use settle::Mended;
+pub use withdrawals::{KeptWithdrawal, MOST_WITHDRAWALS};
 pub use writer::ClipWriter;
 
 use disk::{Disk, DiskStats};
@@ -95,6 +100,9 @@ pub struct OpenFacts {
 pub struct KeptClip {
     /// UUID v4.
     pub clip_id: ClipId,
+    /// What it is. Versions before votes wrote no kind beside a clip in the ledger.
+    #[serde(default = "speech")]
+    pub kind: ClipKind,
     /// Its number on `card_id`.
     pub clip_no: u64,
     /// The card that gave the number.
@@ -129,6 +137,10 @@ pub struct KeptClip {
     pub speech_ratio: Option<f64>,
 }
 
+fn speech() -> ClipKind {
+    ClipKind::Audio
+}
+
 impl KeptClip {
     fn of(manifest: &Manifest) -> KeptClip {
         let duration_ms = manifest.duration_ms.unwrap_or(0);
@@ -139,6 +151,7 @@ impl KeptClip {
         let span = i64::try_from(duration_ms).unwrap_or(i64::MAX);
         KeptClip {
             clip_id: manifest.clip_id.clone(),
+            kind: manifest.kind,
             clip_no: manifest.clip_no,
             card_id: manifest.card_id.clone(),
             booth_id: manifest.booth_id.clone(),
@@ -231,6 +244,8 @@ pub struct OpenReport {
     /// Clips that the ledger knows and whose file is gone or cannot be read: (card_id, clip_no, clip_id). Each number is declared
     /// void to the centre.
     pub missing: Vec<(CardId, u64, ClipId)>,
+    /// Why the memory of the centre's commands begins anew.
+    pub orders_unread: Option<String>,
 }
 
 #[derive(Default)]
@@ -276,6 +291,7 @@ struct Inner {
     ledger: Mutex<Option<Ledger>>,
     /// Files in quarantine that the card does not give back, so that nothing is known of them.
     unread: Mutex<BTreeMap<Uuid, Note>>,
+    withdrawals: Mutex<withdrawals::Withdrawals>,
     /// Whether there is an unreadable file that may hold the next number.
     is_unread: AtomicBool,
     /// Whether a ledger that could not be opened still lies there; it must be set aside before a clip that it knows is removed.
@@ -283,6 +299,8 @@ struct Inner {
     /// Work that was found at the opening and can wait.
     chores: Mutex<VecDeque<chores::Chore>>,
     reader: Mutex<read::Reader>,
+    /// What the card remembers of the centre's commands.
+    orders: Mutex<gateway_core::orders::Remembered>,
     /// Why the card refused the last write; `None` once a write works again.
     trouble: Mutex<Option<String>>,
     _lock: Box<dyn Send + Sync>,
@@ -346,6 +364,12 @@ impl Spool {
     /// Begins a take: its header is durable when this returns. Refused without [`Spool::room`].
     pub fn begin(&self, clip: NewClip) -> Result<ClipWriter, SpoolError> {
         writer::begin(&self.inner, clip)
+    }
+
+    /// Deletes a take that is out of its writer's hands because the card refused a write, as [`ClipWriter::discard`] does. False if it
+    /// is not there any more: it was finished meanwhile, or there was nothing to keep of it.
+    pub fn discard_unfinished(&self, clip_id: &ClipId) -> Result<bool, SpoolError> {
+        self.inner.discard_unfinished(clip_id)
     }
 
     /// Checks whether the card takes a write: a small file is written, made durable and removed.

@@ -255,13 +255,14 @@ impl DiskFile for RealFile {
         self.meter.timed(|| self.file.sync_all())
     }
 
-    fn erase(&self) -> io::Result<()> {
+    fn erase(&self, bytes: Option<u64>) -> io::Result<()> {
         let facts = self.meter.watch(self.file.metadata())?;
         if facts.nlink() > 0 {
             return Ok(());
         }
         // Overwrites to the end of the last block, where bytes of an earlier file may have been left.
-        let end = facts.len().next_multiple_of(facts.blksize().max(1));
+        let end = bytes.map_or(facts.len(), |bytes| bytes.min(facts.len()));
+        let end = end.next_multiple_of(facts.blksize().max(1));
         let nothing = vec![0; ERASED_AT_A_TIME];
         let mut at = 0;
         while at < end {

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Padding = 7,
     /// Why the clip went to quarantine, or that it came out.
     Note = 8,
+    /// The words have ended, and how; the take is still open.
+    Held = 9,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             Kind::Offered,
             Kind::Padding,
             Kind::Note,
+            Kind::Held,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

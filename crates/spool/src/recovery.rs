@@ -21,7 +21,7 @@ use super::folders::Folders;
 use super::ledger::{Contents, Entry, Ledger, LedgerError};
 use super::settle::{LONGEST_FILE, Numbering, Unsettled};
 use super::survey::{Survey, Unread, survey};
-use super::{Index, Inner, LedgerNews, OpenFacts, OpenReport, SpoolError, locked};
+use super::{Index, Inner, LedgerNews, OpenFacts, OpenReport, SpoolError, locked, withdrawals};
 use gateway_core::quarantine::Note;
 
 /// If there are more new files than this, one syncfs replaces one sync for each.
@@ -86,6 +86,8 @@ pub(super) fn open_with(
     }
     let is_saved = save_card(&folders, dir, &card, &mut report)?;
     let next_no = card.clip_no_floor.max(known) + 1;
+    let orders = super::orders::find(&folders, dir, &mut report);
+    let withdrawals = withdrawals::read(&folders, &mut report);
     let inner = Inner {
         folders,
         boot_id: facts.boot_id,
@@ -97,11 +99,13 @@ pub(super) fn open_with(
         card: Mutex::new(card),
         index: Mutex::new(Index::default()),
         unread: Mutex::default(),
+        withdrawals: Mutex::new(withdrawals),
         is_unread: AtomicBool::new(false),
         has_unread_ledger: Mutex::new(ledger.is_none() && facts.ledger),
         ledger: Mutex::new(ledger),
         chores: Mutex::default(),
         reader: Mutex::default(),
+        orders: Mutex::new(orders),
         trouble: Mutex::new(report.card_unsaved.clone()),
         _lock: lock,
     };
@@ -170,6 +174,7 @@ impl OpenReport {
             left_over: 0,
             damaged: Vec::new(),
             missing: Vec::new(),
+            orders_unread: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Clips that leave the card, because they are released or withdrawn.
+//! Clips that leave the card, because they are released or withdrawn, and withdrawals that the hub has.
 //!
 //! Owns: the order of the steps (docs/spool-format.md §5). Never does: delete without a [`Receipt`] for the very hash on the card.
 //! If a release is cut off in between, the clip is offered again.
@@ -14,7 +14,7 @@ use gateway_core::delivery::Receipt;
 /// The result of a batch of receipts.
 #[derive(Debug, Default)]
 pub struct Released {
-    /// Clips that were deleted.
+    /// Clips and withdrawals that were deleted.
     pub clips: Vec<ClipId>,
     /// Bytes of their files.
     pub file_bytes: u64,
@@ -58,6 +58,7 @@ impl Spool {
 impl Inner {
     fn delete(&self, receipts: Vec<Receipt>) -> Released {
         let mut released = Released::default();
+        let receipts = self.delete_withdrawals(receipts, &mut released);
         let mut proven: Vec<(Uuid, Entry, Receipt)> = Vec::new();
         for receipt in receipts {
             match self.entry(receipt.clip_id()) {

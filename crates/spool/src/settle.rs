@@ -18,7 +18,7 @@ use super::ledger::Entry;
 use super::take::{Finished, Take};
 use super::{Inner, KeptClip, SpoolError, locked};
 use booth_contract::FrameFacts;
-use booth_contract::{ClipId, EndedBy};
+use booth_contract::{ClipId, EndedBy, Publish};
 use gateway_core::quarantine::Note;
 
 /// Longest clip file that is read; the longest recording makes a far shorter one.
@@ -32,12 +32,13 @@ const WAS_UNREAD: &str = "the card did not give it back when the spool was opene
 
 /// Work on a file that could not be done yet.
 pub(super) enum Unsettled {
-    /// The write of `finish` failed, with this last frame.
+    /// The write that ends the words failed, with this last frame, or the one that closes the take, without any.
     Finish {
         take: Box<Take>,
         last: Vec<u8>,
         facts: FrameFacts,
         ended_by: EndedBy,
+        publish: Publish,
     },
     /// The writer was dropped; the file is good up to `durable_to`.
     Abandoned {
@@ -47,6 +48,8 @@ pub(super) enum Unsettled {
     },
     /// The take was deleted on purpose, or never begun.
     Unlink { id: Uuid },
+    /// A vote that the card refused and does not let go either: its file may have a number.
+    Uncast { id: Uuid },
     /// The card does not give the file back. Unless the ledger knows the clip, the file may hold a number.
     Unread {
         id: Uuid,
@@ -61,14 +64,17 @@ impl Unsettled {
         match self {
             Self::Unlink { .. } => false,
             Self::Unread { known, .. } => known.is_none(),
-            Self::Finish { .. } | Self::Abandoned { .. } => true,
+            Self::Finish { .. } | Self::Abandoned { .. } | Self::Uncast { .. } => true,
         }
     }
 
     fn id(&self) -> Uuid {
         match self {
             Self::Finish { take, .. } => take.id,
-            Self::Abandoned { id, .. } | Self::Unlink { id } | Self::Unread { id, .. } => *id,
+            Self::Abandoned { id, .. }
+            | Self::Unlink { id }
+            | Self::Uncast { id }
+            | Self::Unread { id, .. } => *id,
         }
     }
 }
@@ -125,24 +131,22 @@ pub struct Mended {
 }
 
 impl Inner {
-    /// Finishes a take and gives it its number.
-    pub(super) fn finish(
+    /// Closes a take whose words have ended, and gives it its number.
+    pub(super) fn close(
         &self,
         take: Take,
-        last: Vec<u8>,
-        facts: FrameFacts,
         ended_by: EndedBy,
+        publish: Publish,
     ) -> Result<KeptClip, SpoolError> {
         let clip_id = take.header.clip.clip_id.clone();
         let mut numbering = locked(&self.numbering);
         self.settle(&mut numbering);
-        let id = take.id;
-        let durable_to = take.durable_to;
         let mut job = Unsettled::Finish {
             take: Box::new(take),
-            last,
-            facts,
+            last: Vec::new(),
+            facts: FrameFacts::NONE,
             ended_by,
+            publish,
         };
         if numbering.is_held_up() {
             numbering.push(job);
@@ -155,15 +159,6 @@ impl Inner {
                 Ok(kept)
             }
             Ok(None) => Err(SpoolError::NothingSaid { clip_id }),
-            Err(error @ SpoolError::BadTake { .. }) => {
-                // The last frame is not audio: the take keeps what came before it.
-                numbering.push(Unsettled::Abandoned {
-                    id,
-                    durable_to,
-                    wanted_no: None,
-                });
-                Err(error)
-            }
             Err(error) => {
                 self.note_trouble(Some(&error));
                 numbering.push(job);
@@ -196,6 +191,47 @@ impl Inner {
                 Err(error)
             }
         }
+    }
+
+    /// Deletes a take that waits to be finished.
+    pub(super) fn discard_unfinished(&self, clip_id: &ClipId) -> Result<bool, SpoolError> {
+        let job = {
+            let mut numbering = locked(&self.numbering);
+            let of_take = |(job, _): &(Unsettled, u32)| {
+                let is_take = matches!(job, Unsettled::Finish { .. } | Unsettled::Abandoned { .. });
+                is_take && job.id().to_string() == clip_id.as_str()
+            };
+            let at = numbering.unsettled.iter().position(of_take);
+            at.and_then(|at| numbering.unsettled.remove(at))
+        };
+        let id = match job {
+            Some((Unsettled::Finish { take, .. }, _)) => {
+                return self.discard(*take).map(|()| true);
+            }
+            Some((job, _)) => job.id(),
+            None => return Ok(false),
+        };
+        let path = self.folders.clip(&self.folders.clips, id);
+        let found = read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE)
+            .ok()
+            .map(|bytes| read(&bytes, id));
+        let taken_up = match found {
+            Some(Found::CutOff(cut)) => open_clip(&self.folders, &path, Open::Write)
+                .map(|file| Take::resume(id, *cut, file, path))
+                .ok(),
+            _ => None,
+        };
+        match taken_up {
+            Some(take) => self.discard(take)?,
+            // Without its mark it must not be forgotten that it has to go.
+            None => {
+                if let Err(error) = self.unlink(id) {
+                    locked(&self.numbering).push(Unsettled::Unlink { id });
+                    return Err(error);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Settles what is unsettled, checks that the card takes writes, and returns the results.
@@ -232,7 +268,7 @@ impl Inner {
         }
     }
 
-    fn settle(&self, numbering: &mut Numbering) {
+    pub(super) fn settle(&self, numbering: &mut Numbering) {
         self.settle_each(numbering);
         let is_unread = |(job, _): &(Unsettled, u32)| {
             matches!(job, Unsettled::Unread { .. }) && job.holds_up_numbers()
@@ -382,7 +418,7 @@ impl Inner {
         numbering: &mut Numbering,
     ) -> Result<Option<KeptClip>, SpoolError> {
         match job {
-            Unsettled::Unlink { id } => self.unlink(*id).map(|()| None),
+            Unsettled::Unlink { id } | Unsettled::Uncast { id } => self.unlink(*id).map(|()| None),
             Unsettled::Unread {
                 id,
                 in_quarantine,
@@ -393,8 +429,12 @@ impl Inner {
                 last,
                 facts,
                 ended_by,
+                publish,
             } => {
-                let ending = self.ending(numbering.next_no, *ended_by, false);
+                let ending = Ending {
+                    publish: *publish,
+                    ..self.ending(numbering.next_no, *ended_by, false)
+                };
                 take.start = self.corrected(&take.header.boot_id, take.start);
                 let has_last = !last.is_empty() || facts.samples > 0;
                 let last = has_last.then_some((*facts, last.as_slice()));
@@ -418,10 +458,11 @@ impl Inner {
             card_id: locked(&self.card).card_id.clone(),
             ended_by,
             recovered,
+            publish: Publish::No,
         }
     }
 
-    fn keep(&self, id: Uuid, finished: Finished, numbering: &mut Numbering) -> KeptClip {
+    pub(super) fn keep(&self, id: Uuid, finished: Finished, numbering: &mut Numbering) -> KeptClip {
         let clip = KeptClip::of(&finished.manifest);
         self.gave(numbering, clip.clip_no);
         let entry = Entry {
@@ -437,7 +478,7 @@ impl Inner {
         clip
     }
 
-    fn unlink(&self, id: Uuid) -> Result<(), SpoolError> {
+    pub(super) fn unlink(&self, id: Uuid) -> Result<(), SpoolError> {
         self.folders
             .unlink_clip(&self.folders.clips, id)
             .map_err(|error| {
@@ -611,7 +652,7 @@ impl Inner {
         }
     }
 
-    /// Finishes a take that was cut off; its manifest says that it ended by `power`.
+    /// Finishes a take that was cut off; its manifest says that it ended by `power`, unless its words had ended before.
     pub(super) fn finish_cut_off(
         &self,
         id: Uuid,
@@ -625,7 +666,8 @@ impl Inner {
                 .map_err(|error| SpoolError::io("writing", &path, error))?;
         }
         let file = open_clip(&self.folders, &path, Open::Write)?;
-        let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), EndedBy::Power, true);
+        let ended_by = cut.held.unwrap_or(EndedBy::Power);
+        let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), ended_by, true);
         let mut take = Take::resume(id, cut, file, path);
         take.start = self.corrected(&take.header.boot_id, take.start);
         let finished = take.finish(None, &ending)?;

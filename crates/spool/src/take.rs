@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::SpoolError;
-use super::clip_file::{CutOff, Ending, Header, StartFacts, Tally, beside, manifest};
+use super::clip_file::{CutOff, Ending, Header, Held, StartFacts, Tally, beside, manifest};
 use super::disk::DiskFile;
-use super::record::{HEAD_BYTES, Kind, MAX_PAYLOAD_BYTES, push, salt};
+use super::record::{HEAD_BYTES, Kind, MAX_PAYLOAD_BYTES, PREAMBLE_BYTES, push, salt};
 use booth_contract::FrameFacts;
 use booth_contract::ogg_page::closing_page;
-use booth_contract::{BodyKind, Manifest};
+use booth_contract::{BodyKind, EndedBy, Manifest};
 
 /// The smallest unit that the file system writes: a block of ext4.
 const PAGE_BYTES: u64 = 4096;
@@ -34,6 +34,8 @@ pub(crate) struct Take {
     has_start: bool,
     /// Whether nothing was written past `durable_to`.
     is_clean: bool,
+    /// Where the record with the first frame ends, which may not be durable. In a sealed take it holds the envelope.
+    first_frame_to: Option<u64>,
     /// Lengths of the latest appends, newest last.
     lengths: [usize; REMEMBERED],
 }
@@ -66,6 +68,7 @@ impl Take {
             sequence: 1,
             has_start: false,
             is_clean: true,
+            first_frame_to: None,
             lengths: [0; REMEMBERED],
         }
     }
@@ -84,6 +87,7 @@ impl Take {
             sequence: cut.sequence,
             has_start: true,
             is_clean: false,
+            first_frame_to: None,
             lengths: [0; REMEMBERED],
         }
     }
@@ -151,10 +155,14 @@ impl Take {
         sequence + 1
     }
 
-    /// One write, one fdatasync.
+    /// One write, one fdatasync. What an earlier write has left behind the durable length is cut off first.
     fn write(&mut self, buffer: &[u8]) -> Result<(), SpoolError> {
+        self.write_here(buffer, !self.is_clean)
+    }
+
+    fn write_here(&mut self, buffer: &[u8], cuts: bool) -> Result<(), SpoolError> {
         let written = (|| {
-            if !self.is_clean {
+            if cuts {
                 self.file.truncate(self.durable_to)?;
             }
             self.is_clean = false;
@@ -173,6 +181,7 @@ impl Take {
         let mut tally = self.tally.clone();
         let sequence = self.push_start(&mut buffer)?;
         let sequence = self.push_frame(&mut buffer, &mut tally, sequence, facts, body)?;
+        self.note_first_frame(&buffer);
         self.lengths.rotate_left(1);
         self.lengths[REMEMBERED - 1] = buffer.len();
         let sequence = self.push_padding(&mut buffer, sequence);
@@ -183,18 +192,22 @@ impl Take {
         Ok(())
     }
 
-    /// Makes the last frame, the end of the stream and the closing record durable, in one write. After a failure it may be tried
-    /// again with the same number.
-    pub(crate) fn finish(
+    fn note_first_frame(&mut self, buffer: &[u8]) {
+        let end = self.durable_to + buffer.len() as u64;
+        self.first_frame_to.get_or_insert(end);
+    }
+
+    /// Adds the last frame and the end of the stream; returns the next sequence number.
+    fn push_end(
         &mut self,
+        buffer: &mut Vec<u8>,
+        tally: &mut Tally,
         last: Option<(FrameFacts, &[u8])>,
-        ending: &Ending,
-    ) -> Result<Finished, SpoolError> {
-        let mut buffer = Vec::with_capacity(4096);
-        let mut tally = self.tally.clone();
-        let mut sequence = self.push_start(&mut buffer)?;
+    ) -> Result<u32, SpoolError> {
+        let mut sequence = self.push_start(buffer)?;
         if let Some((facts, body)) = last {
-            sequence = self.push_frame(&mut buffer, &mut tally, sequence, facts, body)?;
+            sequence = self.push_frame(buffer, tally, sequence, facts, body)?;
+            self.note_first_frame(buffer);
         }
         if tally.samples == 0 {
             return Err(SpoolError::NothingSaid {
@@ -206,9 +219,41 @@ impl Take {
             && !end.has_ended
         {
             let page = closing_page(end, tally.samples);
-            sequence =
-                self.push_frame(&mut buffer, &mut tally, sequence, FrameFacts::NONE, &page)?;
+            sequence = self.push_frame(buffer, tally, sequence, FrameFacts::NONE, &page)?;
         }
+        Ok(sequence)
+    }
+
+    /// Makes the last frame, the end of the stream and how the words ended durable, in one write; the take stays open. After a
+    /// failure it may be tried again, with the same bytes.
+    pub(crate) fn hold(
+        &mut self,
+        last: Option<(FrameFacts, &[u8])>,
+        ended_by: EndedBy,
+    ) -> Result<(), SpoolError> {
+        let mut buffer = Vec::with_capacity(4096);
+        let mut tally = self.tally.clone();
+        let sequence = self.push_end(&mut buffer, &mut tally, last)?;
+        let held = serde_json::to_vec(&Held { ended_by })
+            .map_err(|_| self.refuse("how it ended cannot be written"))?;
+        push(&mut buffer, self.salt, Kind::Held, sequence, &[&held]);
+        self.write(&buffer)?;
+        self.tally = tally;
+        self.sequence = sequence + 1;
+        self.has_start = true;
+        Ok(())
+    }
+
+    /// Makes the closing record durable, and before it, in the same write, what is still lacking: the last frame and the end of the
+    /// stream. After a failure it may be tried again with the same number.
+    pub(crate) fn finish(
+        &mut self,
+        last: Option<(FrameFacts, &[u8])>,
+        ending: &Ending,
+    ) -> Result<Finished, SpoolError> {
+        let mut buffer = Vec::with_capacity(4096);
+        let mut tally = self.tally.clone();
+        let sequence = self.push_end(&mut buffer, &mut tally, last)?;
         let manifest = manifest(&self.header, self.start, &tally, ending);
         let closing_at = self.durable_to + buffer.len() as u64;
         push(
@@ -227,10 +272,25 @@ impl Take {
         })
     }
 
-    /// Marks the take as deleted on purpose, durably.
+    /// Marks the take as deleted on purpose, durably; and then overwrites the envelope of a sealed one, so that no key opens what is
+    /// left of it, whether or not its name can be removed. The mark stays readable behind it.
     pub(crate) fn mark_discarded(&mut self) -> Result<(), SpoolError> {
         let mut buffer = Vec::new();
         push(&mut buffer, self.salt, Kind::Discarded, self.sequence, &[]);
-        self.write(&buffer)
+        let marked_at = self.durable_to;
+        // Nothing is cut off: what lies behind the mark is overwritten when the name is gone, and only what the file still has.
+        self.write_here(&buffer, false)?;
+        let end = self.first_frame_to.filter(|end| *end <= marked_at);
+        if let Some(end) = end
+            && self.header.clip.body == BodyKind::SealedOggOpus
+        {
+            let from = PREAMBLE_BYTES as u64;
+            let nothing = vec![0; usize::try_from(end - from).unwrap_or(0)];
+            self.file
+                .write_at(&nothing, from)
+                .and_then(|()| self.file.sync_data())
+                .map_err(|error| SpoolError::io("overwriting", &self.path, error))?;
+        }
+        Ok(())
     }
 }

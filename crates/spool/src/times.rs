@@ -110,7 +110,10 @@ impl Inner {
                 .map_err(|error| SpoolError::io("reading", &path, error))?;
             let end = usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
             let whole = [&whole[..end], &bytes].concat();
-            self.folders.rewrite_clip(id, &whole).map_err(|_| error)?;
+            let clips = &self.folders.clips;
+            self.folders
+                .rewrite_clip(clips, id, &whole)
+                .map_err(|_| error)?;
             locked(&self.reader).forget(id);
         }
         entry.clip = KeptClip::of(&manifest);

@@ -11,14 +11,16 @@ use super::settle::Unsettled;
 use super::take::Take;
 use super::{Inner, KeptClip, Refusal, SpoolError, locked};
 use booth_contract::FrameFacts;
-use booth_contract::{ClipId, EndedBy, SCHEMA};
+use booth_contract::{ClipId, EndedBy, Publish, SCHEMA};
 
-/// Writes one clip file. If it is dropped without [`ClipWriter::finish`] or [`ClipWriter::discard`], [`super::Spool::mend`]
-/// finishes the take as recovery would.
+/// Writes one clip file: frames, then the end of the words ([`ClipWriter::hold`]), then [`ClipWriter::close`] or
+/// [`ClipWriter::discard`]. If it is dropped before that, [`super::Spool::mend`] finishes the take as recovery would.
 pub struct ClipWriter {
     inner: Arc<Inner>,
     take: Option<Take>,
     clip_id: ClipId,
+    /// How the words ended, once that is durable.
+    held: Option<EndedBy>,
     /// Why the card refused a frame; after that nothing more is written.
     broken: Option<String>,
 }
@@ -37,20 +39,7 @@ pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, Spo
         clip_id: clip_id.clone(),
         why,
     };
-    let id = Uuid::parse_str(&clip_id)
-        .ok()
-        .filter(|id| clip_id == id.to_string())
-        .ok_or_else(|| bad("its id is no UUID in lower case with hyphens"))?;
-    let header = {
-        let card = locked(&inner.card);
-        Header {
-            schema: SCHEMA,
-            card_id: card.card_id.clone(),
-            boot_id: inner.boot_id.clone(),
-            boot_count: card.boot_count,
-            clip,
-        }
-    };
+    let (id, header) = inner.header(clip)?;
     let json = serde_json::to_vec(&header).map_err(|_| bad("its header cannot be written"))?;
     if json.len() > LONGEST_HEADER {
         return Err(bad("its header is longer than 64 KiB"));
@@ -90,8 +79,31 @@ pub(super) fn begin(inner: &Arc<Inner>, clip: NewClip) -> Result<ClipWriter, Spo
         inner: Arc::clone(inner),
         take: Some(take),
         clip_id,
+        held: None,
         broken: None,
     })
+}
+
+impl Inner {
+    /// What stands in the header of a clip that begins now.
+    pub(super) fn header(&self, clip: NewClip) -> Result<(Uuid, Header), SpoolError> {
+        let id = Uuid::parse_str(&clip.clip_id)
+            .ok()
+            .filter(|id| clip.clip_id == id.to_string())
+            .ok_or_else(|| SpoolError::BadTake {
+                clip_id: clip.clip_id.clone(),
+                why: "its id is no UUID in lower case with hyphens",
+            })?;
+        let card = locked(&self.card);
+        let header = Header {
+            schema: SCHEMA,
+            card_id: card.card_id.clone(),
+            boot_id: self.boot_id.clone(),
+            boot_count: card.boot_count,
+            clip,
+        };
+        Ok((id, header))
+    }
 }
 
 impl ClipWriter {
@@ -146,51 +158,127 @@ impl ClipWriter {
         }
     }
 
-    /// Ends the take with its last frame (`ogg_pages` may be empty). When this returns, the clip is durable
-    /// and has its number. A stream that was not ended is ended here. On [`SpoolError::NotDurable`] nothing is
-    /// lost: [`super::Spool::mend`] hands the clip out later.
+    /// Ends the words with their last frame (`ogg_pages` may be empty), durably. The take stays open: it has no number, and
+    /// nothing of it leaves. A stream that was not ended is ended here.
+    ///
+    /// On [`SpoolError::NotDurable`] the take is out of the caller's hands, and nothing of it is lost: [`super::Spool::mend`] finishes
+    /// it later, with nothing allowed to be published.
+    pub fn hold(
+        &mut self,
+        ogg_pages: &[u8],
+        facts: FrameFacts,
+        ended_by: EndedBy,
+    ) -> Result<(), SpoolError> {
+        let clip_id = self.clip_id.clone();
+        if let Some(why) = self.broken.clone() {
+            // Dropping the writer leaves the take to be settled later.
+            return Err(SpoolError::NotDurable { clip_id, why });
+        }
+        let Some(take) = &mut self.take else {
+            return Err(SpoolError::UnknownClip { clip_id });
+        };
+        let before = take.durable_to;
+        let has_last = !ogg_pages.is_empty() || facts.samples > 0;
+        let last = has_last.then_some((facts, ogg_pages));
+        let mut held = take.hold(last, ended_by);
+        if let Err(SpoolError::FullDisk { .. }) = held
+            && self.inner.folders.drop_ballast()
+        {
+            held = take.hold(last, ended_by);
+        }
+        let error = match held {
+            Ok(()) => {
+                locked(&self.inner.index).open_bytes += take.durable_to - before;
+                self.held = Some(ended_by);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let Some(take) = self.let_go() else {
+            return Err(error);
+        };
+        match error {
+            SpoolError::NothingSaid { .. } => {
+                let id = take.id;
+                drop(take);
+                if self.inner.unlink(id).is_err() {
+                    locked(&self.inner.numbering).push(Unsettled::Unlink { id });
+                }
+                Err(error)
+            }
+            // The last frame is not audio: the take keeps what came before it.
+            SpoolError::BadTake { .. } => {
+                locked(&self.inner.numbering).push(Unsettled::Abandoned {
+                    id: take.id,
+                    durable_to: take.durable_to,
+                    wanted_no: None,
+                });
+                Err(error)
+            }
+            error => {
+                self.inner.note_trouble(Some(&error));
+                let why = error.to_string();
+                locked(&self.inner.numbering).push(Unsettled::Finish {
+                    take: Box::new(take),
+                    last: ogg_pages.to_vec(),
+                    facts,
+                    ended_by,
+                    publish: Publish::No,
+                });
+                Err(SpoolError::NotDurable { clip_id, why })
+            }
+        }
+    }
+
+    /// Closes a take whose words have ended, with what its citizen allowed. When this returns, the clip is durable and has its
+    /// number. On [`SpoolError::NotDurable`] nothing is lost: [`super::Spool::mend`] hands the clip out later.
+    pub fn close(mut self, publish: Publish) -> Result<KeptClip, SpoolError> {
+        let clip_id = self.clip_id.clone();
+        if let Some(why) = self.broken.clone() {
+            return Err(SpoolError::NotDurable { clip_id, why });
+        }
+        let Some(ended_by) = self.held else {
+            let why = "it is closed before its words have ended";
+            return Err(SpoolError::BadTake { clip_id, why });
+        };
+        match self.let_go() {
+            Some(take) => self.inner.close(take, ended_by, publish),
+            None => Err(SpoolError::UnknownClip { clip_id }),
+        }
+    }
+
+    /// Ends the words and closes the take at once, with nothing allowed to be published: for takes whose speaker is asked nothing.
     pub fn finish(
         mut self,
         ogg_pages: &[u8],
         facts: FrameFacts,
         ended_by: EndedBy,
     ) -> Result<KeptClip, SpoolError> {
-        let clip_id = self.clip_id.clone();
-        if let Some(why) = self.broken.clone() {
-            // Dropping the writer leaves the take to be settled later.
-            return Err(SpoolError::NotDurable { clip_id, why });
-        }
-        let Some(take) = self.take.take() else {
-            return Err(SpoolError::UnknownClip { clip_id });
-        };
-        let inner = Arc::clone(&self.inner);
-        let open_bytes = take.durable_to;
-        let result = inner.finish(take, ogg_pages.to_vec(), facts, ended_by);
-        let mut index = locked(&inner.index);
-        index.open_bytes = index.open_bytes.saturating_sub(open_bytes);
-        result
+        self.hold(ogg_pages, facts, ended_by)?;
+        self.close(Publish::No)
     }
 
-    /// Deletes the take on purpose: marks it durably, so that nothing brings it back, then unlinks it. No number is given.
+    /// Deletes the take on purpose, also one whose words have ended: marks it durably, so that nothing brings it back, overwrites
+    /// the envelope of a sealed one, then unlinks it. No number is given.
     pub fn discard(mut self) -> Result<(), SpoolError> {
-        match self.take.take() {
-            Some(take) => {
-                let mut index = locked(&self.inner.index);
-                index.open_bytes = index.open_bytes.saturating_sub(take.durable_to);
-                drop(index);
-                self.inner.discard(take)
-            }
+        match self.let_go() {
+            Some(take) => self.inner.discard(take),
             None => Ok(()),
         }
+    }
+
+    /// Takes the take out of the writer's hands; its bytes no longer count as those of a running take.
+    fn let_go(&mut self) -> Option<Take> {
+        let take = self.take.take()?;
+        let mut index = locked(&self.inner.index);
+        index.open_bytes = index.open_bytes.saturating_sub(take.durable_to);
+        Some(take)
     }
 }
 
 impl Drop for ClipWriter {
     fn drop(&mut self) {
-        if let Some(take) = self.take.take() {
-            let mut index = locked(&self.inner.index);
-            index.open_bytes = index.open_bytes.saturating_sub(take.durable_to);
-            drop(index);
+        if let Some(take) = self.let_go() {
             locked(&self.inner.numbering).push(Unsettled::Abandoned {
                 id: take.id,
                 durable_to: take.durable_to,
