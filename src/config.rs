@@ -6,9 +6,11 @@
 mod audio;
 mod body;
 mod codes;
+mod control;
 mod handset;
 mod mqtt;
 mod network;
+mod screen;
 mod session;
 mod warning;
 pub mod zone;
@@ -28,11 +30,13 @@ use booth_host::config_file::{
 };
 use booth_sealing::{KeyError, Recipient, Recipients, SealTo};
 use booth_spool::disk::{Disk, read_whole};
+pub use control::{Control, NO_DAY, day};
 use gateway_core::prompt::Language;
 pub use handset::{Backend, Contact, Handset, Hook, Keypad, Level, Output, Pull};
 pub use mqtt::{Confirm, Mqtt};
 pub use network::{Fixed, Modem, Network, SecretFault, SecretKind, Wifi, Wired};
-pub use session::{Question, QuestionKind, Session};
+pub use screen::Screen;
+pub use session::{PublishQuestion, Question, QuestionKind, Session, VoteOption};
 pub use warning::ConfigWarning;
 
 /// The folder of root's on the card's data partition in which the updater keeps its state.
@@ -59,6 +63,8 @@ pub struct Config {
     #[serde(default)]
     pub privacy: Privacy,
     #[serde(default)]
+    pub control: Control,
+    #[serde(default)]
     pub health: Health,
     #[serde(default)]
     pub bell: Bell,
@@ -72,6 +78,8 @@ pub struct Config {
     pub doctor: Doctor,
     #[serde(default)]
     pub network: Network,
+    #[serde(default)]
+    pub screen: Screen,
 }
 
 impl Config {
@@ -106,6 +114,12 @@ impl Config {
         self.doctor.socket.clone().unwrap_or(beside)
     }
 
+    /// Where a running gateway writes the address of the screen's page, for whoever starts the browser: beside the handset's
+    /// control socket.
+    pub fn screen_note(&self) -> PathBuf {
+        self.handset.control_socket.with_file_name("screen")
+    }
+
     /// Checks for values that cannot work; the error names every fault at once.
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
         let mut faults = Faults::new(file);
@@ -119,12 +133,12 @@ impl Config {
         self.selftest.check(&mut faults);
         self.network.check(&self.mqtt.file_names(), &mut faults);
         self.update.check(&mut faults);
+        self.screen.check(&mut faults);
         self.session.check(&mut faults);
         for (index, question) in self.questions.iter().enumerate() {
             question.check(&self.questions[..index], &mut faults);
         }
-        self.session
-            .check_consent(self.questions.len(), &mut faults);
+        self.session.check_consent(&self.questions, &mut faults);
         if self.spool.max_bytes < 1_000_000 {
             faults.of("[spool] max_bytes", "less than 1 MB holds no message");
         }
@@ -133,6 +147,12 @@ impl Config {
                 faults.of("[privacy] recipients", wrong);
             }
         }
+        if let Some(until) = &self.privacy.key_until
+            && day(until).is_none()
+        {
+            faults.that("[privacy] key_until", format!("{until:?} {NO_DAY}"));
+        }
+        self.control.check(&mut faults);
         if !(1..=86_400).contains(&self.health.interval_s) {
             faults.of("[health] interval_s", "use 1 to 86400 seconds");
         }
@@ -143,15 +163,12 @@ impl Config {
     pub fn warnings(&self) -> Vec<ConfigWarning> {
         let mut all = Vec::new();
         all.extend(self.network.wrong_country());
-        all.extend(
-            self.service
-                .wrong_code(&self.session.emergency_numbers)
-                .map(|wrong| {
-                    let meanwhile = "The booth takes no service code meanwhile";
-                    let remedy = format!("{}. {meanwhile}", body::RIGHT_CODE);
-                    ConfigWarning::new(format!("[service] code {wrong}"), remedy)
-                }),
-        );
+        all.extend(self.service.wrong_code(&self.session).map(|wrong| {
+            let meanwhile = "The booth takes no service code meanwhile";
+            let remedy = format!("{}. {meanwhile}", body::RIGHT_CODE);
+            ConfigWarning::new(format!("[service] code {wrong}"), remedy)
+        }));
+        all.extend(self.session.wrong_withdraw_code());
         all.extend(self.mqtt.open_password());
         if let Some(wrong) = codes::wrong_language(&self.session.language) {
             let voice = match Language::of(&self.session.language) {
@@ -167,7 +184,7 @@ impl Config {
     /// Why the service code is ignored. Cards in the field have codes that earlier versions accepted, so a bad code does not
     /// keep a booth from running; it is among the warnings, and `check-config` refuses it.
     pub fn service_fault(&self) -> Option<ConfigFault> {
-        let wrong = self.service.wrong_code(&self.session.emergency_numbers)?;
+        let wrong = self.service.wrong_code(&self.session)?;
         let why = format!("{wrong}; {}", body::RIGHT_CODE);
         Some(ConfigFault::that("[service] code", why))
     }
@@ -228,6 +245,8 @@ impl Default for Spool {
 pub struct Privacy {
     pub recipients: Vec<String>,
     pub seal: bool,
+    /// The last day on which the recipients should be in use, `YYYY-MM-DD`: for `key_days_left` in health.
+    pub key_until: Option<String>,
 }
 
 /// Why messages cannot be sealed to `[privacy] recipients`. What stands there is not repeated: it may be a private key.
@@ -271,6 +290,7 @@ impl Default for Privacy {
         Self {
             recipients: Vec::new(),
             seal: true,
+            key_until: None,
         }
     }
 }

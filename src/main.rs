@@ -21,7 +21,7 @@ use booth_gateway::provision::{check_beside, unused_prompts};
 use booth_gateway::run::{self, Ended, RunError};
 use booth_gateway::status;
 use booth_host::{complain, say};
-use booth_host::{crew, journal, out};
+use booth_host::{crew, journal, out, private};
 
 /// Bad configuration (EX_CONFIG of sysexits.h); the service manager does not try again.
 const EX_CONFIG: u8 = 78;
@@ -53,6 +53,11 @@ fn run_gateway(arguments: RunArguments) -> ExitCode {
 
     journal::init_daemon("booth-gateway", log::LevelFilter::Info);
     crew::log_panics();
+    if let Err(error) = private::keep_to_itself() {
+        log::error!(
+            "what is said could get into a core file or be read by another process: {error}"
+        );
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

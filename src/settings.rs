@@ -12,10 +12,10 @@ use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::link::login::Login;
 use booth_host::tls;
 use gateway_core::prompt::Prompt;
-use gateway_core::session::{OpenQuestion, SessionRules};
+use gateway_core::session::{Choice, Limits, Offer, OpenQuestion, QuestionKind, SessionRules};
 
 use crate::adapters::mqtt::MqttSettings;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// Everything that the connection needs; an error if a named file cannot be read.
 pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, ConfigError> {
@@ -77,21 +77,50 @@ pub fn session_rules(config: &Config) -> SessionRules {
     SessionRules {
         consent: session.consent,
         emergency_numbers: session.emergency_numbers.iter().map(digits).collect(),
-        service_code: config.service.digits(&session.emergency_numbers),
-        max: Duration::from_secs(session.max_seconds),
+        service_code: config.service.digits(session),
+        withdraw_code: session.withdraw_digits(),
         min: Duration::from_secs(session.min_seconds),
-        silence: Duration::from_secs(session.silence_seconds),
-        choose: Duration::from_secs(session.choose_seconds),
     }
 }
 
-/// The questions that can be answered.
+fn kind(question: &config::Question) -> QuestionKind {
+    let choice = |option: &config::VoteOption| Choice {
+        digit: option.digit,
+        id: option.id.clone(),
+        prompt: Prompt::Question(option.prompt_name().to_owned()),
+    };
+    match question.kind {
+        config::QuestionKind::Speak => QuestionKind::Speak,
+        config::QuestionKind::Choose => QuestionKind::Choose {
+            options: question.options.iter().map(choice).collect(),
+            min_pause: Duration::from_secs(question.min_pause_s),
+        },
+    }
+}
+
+/// What booth.toml offers a citizen; the centre's configuration may replace it.
 #[doc(hidden)] // public for the fuzz targets
-pub fn open_questions(config: &Config) -> Vec<OpenQuestion> {
-    let open = |question: &crate::config::Question| OpenQuestion {
+pub fn offer(config: &Config) -> Offer {
+    let open = |question: &config::Question| OpenQuestion {
         id: question.id.clone(),
+        campaign_id: None,
         digit: question.digit,
         prompt: Prompt::Question(question.prompt_name().to_owned()),
+        kind: kind(question),
+        publish: question.publish.into(),
+        max: question.max_seconds.map(Duration::from_secs),
     };
-    config.questions.iter().map(open).collect()
+    let session = &config.session;
+    Offer {
+        questions: config.questions.iter().map(open).collect(),
+        answers: Vec::new(),
+        languages: Vec::new(),
+        lang: session.language.clone(),
+        config_version: None,
+        limits: Limits {
+            max: Duration::from_secs(session.max_seconds),
+            choose: Duration::from_secs(session.choose_seconds),
+            silence: Duration::from_secs(session.silence_seconds),
+        },
+    }
 }

@@ -23,6 +23,7 @@ use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_host::crew;
 use gateway_core::liveness::Beat;
+use zeroize::Zeroize;
 
 /// The sound that the ring holds while the card is slow.
 const RING: Samples = Samples::in_s(8);
@@ -89,10 +90,17 @@ impl Tap {
     /// Moves what has arrived into `buffer`. Returns the position of its first frame.
     pub fn take(&mut self, buffer: &mut Vec<i16>) -> Samples {
         let first = self.taken;
-        buffer.resize(self.ring.slots(), 0);
-        let (filled, _) = self.ring.pop_partial_slice(buffer);
-        let filled = filled.len();
-        buffer.truncate(filled);
+        buffer.clear();
+        let waiting = self.ring.slots();
+        if let Ok(mut chunk) = self.ring.read_chunk(waiting) {
+            let (one, two) = chunk.as_mut_slices();
+            for samples in [one, two] {
+                buffer.extend_from_slice(samples);
+                // The ring keeps nothing of what was taken out of it.
+                samples.zeroize();
+            }
+            chunk.commit_all();
+        }
         self.taken += Samples::of(buffer);
         first
     }

@@ -10,7 +10,7 @@ mod learned;
 mod trial;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ const SESSION_EXPIRY_S: u32 = 120;
 const WILL_DELAY_S: u32 = 60;
 /// How long publishing the last messages may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// Most topics of prompts that are asked for, or given up, before the broker has answered.
+const MOST_ASKED_AT_ONCE: usize = 4;
 /// After this many refusals in a row our own state is not subscribed to again: some brokers end the connection of a client
 /// that asks for too much.
 const MAY_NOT_ASK: u32 = 2;
@@ -217,8 +219,12 @@ struct Link<'a, T, W, S> {
     limit: usize,
     max_packet: Option<u32>,
     retains: bool,
+    /// The topics of prompts that are to be subscribed to, those that are, and how many answers the broker owes about them.
+    wanted: BTreeSet<String>,
+    subscribed: BTreeSet<String>,
+    unanswered: usize,
     /// Reports that go out before anything else is read.
-    untold: Vec<MqttEvent>,
+    unreported: Vec<MqttEvent>,
     /// The last messages are on their way, and have until then.
     stopping: Option<Instant>,
 }
@@ -297,7 +303,7 @@ fn terms(will: Option<&Will>) -> Terms {
         max_packet: MAX_INCOMING_BYTES,
         receive_maximum: None,
         in_flight: 64,
-        requests: 2 * MAX_IN_FLIGHT,
+        requests: 2 * MAX_IN_FLIGHT + MOST_ASKED_AT_ONCE + 1,
         batch: 1,
         session_expiry_s: Some(if will.is_some() { SESSION_EXPIRY_S } else { 0 }),
         manual_acks: false,
@@ -338,7 +344,10 @@ where
             limit: MAX_IN_FLIGHT,
             max_packet: None,
             retains: true,
-            untold: Vec::new(),
+            wanted: BTreeSet::new(),
+            subscribed: BTreeSet::new(),
+            unanswered: 0,
+            unreported: Vec::new(),
             stopping: None,
         }
     }
@@ -358,6 +367,10 @@ where
                 event = &mut poll => return Next::Event(event),
                 command = outgoing.recv(wants_messages), if self.stopping.is_none() => match command {
                     Some(MqttCommand::Publish(message)) => self.publish(message),
+                    Some(MqttCommand::Fetch(topics)) => {
+                        self.wanted = topics;
+                        self.ask_for_prompts();
+                    }
                     Some(MqttCommand::Stop(last)) => {
                         if self.phase != Phase::Ready {
                             return Next::End(End::Stopped);
@@ -393,7 +406,7 @@ where
 
     /// Sends the waiting reports; a busy loop is waited for.
     async fn tell(&mut self) {
-        for event in self.untold.drain(..) {
+        for event in self.unreported.drain(..) {
             let report = (self.connection.wrap)(event);
             // If the loop is gone, the connection ends too.
             let _ = self.connection.reports.send(report).await;
@@ -429,7 +442,8 @@ where
     }
 
     fn refuse(&mut self, token: u64, answer: Puback, why: String) {
-        self.untold.push(MqttEvent::Answered { token, answer, why });
+        self.unreported
+            .push(MqttEvent::Answered { token, answer, why });
     }
 
     fn publish(&mut self, message: Outbound) {
@@ -485,6 +499,19 @@ where
     fn event(&mut self, event: Event) -> Result<(), What> {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => self.accepted(),
+            Event::Incoming(Packet::SubAck(ack)) if self.phase == Phase::Ready => {
+                let answer = self.line.answer(ack.pkid).unwrap_or_default();
+                if answer.codes.iter().any(|code| *code >= 0x80) {
+                    let why = trouble::answered(&answer);
+                    log::warn!(about = "media"; "the broker does not let this booth read prompts ({why}); give it read access to media/# of the root, as docs/mosquitto.acl does");
+                }
+                self.answered_about_prompts();
+                Ok(())
+            }
+            Event::Incoming(Packet::UnsubAck(_)) => {
+                self.answered_about_prompts();
+                Ok(())
+            }
             Event::Incoming(Packet::SubAck(ack)) => self.subscribed(ack.pkid),
             Event::Outgoing(Outgoing::Publish(pkid)) if pkid != 0 => {
                 let odd = |why: String| What::Odd(why);
@@ -510,7 +537,7 @@ where
                     let rival = (self.connection.said_by_another)(&message.payload);
                     return rival.map_or(Ok(()), |evidence| Err(What::Rival(evidence)));
                 }
-                self.untold.push(MqttEvent::Incoming {
+                self.unreported.push(MqttEvent::Incoming {
                     topic,
                     payload: message.payload.to_vec(),
                     correlation: message
@@ -569,12 +596,38 @@ where
         Ok(())
     }
 
+    /// Subscribes to the prompts that are wanted, and lets go of the others; a few at a time.
+    fn ask_for_prompts(&mut self) {
+        if self.phase != Phase::Ready || self.unanswered > 0 {
+            return;
+        }
+        let gone = self.subscribed.difference(&self.wanted);
+        for topic in gone.take(MOST_ASKED_AT_ONCE).cloned().collect::<Vec<_>>() {
+            if self.client.try_unsubscribe(topic.clone()).is_ok() {
+                self.unanswered += 1;
+                self.subscribed.remove(&topic);
+            }
+        }
+        let new = self.wanted.difference(&self.subscribed);
+        let new: Vec<String> = new.take(MOST_ASKED_AT_ONCE).cloned().collect();
+        if !new.is_empty() && self.client.try_subscribe_many(subscriptions(&new)).is_ok() {
+            self.unanswered += 1;
+            self.subscribed.extend(new);
+        }
+    }
+
+    fn answered_about_prompts(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.ask_for_prompts();
+    }
+
     fn stands(&mut self) {
         self.phase = Phase::Ready;
         self.ready_since = Some(Instant::now());
-        self.untold.push(MqttEvent::Connected {
+        self.unreported.push(MqttEvent::Connected {
             max_packet: self.max_packet,
         });
+        self.ask_for_prompts();
     }
 
     fn answered(&mut self, pkid: u16) -> Result<(), What> {
@@ -587,7 +640,7 @@ where
         if code < 0x80 && sent.topic == self.connection.will.topic {
             self.learned.is_introduced = true;
         }
-        self.untold.push(MqttEvent::Answered {
+        self.unreported.push(MqttEvent::Answered {
             token: sent.token,
             answer: judge(code),
             why: trouble::answered(&answer),

@@ -3,9 +3,9 @@
 //! Owns: how many messages of each kind may wait, and which one gives way. Never does: send, or keep anything for the next
 //! connection. A statement (retained) waits once for each topic, and a later one replaces it; of events and answers the
 //! oldest gives way; an answer that only says *not now* is not taken while many wait; a clip's message is never dropped,
-//! because delivery has no more than its window on the way.
+//! because delivery has no more than its window on the way. What is to be subscribed to is a whole set, and the latest counts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -61,6 +61,8 @@ pub enum Kind {
 pub enum MqttCommand {
     /// Publish this.
     Publish(Outbound),
+    /// Be subscribed to exactly these topics of prompts.
+    Fetch(BTreeSet<String>),
     /// Publish these, disconnect cleanly and end.
     Stop(Vec<Outbound>),
 }
@@ -70,6 +72,8 @@ struct Waiting {
     /// All messages except those of clips, in their order.
     telegrams: VecDeque<Outbound>,
     clips: VecDeque<Outbound>,
+    /// What is to be subscribed to, if that has changed.
+    fetched: Option<BTreeSet<String>>,
     last_words: Option<Vec<Outbound>>,
 }
 
@@ -178,6 +182,12 @@ impl Outbox {
         self.0.waiting().telegrams.is_empty()
     }
 
+    /// From now on these topics of prompts are subscribed to and no others, in this connection.
+    pub fn fetch(&self, topics: BTreeSet<String>) {
+        self.0.waiting().fetched = Some(topics);
+        self.0.news.notify_one();
+    }
+
     /// Only these messages still leave; then the connection ends.
     pub fn stop(&self, last: Vec<Outbound>) {
         let mut waiting = self.0.waiting();
@@ -208,6 +218,9 @@ impl Outlet {
         if let Some(last) = waiting.last_words.take() {
             return Some(MqttCommand::Stop(last));
         }
+        if let Some(topics) = waiting.fetched.take() {
+            return Some(MqttCommand::Fetch(topics));
+        }
         if !wants_messages {
             return None;
         }
@@ -216,7 +229,7 @@ impl Outlet {
         message.map(MqttCommand::Publish)
     }
 
-    /// Waits for the next command; for a message only if one is wanted. `None`: there will never be another. It can be
+    /// Waits for the next command; for a message only if one is wanted, for all others in any case. `None`: there will never be another. It can be
     /// dropped safely while it waits.
     pub async fn recv(&mut self, wants_messages: bool) -> Option<MqttCommand> {
         loop {
@@ -251,6 +264,7 @@ mod tests {
         std::iter::from_fn(|| out.try_recv().ok())
             .map(|command| match command {
                 MqttCommand::Publish(message) => message.token,
+                MqttCommand::Fetch(_) => panic!("nothing is fetched"),
                 MqttCommand::Stop(_) => panic!("nobody stops"),
             })
             .collect()

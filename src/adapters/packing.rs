@@ -5,7 +5,7 @@
 
 use booth_contract::{BodyKind, FrameFacts, ogg_page};
 use booth_sealing::body::MAX_FRAME;
-use booth_sealing::{DataKey, EnvelopeError, KernelRandom, SealTo, Sealer};
+use booth_sealing::{DataKey, EnvelopeError, KernelRandom, SealTo, Sealer, wash_stack};
 use uuid::Uuid;
 use zeroize::Zeroize;
 
@@ -52,6 +52,8 @@ impl Packing {
         let mut random = KernelRandom;
         let key = DataKey::generate(&mut random).map_err(EnvelopeError::from)?;
         let (sealer, head) = Sealer::begin(clip, &key, recipients, &mut random)?;
+        drop(key);
+        wash_stack();
         Ok(Self::Sealed(Box::new(Sealed { sealer, head })))
     }
 
@@ -84,6 +86,7 @@ impl Packing {
                 let (mut body, last) = sealed.all_but_the_last(&pages);
                 body.extend(sealed.sealer.seal_last(facts, last));
                 overwritten(pages);
+                wash_stack();
                 body
             }
         }

@@ -14,15 +14,19 @@ use std::time::{Duration, Instant};
 
 use super::handset::HandsetView;
 use super::prompts::Prompts;
+use super::prompts::centre::Centre;
 use super::sound_error::{Part, SoundError};
 use super::sound_faults::StreamJudge;
 use super::sound_stream::{self, Opening, StreamThreads};
-use booth_audio::Samples;
+use super::spoken_take::SpokenTake;
+use booth_audio::{PagePlayer, Player, Samples};
 use booth_contract::time::Mono;
 use booth_host::clock;
 use gateway_core::liveness::Beat;
 use gateway_core::prompt::Prompt;
 use gateway_core::session::PlayId;
+use zeroize::Zeroizing;
+
 use output::{Line, Output};
 
 /// The stream stays open this long after the last prompt.
@@ -56,6 +60,19 @@ pub enum PlaybackCommand {
         id: PlayId,
         /// What.
         prompts: Vec<Prompt>,
+        /// In which language.
+        lang: String,
+        /// Steps of 9 dB, two at most.
+        gain_steps: u8,
+        /// With longer gaps between the words.
+        slow: bool,
+    },
+    /// Let the citizen hear what was just said, in place of anything that plays.
+    PlayTake {
+        /// Named in the events.
+        id: PlayId,
+        /// What was said.
+        sound: SpokenTake,
         /// Steps of 9 dB, two at most.
         gain_steps: u8,
     },
@@ -63,6 +80,8 @@ pub enum PlaybackCommand {
     Stop,
     /// Use other prompts from now on.
     UsePrompts(Arc<Prompts>),
+    /// Use other prompts of the centre from now on.
+    UseCentre(Arc<Centre>),
 }
 
 /// What the earpiece reports.
@@ -91,6 +110,7 @@ pub enum PlaybackEvent {
 pub struct Earpiece<R> {
     output: String,
     prompts: Arc<Prompts>,
+    centre: Arc<Centre>,
     handset: Arc<HandsetView>,
     commands: Receiver<PlaybackCommand>,
     alive: Beat,
@@ -101,6 +121,46 @@ pub struct Earpiece<R> {
     idle_since: Instant,
     /// When the stream was last closed.
     closed: Instant,
+    /// What a citizen said has gone through the stream's buffer.
+    was_spoken: bool,
+}
+
+/// What a play consists of.
+enum Sounds {
+    /// Prompts in a language.
+    Prompts(Vec<Prompt>, String),
+    Take(SpokenTake),
+}
+
+/// One sound of a play.
+enum Source<'a> {
+    Prompt(Player<'a>),
+    /// What was said, and its next group of pages.
+    Take(Box<PagePlayer>, &'a SpokenTake, usize),
+}
+
+impl Sounds {
+    /// The sound with this number.
+    fn source<'a>(&'a self, own: &'a Prompts, centre: &'a Centre, at: usize) -> Option<Source<'a>> {
+        match self {
+            Self::Prompts(list, lang) => list
+                .get(at)
+                .map(|prompt| Source::Prompt(centre.player(own, prompt, lang))),
+            Self::Take(sound) => (at == 0).then(|| Source::Take(Box::default(), sound, 0)),
+        }
+    }
+}
+
+impl Source<'_> {
+    fn next_piece(&mut self) -> Option<Zeroizing<Vec<i16>>> {
+        match self {
+            Self::Prompt(player) => player.next_piece().map(Zeroizing::new),
+            Self::Take(player, sound, next) => player.next_piece(|| {
+                *next += 1;
+                sound.group(*next - 1)
+            }),
+        }
+    }
 }
 
 /// How one stream's part of a play went.
@@ -142,6 +202,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         Self {
             output,
             prompts,
+            centre: Arc::default(),
             handset,
             commands,
             alive,
@@ -151,6 +212,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             works: None,
             idle_since: Instant::now(),
             closed: Instant::now(),
+            was_spoken: false,
         }
     }
 
@@ -172,21 +234,58 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 Next::Over => return,
                 Next::Nothing => self.look_after(),
                 Next::Command(PlaybackCommand::UsePrompts(prompts)) => self.prompts = prompts,
+                Next::Command(PlaybackCommand::UseCentre(centre)) => self.centre = centre,
                 Next::Command(PlaybackCommand::Stop) => self.silence(),
                 Next::Command(PlaybackCommand::Play {
                     id,
                     prompts,
+                    lang,
+                    gain_steps,
+                    ..
+                }) => match self.play_anew(id, &Sounds::Prompts(prompts, lang), gain_steps) {
+                    Ok(interrupted) => pending = interrupted,
+                    Err(()) => return,
+                },
+                Next::Command(PlaybackCommand::PlayTake {
+                    id,
+                    sound,
                     gain_steps,
                 }) => {
-                    self.silence();
-                    // The lift came after the last hang-up, so the earpiece may sound again.
-                    self.handset.hush.store(false, Ordering::Relaxed);
-                    match self.play(id, &prompts, gain_steps) {
+                    self.was_spoken = true;
+                    match self.play_anew(id, &Sounds::Take(sound), gain_steps) {
                         Ok(interrupted) => pending = interrupted,
                         Err(()) => return,
                     }
-                    self.idle_since = Instant::now();
                 }
+            }
+        }
+    }
+
+    /// Plays in place of what plays.
+    fn play_anew(
+        &mut self,
+        id: PlayId,
+        sounds: &Sounds,
+        gain_steps: u8,
+    ) -> Result<Option<PlaybackCommand>, ()> {
+        self.silence();
+        // The lift came after the last hang-up, so the earpiece may sound again.
+        self.handset.hush.store(false, Ordering::Relaxed);
+        let played = self.play(id, sounds, gain_steps);
+        self.idle_since = Instant::now();
+        played
+    }
+
+    /// The next command that has to do with what plays, if one comes within `patience`. Other prompts are taken up meanwhile: they cut
+    /// nothing off, and what plays goes on as it was begun.
+    fn hear(&mut self, patience: Duration) -> Result<Option<PlaybackCommand>, ()> {
+        loop {
+            match self.commands.recv_timeout(patience) {
+                Ok(PlaybackCommand::UsePrompts(prompts)) => self.prompts = prompts,
+                Ok(PlaybackCommand::UseCentre(centre)) => self.centre = centre,
+                Ok(command) => return Ok(Some(command)),
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => return Err(()),
             }
         }
     }
@@ -217,6 +316,9 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
 
     /// Closes an idle stream, probes a closed card, looks for a lost one.
     fn look_after(&mut self) {
+        if self.was_spoken && self.open.as_ref().is_none_or(Output::has_played_all) {
+            self.forget();
+        }
         let had_moved = self.has_moved();
         match self.look(Duration::ZERO) {
             Some(why) if had_moved => {
@@ -318,7 +420,18 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         Some(why)
     }
 
+    /// Overwrites what the stream's buffer has played of a citizen's words.
+    fn forget(&mut self) {
+        self.was_spoken = false;
+        if let Some(open) = &mut self.open {
+            open.forget();
+        }
+    }
+
     fn close(&mut self) {
+        if self.was_spoken {
+            self.forget();
+        }
         let Some(open) = self.open.take() else {
             return;
         };
@@ -340,7 +453,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
     fn play(
         &mut self,
         id: PlayId,
-        list: &[Prompt],
+        sounds: &Sounds,
         gain_steps: u8,
     ) -> Result<Option<PlaybackCommand>, ()> {
         let mut at = 0;
@@ -358,7 +471,7 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                     break;
                 }
             }
-            match self.play_on(id, list, &mut at, gain_steps, &mut moved)? {
+            match self.play_on(id, sounds, &mut at, gain_steps, &mut moved)? {
                 Played::Whole(interrupted) => {
                     self.state(Ok(()));
                     (self.report)(PlaybackEvent::Ended { id });
@@ -368,10 +481,8 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 Played::Broken(why) if opening == REOPENINGS => self.state(Err(why)),
                 Played::Broken(why) => {
                     log::warn!("{why}; opening it again");
-                    match self.commands.recv_timeout(REST) {
-                        Ok(command) => return Ok(Some(command)),
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Err(RecvTimeoutError::Disconnected) => return Err(()),
+                    if let Some(command) = self.hear(REST)? {
+                        return Ok(Some(command));
                     }
                 }
             }
@@ -397,26 +508,24 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
                 return Ok(Awaited::GivenUp(why));
             }
             let pause = refused.map_or(Duration::ZERO, |_| REST);
-            match self.commands.recv_timeout(pause) {
-                Ok(command) => return Ok(Awaited::Interrupted(command)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(()),
+            if let Some(command) = self.hear(pause)? {
+                return Ok(Awaited::Interrupted(command));
             }
         }
     }
 
-    /// Plays on the open stream, from prompt `at` on; notes in `moved` when there was sound last.
+    /// Plays a list in a language on the open stream, from prompt `at` on; notes in `moved` when there was sound last.
     fn play_on(
         &mut self,
         id: PlayId,
-        list: &[Prompt],
+        sounds: &Sounds,
         at: &mut usize,
         gain_steps: u8,
         moved: &mut Instant,
     ) -> Result<Played, ()> {
-        let prompts = self.prompts.clone();
-        let mut player = list.get(*at).map(|prompt| prompts.player(prompt));
-        let mut waiting: Vec<i16> = Vec::new();
+        let (own, centre) = (self.prompts.clone(), self.centre.clone());
+        let mut player = sounds.source(&own, &centre, *at);
+        let mut waiting = Zeroizing::new(Vec::new());
         let mut started = false;
         if let Some(open) = &self.open {
             open.line.first_at.store(0, Ordering::Release);
@@ -437,10 +546,13 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             while let Some(current) = player.as_mut() {
                 if waiting.is_empty() {
                     match current.next_piece() {
-                        Some(piece) => waiting = amplify(piece, gain_steps),
+                        Some(piece) => {
+                            waiting = piece;
+                            amplify(&mut waiting, gain_steps);
+                        }
                         None => {
                             *at += 1;
-                            player = list.get(*at).map(|prompt| prompts.player(prompt));
+                            player = sounds.source(&own, &centre, *at);
                         }
                     }
                     continue;
@@ -461,31 +573,24 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
             if player.is_none() && waiting.is_empty() && open.has_played_all() {
                 break open.line.latency_us.load(Ordering::Relaxed);
             }
-            match self.commands.recv_timeout(Duration::from_millis(10)) {
-                Ok(command) => return Ok(Played::Interrupted(command)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(()),
+            if let Some(command) = self.hear(Duration::from_millis(10))? {
+                return Ok(Played::Interrupted(command));
             }
         };
         // The last samples are still on their way to the ear.
         let latency = Duration::from_micros(latency_us).min(Duration::from_millis(300));
-        match self.commands.recv_timeout(latency) {
-            Ok(command) => Ok(Played::Whole(Some(command))),
-            Err(RecvTimeoutError::Timeout) => Ok(Played::Whole(None)),
-            Err(RecvTimeoutError::Disconnected) => Err(()),
-        }
+        self.hear(latency).map(Played::Whole)
     }
 }
 
 /// Makes samples louder by steps of 9 dB, +18 dB at most; what would clip bends softly towards full scale.
-fn amplify(mut samples: Vec<i16>, gain_steps: u8) -> Vec<i16> {
+fn amplify(samples: &mut [i16], gain_steps: u8) {
     if gain_steps > 0 {
         let factor = 10f64.powf(f64::from(gain_steps.min(2)) * STEP_DB / 20.0);
-        for sample in &mut samples {
+        for sample in samples {
             *sample = soft(f64::from(*sample) / 32_768.0 * factor);
         }
     }
-    samples
 }
 
 /// Straight up to half of full scale, then a curve that never reaches it.
@@ -506,17 +611,22 @@ mod tests {
     #[test]
     fn louder_is_louder_and_never_wraps() {
         let samples = || vec![1000, -1000, 30_000, i16::MIN];
-        let louder = amplify(samples(), 1);
+        let amplified = |steps| {
+            let mut samples = samples();
+            amplify(&mut samples, steps);
+            samples
+        };
+        let louder = amplified(1);
         assert!((2810..=2830).contains(&louder[0]), "{louder:?}");
         // The gain is +18 dB, a factor of 7.94, at most, even if more steps are asked for.
         for steps in [2, 3, u8::MAX] {
-            let loud = amplify(samples(), steps);
+            let loud = amplified(steps);
             assert!(
                 (7_930..=7_950).contains(&loud[0]) && loud[1] == -loud[0],
                 "{loud:?}"
             );
             assert!(loud[2] > 30_000 && loud[3] < -30_000);
         }
-        assert_eq!(amplify(samples(), 0), samples());
+        assert_eq!(amplified(0), samples());
     }
 }

@@ -6,6 +6,7 @@
 //! is reported with its reason and what to do.
 #![allow(clippy::disallowed_methods)] // reads prompt files
 
+pub mod centre;
 pub mod folder;
 
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use gateway_core::prompt::{Language, Prompt, Word};
 
 /// Largest prompt file that is read, bytes.
 pub const MAX_FILE: u64 = 8_000_000;
+/// Largest text beside a prompt, bytes; longer ones are cut.
+const MAX_TEXT_FILE: u64 = 16_000;
 /// Most files and folders of the prompts' folder that are looked at.
 const MOST_ENTRIES: usize = 2_000;
 /// Most files that are reported as unused.
@@ -41,6 +44,10 @@ pub struct Prompts {
     sounds: HashMap<Prompt, Sound>,
     notice_id: Option<String>,
     language: Language,
+    /// The same as its tag.
+    language_tag: String,
+    /// What the city's own prompts say in letters.
+    texts: HashMap<Prompt, String>,
     /// The off-hook tone is played at this share of its level: never louder than the notice.
     off_hook_gain: f64,
     /// The folder's files that are played instead of the booth's own voice.
@@ -65,6 +72,8 @@ pub fn file_name(prompt: &Prompt) -> &str {
         Prompt::Emergency => "emergency",
         Prompt::TestTone => "test_tone",
         Prompt::Question(name) => name,
+        Prompt::Wanted(_) => "wanted",
+        Prompt::InLanguage(_, prompt) => file_name(prompt),
         Prompt::BoothName => "booth_name",
         Prompt::Pause => "pause",
         Prompt::Word(word) => word.name(),
@@ -94,11 +103,15 @@ impl Prompts {
             sounds: HashMap::new(),
             notice_id: None,
             language: Language::of(language),
+            language_tag: language.to_owned(),
+            texts: HashMap::new(),
             off_hook_gain: 1.0,
             words: HashMap::new(),
             unused: Vec::new(),
         };
-        let own = questions.iter().map(|name| Prompt::Question(name.clone()));
+        // Two options may share a prompt; its file is read once.
+        let own: std::collections::BTreeSet<&String> = questions.iter().collect();
+        let own = own.into_iter().map(|name| Prompt::Question(name.clone()));
         let all: Vec<Prompt> = NAMED.into_iter().chain(own).collect();
         let mut listed = Vec::new();
         prompts.unused.extend(list(dir, &mut listed));
@@ -112,11 +125,17 @@ impl Prompts {
             unused: &mut prompts.unused,
         };
         for prompt in all {
-            let found = shelf.first(file_name(&prompt), "a tone stands in for it", |file| {
-                Ok((booth_audio::coded(&file.bytes)?, file.hash()))
+            let name = file_name(&prompt);
+            let found = shelf.first(name, "a tone stands in for it", |file| {
+                let own = booth_audio::text(&file.bytes);
+                Ok((booth_audio::coded(&file.bytes)?, file.hash(), own))
             });
             let sound = match found {
-                Some((coded, hash)) => {
+                Some((coded, hash, own)) => {
+                    // A file beside the sound is the later word: whoever writes it need not make the sound anew.
+                    let beside = arranged.texts.get(name).and_then(|file| text_of(dir, file));
+                    let text = beside.or(own).map(|text| (prompt.clone(), text));
+                    prompts.texts.extend(text);
                     if prompt == Prompt::Notice {
                         prompts.notice_id = Some(hash);
                     }
@@ -155,9 +174,37 @@ impl Prompts {
         self.notice_id.as_deref()
     }
 
+    /// The tag of the language that these prompts are in.
+    pub fn language_tag(&self) -> &str {
+        &self.language_tag
+    }
+
     /// Whether the folder has a recording of it that can be played.
     pub fn has(&self, prompt: &Prompt) -> bool {
         matches!(self.sounds.get(prompt), Some(Sound::Coded(_)))
+    }
+
+    /// What a prompt says, in letters: a word's from the booth's own table, a city's prompt's from the comment `TEXT=` of its
+    /// sound or the `.txt` beside it. `lang` is the language of the visit. `None` for a tone, and for a prompt that came without
+    /// its text.
+    pub fn text(&self, prompt: &Prompt, lang: &str) -> Option<&str> {
+        match prompt {
+            Prompt::Word(word) => Some(word.text(Language::of(lang))),
+            Prompt::InLanguage(lang, prompt) => self.text(prompt, lang),
+            prompt => self.texts.get(prompt).map(String::as_str),
+        }
+    }
+
+    /// The prompts that are played and came without their text, by their names, in order, where the screen has no sentence of
+    /// its own for them: the notice and the questions.
+    pub fn without_text(&self) -> Vec<&str> {
+        let spoken = self.sounds.iter().filter(|(prompt, sound)| {
+            let is_citys = matches!(prompt, Prompt::Notice | Prompt::Question(_));
+            is_citys && matches!(sound, Sound::Coded(_)) && !self.texts.contains_key(prompt)
+        });
+        let mut names: Vec<&str> = spoken.map(|(prompt, _)| file_name(prompt)).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Whether the folder has the booth's spoken name.
@@ -220,6 +267,29 @@ fn remedy_for(remedy: Remedy, name: &str) -> String {
         Remedy::Shorten => format!("shorten it: {}", folder::conversion(name, "-t 90 ")),
         Remedy::Unpack => "unpack it, and copy what is in it to the card".to_owned(),
     }
+}
+
+/// What a text beside a prompt says. One that cannot be read is told in the log.
+fn text_of(dir: &Path, placed: &Placed) -> Option<String> {
+    let path = dir
+        .join(placed.folder.as_deref().unwrap_or(""))
+        .join(&placed.name);
+    let mut bytes = Vec::new();
+    let read = std::fs::metadata(&path).and_then(|facts| match facts.is_file() {
+        true => std::fs::File::open(&path)?
+            .take(MAX_TEXT_FILE)
+            .read_to_end(&mut bytes),
+        false => Err(std::io::Error::other("is no file")),
+    });
+    if let Err(error) = read {
+        log::warn!(
+            "{} cannot be read: {error}; the screen shows the prompt without its text",
+            path.display()
+        );
+        return None;
+    }
+    // Editors of some systems write letters in their own way; what is none is shown as such and not passed over.
+    booth_audio::readable(&String::from_utf8_lossy(&bytes))
 }
 
 /// The level of a prompt without its pauses: root mean square of its samples.

@@ -1,6 +1,7 @@
 //! From the ring to the card: encodes and keeps one take at a time.
 //!
-//! Owns: the audio path between capture and spool. Never does: decide when to record; commands do. Sound that was captured
+//! Owns: the audio path between capture and spool, and the take whose words have ended while its citizen may still hear, repeat or
+//! delete it. Never does: decide when to record; commands do. Sound that was captured
 //! before consent is dropped here. A failing card ends the take and leaves its file to recovery.
 
 use std::sync::Arc;
@@ -10,19 +11,20 @@ use std::time::Duration;
 use super::capture::Tap;
 use super::ear::{Ear, MicLevels};
 use super::packing::Packing;
+use super::spoken_take::SpokenTake;
 use booth_audio::{
     LevelMeter, OggOpus, OpusError, PAGE_SAMPLES, RATE, Samples, SpeechEncoder, take_off,
 };
-use booth_contract::EndedBy;
 use booth_contract::time::Mono;
+use booth_contract::{ClipId, EndedBy, Publish};
 use booth_host::clock;
 use booth_host::crew;
-use booth_sealing::SealTo;
+use booth_sealing::{SealTo, wash_stack};
 use booth_spool::{ClipWriter, KeptClip, NewClip, Spool, SpoolError, StartFacts};
 use gateway_core::liveness::Beat;
 use gateway_core::microphone::Heard;
 use gateway_core::session::TakeId;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// How long the end of a take waits for frames that were captured before it but have not arrived.
 const LATE_FRAMES: Duration = Duration::from_millis(250);
@@ -49,7 +51,7 @@ pub enum RecorderCommand {
         /// From when.
         from: Mono,
     },
-    /// Cut at `at` and close.
+    /// Cut at `at` and hold: the words are durable, and the take is open.
     Finish {
         /// The take.
         take: TakeId,
@@ -60,10 +62,26 @@ pub enum RecorderCommand {
         /// Shorter takes are discarded.
         min: Duration,
     },
-    /// Delete the take.
+    /// Close the held take; one that is not held is ignored.
+    Close {
+        /// The take.
+        take: TakeId,
+        /// What its citizen allowed.
+        publish: Publish,
+    },
+    /// Delete the take, also one that is held.
     Discard {
         /// The take.
         take: TakeId,
+    },
+    /// Keep a vote.
+    Cast {
+        /// Its number among the takes.
+        take: TakeId,
+        /// Its facts.
+        clip: Box<NewClip>,
+        /// The digit that was chosen.
+        choice: u8,
     },
     /// The spool is there (again).
     UseSpool(Spool),
@@ -92,7 +110,14 @@ pub enum RecorderEvent {
         /// Since when.
         at: Mono,
     },
-    /// Durable.
+    /// The words are durable, and the take is open.
+    Held {
+        /// The take.
+        take: TakeId,
+        /// What its citizen can hear of it.
+        sound: SpokenTake,
+    },
+    /// Durable, with its number.
     Kept {
         /// The take.
         take: TakeId,
@@ -133,6 +158,7 @@ struct Take {
     writer: ClipWriter,
     packing: Packing,
     stream: OggOpus,
+    sound: SpokenTake,
     meter: LevelMeter,
     /// Frame from which to keep, once the tone is over.
     from: Option<Samples>,
@@ -149,6 +175,14 @@ struct Take {
     end: Option<End>,
 }
 
+/// A take whose words have ended. Its key is gone: no frame can follow.
+struct Held {
+    id: TakeId,
+    writer: ClipWriter,
+    sound: SpokenTake,
+    clipped_pct: f64,
+}
+
 struct End {
     frame: Samples,
     ended_by: EndedBy,
@@ -163,6 +197,9 @@ pub struct Recorder<R> {
     taps: Receiver<Tap>,
     tap: Option<Tap>,
     take: Option<Take>,
+    held: Option<Held>,
+    /// The take that the card refused last: the spool has what was said, until it is deleted or finished.
+    refused: Option<(TakeId, ClipId)>,
     buffer: Zeroizing<Vec<i16>>,
     ear: Ear,
     levels: Arc<MicLevels>,
@@ -185,6 +222,8 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             taps,
             tap: None,
             take: None,
+            held: None,
+            refused: None,
             buffer: spacious(),
             ear: Ear::default(),
             levels,
@@ -273,15 +312,39 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 }
                 self.await_end(take);
             }
+            RecorderCommand::Close { take, publish } => {
+                if let Some(held) = self.held.take_if(|held| held.id == take) {
+                    self.close(held, publish);
+                }
+            }
             RecorderCommand::Discard { take } => {
                 if let Some(current) = self.take.take_if(|current| current.id == take) {
                     self.discard(current, false);
+                } else if let Some(held) = self.held.take_if(|held| held.id == take) {
+                    held.sound.wipe();
+                    self.delete(take, held.writer, false);
+                } else if let Some((_, clip_id)) = self.refused.take_if(|(id, _)| *id == take) {
+                    self.delete_refused(take, &clip_id);
                 } else {
                     (self.report)(RecorderEvent::Discarded {
                         take,
                         too_short: false,
                     });
                 }
+            }
+            RecorderCommand::Cast { take, clip, choice } => {
+                let cast = match &self.spool {
+                    None => Err("there is no spool".to_owned()),
+                    Some(spool) => spool.cast(*clip, choice).map_err(|error| error.to_string()),
+                };
+                (self.report)(match cast {
+                    Ok(clip) => RecorderEvent::Kept {
+                        take,
+                        clip: Box::new(clip),
+                        clipped_pct: 0.0,
+                    },
+                    Err(why) => RecorderEvent::Failed { take, why },
+                });
             }
         }
     }
@@ -298,6 +361,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
 
     fn arm(&mut self, take: TakeId, mut clip: NewClip, seal_to: &SealTo) {
         self.pump(); // what was captured before consent goes
+        // The visit closes or deletes a take before the next one.
+        if let Some(held) = self.held.take() {
+            self.close(held, Publish::No);
+        }
         let failed = |why: String| (self.report)(RecorderEvent::Failed { take, why });
         let Some(spool) = &self.spool else {
             return failed("there is no spool".into());
@@ -331,6 +398,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                     writer,
                     packing,
                     stream,
+                    sound: SpokenTake::default(),
                     meter: LevelMeter::default(),
                     from: None,
                     held: spacious(),
@@ -380,7 +448,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 .is_some_and(|end| taken >= end.frame || over || clock::mono() >= end.give_up)
         };
         if let Some(take) = self.take.take_if(ends) {
-            self.close(take);
+            self.hold(take);
         }
     }
 
@@ -388,9 +456,13 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
         if let Err(why) = self.keep(first, frames)
             && let Some(take) = self.take.take()
         {
+            take.sound.wipe();
             self.forget();
+            let id = take.id;
+            self.refused = Some((id, take.writer.clip_id().into()));
+            drop(take);
             (self.report)(RecorderEvent::Failed {
-                take: take.id,
+                take: id,
                 why: why.to_string(),
             });
         }
@@ -455,53 +527,123 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             // Sound that gathered while the card was slow goes to it in one write: one sync per page would never catch up.
             if take.stream.page_room() == PAGE_SAMPLES && Samples::of(samples) < PAGE_SAMPLES {
                 let facts = take.meter.take_page();
-                let body = take.packing.pack(facts, take.stream.take_page());
+                let pages = take.stream.take_page();
+                take.sound.push(&pages);
+                let body = take.packing.pack(facts, pages);
                 take.writer.append(&body, facts)?;
             }
         }
         Ok(())
     }
 
-    fn close(&mut self, mut take: Take) {
+    /// The words have ended: they are made durable, and the key goes.
+    fn hold(&mut self, mut take: Take) {
         let Some(end) = take.end.take() else { return };
         let length = take.kept.duration();
         if take.start.is_none() || length < end.min {
             return self.discard(take, true);
         }
-        let id = take.id;
-        let facts = take.meter.take_page();
-        let closed = take
-            .stream
+        let Take {
+            id,
+            mut writer,
+            packing,
+            stream,
+            sound,
+            mut meter,
+            clipped,
+            kept,
+            ..
+        } = take;
+        let facts = meter.take_page();
+        let held = stream
             .finish(&mut self.encoder)
             .map_err(|error| error.to_string())
             .and_then(|pages| {
-                let body = take.packing.pack_last(facts, pages);
-                take.writer
-                    .finish(&body, facts, end.ended_by)
+                sound.push(&pages);
+                let body = packing.pack_last(facts, pages);
+                writer
+                    .hold(&body, facts, end.ended_by)
                     .map_err(|error| error.to_string())
             });
         self.forget();
-        (self.report)(match closed {
-            Ok(clip) => RecorderEvent::Kept {
-                take: id,
-                clip: Box::new(clip),
-                clipped_pct: take.clipped.count() as f64 / take.kept.count().max(1) as f64 * 100.0,
+        match held {
+            Ok(()) => {
+                let clipped_pct = clipped.count() as f64 / kept.count().max(1) as f64 * 100.0;
+                self.held = Some(Held {
+                    id,
+                    writer,
+                    sound: sound.clone(),
+                    clipped_pct,
+                });
+                (self.report)(RecorderEvent::Held { take: id, sound });
+            }
+            Err(why) => {
+                sound.wipe();
+                self.refused = Some((id, writer.clip_id().into()));
+                drop(writer);
+                (self.report)(RecorderEvent::Failed { take: id, why });
+            }
+        }
+    }
+
+    /// Deletes what the spool has of a take that the card refused.
+    fn delete_refused(&self, take: TakeId, clip_id: &ClipId) {
+        let deleted = match &self.spool {
+            None => Err("there is no spool".to_owned()),
+            Some(spool) => spool
+                .discard_unfinished(clip_id)
+                .map_err(|error| error.to_string()),
+        };
+        (self.report)(match deleted {
+            Ok(true) => RecorderEvent::Discarded {
+                take,
+                too_short: false,
             },
-            Err(why) => RecorderEvent::Failed { take: id, why },
+            Ok(false) => RecorderEvent::Failed {
+                take,
+                why: format!("clip {clip_id} was finished before it could be deleted"),
+            },
+            Err(why) => RecorderEvent::Failed { take, why },
         });
     }
 
-    /// The encoder holds the last half second of what was said.
+    /// The citizen has decided, or has gone.
+    fn close(&mut self, held: Held, publish: Publish) {
+        held.sound.wipe();
+        let take = held.id;
+        (self.report)(match held.writer.close(publish) {
+            Ok(clip) => RecorderEvent::Kept {
+                take,
+                clip: Box::new(clip),
+                clipped_pct: held.clipped_pct,
+            },
+            Err(error) => RecorderEvent::Failed {
+                take,
+                why: error.to_string(),
+            },
+        });
+    }
+
+    /// The encoder holds the last half second of what was said, and the buffer what came last.
     fn forget(&mut self) {
         if let Err(error) = self.encoder.reset() {
             log::warn!("the encoder does not forget the last message: {error}");
         }
+        self.buffer.zeroize();
+        wash_stack();
     }
 
     fn discard(&mut self, take: Take, too_short: bool) {
-        let id = take.id;
+        let Take {
+            id, writer, sound, ..
+        } = take;
+        sound.wipe();
         self.forget();
-        (self.report)(match take.writer.discard() {
+        self.delete(id, writer, too_short);
+    }
+
+    fn delete(&self, id: TakeId, writer: ClipWriter, too_short: bool) {
+        (self.report)(match writer.discard() {
             Ok(()) => RecorderEvent::Discarded {
                 take: id,
                 too_short,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use booth_host::private;
 use gateway_core::partition::{self, Partition};
 use gateway_core::power::Supply;
 
@@ -126,6 +127,7 @@ impl Sensors {
             link_up: self.link_up(),
             written_mb: self
                 .number_after("proc/self/io", "write_bytes:")
+                .or_else(private::bytes_written)
                 .map(|bytes| round(bytes as f64 / 1e6)),
             data_used_pct: used_pct_at(place),
             ext4_errors: self.ext4_errors(place),

@@ -25,12 +25,13 @@ pub fn tone_for(prompt: &Prompt) -> &'static [Stretch] {
             (425.0, 0.0, 150),
             (0.0, 0.0, 300),
         ],
-        Prompt::Question(_) => &[(350.0, 440.0, 1200), (0.0, 0.0, 200)],
+        Prompt::Question(_) | Prompt::Wanted(_) => &[(350.0, 440.0, 1200), (0.0, 0.0, 200)],
         Prompt::Tone => &[(1000.0, 0.0, 300)],
         Prompt::BoothName => &[(640.0, 0.0, 150), (0.0, 0.0, 150)],
         Prompt::Pause => &[(0.0, 0.0, 350)],
         // A tick, so that a report of many words stays short.
         Prompt::Word(_) => &[(530.0, 0.0, 60), (0.0, 0.0, 60)],
+        Prompt::InLanguage(_, prompt) => tone_for(prompt),
         Prompt::Repeat => &[(530.0, 0.0, 200), (0.0, 0.0, 200)],
         Prompt::NoSuchQuestion | Prompt::TooShort => &[
             (425.0, 0.0, 200),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use booth_host::config_file::Faults;
 
+use super::session::Session;
 use gateway_core::bell::{Bell as Ringer, MOST_RINGS, Ringing, minute_of, span_of};
 use gateway_core::microphone::ToneTest;
 
@@ -101,16 +102,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// The code as digits; empty if it cannot be a code.
-    pub fn digits(&self, emergency: &[String]) -> Vec<u8> {
-        match self.wrong_code(emergency) {
+    /// The code as digits; empty if it cannot be a code in a booth with these numbers and codes.
+    pub fn digits(&self, session: &Session) -> Vec<u8> {
+        match self.wrong_code(session) {
             Some(_) => Vec::new(),
             None => self.code.bytes().map(|byte| byte - b'0').collect(),
         }
     }
 
     /// What is wrong with the code. A booth also runs with a wrong code, or without one (contract §2).
-    pub(super) fn wrong_code(&self, emergency: &[String]) -> Option<WrongCode> {
+    pub(super) fn wrong_code(&self, session: &Session) -> Option<WrongCode> {
         let code = self.code.as_str();
         if code.is_empty() {
             return None;
@@ -120,7 +121,12 @@ impl Service {
         if !is_digits || !CODE_DIGITS.contains(&code.len()) || !begins_well {
             return Some(WrongCode::Form(code.to_owned()));
         }
-        has_emergency_number(code, emergency).then(|| WrongCode::Emergency(code.to_owned()))
+        let withdraw = session.withdraw_code.as_str();
+        if !withdraw.is_empty() && code.contains(withdraw) {
+            return Some(WrongCode::Withdrawal(code.to_owned()));
+        }
+        has_emergency_number(code, &session.emergency_numbers)
+            .then(|| WrongCode::Emergency(code.to_owned()))
     }
 }
 
@@ -131,6 +137,8 @@ pub(super) enum WrongCode {
     Form(String),
     #[error("{0:?} holds an emergency number")]
     Emergency(String),
+    #[error("{0:?} holds [session] withdraw_code, which would open a withdrawal meanwhile")]
+    Withdrawal(String),
 }
 
 /// What a service code is made of.
@@ -138,7 +146,7 @@ pub(super) const RIGHT_CODE: &str = "use six to eight digits that begin with one
                                      known to the city's technicians alone, or \"\" for none";
 
 /// Whether dialling these digits includes an emergency number.
-fn has_emergency_number(digits: &str, emergency: &[String]) -> bool {
+pub(super) fn has_emergency_number(digits: &str, emergency: &[String]) -> bool {
     let holds = |number: &str| !number.is_empty() && digits.contains(number);
     holds(ALWAYS_EMERGENCY) || emergency.iter().any(|number| holds(number))
 }

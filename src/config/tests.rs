@@ -56,6 +56,36 @@ fn values_that_cannot_work_are_all_named_at_once() {
 }
 
 #[test]
+fn a_screens_page_is_for_this_machine_alone() {
+    let screen = |lines: &str| faults(&format!("{LEAST}[screen]\n{lines}"));
+    for good in ["127.0.0.1:8088", "127.0.0.2:80", "[::1]:8088"] {
+        assert_eq!(
+            screen(&format!("enabled = true\nlisten = \"{good}\"\n")),
+            ""
+        );
+    }
+    for (bad, why) in [
+        ("0.0.0.0:8088", "reached from other machines"),
+        ("[::]:8088", "reached from other machines"),
+        ("192.0.2.1:8088", "reached from other machines"),
+        ("[::ffff:192.0.2.1]:8088", "reached from other machines"),
+        ("localhost:8088", "no address with a port"),
+        ("127.0.0.1", "no address with a port"),
+        ("127.0.0.1:0", "port 0"),
+        ("", "no address with a port"),
+    ] {
+        // Also before the screen is switched on: the card is checked on a desk.
+        let all = screen(&format!("listen = \"{bad}\"\n"));
+        assert!(
+            all.contains("[screen] listen") && all.contains(why),
+            "{bad}: {all}"
+        );
+    }
+    let config = parse::<Config>(LEAST, "booth.toml").expect("a configuration");
+    assert_eq!(config.screen.address(), Ok(None), "off by default");
+}
+
+#[test]
 fn a_mixer_control_needs_a_card_by_name_and_one_measure() {
     let audio = |lines: &str| faults(&format!("{LEAST}[audio]\n{lines}"));
     assert_eq!(audio("capture_control = \"Mic\"\ncapture_db = 12.5\n"), "");
@@ -218,7 +248,7 @@ fn a_service_code_has_six_to_eight_digits_after_one_0_and_a_wrong_one_is_told_an
         config.check("booth.toml").expect("a booth runs with it");
         config
     };
-    let digits = |config: &Config| config.service.digits(&config.session.emergency_numbers);
+    let digits = |config: &Config| config.service.digits(&config.session);
     for code in ["037415", "0374156", "03741569", "090909"] {
         let config = config(code, "");
         assert_eq!(config.warnings(), Vec::<ConfigWarning>::new(), "{code}");
@@ -266,6 +296,122 @@ fn a_service_code_has_six_to_eight_digits_after_one_0_and_a_wrong_one_is_told_an
         ))
         .is_empty()
     );
+}
+
+#[test]
+fn a_code_that_opens_a_withdrawal_has_its_form_and_is_in_no_other_numbers_way() {
+    let session = |session: &str| format!("{LEAST}[session]\n{session}\n");
+    let config = |text: &str| parse::<Config>(text, "booth.toml").expect("a configuration");
+    assert_eq!(config(LEAST).session.withdraw_digits(), [0, 0, 0]);
+    for (code, digits) in [
+        ("", vec![]),
+        ("000", vec![0, 0, 0]),
+        ("0017", vec![0, 0, 1, 7]),
+    ] {
+        let text = session(&format!("withdraw_code = {code:?}"));
+        assert_eq!(faults(&text), "", "{code}");
+        assert_eq!(config(&text).session.withdraw_digits(), digits, "{code}");
+    }
+    for code in [
+        "00",
+        "0",
+        "123",
+        "0123",
+        "000000000",
+        "00a",
+        " 000",
+        "٠٠٠",
+        "00-1",
+    ] {
+        let text = session(&format!("withdraw_code = {code:?}"));
+        let said = faults(&text);
+        assert!(
+            said.contains("[session] withdraw_code") && said.contains("begin with 00"),
+            "{said}"
+        );
+    }
+    // An emergency number comes first, wherever it stands.
+    for (code, numbers) in [
+        ("000", "\"000\""),
+        ("000", "\"112\", \"0001\""),
+        ("00112", "\"999\""),
+        ("00999", "\"112\", \"999\""),
+    ] {
+        let text = session(&format!(
+            "withdraw_code = {code:?}\nemergency_numbers = [{numbers}]"
+        ));
+        let config = config(&text);
+        assert!(
+            config.session.withdraw_digits().is_empty(),
+            "{code} {numbers}"
+        );
+        let warnings = config.warnings();
+        let is_told = |warning: &ConfigWarning| warning.to_string().contains("withdraw_code");
+        assert!(warnings.iter().any(is_told), "{warnings:?}");
+    }
+    // A service code that would open a withdrawal on its way is none.
+    let text = format!("{LEAST}[service]\ncode = \"040003\"\n");
+    let config = config(&text);
+    assert!(config.service.digits(&config.session).is_empty());
+    let told = config.warnings();
+    assert!(
+        told.iter()
+            .any(|warning| warning.to_string().contains("withdraw_code"))
+    );
+}
+
+#[test]
+fn a_vote_has_two_to_eight_options_on_the_digits_two_to_nine() {
+    let question = |more: &str| {
+        format!("{LEAST}[[question]]\nid = \"q\"\ndigit = 1\nkind = \"choose\"\n{more}\n")
+    };
+    let good =
+        "options = [{ digit = 2, id = \"yes\" }, { digit = 9, id = \"no\", prompt = \"nej\" }]";
+    assert_eq!(faults(&question(good)), "");
+    assert_eq!(faults(&question(&format!("{good}\nmin_pause_s = 30"))), "");
+    let config: Config = parse(&question(good), "booth.toml").expect("a configuration");
+    let names: Vec<String> = config.questions[0].prompt_names().collect();
+    assert_eq!(names, ["q", "yes", "nej"]);
+    for (more, why) in [
+        ("", "2 to 8 options"),
+        ("options = [{ digit = 2, id = \"yes\" }]", "2 to 8 options"),
+        (
+            "options = [{ digit = 1, id = \"yes\" }, { digit = 2, id = \"no\" }]",
+            "outside 2 to 9",
+        ),
+        (
+            "options = [{ digit = 2, id = \"yes\" }, { digit = 2, id = \"no\" }]",
+            "there twice",
+        ),
+        (
+            "options = [{ digit = 2, id = \"yes\" }, { digit = 3, id = \"yes\" }]",
+            "there twice",
+        ),
+        (
+            "options = [{ digit = 2, id = \"../yes\" }, { digit = 3, id = \"no\" }]",
+            "option 2",
+        ),
+        (
+            &format!("{good}\npublish = \"ask_text\""),
+            "for kind \"speak\"",
+        ),
+        (
+            &format!("{good}\n[session]\nconsent = \"button\""),
+            "of kind",
+        ),
+    ] {
+        let said = faults(&question(more));
+        assert!(said.contains(why), "{more}: {said}");
+    }
+    let speak = format!("{LEAST}[[question]]\nid = \"q\"\ndigit = 1\nkind = \"speak\"\n");
+    assert!(faults(&format!("{speak}{good}\n")).contains("for kind \"choose\""));
+    assert!(faults(&format!("{speak}max_seconds = 4\n")).contains("5 to 3600"));
+    for publish in ["no", "ask_text", "ask_voice"] {
+        assert_eq!(
+            faults(&format!("{speak}publish = {publish:?}\nmax_seconds = 60\n")),
+            ""
+        );
+    }
 }
 
 #[test]

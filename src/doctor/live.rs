@@ -83,21 +83,21 @@ pub fn live(config: &Config, show: Show, seconds: Option<u64>) -> Result<(), Liv
     };
     let end = seconds.map(|seconds| clock::mono() + Duration::from_secs(seconds));
     let mut peak = Peak::default();
-    let mut told: Option<Moment> = None;
+    let mut shown: Option<Moment> = None;
     loop {
         let now = clock::mono();
         let moment = source.look(now);
         peak.take(now, moment.microphone.as_ref());
         let text = match out::screen() {
             Some(size) => Some(screen(&moment, &peak, size)),
-            None => change(told.as_ref(), &moment),
+            None => change(shown.as_ref(), &moment),
         };
         if let Some(text) = text {
             out::print(text);
             if out::is_over() {
                 return Ok(()); // whoever looked has gone
             }
-            told = Some(moment);
+            shown = Some(moment);
         }
         if end.is_some_and(|end| clock::mono() >= end) {
             return Ok(());
@@ -302,9 +302,10 @@ fn folded(line: &str, columns: usize) -> Vec<String> {
 }
 
 /// One line for what has changed, where the output is no screen; `None` if nothing has.
-fn change(told: Option<&Moment>, moment: &Moment) -> Option<String> {
+fn change(shown: Option<&Moment>, moment: &Moment) -> Option<String> {
     let mut news = Vec::new();
-    let before = |name: &str| told.and_then(|told| told.contacts.iter().find(|c| c.name == name));
+    let before =
+        |name: &str| shown.and_then(|shown| shown.contacts.iter().find(|c| c.name == name));
     for now in &moment.contacts {
         if before(&now.name).is_none_or(|before| before != now) {
             let words = contact(now);
@@ -313,7 +314,7 @@ fn change(told: Option<&Moment>, moment: &Moment) -> Option<String> {
     }
     let key = |moment: &Moment| moment.last_key.clone();
     if let Some((name, ms)) = key(moment) {
-        let is_new = match told.and_then(key) {
+        let is_new = match shown.and_then(key) {
             Some((before, before_ms)) => before != name || ms < before_ms,
             None => true,
         };
@@ -322,7 +323,7 @@ fn change(told: Option<&Moment>, moment: &Moment) -> Option<String> {
         }
     }
     let level = |moment: &Moment| moment.microphone;
-    match (told.and_then(level), level(moment)) {
+    match (shown.and_then(level), level(moment)) {
         (before, Some(now))
             if before.is_none_or(|before| {
                 (before.rms_dbfs - now.rms_dbfs).abs() >= CHANGE_DB
@@ -341,11 +342,11 @@ fn change(told: Option<&Moment>, moment: &Moment) -> Option<String> {
         }
         _ => {}
     }
-    let is_new = |text: &&String| told.is_none_or(|told| !told.head.contains(text));
+    let is_new = |text: &&String| shown.is_none_or(|shown| !shown.head.contains(text));
     news.extend(moment.head.iter().filter(is_new).cloned());
-    let is_new = |text: &&String| told.is_none_or(|told| !told.faults.contains(text));
+    let is_new = |text: &&String| shown.is_none_or(|shown| !shown.faults.contains(text));
     news.extend(moment.faults.iter().filter(is_new).cloned());
-    let is_new = |text: &&String| told.is_none_or(|told| !told.troubles.contains(text));
+    let is_new = |text: &&String| shown.is_none_or(|shown| !shown.troubles.contains(text));
     news.extend(moment.troubles.iter().filter(is_new).cloned());
     let line = news.join("; ");
     let plain = line.chars().map(|c| if c.is_control() { ' ' } else { c });

@@ -9,7 +9,8 @@ use rustix::fs::{Mode, OFlags, StatVfs, StatVfsMountFlags};
 
 use crate::adapters::prompts::folder::{Unused, Weight};
 use crate::adapters::prompts::{Prompts, file_name};
-use crate::config::{Config, Spool};
+use crate::adapters::screen::lacking;
+use crate::config::{Config, Question, Spool};
 use crate::status::Finding;
 use gateway_core::prompt::Prompt;
 
@@ -165,7 +166,7 @@ fn prompts(config: &Config) -> Vec<Finding> {
     let names: Vec<String> = config
         .questions
         .iter()
-        .map(|question| question.prompt_name().to_owned())
+        .flat_map(Question::prompt_names)
         .collect();
     let (loaded, unused) = Prompts::load(&session.prompts, &session.language, &names);
     let folder = session.prompts.join(&session.language);
@@ -196,11 +197,17 @@ fn prompts(config: &Config) -> Vec<Finding> {
             "prompts",
             name,
             format!(
-                "The question {name:?} has no prompt in {}; a tone stands in for it.",
+                "The question or option {name:?} has no prompt in {}; a tone stands in for it.",
                 folder.display()
             ),
             format!("Put {name}.opus or {name}.wav there."),
         ));
+    }
+    if config.screen.enabled
+        && let Some(sentence) = lacking(&loaded.without_text())
+    {
+        let remedy = "A deaf person reads them on the screen and nowhere else.";
+        all.push(Finding::warning("prompts", "texts", sentence, remedy));
     }
     if config.questions.is_empty() {
         all.push(Finding::warning(

@@ -21,9 +21,10 @@ use super::{
 };
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::folder::Weight;
+use crate::adapters::screen::lacking;
 use crate::adapters::sensors;
 use crate::adapters::sensors::Sensors;
-use crate::config::Config;
+use crate::config::{Config, Question};
 use crate::settings;
 use crate::status::QUESTION;
 use booth_host::config_file::ConfigError;
@@ -252,13 +253,16 @@ pub fn check_beside(config: &Config, file: &Path) -> Result<(), ConfigError> {
 /// sentences.
 pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
     let questions = config.questions.iter();
-    let questions: Vec<String> = questions.map(|own| own.prompt_name().to_owned()).collect();
+    let questions: Vec<String> = questions.flat_map(Question::prompt_names).collect();
     let session = &config.session;
-    let (_, unused) = Prompts::load(&session.prompts, &session.language, &questions);
+    let (loaded, unused) = Prompts::load(&session.prompts, &session.language, &questions);
     let unused = unused
         .iter()
         .filter(|file| file.weight != Weight::Elsewhere);
     let mut told: Vec<String> = unused.map(ToString::to_string).collect();
+    if config.screen.enabled {
+        told.extend(lacking(&loaded.without_text()));
+    }
     let beside = file.parent().unwrap_or(Path::new(""));
     // Only where the folder of prompts is in the configuration's folder can files lie beside it.
     if session.prompts.parent() == Some(beside) {

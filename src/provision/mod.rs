@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::adapters::prompts::Prompts;
-use crate::config::Config;
+use crate::config::{Config, Question};
 use booth_host::config_file::ConfigError;
 use booth_spool::disk::{Disk, publish, read_whole};
 use card::Found;
@@ -136,7 +136,7 @@ pub fn provision(
         &mut notes,
     )?;
     let questions = good.iter().flat_map(|good| &good.config.questions);
-    let questions: Vec<String> = questions.map(|own| own.prompt_name().to_owned()).collect();
+    let questions: Vec<String> = questions.flat_map(Question::prompt_names).collect();
     let names = Prompts::names(&questions);
     // Prompts come last, because copying may take long, and without them a booth plays tones.
     if let Some(from) = &on_fat {

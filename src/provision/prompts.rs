@@ -124,7 +124,7 @@ impl Passed<'_> {
                 &remedy,
             );
         }
-        folder::is_sound(name)
+        folder::is_sound(name) || folder::is_text_of(name, &is_prompt)
     }
 
     fn into_notes(mut self) -> Vec<String> {

@@ -10,11 +10,12 @@ use super::keeper::{Fix, KeeperCommand, KeeperEvent};
 use crate::adapters::recorder::RecorderCommand;
 use booth_contract::ClipId;
 use booth_contract::time::Mono;
-use booth_spool::{KeptClip, LedgerNews, OpenReport, Spool, SpoolError};
+use booth_spool::{KeptClip, KeptWithdrawal, LedgerNews, OpenReport, Spool, SpoolError};
 use gateway_core::booth::Event;
 use gateway_core::delivery::Offer;
 use gateway_core::health::SpoolFault;
 use gateway_core::quarantine::Note;
+use gateway_core::session::Input;
 use serde_json::json;
 
 impl Gateway {
@@ -23,13 +24,11 @@ impl Gateway {
             KeeperEvent::Opened(spool, report) => {
                 log::info!(over = "spool"; "the spool is open");
                 self.use_spool(now, spool, &report);
-                if self.booth.is_connected() {
-                    self.introduce(now);
-                }
             }
             KeeperEvent::Room(room) => self.booth.evidence.spool = room,
             KeeperEvent::Probed(result) => self.decide(now, Event::Probed(result)),
             KeeperEvent::Closed(result) => self.card_was_closed(now, result),
+            KeeperEvent::Centre(event) => self.centre_event(now, event),
             KeeperEvent::Damaged(what) => {
                 log::error!("{what}");
                 self.booth.evidence.damaged = Some(what);
@@ -50,10 +49,19 @@ impl Gateway {
                 }
             }
             KeeperEvent::Quarantined(clip_id, note) => {
-                self.booth.delivery.give_up(&clip_id);
+                self.booth.delivery.sent_aside(&clip_id);
                 self.booth.quarantine.entered(&clip_id, note);
             }
             KeeperEvent::BroughtBack(clips) => self.brought_back(now, clips),
+            KeeperEvent::Remembered(written) => {
+                let written = written.map_err(|error| error.to_string());
+                if let Err(why) = &written {
+                    log::error!(about = "orders"; "the memory of the centre's commands: {why}");
+                }
+                self.decide(now, Event::Remembered(written));
+            }
+            KeeperEvent::Purged(clip_id, result) => self.purged(now, clip_id, result),
+            KeeperEvent::Withdrawn(result) => self.withdrawal_kept(now, result),
             KeeperEvent::Mended(clips) => {
                 // These may be clips of the citizen who is here.
                 let held = self.booth.has_visitor();
@@ -67,9 +75,15 @@ impl Gateway {
     }
 
     pub(super) fn offer(&mut self, now: Mono, clip: &KeptClip, age: Duration, held: bool) {
+        let offer = self.offer_of(now, clip, age);
+        self.booth.delivery.keep(offer, held);
+    }
+
+    /// What delivery has to know of a clip whose citizen ended so long ago.
+    pub(super) fn offer_of(&self, now: Mono, clip: &KeptClip, age: Duration) -> Offer {
         let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let offer = Offer {
+        Offer {
             clip_id: clip.clip_id.clone(),
             bytes: clip.bytes,
             sha256: clip.sha256.clone(),
@@ -78,8 +92,37 @@ impl Gateway {
                 .spool
                 .as_ref()
                 .is_some_and(|spool| spool.needs_fixing(&clip.clip_id)),
+            is_withdrawal: false,
+        }
+    }
+
+    /// Offers a withdrawal. It is about no recording of this visit, and leaves at once.
+    pub(super) fn offer_withdrawal(&mut self, now: Mono, kept: KeptWithdrawal) {
+        let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let offer = Offer {
+            clip_id: kept.id,
+            bytes: 0,
+            sha256: kept.sha256,
+            kept_at_ms: now_ms,
+            fixed: true,
+            is_withdrawal: true,
         };
-        self.booth.delivery.keep(offer, held);
+        self.booth.delivery.keep(offer, false);
+    }
+
+    /// What became of a withdrawal that was dialled.
+    fn withdrawal_kept(&mut self, now: Mono, result: Result<KeptWithdrawal, SpoolError>) {
+        let is_kept = result.is_ok();
+        match result {
+            Ok(kept) => {
+                log::info!(id = kept.id.as_str(); "a withdrawal is kept");
+                self.offer_withdrawal(now, kept);
+            }
+            Err(error) => {
+                log::error!(about = "withdrawal"; "a withdrawal is not kept: {error}");
+            }
+        }
+        self.tell(now, Input::WithdrawalKept(is_kept));
     }
 
     /// What became of a manifest that was to be fixed before its first offer.
@@ -103,7 +146,7 @@ impl Gateway {
     pub(super) fn damaged(&mut self, clip_id: &ClipId, error: &SpoolError) {
         log::error!("{error}");
         self.booth.evidence.damaged = Some(error.to_string());
-        self.booth.delivery.give_up(clip_id);
+        self.booth.delivery.sent_aside(clip_id);
         let note = Note::damaged(&error.to_string());
         self.set_aside(clip_id, note);
     }
@@ -132,6 +175,12 @@ impl Gateway {
             let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
             self.offer(now, &clip, Duration::from_millis(age), false);
         }
+        for kept in spool.withdrawals() {
+            self.offer_withdrawal(now, kept);
+        }
+        for (clip, _) in spool.quarantined_clips() {
+            self.booth.delivery.lies_aside(clip.clip_id, clip.sha256);
+        }
         self.tell_of_the_card(report);
         self.decide(
             now,
@@ -141,6 +190,8 @@ impl Gateway {
                 boot_count: card.boot_count,
                 is_known: is_known_card,
                 watchdog_reset: self.machine.watchdog_reset() == Some(true),
+                first_seen: card.first_seen.parse().ok(),
+                memory: Box::new(spool.remembered()),
             },
         );
         self.recorder.send(RecorderCommand::UseSpool(spool));
@@ -157,6 +208,11 @@ impl Gateway {
         }
         if let LedgerNews::Rebuilt(why) | LedgerNews::Off(why) = &report.ledger {
             log::warn!("the ledger: {why}");
+        }
+        if let Some(why) = &report.orders_unread {
+            log::error!(
+                "the memory of the centre's commands cannot be read and begins anew; signed commands that were issued before are refused: {why}"
+            );
         }
         let damage = damage(report);
         for what in &damage {

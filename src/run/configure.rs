@@ -9,23 +9,23 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::reader::{Measured, NotGood, ReadAgain, ReadCommand, hash_of};
-use super::{Gateway, Machine, Workers, desk, resend, update};
+use super::{Gateway, Machine, Workers, centre, orders, update};
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::sensors::SupplyFiles;
 use crate::config::{Backend, Config, Confirm, zone};
 use crate::provision;
-use crate::settings::{mqtt_settings, open_questions, session_rules};
+use crate::settings::{mqtt_settings, session_rules};
 use booth_contract::time::{Mono, rfc3339};
 use booth_contract::{BrokerState, Topics};
 use booth_host::config_file::ConfigError;
 use booth_sealing::SealTo;
 use booth_spool::{OpenReport, Spool};
-use gateway_core::booth::{Booth, Event, Rules};
+use gateway_core::booth::{Booth, CentreRules, Event, Rules};
 use gateway_core::delivery::{Confirmation, Delivery};
 use gateway_core::health::Evidence;
 use gateway_core::partition::{MOVED_ASIDE, Partition};
 use gateway_core::quarantine::Quarantine;
-use gateway_core::session::{Input, Session};
+use gateway_core::session::Session;
 
 /// Checks a configuration on a machine that need not be the booth, and returns warnings too. If the file lies on a card that
 /// was in a booth, credentials that are missing beside it are taken to be in the booth: a booth moves them off the card.
@@ -75,7 +75,7 @@ fn configuration_number(config_hash: &str) -> u64 {
 }
 
 /// What the configuration says of the booth's own decisions.
-fn booth_rules(config: &Config, config_hash: &str, has_lamp: bool) -> Rules {
+fn booth_rules(config: &Config, config_hash: &str, has_lamp: bool, centre: CentreRules) -> Rules {
     let is_simulated = config.handset.backend == Backend::Sim;
     let has_schedule = !config.bell.at.is_empty();
     Rules {
@@ -86,6 +86,7 @@ fn booth_rules(config: &Config, config_hash: &str, has_lamp: bool) -> Rules {
         scheduled_ringing: has_schedule.then(|| config.bell.ringing(None)),
         configuration: configuration_number(config_hash),
         has_lamp,
+        centre,
     }
 }
 
@@ -127,9 +128,15 @@ impl Gateway {
             contact: config.booth.contact.clone(),
             ..Evidence::at_start(now)
         };
+        let centre = orders::centre_rules(
+            &config,
+            boot_id.clone(),
+            workers.update.is_some(),
+            machine.as_ref(),
+        );
         let booth = Booth::new(
             now,
-            booth_rules(&config, &config_hash, workers.handset.is_some()),
+            booth_rules(&config, &config_hash, workers.handset.is_some(), centre),
             Session::new(session_rules(&config)),
             Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
             Quarantine::new(boot_id),
@@ -138,8 +145,7 @@ impl Gateway {
         Self {
             about: machine.about(),
             booth,
-            resends: resend::Desk::default(),
-            desk: desk::Desk::default(),
+            centre: centre::Desk::new(&config),
             not_set_up: None,
             starts_again: false,
             config_hash,
@@ -173,15 +179,16 @@ impl Gateway {
             waiting_events: VecDeque::new(),
             lifted_at: None,
             unheard_lift: None,
+            spoken: None,
             last_clip: None,
             last_clipped_pct: None,
             last_test: None,
             awaited_test: None,
-            correlation: None,
             mic_levels: workers.mic_levels,
             update: update::Desk::new(workers.update),
             written: super::health::Written::default(),
             supply_files: SupplyFiles::default(),
+            screen: None,
             machine,
             config,
         }
@@ -193,8 +200,8 @@ impl Gateway {
         if let Some((spool, report)) = opened {
             self.use_spool(now, spool, &report);
         }
-        let questions = open_questions(&self.config);
-        self.tell(now, Input::Questions(questions));
+        self.offer_anew(now);
+        self.tell_can_seal(now);
         self.event(
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),
@@ -207,11 +214,11 @@ impl Gateway {
     }
 
     /// SIGHUP: questions, prompts and the health interval are read again; the rest needs a restart.
-    pub(super) fn read_again(&self) {
+    pub(super) fn read_again(&mut self) {
         if !self.reader.offer(ReadCommand::Configuration) {
-            log::error!(
-                "the card keeps the gateway waiting; the configuration is not read again now"
-            );
+            let why = "the card keeps the gateway waiting; the configuration is not read again now";
+            log::error!("{why}");
+            self.decide(self.machine.mono(), Event::Reloaded(Err(why.into())));
         }
     }
 
@@ -233,8 +240,7 @@ impl Gateway {
         self.prompts = prompts;
         self.earpiece
             .send(PlaybackCommand::UsePrompts(self.prompts.clone()));
-        let questions = open_questions(&self.config);
-        self.tell(now, Input::Questions(questions));
+        self.own_has_changed(now);
         self.publish_birth();
         self.event(
             "config_applied",
@@ -244,20 +250,23 @@ impl Gateway {
             now,
             Event::Configured {
                 health_every: Duration::from_secs(self.config.health.interval_s),
-                questions: self.config.questions.len(),
-                notice_missing: self.prompts.notice_id().is_none(),
+                questions: self.booth.evidence.questions,
+                notice_missing: self.notice_id(&self.config.session.language).is_none(),
             },
         );
         log::info!(
             "questions, prompts and health interval were read again; other changes need a restart"
         );
+        self.decide(now, Event::Reloaded(Ok(())));
     }
 
     /// The configuration cannot be used: the one from before stays, if there is one.
-    pub(super) fn not_configured(&mut self, NotGood { error, why }: NotGood) {
+    pub(super) fn not_configured(&mut self, now: Mono, NotGood { error, why }: NotGood) {
+        let stays = format!("the configuration stays as it was: {error}");
         match self.is_set_up() {
-            true => log::error!("the configuration stays as it was: {error}"),
+            true => log::error!("{stays}"),
             false => self.still_not_set_up(why),
         }
+        self.decide(now, Event::Reloaded(Err(stays)));
     }
 }

@@ -60,7 +60,9 @@ impl Gateway {
             Command::PlayTone => self.earpiece.send(PlaybackCommand::Play {
                 id: gateway_core::booth::TEST_TONE,
                 prompts: vec![Prompt::TestTone],
+                lang: self.config.session.language.clone(),
                 gain_steps: 0,
+                slow: false,
             }),
             Command::Probe => {
                 if !self.keeper.offer(KeeperCommand::Probe) {
@@ -104,6 +106,33 @@ impl Gateway {
                 log::info!("the bell rings by its schedule");
                 self.to_handset(HandsetCommand::Ring(ringing));
             }
+            Command::Reply(reply) => self.reply(reply),
+            Command::Settle(verdicts) => self.settle(now, verdicts),
+            Command::SayHub(true) => log::info!(over = "hub"; "the hub is online"),
+            Command::SayHub(false) => {
+                log::info!(fault = "hub"; "the hub is not online; clips stay on the card");
+            }
+            Command::Configure(came) => self.config_came(now, *came),
+            Command::SayUnreadable(kind, sentence) => {
+                let about = format!("unreadable {}", kind.word());
+                log::warn!(about = about.as_str(); "{sentence}");
+            }
+            Command::SayResend { returns, retried } => {
+                log::info!(returns = returns as u64, retried = retried as u64; "the centre asks for clips again");
+            }
+            Command::BringBack { clips, by_itself } => {
+                self.keeper.send(KeeperCommand::BringBack { clips, by_itself });
+            }
+            Command::RequestUpdate(url) => self.request_update(url),
+            Command::CancelUpdate => self.cancel_update(),
+            Command::Reload => self.read_again(),
+            Command::Remember(memory) => self.keeper.send(KeeperCommand::Remember(memory)),
+            Command::Purge { clip_id, reason } => {
+                log::warn!(clip_id = clip_id.as_str(); "the centre gives up a clip in quarantine, by a signed command");
+                self.keeper.send(KeeperCommand::Purge { clip_id, reason });
+            }
+            Command::SealTo(keys) => self.seal_to_others(now, &keys),
+            Command::Restart => self.restart(now),
             Command::Save => self.save(),
             Command::ResetByWatchdog => log::warn!("the machine was reset by its watchdog"),
         }

@@ -22,7 +22,6 @@ impl Gateway {
             if !unfixed.is_empty() {
                 self.keeper.send(KeeperCommand::Fix(unfixed));
             }
-            self.bring_back_what_is_due(now);
         }
         self.read_next(now);
     }
@@ -51,7 +50,7 @@ impl Gateway {
                 self.read_next(now);
             }
             ReadEvent::Configuration(Ok(read_again)) => self.configured(now, *read_again),
-            ReadEvent::Configuration(Err(not_good)) => self.not_configured(not_good),
+            ReadEvent::Configuration(Err(not_good)) => self.not_configured(now, not_good),
             ReadEvent::Measured(measured) => self.measured(*measured),
         }
     }
@@ -65,6 +64,12 @@ impl Gateway {
     ) {
         match read {
             Ok(payload) => self.publish_of_clip(now, send, payload),
+            // Its file is set aside when the spool is opened the next time.
+            Err(error) if error.is_damage() && send.what == What::Withdrawal => {
+                log::error!("{error}");
+                self.booth.evidence.damaged = Some(error.to_string());
+                self.booth.delivery.give_up(&send.clip_id);
+            }
             Err(error) if error.is_damage() => self.damaged(&send.clip_id, &error),
             // The clip is not on this card: another card was put in.
             Err(error @ SpoolError::UnknownClip { .. }) => {
@@ -84,6 +89,7 @@ impl Gateway {
         let (booth, clip_id) = (self.config.booth.id.clone(), send.clip_id.clone());
         let topic = match send.what {
             What::Manifest => Topic::Clip(booth, clip_id),
+            What::Withdrawal => Topic::Withdraw(booth, clip_id),
             What::Part { from, .. } => Topic::Part(booth, clip_id, from),
         };
         self.booth.delivery.sized(send.token, payload.len());
@@ -120,6 +126,7 @@ impl Gateway {
                 }
                 Verdict::Delete(receipt) => {
                     log::info!(clip_id = receipt.clip_id().as_str(); "withdrawn");
+                    self.booth.quarantine.came_back(receipt.clip_id());
                     self.keeper.send(KeeperCommand::Release(receipt));
                 }
                 Verdict::Quarantine { clip_id, reason } => {

@@ -32,6 +32,7 @@ impl Gateway {
         }
         all.extend(self.what_works());
         all.extend(self.unsent_finding(now));
+        all.extend(self.centre_findings());
         all.extend(self.update_finding());
         for note in &self.mixer_notes {
             let remedy = "Write a value in that range into booth.toml.";
@@ -188,6 +189,7 @@ impl Gateway {
                 .spool
                 .as_ref()
                 .map_or(0, booth_spool::Spool::last_clip_no),
+            config: self.config_report(),
         }
     }
 

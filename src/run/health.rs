@@ -142,6 +142,7 @@ impl Gateway {
         health.clock_synced = Some(self.machine.clock_synced());
         health.in_service =
             Some(self.booth.session().is_in_service() || self.booth.evidence.card_closed);
+        health.key_days_left = self.key_days_left().map(|days| days as f64);
         health.faults = Some(self.booth.alerts().len() as u64);
         if let Some((at, ok)) = self.booth.latest_selftest() {
             health.selftest_ok = Some(ok);

@@ -1,6 +1,6 @@
 //! The thread that does the card's slow work, so that the loop never waits for an fsync.
 //!
-//! Owns: opening the spool (again), releasing, quarantine and the way out of it, counters, watching for room, and the pauses
+//! Owns: opening the spool (again), releasing, quarantine and the way out of it, withdrawals, counters, watching for room, and the pauses
 //! between tries of what the card refuses. Never does: decide; every deletion comes with its receipt.
 
 use booth_contract::ClipId;
@@ -12,15 +12,20 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Machine;
+use super::centre_card::{CentreCard, CentreCommand, CentreEvent};
 use crate::adapters::sensors::Sensors;
 use crate::config;
+use booth_contract::Withdrawal;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_spool::real_disk::RealDisk;
-use booth_spool::{BALLAST_BYTES, KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError};
+use booth_spool::{
+    BALLAST_BYTES, KeptClip, KeptWithdrawal, OpenFacts, OpenReport, Refusal, Spool, SpoolError,
+};
 use gateway_core::delivery::Receipt;
 use gateway_core::health::SpoolFault;
 use gateway_core::liveness::Beat;
+use gateway_core::orders::Remembered;
 use gateway_core::quarantine::{Moment, Note};
 use gateway_core::retry::Retry;
 
@@ -70,10 +75,23 @@ pub enum KeeperCommand {
     Clock(i64),
     /// Fix these manifests, which are offered next.
     Fix(Vec<ClipId>),
+    /// Write what the card has to remember of the centre's commands.
+    Remember(Box<Remembered>),
+    /// Give up a clip in quarantine, for this reason.
+    Purge {
+        /// The clip.
+        clip_id: ClipId,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Keep a withdrawal.
+    Withdraw(Box<Withdrawal>),
     /// Report whether the card takes a write.
     Probe,
     /// Close the spool, so that the card can be taken out, and keep it closed for this long.
     Close(Duration),
+    /// Something about the centre's configuration.
+    Centre(CentreCommand),
 }
 
 /// What the keeper reports.
@@ -94,10 +112,18 @@ pub enum KeeperEvent {
     BroughtBack(Vec<(ClipId, Result<KeptClip, SpoolError>)>),
     /// Recordings that a failed write had left unfinished are kept now.
     Mended(Vec<KeptClip>),
+    /// The card has this memory, or why not.
+    Remembered(Result<Box<Remembered>, SpoolError>),
+    /// A clip was given up, and this declares its number void; or why not.
+    Purged(ClipId, Result<KeptClip, SpoolError>),
+    /// A withdrawal is on the card, or why not.
+    Withdrawn(Result<KeptWithdrawal, SpoolError>),
     /// The card takes a write, or why not.
     Probed(Result<(), String>),
     /// The spool is closed and all of it on the card, or why not.
     Closed(Result<(), String>),
+    /// Something about the centre's configuration.
+    Centre(CentreEvent),
 }
 
 /// What became of a manifest that was to be fixed.
@@ -196,6 +222,8 @@ pub struct Keeper {
     said: Vec<String>,
     /// Whether the spool's file system is read-only now.
     is_read_only: Box<dyn Fn() -> bool + Send>,
+    /// The centre's configuration on the card.
+    centre: Option<CentreCard>,
 }
 
 impl Keeper {
@@ -214,6 +242,7 @@ impl Keeper {
             errands: Retry::new(LOOK, ERRANDS_LAST),
             said: Vec::new(),
             is_read_only: Box::new(|| false),
+            centre: None,
         }
     }
 
@@ -221,6 +250,12 @@ impl Keeper {
     /// otherwise a citizen's message would be the first write to show it.
     pub fn watching(mut self, is_read_only: impl Fn() -> bool + Send + 'static) -> Self {
         self.is_read_only = Box::new(is_read_only);
+        self
+    }
+
+    /// Keeps the centre's configuration, too.
+    pub fn with_centre(mut self, centre: CentreCard) -> Self {
+        self.centre = Some(centre);
         self
     }
 
@@ -417,6 +452,14 @@ impl Keeper {
                 let back = spool.bring_back(&clips, by_itself.as_ref());
                 report(KeeperEvent::BroughtBack(back));
             }
+            KeeperCommand::Remember(memory) => {
+                let written = spool.remember(&memory).map(|()| memory);
+                report(KeeperEvent::Remembered(written));
+            }
+            KeeperCommand::Purge { clip_id, reason } => {
+                let purged = spool.purge(&clip_id, &reason);
+                report(KeeperEvent::Purged(clip_id, purged));
+            }
             KeeperCommand::Look => {
                 self.told = None;
                 self.mend_due = Mono(0);
@@ -425,7 +468,15 @@ impl Keeper {
                 let probed = spool.probe().map_err(|error| error.to_string());
                 report(KeeperEvent::Probed(probed));
             }
+            KeeperCommand::Withdraw(withdrawal) => {
+                report(KeeperEvent::Withdrawn(spool.keep_withdrawal(&withdrawal)));
+            }
             KeeperCommand::Close(span) => batch.close_for = Some(span),
+            KeeperCommand::Centre(command) => {
+                if let Some(centre) = &mut self.centre {
+                    centre.work(command, |event| report(KeeperEvent::Centre(event)));
+                }
+            }
             KeeperCommand::Counters(counters) => return spool.save_counters(&counters),
             KeeperCommand::Clock(wall_minus_mono_ms) => {
                 let noted = spool.note_clock(wall_minus_mono_ms);
@@ -465,10 +516,22 @@ impl Keeper {
                     self.closed_until = now + span;
                     report(KeeperEvent::Closed(Ok(())));
                 }
+                KeeperCommand::Withdraw(_) => {
+                    report(KeeperEvent::Withdrawn(Err(SpoolError::NotOpen)));
+                }
                 KeeperCommand::BringBack { clips, .. } => {
                     let not_open = |clip_id| (clip_id, Err(SpoolError::NotOpen));
                     let back = clips.into_iter().map(not_open).collect();
                     report(KeeperEvent::BroughtBack(back));
+                }
+                KeeperCommand::Centre(command) => {
+                    CentreCard::refuse(command, |event| report(KeeperEvent::Centre(event)));
+                }
+                KeeperCommand::Remember(_) => {
+                    report(KeeperEvent::Remembered(Err(SpoolError::NotOpen)));
+                }
+                KeeperCommand::Purge { clip_id, .. } => {
+                    report(KeeperEvent::Purged(clip_id, Err(SpoolError::NotOpen)));
                 }
                 _ => {}
             }

@@ -2,16 +2,12 @@
 //!
 //! Owns: tokens, the count of bytes, where an answer goes. Never does: wait for the broker; what waits lies in the outbox.
 
-use super::{Gateway, ReplyTo, TELEGRAM};
-use crate::adapters::handset::HandsetCommand;
+use super::{Gateway, TELEGRAM};
 use crate::adapters::mqtt::{Kind, MqttEvent, Outbound};
 use crate::adapters::outbox::GaveWay;
 use booth_contract::time::Mono;
-use booth_contract::{BoothId, BrokerState, Topic};
-use gateway_core::booth::Event;
-use gateway_core::inbox::Inbound;
-use gateway_core::{inbox, unreadable};
-use serde_json::json;
+use booth_contract::{BrokerState, Topic};
+use gateway_core::booth::{Event, Reply};
 
 impl Gateway {
     /// Publishes anything that is not a part of a clip; dropped while there is no connection, because
@@ -87,6 +83,7 @@ impl Gateway {
                 self.was_connected = true;
                 self.broker_state = BrokerState::Connected;
                 self.decide(now, Event::Connected { max_packet });
+                self.campaigns_connected(now);
             }
             MqttEvent::Disconnected {
                 why,
@@ -95,7 +92,8 @@ impl Gateway {
             } => {
                 log::warn!(fault = "broker"; "{why}");
                 self.broker_state = state;
-                self.update_untold();
+                self.centre.campaigns.disconnected();
+                self.update_unreported();
                 self.decide(now, Event::Disconnected { why, taken_over });
             }
             MqttEvent::Answered { token, answer, why } if token & TELEGRAM == 0 => {
@@ -108,79 +106,33 @@ impl Gateway {
                 topic,
                 payload,
                 correlation,
-            } => {
-                self.correlation = correlation;
-                self.incoming(now, &topic, &payload);
-            }
+            } => match self.topics.parse(&topic) {
+                // The sound of a prompt is not read here.
+                Some(Topic::Media(hash)) => self.media_came(now, hash, payload),
+                _ => self.decide(
+                    now,
+                    Event::Incoming {
+                        topic,
+                        payload,
+                        correlation,
+                    },
+                ),
+            },
         }
     }
 
-    pub(super) fn incoming(&mut self, now: Mono, topic: &str, payload: &[u8]) {
-        match inbox::read(&self.topics, topic, payload) {
-            Inbound::Hub(hub) => {
-                self.booth.quarantine.hub_says(&hub);
-                self.hub_is(now, &hub);
-            }
-            Inbound::HubUnreadable(why) => {
-                // The first reason stays in the alert, so that the alert is reported once.
-                self.booth
-                    .evidence
-                    .hub_unreadable
-                    .get_or_insert_with(|| why.clone());
-                self.unreadable(now, unreadable::Kind::HubState, why);
-            }
-            Inbound::AckUnreadable(why) => self.unreadable(now, unreadable::Kind::Ack, why),
-            Inbound::Ack(ack) => {
-                let verdicts = self.booth.delivery.ack(now, &ack);
-                self.settle(now, verdicts);
-            }
-            Inbound::Rebirth(booth) => {
-                let to = self.reply_to(booth);
-                self.asked_to_introduce(now, to);
-            }
-            Inbound::SelfTest(booth) => {
-                let to = self.reply_to(booth);
-                self.asked_to_test(now, to);
-            }
-            Inbound::Ring(booth, rings) => {
-                let to = self.reply_to(booth);
-                match self.booth.may_ring(&self.around()) {
-                    Ok(()) => {
-                        let ringing = self.config.bell.ringing(rings);
-                        let rings = ringing.rings;
-                        self.to_handset(HandsetCommand::Ring(ringing));
-                        self.reply(to, "ring".into(), &json!({ "ok": 1, "rings": rings }));
-                    }
-                    Err(silent) => self.refuse(to, "ring", silent.sentence()),
-                }
-            }
-            Inbound::Update(booth, url) => self.asked_for_update(booth, url),
-            Inbound::CancelUpdate(booth) => self.asked_to_cancel_update(booth),
-            Inbound::Resend(booth, wanted) => self.asked_to_resend(now, booth, wanted),
-            Inbound::UnknownCommand(booth, command) => {
-                let to = self.reply_to(booth);
-                self.refuse(to, &command, "this version does not know the command");
-            }
-            Inbound::Odd(what) => self.unreadable(now, unreadable::Kind::Other, what),
+    /// Answers a command of the centre.
+    pub(super) fn reply(&mut self, reply: Reply) {
+        let kind = match reply.is_refusal {
+            true => Kind::Refusal,
+            false => Kind::Answer,
+        };
+        if reply.is_refusal {
+            let why = reply.payload["error"].as_str().unwrap_or_default();
+            log::warn!(about = "refused command"; "cmd/{} of the centre is refused: {why}", reply.command);
         }
-    }
-
-    /// Counts and logs a message that cannot be read; it changes nothing else.
-    pub(super) fn unreadable(&mut self, now: Mono, kind: unreadable::Kind, why: String) {
-        let about = format!("unreadable {}", kind.word());
-        let sentence = self.booth.unreadable.note(now, kind, why);
-        log::warn!(about = about.as_str(); "{sentence}");
-    }
-
-    /// Where the answer to the latest command goes.
-    pub(super) fn reply_to(&mut self, booth: BoothId) -> ReplyTo {
-        let correlation = self.correlation.take();
-        ReplyTo { booth, correlation }
-    }
-
-    pub(super) fn reply(&mut self, to: ReplyTo, command: String, reply: &serde_json::Value) {
-        let topic = Topic::Reply(to.booth, command);
-        let payload = reply.to_string().into_bytes();
-        self.telegram(&topic, payload, Kind::Answer, None, to.correlation);
+        let topic = Topic::Reply(reply.to.booth, reply.command);
+        let payload = reply.payload.to_string().into_bytes();
+        self.telegram(&topic, payload, kind, None, reply.to.correlation);
     }
 }

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::adapters::restart::{RestartError, RestartHelper};
 use crate::adapters::sensors::{self, Sensors, SupplyFiles};
 use booth_contract::time::Mono;
 use booth_host::{clock, systemd};
+use booth_sealing::{KernelRandom, NoRandom, Random};
 use gateway_core::partition::Partition;
 
 /// The identity of this machine; what it cannot know is `None`.
@@ -35,6 +37,8 @@ pub trait Machine {
     fn clock_synced(&self) -> bool;
     /// A random id, UUID v4.
     fn new_id(&self) -> String;
+    /// Fills `bytes` with what nobody can foresee: receipts, and the keys to which they are sealed.
+    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandom>;
     /// The files in which the machine reports its supply voltage.
     fn supply_files(&self) -> SupplyFiles {
         SupplyFiles::default()
@@ -56,6 +60,14 @@ pub trait Machine {
     /// Hardware address of the interface that is up now.
     fn mac(&self) -> Option<String> {
         None
+    }
+    /// Whether it can be restarted from here, or why not.
+    fn may_restart(&self) -> Result<(), RestartError> {
+        Err(RestartError::NoHelper)
+    }
+    /// Asks for a restart of it.
+    fn restart(&self) -> Result<(), RestartError> {
+        self.may_restart()
     }
     /// Shows one line to people who look at the service.
     fn show(&self, status: &str);
@@ -81,6 +93,10 @@ impl Machine for ThisMachine {
     #[allow(clippy::disallowed_methods)] // ids are drawn here and nowhere else
     fn new_id(&self) -> String {
         uuid::Uuid::new_v4().to_string()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandom> {
+        KernelRandom.fill(bytes)
     }
 
     fn supply_files(&self) -> SupplyFiles {
@@ -111,6 +127,14 @@ impl Machine for ThisMachine {
 
     fn mac(&self) -> Option<String> {
         Sensors::default().mac()
+    }
+
+    fn may_restart(&self) -> Result<(), RestartError> {
+        RestartHelper::here().is_there()
+    }
+
+    fn restart(&self) -> Result<(), RestartError> {
+        RestartHelper::here().ask()
     }
 
     fn show(&self, status: &str) {

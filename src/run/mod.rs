@@ -4,20 +4,23 @@
 //! that on their own threads and report here. The watchdog is fed by this loop's turns.
 
 mod card;
+mod centre;
+mod centre_card;
 mod configure;
 mod connections;
 mod decide;
 mod deliver;
-mod desk;
 mod diagnosis;
+mod ended;
 mod health;
 mod keeper;
 mod link;
 mod machine;
+mod orders;
 mod post;
 mod reader;
 mod reports;
-mod resend;
+mod screen;
 mod selftest;
 mod service;
 mod stand_in;
@@ -42,23 +45,26 @@ use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::adapters::sensors::SupplyFiles;
+use crate::adapters::spoken_take::SpokenTake;
 use crate::config::Config;
 use booth_contract::BrokerState;
 use booth_contract::time::Mono;
-use booth_contract::{BoothId, ClipId, Topics};
+use booth_contract::{ClipId, Topics};
 use booth_host::journal;
 use booth_sealing::SealTo;
 use booth_spool::{KeptClip, Spool};
+pub use centre_card::{CentreCard, CentreCommand, CentreEvent};
 pub use configure::check_anywhere;
+pub use ended::{Ended, RunError};
 use gateway_core::booth::{Booth, Event};
 use gateway_core::delivery::Delivery;
-use gateway_core::session::{Key, Session};
+use gateway_core::session::{Key, Session, TakeId};
 pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK};
 pub use machine::{About, Machine, ThisMachine};
 pub use post::{Post, post};
 pub use reader::{Measured, ReadCommand, ReadEvent, Reader, certificate_file, read_message};
 pub use reports::Speaker;
-pub use start::{Ended, RunError, run, run_witnessed};
+pub use start::{run, run_witnessed};
 pub use update::{UpdateAsk, UpdateNews};
 
 /// A day, s.
@@ -125,12 +131,6 @@ pub struct Workers {
     pub backend: &'static str,
 }
 
-/// Where a command's reply goes.
-struct ReplyTo {
-    booth: BoothId,
-    correlation: Option<Vec<u8>>,
-}
-
 /// The running gateway: happenings go in by [`Gateway::happen`], due work is done by [`Gateway::turn`], and all results
 /// leave through the [`Workers`].
 pub struct Gateway {
@@ -144,12 +144,11 @@ pub struct Gateway {
     /// A booth that was not set up has a good configuration.
     starts_again: bool,
     config_hash: String,
-    /// The city's keys. They come from the configuration that it started with.
+    /// The city's keys: those of the configuration that it started with, or those that the centre has named since by a signed command.
     seal_to: SealTo,
     topics: Topics,
     zone: jiff::tz::TimeZone,
-    resends: resend::Desk,
-    desk: desk::Desk,
+    centre: centre::Desk,
     spool: Option<Spool>,
     prompts: Arc<Prompts>,
     speaker: Arc<Mutex<Speaker>>,
@@ -179,11 +178,11 @@ pub struct Gateway {
     lifted_at: Option<Mono>,
     /// A lift whose first prompt has not reached the earpiece yet.
     unheard_lift: Option<Mono>,
+    /// What the citizen can hear of the take that is held.
+    spoken: Option<(TakeId, SpokenTake)>,
     last_clip: Option<(Mono, KeptClip)>,
     last_clipped_pct: Option<f64>,
     last_test: Option<KeptClip>,
-    /// Correlation Data of the message that came last.
-    correlation: Option<Vec<u8>>,
     /// A technician's test message that the centre is to confirm.
     awaited_test: Option<ClipId>,
     mic_levels: Arc<MicLevels>,
@@ -191,6 +190,8 @@ pub struct Gateway {
     written: health::Written,
     /// The files of the supply voltage.
     supply_files: SupplyFiles,
+    /// Where the booth has a screen.
+    screen: Option<screen::Desk>,
 }
 
 impl Gateway {
@@ -215,6 +216,11 @@ impl Gateway {
         self.booth.is_ready()
     }
 
+    /// Whether the centre empties the booth, so that nobody is invited.
+    pub fn is_draining(&self) -> bool {
+        self.booth.is_draining()
+    }
+
     /// What is wrong, and the sentence for it.
     pub fn faults(&self) -> &BTreeMap<booth_contract::AlertId, String> {
         self.booth.faults()
@@ -232,16 +238,20 @@ impl Gateway {
 
     /// When the loop must turn although nothing happens.
     pub fn wake_at(&self, now: Mono) -> Mono {
-        self.booth.deadline(now, &self.around())
+        let at = self.booth.deadline(now, &self.around());
+        let campaigns = self.campaigns_deadline();
+        campaigns.map_or(at, |due| at.min(due.max(now)))
     }
 
     /// Does what is due.
     pub fn turn(&mut self, now: Mono) {
         journal::tell_due();
         self.look_at_supply(now);
+        self.look_at_campaigns(now);
         self.decide(now, Event::Turn);
         self.pass_on();
         self.deliver(now);
+        self.show();
     }
 
     /// Handles one happening completely.

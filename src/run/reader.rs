@@ -16,7 +16,7 @@ use super::stand_in::reason;
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::folder::Weight;
 use crate::adapters::sensors::{Readings, Sensors};
-use crate::config::Config;
+use crate::config::{Config, Question};
 use crate::settings::check;
 use booth_contract::BrokerUrl;
 use booth_contract::time::Mono;
@@ -115,7 +115,7 @@ pub(super) fn load_prompts(config: &Config) -> Arc<Prompts> {
     let names: Vec<String> = config
         .questions
         .iter()
-        .map(|question| question.prompt_name().to_owned())
+        .flat_map(Question::prompt_names)
         .collect();
     let (prompts, unused) =
         Prompts::load(&config.session.prompts, &config.session.language, &names);
@@ -139,6 +139,7 @@ pub(super) fn hash_of(path: &Path) -> String {
 pub fn read_message(spool: &Spool, send: Send) -> ReadEvent {
     let read = match send.what {
         What::Manifest => spool.manifest(&send.clip_id),
+        What::Withdrawal => spool.withdrawal(&send.clip_id),
         What::Part { from, to } => spool.read_body(&send.clip_id, from, (to - from) as usize),
     };
     ReadEvent::Message { send, read }

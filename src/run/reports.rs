@@ -1,7 +1,6 @@
 //! What the booth says about itself: state, birth, alerts, events; health has a room of its own.
 
 use booth_contract::time::rfc3339;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -10,28 +9,14 @@ use super::Gateway;
 use crate::adapters::mqtt::Kind;
 use booth_contract::time::Mono;
 use booth_contract::{
-    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, HubState, Presence, SCHEMA,
-    Session, Topic,
+    Alert, AlertId, Birth, BootId, BoothState, CardId, EVENT_KINDS, Presence, SCHEMA, Session,
+    Topic,
 };
 use booth_host::crew::Death;
-use gateway_core::booth::Event;
 use gateway_core::liveness::LivenessNews;
 
 /// Most events that wait for a connection; the oldest gives way.
 const MAX_WAITING_EVENTS: usize = 64;
-
-/// Over how many seconds a booth spreads its introduction where the hub names no time, and the most that it accepts
-/// (contract §3, §3.6).
-const DEFAULT_JITTER_S: u32 = 10;
-const MAX_JITTER_S: u32 = 600;
-
-/// A pause of 0 to `jitter_s` seconds, computed from the booth's id and the time: the booths of a fleet get different
-/// pauses.
-fn spread(booth: &str, now: Mono, jitter_s: u32) -> Duration {
-    let lot = u64::from(crc32c::crc32c(format!("{booth} {}", now.0).as_bytes()));
-    let most_ms = u64::from(jitter_s) * 1_000;
-    Duration::from_millis(lot * most_ms / u64::from(u32::MAX))
-}
 
 /// The identity that the booth publishes under; shared with the connection for its will.
 #[derive(Debug, Clone, Default)]
@@ -72,21 +57,6 @@ impl Speaker {
 }
 
 impl Gateway {
-    /// The hub reports its state.
-    pub(super) fn hub_is(&mut self, now: Mono, hub: &HubState) {
-        let is_online = hub.state == Presence::Online;
-        match is_online {
-            true if !self.booth.delivery.is_hub_online() => {
-                log::info!(over = "hub"; "the hub is online");
-            }
-            true => {}
-            false => log::info!(fault = "hub"; "the hub is not online; clips stay on the card"),
-        }
-        let jitter = hub.jitter_s.unwrap_or(DEFAULT_JITTER_S).min(MAX_JITTER_S);
-        let wait = spread(self.config.booth.id.as_str(), now, jitter);
-        self.decide(now, Event::HubSays { is_online, wait });
-    }
-
     /// Publishes everything that must be current at the broker and at the hub.
     pub(super) fn introduce(&mut self, now: Mono) {
         let booth = self.config.booth.id.clone();
@@ -105,9 +75,9 @@ impl Gateway {
                 None,
             );
         }
-        self.tell_update();
+        self.say_config();
+        self.report_update();
         self.publish_health(now);
-        self.introduced();
     }
 
     pub(super) fn publish_birth(&mut self) {
@@ -229,30 +199,5 @@ impl Gateway {
             "worker_died",
             json!({ "worker": death.name, "text": death.how }),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fleet_spreads_its_introductions_over_the_jitter_and_never_beyond() {
-        for jitter_s in [0, 1, 10, MAX_JITTER_S] {
-            let most = Duration::from_secs(jitter_s.into());
-            let waits: Vec<Duration> = (0..1_000)
-                .map(|booth| spread(&format!("booth-{booth}"), Mono(60_000), jitter_s))
-                .collect();
-            assert!(waits.iter().all(|wait| *wait <= most));
-            // Each tenth of the time gets about a tenth of the fleet.
-            for tenth in 0..10_u32 {
-                let (from, to) = (most * tenth / 10, most * (tenth + 1) / 10);
-                let inside = waits.iter().filter(|wait| (from..to).contains(*wait));
-                let inside = inside.count();
-                assert!(jitter_s == 0 || (60..140).contains(&inside), "{inside}");
-            }
-        }
-        let at = |ms| spread("rundhoej-1", Mono(ms), MAX_JITTER_S);
-        assert_ne!(at(1), at(2), "not always the same booth waits longest");
     }
 }

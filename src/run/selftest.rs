@@ -8,11 +8,10 @@ use booth_contract::time::rfc3339;
 use serde_json::json;
 
 use super::Gateway;
-use super::desk;
 use crate::status::{Finding, Verdict as Found};
 use booth_contract::AlertId;
 use booth_contract::time::Mono;
-use gateway_core::booth::Listened;
+use gateway_core::booth::{Event, Listened};
 use gateway_core::health::SpoolFault;
 use gateway_core::microphone::Verdict;
 
@@ -36,11 +35,9 @@ impl Gateway {
         self.event("selftest", json!({ "ok": ok, "findings": found }));
         // The asker also gets what the doctor would report.
         let all: Vec<Finding> = found.into_iter().chain(self.findings(now)).collect();
-        if self.desk.waiting.waits(&desk::Asked::SelfTest) {
-            let ts = rfc3339(self.machine.wall());
-            let reply = json!({ "ok": ok, "findings": all, "ts": ts });
-            self.answer(&desk::Asked::SelfTest, &reply);
-        }
+        let ts = rfc3339(self.machine.wall());
+        let reply = json!({ "ok": ok, "findings": all, "ts": ts });
+        self.decide(now, Event::Tested(reply));
     }
 
     fn selftest_findings(&self, microphone: Verdict) -> Vec<Finding> {

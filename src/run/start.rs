@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::ended::{Ended, RunError, setup};
 use super::stand_in::StandIn;
-use super::turning::{farewell, turn_until_stopped};
-use super::workers::{FirstOpening, Started, Starter, Teller, setup};
+use super::turning::{CLOSING, farewell, turn_until_stopped};
+use super::workers::{FirstOpening, Started, Starter, Teller};
 use super::{Gateway, Happening, ThisMachine, connections};
 use crate::adapters::wake::Wake;
 use crate::config::Config;
 use crate::settings::check;
-use booth_host::config_file::ConfigError;
-use booth_host::crew::{Crew, Death};
+use booth_host::crew::Crew;
 use booth_host::{crew, systemd};
 use booth_spool::{OpenReport, Spool, SpoolError};
 use gateway_core::liveness::Liveness;
@@ -24,34 +24,6 @@ use gateway_core::liveness::Liveness;
 const MOST_HAPPENINGS: usize = 1024;
 /// How long the start waits for the spool: after that the booth answers, however much lies on its card.
 const OPENING: Duration = Duration::from_secs(5);
-/// How long connection and keeper may each take at the end.
-pub(super) const CLOSING: Duration = Duration::from_secs(6);
-
-/// Why the gateway did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Bad configuration: exit status 78.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Somebody else has the spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// A part could not be set up.
-    #[error("{0}")]
-    Setup(String),
-    /// A thread or task is no more: the service manager starts everything again.
-    #[error(transparent)]
-    Worker(#[from] Death),
-}
-
-/// Why a gateway that ran has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It was asked to stop.
-    Stopped,
-    /// It was not set up and has a good configuration now: start it again.
-    StartAgain,
-}
 
 /// The configuration, or one that stands in for it, and why.
 fn configuration(path: &Path, setup_on_error: bool) -> Result<(Config, Option<String>), RunError> {
@@ -140,6 +112,7 @@ pub async fn run_witnessed(
     if let Some(why) = not_set_up {
         gateway.stand_in(why);
     }
+    gateway.open_screen();
     gateway.begin(opened);
     let reports = &mut connection.reports;
     let turning = turn_until_stopped(&mut gateway, liveness, &mut happenings, reports, &mut crew);

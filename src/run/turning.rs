@@ -3,13 +3,14 @@
 //! Owns: in which order it listens, feeding the watchdog, the last words to the broker. Never does: wait for a worker, but for
 //! connection and keeper at the end.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::ended::{Ended, RunError, setup};
 use super::keeper::KeeperCommand;
-use super::start::CLOSING;
-use super::start::{Ended, RunError};
-use super::workers::setup;
+use super::workers::MOST_FROM_BROKER;
 use super::{Gateway, Happening};
 use crate::adapters::mqtt::{Kind, Outbound};
 use booth_contract::{Presence, Topic};
@@ -18,8 +19,9 @@ use booth_host::systemd::Watchdog;
 use booth_host::{clock, systemd};
 use gateway_core::liveness::Liveness;
 
-/// Most reports of the connection that wait for the loop: while that many wait, nothing is read from the broker.
-pub(super) const MOST_FROM_BROKER: usize = 16;
+/// How long connection and keeper may each take at the end.
+pub(super) const CLOSING: Duration = Duration::from_secs(6);
+
 #[allow(clippy::disallowed_methods)] // the loop's own wait, always up to a deadline
 pub(super) async fn turn_until_stopped(
     gateway: &mut Gateway,

@@ -11,24 +11,20 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Gateway;
-use super::desk::Asked;
 use super::post::Post;
 use crate::status::Finding;
-use crate::trust::whence::Whence;
-use crate::update::http::{AddressError, check_url, check_whence};
 use crate::update::state::{Phase, STATE, State, load};
 use crate::update::verbs::Request;
-use booth_contract::BoothId;
 use booth_contract::time::Mono;
 use booth_host::clock::boot_id;
 use booth_spool::disk::{Disk, publish, read_whole};
-use gateway_core::session::Input;
+use gateway_core::booth::{Event, UpdateStage};
 
 /// How often the updater's state is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// A file beside the request: how much of the state has been reported.
-const TOLD: &str = "told";
-const LONGEST_TOLD: u64 = 1024;
+const REPORTED: &str = "told";
+const LONGEST_REPORTED: u64 = 1024;
 /// The centre's request in the same place.
 const REQUESTED: &str = "request.json";
 const LONGEST_REQUEST: u64 = 16 * 1024;
@@ -42,7 +38,7 @@ pub enum UpdateAsk {
     /// Take the request back.
     Cancel,
     /// The centre has got this report.
-    Told(String),
+    Reported(String),
 }
 
 /// What that thread reports.
@@ -52,7 +48,7 @@ pub enum UpdateNews {
     /// Nobody works on that state any longer (true), or somebody does again (false).
     Left(bool),
     /// The latest report that the centre has got.
-    Told(String),
+    Reported(String),
     /// The request has been written, or could not be.
     Requested(Result<(), String>),
 }
@@ -62,13 +58,9 @@ pub enum UpdateNews {
 pub(super) struct Desk {
     worker: Option<Post<UpdateAsk>>,
     state: State,
-    /// Nobody works on the update any longer: another request may take its place.
-    is_left: bool,
-    told: String,
+    reported: String,
     /// A report that was handed to the connection, with its token.
-    telling: Option<(u64, String)>,
-    /// What the centre asked for, until the request has been written.
-    asked: Option<String>,
+    reporting: Option<(u64, String)>,
 }
 
 impl Desk {
@@ -94,124 +86,67 @@ fn for_the_centre(state: &State) -> &str {
     }
 }
 
+/// How far an update is, for the booth's decisions.
+fn stage(phase: Phase) -> UpdateStage {
+    match phase {
+        Phase::Idle | Phase::Committed | Phase::RolledBack | Phase::Failed => UpdateStage::None,
+        Phase::Writing | Phase::Verified => UpdateStage::Writing(phase.word()),
+        Phase::Armed | Phase::Trial | Phase::Unknown => UpdateStage::Trial(phase.word()),
+    }
+}
+
 /// A key that distinguishes the states of all updates.
 fn key(state: &State) -> String {
     format!("{} {}", state.phase.word(), state.at)
 }
 
 impl Gateway {
-    /// `cmd/update`.
-    pub(super) fn asked_for_update(&mut self, booth: BoothId, url: Option<String>) {
-        let to = self.reply_to(booth);
-        let url = match url {
-            None => Err("no \"url\" is given; send {\"url\": \"https://…\"}".to_owned()),
-            Some(url) => check_url(&url)
-                .map_err(AddressError::from)
-                .and_then(|()| check_whence(&url, &Whence::parse(&self.config.update.allow)?))
-                .map(|()| url)
-                .map_err(|why| why.to_string()),
-        };
-        let url = match url {
-            Ok(url) => url,
-            Err(why) => return self.refuse(to, "update", &why),
-        };
-        let is_the_same = self.update.asked.as_ref() == Some(&url);
-        if let Some(why) = self.no_update_because().filter(|_| !is_the_same) {
-            return self.refuse(to, "update", &why);
-        }
-        if !self.takes_place(Asked::Update(url.clone()), to) {
-            return;
-        }
-        let request = Request {
-            id: self.machine.new_id(),
-            url: url.clone(),
-        };
+    /// Leaves the centre's request to the updater.
+    pub(super) fn request_update(&mut self, url: String) {
+        let id = self.machine.new_id();
         if let Some(worker) = &self.update.worker {
-            worker.send(UpdateAsk::Request(request));
-        }
-        self.update.asked = Some(url);
-    }
-
-    /// Why an update may not be asked for now, if so.
-    fn no_update_because(&self) -> Option<String> {
-        let state = &self.update.state;
-        if self.config.update.keys.is_empty() {
-            return Some(
-                "this booth takes no updates: [update] keys of booth.toml is empty".into(),
-            );
-        }
-        if state.phase.is_under_way() && !self.update.is_left {
-            return Some(format!(
-                "an update is under way ({}); wait for its event/update",
-                state.phase.word()
-            ));
-        }
-        if self.update.asked.is_some() {
-            return Some("another update was asked for just now".into());
-        }
-        match self.update.worker {
-            Some(_) => None,
-            None => Some("this booth has no updater: it does not run the SD image".into()),
+            worker.send(UpdateAsk::Request(Request { id, url }));
         }
     }
 
-    /// `cmd/update` with `cancel`: an update whose trial has not begun ends.
-    pub(super) fn asked_to_cancel_update(&mut self, booth: BoothId) {
-        let to = self.reply_to(booth);
-        let phase = self.update.state.phase;
-        let is_wanted =
-            matches!(phase, Phase::Writing | Phase::Verified) || self.update.asked.is_some();
-        if matches!(phase, Phase::Armed | Phase::Trial | Phase::Unknown) {
-            let why = "the new version is about to start or on trial; wait for its event/update";
-            return self.refuse(to, "update", why);
-        }
-        match &self.update.worker {
-            Some(worker) if is_wanted && worker.offer(UpdateAsk::Cancel) => {
-                self.reply(to, "update".into(), &json!({ "ok": 1, "cancelled": 1 }));
-            }
-            _ => self.refuse(to, "update", "no update is being fetched"),
+    /// Takes the centre's request back.
+    pub(super) fn cancel_update(&mut self) {
+        if let Some(worker) = &self.update.worker {
+            worker.send(UpdateAsk::Cancel);
         }
     }
 
     pub(super) fn update_news(&mut self, now: Mono, news: UpdateNews) {
         match news {
-            UpdateNews::Told(told) => self.update.told = told,
-            UpdateNews::Requested(result) => {
-                let reply = match result {
-                    Ok(()) => json!({ "ok": 1, "accepted": 1 }),
-                    Err(error) => json!({ "ok": 0, "error": error }),
-                };
-                if let Some(url) = self.update.asked.take() {
-                    self.answer(&Asked::Update(url), &reply);
-                }
-            }
-            UpdateNews::Left(is_left) => self.update.is_left = is_left,
+            UpdateNews::Reported(reported) => self.update.reported = reported,
+            UpdateNews::Requested(result) => self.decide(now, Event::UpdateRequested(result)),
+            UpdateNews::Left(is_left) => self.decide(now, Event::UpdateLeft(is_left)),
             UpdateNews::State(state) => {
                 if key(&state) != key(&self.update.state) {
                     log::warn!(phase = state.phase.word(); "update: {}", state.reason);
                 }
                 self.update.state = *state;
-                let is_under_way = self.update.state.phase.is_under_way();
-                self.tell(now, Input::Update(is_under_way));
-                self.tell_update();
+                let stage = stage(self.update.state.phase);
+                self.decide(now, Event::UpdateIs(stage));
+                self.report_update();
             }
         }
     }
 
     /// Reports how the update stands, if the centre does not know. Without a connection nothing is queued: the next
     /// connection gets the state of that time.
-    pub(super) fn tell_update(&mut self) {
+    pub(super) fn report_update(&mut self) {
         let state = &self.update.state;
         let key = key(state);
-        let is_being_told = self
+        let is_being_reported = self
             .update
-            .telling
+            .reporting
             .as_ref()
-            .is_some_and(|(_, told)| *told == key);
+            .is_some_and(|(_, reported)| *reported == key);
         if !self.booth.is_connected()
             || state.phase == Phase::Idle
-            || self.update.told == key
-            || is_being_told
+            || self.update.reported == key
+            || is_being_reported
         {
             return;
         }
@@ -227,33 +162,33 @@ impl Gateway {
             "slot": state.slot,
         });
         let token = self.event_token();
-        self.update.telling = Some((token, key));
+        self.update.reporting = Some((token, key));
         self.event("update", more);
     }
 
     /// A connection has ended; reports that were on their way may not have arrived.
-    pub(super) fn update_untold(&mut self) {
-        self.update.telling = None;
+    pub(super) fn update_unreported(&mut self) {
+        self.update.reporting = None;
     }
 
     /// A message will not reach the broker: its report is made again at the next introduction.
     pub(super) fn update_lost(&mut self, token: u64) {
         self.update
-            .telling
-            .take_if(|(telling, _)| *telling == token);
+            .reporting
+            .take_if(|(reporting, _)| *reporting == token);
     }
 
     /// The broker has a message.
     pub(super) fn update_answered(&mut self, token: u64) {
-        if let Some((_, told)) = self
+        if let Some((_, reported)) = self
             .update
-            .telling
-            .take_if(|(telling, _)| *telling == token)
+            .reporting
+            .take_if(|(reporting, _)| *reporting == token)
         {
             if let Some(worker) = &self.update.worker {
-                worker.send(UpdateAsk::Told(told.clone()));
+                worker.send(UpdateAsk::Reported(reported.clone()));
             }
-            self.update.told = told;
+            self.update.reported = reported;
         }
     }
 
@@ -294,9 +229,9 @@ pub(super) fn look_after(
     tell: impl Fn(UpdateNews),
 ) {
     let own: PathBuf = spool.join("update");
-    let told = read_whole(disk, &own.join(TOLD), LONGEST_TOLD).unwrap_or_default();
-    tell(UpdateNews::Told(
-        String::from_utf8_lossy(&told).into_owned(),
+    let reported = read_whole(disk, &own.join(REPORTED), LONGEST_REPORTED).unwrap_or_default();
+    tell(UpdateNews::Reported(
+        String::from_utf8_lossy(&reported).into_owned(),
     ));
     let mut known = State::default();
     let mut complaint = String::new();
@@ -396,8 +331,8 @@ fn carry_out(
             // The updater looks for it each second.
             _ => {}
         },
-        UpdateAsk::Told(told) => {
-            if let Err(error) = leave(disk, spool, own, TOLD, told.as_bytes()) {
+        UpdateAsk::Reported(reported) => {
+            if let Err(error) = leave(disk, spool, own, REPORTED, reported.as_bytes()) {
                 log::warn!("{}: {error}", own.display());
             }
         }

@@ -1,23 +1,36 @@
 //! A citizen's visit: what handset, recorder and earpiece report, and what the session wants of them.
 //!
-//! Owns: the clip that begins now, and where each of the session's commands goes. Never does: decide;
+//! Owns: the clip that begins now with its receipt, and where each of the session's commands goes. Never does: keep a receipt, or decide;
 //! `gateway_core::session` does.
 
 use std::time::Duration;
 
 use super::keeper::KeeperCommand;
-use super::{Gateway, log_works};
+use super::{Gateway, Machine, log_works};
 use crate::adapters::handset::{HandsetCommand, HandsetReport};
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
-use booth_contract::time::Mono;
-use booth_contract::{Consent, Publish};
+use crate::settings::session_rules;
+use booth_contract::receipt::Receipt;
+use booth_contract::time::{Mono, rfc3339};
+use booth_contract::{ClipId, ClipKind, Consent, Publish, Withdrawal};
+use booth_sealing::{EnvelopeError, NoRandom, Random, Recipients, SealTo, envelope, wash_stack};
 use booth_spool::{NewClip, StartFacts};
 use gateway_core::booth::Event;
 use gateway_core::counters::Counter;
 use gateway_core::health::SpoolFault;
-use gateway_core::session::{Command, HandsetEvent, Input, RecorderNews, TakeId};
+use gateway_core::prompt::Prompt;
+use gateway_core::session::{Asked, Command, HandsetEvent, Input, RecorderNews, TakeId};
 use serde_json::json;
+
+/// The machine's chance, for what is sealed here.
+struct Chance<'a>(&'a dyn Machine);
+
+impl Random for Chance<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandom> {
+        self.0.random(bytes)
+    }
+}
 
 impl Gateway {
     pub(super) fn handset(&mut self, now: Mono, report: HandsetReport) {
@@ -53,10 +66,13 @@ impl Gateway {
             }
             HandsetReport::Event { at, event, done } => {
                 if let HandsetEvent::Key(key, _) = event {
-                    self.last_key = Some((at, key));
+                    // The doctor shows it. What somebody chooses, allows or takes back is shown to nobody.
+                    let is_private = self.booth.session().keys_are_private();
+                    self.last_key = (!is_private).then_some((at, key));
                 }
                 if event == HandsetEvent::Lifted {
                     self.lifted_at = Some(at);
+                    self.centre.notice_heard = None;
                     self.unheard_lift = Some(at);
                     self.decide(now, Event::Weigh);
                 }
@@ -74,6 +90,7 @@ impl Gateway {
                     "oldest_unsent_s": self.booth.delivery.oldest_unsent(now).map_or(0, |age| age.as_secs()),
                     "connected": u8::from(self.booth.is_connected()),
                     "hub_online": u8::from(self.booth.delivery.is_hub_online()),
+                    "config_version": self.config_report().applied,
                     "faults": self.booth.faults().keys().map(|id| id.as_str()).collect::<Vec<_>>(),
                 });
                 let _ = answer.send(state.to_string());
@@ -86,29 +103,61 @@ impl Gateway {
             Command::Play {
                 id,
                 prompts,
+                lang,
                 gain_steps,
+                slow,
             } => {
+                self.say_on_screen(&prompts);
+                if prompts.contains(&Prompt::Notice) {
+                    self.centre.notice_heard = self.notice_id(&lang);
+                }
                 self.earpiece.send(PlaybackCommand::Play {
                     id,
                     prompts,
+                    lang,
                     gain_steps,
+                    slow,
                 });
             }
             Command::StopPlay => {
                 self.earpiece.send(PlaybackCommand::Stop);
             }
-            Command::Arm {
+            Command::PlayBack {
+                id,
                 take,
-                question_id,
-                key,
+                gain_steps,
             } => {
-                let clip = NewClip {
-                    question_id: Some(question_id),
-                    ..self.new_clip(key)
-                };
-                let clip = Box::new(clip);
-                self.arm(now, take, clip);
+                let sound = self.spoken.as_ref().filter(|(held, _)| *held == take);
+                match sound.map(|(_, sound)| sound.clone()) {
+                    Some(sound) => self.earpiece.send(PlaybackCommand::PlayTake {
+                        id,
+                        sound,
+                        gain_steps,
+                    }),
+                    // There is nothing to hear: that is its end.
+                    None => self.decide(now, Event::PlayEnded(id)),
+                }
             }
+            Command::Arm { take, asked, key } => {
+                let (clip, receipt) = self.asked_clip(asked, key);
+                self.arm(now, take, Box::new(clip));
+                self.tell(now, Input::Receipt { take, receipt });
+            }
+            Command::Cast {
+                take,
+                asked,
+                choice,
+            } => {
+                let (clip, receipt) = self.asked_clip(asked, Some(choice.to_string()));
+                self.tell(now, Input::Receipt { take, receipt });
+                let clip = Box::new(clip);
+                let command = RecorderCommand::Cast { take, clip, choice };
+                self.offer_to_recorder(now, take, command);
+            }
+            Command::Close { take, publish } => {
+                self.recorder.send(RecorderCommand::Close { take, publish });
+            }
+            Command::Withdraw { receipt } => self.withdraw(now, &receipt),
             Command::ArmTest { take } => {
                 let mut clip = Box::new(NewClip {
                     test: true,
@@ -159,7 +208,7 @@ impl Gateway {
         let consent = Consent {
             mode: self.config.session.consent,
             key,
-            notice_id: self.prompts.notice_id().map(str::to_owned),
+            notice_id: self.centre.notice_heard.clone(),
             publish: Publish::No,
         };
         let armed = StartFacts {
@@ -175,17 +224,117 @@ impl Gateway {
         }
     }
 
-    /// Asks the recorder for a take. A recorder whose queue is full cannot record this one either.
+    /// A clip that answers a question, and its receipt, which is sealed into it; none where no key of the city is known.
+    fn asked_clip(&self, asked: Asked, key: Option<String>) -> (NewClip, Option<Receipt>) {
+        let mut clip = NewClip {
+            question_id: Some(asked.question_id),
+            campaign_id: asked.campaign_id,
+            lang: Some(asked.lang),
+            config_version: asked.config_version,
+            key_ids: self.seal_to.ids(),
+            ..self.new_clip(key)
+        };
+        let SealTo::Keys(keys) = &self.seal_to else {
+            return (clip, None);
+        };
+        match self.sealed_receipt(&clip.clip_id, keys) {
+            Ok((receipt, sealed)) => {
+                clip.sealed = Some(sealed);
+                (clip, Some(receipt))
+            }
+            Err(why) => {
+                log::error!(about = "receipt"; "a message gets no receipt: {why}");
+                (clip, None)
+            }
+        }
+    }
+
+    /// A receipt of this clip's own, and sealed.
+    fn sealed_receipt(
+        &self,
+        clip_id: &ClipId,
+        keys: &Recipients,
+    ) -> Result<(Receipt, String), EnvelopeError> {
+        let rules = session_rules(&self.config);
+        let mut failed = None;
+        let receipt = Receipt::generate_after(
+            &rules.withdraw_code,
+            |bytes| {
+                if let Err(error) = self.machine.random(bytes) {
+                    bytes.fill(u8::MAX);
+                    failed = Some(error);
+                }
+            },
+            &rules.emergency_numbers,
+        );
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let receipt = receipt.ok_or(EnvelopeError::Malformed(
+            "the emergency numbers leave no code",
+        ))?;
+        let text = receipt.text_for_clip(clip_id, None);
+        let mut random = Chance(&*self.machine);
+        let sealed = envelope::seal_to_text(&text, keys, &mut random);
+        drop(text);
+        wash_stack();
+        Ok((receipt, sealed?))
+    }
+
+    /// Seals a receipt that was dialled and has it kept on the card.
+    fn withdraw(&mut self, now: Mono, receipt: &Receipt) {
+        let SealTo::Keys(keys) = &self.seal_to else {
+            return self.tell(now, Input::WithdrawalKept(false));
+        };
+        let id = ClipId::from(self.machine.new_id());
+        let text = receipt.text_for_withdrawal(&id);
+        let mut random = Chance(&*self.machine);
+        let sealed = envelope::seal_to_text(&text, keys, &mut random);
+        drop(text);
+        wash_stack();
+        let is_asked = match sealed {
+            Ok(sealed) => {
+                let ts = rfc3339(self.machine.wall());
+                let withdrawal = Box::new(Withdrawal { id, sealed, ts });
+                self.keeper.offer(KeeperCommand::Withdraw(withdrawal))
+            }
+            Err(error) => {
+                log::error!(about = "withdrawal"; "a withdrawal is not kept: {error}");
+                false
+            }
+        };
+        if !is_asked {
+            self.tell(now, Input::WithdrawalKept(false));
+        }
+    }
+
+    /// Tells the visit whether receipts can be sealed. To be called when the city's keys change.
+    pub(super) fn tell_can_seal(&mut self, now: Mono) {
+        let can_seal = matches!(self.seal_to, SealTo::Keys(_));
+        self.tell(now, Input::CanSeal(can_seal));
+    }
+
+    /// Asks the recorder for a take.
     pub(super) fn arm(&mut self, now: Mono, take: TakeId, clip: Box<NewClip>) {
         let command = RecorderCommand::Arm {
             take,
             clip,
             seal_to: self.seal_to.clone(),
         };
+        self.offer_to_recorder(now, take, command);
+    }
+
+    /// A recorder whose queue is full cannot record this take either.
+    fn offer_to_recorder(&mut self, now: Mono, take: TakeId, command: RecorderCommand) {
         if !self.recorder.offer(command) {
             log::error!(about = "recording"; "the recorder takes no more commands; the card keeps it waiting");
             self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
         }
+    }
+
+    /// The recorder has overwritten what could be heard of this take.
+    fn forget_spoken(&mut self, take: TakeId) {
+        self.spoken.take_if(|(held, _)| *held == take);
     }
 
     pub(super) fn recorded(&mut self, now: Mono, event: RecorderEvent) {
@@ -200,6 +349,10 @@ impl Gateway {
                 );
             }
             RecorderEvent::Heard(heard) => self.decide(now, Event::Heard(heard)),
+            RecorderEvent::Held { take, sound } => {
+                self.spoken = Some((take, sound));
+                self.tell(now, Input::Recorder(RecorderNews::Held(take)));
+            }
             RecorderEvent::Kept {
                 take,
                 clip,
@@ -209,13 +362,15 @@ impl Gateway {
                     clip_id = clip.clip_id.as_str(), clip_no = clip.clip_no, ms = clip.duration_ms,
                     bytes = clip.bytes; "kept"
                 );
-                if !clip.test {
+                self.forget_spoken(take);
+                let is_speech = clip.kind == ClipKind::Audio;
+                if !clip.test && is_speech {
                     let has_speech = clip.speech_ratio != Some(0.0);
                     self.decide(now, Event::Recorded { has_speech });
                 }
                 if clip.test {
                     self.last_test = Some((*clip).clone());
-                } else {
+                } else if is_speech {
                     self.last_clip = Some((now, (*clip).clone()));
                     self.last_clipped_pct = Some(clipped_pct);
                 }
@@ -230,6 +385,7 @@ impl Gateway {
             }
             RecorderEvent::Discarded { take, too_short } => {
                 log::info!(take = take.0, too_short; "discarded");
+                self.forget_spoken(take);
                 self.tell(now, Input::Recorder(RecorderNews::Discarded(take)));
                 if !self.booth.has_visitor() {
                     self.save();
@@ -237,6 +393,7 @@ impl Gateway {
             }
             RecorderEvent::Failed { take, why } => {
                 log::error!(about = "recording", take = take.0; "a recording failed: {why}");
+                self.forget_spoken(take);
                 self.booth.evidence.spool = Err(SpoolFault::Unwritable(why));
                 // The keeper's next look shows whether that is still so.
                 let _ = self.keeper.offer(KeeperCommand::Look);

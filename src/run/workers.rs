@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::centre_card::CentreCard;
 use super::connections::Choice;
+use super::ended::{RunError, setup};
 use super::keeper::{Keeper, KeeperCommand, KeeperEvent};
 use super::post::{Post, post};
 use super::reader::{ReadCommand, Reader, load_prompts};
 use super::reports::Speaker;
-use super::start::RunError;
-use super::turning::MOST_FROM_BROKER;
 use super::update::UpdateAsk;
 use super::{Happening, ThisMachine, Workers, connections, keeper, update};
 use crate::adapters::capture::{CaptureFigures, Tap};
@@ -52,12 +52,10 @@ const MOST_FOR_KEEPER: usize = 256;
 const MOST_FOR_READER: usize = 4;
 const MOST_FOR_HANDSET: usize = 64;
 const MOST_FOR_UPDATE: usize = 8;
+/// Most reports of the connection that wait for the loop: while that many wait, nothing is read from the broker.
+pub(super) const MOST_FROM_BROKER: usize = 16;
 /// Microphones that were opened and that the recorder does not use yet; the supervisor waits before it opens another.
 const MOST_TAPS: usize = 8;
-
-pub(super) fn setup(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
-    move |error| RunError::Setup(format!("{what}: {error}"))
-}
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
     let started = crew::start(name, work);
@@ -278,6 +276,7 @@ fn start_keeper(
 ) -> Result<KeeperStarted, RunError> {
     let (post, commands) = post(MOST_FOR_KEEPER);
     let place = config.spool.clone();
+    let mut centre = CentreCard::new(Arc::new(RealDisk::default()), config);
     let report = teller.of(Happening::Keeper);
     let alive = is_set_up.then(|| liveness.watch("keeper", keeper::SILENT_AT_MOST));
     let (keeps, kept) = oneshot::channel::<()>();
@@ -295,9 +294,11 @@ fn start_keeper(
             }
             return;
         };
+        // Before the spool, so that the loop knows what is asked before the first citizen comes.
+        report(KeeperEvent::Centre(centre.read()));
         let open = |failed_before| keeper::open(&place, &ThisMachine, failed_before);
         let spool = keeper::open_first(open, opens, &report);
-        let keeper = Keeper::new(spool).watching({
+        let keeper = Keeper::new(spool).with_centre(centre).watching({
             let place = place.dir.clone();
             move || Sensors::default().is_read_only(&place) == Some(true)
         });

@@ -9,7 +9,7 @@ mod finding;
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::ear::Levels;
-use booth_contract::Severity;
+use booth_contract::{ConfigReport, Severity};
 use gateway_core::session::Key;
 
 pub use contacts::{Contact, contacts};
@@ -73,6 +73,9 @@ pub struct Status {
     /// Highest number given to a clip of this card; 0 for none.
     #[serde(default)]
     pub last_clip_no: u64,
+    /// How the centre's configuration stands, as it is reported to the centre.
+    #[serde(default)]
+    pub config: ConfigReport,
 }
 
 /// A raised alert.

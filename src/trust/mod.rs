@@ -1,17 +1,25 @@
-//! Whose updates a booth takes, and from where: the settings `[update]` of booth.toml, by which the updater decides. Pure.
+//! Whose updates a booth takes, and from where: the settings `[update]` of booth.toml, by which the updater decides; and whose
+//! signed commands it obeys: `[control]`. Pure.
 
+pub mod control;
 pub mod keys;
 pub mod whence;
 
 use std::fmt;
 
-/// Why an entry of `[update]` cannot be used: the configuration is bad.
+/// Why an entry of `[update]` or `[control]` cannot be used: the configuration is bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryError {
     /// One of `keys` is none; its beginning.
     NoKey(String),
     /// More `keys` than a booth knows.
     TooManyKeys,
+    /// One of `[control] keys` is none; its beginning.
+    NoControlKey(String),
+    /// One of `[control] keys` is a secret key.
+    SecretControlKey,
+    /// More `[control] keys` than a booth knows.
+    TooManyControlKeys,
     /// One of `allow` is no place; its beginning.
     NoPlace(String),
     /// More in `allow` than a booth looks through.
@@ -23,6 +31,9 @@ impl EntryError {
     pub fn key(&self) -> &'static str {
         match self {
             Self::NoKey(_) | Self::TooManyKeys => "[update] keys",
+            Self::NoControlKey(_) | Self::SecretControlKey | Self::TooManyControlKeys => {
+                "[control] keys"
+            }
             Self::NoPlace(_) | Self::TooManyPlaces => "[update] allow",
         }
     }
@@ -30,10 +41,15 @@ impl EntryError {
     /// What is wrong with the entry, and what to do.
     pub fn why(&self) -> String {
         match self {
-            Self::NoKey(shown) => format!(
+            Self::NoKey(shown) | Self::NoControlKey(shown) => format!(
                 "{shown:?} is no minisign public key; write the line of minisign.pub that begins with RW"
             ),
-            Self::TooManyKeys => {
+            Self::SecretControlKey => {
+                "this is a SECRET key; whoever has read it can command the booths. Take it out here, make a new pair with \
+                 `minisign -G`, and write the line of minisign.pub that begins with RW"
+                    .to_owned()
+            }
+            Self::TooManyKeys | Self::TooManyControlKeys => {
                 format!("more than {}; remove those that sign no more", keys::MOST)
             }
             Self::NoPlace(shown) => format!(

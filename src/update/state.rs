@@ -69,14 +69,6 @@ impl Phase {
             Phase::Unknown => "unknown",
         }
     }
-
-    /// Whether an update is under way, during which the lamp shows that the power must stay on.
-    pub fn is_under_way(self) -> bool {
-        matches!(
-            self,
-            Phase::Writing | Phase::Verified | Phase::Armed | Phase::Trial | Phase::Unknown
-        )
-    }
 }
 
 /// An image.

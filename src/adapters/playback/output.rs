@@ -60,6 +60,15 @@ impl Output {
         }
     }
 
+    /// Overwrites the part of the ring that waits for nothing: what was played stays in it otherwise.
+    pub(super) fn forget(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            let free = ring.slots();
+            // A chunk is filled with zeros when it is asked for; this one is not handed over.
+            drop(ring.write_chunk(free));
+        }
+    }
+
     pub(super) fn has_played_all(&self) -> bool {
         let ring = self.ring.as_ref();
         ring.is_none_or(|ring| ring.slots() == ring.buffer().capacity())

@@ -1,7 +1,7 @@
 //! Which file of the folder of prompts is which prompt, by names alone. Pure.
 //!
-//! Owns: letter case, endings, the languages' folders, which of several files comes first, and the sentences about every
-//! file that is not used. Never does: open a file; `booth_audio` reads the contents.
+//! Owns: letter case, endings, the languages' folders, which of several files comes first, the texts beside them, and the
+//! sentences about every file that is not used. Never does: open a file; `booth_audio` reads the contents.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +12,8 @@ use booth_host::text::quoted;
 const SOUND: [&str; 13] = [
     "opus", "ogg", "oga", "wav", "wave", "flac", "mp3", "m4a", "mp4", "aac", "aif", "aiff", "aifc",
 ];
+/// Ending of what a prompt says in letters, for the booth's screen.
+const TEXT: &str = "txt";
 /// Endings of sound that the booth does not read.
 const FOREIGN: [&str; 24] = [
     "wma", "amr", "3gp", "3g2", "webm", "mka", "mkv", "mov", "caf", "au", "snd", "spx", "gsm",
@@ -107,6 +109,8 @@ impl fmt::Display for Placed {
 pub(super) struct Arranged {
     /// For each prompt that has any, its files in the order in which they are tried.
     pub files: BTreeMap<String, Vec<Placed>>,
+    /// The text beside a prompt's sound.
+    pub texts: BTreeMap<String, Placed>,
     pub unused: Vec<Unused>,
 }
 
@@ -115,11 +119,20 @@ pub fn is_sound(name: &str) -> bool {
     !is_debris(name) && SOUND.contains(&ending(&folded(name)))
 }
 
+/// Whether a name is that of the text of one of these prompts.
+pub fn is_text_of(name: &str, is_prompt: &dyn Fn(&str) -> bool) -> bool {
+    let folded = folded(name);
+    let stem = folded
+        .strip_suffix(TEXT)
+        .and_then(|stem| stem.strip_suffix('.'));
+    !is_debris(name) && stem.is_some_and(is_prompt)
+}
+
 /// What is reported of a file that is passed over because of its name alone; `None` if the file is not meant as a prompt.
 pub fn unreadable(name: &str, is_prompt: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
     let folded = folded(name);
     let own = ending(&folded);
-    if is_debris(name) || SOUND.contains(&own) {
+    if is_debris(name) || SOUND.contains(&own) || is_text_of(name, is_prompt) {
         return None;
     }
     if matches!(own, "zip" | "rar" | "7z" | "gz") {
@@ -150,6 +163,7 @@ pub(super) fn arranged(files: &[Placed], language: &str, names: &[&str]) -> Arra
     let names: BTreeMap<String, &str> = names.iter().map(|name| (folded(name), *name)).collect();
     let mut elsewhere: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut ranked: BTreeMap<&str, Vec<(Rank, &Placed)>> = BTreeMap::new();
+    let mut texts: BTreeMap<&str, Vec<(u8, &Placed)>> = BTreeMap::new();
     for file in files.iter().filter(|file| !is_debris(&file.name)) {
         let name = folded(&file.name);
         let known = name.rsplit_once('.').and_then(|(stem, _)| names.get(stem));
@@ -167,6 +181,9 @@ pub(super) fn arranged(files: &[Placed], language: &str, names: &[&str]) -> Arra
                 .or_default()
                 .push(((rank, place), file)),
             (Some(_), None) => all.unused.push(unknown(file, &name, &names)),
+            (None, Some(prompt)) if ending(&name) == TEXT => {
+                texts.entry(prompt).or_default().push((rank, file));
+            }
             (None, _) => {
                 let is_prompt = |stem: &str| names.contains_key(stem);
                 if let Some((why, remedy)) = unreadable(&file.name, &is_prompt) {
@@ -185,6 +202,16 @@ pub(super) fn arranged(files: &[Placed], language: &str, names: &[&str]) -> Arra
         files.sort();
         let files = files.into_iter().map(|(_, file)| file.clone());
         all.files.insert(prompt.to_owned(), files.collect());
+    }
+    for (prompt, mut files) in texts {
+        files.sort();
+        let first = files.first().map(|(_, file)| (*file).clone());
+        if all.files.contains_key(prompt) {
+            all.texts
+                .extend(first.map(|file| (prompt.to_owned(), file)));
+        } else {
+            all.unused.extend(first.map(|file| lonely(prompt, &file)));
+        }
     }
     let has_own = !all.files.is_empty();
     all.unused.extend(
@@ -208,6 +235,17 @@ fn rank(folder: Option<&str>, language: &str) -> Option<u8> {
         Some(1)
     } else {
         (primary(folder) == primary(language)).then_some(2)
+    }
+}
+
+/// A text whose prompt has no sound.
+fn lonely(prompt: &str, file: &Placed) -> Unused {
+    Unused {
+        file: file.to_string(),
+        why: "is not used: it is the text of a prompt that has no sound here".into(),
+        remedy: format!("put {prompt}.opus beside it"),
+        weight: Weight::Spare,
+        prompt: None,
     }
 }
 
@@ -371,7 +409,10 @@ mod tests {
                 &[".wma", "ffmpeg -i notice.wma -ac 1 notice.opus"][..],
             ),
             ("da/notice", &["no ending"]),
-            ("da/notice.txt", &[".txt"]),
+            (
+                "da/notice.txt",
+                &[".txt", "no sound", "put notice.opus beside it"],
+            ),
             (
                 "da/min optagelse.amr",
                 &["ffmpeg -i './min optagelse.amr' -ac 1 './min optagelse.opus'"],
@@ -408,6 +449,38 @@ mod tests {
                 assert!(told[0].contains(part), "{path}: {part} missing in {told:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_text_beside_a_prompts_sound_is_taken_and_is_no_unused_file() {
+        let arranged = of(
+            &[
+                "notice.txt",
+                "da/notice.opus",
+                "da/Notice.TXT",
+                "da/menu.opus",
+                "en/menu.txt",
+                "da/torvet.mp3",
+                "Torvet.txt",
+            ],
+            "da",
+        );
+        let texts: Vec<(&str, String)> = arranged
+            .texts
+            .iter()
+            .map(|(prompt, file)| (prompt.as_str(), file.to_string()))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                ("Torvet", "Torvet.txt".to_owned()),
+                ("notice", "da/Notice.TXT".to_owned())
+            ]
+        );
+        assert_eq!(arranged.unused, []);
+        let is_prompt = |stem: &str| stem == "notice";
+        assert!(is_text_of("NOTICE.txt", &is_prompt) && !is_text_of("README.txt", &is_prompt));
+        assert_eq!(unreadable("notice.txt", &is_prompt), None);
     }
 
     #[test]

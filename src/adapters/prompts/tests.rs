@@ -58,6 +58,50 @@ fn opus_and_wav_play_to_the_sample_and_a_cut_file_becomes_a_tone() {
 }
 
 #[test]
+fn a_prompt_says_in_letters_what_its_comment_or_the_file_beside_it_has() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("da");
+    std::fs::create_dir(&folder).expect("a folder");
+    let with = |text: &str| {
+        let mut encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
+        let mut stream = OggOpus::new(1, encoder.pre_skip(), &[("TEXT", text)]);
+        let tone = tones::samples(&[(500.0, 0.0, 300)]);
+        stream.push(&mut encoder, &tone).expect("encodes");
+        let mut bytes = stream.take_page();
+        bytes.extend(stream.finish(&mut encoder).expect("ends"));
+        bytes
+    };
+    let write =
+        |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).expect("written");
+    write("notice.opus", &with("Kommunen optager."));
+    write("square.opus", &with("Hvad mangler der?"));
+    write(
+        "square.txt",
+        "\u{feff}Hvad mangler\r\nder på torvet?\r\n".as_bytes(),
+    );
+    write("bus.opus", &speech());
+    write("park.opus", &speech());
+    write("park.txt", b" \n");
+    let names = ["square", "bus", "park", "none"].map(str::to_owned);
+    let (prompts, unused) = Prompts::load(dir.path(), "da", &names);
+    assert_eq!(unused, []);
+    let question = |name: &str| prompts.text(&Prompt::Question(name.into()), "da");
+    assert_eq!(
+        prompts.text(&Prompt::Notice, "da"),
+        Some("Kommunen optager.")
+    );
+    assert_eq!(question("square"), Some("Hvad mangler der på torvet?"));
+    assert_eq!(question("bus"), None);
+    let louder = Prompt::Word(Word::Louder);
+    assert_eq!(prompts.text(&louder, "da"), Some("Højere."));
+    assert_eq!(prompts.text(&louder, "en"), Some("Louder."));
+    let other = Prompt::InLanguage("en".into(), Box::new(louder));
+    assert_eq!(prompts.text(&other, "da"), Some("Louder."));
+    assert_eq!(prompts.text(&Prompt::Tone, "da"), None);
+    assert_eq!(prompts.without_text(), ["bus", "park"]);
+}
+
+#[test]
 fn a_citys_recording_of_a_word_wins_and_a_broken_one_leaves_the_booths_own_voice() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = dir.path().join("da");

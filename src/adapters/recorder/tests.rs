@@ -92,6 +92,11 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
         at: clock::mono() + Duration::from_secs(60),
         min: Duration::ZERO,
     });
+    assert_eq!(frames(&file), 2);
+    recorder.command(RecorderCommand::Close {
+        take,
+        publish: Publish::Text,
+    });
     let kept = told.try_iter().find_map(|event| match event {
         RecorderEvent::Kept { clip, .. } => Some(clip),
         _ => None,
@@ -99,6 +104,223 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
     let kept = kept.expect("a clip");
     assert!((5_000..=5_200).contains(&kept.duration_ms), "{kept:?}");
     assert_eq!(frames(&file), 2);
+}
+
+/// A recorder with a spool, whose microphone has heard nothing yet.
+struct Rig {
+    folder: tempfile::TempDir,
+    spool: Spool,
+    feed: crate::adapters::capture::Feed,
+    recorder: Recorder<Box<dyn Fn(RecorderEvent)>>,
+    told: Receiver<RecorderEvent>,
+    city: booth_sealing::Identity,
+    /// Each take has a clip of its own.
+    clips: u128,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (spool, _) =
+            Spool::open(Arc::new(RealDisk::new()), folder.path(), facts()).expect("a spool");
+        let (feed, tap) = Tap::pair();
+        let (taps, tapped) = channel();
+        taps.send(tap).expect("a recorder");
+        let (events, told) = channel();
+        let encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
+        let report: Box<dyn Fn(RecorderEvent)> = Box::new(move |event| {
+            let _ = events.send(event);
+        });
+        let alive = Beat::default();
+        let mut recorder = Recorder::new(encoder, tapped, Arc::default(), alive, report);
+        recorder.command(RecorderCommand::UseSpool(spool.clone()));
+        let city = booth_sealing::Identity::generate(&mut booth_sealing::KernelRandom);
+        Self {
+            folder,
+            spool,
+            feed,
+            recorder,
+            told,
+            city: city.expect("a key"),
+            clips: 0,
+        }
+    }
+
+    fn clip(&mut self) -> NewClip {
+        self.clips += 1;
+        NewClip {
+            clip_id: uuid::Uuid::from_u128(self.clips).to_string().into(),
+            ..clip()
+        }
+    }
+
+    /// Somebody says something for two seconds, and their words are held.
+    fn speak(&mut self, take: TakeId) -> SpokenTake {
+        let now = || i64::try_from(clock::mono_us()).expect("a time");
+        self.feed.push(&[0; 960], 1, now() - 20_000);
+        let keys = booth_sealing::Recipients::new(vec![self.city.recipient()]);
+        let seal_to = SealTo::Keys(Arc::new(keys.expect("one key")));
+        let clip = Box::new(self.clip());
+        self.recorder.command(RecorderCommand::Arm {
+            take,
+            clip,
+            seal_to,
+        });
+        let from = clock::mono();
+        self.recorder.command(RecorderCommand::Keep { take, from });
+        let speech: Vec<i16> = (0..96_000).map(|at| ((at * 37) % 8_000) as i16).collect();
+        for half in speech.chunks(24_000) {
+            assert_eq!(self.feed.push(half, 1, now()), 0);
+            self.recorder.pump();
+        }
+        self.recorder.command(RecorderCommand::Finish {
+            take,
+            ended_by: EndedBy::Key,
+            at: clock::mono() + Duration::from_secs(60),
+            min: Duration::ZERO,
+        });
+        let held = self.told.try_iter().find_map(|event| match event {
+            RecorderEvent::Held { take: held, sound } if held == take => Some(sound),
+            RecorderEvent::Kept { .. } => panic!("it was closed before its citizen had gone"),
+            _ => None,
+        });
+        held.expect("the words are held")
+    }
+
+    fn kept(&self) -> Vec<(TakeId, KeptClip)> {
+        let kept = self.told.try_iter().filter_map(|event| match event {
+            RecorderEvent::Kept { take, clip, .. } => Some((take, *clip)),
+            _ => None,
+        });
+        kept.collect()
+    }
+
+    fn files(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("clips"))
+            .expect("a folder")
+            .count()
+    }
+}
+
+#[test]
+fn a_held_take_has_no_number_is_heard_and_gets_what_its_citizen_allowed_when_it_is_closed() {
+    let mut rig = Rig::new();
+    let take = TakeId(1);
+    let sound = rig.speak(take);
+    assert_eq!((rig.spool.clips().len(), rig.files()), (0, 1));
+    let (mut group, mut heard) = (0, 0);
+    let mut player = booth_audio::PagePlayer::default();
+    while let Some(piece) = player.next_piece(|| {
+        group += 1;
+        sound.group(group - 1)
+    }) {
+        heard += piece.len();
+    }
+    assert!((94_000..100_000).contains(&heard), "{heard} samples");
+    // A command for another take changes nothing.
+    let publish = Publish::Voice;
+    let other = TakeId(9);
+    rig.recorder.command(RecorderCommand::Close {
+        take: other,
+        publish,
+    });
+    assert!(rig.kept().is_empty());
+    rig.recorder
+        .command(RecorderCommand::Close { take, publish });
+    let [(_, clip)] = &rig.kept()[..] else {
+        panic!("one clip")
+    };
+    assert_eq!((clip.clip_no, clip.ended_by), (1, EndedBy::Key));
+    let manifest = rig.spool.manifest(&clip.clip_id).expect("a manifest");
+    let manifest: booth_contract::Manifest = serde_json::from_slice(&manifest).expect("one");
+    assert_eq!(
+        manifest.consent.map(|consent| consent.publish),
+        Some(publish)
+    );
+    let body = rig
+        .spool
+        .read_body(&clip.clip_id, 0, 1 << 20)
+        .expect("a body");
+    let opened = booth_sealing::open(&body, std::slice::from_ref(&rig.city)).expect("the city's");
+    assert_eq!(opened.ending, booth_sealing::Ending::Whole);
+    // Nobody hears a closed take.
+    assert!(sound.group(0).is_none());
+}
+
+#[test]
+fn a_held_take_that_is_deleted_leaves_nothing_and_the_next_one_is_another_clip_under_another_key() {
+    let mut rig = Rig::new();
+    let sound = rig.speak(TakeId(1));
+    let discard = RecorderCommand::Discard { take: TakeId(1) };
+    rig.recorder.command(discard);
+    assert!(sound.group(0).is_none());
+    assert_eq!(rig.files(), 0);
+    let told: Vec<RecorderEvent> = rig.told.try_iter().collect();
+    let is_deleted = |event: &RecorderEvent| {
+        matches!(
+            event,
+            RecorderEvent::Discarded {
+                take: TakeId(1),
+                too_short: false
+            }
+        )
+    };
+    assert!(told.iter().any(is_deleted), "{told:?}");
+    rig.speak(TakeId(2));
+    // The visit closes a take before it arms another one; if it did not, nothing would be lost.
+    rig.speak_over(TakeId(3));
+    let kept = rig.kept();
+    assert!(
+        kept.iter()
+            .any(|(take, clip)| *take == TakeId(2) && clip.clip_no == 1),
+        "{kept:?}"
+    );
+}
+
+impl Rig {
+    fn speak_over(&mut self, take: TakeId) {
+        let clip = Box::new(self.clip());
+        let seal_to = SealTo::Open;
+        self.recorder.command(RecorderCommand::Arm {
+            take,
+            clip,
+            seal_to,
+        });
+    }
+}
+
+#[test]
+fn a_vote_is_kept_by_the_recorder_also_between_takes() {
+    let mut rig = Rig::new();
+    let clip = Box::new(NewClip {
+        question_id: Some("bench".into()),
+        ..rig.clip()
+    });
+    let take = TakeId(4);
+    rig.recorder.command(RecorderCommand::Cast {
+        take,
+        clip,
+        choice: 3,
+    });
+    let [(kept, clip)] = &rig.kept()[..] else {
+        panic!("one vote")
+    };
+    assert_eq!(
+        (*kept, clip.kind, clip.bytes),
+        (take, booth_contract::ClipKind::Choice, 0)
+    );
+    rig.recorder.command(RecorderCommand::DropSpool);
+    let clip = Box::new(rig.clip());
+    rig.recorder.command(RecorderCommand::Cast {
+        take,
+        clip,
+        choice: 3,
+    });
+    let failed = rig
+        .told
+        .try_iter()
+        .any(|event| matches!(event, RecorderEvent::Failed { .. }));
+    assert!(failed);
 }
 
 /// How many frames with sound a clip file has (docs/spool-format.md §1).
