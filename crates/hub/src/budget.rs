@@ -59,9 +59,9 @@ const BODY_BYTES: Rule = Rule {
     gain: 1 << 30,
     every_ms: HOUR_MS,
 };
-/// Disk space that a clip's two files take besides the bytes of the body, because the last block of a file is not full. It is
-/// charged with the clip's manifest.
-const FILES_BYTES: u64 = 2 * (4 << 10);
+/// Disk space that a clip's three files (body, envelope, manifest) take besides the bytes of the body, because the last block of a
+/// file is not full. It is charged with the clip's manifest.
+const FILES_BYTES: u64 = 3 * (4 << 10);
 /// This much of [`ROW_BYTES`] is reserved for what a booth must always be able to say: whether it is there, how it is, and the
 /// table's alerts.
 const KEPT_ROW_BYTES: u64 = 8 << 20;
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_of_one_byte_costs_a_day_what_its_two_files_take_of_the_disk() {
+    fn a_clip_of_one_byte_costs_a_day_what_its_three_files_take_of_the_disk() {
         let mut account = Account::new(Mono(0));
         let before = account.body_bytes.left;
         account
@@ -457,6 +457,6 @@ mod tests {
         account
             .admit(Mono(0), asks(Kind::Part, 1, None))
             .expect("taken");
-        assert_eq!(before - account.body_bytes.left, 2 * 4096 + 1);
+        assert_eq!(before - account.body_bytes.left, 3 * 4096 + 1);
     }
 }

@@ -15,6 +15,7 @@ use booth_contract::BrokerUrl;
 use booth_host::config_file;
 use booth_host::config_file::{ConfigError, ConfigFault, Faults};
 use booth_host::password;
+use booth_sealing::{KeyError, Recipient, Recipients};
 
 /// `hub.toml` (contract §2).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -144,6 +145,29 @@ pub struct HubPrivacy {
     /// Files with private keys, relative to `hub.toml`, or systemd credentials' names. With one, the pages play sealed clips; each is opened in
     /// memory, and stays sealed in the store. Without any, this hub keeps what it cannot hear.
     pub identities: Vec<PathBuf>,
+    /// The city's public keys (`age1…`): whom booths are to seal to, and whom this hub seals to what comes open and what is typed on
+    /// its page. Without them the public halves of `identities` count.
+    pub recipients: Vec<String>,
+}
+
+impl HubPrivacy {
+    fn check(&self, faults: &mut Faults) {
+        if let Err(error) = self.seals_to() {
+            faults.of("[privacy] recipients", error);
+        }
+    }
+
+    /// The keys of `recipients`; `None` where none is named.
+    ///
+    /// # Errors
+    /// A text that is no public key, or one twice.
+    pub fn seals_to(&self) -> Result<Option<Recipients>, KeyError> {
+        if self.recipients.is_empty() {
+            return Ok(None);
+        }
+        let keys = self.recipients.iter().map(|text| Recipient::parse(text));
+        Recipients::new(keys.collect::<Result<_, _>>()?).map(Some)
+    }
 }
 
 impl HubStore {
@@ -274,6 +298,7 @@ impl HubConfig {
         self.mqtt.check(&mut faults);
         self.store.check(&mut faults);
         self.http.check(&mut faults);
+        self.privacy.check(&mut faults);
         let mut seen = HashSet::new();
         for booth in &self.booths {
             let id = booth.id.as_str();
@@ -403,6 +428,11 @@ mod tests {
                 "own name",
             ),
             ("[[booth]]\nid=\"operations\"", "log in under it"),
+            ("[privacy]\nrecipients=[\"city\"]", "this is no key"),
+            (
+                "[privacy]\nrecipients=[\"AGE-SECRET-KEY-1QQQQ\"]",
+                "PRIVATE key",
+            ),
             ("[store]\nmax_clip_bytes=5", "max_clip_bytes"),
             ("[store]\nreserve_bytes=2_000_000_000_000", "reserve_bytes"),
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),

@@ -109,6 +109,12 @@ fn tidied(mut manifest: Manifest) -> Manifest {
     manifest.started_at.take_if(|text| !is_time(text));
     manifest.started_mono_ms.take_if(|ms| *ms > 1 << 53);
     manifest
+        .config_version
+        .take_if(|version| *version > 1 << 53);
+    if let Some(consent) = &mut manifest.consent {
+        consent.notice_id.take_if(|text| !fits(text));
+    }
+    manifest
 }
 
 /// The first thing in a manifest that cannot be true, as a sentence.

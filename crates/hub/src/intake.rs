@@ -348,6 +348,8 @@ fn read(levels: &str, payload: &[u8]) -> (Kind, Option<Name>) {
     match levels.split_once('/') {
         Some(("part", _)) => (Kind::Part, None),
         Some(("clip", _)) => (Kind::Manifest, question(payload).map(Name::Question)),
+        // It becomes a file until it is worked off.
+        Some(("withdraw", _)) => (Kind::Manifest, None),
         Some(("alert", id)) if AlertId::parse(id).is_some() => (Kind::Vital, None),
         Some(("event", kind)) if EVENT_KINDS.contains(&kind) => (Kind::Word, None),
         Some(("reply", command)) if COMMANDS.contains(&command) => (Kind::Word, None),

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use booth_contract::time::rfc3339;
 use booth_host::plain_file;
-use booth_sealing::{Identity, KernelRandom, KeyError, NoRandom, OpenError, Opened, Recipient};
+use booth_sealing::{
+    EnvelopeError, Identity, KernelRandom, KeyError, NoRandom, OpenError, Opened, Recipient,
+};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -50,6 +52,9 @@ pub enum KeysError {
         /// Why.
         error: KeyError,
     },
+    /// No key of receipts in it.
+    #[error("{}: this file holds no key of receipts; restore it from its backup. Without it nobody can withdraw what was left before", .0.display())]
+    NoReceiptKey(PathBuf),
     /// No chance to be had.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -83,6 +88,15 @@ pub fn make(identity: &Path, paper: Option<&Path>, at: Timestamp) -> Result<NewK
 /// Reads a private key from a file: one line of its own, as this program and `age-keygen` write it, or as it was typed from paper, in groups
 /// and over several lines. Lines that begin with `#` are passed over.
 pub fn read(path: &Path) -> Result<Identity, KeysError> {
+    let bytes = read_private(path)?;
+    parse(&String::from_utf8_lossy(&bytes)).map_err(|error| KeysError::Key {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Reads a secret's file, which nobody else may be able to read.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysError> {
     let fault = |error| KeysError::File {
         path: path.to_owned(),
         error,
@@ -98,10 +112,7 @@ pub fn read(path: &Path) -> Result<Identity, KeysError> {
             mode,
         });
     }
-    parse(&String::from_utf8_lossy(&bytes)).map_err(|error| KeysError::Key {
-        path: path.to_owned(),
-        error,
-    })
+    Ok(bytes)
 }
 
 /// The private keys with which this hub opens sealed clips for its pages; none at a hub that only keeps them. They come from files
@@ -135,6 +146,24 @@ impl Keyring {
             .collect()
     }
 
+    /// A ring of these keys.
+    pub fn of(keys: Vec<Identity>) -> Self {
+        Self(keys)
+    }
+
+    /// The public halves: whom this hub seals to what it keeps.
+    pub fn recipients(&self) -> Vec<Recipient> {
+        self.0.iter().map(Identity::recipient).collect()
+    }
+
+    /// Opens an envelope: an age file with a few bytes in it.
+    ///
+    /// # Errors
+    /// It is sealed to other keys, or is no such file.
+    pub fn open_envelope(&self, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+        booth_sealing::envelope::open(envelope, &self.0)
+    }
+
     /// Opens a sealed body.
     ///
     /// # Errors
@@ -154,7 +183,8 @@ fn parse(text: &str) -> Result<Identity, KeyError> {
     Identity::parse(&typed)
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), KeysError> {
+/// Makes a secret's file, durable and readable for its owner alone.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeysError> {
     plain_file::make_private(path, content).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeysError::Exists(path.to_owned()),
         _ => KeysError::File {

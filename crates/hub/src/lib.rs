@@ -12,8 +12,10 @@
 
 pub mod alerts;
 pub mod budget;
+pub mod campaign;
 pub mod complaints;
 pub mod config;
+pub mod desk;
 pub mod fence;
 pub mod fleet;
 pub mod forget;
@@ -23,10 +25,13 @@ pub mod intake;
 pub mod keys;
 pub mod login;
 pub mod mqtt;
+mod pace;
 pub mod pages;
 pub mod presence;
+pub mod receipts;
 pub mod serve;
 pub mod store;
 pub mod unseal;
 pub mod view;
+pub mod withdrawing;
 pub mod worker;

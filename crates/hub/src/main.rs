@@ -8,8 +8,11 @@ use booth_contract::BoothId;
 use booth_host::config_file::ConfigError;
 use booth_host::say;
 use booth_host::{clock, crew, journal, out};
+use booth_hub::campaign::{self, Campaign, CampaignError};
 use booth_hub::config::HubConfig;
+use booth_hub::desk;
 use booth_hub::forget::{self, ForgetError};
+use booth_hub::ingest;
 use booth_hub::keys::{self, KeysError};
 use booth_hub::serve::{self, ServeError};
 use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
@@ -66,6 +69,12 @@ enum Command {
     ///
     ///   [privacy]
     ///   identities = ["/etc/booth-hub/city.key"]     # or a systemd credential's name; never within the store
+    ///   recipients = ["age1..."]     # the city's public keys; without them the public halves of identities count
+    ///
+    /// What comes open from a booth is sealed to the recipients before it is kept, and Operations names booths that seal to others. What
+    /// must not come back with an old database lies in a second folder beside [store] dir, with -private behind its name: see
+    /// docs/hub-store.md before making backups. /withdraw is the page on which citizens take a message back; a proxy may pass it to
+    /// the public, and nothing else.
     ///
     /// When the hub has come (back), every booth says anew how it is, each after 0 to `[mqtt] jitter_s` seconds: 10 by
     /// default, at most 600; a large fleet needs more.
@@ -77,6 +86,10 @@ enum Command {
     /// Each sender has a budget: whoever sends more than any booth is dropped beyond it, and named on the operations page. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
     #[command(verbatim_doc_comment)]
     Serve {
+        /// The desk of a hub that has no private key: reads its store, opens clips in memory with [privacy] identities, shows them
+        /// on loopback, and works off what citizens take back (docs/hub-sealed.md). Takes no clips and needs no broker
+        #[arg(long)]
+        sealed: bool,
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
@@ -106,6 +119,32 @@ enum Command {
         /// One JSON object instead of lines for people
         #[arg(long)]
         json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Delete a clip as if its citizen had taken it back
+    ///
+    /// For a receipt that fits two clips, and for a wish that came another way. The hub that runs on the store deletes it within
+    /// seconds, else the next one before it serves. It cannot be undone, and a booth that still has the clip deletes it too.
+    #[command(verbatim_doc_comment)]
+    Withdraw {
+        /// The clip's id
+        clip: String,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Mark a clip as a child's: its voice is never to be published
+    ///
+    /// The mark is kept with the clip and shown beside it. It works beside a running hub.
+    #[command(verbatim_doc_comment)]
+    Child {
+        /// The clip's id
+        clip: String,
+        /// Take the mark away
+        #[arg(long)]
+        undo: bool,
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
@@ -141,6 +180,11 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
+    },
+    /// Write, check and publish what the booths ask: questions, votes, prompts, hours
+    Campaign {
+        #[command(subcommand)]
+        command: Campaign,
     },
     /// Make the city's keys
     Keys {
@@ -241,6 +285,18 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<CampaignError> for Failure {
+    fn from(error: CampaignError) -> Self {
+        match error {
+            CampaignError::Config(error) => error.into(),
+            CampaignError::Store(error) => error.into(),
+            other @ (CampaignError::File { .. } | CampaignError::Refused(_)) => {
+                Self::Operation(other.to_string())
+            }
+        }
+    }
+}
+
 impl From<KeysError> for Failure {
     fn from(error: KeysError) -> Self {
         Self::Operation(error.to_string())
@@ -272,7 +328,10 @@ fn run_command(command: Command) -> ExitCode {
         Command::Check { .. }
         | Command::Rebuild { .. }
         | Command::Accept { .. }
+        | Command::Withdraw { .. }
+        | Command::Child { .. }
         | Command::History { .. }
+        | Command::Campaign { .. }
         | Command::Keys { .. }
         | Command::Open { .. }
         | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
@@ -297,9 +356,29 @@ fn run(command: Command) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Operation(format!("the system refuses: {error}")))?;
     match command {
-        Command::Serve { config } => {
+        Command::Serve { sealed, config } => {
             let config = HubConfig::load(&config)?;
-            Ok(runtime.block_on(serve::serve(config))?)
+            match sealed {
+                true => Ok(runtime.block_on(desk::serve(config))?),
+                false => Ok(runtime.block_on(serve::serve(config))?),
+            }
+        }
+        Command::Withdraw { clip, config } => {
+            let config = HubConfig::load(&config)?;
+            if !ingest::is_clip_id(&clip) {
+                return Err(Failure::Operation(format!("{clip:?} is no clip's id")));
+            }
+            store::ask_to_withdraw(&config.store.dir, clock::wall(), &clip.into())?;
+            say!("The hub deletes it within seconds, or before it serves again.");
+            Ok(())
+        }
+        Command::Child { clip, undo, config } => {
+            let config = HubConfig::load(&config)?;
+            match store::mark_child(&config.store.dir, &clip.into(), !undo)? {
+                true => say!("It is marked."),
+                false => return Err(Failure::Operation("there is no such clip".into())),
+            }
+            Ok(())
         }
         Command::Check { json, config } => {
             let config = HubConfig::load(&config)?;
@@ -344,6 +423,7 @@ fn run(command: Command) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Command::Campaign { command } => Ok(runtime.block_on(campaign::run(command))?),
         Command::Keys { command } => run_keys(command),
         Command::Open {
             file,
@@ -353,6 +433,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Forget { booth, config } => {
             let config = HubConfig::load(&config)?;
             let cleared = runtime.block_on(forget::forget(&config, &booth))?;
+            campaign::forget_booth(&config.store.dir, &booth)?;
             say!("{booth} is forgotten: {cleared} topics cleared; its clips stay.");
             if config.booths.iter().any(|expected| expected.id == booth) {
                 say!("hub.toml still expects it: remove its [[booth]] entry.");

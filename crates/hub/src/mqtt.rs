@@ -166,11 +166,14 @@ impl Link {
                 Ended::Stopped => return,
                 Ended::Failed(fault, stood_since) => {
                     let (mut why, is_rival) = match &fault {
-                        // `booth-hub forget` took the connection: it is no other hub.
+                        // `booth-hub forget` or `campaign` took the connection: it is no other hub.
                         Fault::Broker(trouble)
                             if trouble.is_rival() && store::is_forgetting(&self.dir) =>
                         {
-                            ("booth-hub forget has the connection".to_owned(), false)
+                            (
+                                "another booth-hub command has the connection".to_owned(),
+                                false,
+                            )
                         }
                         Fault::Broker(trouble) => (trouble.to_string(), trouble.is_rival()),
                         Fault::Own(why) => (why.clone(), false),

@@ -19,12 +19,16 @@ use super::keys::{Keyring, KeysError};
 use super::login;
 use super::mqtt::{Learned, Link};
 use super::presence::About;
+use super::receipts::{Opener, ReceiptKey};
+use super::store::private::Private;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
+use super::withdrawing::{How, Withdrawing};
 use super::worker::{self, Outcome};
 use booth_contract::Topics;
 use booth_host::config_file::ConfigError;
 use booth_host::crew::{self, Crew, Death};
 use booth_host::journal;
+use booth_sealing::Recipients;
 
 /// Why the hub did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +66,8 @@ pub async fn serve_witnessed(
 ) -> Result<(), ServeError> {
     let mut crew = Crew::gather();
     let login = login::login(&config)?;
-    let keys = Keyring::read(&config.privacy.identities)?;
-    let store = open_store(&config)?;
+    let keys = Arc::new(Keyring::read(&config.privacy.identities)?);
+    let (store, withdrawing) = open_store(&config, &keys)?;
     let expected = config.booths.iter().map(|booth| booth.id.to_string());
     let known: Vec<String> = expected.chain(store.senders()?).collect();
     let (listener, address) = listen(&config).await?;
@@ -74,7 +78,8 @@ pub async fn serve_witnessed(
         rival: None,
     }));
     let views = StoreViews::open(&config.store.dir, config.booths.clone(), status.clone())?
-        .opening_with(keys);
+        .opening_with(keys)
+        .expecting_keys(expected_keys(&config));
     #[allow(clippy::disallowed_methods)]
     // It holds at most one outcome for each waiting job, and the number of these is limited.
     let (outcomes_in, outcomes) = mpsc::unbounded_channel();
@@ -87,7 +92,7 @@ pub async fn serve_witnessed(
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
     let names = Names::new(config.http.listen.ip(), &config.http.names);
-    let showing = http::serve(listener, Arc::new(views), names, async move {
+    let showing = http::serve_with(listener, Arc::new(views), names, withdrawing, async move {
         let _ = pages_stop.wait_for(|stop| *stop).await;
     });
     let pages = crew::task("pages", showing);
@@ -150,20 +155,46 @@ pub async fn serve_witnessed(
     Ok(result?)
 }
 
-/// Opens the store; a booth that logs in under one of the hub's own names is refused.
-fn open_store(config: &HubConfig) -> Result<Store, ServeError> {
-    let store = Store::open(&StoreRules {
-        dir: config.store.dir.clone(),
+/// Opens the store, with what opens receipts where there is a private key; a booth that logs in under one of the hub's own names is
+/// refused.
+fn open_store(
+    config: &HubConfig,
+    keys: &Arc<Keyring>,
+) -> Result<(Store, Arc<Withdrawing>), ServeError> {
+    let dir = &config.store.dir;
+    let named = config.privacy.seals_to().unwrap_or_default();
+    let own = Recipients::new(keys.recipients()).ok();
+    let seals_to = named.or(own);
+    let mut store = Store::open(&StoreRules {
+        dir: dir.clone(),
         max_clip_bytes: config.store.max_clip_bytes,
         root: config.mqtt.root.clone(),
-    })?;
-    Ok(store
-        .keeping_free(config.store.reserve_bytes)
-        .refusing(config.own_names())?)
+    })?
+    .keeping_free(config.store.reserve_bytes)
+    .sealing_to(seals_to.clone());
+    let how = match (keys.is_empty(), seals_to) {
+        (false, _) => {
+            let file = Private::beside(dir).receipt_key()?;
+            let key = Arc::new(ReceiptKey::read_or_make(&file)?);
+            let opener = Opener::new(keys.clone(), key.clone());
+            store = store.opening_receipts(opener)?;
+            How::Matched(key)
+        }
+        (true, Some(to)) => How::Sealed(to),
+        (true, None) => How::NotHere,
+    };
+    let store = store.refusing(config.own_names())?;
+    Ok((store, Arc::new(Withdrawing::new(dir, how))))
+}
+
+/// The names of the keys that booths may seal to besides this hub's own.
+pub(crate) fn expected_keys(config: &HubConfig) -> Vec<String> {
+    let named = config.privacy.seals_to().unwrap_or_default();
+    named.map_or_else(Vec::new, |keys| keys.ids())
 }
 
 /// The pages' socket, and its address.
-async fn listen(config: &HubConfig) -> Result<(TcpListener, SocketAddr), ServeError> {
+pub(crate) async fn listen(config: &HubConfig) -> Result<(TcpListener, SocketAddr), ServeError> {
     let wanted = config.http.listen;
     let failed = |error| ServeError::Listen(wanted, error);
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
@@ -171,7 +202,7 @@ async fn listen(config: &HubConfig) -> Result<(TcpListener, SocketAddr), ServeEr
     Ok((listener, address))
 }
 
-fn signal(
+pub(crate) fn signal(
     kind: tokio::signal::unix::SignalKind,
 ) -> Result<tokio::signal::unix::Signal, ServeError> {
     tokio::signal::unix::signal(kind).map_err(ServeError::System)

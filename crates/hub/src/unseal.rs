@@ -1,6 +1,6 @@
 //! `booth-hub open`: one sealed clip, opened with nothing but a private key.
 //!
-//! Never does: read the store or a configuration.
+//! Never does: read a configuration, or anything of the store but the clip and its envelope.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 use booth_host::plain_file;
 use booth_sealing::{Ending, OpenError};
 
+use crate::ingest::is_clip_id;
 use crate::keys::{Keyring, KeysError};
+use crate::store::private::Private;
+use booth_contract::ClipId;
+use booth_sealing::envelope::MAX_BYTES;
+use booth_sealing::open::{BEFORE_ENVELOPE, envelope_length};
 
 /// Longest clip that is read, in bytes: ten minutes of speech have two megabytes.
 const MOST_BYTES: u64 = 256 << 20;
@@ -38,6 +43,13 @@ pub enum UnsealError {
     /// Longer than any clip.
     #[error("{}: it has more than 256 MiB; no clip is so long", .0.display())]
     TooLong(PathBuf),
+    /// Its envelope is not in it and not where it should be.
+    #[error(
+        "{}: its envelope is kept apart from it and was not found. Open the file where it lies in the hub's store, with the folder beside \
+         the store that ends in -private; if its citizen has taken it back, nobody opens it any more",
+        .0.display()
+    )]
+    Apart(PathBuf),
     /// Something would be overwritten.
     #[error("{}: this file is there already; name another with --output", .0.display())]
     Exists(PathBuf),
@@ -68,10 +80,11 @@ pub fn unseal(
         let path = path.to_owned();
         move |error| UnsealError::File { path, error }
     };
-    let body = plain_file::read_at_most(path, MOST_BYTES).map_err(fault(path))?;
+    let mut body = plain_file::read_at_most(path, MOST_BYTES).map_err(fault(path))?;
     if body.len() as u64 > MOST_BYTES {
         return Err(UnsealError::TooLong(path.to_owned()));
     }
+    complete(&mut body, path)?;
     let opened = keys.open(&body).map_err(|error| UnsealError::Open {
         path: path.to_owned(),
         error,
@@ -87,6 +100,32 @@ pub fn unseal(
         duration_ms: opened.samples() / 48,
         ending: opened.ending,
     })
+}
+
+/// A body of a hub's store has its envelope apart: puts it in from the folder beside the store.
+fn complete(body: &mut [u8], path: &Path) -> Result<(), UnsealError> {
+    let is_apart = is_sealed(body) && body.get(BEFORE_ENVELOPE) == Some(&0);
+    if !is_apart {
+        return Ok(());
+    }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let store = path.parent().and_then(Path::parent).and_then(Path::parent);
+    let envelope = store
+        .filter(|_| is_clip_id(&name))
+        .map(|store| Private::beside(store).envelope(&ClipId::from(&*name)));
+    let envelope = envelope.ok_or_else(|| UnsealError::Apart(path.to_owned()))?;
+    let content = plain_file::read_at_most(&envelope, MAX_BYTES as u64)
+        .map_err(|_| UnsealError::Apart(path.to_owned()))?;
+    if let Some(place) = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + content.len()) {
+        place.copy_from_slice(&content);
+    }
+    Ok(())
+}
+
+/// Whether a file begins like a sealed clip.
+fn is_sealed(body: &[u8]) -> bool {
+    let begins = body.first_chunk::<BEFORE_ENVELOPE>();
+    begins.is_some_and(|begins| envelope_length(begins).is_some())
 }
 
 /// What a person should know of how a clip ended.

@@ -3,11 +3,11 @@
 //! Owns: the shape of both pages' content and the seam ([`Views`]) between the store, which fills it,
 //! and the pages, which draw it. Never does: touch the database, a file or a clock. Holds nothing.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::keys::Keyring;
-use booth_contract::{BodyHash, CardId, ClipId, Presence, Severity};
+use crate::store::BodyFiles;
+use booth_contract::{BodyHash, CardId, ClipId, ConfigReport, Presence, Severity};
 
 /// Most bars of a chart.
 pub const MOST_BARS: usize = 30;
@@ -30,6 +30,12 @@ pub struct AnswersView {
     /// Answers per day, oldest first: the last [`MOST_DAYS`] days that have any and do not lie in the future. The day is that of
     /// the recording where its clock was set, else that of the receipt.
     pub by_day: Vec<(jiff::civil::Date, u64)>,
+    /// All votes that were cast, and how they were cast by question; the questions with the most votes first. At most [`MOST_BARS`].
+    pub votes: u64,
+    /// See `votes`.
+    pub polls: Vec<PollView>,
+    /// How many questions are voted on.
+    pub polls_total: u64,
     /// One page of the spoken answers, the newest first.
     pub clips: Vec<ClipView>,
     /// How many spoken answers are newer than the first of the page.
@@ -39,6 +45,27 @@ pub struct AnswersView {
     /// All answers, spoken and chosen; test clips are in no count.
     pub total: u64,
 }
+
+/// The votes on one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollView {
+    /// The campaign that it belongs to.
+    pub campaign_id: Option<String>,
+    /// The question.
+    pub question_id: String,
+    /// The digit of each option that was chosen, and how often, by digit.
+    pub options: Vec<(u8, u64)>,
+    /// Votes cast.
+    pub votes: u64,
+    /// How many of them came in bursts: [`BURST_VOTES`] or more at one booth within [`BURST_SECONDS`].
+    pub in_bursts: u64,
+}
+
+/// So many votes on one question at one booth within [`BURST_SECONDS`] are a burst: whoever votes hears the notice, chooses, and hangs
+/// up, so that nobody votes so fast by the rules. They are counted all the same, and marked.
+pub const BURST_VOTES: u64 = 5;
+/// See [`BURST_VOTES`].
+pub const BURST_SECONDS: i64 = 60;
 
 /// A place in a list whose newest entries come first: an entry's time, which sorts as text, and its id. The place stays the same
 /// when newer entries come.
@@ -112,6 +139,17 @@ pub struct ClipView {
     pub key_ids: Vec<String>,
     /// Whether the pages can play it: it is not sealed, or this hub has a private key.
     pub can_be_heard: bool,
+    /// It came open, and this hub has sealed it.
+    pub is_sealed_here: bool,
+    pub campaign_id: Option<String>,
+    /// The version of the centre's configuration under which it was spoken.
+    pub config_version: Option<u64>,
+    /// What the citizen allowed to be published, as the manifest says it.
+    pub publish: Option<String>,
+    /// The notice that the citizen heard.
+    pub notice_id: Option<String>,
+    /// Somebody who has listened took it for a child's.
+    pub child: bool,
 }
 
 impl ClipView {
@@ -149,6 +187,8 @@ pub struct FleetView {
     pub unreadable: Listed<UnreadableView>,
     /// Senders that have exceeded a budget and have not kept within it for a whole day since, the latest first.
     pub over_budget: Listed<UnreadableView>,
+    /// Withdrawals that wait: for their turn, or for the desk where the city's key is.
+    pub withdrawals_waiting: u64,
 }
 
 /// The part of a list that a page shows, and the length of the list.
@@ -222,8 +262,14 @@ pub struct BoothView {
     pub last_clip_at: Option<String>,
     /// From its birth: whether it seals clips.
     pub sealed: Option<bool>,
+    /// From its birth: it records whoever lifts the handset, without asking. For closed events.
+    pub consent_is_implied: bool,
+    /// From its birth: the names of keys that it seals to and that this hub does not know. Empty where the hub knows none at all.
+    pub unknown_keys: Vec<String>,
     /// Two machines (`hw_serial`) claim this id.
     pub two_serials: bool,
+    /// What it said last of the centre's configuration.
+    pub config: Option<ConfigReport>,
 }
 
 /// One raised alert.
@@ -291,8 +337,8 @@ pub struct RefusedView {
 /// The file of a clip, and its hash and date.
 #[derive(Debug, Clone)]
 pub struct ClipFile {
-    /// Where the file lies. The file never changes.
-    pub path: PathBuf,
+    /// Where it lies. It never changes.
+    pub files: BodyFiles,
     /// SHA-256 of the file, hex.
     pub sha256: BodyHash,
     /// When the hub stored it.

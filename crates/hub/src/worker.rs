@@ -18,6 +18,8 @@ use booth_host::{clock, crew};
 pub const MAX_WAITING: usize = 2 * MAX_BATCH;
 /// Most jobs that share a commit.
 const MAX_BATCH: usize = 128;
+/// How often withdrawals are worked off: what a citizen takes back is gone within a minute.
+const WORK_OFF_EVERY_MS: u64 = 1_000;
 /// How often unfinished bodies are checked for their age.
 const EXPIRE_EVERY_MS: u64 = 60_000;
 
@@ -80,9 +82,10 @@ pub fn start(
 
 fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bool) {
     let mut expire_at = clock::mono().0 + EXPIRE_EVERY_MS;
+    let mut work_off_at = 0;
     loop {
         let mut batch = Vec::new();
-        match waiting.recv_timeout(Duration::from_secs(10)) {
+        match waiting.recv_timeout(Duration::from_millis(WORK_OFF_EVERY_MS)) {
             Ok(job) => batch.push(job),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
@@ -110,6 +113,17 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
             return;
         }
         let now = clock::mono();
+        if now.0 >= work_off_at {
+            work_off_at = now.0 + WORK_OFF_EVERY_MS;
+            if let Err(error) = store.work_off(clock::wall(), now) {
+                store.roll_back();
+                log::error!(fault = "withdrawals"; "withdrawals could not be worked off; they wait: {error}");
+                if error.is_fatal() {
+                    store.ends_by(&error);
+                    return;
+                }
+            }
+        }
         if now.0 >= expire_at {
             expire_at = now.0 + EXPIRE_EVERY_MS;
             if let Err(error) = store.expire(now) {

@@ -7,9 +7,8 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,12 +22,13 @@ use tokio::task::JoinHandle;
 
 use super::range::{self, Asked, Span};
 use super::validators::{Validators, Verdict};
+use crate::store::BodyFiles;
 use crate::view::{ClipFile, SealedClip};
 use booth_sealing::{Ending, OpenError};
 
 const TYPE: &str = "audio/ogg";
 /// Longest sealed clip that is opened, in bytes: at the highest bit rate of a booth four minutes, at the usual one an hour and a half.
-const MOST_OPENED: u64 = 16_000_000;
+const MOST_OPENED: u64 = 16_500_000;
 /// How many sealed clips may be open in memory, one for each answer that is under way. Whoever reads slowly keeps others from listening and
 /// the hub from nothing.
 const OPENED_AT_MOST: usize = 16;
@@ -74,12 +74,12 @@ pub(super) async fn answer(
         Verdict::NotModified => return Ok(bare(StatusCode::NOT_MODIFIED, &validators)),
         Verdict::Serve { with_range } => with_range,
     };
-    let path = clip.path.clone();
+    let files = clip.files.clone();
     let sealed = match clip.sealed.clone() {
         Some(sealed) => Some((sealed, OPENED.try_acquire().map_err(|_| Unplayable::Busy)?)),
         None => None,
     };
-    let opened = tokio::task::spawn_blocking(move || Sound::open(&path, sealed));
+    let opened = tokio::task::spawn_blocking(move || Sound::open(&files, sealed));
     let (sound, len) = opened.await.map_err(io::Error::other)??;
     let asked = match with_range {
         false => Asked::Whole,
@@ -202,10 +202,10 @@ enum Sound {
 impl Sound {
     /// The clip, and how many bytes it has.
     fn open(
-        path: &Path,
+        files: &BodyFiles,
         sealed: Option<(SealedClip, SemaphorePermit<'static>)>,
     ) -> Result<(Self, u64), Unplayable> {
-        let mut file = File::open(path)?;
+        let file = File::open(&files.body)?;
         let len = file.metadata()?.len();
         let Some((sealed, place)) = sealed else {
             return Ok((Self::File(Arc::new(file)), len));
@@ -213,8 +213,7 @@ impl Sound {
         if len > MOST_OPENED {
             return Err(Unplayable::TooLong(len));
         }
-        let mut body = Vec::with_capacity(len as usize);
-        file.read_to_end(&mut body)?;
+        let body = files.read()?;
         let opened = sealed.keys.open(&body)?;
         if opened.clip.to_string() != sealed.clip_id.as_str() {
             return Err(Unplayable::OtherClip);

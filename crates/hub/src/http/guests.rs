@@ -60,15 +60,17 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         // Removes the connections that have ended.
         while connections.try_join_next().is_some() {}
         let stream = match accepted {
-            Ok((stream, from)) => guests.let_in(from.ip()).map(|guest| (stream, guest)),
+            Ok((stream, from)) => guests
+                .let_in(from.ip())
+                .map(|guest| (stream, guest, from.ip())),
             Err(error) => {
                 log::warn!(about = "pages"; "the system gives the pages no connection: {error}");
                 sleep(AFTER_FAILURE).await;
                 None
             }
         };
-        if let (Ok(place), Some((stream, guest))) = (place, stream) {
-            let router = router.clone();
+        if let (Ok(place), Some((stream, guest, from))) = (place, stream) {
+            let router = router.clone().layer(axum::Extension(From(from)));
             connections.spawn(async move {
                 let _held = (place, guest);
                 // A failure concerns this client only, so that it is ignored.
@@ -105,6 +107,10 @@ fn places(descriptors: Option<u64>) -> usize {
     let allowed = descriptors.map_or(u64::MAX, |limit| limit.saturating_sub(KEPT_BACK) / OF_ONE);
     usize::try_from(allowed).unwrap_or(MOST).clamp(8, MOST)
 }
+
+/// The address that a request came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From(pub(super) IpAddr);
 
 /// Who is connected, by address.
 #[derive(Debug, Clone, Default)]

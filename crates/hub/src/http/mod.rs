@@ -1,6 +1,7 @@
-//! The pages over HTTP: the two pages and what belongs to them, the clips with ranges, and nothing that can be changed.
+//! The pages over HTTP: the two pages and what belongs to them, the clips with ranges, and the page on which a citizen takes a message
+//! back, which is the only one that takes anything.
 //!
-//! Owns: routes and headers. Never does: a third-party request, a script, a write. Views may block for
+//! Owns: routes and headers. Never does: a third-party request, a script. Views may block for
 //! milliseconds, so they are asked on a thread of their own.
 //!
 //! Every address in a page is relative to the page's own (RFC 3986 §4.2), so that a reverse proxy may put the pages under any
@@ -11,6 +12,7 @@ mod guests;
 mod names;
 mod range;
 mod validators;
+mod withdraw;
 
 use booth_contract::ClipId;
 use std::future::Future;
@@ -33,6 +35,7 @@ use clip::Unplayable;
 
 use super::pages::{self, Base};
 use super::view::{Cursor, Place, Views};
+use super::withdrawing::Withdrawing;
 use booth_host::crew::{self, Death};
 
 /// Entries on one page.
@@ -50,7 +53,18 @@ pub async fn serve(
     names: Names,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    guests::serve(listener, router(views, names), stop).await;
+    guests::serve(listener, router(views, names, None), stop).await;
+}
+
+/// The same with the page on which citizens take messages back.
+pub async fn serve_with(
+    listener: tokio::net::TcpListener,
+    views: Arc<dyn Views>,
+    names: Names,
+    withdrawing: Arc<Withdrawing>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    guests::serve(listener, router(views, names, Some(withdrawing)), stop).await;
 }
 
 /// Answers requests on one stream, like those of an accepted connection, until it ends.
@@ -60,15 +74,21 @@ pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     names: Names,
 ) {
     // A failure concerns this client only.
-    let _ = guests::answer(stream, router(views, names)).await;
+    let _ = guests::answer(stream, router(views, names, None)).await;
 }
 
-fn router(views: Arc<dyn Views>, names: Names) -> Router {
+fn router(views: Arc<dyn Views>, names: Names, withdrawing: Option<Arc<Withdrawing>>) -> Router {
     Router::new()
         .route("/", get(answers))
         .route("/operations", get(operations))
         .route("/look-at", get(look_at))
         .route("/clips/{id}", get(a_clip))
+        .route(
+            "/withdraw",
+            get(withdraw::page)
+                .post(withdraw::typed)
+                .with_state(withdrawing),
+        )
         .fallback(|uri: Uri| async move { missing(&uri, "There is no such page.") })
         .layer(middleware::from_fn_with_state(Arc::new(names), guard))
         .with_state(Store {
@@ -122,7 +142,10 @@ async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) ->
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in ALWAYS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page with a form names what it may send in a policy of its own.
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -232,7 +255,7 @@ async fn a_clip(
     let Some(file) = found else {
         return missing(&uri, "There is no such clip, or it may not be played.");
     };
-    let path = file.path.clone();
+    let path = file.files.body.clone();
     match clip::answer(file, &method, &headers).await {
         Ok(response) => response,
         Err(error) => {

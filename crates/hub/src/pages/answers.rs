@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::paging::Part;
-use super::{Base, bars, count, moment, more, page};
+use super::{Base, bars, count, grouped, moment, more, page};
 use crate::ingest::shortened;
-use crate::view::{AnswersView, ClipView, MOST_DAYS};
+use crate::view::{AnswersView, BURST_SECONDS, BURST_VOTES, ClipView, MOST_DAYS, PollView};
 
 /// The page; `size` is the number of clips on one page, if the address gives it.
 pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
@@ -54,6 +54,10 @@ pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
     let body = html! {
         p.note { "This page is internal: until a person has listened, no answer may be published." }
         h1 { (count(view.total, "answer", "answers")) " from " (count(view.booths, "booth", "booths")) }
+        @if view.votes > 0 {
+            p.soft { (count(view.total.saturating_sub(view.votes), "was spoken", "were spoken")) ", "
+                (count(view.votes, "vote was cast", "votes were cast")) "." }
+        }
         @if view.total == 0 {
             p { "Nobody has answered yet. A clip appears here as soon as a booth has delivered it; "
                 a href="operations" { "Operations" } " shows whether the booths can take messages." }
@@ -66,6 +70,11 @@ pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
                 section.card { h2 { (by_day_title) } (bars("Answers by day, newest first", &by_day))
                     @if of_other_days > 0 { p.soft { (count(of_other_days, "answer", "answers")) " of other days" } } }
             }
+            @if !view.polls.is_empty() {
+                h2 { "Votes cast" }
+                div.grid { @for poll in &view.polls { (votes(poll)) } }
+                (more(view.polls_total.saturating_sub(view.polls.len() as u64), "questions with votes"))
+            }
             h2 { @if view.newer == 0 { "Newest answers" } @else { "Answers" } }
             @if view.spoken > 0 {
                 p.soft { (part.sentence()) }
@@ -77,6 +86,48 @@ pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
         }
     };
     page("Answers", Base::BESIDE, false, &body)
+}
+
+/// The votes on one question: as bars, and the same numbers in a table.
+fn votes(poll: &PollView) -> Markup {
+    let question = shortened(&poll.question_id);
+    let named: Vec<(String, u64)> = poll
+        .options
+        .iter()
+        .map(|(digit, number)| (format!("Option {digit}"), *number))
+        .collect();
+    html! {
+        section.card {
+            h2 { (question) }
+            @if let Some(campaign) = &poll.campaign_id { p.soft { "Campaign " (shortened(campaign)) } }
+            (bars(&format!("Votes on {question} by option"), &named))
+            table {
+                thead { tr { th scope="col" { "Option" } th scope="col" { "Votes cast" } th scope="col" { "Share" } } }
+                tbody { @for (digit, number) in &poll.options { tr {
+                    td { (digit) } td { (grouped(*number)) } td { (share(*number, poll.votes)) }
+                } } }
+            }
+            p.soft { (count(poll.votes, "vote cast", "votes cast")) }
+            @if poll.in_bursts > 0 {
+                p.warn { (count(poll.in_bursts, "vote", "votes")) " in bursts" }
+                p.soft { (BURST_VOTES) " or more at one booth within " (BURST_SECONDS) " s. They are counted; look at them before the result is used." }
+            }
+        }
+    }
+}
+
+/// A share in percent, with one decimal.
+fn share(part: u64, of: u64) -> String {
+    format!("{:.1} %", part as f64 * 100.0 / of.max(1) as f64)
+}
+
+/// What the citizen allowed to be published.
+fn allowed(publish: &str) -> &'static str {
+    match publish {
+        "text" => "text may be published",
+        "voice" => "text and voice may be published",
+        _ => "not to be published",
+    }
 }
 
 fn entry(clip: &ClipView) -> Markup {
@@ -94,7 +145,12 @@ fn entry(clip: &ClipView) -> Markup {
                 div.soft {
                     (moment(when)) " · " (seconds / 60) ":" (format!("{:02}", seconds % 60))
                     @if let Some(lang) = &clip.lang { " · " (shortened(lang)) }
+                    @if let Some(campaign) = &clip.campaign_id { " · campaign " (shortened(campaign)) }
+                    @if let Some(version) = clip.config_version { " · configuration " (version) }
+                    @if let Some(publish) = &clip.publish { " · " (allowed(publish)) }
+                    @if let Some(notice) = &clip.notice_id { " · notice " (shortened(notice)) }
                 }
+                @if clip.child { span.tag { "a child's: never publish its voice" } }
                 @if clip.recovered { span.tag { "recovered after a power cut" } }
                 @if !clip.clock_synced { span.tag { "booth's clock was not set" } }
                 @if clip.ended_by == "device_lost" { span.tag { "the microphone was lost" } }

@@ -4,13 +4,16 @@
 //! Every chart has its numbers beside it, and colour is never the only sign.
 
 mod answers;
+mod campaigns;
 mod look_at;
 mod operations;
 mod paging;
+mod withdraw;
 
 pub use answers::answers;
 pub use look_at::look_at;
 pub use operations::{operations, sentence};
+pub use withdraw::{Language, withdraw};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

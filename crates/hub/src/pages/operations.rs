@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::campaigns::asked;
 use super::look_at::list;
 use super::{Base, count, grouped, moment, more, page, span};
 use crate::view::{AlertView, BoothView, FleetView, UnreadableView};
@@ -166,6 +167,18 @@ pub fn operations(view: &FleetView) -> Markup {
         @if unsealed > 0 {
             p.note { (count(unsealed, "booth keeps", "booths keep")) " clips unsealed: not for public placement." }
         }
+        @let strange_keys = view.booths.iter().filter(|booth| !booth.unknown_keys.is_empty()).count() as u64;
+        @if strange_keys > 0 {
+            p.note role="alert" { span.bad { (count(strange_keys, "booth seals", "booths seal")) " to a key that this hub does not know. " }
+                "Somebody may have changed its card, and hear what is said there. Look at the booth; if the key is the city's, name it in [privacy] recipients of hub.toml." }
+        }
+        @let implied = view.booths.iter().filter(|booth| booth.consent_is_implied).count() as u64;
+        @if implied > 0 {
+            p.note { (count(implied, "booth records", "booths record")) " without asking: for closed events alone." }
+        }
+        @if view.withdrawals_waiting > 0 {
+            p.note { (count(view.withdrawals_waiting, "withdrawal waits", "withdrawals wait")) ": for its turn, or for the desk where the city's key is (booth-hub serve --sealed). None is dropped." }
+        }
         @if !view.over_budget.entries.is_empty() {
             (over_budget(view))
         }
@@ -175,6 +188,7 @@ pub fn operations(view: &FleetView) -> Markup {
             tbody { @for booth in &booths { (row(booth, &view.unreadable.entries)) } }
         } }
         (more(more_booths, "booths, none of them worse"))
+        (asked(&booths))
         @if !strangers.is_empty() {
             (unread(&strangers))
         }
@@ -324,7 +338,9 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
             } }
             td { @match &booth.last_clip_at { Some(at) => (moment(at)), None => "none yet" } }
             td { (booth.sw_version.as_deref().unwrap_or("unknown"))
-                @if booth.sealed == Some(false) { div.warn { "unsealed: not for public placement" } } }
+                @if booth.sealed == Some(false) { div.warn { "unsealed: not for public placement" } }
+                @if booth.consent_is_implied { div.warn { "consent is implied: for closed events alone" } }
+                @if !booth.unknown_keys.is_empty() { div.bad { "seals to a key that is not known here: " (booth.unknown_keys.join(", ")) } } }
         }
     }
 }
@@ -353,7 +369,10 @@ mod tests {
             sw_version: None,
             last_clip_at: None,
             sealed: Some(true),
+            consent_is_implied: false,
+            unknown_keys: Vec::new(),
             two_serials: false,
+            config: None,
         }
     }
 
@@ -370,6 +389,7 @@ mod tests {
             refused_total: 0,
             unreadable: Listed::default(),
             over_budget: Listed::default(),
+            withdrawals_waiting: 0,
         }
     }
 

@@ -39,6 +39,54 @@ pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, Store
     accept_in(&schema::open(&path)?, &dir.join("clips"), wall, what)
 }
 
+/// Marks a clip as a child's, or takes the mark away: nothing that comes out of this hub may publish a child's voice. Answers whether
+/// there is such a clip. Works beside a running hub.
+///
+/// # Errors
+/// Every error of the file system and the database.
+pub fn mark_child(dir: &Path, clip_id: &ClipId, is_child: bool) -> Result<bool, StoreError> {
+    let path = database_in(dir);
+    if !path.exists() {
+        return Ok(false);
+    }
+    let db = schema::open(&path)?;
+    let clips = dir.join("clips");
+    db.execute_batch("BEGIN IMMEDIATE")?;
+    let marked = mark_in(&db, &clips, clip_id, is_child);
+    let end = match &marked {
+        Ok(_) => "COMMIT",
+        Err(_) => "ROLLBACK",
+    };
+    db.execute_batch(end)?;
+    marked
+}
+
+fn mark_in(
+    db: &Connection,
+    clips: &Path,
+    clip_id: &ClipId,
+    is_child: bool,
+) -> Result<bool, StoreError> {
+    let Some(known) = rows::known(db, clip_id)?.filter(rows::Known::has_words) else {
+        return Ok(false);
+    };
+    let file = record::path(clips, clip_id, known.record_part());
+    // A held clip that was accepted says so in its file alone.
+    let mut record = match record::read(&file)? {
+        Some(record) => record,
+        None => known.record(),
+    };
+    record.child = is_child;
+    record::write(&file, &record)?;
+    fsync(&file)?;
+    fsync(file.parent().unwrap_or(clips))?;
+    db.execute(
+        "UPDATE kept SET child = ?2 WHERE clip_id = ?1",
+        params![clip_id.as_str(), is_child],
+    )?;
+    Ok(true)
+}
+
 /// The same in a database that is open.
 pub(super) fn accept_in(
     db: &Connection,

@@ -17,8 +17,9 @@ use std::time::SystemTime;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::StoreError;
 use super::record::{self, Record};
+use super::{StoreError, private};
+use crate::receipts::ReceiptMark;
 use booth_contract::{BodyHash, BoothId, ClipId};
 
 /// Most files of one sender, bodies and records together.
@@ -195,6 +196,54 @@ impl Apart {
         }
         self.count()?;
         Ok(self.counts.has_room(sender, more_bytes))
+    }
+
+    /// Deletes every file of this clip, overwritten.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn erase(&mut self, clip_id: &ClipId) -> Result<(), StoreError> {
+        let mut is_changed = false;
+        for path in private::files_in(&self.dir)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.split('.').any(|word| *clip_id == *word) {
+                is_changed |= private::wipe(&path)?;
+            }
+        }
+        if is_changed {
+            super::fsync(&self.dir)?;
+            self.count()?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the versions with this receipt, and no other of the same clips; answers whether there was one.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn erase_versions(&mut self, mark: &ReceiptMark) -> Result<bool, StoreError> {
+        let mut is_changed = false;
+        for path in private::files_in(&self.dir)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let Some((stem, _)) = name.split_once(".json") else {
+                continue;
+            };
+            if record::read(&path)?.is_none_or(|record| record.receipt.as_ref() != Some(mark)) {
+                continue;
+            }
+            let beginning = format!("{stem}.");
+            for of_it in private::files_in(&self.dir)? {
+                let name = of_it.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with(&beginning) {
+                    is_changed |= private::wipe(&of_it)?;
+                }
+            }
+        }
+        if is_changed {
+            super::fsync(&self.dir)?;
+            self.count()?;
+        }
+        Ok(is_changed)
     }
 
     /// Notes that the hub itself changed the folder.

@@ -13,11 +13,13 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::apart;
+use super::envelopes::BodyFiles;
+use super::private::Private;
 use super::record::{self, Part};
 use super::rows::{self, Known};
-use super::{StoreError, database_in, schema, staging};
+use super::{StoreError, database_in, schema};
 use booth_contract::time::Mono;
-use booth_contract::{BodyHash, ClipId, Manifest};
+use booth_contract::{BodyHash, ClipId};
 use booth_host::clock;
 
 /// Rows that are read at once.
@@ -103,6 +105,7 @@ pub(super) fn look(
 ) -> Result<Checked, StoreError> {
     let mut checked = Checked::default();
     let clips = dir.join("clips");
+    let private = Private::beside(dir);
     let path = database_in(dir);
     let db = match read_database(&path) {
         Ok(db) => Some(db),
@@ -127,11 +130,12 @@ pub(super) fn look(
             let Some(end) = known.last() else { break };
             last.clone_from(&end.clip_id);
             for clip in &known {
-                checked.row(&clips, clip)?;
+                checked.row(&clips, &private, clip)?;
                 progress.is_at(checked.clips);
             }
         }
         checked.withdrawn(db, &clips)?;
+        checked.buried(db, &private)?;
     }
     let mut files = 0;
     for file in record::all(&clips) {
@@ -141,7 +145,7 @@ pub(super) fn look(
         if is_running && is_young(&file) {
             continue;
         }
-        checked.file(db.as_ref(), &clips, &file)?;
+        checked.file(db.as_ref(), (&clips, &private), &file)?;
     }
     for (clip_id, path) in apart::unknown(&dir.join("disputed"))? {
         let why = "it lay in the clip's place, and nobody knew its manifest";
@@ -195,12 +199,25 @@ impl Checked {
     }
 
     /// Checks a row, and the files that it names.
-    fn row(&mut self, clips: &Path, known: &Known) -> Result<(), StoreError> {
+    fn row(&mut self, clips: &Path, private: &Private, known: &Known) -> Result<(), StoreError> {
         self.clips += 1;
         let clip_id = &known.clip_id;
-        if let Some(part) = known.body() {
-            let path = record::path(clips, clip_id, part);
-            match self.hash(&path)? {
+        if let Some(Part::Body(kind)) = known.body() {
+            let files = BodyFiles::of(clips, private, clip_id, kind);
+            let path = files.body.clone();
+            let (kept_bytes, kept_hash) = known.file();
+            let has_envelope = !path.exists()
+                || files
+                    .has_envelope()
+                    .map_err(|e| StoreError::file("reading", &path, e))?;
+            match self.hash(&files)? {
+                Some(_) if !has_envelope => self.found(
+                    "missing_envelope",
+                    Some(clip_id),
+                    &private.envelope(clip_id),
+                    "the envelope of a sealed body is not there, so that nobody can open the body",
+                    LOST,
+                ),
                 None => self.found(
                     "missing_body",
                     Some(clip_id),
@@ -209,11 +226,10 @@ impl Checked {
                     LOST,
                 ),
                 Some((hash, bytes)) => {
-                    if bytes != known.bytes || Some(&hash) != known.sha256.as_ref() {
+                    if bytes != kept_bytes || Some(&hash) != kept_hash {
                         let why = format!(
-                            "the body has {bytes} bytes and hash {hash}, the clip {} and {}",
-                            known.bytes,
-                            known.sha256.as_deref().unwrap_or("none")
+                            "the body has {bytes} bytes and hash {hash}, the clip {kept_bytes} and {}",
+                            kept_hash.map_or("none", |hash| hash.as_str())
                         );
                         self.found("different_body", Some(clip_id), &path, why, DAMAGED);
                     }
@@ -241,8 +257,8 @@ impl Checked {
         Ok(())
     }
 
-    fn hash(&mut self, path: &Path) -> Result<Option<(BodyHash, u64)>, StoreError> {
-        let found = staging::hash_at(path)?;
+    fn hash(&mut self, files: &BodyFiles) -> Result<Option<(BodyHash, u64)>, StoreError> {
+        let found = files.hash()?;
         if let Some((_, bytes)) = &found {
             self.bodies += 1;
             self.bytes += bytes;
@@ -254,7 +270,7 @@ impl Checked {
     fn file(
         &mut self,
         db: Option<&Connection>,
-        clips: &Path,
+        (clips, private): (&Path, &Private),
         path: &Path,
     ) -> Result<(), StoreError> {
         let Some((clip_id, part)) = record::named(path) else {
@@ -295,7 +311,9 @@ impl Checked {
                 let why = "the clip has another kind of body";
                 self.found("extra_body", Some(clip_id), path, why, NO_CLIPS);
             }
-            (Part::Record | Part::Void, None) => self.without_row(db, clips, clip_id, path)?,
+            (Part::Record | Part::Void, None) => {
+                self.without_row(db, (clips, private), clip_id, path)?;
+            }
             (Part::Body(_), None) => {
                 let record = record::path(clips, clip_id, Part::Record);
                 if record::read(&record)?.is_none() {
@@ -311,13 +329,16 @@ impl Checked {
     fn without_row(
         &mut self,
         db: Option<&Connection>,
-        clips: &Path,
+        (clips, private): (&Path, &Private),
         clip_id: &ClipId,
         path: &Path,
     ) -> Result<(), StoreError> {
-        let manifest: Option<Manifest> =
-            record::read(path)?.and_then(|record| record.believed(clip_id));
-        let Some(manifest) = manifest else {
+        let believed = record::read(path)?.and_then(|record| {
+            record
+                .believed(clip_id)
+                .map(|manifest| record.kept(&manifest))
+        });
+        let Some(kept) = believed else {
             let why = "a manifest that is torn or damaged, which the database does not know";
             self.found("damaged_manifest", Some(clip_id), path, why, UNFINISHED);
             return Ok(());
@@ -326,10 +347,11 @@ impl Checked {
             Some(_) => "the database does not know the clip".to_owned(),
             None => String::new(),
         };
-        if manifest.bytes > 0 {
-            let body = record::path(clips, clip_id, record::body_of(&manifest));
-            let found = self.hash(&body)?;
-            if !record::is_body_of(&manifest, found.as_ref()) {
+        if let Some(kept) = kept {
+            let files = BodyFiles::of(clips, private, clip_id, kept.kind);
+            let found = self.hash(&files)?;
+            let body = files.body;
+            if !kept.is_as(found.as_ref()) {
                 let (what, how) = match found {
                     None => ("missing_body", "its body is not there"),
                     Some(_) => ("different_body", "its body is damaged"),
@@ -342,6 +364,19 @@ impl Checked {
         }
         if !why.is_empty() {
             self.found("not_in_database", Some(clip_id), path, why, REBUILD);
+        }
+        Ok(())
+    }
+
+    /// Reports what is here of clips that were withdrawn.
+    fn buried(&mut self, db: &Connection, private: &Private) -> Result<(), StoreError> {
+        for (clip_id, _) in private.tombstones()? {
+            if rows::known(db, &clip_id)?.is_some() {
+                let why = "the clip was withdrawn, and the database still has it";
+                let path = private.envelope(&clip_id);
+                let remedy = "start the hub: it deletes what was withdrawn before it serves";
+                self.found("withdrawn_clip", Some(&clip_id), &path, why, remedy);
+            }
         }
         Ok(())
     }

@@ -12,17 +12,20 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::accept::HELD;
 use super::apart::{self, Aside};
-use super::record::{self, Part, Record};
+use super::envelopes::{self, BodyFiles};
+use super::private;
+use super::record::{self, AtRest, Kept, Part, Record};
 use super::rows::{self, Known, NewRow, Rank};
 use super::staging::Offer;
 use super::{Point, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
 use crate::ingest::{self, Answer};
+use crate::receipts::ReceiptMark;
 use booth_contract::BodyKind;
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
@@ -33,6 +36,8 @@ use booth_sealing::open::{NAME_BYTES, is_of};
 const MAX_OFFERS: i64 = 20_000;
 /// Why a second version of a clip is refused.
 const OTHER_BODY: &str = "another body is already stored under this clip_id";
+/// Why other words under the id of a withdrawn clip are refused.
+const OTHER_WITHDRAWN: &str = "another body was withdrawn under this clip_id";
 /// How often a whole body may have the wrong hash before its clip is refused.
 const MAX_MISMATCHES: u32 = 3;
 
@@ -68,6 +73,9 @@ impl Store {
             if known.is_some_and(|known| known.has_words() && !known.is_lost) {
                 return Ok(None); // late: the clip is here
             }
+            if self.withdrawn(clip_id)?.is_some() {
+                return Ok(None); // its words are not kept for a moment
+            }
         }
         self.recall_offers(mono, sender, clip_id)?;
         if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
@@ -100,7 +108,23 @@ impl Store {
             }
         };
         let hash = manifest.sha256.clone();
-        let offer = Offer::new(manifest, payload);
+        let offer = self.offer(manifest, payload);
+        if let Some(withdrawn) = self.withdrawn(clip_id)? {
+            self.staging.erase(clip_id, Some(sender))?;
+            // Whoever stores something under another's id and takes it back deletes nothing of the other's.
+            let is_it = |of: &BodyHash| match of.as_str() {
+                "choice" => offer.manifest.bytes == 0,
+                _ => Some(of) == hash.as_ref(),
+            };
+            if !withdrawn.as_ref().is_none_or(is_it) {
+                return self.refuse(wall, sender, clip_id, hash.as_ref(), OTHER_WITHDRAWN);
+            }
+            self.note_number(&offer.manifest)?;
+            return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
+        }
+        if self.was_withdrawn_before(wall, sender, &offer)? {
+            return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
+        }
         let stored = Some(ingest::stored(sender, clip_id, hash.as_ref(), wall));
         let known = match self.known(clip_id)? {
             Some(known) => Some(known),
@@ -112,17 +136,13 @@ impl Store {
         {
             return Ok(answer);
         }
-        if self.is_withdrawn(clip_id)? {
-            self.staging.remove(sender, clip_id)?;
-            return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
-        }
         if offer.manifest.bytes == 0 {
             if let Some(known) = &known
                 && known.has_words()
             {
                 self.give_way(known)?;
             }
-            self.keep(wall, sender, &offer)?;
+            self.keep(wall, sender, &offer, None)?;
             return Ok(stored);
         }
         let is_repeated = self.take_offer(wall, mono, sender, &offer)?;
@@ -240,6 +260,9 @@ impl Store {
                     let reason = "the sealed body is another clip's";
                     return self.refuse(wall, sender, clip_id, Some(&found), reason);
                 }
+                if self.was_withdrawn_before(wall, sender, offer)? {
+                    return Ok(Some(ingest::discard(sender, clip_id, Some(&found), wall)));
+                }
                 self.staging.cut(sender, clip_id, bytes)?;
                 return self.place(wall, sender, offer).map(Some);
             }
@@ -303,9 +326,12 @@ impl Store {
             if known.sha256.as_ref() == hash {
                 // Another sender has brought the same body meanwhile, or a clip's lost body comes back.
                 if !self.is_there(&known)? {
-                    self.move_in(sender, offer)?;
+                    let at_rest = self.move_in(sender, offer)?;
                     self.begin()?;
                     rows::set_lost(&self.db, clip_id, false)?;
+                    rows::set_at_rest(&self.db, clip_id, at_rest.as_ref())?;
+                    let mut known = known.clone();
+                    known.rests_as(at_rest);
                     let path = record::path(&self.clips, clip_id, known.record_part());
                     self.write_record(&known.record(), &path)?;
                     log::info!(clip_id = clip_id.as_str(); "the lost body of a clip is back, from {sender}");
@@ -319,45 +345,75 @@ impl Store {
             }
             self.give_way(&known)?;
         }
-        self.move_in(sender, offer)?;
-        self.keep(wall, sender, offer)?;
+        let at_rest = self.move_in(sender, offer)?;
+        self.keep(wall, sender, offer, at_rest)?;
         self.staging.forget(sender, clip_id);
         Ok(ingest::stored(sender, clip_id, hash, wall))
     }
 
-    /// Moves a whole body to its place. A file that lies there already is no clip's body, and is kept apart.
-    fn move_in(&mut self, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
-        let from = self.staging.path(sender, &offer.manifest.clip_id);
-        let to = record::path(
-            &self.clips,
-            &offer.manifest.clip_id,
-            record::body_of(&offer.manifest),
-        );
+    /// Moves a whole body to its place, sealed and with its envelope apart. A file that lies there already is no clip's body, and is
+    /// kept apart. Answers what the file is where the hub has sealed it.
+    fn move_in(&mut self, sender: &BoothId, offer: &Offer) -> Result<Option<AtRest>, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let came = self.staging.path(sender, clip_id);
+        let (from, at_rest) = match self.seal_staged(sender, offer)? {
+            Some((sealed, at_rest)) => (sealed, Some(at_rest)),
+            None => (came.clone(), None),
+        };
+        let Some(kept) = record::kept(&offer.manifest, at_rest.as_ref()) else {
+            return Ok(None);
+        };
+        let to = record::path(&self.clips, clip_id, Part::Body(kept.kind));
         self.make_folder(&to)?;
         self.pass(Point::BeforeBody)?;
-        match apart::rename_new(&from, &to) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let why = match rows::known(&self.db, &offer.manifest.clip_id)? {
-                    Some(_) => Aside::Replaced,
-                    None => Aside::Unknown,
+        let is_known = rows::known(&self.db, clip_id)?.is_some();
+        for kind in [BodyKind::OggOpus, BodyKind::SealedOggOpus] {
+            let there = record::path(&self.clips, clip_id, Part::Body(kind));
+            if !there.exists() {
+                continue;
+            }
+            if at_rest.is_some() && !is_known && kind == BodyKind::SealedOggOpus {
+                // What the hub sealed itself before a crash, of a clip that was promised to nobody: nothing proves what it is.
+                private::wipe(&there)?;
+                continue;
+            }
+            if kind == kept.kind || is_known {
+                let why = match is_known {
+                    true => Aside::Replaced,
+                    false => Aside::Unknown,
                 };
-                let aside = self.take_away(&to, why)?;
+                let aside = self.take_away(&there, why)?;
                 log::warn!(
                     "{} was no clip's body; it is {} from now on",
-                    to.display(),
+                    there.display(),
                     aside.display()
                 );
-                apart::rename_new(&from, &to)
             }
-            renamed => renamed,
         }
-        .map_err(|e| StoreError::file("renaming to", &to, e))?;
+        if kept.kind == BodyKind::SealedOggOpus {
+            self.take_envelope_out(&from, clip_id)?;
+        }
+        apart::rename_new(&from, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
+        if at_rest.is_some() {
+            private::wipe(&came)?;
+        }
         self.is_to_be_synced(to);
-        self.pass(Point::AfterBody)
+        self.pass(Point::AfterBody)?;
+        Ok(at_rest)
     }
 
     /// Moves a file out of its clip's place; if it was to be synced there, it is synced at its new place.
     pub(super) fn take_away(&mut self, file: &Path, why: Aside<'_>) -> Result<PathBuf, StoreError> {
+        if let Some((clip_id, Part::Body(BodyKind::SealedOggOpus))) = record::named(file) {
+            // A body that leaves its place takes its envelope along; that of the next one comes here.
+            let envelope = self.private.envelope(&clip_id);
+            self.private_dirty.remove(&envelope);
+            envelopes::put_back(&BodyFiles {
+                body: file.to_owned(),
+                envelope: Some(envelope.clone()),
+            })?;
+            private::wipe(&envelope)?;
+        }
         let aside = self.apart.take_away(file, why)?;
         self.found_files.remove(file);
         if self.unsynced_files.remove(file) {
@@ -422,8 +478,13 @@ impl Store {
         }
         if let Some(part) = known.body() {
             let body = record::path(&self.clips, &known.clip_id, part);
+            let (bytes, _) = known.file();
             let is_whole = match fs::metadata(&body) {
-                Ok(file) => file.is_file() && file.len() == known.bytes,
+                Ok(file) => {
+                    file.is_file()
+                        && file.len() == bytes
+                        && self.can_be_opened(&known.clip_id, part)?
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => false,
                 Err(error) => return Err(StoreError::file("reading", &body, error)),
             };
@@ -436,6 +497,17 @@ impl Store {
             self.write_record(&known.record(), &path)?;
         }
         Ok(true)
+    }
+
+    /// Whether a sealed body has its envelope somewhere.
+    fn can_be_opened(&self, clip_id: &ClipId, part: Part) -> Result<bool, StoreError> {
+        let Part::Body(kind) = part else {
+            return Ok(true);
+        };
+        let files = BodyFiles::of(&self.clips, &self.private, clip_id, kind);
+        files
+            .has_envelope()
+            .map_err(|e| StoreError::file("reading", &files.body, e))
     }
 
     /// The body of an acknowledged clip is missing, and a booth offers it: it is asked for again.
@@ -468,10 +540,11 @@ impl Store {
             let Some(manifest) = record.believed(clip_id) else {
                 continue;
             };
-            let is_whole = record::has_whole_body(&self.clips, &manifest)?;
-            if is_whole && manifest.bytes > 0 {
-                let body = record::path(&self.clips, clip_id, record::body_of(&manifest));
-                self.was_there(body);
+            let kept = record.kept(&manifest);
+            let is_whole =
+                record::has_whole_body(&self.clips, &self.private, clip_id, kept.as_ref())?;
+            if let Some(kept) = kept.filter(|_| is_whole) {
+                self.body_was_there(clip_id, &kept);
             }
             self.dirty_folders.insert(self.clips.clone());
             self.was_there(path);
@@ -491,20 +564,35 @@ impl Store {
         offer: &Offer,
     ) -> Result<bool, StoreError> {
         let manifest = &offer.manifest;
-        if !record::has_whole_body(&self.clips, manifest)? {
+        let Some(kept) = record::kept(manifest, None) else {
+            return Ok(false);
+        };
+        if !record::has_whole_body(&self.clips, &self.private, &manifest.clip_id, Some(&kept))? {
             return Ok(false);
         }
         self.dirty_folders.insert(self.clips.clone());
-        let body = record::path(&self.clips, &manifest.clip_id, record::body_of(manifest));
-        self.was_there(body);
+        self.body_was_there(&manifest.clip_id, &kept);
         log::info!(clip_id = manifest.clip_id.as_str();
             "a clip's file was found without its entry and adopted");
-        self.keep(wall, sender, offer)?;
+        self.keep(wall, sender, offer, None)?;
         Ok(true)
     }
 
+    /// Has the commit sync a body that lay there before, and its envelope.
+    fn body_was_there(&mut self, clip_id: &ClipId, kept: &Kept) {
+        let files = BodyFiles::of(&self.clips, &self.private, clip_id, kept.kind);
+        self.envelope_was_there(&files);
+        self.was_there(files.body);
+    }
+
     /// Writes a clip's record and row; the body is in its place already.
-    fn keep(&mut self, wall: Timestamp, sender: &BoothId, offer: &Offer) -> Result<(), StoreError> {
+    fn keep(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+        at_rest: Option<AtRest>,
+    ) -> Result<(), StoreError> {
         self.begin()?;
         let manifest = &offer.manifest;
         let booth = &manifest.booth_id;
@@ -532,6 +620,8 @@ impl Store {
         }
         let mut record = Record::new(sender, rfc3339(wall), &offer.raw);
         record.is_held = is_held;
+        record.receipt.clone_from(&offer.receipt);
+        record.at_rest = at_rest;
         let path = record::path(&self.clips, &manifest.clip_id, record::record_of(manifest));
         self.write_record(&record, &path)?;
         // A number that was given up gives way to the clip's words; the file of its manifest stays.
@@ -545,6 +635,9 @@ impl Store {
                 received_at: wall,
                 is_held,
                 is_lost: false,
+                receipt: record.receipt.as_ref(),
+                at_rest: record.at_rest.as_ref(),
+                child: false,
                 zone: &self.zone,
             },
         )?;
@@ -646,8 +739,19 @@ impl Store {
     ) -> Result<Answer, StoreError> {
         let clip_id = &offer.manifest.clip_id;
         let hash = offer.manifest.sha256.as_ref();
-        let body = (offer.manifest.bytes > 0).then(|| self.staging.path(sender, clip_id));
-        let record = Record::new(sender, rfc3339(wall), &offer.raw);
+        let mut record = Record::new(sender, rfc3339(wall), &offer.raw);
+        record.receipt.clone_from(&offer.receipt);
+        let body = match offer.manifest.bytes {
+            0 => None,
+            _ => match self.seal_staged(sender, offer)? {
+                Some((sealed, at_rest)) => {
+                    record.at_rest = Some(at_rest);
+                    private::wipe(&self.staging.path(sender, clip_id))?;
+                    Some(sealed)
+                }
+                None => Some(self.staging.path(sender, clip_id)),
+            },
+        };
         let kept = self.apart.keep(
             clip_id,
             hash.unwrap_or(&BodyHash::default()),
@@ -702,12 +806,21 @@ impl Store {
         Ok(ingest::reject(sender, clip_id, sha256, reason, wall))
     }
 
-    fn is_withdrawn(&self, clip_id: &ClipId) -> Result<bool, StoreError> {
-        let is_noted: bool = self
+    /// Whether the clip was withdrawn, and the hash of what was, where it was here.
+    fn withdrawn(&self, clip_id: &ClipId) -> Result<Option<Option<BodyHash>>, StoreError> {
+        let noted: Option<Option<String>> = self
             .db
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM withdrawn WHERE clip_id = ?1)")?
-            .query_row([clip_id.as_str()], |row| row.get(0))?;
-        Ok(is_noted || record::path(&self.clips, clip_id, Part::Withdrawn).exists())
+            .prepare_cached("SELECT sha256 FROM withdrawn WHERE clip_id = ?1")?
+            .query_row([clip_id.as_str()], |row| row.get(0))
+            .optional()?;
+        if let Some(hash) = noted {
+            return Ok(Some(hash.map(Into::into)));
+        }
+        if let Some(tombstone) = self.private.tombstone(clip_id) {
+            return Ok(Some(tombstone.sha256));
+        }
+        let mark = record::path(&self.clips, clip_id, Part::Withdrawn);
+        Ok(mark.exists().then_some(None))
     }
 
     /// Begins an unfinished body of which nothing has come since the start, with the manifests that were offered for it before.
@@ -726,16 +839,21 @@ impl Store {
 
     /// The manifests that this sender has offered under this id, the oldest first.
     fn offered(&self, sender: &BoothId, clip_id: &ClipId) -> Result<Vec<Offer>, StoreError> {
-        let offered: Vec<Vec<u8>> = self
+        let offered: Vec<(Vec<u8>, Option<String>)> = self
             .db
             .prepare_cached(
-                "SELECT manifest FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid",
+                "SELECT manifest, receipt FROM offer WHERE clip_id = ?1 AND sender = ?2 ORDER BY rowid",
             )?
-            .query_map([clip_id, sender.as_str()], |row| row.get(0))?
+            .query_map([clip_id, sender.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
             .collect::<Result<_, _>>()?;
-        let offered = offered.iter().filter_map(|raw| {
-            let manifest = ingest::believe(clip_id, raw, self.max_clip_bytes).ok()?;
-            Some(Offer::new(manifest, raw))
+        let offered = offered.into_iter().filter_map(|(raw, receipt)| {
+            let manifest = ingest::believe(clip_id, &raw, self.max_clip_bytes).ok()?;
+            match receipt.and_then(|receipt| ReceiptMark::read(&receipt)) {
+                Some(mark) => Some(Offer::new(manifest, raw, Some(mark))),
+                None => Some(self.offer(manifest, &raw)),
+            }
         });
         Ok(offered.collect())
     }
@@ -752,9 +870,10 @@ impl Store {
         } = &offer.manifest;
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO offer (clip_id, sender, sha256, at, manifest) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO offer (clip_id, sender, sha256, at, manifest, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![clip_id.as_str(), sender.as_str(), sha256.as_deref(), rfc3339(wall), offer.raw])?;
+            .execute(params![clip_id.as_str(), sender.as_str(), sha256.as_deref(), rfc3339(wall), offer.raw,
+                offer.receipt.as_ref().map(ReceiptMark::as_str)])?;
         self.db
             .prepare_cached(
                 "DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2 AND rowid NOT IN (

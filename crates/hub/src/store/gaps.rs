@@ -60,7 +60,8 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
         .prepare_cached(
             "SELECT c.card_id, c.booth_id, c.last_seen, booth.card_id IS c.card_id,
                coalesce(c.last_clip_no, 0), c.oldest_clip_no_kept, c.spool_clips IS 0,
-               coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
+               max(coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
+                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0)),
                max(c.last_seen)
              FROM card_at_booth c LEFT JOIN booth ON booth.booth_id = c.booth_id
              GROUP BY c.card_id ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
@@ -87,7 +88,9 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
     let mut statement = db.prepare_cached(
         "SELECT card_id, before + 1, clip_no - 1 FROM (
            SELECT card_id, clip_no,
-             lag(clip_no, 1, 0) OVER (PARTITION BY card_id ORDER BY clip_no) AS before FROM clip)
+             lag(clip_no, 1, 0) OVER (PARTITION BY card_id ORDER BY clip_no) AS before FROM (
+               SELECT card_id, clip_no FROM clip UNION ALL
+               SELECT card_id, clip_no FROM withdrawn WHERE clip_no IS NOT NULL))
          WHERE clip_no > before + 1",
     )?;
     let mut holes = statement.query([])?;

@@ -19,7 +19,8 @@ pub(super) struct List<T> {
 /// Spoken answers.
 pub(super) const SPOKEN: List<ClipView> = List {
     columns: "clip_id, booth_id, question_id, lang, started_at, clock_synced, duration_ms, ended_by, \
-              recovered, bytes, received_at, body, json_extract(manifest, '$.key_ids')",
+              recovered, bytes, received_at, body, json_extract(manifest, '$.key_ids'), campaign_id, config_version, publish, \
+              notice_id, child, rest_sha256 IS NOT NULL",
     rows: "FROM clip WHERE test = 0 AND kind = 'audio'",
     order: ("received_at", "clip_id"),
     entry: clip_from,
@@ -118,10 +119,17 @@ fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
         recovered: row.get(8)?,
         bytes: row.get(9)?,
         received_at: row.get(10)?,
-        can_be_heard: row.get::<_, Option<String>>(11)?.as_deref() == Some("ogg-opus"),
+        can_be_heard: row.get::<_, Option<String>>(11)?.as_deref() == Some("ogg-opus")
+            && !row.get::<_, bool>(18)?,
+        is_sealed_here: row.get(18)?,
         key_ids: row
             .get::<_, Option<String>>(12)?
             .and_then(|ids| serde_json::from_str(&ids).ok())
             .unwrap_or_default(),
+        campaign_id: row.get(13)?,
+        config_version: row.get(14)?,
+        publish: row.get(15)?,
+        notice_id: row.get(16)?,
+        child: row.get(17)?,
     })
 }

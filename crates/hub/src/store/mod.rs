@@ -13,20 +13,27 @@
 
 mod accept;
 mod apart;
+mod at_rest;
 mod check;
 mod clips;
 mod clocks;
+pub(crate) mod copy;
+mod envelopes;
 mod gaps;
 mod history;
 mod identity;
 mod lists;
+pub(crate) mod private;
 mod rebuild;
 mod record;
+mod reports;
 mod rows;
 mod schema;
 mod staging;
 mod unreadable;
 mod views;
+mod votes;
+mod withdrawals;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,32 +42,40 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-pub use accept::{Accepted, accept};
+pub use accept::{Accepted, accept, mark_child};
 pub use check::{Checked, Finding, Progress, check};
+pub use envelopes::BodyFiles;
 pub use history::{Happened, history};
 pub use rebuild::{Rebuilt, rebuild};
+pub use reports::config_reports;
 pub(crate) use rows::{Rank, show_operator};
 pub use views::{BrokerStatus, StoreViews};
+pub(crate) use withdrawals::OF_PAGE;
+pub use withdrawals::ask_to_withdraw;
 
 use super::alerts;
 use super::fleet::{self, FleetError};
 use super::ingest::{Answer, is_clip_id, shortened};
 use super::intake::MOST_SENDERS;
+use super::receipts::Opener;
 use apart::{Apart, Aside};
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ClipId, Topic, Topics};
+use booth_sealing::Recipients;
 use identity::Watch;
+use private::{Private, Unmatched};
 use record::Part;
 use staging::Staging;
+use withdrawals::Paces;
 
 /// Clips of an earlier version whose new records share a sync.
 const RECORDS_AT_ONCE: usize = 1_000;
 /// While less than this many times the reserve is free, senders that have used much of the disk get no more.
 const TIGHT: u64 = 10;
-/// For so many bytes of the reserve one more file must be possible: a clip has two files, and a disk can run out of files before it
+/// For so many bytes of the reserve one more file must be possible: a clip has up to three files, and a disk can run out of files before it
 /// runs out of bytes.
 const RESERVE_BYTES_PER_FILE: u64 = 64 << 10;
 /// With more new files than this in a batch, one syncfs is cheaper than an fsync of each and of its folder.
@@ -215,6 +230,10 @@ enum Point {
     AfterRow,
     AfterSync,
     AfterCommit,
+    /// A withdrawn clip has its mark outside the store, and everything else still.
+    AfterTombstone,
+    /// Its row is gone, and its files are there.
+    AfterUnnamed,
 }
 
 /// A message from the broker.
@@ -248,6 +267,19 @@ pub struct Store {
     clips: PathBuf,
     staging: Staging,
     apart: Apart,
+    private: Private,
+    /// Files and folders there that the next commit syncs.
+    private_dirty: BTreeSet<PathBuf>,
+    /// The folder there, open since before the first envelope was written, for the same reason as `disk`.
+    private_disk: Option<File>,
+    unmatched: Unmatched,
+    paces: Paces,
+    /// What opens sealed receipts; a hub without a private key has none.
+    opener: Option<Opener>,
+    /// Whom bodies that come open are sealed to before they are kept.
+    seals_to: Option<Recipients>,
+    /// Deleted rows stand in SQLite's log until that is emptied.
+    log_is_to_be_emptied: bool,
     watch: Watch,
     topics: Topics,
     max_clip_bytes: u64,
@@ -305,10 +337,19 @@ impl Store {
         if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
             fsync(parent)?;
         }
+        let private = Private::beside(dir);
         let mut store = Self {
             db,
             clips,
             staging,
+            private_dirty: BTreeSet::new(),
+            private_disk: None,
+            unmatched: Unmatched::read(private.unmatched())?,
+            paces: Paces::default(),
+            opener: None,
+            seals_to: None,
+            log_is_to_be_emptied: false,
+            private,
             apart: Apart::open(dir.join("disputed"))?,
             watch,
             topics: Topics::new(rules.root.clone()),
@@ -328,6 +369,9 @@ impl Store {
             _lock: lock,
         };
         store.write_missing_records()?;
+        // Before anything is served or asked for: what was withdrawn may have come back with a backup.
+        store.bury_again()?;
+        store.take_old_envelopes_out()?;
         Ok(store)
     }
 
@@ -463,6 +507,7 @@ impl Store {
             Topic::Part(booth, clip_id, offset) => {
                 return self.part(wall, mono, booth, clip_id, *offset, payload);
             }
+            Topic::Withdraw(booth, id) => return self.withdrawal(wall, booth, id, payload),
             Topic::State(booth)
             | Topic::Birth(booth)
             | Topic::Health(booth)
@@ -470,7 +515,11 @@ impl Store {
             | Topic::Event(booth, _)
             | Topic::Reply(booth, _)
             | Topic::ConfigReport(booth) => booth.clone(),
-            Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => {
+            Topic::Ack(..)
+            | Topic::ConfigWanted(_)
+            | Topic::Cmd(..)
+            | Topic::Media(_)
+            | Topic::HubState => {
                 return Ok(None);
             }
         };
@@ -523,7 +572,12 @@ impl Store {
         let files = std::mem::take(&mut self.unsynced_files);
         let folders = std::mem::take(&mut self.dirty_folders);
         let found = std::mem::take(&mut self.found_files);
-        let synced = if files.len() > FEW_FILES {
+        let private = std::mem::take(&mut self.private_dirty);
+        // The envelopes first: a body whose envelope is not on the disk is lost.
+        let sealed = self.sync_private(&private);
+        let synced = if sealed.is_err() {
+            sealed
+        } else if files.len() > FEW_FILES {
             files
                 .iter()
                 .try_for_each(|file| is_still_there(file))
@@ -561,6 +615,18 @@ impl Store {
             }
         }
         synced
+    }
+
+    /// Fsyncs files and folders beside the store.
+    fn sync_private(&self, paths: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+        match &self.private_disk {
+            Some(disk) if paths.len() > 2 * FEW_FILES => {
+                paths.iter().try_for_each(|path| is_still_there(path))?;
+                rustix::fs::syncfs(disk)
+                    .map_err(|e| StoreError::file("syncing", self.private.dir(), e.into()))
+            }
+            _ => paths.iter().try_for_each(|path| fsync(path)),
+        }
     }
 
     /// Gives up everything since the last commit; the booths will send it again.
@@ -613,19 +679,13 @@ impl Store {
         Ok(())
     }
 
-    /// Withdraws a clip id: unless the clip is stored, it is answered `discard` from now on. The mark is also a file, so that a
-    /// database that is made anew has it. A text that cannot be a clip's id is ignored.
+    /// Withdraws a clip: everything that is here of it is deleted, and it is answered `discard` from now on. The mark is also a file,
+    /// so that a database that is made anew has it. A text that cannot be a clip's id is ignored.
     pub fn withdraw(&mut self, wall: Timestamp, clip_id: &ClipId) -> Result<(), StoreError> {
         if !is_clip_id(clip_id) {
             return Ok(());
         }
-        self.begin()?;
-        self.db.execute(
-            "INSERT OR IGNORE INTO withdrawn (clip_id, at) VALUES (?1, ?2)",
-            params![clip_id.as_str(), rfc3339(wall)],
-        )?;
-        self.write_tombstone(clip_id, &rfc3339(wall))?;
-        self.commit()
+        self.erase(wall, clip_id)
     }
 
     /// The mark's file is durable before it gets its name: a mark that was there before is never lost, whatever fails.
@@ -697,7 +757,12 @@ fn kind_of(topic: &Topic) -> &'static str {
         Topic::ConfigReport(_) => "config",
         Topic::Clip(..) => "clip",
         Topic::Part(..) => "part",
-        Topic::Ack(..) | Topic::ConfigWanted(_) | Topic::Cmd(..) | Topic::HubState => "topic",
+        Topic::Withdraw(..) => "withdraw",
+        Topic::Ack(..)
+        | Topic::ConfigWanted(_)
+        | Topic::Cmd(..)
+        | Topic::Media(_)
+        | Topic::HubState => "topic",
     }
 }
 
@@ -734,17 +799,17 @@ fn forgetting_in(dir: &Path) -> PathBuf {
     dir.join("forgetting")
 }
 
-/// Notes that `booth-hub forget` is at work: a broker that binds client ids to users disconnects a running hub for it. Without a
+/// Notes that `booth-hub forget`, or `campaign`, is at work: a broker that binds client ids to users disconnects a running hub for it. Without a
 /// store there is no running hub.
 pub fn note_forgetting(dir: &Path) {
     if dir.is_dir()
         && let Err(error) = std::fs::write(forgetting_in(dir), b"")
     {
-        log::warn!("that booth-hub forget works cannot be noted in the store: {error}");
+        log::warn!("that a booth-hub command works cannot be noted in the store: {error}");
     }
 }
 
-/// Whether `booth-hub forget` was at work on this store just now.
+/// Whether such a command was at work on this store just now.
 pub fn is_forgetting(dir: &Path) -> bool {
     std::fs::metadata(forgetting_in(dir))
         .and_then(|file| file.modified())

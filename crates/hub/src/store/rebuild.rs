@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::apart::rename_new;
 use super::check::Progress;
 use super::identity::{SQLITE_FILES, beside, set_mark};
+use super::private::Private;
 use super::record::{self, Part};
 use super::{StoreError, database_in, fsync, rows, schema};
 use crate::fleet::{self, FleetError};
@@ -82,7 +83,20 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
         ..Rebuilt::default()
     };
     let zone = jiff::tz::TimeZone::system();
+    let private = Private::beside(dir);
     db.execute_batch("BEGIN IMMEDIATE")?;
+    for (clip_id, tombstone) in private.tombstones()? {
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO withdrawn (clip_id, at, card_id, clip_no, sha256) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            clip_id.as_str(),
+            tombstone.at,
+            tombstone.card_id.as_deref(),
+            tombstone.clip_no,
+            tombstone.sha256.as_deref()
+        ])?;
+    }
     let mut files = 0;
     // First clips with words, then numbers that were given up: a given-up number whose words came has no row of its own.
     for is_second in [false, true] {
@@ -95,7 +109,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
             };
             match (part, is_second) {
                 (Part::Record, false) | (Part::Void, true) => {
-                    rebuilt.clip(&db, &zone, &clips, &clip_id, &path)?;
+                    rebuilt.clip(&db, &zone, (&clips, &private), &clip_id, &path)?;
                 }
                 (Part::Withdrawn, false) => {
                     let at = fs::read_to_string(&path).unwrap_or_default();
@@ -115,6 +129,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     if let Ok(name) = fs::read_to_string(clips.join(".store")) {
         db.execute("UPDATE store SET name = ?1", [name])?;
     }
+    // Sealed receipts and old envelopes are looked for by the next start.
     db.execute("UPDATE store SET has_records = 1", [])?;
     db.execute_batch("COMMIT")?;
     fs::create_dir_all(&clips).map_err(|e| StoreError::file("creating", &clips, e))?;
@@ -137,11 +152,12 @@ impl Rebuilt {
         &mut self,
         db: &Connection,
         zone: &jiff::tz::TimeZone,
-        clips: &Path,
+        (clips, private): (&Path, &Private),
         clip_id: &ClipId,
         path: &Path,
     ) -> Result<(), StoreError> {
-        if rows::known(db, clip_id)?.is_some() {
+        // What was withdrawn is deleted by the next start.
+        if rows::known(db, clip_id)?.is_some() || private.is_buried(clip_id) {
             return Ok(());
         }
         let Some(record) = record::read(path)? else {
@@ -152,7 +168,8 @@ impl Rebuilt {
             log::warn!("{} is not believed and is left out", path.display());
             return Ok(());
         };
-        let is_whole = record::has_whole_body(clips, &manifest)?;
+        let kept = record.kept(&manifest);
+        let is_whole = record::has_whole_body(clips, private, clip_id, kept.as_ref())?;
         if !is_whole {
             self.lost.push(clip_id.clone());
         }

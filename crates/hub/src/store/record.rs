@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{StoreError, staging};
+use super::StoreError;
+use super::envelopes::BodyFiles;
+use super::private::Private;
 use crate::ingest::{self, is_clip_id};
+use crate::receipts::ReceiptMark;
 use booth_contract::hex;
 use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, ClipKind, MAX_JSON_BYTES, Manifest};
 
@@ -21,6 +24,13 @@ use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, ClipKind, MAX_JSON_BYT
 const SCHEMA: u32 = 1;
 /// Every byte of a manifest may take six bytes in JSON (`\u0000`); the other fields are short.
 const MAX_BYTES: u64 = 6 * MAX_JSON_BYTES as u64 + 4096;
+
+/// A body that the hub sealed itself: the length and the hash of its file, with its envelope in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AtRest {
+    pub bytes: u64,
+    pub sha256: BodyHash,
+}
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +46,17 @@ pub(super) struct Record {
     /// When a held clip was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<String>,
+    /// The receipt's hash under the hub's own key; the manifest is without the sealed receipt then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptMark>,
+    /// What the body's file is, where the hub sealed a body that came open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_rest: Option<AtRest>,
+    /// Somebody who has listened took it for a child's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub child: bool,
     manifest_sha256: String,
-    /// The manifest, byte for byte.
+    /// The manifest, byte for byte; without its sealed receipt where `receipt` stands in its place.
     pub manifest: String,
 }
 
@@ -50,6 +69,9 @@ impl Record {
             received_at,
             is_held: false,
             accepted_at: None,
+            receipt: None,
+            at_rest: None,
+            child: false,
             manifest_sha256: hex(&Sha256::digest(manifest)),
             manifest: String::from_utf8_lossy(manifest).into_owned(),
         }
@@ -58,6 +80,11 @@ impl Record {
     /// Whether the clip is still held.
     pub(super) fn waits_for_a_look(&self) -> bool {
         self.is_held && self.accepted_at.is_none()
+    }
+
+    /// What its body's file must be; `None` for a manifest without a body.
+    pub(super) fn kept(&self, manifest: &Manifest) -> Option<Kept> {
+        kept(manifest, self.at_rest.as_ref())
     }
 
     /// The manifest, if it can be one of `clip_id`. The hub's present limit of bytes does not apply: the clip was taken in already.
@@ -146,28 +173,53 @@ pub(super) fn path(clips: &Path, clip_id: &ClipId, part: Part) -> PathBuf {
         .join(format!("{clip_id}.{suffix}"))
 }
 
-/// Which file is the clip's body.
-pub(super) fn body_of(manifest: &Manifest) -> Part {
-    Part::Body(manifest.body.unwrap_or(BodyKind::OggOpus))
+/// What a body's file must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub kind: BodyKind,
+    bytes: u64,
+    sha256: Option<BodyHash>,
 }
 
-/// Whether a file with this hash and length is the manifest's body.
-pub(super) fn is_body_of(manifest: &Manifest, found: Option<&(BodyHash, u64)>) -> bool {
-    found.is_some_and(|(hash, bytes)| {
-        *bytes == manifest.bytes && Some(hash) == manifest.sha256.as_ref()
-    })
+impl Kept {
+    /// Whether a file with this hash and length is it.
+    pub(super) fn is_as(&self, found: Option<&(BodyHash, u64)>) -> bool {
+        found
+            .is_some_and(|(hash, bytes)| *bytes == self.bytes && Some(hash) == self.sha256.as_ref())
+    }
 }
 
-/// Whether the manifest's body lies in its place, by its hash; always true for a manifest without a body.
+/// What the file of a manifest's body must be: as it came, or as the hub has sealed it.
+pub(super) fn kept(manifest: &Manifest, at_rest: Option<&AtRest>) -> Option<Kept> {
+    let kept = match at_rest {
+        _ if manifest.bytes == 0 => return None,
+        Some(AtRest { bytes, sha256 }) => Kept {
+            kind: BodyKind::SealedOggOpus,
+            bytes: *bytes,
+            sha256: Some(sha256.clone()),
+        },
+        None => Kept {
+            kind: manifest.body.unwrap_or(BodyKind::OggOpus),
+            bytes: manifest.bytes,
+            sha256: manifest.sha256.clone(),
+        },
+    };
+    Some(kept)
+}
+
+/// Whether the body lies in its place, by its hash; always true where there is none.
 ///
 /// # Errors
 /// Every error of the file system.
-pub(super) fn has_whole_body(clips: &Path, manifest: &Manifest) -> Result<bool, StoreError> {
-    if manifest.bytes == 0 {
-        return Ok(true);
-    }
-    let body = path(clips, &manifest.clip_id, body_of(manifest));
-    Ok(is_body_of(manifest, staging::hash_at(&body)?.as_ref()))
+pub(super) fn has_whole_body(
+    clips: &Path,
+    private: &Private,
+    clip_id: &ClipId,
+    kept: Option<&Kept>,
+) -> Result<bool, StoreError> {
+    let Some(kept) = kept else { return Ok(true) };
+    let files = BodyFiles::of(clips, private, clip_id, kept.kind);
+    Ok(kept.is_as(files.hash()?.as_ref()))
 }
 
 /// Which file is the clip's record.

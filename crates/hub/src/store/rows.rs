@@ -7,8 +7,10 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::clocks;
-use super::record::{Part, Record};
+use super::record::{AtRest, Part, Record};
+use super::staging::Offer;
 use super::{Store, StoreError};
+use crate::receipts::ReceiptMark;
 use booth_contract::time::rfc3339;
 use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, Manifest};
 
@@ -28,7 +30,7 @@ pub(crate) enum Rank {
 }
 
 /// A clip that has a row.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Known {
     /// Its id.
     pub clip_id: ClipId,
@@ -43,6 +45,10 @@ pub(super) struct Known {
     pub sender: BoothId,
     received_at: String,
     raw: Vec<u8>,
+    receipt: Option<ReceiptMark>,
+    /// What its body's file is, where the hub has sealed it.
+    at_rest: Option<AtRest>,
+    child: bool,
     /// It is not counted before an operator has looked at it.
     pub is_held: bool,
     /// Its body was missing when it was looked for.
@@ -57,7 +63,19 @@ impl Known {
 
     /// Which file is its body, if it has one.
     pub(super) fn body(&self) -> Option<Part> {
-        (self.bytes > 0).then(|| Part::Body(self.body.unwrap_or(BodyKind::OggOpus)))
+        let kind = match self.at_rest {
+            Some(_) => BodyKind::SealedOggOpus,
+            None => self.body.unwrap_or(BodyKind::OggOpus),
+        };
+        (self.bytes > 0).then_some(Part::Body(kind))
+    }
+
+    /// Length and hash of its body's file, with its envelope in its place.
+    pub(super) fn file(&self) -> (u64, Option<&BodyHash>) {
+        match &self.at_rest {
+            Some(at_rest) => (at_rest.bytes, Some(&at_rest.sha256)),
+            None => (self.bytes, self.sha256.as_ref()),
+        }
     }
 
     /// Which file is its record.
@@ -72,6 +90,9 @@ impl Known {
     pub(super) fn record(&self) -> Record {
         let mut record = Record::new(&self.sender, self.received_at.clone(), &self.raw);
         record.is_held = self.is_held;
+        record.receipt.clone_from(&self.receipt);
+        record.at_rest.clone_from(&self.at_rest);
+        record.child = self.child;
         record
     }
 
@@ -82,14 +103,29 @@ impl Known {
         record
     }
 
+    /// Its receipt's hash.
+    pub(super) fn receipt(&self) -> Option<&ReceiptMark> {
+        self.receipt.as_ref()
+    }
+
+    /// Its sealed receipt was opened: what is kept from now on.
+    pub(super) fn opened(&mut self, offer: &Offer) {
+        self.raw.clone_from(&offer.raw);
+        self.receipt.clone_from(&offer.receipt);
+    }
+
+    /// The hub sealed its body anew, or not.
+    pub(super) fn rests_as(&mut self, at_rest: Option<AtRest>) {
+        self.at_rest = at_rest;
+    }
+
     /// The manifest as it came.
     pub(super) fn raw(&self) -> &[u8] {
         &self.raw
     }
 }
 
-const COLUMNS: &str =
-    "clip_id, sha256, bytes, kind, body, sender, received_at, manifest, held, lost";
+const COLUMNS: &str = "clip_id, sha256, bytes, kind, body, sender, received_at, manifest, held, lost, receipt, rest_bytes, rest_sha256, child";
 
 fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
     let sender: String = row.get(5)?;
@@ -108,6 +144,17 @@ fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
         raw: row.get(7)?,
         is_held: row.get(8)?,
         is_lost: row.get(9)?,
+        receipt: row
+            .get::<_, Option<String>>(10)?
+            .and_then(|text| ReceiptMark::read(&text)),
+        at_rest: row
+            .get::<_, Option<u64>>(11)?
+            .zip(row.get::<_, Option<String>>(12)?)
+            .map(|(bytes, sha256)| AtRest {
+                bytes,
+                sha256: sha256.into(),
+            }),
+        child: row.get(13)?,
     })
 }
 
@@ -145,6 +192,12 @@ pub(super) struct NewRow<'a> {
     pub is_held: bool,
     /// Whether its body is missing.
     pub is_lost: bool,
+    /// The receipt's hash.
+    pub receipt: Option<&'a ReceiptMark>,
+    /// What its body's file is, where the hub has sealed it.
+    pub at_rest: Option<&'a AtRest>,
+    /// Somebody who has listened took it for a child's.
+    pub child: bool,
     /// The time zone in which days are counted.
     pub zone: &'a TimeZone,
 }
@@ -152,6 +205,7 @@ pub(super) struct NewRow<'a> {
 /// Writes a row. Fails if the clip has one: a stored clip is never replaced.
 pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> {
     let manifest = new.manifest;
+    let consent = manifest.consent.as_ref();
     let when = clocks::spoken(db, new.sender, manifest, new.received_at, new.zone)?;
     let word = |value: Option<serde_json::Value>| {
         value
@@ -161,8 +215,10 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
     db.prepare_cached(
         "INSERT INTO kept (clip_id, card_id, clip_no, booth_id, sender, boot_id,
            kind, test, question_id, choice, lang, started_at, started_mono_ms, clock_synced,
-           duration_ms, ended_by, recovered, body, bytes, sha256, received_at, day, manifest, held, lost)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
+           duration_ms, ended_by, recovered, body, bytes, sha256, received_at, day, manifest, held, lost,
+           campaign_id, config_version, publish, notice_id, receipt, has_sealed_receipt, rest_bytes, rest_sha256, child)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,
+           ?26,?27,?28,?29,?30,?31,?32,?33,?34)",
     )?
     .execute(params![
         manifest.clip_id.as_str(),
@@ -190,6 +246,15 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
         new.raw,
         new.is_held,
         new.is_lost,
+        manifest.campaign_id,
+        manifest.config_version,
+        consent.map(|consent| word(serde_json::to_value(consent.publish).ok())),
+        consent.and_then(|consent| consent.notice_id.clone()),
+        new.receipt.map(ReceiptMark::as_str),
+        manifest.sealed.is_some(),
+        new.at_rest.map(|at_rest| at_rest.bytes),
+        new.at_rest.map(|at_rest| at_rest.sha256.as_str()),
+        new.child,
     ])?;
     Ok(())
 }
@@ -214,6 +279,9 @@ pub(super) fn from_record(
             received_at,
             is_held,
             is_lost,
+            receipt: record.receipt.as_ref(),
+            at_rest: record.at_rest.as_ref(),
+            child: record.child,
             zone,
         },
     )
@@ -223,6 +291,21 @@ pub(super) fn from_record(
 pub(super) fn set_lost(db: &Connection, clip_id: &ClipId, is_lost: bool) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE kept SET lost = ?2 WHERE clip_id = ?1")?
         .execute(params![clip_id.as_str(), is_lost])?;
+    Ok(())
+}
+
+/// Notes what a body's file is.
+pub(super) fn set_at_rest(
+    db: &Connection,
+    clip_id: &ClipId,
+    at_rest: Option<&AtRest>,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE kept SET rest_bytes = ?2, rest_sha256 = ?3 WHERE clip_id = ?1")?
+        .execute(params![
+            clip_id.as_str(),
+            at_rest.map(|at_rest| at_rest.bytes),
+            at_rest.map(|at_rest| at_rest.sha256.as_str())
+        ])?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// Version 1. The additions of later versions are in [`STEPS`], so that a new database and one that was brought up to date are the
 /// same.
@@ -142,6 +142,46 @@ UPDATE refused SET rank = CASE WHEN clip_id = '' THEN 2
   WHEN reason LIKE 'stored%' OR reason LIKE 'its body was missing%' OR reason LIKE 'another body is already stored%' THEN 1
   ELSE 0 END;
 ",
+    // 5: what a manifest says of campaign and consent, receipts, withdrawn numbers, and bodies that lie here otherwise than they came.
+    "
+ALTER TABLE kept ADD COLUMN campaign_id TEXT;
+ALTER TABLE kept ADD COLUMN config_version INTEGER;
+ALTER TABLE kept ADD COLUMN publish TEXT;
+ALTER TABLE kept ADD COLUMN notice_id TEXT;
+UPDATE kept SET campaign_id = json_extract(CAST(manifest AS TEXT), '$.campaign_id')
+  WHERE json_type(CAST(manifest AS TEXT), '$.campaign_id') = 'text';
+UPDATE kept SET publish = json_extract(CAST(manifest AS TEXT), '$.consent.publish')
+  WHERE json_type(CAST(manifest AS TEXT), '$.consent.publish') = 'text';
+UPDATE kept SET notice_id = json_extract(CAST(manifest AS TEXT), '$.consent.notice_id')
+  WHERE json_type(CAST(manifest AS TEXT), '$.consent.notice_id') = 'text';
+-- 1: somebody who has listened took it for a child's: its voice is not published.
+ALTER TABLE kept ADD COLUMN child INTEGER NOT NULL DEFAULT 0;
+-- The receipt as a hash under the hub's own key, in hex; 1: the receipt is still sealed in the manifest.
+ALTER TABLE kept ADD COLUMN receipt TEXT;
+ALTER TABLE kept ADD COLUMN has_sealed_receipt INTEGER NOT NULL DEFAULT 0;
+UPDATE kept SET has_sealed_receipt = 1
+  WHERE json_type(CAST(manifest AS TEXT), '$.sealed') = 'text';
+CREATE INDEX kept_by_receipt ON kept (receipt) WHERE receipt IS NOT NULL;
+-- Length and hash of the body's file where the hub sealed a body that came open.
+ALTER TABLE kept ADD COLUMN rest_bytes INTEGER;
+ALTER TABLE kept ADD COLUMN rest_sha256 TEXT;
+DROP VIEW clip;
+CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
+CREATE INDEX kept_votes ON kept (campaign_id, question_id, booth_id)
+  WHERE test = 0 AND kind = 'choice' AND held = 0;
+ALTER TABLE offer ADD COLUMN receipt TEXT;
+-- Which number of which card a withdrawn clip had: it is not missing.
+ALTER TABLE withdrawn ADD COLUMN card_id TEXT;
+ALTER TABLE withdrawn ADD COLUMN clip_no INTEGER;
+-- The hash of what was withdrawn: other words under this id are not discarded for it.
+ALTER TABLE withdrawn ADD COLUMN sha256 TEXT;
+CREATE INDEX withdrawn_by_number ON withdrawn (card_id, clip_no);
+-- Whether the envelope of each sealed body lies apart from it; with which private keys the sealed receipts were opened.
+ALTER TABLE store ADD COLUMN has_envelopes_apart INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE store ADD COLUMN opened_with TEXT NOT NULL DEFAULT '';
+-- The name of the key under which receipts were hashed.
+ALTER TABLE store ADD COLUMN receipt_key TEXT NOT NULL DEFAULT '';
+",
 ];
 
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
@@ -155,6 +195,8 @@ fn opened(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on the disk when it returns, so that an acknowledged clip survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted is overwritten: a withdrawn clip's manifest is gone from the file.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if !(0..=VERSION).contains(&version) {
         return Err(StoreError::Version {

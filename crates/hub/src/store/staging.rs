@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use super::private::wipe;
+use crate::receipts::ReceiptMark;
 use booth_contract::ranges::RangeSet;
 use booth_contract::time::Mono;
 use booth_contract::{BodyHash, BoothId, ClipId, Manifest};
@@ -38,16 +40,19 @@ pub(super) struct Offer {
     pub manifest: Manifest,
     /// The manifest as it came.
     pub raw: Vec<u8>,
+    /// The receipt's hash, where this hub could open it; the manifest is without the sealed receipt then.
+    pub receipt: Option<ReceiptMark>,
     /// How often the whole body did not have the manifest's hash.
     mismatches: u32,
 }
 
 impl Offer {
     /// The offer of a manifest that was believed.
-    pub(super) fn new(manifest: Manifest, raw: &[u8]) -> Self {
+    pub(super) fn new(manifest: Manifest, raw: Vec<u8>, receipt: Option<ReceiptMark>) -> Self {
         Self {
             manifest,
-            raw: raw.to_owned(),
+            raw,
+            receipt,
             mismatches: 0,
         }
     }
@@ -227,6 +232,23 @@ impl Staging {
         }
     }
 
+    /// Forgets every body of this clip, or that of one sender; what came of it is overwritten.
+    pub(super) fn erase(
+        &mut self,
+        clip_id: &ClipId,
+        only: Option<&BoothId>,
+    ) -> Result<(), StoreError> {
+        let is_meant = |sender: &BoothId| only.is_none_or(|only| only == sender);
+        let of_it = self.bodies.keys().filter(|(_, id)| id == clip_id);
+        let senders: Vec<BoothId> = of_it.map(|(sender, _)| sender.clone()).collect();
+        for sender in senders.into_iter().filter(is_meant) {
+            let path = self.path(&sender, clip_id);
+            self.forget(&sender, clip_id);
+            wipe(&path)?;
+        }
+        Ok(())
+    }
+
     /// Forgets a body whose file was moved elsewhere.
     pub(super) fn forget(&mut self, sender: &BoothId, clip_id: &ClipId) {
         self.open
@@ -329,9 +351,17 @@ impl Staging {
 
 /// SHA-256 of a file's first `bytes`, in hex.
 fn hash_of(file: &File, bytes: u64) -> std::io::Result<BodyHash> {
-    let mut hasher = Sha256::new();
+    hash_on(file, 0, bytes, Sha256::new())
+}
+
+/// Goes on with a hash over a file's bytes from `at` to `bytes`.
+pub(super) fn hash_on(
+    file: &File,
+    mut at: u64,
+    bytes: u64,
+    mut hasher: Sha256,
+) -> std::io::Result<BodyHash> {
     let mut block = vec![0; 64 * 1024];
-    let mut at = 0;
     loop {
         let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
         let most = left.min(block.len());

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::record::{self, Part};
-use super::{StoreError, database_in, gaps, lists, schema, unreadable};
+use super::envelopes::BodyFiles;
+use super::private::Private;
+use super::{StoreError, database_in, gaps, lists, schema, unreadable, votes};
 use crate::alerts;
 use crate::config::ExpectedBooth;
 use crate::ingest::{is_clip_id, shortened};
@@ -19,15 +20,17 @@ use crate::keys::Keyring;
 use crate::view::SealedClip;
 use crate::view::{
     AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
-    RefusedPage, Views,
+    PollView, RefusedPage, Views,
 };
-use booth_contract::{Birth, BodyKind, ClipId, Health, Presence, Severity, reading};
+use booth_contract::{Birth, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
 use booth_host::clock;
 
 /// The interval of a booth that never said its own.
 const DEFAULT_INTERVAL_S: u64 = 60;
 /// Two machines under one id are shown for this long after the second was heard.
 const TWO_MACHINES_HOURS: i64 = 24;
+/// Most keys of one birth that are looked at: a booth seals to at most 32.
+const MOST_KEYS: usize = 32;
 /// Most clips to look at that the operations page shows, the latest first; the others are on pages of their own.
 const SHOWN_REFUSED: usize = 20;
 
@@ -47,7 +50,10 @@ pub struct BrokerStatus {
 pub struct StoreViews {
     db: Mutex<Connection>,
     clips: PathBuf,
+    private: Private,
     keys: Arc<Keyring>,
+    /// The names of the keys that booths are to seal to: those of the private keys, and those that are expected besides.
+    known_keys: Vec<String>,
     expected: Vec<ExpectedBooth>,
     broker: Arc<Mutex<BrokerStatus>>,
     counts: Kept<Counts>,
@@ -63,6 +69,9 @@ struct Counts {
     booths: u64,
     by_day: Vec<(jiff::civil::Date, u64)>,
     total: u64,
+    votes: u64,
+    polls: Vec<PollView>,
+    polls_total: u64,
 }
 
 /// A result of the database that is reused for nine times as long as it took, so that pages take at most a tenth of the database's
@@ -103,11 +112,23 @@ impl StoreViews {
         expected: Vec<ExpectedBooth>,
         broker: Arc<Mutex<BrokerStatus>>,
     ) -> Result<Self, StoreError> {
-        let db = schema::open_for_reading(&database_in(dir))?;
+        Self::of(&database_in(dir), dir, expected, broker)
+    }
+
+    /// The same with a database that lies elsewhere than the clips.
+    pub(crate) fn of(
+        database: &Path,
+        dir: &Path,
+        expected: Vec<ExpectedBooth>,
+        broker: Arc<Mutex<BrokerStatus>>,
+    ) -> Result<Self, StoreError> {
+        let db = schema::open_for_reading(database)?;
         Ok(Self {
             db: Mutex::new(db),
             clips: dir.join("clips"),
+            private: Private::beside(dir),
             keys: Arc::default(),
+            known_keys: Vec::new(),
             expected,
             broker,
             counts: Kept::default(),
@@ -116,9 +137,16 @@ impl StoreViews {
     }
 
     /// The same with the private keys that open sealed clips.
-    pub fn opening_with(self, keys: Keyring) -> Self {
-        let keys = Arc::new(keys);
-        Self { keys, ..self }
+    pub fn opening_with(mut self, keys: impl Into<Arc<Keyring>>) -> Self {
+        self.keys = keys.into();
+        self.known_keys.extend(self.keys.ids());
+        self
+    }
+
+    /// The same with the names of further keys that booths may seal to.
+    pub fn expecting_keys(mut self, ids: Vec<String>) -> Self {
+        self.known_keys.extend(ids);
+        self
     }
 
     fn read_answers(
@@ -134,7 +162,8 @@ impl StoreViews {
         let known = self.keys.ids();
         for clip in &mut clips {
             clip.booth_name = self.name_of(&db, &clip.booth_id);
-            clip.can_be_heard |= clip.key_ids.iter().any(|id| known.contains(id));
+            let is_ours = clip.key_ids.iter().any(|id| known.contains(id));
+            clip.can_be_heard |= is_ours || (clip.is_sealed_here && !known.is_empty());
         }
         let newer = match clips.first() {
             Some(first) => lists::SPOKEN.newer_than(&db, &first.cursor())?,
@@ -147,6 +176,9 @@ impl StoreViews {
             by_booth: counts.by_booth,
             booths: counts.booths,
             by_day: counts.by_day,
+            votes: counts.votes,
+            polls: counts.polls,
+            polls_total: counts.polls_total,
             clips,
             newer,
             spoken,
@@ -189,7 +221,15 @@ impl StoreViews {
             })?
             .collect::<rusqlite::Result<_>>()?;
         by_day.reverse();
+        let votes::Polls {
+            votes,
+            polls,
+            total: polls_total,
+        } = votes::polls(db)?;
         Ok(Counts {
+            votes,
+            polls,
+            polls_total,
             by_question,
             questions: number("count(DISTINCT coalesce(question_id, '-'))")?,
             by_booth,
@@ -257,7 +297,7 @@ impl StoreViews {
                 "SELECT booth.booth_id, booth.birth, booth.health, booth.health_at,
                    card_at_booth.presence,
                    (SELECT max(received_at) FROM clip WHERE clip.booth_id = booth.booth_id),
-                   booth.health_live, booth.introduced_at
+                   booth.health_live, booth.introduced_at, booth.config
                  FROM booth LEFT JOIN card_at_booth
                    ON card_at_booth.booth_id = booth.booth_id AND card_at_booth.card_id = booth.card_id
                  ORDER BY booth.booth_id",
@@ -272,6 +312,7 @@ impl StoreViews {
                     last_clip_at: row.get(5)?,
                     health_live: row.get(6)?,
                     introduced_at: row.get(7)?,
+                    config: row.get(8)?,
                 })
             })?
             .map(|heard| self.booth_view(db, now, &came_at, heard?))
@@ -295,6 +336,7 @@ impl StoreViews {
             refused_total: lists::REFUSED.total(db)?,
             unreadable: unreadable::shown(db, now)?,
             over_budget: unreadable::over_budget(db, now)?,
+            withdrawals_waiting: self.private.waiting_number(),
         })
     }
 
@@ -359,37 +401,63 @@ impl StoreViews {
                 .filter(|version| !version.is_empty()),
             last_clip_at: heard.last_clip_at,
             sealed: birth.as_ref().and_then(|birth| birth.sealed),
+            consent_is_implied: birth
+                .as_ref()
+                .is_some_and(|birth| birth.consent_mode == Some(ConsentMode::Implied)),
+            unknown_keys: self.unknown_keys(birth.as_ref()),
             two_serials: recent_machines(db, now, &heard.booth_id)? > 1,
+            config: heard
+                .config
+                .and_then(|text| reading::object(text.as_bytes()).ok()),
             booth_id: heard.booth_id,
         })
     }
 
+    /// Keys that a booth seals to and that this hub does not know: somebody may have put them on its card.
+    fn unknown_keys(&self, birth: Option<&Birth>) -> Vec<String> {
+        if self.known_keys.is_empty() {
+            return Vec::new();
+        }
+        let named = birth.map(|birth| birth.recipient_key_ids.as_slice());
+        let named = named.unwrap_or_default().iter().take(MOST_KEYS);
+        named
+            .filter(|id| !self.known_keys.contains(id))
+            .map(|id| shortened(id))
+            .collect()
+    }
+
     fn read_clip_file(&self, clip_id: &ClipId) -> rusqlite::Result<Option<ClipFile>> {
-        let kept: Option<(Option<String>, Option<String>, String, bool)> = locked(&self.db)
+        type Kept = (Option<String>, Option<String>, String, bool, bool);
+        let kept: Option<Kept> = locked(&self.db)
             .prepare_cached(
-                "SELECT body, sha256, received_at, recovered FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
+                "SELECT body, sha256, received_at, recovered, rest_sha256 IS NOT NULL
+                 FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
             )?
             .query_row([clip_id.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
             })
             .optional()?;
-        let Some((Some(body), sha256, received_at, recovered)) = kept else {
+        let Some((Some(body), sha256, received_at, recovered, is_sealed_here)) = kept else {
             return Ok(None);
         };
-        let (kind, sealed) = match body.as_str() {
-            "ogg-opus" => (BodyKind::OggOpus, None),
+        let kind = match body.as_str() {
+            "ogg-opus" if !is_sealed_here => BodyKind::OggOpus,
             _ if self.keys.is_empty() => return Ok(None),
-            _ => {
-                let sealed = SealedClip {
-                    clip_id: clip_id.clone(),
-                    recovered,
-                    keys: self.keys.clone(),
-                };
-                (BodyKind::SealedOggOpus, Some(sealed))
-            }
+            _ => BodyKind::SealedOggOpus,
         };
+        let sealed = (kind == BodyKind::SealedOggOpus).then(|| SealedClip {
+            clip_id: clip_id.clone(),
+            recovered,
+            keys: self.keys.clone(),
+        });
         Ok(Some(ClipFile {
-            path: record::path(&self.clips, clip_id, Part::Body(kind)),
+            files: BodyFiles::of(&self.clips, &self.private, clip_id, kind),
             sha256: sha256.map(Into::into).unwrap_or_default(),
             stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             sealed,
@@ -444,6 +512,7 @@ struct HeardBooth {
     last_clip_at: Option<String>,
     health_live: bool,
     introduced_at: Option<String>,
+    config: Option<String>,
 }
 
 impl Views for StoreViews {
@@ -459,6 +528,9 @@ impl Views for StoreViews {
                     by_booth: Vec::new(),
                     booths: 0,
                     by_day: Vec::new(),
+                    votes: 0,
+                    polls: Vec::new(),
+                    polls_total: 0,
                     clips: Vec::new(),
                     newer: 0,
                     spoken: 0,
@@ -483,6 +555,7 @@ impl Views for StoreViews {
                 refused_total: 0,
                 unreadable: Listed::default(),
                 over_budget: Listed::default(),
+                withdrawals_waiting: 0,
             }
         })
     }
@@ -527,7 +600,10 @@ fn never_heard(expected: &ExpectedBooth) -> BoothView {
         sw_version: None,
         last_clip_at: None,
         sealed: None,
+        consent_is_implied: false,
+        unknown_keys: Vec::new(),
         two_serials: false,
+        config: None,
     }
 }
 

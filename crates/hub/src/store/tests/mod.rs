@@ -6,7 +6,9 @@ mod faults;
 mod fleet;
 mod keeps;
 mod model;
+mod sealed;
 mod whose;
+mod withdrawals;
 
 use std::sync::{Arc, Mutex};
 
@@ -278,7 +280,7 @@ fn a_clip_in_order_is_stored_byte_for_byte_and_every_repeat_is_answered_at_once(
         bench
             .views()
             .clip_file(&CLIP.into())
-            .and_then(|file| fs::read(file.path).ok()),
+            .and_then(|file| file.files.read().ok()),
         Some(clip.body)
     );
 }

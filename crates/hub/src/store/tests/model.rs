@@ -2,7 +2,8 @@
 //! from a backup, removed or made anew.
 //!
 //! The promise: a clip that was ever acknowledged is there, byte for byte, or `check` names it; and if its booth still has it and
-//! offers it, it is there again or `check` still names it. A clip never has another clip's body. A failure names its seed.
+//! offers it, it is there again or `check` still names it. A clip never has another clip's body. A vote counts once. What was
+//! withdrawn is gone, whatever database comes back, and stays gone when its booth offers it. A failure names its seed.
 //! More seeds: `STORE_SEEDS=1-500 cargo test --lib whatever_befalls_the_store -- --nocapture`.
 
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use super::*;
 const SEEDS: (u64, u64) = (1, 60);
 const STEPS: usize = 40;
 const CLIPS: u64 = 5;
+/// The number of a clip that is a vote.
+const VOTE: u64 = 5;
 const BODY_BYTES: usize = 3_000;
 
 /// xorshift64*: the same seed gives the same numbers.
@@ -28,6 +31,9 @@ impl Chance {
 
 /// A clip in one of its versions: the booth's own, or that of a sender that disputes it.
 fn version(n: u64, which: u64) -> Clip {
+    if n == VOTE {
+        return choice(n + 1);
+    }
     let mut clip = numbered(n + 1);
     clip.body.truncate(BODY_BYTES);
     clip.body[0] = which as u8;
@@ -45,6 +51,7 @@ struct Done {
     kills: u64,
     files_damaged: u64,
     databases_lost: u64,
+    withdrawn: u64,
 }
 
 struct Model {
@@ -58,6 +65,8 @@ struct Model {
     waiting: BTreeSet<(u64, u64)>,
     /// Files that survive a power cut.
     durable: BTreeSet<PathBuf>,
+    /// Clips that were withdrawn: their mark is durable.
+    withdrawn: BTreeSet<u64>,
     backup: Option<Vec<u8>>,
     done: Done,
     trace: Vec<String>,
@@ -79,6 +88,7 @@ impl Model {
             acknowledged: BTreeSet::new(),
             waiting: BTreeSet::new(),
             durable: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
             backup: None,
             done: Done::default(),
             trace: vec![format!("seed {seed}")],
@@ -105,6 +115,14 @@ impl Model {
         let is_new = |store: &Store| store.unsynced_files.contains(&path);
         !self.store.as_ref().is_some_and(is_new)
             && record::read(&path).is_ok_and(|record| record.is_some())
+    }
+
+    /// Whether what was acknowledged is there.
+    fn has(&self, n: u64, which: u64) -> bool {
+        match n {
+            VOTE => self.has_record(n),
+            _ => fs::read(self.body(n)).is_ok_and(|body| body == version(n, which).body),
+        }
     }
 
     fn has_whole_body(&self, n: u64) -> bool {
@@ -166,7 +184,7 @@ impl Model {
             &format!("clip/{}", clip.id),
             clip.manifest.to_string().as_bytes(),
         )?);
-        for from in (0..BODY_BYTES).step_by(1_000) {
+        for from in (0..clip.body.len()).step_by(1_000) {
             let to = from + 1_000;
             // Now and then a part is lost.
             if self.chance.below(12) > 0 {
@@ -174,6 +192,16 @@ impl Model {
             }
         }
         for ack in acks {
+            let is_gone = self.withdrawn.contains(&n);
+            let is_discard = ack.status == AckStatus::Discard;
+            // Other words under the id of withdrawn ones stay with their booth.
+            let is_refused = ack.status == AckStatus::Reject;
+            assert!(
+                !is_gone || is_discard || is_refused,
+                "{ack:?}: {:#?}",
+                self.trace
+            );
+            assert!(is_gone || !is_discard, "{ack:?}: {:#?}", self.trace);
             if ack.status == AckStatus::Stored
                 && ack.sha256.as_deref() == clip.manifest["sha256"].as_str()
             {
@@ -193,13 +221,30 @@ impl Model {
         Ok(())
     }
 
+    /// A citizen takes a clip back, and the power may fail within.
+    fn withdraw(&mut self, n: u64) -> Result<(), StoreError> {
+        let left = self.chance.below(12) as u32;
+        let (wall, id) = (self.wall, version(n, 0).id);
+        let store = self.store.as_mut().expect("open");
+        store.cut = Some(Cut { left, at: None });
+        let done = store.withdraw(wall, &id);
+        // Once the mark is there, it is withdrawn, whatever comes.
+        if store.private.is_buried(&id) {
+            self.withdrawn.insert(n);
+            self.acknowledged.retain(|(of, _)| *of != n);
+        }
+        self.waiting.clear();
+        done
+    }
+
     fn step(&mut self) {
-        let n = self.chance.below(CLIPS);
-        let what = self.chance.below(30);
+        let n = self.chance.below(CLIPS + 1);
+        let what = self.chance.below(32);
         self.trace.push(format!("{what} on {n}"));
         match what {
             23..=25 => self.done.files_damaged += 1,
             27..=29 => self.done.databases_lost += 1,
+            30 => self.done.withdrawn += 1,
             _ => {}
         }
         let done = match what {
@@ -235,7 +280,7 @@ impl Model {
                 }
                 Ok(())
             }
-            25 if self.has_whole_body(n) => {
+            25 if n != VOTE && self.has_whole_body(n) => {
                 let path = self.file(n, Part::Record);
                 match self.chance.below(2) {
                     0 => drop(fs::remove_file(path)),
@@ -264,7 +309,8 @@ impl Model {
                 self.open();
                 Ok(())
             }
-            23..=25 => Ok(()),
+            23..=25 | 31 => Ok(()),
+            30 => self.withdraw(n),
             _ => {
                 self.dies(false);
                 rebuild(&self.dir(), Progress::new("read")).expect("rebuilds");
@@ -282,7 +328,11 @@ impl Model {
             match self.chance.below(3) {
                 0 => {
                     self.waiting.clear();
-                    self.store.as_mut().expect("open").roll_back();
+                    let store = self.store.as_mut().expect("open");
+                    store.roll_back();
+                    store.cut = None;
+                    // The next second.
+                    store.work_off(self.wall, Mono(1)).expect("works");
                 }
                 1 => {
                     self.dies(false);
@@ -308,13 +358,24 @@ impl Model {
             .filter_map(|found| found.clip_id)
             .collect();
         for &(n, which) in &self.acknowledged {
-            let clip = version(n, which);
-            let is_there = fs::read(self.body(n)).is_ok_and(|body| body == clip.body);
             assert!(
-                is_there || named.contains(&clip.id),
+                self.has(n, which) || named.contains(&version(n, which).id),
                 "clip {n} is neither there nor named: {:#?}",
                 self.trace
             );
+        }
+        for &n in &self.withdrawn {
+            let parts = [Part::Body(BodyKind::OggOpus), Part::Record, Part::Void];
+            for part in parts {
+                assert!(
+                    !self.file(n, part).exists(),
+                    "{part:?} of {n}: {:#?}",
+                    self.trace
+                );
+            }
+            let store = self.store.as_ref().expect("open");
+            let known = rows::known(&store.db, &version(n, 0).id).expect("reads");
+            assert!(known.is_none(), "clip {n} has a row: {:#?}", self.trace);
         }
     }
 
@@ -338,7 +399,7 @@ impl Model {
             .findings;
         for &(n, which) in &self.acknowledged {
             let clip = version(n, which);
-            let is_there = fs::read(self.body(n)).is_ok_and(|body| body == clip.body);
+            let is_there = self.has(n, which);
             // The body is rotten at its full length, or was moved out of its place, which another version has.
             let is_named = named.iter().any(|found| {
                 ["different_body", "set_aside"].contains(&found.what)
@@ -374,6 +435,7 @@ fn whatever_befalls_the_store_an_acknowledged_clip_is_there_or_asked_for_or_name
         all.kills += done.kills;
         all.files_damaged += done.files_damaged;
         all.databases_lost += done.databases_lost;
+        all.withdrawn += done.withdrawn;
     }
     booth_host::complain!("seeds {first}-{last}: {all:?}");
 }

@@ -1,0 +1,430 @@
+//! What is published becomes something else: `publish`, `withdraw`, `undo`.
+//!
+//! Owns: the order of the steps, and what is said meanwhile. Never does: send what is not durable.
+#![allow(clippy::disallowed_methods)] // waits for booths
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use booth_contract::time::rfc3339;
+use booth_contract::{BoothId, ConfigReport, MAX_JSON_BYTES, MediaHash, Topics};
+use booth_host::{clock, say};
+use serde_json::json;
+
+use super::CampaignError;
+use super::author::{ready, right};
+use super::broker::{self, Load};
+use super::file::Booths;
+use super::merge::{Merged, merged};
+use super::parcel::{Parcel, is_same, parcels, sign, to_sign};
+use super::progress::{Progress, Stand};
+use super::register::{Campaigns, Register, Sent, State};
+use super::signing::{self, Returned};
+use super::verbs::{General, Sending, local_now};
+use super::workshop::Workshop;
+use crate::config::HubConfig;
+use crate::{login, store};
+
+/// How often the database is asked while booths are waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) async fn publish(
+    file: Option<&Path>,
+    only: Vec<String>,
+    sending: &Sending,
+    general: &General,
+) -> Result<(), CampaignError> {
+    let hub = HubConfig::load(&general.config)?;
+    let register = Register::open(&hub.store.dir)?;
+    let workshop = Workshop::open(register.folder())?;
+    let mut campaigns = register.state.campaigns();
+    let Some(file) = file else {
+        if campaigns.is_empty() && register.state.booths.is_empty() {
+            return Err(CampaignError::refused(
+                "nothing is published yet; name a campaign's file (booth-hub campaign new FILE writes an example)",
+            ));
+        }
+        let change = Change {
+            what: "publish again".into(),
+            campaigns,
+            same_as: None,
+            always: None,
+        };
+        return change
+            .carry_out(register, workshop, &hub, sending, general)
+            .await;
+    };
+    let mut draft = right(file, &hub)?;
+    if !only.is_empty() {
+        if let Some(stranger) = only.iter().find(|booth| !draft.booths.has(booth)) {
+            return Err(CampaignError::Refused(format!(
+                "{stranger:?} is none of the booths that {} names; write it into `booths` there",
+                file.display()
+            )));
+        }
+        for booth in &only {
+            BoothId::parse(booth).map_err(|why| CampaignError::refused(why.to_string()))?;
+        }
+        draft.booths = Booths::Named(only);
+    }
+    let ready = ready(&draft, file, &workshop, &rfc3339(clock::wall()))?;
+    let always = Some(ready.booths.clone());
+    campaigns.insert(draft.id.clone(), ready);
+    let what = format!("publish {}", draft.id);
+    let change = Change {
+        what,
+        campaigns,
+        same_as: None,
+        always,
+    };
+    change
+        .carry_out(register, workshop, &hub, sending, general)
+        .await
+}
+
+pub(super) async fn withdraw(
+    id: &str,
+    sending: &Sending,
+    general: &General,
+) -> Result<(), CampaignError> {
+    let hub = HubConfig::load(&general.config)?;
+    let register = Register::open(&hub.store.dir)?;
+    let workshop = Workshop::open(register.folder())?;
+    let mut campaigns = register.state.campaigns();
+    let Some(taken) = campaigns.remove(id) else {
+        return Err(unknown(id, &campaigns));
+    };
+    let what = format!("withdraw {id}");
+    let change = Change {
+        what,
+        campaigns,
+        same_as: None,
+        always: Some(taken.booths),
+    };
+    change
+        .carry_out(register, workshop, &hub, sending, general)
+        .await
+}
+
+pub(super) fn unknown(id: &str, campaigns: &Campaigns) -> CampaignError {
+    let names: Vec<&str> = campaigns.keys().map(String::as_str).collect();
+    CampaignError::Refused(match names.is_empty() {
+        true => format!("{id:?} is not published; no campaign is"),
+        false => format!("{id:?} is not published; there are {}", names.join(", ")),
+    })
+}
+
+pub(super) async fn undo(sending: &Sending, general: &General) -> Result<(), CampaignError> {
+    let hub = HubConfig::load(&general.config)?;
+    let register = Register::open(&hub.store.dir)?;
+    let workshop = Workshop::open(register.folder())?;
+    let Some((same_as, campaigns)) = register.state.before() else {
+        return Err(CampaignError::refused(
+            "there is nothing to take back: nothing was published, or the one before is not kept any more",
+        ));
+    };
+    let taken = register
+        .state
+        .latest()
+        .map(|edition| edition.what.clone())
+        .unwrap_or_default();
+    let change = Change {
+        what: format!("undo ({taken})"),
+        campaigns,
+        same_as: Some(same_as),
+        always: None,
+    };
+    change
+        .carry_out(register, workshop, &hub, sending, general)
+        .await
+}
+
+/// What is to be published instead of what is.
+struct Change {
+    what: String,
+    campaigns: Campaigns,
+    /// For an undo, the edition that it goes back to.
+    same_as: Option<u64>,
+    /// Booths that get it even if nothing changes for them; without it, all that have ever had anything.
+    always: Option<Booths>,
+}
+
+impl Change {
+    /// The booths that the change concerns, each with its new configuration.
+    fn merge(
+        &self,
+        state: &State,
+        everybody: &BTreeSet<String>,
+        force: bool,
+    ) -> Result<Vec<(String, Merged)>, CampaignError> {
+        let now = local_now();
+        let named = |campaigns: &Campaigns| -> BTreeSet<String> {
+            let named = campaigns.values().filter_map(|ready| match &ready.booths {
+                Booths::All => None,
+                Booths::Named(named) => Some(named.clone()),
+            });
+            named.flatten().collect()
+        };
+        let mut booths: BTreeSet<String> = everybody.clone();
+        booths.extend(named(&self.campaigns));
+        booths.extend(state.booths.keys().cloned());
+        let (mut merged_all, mut conflicts) = (Vec::new(), BTreeSet::new());
+        for booth in booths {
+            let mut new = match merged(&self.campaigns, &booth, now) {
+                Ok(new) => new,
+                Err(why) => {
+                    conflicts.extend(why);
+                    continue;
+                }
+            };
+            new.wanted.force = force;
+            let sent = state.booths.get(&booth);
+            let is_same = sent.is_some_and(|sent| is_same(sent, &new.wanted));
+            // A booth that the centre never said anything to, and has nothing to say to, is left alone.
+            let is_nothing = new.campaigns.is_empty() && sent.is_none();
+            let is_asked_for = self.always.as_ref().is_none_or(|booths| booths.has(&booth));
+            if !is_nothing && (is_asked_for || !is_same) {
+                merged_all.push((booth, new));
+            }
+        }
+        match conflicts.is_empty() {
+            true => Ok(merged_all),
+            false => {
+                let conflicts: Vec<String> = conflicts.into_iter().collect();
+                Err(CampaignError::Refused(conflicts.join("\n")))
+            }
+        }
+    }
+
+    async fn carry_out(
+        self,
+        mut register: Register,
+        workshop: Workshop,
+        hub: &HubConfig,
+        sending: &Sending,
+        general: &General,
+    ) -> Result<(), CampaignError> {
+        let reports = store::config_reports(&hub.store.dir)?;
+        let everybody: BTreeSet<String> = hub
+            .booths
+            .iter()
+            .map(|booth| &booth.id)
+            .chain(reports.keys())
+            .map(|booth| booth.as_str().to_owned())
+            .collect();
+        let new = self.merge(&register.state, &everybody, sending.force)?;
+        if new.is_empty() {
+            let why = "no booth is concerned: name booths in the campaign's file, or in hub.toml as [[booth]] (\"all\" is those and every booth \
+                       that the hub has heard)";
+            return Err(CampaignError::refused(why));
+        }
+        let now = clock::wall();
+        let mut known = BTreeMap::new();
+        for (booth, report) in reports.iter().filter(|_| !sending.force) {
+            let version = report.as_ref().and_then(|report| report.applied);
+            known.extend(version.map(|version| (booth.as_str().to_owned(), version)));
+        }
+        let names = new.iter().map(|(booth, _)| booth.as_str());
+        let version = register.state.next_version(names, &known, now.as_second());
+        let mut parcels = parcels(new, version, &rfc3339(now));
+        if let Some(path) = &sending.to_sign {
+            return to_sign(path, &parcels, now, general);
+        }
+        let returned: Vec<Returned> = sending
+            .signed
+            .iter()
+            .map(|file| signing::read(file, now))
+            .collect::<Result<_, _>>()?;
+        sign(&mut parcels, &returned, &register.state, sending)?;
+        if let Some(long) = parcels
+            .iter()
+            .find(|parcel| parcel.payload.len() > MAX_JSON_BYTES)
+        {
+            return Err(CampaignError::Refused(format!(
+                "the configuration of {} has {} bytes, and a booth reads {MAX_JSON_BYTES}: fewer campaigns, questions or languages at a time",
+                long.booths.join(", "),
+                long.payload.len()
+            )));
+        }
+        if sending.dry_run {
+            tell_dry(&parcels, general);
+            return Ok(());
+        }
+        let login = login::login(hub)?;
+        let load = self.note(&mut register, &workshop, &parcels, now)?;
+        let topics = Topics::new(hub.mqtt.root.clone());
+        let versions = parcels.iter().flat_map(|parcel| {
+            parcel
+                .booths
+                .iter()
+                .map(|booth| (booth.clone(), parcel.version))
+        });
+        let mut progress = Progress::new(versions.collect());
+        let tell = |booth: &BoothId, report: &ConfigReport, progress: &mut Progress| {
+            if let Some(line) = progress.heard(booth.as_str(), report)
+                && !general.json
+            {
+                say!("{line}");
+            }
+        };
+        let mut heard = |booth: &BoothId, report: &ConfigReport| tell(booth, report, &mut progress);
+        let mut ear =
+            Some(broker::deliver(&login, &topics, &hub.store.dir, &load, &mut heard).await?);
+        for hash in &load.unwanted {
+            register.state.at_broker.remove(hash);
+        }
+        register.save()?;
+        // Another command may work while this one waits.
+        drop(register);
+        if !general.json {
+            say!(
+                "{}: version {version} is published for {}, with {} prompts.",
+                self.what,
+                count(load.configurations.len()),
+                load.media.len()
+            );
+        }
+        let until = tokio::time::Instant::now() + Duration::from_secs(sending.wait);
+        while !progress.is_over() && tokio::time::Instant::now() < until {
+            for (booth, report) in store::config_reports(&hub.store.dir).unwrap_or_default() {
+                if let Some(report) = report {
+                    tell(&booth, &report, &mut progress);
+                }
+            }
+            let heard = async {
+                match &mut ear {
+                    Some(ear) => ear.hear().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                heard = heard => match heard {
+                    Some((booth, report)) => tell(&booth, &report, &mut progress),
+                    // The running hub has its connection back; its database tells the rest.
+                    None => ear = None,
+                },
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+        if let Some(ear) = ear {
+            ear.leave().await;
+        }
+        tell_end(&self.what, version, &progress, general)
+    }
+
+    /// Makes durable what is about to leave, and gathers it.
+    fn note(
+        &self,
+        register: &mut Register,
+        workshop: &Workshop,
+        parcels: &[Parcel],
+        now: jiff::Timestamp,
+    ) -> Result<Load, CampaignError> {
+        let at = rfc3339(now);
+        let mut load = Load::default();
+        let mut wanted: BTreeSet<MediaHash> = BTreeSet::new();
+        for parcel in parcels {
+            let media = parcel.merged.wanted.media();
+            wanted.extend(media.iter().cloned());
+            for booth in &parcel.booths {
+                let id =
+                    BoothId::parse(booth).map_err(|why| CampaignError::refused(why.to_string()))?;
+                load.configurations.push((id, parcel.payload.clone()));
+                let sent = Sent {
+                    version: parcel.version,
+                    at: at.clone(),
+                    campaigns: parcel.merged.campaigns.clone(),
+                    media: media.clone(),
+                    payload: String::from_utf8_lossy(&parcel.payload).into_owned(),
+                };
+                register.state.booths.insert(booth.clone(), sent);
+            }
+        }
+        for hash in &wanted {
+            load.media.push((hash.clone(), workshop.bytes(hash)?));
+        }
+        register
+            .state
+            .begin(&at, self.what.clone(), self.campaigns.clone(), self.same_as);
+        register.state.at_broker.extend(wanted);
+        let still = register.state.wanted_media();
+        load.unwanted = register
+            .state
+            .at_broker
+            .difference(&still)
+            .cloned()
+            .collect();
+        register.save()?;
+        Ok(load)
+    }
+}
+
+fn count(booths: usize) -> String {
+    match booths {
+        1 => "one booth".into(),
+        n => format!("{n} booths"),
+    }
+}
+
+fn tell_dry(parcels: &[Parcel], general: &General) {
+    if general.json {
+        let each = parcels.iter().map(|parcel| {
+            json!({"booths": parcel.booths, "campaigns": parcel.merged.campaigns, "version": parcel.version, "bytes": parcel.payload.len(),
+                "prompts": parcel.merged.wanted.media().len(), "payload": String::from_utf8_lossy(&parcel.payload)})
+        });
+        return say!("{}", json!({"would_publish": each.collect::<Vec<_>>()}));
+    }
+    for parcel in parcels {
+        let campaigns = match parcel.merged.campaigns.is_empty() {
+            true => "no campaign: what the booth's own booth.toml asks".to_owned(),
+            false => parcel.merged.campaigns.join(", "),
+        };
+        let prompts = parcel.merged.wanted.media().len();
+        say!(
+            "{}: {campaigns} ({} bytes, {prompts} prompts)",
+            parcel.booths.join(", "),
+            parcel.payload.len()
+        );
+    }
+    say!("Nothing was published.");
+}
+
+fn tell_end(
+    what: &str,
+    version: u64,
+    progress: &Progress,
+    general: &General,
+) -> Result<(), CampaignError> {
+    let refused = progress
+        .stands()
+        .filter(|(_, _, stand)| matches!(stand, Stand::Refused { .. }))
+        .count();
+    let applied = progress
+        .stands()
+        .filter(|(_, _, stand)| matches!(stand, Stand::Applied { .. }))
+        .count();
+    let all = progress.stands().count();
+    if general.json {
+        let each = progress.stands().map(
+            |(booth, version, stand)| json!({"booth": booth, "version": version, "report": stand}),
+        );
+        say!(
+            "{}",
+            json!({"done": what, "version": version, "booths": each.collect::<Vec<_>>()})
+        );
+    } else {
+        for (booth, _, stand) in progress.stands().filter(|(_, _, stand)| !stand.is_final()) {
+            say!("{booth}: {}", stand.sentence());
+        }
+        say!("In force at {applied} of {all} booths. See later: booth-hub campaign list");
+    }
+    match refused {
+        0 => Ok(()),
+        n => Err(CampaignError::Refused(format!(
+            "{} not taken by {}; each keeps what was in force. Mend what it names, and publish again",
+            what,
+            count(n)
+        ))),
+    }
+}

@@ -1,0 +1,256 @@
+//! Where a sealed body's envelope lies: apart from the body, so that deleting a few hundred bytes deletes the words.
+//!
+//! Owns: how an envelope is taken out of a body and read with it again. The body's file keeps its length; where its envelope was are
+//! zeros. Never does: open an envelope. The order of things: the envelope is durable before anybody is told that the clip is stored,
+//! and before it is taken out of a body that was told to be stored already. A cut between leaves a body that has its envelope in both
+//! places, or one of a clip that comes again.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::private::{Private, make_folder};
+use super::record::{self, Part};
+use super::rows::{self, Known};
+use super::{RECORDS_AT_ONCE, Store, StoreError, fsync, staging};
+use booth_contract::{BodyHash, BodyKind, ClipId};
+use booth_sealing::open::{BEFORE_ENVELOPE, envelope_length};
+
+/// A body's file and the file of its envelope, which may not be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyFiles {
+    /// The body.
+    pub body: PathBuf,
+    /// Its envelope; a body that is not sealed has none.
+    pub envelope: Option<PathBuf>,
+}
+
+impl BodyFiles {
+    /// The files of a clip's body.
+    pub(super) fn of(clips: &Path, private: &Private, clip_id: &ClipId, kind: BodyKind) -> Self {
+        Self {
+            body: record::path(clips, clip_id, Part::Body(kind)),
+            envelope: (kind == BodyKind::SealedOggOpus).then(|| private.envelope(clip_id)),
+        }
+    }
+
+    /// The body as it was sealed, with its envelope in its place.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut body = fs::read(&self.body)?;
+        if let Some(envelope) = self.envelope()?
+            && let Some(place) = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + envelope.len())
+        {
+            place.copy_from_slice(&envelope);
+        }
+        Ok(body)
+    }
+
+    /// The envelope, where it lies apart.
+    fn envelope(&self) -> io::Result<Option<Vec<u8>>> {
+        let Some(path) = &self.envelope else {
+            return Ok(None);
+        };
+        match booth_host::plain_file::read_at_most(path, booth_sealing::envelope::MAX_BYTES as u64)
+        {
+            Ok(envelope) => Ok(Some(envelope)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the body's words can be opened at all: its envelope is in the body or beside it.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn has_envelope(&self) -> io::Result<bool> {
+        let Some(path) = &self.envelope else {
+            return Ok(true);
+        };
+        if path.exists() {
+            return Ok(true);
+        }
+        let mut first = [0; 1];
+        let read = File::open(&self.body)?.read_at(&mut first, BEFORE_ENVELOPE as u64)?;
+        Ok(read == 0 || first[0] != 0)
+    }
+
+    /// SHA-256 and length of the body as it was sealed; `None` where there is no body.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn hash(&self) -> Result<Option<(BodyHash, u64)>, StoreError> {
+        let failed = |error| StoreError::file("reading", &self.body, error);
+        let Some(envelope) = self.envelope().map_err(failed)? else {
+            return staging::hash_at(&self.body);
+        };
+        let file = match File::open(&self.body) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let bytes = file.metadata().map_err(failed)?.len();
+        let mut head = vec![0; BEFORE_ENVELOPE + envelope.len()];
+        if file.read_exact_at(&mut head, 0).is_err() {
+            return staging::hash_at(&self.body);
+        }
+        head[BEFORE_ENVELOPE..].copy_from_slice(&envelope);
+        let mut hasher = Sha256::new();
+        hasher.update(&head);
+        staging::hash_on(&file, head.len() as u64, u64::MAX, hasher)
+            .map(|hash| Some((hash, bytes)))
+            .map_err(failed)
+    }
+}
+
+/// Writes a body's envelope to its own file, which the caller syncs with its folder; answers its length. `None` for a body that has
+/// none in it.
+///
+/// # Errors
+/// Every error of the file system.
+fn copy_out(body: &Path, envelope: &Path) -> Result<Option<u64>, StoreError> {
+    let failed = |error| StoreError::file("reading", body, error);
+    let file = File::open(body).map_err(failed)?;
+    let mut before = [0; BEFORE_ENVELOPE];
+    if file.read_exact_at(&mut before, 0).is_err() {
+        return Ok(None);
+    }
+    let Some(length) = envelope_length(&before).filter(|length| *length > 0) else {
+        return Ok(None);
+    };
+    let mut content = vec![0; length];
+    if file
+        .read_exact_at(&mut content, BEFORE_ENVELOPE as u64)
+        .is_err()
+        || content[0] == 0
+    {
+        return Ok(None);
+    }
+    make_folder(envelope.parent().unwrap_or(envelope))?;
+    record::publish(envelope, &content, envelope.exists())?;
+    Ok(Some(length as u64))
+}
+
+/// Puts zeros where a body's envelope was; the caller syncs the file.
+///
+/// # Errors
+/// Every error of the file system.
+fn blank(body: &Path, length: u64) -> Result<(), StoreError> {
+    let failed = |error| StoreError::file("writing", body, error);
+    let file = OpenOptions::new().write(true).open(body).map_err(failed)?;
+    file.write_all_at(&vec![0; length as usize], BEFORE_ENVELOPE as u64)
+        .map_err(failed)
+}
+
+/// Puts an envelope back into its body, durably: for a body that leaves its place.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn put_back(files: &BodyFiles) -> Result<(), StoreError> {
+    let failed = |error| StoreError::file("writing", &files.body, error);
+    let Some(envelope) = files.envelope().map_err(failed)? else {
+        return Ok(());
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .open(&files.body)
+        .map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() >= (BEFORE_ENVELOPE + envelope.len()) as u64 {
+        file.write_all_at(&envelope, BEFORE_ENVELOPE as u64)
+            .and_then(|()| file.sync_data())
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Takes the envelope out of a body that is not in its place yet; the commit syncs both.
+    pub(super) fn take_envelope_out(
+        &mut self,
+        body: &Path,
+        clip_id: &ClipId,
+    ) -> Result<(), StoreError> {
+        let envelope = self.private.envelope(clip_id);
+        if self.private_disk.is_none() {
+            let dir = self.private.dir();
+            make_folder(dir)?;
+            let disk = File::open(dir).map_err(|e| StoreError::file("opening", dir, e))?;
+            self.private_disk = Some(disk);
+        }
+        if let Some(length) = copy_out(body, &envelope)? {
+            self.private_dirty
+                .extend(envelope.parent().map(Path::to_owned));
+            self.private_dirty.insert(envelope);
+            blank(body, length)?;
+        }
+        Ok(())
+    }
+
+    /// Has the commit sync an envelope that lay there before.
+    pub(super) fn envelope_was_there(&mut self, files: &BodyFiles) {
+        if let Some(envelope) = files.envelope.as_ref().filter(|path| path.exists()) {
+            self.private_dirty
+                .extend(envelope.parent().map(Path::to_owned));
+            self.private_dirty.insert(envelope.clone());
+        }
+    }
+
+    /// Takes the envelopes out of the bodies of a store of an earlier version.
+    pub(super) fn take_old_envelopes_out(&mut self) -> Result<(), StoreError> {
+        let is_done: bool =
+            self.db
+                .query_row("SELECT has_envelopes_apart FROM store", [], |row| {
+                    row.get(0)
+                })?;
+        if is_done {
+            return Ok(());
+        }
+        let mut last = ClipId::default();
+        loop {
+            let clips = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
+            let Some(clip) = clips.last() else { break };
+            last.clone_from(&clip.clip_id);
+            self.take_envelopes_out_of(&clips)?;
+        }
+        self.db
+            .execute("UPDATE store SET has_envelopes_apart = 1", [])?;
+        Ok(())
+    }
+
+    /// First every envelope is durable, then the places of all are blanked.
+    fn take_envelopes_out_of(&mut self, clips: &[Known]) -> Result<(), StoreError> {
+        let mut copied = Vec::new();
+        for clip in clips {
+            if clip.body() != Some(Part::Body(BodyKind::SealedOggOpus)) {
+                continue;
+            }
+            let body = record::path(
+                &self.clips,
+                &clip.clip_id,
+                Part::Body(BodyKind::SealedOggOpus),
+            );
+            if !body.exists() {
+                continue;
+            }
+            let envelope = self.private.envelope(&clip.clip_id);
+            if let Some(length) = copy_out(&body, &envelope)? {
+                copied.push((body, envelope, length));
+            }
+        }
+        for (_, envelope, _) in &copied {
+            fsync(envelope)?;
+            fsync(envelope.parent().unwrap_or(envelope))?;
+        }
+        for (body, _, length) in &copied {
+            blank(body, *length)?;
+            fsync(body)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,523 @@
+//! The folder beside the store, named after it with `-private`: what must not come back with an old database, or lie in its backups.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `withdrawn/xx/<id>` | a citizen withdrew this clip: whatever comes back of it from a backup is deleted before the hub serves |
+//! | `waiting/<id>.….json` | a withdrawal that is not worked off |
+//! | `fits-two/<id>.….json` | one whose receipt fits two clips: it waits for an operator |
+//! | `unmatched` | receipts that were withdrawn before their clip came, as hashes |
+//! | `receipt-key` | the key of these hashes |
+//! | `envelopes/xx/<id>` | the envelope of a sealed body: without it nobody opens the body |
+//!
+//! Owns: these names, their forms, and that each is durable when its function returns. Never does: decide what is withdrawn. A failure
+//! leaves the file that was there before.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, fsync, record};
+use crate::ingest::is_clip_id;
+use crate::receipts::ReceiptMark;
+use booth_contract::{BodyHash, BoothId, CardId, ClipId};
+
+/// Longest file of a withdrawal that is read, in bytes.
+const MOST_BYTES: u64 = 64 << 10;
+/// How long a receipt that fitted no clip is remembered: a card may be away for so long before its clips come.
+const REMEMBERED_HOURS: i64 = 400 * 24;
+
+/// The folder; it is made when something is written into it.
+#[derive(Debug, Clone)]
+pub(crate) struct Private {
+    dir: PathBuf,
+}
+
+/// A clip that was withdrawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tombstone {
+    /// When, RFC 3339 UTC.
+    #[serde(default)]
+    pub at: String,
+    /// The clip's number, so that it is not called missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_id: Option<CardId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_no: Option<u64>,
+    /// The hash of the body that was withdrawn, `choice` for a vote; nothing where it was not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<BodyHash>,
+}
+
+/// Who brought a withdrawal. It stands in the file's name, so that whoever waits for his turn costs no reading.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// A citizen at this booth.
+    Booth(String),
+    /// A citizen on the hub's page.
+    Page,
+    /// The desk where the city's key is, which has matched a withdrawal of the two above.
+    Desk,
+    /// An operator (`booth-hub withdraw`).
+    Operator,
+}
+
+impl Source {
+    fn in_name(&self) -> String {
+        match self {
+            Self::Booth(booth) => format!("from-{booth}"),
+            Self::Page => "page".into(),
+            Self::Desk => "desk".into(),
+            Self::Operator => "operator".into(),
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "page" => Some(Self::Page),
+            "desk" => Some(Self::Desk),
+            "operator" => Some(Self::Operator),
+            _ => name.strip_prefix("from-").map(|b| Self::Booth(b.into())),
+        }
+    }
+
+    /// Whether it may guess receipts, and is therefore held back.
+    pub(crate) fn may_guess(&self) -> bool {
+        matches!(self, Self::Booth(_) | Self::Page)
+    }
+}
+
+/// The content of a withdrawal's file: one of `sealed`, `mark` and `clip_id` says what is withdrawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    /// The withdrawal's id.
+    pub id: ClipId,
+    /// When the hub took it, RFC 3339 UTC.
+    pub at: String,
+    /// The receipt, sealed to the city's keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+    /// The receipt's hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<ReceiptMark>,
+    /// The clip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_id: Option<ClipId>,
+    /// The name of the file of the withdrawal that is settled with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles: Option<String>,
+}
+
+impl Private {
+    /// The folder that belongs to the store in this folder.
+    pub(crate) fn beside(store: &Path) -> Self {
+        let mut name = store.file_name().unwrap_or_default().to_owned();
+        name.push("-private");
+        let dir = store.with_file_name(name);
+        Self { dir }
+    }
+
+    /// The folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file of the key of receipts; its folder is made.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(crate) fn receipt_key(&self) -> Result<PathBuf, StoreError> {
+        make_folder(&self.dir)?;
+        Ok(self.dir.join("receipt-key"))
+    }
+
+    fn withdrawn(&self) -> PathBuf {
+        self.dir.join("withdrawn")
+    }
+
+    fn waiting_dir(&self) -> PathBuf {
+        self.dir.join("waiting")
+    }
+
+    /// Where the list of receipts is that fitted no clip.
+    pub(super) fn unmatched(&self) -> PathBuf {
+        self.dir.join("unmatched")
+    }
+
+    /// Where a body's envelope lies. The id was checked: it cannot leave the folder.
+    pub(crate) fn envelope(&self, clip_id: &ClipId) -> PathBuf {
+        let folder = self.dir.join("envelopes").join(&clip_id[..2]);
+        folder.join(clip_id.as_str())
+    }
+
+    fn tombstone_path(&self, clip_id: &ClipId) -> PathBuf {
+        self.withdrawn().join(&clip_id[..2]).join(clip_id.as_str())
+    }
+
+    /// Writes the mark of a withdrawn clip, durably. One that is there stays.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn bury(&self, clip_id: &ClipId, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let path = self.tombstone_path(clip_id);
+        if path.exists() {
+            return sync_what_is_there(&path);
+        }
+        let text = serde_json::to_vec(tombstone)
+            .map_err(|error| StoreError::file("writing", &path, error.into()))?;
+        write(&path, &text)
+    }
+
+    /// Whether the clip has the mark.
+    pub(super) fn is_buried(&self, clip_id: &ClipId) -> bool {
+        self.tombstone_path(clip_id).exists()
+    }
+
+    /// The mark of a clip, if it has one.
+    pub(super) fn tombstone(&self, clip_id: &ClipId) -> Option<Tombstone> {
+        let text = fs::read(self.tombstone_path(clip_id)).ok()?;
+        Some(serde_json::from_slice(&text).unwrap_or_default())
+    }
+
+    /// Withdrawals whose receipt fits two clips.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn of_two(&self) -> Result<Vec<PathBuf>, StoreError> {
+        files_in(&self.dir.join("fits-two"))
+    }
+
+    /// All withdrawn clips. A mark whose text cannot be read is a mark.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn tombstones(&self) -> Result<Vec<(ClipId, Tombstone)>, StoreError> {
+        let mut found = Vec::new();
+        for folder in files_in(&self.withdrawn())? {
+            for path in files_in(&folder)? {
+                let clip_id = ClipId::from(name_of(&path));
+                if is_clip_id(&clip_id) {
+                    let text =
+                        fs::read(&path).map_err(|e| StoreError::file("reading", &path, e))?;
+                    let tombstone = serde_json::from_slice(&text).unwrap_or_default();
+                    found.push((clip_id, tombstone));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Has all marks on the disk: what a process before wrote may not be.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn sync_tombstones(&self) -> Result<(), StoreError> {
+        for folder in files_in(&self.withdrawn())? {
+            fsync(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a withdrawal until it is worked off; it is durable when this returns. One that is there already stays as it is.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(crate) fn keep_waiting(
+        &self,
+        source: &Source,
+        told_apart_by: &str,
+        waiting: &Waiting,
+    ) -> Result<(), StoreError> {
+        let name = format!("{}.{told_apart_by}.{}.json", waiting.id, source.in_name());
+        let path = self.waiting_dir().join(name);
+        if path.exists() {
+            return sync_what_is_there(&path);
+        }
+        let text = serde_json::to_vec(waiting)
+            .map_err(|error| StoreError::file("writing", &path, error.into()))?;
+        write(&path, &text)
+    }
+
+    /// The withdrawals that wait, the oldest first, those of the page last, and who brought each.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(crate) fn waiting(&self) -> Result<Vec<(PathBuf, Source)>, StoreError> {
+        let mut found = Vec::new();
+        for path in files_in(&self.waiting_dir())? {
+            let name = name_of(&path);
+            let words: Vec<&str> = name.split('.').collect();
+            if let [_, _, source, "json"] = words[..]
+                && let Some(source) = Source::of(source)
+            {
+                let at = fs::metadata(&path).and_then(|file| file.modified());
+                found.push((at.unwrap_or(SystemTime::UNIX_EPOCH), path, source));
+            }
+        }
+        // What comes from booths goes before what comes from the page.
+        found.sort_by_key(|(at, path, source)| (*source == Source::Page, *at, path.clone()));
+        let without_time = |(_, path, source)| (path, source);
+        Ok(found.into_iter().map(without_time).collect())
+    }
+
+    /// How many wait, of all sources, and of those that fit two clips.
+    pub(crate) fn waiting_number(&self) -> u64 {
+        let waiting = files_in(&self.waiting_dir()).unwrap_or_default().len();
+        let of_two = files_in(&self.dir.join("fits-two")).unwrap_or_default();
+        (waiting + of_two.len()) as u64
+    }
+
+    /// How many withdrawals of this booth wait.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn waiting_of(&self, booth: &BoothId) -> Result<usize, StoreError> {
+        let ending = format!(".from-{booth}.json");
+        let files = files_in(&self.waiting_dir())?;
+        Ok(files
+            .iter()
+            .filter(|f| name_of(f).ends_with(&ending))
+            .count())
+    }
+
+    /// Reads a withdrawal; `None` for a file that is none.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(crate) fn read_waiting(path: &Path) -> Result<Option<Waiting>, StoreError> {
+        let text = booth_host::plain_file::read_at_most(path, MOST_BYTES)
+            .map_err(|e| StoreError::file("reading", path, e))?;
+        Ok(serde_json::from_slice(&text).ok())
+    }
+
+    /// A withdrawal is worked off.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn is_done(&self, path: &Path) -> Result<(), StoreError> {
+        wipe(path)?;
+        fsync(&self.waiting_dir())
+    }
+
+    /// The withdrawal of this file's name is worked off: it is none that leads elsewhere.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn is_settled(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.waiting_dir().join(name);
+        match path.parent() == Some(&self.waiting_dir()) && path.exists() {
+            true => self.is_done(&path),
+            false => Ok(()),
+        }
+    }
+
+    /// A withdrawal whose receipt fits two clips waits for an operator.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn fits_two(&self, path: &Path) -> Result<(), StoreError> {
+        let folder = self.dir.join("fits-two");
+        make_folder(&folder)?;
+        let to = folder.join(path.file_name().unwrap_or_default());
+        fs::rename(path, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
+        fsync(&folder)?;
+        fsync(&self.waiting_dir())
+    }
+}
+
+/// Receipts that were withdrawn and fitted no clip, by their hashes: their clip may lie on a card still.
+#[derive(Debug)]
+pub(super) struct Unmatched {
+    path: PathBuf,
+    since: HashMap<ReceiptMark, Timestamp>,
+}
+
+impl Unmatched {
+    /// Reads the list; a last line that a power cut has torn was promised to nobody.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn read(path: PathBuf) -> Result<Self, StoreError> {
+        let mut since = HashMap::new();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(StoreError::file("reading", &path, error)),
+        };
+        for line in String::from_utf8_lossy(&text).lines() {
+            let (mark, at) = line.split_once(' ').unwrap_or_default();
+            let Some(mark) = ReceiptMark::read(mark) else {
+                continue;
+            };
+            match at.parse() {
+                Ok(at) => drop(since.insert(mark, at)),
+                Err(_) if at == "found" => drop(since.remove(&mark)),
+                Err(_) => {}
+            }
+        }
+        Ok(Self { path, since })
+    }
+
+    /// Whether the receipt was withdrawn, and not too long ago.
+    pub(super) fn has(&self, wall: Timestamp, mark: &ReceiptMark) -> bool {
+        let is_old = |at: &Timestamp| wall.duration_since(*at) > remembered();
+        self.since.get(mark).is_some_and(|at| !is_old(at))
+    }
+
+    /// Adds a receipt, durably.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn add(&mut self, wall: Timestamp, mark: &ReceiptMark) -> Result<(), StoreError> {
+        if self.has(wall, mark) {
+            return Ok(());
+        }
+        let before = self.since.len();
+        self.since
+            .retain(|_, at| wall.duration_since(*at) <= remembered());
+        self.since.insert(mark.clone(), wall);
+        if self.since.len() + before / 2 < before {
+            return self.write_anew();
+        }
+        self.append(&format!("{} {wall}", mark.as_str()))
+    }
+
+    /// The clip of this receipt was found.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn found(&mut self, mark: &ReceiptMark) -> Result<(), StoreError> {
+        match self.since.remove(mark) {
+            Some(_) => self.append(&format!("{} found", mark.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    fn append(&self, line: &str) -> Result<(), StoreError> {
+        let failed = |error| StoreError::file("writing", &self.path, error);
+        let is_new = !self.path.exists();
+        let folder = self.path.parent().unwrap_or(&self.path);
+        make_folder(folder)?;
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).mode(0o600);
+        let mut file = file.open(&self.path).map_err(failed)?;
+        // Begun with a line's end, so that a torn line before it is a line of its own.
+        file.write_all(format!("\n{line}\n").as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(failed)?;
+        match is_new {
+            true => fsync(folder),
+            false => Ok(()),
+        }
+    }
+
+    fn write_anew(&self) -> Result<(), StoreError> {
+        let lines = self.since.iter();
+        let text: String = lines
+            .map(|(mark, at)| format!("{} {at}\n", mark.as_str()))
+            .collect();
+        write(&self.path, text.as_bytes())
+    }
+}
+
+fn remembered() -> SignedDuration {
+    SignedDuration::from_hours(REMEMBERED_HOURS)
+}
+
+/// Gives a whole file its name, durably, with the folders that it needs.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(path);
+    make_folder(folder)?;
+    record::publish(path, content, true)?;
+    fsync(folder)
+}
+
+/// A file that is seen may not be on the disk: an earlier sync of it may have failed.
+///
+/// # Errors
+/// Every error of the file system.
+fn sync_what_is_there(path: &Path) -> Result<(), StoreError> {
+    fsync(path)?;
+    fsync(path.parent().unwrap_or(path))
+}
+
+/// Makes a folder and those above it, for their owner alone, durably.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder
+        .parent()
+        .filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above {
+        make_folder(above)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::file("creating", folder, error));
+        }
+        _ => {}
+    }
+    fsync(above.unwrap_or(Path::new(".")))
+}
+
+/// Overwrites a file, has that on the disk, and removes it; answers whether there was one.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn wipe(path: &Path) -> Result<bool, StoreError> {
+    let failed = |error| StoreError::file("deleting", path, error);
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut left = file.metadata().map_err(failed)?.len();
+    let nothing = [0; 64 << 10];
+    while left > 0 {
+        let now = left.min(nothing.len() as u64);
+        file.write_all(&nothing[..now as usize]).map_err(failed)?;
+        left -= now;
+    }
+    file.sync_data().map_err(failed)?;
+    fs::remove_file(path).map_err(failed)?;
+    Ok(true)
+}
+
+/// What is in a folder, without unfinished files; nothing where there is no folder.
+///
+/// # Errors
+/// Every other error of the file system.
+pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |error| StoreError::file("reading", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,32 @@
+//! What each booth has said of the centre's configuration, for commands beside the running hub.
+//!
+//! Owns: that one question. Never does: write.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{StoreError, database_in, schema};
+use booth_contract::{BoothId, ConfigReport, reading};
+
+/// Every booth that was heard and not forgotten, with its last report. None where there is no database yet.
+///
+/// # Errors
+/// A database that cannot be read.
+pub fn config_reports(dir: &Path) -> Result<BTreeMap<BoothId, Option<ConfigReport>>, StoreError> {
+    let path = database_in(dir);
+    if !path.is_file() {
+        return Ok(BTreeMap::new());
+    }
+    let db = schema::open_for_reading(&path)?;
+    let mut asked = db.prepare("SELECT booth_id, config FROM booth")?;
+    let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut reports = BTreeMap::new();
+    for row in rows {
+        let (booth, config): (String, Option<String>) = row?;
+        let report = config.and_then(|text| reading::object(text.as_bytes()).ok());
+        if let Ok(booth) = BoothId::parse(&booth) {
+            reports.insert(booth, report);
+        }
+    }
+    Ok(reports)
+}
