@@ -9,7 +9,7 @@
 #   pulseaudio pulseaudio-utils libasound2-plugins    a sound card without hardware
 #   alsa-utils                                        names of sound cards, for MIC=…
 #   opus-tools                                        opusinfo, opusdec, opusenc: is a clip conformant?
-#   chromium chromium-driver                          the browser test of the hub's pages
+#   chromium chromium-driver                          the browser tests of the hub's pages and of the booth's screen
 #   e2fsprogs mount                                   a real ext4: power cuts, and disks of virtual machines
 #   fdisk                                             the card of the image as its initrd finds it
 #   systemd                                           systemd-analyze: how exposed are the units?
@@ -26,11 +26,12 @@
 #   mtools dosfstools                                 the card as a technician writes it; does its FAT mend after a power cut?
 #   device-tree-compiler                              the device tree of a Raspberry Pi 3 as QEMU's serial port needs it
 #   minisign                                          signs updates
+#   espeak-ng                                         speaks campaigns' texts
 #   espeak-ng sox                                     voices of the test recordings, and of the booth itself
 build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
 sound = pulseaudio pulseaudio-utils libasound2-plugins
-run_packages = $(build) mosquitto opus-tools $(if $(MIC),alsa-utils,$(sound))
-test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk systemd curl openssl age python3-cryptography
+run_packages = $(build) mosquitto opus-tools espeak-ng $(if $(MIC),alsa-utils,$(sound))
+test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk systemd curl openssl age python3-cryptography espeak-ng
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools valgrind python3-venv python3-dev
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
 simulate_packages = $(build)
@@ -63,6 +64,7 @@ CAMPAIGNS ?=
 FLOOD_S ?= 60
 DEBIAN ?= 12 13
 PROVE ?=
+VARIANT ?=
 
 # cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
 CARGO_FUZZ = 0.13.2
@@ -97,9 +99,9 @@ brokers: ## fetches the brokers that `make test` meets besides Mosquitto, as roo
 	$(needs)
 	@tests/zoo/get.sh target/brokers
 
-image: ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone
+image: ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone; VARIANT=screen with a browser for the booth's screen
 	$(needs)
-	image/build.sh target/image/work
+	image/build.sh target/image/work$(if $(VARIANT),-$(VARIANT)) $(VARIANT)
 
 image-packages:
 	@tests/packages/install.sh $(image_packages)

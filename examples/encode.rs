@@ -40,6 +40,9 @@ struct Arguments {
     /// Bit/s, instead of a booth's.
     #[arg(long)]
     bitrate: Option<u32>,
+    /// Each packet has the same length, instead of the length that its sound needs.
+    #[arg(long)]
+    constant: bool,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip)?;
     encoder.set_bitrate(Bitrate::Bits(i32::try_from(bitrate)?))?;
     encoder.set_complexity(i32::from(settings.complexity))?;
-    encoder.set_vbr(true)?;
+    encoder.set_vbr(!arguments.constant)?;
     encoder.set_signal(Signal::Voice)?;
     encoder.set_max_bandwidth(match band {
         Band::Wide => Bandwidth::Wideband,

@@ -98,7 +98,8 @@ fn many(seeds: Range<u64>) -> ExitCode {
     );
     say!(
         "{} events, {} faults, {} deaths, {} visits; {} clips kept, {} recovered, {} takes discarded; \
-         at the hub {} stored, {} rejected, {} offered again out of quarantine; the real hub's store in {} seeds",
+         {} votes cast, {} messages taken back; at the hub {} stored, {} rejected, {} offered again out of quarantine; \
+         the real hub's store in {} seeds",
         total.events,
         total.faults,
         total.deaths,
@@ -106,6 +107,8 @@ fn many(seeds: Range<u64>) -> ExitCode {
         total.kept,
         total.recovered,
         total.discarded,
+        total.votes,
+        total.noted,
         total.stored,
         total.rejected,
         total.returned,

@@ -1,5 +1,5 @@
 #!/bin/bash
-# build.sh FOLDER: the image, from this repository and the two locks, into FOLDER/out. Stages keep what they made in
+# build.sh FOLDER [screen]: the image, or its variant for a booth with a screen, from this repository and the two locks, into FOLDER/out. Stages keep what they made in
 # FOLDER/<stage> with a hash of all they were made from; what has not changed is not made again.
 #   builder   the tools, from the lock for this machine's architecture, in a folder to chroot into; every later stage runs in it, without a network
 #   crates    the gateway's dependencies, by Cargo.lock (the only stage that uses this machine's cargo)
@@ -12,6 +12,12 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(dirname "$here")
+variant=${2:-}
+case $variant in
+'') lock=image suffix='' overlays=image/system ;;
+screen) lock=image-screen suffix=-screen overlays="image/system image/screen" ;;
+*) echo "image: there is no variant $variant; there is \"screen\"." >&2; exit 1 ;;
+esac
 mkdir -p "$1"
 base=$(cd "$1" && pwd)
 cache=${IMAGE_CACHE:-$repository/target/image/pool}
@@ -27,11 +33,11 @@ content() { (cd "$repository" && find "$@" -type f ! -name '*.pyc' | LC_ALL=C so
 
 locks=$here
 say packages
-fetch() { for lock in builder-$host image; do "$here/fetch.sh" "$locks/$lock.lock" "$cache" || return; done; }
+fetch() { for each in builder-$host $lock; do "$here/fetch.sh" "$locks/$each.lock" "$cache" || return; done; }
 resolve() {
     locks=$base/lock
     "$here/lock.sh" "$locks"
-    drifted=$(diff <(grep -hv '^#' "$here"/{image,builder-$host}.lock | sort) <(grep -hv '^#' "$locks"/{image,builder-$host}.lock | sort) | grep -c '^>' || true)
+    drifted=$(diff <(grep -hv '^#' "$here"/{$lock,builder-$host}.lock | sort) <(grep -hv '^#' "$locks"/{$lock,builder-$host}.lock | sort) | grep -c '^>' || true)
     [ "$drifted" = 0 ] || echo "!! lock drifted: $drifted packages. A release needs \`make image-lock\`." >&2
     fetch
 }
@@ -44,8 +50,8 @@ either)
     ;;
 *) fetch ;;
 esac
-SOURCE_DATE_EPOCH=$(sed -n 's/^#.* epoch \([0-9]*\).*/\1/p' "$locks/image.lock")
-kernel=$(sed -n 's/^#.* kernel \(.*\)/\1/p' "$locks/image.lock")
+SOURCE_DATE_EPOCH=$(sed -n 's/^#.* epoch \([0-9]*\).*/\1/p' "$locks/$lock.lock")
+kernel=$(sed -n 's/^#.* kernel \(.*\)/\1/p' "$locks/$lock.lock")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$repository/Cargo.toml" | head -n 1)
 # Signed with each update, and never taken twice: see docs/updates.md.
 counter=$(sed -n 's/^counter = \([0-9][0-9]*\)$/\1/p' "$repository/Cargo.toml")
@@ -117,9 +123,9 @@ emulator() {
     trap 'echo -1 >/proc/sys/fs/binfmt_misc/qemu-aarch64' EXIT
 }
 make_root() {
-    stage root "$builder $(lock_key image) $(content image/install.sh image/root.sh)" || return 0
+    stage root "$builder $(lock_key $lock) $(content image/install.sh image/root.sh) $variant" || return 0
     emulator
-    inside bash /repository/image/root.sh || return
+    inside bash /repository/image/root.sh $lock $variant || return
     complete
 }
 (make_program) &
@@ -127,13 +133,13 @@ program=$!
 (make_root)
 wait $program
 
-if stage system "$(cat "$base"/{program,root}.key | hash) $(content image/system image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh image/starts.sh systemd) $version $counter"; then
-    inside bash /repository/image/system.sh "$kernel" "$version" "$counter"
+if stage system "$(cat "$base"/{program,root}.key | hash) $(content $overlays image/init image/initrd.py image/system.sh image/contents.py image/kmod image/early-lamp.c image/early-lamp.sh image/starts.sh systemd) $version $counter $variant"; then
+    inside bash /repository/image/system.sh "$kernel" "$version" "$counter" $lock $variant
     complete
 fi
 
 if stage card "$(hash <"$base/system.key") $(content image/card.sh image/slot.py image/sbom.py image/card Cargo.toml Cargo.lock) $version"; then
-    inside bash /repository/image/card.sh "booth-gateway-$version-arm64" "$kernel" "$version" "builder-$host.lock"
+    inside bash /repository/image/card.sh "booth-gateway-$version-arm64$suffix" "$kernel" "$version" "builder-$host.lock" $lock.lock
     complete
 fi
 rm -rf "$base/out"

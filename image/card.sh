@@ -1,5 +1,5 @@
 #!/bin/bash
-# card.sh NAME KERNEL VERSION BUILDER_LOCK, in the builder: /stages/card/out/NAME.img.zst and what is told beside it.
+# card.sh NAME KERNEL VERSION BUILDER_LOCK IMAGE_LOCK, in the builder: /stages/card/out/NAME.img.zst and what is told beside it.
 # MBR with four primaries, because the older boards' boot ROM knows nothing else for certain:
 #   1 BOOTH  FAT   which slot is started, bootcode.bin, what the technician writes
 #   2 SLOT_A FAT   firmware, kernel, initrd, root.sqfs: they can never be of different versions
@@ -7,7 +7,7 @@
 #   4 data   type da: made and grown at first boot (image/system/usr/lib/booth/data-partition)
 # Before them: the table, and 4 MiB on the count of starts (image/starts.sh).
 set -euo pipefail
-name=$1 kernel=$2 version=$3 builder_lock=$4
+name=$1 kernel=$2 version=$3 builder_lock=$4 image_lock=$5
 work=/stages/card/work out=/stages/card/out system=/stages/system
 mkdir -p $work $out
 disk=4b1b00f5
@@ -75,7 +75,7 @@ zstd -q -T0 -9 --long=27 "$image" -o "$out/$name.img.zst"
 
 cp $system/packages.tsv "$out/$name.packages.tsv"
 cp /stages/program/crates.tsv "$out/$name.crates.tsv"
-/repository/image/sbom.py booth-gateway "$version" $system/image.json /locks/image.lock $system/packages.tsv \
+/repository/image/sbom.py booth-gateway "$version" $system/image.json "/locks/$image_lock" $system/packages.tsv \
     /repository/Cargo.lock /stages/program/crates.tsv >"$out/$name.cdx.json"
 tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C $system -cf - licences |
     zstd -q -19 --single-thread -o "$out/$name.licences.tar.zst"
@@ -85,7 +85,7 @@ tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$SOUR
     echo "source_date_epoch $SOURCE_DATE_EPOCH"
     echo "kernel $kernel"
     echo "image_id $(sha256sum <$system/root.sqfs | cut -d ' ' -f 1)"
-    echo "image_lock_sha256 $(sha256sum </locks/image.lock | cut -d ' ' -f 1)"
+    echo "image_lock_sha256 $(sha256sum <"/locks/$image_lock" | cut -d ' ' -f 1)"
     echo "builder_lock_sha256 $(sha256sum <"/locks/$builder_lock" | cut -d ' ' -f 1)"
     echo "cargo_lock_sha256 $(sha256sum </repository/Cargo.lock | cut -d ' ' -f 1)"
     for file in BOOTH.fat SLOT_A.fat SLOT_B.fat; do echo "partition_sha256 $file $(sha256sum <$work/$file | cut -d ' ' -f 1)"; done

@@ -1,6 +1,6 @@
 #!/bin/bash
-# lock.sh FOLDER: asks the mirrors which packages image and builder consist of now, and writes FOLDER/image.lock and
-# FOLDER/builder-amd64.lock and builder-arm64.lock. Owns nothing else; apt works with a state of its own, this machine's packages are not touched.
+# lock.sh FOLDER: asks the mirrors which packages image and builder consist of now, and writes FOLDER/image.lock, FOLDER/image-screen.lock
+# (the variant "screen": packages.screen.list besides), and FOLDER/builder-amd64.lock and builder-arm64.lock. Owns nothing else; apt works with a state of its own, this machine's packages are not touched.
 # A line: SHA-256, size, name, version, architecture, where, path in the archive ("debian/…" or "security/…").
 # Mirrors: DEBIAN_MIRROR and SECURITY_MIRROR, else what this machine's apt uses; no name of one is written anywhere.
 # The kernel: IMAGE_KERNEL, else the newest arm64 one of backports. One that is packaged in a single linux-image-… (Debian's before
@@ -78,15 +78,20 @@ elif ! has arm64 "linux-binary-$kernel"; then
 fi
 wanted=$(echo "$wanted" | sed "s/@KERNEL@/$kernel/")
 essential=$(indexes arm64 | awk '/^Package:/ { name = $2 } /^Essential: yes/ { print name }' | sort -u)
-# shellcheck disable=SC2086
-{
-    echo "# Every package of the image; made by make image-lock. epoch $(epoch arm64) kernel $kernel"
+# image NAME WHAT PACKAGES: the lock of an image that has these besides.
+image() {
+    # shellcheck disable=SC2086
     {
-        apt arm64 arm64 -y --print-uris install $essential $wanted
-        # What is only unpacked brings no dependencies.
-        for package in $boot; do apt arm64 arm64 --print-uris download "$package"; done
-    } | write x "$(echo $boot)"
-} >"$out/image.lock"
+        echo "# Every package of the image$2; made by make image-lock. epoch $(epoch arm64) kernel $kernel"
+        {
+            apt arm64 arm64 -y --print-uris install $essential $wanted $3
+            # What is only unpacked brings no dependencies.
+            for package in $boot; do apt arm64 arm64 --print-uris download "$package"; done
+        } | write x "$(echo $boot)"
+    } >"$out/$1.lock"
+}
+image image "" ""
+image image-screen "'s variant with a screen" "$(names packages.screen.list | awk -F ' *[|] *' '{ print $1 }')"
 
 # Headers that a cross compiler can use come with the kernels in parts.
 headers=
@@ -107,6 +112,6 @@ builder() {
 builder arm64 arm64 >"$out/builder-arm64.lock"
 prepare amd64 amd64,arm64
 builder amd64 amd64,arm64 >"$out/builder-amd64.lock"
-for lock in image builder-amd64 builder-arm64; do
+for lock in image image-screen builder-amd64 builder-arm64; do
     awk -v lock=$lock '!/^#/ { n++; size += $2 } END { printf "%s.lock: %d packages, %.1f MB\n", lock, n, size / 1e6 }' "$out/$lock.lock" >&2
 done

@@ -1,8 +1,12 @@
 #!/bin/bash
-# system.sh KERNEL VERSION COUNTER, in the builder: /stages/system/root.sqfs from the packages' root, the program and image/system/; beside it
+# system.sh KERNEL VERSION COUNTER LOCK [screen], in the builder: /stages/system/root.sqfs from the packages' root, the program, image/system/
+# and, for a booth with a screen, image/screen/; beside it
 # what a slot needs to start it: kernel8.img, initrd.zst, device trees, and the firmware of the boards.
 set -euo pipefail
-kernel=$1 version=$2 counter=$3
+kernel=$1 version=$2 counter=$3 lock=$4 variant=${5:-}
+# Each variant is a board of its own: a booth with a screen takes no update without one.
+overlays=system board=raspberry-pi-arm64
+if [ "$variant" = screen ]; then overlays="system screen" board=$board-screen; fi
 out=/stages/system
 root=$out/root
 mkdir $root
@@ -17,10 +21,12 @@ install -D -m 644 -t $root/usr/lib/booth /repository/image/{early-lamp,starts}.s
 install -D -m 644 /repository/systemd/booth-gateway.image.conf $root/etc/systemd/system/booth-gateway.service.d/image.conf
 install -m 644 /repository/systemd/booth.sysusers.conf $root/usr/lib/sysusers.d/booth.conf
 install -m 644 /repository/systemd/booth.tmpfiles.conf $root/usr/lib/tmpfiles.d/booth.conf
-(cd /repository/image/system && find . -type f | LC_ALL=C sort) | while read -r file; do
-    mode=644
-    [ -x "/repository/image/system/$file" ] && mode=755
-    install -D -m $mode "/repository/image/system/$file" "$root/$file"
+for overlay in $overlays; do
+    (cd /repository/image/$overlay && find . -type f | LC_ALL=C sort) | while read -r file; do
+        mode=644
+        [ -x "/repository/image/$overlay/$file" ] && mode=755
+        install -D -m $mode "/repository/image/$overlay/$file" "$root/$file"
+    done
 done
 
 # Users, units and tables are made here, so that no boot has to: / is in RAM and would forget them.
@@ -66,14 +72,15 @@ mkdir -p $root/var/log
 
 modules=$root/usr/lib/modules/$kernel
 # A kernel in a single package is unpacked here, without what image/root.sh leaves out of the others.
-single=$(awk -v name="linux-image-$kernel" '$3 == name { print $1 }' /locks/image.lock)
+single=$(awk -v name="linux-image-$kernel" '$3 == name { print $1 }' "/locks/$lock.lock")
 if [ -n "$single" ]; then
     dpkg-deb -x "/pool/$single.deb" $out/kernel
     mkdir -p $root/usr/lib/modules
     for folder in $out/kernel/usr/lib/modules $out/kernel/lib/modules; do [ ! -d $folder ] || cp -r $folder/. $root/usr/lib/modules/; done
     cp "$out/kernel/boot/vmlinuz-$kernel" "$modules/vmlinuz"
     cp -r "$out/kernel/usr/lib/linux-image-$kernel" "$modules/dtb"
-    rm -rf "$modules"/kernel/drivers/{gpu,infiniband,iio} $out/kernel
+    rm -rf "$modules"/kernel/drivers/{infiniband,iio} $out/kernel
+    [ "$variant" = screen ] || rm -rf "$modules"/kernel/drivers/gpu
     find "$modules/kernel/drivers/media" -mindepth 1 -maxdepth 1 ! -name mc -exec rm -r {} +
 fi
 # The module that arms a trial boot, for kernels that cannot.
@@ -98,7 +105,7 @@ aarch64-linux-gnu-gcc -static -Os -s -Wall -Werror -o /tmp/initrd/bin/early-lamp
 zstd -q -12 --single-thread --rm $out/initrd -o $out/initrd.zst
 mkdir $out/trees $out/firmware
 find "$modules/dtb/broadcom" -name 'bcm27*rpi*.dtb' -o -name 'bcm2837*rpi*.dtb' | xargs cp -t $out/trees/
-firmware=$(awk '$3 == "raspi-firmware" { print $1 }' /locks/image.lock)
+firmware=$(awk '$3 == "raspi-firmware" { print $1 }' "/locks/$lock.lock")
 dpkg-deb -x "/pool/$firmware.deb" $out/unpacked
 cp -r $out/unpacked/usr/lib/raspi-firmware/. $out/firmware/
 if [ -d "$modules/dtb/overlays" ]; then
@@ -113,8 +120,8 @@ rm -rf $modules/vmlinuz $modules/dtb $root/boot/* $out/unpacked
 find $root -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 mksquashfs $root $out/root.sqfs -quiet -no-progress -reproducible -comp zstd -noappend -no-exports
 /repository/image/contents.py $root >$out/packages.tsv
-printf '{"image_id":"%s","version":"%s","released":%s,"counter":%s,"board":"raspberry-pi-arm64","kernel":"%s"}\n' \
-    "$(sha256sum <$out/root.sqfs | cut -d ' ' -f 1)" "$version" "$SOURCE_DATE_EPOCH" "$counter" "$kernel" >$out/image.json
+printf '{"image_id":"%s","version":"%s","released":%s,"counter":%s,"board":"%s","kernel":"%s"}\n' \
+    "$(sha256sum <$out/root.sqfs | cut -d ' ' -f 1)" "$version" "$SOURCE_DATE_EPOCH" "$counter" "$board" "$kernel" >$out/image.json
 mkdir -p $out/licences/debian
 (cd $root/usr/share/doc && find . -name copyright | LC_ALL=C sort | while read -r file; do install -D -m 644 "$file" "$out/licences/debian/$file"; done)
 cp -r /stages/program/licences $out/licences/crates

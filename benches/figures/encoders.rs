@@ -8,17 +8,23 @@ use std::time::Duration;
 
 use booth_audio::SpeechEncoder;
 use booth_contract::time::Mono;
-use booth_contract::{BoothId, Consent, EndedBy};
+use booth_contract::{BoothId, Consent, EndedBy, Publish};
 use booth_gateway::adapters::capture::Tap;
 use booth_gateway::adapters::recorder::{Recorder, RecorderCommand, RecorderEvent};
 use booth_gateway::config::Audio;
+use booth_sealing::SealTo;
 use booth_spool::real_disk::RealDisk;
 use booth_spool::{NewClip, OpenFacts, Spool, StartFacts};
+use booth_testkit::spool_rig::receipt;
 use gateway_core::liveness::Beat;
 use gateway_core::session::TakeId;
 
+use super::bytes_written;
+
 /// Makes this program the one that [`instructions`] counts: the recorder's thread without a clock.
 pub const RECORDS: &str = "--recorder";
+/// The same for a recorder that seals.
+pub const SEALS: &str = "--sealing-recorder";
 /// What a callback brings, samples: 20 ms.
 const PIECE: usize = 960;
 
@@ -78,9 +84,9 @@ fn per_minute(output: std::process::Output) -> f64 {
     value("cpu_s=") / value("speech_s=") * 60.0
 }
 
-/// Instructions of both programs over the same speech, as Valgrind counts them: the recorder's and the encoder's. They come
-/// out the same on a busy machine. `None` without Valgrind.
-pub fn instructions(wav: &Path) -> Option<(f64, f64)> {
+/// Instructions of these programs over the same speech, as Valgrind counts them: the recorder's, those of one that seals, and the
+/// encoder's. They come out the same on a busy machine. `None` without Valgrind.
+pub fn instructions(wav: &Path) -> Option<(f64, f64, f64)> {
     let folder = tempfile::tempdir().expect("a folder");
     let (ours, theirs) = (
         folder.path().join("ours.opus"),
@@ -92,13 +98,19 @@ pub fn instructions(wav: &Path) -> Option<(f64, f64)> {
         &own,
         &[Path::new(RECORDS), wav, &ours],
     )?;
+    let sealed = folder.path().join("sealed");
+    let sealing = counted(
+        Command::new("valgrind"),
+        &own,
+        &[Path::new(SEALS), wav, &sealed],
+    )?;
     let encoder = counted(Command::new("valgrind"), &encode_program(), &[wav, &theirs])?;
     assert_eq!(
         packets(&ours),
         packets(&theirs),
         "a booth and the encoder alone make the same packets of the same speech"
     );
-    Some((recorder, encoder))
+    Some((recorder, sealing, encoder))
 }
 
 fn counted(mut valgrind: Command, program: &Path, arguments: &[&Path]) -> Option<f64> {
@@ -124,14 +136,16 @@ fn packets(file: &Path) -> Vec<Vec<u8>> {
     packets.skip(2).map(|packet| packet.data).collect()
 }
 
-/// The recorder's work over a WAV file, one piece after another: [`RECORDS`].
-pub fn record(wav: &Path, into: &Path) {
+/// The recorder's work over a WAV file, one piece after another: [`RECORDS`], [`SEALS`]. The clip's body is left in `into`. Returns how many
+/// bytes went to the disk from the take's beginning to the release of its clip.
+pub fn record(wav: &Path, into: &Path, seal_to: &SealTo) -> u64 {
     let samples: Vec<i16> = hound::WavReader::open(wav)
         .expect("a wav")
         .into_samples()
         .map(|sample| sample.expect("a sample"))
         .collect();
-    let folder = tempfile::tempdir().expect("a folder");
+    // The target folder is on a real disk where the system's temporary folder may be in memory.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let facts = OpenFacts {
         boot_id: "bench".into(),
         fresh_card_id: uuid::Uuid::from_u128(1).to_string().into(),
@@ -168,12 +182,13 @@ pub fn record(wav: &Path, into: &Path) {
     let id = uuid::Uuid::from_u128(7).to_string();
     let clip = NewClip::speech(id.clone().into(), booth, Consent::by_key("1"), start);
     let clip = Box::new(clip);
+    let before = bytes_written(std::process::id());
     for order in [
         RecorderCommand::UseSpool(spool.clone()),
         RecorderCommand::Arm {
             take,
             clip,
-            seal_to: booth_sealing::SealTo::Open,
+            seal_to: seal_to.clone(),
         },
         RecorderCommand::Keep {
             take,
@@ -197,12 +212,17 @@ pub fn record(wav: &Path, into: &Path) {
         at: Mono(samples.len() as u64 / 48),
         min: Duration::ZERO,
     };
-    orders.send(end).expect("a recorder");
-    recorder.turn(&commands, Duration::ZERO);
-    let is_kept = news
-        .try_iter()
-        .any(|event| matches!(event, RecorderEvent::Kept { .. }));
-    assert!(is_kept, "the recorder keeps the clip");
+    let publish = Publish::No;
+    for order in [end, RecorderCommand::Close { take, publish }] {
+        orders.send(order).expect("a recorder");
+        recorder.turn(&commands, Duration::ZERO);
+    }
+    let kept = news.try_iter().find_map(|event| match event {
+        RecorderEvent::Kept { clip, .. } => Some(clip),
+        _ => None,
+    });
+    let kept = kept.expect("the recorder keeps the clip");
+    let recorded = bytes_written(std::process::id()) - before;
     std::fs::write(
         into,
         spool
@@ -210,4 +230,7 @@ pub fn record(wav: &Path, into: &Path) {
             .expect("a body"),
     )
     .expect("written");
+    let before_body = bytes_written(std::process::id());
+    spool.release(receipt(&kept)).expect("released");
+    recorded + bytes_written(std::process::id()) - before_body
 }

@@ -4,8 +4,10 @@
 //! times and bytes are of real parts: gateway, PulseAudio, Mosquitto and hub as processes on loopback.
 #![allow(clippy::disallowed_methods)]
 
+mod campaign;
 mod encoders;
 mod quality;
+mod sealing;
 mod threads;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ struct Measured {
     long_visits: usize,
     seconds: usize,
     dead_captures: usize,
+    campaigns: usize,
 }
 
 /// For the figures.
@@ -34,6 +37,7 @@ const WHOLE: Measured = Measured {
     long_visits: 5,
     seconds: 60,
     dead_captures: 3,
+    campaigns: 10,
 };
 /// For `cargo test`: does the bench still understand the product? Its figures are nobody's.
 const LOOK: Measured = Measured {
@@ -41,6 +45,7 @@ const LOOK: Measured = Measured {
     long_visits: 1,
     seconds: 5,
     dead_captures: 1,
+    campaigns: 1,
 };
 /// Speech whose instructions are counted, s: Valgrind is some fifty times slower than the machine.
 const COUNTED_S: usize = 20;
@@ -57,9 +62,14 @@ fn main() {
     }
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, mode, wav, into] = &arguments[..]
-        && mode == encoders::RECORDS
+        && [encoders::RECORDS, encoders::SEALS].contains(&mode.as_str())
     {
-        return encoders::record(Path::new(wav), Path::new(into));
+        let seal_to = match mode == encoders::SEALS {
+            true => sealing::city().1,
+            false => booth_sealing::SealTo::Open,
+        };
+        encoders::record(Path::new(wav), Path::new(into), &seal_to);
+        return;
     }
     let is_asked = |word: &str| arguments.iter().any(|argument| argument == word);
     // `cargo test --all-targets` starts this too; only `cargo bench` measures.
@@ -69,6 +79,7 @@ fn main() {
         long_visits,
         seconds,
         dead_captures,
+        campaigns,
     } = if is_look { LOOK } else { WHOLE };
     if is_look && !encoders::is_built() {
         eprintln!(
@@ -79,17 +90,25 @@ fn main() {
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
     // `cargo bench --bench figures -- instructions` or `-- contacts` is enough for a look at these.
-    if !is_asked("contacts") && !is_look {
+    if !is_asked("contacts") && !is_asked("campaigns") && !is_look {
         count_instructions(&mut table, folder.path());
     }
-    if !is_asked("instructions") && !is_look {
+    if !is_asked("instructions") && !is_asked("campaigns") && !is_look {
         handset_figures(&mut table);
     }
-    if is_asked("contacts") || is_asked("instructions") {
+    if is_asked("campaigns") {
+        campaign::figures(&mut table, campaigns);
+    }
+    if ["contacts", "instructions", "campaigns"]
+        .iter()
+        .any(|word| is_asked(word))
+    {
         return table.print();
     }
     let wav = folder.path().join("minute.wav");
     make_speech(&wav, seconds);
+    eprintln!("sealed minutes …");
+    sealing::figures(&mut table, &wav, is_look);
     let (broker, pulse) = (Broker::open(), Pulse::start());
     let home = Home::new(broker.port, "");
     let hub = Hub::start(&home);
@@ -166,6 +185,7 @@ fn main() {
         gateway.says("cleared alert=capture_lost");
         gateway.reaches("ready", 1);
     }
+    campaign::figures(&mut table, campaigns);
     let mut minutes = clips_of(&home);
     minutes.retain(|clip| !short_clips.contains(clip));
     assert_eq!(minutes.len(), long_visits, "each minute is at the hub");
@@ -411,7 +431,7 @@ fn count_instructions(table: &mut Table, folder: &Path) {
     eprintln!("instructions …");
     let wav = folder.join("counted.wav");
     make_speech(&wav, COUNTED_S);
-    let Some((recorder, encoder)) = encoders::instructions(&wav) else {
+    let Some((recorder, sealing, encoder)) = encoders::instructions(&wav) else {
         return eprintln!("NOT MEASURED: instructions; install the package valgrind");
     };
     let millions = |count: f64| count / COUNTED_S as f64 / 1e6;
@@ -423,6 +443,11 @@ fn count_instructions(table: &mut Table, folder: &Path) {
         ),
         ("instructions of the encoder alone", millions(encoder), ""),
         ("ratio of the two", recorder / encoder, "≤ 1.05"),
+        (
+            "instructions of the recorder that seals / that does not",
+            sealing / recorder,
+            "≤ 1.05",
+        ),
     ] {
         table.row(what, value, bar, 1);
     }
@@ -475,7 +500,7 @@ fn memory(pid: u32) -> f64 {
         / 1024.0
 }
 
-fn bytes_written(pid: u32) -> u64 {
+pub fn bytes_written(pid: u32) -> u64 {
     let io = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("io");
     let line = io
         .lines()

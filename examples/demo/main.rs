@@ -5,6 +5,8 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods)] // a demonstration: reads the clock, starts programs
 
+mod campaign;
+mod sealed;
 mod watch;
 
 use std::io::Read;
@@ -19,6 +21,7 @@ use booth_stage::city;
 use booth_stage::files::{BoothFile, hub_file};
 use booth_stage::mosquitto::free_port;
 use booth_stage::pulse::{EAR, MIC, Pulse};
+use booth_stage::screen::Screen;
 use booth_stage::session::in_own_session;
 use booth_stage::speech;
 use booth_stage::stage::{Fault, Stage};
@@ -31,10 +34,10 @@ const BOOTH: &str = "rundhoej-1";
 /// The file of the city's private key.
 const KEY: &str = "city.key";
 
-/// Shows the main job: a citizen's words go from a handset to the centre over MQTT.
+/// Shows the main job: a city asks, a citizen's sealed words and another's vote go from a handset to the centre over MQTT, and a message is taken back.
 #[derive(Parser)]
 struct Arguments {
-    /// End after the hub's receipt: status 0, or 1 with the reason.
+    /// End after the last visit: status 0, or 1 with the reason.
     #[arg(long)]
     once: bool,
     /// Your own microphone and speaker by an ALSA name (`arecord -L`), and the keyboard as the handset.
@@ -166,6 +169,7 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
     // A socket's path must be short (unix(7)), so it has a folder of its own.
     let sockets = tempfile::tempdir().map_err(|error| error.to_string())?;
     let socket = sockets.path().join("handset.sock");
+    let screen_port = free_port()?;
     let config = write(
         stage,
         "booth.toml",
@@ -183,7 +187,7 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
             prompts: &fixtures.join("prompts"),
             language: &arguments.language,
             health_s: 5,
-            more: "[[question]]\nid = \"bus\"\ndigit = 2\nkind = \"speak\"\n",
+            more: &format!("[screen]\nenabled = true\nlisten = \"127.0.0.1:{screen_port}\"\n"),
         }
         .text(),
     )?;
@@ -197,24 +201,40 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
     steps.done("the booth is ready: microphone, earpiece, spool and handset work");
     operations.see_the_booth(stage)?;
     steps.done("operations see it online");
+    campaign::ask(
+        stage,
+        &programs,
+        &fixtures.join("prompts"),
+        &arguments.language,
+    )?;
+    visit::ready(stage, &socket)?;
+    steps.next(&format!(
+        "what the booth's screen shows: http://127.0.0.1:{screen_port}/"
+    ));
 
     let Some(pulse) = pulse else {
         return keyboard(stage, &socket, &pages);
     };
+    let screen = Screen::watch(screen_port).map_err(|error| format!("the screen: {error}"))?;
     let visitor = Visitor {
         stage,
         pulse,
         socket: &socket,
+        screen: &screen,
         speech: decoded(
             stage,
             &fixtures.join(format!("speech/{}.opus", arguments.language)),
         )?,
     };
-    let clip = visitor.speaks_and_is_heard()?;
-    open(stage, &programs, &clip)?;
+    let said = visitor.speaks_and_is_heard()?;
+    sealed::open(stage, &programs, &said.clip)?;
+    visitor.votes()?;
     steps.done(&format!(
-        "listen to it on {pages}; the booths are on {pages}operations"
+        "listen, and look at the vote, on {pages}; the booths are on {pages}operations"
     ));
+    visitor.takes_back(&said.receipt)?;
+    sealed::is_gone(stage, &said.clip)?;
+    sealed::card_tells_nothing(stage, &said.receipt)?;
     if arguments.once {
         return Ok(());
     }
@@ -364,62 +384,6 @@ fn make_key(stage: &Stage, programs: &Path) -> Result<String, Fault> {
     public
         .map(str::to_owned)
         .ok_or_else(|| format!("booth-hub keys new says no public key: {said}").into())
-}
-
-/// Shows that the clip lies sealed at the hub, and opens it as whoever has the key does.
-fn open(stage: &Stage, programs: &Path, clip: &str) -> Result<(), Fault> {
-    let folder = stage.folder.join("store/clips").join(&clip[..2]);
-    let (sealed, opened) = (
-        folder.join(format!("{clip}.sealed")),
-        stage.folder.join("opened.opus"),
-    );
-    let body = std::fs::read(&sealed).map_err(|error| format!("{}: {error}", sealed.display()))?;
-    if body.windows(4).any(|bytes| bytes == b"OggS") {
-        return Err("what was said lies open at the hub".to_owned().into());
-    }
-    stage.steps.done(&format!(
-        "the card had it sealed, and the hub keeps it so: {} bytes in {}",
-        body.len(),
-        shown(&sealed)
-    ));
-    let key = stage.folder.join(KEY);
-    let arguments = [
-        "open".as_ref(),
-        sealed.as_os_str(),
-        "--identity".as_ref(),
-        key.as_ref(),
-        "--output".as_ref(),
-        opened.as_ref(),
-    ];
-    let said = booth_hub(programs, &arguments)?;
-    let last = said.trim().lines().last().unwrap_or_default().to_owned();
-    let length = playback_length(&opened)?;
-    stage.steps.done(&format!(
-        "with the city's key booth-hub opens it into {} ({length}): {last}",
-        shown(&opened)
-    ));
-    Ok(())
-}
-
-/// How long a conformant Ogg Opus file plays, as opusinfo says.
-fn playback_length(file: &Path) -> Result<String, Fault> {
-    let info = Command::new("opusinfo")
-        .arg(file)
-        .output()
-        .map_err(|error| {
-            format!("opusinfo does not start: {error}; it is in Debian's package opus-tools")
-        })?;
-    let info = String::from_utf8_lossy(&info.stdout).into_owned();
-    let mut lines = info.lines();
-    let length = lines.find_map(|line| line.trim().strip_prefix("Playback length: "));
-    length.map(str::to_owned).ok_or_else(|| {
-        format!(
-            "opusinfo finds no clip in {}: {}",
-            file.display(),
-            info.trim()
-        )
-        .into()
-    })
 }
 
 /// The citizen's words as a WAV file.

@@ -8,7 +8,7 @@ use booth_contract::time::Mono;
 use booth_contract::{Topic, Topics};
 use booth_gateway::config::{self, Config};
 use booth_gateway::provision::{judge, salvage};
-use booth_gateway::settings::{open_questions, session_rules};
+use booth_gateway::settings::{offer, session_rules};
 use booth_host::config_file::ConfigFault;
 use booth_host::text;
 use booth_hub::config::HubConfig;
@@ -99,7 +99,7 @@ fn lived(config: &Config) {
     let mut now = Mono(1_000);
     let mut waiting = vec![
         Input::Parts(parts),
-        Input::Questions(open_questions(config)),
+        Input::Offer(offer(config)),
         Input::HandsetAtStart { off_hook: false },
         Input::Handset(HandsetEvent::Lifted),
         Input::Handset(HandsetEvent::Key(Key::Digit(1), KeySource::Dial)),
@@ -114,11 +114,16 @@ fn lived(config: &Config) {
         }
         for command in session.handle(now, input) {
             match command {
-                Command::Play { id, .. } => waiting.push(Input::PlayEnded(id)),
+                Command::Play { id, .. } | Command::PlayBack { id, .. } => {
+                    waiting.push(Input::PlayEnded(id))
+                }
                 Command::Keep { take, .. } => {
                     waiting.push(Input::Recorder(RecorderNews::Started(take)))
                 }
                 Command::Finish { take, .. } => {
+                    waiting.push(Input::Recorder(RecorderNews::Held(take)))
+                }
+                Command::Close { take, .. } | Command::Cast { take, .. } => {
                     waiting.push(Input::Recorder(RecorderNews::Kept(take)))
                 }
                 _ => {}

@@ -163,6 +163,7 @@ pub fn receipt(clip: &KeptClip) -> Receipt {
             sha256: clip.sha256.clone(),
             kept_at_ms: 0,
             fixed: true,
+            is_withdrawal: false,
         },
         false,
     );

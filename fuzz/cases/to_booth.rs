@@ -3,10 +3,12 @@
 //! A topic that begins with `!` is no message but something that happens: `!wait <ms>`, `!puback <0-5>`,
 //! `!connect <max packet>`, `!disconnect`, `!closed`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use booth_contract::time::Mono;
-use booth_contract::{BoothId, MAX_PART_BYTES, Presence, Topic, Topics};
+use booth_contract::{
+    BoothId, MAX_PART_BYTES, Presence, Signed, SignedBody, Topic, Topics, wanted,
+};
 use booth_gateway::update::http::check_url;
 use gateway_core::delivery::{Confirmation, Delivery, Offer, Puback, Verdict, What};
 use gateway_core::inbox::{self, Inbound};
@@ -26,7 +28,8 @@ struct Booth {
     now: Mono,
     sizes: HashMap<String, u64>,
     outstanding: VecDeque<u64>,
-    settled: usize,
+    /// Clips with a verdict. One that went to quarantine may get a second one: its citizen takes it back.
+    settled: HashSet<String>,
 }
 
 pub fn run(data: &[u8]) {
@@ -37,7 +40,7 @@ pub fn run(data: &[u8]) {
         now: Mono(1_000),
         sizes: HashMap::new(),
         outstanding: VecDeque::new(),
-        settled: 0,
+        settled: HashSet::new(),
     };
     for (index, clip_id) in CLIPS.iter().enumerate() {
         booth.sizes.insert((*clip_id).into(), SIZES[index]);
@@ -51,7 +54,7 @@ pub fn run(data: &[u8]) {
         }
         booth.send();
         assert_eq!(
-            booth.delivery.unsent() + booth.settled,
+            booth.delivery.unsent() + booth.settled.len(),
             CLIPS.len(),
             "a clip was let go without a verdict"
         );
@@ -66,6 +69,7 @@ fn offer(index: usize) -> Offer {
         sha256: hash(index).into(),
         kept_at_ms: index as i64 * 1000,
         fixed: true,
+        is_withdrawal: false,
     }
 }
 
@@ -113,6 +117,7 @@ impl Booth {
                 self.quarantine.hub_says(&hub);
             }
             Inbound::HubUnreadable(_) | Inbound::AckUnreadable(_) => {}
+            Inbound::Config(payload) => configured(&payload),
             Inbound::Ack(ack) => {
                 let verdicts = self.delivery.ack(self.now, &ack);
                 for verdict in &verdicts {
@@ -144,6 +149,20 @@ impl Booth {
                 }
                 reply(topics, booth, "resend".into());
             }
+            Inbound::Reload(booth) => reply(topics, booth, "reload".into()),
+            Inbound::Drain(booth, minutes) => {
+                assert!(minutes.is_err() || minutes.is_ok_and(|minutes| minutes <= 120));
+                reply(topics, booth, "drain".into());
+            }
+            Inbound::Signed(booth, command) => {
+                // Whatever was signed: reading it ends, and the sentence for the asker is short.
+                if let Some(signed) = Signed::read(payload)
+                    && let Err(why) = SignedBody::read(&signed.body)
+                {
+                    assert!(why.to_string().len() <= LONGEST_SENTENCE);
+                }
+                reply(topics, booth, command.word().into());
+            }
             Inbound::UnknownCommand(booth, command) => reply(topics, booth, command),
             Inbound::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE, "{} bytes", what.len()),
         }
@@ -156,7 +175,8 @@ impl Booth {
                     let index = CLIPS.iter().position(|id| id == receipt.clip_id());
                     let index = index.expect("one of ours");
                     assert_eq!(*receipt.sha256(), hash(index), "a receipt for another body");
-                    self.settled += 1;
+                    self.quarantine.came_back(receipt.clip_id());
+                    self.settled.insert(receipt.clip_id().to_string());
                 }
                 Verdict::Quarantine { clip_id, reason } => {
                     assert!(
@@ -166,7 +186,7 @@ impl Booth {
                     let text = serde_json::to_string(&note).expect("a note is text and numbers");
                     assert!(text.len() < 8_000, "a note of {} bytes", text.len());
                     self.quarantine.entered(&clip_id, note);
-                    self.settled += 1;
+                    self.settled.insert(clip_id.to_string());
                 }
                 Verdict::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE),
             }
@@ -192,13 +212,36 @@ impl Booth {
             let index = CLIPS.iter().position(|id| **id == clip_id);
             self.delivery
                 .keep(offer(index.expect("one of ours")), false);
-            self.settled -= 1;
+            self.settled.remove(clip_id.as_str());
         }
         if let Some(due) = self.quarantine.deadline(self.now) {
             assert!(due > self.now, "the loop would spin");
         }
         if let Some(due) = self.delivery.deadline(self.now) {
             assert!(due > self.now, "the loop would spin");
+        }
+    }
+}
+
+/// What can be read can be written and read again, and what cannot is told in few words.
+fn configured(payload: &[u8]) {
+    match wanted::Wanted::read(payload) {
+        Ok(read) => {
+            let fields = booth_contract::reading::fields(&read.to_json()).expect("an object");
+            assert_eq!(wanted::Wanted::of_fields(&fields).as_ref(), Ok(&read));
+            let here = wanted::Here {
+                language: "da",
+                is_signed: payload.len().is_multiple_of(2),
+                now: wanted::LocalTime::parse("2026-06-01T12:00"),
+                issued: None,
+                says: &|name, lang| name.len() > lang.len(),
+            };
+            assert!(wanted::check(&read, &here).len() <= wanted::MOST_FAULTS);
+        }
+        Err(bad) => {
+            assert!((1..=wanted::MOST_FAULTS).contains(&bad.faults.len()));
+            let bytes: usize = bad.faults.iter().map(|fault| fault.to_string().len()).sum();
+            assert!(bytes <= 20_000, "{bytes} bytes of faults");
         }
     }
 }
@@ -312,6 +355,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         script(&[
             ("booth/1/dn/rundhoej-1/cmd/rebirth", "{}"),
             ("booth/1/dn/rundhoej-1/cmd/ring", "{}"),
+            ("booth/1/dn/rundhoej-1/cmd/drain", r#"{"minutes":5}"#),
+            ("booth/1/dn/rundhoej-1/cmd/reload", "{}"),
+            (
+                "booth/1/dn/rundhoej-1/cmd/reboot",
+                r#"{"body":"{\"booth\":\"rundhoej-1\",\"command\":\"reboot\",\"issued_at\":\"2026-11-29T00:00:00Z\",\"expires_at\":\"2026-11-30T00:00:00Z\",\"nonce\":\"1\"}","minisig":"x"}"#,
+            ),
             ("booth/1/dn/rundhoej-1/config", "{}"),
         ]),
     ]

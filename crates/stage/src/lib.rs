@@ -9,6 +9,7 @@ pub mod files;
 pub mod mosquitto;
 pub mod program;
 pub mod pulse;
+pub mod screen;
 pub mod session;
 pub mod speech;
 pub mod stage;

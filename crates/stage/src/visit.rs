@@ -1,6 +1,6 @@
 //! The demonstration's citizen: lifts, listens, dials, speaks, hangs up, and tries again when a visit comes to nothing.
 //!
-//! Owns: one visit from the lift to the hub's receipt, by what the booth says of itself (its handset's socket, its log). Never does:
+//! Owns: one visit from the lift to the hub's answer, by what the booth says of itself (its handset's socket, its screen, its log). Never does:
 //! decide by the clock that a visit has failed. The booth does, by its own deadlines: then it is at another state than the one waited
 //! for, and that visit counts as lost.
 #![allow(clippy::disallowed_methods)]
@@ -11,10 +11,13 @@ use std::time::Instant;
 use booth_host::line_server::ask;
 
 use super::pulse::Pulse;
+use super::screen::Screen;
 use super::stage::{Fault, Stage};
 
 /// After so many visits that came to nothing it is no bad luck.
 const VISITS: u32 = 10;
+/// What the booth's log says when a withdrawal is on its card.
+const WITHDRAWAL_KEPT: &str = "a withdrawal is kept";
 /// Samples a second at the ear.
 const RATE: u64 = 48_000;
 
@@ -49,14 +52,21 @@ pub fn clips(log: &str, word: &str) -> Vec<String> {
 }
 
 /// A clip on its way: its id, and when its citizen hung up.
-pub struct Spoken {
+struct Left {
     clip: String,
     hung_up: Instant,
 }
 
+/// A message that a citizen has left, and the receipt that the screen showed.
+pub struct Spoken {
+    pub clip: String,
+    /// Twelve digits in groups.
+    pub receipt: String,
+}
+
 /// How a visit ended, if nothing is broken.
-enum Visit {
-    Kept(Spoken),
+enum Visit<T> {
+    Good(T),
     /// It came to nothing, for this reason.
     Lost(String),
 }
@@ -75,19 +85,44 @@ pub struct Visitor<'a> {
     pub stage: &'a Stage,
     pub pulse: &'a Pulse,
     pub socket: &'a Path,
+    pub screen: &'a Screen,
     /// The words as a WAV file.
     pub speech: PathBuf,
 }
 
+impl<T> Visit<T> {
+    fn with<U>(self, more: U) -> Visit<(T, U)> {
+        match self {
+            Self::Good(good) => Visit::Good((good, more)),
+            Self::Lost(why) => Visit::Lost(why),
+        }
+    }
+}
+
 impl Visitor<'_> {
-    /// Visits until one of the visits is kept, and waits for the hub's receipt; the clip's id.
-    pub fn speaks_and_is_heard(&self) -> Result<String, Fault> {
+    /// Leaves a message, allows its text to be published, asks for its receipt, and waits until the hub has it.
+    pub fn speaks_and_is_heard(&self) -> Result<Spoken, Fault> {
+        let (left, receipt) = self.until_it_works(|| self.speak())?;
+        let clip = self.is_at_the_hub(left)?;
+        Ok(Spoken { clip, receipt })
+    }
+
+    /// Votes, and waits until the hub has the vote; its clip.
+    pub fn votes(&self) -> Result<String, Fault> {
+        let left = self.until_it_works(|| self.vote())?;
+        self.is_at_the_hub(left)
+    }
+
+    /// Takes a message back by its receipt.
+    pub fn takes_back(&self, receipt: &str) -> Result<(), Fault> {
+        self.until_it_works(|| self.take_back(receipt))
+    }
+
+    /// Visits until one of the visits comes to something.
+    fn until_it_works<T>(&self, visit: impl Fn() -> Result<Visit<T>, Fault>) -> Result<T, Fault> {
         for _ in 0..VISITS {
-            match self.visit()? {
-                Visit::Kept(spoken) => {
-                    receipt(self.stage, &spoken)?;
-                    return Ok(spoken.clip);
-                }
+            match visit()? {
+                Visit::Good(good) => return Ok(good),
                 Visit::Lost(why) => {
                     self.stage.steps.next(&format!(
                         "this visit came to nothing: {why}; the citizen tries again"
@@ -108,7 +143,7 @@ impl Visitor<'_> {
         })
     }
 
-    fn visit(&self) -> Result<Visit, Fault> {
+    fn speak(&self) -> Result<Visit<(Left, String)>, Fault> {
         let (stage, steps) = (self.stage, &self.stage.steps);
         let before = Told::so_far(&stage.log("gateway"));
         let ear = stage.folder.join("ear.raw");
@@ -132,18 +167,103 @@ impl Visitor<'_> {
         steps.next("the citizen speaks");
         self.pulse.speak(&self.speech);
         or_lost!(self.reaches("recording", &[])?);
+        press(self.socket, "dial #")?;
+        steps.next("and ends the message with #");
+        or_lost!(self.reaches("after", &["recording"])?);
+        or_lost!(self.until("the booth says what can be done", "after", || {
+            self.screen.offers("6") && self.screen.offers("8")
+        })?);
+        press(self.socket, "dial 8")?;
+        steps.next("the citizen allows the text to be published, not the voice: 8");
+        press(self.socket, "dial 6")?;
+        let what = "the screen shows the receipt";
+        or_lost!(self.until(what, "after", || self.screen.receipt().is_some())?);
+        let receipt = self.screen.receipt().unwrap_or_default();
+        steps.done(&format!(
+            "asks for a receipt, 6, and writes it down: {receipt}"
+        ));
+        let left = self.hang_up(&before)?;
+        Ok(left.with(receipt))
+    }
+
+    fn vote(&self) -> Result<Visit<Left>, Fault> {
+        let steps = &self.stage.steps;
+        let before = Told::so_far(&self.stage.log("gateway"));
+        press(self.socket, "lift")?;
+        or_lost!(self.reaches("question", &["notice"])?);
+        press(self.socket, "dial 2")?;
+        let what = "the booth offers the options";
+        or_lost!(self.until(what, "question", || self.screen.offers("3"))?);
+        press(self.socket, "dial 3")?;
+        let what = "the choice is on the screen";
+        or_lost!(self.until(what, "question", || self.screen.chosen().is_some())?);
+        let chosen = self.screen.chosen().unwrap_or_default();
+        steps.next(&format!(
+            "another citizen dials 2, a vote, and chooses 3, {chosen:?}"
+        ));
+        self.hang_up(&before)
+    }
+
+    fn take_back(&self, receipt: &str) -> Result<Visit<()>, Fault> {
+        press(self.socket, "lift")?;
+        or_lost!(self.reaches("question", &["notice"])?);
+        for _ in 0..3 {
+            press(self.socket, "dial 0")?;
+        }
+        or_lost!(self.reaches("withdrawal", &["question"])?);
+        let before = self.screen.headline();
+        for digit in receipt.chars().filter(char::is_ascii_digit) {
+            press(self.socket, &format!("dial {digit}"))?;
+        }
+        self.stage
+            .steps
+            .next("the first citizen comes back, dials 000 and the receipt");
+        let kept = || self.stage.log("gateway").contains(WITHDRAWAL_KEPT);
+        self.stage
+            .wait_for("the booth has taken note", "gateway", || {
+                Ok(kept().then_some(()))
+            })?;
+        // What the booth says to it is on its screen.
+        let said = self.screen.headline();
+        let said = if said == before { String::new() } else { said };
+        press(self.socket, "hang-up")?;
+        self.stage
+            .steps
+            .done(format!("the booth has taken note. {said}").trim());
+        Ok(Visit::Good(()))
+    }
+
+    /// Hangs up, and waits until what the citizen left is kept.
+    fn hang_up(&self, before: &Told) -> Result<Visit<Left>, Fault> {
         let hung_up = Instant::now();
         press(self.socket, "hang-up")?;
-        steps.next("and hangs up");
-        stage.wait_for("the words are kept", "gateway", || {
-            let told = Told::so_far(&stage.log("gateway"));
+        self.stage.steps.next("and hangs up");
+        self.stage.wait_for("what was left is kept", "gateway", || {
+            let told = Told::so_far(&self.stage.log("gateway"));
             if let Some(clip) = told.kept.get(before.kept.len()) {
                 let clip = clip.clone();
-                return Ok(Some(Visit::Kept(Spoken { clip, hung_up })));
+                return Ok(Some(Visit::Good(Left { clip, hung_up })));
             }
             Ok((told.lost > before.lost)
-                .then(|| Visit::Lost("nothing of the recording was kept".into())))
+                .then(|| Visit::Lost("nothing of the visit was kept".into())))
         })
+    }
+
+    /// Waits until the booth has the hub's receipt for a clip.
+    fn is_at_the_hub(&self, left: Left) -> Result<String, Fault> {
+        let Left { clip, hung_up } = left;
+        self.stage
+            .wait_for("the hub's receipt is at the booth", "hub", || {
+                Ok(clips(&self.stage.log("gateway"), "confirmed")
+                    .contains(&clip)
+                    .then_some(()))
+            })?;
+        let took = hung_up.elapsed().as_millis();
+        self.stage.steps.done(&format!(
+            "the hub has it, by its hash; its answer is at the booth {took} ms after hanging up"
+        ));
+        ready(self.stage, self.socket)?;
+        Ok(clip)
     }
 
     /// Waits for a state of the session behind some others; a sentence if it is at none of them.
@@ -229,19 +349,4 @@ fn loudest(path: &Path) -> i32 {
         .map(|pair| i32::from(i16::from_le_bytes([pair[0], pair[1]])).abs())
         .max()
         .unwrap_or(0)
-}
-
-/// Waits until the booth has the hub's receipt, and shows the clip at the hub.
-fn receipt(stage: &Stage, spoken: &Spoken) -> Result<(), Fault> {
-    let Spoken { clip, hung_up } = spoken;
-    stage.wait_for("the hub's receipt is at the booth", "hub", || {
-        Ok(clips(&stage.log("gateway"), "confirmed")
-            .contains(clip)
-            .then_some(()))
-    })?;
-    let took = hung_up.elapsed().as_millis();
-    stage.steps.done(&format!(
-        "the hub has it, by its hash; its receipt is at the booth {took} ms after hanging up"
-    ));
-    Ok(())
 }
