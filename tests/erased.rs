@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use booth_contract::{BodyKind, EndedBy};
+use booth_sealing::{DataKey, Identity, KernelRandom, Recipients, Sealer};
+use booth_spool::{KeptClip, NewClip, Spool};
 use booth_testkit::mounting;
 use booth_testkit::spool_rig::{body, long_speech, new_clip, open, receipt, record};
 
@@ -148,4 +151,72 @@ fn nothing_of_a_message_that_was_released_or_discarded_is_found_on_the_raw_card(
     );
     assert_eq!((released, discarded), (0, 0), "of {all} pieces");
     assert!(most_of(card.gives_away(&kept), pieces(&kept).count()));
+}
+
+/// A sealed clip of so many frames, and its body.
+fn record_sealed(spool: &Spool, frames: usize) -> (KeptClip, Vec<u8>) {
+    let city = Identity::generate(&mut KernelRandom).expect("a key");
+    let keys = Recipients::new(vec![city.recipient()]).expect("one key");
+    let clip = NewClip {
+        body: BodyKind::SealedOggOpus,
+        key_ids: keys.ids(),
+        ..new_clip()
+    };
+    let id = uuid::Uuid::parse_str(&clip.clip_id).expect("an id");
+    let key = DataKey::generate(&mut KernelRandom).expect("a key");
+    let begun = Sealer::begin(id, &key, &keys, &mut KernelRandom);
+    let (mut sealer, mut sealed) = begun.expect("it begins");
+    let mut writer = spool.begin(clip).expect("begun");
+    let (last, first) = long_speech()[..frames].split_last().expect("a frame");
+    for frame in first {
+        sealed.extend(sealer.seal(frame.facts, &frame.pages));
+        writer.append(&sealed, frame.facts).expect("kept");
+        sealed.clear();
+    }
+    let end = sealer.seal_last(last.facts, &last.pages);
+    let clip = writer.finish(&end, last.facts, EndedBy::HangUp);
+    let clip = clip.expect("kept");
+    let body = body(spool, &clip);
+    (clip, body)
+}
+
+#[test]
+fn of_a_sealed_message_that_was_released_the_envelope_is_gone_and_the_rest_opens_to_nobody() {
+    if !mounting::is_possible("what a card gives away") {
+        return;
+    }
+    let card = Card::new();
+    card.mount();
+    let (spool, _) = open(&card.place().join("spool"));
+    let (stays, _) = record_sealed(&spool, 5);
+    let (leaves, sealed) = record_sealed(&spool, 20);
+    let (quarantined, other) = record_sealed(&spool, 10);
+    let note = gateway_core::quarantine::Note::refused("too long", None);
+    spool
+        .quarantine(&quarantined.clip_id, &note)
+        .expect("moved");
+    let envelope_of = |body: &[u8]| {
+        let length = u32::from_le_bytes(body[24..28].try_into().expect("four"));
+        body[60..60 + length as usize].to_vec()
+    };
+    let (envelope, second) = (envelope_of(&sealed), envelope_of(&other));
+    card.is_written();
+    for envelope in [&envelope, &second] {
+        assert!(card.gives_away(envelope) >= 3, "the search finds nothing");
+    }
+    let before = spool.disk_stats().bytes_written;
+    for clip in [&leaves, &quarantined] {
+        spool.release(receipt(clip)).expect("released");
+    }
+    // Two heads and the card's identity, and not two clips.
+    let written = spool.disk_stats().bytes_written - before;
+    assert!(written < 3 * 8_192, "{written} bytes");
+    assert_eq!(spool.clips(), [stays]);
+    drop(spool);
+    card.unmount();
+    for envelope in [&envelope, &second] {
+        assert_eq!(card.gives_away(envelope), 0, "of an envelope");
+    }
+    let rest = &sealed[sealed.len() / 2..];
+    assert!(card.gives_away(rest) > 0, "sealed frames need not go");
 }

@@ -117,6 +117,7 @@ fn of_trouble(lines: &[Line]) -> Vec<&Line> {
         "lifted, first sample",
         "self-test",
         "withdrawn",
+        "a withdrawal is kept",
     ];
     lines
         .iter()

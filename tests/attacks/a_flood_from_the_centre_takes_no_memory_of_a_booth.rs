@@ -240,6 +240,11 @@ fn flooded() -> (u64, Vec<(&'static str, u64)>) {
     let names: Vec<&str> = floods(&scene).iter().map(|(name, _)| *name).collect();
     for (at, name) in names.into_iter().enumerate() {
         (floods(&scene)[at].1)();
+        if name == "drain" {
+            // Whoever owns the broker can close a booth; no minutes open it again.
+            scene.commands("drain", |_| json!({ "minutes": 0 }), 1);
+            scene.answers();
+        }
         scene.serves_a_citizen();
         // The hub is not online, whatever was said.
         scene.send("hub/state", json!({ "state": "lost" }).to_string(), None);

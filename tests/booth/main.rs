@@ -1,6 +1,8 @@
 //! The booth as its people meet it: the real gateway on a simulated handset, a sound card without hardware and a real broker.
 
+mod campaigns;
 mod doctor;
+mod screen;
 mod sealed;
 mod sound;
 mod technician;

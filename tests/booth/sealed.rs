@@ -2,14 +2,17 @@
 //! finds a word of it.
 #![allow(clippy::disallowed_methods)]
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use booth_contract::ogg_page;
+use booth_contract::receipt::ClipSecret;
 use booth_host::plain_file::make_private;
 use booth_sealing::open::Head;
 use booth_sealing::{Ending, Identity, KernelRandom, Opened, envelope, open};
+use booth_testkit::centre::body_of;
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Booth as Listener, Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
@@ -33,12 +36,65 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The bodies of the sealed clips that the hub has whole, each with its envelope, which lies apart.
 fn sealed_clips(home: &Home) -> Vec<Vec<u8>> {
+    let store = home.path().join("store");
     let is_sealed = |path: &PathBuf| path.extension().is_some_and(|end| end == "sealed");
-    let paths = files(home.path()).into_iter().filter(is_sealed);
-    paths
-        .map(|path| std::fs::read(path).expect("a clip"))
-        .collect()
+    let paths = files(&store.join("clips")).into_iter().filter(is_sealed);
+    let ids = paths.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
+    ids.filter_map(|id| body_of(&store, &id).ok()).collect()
+}
+
+/// The sealed body in a clip file of the booth's card (docs/spool-format.md §1).
+fn body_on_the_card(file: &[u8]) -> Vec<u8> {
+    let (mut body, mut at) = (Vec::new(), 24);
+    while let Some(head) = file.get(at..at + 16) {
+        let length = u32::from_le_bytes(head[..4].try_into().expect("four")) as usize;
+        let Some(payload) = file.get(at + 16..at + 16 + length) else {
+            break;
+        };
+        if head[4] == 3 {
+            body.extend_from_slice(&payload[12..]);
+        }
+        at += 16 + length;
+    }
+    body
+}
+
+/// The receipt that is sealed into the header of a clip file, as its citizen hears it.
+fn receipt_of(file: &[u8], city: &Identity) -> String {
+    let text = String::from_utf8_lossy(file);
+    let sealed = text.split("\"sealed\":\"").nth(1).expect("a receipt");
+    let sealed = sealed.split('"').next().expect("its end");
+    let secret = envelope::open_text(sealed, std::slice::from_ref(city)).expect("the city's");
+    let secret: ClipSecret = serde_json::from_slice(&secret).expect("a secret");
+    secret.receipt.as_str().to_owned()
+}
+
+/// Nothing of a message is in the memory of the process after its visit: no packet, no receipt, no key, nothing that a key is made of.
+fn assert_memory_has_forgotten(pid: u32, file: &[u8], city: &Identity) {
+    let body = body_on_the_card(file);
+    let opened = open(&body, std::slice::from_ref(city)).expect("the city opens it");
+    let mut wanted: Vec<(&str, Vec<u8>)> = packets(&opened.ogg)
+        .into_iter()
+        .filter(|packet| packet.len() > 20)
+        .map(|packet| ("a packet", packet[..20].to_vec()))
+        .collect();
+    assert!(wanted.len() > 50, "only {} packets", wanted.len());
+    let receipt = receipt_of(file, city);
+    let digits = receipt.bytes().map(|byte| byte - b'0').collect();
+    wanted.push(("a receipt", receipt.into_bytes()));
+    wanted.push(("a receipt's digits", digits));
+    let [data_key, frame_key] = keys(&body, city);
+    let (extracted, _) = hkdf::Hkdf::<sha2::Sha256>::extract(Some(&body[..24]), &data_key);
+    for pad in [0, 0x36, 0x5c] {
+        let block = extracted.iter().map(|byte| byte ^ pad).collect();
+        wanted.push(("a block of HKDF", block));
+    }
+    wanted.push(("a data key", data_key));
+    wanted.push(("a frame key", frame_key));
+    let found = memory_has(pid, &wanted);
+    assert!(found.is_empty(), "{found:?} outlives the visit");
 }
 
 fn holds(bytes: &[u8], piece: &[u8]) -> bool {
@@ -90,6 +146,20 @@ fn assert_no_word_lies_open(opened: &Opened, folders: &[&Path]) {
 
 /// Whether the memory of a process holds these bytes.
 fn memory_holds(pid: u32, piece: &[u8]) -> bool {
+    !memory_has(pid, &[("it", piece.to_vec())]).is_empty()
+}
+
+/// Which of these pieces are in the memory of a process.
+fn memory_has<'a>(pid: u32, wanted: &[(&'a str, Vec<u8>)]) -> Vec<&'a str> {
+    let mut by_begin: HashMap<[u8; 8], Vec<usize>> = HashMap::new();
+    // Most places are seen to be none by their first two bytes: a search that takes long outlasts what is said.
+    let mut may_begin = vec![false; 1 << 16];
+    for (at, (_, piece)) in wanted.iter().enumerate() {
+        let begin: [u8; 8] = *piece.first_chunk().expect("eight bytes");
+        may_begin[usize::from(u16::from_le_bytes([begin[0], begin[1]]))] = true;
+        by_begin.entry(begin).or_default().push(at);
+    }
+    let mut found = Vec::new();
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
     let writable = maps.lines().filter(|line| {
@@ -110,8 +180,17 @@ fn memory_holds(pid: u32, piece: &[u8]) -> bool {
         // Some pages (vvar) cannot be read.
         if memory.read_exact_at(&mut bytes, from).is_ok() {
             looked_at += bytes.len();
-            if holds(&bytes, piece) {
-                return true;
+            for (at, begin) in bytes.windows(8).enumerate() {
+                if !may_begin[usize::from(u16::from_le_bytes([begin[0], begin[1]]))] {
+                    continue;
+                }
+                let begin: [u8; 8] = begin.try_into().expect("eight bytes");
+                for which in by_begin.get(&begin).into_iter().flatten() {
+                    let (what, piece) = &wanted[*which];
+                    if bytes[at..].starts_with(piece) {
+                        found.push(*what);
+                    }
+                }
             }
         }
     }
@@ -119,7 +198,7 @@ fn memory_holds(pid: u32, piece: &[u8]) -> bool {
         looked_at > 1 << 20,
         "only {looked_at} bytes of its memory could be read"
     );
-    false
+    found
 }
 
 /// The key of a clip as the city finds it, and the one that its frames are sealed with (docs/sealed-clip.md).
@@ -202,10 +281,39 @@ fn what_a_citizen_says_is_sealed_before_it_touches_the_card_and_the_city_alone_o
     }
     assert_no_word_lies_open(&opened, &[&booth.spool(), home.path(), broker.folder()]);
 
-    for key in keys(&body, &city) {
-        let is_there = memory_holds(gateway.pid(), &key);
-        assert!(!is_there, "a key outlives the visit");
-    }
+    assert_memory_has_forgotten(gateway.pid(), &kept[0], &city);
+
+    // Another citizen hears what was said, and deletes it.
+    gateway.records();
+    pulse.speak(&wav);
+    gateway.handset("dial #");
+    gateway.reaches("session", "after");
+    let held = until("the words have ended", || {
+        let file = booth.files("clips").pop()?;
+        let held = std::fs::read(file).ok()?;
+        holds(&held, b"\"ended_by\":\"key\"").then_some(held)
+    });
+    let said = open(&body_on_the_card(&held), std::slice::from_ref(&city)).expect("the city's");
+    let packet = packets(&said.ogg)
+        .into_iter()
+        .find(|packet| packet.len() > 20)
+        .expect("a packet")[..20]
+        .to_vec();
+    assert!(
+        memory_holds(gateway.pid(), &packet),
+        "the search finds nothing, although its citizen may hear it"
+    );
+    gateway.handset("dial 3");
+    until("it plays for a while", || {
+        std::thread::park_timeout(std::time::Duration::from_millis(1_500));
+        Some(())
+    });
+    gateway.handset("dial 5");
+    gateway.says("discarded take=");
+    gateway.handset("hang-up");
+    gateway.reaches("session", "idle");
+    assert!(booth.files("clips").is_empty());
+    assert_memory_has_forgotten(gateway.pid(), &held, &city);
     let centre = Listener::listening(
         broker.port,
         "operations",

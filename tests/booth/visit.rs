@@ -298,3 +298,23 @@ fn a_card_that_the_kernel_makes_read_only_invites_nobody_though_nobody_was_writi
     gateway.reaches("session", "out_of_order");
     assert!(gateway.stop().success());
 }
+
+#[test]
+fn prompts_that_are_read_again_cut_no_play_off() {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    for _ in 0..2 {
+        let lifted = std::time::Instant::now();
+        gateway.handset("lift");
+        // The notice goes on to its end, and the end is told: without that the booth waits two minutes for it.
+        gateway.hang_up_signal();
+        gateway.reaches("session", "question");
+        let took = lifted.elapsed();
+        assert!(took.as_secs() < 60, "{took:?}");
+        gateway.handset("hang-up");
+        gateway.reaches("session", "idle");
+    }
+    assert!(gateway.stop().success());
+}

@@ -1,5 +1,7 @@
 //! The hub on a real broker, and its pages in a real browser.
 
+mod campaigns;
 mod hub_delivery;
 mod pages;
 mod sealed;
+mod withdrawals;

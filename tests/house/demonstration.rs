@@ -46,7 +46,7 @@ fn the_broker_of_the_demonstration_has_the_shipped_settings_and_lets_nobody_in_w
     for wanted in [
         ("allow_anonymous", "false"),
         ("use_username_as_clientid", "true"),
-        ("max_packet_size", "65536"),
+        ("max_packet_size", "131072"),
         ("set_tcp_nodelay", "true"),
     ] {
         assert!(

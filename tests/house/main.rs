@@ -4,5 +4,6 @@ mod demonstration;
 mod docs;
 mod machine_clock;
 mod output;
+mod own_voice;
 mod systemd_units;
 mod walls;

@@ -25,9 +25,10 @@ fn the_exposure_of_every_unit_is_at_most_two() {
     let all = [
         services("systemd"),
         services("image/system/etc/systemd/system"),
+        services("image/screen/etc/systemd/system"),
     ]
     .concat();
-    assert!(all.len() >= 13, "{all:?}");
+    assert!(all.len() >= 14, "{all:?}");
     for unit in all {
         let output = Command::new("systemd-analyze")
             .args(["security", "--offline=yes", "--no-pager"])
@@ -167,5 +168,32 @@ fn an_update_is_begun_by_its_request_alone_and_judged_at_every_start() {
         "Restart=on-failure",
     ] {
         assert!(trial.lines().any(|found| found == line), "it lacks {line}");
+    }
+}
+
+#[test]
+fn a_restart_is_begun_by_a_request_in_ram_alone_and_not_often() {
+    let path = std::fs::read_to_string(unit("booth-restart.path")).expect("the unit");
+    let service = std::fs::read_to_string(unit("booth-restart.service")).expect("the unit");
+    let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}");
+    has(&path, "PathExists=/run/booth-gateway/restart");
+    // The request goes first: whatever becomes of the restart, it is not asked for again.
+    has(
+        &service,
+        "ExecStartPre=/usr/bin/rm -f /run/booth-gateway/restart",
+    );
+    has(&service, "StartLimitBurst=3");
+    let gateway = std::fs::read_to_string(unit("booth-gateway.service")).expect("the unit");
+    has(&gateway, "RuntimeDirectory=booth-gateway");
+    for name in ["booth-restart.path", "booth-restart.service"] {
+        let checked = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", "--recursive-errors=no"])
+            .arg(unit(name))
+            .output()
+            .expect("systemd-analyze runs: is the package systemd installed?");
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        for wrong in ["Unknown", "Failed to parse", "Invalid"] {
+            assert!(!said.contains(wrong), "{said}");
+        }
     }
 }

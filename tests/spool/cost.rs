@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use booth_contract::EndedBy;
+use booth_contract::{BodyKind, EndedBy, Publish};
+use booth_sealing::{DataKey, Identity, KernelRandom, Recipients, Sealer};
+use booth_spool::NewClip;
 use booth_testkit::spool_rig::*;
 
 /// What the kernel has counted of this thread, which waits for each of the spool's writes. The ledger's own thread saves by the clock:
@@ -46,6 +48,48 @@ fn a_minute_of_speech_is_written_and_erased_at_most_four_and_a_half_times() {
     println!("{written} bytes written for {CLIPS} clips of {body}: {times:.2} times");
     assert!(
         times <= 4.5,
+        "{times:.2} bytes are written for each byte of a clip"
+    );
+}
+
+#[test]
+fn a_sealed_minute_is_written_at_most_three_and_a_half_times_from_its_first_word_to_its_release() {
+    let minute = speech(120);
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (spool, _) = open(dir.path());
+    record(&spool, 2);
+    let city = Identity::generate(&mut KernelRandom).unwrap();
+    let keys = Recipients::new(vec![city.recipient()]).unwrap();
+    let clip = NewClip {
+        body: BodyKind::SealedOggOpus,
+        key_ids: keys.ids(),
+        sealed: Some("c2VhbGVk".repeat(60)),
+        ..new_clip()
+    };
+    let id = uuid::Uuid::parse_str(&clip.clip_id).unwrap();
+    let key = DataKey::generate(&mut KernelRandom).unwrap();
+    let (mut sealer, mut sealed) = Sealer::begin(id, &key, &keys, &mut KernelRandom).unwrap();
+    let before = io_count("write_bytes");
+    let mut writer = spool.begin(clip).unwrap();
+    for frame in &minute[..119] {
+        sealed.extend(sealer.seal(frame.facts, &frame.pages));
+        writer.append(&sealed, frame.facts).unwrap();
+        sealed.clear();
+    }
+    let last = &minute[119];
+    let sealed = sealer.seal_last(last.facts, &last.pages);
+    writer.hold(&sealed, last.facts, EndedBy::Key).unwrap();
+    let clip = writer.close(Publish::Text).unwrap();
+    let receipt = receipt(&clip);
+    spool.release(receipt).unwrap();
+    let written = io_count("write_bytes") - before;
+    let times = written as f64 / clip.bytes as f64;
+    println!(
+        "{written} bytes written for a sealed clip of {}: {times:.2} times",
+        clip.bytes
+    );
+    assert!(
+        times <= 3.5,
         "{times:.2} bytes are written for each byte of a clip"
     );
 }

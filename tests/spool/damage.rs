@@ -2,10 +2,11 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use booth_contract::{EndedBy, Manifest};
-use booth_spool::{LedgerNews, Spool, SpoolError};
+use booth_spool::{LedgerNews, OpenFacts, Spool, SpoolError};
+use booth_testkit::model_disk::{EIO, Fault, Left, ModelDisk, Verb};
 use booth_testkit::spool_rig::*;
 use proptest::prelude::*;
 
@@ -205,21 +206,46 @@ fn an_append_of_which_only_the_padding_came_through_is_no_damage() {
 
 #[test]
 fn a_torn_finish_keeps_the_number_that_was_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let (spool, _) = open(dir.path());
-    let clips = [record(&spool, 4), record(&spool, 6), record(&spool, 2)];
-    drop(spool);
-    std::fs::remove_dir_all(dir.path().join("ledger")).unwrap();
+    let disk = ModelDisk::new();
+    let root = Path::new("/spool");
+    let opened = || {
+        let facts = OpenFacts {
+            ledger: false,
+            ..facts("boot-1")
+        };
+        booth_spool::Spool::open(Arc::new(disk.clone()), root, facts).unwrap()
+    };
+    let (spool, _) = opened();
+    record(&spool, 4);
+    // The card refuses the end of the words, and takes them together with the closing record later.
+    let mut writer = spool.begin(new_clip()).unwrap();
+    let (last, first) = long_speech()[..6].split_last().unwrap();
+    for frame in first {
+        writer.append(&frame.pages, frame.facts).unwrap();
+    }
+    disk.set_faults(|operation| {
+        (operation.verb == Verb::Write).then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
+    let ended = writer.hold(&last.pages, last.facts, EndedBy::HangUp);
+    assert!(ended.is_err());
+    disk.heal();
+    let late = spool.mend().kept.remove(0);
+    record(&spool, 2);
+    drop((writer, spool));
     // The page with the last words was lost, the one with the closing record was not.
-    let path = clip_file(dir.path(), &clips[1].clip_id);
-    let mut bytes = std::fs::read(&path).unwrap();
+    let path = clip_file(root, &late.clip_id);
+    let mut bytes = disk.content(&path).unwrap();
     let frames = records(&bytes)
         .into_iter()
         .filter(|(kind, _)| *kind == FRAME);
     let last_words = frames.map(|(_, range)| range).nth(5).unwrap();
     bytes[last_words.start + HEAD..last_words.end].fill(0);
-    std::fs::write(&path, bytes).unwrap();
-    let (spool, report) = open(dir.path());
+    assert!(disk.take_away(&path));
+    disk.put(&path, &bytes);
+    let (spool, report) = opened();
     let [clip] = report.recovered.as_slice() else {
         panic!("{report:?}")
     };
@@ -237,11 +263,11 @@ fn a_finish_of_which_only_the_closing_page_came_through_is_no_damage() {
         let clip = record(&spool, frames);
         drop(spool);
         std::fs::remove_dir_all(dir.path().join("ledger")).unwrap();
-        // The last words and the closing record were lost, the page between them was not.
+        // The last words were lost, the page and how they ended were not; the take had not been closed.
         let path = clip_file(dir.path(), &clip.clip_id);
         let mut bytes = std::fs::read(&path).unwrap();
         let written = records(&bytes);
-        let [.., words, _page, closing] = written.as_slice() else {
+        let [.., words, _page, _held, closing] = written.as_slice() else {
             panic!("{written:?}")
         };
         bytes[words.1.start + HEAD..words.1.end].fill(0);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booth_contract::EndedBy;
+use booth_contract::{BodyKind, EndedBy, Publish};
+use booth_sealing::{DataKey, Identity, KernelRandom, Recipients, Sealer};
 use booth_spool::disk::Disk;
 use booth_spool::{
     BALLAST_BYTES, KeptClip, NewClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError,
@@ -23,7 +24,28 @@ fn open(disk: &ModelDisk) -> Result<(Spool, OpenReport), SpoolError> {
     Spool::open(Arc::new(disk.clone()), Path::new(ROOT), facts)
 }
 
-/// A card with finished clips and a take that was cut off.
+/// A sealed clip of two frames.
+fn record_sealed(spool: &Spool) -> KeptClip {
+    let city = Identity::generate(&mut KernelRandom).unwrap();
+    let keys = Recipients::new(vec![city.recipient()]).unwrap();
+    let clip = NewClip {
+        body: BodyKind::SealedOggOpus,
+        key_ids: keys.ids(),
+        ..new_clip()
+    };
+    let id = uuid::Uuid::parse_str(&clip.clip_id).unwrap();
+    let key = DataKey::generate(&mut KernelRandom).unwrap();
+    let (mut sealer, head) = Sealer::begin(id, &key, &keys, &mut KernelRandom).unwrap();
+    let mut writer = spool.begin(clip).unwrap();
+    let [one, two] = [&long_speech()[0], &long_speech()[1]];
+    let first = [head, sealer.seal(one.facts, &one.pages)].concat();
+    writer.append(&first, one.facts).unwrap();
+    let last = sealer.seal_last(two.facts, &two.pages);
+    writer.hold(&last, two.facts, EndedBy::Key).unwrap();
+    writer.close(Publish::Text).unwrap()
+}
+
+/// A card with finished clips, one of them sealed, a vote, and a take that was cut off.
 struct Hurting {
     disk: ModelDisk,
     clips: Vec<(KeptClip, Vec<u8>)>,
@@ -34,7 +56,9 @@ impl Hurting {
     fn new() -> Self {
         let disk = ModelDisk::new();
         let (spool, _) = open(&disk).unwrap();
-        let clips = [1, 2, 4].map(|frames| record(&spool, frames));
+        let [one, two, four] = [1, 2, 4].map(|frames| record(&spool, frames));
+        let vote = spool.cast(new_clip(), 7).unwrap();
+        let clips = [one, two, four, record_sealed(&spool), vote];
         let clips = clips.map(|clip| {
             let manifest = spool.manifest(&clip.clip_id).unwrap();
             (clip, manifest)
@@ -195,6 +219,10 @@ fn a_life_with_one_failure(failing: u64, fault: Fault) -> u64 {
             _ => kept.extend(writer.finish(&last.pages, last.facts, EndedBy::HangUp)),
         }
         kept.extend(spool.mend().kept);
+        if take == 3 {
+            kept.extend(spool.cast(new_clip(), 2));
+            kept.extend(spool.mend().kept);
+        }
         if take == 1
             && let Some(clip) = spool.clips().first()
         {

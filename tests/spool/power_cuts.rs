@@ -352,6 +352,7 @@ fn a_power_cut_anywhere_breaks_no_promise() {
     // The lives were lived, and were cut everywhere.
     assert!(all.cuts > 1_500 && all.cuts_of_recovery > 100 && all.kills > 300);
     assert!(all.frames > 1_000 && all.finished > 300 && all.recovered > 500);
+    assert!(all.sealed > 300 && all.votes > 10 && all.withdrawals > 10);
     assert!(all.discarded > 10 && all.released > 20);
     assert!(all.quarantined > 10 && all.returned > 5);
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{channel, sync_channel};
 
 use booth_contract::time::Mono;
-use booth_contract::{AlertId, EndedBy, Manifest, Topic, Topics};
+use booth_contract::{AlertId, EndedBy, Manifest, Topic, Topics, Withdrawal, hex};
 use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
 use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent, Outbound};
@@ -32,6 +32,7 @@ use gateway_core::liveness::Liveness;
 use gateway_core::quarantine::{Cause, Note};
 use gateway_core::session::{HandsetEvent, Key, KeySource};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -79,6 +80,11 @@ impl Machine for Virtual {
         uuid::Uuid::new_v4().to_string()
     }
 
+    fn random(&self, bytes: &mut [u8]) -> Result<(), booth_sealing::NoRandom> {
+        bytes.fill(7);
+        Ok(())
+    }
+
     fn about(&self) -> About {
         About::default()
     }
@@ -100,6 +106,9 @@ struct Centre {
     stored: BTreeMap<String, Vec<u8>>,
     rejections: u64,
     replies: Vec<(Value, Option<Vec<u8>>)>,
+    /// Withdrawals that came, and whether the hub says so.
+    withdrawn: Vec<Withdrawal>,
+    says_withdrawn: bool,
 }
 
 impl Centre {
@@ -115,6 +124,8 @@ impl Centre {
             stored: BTreeMap::new(),
             rejections: 0,
             replies: Vec::new(),
+            withdrawn: Vec::new(),
+            says_withdrawn: true,
         }
     }
 
@@ -138,6 +149,16 @@ impl Centre {
                 let reply = serde_json::from_slice(&message.payload).expect("JSON");
                 self.replies.push((reply, message.correlation.clone()));
                 return (Puback::Success, None);
+            }
+            Topic::Withdraw(_, id) => {
+                let came: Withdrawal = serde_json::from_slice(&message.payload).expect("JSON");
+                assert_eq!(came.id, id);
+                let sha256 = hex(&Sha256::digest(came.sealed.as_bytes()));
+                self.withdrawn.push(came);
+                let ack = json!({ "clip_id": id, "status": "stored", "sha256": sha256 });
+                let topic = format!("booth/1/dn/rundhoej-1/ack/{id}");
+                let says = (topic, ack.to_string().into_bytes());
+                return (Puback::Success, self.says_withdrawn.then_some(says));
             }
             _ => return (Puback::Success, None),
         };
@@ -792,4 +813,93 @@ fn a_card_whose_reads_stall_for_a_minute_keeps_clips_waiting_and_no_citizen() {
     assert!(!booth.centre.stored.contains_key(gone.as_str()));
     drop(booth);
     reader.join().expect("it ends with its commands");
+}
+
+#[test]
+fn a_withdrawn_clip_leaves_quarantine_for_good_by_its_own_hash_also_after_a_restart() {
+    for restarts in [false, true] {
+        let (disk, clips) = card(&[4, 2], true);
+        let mut centre = Centre::new();
+        centre.max_clip_bytes = 10;
+        let mut booth = Booth::online(&disk, centre, HOUR);
+        booth.live(MINUTE);
+        assert_eq!(booth.clips_on_card("quarantine"), 2);
+        if restarts {
+            let centre = std::mem::replace(&mut booth.centre, Centre::new());
+            drop(booth);
+            booth = Booth::online(&disk, centre, 2 * HOUR);
+            booth.live(MINUTE);
+        }
+        let says = |booth: &mut Booth, status: &str, sha256: &str| {
+            let ack = json!({ "clip_id": clips[0].clip_id, "status": status, "sha256": sha256 });
+            let topic = format!("booth/1/dn/rundhoej-1/ack/{}", clips[0].clip_id);
+            booth.hears(topic, ack.to_string().into_bytes(), None);
+            booth.live(MINUTE);
+            booth.clips_on_card("quarantine")
+        };
+        assert_eq!(says(&mut booth, "discard", &clips[1].sha256), 2);
+        assert_eq!(says(&mut booth, "stored", &clips[0].sha256), 2);
+        assert_eq!(says(&mut booth, "discard", &clips[0].sha256), 1);
+        let left = disk.files();
+        let is_gone = !left
+            .iter()
+            .any(|path| path.to_string_lossy().contains(clips[0].clip_id.as_str()));
+        assert!(is_gone, "{left:?}");
+        // Another hub takes the other one, and nothing comes back of the first.
+        booth.centre.version = "1.1";
+        booth.centre.max_clip_bytes = 1 << 20;
+        booth.hub_says();
+        booth.live(2 * HOUR);
+        assert_eq!(booth.centre.stored.len(), 1);
+        assert_eq!(
+            (
+                booth.clips_on_card("clips"),
+                booth.clips_on_card("quarantine")
+            ),
+            (0, 0)
+        );
+        assert!(!booth.has(AlertId::ClipRejected));
+    }
+}
+
+#[test]
+fn a_withdrawal_is_sent_until_the_hub_says_that_it_has_it_also_across_restarts() {
+    let (disk, _) = card(&[2], true);
+    let (spool, _) = open(&disk);
+    let withdrawal = Withdrawal {
+        id: uuid::Uuid::new_v4().to_string().into(),
+        sealed: "c2VhbGVk".into(),
+        ts: "2026-11-29T10:00:00.000Z".into(),
+    };
+    spool.keep_withdrawal(&withdrawal).unwrap();
+    drop(spool);
+    let mut centre = Centre::new();
+    centre.says_withdrawn = false;
+    let mut booth = Booth::online(&disk, centre, HOUR);
+    booth.live(10 * MINUTE);
+    let sent = booth.centre.withdrawn.len();
+    assert!((3..12).contains(&sent), "{sent} times in ten minutes");
+    assert!(
+        booth
+            .centre
+            .withdrawn
+            .iter()
+            .all(|came| *came == withdrawal)
+    );
+    assert_eq!(
+        (
+            booth.centre.stored.len(),
+            booth.clips_on_card("withdrawals")
+        ),
+        (1, 1)
+    );
+    let mut centre = std::mem::replace(&mut booth.centre, Centre::new());
+    drop(booth);
+    centre.says_withdrawn = true;
+    let mut booth = Booth::online(&disk, centre, 2 * HOUR);
+    booth.live(MINUTE);
+    assert_eq!(booth.centre.withdrawn.len(), sent + 1);
+    assert_eq!(booth.clips_on_card("withdrawals"), 0);
+    booth.live(HOUR);
+    assert_eq!(booth.centre.withdrawn.len(), sent + 1, "it is sent no more");
 }

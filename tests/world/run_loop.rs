@@ -322,7 +322,7 @@ fn answers_and_messages_that_cannot_be_read_are_counted_for_the_doctor() {
     for _ in 0..3 {
         rig.heard("dn/rundhoej-1/ack/c", r#"{"clip_id":"c","status":7}"#);
     }
-    rig.heard("dn/rundhoej-1/config", "{}");
+    rig.heard("dn/rundhoej-1/nobody", "{}");
     rig.heard(
         "dn/rundhoej-1/ack/c",
         r#"{"clip_id":"c","status":"stored","sha256":"00","missing":null}"#,

@@ -54,6 +54,11 @@ impl Machine for Fake {
         uuid::Uuid::from_u128(1).to_string()
     }
 
+    fn random(&self, bytes: &mut [u8]) -> Result<(), booth_sealing::NoRandom> {
+        bytes.fill(7);
+        Ok(())
+    }
+
     fn supply_files(&self) -> SupplyFiles {
         self.sensors.supply_files()
     }

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use booth_stage::wait::until;
@@ -104,6 +106,38 @@ impl Browser {
     pub fn wait_for(&self, script: &str) -> Value {
         let script = format!("const done = arguments[arguments.length - 1];{script}");
         self.in_session("/execute/async", &json!({ "script": script, "args": [] }))
+    }
+}
+
+impl Browser {
+    /// A screen of this many pixels, with light or dark colours, for people who want things to move or not.
+    pub fn on_screen(&self, (width, height): (u32, u32), scheme: &str, is_calm: bool) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+        let motion = if is_calm { "reduce" } else { "no-preference" };
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": motion },
+        ]);
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": features }),
+        );
+    }
+
+    /// A command of Chromium's own protocol.
+    fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.in_session("/goog/cdp/execute", &body)
+    }
+
+    /// What the page looks like, as PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        let path = format!("/session/{}/screenshot", self.session);
+        let picture = self.call("GET", &path, &json!({}));
+        let text = picture.as_str().expect("a picture");
+        STANDARD.decode(text).expect("base64")
     }
 }
 

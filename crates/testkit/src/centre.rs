@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use booth_sealing::open::BEFORE_ENVELOPE;
 use booth_spool::KeptClip;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
@@ -131,7 +132,7 @@ impl Centre {
         let clips = self.clips(booth)?;
         let mut bodies = HashSet::new();
         for clip in &clips {
-            let body = std::fs::read(self.file_of(&clip.clip_id))
+            let body = body_of(&self.store, &clip.clip_id)
                 .map_err(|error| format!("clip {} has a row but no file: {error}", clip.clip_id))?;
             let found = hex_sha256(&body);
             if found != clip.sha256 || body.len() as u64 != clip.bytes {
@@ -193,14 +194,27 @@ impl Centre {
             )),
         }
     }
+}
 
-    fn file_of(&self, clip_id: &str) -> PathBuf {
-        let folder = clip_id.get(..2).unwrap_or("");
-        self.store
-            .join("clips")
-            .join(folder)
-            .join(format!("{clip_id}.opus"))
+/// The body of a clip as it came, open or sealed. A sealed one's envelope lies beside the store and belongs to where zeros are
+/// (docs/hub-store.md).
+pub fn body_of(store: &Path, clip_id: &str) -> std::io::Result<Vec<u8>> {
+    let shelf = clip_id.get(..2).unwrap_or("");
+    let file = store.join("clips").join(shelf).join(clip_id);
+    let open = std::fs::read(file.with_extension("opus"));
+    let Err(error) = open else { return open };
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return Err(error);
     }
+    let mut body = std::fs::read(file.with_extension("sealed"))?;
+    let mut private = store.as_os_str().to_owned();
+    private.push("-private/envelopes");
+    let envelope = std::fs::read(Path::new(&private).join(shelf).join(clip_id))?;
+    let place = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + envelope.len());
+    place
+        .ok_or(std::io::ErrorKind::InvalidData)?
+        .copy_from_slice(&envelope);
+    Ok(body)
 }
 
 /// SHA-256 in hex.

@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use booth_gateway::adapters::handset_sim::send_line;
+use booth_sealing::{Identity, KernelRandom};
 use booth_stage::program::Program;
 use booth_stage::pulse::{EAR, MIC, Pulse};
 use booth_stage::session::in_own_session;
@@ -23,14 +24,21 @@ pub fn configure(home: &Path, card: &Path, mqtt: &str) -> Result<(), String> {
          [handset]\nbackend = \"sim\"\ncontrol_socket = {socket:?}\n\
          [audio]\ninput = \"{MIC}\"\noutput = \"{EAR}\"\n\
          [spool]\ndir = {spool:?}\nreserve_bytes = 1_000_000\n\
-         [privacy]\nseal = false\n\
+         [privacy]\nrecipients = [\"{city}\"]\n\
          [session]\nprompts = {prompts:?}\n\
          [[question]]\nid = \"square\"\ndigit = 1\nkind = \"speak\"\n",
+        city = some_city(),
         socket = home.join("handset.sock"),
         spool = card.join("spool"),
         prompts = home.join("tones-will-do"),
     );
     std::fs::write(home.join("booth.toml"), text).map_err(|error| format!("booth.toml: {error}"))
+}
+
+/// The public key of a city that opens nothing: what becomes of a sealed clip is asked of its bytes.
+pub fn some_city() -> String {
+    let city = Identity::generate(&mut KernelRandom).expect("the kernel gives chance");
+    city.recipient().to_string()
 }
 
 /// A running gateway.

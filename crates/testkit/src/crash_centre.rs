@@ -10,6 +10,7 @@ use booth_stage::mosquitto::Mosquitto;
 use booth_stage::program::Program;
 
 use super::card_reader;
+use super::centre::body_of;
 use super::programs::Programs;
 
 /// Broker, hub and somebody who listens to its answers.
@@ -48,9 +49,8 @@ impl Centre {
 
     /// Its word is good: a clip that it confirmed lies in its store, with this body.
     pub fn has(&self, clip_id: &str, sha256: &str) -> Result<(), String> {
-        let name = format!("store/clips/{}/{clip_id}.opus", &clip_id[..2]);
-        let body = std::fs::read(self.folder.join(&name))
-            .map_err(|error| format!("the hub confirmed clip {clip_id}: {name}: {error}"))?;
+        let body = body_of(&self.folder.join("store"), clip_id)
+            .map_err(|error| format!("the hub confirmed clip {clip_id}: {error}"))?;
         match card_reader::sha256(&body) == sha256 {
             true => Ok(()),
             false => Err(format!("the hub has another body of clip {clip_id}")),

@@ -42,6 +42,7 @@ pub mod mounting;
 pub mod power_cuts;
 pub mod programs;
 pub mod promises;
+pub mod prompts;
 pub mod proxy;
 pub mod refusals;
 pub mod spool_rig;

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use booth_contract::{ClipId, EndedBy};
+use booth_contract::{BodyKind, ClipId, EndedBy, Publish, Withdrawal};
+use booth_sealing::{DataKey, Identity, NoRandom, Random, Recipients, Sealer};
 use booth_spool::disk::Disk;
 use booth_spool::{
     ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, OpenReport, Spool, SpoolError,
@@ -24,7 +25,7 @@ use uuid::Uuid;
 use super::ledger_card::LedgerCard;
 use super::model_disk::{Chance, EIO, ENOSPC, Fault, Left, ModelDisk};
 use super::promises::{Promises, Wish};
-use super::spool_rig::{facts, long_speech, new_clip, open_when_free, receipt};
+use super::spool_rig::{facts, long_speech, new_clip, open_when_free, receipt, receipt_for};
 
 /// What happened in one life, or in many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,8 +40,12 @@ pub struct Outcome {
     pub operations: u64,
     /// Frames acknowledged.
     pub frames: u64,
-    /// Clips finished by hanging up.
+    /// Clips closed after hanging up.
     pub finished: u64,
+    /// Takes that were sealed, votes, and withdrawals.
+    pub sealed: u64,
+    pub votes: u64,
+    pub withdrawals: u64,
     /// Clips finished by recovery or by mending.
     pub recovered: u64,
     pub discarded: u64,
@@ -63,6 +68,9 @@ impl Outcome {
         self.operations += other.operations;
         self.frames += other.frames;
         self.finished += other.finished;
+        self.sealed += other.sealed;
+        self.votes += other.votes;
+        self.withdrawals += other.withdrawals;
         self.recovered += other.recovered;
         self.discarded += other.discarded;
         self.released += other.released;
@@ -193,6 +201,26 @@ pub fn life<C: Card>(seed: u64, card: C, plan: Plan) -> Result<Outcome, String> 
         .live(card, plan)
         .map_err(|broken| format!("seed {seed}: {broken}"))?;
     Ok(booth.outcome)
+}
+
+/// A take that is being written.
+struct Writing {
+    writer: ClipWriter,
+    /// What seals it, and the head of its body until the first frame.
+    sealer: Option<(Sealer, Vec<u8>)>,
+    is_held: bool,
+}
+
+/// Keys from the life's own chance.
+struct Drawn<'a>(&'a mut Chance);
+
+impl Random for Drawn<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandom> {
+        for byte in bytes {
+            *byte = self.0.next() as u8;
+        }
+        Ok(())
+    }
 }
 
 struct Booth {
@@ -338,24 +366,29 @@ impl Booth {
 
     /// Uses the spool until the power goes.
     fn use_it<C: Card>(&mut self, card: &C, spool: &Spool) -> Result<(), String> {
-        let mut writers: Vec<ClipWriter> = Vec::new();
+        let mut writers: Vec<Writing> = Vec::new();
         let mut steps = 0;
         while !card.model().is_off() && steps < 200 {
             steps += 1;
             let open = writers.len() as u64;
             match self.chance.below(100) {
                 0..15 if open < 3 => writers.extend(self.begin(spool)),
-                0..60 if open > 0 => {
+                0..58 if open > 0 => {
                     let at = self.chance.below(open) as usize;
                     self.append(&mut writers[at]);
                 }
-                60..76 if open > 0 => {
-                    let writer = writers.swap_remove(self.chance.below(open) as usize);
-                    self.finish(spool, writer)?;
+                58..64 if open > 0 => {
+                    let at = self.chance.below(open) as usize;
+                    self.hold(&mut writers[at]);
                 }
+                64..75 if open > 0 => {
+                    let writing = writers.swap_remove(self.chance.below(open) as usize);
+                    self.finish(spool, writing)?;
+                }
+                75..76 => self.cast(spool)?,
                 76..80 if open > 0 => {
                     let at = self.chance.below(open) as usize;
-                    self.discard(writers.swap_remove(at));
+                    self.discard(writers.swap_remove(at).writer);
                 }
                 80..82 if open > 0 => {
                     drop(writers.swap_remove(self.chance.below(open) as usize));
@@ -363,7 +396,8 @@ impl Booth {
                 82..88 => self.release(spool, card.model())?,
                 88..90 => self.quarantine(spool, card.model())?,
                 90..92 => self.bring_back(spool, card.model())?,
-                92..95 => self.save_counters(spool),
+                92..94 => self.save_counters(spool),
+                94..95 => self.withdraw(spool),
                 95..99 => self.mend(spool, card.model())?,
                 _ => {
                     let _ = spool.checkpoint();
@@ -382,53 +416,161 @@ impl Booth {
         Ok(())
     }
 
-    fn begin(&mut self, spool: &Spool) -> Option<ClipWriter> {
-        let clip = NewClip {
+    /// Every second take is sealed, with its receipt in the header.
+    fn begin(&mut self, spool: &Spool) -> Option<Writing> {
+        let mut clip = NewClip {
             clip_id: self.uuid().into(),
             ..new_clip()
         };
-        self.promises
-            .takes
-            .insert(clip.clip_id.to_string(), super::promises::Take::default());
         let id = clip.clip_id.clone();
+        let mut take = super::promises::Take::default();
+        let mut sealer = None;
+        if self.chance.percent(50) {
+            let uuid = Uuid::parse_str(&id).expect("an id");
+            let random = &mut Drawn(&mut self.chance);
+            let city = Identity::generate(random).expect("chance");
+            let keys = Recipients::new(vec![city.recipient()]).expect("one key");
+            let key = DataKey::generate(random).expect("chance");
+            let begun = Sealer::begin(uuid, &key, &keys, random).expect("it begins");
+            clip.body = BodyKind::SealedOggOpus;
+            clip.key_ids = keys.ids();
+            clip.sealed = Some("c2VhbGVk".repeat(60));
+            take.sealed = Some(Vec::new());
+            sealer = Some(begun);
+            self.outcome.sealed += 1;
+        }
+        self.promises.takes.insert(id.to_string(), take);
         let writer = spool.begin(clip).ok();
         self.take(&id).is_begun = writer.is_some();
-        writer
+        Some(Writing {
+            writer: writer?,
+            sealer,
+            is_held: false,
+        })
+    }
+
+    /// The bytes of the next frame of a take; whatever becomes of its write, no other bytes follow under its number.
+    fn body(&mut self, writing: &mut Writing, number: usize, is_last: bool) -> Vec<u8> {
+        let frame = &long_speech()[number];
+        let Some((mut sealer, mut body)) = writing.sealer.take() else {
+            return frame.pages.clone();
+        };
+        match is_last {
+            true => body.extend(sealer.seal_last(frame.facts, &frame.pages)),
+            false => {
+                body.extend(sealer.seal(frame.facts, &frame.pages));
+                writing.sealer = Some((sealer, Vec::new()));
+            }
+        }
+        let take = self.take(writing.writer.clip_id());
+        take.sealed.get_or_insert_default().push(body.clone());
+        body
     }
 
     fn take(&mut self, id: &str) -> &mut super::promises::Take {
         self.promises.takes.entry(id.to_owned()).or_default()
     }
 
-    fn append(&mut self, writer: &mut ClipWriter) {
-        let take = self.take(writer.clip_id());
-        // The last frame of the speech ends its stream.
-        let Some(frame) = long_speech().get(take.acked) else {
+    fn append(&mut self, writing: &mut Writing) {
+        let id = writing.writer.clip_id().to_owned();
+        let number = self.take(&id).acked;
+        // The last frame of the speech ends its stream. After a refused frame a booth writes no other.
+        let is_refused = self.take(&id).asked > number;
+        let Some(frame) = long_speech().get(number).filter(|_| !is_refused) else {
             return;
         };
-        take.asked = take.acked + 1;
-        if writer.append(&frame.pages, frame.facts).is_ok() {
-            take.acked = take.asked;
+        if writing.is_held {
+            return;
+        }
+        let body = self.body(writing, number, false);
+        self.take(&id).asked = number + 1;
+        if writing.writer.append(&body, frame.facts).is_ok() {
+            self.take(&id).acked = number + 1;
             self.outcome.frames += 1;
         }
     }
 
-    fn finish(&mut self, spool: &Spool, writer: ClipWriter) -> Result<(), String> {
+    /// The words end; true if that is durable.
+    fn hold(&mut self, writing: &mut Writing) -> bool {
+        let id = writing.writer.clip_id().to_owned();
+        // A take whose end was refused is the spool's.
+        if self.take(&id).finish.is_some() {
+            return writing.is_held;
+        }
         let has_last = self.chance.percent(70);
-        let take = self.take(writer.clip_id());
-        let last = long_speech().get(take.acked).filter(|_| has_last);
-        let frames = take.acked + usize::from(last.is_some());
-        take.asked = take.asked.max(frames);
+        let (acked, asked) = (self.take(&id).acked, self.take(&id).asked);
+        let last = long_speech()
+            .get(acked)
+            .filter(|_| has_last && asked == acked);
+        let body = last.map(|_| self.body(writing, acked, true));
+        let frames = acked + usize::from(last.is_some());
+        let take = self.take(&id);
+        take.asked = asked.max(frames);
         take.finish = Some(frames);
-        let finished = match last {
-            Some(frame) => writer.finish(&frame.pages, frame.facts, EndedBy::HangUp),
-            None => writer.finish(&[], FrameFacts::default(), EndedBy::HangUp),
-        };
-        if let Ok(clip) = finished {
+        let facts = last.map_or(FrameFacts::default(), |frame| frame.facts);
+        let held = writing
+            .writer
+            .hold(&body.unwrap_or_default(), facts, EndedBy::HangUp);
+        if held.is_ok() {
+            self.take(&id).acked = frames;
+            writing.is_held = true;
+        }
+        held.is_ok()
+    }
+
+    fn finish(&mut self, spool: &Spool, mut writing: Writing) -> Result<(), String> {
+        if !self.hold(&mut writing) {
+            return Ok(());
+        }
+        let all = [Publish::No, Publish::Text, Publish::Voice];
+        let publish = all[self.chance.below(3) as usize];
+        let id = writing.writer.clip_id().to_owned();
+        self.take(&id).publish = Some(publish);
+        if let Ok(clip) = writing.writer.close(publish) {
+            self.take(&id).is_closed = true;
             self.outcome.finished += 1;
             self.promises.see(spool, &clip)?;
         }
         Ok(())
+    }
+
+    fn cast(&mut self, spool: &Spool) -> Result<(), String> {
+        let clip = NewClip {
+            clip_id: self.uuid().into(),
+            sealed: Some("c2VhbGVk".repeat(60)),
+            ..new_clip()
+        };
+        let choice = 2 + self.chance.below(8) as u8;
+        let id = clip.clip_id.clone();
+        self.take(&id).vote = Some(choice);
+        if let Ok(clip) = spool.cast(clip, choice) {
+            let take = self.take(&id);
+            (take.is_begun, take.asked, take.acked) = (true, 1, 1);
+            self.outcome.votes += 1;
+            self.promises.see(spool, &clip)?;
+        }
+        Ok(())
+    }
+
+    /// A withdrawal is dialled, or the hub has one.
+    fn withdraw(&mut self, spool: &Spool) {
+        if let Some(kept) = spool.withdrawals().first()
+            && self.chance.percent(40)
+        {
+            self.promises.withdrawals.remove(kept.id.as_str());
+            let _ = spool.release(receipt_for(&kept.id, 0, &kept.sha256));
+            return;
+        }
+        let withdrawal = Withdrawal {
+            id: self.uuid().into(),
+            sealed: format!("c2VhbGVk{}", self.chance.next()),
+            ts: "2026-11-29T10:00:00.000Z".into(),
+        };
+        if spool.keep_withdrawal(&withdrawal).is_ok() {
+            let (id, payload) = (withdrawal.id.to_string(), withdrawal.to_json());
+            self.promises.withdrawals.insert(id, payload);
+            self.outcome.withdrawals += 1;
+        }
     }
 
     fn discard(&mut self, writer: ClipWriter) {

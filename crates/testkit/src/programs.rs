@@ -8,6 +8,7 @@ use std::process::Command;
 use booth_gateway::adapters::handset_sim::send_line;
 use serde_json::Value;
 
+use super::crash_booth::some_city;
 use booth_stage::files::{BoothFile, hub_file};
 pub use booth_stage::mosquitto::Mosquitto;
 pub use booth_stage::program::Program;
@@ -113,11 +114,17 @@ impl BoothHome {
         };
         let prompts = home.folder.path().join("prompts");
         short_prompts(&prompts.join("da"))?;
+        // Booths with an odd number seal.
+        let seals = id.ends_with(['1', '3', '5', '7', '9']);
+        let privacy = match seals {
+            true => format!("recipients = [\"{}\"]", some_city()),
+            false => "seal = false".to_owned(),
+        };
         let text = BoothFile {
             id,
             name: "",
             mqtt: &format!("url = \"mqtt://127.0.0.1:{broker_port}\"\n{mqtt}"),
-            privacy: "seal = false",
+            privacy: &privacy,
             socket: &home.socket(),
             sound: (&sound.microphone, &sound.ear),
             spool: &home.spool(),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use booth_contract::EndedBy;
+use booth_contract::{ClipKind, EndedBy, Manifest, Publish};
 use booth_spool::{KeptClip, LedgerNews, OpenReport, Spool, SpoolError};
 use sha2::{Digest, Sha256};
 
@@ -33,8 +33,16 @@ pub struct Take {
     pub acked: usize,
     /// Frames that were handed over.
     pub asked: usize,
-    /// Frames it has if the finish that was asked for came about.
+    /// Frames it has if the end of its words that was asked for came about.
     pub finish: Option<usize>,
+    /// What its citizen allowed, once closing it was asked for.
+    pub publish: Option<Publish>,
+    /// Closing it is acknowledged.
+    pub is_closed: bool,
+    /// The bytes of its sealed frames, the first with the head; none if it is not sealed.
+    pub sealed: Option<Vec<Vec<u8>>>,
+    /// It is a vote for this digit.
+    pub vote: Option<u8>,
     pub discard: Wish,
     pub release: Wish,
     pub quarantine: Wish,
@@ -57,6 +65,8 @@ pub struct Promises {
     pub boot: (String, u64),
     /// How often the ledger could not be read and was made again.
     pub ledgers_rebuilt: u64,
+    /// Withdrawals that are acknowledged, with their payloads, until their release is asked for.
+    pub withdrawals: BTreeMap<String, Vec<u8>>,
     /// Operations fail, so that files may be set aside and a boot may go uncounted.
     pub has_faults: bool,
 }
@@ -116,20 +126,37 @@ impl Promises {
         let manifest = manifest
             .map_err(|error| format!("the manifest of clip {id} cannot be read: {error}"))?;
         let body = body.map_err(|error| format!("clip {id} cannot be read: {error}"))?;
-        ensure(hex(&Sha256::digest(&body)) == clip.sha256, || {
-            format!("clip {id} does not have its hash")
-        })?;
         ensure(body.len() as u64 == clip.bytes, || {
             format!("clip {id} has another length")
         })?;
+        if let Some(choice) = take.vote {
+            let text = booth_contract::manifest::text_of_choice(id, "square", choice);
+            let is_vote = clip.kind == ClipKind::Choice && clip.bytes == 0;
+            let has_hash = hex(&Sha256::digest(text.as_bytes())) == clip.sha256;
+            ensure(is_vote && has_hash, || format!("vote {id} is {clip:?}"))?;
+        } else {
+            ensure(hex(&Sha256::digest(&body)) == clip.sha256, || {
+                format!("clip {id} does not have its hash")
+            })?;
+        }
         if let Some((kept, same)) = &take.kept {
             ensure(kept == clip, || format!("{kept:?} has become {clip:?}"))?;
             ensure(same == &manifest, || {
                 format!("the manifest of clip {id} has changed")
             })?;
+        } else if take.vote.is_some() {
+            take.kept = Some((clip.clone(), manifest));
         } else {
             let frames = (clip.duration_ms / 500) as usize;
-            let rest = body.strip_prefix(spoken(frames.min(24)));
+            let said = match &take.sealed {
+                None => spoken(frames.min(24)).to_vec(),
+                Some(sealed) => sealed[..frames.min(sealed.len())].concat(),
+            };
+            let rest = body.strip_prefix(said.as_slice());
+            let longest = match take.sealed {
+                None => CLOSING_PAGE_BYTES,
+                Some(_) => 0,
+            };
             ensure(
                 frames > 0 && frames >= take.acked && frames <= take.asked,
                 || {
@@ -139,15 +166,27 @@ impl Promises {
                     )
                 },
             )?;
-            ensure(
-                rest.is_some_and(|rest| rest.len() <= CLOSING_PAGE_BYTES),
-                || format!("clip {id} does not hold what was spoken"),
-            )?;
-            let is_as_cut = clip.recovered && clip.ended_by == EndedBy::Power;
+            ensure(rest.is_some_and(|rest| rest.len() <= longest), || {
+                format!("clip {id} does not hold what was spoken")
+            })?;
+            // Of a take whose words had ended, recovery knows how.
+            let had_ended = clip.ended_by == EndedBy::HangUp && take.finish == Some(frames);
+            let is_as_cut = clip.recovered && (clip.ended_by == EndedBy::Power || had_ended);
             let is_as_asked =
                 !clip.recovered && clip.ended_by == EndedBy::HangUp && take.finish == Some(frames);
             ensure(is_as_cut || is_as_asked, || {
                 format!("clip {id} ended as nobody ended it: {clip:?}, {take:?}")
+            })?;
+            let read: Manifest = serde_json::from_slice(&manifest)
+                .map_err(|error| format!("clip {id} has no manifest: {error}"))?;
+            let publish = read.consent.map(|consent| consent.publish);
+            let may_be = match (clip.recovered, take.publish) {
+                (true, _) | (false, None) => publish == Some(Publish::No),
+                (false, Some(asked)) if take.is_closed => publish == Some(asked),
+                (false, Some(asked)) => [Some(Publish::No), Some(asked)].contains(&publish),
+            };
+            ensure(may_be, || {
+                format!("clip {id} may be published as {publish:?}: {take:?}")
             })?;
             take.kept = Some((clip.clone(), manifest));
             take.discard = Wish::No;
@@ -211,6 +250,16 @@ impl Promises {
                 || (take.kept.is_none() && take.acked == 0);
             ensure(may_be_gone || there.contains(&id.as_str()), || {
                 format!("clip {id} is gone: {take:?}")
+            })?;
+        }
+        let found: BTreeMap<String, Vec<u8>> = spool
+            .withdrawals()
+            .into_iter()
+            .filter_map(|kept| Some((kept.id.to_string(), spool.withdrawal(&kept.id).ok()?)))
+            .collect();
+        for (id, payload) in &self.withdrawals {
+            ensure(found.get(id) == Some(payload) || self.has_faults, || {
+                format!("withdrawal {id} is gone or has changed")
             })?;
         }
         let last = spool.last_clip_no();

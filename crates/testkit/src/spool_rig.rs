@@ -205,6 +205,7 @@ pub fn receipt_for(clip_id: &str, bytes: u64, sha256: &str) -> Receipt {
             sha256: sha256.into(),
             kept_at_ms: 0,
             fixed: true,
+            is_withdrawal: false,
         },
         false,
     );

@@ -24,6 +24,7 @@
 //! | broker says quota exceeded | 2 | 10 s to 1 h |
 //! | broker says not authorised | 1 | 10 s to 1 h |
 //! | session taken over | 2 | 1 s to 10 min |
+//! | commands: the booth is emptied, and what takes a signature without one | 4 in a life | closed for 1 to 10 min, or opened again at once |
 //! | hub killed, losing half bodies; 3 of 5 between handling and commit | 5 | 1 s to 1 h; one seed in 25 is away for 12 h to 4 days, one in 250 for a week |
 //! | hub's disk fails | 2 | 10 s to 1 h |
 //! | card filled by others | 2 | 2 s to 4 h, down to 0 to 1.1 MB free |
@@ -96,6 +97,9 @@ pub struct Outcome {
     /// Clips that came back out of quarantine.
     pub returned: u64,
     pub real_hub: u64,
+    pub votes: u64,
+    /// Withdrawals of which a citizen heard that the booth has taken note.
+    pub noted: u64,
 }
 
 impl Outcome {
@@ -114,6 +118,8 @@ impl Outcome {
         self.rejected += other.rejected;
         self.returned += other.returned;
         self.real_hub += other.real_hub;
+        self.votes += other.votes;
+        self.noted += other.noted;
     }
 }
 
@@ -577,6 +583,7 @@ impl World {
                 until(self, ms, Over::Temper);
             }
             Fault::TakenOver { ms } => self.taken_over(ms),
+            Fault::Commands { minutes } => self.commanded(minutes),
             Fault::HubRestart { ms, in_a_batch } => self.hub_stops(ms, in_a_batch),
             Fault::HubDiskBad { ms } => {
                 if !self.hub.is_real() {

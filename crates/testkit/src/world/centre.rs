@@ -8,17 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use booth_contract::ranges::RangeSet;
+use booth_contract::receipt::{ClipSecret, Receipt, WithdrawalSecret};
 use booth_contract::time::Mono;
-use booth_contract::{Ack, AckStatus, BoothId, ByteRange, ClipId, Manifest, Topic, Topics};
+use booth_contract::{
+    Ack, AckStatus, BodyHash, BoothId, ByteRange, ClipId, ClipKind, Manifest, Topic, Topics,
+    Withdrawal,
+};
 use booth_hub::ingest::{self, Answer};
 use booth_hub::presence::About;
 use booth_hub::store::{BrokerStatus, Message, Store, StoreRules, StoreViews};
 use booth_hub::view::{GapView, Views};
+use booth_sealing::envelope;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::plan::SECOND;
-use super::process::EPOCH_MS;
+use super::process::{EPOCH_MS, city};
 use super::wire::Kept;
 use super::{Event, World};
 
@@ -45,6 +50,9 @@ struct Model {
     /// What is raised at the booth, as far as it was heard.
     alerts: BTreeSet<String>,
     staged: BTreeMap<ClipId, Staged>,
+    /// The receipts of the clips that were offered, and those that were dialled; the hub holds the key.
+    receipts: BTreeMap<ClipId, Receipt>,
+    taken_back: Vec<Receipt>,
 }
 
 enum Keeps {
@@ -117,6 +125,7 @@ impl Model {
             }
         };
         let hash = manifest.sha256.clone();
+        self.note_receipt(&manifest);
         if let Some((known, _)) = self.stored.get(clip_id) {
             return Some(match known.sha256 == hash {
                 true => ingest::stored(sender, clip_id, hash.as_ref(), at),
@@ -145,6 +154,43 @@ impl Model {
             },
         );
         repeated.then(|| ingest::partial(sender, clip_id, hash.as_ref(), &missing, at))
+    }
+
+    /// Opens the receipt of a clip, and gives the clip up if it was taken back already.
+    fn note_receipt(&mut self, manifest: &Manifest) {
+        let clip_id = &manifest.clip_id;
+        let Some(sealed) = manifest.sealed.as_ref() else {
+            return;
+        };
+        if self.receipts.contains_key(clip_id) {
+            return;
+        }
+        let opened = envelope::open_text(sealed, std::slice::from_ref(city())).expect("opens");
+        let secret: ClipSecret = serde_json::from_slice(&opened).expect("a secret");
+        assert_eq!(secret.clip_id, *clip_id, "sealed for another clip");
+        let receipt = Receipt::parse_text(secret.receipt.as_str()).expect("a receipt");
+        if self.taken_back.contains(&receipt) {
+            self.withdrawn.push(clip_id.clone());
+        }
+        self.receipts.insert(clip_id.clone(), receipt);
+    }
+
+    /// A citizen takes something back: it goes, whenever it came or comes.
+    fn withdrawal(&mut self, sender: &BoothId, payload: &[u8], at: Timestamp) -> Option<Answer> {
+        let withdrawal: Withdrawal = serde_json::from_slice(payload).ok()?;
+        let sealed = &withdrawal.sealed;
+        let opened = envelope::open_text(sealed, std::slice::from_ref(city())).expect("opens");
+        let secret: WithdrawalSecret = serde_json::from_slice(&opened).expect("a secret");
+        assert_eq!(secret.id, withdrawal.id, "sealed for another withdrawal");
+        let receipt = Receipt::parse_text(secret.receipt.as_str()).expect("a receipt");
+        for (clip_id, _) in self.receipts.iter().filter(|(_, own)| **own == receipt) {
+            self.withdrawn.push(clip_id.clone());
+            self.stored.remove(clip_id);
+            self.staged.remove(clip_id);
+        }
+        self.taken_back.push(receipt);
+        let hash = BodyHash::of_digest(&Sha256::digest(sealed.as_bytes()));
+        Some(ingest::stored(sender, &withdrawal.id, Some(&hash), at))
     }
 
     fn part(
@@ -177,6 +223,13 @@ impl Model {
     fn whole(&mut self, sender: &BoothId, clip_id: &ClipId, at: Timestamp) -> Option<Answer> {
         let staged = self.staged.get_mut(clip_id)?;
         let manifest = staged.manifest.clone()?;
+        if manifest.kind == ClipKind::Choice {
+            // Its hash was checked with its manifest.
+            let hash = manifest.sha256.clone();
+            self.staged.remove(clip_id);
+            self.stored.insert(clip_id.clone(), (manifest, Vec::new()));
+            return Some(ingest::stored(sender, clip_id, hash.as_ref(), at));
+        }
         if !staged.ranges.covers(0, manifest.bytes) {
             return None;
         }
@@ -260,6 +313,7 @@ impl Hub {
                 Topic::Part(booth, clip_id, offset) => {
                     model.part(&booth, &clip_id, offset, &message.payload, at)
                 }
+                Topic::Withdraw(booth, _) => model.withdrawal(&booth, &message.payload, at),
                 Topic::Alert(_, id) => {
                     match message.payload.is_empty() {
                         true => model.alerts.remove(&id),
@@ -304,8 +358,10 @@ impl Hub {
             }
             Keeps::Real { folder, .. } => {
                 let place = folder.path().join("store/clips").join(&clip_id[..2]);
-                let body = std::fs::read(place.join(format!("{clip_id}.opus"))).ok()?;
-                Some((None, body))
+                // A vote has facts and no body.
+                let body = std::fs::read(place.join(format!("{clip_id}.opus")));
+                let has_facts = place.join(format!("{clip_id}.json")).is_file();
+                Some((None, body.or(has_facts.then(Vec::new).ok_or(())).ok()?))
             }
         }
     }

@@ -5,10 +5,12 @@
 
 #![allow(clippy::collapsible_match)] // a guard would fall through to another arm
 
+use gateway_core::prompt::{Prompt, Word};
 use gateway_core::session::{HandsetEvent, Key, KeySource};
 
 use super::World;
-use super::plan::{DAY, HOUR, MINUTE, SECOND};
+use super::plan::{DAY, HOUR, MINUTE, SECOND, VOTE_OPTIONS};
+use super::process::digit_of;
 use crate::model_disk::Chance;
 
 /// What somebody came for.
@@ -26,6 +28,10 @@ enum Kind {
     Child,
     /// Lays the handset beside the hook and goes.
     Careless,
+    /// Votes, if there is a vote.
+    Voter,
+    /// Takes back what was said or voted earlier, with a receipt.
+    Regretful,
 }
 
 pub struct Citizen {
@@ -43,7 +49,19 @@ pub struct Citizen {
     hang_up_at: u64,
     speak_ms: u64,
     digits: u64,
+    /// The digits pressed in this visit since the last vote.
+    pub pressed: Vec<u8>,
+    /// Keys pressed since the end of the last recording.
+    after_keys: u64,
+    /// What citizens have written down, and of which clip.
+    receipts: Vec<(String, Vec<u8>)>,
+    /// The receipt that is dialled, and how much of it with the code before it; whether all of its digits went into a withdrawal.
+    dialling: Option<(String, Vec<u8>)>,
+    is_dialled: bool,
 }
+
+/// Receipts that lie in drawers.
+const MOST_RECEIPTS: usize = 30;
 
 impl Citizen {
     pub fn new(chance: Chance) -> Self {
@@ -59,6 +77,11 @@ impl Citizen {
             hang_up_at: 0,
             speak_ms: 0,
             digits: 0,
+            pressed: Vec::new(),
+            after_keys: 0,
+            receipts: Vec::new(),
+            dialling: None,
+            is_dialled: false,
         }
     }
 }
@@ -94,7 +117,11 @@ impl World {
             return self.hangs_up();
         }
         let heard = self.session_name();
+        let vote_digit = self.plan.vote_digit();
         let c = &mut self.citizen;
+        if heard != "after" {
+            c.after_keys = 0;
+        }
         let mut pause = 300 + c.chance.below(2 * SECOND);
         match (c.kind, heard) {
             (Kind::Careless, _) => pause = c.hang_up_at - self.now,
@@ -120,6 +147,55 @@ impl World {
                     pause = 200 + c.chance.below(3 * SECOND);
                     self.press(Key::Digit(digit));
                 }
+            }
+            (Kind::Regretful, _) => {
+                let dialled = c.digits as usize;
+                let code = [0, 0, 0];
+                let next = match &c.dialling {
+                    Some((_, receipt)) => code.iter().chain(receipt).nth(dialled).copied(),
+                    None => None,
+                };
+                pause = match dialled {
+                    0..3 => 300 + c.chance.below(3 * SECOND),
+                    _ => 300 + c.chance.below(15 * SECOND),
+                };
+                if let Some(digit) = next {
+                    // What the booth does not take for digits of a receipt is none.
+                    c.is_dialled =
+                        (dialled < 3 || c.is_dialled) && (dialled < 4 || heard == "withdrawal");
+                    c.digits += 1;
+                    let is_last = dialled == code.len() + 11;
+                    let asks_back = (is_last && c.is_dialled)
+                        .then(|| c.dialling.as_ref().map(|(clip_id, _)| clip_id.clone()))
+                        .flatten();
+                    if let Some(clip_id) = asks_back {
+                        self.asks_back(&clip_id);
+                    }
+                    self.press(Key::Digit(digit));
+                } else if c.chance.percent(40) {
+                    return self.hangs_up();
+                }
+            }
+            (Kind::Voter, "question") if vote_digit.is_some() => {
+                if c.chance.percent(60) {
+                    let options = VOTE_OPTIONS.len() as u64;
+                    let option = VOTE_OPTIONS[c.chance.below(options) as usize];
+                    let digit = match c.digits {
+                        0 => vote_digit.unwrap_or(1),
+                        _ => [option, option, 1][c.chance.below(3) as usize],
+                    };
+                    c.digits += 1;
+                    self.press(Key::Digit(digit));
+                } else if c.digits > 1 && c.chance.percent(20) {
+                    return self.hangs_up();
+                }
+            }
+            (Kind::Speaker { .. } | Kind::Voter, "after") if c.chance.percent(40) => {
+                // The digits of the menu after speaking, some of them more often than others.
+                let keys = [3, 3, 4, 5, 6, 6, 6, 7, 8, 8, 9, 0, 1, 2];
+                let digit = keys[c.chance.below(keys.len() as u64) as usize];
+                pause = 300 + c.chance.below(8 * SECOND);
+                self.press(Key::Digit(digit));
             }
             (_, "notice" | "question") => {
                 if c.chance.percent(30) {
@@ -163,9 +239,6 @@ impl World {
                     c.speak_ms = c.speak_ms.saturating_sub(pause);
                 }
             }
-            (Kind::Speaker { answers }, "after") if answers > 1 && c.chance.percent(30) => {
-                self.press(Key::Digit(1));
-            }
             (Kind::Long, "recording") if !c.speaking => self.speak(true),
             (_, "after" | "goodbye" | "out_of_order" | "off_hook") if c.chance.percent(30) => {
                 return self.hangs_up();
@@ -179,10 +252,12 @@ impl World {
     fn comes(&mut self) {
         let c = &mut self.citizen;
         c.kind = match c.chance.below(100) {
-            0..60 => Kind::Speaker {
+            0..42 => Kind::Speaker {
                 answers: 1 + c.chance.below(3),
             },
-            60..68 => Kind::Silent,
+            42..54 => Kind::Voter,
+            54..62 => Kind::Regretful,
+            62..68 => Kind::Silent,
             68..76 => Kind::Long,
             76..84 => Kind::Emergency,
             84..96 => Kind::Child,
@@ -190,6 +265,14 @@ impl World {
         };
         c.speak_ms = c.chance.below(60 * SECOND);
         c.digits = 0;
+        c.pressed.clear();
+        c.after_keys = 0;
+        c.is_dialled = true;
+        c.dialling = None;
+        if c.kind == Kind::Regretful && !c.receipts.is_empty() {
+            let one = c.chance.below(c.receipts.len() as u64) as usize;
+            c.dialling = Some(c.receipts.swap_remove(one));
+        }
         let longest = match c.kind {
             Kind::Careless => 5 * HOUR,
             Kind::Child => MINUTE,
@@ -228,7 +311,44 @@ impl World {
         };
         self.say(|| format!("the citizen presses {key:?}"));
         self.citizen.acts += 1;
+        let is_after = self.session_name() == "after";
+        let is_first = self.citizen.after_keys == 0;
+        self.citizen.after_keys += u64::from(is_after);
+        if let Key::Digit(digit) = key {
+            // Of somebody who presses very many, the latest.
+            if self.citizen.pressed.len() == 64 {
+                self.citizen.pressed.remove(0);
+            }
+            self.citizen.pressed.push(digit);
+            if is_after {
+                self.pressed_after(digit, is_first);
+            }
+        }
         self.handset(HandsetEvent::Key(key, source));
+    }
+
+    /// What is heard in the earpiece: a receipt is written down, and that the booth has taken note is remembered.
+    pub(super) fn hears(&mut self, prompts: &[Prompt]) {
+        let has = |wanted: Word| prompts.contains(&Prompt::Word(wanted));
+        if has(Word::ReceiptIntro)
+            && let Some(clip_id) = self.latest_of_this_visit()
+        {
+            let digits = prompts.iter().filter_map(|prompt| match prompt {
+                Prompt::Word(word) => digit_of(*word),
+                _ => None,
+            });
+            let receipt: Vec<u8> = digits.take(12).collect();
+            let c = &mut self.citizen;
+            if c.receipts.len() < MOST_RECEIPTS {
+                c.receipts.push((clip_id, receipt));
+            }
+        }
+        if has(Word::WithdrawNoted) && self.citizen.is_dialled && self.citizen.digits == 15 {
+            let dialled = self.citizen.dialling.take();
+            if let Some((clip_id, _)) = dialled {
+                self.is_noted(&clip_id);
+            }
+        }
     }
 
     fn speak(&mut self, speaking: bool) {

@@ -54,6 +54,10 @@ pub enum Fault {
     TakenOver {
         ms: u64,
     },
+    /// Whoever owns the broker empties the booth for so long, and sends what he has not signed.
+    Commands {
+        minutes: u64,
+    },
     HubRestart {
         ms: u64,
         in_a_batch: bool,
@@ -129,6 +133,11 @@ pub struct Plan {
     pub lies: u64,
     pub max_clip_bytes: u64,
     pub is_real_hub: bool,
+    /// One of the questions is a vote, with so many seconds from one to the next.
+    pub has_vote: bool,
+    pub min_pause_s: u64,
+    /// The city's key is known: there are receipts, and messages are taken back with them. The real hub has no key here.
+    pub has_receipts: bool,
 }
 
 fn one_of<T: Copy>(chance: &mut Chance, of: &[T]) -> T {
@@ -142,7 +151,15 @@ fn between(chance: &mut Chance, least: u64, most: u64) -> u64 {
     (least * scale + chance.below(least * scale)).min(most)
 }
 
+/// The options of the vote, by their digits.
+pub const VOTE_OPTIONS: [u8; 3] = [2, 3, 7];
+
 impl Plan {
+    /// The digit that opens the vote.
+    pub fn vote_digit(&self) -> Option<u8> {
+        self.has_vote.then_some(self.questions + 1)
+    }
+
     pub fn of(seed: u64) -> Plan {
         let mut chance = Chance::new(seed ^ 0x0001_B00F);
         let c = &mut chance;
@@ -184,6 +201,9 @@ impl Plan {
             },
             is_real_hub: seed % 50 == 7,
             keeps_for_wildcards: seed.is_multiple_of(3),
+            has_vote: false,
+            min_pause_s: 0,
+            has_receipts: false,
         };
         // Quarantine counts as used: where there is little room, what the hub rejects would fill it for good.
         if is_small_card || plan.max_bytes < plan.capacity {
@@ -209,6 +229,18 @@ impl Plan {
                     in_a_batch: false,
                 },
             ));
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        // Drawn apart, so that a seed keeps the faults that it always had.
+        let c = &mut Chance::new(seed ^ 0x0014_B00F);
+        plan.has_vote = c.percent(60);
+        plan.min_pause_s = one_of(c, &[0, 20, 120]);
+        plan.has_receipts = !plan.is_real_hub && c.percent(70);
+        let c = &mut Chance::new(seed ^ 0x000C_0DE5);
+        for _ in 0..c.below(5) {
+            let minutes = c.below(11);
+            let at = c.below(days * DAY);
+            plan.faults.push((at, Fault::Commands { minutes }));
         }
         plan.faults.sort_by_key(|(at, _)| *at);
         plan

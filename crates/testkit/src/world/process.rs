@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use booth_contract::time::Mono;
 use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
-use booth_gateway::adapters::mqtt::MqttCommand;
+use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
 use booth_gateway::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::recorder::RecorderCommand;
@@ -21,11 +21,12 @@ use booth_gateway::config::{self, Config};
 use booth_gateway::run::{
     About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, ReadCommand, Speaker,
 };
+use booth_sealing::{Identity, NoRandom, Random};
 use booth_spool::{OpenFacts, OpenReport, Spool, SpoolError};
-use gateway_core::prompt::Prompt;
+use gateway_core::prompt::{Prompt, Word};
 use gateway_core::session::{HandsetEvent, PlayId};
 
-use super::plan::{Death, HOUR, Plan, SECOND};
+use super::plan::{Death, HOUR, Plan, SECOND, VOTE_OPTIONS};
 use super::recorder::Recorder;
 use super::wire::Link;
 use super::{Event, World};
@@ -98,6 +99,17 @@ impl Machine for Virtual {
 
     fn new_id(&self) -> String {
         self.0.uuid()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandom> {
+        // The digits of these ids are drawn from the world's chance, but for two that name their version.
+        let mut drawn = Vec::new();
+        while drawn.len() < bytes.len() {
+            let id = self.0.uuid();
+            drawn.extend_from_slice(&uuid::Uuid::parse_str(&id).expect("an id").as_bytes()[..6]);
+        }
+        bytes.copy_from_slice(&drawn[..bytes.len()]);
+        Ok(())
     }
 
     fn about(&self) -> About {
@@ -177,14 +189,44 @@ pub struct Process {
     idle_turns: (u64, u32),
 }
 
+/// The key of the city of every world.
+pub fn city() -> &'static Identity {
+    static CITY: OnceLock<Identity> = OnceLock::new();
+    struct Same(Chance);
+    impl Random for Same {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandom> {
+            bytes.fill_with(|| self.0.next() as u8);
+            Ok(())
+        }
+    }
+    CITY.get_or_init(|| Identity::generate(&mut Same(Chance::new(14))).expect("chance"))
+}
+
 pub fn config_of(plan: &Plan) -> Config {
+    let privacy = match plan.has_receipts {
+        true => format!("recipients = [\"{}\"]", city().recipient()),
+        false => "seal = false".to_owned(),
+    };
     let mut text = format!(
         "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://broker:1883\"\n\
-         [session]\nmax_seconds = {}\nsilence_seconds = {}\n[privacy]\nseal = false\n[health]\ninterval_s = {}\n",
+         [session]\nmax_seconds = {}\nsilence_seconds = {}\n[privacy]\n{privacy}\n[health]\ninterval_s = {}\n",
         plan.max_seconds, plan.silence_seconds, plan.health_interval_s
     );
     for digit in 1..=plan.questions {
-        text += &format!("[[question]]\nid = \"q{digit}\"\ndigit = {digit}\nkind = \"speak\"\n");
+        let publish = ["ask_voice", "ask_text", "no"][usize::from(digit % 3)];
+        text += &format!(
+            "[[question]]\nid = \"q{digit}\"\ndigit = {digit}\nkind = \"speak\"\npublish = {publish:?}\n"
+        );
+    }
+    if let Some(digit) = plan.vote_digit() {
+        let pause = plan.min_pause_s;
+        text += &format!(
+            "[[question]]\nid = \"vote\"\ndigit = {digit}\nkind = \"choose\"\nmin_pause_s = {pause}\noptions = ["
+        );
+        for option in VOTE_OPTIONS {
+            text += &format!("{{ digit = {option}, id = \"o{option}\" }},");
+        }
+        text += "]\n";
     }
     let config: Config = config::parse(&text, "booth.toml").expect("a good configuration");
     config
@@ -208,8 +250,16 @@ fn length_ms(prompt: &Prompt) -> u64 {
         Prompt::Notice => 7_000,
         Prompt::OffHook => 2_000,
         Prompt::Question(_) | Prompt::Menu | Prompt::Emergency => 4_000,
+        Prompt::Pause => 350,
+        Prompt::Word(word) if digit_of(*word).is_some() => 400,
+        Prompt::Word(_) | Prompt::InLanguage(..) => 1_500,
         _ => 2_500,
     }
+}
+
+/// The digit that a word says.
+pub fn digit_of(word: Word) -> Option<u8> {
+    (0..10).find(|digit| Word::of_char(char::from(b'0' + digit)) == Some(word))
 }
 
 fn invites(prompt: &Prompt) -> bool {
@@ -431,11 +481,20 @@ impl World {
     fn earpiece(&mut self, command: PlaybackCommand) {
         let life = self.life;
         match command {
-            PlaybackCommand::UsePrompts(_) => {}
+            PlaybackCommand::UsePrompts(_) | PlaybackCommand::UseCentre(_) => {}
             PlaybackCommand::Stop => {
                 if let Some(process) = &mut self.process {
                     process.playing = None;
                 }
+            }
+            PlaybackCommand::PlayTake { id, .. } => {
+                self.outcome.plays += 1;
+                self.say(|| "the earpiece plays what was said".into());
+                let length = if self.earpiece_works { 4_000 } else { 5 };
+                if let Some(process) = &mut self.process {
+                    process.playing = Some((id, self.now));
+                }
+                self.at(self.now + length, Event::PlayEnds { life, id });
             }
             PlaybackCommand::Play { id, prompts, .. } => {
                 self.outcome.plays += 1;
@@ -448,6 +507,7 @@ impl World {
                 if prompts.iter().any(invites) {
                     self.check_invitation();
                 }
+                self.hears(&prompts);
                 let length: u64 = prompts.iter().map(length_ms).sum();
                 let works = self.earpiece_works;
                 if let Some(process) = &mut self.process {
@@ -463,6 +523,30 @@ impl World {
                     self.at(self.now + 5, Event::PlayEnds { life, id });
                 }
             }
+        }
+    }
+
+    /// Commands that nobody has signed, and the one that needs no signature and closes a booth.
+    pub(super) fn commanded(&mut self, minutes: u64) {
+        let is_connected = |process: &Process| process.link.is_ready();
+        if !self.process.as_ref().is_some_and(is_connected) {
+            return;
+        }
+        let forged = r#"{"body":"{}","minisig":"x"}"#;
+        let drain = format!(r#"{{"minutes":{minutes}}}"#);
+        for (command, payload) in [
+            ("drain", drain.as_str()),
+            ("recipients", forged),
+            ("purge", "{}"),
+            ("reboot", forged),
+            ("rebirth", "{}"),
+        ] {
+            let event = MqttEvent::Incoming {
+                topic: format!("booth/1/dn/rundhoej-1/cmd/{command}"),
+                payload: payload.as_bytes().to_vec(),
+                correlation: None,
+            };
+            self.tell_loop(1, Happening::Mqtt(event));
         }
     }
 
@@ -516,6 +600,7 @@ impl World {
         let mut keeper_woken = false;
         let mut published = Vec::new();
         let mut arms = Vec::new();
+        let mut casts = Vec::new();
         let now = self.now;
         let Some(process) = &mut self.process else {
             return;
@@ -523,6 +608,9 @@ impl World {
         while let Ok(command) = process.told.recorder.try_recv() {
             if let RecorderCommand::Arm { take, clip, .. } = &command {
                 arms.push((*take, clip.clip_id.clone()));
+            }
+            if let RecorderCommand::Cast { clip, choice, .. } = &command {
+                casts.push((clip.clip_id.clone(), *choice));
             }
             process.recorder.queue.push_back((now + 2, command));
             recorder_woken = true;
@@ -556,6 +644,9 @@ impl World {
         }
         for (take, clip_id) in arms {
             self.armed(take, &clip_id);
+        }
+        for (clip_id, choice) in casts {
+            self.voted(&clip_id, choice);
         }
         for command in played {
             self.earpiece(command);

@@ -2,13 +2,14 @@
 //! instead of sound.
 //!
 //! Owns: what of the voice is kept, when each page goes to the spool, and the note of what the spool said was safe.
-//! Never does: encode. It begins, appends, finishes and discards through the real `spool::ClipWriter`.
+//! Never does: encode. It begins, appends, holds, closes and discards through the real `spool::ClipWriter`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use booth_contract::EndedBy;
+use booth_contract::{EndedBy, Publish};
 use booth_gateway::adapters::recorder::{RecorderCommand, RecorderEvent};
+use booth_gateway::adapters::spoken_take::SpokenTake;
 use booth_gateway::run::Happening;
 use booth_spool::{ClipWriter, FrameFacts, NewClip, Spool, StartFacts};
 use gateway_core::microphone::Heard;
@@ -26,6 +27,9 @@ const PAGE_MS: u64 = 500;
 pub struct Recorder {
     pub queue: VecDeque<(u64, RecorderCommand)>,
     pub take: Option<Take>,
+    held: Option<Held>,
+    /// The take that the card refused last.
+    refused: Option<(TakeId, String)>,
     spool: Option<Spool>,
     due: Option<u64>,
     /// Frames arrive from then on, and until then.
@@ -47,6 +51,14 @@ pub struct Take {
     voice: bool,
     pages: Pages,
     end: Option<End>,
+}
+
+/// A take whose words have ended.
+struct Held {
+    id: TakeId,
+    clip_id: String,
+    writer: ClipWriter,
+    kept_ms: u64,
 }
 
 struct End {
@@ -109,6 +121,8 @@ impl Recorder {
         Self {
             queue: VecDeque::new(),
             take: None,
+            held: None,
+            refused: None,
             spool: None,
             due: None,
             stream_from,
@@ -321,19 +335,58 @@ impl World {
                     }),
                 }
             }
+            RecorderCommand::Close { take, publish } => {
+                if let Some(held) = recorder.held.take_if(|held| held.id == take) {
+                    self.close(held, publish);
+                }
+            }
             RecorderCommand::Discard { take } => {
-                match recorder.take.take_if(|current| current.id == take) {
-                    Some(current) => self.discard(current, false),
-                    None => self.report(RecorderEvent::Discarded {
+                let current = recorder.take.take_if(|current| current.id == take);
+                let held = recorder.held.take_if(|held| held.id == take);
+                let refused = recorder.refused.take_if(|(id, _)| *id == take);
+                match (current, held, refused) {
+                    (Some(current), ..) => self.discard(current, false),
+                    (None, Some(held), _) => {
+                        self.delete(held.id, &held.clip_id, held.writer, false);
+                    }
+                    (None, None, Some((id, clip_id))) => self.delete_refused(id, &clip_id),
+                    (None, None, None) => self.report(RecorderEvent::Discarded {
                         take,
                         too_short: false,
                     }),
                 }
             }
+            RecorderCommand::Cast { take, clip, choice } => {
+                let cast = match &recorder.spool {
+                    None => Err("there is no spool".to_owned()),
+                    Some(spool) => spool.cast(*clip, choice).map_err(|error| error.to_string()),
+                };
+                if self.disk.is_off() {
+                    return;
+                }
+                if let Ok(clip) = &cast {
+                    self.take_finished(clip, &[]);
+                }
+                self.report(match cast {
+                    Ok(clip) => RecorderEvent::Kept {
+                        take,
+                        clip: Box::new(clip),
+                        clipped_pct: 0.0,
+                    },
+                    Err(why) => RecorderEvent::Failed { take, why },
+                });
+            }
         }
     }
 
     fn arm(&mut self, id: TakeId, clip: NewClip) {
+        let held = self
+            .process
+            .as_mut()
+            .and_then(|process| process.recorder.held.take());
+        if let Some(held) = held {
+            self.close(held, Publish::No);
+        }
         let Some(process) = &mut self.process else {
             return;
         };
@@ -445,17 +498,20 @@ impl World {
             // Dying: what this take has come to is noted when the process is gone.
         } else if let Some(why) = failure {
             self.take_failed(&take.clip_id, limit);
+            if let Some(process) = &mut self.process {
+                process.recorder.refused = Some((take.id, take.clip_id));
+            }
             self.report(RecorderEvent::Failed { take: take.id, why });
             return;
         } else if ends {
-            return self.close(take, limit);
+            return self.hold(take, limit);
         }
         if let Some(process) = &mut self.process {
             process.recorder.take = Some(take);
         }
     }
 
-    fn close(&mut self, mut take: Take, limit: u64) {
+    fn hold(&mut self, mut take: Take, limit: u64) {
         let Some(end) = take.end.take() else { return };
         let kept_ms = if take.is_started {
             let to = if take.is_cut_off {
@@ -472,25 +528,33 @@ impl World {
         }
         let rest = kept_ms % PAGE_MS;
         let body = take.pages.of(rest, self.plan.page_bytes, true);
-        let (id, clip_id) = (take.id, take.clip_id);
-        let finished = take
-            .writer
-            .finish(&body, facts(rest, take.voice), end.ended_by);
+        let (id, clip_id, mut writer) = (take.id, take.clip_id, take.writer);
+        let held = writer.hold(&body, facts(rest, take.voice), end.ended_by);
         if self.disk.is_off() {
             self.take_unsure(&clip_id, &body, kept_ms);
             return;
         }
-        match finished {
-            Ok(clip) => {
-                self.take_finished(&clip, &body);
-                self.report(RecorderEvent::Kept {
+        match held {
+            Ok(()) => {
+                self.page_is_safe(&clip_id, &body, rest);
+                if let Some(process) = &mut self.process {
+                    process.recorder.held = Some(Held {
+                        id,
+                        clip_id,
+                        writer,
+                        kept_ms,
+                    });
+                }
+                self.report(RecorderEvent::Held {
                     take: id,
-                    clip: Box::new(clip),
-                    clipped_pct: 0.0,
+                    sound: SpokenTake::default(),
                 });
             }
             Err(error) => {
                 self.take_unsure(&clip_id, &body, kept_ms);
+                if let Some(process) = &mut self.process {
+                    process.recorder.refused = Some((id, clip_id));
+                }
                 self.report(RecorderEvent::Failed {
                     take: id,
                     why: error.to_string(),
@@ -499,10 +563,69 @@ impl World {
         }
     }
 
+    /// Deletes what the spool has of a take that the card refused.
+    fn delete_refused(&mut self, take: TakeId, clip_id: &str) {
+        let spool = self
+            .process
+            .as_ref()
+            .and_then(|process| process.recorder.spool.clone());
+        let deleted = match spool {
+            None => Err("there is no spool".to_owned()),
+            Some(spool) => spool
+                .discard_unfinished(&clip_id.into())
+                .map_err(|error| error.to_string()),
+        };
+        match deleted {
+            Ok(true) => {
+                self.take_discarded(clip_id, !self.disk.is_off());
+                self.report(RecorderEvent::Discarded {
+                    take,
+                    too_short: false,
+                });
+            }
+            Ok(false) => self.report(RecorderEvent::Failed {
+                take,
+                why: "it was finished before it could be deleted".into(),
+            }),
+            Err(why) => {
+                self.take_discarded(clip_id, false);
+                self.report(RecorderEvent::Failed { take, why });
+            }
+        }
+    }
+
+    fn close(&mut self, held: Held, publish: Publish) {
+        let closed = held.writer.close(publish);
+        if self.disk.is_off() {
+            self.take_unsure(&held.clip_id, &[], held.kept_ms);
+            return;
+        }
+        match closed {
+            Ok(clip) => {
+                self.take_finished(&clip, &[]);
+                self.report(RecorderEvent::Kept {
+                    take: held.id,
+                    clip: Box::new(clip),
+                    clipped_pct: 0.0,
+                });
+            }
+            Err(error) => {
+                self.take_unsure(&held.clip_id, &[], held.kept_ms);
+                self.report(RecorderEvent::Failed {
+                    take: held.id,
+                    why: error.to_string(),
+                });
+            }
+        }
+    }
+
     fn discard(&mut self, take: Take, too_short: bool) {
-        let (id, clip_id) = (take.id, take.clip_id);
-        let discarded = take.writer.discard();
-        self.take_discarded(&clip_id, discarded.is_ok() && !self.disk.is_off());
+        self.delete(take.id, &take.clip_id, take.writer, too_short);
+    }
+
+    fn delete(&mut self, id: TakeId, clip_id: &str, writer: ClipWriter, too_short: bool) {
+        let discarded = writer.discard();
+        self.take_discarded(clip_id, discarded.is_ok() && !self.disk.is_off());
         match discarded {
             Ok(()) => self.report(RecorderEvent::Discarded {
                 take: id,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use booth_contract::time::Mono;
-use booth_contract::{Ack, AckStatus, AlertId, Manifest, Topic, Topics};
+use booth_contract::{Ack, AckStatus, AlertId, Manifest, Publish, Topic, Topics};
 use booth_gateway::run::{Fix, KeeperEvent};
 use booth_spool::{KeptClip, OpenReport, Spool};
 use gateway_core::session::TakeId;
@@ -60,6 +60,13 @@ struct Spoken {
     stand: Stand,
     there: There,
     is_withdrawn: bool,
+    /// Its citizen heard that the booth has taken note of the withdrawal.
+    is_noted: bool,
+    is_vote: bool,
+    /// Its citizen pressed the key that deletes it.
+    is_deleted: bool,
+    /// Its citizen pressed the key for text, and the one for the voice.
+    allowed: (bool, bool),
     was_released: bool,
     /// The manifest as it left for the first time, by its checksum.
     offered: Option<u32>,
@@ -86,6 +93,12 @@ pub struct Truth {
     numbers: BTreeMap<(String, u64), String>,
     /// Since when the card's look has refused.
     refused_since: Option<u64>,
+    /// What was armed or cast last.
+    latest: Option<String>,
+    /// The latest vote: in which life, and when.
+    latest_vote: Option<(u64, u64)>,
+    /// The withdrawals that left the booth, by their ids.
+    withdrawals: BTreeSet<String>,
 }
 
 impl World {
@@ -95,6 +108,32 @@ impl World {
             return self.broken(format!("take {take:?} was armed without an act of consent"));
         }
         self.citizen.acts = 0;
+        self.begins(clip_id);
+    }
+
+    /// A vote: of an option that its citizen pressed after the one before, and not before the pause is over.
+    pub(super) fn voted(&mut self, clip_id: &str, choice: u8) {
+        if !self.citizen.pressed.contains(&choice) {
+            return self.broken(format!("option {choice} is cast, which nobody chose"));
+        }
+        self.citizen.pressed.clear();
+        let (life, now) = (self.life, self.now);
+        let pause = self.plan.min_pause_s * SECOND;
+        let latest = self.truth.latest_vote.replace((life, now));
+        if latest.is_some_and(|(before, at)| before == life && now + 50 < at + pause) {
+            return self.broken(format!(
+                "a vote is cast {latest:?}, before its pause is over"
+            ));
+        }
+        self.outcome.votes += 1;
+        self.begins(clip_id);
+        if let Some(spoken) = self.spoken(clip_id) {
+            spoken.is_vote = true;
+        }
+    }
+
+    fn begins(&mut self, clip_id: &str) {
+        self.truth.latest = Some(clip_id.to_owned());
         let spoken = Spoken {
             life: self.life,
             visit: self.citizen.visit,
@@ -107,6 +146,10 @@ impl World {
             stand: Stand::Open,
             there: There::Nothing,
             is_withdrawn: false,
+            is_noted: false,
+            is_vote: false,
+            is_deleted: false,
+            allowed: (false, false),
             was_released: false,
             offered: None,
         };
@@ -144,6 +187,12 @@ impl World {
 
     pub(super) fn take_finished(&mut self, clip: &KeptClip, last: &[u8]) {
         let now = self.now;
+        if self
+            .spoken(&clip.clip_id)
+            .is_some_and(|spoken| spoken.is_deleted)
+        {
+            return self.broken(format!("{} is kept, and was deleted", clip.clip_id));
+        }
         let is_withdrawn = self.chance.below(1_000) < self.plan.withdrawn;
         let key = (clip.card_id.to_string(), clip.clip_no);
         if let Some(spoken) = self.spoken(&clip.clip_id) {
@@ -152,7 +201,7 @@ impl World {
             spoken.sha256 = Some(clip.sha256.to_string());
             spoken.clip_no = Some(key.clone());
             spoken.stand = Stand::Finished;
-            spoken.is_withdrawn = is_withdrawn;
+            spoken.is_withdrawn |= is_withdrawn;
             self.truth.owed.insert(clip.clip_id.to_string());
         }
         if is_withdrawn {
@@ -227,6 +276,9 @@ impl World {
 
     /// Only what the centre has, by its own hash, may go.
     pub(super) fn check_receipt(&mut self, clip_id: &str, sha256: &str) {
+        if self.truth.withdrawals.contains(clip_id) {
+            return;
+        }
         let Some(spoken) = self.truth.takes.get_mut(clip_id) else {
             return self.broken(format!("a receipt for {clip_id}, which nobody spoke"));
         };
@@ -252,6 +304,15 @@ impl World {
             KeeperEvent::Probed(result) | KeeperEvent::Closed(result) => {
                 self.say(|| format!("probed or closed: {result:?}"));
             }
+            KeeperEvent::Centre(_) => {}
+            KeeperEvent::Remembered(written) => {
+                if let Err(error) = written {
+                    self.say(|| format!("the memory of commands: {error}"));
+                }
+            }
+            KeeperEvent::Purged(clip_id, _) => {
+                self.broken(format!("nobody has asked to give {clip_id} up"));
+            }
             KeeperEvent::Room(room) => self.say(|| format!("room: {room:?}")),
             KeeperEvent::Damaged(why) | KeeperEvent::Failed(why) => {
                 self.say(|| format!("keeper: {why}"));
@@ -262,6 +323,7 @@ impl World {
                     self.say(|| format!("the manifest of {clip_id} cannot be fixed now: {done:?}"));
                 }
             }
+            KeeperEvent::Withdrawn(result) => self.say(|| format!("a withdrawal: {result:?}")),
             KeeperEvent::Quarantined(clip_id, note) => {
                 self.say(|| format!("{clip_id} is in quarantine: {note:?}"));
             }
@@ -401,6 +463,9 @@ impl World {
     /// The hub has said something about a clip.
     pub(super) fn answered(&mut self, ack: &Ack) {
         let clip_id = &ack.clip_id;
+        if self.truth.withdrawals.contains(clip_id.as_str()) {
+            return;
+        }
         let Some(spoken) = self.truth.takes.get_mut(clip_id.as_str()) else {
             return self.broken(format!("the hub answers for {clip_id}, which nobody spoke"));
         };
@@ -469,8 +534,15 @@ impl World {
     pub(super) fn leaves_the_booth(&mut self, topic: &str, payload: &[u8]) {
         let clip_id = match Topics::new("booth/1").parse(topic) {
             Some(Topic::Clip(_, clip_id) | Topic::Part(_, clip_id, _)) => clip_id,
+            Some(Topic::Withdraw(_, id)) => {
+                self.truth.withdrawals.insert(id.to_string());
+                return;
+            }
             _ => return self.notes_health(topic, payload),
         };
+        if topic.contains("/clip/") {
+            self.check_allowed(&clip_id, payload);
+        }
         let Some(spoken) = self.truth.takes.get_mut(clip_id.as_str()) else {
             return self.broken(format!("{topic} leaves, which nobody spoke"));
         };
@@ -491,6 +563,73 @@ impl World {
         }
     }
 
+    /// What may be published is what its citizen pressed a key for; nothing, if a power cut ended the visit.
+    fn check_allowed(&mut self, clip_id: &str, payload: &[u8]) {
+        let (Ok(manifest), Some(spoken)) = (
+            serde_json::from_slice::<Manifest>(payload),
+            self.truth.takes.get(clip_id),
+        ) else {
+            return;
+        };
+        let Some(consent) = manifest.consent else {
+            return;
+        };
+        let (text, voice) = spoken.allowed;
+        let is_allowed = match consent.publish {
+            Publish::No => true,
+            Publish::Text => text && manifest.recovered == 0,
+            Publish::Voice => voice && manifest.recovered == 0,
+        };
+        let is_deleted = spoken.is_deleted && manifest.recovered == 0;
+        if !is_allowed || is_deleted {
+            self.broken(format!(
+                "{clip_id} leaves with publish = {:?}; allowed {:?}, deleted {is_deleted}",
+                consent.publish,
+                (text, voice)
+            ));
+        }
+    }
+
+    /// The citizen presses a digit while the words are held, or the vote is cast; `is_first` after the recording.
+    pub(super) fn pressed_after(&mut self, digit: u8, is_first: bool) {
+        let latest = self.truth.latest.clone().unwrap_or_default();
+        let visit = self.citizen.visit;
+        if let Some(spoken) = self.spoken(&latest)
+            && spoken.visit == visit
+            && spoken.stand == Stand::Open
+            && !spoken.is_vote
+        {
+            match digit {
+                5 if is_first => spoken.is_deleted = true,
+                8 => spoken.allowed.0 = true,
+                9 => spoken.allowed.1 = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// The clip whose receipt a citizen hears now.
+    pub(super) fn latest_of_this_visit(&self) -> Option<String> {
+        let latest = self.truth.latest.clone()?;
+        let spoken = self.truth.takes.get(&latest)?;
+        (spoken.visit == self.citizen.visit && spoken.life == self.life).then_some(latest)
+    }
+
+    /// A citizen has dialled the whole receipt of this clip.
+    pub(super) fn asks_back(&mut self, clip_id: &str) {
+        if let Some(spoken) = self.spoken(clip_id) {
+            spoken.is_withdrawn = true;
+        }
+    }
+
+    /// And has heard that the booth has taken note.
+    pub(super) fn is_noted(&mut self, clip_id: &str) {
+        self.outcome.noted += 1;
+        if let Some(spoken) = self.spoken(clip_id) {
+            spoken.is_noted = true;
+        }
+    }
+
     fn notes_health(&mut self, topic: &str, payload: &[u8]) {
         if topic.ends_with("/health") {
             let health = booth_contract::Health::from_json(payload);
@@ -501,6 +640,10 @@ impl World {
     /// A card that is full, or that is known to refuse, invites nobody.
     pub(super) fn check_invitation(&mut self) {
         let now = self.now;
+        let is_draining = |process: &super::process::Process| process.gateway.is_draining();
+        if self.process.as_ref().is_some_and(is_draining) {
+            self.broken("the booth invites to speak while the centre empties it".into());
+        }
         if let Some(since) = self.truth.refused_since
             && now - since > TOLD_WITHIN
         {
@@ -555,9 +698,11 @@ impl World {
             .files()
             .iter()
             .any(|path| path.starts_with("/spool/clips"));
+        // A withdrawal that the card refused may have left a file; that is the next start's business.
         !is_owed
             && !on_the_card
             && process.gateway.delivery().unsent() == 0
+            && process.gateway.delivery().unsent_withdrawals() == 0
             && process.gateway.is_ready()
             && self.last_ready == Some(1.0)
             && self.is_known_at_the_hub()
@@ -635,6 +780,9 @@ impl World {
             })
         };
         for (clip_id, spoken) in &self.truth.takes {
+            if spoken.is_noted && self.hub.stored(clip_id).is_some() {
+                wrong = Some(format!("{clip_id} was taken back and is at the centre"));
+            }
             let lost = match spoken.stand {
                 Stand::CutOff { spoken_ms } | Stand::Unsure { spoken_ms } => spoken_ms,
                 _ => 0,
