@@ -307,10 +307,27 @@ impl Session {
     /// Leaves whatever the citizen was doing for something else: what was said is kept, and what was chosen is cast.
     pub(super) fn leave(&mut self, now: Mono, out: &mut Vec<Command>) {
         self.stop_play(out);
-        match std::mem::replace(&mut self.state, State::Goodbye) {
+        let was = std::mem::replace(&mut self.state, State::Goodbye);
+        if let Some(State::Service(service)) = self.wind_up(now, was, EndedBy::Key, out) {
+            out.extend(service.open_take().map(|take| Command::Discard { take }));
+        }
+        self.current = None;
+        self.forget_receipt();
+    }
+
+    /// Ends what the citizen was doing, however they leave it: what was said is kept, what was chosen is cast, and a deletion that
+    /// waits for the end of the words is carried out. Returns the state if it holds nothing of the kind.
+    pub(super) fn wind_up(
+        &mut self,
+        now: Mono,
+        was: State,
+        ended_by: EndedBy,
+        out: &mut Vec<Command>,
+    ) -> Option<State> {
+        match was {
             State::Tone { take } => out.push(Command::Discard { take }),
             State::Starting { take, .. } | State::Recording(Recording { take, .. }) => {
-                self.finish(take, EndedBy::Key, now, out);
+                self.finish(take, ended_by, now, out);
             }
             State::Undecided { take, at } => self.finish(take, EndedBy::Key, at, out),
             State::After { .. } => self.let_go(out),
@@ -327,9 +344,6 @@ impl Session {
                 deletes: false,
                 ..
             } => Self::delete_unheld(take, next, out),
-            State::Service(service) => {
-                out.extend(service.open_take().map(|take| Command::Discard { take }));
-            }
             State::Idle
             | State::Notice { .. }
             | State::Asking(_)
@@ -340,9 +354,9 @@ impl Session {
             | State::Goodbye
             | State::OffHook { .. }
             | State::OutOfOrder
-            | State::Withdrawing(_) => {}
+            | State::Withdrawing(_)
+            | State::Service(_) => return Some(was),
         }
-        self.current = None;
-        self.forget_receipt();
+        None
     }
 }

@@ -380,39 +380,13 @@ impl Session {
         self.settle_keys(now, out);
         self.off_hook = false;
         self.stop_play(out);
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Choosing(Choosing {
-                chosen: Some(choice),
-                question,
-                ..
-            }) => {
-                self.cast(now, &question, choice, out);
-            }
-            State::Notice { .. } | State::Asking(_) | State::Choosing(_) => {
+        let was = std::mem::replace(&mut self.state, State::Idle);
+        match self.wind_up(now, was, EndedBy::HangUp, out) {
+            Some(State::Notice { .. } | State::Asking(_) | State::Choosing(_)) => {
                 self.left_early(out);
             }
-            State::Tone { take } => out.push(Command::Discard { take }),
-            State::Starting { take, .. } => self.finish(take, EndedBy::HangUp, now, out),
-            State::Recording(Recording { take, .. }) => {
-                self.finish(take, EndedBy::HangUp, now, out)
-            }
-            State::Undecided { take, at } => self.finish(take, EndedBy::Key, at, out),
-            State::After { .. } => self.let_go(out),
-            State::Finishing {
-                take,
-                next,
-                deletes: false,
-                ..
-            } => Self::delete_unheld(take, next, out),
-            State::Service(service) => self.leave_service(service, out),
-            State::Idle
-            | State::Casting { .. }
-            | State::Voted { .. }
-            | State::Finishing { .. }
-            | State::Goodbye
-            | State::OffHook { .. }
-            | State::OutOfOrder
-            | State::Withdrawing(_) => {}
+            Some(State::Service(service)) => self.leave_service(service, out),
+            Some(_) | None => {}
         }
         if self.left_off {
             self.left_off = false;
