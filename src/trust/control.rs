@@ -1,13 +1,8 @@
 //! Whose signed commands this booth obeys (contract §3.7): minisign's public keys of `[control] keys`, and the check of a signature
 //! by them. Pure.
 
-use minisign_verify::{Error, PublicKey, Signature};
-
 use super::EntryError;
-use super::keys::MOST;
-
-/// A public key has 42 bytes, which are 56 characters in base64; a secret one begins with `RW`, too, and has 158.
-const LONGEST_PUBLIC: usize = 56;
+use super::signer::{BadKeys, Doubt, PublicKeys};
 
 /// Why a signature is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +22,20 @@ pub enum ControlError {
     Wrong,
 }
 
+impl From<Doubt> for ControlError {
+    fn from(doubt: Doubt) -> Self {
+        match doubt {
+            Doubt::NoKeys => Self::NoneConfigured,
+            Doubt::Unsigned => Self::Unsigned,
+            Doubt::Unknown => Self::Unknown,
+            Doubt::Wrong => Self::Wrong,
+        }
+    }
+}
+
 /// The keys whose commands are obeyed.
 #[derive(Debug, Clone, Default)]
-pub struct ControlKeys(Vec<PublicKey>);
+pub struct ControlKeys(PublicKeys);
 
 impl ControlKeys {
     /// Takes the keys of `[control] keys`, each the second line of a `minisign.pub`. A secret key is refused and not repeated.
@@ -37,18 +43,12 @@ impl ControlKeys {
     /// # Errors
     /// The first entry that is no public key.
     pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, EntryError> {
-        if texts.len() > MOST {
-            return Err(EntryError::TooManyControlKeys);
-        }
-        let keys = texts.iter().map(|text| {
-            let text = text.as_ref().trim();
-            if text.starts_with("RW") && text.len() > LONGEST_PUBLIC {
-                return Err(EntryError::SecretControlKey);
-            }
-            let shown = || text.chars().take(70).collect();
-            PublicKey::from_base64(text).map_err(|_| EntryError::NoControlKey(shown()))
+        let keys = PublicKeys::parse(texts).map_err(|why| match why {
+            BadKeys::TooMany => EntryError::TooManyControlKeys,
+            BadKeys::Secret => EntryError::SecretControlKey,
+            BadKeys::NoKey(shown) => EntryError::NoControlKey(shown),
         });
-        keys.collect::<Result<_, _>>().map(Self)
+        keys.map(Self)
     }
 
     /// Whether one of the keys has signed `body`, byte by byte.
@@ -56,25 +56,13 @@ impl ControlKeys {
     /// # Errors
     /// Why that is not believed.
     pub fn verify(&self, body: &str, minisig: &str) -> Result<(), ControlError> {
-        if self.0.is_empty() {
-            return Err(ControlError::NoneConfigured);
-        }
-        let signature = Signature::decode(minisig).map_err(|_| ControlError::Unsigned)?;
-        let mut answer = ControlError::Unknown;
-        for key in &self.0 {
-            // The old form of signature, over the text itself, is as good for a text that is in memory anyway.
-            match key.verify(body.as_bytes(), &signature, true) {
-                Ok(()) => return Ok(()),
-                Err(Error::UnexpectedKeyId) => {}
-                Err(_) => answer = ControlError::Wrong,
-            }
-        }
-        Err(answer)
+        Ok(self.0.verify(body.as_bytes(), minisig)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::MOST_KEYS as MOST;
     use super::*;
     use minisign::{KeyPair, sign};
 

@@ -1,11 +1,7 @@
-//! Whose updates this booth takes: minisign's public keys, and the check of a signature by them. Pure.
-
-use minisign_verify::{Error, PublicKey, Signature};
+//! Whose updates this booth takes: minisign's public keys of `[update] keys`. Pure.
 
 use super::EntryError;
-
-/// Most keys.
-pub(super) const MOST: usize = 16;
+use super::signer::{BadKeys, Doubt, PublicKeys};
 
 /// Why a signature is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,22 +25,30 @@ pub enum KeyError {
     Wrong,
 }
 
+impl From<Doubt> for KeyError {
+    fn from(doubt: Doubt) -> Self {
+        match doubt {
+            Doubt::NoKeys => Self::NoneConfigured,
+            Doubt::Unsigned => Self::Unsigned,
+            Doubt::Unknown => Self::Unknown,
+            Doubt::Wrong => Self::Wrong,
+        }
+    }
+}
+
 /// The trusted keys.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(Vec<PublicKey>);
+pub struct Keys(PublicKeys);
 
 impl Keys {
-    /// Takes the keys of `[update] keys`, each the second line of a `minisign.pub`.
+    /// Takes the keys of `[update] keys`, each the second line of a `minisign.pub`. A secret key is refused and not repeated.
     pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, EntryError> {
-        if texts.len() > MOST {
-            return Err(EntryError::TooManyKeys);
-        }
-        let keys = texts.iter().map(|text| {
-            let text = text.as_ref().trim();
-            let shown = || text.chars().take(70).collect();
-            PublicKey::from_base64(text).map_err(|_| EntryError::NoKey(shown()))
+        let keys = PublicKeys::parse(texts).map_err(|why| match why {
+            BadKeys::TooMany => EntryError::TooManyKeys,
+            BadKeys::Secret => EntryError::SecretKey,
+            BadKeys::NoKey(shown) => EntryError::NoKey(shown),
         });
-        keys.collect::<Result<_, _>>().map(Self)
+        keys.map(Self)
     }
 
     /// Whether there are none.
@@ -54,27 +58,18 @@ impl Keys {
 
     /// Whether one of the keys has signed `manifest`.
     pub fn verify(&self, manifest: &[u8], signature: &[u8]) -> Result<(), KeyError> {
-        if self.0.is_empty() {
-            return Err(KeyError::NoneConfigured);
+        let text = std::str::from_utf8(signature);
+        match (text, self.is_empty()) {
+            (Ok(text), _) => Ok(self.0.verify(manifest, text)?),
+            (Err(_), true) => Err(KeyError::NoneConfigured),
+            (Err(_), false) => Err(KeyError::Unsigned),
         }
-        let text = std::str::from_utf8(signature).map_err(|_| KeyError::Unsigned)?;
-        let signature = Signature::decode(text).map_err(|_| KeyError::Unsigned)?;
-        let mut answer = KeyError::Unknown;
-        for key in &self.0 {
-            // The old form of signature (minisign before 0.10), over the text itself instead of its hash, is as good for a
-            // manifest that is in memory anyway.
-            match key.verify(manifest, &signature, true) {
-                Ok(()) => return Ok(()),
-                Err(Error::UnexpectedKeyId) => {}
-                Err(_) => answer = KeyError::Wrong,
-            }
-        }
-        Err(answer)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::MOST_KEYS as MOST;
     use super::*;
     use minisign::{KeyPair, sign};
 
@@ -128,7 +123,14 @@ mod tests {
             let said = Keys::parse(&[text]).expect_err("refused").to_string();
             assert!(said.contains("minisign.pub"), "{said}");
         }
-        let (_, key) = pair();
+        let (pair, key) = pair();
+        let secret = pair.sk.to_box(None).expect("a box").to_string();
+        let secret = secret.lines().nth(1).expect("the second line");
+        let said = Keys::parse(&[secret]).expect_err("refused").to_string();
+        assert!(
+            said.contains("SECRET") && !said.contains(&secret[20..40]),
+            "a secret key is not repeated: {said}"
+        );
         assert!(Keys::parse(&vec![key.clone(); MOST]).is_ok());
         assert_eq!(
             Keys::parse(&vec![key; MOST + 1]).err(),
