@@ -19,7 +19,7 @@ use booth_contract::{AlertId, BoothId, Topic, Topics};
 use booth_host::config_file::ConfigError;
 use booth_host::link::login::Login;
 use booth_host::link::route::Unlucky;
-use booth_host::link::trouble::{Trouble, What};
+use booth_host::link::trouble::Trouble;
 use booth_host::link::wire::Line;
 
 /// How often the hub connects again after a running hub has taken the connection back.
@@ -191,18 +191,8 @@ fn gone<E>(_: E) -> Attempt {
 
 /// Whether another attempt is of use after this.
 fn attempt_of(trouble: &Trouble) -> Attempt {
-    let is_final = matches!(
-        trouble.what,
-        What::NoAddress(_)
-            | What::Unreached(_)
-            | What::Tls(_)
-            | What::TlsEnded(_)
-            | What::NoCertificateName(_)
-            | What::Silent
-            | What::Refused(_)
-    );
     let why = trouble.to_string();
-    match is_final {
+    match trouble.what.is_final() {
         true => Attempt::Final(ForgetError::Broker(why)),
         false => Attempt::Again(why),
     }

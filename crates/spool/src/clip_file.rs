@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::card::HIGHEST_NUMBER;
 use super::disk::DiskFile;
-use super::record::{HEAD_BYTES, Head, Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, scan};
+use super::record::{
+    HEAD_BYTES, Head, Kind, PREAMBLE_BYTES, Record, Scan, has_any_record, preamble, push, salt,
+    scan,
+};
 use booth_contract::FrameFacts;
 use booth_contract::manifest::text_of_choice;
 use booth_contract::ogg_page::{StreamEnd, walk};
@@ -186,6 +189,19 @@ impl Tally {
     fn sha256(&self) -> BodyHash {
         BodyHash::of_digest(&self.hash.clone().finalize())
     }
+}
+
+/// A whole clip file that holds nothing but its closing record: a vote, or a number that was given up.
+pub(crate) fn only_closing(id: Uuid, manifest: &Manifest) -> Vec<u8> {
+    let mut bytes = preamble(id).to_vec();
+    push(
+        &mut bytes,
+        salt(id),
+        Kind::Closing,
+        0,
+        &[&manifest.to_json()],
+    );
+    bytes
 }
 
 fn dbfs(level: f64) -> f64 {

@@ -6,9 +6,9 @@
 
 use booth_contract::ClipId;
 
-use super::clip_file::void;
+use super::clip_file::{only_closing, void};
 use super::ledger::Entry;
-use super::record::{Kind, PREAMBLE_BYTES, preamble, push, salt};
+use super::record::{Kind, PREAMBLE_BYTES, push, salt};
 use super::{KeptClip, Spool, SpoolError, locked};
 use gateway_core::quarantine::Note;
 
@@ -37,9 +37,7 @@ impl Spool {
                     ..Note::unknown(&reason)
                 };
                 let json = serde_json::to_vec(&note).unwrap_or_default();
-                let mut bytes = preamble(id).to_vec();
-                let closing = manifest.to_json();
-                push(&mut bytes, salt(id), Kind::Closing, 0, &[&closing]);
+                let mut bytes = only_closing(id, &manifest);
                 push(&mut bytes, salt(id), Kind::Note, 1, &[&json]);
                 // Without its entry the file is read at the next opening, whatever it is by then.
                 inner.with_ledger(|ledger| {

@@ -5,12 +5,12 @@
 
 use uuid::Uuid;
 
-use super::clip_file::{StartFacts, retimed, void};
+use super::clip_file::{StartFacts, only_closing, retimed, void};
 use super::disk::{Open, read_whole};
 use super::folders::open_clip;
 use super::ledger::Entry;
 use super::read::record;
-use super::record::{HEAD_BYTES, Kind, PREAMBLE_BYTES, preamble, push, salt};
+use super::record::{HEAD_BYTES, Kind, PREAMBLE_BYTES, push, salt};
 use super::settle::LONGEST_FILE;
 use super::{Inner, KeptClip, Spool, SpoolError, locked};
 use booth_contract::{BootId, ClipId, Manifest};
@@ -136,14 +136,7 @@ impl Inner {
     /// delivered and released like any other.
     pub(super) fn declare_void(&self, id: Uuid, lost: &Entry) -> Result<(), SpoolError> {
         let manifest = void(&lost.clip, "its file on the card is gone or cannot be read");
-        let mut bytes = preamble(id).to_vec();
-        push(
-            &mut bytes,
-            salt(id),
-            Kind::Closing,
-            0,
-            &[&manifest.to_json()],
-        );
+        let bytes = only_closing(id, &manifest);
         let path = self.folders.clip(&self.folders.clips, id);
         let disk = self.folders.disk.as_ref();
         let write = || {

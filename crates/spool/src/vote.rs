@@ -5,9 +5,9 @@
 
 use uuid::Uuid;
 
-use super::clip_file::{NewClip, vote};
+use super::clip_file::{NewClip, only_closing, vote};
 use super::disk::Open;
-use super::record::{Kind, PREAMBLE_BYTES, preamble, push, salt};
+use super::record::PREAMBLE_BYTES;
 use super::settle::Unsettled;
 use super::take::Finished;
 use super::{Inner, KeptClip, Refusal, Spool, SpoolError, locked};
@@ -34,14 +34,7 @@ impl Inner {
             return Err(SpoolError::Refused(Refusal::Unwritable));
         }
         let manifest = vote(&header, choice, numbering.next_no);
-        let mut bytes = preamble(id).to_vec();
-        push(
-            &mut bytes,
-            salt(id),
-            Kind::Closing,
-            0,
-            &[&manifest.to_json()],
-        );
+        let bytes = only_closing(id, &manifest);
         if let Err(error) = self.write_vote(id, &bytes) {
             // An id that was used before is no trouble of the card, and its file is another clip's.
             if !matches!(error, SpoolError::BadTake { .. }) {

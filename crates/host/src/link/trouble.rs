@@ -87,6 +87,23 @@ pub enum What {
     },
 }
 
+impl What {
+    /// Whether another attempt with the same settings most likely ends the same way: the address, the certificates or the login
+    /// are wrong, or nothing answers there.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            What::NoAddress(_)
+                | What::Unreached(_)
+                | What::Tls(_)
+                | What::TlsEnded(_)
+                | What::NoCertificateName(_)
+                | What::Silent
+                | What::Refused(_)
+        )
+    }
+}
+
 /// A message that was sent to the broker and not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use booth_contract::{BoothId, ConfigReport, MediaHash, Topic, Topics, reading};
 use booth_host::link::login::{Login, leave};
 use booth_host::link::route::Unlucky;
-use booth_host::link::trouble::{Trouble, What};
+use booth_host::link::trouble::Trouble;
 use booth_host::link::wire::Line;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Packet, Publish};
@@ -264,20 +264,10 @@ fn fits(line: &Line, largest: usize) -> Result<(), Attempt> {
 
 /// Whether another attempt is of use after this.
 fn attempt_of(trouble: &Trouble) -> Attempt {
-    let is_final = matches!(
-        trouble.what,
-        What::NoAddress(_)
-            | What::Unreached(_)
-            | What::Tls(_)
-            | What::TlsEnded(_)
-            | What::NoCertificateName(_)
-            | What::Silent
-            | What::Refused(_)
-    );
     let why = format!(
         "{trouble}. What is to be published is kept: booth-hub campaign publish sends it again"
     );
-    match is_final {
+    match trouble.what.is_final() {
         true => Attempt::Final(CampaignError::Refused(why)),
         false => Attempt::Again(why),
     }

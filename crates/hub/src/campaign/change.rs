@@ -29,15 +29,34 @@ use crate::{login, store};
 /// How often the database is asked while booths are waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// What a change works on: the hub's configuration, what is published, and the prompts that are made.
+struct Desk {
+    hub: HubConfig,
+    register: Register,
+    workshop: Workshop,
+}
+
+impl Desk {
+    fn open(general: &General) -> Result<Self, CampaignError> {
+        let hub = HubConfig::load(&general.config)?;
+        let register = Register::open(&hub.store.dir)?;
+        let workshop = Workshop::open(register.folder())?;
+        Ok(Self {
+            hub,
+            register,
+            workshop,
+        })
+    }
+}
+
 pub(super) async fn publish(
     file: Option<&Path>,
     only: Vec<String>,
     sending: &Sending,
     general: &General,
 ) -> Result<(), CampaignError> {
-    let hub = HubConfig::load(&general.config)?;
-    let register = Register::open(&hub.store.dir)?;
-    let workshop = Workshop::open(register.folder())?;
+    let desk = Desk::open(general)?;
+    let register = &desk.register;
     let mut campaigns = register.state.campaigns();
     let Some(file) = file else {
         if campaigns.is_empty() && register.state.booths.is_empty() {
@@ -51,11 +70,9 @@ pub(super) async fn publish(
             same_as: None,
             always: None,
         };
-        return change
-            .carry_out(register, workshop, &hub, sending, general)
-            .await;
+        return change.carry_out(desk, sending, general).await;
     };
-    let mut draft = right(file, &hub)?;
+    let mut draft = right(file, &desk.hub)?;
     if !only.is_empty() {
         if let Some(stranger) = only.iter().find(|booth| !draft.booths.has(booth)) {
             return Err(CampaignError::Refused(format!(
@@ -68,7 +85,7 @@ pub(super) async fn publish(
         }
         draft.booths = Booths::Named(only);
     }
-    let ready = ready(&draft, file, &workshop, &rfc3339(clock::wall()))?;
+    let ready = ready(&draft, file, &desk.workshop, &rfc3339(clock::wall()))?;
     let always = Some(ready.booths.clone());
     campaigns.insert(draft.id.clone(), ready);
     let what = format!("publish {}", draft.id);
@@ -78,9 +95,7 @@ pub(super) async fn publish(
         same_as: None,
         always,
     };
-    change
-        .carry_out(register, workshop, &hub, sending, general)
-        .await
+    change.carry_out(desk, sending, general).await
 }
 
 pub(super) async fn withdraw(
@@ -88,9 +103,8 @@ pub(super) async fn withdraw(
     sending: &Sending,
     general: &General,
 ) -> Result<(), CampaignError> {
-    let hub = HubConfig::load(&general.config)?;
-    let register = Register::open(&hub.store.dir)?;
-    let workshop = Workshop::open(register.folder())?;
+    let desk = Desk::open(general)?;
+    let register = &desk.register;
     let mut campaigns = register.state.campaigns();
     let Some(taken) = campaigns.remove(id) else {
         return Err(unknown(id, &campaigns));
@@ -102,9 +116,7 @@ pub(super) async fn withdraw(
         same_as: None,
         always: Some(taken.booths),
     };
-    change
-        .carry_out(register, workshop, &hub, sending, general)
-        .await
+    change.carry_out(desk, sending, general).await
 }
 
 pub(super) fn unknown(id: &str, campaigns: &Campaigns) -> CampaignError {
@@ -116,9 +128,8 @@ pub(super) fn unknown(id: &str, campaigns: &Campaigns) -> CampaignError {
 }
 
 pub(super) async fn undo(sending: &Sending, general: &General) -> Result<(), CampaignError> {
-    let hub = HubConfig::load(&general.config)?;
-    let register = Register::open(&hub.store.dir)?;
-    let workshop = Workshop::open(register.folder())?;
+    let desk = Desk::open(general)?;
+    let register = &desk.register;
     let Some((same_as, campaigns)) = register.state.before() else {
         return Err(CampaignError::refused(
             "there is nothing to take back: nothing was published, or the one before is not kept any more",
@@ -135,9 +146,7 @@ pub(super) async fn undo(sending: &Sending, general: &General) -> Result<(), Cam
         same_as: Some(same_as),
         always: None,
     };
-    change
-        .carry_out(register, workshop, &hub, sending, general)
-        .await
+    change.carry_out(desk, sending, general).await
 }
 
 /// What is to be published instead of what is.
@@ -199,12 +208,15 @@ impl Change {
 
     async fn carry_out(
         self,
-        mut register: Register,
-        workshop: Workshop,
-        hub: &HubConfig,
+        desk: Desk,
         sending: &Sending,
         general: &General,
     ) -> Result<(), CampaignError> {
+        let Desk {
+            hub,
+            mut register,
+            workshop,
+        } = desk;
         let reports = store::config_reports(&hub.store.dir)?;
         let everybody: BTreeSet<String> = hub
             .booths
@@ -251,7 +263,7 @@ impl Change {
             tell_dry(&parcels, general);
             return Ok(());
         }
-        let login = login::login(hub)?;
+        let login = login::login(&hub)?;
         let load = self.note(&mut register, &workshop, &parcels, now)?;
         let topics = Topics::new(hub.mqtt.root.clone());
         let versions = parcels.iter().flat_map(|parcel| {
