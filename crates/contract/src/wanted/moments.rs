@@ -49,12 +49,6 @@ impl LocalTime {
         u8::try_from(self.0.date().weekday().to_monday_zero_offset()).unwrap_or(0)
     }
 
-    /// Whole minutes from here to a later moment on the same clocks; 0 if it is none.
-    pub fn minutes_to(self, later: LocalTime) -> u64 {
-        let span = later.0.duration_since(self.0).as_mins();
-        u64::try_from(span).unwrap_or(0)
-    }
-
     fn next_day(self) -> Option<Self> {
         let date = self.0.date().tomorrow().ok()?;
         Some(Self(date.at(0, 0, 0, 0)))
@@ -209,11 +203,6 @@ mod tests {
         let monday = LocalTime::parse("2026-06-01T08:30").expect("a time");
         assert_eq!((monday.weekday(), monday.minute()), (0, 510));
         assert_eq!(monday.0.date().weekday(), jiff::civil::Weekday::Monday);
-        let later = LocalTime::parse("2026-06-02T08:31").expect("a time");
-        assert_eq!(
-            (monday.minutes_to(later), later.minutes_to(monday)),
-            (1_441, 0)
-        );
     }
 
     #[test]

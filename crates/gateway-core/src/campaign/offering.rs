@@ -234,25 +234,6 @@ fn opens_again(hours: &[Hours], now: LocalTime) -> Closed {
     }
 }
 
-/// When the offer changes next by the clock alone, in minutes from now; `None` if it never does. Not later than that, but perhaps
-/// earlier.
-pub fn changes_in(wanted: &Wanted, clock: &Clock) -> Option<u64> {
-    let now = clock.now?;
-    let campaigns = wanted.campaigns.iter().flatten();
-    let dates = campaigns.flat_map(|campaign| [campaign.from, campaign.until]);
-    let dates = dates
-        .flatten()
-        .filter(|date| *date > now)
-        .map(|date| now.minutes_to(date));
-    let hours = wanted.hours.iter().flatten().filter(|_| clock.is_synced);
-    let edges = hours.flat_map(|hours| [hours.span.from, hours.span.to % DAY_MINUTES]);
-    let edges = edges.map(|edge| {
-        let ahead = (edge + DAY_MINUTES - now.minute()) % DAY_MINUTES;
-        u64::from(if ahead == 0 { DAY_MINUTES } else { ahead })
-    });
-    dates.chain(edges).min()
-}
-
 /// When the bell is silent, where the centre says so: `Some(None)` is never.
 pub fn quiet(wanted: Option<&Wanted>) -> Option<Option<(u16, u16)>> {
     match wanted?.quiet? {
