@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use booth_contract::{ConfigReport, Manifest};
 use booth_testkit::centre::hex_sha256;
-use booth_testkit::gateway::{BoothHome, Gateway};
+use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Booth as Client, Broker};
 use booth_testkit::prompts::{coded, tone};
 use booth_testkit::pulse::Pulse;
+use booth_testkit::speech::decode;
 use serde_json::{Value, json};
 
 const CONFIG: &str = "booth/1/dn/rundhoej-1/config";
@@ -116,6 +117,8 @@ fn a_citizen_answers_a_question_of_the_centre_and_the_manifest_says_so() {
     let hub = Client::listening(broker.port, "hub", &["booth/1/up/+/clip/+".into()]);
     hub.publish_at("booth/1/hub/state", true, r#"{"state":"online"}"#);
     let home = BoothHome::new(broker.port, "");
+    let wav = home.path().join("speech.wav");
+    decode(&fixtures().join("speech/da.opus"), &wav).expect("decodes");
     let gateway = Gateway::start(&home, &pulse);
     gateway.reaches("ready", 1);
     let question = city.sound(&tone(500.0, 300));
@@ -128,7 +131,7 @@ fn a_citizen_answers_a_question_of_the_centre_and_the_manifest_says_so() {
     gateway.reaches("session", "question");
     gateway.handset("dial 5");
     gateway.reaches("session", "recording");
-    std::thread::sleep(Duration::from_secs(2));
+    pulse.speak(&wav);
     gateway.handset("hang-up");
     let heard = hub.try_hear(Duration::from_secs(30)).expect("a manifest");
     let manifest: Manifest = serde_json::from_slice(&heard.payload).expect("a manifest");

@@ -353,27 +353,16 @@ fn a_database_that_is_made_anew_answers_as_the_one_before() {
     let before = rows(&bench);
     assert_eq!(before.len(), 6);
     for loses_the_database in [false, true] {
-        let Bench {
-            folder,
-            store,
-            wall,
-            mono,
-        } = bench;
-        drop(store);
-        let dir = folder.path().join("store");
-        if loses_the_database {
-            fs::remove_file(database_in(&dir)).expect("removed");
-        }
-        let rebuilt = rebuild(&dir, Progress::new("read")).expect("rebuilds");
+        let mut rebuilt = Rebuilt::default();
+        bench = bench.while_closed(|dir| {
+            if loses_the_database {
+                fs::remove_file(database_in(dir)).expect("removed");
+            }
+            rebuilt = rebuild(dir, Progress::new("read")).expect("rebuilds");
+        });
         assert_eq!(rebuilt.is_carried_over, !loses_the_database);
         assert_eq!((rebuilt.clips, rebuilt.held, rebuilt.withdrawn), (6, 1, 1));
         assert_eq!(rebuilt.lost, std::slice::from_ref(&gone.id));
-        bench = Bench {
-            store: Store::open(&rules(&dir)).expect("opens"),
-            folder,
-            wall,
-            mono,
-        };
         assert_eq!(rows(&bench), before);
         assert_eq!(
             bench.fleet().booths.len(),

@@ -96,6 +96,35 @@ impl Bench {
         }
     }
 
+    /// The hub stops, this happens in its folder, and it starts again.
+    fn while_closed(self, happens: impl FnOnce(&Path)) -> Self {
+        let Self {
+            folder,
+            store,
+            wall,
+            mono,
+        } = self;
+        drop(store);
+        let dir = folder.path().join("store");
+        happens(&dir);
+        Self {
+            store: Store::open(&rules(&dir)).expect("opens"),
+            folder,
+            wall,
+            mono,
+        }
+    }
+
+    /// After the database was lost and made anew from the files; and what that found.
+    fn rebuilt(self) -> (Self, Rebuilt) {
+        let mut rebuilt = Rebuilt::default();
+        let bench = self.while_closed(|dir| {
+            fs::remove_file(database_in(dir)).expect("removed");
+            rebuilt = rebuild(dir, Progress::new("read")).expect("rebuilds");
+        });
+        (bench, rebuilt)
+    }
+
     fn send(&mut self, topic: &str, payload: &[u8]) -> Option<Ack> {
         let answer = self.send_uncommitted(topic, payload);
         self.store.commit().expect("commits");

@@ -82,25 +82,9 @@ fn the_envelope_lies_apart_and_without_it_nobody_opens_the_body() {
     // After a restart, and from files alone.
     bench = bench.restart();
     assert_eq!(status(bench.offer(&clip)), Some(AckStatus::Stored));
-    let dir = bench.dir();
-    let Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    } = bench;
-    drop(store);
-    fs::remove_file(database_in(&dir)).expect("removed");
-    let rebuilt = rebuild(&dir, Progress::new("read")).expect("rebuilds");
+    let (bench, rebuilt) = bench.rebuilt();
     assert_eq!((rebuilt.clips, rebuilt.lost.len()), (1, 0));
-    let store = Store::open(&rules(&dir)).expect("opens");
-    let mut bench = Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    }
-    .with_key(&city);
+    let mut bench = bench.with_key(&city);
     assert_eq!(heard(&bench, &city, &clip).as_deref(), Some(WORDS));
     // A lost envelope is a lost body: it is named, and asked for again.
     fs::remove_file(envelope_of(&bench, &clip)).expect("removed");
@@ -250,23 +234,8 @@ fn what_comes_open_is_sealed_before_it_is_kept_and_plays_as_it_was_said() {
         2
     );
     assert_eq!(bench.files_with(words), NOWHERE);
-    let Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    } = bench;
-    drop(store);
-    fs::remove_file(database_in(&dir)).expect("removed");
-    let rebuilt = rebuild(&dir, Progress::new("read")).expect("rebuilds");
+    let (mut bench, rebuilt) = bench.rebuilt();
     assert_eq!((rebuilt.clips, rebuilt.lost.len()), (1, 0));
-    let store = Store::open(&rules(&dir)).expect("opens");
-    let mut bench = Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    };
     bench.store.seals_to = Some(city.to.clone());
     assert_eq!(heard(&bench, &city, &clip).as_deref(), Some(WORDS));
     // Rotten, and sent again by its booth: sealed anew.
@@ -441,23 +410,7 @@ fn a_childs_mark_stays_with_the_clip() {
     assert!(!mark_child(&bench.dir(), &numbered(2).id, true).expect("finds none"));
     let is_child = |bench: &Bench| bench.views().answers(9).clips[0].child;
     assert!(is_child(&bench));
-    let dir = bench.dir();
-    let Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    } = bench;
-    drop(store);
-    fs::remove_file(database_in(&dir)).expect("removed");
-    rebuild(&dir, Progress::new("read")).expect("rebuilds");
-    let store = Store::open(&rules(&dir)).expect("opens");
-    bench = Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    };
+    (bench, _) = bench.rebuilt();
     assert!(is_child(&bench), "it is in the clip's own file");
     assert!(mark_child(&bench.dir(), &clip.id, false).expect("takes it away"));
     assert!(!is_child(&bench));

@@ -182,23 +182,7 @@ fn a_receipt_becomes_a_hash_before_anything_is_written_and_is_forgotten() {
     assert_eq!(found(&bench), []);
     // The same clip offered again is the same clip, and a database that is made anew knows the receipts.
     assert_eq!(status(bench.offer(&clip)), Some(AckStatus::Stored));
-    let dir = bench.dir();
-    let Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    } = bench;
-    drop(store);
-    fs::remove_file(database_in(&dir)).expect("removed");
-    rebuild(&dir, Progress::new("read")).expect("rebuilds");
-    let store = Store::open(&rules(&dir)).expect("opens");
-    let bench = Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    };
+    let (bench, _) = bench.rebuilt();
     assert_eq!(
         bench.number("SELECT count(*) FROM kept WHERE receipt IS NOT NULL"),
         2
@@ -374,57 +358,27 @@ fn a_restored_backup_brings_nothing_back_that_was_withdrawn_since() {
     for clip in [&kept, &gone] {
         assert_eq!(status(bench.whole(clip)), Some(AckStatus::Stored));
     }
-    let dir = bench.dir();
     let elsewhere = tempfile::tempdir().expect("a folder");
     let backup = elsewhere.path().join("backup");
-    let Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    } = bench;
-    drop(store);
-    copy(&dir, &backup);
-    let store = Store::open(&rules(&dir)).expect("opens");
-    let mut bench = Bench {
-        folder,
-        store,
-        wall,
-        mono,
-    }
-    .with_key(&city);
+    let mut bench = bench.while_closed(|dir| copy(dir, &backup)).with_key(&city);
     bench.takes_back(BOOTH, &city.takes_back(&receipt(2), 2));
     bench.works_off(1);
     for whole in [true, false] {
-        let Bench {
-            folder,
-            store,
-            wall,
-            mono,
-        } = bench;
-        drop(store);
-        match whole {
+        // Before it serves.
+        let restored = bench.while_closed(|dir| match whole {
             true => {
-                fs::remove_dir_all(&dir).expect("removed");
-                copy(&backup, &dir);
+                fs::remove_dir_all(dir).expect("removed");
+                copy(&backup, dir);
             }
             // The database alone.
             false => {
                 for suffix in identity::SQLITE_FILES {
-                    let _ = fs::remove_file(identity::beside(&database_in(&dir), suffix));
+                    let _ = fs::remove_file(identity::beside(&database_in(dir), suffix));
                 }
-                fs::copy(database_in(&backup), database_in(&dir)).expect("restored");
+                fs::copy(database_in(&backup), database_in(dir)).expect("restored");
             }
-        }
-        // Before it serves.
-        let store = Store::open(&rules(&dir)).expect("opens");
-        bench = Bench {
-            folder,
-            store,
-            wall,
-            mono,
-        }
-        .with_key(&city);
+        });
+        bench = restored.with_key(&city);
         is_gone(&bench, &gone);
         assert_eq!(bench.file(&kept).as_ref(), Some(&kept.body));
         assert_eq!(status(bench.offer(&gone)), Some(AckStatus::Discard));
