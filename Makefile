@@ -88,7 +88,8 @@ run: ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; 
 test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## every test, on real components that it starts and ends itself
 	$(needs)
-	cargo test --all-targets --features demo
+	cargo test --no-run --all-targets --features demo
+	@tests/lanes.sh
 
 vm-test: ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes
 	$(needs)

@@ -490,7 +490,8 @@ impl Running {
     fn leaves_a_core_file(mut self) -> bool {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("it is told");
+        // A shell that starts programs in the background lets them ignore SIGQUIT.
+        rustix::process::kill_process(pid, rustix::process::Signal::ABORT).expect("it is told");
         self.child.wait().expect("it ends").core_dumped()
     }
 }

@@ -445,6 +445,7 @@ fn a_hub_state_that_nobody_can_read_is_an_alert_and_one_with_an_odd_time_is_none
     }
     has_fault(&gateway, "hub_unreadable");
     gateway.reaches("hub_online", 1);
+    gateway.says("What the hub says of itself cannot be read");
     let told = gateway
         .log()
         .matches("What the hub says of itself cannot be read")
