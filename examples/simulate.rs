@@ -98,7 +98,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
     );
     say!(
         "{} events, {} faults, {} deaths, {} visits; {} clips kept, {} recovered, {} takes discarded; \
-         {} votes cast, {} messages taken back; at the hub {} stored, {} rejected, {} offered again out of quarantine; \
+         {} votes cast, {} messages taken back, {} times stepped back from another device of the booth's name; at the hub {} stored, {} rejected, {} offered again out of quarantine; \
          the real hub's store in {} seeds",
         total.events,
         total.faults,
@@ -109,6 +109,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
         total.discarded,
         total.votes,
         total.noted,
+        total.stepped_back,
         total.stored,
         total.rejected,
         total.returned,

@@ -164,6 +164,7 @@ impl Booth {
                 reply(topics, booth, command.word().into());
             }
             Inbound::UnknownCommand(booth, command) => reply(topics, booth, command),
+            Inbound::State(..) => {}
             Inbound::Odd(what) => assert!(what.len() <= LONGEST_SENTENCE, "{} bytes", what.len()),
         }
     }

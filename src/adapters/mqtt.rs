@@ -1,7 +1,8 @@
 //! The booth's connection to the broker: MQTT 5 through rumqttc, one event loop per connection.
 //!
-//! Owns: subscribing, pairing each publish with its PUBACK, noticing a rival and a broker that closes without a reason.
-//! Never does: keep a message for later; the caller's outbox is the only truth, and a lost connection forgets everything
+//! Owns: subscribing, pairing each publish with its PUBACK, asking for our own state after a wordless end, noticing a broker that
+//! closes without a reason. Never does: judge whether there is a rival, and connect again before the loop says how;
+//! keep a message for later: the caller's outbox is the only truth, and a lost connection forgets everything
 //! here except what it has learned of the broker. rumqttc's own reconnection is never used: it drops or duplicates what was
 //! in flight. The way to the broker and the sentences about it are [`booth_host::link`]'s.
 #![allow(clippy::disallowed_methods)] // waits between connections
@@ -29,6 +30,7 @@ use booth_host::link::login::{Login, Terms, leave};
 use booth_host::link::trouble::{self, Trouble, What};
 use booth_host::link::wire::Line;
 use gateway_core::delivery::Puback;
+use gateway_core::rival::Loss;
 
 use super::outbox::Outlet;
 pub use super::outbox::{Kind, MqttCommand, Outbound};
@@ -75,14 +77,14 @@ pub enum MqttEvent {
         /// The largest packet that the broker takes, as far as is known.
         max_packet: Option<u32>,
     },
-    /// Not connected (any more).
+    /// Not connected (any more). The next attempt waits for [`MqttCommand::ConnectAgain`].
     Disconnected {
         /// A sentence for operations.
         why: String,
         /// What kind of trouble it is, for a technician who can only listen.
         state: BrokerState,
-        /// There is evidence that another device uses this identity.
-        taken_over: bool,
+        /// What the end says of another device that uses this identity.
+        loss: Loss,
     },
     /// The broker answered a publish.
     Answered {
@@ -113,8 +115,8 @@ enum End {
     Stopped,
 }
 
-/// Keeps a connection until asked to stop. `connecting` is called at each CONNECT and returns the will; `said_by_another`
-/// names the other device, if any, that published the state which is retained at the will's topic.
+/// Keeps a connection until asked to stop. `connecting` is called at each CONNECT and returns the will. After a connection that
+/// ended without a word, the state that is retained at the will's topic is asked for, and reported as it comes.
 ///
 /// Of several settings (credentials that are new, and those before them) the next is tried when one did not lead to a
 /// connection, and the first again after every connection; `accepted` gets the number of the settings that the broker has
@@ -124,7 +126,6 @@ enum End {
 pub async fn run<T>(
     choices: Vec<MqttSettings>,
     connecting: impl Fn() -> Will,
-    said_by_another: impl Fn(&[u8]) -> Option<String>,
     mut outgoing: Outlet,
     reports: mpsc::Sender<T>,
     wrap: impl Fn(MqttEvent) -> T,
@@ -143,7 +144,6 @@ pub async fn run<T>(
         let connection = Connection {
             settings,
             will: connecting(),
-            said_by_another: &said_by_another,
             reports: &reports,
             wrap: &wrapped,
         };
@@ -159,17 +159,27 @@ pub async fn run<T>(
             Some(_) => 0,
             None => (choice + 1) % choices.len(),
         };
-        let taken_over = trouble.is_rival();
         let parted = MqttEvent::Disconnected {
             why: trouble.to_string(),
             state: trouble.state(),
-            taken_over,
+            loss: match &trouble.what {
+                What::Rival(_) => Loss::SteppedBack,
+                _ if trouble.is_rival() => Loss::TakenOver,
+                _ => Loss::Other,
+            },
         };
         // If the loop is gone, the connection ends too.
         let _ = reports.send(wrap(parted)).await;
         let stood = stood_since.map_or(Duration::ZERO, |since| since.elapsed());
-        let wait = back_off.after(stood, taken_over);
         // Publishes that were made meanwhile belong to a connection that is gone.
+        let steps_back = loop {
+            match outgoing.recv(true).await {
+                Some(MqttCommand::ConnectAgain { steps_back }) => break steps_back,
+                Some(MqttCommand::Stop(_)) | None => return,
+                Some(_) => {}
+            }
+        };
+        let wait = back_off.after(stood, steps_back);
         let stop = async {
             while let Some(command) = outgoing.recv(true).await {
                 if matches!(command, MqttCommand::Stop(_)) {
@@ -184,10 +194,9 @@ pub async fn run<T>(
 }
 
 /// What one connection is made of.
-struct Connection<'a, T, W, S> {
+struct Connection<'a, T, W> {
     settings: &'a MqttSettings,
     will: Will,
-    said_by_another: &'a S,
     reports: &'a mpsc::Sender<T>,
     wrap: &'a W,
 }
@@ -202,8 +211,8 @@ enum Phase {
     Ready,
 }
 
-struct Link<'a, T, W, S> {
-    connection: &'a Connection<'a, T, W, S>,
+struct Link<'a, T, W> {
+    connection: &'a Connection<'a, T, W>,
     client: AsyncClient,
     line: Line,
     learned: &'a mut Learned,
@@ -229,10 +238,9 @@ struct Link<'a, T, W, S> {
     stopping: Option<Instant>,
 }
 
-impl<T, W, S> Connection<'_, T, W, S>
+impl<T, W> Connection<'_, T, W>
 where
     W: Fn(MqttEvent) -> T,
-    S: Fn(&[u8]) -> Option<String>,
 {
     async fn run(&self, outgoing: &mut Outlet, learned: &mut Learned) -> End {
         let login = &self.settings.login;
@@ -241,6 +249,11 @@ where
         loop {
             let event = match link.next(&mut events, outgoing).await {
                 Next::Event(event) => event,
+                Next::StepBack(evidence) => {
+                    let end = link.lost(login.trouble(What::Rival(evidence)));
+                    leave(&link.client, &mut events).await;
+                    return end;
+                }
                 Next::End(end) => return end,
             };
             if link.stopping.is_some() && (event.is_err() || link.is_idle()) {
@@ -252,7 +265,7 @@ where
                     let taken = link.event(event);
                     link.tell().await;
                     if let Err(what) = taken {
-                        let is_to_be_polite = matches!(what, What::Rival(_) | What::NoQos1);
+                        let is_to_be_polite = matches!(what, What::NoQos1);
                         let end = link.lost(login.trouble(what));
                         if is_to_be_polite {
                             leave(&link.client, &mut events).await;
@@ -277,6 +290,7 @@ where
 #[allow(clippy::large_enum_variant)] // one at a time, taken apart at once
 enum Next {
     Event(Result<Event, ConnectionError>),
+    StepBack(String),
     End(End),
 }
 
@@ -319,13 +333,12 @@ fn subscriptions<'a>(
         .map(|filter| SubscribeFilterInput::new(filter.clone(), QoS::AtLeastOnce))
 }
 
-impl<'a, T, W, S> Link<'a, T, W, S>
+impl<'a, T, W> Link<'a, T, W>
 where
     W: Fn(MqttEvent) -> T,
-    S: Fn(&[u8]) -> Option<String>,
 {
     fn new(
-        connection: &'a Connection<'a, T, W, S>,
+        connection: &'a Connection<'a, T, W>,
         client: AsyncClient,
         line: Line,
         learned: &'a mut Learned,
@@ -371,6 +384,9 @@ where
                         self.wanted = topics;
                         self.ask_for_prompts();
                     }
+                    Some(MqttCommand::StepBack(evidence)) => return Next::StepBack(evidence),
+                    // It was for a connection before this one.
+                    Some(MqttCommand::ConnectAgain { .. }) => {}
                     Some(MqttCommand::Stop(last)) => {
                         if self.phase != Phase::Ready {
                             return Next::End(End::Stopped);
@@ -533,10 +549,6 @@ where
                 let Ok(topic) = String::from_utf8(message.topic.to_vec()) else {
                     return Ok(());
                 };
-                if topic == self.connection.will.topic {
-                    let rival = (self.connection.said_by_another)(&message.payload);
-                    return rival.map_or(Ok(()), |evidence| Err(What::Rival(evidence)));
-                }
                 self.unreported.push(MqttEvent::Incoming {
                     topic,
                     payload: message.payload.to_vec(),

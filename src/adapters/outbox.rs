@@ -63,6 +63,13 @@ pub enum MqttCommand {
     Publish(Outbound),
     /// Be subscribed to exactly these topics of prompts.
     Fetch(BTreeSet<String>),
+    /// End this connection politely: another device uses this client's id. The evidence, in words.
+    StepBack(String),
+    /// Connect again after a pause.
+    ConnectAgain {
+        /// After the long one: another device uses this client's id.
+        steps_back: bool,
+    },
     /// Publish these, disconnect cleanly and end.
     Stop(Vec<Outbound>),
 }
@@ -74,6 +81,9 @@ struct Waiting {
     clips: VecDeque<Outbound>,
     /// What is to be subscribed to, if that has changed.
     fetched: Option<BTreeSet<String>>,
+    steps_back_from: Option<String>,
+    /// The connection that is lost is to be made again; whether after the long pause.
+    again: Option<bool>,
     last_words: Option<Vec<Outbound>>,
 }
 
@@ -188,6 +198,18 @@ impl Outbox {
         self.0.news.notify_one();
     }
 
+    /// The connection is to end politely, for this reason.
+    pub fn step_back(&self, evidence: String) {
+        self.0.waiting().steps_back_from = Some(evidence);
+        self.0.news.notify_one();
+    }
+
+    /// The connection that was reported as lost is to be made again.
+    pub fn connect_again(&self, steps_back: bool) {
+        self.0.waiting().again = Some(steps_back);
+        self.0.news.notify_one();
+    }
+
     /// Only these messages still leave; then the connection ends.
     pub fn stop(&self, last: Vec<Outbound>) {
         let mut waiting = self.0.waiting();
@@ -217,6 +239,12 @@ impl Outlet {
         let mut waiting = self.0.waiting();
         if let Some(last) = waiting.last_words.take() {
             return Some(MqttCommand::Stop(last));
+        }
+        if let Some(evidence) = waiting.steps_back_from.take() {
+            return Some(MqttCommand::StepBack(evidence));
+        }
+        if let Some(steps_back) = waiting.again.take() {
+            return Some(MqttCommand::ConnectAgain { steps_back });
         }
         if let Some(topics) = waiting.fetched.take() {
             return Some(MqttCommand::Fetch(topics));
@@ -264,8 +292,7 @@ mod tests {
         std::iter::from_fn(|| out.try_recv().ok())
             .map(|command| match command {
                 MqttCommand::Publish(message) => message.token,
-                MqttCommand::Fetch(_) => panic!("nothing is fetched"),
-                MqttCommand::Stop(_) => panic!("nobody stops"),
+                other => panic!("only messages were put there: {other:?}"),
             })
             .collect()
     }

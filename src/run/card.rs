@@ -187,6 +187,7 @@ impl Gateway {
             Event::SpoolOpened {
                 // As they were when the spool was opened: the keeper may be writing newer ones, which came from here.
                 saved: card.counters.clone(),
+                card_id: card.card_id.clone(),
                 boot_count: card.boot_count,
                 is_known: is_known_card,
                 watchdog_reset: self.machine.watchdog_reset() == Some(true),

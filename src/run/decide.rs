@@ -106,6 +106,16 @@ impl Gateway {
                 log::info!("the bell rings by its schedule");
                 self.to_handset(HandsetCommand::Ring(ringing));
             }
+            Command::StepBack(evidence) => {
+                if let Some(mqtt) = &self.mqtt {
+                    mqtt.step_back(evidence);
+                }
+            }
+            Command::ConnectAgain { steps_back } => {
+                if let Some(mqtt) = &self.mqtt {
+                    mqtt.connect_again(steps_back);
+                }
+            }
             Command::Reply(reply) => self.reply(reply),
             Command::Settle(verdicts) => self.settle(now, verdicts),
             Command::SayHub(true) => log::info!(over = "hub"; "the hub is online"),

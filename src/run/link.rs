@@ -85,16 +85,12 @@ impl Gateway {
                 self.decide(now, Event::Connected { max_packet });
                 self.campaigns_connected(now);
             }
-            MqttEvent::Disconnected {
-                why,
-                state,
-                taken_over,
-            } => {
+            MqttEvent::Disconnected { why, state, loss } => {
                 log::warn!(fault = "broker"; "{why}");
                 self.broker_state = state;
                 self.centre.campaigns.disconnected();
                 self.update_unreported();
-                self.decide(now, Event::Disconnected { why, taken_over });
+                self.decide(now, Event::Disconnected { why, loss });
             }
             MqttEvent::Answered { token, answer, why } if token & TELEGRAM == 0 => {
                 let verdicts = self.booth.delivery.puback(now, token, answer, &why);

@@ -42,8 +42,6 @@ use booth_host::{clock, crew, line_server};
 use booth_spool::real_disk::RealDisk;
 use booth_spool::{OpenReport, Spool, SpoolError};
 use gateway_core::liveness::Liveness;
-use gateway_core::rival;
-use gateway_core::rival::Own;
 
 /// Most messages that a worker has not taken yet; further ones that must arrive are held in the loop (`run::post`).
 const MOST_FOR_RECORDER: usize = 256;
@@ -391,7 +389,7 @@ fn start_mqtt(
     }
     let (sender, commands) = outbox::pair();
     let topic = Topics::new(&config.mqtt.root).name(&Topic::State(config.booth.id.clone()));
-    let (speaks, spoke) = (speaker.clone(), speaker.clone());
+    let speaks = speaker.clone();
     let connecting = move || {
         let mut speaker = speaks.lock().unwrap_or_else(PoisonError::into_inner);
         speaker.connect_ms = clock::mono().0;
@@ -400,15 +398,6 @@ fn start_mqtt(
             payload: speaker.state(Presence::Lost, clock::wall()),
         }
     };
-    let said_by_another = move |payload: &[u8]| {
-        let speaker = spoke.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = Own {
-            card_id: &speaker.card_id,
-            boot_id: &speaker.boot_id,
-            session: speaker.session(),
-        };
-        rival::said_by_another(payload, own)
-    };
     let witness = teller.witness.clone();
     let wrap = move |event| {
         let happening = Happening::Mqtt(event);
@@ -416,15 +405,7 @@ fn start_mqtt(
         happening
     };
     let (settings, accepted) = connections::settings(choices);
-    let running = mqtt::run(
-        settings,
-        connecting,
-        said_by_another,
-        commands,
-        report,
-        wrap,
-        accepted,
-    );
+    let running = mqtt::run(settings, connecting, commands, report, wrap, accepted);
     let task = Some(crew::task("mqtt", running));
     (Some(sender), Connection { task, reports })
 }

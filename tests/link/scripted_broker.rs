@@ -12,6 +12,7 @@ use booth_gateway::adapters::outbox::{self, Outbox};
 use booth_host::link::login::Login;
 use booth_testkit::lawful::{Case, When, cases, frame};
 use gateway_core::delivery::Puback;
+use gateway_core::rival::Loss;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -144,12 +145,9 @@ impl Booth {
             topic: STATE.into(),
             payload: b"mine".to_vec(),
         };
-        let said_by_another =
-            |payload: &[u8]| (payload != b"mine").then(|| "its session 9-9".to_owned());
         let running = tokio::spawn(mqtt::run(
             vec![settings],
             connecting,
-            said_by_another,
             outgoing,
             told,
             |event| event,
@@ -179,20 +177,31 @@ impl Booth {
         peer
     }
 
+    /// The next report. What the booth's core decides is decided here: whose state that is, and how to connect again.
     async fn event(&mut self) -> MqttEvent {
-        self.events.recv().await.expect("the link lives")
+        loop {
+            let event = self.events.recv().await.expect("the link lives");
+            match &event {
+                MqttEvent::Incoming { topic, payload, .. } if topic == STATE => {
+                    if payload != b"mine" {
+                        self.outbox.step_back("its session 9-9".into());
+                    }
+                    continue;
+                }
+                MqttEvent::Disconnected { loss, .. } => {
+                    self.outbox.connect_again(*loss != Loss::Other);
+                }
+                _ => {}
+            }
+            return event;
+        }
     }
 
     /// Waits for the end of the connection: its sentence, kind of trouble, and whether it tells of a rival.
     async fn end(&mut self) -> (String, BrokerState, bool) {
         loop {
-            if let MqttEvent::Disconnected {
-                why,
-                state,
-                taken_over,
-            } = self.event().await
-            {
-                return (why, state, taken_over);
+            if let MqttEvent::Disconnected { why, state, loss } = self.event().await {
+                return (why, state, loss != Loss::Other);
             }
         }
     }
@@ -294,9 +303,10 @@ async fn played(case: &Case) -> String {
                     }
                 );
             }
-            MqttEvent::Disconnected {
-                why, taken_over, ..
-            } => return format!("{}{why}", if taken_over { "a rival: " } else { "" }),
+            MqttEvent::Disconnected { why, loss, .. } => {
+                let is_rival = loss != Loss::Other;
+                return format!("{}{why}", if is_rival { "a rival: " } else { "" });
+            }
             event => return format!("{event:?}"),
         }
     }

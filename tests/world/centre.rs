@@ -195,7 +195,9 @@ impl Rig {
                     self.said.push((tail.to_owned(), message.payload));
                 }
                 MqttCommand::Fetch(topics) => self.subscribed = topics.into_iter().collect(),
-                MqttCommand::Stop(_) => {}
+                MqttCommand::StepBack(_)
+                | MqttCommand::ConnectAgain { .. }
+                | MqttCommand::Stop(_) => {}
             }
         }
     }

@@ -163,7 +163,7 @@ impl Rig {
         self.happen(MqttEvent::Disconnected {
             why: "the broker ended the connection".into(),
             state: booth_contract::BrokerState::NotReached,
-            taken_over: false,
+            loss: gateway_core::rival::Loss::Other,
         });
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use booth_testkit::world;
+use booth_testkit::world::plan::{Fault, HOUR, MINUTE, Plan};
 
 #[test]
 fn whatever_fails_in_a_day_of_a_booth_every_kept_word_reaches_the_centre() {
@@ -15,4 +16,30 @@ fn whatever_fails_in_a_day_of_a_booth_every_kept_word_reaches_the_centre() {
 #[test]
 fn a_seed_replays() {
     assert_eq!(world::one(7), world::one(7));
+}
+
+/// A day in which another device takes the booth's name again and again; each world has a broker of its own kind.
+fn a_day_of_rivals(tells_of_take_overs: bool, lets_read_own_state: bool) -> world::Outcome {
+    let mut plan = Plan::of(3);
+    let at = |times: u64| times * HOUR + 17 * MINUTE;
+    plan.faults = (1..=20)
+        .map(|times| (at(times), Fault::TakenOver { ms: MINUTE }))
+        .collect();
+    plan.busy_ms = 24 * HOUR;
+    (plan.poisoned, plan.withdrawn, plan.lies) = (0, 0, 0);
+    plan.tells_of_take_overs = tells_of_take_overs;
+    plan.lets_read_own_state = lets_read_own_state;
+    world::planned(plan).unwrap_or_else(|broken| panic!("{broken}"))
+}
+
+#[test]
+fn a_booth_steps_back_from_another_device_of_its_name_by_the_brokers_word_or_by_what_stands_in_its_state()
+ {
+    for (tells, lets_read) in [(true, false), (false, true)] {
+        let outcome = a_day_of_rivals(tells, lets_read);
+        assert_eq!(outcome.stepped_back, 20, "the broker tells: {tells}");
+        assert!(outcome.kept > 0 && outcome.stored > 0);
+    }
+    let outcome = a_day_of_rivals(false, false);
+    assert_eq!(outcome.stepped_back, 0, "a lost connection is no evidence");
 }

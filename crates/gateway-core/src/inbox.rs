@@ -46,6 +46,8 @@ pub enum Inbound {
     Signed(BoothId, SignedCommand),
     /// A command that this version does not know, cut to what may be in the reply's topic.
     UnknownCommand(BoothId, String),
+    /// The state that stands in the topic of a booth: its payload, whatever it is. `rival` reads it.
+    State(BoothId, Vec<u8>),
     /// A message that no booth reads; one sentence about it.
     Odd(String),
 }
@@ -90,6 +92,9 @@ pub fn read(topics: &Topics, topic: &str, payload: &[u8]) -> Inbound {
     let known = topics.parse(topic);
     if let Some(Topic::ConfigWanted(_)) = known {
         return Inbound::Config(payload.to_vec());
+    }
+    if let Some(Topic::State(booth)) = known {
+        return Inbound::State(booth, payload.to_vec());
     }
     if payload.len() > MAX_JSON_BYTES {
         let why = format!(

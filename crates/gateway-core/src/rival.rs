@@ -1,40 +1,79 @@
-//! Is another device connected with this booth's id? A state that it left in our retained topic is evidence; a lost
-//! connection is none.
+//! Is another device connected with this booth's id? The broker's word is evidence, and so is a state that it left in our
+//! retained topic; a lost connection is none.
 //!
-//! Owns: distinguishing a state of another device from one of our own. Never does: subscribe, or step back; the connection
-//! does.
+//! Owns: what counts as evidence, and the sentence about it. Never does: subscribe, or step back; the connection does when the
+//! booth wants it.
 
 use serde_json::Value;
 
-use booth_contract::Session;
+use booth_contract::{BootId, CardId, Session};
 
 /// The identity of this gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Own<'a> {
+pub(crate) struct Own<'a> {
     /// The card's id.
-    pub card_id: &'a str,
+    pub(crate) card_id: &'a CardId,
     /// The kernel's boot id.
-    pub boot_id: &'a str,
-    /// The session of the latest CONNECT.
-    pub session: Session,
+    pub(crate) boot_id: &'a BootId,
+    /// How often the machine has started with this card.
+    pub(crate) boot_count: u64,
+}
+
+/// How a connection was lost, as far as it says something of another device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The broker says that another client has taken the session over (MQTT 5 §3.14.2.1, 0x8E).
+    TakenOver,
+    /// This booth left because it had to step back: [`Command::StepBack`](crate::booth::Command::StepBack).
+    SteppedBack,
+    /// In any other way.
+    Other,
+}
+
+/// What the connection that stands, or the latest one, has brought to light.
+#[derive(Debug, Default)]
+pub(crate) struct Rival {
+    evidence: Option<String>,
+}
+
+impl Rival {
+    /// A state stands in our retained topic. Returns the evidence if it is another device's, once for each connection.
+    ///
+    /// To be asked only of a state that stays retained although this process has published its own and got the answer.
+    pub(crate) fn state_came(&mut self, payload: &[u8], own: Own<'_>) -> Option<String> {
+        if self.evidence.is_some() {
+            return None;
+        }
+        self.evidence = said_by_another(payload, own);
+        self.evidence.clone()
+    }
+
+    /// The connection is lost. Returns what is to be said of another device, if there is one: `why`, or the evidence if `why`
+    /// cannot have it.
+    pub(crate) fn lost(&mut self, loss: Loss, why: &str) -> Option<String> {
+        let evidence = self.evidence.take();
+        match loss {
+            Loss::TakenOver | Loss::SteppedBack => Some(why.to_owned()),
+            // It ended by itself before the booth could leave.
+            Loss::Other => evidence,
+        }
+    }
 }
 
 /// Describes the other device that published this state in our name. `None`: we published it, in this start or an earlier
 /// one, or it cannot be decided.
-///
-/// To be asked only of a state that stays retained although this process has published its own and got the answer.
-pub fn said_by_another(payload: &[u8], own: Own<'_>) -> Option<String> {
+fn said_by_another(payload: &[u8], own: Own<'_>) -> Option<String> {
     let state: Value = serde_json::from_slice(payload).ok()?;
     let text = |field: &str| state.get(field).and_then(Value::as_str);
     let said = text("session")?;
-    if text("boot_id").is_some_and(|boot_id| boot_id == own.boot_id) {
+    if text("boot_id").is_some_and(|boot_id| boot_id == own.boot_id.as_str()) {
         return None;
     }
     let session: Session = said.parse().ok()?;
     let card = text("card_id");
-    let is_our_card = card.is_none_or(|card| card == own.card_id);
+    let is_our_card = card.is_none_or(|card| card == own.card_id.as_str());
     // The state is of an earlier start of this machine; the will of an earlier start may be published late.
-    if is_our_card && session.boot_count < own.session.boot_count {
+    if is_our_card && session.boot_count < own.boot_count {
         return None;
     }
     Some(match card {
@@ -49,16 +88,13 @@ pub fn said_by_another(payload: &[u8], own: Own<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(payload: &str) -> Option<String> {
+    fn found(payload: &str) -> Option<String> {
         let own = Own {
-            card_id: "card-1",
-            boot_id: "boot-7",
-            session: Session {
-                boot_count: 7,
-                connect_ms: 5_000,
-            },
+            card_id: &"card-1".into(),
+            boot_id: &"boot-7".into(),
+            boot_count: 7,
         };
-        said_by_another(payload.as_bytes(), own)
+        Rival::default().state_came(payload.as_bytes(), own)
     }
 
     #[test]
@@ -70,7 +106,7 @@ mod tests {
             r#"{"state":"online","session":"9-9","card_id":"card-0","boot_id":"boot-7"}"#,
             r#"{"state":"lost","session":"6-900000","card_id":"card-1","boot_id":"boot-6"}"#,
         ] {
-            assert_eq!(told(payload), None, "{payload}");
+            assert_eq!(found(payload), None, "{payload}");
         }
     }
 
@@ -91,7 +127,7 @@ mod tests {
                 "8-1",
             ),
         ] {
-            let evidence = told(payload).unwrap_or_default();
+            let evidence = found(payload).unwrap_or_default();
             assert!(evidence.contains(names), "{payload}: {evidence}");
         }
     }
@@ -107,7 +143,7 @@ mod tests {
             r#"{"session":5,"card_id":"card-2"}"#,
             r#"{"session":"once","card_id":"card-2"}"#,
         ] {
-            assert_eq!(told(payload), None, "{payload}");
+            assert_eq!(found(payload), None, "{payload}");
         }
     }
 }

@@ -23,7 +23,7 @@
 //! | broker restart, half of them without persistence | 4 | 1 s to 10 min |
 //! | broker says quota exceeded | 2 | 10 s to 1 h |
 //! | broker says not authorised | 1 | 10 s to 1 h |
-//! | session taken over | 2 | 1 s to 10 min |
+//! | session taken over by another device | 2 | 1 s to 10 min; by the seed the broker says so, or closes without a word and lets the booth read its own state, or not |
 //! | commands: the booth is emptied, and what takes a signature without one | 4 in a life | closed for 1 to 10 min, or opened again at once |
 //! | hub killed, losing half bodies; 3 of 5 between handling and commit | 5 | 1 s to 1 h; one seed in 25 is away for 12 h to 4 days, one in 250 for a week |
 //! | hub's disk fails | 2 | 10 s to 1 h |
@@ -100,6 +100,8 @@ pub struct Outcome {
     pub votes: u64,
     /// Withdrawals of which a citizen heard that the booth has taken note.
     pub noted: u64,
+    /// Times that a booth connected again after it had stepped back from another device of its name.
+    pub stepped_back: u64,
 }
 
 impl Outcome {
@@ -120,6 +122,7 @@ impl Outcome {
         self.real_hub += other.real_hub;
         self.votes += other.votes;
         self.noted += other.noted;
+        self.stepped_back += other.stepped_back;
     }
 }
 
@@ -300,6 +303,8 @@ struct World {
     hub: centre::Hub,
     truth: truth::Truth,
     last_ready: Option<f64>,
+    /// The life in which another device last took the booth's name.
+    rival_in_life: Option<u64>,
     /// When the earpiece was told to play, within the last second.
     plays: Vec<u64>,
     outcome: Outcome,
@@ -344,6 +349,7 @@ impl World {
             hub,
             truth: truth::Truth::default(),
             last_ready: None,
+            rival_in_life: None,
             plays: Vec::new(),
             outcome: Outcome::default(),
             broken: None,

@@ -20,9 +20,10 @@ const LIMIT_HOLDS: Duration = Duration::from_secs(24 * 3600);
 #[derive(Default)]
 pub(super) struct Learned {
     pub(super) unlucky: Unlucky,
-    /// The broker has answered the publish of our own state: what is retained there from now on is ours or a rival's.
+    /// The broker has answered the publish of our own state: what is retained there from now on is ours or another
+    /// device's.
     pub(super) is_introduced: bool,
-    /// The connection before ended without a reason, so there may be a rival.
+    /// The connection before ended without a reason, so another device may have taken it over.
     pub(super) suspects: bool,
     /// How often in a row the broker refused to let us read our own state, or ended the connection when asked.
     pub(super) may_not_ask: u32,

@@ -174,6 +174,13 @@ impl Booth {
                 let why = "this version does not know the command";
                 self.refuse(asker(booth), &command, why);
             }
+            Inbound::State(booth, payload) if booth == self.rules.centre.booth => {
+                self.own_state(&payload);
+            }
+            Inbound::State(booth, _) => {
+                let what = format!("a state of another booth, {booth}");
+                self.cannot_read(now, unreadable::Kind::Other, what);
+            }
             Inbound::Odd(what) => self.cannot_read(now, unreadable::Kind::Other, what),
         }
     }

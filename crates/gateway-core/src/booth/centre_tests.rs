@@ -94,6 +94,7 @@ impl Rig {
     fn open(&mut self, memory: Remembered) {
         self.happen(Event::SpoolOpened {
             saved: Default::default(),
+            card_id: "card-1".into(),
             boot_count: 1,
             is_known: false,
             watchdog_reset: false,
@@ -728,7 +729,7 @@ fn answers_that_nobody_would_hear_wait_for_the_connection() {
     rig.said();
     rig.happen(Event::Disconnected {
         why: "gone".into(),
-        taken_over: false,
+        loss: Loss::Other,
     });
     rig.clock_synced = true;
     rig.turn();

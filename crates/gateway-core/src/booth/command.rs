@@ -74,6 +74,14 @@ pub enum Command {
     Ring(Ringing),
     /// Ring by the schedule.
     RingBySchedule(Ringing),
+    /// Leave the broker politely, so that the will is not published: another device uses this booth's name. The evidence, in
+    /// words.
+    StepBack(String),
+    /// Connect again after a pause.
+    ConnectAgain {
+        /// After the long one, because another device uses this booth's name.
+        steps_back: bool,
+    },
     /// Answer a command of the centre.
     Reply(Reply),
     /// Do this with clips that the hub has answered.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use booth_contract::ClipId;
 use booth_contract::time::Timestamp;
+use booth_contract::{CardId, ClipId};
 
 use super::centre::CentreRules;
 use super::resend::Back;
@@ -14,6 +14,7 @@ use crate::delivery::Offer;
 use crate::microphone::{Heard, ToneTest};
 use crate::orders::Remembered;
 use crate::power::Supply;
+use crate::rival::Loss;
 use crate::session::{Input, PlayId};
 
 /// What a booth is told once, by its configuration and its machine.
@@ -72,14 +73,14 @@ pub enum Event {
         /// MQTT 5 §3.2.2.3.6.
         max_packet: Option<u32>,
     },
-    /// The connection is gone.
+    /// The connection is gone, or an attempt has failed: [`Command::ConnectAgain`](super::Command::ConnectAgain).
     Disconnected {
         /// Why.
         why: String,
-        /// Another device has taken it over.
-        taken_over: bool,
+        /// How, as far as it says something of another device in this booth's name.
+        loss: Loss,
     },
-    /// The centre said something.
+    /// The broker brings a message: of the centre, or what stands in this booth's own state.
     Incoming {
         /// On this topic.
         topic: String,
@@ -130,6 +131,8 @@ pub enum Event {
     SpoolOpened {
         /// What the card remembers.
         saved: BTreeMap<String, u64>,
+        /// The card's id.
+        card_id: CardId,
         /// How often the machine has started with this card.
         boot_count: u64,
         /// The card was only closed.

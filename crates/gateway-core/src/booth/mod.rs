@@ -25,8 +25,8 @@ mod weigh;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use booth_contract::AlertId;
 use booth_contract::time::Mono;
+use booth_contract::{AlertId, CardId};
 
 use crate::bell::{Bell, Silent};
 use crate::counters::{Counter, Counters};
@@ -35,6 +35,7 @@ use crate::health::{AlertBook, Evidence, Parts};
 use crate::microphone::Microphone;
 use crate::power::Supply;
 use crate::quarantine::Quarantine;
+use crate::rival::{Loss, Own, Rival};
 use crate::session::{self, Input, Session, TakeId};
 use crate::sign::FirstBoot;
 use crate::unreadable::Unreadable;
@@ -101,8 +102,11 @@ pub struct Booth {
     is_connected: bool,
     connected_at: Mono,
     reconnects: u64,
+    rival: Rival,
     /// The first take of the citizen who is here; takes from it on do not leave the booth yet.
     open_session: Option<TakeId>,
+    /// The card's id, empty before it was read.
+    card_id: CardId,
     boot_count: u64,
     /// When a citizen could speak for the first time in this boot.
     first_ready: Option<Mono>,
@@ -150,7 +154,9 @@ impl Booth {
             is_connected: false,
             connected_at: now,
             reconnects: 0,
+            rival: Rival::default(),
             open_session: None,
+            card_id: CardId::default(),
             boot_count: 0,
             first_ready: None,
             first_boot: FirstBoot::new(now, rules.configuration),
@@ -180,7 +186,7 @@ impl Booth {
                 self.visit(now, around, Input::PlayEnded(id));
             }
             Event::Connected { max_packet } => self.connected(now, around, max_packet),
-            Event::Disconnected { why, taken_over } => self.disconnected(now, why, taken_over),
+            Event::Disconnected { why, loss } => self.disconnected(now, why, loss),
             Event::Incoming {
                 topic,
                 payload,
@@ -203,12 +209,14 @@ impl Booth {
             Event::Supply(supply) => self.supply(now, supply),
             Event::SpoolOpened {
                 saved,
+                card_id,
                 boot_count,
                 is_known,
                 watchdog_reset,
                 first_seen,
                 memory,
             } => {
+                self.card_id = card_id;
                 self.commands
                     .extend(self.clock.believed_ms().map(Command::NoteClock));
                 self.card_remembers(&saved, boot_count, is_known);
@@ -325,7 +333,18 @@ impl Booth {
         self.health_due = now + self.rules.health_every;
     }
 
-    fn disconnected(&mut self, now: Mono, why: String, taken_over: bool) {
+    /// This state stands in the booth's own topic at the broker.
+    fn own_state(&mut self, payload: &[u8]) {
+        let own = Own {
+            card_id: &self.card_id,
+            boot_id: &self.rules.centre.boot_id,
+            boot_count: self.boot_count,
+        };
+        let evidence = self.rival.state_came(payload, own);
+        self.commands.extend(evidence.map(Command::StepBack));
+    }
+
+    fn disconnected(&mut self, now: Mono, why: String, loss: Loss) {
         self.is_connected = false;
         self.delivery.disconnected();
         self.delivery.hub_online(false);
@@ -334,11 +353,14 @@ impl Booth {
             Err((since, _)) => *since,
             Ok(()) => now,
         };
-        if taken_over {
+        let rival = self.rival.lost(loss, &why);
+        let steps_back = rival.is_some();
+        if let Some(evidence) = rival {
             let id = AlertId::DuplicateIdentity;
-            let text = format!("{} {why}", id.meaning());
+            let text = format!("{} {evidence}", id.meaning());
             self.evidence.delivery.insert(id, text);
         }
+        self.commands.push(Command::ConnectAgain { steps_back });
         self.evidence.broker = Err((since, why));
     }
 

@@ -133,6 +133,7 @@ fn a_restart_in_the_same_boot_remembers_since_when_and_another_boot_does_not() {
         let now = Mono(90_000);
         let opened = Event::SpoolOpened {
             saved: saved.clone(),
+            card_id: "card-1".into(),
             boot_count,
             is_known: false,
             watchdog_reset: false,
@@ -214,4 +215,114 @@ fn whoever_asks_for_a_self_test_while_somebody_is_there_is_answered_at_once_and_
     booth.handle(now, &around(now), asks());
     assert!(!tested(turn(&mut booth, Mono(31_999))));
     assert!(tested(turn(&mut booth, Mono(32_000))));
+}
+
+/// What a booth wants of its connection.
+fn of_the_link(commands: &[Command]) -> Vec<String> {
+    let of_one = |command: &Command| match command {
+        Command::StepBack(evidence) => Some(format!("steps back: {evidence}")),
+        Command::ConnectAgain { steps_back: true } => Some("again after the long pause".into()),
+        Command::ConnectAgain { steps_back: false } => Some("again".into()),
+        _ => None,
+    };
+    commands.iter().filter_map(of_one).collect()
+}
+
+/// A booth with an open card, connected.
+fn connected_with_card() -> Booth {
+    let mut booth = booth();
+    works(&mut booth);
+    let now = Mono(30_000);
+    let opened = Event::SpoolOpened {
+        saved: BTreeMap::new(),
+        card_id: "card-1".into(),
+        boot_count: 7,
+        is_known: false,
+        watchdog_reset: false,
+        first_seen: None,
+        memory: Box::default(),
+    };
+    booth.handle(now, &around(now), opened);
+    booth.handle(now, &around(now), Event::Connected { max_packet: None });
+    booth
+}
+
+fn state_comes(booth: &mut Booth, of: &str, payload: &str) -> Vec<String> {
+    let now = Mono(40_000);
+    let event = Event::Incoming {
+        topic: format!("booth/1/up/{of}/state"),
+        payload: payload.into(),
+        correlation: None,
+    };
+    of_the_link(&booth.handle(now, &around(now), event))
+}
+
+fn lost(booth: &mut Booth, loss: Loss, why: &str) -> Vec<String> {
+    let (now, why) = (Mono(41_000), why.to_owned());
+    let event = Event::Disconnected { why, loss };
+    let wants = of_the_link(&booth.handle(now, &around(now), event));
+    turn(booth, Mono(42_000));
+    wants
+}
+
+fn duplicate(booth: &Booth) -> Option<&String> {
+    booth.faults().get(&AlertId::DuplicateIdentity)
+}
+
+const ANOTHER: &str =
+    r#"{"state":"online","session":"3-77","card_id":"card-2","boot_id":"another-boot"}"#;
+
+#[test]
+fn a_lost_connection_is_made_again_and_is_no_other_device() {
+    let mut booth = connected_with_card();
+    for _ in 0..5 {
+        assert_eq!(lost(&mut booth, Loss::Other, "it closed"), ["again"]);
+    }
+    assert_eq!(duplicate(&booth), None);
+}
+
+#[test]
+fn the_brokers_word_that_another_device_came_raises_the_alert_and_the_booth_steps_back() {
+    let mut booth = connected_with_card();
+    let wants = lost(&mut booth, Loss::TakenOver, "session taken over");
+    assert_eq!(wants, ["again after the long pause"]);
+    let text = duplicate(&booth).expect("raised");
+    assert!(text.ends_with("session taken over"), "{text}");
+    // A connection that lasts ends the alert; the next loss is one like any other.
+    let now = Mono(300_000);
+    booth.handle(now, &around(now), Event::Connected { max_packet: None });
+    turn(&mut booth, Mono(359_999));
+    assert!(duplicate(&booth).is_some());
+    turn(&mut booth, Mono(360_000));
+    assert_eq!(duplicate(&booth), None);
+    assert_eq!(lost(&mut booth, Loss::Other, "it closed"), ["again"]);
+    assert_eq!(duplicate(&booth), None);
+}
+
+#[test]
+fn another_devices_state_in_the_booths_topic_makes_it_leave_once_and_step_back() {
+    let mut booth = connected_with_card();
+    let own = r#"{"state":"online","session":"7-30000","card_id":"card-1","boot_id":"boot"}"#;
+    assert!(state_comes(&mut booth, "rundhoej-1", own).is_empty());
+    assert!(state_comes(&mut booth, "torvet-2", ANOTHER).is_empty());
+    let wants = state_comes(&mut booth, "rundhoej-1", ANOTHER);
+    assert_eq!(wants.len(), 1);
+    assert!(wants[0].starts_with("steps back") && wants[0].contains("card-2"));
+    assert!(state_comes(&mut booth, "rundhoej-1", ANOTHER).is_empty());
+    let wants = lost(&mut booth, Loss::SteppedBack, "it left because of card-2");
+    assert_eq!(wants, ["again after the long pause"]);
+    let text = duplicate(&booth).expect("raised");
+    assert!(text.ends_with("it left because of card-2"), "{text}");
+}
+
+#[test]
+fn evidence_counts_although_the_connection_ended_before_the_booth_could_leave() {
+    let mut booth = connected_with_card();
+    state_comes(&mut booth, "rundhoej-1", ANOTHER);
+    let wants = lost(&mut booth, Loss::Other, "reset by peer");
+    assert_eq!(wants, ["again after the long pause"]);
+    let text = duplicate(&booth).expect("raised");
+    assert!(text.contains("card-2") && !text.contains("reset"), "{text}");
+    // It was that connection's.
+    assert_eq!(lost(&mut booth, Loss::Other, "reset by peer"), ["again"]);
 }

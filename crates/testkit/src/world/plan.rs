@@ -121,6 +121,10 @@ pub struct Plan {
     pub queue_limit: usize,
     /// Whether retained messages reach who subscribes with a wildcard; RabbitMQ 4 gives none.
     pub keeps_for_wildcards: bool,
+    /// Whether a client whose session another has taken over hears of it; Mosquitto 2.0.11 closes without a word.
+    pub tells_of_take_overs: bool,
+    /// Whether a booth may read what is retained in its own state.
+    pub lets_read_own_state: bool,
     /// Whether a full queue is told.
     pub tells_quota: bool,
     /// Of 1000 messages on their way to hub and booth.
@@ -201,6 +205,8 @@ impl Plan {
             },
             is_real_hub: seed % 50 == 7,
             keeps_for_wildcards: seed.is_multiple_of(3),
+            tells_of_take_overs: seed.is_multiple_of(2),
+            lets_read_own_state: seed % 4 < 2,
             has_vote: false,
             min_pause_s: 0,
             has_receipts: false,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use booth_contract::time::Mono;
 use booth_gateway::adapters::capture::CaptureState;
 use booth_gateway::adapters::handset::HandsetReport;
-use booth_gateway::adapters::mqtt::{MqttCommand, MqttEvent};
+use booth_gateway::adapters::mqtt::MqttEvent;
 use booth_gateway::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::recorder::RecorderCommand;
@@ -598,7 +598,7 @@ impl World {
         let mut played = Vec::new();
         let mut recorder_woken = false;
         let mut keeper_woken = false;
-        let mut published = Vec::new();
+        let mut for_link = Vec::new();
         let mut arms = Vec::new();
         let mut casts = Vec::new();
         let now = self.now;
@@ -623,9 +623,7 @@ impl World {
             keeper_woken = true;
         }
         while let Ok(command) = process.told.mqtt.try_recv() {
-            if let MqttCommand::Publish(message) = command {
-                published.push(message);
-            }
+            for_link.push(command);
         }
         let name = process.gateway.session().state_name();
         let deadline = process.gateway.session().deadline();
@@ -651,8 +649,8 @@ impl World {
         for command in played {
             self.earpiece(command);
         }
-        for message in published {
-            self.publish(message);
+        for command in for_link {
+            self.link_obeys(command);
         }
         if recorder_woken {
             self.wake_recorder(now + 2);
@@ -678,6 +676,7 @@ impl World {
             ));
         }
         self.bounds_hold();
+        self.believes_evidence();
     }
 
     /// A card takes a while to read, and meanwhile everything else goes on.

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
 
-use booth_contract::BrokerState;
-use booth_contract::Presence;
-use booth_gateway::adapters::mqtt::{Kind, MqttEvent, Outbound};
+use booth_contract::{AlertId, BrokerState, Presence};
+use booth_gateway::adapters::mqtt::{Kind, MqttCommand, MqttEvent, Outbound};
 use booth_gateway::run::Happening;
 use gateway_core::delivery::Puback;
+use gateway_core::rival::Loss;
 
 use super::plan::{MINUTE, SECOND};
 use super::{Event, World};
@@ -35,13 +35,70 @@ enum Phase {
     Ready,
 }
 
+/// How the booth's end finds that its connection is over.
+enum Lost {
+    Refused,
+    NoAnswer,
+    Silent,
+    Reset,
+    BrokerStopped,
+    /// The broker says so.
+    TakenOver,
+    /// It closes a connection that another client has taken over, and says nothing.
+    WithoutAWord,
+    /// The booth leaves, for this reason.
+    SteppedBack(String),
+}
+
+impl Lost {
+    fn why(&self) -> String {
+        match self {
+            Lost::Refused => "connection refused".into(),
+            Lost::NoAnswer => "the broker did not answer".into(),
+            Lost::Silent => "the broker no longer answers".into(),
+            Lost::Reset => "reset by peer".into(),
+            Lost::BrokerStopped => "the broker ended the connection".into(),
+            Lost::TakenOver => "the session was taken over".into(),
+            Lost::WithoutAWord => "the broker closed the connection without a word".into(),
+            Lost::SteppedBack(evidence) => format!("another device: {evidence}"),
+        }
+    }
+
+    fn loss(&self) -> Loss {
+        match self {
+            Lost::TakenOver => Loss::TakenOver,
+            Lost::SteppedBack(_) => Loss::SteppedBack,
+            _ => Loss::Other,
+        }
+    }
+
+    fn is_wordless(&self) -> bool {
+        matches!(self, Lost::Reset | Lost::WithoutAWord)
+    }
+}
+
+/// What another device says of itself in the booth's name.
+const OF_ANOTHER: &[u8] =
+    br#"{"state":"online","session":"1-1","card_id":"another-card","boot_id":"another-boot","ts":null}"#;
+const OWN_STATE: &str = "booth/1/up/rundhoej-1/state";
+/// A loop that has heard of another device leaves within this time.
+const LEAVES_WITHIN: u64 = 5 * SECOND;
+
 /// The booth's end.
 pub struct Link {
     phase: Phase,
     /// Counts what this life tried; part of the connection's number.
     connection: u64,
     pause: u64,
+    /// The pause that was drawn when the connection was lost; the loop says whether it counts.
+    drawn: u64,
     begun: u64,
+    /// The broker has answered the publish of the booth's own state, in this life.
+    is_introduced: bool,
+    /// The connection before ended without a word.
+    suspects: bool,
+    /// When evidence of another device reached the loop, until the booth has connected again.
+    rival_at: Option<u64>,
     urgent: VecDeque<Outbound>,
     waiting: VecDeque<Outbound>,
     in_flight: usize,
@@ -53,7 +110,11 @@ impl Link {
             phase: Phase::Pausing,
             connection: 0,
             pause: FIRST_PAUSE,
+            drawn: 0,
             begun: 0,
+            is_introduced: false,
+            suspects: false,
+            rival_at: None,
             urgent: VecDeque::new(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -102,6 +163,8 @@ pub struct Broker {
     pub temper: Temper,
     /// The booth's connection as the broker sees it, and its will.
     pub booth: Option<u64>,
+    /// The booth is subscribed to its own state.
+    reads_own_state: bool,
     will: Option<Vec<u8>>,
     will_due: Option<u64>,
     pub hub_is_there: bool,
@@ -117,6 +180,7 @@ impl Broker {
             is_up: true,
             temper: Temper::Takes,
             booth: None,
+            reads_own_state: false,
             will: None,
             will_due: None,
             hub_is_there: false,
@@ -129,7 +193,10 @@ impl Broker {
 
 /// On its way to the broker.
 pub enum Up {
-    Connect { will: Vec<u8> },
+    Connect {
+        will: Vec<u8>,
+        asks_for_own_state: bool,
+    },
     Publish(Outbound),
     Goodbye,
 }
@@ -138,9 +205,18 @@ pub enum Up {
 #[derive(Clone)]
 pub enum Down {
     Connected,
-    Answered { token: u64, answer: Puback },
-    Message { topic: String, payload: Vec<u8> },
+    Answered {
+        token: u64,
+        answer: Puback,
+        is_own_state: bool,
+    },
+    Message {
+        topic: String,
+        payload: Vec<u8>,
+    },
     TakenOver,
+    /// The broker closes the connection and says nothing.
+    Closed,
 }
 
 impl World {
@@ -210,6 +286,11 @@ impl World {
         if link.connection != connection || link.phase != Phase::Pausing {
             return;
         }
+        let (stepped_back, is_early) = match link.rival_at.take() {
+            Some(at) => (true, now - at < TAKEN_OVER_PAUSE),
+            None => (false, false),
+        };
+        let asks_for_own_state = link.suspects && link.is_introduced;
         link.phase = Phase::Opening;
         link.connection += 1;
         link.begun = now;
@@ -222,12 +303,22 @@ impl World {
             speaker.state(Presence::Lost, wall)
         };
         let (life, connection) = (self.life, process.link.connection);
+        if stepped_back {
+            self.outcome.stepped_back += 1;
+            self.has_stepped_back(is_early);
+        }
         if !self.broker.is_up {
-            return self.link_lost("connection refused", false);
+            return self.link_lost(&Lost::Refused);
         }
         self.net.free = [now; 2];
         self.net.latest = [now; 2];
-        self.up(Up::Connect { will }, 300);
+        self.up(
+            Up::Connect {
+                will,
+                asks_for_own_state,
+            },
+            300,
+        );
         self.at(
             now + CONNECT_TIMEOUT,
             Event::LinkPatience { life, connection },
@@ -240,12 +331,65 @@ impl World {
             && process.link.connection == connection
             && process.link.phase == Phase::Opening
         {
-            self.link_lost("the broker did not answer", false);
+            self.link_lost(&Lost::NoAnswer);
+        }
+    }
+
+    /// The booth connects again after another device had its name: not too early, and not in silence.
+    fn has_stepped_back(&mut self, is_early: bool) {
+        let is_said = self.process.as_ref().is_some_and(|process| {
+            let faults = process.gateway.faults();
+            faults.contains_key(&AlertId::DuplicateIdentity)
+        });
+        if is_early {
+            self.broken("the booth fights for its name with another device".into());
+        } else if !is_said {
+            self.broken("another device has the booth's name, and no alert says so".into());
+        }
+    }
+
+    /// A loop that knows of another device does not stay, and one that knows of none says nothing of one.
+    pub(super) fn believes_evidence(&mut self) {
+        let Some(process) = &self.process else { return };
+        let faults = process.gateway.faults();
+        let is_said = faults.contains_key(&AlertId::DuplicateIdentity);
+        let stays = process.link.is_ready()
+            && process
+                .link
+                .rival_at
+                .is_some_and(|at| self.now - at > LEAVES_WITHIN);
+        if stays {
+            self.broken("the booth stays connected beside another device of its name".into());
+        } else if is_said && self.rival_in_life != Some(self.life) {
+            self.broken("an alert says that another device has the booth's name; none had".into());
+        }
+    }
+
+    /// What the loop wants of the link besides publishing.
+    pub(super) fn link_obeys(&mut self, command: MqttCommand) {
+        match command {
+            MqttCommand::StepBack(evidence) => {
+                let is_ready = |process: &super::process::Process| process.link.is_ready();
+                if self.process.as_ref().is_some_and(is_ready) {
+                    self.up(Up::Goodbye, 100);
+                    self.link_lost(&Lost::SteppedBack(evidence));
+                }
+            }
+            MqttCommand::ConnectAgain { steps_back } => {
+                let Some(process) = &self.process else { return };
+                let wait = match steps_back {
+                    true => TAKEN_OVER_PAUSE,
+                    false => process.link.drawn,
+                };
+                self.link_after(wait + 1);
+            }
+            MqttCommand::Publish(message) => self.publish(message),
+            MqttCommand::Fetch(_) | MqttCommand::Stop(_) => {}
         }
     }
 
     /// The booth's end has found out.
-    pub(super) fn link_lost(&mut self, why: &str, taken_over: bool) {
+    fn link_lost(&mut self, lost: &Lost) {
         let now = self.now;
         let lot = self.chance.below(1_001);
         let Some(process) = &mut self.process else {
@@ -262,23 +406,22 @@ impl World {
         if now - link.begun >= GOOD_CONNECTION {
             link.pause = FIRST_PAUSE;
         }
-        let wait = if taken_over {
-            TAKEN_OVER_PAUSE
-        } else {
-            link.pause * lot / 1_000
-        };
+        link.drawn = link.pause * lot / 1_000;
         link.pause = (link.pause * 2).min(LAST_PAUSE);
-        let why = why.to_owned();
+        link.suspects = lost.is_wordless();
+        if lost.loss() == Loss::TakenOver {
+            link.rival_at = Some(now);
+        }
+        let (why, loss) = (lost.why(), lost.loss());
         self.say(|| format!("the booth's connection is lost: {why}"));
         self.tell_loop(
             1,
             Happening::Mqtt(MqttEvent::Disconnected {
                 why,
                 state: BrokerState::NotReached,
-                taken_over,
+                loss,
             }),
         );
-        self.link_after(wait + 1);
     }
 
     fn link_reset(&mut self, connection: u64) {
@@ -287,14 +430,14 @@ impl World {
             .as_ref()
             .is_some_and(|process| connection == ((self.life << 20) | process.link.connection));
         if is_current {
-            self.link_lost("reset by peer", false);
+            self.link_lost(&Lost::Reset);
         }
     }
 
     /// A reset that both ends see.
     pub(super) fn connection_reset(&mut self) {
         self.broker_loses_booth(true);
-        self.link_lost("reset by peer", false);
+        self.link_lost(&Lost::Reset);
     }
 
     /// The process or the machine is gone. A killed process's socket is reset; a machine without power is silent.
@@ -343,12 +486,12 @@ impl World {
             .as_ref()
             .is_some_and(|process| process.link.connection == connection)
         {
-            self.link_lost("the broker no longer answers", false);
+            self.link_lost(&Lost::Silent);
         }
     }
 
     /// What the loop wants published.
-    pub(super) fn publish(&mut self, message: Outbound) {
+    fn publish(&mut self, message: Outbound) {
         self.leaves_the_booth(&message.topic, &message.payload);
         let Some(process) = &mut self.process else {
             return;
@@ -403,7 +546,10 @@ impl World {
             return;
         }
         match what {
-            Up::Connect { will } => {
+            Up::Connect {
+                will,
+                asks_for_own_state,
+            } => {
                 // A try that was given up meanwhile ends as a reset.
                 let is_current = self.process.as_ref().is_some_and(|process| {
                     process.link.phase == Phase::Opening
@@ -417,6 +563,12 @@ impl World {
                 self.broker.will = Some(will);
                 self.broker.will_due = None;
                 self.down(Down::Connected, 20);
+                self.broker.reads_own_state = asks_for_own_state && self.plan.lets_read_own_state;
+                if self.broker.reads_own_state
+                    && let Some(payload) = self.broker.retained.get(OWN_STATE).cloned()
+                {
+                    self.own_state(payload);
+                }
                 if let Some((payload, until)) = self.broker.hub_state.clone()
                     && until > self.now
                 {
@@ -437,10 +589,27 @@ impl World {
             }
             Up::Publish(message) => {
                 let token = message.token;
+                let is_own_state = message.topic == OWN_STATE;
+                if is_own_state && self.broker.reads_own_state {
+                    self.own_state(message.payload.clone());
+                }
                 let answer = self.broker_takes(message);
-                self.down(Down::Answered { token, answer }, 4);
+                self.down(
+                    Down::Answered {
+                        token,
+                        answer,
+                        is_own_state,
+                    },
+                    4,
+                );
             }
         }
+    }
+
+    /// For a booth that has subscribed to its own state.
+    fn own_state(&mut self, payload: Vec<u8>) {
+        let topic = OWN_STATE.to_owned();
+        self.down(Down::Message { topic, payload }, 200);
     }
 
     fn broker_takes(&mut self, message: Outbound) -> Puback {
@@ -504,7 +673,12 @@ impl World {
                 self.say(|| "the booth is connected".into());
                 self.tell_loop(1, Happening::Mqtt(MqttEvent::Connected { max_packet }));
             }
-            Down::Answered { token, answer } => {
+            Down::Answered {
+                token,
+                answer,
+                is_own_state,
+            } => {
+                link.is_introduced |= is_own_state;
                 link.in_flight = link.in_flight.saturating_sub(1);
                 let why = format!("{answer:?}");
                 self.tell_loop(
@@ -514,6 +688,9 @@ impl World {
                 self.top_up();
             }
             Down::Message { topic, payload } => {
+                if topic == OWN_STATE && payload == OF_ANOTHER {
+                    link.rival_at = Some(self.now);
+                }
                 self.tell_loop(
                     1,
                     Happening::Mqtt(MqttEvent::Incoming {
@@ -523,7 +700,8 @@ impl World {
                     }),
                 );
             }
-            Down::TakenOver => self.link_lost("the session was taken over", true),
+            Down::Closed => self.link_lost(&Lost::WithoutAWord),
+            Down::TakenOver => self.link_lost(&Lost::TakenOver),
         }
     }
 
@@ -590,7 +768,7 @@ impl World {
             && let Some(will) = self.broker.will.take()
         {
             self.broker.will_due = None;
-            let topic = "booth/1/up/rundhoej-1/state".to_owned();
+            let topic = OWN_STATE.to_owned();
             self.broker.retained.insert(topic.clone(), will.clone());
             if self.broker.hub_is_there {
                 self.for_hub(topic, will, false);
@@ -601,9 +779,16 @@ impl World {
     /// Somebody else comes with the booth's name.
     pub(super) fn taken_over(&mut self, ms: u64) {
         if self.broker.booth.is_some() {
-            self.down(Down::TakenOver, 4);
+            self.rival_in_life = Some(self.life);
+            let parting = match self.plan.tells_of_take_overs {
+                true => Down::TakenOver,
+                false => Down::Closed,
+            };
+            self.down(parting, 4);
             self.broker.booth = None;
             self.broker.will = None;
+            let says = (OWN_STATE.to_owned(), OF_ANOTHER.to_vec());
+            self.broker.retained.extend([says]);
         }
         self.say(|| format!("another machine takes the booth's name for {ms} ms"));
     }
@@ -619,7 +804,7 @@ impl World {
             self.broker.hub_state = None;
             self.broker.retained.clear();
         }
-        self.link_lost("the broker ended the connection", false);
+        self.link_lost(&Lost::BrokerStopped);
         self.hub_loses_broker();
         self.at(self.now + ms, Event::BrokerStarts);
     }
