@@ -15,7 +15,7 @@ use cpal::{BufferSize, InputCallbackInfo, StreamConfig};
 
 use super::sound_cards::is_kernel_card;
 use super::sound_error::{Part, SoundError};
-use super::sound_faults::{Fault, Signs, StreamJudge};
+use super::sound_faults::{Dead, Fault, Signs, StreamJudge};
 use super::sound_pace::Pace;
 use super::sound_stream::{self, Opening, StreamThread, StreamThreads};
 use booth_audio::{RATE, Samples};
@@ -45,10 +45,10 @@ fn period_of(input: &str) -> Samples {
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What the microphone reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct CaptureState {
     /// Frames arrive, or why not.
-    pub works: Result<(), String>,
+    pub works: Result<(), SoundError>,
 }
 
 /// Figures shared with the callback.
@@ -221,10 +221,9 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
     }
 
     /// Reports why there is no microphone; while the daemon ends nobody needs the report.
-    fn tell(&self, why: SoundError) {
+    fn report_fault(&self, why: SoundError) {
         if !self.is_over() {
-            let works = Err(why.to_string());
-            (self.report)(CaptureState { works });
+            (self.report)(CaptureState { works: Err(why) });
         }
     }
 
@@ -250,14 +249,14 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
             Ok(stream) => stream,
             Err(error) => {
                 let (part, pcm) = self.named();
-                self.tell(SoundError::NotOpened { part, pcm, error });
+                self.report_fault(SoundError::NotOpened { part, pcm, error });
                 return false;
             }
         };
         let tap = match self.await_opening(&stream) {
             Some(Ok(tap)) => tap,
             Some(Err(why)) => {
-                self.tell(why);
+                self.report_fault(why);
                 return false;
             }
             None => return false,
@@ -265,31 +264,29 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
         let _ = self.taps.send(tap); // a recorder that is gone ends the daemon anyway
         let (worked, dead) = self.watch(&signs);
         // Reported before the stream is closed, which may take its time.
-        let (part, pcm) = self.named();
-        self.tell(SoundError::Gone {
-            part,
-            pcm,
-            why: dead,
-        });
+        if let Some(why) = dead {
+            let (part, pcm) = self.named();
+            self.report_fault(SoundError::Gone { part, pcm, why });
+        }
         self.threads.close(stream, Part::Microphone, self.input);
         worked
     }
 
-    /// Watches an open stream until it is dead or the daemon ends. Returns whether it ever worked, and why it is dead.
-    fn watch(&self, signs: &Signs) -> (bool, String) {
+    /// Watches an open stream until it is dead or the daemon ends. Returns whether it ever worked, and why it is dead if it is.
+    fn watch(&self, signs: &Signs) -> (bool, Option<Dead>) {
         let mut judge = StreamJudge::default();
         let mut works = false;
         loop {
             self.alive.touch();
             if self.is_over() {
-                return (works, String::new());
+                return (works, None);
             }
             if signs.have_moved() && !works {
                 works = true;
                 (self.report)(CaptureState { works: Ok(()) });
             }
             if let Some(why) = judge.look(clock::mono(), signs) {
-                return (works, why);
+                return (works, Some(why));
             }
             std::thread::park_timeout(LOOK);
         }
@@ -297,7 +294,7 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
 
     /// Waits for the stream to be open; `None` when the daemon ends.
     fn await_opening(&self, stream: &StreamThread<Tap>) -> Option<Result<Tap, SoundError>> {
-        let mut told = false;
+        let mut is_reported = false;
         while !self.is_over() {
             match stream.opened(LOOK) {
                 Opening::Open(tap) => return Some(Ok(tap)),
@@ -307,13 +304,13 @@ impl<R: Fn(CaptureState)> Supervisor<'_, R> {
             if sound_stream::may_wait(self.input, stream.age()) {
                 self.alive.touch();
             }
-            if !told && stream.age() >= sound_stream::TOLD_AFTER {
-                told = true;
+            if !is_reported && stream.age() >= sound_stream::REPORTED_AFTER {
+                is_reported = true;
                 let (part, pcm) = self.named();
-                self.tell(SoundError::Slow {
+                self.report_fault(SoundError::Slow {
                     part,
                     pcm,
-                    after: sound_stream::TOLD_AFTER,
+                    after: sound_stream::REPORTED_AFTER,
                 });
             }
         }

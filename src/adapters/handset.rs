@@ -123,14 +123,45 @@ pub enum HandsetReport {
         /// Where to.
         answer: SyncSender<String>,
     },
-    /// The hook switch can be read, or the reason why not.
-    Works(Result<(), String>),
-    /// What does not work beside the hook switch, a sentence each; empty once all works.
-    Controls(Vec<String>),
+    /// A lift can be noticed, or why not.
+    Works(Result<(), HookFault>),
+    /// What does not work beside the hook switch; empty once all works.
+    Controls(Vec<ControlFault>),
     /// The booth's case was opened or closed.
     CaseOpen(bool),
     /// The hook's resting level was taught with the service button.
     HookTaught,
+}
+
+/// Why a lift cannot be noticed.
+#[derive(Debug, thiserror::Error)]
+pub enum HookFault {
+    /// There are no lines; they are opened again.
+    #[error(transparent)]
+    NoLines(HandsetError),
+    /// The lines have failed; they are opened again.
+    #[error("{0}")]
+    Failed(LinesError),
+    /// The hook switch changes too often.
+    #[error("the hook switch chatters")]
+    Chatters,
+}
+
+/// One thing beside the hook switch that does not work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlFault {
+    /// A line could not be claimed, in its backend's words.
+    #[error("{0}")]
+    NotClaimed(String),
+    /// The dial does not come to rest.
+    #[error("the dial stands in mid-turn")]
+    DialMidTurn,
+    /// A key stays down.
+    #[error("a key of the keypad does not come up")]
+    KeyDown,
+    /// The service button stays down.
+    #[error("the service button does not come up")]
+    ServiceDown,
 }
 
 /// Why there are no lines.
@@ -198,7 +229,7 @@ struct Known {
     /// What the lamp has to show.
     lamp: Option<Lamp>,
     /// What was last reported of the lines: whether the hook chatters, and which lines could not be claimed.
-    told: Option<(bool, Vec<String>)>,
+    reported: Option<(bool, Vec<String>)>,
 }
 
 /// Watches the lines until it is stopped; opens them again when they fail.
@@ -216,8 +247,10 @@ pub fn watch(
     };
     while !links.stop.load(Ordering::Relaxed) {
         let ended = match opened {
-            Ok((_, mut lines)) => serve(&mut *lines, config, links, &mut known, &report),
-            Err(why) => Err(why.into()),
+            Ok((_, mut lines)) => {
+                serve(&mut *lines, config, links, &mut known, &report).map_err(HookFault::Failed)
+            }
+            Err(why) => Err(HookFault::NoLines(why)),
         };
         let why = match ended {
             Ok(Ended::Stopped) => return,
@@ -227,8 +260,8 @@ pub fn watch(
             }
             Err(why) => why,
         };
-        known.told = None;
-        report(HandsetReport::Works(Err(why.to_string())));
+        known.reported = None;
+        report(HandsetReport::Works(Err(why)));
         let again = clock::mono() + RETRY;
         while clock::mono() < again && !links.stop.load(Ordering::Relaxed) {
             links.alive.touch();
@@ -261,7 +294,7 @@ fn serve(
         panel: Some(panel),
         inverted,
         lamp,
-        told,
+        reported,
     } = known
     else {
         return Ok(Ended::Stopped);
@@ -270,10 +303,10 @@ fn serve(
     let refused = lines.refused().to_vec();
     let chatters = panel.stuck().hook;
     // Lines that are still held by another program are not reported again every minute.
-    if told.as_ref() != Some(&(chatters, refused.clone())) {
+    if reported.as_ref() != Some(&(chatters, refused.clone())) {
         report(hook_works(chatters));
         report(controls(&refused, panel.stuck()));
-        *told = Some((chatters, refused.clone()));
+        *reported = Some((chatters, refused.clone()));
     }
     found.retain(|level| *level != (Line::OffHook, panel.is_off_hook()));
     let mut service = Service {
@@ -287,7 +320,7 @@ fn serve(
             ..Outputs::default()
         },
         lamp,
-        told,
+        reported,
         chatters,
         refused,
         report,
@@ -305,7 +338,7 @@ struct Service<'a, R> {
     inverted: &'a mut bool,
     outputs: Outputs,
     lamp: &'a mut Option<Lamp>,
-    told: &'a mut Option<(bool, Vec<String>)>,
+    reported: &'a mut Option<(bool, Vec<String>)>,
     /// Whether the hook switch chatters, as was reported.
     chatters: bool,
     refused: Vec<String>,
@@ -349,12 +382,12 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 self.edge(at, line, is_active)?;
             }
             let news = self.panel.tick(now);
-            self.tell(news)?;
+            self.take_news(news)?;
             let now = clock::mono();
             if std::mem::take(&mut wants_scan) || self.panel.wants_scan(now) {
                 let closed = self.lines.scan()?;
                 let news = self.panel.keys(now, closed);
-                self.tell(news)?;
+                self.take_news(news)?;
             }
             if now >= read_again {
                 read_again = now + READ_AGAIN;
@@ -413,10 +446,10 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         if line == Line::OffHook && (is_active || self.panel.is_hook_resting()) {
             view.hush.store(!is_active, Ordering::Relaxed);
         }
-        self.tell(news)
+        self.take_news(news)
     }
 
-    fn tell(&mut self, news: Vec<PanelNews>) -> Result<(), LinesError> {
+    fn take_news(&mut self, news: Vec<PanelNews>) -> Result<(), LinesError> {
         for news in news {
             let report = self.report;
             match news {
@@ -431,7 +464,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                 PanelNews::Stuck(stuck) => {
                     if std::mem::replace(&mut self.chatters, stuck.hook) != stuck.hook {
                         report(hook_works(stuck.hook));
-                        *self.told = Some((stuck.hook, self.refused.clone()));
+                        *self.reported = Some((stuck.hook, self.refused.clone()));
                     }
                     report(controls(&self.refused, stuck));
                 }
@@ -473,7 +506,7 @@ fn levels(lines: &mut dyn Lines, inverted: bool) -> Result<Vec<(Line, bool)>, Li
 /// Reports whether the hook switch can be read and does not chatter; otherwise a lift cannot be noticed.
 fn hook_works(chatters: bool) -> HandsetReport {
     HandsetReport::Works(match chatters {
-        true => Err("the hook switch chatters".to_owned()),
+        true => Err(HookFault::Chatters),
         false => Ok(()),
     })
 }
@@ -481,13 +514,13 @@ fn hook_works(chatters: bool) -> HandsetReport {
 /// Reports everything that does not work beside the hook switch.
 fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
     let stuck = [
-        (stuck.dial, "the dial stands in mid-turn"),
-        (stuck.key, "a key of the keypad does not come up"),
-        (stuck.service, "the service button does not come up"),
+        (stuck.dial, ControlFault::DialMidTurn),
+        (stuck.key, ControlFault::KeyDown),
+        (stuck.service, ControlFault::ServiceDown),
     ];
-    let stuck = stuck.iter().filter(|(is_so, _)| *is_so);
-    let stuck = stuck.map(|(_, sentence)| (*sentence).to_owned());
-    HandsetReport::Controls(refused.iter().cloned().chain(stuck).collect())
+    let stuck = stuck.into_iter().filter(|(is_so, _)| *is_so);
+    let refused = refused.iter().cloned().map(ControlFault::NotClaimed);
+    HandsetReport::Controls(refused.chain(stuck.map(|(_, fault)| fault)).collect())
 }
 
 #[cfg(test)]

@@ -132,17 +132,17 @@ impl EdgeLines {
 
     /// All edges that wait, raw.
     fn fetch(&mut self) -> gpiocdev::Result<Vec<EdgeEvent>> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         while self.request.has_edge_event()? {
             let mut buffer = self.request.new_edge_event_buffer(EDGES);
             loop {
-                told.push(buffer.read_event()?);
+                events.push(buffer.read_event()?);
                 if buffer.is_empty() {
                     break;
                 }
             }
         }
-        Ok(told)
+        Ok(events)
     }
 }
 

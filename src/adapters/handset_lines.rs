@@ -15,7 +15,7 @@ pub(super) const KEYPAD_SETTLES: Duration = Duration::from_micros(100);
 /// Edges since the last call: time, line, and whether the line is active.
 pub type Edges = Vec<(Mono, Line, bool)>;
 
-/// Why lines cannot be served: the backend's own error. Nobody tells one from another; all of them are said and tried again.
+/// Why lines cannot be served: the backend's own error. Nobody distinguishes them; all of them are reported and tried again.
 pub type LinesError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The lines of one backend.

@@ -135,7 +135,7 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, RppalError> {
     }
     let edges = claim_edges(&inputs, &mut refused)?;
     let sees = |input: &Input| edges.inputs.iter().any(|seen| input.is(seen.offset));
-    // A keypad whose rows do not all tell is none.
+    // A keypad with a row whose edges nobody sees is none.
     let is_row = |input: &Input| input.line == Line::KeypadRow;
     if inputs.iter().any(|input| is_row(input) && !sees(input)) {
         keypad = None;

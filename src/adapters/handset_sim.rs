@@ -8,19 +8,18 @@ use std::sync::mpsc;
 
 use super::handset::HandsetReport;
 use booth_host::clock;
-use booth_host::line_server::{self, LineSocket, PATIENCE};
+use booth_host::line_server::{self, LineSocket, PATIENCE, SocketError};
 use gateway_core::session::{HandsetEvent, Key, KeySource};
 
 /// Listens on `path` and reports the events and questions that come there.
 pub fn listen(
     path: &Path,
     report: impl Fn(HandsetReport) + Send + Sync + 'static,
-) -> Result<LineSocket, String> {
+) -> Result<LineSocket, SocketError> {
     // Reported before any line can come.
     report(HandsetReport::AtStart { off_hook: false });
     report(HandsetReport::Works(Ok(())));
     line_server::listen(path, "control", move |line| answer(line, &report))
-        .map_err(|error| error.to_string())
 }
 
 /// Answers line after line until the sender goes away, or sends one that is too long.
@@ -124,7 +123,7 @@ mod tests {
         drop(UnixListener::bind(&path).expect("a socket")); // leaves a stale file
         let handled = Arc::new(AtomicUsize::new(0));
         let seen = handled.clone();
-        let socket = listen(&path, move |told| match told {
+        let socket = listen(&path, move |report| match report {
             HandsetReport::Event {
                 done: Some(done), ..
             } => {
@@ -159,7 +158,7 @@ mod tests {
             let reply = send_line(&path, line).expect("a reply");
             assert!(reply.starts_with("error: "), "{line:?} got {reply}");
         }
-        assert!(listen(&path, |_| {}).is_err_and(|why| why.contains("in use")));
+        assert!(listen(&path, |_| {}).is_err_and(|why| why.to_string().contains("in use")));
         drop(socket);
         assert!(!path.exists());
     }

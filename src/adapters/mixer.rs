@@ -5,6 +5,7 @@
 //! control that cannot be set there is a sentence. It has its own thread, because a dying USB card makes ALSA wait for
 //! seconds.
 
+use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(30);
 const MOST_NAMED: usize = 24;
 
 /// Why a control cannot be set or looked at, with its remedy.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixerError {
     /// The configuration does not say which mixer has it.
     #[error("{0}")]
@@ -82,13 +83,39 @@ pub enum MixerError {
     },
 }
 
+/// A level beyond what its control can do: the control stands at the nearest that it can.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutOfRange {
+    /// What the control is for.
+    key: &'static str,
+    /// Its name.
+    name: String,
+    /// The level that was asked for, dB.
+    asked_db: f64,
+    /// The lowest and the highest that it can do, dB.
+    range_db: (f64, f64),
+    /// Where it stands, dB.
+    stands_db: f64,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, name, .. } = self;
+        let (asked, (low, high), stands) = (self.asked_db, self.range_db, self.stands_db);
+        write!(
+            f,
+            "[audio] {key}_db = {asked} is outside of what {name:?} can do, {low} to {high} dB; it stands at {stands}"
+        )
+    }
+}
+
 /// What came of setting the controls.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Applied {
-    /// Controls that could not be set, a sentence with its remedy each.
-    pub faults: Vec<String>,
-    /// Controls that were set to another value than asked, a sentence each.
-    pub notes: Vec<String>,
+    /// Why controls could not be set.
+    pub faults: Vec<MixerError>,
+    /// Controls that were set to another level than asked.
+    pub notes: Vec<OutOfRange>,
 }
 
 /// How a control stands now.
@@ -136,7 +163,7 @@ pub fn apply(controls: &[MixerControl]) -> Applied {
     for control in controls {
         match set(control) {
             Ok(notes) => applied.notes.extend(notes),
-            Err(why) => applied.faults.push(why.to_string()),
+            Err(why) => applied.faults.push(why),
         }
     }
     applied
@@ -305,7 +332,7 @@ impl Control<'_> {
     fn wanted_volume(
         &self,
         wanted: &MixerControl,
-    ) -> Result<Option<(i64, Option<String>)>, MixerError> {
+    ) -> Result<Option<(i64, Option<OutOfRange>)>, MixerError> {
         let key = wanted.kind.key();
         let name = || wanted.name.clone();
         let (min, max) = self.range();
@@ -320,11 +347,12 @@ impl Control<'_> {
                     return Err(MixerError::NoScale { key, name: name() });
                 };
                 let clamped = db.clamp(low, high);
-                let note = (clamped != db).then(|| {
-                    let name = &wanted.name;
-                    format!(
-                        "[audio] {key}_db = {db} is outside of what {name:?} can do, {low} to {high} dB; it stands at {clamped}"
-                    )
+                let note = (clamped != db).then(|| OutOfRange {
+                    key,
+                    name: name(),
+                    asked_db: db,
+                    range_db: (low, high),
+                    stands_db: clamped,
                 });
                 let asked = MilliBel((clamped * 100.0).round() as i64);
                 let raw = match self.is_capture {
@@ -350,7 +378,7 @@ fn refused(control: &MixerControl, error: alsa::Error) -> MixerError {
     }
 }
 
-fn set(wanted: &MixerControl) -> Result<Option<String>, MixerError> {
+fn set(wanted: &MixerControl) -> Result<Option<OutOfRange>, MixerError> {
     let mixer = open(wanted)?;
     let control = find(&mixer, wanted)?;
     let failed = |error| refused(wanted, error);
@@ -428,8 +456,9 @@ mod tests {
         };
         let applied = apply(&[control]);
         assert_eq!(applied.faults.len(), 1);
+        let sentence = applied.faults[0].to_string();
         assert!(
-            applied.faults[0].contains("nosuchcard") && applied.faults[0].contains("aplay -l"),
+            sentence.contains("nosuchcard") && sentence.contains("aplay -l"),
             "{applied:?}"
         );
     }

@@ -263,7 +263,7 @@ where
             match event {
                 Ok(event) => {
                     let taken = link.event(event);
-                    link.tell().await;
+                    link.report().await;
                     if let Err(what) = taken {
                         let is_to_be_polite = matches!(what, What::NoQos1);
                         let end = link.lost(login.trouble(what));
@@ -371,7 +371,7 @@ where
         let mut poll = pin!(events.poll());
         loop {
             // While the loop is busy nothing is read: what the broker sends waits in the broker's memory.
-            self.tell().await;
+            self.report().await;
             let dead_at = self.line.dead_at();
             let is_due = self.phase != Phase::Connecting || self.stopping.is_some();
             let deadline = self.stopping.map_or(dead_at, |at| at.min(dead_at));
@@ -421,7 +421,7 @@ where
     }
 
     /// Sends the waiting reports; a busy loop is waited for.
-    async fn tell(&mut self) {
+    async fn report(&mut self) {
         for event in self.unreported.drain(..) {
             let report = (self.connection.wrap)(event);
             // If the loop is gone, the connection ends too.

@@ -1,4 +1,4 @@
-//! How the pages of a take become the bytes of its clip: sealed to the city's keys, or, where a booth is told not to seal, as they are.
+//! How the pages of a take become the bytes of its clip: sealed to the city's keys, or, where its configuration says not to seal, as they are.
 //!
 //! Owns: the key of a take, which lives in this process's memory alone and is overwritten at the take's end. Never does: write, or
 //! fall back from sealing to what is not sealed.

@@ -85,7 +85,7 @@ pub enum PlaybackCommand {
 }
 
 /// What the earpiece reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum PlaybackEvent {
     /// The first sample was handed to ALSA.
     Started {
@@ -101,8 +101,8 @@ pub enum PlaybackEvent {
     },
     /// The card can be played to, or the reason why not.
     State {
-        /// Works, or the sentence for operations.
-        works: Result<(), String>,
+        /// It takes samples, or why not.
+        works: Result<(), SoundError>,
     },
 }
 
@@ -330,10 +330,10 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         }
         if let Some(open) = &self.open
             && open.ring.is_none()
-            && open.thread.age() >= sound_stream::TOLD_AFTER
+            && open.thread.age() >= sound_stream::REPORTED_AFTER
         {
             let (part, pcm) = self.named();
-            let after = sound_stream::TOLD_AFTER;
+            let after = sound_stream::REPORTED_AFTER;
             self.state(Err(SoundError::Slow { part, pcm, after }));
         }
         if self.has_moved() {
@@ -370,7 +370,6 @@ impl<R: Fn(PlaybackEvent)> Earpiece<R> {
         let flag = works.is_ok();
         if self.works != Some(flag) {
             self.works = Some(flag);
-            let works = works.map_err(|why| why.to_string());
             (self.report)(PlaybackEvent::State { works });
         }
     }

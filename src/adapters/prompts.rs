@@ -269,7 +269,7 @@ fn remedy_for(remedy: Remedy, name: &str) -> String {
     }
 }
 
-/// What a text beside a prompt says. One that cannot be read is told in the log.
+/// What a text beside a prompt says. One that cannot be read is logged.
 fn text_of(dir: &Path, placed: &Placed) -> Option<String> {
     let path = dir
         .join(placed.folder.as_deref().unwrap_or(""))
@@ -374,7 +374,7 @@ fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
             Some(folder) => dir.join(folder),
             None => dir.to_owned(),
         };
-        let mut tell = |path: &Path, why: String, remedy: &str, weight| {
+        let mut pass_over = |path: &Path, why: String, remedy: &str, weight| {
             unused.push(Unused {
                 file: path.display().to_string(),
                 why,
@@ -388,7 +388,7 @@ fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
             Err(error) => {
                 let remedy = "let the user booth-gateway read it: chmod -R a+rX";
                 let why = format!("cannot be read: {error}");
-                tell(&path, why, remedy, Weight::Lacking);
+                pass_over(&path, why, remedy, Weight::Lacking);
                 continue;
             }
             Ok(entries) => entries,
@@ -399,7 +399,7 @@ fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
                 let why = format!(
                     "has more than {MOST_ENTRIES} files, of which the rest is not looked at"
                 );
-                tell(dir, why, "leave prompts alone in it", Weight::Lacking);
+                pass_over(dir, why, "leave prompts alone in it", Weight::Lacking);
                 left.clear();
                 break;
             }
@@ -410,7 +410,7 @@ fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
                 (true, None) => left.push(Some(name)),
                 (true, Some(_)) => {
                     let (why, remedy) = folder::NESTED;
-                    tell(&entry.path(), why.into(), remedy, Weight::Spare);
+                    pass_over(&entry.path(), why.into(), remedy, Weight::Spare);
                 }
                 (false, folder) => files.push(Placed {
                     folder: folder.clone(),

@@ -35,7 +35,7 @@ use view::View;
 
 /// Connections at a time: a browser has six at most.
 const MOST_GUESTS: usize = 8;
-/// Of these, those that are told each change: the screen, and a technician who looks.
+/// Of these, those that get each change: the screen, and a technician who looks.
 const MOST_WATCHERS: usize = 4;
 /// Largest head of a request, bytes.
 const MOST_HEAD: usize = 8 * 1024;
@@ -43,7 +43,7 @@ const MOST_HEAD: usize = 8 * 1024;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The page hears from a gateway that is well at least this often.
 const BEAT: Duration = Duration::from_secs(5);
-/// The microphone's level is told at most this often.
+/// The microphone's level is shown at most this often.
 const LEVEL_EVERY: Duration = Duration::from_millis(100);
 /// Pause before a port that is taken is asked for again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -153,13 +153,13 @@ impl Served {
     }
 
     async fn receive(self: &Arc<Self>) {
-        let mut is_told = false;
+        let mut is_logged = false;
         let listener = loop {
             match TcpListener::bind(self.own).await {
                 Ok(listener) => break listener,
-                Err(error) if is_told => log::debug!("{}: {error}", self.own),
+                Err(error) if is_logged => log::debug!("{}: {error}", self.own),
                 Err(error) => {
-                    is_told = true;
+                    is_logged = true;
                     log::warn!(about = "screen"; "the screen's page cannot be served at {}: {error}; it is tried again every {} s", self.own, AGAIN.as_secs());
                 }
             }
@@ -223,7 +223,7 @@ impl Served {
         }
         if watcher.is_some() {
             // Its end is that of the connection, or of this screen.
-            let _ = self.tell(stream).await;
+            let _ = self.show(stream).await;
         } else {
             let _ = stream.shutdown().await;
         }
@@ -242,9 +242,9 @@ impl Served {
         }
     }
 
-    /// Tells what is to be seen, at each change, until the reader is gone. Whoever reads slowly misses what was replaced
+    /// Sends what is to be seen, at each change, until the reader is gone. Whoever reads slowly misses what was replaced
     /// meanwhile; nothing waits for him.
-    async fn tell(&self, mut stream: TcpStream) -> io::Result<()> {
+    async fn show(&self, mut stream: TcpStream) -> io::Result<()> {
         let mut seen = self.seen.clone();
         seen.mark_changed();
         let (mut beat, mut measure) = (interval(BEAT), interval(LEVEL_EVERY));

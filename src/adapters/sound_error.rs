@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::sound_cards::{is_kernel_card, remedy};
+use super::sound_faults::Dead;
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +113,7 @@ pub enum SoundError {
         /// Its name.
         pcm: String,
         /// What its judge saw.
-        why: String,
+        why: Dead,
     },
     /// It was closed while something played.
     #[error("the {0} is closed")]

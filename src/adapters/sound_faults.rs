@@ -44,6 +44,23 @@ impl Fault {
     }
 }
 
+/// Why a stream is dead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Dead {
+    /// The card or its server has gone, in the sound system's words.
+    #[error("{0}")]
+    Lost(String),
+    /// It has only failed for too long.
+    #[error("for {} s it has only failed ({said})", FAILS_AT_MOST.as_secs())]
+    OnlyFails {
+        /// The latest failure, in the sound system's words.
+        said: String,
+    },
+    /// It neither moves a sample nor fails.
+    #[error("for {} s no sound has moved", STILL_AT_MOST.as_secs())]
+    Still,
+}
+
 /// What the callbacks of one stream report, all on cpal's worker thread; its owner reads it.
 #[derive(Debug, Default)]
 pub struct Signs {
@@ -74,7 +91,7 @@ impl Signs {
 
     /// The stream has failed. The rest is taken on this thread, which is cpal's worker, because asking again at once would
     /// only use the processor.
-    #[allow(clippy::disallowed_methods)] // nothing tells when a sound server is ready to answer
+    #[allow(clippy::disallowed_methods)] // nothing shows when a sound server is ready to answer
     pub fn failed(&self, error: &cpal::Error) -> Fault {
         let (fault, rest) = self.note(error.kind(), error.to_string());
         if !rest.is_zero() {
@@ -132,9 +149,9 @@ pub struct StreamJudge {
 
 impl StreamJudge {
     /// Looks at the stream at `now`. Returns why it is dead, if it is. Time is added up from look to look.
-    pub fn look(&mut self, now: Mono, signs: &Signs) -> Option<String> {
+    pub fn look(&mut self, now: Mono, signs: &Signs) -> Option<Dead> {
         if signs.is_lost.load(Ordering::Acquire) {
-            return Some(signs.said());
+            return Some(Dead::Lost(signs.said()));
         }
         let before = self.looked.replace(now).unwrap_or(now);
         let moves = signs.moves();
@@ -154,16 +171,9 @@ impl StreamJudge {
             self.failing += passed;
         }
         if self.failing >= FAILS_AT_MOST {
-            let said = signs.said();
-            Some(format!(
-                "for {} s it has only failed ({said})",
-                FAILS_AT_MOST.as_secs()
-            ))
+            Some(Dead::OnlyFails { said: signs.said() })
         } else if self.still >= STILL_AT_MOST {
-            Some(format!(
-                "for {} s no sound has moved",
-                STILL_AT_MOST.as_secs()
-            ))
+            Some(Dead::Still)
         } else {
             None
         }
@@ -191,7 +201,7 @@ mod tests {
         (from..=to).step_by(250).find_map(|ms| {
             each(ms);
             let why = judge.look(Mono(ms), signs)?;
-            Some((ms, why))
+            Some((ms, why.to_string()))
         })
     }
 

@@ -27,7 +27,7 @@ pub const AT_MOST: usize = 32;
 /// opening.
 const SERVER_OPENS_WITHIN: Duration = Duration::from_secs(300);
 /// An opening that takes longer is reported, although it goes on.
-pub const TOLD_AFTER: Duration = Duration::from_secs(10);
+pub const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether the supervisor of an opening that has taken this long still counts as moving.
 pub(super) fn may_wait(pcm: &str, age: Duration) -> bool {
@@ -131,18 +131,18 @@ impl StreamThreads {
         if self.are_too_many() {
             return Err(ThreadError::TooMany(AT_MOST));
         }
-        let (told, opened) = sync_channel(1);
+        let (ready, opened) = sync_channel(1);
         let (hold, held) = sync_channel::<Infallible>(0);
         let (end, ended) = sync_channel::<Infallible>(0);
         let counted = self.crowd.clone();
         let work = move || {
             match open() {
                 Ok((stream, ends)) => {
-                    let _ = told.send(Ok(ends)); // an owner that is gone wants it closed
+                    let _ = ready.send(Ok(ends)); // an owner that is gone wants it closed
                     let _ = held.recv();
                     drop(stream);
                 }
-                Err(why) => drop(told.send(Err(why))),
+                Err(why) => drop(ready.send(Err(why))),
             }
             drop(counted);
             drop(end);

@@ -2,6 +2,7 @@
 //!
 //! Owns: lines and microphone, until it is dropped. Never does: keep what the microphone hears.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -9,8 +10,11 @@ use std::time::Duration;
 
 use super::live::Moment;
 use super::sound::{Meter, MeterError};
-use crate::adapters::handset::{self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView};
+use crate::adapters::handset::{
+    self, HandsetCommand, HandsetLinks, HandsetReport, HandsetView, HookFault,
+};
 use crate::adapters::handset_taught;
+use crate::adapters::sound_error::SoundError;
 use crate::adapters::wake::Wake;
 use crate::config::{Backend, Config, Handset, Level};
 use crate::status::{contacts, key_name};
@@ -31,8 +35,9 @@ pub(super) struct Own {
     wake: Wake,
     _commands: mpsc::SyncSender<HandsetCommand>,
     meter: Result<Meter, MeterError>,
-    mic_works: Result<(), String>,
-    handset_works: Result<(), String>,
+    /// The latest reports; none before the first.
+    mic_works: Option<Result<(), SoundError>>,
+    handset_works: Option<Result<(), HookFault>>,
     last_key: Option<(Mono, String)>,
 }
 
@@ -40,6 +45,15 @@ impl Drop for Own {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.wake.call();
+    }
+}
+
+/// What is to be shown of a part that does not work, or of which nothing is known yet.
+fn trouble<E: Display>(works: Option<&Result<(), E>>, unknown: &str) -> Option<String> {
+    match works {
+        Some(Ok(())) => None,
+        Some(Err(why)) => Some(why.to_string()),
+        None => Some(unknown.to_owned()),
     }
 }
 
@@ -92,8 +106,8 @@ impl Own {
             wake,
             _commands: commands,
             meter: Meter::start(&config.audio),
-            mic_works: Err("the microphone has not been heard yet".into()),
-            handset_works: Err("the contacts have not been read yet".into()),
+            mic_works: None,
+            handset_works: None,
             last_key: None,
         })
     }
@@ -102,7 +116,7 @@ impl Own {
     pub(super) fn look(&mut self, now: Mono) -> Moment {
         for report in self.reports.iter().flat_map(mpsc::Receiver::try_iter) {
             match report {
-                HandsetReport::Works(works) => self.handset_works = works,
+                HandsetReport::Works(works) => self.handset_works = Some(works),
                 HandsetReport::Event {
                     at,
                     event: HandsetEvent::Key(key, _),
@@ -118,7 +132,8 @@ impl Own {
                 Vec::new()
             }
             Some(_) => {
-                troubles.extend(self.handset_works.as_ref().err().cloned());
+                let unread = "the contacts have not been read yet";
+                troubles.extend(trouble(self.handset_works.as_ref(), unread));
                 let is_inverted = self.view.is_inverted.load(Ordering::Relaxed);
                 contacts(&self.handset, &self.view.contacts(), is_inverted)
             }
@@ -130,10 +145,11 @@ impl Own {
             }
             Ok(meter) => {
                 while let Some(works) = meter.wait(Duration::ZERO) {
-                    self.mic_works = works;
+                    self.mic_works = Some(works);
                 }
-                troubles.extend(self.mic_works.as_ref().err().cloned());
-                self.mic_works.is_ok().then(|| meter.levels())
+                let unheard = "the microphone has not been heard yet";
+                troubles.extend(trouble(self.mic_works.as_ref(), unheard));
+                matches!(self.mic_works, Some(Ok(()))).then(|| meter.levels())
             }
         };
         Moment {

@@ -13,6 +13,7 @@ use crate::adapters::handset::HandsetView;
 use crate::adapters::mixer::MixerError;
 use crate::adapters::playback::{Earpiece, PlaybackEvent};
 use crate::adapters::prompts::Prompts;
+use crate::adapters::sound_error::SoundError;
 use crate::adapters::{mixer, recorder, sound_cards};
 use crate::config::{Audio, Config, Loudness, MixerControl};
 use crate::status::{Finding, Microphone};
@@ -141,9 +142,10 @@ fn earpiece(audio: &Audio) -> Finding {
         Earpiece::new(&output, Arc::new(prompts), view, orders, alive, report).run();
     });
     let works = match playing {
-        Ok(_) => states
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| Err(silent("the earpiece", &audio.output))),
+        Ok(_) => match states.recv_timeout(PATIENCE) {
+            Ok(works) => works.map_err(|why| why.to_string()),
+            Err(_) => Err(silent("the earpiece", &audio.output)),
+        },
         Err(error) => Err(error.to_string()),
     };
     drop(commands);
@@ -181,9 +183,10 @@ fn microphone(audio: &Audio) -> Vec<Finding> {
             )];
         }
     };
-    let works = meter
-        .wait(PATIENCE)
-        .unwrap_or_else(|| Err(silent("the microphone", &audio.input)));
+    let works = match meter.wait(PATIENCE) {
+        Some(works) => works.map_err(|why| why.to_string()),
+        None => Err(silent("the microphone", &audio.input)),
+    };
     if let Err(why) = works {
         return vec![Finding::fault(
             AREA,
@@ -197,7 +200,7 @@ fn microphone(audio: &Audio) -> Vec<Finding> {
         return vec![Finding::fault(
             AREA,
             "microphone",
-            why,
+            why.to_string(),
             "Check the sound card's plug.",
         )];
     }
@@ -237,7 +240,7 @@ pub(super) fn heard(levels: &Microphone) -> Finding {
 /// A microphone that is listened to and whose sound is never kept: the doctor's level meter where no gateway runs.
 pub(super) struct Meter {
     levels: Arc<MicLevels>,
-    states: mpsc::Receiver<Result<(), String>>,
+    states: mpsc::Receiver<Result<(), SoundError>>,
     stop: Arc<AtomicBool>,
     /// Held because the recorder ends with its commands.
     _commands: mpsc::SyncSender<recorder::RecorderCommand>,
@@ -295,7 +298,7 @@ impl Meter {
     }
 
     /// The next state of the card within `patience`: frames arrive, or why not.
-    pub(super) fn wait(&self, patience: Duration) -> Option<Result<(), String>> {
+    pub(super) fn wait(&self, patience: Duration) -> Option<Result<(), SoundError>> {
         self.states.recv_timeout(patience).ok()
     }
 

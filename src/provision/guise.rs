@@ -54,7 +54,7 @@ pub fn printable(name: &str) -> String {
 pub fn typographic(text: &str, file: &str) -> Vec<ConfigFault> {
     let fault = |line, why: &str| ConfigFault::whole(why).in_file(file).at_line(line);
     let mut faults: Vec<ConfigFault> = Vec::new();
-    let mut told = 0;
+    let mut named = 0;
     let mut line = 1;
     let mut string: Option<&str> = None;
     let mut rest = text;
@@ -81,10 +81,10 @@ pub fn typographic(text: &str, file: &str) -> Vec<ConfigFault> {
         {
             length = begins.len();
             string = Some(begins);
-        } else if told != line
+        } else if named != line
             && let Some(remedy) = remedy_of(character)
         {
-            told = line;
+            named = line;
             if faults.len() == MOST_NAMED {
                 faults.push(fault(line, "and more of that kind"));
                 break;
@@ -176,8 +176,8 @@ mod tests {
         let text = "# “comment”\n[booth]\nid = “rundhoej-1”\nname = \"“Torvet” – \\\"x\"\n\
                     contact = '’'\na = \"\"\"\n“in” it\n\"\"\"\nb\u{a0}= 1\nc = –1\nd = ‘x’\n";
         let faults = typographic(text, "booth.toml");
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        let lines: Vec<&str> = told
+        let sentences: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let lines: Vec<&str> = sentences
             .iter()
             .filter_map(|fault| fault.split(": ").next())
             .collect();
@@ -191,9 +191,9 @@ mod tests {
             ],
             "{faults:#?}"
         );
-        assert!(told[0].contains("plain \""));
-        assert!(told[1].contains("U+00A0"));
-        assert!(told[2].contains("plain -"));
+        assert!(sentences[0].contains("plain \""));
+        assert!(sentences[1].contains("U+00A0"));
+        assert!(sentences[2].contains("plain -"));
         assert_eq!(hint_of("rundhoej-1"), "");
         assert!(hint_of("rundhoej–1").contains("long dash"));
     }

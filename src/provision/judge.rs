@@ -208,11 +208,11 @@ fn trial(section: &str, value: &Value) -> Result<(), Misfit> {
 fn check_values(file: &str, judged: &mut Judged) {
     let booth = judged.table.get("booth").and_then(Value::as_table);
     let has_id = booth.is_some_and(|booth| booth.contains_key("id"));
-    let id_is_told = judged
+    let id_is_named = judged
         .keys
         .iter()
         .any(|verdict| verdict.key == "[booth] id");
-    if !has_id && !id_is_told {
+    if !has_id && !id_is_named {
         let why = "is missing; write id = \"…\" with 3 to 32 of the characters a-z, 0-9 and -";
         judged
             .faults
@@ -324,13 +324,13 @@ mod tests {
         let judged = judge(&text, "booth.toml");
         assert_eq!(judged.faults, Vec::<ConfigFault>::new());
         assert!(judged.config.is_some());
-        let told: Vec<(&str, usize)> = judged
+        let named: Vec<(&str, usize)> = judged
             .keys
             .iter()
             .map(|verdict| (verdict.key.as_str(), verdict.line))
             .collect();
         assert_eq!(
-            told,
+            named,
             [
                 ("[booth] id", 2),
                 ("[privacy] seal", 4),

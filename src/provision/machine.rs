@@ -58,17 +58,17 @@ pub fn provision_here(
         disk: &disk,
         usable: &settings::check_connection,
     };
-    let told = make_way(places).and_then(|moved| {
+    let made = make_way(places).and_then(|moved| {
         if let Err(error) = note_moved_aside(&disk, places) {
             log::warn!("what was moved aside on this card could not be noted: {error}");
         }
         let mut outcome = provision(&hands, places, clock::wall())?;
-        tell_moved(&disk, places, &mut outcome, moved)?;
+        report_moved(&disk, places, &mut outcome, moved)?;
         Ok(outcome)
     });
     // A configuration that exists stays in use, however old it is.
     let instead = without_data.filter(|_| !places.config.exists());
-    let told = match (told, instead) {
+    let made = match (made, instead) {
         (Err(error), Some(folder)) => {
             log::error!("{error}; the configuration is made in RAM");
             let places = places.clone().without_data(folder);
@@ -82,9 +82,9 @@ pub fn provision_here(
                 &error,
             )
         }
-        (told, _) => told.map(|outcome| (outcome, places.clone())),
+        (made, _) => made.map(|outcome| (outcome, places.clone())),
     };
-    let (outcome, places) = told.inspect_err(|error| {
+    let (outcome, places) = made.inspect_err(|error| {
         let text = status::refusal(&error.to_string(), clock::wall());
         if let Err(error) = publish_news(&disk, places, &text) {
             log::warn!("{STATUS}: {error}");
@@ -119,7 +119,7 @@ fn in_ram(
     let mut outcome = provision(hands, &places, clock::wall())?;
     outcome.refused = Some(refused.to_string());
     keep_outcome(disk, &places, &outcome)?;
-    tell_moved(disk, &places, &mut outcome, moved)?;
+    report_moved(disk, &places, &mut outcome, moved)?;
     let giving = at("giving away", &places.data);
     strangers::give(&places.data, &places.spool, 0).map_err(giving)?;
     Ok((outcome, places))
@@ -136,7 +136,7 @@ fn make_way(places: &Places) -> Result<Vec<String>, ProvisionError> {
 }
 
 /// Adds what was moved aside to the notes.
-fn tell_moved(
+fn report_moved(
     disk: &dyn Disk,
     places: &Places,
     outcome: &mut Outcome,
@@ -259,9 +259,9 @@ pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
     let unused = unused
         .iter()
         .filter(|file| file.weight != Weight::Elsewhere);
-    let mut told: Vec<String> = unused.map(ToString::to_string).collect();
+    let mut sentences: Vec<String> = unused.map(ToString::to_string).collect();
     if config.screen.enabled {
-        told.extend(lacking(&loaded.without_text()));
+        sentences.extend(lacking(&loaded.without_text()));
     }
     let beside = file.parent().unwrap_or(Path::new(""));
     // Only where the folder of prompts is in the configuration's folder can files lie beside it.
@@ -269,9 +269,9 @@ pub fn unused_prompts(config: &Config, file: &Path) -> Vec<String> {
         let listed = RealDisk::new().list(beside).unwrap_or_default();
         let named = session.prompts.file_name().unwrap_or_default();
         let names = Prompts::names(&questions);
-        told.extend(prompts::beside(&listed, Path::new(named), &names));
+        sentences.extend(prompts::beside(&listed, Path::new(named), &names));
     }
-    told
+    sentences
 }
 
 /// The profiles that are connected, by their UUIDs, and their interfaces' names: NetworkManager notes by interface number
@@ -389,8 +389,8 @@ mod tests {
         );
         put("nm/2", "[device]\nmanaged=managed\n");
         put("nm/9", "[device]\nconnection-uuid=c\n");
-        let told = connected(&at("nm"), &at("net"));
-        assert_eq!(told, [("a-b".to_owned(), "wlan0".to_owned())]);
+        let found = connected(&at("nm"), &at("net"));
+        assert_eq!(found, [("a-b".to_owned(), "wlan0".to_owned())]);
         assert!(connected(&at("nothing"), &at("net")).is_empty());
     }
 }

@@ -105,12 +105,12 @@ type Wanted = BTreeMap<(String, String), Found>;
 /// The files that are passed over in the folder of prompts, and beside it.
 struct Passed<'a> {
     names: &'a [String],
-    told: Vec<String>,
+    sentences: Vec<String>,
 }
 
 impl Passed<'_> {
-    fn tell(&mut self, file: &str, why: &str, remedy: &str) {
-        self.told
+    fn name(&mut self, file: &str, why: &str, remedy: &str) {
+        self.sentences
             .push(format!("The prompt {} {why}; {remedy}.", printable(file)));
     }
 
@@ -118,7 +118,7 @@ impl Passed<'_> {
     fn takes(&mut self, place: &str, name: &str) -> bool {
         let is_prompt = |stem: &str| self.names.iter().any(|own| own.eq_ignore_ascii_case(stem));
         if let Some((why, remedy)) = folder::unreadable(name, &is_prompt) {
-            self.tell(
+            self.name(
                 &format!("{place}{name}"),
                 &format!("is not used: it {why}"),
                 &remedy,
@@ -128,13 +128,13 @@ impl Passed<'_> {
     }
 
     fn into_notes(mut self) -> Vec<String> {
-        if self.told.len() > MOST_NAMED {
-            let more = self.told.len() - MOST_NAMED;
-            self.told.truncate(MOST_NAMED);
-            self.told
+        if self.sentences.len() > MOST_NAMED {
+            let more = self.sentences.len() - MOST_NAMED;
+            self.sentences.truncate(MOST_NAMED);
+            self.sentences
                 .push(format!("{more} more files among the prompts are not used."));
         }
-        self.told
+        self.sentences
     }
 }
 
@@ -142,17 +142,17 @@ impl Passed<'_> {
 pub(super) fn beside(listed: &[Listed], named: &Path, names: &[String]) -> Vec<String> {
     let mut passed = Passed {
         names,
-        told: Vec::new(),
+        sentences: Vec::new(),
     };
     let place = named.display();
     for file in listed.iter().filter(|entry| !entry.is_folder) {
         let name = file.name.to_lowercase();
         if folder::is_sound_of(&file.name, names) {
             let why = "lies beside booth.toml and is not used";
-            passed.tell(&file.name, why, &format!("put it into the folder {place}"));
+            passed.name(&file.name, why, &format!("put it into the folder {place}"));
         } else if name.starts_with("prompt") && name.ends_with(".zip") {
             let why = "is an archive";
-            passed.tell(
+            passed.name(
                 &file.name,
                 why,
                 &format!("unpack it into the folder {place}"),
@@ -172,7 +172,7 @@ fn look(
     let (mut total, mut left_out) = (0, Vec::new());
     let mut passed = Passed {
         names,
-        told: Vec::new(),
+        sentences: Vec::new(),
     };
     let mut places = vec![(String::new(), from.to_owned(), disk.list(from)?)];
     let mut languages = places[0].2.clone();
@@ -193,7 +193,7 @@ fn look(
             if file.is_folder {
                 if !language.is_empty() && !folder::is_debris(&file.name) {
                     let (why, remedy) = folder::NESTED;
-                    passed.tell(&format!("{place}{}/", file.name), why, remedy);
+                    passed.name(&format!("{place}{}/", file.name), why, remedy);
                 }
                 continue;
             }
@@ -218,7 +218,7 @@ fn look(
             if let Some(other) = wanted.insert(key, found) {
                 let why = "is not used: another one has its name in other letters";
                 let file = other.path.strip_prefix(from).unwrap_or(&other.path);
-                passed.tell(&file.to_string_lossy(), why, "take one of them away");
+                passed.name(&file.to_string_lossy(), why, "take one of them away");
             }
         }
     }

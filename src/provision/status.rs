@@ -99,10 +99,10 @@ pub struct Facts {
 /// The whole file: UTF-8 with a byte order mark and CRLF, which every laptop's editor can show.
 pub fn render(facts: &Facts) -> String {
     let zone = zone::zone(&facts.outcome.timezone);
-    let told = |language| section(facts, language, &zone);
+    let said = |language| section(facts, language, &zone);
     let sections = match Language::of(&facts.outcome.language) {
-        Language::Danish => [told(Language::Danish), told(Language::English)].join("\n\n"),
-        Language::English => told(Language::English),
+        Language::Danish => [said(Language::Danish), said(Language::English)].join("\n\n"),
+        Language::English => said(Language::English),
     };
     let head = format!("BOOTH STATUS {}", day(facts.now, &zone));
     format!("\u{feff}{head}\n\n{sections}\n").replace('\n', "\r\n")

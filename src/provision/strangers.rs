@@ -26,7 +26,7 @@ const MOST_ENTRIES: usize = 10_000;
 /// How many names are tried for a file that goes aside.
 const MOST_NAMES: usize = 1_000;
 /// Most files that are named.
-const MOST_TOLD: usize = 8;
+const MOST_NAMED: usize = 8;
 const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -73,7 +73,7 @@ pub(super) fn move_aside(data: &Path, names: &[(&str, usize)]) -> io::Result<Vec
             looking.move_away(top.as_fd(), name, shown, why)?;
         }
     }
-    Ok(looking.told())
+    Ok(looking.named())
 }
 
 struct Looking {
@@ -182,9 +182,9 @@ impl Looking {
         )))
     }
 
-    fn told(mut self) -> Vec<String> {
-        let more = self.moved.len().saturating_sub(MOST_TOLD);
-        self.moved.truncate(MOST_TOLD);
+    fn named(mut self) -> Vec<String> {
+        let more = self.moved.len().saturating_sub(MOST_NAMED);
+        self.moved.truncate(MOST_NAMED);
         if more > 0 {
             self.moved.push(format!("{more} more lie in {ASIDE}"));
         }

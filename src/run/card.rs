@@ -26,7 +26,10 @@ impl Gateway {
                 self.use_spool(now, spool, &report);
             }
             KeeperEvent::Room(room) => self.booth.evidence.spool = room,
-            KeeperEvent::Probed(result) => self.decide(now, Event::Probed(result)),
+            KeeperEvent::Probed(result) => {
+                let result = result.map_err(|error| error.to_string());
+                self.decide(now, Event::Probed(result));
+            }
             KeeperEvent::Closed(result) => self.card_was_closed(now, result),
             KeeperEvent::Centre(event) => self.centre_event(now, event),
             KeeperEvent::Damaged(what) => {
@@ -122,7 +125,7 @@ impl Gateway {
                 log::error!(about = "withdrawal"; "a withdrawal is not kept: {error}");
             }
         }
-        self.tell(now, Input::WithdrawalKept(is_kept));
+        self.to_visit(now, Input::WithdrawalKept(is_kept));
     }
 
     /// What became of a manifest that was to be fixed before its first offer.
@@ -181,7 +184,7 @@ impl Gateway {
         for (clip, _) in spool.quarantined_clips() {
             self.booth.delivery.lies_aside(clip.clip_id, clip.sha256);
         }
-        self.tell_of_the_card(report);
+        self.report_the_card(report);
         self.decide(
             now,
             Event::SpoolOpened {
@@ -200,7 +203,7 @@ impl Gateway {
     }
 
     /// Reports what was found when the spool was opened.
-    fn tell_of_the_card(&mut self, report: &OpenReport) {
+    fn report_the_card(&mut self, report: &OpenReport) {
         for clip in &report.recovered {
             log::warn!(clip_id = clip.clip_id.as_str(); "finished what a power cut had left");
         }

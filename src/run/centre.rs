@@ -34,7 +34,7 @@ pub(super) struct Desk {
     /// First 16 hex digits of the SHA-256 of the notice that was played in this visit; `None` while a tone stood in for it. What the
     /// prompts are later in the visit may be others.
     pub(super) notice_heard: Option<String>,
-    /// What the visit was told last, and what the clocks showed then.
+    /// What the visit was shown last, and what the clocks showed then.
     offered: Option<Offer>,
     offered_at: Option<Clock>,
     /// A signed configuration that is judged when the clock is synchronised.
@@ -229,7 +229,7 @@ impl Gateway {
         self.centre.campaigns.deadline()
     }
 
-    /// Tells the visit what is offered now, if that has changed.
+    /// Shows the visit what is offered now, if that has changed.
     pub(super) fn offer_anew(&mut self, now: Mono) {
         let clock = self.clock(now);
         self.centre.offered_at = Some(clock);
@@ -242,7 +242,7 @@ impl Gateway {
         self.booth.bell_is_quiet(quiet);
         if self.centre.offered.as_ref() != Some(&offered.offer) {
             self.centre.offered = Some(offered.offer.clone());
-            self.tell(now, Input::Offer(offered.offer));
+            self.to_visit(now, Input::Offer(offered.offer));
         }
     }
 
@@ -255,7 +255,7 @@ impl Gateway {
                     continue;
                 }
                 Command::Report => {
-                    self.tell_of_config();
+                    self.log_config();
                     self.say_config();
                     continue;
                 }
@@ -306,7 +306,7 @@ impl Gateway {
     }
 
     /// Writes into the log why the configuration that came is not in force.
-    fn tell_of_config(&self) {
+    fn log_config(&self) {
         let standing = self.centre.campaigns.standing();
         if standing.errors.is_empty() {
             return;

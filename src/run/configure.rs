@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::reader::{Measured, NotGood, ReadAgain, ReadCommand, hash_of};
 use super::{Gateway, Machine, Workers, centre, orders, update};
 use crate::adapters::playback::PlaybackCommand;
+use crate::adapters::prompts::Prompts;
 use crate::adapters::sensors::SupplyFiles;
 use crate::config::{Backend, Config, Confirm, zone};
 use crate::provision;
@@ -90,6 +91,52 @@ fn booth_rules(config: &Config, config_hash: &str, has_lamp: bool, centre: Centr
     }
 }
 
+/// What is known before any part has reported.
+fn evidence_at_start(config: &Config, machine: &dyn Machine, prompts: &Prompts) -> Evidence {
+    let now = machine.mono();
+    let why_unconnected = match config.mqtt.url {
+        Some(_) => "not connected yet",
+        None => "no broker is configured; set [mqtt] url",
+    };
+    Evidence {
+        questions: config.questions.len(),
+        broker: Err((now, why_unconnected.into())),
+        notice_missing: prompts.notice_id().is_none(),
+        clock_synced: machine.clock_synced(),
+        contact: config.booth.contact.clone(),
+        ..Evidence::at_start(now)
+    }
+}
+
+/// The core of a booth that begins now.
+fn core_at_start(
+    config: &Config,
+    config_hash: &str,
+    machine: &dyn Machine,
+    workers: &Workers,
+    evidence: Evidence,
+) -> Booth {
+    let boot_id = {
+        let speaker = workers.speaker.lock();
+        let speaker = speaker.unwrap_or_else(PoisonError::into_inner);
+        speaker.boot_id.clone()
+    };
+    let has_updater = workers.update.is_some();
+    let centre = orders::centre_rules(config, boot_id.clone(), has_updater, machine);
+    let confirmation = match config.mqtt.confirm {
+        Confirm::Hub => Confirmation::Hub,
+        Confirm::Broker => Confirmation::Broker,
+    };
+    Booth::new(
+        evidence.started,
+        booth_rules(config, config_hash, workers.handset.is_some(), centre),
+        Session::new(session_rules(config)),
+        Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
+        Quarantine::new(boot_id),
+        evidence,
+    )
+}
+
 impl Gateway {
     /// A gateway that knows nothing of its parts yet. `config_path` is where SIGHUP reads again.
     pub fn new(
@@ -98,50 +145,15 @@ impl Gateway {
         machine: Box<dyn Machine>,
         workers: Workers,
     ) -> Self {
-        let now = machine.mono();
-        let why_unconnected = if config.mqtt.url.is_some() {
-            "not connected yet"
-        } else {
-            "no broker is configured; set [mqtt] url"
-        };
-        let boot_id = {
-            let speaker = workers.speaker.lock();
-            speaker
-                .unwrap_or_else(PoisonError::into_inner)
-                .boot_id
-                .clone()
-        };
-        let confirmation = match config.mqtt.confirm {
-            Confirm::Hub => Confirmation::Hub,
-            Confirm::Broker => Confirmation::Broker,
-        };
         let config_hash = hash_of(config_path);
         // A configuration whose keys are wrong is refused before; if one came here, nothing would be kept.
         let seal_to = config.privacy.seal_to().unwrap_or(SealTo::Nobody);
         let evidence = Evidence {
-            questions: config.questions.len(),
             no_recipient: seal_to == SealTo::Nobody,
-            broker: Err((now, why_unconnected.into())),
-            notice_missing: workers.prompts.notice_id().is_none(),
-            clock_synced: machine.clock_synced(),
             partition: machine.partition(&config_path.with_file_name(MOVED_ASIDE)),
-            contact: config.booth.contact.clone(),
-            ..Evidence::at_start(now)
+            ..evidence_at_start(&config, machine.as_ref(), &workers.prompts)
         };
-        let centre = orders::centre_rules(
-            &config,
-            boot_id.clone(),
-            workers.update.is_some(),
-            machine.as_ref(),
-        );
-        let booth = Booth::new(
-            now,
-            booth_rules(&config, &config_hash, workers.handset.is_some(), centre),
-            Session::new(session_rules(&config)),
-            Delivery::new(confirmation).paced(config.mqtt.upload_bytes_per_s()),
-            Quarantine::new(boot_id),
-            evidence,
-        );
+        let booth = core_at_start(&config, &config_hash, machine.as_ref(), &workers, evidence);
         Self {
             about: machine.about(),
             booth,
@@ -201,7 +213,7 @@ impl Gateway {
             self.use_spool(now, spool, &report);
         }
         self.offer_anew(now);
-        self.tell_can_seal(now);
+        self.show_can_seal(now);
         self.event(
             "boot",
             serde_json::json!({ "sw_version": env!("CARGO_PKG_VERSION") }),

@@ -45,7 +45,7 @@ impl Gateway {
     }
 
     /// Hands an input to the visit and carries out the commands.
-    pub(super) fn tell(&mut self, now: Mono, input: Input) {
+    pub(super) fn to_visit(&mut self, now: Mono, input: Input) {
         self.decide(now, Event::Visit(input));
     }
 
@@ -106,16 +106,8 @@ impl Gateway {
                 log::info!("the bell rings by its schedule");
                 self.to_handset(HandsetCommand::Ring(ringing));
             }
-            Command::StepBack(evidence) => {
-                if let Some(mqtt) = &self.mqtt {
-                    mqtt.step_back(evidence);
-                }
-            }
-            Command::ConnectAgain { steps_back } => {
-                if let Some(mqtt) = &self.mqtt {
-                    mqtt.connect_again(steps_back);
-                }
-            }
+            Command::StepBack(evidence) => self.step_back(evidence),
+            Command::ConnectAgain { steps_back } => self.connect_again(steps_back),
             Command::Reply(reply) => self.reply(reply),
             Command::Settle(verdicts) => self.settle(now, verdicts),
             Command::SayHub(true) => log::info!(over = "hub"; "the hub is online"),

@@ -36,7 +36,7 @@ impl Gateway {
         all.extend(self.update_finding());
         for note in &self.mixer_notes {
             let remedy = "Write a value in that range into booth.toml.";
-            all.push(Finding::warning("mixer", "range", note, remedy));
+            all.push(Finding::warning("mixer", "range", note.to_string(), remedy));
         }
         all.extend(self.young_trouble());
         all.extend(self.unreadable_findings(now));
@@ -196,8 +196,8 @@ impl Gateway {
     /// Files that are not used; prompts of other languages are left out.
     fn unused_prompts(&self) -> Vec<String> {
         let unused = self.prompts.unused().iter();
-        let told = unused.filter(|file| file.weight != Weight::Elsewhere);
-        told.take(MOST_UNUSED).map(ToString::to_string).collect()
+        let named = unused.filter(|file| file.weight != Weight::Elsewhere);
+        named.take(MOST_UNUSED).map(ToString::to_string).collect()
     }
 
     fn seen_contacts(&self) -> Vec<Contact> {

@@ -119,11 +119,25 @@ pub enum KeeperEvent {
     /// A withdrawal is on the card, or why not.
     Withdrawn(Result<KeptWithdrawal, SpoolError>),
     /// The card takes a write, or why not.
-    Probed(Result<(), String>),
+    Probed(Result<(), SpoolError>),
     /// The spool is closed and all of it on the card, or why not.
-    Closed(Result<(), String>),
+    Closed(Result<(), NotClosed>),
     /// Something about the centre's configuration.
     Centre(CentreEvent),
+}
+
+/// Why the spool stays open.
+#[derive(Debug, thiserror::Error)]
+pub enum NotClosed {
+    /// The card has not taken everything yet.
+    #[error("the card still owes a write")]
+    OwesWrite,
+    /// The keeper has not answered in time.
+    #[error("the card keeps the gateway waiting")]
+    Stalls,
+    /// The card refuses.
+    #[error(transparent)]
+    Refused(#[from] SpoolError),
 }
 
 /// What became of a manifest that was to be fixed.
@@ -202,7 +216,7 @@ struct Batch {
 pub struct Keeper {
     spool: Option<Spool>,
     /// The room that was last reported.
-    told: Option<Result<(), SpoolFault>>,
+    reported: Option<Result<(), SpoolFault>>,
     /// The card may be out until then.
     closed_until: Mono,
     /// Confirmed clips that the card did not delete; tried again at every look.
@@ -231,7 +245,7 @@ impl Keeper {
     pub fn new(spool: Option<Spool>) -> Self {
         Self {
             spool,
-            told: None,
+            reported: None,
             closed_until: Mono(0),
             unreleased: Vec::new(),
             unmoved: Vec::new(),
@@ -288,7 +302,7 @@ impl Keeper {
         }
         match open(self.opening.failures()) {
             Ok((opened, found)) => {
-                self.told = None;
+                self.reported = None;
                 self.said.clear();
                 for retry in [&mut self.opening, &mut self.mending, &mut self.errands] {
                     retry.worked();
@@ -316,9 +330,9 @@ impl Keeper {
             true => Err(SpoolFault::Unwritable(READ_ONLY.into())),
             false => room(&spool),
         };
-        if self.told.as_ref() != Some(&room) {
+        if self.reported.as_ref() != Some(&room) {
             report(KeeperEvent::Room(room.clone()));
-            self.told = Some(room);
+            self.reported = Some(room);
         }
     }
 
@@ -461,12 +475,11 @@ impl Keeper {
                 report(KeeperEvent::Purged(clip_id, purged));
             }
             KeeperCommand::Look => {
-                self.told = None;
+                self.reported = None;
                 self.mend_due = Mono(0);
             }
             KeeperCommand::Probe => {
-                let probed = spool.probe().map_err(|error| error.to_string());
-                report(KeeperEvent::Probed(probed));
+                report(KeeperEvent::Probed(spool.probe()));
             }
             KeeperCommand::Withdraw(withdrawal) => {
                 report(KeeperEvent::Withdrawn(spool.keep_withdrawal(&withdrawal)));
@@ -493,8 +506,8 @@ impl Keeper {
     fn close(&mut self, now: Mono, spool: &Spool, span: Duration, report: &impl Fn(KeeperEvent)) {
         self.mend(now, spool, report);
         let closed = match spool.is_settled() {
-            true => spool.checkpoint().map_err(|error| error.to_string()),
-            false => Err("the card still owes a write".into()),
+            true => spool.checkpoint().map_err(NotClosed::Refused),
+            false => Err(NotClosed::OwesWrite),
         };
         if closed.is_ok() {
             self.spool = None;
@@ -648,9 +661,9 @@ mod tests {
             reserve_bytes: 1_000_000,
             ..config::Spool::default()
         };
-        let told = RefCell::new(Vec::new());
+        let reported = RefCell::new(Vec::new());
         let report = |event| {
-            told.borrow_mut().push(match event {
+            reported.borrow_mut().push(match event {
                 KeeperEvent::Opened(..) => "opened",
                 KeeperEvent::Failed(_) => "failed",
                 _ => "else",
@@ -668,7 +681,7 @@ mod tests {
             waiting.try_recv(),
             Ok(Err(SpoolError::InUse { .. }))
         ));
-        assert!(told.borrow().is_empty());
+        assert!(reported.borrow().is_empty());
         // The start no longer waits.
         for (is_open, said) in [(true, "opened"), (false, "failed")] {
             let (waits, waiting) = oneshot::channel();
@@ -678,7 +691,7 @@ mod tests {
                 false => open_first(refuses, waits, report),
             };
             assert_eq!(spool.is_some(), is_open);
-            assert_eq!(told.borrow_mut().pop(), Some(said));
+            assert_eq!(reported.borrow_mut().pop(), Some(said));
         }
     }
 
@@ -692,9 +705,9 @@ mod tests {
         };
         let (spool, _) = open(&place, &ThisMachine, 0).expect("a spool");
         let card_id = spool.card().card_id;
-        let told = RefCell::new(Vec::new());
+        let reported = RefCell::new(Vec::new());
         let report = |event| {
-            told.borrow_mut().push(match event {
+            reported.borrow_mut().push(match event {
                 KeeperEvent::Closed(result) => format!("closed {result:?}"),
                 KeeperEvent::Opened(spool, _) => format!("opened {}", spool.card().card_id),
                 KeeperEvent::Probed(result) => format!("probed {result:?}"),
@@ -718,7 +731,7 @@ mod tests {
         keeper.try_open(Mono(1_300), again, report);
         assert!(keeper.is_open());
         assert_eq!(
-            told.into_inner(),
+            reported.into_inner(),
             [
                 "probed Ok(())".to_owned(),
                 "closed Ok(())".to_owned(),

@@ -59,6 +59,20 @@ impl Gateway {
         }
     }
 
+    /// The connection leaves the broker politely.
+    pub(super) fn step_back(&self, evidence: String) {
+        if let Some(outbox) = &self.mqtt {
+            outbox.step_back(evidence);
+        }
+    }
+
+    /// The connection tries again.
+    pub(super) fn connect_again(&self, steps_back: bool) {
+        if let Some(outbox) = &self.mqtt {
+            outbox.connect_again(steps_back);
+        }
+    }
+
     /// A message will not go to the connection after all: takes it off the count.
     pub(super) fn count_unsent(&mut self, message: &Outbound) {
         let bytes = message.topic.len() + message.payload.len();

@@ -31,6 +31,7 @@ mod visit;
 mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -38,7 +39,7 @@ use serde_json::json;
 use crate::adapters::capture::{CaptureFigures, CaptureState};
 use crate::adapters::ear::MicLevels;
 use crate::adapters::handset::{HandsetCommand, HandsetReport, HandsetView};
-use crate::adapters::mixer::Applied;
+use crate::adapters::mixer::{Applied, OutOfRange};
 use crate::adapters::mqtt::MqttEvent;
 use crate::adapters::outbox::Outbox;
 use crate::adapters::playback::{PlaybackCommand, PlaybackEvent};
@@ -58,8 +59,9 @@ pub use configure::check_anywhere;
 pub use ended::{Ended, RunError};
 use gateway_core::booth::{Booth, Event};
 use gateway_core::delivery::Delivery;
+use gateway_core::health::Works;
 use gateway_core::session::{Key, Session, TakeId};
-pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK};
+pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK, NotClosed};
 pub use machine::{About, Machine, ThisMachine};
 pub use post::{Post, post};
 pub use reader::{Measured, ReadCommand, ReadEvent, Reader, certificate_file, read_message};
@@ -167,7 +169,7 @@ pub struct Gateway {
     mqtt: Option<Outbox>,
     mixer: Option<Post<()>>,
     /// Mixer controls that were set to another value than asked, for the doctor.
-    mixer_notes: Vec<String>,
+    mixer_notes: Vec<OutOfRange>,
     last_key: Option<(Mono, Key)>,
     capture_figures: Arc<CaptureFigures>,
     /// The connection stood at least once since the start.
@@ -269,12 +271,12 @@ impl Gateway {
                 self.decide(now, Event::PlayEnded(id));
             }
             Happening::Playback(PlaybackEvent::State { works }) => {
-                log_works("earpiece", &works);
+                let works = log_works("earpiece", works);
                 self.set_mixer(&works);
                 self.booth.evidence.playback = works;
             }
             Happening::Capture(CaptureState { works }) => {
-                log_works("microphone", &works);
+                let works = log_works("microphone", works);
                 if let Err(why) = &works
                     && self.booth.evidence.capture.is_ok()
                 {
@@ -290,10 +292,8 @@ impl Gateway {
             Happening::Keeper(event) => self.keeper_event(now, event),
             Happening::Reader(event) => self.read(now, event),
             Happening::Mixer(Applied { faults, notes }) => {
-                for sentence in faults.iter().chain(&notes) {
-                    log::warn!("{sentence}");
-                }
-                self.booth.evidence.mixer = faults;
+                self.booth.evidence.mixer = logged(&faults);
+                logged(&notes);
                 self.mixer_notes = notes;
             }
             Happening::Update(news) => self.update_news(now, news),
@@ -308,7 +308,7 @@ impl Gateway {
     }
 
     /// Sets the mixer again when a card has come back: it has its own defaults.
-    fn set_mixer(&self, works: &Result<(), String>) {
+    fn set_mixer(&self, works: &Works) {
         if works.is_ok()
             && let Some(mixer) = &self.mixer
         {
@@ -336,11 +336,23 @@ impl Gateway {
     }
 }
 
-fn log_works(what: &str, works: &Result<(), String>) {
-    match works {
+/// Logs whether a part works. Returns it as the core weighs it: the fact, and the sentence about a fault.
+fn log_works(what: &str, works: Result<(), impl Display>) -> Works {
+    let works = works.map_err(|fault| fault.to_string());
+    match &works {
         Ok(()) => log::info!(over = what; "the {what} works"),
         Err(why) => log::warn!(fault = what; "{why}"),
     }
+    works
+}
+
+/// Logs each of these faults, and returns their sentences for the core.
+fn logged(faults: &[impl Display]) -> Vec<String> {
+    let sentences: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for sentence in &sentences {
+        log::warn!("{sentence}");
+    }
+    sentences
 }
 
 /// Logs something from outside that makes no sense.

@@ -99,7 +99,7 @@ impl Gateway {
                     "what is said from now on is sealed to the keys that the centre has named by a signed command: {}",
                     self.seal_to.ids().join(", ")
                 );
-                self.tell_can_seal(now);
+                self.show_can_seal(now);
                 self.publish_birth();
             }
             // They were checked before they were noted.

@@ -145,7 +145,7 @@ pub fn read_message(spool: &Spool, send: Send) -> ReadEvent {
     ReadEvent::Message { send, read }
 }
 
-/// Where the reader finds what it is not told with each command.
+/// Where the reader finds what does not come with each command.
 pub struct Reader {
     config_path: PathBuf,
     place: PathBuf,

@@ -172,7 +172,7 @@ impl Gateway {
     }
 
     /// Reports to the centre, too, why the gateway hangs: nobody logs in to a booth to read that.
-    pub(super) fn tell_liveness(&mut self, news: LivenessNews) {
+    pub(super) fn report_liveness(&mut self, news: LivenessNews) {
         match news {
             LivenessNews::Hangs { thread, limit } => {
                 let limit_s = limit.as_secs();
@@ -194,7 +194,7 @@ impl Gateway {
     }
 
     /// Reports a thread that has died: the gateway ends now.
-    pub(super) fn tell_death(&mut self, death: &Death) {
+    pub(super) fn report_death(&mut self, death: &Death) {
         self.event(
             "worker_died",
             json!({ "worker": death.name, "text": death.how }),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Gateway;
-use super::keeper::KeeperCommand;
+use super::keeper::{KeeperCommand, NotClosed};
 use crate::adapters::recorder::RecorderCommand;
 use crate::config::Confirm;
 use booth_contract::time::Mono;
@@ -44,9 +44,9 @@ impl Gateway {
                 } else {
                     Word::TestUnanswered
                 };
-                self.tell_outcome(now, why);
+                self.say_outcome(now, why);
             }
-            ServiceAsk::Failed => self.tell_outcome(now, Word::TestFailed),
+            ServiceAsk::Failed => self.say_outcome(now, Word::TestFailed),
             ServiceAsk::OfferNine => {
                 self.say(now, ServiceNews::Card(words(&[Word::PressNine])));
             }
@@ -58,7 +58,7 @@ impl Gateway {
                 self.booth.not_saved();
                 self.save();
                 if !self.keeper.offer(KeeperCommand::Close(CARD_CLOSED)) {
-                    self.card_was_closed(now, Err("the card keeps the gateway waiting".into()));
+                    self.card_was_closed(now, Err(NotClosed::Stalls));
                 }
             }
             ServiceAsk::Left => {
@@ -73,10 +73,10 @@ impl Gateway {
             &news;
         let language = Language::of(&self.config.session.language);
         log::info!("a technician hears: {}", spoken::text(said, language));
-        self.tell(now, Input::Service(news));
+        self.to_visit(now, Input::Service(news));
     }
 
-    fn tell_outcome(&mut self, now: Mono, outcome: Word) {
+    fn say_outcome(&mut self, now: Mono, outcome: Word) {
         let is_silent = self
             .last_test
             .as_ref()
@@ -98,12 +98,12 @@ impl Gateway {
             .take_if(|awaited| awaited == clip_id)
             .is_some()
         {
-            self.tell_outcome(now, Word::TestConfirmed);
+            self.say_outcome(now, Word::TestConfirmed);
         }
     }
 
     /// Takes the keeper's report: the spool is closed, or could not be closed.
-    pub(super) fn card_was_closed(&mut self, now: Mono, result: Result<(), String>) {
+    pub(super) fn card_was_closed(&mut self, now: Mono, result: Result<(), NotClosed>) {
         let said = match result {
             Ok(()) => {
                 log::warn!(

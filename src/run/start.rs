@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ended::{Ended, RunError, setup};
 use super::stand_in::StandIn;
 use super::turning::{CLOSING, farewell, turn_until_stopped};
-use super::workers::{FirstOpening, Started, Starter, Teller};
+use super::workers::{FirstOpening, Reporter, Started, Starter};
 use super::{Gateway, Happening, ThisMachine, connections};
 use crate::adapters::wake::Wake;
 use crate::config::Config;
@@ -95,7 +95,7 @@ pub async fn run_witnessed(
         config: &config,
         path,
         is_set_up: not_set_up.is_none(),
-        teller: Teller { happened, witness },
+        reporter: Reporter { happened, witness },
         stop: stop.clone(),
         wake: wake.clone(),
         liveness: Liveness::default(),
@@ -127,7 +127,7 @@ pub async fn run_witnessed(
     match ended {
         Ok(ended) => {
             if let Err(RunError::Worker(death)) = &ended {
-                gateway.tell_death(death);
+                gateway.report_death(death);
             }
             farewell(gateway, connection.task, kept).await;
             ended

@@ -56,7 +56,7 @@ pub(super) async fn turn_until_stopped(
         }
         let now = clock::mono();
         for news in liveness.judge(now) {
-            gateway.tell_liveness(news);
+            gateway.report_liveness(news);
         }
         if liveness.may_feed() {
             watchdog.feed(now);

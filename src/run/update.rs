@@ -226,11 +226,11 @@ pub(super) fn look_after(
     folder: &Path,
     spool: &Path,
     asked: &Receiver<UpdateAsk>,
-    tell: impl Fn(UpdateNews),
+    report: impl Fn(UpdateNews),
 ) {
     let own: PathBuf = spool.join("update");
     let reported = read_whole(disk, &own.join(REPORTED), LONGEST_REPORTED).unwrap_or_default();
-    tell(UpdateNews::Reported(
+    report(UpdateNews::Reported(
         String::from_utf8_lossy(&reported).into_owned(),
     ));
     let mut known = State::default();
@@ -247,11 +247,11 @@ pub(super) fn look_after(
             && *is_left != was_left
         {
             was_left = *is_left;
-            tell(UpdateNews::Left(was_left));
+            report(UpdateNews::Left(was_left));
         }
         match found.map(|(state, _)| state) {
             Ok(state) if state != known => {
-                tell(UpdateNews::State(Box::new(state.clone())));
+                report(UpdateNews::State(Box::new(state.clone())));
                 known = state;
             }
             Ok(_) => {}
@@ -264,7 +264,7 @@ pub(super) fn look_after(
             }
         }
         match asked.recv_timeout(LOOK) {
-            Ok(ask) => carry_out(disk, spool, &own, ask, &tell),
+            Ok(ask) => carry_out(disk, spool, &own, ask, &report),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -315,14 +315,14 @@ fn carry_out(
     spool: &Path,
     own: &Path,
     ask: UpdateAsk,
-    tell: &impl Fn(UpdateNews),
+    report: &impl Fn(UpdateNews),
 ) {
     match ask {
         UpdateAsk::Request(request) => {
             let bytes = serde_json::to_vec(&request).unwrap_or_default();
             let left = leave(disk, spool, own, REQUESTED, &bytes);
             let left = left.map_err(|error| format!("{}: {error}", own.display()));
-            tell(UpdateNews::Requested(left));
+            report(UpdateNews::Requested(left));
         }
         UpdateAsk::Cancel => match disk.unlink(&own.join(REQUESTED)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::keeper::KeeperCommand;
-use super::{Gateway, Machine, log_works};
+use super::{Gateway, Machine, log_works, logged};
 use crate::adapters::handset::{HandsetCommand, HandsetReport};
 use crate::adapters::playback::PlaybackCommand;
 use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
@@ -20,7 +20,7 @@ use gateway_core::booth::Event;
 use gateway_core::counters::Counter;
 use gateway_core::health::SpoolFault;
 use gateway_core::prompt::Prompt;
-use gateway_core::session::{Asked, Command, HandsetEvent, Input, RecorderNews, TakeId};
+use gateway_core::session::{Asked, Command, HandsetEvent, Input, PlayId, RecorderNews, TakeId};
 use serde_json::json;
 
 /// The machine's chance, for what is sealed here.
@@ -36,17 +36,13 @@ impl Gateway {
     pub(super) fn handset(&mut self, now: Mono, report: HandsetReport) {
         match report {
             HandsetReport::AtStart { off_hook } => {
-                self.tell(now, Input::HandsetAtStart { off_hook })
+                self.to_visit(now, Input::HandsetAtStart { off_hook })
             }
             HandsetReport::Works(works) => {
-                log_works("handset", &works);
-                self.booth.evidence.handset = works;
+                self.booth.evidence.handset = log_works("handset", works);
             }
             HandsetReport::Controls(controls) => {
-                for sentence in &controls {
-                    log::warn!("{sentence}");
-                }
-                self.booth.evidence.controls = controls;
+                self.booth.evidence.controls = logged(&controls);
             }
             HandsetReport::HookTaught => {
                 log::warn!("the hook's resting level was taught with the service button");
@@ -62,7 +58,7 @@ impl Gateway {
                     json!({}),
                 );
                 self.booth.evidence.case_open = is_open;
-                self.tell(now, Input::CaseOpen(is_open));
+                self.to_visit(now, Input::CaseOpen(is_open));
             }
             HandsetReport::Event { at, event, done } => {
                 if let HandsetEvent::Key(key, _) = event {
@@ -76,7 +72,7 @@ impl Gateway {
                     self.unheard_lift = Some(at);
                     self.decide(now, Event::Weigh);
                 }
-                self.tell(at, Input::Handset(event));
+                self.to_visit(at, Input::Handset(event));
                 if let Some(done) = done {
                     let _ = done.send(());
                 }
@@ -126,22 +122,11 @@ impl Gateway {
                 id,
                 take,
                 gain_steps,
-            } => {
-                let sound = self.spoken.as_ref().filter(|(held, _)| *held == take);
-                match sound.map(|(_, sound)| sound.clone()) {
-                    Some(sound) => self.earpiece.send(PlaybackCommand::PlayTake {
-                        id,
-                        sound,
-                        gain_steps,
-                    }),
-                    // There is nothing to hear: that is its end.
-                    None => self.decide(now, Event::PlayEnded(id)),
-                }
-            }
+            } => self.play_back(now, id, take, gain_steps),
             Command::Arm { take, asked, key } => {
                 let (clip, receipt) = self.asked_clip(asked, key);
                 self.arm(now, take, Box::new(clip));
-                self.tell(now, Input::Receipt { take, receipt });
+                self.to_visit(now, Input::Receipt { take, receipt });
             }
             Command::Cast {
                 take,
@@ -149,7 +134,7 @@ impl Gateway {
                 choice,
             } => {
                 let (clip, receipt) = self.asked_clip(asked, Some(choice.to_string()));
-                self.tell(now, Input::Receipt { take, receipt });
+                self.to_visit(now, Input::Receipt { take, receipt });
                 let clip = Box::new(clip);
                 let command = RecorderCommand::Cast { take, clip, choice };
                 self.offer_to_recorder(now, take, command);
@@ -200,6 +185,20 @@ impl Gateway {
             // The booth takes these up itself.
             Command::HandsetLeftOff(_) | Command::SessionOpened { .. } | Command::SessionClosed => {
             }
+        }
+    }
+
+    /// The citizen hears what was just said.
+    fn play_back(&mut self, now: Mono, id: PlayId, take: TakeId, gain_steps: u8) {
+        let sound = self.spoken.as_ref().filter(|(held, _)| *held == take);
+        match sound.map(|(_, sound)| sound.clone()) {
+            Some(sound) => self.earpiece.send(PlaybackCommand::PlayTake {
+                id,
+                sound,
+                gain_steps,
+            }),
+            // There is nothing to hear: that is its end.
+            None => self.decide(now, Event::PlayEnded(id)),
         }
     }
 
@@ -284,7 +283,7 @@ impl Gateway {
     /// Seals a receipt that was dialled and has it kept on the card.
     fn withdraw(&mut self, now: Mono, receipt: &Receipt) {
         let SealTo::Keys(keys) = &self.seal_to else {
-            return self.tell(now, Input::WithdrawalKept(false));
+            return self.to_visit(now, Input::WithdrawalKept(false));
         };
         let id = ClipId::from(self.machine.new_id());
         let text = receipt.text_for_withdrawal(&id);
@@ -304,14 +303,14 @@ impl Gateway {
             }
         };
         if !is_asked {
-            self.tell(now, Input::WithdrawalKept(false));
+            self.to_visit(now, Input::WithdrawalKept(false));
         }
     }
 
-    /// Tells the visit whether receipts can be sealed. To be called when the city's keys change.
-    pub(super) fn tell_can_seal(&mut self, now: Mono) {
+    /// Shows the visit whether receipts can be sealed. To be called when the city's keys change.
+    pub(super) fn show_can_seal(&mut self, now: Mono) {
         let can_seal = matches!(self.seal_to, SealTo::Keys(_));
-        self.tell(now, Input::CanSeal(can_seal));
+        self.to_visit(now, Input::CanSeal(can_seal));
     }
 
     /// Asks the recorder for a take.
@@ -328,7 +327,7 @@ impl Gateway {
     fn offer_to_recorder(&mut self, now: Mono, take: TakeId, command: RecorderCommand) {
         if !self.recorder.offer(command) {
             log::error!(about = "recording"; "the recorder takes no more commands; the card keeps it waiting");
-            self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
+            self.to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
         }
     }
 
@@ -340,10 +339,10 @@ impl Gateway {
     pub(super) fn recorded(&mut self, now: Mono, event: RecorderEvent) {
         match event {
             RecorderEvent::Started { take, .. } => {
-                self.tell(now, Input::Recorder(RecorderNews::Started(take)))
+                self.to_visit(now, Input::Recorder(RecorderNews::Started(take)))
             }
             RecorderEvent::Voice { take, active, at } => {
-                self.tell(
+                self.to_visit(
                     now,
                     Input::Recorder(RecorderNews::Voice { take, active, at }),
                 );
@@ -351,7 +350,7 @@ impl Gateway {
             RecorderEvent::Heard(heard) => self.decide(now, Event::Heard(heard)),
             RecorderEvent::Held { take, sound } => {
                 self.spoken = Some((take, sound));
-                self.tell(now, Input::Recorder(RecorderNews::Held(take)));
+                self.to_visit(now, Input::Recorder(RecorderNews::Held(take)));
             }
             RecorderEvent::Kept {
                 take,
@@ -378,7 +377,7 @@ impl Gateway {
                 // technician waits for the centre.
                 let held = !clip.test && self.booth.holds(take);
                 self.offer(now, &clip, Duration::ZERO, held);
-                self.tell(now, Input::Recorder(RecorderNews::Kept(take)));
+                self.to_visit(now, Input::Recorder(RecorderNews::Kept(take)));
                 if !self.booth.has_visitor() {
                     self.save();
                 }
@@ -386,7 +385,7 @@ impl Gateway {
             RecorderEvent::Discarded { take, too_short } => {
                 log::info!(take = take.0, too_short; "discarded");
                 self.forget_spoken(take);
-                self.tell(now, Input::Recorder(RecorderNews::Discarded(take)));
+                self.to_visit(now, Input::Recorder(RecorderNews::Discarded(take)));
                 if !self.booth.has_visitor() {
                     self.save();
                 }
@@ -397,7 +396,7 @@ impl Gateway {
                 self.booth.evidence.spool = Err(SpoolFault::Unwritable(why));
                 // The keeper's next look shows whether that is still so.
                 let _ = self.keeper.offer(KeeperCommand::Look);
-                self.tell(now, Input::Recorder(RecorderNews::Failed(take)));
+                self.to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
             }
         }
     }

@@ -64,15 +64,15 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunErr
 
 /// The way by which every worker reports to the loop.
 #[derive(Clone)]
-pub(super) struct Teller {
+pub(super) struct Reporter {
     pub(super) happened: mpsc::Sender<Happening>,
     pub(super) witness: Arc<dyn Fn(&Happening) + Send + Sync>,
 }
 
-impl Teller {
+impl Reporter {
     /// Reports a happening. A worker waits for a loop that has [`MOST_HAPPENINGS`] before it; the loop itself never waits
     /// for a worker.
-    fn tell(&self, happening: Happening) {
+    fn report(&self, happening: Happening) {
         (self.witness)(&happening);
         // If the loop is gone, workers need not wait any more.
         if let Err(TrySendError::Full(happening)) = self.happened.try_send(happening) {
@@ -82,8 +82,8 @@ impl Teller {
 
     /// For a worker that reports only one kind of happening.
     fn of<E>(&self, wrap: fn(E) -> Happening) -> impl Fn(E) + Send + Sync + use<E> {
-        let teller = self.clone();
-        move |event| teller.tell(wrap(event))
+        let reporter = self.clone();
+        move |event| reporter.report(wrap(event))
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Starter<'a> {
     pub(super) path: &'a Path,
     /// There is a configuration to run by.
     pub(super) is_set_up: bool,
-    pub(super) teller: Teller,
+    pub(super) reporter: Reporter,
     /// Ends those that take no commands.
     pub(super) stop: Arc<AtomicBool>,
     /// Wakes the handset's thread.
@@ -117,7 +117,7 @@ impl Starter<'_> {
             self.config,
             self.is_set_up,
             &mut self.liveness,
-            &self.teller,
+            &self.reporter,
         )
     }
 
@@ -126,14 +126,14 @@ impl Starter<'_> {
         trace: Option<&Path>,
         view: Arc<HandsetView>,
     ) -> Result<HandsetStarted, RunError> {
-        let (config, report) = (self.config, self.teller.of(Happening::Handset));
+        let (config, report) = (self.config, self.reporter.of(Happening::Handset));
         if config.handset.backend == Backend::Sim {
             if trace.is_some() {
                 let why = "--record-trace: the simulated handset has no lines whose edges could be written down";
                 return Err(RunError::Setup(why.into()));
             }
             let socket = handset_sim::listen(&config.handset.control_socket, report)
-                .map_err(RunError::Setup)?;
+                .map_err(|error| RunError::Setup(error.to_string()))?;
             return Ok((None, "sim", Some(socket)));
         }
         if let Some(path) = trace {
@@ -167,8 +167,8 @@ impl Starter<'_> {
         trace: Option<&Path>,
         choices: Vec<Choice>,
     ) -> Result<Started, RunError> {
-        let (config, teller) = (self.config, self.teller.clone());
-        let reader = start_reader(config, self.path, &mut self.liveness, &teller)?;
+        let (config, reporter) = (self.config, self.reporter.clone());
+        let reader = start_reader(config, self.path, &mut self.liveness, &reporter)?;
         let (taps, tapped) = std_mpsc::sync_channel(MOST_TAPS);
         let mic_levels = Arc::new(MicLevels::default());
         let recorder = self.recorder(tapped, mic_levels.clone())?;
@@ -178,12 +178,12 @@ impl Starter<'_> {
         let prompts = load_prompts(config);
         let earpiece = self.earpiece(prompts.clone(), view.clone())?;
         let (handset, backend, control) = self.handset(trace, view.clone())?;
-        let doctors = answer_doctors(&config.doctor_socket(), teller.clone());
+        let doctors = answer_doctors(&config.doctor_socket(), reporter.clone());
         let speaker = Arc::new(Mutex::new(Speaker {
             boot_id: clock::boot_id().into(),
             ..Speaker::default()
         }));
-        let (mqtt, connection) = start_mqtt(config, choices, &speaker, &teller);
+        let (mqtt, connection) = start_mqtt(config, choices, &speaker, &reporter);
         let workers = Workers {
             recorder,
             earpiece,
@@ -192,9 +192,9 @@ impl Starter<'_> {
             handset,
             mqtt,
             speaker,
-            mixer: start_mixer(config, &teller)?,
+            mixer: start_mixer(config, &reporter)?,
             update: match self.is_set_up {
-                true => Some(start_update_watch(config, &teller)?),
+                true => Some(start_update_watch(config, &reporter)?),
                 false => None,
             },
             capture_figures,
@@ -220,7 +220,7 @@ impl Starter<'_> {
         let encoder = SpeechEncoder::new(audio.bitrate, audio.complexity, audio.bandwidth)
             .map_err(|error| RunError::Setup(error.to_string()))?;
         let alive = self.liveness.watch("recorder", recorder::SILENT_AT_MOST);
-        let report = self.teller.of(Happening::Recorder);
+        let report = self.reporter.of(Happening::Recorder);
         recorder::spawn(encoder, taps, commands, levels, alive, report)
             .map_err(setup("the recorder cannot be started"))?;
         Ok(post)
@@ -232,7 +232,7 @@ impl Starter<'_> {
         figures: Arc<CaptureFigures>,
     ) -> Result<(), RunError> {
         let (input, halt) = (self.config.audio.input.clone(), self.stop.clone());
-        let report = self.teller.of(Happening::Capture);
+        let report = self.reporter.of(Happening::Capture);
         let alive = self.liveness.watch("capture", capture::SILENT_AT_MOST);
         thread("capture", move || {
             capture::supervise(&input, &taps, &figures, &halt, &alive, report);
@@ -246,7 +246,7 @@ impl Starter<'_> {
     ) -> Result<Post<PlaybackCommand>, RunError> {
         let (post, commands) = post(MOST_FOR_EARPIECE);
         let output = self.config.audio.output.clone();
-        let report = self.teller.of(Happening::Playback);
+        let report = self.reporter.of(Happening::Playback);
         let alive = self.liveness.watch("earpiece", playback::SILENT_AT_MOST);
         thread("earpiece", move || {
             Earpiece::new(&output, prompts, view, commands, alive, report).run();
@@ -270,12 +270,12 @@ fn start_keeper(
     config: &Config,
     is_set_up: bool,
     liveness: &mut Liveness,
-    teller: &Teller,
+    reporter: &Reporter,
 ) -> Result<KeeperStarted, RunError> {
     let (post, commands) = post(MOST_FOR_KEEPER);
     let place = config.spool.clone();
     let mut centre = CentreCard::new(Arc::new(RealDisk::default()), config);
-    let report = teller.of(Happening::Keeper);
+    let report = reporter.of(Happening::Keeper);
     let alive = is_set_up.then(|| liveness.watch("keeper", keeper::SILENT_AT_MOST));
     let (keeps, kept) = oneshot::channel::<()>();
     let (opens, opened) = oneshot::channel();
@@ -310,12 +310,12 @@ fn start_reader(
     config: &Config,
     path: &Path,
     liveness: &mut Liveness,
-    teller: &Teller,
+    reporter: &Reporter,
 ) -> Result<Post<ReadCommand>, RunError> {
     let (post, commands) = post(MOST_FOR_READER);
     let reader = Reader::new(config, path);
     let alive = liveness.watch("reader", Reader::SILENT_AT_MOST);
-    let report = teller.of(Happening::Reader);
+    let report = reporter.of(Happening::Reader);
     thread("reader", move || reader.run(&alive, &commands, report))?;
     Ok(post)
 }
@@ -328,15 +328,15 @@ type HandsetStarted = (
 
 /// Answers `booth-gateway doctor`. A booth runs without the socket too: another program's file in its place must not stop
 /// it.
-fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
+fn answer_doctors(socket: &Path, reporter: Reporter) -> Option<LineSocket> {
     let answer = move |line: &str| {
         if line != QUESTION {
             return format!("error: use {}", QUESTION);
         }
         let (answer, answered) = std_mpsc::sync_channel(1);
-        teller.tell(Happening::Doctor { answer });
-        let told = answered.recv_timeout(line_server::PATIENCE);
-        told.unwrap_or_else(|_| "error: the gateway does not answer".into())
+        reporter.report(Happening::Doctor { answer });
+        let line = answered.recv_timeout(line_server::PATIENCE);
+        line.unwrap_or_else(|_| "error: the gateway does not answer".into())
     };
     line_server::listen(socket, "doctor", answer)
         .inspect_err(|why| log::warn!("{why}; the doctor gets no answer from this gateway"))
@@ -344,21 +344,21 @@ fn answer_doctors(socket: &Path, teller: Teller) -> Option<LineSocket> {
 }
 
 /// Sets the mixer now and at each message, where the configuration names a control.
-fn start_mixer(config: &Config, teller: &Teller) -> Result<Option<Post<()>>, RunError> {
+fn start_mixer(config: &Config, reporter: &Reporter) -> Result<Option<Post<()>>, RunError> {
     if config.audio.mixer_controls().is_empty() {
         return Ok(None);
     }
     let (mixer, commands) = post(1);
-    let (audio, report) = (config.audio.clone(), teller.of(Happening::Mixer));
+    let (audio, report) = (config.audio.clone(), reporter.of(Happening::Mixer));
     thread("mixer", move || mixer::run(&audio, &commands, report))?;
     Ok(Some(mixer))
 }
 
 /// Looks after requests for updates and the updater's state.
-fn start_update_watch(config: &Config, teller: &Teller) -> Result<Post<UpdateAsk>, RunError> {
+fn start_update_watch(config: &Config, reporter: &Reporter) -> Result<Post<UpdateAsk>, RunError> {
     let (sender, asked) = post(MOST_FOR_UPDATE);
     let (folder, spool) = (config.update.state.clone(), config.spool.dir.clone());
-    let report = teller.of(Happening::Update);
+    let report = reporter.of(Happening::Update);
     thread("update", move || {
         update::look_after(&RealDisk::new(), &folder, &spool, &asked, report);
     })?;
@@ -375,7 +375,7 @@ fn start_mqtt(
     config: &Config,
     choices: Vec<Choice>,
     speaker: &Arc<Mutex<Speaker>>,
-    teller: &Teller,
+    reporter: &Reporter,
 ) -> (Option<Outbox>, Connection) {
     let (report, reports) = mpsc::channel(MOST_FROM_BROKER);
     if choices.is_empty() {
@@ -398,7 +398,7 @@ fn start_mqtt(
             payload: speaker.state(Presence::Lost, clock::wall()),
         }
     };
-    let witness = teller.witness.clone();
+    let witness = reporter.witness.clone();
     let wrap = move |event| {
         let happening = Happening::Mqtt(event);
         witness(&happening);

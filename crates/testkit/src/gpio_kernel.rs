@@ -266,6 +266,14 @@ pub fn watch_as_configured() {
                     at.0,
                     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
                 )),
+                HandsetReport::Works(works) => {
+                    let works = works.map_err(|why| why.to_string());
+                    tell(&format!("Works({works:?})"));
+                }
+                HandsetReport::Controls(faults) => {
+                    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    tell(&format!("Controls({faults:?})"));
+                }
                 other => tell(&format!("{other:?}")),
             }
         });

@@ -103,36 +103,46 @@ fn booth(edges: &[(u64, Line, bool)]) -> Booth {
 
 impl Booth {
     /// What the watch reports.
-    fn told(self, handset: &str) -> Vec<String> {
-        let told = std::cell::RefCell::new(Vec::new());
+    fn reported(self, handset: &str) -> Vec<String> {
+        let reported = std::cell::RefCell::new(Vec::new());
         let config: Handset = toml::from_str(handset).expect("a configuration");
         let lines = Ok(("test", Box::new(self.script) as Box<dyn Lines>));
         watch(&config, None, lines, &self.links, |report| {
-            told.borrow_mut().push(match report {
+            reported.borrow_mut().push(match report {
                 HandsetReport::Event { event, .. } => format!("{event:?}"),
+                HandsetReport::Works(works) => {
+                    format!("Works({:?})", works.map_err(|why| why.to_string()))
+                }
+                HandsetReport::Controls(faults) => {
+                    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    format!("Controls({faults:?})")
+                }
                 other => format!("{other:?}"),
             });
         });
-        told.into_inner()
+        reported.into_inner()
     }
 }
 
 /// What the watch reports for a script, without the handset's position at the start and the report that it can be read.
-fn told(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
+fn reported(handset: &str, edges: &[(u64, Line, bool)], key: Closed, refused: &str) -> Vec<String> {
     let mut booth = booth(edges);
     booth.script.key = key;
     let refused = Some(refused.to_owned()).filter(|why| !why.is_empty());
     booth.script.refused = refused.into_iter().collect();
-    let mut told = booth.told(handset);
-    assert_eq!(told[..2], ["AtStart { off_hook: false }", "Works(Ok(()))"]);
-    told.split_off(2)
+    let mut reported = booth.reported(handset);
+    assert_eq!(
+        reported[..2],
+        ["AtStart { off_hook: false }", "Works(Ok(()))"]
+    );
+    reported.split_off(2)
 }
 
 #[test]
 fn the_watch_tells_the_start_and_each_lift() {
     let edges = [(10, Line::OffHook, true)];
     assert_eq!(
-        told("", &edges, Closed::default(), ""),
+        reported("", &edges, Closed::default(), ""),
         ["Controls([])", "Lifted"]
     );
 }
@@ -140,10 +150,10 @@ fn the_watch_tells_the_start_and_each_lift() {
 #[test]
 fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
     let (config, mut known) = (Handset::default(), Known::default());
-    let told = std::cell::RefCell::new(Vec::new());
+    let reported = std::cell::RefCell::new(Vec::new());
     let report = |report| {
         if let HandsetReport::Event { event, .. } = report {
-            told.borrow_mut().push(event);
+            reported.borrow_mut().push(event);
         }
     };
     let mut failing = booth(&[(500, Line::OffHook, true)]);
@@ -154,7 +164,7 @@ fn who_hangs_up_while_the_lines_cannot_be_read_has_hung_up() {
     let served = serve(&mut back.script, &config, &back.links, &mut known, &report);
     assert!(matches!(served, Ok(Ended::Stopped)));
     assert_eq!(
-        told.into_inner(),
+        reported.into_inner(),
         [HandsetEvent::Lifted, HandsetEvent::HungUp]
     );
 }
@@ -223,16 +233,16 @@ fn a_hook_that_chatters_is_a_handset_that_does_not_work_until_it_rests() {
     let edges: Vec<_> = (0..600u64)
         .map(|n| (75_000 - n * 100, Line::OffHook, n % 2 == 0))
         .collect();
-    let told = told("", &edges, Closed::default(), "");
-    let works: Vec<_> = told
+    let reported = reported("", &edges, Closed::default(), "");
+    let works: Vec<_> = reported
         .iter()
-        .filter(|told| told.starts_with("Works"))
+        .filter(|reported| reported.starts_with("Works"))
         .collect();
     assert_eq!(
         works,
         ["Works(Err(\"the hook switch chatters\"))", "Works(Ok(()))"]
     );
-    assert!(told.len() < 100, "{} reports", told.len());
+    assert!(reported.len() < 100, "{} reports", reported.len());
 }
 
 #[test]
@@ -242,7 +252,7 @@ fn the_bell_rings_its_cadence_and_a_lift_silences_it() {
     let bell = |booth: Booth| {
         booth.commands.send(ring.clone()).expect("sent");
         let switched = booth.script.switched.clone();
-        booth.told("");
+        booth.reported("");
         let switched = switched.lock().expect("unpoisoned").clone();
         let bell = switched
             .into_iter()
@@ -275,16 +285,16 @@ fn the_service_button_makes_the_next_lift_a_technicians() {
         (100, Line::ServiceButton, false),
     ];
     for edges in [&held, &lifting] {
-        let told = told(handset, edges, Closed::default(), "");
-        assert_eq!(told, ["Controls([])", "Lifted", "Service"], "{edges:?}");
+        let reported = reported(handset, edges, Closed::default(), "");
+        assert_eq!(reported, ["Controls([])", "Lifted", "Service"], "{edges:?}");
     }
     let pressed = [
         (9_000, Line::ServiceButton, true),
         (8_000, Line::ServiceButton, false),
         (1_000, Line::OffHook, true),
     ];
-    let told = told(handset, &pressed, Closed::default(), "");
-    assert_eq!(told, ["Controls([])", "Lifted"]);
+    let reported = reported(handset, &pressed, Closed::default(), "");
+    assert_eq!(reported, ["Controls([])", "Lifted"]);
 }
 
 #[test]
@@ -302,17 +312,17 @@ fn the_service_button_held_from_the_start_on_teaches_the_hook_its_rest() {
         folder: tempfile::tempdir().expect("a folder"),
         ..first
     };
-    let told = first.told(handset);
-    assert_eq!(told[0], "AtStart { off_hook: true }");
-    assert!(told.contains(&"HookTaught".to_owned()), "{told:?}");
-    assert_eq!(told.last().map(String::as_str), Some("HungUp"));
+    let reported = first.reported(handset);
+    assert_eq!(reported[0], "AtStart { off_hook: true }");
+    assert!(reported.contains(&"HookTaught".to_owned()), "{reported:?}");
+    assert_eq!(reported.last().map(String::as_str), Some("HungUp"));
     // At the next start the handset is on its hook, and the hook's other level is a lift.
     let mut next = booth(&[(100, Line::OffHook, false)]);
     next.script.levels = vec![(Line::OffHook, true)];
     next.links.taught = taught;
-    let told = next.told(handset);
-    assert_eq!(told[0], "AtStart { off_hook: false }");
-    assert_eq!(told.last().map(String::as_str), Some("Lifted"));
+    let reported = next.reported(handset);
+    assert_eq!(reported[0], "AtStart { off_hook: false }");
+    assert_eq!(reported.last().map(String::as_str), Some("Lifted"));
     drop(folder);
 }
 
@@ -321,7 +331,7 @@ fn the_earpiece_is_hushed_from_the_first_edge_of_a_hang_up_and_not_after_a_glitc
     let view = |edges: &[(u64, Line, bool)]| {
         let booth = booth(edges);
         let view = booth.links.view.clone();
-        booth.told("");
+        booth.reported("");
         view.hush.load(Ordering::Relaxed)
     };
     let lift = (900, Line::OffHook, true);
@@ -334,8 +344,8 @@ fn the_earpiece_is_hushed_from_the_first_edge_of_a_hang_up_and_not_after_a_glitc
 #[test]
 fn a_line_that_cannot_be_claimed_is_named_and_the_rest_works() {
     let edges = [(10, Line::OffHook, true)];
-    let told = told("", &edges, Closed::default(), "line 22 is held");
-    assert_eq!(told, ["Controls([\"line 22 is held\"])", "Lifted"]);
+    let reported = reported("", &edges, Closed::default(), "line 22 is held");
+    assert_eq!(reported, ["Controls([\"line 22 is held\"])", "Lifted"]);
 }
 
 #[test]
@@ -369,8 +379,8 @@ fn a_digit_that_is_dialled_arrives_as_one_of_a_dial() {
     }
     edges.push((1_700, Line::DialOffNormal, false));
     let handset = "dial_pulse = { line = 22 }\ndial_off_normal = { line = 23 }\n";
-    let told = told(handset, &edges, Closed::default(), "");
-    assert_eq!(told, ["Controls([])", "Lifted", "Key(Digit(2), Dial)"]);
+    let reported = reported(handset, &edges, Closed::default(), "");
+    assert_eq!(reported, ["Controls([])", "Lifted", "Key(Digit(2), Dial)"]);
 }
 
 #[test]
@@ -386,9 +396,9 @@ fn a_key_and_a_button_arrive_once_and_an_open_case_is_told() {
         (600, Line::Tamper, true),
         (5, Line::KeypadRow, true),
     ];
-    let told = told(handset, &edges, Closed::default().with(3, 2), "");
+    let reported = reported(handset, &edges, Closed::default().with(3, 2), "");
     assert_eq!(
-        told,
+        reported,
         [
             "Controls([])",
             "Lifted",

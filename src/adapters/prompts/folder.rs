@@ -439,14 +439,17 @@ mod tests {
             ),
         ] {
             let arranged = of(&[path], "da");
-            let told: Vec<String> = arranged.unused.iter().map(Unused::to_string).collect();
+            let sentences: Vec<String> = arranged.unused.iter().map(Unused::to_string).collect();
             assert_eq!(
-                (arranged.files.len(), told.len()),
+                (arranged.files.len(), sentences.len()),
                 (0, 1),
-                "{path}: {told:?}"
+                "{path}: {sentences:?}"
             );
             for part in parts {
-                assert!(told[0].contains(part), "{path}: {part} missing in {told:?}");
+                assert!(
+                    sentences[0].contains(part),
+                    "{path}: {part} missing in {sentences:?}"
+                );
             }
         }
     }

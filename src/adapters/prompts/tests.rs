@@ -255,11 +255,11 @@ fn what_is_no_sound_or_is_not_read_is_named_with_the_command_that_converts_it() 
     let (_, unused) = Prompts::load(dir.path(), "da", &[]);
     assert_eq!(unused.len(), files.len(), "{unused:#?}");
     for (file, _, why, remedy) in files {
-        let told = unused.iter().find(|told| told.file.ends_with(file));
-        let told = told.unwrap_or_else(|| panic!("{file}: {unused:#?}"));
+        let named = unused.iter().find(|named| named.file.ends_with(file));
+        let named = named.unwrap_or_else(|| panic!("{file}: {unused:#?}"));
         assert!(
-            told.why.contains(why) && told.remedy.contains(remedy),
-            "{told:?}"
+            named.why.contains(why) && named.remedy.contains(remedy),
+            "{named:?}"
         );
     }
 }
@@ -274,12 +274,12 @@ fn a_broken_file_gives_way_to_a_good_one_of_the_same_prompt_and_the_third_is_tol
     std::fs::write(dir.path().join("Notice.FLAC"), fixture("tone.flac")).expect("written");
     let (prompts, unused) = Prompts::load(dir.path(), "da", &[]);
     assert!(prompts.notice_id().is_some());
-    let told: Vec<(&str, Weight)> = unused
+    let named: Vec<(&str, Weight)> = unused
         .iter()
         .map(|file| (file.why.as_str(), file.weight))
         .collect();
     assert_eq!(
-        told,
+        named,
         [
             ("is not used: da/notice.wav is played", Weight::Spare),
             (
@@ -335,13 +335,13 @@ fn a_prompt_that_is_too_long_or_too_large_is_told_and_a_device_is_never_read() {
         ("thanks.wav", "cannot be read"),
         ("goodbye.wav", "is longer than 90 s"),
     ] {
-        let told = unused
+        let named = unused
             .iter()
-            .find(|told| told.file.ends_with(file))
+            .find(|named| named.file.ends_with(file))
             .expect(file);
         assert!(
-            told.why.contains(part) && told.weight == Weight::Lacking,
-            "{told:?}"
+            named.why.contains(part) && named.weight == Weight::Lacking,
+            "{named:?}"
         );
     }
 }

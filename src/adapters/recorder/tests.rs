@@ -55,7 +55,7 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
     let (mut feed, tap) = Tap::pair();
     let (taps, tapped) = channel();
     taps.send(tap).expect("a recorder");
-    let (events, told) = channel();
+    let (events, reports) = channel();
     let encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
     let mut recorder = Recorder::new(
         encoder,
@@ -97,7 +97,7 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
         take,
         publish: Publish::Text,
     });
-    let kept = told.try_iter().find_map(|event| match event {
+    let kept = reports.try_iter().find_map(|event| match event {
         RecorderEvent::Kept { clip, .. } => Some(clip),
         _ => None,
     });
@@ -112,7 +112,7 @@ struct Rig {
     spool: Spool,
     feed: crate::adapters::capture::Feed,
     recorder: Recorder<Box<dyn Fn(RecorderEvent)>>,
-    told: Receiver<RecorderEvent>,
+    reports: Receiver<RecorderEvent>,
     city: booth_sealing::Identity,
     /// Each take has a clip of its own.
     clips: u128,
@@ -126,7 +126,7 @@ impl Rig {
         let (feed, tap) = Tap::pair();
         let (taps, tapped) = channel();
         taps.send(tap).expect("a recorder");
-        let (events, told) = channel();
+        let (events, reports) = channel();
         let encoder = SpeechEncoder::new(24_000, 5, Band::Wide).expect("an encoder");
         let report: Box<dyn Fn(RecorderEvent)> = Box::new(move |event| {
             let _ = events.send(event);
@@ -140,7 +140,7 @@ impl Rig {
             spool,
             feed,
             recorder,
-            told,
+            reports,
             city: city.expect("a key"),
             clips: 0,
         }
@@ -179,7 +179,7 @@ impl Rig {
             at: clock::mono() + Duration::from_secs(60),
             min: Duration::ZERO,
         });
-        let held = self.told.try_iter().find_map(|event| match event {
+        let held = self.reports.try_iter().find_map(|event| match event {
             RecorderEvent::Held { take: held, sound } if held == take => Some(sound),
             RecorderEvent::Kept { .. } => panic!("it was closed before its citizen had gone"),
             _ => None,
@@ -188,7 +188,7 @@ impl Rig {
     }
 
     fn kept(&self) -> Vec<(TakeId, KeptClip)> {
-        let kept = self.told.try_iter().filter_map(|event| match event {
+        let kept = self.reports.try_iter().filter_map(|event| match event {
             RecorderEvent::Kept { take, clip, .. } => Some((take, *clip)),
             _ => None,
         });
@@ -255,7 +255,7 @@ fn a_held_take_that_is_deleted_leaves_nothing_and_the_next_one_is_another_clip_u
     rig.recorder.command(discard);
     assert!(sound.group(0).is_none());
     assert_eq!(rig.files(), 0);
-    let told: Vec<RecorderEvent> = rig.told.try_iter().collect();
+    let reports: Vec<RecorderEvent> = rig.reports.try_iter().collect();
     let is_deleted = |event: &RecorderEvent| {
         matches!(
             event,
@@ -265,7 +265,7 @@ fn a_held_take_that_is_deleted_leaves_nothing_and_the_next_one_is_another_clip_u
             }
         )
     };
-    assert!(told.iter().any(is_deleted), "{told:?}");
+    assert!(reports.iter().any(is_deleted), "{reports:?}");
     rig.speak(TakeId(2));
     // The visit closes a take before it arms another one; if it did not, nothing would be lost.
     rig.speak_over(TakeId(3));
@@ -317,7 +317,7 @@ fn a_vote_is_kept_by_the_recorder_also_between_takes() {
         choice: 3,
     });
     let failed = rig
-        .told
+        .reports
         .try_iter()
         .any(|event| matches!(event, RecorderEvent::Failed { .. }));
     assert!(failed);

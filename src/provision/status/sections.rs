@@ -15,7 +15,7 @@ const MOST_KEYS: usize = 200;
 /// The messages come first, because they decide what may be done with the card.
 pub(super) fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
     // The file must not say that all messages are at the centre while others may be hidden on the card.
-    let is_told = hidden_messages(facts, page);
+    let is_named = hidden_messages(facts, page);
     let (count, oldest) = match &facts.gateway {
         Some(gateway) => {
             let age = i64::try_from(gateway.oldest_unsent_s).unwrap_or(0);
@@ -24,7 +24,7 @@ pub(super) fn messages(facts: &Facts, page: &mut Page, zone: &TimeZone) {
         }
         None => (facts.clips, facts.oldest),
     };
-    if count == 0 && is_told {
+    if count == 0 && is_named {
         return;
     }
     if count == 0 {
@@ -232,7 +232,7 @@ pub(super) fn running(facts: &Facts, page: &mut Page) {
             let why = gateway
                 .findings
                 .iter()
-                .find(|told| told.area == "broker" && told.verdict != "ok");
+                .find(|finding| finding.area == "broker" && finding.verdict != "ok");
             if let Some(why) = why {
                 page.item(&why.with_remedy(&why.sentence));
             }

@@ -17,6 +17,8 @@ use booth_gateway::adapters::mqtt::MqttEvent;
 use booth_gateway::adapters::playback::{PlaybackCommand, PlaybackEvent};
 use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::recorder::RecorderCommand;
+use booth_gateway::adapters::sound_error::{Part, SoundError};
+use booth_gateway::adapters::sound_faults::Dead;
 use booth_gateway::config::{self, Config};
 use booth_gateway::run::{
     About, Gateway, Happening, Keeper, KeeperCommand, LOOK, Machine, ReadCommand, Speaker,
@@ -235,6 +237,15 @@ pub fn config_of(plan: &Plan) -> Config {
     config
 }
 
+/// What the adapters report of a card that was pulled out.
+fn gone(part: Part) -> SoundError {
+    SoundError::Gone {
+        part,
+        pcm: "world".into(),
+        why: Dead::Lost(format!("the {part} has gone")),
+    }
+}
+
 /// Tones stand in for every prompt; how long one lasts is the world's business.
 fn prompts() -> Arc<Prompts> {
     static TONES: OnceLock<Arc<Prompts>> = OnceLock::new();
@@ -416,10 +427,10 @@ impl World {
         }
     }
 
-    fn microphone_says(&self) -> Result<(), String> {
+    fn microphone_says(&self) -> Result<(), SoundError> {
         match self.microphone_works {
             true => Ok(()),
-            false => Err("the microphone has gone".into()),
+            false => Err(gone(Part::Microphone)),
         }
     }
 
@@ -460,9 +471,7 @@ impl World {
         let every = if works { 30 * SECOND } else { 2 * SECOND };
         if process.earpiece_told != Some(works) {
             process.earpiece_told = Some(works);
-            let works = works
-                .then_some(())
-                .ok_or_else(|| "the earpiece has gone".to_owned());
+            let works = works.then_some(()).ok_or_else(|| gone(Part::Earpiece));
             self.tell_loop(1, Happening::Playback(PlaybackEvent::State { works }));
         }
         self.at(self.now + every, Event::EarpieceLooks(self.life));

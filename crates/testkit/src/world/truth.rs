@@ -301,9 +301,8 @@ impl World {
                     self.came_back(clip);
                 }
             }
-            KeeperEvent::Probed(result) | KeeperEvent::Closed(result) => {
-                self.say(|| format!("probed or closed: {result:?}"));
-            }
+            KeeperEvent::Probed(result) => self.say(|| format!("probed: {result:?}")),
+            KeeperEvent::Closed(result) => self.say(|| format!("closed: {result:?}")),
             KeeperEvent::Centre(_) => {}
             KeeperEvent::Remembered(written) => {
                 if let Err(error) = written {
