@@ -125,7 +125,7 @@ impl Gateway {
                 log::error!(about = "withdrawal"; "a withdrawal is not kept: {error}");
             }
         }
-        self.to_visit(now, Input::WithdrawalKept(is_kept));
+        self.hand_to_visit(now, Input::WithdrawalKept(is_kept));
     }
 
     /// What became of a manifest that was to be fixed before its first offer.

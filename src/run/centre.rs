@@ -242,7 +242,7 @@ impl Gateway {
         self.booth.bell_is_quiet(quiet);
         if self.centre.offered.as_ref() != Some(&offered.offer) {
             self.centre.offered = Some(offered.offer.clone());
-            self.to_visit(now, Input::Offer(offered.offer));
+            self.hand_to_visit(now, Input::Offer(offered.offer));
         }
     }
 

@@ -45,7 +45,7 @@ impl Gateway {
     }
 
     /// Hands an input to the visit and carries out the commands.
-    pub(super) fn to_visit(&mut self, now: Mono, input: Input) {
+    pub(super) fn hand_to_visit(&mut self, now: Mono, input: Input) {
         self.decide(now, Event::Visit(input));
     }
 

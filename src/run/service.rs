@@ -73,7 +73,7 @@ impl Gateway {
             &news;
         let language = Language::of(&self.config.session.language);
         log::info!("a technician hears: {}", spoken::text(said, language));
-        self.to_visit(now, Input::Service(news));
+        self.hand_to_visit(now, Input::Service(news));
     }
 
     fn say_outcome(&mut self, now: Mono, outcome: Word) {

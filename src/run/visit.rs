@@ -36,7 +36,7 @@ impl Gateway {
     pub(super) fn handset(&mut self, now: Mono, report: HandsetReport) {
         match report {
             HandsetReport::AtStart { off_hook } => {
-                self.to_visit(now, Input::HandsetAtStart { off_hook })
+                self.hand_to_visit(now, Input::HandsetAtStart { off_hook })
             }
             HandsetReport::Works(works) => {
                 self.booth.evidence.handset = log_works("handset", works);
@@ -58,7 +58,7 @@ impl Gateway {
                     json!({}),
                 );
                 self.booth.evidence.case_open = is_open;
-                self.to_visit(now, Input::CaseOpen(is_open));
+                self.hand_to_visit(now, Input::CaseOpen(is_open));
             }
             HandsetReport::Event { at, event, done } => {
                 if let HandsetEvent::Key(key, _) = event {
@@ -72,7 +72,7 @@ impl Gateway {
                     self.unheard_lift = Some(at);
                     self.decide(now, Event::Weigh);
                 }
-                self.to_visit(at, Input::Handset(event));
+                self.hand_to_visit(at, Input::Handset(event));
                 if let Some(done) = done {
                     let _ = done.send(());
                 }
@@ -126,7 +126,7 @@ impl Gateway {
             Command::Arm { take, asked, key } => {
                 let (clip, receipt) = self.asked_clip(asked, key);
                 self.arm(now, take, Box::new(clip));
-                self.to_visit(now, Input::Receipt { take, receipt });
+                self.hand_to_visit(now, Input::Receipt { take, receipt });
             }
             Command::Cast {
                 take,
@@ -134,7 +134,7 @@ impl Gateway {
                 choice,
             } => {
                 let (clip, receipt) = self.asked_clip(asked, Some(choice.to_string()));
-                self.to_visit(now, Input::Receipt { take, receipt });
+                self.hand_to_visit(now, Input::Receipt { take, receipt });
                 let clip = Box::new(clip);
                 let command = RecorderCommand::Cast { take, clip, choice };
                 self.offer_to_recorder(now, take, command);
@@ -283,7 +283,7 @@ impl Gateway {
     /// Seals a receipt that was dialled and has it kept on the card.
     fn withdraw(&mut self, now: Mono, receipt: &Receipt) {
         let SealTo::Keys(keys) = &self.seal_to else {
-            return self.to_visit(now, Input::WithdrawalKept(false));
+            return self.hand_to_visit(now, Input::WithdrawalKept(false));
         };
         let id = ClipId::from(self.machine.new_id());
         let text = receipt.text_for_withdrawal(&id);
@@ -303,14 +303,14 @@ impl Gateway {
             }
         };
         if !is_asked {
-            self.to_visit(now, Input::WithdrawalKept(false));
+            self.hand_to_visit(now, Input::WithdrawalKept(false));
         }
     }
 
     /// Shows the visit whether receipts can be sealed. To be called when the city's keys change.
     pub(super) fn show_can_seal(&mut self, now: Mono) {
         let can_seal = matches!(self.seal_to, SealTo::Keys(_));
-        self.to_visit(now, Input::CanSeal(can_seal));
+        self.hand_to_visit(now, Input::CanSeal(can_seal));
     }
 
     /// Asks the recorder for a take.
@@ -327,7 +327,7 @@ impl Gateway {
     fn offer_to_recorder(&mut self, now: Mono, take: TakeId, command: RecorderCommand) {
         if !self.recorder.offer(command) {
             log::error!(about = "recording"; "the recorder takes no more commands; the card keeps it waiting");
-            self.to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
+            self.hand_to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
         }
     }
 
@@ -339,10 +339,10 @@ impl Gateway {
     pub(super) fn recorded(&mut self, now: Mono, event: RecorderEvent) {
         match event {
             RecorderEvent::Started { take, .. } => {
-                self.to_visit(now, Input::Recorder(RecorderNews::Started(take)))
+                self.hand_to_visit(now, Input::Recorder(RecorderNews::Started(take)))
             }
             RecorderEvent::Voice { take, active, at } => {
-                self.to_visit(
+                self.hand_to_visit(
                     now,
                     Input::Recorder(RecorderNews::Voice { take, active, at }),
                 );
@@ -350,7 +350,7 @@ impl Gateway {
             RecorderEvent::Heard(heard) => self.decide(now, Event::Heard(heard)),
             RecorderEvent::Held { take, sound } => {
                 self.spoken = Some((take, sound));
-                self.to_visit(now, Input::Recorder(RecorderNews::Held(take)));
+                self.hand_to_visit(now, Input::Recorder(RecorderNews::Held(take)));
             }
             RecorderEvent::Kept {
                 take,
@@ -377,7 +377,7 @@ impl Gateway {
                 // technician waits for the centre.
                 let held = !clip.test && self.booth.holds(take);
                 self.offer(now, &clip, Duration::ZERO, held);
-                self.to_visit(now, Input::Recorder(RecorderNews::Kept(take)));
+                self.hand_to_visit(now, Input::Recorder(RecorderNews::Kept(take)));
                 if !self.booth.has_visitor() {
                     self.save();
                 }
@@ -385,7 +385,7 @@ impl Gateway {
             RecorderEvent::Discarded { take, too_short } => {
                 log::info!(take = take.0, too_short; "discarded");
                 self.forget_spoken(take);
-                self.to_visit(now, Input::Recorder(RecorderNews::Discarded(take)));
+                self.hand_to_visit(now, Input::Recorder(RecorderNews::Discarded(take)));
                 if !self.booth.has_visitor() {
                     self.save();
                 }
@@ -396,7 +396,7 @@ impl Gateway {
                 self.booth.evidence.spool = Err(SpoolFault::Unwritable(why));
                 // The keeper's next look shows whether that is still so.
                 let _ = self.keeper.offer(KeeperCommand::Look);
-                self.to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
+                self.hand_to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
             }
         }
     }
