@@ -43,3 +43,11 @@ fn a_booth_steps_back_from_another_device_of_its_name_by_the_brokers_word_or_by_
     let outcome = a_day_of_rivals(false, false);
     assert_eq!(outcome.stepped_back, 0, "a lost connection is no evidence");
 }
+
+/// A vote and its withdrawal wait on the card for two days, and reach the hub in one batch.
+#[test]
+fn a_vote_that_is_taken_back_in_the_batch_in_which_it_comes_was_stored_and_is_gone() {
+    if let Err(broken) = world::one(1248) {
+        panic!("{broken}");
+    }
+}

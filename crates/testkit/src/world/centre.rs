@@ -540,7 +540,12 @@ impl World {
         }
         let mut answers = Vec::new();
         for message in &batch {
-            answers.extend(self.hub.handle(self.now, message));
+            let answer = self.hub.handle(self.now, message);
+            // Looked at before the next message of the batch, which may take the clip back.
+            if let Some(answer) = &answer {
+                self.answered(&answer.ack);
+            }
+            answers.extend(answer);
         }
         self.hub.commit();
         for answer in answers {
@@ -552,7 +557,6 @@ impl World {
     fn hub_answers(&mut self, answer: &Answer) {
         let ack = &answer.ack;
         self.say(|| format!("the hub answers {:?} for {}", ack.status, ack.clip_id));
-        self.answered(ack);
         let send = |world: &mut World, ack: &Ack| {
             let topic = format!("booth/1/dn/{}/ack/{}", answer.booth, ack.clip_id);
             world.hub_publishes(topic, serde_json::to_vec(ack).expect("an ack"));
