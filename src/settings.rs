@@ -94,6 +94,8 @@ fn kind(question: &config::Question) -> QuestionKind {
         config::QuestionKind::Choose => QuestionKind::Choose {
             options: question.options.iter().map(choice).collect(),
             min_pause: Duration::from_secs(question.min_pause_s),
+            // The list of codes is the centre's.
+            codes: false,
         },
     }
 }

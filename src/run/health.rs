@@ -72,6 +72,7 @@ impl Gateway {
     /// right from the alerts.
     fn renew_evidence(&mut self) {
         self.booth.evidence.certificate = self.certificate(&self.measured);
+        self.booth.evidence.key = self.key_life();
         self.booth.evidence.disk_errors = self
             .disk_errors()
             .unwrap_or(self.booth.evidence.disk_errors);
@@ -142,7 +143,7 @@ impl Gateway {
         health.clock_synced = Some(self.machine.clock_synced());
         health.in_service =
             Some(self.booth.session().is_in_service() || self.booth.evidence.card_closed);
-        health.key_days_left = self.key_days_left().map(|days| days as f64);
+        health.key_days_left = self.key_life().map(|key| key.days_left as f64);
         health.faults = Some(self.booth.alerts().len() as u64);
         if let Some((at, ok)) = self.booth.latest_selftest() {
             health.selftest_ok = Some(ok);

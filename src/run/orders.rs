@@ -16,6 +16,7 @@ use booth_contract::{BootId, ClipId, Topics, hex};
 use booth_sealing::SealTo;
 use booth_spool::{KeptClip, SpoolError};
 use gateway_core::booth::{Back, CentreRules, Checks, Event};
+use gateway_core::health::KeyLife;
 
 /// What the configuration and the machine say of the booth's dealings with the centre.
 pub(super) fn centre_rules(
@@ -107,9 +108,8 @@ impl Gateway {
         }
     }
 
-    /// Whole days until the day after the last one of the city's key; negative once it is over. Without a synchronised clock, or
-    /// where nobody has named the day, it is not known.
-    pub(super) fn key_days_left(&self) -> Option<i64> {
+    /// How long the city's key is to be in use. Without a synchronised clock, or where nobody has named the day, it is not known.
+    pub(super) fn key_life(&self) -> Option<KeyLife> {
         let named = match self.booth.recipients() {
             Some(kept) => kept.key_until.as_deref(),
             None => self.config.privacy.key_until.as_deref(),
@@ -118,7 +118,10 @@ impl Gateway {
         let midnight = until.tomorrow().ok()?.at(0, 0, 0, 0);
         let ends = self.zone.to_zoned_datetime(midnight).ok()?;
         let left_s = ends.timestamp().as_second() - self.machine.wall().as_second();
-        Some(left_s.div_euclid(super::A_DAY_S))
+        Some(KeyLife {
+            until: until.to_string(),
+            days_left: left_s.div_euclid(super::A_DAY_S),
+        })
     }
 
     /// Asks for a restart of the machine.

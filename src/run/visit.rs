@@ -13,7 +13,7 @@ use crate::adapters::recorder::{RecorderCommand, RecorderEvent};
 use crate::settings::session_rules;
 use booth_contract::receipt::Receipt;
 use booth_contract::time::{Mono, rfc3339};
-use booth_contract::{ClipId, ClipKind, Consent, Publish, Withdrawal};
+use booth_contract::{ClipId, ClipKind, Consent, OneTimeCode, Publish, Withdrawal};
 use booth_sealing::{EnvelopeError, NoRandom, Random, Recipients, SealTo, envelope, wash_stack};
 use booth_spool::{NewClip, StartFacts};
 use gateway_core::booth::Event;
@@ -124,7 +124,7 @@ impl Gateway {
                 gain_steps,
             } => self.play_back(now, id, take, gain_steps),
             Command::Arm { take, asked, key } => {
-                let (clip, receipt) = self.asked_clip(asked, key);
+                let (clip, receipt) = self.asked_clip(asked, key, None);
                 self.arm(now, take, Box::new(clip));
                 self.hand_to_visit(now, Input::Receipt { take, receipt });
             }
@@ -132,8 +132,15 @@ impl Gateway {
                 take,
                 asked,
                 choice,
+                code,
             } => {
-                let (clip, receipt) = self.asked_clip(asked, Some(choice.to_string()));
+                let key = Some(choice.to_string());
+                let (clip, receipt) = self.asked_clip(asked, key, code.as_ref());
+                if code.is_some() && receipt.is_none() {
+                    // It would not count without its code, and nobody would know.
+                    self.hand_to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
+                    return;
+                }
                 self.hand_to_visit(now, Input::Receipt { take, receipt });
                 let clip = Box::new(clip);
                 let command = RecorderCommand::Cast { take, clip, choice };
@@ -223,8 +230,14 @@ impl Gateway {
         }
     }
 
-    /// A clip that answers a question, and its receipt, which is sealed into it; none where no key of the city is known.
-    fn asked_clip(&self, asked: Asked, key: Option<String>) -> (NewClip, Option<Receipt>) {
+    /// A clip that answers a question, and its receipt, which is sealed into it with a vote's code; none where no key of the city is
+    /// known.
+    fn asked_clip(
+        &self,
+        asked: Asked,
+        key: Option<String>,
+        code: Option<&OneTimeCode>,
+    ) -> (NewClip, Option<Receipt>) {
         let mut clip = NewClip {
             question_id: Some(asked.question_id),
             campaign_id: asked.campaign_id,
@@ -236,7 +249,7 @@ impl Gateway {
         let SealTo::Keys(keys) = &self.seal_to else {
             return (clip, None);
         };
-        match self.sealed_receipt(&clip.clip_id, keys) {
+        match self.sealed_receipt(&clip.clip_id, keys, code) {
             Ok((receipt, sealed)) => {
                 clip.sealed = Some(sealed);
                 (clip, Some(receipt))
@@ -253,6 +266,7 @@ impl Gateway {
         &self,
         clip_id: &ClipId,
         keys: &Recipients,
+        code: Option<&OneTimeCode>,
     ) -> Result<(Receipt, String), EnvelopeError> {
         let rules = session_rules(&self.config);
         let mut failed = None;
@@ -272,10 +286,11 @@ impl Gateway {
         let receipt = receipt.ok_or(EnvelopeError::Malformed(
             "the emergency numbers leave no code",
         ))?;
-        let text = receipt.text_for_clip(clip_id, None);
+        let code = code.map(OneTimeCode::to_text);
+        let text = receipt.text_for_clip(clip_id, code.as_ref().map(|text| text.as_str()));
         let mut random = Chance(&*self.machine);
         let sealed = envelope::seal_to_text(&text, keys, &mut random);
-        drop(text);
+        drop((text, code));
         wash_stack();
         Ok((receipt, sealed?))
     }

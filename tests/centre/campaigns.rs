@@ -455,3 +455,82 @@ fn done_without_config(arguments: &[&str]) -> String {
     );
     String::from_utf8_lossy(&ran.stdout).into_owned()
 }
+
+#[test]
+fn a_new_booth_gets_the_campaigns_of_all_booths_without_a_command() {
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "[[booth]]\nid = \"rundhoej-1\"\n");
+    let hub = Hub::start(&home);
+    let path = file(&home, "square", "booths = \"all\"");
+    let path = path.to_str().expect("a path");
+    done(&home, &["prompts", path]);
+    done(&home, &["publish", path, "--wait", "0"]);
+    let filters = |booth: &str| vec![format!("booth/1/dn/{booth}/#"), "booth/1/media/#".into()];
+    let booth = Booth::listening(broker.port, "torvet-2", &filters("torvet-2"));
+    let birth = json!({"schema": 1, "booth_id": "torvet-2", "session": "1-1", "boot_id": "b", "boot_count": 1, "card_id": "card-2",
+        "sealed": true, "consent_mode": "digit", "health_interval_s": 60});
+    booth.publish("birth", true, birth.to_string());
+    let wanted = configuration(&booth);
+    assert_eq!(wanted.campaigns.expect("campaigns")[0].id, "square");
+    // Nothing that an undo would take back, and nothing that is sent twice.
+    let list: Value = serde_json::from_str(&done(&home, &["list", "--json"])).expect("JSON");
+    let booths = list["booths"].as_array().expect("a list");
+    assert_eq!(booths.len(), 2, "{list}");
+    let undone = done(&home, &["undo", "--wait", "0"]);
+    assert!(undone.contains("undo (publish square)"), "{undone}");
+    assert!(configuration(&booth).campaigns.is_none());
+    assert!(hub.stop().success());
+}
+
+#[test]
+fn codes_are_made_once_and_printed_on_paper_and_counted() {
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "[[booth]]\nid = \"rundhoej-1\"\n");
+    let path = file(&home, "square", ALL);
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let text = text.replacen("kind = \"choose\"", "kind = \"choose\"\ncodes = true", 1);
+    std::fs::write(&path, text).expect("written");
+    let path = path.to_str().expect("a path");
+    let paper = home.path().join("codes.html");
+    let paper = paper.to_str().expect("a path");
+    let said = done(
+        &home,
+        &["codes", "square", "--count", "20", "--paper", paper],
+    );
+    assert!(
+        said.contains("20 codes are made") && said.contains("no campaign"),
+        "{said}"
+    );
+    let page = std::fs::read_to_string(paper).expect("the page");
+    assert_eq!(page.matches("class=\"code\"").count(), 20);
+    let (said, _) = refused(
+        &home,
+        &["codes", "square", "--count", "3", "--paper", paper],
+    );
+    assert!(said.contains("exists"), "{said}");
+    let printed = done(
+        &home,
+        &["codes", "square", "--count", "3", "--emergency", "911"],
+    );
+    assert_eq!(printed.lines().count(), 3, "{printed}");
+    let (said, _) = refused(
+        &home,
+        &["codes", "square", "--count", "3", "--emergency", "9x"],
+    );
+    assert!(said.contains("no emergency number"), "{said}");
+    done(&home, &["prompts", path]);
+    done(&home, &["publish", path, "--wait", "0"]);
+    let sent = retained(broker.port, "booth/1/dn/rundhoej-1/config");
+    let wanted = Wanted::read(&sent[0].1).expect("a configuration");
+    let questions = &wanted.campaigns.expect("one")[0].questions;
+    assert_eq!(
+        questions.iter().map(|q| q.codes).collect::<Vec<_>>(),
+        [false, true]
+    );
+    let counts: Value =
+        serde_json::from_str(&done(&home, &["codes", "square", "--json"])).expect("JSON");
+    assert_eq!(
+        counts,
+        json!({"campaign": "square", "codes": 23, "used": {"square-v": 0}})
+    );
+}

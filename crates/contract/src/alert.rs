@@ -134,6 +134,9 @@ alerts! {
     CertExpiring = "cert_expiring", NeedsVisit,
         "The certificate that the connection to the broker stands on ends soon, or has ended.",
         "Put a new certificate into the file that the text names, before the booth can no longer connect.";
+    KeyExpiring = "key_expiring", Watch,
+        "The last day of the city's key to which this booth seals is near, or over; messages are sealed to it all the same.",
+        "Make a new key (`booth-hub keys new`) and name it to the booths by the signed command `recipients`, or in `[privacy]` of booth.toml with its `key_until`.";
     DuplicateIdentity = "duplicate_identity", NeedsVisit,
         "Another device uses this booth's id at the broker.",
         "Find the second card with this booth's id and give it its own.";

@@ -107,16 +107,7 @@ impl Receipt {
     /// # Errors
     /// It is no receipt.
     pub fn parse_text(text: &str) -> Result<Self, BadReceipt> {
-        let mut digits = Zeroizing::new(Vec::with_capacity(DIGITS));
-        for character in text.chars() {
-            match character.to_digit(10) {
-                // Nothing longer is read, so that the buffer never grows and leaves digits behind.
-                Some(_) if digits.len() == DIGITS => return Err(BadReceipt::Length(DIGITS + 1)),
-                Some(digit) => digits.push(digit as u8),
-                None if character.is_whitespace() || matches!(character, '-' | '.' | '–') => {}
-                None => return Err(BadReceipt::NoDigit),
-            }
-        }
+        let digits = digits_of(text, DIGITS)?;
         Self::parse(&digits)
     }
 
@@ -167,8 +158,23 @@ impl fmt::Debug for Receipt {
     }
 }
 
+/// The digits of a text of at most so many, without what people write between them.
+pub(super) fn digits_of(text: &str, most: usize) -> Result<Zeroizing<Vec<u8>>, BadReceipt> {
+    let mut digits = Zeroizing::new(Vec::with_capacity(most));
+    for character in text.chars() {
+        match character.to_digit(10) {
+            // Nothing longer is read, so that the buffer never grows and leaves digits behind.
+            Some(_) if digits.len() == most => return Err(BadReceipt::Length(most + 1)),
+            Some(digit) => digits.push(digit as u8),
+            None if character.is_whitespace() || matches!(character, '-' | '.' | '–') => {}
+            None => return Err(BadReceipt::NoDigit),
+        }
+    }
+    Ok(digits)
+}
+
 /// A digit of which each is as likely as any other; `None` from a source that gives no usable byte.
-fn random_digit(random: &mut impl FnMut(&mut [u8])) -> Option<u8> {
+pub(super) fn random_digit(random: &mut impl FnMut(&mut [u8])) -> Option<u8> {
     // 250 is the largest multiple of ten in a byte.
     (0..TRIES).find_map(|_| {
         let mut byte = Zeroizing::new([u8::MAX]);
@@ -178,7 +184,7 @@ fn random_digit(random: &mut impl FnMut(&mut [u8])) -> Option<u8> {
 }
 
 /// Whether `number` is in `digits`, not all of it before `from`.
-fn holds(digits: &[u8], from: usize, number: &[u8]) -> bool {
+pub(super) fn holds(digits: &[u8], from: usize, number: &[u8]) -> bool {
     !number.is_empty()
         && digits
             .windows(number.len())
@@ -187,7 +193,7 @@ fn holds(digits: &[u8], from: usize, number: &[u8]) -> bool {
 }
 
 /// The check digit of ISO 7064, MOD 11,10.
-fn check_digit(digits: &[u8]) -> u8 {
+pub(super) fn check_digit(digits: &[u8]) -> u8 {
     let product = digits.iter().fold(10_u32, |product, digit| {
         let sum = match (product + u32::from(*digit)) % 10 {
             0 => 10,

@@ -193,6 +193,9 @@ pub struct Question {
     /// Least time between two votes at this booth, s, of `choose`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_pause_s: Option<u32>,
+    /// A vote counts only with a one-time code of the hub's list, of `choose`. A booth that does not know the key asks for none.
+    #[serde(skip_serializing_if = "is_false", serialize_with = "as_one")]
+    pub codes: bool,
     /// What is asked about publication afterwards.
     pub publish: MayPublish,
     /// What can be chosen, of `choose`; else empty.

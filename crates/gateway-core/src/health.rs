@@ -23,6 +23,9 @@ const NEVER_ON_HOOK: Duration = Duration::from_secs(15 * 60);
 /// A certificate that ends within fewer days is reported: time enough for the next round of visits.
 const CERTIFICATE_DAYS: i64 = 21;
 
+/// A city's key whose last day is within as many days is reported: time enough to make another one and name it to every booth.
+const KEY_DAYS: i64 = 30;
+
 /// One thing that works, or the sentence that says why not.
 pub type Works = Result<(), String>;
 
@@ -67,6 +70,8 @@ pub struct Evidence {
     pub power: Power,
     /// The certificate that ends first, where there is one and the day is known.
     pub certificate: Option<Certificate>,
+    /// The city's key to which the booth seals, where the last day of its use is known.
+    pub key: Option<KeyLife>,
     /// The card was in another machine before: a sentence.
     pub hardware_changed: Option<String>,
     /// Operations that the card refused since the start, and errors that the kernel has noted about its file system.
@@ -107,6 +112,23 @@ impl Certificate {
     fn sentence(&self) -> String {
         let ends = if self.days_left < 0 { "ended" } else { "ends" };
         format!("The certificate in {} {ends} on {}.", self.file, self.ends)
+    }
+}
+
+/// How long the city's key is to be in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLife {
+    /// Its last day, `YYYY-MM-DD`.
+    pub until: String,
+    /// Whole days until the end of that day; negative afterwards.
+    pub days_left: i64,
+}
+
+impl KeyLife {
+    /// The number of days is not in the sentence: a sentence that changes is a new alert.
+    fn sentence(&self) -> String {
+        let is = if self.days_left < 0 { "was" } else { "is" };
+        format!("The last day of the city's key {is} {}.", self.until)
     }
 }
 
@@ -153,6 +175,7 @@ impl Evidence {
             too_hot: false,
             power: Power::default(),
             certificate: None,
+            key: None,
             hardware_changed: None,
             disk_errors: 0,
             microphone_suspect: None,
@@ -295,6 +318,11 @@ impl Evidence {
         {
             raise(AlertId::CertExpiring, certificate.sentence());
         }
+        if let Some(key) = &self.key
+            && key.days_left < KEY_DAYS
+        {
+            raise(AlertId::KeyExpiring, key.sentence());
+        }
         faults
     }
 }
@@ -404,6 +432,32 @@ mod tests {
             clock_synced: true,
             ..Evidence::at_start(Mono(0))
         }
+    }
+
+    #[test]
+    fn a_key_whose_last_day_is_near_is_told_in_time_and_keeps_nobody_from_speaking() {
+        let with = |days_left: i64| {
+            let key = KeyLife {
+                until: "2027-03-31".into(),
+                days_left,
+            };
+            let evidence = Evidence {
+                key: Some(key),
+                ..sound()
+            };
+            evidence.faults(Mono(10_000_000))
+        };
+        assert!(with(30).is_empty());
+        for (days_left, says) in [(29, "is 2027-03-31"), (0, "is"), (-1, "was"), (-400, "was")] {
+            let faults = with(days_left);
+            assert!(
+                faults[&AlertId::KeyExpiring].contains(says),
+                "{days_left}: {faults:?}"
+            );
+            assert!(is_ready(&faults));
+        }
+        // A text that changes every day would be a new alert every day.
+        assert_eq!(with(29), with(3));
     }
 
     #[test]

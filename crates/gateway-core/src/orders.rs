@@ -1,5 +1,5 @@
 //! What a card remembers of the centre's commands, so that neither a restart nor a power cut loses or repeats one
-//! (contract §3.7).
+//! (contract §3.7), and of the latest votes, so that it shortens no pause between two.
 //!
 //! Owns: the shape of that memory, and its limits. Never does: write it; the keeper does, whole and in one step.
 
@@ -43,6 +43,9 @@ pub struct Remembered {
     /// The booth is being emptied.
     #[serde(default)]
     pub drain: Option<KeptDrain>,
+    /// The latest vote on each question whose votes have a pause between them.
+    #[serde(default)]
+    pub voted: Vec<KeptVote>,
 }
 
 impl Default for Remembered {
@@ -57,6 +60,7 @@ impl Default for Remembered {
             waiting: Vec::new(),
             recipients: None,
             drain: None,
+            voted: Vec::new(),
         }
     }
 }
@@ -147,6 +151,22 @@ pub struct KeptRecipients {
     pub key_until: Option<String>,
     /// Names the `[privacy]` of booth.toml that they replace; with another one they count no more.
     pub instead_of: String,
+}
+
+/// When somebody voted on a question last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptVote {
+    /// The question.
+    pub question: String,
+    /// In this boot of the machine.
+    pub boot_id: BootId,
+    /// At this time of its boot-time clock, ms.
+    pub at_ms: u64,
+    /// So much before that, if it was in another boot, ms.
+    #[serde(default)]
+    pub older_ms: u64,
+    /// At this time of the wall clock, right or wrong, ms since 1970.
+    pub wall_ms: i64,
 }
 
 /// A booth that is being emptied.

@@ -6,6 +6,8 @@
 
 mod after;
 mod asking;
+mod code;
+mod dialled;
 mod hands;
 mod machine;
 mod offer;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use super::counters::Counter;
 use super::health::Parts;
 use super::prompt::Prompt;
+use booth_contract::OneTimeCode;
 use booth_contract::receipt::Receipt;
 use booth_contract::time::Mono;
 use booth_contract::{ConsentMode, EndedBy, Publish};
@@ -33,6 +36,7 @@ pub use offer::{
     Choice, Limits, MayPublish, Offer, OpenAnswer, OpenQuestion, OtherLanguage, QuestionKind,
 };
 pub use scene::{Does, Hint, Kind, Named, Phase, Scene};
+pub use vote::Voted;
 
 /// One recording attempt; unique while the daemon runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -302,6 +306,8 @@ pub enum Command {
         asked: Asked,
         /// The digit that was chosen.
         choice: u8,
+        /// The one-time code with which it counts, to be sealed beside the receipt.
+        code: Option<OneTimeCode>,
     },
     /// Seal this receipt and keep it on the card as a withdrawal: [`Input::WithdrawalKept`].
     Withdraw {

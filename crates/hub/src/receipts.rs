@@ -15,7 +15,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use booth_contract::receipt::{ClipSecret, WithdrawalSecret};
-use booth_contract::{ClipId, Receipt, hex};
+use booth_contract::{ClipId, OneTimeCode, Receipt, hex};
 use booth_sealing::{EnvelopeError, KernelRandom, Random, Recipients, envelope};
 
 use crate::keys::{self, Keyring, KeysError};
@@ -38,6 +38,22 @@ impl ReceiptMark {
     pub fn read(text: &str) -> Option<Self> {
         let is_one = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_one.then(|| Self(text.to_owned()))
+    }
+}
+
+/// What a one-time code has become: the same for the same code of the same campaign at this hub, and at no other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CodeMark(String);
+
+impl CodeMark {
+    /// The text: 64 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a text that is such a hash.
+    pub fn read(text: &str) -> Option<Self> {
+        ReceiptMark::read(text).map(|mark| Self(mark.0))
     }
 }
 
@@ -88,6 +104,12 @@ impl ReceiptKey {
         ReceiptMark(hex(&self.hash(receipt.to_text().as_bytes())))
     }
 
+    /// The hash of a one-time code of this campaign.
+    pub fn code(&self, campaign: &str, code: &OneTimeCode) -> CodeMark {
+        let text = Zeroizing::new(format!("code\n{campaign}\n{}", *code.to_text()));
+        CodeMark(hex(&self.hash(text.as_bytes())))
+    }
+
     /// What names this key, so that another one in its place is noticed.
     pub fn name(&self) -> String {
         hex(&self.hash(b"the name of this key"))[..16].to_owned()
@@ -121,6 +143,15 @@ pub enum Unopened {
     Strange(String),
 }
 
+/// What was sealed in the manifest of a clip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The hash of its receipt.
+    pub receipt: ReceiptMark,
+    /// The hash of the one-time code with which a vote was cast; `None` without one, or where it is none.
+    pub code: Option<CodeMark>,
+}
+
 /// The private keys and the key of the hashes: from a sealed receipt to its hash.
 #[derive(Debug, Clone)]
 pub struct Opener {
@@ -146,17 +177,30 @@ impl Opener {
         self.key.name()
     }
 
-    /// The hash of the receipt that is sealed in the manifest of this clip.
+    /// The hashes of what is sealed in the manifest of this clip, which answers a question of this campaign.
     ///
     /// # Errors
     /// See [`Unopened`].
-    pub fn of_clip(&self, clip_id: &ClipId, sealed: &str) -> Result<ReceiptMark, Unopened> {
+    pub fn of_clip(
+        &self,
+        clip_id: &ClipId,
+        campaign: Option<&str>,
+        sealed: &str,
+    ) -> Result<Opened, Unopened> {
         let text = self.open(sealed)?;
         let secret: ClipSecret = read(&text)?;
         if secret.clip_id != *clip_id {
             return strange("it is another clip's");
         }
-        self.mark(secret.receipt.as_str())
+        let code = secret.code.as_ref().zip(campaign);
+        let code = code.and_then(|(code, campaign)| {
+            let code = OneTimeCode::parse_text(code.as_str()).ok()?;
+            Some(self.key.code(campaign, &code))
+        });
+        Ok(Opened {
+            receipt: self.mark(secret.receipt.as_str())?,
+            code,
+        })
     }
 
     /// The hash of the receipt that is sealed in this withdrawal.
@@ -288,10 +332,17 @@ mod tests {
         let sealed = envelope::seal(&text, &to, &mut KernelRandom).expect("sealed");
         let sealed = STANDARD.encode(sealed);
         assert_eq!(
-            opener.of_clip(&CLIP.into(), &sealed),
-            Ok(key.mark(&receipt()))
+            opener.of_clip(&CLIP.into(), None, &sealed),
+            Ok(Opened {
+                receipt: key.mark(&receipt()),
+                code: None
+            })
         );
-        let moved = opener.of_clip(&"1b4e28ba-2fa1-4d13-a3ae-6f1f2c1d9e02".into(), &sealed);
+        let moved = opener.of_clip(
+            &"1b4e28ba-2fa1-4d13-a3ae-6f1f2c1d9e02".into(),
+            None,
+            &sealed,
+        );
         assert!(matches!(moved, Err(Unopened::Strange(_))));
         assert!(
             matches!(
@@ -308,13 +359,40 @@ mod tests {
         let stranger = Identity::generate(&mut KernelRandom).expect("a key");
         let stranger = Opener::new(Arc::new(Keyring::of(vec![stranger])), key);
         assert_eq!(
-            stranger.of_clip(&CLIP.into(), &sealed),
+            stranger.of_clip(&CLIP.into(), None, &sealed),
             Err(Unopened::OtherKeys)
         );
         for rubbish in ["", "%", "YWdl", "bm90IGFnZQ=="] {
-            let opened = opener.of_clip(&CLIP.into(), rubbish);
+            let opened = opener.of_clip(&CLIP.into(), None, rubbish);
             assert!(matches!(opened, Err(Unopened::Strange(_))), "{rubbish}");
         }
+    }
+
+    #[test]
+    fn the_code_of_a_vote_becomes_the_hash_of_its_campaigns_list() {
+        let city = Identity::generate(&mut KernelRandom).expect("a key");
+        let to = Recipients::new(vec![city.recipient()]).expect("one");
+        let key = Arc::new(ReceiptKey::make().expect("a key"));
+        let opener = Opener::new(Arc::new(Keyring::of(vec![city])), key.clone());
+        let random = |bytes: &mut [u8]| KernelRandom.fill(bytes).expect("chance");
+        let code = OneTimeCode::generate(random, &[]).expect("a code");
+        let sealed = |code: Option<&str>| {
+            let text = receipt().text_for_clip(&CLIP.into(), code);
+            STANDARD.encode(envelope::seal(&text, &to, &mut KernelRandom).expect("sealed"))
+        };
+        let of = |campaign: Option<&str>, code: Option<&str>| {
+            let opened = opener.of_clip(&CLIP.into(), campaign, &sealed(code));
+            opened.expect("opened").code
+        };
+        let text = code.to_text();
+        assert_eq!(of(Some("tree"), Some(&text)), Some(key.code("tree", &code)));
+        assert_ne!(
+            of(Some("tree"), Some(&text)),
+            of(Some("square"), Some(&text))
+        );
+        assert_eq!(of(None, Some(&text)), None);
+        assert_eq!(of(Some("tree"), None), None);
+        assert_eq!(of(Some("tree"), Some("4711")), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::campaign;
 use super::config::HubConfig;
 use super::fence::Fence;
 use super::http::{self, Names};
@@ -96,6 +97,7 @@ pub async fn serve_witnessed(
         let _ = pages_stop.wait_for(|stop| *stop).await;
     });
     let pages = crew::task("pages", showing);
+    let campaigns = crew::task("campaigns", campaign::welcome(config.clone()));
     let link = Link {
         login,
         topics: Topics::new(config.mqtt.root.clone()),
@@ -149,6 +151,7 @@ pub async fn serve_witnessed(
         let _ = link.as_mut().await;
     }
     pages.abort();
+    campaigns.abort();
     // The link has ended, and with it the last sender of jobs: the store's thread ends after its last batch, if it has not died.
     let _ = store_thread.join();
     log::info!("booth-hub has stopped");

@@ -57,8 +57,12 @@ pub struct PollView {
     pub options: Vec<(u8, u64)>,
     /// Votes cast.
     pub votes: u64,
-    /// How many of them came in bursts: [`BURST_VOTES`] or more at one booth within [`BURST_SECONDS`].
+    /// How many of them came in bursts: [`BURST_VOTES`] or more at one booth within `burst_seconds`.
     pub in_bursts: u64,
+    /// See [`burst_seconds`].
+    pub burst_seconds: i64,
+    /// Votes that are not counted, by the reason: `used`, `unknown`, `missing` or `sealed`, of their one-time code.
+    pub not_counted: Vec<(String, u64)>,
 }
 
 /// So many votes on one question at one booth within [`BURST_SECONDS`] are a burst: whoever votes hears the notice, chooses, and hangs
@@ -66,6 +70,13 @@ pub struct PollView {
 pub const BURST_VOTES: u64 = 5;
 /// See [`BURST_VOTES`].
 pub const BURST_SECONDS: i64 = 60;
+
+/// Within how many seconds so many votes are a burst, where the booth leaves this pause between two: faster than the pause allows, and
+/// never less than [`BURST_SECONDS`].
+pub fn burst_seconds(min_pause_s: u32) -> i64 {
+    let by_the_rules = i64::from(min_pause_s) * (BURST_VOTES as i64 - 1);
+    (by_the_rules - 1).max(BURST_SECONDS)
+}
 
 /// A place in a list whose newest entries come first: an entry's time, which sorts as text, and its id. The place stays the same
 /// when newer entries come.

@@ -50,6 +50,7 @@ sentences! {
     SpeakAfterTone = "Speak after the tone.", "Tal efter tonen.";
     // A vote.
     Casting = "Your vote is being kept.", "Din stemme bliver gemt.";
+    DialCode = "Dial your code", "Tryk din kode";
     // The recording.
     Recording = "Recording", "Optager";
     SpeakNow = "Speak now. Hang up when you have finished.", "Tal nu. Læg røret på, når du er færdig.";

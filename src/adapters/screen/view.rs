@@ -11,7 +11,8 @@ use super::sentences::{Say, instead_of, language_name};
 use super::{Keys, Show};
 use crate::adapters::prompts::Prompts;
 use crate::adapters::prompts::centre::Centre;
-use booth_contract::receipt::Receipt;
+use booth_contract::CODE_DIGITS;
+use booth_contract::receipt::{DIGITS, Receipt};
 use booth_contract::time::Mono;
 use gateway_core::prompt::{Language, Prompt, Word};
 use gateway_core::session::{Does, Hint, Key, Kind, Named, Phase, Scene};
@@ -79,8 +80,10 @@ pub(super) struct View<'a> {
     options: Vec<Row<'a>>,
     hints: Vec<Row<'a>>,
     receipt: Groups,
-    /// How many of the twelve digits are dialled, where a receipt is.
+    /// How many digits are dialled, where a receipt or a one-time code is.
     dialled: Option<usize>,
+    /// And how many it has.
+    whole: usize,
     /// Somebody is recorded: the light and the level are shown.
     live: bool,
     left_ms: Option<u64>,
@@ -141,13 +144,13 @@ impl<'a> Words<'a> {
     }
 
     fn row(&self, hint: &Hint, phase: Phase) -> Option<Row<'a>> {
-        // A dial's 0 is a digit of the receipt.
-        if phase == Phase::Withdrawing && self.keys != Keys::Pad {
+        // A dial's 0 is a digit of the receipt, or of the code.
+        if matches!(phase, Phase::Withdrawing | Phase::Coding) && self.keys != Keys::Pad {
             return None;
         }
         let does = match hint.does {
             Does::Repeats if phase == Phase::Receipt => Say::Slower,
-            Does::Repeats if phase == Phase::Withdrawing => Say::BeginAgain,
+            Does::Repeats if matches!(phase, Phase::Withdrawing | Phase::Coding) => Say::BeginAgain,
             Does::Repeats => Say::Louder,
             Does::Consents => Say::Start,
             Does::EndsRecording => Say::Finish,
@@ -230,12 +233,13 @@ fn names_a_key(prompt: &Prompt) -> bool {
                 | Word::MenuAnother
                 | Word::ReceiptAgain
                 | Word::ReceiptSlower
+                | Word::SoFar
         ),
         _ => false,
     }
 }
 
-/// What the screen keeps of what is said: not the digits of a receipt, which are shown from the visit itself for as long as its
+/// What the screen keeps of what is said: not the digits of a receipt or a code. A receipt's are shown from the visit itself for as long as its
 /// citizen wants to see them.
 pub(super) fn kept(said: &[Prompt]) -> Vec<Prompt> {
     let mut is_receipt = false;
@@ -243,7 +247,7 @@ pub(super) fn kept(said: &[Prompt]) -> Vec<Prompt> {
         Prompt::Pause => false,
         prompt if digit_of(prompt).is_some() => !is_receipt,
         prompt => {
-            let intros = [Word::ReceiptIntro, Word::ReceiptAgain].map(Prompt::Word);
+            let intros = [Word::ReceiptIntro, Word::ReceiptAgain, Word::SoFar].map(Prompt::Word);
             is_receipt = intros.contains(prompt);
             true
         }
@@ -318,7 +322,11 @@ impl<'a> View<'a> {
             options,
             hints: others.filter_map(|hint| words.row(hint, phase)).collect(),
             receipt: Groups::of(scene.receipt.as_ref()),
-            dialled: (phase == Phase::Withdrawing).then_some(scene.dialled),
+            dialled: matches!(phase, Phase::Withdrawing | Phase::Coding).then_some(scene.dialled),
+            whole: match phase {
+                Phase::Coding => CODE_DIGITS,
+                _ => DIGITS,
+            },
             live: is_live,
             left_ms: scene
                 .until
@@ -357,6 +365,7 @@ fn head<'a>(
             None => (Mood::Ask, say(Say::ChooseQuestion), say(Say::PressDigit)),
         },
         Phase::Chosen => (Mood::Ask, asked.unwrap_or(""), spoken(Word::HangUpToCast)),
+        Phase::Coding => (Mood::Ask, say(Say::DialCode), spoken(Word::CodeIntro)),
         Phase::Casting => (Mood::Done, say(Say::Casting), ""),
         Phase::Voted => (Mood::Done, spoken(Word::VoteCast), say(Say::HangUp)),
         Phase::Tone => (Mood::Ask, asked.unwrap_or(""), say(Say::SpeakAfterTone)),
@@ -389,7 +398,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    const PHASES: [Phase; 19] = [
+    const PHASES: [Phase; 20] = [
         Phase::Ready,
         Phase::OutOfOrder,
         Phase::NothingAsked,
@@ -397,6 +406,7 @@ mod tests {
         Phase::Asking,
         Phase::Choosing,
         Phase::Chosen,
+        Phase::Coding,
         Phase::Casting,
         Phase::Voted,
         Phase::Tone,

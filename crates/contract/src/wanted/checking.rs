@@ -100,6 +100,12 @@ fn check_question(question: &Question, path: &str, faults: &mut Faults) {
         }
         Kind::Choose => {}
     }
+    if question.codes && question.kind == Kind::Speak {
+        faults.add(
+            format!("{path}.codes"),
+            "belongs to a question of the kind choose; this one is speak",
+        );
+    }
     let mut digits = BTreeMap::new();
     let mut ids = BTreeSet::new();
     for (n, option) in options.iter().enumerate() {

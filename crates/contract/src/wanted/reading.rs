@@ -81,18 +81,7 @@ impl Wanted {
         wanted.hours = top.list("hours", 32, &mut faults, hours_of);
         wanted.quiet = quiet(&top, &mut faults);
         wanted.limits = limits(&top, &mut faults);
-        wanted.force = match top.get("force") {
-            None | Some(Value::Bool(false)) => false,
-            Some(Value::Bool(true)) => true,
-            Some(other) => match other.as_u64() {
-                Some(0) => false,
-                Some(1) => true,
-                _ => {
-                    faults.add("force", wrong(other, "1"));
-                    false
-                }
-            },
-        };
+        wanted.force = top.flag("force", &mut faults);
         match faults.0.is_empty() {
             true => Ok(wanted),
             false => Err(BadWanted {
@@ -155,6 +144,22 @@ impl<'a> Keys<'a> {
     /// A key's value; `null` is the same as absent.
     fn get(&self, key: &str) -> Option<&'a Value> {
         self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether a flag is up; one that is absent is not.
+    fn flag(&self, key: &str, faults: &mut Faults) -> bool {
+        match self.get(key) {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(other) => match other.as_u64() {
+                Some(0) => false,
+                Some(1) => true,
+                _ => {
+                    faults.add(self.path(key), wrong(other, "1"));
+                    false
+                }
+            },
+        }
     }
 
     fn text(&self, key: &str, faults: &mut Faults) -> Option<String> {
@@ -388,6 +393,7 @@ fn question(value: &Value, path: String, faults: &mut Faults) -> Option<Question
         prompt: keys.spoken("prompt", faults),
         max_seconds: keys.seconds("max_seconds", 5..=3600, faults),
         min_pause_s: keys.seconds("min_pause_s", 0..=86_400, faults),
+        codes: keys.flag("codes", faults),
         publish: word(&keys, "publish", &publish, faults).unwrap_or_default(),
         options: options.unwrap_or_default(),
         answer,

@@ -15,6 +15,7 @@ mod drain;
 mod event;
 mod introduction;
 mod orders;
+mod pauses;
 mod resend;
 mod selftest;
 #[cfg(test)]
@@ -36,7 +37,7 @@ use crate::microphone::Microphone;
 use crate::power::Supply;
 use crate::quarantine::Quarantine;
 use crate::rival::{Loss, Own, Rival};
-use crate::session::{self, Input, Session, TakeId};
+use crate::session::{self, Input, RecorderNews, Session, TakeId};
 use crate::sign::FirstBoot;
 use crate::unreadable::Unreadable;
 pub use centre::{CentreRules, Checks};
@@ -225,6 +226,9 @@ impl Booth {
                     self.commands.push(Command::ResetByWatchdog);
                 }
                 self.orders_found(*memory, first_seen, is_known);
+                if !is_known {
+                    self.resume_pauses(now, around);
+                }
                 if self.is_connected {
                     self.introduce(around);
                 }
@@ -296,7 +300,13 @@ impl Booth {
 
     /// Hands an input to the session machine, and takes up what it says of the booth itself.
     fn visit(&mut self, now: Mono, around: &Around, input: Input) {
-        for command in self.session.handle(now, input) {
+        let is_refused = matches!(input, Input::Recorder(RecorderNews::Failed(_)));
+        let commands = self.session.handle(now, input);
+        let is_cast = |command: &session::Command| matches!(command, session::Command::Cast { .. });
+        if is_refused || commands.iter().any(is_cast) {
+            self.remember_votes(now, around);
+        }
+        for command in commands {
             match command {
                 session::Command::Count(counter) => {
                     self.count(counter, around);

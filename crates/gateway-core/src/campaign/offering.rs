@@ -162,6 +162,7 @@ fn open_question(campaign: &Campaign, question: &Question) -> OpenQuestion {
         Kind::Choose => QuestionKind::Choose {
             options: question.options.iter().map(choice).collect(),
             min_pause: Duration::from_secs(question.min_pause_s.unwrap_or(0).into()),
+            codes: question.codes,
         },
     };
     OpenQuestion {

@@ -748,7 +748,12 @@ fn a_vote_and_an_answer_are_offered_as_the_centre_says() {
         (question.publish, question.max),
         (MayPublish::AskVoice, Some(Duration::from_secs(30)))
     );
-    let QuestionKind::Choose { options, min_pause } = &question.kind else {
+    let QuestionKind::Choose {
+        options,
+        min_pause,
+        codes: false,
+    } = &question.kind
+    else {
         panic!("{question:?}")
     };
     assert_eq!(

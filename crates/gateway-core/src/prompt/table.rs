@@ -135,6 +135,7 @@ macro_rules! words {
             AlertHardwareChanged = "alert_hardware_changed", "This card was in another machine before. If that was on purpose, do nothing.", "Dette kort har siddet i en anden maskine før. Gør intet, hvis det er med vilje.";
             AlertDiskErrors = "alert_disk_errors", "The card reports errors. Swap the card.", "Kortet melder fejl. Skift kortet.";
             AlertCertExpiring = "alert_cert_expiring", "A certificate ends within three weeks. Ask the centre for a new one.", "Et certifikat udløber inden for tre uger. Bed centralen om et nyt.";
+            AlertKeyExpiring = "alert_key_expiring", "The key of the city ends within thirty days. Ask the centre for a new one.", "Byens nøgle udløber inden for tredive dage. Bed centralen om en ny.";
             AlertMixerFaulty = "alert_mixer_faulty", "The sound card refuses a level. Ask the centre to check the settings.", "Lydkortet afviser et niveau. Bed centralen kontrollere indstillingerne.";
             AlertPower = "alert_power", "The supply voltage is too low. Check the power supply and its cable.", "Spændingen er for lav. Kontrollér strømforsyningen og kablet.";
             AlertTemperature = "alert_temperature", "The processor is too hot. Check the ventilation of the booth.", "Processoren er for varm. Kontrollér boksens ventilation.";
@@ -183,6 +184,10 @@ macro_rules! words {
             YouChose = "you_chose", "You chose:", "Du valgte:";
             HangUpToCast = "hang_up_to_cast", "Hang up to cast your vote, or dial one. To change it, dial again.", "Læg på for at afgive din stemme, eller tast et. Tast igen for at ændre den.";
             VoteCast = "vote_cast", "Your vote is cast. Thank you.", "Din stemme er afgivet. Tak.";
+            CodeIntro = "code_intro", "Dial the ten digits of your code. The last one casts your vote; without a code it does not count.", "Tast de ti tal i din kode. Det sidste afgiver din stemme; uden en kode tæller den ikke.";
+            CodeWrong = "code_wrong", "That is not a code. A digit is wrong. Dial all ten again.", "Det er ikke en kode. Et tal er forkert. Tast alle ti igen.";
+            CodeNot = "code_not", "This vote takes a code, and this booth cannot keep one secret. Please try another booth.", "Denne afstemning kræver en kode, og denne boks kan ikke hemmeligholde den. Prøv en anden boks.";
+            SoFar = "so_far", "You have dialled:", "Du har tastet:";
             VoteLater = "vote_later", "There was a vote on this here a moment ago. You can vote in", "Der er lige blevet stemt om dette her. Du kan stemme om";
             ReceiptIntro = "receipt_intro", "With this number you can take back what you left here. Write it down:", "Med dette nummer kan du tage det tilbage, du har afgivet her. Skriv det ned:";
             ReceiptAgain = "receipt_again", "Once more:", "En gang til:";

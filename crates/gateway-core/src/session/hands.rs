@@ -40,7 +40,8 @@ impl Session {
             self.emergency(now, begun, out);
             return;
         }
-        let takes_codes = !matches!(self.state, State::Withdrawing(_));
+        // There they are digits of a receipt, or of a one-time code.
+        let takes_codes = !matches!(self.state, State::Withdrawing(_) | State::Coding(_));
         if takes_codes && self.dialled_service_code(now, key, out) {
             self.settle_keys(now, out);
             self.serve(now, out);
@@ -139,6 +140,7 @@ impl Session {
             State::After { .. } => self.after_key(now, key, out),
             State::Voted { .. } => self.voted_key(now, key, out),
             State::Withdrawing(_) => self.withdrawal_key(now, key, out),
+            State::Coding(_) => self.code_key(now, key, out),
             State::Service(service) => {
                 let service = *service;
                 self.service_key(now, service, key, out);
@@ -290,6 +292,7 @@ impl Session {
             | State::Notice { .. }
             | State::Asking(_)
             | State::Choosing(_)
+            | State::Coding(_)
             | State::Casting { .. }
             | State::Voted { .. }
             | State::Finishing { .. }
@@ -348,6 +351,7 @@ impl Session {
             | State::Notice { .. }
             | State::Asking(_)
             | State::Choosing(_)
+            | State::Coding(_)
             | State::Casting { .. }
             | State::Voted { .. }
             | State::Finishing { .. }

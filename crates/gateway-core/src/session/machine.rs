@@ -1,7 +1,7 @@
 //! The state machine itself: what the booth remembers, and which room carries an input on.
 //!
 //! Owns: what is common to all states. The parts of a visit have rooms of their own: `state` (what there is to be in, and until
-//! when), `hands` (keys), `asking`, `recording`, `after`, `vote`, `withdraw`, `service`. Over 500 lines: each input meets every
+//! when), `hands` (keys), `asking`, `recording`, `after`, `vote`, `code`, `withdraw`, `service`. Over 500 lines: each input meets every
 //! state here once, so that a state that is added is asked for everywhere.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::after::Hears;
 use super::recording::{Current, Recording};
 use super::state::{Service, State, Visit};
-use super::vote::Choosing;
+use super::vote::{Choosing, Voted};
 use super::{
     Command, HandsetEvent, Input, Key, KeySource, Lamp, Offer, PlayId, Prompt, SessionRules, TakeId,
 };
@@ -71,7 +71,7 @@ pub struct Session {
     /// Votes that the card has not answered for yet, with their questions.
     pub(super) ballots: Vec<(TakeId, String)>,
     /// When each question was voted on last.
-    pub(super) voted_at: BTreeMap<String, Mono>,
+    pub(super) voted_at: BTreeMap<String, Voted>,
     /// What plays, and when it counts as ended even without a report of its end.
     pub(super) playing: Option<(PlayId, Mono)>,
     /// What was said last, to be said again on request.
@@ -174,6 +174,7 @@ impl Session {
             self.state,
             State::Withdrawing(_)
                 | State::Choosing(_)
+                | State::Coding(_)
                 | State::Casting { .. }
                 | State::Voted { .. }
                 | State::After { .. }
@@ -382,9 +383,9 @@ impl Session {
         self.stop_play(out);
         let was = std::mem::replace(&mut self.state, State::Idle);
         match self.wind_up(now, was, EndedBy::HangUp, out) {
-            Some(State::Notice { .. } | State::Asking(_) | State::Choosing(_)) => {
-                self.left_early(out);
-            }
+            Some(
+                State::Notice { .. } | State::Asking(_) | State::Choosing(_) | State::Coding(_),
+            ) => self.left_early(out),
             Some(State::Service(service)) => self.leave_service(service, out),
             Some(_) | None => {}
         }
@@ -483,6 +484,7 @@ impl Session {
                 self.play(now, vec![Prompt::OffHook], out);
             }
             State::Idle
+            | State::Coding(_)
             | State::Casting { .. }
             | State::Voted { .. }
             | State::Starting { .. }
@@ -509,7 +511,9 @@ impl Session {
                 self.cast(now, &question, choice, out);
                 self.out_of_order(now, out);
             }
-            State::Notice { .. } | State::Asking(_) | State::Choosing(_) if !self.can_record() => {
+            State::Notice { .. } | State::Asking(_) | State::Choosing(_) | State::Coding(_)
+                if !self.can_record() =>
+            {
                 self.out_of_order(now, out)
             }
             State::Tone { take } | State::Starting { take, .. } if !self.can_record() => {
@@ -528,6 +532,7 @@ impl Session {
             | State::Notice { .. }
             | State::Asking(_)
             | State::Choosing(_)
+            | State::Coding(_)
             | State::Casting { .. }
             | State::Voted { .. }
             | State::Tone { .. }
@@ -571,6 +576,7 @@ impl Session {
                 }
             }
             State::Choosing(choosing) => self.tick_choosing(now, &choosing, out),
+            State::Coding(coding) => self.tick_coding(now, &coding, out),
             State::Starting { take, until } if until <= now => {
                 out.push(Command::Discard { take });
                 self.out_of_order(now, out);

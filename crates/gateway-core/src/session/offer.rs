@@ -85,6 +85,8 @@ pub enum QuestionKind {
         options: Vec<Choice>,
         /// From one vote at this booth to the next on this question.
         min_pause: Duration,
+        /// A vote counts with a one-time code alone, which is dialled after the option.
+        codes: bool,
     },
 }
 

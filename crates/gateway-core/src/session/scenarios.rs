@@ -5,6 +5,7 @@
 
 mod after;
 mod chance;
+mod code;
 mod languages;
 mod patience;
 mod service;
@@ -68,10 +69,20 @@ fn vote(digit: u8, options: &[u8]) -> OpenQuestion {
         kind: QuestionKind::Choose {
             options: options.iter().map(|digit| option_of(*digit)).collect(),
             min_pause: Duration::from_secs(30),
+            codes: false,
         },
         campaign_id: Some("spring".into()),
         ..question(digit)
     }
+}
+
+/// The same, where a vote counts with a one-time code alone.
+fn vote_with_codes(digit: u8, options: &[u8]) -> OpenQuestion {
+    let mut question = vote(digit, options);
+    if let QuestionKind::Choose { codes, .. } = &mut question.kind {
+        *codes = true;
+    }
+    question
 }
 
 fn offer_of(questions: Vec<OpenQuestion>) -> Offer {
@@ -122,6 +133,8 @@ pub(super) struct Booth {
     pub(super) asked: Vec<ServiceAsk>,
     /// The votes that were cast: question and digit.
     votes: Vec<(String, u8)>,
+    /// The one-time codes with which they were cast.
+    codes: Vec<OneTimeCode>,
     /// The receipts that were dialled.
     withdrawn: Vec<Receipt>,
     /// The card takes votes and withdrawals.
@@ -144,6 +157,7 @@ impl Booth {
             takes: BTreeMap::new(),
             asked: Vec::new(),
             votes: Vec::new(),
+            codes: Vec::new(),
             withdrawn: Vec::new(),
             card_works: true,
         };
@@ -231,6 +245,7 @@ impl Booth {
                 take,
                 asked,
                 choice,
+                code,
             } => {
                 assert!(!self.takes.contains_key(&take));
                 assert_eq!(asked.choice, Some(choice));
@@ -242,6 +257,7 @@ impl Booth {
                 };
                 if self.card_works {
                     self.votes.push((asked.question_id, choice));
+                    self.codes.extend(code);
                 }
                 self.input(Input::Recorder(news));
             }

@@ -31,6 +31,8 @@ pub enum Phase {
     Choosing,
     /// An option was chosen; hanging up casts it.
     Chosen,
+    /// An option was chosen, and the code with which it counts is dialled.
+    Coding,
     /// The vote is being put on the card.
     Casting,
     /// The vote is cast.
@@ -165,7 +167,7 @@ pub struct Scene {
     pub hints: Vec<Hint>,
     /// The receipt, while its citizen wants to know it.
     pub receipt: Option<Receipt>,
-    /// How many digits of a receipt are dialled.
+    /// How many digits of a receipt or a one-time code are dialled.
     pub dialled: usize,
     /// When the present state ends by itself, where somebody has to know.
     pub until: Option<Mono>,
@@ -177,6 +179,7 @@ impl Session {
         let phase = self.phase();
         let chosen = match &self.state {
             State::Choosing(choosing) => choosing.chosen,
+            State::Coding(coding) => Some(coding.choice),
             State::Casting { ballot, .. } | State::Voted { ballot, .. } => Some(ballot.choice),
             _ => None,
         };
@@ -192,7 +195,8 @@ impl Session {
             hints: self.hints(phase),
             receipt: self.receipt.clone().filter(|_| phase == Phase::Receipt),
             dialled: match &self.state {
-                State::Withdrawing(withdrawing) => withdrawing.dialled(),
+                State::Withdrawing(withdrawing) => withdrawing.dialled.len(),
+                State::Coding(coding) => coding.dialled.len(),
                 _ => 0,
             },
             until: self.until(),
@@ -214,6 +218,7 @@ impl Session {
             State::Asking(_) => Phase::Asking,
             State::Choosing(choosing) if choosing.chosen.is_some() => Phase::Chosen,
             State::Choosing(_) => Phase::Choosing,
+            State::Coding(_) => Phase::Coding,
             State::Casting { .. } => Phase::Casting,
             State::Tone { .. } | State::Starting { .. } => Phase::Tone,
             State::Recording(_) => Phase::Recording,
@@ -239,6 +244,7 @@ impl Session {
     fn asked_about(&self) -> Option<&OpenQuestion> {
         match (&self.state, &self.current, self.offer.questions.as_slice()) {
             (State::Choosing(choosing), ..) => Some(&choosing.question),
+            (State::Coding(coding), ..) => Some(&coding.question),
             (State::Casting { ballot, .. } | State::Voted { ballot, .. }, ..) => {
                 Some(&ballot.question)
             }
@@ -254,6 +260,11 @@ impl Session {
             (State::Choosing(choosing), _) => {
                 let options = choosing.question.options().iter();
                 options.map(Named::option).collect()
+            }
+            (State::Coding(coding), _) => {
+                let options = coding.question.options().iter();
+                let chosen = options.filter(|option| option.digit == coding.choice);
+                chosen.map(Named::option).collect()
             }
             (_, Phase::Notice | Phase::Asking) if self.rules.consent != ConsentMode::Button => {
                 self.offer.questions.iter().map(Named::question).collect()
@@ -323,6 +334,7 @@ impl Session {
                 | Phase::Asking
                 | Phase::Choosing
                 | Phase::Chosen
+                | Phase::Coding
                 | Phase::Voted
                 | Phase::After
                 | Phase::PlayingBack

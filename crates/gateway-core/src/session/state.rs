@@ -4,6 +4,7 @@
 
 use super::after::Hears;
 use super::asking::Asking;
+use super::code::Coding;
 use super::machine::{DIGIT_GAP, LEFT_OFF_AFTER, OFF_HOOK_AFTER, Session};
 use super::recording::Recording;
 use super::vote::{Ballot, Choosing};
@@ -23,6 +24,8 @@ pub(super) enum State {
     Asking(Asking),
     /// A vote: its options play, or wait for a choice.
     Choosing(Choosing),
+    /// An option was chosen, and the code with which it counts is dialled.
+    Coding(Coding),
     /// The vote is on its way to the card.
     Casting {
         ballot: Ballot,
@@ -143,9 +146,11 @@ impl Session {
         match &self.state {
             State::Idle => "idle",
             State::Notice { .. } => "notice",
-            State::Asking(_) | State::Choosing(_) | State::Tone { .. } | State::Starting { .. } => {
-                "question"
-            }
+            State::Asking(_)
+            | State::Choosing(_)
+            | State::Coding(_)
+            | State::Tone { .. }
+            | State::Starting { .. } => "question",
             State::Recording(_) => "recording",
             State::Undecided { .. }
             | State::Finishing { .. }
@@ -178,6 +183,7 @@ impl Session {
                     .heard
                     .map(|heard| heard + self.patience(choosing.repeated)),
             },
+            State::Coding(coding) => self.dialling_due(&coding.dialled),
             State::Starting { until, .. }
             | State::Finishing { until, .. }
             | State::Casting { until, .. } => Some(*until),

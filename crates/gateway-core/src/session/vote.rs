@@ -12,6 +12,7 @@ use super::{Command, Key, KeySource, Prompt, TakeId};
 use crate::counters::Counter;
 use crate::prompt::{Language, Word};
 use crate::spoken;
+use booth_contract::OneTimeCode;
 use booth_contract::time::Mono;
 use std::time::Duration;
 
@@ -19,6 +20,15 @@ use std::time::Duration;
 const MOST_BALLOTS: usize = 16;
 /// Questions whose latest vote is remembered.
 const MOST_VOTED: usize = 64;
+
+/// When a question was voted on last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voted {
+    /// Then, or at the start of this process if it was before.
+    pub at: Mono,
+    /// How much before.
+    pub older: Duration,
+}
 
 /// A vote that is being held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +40,22 @@ pub(super) struct Choosing {
     pub(super) repeated: bool,
     /// Since when it is quiet.
     pub(super) heard: Option<Mono>,
+}
+
+impl OpenQuestion {
+    /// Whether a vote on it counts with a one-time code alone.
+    pub(super) fn needs_code(&self) -> bool {
+        matches!(self.kind, QuestionKind::Choose { codes: true, .. })
+    }
+
+    /// "You chose 2", with the option itself.
+    pub(super) fn chosen_said(&self, chosen: u8) -> Vec<Prompt> {
+        let mut options = self.options().iter();
+        let option = options.find(|option| option.digit == chosen);
+        let mut prompts = vec![Prompt::Word(Word::YouChose), digit_said(chosen)];
+        prompts.extend(option.map(|option| option.prompt.clone()));
+        prompts
+    }
 }
 
 /// A vote that was cast.
@@ -55,14 +81,14 @@ impl Session {
             return;
         }
         let is_only = self.offer.questions.len() == 1;
+        if question.needs_code() && !self.can_seal {
+            let prompts = vec![Prompt::Word(Word::CodeNot)];
+            self.not_possible(now, is_only, prompts, out);
+            return;
+        }
         if let Some(pause) = self.left_of_pause(now, &question) {
             let prompts = self.vote_later(pause);
-            if is_only && self.offer.answers.is_empty() {
-                self.state = State::Goodbye;
-                self.play(now, prompts, out);
-            } else {
-                self.wait_for_choice(now, prompts, out);
-            }
+            self.not_possible(now, is_only, prompts, out);
             return;
         }
         let mut prompts: Vec<Prompt> = before.into_iter().collect();
@@ -86,11 +112,28 @@ impl Session {
         self.play(now, prompts, out);
     }
 
+    /// Says why there is no vote now.
+    fn not_possible(
+        &mut self,
+        now: Mono,
+        is_only: bool,
+        prompts: Vec<Prompt>,
+        out: &mut Vec<Command>,
+    ) {
+        if is_only && self.offer.answers.is_empty() {
+            self.state = State::Goodbye;
+            self.play(now, prompts, out);
+        } else {
+            self.wait_for_choice(now, prompts, out);
+        }
+    }
+
     fn left_of_pause(&self, now: Mono, question: &OpenQuestion) -> Option<Duration> {
         let QuestionKind::Choose { min_pause, .. } = question.kind else {
             return None;
         };
-        let due = *self.voted_at.get(&question.id)? + min_pause;
+        let Voted { at, older } = *self.voted_at.get(&question.id)?;
+        let due = at + min_pause.saturating_sub(older);
         (now < due).then(|| due.since(now))
     }
 
@@ -115,6 +158,10 @@ impl Session {
             _ if repeats_anywhere(key) => {
                 self.louder();
                 self.say_vote(now, out);
+            }
+            Key::Digit(digit) if is_option(digit) && choosing.question.needs_code() => {
+                let question = choosing.question.clone();
+                self.ask_code(now, question, digit, out);
             }
             Key::Digit(digit) if is_option(digit) => {
                 choosing.chosen = Some(digit);
@@ -201,10 +248,7 @@ impl Session {
         else {
             return Vec::new();
         };
-        let mut options = question.options().iter();
-        let option = options.find(|option| option.digit == *chosen);
-        let mut prompts = vec![Prompt::Word(Word::YouChose), digit_said(*chosen)];
-        prompts.extend(option.map(|option| option.prompt.clone()));
+        let mut prompts = question.chosen_said(*chosen);
         prompts.push(Prompt::Word(Word::HangUpToCast));
         prompts
     }
@@ -217,27 +261,61 @@ impl Session {
         choice: u8,
         out: &mut Vec<Command>,
     ) -> TakeId {
+        self.cast_with(now, question, choice, None, out)
+    }
+
+    /// The same, with the one-time code without which it does not count.
+    pub(super) fn cast_with(
+        &mut self,
+        now: Mono,
+        question: &OpenQuestion,
+        choice: u8,
+        code: Option<OneTimeCode>,
+        out: &mut Vec<Command>,
+    ) -> TakeId {
+        self.visit.has_chosen = true;
         let take = self.next_take();
         if self.ballots.len() == MOST_BALLOTS {
             self.ballots.remove(0);
         }
         self.ballots.push((take, question.id.clone()));
-        if self.voted_at.len() == MOST_VOTED && !self.voted_at.contains_key(&question.id) {
-            let mut voted: Vec<(&String, &Mono)> = self.voted_at.iter().collect();
-            voted.sort_by_key(|(_, at)| **at);
-            if let Some(oldest) = voted.first().map(|(id, _)| (*id).clone()) {
-                self.voted_at.remove(&oldest);
+        let has_pause = !matches!(
+            question.kind,
+            QuestionKind::Choose {
+                min_pause: Duration::ZERO,
+                ..
             }
+        );
+        if has_pause {
+            self.was_voted(question.id.clone(), now, Duration::ZERO);
         }
-        self.voted_at.insert(question.id.clone(), now);
         self.forget_receipt();
         self.receipt_of = Some(take);
         out.push(Command::Cast {
             take,
             asked: self.asked_by(question, Some(choice)),
             choice,
+            code,
         });
         take
+    }
+
+    /// The latest votes on questions whose votes have a pause, each with its time.
+    pub fn voted(&self) -> impl Iterator<Item = (&str, Voted)> {
+        let voted = self.voted_at.iter();
+        voted.map(|(question, voted)| (question.as_str(), *voted))
+    }
+
+    /// Notes a vote on a question: since then, and it is so much older than that.
+    pub fn was_voted(&mut self, question: String, at: Mono, older: Duration) {
+        if self.voted_at.len() == MOST_VOTED && !self.voted_at.contains_key(&question) {
+            let mut voted: Vec<(&String, &Voted)> = self.voted_at.iter().collect();
+            voted.sort_by_key(|(_, voted)| (voted.at, std::cmp::Reverse(voted.older)));
+            if let Some(oldest) = voted.first().map(|(id, _)| (*id).clone()) {
+                self.voted_at.remove(&oldest);
+            }
+        }
+        self.voted_at.insert(question, Voted { at, older });
     }
 
     /// Whether a clip that is durable is a vote or speech.

@@ -2,57 +2,32 @@
 //!
 //! Owns: the digits of a receipt while they are dialled. Never does: know whether such a message exists; nobody at a booth is told.
 
+use super::dialled::Dialled;
 use super::machine::{RECORDER_LIMIT, Session};
 use super::state::State;
 use super::{Command, Key, Prompt};
 use crate::prompt::Word;
 use booth_contract::receipt::{DIGITS, Receipt};
 use booth_contract::time::Mono;
-use std::time::Duration;
-use zeroize::Zeroizing;
-
-/// Without a digit for this long the booth goes back to what it asks.
-const GIVES_UP_AFTER: Duration = Duration::from_secs(20);
 
 /// A receipt that is being dialled.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Withdrawing {
     /// Receipts can be sealed here, so that a withdrawal can leave the booth.
     pub(super) is_possible: bool,
-    digits: Zeroizing<Vec<u8>>,
+    pub(super) dialled: Dialled,
     /// The card is to answer by then.
     until: Option<Mono>,
-}
-
-/// Says how many digits are dialled, and not which.
-impl std::fmt::Debug for Withdrawing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Withdrawing")
-            .field("is_possible", &self.is_possible)
-            .field("dialled", &self.dialled())
-            .field("until", &self.until)
-            .finish()
-    }
 }
 
 impl Withdrawing {
     fn new(is_possible: bool) -> Self {
         Self {
             is_possible,
-            digits: none_dialled(),
+            dialled: Dialled::of(DIGITS),
             until: None,
         }
     }
-
-    /// How many digits are dialled.
-    pub(super) fn dialled(&self) -> usize {
-        self.digits.len()
-    }
-}
-
-/// Room for a whole receipt, so that no digit stays behind where it was.
-fn none_dialled() -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(Vec::with_capacity(DIGITS))
 }
 
 impl Session {
@@ -69,9 +44,9 @@ impl Session {
     }
 
     pub(super) fn withdrawal_due(&self, withdrawing: &Withdrawing) -> Option<Mono> {
-        let quiet = self.playing.is_none();
-        let gives_up = quiet.then(|| self.quiet_since + self.patient(GIVES_UP_AFTER));
-        withdrawing.until.or(gives_up)
+        withdrawing
+            .until
+            .or(self.dialling_due(&withdrawing.dialled))
     }
 
     pub(super) fn tick_withdrawal(
@@ -85,7 +60,8 @@ impl Session {
         }
         match withdrawing.until {
             Some(_) => self.withdrawal_kept(now, false, out),
-            None => self.lead_back(now, out),
+            None if self.tick_dialling(now, out) => self.lead_back(now, out),
+            None => {}
         }
     }
 
@@ -112,15 +88,13 @@ impl Session {
         }
         match key {
             Key::Star => {
-                withdrawing.digits = none_dialled();
+                withdrawing.dialled = Dialled::of(DIGITS);
                 self.digits.clear();
                 self.louder();
                 self.play(now, vec![Prompt::Word(Word::WithdrawIntro)], out);
             }
             Key::Digit(digit) => {
-                withdrawing.digits.push(digit);
-                let dialled = (withdrawing.digits.len() == DIGITS)
-                    .then(|| std::mem::replace(&mut withdrawing.digits, none_dialled()));
+                let dialled = withdrawing.dialled.push(digit);
                 self.stop_play(out);
                 self.quiet_since = now;
                 if let Some(dialled) = dialled {

@@ -223,6 +223,7 @@ pub(super) fn ready(
         title: draft.title.clone(),
         booths: draft.booths.clone(),
         language: draft.language.clone(),
+        children: draft.children,
         fields: draft.fields(&hashes),
         source: String::from_utf8_lossy(&text).into_owned(),
         at: at.to_owned(),

@@ -111,7 +111,7 @@ pub(super) async fn deliver(
     topics: &Topics,
     store: &Path,
     load: &Load,
-    heard: &mut dyn FnMut(&BoothId, &ConfigReport),
+    heard: &mut (dyn FnMut(&BoothId, &ConfigReport) + Send),
 ) -> Result<Ear, CampaignError> {
     let mut login = login.clone();
     // A client id of its own: a broker that does not bind ids to users then keeps both connections.
@@ -176,7 +176,7 @@ async fn attempt(
     login: &Login,
     topics: &Topics,
     load: &Load,
-    heard: &mut dyn FnMut(&BoothId, &ConfigReport),
+    heard: &mut (dyn FnMut(&BoothId, &ConfigReport) + Send),
 ) -> Result<Ear, Attempt> {
     let (client, mut events, line) =
         login.client(login::terms(1024, false, None), &Unlucky::default());

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ConfigReport, MAX_JSON_BYTES, MediaHash, Topics};
-use booth_host::{clock, say};
+use booth_host::{clock, complain, say};
 use serde_json::json;
 
 use super::CampaignError;
 use super::author::{ready, right};
 use super::broker::{self, Load};
 use super::file::Booths;
-use super::merge::{Merged, merged};
+use super::merge::{self, Merged, merged};
 use super::parcel::{Parcel, is_same, parcels, sign, to_sign};
 use super::progress::{Progress, Stand};
 use super::register::{Campaigns, Register, Sent, State};
@@ -24,6 +24,7 @@ use super::signing::{self, Returned};
 use super::verbs::{General, Sending, local_now};
 use super::workshop::Workshop;
 use crate::config::HubConfig;
+use crate::store::codes::Codes;
 use crate::{login, store};
 
 /// How often the database is asked while booths are waited for.
@@ -215,7 +216,7 @@ impl Change {
         let Desk {
             hub,
             mut register,
-            workshop,
+            mut workshop,
         } = desk;
         let reports = store::config_reports(&hub.store.dir)?;
         let everybody: BTreeSet<String> = hub
@@ -264,7 +265,7 @@ impl Change {
             return Ok(());
         }
         let login = login::login(&hub)?;
-        let load = self.note(&mut register, &workshop, &parcels, now)?;
+        let load = self.note(&hub.store.dir, &mut register, &workshop, &parcels, now)?;
         let topics = Topics::new(hub.mqtt.root.clone());
         let versions = parcels.iter().flat_map(|parcel| {
             parcel
@@ -287,6 +288,11 @@ impl Change {
             register.state.at_broker.remove(hash);
         }
         register.save()?;
+        if let Some(wanted) = register.state.all_media()
+            && let Err(error) = workshop.sweep(&wanted, now)
+        {
+            complain!("prompts that nobody wants any more were not deleted: {error}");
+        }
         // Another command may work while this one waits.
         drop(register);
         if !general.json {
@@ -328,6 +334,7 @@ impl Change {
     /// Makes durable what is about to leave, and gathers it.
     fn note(
         &self,
+        store: &Path,
         register: &mut Register,
         workshop: &Workshop,
         parcels: &[Parcel],
@@ -352,6 +359,18 @@ impl Change {
                 };
                 register.state.booths.insert(booth.clone(), sent);
             }
+        }
+        // Before anybody can vote: a vote without its code must not count for a moment.
+        let codes = Codes::beside(store);
+        for (id, ready) in &self.campaigns {
+            let questions = merge::campaign_of(ready).map(|campaign| campaign.questions);
+            let questions = questions.into_iter().flatten();
+            codes.ask_for(
+                id,
+                questions
+                    .filter(|question| question.codes)
+                    .map(|question| question.id),
+            )?;
         }
         for hash in &wanted {
             load.media.push((hash.clone(), workshop.bytes(hash)?));

@@ -16,11 +16,13 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::children::Children;
+
 /// Most characters of one text: a booth speaks some 15 of them in a second.
 const MOST_TEXT: usize = 1_000;
 
 /// The keys of a campaign's file, and of its tables.
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "id",
     "title",
     "from",
@@ -28,6 +30,7 @@ const TOP: [&str; 12] = [
     "booths",
     "language",
     "languages",
+    "children",
     "hours",
     "quiet",
     "limits",
@@ -35,13 +38,14 @@ const TOP: [&str; 12] = [
     "prompt",
 ];
 const LIMITS: [&str; 3] = ["max_seconds", "choose_seconds", "silence_seconds"];
-const QUESTION: [&str; 10] = [
+const QUESTION: [&str; 11] = [
     "id",
     "digit",
     "kind",
     "publish",
     "max_seconds",
     "min_pause_s",
+    "codes",
     "text",
     "sound",
     "option",
@@ -97,6 +101,8 @@ pub(super) struct Draft {
     pub(super) booths: Booths,
     /// The language in which the booths ask first.
     pub(super) language: String,
+    /// What becomes of a message that is marked as a child's.
+    pub(super) children: Children,
     /// Everything that is to be said.
     pub(super) sayings: Vec<Saying>,
     /// The configuration with this campaign alone. Where a prompt's hash belongs it has a stand-in.
@@ -171,6 +177,11 @@ impl Draft {
             Some(line) => fault.at_line(line),
             None => fault,
         }
+    }
+
+    /// The line of a key of the file itself.
+    pub(super) fn line(&self, key: &str) -> usize {
+        self.lines.get(key).copied().unwrap_or(1)
     }
 
     /// The line of a key, or of the table that it is missing from.
@@ -312,6 +323,7 @@ impl Reader<'_> {
         let title = self.words(top, "title").unwrap_or_default();
         let language = self.words(top, "language").unwrap_or_else(|| "da".into());
         let booths = self.booths(top);
+        let children = self.children(top);
         let mut whole = Map::new();
         let mut campaign = Map::new();
         campaign.insert("id".into(), json!(id.clone().unwrap_or_default()));
@@ -330,6 +342,7 @@ impl Reader<'_> {
                     self.copy(entry, "", &mut whole);
                 }
                 "id" => self.note(&path(place, "id"), entry.1),
+                "children" => self.note("children", entry.1),
                 _ => {}
             }
         }
@@ -348,11 +361,24 @@ impl Reader<'_> {
             title,
             booths,
             language,
+            children,
             sayings: std::mem::take(&mut self.sayings),
             configuration: Value::Object(whole),
             lines: std::mem::take(&mut self.lines),
             names: std::mem::take(&mut self.names),
         }
+    }
+
+    fn children(&mut self, top: &DeTable<'_>) -> Children {
+        let Some(value) = top.get("children") else {
+            return Children::default();
+        };
+        let known = value.get_ref().as_str().and_then(Children::read);
+        if known.is_none() {
+            let right = "write \"text\", \"voice\" or \"not_published\"";
+            self.fault(value.span().start, "children", right);
+        }
+        known.unwrap_or_default()
     }
 
     fn booths(&mut self, top: &DeTable<'_>) -> Booths {
@@ -437,6 +463,7 @@ impl Reader<'_> {
                     "publish",
                     "max_seconds",
                     "min_pause_s",
+                    "codes",
                 ]
                 .contains(&key)
                 {

@@ -9,6 +9,7 @@ use booth_contract::wanted::{self, Here, KeyFault, LocalTime, OWN_VOICE, SIGNED_
 use booth_host::config_file::{ConfigFault, meant};
 use serde_json::{Map, Value, json};
 
+use super::children::{Children, speaks_of_children};
 use super::file::{Booths, Draft};
 use super::workshop;
 use crate::config::HubConfig;
@@ -162,6 +163,29 @@ fn remarks(draft: &Draft, hub: &HubConfig) -> Vec<ConfigFault> {
             );
             remark(1, "languages", &why);
         }
+    }
+    let notices: Vec<_> = draft
+        .sayings
+        .iter()
+        .filter(|saying| saying.what == "prompt \"notice\"")
+        .collect();
+    let told = draft.children.told();
+    for notice in &notices {
+        let text = notice.text.as_deref().unwrap_or_default();
+        if speaks_of_children(text, &notice.lang) == Some(false) {
+            let why = format!(
+                "says nothing about children, and this campaign promises that {told}: say so in it"
+            );
+            let key = format!("{} text.{}", notice.what, notice.lang);
+            remark(notice.line, &key, &why);
+        }
+    }
+    if notices.is_empty() && draft.children != Children::default() {
+        let why = format!(
+            "is not what booths say by themselves: the notice of each of these booths has to say that {told}; or put it in here as \
+             [prompt.notice] and sign"
+        );
+        remark(draft.line("children"), "children", &why);
     }
     if let Booths::Named(named) = &draft.booths {
         for booth in named {

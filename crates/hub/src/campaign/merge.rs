@@ -181,11 +181,13 @@ pub(super) fn is_over(ready: &Ready, now: LocalTime) -> bool {
 
 /// The campaign itself.
 pub(super) fn campaign_of(ready: &Ready) -> Option<Campaign> {
+    configuration_of(ready)?.campaigns?.pop()
+}
+
+/// The configuration with this campaign alone.
+pub(super) fn configuration_of(ready: &Ready) -> Option<Wanted> {
     let mut fields = ready.fields.clone();
-    judge::checked(&mut fields, &ready.language, true, None)
-        .ok()?
-        .campaigns?
-        .pop()
+    judge::checked(&mut fields, &ready.language, true, None).ok()
 }
 
 /// What stands in the configuration, and what people call it; the longer ones first.

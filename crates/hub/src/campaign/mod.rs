@@ -15,6 +15,8 @@
 mod author;
 mod broker;
 mod change;
+mod children;
+mod codes;
 mod file;
 mod judge;
 mod merge;
@@ -25,18 +27,23 @@ mod shown;
 mod signing;
 mod speaker;
 mod verbs;
+mod welcome;
 mod workshop;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use booth_contract::BoothId;
 use booth_host::config_file::ConfigError;
 
+pub use children::Children;
+pub use register::Asked;
 pub use verbs::{Campaign, run};
+pub(crate) use welcome::welcome;
 
 /// Why a command about campaigns did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +65,28 @@ pub enum CampaignError {
     /// Anything else, with what to do about it.
     #[error("{0}")]
     Refused(String),
+}
+
+/// What is known of every campaign that was ever published from this store, by its id.
+///
+/// # Errors
+/// A register that cannot be read.
+pub fn asked(store: &Path) -> Result<BTreeMap<String, Asked>, CampaignError> {
+    Ok(register::look(&register::folder_in(store))?.asked)
+}
+
+/// What may become of a child's message of this campaign, or of a question that a booth asks by itself. Of a campaign that is not known
+/// here nothing is published: nobody can say what its notice promised.
+///
+/// # Errors
+/// A register that cannot be read.
+pub fn children_of(store: &Path, campaign: Option<&str>) -> Result<Children, CampaignError> {
+    let Some(campaign) = campaign else {
+        return Ok(Children::default());
+    };
+    let asked = asked(store)?;
+    let known = asked.get(campaign).map(|asked| asked.children);
+    Ok(known.unwrap_or(Children::NotPublished))
 }
 
 /// Forgets what was sent to a booth that is retired: it gets nothing more, unless a campaign names it.

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::CampaignError;
+use super::children::Children;
 use super::file::Booths;
+use super::merge;
 use super::workshop::private_folder;
 
 /// Version of the file.
@@ -31,6 +33,9 @@ pub(super) struct Ready {
     pub(super) booths: Booths,
     /// The language in which its booths ask first.
     pub(super) language: String,
+    /// What becomes of a child's message.
+    #[serde(default)]
+    pub(super) children: Children,
     /// The fields of a configuration with this campaign alone.
     pub(super) fields: Map<String, Value>,
     /// The file that it came from, word for word.
@@ -79,6 +84,21 @@ pub(super) struct State {
     pub(super) booths: BTreeMap<String, Sent>,
     /// Prompts that may be retained at the broker.
     pub(super) at_broker: BTreeSet<MediaHash>,
+    /// New booths that were noted and not sent anything yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) owed: BTreeSet<String>,
+    /// What was asked in every campaign that was ever published, by its id: its messages stay when it is over.
+    #[serde(default)]
+    pub(super) asked: BTreeMap<String, Asked>,
+}
+
+/// What has to be known of a campaign as long as its messages are here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What may become of a child's message.
+    pub children: Children,
+    /// Seconds between two votes at a booth, by question, as the campaign was published last.
+    pub min_pause_s: BTreeMap<String, u32>,
 }
 
 impl Default for State {
@@ -88,6 +108,8 @@ impl Default for State {
             editions: Vec::new(),
             booths: BTreeMap::new(),
             at_broker: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            asked: BTreeMap::new(),
         }
     }
 }
@@ -122,6 +144,17 @@ impl State {
             same_as: same_as.unwrap_or(no),
             campaigns,
         });
+        let published = self.editions.last().map(|edition| &edition.campaigns);
+        for (id, ready) in published.into_iter().flatten() {
+            let questions = merge::campaign_of(ready).map(|campaign| campaign.questions);
+            let pauses = questions.into_iter().flatten();
+            let pauses = pauses.filter_map(|question| Some((question.id, question.min_pause_s?)));
+            let asked = Asked {
+                children: ready.children,
+                min_pause_s: pauses.collect(),
+            };
+            self.asked.insert(id.clone(), asked);
+        }
         let over = self.editions.len().saturating_sub(MOST_EDITIONS);
         self.editions.drain(..over);
     }
@@ -159,6 +192,21 @@ impl State {
         };
         let highest = booths.into_iter().map(of_booth).max().unwrap_or(0);
         highest.max(u64::try_from(now_s).unwrap_or(0)).max(1)
+    }
+
+    /// Every prompt that some booth has, that may be at the broker, or that an undo may bring back; `None` if a campaign that is kept
+    /// cannot be read, so that it is not known.
+    pub(super) fn all_media(&self) -> Option<BTreeSet<MediaHash>> {
+        let mut all = self.wanted_media();
+        all.extend(self.at_broker.iter().cloned());
+        for ready in self
+            .editions
+            .iter()
+            .flat_map(|edition| edition.campaigns.values())
+        {
+            all.extend(merge::configuration_of(ready)?.media());
+        }
+        Some(all)
     }
 
     /// Every prompt that the latest configuration of some booth names.
@@ -261,6 +309,7 @@ mod tests {
             title: title.into(),
             booths: Booths::All,
             language: "da".into(),
+            children: Children::Text,
             fields: Map::new(),
             source: String::new(),
             at: String::new(),

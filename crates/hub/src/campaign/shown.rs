@@ -44,7 +44,7 @@ pub(super) fn list(general: &General) -> Result<(), CampaignError> {
     let now = local_now();
     if general.json {
         let each = campaigns.iter().map(|(id, ready)| {
-            json!({"id": id, "title": ready.title, "booths": ready.booths,
+            json!({"id": id, "title": ready.title, "booths": ready.booths, "children": ready.children,
             "published_at": ready.at, "over": merge::is_over(ready, now)})
         });
         let booths = stands.iter().map(|(booth, sent, stand)| {
@@ -122,7 +122,7 @@ pub(super) fn show(id: &str, general: &General) -> Result<(), CampaignError> {
             "published_at": sent.at, "report": stand})
         });
         let campaign = ready.map(|ready| {
-            json!({"id": id, "title": ready.title, "booths": ready.booths, "published_at": ready.at,
+            json!({"id": id, "title": ready.title, "booths": ready.booths, "children": ready.children, "published_at": ready.at,
             "configuration": ready.fields})
         });
         say!(
@@ -134,6 +134,7 @@ pub(super) fn show(id: &str, general: &General) -> Result<(), CampaignError> {
     if let Some(ready) = ready {
         say!("{}", line_of(id, ready, local_now()));
         say!("published {}", ready.at);
+        say!("children: {}", ready.children.told());
         for question in merge::campaign_of(ready)
             .into_iter()
             .flat_map(|campaign| campaign.questions)

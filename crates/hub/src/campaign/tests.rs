@@ -6,10 +6,11 @@ use std::path::Path;
 use booth_audio::{OWN_VOICE_LUFS, loudness, samples};
 use booth_contract::wanted::{LocalTime, Wanted};
 
+use super::children::Children;
 use super::file::{Booths, Draft};
 use super::judge::judge;
-use super::merge::merged;
-use super::register::{Campaigns, Ready};
+use super::merge::{self, merged};
+use super::register::{Campaigns, Ready, State};
 use super::workshop::Workshop;
 use crate::config::HubConfig;
 
@@ -60,6 +61,7 @@ fn the_example_is_right_and_shows_every_key() {
         "booths",
         "language",
         "languages",
+        "children",
         "hours",
         "quiet",
         "limits",
@@ -71,6 +73,7 @@ fn the_example_is_right_and_shows_every_key() {
         "kind",
         "publish",
         "min_pause_s",
+        "codes",
         "text.da",
         "sound.da",
         "question.option",
@@ -263,6 +266,92 @@ fn what_is_not_wrong_and_worth_a_look_is_told() {
 }
 
 #[test]
+fn the_notice_has_to_say_what_becomes_of_childrens_messages() {
+    let with = |children: &str, notice: &str| {
+        let text = small(notice).replace("booths = ", &format!("{children}\nbooths = "));
+        assert_eq!(faults(&text), Vec::<String>::new());
+        let found = remarks(&text).into_iter();
+        let about: Vec<String> = found.filter(|remark| remark.contains("child")).collect();
+        about
+    };
+    let silent = "[prompt.notice]\ntext.da = \"Vi optager.\"\n";
+    let telling =
+        "[prompt.notice]\ntext.da = \"Vi optager. Børns stemmer offentliggøres aldrig.\"\n";
+    assert_eq!(with("", ""), Vec::<String>::new());
+    assert!(with("", silent)[0].contains("says nothing about children"));
+    assert_eq!(with("", telling), Vec::<String>::new());
+    let elsewhere = with("children = \"not_published\"", "");
+    assert!(
+        elsewhere[0].contains("line 2") || elsewhere[0].contains(":2"),
+        "{elsewhere:?}"
+    );
+    assert!(elsewhere[0].contains("nothing of what a child says is published"));
+    assert_eq!(with("children = \"voice\"", telling), Vec::<String>::new());
+    let wrong = small("").replace("booths = ", "children = \"some\"\nbooths = ");
+    assert!(
+        faults(&wrong)[0].contains("\"not_published\""),
+        "{:?}",
+        faults(&wrong)
+    );
+    // An edition keeps it, for whoever asks later.
+    let state = published("q", Booths::All);
+    assert_eq!(state.asked["c0"].children, Children::Text);
+}
+
+#[test]
+fn codes_belong_to_votes() {
+    let wrong = faults(&small("codes = true\n"));
+    assert!(
+        wrong[0].contains("belongs to a question of the kind choose"),
+        "{wrong:?}"
+    );
+    let vote = small("codes = true\nmin_pause_s = 40\n[[question.option]]\ndigit = 2\nid = \"y\"\ntext.da = \"Ja\"\n[[question.option]]\ndigit = 3\nid = \"n\"\ntext.da = \"Nej\"\n")
+        .replace("\"speak\"", "\"choose\"");
+    assert_eq!(faults(&vote), Vec::<String>::new());
+    let mut state = State::default();
+    let campaigns = campaigns(&[vote]);
+    state.begin("then", "publish".into(), campaigns.clone(), None);
+    assert_eq!(state.asked["c0"].min_pause_s["q"], 40);
+    let question = &merge::campaign_of(&campaigns["c0"]).expect("one").questions[0];
+    assert!(question.codes);
+}
+
+#[test]
+fn prompts_that_nobody_wants_any_more_are_deleted_after_a_month_and_no_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut workshop = Workshop::open(folder.path()).expect("opens");
+    let mut made = Vec::new();
+    for (n, name) in ["wanted", "old", "new"].into_iter().enumerate() {
+        let path = folder.path().join(format!("{name}.wav"));
+        voice(&path, 0.2, 1.0 + n as f64);
+        let text = small(&format!("sound.da = {:?}\n", path.display().to_string()));
+        let (draft, _) = Draft::of(&text, "c.toml", folder.path());
+        made.push((
+            draft.sayings[0].clone(),
+            workshop.make(&draft.sayings[0]).expect("made").hash,
+        ));
+    }
+    let now = jiff::Timestamp::now();
+    let month_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(31 * 24 * 3600);
+    for (_, hash) in &made[..2] {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(workshop.path(hash));
+        file.expect("opens").set_modified(month_ago).expect("set");
+    }
+    let wanted = std::collections::BTreeSet::from([made[0].1.clone()]);
+    assert_eq!(workshop.sweep(&wanted, now).expect("swept"), 1);
+    let again = Workshop::open(folder.path()).expect("opens");
+    let is_there: Vec<bool> = made
+        .iter()
+        .map(|(saying, _)| again.made(saying).is_some())
+        .collect();
+    assert_eq!(is_there, [true, false, true]);
+    assert!(!workshop.path(&made[1].1).exists());
+    assert_eq!(workshop.sweep(&wanted, now).expect("swept"), 0);
+}
+
+#[test]
 fn rubbish_in_every_place_is_a_fault_and_never_a_panic() {
     let whole = small("[limits]\nmax_seconds = 60\n[prompt.menu]\ntext.da = \"Menu\"\n[[question]]\nid=\"v\"\ndigit=2\nkind=\"choose\"\ntext.da=\"V\"\n[question.answer]\ndigit=5\ntext.da=\"S\"\n[[question.option]]\nid=\"o\"\ndigit=2\ntext.da=\"O\"\n[[question.option]]\nid=\"p\"\ndigit=3\ntext.da=\"P\"\n")
         .replace("booths", "from = \"2026-06-01\"\nuntil = \"2026-07-01\"\nhours = [[\"mo\", \"07:00\", \"21:00\"]]\nquiet = \"20:00-09:00\"\nlanguages = { 7 = \"da\" }\nbooths");
@@ -372,10 +461,22 @@ fn ready(text: &str) -> Ready {
         title: draft.title.clone(),
         booths: draft.booths.clone(),
         language: draft.language.clone(),
+        children: draft.children,
         fields: draft.stand_in(),
         source: String::new(),
         at: String::new(),
     }
+}
+
+/// What is published once a campaign of this id is at these booths.
+pub(super) fn published(id: &str, booths: Booths) -> State {
+    let mut state = State::default();
+    let mut campaigns = campaigns(&[asking(id, 1)]);
+    for ready in campaigns.values_mut() {
+        ready.booths = booths.clone();
+    }
+    state.begin("then", format!("publish {id}"), campaigns, None);
+    state
 }
 
 fn campaigns(files: &[String]) -> Campaigns {

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
 use super::CampaignError;
+use super::codes::{self, Codes};
 use super::{author, change, shown};
 
 /// The verbs of `booth-hub campaign`.
@@ -78,6 +79,18 @@ pub enum Campaign {
         #[command(flatten)]
         general: General,
     },
+    /// Make a list of one-time codes, so that each person votes once
+    ///
+    /// For a campaign in whose file a vote says codes = true: it counts only with a code of this list, each code once a question, the first
+    /// vote with it. The hub keeps hashes alone: what this command writes is the only copy. Hand the codes out, one to a person:
+    ///
+    ///   booth-hub campaign codes square-2026 --count 500 --paper codes.html   # a page to print and cut
+    ///   booth-hub campaign codes square-2026 --count 500 --csv codes.csv      # a table, for letters
+    ///   booth-hub campaign codes square-2026                                  # how many there are and are used
+    ///
+    /// Run again, it adds to the list. Booths with other emergency numbers than 112 need --emergency.
+    #[command(verbatim_doc_comment)]
+    Codes(Codes),
     /// Say what is published, and how far each booth is with it
     List {
         #[command(flatten)]
@@ -160,6 +173,7 @@ pub async fn run(campaign: Campaign) -> Result<(), CampaignError> {
             sending,
             general,
         } => change::publish(file.as_deref(), booth, &sending, &general).await,
+        Campaign::Codes(verb) => codes::codes(&verb),
         Campaign::List { general } => shown::list(&general),
         Campaign::Show { id, general } => shown::show(&id, &general),
         Campaign::Withdraw {

@@ -1,10 +1,10 @@
 //! The prompts that were made, by their hashes.
 //!
 //! Owns: the folder `campaigns/media` with a file for each prompt, and which saying was made into which. Never does: delete a prompt that a
-//! configuration may still name; `undo` publishes it again. A failure leaves the prompts that were made before.
+//! configuration may still name, for `undo` publishes it again, or one that was made a short time ago and is still to be published. A failure leaves the prompts that were made before.
 #![allow(clippy::disallowed_methods)] // reads sound files, keeps prompts
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use booth_audio::{MAX_SECONDS, MadePrompt, Remedy, Unplayable, made_prompt};
@@ -19,6 +19,8 @@ use super::speaker;
 
 /// Largest sound file that is read, bytes: 90 s of two channels at 96 kHz and 32 bits are 70 millions.
 const MOST_BYTES: u64 = 100_000_000;
+/// A prompt that no configuration names is kept for so long: its campaign is still to be published.
+const KEPT_UNPUBLISHED: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 /// Rises when prompts of the same source come out differently, so that they are made again.
 const MAKING: &str = "1";
 
@@ -157,6 +159,48 @@ impl Workshop {
         })?;
         self.keep(source, prompt)
             .map_err(|error| format!("cannot be kept in {}: {error}", self.folder.display()))
+    }
+
+    /// Deletes prompts that are none of these and were made more than a month ago. Answers how many.
+    ///
+    /// # Errors
+    /// The errors of the file system.
+    pub(super) fn sweep(
+        &mut self,
+        wanted: &BTreeSet<MediaHash>,
+        now: jiff::Timestamp,
+    ) -> std::io::Result<usize> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut swept = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let hash = name.strip_suffix(".opus").and_then(MediaHash::parse);
+            let Some(hash) = hash.filter(|hash| !wanted.contains(hash)) else {
+                continue;
+            };
+            let made = jiff::Timestamp::try_from(entry.metadata()?.modified()?).unwrap_or(now);
+            if now.duration_since(made) >= KEPT_UNPUBLISHED {
+                swept.push((hash, entry.path()));
+            }
+        }
+        if swept.is_empty() {
+            return Ok(0);
+        }
+        // A prompt that the list names and that is not there would only be made again.
+        self.made
+            .retain(|_, made| swept.iter().all(|(hash, _)| *hash != made.hash));
+        let list = serde_json::to_vec_pretty(&self.made)?;
+        plain_file::replace_private(&self.folder.join("made.json"), &list)?;
+        for (_, path) in &swept {
+            std::fs::remove_file(path)?;
+        }
+        Ok(swept.len())
     }
 
     fn keep(&mut self, source: String, prompt: MadePrompt) -> std::io::Result<Made> {

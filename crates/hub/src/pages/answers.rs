@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::paging::Part;
 use super::{Base, bars, count, grouped, moment, more, page};
 use crate::ingest::shortened;
-use crate::view::{AnswersView, BURST_SECONDS, BURST_VOTES, ClipView, MOST_DAYS, PollView};
+use crate::view::{AnswersView, BURST_VOTES, ClipView, MOST_DAYS, PollView};
 
 /// The page; `size` is the number of clips on one page, if the address gives it.
 pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
@@ -108,11 +108,24 @@ fn votes(poll: &PollView) -> Markup {
                 } } }
             }
             p.soft { (count(poll.votes, "vote cast", "votes cast")) }
+            @for (why, number) in &poll.not_counted {
+                p.warn { (count(*number, "vote", "votes")) " not counted: " (not_counted(why)) }
+            }
             @if poll.in_bursts > 0 {
                 p.warn { (count(poll.in_bursts, "vote", "votes")) " in bursts" }
-                p.soft { (BURST_VOTES) " or more at one booth within " (BURST_SECONDS) " s. They are counted; look at them before the result is used." }
+                p.soft { (BURST_VOTES) " or more at one booth within " (poll.burst_seconds) " s. They are counted; look at them before the result is used." }
             }
         }
+    }
+}
+
+/// Why votes are not counted.
+fn not_counted(why: &str) -> &'static str {
+    match why {
+        "used" => "their code had been used before",
+        "unknown" => "their code is on no list of this campaign",
+        "missing" => "they came without a code, which this question needs",
+        _ => "their code is sealed to a key that this hub does not hold",
     }
 }
 

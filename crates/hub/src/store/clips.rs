@@ -16,6 +16,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::accept::HELD;
 use super::apart::{self, Aside};
+use super::codes::Verdict;
 use super::envelopes::{self, BodyFiles};
 use super::private;
 use super::record::{self, AtRest, Kept, Part, Record};
@@ -622,6 +623,7 @@ impl Store {
         record.is_held = is_held;
         record.receipt.clone_from(&offer.receipt);
         record.at_rest = at_rest;
+        record.code = self.verdict(offer)?;
         let path = record::path(&self.clips, &manifest.clip_id, record::record_of(manifest));
         self.write_record(&record, &path)?;
         // A number that was given up gives way to the clip's words; the file of its manifest stays.
@@ -638,11 +640,35 @@ impl Store {
                 receipt: record.receipt.as_ref(),
                 at_rest: record.at_rest.as_ref(),
                 child: false,
+                code: record.code,
                 zone: &self.zone,
             },
         )?;
         self.forget_offer(sender, offer)?;
         self.pass(Point::AfterRow)
+    }
+
+    /// What becomes of a vote on a question whose votes need a one-time code; `None` for every other clip. A code that counts is used
+    /// from here on, by this clip, whatever becomes of the batch.
+    pub(super) fn verdict(&self, offer: &Offer) -> Result<Option<Verdict>, StoreError> {
+        let manifest = &offer.manifest;
+        let (ClipKind::Choice, Some(campaign), Some(question)) =
+            (manifest.kind, &manifest.campaign_id, &manifest.question_id)
+        else {
+            return Ok(None);
+        };
+        if !self.codes.needs(campaign, question)? {
+            return Ok(None);
+        }
+        let verdict = match (&offer.code, &manifest.sealed) {
+            (Some(code), _) => {
+                let vote = manifest.clip_id.as_str();
+                self.codes.take(campaign, question, code, vote)?.into()
+            }
+            (None, Some(_)) => Verdict::Sealed,
+            (None, None) => Verdict::Missing,
+        };
+        Ok(Some(verdict))
     }
 
     /// The clip of this id. If it is held, the batch's transaction begins here: `booth-hub accept` may be at work on the clip, and

@@ -87,9 +87,9 @@ impl StoreCopy {
             };
             record.receipt = None;
             if let Some(sealed) = &manifest.sealed
-                && let Ok(mark) = self.opener.of_clip(&clip_id, sealed)
+                && let Ok(opened) = self.opener.of_clip(&clip_id, None, sealed)
             {
-                record.receipt = Some(mark);
+                record.receipt = Some(opened.receipt);
             }
             rows::from_record(&self.db, &zone, &record, &manifest, false)?;
         }

@@ -17,6 +17,7 @@ mod at_rest;
 mod check;
 mod clips;
 mod clocks;
+pub(crate) mod codes;
 pub(crate) mod copy;
 mod envelopes;
 mod gaps;
@@ -46,10 +47,11 @@ use rusqlite::Connection;
 
 pub use accept::{Accepted, accept, mark_child};
 pub use check::{Checked, Finding, Progress, check};
+pub use codes::{CodesError, Counts, MOST_CODES, Taken, VoteCodes};
 pub use envelopes::BodyFiles;
 pub use history::{Happened, history};
 pub use rebuild::{Rebuilt, rebuild};
-pub use reports::config_reports;
+pub use reports::{config_reports, introduced};
 pub(crate) use rows::{Rank, show_operator};
 pub use views::{BrokerStatus, StoreViews};
 pub(crate) use withdrawals::OF_PAGE;
@@ -65,6 +67,7 @@ use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ClipId, Topic, Topics};
 use booth_sealing::Recipients;
+use codes::Codes;
 use identity::Watch;
 use private::{Private, Unmatched};
 use record::Part;
@@ -268,6 +271,7 @@ pub struct Store {
     staging: Staging,
     apart: Apart,
     private: Private,
+    codes: Codes,
     /// Files and folders there that the next commit syncs.
     private_dirty: BTreeSet<PathBuf>,
     /// The folder there, open since before the first envelope was written, for the same reason as `disk`.
@@ -350,6 +354,7 @@ impl Store {
             seals_to: None,
             log_is_to_be_emptied: false,
             private,
+            codes: Codes::beside(dir),
             apart: Apart::open(dir.join("disputed"))?,
             watch,
             topics: Topics::new(rules.root.clone()),

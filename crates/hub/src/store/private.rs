@@ -7,6 +7,7 @@
 //! | `fits-two/<id>.….json` | one whose receipt fits two clips: it waits for an operator |
 //! | `unmatched` | receipts that were withdrawn before their clip came, as hashes |
 //! | `receipt-key` | the key of these hashes |
+//! | `codes/` | one-time codes for votes, as hashes, and which are used (`codes.rs`) |
 //! | `envelopes/xx/<id>` | the envelope of a sealed body: without it nobody opens the body |
 //!
 //! Owns: these names, their forms, and that each is durable when its function returns. Never does: decide what is withdrawn. A failure
@@ -135,6 +136,11 @@ impl Private {
     pub(crate) fn receipt_key(&self) -> Result<PathBuf, StoreError> {
         make_folder(&self.dir)?;
         Ok(self.dir.join("receipt-key"))
+    }
+
+    /// Where the one-time codes are.
+    pub(super) fn codes(&self) -> PathBuf {
+        self.dir.join("codes")
     }
 
     fn withdrawn(&self) -> PathBuf {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use super::codes::Verdict;
 use super::envelopes::BodyFiles;
 use super::private::Private;
 use crate::ingest::{self, is_clip_id};
@@ -55,6 +56,9 @@ pub(super) struct Record {
     /// Somebody who has listened took it for a child's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub child: bool,
+    /// What became of a vote that needs a one-time code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Verdict>,
     manifest_sha256: String,
     /// The manifest, byte for byte; without its sealed receipt where `receipt` stands in its place.
     pub manifest: String,
@@ -72,6 +76,7 @@ impl Record {
             receipt: None,
             at_rest: None,
             child: false,
+            code: None,
             manifest_sha256: hex(&Sha256::digest(manifest)),
             manifest: String::from_utf8_lossy(manifest).into_owned(),
         }

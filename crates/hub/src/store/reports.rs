@@ -1,8 +1,8 @@
 //! What each booth has said of the centre's configuration, for commands beside the running hub.
 //!
-//! Owns: that one question. Never does: write.
+//! Owns: these questions. Never does: write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{StoreError, database_in, schema};
@@ -29,4 +29,23 @@ pub fn config_reports(dir: &Path) -> Result<BTreeMap<BoothId, Option<ConfigRepor
         }
     }
     Ok(reports)
+}
+
+/// Every booth that has introduced itself and was not forgotten. None where there is no database yet.
+///
+/// # Errors
+/// A database that cannot be read.
+pub fn introduced(dir: &Path) -> Result<BTreeSet<BoothId>, StoreError> {
+    let path = database_in(dir);
+    if !path.is_file() {
+        return Ok(BTreeSet::new());
+    }
+    let db = schema::open_for_reading(&path)?;
+    let mut asked = db.prepare("SELECT booth_id FROM booth WHERE birth IS NOT NULL")?;
+    let rows = asked.query_map([], |row| row.get::<_, String>(0))?;
+    let names: Vec<String> = rows.collect::<Result<_, _>>()?;
+    Ok(names
+        .iter()
+        .filter_map(|booth| BoothId::parse(booth).ok())
+        .collect())
 }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::clocks;
+use super::codes::Verdict;
 use super::record::{AtRest, Part, Record};
 use super::staging::Offer;
 use super::{Store, StoreError};
@@ -49,6 +50,7 @@ pub(super) struct Known {
     /// What its body's file is, where the hub has sealed it.
     at_rest: Option<AtRest>,
     child: bool,
+    code: Option<Verdict>,
     /// It is not counted before an operator has looked at it.
     pub is_held: bool,
     /// Its body was missing when it was looked for.
@@ -93,6 +95,7 @@ impl Known {
         record.receipt.clone_from(&self.receipt);
         record.at_rest.clone_from(&self.at_rest);
         record.child = self.child;
+        record.code = self.code;
         record
     }
 
@@ -109,7 +112,8 @@ impl Known {
     }
 
     /// Its sealed receipt was opened: what is kept from now on.
-    pub(super) fn opened(&mut self, offer: &Offer) {
+    pub(super) fn opened(&mut self, offer: &Offer, code: Option<Verdict>) {
+        self.code = code;
         self.raw.clone_from(&offer.raw);
         self.receipt.clone_from(&offer.receipt);
     }
@@ -125,7 +129,7 @@ impl Known {
     }
 }
 
-const COLUMNS: &str = "clip_id, sha256, bytes, kind, body, sender, received_at, manifest, held, lost, receipt, rest_bytes, rest_sha256, child";
+const COLUMNS: &str = "clip_id, sha256, bytes, kind, body, sender, received_at, manifest, held, lost, receipt, rest_bytes, rest_sha256, child, code";
 
 fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
     let sender: String = row.get(5)?;
@@ -155,6 +159,9 @@ fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
                 sha256: sha256.into(),
             }),
         child: row.get(13)?,
+        code: row
+            .get::<_, Option<String>>(14)?
+            .and_then(|text| Verdict::read(&text)),
     })
 }
 
@@ -198,6 +205,8 @@ pub(super) struct NewRow<'a> {
     pub at_rest: Option<&'a AtRest>,
     /// Somebody who has listened took it for a child's.
     pub child: bool,
+    /// What became of a vote that needs a one-time code.
+    pub code: Option<Verdict>,
     /// The time zone in which days are counted.
     pub zone: &'a TimeZone,
 }
@@ -216,9 +225,9 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
         "INSERT INTO kept (clip_id, card_id, clip_no, booth_id, sender, boot_id,
            kind, test, question_id, choice, lang, started_at, started_mono_ms, clock_synced,
            duration_ms, ended_by, recovered, body, bytes, sha256, received_at, day, manifest, held, lost,
-           campaign_id, config_version, publish, notice_id, receipt, has_sealed_receipt, rest_bytes, rest_sha256, child)
+           campaign_id, config_version, publish, notice_id, receipt, has_sealed_receipt, rest_bytes, rest_sha256, child, code)
          VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,
-           ?26,?27,?28,?29,?30,?31,?32,?33,?34)",
+           ?26,?27,?28,?29,?30,?31,?32,?33,?34,?35)",
     )?
     .execute(params![
         manifest.clip_id.as_str(),
@@ -255,6 +264,7 @@ pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> 
         new.at_rest.map(|at_rest| at_rest.bytes),
         new.at_rest.map(|at_rest| at_rest.sha256.as_str()),
         new.child,
+        new.code.map(Verdict::as_str),
     ])?;
     Ok(())
 }
@@ -282,6 +292,7 @@ pub(super) fn from_record(
             receipt: record.receipt.as_ref(),
             at_rest: record.at_rest.as_ref(),
             child: record.child,
+            code: record.code,
             zone,
         },
     )

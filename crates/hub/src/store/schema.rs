@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// Version 1. The additions of later versions are in [`STEPS`], so that a new database and one that was brought up to date are the
 /// same.
@@ -181,6 +181,13 @@ ALTER TABLE store ADD COLUMN has_envelopes_apart INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE store ADD COLUMN opened_with TEXT NOT NULL DEFAULT '';
 -- The name of the key under which receipts were hashed.
 ALTER TABLE store ADD COLUMN receipt_key TEXT NOT NULL DEFAULT '';
+",
+    // 6: votes that count with a one-time code alone.
+    "
+-- What became of a vote on such a question: 'counted', or why it is not counted; NULL on every other question.
+ALTER TABLE kept ADD COLUMN code TEXT;
+DROP VIEW clip;
+CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
 ",
 ];
 

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use super::private::wipe;
-use crate::receipts::ReceiptMark;
+use crate::receipts::{CodeMark, ReceiptMark};
 use booth_contract::ranges::RangeSet;
 use booth_contract::time::Mono;
 use booth_contract::{BodyHash, BoothId, ClipId, Manifest};
@@ -42,6 +42,8 @@ pub(super) struct Offer {
     pub raw: Vec<u8>,
     /// The receipt's hash, where this hub could open it; the manifest is without the sealed receipt then.
     pub receipt: Option<ReceiptMark>,
+    /// The hash of the one-time code with which a vote was cast, where this hub could open it.
+    pub code: Option<CodeMark>,
     /// How often the whole body did not have the manifest's hash.
     mismatches: u32,
 }
@@ -53,6 +55,7 @@ impl Offer {
             manifest,
             raw,
             receipt,
+            code: None,
             mismatches: 0,
         }
     }

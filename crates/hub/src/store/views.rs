@@ -14,6 +14,7 @@ use super::envelopes::BodyFiles;
 use super::private::Private;
 use super::{StoreError, database_in, gaps, lists, schema, unreadable, votes};
 use crate::alerts;
+use crate::campaign;
 use crate::config::ExpectedBooth;
 use crate::ingest::{is_clip_id, shortened};
 use crate::keys::Keyring;
@@ -49,6 +50,8 @@ pub struct BrokerStatus {
 #[derive(Debug)]
 pub struct StoreViews {
     db: Mutex<Connection>,
+    /// The store's folder.
+    store: PathBuf,
     clips: PathBuf,
     private: Private,
     keys: Arc<Keyring>,
@@ -125,6 +128,7 @@ impl StoreViews {
         let db = schema::open_for_reading(database)?;
         Ok(Self {
             db: Mutex::new(db),
+            store: dir.to_owned(),
             clips: dir.join("clips"),
             private: Private::beside(dir),
             keys: Arc::default(),
@@ -187,21 +191,26 @@ impl StoreViews {
     }
 
     fn count(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<Counts> {
-        const COUNTED: &str = "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice')";
+        let counted = format!(
+            "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice') AND {}",
+            votes::COUNTS
+        );
+        // What was published is a remark about votes; without it they are counted all the same.
+        let asked = campaign::asked(&self.store).unwrap_or_default();
         let number = |what: &str| {
-            db.prepare_cached(&format!("SELECT {what} {COUNTED}"))?
+            db.prepare_cached(&format!("SELECT {what} {counted}"))?
                 .query_row([], |row| row.get(0))
         };
         let by_question = db
             .prepare_cached(&format!(
-                "SELECT coalesce(question_id, '-') AS q, count(*) AS n {COUNTED} GROUP BY q
+                "SELECT coalesce(question_id, '-') AS q, count(*) AS n {counted} GROUP BY q
                  ORDER BY n DESC, q LIMIT ?1"
             ))?
             .query_map([MOST_BARS], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let by_booth = db
             .prepare_cached(&format!(
-                "SELECT booth_id AS b, count(*) AS n {COUNTED} GROUP BY b ORDER BY n DESC, b LIMIT ?1"
+                "SELECT booth_id AS b, count(*) AS n {counted} GROUP BY b ORDER BY n DESC, b LIMIT ?1"
             ))?
             .query_map([MOST_BARS], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
@@ -214,7 +223,7 @@ impl StoreViews {
             .date();
         let mut by_day: Vec<(String, u64)> = db
             .prepare_cached(&format!(
-                "SELECT day, count(*) {COUNTED} AND day <= ?1 GROUP BY day ORDER BY day DESC LIMIT ?2"
+                "SELECT day, count(*) {counted} AND day <= ?1 GROUP BY day ORDER BY day DESC LIMIT ?2"
             ))?
             .query_map(params![tomorrow.to_string(), MOST_DAYS], |row| {
                 Ok((row.get(0)?, row.get(1)?))
@@ -225,7 +234,12 @@ impl StoreViews {
             votes,
             polls,
             total: polls_total,
-        } = votes::polls(db)?;
+        } = votes::polls(db, &|campaign, question| {
+            asked
+                .get(campaign)
+                .and_then(|asked| asked.min_pause_s.get(question).copied())
+                .unwrap_or(0)
+        })?;
         Ok(Counts {
             votes,
             polls,

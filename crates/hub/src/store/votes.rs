@@ -1,14 +1,16 @@
-//! Votes: how they were cast, by question, and which of them came in bursts.
+//! Votes: how they were cast, by question, which of them came in bursts, and which are not counted because their code is not right.
 //!
-//! Owns: what a burst is, as a question to the database. Never does: write, or leave a vote out of a count. A vote is a clip like any
+//! Owns: what a burst is, as a question to the database. Never does: write, or leave a vote out of sight. A vote is a clip like any
 //! other, so that it counts once however often it is sent.
 
 use rusqlite::{Connection, params};
 
-use crate::view::{BURST_SECONDS, BURST_VOTES, MOST_BARS, PollView};
+use crate::view::{BURST_VOTES, MOST_BARS, PollView, burst_seconds};
 
-/// Votes that are counted: without tests, and without those that are held.
+/// Votes, without tests, and without those that are held.
 const VOTES: &str = "FROM clip WHERE test = 0 AND kind = 'choice'";
+/// Clips that are counted, votes and others: all but votes that came without the one-time code that they need.
+pub(super) const COUNTS: &str = "coalesce(code, 'counted') = 'counted'";
 
 /// All votes, and the questions that are voted on, the ones with the most votes first.
 pub(super) struct Polls {
@@ -17,31 +19,41 @@ pub(super) struct Polls {
     pub total: u64,
 }
 
-/// Counts the votes.
-pub(super) fn polls(db: &Connection) -> rusqlite::Result<Polls> {
+/// Counts the votes. `min_pause` says how many seconds lie between two votes on a question of a campaign at one booth.
+pub(super) fn polls(
+    db: &Connection,
+    min_pause: &dyn Fn(&str, &str) -> u32,
+) -> rusqlite::Result<Polls> {
     let (votes, total) = db
         .prepare_cached(&format!(
             "SELECT coalesce(sum(n), 0), count(*) FROM (
-               SELECT count(*) AS n {VOTES} GROUP BY campaign_id, question_id)"
+               SELECT sum({COUNTS}) AS n {VOTES} GROUP BY campaign_id, question_id)"
         ))?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut polls: Vec<PollView> = db
         .prepare_cached(&format!(
-            "SELECT campaign_id, question_id, count(*) AS n {VOTES} GROUP BY campaign_id, question_id
+            "SELECT campaign_id, question_id, sum({COUNTS}) AS n {VOTES} GROUP BY campaign_id, question_id
              ORDER BY n DESC, question_id, campaign_id LIMIT ?1"
         ))?
         .query_map([MOST_BARS], |row| {
+            let (campaign_id, question_id): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+            let pause = min_pause(campaign_id.as_deref().unwrap_or_default(), &question_id);
             Ok(PollView {
-                campaign_id: row.get(0)?,
-                question_id: row.get(1)?,
+                burst_seconds: burst_seconds(pause),
+                campaign_id,
+                question_id,
                 options: Vec::new(),
                 votes: row.get(2)?,
                 in_bursts: 0,
+                not_counted: Vec::new(),
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
     let mut options = db.prepare_cached(&format!(
-        "SELECT choice, count(*) {VOTES} AND campaign_id IS ?1 AND question_id = ?2 GROUP BY choice ORDER BY choice"
+        "SELECT choice, count(*) {VOTES} AND {COUNTS} AND campaign_id IS ?1 AND question_id = ?2 GROUP BY choice ORDER BY choice"
+    ))?;
+    let mut not_counted = db.prepare_cached(&format!(
+        "SELECT code, count(*) {VOTES} AND NOT {COUNTS} AND campaign_id IS ?1 AND question_id = ?2 GROUP BY code ORDER BY code"
     ))?;
     // A vote is in a burst if it is one of so many that follow each other within the time.
     let mut bursts = db.prepare_cached(&format!(
@@ -51,7 +63,7 @@ pub(super) fn polls(db: &Connection) -> rusqlite::Result<Polls> {
              SELECT booth_id, clip_id, at, coalesce(
                lead(at, {before}) OVER (PARTITION BY booth_id ORDER BY at, clip_id) - at <= ?3, 0) AS begins_one FROM (
                SELECT booth_id, clip_id, coalesce(unixepoch(started_at), unixepoch(received_at)) AS at
-               {VOTES} AND campaign_id IS ?1 AND question_id = ?2)))",
+               {VOTES} AND {COUNTS} AND campaign_id IS ?1 AND question_id = ?2)))",
         before = BURST_VOTES - 1
     ))?;
     for poll in &mut polls {
@@ -59,7 +71,10 @@ pub(super) fn polls(db: &Connection) -> rusqlite::Result<Polls> {
         poll.options = options
             .query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        let of = params![poll.campaign_id, poll.question_id, BURST_SECONDS];
+        poll.not_counted = not_counted
+            .query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let of = params![poll.campaign_id, poll.question_id, poll.burst_seconds];
         poll.in_bursts = bursts.query_row(of, |row| row.get(0))?;
     }
     Ok(Polls {

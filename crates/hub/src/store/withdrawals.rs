@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
+use super::codes::Verdict;
 use super::private::{self, Private, Source, Tombstone, Waiting};
 use super::record::{self, Part};
 use super::rows::{self, Rank};
@@ -158,15 +159,21 @@ impl Store {
                 let offer = self.offer(manifest, clip.raw());
                 let Some(mark) = &offer.receipt else { continue };
                 opened.push((clip.clip_id.clone(), mark.clone()));
+                let code = self.verdict(&offer)?;
                 let mut known = clip.clone();
-                known.opened(&offer);
+                known.opened(&offer, code);
                 let path = record::path(&self.clips, &clip.clip_id, clip.record_part());
                 self.write_record(&known.record(), &path)?;
                 self.db
                     .prepare_cached(
-                        "UPDATE kept SET receipt = ?2, has_sealed_receipt = 0, manifest = ?3 WHERE clip_id = ?1",
+                        "UPDATE kept SET receipt = ?2, has_sealed_receipt = 0, manifest = ?3, code = ?4 WHERE clip_id = ?1",
                     )?
-                    .execute(params![clip.clip_id.as_str(), mark.as_str(), offer.raw])?;
+                    .execute(params![
+                        clip.clip_id.as_str(),
+                        mark.as_str(),
+                        offer.raw,
+                        code.map(Verdict::as_str)
+                    ])?;
             }
             self.commit()?;
         }
@@ -177,11 +184,13 @@ impl Store {
     /// A manifest that was believed, without its sealed receipt where this hub opens it.
     pub(super) fn offer(&self, mut manifest: Manifest, raw: &[u8]) -> Offer {
         if let (Some(opener), Some(sealed)) = (&self.opener, &manifest.sealed) {
-            match opener.of_clip(&manifest.clip_id, sealed) {
-                Ok(mark) => {
+            match opener.of_clip(&manifest.clip_id, manifest.campaign_id.as_deref(), sealed) {
+                Ok(opened) => {
                     let raw = receipts::without_sealed(raw, sealed);
                     manifest.sealed = None;
-                    return Offer::new(manifest, raw, Some(mark));
+                    let mut offer = Offer::new(manifest, raw, Some(opened.receipt));
+                    offer.code = opened.code;
+                    return offer;
                 }
                 Err(Unopened::OtherKeys) => {}
                 Err(Unopened::Strange(why)) => log::warn!(clip_id = manifest.clip_id.as_str();

@@ -56,7 +56,7 @@
     at('state').hidden = view.state === '';
     put('state-text', view.state);
     put('headline', view.headline);
-    put('receipt', view.dialled === null ? view.receipt : '●'.repeat(view.dialled) + '○'.repeat(Math.max(0, 12 - view.dialled)));
+    put('receipt', view.dialled === null ? view.receipt : '●'.repeat(view.dialled) + '○'.repeat(Math.max(0, view.whole - view.dialled)));
     put('next', view.next);
     put('said', view.said);
     rows('options', view.options);
@@ -88,7 +88,7 @@
     if (document.body.dataset.mood === 'away') return;
     show({
       lang: 'da', mood: 'away', state: '', headline: 'Ude af drift', receipt: '', next: 'Prøv igen senere.', said: '',
-      options: [], hints: [], dialled: null, live: false, left_ms: null, left_word: '', level_name: '',
+      options: [], hints: [], dialled: null, whole: 0, live: false, left_ms: null, left_word: '', level_name: '',
     });
   };
 

@@ -45,6 +45,7 @@ proptest! {
             publishing(1, MayPublish::AskVoice),
             question(2),
             vote(3, &[2, 3, 7]),
+            vote_with_codes(4, &[2, 9]),
         ]);
         offer.languages = vec![OtherLanguage { digit: 8, lang: "en".into() }];
         offer.answers = vec![OpenAnswer {

@@ -160,6 +160,48 @@ fn twenty_seconds_without_a_digit_lead_back_to_the_notice_that_nobody_heard() {
 }
 
 #[test]
+fn a_pause_says_once_what_was_dialled_so_far_and_takes_nothing_from_the_twenty_seconds() {
+    let mut booth = Booth::new();
+    booth.lift();
+    zeros(&mut booth, KeySource::Dial);
+    // The zeros asked for a repetition, too: everything waits twice as long.
+    let receipt = receipt_of(TakeId(4));
+    let digits = receipt.digits();
+    for digit in &digits[..5] {
+        booth.dial(*digit);
+        booth.seconds(1);
+    }
+    booth.seconds(14);
+    assert!(!booth.says(Word::SoFar));
+    booth.seconds(1);
+    assert!(booth.says(Word::SoFar));
+    let said: Vec<u8> = booth
+        .last_play()
+        .iter()
+        .filter_map(|prompt| {
+            (0..10).find(|digit| *prompt == super::super::asking::digit_said(*digit))
+        })
+        .collect();
+    assert_eq!(said, &digits[..5]);
+    booth.seconds(23);
+    assert_eq!(
+        (booth.state(), booth.worded(Word::SoFar)),
+        ("withdrawal", 1)
+    );
+    for digit in &digits[5..] {
+        booth.dial(*digit);
+        booth.seconds(1);
+    }
+    assert_eq!(booth.withdrawn, [receipt]);
+    // Whoever dials no more is led back in his time.
+    booth.dial(3);
+    booth.seconds(39);
+    assert_eq!(booth.state(), "withdrawal");
+    booth.seconds(1);
+    assert_ne!(booth.state(), "withdrawal");
+}
+
+#[test]
 fn a_card_that_does_not_take_it_is_told() {
     let mut booth = Booth::new();
     booth.card_works = false;

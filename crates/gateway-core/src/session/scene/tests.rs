@@ -36,6 +36,7 @@ impl Booth {
         let vote = QuestionKind::Choose {
             options: vec![option(2), option(3)],
             min_pause: Duration::ZERO,
+            codes: false,
         };
         let offer = Offer {
             questions: vec![

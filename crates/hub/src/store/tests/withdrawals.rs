@@ -36,6 +36,10 @@ impl City {
         self.keys.clone()
     }
 
+    pub(super) fn codes(&self, store: &Path) -> VoteCodes {
+        VoteCodes::under(store, self.key.clone())
+    }
+
     pub(super) fn opener(&self) -> Opener {
         Opener::new(self.keys.clone(), self.key.clone())
     }
