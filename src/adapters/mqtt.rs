@@ -1,10 +1,10 @@
 //! The booth's connection to the broker: MQTT 5 through rumqttc, one event loop per connection.
 //!
 //! Owns: subscribing, pairing each publish with its PUBACK, asking for our own state after a wordless end, noticing a broker that
-//! closes without a reason. Never does: judge whether there is a rival, and connect again before the loop says how;
-//! keep a message for later: the caller's outbox is the only truth, and a lost connection forgets everything
-//! here except what it has learned of the broker. rumqttc's own reconnection is never used: it drops or duplicates what was
-//! in flight. The way to the broker and the sentences about it are [`booth_host::link`]'s.
+//! closes without a reason. Never does: judge whether another device has our name, or connect again before the loop says
+//! how; keep a message for later. The caller's outbox is the only truth, and a lost connection forgets everything here
+//! except what it has learned of the broker. rumqttc's own reconnection is never used: it drops or duplicates what was in
+//! flight. The way to the broker and the sentences about it are [`booth_host::link`]'s.
 #![allow(clippy::disallowed_methods)] // waits between connections
 
 mod learned;

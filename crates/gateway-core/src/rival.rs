@@ -24,7 +24,7 @@ pub(crate) struct Own<'a> {
 pub enum Loss {
     /// The broker says that another client has taken the session over (MQTT 5 §3.14.2.1, 0x8E).
     TakenOver,
-    /// This booth left because it had to step back: [`Command::StepBack`](crate::booth::Command::StepBack).
+    /// This booth left because it had to step back (`booth::Command::StepBack`).
     SteppedBack,
     /// In any other way.
     Other,
