@@ -64,6 +64,7 @@ CAMPAIGNS ?=
 FLOOD_S ?= 60
 DEBIAN ?= 12 13
 PROVE ?=
+LOOK ?=
 VARIANT ?=
 
 # cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
@@ -167,9 +168,9 @@ packages: ## the packages of `make test` and `make lint`, for a machine that run
 packages-of: # the list of TARGET=…, for the proof
 	@echo $($(TARGET)_packages)
 
-packages-proof: ## each target's list in a Debian 12 and a 13 that have nothing else; as root; DEBIAN="12 13", PROVE="run test"
+packages-proof: ## each target's list in a Debian 12 and a 13 that have nothing else; as root; DEBIAN="12 13", PROVE="run test"; LOOK=1 installs and looks for programs only
 	$(needs)
-	tests/packages/proof.sh "$(DEBIAN)" "$(PROVE)"
+	LOOK=$(LOOK) tests/packages/proof.sh "$(DEBIAN)" "$(PROVE)"
 
 fixtures: ## speak the test recordings and prompts again
 	$(needs)

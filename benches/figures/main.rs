@@ -18,6 +18,7 @@ use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::gpio_kernel;
 use booth_testkit::hub::{Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
+use booth_testkit::repository;
 use booth_testkit::speech;
 use booth_testkit::wait;
 use threads::Cpu;
@@ -89,26 +90,28 @@ fn main() {
     }
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
-    // `cargo bench --bench figures -- instructions` or `-- contacts` is enough for a look at these.
-    if !is_asked("contacts") && !is_asked("campaigns") && !is_look {
+    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns` or `sealed` is enough for a look at these.
+    let parts = ["instructions", "contacts", "campaigns", "sealed"];
+    let are_asked = parts.iter().any(|part| is_asked(part));
+    let is_wanted = |part: &str| is_asked(part) || !are_asked;
+    let wav = folder.path().join("minute.wav");
+    if is_wanted("instructions") && !is_look {
         count_instructions(&mut table, folder.path());
     }
-    if !is_asked("instructions") && !is_asked("campaigns") && !is_look {
+    if is_wanted("contacts") && !is_look {
         handset_figures(&mut table);
+    }
+    if is_wanted("sealed") {
+        make_speech(&wav, seconds);
+        eprintln!("sealed minutes …");
+        sealing::figures(&mut table, &wav, is_look);
     }
     if is_asked("campaigns") {
         campaign::figures(&mut table, campaigns);
     }
-    if ["contacts", "instructions", "campaigns"]
-        .iter()
-        .any(|word| is_asked(word))
-    {
+    if are_asked {
         return table.print();
     }
-    let wav = folder.path().join("minute.wav");
-    make_speech(&wav, seconds);
-    eprintln!("sealed minutes …");
-    sealing::figures(&mut table, &wav, is_look);
     let (broker, pulse) = (Broker::open(), Pulse::start());
     let home = Home::new(broker.port, "");
     let hub = Hub::start(&home);
@@ -117,23 +120,20 @@ fn main() {
     let usual = text.replace("[health]\ninterval_s = 1\n", "");
     assert_ne!(usual, text, "health is published as often as by default");
     std::fs::write(booth.config(), usual).expect("the booth's file");
-    let gateway = Gateway::start(&booth, &pulse);
+    let environment = pulse.environment().into_iter().chain([of_the_unit()]);
+    let gateway = Gateway::start_in(&booth, environment);
     gateway.reaches("ready", 1);
     gateway.reaches("hub_online", 1);
 
     let mut idle = memory(gateway.pid());
-    let (mut lifts, mut durables) = (Vec::new(), Vec::new());
+    let mut idle_own = own_memory(gateway.pid());
+    let (mut lifts, mut tones, mut durables) = (Vec::new(), Vec::new(), Vec::new());
     eprintln!("{short_visits} short visits …");
     for _ in 0..short_visits {
         gateway.clear_log();
         let visit = Visit::begin(&gateway);
-        let (_, line) = gateway.says("first sample in the earpiece");
-        lifts.push(
-            line.split("ms=")
-                .nth(1)
-                .and_then(|ms| ms.parse().ok())
-                .expect("a time"),
-        );
+        lifts.push(told_ms(&gateway, "first sample in the earpiece"));
+        tones.push(told_ms(&gateway, "tone in the earpiece"));
         let spoken = Instant::now();
         gateway.reaches("session", "recording");
         wait::until("two seconds have been spoken", || {
@@ -144,6 +144,7 @@ fn main() {
         gateway.says(" confirmed ");
         gateway.reaches("spool_clips", 0);
         idle = idle.max(memory(gateway.pid()));
+        idle_own = idle_own.max(own_memory(gateway.pid()));
     }
     eprintln!("{long_visits} visits of {seconds} s …");
     let (mut acks, mut written, mut busy) = (Vec::new(), Vec::new(), 0.0f64);
@@ -244,6 +245,12 @@ fn main() {
         short_visits,
     );
     table.row(
+        "… its own; the rest is pages of program and libraries",
+        idle_own,
+        "",
+        short_visits,
+    );
+    table.row(
         "resident memory recording and sending, MiB, highest",
         busy,
         "≤ 24",
@@ -253,6 +260,12 @@ fn main() {
         "lift → first sample handed to ALSA, ms, p99",
         p99(&mut lifts),
         "≤ 100",
+        short_visits,
+    );
+    table.row(
+        "key → first sample of the tone handed to ALSA, ms, p99",
+        p99(&mut tones),
+        "≤ 150",
         short_visits,
     );
     table.row(
@@ -386,6 +399,27 @@ fn wakes(pid: u32, name: &str) -> u64 {
     line.expect("a count").trim().parse().expect("a number")
 }
 
+/// What the service manager puts into a gateway's environment.
+fn of_the_unit() -> (&'static str, PathBuf) {
+    let unit = repository().join("systemd/booth-gateway.service");
+    let unit = std::fs::read_to_string(unit).expect("the unit");
+    let (name, value) = ("MALLOC_ARENA_MAX", "2");
+    let line = format!("Environment={name}={value}");
+    let all: Vec<&str> = unit
+        .lines()
+        .filter(|l| l.starts_with("Environment="))
+        .collect();
+    assert_eq!(all, [line], "the gateway is measured as it runs");
+    (name, value.into())
+}
+
+/// The time that the gateway's line with these words names.
+fn told_ms(gateway: &Gateway, words: &str) -> f64 {
+    let (_, line) = gateway.says(words);
+    let ms = line.split("ms=").nth(1);
+    ms.and_then(|ms| ms.parse().ok()).expect("a time")
+}
+
 struct Visit<'a>(&'a Gateway);
 
 impl<'a> Visit<'a> {
@@ -487,12 +521,22 @@ fn clips_of(home: &Home) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Resident memory, MiB.
 fn memory(pid: u32) -> f64 {
+    status_mib(pid, "VmRSS:")
+}
+
+/// The part of it that belongs to no file.
+fn own_memory(pid: u32) -> f64 {
+    status_mib(pid, "RssAnon:")
+}
+
+fn status_mib(pid: u32, key: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("VmRSS");
+        .find(|line| line.starts_with(key))
+        .expect(key);
     line.split_whitespace()
         .nth(1)
         .and_then(|kib| kib.parse::<f64>().ok())

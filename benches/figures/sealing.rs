@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use booth_sealing::{Ending, Identity, KernelRandom, Recipients, SealTo, open};
 
@@ -42,14 +43,20 @@ pub fn figures(table: &mut Table, wav: &Path, is_look: bool) {
         1,
     );
     let count = if is_look { LOOKED_AT } else { OPENED };
-    let began = Instant::now();
+    let began = used_s();
     for _ in 0..count {
         open(&body, std::slice::from_ref(&city)).expect("the city opens it");
     }
     table.row(
-        "opening 1,000 sealed minutes on one core, s",
-        began.elapsed().as_secs_f64() * OPENED as f64 / count as f64,
+        "opening 1,000 sealed minutes, CPU s",
+        (used_s() - began) * OPENED as f64 / count as f64,
         "≤ 10",
         count,
     );
+}
+
+/// CPU seconds of this program so far: the same on a busy machine.
+fn used_s() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }

@@ -33,6 +33,12 @@ const LATE_FRAMES: Duration = Duration::from_millis(250);
 /// meanwhile is lost after 8 s, but a restart would lose more.
 pub const SILENT_AT_MOST: Duration = Duration::from_secs(120);
 
+/// Longest sleep while somebody is recorded: each one costs the processor's cache, and half a second, one page, is slept through in
+/// three parts. Voice and levels are told as late as that.
+const SLEEP: Duration = Duration::from_millis(180);
+/// What a sound card brings at once, at most: a page is whole when its last piece is there.
+const PIECE: Duration = Duration::from_millis(30);
+
 /// What the recorder is instructed to do.
 pub enum RecorderCommand {
     /// Consent was given: open a clip.
@@ -240,6 +246,12 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     fn patience(&self) -> Duration {
         match &self.take {
             Some(Take { end: Some(_), .. }) => Duration::from_millis(4),
+            // A whole page goes to the card at once.
+            Some(Take {
+                start: Some(_),
+                stream,
+                ..
+            }) => (stream.page_room().duration() + PIECE).min(SLEEP),
             Some(_) => Duration::from_millis(40),
             None => Duration::from_millis(200),
         }

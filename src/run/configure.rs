@@ -191,6 +191,7 @@ impl Gateway {
             waiting_events: VecDeque::new(),
             lifted_at: None,
             unheard_lift: None,
+            unheard_tone: None,
             spoken: None,
             last_clip: None,
             last_clipped_pct: None,

@@ -60,7 +60,7 @@ pub use ended::{Ended, RunError};
 use gateway_core::booth::{Booth, Event};
 use gateway_core::delivery::Delivery;
 use gateway_core::health::Works;
-use gateway_core::session::{Key, Session, TakeId};
+use gateway_core::session::{Key, PlayId, Session, TakeId};
 pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK, NotClosed};
 pub use machine::{About, Machine, ThisMachine};
 pub use post::{Post, post};
@@ -180,6 +180,8 @@ pub struct Gateway {
     lifted_at: Option<Mono>,
     /// A lift whose first prompt has not reached the earpiece yet.
     unheard_lift: Option<Mono>,
+    /// A tone that has not reached the earpiece yet, and when it was asked for.
+    unheard_tone: Option<(PlayId, Mono)>,
     /// What the citizen can hear of the take that is held.
     spoken: Option<(TakeId, SpokenTake)>,
     last_clip: Option<(Mono, KeptClip)>,
@@ -265,6 +267,9 @@ impl Gateway {
                 log::debug!(play = id.0, at_ms = at.0; "first sample handed to the sound card");
                 if let Some(lifted) = self.unheard_lift.take() {
                     log::info!(ms = at.since(lifted).as_millis() as u64; "lifted, first sample in the earpiece");
+                }
+                if let Some((_, asked)) = self.unheard_tone.take_if(|(tone, _)| *tone == id) {
+                    log::info!(ms = at.since(asked).as_millis() as u64; "key, tone in the earpiece");
                 }
             }
             Happening::Playback(PlaybackEvent::Ended { id }) => {

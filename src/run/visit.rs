@@ -104,6 +104,9 @@ impl Gateway {
                 slow,
             } => {
                 self.say_on_screen(&prompts);
+                if prompts.contains(&Prompt::Tone) {
+                    self.unheard_tone = Some((id, now));
+                }
                 if prompts.contains(&Prompt::Notice) {
                     self.centre.notice_heard = self.notice_id(&lang);
                 }

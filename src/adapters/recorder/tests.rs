@@ -203,6 +203,33 @@ impl Rig {
 }
 
 #[test]
+fn a_recorder_sleeps_until_a_page_is_whole_but_never_so_long_that_voice_is_told_late() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.recorder.patience(), Duration::from_millis(200));
+    rig.speak(TakeId(1));
+    let take = TakeId(2);
+    let (clip, seal_to) = (Box::new(rig.clip()), SealTo::Open);
+    rig.recorder.command(RecorderCommand::Arm {
+        take,
+        clip,
+        seal_to,
+    });
+    let from = Mono(0);
+    rig.recorder.command(RecorderCommand::Keep { take, from });
+    // A take begins as soon as its first sample is there.
+    assert_eq!(rig.recorder.patience(), Duration::from_millis(40));
+    let mut sleeps = Vec::new();
+    for ms in [20, 160, 170, 140, 9, 1, 20] {
+        let piece = vec![1; Samples::in_ms(ms).as_len()];
+        let at = i64::try_from(clock::mono_us()).expect("a time");
+        assert_eq!(rig.feed.push(&piece, 1, at), 0);
+        rig.recorder.pump();
+        sleeps.push(rig.recorder.patience().as_millis());
+    }
+    assert_eq!(sleeps, [180, 180, 180, 40, 31, 180, 180]);
+}
+
+#[test]
 fn a_held_take_has_no_number_is_heard_and_gets_what_its_citizen_allowed_when_it_is_closed() {
     let mut rig = Rig::new();
     let take = TakeId(1);
