@@ -174,7 +174,8 @@ fn a_brokers_owner_rings_asks_closes_and_confirms_but_reads_no_word_and_changes_
     gateway.reaches("spool_clips", 0);
 
     // He may ask, and close the booth for a while.
-    assert_eq!(owner.asks("selftest", json!({}))["ok"], 1);
+    let answer = owner.asks("selftest", json!({}));
+    assert!(answer["ok"].is_number(), "a finding, good or bad: {answer}");
     owner.asks("rebirth", json!({}));
     owner.asks("ring", json!({"rings": 1}));
     owner.asks("drain", json!({"minutes": 1}));

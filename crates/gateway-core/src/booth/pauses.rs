@@ -109,6 +109,7 @@ mod tests {
             };
             works(&mut rig.booth);
             rig.happen(Event::SpoolOpened {
+                card_id: "card-1".into(),
                 saved: Default::default(),
                 boot_count: 1,
                 is_known: false,
