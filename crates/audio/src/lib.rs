@@ -4,16 +4,20 @@
 //! file's bytes ──▶ sound ──▶ wav, ogg, foreign ──▶ mono ──▶ Coded ──▶ Player ──▶ samples
 //! microphone's samples ──▶ SpeechEncoder, OggOpus ──▶ pages        ──▶ LevelMeter ──▶ levels, voice
 //! file's bytes ──▶ samples ──▶ trimmed, levelled ──▶ MadePrompt
+//! message's bytes ──▶ Portrait; ──▶ without what is taken out ──▶ the sound that is published
+//! file's bytes ──▶ samples ──▶ a booth's coding ──▶ MadeAnswer
 //! ```
 //!
-//! Owns: encoder and decoder, the reading of sound files, Ogg pages, levels, loudness, prompts for campaigns, and [`Samples`], the count of samples. Never does:
+//! Owns: encoder and decoder, the reading of sound files, Ogg pages, levels, loudness, prompts for campaigns, answers from home, and [`Samples`], the count of samples. Never does:
 //! open a file, touch a device, know a prompt's name.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod comments;
 mod foreign;
 mod levels;
 mod loudness;
+mod message;
 mod mono;
 mod ogg;
 mod opus;
@@ -25,9 +29,13 @@ mod samples;
 mod sound;
 mod wav;
 
+pub use self::answer::{MadeAnswer, Measured, NoAnswer, made_answer, measured};
 pub use self::comments::{LONGEST_TEXT, readable, text};
 pub use self::levels::{LevelMeter, Sums, VoiceChange};
 pub use self::loudness::loudness;
+pub use self::message::{
+    Cuts, MOST_MESSAGE_SECONDS, NotPublished, Portrait, at_level, portrait, published,
+};
 pub use self::opus::{Band, OggOpus, OpusError, PACKET_SAMPLES, PAGE_SAMPLES, SpeechEncoder};
 pub use self::page_player::PagePlayer;
 pub use self::player::Player;

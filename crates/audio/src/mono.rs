@@ -6,7 +6,7 @@
 use crate::ogg::Link;
 use crate::opus::{Band, PACKET_SAMPLES, SpeechEncoder};
 use crate::samples::{self, Samples};
-use crate::sound::{Coded, MAX_SECONDS, Purpose, Remedy, Unplayable, too_long};
+use crate::sound::{Coded, Purpose, Remedy, Unplayable, Wanted, too_long};
 
 /// Sample rates that are speech.
 pub(crate) const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -65,6 +65,7 @@ pub(crate) struct Mixer {
     shares: Vec<f32>,
     resampler: Resampler,
     rate: u32,
+    most_seconds: u64,
     /// How many samples of one channel came in.
     came: u64,
     sink: Sink,
@@ -73,7 +74,7 @@ pub(crate) struct Mixer {
 
 impl Mixer {
     /// A mixer for sound of this rate and these channels.
-    pub(crate) fn new(rate: u32, shares: Vec<f32>, purpose: Purpose) -> Result<Self, Unplayable> {
+    pub(crate) fn new(rate: u32, shares: Vec<f32>, wanted: Wanted) -> Result<Self, Unplayable> {
         if !RATES.contains(&rate) {
             let (least, most) = (RATES.start(), RATES.end());
             let what = format!("has {rate} samples per second, not {least} to {most}");
@@ -86,7 +87,7 @@ impl Mixer {
             );
             return Err(Unplayable::new(what, Remedy::Convert));
         }
-        let sink = match purpose {
+        let sink = match wanted.purpose {
             Purpose::Check => Sink::Count,
             Purpose::Play => Sink::Encode(Encoding::new()?),
             Purpose::Samples => Sink::Keep(Vec::new()),
@@ -95,6 +96,7 @@ impl Mixer {
             shares,
             resampler: Resampler::new(rate),
             rate,
+            most_seconds: wanted.most_seconds,
             came: 0,
             sink,
             mono: Vec::new(),
@@ -105,8 +107,8 @@ impl Mixer {
     pub(crate) fn push(&mut self, interleaved: &[f32]) -> Result<(), Unplayable> {
         let frames = interleaved.chunks_exact(self.shares.len());
         self.came += frames.len() as u64;
-        if self.came > MAX_SECONDS * u64::from(self.rate) {
-            return Err(too_long());
+        if self.came > self.most_seconds * u64::from(self.rate) {
+            return Err(too_long(self.most_seconds));
         }
         if matches!(self.sink, Sink::Count) {
             return Ok(());

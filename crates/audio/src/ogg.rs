@@ -16,8 +16,8 @@ const CONTINUED: u8 = 1;
 const BEGINS: u8 = 2;
 /// Granule position of a page on which no packet ends.
 const NO_PACKET_ENDS: i64 = -1;
-/// Most packets: 90 s of the shortest, 2.5 ms each (RFC 6716 §2.1.4).
-const MOST_PACKETS: usize = MAX_SECONDS as usize * 400;
+/// Most packets of a second: the shortest have 2.5 ms (RFC 6716 §2.1.4).
+const MOST_PACKETS: usize = 400;
 /// Most streams, one after the other.
 const MOST_LINKS: usize = 100;
 
@@ -117,6 +117,12 @@ pub(crate) fn comment_header(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Takes an Ogg Opus file apart. A file that ends in the middle of a page was cut short in copying and is refused.
 pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
+    from_ogg_within(bytes, MAX_SECONDS)
+}
+
+/// The same of a file that may play for so many seconds.
+pub(crate) fn from_ogg_within(bytes: &[u8], seconds: u64) -> Result<Coded, Unplayable> {
+    let most_packets = seconds as usize * MOST_PACKETS;
     let mut links: Vec<Link> = Vec::new();
     let mut open: Option<Stream> = None;
     let (mut packets, mut samples) = (0, Samples::ZERO);
@@ -131,7 +137,7 @@ pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
             }
             links.extend(open.take().and_then(Stream::into_link));
             if links.len() >= MOST_LINKS {
-                return Err(too_long());
+                return Err(too_long(seconds));
             }
             open = Some(Stream::new(&page)?);
             continue;
@@ -143,16 +149,16 @@ pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
         stream.take(&page);
         packets += stream.packets.len() - before.0;
         samples += stream.total - before.1;
-        let too_many = packets > MOST_PACKETS;
+        let too_many = packets > most_packets;
         // Samples that a stream holds before its beginning and after its end are a second at most.
-        if too_many || samples > Samples::in_s(MAX_SECONDS + links.len() as u64 + 2) {
-            return Err(too_long());
+        if too_many || samples > Samples::in_s(seconds + links.len() as u64 + 2) {
+            return Err(too_long(seconds));
         }
     }
     links.extend(open.take().and_then(Stream::into_link));
     match links.iter().map(|link| link.samples).sum() {
         Samples::ZERO => Err(Unplayable::new("has no sound in it", Remedy::Again)),
-        samples if samples > Samples::in_s(MAX_SECONDS) => Err(too_long()),
+        samples if samples > Samples::in_s(seconds) => Err(too_long(seconds)),
         _ => Ok(Coded { links, kept: None }),
     }
 }

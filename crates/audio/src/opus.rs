@@ -102,6 +102,25 @@ impl SpeechEncoder {
     }
 }
 
+/// The identification and the comment header of a stream of one channel at its own level (RFC 7845 §5).
+pub(crate) fn headers(pre_skip: Samples, comments: &[(&str, &str)]) -> [Vec<u8>; 2] {
+    let mut head = b"OpusHead\x01\x01".to_vec();
+    head.extend_from_slice(&(pre_skip.count() as u16).to_le_bytes());
+    head.extend_from_slice(&RATE.to_le_bytes());
+    head.extend_from_slice(&[0, 0, 0]); // no gain, one channel, mapping family 0
+    let mut tags = b"OpusTags".to_vec();
+    let text = |tags: &mut Vec<u8>, text: &str| {
+        tags.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        tags.extend_from_slice(text.as_bytes());
+    };
+    text(&mut tags, opus::version());
+    tags.extend_from_slice(&(comments.len() as u32).to_le_bytes());
+    for (key, value) in comments {
+        text(&mut tags, &format!("{key}={value}"));
+    }
+    [head, tags]
+}
+
 /// One clip's stream. What waits in it is overwritten when it is dropped.
 pub struct OggOpus {
     pages: Pages,
@@ -115,21 +134,7 @@ impl OggOpus {
     /// Begins a stream: identification and comment header, a page each (RFC 7845 §3).
     pub fn new(serial: u32, pre_skip: Samples, comments: &[(&str, &str)]) -> Self {
         let mut pages = Pages::new(serial);
-        let mut head = b"OpusHead\x01\x01".to_vec();
-        head.extend_from_slice(&(pre_skip.count() as u16).to_le_bytes());
-        head.extend_from_slice(&RATE.to_le_bytes());
-        head.extend_from_slice(&[0, 0, 0]); // no gain, one channel, mapping family 0
-        let mut tags = b"OpusTags".to_vec();
-        let text = |tags: &mut Vec<u8>, text: &str| {
-            tags.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            tags.extend_from_slice(text.as_bytes());
-        };
-        text(&mut tags, opus::version());
-        tags.extend_from_slice(&(comments.len() as u32).to_le_bytes());
-        for (key, value) in comments {
-            text(&mut tags, &format!("{key}={value}"));
-        }
-        for header in [head, tags] {
+        for header in headers(pre_skip, comments) {
             pages.push(&header, 0, After::PageEnd);
         }
         Self {

@@ -54,6 +54,14 @@ pub struct Coded {
     pub(crate) kept: Option<Vec<i16>>,
 }
 
+/// What a file is read for, and how much of it at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub purpose: Purpose,
+    /// A longer sound is refused, seconds.
+    pub most_seconds: u64,
+}
+
 /// What a file is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -77,8 +85,8 @@ impl Coded {
     }
 }
 
-pub(crate) fn too_long() -> Unplayable {
-    let what = format!("is longer than {MAX_SECONDS} s");
+pub(crate) fn too_long(seconds: u64) -> Unplayable {
+    let what = format!("is longer than {seconds} s");
     Unplayable::new(what, Remedy::Shorten)
 }
 
@@ -89,7 +97,16 @@ pub fn coded(bytes: &[u8]) -> Result<Coded, Unplayable> {
 
 /// The samples of a file's bytes, one channel at 48 kHz.
 pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, Unplayable> {
-    let mut coded = read(bytes, Purpose::Samples)?;
+    samples_of(bytes, MAX_SECONDS)
+}
+
+/// The same for a sound that may be longer or shorter than a prompt.
+pub(crate) fn samples_of(bytes: &[u8], most_seconds: u64) -> Result<Vec<i16>, Unplayable> {
+    let wanted = Wanted {
+        purpose: Purpose::Samples,
+        most_seconds,
+    };
+    let mut coded = read_as(bytes, wanted)?;
     if let Some(kept) = coded.kept.take() {
         return Ok(kept);
     }
@@ -123,6 +140,14 @@ pub fn check_opus(bytes: &[u8]) -> Result<(), Unplayable> {
 }
 
 fn read(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
+    let wanted = Wanted {
+        purpose,
+        most_seconds: MAX_SECONDS,
+    };
+    read_as(bytes, wanted)
+}
+
+fn read_as(bytes: &[u8], wanted: Wanted) -> Result<Coded, Unplayable> {
     let bytes = without_tags(bytes);
     let refused = |what: &str, remedy| Err(Unplayable::new(what, remedy));
     match bytes {
@@ -132,8 +157,8 @@ fn read(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
             Remedy::Again,
         ),
         [b'O', b'g', b'g', b'S', ..] => match ogg::inside(bytes) {
-            Inside::Opus => ogg::from_ogg(bytes),
-            Inside::Vorbis | Inside::Flac => foreign::decoded(bytes, purpose),
+            Inside::Opus => ogg::from_ogg_within(bytes, wanted.most_seconds),
+            Inside::Vorbis | Inside::Flac => foreign::decoded(bytes, wanted),
             Inside::Speex => refused("is Speex, which the booth does not read", Remedy::Convert),
             Inside::Other => refused(
                 "is Ogg, but neither Opus nor Vorbis nor FLAC",
@@ -143,21 +168,22 @@ fn read(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
         [b'R', b'I', b'F', b'F', ..]
         | [b'R', b'F', b'6', b'4', ..]
         | [b'B', b'W', b'6', b'4', ..] => match bytes.get(8..12) {
-            Some(b"WAVE") => wav::from_wav(bytes, purpose),
+            Some(b"WAVE") => wav::from_wav(bytes, wanted),
             Some(_) => refused("is RIFF, but no sound", Remedy::Convert),
             None => refused("is cut short: its header is not whole", Remedy::Again),
         },
         [b'f', b'L', b'a', b'C', ..] | [b'F', b'O', b'R', b'M', ..] => {
-            foreign::decoded(bytes, purpose)
+            foreign::decoded(bytes, wanted)
         }
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => foreign::decoded(bytes, purpose),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => foreign::decoded(bytes, wanted),
+        // Matroska and WebM, which browsers record.
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => foreign::decoded(bytes, wanted),
         // The synchronisation of MPEG audio and of AAC's transport stream: eleven bits.
-        [0xff, second, ..] if second & 0xe0 == 0xe0 => foreign::decoded(bytes, purpose),
+        [0xff, second, ..] if second & 0xe0 == 0xe0 => foreign::decoded(bytes, wanted),
         [b'#', b'!', b'A', b'M', b'R', ..] => {
             refused("is AMR, a telephone's coding", Remedy::Convert)
         }
         [0x30, 0x26, 0xb2, 0x75, ..] => refused("is Windows Media", Remedy::Convert),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => refused("is Matroska or WebM", Remedy::Convert),
         [b'c', b'a', b'f', b'f', ..] => refused("is Apple's Core Audio", Remedy::Convert),
         [b'R', b'I', b'F', b'X', ..] => {
             refused("is WAV of the other byte order (RIFX)", Remedy::Convert)

@@ -6,7 +6,7 @@
 
 use crate::foreign;
 use crate::mono::{self, MOST_CHANNELS, Mixer};
-use crate::sound::{Coded, Purpose, Remedy, Unplayable};
+use crate::sound::{Coded, Remedy, Unplayable, Wanted};
 
 /// A larger size is written by programs that do not know yet how long the sound will be: 0x7FFFF000 by sox and espeak,
 /// 0xFFFFFFFF by ffmpeg.
@@ -46,12 +46,12 @@ struct Form {
 }
 
 /// Takes a WAV file apart.
-pub(crate) fn from_wav(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
+pub(crate) fn from_wav(bytes: &[u8], wanted: Wanted) -> Result<Coded, Unplayable> {
     let (form, sound) = chunks(bytes)?;
     if form.coding == Coding::Mpeg {
-        return foreign::decoded(sound, purpose);
+        return foreign::decoded(sound, wanted);
     }
-    let mut mixer = Mixer::new(form.rate, shares(&form, sound), purpose)?;
+    let mut mixer = Mixer::new(form.rate, shares(&form, sound), wanted)?;
     let frame = form.channels * form.width;
     let mut block = Vec::with_capacity(BLOCK * form.channels);
     for some in sound[..sound.len() / frame * frame].chunks(BLOCK * frame) {
@@ -315,7 +315,11 @@ mod tests {
     }
 
     fn samples(bytes: &[u8]) -> Result<u64, String> {
-        let coded = from_wav(bytes, Purpose::Play).map_err(|why| why.what)?;
+        let wanted = Wanted {
+            purpose: crate::sound::Purpose::Play,
+            most_seconds: crate::MAX_SECONDS,
+        };
+        let coded = from_wav(bytes, wanted).map_err(|why| why.what)?;
         Ok(coded.links.iter().map(|link| link.samples.count()).sum())
     }
 

@@ -24,6 +24,7 @@ pub mod time;
 pub mod topic;
 pub mod wanted;
 pub mod withdrawal;
+pub mod written;
 
 pub use ack::{Ack, AckStatus, ByteRange};
 pub use alert::{Alert, AlertId, Severity};

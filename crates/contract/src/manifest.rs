@@ -15,6 +15,8 @@ pub enum ClipKind {
     Choice,
     /// A `clip_no` that was given up, with a reason; no body.
     Void,
+    /// Written words. No booth makes such a clip; the hub keeps answers from home so.
+    Text,
 }
 
 /// How the body is packed.
@@ -26,6 +28,9 @@ pub enum BodyKind {
     /// The same, sealed to the city's keys.
     #[serde(rename = "sealed-ogg-opus/1")]
     SealedOggOpus,
+    /// A text ([`crate::written`]).
+    #[serde(rename = "text/1")]
+    Text,
 }
 
 /// What ended a recording.
@@ -67,7 +72,8 @@ pub enum Publish {
 pub struct Consent {
     /// The booth's way of asking.
     pub mode: ConsentMode,
-    /// The key by which consent was given: a digit, `#`, or `button`; `null` when consent is implied.
+    /// The key by which consent was given: a digit, `#`, or `button`; `null` when consent is implied. An answer that came through the hub has
+    /// the mode `button` with `form` (a page) or `helper` (somebody who was told so).
     pub key: Option<String>,
     /// SHA-256 (first 16 hex digits) of the notice that the citizen heard; `null` if none was heard.
     pub notice_id: Option<String>,
