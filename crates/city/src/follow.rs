@@ -1,0 +1,218 @@
+//! Takes over what the hub has stored since the last look, and lets go of what is gone.
+//!
+//! Owns: the facts of arrival in the table `message`. Never does: touch what people decided, but for a message that is gone: its row, its
+//! transcript and everything that hangs on it are deleted, and only its id and where it counted are noted in `gone`. A failure leaves the
+//! place as it was; the next look goes on from there.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use booth_contract::Publish;
+use booth_contract::time::rfc3339;
+use booth_host::clock;
+
+use crate::City;
+use crate::centre::{Arrived, Centre, Gone, Source};
+use crate::store::CityError;
+
+/// Messages that are taken over in one transaction.
+const AT_ONCE: usize = 500;
+
+/// See [`City::follow`].
+pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
+    let centre = &*city.centre;
+    let name = centre.store_name()?;
+    let known = city.store.read(|db| mark(db, "store"))?;
+    if known.as_deref() != Some(&name) {
+        // Another store, or one that was made anew from its files: all places are others. What is known already stays as it is.
+        city.store.change_quietly(|db| {
+            set(db, "store", &name)?;
+            set(db, "arrived", "0")?;
+            set(db, "gone", "0")?;
+            Ok(())
+        })?;
+    }
+    while take_over(city, centre)? {}
+    while let_go(city, centre)? {}
+    if with_late {
+        admit_late(city, centre)?;
+    }
+    Ok(())
+}
+
+/// The next messages; whether there may be more.
+fn take_over(city: &City, centre: &dyn Centre) -> Result<bool, CityError> {
+    let after = city.store.read(|db| number(db, "arrived"))?;
+    let arrived = centre.arrived(after, AT_ONCE)?;
+    let Some((last, _)) = arrived.last() else {
+        return Ok(false);
+    };
+    let last = last.to_string();
+    city.store.change_quietly(|db| {
+        for (_, message) in &arrived {
+            insert(city, db, message)?;
+        }
+        set(db, "arrived", &last)?;
+        Ok(())
+    })?;
+    Ok(arrived.len() == AT_ONCE)
+}
+
+/// A message that an operator admitted after others that came later: its place lies before those that were read.
+fn admit_late(city: &City, centre: &dyn Centre) -> Result<(), CityError> {
+    let there = centre.number()?;
+    let here: u64 = city
+        .store
+        .read(|db| db.query_row("SELECT count(*) FROM message", [], |row| row.get(0)))?;
+    if here >= there {
+        return Ok(());
+    }
+    let mut after = 0;
+    loop {
+        let arrived = centre.arrived(after, AT_ONCE)?;
+        let Some((last, _)) = arrived.last() else {
+            return Ok(());
+        };
+        after = *last;
+        city.store.change_quietly(|db| {
+            for (_, message) in &arrived {
+                insert(city, db, message)?;
+            }
+            Ok(())
+        })?;
+    }
+}
+
+fn let_go(city: &City, centre: &dyn Centre) -> Result<bool, CityError> {
+    let after = city.store.read(|db| number(db, "gone"))?;
+    let gone = centre.gone(after, AT_ONCE)?;
+    let Some(last) = gone.last() else {
+        return Ok(false);
+    };
+    let last = last.place.to_string();
+    city.store.change_quietly(|db| {
+        for Gone { id, .. } in &gone {
+            forget(db, id)?;
+        }
+        set(db, "gone", &last)?;
+        Ok(())
+    })?;
+    city.sounds
+        .forget_gone(|kept| !gone.iter().any(|gone| gone.id.as_str() == kept));
+    Ok(gone.len() == AT_ONCE)
+}
+
+/// Deletes everything that is known of a message but where it counted, and why it is gone. What retention deletes is counted in the same
+/// transaction, so that each message counts once.
+pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+    let at = rfc3339(clock::wall());
+    db.prepare_cached(
+        "INSERT INTO retention (at, class, number) SELECT at, class, 1 FROM leaving WHERE message_id = ?1 AND why = 'retention'
+         ON CONFLICT (at, class) DO UPDATE SET number = number + 1",
+    )?
+    .execute([id])?;
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO gone SELECT id, ?2, state = 'published', campaign_id, question_id, source, area_id, day, kind,
+           coalesce((SELECT why FROM leaving WHERE message_id = ?1), 'withdrawn')
+         FROM message WHERE id = ?1",
+    )?
+    .execute(params![id, at])?;
+    db.prepare_cached("DELETE FROM named_area WHERE message_id = ?1")?
+        .execute([id])?;
+    db.prepare_cached("DELETE FROM message WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> rusqlite::Result<()> {
+    let said_at: Timestamp = message.spoken_at.unwrap_or(message.received_at);
+    let local = said_at.to_zoned_datetime(city.zone.clone());
+    let placement: Option<(i64, Option<String>)> = match &message.booth_id {
+        Some(booth) => placement_at(db, booth, &rfc3339(said_at))?,
+        None => None,
+    };
+    let (placement, area) = placement.map_or((None, None), |(number, area)| (Some(number), area));
+    let area = match message.source {
+        Source::Booth => area,
+        _ => named_area(db, &message.id)?,
+    };
+    // A second time the same message: the clock may have been corrected.
+    db.prepare_cached(
+        "INSERT INTO message (id, kind, source, booth_id, placement, area_id, campaign_id, question_id, choice, lang, said_at, day, hour,
+           weekday, received_at, duration_ms, speech_ratio, rms_dbfs, recovered, may_publish, notice_id)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21
+         WHERE NOT EXISTS (SELECT 1 FROM gone WHERE gone.id = ?1)
+         ON CONFLICT (id) DO UPDATE SET said_at = excluded.said_at, day = excluded.day, hour = excluded.hour,
+           weekday = excluded.weekday, placement = excluded.placement,
+           area_id = CASE WHEN source = 'booth' THEN excluded.area_id ELSE coalesce(excluded.area_id, area_id) END",
+    )?
+    .execute(params![
+        message.id.as_str(),
+        message.kind.word(),
+        message.source.word(),
+        message.booth_id.as_deref().filter(|_| message.source == Source::Booth),
+        placement,
+        area,
+        message.campaign_id,
+        message.question_id,
+        message.choice,
+        message.lang,
+        rfc3339(said_at),
+        local.date().to_string(),
+        local.hour(),
+        local.weekday().to_monday_one_offset(),
+        rfc3339(message.received_at),
+        message.duration_ms,
+        message.speech_ratio,
+        message.rms_dbfs,
+        message.recovered,
+        match message.may_publish {
+            Publish::No => "no",
+            Publish::Text => "text",
+            Publish::Voice => "voice",
+        },
+        message.notice_id,
+    ])?;
+    Ok(())
+}
+
+/// The area that a citizen named from home, as far as nobody has taken it over.
+fn named_area(db: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached("DELETE FROM named_area WHERE message_id = ?1 RETURNING area_id")?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}
+
+/// Where a booth stood at this time: the placement's number and its area.
+pub(crate) fn placement_at(
+    db: &Connection,
+    booth: &str,
+    at: &str,
+) -> rusqlite::Result<Option<(i64, Option<String>)>> {
+    db.prepare_cached(
+        "SELECT id, area_id FROM placement WHERE booth_id = ?1 AND since <= ?2 AND (until IS NULL OR until > ?2)
+         ORDER BY since DESC LIMIT 1",
+    )?
+    .query_row(params![booth, at], |row| Ok((row.get(0)?, row.get(1)?)))
+    .optional()
+}
+
+fn mark(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached("SELECT value FROM mark WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+    Ok(mark(db, name)?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0))
+}
+
+fn set(db: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO mark VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+    )?
+    .execute([name, value])?;
+    Ok(())
+}

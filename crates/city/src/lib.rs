@@ -1,0 +1,149 @@
+//! Where a city listens: what people decide about what arrived, and what citizens see of it.
+//!
+//! ```text
+//! the hub's store ──arrived, gone──▶ follow ──▶ city.sqlite ──▶ pages (citizens), desk (moderators), editor, open (data), rights
+//!        ▲                                          ▲ acts          │
+//!        └──────submit, withdraw, delete────────────┴── home ◀──────┘
+//! ```
+//!
+//! Owns: `city.sqlite`, all pages but the hub's two internal ones. Never does: keep sound, talk to the broker, or know how a message came
+//! here; [`Centre`] is its only way to the hub. Words that were withdrawn are gone from the database within a minute (`follow`).
+
+mod alarm;
+pub mod centre;
+pub mod config;
+mod desk;
+mod draw;
+mod editor;
+mod follow;
+mod home;
+mod ideas;
+mod limits;
+#[cfg(any(test, feature = "made-up"))]
+pub mod made_up;
+mod open;
+mod pages;
+pub mod people;
+pub mod places;
+mod reports;
+pub mod rights;
+mod small_cells;
+mod store;
+#[cfg(test)]
+mod testing;
+mod transcribe;
+pub mod web;
+pub mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use booth_host::crew::{self, Death};
+use centre::Centre;
+use config::CityConfig;
+pub use store::CityError;
+use store::Store;
+use words::Words;
+
+/// A city: its database, its configuration, its languages and the hub.
+pub struct City {
+    pub(crate) store: Store,
+    pub(crate) centre: Arc<dyn Centre>,
+    pub(crate) config: CityConfig,
+    pub(crate) words: Words,
+    pub(crate) zone: TimeZone,
+    pub(crate) editing: editor::Editing,
+    pub(crate) login_limits: web::LoginLimits,
+    pub(crate) elsewhere: Option<people::elsewhere::Elsewhere>,
+    has_accounts: std::sync::atomic::AtomicBool,
+    pub(crate) pictures: pages::Pictures,
+    pub(crate) sounds: desk::Sounds,
+    pub(crate) watch_words: transcribe::WatchWords,
+    pub(crate) recogniser: transcribe::Recogniser,
+    pub(crate) retention: rights::Retention,
+    pub(crate) home: home::Home,
+}
+
+impl City {
+    /// Opens `city.sqlite` in this folder.
+    ///
+    /// # Errors
+    /// A database or a language that cannot be used.
+    pub fn open(
+        folder: &Path,
+        config: CityConfig,
+        centre: Arc<dyn Centre>,
+    ) -> Result<Arc<Self>, CityError> {
+        let words = Words::read(config.languages.as_deref())
+            .map_err(|bad| CityError::Refused(format!("[city] languages: {bad}")))?;
+        if let Some(missing) = config.offers.iter().find(|language| !words.has(language)) {
+            let why = format!(
+                "[city] offers: there is no file {missing}.ftl; put one into the folder of [city] languages, or leave {missing} out"
+            );
+            return Err(CityError::Refused(why));
+        }
+        let zone = TimeZone::get(&config.time_zone)
+            .map_err(|why| CityError::Refused(format!("[city] time_zone: {why}")))?;
+        let watch_words = transcribe::WatchWords::read(config.desk.watch_words.as_deref())
+            .map_err(|why| CityError::Refused(format!("[city.desk] watch_words: {why}")))?;
+        let elsewhere = people::elsewhere::Elsewhere::of(&config.login)?;
+        Ok(Arc::new(Self {
+            store: Store::open(folder)?,
+            centre,
+            config,
+            words,
+            zone,
+            elsewhere,
+            login_limits: Default::default(),
+            has_accounts: Default::default(),
+            pictures: pages::Pictures::default(),
+            sounds: Default::default(),
+            watch_words,
+            recogniser: Default::default(),
+            editing: editor::Editing::default(),
+            retention: Default::default(),
+            home: home::Home::default(),
+        }))
+    }
+
+    /// The day of a moment in the city's time zone, `YYYY-MM-DD`.
+    pub(crate) fn day_of(&self, moment: jiff::Timestamp) -> String {
+        moment
+            .to_zoned_datetime(self.zone.clone())
+            .date()
+            .to_string()
+    }
+
+    /// Asks the database and the hub on a thread of its own: both may block.
+    pub(crate) async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Self) -> Result<T, CityError> + Send + 'static,
+    ) -> Result<T, CityError> {
+        let city = Arc::clone(self);
+        crew::aside("city", move || question(&city))
+            .await
+            .unwrap_or_else(|death: Death| Err(CityError::Refused(death.to_string())))
+    }
+
+    /// Takes over what arrived and what is gone; `with_late` also what an operator admitted after later ones. The hub asks every second, and
+    /// every minute with the late ones.
+    ///
+    /// # Errors
+    /// A database or a hub that does not answer; the next look goes on from there.
+    pub fn follow(&self, with_late: bool) -> Result<(), CityError> {
+        follow::follow(self, with_late)
+    }
+
+    /// Makes drafts of transcripts with the command of `[city.transcribe]`, and looks through what arrives for somebody in danger, until it is
+    /// dropped.
+    pub async fn make_drafts(self: Arc<Self>) {
+        transcribe::work(self).await;
+    }
+
+    /// Tells the contacts of `[city.alarm]` that somebody may be in danger, until it is dropped.
+    pub async fn tell_alarms(self: Arc<Self>) {
+        alarm::work(self).await;
+    }
+}

@@ -1,0 +1,158 @@
+//! `city.sqlite`: what people decided, and a copy of the facts of each message.
+//!
+//! Owns: the database's connections, its durability, and the log of acts: every change is made with the [`Act`] that says who did what, in
+//! one transaction. Never does: keep sound, or the words of a message that nobody has transcribed. A failure leaves the database as it was.
+
+mod acts;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction};
+
+pub(crate) use acts::{Act, Actor, before as acts_before, check as check_acts};
+pub use acts::{CheckedActs, WrittenAct};
+
+/// Connections that read at the same time.
+const READERS: usize = 4;
+
+/// Why the store did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CityError {
+    /// The database.
+    #[error("the database of what people decided: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// It was made by another version of this program.
+    #[error(
+        "city.sqlite is of version {found}, and this program knows {known}: use the program that made it, or a newer one"
+    )]
+    Version {
+        /// What the file says.
+        found: i64,
+        /// What this program knows.
+        known: i64,
+    },
+    /// The hub.
+    #[error(transparent)]
+    Centre(#[from] crate::centre::CentreError),
+    /// What was asked for cannot be done; the sentence is for whoever asked.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Vec<Mutex<Connection>>,
+    next: std::sync::atomic::AtomicUsize,
+    changes: std::sync::atomic::AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn reader(path: &Path) -> Result<Connection, CityError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(path, flags)?;
+    reader.busy_timeout(Duration::from_secs(5))?;
+    reader.set_prepared_statement_cache_capacity(64);
+    Ok(reader)
+}
+
+impl Drop for Store {
+    /// Puts everything into `city.sqlite` itself, so that a backup of that one file has it.
+    fn drop(&mut self) {
+        let writer = locked(&self.writer);
+        // What cannot be done now is done at the next start.
+        let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+}
+
+impl Store {
+    /// Opens `city.sqlite` in this folder, and makes it at the first time.
+    pub(crate) fn open(folder: &Path) -> Result<Self, CityError> {
+        let path = folder.join("city.sqlite");
+        let writer = schema::open(&path)?;
+        let readers = (0..READERS).map(|_| reader(&path).map(Mutex::new));
+        let readers = readers.collect::<Result<_, CityError>>()?;
+        Ok(Self {
+            path,
+            writer: Mutex::new(writer),
+            readers,
+            next: Default::default(),
+            changes: Default::default(),
+        })
+    }
+
+    /// A reading connection for somebody who reads for long, so that no page waits for it.
+    pub(crate) fn reader_of_its_own(&self) -> Result<Connection, CityError> {
+        reader(&self.path)
+    }
+
+    /// Asks the database on one of the reading connections.
+    pub(crate) fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CityError> {
+        for reader in &self.readers {
+            if let Ok(free) = reader.try_lock() {
+                return Ok(ask(&free)?);
+            }
+        }
+        let turn = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let reader = locked(&self.readers[turn % self.readers.len()]);
+        Ok(ask(&reader)?)
+    }
+
+    /// Changes the database and writes down who did what, both or neither. Durable when it returns.
+    pub(crate) fn change<T>(
+        &self,
+        act: Act,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, CityError>,
+    ) -> Result<T, CityError> {
+        self.change_quietly(|transaction| {
+            let done = change(transaction)?;
+            acts::write(transaction, &act)?;
+            Ok(done)
+        })
+    }
+
+    /// The same where only the change itself shows what was done, or that nothing was.
+    pub(crate) fn change_telling<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<(T, Vec<Act>), CityError>,
+    ) -> Result<T, CityError> {
+        self.change_quietly(|transaction| {
+            let (done, acts) = change(transaction)?;
+            for act in &acts {
+                acts::write(transaction, act)?;
+            }
+            Ok(done)
+        })
+    }
+
+    /// The same without an act: for what no person did, e.g. facts that arrive.
+    pub(crate) fn change_quietly<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, CityError>,
+    ) -> Result<T, CityError> {
+        let mut writer = locked(&self.writer);
+        let transaction =
+            writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let done = change(&transaction)?;
+        transaction.commit()?;
+        self.changes
+            .fetch_add(1, std::sync::atomic::Ordering::Release);
+        Ok(done)
+    }
+
+    /// How often the database was changed since this program began: another number means that a page may say something else.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
