@@ -1,0 +1,427 @@
+//! One reading of everything that the pages say in numbers, from which all of them are drawn, so that no two pages contradict each other.
+//!
+//! Owns: when the numbers are asked for again, and the pages that were drawn from them. Never does: hold the words of a message. A picture is
+//! kept while the database has not changed, and at most ten seconds; one that is a little old is shown while the next one is made, so that nobody
+//! waits for it. Making pictures takes at most about a tenth of a processor, however many messages there are and however fast they arrive. What is
+//! withdrawn is gone from every page within half a minute.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Bytes;
+use jiff::civil::Date;
+use rusqlite::Connection;
+
+use booth_contract::time::rfc3339;
+use booth_host::{clock, crew};
+
+use super::known::{self, Area, CampaignNow, Stand, Theme};
+use super::tally::{Counted, Standing, Tally, entry, place_of};
+use crate::City;
+use crate::centre::Source;
+use crate::draw::Shape;
+use crate::store::CityError;
+
+/// A picture younger than this is shown whatever has changed: under a stream of messages the database changes each second.
+const YOUNG_MS: u64 = 2_000;
+/// And one that is younger than so many times what it took to make.
+const REST: u64 = 10;
+/// A picture older than this is made anew although the database has not changed: campaigns and booths are not in it.
+const OLD_MS: u64 = 10_000;
+/// A picture up to this age is shown while the next one is made.
+const USABLE_MS: u64 = 25_000;
+/// Ready pages that are kept with a picture; further ones are drawn each time.
+const MOST_PAGES: usize = 400;
+
+/// See the module's comment.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    made_ms: u64,
+    took_ms: u64,
+    changes: u64,
+    /// Public campaigns: what goes on first, then the newest first.
+    pub(crate) campaigns: Vec<CampaignNow>,
+    pub(crate) areas: Vec<Area>,
+    /// Where booths stand, and then where they stood.
+    pub(crate) stands: Vec<Stand>,
+    pub(crate) themes: BTreeMap<i64, Theme>,
+    pub(crate) whole: Tally,
+    of_campaigns: BTreeMap<String, Tally>,
+    of_questions: BTreeMap<String, BTreeMap<String, Tally>>,
+    of_areas: BTreeMap<String, Tally>,
+    /// Campaigns that are not shown.
+    pub(crate) hidden: BTreeSet<String>,
+    pages: Mutex<HashMap<String, Ready>>,
+}
+
+/// A page that is ready to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    pub(crate) plain: Bytes,
+    pub(crate) gzip: Bytes,
+}
+
+/// The newest picture.
+#[derive(Debug, Default)]
+pub(crate) struct Pictures {
+    newest: Mutex<Option<Arc<Picture>>>,
+    /// Held while one is made, so that only one is.
+    making: tokio::sync::Mutex<()>,
+    /// The shapes of areas, by id, with the GeoJSON that they were made of.
+    shapes: Mutex<HashMap<String, (String, Arc<Shape>)>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl City {
+    /// The numbers of all pages.
+    pub(crate) async fn picture(self: &Arc<Self>) -> Result<Arc<Picture>, CityError> {
+        let newest = locked(&self.pictures.newest).clone();
+        let Some(picture) = newest else {
+            return self.make_picture(0).await;
+        };
+        let age = clock::mono().0.saturating_sub(picture.made_ms);
+        let has_changed = picture.changes != self.store.changes();
+        let is_young = age < (picture.took_ms * REST).clamp(YOUNG_MS, OLD_MS);
+        if is_young || (age < OLD_MS && !has_changed) {
+            return Ok(picture);
+        }
+        if age >= USABLE_MS {
+            return self.make_picture(picture.made_ms).await;
+        }
+        // Whoever finds it being made goes on with the one that is there.
+        if self.pictures.making.try_lock().is_ok() {
+            let (city, made_ms) = (Arc::clone(self), picture.made_ms);
+            crew::task("picture", async move {
+                if let Err(error) = city.make_picture(made_ms).await {
+                    log::warn!(fault = "city"; "the pages' numbers: {error}");
+                }
+            });
+        }
+        Ok(picture)
+    }
+
+    /// Makes a picture unless somebody has made one since that one.
+    async fn make_picture(self: &Arc<Self>, since_ms: u64) -> Result<Arc<Picture>, CityError> {
+        let _making = self.pictures.making.lock().await;
+        if let Some(newest) = locked(&self.pictures.newest).clone()
+            && newest.made_ms > since_ms
+        {
+            return Ok(newest);
+        }
+        let made = self.aside(|city| Picture::of(city).map(Arc::new)).await?;
+        *locked(&self.pictures.newest) = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Forgets the picture, so that a test sees what it has just changed.
+    #[cfg(test)]
+    pub(crate) fn look_again(&self) {
+        *locked(&self.pictures.newest) = None;
+    }
+}
+
+impl Pictures {
+    /// The shape of an area, made anew only where its GeoJSON is another one.
+    pub(super) fn shape(&self, id: &str, geometry: String) -> Arc<Shape> {
+        let mut shapes = locked(&self.shapes);
+        match shapes.get(id) {
+            Some((known, shape)) if *known == geometry => Arc::clone(shape),
+            _ => {
+                let shape = Arc::new(crate::draw::shape_of(&geometry));
+                shapes.insert(id.to_owned(), (geometry, Arc::clone(&shape)));
+                shape
+            }
+        }
+    }
+}
+
+impl Picture {
+    /// Asks the database and the hub. Blocks.
+    pub(crate) fn of(city: &City) -> Result<Self, CityError> {
+        let (changes, made_ms) = (city.store.changes(), clock::mono().0);
+        let asked = city.centre.campaigns()?;
+        let booths = city.centre.booths()?;
+        let now = clock::wall();
+        city.store.read(|db| {
+            // One transaction, so that all numbers are of one moment.
+            let db = db.unchecked_transaction()?;
+            let (campaigns, hidden) = known::campaigns(city, &db, asked, &rfc3339(now))?;
+            let mut picture = Self {
+                made_ms,
+                took_ms: 0,
+                changes,
+                campaigns,
+                areas: known::areas(city, &db)?,
+                stands: known::stands(city, &db, &booths, &rfc3339(now))?,
+                themes: known::themes(city, &db)?,
+                whole: Tally::default(),
+                of_campaigns: BTreeMap::new(),
+                of_questions: BTreeMap::new(),
+                of_areas: BTreeMap::new(),
+                hidden,
+                pages: Mutex::default(),
+            };
+            picture.count_messages(&db)?;
+            picture.count_gone(&db)?;
+            picture.count_themes(&db)?;
+            picture.count_grouped(&db)?;
+            picture.count_ready_minutes(&db)?;
+            picture.took_ms = clock::mono().0.saturating_sub(made_ms);
+            Ok(picture)
+        })
+    }
+
+    pub(crate) fn campaign(&self, id: &str) -> Option<&CampaignNow> {
+        self.campaigns.iter().find(|one| one.asked.id == id)
+    }
+
+    pub(crate) fn area(&self, id: &str) -> Option<&Area> {
+        self.areas.iter().find(|area| area.id == id)
+    }
+
+    pub(crate) fn of_campaign(&self, id: &str) -> Tally {
+        self.of_campaigns.get(id).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn of_question(&self, campaign: &str, question: &str) -> Tally {
+        let questions = self.of_questions.get(campaign);
+        let tally = questions.and_then(|questions| questions.get(question));
+        tally.cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn of_area(&self, id: &str) -> Tally {
+        self.of_areas.get(id).cloned().unwrap_or_default()
+    }
+
+    /// A page that was drawn from this picture before.
+    pub(super) fn ready(&self, key: &str) -> Option<Ready> {
+        locked(&self.pages).get(key).cloned()
+    }
+
+    /// Keeps a page.
+    pub(super) fn keep(&self, key: String, page: Ready) {
+        let mut pages = locked(&self.pages);
+        if pages.len() < MOST_PAGES {
+            pages.insert(key, page);
+        }
+    }
+
+    /// All tallies to which something of this campaign, question and area belongs.
+    fn each(
+        &mut self,
+        (campaign, question, area): (Option<&str>, Option<&str>, Option<&str>),
+        mut change: impl FnMut(&mut Tally),
+    ) {
+        change(&mut self.whole);
+        if let Some(campaign) = campaign {
+            change(entry(&mut self.of_campaigns, campaign));
+            if let Some(question) = question {
+                change(entry(entry(&mut self.of_questions, campaign), question));
+            }
+        }
+        if let Some(area) = area {
+            change(entry(&mut self.of_areas, area));
+        }
+    }
+
+    fn is_hidden(&self, campaign: Option<&str>) -> bool {
+        campaign.is_some_and(|id| self.hidden.contains(id))
+    }
+
+    fn count_messages(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, source, kind, state, choice, day, hour, weekday FROM message",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut weeks = Weeks::default();
+        while let Some(row) = rows.next()? {
+            let text = |column| {
+                row.get_ref(column)
+                    .map(|value| value.as_str_or_null().ok().flatten())
+            };
+            let about = (text(0)?, text(1)?, text(2)?);
+            if self.is_hidden(about.0) {
+                continue;
+            }
+            let counted = Counted {
+                source: source_of(text(3)?),
+                is_vote: text(4)? == Some("choice"),
+                standing: Standing::of(text(5)?.unwrap_or("")),
+                choice: row.get(6)?,
+                area: about.2,
+                week: weeks.of(text(7)?),
+                hour: row.get(8)?,
+                weekday: row.get(9)?,
+            };
+            self.each(about, |tally| tally.add(&counted));
+        }
+        Ok(())
+    }
+
+    fn count_gone(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, source, kind, why FROM gone WHERE source IS NOT NULL",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = |column| {
+                row.get_ref(column)
+                    .map(|value| value.as_str_or_null().ok().flatten())
+            };
+            let about = (text(0)?, text(1)?, text(2)?);
+            if self.is_hidden(about.0) {
+                continue;
+            }
+            let counted = Counted {
+                source: source_of(text(3)?),
+                is_vote: text(4)? == Some("choice"),
+                standing: match text(5)? {
+                    Some("retention") => Standing::Expired,
+                    _ => Standing::Withdrawn,
+                },
+                choice: None,
+                area: None,
+                week: None,
+                hour: 0,
+                weekday: 1,
+            };
+            self.each(about, |tally| tally.add(&counted));
+        }
+        Ok(())
+    }
+
+    fn count_themes(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, source, day, theme_id FROM message_theme
+             JOIN message ON message.id = message_id WHERE state IN ('published', 'heard')",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut weeks = Weeks::default();
+        while let Some(row) = rows.next()? {
+            let text = |column| {
+                row.get_ref(column)
+                    .map(|value| value.as_str_or_null().ok().flatten())
+            };
+            let about = (text(0)?, text(1)?, text(2)?);
+            if self.is_hidden(about.0) {
+                continue;
+            }
+            let (source, week) = (source_of(text(3)?), weeks.of(text(4)?));
+            let theme: i64 = row.get(5)?;
+            self.each(about, |tally| {
+                let theme = tally.themes.entry(theme).or_default();
+                theme.messages[place_of(source)] += 1;
+                if let Some(week) = week {
+                    *theme.weeks.entry(week).or_default() += 1;
+                }
+                if let Some(area) = about.2 {
+                    *entry(&mut theme.areas, area) += 1;
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn count_grouped(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, count(*) FROM message
+             WHERE id IN (SELECT message_id FROM message_idea) GROUP BY 1, 2, 3",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = |column| {
+                row.get_ref(column)
+                    .map(|value| value.as_str_or_null().ok().flatten())
+            };
+            let about = (text(0)?, text(1)?, text(2)?);
+            let number: u64 = row.get(3)?;
+            if !self.is_hidden(about.0) {
+                self.each(about, |tally| tally.grouped += number);
+            }
+        }
+        Ok(())
+    }
+
+    /// What numbers of messages are seen beside: the minutes in which booths were ready, and where.
+    fn count_ready_minutes(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        type Place = (Option<String>, Option<String>);
+        let places: HashMap<i64, Place> = db
+            .prepare_cached("SELECT id, area_id, campaign_id FROM placement")?
+            .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (area, campaign) in places.values() {
+            let campaign = campaign.as_deref().filter(|id| !self.hidden.contains(*id));
+            if let Some(area) = area {
+                self.each((campaign, None, Some(area)), |tally| {
+                    tally.areas_with_booth.insert(area.clone());
+                });
+            }
+        }
+        let mut statement = db.prepare_cached(
+            "SELECT booth_id, placement, day, ready_minutes FROM exposure WHERE ready_minutes > 0",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (booth, number, day, minutes): (String, i64, String, u64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let (area, campaign) = places.get(&number).cloned().unwrap_or_default();
+            let add = |tally: &mut Tally| {
+                tally.ready_minutes += minutes;
+                if let Some(area) = &area {
+                    *entry(&mut tally.ready_minutes_of_areas, area) += minutes;
+                    tally.areas_with_booth.insert(area.clone());
+                }
+            };
+            add(&mut self.whole);
+            if let Some(area) = &area {
+                add(entry(&mut self.of_areas, area));
+            }
+            for one in &self.campaigns {
+                let is_its = campaign.as_ref().is_none_or(|of| *of == one.asked.id);
+                if is_its && one.asks_at(&booth, &day) {
+                    add(entry(&mut self.of_campaigns, &one.asked.id));
+                }
+            }
+        }
+        // A question is asked where and when its campaign is.
+        for (campaign, questions) in &mut self.of_questions {
+            let Some(whole) = self.of_campaigns.get(campaign) else {
+                continue;
+            };
+            for tally in questions.values_mut() {
+                tally.ready_minutes = whole.ready_minutes;
+                tally.ready_minutes_of_areas = whole.ready_minutes_of_areas.clone();
+                tally.areas_with_booth = whole.areas_with_booth.clone();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn source_of(word: Option<&str>) -> Source {
+    word.and_then(Source::of).unwrap_or(Source::Booth)
+}
+
+/// The Monday of a day's week; the same few hundred days are asked for again and again.
+#[derive(Default)]
+struct Weeks {
+    known: HashMap<String, Option<Date>>,
+}
+
+impl Weeks {
+    fn of(&mut self, day: Option<&str>) -> Option<Date> {
+        let day = day?;
+        if let Some(week) = self.known.get(day) {
+            return *week;
+        }
+        let week = day.parse::<Date>().ok().map(|date| {
+            let back = i64::from(date.weekday().to_monday_zero_offset());
+            date.saturating_sub(jiff::Span::new().days(back))
+        });
+        self.known.insert(day.to_owned(), week);
+        week
+    }
+}

@@ -1,0 +1,216 @@
+//! Published messages: the only place where the pages read what a citizen said.
+//!
+//! Owns: which messages are shown, and what of them. Never does: show one that is not published, has no transcript, may not be published, or
+//! belongs to a campaign that is not public. The day and the part of the day are shown, and never the minute.
+
+use maud::{Markup, html};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+
+use super::picture::Picture;
+use super::voice::{Voice, segment};
+use crate::centre::Source;
+
+/// A published message.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) source: Source,
+    pub(crate) is_spoken: bool,
+    pub(crate) placement: Option<i64>,
+    pub(crate) area: Option<String>,
+    pub(crate) campaign: Option<String>,
+    pub(crate) question: Option<String>,
+    pub(crate) day: String,
+    pub(crate) hour: u8,
+    pub(crate) transcript: String,
+    pub(crate) transcript_lang: Option<String>,
+    pub(crate) translation: Option<(String, Option<String>)>,
+    /// Its voice can be heard.
+    pub(crate) has_voice: bool,
+    pub(crate) duration_ms: u64,
+    pub(crate) published_at: String,
+    pub(crate) themes: Vec<i64>,
+}
+
+/// What must hold of every message that is shown.
+const SHOWN: &str = "state = 'published' AND kind <> 'choice' AND may_publish <> 'no' AND trim(coalesce(transcript, '')) <> ''";
+
+const COLUMNS: &str = "id, source, kind, placement, area_id, campaign_id, question_id, day, hour, transcript, transcript_lang, translation,
+  translation_lang, with_voice = 1 AND may_publish = 'voice' AND child = 0 AND kind = 'audio', duration_ms, published_at,
+  (SELECT group_concat(theme_id) FROM message_theme WHERE message_id = message.id)";
+
+fn message_of(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let source: String = row.get(1)?;
+    let kind: String = row.get(2)?;
+    let (translation, translation_lang): (Option<String>, Option<String>) =
+        (row.get(11)?, row.get(12)?);
+    let themes: Option<String> = row.get(16)?;
+    let themes = themes.unwrap_or_default();
+    Ok(Message {
+        id: row.get(0)?,
+        source: Source::of(&source).unwrap_or(Source::Booth),
+        is_spoken: kind == "audio",
+        placement: row.get(3)?,
+        area: row.get(4)?,
+        campaign: row.get(5)?,
+        question: row.get(6)?,
+        day: row.get(7)?,
+        hour: row.get(8)?,
+        transcript: row.get(9)?,
+        transcript_lang: row.get(10)?,
+        translation: translation
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| (text, translation_lang)),
+        has_voice: row.get(13)?,
+        duration_ms: row.get(14)?,
+        published_at: row.get::<_, Option<String>>(15)?.unwrap_or_default(),
+        themes: themes.split(',').filter_map(|id| id.parse().ok()).collect(),
+    })
+}
+
+/// Which messages a list has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) campaign: Option<&'a str>,
+    pub(crate) question: Option<&'a str>,
+    pub(crate) area: Option<&'a str>,
+    pub(crate) theme: Option<&'a [i64]>,
+    /// Only those that were published before this one: the time and the id of the last one that was seen.
+    pub(crate) before: Option<(&'a str, &'a str)>,
+}
+
+/// The newest published messages.
+pub(crate) fn list(
+    db: &Connection,
+    picture: &Picture,
+    wanted: &Wanted<'_>,
+    most: usize,
+) -> rusqlite::Result<Vec<Message>> {
+    let mut sql = format!("SELECT {COLUMNS} FROM message WHERE {SHOWN}");
+    let mut values: Vec<Value> = Vec::new();
+    for (column, value) in [
+        ("campaign_id", wanted.campaign),
+        ("question_id", wanted.question),
+        ("area_id", wanted.area),
+    ] {
+        if let Some(value) = value {
+            values.push(value.to_owned().into());
+            sql.push_str(&format!(" AND {column} = ?{}", values.len()));
+        }
+    }
+    if let Some(themes) = wanted.theme {
+        let themes: Vec<String> = themes.iter().map(i64::to_string).collect();
+        let themes = themes.join(",");
+        sql.push_str(&format!(
+            " AND id IN (SELECT message_id FROM message_theme WHERE theme_id IN ({themes}))"
+        ));
+    }
+    for id in &picture.hidden {
+        values.push(id.clone().into());
+        sql.push_str(&format!(" AND campaign_id IS NOT ?{}", values.len()));
+    }
+    if let Some((at, id)) = wanted.before {
+        values.extend([at.to_owned().into(), id.to_owned().into()]);
+        let (at, id) = (values.len() - 1, values.len());
+        sql.push_str(&format!(" AND (published_at, id) < (?{at}, ?{id})"));
+    }
+    sql.push_str(&format!(
+        " ORDER BY published_at DESC, id DESC LIMIT {most}"
+    ));
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), message_of)?;
+    rows.collect()
+}
+
+/// One published message.
+pub(crate) fn one(
+    db: &Connection,
+    picture: &Picture,
+    id: &str,
+) -> rusqlite::Result<Option<Message>> {
+    let message = db
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM message WHERE id = ?1 AND {SHOWN}"
+        ))?
+        .query_row(params![id], message_of)
+        .optional()?;
+    Ok(message.filter(|message| {
+        let campaign = message.campaign.as_ref();
+        campaign.is_none_or(|id| !picture.hidden.contains(id))
+    }))
+}
+
+/// The ideas that a message is part of.
+pub(super) fn ideas_of(db: &Connection, id: &str) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached("SELECT idea_id FROM message_idea WHERE message_id = ?1 ORDER BY idea_id")?
+        .query_map([id], |row| row.get(0))?
+        .collect()
+}
+
+/// The part of the day in which an hour lies, as open data has it.
+pub(crate) fn part_of_day(hour: u8) -> &'static str {
+    match hour {
+        0..6 => "night",
+        6..12 => "morning",
+        12..18 => "afternoon",
+        _ => "evening",
+    }
+}
+
+/// When, where and how a message came, in one line.
+pub(super) fn circumstances(voice: &Voice<'_>, picture: &Picture, message: &Message) -> Markup {
+    let stand = picture
+        .stands
+        .iter()
+        .find(|stand| Some(stand.number) == message.placement);
+    let area = message.area.as_deref().and_then(|id| picture.area(id));
+    let part = voice.say(&format!("part-{}", part_of_day(message.hour)));
+    html! {
+        @if let Some(stand) = stand { bdi { (stand.place) } ", " }
+        @if let Some(area) = area { a href=(voice.here(&format!("area/{}", segment(&area.id)))) { bdi { (area.name) } } " · " }
+        (voice.day(&message.day)) ", " (part) " · " (voice.source(message.source))
+    }
+}
+
+/// The themes of a message.
+pub(super) fn chips(voice: &Voice<'_>, picture: &Picture, message: &Message) -> Markup {
+    html! {
+        @if !message.themes.is_empty() {
+            ul class="chips" aria-label=(voice.say("themes")) {
+                @for theme in message.themes.iter().filter_map(|id| picture.themes.get(id)) { li { (voice.said(&theme.name)) } }
+            }
+        }
+    }
+}
+
+/// A message within a list.
+pub(super) fn card(voice: &Voice<'_>, picture: &Picture, message: &Message) -> Markup {
+    let language = voice.language();
+    let translated = message
+        .translation
+        .as_ref()
+        .filter(|(_, lang)| lang.as_deref() == Some(language));
+    let other = |lang: &Option<String>| lang.clone().filter(|lang| lang != language);
+    let address = voice.here(&format!("message/{}", segment(&message.id)));
+    let opens = if message.has_voice {
+        "message-open-voice"
+    } else {
+        "message-open"
+    };
+    html! {
+        article class="card message" {
+            @match translated {
+                Some((text, _)) => {
+                    blockquote dir="auto" { span class="more" { (text) } }
+                    p class="meta" { (voice.say("translated")) }
+                },
+                None => { blockquote lang=[other(&message.transcript_lang)] dir="auto" { span class="more" { (message.transcript) } } },
+            }
+            (chips(voice, picture, message))
+            p class="meta" { (circumstances(voice, picture, message)) }
+            p { a href=(address) aria-label=(format!("{}: {}", voice.say(opens), super::voice::start_of(&message.transcript))) {
+                (voice.say(opens))
+            } }
+        }
+    }
+}
