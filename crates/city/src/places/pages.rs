@@ -1,0 +1,353 @@
+//! The pages of places: where each booth stands, moving it by one form, its history, and the city's areas.
+//!
+//! Owns: what an editor sees and sends. Never does: change a placement by itself; `placement` does, and counts anew what it concerns.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use maud::{Markup, html};
+
+use super::placement::{self, Placement, Site, shown};
+use super::{areas, exposure, read};
+use crate::City;
+use crate::editor::fields::Fields;
+use crate::people::{Person, Right};
+use crate::store::{Act, CityError};
+use crate::web::{Fault, staff_page, token_field};
+
+pub(crate) fn routes() -> Router<Arc<City>> {
+    Router::new()
+        .route("/places", get(all))
+        .route("/places/move", post(move_booth))
+        .route("/places/placement/{id}", get(one).post(change))
+        .route("/places/placement/{id}/remove", post(remove))
+        .route(
+            "/places/areas",
+            post(import).layer(DefaultBodyLimit::max(read::MOST_BYTES + 64_000)),
+        )
+}
+
+struct Say<'a>(&'a City, &'a Person);
+
+impl Say<'_> {
+    fn say(&self, name: &str) -> String {
+        self.0.words.say(&self.1.here.language, name)
+    }
+
+    fn with(&self, name: &str, gap: &str, text: &str) -> String {
+        let gaps = [(gap, text.to_owned().into())];
+        self.0.words.say_with(&self.1.here.language, name, &gaps)
+    }
+}
+
+fn page(city: &City, person: &Person, title: &str, body: &Markup) -> Response {
+    Html(staff_page(city, person, title, body).into_string()).into_response()
+}
+
+/// Everything that the page shows.
+struct Seen {
+    /// Id and name.
+    booths: Vec<(String, String)>,
+    campaigns: Vec<(String, String)>,
+    areas: Vec<(String, String)>,
+    placements: Vec<Placement>,
+    /// Ready minutes and messages of each placement.
+    counts: Vec<(u64, u64)>,
+}
+
+fn seen(city: &City) -> Result<Seen, CityError> {
+    let booths = city.centre.booths()?;
+    let campaigns = city.centre.campaigns()?;
+    let (areas, placements, counts) = city.store.read(|db| {
+        let placements = placement::all(db)?;
+        let counts = placements.iter().map(|one| {
+            let of = exposure::Of {
+                placement: Some(one.id),
+                ..exposure::Of::default()
+            };
+            let messages = db
+                .prepare_cached(
+                    "SELECT count(*) FROM message WHERE booth_id = ?1 AND placement = ?2",
+                )?
+                .query_row(rusqlite::params![one.booth_id, one.id], |row| row.get(0))?;
+            Ok((exposure::ready_minutes(db, &of)?, messages))
+        });
+        let counts = counts.collect::<rusqlite::Result<_>>()?;
+        Ok((areas::names(db)?, placements, counts))
+    })?;
+    Ok(Seen {
+        booths: booths
+            .into_iter()
+            .map(|booth| (booth.id, booth.name))
+            .collect(),
+        campaigns: campaigns
+            .into_iter()
+            .map(|campaign| (campaign.id, campaign.title))
+            .collect(),
+        areas,
+        placements,
+        counts,
+    })
+}
+
+async fn all(State(city): State<Arc<City>>, person: Person) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let seen = city.aside(seen).await?;
+    let words = Say(&city, &person);
+    let now = city.local_now();
+    let area_name = |id: &Option<String>| {
+        let found = id
+            .as_ref()
+            .and_then(|id| seen.areas.iter().find(|(own, _)| own == id));
+        found.map_or_else(|| words.say("places-no-area"), |(_, name)| name.clone())
+    };
+    let rows = seen.placements.iter().zip(&seen.counts);
+    let body = html! {
+        h1 { (words.say("places-title")) }
+        p { (words.say("places-intro")) }
+        h2 { (words.say("places-move")) }
+        form method="post" action=(person.here.to("places/move")) {
+            (token_field(&person))
+            label for="booth" { (words.say("places-booth")) }
+            input type="text" name="booth" id="booth" list="booths" required;
+            datalist id="booths" { @for (id, name) in &seen.booths { option value=(id) { (name) } } }
+            (site_fields(&words, &seen, &Site::default()))
+            label for="since" { (words.say("places-since")) }
+            p.soft id="since-hint" { (words.say("places-since-hint")) }
+            input type="datetime-local" name="since" id="since" required value=(now) aria-describedby="since-hint";
+            div.actions { button.main { (words.say("places-move-do")) } }
+        }
+        h2 { (words.say("places-all")) }
+        @if seen.placements.is_empty() { p.note { (words.say("places-none")) } }
+        @else { div.wide { table {
+            thead { tr {
+                th scope="col" { (words.say("places-booth")) } th scope="col" { (words.say("places-place")) } th scope="col" { (words.say("places-area")) }
+                th scope="col" { (words.say("places-since")) } th scope="col" { (words.say("places-until")) }
+                th scope="col" { (words.say("places-ready")) } th scope="col" { (words.say("places-messages")) } th scope="col" { (words.say("places-rate")) }
+            } }
+            tbody { @for (one, (minutes, messages)) in rows { tr {
+                th scope="row" { (one.booth_id) }
+                td { a href=(person.here.to(&format!("places/placement/{}", one.id))) { (one.site.place) } }
+                td { (area_name(&one.site.area_id)) }
+                td { (shown(&city.zone, &one.since)) }
+                td { @match &one.until { Some(until) => (shown(&city.zone, until)), None => strong { (words.say("places-stands")) } } }
+                td { (words.with("places-hours", "n", &(minutes / 60).to_string())) }
+                td { (messages) }
+                td { @match exposure::per_booth_day(*messages, *minutes) { Some(rate) => (format!("{rate:.1}")), None => "–" } }
+            } } }
+        } } p.soft { (words.say("places-rate-what")) } }
+        h2 { (words.say("places-areas")) }
+        p { (words.with("places-areas-n", "n", &seen.areas.len().to_string())) }
+        @if !seen.areas.is_empty() { details { summary { (words.say("places-areas-list")) } ul { @for (id, name) in &seen.areas { li { (name) " " code { (id) } } } } } }
+        p.soft { (words.say("places-areas-hint")) }
+        form method="post" action=(person.here.to("places/areas")) enctype="multipart/form-data" {
+            (token_field(&person))
+            label for="file" { (words.say("places-areas-file")) }
+            input type="file" name="file" id="file" required accept=".geojson,.json,application/geo+json";
+            label for="name_property" { (words.say("places-areas-name")) }
+            p.soft id="name-hint" { (words.say("places-areas-name-hint")) }
+            input type="text" name="name_property" id="name_property" maxlength="60" aria-describedby="name-hint";
+            div.actions { button { (words.say("places-areas-import")) } }
+        }
+    };
+    Ok(page(&city, &person, &words.say("places-title"), &body))
+}
+
+/// The fields of a site.
+fn site_fields(words: &Say<'_>, seen: &Seen, site: &Site) -> Markup {
+    html! {
+        label for="place" { (words.say("places-place")) }
+        input type="text" name="place" id="place" required maxlength="120" value=(site.place);
+        label for="position" { (words.say("places-position")) }
+        p.soft id="position-hint" { (words.say("places-position-hint")) }
+        input type="text" name="position" id="position" inputmode="decimal" aria-describedby="position-hint"
+            value=(site.at.map(|(lat, lon)| format!("{lat}, {lon}")).unwrap_or_default());
+        label for="area" { (words.say("places-area")) }
+        select name="area" id="area" {
+            option value="auto" { (words.say("places-area-auto")) }
+            option value="" selected[site.area_id.is_none() && !site.place.is_empty()] { (words.say("places-no-area")) }
+            @for (id, name) in &seen.areas { option value=(id) selected[site.area_id.as_ref() == Some(id)] { (name) } }
+        }
+        label for="campaign" { (words.say("places-campaign")) }
+        select name="campaign" id="campaign" {
+            option value="" { (words.say("places-campaign-any")) }
+            @for (id, title) in &seen.campaigns { option value=(id) selected[site.campaign_id.as_ref() == Some(id)] { @if title.is_empty() { (id) } @else { (title) } } }
+        }
+    }
+}
+
+/// The site that a form has sent; the area by its coordinates where that is wanted.
+fn site_of(city: &City, fields: &Fields) -> Result<Site, CityError> {
+    let at = match fields.some("position") {
+        None => None,
+        Some(text) => {
+            let mut numbers = text
+                .split([',', ';', ' '])
+                .filter(|part| !part.is_empty())
+                .map(str::parse::<f64>);
+            match (numbers.next(), numbers.next(), numbers.next()) {
+                (Some(Ok(lat)), Some(Ok(lon)), None) => Some((lat, lon)),
+                _ => {
+                    return Err(CityError::Refused(
+                        "Write the position as two numbers in degrees, latitude first, as 56.1572, 10.2107; or leave it out.".into(),
+                    ));
+                }
+            }
+        }
+    };
+    let area_id = match fields.get("area") {
+        "auto" => match at {
+            Some((lat, lon)) => city.store.read(|db| areas::at(db, [lon, lat]))?,
+            None => None,
+        },
+        id => Some(id.to_owned()).filter(|id| !id.is_empty()),
+    };
+    Ok(Site {
+        place: fields.get("place").to_owned(),
+        area_id,
+        at,
+        campaign_id: fields.some("campaign").map(str::to_owned),
+    })
+}
+
+async fn move_booth(
+    State(city): State<Arc<City>>,
+    person: Person,
+    fields: Fields,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let who = person.clone();
+    city.aside(move |city| {
+        let site = site_of(city, &fields)?;
+        let at = placement::local(&city.zone, fields.get("since"))?;
+        let booth = fields.get("booth");
+        let act = Act::new(who.actor(), "booth moved", booth);
+        city.store.change(act, |db| {
+            placement::move_booth(db, &city.zone, booth, at, &site)
+        })
+    })
+    .await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
+async fn one(
+    State(city): State<Arc<City>>,
+    person: Person,
+    Path(id): Path<i64>,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let (found, seen) = city
+        .aside(move |city| Ok((city.store.read(|db| placement::one(db, id))?, seen(city)?)))
+        .await?;
+    let found = found.ok_or_else(Fault::not_here)?;
+    let words = Say(&city, &person);
+    let field = |at: &str| shown(&city.zone, at).replace(' ', "T");
+    let body = html! {
+        p { a href=(person.here.to("places")) { (words.say("places-title")) } }
+        h1 { (found.booth_id) ": " (found.site.place) }
+        p.soft { (words.say("places-change-hint")) }
+        form method="post" action=(person.here.to(&format!("places/placement/{id}"))) {
+            (token_field(&person))
+            (site_fields(&words, &seen, &found.site))
+            label for="since" { (words.say("places-since")) }
+            input type="datetime-local" name="since" id="since" required value=(field(&found.since));
+            label for="until" { (words.say("places-until")) }
+            p.soft id="until-hint" { (words.say("places-until-hint")) }
+            input type="datetime-local" name="until" id="until" value=(found.until.as_deref().map(field).unwrap_or_default()) aria-describedby="until-hint";
+            div.actions { button.main { (words.say("places-change-do")) } }
+        }
+        details {
+            summary { (words.say("places-remove")) }
+            p { (words.say("places-remove-hint")) }
+            form method="post" action=(person.here.to(&format!("places/placement/{id}/remove"))) {
+                (token_field(&person))
+                button.danger { (words.say("places-remove-do")) }
+            }
+        }
+    };
+    Ok(page(&city, &person, &words.say("places-title"), &body))
+}
+
+async fn change(
+    State(city): State<Arc<City>>,
+    person: Person,
+    Path(id): Path<i64>,
+    fields: Fields,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let who = person.clone();
+    city.aside(move |city| {
+        let site = site_of(city, &fields)?;
+        let since = placement::local(&city.zone, fields.get("since"))?;
+        let until = fields
+            .some("until")
+            .map(|text| placement::local(&city.zone, text))
+            .transpose()?;
+        let act = Act::new(who.actor(), "placement changed", id.to_string());
+        city.store.change(act, |db| {
+            placement::change(db, &city.zone, id, since, until, &site)
+        })
+    })
+    .await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
+async fn remove(
+    State(city): State<Arc<City>>,
+    person: Person,
+    Path(id): Path<i64>,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let who = person.clone();
+    city.aside(move |city| {
+        let act = Act::new(who.actor(), "placement removed", id.to_string());
+        city.store
+            .change(act, |db| placement::remove(db, &city.zone, id))
+    })
+    .await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
+async fn import(
+    State(city): State<Arc<City>>,
+    person: Person,
+    mut parts: Multipart,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let broken = |error: axum::extract::multipart::MultipartError| {
+        let status = error.status();
+        let word = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "places-areas-too-large",
+            _ => "staff-too-slow",
+        };
+        Fault::new(status, "The file did not come whole. Nothing was changed.").said_as(word)
+    };
+    let (mut file, mut name) = (Vec::new(), String::new());
+    while let Some(part) = parts.next_field().await.map_err(broken)? {
+        match part.name() {
+            Some("file") => file = part.bytes().await.map_err(broken)?.to_vec(),
+            Some("name_property") => name = part.text().await.map_err(broken)?.trim().to_owned(),
+            _ => {}
+        }
+    }
+    let who = person.clone();
+    let sentence = city
+        .aside(move |city| {
+            let new = areas::read(&file, Some(name.as_str()).filter(|name| !name.is_empty()))?;
+            let act = Act::new(who.actor(), "areas imported", "areas");
+            city.store.change(act, |db| areas::replace(db, &new))?;
+            Ok(new.sentence())
+        })
+        .await?;
+    let words = Say(&city, &person);
+    let body = html! {
+        h1 { (words.say("places-areas-done")) }
+        p.note { (sentence) }
+        p { a href=(person.here.to("places")) { (words.say("places-title")) } }
+    };
+    Ok(page(&city, &person, &words.say("places-title"), &body))
+}
