@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::store::OWN_SENDERS;
+use booth_city::config::CityConfig;
 use booth_contract::BoothId;
 use booth_contract::BrokerUrl;
 use booth_host::config_file;
@@ -29,6 +31,8 @@ pub struct HubConfig {
     pub privacy: HubPrivacy,
     /// Where the pages listen.
     pub http: HubHttp,
+    /// What people make of it: moderation, pages for citizens.
+    pub city: CityConfig,
     /// The booths that are expected; one that was never heard is shown as never heard.
     #[serde(rename = "booth")]
     pub booths: Vec<ExpectedBooth>,
@@ -192,13 +196,18 @@ impl HubStore {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HubHttp {
-    /// Address of the pages: of this machine's own, unless `public`.
+    /// Address of the pages: of this machine's own, unless there is TLS.
     pub listen: SocketAddr,
     /// Further names under which the pages are asked for, if a reverse proxy passes its own name on; the machine's own names are
     /// known.
     pub names: Vec<String>,
-    /// Lets the pages listen to the network. They have no login, so that anyone who reaches this machine may hear what citizens
-    /// said.
+    /// A proxy with TLS is in front of all pages, those of `[city] listen` too, and nobody reaches them past it.
+    pub behind_proxy: bool,
+    /// PEM file with the pages' own certificate and its chain, for `[city] listen`, too; without a proxy.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub key_file: Option<PathBuf>,
+    /// Once let pages without a login listen to the network; `true` is refused with what to write instead.
     pub public: bool,
 }
 
@@ -207,20 +216,43 @@ impl Default for HubHttp {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             names: Vec::new(),
+            behind_proxy: false,
+            cert_file: None,
+            key_file: None,
             public: false,
         }
     }
 }
 
+/// What to do about pages that would be heard by whoever is on the way.
+const TLS_FIRST: &str = "can be reached from other machines, and whoever is on the way could read passwords and what citizens said: listen on \
+     127.0.0.1 behind a reverse proxy with TLS, or name the pages' own certificate in [http] cert_file and key_file, or write [http] \
+     behind_proxy = true if a proxy with TLS on another machine is the only one that reaches this address";
+
 impl HubHttp {
+    /// Whether browsers reach the pages over TLS alone.
+    pub fn is_behind_tls(&self) -> bool {
+        self.behind_proxy || self.cert_file.is_some()
+    }
+
     fn check(&self, faults: &mut Faults) {
         let listen = self.listen;
-        if !listen.ip().to_canonical().is_loopback() && !self.public {
-            let why = format!(
-                "= \"{listen}\" can be reached from other machines, and the pages have no login: listen on 127.0.0.1 \
-                 behind a reverse proxy that has one, or write public = true if everybody there may hear what citizens said"
-            );
-            faults.that("[http] listen", why);
+        if !listen.ip().to_canonical().is_loopback() && !self.is_behind_tls() {
+            faults.that("[http] listen", format!("= \"{listen}\" {TLS_FIRST}"));
+        }
+        if self.public {
+            let why = "= true let everybody hear what citizens said, without a login; take it out. The pages have logins (booth-hub people add), \
+                       and listen to the network with behind_proxy = true or cert_file and key_file";
+            faults.that("[http] public", why);
+        }
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            let why = "and key_file belong together; give both or neither";
+            faults.that("[http] cert_file", why);
+        }
+        if self.behind_proxy && self.cert_file.is_some() {
+            let why =
+                "and cert_file say two things: either a proxy has the certificate, or the hub";
+            faults.that("[http] behind_proxy", why);
         }
         for name in &self.names {
             let is_name = !name.is_empty()
@@ -268,7 +300,27 @@ impl HubConfig {
         for file in files.into_iter().flatten() {
             *file = find_beside(folder, file);
         }
+        let (http, login) = (&mut read.http, &mut read.city.login);
+        let files = [
+            &mut http.cert_file,
+            &mut http.key_file,
+            &mut login.client_secret_file,
+            &mut login.ca_file,
+        ];
+        for file in files.into_iter().flatten() {
+            *file = find_beside(folder, file);
+        }
+        read.city.is_behind_tls = read.http.is_behind_tls();
         for file in &mut read.privacy.identities {
+            *file = find_beside(folder, file);
+        }
+        if let Some(languages) = &mut read.city.languages {
+            *languages = folder.join(&*languages);
+        }
+        if let Some(words) = &mut read.city.desk.watch_words {
+            *words = folder.join(&*words);
+        }
+        for file in read.city.alarm.files() {
             *file = find_beside(folder, file);
         }
         if read.store.dir.is_relative() {
@@ -299,11 +351,24 @@ impl HubConfig {
         self.store.check(&mut faults);
         self.http.check(&mut faults);
         self.privacy.check(&mut faults);
+        self.city.check(&mut faults);
+        if let Some(listen) = self.city.listen
+            && !listen.ip().to_canonical().is_loopback()
+            && !self.http.is_behind_tls()
+        {
+            faults.that("[city] listen", format!("= \"{listen}\" {TLS_FIRST}"));
+        }
         let mut seen = HashSet::new();
         for booth in &self.booths {
             let id = booth.id.as_str();
             if !seen.insert(id) {
                 faults.that("[[booth]]", format!("id {id:?} appears twice"));
+            }
+            if OWN_SENDERS.iter().any(|(_, name)| *name == id) {
+                let why = format!(
+                    "id {id:?} stands for answers that come from no booth: choose another one"
+                );
+                faults.that("[[booth]]", why);
             }
             if self.own_names().iter().any(|name| name == id) {
                 let why = format!(
@@ -389,7 +454,7 @@ mod tests {
         let config = checked(
             "[mqtt]\r\nurl=\"mqtts://broker.example\"\r\nusername=\"hub\"\r\npassword_file=\"p\"\r\n\
              ca_file=\"ca.pem\"\ncert_file=\"c.pem\"\nkey_file=\"c.key\"\nroot=\"b/2\"\nclient_id=\"hub\"\njitter_s=600\n[store]\ndir=\"s\"\n\
-             max_clip_bytes=1_000_000\nreserve_bytes=0\n[http]\nlisten=\"0.0.0.0:80\"\nnames=[\"centre.example\"]\npublic=true\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
+             max_clip_bytes=1_000_000\nreserve_bytes=0\n[http]\nlisten=\"0.0.0.0:443\"\nnames=[\"centre.example\"]\ncert_file=\"p.pem\"\nkey_file=\"p.key\"\n[[booth]]\nid=\"rundhoej-1\"\nname=\"Rundhøj\"\nplace=\"Torv\"\n",
         )
         .expect("good");
         let broker = config.broker().expect("named");
@@ -404,6 +469,17 @@ mod tests {
         assert_eq!(config.booths[0].place, "Torv");
         assert_eq!(config.mqtt.jitter_s, 600);
         assert_eq!(config.store.reserve_bytes, 0);
+    }
+
+    #[test]
+    fn pages_listen_to_the_network_with_tls_alone() {
+        for text in [
+            "[http]\nlisten=\"0.0.0.0:80\"\nbehind_proxy=true\n[city]\nlisten=\"0.0.0.0:81\"",
+            "[http]\nlisten=\"[::]:443\"\ncert_file=\"x\"\nkey_file=\"y\"\n[city]\nlisten=\"192.0.2.1:444\"",
+            "[http]\nlisten=\"[::ffff:127.0.0.1]:80\"\n[city]\nlisten=\"[::1]:81\"",
+        ] {
+            checked(text).expect(text);
+        }
     }
 
     #[test]
@@ -438,9 +514,23 @@ mod tests {
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
             ("[[booth]]\nid=\"A\"", "booth id"),
             ("[http]\nlisten=\"here\"", "hub.toml:2"),
-            ("[http]\nlisten=\"0.0.0.0:80\"", "public = true"),
-            ("[http]\nlisten=\"[::]:80\"", "reverse proxy"),
-            ("[http]\nlisten=\"192.0.2.1:80\"\npublic=false", "no login"),
+            (
+                "[http]\nlisten=\"0.0.0.0:80\"",
+                "[http] behind_proxy = true",
+            ),
+            ("[http]\nlisten=\"[::]:80\"", "reverse proxy with TLS"),
+            ("[http]\nlisten=\"192.0.2.1:80\"", "own certificate"),
+            ("[city]\nlisten=\"0.0.0.0:80\"", "[city] listen"),
+            ("[http]\npublic=true", "booth-hub people add"),
+            (
+                "[http]\nlisten=\"0.0.0.0:80\"\npublic=true",
+                "reverse proxy with TLS",
+            ),
+            ("[http]\ncert_file=\"x\"", "key_file belong together"),
+            (
+                "[http]\nbehind_proxy=true\ncert_file=\"x\"\nkey_file=\"y\"",
+                "either a proxy",
+            ),
             ("[http]\nnames=[\"http://a\"]", "without scheme"),
             ("[http]\nnames=[\"\"]", "no host's name"),
             ("[mqtt]\nusrname=\"x\"", "did you mean `username`"),

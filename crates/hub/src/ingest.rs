@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use booth_contract::{
-    Ack, AckStatus, BodyHash, BootId, BoothId, ByteRange, ClipId, ClipKind, MAX_JSON_BYTES,
-    Manifest, SCHEMA, reading,
+    Ack, AckStatus, BodyHash, BodyKind, BootId, BoothId, ByteRange, ClipId, ClipKind,
+    MAX_JSON_BYTES, Manifest, SCHEMA, reading,
 };
 
 /// Longest text accepted in a manifest's short fields, in bytes.
@@ -24,6 +24,8 @@ const MAX_BYTES_PER_MS: u64 = 128;
 const MAX_REASON_CHARS: usize = 300;
 /// Allowance for headers, comments and a first page, whatever the duration.
 const HEADROOM_BYTES: u64 = 65_536;
+/// Longest written message, bytes of its body.
+pub const MAX_WRITTEN_BYTES: u64 = 32_768;
 /// Even digital silence in the longest frames (120 ms) costs more than this.
 const MIN_BYTES_PER_S: u64 = 8;
 /// Most ranges in one `partial`: the answer stays well below 16 KiB, and the other ranges come with the next answer.
@@ -144,6 +146,7 @@ fn fault(clip_id: &ClipId, manifest: &Manifest, max_clip_bytes: u64) -> Option<S
     match manifest.kind {
         ClipKind::Audio => audio_fault(manifest, max_clip_bytes),
         ClipKind::Choice => choice_fault(manifest),
+        ClipKind::Text => text_fault(manifest),
         ClipKind::Void if manifest.bytes != 0 => Some("a void number has no body".into()),
         ClipKind::Void
             if manifest
@@ -158,7 +161,10 @@ fn fault(clip_id: &ClipId, manifest: &Manifest, max_clip_bytes: u64) -> Option<S
 }
 
 fn audio_fault(manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
-    if manifest.body.is_none() {
+    if !matches!(
+        manifest.body,
+        Some(BodyKind::OggOpus | BodyKind::SealedOggOpus)
+    ) {
         return Some("a spoken clip needs a body kind".into());
     }
     if manifest.sha256.is_none() {
@@ -181,6 +187,22 @@ fn audio_fault(manifest: &Manifest, max_clip_bytes: u64) -> Option<String> {
     if manifest.bytes > most || manifest.bytes < least {
         return Some(format!(
             "{} bytes cannot hold {duration_ms} ms of speech",
+            manifest.bytes
+        ));
+    }
+    None
+}
+
+fn text_fault(manifest: &Manifest) -> Option<String> {
+    if manifest.body != Some(BodyKind::Text) {
+        return Some("a written message needs its body kind".into());
+    }
+    if manifest.sha256.is_none() {
+        return Some("a written message needs its sha256".into());
+    }
+    if manifest.bytes == 0 || manifest.bytes > MAX_WRITTEN_BYTES {
+        return Some(format!(
+            "a written message has 1 to {MAX_WRITTEN_BYTES} bytes, and not {}",
             manifest.bytes
         ));
     }
@@ -338,13 +360,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_the_clips_hash() {
-        let changes: [(&str, Value, &str); 15] = [
+        let changes: [(&str, Value, &str); 16] = [
             ("schema", json!(2), "schema"),
             ("clip_id", json!("other"), "topic"),
             ("clip_no", json!(0), "clip_no"),
             ("clip_no", json!(-1), "understood"),
             ("card_id", json!("../x"), "card_id"),
-            ("kind", json!("text"), "unknown variant"),
+            ("kind", json!("text"), "written message needs its body kind"),
+            ("kind", json!("picture"), "unknown variant"),
             ("bytes", json!(0), "empty"),
             ("bytes", json!(1_000_001), "more than"),
             ("bytes", json!(500_000), "cannot hold"),

@@ -11,11 +11,15 @@
 //! hub's session ends with its connection, and the broker then drops every message that it still had for the hub.
 
 pub mod alerts;
+pub mod areas;
 pub mod budget;
 pub mod campaign;
+pub mod centre;
 pub mod complaints;
 pub mod config;
 pub mod desk;
+pub mod door;
+pub mod dpia;
 pub mod fence;
 pub mod fleet;
 pub mod forget;
@@ -27,8 +31,10 @@ pub mod login;
 pub mod mqtt;
 mod pace;
 pub mod pages;
+pub mod people;
 pub mod presence;
 pub mod receipts;
+pub mod recordings;
 pub mod serve;
 pub mod store;
 pub mod unseal;

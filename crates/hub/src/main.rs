@@ -4,16 +4,20 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use booth_contract::BoothId;
+use booth_contract::{BoothId, Publish};
 use booth_host::config_file::ConfigError;
 use booth_host::say;
 use booth_host::{clock, crew, journal, out};
+use booth_hub::areas::{self, Areas, AreasError};
 use booth_hub::campaign::{self, Campaign, CampaignError};
 use booth_hub::config::HubConfig;
 use booth_hub::desk;
+use booth_hub::dpia::{self, DpiaError};
 use booth_hub::forget::{self, ForgetError};
 use booth_hub::ingest;
 use booth_hub::keys::{self, KeysError};
+use booth_hub::people::{self, People, PeopleError};
+use booth_hub::recordings;
 use booth_hub::serve::{self, ServeError};
 use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
 use booth_hub::unseal;
@@ -79,9 +83,9 @@ enum Command {
     /// When the hub has come (back), every booth says anew how it is, each after 0 to `[mqtt] jitter_s` seconds: 10 by
     /// default, at most 600; a large fleet needs more.
     ///
-    /// The pages have no login: they listen on a loopback address, or elsewhere with `[http] public = true`. They may lie
-    /// behind a reverse proxy that takes a prefix away; if it passes its own name on as Host, `[http] names = ["its.name"]`
-    /// makes them answer to it. Other names are refused.
+    /// The pages need a login as soon as there is an account: booth-hub people add. They listen on a loopback address; elsewhere only
+    /// with a proxy with TLS in front, `[http] behind_proxy = true`, or with `[http] cert_file` and `key_file`. A proxy may take a prefix
+    /// away; if it passes its own name on as Host, `[http] names = ["its.name"]` makes them answer to it. Other names are refused.
     ///
     /// Each sender has a budget: whoever sends more than any booth is dropped beyond it, and named on the operations page. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
     #[command(verbatim_doc_comment)]
@@ -149,6 +153,34 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Take in a folder of recordings, for example of a telephone line, as answers to a question
+    ///
+    /// Any sound that the hub reads: WAV, MP3, M4A, Ogg, WebM. Each becomes a message with the source "phone" and waits for a moderator.
+    /// Running it again keeps nothing twice, and nothing comes again that was taken back meanwhile. The time of a recording is that of its
+    /// file. Stop the hub before, and start it afterwards.
+    #[command(verbatim_doc_comment)]
+    ImportRecordings {
+        /// The folder
+        folder: PathBuf,
+        /// The campaign, as it was published
+        #[arg(long)]
+        campaign: String,
+        /// The question that the recordings answer
+        #[arg(long)]
+        question: String,
+        /// The language that is spoken
+        #[arg(long, default_value = "da")]
+        language: String,
+        /// What the callers heard before they spoke, word for word
+        #[arg(long)]
+        notice: String,
+        /// What the callers allowed to be published
+        #[arg(long, default_value = "no", value_parser = ["no", "text", "voice"])]
+        publish: String,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
     /// Count clips that are held because their sender had not announced their card
     ///
     /// A clip in another booth's name, or under another booth's card, is stored and neither counted nor shown. Operations shows it
@@ -185,6 +217,31 @@ enum Command {
     Campaign {
         #[command(subcommand)]
         command: Campaign,
+    },
+    /// Make and change the accounts of those who listen, decide and look after the booths
+    People {
+        #[command(subcommand)]
+        command: People,
+    },
+    /// Write drafts of the impact assessment (GDPR Art. 35) and of the record of processing (Art. 30), from the configuration in force
+    ///
+    /// Two Markdown files. What the program cannot know is marked in them: a person fills it in, judges it and signs. A file that is
+    /// there is never written over.
+    Dpia {
+        /// da or en
+        #[arg(long, value_name = "LANGUAGE", default_value = "da")]
+        language: String,
+        /// The folder for both files
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        output: PathBuf,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Take over the city's areas from a GeoJSON file
+    Areas {
+        #[command(subcommand)]
+        command: Areas,
     },
     /// Make the city's keys
     Keys {
@@ -297,6 +354,30 @@ impl From<CampaignError> for Failure {
     }
 }
 
+impl From<PeopleError> for Failure {
+    fn from(error: PeopleError) -> Self {
+        match error {
+            PeopleError::Config(error) => error.into(),
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+impl From<AreasError> for Failure {
+    fn from(error: AreasError) -> Self {
+        match error {
+            AreasError::Config(error) => error.into(),
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+impl From<DpiaError> for Failure {
+    fn from(error: DpiaError) -> Self {
+        Self::Operation(error.to_string())
+    }
+}
+
 impl From<KeysError> for Failure {
     fn from(error: KeysError) -> Self {
         Self::Operation(error.to_string())
@@ -328,10 +409,14 @@ fn run_command(command: Command) -> ExitCode {
         Command::Check { .. }
         | Command::Rebuild { .. }
         | Command::Accept { .. }
+        | Command::ImportRecordings { .. }
         | Command::Withdraw { .. }
         | Command::Child { .. }
         | Command::History { .. }
         | Command::Campaign { .. }
+        | Command::People { .. }
+        | Command::Dpia { .. }
+        | Command::Areas { .. }
         | Command::Keys { .. }
         | Command::Open { .. }
         | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
@@ -395,6 +480,49 @@ fn run(command: Command) -> Result<(), Failure> {
             tell_rebuilt(&rebuilt, json);
             Ok(())
         }
+        Command::ImportRecordings {
+            folder,
+            campaign,
+            question,
+            language,
+            notice,
+            publish,
+            config,
+        } => {
+            let config = HubConfig::load(&config)?;
+            let asked = campaign::has_question(&config.store.dir, &campaign, &question)?;
+            if !asked {
+                return Err(Failure::Operation(format!(
+                    "There is no question {question:?} in a published campaign {campaign:?}: booth-hub campaign list names them."
+                )));
+            }
+            let import = recordings::Import {
+                folder,
+                campaign,
+                question,
+                language,
+                notice,
+                may_publish: match publish.as_str() {
+                    "text" => Publish::Text,
+                    "voice" => Publish::Voice,
+                    _ => Publish::No,
+                },
+            };
+            let mut store = serve::stopped_store(&config)?;
+            let imported = recordings::import(&mut store, &import, |n, of, path, what| {
+                say!(
+                    "{n}/{of} {}: {what}",
+                    drives_no_terminal(&path.display().to_string())
+                );
+            })?;
+            say!(
+                "{} new, {} here before, {} left out. They wait for a moderator as source \"phone\"; start the hub again.",
+                imported.new,
+                imported.before,
+                imported.left_out.len()
+            );
+            Ok(())
+        }
         Command::Accept { clip, card, config } => {
             let config = HubConfig::load(&config)?;
             let what = match (clip, card) {
@@ -424,6 +552,19 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Campaign { command } => Ok(runtime.block_on(campaign::run(command))?),
+        Command::People { command } => Ok(people::run(command)?),
+        Command::Dpia {
+            language,
+            output,
+            config,
+        } => {
+            let config = HubConfig::load(&config)?;
+            for path in dpia::write(&config, &language, &output)? {
+                say!("{}", path.display());
+            }
+            Ok(())
+        }
+        Command::Areas { command } => Ok(areas::run(command)?),
         Command::Keys { command } => run_keys(command),
         Command::Open {
             file,

@@ -216,6 +216,11 @@ impl Opener {
         self.mark(secret.receipt.as_str())
     }
 
+    /// The hash of a receipt that this hub has made itself.
+    pub fn of_receipt(&self, receipt: &Receipt) -> ReceiptMark {
+        self.key.mark(receipt)
+    }
+
     fn mark(&self, digits: &str) -> Result<ReceiptMark, Unopened> {
         match Receipt::parse_text(digits) {
             Ok(receipt) => Ok(self.key.mark(&receipt)),
@@ -254,6 +259,19 @@ pub fn decode(sealed: &str) -> Result<Vec<u8>, Unopened> {
 /// The kernel's generator gives nothing.
 pub fn seal(id: &ClipId, receipt: &Receipt, to: &Recipients) -> Result<String, EnvelopeError> {
     let text = receipt.text_for_withdrawal(id);
+    Ok(STANDARD.encode(envelope::seal(&text, to, &mut KernelRandom)?))
+}
+
+/// Seals the receipt of a clip that this hub keeps, as a booth does: into its manifest.
+///
+/// # Errors
+/// The kernel's generator gives nothing.
+pub fn seal_for_clip(
+    clip_id: &ClipId,
+    receipt: &Receipt,
+    to: &Recipients,
+) -> Result<String, EnvelopeError> {
+    let text = receipt.text_for_clip(clip_id, None);
     Ok(STANDARD.encode(envelope::seal(&text, to, &mut KernelRandom)?))
 }
 

@@ -6,13 +6,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
 
 use super::campaign;
+use super::centre::HubCentre;
 use super::config::HubConfig;
+use super::door::Door;
 use super::fence::Fence;
 use super::http::{self, Names};
 use super::intake::Intake;
@@ -23,12 +27,15 @@ use super::presence::About;
 use super::receipts::{Opener, ReceiptKey};
 use super::store::private::Private;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
+use super::view::Views;
 use super::withdrawing::{How, Withdrawing};
 use super::worker::{self, Outcome};
+use booth_city::{City, CityError};
 use booth_contract::Topics;
-use booth_host::config_file::ConfigError;
+use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::crew::{self, Crew, Death};
 use booth_host::journal;
+use booth_host::tls;
 use booth_sealing::Recipients;
 
 /// Why the hub did not start, or ended by itself.
@@ -44,8 +51,11 @@ pub enum ServeError {
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
     /// The pages' address.
-    #[error("the pages cannot listen on {0}: {1}; change [http] listen or stop the other program")]
-    Listen(SocketAddr, io::Error),
+    #[error("the pages cannot listen on {0}: {2}; change {1} or stop the other program")]
+    Listen(SocketAddr, &'static str, io::Error),
+    /// The database of what people decided, or a language.
+    #[error(transparent)]
+    City(#[from] CityError),
     /// A thread or signal handler could not be set up.
     #[error("the system refuses: {0}")]
     System(io::Error),
@@ -72,6 +82,8 @@ pub async fn serve_witnessed(
     let expected = config.booths.iter().map(|booth| booth.id.to_string());
     let known: Vec<String> = expected.chain(store.senders()?).collect();
     let (listener, address) = listen(&config).await?;
+    let tls = own_tls(&config)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
 
     let status = Arc::new(Mutex::new(BrokerStatus {
         connected: false,
@@ -93,10 +105,50 @@ pub async fn serve_witnessed(
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
     let names = Names::new(config.http.listen.ip(), &config.http.names);
-    let showing = http::serve_with(listener, Arc::new(views), names, withdrawing, async move {
-        let _ = pages_stop.wait_for(|stop| *stop).await;
-    });
+    let views: Arc<dyn Views> = Arc::new(views);
+    let door = Arc::new(Door::new(jobs.clone()));
+    let centre = HubCentre::open(config.clone(), views.clone())?
+        .taking(Arc::clone(&door), Arc::clone(&withdrawing));
+    let centre = Arc::new(centre);
+    let city = City::open(&config.store.dir, config.city.clone(), centre)?;
+    let city_of_staff = Arc::clone(&city);
+    let tls_of_citizens = tls.clone();
+    let showing = async move {
+        let stop = async move {
+            let _ = pages_stop.wait_for(|stop| *stop).await;
+        };
+        http::serve_with(
+            listener,
+            tls,
+            views,
+            names,
+            withdrawing,
+            &city_of_staff,
+            stop,
+        )
+        .await;
+    };
     let pages = crew::task("pages", showing);
+    let following = crew::task("city", follow(Arc::clone(&city)));
+    let drafting = crew::task("drafts", Arc::clone(&city).make_drafts());
+    let alarming = crew::task("alarms", Arc::clone(&city).tell_alarms());
+    let keeping = crew::task("retention", keep_retention(Arc::clone(&city)));
+    let citizens = match config.city.listen {
+        None => None,
+        Some(wanted) => {
+            let (listener, address) = listen_on(wanted, "[city] listen").await?;
+            let mut stop = stopped.clone();
+            let router = booth_city::web::for_citizens(&city);
+            let tls = tls_of_citizens;
+            log::info!("pages for citizens on {scheme}://{address}/");
+            Some(crew::task("citizens", async move {
+                let stop = async move {
+                    let _ = stop.wait_for(|stop| *stop).await;
+                };
+                http::guests::serve(listener, tls, router, stop).await;
+            }))
+        }
+    };
     let campaigns = crew::task("campaigns", campaign::welcome(config.clone()));
     let link = Link {
         login,
@@ -120,7 +172,7 @@ pub async fn serve_witnessed(
     let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
     log::info!(
-        "booth-hub is up: pages on http://{address}/, clips in {}",
+        "booth-hub is up: pages on {scheme}://{address}/, clips in {}",
         config.store.dir.display()
     );
     tell_systemd(&[NotifyState::Ready]);
@@ -150,12 +202,87 @@ pub async fn serve_witnessed(
     if !link_is_over {
         let _ = link.as_mut().await;
     }
-    pages.abort();
-    campaigns.abort();
+    let tasks = [pages, following, drafting, alarming, keeping, campaigns];
+    for task in tasks.into_iter().chain(citizens) {
+        task.abort();
+        let _ = task.await;
+    }
+    door.shut();
+    let_go(city).await;
     // The link has ended, and with it the last sender of jobs: the store's thread ends after its last batch, if it has not died.
     let _ = store_thread.join();
     log::info!("booth-hub has stopped");
     Ok(result?)
+}
+
+/// How often it is asked whether the last reader of the database has gone, and how often at most.
+const GONE_YET: Duration = Duration::from_millis(10);
+const MOST_ASKED: u32 = 300;
+
+/// Waits until nobody reads the databases any more, but not for ever: whoever reads keeps the store from putting everything into the
+/// database's file, where a backup finds it.
+#[allow(clippy::disallowed_methods)] // a short wait at the end
+async fn let_go(city: Arc<City>) {
+    for _ in 0..MOST_ASKED {
+        if Arc::strong_count(&city) == 1 {
+            break;
+        }
+        tokio::time::sleep(GONE_YET).await;
+    }
+}
+
+/// How often the city looks for what arrived, and how often it looks for messages that an operator admitted late.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+const LOOK_BACK_EVERY: u32 = 60;
+/// How often it looks which booths are ready: more often than each minute, so that none is passed over.
+const OBSERVE_EVERY: u32 = 20;
+
+/// How often the city looks whether a message's time is over; most looks end at once.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+
+/// Keeps the city's retention beside what arrives, until it is dropped. What fails is tried again at the next look.
+async fn keep_retention(city: Arc<City>) {
+    let mut due = tokio::time::interval(RETENTION_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let city = Arc::clone(&city);
+        let looked = crew::aside("retention", move || city.keep_retention()).await;
+        if let Ok(Err(error)) = looked {
+            log::warn!(about = "retention"; "retention waits, and nothing is half deleted: {error}");
+        }
+    }
+}
+
+/// Takes over what arrives, until it is dropped. What fails is tried again at the next look.
+async fn follow(city: Arc<City>) {
+    let mut due = tokio::time::interval(FOLLOW_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for turn in (0..LOOK_BACK_EVERY).cycle() {
+        due.tick().await;
+        let city = Arc::clone(&city);
+        let look = move || {
+            city.follow(turn == 0)?;
+            // A minute in which the city cannot be asked is not counted.
+            match turn % OBSERVE_EVERY {
+                0 => city.observe(),
+                _ => Ok(()),
+            }
+        };
+        let looked = crew::aside("city", look).await;
+        if let Ok(Err(error)) = looked {
+            log::warn!(about = "city"; "the city does not see what arrives: {error}");
+        }
+    }
+}
+
+/// Opens the store of a hub that is stopped, as the hub itself would.
+///
+/// # Errors
+/// A key or a store that cannot be opened.
+pub fn stopped_store(config: &HubConfig) -> Result<Store, ServeError> {
+    let keys = Arc::new(Keyring::read(&config.privacy.identities)?);
+    open_store(config, &keys).map(|(store, _)| store)
 }
 
 /// Opens the store, with what opens receipts where there is a private key; a booth that logs in under one of the hub's own names is
@@ -196,10 +323,28 @@ pub(crate) fn expected_keys(config: &HubConfig) -> Vec<String> {
     named.map_or_else(Vec::new, |keys| keys.ids())
 }
 
+/// The pages' own TLS, where they have a certificate.
+fn own_tls(config: &HubConfig) -> Result<Option<TlsAcceptor>, ServeError> {
+    let (Some(certificate), Some(key)) = (&config.http.cert_file, &config.http.key_file) else {
+        return Ok(None);
+    };
+    let tls = tls::server_config(certificate, key).map_err(|error| {
+        let (what, remedy) = error.what_and_remedy();
+        ServeError::Config(ConfigFault::of("[http] cert_file", format!("{what} {remedy}")).into())
+    })?;
+    Ok(Some(TlsAcceptor::from(tls)))
+}
+
 /// The pages' socket, and its address.
 pub(crate) async fn listen(config: &HubConfig) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let wanted = config.http.listen;
-    let failed = |error| ServeError::Listen(wanted, error);
+    listen_on(config.http.listen, "[http] listen").await
+}
+
+async fn listen_on(
+    wanted: SocketAddr,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |error| ServeError::Listen(wanted, key, error);
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))

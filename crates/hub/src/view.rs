@@ -356,6 +356,8 @@ pub struct ClipFile {
     pub stored_at: jiff::Timestamp,
     /// What opens it, if it is sealed.
     pub sealed: Option<SealedClip>,
+    /// It is a written message, and no sound.
+    pub is_text: bool,
 }
 
 /// A sealed clip, and what it must be when it is opened.

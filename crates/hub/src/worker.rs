@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use super::ingest::Answer;
 use super::intake::Over;
-use super::store::{Message, Store, StoreError};
+use super::store::{Entry, Kept, Message, Store, StoreError};
+use booth_contract::ClipId;
 use booth_host::{clock, crew};
 
 /// Jobs that may wait here. With more, a late message of one sender would wait behind many of another's; the link keeps the others,
 /// by sender.
 pub const MAX_WAITING: usize = 2 * MAX_BATCH;
+/// Answers from home that may wait besides: the link counts its own jobs, and never finds the queue full because of these.
+pub const MAX_SUBMITS: usize = 16;
 /// Most jobs that share a commit.
 const MAX_BATCH: usize = 128;
 /// How often withdrawals are worked off: what a citizen takes back is gone within a minute.
@@ -34,6 +37,19 @@ pub enum Job {
     Probe(u64),
     /// Is the thread alive?
     Tick,
+    /// Keep an answer that does not come from a booth. Whoever sent it is answered, and nothing is reported of it.
+    Submit(Box<Submit>),
+}
+
+/// An answer to be kept, and who waits to hear of it.
+#[derive(Debug)]
+pub struct Submit {
+    /// What is to be kept.
+    pub entry: Entry,
+    /// Under which id.
+    pub clip_id: ClipId,
+    /// Is told when it is durable, or why it is not kept.
+    pub answer: SyncSender<Result<Kept, String>>,
 }
 
 /// What the store's thread reports, in the order of the jobs.
@@ -75,7 +91,7 @@ pub fn start(
     store: Store,
     report: impl Fn(Outcome) -> bool + Send + 'static,
 ) -> std::io::Result<(SyncSender<Job>, JoinHandle<()>)> {
-    let (jobs, waiting) = sync_channel(MAX_WAITING);
+    let (jobs, waiting) = sync_channel(MAX_WAITING + MAX_SUBMITS);
     let thread = crew::start("store", move || run(store, &waiting, report))?;
     Ok((jobs, thread))
 }
@@ -88,20 +104,36 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
         match waiting.recv_timeout(Duration::from_millis(WORK_OFF_EVERY_MS)) {
             Ok(job) => batch.push(job),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => {
+                store.leave_whole();
+                return;
+            }
         }
         batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
         let mut is_over = false;
+        let (submits, batch): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|job| match job {
+                Job::Submit(submit) => Err(submit),
+                job => Ok(job),
+            })
+            .partition(Result::is_err);
+        let submits: Vec<Box<Submit>> = submits.into_iter().filter_map(Result::err).collect();
+        let batch: Vec<Job> = batch.into_iter().filter_map(Result::ok).collect();
         let jobs = batch.len();
-        let outcomes = handle_all(&mut store, batch).unwrap_or_else(|error| {
+        let outcomes = handle_all(&mut store, batch, &submits).unwrap_or_else(|error| {
             store.roll_back();
+            give_up(&mut store, &submits, &error);
             is_over = error.is_fatal();
             if is_over {
                 log::error!(fault = "store"; "{error}");
                 store.ends_by(&error);
             }
             let why = error.to_string();
-            vec![Outcome::Failed { why, jobs }]
+            match jobs {
+                0 => Vec::new(),
+                jobs => vec![Outcome::Failed { why, jobs }],
+            }
         });
         for outcome in outcomes {
             if !report(outcome) {
@@ -133,7 +165,26 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
     }
 }
 
-fn handle_all(store: &mut Store, batch: Vec<Job>) -> Result<Vec<Outcome>, StoreError> {
+/// Nothing of an answer stays whose batch failed, and whoever waits is told.
+fn give_up(store: &mut Store, submits: &[Box<Submit>], error: &StoreError) {
+    for submit in submits {
+        if let Err(why) = store.drop_submission(clock::wall(), &submit.clip_id) {
+            log::error!(fault = "store"; "an answer from home was refused, and a file of it cannot be removed: {why}");
+            store.roll_back();
+        }
+        let _ = submit.answer.send(Err(error.to_string()));
+    }
+}
+
+fn handle_all(
+    store: &mut Store,
+    batch: Vec<Job>,
+    submits: &[Box<Submit>],
+) -> Result<Vec<Outcome>, StoreError> {
+    let mut kept = Vec::with_capacity(submits.len());
+    for submit in submits {
+        kept.push(store.submit(clock::wall(), clock::mono(), &submit.entry, &submit.clip_id)?);
+    }
     let mut reports = Vec::with_capacity(batch.len());
     for job in batch {
         reports.push(match job {
@@ -151,8 +202,12 @@ fn handle_all(store: &mut Store, batch: Vec<Job>) -> Result<Vec<Outcome>, StoreE
             Job::Tick => Outcome::Ticked {
                 is_tight: store.is_tight(),
             },
+            Job::Submit(_) => continue,
         });
     }
     store.commit()?;
+    for (submit, kept) in submits.iter().zip(kept) {
+        let _ = submit.answer.send(Ok(kept));
+    }
     Ok(reports)
 }

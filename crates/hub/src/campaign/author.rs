@@ -196,9 +196,23 @@ pub(super) fn prompts(file: &Path, general: &General) -> Result<(), CampaignErro
 }
 
 /// A draft with its prompts made.
-pub(super) fn ready(
+pub(super) fn ready_file(
     draft: &Draft,
     source: &Path,
+    workshop: &Workshop,
+    at: &str,
+) -> Result<Ready, CampaignError> {
+    let text = plain_file::read_at_most(source, booth_host::config_file::LONGEST_FILE)
+        .map_err(|error| CampaignError::file(source, error))?;
+    let make = format!("booth-hub campaign prompts {}", source.display());
+    ready(draft, &String::from_utf8_lossy(&text), &make, workshop, at)
+}
+
+/// The same of a text; `make` says how prompts are made.
+pub(super) fn ready(
+    draft: &Draft,
+    source: &str,
+    make: &str,
     workshop: &Workshop,
     at: &str,
 ) -> Result<Ready, CampaignError> {
@@ -212,20 +226,17 @@ pub(super) fn ready(
     }
     if !lacking.is_empty() {
         return Err(CampaignError::Refused(format!(
-            "these prompts are not made yet, or have changed since: {}. Make them, and listen to them: booth-hub campaign prompts {}",
+            "these prompts are not made yet, or have changed since: {}. Make them, and listen to them: {make}",
             lacking.join(", "),
-            source.display()
         )));
     }
-    let text = plain_file::read_at_most(source, booth_host::config_file::LONGEST_FILE)
-        .map_err(|error| CampaignError::file(source, error))?;
     Ok(Ready {
         title: draft.title.clone(),
         booths: draft.booths.clone(),
         language: draft.language.clone(),
         children: draft.children,
         fields: draft.fields(&hashes),
-        source: String::from_utf8_lossy(&text).into_owned(),
+        source: source.to_owned(),
         at: at.to_owned(),
     })
 }

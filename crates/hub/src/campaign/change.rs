@@ -13,13 +13,13 @@ use booth_host::{clock, complain, say};
 use serde_json::json;
 
 use super::CampaignError;
-use super::author::{ready, right};
+use super::author::{ready_file, right};
 use super::broker::{self, Load};
 use super::file::Booths;
 use super::merge::{self, Merged, merged};
 use super::parcel::{Parcel, is_same, parcels, sign, to_sign};
 use super::progress::{Progress, Stand};
-use super::register::{Campaigns, Register, Sent, State};
+use super::register::{Campaigns, Ready, Register, Sent, State};
 use super::signing::{self, Returned};
 use super::verbs::{General, Sending, local_now};
 use super::workshop::Workshop;
@@ -39,7 +39,10 @@ struct Desk {
 
 impl Desk {
     fn open(general: &General) -> Result<Self, CampaignError> {
-        let hub = HubConfig::load(&general.config)?;
+        Self::of(HubConfig::load(&general.config)?)
+    }
+
+    fn of(hub: HubConfig) -> Result<Self, CampaignError> {
         let register = Register::open(&hub.store.dir)?;
         let workshop = Workshop::open(register.folder())?;
         Ok(Self {
@@ -58,7 +61,7 @@ pub(super) async fn publish(
 ) -> Result<(), CampaignError> {
     let desk = Desk::open(general)?;
     let register = &desk.register;
-    let mut campaigns = register.state.campaigns();
+    let campaigns = register.state.campaigns();
     let Some(file) = file else {
         if campaigns.is_empty() && register.state.booths.is_empty() {
             return Err(CampaignError::refused(
@@ -86,17 +89,55 @@ pub(super) async fn publish(
         }
         draft.booths = Booths::Named(only);
     }
-    let ready = ready(&draft, file, &desk.workshop, &rfc3339(clock::wall()))?;
+    let ready = ready_file(&draft, file, &desk.workshop, &rfc3339(clock::wall()))?;
+    put(&desk, &draft.id, ready)
+        .carry_out(desk, sending, general)
+        .await
+}
+
+/// Puts a campaign beside, or in the place of, what a hub has published.
+fn put(desk: &Desk, id: &str, ready: Ready) -> Change {
+    let mut campaigns = desk.register.state.campaigns();
     let always = Some(ready.booths.clone());
-    campaigns.insert(draft.id.clone(), ready);
-    let what = format!("publish {}", draft.id);
-    let change = Change {
-        what,
+    campaigns.insert(id.to_owned(), ready);
+    Change {
+        what: format!("publish {id}"),
         campaigns,
         same_as: None,
         always,
-    };
+    }
+}
+
+/// Publishes what the editor's page has made ready.
+pub(super) async fn publish_ready(
+    hub: HubConfig,
+    id: &str,
+    ready: impl FnOnce(&Workshop) -> Result<Ready, CampaignError>,
+    sending: &Sending,
+    general: &General,
+) -> Result<(), CampaignError> {
+    let desk = Desk::of(hub)?;
+    let ready = ready(&desk.workshop)?;
+    let change = put(&desk, id, ready);
     change.carry_out(desk, sending, general).await
+}
+
+/// What the city must sign before this can be published: none where no signature is needed.
+pub(super) fn to_be_signed(
+    hub: HubConfig,
+    id: &str,
+    ready: impl FnOnce(&Workshop) -> Result<Ready, CampaignError>,
+) -> Result<Vec<String>, CampaignError> {
+    let desk = Desk::of(hub)?;
+    let ready = ready(&desk.workshop)?;
+    let now = clock::wall();
+    let parcels = put(&desk, id, ready).parcels(&desk.hub, &desk.register, false, now)?;
+    let needing = parcels
+        .iter()
+        .filter(|parcel| parcel.merged.needs_signature());
+    Ok(needing
+        .map(|parcel| signing::text(&parcel.booths, &parcel.merged.wanted, now))
+        .collect())
 }
 
 pub(super) async fn withdraw(
@@ -207,6 +248,38 @@ impl Change {
         }
     }
 
+    /// The configurations that are to be sent.
+    fn parcels(
+        &self,
+        hub: &HubConfig,
+        register: &Register,
+        force: bool,
+        now: jiff::Timestamp,
+    ) -> Result<Vec<Parcel>, CampaignError> {
+        let reports = store::config_reports(&hub.store.dir)?;
+        let everybody: BTreeSet<String> = hub
+            .booths
+            .iter()
+            .map(|booth| &booth.id)
+            .chain(reports.keys())
+            .map(|booth| booth.as_str().to_owned())
+            .collect();
+        let new = self.merge(&register.state, &everybody, force)?;
+        if new.is_empty() {
+            let why = "no booth is concerned: name booths in the campaign's file, or in hub.toml as [[booth]] (\"all\" is those and every booth \
+                       that the hub has heard)";
+            return Err(CampaignError::refused(why));
+        }
+        let mut known = BTreeMap::new();
+        for (booth, report) in reports.iter().filter(|_| !force) {
+            let version = report.as_ref().and_then(|report| report.applied);
+            known.extend(version.map(|version| (booth.as_str().to_owned(), version)));
+        }
+        let names = new.iter().map(|(booth, _)| booth.as_str());
+        let version = register.state.next_version(names, &known, now.as_second());
+        Ok(parcels(new, version, &rfc3339(now)))
+    }
+
     async fn carry_out(
         self,
         desk: Desk,
@@ -218,37 +291,17 @@ impl Change {
             mut register,
             mut workshop,
         } = desk;
-        let reports = store::config_reports(&hub.store.dir)?;
-        let everybody: BTreeSet<String> = hub
-            .booths
-            .iter()
-            .map(|booth| &booth.id)
-            .chain(reports.keys())
-            .map(|booth| booth.as_str().to_owned())
-            .collect();
-        let new = self.merge(&register.state, &everybody, sending.force)?;
-        if new.is_empty() {
-            let why = "no booth is concerned: name booths in the campaign's file, or in hub.toml as [[booth]] (\"all\" is those and every booth \
-                       that the hub has heard)";
-            return Err(CampaignError::refused(why));
-        }
         let now = clock::wall();
-        let mut known = BTreeMap::new();
-        for (booth, report) in reports.iter().filter(|_| !sending.force) {
-            let version = report.as_ref().and_then(|report| report.applied);
-            known.extend(version.map(|version| (booth.as_str().to_owned(), version)));
-        }
-        let names = new.iter().map(|(booth, _)| booth.as_str());
-        let version = register.state.next_version(names, &known, now.as_second());
-        let mut parcels = parcels(new, version, &rfc3339(now));
+        let mut parcels = self.parcels(&hub, &register, sending.force, now)?;
+        let version = parcels.iter().map(|parcel| parcel.version).max();
+        let version = version.unwrap_or_default();
         if let Some(path) = &sending.to_sign {
             return to_sign(path, &parcels, now, general);
         }
-        let returned: Vec<Returned> = sending
-            .signed
-            .iter()
-            .map(|file| signing::read(file, now))
-            .collect::<Result<_, _>>()?;
+        let files = sending.signed.iter().map(|file| signing::read(file, now));
+        let texts = sending.signed_texts.iter();
+        let texts = texts.map(|(text, minisig)| signing::returned(text, minisig, now));
+        let returned: Vec<Returned> = files.chain(texts).collect::<Result<_, _>>()?;
         sign(&mut parcels, &returned, &register.state, sending)?;
         if let Some(long) = parcels
             .iter()
@@ -278,7 +331,7 @@ impl Change {
             if let Some(line) = progress.heard(booth.as_str(), report)
                 && !general.json
             {
-                say!("{line}");
+                general.tell(&line);
             }
         };
         let mut heard = |booth: &BoothId, report: &ConfigReport| tell(booth, report, &mut progress);
@@ -296,12 +349,12 @@ impl Change {
         // Another command may work while this one waits.
         drop(register);
         if !general.json {
-            say!(
+            general.tell(&format!(
                 "{}: version {version} is published for {}, with {} prompts.",
                 self.what,
                 count(load.configurations.len()),
                 load.media.len()
-            );
+            ));
         }
         let until = tokio::time::Instant::now() + Duration::from_secs(sending.wait);
         while !progress.is_over() && tokio::time::Instant::now() < until {
@@ -446,9 +499,11 @@ fn tell_end(
         );
     } else {
         for (booth, _, stand) in progress.stands().filter(|(_, _, stand)| !stand.is_final()) {
-            say!("{booth}: {}", stand.sentence());
+            general.tell(&format!("{booth}: {}", stand.sentence()));
         }
-        say!("In force at {applied} of {all} booths. See later: booth-hub campaign list");
+        general.tell(&format!(
+            "In force at {applied} of {all} booths. See later: booth-hub campaign list"
+        ));
     }
     match refused {
         0 => Ok(()),

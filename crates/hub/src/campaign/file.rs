@@ -164,6 +164,20 @@ impl Draft {
         self.fields(&[])
     }
 
+    /// Puts the hash of the saying at this place of the list into a configuration.
+    pub(super) fn put_hash(&self, fields: &mut Map<String, Value>, n: usize, hash: &MediaHash) {
+        let Some(saying) = self.sayings.get(n) else {
+            return;
+        };
+        let mut whole = Value::Object(std::mem::take(fields));
+        if let Some(place) = whole.pointer_mut(&saying.pointer) {
+            *place = json!(hash);
+        }
+        if let Value::Object(back) = whole {
+            *fields = back;
+        }
+    }
+
     /// A fault of this file at this line.
     pub(super) fn fault(&self, line: usize, key: &str, why: &str) -> ConfigFault {
         ConfigFault::of(key, why).in_file(&self.file).at_line(line)

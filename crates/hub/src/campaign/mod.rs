@@ -16,7 +16,9 @@ mod author;
 mod broker;
 mod change;
 mod children;
+mod city;
 mod codes;
+pub(crate) mod editor;
 mod file;
 mod judge;
 mod merge;
@@ -41,6 +43,7 @@ use booth_contract::BoothId;
 use booth_host::config_file::ConfigError;
 
 pub use children::Children;
+pub(crate) use city::{for_city, media_of, source_of};
 pub use register::Asked;
 pub use verbs::{Campaign, run};
 pub(crate) use welcome::welcome;
@@ -87,6 +90,19 @@ pub fn children_of(store: &Path, campaign: Option<&str>) -> Result<Children, Cam
     let asked = asked(store)?;
     let known = asked.get(campaign).map(|asked| asked.children);
     Ok(known.unwrap_or(Children::NotPublished))
+}
+
+/// Whether a published campaign asks this question.
+///
+/// # Errors
+/// A register that cannot be read.
+pub fn has_question(store: &Path, campaign: &str, question: &str) -> Result<bool, CampaignError> {
+    let campaigns = city::for_city(store)?;
+    let mut questions = campaigns
+        .iter()
+        .filter(|one| one.id == campaign)
+        .flat_map(|one| &one.questions);
+    Ok(questions.any(|one| one.id == question))
 }
 
 /// Forgets what was sent to a booth that is retired: it gets nothing more, unless a campaign names it.

@@ -77,6 +77,32 @@ pub(super) fn read(minisig: &Path, now: Timestamp) -> Result<Returned, CampaignE
         minisig: bytes(minisig, MOST_SIGNATURE)?,
         body: bytes(&text, MAX_JSON_BYTES as u64)?,
     };
+    judged(signed, now, &refused)
+}
+
+/// The same of a text and its signature.
+///
+/// # Errors
+/// See [`read`].
+pub(super) fn returned(
+    text: &str,
+    minisig: &str,
+    now: Timestamp,
+) -> Result<Returned, CampaignError> {
+    let signed = Signed {
+        minisig: minisig.to_owned(),
+        body: text.to_owned(),
+    };
+    judged(signed, now, &|why| {
+        CampaignError::refused(format!("the signed text: {why}"))
+    })
+}
+
+fn judged(
+    signed: Signed,
+    now: Timestamp,
+    refused: &dyn Fn(&str) -> CampaignError,
+) -> Result<Returned, CampaignError> {
     let body = SignedBody::read(&signed.body).map_err(|why| refused(&why.to_string()))?;
     if body.command != "config" {
         return Err(refused("the signed text is no configuration"));

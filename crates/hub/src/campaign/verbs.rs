@@ -3,9 +3,10 @@
 //! Owns: the arguments. Never does: exit.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use booth_contract::wanted::LocalTime;
-use booth_host::clock;
+use booth_host::{clock, say};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
@@ -136,6 +137,35 @@ pub struct General {
     /// The hub's configuration
     #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
     pub(super) config: PathBuf,
+    /// Who hears the sentences for people, where it is not whoever gave the command
+    #[arg(skip)]
+    pub(super) listener: Listener,
+}
+
+/// What hears sentences about how far the work is.
+type Hears = dyn Fn(&str) + Send + Sync;
+
+/// Where the sentences for people go.
+#[derive(Clone, Default)]
+pub(super) struct Listener(pub(super) Option<Arc<Hears>>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            None => "whoever gave the command",
+            Some(_) => "a page",
+        })
+    }
+}
+
+impl General {
+    /// Says a sentence for people.
+    pub(super) fn tell(&self, sentence: &str) {
+        match &self.listener.0 {
+            None => say!("{sentence}"),
+            Some(listener) => listener(sentence),
+        }
+    }
 }
 
 /// What every verb takes that publishes.
@@ -153,6 +183,9 @@ pub struct Sending {
     /// The signature that minisign has made of that text; may be given several times
     #[arg(long, value_name = "FILE.minisig")]
     pub(super) signed: Vec<PathBuf>,
+    /// Texts with their signatures, where they come from no file
+    #[arg(skip)]
+    pub(super) signed_texts: Vec<(String, String)>,
     /// Let booths take it although they know a higher version; counts only with a signature
     #[arg(long)]
     pub(super) force: bool,

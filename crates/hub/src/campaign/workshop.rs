@@ -63,13 +63,18 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn unplayable(path: &Path, why: &Unplayable) -> String {
-    let remedy = match why.remedy {
+    let remedy = remedy(why.remedy);
+    format!("names {}, which {}: {remedy}", path.display(), why.what)
+}
+
+/// What to do about a sound that cannot be a prompt.
+pub(super) fn remedy(remedy: Remedy) -> &'static str {
+    match remedy {
         Remedy::Convert => "save it as WAV, FLAC, MP3 or Opus",
         Remedy::Again => "copy it again, or make it anew",
         Remedy::Shorten => "shorten it; a prompt has room for about a minute",
         Remedy::Unpack => "unpack it first",
-    };
-    format!("names {}, which {}: {remedy}", path.display(), why.what)
+    }
 }
 
 /// The folder.

@@ -20,13 +20,15 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
-use super::range::{self, Asked, Span};
-use super::validators::{Validators, Verdict};
 use crate::store::BodyFiles;
 use crate::view::{ClipFile, SealedClip};
+use booth_city::web::range::{self, Asked, Span};
+use booth_city::web::validators::{Validators, Verdict};
+use booth_contract::written::text_of_body;
 use booth_sealing::{Ending, OpenError};
 
 const TYPE: &str = "audio/ogg";
+const TYPE_OF_TEXT: &str = "text/plain; charset=utf-8";
 /// Longest sealed clip that is opened, in bytes: at the highest bit rate of a booth four minutes, at the usual one an hour and a half.
 const MOST_OPENED: u64 = 16_500_000;
 /// How many sealed clips may be open in memory, one for each answer that is under way. Whoever reads slowly keeps others from listening and
@@ -51,6 +53,9 @@ pub(super) enum Unplayable {
     /// Its end is missing although no power cut ended it, or it was changed.
     #[error("it is not whole: {0:?}")]
     NotWhole(Ending),
+    /// It should be a text, and is none.
+    #[error("it holds no text")]
+    NoText,
     /// Longer than a clip that is opened in memory.
     #[error("it has {0} bytes, more than are opened in memory")]
     TooLong(u64),
@@ -68,12 +73,15 @@ pub(super) async fn answer(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Unplayable> {
-    let validators = Validators::new(&clip.sha256, clip.stored_at);
+    let validators = Validators::new(clip.sha256.as_str(), clip.stored_at);
     let with_range = match validators.judge(headers, method == Method::GET) {
         Verdict::Failed => return Ok(bare(StatusCode::PRECONDITION_FAILED, &validators)),
         Verdict::NotModified => return Ok(bare(StatusCode::NOT_MODIFIED, &validators)),
         Verdict::Serve { with_range } => with_range,
     };
+    if clip.is_text {
+        return written(clip, &validators).await;
+    }
     let files = clip.files.clone();
     let sealed = match clip.sealed.clone() {
         Some(sealed) => Some((sealed, OPENED.try_acquire().map_err(|_| Unplayable::Busy)?)),
@@ -135,6 +143,60 @@ pub(super) async fn answer(
         set(&mut response, header::CONTENT_RANGE, &content_range);
     }
     Ok(response)
+}
+
+/// A written message, whole.
+async fn written(clip: ClipFile, validators: &Validators) -> Result<Response, Unplayable> {
+    let opened = tokio::task::spawn_blocking(move || text(&clip));
+    let text = opened.await.map_err(io::Error::other)??;
+    let mut response = bare(StatusCode::OK, validators);
+    response.headers_mut().remove(header::ACCEPT_RANGES);
+    set(&mut response, header::CONTENT_TYPE, TYPE_OF_TEXT);
+    *response.body_mut() = Body::from(text);
+    Ok(response)
+}
+
+/// The text of a written message.
+///
+/// # Errors
+/// When its file cannot be read, cannot be unsealed, or holds no text.
+pub(super) fn text(clip: &ClipFile) -> Result<String, Unplayable> {
+    let body = match &clip.sealed {
+        None => clip.files.read()?,
+        Some(sealed) => {
+            let opened = sealed.keys.open(&clip.files.read()?)?;
+            if opened.clip.to_string() != sealed.clip_id.as_str() {
+                return Err(Unplayable::OtherClip);
+            }
+            match (opened.text, opened.ending) {
+                (Some(text), Ending::Whole) => text.to_vec(),
+                (_, ending) => return Err(Unplayable::NotWhole(ending)),
+            }
+        }
+    };
+    let text = text_of_body(&body).ok_or(Unplayable::NoText)?;
+    Ok(text.to_owned())
+}
+
+/// A whole clip, opened in memory.
+///
+/// # Errors
+/// When its file cannot be opened, or cannot be unsealed.
+pub(super) fn whole(clip: &ClipFile) -> Result<Vec<u8>, Unplayable> {
+    let sealed = match clip.sealed.clone() {
+        Some(sealed) => Some((sealed, OPENED.try_acquire().map_err(|_| Unplayable::Busy)?)),
+        None => None,
+    };
+    let (sound, len) = Sound::open(&clip.files, sealed)?;
+    match sound {
+        Sound::Memory { ogg, .. } => Ok(ogg.to_vec()),
+        Sound::File(_) if len > MOST_OPENED => Err(Unplayable::TooLong(len)),
+        Sound::File(file) => {
+            let mut bytes = vec![0; len as usize];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
+        }
+    }
 }
 
 /// What `Range` asks for. `Range` is no list header: several lines of it are not joined.

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use booth_city::web::peer::Peer;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// Connections at a time; each may have a clip's file open.
 const MOST: usize = 256;
@@ -41,8 +43,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Pause after a connection that the system could not give.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// Serves connections until `stop`, then those that are at work to their end.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// Serves connections until `stop`, then those that are at work to their end; with `tls`, over TLS alone.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
     let places = Arc::new(Semaphore::new(most()));
     let guests = Guests::default();
     let mut connections = JoinSet::new();
@@ -70,12 +77,26 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             }
         };
         if let (Ok(place), Some((stream, guest, from))) = (place, stream) {
-            let router = router.clone().layer(axum::Extension(From(from)));
+            let router = router.clone().layer(axum::Extension(Peer(from)));
+            let tls = tls.clone();
             connections.spawn(async move {
                 let _held = (place, guest);
                 // A failure concerns this client only, so that it is ignored.
                 let _ = stream.set_nodelay(true);
-                let _ = timeout(LONGEST, answer(stream, router)).await;
+                let answering = async {
+                    match tls {
+                        None => {
+                            let _ = answer(stream, router).await;
+                        }
+                        Some(tls) => {
+                            // A client that says nothing while it is to greet is given up like one that says nothing in a request.
+                            if let Ok(Ok(stream)) = timeout(HEAD, tls.accept(stream)).await {
+                                let _ = answer(stream, router).await;
+                            }
+                        }
+                    }
+                };
+                let _ = timeout(LONGEST, answering).await;
             });
         }
     }
@@ -107,10 +128,6 @@ fn places(descriptors: Option<u64>) -> usize {
     let allowed = descriptors.map_or(u64::MAX, |limit| limit.saturating_sub(KEPT_BACK) / OF_ONE);
     usize::try_from(allowed).unwrap_or(MOST).clamp(8, MOST)
 }
-
-/// The address that a request came from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct From(pub(super) IpAddr);
 
 /// Who is connected, by address.
 #[derive(Debug, Clone, Default)]
@@ -282,5 +299,50 @@ mod tests {
             .await
             .expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn pages_with_a_certificate_answer_over_tls_and_to_nothing_else() {
+        use tokio::net::TcpStream;
+        use tokio_rustls::TlsConnector;
+        use tokio_rustls::rustls::pki_types::ServerName;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
+        std::fs::write(&certificate, made.cert.pem()).expect("written");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+        let tls = booth_host::tls::server_config(&certificate, &key).expect("a pair");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().route("/", axum::routing::get(|| async { "a page" }));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = serve(listener, Some(TlsAcceptor::from(tls)), router, async {
+            let _ = stopped.await;
+        });
+        let asking = async {
+            const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            let config = booth_host::tls::client_config(Some(&certificate), None);
+            let connector = TlsConnector::from(config.expect("a client"));
+            let name = ServerName::try_from("localhost").expect("a name");
+            let stream = TcpStream::connect(address).await.expect("connected");
+            let mut stream = connector.connect(name, stream).await.expect("greeted");
+            stream.write_all(ASK).await.expect("sent");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.expect("read");
+            let mut bare = TcpStream::connect(address).await.expect("connected");
+            bare.write_all(ASK).await.expect("sent");
+            let mut nothing = Vec::new();
+            // The end may come as a reset.
+            let _ = bare.read_to_end(&mut nothing).await;
+            drop(stop);
+            (answer, nothing)
+        };
+        let ((), (answer, nothing)) = tokio::join!(serving, asking);
+        let text = String::from_utf8_lossy(&answer);
+        assert!(
+            text.starts_with("HTTP/1.1 200") && text.ends_with("a page"),
+            "{text}"
+        );
+        assert!(!String::from_utf8_lossy(&nothing).contains("a page"));
     }
 }

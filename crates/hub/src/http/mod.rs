@@ -8,15 +8,13 @@
 //! prefix and the hub does not need to know it.
 
 mod clip;
-mod guests;
+pub(crate) mod guests;
 mod names;
-mod range;
-mod validators;
 mod withdraw;
 
 use booth_contract::ClipId;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
@@ -25,16 +23,23 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
+use base64::Engine;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 pub use names::Names;
 
+use booth_city::City;
+use booth_city::centre::CentreError;
+use booth_city::people::Right;
+use booth_city::web::Need;
 use booth_sealing::{EnvelopeError, OpenError};
 use clip::Unplayable;
 
 use super::pages::{self, Base};
-use super::view::{Cursor, Place, Views};
+use super::view::{ClipFile, Cursor, Place, Views};
 use super::withdrawing::Withdrawing;
 use booth_host::crew::{self, Death};
 
@@ -46,6 +51,30 @@ const MOST: usize = 1000;
 /// Questions that the store is asked at a time. Further requests wait their turn, and occupy no thread meanwhile.
 const MOST_QUESTIONS: usize = 4;
 
+/// The sound of a clip, a complete Ogg Opus file.
+///
+/// # Errors
+/// A clip that cannot be read, opened, or that is not what its booth sealed.
+pub(crate) fn sound_of(clip: &ClipFile) -> Result<Vec<u8>, CentreError> {
+    clip::whole(clip).map_err(told)
+}
+
+/// The text of a written message.
+///
+/// # Errors
+/// A clip that cannot be read or opened, or is none.
+pub(crate) fn text_of(clip: &ClipFile) -> Result<String, CentreError> {
+    clip::text(clip).map_err(told)
+}
+
+fn told(error: Unplayable) -> CentreError {
+    match error {
+        Unplayable::Sealed(OpenError::Envelope(EnvelopeError::NotForUs)) => CentreError::Sealed,
+        Unplayable::Busy => CentreError::Busy,
+        error => CentreError::Failed(error.to_string()),
+    }
+}
+
 /// Serves the pages until `stop`, to requests that use one of their names.
 pub async fn serve(
     listener: tokio::net::TcpListener,
@@ -53,18 +82,43 @@ pub async fn serve(
     names: Names,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    guests::serve(listener, router(views, names, None), stop).await;
+    guests::serve(listener, None, guarded(router(views, None), names), stop).await;
 }
 
-/// The same with the page on which citizens take messages back.
+/// The same with the page on which citizens take messages back, and the pages of the city's staff. As soon as there is an account, the
+/// hub's own pages need a login, too.
 pub async fn serve_with(
     listener: tokio::net::TcpListener,
+    tls: Option<TlsAcceptor>,
     views: Arc<dyn Views>,
     names: Names,
     withdrawing: Arc<Withdrawing>,
+    city: &Arc<City>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    guests::serve(listener, router(views, names, Some(withdrawing)), stop).await;
+    let router = with_staff(views, names, withdrawing, city);
+    guests::serve(listener, tls, router, stop).await;
+}
+
+fn with_staff(
+    views: Arc<dyn Views>,
+    names: Names,
+    withdrawing: Arc<Withdrawing>,
+    city: &Arc<City>,
+) -> Router {
+    let own = booth_city::web::behind_the_door(city, router(views, Some(withdrawing)), need_of);
+    guarded(own.merge(booth_city::web::for_staff(city)), names)
+}
+
+/// What the hub's own pages need of whoever comes: they show all campaigns.
+fn need_of(path: &str) -> Need {
+    match path {
+        "/" => Need::Right(Right::Listen),
+        "/operations" | "/look-at" => Need::Right(Right::Operate),
+        _ if path.starts_with("/clips/") => Need::Right(Right::Listen),
+        // What citizens take back, and what is not there.
+        _ => Need::Nothing,
+    }
 }
 
 /// Answers requests on one stream, like those of an accepted connection, until it ends.
@@ -74,10 +128,15 @@ pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     names: Names,
 ) {
     // A failure concerns this client only.
-    let _ = guests::answer(stream, router(views, names, None)).await;
+    let _ = guests::answer(stream, guarded(router(views, None), names)).await;
 }
 
-fn router(views: Arc<dyn Views>, names: Names, withdrawing: Option<Arc<Withdrawing>>) -> Router {
+/// Pages that answer to their names alone.
+fn guarded(pages: Router, names: Names) -> Router {
+    pages.layer(middleware::from_fn_with_state(Arc::new(names), guard))
+}
+
+fn router(views: Arc<dyn Views>, withdrawing: Option<Arc<Withdrawing>>) -> Router {
     Router::new()
         .route("/", get(answers))
         .route("/operations", get(operations))
@@ -90,7 +149,6 @@ fn router(views: Arc<dyn Views>, names: Names, withdrawing: Option<Arc<Withdrawi
                 .with_state(withdrawing),
         )
         .fallback(|uri: Uri| async move { missing(&uri, "There is no such page.") })
-        .layer(middleware::from_fn_with_state(Arc::new(names), guard))
         .with_state(Store {
             views,
             places: Arc::new(Semaphore::new(MOST_QUESTIONS)),
@@ -116,6 +174,30 @@ impl Store {
     }
 }
 
+/// What the pages may load: nothing but the style that stands in them, which is named by its hash (CSP 3 §6.7.2.3), and sound.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = hash_of(&[pages::STYLE]);
+    policy(&format!(
+        "default-src 'none'; style-src '{style}'; media-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    ))
+});
+
+/// The hash of an inline style, as a policy names it.
+fn hash_of(style: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in style {
+        hash.update(part);
+    }
+    let hash = base64::prelude::BASE64_STANDARD.encode(hash.finalize());
+    format!("sha256-{hash}")
+}
+
+fn policy(text: &str) -> HeaderValue {
+    // Without any policy a page would be open; this one loads nothing at all.
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
 /// Requests under a name that is not the pages' are refused. The headers forbid browsers to load anything from elsewhere, to frame
 /// a page, to guess a content type and to cache a page.
 async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) -> Response {
@@ -130,12 +212,10 @@ async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) ->
         ),
     };
     let headers = response.headers_mut();
-    const ALWAYS: [(HeaderName, &str); 5] = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src data:; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert_with(|| POLICY.clone());
+    const ALWAYS: [(HeaderName, &str); 4] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -275,11 +355,54 @@ async fn a_clip(
                 Unplayable::Sealed(_)
                 | Unplayable::OtherClip
                 | Unplayable::NotWhole(_)
+                | Unplayable::NoText
                 | Unplayable::TooLong(_) => missing(
                     &uri,
                     "This clip is not what its booth sealed, or not whole. Operations should look at it; booth-hub open says more.",
                 ),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_of_the_hub_needs_a_right_but_the_one_where_citizens_take_back() {
+        let listen = Need::Right(Right::Listen);
+        let operate = Need::Right(Right::Operate);
+        for (path, need) in [
+            ("/", listen),
+            ("/clips/0190b6b1-0000-7000-8000-000000000000.opus", listen),
+            ("/operations", operate),
+            ("/look-at", operate),
+            ("/withdraw", Need::Nothing),
+            ("/no-such-page", Need::Nothing),
+        ] {
+            assert_eq!(need_of(path), need, "{path}");
+        }
+        // A route that is added has to be decided here.
+        let source = include_str!("mod.rs");
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let routes = source.split(".route(").skip(1).filter_map(|rest| {
+            let path = rest.trim_start().strip_prefix('"')?;
+            path.split('"').next()
+        });
+        let routes: Vec<&str> = routes.collect();
+        assert_eq!(
+            routes,
+            ["/", "/operations", "/look-at", "/clips/{id}", "/withdraw"]
+        );
+    }
+
+    #[test]
+    fn a_style_is_named_by_its_hash_and_none_is_let_in_otherwise() {
+        // sha256 of "abc" (FIPS 180-2), in base64.
+        let abc = "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+        assert_eq!(hash_of(&["a", "bc"]), abc);
+        let policy = POLICY.to_str().expect("text");
+        assert!(policy.contains("style-src 'sha256-") && !policy.contains("unsafe"));
     }
 }

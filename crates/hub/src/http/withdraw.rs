@@ -2,8 +2,7 @@
 //!
 //! Owns: where a visitor comes from, and what was typed, which is overwritten in memory. Never does: judge a receipt.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
@@ -14,17 +13,22 @@ use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Pairs;
-use super::guests::From;
 use crate::pages::{self, Language};
 use crate::withdrawing::{Taken, Withdrawing};
+use booth_city::web::peer::visitor;
 use booth_host::{clock, crew};
 
 /// Longest form that is read, in bytes.
 const MOST_BYTES: usize = 1024;
 /// How long a form may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The policy of this page: it may send its form here.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// The policy of this page: it may send its form here. Its style stands in it, so that a proxy passes on this one address alone.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = super::hash_of(&[pages::STYLE, pages::WITHDRAW_FORM]);
+    super::policy(&format!(
+        "default-src 'none'; style-src '{style}'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ))
+});
 
 type Here = State<Option<Arc<Withdrawing>>>;
 
@@ -40,7 +44,7 @@ pub(super) async fn typed(State(here): Here, Query(query): Pairs, request: Reque
     let Some(withdrawing) = here else {
         return shown(None, language, Some(Taken::NotHere));
     };
-    let from = visitor(&request);
+    let from = visitor(request.extensions(), request.headers());
     let form = timeout(PATIENCE, to_bytes(request.into_body(), MOST_BYTES)).await;
     let typed = match form {
         Ok(Ok(form)) => receipt_of(form),
@@ -76,25 +80,8 @@ fn shown(here: Option<&Withdrawing>, language: Language, taken: Option<Taken>) -
     };
     let mut response = (status, Html(page)).into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(POLICY),
-    );
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
     response
-}
-
-/// Where the visitor comes from. A proxy on this machine says it in the last place of `X-Forwarded-For`; nobody else is believed.
-fn visitor(request: &Request) -> IpAddr {
-    let from = request.extensions().get::<From>();
-    let from = from.map_or(IpAddr::from(Ipv4Addr::LOCALHOST), |From(address)| *address);
-    if !from.to_canonical().is_loopback() {
-        return from;
-    }
-    let said = request.headers().get_all("x-forwarded-for");
-    let last = said.iter().next_back().and_then(|line| line.to_str().ok());
-    let last = last.and_then(|line| line.rsplit(',').next());
-    last.and_then(|address| address.trim().parse().ok())
-        .unwrap_or(from)
 }
 
 /// The field `receipt` of a form (application/x-www-form-urlencoded). The form is overwritten.
@@ -129,7 +116,7 @@ fn receipt_of(form: Bytes) -> Zeroizing<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Names, guests, router};
+    use crate::http::{Names, guarded, guests, router};
     use crate::receipts::ReceiptKey;
     use crate::store::private::Private;
     use crate::store::{BrokerStatus, Store, StoreRules, StoreViews};
@@ -182,8 +169,8 @@ mod tests {
         let key = Arc::new(ReceiptKey::make().expect("a key"));
         let here = Arc::new(Withdrawing::new(&dir, How::Matched(key)));
         let pages = |here| {
-            let names = Names::new(Ipv4Addr::LOCALHOST.into(), &[]);
-            router(views.clone(), names, here)
+            let names = Names::new(std::net::Ipv4Addr::LOCALHOST.into(), &[]);
+            guarded(router(views.clone(), here), names)
         };
         let open = || pages(Some(here.clone()));
         let form = asked(open(), get("/withdraw")).await;
@@ -258,8 +245,10 @@ mod tests {
                 request.headers_mut().append("x-forwarded-for", value);
             }
             let peer = peer.parse().expect("an address");
-            request.extensions_mut().insert(From(peer));
-            super::visitor(&request).to_string()
+            request
+                .extensions_mut()
+                .insert(booth_city::web::peer::Peer(peer));
+            super::visitor(request.extensions(), request.headers()).to_string()
         };
         assert_eq!(visitor("192.0.2.7", &["198.51.100.1"]), "192.0.2.7");
         assert_eq!(

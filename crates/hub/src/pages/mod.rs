@@ -13,11 +13,13 @@ mod withdraw;
 pub use answers::answers;
 pub use look_at::look_at;
 pub use operations::{operations, sentence};
+pub(crate) use withdraw::FORM as WITHDRAW_FORM;
 pub use withdraw::{Language, withdraw};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = "
+/// The style of every page, which stands in it.
+pub(crate) const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1a1c1e;--soft:#5a6168;--paper:#fdfdfb;--card:#fff;--line:#dcdfe2;--bar:#2b6cb0;--bad:#a61b1b;--good:#1c6b3a;--warn:#8a5a00;--note:#eef3f8}
 @media(prefers-color-scheme:dark){:root{--ink:#e8eaec;--soft:#a2abb3;--paper:#15181b;--card:#1d2125;--line:#363c42;--bar:#6ba6e0;--bad:#ff8f8f;--good:#7fd6a0;--warn:#f0c060;--note:#20303f}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}

@@ -151,7 +151,8 @@ pub fn withdraw(language: Language, is_sealed: bool, taken: Option<Taken>) -> Ma
     }
 }
 
-const FORM: &str = "form{margin:1.2rem 0}label{display:block;font-weight:600}input{font:1.4rem/1.4 ui-monospace,monospace;letter-spacing:.08em;width:100%;max-width:22rem;\
+/// The style of the form, which stands behind that of all pages.
+pub(crate) const FORM: &str = "form{margin:1.2rem 0}label{display:block;font-weight:600}input{font:1.4rem/1.4 ui-monospace,monospace;letter-spacing:.08em;width:100%;max-width:22rem;\
 padding:.5rem .6rem;color:var(--ink);background:var(--card);border:2px solid var(--soft);border-radius:6px}\
 button{font:inherit;font-weight:600;padding:.7rem 1.2rem;color:var(--paper);background:var(--bar);border:0;border-radius:6px;cursor:pointer}\
 input:focus-visible,button:focus-visible{outline:3px solid var(--bar);outline-offset:2px}";

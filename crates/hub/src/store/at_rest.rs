@@ -15,7 +15,7 @@ use super::record::AtRest;
 use super::staging::Offer;
 use super::{Store, StoreError};
 use booth_contract::ogg_page;
-use booth_contract::{BodyHash, BodyKind, BoothId, FrameFacts};
+use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, ClipKind, FrameFacts};
 use booth_sealing::body::MAX_FRAME;
 use booth_sealing::{DataKey, KernelRandom, Recipients, Sealer};
 
@@ -29,6 +29,13 @@ impl Store {
     pub fn sealing_to(mut self, keys: Option<Recipients>) -> Self {
         self.seals_to = keys;
         self
+    }
+
+    /// Where the sealed form of a staged body is made.
+    pub(super) fn sealed_beside(&self, sender: &BoothId, clip_id: &ClipId) -> PathBuf {
+        let mut name = self.staging.path(sender, clip_id).into_os_string();
+        name.push(".sealed");
+        PathBuf::from(name)
     }
 
     /// Seals a staged body that came open; answers the sealed file, which lies in staging too. `None` where nothing is to be sealed:
@@ -46,16 +53,18 @@ impl Store {
             return Ok(None);
         }
         let open = self.staging.path(sender, &manifest.clip_id);
-        let mut name = open.as_os_str().to_owned();
-        name.push(".sealed");
-        let sealed = PathBuf::from(name);
+        let sealed = self.sealed_beside(sender, &manifest.clip_id);
         let samples = manifest.duration_ms.unwrap_or(0).saturating_mul(48);
         let clip = uuid::Uuid::try_parse(&manifest.clip_id).unwrap_or_default();
         let facts = FrameFacts {
             samples: u32::try_from(samples).unwrap_or(u32::MAX),
             ..FrameFacts::NONE
         };
-        match seal(&open, &sealed, clip, facts, keys) {
+        let sealing = match manifest.kind {
+            ClipKind::Text => seal_text(&open, &sealed, clip, keys),
+            _ => seal(&open, &sealed, clip, facts, keys),
+        };
+        match sealing {
             Ok(at_rest) => Ok(Some((sealed, at_rest))),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 log::warn!(clip_id = manifest.clip_id.as_str();
@@ -107,6 +116,37 @@ fn seal(
         return Err(io::ErrorKind::InvalidData.into());
     }
     out.write(&sealer.seal_last(facts, &frame))?;
+    out.file.flush()?;
+    Ok(AtRest {
+        bytes: out.bytes,
+        sha256: BodyHash::of_digest(&out.hasher.finalize()),
+    })
+}
+
+/// Writes the text of `open` into `sealed`: one frame, which is the last.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for a text that is longer than a frame, and every error of the file system.
+fn seal_text(
+    open: &Path,
+    sealed: &Path,
+    clip: uuid::Uuid,
+    keys: &Recipients,
+) -> io::Result<AtRest> {
+    let text = Zeroizing::new(std::fs::read(open)?);
+    if text.len() > MOST_PAGES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut out = Hashed {
+        file: BufWriter::new(File::create(sealed)?),
+        hasher: Sha256::new(),
+        bytes: 0,
+    };
+    let key = DataKey::generate(&mut KernelRandom).map_err(io::Error::other)?;
+    let (sealer, head) =
+        Sealer::begin(clip, &key, keys, &mut KernelRandom).map_err(io::Error::other)?;
+    out.write(&head)?;
+    out.write(&sealer.seal_last(FrameFacts::NONE, &text))?;
     out.file.flush()?;
     Ok(AtRest {
         bytes: out.bytes,

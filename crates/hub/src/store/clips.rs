@@ -108,6 +108,10 @@ impl Store {
                 return self.refuse(wall, sender, clip_id, fault.sha256.as_ref(), &fault.reason);
             }
         };
+        if manifest.kind == ClipKind::Text {
+            let reason = "no booth sends written messages";
+            return self.refuse(wall, sender, clip_id, manifest.sha256.as_ref(), reason);
+        }
         let hash = manifest.sha256.clone();
         let offer = self.offer(manifest, payload);
         if let Some(withdrawn) = self.withdrawn(clip_id)? {
@@ -354,7 +358,11 @@ impl Store {
 
     /// Moves a whole body to its place, sealed and with its envelope apart. A file that lies there already is no clip's body, and is
     /// kept apart. Answers what the file is where the hub has sealed it.
-    fn move_in(&mut self, sender: &BoothId, offer: &Offer) -> Result<Option<AtRest>, StoreError> {
+    pub(super) fn move_in(
+        &mut self,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Option<AtRest>, StoreError> {
         let clip_id = &offer.manifest.clip_id;
         let came = self.staging.path(sender, clip_id);
         let (from, at_rest) = match self.seal_staged(sender, offer)? {
@@ -368,7 +376,7 @@ impl Store {
         self.make_folder(&to)?;
         self.pass(Point::BeforeBody)?;
         let is_known = rows::known(&self.db, clip_id)?.is_some();
-        for kind in [BodyKind::OggOpus, BodyKind::SealedOggOpus] {
+        for kind in [BodyKind::OggOpus, BodyKind::Text, BodyKind::SealedOggOpus] {
             let there = record::path(&self.clips, clip_id, Part::Body(kind));
             if !there.exists() {
                 continue;
@@ -619,6 +627,21 @@ impl Store {
             );
             rows::show_operator(&self.db, wall, sender, &manifest.clip_id, &why, Rank::Waits)?;
         }
+        self.write_down(wall, sender, offer, at_rest, is_held)?;
+        self.forget_offer(sender, offer)?;
+        self.pass(Point::AfterRow)
+    }
+
+    /// Writes the record and the row.
+    pub(super) fn write_down(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+        at_rest: Option<AtRest>,
+        is_held: bool,
+    ) -> Result<(), StoreError> {
+        let manifest = &offer.manifest;
         let mut record = Record::new(sender, rfc3339(wall), &offer.raw);
         record.is_held = is_held;
         record.receipt.clone_from(&offer.receipt);
@@ -644,8 +667,7 @@ impl Store {
                 zone: &self.zone,
             },
         )?;
-        self.forget_offer(sender, offer)?;
-        self.pass(Point::AfterRow)
+        Ok(())
     }
 
     /// What becomes of a vote on a question whose votes need a one-time code; `None` for every other clip. A code that counts is used
@@ -833,7 +855,10 @@ impl Store {
     }
 
     /// Whether the clip was withdrawn, and the hash of what was, where it was here.
-    fn withdrawn(&self, clip_id: &ClipId) -> Result<Option<Option<BodyHash>>, StoreError> {
+    pub(super) fn withdrawn(
+        &self,
+        clip_id: &ClipId,
+    ) -> Result<Option<Option<BodyHash>>, StoreError> {
         let noted: Option<Option<String>> = self
             .db
             .prepare_cached("SELECT sha256 FROM withdrawn WHERE clip_id = ?1")?

@@ -108,11 +108,14 @@ pub struct Counts {
     pub used: BTreeMap<String, usize>,
 }
 
+/// A campaign's list as it was read, with the length of its file then.
+type List = (u64, Arc<HashSet<CodeMark>>);
+
 /// The folder. Cheap to make: what was read is read again only when it has changed.
 #[derive(Debug)]
 pub(crate) struct Codes {
     dir: PathBuf,
-    lists: Mutex<HashMap<PathBuf, (u64, Arc<HashSet<CodeMark>>)>>,
+    lists: Mutex<HashMap<PathBuf, List>>,
 }
 
 /// A name that is a file's name, whatever people call their campaign.

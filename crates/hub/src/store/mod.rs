@@ -31,6 +31,7 @@ mod reports;
 mod rows;
 mod schema;
 mod staging;
+mod submissions;
 mod unreadable;
 mod views;
 mod votes;
@@ -53,6 +54,7 @@ pub use history::{Happened, history};
 pub use rebuild::{Rebuilt, rebuild};
 pub use reports::{config_reports, introduced};
 pub(crate) use rows::{Rank, show_operator};
+pub(crate) use submissions::{Entry, Kept, Levels, OWN_SENDERS, random_bytes};
 pub use views::{BrokerStatus, StoreViews};
 pub(crate) use withdrawals::OF_PAGE;
 pub use withdrawals::ask_to_withdraw;
@@ -175,7 +177,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    fn file(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn file(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File {
             doing,
             path: path.to_owned(),
@@ -656,6 +658,18 @@ impl Store {
         }
     }
 
+    /// Puts everything into the database's file, so that a backup of that one file has it. Readers that are open and idle are no hindrance.
+    pub fn leave_whole(&self) {
+        let left = self
+            .db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = left {
+            log::warn!(
+                "what the database has written last stays beside it, in hub.sqlite-wal: {error}"
+            );
+        }
+    }
+
     /// Whether the store can write durably now. Called once per connection, and notes that one: alerts that were said before are not
     /// confirmed.
     pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
@@ -834,6 +848,14 @@ fn fsync(path: &Path) -> Result<(), StoreError> {
     File::open(path)
         .and_then(|file| file.sync_all())
         .map_err(|e| StoreError::file("fsyncing", path, e))
+}
+
+/// The database of the store in this folder, for whoever only reads.
+///
+/// # Errors
+/// A database that cannot be opened.
+pub(crate) fn open_for_reading(dir: &Path) -> Result<rusqlite::Connection, StoreError> {
+    schema::open_for_reading(&database_in(dir))
 }
 
 #[cfg(test)]

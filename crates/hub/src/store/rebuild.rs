@@ -20,7 +20,7 @@ use super::check::Progress;
 use super::identity::{SQLITE_FILES, beside, set_mark};
 use super::private::Private;
 use super::record::{self, Part};
-use super::{StoreError, database_in, fsync, rows, schema};
+use super::{OWN_SENDERS, StoreError, database_in, fsync, rows, schema};
 use crate::fleet::{self, FleetError};
 
 /// Tables whose content is in no file, and is taken over from the previous database if that can be read.
@@ -177,6 +177,12 @@ impl Rebuilt {
         self.clips += 1;
         if record.waits_for_a_look() {
             self.held += 1;
+            return Ok(());
+        }
+        if OWN_SENDERS
+            .iter()
+            .any(|(_, name)| *name == record.sender.as_str())
+        {
             return Ok(());
         }
         let received_at = record.received_at.parse().unwrap_or_default();

@@ -149,7 +149,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Record>, StoreError> {
 /// What a file in `clips/` is, as its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The recorded words, open or sealed.
+    /// The words, open or sealed.
     Body(BodyKind),
     /// The manifest of a clip with words.
     Record,
@@ -159,8 +159,9 @@ pub(super) enum Part {
     Withdrawn,
 }
 
-const PARTS: [(Part, &str); 5] = [
+const PARTS: [(Part, &str); 6] = [
     (Part::Body(BodyKind::OggOpus), "opus"),
+    (Part::Body(BodyKind::Text), "text"),
     (Part::Body(BodyKind::SealedOggOpus), "sealed"),
     (Part::Record, "json"),
     (Part::Void, "void.json"),
@@ -231,7 +232,7 @@ pub(super) fn has_whole_body(
 pub(super) fn record_of(manifest: &Manifest) -> Part {
     match manifest.kind {
         ClipKind::Void => Part::Void,
-        ClipKind::Audio | ClipKind::Choice => Part::Record,
+        ClipKind::Audio | ClipKind::Choice | ClipKind::Text => Part::Record,
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::{Store, StoreError};
+use super::{OWN_SENDERS, Store, StoreError};
 use crate::complaints;
 use crate::fleet;
 use crate::ingest::shortened;
@@ -44,7 +44,9 @@ impl Store {
 
     /// Whether this name is not a booth's.
     pub(super) fn is_no_booth(&self, sender: &str) -> bool {
-        RESERVED_IDS.contains(&sender) || self.no_booths.iter().any(|name| name == sender)
+        RESERVED_IDS.contains(&sender)
+            || OWN_SENDERS.iter().any(|(_, name)| *name == sender)
+            || self.no_booths.iter().any(|name| name == sender)
     }
 
     /// Counts a message that is ignored, and logs it.

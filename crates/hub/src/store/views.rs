@@ -445,7 +445,7 @@ impl StoreViews {
         let kept: Option<Kept> = locked(&self.db)
             .prepare_cached(
                 "SELECT body, sha256, received_at, recovered, rest_sha256 IS NOT NULL
-                 FROM clip WHERE clip_id = ?1 AND kind = 'audio'",
+                 FROM clip WHERE clip_id = ?1 AND kind IN ('audio', 'text')",
             )?
             .query_row([clip_id.as_str()], |row| {
                 Ok((
@@ -462,6 +462,7 @@ impl StoreViews {
         };
         let kind = match body.as_str() {
             "ogg-opus" if !is_sealed_here => BodyKind::OggOpus,
+            "text/1" if !is_sealed_here => BodyKind::Text,
             _ if self.keys.is_empty() => return Ok(None),
             _ => BodyKind::SealedOggOpus,
         };
@@ -475,6 +476,7 @@ impl StoreViews {
             sha256: sha256.map(Into::into).unwrap_or_default(),
             stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             sealed,
+            is_text: body == "text/1",
         }))
     }
 }

@@ -49,8 +49,9 @@ pub(crate) const OF_PAGE: Limit = Limit {
     every_ms: 15_000,
 };
 /// Every part of a clip but the mark that it was withdrawn, the words first.
-const EVERYTHING: [Part; 4] = [
+const EVERYTHING: [Part; 5] = [
     Part::Body(BodyKind::OggOpus),
+    Part::Body(BodyKind::Text),
     Part::Body(BodyKind::SealedOggOpus),
     Part::Record,
     Part::Void,
@@ -450,7 +451,7 @@ impl Store {
 
     /// The clips that are kept and have this receipt, two at most. A version that is on its way or in dispute is no reason to delete what
     /// is kept under its id: anybody may have sent it.
-    fn that_fit(&self, mark: &ReceiptMark) -> Result<Vec<ClipId>, StoreError> {
+    pub(super) fn that_fit(&self, mark: &ReceiptMark) -> Result<Vec<ClipId>, StoreError> {
         let fits = self
             .db
             .prepare_cached("SELECT clip_id FROM kept WHERE receipt = ?1 LIMIT 2")?

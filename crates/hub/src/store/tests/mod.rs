@@ -8,6 +8,7 @@ mod fleet;
 mod keeps;
 mod model;
 mod sealed;
+mod submissions;
 mod whose;
 mod withdrawals;
 

@@ -36,6 +36,10 @@ impl City {
         self.keys.clone()
     }
 
+    pub(super) fn receipt_key(&self) -> Arc<ReceiptKey> {
+        self.key.clone()
+    }
+
     pub(super) fn codes(&self, store: &Path) -> VoteCodes {
         VoteCodes::under(store, self.key.clone())
     }
@@ -109,18 +113,18 @@ impl Bench {
     }
 
     /// So many seconds go by.
-    fn works_off(&mut self, seconds: u64) {
+    pub(super) fn works_off(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.mono = Mono(self.mono.0 + 1_000);
             self.store.work_off(self.wall, self.mono).expect("works");
         }
     }
 
-    fn waiting(&self) -> u64 {
+    pub(super) fn waiting(&self) -> u64 {
         Private::beside(&self.dir()).waiting_number()
     }
 
-    fn number(&self, query: &str) -> u64 {
+    pub(super) fn number(&self, query: &str) -> u64 {
         let number = self.store.db.query_row(query, [], |row| row.get(0));
         number.expect("a number")
     }

@@ -1,0 +1,424 @@
+//! The hub as the city's rooms use it ([`booth_city::centre::Centre`]).
+//!
+//! Owns: a reading connection of its own, and the ways in and out that the city may use. Never does: decide what is published. Blocks.
+#![allow(clippy::disallowed_methods)] // reads prompts, and looks which file the database is
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use booth_city::centre::{
+    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Source, Submission, Taken, Tell,
+    Withdrawal,
+};
+pub use booth_city::centre::{Centre, CentreError};
+use booth_contract::{ClipId, Health, MediaHash, Publish};
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use crate::campaign;
+use crate::campaign::editor;
+use crate::config::HubConfig;
+use crate::door::{Door, Shut};
+use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError};
+use crate::view::Views;
+use crate::withdrawing::{self, Withdrawing};
+use booth_host::clock;
+
+/// See the module's comment.
+pub struct HubCentre {
+    db: Mutex<Connection>,
+    dir: PathBuf,
+    config: HubConfig,
+    views: Arc<dyn Views>,
+    door: Option<Arc<Door>>,
+    withdrawing: Option<Arc<Withdrawing>>,
+}
+
+/// How much longer than its question allows an answer may be, seconds: a browser stops its recording late.
+const LATE_SECONDS: u64 = 3;
+/// The longest answer where its question names no limit, seconds: a booth's.
+const LONGEST_ANSWER: u64 = 180;
+/// Most letters of a written answer.
+const MOST_LETTERS: usize = 5_000;
+
+impl HubCentre {
+    /// For the store that this configuration names.
+    ///
+    /// # Errors
+    /// A database that cannot be opened.
+    pub fn open(config: HubConfig, views: Arc<dyn Views>) -> Result<Self, StoreError> {
+        let dir = config.store.dir.clone();
+        Ok(Self {
+            db: Mutex::new(store::open_for_reading(&dir)?),
+            dir,
+            config,
+            views,
+            door: None,
+            withdrawing: None,
+        })
+    }
+
+    /// The same, which also takes answers and withdrawals.
+    pub fn taking(self, door: Arc<Door>, withdrawing: Arc<Withdrawing>) -> Self {
+        Self {
+            door: Some(door),
+            withdrawing: Some(withdrawing),
+            ..self
+        }
+    }
+
+    /// What is wrong with an answer, before anything of it is kept; and the levels of its sound.
+    fn judged(&self, submission: &mut Submission) -> Result<Levels, CentreError> {
+        let refused = |why: &str| Err(CentreError::Refused(why.into()));
+        let campaigns = self.campaigns()?;
+        let campaign = campaigns
+            .iter()
+            .find(|campaign| campaign.id == submission.campaign_id);
+        let question = campaign.and_then(|campaign| {
+            let mut questions = campaign.questions.iter();
+            questions.find(|question| question.id == submission.question_id)
+        });
+        let Some(question) = question else {
+            return refused("There is no such question any more.");
+        };
+        // No more than was asked for, whatever a form says.
+        submission.may_publish = match (question.may_publish, submission.may_publish) {
+            (Publish::Voice, wanted) => wanted,
+            (Publish::Text, Publish::Voice | Publish::Text) => Publish::Text,
+            _ => Publish::No,
+        };
+        match &submission.body {
+            // A vote counts with its code alone, and codes are taken at booths.
+            Body::Vote(_) if question.needs_code => {
+                return refused("This vote needs a one-time code: cast it at a booth.");
+            }
+            Body::Vote(digit) => {
+                if !question.options.iter().any(|option| option.digit == *digit) {
+                    return refused("This question has no such answer.");
+                }
+                submission.may_publish = Publish::No;
+            }
+            _ if !question.options.is_empty() => {
+                return refused("This question is answered by choosing one of its answers.");
+            }
+            Body::Written(text) => {
+                if text.trim().is_empty() {
+                    return refused("Nothing was written.");
+                }
+                if text.chars().count() > MOST_LETTERS {
+                    return refused("The text is too long.");
+                }
+                if submission.may_publish == Publish::Voice {
+                    submission.may_publish = Publish::Text;
+                }
+            }
+            Body::Spoken(ogg, _) => {
+                let most = question.max_seconds.unwrap_or(LONGEST_ANSWER) + LATE_SECONDS;
+                let measured = booth_audio::measured(ogg, most)
+                    .map_err(|why| CentreError::Refused(format!("The recording {why}.")))?;
+                submission.body = Body::Spoken(ogg.clone(), measured.length.ms());
+                return Ok(Levels {
+                    rms_dbfs: measured.rms_dbfs,
+                    peak_dbfs: measured.peak_dbfs,
+                    speech_ratio: Some(measured.speech_ratio),
+                });
+            }
+        }
+        Ok(Levels::default())
+    }
+
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The counters of health that the city adds up (contract §3.2).
+const COUNTERS: [&str; 5] = ["lifts", "clips", "refused", "left_early", "discarded"];
+
+impl HubCentre {
+    /// What each booth has counted since its midnight, and when it said so.
+    fn counted(&self) -> rusqlite::Result<BTreeMap<String, CountedToday>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "SELECT booth_id, health, health_at FROM booth WHERE health IS NOT NULL",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let health: String = row.get(1)?;
+            let heard_at: Option<String> = row.get(2)?;
+            Ok((
+                row.get::<_, String>(0)?,
+                counted(&health, heard_at.as_deref()),
+            ))
+        })?;
+        rows.collect()
+    }
+}
+
+fn counted(health: &str, heard_at: Option<&str>) -> (BTreeMap<String, u64>, Option<Timestamp>) {
+    let Ok(health) = Health::from_json(health.as_bytes()) else {
+        return Default::default();
+    };
+    // The booth's own time is that of its midnight, as far as its clock is right.
+    let own = health
+        .get("ts")
+        .filter(|_| health.get("clock_synced") == Some(1.0))
+        // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
+        .map(|ts| if ts > 1e11 { ts / 1_000.0 } else { ts })
+        .and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+    let said_at = own.or_else(|| heard_at.and_then(|at| at.parse().ok()));
+    let each = COUNTERS.into_iter().filter_map(|name| {
+        let value = health.get(&format!("{name}_today"))?;
+        (value >= 0.0).then_some((name.to_owned(), value as u64))
+    });
+    (each.collect(), said_at)
+}
+
+impl HubCentre {
+    /// Why a clip has no file that can be opened here.
+    fn why_not(&self, id: &ClipId) -> Result<CentreError, CentreError> {
+        let is_here: bool = self
+            .db()
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM clip WHERE clip_id = ?1 AND bytes > 0)")
+            .and_then(|mut asked| asked.query_row([id.as_str()], |row| row.get(0)))
+            .map_err(failed)?;
+        Ok(match is_here {
+            true => CentreError::Sealed,
+            false => CentreError::NotThere,
+        })
+    }
+}
+
+/// A booth's counters of today, and when it said them.
+type CountedToday = (BTreeMap<String, u64>, Option<Timestamp>);
+
+fn failed(error: impl std::fmt::Display) -> CentreError {
+    CentreError::Failed(error.to_string())
+}
+
+const COUNTED: &str = "held = 0 AND test = 0";
+
+fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
+    let place: i64 = row.get(0)?;
+    let moment = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
+    let kind = Kind::of(&row.get::<_, String>(2)?);
+    let received = moment(row.get(10)?);
+    let (Some(kind), Some(received_at)) = (kind, received) else {
+        return Ok((place, None));
+    };
+    // What a booth says of itself does not count here.
+    let sender: String = row.get(3)?;
+    let own = OWN_SENDERS.iter().find(|(_, name)| *name == sender);
+    let source = own.map_or(Source::Booth, |(source, _)| *source);
+    let is_clock_right: bool = row.get(17)?;
+    let arrived = Arrived {
+        id: ClipId::from(row.get::<_, String>(1)?),
+        kind,
+        source,
+        booth_id: (source == Source::Booth).then(|| row.get(4)).transpose()?,
+        campaign_id: row.get(5)?,
+        question_id: row.get(6)?,
+        choice: row.get(7)?,
+        lang: row.get(8)?,
+        spoken_at: moment(row.get(9)?).filter(|_| is_clock_right),
+        received_at,
+        duration_ms: row.get(11)?,
+        speech_ratio: row.get(12)?,
+        rms_dbfs: row.get(13)?,
+        recovered: row.get(14)?,
+        may_publish: match row.get::<_, Option<String>>(15)?.as_deref() {
+            Some("text") => Publish::Text,
+            Some("voice") => Publish::Voice,
+            _ => Publish::No,
+        },
+        notice_id: row.get(16)?,
+    };
+    Ok((place, Some(arrived)))
+}
+
+impl Centre for HubCentre {
+    fn arrived(&self, after: i64, limit: usize) -> Result<Vec<(i64, Arrived)>, CentreError> {
+        let db = self.db();
+        let mut statement = db
+            .prepare_cached(&format!(
+                "SELECT rowid, clip_id, kind, sender, booth_id, campaign_id, question_id, choice,
+                   lang, started_at, received_at, duration_ms, json_extract(CAST(manifest AS TEXT), '$.speech_ratio'),
+                   json_extract(CAST(manifest AS TEXT), '$.rms_dbfs'), recovered, publish, notice_id, clock_synced
+                 FROM kept WHERE rowid > ?1 AND {COUNTED} AND kind IN ('audio', 'choice', 'text') ORDER BY rowid LIMIT ?2"
+            ))
+            .map_err(failed)?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement
+            .query_map(params![after, most], arrived_from)
+            .map_err(failed)?;
+        let rows = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)?;
+        let whole = rows
+            .into_iter()
+            .filter_map(|(place, message)| Some((place, message?)));
+        Ok(whole.collect())
+    }
+
+    fn number(&self) -> Result<u64, CentreError> {
+        let db = self.db();
+        let count = |kind: &str| {
+            db.prepare_cached(&format!(
+                "SELECT count(*) FROM kept WHERE {COUNTED} AND kind = '{kind}'"
+            ))?
+            .query_row([], |row| row.get::<_, u64>(0))
+        };
+        let mut number = 0;
+        for kind in [Kind::Spoken, Kind::Written, Kind::Vote] {
+            number += count(kind.word()).map_err(failed)?;
+        }
+        Ok(number)
+    }
+
+    fn store_name(&self) -> Result<String, CentreError> {
+        let name: String = self
+            .db()
+            .prepare_cached("SELECT name FROM store")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(failed)?;
+        // A database that was made anew from the clips has their name, and other places.
+        let file = std::fs::metadata(store::database_in(&self.dir)).map_err(failed)?;
+        Ok(format!("{name}-{}", file.ino()))
+    }
+
+    fn gone(&self, after: i64, limit: usize) -> Result<Vec<Gone>, CentreError> {
+        let db = self.db();
+        let mut statement = db
+            .prepare_cached(
+                "SELECT rowid, clip_id FROM withdrawn WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+            )
+            .map_err(failed)?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement
+            .query_map(params![after, most], |row| {
+                Ok(Gone {
+                    place: row.get(0)?,
+                    id: ClipId::from(row.get::<_, String>(1)?),
+                })
+            })
+            .map_err(failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {
+        match self.views.clip_file(id) {
+            Some(file) if !file.is_text => crate::http::sound_of(&file),
+            Some(_) => Err(CentreError::NotThere),
+            None => Err(self.why_not(id)?),
+        }
+    }
+
+    fn text(&self, id: &ClipId) -> Result<String, CentreError> {
+        match self.views.clip_file(id) {
+            Some(file) if file.is_text => crate::http::text_of(&file),
+            Some(_) => Err(CentreError::NotThere),
+            // A hub without the city's key finds no file that it could open.
+            None => Err(self.why_not(id)?),
+        }
+    }
+
+    fn submit(&self, mut submission: Submission) -> Result<Taken, CentreError> {
+        let Some(door) = &self.door else {
+            let why = "This hub takes no answers from home.";
+            return Err(CentreError::Refused(why.into()));
+        };
+        let levels = self.judged(&mut submission)?;
+        let entry = Entry {
+            clip_id: None,
+            submission,
+            levels,
+        };
+        match door.keep(entry) {
+            Ok(Kept::New(id, receipt)) => Ok(Taken {
+                id,
+                receipt: receipt.map(|receipt| receipt.to_text().to_string()),
+            }),
+            Ok(Kept::Before(_)) => Err(CentreError::Refused("This was sent before.".into())),
+            Err(Shut::Busy) => Err(CentreError::Busy),
+            Err(Shut::Gone) => Err(CentreError::Failed("the hub is ending".into())),
+            Err(Shut::Failed(why)) => Err(CentreError::Failed(why)),
+        }
+    }
+
+    fn withdraw(&self, from: IpAddr, receipt: &str) -> Result<Withdrawal, CentreError> {
+        let not_here = "This hub has no key of the city: dial the receipt at a booth.";
+        let Some(withdrawing) = &self.withdrawing else {
+            return Err(CentreError::Refused(not_here.into()));
+        };
+        match withdrawing.take(clock::wall(), clock::mono(), from, receipt) {
+            withdrawing::Taken::Noted => Ok(Withdrawal::Noted),
+            withdrawing::Taken::Wrong(_) => Ok(Withdrawal::NoReceipt),
+            withdrawing::Taken::TooMany => Ok(Withdrawal::TooMany),
+            withdrawing::Taken::NotHere => Err(CentreError::Refused(not_here.into())),
+            withdrawing::Taken::Failed => {
+                Err(CentreError::Failed("a withdrawal cannot be kept".into()))
+            }
+        }
+    }
+
+    fn delete(&self, id: &ClipId) -> Result<(), CentreError> {
+        store::ask_to_withdraw(&self.dir, booth_host::clock::wall(), id).map_err(failed)
+    }
+
+    fn campaigns(&self) -> Result<Vec<Campaign>, CentreError> {
+        campaign::for_city(&self.dir).map_err(failed)
+    }
+
+    fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError> {
+        campaign::media_of(&self.dir, hash)
+            .map_err(failed)?
+            .ok_or(CentreError::NotThere)
+    }
+
+    fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {
+        let counted = self.counted().map_err(failed)?;
+        let fleet = self.views.fleet();
+        let now = fleet.booths.into_iter().map(|booth| {
+            let (today, said_at) = counted.get(&booth.booth_id).cloned().unwrap_or_default();
+            BoothNow {
+                name: booth.name,
+                is_ready: booth.ready == Some(true) && !booth.stale,
+                id: booth.booth_id,
+                today,
+                said_at,
+            }
+        });
+        Ok(now.collect())
+    }
+
+    fn campaign_file(&self, id: &str) -> Result<String, CentreError> {
+        campaign::source_of(&self.dir, id)
+            .map_err(failed)?
+            .ok_or(CentreError::NotThere)
+    }
+
+    fn check_campaign(&self, toml: &str) -> Result<Checked, CentreError> {
+        Ok(editor::check(&self.config, toml)?)
+    }
+
+    fn keep_sound(&self, sound: &[u8]) -> Result<String, CentreError> {
+        Ok(editor::keep_sound(&self.config, sound)?)
+    }
+
+    fn make_prompts(&self, toml: &str, tell: Tell<'_>) -> Result<Checked, CentreError> {
+        Ok(editor::make(&self.config, toml, tell)?)
+    }
+
+    fn texts_to_sign(&self, toml: &str) -> Result<Vec<String>, CentreError> {
+        Ok(editor::to_sign(&self.config, toml)?)
+    }
+
+    fn publish_campaign(
+        &self,
+        toml: &str,
+        signed: &[(String, String)],
+        tell: Tell<'_>,
+    ) -> Result<(), CentreError> {
+        Ok(editor::publish(&self.config, toml, signed, tell)?)
+    }
+}
