@@ -31,6 +31,7 @@
 build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
 sound = pulseaudio pulseaudio-utils libasound2-plugins
 run_packages = $(build) mosquitto opus-tools espeak-ng $(if $(MIC),alsa-utils,$(sound))
+demo-city_packages = $(build) mosquitto espeak-ng
 test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk systemd curl openssl age python3-cryptography espeak-ng
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools valgrind python3-venv python3-dev
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
@@ -72,7 +73,7 @@ CARGO_FUZZ = 0.13.2
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt update_manifest to_pages sealed_clip
 
-.PHONY: brokers image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
+.PHONY: brokers demo-city image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -84,6 +85,11 @@ run: ## a citizen speaks, the clip arrives; stays up until Ctrl-C (ONCE=1 ends; 
 	$(needs)
 	cargo build --features demo --bins
 	target/debug/booth-demo $(if $(ONCE),--once) $(if $(MIC),--mic "$(MIC)") --language $(LANGUAGE_OF_CITIZEN)
+
+demo-city: ## a hub with a year of a city: 12 booths, 5 campaigns, thousands of messages; stays up until Ctrl-C (ONCE=1 ends)
+	$(needs)
+	cargo build --features demo --bins --example demo_city
+	target/debug/examples/demo_city $(if $(ONCE),--once)
 
 # Most tests wait for real processes: three at a time for each core (docs/testing.md).
 test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 releases=$1
 targets=${2:-}
 [ "$(id -u)" = 0 ] || { echo "packages-proof: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
-[ -n "$targets" ] || targets="run run-on-pipewire test bench simulate torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
+[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench simulate torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
 proof=$PWD/target/packages/proof
 rust=$(rustc --print sysroot)
 . image/mirrors.sh
@@ -23,6 +23,7 @@ programs() {
     local build="cc make cmake pkg-config cargo" sound="pulseaudio pactl paplay parec" broker="mosquitto mosquitto_passwd"
     case $1 in
     run | run-on-pipewire) echo "$build $sound $broker opusdec opusinfo espeak-ng" ;;
+    demo-city) echo "$build $broker espeak-ng" ;;
     test) echo "$build $sound $broker mosquitto_pub mosquitto_sub opusdec opusinfo chromedriver chromium mke2fs e2fsck mount umount findmnt unshare sfdisk systemd-analyze curl openssl age age-keygen python3 espeak-ng" ;;
     bench) echo "$build $sound $broker mosquitto_sub opusenc opusdec" ;;
     torture) echo "$build $sound $broker mosquitto_sub opusdec mkfs.ext4 e2fsck mount umount" ;;
@@ -46,6 +47,7 @@ tries() {
         echo "user: make run ONCE=1"
         echo "make run ONCE=1 LANGUAGE_OF_CITIZEN=en"
         ;;
+    demo-city) echo "user: make demo-city ONCE=1" ;;
     test)
         echo "cargo test --no-run --all-targets"
         echo "cargo test --test house -- demonstration:: systemd_units::"

@@ -1,0 +1,94 @@
+//! Somebody of the city's staff at the hub's pages, as a browser asks for them.
+
+/// A person who is logged in.
+pub(super) struct Staff {
+    agent: ureq::Agent,
+    base: String,
+    cookie: String,
+    token: String,
+}
+
+impl Staff {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// The hub does not answer, or does not know the name and password.
+    pub(super) fn log_in(base: &str, name: &str, password: &str) -> Result<Self, String> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build();
+        let mut staff = Self {
+            agent: config.into(),
+            base: base.to_owned(),
+            cookie: String::new(),
+            token: String::new(),
+        };
+        let said = staff
+            .agent
+            .post(format!("{base}/login"))
+            .header("Origin", base)
+            .send_form([("name", name), ("password", password)])
+            .map_err(|error| format!("/login: {error}"))?;
+        let cookies = said.headers().get_all("set-cookie").iter();
+        let cookies = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        staff.cookie = cookies.collect::<Vec<_>>().join("; ");
+        if said.status() != 303 || staff.cookie.is_empty() {
+            return Err(format!("/login does not let {name} in: {}", said.status()));
+        }
+        let page = staff.get("desk").or_else(|_| staff.get("editor"))?;
+        staff.token = between(&page, "name=\"form-token\" content=\"", "\"")
+            .ok_or("no page has a form token")?
+            .to_owned();
+        Ok(staff)
+    }
+
+    /// A page.
+    pub(super) fn get(&self, page: &str) -> Result<String, String> {
+        let asked = self
+            .agent
+            .get(format!("{}/{page}", self.base))
+            .header("Cookie", &self.cookie)
+            .call();
+        let mut said = asked.map_err(|error| format!("/{page}: {error}"))?;
+        let text = said.body_mut().read_to_string();
+        let text = text.map_err(|error| format!("/{page}: {error}"))?;
+        match said.status().as_u16() {
+            200 => Ok(text),
+            status => Err(format!("/{page}: {status}")),
+        }
+    }
+
+    /// Sends a form; answers the page, or the place that it leads to.
+    pub(super) fn post(&self, page: &str, fields: &[(&str, &str)]) -> Result<String, String> {
+        let sent = self
+            .agent
+            .post(format!("{}/{page}", self.base))
+            .header("Cookie", &self.cookie)
+            .header("Origin", &self.base)
+            .header("X-Form-Token", &self.token)
+            .send_form(fields.iter().copied());
+        let mut said = sent.map_err(|error| format!("/{page}: {error}"))?;
+        let status = said.status().as_u16();
+        let place = said.headers().get("location");
+        let place = place
+            .and_then(|place| place.to_str().ok())
+            .map(str::to_owned);
+        let text = said.body_mut().read_to_string().unwrap_or_default();
+        match status {
+            200..400 => Ok(place.unwrap_or(text)),
+            status => Err(format!("/{page}: {status}: {}", sentence(&text))),
+        }
+    }
+}
+
+/// What stands between two texts.
+pub(super) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+/// The words of a page of one sentence.
+fn sentence(page: &str) -> &str {
+    between(page, "<p>", "</p>").unwrap_or(page)
+}
