@@ -57,27 +57,7 @@ pub struct Prompts {
 
 /// The file name of a prompt, without extension.
 pub fn file_name(prompt: &Prompt) -> &str {
-    match prompt {
-        Prompt::Notice => "notice",
-        Prompt::Menu => "menu",
-        Prompt::Tone => "tone",
-        Prompt::Repeat => "repeat",
-        Prompt::NoSuchQuestion => "no_such_question",
-        Prompt::LimitSoon => "limit_soon",
-        Prompt::Thanks => "thanks",
-        Prompt::Goodbye => "goodbye",
-        Prompt::TooShort => "too_short",
-        Prompt::OffHook => "off_hook",
-        Prompt::OutOfOrder => "out_of_order",
-        Prompt::Emergency => "emergency",
-        Prompt::TestTone => "test_tone",
-        Prompt::Question(name) => name,
-        Prompt::Wanted(_) => "wanted",
-        Prompt::InLanguage(_, prompt) => file_name(prompt),
-        Prompt::BoothName => "booth_name",
-        Prompt::Pause => "pause",
-        Prompt::Word(word) => word.name(),
-    }
+    prompt.name()
 }
 
 const NAMED: [Prompt; 13] = [

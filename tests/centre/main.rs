@@ -1,6 +1,8 @@
 //! The hub on a real broker, and its pages in a real browser.
 
 mod campaigns;
+mod desk;
+mod editor;
 mod hub_delivery;
 mod pages;
 mod sealed;

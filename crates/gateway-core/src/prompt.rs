@@ -57,3 +57,30 @@ pub enum Prompt {
     /// A word of the booth's own voice.
     Word(Word),
 }
+
+impl Prompt {
+    /// Its name in the contract (§2), which is also that of its file, without extension.
+    pub fn name(&self) -> &str {
+        match self {
+            Prompt::Notice => "notice",
+            Prompt::Menu => "menu",
+            Prompt::Tone => "tone",
+            Prompt::Repeat => "repeat",
+            Prompt::NoSuchQuestion => "no_such_question",
+            Prompt::LimitSoon => "limit_soon",
+            Prompt::Thanks => "thanks",
+            Prompt::Goodbye => "goodbye",
+            Prompt::TooShort => "too_short",
+            Prompt::OffHook => "off_hook",
+            Prompt::OutOfOrder => "out_of_order",
+            Prompt::Emergency => "emergency",
+            Prompt::TestTone => "test_tone",
+            Prompt::Question(name) => name,
+            Prompt::Wanted(_) => "wanted",
+            Prompt::InLanguage(_, prompt) => prompt.name(),
+            Prompt::BoothName => "booth_name",
+            Prompt::Pause => "pause",
+            Prompt::Word(word) => word.name(),
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use booth_contract::FrameFacts;
 use booth_contract::ogg_page::{self, StreamEnd};
+use booth_contract::written::TEXT_BEGINS;
 use chacha20poly1305::Tag;
 use chacha20poly1305::aead::AeadInOut;
 use uuid::Uuid;
@@ -64,6 +65,8 @@ pub struct Opened {
     pub clip: Uuid,
     /// A conformant Ogg Opus file (RFC 7845). Where the last frame is missing, a closing page of silence ends it.
     pub ogg: Zeroizing<Vec<u8>>,
+    /// The body of a written message ([`booth_contract::written`]); then there is no sound.
+    pub text: Option<Zeroizing<Vec<u8>>>,
     /// What is known of each frame's sound.
     pub facts: Vec<FrameFacts>,
     /// How the body ended.
@@ -182,6 +185,7 @@ fn frames(body: &[u8], head: &Head<'_>, key: &DataKey) -> Result<Opened, OpenErr
     let mut ogg = Zeroizing::new(Vec::with_capacity(body.len() + 1_024));
     let mut facts = Vec::new();
     let mut stream: Option<StreamEnd> = None;
+    let mut is_text = false;
     let mut at = head.frames_at;
     let ending = loop {
         let rest = &body[at..];
@@ -212,7 +216,8 @@ fn frames(body: &[u8], head: &Head<'_>, key: &DataKey) -> Result<Opened, OpenErr
         let (Ok(()), Some((known, pages))) = (opened, FrameFacts::split(&text)) else {
             break Ending::Damaged(at as u64);
         };
-        if !pages.is_empty() {
+        is_text |= facts.is_empty() && pages.starts_with(TEXT_BEGINS);
+        if !pages.is_empty() && !is_text {
             match ogg_page::walk(pages, stream) {
                 Some(end) => stream = Some(end),
                 None => break Ending::Damaged(at as u64),
@@ -228,9 +233,14 @@ fn frames(body: &[u8], head: &Head<'_>, key: &DataKey) -> Result<Opened, OpenErr
             };
         }
     };
+    let (ogg, text) = match is_text {
+        true => (Zeroizing::default(), Some(ogg)),
+        false => (ogg, None),
+    };
     let mut opened = Opened {
         clip: head.clip,
         ogg,
+        text,
         facts,
         ending,
     };

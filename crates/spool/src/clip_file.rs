@@ -135,7 +135,7 @@ pub(crate) struct Header {
 pub(crate) fn beside(facts: FrameFacts, kind: BodyKind) -> FrameFacts {
     match kind {
         BodyKind::OggOpus => facts,
-        BodyKind::SealedOggOpus => FrameFacts {
+        BodyKind::SealedOggOpus | BodyKind::Text => FrameFacts {
             samples: facts.samples,
             ..FrameFacts::NONE
         },

@@ -110,6 +110,42 @@ impl Browser {
 }
 
 impl Browser {
+    /// Presses one key, or one with others held: `p`, `Enter`, `Control+Enter` (WebDriver §17.4.2 has the names of keys).
+    pub fn press(&self, key: &str) {
+        let code = |name: &str| match name {
+            "Control" => '\u{e009}',
+            "Shift" => '\u{e008}',
+            "Enter" => '\u{e007}',
+            "Escape" => '\u{e00c}',
+            "ArrowLeft" => '\u{e012}',
+            "ArrowRight" => '\u{e014}',
+            "Space" => ' ',
+            one => one.chars().next().expect("a key"),
+        };
+        let keys: Vec<char> = key.split('+').map(code).collect();
+        let down = keys
+            .iter()
+            .map(|key| json!({ "type": "keyDown", "value": key.to_string() }));
+        let up = keys.iter().rev();
+        let up = up.map(|key| json!({ "type": "keyUp", "value": key.to_string() }));
+        self.keyboard(down.chain(up).collect());
+    }
+
+    /// Types a text, key by key.
+    pub fn types(&self, text: &str) {
+        let keys = text.chars().flat_map(|key| {
+            ["keyDown", "keyUp"].map(|what| json!({ "type": what, "value": key.to_string() }))
+        });
+        self.keyboard(keys.collect());
+    }
+
+    fn keyboard(&self, actions: Vec<Value>) {
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.in_session("/actions", &json!({ "actions": [keyboard] }));
+    }
+}
+
+impl Browser {
     /// A screen of this many pixels, with light or dark colours, for people who want things to move or not.
     pub fn on_screen(&self, (width, height): (u32, u32), scheme: &str, is_calm: bool) {
         let size =
