@@ -8,6 +8,8 @@ pub(super) struct Campaign {
     pub(super) title: [&'static str; 2],
     /// Its digits: of the question, and of the vote.
     pub(super) digits: (u8, u8),
+    /// The id of its question that is answered in words; no two campaigns may have the same.
+    pub(super) question: &'static str,
     /// Its question, answered in words, in Danish and in English.
     pub(super) asks: [&'static str; 2],
     /// Its vote: the question's id, its text, and the options with their digits.
@@ -23,12 +25,10 @@ pub(super) struct Vote {
     pub(super) options: &'static [(u8, &'static str, [&'static str; 2])],
 }
 
-/// The question of every campaign that is answered in words.
-pub(super) const QUESTION: &str = "ideas";
-
 pub(super) const CAMPAIGNS: [Campaign; 5] = [
     Campaign {
         id: "square",
+        question: "square-ideas",
         title: ["Torvet ved Rundhøj", "The square at Rundhøj"],
         digits: (1, 2),
         asks: [
@@ -51,6 +51,7 @@ pub(super) const CAMPAIGNS: [Campaign; 5] = [
     },
     Campaign {
         id: "traffic",
+        question: "traffic-ideas",
         title: ["Trafik i kvarteret", "Traffic in the neighbourhood"],
         digits: (3, 0),
         asks: [
@@ -62,6 +63,7 @@ pub(super) const CAMPAIGNS: [Campaign; 5] = [
     },
     Campaign {
         id: "library",
+        question: "library-ideas",
         title: ["Biblioteket efter os", "The library we want"],
         digits: (4, 5),
         asks: [
@@ -84,6 +86,7 @@ pub(super) const CAMPAIGNS: [Campaign; 5] = [
     },
     Campaign {
         id: "harbour",
+        question: "harbour-ideas",
         title: ["Den nye havn", "The new harbour"],
         digits: (6, 0),
         asks: [
@@ -95,6 +98,7 @@ pub(super) const CAMPAIGNS: [Campaign; 5] = [
     },
     Campaign {
         id: "neighbours",
+        question: "neighbours-ideas",
         title: ["Naboer", "Neighbours"],
         digits: (7, 0),
         asks: [
@@ -114,8 +118,8 @@ impl Campaign {
         let [da, en] = self.asks;
         let mut text = format!(
             "id = {:?}\ntitle = {title:?}\nbooths = \"all\"\nlanguage = \"da\"\nlanguages = {{ 9 = \"en\" }}\n\n\
-             [[question]]\nid = {QUESTION:?}\ndigit = {digit}\nkind = \"speak\"\npublish = \"ask_voice\"\ntext.da = {da:?}\ntext.en = {en:?}\n",
-            self.id
+             [[question]]\nid = {:?}\ndigit = {digit}\nkind = \"speak\"\npublish = \"ask_voice\"\ntext.da = {da:?}\ntext.en = {en:?}\n",
+            self.id, self.question
         );
         if let Some(Vote { id, asks, options }) = &self.vote {
             let [da, en] = asks;

@@ -11,22 +11,8 @@ use booth_audio::made_answer;
 const SENTENCES: &str = include_str!("sentences.tsv");
 /// How people begin; with one of them in front a sentence is another one.
 const OPENINGS: [(&str, &[&str]); 2] = [
-    (
-        "da",
-        &[
-            "",
-            "Hej, jeg bor lige om hjørnet.",
-            "Altså, jeg vil sige sådan her:",
-        ],
-    ),
-    (
-        "en",
-        &[
-            "",
-            "Hello, I live around the corner.",
-            "Well, let me put it like this:",
-        ],
-    ),
+    ("da", &["", "Hej, jeg bor lige om hjørnet."]),
+    ("en", &["", "Hello, I live around the corner."]),
 ];
 /// espeak-ng's voices by language.
 const VOICES: [(&str, &[&str]); 2] = [

@@ -22,7 +22,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use booths::{Chance, Kept};
-use campaigns::{CAMPAIGNS, Campaign, QUESTION};
+use campaigns::{CAMPAIGNS, Campaign};
 use corpus::Said;
 
 /// How many booths there are.
@@ -85,12 +85,9 @@ fn show(arguments: &Arguments) -> Result<(), String> {
     ));
     for campaign in &CAMPAIGNS {
         let file = campaign.write(&folder)?;
-        hub.run(&[
-            "campaign",
-            "publish",
-            &file.display().to_string(),
-            "--no-wait",
-        ])?;
+        let file = file.display().to_string();
+        hub.run(&["campaign", "prompts", &file])?;
+        hub.run(&["campaign", "publish", &file, "--wait", "0"])?;
     }
     steps.done("five campaigns are published");
     let today = jiff::ZonedDateTime::now().date();
@@ -166,7 +163,7 @@ fn year(messages: usize, first: Date, said: &[Said]) -> Vec<Vec<Kept>> {
         year[booth].push(Kept {
             said: Some(one),
             campaign: campaign.id,
-            question: QUESTION,
+            question: campaign.question,
             choice: None,
             at,
             publish,

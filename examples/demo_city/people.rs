@@ -10,7 +10,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::booths::{Chance, Kept};
-use super::campaigns::{CAMPAIGNS, QUESTION};
+use super::campaigns::CAMPAIGNS;
 use super::corpus::Said;
 use super::staff::{Staff, between};
 use super::{AREAS, BOOTHS, PLACES, name_of};
@@ -349,7 +349,7 @@ impl Editor {
             self.desk
                 .post(&format!("editor/{}/public", campaign.id), &fields)?;
             self.desk.post(
-                &format!("editor/{}/public/{QUESTION}", campaign.id),
+                &format!("editor/{}/public/{}", campaign.id, campaign.question),
                 &[
                     ("reply.da", "Tak. Vi har læst alle svar."),
                     ("reply.en", "Thank you. We have read every answer."),
