@@ -321,3 +321,22 @@ fn no_adapter_imports_itself_by_a_circle() {
 fn no_part_of_the_loop_imports_itself_by_a_circle() {
     assert_eq!(circle_in("src/run", "crate::run::"), None);
 }
+
+#[test]
+fn no_page_starts_a_task_whose_end_would_end_the_hub() {
+    let mut files = Vec::new();
+    sources(&repository().join("crates/city/src"), &mut files);
+    assert!(files.len() > 50, "{}", files.len());
+    for file in files {
+        let text = read(&file);
+        let starts = ["crew::task(", "crew::start("]
+            .into_iter()
+            .find(|start| text.contains(start));
+        assert_eq!(
+            starts,
+            None,
+            "{}: use crew::errand, aside or contain",
+            file.display()
+        );
+    }
+}

@@ -177,6 +177,15 @@ pub fn task(
     tokio::spawn(async move { place.left(unwound(work).await) })
 }
 
+/// Starts a task on this thread's runtime that does one thing and ends. Only its panic is a death.
+pub fn errand(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let place = Place::new(name, false);
+    tokio::spawn(async move { place.left(unwound(work).await) })
+}
+
 /// Does blocking work beside this task. A panic is returned for the caller to judge.
 pub async fn aside<T: Send + 'static>(
     name: &str,

@@ -97,7 +97,7 @@ pub(crate) fn start(
     city.editing.jobs.begin(id, what)?;
     let (city, id) = (Arc::clone(city), id.to_owned());
     // Nobody waits for its end: whoever looks asks for it.
-    drop(crew::task("editor", async move {
+    drop(crew::errand("editor", async move {
         let (own, of) = (Arc::clone(&city), id.clone());
         let done = crew::aside("editor", move || {
             work(&own, &|line: &str| own.editing.jobs.tell(&of, line))

@@ -7,11 +7,12 @@
 use std::io::{self, BufWriter, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use booth_host::crew;
 use http_body::Frame;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::City;
@@ -21,34 +22,46 @@ use crate::store::CityError;
 const MOST_PIECES: usize = 8;
 const PIECE: usize = 64 * 1024;
 
-/// A body that `write` fills on a thread of its own.
+/// Files that are written at a time.
+const MOST: usize = 8;
+static PLACES: Semaphore = Semaphore::const_new(MOST);
+
+/// A body that `write` fills on a thread of its own; `None` while too many are under way.
 pub(super) fn body(
     city: Arc<City>,
     write: impl FnOnce(&City, &mut dyn Write) -> Result<(), CityError> + Send + 'static,
-) -> Body {
+) -> Option<Body> {
+    let place = PLACES.try_acquire().ok()?;
     let (pieces, leaving) = channel(MOST_PIECES);
     let end = pieces.clone();
-    crew::task("open data", async move {
-        let written = crew::aside("open data", move || {
-            let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
-            write(&city, &mut out)?;
+    let work = move || {
+        let _held = place;
+        let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
+        let written = write(&city, &mut out).and_then(|()| {
             out.flush()
                 .map_err(|error| CityError::Refused(error.to_string()))
-        })
-        .await;
-        let why = match written {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(death) => death.to_string(),
+        });
+        let last = match written {
+            Ok(()) => Ok(Bytes::new()),
+            Err(why) => {
+                log::warn!(about = "open data"; "a file of the open data was not written to its end: {why}");
+                Err(io::Error::other(why.to_string()))
+            }
         };
-        // Whoever has gone away reads no fault.
-        if end.send(Err(io::Error::other(why.clone()))).await.is_ok() {
-            log::warn!(about = "open data"; "a file of the open data could not be written to its end: {why}");
-        }
-    });
-    Body::new(Leaving(leaving))
+        // Whoever has gone away reads no end.
+        let _ = end.blocking_send(last);
+    };
+    if let Err(why) = crew::contain("open data", work) {
+        log::warn!(about = "open data"; "the system gives no thread: {why}");
+        return None;
+    }
+    Some(Body::new(Leaving {
+        pieces: leaving,
+        is_whole: false,
+    }))
 }
 
+/// A piece of the file; an empty one is its end.
 type Piece = Result<Bytes, io::Error>;
 
 struct Pieces(Sender<Piece>);
@@ -67,7 +80,10 @@ impl Write for Pieces {
     }
 }
 
-struct Leaving(Receiver<Piece>);
+struct Leaving {
+    pieces: Receiver<Piece>,
+    is_whole: bool,
+}
 
 impl HttpBody for Leaving {
     type Data = Bytes;
@@ -77,8 +93,17 @@ impl HttpBody for Leaving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0
-            .poll_recv(context)
-            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        if self.is_whole {
+            return Poll::Ready(None);
+        }
+        let piece = ready!(self.pieces.poll_recv(context));
+        Poll::Ready(match piece {
+            Some(Ok(bytes)) if bytes.is_empty() => {
+                self.is_whole = true;
+                None
+            }
+            Some(piece) => Some(piece.map(Frame::data)),
+            None => Some(Err(io::Error::other("the file was not written to its end"))),
+        })
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -118,6 +118,10 @@ async fn file(State(city): State<Arc<City>>, Path(name): Path<String>) -> Result
         }
         None if name == ALL => ("application/zip", leaving::body(city, whole)),
         None => return Err(Fault::not_here()),
+    };
+    let Some(body) = body else {
+        let why = "Many are taking files at this moment. Try again in a minute.";
+        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();

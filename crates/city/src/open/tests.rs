@@ -110,6 +110,47 @@ fn the_zip_holds_every_file_and_its_heads_are_those_of_the_datapackage() {
     }
 }
 
+#[tokio::test]
+async fn whoever_takes_a_file_gets_it_whole_and_ends_nothing_else() {
+    let mut crew = booth_host::crew::Crew::gather();
+    let (city, centre, _folder) = testing::city();
+    centre.have().arrived.push(spoken("a"));
+    city.follow(true).expect("followed");
+    publish(&city, "a", "Godt");
+    for _ in 0..3 {
+        let taken = file(State(city.clone()), Path(ALL.to_owned())).await;
+        let body = taken.expect("a file").into_body();
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("whole");
+        let zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a ZIP");
+        assert_eq!(zip.len(), FILES.len());
+    }
+    tokio::select! {
+        biased;
+        death = crew.death() => panic!("{death}"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_written_to_its_end_is_no_file() {
+    let (city, _centre, _folder) = testing::city();
+    let body = leaving::body(city.clone(), |_, out| {
+        out.write_all(b"half").expect("taken");
+        Err(CityError::Refused("the database is away".into()))
+    });
+    assert!(
+        axum::body::to_bytes(body.expect("a place"), 1 << 20)
+            .await
+            .is_err()
+    );
+    let body = leaving::body(city, |_, _| panic!("a bug"));
+    assert!(
+        axum::body::to_bytes(body.expect("a place"), 1 << 20)
+            .await
+            .is_err()
+    );
+}
+
 proptest! {
     /// Somebody has yesterday's and today's table of counts and the totals of each level, and subtracts whatever is there.
     #[test]

@@ -94,7 +94,7 @@ impl City {
         // Whoever finds it being made goes on with the one that is there.
         if self.pictures.making.try_lock().is_ok() {
             let (city, made_ms) = (Arc::clone(self), picture.made_ms);
-            crew::task("picture", async move {
+            crew::errand("picture", async move {
                 if let Err(error) = city.make_picture(made_ms).await {
                     log::warn!(fault = "city"; "the pages' numbers: {error}");
                 }
