@@ -6,7 +6,7 @@ use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::receipt::{ALWAYS_EMERGENCY, BadReceipt, check_digit, digits_of, holds, random_digit};
+use super::receipt::{ALWAYS_EMERGENCY, BadReceipt, checked, digits_of, fill, holds, text_of};
 
 /// How many digits a code has, the check digit included: two fewer than a receipt, so that neither is taken for the other.
 pub const CODE_DIGITS: usize = 10;
@@ -42,6 +42,17 @@ impl fmt::Display for BadCode {
 
 impl std::error::Error for BadCode {}
 
+/// The same fault of the same digits, in a code's words.
+impl From<BadReceipt> for BadCode {
+    fn from(bad: BadReceipt) -> Self {
+        match bad {
+            BadReceipt::Length(digits) => Self::Length(digits),
+            BadReceipt::NoDigit => Self::NoDigit,
+            BadReceipt::Check => Self::Check,
+        }
+    }
+}
+
 impl OneTimeCode {
     /// Makes a code that contains neither `112` nor one of these emergency numbers (digits 0 to 9), whatever was dialled right before
     /// it: it does not begin with the end of one, either. `random` fills what it is given with bytes that nobody can foresee. `None` if
@@ -49,10 +60,7 @@ impl OneTimeCode {
     pub fn generate(mut random: impl FnMut(&mut [u8]), emergency: &[Vec<u8>]) -> Option<Self> {
         for _ in 0..TRIES {
             let mut code = Self(Box::new([0; CODE_DIGITS]));
-            for place in &mut code.0[..CODE_DIGITS - 1] {
-                *place = random_digit(&mut random)?;
-            }
-            code.0[CODE_DIGITS - 1] = check_digit(&code.0[..CODE_DIGITS - 1]);
+            fill(&mut code.0[..], &mut random)?;
             let is_near = |number: &[u8]| {
                 let begins = (1..number.len()).any(|from| code.0.starts_with(&number[from..]));
                 begins || holds(&code.0[..], 0, number)
@@ -69,16 +77,7 @@ impl OneTimeCode {
     /// # Errors
     /// They are no code.
     pub fn parse(digits: &[u8]) -> Result<Self, BadCode> {
-        let digits: &[u8; CODE_DIGITS] = digits
-            .try_into()
-            .map_err(|_| BadCode::Length(digits.len()))?;
-        if digits.iter().any(|digit| *digit > 9) {
-            return Err(BadCode::NoDigit);
-        }
-        match check_digit(&digits[..CODE_DIGITS - 1]) == digits[CODE_DIGITS - 1] {
-            true => Ok(Self(Box::new(*digits))),
-            false => Err(BadCode::Check),
-        }
+        Ok(Self(checked(digits)?))
     }
 
     /// Takes a text as people write it: blanks, dots and hyphens between the digits do not count.
@@ -86,21 +85,13 @@ impl OneTimeCode {
     /// # Errors
     /// It is no code.
     pub fn parse_text(text: &str) -> Result<Self, BadCode> {
-        let digits = digits_of(text, CODE_DIGITS).map_err(|bad| match bad {
-            BadReceipt::Length(digits) => BadCode::Length(digits),
-            BadReceipt::NoDigit => BadCode::NoDigit,
-            BadReceipt::Check => BadCode::Check,
-        })?;
+        let digits = digits_of(text, CODE_DIGITS)?;
         Self::parse(&digits)
     }
 
     /// The digits as a text of ten characters.
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(CODE_DIGITS));
-        for digit in &*self.0 {
-            text.push(char::from(b'0' + digit));
-        }
-        text
+        text_of(&self.0[..])
     }
 
     /// The same in groups, for paper: `012 345 6789`.

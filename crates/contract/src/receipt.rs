@@ -65,17 +65,7 @@ impl Receipt {
     ) -> Option<Self> {
         for _ in 0..TRIES {
             let mut receipt = Self(Box::new([0; DIGITS]));
-            let mut is_full = true;
-            for place in &mut receipt.0[..DIGITS - 1] {
-                match random_digit(&mut random) {
-                    Some(digit) => *place = digit,
-                    None => is_full = false,
-                }
-            }
-            if !is_full {
-                return None;
-            }
-            receipt.0[DIGITS - 1] = check_digit(&receipt.0[..DIGITS - 1]);
+            fill(&mut receipt.0[..], &mut random)?;
             let dialled = Zeroizing::new([prefix, &receipt.0[..]].concat());
             let has = |number: &[u8]| holds(&dialled, prefix.len(), number);
             if !has(&ALWAYS_EMERGENCY) && !forbidden.iter().any(|number| has(number)) {
@@ -90,16 +80,7 @@ impl Receipt {
     /// # Errors
     /// They are no receipt.
     pub fn parse(digits: &[u8]) -> Result<Self, BadReceipt> {
-        let digits: &[u8; DIGITS] = digits
-            .try_into()
-            .map_err(|_| BadReceipt::Length(digits.len()))?;
-        if digits.iter().any(|digit| *digit > 9) {
-            return Err(BadReceipt::NoDigit);
-        }
-        match check_digit(&digits[..DIGITS - 1]) == digits[DIGITS - 1] {
-            true => Ok(Self(Box::new(*digits))),
-            false => Err(BadReceipt::Check),
-        }
+        checked(digits).map(Self)
     }
 
     /// Takes a text as people write it: blanks, dots and hyphens between the digits do not count.
@@ -118,11 +99,7 @@ impl Receipt {
 
     /// The digits as a text of twelve characters.
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(DIGITS));
-        for digit in &*self.0 {
-            text.push(char::from(b'0' + digit));
-        }
-        text
+        text_of(&self.0[..])
     }
 
     /// What is sealed into the manifest of a clip (contract §3.3, `sealed`): JSON. `code` is the one-time code with which a vote was cast.
@@ -158,6 +135,39 @@ impl fmt::Debug for Receipt {
     }
 }
 
+/// Fills all but the last with random digits, and the last with their check digit; `None` from a source that gives no usable byte.
+pub(super) fn fill(digits: &mut [u8], random: &mut impl FnMut(&mut [u8])) -> Option<()> {
+    let (check, drawn) = digits.split_last_mut()?;
+    for place in &mut *drawn {
+        *place = random_digit(random)?;
+    }
+    *check = check_digit(drawn);
+    Some(())
+}
+
+/// These digits, each 0 to 9, if they are so many and the last one is the check digit of the others.
+pub(super) fn checked<const N: usize>(digits: &[u8]) -> Result<Box<[u8; N]>, BadReceipt> {
+    let digits: &[u8; N] = digits
+        .try_into()
+        .map_err(|_| BadReceipt::Length(digits.len()))?;
+    if digits.iter().any(|digit| *digit > 9) {
+        return Err(BadReceipt::NoDigit);
+    }
+    match check_digit(&digits[..N - 1]) == digits[N - 1] {
+        true => Ok(Box::new(*digits)),
+        false => Err(BadReceipt::Check),
+    }
+}
+
+/// Digits as a text.
+pub(super) fn text_of(digits: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(digits.len()));
+    for digit in digits {
+        text.push(char::from(b'0' + digit));
+    }
+    text
+}
+
 /// The digits of a text of at most so many, without what people write between them.
 pub(super) fn digits_of(text: &str, most: usize) -> Result<Zeroizing<Vec<u8>>, BadReceipt> {
     let mut digits = Zeroizing::new(Vec::with_capacity(most));
@@ -174,7 +184,7 @@ pub(super) fn digits_of(text: &str, most: usize) -> Result<Zeroizing<Vec<u8>>, B
 }
 
 /// A digit of which each is as likely as any other; `None` from a source that gives no usable byte.
-pub(super) fn random_digit(random: &mut impl FnMut(&mut [u8])) -> Option<u8> {
+fn random_digit(random: &mut impl FnMut(&mut [u8])) -> Option<u8> {
     // 250 is the largest multiple of ten in a byte.
     (0..TRIES).find_map(|_| {
         let mut byte = Zeroizing::new([u8::MAX]);
@@ -193,7 +203,7 @@ pub(super) fn holds(digits: &[u8], from: usize, number: &[u8]) -> bool {
 }
 
 /// The check digit of ISO 7064, MOD 11,10.
-pub(super) fn check_digit(digits: &[u8]) -> u8 {
+fn check_digit(digits: &[u8]) -> u8 {
     let product = digits.iter().fold(10_u32, |product, digit| {
         let sum = match (product + u32::from(*digit)) % 10 {
             0 => 10,
