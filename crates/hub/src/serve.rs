@@ -208,27 +208,10 @@ pub async fn serve_witnessed(
         let _ = task.await;
     }
     door.shut();
-    let_go(city).await;
     // The link has ended, and with it the last sender of jobs: the store's thread ends after its last batch, if it has not died.
     let _ = store_thread.join();
     log::info!("booth-hub has stopped");
     Ok(result?)
-}
-
-/// How often it is asked whether the last reader of the database has gone, and how often at most.
-const GONE_YET: Duration = Duration::from_millis(10);
-const MOST_ASKED: u32 = 300;
-
-/// Waits until nobody reads the databases any more, but not for ever: whoever reads keeps the store from putting everything into the
-/// database's file, where a backup finds it.
-#[allow(clippy::disallowed_methods)] // a short wait at the end
-async fn let_go(city: Arc<City>) {
-    for _ in 0..MOST_ASKED {
-        if Arc::strong_count(&city) == 1 {
-            break;
-        }
-        tokio::time::sleep(GONE_YET).await;
-    }
 }
 
 /// How often the city looks for what arrived, and how often it looks for messages that an operator admitted late.

@@ -660,14 +660,12 @@ impl Store {
 
     /// Puts everything into the database's file, so that a backup of that one file has it. Readers that are open and idle are no hindrance.
     pub fn leave_whole(&self) {
-        let left = self
-            .db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = left {
-            log::warn!(
-                "what the database has written last stays beside it, in hub.sqlite-wal: {error}"
-            );
-        }
+        let why = match schema::empty_log(&self.db) {
+            Ok(false) => return,
+            Ok(true) => "somebody is reading it".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        log::warn!("what the database has written last stays beside it, in hub.sqlite-wal: {why}");
     }
 
     /// Whether the store can write durably now. Called once per connection, and notes that one: alerts that were said before are not

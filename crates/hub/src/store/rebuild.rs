@@ -135,7 +135,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     fs::create_dir_all(&clips).map_err(|e| StoreError::file("creating", &clips, e))?;
     set_mark(&db, &clips)?;
     // SQLite's log is written into the database's file, so that the file is whole by itself.
-    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    schema::empty_log(&db)?;
     db.close().map_err(|(_, error)| error)?;
     fsync(&new)?;
     give_to_the_owner(dir, [&new, &clips.join(".store")])?;

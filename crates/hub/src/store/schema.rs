@@ -223,6 +223,15 @@ fn opened(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Writes SQLite's log into the database's file and empties it, so that the file is whole by itself and nothing deleted stays beside it. Whether
+/// a reader kept it from that. Readers that are open and idle do not.
+///
+/// # Errors
+/// The database's.
+pub(super) fn empty_log(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+}
+
 /// # Errors
 /// [`StoreError::Version`] for a database of another version than this program's.
 pub(super) fn is_of_this_version(db: &Connection) -> Result<(), StoreError> {

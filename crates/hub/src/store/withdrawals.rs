@@ -20,7 +20,7 @@ use super::private::{self, Private, Source, Tombstone, Waiting};
 use super::record::{self, Part};
 use super::rows::{self, Rank};
 use super::staging::Offer;
-use super::{Point, RECORDS_AT_ONCE, Store, StoreError, fsync};
+use super::{Point, RECORDS_AT_ONCE, Store, StoreError, fsync, schema};
 use crate::fleet;
 use crate::ingest::{self, Answer, is_clip_id};
 use crate::pace::{Limit, Pace};
@@ -595,10 +595,7 @@ impl Store {
         if !self.log_is_to_be_emptied || self.in_transaction {
             return Ok(());
         }
-        let is_busy: bool = self
-            .db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        self.log_is_to_be_emptied = is_busy;
+        self.log_is_to_be_emptied = schema::empty_log(&self.db)?;
         Ok(())
     }
 
