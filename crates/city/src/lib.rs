@@ -41,7 +41,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use booth_host::crew::{self, Death};
-use centre::Centre;
+use centre::{Campaign, Centre, Question};
 use config::CityConfig;
 pub use store::CityError;
 use store::Store;
@@ -125,6 +125,24 @@ impl City {
         crew::aside("city", move || question(&city))
             .await
             .unwrap_or_else(|death: Death| Err(CityError::Refused(death.to_string())))
+    }
+
+    /// The published campaign of this id.
+    pub(crate) fn campaign(&self, id: &str) -> Result<Option<Campaign>, CityError> {
+        let campaigns = self.centre.campaigns()?;
+        Ok(campaigns.into_iter().find(|campaign| campaign.id == id))
+    }
+
+    /// The same with its question of this id.
+    pub(crate) fn question(
+        &self,
+        campaign: &str,
+        id: &str,
+    ) -> Result<Option<(Campaign, Question)>, CityError> {
+        Ok(self.campaign(campaign)?.and_then(|campaign| {
+            let question = campaign.questions.iter().find(|one| one.id == id)?.clone();
+            Some((campaign, question))
+        }))
     }
 
     /// Takes over what arrived and what is gone; `with_late` also what an operator admitted after later ones. The hub asks every second, and

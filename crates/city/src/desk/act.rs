@@ -15,7 +15,6 @@ use super::decide::{Content, Decider, Refusal, Rules, State, Wish, judge};
 use super::rows::{self, Message};
 use super::themes;
 use crate::City;
-use crate::centre::CentreError;
 use crate::ideas;
 use crate::people::{Person, Right};
 use crate::store::{Act, Actor, CityError};
@@ -102,11 +101,7 @@ pub(crate) fn decide_all(
 
 /// Which campaigns publish nothing of children.
 fn children_of(city: &City) -> Result<BTreeMap<String, String>, CityError> {
-    let campaigns = match city.centre.campaigns() {
-        Ok(campaigns) => campaigns,
-        Err(CentreError::NotThere) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let campaigns = city.centre.campaigns()?;
     let rules = campaigns.into_iter().map(|one| (one.id, one.children));
     Ok(rules.collect())
 }

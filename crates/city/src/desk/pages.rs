@@ -132,13 +132,6 @@ fn done_of(fields: &Fields) -> Option<Done> {
     })
 }
 
-fn campaigns_of(city: &City) -> Result<Vec<Campaign>, CityError> {
-    match city.centre.campaigns() {
-        Err(CentreError::NotThere) => Ok(Vec::new()),
-        campaigns => Ok(campaigns?),
-    }
-}
-
 async fn show_queue(
     Shared(city): Shared<Arc<City>>,
     person: Person,
@@ -161,7 +154,7 @@ async fn show_queue(
             Ok(QueuePage {
                 groups: queue::grouped(entries),
                 waiting,
-                campaigns: campaigns_of(city)?,
+                campaigns: city.centre.campaigns()?,
                 next,
                 recogniser_fault: city.recogniser.fault(),
                 may_publish: asker.may_somewhere(Right::Publish),
@@ -316,7 +309,7 @@ async fn message_page(
             filter: filter_of(&fields),
             behind: value(&fields, "behind").unwrap_or_default().to_owned(),
             done: done_of(&fields),
-            campaigns: campaigns_of(city)?,
+            campaigns: city.centre.campaigns()?,
             ideas: all_ideas,
             message,
             typed,

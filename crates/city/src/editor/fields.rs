@@ -24,6 +24,11 @@ impl Fields {
     pub(crate) fn some(&self, name: &str) -> Option<&str> {
         Some(self.get(name)).filter(|text| !text.is_empty())
     }
+
+    /// The version that the form was opened at; 0, which no draft has, where it says none.
+    pub(crate) fn version(&self) -> u64 {
+        self.get("version").parse().unwrap_or(0)
+    }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Fields {

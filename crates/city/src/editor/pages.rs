@@ -658,7 +658,7 @@ async fn save(
     person.must(Right::Edit, None)?;
     let id = id_of(&id)?;
     let Sent { fields, sounds } = sent(parts).await?;
-    let version: u64 = fields.get("version").parse().unwrap_or(0);
+    let version = fields.version();
     let turn = Turn::of(fields.get("turn"));
     let (own, who) = (id.clone(), person.clone());
     let anchor = anchor_of(turn.as_ref());
@@ -764,7 +764,7 @@ async fn save_file(
 ) -> Result<Response, Fault> {
     person.must(Right::Edit, None)?;
     let id = id_of(&id)?;
-    let version: u64 = fields.get("version").parse().unwrap_or(0);
+    let version = fields.version();
     let found = fields.0.iter().find(|(name, _)| name == "toml");
     // Browsers send their own ends of lines.
     let toml = found
@@ -908,7 +908,7 @@ async fn drop_draft(
 ) -> Result<Response, Fault> {
     person.must(Right::Edit, None)?;
     let id = id_of(&id)?;
-    let version: u64 = fields.get("version").parse().unwrap_or(0);
+    let version = fields.version();
     let keeps = fields.get("keep") == "yes";
     let (own, who) = (id.clone(), person.clone());
     let is_left = city

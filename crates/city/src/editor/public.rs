@@ -20,7 +20,6 @@ use super::pages::{Say, id_of, page, see};
 use super::publish::{self, Ballot};
 use super::{drafts, jobs};
 use crate::City;
-use crate::centre::Campaign;
 use crate::people::{Person, Right};
 use crate::places::placement;
 use crate::store::{Act, CityError};
@@ -92,12 +91,6 @@ fn known(city: &City, db: &Connection, id: &str) -> rusqlite::Result<Known> {
     Ok(known)
 }
 
-/// The campaign of the booths with this id, where it is published.
-fn asked(city: &City, id: &str) -> Result<Option<Campaign>, CityError> {
-    let campaigns = city.centre.campaigns()?;
-    Ok(campaigns.into_iter().find(|campaign| campaign.id == id))
-}
-
 /// The languages in which texts are written: those of the pages.
 fn in_languages(
     city: &City,
@@ -149,7 +142,7 @@ async fn form(
         .aside(move |city| {
             Ok((
                 city.store.read(|db| known(city, db, &own))?,
-                asked(city, &own)?,
+                city.campaign(&own)?,
             ))
         })
         .await?;
@@ -260,7 +253,7 @@ async fn question(
     let (own, of) = (id.clone(), question.clone());
     let (asked, reply, wordings) = city
         .aside(move |city| {
-            let asked = asked(city, &own)?;
+            let asked = city.campaign(&own)?;
             let asked = asked.and_then(|campaign| campaign.questions.into_iter().find(|one| one.id == of));
             let (reply, wordings) = city.store.read(|db| {
                 let reply: Option<String> = db

@@ -120,13 +120,7 @@ async fn scene(
     }
     let citizen = citizen.clone();
     let found = city.aside(move |city| {
-        let campaigns = city.centre.campaigns()?;
-        let found = campaigns.into_iter().find(|one| one.id == campaign);
-        let Some((campaign, question)) = found.and_then(|campaign| {
-            let question = campaign.questions.iter().find(|one| one.id == question);
-            let question = question.cloned()?;
-            Some((campaign, question))
-        }) else {
+        let Some((campaign, question)) = city.question(&campaign, &question)? else {
             return Ok(None);
         };
         let notice = notice::of(city, &campaign, &citizen.language)?;

@@ -169,12 +169,7 @@ async fn scene(
     person.must(Right::Transcribe, Some(&campaign))?;
     let language = person.here.language.clone();
     let found = city.aside(move |city| {
-        let campaigns = city.centre.campaigns()?;
-        let Some(campaign) = campaigns.into_iter().find(|one| one.id == campaign) else {
-            return Ok(None);
-        };
-        let asked = campaign.questions.iter().find(|one| one.id == question);
-        let Some(question) = asked.cloned() else {
+        let Some((campaign, question)) = city.question(&campaign, &question)? else {
             return Ok(None);
         };
         let notice_id = notice::of(city, &campaign, &language)?.id;

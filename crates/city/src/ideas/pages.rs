@@ -14,7 +14,6 @@ use rusqlite::{Connection, params};
 
 use super::{Idea, LONGEST_BODY, LONGEST_TITLE, Texts};
 use crate::City;
-use crate::centre::{Campaign, CentreError};
 use crate::people::{Person, Right};
 use crate::store::{Act, CityError};
 use crate::web::{Fault, staff_page, token_field};
@@ -46,13 +45,6 @@ fn texts(fields: &Fields, name: &str) -> Texts {
         Some((language, value.clone()))
     });
     own.collect()
-}
-
-fn campaigns_of(city: &City) -> Result<Vec<Campaign>, CityError> {
-    match city.centre.campaigns() {
-        Err(CentreError::NotThere) => Ok(Vec::new()),
-        campaigns => Ok(campaigns?),
-    }
 }
 
 /// A field for each language that pages offer.
@@ -97,7 +89,7 @@ async fn show_all(
         .aside(move |city| {
             let wanted = Some(wanted.as_str()).filter(|wanted| !wanted.is_empty());
             let all = city.store.read(|db| super::of_campaign(db, wanted))?;
-            Ok((all, campaigns_of(city)?))
+            Ok((all, city.centre.campaigns()?))
         })
         .await?;
     let is_own = |campaign: &str| person.may(Right::Publish, Some(campaign));

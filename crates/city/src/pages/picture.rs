@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use jiff::civil::Date;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use booth_contract::time::rfc3339;
 use booth_host::{clock, crew};
@@ -210,11 +210,7 @@ impl Picture {
     }
 
     /// All tallies to which something of this campaign, question and area belongs.
-    fn each(
-        &mut self,
-        (campaign, question, area): (Option<&str>, Option<&str>, Option<&str>),
-        mut change: impl FnMut(&mut Tally),
-    ) {
+    fn each(&mut self, (campaign, question, area): About<'_>, mut change: impl FnMut(&mut Tally)) {
         change(&mut self.whole);
         if let Some(campaign) = campaign {
             change(entry(&mut self.of_campaigns, campaign));
@@ -238,21 +234,17 @@ impl Picture {
         let mut rows = statement.query([])?;
         let mut weeks = Weeks::default();
         while let Some(row) = rows.next()? {
-            let text = |column| {
-                row.get_ref(column)
-                    .map(|value| value.as_str_or_null().ok().flatten())
-            };
-            let about = (text(0)?, text(1)?, text(2)?);
+            let about = about_of(row)?;
             if self.is_hidden(about.0) {
                 continue;
             }
             let counted = Counted {
-                source: source_of(text(3)?),
-                is_vote: text(4)? == Some("choice"),
-                standing: Standing::of(text(5)?.unwrap_or("")),
+                source: source_of(text(row, 3)?),
+                is_vote: text(row, 4)? == Some("choice"),
+                standing: Standing::of(text(row, 5)?.unwrap_or("")),
                 choice: row.get(6)?,
                 area: about.2,
-                week: weeks.of(text(7)?),
+                week: weeks.of(text(row, 7)?),
                 hour: row.get(8)?,
                 weekday: row.get(9)?,
             };
@@ -267,18 +259,14 @@ impl Picture {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let text = |column| {
-                row.get_ref(column)
-                    .map(|value| value.as_str_or_null().ok().flatten())
-            };
-            let about = (text(0)?, text(1)?, text(2)?);
+            let about = about_of(row)?;
             if self.is_hidden(about.0) {
                 continue;
             }
             let counted = Counted {
-                source: source_of(text(3)?),
-                is_vote: text(4)? == Some("choice"),
-                standing: match text(5)? {
+                source: source_of(text(row, 3)?),
+                is_vote: text(row, 4)? == Some("choice"),
+                standing: match text(row, 5)? {
                     Some("retention") => Standing::Expired,
                     _ => Standing::Withdrawn,
                 },
@@ -301,15 +289,11 @@ impl Picture {
         let mut rows = statement.query([])?;
         let mut weeks = Weeks::default();
         while let Some(row) = rows.next()? {
-            let text = |column| {
-                row.get_ref(column)
-                    .map(|value| value.as_str_or_null().ok().flatten())
-            };
-            let about = (text(0)?, text(1)?, text(2)?);
+            let about = about_of(row)?;
             if self.is_hidden(about.0) {
                 continue;
             }
-            let (source, week) = (source_of(text(3)?), weeks.of(text(4)?));
+            let (source, week) = (source_of(text(row, 3)?), weeks.of(text(row, 4)?));
             let theme: i64 = row.get(5)?;
             self.each(about, |tally| {
                 let theme = tally.themes.entry(theme).or_default();
@@ -332,11 +316,7 @@ impl Picture {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let text = |column| {
-                row.get_ref(column)
-                    .map(|value| value.as_str_or_null().ok().flatten())
-            };
-            let about = (text(0)?, text(1)?, text(2)?);
+            let about = about_of(row)?;
             let number: u64 = row.get(3)?;
             if !self.is_hidden(about.0) {
                 self.each(about, |tally| tally.grouped += number);
@@ -399,6 +379,19 @@ impl Picture {
         }
         Ok(())
     }
+}
+
+/// Campaign, question and area, where there are any.
+type About<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+/// What a row is about: campaign, question, area, as its first three columns.
+fn about_of<'r>(row: &'r Row<'_>) -> rusqlite::Result<About<'r>> {
+    Ok((text(row, 0)?, text(row, 1)?, text(row, 2)?))
+}
+
+/// A column's text; `None` where there is none.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Option<&'r str>> {
+    Ok(row.get_ref(column)?.as_str_or_null().ok().flatten())
 }
 
 fn source_of(word: Option<&str>) -> Source {

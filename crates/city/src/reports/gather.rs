@@ -33,8 +33,7 @@ type Rows<T> = rusqlite::Result<Vec<T>>;
 
 /// See the module's comment.
 pub(super) fn gather(city: &City, campaign: &str, now: Timestamp) -> Result<Frozen, CityError> {
-    let asked = city.centre.campaigns()?;
-    let asked = asked.into_iter().find(|one| one.id == campaign);
+    let asked = city.campaign(campaign)?;
     let db = city.store.reader_of_its_own()?;
     let db = db.unchecked_transaction()?;
     let gathering = Gathering {
