@@ -134,7 +134,8 @@ bench: ## the figures, as ratios in one run, in a release build
 	$(needs)
 	@benches/figures/quality.sh target/quality || true
 	cargo build --release --bins --example encode
-	cargo bench --bench figures
+	cargo build --profile shipped --package booth-gateway --bin booth-gateway
+	GATEWAY_PROGRAM=$(CURDIR)/target/shipped/booth-gateway cargo bench --bench figures
 	@if [ "$$(id -u)" = 0 ] && command -v qemu-system-x86_64 >/dev/null && command -v mmdebstrap >/dev/null; then \
 	    cargo test --release --test vm -- --ignored --nocapture the_figures; \
 	else \

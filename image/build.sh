@@ -107,7 +107,7 @@ fi
 
 # The program is compiled while packages are installed.
 make_program() {
-    stage program "$builder $(content src crates benches examples systemd Cargo.toml Cargo.lock image/program.sh)" || return 0
+    stage program "$builder $(content src crates benches examples systemd build.rs Cargo.toml Cargo.lock image/program.sh)" || return 0
     inside bash /repository/image/program.sh || return
     complete
 }

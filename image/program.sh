@@ -4,7 +4,7 @@
 set -euo pipefail
 work=/tmp/program
 mkdir -p $work/.cargo /stages/cargo
-cp -r /repository/{src,crates,benches,examples,systemd,Cargo.toml,Cargo.lock} $work/
+cp -r /repository/{src,crates,benches,examples,systemd,build.rs,Cargo.toml,Cargo.lock} $work/
 cat >$work/.cargo/config.toml <<'C'
 [source.crates-io]
 replace-with = "vendored"
@@ -18,10 +18,10 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CARGO
 export RUSTFLAGS="--remap-path-prefix=$work=/booth --remap-path-prefix=/stages/crates/vendor=/crates -C strip=symbols"
 export CFLAGS_aarch64_unknown_linux_gnu="-ffile-prefix-map=/stages/cargo=/target"
 # Line tables would be stripped again.
-export CARGO_PROFILE_RELEASE_DEBUG=false
+export CARGO_PROFILE_SHIPPED_DEBUG=false
 cd $work
-/usr/bin/cargo build --quiet --offline --locked --release --package booth-gateway --bin booth-gateway --target aarch64-unknown-linux-gnu
-install -m 755 /stages/cargo/aarch64-unknown-linux-gnu/release/booth-gateway /stages/program/booth-gateway
+/usr/bin/cargo build --quiet --offline --locked --profile shipped --package booth-gateway --bin booth-gateway --target aarch64-unknown-linux-gnu
+install -m 755 /stages/cargo/aarch64-unknown-linux-gnu/shipped/booth-gateway /stages/program/booth-gateway
 # What it is made of: crate, version, licences.
 {
     printf 'crate\tversion\tlicences\n'

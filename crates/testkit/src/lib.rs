@@ -66,9 +66,13 @@ pub fn programs_folder() -> &'static Path {
     &FOLDER
 }
 
-/// The gateway's program. Cargo builds it before the tests and benches of its package.
+/// The gateway's program: the one that `GATEWAY_PROGRAM` names, as in `make bench`, or the one that cargo builds before the tests and
+/// benches of its package.
 pub fn gateway_program() -> &'static Path {
-    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| programs_folder().join("booth-gateway"));
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let named = std::env::var_os("GATEWAY_PROGRAM").map(PathBuf::from);
+        named.unwrap_or_else(|| programs_folder().join("booth-gateway"))
+    });
     &PROGRAM
 }
 
