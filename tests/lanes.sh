@@ -3,7 +3,7 @@
 # work. Everything is built before. The first lane's output comes whole when it has ended. Ends with 1 if a test of either lane failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-waiting=(booth link)
+waiting=(booth centre link)
 waits=() works=()
 for program in tests/*.rs tests/*/main.rs; do
     name=$(basename "${program%/main.rs}" .rs)
