@@ -35,6 +35,7 @@ pub struct HubCentre {
     views: Arc<dyn Views>,
     door: Option<Arc<Door>>,
     withdrawing: Option<Arc<Withdrawing>>,
+    campaigns: campaign::Known,
 }
 
 /// How much longer than its question allows an answer may be, seconds: a browser stops its recording late.
@@ -58,6 +59,7 @@ impl HubCentre {
             views,
             door: None,
             withdrawing: None,
+            campaigns: campaign::Known::default(),
         })
     }
 
@@ -366,7 +368,7 @@ impl Centre for HubCentre {
     }
 
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError> {
-        campaign::for_city(&self.dir).map_err(failed)
+        self.campaigns.campaigns(&self.dir).map_err(failed)
     }
 
     fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError> {

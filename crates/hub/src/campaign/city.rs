@@ -4,7 +4,10 @@
 //! change anything.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use booth_city::centre::{Campaign, Choice, Question};
 use booth_contract::wanted::{self, MayPublish};
@@ -15,6 +18,40 @@ use super::children::Children;
 use super::file::{Booths, Draft};
 use super::merge;
 use super::register::{self, Ready};
+
+/// Which file the register is: its number, when it was written, and its size. A register that is saved is another file each time.
+type Mark = (u64, i64, i64, u64);
+
+fn mark_of(about: &Metadata) -> Mark {
+    (about.ino(), about.mtime(), about.mtime_nsec(), about.len())
+}
+
+/// The published campaigns as they were read last: every page of the desk and every decision asks for them, and the register holds all
+/// editions.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Option<(Mark, Vec<Campaign>)>>);
+
+impl Known {
+    /// Every published campaign; read again only where the register is another file.
+    ///
+    /// # Errors
+    /// A register that cannot be read.
+    #[allow(clippy::disallowed_methods)] // looks which file the register is
+    pub(crate) fn campaigns(&self, store: &Path) -> Result<Vec<Campaign>, CampaignError> {
+        // Looked at before it is read: what is saved in between is read at the next time.
+        let about = std::fs::metadata(register::file_in(store));
+        let mark = about.ok().map(|about| mark_of(&about));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some((read, campaigns)), Some(mark)) = (&*known, mark)
+            && *read == mark
+        {
+            return Ok(campaigns.clone());
+        }
+        let campaigns = for_city(store)?;
+        *known = mark.map(|mark| (mark, campaigns.clone()));
+        Ok(campaigns)
+    }
+}
 
 /// Every published campaign.
 ///
@@ -129,5 +166,68 @@ fn question_of(question: &wanted::Question, texts: &Texts) -> Question {
         answer_prompt: answer
             .map(|answer| answer.prompt.clone())
             .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // breaks a register
+mod tests {
+    use super::*;
+    use crate::campaign::register::{Campaigns, Register};
+
+    #[test]
+    fn what_is_published_is_seen_at_once_and_a_register_that_cannot_be_read_is_said_each_time() {
+        let store = tempfile::tempdir().expect("a folder");
+        let known = Known::default();
+        let titles = || {
+            let seen = known.campaigns(store.path())?;
+            Ok::<_, CampaignError>(seen.into_iter().map(|one| one.title).collect::<Vec<_>>())
+        };
+        assert_eq!(titles().expect("none"), Vec::<String>::new());
+        let publish = |title: &str| {
+            let mut register = Register::open(store.path()).expect("opens");
+            let hash = "ab".repeat(32);
+            let question =
+                serde_json::json!({"id": "q", "digit": 1, "kind": "speak", "prompt": {"da": hash}});
+            let fields = serde_json::json!({
+                "campaigns": [{"id": "a", "questions": [question]}],
+                "prompts": {"notice": {"da": hash}},
+            });
+            let ready = Ready {
+                title: title.into(),
+                booths: Booths::All,
+                language: "da".into(),
+                children: Children::Text,
+                fields: fields.as_object().cloned().unwrap_or_default(),
+                source: String::new(),
+                at: String::new(),
+            };
+            let campaigns = Campaigns::from([("a".to_owned(), ready)]);
+            register
+                .state
+                .begin("now", "publish a".into(), campaigns, None);
+            register.save().expect("saved");
+        };
+        // Titles of one length, within the same moment: the file's size and time may be the same, its number is not.
+        for title in ["first", "other", "third"] {
+            publish(title);
+            assert_eq!(titles().expect("read"), [title]);
+            assert_eq!(titles().expect("known"), [title]);
+        }
+        let file = register::file_in(store.path());
+        std::fs::write(&file, "{").expect("broken");
+        for _ in 0..2 {
+            let why = titles().expect_err("it is broken").to_string();
+            assert!(why.contains("restore it"), "{why}");
+        }
+        publish_over(&file, store.path());
+        assert_eq!(titles().expect("none again"), Vec::<String>::new());
+    }
+
+    /// A register that was moved away is made anew.
+    fn publish_over(file: &Path, store: &Path) {
+        std::fs::remove_file(file).expect("moved away");
+        let register = Register::open(store).expect("opens");
+        register.save().expect("saved");
     }
 }

@@ -43,7 +43,7 @@ use booth_contract::BoothId;
 use booth_host::config_file::ConfigError;
 
 pub use children::Children;
-pub(crate) use city::{for_city, media_of, source_of};
+pub(crate) use city::{Known, for_city, media_of, source_of};
 pub use register::Asked;
 pub use verbs::{Campaign, run};
 pub(crate) use welcome::welcome;

@@ -23,6 +23,8 @@ use super::workshop::private_folder;
 
 /// Version of the file.
 const SCHEMA: u64 = 1;
+/// Its name in the folder of campaigns.
+const FILE: &str = "state.json";
 /// Editions that can be gone back to.
 const MOST_EDITIONS: usize = 20;
 
@@ -223,12 +225,17 @@ pub(super) fn folder_in(store: &Path) -> PathBuf {
     store.join("campaigns")
 }
 
+/// The state's file in the store's folder.
+pub(super) fn file_in(store: &Path) -> PathBuf {
+    folder_in(store).join(FILE)
+}
+
 /// The state, for whoever only looks; nothing was published where there is none.
 ///
 /// # Errors
 /// A state that cannot be read.
 pub(super) fn look(folder: &Path) -> Result<State, CampaignError> {
-    let path = folder.join("state.json");
+    let path = folder.join(FILE);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(State::default()),
@@ -287,7 +294,7 @@ impl Register {
     /// # Errors
     /// The errors of writing.
     pub(super) fn save(&self) -> Result<(), CampaignError> {
-        let path = self.folder.join("state.json");
+        let path = self.folder.join(FILE);
         let bytes = serde_json::to_vec(&self.state)
             .map_err(|error| CampaignError::refused(error.to_string()))?;
         plain_file::replace_private(&path, &bytes)
