@@ -2,7 +2,10 @@
 //!
 //! Owns: the facts of arrival in the table `message`. Never does: touch what people decided, but for a message that is gone: its row, its
 //! transcript and everything that hangs on it are deleted, and only its id and where it counted are noted in `gone`. A failure leaves the
-//! place as it was; the next look goes on from there.
+//! place as it was; the next look goes on from there, and what is gone is [`Withheld`] until it can be deleted.
+
+use std::collections::BTreeSet;
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -32,12 +35,50 @@ pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
             Ok(())
         })?;
     }
-    while take_over(city, centre)? {}
-    while let_go(city, centre)? {}
+    // What is gone does not wait until what arrived can be written down.
+    let arrived = all_of(|| take_over(city, centre));
+    let gone = all_of(|| let_go(city, centre));
+    gone.and(arrived)?;
     if with_late {
         admit_late(city, centre)?;
     }
     Ok(())
+}
+
+fn all_of(mut some: impl FnMut() -> Result<bool, CityError>) -> Result<(), CityError> {
+    while some()? {}
+    Ok(())
+}
+
+/// Messages that are gone and that a database which takes nothing still has: nobody is shown their words.
+#[derive(Debug, Default)]
+pub(crate) struct Withheld(RwLock<BTreeSet<String>>);
+
+impl Withheld {
+    /// Whether this message is one of them.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let ids = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        ids.contains(id)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<String>)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Withholds everything that is gone beyond this place.
+fn withhold(city: &City, centre: &dyn Centre, mut after: i64) -> Result<(), CityError> {
+    loop {
+        let gone = centre.gone(after, AT_ONCE)?;
+        let Some(last) = gone.last() else {
+            city.forget_pages();
+            return Ok(());
+        };
+        after = last.place;
+        city.withheld.change(|ids| {
+            ids.extend(gone.iter().map(|gone| gone.id.as_str().to_owned()));
+        });
+    }
 }
 
 /// The next messages; whether there may be more.
@@ -90,15 +131,25 @@ fn let_go(city: &City, centre: &dyn Centre) -> Result<bool, CityError> {
         return Ok(false);
     };
     let last = last.place.to_string();
-    city.store.change_quietly(|db| {
+    city.sounds
+        .forget_gone(|kept| !gone.iter().any(|gone| gone.id.as_str() == kept));
+    let deleted = city.store.change_quietly(|db| {
         for Gone { id, .. } in &gone {
             forget(db, id)?;
         }
         set(db, "gone", &last)?;
         Ok(())
-    })?;
-    city.sounds
-        .forget_gone(|kept| !gone.iter().any(|gone| gone.id.as_str() == kept));
+    });
+    if let Err(error) = deleted {
+        withhold(city, centre, after)?;
+        return Err(error);
+    }
+    city.forget_pages();
+    city.withheld.change(|ids| {
+        for gone in &gone {
+            ids.remove(gone.id.as_str());
+        }
+    });
     Ok(gone.len() == AT_ONCE)
 }
 

@@ -3,14 +3,16 @@
 //! Owns: nothing that is shipped; it is built for tests and with the feature `made-up`. The same number of messages makes the same year, apart
 //! from its dates, which end today. It writes rows directly, so it says nothing about how messages arrive.
 
+use std::path::Path;
+
+use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
 use rusqlite::params;
 
 use booth_contract::time::rfc3339;
 use booth_host::clock;
 
-use crate::City;
-use crate::store::CityError;
+use crate::store::{CityError, Store};
 
 /// The campaigns of the year: id, Danish and English title.
 pub const CAMPAIGNS: [(&str, &str, &str); 3] = [
@@ -21,6 +23,13 @@ pub const CAMPAIGNS: [(&str, &str, &str); 3] = [
         "The harbour in the evening",
     ),
     ("school-2025", "Vejen til skole", "The way to school"),
+];
+
+/// What each of them asks: the id of its question that is answered in words, and of its vote, whose options are the digits 2 and 3.
+pub const QUESTIONS: [(&str, &str); 3] = [
+    ("square", "colour"),
+    ("harbour", "harbour-hours"),
+    ("school", "school-crossing"),
 ];
 
 const AREAS: [(&str, f64, f64); 12] = [
@@ -117,21 +126,27 @@ impl Chance {
     }
 }
 
-/// Fills a city that has nothing yet with a year of so many messages and votes.
+/// Fills the `city.sqlite` of a hub that is stopped and has nothing yet with a year of so many messages and votes.
 ///
 /// # Errors
-/// The database's own.
-pub fn fill(city: &City, messages: u64) -> Result<(), CityError> {
+/// The database's own; a time zone that does not exist.
+pub fn fill_folder(folder: &Path, time_zone: &str, messages: u64) -> Result<(), CityError> {
+    let zone = TimeZone::get(time_zone).map_err(|why| CityError::Refused(why.to_string()))?;
+    fill(&Store::open(folder)?, &zone, messages)
+}
+
+/// The same for a database that is open.
+pub(crate) fn fill(store: &Store, zone: &TimeZone, messages: u64) -> Result<(), CityError> {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let now = clock::wall();
     let moment = |ago: Span| {
         rfc3339(
-            now.to_zoned_datetime(city.zone.clone())
+            now.to_zoned_datetime(zone.clone())
                 .saturating_sub(ago)
                 .timestamp(),
         )
     };
-    city.store.change_quietly(|db| {
+    store.change_quietly(|db| {
         for (at, (name, lon, lat)) in AREAS.iter().enumerate() {
             let ring: Vec<String> = (0..=40)
                 .map(|step| {
@@ -189,17 +204,20 @@ pub fn fill(city: &City, messages: u64) -> Result<(), CityError> {
                 let outcome = serde_json::json!({"da": "De er sat op.", "en": "They are up."}).to_string();
                 db.execute(
                     "INSERT INTO idea (campaign_id, title, body, made_at, vote_campaign, vote_question, vote_digit, outcome, outcome_at)
-                     VALUES (?1, ?2, '{}', ?3, ?1, 'colour', 2, ?4, ?5)",
-                    params![id, title, moment(60.days()), is_over.then_some(outcome), is_over.then(|| moment(20.days()))],
+                     VALUES (?1, ?2, '{}', ?3, ?1, ?6, 2, ?4, ?5)",
+                    params![id, title, moment(60.days()), is_over.then_some(outcome), is_over.then(|| moment(20.days())), QUESTIONS[at].1],
                 )?;
             }
         }
         let mut insert = db.prepare(
             "INSERT INTO message (id, kind, source, booth_id, placement, area_id, campaign_id, question_id, choice, lang, said_at, day, hour, weekday,
-               received_at, duration_ms, recovered, may_publish, state, transcript, transcript_lang, translation, translation_lang, with_voice, published_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?11, ?15, 0, ?16, ?17, ?18, ?10, ?19, ?20, ?21, ?22)",
+               received_at, duration_ms, recovered, may_publish, state, transcript, transcript_lang, translation, translation_lang, with_voice, published_at, decided_at, decided_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?11, ?15, 0, ?16, ?17, ?18, ?10, ?19, ?20, ?21, ?22, ?23, ?24)",
         )?;
         let mut tag = db.prepare("INSERT OR IGNORE INTO message_theme (message_id, theme_id) VALUES (?1, ?2)")?;
+        let mut draft = db.prepare(
+            "INSERT INTO draft (message_id, text, lang, at, likely_empty, flagged) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
         let mut group = db.prepare("INSERT OR IGNORE INTO message_idea (message_id, idea_id) VALUES (?1, ?2)")?;
         for number in 0..messages {
             let id = format!("{:08x}-0000-4000-8000-{number:012x}", number.wrapping_mul(0x9e37_79b9) & 0xffff_ffff);
@@ -217,7 +235,7 @@ pub fn fill(city: &City, messages: u64) -> Result<(), CityError> {
                 _ => 200 + chance.below(160),
             };
             let hour = (8 + chance.below(8) + chance.below(7)) as i64;
-            let local = now.to_zoned_datetime(city.zone.clone()).saturating_sub((ago as i64).days());
+            let local = now.to_zoned_datetime(zone.clone()).saturating_sub((ago as i64).days());
             let local = local.with().hour(hour as i8).minute(chance.below(60) as i8).build().unwrap_or(local);
             let (area, placement) = match source {
                 "booth" => {
@@ -247,7 +265,7 @@ pub fn fill(city: &City, messages: u64) -> Result<(), CityError> {
                 placement,
                 area,
                 CAMPAIGNS[campaign].0,
-                if is_vote { "colour" } else { "square" },
+                if is_vote { QUESTIONS[campaign].1 } else { QUESTIONS[campaign].0 },
                 is_vote.then(|| 2 + chance.small(2)),
                 lang,
                 rfc3339(local.timestamp()),
@@ -262,7 +280,20 @@ pub fn fill(city: &City, messages: u64) -> Result<(), CityError> {
                 translation.map(|_| "da"),
                 is_public && voice,
                 is_public.then(|| rfc3339(local.timestamp())),
+                (state != "waiting").then(|| rfc3339(local.timestamp())),
+                (state != "waiting").then_some(1),
             ])?;
+            if state == "waiting" && !is_vote {
+                let is_empty = chance.below(10) == 0;
+                draft.execute(params![
+                    id,
+                    if is_empty { "" } else { text },
+                    lang,
+                    rfc3339(local.timestamp()),
+                    is_empty,
+                    (chance.below(500) == 0).then_some("farlig"),
+                ])?;
+            }
             if matches!(state, "published" | "heard") {
                 for _ in 0..=chance.below(2) {
                     tag.execute(params![id, 1 + campaign as u64 * THEMES.len() as u64 + chance.small(THEMES.len() as u64)])?;
@@ -272,6 +303,8 @@ pub fn fill(city: &City, messages: u64) -> Result<(), CityError> {
                 }
             }
         }
+        // Every message was looked at by a machine when it came.
+        db.execute("DELETE FROM draft_due", [])?;
         db.execute(
             "INSERT INTO gone (id, at, was_published, campaign_id, question_id, source, area_id, day, kind)
              SELECT 'gone-' || id, said_at, 1, campaign_id, question_id, source, area_id, day, kind FROM message WHERE rowid % 40 = 0",

@@ -2,7 +2,7 @@
 //!
 //! Owns: the clocks ([`clock`]), the log ([`journal`], and [`news`] for its repeated lines), everything that is printed ([`out`]),
 //! every thread and task ([`crew`]), the service manager ([`systemd`]), files that people write ([`plain_file`], [`text`],
-//! [`password`], [`config_file`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker
+//! [`password`], [`config_file`]), whether open files are still where their names lead ([`same_files`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker
 //! ([`link`]). Never does: know what a booth or a hub is.
 
 pub mod clock;
@@ -16,6 +16,7 @@ pub mod out;
 pub mod password;
 pub mod plain_file;
 pub mod private;
+pub mod same_files;
 pub mod systemd;
 pub mod text;
 pub mod tls;

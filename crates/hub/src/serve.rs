@@ -237,24 +237,30 @@ async fn keep_retention(city: Arc<City>) {
     }
 }
 
+/// How often the city looks whether its numbers have changed, so that no reader waits for them.
+const COUNT_EVERY: u32 = 5;
+
 /// Takes over what arrives, until it is dropped. What fails is tried again at the next look.
 async fn follow(city: Arc<City>) {
     let mut due = tokio::time::interval(FOLLOW_EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for turn in (0..LOOK_BACK_EVERY).cycle() {
         due.tick().await;
-        let city = Arc::clone(&city);
+        let looking = Arc::clone(&city);
         let look = move || {
-            city.follow(turn == 0)?;
+            looking.follow(turn == 0)?;
             // A minute in which the city cannot be asked is not counted.
             match turn % OBSERVE_EVERY {
-                0 => city.observe(),
+                0 => looking.observe(),
                 _ => Ok(()),
             }
         };
         let looked = crew::aside("city", look).await;
         if let Ok(Err(error)) = looked {
             log::warn!(about = "city"; "the city does not see what arrives: {error}");
+        }
+        if turn % COUNT_EVERY == 0 {
+            city.keep_numbers_fresh().await;
         }
     }
 }

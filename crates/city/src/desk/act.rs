@@ -44,6 +44,8 @@ pub(crate) enum Outcome {
     Done {
         /// What has become of the message.
         state: State,
+        /// Citizens saw it until now.
+        was_shown: bool,
         /// A second person has to agree.
         waits_for_a_second: bool,
         /// Its version.
@@ -73,8 +75,27 @@ pub(crate) fn decide(
     decision: &Decision,
 ) -> Result<Outcome, CityError> {
     let children = children_of(city)?;
-    city.store
-        .change_telling(|tx| decided(city, tx, person, decision, &children))
+    let outcome = city
+        .store
+        .change_telling(|tx| decided(city, tx, person, decision, &children))?;
+    forget_pages_of(city, std::slice::from_ref(&outcome));
+    Ok(outcome)
+}
+
+/// Where what was shown is shown no more, or otherwise, no page that was drawn before is sent again.
+fn forget_pages_of(city: &City, outcomes: &[Outcome]) {
+    let was_shown = |outcome: &Outcome| {
+        matches!(
+            outcome,
+            Outcome::Done {
+                was_shown: true,
+                ..
+            }
+        )
+    };
+    if outcomes.iter().any(was_shown) {
+        city.forget_pages();
+    }
 }
 
 /// Rejects or counts many messages for one reason, each on its own: what of them came of it.
@@ -88,7 +109,7 @@ pub(crate) fn decide_all(
         return Err(CityError::Refused(why));
     }
     let children = children_of(city)?;
-    city.store.change_telling(|tx| {
+    let outcomes = city.store.change_telling(|tx| {
         let (mut outcomes, mut acts) = (Vec::new(), Vec::new());
         for decision in decisions {
             let (outcome, act) = decided(city, tx, person, decision, &children)?;
@@ -96,7 +117,9 @@ pub(crate) fn decide_all(
             acts.extend(act);
         }
         Ok((outcomes, acts))
-    })
+    })?;
+    forget_pages_of(city, &outcomes);
+    Ok(outcomes)
 }
 
 /// Which campaigns publish nothing of children.
@@ -172,9 +195,11 @@ fn decided(
         "voice": standing.with_voice, "child": content.is_child, "words_changed": *content != message.content,
         "second": standing.second_by.is_some(),
     });
+    let before = message.standing.state;
     let act = Act::new(person.actor(), what, message.id).with(detail);
     let done = Outcome::Done {
         state: standing.state,
+        was_shown: before == State::Published,
         waits_for_a_second,
         version,
     };

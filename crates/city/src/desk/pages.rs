@@ -18,7 +18,7 @@ use super::act::{self, Decision, Outcome, Overtaken};
 use super::complaints::{self, Complaint};
 use super::decide::{Refusal, State, Wish};
 use super::form::{self, Fields, Typed, filter_of, items_of, query_of, value};
-use super::queue::{self, Entry, Filter, MOST_SHOWN};
+use super::queue::{self, Entry, Filter, MOST_SHOWN, Place};
 use super::rows::{self, Message};
 use super::themes::{self, Theme};
 use super::{sound, view_message, view_queue};
@@ -65,6 +65,9 @@ pub(super) struct QueuePage {
     pub(super) waiting: u64,
     pub(super) campaigns: Vec<Campaign>,
     pub(super) next: Option<String>,
+    /// Where the next page begins; `None` on the last one.
+    pub(super) further: Option<Place>,
+    pub(super) is_first: bool,
     pub(super) recogniser_fault: Option<String>,
     pub(super) may_publish: bool,
     pub(super) is_empty_behind: bool,
@@ -141,21 +144,33 @@ async fn show_queue(
     let filter = filter_of(&fields);
     let is_empty_behind = value(&fields, "empty").is_some();
     let done = done_of(&fields);
+    let behind = value(&fields, "from").and_then(Place::of);
     let asker = person.clone();
     let page = city
         .aside(move |city| {
             let now = clock::wall();
-            let (entries, waiting, complaints) = city.store.read(|db| {
-                let entries = queue::entries(db, now, &asker, &filter, MOST_SHOWN)?;
+            let (mut entries, next, waiting, complaints) = city.store.read(|db| {
+                // One more than is shown: there is a further page.
+                let most = MOST_SHOWN + 1;
+                let entries = queue::entries(db, now, &asker, &filter, behind.as_ref(), most)?;
+                // Only what waits is worked off.
+                let next = match filter.state {
+                    None | Some(State::Waiting) => queue::next(db, now, &asker, &filter, None)?,
+                    Some(_) => None,
+                };
                 let waiting = queue::number(db, &asker)?;
-                Ok((entries, waiting, complaints::open(db, &asker)?))
+                Ok((entries, next, waiting, complaints::open(db, &asker)?))
             })?;
-            let next = queue::next(&entries, &asker, &filter, None).map(|entry| entry.id.clone());
+            let has_more = entries.len() > MOST_SHOWN;
+            entries.truncate(MOST_SHOWN);
+            let last = entries.last().filter(|_| has_more);
             Ok(QueuePage {
+                further: last.map(|entry| entry.place.clone()),
+                is_first: behind.is_none(),
                 groups: queue::grouped(entries),
                 waiting,
                 campaigns: city.centre.campaigns()?,
-                next,
+                next: next.map(|entry| entry.id),
                 recogniser_fault: city.recogniser.fault(),
                 may_publish: asker.may_somewhere(Right::Publish),
                 filter,
@@ -180,10 +195,9 @@ async fn go_on(
     let asker = person.clone();
     let next: Option<Entry> = city
         .aside(move |city| {
-            city.store.read(|db| {
-                let entries = queue::entries(db, clock::wall(), &asker, &wanted, MOST_SHOWN)?;
-                Ok(queue::next(&entries, &asker, &wanted, Some(&behind_)).cloned())
-            })
+            let behind = Some(behind_.as_str()).filter(|id| !id.is_empty());
+            city.store
+                .read(|db| queue::next(db, clock::wall(), &asker, &wanted, behind))
         })
         .await?;
     let done = value(&fields, "done").unwrap_or_default();
@@ -453,6 +467,7 @@ async fn decide(
             state,
             waits_for_a_second,
             version,
+            ..
         } => {
             let said = match (waits_for_a_second, state) {
                 (true, _) => "proposed",

@@ -91,6 +91,7 @@ fn a_decision_is_in_the_row_and_in_the_log_with_who_did_it() {
     let done = act::decide(&city, &moderator(1), &decision("a", 0, Wish::PublishVoice));
     let wanted = Outcome::Done {
         state: State::Published,
+        was_shown: false,
         waits_for_a_second: false,
         version: 1,
     };
@@ -258,7 +259,7 @@ fn a_partner_decides_and_sees_nothing_of_another_campaign() {
     assert_eq!(hidden.expect("a store"), Outcome::Gone);
     let seen = city.store.read(|db| {
         let filter = Filter::default();
-        queue::entries(db, clock::wall(), &partner, &filter, 100)
+        queue::entries(db, clock::wall(), &partner, &filter, None, 100)
     });
     assert_eq!(seen.expect("a queue"), []);
     assert_eq!(
@@ -296,9 +297,16 @@ fn who_may_be_in_danger_comes_first_then_the_oldest_and_what_is_likely_empty_las
             Ok(())
         })
         .expect("written");
-    let found = city
-        .store
-        .read(|db| queue::entries(db, clock::wall(), &moderator(1), &Filter::default(), 100));
+    let found = city.store.read(|db| {
+        queue::entries(
+            db,
+            clock::wall(),
+            &moderator(1),
+            &Filter::default(),
+            None,
+            100,
+        )
+    });
     let order: Vec<(String, Rank)> = found
         .expect("a queue")
         .into_iter()
@@ -312,6 +320,95 @@ fn who_may_be_in_danger_comes_first_then_the_oldest_and_what_is_likely_empty_las
         ("new", Rank::LikelyEmpty),
     ];
     assert_eq!(order, wanted.map(|(id, rank)| (id.to_owned(), rank)));
+}
+
+#[test]
+fn a_long_queue_is_read_page_by_page_and_each_message_stands_on_one_page_alone() {
+    let (city, centre, _folder) = city();
+    let at = spoken("x").received_at;
+    for number in 0..60_i64 {
+        let mut one = spoken(&format!("m-{number:02}"));
+        // Several of one moment, some of them likely empty, some with an alarm.
+        one.spoken_at = Some(at + SignedDuration::from_mins(number / 7));
+        one.speech_ratio = Some(if number % 5 == 0 { 0.0 } else { 0.9 });
+        centre.have().arrived.push(one);
+    }
+    city.follow(false).expect("taken over");
+    let raised = city.store.change_quietly(|tx| {
+        alarm::raise(tx, at, "m-40", "Anna", "")?;
+        alarm::raise(tx, at, "m-03", "Anna", "")?;
+        Ok(())
+    });
+    raised.expect("raised");
+    let decided = city.store.change_quietly(|tx| {
+        Ok(tx.execute(
+            "UPDATE message SET state = 'rejected', decided_by = 1, decided_at = said_at WHERE substr(id, 3) >= '50'",
+            [],
+        )?)
+    });
+    assert_eq!(decided.expect("decided"), 10);
+    for (state, number) in [(None, 50), (Some(State::Rejected), 10)] {
+        let filter = Filter {
+            state,
+            ..Filter::default()
+        };
+        let page = |behind: Option<&queue::Place>, most: usize| {
+            let read = city
+                .store
+                .read(|db| queue::entries(db, clock::wall(), &moderator(1), &filter, behind, most));
+            read.expect("a queue")
+        };
+        let whole: Vec<String> = page(None, 100).into_iter().map(|one| one.id).collect();
+        assert_eq!(whole.len(), number);
+        for size in [1, 3, 7] {
+            let (mut seen, mut behind) = (Vec::new(), None);
+            loop {
+                let entries = page(behind.as_ref(), size);
+                let Some(last) = entries.last() else { break };
+                // As it goes through an address.
+                behind = queue::Place::of(&last.place.text());
+                assert_eq!(behind.as_ref(), Some(&last.place));
+                seen.extend(entries.into_iter().map(|one| one.id));
+            }
+            assert_eq!(seen, whole, "{size}");
+        }
+    }
+    for bad in ["", "x", "1_2026", "9_2026_x", "-1_2026_x"] {
+        assert_eq!(queue::Place::of(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_next_message_is_found_behind_hundreds_that_are_not_for_this_person() {
+    let (city, centre, _folder) = city();
+    let at = spoken("x").received_at;
+    for number in 0..300_i64 {
+        let mut one = spoken(&format!("m-{number:03}"));
+        one.spoken_at = Some(at + SignedDuration::from_secs(number));
+        one.lang = Some(if number == 290 { "da" } else { "uk" }.into());
+        centre.have().arrived.push(one);
+    }
+    city.follow(false).expect("taken over");
+    let next = |filter: &Filter, behind: Option<&str>| {
+        let person = moderator(1);
+        let next = city
+            .store
+            .read(|db| queue::next(db, clock::wall(), &person, filter, behind));
+        next.expect("a queue").map(|entry| entry.id)
+    };
+    assert_eq!(next(&Filter::default(), None).as_deref(), Some("m-290"));
+    assert_eq!(next(&Filter::default(), Some("m-290")), None);
+    let asked_for = Filter {
+        lang: Some("uk".into()),
+        ..Filter::default()
+    };
+    let behind = next(&asked_for, Some("m-250"));
+    assert_eq!(behind.as_deref(), Some("m-251"));
+    assert_eq!(
+        next(&asked_for, Some("m-299")).as_deref(),
+        Some("m-000"),
+        "skipped ones come again"
+    );
 }
 
 #[test]
@@ -337,9 +434,16 @@ fn messages_of_one_booth_within_five_minutes_are_one_group_and_those_of_no_booth
         centre.have().arrived.push(one);
     }
     city.follow(false).expect("taken over");
-    let found = city
-        .store
-        .read(|db| queue::entries(db, clock::wall(), &moderator(1), &Filter::default(), 100));
+    let found = city.store.read(|db| {
+        queue::entries(
+            db,
+            clock::wall(),
+            &moderator(1),
+            &Filter::default(),
+            None,
+            100,
+        )
+    });
     let groups = queue::grouped(found.expect("a queue"));
     let ids: Vec<String> = groups
         .iter()
@@ -361,11 +465,10 @@ fn a_claim_keeps_others_from_being_sent_there_and_ends_by_itself() {
     let now = clock::wall();
     let filter = Filter::default();
     let next = |at: jiff::Timestamp, person: &Person, behind: Option<&str>| {
-        let entries = city
+        let next = city
             .store
-            .read(|db| queue::entries(db, at, person, &filter, 100));
-        let entries = entries.expect("a queue");
-        queue::next(&entries, person, &filter, behind).map(|entry| entry.id.clone())
+            .read(|db| queue::next(db, at, person, &filter, behind));
+        next.expect("a queue").map(|entry| entry.id)
     };
     let claim = |at, account, id: &str| {
         let other = city
@@ -407,11 +510,10 @@ fn nobody_is_sent_to_what_they_do_not_understand_or_proposed_themselves() {
         })
         .expect("written");
     let next = |person: &Person, filter: &Filter| {
-        let entries = city
+        let next = city
             .store
-            .read(|db| queue::entries(db, clock::wall(), person, filter, 100));
-        let entries = entries.expect("a queue");
-        queue::next(&entries, person, filter, None).map(|entry| entry.id.clone())
+            .read(|db| queue::next(db, clock::wall(), person, filter, None));
+        next.expect("a queue").map(|entry| entry.id)
     };
     assert_eq!(next(&moderator(1), &Filter::default()), None);
     assert_eq!(

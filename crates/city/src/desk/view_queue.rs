@@ -101,8 +101,26 @@ pub(super) fn page(city: &City, person: &Person, page: &QueuePage, done: Option<
         (filter_form(city, person, page))
         @if page.groups.is_empty() { p { (say("desk-empty")) } }
         @for group in &page.groups { (group_of(city, person, page, group, is_open)) }
+        (further(city, person, page))
     };
     staff_page_with(city, person, &title, &["desk/desk.js"], &body)
+}
+
+/// The way to the next page of a long queue, and back to its beginning.
+fn further(city: &City, person: &Person, page: &QueuePage) -> Markup {
+    let say = |name: &str| city.words.say(&person.here.language, name);
+    let to = |from: &str| {
+        let query = query_of(&page.filter, &[("from", from)]);
+        person.here.to(&format!("desk{query}"))
+    };
+    html! {
+        @if page.further.is_some() || !page.is_first {
+            nav.pages aria-label=(say("desk-pages")) {
+                @if !page.is_first { a href=(to("")) { (say("desk-first-page")) } " " }
+                @if let Some(place) = &page.further { a rel="next" href=(to(&place.text())) { (say("desk-next-page")) } }
+            }
+        }
+    }
 }
 
 fn filter_form(city: &City, person: &Person, page: &QueuePage) -> Markup {
@@ -158,7 +176,7 @@ fn group_of(
     let Some(first) = group.entries.first() else {
         return html! {};
     };
-    let place = first.place.as_ref().or(first.booth_id.as_ref());
+    let place = first.stood.as_ref().or(first.booth_id.as_ref());
     let place = place.map_or_else(
         || say(&format!("source-{}", first.source.word())),
         Clone::clone,

@@ -79,6 +79,9 @@ pub(super) fn messages(city: &City, out: &mut dyn Write) -> Result<(), CityError
     each(city, &query, |row| {
         let text = |at: usize| row.get::<_, String>(at);
         let id = text(0)?;
+        if city.withheld.has(&id) {
+            return Ok(());
+        }
         let has_voice: bool = row.get(13)?;
         let themes = text(11)?;
         let themes: Vec<String> = themes
@@ -330,6 +333,9 @@ pub(super) fn comments(city: &City, out: &mut dyn Write) -> Result<(), CityError
     let query = format!("SELECT m.id, m.day, coalesce(m.transcript, '') {PUBLISHED}");
     each(city, &query, |row| {
         let (id, day, text): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if city.withheld.has(&id) {
+            return Ok(());
+        }
         let noon = day.parse::<jiff::civil::Date>().ok().and_then(|day| {
             day.at(12, 0, 0, 0)
                 .to_zoned_datetime(city.zone.clone())

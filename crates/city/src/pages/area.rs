@@ -41,7 +41,7 @@ fn draw(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<M
     };
     let messages = city
         .store
-        .read(|db| shown::list(db, picture, &wanted, MOST_MESSAGES))?;
+        .read(|db| shown::list(city, db, picture, &wanted, MOST_MESSAGES))?;
     let stands: Vec<_> = picture
         .stands
         .iter()

@@ -44,7 +44,7 @@ fn draw(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<M
     };
     let messages = city
         .store
-        .read(|db| shown::list(db, picture, &wanted, MOST_MESSAGES))?;
+        .read(|db| shown::list(city, db, picture, &wanted, MOST_MESSAGES))?;
     let title = voice.text(&one.title, id).to_owned();
     let all = voice.here(&format!("messages?campaign={}", segment(id)));
     let body = html! {

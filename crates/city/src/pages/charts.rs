@@ -60,7 +60,7 @@ impl Scope {
 
     pub(crate) fn tally(&self, picture: &Picture) -> Tally {
         match self {
-            Self::City => picture.whole.clone(),
+            Self::City => picture.whole().clone(),
             Self::Campaign(id) => picture.of_campaign(id),
             Self::Question(campaign, id) => picture.of_question(campaign, id),
             Self::Area(id) => picture.of_area(id),

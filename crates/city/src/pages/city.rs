@@ -36,7 +36,7 @@ fn draw(city: &City, picture: &Picture, citizen: &Citizen) -> Result<Markup, Fau
     let voice = Voice::new(city, citizen);
     let newest = city
         .store
-        .read(|db| shown::list(db, picture, &Wanted::default(), MOST_MESSAGES))?;
+        .read(|db| shown::list(city, db, picture, &Wanted::default(), MOST_MESSAGES))?;
     let scope = Scope::City;
     let open: Vec<(&CampaignNow, &Question)> = picture
         .campaigns
@@ -60,7 +60,7 @@ fn draw(city: &City, picture: &Picture, citizen: &Citizen) -> Result<Markup, Fau
         }
         section aria-labelledby="heard" {
             h2 id="heard" { (voice.say("city-heard")) }
-            (numbers::figures(&voice, &picture.whole, true))
+            (numbers::figures(&voice, picture.whole(), true))
         }
         section aria-labelledby="said" {
             h2 id="said" { (voice.say("city-said")) }

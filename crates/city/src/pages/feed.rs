@@ -52,7 +52,7 @@ fn atom(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<V
     };
     let messages = city
         .store
-        .read(|db| shown::list(db, picture, &wanted, MOST))?;
+        .read(|db| shown::list(city, db, picture, &wanted, MOST))?;
     let mut xml = Xml(Writer::new(Vec::new()));
     let page = voice.whole_address(&format!("campaign/{}", segment(id)));
     let own = whole_address(city, &format!("feed/{}.atom", segment(id)));

@@ -62,7 +62,7 @@ fn draw(
     let voice = Voice::new(city, citizen);
     let messages = city
         .store
-        .read(|db| shown::list(db, picture, &Wanted::default(), MOST_MESSAGES))?;
+        .read(|db| shown::list(city, db, picture, &Wanted::default(), MOST_MESSAGES))?;
     let slides = slides(&voice, picture, &messages);
     let (title, content) = slides
         .get(slide % slides.len().max(1))
@@ -157,7 +157,7 @@ fn slides(voice: &Voice<'_>, picture: &Picture, messages: &[Message]) -> Vec<Sli
     }
     said.push((
         voice.say("city-heard"),
-        numbers::figures(voice, &picture.whole, true),
+        numbers::figures(voice, picture.whole(), true),
     ));
     for one in picture
         .campaigns

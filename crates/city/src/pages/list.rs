@@ -59,7 +59,7 @@ fn draw(
     };
     let messages = city
         .store
-        .read(|db| shown::list(db, picture, &wanted, MOST))?;
+        .read(|db| shown::list(city, db, picture, &wanted, MOST))?;
     let one = wanted.campaign.and_then(|id| picture.campaign(id));
     let question = one.and_then(|one| one.question(wanted.question?));
     let area = wanted.area.and_then(|id| picture.area(id));

@@ -43,7 +43,7 @@ fn draw(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<M
     let voice = Voice::new(city, citizen);
     let (message, ideas) = city
         .store
-        .read(|db| Ok((shown::one(db, picture, id)?, shown::ideas_of(db, id)?)))?;
+        .read(|db| Ok((shown::one(city, db, picture, id)?, shown::ideas_of(db, id)?)))?;
     let message = message.ok_or_else(Fault::not_here)?;
     let language = voice.language();
     let one = message
@@ -162,7 +162,7 @@ pub(super) async fn report(
                 voice.say("report-empty"),
             ));
         }
-        let message = city.store.read(|db| shown::one(db, picture, &id))?;
+        let message = city.store.read(|db| shown::one(city, db, picture, &id))?;
         let message = message.ok_or_else(Fault::not_here)?;
         keep_report(city, &message.id, &why)?;
         let back = voice.here(&format!("message/{}", segment(&message.id)));

@@ -86,9 +86,10 @@ async fn drawn(
 ) -> Result<Response, Fault> {
     let picture = city.picture().await?;
     let key = format!("{}/{}", citizen.language, citizen.rest);
-    if let Some(page) = picture.ready(&key) {
-        return Ok(answer(&page, headers));
-    }
+    let since = match picture.ready(&key) {
+        Ok(page) => return Ok(answer(&page, headers)),
+        Err(since) => since,
+    };
     let page = city
         .aside(move |city| {
             Ok(draw(city, &picture, &citizen).map(|markup| {
@@ -97,7 +98,7 @@ async fn drawn(
                     gzip: packed(&plain).into(),
                     plain: plain.into(),
                 };
-                picture.keep(key, page.clone());
+                picture.keep(since, key, page.clone());
                 page
             }))
         })

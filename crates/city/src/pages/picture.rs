@@ -2,8 +2,9 @@
 //!
 //! Owns: when the numbers are asked for again, and the pages that were drawn from them. Never does: hold the words of a message. A picture is
 //! kept while the database has not changed, and at most ten seconds; one that is a little old is shown while the next one is made, so that nobody
-//! waits for it. Making pictures takes at most about a tenth of a processor, however many messages there are and however fast they arrive. What is
-//! withdrawn is gone from every page within half a minute.
+//! waits for it; the hub looks every few seconds, so that the first reader after a quiet hour does not wait either. What is counted is counted anew only
+//! where the database has changed. Making pictures takes at most about a tenth of a processor, however many messages there are and however fast they arrive. Words that
+//! are withdrawn, or not shown any more, are gone from every page at its next view; numbers follow within half a minute.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,20 +39,34 @@ const MOST_PAGES: usize = 400;
 pub(crate) struct Picture {
     made_ms: u64,
     took_ms: u64,
-    changes: u64,
+    changes: i64,
     /// Public campaigns: what goes on first, then the newest first.
     pub(crate) campaigns: Vec<CampaignNow>,
     pub(crate) areas: Vec<Area>,
     /// Where booths stand, and then where they stood.
     pub(crate) stands: Vec<Stand>,
     pub(crate) themes: BTreeMap<i64, Theme>,
-    pub(crate) whole: Tally,
+    numbers: Arc<Numbers>,
+    /// Campaigns that are not shown.
+    pub(crate) hidden: BTreeSet<String>,
+    pages: Mutex<Pages>,
+}
+
+/// Everything that is counted. Pictures share it while nothing of it has changed.
+#[derive(Debug, Default)]
+struct Numbers {
+    whole: Tally,
     of_campaigns: BTreeMap<String, Tally>,
     of_questions: BTreeMap<String, BTreeMap<String, Tally>>,
     of_areas: BTreeMap<String, Tally>,
-    /// Campaigns that are not shown.
-    pub(crate) hidden: BTreeSet<String>,
-    pages: Mutex<HashMap<String, Ready>>,
+}
+
+/// The pages that were drawn from a picture.
+#[derive(Debug, Default)]
+struct Pages {
+    ready: HashMap<String, Ready>,
+    /// How often they were forgotten: a page whose words were read before that is not kept.
+    forgotten: u64,
 }
 
 /// A page that is ready to be sent.
@@ -60,6 +75,10 @@ pub(crate) struct Ready {
     pub(crate) plain: Bytes,
     pub(crate) gzip: Bytes,
 }
+
+/// A moment between two times at which pages were forgotten.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment(u64);
 
 /// The newest picture.
 #[derive(Debug, Default)]
@@ -103,6 +122,13 @@ impl City {
         Ok(picture)
     }
 
+    /// Sees to it that whoever looks next does not wait for the numbers. The hub asks every few seconds.
+    pub async fn keep_numbers_fresh(self: &Arc<Self>) {
+        if let Err(error) = self.picture().await {
+            log::warn!(fault = "city"; "the pages' numbers: {error}");
+        }
+    }
+
     /// Makes a picture unless somebody has made one since that one.
     async fn make_picture(self: &Arc<Self>, since_ms: u64) -> Result<Arc<Picture>, CityError> {
         let _making = self.pictures.making.lock().await;
@@ -111,9 +137,22 @@ impl City {
         {
             return Ok(newest);
         }
-        let made = self.aside(|city| Picture::of(city).map(Arc::new)).await?;
+        let made = self.aside(|city| {
+            let before = locked(&city.pictures.newest).clone();
+            Picture::of(city, before.as_deref()).map(Arc::new)
+        });
+        let made = made.await?;
         *locked(&self.pictures.newest) = Some(Arc::clone(&made));
         Ok(made)
+    }
+
+    /// Forgets every page that is ready: a message is shown no more, or in other words. Numbers stay until the next picture.
+    pub(crate) fn forget_pages(&self) {
+        if let Some(newest) = &*locked(&self.pictures.newest) {
+            let mut pages = locked(&newest.pages);
+            pages.ready.clear();
+            pages.forgotten += 1;
+        }
     }
 
     /// Forgets the picture, so that a test sees what it has just changed.
@@ -139,8 +178,8 @@ impl Pictures {
 }
 
 impl Picture {
-    /// Asks the database and the hub. Blocks.
-    pub(crate) fn of(city: &City) -> Result<Self, CityError> {
+    /// Asks the database and the hub; what is counted is counted anew only where something has changed since `before`. Blocks.
+    pub(crate) fn of(city: &City, before: Option<&Self>) -> Result<Self, CityError> {
         let (changes, made_ms) = (city.store.changes(), clock::mono().0);
         let asked = city.centre.campaigns()?;
         let booths = city.centre.booths()?;
@@ -149,29 +188,42 @@ impl Picture {
             // One transaction, so that all numbers are of one moment.
             let db = db.unchecked_transaction()?;
             let (campaigns, hidden) = known::campaigns(city, &db, asked, &rfc3339(now))?;
-            let mut picture = Self {
+            let same = before.filter(|before| {
+                let asked = |campaigns: &[CampaignNow]| {
+                    let asked = campaigns.iter().map(|one| one.asked.clone());
+                    asked.collect::<Vec<_>>()
+                };
+                let is_same = before.changes == changes && before.hidden == hidden;
+                is_same && asked(&before.campaigns) == asked(&campaigns)
+            });
+            let numbers = match same {
+                Some(before) => Arc::clone(&before.numbers),
+                None => Arc::new(Numbers::counted(&db, &campaigns, &hidden)?),
+            };
+            Ok(Self {
                 made_ms,
-                took_ms: 0,
+                took_ms: clock::mono().0.saturating_sub(made_ms),
                 changes,
-                campaigns,
                 areas: known::areas(city, &db)?,
                 stands: known::stands(city, &db, &booths, &rfc3339(now))?,
                 themes: known::themes(city, &db)?,
-                whole: Tally::default(),
-                of_campaigns: BTreeMap::new(),
-                of_questions: BTreeMap::new(),
-                of_areas: BTreeMap::new(),
+                campaigns,
+                numbers,
                 hidden,
                 pages: Mutex::default(),
-            };
-            picture.count_messages(&db)?;
-            picture.count_gone(&db)?;
-            picture.count_themes(&db)?;
-            picture.count_grouped(&db)?;
-            picture.count_ready_minutes(&db)?;
-            picture.took_ms = clock::mono().0.saturating_sub(made_ms);
-            Ok(picture)
+            })
         })
+    }
+
+    /// Whether nothing was counted anew since that one.
+    #[cfg(test)]
+    pub(super) fn has_the_numbers_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.numbers, &other.numbers)
+    }
+
+    /// All of the city.
+    pub(crate) fn whole(&self) -> &Tally {
+        &self.numbers.whole
     }
 
     pub(crate) fn campaign(&self, id: &str) -> Option<&CampaignNow> {
@@ -183,30 +235,200 @@ impl Picture {
     }
 
     pub(crate) fn of_campaign(&self, id: &str) -> Tally {
-        self.of_campaigns.get(id).cloned().unwrap_or_default()
+        self.numbers
+            .of_campaigns
+            .get(id)
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub(crate) fn of_question(&self, campaign: &str, question: &str) -> Tally {
-        let questions = self.of_questions.get(campaign);
+        let questions = self.numbers.of_questions.get(campaign);
         let tally = questions.and_then(|questions| questions.get(question));
         tally.cloned().unwrap_or_default()
     }
 
     pub(crate) fn of_area(&self, id: &str) -> Tally {
-        self.of_areas.get(id).cloned().unwrap_or_default()
+        self.numbers.of_areas.get(id).cloned().unwrap_or_default()
     }
 
-    /// A page that was drawn from this picture before.
-    pub(super) fn ready(&self, key: &str) -> Option<Ready> {
-        locked(&self.pages).get(key).cloned()
+    /// A page that was drawn from this picture before; else what [`Picture::keep`] wants to know of the moment before it is drawn.
+    pub(super) fn ready(&self, key: &str) -> Result<Ready, Moment> {
+        let pages = locked(&self.pages);
+        pages.ready.get(key).cloned().ok_or(Moment(pages.forgotten))
     }
 
-    /// Keeps a page.
-    pub(super) fn keep(&self, key: String, page: Ready) {
+    /// Keeps a page that was drawn since that moment, unless pages were forgotten meanwhile.
+    pub(super) fn keep(&self, since: Moment, key: String, page: Ready) {
         let mut pages = locked(&self.pages);
-        if pages.len() < MOST_PAGES {
-            pages.insert(key, page);
+        if pages.ready.len() < MOST_PAGES && pages.forgotten == since.0 {
+            pages.ready.insert(key, page);
         }
+    }
+}
+
+/// What is counted of one campaign, question and area, before it is added up.
+struct Group {
+    campaign: Option<String>,
+    question: Option<String>,
+    area: Option<String>,
+    tally: Tally,
+}
+
+/// All of them: a message is found once, and counts for the city, its campaign, its question and its area in the end.
+struct Groups<'a> {
+    hidden: &'a BTreeSet<String>,
+    groups: HashMap<String, Group>,
+    /// The name of a group, kept so that it is not made anew for each message.
+    name: String,
+}
+
+impl Groups<'_> {
+    /// The tally of what this is about; `None` where its campaign is not shown.
+    fn of(&mut self, (campaign, question, area): About<'_>) -> Option<&mut Tally> {
+        if campaign.is_some_and(|id| self.hidden.contains(id)) {
+            return None;
+        }
+        self.name.clear();
+        for part in [campaign, question, area] {
+            match part {
+                Some(part) => self.name.extend(["+", part, "\0"]),
+                None => self.name.push('-'),
+            }
+        }
+        if !self.groups.contains_key(&self.name) {
+            let own = |part: Option<&str>| part.map(str::to_owned);
+            let group = Group {
+                campaign: own(campaign),
+                question: own(question),
+                area: own(area),
+                tally: Tally::default(),
+            };
+            self.groups.insert(self.name.clone(), group);
+        }
+        self.groups
+            .get_mut(&self.name)
+            .map(|group| &mut group.tally)
+    }
+
+    fn count_messages(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, source, kind, state, choice, day, hour, weekday FROM message",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut weeks = Weeks::default();
+        while let Some(row) = rows.next()? {
+            let about = about_of(row)?;
+            let Some(tally) = self.of(about) else {
+                continue;
+            };
+            tally.add(&Counted {
+                source: source_of(text(row, 3)?),
+                is_vote: text(row, 4)? == Some("choice"),
+                standing: Standing::of(text(row, 5)?.unwrap_or("")),
+                choice: row.get(6)?,
+                area: about.2,
+                week: weeks.of(text(row, 7)?),
+                hour: row.get(8)?,
+                weekday: row.get(9)?,
+            });
+        }
+        Ok(())
+    }
+
+    fn count_gone(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, source, kind, why FROM gone WHERE source IS NOT NULL",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let about = about_of(row)?;
+            let Some(tally) = self.of(about) else {
+                continue;
+            };
+            tally.add(&Counted {
+                source: source_of(text(row, 3)?),
+                is_vote: text(row, 4)? == Some("choice"),
+                standing: match text(row, 5)? {
+                    Some("retention") => Standing::Expired,
+                    _ => Standing::Withdrawn,
+                },
+                choice: None,
+                area: None,
+                week: None,
+                hour: 0,
+                weekday: 1,
+            });
+        }
+        Ok(())
+    }
+
+    fn count_themes(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, source, day, theme_id FROM message_theme
+             JOIN message ON message.id = message_id WHERE state IN ('published', 'heard')",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut weeks = Weeks::default();
+        while let Some(row) = rows.next()? {
+            let about = about_of(row)?;
+            let Some(tally) = self.of(about) else {
+                continue;
+            };
+            let theme = tally.themes.entry(row.get(5)?).or_default();
+            theme.messages[place_of(source_of(text(row, 3)?))] += 1;
+            if let Some(week) = weeks.of(text(row, 4)?) {
+                *theme.weeks.entry(week).or_default() += 1;
+            }
+            if let Some(area) = about.2 {
+                *entry(&mut theme.areas, area) += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_grouped(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT campaign_id, question_id, area_id, count(*) FROM message
+             WHERE id IN (SELECT message_id FROM message_idea) GROUP BY 1, 2, 3",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number: u64 = row.get(3)?;
+            if let Some(tally) = self.of(about_of(row)?) {
+                tally.grouped += number;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Numbers {
+    fn counted(
+        db: &Connection,
+        campaigns: &[CampaignNow],
+        hidden: &BTreeSet<String>,
+    ) -> rusqlite::Result<Self> {
+        let mut groups = Groups {
+            hidden,
+            groups: HashMap::new(),
+            name: String::new(),
+        };
+        groups.count_messages(db)?;
+        groups.count_gone(db)?;
+        groups.count_themes(db)?;
+        groups.count_grouped(db)?;
+        let mut numbers = Self::default();
+        for group in groups.groups.values() {
+            let about = (
+                group.campaign.as_deref(),
+                group.question.as_deref(),
+                group.area.as_deref(),
+            );
+            numbers.each(about, |tally| tally.take_in(&group.tally));
+        }
+        numbers.count_ready_minutes(db, campaigns, hidden)?;
+        Ok(numbers)
     }
 
     /// All tallies to which something of this campaign, question and area belongs.
@@ -223,117 +445,20 @@ impl Picture {
         }
     }
 
-    fn is_hidden(&self, campaign: Option<&str>) -> bool {
-        campaign.is_some_and(|id| self.hidden.contains(id))
-    }
-
-    fn count_messages(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare_cached(
-            "SELECT campaign_id, question_id, area_id, source, kind, state, choice, day, hour, weekday FROM message",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut weeks = Weeks::default();
-        while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
-            if self.is_hidden(about.0) {
-                continue;
-            }
-            let counted = Counted {
-                source: source_of(text(row, 3)?),
-                is_vote: text(row, 4)? == Some("choice"),
-                standing: Standing::of(text(row, 5)?.unwrap_or("")),
-                choice: row.get(6)?,
-                area: about.2,
-                week: weeks.of(text(row, 7)?),
-                hour: row.get(8)?,
-                weekday: row.get(9)?,
-            };
-            self.each(about, |tally| tally.add(&counted));
-        }
-        Ok(())
-    }
-
-    fn count_gone(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare_cached(
-            "SELECT campaign_id, question_id, area_id, source, kind, why FROM gone WHERE source IS NOT NULL",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
-            if self.is_hidden(about.0) {
-                continue;
-            }
-            let counted = Counted {
-                source: source_of(text(row, 3)?),
-                is_vote: text(row, 4)? == Some("choice"),
-                standing: match text(row, 5)? {
-                    Some("retention") => Standing::Expired,
-                    _ => Standing::Withdrawn,
-                },
-                choice: None,
-                area: None,
-                week: None,
-                hour: 0,
-                weekday: 1,
-            };
-            self.each(about, |tally| tally.add(&counted));
-        }
-        Ok(())
-    }
-
-    fn count_themes(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare_cached(
-            "SELECT campaign_id, question_id, area_id, source, day, theme_id FROM message_theme
-             JOIN message ON message.id = message_id WHERE state IN ('published', 'heard')",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut weeks = Weeks::default();
-        while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
-            if self.is_hidden(about.0) {
-                continue;
-            }
-            let (source, week) = (source_of(text(row, 3)?), weeks.of(text(row, 4)?));
-            let theme: i64 = row.get(5)?;
-            self.each(about, |tally| {
-                let theme = tally.themes.entry(theme).or_default();
-                theme.messages[place_of(source)] += 1;
-                if let Some(week) = week {
-                    *theme.weeks.entry(week).or_default() += 1;
-                }
-                if let Some(area) = about.2 {
-                    *entry(&mut theme.areas, area) += 1;
-                }
-            });
-        }
-        Ok(())
-    }
-
-    fn count_grouped(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare_cached(
-            "SELECT campaign_id, question_id, area_id, count(*) FROM message
-             WHERE id IN (SELECT message_id FROM message_idea) GROUP BY 1, 2, 3",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
-            let number: u64 = row.get(3)?;
-            if !self.is_hidden(about.0) {
-                self.each(about, |tally| tally.grouped += number);
-            }
-        }
-        Ok(())
-    }
-
     /// What numbers of messages are seen beside: the minutes in which booths were ready, and where.
-    fn count_ready_minutes(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn count_ready_minutes(
+        &mut self,
+        db: &Connection,
+        campaigns: &[CampaignNow],
+        hidden: &BTreeSet<String>,
+    ) -> rusqlite::Result<()> {
         type Place = (Option<String>, Option<String>);
         let places: HashMap<i64, Place> = db
             .prepare_cached("SELECT id, area_id, campaign_id FROM placement")?
             .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
             .collect::<rusqlite::Result<_>>()?;
         for (area, campaign) in places.values() {
-            let campaign = campaign.as_deref().filter(|id| !self.hidden.contains(*id));
+            let campaign = campaign.as_deref().filter(|id| !hidden.contains(*id));
             if let Some(area) = area {
                 self.each((campaign, None, Some(area)), |tally| {
                     tally.areas_with_booth.insert(area.clone());
@@ -359,7 +484,7 @@ impl Picture {
             if let Some(area) = &area {
                 add(entry(&mut self.of_areas, area));
             }
-            for one in &self.campaigns {
+            for one in campaigns {
                 let is_its = campaign.as_ref().is_none_or(|of| *of == one.asked.id);
                 if is_its && one.asks_at(&booth, &day) {
                     add(entry(&mut self.of_campaigns, &one.asked.id));

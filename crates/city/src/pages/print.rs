@@ -46,7 +46,7 @@ fn draw(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<M
                 question: Some(&question.id),
                 ..Wanted::default()
             };
-            let messages = city.store.read(|db| shown::list(db, picture, &wanted, QUOTATIONS))?;
+            let messages = city.store.read(|db| shown::list(city, db, picture, &wanted, QUOTATIONS))?;
             let address = voice.whole_address(&format!("question/{}/{}", segment(id), segment(&question.id)));
             let scope = Scope::Question(id.to_owned(), question.id.clone());
             Ok(html! {

@@ -51,7 +51,7 @@ fn draw(
     };
     let messages = city
         .store
-        .read(|db| shown::list(db, picture, &wanted, MOST_MESSAGES))?;
+        .read(|db| shown::list(city, db, picture, &wanted, MOST_MESSAGES))?;
     let text = voice.text(&question.text, id).to_owned();
     let languages = &city.config.offers;
     let prompt = texts::prompt_of(&question.prompt, voice.language(), languages);

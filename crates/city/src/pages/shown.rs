@@ -1,13 +1,14 @@
 //! Published messages: the only place where the pages read what a citizen said.
 //!
 //! Owns: which messages are shown, and what of them. Never does: show one that is not published, has no transcript, may not be published, or
-//! belongs to a campaign that is not public. The day and the part of the day are shown, and never the minute.
+//! belongs to a campaign that is not public, or one that is taken back and cannot be deleted yet. The day and the part of the day are shown, and never the minute.
 
 use maud::{Markup, html};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 
 use super::picture::Picture;
 use super::voice::{Voice, segment};
+use crate::City;
 use crate::centre::Source;
 
 /// A published message.
@@ -81,6 +82,7 @@ pub(crate) struct Wanted<'a> {
 
 /// The newest published messages.
 pub(crate) fn list(
+    city: &City,
     db: &Connection,
     picture: &Picture,
     wanted: &Wanted<'_>,
@@ -119,11 +121,16 @@ pub(crate) fn list(
     ));
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), message_of)?;
-    rows.collect()
+    let is_there = |row: &rusqlite::Result<Message>| match row {
+        Ok(message) => !city.withheld.has(&message.id),
+        Err(_) => true,
+    };
+    rows.filter(is_there).collect()
 }
 
 /// One published message.
 pub(crate) fn one(
+    city: &City,
     db: &Connection,
     picture: &Picture,
     id: &str,
@@ -136,7 +143,8 @@ pub(crate) fn one(
         .optional()?;
     Ok(message.filter(|message| {
         let campaign = message.campaign.as_ref();
-        campaign.is_none_or(|id| !picture.hidden.contains(id))
+        let is_public = campaign.is_none_or(|id| !picture.hidden.contains(id));
+        is_public && !city.withheld.has(id)
     }))
 }
 

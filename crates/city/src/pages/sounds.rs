@@ -28,7 +28,7 @@ pub(super) async fn published(
     let picture = city.picture().await?;
     let found = city
         .aside(move |city| {
-            let message = city.store.read(|db| shown::one(db, &picture, &id))?;
+            let message = city.store.read(|db| shown::one(city, db, &picture, &id))?;
             match message.filter(|message| message.has_voice) {
                 Some(message) => {
                     let ogg = crate::desk::published_sound(city, &ClipId::from(id))?;

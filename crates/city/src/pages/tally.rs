@@ -134,6 +134,37 @@ impl Tally {
         }
     }
 
+    /// Counts everything that another tally counted, too. Ready minutes are no part of it: they belong to a place, not to a message.
+    pub(super) fn take_in(&mut self, other: &Self) {
+        for (own, more) in self.messages.iter_mut().zip(&other.messages) {
+            add_all(own, more);
+        }
+        for (own, more) in self.hours.iter_mut().zip(&other.hours) {
+            add_all(own, more);
+        }
+        add_all(&mut self.votes, &other.votes);
+        for (choice, more) in &other.choices {
+            add_all(self.choices.entry(*choice).or_default(), more);
+        }
+        for (week, more) in &other.weeks {
+            add_all(self.weeks.entry(*week).or_default(), more);
+        }
+        for (area, more) in &other.areas {
+            add_all(entry(&mut self.areas, area), more);
+        }
+        for (theme, more) in &other.themes {
+            let own = self.themes.entry(*theme).or_default();
+            add_all(&mut own.messages, &more.messages);
+            for (week, number) in &more.weeks {
+                *own.weeks.entry(*week).or_default() += number;
+            }
+            for (area, number) in &more.areas {
+                *entry(&mut own.areas, area) += number;
+            }
+        }
+        self.grouped += other.grouped;
+    }
+
     /// Everything that came in, also what was withdrawn since.
     pub(crate) fn received(&self) -> u64 {
         self.messages.iter().flatten().sum()
@@ -173,6 +204,12 @@ impl Tally {
         let here = self.areas.get(area).map_or(0, |row| row[0]);
         let minutes = self.ready_minutes_of_areas.get(area);
         rate(here, minutes.copied().unwrap_or(0))
+    }
+}
+
+fn add_all<const N: usize>(own: &mut [u64; N], more: &[u64; N]) {
+    for (own, more) in own.iter_mut().zip(more) {
+        *own += more;
     }
 }
 

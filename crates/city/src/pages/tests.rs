@@ -11,10 +11,12 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use booth_contract::{MediaHash, Publish};
 use tower::ServiceExt;
 
+use super::picture::Picture;
 use crate::City;
 use crate::centre::{BoothNow, Campaign, Choice, Question};
 use crate::config::CityConfig;
-use crate::made_up::{CAMPAIGNS, fill};
+use crate::follow::forget;
+use crate::made_up::{CAMPAIGNS, QUESTIONS, fill};
 use crate::testing::{FakeCentre, city_with};
 use crate::web::for_citizens;
 
@@ -88,9 +90,9 @@ fn hash() -> MediaHash {
     MediaHash::parse(&"ab".repeat(32)).expect("a hash")
 }
 
-fn campaign(id: &str, title: &str) -> Campaign {
+fn campaign(id: &str, title: &str, (asks, votes): (&str, &str)) -> Campaign {
     let spoken = Question {
-        id: "square".into(),
+        id: asks.into(),
         digit: 1,
         text: both(
             "Hvad skal der ske på torvet?",
@@ -111,7 +113,7 @@ fn campaign(id: &str, title: &str) -> Campaign {
         prompt: BTreeMap::new(),
     };
     let vote = Question {
-        id: "colour".into(),
+        id: votes.into(),
         digit: 2,
         text: both(
             "Hvilken farve skal bænken have?",
@@ -150,7 +152,8 @@ fn town(messages: u64) -> Town {
         let mut have = centre.have();
         have.campaigns = CAMPAIGNS
             .iter()
-            .map(|(id, da, _)| campaign(id, da))
+            .zip(QUESTIONS)
+            .map(|((id, da, _), asked)| campaign(id, da, asked))
             .collect();
         have.prompts.insert(hash().to_string(), (0..=255).collect());
         have.booths = (0..12)
@@ -163,7 +166,7 @@ fn town(messages: u64) -> Town {
             })
             .collect();
     }
-    fill(&city, messages).expect("filled");
+    fill(&city.store, &city.zone, messages).expect("filled");
     Town {
         city,
         centre,
@@ -443,14 +446,66 @@ async fn a_message_that_was_taken_back_is_gone_from_every_page_and_counted_as_th
 }
 
 #[tokio::test]
+async fn numbers_are_counted_anew_where_the_database_or_what_is_asked_has_changed_and_else_not() {
+    let town = town(300);
+    let newest = |before: &Picture| Picture::of(&town.city, Some(before)).expect("numbers");
+    let first = Picture::of(&town.city, None).expect("numbers");
+    assert!(newest(&first).has_the_numbers_of(&first));
+    // By another program, e.g. `booth-hub areas import`.
+    let path = town._folder.path().join("city.sqlite");
+    let other = rusqlite::Connection::open(path).expect("opens");
+    let taken = other.execute(
+        "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE kind <> 'choice' LIMIT 100)",
+        [],
+    );
+    assert_eq!(taken.expect("deleted"), 100);
+    let second = newest(&first);
+    assert!(!second.has_the_numbers_of(&first));
+    assert_eq!(second.whole().received() + 100, first.whole().received());
+    assert!(newest(&second).has_the_numbers_of(&second));
+    // The booths of a campaign say which ready minutes are its own.
+    let minutes = |picture: &Picture| picture.of_campaign("square-2026").ready_minutes;
+    town.centre.have().campaigns[0].booths = Some(vec!["booth-1".into()]);
+    let third = newest(&second);
+    assert!(minutes(&third) > 0 && minutes(&third) < minutes(&second));
+    town.change("UPDATE campaign SET is_public = 0 WHERE id = 'square-2026';");
+    let fourth = newest(&third);
+    assert_eq!(fourth.of_campaign("square-2026").received(), 0);
+    assert!(fourth.whole().received() < third.whole().received());
+}
+
+#[tokio::test]
 async fn a_page_that_was_drawn_is_sent_from_memory_until_the_city_has_changed() {
     let town = town(300);
     let picture = town.city.picture().await.expect("numbers");
     let first = town.get("/da/").await;
-    assert!(picture.ready("da/").is_some());
+    assert!(picture.ready("da/").is_ok());
     assert_eq!(first.body, town.get("/da/").await.body);
     town.change("UPDATE campaign SET title = '{\"da\":\"Et nyt navn\"}' WHERE id = 'square-2026';");
     assert!(town.get("/da/").await.text().contains("Et nyt navn"));
+}
+
+#[tokio::test]
+async fn a_page_whose_words_are_not_shown_any_more_is_not_sent_again_and_not_kept() {
+    let town = town(300);
+    let id = town.one("SELECT id FROM message WHERE state = 'published' ORDER BY published_at DESC, id DESC LIMIT 1");
+    let address = format!("message/{id}");
+    assert!(town.get("/da/").await.text().contains(&address));
+    let deleted = town.city.store.change_quietly(|db| Ok(forget(db, &id)?));
+    deleted.expect("deleted");
+    town.city.forget_pages();
+    assert!(!town.get("/da/").await.text().contains(&address));
+    // A page whose words were read before they were forgotten, and which is ready only then.
+    town.city.look_again();
+    let picture = town.city.picture().await.expect("numbers");
+    let late = picture.ready("late").expect_err("not drawn yet");
+    town.city.forget_pages();
+    let page = super::picture::Ready {
+        plain: Default::default(),
+        gzip: Default::default(),
+    };
+    picture.keep(late, "late".into(), page);
+    assert!(picture.ready("late").is_err());
 }
 
 #[tokio::test]
@@ -794,56 +849,4 @@ async fn a_made_up_year_to_be_looked_at() {
     axum::serve(listener, for_citizens(&town.city))
         .await
         .expect("served");
-}
-
-/// `cargo test --release -p booth-city -- --ignored --nocapture a_hundred_thousand`: the figures of docs/citizens.md.
-#[tokio::test]
-#[ignore = "takes a minute; prints figures"]
-async fn a_hundred_thousand_messages() {
-    let town = town(100_000);
-    let mut pictures: Vec<u64> = (0..20)
-        .map(|_| {
-            let began = booth_host::clock::mono_us();
-            super::picture::Picture::of(&town.city).expect("numbers");
-            booth_host::clock::mono_us() - began
-        })
-        .collect();
-    pictures.sort_unstable();
-    println!(
-        "one reading of all numbers: median {} us, longest {} us",
-        pictures[10], pictures[19]
-    );
-    let id = town.one("SELECT id FROM message WHERE state = 'published' LIMIT 1");
-    for page in [
-        "/da/",
-        "/da/campaign/square-2026",
-        "/da/question/square-2026/square",
-        "/da/area/a1",
-        "/da/messages",
-        &format!("/da/message/{id}"),
-    ] {
-        town.city.look_again();
-        town.city.picture().await.expect("numbers");
-        let mut times = Vec::new();
-        for _ in 0..1_000 {
-            let request = Request::get(page)
-                .header(header::ACCEPT_ENCODING, "gzip")
-                .body(Body::empty());
-            let began = booth_host::clock::mono_us();
-            let answer = town.ask(request.expect("a request")).await;
-            times.push(booth_host::clock::mono_us() - began);
-            assert_eq!(answer.status, StatusCode::OK);
-        }
-        let first = times[0];
-        times.sort_unstable();
-        let plain = town.get(page).await.body.len();
-        let packed = Request::get(page)
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .body(Body::empty());
-        let packed = town.ask(packed.expect("a request")).await.body.len();
-        println!(
-            "{page}: first {first} us, median {} us, p99 {} us; {plain} bytes, packed {packed}",
-            times[500], times[990]
-        );
-    }
 }

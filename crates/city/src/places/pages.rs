@@ -2,6 +2,7 @@
 //!
 //! Owns: what an editor sees and sends. Never does: change a placement by itself; `placement` does, and counts anew what it concerns.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -64,16 +65,18 @@ fn seen(city: &City) -> Result<Seen, CityError> {
     let campaigns = city.centre.campaigns()?;
     let (areas, placements, counts) = city.store.read(|db| {
         let placements = placement::all(db)?;
+        let messages: HashMap<i64, u64> = db
+            .prepare_cached(
+                "SELECT placement, count(*) FROM message WHERE placement IS NOT NULL GROUP BY 1",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
         let counts = placements.iter().map(|one| {
             let of = exposure::Of {
                 placement: Some(one.id),
                 ..exposure::Of::default()
             };
-            let messages = db
-                .prepare_cached(
-                    "SELECT count(*) FROM message WHERE booth_id = ?1 AND placement = ?2",
-                )?
-                .query_row(rusqlite::params![one.booth_id, one.id], |row| row.get(0))?;
+            let messages = messages.get(&one.id).copied().unwrap_or(0);
             Ok((exposure::ready_minutes(db, &of)?, messages))
         });
         let counts = counts.collect::<rusqlite::Result<_>>()?;

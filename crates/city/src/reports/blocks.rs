@@ -48,7 +48,8 @@ fn words_of(city: &City, frozen: &Frozen) -> Result<BTreeMap<String, Words>, Cit
             "SELECT transcript, day, source FROM message WHERE id = ?1 AND {SHOWN}
                AND id NOT IN (SELECT message_id FROM leaving)"
         ))?;
-        for id in frozen.themes.iter().flat_map(|theme| &theme.quotes) {
+        let quotes = frozen.themes.iter().flat_map(|theme| &theme.quotes);
+        for id in quotes.filter(|id| !city.withheld.has(id)) {
             let words = statement.query_row([id], |row| {
                 Ok(Words {
                     text: row.get(0)?,

@@ -1,7 +1,8 @@
 //! `city.sqlite`: what people decided, and a copy of the facts of each message.
 //!
 //! Owns: the database's connections, its durability, and the log of acts: every change is made with the [`Act`] that says who did what, in
-//! one transaction. Never does: keep sound, or the words of a message that nobody has transcribed. A failure leaves the database as it was.
+//! one transaction. Never does: keep sound, or the words of a message that nobody has transcribed, or say that something is done which no start
+//! will find: a database whose file was taken away takes nothing more. A failure leaves the database as it was.
 
 mod acts;
 mod schema;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use booth_host::same_files::SameFiles;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 pub(crate) use acts::{Act, Actor, before as acts_before, check as check_acts};
@@ -34,6 +36,25 @@ pub enum CityError {
         /// What this program knows.
         known: i64,
     },
+    /// Its file is gone or another while it is open.
+    #[error(
+        "{} was removed or replaced while the hub runs: nothing more is written, what citizens see stays, and nothing of the hub's clips is lost. \
+         Put it back from the backup, or find out what removed it, and start the hub again",
+        .0.display()
+    )]
+    Replaced(PathBuf),
+    /// It cannot be opened.
+    #[error(
+        "{} cannot be used ({why}): keep it, and restore it from the backup; without it every decision and account is gone, and the hub begins \
+         anew with what its clips say",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        why: rusqlite::Error,
+    },
     /// The hub.
     #[error(transparent)]
     Centre(#[from] crate::centre::CentreError),
@@ -46,10 +67,18 @@ pub enum CityError {
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     readers: Vec<Mutex<Connection>>,
     next: std::sync::atomic::AtomicUsize,
-    changes: std::sync::atomic::AtomicU64,
+    /// Sees that others have changed something, and does nothing else.
+    watcher: Mutex<Connection>,
+}
+
+/// The one connection that writes, and the files that it writes to.
+#[derive(Debug)]
+struct Writer {
+    db: Connection,
+    files: SameFiles,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,7 +98,9 @@ impl Drop for Store {
     fn drop(&mut self) {
         let writer = locked(&self.writer);
         // What cannot be done now is done at the next start.
-        let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = writer
+            .db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
 
@@ -77,15 +108,28 @@ impl Store {
     /// Opens `city.sqlite` in this folder, and makes it at the first time.
     pub(crate) fn open(folder: &Path) -> Result<Self, CityError> {
         let path = folder.join("city.sqlite");
-        let writer = schema::open(&path)?;
+        let db = schema::open(&path).map_err(|error| match error {
+            CityError::Database(why) => CityError::Unusable {
+                path: path.clone(),
+                why,
+            },
+            error => error,
+        })?;
+        let files = SameFiles::of(["", "-wal", "-shm"].map(|end| {
+            let mut name = path.clone().into_os_string();
+            name.push(end);
+            name.into()
+        }));
+        let writer = Writer { db, files };
         let readers = (0..READERS).map(|_| reader(&path).map(Mutex::new));
         let readers = readers.collect::<Result<_, CityError>>()?;
+        let watcher = Mutex::new(reader(&path)?);
         Ok(Self {
             path,
             writer: Mutex::new(writer),
             readers,
             next: Default::default(),
-            changes: Default::default(),
+            watcher,
         })
     }
 
@@ -142,17 +186,23 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, CityError>,
     ) -> Result<T, CityError> {
         let mut writer = locked(&self.writer);
-        let transaction =
-            writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let Writer { db, files } = &mut *writer;
+        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let done = change(&transaction)?;
+        files.look().map_err(CityError::Replaced)?;
         transaction.commit()?;
-        self.changes
-            .fetch_add(1, std::sync::atomic::Ordering::Release);
+        files.look().map_err(CityError::Replaced)?;
         Ok(done)
     }
 
-    /// How often the database was changed since this program began: another number means that a page may say something else.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(std::sync::atomic::Ordering::Acquire)
+    /// Another number means that the database was changed, by this program or another one: a page may say something else.
+    pub(crate) fn changes(&self) -> i64 {
+        let watcher = locked(&self.watcher);
+        // A database that does not answer this does not answer the pages either, and they say so.
+        let version = watcher.query_row("PRAGMA data_version", [], |row| row.get(0));
+        version.unwrap_or(-1)
     }
 }
+
+#[cfg(test)]
+mod tests;

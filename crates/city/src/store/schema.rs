@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::CityError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 const TABLES: &str = "
 -- How far the hub's store has been read: 'arrived', 'gone', 'store', and other single values.
@@ -238,7 +238,15 @@ CREATE TABLE report (
 ";
 
 /// The changes from each version to the next.
-const STEPS: [&str; VERSION as usize - 1] = [];
+const STEPS: [&str; VERSION as usize - 1] = ["
+-- What was decided, the latest first: the desk's lists of it.
+CREATE INDEX message_decided ON message (state, decided_at DESC, id) WHERE decided_at IS NOT NULL;
+-- A case looks for what was spoken around a time, wherever that was.
+CREATE INDEX message_by_time ON message (said_at);
+-- How many messages came from each place.
+CREATE INDEX message_of_placement ON message (placement) WHERE placement IS NOT NULL;
+DROP INDEX message_by_day;
+"];
 
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, CityError> {
@@ -266,4 +274,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, CityError> {
     }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Makes a database as the first version of this program left it, with one row.
+#[cfg(test)]
+pub(super) fn first_version(path: &Path) {
+    let db = Connection::open(path).expect("opens");
+    let row = "INSERT INTO mark VALUES ('store', 'x'); PRAGMA user_version = 1;";
+    db.execute_batch(&format!("{TABLES}{row}")).expect("made");
 }

@@ -6,9 +6,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use booth_host::same_files::SameFiles;
 use rusqlite::Connection;
 
 use super::record;
@@ -110,23 +110,16 @@ pub(super) fn look_after_a_fault(db: &Connection, database: &Path) -> Result<(),
     fs::remove_file(&note).map_err(|e| StoreError::file("removing", &note, e))
 }
 
-/// The files of an open database, by device and inode.
+/// The files of an open database.
 #[derive(Debug)]
-pub(super) struct Watch {
-    files: Vec<(PathBuf, Option<(u64, u64)>)>,
-}
+pub(super) struct Watch(SameFiles);
 
 impl Watch {
-    /// Begins to watch a database that was just opened.
+    /// Begins to watch a database that was just opened. SQLite makes the write-ahead log with its first write.
     pub(super) fn begin(database: &Path) -> Self {
-        let files = SQLITE_FILES.map(|suffix| {
-            let path = beside(database, suffix);
-            let found = identity(&path);
-            (path, found)
-        });
-        Self {
-            files: files.into(),
-        }
+        Self(SameFiles::of(
+            SQLITE_FILES.map(|suffix| beside(database, suffix)),
+        ))
     }
 
     /// Fails if one of the files is gone or was replaced: commits then go into a file that no start will find.
@@ -134,16 +127,7 @@ impl Watch {
     /// # Errors
     /// [`StoreError::Replaced`].
     pub(super) fn look(&mut self) -> Result<(), StoreError> {
-        for (path, known) in &mut self.files {
-            let found = identity(path);
-            match known {
-                // SQLite makes the write-ahead log with its first write.
-                None => *known = found,
-                Some(known) if Some(*known) == found => {}
-                Some(_) => return Err(StoreError::Replaced(path.clone())),
-            }
-        }
-        Ok(())
+        self.0.look().map_err(StoreError::Replaced)
     }
 }
 
@@ -152,9 +136,4 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let file = fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino()))
 }
