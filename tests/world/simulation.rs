@@ -51,3 +51,23 @@ fn a_vote_that_is_taken_back_in_the_batch_in_which_it_comes_was_stored_and_is_go
         panic!("{broken}");
     }
 }
+
+/// Half of those who speak, vote or take something back pause for 6 to 15 seconds before every digit.
+#[test]
+fn slow_hands_speak_vote_and_take_back_what_they_left() {
+    let mut all = world::Outcome::default();
+    for seed in [1, 5, 9, 13, 17, 21] {
+        let mut plan = Plan::of(seed);
+        assert!(plan.slow_hands);
+        plan.faults.clear();
+        plan.has_vote = true;
+        plan.has_receipts = true;
+        plan.visits_per_day = 150;
+        plan.busy_ms = 24 * HOUR;
+        let outcome = world::planned(plan).unwrap_or_else(|broken| panic!("{broken}"));
+        all.add(&outcome);
+    }
+    assert!(all.votes > 0 && all.kept > all.votes);
+    // Some of those who take something back do so slowly, and some do not.
+    assert!(all.slow_noted > 0 && all.noted > all.slow_noted, "{all:?}");
+}

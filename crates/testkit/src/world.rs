@@ -100,6 +100,8 @@ pub struct Outcome {
     pub votes: u64,
     /// Withdrawals of which a citizen heard that the booth has taken note.
     pub noted: u64,
+    /// Those of citizens who dial slowly.
+    pub slow_noted: u64,
     /// Times that a booth connected again after it had stepped back from another device of its name.
     pub stepped_back: u64,
 }
@@ -122,6 +124,7 @@ impl Outcome {
         self.real_hub += other.real_hub;
         self.votes += other.votes;
         self.noted += other.noted;
+        self.slow_noted += other.slow_noted;
         self.stepped_back += other.stepped_back;
     }
 }

@@ -195,6 +195,7 @@ macro_rules! words {
             ReceiptSlower = "receipt_slower", "To hear the number more slowly, dial zero.", "Tast nul for at høre nummeret langsommere.";
             NoReceipt = "no_receipt", "This booth cannot give a receipt.", "Denne boks kan ikke give en kvittering.";
             WithdrawIntro = "withdraw_intro", "Here you can take back what you left. Dial the twelve digits of your receipt.", "Her kan du tage det tilbage, du har afgivet. Tast de tolv tal på din kvittering.";
+            WithdrawSlow = "withdraw_slow", "To take back what you left, dial zero once more. Otherwise do nothing.", "For at tage det tilbage, du har afgivet, tast nul en gang til. Ellers skal du ikke gøre noget.";
             WithdrawNot = "withdraw_not", "Nothing can be taken back at this booth. Please try another one.", "Intet kan tages tilbage ved denne boks. Prøv en anden.";
             WithdrawWrong = "withdraw_wrong", "That is not the number of a receipt. A digit is wrong. Dial all twelve again.", "Det er ikke nummeret på en kvittering. Et tal er forkert. Tast alle tolv igen.";
             WithdrawNoted = "withdraw_noted", "We have taken note. Hang up, or dial the number of another receipt.", "Det er noteret. Læg på, eller tast nummeret på en anden kvittering.";

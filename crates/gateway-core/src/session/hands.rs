@@ -6,6 +6,7 @@ use super::machine::{DIGIT_GAP, MAX_GAIN_STEPS, RECORDER_LIMIT, Session};
 use super::recording::Recording;
 use super::state::State;
 use super::vote::Choosing;
+use super::withdraw::Slowly;
 use super::{Command, Key, KeySource, Prompt};
 use crate::counters::Counter;
 use booth_contract::EndedBy;
@@ -52,6 +53,15 @@ impl Session {
             self.open_withdrawal(now, out);
             return;
         }
+        let slowly = match takes_codes {
+            true => self.dials_slowly(now, key),
+            false => Slowly::Nothing,
+        };
+        if slowly == Slowly::Opens {
+            self.settle_keys(now, out);
+            self.open_withdrawal(now, out);
+            return;
+        }
         let begun = self.begun_emergency();
         if begun <= self.unsure.len() {
             self.settle_keys(now, out);
@@ -64,6 +74,9 @@ impl Session {
         }
         self.settle_keys(now, out);
         self.act(now, key, source, out);
+        if slowly == Slowly::Offers {
+            self.offer_withdrawal(out);
+        }
     }
 
     /// Lets the keys that waited for an emergency number do what they do.
@@ -205,10 +218,9 @@ impl Session {
         numbers.filter_map(begun).max().unwrap_or(0)
     }
 
-    /// Whether this digit, already noted, completes the code that opens a withdrawal. While somebody is recorded, and while what
-    /// was recorded is being ended, it opens nothing.
-    fn dialled_withdraw_code(&mut self, key: Key) -> bool {
-        let is_busy = matches!(
+    /// Whether the code that opens a withdrawal opens nothing: while somebody is recorded, and while what was recorded is being ended.
+    pub(super) fn takes_no_code(&self) -> bool {
+        matches!(
             self.state,
             State::Idle
                 | State::Tone { .. }
@@ -219,8 +231,12 @@ impl Session {
                 | State::Casting { .. }
                 | State::OffHook { .. }
                 | State::Service(_)
-        );
-        if is_busy {
+        )
+    }
+
+    /// Whether this digit, already noted, completes the code that opens a withdrawal.
+    fn dialled_withdraw_code(&mut self, key: Key) -> bool {
+        if self.takes_no_code() {
             // A digit that was dialled meanwhile is no part of the code, either.
             self.code_digits = 0;
             return false;

@@ -334,6 +334,11 @@ impl Session {
         id
     }
 
+    /// What was played last, or plays.
+    pub(super) fn last_play(&self) -> Option<PlayId> {
+        self.next_play.checked_sub(1).map(PlayId)
+    }
+
     pub(super) fn next_take(&mut self) -> TakeId {
         let take = TakeId(self.next_take);
         self.next_take += 1;

@@ -8,7 +8,7 @@ use super::code::Coding;
 use super::machine::{DIGIT_GAP, LEFT_OFF_AFTER, OFF_HOOK_AFTER, Session};
 use super::recording::Recording;
 use super::vote::{Ballot, Choosing};
-use super::withdraw::Withdrawing;
+use super::withdraw::{SlowCode, Withdrawing};
 use super::{Key, KeySource, TakeId};
 use booth_contract::time::Mono;
 use std::time::Duration;
@@ -138,6 +138,8 @@ pub(super) struct Visit {
     pub(super) answer_offered: bool,
     /// The technician at the handset used the service button.
     pub(super) has_button: bool,
+    /// The code of a withdrawal, dialled slowly.
+    pub(super) slowly: SlowCode,
 }
 
 impl Session {

@@ -55,9 +55,12 @@ pub struct Citizen {
     after_keys: u64,
     /// What citizens have written down, and of which clip.
     receipts: Vec<(String, Vec<u8>)>,
-    /// The receipt that is dialled, and how much of it with the code before it; whether all of its digits went into a withdrawal.
+    /// The receipt that is dialled; whether all of its digits went into a withdrawal, and how many zeros came before it.
     dialling: Option<(String, Vec<u8>)>,
     is_dialled: bool,
+    zeros: u64,
+    /// Pauses for up to a quarter of a minute before every digit.
+    is_slow: bool,
 }
 
 /// Receipts that lie in drawers.
@@ -82,7 +85,14 @@ impl Citizen {
             receipts: Vec::new(),
             dialling: None,
             is_dialled: false,
+            zeros: 0,
+            is_slow: false,
         }
+    }
+
+    /// How long slow hands take to the next digit.
+    fn slow_pause(&mut self) -> u64 {
+        6 * SECOND + self.chance.below(9 * SECOND)
     }
 }
 
@@ -149,22 +159,31 @@ impl World {
                 }
             }
             (Kind::Regretful, _) => {
+                let is_in = heard == "withdrawal";
+                // Whoever dials slowly goes on until the booth has opened it.
+                let is_code = match c.is_slow {
+                    true => c.digits == 0 && c.zeros < 12 && !is_in,
+                    false => c.zeros < 3,
+                };
                 let dialled = c.digits as usize;
-                let code = [0, 0, 0];
                 let next = match &c.dialling {
-                    Some((_, receipt)) => code.iter().chain(receipt).nth(dialled).copied(),
+                    Some(_) if is_code => Some(0),
+                    Some((_, receipt)) => receipt.get(dialled).copied(),
                     None => None,
                 };
-                pause = match dialled {
-                    0..3 => 300 + c.chance.below(3 * SECOND),
-                    _ => 300 + c.chance.below(15 * SECOND),
+                pause = match (is_code, c.is_slow) {
+                    (_, true) => c.slow_pause(),
+                    (true, false) => 300 + c.chance.below(3 * SECOND),
+                    (false, false) => 300 + c.chance.below(15 * SECOND),
                 };
-                if let Some(digit) = next {
+                if is_code && next.is_some() {
+                    c.zeros += 1;
+                    self.press(Key::Digit(0));
+                } else if let Some(digit) = next {
                     // What the booth does not take for digits of a receipt is none.
-                    c.is_dialled =
-                        (dialled < 3 || c.is_dialled) && (dialled < 4 || heard == "withdrawal");
+                    c.is_dialled = (dialled == 0 || c.is_dialled) && (dialled == 0 || is_in);
                     c.digits += 1;
-                    let is_last = dialled == code.len() + 11;
+                    let is_last = dialled == 11;
                     let asks_back = (is_last && c.is_dialled)
                         .then(|| c.dialling.as_ref().map(|(clip_id, _)| clip_id.clone()))
                         .flatten();
@@ -245,6 +264,10 @@ impl World {
             }
             _ => {}
         }
+        let c = &mut self.citizen;
+        if c.is_slow && matches!(heard, "notice" | "question" | "after") {
+            pause = c.slow_pause();
+        }
         let next = (self.now + pause).min(self.citizen.hang_up_at.max(self.now + 1));
         self.at(next, super::Event::Citizen);
     }
@@ -268,6 +291,10 @@ impl World {
         c.pressed.clear();
         c.after_keys = 0;
         c.is_dialled = true;
+        c.zeros = 0;
+        c.is_slow = self.plan.slow_hands
+            && matches!(c.kind, Kind::Speaker { .. } | Kind::Voter | Kind::Regretful)
+            && c.chance.percent(50);
         c.dialling = None;
         if c.kind == Kind::Regretful && !c.receipts.is_empty() {
             let one = c.chance.below(c.receipts.len() as u64) as usize;
@@ -343,7 +370,8 @@ impl World {
                 c.receipts.push((clip_id, receipt));
             }
         }
-        if has(Word::WithdrawNoted) && self.citizen.is_dialled && self.citizen.digits == 15 {
+        if has(Word::WithdrawNoted) && self.citizen.is_dialled && self.citizen.digits == 12 {
+            self.outcome.slow_noted += u64::from(self.citizen.is_slow);
             let dialled = self.citizen.dialling.take();
             if let Some((clip_id, _)) = dialled {
                 self.is_noted(&clip_id);

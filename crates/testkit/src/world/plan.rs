@@ -140,6 +140,8 @@ pub struct Plan {
     /// One of the questions is a vote, with so many seconds from one to the next.
     pub has_vote: bool,
     pub min_pause_s: u64,
+    /// Many citizens pause for long before every digit. Not drawn, so that every other world stays as it was.
+    pub slow_hands: bool,
     /// The city's key is known: there are receipts, and messages are taken back with them. The real hub has no key here.
     pub has_receipts: bool,
 }
@@ -208,6 +210,7 @@ impl Plan {
             tells_of_take_overs: seed.is_multiple_of(2),
             lets_read_own_state: seed % 4 < 2,
             has_vote: false,
+            slow_hands: seed % 4 == 1,
             min_pause_s: 0,
             has_receipts: false,
         };

@@ -50,12 +50,25 @@ fn somebody_who_pauses_fifteen_seconds_before_every_digit_completes_every_flow()
     booth.hang_up();
     assert_eq!(booth.stages()[2..], [Stage::Deleted]);
     assert_eq!(booth.count(Counter::Refused), 0);
-    // Takes a message back. The code alone has to be dialled within its gaps.
+    // Takes a message back: the booth asks for one more 0, because three slow ones may be somebody who hears badly.
     booth.lift();
-    booth.dial_all(&[0, 0, 0]);
+    slowly(&mut booth, &[0, 0, 0]);
+    assert!(booth.says(Word::WithdrawSlow));
+    slowly(&mut booth, &[0]);
+    assert_eq!(booth.state(), "withdrawal");
     let receipt = receipt_of(TakeId(4));
     slowly(&mut booth, &receipt.digits());
     assert_eq!(booth.withdrawn, [receipt]);
+    // Votes with a one-time code.
+    let code = OneTimeCode::generate(|bytes| bytes.fill(35), &[]).expect("a code");
+    booth.input(Input::Offer(offer_of(vec![vote_with_codes(1, &[2, 3])])));
+    booth.hang_up();
+    booth.lift();
+    slowly(&mut booth, &[2]);
+    let digits: Vec<u8> = code.to_text().bytes().map(|byte| byte - b'0').collect();
+    slowly(&mut booth, &digits);
+    assert_eq!(booth.codes, [code]);
+    assert_eq!(booth.votes.last(), Some(&("q1".to_owned(), 2)));
 }
 
 #[test]

@@ -99,17 +99,84 @@ fn it_opens_in_every_state_of_a_visit_but_while_somebody_is_recorded() {
 }
 
 #[test]
-fn zeros_too_far_apart_only_repeat_and_those_in_between_do_no_harm() {
+fn zeros_too_far_apart_repeat_and_the_third_says_what_a_fourth_one_does() {
     let mut booth = Booth::new();
     booth.reach_the_choice();
-    for _ in 0..5 {
+    for n in 1..=3 {
+        assert!(!booth.says(Word::WithdrawSlow));
         booth.dial(0);
-        booth.seconds(6);
+        assert_eq!(booth.played(&Prompt::Question("q1".into())), 1 + n);
+        if n < 3 {
+            booth.seconds(6);
+        }
     }
+    let said = booth.last_play();
+    assert_eq!(said.first(), Some(&Prompt::Word(Word::WithdrawSlow)));
+    // Whoever has not heard it to its end only asks for a repetition.
+    booth.dial(0);
     assert_eq!(booth.state(), "question");
-    assert_eq!(booth.withdrawn.len(), 0);
+    assert!(booth.says(Word::WithdrawSlow));
+    booth.seconds(3);
+    // Every other digit does what it always does.
     booth.digit(1);
     assert_eq!(booth.armed(), ["q1"]);
+    booth.seconds(3);
+    booth.press(Key::Hash);
+    // Zeros before a recording are no part of the code after it.
+    booth.seconds(6);
+    booth.dial(0);
+    assert!(!booth.says(Word::WithdrawSlow));
+    assert_eq!(booth.state(), "after");
+}
+
+#[test]
+fn three_slow_zeros_and_the_one_that_is_asked_for_open_a_withdrawal_and_too_slow_ones_do_not() {
+    for source in [KeySource::Dial, KeySource::Keypad] {
+        let mut booth = Booth::new();
+        booth.reach_the_choice();
+        let zero = |booth: &mut Booth| {
+            booth.input(Input::Handset(HandsetEvent::Key(Key::Digit(0), source)));
+        };
+        for _ in 0..3 {
+            booth.seconds(15);
+            zero(&mut booth);
+            assert_eq!(booth.state(), "question");
+        }
+        assert!(booth.says(Word::WithdrawSlow), "{source:?}");
+        booth.seconds(15);
+        zero(&mut booth);
+        assert_eq!(booth.state(), "withdrawal", "{source:?}");
+        let receipt = receipt_of(TakeId(9));
+        dial_receipt(&mut booth, &receipt, 15);
+        assert_eq!(booth.withdrawn, [receipt]);
+    }
+    // After speaking the message is kept.
+    let mut booth = Booth::asking(MayPublish::AskText);
+    booth.reach_the_menu();
+    for _ in 0..4 {
+        booth.seconds(15);
+        booth.dial(0);
+    }
+    assert_eq!(booth.state(), "withdrawal");
+    assert_eq!(booth.stages(), [Stage::Closed(Publish::No)]);
+    // Where nothing is asked.
+    let mut booth = Booth::offering(rules(), offer_of(Vec::new()));
+    booth.lift();
+    for _ in 0..4 {
+        booth.seconds(15);
+        booth.dial(0);
+    }
+    assert_eq!(booth.state(), "withdrawal");
+    // Longer than anybody waits: the goodbye came in between, and it is none of the sentence that asked.
+    let mut booth = Booth::new();
+    booth.reach_the_choice();
+    for _ in 0..3 {
+        booth.dial(0);
+        booth.seconds(10);
+    }
+    booth.seconds(41);
+    booth.dial(0);
+    assert_ne!(booth.state(), "withdrawal");
 }
 
 #[test]
