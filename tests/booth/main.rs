@@ -1,6 +1,7 @@
 //! The booth as its people meet it: the real gateway on a simulated handset, a sound card without hardware and a real broker.
 
 mod campaigns;
+mod codes;
 mod doctor;
 mod screen;
 mod sealed;

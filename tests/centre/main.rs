@@ -4,6 +4,7 @@ mod campaigns;
 mod desk;
 mod editor;
 mod hub_delivery;
+mod imports;
 mod pages;
 mod sealed;
 mod withdrawals;

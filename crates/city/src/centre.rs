@@ -24,6 +24,12 @@ pub enum CentreError {
     /// What was sent in is not what it should be; the sentence is for whoever sent it.
     #[error("{0}")]
     Refused(String),
+    /// The one-time code of a vote was used before.
+    #[error("this code was used before")]
+    CodeUsed,
+    /// The one-time code of a vote is on no list of its campaign.
+    #[error("there is no such code")]
+    CodeUnknown,
     /// Too much at once; it may be tried again.
     #[error("the hub is busy; try again in a moment")]
     Busy,

@@ -14,7 +14,7 @@ use booth_city::centre::{
     Withdrawal,
 };
 pub use booth_city::centre::{Centre, CentreError};
-use booth_contract::{ClipId, Health, MediaHash, Publish};
+use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Publish};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -22,7 +22,7 @@ use crate::campaign;
 use crate::campaign::editor;
 use crate::config::HubConfig;
 use crate::door::{Door, Shut};
-use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError};
+use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError, VoteCode, VoteCodes};
 use crate::view::Views;
 use crate::withdrawing::{self, Withdrawing};
 use booth_host::clock;
@@ -72,8 +72,8 @@ impl HubCentre {
         }
     }
 
-    /// What is wrong with an answer, before anything of it is kept; and the levels of its sound.
-    fn judged(&self, submission: &mut Submission) -> Result<Levels, CentreError> {
+    /// What is wrong with an answer, before anything of it is kept; the levels of its sound, and whether it is a vote with a code.
+    fn judged(&self, submission: &mut Submission) -> Result<(Levels, bool), CentreError> {
         let refused = |why: &str| Err(CentreError::Refused(why.into()));
         let campaigns = self.campaigns()?;
         let campaign = campaigns
@@ -93,15 +93,12 @@ impl HubCentre {
             _ => Publish::No,
         };
         match &submission.body {
-            // A vote counts with its code alone, and codes are taken at booths.
-            Body::Vote(_) if question.needs_code => {
-                return refused("This vote needs a one-time code: cast it at a booth.");
-            }
             Body::Vote(digit) => {
                 if !question.options.iter().any(|option| option.digit == *digit) {
                     return refused("This question has no such answer.");
                 }
                 submission.may_publish = Publish::No;
+                return Ok((Levels::default(), question.needs_code));
             }
             _ if !question.options.is_empty() => {
                 return refused("This question is answered by choosing one of its answers.");
@@ -122,14 +119,28 @@ impl HubCentre {
                 let measured = booth_audio::measured(ogg, most)
                     .map_err(|why| CentreError::Refused(format!("The recording {why}.")))?;
                 submission.body = Body::Spoken(ogg.clone(), measured.length.ms());
-                return Ok(Levels {
+                let levels = Levels {
                     rms_dbfs: measured.rms_dbfs,
                     peak_dbfs: measured.peak_dbfs,
                     speech_ratio: Some(measured.speech_ratio),
-                });
+                };
+                return Ok((levels, false));
             }
         }
-        Ok(Levels::default())
+        Ok((Levels::default(), false))
+    }
+
+    /// The code of a vote that needs one, and the id under which it is kept.
+    fn code_of(&self, submission: &Submission) -> Result<(ClipId, VoteCode), CentreError> {
+        // Whoever enters what others wrote on paper has no codes to type.
+        let (Source::Web, Some(typed)) = (submission.source, &submission.code) else {
+            let why = "This vote needs a one-time code.";
+            return Err(CentreError::Refused(why.into()));
+        };
+        let code =
+            OneTimeCode::parse_text(typed).map_err(|why| CentreError::Refused(why.to_string()))?;
+        let codes = VoteCodes::open(&self.dir).map_err(failed)?;
+        Ok(codes.from_home(&submission.campaign_id, &submission.question_id, code))
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {
@@ -200,7 +211,8 @@ fn failed(error: impl std::fmt::Display) -> CentreError {
     CentreError::Failed(error.to_string())
 }
 
-const COUNTED: &str = "held = 0 AND test = 0";
+/// What the city sees: no tests, nothing that an operator has to look at first, and no vote without the code that it needs.
+const COUNTED: &str = "held = 0 AND test = 0 AND coalesce(code, 'counted') = 'counted'";
 
 fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
     let place: i64 = row.get(0)?;
@@ -329,17 +341,28 @@ impl Centre for HubCentre {
             let why = "This hub takes no answers from home.";
             return Err(CentreError::Refused(why.into()));
         };
-        let levels = self.judged(&mut submission)?;
+        let (levels, needs_code) = self.judged(&mut submission)?;
+        let (clip_id, code) = match needs_code {
+            true => self
+                .code_of(&submission)
+                .map(|(id, code)| (Some(id), Some(code)))?,
+            false => (None, None),
+        };
         let entry = Entry {
-            clip_id: None,
+            clip_id,
             submission,
             levels,
+            code,
         };
         match door.keep(entry) {
             Ok(Kept::New(id, receipt)) => Ok(Taken {
                 id,
                 receipt: receipt.map(|receipt| receipt.to_text().to_string()),
             }),
+            // Its id follows from its code.
+            Ok(Kept::Before(_)) if needs_code => Err(CentreError::CodeUsed),
+            Ok(Kept::NotCounted(store::Taken::Unknown)) => Err(CentreError::CodeUnknown),
+            Ok(Kept::NotCounted(_)) => Err(CentreError::CodeUsed),
             Ok(Kept::Before(_)) => Err(CentreError::Refused("This was sent before.".into())),
             Err(Shut::Busy) => Err(CentreError::Busy),
             Err(Shut::Gone) => Err(CentreError::Failed("the hub is ending".into())),

@@ -29,6 +29,10 @@ pub struct HubConfig {
     pub store: HubStore,
     /// What opens sealed clips.
     pub privacy: HubPrivacy,
+    /// What no receipt and no code contains.
+    pub codes: HubCodes,
+    /// Where the desk finds the hub whose messages it opens.
+    pub desk: HubDesk,
     /// Where the pages listen.
     pub http: HubHttp,
     /// What people make of it: moderation, pages for citizens.
@@ -192,6 +196,105 @@ impl HubStore {
     }
 }
 
+/// `[desk]`, for `booth-hub serve --sealed`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubDesk {
+    /// The address of the hub's own pages, `http://127.0.0.1:18080` (a tunnel) or `https://hub.example`: moderators decide there. Without it
+    /// the desk opens clips and takes note of withdrawals, and decides nothing.
+    pub hub: Option<String>,
+    /// PEM file of the authority that signed the hub's certificate, besides the system's roots.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl HubDesk {
+    fn check(&self, faults: &mut Faults) {
+        if let Some(hub) = &self.hub
+            && let Err(why) = is_the_address_of_a_hub(hub)
+        {
+            faults.of("[desk] hub", format!("{hub:?} {why}"));
+        }
+    }
+}
+
+/// Whether passwords and words may go this way.
+fn is_the_address_of_a_hub(address: &str) -> Result<(), &'static str> {
+    let no_address = "is no address; write it as http://127.0.0.1:18080 or https://hub.example";
+    let url: axum::http::Uri = address.parse().map_err(|_| no_address)?;
+    let (Some(scheme), Some(host)) = (url.scheme_str(), url.host()) else {
+        return Err(no_address);
+    };
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        return Err("has a path; write the address alone");
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_own = host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    match (scheme, is_own) {
+        ("https", _) | ("http", true) => Ok(()),
+        ("http", false) => Err(
+            "is reached without TLS, and whoever is on the way could read passwords: use https, or a tunnel to 127.0.0.1 (ssh -L)",
+        ),
+        _ => Err(no_address),
+    }
+}
+
+/// `[codes]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubCodes {
+    /// The emergency numbers of the city's booths, as in `[session] emergency_numbers` of their booth.toml. No receipt and no one-time code
+    /// that this hub makes contains one, nor `112`.
+    pub emergency_numbers: Vec<String>,
+}
+
+impl Default for HubCodes {
+    fn default() -> Self {
+        Self {
+            emergency_numbers: vec!["112".into()],
+        }
+    }
+}
+
+impl HubCodes {
+    fn check(&self, faults: &mut Faults) {
+        for number in &self.emergency_numbers {
+            if digits_of_emergency(number).is_none() {
+                let why = format!(
+                    "{number:?} is no emergency number; write its {EMERGENCY_DIGITS_MIN} to {EMERGENCY_DIGITS_MAX} digits"
+                );
+                faults.of("[codes] emergency_numbers", why);
+            }
+        }
+        if self.emergency_numbers.len() > MOST_EMERGENCY_NUMBERS {
+            let why = format!("names more than {MOST_EMERGENCY_NUMBERS} numbers");
+            faults.that("[codes] emergency_numbers", why);
+        }
+    }
+
+    /// The numbers as digits 0 to 9.
+    pub fn digits(&self) -> Vec<Vec<u8>> {
+        let numbers = self.emergency_numbers.iter();
+        numbers
+            .filter_map(|number| digits_of_emergency(number))
+            .collect()
+    }
+}
+
+const EMERGENCY_DIGITS_MIN: usize = 2;
+const EMERGENCY_DIGITS_MAX: usize = 8;
+/// With more numbers too few codes would be left.
+const MOST_EMERGENCY_NUMBERS: usize = 16;
+
+/// The digits of an emergency number; `None` where it is none.
+pub(crate) fn digits_of_emergency(number: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| byte - b'0');
+    let digits: Option<Vec<u8>> = number.bytes().map(digit).collect();
+    digits.filter(|digits| (EMERGENCY_DIGITS_MIN..=EMERGENCY_DIGITS_MAX).contains(&digits.len()))
+}
+
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -306,6 +409,7 @@ impl HubConfig {
             &mut http.key_file,
             &mut login.client_secret_file,
             &mut login.ca_file,
+            &mut read.desk.ca_file,
         ];
         for file in files.into_iter().flatten() {
             *file = find_beside(folder, file);
@@ -351,6 +455,8 @@ impl HubConfig {
         self.store.check(&mut faults);
         self.http.check(&mut faults);
         self.privacy.check(&mut faults);
+        self.codes.check(&mut faults);
+        self.desk.check(&mut faults);
         self.city.check(&mut faults);
         if let Some(listen) = self.city.listen
             && !listen.ip().to_canonical().is_loopback()

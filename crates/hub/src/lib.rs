@@ -37,6 +37,7 @@ pub mod receipts;
 pub mod recordings;
 pub mod serve;
 pub mod store;
+pub mod side_door;
 pub mod unseal;
 pub mod view;
 pub mod withdrawing;

@@ -17,8 +17,9 @@ use booth_hub::forget::{self, ForgetError};
 use booth_hub::ingest;
 use booth_hub::keys::{self, KeysError};
 use booth_hub::people::{self, People, PeopleError};
-use booth_hub::recordings;
+use booth_hub::recordings::{self, Keeper};
 use booth_hub::serve::{self, ServeError};
+use booth_hub::side_door::RunningHub;
 use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
 use booth_hub::unseal;
 use clap::{Parser, Subcommand};
@@ -157,7 +158,7 @@ enum Command {
     ///
     /// Any sound that the hub reads: WAV, MP3, M4A, Ogg, WebM. Each becomes a message with the source "phone" and waits for a moderator.
     /// Running it again keeps nothing twice, and nothing comes again that was taken back meanwhile. The time of a recording is that of its
-    /// file. Stop the hub before, and start it afterwards.
+    /// file. It works beside a running hub, which keeps each recording, and while the hub is stopped.
     #[command(verbatim_doc_comment)]
     ImportRecordings {
         /// The folder
@@ -508,15 +509,26 @@ fn run(command: Command) -> Result<(), Failure> {
                     _ => Publish::No,
                 },
             };
-            let mut store = serve::stopped_store(&config)?;
-            let imported = recordings::import(&mut store, &import, |n, of, path, what| {
+            // Which one it is may change until the lock is asked for: the hub's own lock decides.
+            let mut store;
+            let mut keeper = match serve::stopped_store(&config) {
+                Ok(opened) => {
+                    store = opened;
+                    Keeper::Stopped(&mut store)
+                }
+                Err(ServeError::Store(StoreError::InUse(_))) => {
+                    Keeper::Running(RunningHub::at(&config.store.dir)?)
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let imported = recordings::import(&mut keeper, &import, |n, of, path, what| {
                 say!(
                     "{n}/{of} {}: {what}",
                     drives_no_terminal(&path.display().to_string())
                 );
             })?;
             say!(
-                "{} new, {} here before, {} left out. They wait for a moderator as source \"phone\"; start the hub again.",
+                "{} new, {} here before, {} left out. They wait for a moderator as source \"phone\".",
                 imported.new,
                 imported.before,
                 imported.left_out.len()

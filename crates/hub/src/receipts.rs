@@ -110,6 +110,18 @@ impl ReceiptKey {
         CodeMark(hex(&self.hash(text.as_bytes())))
     }
 
+    /// What the id of the vote from home is made of that is cast with this code: the same whenever it is sent again, also after a restart.
+    pub fn vote_from_home(&self, campaign: &str, question: &str, code: &OneTimeCode) -> [u8; 16] {
+        let digits = code.to_text();
+        let text = Zeroizing::new(format!(
+            "vote from home\n{campaign}\n{question}\n{}",
+            *digits
+        ));
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.hash(text.as_bytes())[..16]);
+        id
+    }
+
     /// What names this key, so that another one in its place is noticed.
     pub fn name(&self) -> String {
         hex(&self.hash(b"the name of this key"))[..16].to_owned()
@@ -262,16 +274,18 @@ pub fn seal(id: &ClipId, receipt: &Receipt, to: &Recipients) -> Result<String, E
     Ok(STANDARD.encode(envelope::seal(&text, to, &mut KernelRandom)?))
 }
 
-/// Seals the receipt of a clip that this hub keeps, as a booth does: into its manifest.
+/// Seals the receipt of a clip that this hub keeps, as a booth does: into its manifest. `code` is the one-time code of a vote.
 ///
 /// # Errors
 /// The kernel's generator gives nothing.
 pub fn seal_for_clip(
     clip_id: &ClipId,
     receipt: &Receipt,
+    code: Option<&OneTimeCode>,
     to: &Recipients,
 ) -> Result<String, EnvelopeError> {
-    let text = receipt.text_for_clip(clip_id, None);
+    let code = code.map(OneTimeCode::to_text);
+    let text = receipt.text_for_clip(clip_id, code.as_ref().map(|text| text.as_str()));
     Ok(STANDARD.encode(envelope::seal(&text, to, &mut KernelRandom)?))
 }
 

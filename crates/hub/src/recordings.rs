@@ -1,18 +1,20 @@
 //! `booth-hub import-recordings`: a folder of recordings, e.g. of a telephone line, becomes messages of the source `phone`.
 //!
 //! Owns: which files are taken, and that each is taken once: a recording's id follows from its question and its bytes, so that running it
-//! again keeps nothing twice, and nothing that was taken back meanwhile comes again. Never does: change or delete a file of the folder. The
-//! hub must be stopped: the store's lock is taken. A failure leaves the recordings that were kept so far kept; running it again goes on.
+//! again keeps nothing twice, and nothing that was taken back meanwhile comes again. Never does: change or delete a file of the folder. A hub
+//! that runs is handed each recording and keeps it; of a hub that is stopped the store's lock is taken. A failure leaves the recordings that
+//! were kept so far kept; running it again goes on.
 #![allow(clippy::disallowed_methods)] // reads the recordings
 
 use std::path::{Path, PathBuf};
 
 use booth_city::centre::{Body, Source, Submission};
-use booth_contract::Publish;
+use booth_contract::{ClipId, Publish};
 use booth_host::clock;
 use sha2::{Digest, Sha256};
 
 use crate::door::clip_id_of;
+use crate::side_door::RunningHub;
 use crate::store::{Entry, Kept, Levels, Store, StoreError};
 
 /// Largest file that is read, bytes.
@@ -37,6 +39,35 @@ pub struct Import {
     pub may_publish: Publish,
 }
 
+/// Who keeps the recordings.
+pub enum Keeper<'a> {
+    /// The store of a hub that is stopped.
+    Stopped(&'a mut Store),
+    /// The hub itself.
+    Running(RunningHub),
+}
+
+impl Keeper<'_> {
+    /// Keeps a recording, durably; whether it is new.
+    fn keep(&mut self, entry: &Entry, clip_id: &ClipId) -> Result<bool, StoreError> {
+        let store = match self {
+            Self::Running(hub) => return hub.keep(entry, clip_id),
+            Self::Stopped(store) => store,
+        };
+        let kept = store
+            .submit(clock::wall(), clock::mono(), entry, clip_id)
+            .and_then(|kept| store.commit().map(|()| kept));
+        match kept {
+            Ok(Kept::New(..)) => Ok(true),
+            Ok(Kept::Before(_) | Kept::NotCounted(_)) => Ok(false),
+            Err(error) => {
+                store.drop_submission(clock::wall(), clip_id, true)?;
+                Err(error)
+            }
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -54,7 +85,7 @@ pub struct Imported {
 /// # Errors
 /// A folder that cannot be read, and a store that cannot keep a recording.
 pub fn import(
-    store: &mut Store,
+    keeper: &mut Keeper<'_>,
     import: &Import,
     mut tell: impl FnMut(usize, usize, &Path, &str),
 ) -> Result<Imported, StoreError> {
@@ -69,7 +100,7 @@ pub fn import(
     files.sort();
     let mut imported = Imported::default();
     for (place, path) in files.iter().enumerate() {
-        let what = match one(store, import, path)? {
+        let what = match one(keeper, import, path)? {
             Ok(true) => {
                 imported.new += 1;
                 "kept".to_owned()
@@ -91,7 +122,7 @@ pub fn import(
 
 /// One recording: whether it is new, or why it is none.
 fn one(
-    store: &mut Store,
+    keeper: &mut Keeper<'_>,
     import: &Import,
     path: &Path,
 ) -> Result<Result<bool, String>, StoreError> {
@@ -140,16 +171,7 @@ fn one(
             peak_dbfs: levels.peak_dbfs,
             speech_ratio: Some(levels.speech_ratio),
         },
+        code: None,
     };
-    let kept = store
-        .submit(clock::wall(), clock::mono(), &entry, &clip_id)
-        .and_then(|kept| store.commit().map(|()| kept));
-    match kept {
-        Ok(Kept::New(..)) => Ok(Ok(true)),
-        Ok(Kept::Before(_)) => Ok(Ok(false)),
-        Err(error) => {
-            store.drop_submission(clock::wall(), &clip_id)?;
-            Err(error)
-        }
-    }
+    keeper.keep(&entry, &clip_id).map(Ok)
 }

@@ -25,6 +25,7 @@ use super::login;
 use super::mqtt::{Learned, Link};
 use super::presence::About;
 use super::receipts::{Opener, ReceiptKey};
+use super::side_door::SideDoor;
 use super::store::private::Private;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
 use super::view::Views;
@@ -149,6 +150,13 @@ pub async fn serve_witnessed(
             }))
         }
     };
+    let importing = match SideDoor::open(&config.store.dir) {
+        Ok(side_door) => Some(crew::task("import", side_door.take(Arc::clone(&door)))),
+        Err(error) => {
+            log::warn!("{error}; booth-hub import-recordings needs this hub stopped");
+            None
+        }
+    };
     let campaigns = crew::task("campaigns", campaign::welcome(config.clone()));
     let link = Link {
         login,
@@ -203,7 +211,7 @@ pub async fn serve_witnessed(
         let _ = link.as_mut().await;
     }
     let tasks = [pages, following, drafting, alarming, keeping, campaigns];
-    for task in tasks.into_iter().chain(citizens) {
+    for task in tasks.into_iter().chain(citizens).chain(importing) {
         task.abort();
         let _ = task.await;
     }
@@ -290,7 +298,8 @@ fn open_store(
         root: config.mqtt.root.clone(),
     })?
     .keeping_free(config.store.reserve_bytes)
-    .sealing_to(seals_to.clone());
+    .sealing_to(seals_to.clone())
+    .avoiding(config.codes.digits());
     let how = match (keys.is_empty(), seals_to) {
         (false, _) => {
             let file = Private::beside(dir).receipt_key()?;

@@ -168,7 +168,11 @@ fn run(mut store: Store, waiting: &Receiver<Job>, report: impl Fn(Outcome) -> bo
 /// Nothing of an answer stays whose batch failed, and whoever waits is told.
 fn give_up(store: &mut Store, submits: &[Box<Submit>], error: &StoreError) {
     for submit in submits {
-        if let Err(why) = store.drop_submission(clock::wall(), &submit.clip_id) {
+        if let Err(why) = store.drop_submission(
+            clock::wall(),
+            &submit.clip_id,
+            submit.entry.clip_id.is_some(),
+        ) {
             log::error!(fault = "store"; "an answer from home was refused, and a file of it cannot be removed: {why}");
             store.roll_back();
         }

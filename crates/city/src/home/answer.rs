@@ -3,13 +3,14 @@
 //! Owns: the order of the steps. Each is one form that carries what it needs, so that no cookie is set and everything works without a
 //! script. Never does: keep anything before the citizen has sent it. What fails shows the form again with what was typed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use booth_audio::MadeAnswer;
-use booth_contract::Publish;
+use booth_contract::{BadCode, OneTimeCode, Publish};
 use booth_host::clock;
 use rusqlite::params;
 
@@ -97,7 +98,7 @@ pub(super) async fn sent(
             city.home.drafts.forget(form.get("draft"));
             return Ok(form_page(&city, &scene, &filled, None));
         }
-        "send" => send(&city, &scene, &form).await,
+        "send" => send(&city, &scene, &form, from).await,
         _ => look(&city, &scene, form, from)
             .await
             .map(|page| (StatusCode::OK, page)),
@@ -125,7 +126,7 @@ async fn scene(
         };
         let notice = notice::of(city, &campaign, &citizen.language)?;
         let areas = city.store.read(crate::places::areas::names)?;
-        let is_open = !question.needs_code && is_open(city, &campaign)?;
+        let is_open = is_open(city, &campaign)?;
         Ok(Some(Scene {
             most_seconds: question.max_seconds.unwrap_or(LONGEST).min(600),
             campaign,
@@ -168,7 +169,7 @@ async fn look(
     city: &Arc<City>,
     scene: &Scene,
     form: Form,
-    from: std::net::IpAddr,
+    from: IpAddr,
 ) -> Result<maud::Markup, Told> {
     let refused = |name| Err((StatusCode::UNPROCESSABLE_ENTITY, name));
     if !scene.is_open {
@@ -178,6 +179,7 @@ async fn look(
         return refused("home-no-consent");
     }
     let said = said_in(scene, &form)?;
+    let code = code_in(scene, &form)?;
     let now = clock::mono();
     let ticket = form.get("ticket").to_owned();
     let has_worked = ticket::is_worked(&ticket, form.get("work"), city.config.home.work_bits);
@@ -215,6 +217,7 @@ async fn look(
         ticket: city.home.tickets.make(now, Step::Send, &about),
         said,
         area,
+        code,
     };
     Ok(draw::review(city, scene, &looked, None))
 }
@@ -249,11 +252,26 @@ fn said_in(scene: &Scene, form: &Form) -> Result<Heard, Told> {
     }
 }
 
+/// The one-time code of a vote that needs one, as its ten digits. Whether it is on the list is for the hub to say, when the vote is sent.
+fn code_in(scene: &Scene, form: &Form) -> Result<Option<String>, Told> {
+    if !scene.question.needs_code {
+        return Ok(None);
+    }
+    match OneTimeCode::parse_text(form.get("code")) {
+        Ok(code) => Ok(Some(code.to_text().to_string())),
+        Err(BadCode::Check) => Err((StatusCode::UNPROCESSABLE_ENTITY, "home-code-wrong")),
+        Err(BadCode::Length(_) | BadCode::NoDigit) => {
+            Err((StatusCode::UNPROCESSABLE_ENTITY, "home-code-missing"))
+        }
+    }
+}
+
 /// The last step: it is kept, and its receipt is shown once.
 async fn send(
     city: &Arc<City>,
     scene: &Scene,
     form: &Form,
+    from: IpAddr,
 ) -> Result<(StatusCode, maud::Markup), Told> {
     if !scene.is_open {
         return Err((StatusCode::UNPROCESSABLE_ENTITY, "home-closed"));
@@ -275,10 +293,15 @@ async fn send(
             Body::Spoken(sound.bytes.clone(), sound.levels.length.ms())
         }
     };
+    let code = code_in(scene, form)?;
     city.home
         .tickets
         .take(now, &ticket, Step::Send, &about)
         .map_err(told_of)?;
+    if code.is_some() && !city.home.may_try_a_code(now, from) {
+        city.home.tickets.give_back(&ticket, Step::Send, &about);
+        return Err((StatusCode::TOO_MANY_REQUESTS, "home-code-too-many"));
+    }
     let may_publish = may_publish(&scene.question, form, &body);
     let area = form.get("area").to_owned();
     let area = scene
@@ -295,7 +318,7 @@ async fn send(
         said_at: None,
         may_publish,
         notice_id: scene.notice.id.clone(),
-        code: None,
+        code: code.clone(),
     };
     let kept = city
         .aside(move |city| keep(city, submission, area.as_deref()))
@@ -303,12 +326,24 @@ async fn send(
     match kept {
         Ok(taken) => {
             city.home.drafts.forget(&draft);
+            if code.is_some() {
+                city.home.was_a_code(from);
+            }
             let page = draw::receipt(city, scene, taken.receipt.as_deref());
             Ok((StatusCode::OK, page))
         }
+        Err(CityError::Centre(CentreError::CodeUsed)) => {
+            Err((StatusCode::CONFLICT, "home-code-used"))
+        }
+        Err(CityError::Centre(CentreError::CodeUnknown)) => {
+            Err((StatusCode::UNPROCESSABLE_ENTITY, "home-code-unknown"))
+        }
         Err(error) => {
-            // Nothing was kept: the same may be sent again.
+            // Nothing was kept: the same may be sent again, and no code was tried.
             city.home.tickets.give_back(&ticket, Step::Send, &about);
+            if code.is_some() {
+                city.home.was_a_code(from);
+            }
             let (status, name) = match error {
                 CityError::Centre(CentreError::Busy) => {
                     (StatusCode::SERVICE_UNAVAILABLE, "home-busy")
@@ -334,6 +369,7 @@ async fn send(
                 ticket,
                 said,
                 area: form.get("area").to_owned(),
+                code,
             };
             Ok((status, draw::review(city, scene, &looked, Some(name))))
         }

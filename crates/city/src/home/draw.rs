@@ -42,6 +42,7 @@ impl Scene {
 pub(super) struct Filled {
     text: String,
     choice: String,
+    code: String,
     area: String,
     has_consented: bool,
 }
@@ -51,6 +52,7 @@ impl Filled {
         Self {
             text: form.get("text").to_owned(),
             choice: form.get("choice").to_owned(),
+            code: form.get("code").to_owned(),
             area: form.get("area").to_owned(),
             has_consented: form.get("consent") == "yes",
         }
@@ -69,6 +71,8 @@ pub(super) struct Looked {
     pub(super) ticket: String,
     pub(super) said: Said,
     pub(super) area: String,
+    /// The one-time code of a vote that needs one.
+    pub(super) code: Option<String>,
 }
 
 struct Voice<'a> {
@@ -159,9 +163,7 @@ pub(super) fn form(
         @if let Some(told) = told {
             div class="told bad" role="alert" tabindex="-1" id="told" { p { (say(told)) } }
         }
-        @if scene.question.needs_code {
-            p class="told bad" { (say("home-at-a-booth")) }
-        } @else if !scene.is_open {
+        @if !scene.is_open {
             p class="told bad" { (say("home-closed")) }
         } @else {
             section class="notice" aria-labelledby="notice" {
@@ -183,6 +185,7 @@ pub(super) fn form(
                 }
                 @if scene.is_vote() {
                     (options(&voice, filled))
+                    @if scene.question.needs_code { (code_field(&voice, filled)) }
                 } @else {
                     (words(&voice, filled))
                 }
@@ -217,6 +220,16 @@ fn options(voice: &Voice<'_>, filled: &Filled) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A number that nobody's browser should keep, and that people type from paper in groups.
+fn code_field(voice: &Voice<'_>, filled: &Filled) -> Markup {
+    html! {
+        label for="code" { (voice.say("home-code")) }
+        input id="code" name="code" value=(filled.code) required inputmode="numeric" maxlength="20" autocomplete="off" spellcheck="false"
+            dir="ltr" aria-describedby="code-how";
+        p id="code-how" class="soft" { (voice.say("home-code-how")) }
     }
 }
 
@@ -285,6 +298,7 @@ pub(super) fn review(city: &City, scene: &Scene, looked: &Looked, told: Option<&
             input type="hidden" name="notice" value=(scene.notice.id);
             input type="hidden" name="consent" value="yes";
             input type="hidden" name="area" value=(looked.area);
+            @if let Some(code) = &looked.code { input type="hidden" name="code" value=(code); }
             @match &looked.said {
                 // A text area keeps line ends that a hidden input loses.
                 Said::Text(text) => { textarea name="text" hidden { "\n" (text) } }

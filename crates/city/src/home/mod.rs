@@ -38,6 +38,9 @@ const OF_ONE_BARE: (u32, u64) = (4, 300_000);
 const OF_ALL_BARE: (u32, u64) = (40, 30_000);
 /// Answers of all visitors together: what the hub decodes and a moderator hears.
 const OF_ALL: (u32, u64) = (200, 500);
+/// One-time codes of one visitor that were not right: a slip on paper that cannot be read, and one more each ten minutes. The most that all
+/// visitors together can try is what [`OF_ALL`] lets in.
+const OF_ONE_WRONG_CODES: (u32, u64) = (6, 600_000);
 
 /// What the room holds in memory.
 pub(crate) struct Home {
@@ -47,6 +50,7 @@ pub(crate) struct Home {
     of_one_bare: Limits<IpAddr>,
     of_all_bare: Limits<()>,
     of_all: Limits<()>,
+    of_one_wrong_codes: Limits<IpAddr>,
 }
 
 impl Default for Home {
@@ -59,6 +63,7 @@ impl Default for Home {
             of_one_bare: of(OF_ONE_BARE),
             of_all_bare: Limits::new(OF_ALL_BARE.0, OF_ALL_BARE.1),
             of_all: Limits::new(OF_ALL.0, OF_ALL.1),
+            of_one_wrong_codes: of(OF_ONE_WRONG_CODES),
         }
     }
 }
@@ -74,6 +79,17 @@ impl Home {
             false => self.of_one_bare.take(now, from) && self.of_all_bare.take(now, ()),
         };
         own && self.of_all.take(now, ())
+    }
+
+    /// Whether one more one-time code may be tried from here. It counts, until [`Home::was_a_code`] says that it was no guess.
+    fn may_try_a_code(&self, now: Mono, from: IpAddr) -> bool {
+        self.of_one_wrong_codes.forget(now);
+        self.of_one_wrong_codes.take(now, one_visitor(from))
+    }
+
+    /// The code that was tried last from here was right, or was not looked at.
+    fn was_a_code(&self, from: IpAddr) {
+        self.of_one_wrong_codes.give_back(&one_visitor(from));
     }
 }
 

@@ -72,6 +72,14 @@ impl Bench {
                     Publish::No,
                     vec![option(2, "A lime"), option(3, "An oak")],
                 ),
+                Question {
+                    needs_code: true,
+                    ..question(
+                        "bench",
+                        Publish::No,
+                        vec![option(2, "Wood"), option(3, "Stone")],
+                    )
+                },
             ],
             notice: BTreeMap::new(),
             children: "text".into(),
@@ -558,4 +566,123 @@ async fn a_campaign_that_is_over_or_not_there_takes_nothing() {
         assert_eq!(bench.get(page).await.0, StatusCode::NOT_FOUND, "{page}");
     }
     assert_eq!(bench.number(), 0);
+}
+
+/// A code with a right check digit, and what people make of it.
+fn a_code() -> String {
+    let code = booth_contract::OneTimeCode::generate(|bytes| bytes.fill(35), &[]);
+    code.expect("a code").for_paper().to_string()
+}
+
+#[tokio::test]
+async fn a_vote_with_a_code_is_cast_from_home_with_the_code_and_with_nothing_less() {
+    let bench = Bench::new();
+    let page = "/en/answer/green/bench";
+    let (status, form) = bench.get(page).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(form.contains("name=\"code\"") && form.contains("autocomplete=\"off\""));
+    assert!(
+        !bench
+            .get("/en/answer/green/tree")
+            .await
+            .1
+            .contains("name=\"code\"")
+    );
+    let code = a_code();
+    let wrong = code.replacen(&code[..1], if code.starts_with('0') { "1" } else { "0" }, 1);
+    for (typed, says) in [
+        ("", "Type the ten digits"),
+        ("123", "Type the ten digits"),
+        ("letters", "Type the ten digits"),
+        (&*wrong, "One of the digits of the code is wrong"),
+    ] {
+        let (status, told) = bench
+            .look(page, &[("choice", "2"), ("code", typed)], None)
+            .await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
+        assert!(told.contains(says), "{typed}: {told}");
+        // What was chosen stays.
+        assert!(told.contains("value=\"2\" required checked"), "{told}");
+    }
+    let (status, looked) = bench
+        .look(page, &[("choice", "2"), ("code", &code)], None)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{looked}");
+    let digits = value_of(&looked, "code");
+    assert_eq!(digits, code.replace(' ', ""));
+    // Whoever takes the code out of the last form casts nothing, either.
+    let (status, told) = bench.send(page, &looked, &[]).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
+    assert_eq!(bench.number(), 0);
+    let (status, told) = bench.send(page, &looked, &[("code", &digits)]).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    let have = bench.centre.have();
+    assert_eq!(have.submitted[0].code.as_deref(), Some(&*digits));
+    assert!(matches!(have.submitted[0].body, Body::Vote(2)));
+}
+
+#[tokio::test]
+async fn a_code_that_is_used_or_unknown_is_told_so_and_few_can_be_guessed_from_one_place() {
+    let bench = Bench::new();
+    let page = "/en/answer/green/bench";
+    let code = a_code();
+    let digits = code.replace(' ', "");
+    let looks = std::cell::Cell::new(0);
+    let vote = async |from: &str| {
+        // The limit of answers is another one: each is looked over somewhere else.
+        looks.set(looks.get() + 1);
+        let (ticket, work) = bench.ticket(page).await;
+        let mut form = Form::of(&[
+            ("ticket", &ticket),
+            ("work", &work),
+            ("consent", "yes"),
+            ("do", "look"),
+        ]);
+        form.add(&[("choice", "2"), ("code", &code)]);
+        let elsewhere = format!("203.0.113.{}", looks.get());
+        let (_, looked) = bench.post_from(page, &form, &elsewhere).await;
+        let mut form = Form::of(&[
+            ("do", "send"),
+            ("consent", "yes"),
+            ("choice", "2"),
+            ("code", &digits),
+        ]);
+        for name in ["ticket", "notice"] {
+            form.add(&[(name, value_of(&looked, name).as_str())]);
+        }
+        bench.post_from(page, &form, from).await
+    };
+    // Votes that count, and a hub that is busy, are no guesses.
+    for refuses in [None, Some(CentreError::Busy)] {
+        bench.centre.have().refuses = refuses;
+        for _ in 0..5 {
+            let (status, told) = vote("192.0.2.9").await;
+            assert!(
+                matches!(status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE),
+                "{told}"
+            );
+        }
+    }
+    let kept = bench.number();
+    for n in 0..8 {
+        bench.centre.have().refuses = Some(match n % 2 {
+            0 => CentreError::CodeUnknown,
+            _ => CentreError::CodeUsed,
+        });
+        let (status, told) = vote("192.0.2.9").await;
+        let (wanted, says) = match n {
+            6.. => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Several codes that are not right",
+            ),
+            n if n % 2 == 0 => (StatusCode::UNPROCESSABLE_ENTITY, "There is no such code"),
+            _ => (StatusCode::CONFLICT, "was used before"),
+        };
+        assert_eq!(status, wanted, "{n}: {told}");
+        assert!(told.contains(says), "{n}: {told}");
+    }
+    assert_eq!(bench.number(), kept);
+    // Somebody else votes meanwhile.
+    bench.centre.have().refuses = None;
+    assert_eq!(vote("198.51.100.1").await.0, StatusCode::OK);
 }

@@ -18,6 +18,7 @@ use super::children::Children;
 use super::file::{Booths, Draft};
 use super::merge;
 use super::register::{self, Ready};
+use crate::store::codes::Codes;
 
 /// Which file the register is: its number, when it was written, and its size. A register that is saved is another file each time.
 type Mark = (u64, i64, i64, u64);
@@ -59,9 +60,20 @@ impl Known {
 /// A register that cannot be read.
 pub(crate) fn for_city(store: &Path) -> Result<Vec<Campaign>, CampaignError> {
     let state = register::look(&register::folder_in(store))?;
-    let campaigns = state.campaigns();
-    let each = campaigns.iter();
-    Ok(each.filter_map(|(id, ready)| of(id, ready)).collect())
+    let codes = Codes::beside(store);
+    let mut all = Vec::new();
+    for (id, ready) in state.campaigns() {
+        let Some(mut campaign) = of(&id, &ready) else {
+            continue;
+        };
+        for question in &mut campaign.questions {
+            // For good, once it was published so.
+            let needs = codes.needs(&id, &question.id);
+            question.needs_code |= needs.map_err(|why| CampaignError::Refused(why.to_string()))?;
+        }
+        all.push(campaign);
+    }
+    Ok(all)
 }
 
 /// The file of a published campaign, word for word.

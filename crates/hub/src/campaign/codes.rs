@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use booth_contract::{CODE_DIGITS, OneTimeCode};
+use booth_city::config::CityConfig;
+use booth_contract::OneTimeCode;
 use booth_host::{plain_file, say};
 use booth_sealing::{KernelRandom, Random};
 use clap::Args;
@@ -15,7 +16,7 @@ use serde_json::json;
 use super::CampaignError;
 use super::register::{self, State};
 use super::verbs::General;
-use crate::config::HubConfig;
+use crate::config::{HubConfig, digits_of_emergency};
 use crate::store::VoteCodes;
 
 /// What `codes` takes.
@@ -37,7 +38,7 @@ pub struct Codes {
     /// Write a page with a slip for each, to be printed and cut, in Danish and English; no file is overwritten
     #[arg(long, value_name = "FILE.html", requires = "count")]
     paper: Option<PathBuf>,
-    /// An emergency number of the booths besides 112, which no code may contain; may be given several times
+    /// An emergency number of the booths besides those of [codes] in hub.toml, which no code may contain; may be given several times
     #[arg(long, value_name = "NUMBER")]
     emergency: Vec<String>,
     #[command(flatten)]
@@ -57,13 +58,9 @@ pub(super) fn codes(verb: &Codes) -> Result<(), CampaignError> {
     let Some(count) = verb.count else {
         return counts(&list, id, &verb.general);
     };
-    let mut emergency = Vec::new();
+    let mut emergency = hub.codes.digits();
     for number in &verb.emergency {
-        let digits: Option<Vec<u8>> = number
-            .bytes()
-            .map(|byte| byte.is_ascii_digit().then(|| byte - b'0'))
-            .collect();
-        match digits.filter(|digits| (2..=CODE_DIGITS).contains(&digits.len())) {
+        match digits_of_emergency(number) {
             Some(digits) => emergency.push(digits),
             None => {
                 return Err(CampaignError::Refused(format!(
@@ -98,7 +95,12 @@ pub(super) fn codes(verb: &Codes) -> Result<(), CampaignError> {
     if let Some(file) = &verb.csv {
         written(file, &table(id, &made))?;
     } else if let Some(file) = &verb.paper {
-        written(file, &slips(&title, &made).into_string())?;
+        let city = &hub.city;
+        // An address of this machine alone is no use on paper.
+        let is_known = city.address != CityConfig::default().address;
+        let is_open = city.listen.is_some() && city.home.is_open && is_known;
+        let home = is_open.then_some(city.address.as_str());
+        written(file, &slips(&title, &made, home).into_string())?;
     } else if verb.general.json {
         let codes: Vec<String> = made.iter().map(|code| code.to_text().to_string()).collect();
         say!("{}", json!({"campaign": id, "codes": codes}));
@@ -167,8 +169,8 @@ fn table(id: &str, codes: &[OneTimeCode]) -> String {
         .collect()
 }
 
-/// The page that is printed and cut.
-fn slips(title: &str, codes: &[OneTimeCode]) -> Markup {
+/// The page that is printed and cut; `home` is where citizens can vote from home.
+fn slips(title: &str, codes: &[OneTimeCode], home: Option<&str>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="da" {
@@ -182,8 +184,8 @@ fn slips(title: &str, codes: &[OneTimeCode]) -> Markup {
                     section {
                         p { strong { (title) } }
                         p.code { (*code.for_paper()) }
-                        p lang="da" { "Din stemmekode: vælg først ved boksen, og tast så de ti tal. Den tæller én gang." }
-                        p lang="en" { "Your code for the vote: choose at the booth first, then dial the ten digits. It counts once." }
+                        p lang="da" { "Din stemmekode: vælg først ved boksen, og tast så de ti tal. Den tæller én gang." @if let Some(home) = home { " Du kan også stemme hjemmefra: " (home) } }
+                        p lang="en" { "Your code for the vote: choose at the booth first, then dial the ten digits. It counts once." @if let Some(home) = home { " Or vote from home: " (home) } }
                     }
                 }
             }
@@ -204,7 +206,10 @@ mod tests {
         let table = table("a\"b", &[code(), code()]);
         assert_eq!(table.lines().count(), 3);
         assert!(table.contains(&format!("\"a\"\"b\",{}", *code().for_paper())));
-        let page = slips("Træet <på> torvet", &[code(), code()]).into_string();
+        let codes = [code(), code()];
+        assert!(!slips("x", &codes, None).into_string().contains("http"));
+        let page = slips("Træet <på> torvet", &codes, Some("https://booths.example")).into_string();
+        assert_eq!(page.matches("https://booths.example").count(), 4);
         assert_eq!(page.matches(&**code().for_paper()).count(), 2);
         assert!(page.contains("Træet &lt;på&gt; torvet"));
         assert!(page.contains("lang=\"en\"") && page.contains("Din stemmekode"));

@@ -89,7 +89,7 @@ pub enum Campaign {
     ///   booth-hub campaign codes square-2026 --count 500 --csv codes.csv      # a table, for letters
     ///   booth-hub campaign codes square-2026                                  # how many there are and are used
     ///
-    /// Run again, it adds to the list. Booths with other emergency numbers than 112 need --emergency.
+    /// Run again, it adds to the list. Name other emergency numbers of the booths than 112 in hub.toml, [codes] emergency_numbers.
     #[command(verbatim_doc_comment)]
     Codes(Codes),
     /// Say what is published, and how far each booth is with it

@@ -22,7 +22,8 @@ use sha2::{Digest, Sha256};
 
 use super::apart::rename_new;
 use super::private::{self, Private};
-use super::{StoreError, fsync};
+use super::{StoreError, VoteCode, fsync};
+use crate::door::clip_id_of;
 use crate::keys::KeysError;
 use crate::receipts::{CodeMark, ReceiptKey};
 use booth_contract::{ClipId, OneTimeCode, hex};
@@ -356,6 +357,18 @@ impl VoteCodes {
     ) -> Result<Taken, CodesError> {
         let mark = self.key.code(campaign, code);
         Ok(self.codes.take(campaign, question, &mark, vote.as_str())?)
+    }
+
+    /// A code that was typed for a vote from home, and the id of that vote: nothing is used yet.
+    pub(crate) fn from_home(
+        &self,
+        campaign: &str,
+        question: &str,
+        code: OneTimeCode,
+    ) -> (ClipId, VoteCode) {
+        let id = clip_id_of(self.key.vote_from_home(campaign, question, &code));
+        let mark = self.key.code(campaign, &code);
+        (id, VoteCode { code, mark })
     }
 
     /// How many codes there are, and how many are used.

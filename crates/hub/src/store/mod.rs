@@ -54,7 +54,7 @@ pub use history::{Happened, history};
 pub use rebuild::{Rebuilt, rebuild};
 pub use reports::{config_reports, introduced};
 pub(crate) use rows::{Rank, show_operator};
-pub(crate) use submissions::{Entry, Kept, Levels, OWN_SENDERS, random_bytes};
+pub(crate) use submissions::{Entry, Kept, Levels, OWN_SENDERS, VoteCode, random_bytes};
 pub use views::{BrokerStatus, StoreViews};
 pub(crate) use withdrawals::OF_PAGE;
 pub use withdrawals::ask_to_withdraw;
@@ -284,6 +284,8 @@ pub struct Store {
     opener: Option<Opener>,
     /// Whom bodies that come open are sealed to before they are kept.
     seals_to: Option<Recipients>,
+    /// What no receipt made here contains besides `112`.
+    emergency_numbers: Vec<Vec<u8>>,
     /// Deleted rows stand in SQLite's log until that is emptied.
     log_is_to_be_emptied: bool,
     watch: Watch,
@@ -354,6 +356,7 @@ impl Store {
             paces: Paces::default(),
             opener: None,
             seals_to: None,
+            emergency_numbers: Vec::new(),
             log_is_to_be_emptied: false,
             private,
             codes: Codes::beside(dir),
@@ -411,6 +414,12 @@ impl Store {
             log::info!("{written} manifests were written beside their clips, from the database");
         }
         Ok(())
+    }
+
+    /// Has no receipt that is made here contain one of these numbers, each a row of digits 0 to 9 (contract §3.9).
+    pub fn avoiding(mut self, emergency_numbers: Vec<Vec<u8>>) -> Self {
+        self.emergency_numbers = emergency_numbers;
+        self
     }
 
     /// Has the store take nothing while less than this is free on the disk.

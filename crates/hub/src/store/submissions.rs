@@ -14,16 +14,16 @@ use sha2::{Digest, Sha256};
 use super::private;
 use super::record::{self, Part};
 use super::staging::Offer;
-use super::{Point, Store, StoreError, rows};
+use super::{Point, Store, StoreError, Taken, rows};
 use crate::ingest;
-use crate::receipts;
+use crate::receipts::{self, CodeMark};
 use booth_city::centre::{Body, Source, Submission};
 use booth_contract::manifest::text_of_choice;
 use booth_contract::time::{Mono, rfc3339};
 use booth_contract::written::text_body;
 use booth_contract::{
     BodyHash, BodyKind, BootId, BoothId, CardId, ClipId, ClipKind, Consent, ConsentMode, Manifest,
-    Receipt, SCHEMA, hex,
+    OneTimeCode, Receipt, SCHEMA, hex,
 };
 use booth_sealing::{KernelRandom, Random};
 
@@ -46,6 +46,17 @@ pub struct Entry {
     pub submission: Submission,
     /// The levels of its sound.
     pub levels: Levels,
+    /// The one-time code of a vote that needs one. Its id follows from the code then ([`VoteCodes::from_home`](super::VoteCodes)), so that
+    /// the same vote keeps its code when it is sent again after a failure.
+    pub code: Option<VoteCode>,
+}
+
+/// A one-time code as it was typed, and what it has become on the list.
+#[derive(Debug)]
+pub struct VoteCode {
+    /// The digits, which are sealed where this hub cannot keep a hash of the receipt.
+    pub(crate) code: OneTimeCode,
+    pub(crate) mark: CodeMark,
 }
 
 /// What was measured of a sound.
@@ -66,6 +77,8 @@ pub enum Kept {
     New(ClipId, Option<Receipt>),
     /// A clip of this id is here, or was withdrawn.
     Before(ClipId),
+    /// A vote whose code does not make it count. Nothing of it is kept.
+    NotCounted(Taken),
 }
 
 impl std::fmt::Debug for Entry {
@@ -109,8 +122,18 @@ impl Store {
         if rows::known(&self.db, clip_id)?.is_some() || self.withdrawn(clip_id)?.is_some() {
             return Ok(Kept::Before(clip_id.clone()));
         }
-        self.begin()?;
         let submission = &entry.submission;
+        if let Some(code) = &entry.code {
+            // From here on the code belongs to this id, whatever becomes of the batch.
+            let (campaign, question) = (&submission.campaign_id, &submission.question_id);
+            let taken = self
+                .codes
+                .take(campaign, question, &code.mark, clip_id.as_str())?;
+            if taken != Taken::Counted {
+                return Ok(Kept::NotCounted(taken));
+            }
+        }
+        self.begin()?;
         let Some(sender) = sender_of(submission.source) else {
             return Ok(Kept::Before(clip_id.clone()));
         };
@@ -147,7 +170,8 @@ impl Store {
         });
         let receipt = self.new_receipt(wall)?;
         if let (Some(receipt), None, Some(to)) = (&receipt, &self.opener, &self.seals_to) {
-            let sealed = receipts::seal_for_clip(clip_id, receipt, to);
+            let code = entry.code.as_ref().map(|code| &code.code);
+            let sealed = receipts::seal_for_clip(clip_id, receipt, code, to);
             manifest.sealed = Some(sealed.map_err(|error| cannot("sealing", error.to_string()))?);
         }
         let mark = match (&receipt, &self.opener) {
@@ -158,7 +182,8 @@ impl Store {
         // What the hub would not believe of a booth it does not write itself.
         let manifest = ingest::believe(clip_id, &raw, self.max_clip_bytes.max(manifest.bytes))
             .map_err(|fault| cannot("keeping", fault.reason))?;
-        let offer = Offer::new(manifest, raw, mark);
+        let mut offer = Offer::new(manifest, raw, mark);
+        offer.code = entry.code.as_ref().map(|code| code.mark.clone());
         let at_rest = match body.is_empty() {
             true => None,
             false => {
@@ -172,11 +197,17 @@ impl Store {
         Ok(Kept::New(clip_id.clone(), receipt))
     }
 
-    /// Removes what is here of an answer whose batch was given up: nobody was told that it is kept.
+    /// Removes what is here of an answer whose batch was given up: nobody was told that it is kept. `comes_again` says that it has the same id
+    /// whenever it is sent.
     ///
     /// # Errors
     /// Every error of the file system and the database.
-    pub fn drop_submission(&mut self, wall: Timestamp, clip_id: &ClipId) -> Result<(), StoreError> {
+    pub fn drop_submission(
+        &mut self,
+        wall: Timestamp,
+        clip_id: &ClipId,
+        comes_again: bool,
+    ) -> Result<(), StoreError> {
         self.roll_back();
         self.staging.erase(clip_id, None)?;
         for (source, _) in OWN_SENDERS {
@@ -185,8 +216,12 @@ impl Store {
             }
         }
         if rows::known(&self.db, clip_id)?.is_some() {
-            // The commit came through before the fault.
-            return self.erase(wall, clip_id);
+            // The commit came through before the fault. What has the same id when it is sent again is found then; a mark that it was taken
+            // back would keep it away for good.
+            return match comes_again {
+                true => Ok(()),
+                false => self.erase(wall, clip_id),
+            };
         }
         let envelope = self.private.envelope(clip_id);
         self.private_dirty.remove(&envelope);
@@ -288,7 +323,8 @@ impl Store {
                 // A source that gives nothing makes no receipt.
                 let _ = KernelRandom.fill(bytes);
             };
-            let Some(receipt) = Receipt::generate_after(&BEFORE_A_RECEIPT, fill, &[]) else {
+            let made = Receipt::generate_after(&BEFORE_A_RECEIPT, fill, &self.emergency_numbers);
+            let Some(receipt) = made else {
                 continue;
             };
             let Some(opener) = &self.opener else {

@@ -135,3 +135,126 @@ fn a_burst_is_five_votes_faster_than_the_questions_pause_allows() {
     // Two minutes between two votes: four pauses lie between five of them.
     assert_eq!(burst_seconds(120), 479);
 }
+
+/// A vote from home with this code, as the hub's pages hand it to the store.
+fn votes_from_home(bench: &mut Bench, city: &City, digit: u8, code: &OneTimeCode) -> Kept {
+    let codes = city.codes(&bench.dir());
+    let (clip_id, code) = codes.from_home("tree", "square", code.clone());
+    let submission = booth_city::centre::Submission {
+        source: booth_city::centre::Source::Web,
+        campaign_id: "tree".into(),
+        question_id: "square".into(),
+        body: booth_city::centre::Body::Vote(digit),
+        lang: "da".into(),
+        said_at: None,
+        may_publish: booth_contract::Publish::No,
+        notice_id: "0123456789abcdef".into(),
+        code: None,
+    };
+    let entry = Entry {
+        clip_id: Some(clip_id.clone()),
+        submission,
+        levels: crate::store::Levels::default(),
+        code: Some(code),
+    };
+    let kept = bench.store.submit(bench.wall, bench.mono, &entry, &clip_id);
+    kept.expect("answered")
+}
+
+#[test]
+fn a_code_counts_once_whether_it_is_used_at_a_booth_or_from_home() {
+    let city = City::new();
+    let mut bench = Bench::standard(&city);
+    let codes = with_codes(&bench, &city, 2);
+    let stranger = OneTimeCode::generate(random, &[]).expect("a code");
+    // Home first, then the booth; and the other way round.
+    let kept = votes_from_home(&mut bench, &city, 2, &codes[0]);
+    assert!(matches!(kept, Kept::New(_, Some(_))), "{kept:?}");
+    bench.store.commit().expect("commits");
+    bench.offer(&vote(1, &city, Some(&codes[0])));
+    bench.offer(&vote(2, &city, Some(&codes[1])));
+    for (code, why) in [
+        (&codes[1], Some(Taken::Used)),
+        (&stranger, Some(Taken::Unknown)),
+        // The same once more, with another answer.
+        (&codes[0], None),
+    ] {
+        let kept = votes_from_home(&mut bench, &city, 3, code);
+        bench.store.commit().expect("commits");
+        let told = match kept {
+            Kept::NotCounted(taken) => Some(taken),
+            Kept::Before(_) => None,
+            Kept::New(..) => panic!("it is kept"),
+        };
+        assert_eq!(told, why);
+    }
+    // Of the votes from home that do not count nothing is kept; the one at the booth is shown.
+    assert_eq!(poll(&bench), (2, vec![("used".to_owned(), 1)]));
+    let (bench, _) = bench.rebuilt();
+    assert_eq!(poll(&bench), (2, vec![("used".to_owned(), 1)]));
+}
+
+#[test]
+fn a_vote_from_home_that_a_power_cut_took_keeps_its_code_and_one_that_was_taken_back_does_not_free_it()
+ {
+    let city = City::new();
+    let mut bench = Bench::standard(&city);
+    let codes = with_codes(&bench, &city, 1);
+    let kept = votes_from_home(&mut bench, &city, 2, &codes[0]);
+    assert!(matches!(kept, Kept::New(..)));
+    // Before the commit: nobody was told that it is kept.
+    let mut bench = bench.restart().with_key(&city);
+    assert_eq!(bench.number("SELECT count(*) FROM kept"), 0);
+    bench.offer(&vote(1, &city, Some(&codes[0])));
+    let Kept::New(id, _) = votes_from_home(&mut bench, &city, 3, &codes[0]) else {
+        panic!("its citizen can send it again");
+    };
+    bench.store.commit().expect("commits");
+    assert_eq!(poll(&bench), (1, vec![("used".to_owned(), 1)]));
+    bench.store.withdraw(bench.wall, &id).expect("withdrawn");
+    let again = votes_from_home(&mut bench, &city, 2, &codes[0]);
+    assert!(matches!(again, Kept::Before(_)), "{again:?}");
+}
+
+#[test]
+fn a_vote_from_home_counts_at_a_hub_without_the_key_and_still_does_when_the_key_has_come() {
+    let city = City::new();
+    let mut bench = Bench::new();
+    bench.store = bench.store.sealing_to(Some(city.to.clone()));
+    let codes = with_codes(&bench, &city, 1);
+    let kept = votes_from_home(&mut bench, &city, 2, &codes[0]);
+    assert!(matches!(kept, Kept::New(_, Some(_))), "{kept:?}");
+    bench.store.commit().expect("commits");
+    assert_eq!(poll(&bench), (1, Vec::new()));
+    let digits = codes[0].to_text();
+    assert_eq!(
+        bench.files_with(digits.as_bytes()),
+        super::withdrawals::NOWHERE
+    );
+    let bench = bench.restart().with_key(&city);
+    assert_eq!(poll(&bench), (1, Vec::new()));
+}
+
+#[test]
+fn a_vote_that_does_not_count_reaches_no_page_of_the_city_and_one_that_counts_later_does() {
+    use crate::centre::{Centre, HubCentre};
+    let city = City::new();
+    let mut bench = Bench::new();
+    let codes = with_codes(&bench, &city, 1);
+    let seen = |bench: &Bench| {
+        let mut config = crate::config::HubConfig::default();
+        config.store.dir = bench.dir();
+        let centre = HubCentre::open(config, Arc::new(bench.views())).expect("opens");
+        let arrived = centre.arrived(0, 100).expect("asked");
+        assert_eq!(centre.number(), Ok(arrived.len() as u64));
+        arrived.len()
+    };
+    // This hub cannot read the code yet.
+    bench.offer(&vote(1, &city, Some(&codes[0])));
+    bench.offer(&vote(2, &city, None));
+    assert_eq!(seen(&bench), 0);
+    let mut bench = bench.restart().with_key(&city);
+    assert_eq!(seen(&bench), 1);
+    bench.offer(&vote(3, &city, Some(&codes[0])));
+    assert_eq!(seen(&bench), 1);
+}

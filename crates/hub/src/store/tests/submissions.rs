@@ -31,6 +31,7 @@ fn entry(source: Source, body: Body) -> Entry {
             code: None,
         },
         levels: Levels::default(),
+        code: None,
     }
 }
 
@@ -47,7 +48,7 @@ impl Bench {
                 assert_eq!(clip_id, id(n));
                 receipt
             }
-            Kept::Before(_) => panic!("it was here before"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -272,7 +273,7 @@ fn wherever_keeping_fails_nothing_of_the_answer_stays_and_the_next_one_is_kept()
         }
         bench
             .store
-            .drop_submission(bench.wall, &id(1))
+            .drop_submission(bench.wall, &id(1), false)
             .expect("dropped");
         assert!(!bench.has_row(1), "{fails_after}");
         let left: Vec<_> = record::all(&bench.dir().join("clips"))
@@ -301,7 +302,7 @@ fn a_store_without_room_takes_no_answer() {
     assert!(matches!(kept, Err(StoreError::NoRoom { .. })), "{kept:?}");
     bench
         .store
-        .drop_submission(bench.wall, &id(1))
+        .drop_submission(bench.wall, &id(1), false)
         .expect("dropped");
     assert!(!bench.has_row(1));
 }
@@ -316,6 +317,10 @@ fn the_same_recording_is_kept_once_and_stays_away_when_it_was_taken_back() {
         .store
         .submit(bench.wall, bench.mono, &recording(), &id(1));
     assert!(matches!(again, Ok(Kept::Before(_))), "{again:?}");
+    // The batch in which it came again fails: what was kept before stays.
+    let dropped = bench.store.drop_submission(bench.wall, &id(1), true);
+    dropped.expect("dropped");
+    assert!(bench.has_row(1) && bench.findings().is_empty());
     bench.store.withdraw(bench.wall, &id(1)).expect("withdrawn");
     let again = bench
         .store
@@ -343,7 +348,7 @@ fn a_booth_brings_neither_written_messages_nor_anything_under_the_hubs_own_names
 
 #[test]
 fn a_folder_of_recordings_is_imported_once_and_what_was_taken_back_stays_away() {
-    use crate::recordings::{Import, import};
+    use crate::recordings::{Import, Keeper, import};
     let city = City::new();
     let mut bench = Bench::standard(&city);
     bench.store = bench.store.sealing_to(Some(city.to.clone()));
@@ -360,14 +365,21 @@ fn a_folder_of_recordings_is_imported_once_and_what_was_taken_back_stays_away() 
         may_publish: Publish::No,
     };
     let mut told = Vec::new();
-    let first = import(&mut bench.store, &what, |n, of, _, what| {
-        told.push((n, of, what.to_owned()))
-    });
+    let first = import(
+        &mut Keeper::Stopped(&mut bench.store),
+        &what,
+        |n, of, _, what| told.push((n, of, what.to_owned())),
+    );
     let first = first.expect("imports");
     assert_eq!((first.new, first.before, first.left_out.len()), (1, 0, 1));
     assert_eq!(told.len(), 2);
     assert!(told[1].2.starts_with("left out"), "{told:?}");
-    let again = import(&mut bench.store, &what, |_, _, _, _| ()).expect("imports");
+    let again = import(
+        &mut Keeper::Stopped(&mut bench.store),
+        &what,
+        |_, _, _, _| (),
+    )
+    .expect("imports");
     assert_eq!((again.new, again.before), (0, 1));
     let id: String = bench
         .store
@@ -382,7 +394,30 @@ fn a_folder_of_recordings_is_imported_once_and_what_was_taken_back_stays_away() 
         .store
         .withdraw(bench.wall, &id.as_str().into())
         .expect("withdrawn");
-    let again = import(&mut bench.store, &what, |_, _, _, _| ()).expect("imports");
+    let again = import(
+        &mut Keeper::Stopped(&mut bench.store),
+        &what,
+        |_, _, _, _| (),
+    )
+    .expect("imports");
     assert_eq!((again.new, again.before), (0, 1));
     assert_eq!(bench.number("SELECT count(*) FROM kept"), 0);
+}
+
+#[test]
+fn no_receipt_of_an_answer_contains_an_emergency_number_of_the_citys_booths() {
+    let city = City::new();
+    let mut bench = Bench::standard(&city);
+    // Half of all receipts would have one of these.
+    let numbers: Vec<Vec<u8>> = (0..5).map(|digit| vec![digit, 9 - digit]).collect();
+    bench.store = bench.store.avoiding(numbers.clone());
+    for n in 1..60 {
+        let receipt = bench.takes(n, &entry(Source::Workshop, Body::Vote(3)));
+        let digits = receipt.expect("a receipt").digits();
+        let dialled = [&[0, 0, 0][..], &digits].concat();
+        for number in &numbers {
+            let has = dialled.windows(2).any(|two| two == number.as_slice());
+            assert!(!has, "{dialled:?} has {number:?}");
+        }
+    }
 }
