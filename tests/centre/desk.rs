@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 const MESSAGES: u64 = 200;
-const PASSWORD: &str = "en rød telefon på torvet";
+pub(crate) const PASSWORD: &str = "en rød telefon på torvet";
 
 /// Twenty seconds of speech as a booth records them.
 fn twenty_seconds() -> Vec<u8> {
@@ -34,7 +34,7 @@ fn twenty_seconds() -> Vec<u8> {
 /// A recogniser of one sentence.
 const HOOK: &str = r#"printf '{"language":"%s","segments":[{"start":0,"end":19,"text":"Der mangler baenke paa torvet"}],"model":"test"}\n' "$2""#;
 
-fn account(home: &Home, name: &str) {
+pub(crate) fn account(home: &Home, name: &str) {
     let mut added = Command::new(hub_program())
         .args([
             "people",

@@ -7,4 +7,5 @@ mod hub_delivery;
 mod imports;
 mod pages;
 mod sealed;
+mod sealed_desk;
 mod withdrawals;

@@ -19,7 +19,7 @@ use serde_json::json;
 const BOOTH: &str = "rundhoej-1";
 
 /// Two seconds of speech as a booth seals them, with this receipt.
-fn spoken(clip_no: u64, city: &Identity, receipt: &Receipt) -> Clip {
+pub(crate) fn spoken(clip_no: u64, city: &Identity, receipt: &Receipt) -> Clip {
     let id = ClipId::from(Clip::with_body(BOOTH, clip_no, Vec::new()).id);
     let to = Recipients::new(vec![city.recipient()]).expect("one key");
     let key = DataKey::generate(&mut KernelRandom).expect("a key");
@@ -166,10 +166,10 @@ fn made(text: &str) -> Receipt {
 }
 
 /// The desk's program, ended with the test.
-struct Desk(Child);
+pub(crate) struct Desk(Child);
 
 impl Desk {
-    fn start(config: &Path) -> Self {
+    pub(crate) fn start(config: &Path) -> Self {
         let mut command = Command::new(hub_program());
         let started = command.args(["serve", "--sealed", "--config"]).arg(config);
         Self(started.spawn().expect("it starts"))

@@ -1,7 +1,7 @@
 //! `booth-hub serve --sealed`: the desk of a hub that has no private key, on the machine where that key is (docs/hub-sealed.md).
 //!
-//! Reads the hub's store as files, from its disk, a mount or a copy: opens clips in memory for its own pages on loopback, and matches
-//! what citizens take back. Never does: write a word or a receipt to a disk, talk to the broker, or delete anything itself: it leaves
+//! Reads the hub's store as files, from its disk, a mount or a copy: opens clips in memory for its own pages on loopback and for those of the
+//! hub's staff, which `relay` shows here, and matches what citizens take back. Never does: write a word or a receipt to a disk, talk to the broker, or delete anything itself: it leaves
 //! its verdict beside the withdrawal, and whoever may write there is believed by the hub.
 #![allow(clippy::disallowed_methods)] // its scratch database is a file of its own
 
@@ -14,9 +14,11 @@ use super::config::HubConfig;
 use super::http::{self, Names};
 use super::keys::Keyring;
 use super::receipts::{Opener, ReceiptKey};
+use super::relay::Relay;
 use super::serve::{ServeError, expected_keys, listen, signal};
 use super::store::copy::StoreCopy;
 use super::store::{BrokerStatus, StoreError, StoreViews};
+use super::view::Views;
 use booth_host::config_file::ConfigFault;
 use booth_host::{clock, crew};
 
@@ -93,11 +95,24 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
         .opening_with(keys)
         .expecting_keys(expected_keys(&config));
     let names = Names::new(config.http.listen.ip(), &config.http.names);
-    let pages = crew::task(
-        "pages",
-        http::serve(listener, Arc::new(views), names, std::future::pending()),
-    );
+    let views: Arc<dyn Views> = Arc::new(views);
+    let relay = Relay::of(&config.desk, Arc::clone(&views));
+    let relay = relay.map_err(|fault| ServeError::Config(fault.into()))?;
+    let is_whole = relay.is_some();
+    let pages = crew::task("pages", async move {
+        let stop = std::future::pending();
+        match relay {
+            Some(relay) => http::serve_before(relay.router(), listener, views, names, stop).await,
+            None => http::serve(listener, views, names, stop).await,
+        }
+    });
     log::info!("the desk is up: {clips} clips, pages on http://{address}/");
+    match is_whole {
+        true => log::info!("moderators decide on http://{address}/desk"),
+        false => {
+            log::info!("[desk] hub names no hub: messages are heard here, and nothing is decided")
+        }
+    }
     let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut due = tokio::time::interval(LOOK_EVERY);

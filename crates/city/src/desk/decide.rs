@@ -159,6 +159,8 @@ pub(crate) enum Refusal {
     NotUnderstood,
     /// The person does not understand the language that is spoken, and a translation does not stand for a voice.
     VoiceNotUnderstood,
+    /// This hub has no key, so that it could let nobody hear the voice.
+    SealedHere,
     /// Not in the city's list.
     UnknownReason,
     /// The trimming or a silence is no span of time within the message.
@@ -179,6 +181,7 @@ impl Refusal {
             Self::NoTranscript => "desk-refused-no-transcript",
             Self::NotUnderstood => "desk-refused-not-understood",
             Self::VoiceNotUnderstood => "desk-refused-voice-not-understood",
+            Self::SealedHere => "desk-refused-sealed-here",
             Self::UnknownReason => "desk-refused-unknown-reason",
             Self::BadCut => "desk-refused-bad-cut",
         }

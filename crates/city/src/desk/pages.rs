@@ -51,6 +51,7 @@ pub(crate) fn routes() -> Router<Arc<City>> {
         .route("/desk/undo", post(undo))
         .route("/desk/message/{id}", get(show_message).post(decide))
         .route("/desk/message/{id}/sound.opus", get(hear))
+        .route("/desk/message/{id}/written.txt", get(read))
         .route(
             "/desk/desk.js",
             file("text/javascript; charset=utf-8", script),
@@ -85,6 +86,8 @@ pub(super) struct MessagePage {
     pub(super) portrait: Option<Arc<Portrait>>,
     /// Why it cannot be heard or read.
     pub(super) fault: Option<String>,
+    /// It can be, where the key is.
+    pub(super) is_sealed: bool,
     pub(super) why_no_draft: Option<String>,
     pub(super) campaigns: Vec<Campaign>,
     pub(super) themes: Vec<Theme>,
@@ -280,11 +283,15 @@ async fn message_page(
                 complaints::about(db, &message.id)?,
             ))
         })?;
-        let mut fault = None;
+        let (mut fault, mut is_sealed) = (None, false);
         let clip = ClipId::from(message.id.clone());
         let written = match message.kind {
             Kind::Written => match city.centre.text(&clip) {
                 Ok(text) => Some(rows::plain(&text, rows::LONGEST_TEXT)),
+                Err(CentreError::Sealed) => {
+                    is_sealed = true;
+                    None
+                }
                 Err(why) => {
                     fault = Some(why.to_string());
                     None
@@ -308,6 +315,10 @@ async fn message_page(
             Kind::Spoken => match sound::portrait_of(city, &message.id) {
                 Ok(portrait) => Some(portrait),
                 Err(CityError::Database(why)) => return Err(why.into()),
+                Err(CityError::Centre(CentreError::Sealed)) => {
+                    is_sealed = true;
+                    None
+                }
                 Err(why) => {
                     fault = Some(why.to_string());
                     None
@@ -331,6 +342,7 @@ async fn message_page(
             written,
             portrait,
             fault,
+            is_sealed,
             why_no_draft,
             themes,
             own_ideas,
@@ -440,6 +452,15 @@ async fn decide(
             return again(&city, &person, id, query, typed, Notice::Refused(refusal)).await;
         }
     };
+    if wish == Wish::PublishVoice {
+        let clip = ClipId::from(id.clone());
+        let is_sealed = city
+            .aside(move |city| Ok(matches!(city.centre.sound(&clip), Err(CentreError::Sealed))));
+        if is_sealed.await? {
+            let notice = Notice::Refused(Refusal::SealedHere);
+            return again(&city, &person, id, query, typed, notice).await;
+        }
+    }
     let is_kept = wish == Wish::Keep;
     let decision = Decision {
         id: id.clone(),
@@ -617,11 +638,41 @@ async fn hear(
                 message.kind == Kind::Spoken && person.may(Right::Listen, campaign)
             });
             let message = message.ok_or(CentreError::NotThere)?;
-            let sound = sound::for_desk(city, &message.id)?;
-            act::note_hearing(city, &person, "listened", &message.id)?;
+            let sound = sound::for_desk(city, &message.id);
+            // Where the key is elsewhere it is heard there, and written down here.
+            if matches!(sound, Ok(_) | Err(CityError::Centre(CentreError::Sealed))) {
+                act::note_hearing(city, &person, "listened", &message.id)?;
+            }
+            let sound = sound?;
             let said_at: Option<Timestamp> = message.said_at.parse().ok();
             Ok((sound, said_at.unwrap_or(Timestamp::UNIX_EPOCH)))
         })
         .await?;
     Ok(sound_over_http::answer(sound, received, &method, &headers))
+}
+
+/// The words of a written message alone: what is asked for where the page cannot have them, because the key is elsewhere.
+async fn read(
+    Shared(city): Shared<Arc<City>>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let text = city.aside(move |city| {
+        let message = city.store.read(|db| rows::message(db, &id))?;
+        let message = message.filter(|message| {
+            let campaign = message.campaign_id.as_deref();
+            message.kind == Kind::Written && person.may(Right::Listen, campaign)
+        });
+        let message = message.ok_or(CentreError::NotThere)?;
+        let text = city.centre.text(&ClipId::from(message.id.clone()));
+        if matches!(text, Ok(_) | Err(CentreError::Sealed)) {
+            act::note_hearing(city, &person, "read", &message.id)?;
+        }
+        Ok(text?)
+    });
+    let plain = [(
+        axum::http::header::CONTENT_TYPE,
+        "text/plain; charset=utf-8",
+    )];
+    Ok((plain, text.await?).into_response())
 }

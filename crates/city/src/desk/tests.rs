@@ -758,10 +758,27 @@ async fn a_sealed_hub_says_so_on_the_page_and_the_rest_goes_on() {
     for id in ["a", "b"] {
         let (status, page) = seat.get(&format!("/desk/message/{id}")).await;
         assert_eq!(status, StatusCode::OK);
-        assert!(page.contains("sealed to a key"), "{page}");
+        assert!(page.contains("This hub has no key of the city"), "{page}");
+        assert_eq!(page.contains("written.txt"), id == "b");
     }
-    let (status, _) = seat.get("/desk/message/a/sound.opus").await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    // What is opened where the key is was heard or read all the same; whoever may not hear it is not even told that it is sealed.
+    let editor = Seat::at(&city, "erik", &[Role::Editor]);
+    for (path, id, what) in [
+        ("/desk/message/a/sound.opus", "a", "listened"),
+        ("/desk/message/b/written.txt", "b", "read"),
+    ] {
+        assert_ne!(editor.get(path).await.0, StatusCode::LOCKED);
+        assert_eq!(acts(&city, id), []);
+        assert_eq!(seat.get(path).await.0, StatusCode::LOCKED);
+        let noted: Vec<String> = acts(&city, id).into_iter().map(|(_, what)| what).collect();
+        assert_eq!(noted, [what]);
+    }
+    // A voice that this hub could let nobody hear is not published.
+    let form = "version=0&transcript=hej&transcript_lang=da&do=voice";
+    let (status, _, page) = seat.post("/desk/message/a", form).await;
+    assert_ne!(status, StatusCode::SEE_OTHER);
+    assert!(page.contains("nobody could hear the voice"), "{page}");
+    assert_eq!(message(&city, "a").version, 0);
 }
 
 #[tokio::test]

@@ -68,6 +68,12 @@ pub(super) fn page(city: &City, person: &Person, page: &MessagePage) -> Markup {
         @if let Some(notice) = &page.notice { (notice_of(city, person, notice)) }
         h1 { (title) }
         (facts(city, person, page))
+        @if page.is_sealed {
+            p.note { (say("desk-sealed")) }
+            @if message.kind == Kind::Written {
+                p { a href=(person.here.to(&format!("desk/message/{}/written.txt", message.id))) target="_blank" rel="noopener" { (say("desk-sealed-text")) } }
+            }
+        }
         @if let Some(fault) = &page.fault { p.note role="alert" { (say("desk-cannot-be-heard")) " " (fault) } }
         (sound_of(city, person, page))
         form #decide method="post" action=(action) {

@@ -48,7 +48,11 @@ impl From<CityError> for Fault {
                 StatusCode::NOT_FOUND,
                 "There is no such message, or it was taken back.",
             ),
-            CityError::Centre(error @ (CentreError::Sealed | CentreError::Busy)) => {
+            // The desk with the key opens what is answered so (booth_hub's `relay`).
+            CityError::Centre(error @ CentreError::Sealed) => {
+                Self::new(StatusCode::LOCKED, error.to_string())
+            }
+            CityError::Centre(error @ CentreError::Busy) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
             error => {

@@ -85,6 +85,18 @@ pub async fn serve(
     guests::serve(listener, None, guarded(router(views, None), names), stop).await;
 }
 
+/// The same, and every other address is somebody else's.
+pub(crate) async fn serve_before(
+    others: Router,
+    listener: tokio::net::TcpListener,
+    views: Arc<dyn Views>,
+    names: Names,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let pages = router(views, None).fallback_service(others);
+    guests::serve(listener, None, guarded(pages, names), stop).await;
+}
+
 /// The same with the page on which citizens take messages back, and the pages of the city's staff. As soon as there is an account, the
 /// hub's own pages need a login, too.
 pub async fn serve_with(
