@@ -10,19 +10,10 @@ use super::{BOOTH, booth_hub, shown, write};
 /// demonstration.
 fn file(prompts: &Path, language: &str) -> String {
     let recording = prompts.join(language).join("square.opus");
-    let [square, which, green, red] = match language {
-        "da" => [
-            "Hvad skal der ske på torvet?",
-            "Hvilken farve skal bænken have?",
-            "grøn",
-            "rød",
-        ],
-        _ => [
-            "What should happen on the square?",
-            "Which colour should the bench have?",
-            "green",
-            "red",
-        ],
+    let square = square(language);
+    let [which, green, red] = match language {
+        "da" => ["Hvilken farve skal bænken have?", "grøn", "rød"],
+        _ => ["Which colour should the bench have?", "green", "red"],
     };
     format!(
         "id = \"square-2026\"\ntitle = \"The square at Rundhøj\"\nbooths = [{BOOTH:?}]\nlanguage = {language:?}\n\n\
@@ -32,6 +23,14 @@ fn file(prompts: &Path, language: &str) -> String {
          [[question.option]]\ndigit = 2\nid = \"green\"\ntext.{language} = {green:?}\n\
          [[question.option]]\ndigit = 3\nid = \"red\"\ntext.{language} = {red:?}\n"
     )
+}
+
+/// The question of the booth's own recordings.
+pub(super) fn square(language: &str) -> &'static str {
+    match language {
+        "da" => "Hvad skal der ske på torvet?",
+        _ => "What should happen on the square?",
+    }
 }
 
 /// Publishes it as a person at the city does, and waits until the booth asks it.

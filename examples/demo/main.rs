@@ -159,8 +159,10 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
         shown(&stage.folder.join(KEY)),
         shown(&stage.folder.join("city.html"))
     ));
-    let pages = start_hub(stage, &programs, broker.port)?;
-    steps.done(&format!("the hub; pages on {pages}"));
+    let Pages { staff: pages, city } = start_hub(stage, &programs, broker.port)?;
+    steps.done(&format!(
+        "the hub; pages for staff on {pages}, for citizens on {city}"
+    ));
 
     let (input, output) = match &arguments.mic {
         Some(name) => (name.as_str(), name.as_str()),
@@ -208,6 +210,12 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
         &arguments.language,
     )?;
     visit::ready(stage, &socket)?;
+    let asked = campaign::square(&arguments.language);
+    shows(stage, &format!("{city}{}/", arguments.language), asked)?;
+    steps.done(&format!(
+        "citizens read the question, and can answer it from home, on {city}{}/",
+        arguments.language
+    ));
     steps.next(&format!(
         "what the booth's screen shows: http://127.0.0.1:{screen_port}/"
     ));
@@ -318,7 +326,15 @@ fn start_broker(stage: &Stage) -> Result<Broker, Fault> {
     unreachable!("the loop ends by a return")
 }
 
-fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Fault> {
+/// Where the hub's pages are, each with a slash at its end.
+struct Pages {
+    staff: String,
+    city: String,
+}
+
+fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<Pages, Fault> {
+    let citizens = free_port()?;
+    let city = format!("http://127.0.0.1:{citizens}/");
     let config = write(
         stage,
         "hub.toml",
@@ -327,6 +343,7 @@ fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Faul
             &format!(
                 "username = \"hub\"\npassword_file = \"hub.password\"\n\
                  [privacy]\nidentities = [{KEY:?}]\n\
+                 [city]\nlisten = \"127.0.0.1:{citizens}\"\naddress = \"http://127.0.0.1:{citizens}\"\n\
                  [[booth]]\nid = \"{BOOTH}\"\nname = \"Rundhøj Torv\"\nplace = \"Rundhøj\"\n"
             ),
         ),
@@ -340,7 +357,20 @@ fn start_hub(stage: &Stage, programs: &Path, broker: u16) -> Result<String, Faul
             .split("pages on ")
             .nth(1)
             .and_then(|rest| rest.split([',', '\n']).next());
-        Ok(address.map(str::to_owned))
+        Ok(address.map(|staff| Pages {
+            staff: staff.to_owned(),
+            city: city.clone(),
+        }))
+    })
+}
+
+/// Waits until a page for citizens shows this text.
+fn shows(stage: &Stage, page: &str, text: &str) -> Result<(), Fault> {
+    let agent = ureq::Agent::new_with_defaults();
+    stage.wait_for("the question is on the citizens' page", "hub", || {
+        let asked = agent.get(page).call();
+        let shown = asked.and_then(|mut said| said.body_mut().read_to_string());
+        Ok(shown.is_ok_and(|shown| shown.contains(text)).then_some(()))
     })
 }
 

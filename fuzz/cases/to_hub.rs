@@ -162,9 +162,9 @@ fn draw(rig: &Rig) {
     assert!(answers.clips.len() as u64 <= answers.total);
     let refused = views.refused(50, &Place::Newest);
     for page in [
-        pages::look_at(&refused, None).into_string(),
-        pages::answers(&answers, None).into_string(),
-        pages::operations(&fleet).into_string(),
+        pages::look_at(&pages::Head::Own, &refused, None).into_string(),
+        pages::answers(&pages::Head::Own, &answers, None).into_string(),
+        pages::operations(&pages::Head::Own, &fleet).into_string(),
     ] {
         assert!(page.ends_with("</html>") && !page.contains("<script"));
     }

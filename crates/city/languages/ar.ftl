@@ -21,6 +21,8 @@ fault-404 = هذه الصفحة غير موجودة هنا
 fault-404-what = ربما استُرجعت الرسالة، أو كُتب العنوان خطأً.
 fault-503 = ليس الآن
 fault-503-what = لم يُجب المخزن. حاول مرة أخرى بعد لحظة. لم يُنجَز شيء منقوصًا.
+fault-unread = لا يمكن قراءة هذا العنوان أو هذا النموذج. ارجع واستخدم روابط الصفحات.
+fault-many-files = كثيرون يحمّلون الملفات الآن. حاول مرة أخرى بعد دقيقة.
 fault-other = لم ينجح ذلك
 fault-home = إلى الصفحة الأولى
 thousands = {","}
@@ -186,6 +188,8 @@ idea-messages-n = { $n ->
  }
 question-hear = اسمع السؤال
 question-hear-in = يمكن سماع السؤال بلغة: { $language }
+question-wordings = تم تغيير السؤال
+question-wordings-how = تُحسب الإجابات على كل الصيغ معًا.
 question-options = ما يمكنك اختياره
 question-closed = السؤال مغلق.
 question-result = النتيجة

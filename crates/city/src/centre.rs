@@ -327,6 +327,8 @@ pub trait Centre: Send + Sync + 'static {
     /// Messages whose place is beyond `after`, in their order, at most `limit`, each with its place. Places rise; a store that was rebuilt
     /// begins anew, under another [`Centre::store_name`].
     fn arrived(&self, after: i64, limit: usize) -> Result<Vec<(i64, Arrived)>, CentreError>;
+    /// The place of the newest message that is there; 0 without any. It sinks when that message goes, and the next one may get its place.
+    fn newest(&self) -> Result<i64, CentreError>;
     /// How many messages there are, so that one that was admitted late is noticed.
     fn number(&self) -> Result<u64, CentreError>;
     /// The name of the store; another name means other places.

@@ -35,6 +35,15 @@ pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
             Ok(())
         })?;
     }
+    // A store may give the place of its newest message to the next one, once that one is gone.
+    let (newest, read) = (
+        centre.newest()?,
+        city.store.read(|db| number(db, "arrived"))?,
+    );
+    if newest < read {
+        city.store
+            .change_quietly(|db| Ok(set(db, "arrived", &newest.to_string())?))?;
+    }
     // What is gone does not wait until what arrived can be written down.
     let arrived = all_of(|| take_over(city, centre));
     let gone = all_of(|| let_go(city, centre));
@@ -266,4 +275,27 @@ fn set(db: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
     )?
     .execute([name, value])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{city, spoken};
+
+    #[test]
+    fn a_message_that_gets_the_place_of_one_that_was_taken_back_is_taken_over_at_once() {
+        let (city, centre, _folder) = city();
+        let [first, second] = ["1", "2"].map(|n| format!("0190b6b1-0000-7000-8000-00000000000{n}"));
+        centre.have().arrived.push(spoken(&first));
+        city.follow(false).expect("followed");
+        let gone = centre.have().arrived.remove(0);
+        centre.have().gone.push(gone.id);
+        city.follow(false).expect("followed");
+        centre.have().arrived.push(spoken(&second));
+        city.follow(false).expect("followed");
+        let there: String = city
+            .store
+            .read(|db| db.query_row("SELECT group_concat(id) FROM message", [], |row| row.get(0)))
+            .expect("one");
+        assert_eq!(there, second);
+    }
 }

@@ -129,6 +129,17 @@ impl City {
             .unwrap_or_else(|death: Death| Err(CityError::Refused(death.to_string())))
     }
 
+    /// Where citizens reach this page, given without a leading slash, in this language or the city's first one; `None` where the citizens'
+    /// pages do not run, or on a port that nobody was told.
+    pub fn citizens_page(&self, language: &str, page: &str) -> Option<String> {
+        let is_there = self.config.listen.is_some_and(|listen| listen.port() != 0);
+        let offers = &self.config.offers;
+        let offered = offers.iter().find(|offer| *offer == language);
+        let language = offered.or(offers.first()).filter(|_| is_there)?;
+        let address = self.config.address.trim_end_matches('/');
+        Some(format!("{address}/{language}/{page}"))
+    }
+
     /// The published campaign of this id.
     pub(crate) fn campaign(&self, id: &str) -> Result<Option<Campaign>, CityError> {
         let campaigns = self.centre.campaigns()?;

@@ -163,6 +163,10 @@ impl Centre for FakeCentre {
             .collect())
     }
 
+    fn newest(&self) -> Result<i64, CentreError> {
+        Ok(self.have().arrived.len() as i64)
+    }
+
     fn number(&self) -> Result<u64, CentreError> {
         Ok(self.have().arrived.len() as u64)
     }

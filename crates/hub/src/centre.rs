@@ -274,6 +274,13 @@ impl Centre for HubCentre {
         Ok(whole.collect())
     }
 
+    fn newest(&self) -> Result<i64, CentreError> {
+        self.db()
+            .prepare_cached("SELECT coalesce(max(rowid), 0) FROM kept")
+            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
+            .map_err(failed)
+    }
+
     fn number(&self) -> Result<u64, CentreError> {
         let db = self.db();
         let count = |kind: &str| {

@@ -102,6 +102,7 @@ pub(super) fn page(city: &City, person: &Person, page: &QueuePage, done: Option<
         @if page.groups.is_empty() { p { (say("desk-empty")) } }
         @for group in &page.groups { (group_of(city, person, page, group, is_open)) }
         (further(city, person, page))
+        p { a href=(person.here.to("desk/alarms")) { (say("alarm-all")) } }
     };
     staff_page_with(city, person, &title, &["desk/desk.js"], &body)
 }

@@ -17,7 +17,7 @@ mod tests;
 mod voice;
 
 pub(crate) use pages::routes;
-pub(crate) use publish::note_wordings;
+pub(crate) use publish::{Asked, asked_as, note_wordings};
 
 /// What is being edited at this moment, in memory.
 #[derive(Debug, Default)]

@@ -191,7 +191,7 @@ fn drawn(
                     }
                 }
                 h2 { (words.say("preview-news")) }
-                ol role="log" { @for news in &seen.news { li { (news_word(words, *news)) } } }
+                div role="log" { ol { @for news in &seen.news { li { (news_word(words, *news)) } } } }
             }
         }
     })

@@ -391,7 +391,7 @@ async fn idea(
     });
     let votes: Vec<_> = votes.collect();
     let markup = html! {
-        p { a href=(person.here.to("ideas")) { (words.say("staff-nav-ideas")) } }
+        p { a href=(person.here.to(&format!("ideas/{idea}"))) { (words.say("editor-idea-back")) } }
         h1 { (words.say("editor-idea")) }
         blockquote { strong { (title.values().next().map_or("", String::as_str)) } br; (body.values().next().map_or("", String::as_str)) }
         @if let Some(vote) = &vote { p.note { (words.with("editor-idea-is-vote", "question", vote)) } }

@@ -3,6 +3,8 @@
 //! Owns: the order of the steps: prompts, then the booths, then the notes here. A failure leaves the draft as it was and what was in force
 //! in force. Never does: publish over a file that somebody else has published since the draft was begun.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::drafts::{self, Work};
@@ -12,6 +14,8 @@ use crate::centre::{Checked, Remark, Tell};
 use crate::ideas::{self, VotePlace};
 use crate::people::Person;
 use crate::store::CityError;
+
+type Texts = BTreeMap<String, String>;
 
 /// The first of what is wrong, as sentences.
 pub(crate) fn sentences(faults: &[Remark]) -> String {
@@ -279,13 +283,47 @@ fn latest_wording(
     .optional()
 }
 
+/// A question as it was asked from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Since when, RFC 3339 UTC.
+    pub(crate) since: String,
+    /// The question by language.
+    pub(crate) text: Texts,
+    /// The options of a vote by digit, each by language.
+    pub(crate) options: BTreeMap<u8, Texts>,
+}
+
+/// Every wording of a question, the first one first. What was published again in the same words is one wording.
+pub(crate) fn asked_as(
+    db: &rusqlite::Connection,
+    campaign: &str,
+    question: &str,
+) -> rusqlite::Result<Vec<Asked>> {
+    let mut statement = db.prepare_cached(
+        "SELECT since, wording FROM question_version WHERE campaign_id = ?1 AND question_id = ?2 ORDER BY since",
+    )?;
+    let rows = statement.query_map([campaign, question], |row| {
+        let wording: String = row.get(1)?;
+        let wording: serde_json::Value = serde_json::from_str(&wording).unwrap_or_default();
+        Ok(Asked {
+            since: row.get(0)?,
+            text: serde_json::from_value(wording["text"].clone()).unwrap_or_default(),
+            options: serde_json::from_value(wording["options"].clone()).unwrap_or_default(),
+        })
+    })?;
+    let mut asked: Vec<Asked> = rows.collect::<Result<_, _>>()?;
+    asked.dedup_by(|next, one| (&next.text, &next.options) == (&one.text, &one.options));
+    Ok(asked)
+}
+
 /// One wording of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wording {
     /// Since when, RFC 3339 UTC.
     pub(crate) since: String,
     /// The question by language.
-    pub(crate) text: std::collections::BTreeMap<String, String>,
+    pub(crate) text: Texts,
     /// Messages that were spoken while it was asked so.
     pub(crate) messages: u64,
 }

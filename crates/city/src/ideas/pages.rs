@@ -241,6 +241,7 @@ async fn show(
     let body = html! {
         h1 { bdi { (title) } }
         @if let Some(vote) = &idea.vote { p.note { (say("ideas-is-option")) " " (vote.campaign) " · " (vote.question) " · " (vote.digit) } }
+        @else if person.may(Right::Edit, None) { p { a href=(person.here.to(&format!("editor/idea/{id}"))) { (say("ideas-to-vote")) } } }
         form method="post" action=(person.here.to(&here)) {
             (token_field(&person))
             (fields_of(&city, &person, "title", "ideas-name", &idea.title, false))

@@ -121,7 +121,7 @@ async fn file(State(city): State<Arc<City>>, Path(name): Path<String>) -> Result
     };
     let Some(body) = body else {
         let why = "Many are taking files at this moment. Try again in a minute.";
-        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, why).said_as("fault-many-files"));
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();

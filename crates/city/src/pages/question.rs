@@ -14,6 +14,7 @@ use super::shown::{self, Wanted};
 use super::voice::{Voice, segment};
 use super::{drawn, numbers, texts};
 use crate::City;
+use crate::editor::Asked;
 use crate::web::{Citizen, Fault, citizens_page};
 
 const MOST_MESSAGES: usize = 9;
@@ -52,6 +53,9 @@ fn draw(
     let messages = city
         .store
         .read(|db| shown::list(city, db, picture, &wanted, MOST_MESSAGES))?;
+    let asked = city
+        .store
+        .read(|db| crate::editor::asked_as(db, campaign, id))?;
     let text = voice.text(&question.text, id).to_owned();
     let languages = &city.config.offers;
     let prompt = texts::prompt_of(&question.prompt, voice.language(), languages);
@@ -65,6 +69,7 @@ fn draw(
                 @if language != voice.language() { br; span class="soft" { (voice.with("question-hear-in", &[("language", &city.words.say(language, "language-name"))])) } }
             }
         }
+        (wordings(&voice, &asked))
         @if is_vote {
             h2 { (voice.say("question-options")) }
             ol { @for option in &question.options { li value=(option.digit) { (voice.said(&option.text)) @if option.text.is_empty() { (option.id) } } } }
@@ -104,6 +109,42 @@ fn draw(
         }
     };
     Ok(citizens_page(city, citizen, &text, &body))
+}
+
+/// In which words a question was asked, and when: whoever reads the answers must know what was answered.
+fn wordings(voice: &Voice<'_>, asked: &[Asked]) -> Markup {
+    let day = |since: &str| match since.parse() {
+        Ok(since) => voice.day(&voice.city.day_of(since)),
+        Err(_) => since.to_owned(),
+    };
+    let ends = asked.iter().skip(1).map(|next| Some(day(&next.since)));
+    let ends = ends.chain([None]);
+    html! {
+        @if asked.len() > 1 {
+            section aria-labelledby="wordings" {
+                h2 id="wordings" { (voice.say("question-wordings")) }
+                p class="soft text" { (voice.say("question-wordings-how")) }
+                ul {
+                    @for (one, end) in asked.iter().zip(ends) {
+                        li {
+                            p {
+                                (voice.said(&one.text)) br;
+                                span class="soft" {
+                                    @match end {
+                                        Some(end) => { (voice.with("from-until", &[("from", &day(&one.since)), ("until", &end)])) },
+                                        None => { (voice.with("from-on", &[("from", &day(&one.since))])) },
+                                    }
+                                }
+                            }
+                            @if !one.options.is_empty() {
+                                ol { @for (digit, option) in &one.options { li value=(digit) { (voice.said(option)) } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What the city replied to a question: what editors wrote, else what the booths say.

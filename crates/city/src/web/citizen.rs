@@ -136,7 +136,10 @@ pub(crate) async fn framed(
     // A sentence of this kind is for whoever asked, in the language of the page that refused.
     let (title, what) = match fault.status.as_u16() {
         404 => (say("fault-404"), say("fault-404-what")),
-        500.. => (say("fault-503"), say("fault-503-what")),
+        500.. => (
+            say("fault-503"),
+            fault.name.map_or_else(|| say("fault-503-what"), say),
+        ),
         _ => {
             let sentence = fault.name.map(say);
             (

@@ -39,6 +39,7 @@ pub use door::Need;
 pub(crate) use door::{cookie, see_other};
 pub(crate) use fault::Fault;
 pub(crate) use login::{LoginLimits, enter, let_in, on_to};
+pub use staff::head_of;
 pub(crate) use staff::{page as staff_page, page_with as staff_page_with, token_field};
 pub(crate) use upload::patient;
 
@@ -50,6 +51,7 @@ pub fn for_citizens(city: &Arc<City>) -> Router {
         .fallback(async || Fault::not_here())
         .merge(crate::home::routes())
         .with_state(Arc::clone(city))
+        .layer(middleware::from_fn(readable))
         .layer(middleware::from_fn_with_state(Arc::clone(city), framed))
         .layer(middleware::from_fn(headers))
 }
@@ -74,6 +76,7 @@ pub fn for_staff(city: &Arc<City>) -> Router {
         .merge(crate::rights::routes())
         .merge(crate::reports::routes())
         .with_state(Arc::clone(city))
+        .layer(middleware::from_fn(readable))
         .layer(middleware::from_fn_with_state(door, door::door))
         .layer(middleware::from_fn(headers))
         .layer(middleware::from_fn(own_origin))
@@ -111,14 +114,23 @@ fn is_unread(response: &Response) -> bool {
     is_plain && response.status().is_client_error()
 }
 
+/// What the library could not read is told in words of ours, which the door around this puts into its frame and the reader's language.
+async fn readable(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match is_unread(&response) {
+        true => {
+            let what =
+                "This address or this form cannot be read. Go back, and take the way by the pages.";
+            let fault = Fault::new(response.status(), what);
+            fault.said_as("fault-unread").into_response()
+        }
+        false => response,
+    }
+}
+
 /// No page loads anything from elsewhere, runs a script or a style that stands in it, is framed, or says where its reader came from.
 async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    if is_unread(&response) {
-        let what =
-            "This address or this form cannot be read. Go back, and take the way by the pages.";
-        response = Fault::new(response.status(), what).into_response();
-    }
     const ALWAYS: [(HeaderName, &str); 5] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -104,6 +104,30 @@ fn is_shown(person: &Person, page: &str, right: Right) -> bool {
     }
 }
 
+/// The navigation by a person's rights.
+fn places(city: &City, person: &Person, here: &Here) -> Markup {
+    let language = here.language.as_str();
+    let say = |name: &str| city.words.say(language, name);
+    html! {
+        nav aria-label=(say("staff-nav")) lang=(language) dir=(say("direction")) {
+            ul {
+                @for (name, page, right) in PLACES {
+                    @if is_shown(person, page, right) { li { a href=(here.to(page)) { (say(name)) } } }
+                }
+            }
+        }
+    }
+}
+
+/// The head of a page for staff that another crate draws: the navigation, and the way to the person's own page, where the way out is.
+pub fn head_of(city: &City, person: &Person) -> Markup {
+    let here = &person.here;
+    html! {
+        (places(city, person, here))
+        a href=(here.to("account")) { bdi { (person.shown_name) } }
+    }
+}
+
 fn frame(
     city: &City,
     here: &Here,
@@ -132,13 +156,7 @@ fn frame(
                 header.top {
                     strong { (city.config.name) }
                     @if let Some(person) = person {
-                        nav aria-label=(say("staff-nav")) {
-                            ul {
-                                @for (name, page, right) in PLACES {
-                                    @if is_shown(person, page, right) { li { a href=(here.to(page)) { (say(name)) } } }
-                                }
-                            }
-                        }
+                        (places(city, person, here))
                         form.out method="post" action=(here.to("logout")) {
                             (token_field(person))
                             a href=(here.to("account")) { bdi { (person.shown_name) } }

@@ -17,7 +17,8 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -33,12 +34,12 @@ pub use names::Names;
 
 use booth_city::City;
 use booth_city::centre::CentreError;
-use booth_city::people::Right;
+use booth_city::people::{Person, Right};
 use booth_city::web::Need;
 use booth_sealing::{EnvelopeError, OpenError};
 use clip::Unplayable;
 
-use super::pages::{self, Base};
+use super::pages::{self, Base, Head};
 use super::view::{ClipFile, Cursor, Place, Views};
 use super::withdrawing::Withdrawing;
 use booth_host::crew::{self, Death};
@@ -118,7 +119,8 @@ fn with_staff(
     withdrawing: Arc<Withdrawing>,
     city: &Arc<City>,
 ) -> Router {
-    let own = booth_city::web::behind_the_door(city, router(views, Some(withdrawing)), need_of);
+    let own = router(views, Some(withdrawing)).layer(Extension(Arc::clone(city)));
+    let own = booth_city::web::behind_the_door(city, own, need_of);
     guarded(own.merge(booth_city::web::for_staff(city)), names)
 }
 
@@ -296,7 +298,28 @@ impl Wanted {
 
 type Pairs = Query<Vec<(String, String)>>;
 
-async fn answers(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> Response {
+/// The head of a page for whoever asks: with the navigation of the city's staff, where somebody is logged in.
+struct Reader(Head);
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let city = parts.extensions.get::<Arc<City>>();
+        let person = parts.extensions.get::<Person>();
+        Ok(Self(match city.zip(person) {
+            Some((city, person)) => Head::Staff(booth_city::web::head_of(city, person)),
+            None => Head::Own,
+        }))
+    }
+}
+
+async fn answers(
+    State(store): State<Store>,
+    Reader(head): Reader,
+    uri: Uri,
+    Query(query): Pairs,
+) -> Response {
     let wanted = match Wanted::read(&query) {
         Ok(wanted) => wanted,
         Err(what) => return plain(StatusCode::BAD_REQUEST, &uri, "Not understood", what),
@@ -304,12 +327,17 @@ async fn answers(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> R
     let size = wanted.size();
     let asked = store.ask(move |views| views.answers_at(wanted.per_page, &wanted.place));
     match asked.await {
-        Ok(view) => Html(pages::answers(&view, size).into_string()).into_response(),
+        Ok(view) => Html(pages::answers(&head, &view, size).into_string()).into_response(),
         Err(_) => broken(&uri),
     }
 }
 
-async fn look_at(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> Response {
+async fn look_at(
+    State(store): State<Store>,
+    Reader(head): Reader,
+    uri: Uri,
+    Query(query): Pairs,
+) -> Response {
     let wanted = match Wanted::read(&query) {
         Ok(wanted) => wanted,
         Err(what) => return plain(StatusCode::BAD_REQUEST, &uri, "Not understood", what),
@@ -317,14 +345,14 @@ async fn look_at(State(store): State<Store>, uri: Uri, Query(query): Pairs) -> R
     let size = wanted.size();
     let asked = store.ask(move |views| views.refused(wanted.per_page, &wanted.place));
     match asked.await {
-        Ok(page) => Html(pages::look_at(&page, size).into_string()).into_response(),
+        Ok(page) => Html(pages::look_at(&head, &page, size).into_string()).into_response(),
         Err(_) => broken(&uri),
     }
 }
 
-async fn operations(State(store): State<Store>, uri: Uri) -> Response {
+async fn operations(State(store): State<Store>, Reader(head): Reader, uri: Uri) -> Response {
     match store.ask(|views| views.fleet()).await {
-        Ok(view) => Html(pages::operations(&view).into_string()).into_response(),
+        Ok(view) => Html(pages::operations(&head, &view).into_string()).into_response(),
         Err(_) => broken(&uri),
     }
 }

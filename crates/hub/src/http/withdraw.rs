@@ -6,15 +6,16 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Pairs;
 use crate::pages::{self, Language};
 use crate::withdrawing::{Taken, Withdrawing};
+use booth_city::City;
 use booth_city::web::peer::visitor;
 use booth_host::{clock, crew};
 
@@ -32,10 +33,20 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 type Here = State<Option<Arc<Withdrawing>>>;
 
-/// The empty form.
-pub(super) async fn page(State(here): Here, Query(query): Pairs, headers: HeaderMap) -> Response {
+/// The empty form; where the citizens' pages run, theirs.
+pub(super) async fn page(
+    State(here): Here,
+    city: Option<Extension<Arc<City>>>,
+    Query(query): Pairs,
+    headers: HeaderMap,
+) -> Response {
+    let language = language(&query, &headers);
+    let theirs = city.and_then(|Extension(city)| city.citizens_page(language.code(), "withdraw"));
+    if let Some(theirs) = theirs.filter(|_| here.is_some()) {
+        return Redirect::to(&theirs).into_response();
+    }
     let taken = here.is_none().then_some(Taken::NotHere);
-    shown(here.as_deref(), language(&query, &headers), taken)
+    shown(here.as_deref(), language, taken)
 }
 
 /// What was typed.

@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 
 use super::paging::Part;
-use super::{Base, bars, count, grouped, moment, more, page};
+use super::{Base, Head, bars, count, grouped, moment, more, page};
 use crate::ingest::shortened;
 use crate::view::{AnswersView, BURST_VOTES, ClipView, MOST_DAYS, PollView};
 
 /// The page; `size` is the number of clips on one page, if the address gives it.
-pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
+pub fn answers(head: &Head, view: &AnswersView, size: Option<usize>) -> Markup {
     let named = |id: &str, name: &str| {
         if name.is_empty() {
             id.to_owned()
@@ -85,7 +85,7 @@ pub fn answers(view: &AnswersView, size: Option<usize>) -> Markup {
             }
         }
     };
-    page("Answers", Base::BESIDE, false, &body)
+    page(head, "Answers", Base::BESIDE, false, &body)
 }
 
 /// The votes on one question: as bars, and the same numbers in a table.

@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 
 use super::paging::Part;
-use super::{Base, moment, page};
+use super::{Base, Head, moment, page};
 use crate::view::{RefusedPage, RefusedView};
 
 /// The whole list of what an operator should look at, page by page; `size` is the number of entries on one page, if the address
 /// gives it.
-pub fn look_at(view: &RefusedPage, size: Option<usize>) -> Markup {
+pub fn look_at(head: &Head, view: &RefusedPage, size: Option<usize>) -> Markup {
     let part = Part {
         what: "entries",
         newer: view.newer,
@@ -33,7 +33,7 @@ pub fn look_at(view: &RefusedPage, size: Option<usize>) -> Markup {
         }
         p { a href="operations" { "To the fleet" } }
     };
-    page("Clips to look at", Base::BESIDE, false, &body)
+    page(head, "Clips to look at", Base::BESIDE, false, &body)
 }
 
 /// The table.

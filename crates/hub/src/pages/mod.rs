@@ -24,7 +24,7 @@ pub(crate) const STYLE: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#e8eaec;--soft:#a2abb3;--paper:#15181b;--card:#1d2125;--line:#363c42;--bar:#6ba6e0;--bad:#ff8f8f;--good:#7fd6a0;--warn:#f0c060;--note:#20303f}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main,header,footer{max-width:72rem;margin:0 auto;padding:0 1rem}header{padding-top:1rem;display:flex;gap:1.5rem;align-items:baseline;flex-wrap:wrap}
-header strong{font-size:1.1rem}nav a{margin-right:1rem}a{color:var(--bar)}a:focus-visible{outline:3px solid var(--bar);outline-offset:2px}
+header strong{font-size:1.1rem}nav a{margin-right:1rem}header ul{list-style:none;display:flex;flex-wrap:wrap;margin:0;padding:0}a{color:var(--bar)}a:focus-visible{outline:3px solid var(--bar);outline-offset:2px}
 h1{font-size:1.6rem;line-height:1.25;margin:1rem 0 .5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 .note{background:var(--note);border-left:4px solid var(--bar);padding:.5rem .8rem;border-radius:4px}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:1rem}
@@ -69,7 +69,17 @@ impl Base {
     }
 }
 
-fn page(title: &str, base: Base, refresh: bool, body: &Markup) -> Markup {
+/// The head of a page: where else its reader may go.
+#[derive(Debug, Clone, Default)]
+pub enum Head {
+    /// The hub's own two pages.
+    #[default]
+    Own,
+    /// The navigation of whoever is logged in.
+    Staff(Markup),
+}
+
+fn page(head: &Head, title: &str, base: Base, refresh: bool, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -84,7 +94,10 @@ fn page(title: &str, base: Base, refresh: bool, body: &Markup) -> Markup {
             body {
                 header {
                     strong { "Booth hub" }
-                    nav aria-label="Pages" { a href=(base.to("")) { "Answers" } a href=(base.to("operations")) { "Operations" } }
+                    @match head {
+                        Head::Own => { nav aria-label="Pages" { a href=(base.to("")) { "Answers" } a href=(base.to("operations")) { "Operations" } } }
+                        Head::Staff(staff) => { (staff) }
+                    }
                 }
                 main { (body) }
                 footer { p { "Internal pages: recordings are not moderated. Do not publish or forward them." } }
@@ -97,7 +110,7 @@ fn page(title: &str, base: Base, refresh: bool, body: &Markup) -> Markup {
 pub fn plain(base: Base, title: &str, text: &str) -> Markup {
     let body =
         html! { h1 { (title) } p { (text) } p { a href=(base.to("")) { "To the answers" } } };
-    page(title, base, false, &body)
+    page(&Head::Own, title, base, false, &body)
 }
 
 /// A span of time in words: `12 s`, `3 min`, `5 h`, `2 days`.

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::campaigns::asked;
 use super::look_at::list;
-use super::{Base, count, grouped, moment, more, page, span};
+use super::{Base, Head, count, grouped, moment, more, page, span};
 use crate::view::{AlertView, BoothView, FleetView, UnreadableView};
 use booth_contract::{AlertId, Presence, Severity};
 
@@ -134,7 +134,7 @@ fn reason(booth: &BoothView) -> String {
 }
 
 /// The page.
-pub fn operations(view: &FleetView) -> Markup {
+pub fn operations(head: &Head, view: &FleetView) -> Markup {
     let mut booths: Vec<&BoothView> = view.booths.iter().collect();
     booths.sort_by(|a, b| {
         let key = |booth: &BoothView| (standing(booth), std::cmp::Reverse(booth.oldest_unsent_s));
@@ -203,7 +203,7 @@ pub fn operations(view: &FleetView) -> Markup {
             }
         }
     };
-    page("Operations", Base::BESIDE, true, &body)
+    page(head, "Operations", Base::BESIDE, true, &body)
 }
 
 /// The senders that have used up what the hub takes from one.
@@ -436,7 +436,7 @@ mod tests {
         broken.ready = Some(false);
         let mut view = fleet(vec![booth("aa-1"), broken]);
         view.broker_connected = false;
-        let page = operations(&view).into_string();
+        let page = operations(&Head::Own, &view).into_string();
         assert!(page.find("zz-9") < page.find("aa-1"));
         assert_eq!(page.matches("no connection to the broker").count(), 1);
         assert!(!page.contains("Two hubs"));
@@ -446,7 +446,7 @@ mod tests {
     fn a_second_hub_is_told_while_this_one_is_connected() {
         let mut view = fleet(vec![booth("aa-1")]);
         view.broker_rival = Some("Another hub took the connection over.".into());
-        let page = operations(&view).into_string();
+        let page = operations(&Head::Own, &view).into_string();
         assert!(page.contains("Two hubs. </span>Another hub took"), "{page}");
     }
 
@@ -455,7 +455,7 @@ mod tests {
         let mut open = booth("open-1");
         open.sealed = Some(false);
         let told = |view| {
-            let page = operations(&view).into_string();
+            let page = operations(&Head::Own, &view).into_string();
             page.matches("not for public placement").count()
         };
         // The warning stands once for the fleet and once for each such booth; not for a booth that seals or one that was never
@@ -479,9 +479,9 @@ mod tests {
             why: "it is no object".into(),
         };
         let mut view = fleet(vec![booth("a-1")]);
-        assert!(!operations(&view).into_string().contains("read"));
+        assert!(!operations(&Head::Own, &view).into_string().contains("read"));
         view.unreadable.entries = vec![unread("a-1", 1_060), unread("operations", 2)];
-        let page = operations(&view).into_string();
+        let page = operations(&Head::Own, &view).into_string();
         assert!(
             page.contains("1,060 messages (health) could not be read"),
             "{page}"
@@ -494,7 +494,11 @@ mod tests {
     #[test]
     fn a_sender_beyond_its_budget_is_named_with_what_to_do() {
         let mut view = fleet(vec![booth("a-1")]);
-        assert!(!operations(&view).into_string().contains("Look at these"));
+        assert!(
+            !operations(&Head::Own, &view)
+                .into_string()
+                .contains("Look at these")
+        );
         view.over_budget.entries = vec![UnreadableView {
             sender: "a-1".into(),
             kind: "budget".into(),
@@ -503,7 +507,7 @@ mod tests {
             why: "it sends faster than any booth".into(),
         }];
         view.over_budget.total = 8;
-        let page = operations(&view).into_string();
+        let page = operations(&Head::Own, &view).into_string();
         for said in [
             "<code>a-1</code>",
             "1,234 messages",
@@ -525,7 +529,7 @@ mod tests {
                 ..alert("spool_damaged", Severity::NeedsVisit)
             },
         ];
-        let page = operations(&fleet(vec![back])).into_string();
+        let page = operations(&Head::Own, &fleet(vec![back])).into_string();
         assert_eq!(page.matches("not yet confirmed").count(), 1);
     }
 
@@ -557,11 +561,14 @@ mod tests {
             newer: 10,
             total: 31,
         };
-        for page in [operations(&view), look_at(&list, None)] {
+        for page in [
+            operations(&Head::Own, &view),
+            look_at(&Head::Own, &list, None),
+        ] {
             let page = page.into_string();
             assert!(!page.contains("=\"/"), "{page}");
         }
-        let page = operations(&view).into_string();
+        let page = operations(&Head::Own, &view).into_string();
         assert!(page.contains("href=\"look-at\"") && page.contains("All 31 entries"));
     }
 
@@ -584,7 +591,7 @@ mod tests {
         };
         view.unreadable.entries = vec![unread("a-1"), unread("<img src=x>")];
         view.over_budget.entries = view.unreadable.entries.clone();
-        let page = operations(&view).into_string();
+        let page = operations(&Head::Own, &view).into_string();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }
 }

@@ -30,7 +30,8 @@ impl Language {
             .unwrap_or(Self::Danish)
     }
 
-    fn code(self) -> &'static str {
+    /// Its code in addresses.
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Danish => "da",
             Self::English => "en",

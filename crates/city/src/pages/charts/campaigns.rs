@@ -165,7 +165,11 @@ pub(super) fn votes(
             Bar {
                 name: name(*at),
                 amount: amount(*at),
-                beside: voice.with("percent", &[("n", &share)]),
+                // A share beside "under 5" would say what the words do not.
+                beside: match amount(*at) {
+                    Amount::Few => String::new(),
+                    Amount::Number(_) => voice.with("percent", &[("n", &share)]),
+                },
             }
         })
         .collect();

@@ -71,7 +71,8 @@ fn a_vote_counts_with_a_valid_unused_code_alone_and_the_first_one_wins() {
             .to_vec()
     };
     assert_eq!(poll(&bench), (2, others()));
-    let page = crate::pages::answers(&bench.views().answers(9), None).into_string();
+    let page = crate::pages::answers(&crate::pages::Head::Own, &bench.views().answers(9), None)
+        .into_string();
     assert!(
         page.contains("1 vote not counted: their code had been used before"),
         "{page}"

@@ -340,7 +340,7 @@ fn votes_are_counted_once_and_those_in_bursts_are_marked() {
     assert_eq!((poll.votes, poll.in_bursts), (13, 6));
     assert_eq!(poll.options, [(3, 13)]);
     assert_eq!(view.polls[1].options, [(2, 1)]);
-    let page = crate::pages::answers(&view, None).into_string();
+    let page = crate::pages::answers(&crate::pages::Head::Own, &view, None).into_string();
     for said in [
         "14 votes were cast",
         "Votes cast",
@@ -375,7 +375,7 @@ fn operations_names_keys_that_it_does_not_know_and_booths_that_record_without_as
     );
     let shown = |views: StoreViews, bench: &Bench| {
         let fleet = views.read_fleet(bench.wall).expect("reads");
-        let page = crate::pages::operations(&fleet).into_string();
+        let page = crate::pages::operations(&crate::pages::Head::Own, &fleet).into_string();
         (fleet, page)
     };
     let (fleet, page) = shown(bench.views().opening_with(city.keys()), &bench);
