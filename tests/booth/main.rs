@@ -6,6 +6,7 @@ mod doctor;
 mod screen;
 mod sealed;
 mod sound;
+mod story;
 mod technician;
 mod visit;
 mod watchdog;

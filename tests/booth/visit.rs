@@ -31,7 +31,7 @@ fn clips_of(home: &Home) -> Vec<std::path::PathBuf> {
 }
 
 /// Raw samples at 48 kHz of an Ogg Opus file, and no fault in it.
-fn decoded(file: &Path, into: &Path) -> Vec<f64> {
+pub(super) fn decoded(file: &Path, into: &Path) -> Vec<f64> {
     let info = Command::new("opusinfo")
         .arg(file)
         .output()
@@ -50,7 +50,7 @@ fn decoded(file: &Path, into: &Path) -> Vec<f64> {
 }
 
 /// Loudness in steps of 10 ms.
-fn envelope(samples: &[f64]) -> Vec<f64> {
+pub(super) fn envelope(samples: &[f64]) -> Vec<f64> {
     samples
         .chunks(480)
         .map(|step| (step.iter().map(|s| s * s).sum::<f64>() / step.len() as f64).sqrt())
@@ -58,7 +58,7 @@ fn envelope(samples: &[f64]) -> Vec<f64> {
 }
 
 /// Best normalised correlation of `source` inside `heard`, and where.
-fn correlation(heard: &[f64], source: &[f64]) -> (f64, usize) {
+pub(super) fn correlation(heard: &[f64], source: &[f64]) -> (f64, usize) {
     let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
     (0..heard.len().saturating_sub(source.len() / 2))
         .map(|lag| {

@@ -1,15 +1,12 @@
 //! The moderator's desk on a real hub, in a real browser, by keyboard alone.
 #![allow(clippy::disallowed_methods)]
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use booth_audio::{Band, OggOpus, RATE, SpeechEncoder, samples};
 use booth_testkit::browser::Browser;
 use booth_testkit::hub::{Booth, Broker, Clip, Home, Hub, free_port};
-use booth_testkit::hub_program::hub_program;
 use booth_testkit::wait::until;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -34,28 +31,6 @@ fn twenty_seconds() -> Vec<u8> {
 /// A recogniser of one sentence.
 const HOOK: &str = r#"printf '{"language":"%s","segments":[{"start":0,"end":19,"text":"Der mangler baenke paa torvet"}],"model":"test"}\n' "$2""#;
 
-pub(crate) fn account(home: &Home, name: &str) {
-    let mut added = Command::new(hub_program())
-        .args([
-            "people",
-            "add",
-            name,
-            "--role",
-            "moderator",
-            "--languages",
-            "en,da",
-            "--config",
-        ])
-        .arg(home.config())
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = added.stdin.take().expect("a pipe");
-    writeln!(stdin, "{PASSWORD}").expect("sent");
-    drop(stdin);
-    assert!(added.wait().expect("it ends").success());
-}
-
 fn count(db: &Connection, question: &str) -> u64 {
     db.query_row(question, [], |row| row.get(0)).unwrap_or(0)
 }
@@ -73,7 +48,8 @@ fn two_hundred_messages_are_decided_by_keyboard_with_three_keys_each_at_most() {
     let config = config.replace("hook.sh", &hook.display().to_string());
     std::fs::write(home.config(), config).expect("written");
     let hub = Hub::start(&home);
-    account(&home, "anna");
+    let roles = ["--role", "moderator", "--languages", "en,da"];
+    home.has_person("anna", PASSWORD, &roles);
     let booth = Booth::connect(broker.port, "rundhoej-1");
     booth.hub_becomes("online");
     let body = twenty_seconds();

@@ -3,8 +3,10 @@
 mod campaigns;
 mod desk;
 mod editor;
+mod home;
 mod hub_delivery;
 mod imports;
+mod look;
 mod pages;
 mod sealed;
 mod sealed_desk;

@@ -11,7 +11,7 @@ use booth_testkit::wait::until;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-use crate::desk::{PASSWORD, account};
+use crate::desk::PASSWORD;
 use crate::withdrawals::{Desk, spoken};
 
 const BOOTH: &str = "rundhoej-1";
@@ -73,7 +73,8 @@ fn a_moderator_decides_at_the_desk_with_the_key_and_the_hub_without_it_publishes
         &format!("[privacy]\nrecipients = [\"{public}\"]\n"),
     );
     let hub = Hub::start(&home);
-    account(&home, "anna");
+    let roles = ["--role", "moderator", "--languages", "en,da"];
+    home.has_person("anna", PASSWORD, &roles);
     let booth = Booth::connect(broker.port, BOOTH);
     booth.hub_becomes("online");
     let receipt = Receipt::parse_text("002006673085").expect("a receipt");

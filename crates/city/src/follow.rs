@@ -35,23 +35,26 @@ pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
             Ok(())
         })?;
     }
-    // A store may give the place of its newest message to the next one, once that one is gone.
-    let (newest, read) = (
-        centre.newest()?,
-        city.store.read(|db| number(db, "arrived"))?,
-    );
-    if newest < read {
-        city.store
-            .change_quietly(|db| Ok(set(db, "arrived", &newest.to_string())?))?;
-    }
     // What is gone does not wait until what arrived can be written down.
-    let arrived = all_of(|| take_over(city, centre));
+    let arrived = start_over(city, centre).and_then(|()| all_of(|| take_over(city, centre)));
     let gone = all_of(|| let_go(city, centre));
     gone.and(arrived)?;
     if with_late {
         admit_late(city, centre)?;
     }
     Ok(())
+}
+
+/// A store may give the place of its newest message to the next one, once that one is gone.
+fn start_over(city: &City, centre: &dyn Centre) -> Result<(), CityError> {
+    let newest = centre.newest()?;
+    let read = city.store.read(|db| number(db, "arrived"))?;
+    match newest < read {
+        true => city
+            .store
+            .change_quietly(|db| Ok(set(db, "arrived", &newest.to_string())?)),
+        false => Ok(()),
+    }
 }
 
 fn all_of(mut some: impl FnMut() -> Result<bool, CityError>) -> Result<(), CityError> {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -21,6 +22,11 @@ pub struct Browser {
 impl Browser {
     /// Opens one on this free port.
     pub fn open(port: u16) -> Self {
+        Self::open_with(port, &[])
+    }
+
+    /// The same with more of Chromium's own switches.
+    pub fn open_with(port: u16, more: &[String]) -> Self {
         let profile = tempfile::tempdir().expect("a folder");
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -51,6 +57,7 @@ impl Browser {
             "--window-size=1200,900",
         ];
         let mut arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        arguments.extend_from_slice(more);
         arguments.push(format!(
             "--user-data-dir={}",
             browser._profile.path().display()
@@ -117,6 +124,8 @@ impl Browser {
             "Shift" => '\u{e008}',
             "Enter" => '\u{e007}',
             "Escape" => '\u{e00c}',
+            "Tab" => '\u{e004}',
+            "ArrowDown" => '\u{e015}',
             "ArrowLeft" => '\u{e012}',
             "ArrowRight" => '\u{e014}',
             "Space" => ' ',
@@ -131,6 +140,12 @@ impl Browser {
         self.keyboard(down.chain(up).collect());
     }
 
+    /// Presses Tab so many times.
+    pub fn tabs(&self, times: usize) {
+        let press = ["keyDown", "keyUp"].map(|what| json!({ "type": what, "value": "\u{e004}" }));
+        self.keyboard(press.into_iter().cycle().take(2 * times).collect());
+    }
+
     /// Types a text, key by key.
     pub fn types(&self, text: &str) {
         let keys = text.chars().flat_map(|key| {
@@ -142,6 +157,47 @@ impl Browser {
     fn keyboard(&self, actions: Vec<Value>) {
         let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
         self.in_session("/actions", &json!({ "actions": [keyboard] }));
+    }
+}
+
+impl Browser {
+    /// Clicks on the one element that this CSS selector finds first.
+    pub fn click(&self, selector: &str) {
+        let path = format!("/element/{}/click", self.element(selector));
+        self.in_session(&path, &json!({}));
+    }
+
+    /// Chooses a file of this machine in a form's field, as a person does in the dialogue that no test can reach.
+    pub fn choose_file(&self, selector: &str, file: &Path) {
+        let path = format!("/element/{}/value", self.element(selector));
+        self.in_session(&path, &json!({ "text": file.display().to_string() }));
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let wanted = json!({ "using": "css selector", "value": selector });
+        let found = self.in_session("/element", &wanted);
+        let id = found
+            .as_object()
+            .and_then(|found| found.values().next()?.as_str());
+        id.expect("an element").to_owned()
+    }
+
+    /// Whether pages may run their own scripts, from the next page on. [`Self::run`] runs all the same.
+    pub fn allow_scripts(&self, may: bool) {
+        let value = json!({ "value": !may });
+        self.devtools("Emulation.setScriptExecutionDisabled", &value);
+    }
+
+    /// Does what leads to another page, and waits until that is there and its files are loaded.
+    pub fn leads_on(&self, act: impl FnOnce(&Self)) {
+        self.run("document.documentElement.dataset.left = '1'");
+        act(self);
+        until("another page is there", || {
+            let is_there = self.run(
+                "return document.readyState === 'complete' && !document.documentElement.dataset.left",
+            );
+            (is_there == true).then_some(())
+        });
     }
 }
 
@@ -166,6 +222,16 @@ impl Browser {
     fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.in_session("/goog/cdp/execute", &body)
+    }
+
+    /// What the whole page looks like, beyond the window, too, as PNG.
+    pub fn whole_picture(&self) -> Vec<u8> {
+        let taken = self.devtools(
+            "Page.captureScreenshot",
+            &json!({ "format": "png", "captureBeyondViewport": true }),
+        );
+        let text = taken["data"].as_str().expect("a picture");
+        STANDARD.decode(text).expect("base64")
     }
 
     /// What the page looks like, as PNG.

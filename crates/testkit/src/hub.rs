@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use booth_contract::{Ack, AckStatus};
@@ -132,6 +132,23 @@ impl Home {
         self.path().join("hub.toml")
     }
 
+    /// Gives somebody an account with these arguments of `booth-hub people add`.
+    pub fn has_person(&self, name: &str, password: &str, arguments: &[&str]) {
+        let mut added = Command::new(hub_program())
+            .args(["people", "add", name])
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("booth-hub runs");
+        let mut typed = added.stdin.take().expect("a pipe");
+        writeln!(typed, "{password}").expect("typed");
+        drop(typed);
+        assert!(added.wait().expect("it ends").success());
+    }
+
     pub fn clip_file(&self, clip_id: &str) -> PathBuf {
         self.path()
             .join("store/clips")
@@ -189,6 +206,16 @@ impl Hub {
         let rest = line.split("pages on ").nth(1).expect("an address");
         let address = rest.split([',', '\n']).next().expect("an address");
         address.to_owned()
+    }
+
+    /// Where the citizens' pages are, with a slash at the end; its `hub.toml` needs `[city] listen`.
+    pub fn citizens(&self) -> String {
+        let line = self.says("pages for citizens on ");
+        let (_, rest) = line
+            .split_once("pages for citizens on ")
+            .expect("an address");
+        let address = rest.split([',', ' ', '\n']).next().expect("an address");
+        format!("{}/", address.trim_end_matches('/'))
     }
 
     /// What one of its pages shows now.

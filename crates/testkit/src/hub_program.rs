@@ -28,8 +28,8 @@ pub fn hub_program() -> &'static Path {
 fn is_fresh(program: &Path) -> bool {
     let made = program.metadata().and_then(|about| about.modified());
     let crates = repository().join("crates");
-    let sources =
-        ["audio", "contract", "host", "hub", "sealing"].map(|name| newest(&crates.join(name)));
+    let sources = ["audio", "city", "contract", "host", "hub", "sealing"]
+        .map(|name| newest(&crates.join(name)));
     made.is_ok_and(|made| sources.into_iter().all(|changed| changed < made))
 }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-pub use booth_stage::{city, pulse, session, speech, stage, visit, wait};
+pub use booth_stage::{city, pulse, screen, session, speech, stage, visit, wait};
 
 pub mod backlog;
 pub mod blockdev;
@@ -16,6 +16,7 @@ pub mod browser;
 pub mod card_reader;
 pub mod centre;
 pub mod city_broker;
+pub mod city_year;
 pub mod contacts;
 pub mod crash_booth;
 pub mod crash_centre;
@@ -35,6 +36,7 @@ pub mod idle;
 pub mod kills;
 pub mod lawful;
 pub mod ledger_card;
+pub mod look;
 pub mod machine_clock;
 pub mod model_card;
 pub mod model_disk;
@@ -46,6 +48,7 @@ pub mod prompts;
 pub mod proxy;
 pub mod refusals;
 pub mod spool_rig;
+pub mod staff;
 pub mod turns;
 pub mod words;
 pub mod world;

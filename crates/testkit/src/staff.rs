@@ -1,7 +1,7 @@
 //! Somebody of the city's staff at the hub's pages, as a browser asks for them.
 
 /// A person who is logged in.
-pub(super) struct Staff {
+pub struct Staff {
     agent: ureq::Agent,
     base: String,
     cookie: String,
@@ -13,7 +13,7 @@ impl Staff {
     ///
     /// # Errors
     /// The hub does not answer, or does not know the name and password.
-    pub(super) fn log_in(base: &str, name: &str, password: &str) -> Result<Self, String> {
+    pub fn log_in(base: &str, name: &str, password: &str) -> Result<Self, String> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -36,7 +36,7 @@ impl Staff {
         if said.status() != 303 || staff.cookie.is_empty() {
             return Err(format!("/login does not let {name} in: {}", said.status()));
         }
-        let page = staff.get("desk").or_else(|_| staff.get("editor"))?;
+        let page = staff.get("account")?;
         staff.token = between(&page, "name=\"form-token\" content=\"", "\"")
             .ok_or("no page has a form token")?
             .to_owned();
@@ -44,23 +44,38 @@ impl Staff {
     }
 
     /// A page.
-    pub(super) fn get(&self, page: &str) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// The hub does not answer, or not with a page.
+    pub fn get(&self, page: &str) -> Result<String, String> {
+        let bytes = self.bytes(page)?;
+        String::from_utf8(bytes).map_err(|error| format!("/{page}: {error}"))
+    }
+
+    /// A page, a sound or a file.
+    ///
+    /// # Errors
+    /// The hub does not answer, or with another status than 200, which is named.
+    pub fn bytes(&self, page: &str) -> Result<Vec<u8>, String> {
         let asked = self
             .agent
             .get(format!("{}/{page}", self.base))
             .header("Cookie", &self.cookie)
             .call();
         let mut said = asked.map_err(|error| format!("/{page}: {error}"))?;
-        let text = said.body_mut().read_to_string();
-        let text = text.map_err(|error| format!("/{page}: {error}"))?;
+        let bytes = said.body_mut().read_to_vec();
+        let bytes = bytes.map_err(|error| format!("/{page}: {error}"))?;
         match said.status().as_u16() {
-            200 => Ok(text),
+            200 => Ok(bytes),
             status => Err(format!("/{page}: {status}")),
         }
     }
 
     /// Sends a form; answers the page, or the place that it leads to.
-    pub(super) fn post(&self, page: &str, fields: &[(&str, &str)]) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// The hub does not answer, or refuses: its status and its sentence.
+    pub fn post(&self, page: &str, fields: &[(&str, &str)]) -> Result<String, String> {
         let sent = self
             .agent
             .post(format!("{}/{page}", self.base))
@@ -83,7 +98,7 @@ impl Staff {
 }
 
 /// What stands between two texts.
-pub(super) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(before)?;
     rest.split_once(after).map(|(found, _)| found)
 }

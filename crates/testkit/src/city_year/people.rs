@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::hub_program::hub_program;
+use crate::staff::{Staff, between};
 use booth_stage::program::Program;
-use booth_testkit::hub_program::hub_program;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::booths::{Chance, Kept};
 use super::campaigns::CAMPAIGNS;
 use super::corpus::Said;
-use super::staff::{Staff, between};
 use super::{AREAS, BOOTHS, PLACES, name_of};
 
 /// Both people's password: this hub is for a look, and listens on loopback alone.
-pub(super) const PASSWORD: &str = "a year of a city";
+pub const PASSWORD: &str = "a year of a city";
 /// The themes' names by the words of the table of sentences, in Danish.
 const THEMES: [(&str, &str); 21] = [
     ("benches", "Bænke"),
@@ -45,13 +45,13 @@ const THEMES: [(&str, &str); 21] = [
 const MODERATORS: usize = 3;
 
 /// A running hub.
-pub(super) struct Hub {
+pub struct Hub {
     program: Program,
     config: PathBuf,
     /// The address of the citizens' pages.
-    pub(super) citizens: String,
+    pub citizens: String,
     /// The address of the staff's.
-    pub(super) staff: String,
+    pub staff: String,
 }
 
 impl Hub {
@@ -129,7 +129,7 @@ impl Hub {
     }
 
     /// Waits until the hub ends, which is when somebody ends it.
-    pub(super) fn wait(mut self) -> Result<(), String> {
+    pub fn wait(mut self) -> Result<(), String> {
         self.program.ends().map(|_| ())
     }
 }

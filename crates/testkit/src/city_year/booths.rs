@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::hub::{Booth, Clip};
 use booth_contract::AckStatus;
 use booth_contract::manifest::text_of_choice;
-use booth_testkit::hub::{Booth, Clip};
 use jiff::civil::Date;
 use serde_json::json;
 use sha2::{Digest, Sha256};
