@@ -160,6 +160,7 @@ fn more_happens(year: &CityYear, anna: &Staff, bo: &Staff) {
 }
 
 #[test]
+#[ignore = "looks at a hundred pages for minutes; docs/testing.md has the command"]
 fn every_page_of_citizens_and_of_staff_holds_on_a_telephone_and_on_a_table() {
     let folder = tempfile::tempdir().expect("a folder");
     let year = CityYear::live(folder.path(), MESSAGES, |what| println!("{what}"));
