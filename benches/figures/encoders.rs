@@ -25,6 +25,8 @@ use super::bytes_written;
 pub const RECORDS: &str = "--recorder";
 /// The same for a recorder that seals.
 pub const SEALS: &str = "--sealing-recorder";
+/// The id of the clip that [`record`] makes.
+pub const RECORDED: uuid::Uuid = uuid::Uuid::from_u128(7);
 /// What a callback brings, samples: 20 ms.
 const PIECE: usize = 960;
 
@@ -179,7 +181,7 @@ pub fn record(wav: &Path, into: &Path, seal_to: &SealTo) -> u64 {
         clock_synced: true,
     };
     let booth = BoothId::parse("rundhoej-1").expect("an id");
-    let id = uuid::Uuid::from_u128(7).to_string();
+    let id = RECORDED.to_string();
     let clip = NewClip::speech(id.clone().into(), booth, Consent::by_key("1"), start);
     let clip = Box::new(clip);
     let before = bytes_written(std::process::id());

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod campaign;
+mod city;
 mod encoders;
 mod quality;
 mod sealing;
@@ -90,8 +91,8 @@ fn main() {
     }
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
-    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns` or `sealed` is enough for a look at these.
-    let parts = ["instructions", "contacts", "campaigns", "sealed"];
+    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed` or `city` is enough for a look at these.
+    let parts = ["instructions", "contacts", "campaigns", "sealed", "city"];
     let are_asked = parts.iter().any(|part| is_asked(part));
     let is_wanted = |part: &str| is_asked(part) || !are_asked;
     let wav = folder.path().join("minute.wav");
@@ -105,6 +106,9 @@ fn main() {
         make_speech(&wav, seconds);
         eprintln!("sealed minutes …");
         sealing::figures(&mut table, &wav, is_look);
+    }
+    if is_wanted("city") {
+        city::figures(&mut table, if is_look { &city::LOOK } else { &city::WHOLE });
     }
     if is_asked("campaigns") {
         campaign::figures(&mut table, campaigns);

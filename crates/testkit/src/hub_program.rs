@@ -28,8 +28,16 @@ pub fn hub_program() -> &'static Path {
 fn is_fresh(program: &Path) -> bool {
     let made = program.metadata().and_then(|about| about.modified());
     let crates = repository().join("crates");
-    let sources = ["audio", "city", "contract", "host", "hub", "sealing"]
-        .map(|name| newest(&crates.join(name)));
+    let sources = [
+        "audio",
+        "city",
+        "contract",
+        "gateway-core",
+        "host",
+        "hub",
+        "sealing",
+    ];
+    let sources = sources.map(|name| newest(&crates.join(name)));
     made.is_ok_and(|made| sources.into_iter().all(|changed| changed < made))
 }
 
@@ -54,7 +62,23 @@ fn build(folder: &Path) {
         Some("release") => "release",
         _ => "dev",
     };
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo has told this program of its own package would make it build other packages anew: their build scripts ask for it.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = name.to_str().is_some_and(|name| {
+            let of = [
+                "CARGO_PKG_",
+                "CARGO_MANIFEST_",
+                "CARGO_BIN_",
+                "CARGO_CRATE_",
+            ];
+            of.iter().any(|begin| name.starts_with(begin))
+        });
+        if is_of_package {
+            cargo.env_remove(name);
+        }
+    }
+    let built = cargo
         .args(["build", "--package", "booth-hub", "--profile", profile])
         .env("CARGO_TARGET_DIR", folder.parent().expect("target"))
         .current_dir(repository())

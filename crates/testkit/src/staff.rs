@@ -1,4 +1,6 @@
 //! Somebody of the city's staff at the hub's pages, as a browser asks for them.
+//!
+//! Owns: the session of one person. Never does: decide what a person would. What the hub refuses is a sentence.
 
 /// A person who is logged in.
 pub struct Staff {
@@ -57,18 +59,28 @@ impl Staff {
     /// # Errors
     /// The hub does not answer, or with another status than 200, which is named.
     pub fn bytes(&self, page: &str) -> Result<Vec<u8>, String> {
-        let asked = self
+        match self.answer(page, &[])? {
+            (200, bytes) => Ok(bytes),
+            (status, _) => Err(format!("/{page}: {status}")),
+        }
+    }
+
+    /// The bytes of an answer as they are transferred, and its status.
+    ///
+    /// # Errors
+    /// The hub does not answer.
+    pub fn answer(&self, page: &str, headers: &[(&str, &str)]) -> Result<(u16, Vec<u8>), String> {
+        let mut asked = self
             .agent
             .get(format!("{}/{page}", self.base))
-            .header("Cookie", &self.cookie)
-            .call();
-        let mut said = asked.map_err(|error| format!("/{page}: {error}"))?;
-        let bytes = said.body_mut().read_to_vec();
-        let bytes = bytes.map_err(|error| format!("/{page}: {error}"))?;
-        match said.status().as_u16() {
-            200 => Ok(bytes),
-            status => Err(format!("/{page}: {status}")),
+            .header("Cookie", &self.cookie);
+        for (name, value) in headers {
+            asked = asked.header(*name, *value);
         }
+        let mut said = asked.call().map_err(|error| format!("/{page}: {error}"))?;
+        let bytes = said.body_mut().with_config().limit(u64::MAX).read_to_vec();
+        let bytes = bytes.map_err(|error| format!("/{page}: {error}"))?;
+        Ok((said.status().as_u16(), bytes))
     }
 
     /// Sends a form; answers the page, or the place that it leads to.

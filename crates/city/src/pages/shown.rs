@@ -80,6 +80,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) before: Option<(&'a str, &'a str)>,
 }
 
+/// A theme of more messages than this is common.
+const COMMON: u64 = 1_000;
+
 /// The newest published messages.
 pub(crate) fn list(
     city: &City,
@@ -101,11 +104,17 @@ pub(crate) fn list(
         }
     }
     if let Some(themes) = wanted.theme {
+        let known = themes
+            .iter()
+            .filter_map(|id| picture.whole().themes.get(id));
+        let number: u64 = known.flat_map(|theme| theme.messages).sum();
         let themes: Vec<String> = themes.iter().map(i64::to_string).collect();
         let themes = themes.join(",");
-        sql.push_str(&format!(
-            " AND id IN (SELECT message_id FROM message_theme WHERE theme_id IN ({themes}))"
-        ));
+        // Of a theme of many, the newest ones are soon met on the way from the newest message; those of a rare one are looked up.
+        sql.push_str(&match number > COMMON {
+            true => format!(" AND EXISTS (SELECT 1 FROM message_theme WHERE message_id = message.id AND theme_id IN ({themes}))"),
+            false => format!(" AND id IN (SELECT message_id FROM message_theme WHERE theme_id IN ({themes}))"),
+        });
     }
     for id in &picture.hidden {
         values.push(id.clone().into());

@@ -243,6 +243,8 @@ const STEPS: [&str; VERSION as usize - 1] = ["
 CREATE INDEX message_decided ON message (state, decided_at DESC, id) WHERE decided_at IS NOT NULL;
 -- A case looks for what was spoken around a time, wherever that was.
 CREATE INDEX message_by_time ON message (said_at);
+-- A question has few of its campaign's messages, or, as a vote, none.
+CREATE INDEX message_shown_of_question ON message (campaign_id, question_id, published_at DESC, id DESC) WHERE state = 'published';
 -- How many messages came from each place.
 CREATE INDEX message_of_placement ON message (placement) WHERE placement IS NOT NULL;
 DROP INDEX message_by_day;
