@@ -20,6 +20,11 @@ const BOOTHS: usize = 8;
 const WINDOW: usize = 8;
 const CLIP_BYTES: usize = 60_000;
 
+/// Which page was looked at, and how long it took, ms.
+type View = (usize, f64);
+/// Clips that a booth offered, and those of them that are stored.
+type Sent = (usize, usize);
+
 /// A browser that keeps its connection.
 struct Browser<'a> {
     agent: ureq::Agent,
@@ -157,7 +162,7 @@ pub(super) fn beside_ingest(table: &mut Table, town: &Town, seconds: u64) {
     let seen = AtomicU64::new(0);
     let began = Instant::now();
     let before = used_ms(town.hub.pid());
-    let (mut views, sent): (Vec<(usize, f64)>, Vec<(usize, usize)>) = std::thread::scope(|scope| {
+    let (mut views, sent): (Vec<View>, Vec<Sent>) = std::thread::scope(|scope| {
         let booths: Vec<_> = (0..BOOTHS)
             .map(|booth| {
                 let is_over = &is_over;
@@ -226,7 +231,7 @@ fn look(
     seen: &AtomicU64,
     began: Instant,
     seconds: u64,
-) -> Vec<(usize, f64)> {
+) -> Vec<View> {
     let browser = Browser::new(town);
     let mut views = Vec::new();
     loop {
@@ -252,14 +257,14 @@ fn look(
 }
 
 /// Sends clips until it is over, and then waits for all answers; how many were offered, and how many are stored.
-fn send(town: &Town, booth: usize, is_over: &AtomicBool) -> (usize, usize) {
+fn send(town: &Town, booth: usize, is_over: &AtomicBool) -> Sent {
     let id = format!("sender-{booth}");
     let client = booth_on(&town.broker, &id);
     let (mut offered, mut stored, mut waiting) = (0, 0, Vec::<Clip>::new());
     loop {
         while waiting.len() < WINDOW && !is_over.load(Ordering::Relaxed) {
             let number = (booth + 1) as u64 * 1_000_000 + offered as u64;
-            let body = (0..CLIP_BYTES).map(|n| (n as u64 * (31 + number) >> 3) as u8);
+            let body = (0..CLIP_BYTES).map(|n| ((n as u64 * (31 + number)) >> 3) as u8);
             let mut clip = Clip::with_body(&id, number, body.collect());
             clip.manifest["campaign_id"] = json!("square-2026");
             clip.manifest["duration_ms"] = json!(20_000);
