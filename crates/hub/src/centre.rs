@@ -140,7 +140,7 @@ impl HubCentre {
         let code =
             OneTimeCode::parse_text(typed).map_err(|why| CentreError::Refused(why.to_string()))?;
         let codes = VoteCodes::open(&self.dir).map_err(failed)?;
-        Ok(codes.from_home(&submission.campaign_id, &submission.question_id, code))
+        Ok(codes.vote_from_home(&submission.campaign_id, &submission.question_id, code))
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {

@@ -5,7 +5,7 @@
 //! kept, and nothing of the one that was not.
 #![allow(clippy::disallowed_methods)] // owns a socket file, and waits for the store's thread
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -253,14 +253,14 @@ impl RunningHub {
         self.stream.write_all(&length.to_be_bytes())?;
         self.stream.write_all(&head)?;
         self.stream.write_all(sound)?;
+        // The hub answers with one line, and with nothing more before it is asked again.
         let mut line = Vec::new();
-        // One byte at a time: nothing else may follow on the connection.
-        for byte in (&mut self.stream).bytes().take(MOST_HEAD) {
-            match byte? {
-                b'\n' => return Ok(serde_json::from_slice(&line)?),
-                byte => line.push(byte),
-            }
+        BufReader::new(&self.stream)
+            .take(MOST_HEAD as u64)
+            .read_until(b'\n', &mut line)?;
+        match line.is_empty() {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(serde_json::from_slice(&line)?),
         }
-        Err(io::ErrorKind::UnexpectedEof.into())
     }
 }

@@ -360,7 +360,7 @@ impl VoteCodes {
     }
 
     /// A code that was typed for a vote from home, and the id of that vote: nothing is used yet.
-    pub(crate) fn from_home(
+    pub(crate) fn vote_from_home(
         &self,
         campaign: &str,
         question: &str,

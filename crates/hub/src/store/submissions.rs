@@ -46,7 +46,7 @@ pub struct Entry {
     pub submission: Submission,
     /// The levels of its sound.
     pub levels: Levels,
-    /// The one-time code of a vote that needs one. Its id follows from the code then ([`VoteCodes::from_home`](super::VoteCodes)), so that
+    /// The one-time code of a vote that needs one. Its id follows from the code then ([`VoteCodes::vote_from_home`](super::VoteCodes)), so that
     /// the same vote keeps its code when it is sent again after a failure.
     pub code: Option<VoteCode>,
 }

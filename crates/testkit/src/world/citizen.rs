@@ -181,7 +181,7 @@ impl World {
                     self.press(Key::Digit(0));
                 } else if let Some(digit) = next {
                     // What the booth does not take for digits of a receipt is none.
-                    c.is_dialled = (dialled == 0 || c.is_dialled) && (dialled == 0 || is_in);
+                    c.is_dialled = dialled == 0 || c.is_dialled && is_in;
                     c.digits += 1;
                     let is_last = dialled == 11;
                     let asks_back = (is_last && c.is_dialled)

@@ -140,7 +140,7 @@ fn a_burst_is_five_votes_faster_than_the_questions_pause_allows() {
 /// A vote from home with this code, as the hub's pages hand it to the store.
 fn votes_from_home(bench: &mut Bench, city: &City, digit: u8, code: &OneTimeCode) -> Kept {
     let codes = city.codes(&bench.dir());
-    let (clip_id, code) = codes.from_home("tree", "square", code.clone());
+    let (clip_id, code) = codes.vote_from_home("tree", "square", code.clone());
     let submission = booth_city::centre::Submission {
         source: booth_city::centre::Source::Web,
         campaign_id: "tree".into(),
