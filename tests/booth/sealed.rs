@@ -2,9 +2,6 @@
 //! finds a word of it.
 #![allow(clippy::disallowed_methods)]
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use booth_contract::ogg_page;
@@ -16,6 +13,7 @@ use booth_testkit::centre::body_of;
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Booth as Listener, Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
+use booth_testkit::searched::{holds, memory_has, memory_holds};
 use booth_testkit::speech::decode;
 use booth_testkit::wait::until;
 
@@ -97,10 +95,6 @@ fn assert_memory_has_forgotten(pid: u32, file: &[u8], city: &Identity) {
     assert!(found.is_empty(), "{found:?} outlives the visit");
 }
 
-fn holds(bytes: &[u8], piece: &[u8]) -> bool {
-    bytes.windows(piece.len()).any(|window| window == piece)
-}
-
 /// The Opus packets of an Ogg file, without its two headers.
 fn packets(ogg: &[u8]) -> Vec<&[u8]> {
     let (mut packets, mut rest) = (Vec::new(), ogg);
@@ -142,63 +136,6 @@ fn assert_no_word_lies_open(opened: &Opened, folders: &[&Path]) {
             );
         }
     }
-}
-
-/// Whether the memory of a process holds these bytes.
-fn memory_holds(pid: u32, piece: &[u8]) -> bool {
-    !memory_has(pid, &[("it", piece.to_vec())]).is_empty()
-}
-
-/// Which of these pieces are in the memory of a process.
-fn memory_has<'a>(pid: u32, wanted: &[(&'a str, Vec<u8>)]) -> Vec<&'a str> {
-    let mut by_begin: HashMap<[u8; 8], Vec<usize>> = HashMap::new();
-    // Most places are seen to be none by their first two bytes: a search that takes long outlasts what is said.
-    let mut may_begin = vec![false; 1 << 16];
-    for (at, (_, piece)) in wanted.iter().enumerate() {
-        let begin: [u8; 8] = *piece.first_chunk().expect("eight bytes");
-        may_begin[usize::from(u16::from_le_bytes([begin[0], begin[1]]))] = true;
-        by_begin.entry(begin).or_default().push(at);
-    }
-    let mut found = Vec::new();
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
-    let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
-    let writable = maps.lines().filter(|line| {
-        line.split(' ')
-            .nth(1)
-            .is_some_and(|may| may.starts_with("rw"))
-    });
-    let mut looked_at = 0;
-    for line in writable {
-        let (from, to) = line
-            .split(' ')
-            .next()
-            .and_then(|range| range.split_once('-'))
-            .expect("a range");
-        let from = u64::from_str_radix(from, 16).expect("hex");
-        let to = u64::from_str_radix(to, 16).expect("hex");
-        let mut bytes = vec![0; (to - from) as usize];
-        // Some pages (vvar) cannot be read.
-        if memory.read_exact_at(&mut bytes, from).is_ok() {
-            looked_at += bytes.len();
-            for (at, begin) in bytes.windows(8).enumerate() {
-                if !may_begin[usize::from(u16::from_le_bytes([begin[0], begin[1]]))] {
-                    continue;
-                }
-                let begin: [u8; 8] = begin.try_into().expect("eight bytes");
-                for which in by_begin.get(&begin).into_iter().flatten() {
-                    let (what, piece) = &wanted[*which];
-                    if bytes[at..].starts_with(piece) {
-                        found.push(*what);
-                    }
-                }
-            }
-        }
-    }
-    assert!(
-        looked_at > 1 << 20,
-        "only {looked_at} bytes of its memory could be read"
-    );
-    found
 }
 
 /// The key of a clip as the city finds it, and the one that its frames are sealed with (docs/sealed-clip.md).

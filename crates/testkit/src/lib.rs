@@ -47,6 +47,7 @@ pub mod promises;
 pub mod prompts;
 pub mod proxy;
 pub mod refusals;
+pub mod searched;
 pub mod spool_rig;
 pub mod staff;
 pub mod turns;
