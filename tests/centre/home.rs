@@ -8,7 +8,7 @@ use booth_audio::{RATE, samples};
 use booth_host::plain_file::make_private;
 use booth_sealing::{Identity, KernelRandom};
 use booth_testkit::browser::Browser;
-use booth_testkit::hub::{Broker, Home, Hub, booth_hub, free_port};
+use booth_testkit::hub::{Broker, Home, Hub, free_port};
 use booth_testkit::speech::decode;
 use booth_testkit::staff::Staff;
 use booth_testkit::wait::until;
@@ -72,21 +72,13 @@ impl Town {
         let roles = ["--role", "moderator", "--languages", "da,en"];
         home.has_person("anna", PASSWORD, &roles);
         let staff = Staff::log_in(hub.address().trim_end_matches('/'), "anna", PASSWORD);
-        let file = home.path().join("square.toml");
-        std::fs::write(&file, CAMPAIGN).expect("written");
-        let (file, config) = (file.display().to_string(), home.config());
-        let config = config.display().to_string();
-        for verb in [&["prompts"][..], &["publish", "--wait", "0"]] {
-            let [verb, more @ ..] = verb else {
-                unreachable!("a verb")
-            };
-            let mut arguments = vec!["campaign", *verb, file.as_str()];
-            arguments.extend_from_slice(more);
-            arguments.extend(["--config", config.as_str()]);
-            let done = booth_hub(&arguments);
-            let said = String::from_utf8_lossy(&done.stderr).into_owned();
-            assert!(done.status.success(), "{verb}: {said}");
-        }
+        home.publishes(CAMPAIGN);
+        // Pages for citizens may show what is asked some seconds late.
+        until("the city's page asks", || {
+            let page = ureq::get(format!("{}en/", hub.citizens())).call().ok()?;
+            let page = page.into_body().read_to_string().ok()?;
+            page.contains("question/square-2026/square").then_some(())
+        });
         Self {
             home,
             hub,

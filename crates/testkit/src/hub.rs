@@ -149,6 +149,20 @@ impl Home {
         assert!(added.wait().expect("it ends").success());
     }
 
+    /// Makes a campaign's prompts and publishes it, without waiting for booths.
+    pub fn publishes(&self, campaign: &str) {
+        let file = self.path().join("campaign.toml");
+        std::fs::write(&file, campaign).expect("written");
+        let (file, config) = (file.display().to_string(), self.config());
+        let config = config.display().to_string();
+        for verb in [&["prompts"][..], &["publish", "--wait", "0"]] {
+            let more = [file.as_str(), "--config", config.as_str()];
+            let done = booth_hub(&[&["campaign"], verb, &more].concat());
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(done.status.success(), "{verb:?}: {said}");
+        }
+    }
+
     pub fn clip_file(&self, clip_id: &str) -> PathBuf {
         self.path()
             .join("store/clips")

@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use booth_contract::MediaHash;
-use booth_host::plain_file;
+use booth_host::{clock, plain_file};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,6 +28,10 @@ const SCHEMA: u64 = 1;
 const FILE: &str = "state.json";
 /// Editions that can be gone back to.
 const MOST_EDITIONS: usize = 20;
+/// How long a change waits for whoever has the register.
+const PATIENCE_MS: u64 = 5_000;
+/// And how often it looks meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A campaign as it was published, with its prompts made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -267,26 +272,45 @@ pub(super) struct Register {
 }
 
 impl Register {
-    /// Opens the state of this store's campaigns.
+    /// Opens the state of this store's campaigns; waits a little for whoever has it: a running hub has it for a moment now and then. Blocks.
     ///
     /// # Errors
-    /// Another command is at work; a state that cannot be read.
+    /// Another command is at work for longer than that; a state that cannot be read.
     pub(super) fn open(store: &Path) -> Result<Self, CampaignError> {
+        let begun = clock::mono();
+        loop {
+            match Self::open_if_free(store)? {
+                Some(register) => return Ok(register),
+                None if clock::mono().0.saturating_sub(begun.0) > PATIENCE_MS => {
+                    return Err(CampaignError::refused(
+                        "another booth-hub campaign is at work on this store; wait until it is done",
+                    ));
+                }
+                None => std::thread::sleep(LOOK_AGAIN),
+            }
+        }
+    }
+
+    /// Opens the state of this store's campaigns; `None` while somebody else has it.
+    ///
+    /// # Errors
+    /// A state that cannot be read.
+    pub(super) fn open_if_free(store: &Path) -> Result<Option<Self>, CampaignError> {
         let folder = folder_in(store);
         private_folder(&folder).map_err(|error| CampaignError::file(&folder, error))?;
         let path = folder.join("lock");
         let lock = File::create(&path).map_err(|error| CampaignError::file(&path, error))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            CampaignError::refused(
-                "another booth-hub campaign is at work on this store; wait until it is done",
-            )
-        })?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(why) => return Err(CampaignError::file(&path, why.into())),
+        }
         let state = look(&folder)?;
-        Ok(Self {
+        Ok(Some(Self {
             folder,
             state,
             _lock: lock,
-        })
+        }))
     }
 
     /// Makes the state durable.
@@ -407,7 +431,10 @@ mod tests {
     fn the_state_is_read_as_it_was_saved_and_one_command_at_a_time_has_it() {
         let store = tempfile::tempdir().expect("a folder");
         let mut register = Register::open(store.path()).expect("opens");
-        assert!(Register::open(store.path()).is_err_and(|why| why.to_string().contains("at work")));
+        let other = Register::open_if_free(store.path()).expect("looks");
+        assert!(other.is_none());
+        let refused = Register::open(store.path()).expect_err("it is held");
+        assert!(refused.to_string().contains("at work"), "{refused}");
         register
             .state
             .begin("now", "publish a".into(), of(&["a"]), None);

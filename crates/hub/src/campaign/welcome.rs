@@ -47,7 +47,7 @@ pub(crate) async fn welcome(hub: HubConfig) {
         let looked = crew::aside("campaigns", move || look(&store)).await;
         let found = match looked {
             Ok(Ok(found)) => found,
-            // A command is at work, or the register cannot be read, which commands and pages say: the next look finds out.
+            // The register cannot be read, which commands and pages say: the next look finds out.
             Ok(Err(why)) => {
                 log::debug!("new booths were not looked for: {why}");
                 continue;
@@ -79,13 +79,17 @@ pub(crate) async fn welcome(hub: HubConfig) {
 /// Notes what booths are to get that are new.
 fn look(store: &Path) -> Result<Found, CampaignError> {
     let state = register::look(&register::folder_in(store))?;
+    let nothing_new = Found {
+        owed: state.owed.clone(),
+        unsigned: BTreeSet::new(),
+    };
     if newcomers(&state, store)?.is_empty() {
-        return Ok(Found {
-            owed: state.owed,
-            unsigned: BTreeSet::new(),
-        });
+        return Ok(nothing_new);
     }
-    let mut register = Register::open(store)?;
+    let Some(mut register) = Register::open_if_free(store)? else {
+        // Whoever has it may publish to the new booths: the next look finds out.
+        return Ok(nothing_new);
+    };
     let before = register.state.owed.clone();
     let now = clock::wall();
     let new = newcomers(&register.state, store)?;
@@ -187,8 +191,10 @@ async fn send(hub: &HubConfig, booths: &BTreeSet<String>) -> Result<(), Campaign
     let topics = Topics::new(hub.mqtt.root.clone());
     let ear = broker::deliver(&login, &topics, dir, &load, &mut |_, _| {}).await?;
     ear.leave().await;
-    // If a command is at work just now, they are sent the same once more.
-    let mut register = Register::open(dir)?;
+    let Some(mut register) = Register::open_if_free(dir)? else {
+        // They are sent the same once more.
+        return Ok(());
+    };
     register.state.owed.retain(|booth| !booths.contains(booth));
     register.save()
 }
