@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use booth_contract::ogg_page;
 use booth_contract::receipt::ClipSecret;
@@ -312,8 +313,17 @@ fn a_sealed_take_that_a_kill_cut_off_is_finished_and_the_city_hears_it_to_its_la
     gateway.reaches("ready", 1);
     let wav = speech(&booth);
     gateway.records();
+    // A pause would end the take, so somebody speaks for as long as the search needs.
+    let is_found = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let speaking = scope.spawn(|| pulse.speak(&wav));
+        let speaking = scope.spawn(|| {
+            for _ in 0..20 {
+                pulse.speak(&wav);
+                if is_found.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+        });
         until("the search finds the key while somebody speaks", || {
             let file = booth.files("clips").pop()?;
             let taken = std::fs::read(&file).ok()?;
@@ -325,6 +335,7 @@ fn a_sealed_take_that_a_kill_cut_off_is_finished_and_the_city_hears_it_to_its_la
             let [_, frame_key] = keys(taken.get(head..head + length - 12)?, &city);
             memory_holds(gateway.pid(), &frame_key).then_some(())
         });
+        is_found.store(true, Ordering::SeqCst);
         speaking.join().expect("it is said");
     });
     gateway.kill();

@@ -999,6 +999,7 @@ reports-votes = Afstemninger
 reports-votes-about = Afgivne stemmer tælles, ikke vælgere: en person kan have stemt flere gange, og ingens stemmeret blev prøvet.
 reports-option = Svar
 reports-votes-cast = Afgivne stemmer
+reports-vote-rounded = Tallene er rundet ned til hele femmere, fordi en valgmulighed har færre end fem stemmer.
 reports-vote-goes-on = Afstemningen er i gang; tallene er rundet ned til hele femmere, til den er slut.
 reports-themes = Temaer
 reports-themes-about = En moderator giver hver besked dens temaer; en besked kan have flere. Beskeder, der er offentliggjort eller tælles, har temaer.

@@ -999,6 +999,7 @@ reports-votes = Votes
 reports-votes-about = Votes cast are counted, not voters: one person may have voted more than once, and nobody's right to vote was checked.
 reports-option = Answer
 reports-votes-cast = Votes cast
+reports-vote-rounded = The numbers are rounded down to fives, because an option has fewer than five votes.
 reports-vote-goes-on = The vote goes on; the numbers are rounded down to fives until it is over.
 reports-themes = Themes
 reports-themes-about = A moderator gives each message its themes; a message may have several. Messages that are published or counted have themes.

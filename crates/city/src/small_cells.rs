@@ -46,12 +46,23 @@ pub(crate) fn merged<K>(cells: impl IntoIterator<Item = (K, u64)>) -> Merged<K> 
     table
 }
 
-/// The votes of a question as they are shown: exactly where it is over and no option has one to four votes, else by the rule.
-pub(crate) fn votes(options: &[u64], is_over: bool) -> Vec<u64> {
+/// The votes of a question as they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Votes {
+    /// Of each option, in the order of the options.
+    pub(crate) each: Vec<u64>,
+    /// Whether they are as they were cast; else 0 means fewer than [`LEAST`].
+    pub(crate) are_exact: bool,
+}
+
+/// The votes of a question: exactly where it is over and no option has one to four votes, else by the rule.
+pub(crate) fn votes(options: &[u64], is_over: bool) -> Votes {
     let is_small = options.iter().any(|votes| (1..LEAST).contains(votes));
-    match is_over && !is_small {
-        true => options.to_vec(),
-        false => options.iter().map(|votes| shown(*votes)).collect(),
+    let are_exact = is_over && !is_small;
+    let as_shown = |votes: &u64| if are_exact { *votes } else { shown(*votes) };
+    Votes {
+        each: options.iter().map(as_shown).collect(),
+        are_exact,
     }
 }
 
@@ -72,10 +83,14 @@ mod tests {
 
     #[test]
     fn a_vote_that_is_over_is_exact_unless_that_would_show_a_few() {
-        assert_eq!(votes(&[52, 54], false), [50, 50]);
-        assert_eq!(votes(&[52, 54], true), [52, 54]);
-        assert_eq!(votes(&[52, 3], true), [50, 0]);
-        assert_eq!(votes(&[52, 0], true), [52, 0]);
+        let shown = |cast: [u64; 2], is_over| {
+            let shown = votes(&cast, is_over);
+            (shown.each, shown.are_exact)
+        };
+        assert_eq!(shown([52, 54], false), (vec![50, 50], false));
+        assert_eq!(shown([52, 54], true), (vec![52, 54], true));
+        assert_eq!(shown([52, 3], true), (vec![50, 0], false));
+        assert_eq!(shown([52, 0], true), (vec![52, 0], true));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::partition::{self, Partition};
 use super::power::Power;
-use booth_contract::time::Mono;
+use booth_contract::time::{Mono, Timestamp, rfc3339};
 use booth_contract::{AlertId, Severity};
 
 /// How long a booth may be without a broker before it is reported to operations. Back-off ends at 15 s, so a broker that can
@@ -361,11 +361,11 @@ pub struct AlertBook {
 }
 
 impl AlertBook {
-    /// Takes over the faults found now, and returns what changed. `wall` is the time in RFC 3339 UTC.
+    /// Takes over the faults found now, at `wall`, and returns what changed.
     pub fn take(
         &mut self,
         faults: &BTreeMap<AlertId, String>,
-        wall: &str,
+        wall: Timestamp,
         clock_synced: bool,
     ) -> Vec<AlertChange> {
         let mut changes = Vec::new();
@@ -384,11 +384,10 @@ impl AlertBook {
                     changes.push(AlertChange::Raise(*id));
                 }
                 None => {
-                    let since = wall.to_owned();
                     self.raised.insert(
                         *id,
                         Raised {
-                            since,
+                            since: rfc3339(wall),
                             clock_synced,
                             text: text.clone(),
                         },
@@ -549,14 +548,18 @@ mod tests {
     fn alerts_keep_their_first_time_and_are_told_once() {
         let mut book = AlertBook::default();
         let faults = BTreeMap::from([(AlertId::SpoolFull, "full".to_owned())]);
+        let at = |second| Timestamp::from_second(second).expect("a time");
         assert_eq!(
-            book.take(&faults, "t1", true),
+            book.take(&faults, at(1_800_000_000), true),
             [AlertChange::Raise(AlertId::SpoolFull)]
         );
-        assert_eq!(book.take(&faults, "t2", true), []);
-        assert_eq!(book.get(AlertId::SpoolFull).expect("raised").since, "t1");
+        assert_eq!(book.take(&faults, at(1_800_000_001), true), []);
         assert_eq!(
-            book.take(&BTreeMap::new(), "t3", true),
+            book.get(AlertId::SpoolFull).expect("raised").since,
+            "2027-01-15T08:00:00.000Z"
+        );
+        assert_eq!(
+            book.take(&BTreeMap::new(), at(1_800_000_002), true),
             [AlertChange::Clear(AlertId::SpoolFull)]
         );
         assert!(book.is_empty());

@@ -214,14 +214,14 @@ pub(super) fn votes(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
                 .map(|option| of(option.digit))
                 .collect();
             let shown = small_cells::votes(&counted, is_over);
-            for (option, votes) in question.options.iter().zip(&shown) {
+            for (option, votes) in question.options.iter().zip(&shown.each) {
                 csv.write_record([
                     campaign.id.clone(),
                     question.id.clone(),
                     option.digit.to_string(),
                     option.id.clone(),
                     votes.to_string(),
-                    u8::from(is_over && shown == counted).to_string(),
+                    u8::from(shown.are_exact).to_string(),
                 ])
                 .map_err(unwritten)?;
             }

@@ -110,7 +110,7 @@ impl Telling<'_> {
         found.map(|(_, text)| text.to_owned())
     }
 
-    /// A number of messages: what is below the least that is shown is said in words.
+    /// A number as the public sees it: what is below the least that is shown is said in words.
     fn number(&self, number: u64) -> String {
         match number {
             0 => self.with("reports-few", "n", &LEAST.to_string()),
@@ -189,15 +189,21 @@ impl Telling<'_> {
             let asked = asked.unwrap_or_else(|| question.id.clone());
             let rows = question.votes.iter().map(|(option, votes)| {
                 let option = self.text(option).unwrap_or_default();
-                vec![option, votes.to_string()]
+                let votes = match question.are_exact {
+                    true => votes.to_string(),
+                    false => self.number(*votes),
+                };
+                vec![option, votes]
             });
             blocks.push(Block::Table {
                 name: asked,
                 head: vec![self.say("reports-option"), self.say("reports-votes-cast")],
                 rows: rows.collect(),
             });
-            if !question.is_over {
-                blocks.push(Block::Text(self.say("reports-vote-goes-on")));
+            match (question.is_over, question.are_exact) {
+                (false, _) => blocks.push(Block::Text(self.say("reports-vote-goes-on"))),
+                (true, false) => blocks.push(Block::Text(self.say("reports-vote-rounded"))),
+                (true, true) => {}
             }
         }
     }

@@ -310,7 +310,8 @@ impl Gathering<'_> {
                     true => small_cells::shown(of(None)),
                     false => 0,
                 },
-                votes: options.zip(votes).collect(),
+                votes: options.zip(votes.each).collect(),
+                are_exact: votes.are_exact,
                 is_over,
                 reply: match reply.is_empty() {
                     true => question.answer.clone(),

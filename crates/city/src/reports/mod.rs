@@ -78,6 +78,9 @@ struct Asked {
     messages: u64,
     /// Votes cast for each option; none for a question that is answered in words.
     votes: Vec<(Texts, u64)>,
+    /// Whether the votes are as they were cast; else they are rounded down, and 0 means fewer than five.
+    #[serde(default)]
+    are_exact: bool,
     is_over: bool,
     reply: Texts,
 }

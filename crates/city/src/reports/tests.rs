@@ -131,6 +131,40 @@ fn a_report_counts_as_the_public_may_see_it() {
 }
 
 #[test]
+fn an_option_with_a_few_votes_is_said_in_words_as_on_the_page() {
+    let (city, centre, _folder) = city();
+    a_campaign(&city, &centre);
+    let fewer = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute("DELETE FROM message WHERE id >= 'v10'", [])?));
+    assert_eq!(fewer.expect("changed"), 2);
+    let report = frozen(&city);
+    assert!(!report.questions[1].are_exact);
+    let told = blocks::of(&city, &report, "en").expect("told");
+    let rows = told.iter().find_map(|block| match block {
+        blocks::Block::Table { rows, .. } if rows[0][0] == "Trees" => Some(rows),
+        _ => None,
+    });
+    assert_eq!(
+        rows.expect("the votes"),
+        &[["Trees", "5"], ["Benches", "fewer than 5"]]
+    );
+    // And where nobody chose an option, the end of the vote says so.
+    let none = city.store.change_quietly(|tx| {
+        Ok(tx.execute("UPDATE message SET choice = 2 WHERE kind = 'choice'", [])?)
+    });
+    none.expect("changed");
+    let report = frozen(&city);
+    let votes: Vec<u64> = report.questions[1]
+        .votes
+        .iter()
+        .map(|vote| vote.1)
+        .collect();
+    assert_eq!(votes, [10, 0]);
+    assert_eq!(report.questions[1].are_exact, report.questions[1].is_over);
+}
+
+#[test]
 fn a_report_of_nothing_is_refused() {
     let (city, centre, _folder) = city();
     a_campaign(&city, &centre);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use booth_contract::AlertId;
-use booth_contract::time::{Mono, rfc3339};
+use booth_contract::time::Mono;
 
 use super::{Around, Booth, Command};
 use crate::bell::Moment;
@@ -76,10 +76,9 @@ impl Booth {
 
     /// Takes the faults over into the alerts. Returns whether anything has changed.
     fn weigh_alerts(&mut self, now: Mono, around: &Around) -> bool {
-        let wall = rfc3339(around.wall);
         let changes = self
             .alerts
-            .take(&self.faults, &wall, self.evidence.clock_synced);
+            .take(&self.faults, around.wall, self.evidence.clock_synced);
         // While the parts are still starting, a missing part is not reported.
         let is_starting = now.since(self.evidence.started) < EVERY;
         let has_changed = !changes.is_empty();

@@ -145,22 +145,22 @@ pub(super) fn votes(
     let is_over = !picture.campaign(campaign)?.is_open();
     let sums: Vec<u64> = numbers.iter().map(|row| row.iter().sum()).collect();
     let said = small_cells::votes(&sums, is_over);
-    let whole: u64 = said.iter().sum();
+    let whole: u64 = said.each.iter().sum();
     let mut order: Vec<usize> = (0..question.options.len()).collect();
-    order.sort_by_key(|at| std::cmp::Reverse(said[*at]));
+    order.sort_by_key(|at| std::cmp::Reverse(said.each[*at]));
     let name = |at: usize| {
         voice
             .text(&question.options[at].text, &question.options[at].id)
             .to_owned()
     };
-    let amount = |at: usize| match (said[at], is_over) {
+    let amount = |at: usize| match (said.each[at], said.are_exact) {
         (0, false) => Amount::Few,
         (votes, _) => Amount::Number(votes),
     };
     let bars: Vec<Bar> = order
         .iter()
         .map(|at| {
-            let share = said[*at] as f64 / whole.max(1) as f64 * 100.0;
+            let share = said.each[*at] as f64 / whole.max(1) as f64 * 100.0;
             let share = voice.tongue.number(share.round() as u64);
             Bar {
                 name: name(*at),
