@@ -12,6 +12,7 @@ use booth_spool::{
 };
 use booth_testkit::model_disk::{EIO, ENOSPC, Fault, Left, ModelDisk};
 use booth_testkit::promises::spoken;
+use booth_testkit::searched::holds;
 use booth_testkit::spool_rig::{facts, long_speech, new_clip, receipt, record};
 
 const ROOT: &str = "/spool";
@@ -106,9 +107,7 @@ impl Hurting {
                 || !report.set_aside.is_empty()
                 || report.recovered.iter().any(is_recovered);
             // A file that is gone is missed by the ledger; where neither a frame nor the manifest is whole nothing was lost.
-            let has = |part: &[u8]| {
-                content.is_some_and(|left| left.windows(part.len()).any(|bytes| bytes == part))
-            };
+            let has = |part: &[u8]| content.is_some_and(|left| holds(left, part));
             let has_words = has(&long_speech()[0].pages) || has(manifest);
             assert!(is_said || !has_words, "{what}: {report:?}");
         }

@@ -7,6 +7,7 @@ use booth_contract::{BodyKind, EndedBy, Manifest, Publish};
 use booth_sealing::{DataKey, Identity, KernelRandom, Recipients, Sealer};
 use booth_spool::{ClipWriter, FrameFacts, KeptClip, NewClip, OpenFacts, Spool, SpoolError};
 use booth_testkit::model_disk::{EIO, Fault, Left, ModelDisk, Verb};
+use booth_testkit::searched;
 use booth_testkit::spool_rig::{body, facts, long_speech, new_clip, receipt, record};
 
 const ROOT: &str = "/spool";
@@ -206,7 +207,7 @@ fn sealed(spool: &Spool) -> (ClipWriter, Vec<u8>, Identity) {
 fn holds(disk: &ModelDisk, piece: &[u8]) -> bool {
     disk.files().iter().any(|path| {
         let content = disk.content(path).unwrap_or_default();
-        content.windows(piece.len()).any(|window| window == piece)
+        searched::holds(&content, piece)
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use booth_contract::{ClipKind, Manifest};
 use booth_spool::{KeptClip, OpenFacts, OpenReport, Spool, SpoolError};
 use booth_testkit::model_disk::{EIO, ENOSPC, EROFS, Fault, Left, ModelDisk};
+use booth_testkit::searched::holds;
 use booth_testkit::spool_rig::{body, facts, long_speech, receipt, record};
 use gateway_core::orders::Remembered;
 use gateway_core::quarantine::Note;
@@ -136,7 +137,7 @@ fn file(folder: &str, clip: &KeptClip) -> PathBuf {
 fn has_words(disk: &ModelDisk, words: &[u8]) -> bool {
     let files = disk.files();
     let mut contents = files.iter().filter_map(|path| disk.content(path));
-    contents.any(|bytes| bytes.windows(words.len()).any(|part| part == words))
+    contents.any(|bytes| holds(&bytes, words))
 }
 
 #[test]

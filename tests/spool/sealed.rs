@@ -17,6 +17,7 @@ use booth_sealing::{
 };
 use booth_spool::{ClipWriter, NewClip, OpenFacts, Spool};
 use booth_testkit::model_disk::{EIO, ENOSPC, Fault, Left, ModelDisk};
+use booth_testkit::searched;
 use booth_testkit::spool_rig::*;
 use gateway_core::liveness::Beat;
 use gateway_core::session::TakeId;
@@ -79,7 +80,7 @@ fn holds(folder: &Path, piece: &[u8]) -> bool {
             true => holds(&path, piece),
             false => {
                 let bytes = std::fs::read(&path).unwrap();
-                bytes.windows(piece.len()).any(|window| window == piece)
+                searched::holds(&bytes, piece)
             }
         }
     })

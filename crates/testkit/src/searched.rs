@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 /// Whether these bytes hold that piece.
 pub fn holds(bytes: &[u8], piece: &[u8]) -> bool {
-    bytes.windows(piece.len()).any(|window| window == piece)
+    memchr::memmem::find(bytes, piece).is_some()
 }
 
 /// Whether the memory of a process holds these bytes.
