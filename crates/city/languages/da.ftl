@@ -32,6 +32,9 @@ staff-without-edit = Din konto må ikke ændre kampagner og steder. En administr
 staff-without-operate = Din konto må ikke se telefonboksenes drift. En administrator kan give dig den ret.
 staff-without-search = Din konto må ikke søge efter en persons beskeder. En administrator kan give dig den ret.
 staff-without-administer = Din konto må ikke passe konti. En administrator kan give dig den ret.
+staff-no-page = Den side findes ikke.
+staff-no-message = Beskeden findes ikke, eller den er taget tilbage.
+staff-not-whole = Formularen kom ikke helt frem. Åbn siden igen, og send derfra.
 
 ## login
 login-title = Log ind
@@ -43,6 +46,11 @@ login-too-many = Der har været for mange forsøg. Vent nogle minutter, og prøv
 login-no-account = Der er endnu ingen konto. Den, der driver centralen, laver den første med: booth-hub people add NAVN --role administrator
 login-elsewhere = Log ind med byens eget login
 login-not-begun = Dette login er ikke begyndt i denne browser, eller det tog for lang tid. Begynd forfra.
+login-no-elsewhere = Byens eget login kan ikke bruges her.
+login-elsewhere-silent = Byens eget login svarede ikke, som det skal. Prøv igen om et øjeblik, eller log ind med en adgangskode.
+login-no-role = Byens eget login kender dig, men ingen af dine grupper har en rolle her. Spørg en administrator.
+login-unknown-here = Byens eget login kender dig, men du har ingen konto her. Bed en administrator om en.
+login-name-taken = Der er en anden konto { $name } her, som ikke hører til byens eget login. Spørg en administrator.
 
 ## pages
 site-name = { $city } lytter
@@ -292,6 +300,10 @@ kiosk-steer = Styr visningen
 kiosk-stop = Stands visningen
 kiosk-go = Fortsæt visningen
 kiosk-next = Næste
+fault-sealed = Beskeden er forseglet til en nøgle, som denne hub ikke har. Den åbnes ved bordet, hvor nøglen er.
+fault-busy = Der er travlt lige nu. Prøv igen om et øjeblik.
+fault-no-sound = Beskeden har ingen lyd, der kan høres ({ $why }).
+fault-nothing-left = Beskeden har ingen lyd at høre: alt er klippet fra.
 
 ## draw
 chart-table = Vis tallene som tabel
@@ -414,6 +426,18 @@ right-edit = ændre kampagner, svar og steder
 right-operate = se telefonboksenes drift
 right-search = søge efter en persons beskeder
 right-administer = passe konti og læse listen over handlinger
+people-bad-name = { $name } kan ikke være navn på en konto: 2 til 64 bogstaver, tal, punktummer og bindestreger, eller en mailadresse.
+people-no-such-role = { $word } er ikke en rolle. Der er { $all }.
+people-needs-a-role = En konto har mindst én rolle.
+people-bad-language = { $word } er ikke et sprog. Skriv sprogets kode, for eksempel da eller en.
+people-name-taken = Der er allerede en konto { $name }. Vælg et andet navn, eller ret den kontos roller.
+people-last-administrator = Så var der ingen administrator tilbage. Giv en anden den rolle først.
+people-not-for-partners = En partner kan ikke få den ret ({ $right }). En partner kan få lov til at høre, skrive ned, udgive og tage data ud.
+people-bad-day = { $day } er ikke en dag. Skriv den som 2027-06-30.
+people-account-closed = Kontoen { $name } er lukket.
+people-password-short = En adgangskode har mindst { $n } tegn. En sætning er nem at huske.
+people-password-long = En adgangskode har højst { $n } byte.
+people-password-guessed = Adgangskoden kan gættes ud fra navnet eller dens første bogstav. Tag en sætning.
 
 ## acts
 acts-title = Handlinger
@@ -570,6 +594,9 @@ reason-insult = Fornærmer eller truer
 reason-unlawful = I strid med loven
 reason-advertising = Reklame
 reason-twice = Er sagt før af samme person
+desk-too-many-themes = En kampagne har højst { $n } temaer. Tag et af dem, der er.
+desk-too-many-at-once = Der kan højst tages stilling til { $n } beskeder på én gang.
+desk-bad-sound = Lyden kan ikke afspilles. Programmet siger på engelsk: the sound { $why }.
 
 ## alarm
 alarm-title = Nogen kan være i fare
@@ -630,6 +657,7 @@ ideas-words = Ord i dem
 ideas-search = Søg
 ideas-no-others = Der er ingen.
 ideas-take-in = Læg de valgte i idéen
+ideas-no-title = En idé skal have en titel.
 ## editor
 editor-title = Kampagner
 editor-intro = Her skriver du, hvad boksene spørger om. Intet når en boks, før du udgiver det.
@@ -834,6 +862,33 @@ preview-news-deleted = Beskeden er slettet.
 preview-news-cast = Der er stemt med { $digit }.
 preview-news-withdrawn = Tilbagetagningen er noteret.
 preview-news-over = Besøget er slut; først nu må noget forlade boksen.
+editor-at-work = Der arbejdes på kampagnen lige nu. Vent, til det er færdigt.
+editor-not-yet = Kampagnen kan ikke udgives endnu. { $faults }
+editor-to-mend = Skal rettes i kampagnens fil: { $faults }
+editor-fault = { $key } { $why }
+editor-fault-at = linje { $line }: { $key } { $why }
+editor-unread = Kampagnens fil kan ikke læses som TOML. Programmet siger på engelsk: { $why }
+editor-published-meanwhile = Kampagnen er udgivet af en anden, siden kladden blev begyndt. Se på begge, og sig, at din skal gælde.
+editor-other-id = I filen står id = { $said }, men kampagnen er { $id }. Det korte navn kan ikke ændres, for det står i hver besked.
+editor-no-such-campaign = Der er ingen kampagne { $id }.
+editor-campaign-gone = Kampagnen findes ikke længere.
+editor-is-being-drafted = Der arbejdes på en kladde til kampagnen. Udgiv den, eller smid den væk først, så intet halvt færdigt kommer med ud.
+editor-no-such-vote = Der er ingen sådan afstemning i kampagnen.
+editor-no-such-question = Der er intet sådant spørgsmål i kampagnen.
+editor-is-spoken = Det spørgsmål besvares ved at tale. Vælg en afstemning, eller lav en ny.
+editor-no-digit-left = Alle kampagnens tal er brugt. Føj idéen til en afstemning, der er, eller tag et spørgsmål ud.
+editor-vote-is-full = Afstemningen har alle de svarmuligheder, den kan have. Lav en ny.
+editor-no-digit-left-in-vote = Alle afstemningens tal er brugt. Lav en ny.
+editor-idea-gone = Idéen findes ikke længere.
+editor-idea-is-option = Idéen er allerede en svarmulighed i afstemningen { $question }.
+editor-text-too-long = En tekst har plads til { $n } tegn. Gør den kortere.
+editor-phase-backwards = En fase ville slutte, før den begynder. Skriv en senere slutning eller ingen.
+editor-phase-without-since = Skriv også, hvornår en fase, der slutter, begynder.
+editor-changed-by = { $who } har ændret kampagnen, siden du åbnede den ({ $at }). Intet af dit er gemt, og intet af den andens er gået tabt. Gå tilbage, kopiér det, du skrev, og åbn kampagnen igen.
+editor-draft-gone = Kampagnen er udgivet, eller dens kladde er smidt væk, siden du åbnede den. Gå tilbage, kopiér det, du skrev, og åbn den igen.
+editor-id-taken = Der er allerede en kampagne { $id }. Vælg et andet kort navn.
+editor-changed-meanwhile = Nogen har ændret kampagnen, siden du så på den. Se på den igen, og udgiv den så.
+editor-remarks-how = Bemærkningerne selv står på engelsk. Foran hver står, hvad den handler om i kampagnens fil.
 
 ## places
 places-title = Steder
@@ -876,6 +931,45 @@ places-areas-name-hint = Kun hvis den ikke hedder name eller navn.
 places-areas-import = Hent områder
 places-areas-done = Områderne er hentet
 places-areas-too-large = Filen er større end 20 MB. Gør den grovere, for eksempel med ogr2ogr -simplify 0.0001. Intet er ændret.
+places-no-place = Skriv, hvor boksen står: stedets navn mangler.
+places-place-too-long = Stedets navn er for langt: højst 120 tegn.
+places-bad-position = Bredden ligger mellem -90 og 90 og længden mellem -180 og 180, i grader, for eksempel 56.1572 og 10.2107.
+places-unread-position = Skriv positionen som to tal i grader, bredden først, for eksempel 56.1572, 10.2107, eller lad feltet være tomt.
+places-no-such-area = Det område findes ikke. Vælg et fra listen.
+places-bad-booth = { $booth } kan ikke være navnet på en boks: brug 3 til 32 af tegnene a-z, 0-9 og -
+places-reserved-booth = { $booth } kan ikke være navnet på en boks: hubben eller driften bruger det. Vælg et andet.
+places-same-time = Boksen har allerede en placering, der begynder på netop det tidspunkt. Ret den i stedet, eller skriv et senere tidspunkt.
+places-backwards = Placeringen ville slutte, før den begynder. Skriv en senere slutning eller ingen.
+places-two-places = Ingen kan stå to steder på én gang. Boksen har denne placering: { $place }, fra { $from } til { $to }. Ret den først.
+places-two-places-for-good = Ingen kan stå to steder på én gang. Boksen har denne placering: { $place }, fra { $from } og frem. Ret den først.
+places-placement-gone = Placeringen findes ikke længere. Se på listen igen.
+places-bad-time = Skriv en dag og et klokkeslæt i byens egen tid, for eksempel 2026-06-01 08:00.
+areas-came = { $number ->
+    [one] Et område
+   *[other] { $number } områder
+  } mellem { $south } og { $north } nord, { $west } og { $east } øst. { $kept } af { $points } punkter tegnes.
+areas-came-together = { $came } Sat sammen af flere dele: { $names }.
+areas-too-many = Filen har { $n } områder, og et kort viser højst { $most }. Saml dem til større.
+areas-same-id = To af filens områder ville få den samme adresse som før: det enes navn er blevet det andets. Giv dem andre navne.
+areas-lacking = Filen mangler områder, hvor bokse står eller har stået: { $areas }. Føj dem til filen, eller giv først de placeringer et andet område.
+areas-lacking-one = { $name } (boks { $booth })
+areas-too-large = Filen fylder { $mb } MB, og der læses højst { $most }. Gør den grovere, for eksempel med ogr2ogr -simplify 0.0001, eller tag det ud, der ikke er områder.
+areas-too-many-points = Filen har flere end { $most } punkter. Gør den grovere, for eksempel med ogr2ogr -simplify 0.00005.
+areas-no-geojson = Filen er ikke GeoJSON ({ $why }). Gem den som GeoJSON (RFC 7946), en FeatureCollection.
+areas-no-collection = Filen er ikke en FeatureCollection. Gem områderne som GeoJSON med et navn til hvert (RFC 7946 §3.3).
+areas-other-kind = Filen er { $kind } og ikke en FeatureCollection. Gem områderne som GeoJSON med et navn til hvert (RFC 7946 §3.3).
+areas-none = Der er intet område i filen.
+areas-which-name = Filen siger ikke, hvilken egenskab der er et områdes navn. Dens features har { $properties }. Skriv den rigtige.
+areas-no-name = Feature { $n } har ingen tekst under "{ $property }". Filens features har { $properties }.
+areas-no-properties = ingen egenskab, der er en tekst
+areas-other-projection = Filen er i en anden projektion ({ $name }). Omregn den først til længde og bredde: ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES areas.geojson DIN-FIL
+areas-point-outside = Feature { $n } har et punkt ved { $lon }, { $lat }, og det er ikke længde og bredde: filen er i en anden projektion, for eksempel EPSG:25832. Omregn den først til længde og bredde: ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES areas.geojson DIN-FIL
+areas-too-many-features = Filen har flere end { $most } features. Det er ikke en bys områder.
+areas-no-shape = Feature { $n } har ingen form. Tag den ud af filen, eller tegn den.
+areas-no-polygon = Feature { $n } er { $kind } og ikke et område. Lad kun polygoner blive i filen.
+areas-empty-shape = Feature { $n } har en tom form. Tag den ud af filen.
+areas-one-number = Feature { $n } har et punkt med ét tal. Et punkt er længde og bredde.
+areas-open-ring = Feature { $n } har en ring, der ikke er lukket. Dens sidste punkt skal være dens første, og den skal have mindst fire (RFC 7946 §3.1.6).
 ## rights
 rights-title = Rettigheder
 rights-about = Nogen spørger, hvad der er gemt om dem, eller beder om sletning eller rettelse og har ingen kvittering. Opret en sag, find beskeden ud fra sted og tid, og svar. Alt, hvad der sker her, står i loggen over handlinger.
@@ -976,6 +1070,17 @@ rights-warned-since = Varslet siden
 rights-deleted = Hvad der blev slettet
 rights-deleted-none = Intet er slettet.
 rights-day = Dag
+rights-bad-received = Skriv, hvilken dag anmodningen kom, som 2026-11-30.
+rights-bad-day = Skriv, hvilken dag der blev talt, som 2026-11-30.
+rights-future = En af dagene ligger i fremtiden.
+rights-bad-time = Skriv, omtrent hvornår der blev talt, som 14:30.
+rights-bad-minutes = Skriv, hvor mange minutter før og efter der søges i: 1 til 720.
+rights-bad-asked = Vælg, hvad der bedes om.
+rights-bad-place = Vælg på listen, hvor der blev talt.
+rights-note-too-long = Noten er for lang: højst 500 tegn.
+rights-is-closed = Sagen er lukket. Opret en ny for at søge igen.
+rights-no-outcome = Vælg, hvordan sagen endte.
+rights-not-sure = Sæt kryds ved, at det er den rigtige besked: en slettet besked kan ikke fås tilbage.
 
 ## reports
 reports-title = Rapporter
@@ -1208,6 +1313,7 @@ withdraw-no-receipt = Det er ikke en kvittering: der mangler et ciffer, eller et
 withdraw-too-many = Der er prøvet for mange gange. Vent et par minutter, og prøv igen.
 withdraw-another = Tag en besked til tilbage
 withdraw-without = Har du ingen kvittering? Skriv til os med sted, dag og omtrentlig tid.
+withdraw-not-here = Her er ingen af byens nøgler. Tast kvitteringen i en telefonboks.
 
 ## workshop
 workshop-title = Workshop
@@ -1222,3 +1328,29 @@ workshop-kept = { $n ->
    *[other] { $n } svar er gemt.
   }
 workshop-how = Tabulator går fra felt til felt, og mellemrum eller Enter på knappen gemmer. Område og sprog bliver stående til næste svar. Skriv kun det, der står på papiret.
+
+## hub
+hub-says = Hubben siger på engelsk: { $why }
+hub-campaign-too-long = Kampagnens fil har { $bytes } byte; der læses højst { $most }.
+hub-recording-too-large = Optagelsen har { $bytes } byte, og der tages højst imod { $most }. Gem den som FLAC, MP3 eller Opus, eller gør den kortere.
+hub-bad-recording = Optagelsen kan ikke bruges. { $remedy } Programmet siger på engelsk: the recording { $what }.
+hub-remedy-convert = Gem den som WAV, FLAC, MP3 eller Opus.
+hub-remedy-again = Kopiér den igen, eller lav den om.
+hub-remedy-shorten = Gør den kortere; der er plads til omkring et minut.
+hub-remedy-unpack = Pak den ud først.
+hub-too-many-recordings = Der er gemt { $n } optagelser, og flere er der ikke plads til. Fjern gamle fra { $folder }.
+hub-no-question = Spørgsmålet findes ikke længere.
+hub-no-answer = Spørgsmålet har ikke det svar.
+hub-choose = Spørgsmålet besvares ved at vælge et af svarene.
+hub-nothing-written = Der er ikke skrevet noget.
+hub-text-too-long = Teksten er for lang.
+hub-bad-answer = Optagelsen kan ikke bruges. Programmet siger på engelsk: the recording { $why }.
+hub-needs-code = Afstemningen kræver en engangskode.
+hub-bad-code = Engangskoden er forkert ({ $why }).
+hub-sent-before = Det er sendt før.
+hub-takes-nothing = Her tages der ikke imod svar hjemmefra.
+hub-prompts-not-made = Disse lyde er ikke lavet endnu eller er ændret siden: { $prompts }. Lav dem, og hør dem: { $make }
+hub-at-work = En anden er ved at ændre kampagnerne lige nu. Vent, til det er færdigt.
+hub-not-signed = Hos { $booths } gælder meddelelsen om optagelse og beskeden om nødopkald kun med byens underskrift. Vælg Underskrift på kampagnens side, eller brug --to-sign FIL (booth-hub campaign publish --help).
+hub-no-booth = Det angår ingen boks: nævn bokse i kampagnens fil eller som [[booth]] i hub.toml ("all" er dem og enhver boks, som hubben har hørt fra).
+hub-on-the-page = på kampagnens side

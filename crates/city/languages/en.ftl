@@ -32,6 +32,9 @@ staff-without-edit = Your account may not change campaigns and places. An admini
 staff-without-operate = Your account may not look at the booths' operation. An administrator can give you that right.
 staff-without-search = Your account may not search for the messages of a person. An administrator can give you that right.
 staff-without-administer = Your account may not look after accounts. An administrator can give you that right.
+staff-no-page = There is no such page.
+staff-no-message = There is no such message, or it was taken back.
+staff-not-whole = The form did not come whole. Open the page again and send it from there.
 
 ## login
 login-title = Log in
@@ -43,6 +46,11 @@ login-too-many = There were too many tries. Wait a few minutes, then try again.
 login-no-account = There is no account yet. Whoever runs the hub makes the first one with: booth-hub people add NAME --role administrator
 login-elsewhere = Log in with the city's own login
 login-not-begun = This login was not begun in this browser, or it took too long. Begin again.
+login-no-elsewhere = There is no login of the city's own here.
+login-elsewhere-silent = The city's own login did not answer as it should. Try again in a moment, or log in with a password.
+login-no-role = The city's own login knows you, but no group of yours has a role here. Ask an administrator.
+login-unknown-here = The city's own login knows you, but you have no account here. Ask an administrator for one.
+login-name-taken = There is another account { $name } here that does not belong to the city's own login. Ask an administrator.
 
 ## pages
 site-name = { $city } is listening
@@ -292,6 +300,10 @@ kiosk-steer = Steer the show
 kiosk-stop = Stop the show
 kiosk-go = Go on with the show
 kiosk-next = Next
+fault-sealed = the message is sealed to a key that this hub does not have; open it at the desk where the key is
+fault-busy = the hub is busy; try again in a moment
+fault-no-sound = The message has no sound to hear: { $why }.
+fault-nothing-left = The message has no sound to hear: nothing is left of the sound: the trimming leaves no part of it.
 
 ## draw
 chart-table = Show the numbers as a table
@@ -414,6 +426,18 @@ right-edit = change campaigns, replies and places
 right-operate = look at the booths' operation
 right-search = search for a person's messages
 right-administer = look after accounts, read the log of acts
+people-bad-name = { $name } is no name for an account: 2 to 64 letters, digits, dots, hyphens, or an address of mail
+people-no-such-role = { $word } is no role; there are { $all }
+people-needs-a-role = an account has at least one role
+people-bad-language = { $word } is no language; write its tag, like da or en
+people-name-taken = there is an account { $name }; choose another name, or change its roles
+people-last-administrator = nobody would be left who is administrator; give somebody else that role first
+people-not-for-partners = a partner cannot have the right to { $right }; there are listen, transcribe, publish and export
+people-bad-day = { $day } is no day; write it like 2027-06-30
+people-account-closed = the account { $name } is closed
+people-password-short = a password has at least { $n } characters; a sentence is easy to remember
+people-password-long = a password has at most { $n } bytes
+people-password-guessed = this password can be guessed from the name or from its first letter; take a sentence
 
 ## acts
 acts-title = Log of acts
@@ -570,6 +594,9 @@ reason-insult = Insults or threatens
 reason-unlawful = Against the law
 reason-advertising = Advertising
 reason-twice = Was said before by the same person
+desk-too-many-themes = A campaign has at most { $n } themes. Take one that is there.
+desk-too-many-at-once = At most { $n } messages can be decided at once.
+desk-bad-sound = The sound { $why }.
 
 ## alarm
 alarm-title = Somebody may be in danger
@@ -630,6 +657,7 @@ ideas-words = Words in them
 ideas-search = Search
 ideas-no-others = There are none.
 ideas-take-in = Put the chosen ones into the idea
+ideas-no-title = An idea needs a title.
 ## editor
 editor-title = Campaigns
 editor-intro = Here you write what the booths ask. Nothing reaches a booth before you publish it.
@@ -834,6 +862,33 @@ preview-news-deleted = The message is deleted.
 preview-news-cast = A vote was cast with { $digit }.
 preview-news-withdrawn = The withdrawal is noted.
 preview-news-over = The visit is over; only now may anything leave the booth.
+editor-at-work = This campaign is being worked on at this moment: wait until that is done.
+editor-not-yet = The campaign cannot be published yet. { $faults }
+editor-to-mend = { $faults }
+editor-fault = { $key } { $why }
+editor-fault-at = line { $line }: { $key } { $why }
+editor-unread = { $why }
+editor-published-meanwhile = This campaign was published by somebody else since the draft was begun. Look at both, and say that yours shall count.
+editor-other-id = The file says id = { $said }, and this is the campaign { $id }: the id stays, because it stands in every message.
+editor-no-such-campaign = There is no campaign { $id }.
+editor-campaign-gone = There is no such campaign any more.
+editor-is-being-drafted = Somebody works on a draft of this campaign: publish or drop the draft first, so that nothing half done goes out with this.
+editor-no-such-vote = There is no such vote in this campaign.
+editor-no-such-question = There is no such question in this campaign.
+editor-is-spoken = This question is answered by speaking: choose a vote, or make a new one.
+editor-no-digit-left = Every digit of this campaign is taken: add the idea to a vote that there is, or take a question out.
+editor-vote-is-full = This vote has all the options that it can have: make a new one.
+editor-no-digit-left-in-vote = Every digit of this vote is taken: make a new one.
+editor-idea-gone = There is no such idea any more.
+editor-idea-is-option = This idea is an option of the vote { $question } already.
+editor-text-too-long = A text has room for { $n } characters: shorten it.
+editor-phase-backwards = A phase would end before it begins: name a later end, or none.
+editor-phase-without-since = Say since when a phase that ends holds.
+editor-changed-by = { $who } has changed this campaign since you opened it (at { $at }). Nothing of yours was kept, and nothing of theirs was lost: go back, copy what you wrote, and open the campaign again.
+editor-draft-gone = This campaign was published, or its draft was dropped, since you opened it. Go back, copy what you wrote, and open it again.
+editor-id-taken = There is a campaign { $id } already: choose another short name.
+editor-changed-meanwhile = Somebody has changed this campaign since you looked at it: look again, then publish.
+editor-remarks-how = What stands before a remark is its key in the campaign's file.
 
 ## places
 places-title = Places
@@ -876,6 +931,42 @@ places-areas-name-hint = Only if it is not called name or navn.
 places-areas-import = Take the areas over
 places-areas-done = The areas are taken over
 places-areas-too-large = The file is larger than 20 MB. Make it coarser, as with ogr2ogr -simplify 0.0001. Nothing was changed.
+places-no-place = Say where the booth stands: the place's name is missing.
+places-place-too-long = The place's name is too long: 120 characters at most.
+places-bad-position = Latitude lies between -90 and 90, longitude between -180 and 180, in degrees, as 56.1572 and 10.2107.
+places-unread-position = Write the position as two numbers in degrees, latitude first, as 56.1572, 10.2107; or leave it out.
+places-no-such-area = There is no such area: choose one of the list.
+places-bad-booth = { $booth } is no booth id: use 3 to 32 of the characters a-z, 0-9 and -
+places-reserved-booth = { $booth } is no booth id: the hub or operations log in under it; choose another
+places-same-time = This booth has a placement that begins at this very time: change that one instead, or name a later time.
+places-backwards = The placement would end before it begins: name a later end, or none.
+places-two-places = Nobody can stand at two places: the booth stood at { $place } from { $from } to { $to }. Change that placement first.
+places-two-places-for-good = Nobody can stand at two places: the booth stood at { $place } from { $from } for good. Change that placement first.
+places-placement-gone = There is no such placement any more: look at the list again.
+places-bad-time = Write a day and a time, as 2026-06-01 08:00, in the city's own time.
+areas-came = { $number } areas between { $south } and { $north } north, { $west } and { $east } east; { $kept } of { $points } points are drawn.
+areas-came-together = { $came } Put together from several parts: { $names }.
+areas-too-many = The file has { $n } areas, and a map shows { $most } at most: put them together into larger ones.
+areas-same-id = Two areas of the file would have the same id as before: a name of one has become the name of another. Give them other names.
+areas-lacking = The file lacks areas in which booths stand or stood: { $areas }. Put them into the file, or give these placements another area first.
+areas-lacking-one = { $name } (booth { $booth })
+areas-too-large = The file has { $mb } MB, and at most { $most } are read: make it coarser, as with ogr2ogr -simplify 0.0001, or take out what are no areas.
+areas-too-many-points = The file has more than { $most } points: make it coarser, as with ogr2ogr -simplify 0.00005.
+areas-no-geojson = The file is no GeoJSON: { $why }. Save it as GeoJSON (RFC 7946), a FeatureCollection.
+areas-no-collection = The file is no FeatureCollection: save the areas as GeoJSON with a name for each (RFC 7946 §3.3).
+areas-other-kind = The file is a { $kind } and no FeatureCollection: save the areas as GeoJSON with a name for each (RFC 7946 §3.3).
+areas-none = The file has no area in it.
+areas-which-name = The file does not say which property is the name of an area: its features have { $properties }. Name the right one.
+areas-no-name = Feature { $n } has no text under "{ $property }"; the features have { $properties }.
+areas-no-properties = no property that is a text
+areas-other-projection = The file is in another projection ({ $name }): bring the file to longitude and latitude first: ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES areas.geojson YOUR-FILE.
+areas-point-outside = Feature { $n } has a point at { $lon }, { $lat }, which is no longitude and latitude (the file is in another projection, as EPSG:25832): bring the file to longitude and latitude first: ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES areas.geojson YOUR-FILE.
+areas-too-many-features = The file has more than { $most } features: these are no areas of a city.
+areas-no-shape = Feature { $n } has no shape: take it out of the file, or draw it.
+areas-no-polygon = Feature { $n } is a { $kind } and no area: leave only polygons in the file.
+areas-empty-shape = Feature { $n } has an empty shape: take it out of the file.
+areas-one-number = Feature { $n } has a point with one number: points are longitude and latitude.
+areas-open-ring = Feature { $n } has a ring that is not closed: its last point must be its first one, and it needs at least four (RFC 7946 §3.1.6).
 ## rights
 rights-title = Rights
 rights-about = Somebody asks what is kept about them, or asks for deletion or correction, and has no receipt. Open a case, find the message by place and time, and answer. Everything done here is in the log of acts.
@@ -976,6 +1067,17 @@ rights-warned-since = Announced since
 rights-deleted = What was deleted
 rights-deleted-none = Nothing was deleted.
 rights-day = Day
+rights-bad-received = Say on which day the request came, as 2026-11-30.
+rights-bad-day = Say on which day it was spoken, as 2026-11-30.
+rights-future = A day lies in the future.
+rights-bad-time = Say at about which time it was spoken, as 14:30.
+rights-bad-minutes = Say how many minutes before and after are searched: 1 to 720.
+rights-bad-asked = Say what is asked for.
+rights-bad-place = Say where it was spoken: choose one of the list.
+rights-note-too-long = The note is too long: 500 characters at most.
+rights-is-closed = This case is closed. Open a new one to search again.
+rights-no-outcome = Say how the case ended.
+rights-not-sure = Say that you are sure: a deleted message cannot be had back.
 
 ## reports
 reports-title = Reports
@@ -1208,6 +1310,7 @@ withdraw-no-receipt = That is no receipt: a digit is missing, or one is wrong. C
 withdraw-too-many = There were too many tries. Wait a few minutes and try again.
 withdraw-another = Take another message back
 withdraw-without = You have no receipt? Write to us with place, day and approximate time.
+withdraw-not-here = This hub has no key of the city: dial the receipt at a booth.
 
 ## workshop
 workshop-title = Workshop
@@ -1222,3 +1325,29 @@ workshop-kept = { $n ->
    *[other] { $n } answers are kept.
   }
 workshop-how = Tab goes from field to field, and space or Enter on the button keeps the answer. Area and language stay for the next one. Write only what stands on the paper.
+
+## hub
+hub-says = { $why }
+hub-campaign-too-long = the campaign has { $bytes } bytes; at most { $most } are read
+hub-recording-too-large = the recording has { $bytes } bytes, and at most { $most } are taken: save it as FLAC, MP3 or Opus, or shorten it
+hub-bad-recording = the recording { $what }: { $remedy }
+hub-remedy-convert = save it as WAV, FLAC, MP3 or Opus
+hub-remedy-again = copy it again, or make it anew
+hub-remedy-shorten = shorten it; a prompt has room for about a minute
+hub-remedy-unpack = unpack it first
+hub-too-many-recordings = { $n } recordings are kept, which is all there is room for: remove old ones from { $folder }
+hub-no-question = There is no such question any more.
+hub-no-answer = This question has no such answer.
+hub-choose = This question is answered by choosing one of its answers.
+hub-nothing-written = Nothing was written.
+hub-text-too-long = The text is too long.
+hub-bad-answer = The recording { $why }.
+hub-needs-code = This vote needs a one-time code.
+hub-bad-code = { $why }
+hub-sent-before = This was sent before.
+hub-takes-nothing = This hub takes no answers from home.
+hub-prompts-not-made = these prompts are not made yet, or have changed since: { $prompts }. Make them, and listen to them: { $make }
+hub-at-work = another booth-hub campaign is at work on this store; wait until it is done
+hub-not-signed = for { $booths } the prompts notice and emergency, and --force, count only with a signature: add --to-sign FILE to this command, and see booth-hub campaign publish --help
+hub-no-booth = no booth is concerned: name booths in the campaign's file, or in hub.toml as [[booth]] ("all" is those and every booth that the hub has heard)
+hub-on-the-page = on the editor's page

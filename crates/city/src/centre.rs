@@ -10,32 +10,54 @@ use booth_contract::wanted::Wanted;
 use booth_contract::{ClipId, MediaHash, Publish};
 use jiff::Timestamp;
 
+use crate::sentence;
+use crate::words::Sentence;
+
 /// Why the hub did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CentreError {
     /// There is no such message, or it was withdrawn.
-    #[error("there is no such message")]
+    #[error("{}", self.told())]
     NotThere,
     /// It is sealed to a key that is not here.
-    #[error(
-        "the message is sealed to a key that this hub does not have; open it at the desk where the key is"
-    )]
+    #[error("{}", self.told())]
     Sealed,
     /// What was sent in is not what it should be; the sentence is for whoever sent it.
     #[error("{0}")]
-    Refused(String),
+    Refused(Sentence),
     /// The one-time code of a vote was used before.
-    #[error("this code was used before")]
+    #[error("{}", self.told())]
     CodeUsed,
     /// The one-time code of a vote is on no list of its campaign.
-    #[error("there is no such code")]
+    #[error("{}", self.told())]
     CodeUnknown,
     /// Too much at once; it may be tried again.
-    #[error("the hub is busy; try again in a moment")]
+    #[error("{}", self.told())]
     Busy,
-    /// The hub's store failed.
+    /// The hub's store failed; the words are for the log.
     #[error("the hub's store failed: {0}")]
     Failed(String),
+}
+
+impl From<Sentence> for CentreError {
+    fn from(sentence: Sentence) -> Self {
+        Self::Refused(sentence)
+    }
+}
+
+impl CentreError {
+    /// What a reader is told, in the reader's language.
+    pub fn told(&self) -> Sentence {
+        match self {
+            Self::NotThere => sentence!("staff-no-message"),
+            Self::Sealed => sentence!("fault-sealed"),
+            Self::Refused(sentence) => sentence.clone(),
+            Self::CodeUsed => sentence!("home-code-used"),
+            Self::CodeUnknown => sentence!("home-code-unknown"),
+            Self::Busy => sentence!("fault-busy"),
+            Self::Failed(_) => sentence!("fault-503-what"),
+        }
+    }
 }
 
 /// Where a message came from (contract §3.3).

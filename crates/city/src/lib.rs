@@ -78,17 +78,17 @@ impl City {
         centre: Arc<dyn Centre>,
     ) -> Result<Arc<Self>, CityError> {
         let words = Words::read(config.languages.as_deref())
-            .map_err(|bad| CityError::Refused(format!("[city] languages: {bad}")))?;
+            .map_err(|bad| CityError::Failed(format!("[city] languages: {bad}")))?;
         if let Some(missing) = config.offers.iter().find(|language| !words.has(language)) {
             let why = format!(
                 "[city] offers: there is no file {missing}.ftl; put one into the folder of [city] languages, or leave {missing} out"
             );
-            return Err(CityError::Refused(why));
+            return Err(CityError::Failed(why));
         }
         let zone = TimeZone::get(&config.time_zone)
-            .map_err(|why| CityError::Refused(format!("[city] time_zone: {why}")))?;
+            .map_err(|why| CityError::Failed(format!("[city] time_zone: {why}")))?;
         let watch_words = transcribe::WatchWords::read(config.desk.watch_words.as_deref())
-            .map_err(|why| CityError::Refused(format!("[city.desk] watch_words: {why}")))?;
+            .map_err(|why| CityError::Failed(format!("[city.desk] watch_words: {why}")))?;
         let elsewhere = people::elsewhere::Elsewhere::of(&config.login)?;
         Ok(Arc::new(Self {
             store: Store::open(folder)?,
@@ -126,7 +126,7 @@ impl City {
         let city = Arc::clone(self);
         crew::aside("city", move || question(&city))
             .await
-            .unwrap_or_else(|death: Death| Err(CityError::Refused(death.to_string())))
+            .unwrap_or_else(|death: Death| Err(CityError::Failed(death.to_string())))
     }
 
     /// Where citizens reach this page, given without a leading slash, in this language or the city's first one; `None` where the citizens'

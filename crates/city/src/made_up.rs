@@ -131,7 +131,7 @@ impl Chance {
 /// # Errors
 /// The database's own; a time zone that does not exist.
 pub fn fill_folder(folder: &Path, time_zone: &str, messages: u64) -> Result<(), CityError> {
-    let zone = TimeZone::get(time_zone).map_err(|why| CityError::Refused(why.to_string()))?;
+    let zone = TimeZone::get(time_zone).map_err(|why| CityError::Failed(why.to_string()))?;
     fill(&Store::open(folder)?, &zone, messages)
 }
 

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 
+use crate::sentence;
 use crate::store::Actor;
 pub use crate::store::{CheckedActs, WrittenAct};
 use crate::web::Fault;
@@ -210,20 +211,17 @@ impl Person {
     }
 
     fn without(right: Right) -> Fault {
-        let word = right.word();
-        let sentence = format!(
-            "Your account has not the right to {word} here. An administrator can give it to you."
-        );
-        Fault::new(StatusCode::FORBIDDEN, sentence).said_as(match right {
-            Right::Listen => "staff-without-listen",
-            Right::Transcribe => "staff-without-transcribe",
-            Right::Publish => "staff-without-publish",
-            Right::Export => "staff-without-export",
-            Right::Edit => "staff-without-edit",
-            Right::Operate => "staff-without-operate",
-            Right::Search => "staff-without-search",
-            Right::Administer => "staff-without-administer",
-        })
+        let sentence = match right {
+            Right::Listen => sentence!("staff-without-listen"),
+            Right::Transcribe => sentence!("staff-without-transcribe"),
+            Right::Publish => sentence!("staff-without-publish"),
+            Right::Export => sentence!("staff-without-export"),
+            Right::Edit => sentence!("staff-without-edit"),
+            Right::Operate => sentence!("staff-without-operate"),
+            Right::Search => sentence!("staff-without-search"),
+            Right::Administer => sentence!("staff-without-administer"),
+        };
+        Fault::new(StatusCode::FORBIDDEN, sentence)
     }
 
     /// A relative address of a staff page, given without a leading slash.

@@ -94,11 +94,21 @@ pub(crate) fn person(account: i64, roles: &[Role]) -> Person {
 
 /// An account with these roles and a session of it: the cookie and the form token of a browser that is logged in.
 pub(crate) fn seated(city: &City, name: &str, roles: &[Role]) -> (String, String) {
+    seated_in("en", city, name, roles)
+}
+
+/// The same of somebody who reads this language.
+pub(crate) fn seated_in(
+    language: &str,
+    city: &City,
+    name: &str,
+    roles: &[Role],
+) -> (String, String) {
     let new = NewAccount {
         name: name.into(),
         shown_name: String::new(),
         roles: roles.iter().copied().collect(),
-        languages: vec!["en".into()],
+        languages: vec![language.into()],
         kept_password: None,
         subject: None,
     };
@@ -219,6 +229,9 @@ impl Centre for FakeCentre {
     }
 
     fn withdraw(&self, _from: IpAddr, _receipt: &str) -> Result<Withdrawal, CentreError> {
+        if let Some(refused) = &self.have().refuses {
+            return Err(refused.clone());
+        }
         Ok(Withdrawal::Noted)
     }
 

@@ -14,6 +14,7 @@ use booth_city::centre::{
     Withdrawal,
 };
 pub use booth_city::centre::{Centre, CentreError};
+use booth_city::sentence;
 use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Publish};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -74,7 +75,6 @@ impl HubCentre {
 
     /// What is wrong with an answer, before anything of it is kept; the levels of its sound, and whether it is a vote with a code.
     fn judged(&self, submission: &mut Submission) -> Result<(Levels, bool), CentreError> {
-        let refused = |why: &str| Err(CentreError::Refused(why.into()));
         let campaigns = self.campaigns()?;
         let campaign = campaigns
             .iter()
@@ -84,7 +84,7 @@ impl HubCentre {
             questions.find(|question| question.id == submission.question_id)
         });
         let Some(question) = question else {
-            return refused("There is no such question any more.");
+            return Err(sentence!("hub-no-question").into());
         };
         // No more than was asked for, whatever a form says.
         submission.may_publish = match (question.may_publish, submission.may_publish) {
@@ -95,20 +95,20 @@ impl HubCentre {
         match &submission.body {
             Body::Vote(digit) => {
                 if !question.options.iter().any(|option| option.digit == *digit) {
-                    return refused("This question has no such answer.");
+                    return Err(sentence!("hub-no-answer").into());
                 }
                 submission.may_publish = Publish::No;
                 return Ok((Levels::default(), question.needs_code));
             }
             _ if !question.options.is_empty() => {
-                return refused("This question is answered by choosing one of its answers.");
+                return Err(sentence!("hub-choose").into());
             }
             Body::Written(text) => {
                 if text.trim().is_empty() {
-                    return refused("Nothing was written.");
+                    return Err(sentence!("hub-nothing-written").into());
                 }
                 if text.chars().count() > MOST_LETTERS {
-                    return refused("The text is too long.");
+                    return Err(sentence!("hub-text-too-long").into());
                 }
                 if submission.may_publish == Publish::Voice {
                     submission.may_publish = Publish::Text;
@@ -117,7 +117,7 @@ impl HubCentre {
             Body::Spoken(ogg, _) => {
                 let most = question.max_seconds.unwrap_or(LONGEST_ANSWER) + LATE_SECONDS;
                 let measured = booth_audio::measured(ogg, most)
-                    .map_err(|why| CentreError::Refused(format!("The recording {why}.")))?;
+                    .map_err(|why| sentence!("hub-bad-answer", why = why.what))?;
                 submission.body = Body::Spoken(ogg.clone(), measured.length.ms());
                 let levels = Levels {
                     rms_dbfs: measured.rms_dbfs,
@@ -134,11 +134,10 @@ impl HubCentre {
     fn code_of(&self, submission: &Submission) -> Result<(ClipId, VoteCode), CentreError> {
         // Whoever enters what others wrote on paper has no codes to type.
         let (Source::Web, Some(typed)) = (submission.source, &submission.code) else {
-            let why = "This vote needs a one-time code.";
-            return Err(CentreError::Refused(why.into()));
+            return Err(sentence!("hub-needs-code").into());
         };
-        let code =
-            OneTimeCode::parse_text(typed).map_err(|why| CentreError::Refused(why.to_string()))?;
+        let code = OneTimeCode::parse_text(typed)
+            .map_err(|why| sentence!("hub-bad-code", why = why.to_string()))?;
         let codes = VoteCodes::open(&self.dir).map_err(failed)?;
         Ok(codes.vote_from_home(&submission.campaign_id, &submission.question_id, code))
     }
@@ -345,8 +344,7 @@ impl Centre for HubCentre {
 
     fn submit(&self, mut submission: Submission) -> Result<Taken, CentreError> {
         let Some(door) = &self.door else {
-            let why = "This hub takes no answers from home.";
-            return Err(CentreError::Refused(why.into()));
+            return Err(sentence!("hub-takes-nothing").into());
         };
         let (levels, needs_code) = self.judged(&mut submission)?;
         let (clip_id, code) = match needs_code {
@@ -370,7 +368,7 @@ impl Centre for HubCentre {
             Ok(Kept::Before(_)) if needs_code => Err(CentreError::CodeUsed),
             Ok(Kept::NotCounted(store::Taken::Unknown)) => Err(CentreError::CodeUnknown),
             Ok(Kept::NotCounted(_)) => Err(CentreError::CodeUsed),
-            Ok(Kept::Before(_)) => Err(CentreError::Refused("This was sent before.".into())),
+            Ok(Kept::Before(_)) => Err(sentence!("hub-sent-before").into()),
             Err(Shut::Busy) => Err(CentreError::Busy),
             Err(Shut::Gone) => Err(CentreError::Failed("the hub is ending".into())),
             Err(Shut::Failed(why)) => Err(CentreError::Failed(why)),
@@ -378,15 +376,15 @@ impl Centre for HubCentre {
     }
 
     fn withdraw(&self, from: IpAddr, receipt: &str) -> Result<Withdrawal, CentreError> {
-        let not_here = "This hub has no key of the city: dial the receipt at a booth.";
+        let not_here = || CentreError::from(sentence!("withdraw-not-here"));
         let Some(withdrawing) = &self.withdrawing else {
-            return Err(CentreError::Refused(not_here.into()));
+            return Err(not_here());
         };
         match withdrawing.take(clock::wall(), clock::mono(), from, receipt) {
             withdrawing::Taken::Noted => Ok(Withdrawal::Noted),
             withdrawing::Taken::Wrong(_) => Ok(Withdrawal::NoReceipt),
             withdrawing::Taken::TooMany => Ok(Withdrawal::TooMany),
-            withdrawing::Taken::NotHere => Err(CentreError::Refused(not_here.into())),
+            withdrawing::Taken::NotHere => Err(not_here()),
             withdrawing::Taken::Failed => {
                 Err(CentreError::Failed("a withdrawal cannot be kept".into()))
             }

@@ -348,9 +348,9 @@ impl From<CampaignError> for Failure {
         match error {
             CampaignError::Config(error) => error.into(),
             CampaignError::Store(error) => error.into(),
-            other @ (CampaignError::File { .. } | CampaignError::Refused(_)) => {
-                Self::Operation(other.to_string())
-            }
+            other @ (CampaignError::File { .. }
+            | CampaignError::Refused(_)
+            | CampaignError::Told(_)) => Self::Operation(other.to_string()),
         }
     }
 }

@@ -216,7 +216,7 @@ pub fn run(command: People) -> Result<(), PeopleError> {
                     let why = format!(
                         "{word:?} is no right; there are listen, transcribe, publish and export"
                     );
-                    CityError::Refused(why)
+                    CityError::Failed(why)
                 })
             });
             let rights = rights.collect::<Result<_, _>>()?;

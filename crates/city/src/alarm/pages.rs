@@ -189,7 +189,7 @@ async fn show(
                     @match (&notice.sent_at, &notice.fault) {
                         (Some(at), _) => { (say("alarm-sent")) " " (local(&city, at)) }
                         (None, Some(fault)) => {
-                            (city.words.say_with(language, "alarm-tried", &[("n", notice.tries.into())])) " " (fault)
+                            (city.words.say_with(language, "alarm-tried", &[("n", notice.tries.into())])) " " span lang="en" { (fault) }
                         }
                         (None, None) => { (say("alarm-being-sent")) }
                     }

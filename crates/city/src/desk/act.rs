@@ -17,6 +17,7 @@ use super::themes;
 use crate::City;
 use crate::ideas;
 use crate::people::{Person, Right};
+use crate::sentence;
 use crate::store::{Act, Actor, CityError};
 
 /// Longest list of a bulk rejection.
@@ -105,8 +106,7 @@ pub(crate) fn decide_all(
     decisions: &[Decision],
 ) -> Result<Vec<Outcome>, CityError> {
     if decisions.len() > MOST_AT_ONCE {
-        let why = format!("At most {MOST_AT_ONCE} messages can be decided at once.");
-        return Err(CityError::Refused(why));
+        return Err(sentence!("desk-too-many-at-once", n = MOST_AT_ONCE).into());
     }
     let children = children_of(city)?;
     let outcomes = city.store.change_telling(|tx| {

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use booth_contract::Publish;
 
 use crate::centre::Kind;
+use crate::sentence;
+use crate::words::Sentence;
 
 /// What has become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,22 +170,22 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// The name of the text that says it.
-    pub(crate) fn name(self) -> &'static str {
+    /// What says it.
+    pub(crate) fn sentence(self) -> Sentence {
         match self {
-            Self::Vote => "desk-refused-vote",
-            Self::NotYours => "staff-without-publish",
-            Self::CitizenSaidNo => "desk-refused-citizen-said-no",
-            Self::NoKeyForTheVoice => "desk-refused-no-key-for-the-voice",
-            Self::NoVoice => "desk-refused-no-voice",
-            Self::ChildsVoice => "desk-refused-childs-voice",
-            Self::ChildNotPublished => "desk-refused-child-not-published",
-            Self::NoTranscript => "desk-refused-no-transcript",
-            Self::NotUnderstood => "desk-refused-not-understood",
-            Self::VoiceNotUnderstood => "desk-refused-voice-not-understood",
-            Self::SealedHere => "desk-refused-sealed-here",
-            Self::UnknownReason => "desk-refused-unknown-reason",
-            Self::BadCut => "desk-refused-bad-cut",
+            Self::Vote => sentence!("desk-refused-vote"),
+            Self::NotYours => sentence!("staff-without-publish"),
+            Self::CitizenSaidNo => sentence!("desk-refused-citizen-said-no"),
+            Self::NoKeyForTheVoice => sentence!("desk-refused-no-key-for-the-voice"),
+            Self::NoVoice => sentence!("desk-refused-no-voice"),
+            Self::ChildsVoice => sentence!("desk-refused-childs-voice"),
+            Self::ChildNotPublished => sentence!("desk-refused-child-not-published"),
+            Self::NoTranscript => sentence!("desk-refused-no-transcript"),
+            Self::NotUnderstood => sentence!("desk-refused-not-understood"),
+            Self::VoiceNotUnderstood => sentence!("desk-refused-voice-not-understood"),
+            Self::SealedHere => sentence!("desk-refused-sealed-here"),
+            Self::UnknownReason => sentence!("desk-refused-unknown-reason"),
+            Self::BadCut => sentence!("desk-refused-bad-cut"),
         }
     }
 }

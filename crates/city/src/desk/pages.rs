@@ -27,9 +27,11 @@ use crate::alarm;
 use crate::centre::{Campaign, CentreError, Kind};
 use crate::ideas::{self, Idea};
 use crate::people::{Person, Right};
+use crate::sentence;
 use crate::store::CityError;
 use crate::transcribe;
 use crate::web::{Fault, sound as sound_over_http};
+use crate::words::Sentence;
 
 /// The pages for staff.
 pub(crate) fn routes() -> Router<Arc<City>> {
@@ -85,7 +87,7 @@ pub(super) struct MessagePage {
     pub(super) written: Option<String>,
     pub(super) portrait: Option<Arc<Portrait>>,
     /// Why it cannot be heard or read.
-    pub(super) fault: Option<String>,
+    pub(super) fault: Option<Sentence>,
     /// It can be, where the key is.
     pub(super) is_sealed: bool,
     pub(super) why_no_draft: Option<String>,
@@ -293,7 +295,7 @@ async fn message_page(
                     None
                 }
                 Err(why) => {
-                    fault = Some(why.to_string());
+                    fault = Some(Fault::from(CityError::from(why)).into_sentence());
                     None
                 }
             },
@@ -305,7 +307,7 @@ async fn message_page(
                 Ok(()) => Some(text),
                 Err(error) => {
                     log::error!(fault = "city"; "{error}");
-                    fault = Some(city.words.say(&asker.here.language, "desk-failed-read"));
+                    fault = Some(sentence!("desk-failed-read"));
                     None
                 }
             },
@@ -320,7 +322,7 @@ async fn message_page(
                     None
                 }
                 Err(why) => {
-                    fault = Some(why.to_string());
+                    fault = Some(Fault::from(why).into_sentence());
                     None
                 }
             },
@@ -608,8 +610,7 @@ async fn undo(
             Ok((StatusCode::CONFLICT, Html(shown.into_string())).into_response())
         }
         (Some(_), [Outcome::Refused(refusal)]) => {
-            let sentence = city.words.say(&person.here.language, refusal.name());
-            Err(Fault::new(StatusCode::FORBIDDEN, sentence))
+            Err(Fault::new(StatusCode::FORBIDDEN, refusal.sentence()))
         }
         (Some(id), [Outcome::Done { .. }]) => {
             let address = person.here.to(&format!("desk/message/{id}{here}"));

@@ -6,13 +6,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use booth_audio::{Cuts, Portrait, at_level, portrait, published};
+use booth_audio::{Cuts, NotPublished, Portrait, at_level, portrait, published};
 use booth_contract::ClipId;
 
 use super::decide::{Content, State};
 use super::rows;
 use crate::City;
 use crate::centre::{CentreError, Kind};
+use crate::sentence;
 use crate::store::CityError;
 
 /// Bars of a waveform.
@@ -84,7 +85,7 @@ pub(crate) fn portrait_of(city: &City, id: &str) -> Result<Arc<Portrait>, CityEr
     }
     let sound = city.centre.sound(&ClipId::from(id.to_owned()))?;
     let seen = portrait(&sound, BARS);
-    let seen = seen.map_err(|why| CityError::Refused(format!("The sound {why}.")))?;
+    let seen = seen.map_err(|why| sentence!("desk-bad-sound", why = why.what))?;
     let seen = Arc::new(seen);
     city.sounds.keep_portrait(id, &seen);
     Ok(seen)
@@ -116,8 +117,10 @@ pub(crate) fn published_sound(city: &City, id: &ClipId) -> Result<Vec<u8>, CityE
     }
     let sound = city.centre.sound(id)?;
     let made = published(&sound, &cuts(&message.content));
-    let made = made
-        .map_err(|why| CityError::Refused(format!("The message has no sound to hear: {why}.")))?;
+    let made = made.map_err(|why| match why {
+        NotPublished::NothingLeft => sentence!("fault-nothing-left"),
+        why => sentence!("fault-no-sound", why = why.to_string()),
+    })?;
     let made = Arc::new(made);
     city.sounds
         .keep_published(&message.id, message.version, &made);

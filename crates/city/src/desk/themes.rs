@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction, params};
 
 use super::rows::{Message, plain};
+use crate::sentence;
 use crate::store::CityError;
 
 /// Longest name of a theme, characters.
@@ -94,10 +95,7 @@ pub(super) fn set(
             continue;
         }
         if known.len() >= MOST_OF_CAMPAIGN {
-            let why = format!(
-                "A campaign has at most {MOST_OF_CAMPAIGN} themes. Take one that is there."
-            );
-            return Err(CityError::Refused(why));
+            return Err(sentence!("desk-too-many-themes", n = MOST_OF_CAMPAIGN).into());
         }
         let name = BTreeMap::from([(chosen.language.clone(), name)]);
         let json = serde_json::json!(name).to_string();

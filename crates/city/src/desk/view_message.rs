@@ -74,7 +74,7 @@ pub(super) fn page(city: &City, person: &Person, page: &MessagePage) -> Markup {
                 p { a href=(person.here.to(&format!("desk/message/{}/written.txt", message.id))) target="_blank" rel="noopener" { (say("desk-sealed-text")) } }
             }
         }
-        @if let Some(fault) = &page.fault { p.note role="alert" { (say("desk-cannot-be-heard")) " " (fault) } }
+        @if let Some(fault) = &page.fault { p.note role="alert" { (say("desk-cannot-be-heard")) " " (city.words.tell(language, fault)) } }
         (sound_of(city, person, page))
         form #decide method="post" action=(action) {
             (token_field(person))
@@ -119,7 +119,9 @@ fn notice_of(city: &City, person: &Person, notice: &Notice) -> Markup {
     let language = person.here.language.as_str();
     let say = |name: &str| city.words.say(language, name);
     match notice {
-        Notice::Refused(refusal) => html! { p.note #notice role="alert" { (say(refusal.name())) } },
+        Notice::Refused(refusal) => {
+            html! { p.note #notice role="alert" { (city.words.tell(language, &refusal.sentence())) } }
+        }
         Notice::Failed => html! { p.note #notice role="alert" { (say("desk-failed")) } },
         Notice::Overtaken(overtaken) => {
             let by = overtaken.by.clone().unwrap_or_else(|| say("desk-somebody"));
@@ -264,7 +266,7 @@ fn words_of(city: &City, person: &Person, page: &MessagePage) -> Markup {
         }
         @if page.is_draft { p.machine-note #machine { (city.words.say_with(&person.here.language, "desk-machines-draft", &[("model", model.into())])) } }
         @if is_empty { p.note { (say("desk-likely-empty-long")) } }
-        @if let Some(why) = page.why_no_draft.as_ref().filter(|_| draft.is_none()) { p.note { (say("desk-no-draft")) " " (why) } }
+        @if let Some(why) = page.why_no_draft.as_ref().filter(|_| draft.is_none()) { p.note { (say("desk-no-draft")) " " span lang="en" { (why) } } }
         @if let Some(written) = page.written.as_ref().filter(|written| **written != typed.transcript) {
             details { summary { (say("desk-written-original")) } blockquote dir="auto" { (written) } }
         }

@@ -81,7 +81,7 @@ pub(super) fn page(city: &City, person: &Person, page: &QueuePage, done: Option<
         @if let Some(done) = done { (done_note(city, person, filter, done)) }
         h1 { (title) }
         p #waiting { (waiting) }
-        @if let Some(fault) = &page.recogniser_fault { p.note { (say("desk-no-drafts")) " " (fault) } }
+        @if let Some(fault) = &page.recogniser_fault { p.note { (say("desk-no-drafts")) " " span lang="en" { (fault) } } }
         @if page.is_empty_behind { p role="status" { (say("desk-nothing-left")) } }
         @if page.next.is_none() && is_open && !page.groups.is_empty() { p.note { (say("desk-none-for-you")) } }
         @if page.next.is_some() && is_open {
@@ -276,7 +276,7 @@ pub(super) fn many_done(
                 li {
                     a href=(person.here.to(&format!("desk/message/{id}"))) { (say("desk-one-message")) } ": "
                     @match outcome {
-                        Outcome::Refused(refusal) => { (say(refusal.name())) }
+                        Outcome::Refused(refusal) => { (city.words.tell(language, &refusal.sentence())) }
                         Outcome::Overtaken(_) => { (say("desk-overtaken-short")) }
                         _ => { (say("desk-gone")) }
                     }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::City;
 use crate::centre::CentreError;
 use crate::people::Person;
+use crate::sentence;
 use crate::store::{Act, CityError};
 
 /// A campaign's file as an editor has it.
@@ -126,14 +127,11 @@ pub(crate) fn save(
 fn same_version(db: &Transaction<'_>, id: &str, version: u64) -> Result<(), CityError> {
     let known = row(db, id)?;
     match known {
-        Some(row) if row.version != version => Err(CityError::Refused(format!(
-            "{} has changed this campaign since you opened it (at {}). Nothing of yours was kept, and nothing of theirs was lost: go back, copy \
-             what you wrote, and open the campaign again.",
-            row.changed.1, row.changed.0
-        ))),
-        None if version != 0 => Err(CityError::Refused(
-            "This campaign was published, or its draft was dropped, since you opened it. Go back, copy what you wrote, and open it again.".into(),
-        )),
+        Some(row) if row.version != version => {
+            let (at, who) = row.changed;
+            Err(sentence!("editor-changed-by", who = who, at = at).into())
+        }
+        None if version != 0 => Err(sentence!("editor-draft-gone").into()),
         _ => Ok(()),
     }
 }

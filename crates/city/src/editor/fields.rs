@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Form, response::IntoResponse};
 
+use crate::sentence;
 use crate::web::Fault;
 
 /// The fields of a form without files.
@@ -39,7 +40,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             Ok(Form(fields)) => Ok(Self(fields)),
             Err(_) => Err(Fault::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "The form did not come whole. Open the page again and send it from there.",
+                sentence!("staff-not-whole"),
             )
             .into_response()),
         }

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use booth_host::crew;
 
 use crate::City;
+use crate::sentence;
 use crate::store::CityError;
+use crate::web::Fault;
+use crate::words::Sentence;
 
 /// Most lines that are kept of one piece of work.
 const MOST_LINES: usize = 200;
@@ -24,7 +27,7 @@ pub(crate) enum Stage {
     /// It is done.
     Done,
     /// It was not done, and why.
-    Failed(String),
+    Failed(Sentence),
 }
 
 /// A piece of work.
@@ -53,9 +56,7 @@ impl Jobs {
     fn begin(&self, id: &str, what: &'static str) -> Result<(), CityError> {
         let mut all = self.all();
         if all.get(id).is_some_and(|job| job.stage == Stage::Runs) {
-            return Err(CityError::Refused(
-                "This campaign is being worked on at this moment: wait until that is done.".into(),
-            ));
+            return Err(sentence!("editor-at-work").into());
         }
         if all.len() >= MOST {
             all.retain(|_, job| job.stage == Stage::Runs);
@@ -105,8 +106,11 @@ pub(crate) fn start(
         .await;
         let stage = match done {
             Ok(Ok(())) => Stage::Done,
-            Ok(Err(why)) => Stage::Failed(why.to_string()),
-            Err(death) => Stage::Failed(death.to_string()),
+            Ok(Err(why)) => Stage::Failed(Fault::from(why).into_sentence()),
+            Err(death) => {
+                let why = CityError::Failed(death.to_string());
+                Stage::Failed(Fault::from(why).into_sentence())
+            }
         };
         city.editing.jobs.end(&id, stage);
     }));

@@ -25,8 +25,10 @@ use super::{preview_page, public, publish};
 use crate::City;
 use crate::centre::{Checked, Remark, Saying};
 use crate::people::{Person, Right};
+use crate::sentence;
 use crate::store::CityError;
 use crate::web::{Fault, sound, staff_page, token_field};
+use crate::words::Sentence;
 
 /// Largest form with recordings, bytes.
 const LONGEST: usize = 64_000_000;
@@ -64,6 +66,10 @@ pub(super) struct Say<'a>(pub(super) &'a City, pub(super) &'a Person);
 impl Say<'_> {
     pub(super) fn say(&self, name: &str) -> String {
         self.0.words.say(&self.1.here.language, name)
+    }
+
+    pub(super) fn tell(&self, sentence: &Sentence) -> String {
+        self.0.words.tell(&self.1.here.language, sentence)
     }
 
     pub(super) fn with(&self, name: &str, gap: &str, text: &str) -> String {
@@ -174,9 +180,7 @@ async fn new(
     let (own, who) = (id.clone(), person.clone());
     city.aside(move |city| {
         if drafts::open(city, &own)?.is_some() {
-            return Err(CityError::Refused(format!(
-                "There is a campaign {own:?} already: choose another short name."
-            )));
+            return Err(sentence!("editor-id-taken", id = format!("{own:?}")).into());
         }
         drafts::save(city, &who, &own, 0, &toml)
     })
@@ -220,7 +224,7 @@ async fn form(
         Err(why) => html! {
             h1 { (id) }
             p.note.bad { (words.say("editor-no-toml")) }
-            pre { (why) }
+            pre lang="en" { (why) }
             p { a href=(person.here.to(&format!("editor/{id}/file"))) { (words.say("editor-file")) } }
         },
     };
@@ -318,7 +322,7 @@ impl<'a> Drawn<'a> {
     fn faults_at(&self, field: &str) -> Markup {
         html! {
             @for (remark, is_fault) in self.said.get(field).into_iter().flatten() {
-                p.bad[*is_fault].soft[!*is_fault] id=[is_fault.then(|| format!("fault-{field}"))] { (remark.key) " " (remark.why) }
+                p.bad[*is_fault].soft[!*is_fault] id=[is_fault.then(|| format!("fault-{field}"))] { (remark.key) " " (said_of(remark)) }
             }
         }
     }
@@ -546,15 +550,16 @@ impl<'a> Drawn<'a> {
             @if !checked.faults.is_empty() {
                 div.note.bad role="alert" {
                     p { strong { (self.words.with("editor-faults", "n", &checked.faults.len().to_string())) } }
+                    p { (self.say("editor-remarks-how")) }
                     ul {
                         @for (field, said) in &self.said { @for (remark, _) in said.iter().filter(|(_, is_fault)| *is_fault) {
-                            li { a href=(format!("#{field}")) { (remark.key) } " " (remark.why) }
+                            li { a href=(format!("#{field}")) { (remark.key) } " " (said_of(remark)) }
                         } }
-                        @for (remark, _) in self.others.iter().filter(|(_, is_fault)| *is_fault) { li { (remark.key) " " (remark.why) } }
+                        @for (remark, _) in self.others.iter().filter(|(_, is_fault)| *is_fault) { li { (remark.key) " " (said_of(remark)) } }
                     }
                 }
             }
-            @for (remark, _) in self.others.iter().filter(|(_, is_fault)| !*is_fault) { p.soft { (remark.key) " " (remark.why) } }
+            @for (remark, _) in self.others.iter().filter(|(_, is_fault)| !*is_fault) { p.soft { (remark.key) " " (said_of(remark)) } }
             @if work.is_published && is_draft { p.soft { (self.say("editor-while-answering")) } }
             div.actions {
                 a.button href=(self.to("/preview")) { (self.say("editor-preview")) }
@@ -591,6 +596,11 @@ impl<'a> Drawn<'a> {
     }
 }
 
+/// What the check of the file says: in English, as the command says it.
+fn said_of(remark: &Remark) -> Markup {
+    html! { span lang="en" { (remark.why) } }
+}
+
 fn job_lines(words: &Say<'_>, job: &Job, address: &str) -> Markup {
     html! {
         div.note.bad[matches!(job.stage, Stage::Failed(_))] role="status" {
@@ -599,12 +609,12 @@ fn job_lines(words: &Say<'_>, job: &Job, address: &str) -> Markup {
                 @match &job.stage {
                     Stage::Runs => { (words.say("editor-job-runs")) " " a href=(address) { (words.say("editor-job-look")) } }
                     Stage::Done => { (words.say("editor-job-done")) }
-                    Stage::Failed(why) => { (why) }
+                    Stage::Failed(why) => { (words.tell(why)) }
                 }
             }
             @if !job.lines.is_empty() { details open[job.stage == Stage::Runs] {
                 summary { (words.say("editor-job-lines")) }
-                ol { @for line in &job.lines { li { (line) } } }
+                ol lang="en" { @for line in &job.lines { li { (line) } } }
             } }
         }
     }
@@ -620,11 +630,11 @@ struct Sent {
 async fn sent(mut parts: Multipart) -> Result<Sent, Fault> {
     let broken = |error: axum::extract::multipart::MultipartError| {
         let status = error.status();
-        let word = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => "staff-too-large",
-            _ => "staff-too-slow",
+        let sentence = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => sentence!("staff-too-large"),
+            _ => sentence!("staff-too-slow"),
         };
-        Fault::new(status, "The form did not come whole. Nothing was changed.").said_as(word)
+        Fault::new(status, sentence)
     };
     let mut sent = Sent {
         fields: Fields::default(),
@@ -663,9 +673,8 @@ async fn save(
     let (own, who) = (id.clone(), person.clone());
     let anchor = anchor_of(turn.as_ref());
     city.aside(move |city| {
-        let work = drafts::open(city, &own)?
-            .ok_or_else(|| CityError::Refused("There is no such campaign any more.".into()))?;
-        let mut sheet = Sheet::read(&work.toml).map_err(CityError::Refused)?;
+        let work = drafts::open(city, &own)?.ok_or_else(|| sentence!("editor-campaign-gone"))?;
+        let mut sheet = Sheet::opened(&work.toml)?;
         for (field, text) in &fields.0 {
             let is_drop = fields.get(&format!("drop.{field}")) == "yes";
             if is_key(field) {
@@ -742,9 +751,13 @@ async fn file(
         p { a href=(person.here.to(&format!("editor/{id}"))) { (words.say("editor-back-to-form")) } }
         h1 { (words.say("editor-file")) ": " (id) }
         p.soft { (words.say("editor-file-hint")) }
-        @if !checked.faults.is_empty() { div.note.bad { ul { @for fault in &checked.faults {
-            li { @if let Some(line) = fault.line { (words.with("editor-line", "n", &line.to_string())) " " } (fault.key) " " (fault.why) }
-        } } } }
+        @if !checked.faults.is_empty() { div.note.bad {
+            p { strong { (words.with("editor-faults", "n", &checked.faults.len().to_string())) } }
+            p { (words.say("editor-remarks-how")) }
+            ul { @for fault in &checked.faults {
+                li { @if let Some(line) = fault.line { (words.with("editor-line", "n", &line.to_string())) " " } (fault.key) " " (said_of(fault)) }
+            } }
+        } }
         form method="post" action=(person.here.to(&format!("editor/{id}/file"))) {
             (token_field(&person))
             input type="hidden" name="version" value=(work.version);
@@ -787,7 +800,7 @@ async fn make_prompts(
         let checked = city.centre.make_prompts(&work.toml, tell)?;
         match checked.faults.is_empty() {
             true => Ok(()),
-            false => Err(CityError::Refused(publish::sentences(&checked.faults))),
+            false => Err(publish::to_mend(&checked.faults).into()),
         }
     })?;
     Ok(see(&person.here.to(&format!("editor/{id}/progress"))))
@@ -802,11 +815,7 @@ async fn publish_now(
     person.must(Right::Edit, None)?;
     let Opened { work, .. } = opened(&city, &id).await?;
     if fields.get("version").parse() != Ok(work.version) {
-        return Err(CityError::Refused(
-            "Somebody has changed this campaign since you looked at it: look again, then publish."
-                .into(),
-        )
-        .into());
+        return Err(CityError::from(sentence!("editor-changed-meanwhile")).into());
     }
     let texts = fields
         .0
@@ -872,7 +881,7 @@ async fn to_sign(
             let made = city.centre.make_prompts(&toml, &|_: &str| {})?;
             match made.faults.is_empty() {
                 true => Ok(city.centre.texts_to_sign(&toml)?),
-                false => Err(CityError::Refused(publish::sentences(&made.faults))),
+                false => Err(publish::to_mend(&made.faults).into()),
             }
         })
         .await?;

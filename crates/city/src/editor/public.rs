@@ -22,6 +22,7 @@ use super::{drafts, jobs};
 use crate::City;
 use crate::people::{Person, Right};
 use crate::places::placement;
+use crate::sentence;
 use crate::store::{Act, CityError};
 use crate::web::{Fault, token_field};
 
@@ -119,9 +120,7 @@ fn sent(city: &City, fields: &Fields, name: &str) -> Result<Texts, CityError> {
             .get(&format!("{name}.{language}"))
             .replace("\r\n", "\n");
         if text.chars().count() > LONGEST {
-            return Err(CityError::Refused(format!(
-                "A text has room for {LONGEST} characters: shorten it."
-            )));
+            return Err(sentence!("editor-text-too-long", n = LONGEST).into());
         }
         if !text.is_empty() {
             texts.insert(language.clone(), text);
@@ -210,9 +209,9 @@ async fn save(
             let (since, until) = (moment("since")?, moment("until")?);
             match (since, until) {
                 (Some(since), Some(until)) if until <= since => {
-                    return Err(CityError::Refused("A phase would end before it begins: name a later end, or none.".into()));
+                    return Err(sentence!("editor-phase-backwards").into());
                 }
-                (None, Some(_)) => return Err(CityError::Refused("Say since when a phase that ends holds.".into())),
+                (None, Some(_)) => return Err(sentence!("editor-phase-without-since").into()),
                 (Some(since), until) => phases.push((phase, rfc3339(since), until.map(rfc3339))),
                 (None, None) => {}
             }

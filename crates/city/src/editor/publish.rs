@@ -13,28 +13,33 @@ use crate::City;
 use crate::centre::{Checked, Remark, Tell};
 use crate::ideas::{self, VotePlace};
 use crate::people::Person;
+use crate::sentence;
 use crate::store::CityError;
+use crate::words::{Gap, Sentence};
 
 type Texts = BTreeMap<String, String>;
 
-/// The first of what is wrong, as sentences.
-pub(crate) fn sentences(faults: &[Remark]) -> String {
+/// The first of what is wrong, one after the other.
+fn listed(faults: &[Remark]) -> Gap {
     let each = faults.iter().take(5).map(|fault| {
-        let line = fault
-            .line
-            .map_or_else(String::new, |line| format!("line {line}: "));
-        format!("{line}{} {}", fault.key, fault.why)
+        let (key, why) = (&fault.key, &fault.why);
+        match fault.line {
+            Some(line) => sentence!("editor-fault-at", line = line, key = key, why = why),
+            None => sentence!("editor-fault", key = key, why = why),
+        }
     });
-    each.collect::<Vec<_>>().join("; ")
+    Gap::from((each.collect::<Vec<_>>(), "; "))
+}
+
+/// That something is wrong in the file, and what.
+pub(crate) fn to_mend(faults: &[Remark]) -> Sentence {
+    sentence!("editor-to-mend", faults = listed(faults))
 }
 
 fn right(checked: &Checked) -> Result<(), CityError> {
     match checked.faults.is_empty() {
         true => Ok(()),
-        false => Err(CityError::Refused(format!(
-            "The campaign cannot be published yet. {}",
-            sentences(&checked.faults)
-        ))),
+        false => Err(sentence!("editor-not-yet", faults = listed(&checked.faults)).into()),
     }
 }
 
@@ -48,17 +53,13 @@ pub(crate) fn publish(
     more: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
 ) -> Result<(), CityError> {
     if work.is_overtaken {
-        return Err(CityError::Refused(
-            "This campaign was published by somebody else since the draft was begun. Look at both, and say that yours shall count.".into(),
-        ));
+        return Err(sentence!("editor-published-meanwhile").into());
     }
     let checked = city.centre.check_campaign(&work.toml)?;
     right(&checked)?;
     if checked.id != work.id {
-        return Err(CityError::Refused(format!(
-            "The file says id = {:?}, and this is the campaign {:?}: the id stays, because it stands in every message.",
-            checked.id, work.id
-        )));
+        let (said, id) = (format!("{:?}", checked.id), format!("{:?}", work.id));
+        return Err(sentence!("editor-other-id", said = said, id = id).into());
     }
     let checked = city.centre.make_prompts(&work.toml, tell)?;
     right(&checked)?;
@@ -76,13 +77,11 @@ pub(crate) fn publish(
 /// The published file as an editor may change it in one step; a draft that somebody works on is not passed over.
 fn published_alone(city: &City, id: &str) -> Result<(Work, Sheet), CityError> {
     let work = drafts::open(city, id)?
-        .ok_or_else(|| CityError::Refused(format!("There is no campaign {id:?}.")))?;
+        .ok_or_else(|| sentence!("editor-no-such-campaign", id = format!("{id:?}")))?;
     if work.version > 0 {
-        return Err(CityError::Refused(
-            "Somebody works on a draft of this campaign: publish or drop the draft first, so that nothing half done goes out with this.".into(),
-        ));
+        return Err(sentence!("editor-is-being-drafted").into());
     }
-    let sheet = Sheet::read(&work.toml).map_err(CityError::Refused)?;
+    let sheet = Sheet::opened(&work.toml)?;
     Ok((work, sheet))
 }
 
@@ -104,7 +103,6 @@ pub(crate) fn with_option(
     idea: i64,
     ballot: &Ballot,
 ) -> Result<(Sheet, String, u8), CityError> {
-    let refused = |why: &str| CityError::Refused(why.into());
     // A text in a language that the campaign does not speak is said nowhere.
     let spoken = sheet.languages();
     let is_spoken =
@@ -113,19 +111,15 @@ pub(crate) fn with_option(
         Some(question) => {
             let n = sheet
                 .question_of(question)
-                .ok_or_else(|| refused("There is no such vote in this campaign."))?;
+                .ok_or_else(|| sentence!("editor-no-such-vote"))?;
             if sheet.get(&format!("q.{n}.kind")) != "choose" {
-                return Err(refused(
-                    "This question is answered by speaking: choose a vote, or make a new one.",
-                ));
+                return Err(sentence!("editor-is-spoken").into());
             }
             n
         }
         None => {
             if sheet.free_digit().is_none() {
-                return Err(refused(
-                    "Every digit of this campaign is taken: add the idea to a vote that there is, or take a question out.",
-                ));
+                return Err(sentence!("editor-no-digit-left").into());
             }
             sheet.turn(&Turn::AddQuestion("choose".into()));
             let n = sheet.questions() - 1;
@@ -145,9 +139,7 @@ pub(crate) fn with_option(
     let before = sheet.options(n);
     sheet.turn(&Turn::AddOption(n));
     if sheet.options(n) == before {
-        return Err(refused(
-            "This vote has all the options that it can have: make a new one.",
-        ));
+        return Err(sentence!("editor-vote-is-full").into());
     }
     let option = format!("q.{n}.o.{before}");
     sheet.set(&format!("{option}.id"), &format!("idea-{idea}"));
@@ -155,7 +147,7 @@ pub(crate) fn with_option(
         sheet.set(&format!("{option}.text.{language}"), text);
     }
     let digit = sheet.get(&format!("{option}.digit")).parse();
-    let digit = digit.map_err(|_| refused("Every digit of this vote is taken: make a new one."))?;
+    let digit = digit.map_err(|_| sentence!("editor-no-digit-left-in-vote"))?;
     if ballot.question.is_none() {
         sheet.turn(&Turn::AddOption(n));
         let none = format!("q.{n}.o.{}", before + 1);
@@ -190,11 +182,10 @@ pub(crate) fn idea_to_vote(
         .optional()
     })?;
     match known {
-        None => return Err(CityError::Refused("There is no such idea any more.".into())),
+        None => return Err(sentence!("editor-idea-gone").into()),
         Some(Some(question)) => {
-            return Err(CityError::Refused(format!(
-                "This idea is an option of the vote {question:?} already."
-            )));
+            let question = format!("{question:?}");
+            return Err(sentence!("editor-idea-is-option", question = question).into());
         }
         Some(None) => {}
     }
@@ -224,7 +215,7 @@ pub(crate) fn reply_at_booth(
     let (mut work, mut sheet) = published_alone(city, campaign)?;
     let n = sheet
         .question_of(question)
-        .ok_or_else(|| CityError::Refused("There is no such question in this campaign.".into()))?;
+        .ok_or_else(|| sentence!("editor-no-such-question"))?;
     sheet.turn(&Turn::AddAnswer(n));
     let spoken = sheet.languages();
     let texts = texts

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sentence;
+use crate::words::Sentence;
 use toml::de::{DeTable, DeValue};
 use toml_edit::{
     Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value, value,
@@ -75,6 +77,14 @@ impl Sheet {
         toml.parse()
             .map(Self)
             .map_err(|error: toml_edit::TomlError| error.to_string())
+    }
+
+    /// The same for whoever cannot go on without it.
+    ///
+    /// # Errors
+    /// It is no TOML.
+    pub(crate) fn opened(toml: &str) -> Result<Self, Sentence> {
+        Self::read(toml).map_err(|why| sentence!("editor-unread", why = why))
     }
 
     /// A campaign that nobody has written anything into yet.

@@ -13,6 +13,7 @@ use super::sheet::Sheet;
 use crate::City;
 use crate::centre::{CentreError, Remark};
 use crate::people::Role;
+use crate::sentence;
 use crate::testing::{FakeCentre, ask, city, person, request, seated};
 
 const FILE: &str = "id = \"torv\"\ntitle = \"Torvet\"\nbooths = \"all\"\nlanguage = \"da\"\nlanguages = { 8 = \"en\" }\n\n[[question]]\nid = \"plads\"\n\
@@ -204,7 +205,8 @@ async fn what_is_wrong_stands_at_its_field_and_is_not_published() {
         panic!("it was published");
     };
     assert!(
-        why.contains("line 10: question \"plads\" kind has a fault"),
+        why.to_string()
+            .contains("line 10: question \"plads\" kind has a fault"),
         "{why}"
     );
     let (_, page) = room.get("/editor/torv/progress").await;
@@ -217,12 +219,15 @@ async fn a_hub_that_cannot_publish_leaves_the_draft_and_says_why() {
     let eva = person(1, &[Role::Editor]);
     let changed = FILE.replace("Hvad?", "Nyt");
     drafts::save(&room.city, &eva, "torv", 0, &changed).expect("kept");
-    room.centre.have().refuses = Some(CentreError::Refused("the broker is away".into()));
+    room.centre.have().refuses = Some(CentreError::from(sentence!(
+        "hub-says",
+        why = "the broker is away"
+    )));
     let (status, _) = room.post("/editor/torv/publish", "version=1").await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     assert_eq!(
         room.ended().await,
-        Stage::Failed("the broker is away".into())
+        Stage::Failed(sentence!("hub-says", why = "the broker is away"))
     );
     assert_eq!(room.draft().toml, changed);
     room.centre.have().refuses = None;

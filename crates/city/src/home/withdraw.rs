@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::City;
 use crate::centre::Withdrawal;
+use crate::sentence;
 use crate::web::peer::visitor;
 use crate::web::{Citizen, Fault, citizens_page};
 
@@ -38,9 +39,10 @@ pub(super) async fn typed(
     let from = visitor(request.extensions(), request.headers());
     let request = request.map(crate::web::patient);
     let Ok(Form(Typed { receipt })) = Form::from_request(request, &()).await else {
-        return Err(
-            Fault::new(StatusCode::BAD_REQUEST, "This form is not whole.").said_as("home-unread"),
-        );
+        return Err(Fault::new(
+            StatusCode::BAD_REQUEST,
+            sentence!("home-unread"),
+        ));
     };
     let receipt: String = receipt.chars().take(64).collect();
     let became = city

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 pub(crate) use pages::routes;
 
 use crate::desk::plain;
+use crate::sentence;
 use crate::store::CityError;
 
 /// Texts by language.
@@ -135,7 +136,7 @@ pub(crate) fn make(
 ) -> Result<i64, CityError> {
     let title = json(title, LONGEST_TITLE);
     if title == "{}" {
-        return Err(CityError::Refused("An idea needs a title.".into()));
+        return Err(sentence!("ideas-no-title").into());
     }
     tx.prepare_cached(
         "INSERT INTO idea (campaign_id, title, body, made_at, made_by) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -164,7 +165,7 @@ pub(crate) fn write(
 ) -> Result<(), CityError> {
     let title = json(title, LONGEST_TITLE);
     if title == "{}" {
-        return Err(CityError::Refused("An idea needs a title.".into()));
+        return Err(sentence!("ideas-no-title").into());
     }
     let outcome = Some(json(outcome, LONGEST_BODY)).filter(|json| json != "{}");
     tx.prepare_cached(

@@ -17,7 +17,7 @@ const VERSION: &str = "1.0.0";
 
 fn write(out: &mut dyn Write, text: &str) -> Result<(), CityError> {
     out.write_all(text.as_bytes())
-        .map_err(|error| CityError::Refused(format!("it cannot be written: {error}")))
+        .map_err(|error| CityError::Failed(format!("it cannot be written: {error}")))
 }
 
 pub(super) fn readme(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
@@ -100,7 +100,7 @@ pub(super) fn datapackage(city: &City, out: &mut dyn Write) -> Result<(), CityEr
         "resources": TABLES.iter().map(resource).collect::<Vec<_>>(),
     });
     serde_json::to_writer_pretty(out, &package)
-        .map_err(|error| CityError::Refused(format!("it cannot be written: {error}")))
+        .map_err(|error| CityError::Failed(format!("it cannot be written: {error}")))
 }
 
 /// A DCAT-AP catalogue in JSON-LD.
@@ -151,5 +151,5 @@ pub(super) fn catalog(city: &City, out: &mut dyn Write) -> Result<(), CityError>
         },
     });
     serde_json::to_writer_pretty(out, &catalogue)
-        .map_err(|error| CityError::Refused(format!("it cannot be written: {error}")))
+        .map_err(|error| CityError::Failed(format!("it cannot be written: {error}")))
 }

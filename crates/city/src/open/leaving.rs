@@ -39,7 +39,7 @@ pub(super) fn body(
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
         let written = write(&city, &mut out).and_then(|()| {
             out.flush()
-                .map_err(|error| CityError::Refused(error.to_string()))
+                .map_err(|error| CityError::Failed(error.to_string()))
         });
         let last = match written {
             Ok(()) => Ok(Bytes::new()),

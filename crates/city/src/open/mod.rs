@@ -25,6 +25,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::City;
+use crate::sentence;
 use crate::store::CityError;
 use crate::web::Fault;
 
@@ -120,8 +121,10 @@ async fn file(State(city): State<Arc<City>>, Path(name): Path<String>) -> Result
         None => return Err(Fault::not_here()),
     };
     let Some(body) = body else {
-        let why = "Many are taking files at this moment. Try again in a minute.";
-        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, why).said_as("fault-many-files"));
+        return Err(Fault::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            sentence!("fault-many-files"),
+        ));
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -134,7 +137,7 @@ async fn file(State(city): State<Arc<City>>, Path(name): Path<String>) -> Result
 
 /// Everything in one ZIP, written as it leaves.
 fn whole(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
-    let refused = |error: &dyn std::fmt::Display| CityError::Refused(error.to_string());
+    let failed = |error: &dyn std::fmt::Display| CityError::Failed(error.to_string());
     let mut zip = zip::ZipWriter::new_stream(out);
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Deflated)
@@ -142,9 +145,9 @@ fn whole(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
         .large_file(true);
     for file in &FILES {
         zip.start_file(file.name, options)
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| failed(&error))?;
         (file.write)(city, &mut zip)?;
     }
-    zip.finish().map_err(|error| refused(&error))?;
+    zip.finish().map_err(|error| failed(&error))?;
     Ok(())
 }

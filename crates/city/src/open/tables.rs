@@ -25,7 +25,7 @@ fn begin<'a>(out: &'a mut dyn Write, file: &str) -> Result<Csv<'a>, CityError> {
 }
 
 fn unwritten(error: impl std::fmt::Display) -> CityError {
-    CityError::Refused(format!("it cannot be written: {error}"))
+    CityError::Failed(format!("it cannot be written: {error}"))
 }
 
 /// A text of a citizen. What a spreadsheet would take for a formula gets an apostrophe before it.

@@ -136,7 +136,7 @@ async fn a_file_that_is_not_written_to_its_end_is_no_file() {
     let (city, _centre, _folder) = testing::city();
     let body = leaving::body(city.clone(), |_, out| {
         out.write_all(b"half").expect("taken");
-        Err(CityError::Refused("the database is away".into()))
+        Err(CityError::Failed("the database is away".into()))
     });
     assert!(
         axum::body::to_bytes(body.expect("a place"), 1 << 20)

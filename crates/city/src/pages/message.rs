@@ -18,6 +18,7 @@ use super::picture::Picture;
 use super::shown::{self, Message, chips, circumstances};
 use super::voice::{Voice, segment, start_of};
 use crate::City;
+use crate::sentence;
 use crate::store::{Act, Actor, CityError};
 use crate::web::{Citizen, Fault, citizens_page};
 
@@ -159,7 +160,7 @@ pub(super) async fn report(
         if why.is_empty() {
             return Err(Fault::new(
                 axum::http::StatusCode::UNPROCESSABLE_ENTITY,
-                voice.say("report-empty"),
+                sentence!("report-empty"),
             ));
         }
         let message = city.store.read(|db| shown::one(city, db, picture, &id))?;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Here, Person, Right, Role, sessions};
+use crate::sentence;
 use crate::store::CityError;
 
 /// An account, as its administrator sees it.
@@ -69,9 +70,7 @@ pub fn checked_name(typed: &str) -> Result<String, CityError> {
             .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+'));
     match is_one {
         true => Ok(name),
-        false => Err(CityError::Refused(format!(
-            "{typed:?} is no name for an account: 2 to 64 letters, digits, dots, hyphens, or an address of mail"
-        ))),
+        false => Err(sentence!("people-bad-name", name = format!("{typed:?}")).into()),
     }
 }
 
@@ -88,15 +87,13 @@ pub fn roles_of(text: &str) -> Result<BTreeSet<Role>, CityError> {
         Role::of(word).ok_or_else(|| {
             let all: Vec<_> = Role::ALL.into_iter().map(Role::word).collect();
             let all = all.join(", ");
-            CityError::Refused(format!("{word:?} is no role; there are {all}"))
+            sentence!("people-no-such-role", word = format!("{word:?}"), all = all)
         })
     });
     let roles: BTreeSet<Role> = roles.collect::<Result<_, _>>()?;
     match roles.is_empty() {
         false => Ok(roles),
-        true => Err(CityError::Refused(
-            "an account has at least one role".into(),
-        )),
+        true => Err(sentence!("people-needs-a-role").into()),
     }
 }
 
@@ -128,8 +125,7 @@ pub fn languages_of(text: &str) -> Result<Vec<String>, CityError> {
         let is_tag =
             word.len() <= 35 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if !is_tag {
-            let why = format!("{word:?} is no language; write its tag, like da or en");
-            return Err(CityError::Refused(why));
+            return Err(sentence!("people-bad-language", word = format!("{word:?}")).into());
         }
         if !languages.iter().any(|known| known == word) {
             languages.push(word.to_owned());
@@ -249,8 +245,7 @@ pub(crate) fn add(
 ) -> Result<i64, CityError> {
     let name = checked_name(&new.name)?;
     if by_name(tx, &name)?.is_some() {
-        let why = format!("there is an account {name}; choose another name, or change its roles");
-        return Err(CityError::Refused(why));
+        return Err(sentence!("people-name-taken", name = name).into());
     }
     let shown_name = match new.shown_name.trim() {
         "" => name.as_str(),
@@ -283,9 +278,7 @@ fn some_administrator_stays(tx: &Transaction<'_>) -> Result<(), CityError> {
         .any(|account| account.closed_at.is_none() && account.roles.contains(&Role::Administrator));
     match are_left {
         true => Ok(()),
-        false => Err(CityError::Refused(
-            "nobody would be left who is administrator; give somebody else that role first".into(),
-        )),
+        false => Err(sentence!("people-last-administrator").into()),
     }
 }
 
@@ -378,15 +371,10 @@ pub(crate) fn set_campaign(
         return sessions::end_all(tx, id);
     }
     if let Some(right) = rights.iter().find(|right| !right.is_for_partners()) {
-        let why = format!(
-            "a partner cannot have the right to {}; there are listen, transcribe, publish and export",
-            right.word()
-        );
-        return Err(CityError::Refused(why));
+        return Err(sentence!("people-not-for-partners", right = right.word()).into());
     }
     if until.parse::<jiff::civil::Date>().is_err() {
-        let why = format!("{until:?} is no day; write it like 2027-06-30");
-        return Err(CityError::Refused(why));
+        return Err(sentence!("people-bad-day", day = format!("{until:?}")).into());
     }
     tx.prepare_cached(
         "INSERT INTO account_campaign (account, campaign_id, until, rights) VALUES (?1, ?2, ?3, ?4)

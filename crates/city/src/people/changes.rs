@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::accounts::{self, Account, NewAccount};
 use super::{Right, Role, passwords};
+use crate::sentence;
 use crate::store::{Act, Actor, CheckedActs, CityError, Store, WrittenAct};
 
 /// Makes an account.
@@ -61,8 +62,7 @@ pub(crate) fn set_password(
     password: &str,
 ) -> Result<(), CityError> {
     if account.closed_at.is_some() {
-        let why = format!("the account {} is closed", account.name);
-        return Err(CityError::Refused(why));
+        return Err(sentence!("people-account-closed", name = &account.name).into());
     }
     let kept = passwords::kept_of(password, &account.name)?;
     let act = Act::new(who, "changed a password", about(account));
@@ -124,7 +124,7 @@ impl Roll {
     pub fn named(&self, name: &str) -> Result<Account, CityError> {
         let found = self.0.read(|db| accounts::by_name(db, name))?;
         found.ok_or_else(|| {
-            CityError::Refused(format!(
+            CityError::Failed(format!(
                 "there is no account {name:?}; booth-hub people list shows all"
             ))
         })

@@ -17,8 +17,10 @@ use zeroize::Zeroizing;
 use super::accounts::{self, Account, NewAccount};
 use super::{Person, Right, Role, changes, passwords};
 use crate::City;
+use crate::sentence;
 use crate::store::CityError;
 use crate::web::{Fault, see_other, staff_page, token_field};
+use crate::words::Sentence;
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
@@ -69,8 +71,8 @@ fn told(city: &City, person: &Person, done: &Done) -> Markup {
 }
 
 /// A form's refusal on the page itself, so that what was typed can be sent again.
-fn refused(sentence: &str) -> Markup {
-    html! { p.note.bad role="alert" { (sentence) } }
+fn refused(city: &City, person: &Person, why: &Sentence) -> Markup {
+    html! { p.note.bad role="alert" { (city.words.tell(&person.here.language, why)) } }
 }
 
 async fn everybody(
@@ -234,7 +236,8 @@ async fn add(
         Ok(_) => Ok(see_other("people?done=made")),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            everybody_page(&city, &person, status, refused(&why), &typed).await
+            let note = refused(&city, &person, &why);
+            everybody_page(&city, &person, status, note, &typed).await
         }
         Err(error) => Err(error.into()),
     }
@@ -347,7 +350,7 @@ async fn changed(
         Ok(()) => Ok(see_other(&format!("../{id}?done={done}"))),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            one_page(city, person, id, status, refused(&why)).await
+            one_page(city, person, id, status, refused(city, person, &why)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -474,15 +477,12 @@ async fn own_password(
     let new = Zeroizing::new(first(&typed, "password").to_owned());
     let account = account_of(&city, person.account).await?;
     let who = person.actor();
-    let wrong = city
-        .words
-        .say(&person.here.language, "people-old-password-wrong");
     let changed = city.aside(move |city| {
         city.password_tries(&account.name)?;
         let kept = city.store.read(|db| accounts::login(db, &account.name))?;
         let kept = kept.and_then(|(_, kept)| kept);
         if !passwords::fits(&old, kept.as_deref()) {
-            return Err(CityError::Refused(wrong));
+            return Err(sentence!("people-old-password-wrong").into());
         }
         changes::set_password(&city.store, who, &account, &new)
     });
@@ -491,7 +491,7 @@ async fn own_password(
         Ok(()) => Ok(see_other("../login")),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            own_page(&city, &person, status, refused(&why)).await
+            own_page(&city, &person, status, refused(&city, &person, &why)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -512,7 +512,7 @@ async fn own_languages(
         Ok(()) => Ok(see_other("../account?done=changed")),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            own_page(&city, &person, status, refused(&why)).await
+            own_page(&city, &person, status, refused(&city, &person, &why)).await
         }
         Err(error) => Err(error.into()),
     }

@@ -10,6 +10,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use zeroize::Zeroizing;
 
+use crate::sentence;
 use crate::store::CityError;
 
 /// The shortest password, characters (NIST SP 800-63B-4 asks for 15 where it is the only factor; no rules about kinds of characters).
@@ -31,7 +32,7 @@ fn hashed(password: &[u8]) -> Result<String, CityError> {
     let hash: Result<PasswordHash, _> = Argon2::default().hash_password(password);
     match hash {
         Ok(hash) => Ok(hash.to_string()),
-        Err(why) => Err(CityError::Refused(format!(
+        Err(why) => Err(CityError::Failed(format!(
             "the password could not be hashed: {why}"
         ))),
     }
@@ -42,23 +43,17 @@ fn hashed(password: &[u8]) -> Result<String, CityError> {
 /// # Errors
 /// A password that is too short, too long, or the account's own name.
 pub fn kept_of(password: &str, name: &str) -> Result<String, CityError> {
-    let refused = |why: String| Err(CityError::Refused(why));
     if password.chars().count() < SHORTEST {
-        return refused(format!(
-            "a password has at least {SHORTEST} characters; a sentence is easy to remember"
-        ));
+        return Err(sentence!("people-password-short", n = SHORTEST).into());
     }
     if password.len() > LONGEST {
-        return refused(format!("a password has at most {LONGEST} bytes"));
+        return Err(sentence!("people-password-long", n = LONGEST).into());
     }
     let plain = password.to_lowercase();
     let mut characters = plain.chars();
     let first = characters.next();
     if characters.all(|c| Some(c) == first) || plain.replace(&name.to_lowercase(), "").len() < 8 {
-        return refused(
-            "this password can be guessed from the name or from its first letter; take a sentence"
-                .into(),
-        );
+        return Err(sentence!("people-password-guessed").into());
     }
     hashed(password.as_bytes())
 }

@@ -38,7 +38,7 @@ impl Secret {
     fn make() -> Result<Self, CityError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes)
-            .map_err(|why| CityError::Refused(format!("the system gives no chance: {why}")))?;
+            .map_err(|why| CityError::Failed(format!("the system gives no chance: {why}")))?;
         Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
     }
 

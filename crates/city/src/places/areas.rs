@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::read;
 use super::shape::{Point, Shape};
 use super::simplify::Weighing;
+use crate::sentence;
 use crate::store::CityError;
+use crate::words::Sentence;
 
 /// Most areas: a map with more is not read by anybody.
 const MOST: usize = 500;
@@ -42,12 +44,9 @@ struct NewArea {
 /// # Errors
 /// A sentence for whoever has the file.
 pub(crate) fn read(bytes: &[u8], name_property: Option<&str>) -> Result<NewAreas, CityError> {
-    let found = read::found(bytes, name_property).map_err(CityError::Refused)?;
+    let found = read::found(bytes, name_property)?;
     if found.len() > MOST {
-        return Err(CityError::Refused(format!(
-            "The file has {} areas, and a map shows {MOST} at most: put them together into larger ones.",
-            found.len()
-        )));
+        return Err(sentence!("areas-too-many", n = found.len(), most = MOST).into());
     }
     let shapes: Vec<Shape> = found.iter().map(|found| found.shape.clone()).collect();
     let points = shapes.iter().flat_map(Shape::rings).map(Vec::len).sum();
@@ -80,25 +79,32 @@ pub(crate) fn read(bytes: &[u8], name_property: Option<&str>) -> Result<NewAreas
 
 impl NewAreas {
     /// What came in, for whoever sent it.
-    pub(crate) fn sentence(&self) -> String {
-        let number = self.areas.len();
-        let (points, kept) = (self.points, self.kept);
+    pub(crate) fn came(&self) -> Sentence {
         let places = self.areas.iter().flat_map(|area| area.coarse.rings());
         let (mut west, mut south, mut east, mut north) = (180.0f64, 90.0f64, -180.0f64, -90.0f64);
         for [lon, lat] in places.flatten() {
             (west, east) = (west.min(*lon), east.max(*lon));
             (south, north) = (south.min(*lat), north.max(*lat));
         }
-        let mut said = format!(
-            "{number} areas between {south:.2} and {north:.2} north, {west:.2} and {east:.2} east; {kept} of {points} points are drawn."
+        let degrees = |angle: f64| format!("{angle:.2}");
+        let came = sentence!(
+            "areas-came",
+            number = self.areas.len(),
+            south = degrees(south),
+            north = degrees(north),
+            west = degrees(west),
+            east = degrees(east),
+            kept = self.kept,
+            points = self.points,
         );
-        if !self.together.is_empty() {
-            said.push_str(&format!(
-                " Put together from several parts: {}.",
-                self.together.join(", ")
-            ));
+        match self.together.is_empty() {
+            true => came,
+            false => sentence!(
+                "areas-came-together",
+                came = came,
+                names = self.together.join(", ")
+            ),
         }
-        said
     }
 }
 
@@ -155,9 +161,7 @@ pub(crate) fn replace(db: &Transaction<'_>, new: &NewAreas) -> Result<(), CityEr
     let ids: Vec<String> = new.areas.iter().map(id_of).collect();
     let different: BTreeSet<&String> = ids.iter().collect();
     if different.len() < ids.len() {
-        return Err(CityError::Refused(
-            "Two areas of the file would have the same id as before: a name of one has become the name of another. Give them other names.".into(),
-        ));
+        return Err(sentence!("areas-same-id").into());
     }
     let mut missing = Vec::new();
     let mut named = db.prepare(
@@ -174,14 +178,11 @@ pub(crate) fn replace(db: &Transaction<'_>, new: &NewAreas) -> Result<(), CityEr
     for row in rows {
         let (id, name, booth) = row?;
         if !different.contains(&id) {
-            missing.push(format!("{name} (booth {booth})"));
+            missing.push(sentence!("areas-lacking-one", name = name, booth = booth));
         }
     }
     if !missing.is_empty() {
-        return Err(CityError::Refused(format!(
-            "The file lacks areas in which booths stand or stood: {}. Put them into the file, or give these placements another area first.",
-            missing.join(", ")
-        )));
+        return Err(sentence!("areas-lacking", areas = (missing, ", ")).into());
     }
     db.execute("DELETE FROM area", [])?;
     let mut insert = db.prepare(

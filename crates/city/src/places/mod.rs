@@ -31,7 +31,7 @@ pub fn import_areas(
     let new = areas::read(geojson, name_property)?;
     let act = Act::new(Actor::CommandLine, "areas imported", "areas");
     store.change(act, |db| areas::replace(db, &new))?;
-    Ok(new.sentence())
+    Ok(new.came().to_string())
 }
 
 impl City {

@@ -17,6 +17,7 @@ use super::{areas, exposure, read};
 use crate::City;
 use crate::editor::fields::Fields;
 use crate::people::{Person, Right};
+use crate::sentence;
 use crate::store::{Act, CityError};
 use crate::web::{Fault, staff_page, token_field};
 
@@ -194,11 +195,7 @@ fn site_of(city: &City, fields: &Fields) -> Result<Site, CityError> {
                 .map(str::parse::<f64>);
             match (numbers.next(), numbers.next(), numbers.next()) {
                 (Some(Ok(lat)), Some(Ok(lon)), None) => Some((lat, lon)),
-                _ => {
-                    return Err(CityError::Refused(
-                        "Write the position as two numbers in degrees, latitude first, as 56.1572, 10.2107; or leave it out.".into(),
-                    ));
-                }
+                _ => return Err(sentence!("places-unread-position").into()),
             }
         }
     };
@@ -323,11 +320,11 @@ async fn import(
     person.must(Right::Edit, None)?;
     let broken = |error: axum::extract::multipart::MultipartError| {
         let status = error.status();
-        let word = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => "places-areas-too-large",
-            _ => "staff-too-slow",
+        let sentence = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => sentence!("places-areas-too-large"),
+            _ => sentence!("staff-too-slow"),
         };
-        Fault::new(status, "The file did not come whole. Nothing was changed.").said_as(word)
+        Fault::new(status, sentence)
     };
     let (mut file, mut name) = (Vec::new(), String::new());
     while let Some(part) = parts.next_field().await.map_err(broken)? {
@@ -338,18 +335,18 @@ async fn import(
         }
     }
     let who = person.clone();
-    let sentence = city
+    let came = city
         .aside(move |city| {
             let new = areas::read(&file, Some(name.as_str()).filter(|name| !name.is_empty()))?;
             let act = Act::new(who.actor(), "areas imported", "areas");
             city.store.change(act, |db| areas::replace(db, &new))?;
-            Ok(new.sentence())
+            Ok(new.came())
         })
         .await?;
     let words = Say(&city, &person);
     let body = html! {
         h1 { (words.say("places-areas-done")) }
-        p.note { (sentence) }
+        p.note { (city.words.tell(&person.here.language, &came)) }
         p { a href=(person.here.to("places")) { (words.say("places-title")) } }
     };
     Ok(page(&city, &person, &words.say("places-title"), &body))

@@ -10,8 +10,10 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use booth_contract::BoothId;
 use booth_contract::time::rfc3339;
+use booth_contract::topic::BadBoothId;
 
 use super::exposure;
+use crate::sentence;
 use crate::store::CityError;
 
 /// Longest name of a place, characters.
@@ -45,25 +47,22 @@ pub(crate) struct Site {
 
 impl Site {
     fn check(&self, db: &Connection) -> Result<(), CityError> {
-        let refused = |why: &str| Err(CityError::Refused(why.into()));
         let place = self.place.trim();
         if place.is_empty() || place.chars().any(char::is_control) {
-            return refused("Say where the booth stands: the place's name is missing.");
+            return Err(sentence!("places-no-place").into());
         }
         if place.chars().count() > LONGEST_PLACE {
-            return refused("The place's name is too long: 120 characters at most.");
+            return Err(sentence!("places-place-too-long").into());
         }
         if let Some((lat, lon)) = self.at
             && (!(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lon))
         {
-            return refused(
-                "Latitude lies between -90 and 90, longitude between -180 and 180, in degrees, as 56.1572 and 10.2107.",
-            );
+            return Err(sentence!("places-bad-position").into());
         }
         if let Some(area) = &self.area_id
             && super::areas::name_of(db, area)?.is_none()
         {
-            return refused("There is no such area: choose one of the list.");
+            return Err(sentence!("places-no-such-area").into());
         }
         Ok(())
     }
@@ -116,7 +115,12 @@ pub(crate) fn move_booth(
     at: Timestamp,
     site: &Site,
 ) -> Result<i64, CityError> {
-    BoothId::parse(booth).map_err(|why| CityError::Refused(why.to_string()))?;
+    BoothId::parse(booth).map_err(|why| match why {
+        BadBoothId::Form(typed) => sentence!("places-bad-booth", booth = format!("{typed:?}")),
+        BadBoothId::Reserved(typed) => {
+            sentence!("places-reserved-booth", booth = format!("{typed:?}"))
+        }
+    })?;
     site.check(db)?;
     let since = rfc3339(at);
     let before: Option<(i64, String)> = db
@@ -128,9 +132,7 @@ pub(crate) fn move_booth(
         .optional()?;
     if let Some((id, began)) = before {
         if began == since {
-            return Err(CityError::Refused(
-                "This booth has a placement that begins at this very time: change that one instead, or name a later time.".into(),
-            ));
+            return Err(sentence!("places-same-time").into());
         }
         db.execute(
             "UPDATE placement SET until = ?2 WHERE id = ?1",
@@ -176,9 +178,7 @@ pub(crate) fn change(
     site.check(db)?;
     let (since, until) = (rfc3339(since), until.map(rfc3339));
     if until.as_ref().is_some_and(|until| *until <= since) {
-        return Err(CityError::Refused(
-            "The placement would end before it begins: name a later end, or none.".into(),
-        ));
+        return Err(sentence!("places-backwards").into());
     }
     let other: Option<(String, String, Option<String>)> = db
         .query_row(
@@ -189,12 +189,19 @@ pub(crate) fn change(
         )
         .optional()?;
     if let Some((place, from, to)) = other {
-        let local = |at: &str| shown(zone, at);
-        let to = to.map_or_else(|| "for good".to_owned(), |to| format!("to {}", local(&to)));
-        return Err(CityError::Refused(format!(
-            "Nobody can stand at two places: the booth stood at {place} from {} {to}. Change that placement first.",
-            local(&from)
-        )));
+        let from = shown(zone, &from);
+        let refused = match to {
+            Some(to) => {
+                sentence!(
+                    "places-two-places",
+                    place = place,
+                    from = from,
+                    to = shown(zone, &to)
+                )
+            }
+            None => sentence!("places-two-places-for-good", place = place, from = from),
+        };
+        return Err(refused.into());
     }
     db.execute(
         "UPDATE placement SET place = ?2, area_id = ?3, lat = ?4, lon = ?5, since = ?6, until = ?7, campaign_id = ?8 WHERE id = ?1",
@@ -231,7 +238,7 @@ pub(crate) fn remove(db: &Transaction<'_>, zone: &TimeZone, id: i64) -> Result<(
 }
 
 fn gone() -> CityError {
-    CityError::Refused("There is no such placement any more: look at the list again.".into())
+    sentence!("places-placement-gone").into()
 }
 
 /// A time of the database as it is shown to people here.
@@ -255,11 +262,8 @@ pub(crate) fn local(zone: &TimeZone, text: &str) -> Result<Timestamp, CityError>
     let text = text.trim().replace(' ', "T");
     let time = text.parse::<jiff::civil::DateTime>();
     let moment = time.and_then(|time| time.to_zoned_datetime(zone.clone()));
-    moment.map(|moment| moment.timestamp()).map_err(|_| {
-        CityError::Refused(
-            "Write a day and a time, as 2026-06-01 08:00, in the city's own time.".into(),
-        )
-    })
+    let moment = moment.map(|moment| moment.timestamp());
+    moment.map_err(|_| sentence!("places-bad-time").into())
 }
 
 /// Counts the messages and the ready minutes of a booth anew from one time to another.

@@ -11,6 +11,8 @@ use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::shape::{Ring, Shape};
+use crate::sentence;
+use crate::words::{Gap, Sentence};
 
 /// Largest file, bytes, and most points in it: twice what a city's finest map has.
 pub(crate) const MOST_BYTES: usize = 20_000_000;
@@ -34,8 +36,6 @@ const USUAL: [&str; 10] = [
     "lokalsamfund",
 ];
 
-const REMEDY: &str = "bring the file to longitude and latitude first: ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES areas.geojson YOUR-FILE";
-
 /// An area as a file has it.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -55,20 +55,19 @@ struct Piece {
 ///
 /// # Errors
 /// A sentence for whoever has the file.
-pub(super) fn found(bytes: &[u8], name_property: Option<&str>) -> Result<Vec<Found>, String> {
+pub(super) fn found(bytes: &[u8], name_property: Option<&str>) -> Result<Vec<Found>, Sentence> {
     if bytes.len() > MOST_BYTES {
-        return Err(format!(
-            "The file has {} MB, and at most {} are read: make it coarser, as with ogr2ogr -simplify 0.0001, or take out what are no areas.",
-            bytes.len() / 1_000_000,
-            MOST_BYTES / 1_000_000
+        let mb = bytes.len() / 1_000_000;
+        return Err(sentence!(
+            "areas-too-large",
+            mb = mb,
+            most = MOST_BYTES / 1_000_000
         ));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // Each point begins with a bracket, and little else does.
     if bytes.iter().filter(|byte| **byte == b'[').count() > MOST_POINTS {
-        return Err(format!(
-            "The file has more than {MOST_POINTS} points: make it coarser, as with ogr2ogr -simplify 0.00005."
-        ));
+        return Err(sentence!("areas-too-many-points", most = MOST_POINTS));
     }
     let mut reader = Reader::default();
     let mut json = serde_json::Deserializer::from_slice(bytes);
@@ -76,22 +75,18 @@ pub(super) fn found(bytes: &[u8], name_property: Option<&str>) -> Result<Vec<Fou
     if let Some(why) = reader.refused {
         return Err(why);
     }
-    read.map_err(|error| {
-        format!(
-            "The file is no GeoJSON: {error}. Save it as GeoJSON (RFC 7946), a FeatureCollection."
-        )
-    })?;
+    read.map_err(|error| sentence!("areas-no-geojson", why = error.to_string()))?;
     if !reader.is_collection {
-        return Err("The file is no FeatureCollection: save the areas as GeoJSON with a name for each (RFC 7946 §3.3).".into());
+        return Err(sentence!("areas-no-collection"));
     }
     if reader.pieces.is_empty() {
-        return Err("The file has no area in it.".into());
+        return Err(sentence!("areas-none"));
     }
     named(reader.pieces, name_property)
 }
 
 /// Gives each piece its name, and puts pieces of one name together.
-fn named(pieces: Vec<Piece>, wanted: Option<&str>) -> Result<Vec<Found>, String> {
+fn named(pieces: Vec<Piece>, wanted: Option<&str>) -> Result<Vec<Found>, Sentence> {
     let has_all = |property: &str| {
         pieces
             .iter()
@@ -102,9 +97,9 @@ fn named(pieces: Vec<Piece>, wanted: Option<&str>) -> Result<Vec<Found>, String>
         None => match USUAL.iter().find(|property| has_all(property)) {
             Some(property) => (*property).to_owned(),
             None => {
-                return Err(format!(
-                    "The file does not say which property is the name of an area: its features have {}. Name the right one.",
-                    properties(&pieces)
+                return Err(sentence!(
+                    "areas-which-name",
+                    properties = properties(&pieces)
                 ));
             }
         },
@@ -113,9 +108,11 @@ fn named(pieces: Vec<Piece>, wanted: Option<&str>) -> Result<Vec<Found>, String>
     let all = properties(&pieces);
     for (n, piece) in pieces.into_iter().enumerate() {
         let Some(name) = piece.named.get(&property) else {
-            return Err(format!(
-                "Feature {} has no text under \"{property}\"; the features have {all}.",
-                n + 1
+            return Err(sentence!(
+                "areas-no-name",
+                n = n + 1,
+                property = property,
+                properties = all
             ));
         };
         match found.iter_mut().find(|found| found.name == *name) {
@@ -133,12 +130,12 @@ fn named(pieces: Vec<Piece>, wanted: Option<&str>) -> Result<Vec<Found>, String>
     Ok(found)
 }
 
-fn properties(pieces: &[Piece]) -> String {
+fn properties(pieces: &[Piece]) -> Gap {
     let names = pieces.first().map(|piece| piece.named.keys());
     let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
     match names.is_empty() {
-        true => "no property that is a text".into(),
-        false => names.join(", "),
+        true => sentence!("areas-no-properties").into(),
+        false => names.join(", ").into(),
     }
 }
 
@@ -147,11 +144,11 @@ struct Reader {
     is_collection: bool,
     pieces: Vec<Piece>,
     /// Why it goes no further.
-    refused: Option<String>,
+    refused: Option<Sentence>,
 }
 
 impl Reader {
-    fn refuse<E: serde::de::Error>(&mut self, why: String) -> E {
+    fn refuse<E: serde::de::Error>(&mut self, why: Sentence) -> E {
         self.refused.get_or_insert(why);
         E::custom("refused")
     }
@@ -171,17 +168,14 @@ impl<'de> Visitor<'de> for &mut Reader {
                     let kind: JsonValue = map.next_value()?;
                     self.is_collection = kind == "FeatureCollection";
                     if !self.is_collection {
-                        let why = format!(
-                            "The file is a {kind} and no FeatureCollection: save the areas as GeoJSON with a name for each (RFC 7946 §3.3)."
-                        );
-                        return Err(self.refuse(why));
+                        let kind = kind.to_string();
+                        return Err(self.refuse(sentence!("areas-other-kind", kind = kind)));
                     }
                 }
                 "crs" => {
                     let crs: JsonValue = map.next_value()?;
                     if let Some(name) = other_crs(&crs) {
-                        let why = format!("The file is in another projection ({name}): {REMEDY}.");
-                        return Err(self.refuse(why));
+                        return Err(self.refuse(sentence!("areas-other-projection", name = name)));
                     }
                 }
                 "features" => map.next_value_seed(Features(self))?,
@@ -220,9 +214,7 @@ impl<'de> Visitor<'de> for Features<'_> {
         while let Some(feature) = list.next_element::<Feature>()? {
             let n = self.0.pieces.len() + 1;
             if n > MOST_FEATURES {
-                let why = format!(
-                    "The file has more than {MOST_FEATURES} features: these are no areas of a city."
-                );
+                let why = sentence!("areas-too-many-features", most = MOST_FEATURES);
                 return Err(self.0.refuse(why));
             }
             match piece(feature, n) {
@@ -234,7 +226,7 @@ impl<'de> Visitor<'de> for Features<'_> {
     }
 }
 
-fn piece(feature: Feature, n: usize) -> Result<Piece, String> {
+fn piece(feature: Feature, n: usize) -> Result<Piece, Sentence> {
     let mut named = BTreeMap::new();
     for (key, value) in feature
         .properties
@@ -255,56 +247,51 @@ fn piece(feature: Feature, n: usize) -> Result<Piece, String> {
         }
     }
     let Some(geometry) = feature.geometry else {
-        return Err(format!(
-            "Feature {n} has no shape: take it out of the file, or draw it."
-        ));
+        return Err(sentence!("areas-no-shape", n = n));
     };
     let polygons = match geometry.value {
         GeometryValue::Polygon { coordinates } => vec![coordinates],
         GeometryValue::MultiPolygon { coordinates } => coordinates,
         other => {
-            return Err(format!(
-                "Feature {n} is a {} and no area: leave only polygons in the file.",
-                other.type_name()
+            return Err(sentence!(
+                "areas-no-polygon",
+                n = n,
+                kind = other.type_name()
             ));
         }
     };
     let mut shape = Shape::default();
     for polygon in polygons {
         let rings = polygon.iter().map(|ring| self::ring(ring, n));
-        let rings = rings.collect::<Result<Vec<Ring>, String>>()?;
+        let rings = rings.collect::<Result<Vec<Ring>, Sentence>>()?;
         if !rings.is_empty() {
             shape.coordinates.push(rings);
         }
     }
     match shape.coordinates.is_empty() {
-        true => Err(format!(
-            "Feature {n} has an empty shape: take it out of the file."
-        )),
+        true => Err(sentence!("areas-empty-shape", n = n)),
         false => Ok(Piece { named, shape }),
     }
 }
 
-fn ring(positions: &[Position], n: usize) -> Result<Ring, String> {
+fn ring(positions: &[Position], n: usize) -> Result<Ring, Sentence> {
     let mut ring = Ring::with_capacity(positions.len());
     for position in positions {
         let &[lon, lat, ..] = position.as_slice() else {
-            return Err(format!(
-                "Feature {n} has a point with one number: points are longitude and latitude."
-            ));
+            return Err(sentence!("areas-one-number", n = n));
         };
         if !(-180.0..=180.0).contains(&lon) || !(-90.0..=90.0).contains(&lat) {
-            return Err(format!(
-                "Feature {n} has a point at {lon}, {lat}, which is no longitude and latitude (the file is in another projection, as EPSG:25832): \
-                 {REMEDY}."
+            return Err(sentence!(
+                "areas-point-outside",
+                n = n,
+                lon = lon.to_string(),
+                lat = lat.to_string()
             ));
         }
         ring.push([lon, lat]);
     }
     if ring.len() < 4 || ring.first() != ring.last() {
-        return Err(format!(
-            "Feature {n} has a ring that is not closed: its last point must be its first one, and it needs at least four (RFC 7946 §3.1.6)."
-        ));
+        return Err(sentence!("areas-open-ring", n = n));
     }
     Ok(ring)
 }

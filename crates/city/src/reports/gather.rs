@@ -12,6 +12,7 @@ use crate::City;
 use crate::centre::{Campaign, Source};
 use crate::pages::texts::{self, Texts};
 use crate::places::areas;
+use crate::sentence;
 use crate::small_cells;
 use crate::store::CityError;
 
@@ -70,8 +71,8 @@ impl Gathering<'_> {
         let standing = self.counted("state")?;
         let known = self.asked.is_some() || words.is_some() || !standing.is_empty();
         if !known {
-            let why = format!("There is no campaign {:?}.", self.campaign);
-            return Err(CityError::Refused(why));
+            let id = format!("{:?}", self.campaign);
+            return Err(sentence!("editor-no-such-campaign", id = id).into());
         }
         let mut words = words.unwrap_or_default();
         if let Some(asked) = self.asked.filter(|_| words.title.is_empty()) {

@@ -120,7 +120,7 @@ fn freeze(city: &City, who: &Person, campaign: &str) -> Result<i64, CityError> {
     let now = clock::wall();
     let frozen = gather::gather(city, campaign, now)?;
     let body = serde_json::to_string(&frozen)
-        .map_err(|why| CityError::Refused(format!("the report cannot be written: {why}")))?;
+        .map_err(|why| CityError::Failed(format!("the report cannot be written: {why}")))?;
     let act = Act::new(who.actor(), "froze a report", campaign);
     city.store.change(act, |tx| {
         tx.execute(
@@ -153,7 +153,7 @@ fn one(city: &City, who: &Person, id: i64) -> Result<Frozen, CityError> {
     })?;
     let body = body.ok_or(CentreError::NotThere)?;
     let frozen: Frozen = serde_json::from_str(&body)
-        .map_err(|why| CityError::Refused(format!("the report cannot be read: {why}")))?;
+        .map_err(|why| CityError::Failed(format!("the report cannot be read: {why}")))?;
     match may(who, &frozen.campaign) {
         true => Ok(frozen),
         false => Err(CentreError::NotThere.into()),

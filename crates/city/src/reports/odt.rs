@@ -231,5 +231,5 @@ pub(super) fn of(
         }
         Ok(zip.finish()?.into_inner())
     };
-    packed().map_err(|why| CityError::Refused(format!("it cannot be packed: {why}")))
+    packed().map_err(|why| CityError::Failed(format!("it cannot be packed: {why}")))
 }

@@ -20,6 +20,7 @@ use crate::pages::texts;
 use crate::people::{Person, Right};
 use crate::store::CityError;
 use crate::web::{Fault, see_other, staff_page, token_field};
+use crate::words::Sentence;
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
@@ -71,7 +72,7 @@ async fn list_page(
     city: &Arc<City>,
     person: &Person,
     status: StatusCode,
-    why: Option<&str>,
+    why: Option<Sentence>,
 ) -> Result<Response, Fault> {
     let who = person.clone();
     let (campaigns, reports) = city
@@ -85,7 +86,7 @@ async fn list_page(
         .collect();
     let body = html! {
         h1 { (say("reports-title")) }
-        @if let Some(why) = why { p.note.bad role="alert" { (why) } }
+        @if let Some(why) = &why { p.note.bad role="alert" { (city.words.tell(language, why)) } }
         p { (say("reports-about")) }
         form method="post" action=(person.to("reports")) {
             (token_field(person))
@@ -129,7 +130,7 @@ async fn make(
         Ok(id) => Ok(see_other(&format!("reports/{id}"))),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            list_page(&city, &person, status, Some(&why)).await
+            list_page(&city, &person, status, Some(why)).await
         }
         Err(error) => Err(error.into()),
     }

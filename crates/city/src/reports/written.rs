@@ -40,7 +40,7 @@ fn harmless(text: &str) -> String {
 
 /// The report as one table: the table's name, the row, the column and the value. Quotations are rows, too.
 pub(super) fn csv_of(blocks: &[Block]) -> Result<Vec<u8>, CityError> {
-    let unwritten = |why: String| CityError::Refused(format!("it cannot be written: {why}"));
+    let unwritten = |why: String| CityError::Failed(format!("it cannot be written: {why}"));
     let mut csv = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());

@@ -22,6 +22,7 @@ use booth_host::clock;
 use super::leaving::{self, Why};
 use crate::City;
 use crate::people::Person;
+use crate::sentence;
 use crate::store::{Act, CityError};
 
 pub(super) use pages::routes;
@@ -92,10 +93,6 @@ pub(super) struct Opening {
     pub(super) note: String,
 }
 
-fn refused<T>(why: &str) -> Result<T, CityError> {
-    Err(CityError::Refused(why.into()))
-}
-
 /// One month after this day (GDPR Art. 12(3)); of a month without such a day, its last one.
 pub(super) fn deadline(received: Date) -> Date {
     received
@@ -108,23 +105,23 @@ impl Opening {
     fn judged(&self, today: Date) -> Result<Case, CityError> {
         let day = |text: &str| text.trim().parse::<Date>();
         let Ok(received) = day(&self.received) else {
-            return refused("Say on which day the request came, as 2026-11-30.");
+            return Err(sentence!("rights-bad-received").into());
         };
         let Ok(spoken) = day(&self.day) else {
-            return refused("Say on which day it was spoken, as 2026-11-30.");
+            return Err(sentence!("rights-bad-day").into());
         };
         if received > today || spoken > today {
-            return refused("A day lies in the future.");
+            return Err(sentence!("rights-future").into());
         }
         let Ok(time) = self.time.trim().parse::<Time>() else {
-            return refused("Say at about which time it was spoken, as 14:30.");
+            return Err(sentence!("rights-bad-time").into());
         };
         let minutes = self.minutes.trim().parse::<u32>().ok();
         let Some(minutes) = minutes.filter(|minutes| (1..=WIDEST).contains(minutes)) else {
-            return refused("Say how many minutes before and after are searched: 1 to 720.");
+            return Err(sentence!("rights-bad-minutes").into());
         };
         let Some(asked) = Asked::of(&self.asked) else {
-            return refused("Say what is asked for.");
+            return Err(sentence!("rights-bad-asked").into());
         };
         let place = self.place.trim();
         let is_place = ["booth:", "place:"].iter().any(|kind| {
@@ -133,10 +130,10 @@ impl Opening {
                 .is_some_and(|rest| !rest.is_empty())
         });
         if !is_place && place != "home" {
-            return refused("Say where it was spoken: choose one of the list.");
+            return Err(sentence!("rights-bad-place").into());
         }
         if self.note.chars().count() > LONGEST_NOTE {
-            return refused("The note is too long: 500 characters at most.");
+            return Err(sentence!("rights-note-too-long").into());
         }
         Ok(Case {
             id: 0,
@@ -193,7 +190,7 @@ fn one(db: &Connection, id: i64) -> rusqlite::Result<Option<Case>> {
 fn open_one(city: &City, id: i64) -> Result<Case, CityError> {
     match city.store.read(|db| one(db, id))? {
         Some(case) if case.closed.is_none() => Ok(case),
-        Some(_) => refused("This case is closed. Open a new one to search again."),
+        Some(_) => Err(sentence!("rights-is-closed").into()),
         None => Err(crate::centre::CentreError::NotThere.into()),
     }
 }
@@ -410,7 +407,7 @@ pub(super) fn delete(city: &City, who: &Person, case: i64, id: &str) -> Result<(
 pub(super) fn close(city: &City, who: &Person, id: i64, outcome: &str) -> Result<(), CityError> {
     open_one(city, id)?;
     if !OUTCOMES.contains(&outcome) {
-        return refused("Say how the case ended.");
+        return Err(sentence!("rights-no-outcome").into());
     }
     let today = city.day_of(clock::wall());
     let act = Act::new(who.actor(), "closed a case", about(id));

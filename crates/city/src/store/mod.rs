@@ -14,6 +14,8 @@ use std::time::Duration;
 use booth_host::same_files::SameFiles;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+use crate::sentence;
+use crate::words::Sentence;
 pub(crate) use acts::{Act, Actor, before as acts_before, check as check_acts};
 pub use acts::{CheckedActs, WrittenAct};
 
@@ -60,7 +62,32 @@ pub enum CityError {
     Centre(#[from] crate::centre::CentreError),
     /// What was asked for cannot be done; the sentence is for whoever asked.
     #[error("{0}")]
-    Refused(String),
+    Refused(Sentence),
+    /// The machine or its configuration does not do its part; the words are for whoever runs the hub, in the log or on the command line, and
+    /// for nobody else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Sentence> for CityError {
+    fn from(sentence: Sentence) -> Self {
+        Self::Refused(sentence)
+    }
+}
+
+impl CityError {
+    /// What a reader is told, in the reader's language. What the database, the machine or another program said is for the log.
+    pub fn told(&self) -> Sentence {
+        match self {
+            Self::Refused(sentence) => sentence.clone(),
+            Self::Centre(error) => error.told(),
+            Self::Database(_)
+            | Self::Version { .. }
+            | Self::Replaced(_)
+            | Self::Unusable { .. }
+            | Self::Failed(_) => sentence!("fault-503-what"),
+        }
+    }
 }
 
 /// The database.

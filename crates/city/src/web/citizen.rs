@@ -133,20 +133,11 @@ pub(crate) async fn framed(
         rest: String::new(),
     };
     let say = |name: &str| city.words.say(&citizen.language, name);
-    // A sentence of this kind is for whoever asked, in the language of the page that refused.
+    let said = city.words.tell(&citizen.language, &fault.sentence);
     let (title, what) = match fault.status.as_u16() {
         404 => (say("fault-404"), say("fault-404-what")),
-        500.. => (
-            say("fault-503"),
-            fault.name.map_or_else(|| say("fault-503-what"), say),
-        ),
-        _ => {
-            let sentence = fault.name.map(say);
-            (
-                say("fault-other"),
-                sentence.unwrap_or_else(|| fault.sentence.clone()),
-            )
-        }
+        500.. => (say("fault-503"), said),
+        _ => (say("fault-other"), said),
     };
     let body = html! {
         h1 { (title) }

@@ -24,6 +24,7 @@ use super::{Fault, staff};
 use crate::City;
 use crate::people::sessions::{self, Secret};
 use crate::people::{Here, Person, Right, accounts};
+use crate::sentence;
 use crate::store::{Act, CityError};
 
 /// Longest form without files, bytes.
@@ -105,10 +106,7 @@ pub(super) async fn door(State(door): State<Door>, request: Request, next: Next)
         Err(Refused::Fault(fault)) => (None, fault.into_response()),
     };
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
-        let sentence = match fault.name {
-            Some(name) => city.words.say(&here.language, name),
-            None => fault.sentence,
-        };
+        let sentence = city.words.tell(&here.language, &fault.sentence);
         let body = match is_script {
             true => sentence.into_response(),
             false => {
@@ -150,10 +148,7 @@ async fn come_in(
     let (mut parts, body) = request.into_parts();
     let is_change = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if is_change && !is_from_our_page(&parts.headers) {
-        let what = "This came from a page of another site, so nothing was changed. Open the page again and send it from there.";
-        return Err(Fault::new(StatusCode::FORBIDDEN, what)
-            .said_as("staff-other-site")
-            .into());
+        return Err(Fault::new(StatusCode::FORBIDDEN, sentence!("staff-other-site")).into());
     }
     let secret = secret_in(&parts.headers, door.city.config.is_behind_tls);
     let found = seat_of(&door.city, secret.as_ref()).await?;
@@ -242,10 +237,7 @@ async fn has_accounts(door: &Door) -> Result<bool, Fault> {
 /// To the login, and back from there to a page. What was sent without a session is not sent again by itself.
 fn to_login(parts: &Parts, here: &Here) -> Response {
     if parts.headers.contains_key(TOKEN_HEADER) {
-        let what = "You are no longer logged in. Log in on another page, then try again.";
-        return Fault::new(StatusCode::UNAUTHORIZED, what)
-            .said_as("staff-logged-out")
-            .into_response();
+        return Fault::new(StatusCode::UNAUTHORIZED, sentence!("staff-logged-out")).into_response();
     }
     let mut address = here.to("login");
     if parts.method == Method::GET
@@ -330,17 +322,16 @@ async fn with_token(
 async fn read_form(body: axum::body::Body) -> Result<Bytes, Fault> {
     match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LONGEST_FORM)).await {
         Ok(Ok(form)) => Ok(form),
-        Ok(Err(_)) => {
-            let what = "That is more than this form takes. Nothing was changed.";
-            Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, what).said_as("staff-too-large"))
-        }
+        Ok(Err(_)) => Err(Fault::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            sentence!("staff-too-large"),
+        )),
         Err(_) => Err(upload::too_slow()),
     }
 }
 
 fn forged() -> Fault {
-    let what = "This form is not of your session, so nothing was changed. Open the page again and send it from there.";
-    Fault::new(StatusCode::FORBIDDEN, what).said_as("staff-forged")
+    Fault::new(StatusCode::FORBIDDEN, sentence!("staff-forged"))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Person {
@@ -348,8 +339,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            let fault = Fault::new(StatusCode::UNAUTHORIZED, "Log in first.");
-            fault.said_as("staff-logged-out").into_response()
+            Fault::new(StatusCode::UNAUTHORIZED, sentence!("staff-logged-out")).into_response()
         })
     }
 }

@@ -1,68 +1,56 @@
 //! What a reader sees when something cannot be shown.
 //!
-//! Owns: the status and the sentence of each kind of fault. Never does: show a reader what the database said; that goes to the log.
+//! Owns: the status of each kind of fault. Never does: show a reader what the database said, which goes to the log, or choose a language:
+//! each door does, and draws the page anew.
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, html};
 
 use crate::centre::CentreError;
+use crate::sentence;
 use crate::store::CityError;
+use crate::words::Sentence;
 
 /// A fault, as a page.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(super) status: StatusCode,
-    pub(super) sentence: String,
-    /// The name of the sentence in the files of languages, where it has one.
-    pub(super) name: Option<&'static str>,
+    /// Each door says it in the reader's language.
+    pub(super) sentence: Sentence,
 }
 
 impl Fault {
-    pub(crate) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self {
-            status,
-            sentence: sentence.into(),
-            name: None,
-        }
+    pub(crate) fn new(status: StatusCode, sentence: Sentence) -> Self {
+        Self { status, sentence }
     }
 
-    /// The same, said in the reader's language by this text of the files of languages.
-    pub(crate) fn said_as(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        self
+    /// What a page says that shows the fault in its place.
+    pub(crate) fn into_sentence(self) -> Sentence {
+        self.sentence
     }
 
     pub(crate) fn not_here() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "There is no such page.")
+        Self::new(StatusCode::NOT_FOUND, sentence!("staff-no-page"))
     }
 }
 
 impl From<CityError> for Fault {
     fn from(error: CityError) -> Self {
-        match error {
-            CityError::Refused(sentence) | CityError::Centre(CentreError::Refused(sentence)) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
+        let status = match &error {
+            CityError::Refused(_) | CityError::Centre(CentreError::Refused(_)) => {
+                StatusCode::UNPROCESSABLE_ENTITY
             }
-            CityError::Centre(CentreError::NotThere) => Self::new(
-                StatusCode::NOT_FOUND,
-                "There is no such message, or it was taken back.",
-            ),
+            CityError::Centre(CentreError::NotThere) => StatusCode::NOT_FOUND,
             // The desk with the key opens what is answered so (booth_hub's `relay`).
-            CityError::Centre(error @ CentreError::Sealed) => {
-                Self::new(StatusCode::LOCKED, error.to_string())
-            }
-            CityError::Centre(error @ CentreError::Busy) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-            }
+            CityError::Centre(CentreError::Sealed) => StatusCode::LOCKED,
+            CityError::Centre(CentreError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             error => {
                 log::error!(fault = "city"; "{error}");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The store did not answer. Try again in a moment. Nothing was half done.",
-                )
+                StatusCode::SERVICE_UNAVAILABLE
             }
-        }
+        };
+        Self::new(status, error.told())
     }
 }
 
@@ -72,7 +60,7 @@ impl IntoResponse for Fault {
             (DOCTYPE)
             html lang="en" {
                 head { meta charset="utf-8"; title { (self.status) } }
-                body { main { h1 { (self.status.canonical_reason().unwrap_or("Not now")) } p { (self.sentence) } } }
+                body { main { h1 { (self.status.canonical_reason().unwrap_or("Not now")) } p { (self.sentence.to_string()) } } }
             }
         };
         let mut response = (self.status, Html(page.into_string())).into_response();

@@ -25,6 +25,7 @@ use crate::City;
 use crate::limits::{Limits, one_visitor};
 use crate::people::sessions::{self, Secret};
 use crate::people::{Here, Person, accounts, passwords};
+use crate::sentence;
 use crate::store::{Act, Actor, CityError};
 
 /// How often somebody may try to log in.
@@ -169,8 +170,10 @@ async fn typed(State(city): State<Arc<City>>, request: Request) -> Result<Respon
         .unwrap_or_default();
     let before = request.extensions().get::<Secret>().cloned();
     let Ok(Form(typed)) = request.extract::<Form<Typed>, _>().await else {
-        let what = "This is not the form of the login.";
-        return Err(Fault::new(StatusCode::BAD_REQUEST, what).said_as("login-wrong"));
+        return Err(Fault::new(
+            StatusCode::BAD_REQUEST,
+            sentence!("login-wrong"),
+        ));
     };
     let (name, next) = (typed.name, typed.next);
     let password = Zeroizing::new(typed.password);
@@ -257,9 +260,7 @@ impl City {
         let key: [u8; 32] = Sha256::digest(accounts::plain_name(name)).into();
         match self.login_limits.names.take(clock::mono(), key) {
             true => Ok(()),
-            false => Err(CityError::Refused(
-                "There were too many tries. Wait a few minutes, then try again.".into(),
-            )),
+            false => Err(sentence!("login-too-many").into()),
         }
     }
 }

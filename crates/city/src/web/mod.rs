@@ -28,6 +28,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
 use crate::City;
+use crate::sentence;
 use door::Door;
 
 use citizen::framed;
@@ -118,12 +119,7 @@ fn is_unread(response: &Response) -> bool {
 async fn readable(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match is_unread(&response) {
-        true => {
-            let what =
-                "This address or this form cannot be read. Go back, and take the way by the pages.";
-            let fault = Fault::new(response.status(), what);
-            fault.said_as("fault-unread").into_response()
-        }
+        true => Fault::new(response.status(), sentence!("fault-unread")).into_response(),
         false => response,
     }
 }

@@ -1,5 +1,7 @@
 //! Attacks on the door, and what it does for whoever may come in.
 
+mod in_danish;
+
 use axum::Router;
 use axum::http::StatusCode;
 

@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Fault;
+use crate::sentence;
 
 /// A sender who sends nothing for this long is given up.
 const STUCK: Duration = Duration::from_secs(20);
@@ -148,8 +149,7 @@ fn field_in(read: &[u8], boundary: &str, name: &str) -> Option<Vec<u8>> {
 }
 
 pub(super) fn too_slow() -> Fault {
-    let what = "It took too long to arrive. Nothing was changed.";
-    Fault::new(StatusCode::REQUEST_TIMEOUT, what).said_as("staff-too-slow")
+    Fault::new(StatusCode::REQUEST_TIMEOUT, sentence!("staff-too-slow"))
 }
 
 #[cfg(test)]

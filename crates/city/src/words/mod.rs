@@ -1,6 +1,13 @@
 //! What pages say, in each language: files in the Fluent format (projectfluent.org), so that a language is added without compiling.
 //!
-//! Owns: finding a text, with its plural rules, and the direction of a language. Never does: decide which language a citizen wants.
+//! Owns: finding a text, with its plural rules, and the direction of a language; [`Sentence`] is a text that is said later. Never does: decide
+//! which language a citizen wants.
+
+mod sentence;
+#[cfg(test)]
+mod tests;
+
+pub use sentence::{Gap, Sentence};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use booth_city::sentence;
+use booth_city::words::Gap;
 use booth_contract::MediaHash;
 use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::{complain, plain_file, say};
@@ -205,14 +207,20 @@ pub(super) fn ready_file(
     let text = plain_file::read_at_most(source, booth_host::config_file::LONGEST_FILE)
         .map_err(|error| CampaignError::file(source, error))?;
     let make = format!("booth-hub campaign prompts {}", source.display());
-    ready(draft, &String::from_utf8_lossy(&text), &make, workshop, at)
+    ready(
+        draft,
+        &String::from_utf8_lossy(&text),
+        make.into(),
+        workshop,
+        at,
+    )
 }
 
 /// The same of a text; `make` says how prompts are made.
 pub(super) fn ready(
     draft: &Draft,
     source: &str,
-    make: &str,
+    make: Gap,
     workshop: &Workshop,
     at: &str,
 ) -> Result<Ready, CampaignError> {
@@ -225,10 +233,9 @@ pub(super) fn ready(
         }
     }
     if !lacking.is_empty() {
-        return Err(CampaignError::Refused(format!(
-            "these prompts are not made yet, or have changed since: {}. Make them, and listen to them: {make}",
-            lacking.join(", "),
-        )));
+        let lacking = lacking.join(", ");
+        let refused = sentence!("hub-prompts-not-made", prompts = lacking, make = make);
+        return Err(CampaignError::Told(refused));
     }
     Ok(Ready {
         title: draft.title.clone(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use booth_city::sentence;
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ConfigReport, MAX_JSON_BYTES, MediaHash, Topics};
 use booth_host::{clock, complain, say};
@@ -266,9 +267,7 @@ impl Change {
             .collect();
         let new = self.merge(&register.state, &everybody, force)?;
         if new.is_empty() {
-            let why = "no booth is concerned: name booths in the campaign's file, or in hub.toml as [[booth]] (\"all\" is those and every booth \
-                       that the hub has heard)";
-            return Err(CampaignError::refused(why));
+            return Err(CampaignError::Told(sentence!("hub-no-booth")));
         }
         let mut known = BTreeMap::new();
         for (booth, report) in reports.iter().filter(|_| !force) {

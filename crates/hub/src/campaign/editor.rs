@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use booth_city::centre::{CentreError, Checked, Remark, Saying, Tell};
+use booth_city::sentence;
 use booth_contract::hex;
 use booth_contract::time::rfc3339;
 use booth_host::config_file::{self, ConfigFault};
@@ -38,8 +39,9 @@ const WAIT_S: u64 = 90;
 impl From<CampaignError> for CentreError {
     fn from(error: CampaignError) -> Self {
         match error {
-            CampaignError::Config(why) => Self::Refused(why.to_string()),
-            CampaignError::Refused(why) => Self::Refused(why),
+            CampaignError::Told(sentence) => sentence.into(),
+            CampaignError::Config(why) => sentence!("hub-says", why = why.to_string()).into(),
+            CampaignError::Refused(why) => sentence!("hub-says", why = why).into(),
             error @ (CampaignError::File { .. } | CampaignError::Store(_)) => {
                 Self::Failed(error.to_string())
             }
@@ -60,10 +62,9 @@ fn is_kept_name(path: &Path, folder: &Path) -> bool {
 /// A draft of a text, and what is wrong with it.
 fn read(hub: &HubConfig, text: &str) -> Result<(Draft, Judged), CampaignError> {
     if text.len() > LONGEST {
-        return Err(CampaignError::Refused(format!(
-            "the campaign has {} bytes; at most {LONGEST} are read",
-            text.len()
-        )));
+        let bytes = text.len();
+        let refused = sentence!("hub-campaign-too-long", bytes = bytes, most = LONGEST);
+        return Err(CampaignError::Told(refused));
     }
     let folder = sounds_in(hub);
     if let Err(error) = toml::from_str::<toml::Table>(text) {
@@ -167,16 +168,16 @@ pub(crate) fn check(hub: &HubConfig, text: &str) -> Result<Checked, CampaignErro
 /// Keeps a recording that can be a prompt, and returns its name.
 pub(crate) fn keep_sound(hub: &HubConfig, sound: &[u8]) -> Result<String, CampaignError> {
     if sound.len() > MOST_BYTES {
-        return Err(CampaignError::Refused(format!(
-            "the recording has {} bytes, and at most {MOST_BYTES} are taken: save it as FLAC, MP3 or Opus, or shorten it",
-            sound.len()
-        )));
+        let bytes = sound.len();
+        let refused = sentence!("hub-recording-too-large", bytes = bytes, most = MOST_BYTES);
+        return Err(CampaignError::Told(refused));
     }
     booth_audio::check(sound).map_err(|why| {
-        CampaignError::Refused(format!(
-            "the recording {}: {}",
-            why.what,
-            workshop::remedy(why.remedy)
+        let remedy = workshop::remedy(why.remedy);
+        CampaignError::Told(sentence!(
+            "hub-bad-recording",
+            what = why.what,
+            remedy = remedy
         ))
     })?;
     let folder = sounds_in(hub);
@@ -188,10 +189,9 @@ pub(crate) fn keep_sound(hub: &HubConfig, sound: &[u8]) -> Result<String, Campai
     }
     let kept = std::fs::read_dir(&folder).map_err(|error| CampaignError::file(&folder, error))?;
     if kept.count() >= MOST_SOUNDS {
-        return Err(CampaignError::Refused(format!(
-            "{MOST_SOUNDS} recordings are kept, which is all there is room for: remove old ones from {}",
-            folder.display()
-        )));
+        let folder = folder.display().to_string();
+        let refused = sentence!("hub-too-many-recordings", n = MOST_SOUNDS, folder = folder);
+        return Err(CampaignError::Told(refused));
     }
     plain_file::replace_private(&path, sound).map_err(|error| CampaignError::file(&path, error))?;
     Ok(name)
@@ -229,7 +229,8 @@ fn making<'a>(
 ) -> impl FnOnce(&Workshop) -> Result<Ready, CampaignError> + 'a {
     move |workshop| {
         let at = rfc3339(clock::wall());
-        author::ready(draft, text, "on the editor's page", workshop, &at)
+        let make = sentence!("hub-on-the-page").into();
+        author::ready(draft, text, make, workshop, &at)
     }
 }
 

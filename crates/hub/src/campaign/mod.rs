@@ -39,6 +39,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use booth_city::words::Sentence;
 use booth_contract::BoothId;
 use booth_host::config_file::ConfigError;
 
@@ -68,6 +69,9 @@ pub enum CampaignError {
     /// Anything else, with what to do about it.
     #[error("{0}")]
     Refused(String),
+    /// The same in a sentence that the editor's page says in its reader's language.
+    #[error("{0}")]
+    Told(Sentence),
 }
 
 /// What is known of every campaign that was ever published from this store, by its id.

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use booth_city::sentence;
 use booth_contract::wanted::Wanted;
 use booth_contract::{Signed, SignedBody};
 use booth_host::say;
@@ -154,10 +155,12 @@ pub(super) fn sign(
         .find(|parcel| parcel.merged.needs_signature() && Signed::read(&parcel.payload).is_none());
     match unsigned {
         None => Ok(()),
-        Some(parcel) => Err(CampaignError::Refused(format!(
-            "for {} the prompts notice and emergency, and --force, count only with a signature: add --to-sign FILE to this command, and see \
-             booth-hub campaign publish --help",
-            parcel.booths.join(", ")
-        ))),
+        Some(parcel) => {
+            let booths = parcel.booths.join(", ");
+            Err(CampaignError::Told(sentence!(
+                "hub-not-signed",
+                booths = booths
+            )))
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use booth_city::sentence;
 use booth_contract::MediaHash;
 use booth_host::{clock, plain_file};
 use rustix::fs::{FlockOperation, flock};
@@ -282,9 +283,7 @@ impl Register {
             match Self::open_if_free(store)? {
                 Some(register) => return Ok(register),
                 None if clock::mono().0.saturating_sub(begun.0) > PATIENCE_MS => {
-                    return Err(CampaignError::refused(
-                        "another booth-hub campaign is at work on this store; wait until it is done",
-                    ));
+                    return Err(CampaignError::Told(sentence!("hub-at-work")));
                 }
                 None => std::thread::sleep(LOOK_AGAIN),
             }

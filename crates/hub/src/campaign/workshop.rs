@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use booth_audio::{MAX_SECONDS, MadePrompt, Remedy, Unplayable, made_prompt};
+use booth_city::sentence;
+use booth_city::words::Sentence;
 use booth_contract::{MediaHash, hex};
 use booth_host::plain_file;
 use serde::{Deserialize, Serialize};
@@ -68,12 +70,12 @@ fn unplayable(path: &Path, why: &Unplayable) -> String {
 }
 
 /// What to do about a sound that cannot be a prompt.
-pub(super) fn remedy(remedy: Remedy) -> &'static str {
+pub(super) fn remedy(remedy: Remedy) -> Sentence {
     match remedy {
-        Remedy::Convert => "save it as WAV, FLAC, MP3 or Opus",
-        Remedy::Again => "copy it again, or make it anew",
-        Remedy::Shorten => "shorten it; a prompt has room for about a minute",
-        Remedy::Unpack => "unpack it first",
+        Remedy::Convert => sentence!("hub-remedy-convert"),
+        Remedy::Again => sentence!("hub-remedy-again"),
+        Remedy::Shorten => sentence!("hub-remedy-shorten"),
+        Remedy::Unpack => sentence!("hub-remedy-unpack"),
     }
 }
 

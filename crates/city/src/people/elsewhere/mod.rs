@@ -38,6 +38,7 @@ use super::sessions::Secret;
 use super::{Role, changes};
 use crate::City;
 use crate::limits::{Limits, one_visitor};
+use crate::sentence;
 use crate::store::{Act, Actor, CityError};
 use crate::web::peer::visitor;
 use crate::web::{self, Fault, see_other};
@@ -165,20 +166,16 @@ async fn begin(
     let (address, browser) = city
         .aside(move |city| {
             let Some(elsewhere) = &city.elsewhere else {
-                return Err(CityError::Refused(
-                    "There is no login of the city's own here.".into(),
-                ));
+                return Err(sentence!("login-no-elsewhere").into());
             };
             let now = clock::mono();
             elsewhere.visitors.forget(now);
             if !elsewhere.visitors.take(now, from) {
-                return Err(CityError::Refused(
-                    "There were too many tries. Wait a few minutes, then try again.".into(),
-                ));
+                return Err(sentence!("login-too-many").into());
             }
             let mut bytes = [0_u8; 32];
             getrandom::fill(&mut bytes)
-                .map_err(|why| CityError::Refused(format!("the system gives no chance: {why}")))?;
+                .map_err(|why| CityError::Failed(format!("the system gives no chance: {why}")))?;
             let browser = BASE64_URL_SAFE_NO_PAD.encode(bytes);
             let asked_for = elsewhere.provider.ask()?;
             elsewhere.remember(
@@ -202,10 +199,7 @@ async fn begin(
 }
 
 async fn come_back(State(city): State<Arc<City>>, mut request: Request) -> Result<Response, Fault> {
-    let not_begun = || {
-        let what = "This login was not begun in this browser, or it took too long. Begin again.";
-        Fault::new(StatusCode::BAD_REQUEST, what).said_as("login-not-begun")
-    };
+    let not_begun = || Fault::new(StatusCode::BAD_REQUEST, sentence!("login-not-begun"));
     let Ok(Query(returned)) = request.extract_parts::<Query<Returned>>().await else {
         return Err(not_begun());
     };
@@ -259,10 +253,7 @@ fn account_of(city: &City, known: &Known) -> Result<i64, CityError> {
     let found = city
         .store
         .read(|db| accounts::by_subject(db, &known.subject))?;
-    let refused = || {
-        let why = "The city's own login knows you, but no group of yours has a role here. Ask an administrator.";
-        CityError::Refused(why.into())
-    };
+    let refused = || CityError::from(sentence!("login-no-role"));
     let Some(account) = found else {
         return first_time(city, known, &roles);
     };
@@ -303,10 +294,7 @@ fn first_time(city: &City, known: &Known, roles: &BTreeSet<Role>) -> Result<i64,
     if let Some(account) = city.store.read(|db| accounts::by_name(db, &name))? {
         let waits = !account.has_password && !account.is_elsewhere && account.closed_at.is_none();
         if !waits {
-            let why = format!(
-                "There is another account {name} here that does not belong to the city's own login. Ask an administrator."
-            );
-            return Err(CityError::Refused(why));
+            return Err(sentence!("login-name-taken", name = name).into());
         }
         let about = format!("account {} {}", account.id, account.name);
         let act = Act::new(
@@ -328,8 +316,7 @@ fn first_time(city: &City, known: &Known, roles: &BTreeSet<Role>) -> Result<i64,
         return Ok(account.id);
     }
     if roles.is_empty() {
-        let why = "The city's own login knows you, but you have no account here. Ask an administrator for one.";
-        return Err(CityError::Refused(why.into()));
+        return Err(sentence!("login-unknown-here").into());
     }
     let new = NewAccount {
         name,

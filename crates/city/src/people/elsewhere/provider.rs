@@ -26,6 +26,7 @@ use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::config::LoginConfig;
+use crate::sentence;
 use crate::store::CityError;
 
 /// How long metadata and keys are believed.
@@ -101,15 +102,13 @@ enum Away {
 fn refused(what: &str, why: &dyn std::fmt::Display) -> CityError {
     // The reason may hold what the provider sent: it goes to the log, not to whoever asked.
     log::warn!(about = "login"; "the city's own login: {what}: {why}");
-    CityError::Refused(
-        "The city's own login did not answer as it should. Try again in a moment, or log in with a password.".into(),
-    )
+    sentence!("login-elsewhere-silent").into()
 }
 
 impl Provider {
     pub(super) fn of(config: &LoginConfig) -> Result<Self, CityError> {
         let wrong =
-            |key: &str, why: String| CityError::Refused(format!("[city.login] {key}: {why}"));
+            |key: &str, why: String| CityError::Failed(format!("[city.login] {key}: {why}"));
         let secret = config.client_secret_file.as_deref().map(password::read);
         let secret = secret
             .transpose()

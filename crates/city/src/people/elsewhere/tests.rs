@@ -299,7 +299,7 @@ async fn nobody_gets_the_account_of_another_person_of_the_same_name() {
     changes::set_password(&city.store, Actor::CommandLine, &carla, password).expect("set");
     let (status, _, cookie, text) = log_in(&city, &running.issuer, "carla").await;
     assert_eq!((status, cookie.as_str()), (StatusCode::FORBIDDEN, ""));
-    assert!(text.contains("another account"), "{text}");
+    assert!(text.contains("en anden konto carla"), "{text}");
     assert!(!account(&city, "carla").expect("there").is_elsewhere);
 }
 
@@ -333,7 +333,7 @@ async fn the_way_back_is_for_the_browser_that_began_and_a_forged_code_is_no_logi
     let (status, headers, text) = ask(&pages, request(&back, &browser, None)).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(
-        !headers.contains_key("set-cookie") && text.contains("did not answer"),
+        !headers.contains_key("set-cookie") && text.contains("svarede ikke, som det skal"),
         "{text}"
     );
 }
@@ -349,5 +349,5 @@ async fn a_provider_that_is_away_leaves_the_login_with_passwords() {
     assert!(text.contains("action=\"login/elsewhere\"") && text.contains("name=\"password\""));
     let (status, _, text) = ask(&pages, request("/login/elsewhere", "", None)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(text.contains("log in with a password"), "{text}");
+    assert!(text.contains("log ind med en adgangskode"), "{text}");
 }

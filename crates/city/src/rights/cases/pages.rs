@@ -17,8 +17,10 @@ use booth_host::clock;
 use super::{Asked, Case, Found, MOST_FOUND, OUTCOMES, Opening, local, taking};
 use crate::City;
 use crate::people::{Person, Right};
+use crate::sentence;
 use crate::store::CityError;
 use crate::web::{Fault, see_other, sound, staff_page, token_field};
+use crate::words::Sentence;
 
 pub(in crate::rights) fn routes() -> Router<Arc<City>> {
     Router::new()
@@ -65,8 +67,9 @@ struct Done {
     done: String,
 }
 
-fn refused(sentence: &str) -> Markup {
-    html! { p.note.bad role="alert" { (sentence) } }
+/// A form's refusal on the page itself, so that what was typed can be sent again.
+fn refused(city: &City, person: &Person, why: &Sentence) -> Markup {
+    html! { p.note.bad role="alert" { (city.words.tell(&person.here.language, why)) } }
 }
 
 /// The fields that say where and when.
@@ -194,7 +197,8 @@ async fn open(
         Ok(id) => Ok(see_other(&format!("rights/{id}"))),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            cases_page(&city, &person, status, refused(&why), &typed).await
+            let note = refused(&city, &person, &why);
+            cases_page(&city, &person, status, note, &typed).await
         }
         Err(error) => Err(error.into()),
     }
@@ -343,7 +347,8 @@ async fn elsewhere(
         Ok(()) => Ok(see_other(&format!("{id}"))),
         Err(CityError::Refused(why)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            case_page(&city, &person, id, status, refused(&why)).await
+            let note = refused(&city, &person, &why);
+            case_page(&city, &person, id, status, note).await
         }
         Err(error) => Err(error.into()),
     }
@@ -482,8 +487,7 @@ async fn delete(
 ) -> Result<Response, Fault> {
     person.must(Right::Search, None)?;
     if typed.sure != "yes" {
-        let why = "Say that you are sure: a deleted message cannot be had back.";
-        return Err(CityError::Refused(why.into()).into());
+        return Err(CityError::from(sentence!("rights-not-sure")).into());
     }
     city.aside(move |city| super::delete(city, &person, case, &id))
         .await?;

@@ -124,7 +124,7 @@ pub(super) fn zip(city: &City, case: i64, id: &str) -> Result<Vec<u8>, CityError
             files.push((name, text.into_bytes()));
         }
     }
-    packed(&files).map_err(|why| CityError::Refused(format!("it cannot be packed: {why}")))
+    packed(&files).map_err(|why| CityError::Failed(format!("it cannot be packed: {why}")))
 }
 
 fn packed(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
