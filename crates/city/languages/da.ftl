@@ -427,7 +427,7 @@ right-operate = se telefonboksenes drift
 right-search = søge efter en persons beskeder
 right-administer = passe konti og læse listen over handlinger
 people-bad-name = { $name } kan ikke være navn på en konto: 2 til 64 bogstaver, tal, punktummer og bindestreger, eller en mailadresse.
-people-no-such-role = { $word } er ikke en rolle. Der er { $all }.
+people-no-such-role = { $word } er ikke en rolle. Rollerne er { $all }.
 people-needs-a-role = En konto har mindst én rolle.
 people-bad-language = { $word } er ikke et sprog. Skriv sprogets kode, for eksempel da eller en.
 people-name-taken = Der er allerede en konto { $name }. Vælg et andet navn, eller ret den kontos roller.
@@ -436,7 +436,7 @@ people-not-for-partners = En partner kan ikke få den ret ({ $right }). En partn
 people-bad-day = { $day } er ikke en dag. Skriv den som 2027-06-30.
 people-account-closed = Kontoen { $name } er lukket.
 people-password-short = En adgangskode har mindst { $n } tegn. En sætning er nem at huske.
-people-password-long = En adgangskode har højst { $n } byte.
+people-password-long = En adgangskode må højst fylde { $n } byte.
 people-password-guessed = Adgangskoden kan gættes ud fra navnet eller dens første bogstav. Tag en sætning.
 
 ## acts
@@ -594,7 +594,7 @@ reason-insult = Fornærmer eller truer
 reason-unlawful = I strid med loven
 reason-advertising = Reklame
 reason-twice = Er sagt før af samme person
-desk-too-many-themes = En kampagne har højst { $n } temaer. Tag et af dem, der er.
+desk-too-many-themes = En kampagne har højst { $n } temaer. Vælg et af dem, der er.
 desk-too-many-at-once = Der kan højst tages stilling til { $n } beskeder på én gang.
 desk-bad-sound = Lyden kan ikke afspilles. Programmet siger på engelsk: the sound { $why }.
 
