@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use booth_testkit::browser::Browser;
 use booth_testkit::city_year::{CityYear, PASSWORD};
@@ -279,6 +280,8 @@ fn plays_a_visit(browser: &Browser, staff: &str) {
     says("Spørgsmålene høres");
     browser.press("1");
     says("Der optages");
+    // A word that is shorter than a second is not kept.
+    std::thread::sleep(Duration::from_secs(2));
     browser.press("#");
     says("Beskeden er der");
     browser.click("button[value=hang-up]");

@@ -1,6 +1,6 @@
 //! Debian's headless Chromium through chromedriver: WebDriver (W3C) in as few words as the tests need.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -71,28 +71,33 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver");
+        let value = self.ask(method, path, body).expect("chromedriver answers");
+        assert!(value["error"].is_null(), "{method} {path}: {value}");
+        value
+    }
+
+    /// What chromedriver answers, which may be an error.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         let body = body.to_string();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        stream.write_all(request.as_bytes()).expect("sent");
+        stream.write_all(request.as_bytes())?;
         let mut reader = BufReader::new(stream);
         let mut length = 0;
         let mut line = String::new();
-        while reader.read_line(&mut line).expect("a header") > 2 {
+        while reader.read_line(&mut line)? > 2 {
             if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length");
+                length = value.trim().parse().map_err(io::Error::other)?;
             }
             line.clear();
         }
         let mut text = vec![0; length];
-        reader.read_exact(&mut text).expect("a body");
-        let answer: Value = serde_json::from_slice(&text).expect("JSON");
-        let value = answer["value"].clone();
-        assert!(value["error"].is_null(), "{method} {path}: {value}");
-        value
+        reader.read_exact(&mut text)?;
+        let answer: Value = serde_json::from_slice(&text)?;
+        Ok(answer["value"].clone())
     }
 
     fn in_session(&self, path: &str, body: &Value) -> Value {
@@ -207,6 +212,8 @@ impl Browser {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
+        // A telephone's bar takes no room, and a picture without the bar's room would cut the page's edge off.
+        self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
         let motion = if is_calm { "reduce" } else { "no-preference" };
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme },
@@ -245,9 +252,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let path = format!("/session/{}", self.session);
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.call("DELETE", &path, &json!({}));
+        // Chromium is chromedriver's child, and outlives one that is killed: it is asked to end also where the test has failed.
+        if !self.session.is_empty() {
+            let _ = self.ask("DELETE", &format!("/session/{}", self.session), &json!({}));
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

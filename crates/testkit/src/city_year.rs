@@ -1,11 +1,13 @@
 //! A plausible year of a city, through real programs: twelve booths in 26 places ask five campaigns; messages, spoken in several voices in
-//! Danish and English, arrive over a broker as booths send them; a moderator and an editor work at the hub's pages.
+//! Danish and English, arrive over a broker as booths send them; a moderator and an editor work at the hub's pages. Only the hours in which
+//! booths were ready are written into the hub's database: it counts them day by day, on its own clock.
 //!
 //! `make demo-city` shows it, and tests look at every page of it.
 
 mod booths;
 mod campaigns;
 mod corpus;
+mod hours;
 mod people;
 
 use std::path::Path;
@@ -83,6 +85,7 @@ impl CityYear {
             "{number} messages and votes went over the broker, and the hub has them"
         ));
         has_followed(folder, number);
+        hours::fill(folder, today).map_err(|why| format!("the booths' hours: {why}"))?;
         let moderator = people::Moderator::log_in(&hub)?;
         let decided = moderator.decide(&delivered, &year, &said)?;
         tell(&decided);
