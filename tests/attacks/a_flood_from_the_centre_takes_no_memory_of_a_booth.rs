@@ -241,9 +241,14 @@ fn flooded() -> (u64, Vec<(&'static str, u64)>) {
     for (at, name) in names.into_iter().enumerate() {
         (floods(&scene)[at].1)();
         if name == "drain" {
-            // Whoever owns the broker can close a booth; no minutes open it again.
-            scene.commands("drain", |_| json!({ "minutes": 0 }), 1);
-            scene.answers();
+            // Whoever owns the broker can close a booth; no minutes open it again, once there is room for a command.
+            until("the booth is open again", || {
+                scene.commands("drain", |_| json!({ "minutes": 0 }), 1);
+                scene.answers();
+                let state = scene.gateway.state()?;
+                let faults = state["faults"].as_array()?;
+                faults.iter().all(|fault| fault != "draining").then_some(())
+            });
         }
         scene.serves_a_citizen();
         // The hub is not online, whatever was said.

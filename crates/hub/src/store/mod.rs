@@ -316,7 +316,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store; unfinished files in `staging` are removed.
+    /// Opens or creates the store; unfinished files are removed.
     pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
         let dir = &rules.dir;
         let is_new = !dir.exists();
@@ -346,6 +346,8 @@ impl Store {
             fsync(parent)?;
         }
         let private = Private::beside(dir);
+        record::sweep(&clips)?;
+        record::sweep(private.dir())?;
         let mut store = Self {
             db,
             clips,

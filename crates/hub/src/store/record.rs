@@ -124,6 +124,42 @@ pub(super) fn publish(path: &Path, content: &[u8], is_durable: bool) -> Result<(
     fs::rename(&unfinished, path).map_err(|e| StoreError::file("renaming to", path, e))
 }
 
+/// Overwrites and removes what [`publish`] had not given its name when a program was killed, in this folder and all below: a manifest
+/// or an envelope that nobody would ever look for again. Files of a program that runs stay.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn sweep(folder: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::file("reading", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            sweep(&entry.path())?;
+        } else if kind.is_file() && is_left_over(&entry.file_name().to_string_lossy()) {
+            super::private::wipe(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is the name of an unfinished file whose program runs no more.
+fn is_left_over(name: &str) -> bool {
+    let parts = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once('.'));
+    let program = parts.and_then(|(_, program)| program.parse::<u32>().ok());
+    program.is_some_and(|program| {
+        // A program that has just begun has written nothing: what has its number is another one's.
+        program == std::process::id() || !Path::new(&format!("/proc/{program}")).exists()
+    })
+}
+
 /// Reads the record; `None` if there is none, or none that is whole.
 ///
 /// # Errors

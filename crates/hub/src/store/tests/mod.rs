@@ -317,6 +317,36 @@ fn a_clip_in_order_is_stored_byte_for_byte_and_every_repeat_is_answered_at_once(
 }
 
 #[test]
+fn what_a_killed_hub_had_not_named_yet_is_gone_after_the_next_start_and_what_another_program_writes_stays()
+ {
+    let mut bench = Bench::new();
+    let clip = numbered(1);
+    assert_eq!(status(bench.whole(&clip)), Some(AckStatus::Stored));
+    let (gone, running) = (std::process::id(), std::os::unix::process::parent_id());
+    let name = |program: u32| format!(".{}.json.{program}", clip.id);
+    let mut folders = Vec::new();
+    let bench = bench.while_closed(|store| {
+        let private = store.with_file_name("store-private");
+        folders = vec![
+            store.join("clips").join(&clip.id[..2]),
+            private.join("envelopes").join(&clip.id[..2]),
+            private.join("waiting"),
+        ];
+        for folder in &folders {
+            fs::create_dir_all(folder).expect("a folder");
+            for program in [gone, running] {
+                fs::write(folder.join(name(program)), "half").expect("written");
+            }
+        }
+    });
+    for folder in &folders {
+        assert!(!folder.join(name(gone)).exists(), "{}", folder.display());
+        assert!(folder.join(name(running)).exists(), "{}", folder.display());
+    }
+    assert_eq!(bench.file(&clip), Some(clip.body));
+}
+
+#[test]
 fn parts_may_come_before_the_manifest_and_in_any_order_twice_and_overlapping() {
     let mut bench = Bench::new();
     let clip = clip(CLIP, 1);
