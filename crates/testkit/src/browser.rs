@@ -209,11 +209,11 @@ impl Browser {
 impl Browser {
     /// A screen of this many pixels, with light or dark colours, for people who want things to move or not.
     pub fn on_screen(&self, (width, height): (u32, u32), scheme: &str, is_calm: bool) {
+        // A telephone's bar takes no room, and a picture without the bar's room would cut the page's edge off.
+        self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
-        // A telephone's bar takes no room, and a picture without the bar's room would cut the page's edge off.
-        self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
         let motion = if is_calm { "reduce" } else { "no-preference" };
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme },

@@ -97,7 +97,7 @@ impl Look {
             browser.on_screen((width, height), "light", true);
             let wider = browser
                 .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
-            if wider != 0 {
+            if wider.as_i64().is_some_and(|wider| wider > 0) {
                 let widest = browser.run(
                     "return [...document.body.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
                        .slice(0, 3).map((one) => one.outerHTML.slice(0, 120))",
