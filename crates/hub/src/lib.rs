@@ -12,6 +12,7 @@
 
 pub mod alerts;
 pub mod areas;
+pub mod backups;
 pub mod budget;
 pub mod campaign;
 pub mod centre;

@@ -9,6 +9,7 @@ use booth_host::config_file::ConfigError;
 use booth_host::say;
 use booth_host::{clock, crew, journal, out};
 use booth_hub::areas::{self, Areas, AreasError};
+use booth_hub::backups;
 use booth_hub::campaign::{self, Campaign, CampaignError};
 use booth_hub::config::HubConfig;
 use booth_hub::desk;
@@ -20,7 +21,9 @@ use booth_hub::people::{self, People, PeopleError};
 use booth_hub::recordings::{self, Keeper};
 use booth_hub::serve::{self, ServeError};
 use booth_hub::side_door::RunningHub;
-use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
+use booth_hub::store::{
+    self, Accepted, BackupError, Checked, Happened, Progress, Rebuilt, StoreError,
+};
 use booth_hub::unseal;
 use clap::{Parser, Subcommand};
 
@@ -121,6 +124,59 @@ enum Command {
     /// stopped. No clip's file is changed. Running it twice is harmless.
     #[command(verbatim_doc_comment)]
     Rebuild {
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Make a backup of the store, while the hub runs or is stopped
+    ///
+    /// Copies both databases as they are at one moment, every clip that the backup has not yet, what was published, and, apart from these,
+    /// what citizens took back. The hub goes on taking clips meanwhile. Run it every day, from systemd/booth-hub-backup.timer or cron, as
+    /// the hub's user, into a folder on another disk:
+    ///
+    ///   sudo -u booth-hub booth-hub backup /mnt/backup/booth-hub
+    ///
+    /// FOLDER holds one backup, which each run brings up to date:
+    ///
+    ///   backup.json    which backup is whole; written last. Without this file there is none
+    ///   store/         databases, clips without their envelopes, prompts
+    ///   beside/        what was taken back, what waits, one-time codes: only added to, and never to be replaced by an older copy
+    ///   short-lived/   envelopes and what is in dispute, for --keep-days; without them nobody opens a sealed message
+    ///
+    /// What a citizen took back is overwritten in FOLDER by the next run. Copies that you make of FOLDER still have it: delete them after
+    /// --keep-days, too, at least those of short-lived/, and of the whole where messages lie open (docs/hub-store.md).
+    /// The key of receipts is never in it: keep it on paper or with the city's keys. A run that is cut off leaves the backup before.
+    ///
+    /// Exit status: 0 it is whole, 1 it is not, or the store lacked something, 2 wrong usage, 78 bad configuration.
+    #[command(verbatim_doc_comment)]
+    Backup {
+        /// An empty folder, or that of an earlier backup
+        folder: PathBuf,
+        /// For how many days envelopes of earlier runs stay; older ones are overwritten and deleted
+        #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..))]
+        keep_days: u16,
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
+    /// Put a backup back where the store was lost
+    ///
+    /// The hub must be stopped, and [store] dir empty or not there: nothing is put over a store. Leave what is there of the folder with
+    /// -private beside it: what is newer in it stays. What citizens took back, before or after the backup, is not there again. In the end every
+    /// body is read, as by booth-hub check. Then put receipt-key back from its own copy, if that was lost, and start the hub. Clips that
+    /// came after the backup are asked for again from the booths that still have them. Cut off, it is run again.
+    ///
+    /// Exit status: 0 it is back and all is as it should be, 1 it is not, 2 wrong usage, 78 bad configuration.
+    #[command(verbatim_doc_comment)]
+    Restore {
+        /// The folder of the backup
+        folder: PathBuf,
         /// One JSON object instead of lines for people
         #[arg(long)]
         json: bool,
@@ -343,6 +399,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        Self::Operation(error.to_string())
+    }
+}
+
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
         match error {
@@ -409,6 +471,8 @@ fn run_command(command: Command) -> ExitCode {
         }
         Command::Check { .. }
         | Command::Rebuild { .. }
+        | Command::Backup { .. }
+        | Command::Restore { .. }
         | Command::Accept { .. }
         | Command::ImportRecordings { .. }
         | Command::Withdraw { .. }
@@ -480,6 +544,37 @@ fn run(command: Command) -> Result<(), Failure> {
             let rebuilt = store::rebuild(&config.store.dir, Progress::new("read"))?;
             tell_rebuilt(&rebuilt, json);
             Ok(())
+        }
+        Command::Backup {
+            folder,
+            keep_days,
+            json,
+            config,
+        } => {
+            let dir = HubConfig::load(&config)?.store.dir;
+            let progress = Progress::new("copied");
+            let made = store::backup(&dir, &folder, keep_days, clock::wall(), progress)?;
+            match backups::tell_made(&made, json) {
+                true => Ok(()),
+                false => Err(Failure::Reported),
+            }
+        }
+        Command::Restore {
+            folder,
+            json,
+            config,
+        } => {
+            let config = HubConfig::load(&config)?;
+            let rules = serve::store_rules(&config);
+            let restored = store::restore(&folder, &rules, Progress::new)?;
+            backups::tell_restored(&restored, json);
+            if !json {
+                tell_checked(&restored.checked, false);
+            }
+            match restored.checked.findings.is_empty() {
+                true => Ok(()),
+                false => Err(Failure::Reported),
+            }
         }
         Command::ImportRecordings {
             folder,

@@ -282,6 +282,15 @@ pub fn stopped_store(config: &HubConfig) -> Result<Store, ServeError> {
     open_store(config, &keys).map(|(store, _)| store)
 }
 
+/// What the store is opened with.
+pub fn store_rules(config: &HubConfig) -> StoreRules {
+    StoreRules {
+        dir: config.store.dir.clone(),
+        max_clip_bytes: config.store.max_clip_bytes,
+        root: config.mqtt.root.clone(),
+    }
+}
+
 /// Opens the store, with what opens receipts where there is a private key; a booth that logs in under one of the hub's own names is
 /// refused.
 fn open_store(
@@ -292,14 +301,10 @@ fn open_store(
     let named = config.privacy.seals_to().unwrap_or_default();
     let own = Recipients::new(keys.recipients()).ok();
     let seals_to = named.or(own);
-    let mut store = Store::open(&StoreRules {
-        dir: dir.clone(),
-        max_clip_bytes: config.store.max_clip_bytes,
-        root: config.mqtt.root.clone(),
-    })?
-    .keeping_free(config.store.reserve_bytes)
-    .sealing_to(seals_to.clone())
-    .avoiding(config.codes.digits());
+    let mut store = Store::open(&store_rules(config))?
+        .keeping_free(config.store.reserve_bytes)
+        .sealing_to(seals_to.clone())
+        .avoiding(config.codes.digits());
     let how = match (keys.is_empty(), seals_to) {
         (false, _) => {
             let file = Private::beside(dir).receipt_key()?;

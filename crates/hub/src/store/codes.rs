@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::apart::rename_new;
+use super::backup_files::Copier;
 use super::private::{self, Private};
 use super::{StoreError, VoteCode, fsync};
 use crate::door::clip_id_of;
@@ -265,6 +266,58 @@ impl Codes {
             used,
         })
     }
+}
+
+/// Adds the codes of a folder to another one, as it is done for a backup and when it is put back: a code that was used in either is used, a
+/// code on the list of either is on it, and a question that needs codes in either needs them.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn add_all(from: &Path, to: &Path, copier: &mut Copier) -> Result<(), StoreError> {
+    for campaign in private::files_in(from)? {
+        let there = to.join(campaign.file_name().unwrap_or_default());
+        for question in private::files_in(&campaign.join("used"))? {
+            let used = there
+                .join("used")
+                .join(question.file_name().unwrap_or_default());
+            for code in private::files_in(&question)? {
+                let place = used.join(code.file_name().unwrap_or_default());
+                if !place.exists() {
+                    copier.copy(&code, &place)?;
+                }
+            }
+        }
+        let lists = [&campaign, &there].map(|folder| private::lines_of(&folder.join("list")));
+        let [here, before] = lists;
+        let before: BTreeSet<String> = before?.into_iter().collect();
+        let mut all = before.clone();
+        all.extend(here?);
+        if all.len() > before.len() {
+            let text: String = all.iter().map(|mark| format!("{mark}\n")).collect();
+            copier.put(text.as_bytes(), &there.join("list"))?;
+        }
+        let [here, before] = [&campaign, &there].map(|folder| -> Result<Needs, StoreError> {
+            let path = folder.join("campaign.json");
+            match fs::read(&path) {
+                Ok(text) => serde_json::from_slice(&text)
+                    .map_err(|error| StoreError::file("reading", &path, error.into())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Needs::default()),
+                Err(error) => Err(StoreError::file("reading", &path, error)),
+            }
+        });
+        let (mut needs, before) = (here?, before?);
+        if needs.campaign.is_empty() {
+            continue;
+        }
+        needs.questions.extend(before.questions.iter().cloned());
+        if needs != before {
+            let path = there.join("campaign.json");
+            let text = serde_json::to_vec(&needs)
+                .map_err(|error| StoreError::file("writing", &path, error.into()))?;
+            copier.put(&text, &path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Why codes could not be made or taken.

@@ -53,7 +53,10 @@ impl BodyFiles {
     }
 
     /// The envelope, where it lies apart.
-    fn envelope(&self) -> io::Result<Option<Vec<u8>>> {
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn envelope(&self) -> io::Result<Option<Vec<u8>>> {
         let Some(path) = &self.envelope else {
             return Ok(None);
         };

@@ -14,7 +14,7 @@
 //! leaves the file that was there before.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,7 +24,8 @@ use std::time::SystemTime;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, fsync, record};
+use super::backup_files::Copier;
+use super::{StoreError, codes, fsync, record};
 use crate::ingest::is_clip_id;
 use crate::receipts::ReceiptMark;
 use booth_contract::{BodyHash, BoothId, CardId, ClipId};
@@ -121,6 +122,11 @@ impl Private {
         let mut name = store.file_name().unwrap_or_default().to_owned();
         name.push("-private");
         let dir = store.with_file_name(name);
+        Self { dir }
+    }
+
+    /// A folder of this form elsewhere: in a backup.
+    pub(super) fn at(dir: PathBuf) -> Self {
         Self { dir }
     }
 
@@ -335,6 +341,90 @@ impl Private {
         fsync(&folder)?;
         fsync(&self.waiting_dir())
     }
+}
+
+/// Which of two folders of this form has seen more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Newer {
+    /// The one that is added to another: a backup is made.
+    This,
+    /// The one that it is added to: a backup is put back.
+    ThatOne,
+}
+
+impl Private {
+    /// Adds what was taken back, what waits and the codes to such a folder elsewhere, durably. Nothing there is taken away; but where this
+    /// one is newer, a withdrawal that waits here no more, and so has left its mark, waits there no more either. The key of receipts and the
+    /// envelopes stay here.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn add_to(
+        &self,
+        to: &Path,
+        copier: &mut Copier,
+        newer: Newer,
+    ) -> Result<(), StoreError> {
+        let mut waiting = Vec::new();
+        // Read before the marks: whatever is worked off meanwhile has its mark by then.
+        for name in ["waiting", "fits-two"] {
+            for path in files_in(&self.dir.join(name))? {
+                let there = to.join(name).join(path.file_name().unwrap_or_default());
+                if copier.copy(&path, &there)?.is_some() {
+                    waiting.push(there);
+                }
+            }
+        }
+        for folder in files_in(&self.withdrawn())? {
+            for path in files_in(&folder)? {
+                let there = to.join("withdrawn").join(name_of(&folder));
+                let there = there.join(name_of(&path));
+                if !there.exists() {
+                    copier.copy(&path, &there)?;
+                }
+            }
+        }
+        let of_this = lines_of(&self.unmatched())?;
+        let of_that = lines_of(&to.join("unmatched"))?;
+        let (older, later) = match newer {
+            Newer::This => (&of_that, &of_this),
+            Newer::ThatOne => (&of_this, &of_that),
+        };
+        let known: HashSet<&String> = later.iter().collect();
+        let before = older.iter().filter(|line| !known.contains(line));
+        let all: Vec<&String> = before.chain(later).collect();
+        if all.len() > of_that.len() || all.iter().zip(&of_that).any(|(a, b)| *a != b) {
+            let text: String = all.iter().map(|line| format!("{line}\n")).collect();
+            copier.put(text.as_bytes(), &to.join("unmatched"))?;
+        }
+        codes::add_all(&self.codes(), &to.join("codes"), copier)?;
+        copier.finish()?;
+        if newer == Newer::This {
+            for name in ["waiting", "fits-two"] {
+                for path in files_in(&to.join(name))? {
+                    if !waiting.contains(&path) {
+                        wipe(&path)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a file that have something in them.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn lines_of(path: &Path) -> Result<Vec<String>, StoreError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(StoreError::file("reading", path, error)),
+    };
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter(|line| !line.is_empty());
+    Ok(lines.map(str::to_owned).collect())
 }
 
 /// Receipts that were withdrawn and fitted no clip, by their hashes: their clip may lie on a card still.

@@ -191,6 +191,9 @@ CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
 ",
 ];
 
+/// How long a statement waits for another process.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     opened(path).map_err(|error| error.of_database(path))
@@ -198,7 +201,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 
 fn opened(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on the disk when it returns, so that an acknowledged clip survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -259,7 +262,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     Ok(connection)
 }
 

@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -48,8 +49,10 @@ pub(crate) const OF_PAGE: Limit = Limit {
     at_once: 100,
     every_ms: 15_000,
 };
+/// How long emptying SQLite's log waits for whoever reads.
+const PATIENCE_WITH_READERS: Duration = Duration::from_millis(100);
 /// Every part of a clip but the mark that it was withdrawn, the words first.
-const EVERYTHING: [Part; 5] = [
+pub(super) const EVERYTHING: [Part; 5] = [
     Part::Body(BodyKind::OggOpus),
     Part::Body(BodyKind::Text),
     Part::Body(BodyKind::SealedOggOpus),
@@ -595,7 +598,23 @@ impl Store {
         if !self.log_is_to_be_emptied || self.in_transaction {
             return Ok(());
         }
-        self.log_is_to_be_emptied = schema::empty_log(&self.db)?;
+        // A backup reads for seconds: no ack waits for it, and a second later this is tried again.
+        self.db.busy_timeout(PATIENCE_WITH_READERS)?;
+        let is_kept_from_it = schema::empty_log(&self.db);
+        self.db.busy_timeout(schema::PATIENCE)?;
+        self.log_is_to_be_emptied = is_kept_from_it?;
+        Ok(())
+    }
+
+    /// After a restore: deletes versions in dispute whose receipt was taken back since.
+    pub(super) fn forget_versions_taken_back(&mut self) -> Result<(), StoreError> {
+        for path in private::files_in(self.apart.dir())? {
+            if let Some(mark) = record::read(&path)?.and_then(|record| record.receipt)
+                && self.unmatched.has(clock::wall(), &mark)
+            {
+                self.apart.erase_versions(&mark)?;
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ fn random(bytes: &mut [u8]) {
 }
 
 /// A vote of the campaign, with this code sealed beside its receipt.
-fn vote(n: u64, city: &City, code: Option<&OneTimeCode>) -> Clip {
+pub(super) fn vote(n: u64, city: &City, code: Option<&OneTimeCode>) -> Clip {
     let mut vote = choice(n);
     vote.manifest["campaign_id"] = json!("tree");
     let receipt = Receipt::generate(random, &[]).expect("a receipt");
@@ -39,7 +39,7 @@ fn poll(bench: &Bench) -> (u64, Vec<(String, u64)>) {
 }
 
 /// A hub whose campaign `tree` asks the question `square` with codes, and so many codes.
-fn with_codes(bench: &Bench, city: &City, count: usize) -> Vec<OneTimeCode> {
+pub(super) fn with_codes(bench: &Bench, city: &City, count: usize) -> Vec<OneTimeCode> {
     let codes = Codes::beside(&bench.dir());
     codes.ask_for("tree", ["square".to_owned()]).expect("kept");
     city.codes(&bench.dir())

@@ -2,6 +2,7 @@
 //! Longer than 500 lines: one bench, and a test per promise.
 #![allow(clippy::disallowed_methods)]
 
+mod backup;
 mod codes;
 mod faults;
 mod fleet;

@@ -10,7 +10,7 @@ use booth_sealing::{DataKey, Ending, KernelRandom, Sealer};
 const WORDS: &[u8] = include_bytes!("../../../../sealing/vectors/clip.opus");
 
 /// A clip as a booth seals it.
-fn sealed(city: &City, n: u64) -> Clip {
+pub(super) fn sealed(city: &City, n: u64) -> Clip {
     let mut clip = numbered(n);
     let id = uuid::Uuid::try_parse(&clip.id).expect("a UUID");
     let key = DataKey::generate(&mut KernelRandom).expect("a key");
@@ -45,7 +45,7 @@ fn envelope_of(bench: &Bench, clip: &Clip) -> PathBuf {
 }
 
 /// The words, as the pages play them.
-fn heard(bench: &Bench, city: &City, clip: &Clip) -> Option<Vec<u8>> {
+pub(super) fn heard(bench: &Bench, city: &City, clip: &Clip) -> Option<Vec<u8>> {
     let views = bench.views().opening_with(city.keys());
     let ClipFile { files, sealed, .. } = views.clip_file(&clip.id)?;
     assert!(sealed.is_some());

@@ -49,7 +49,7 @@ impl City {
     }
 
     /// A clip in whose manifest this receipt is sealed.
-    fn seals(&self, mut clip: Clip, receipt: &Receipt) -> Clip {
+    pub(super) fn seals(&self, mut clip: Clip, receipt: &Receipt) -> Clip {
         let text = receipt.text_for_clip(&clip.id, None);
         let sealed = envelope::seal(&text, &self.to, &mut KernelRandom).expect("sealed");
         clip.manifest["sealed"] = json!(STANDARD.encode(sealed));
@@ -59,7 +59,7 @@ impl City {
     }
 
     /// A withdrawal as a booth sends it, and its id.
-    fn takes_back(&self, receipt: &Receipt, n: u64) -> Withdrawal {
+    pub(super) fn takes_back(&self, receipt: &Receipt, n: u64) -> Withdrawal {
         let id = ClipId::from(format!("aaaaaaaa-8b86-4d01-b42d-{n:012x}"));
         Withdrawal {
             sealed: receipts::seal(&id, receipt, &self.to).expect("sealed"),
@@ -70,7 +70,7 @@ impl City {
 }
 
 /// The nth clip, in words of its own.
-fn spoken(n: u64) -> Clip {
+pub(super) fn spoken(n: u64) -> Clip {
     let mut clip = numbered(n);
     let own = 31 + 2 * n as u32;
     clip.body = (0..40_000_u32)
@@ -81,7 +81,7 @@ fn spoken(n: u64) -> Clip {
 }
 
 /// The nth receipt.
-fn receipt(n: u64) -> Receipt {
+pub(super) fn receipt(n: u64) -> Receipt {
     let mut state = n;
     Receipt::generate(
         |bytes| {
@@ -107,7 +107,7 @@ impl Bench {
         Self { store, ..self }
     }
 
-    fn takes_back(&mut self, booth: &str, withdrawal: &Withdrawal) -> Option<Ack> {
+    pub(super) fn takes_back(&mut self, booth: &str, withdrawal: &Withdrawal) -> Option<Ack> {
         let topic = format!("{booth}/withdraw/{}", withdrawal.id);
         self.send(&topic, &withdrawal.to_json())
     }
@@ -150,13 +150,13 @@ impl Bench {
     }
 }
 
-fn found(bench: &Bench) -> Vec<Finding> {
+pub(super) fn found(bench: &Bench) -> Vec<Finding> {
     check::look(&bench.dir(), Progress::new("read"), false)
         .expect("checks")
         .findings
 }
 
-fn is_gone(bench: &Bench, clip: &Clip) {
+pub(super) fn is_gone(bench: &Bench, clip: &Clip) {
     assert_eq!(bench.file(clip), None);
     let kept = rows::known(&bench.store.db, &clip.id).expect("reads");
     assert!(kept.is_none());
