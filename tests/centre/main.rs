@@ -1,5 +1,6 @@
 //! The hub on a real broker, and its pages in a real browser.
 
+mod backup;
 mod campaigns;
 mod desk;
 mod editor;

@@ -9,12 +9,10 @@ use crate::store::{BackedUp, Restored};
 /// Ids that are named, of many.
 const MOST_NAMED: usize = 10;
 
-/// Says what a backup has; answers whether the store lacked nothing.
-pub fn tell_made(made: &BackedUp, json: bool) -> bool {
-    let is_whole = made.incomplete.is_empty() && made.without_envelope.is_empty();
+/// Says what a backup has, and what the store lacked.
+pub fn tell_made(made: &BackedUp, json: bool) {
     if json {
-        say!("{}", serde_json::json!(made));
-        return is_whole;
+        return say!("{}", serde_json::json!(made));
     }
     for (ids, what) in [
         (
@@ -67,7 +65,6 @@ pub fn tell_made(made: &BackedUp, json: bool) -> bool {
             "It lies on the store's own disk, and is lost with it: copy it elsewhere, or name a folder on another disk."
         );
     }
-    is_whole
 }
 
 /// Says what was put back.

@@ -150,7 +150,9 @@ enum Command {
     /// --keep-days, too, at least those of short-lived/, and of the whole where messages lie open (docs/hub-store.md).
     /// The key of receipts is never in it: keep it on paper or with the city's keys. A run that is cut off leaves the backup before.
     ///
-    /// Exit status: 0 it is whole, 1 it is not, or the store lacked something, 2 wrong usage, 78 bad configuration.
+    /// What the store itself lacks, is said, and is no failure of the backup: booth-hub check says what to do.
+    ///
+    /// Exit status: 0 it is whole, 1 it is not, 2 wrong usage, 78 bad configuration.
     #[command(verbatim_doc_comment)]
     Backup {
         /// An empty folder, or that of an earlier backup
@@ -554,10 +556,8 @@ fn run(command: Command) -> Result<(), Failure> {
             let dir = HubConfig::load(&config)?.store.dir;
             let progress = Progress::new("copied");
             let made = store::backup(&dir, &folder, keep_days, clock::wall(), progress)?;
-            match backups::tell_made(&made, json) {
-                true => Ok(()),
-                false => Err(Failure::Reported),
-            }
+            backups::tell_made(&made, json);
+            Ok(())
         }
         Command::Restore {
             folder,

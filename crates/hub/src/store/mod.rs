@@ -15,6 +15,7 @@ mod accept;
 mod apart;
 mod at_rest;
 mod backup;
+mod backup_error;
 mod backup_files;
 mod check;
 mod clips;
@@ -50,7 +51,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 pub use accept::{Accepted, accept, mark_child};
-pub use backup::{BackedUp, BackupError, backup};
+pub use backup::{BackedUp, backup};
+pub use backup_error::BackupError;
 pub use check::{Checked, Finding, Progress, check};
 pub use codes::{CodesError, Counts, MOST_CODES, Taken, VoteCodes};
 pub use envelopes::BodyFiles;

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::backup::{BackupError, is_as_written, withdrawn_in};
+use super::backup::{is_as_written, withdrawn_in};
+use super::backup_error::BackupError;
 use super::backup_files::{Copier, Layout, SCHEMA, copy_all, each_envelope};
 use super::private::{self, Newer, Private};
 use super::record::{self, Part};
