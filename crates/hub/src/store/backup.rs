@@ -213,6 +213,7 @@ pub fn backup(
         clips: done.clips,
         bodies: done.bodies,
         bytes: done.bytes,
+        has_receipt_key: done.receipt_key.is_some(),
         hub_sqlite,
         city_sqlite,
     };

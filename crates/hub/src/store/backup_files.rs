@@ -56,6 +56,8 @@ pub(super) struct Note {
     /// Bodies, and how many bytes they have.
     pub bodies: u64,
     pub bytes: u64,
+    /// Whether the hub had a key of receipts, which has to be put back from its own copy.
+    pub has_receipt_key: bool,
     pub hub_sqlite: Hashed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub city_sqlite: Option<Hashed>,

@@ -36,7 +36,7 @@ pub struct Restored {
     pub taken_back: u64,
     /// Envelopes.
     pub envelopes: u64,
-    /// Where the key of receipts has to be put before the hub starts; nothing where it is there.
+    /// Where the key of receipts has to be put before the hub starts; nothing where it is there, or the hub had none.
     pub wants_receipt_key: Option<PathBuf>,
     /// What `booth-hub check` says of the store now.
     pub checked: Checked,
@@ -157,7 +157,7 @@ pub fn restore(
     drop(store);
     give_to_the_owner(dir, private.dir())?;
     let key = private.dir().join("receipt-key");
-    restored.wants_receipt_key = Some(key).filter(|key| !key.exists());
+    restored.wants_receipt_key = Some(key).filter(|key| note.has_receipt_key && !key.exists());
     restored.checked = check(dir, progress("read"))?;
     Ok(restored)
 }

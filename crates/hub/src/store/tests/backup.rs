@@ -115,7 +115,7 @@ fn a_backup_of_an_open_store_is_put_back_whole_and_copies_each_clip_once() {
         (4, 1, 0)
     );
     assert_eq!(restored.checked.findings, []);
-    assert!(restored.wants_receipt_key.is_some());
+    assert_eq!(restored.wants_receipt_key, None, "it had none");
     bench = bench.with_key(&city);
     for clip in [&open, &new] {
         assert_eq!(bench.file(clip).as_ref(), Some(&clip.body));
@@ -147,7 +147,7 @@ fn no_key_lies_in_a_backup_and_no_envelope_outside_its_short_lived_folder() {
     fs::write(&key, b"the key of the receipts").expect("written");
     let made = bench.backs_up();
     assert_eq!(made.receipt_key.as_ref(), Some(&key));
-    assert_eq!(bench.files_with(b"the key of the receipts"), [key]);
+    assert_eq!(bench.files_with(b"the key of the receipts"), [key.clone()]);
     let envelope = fs::read(private.envelope(&clip.id)).expect("an envelope");
     let with = bench.files_with(&envelope);
     let short_lived = bench.backup_dir().join("short-lived");
@@ -159,6 +159,8 @@ fn no_key_lies_in_a_backup_and_no_envelope_outside_its_short_lived_folder() {
             .iter()
             .any(|path| path.ends_with(".sealed"))
     );
+    let (_, restored) = bench.restored(true);
+    assert_eq!(restored.wants_receipt_key, Some(key));
 }
 
 #[test]
