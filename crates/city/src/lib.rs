@@ -167,6 +167,20 @@ impl City {
         follow::follow(self, with_late)
     }
 
+    /// How many messages wait for a decision, and since when the oldest of them does.
+    ///
+    /// # Errors
+    /// A database that does not answer.
+    pub fn waiting_for_a_decision(&self) -> Result<(u64, Option<jiff::Timestamp>), CityError> {
+        let (messages, oldest): (u64, Option<String>) = self.store.read(|db| {
+            db.prepare_cached(
+                "SELECT count(*), min(received_at) FROM message WHERE state = 'waiting' AND kind <> 'choice'",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        })?;
+        Ok((messages, oldest.and_then(|at| at.parse().ok())))
+    }
+
     /// Makes drafts of transcripts with the command of `[city.transcribe]`, and looks through what arrives for somebody in danger, until it is
     /// dropped.
     pub async fn make_drafts(self: Arc<Self>) {

@@ -310,6 +310,9 @@ pub struct HubHttp {
     pub cert_file: Option<PathBuf>,
     /// Its private key.
     pub key_file: Option<PathBuf>,
+    /// File with the token that whoever scrapes `/metrics` shows, relative to `hub.toml`, or a systemd credential's name. Without it there are no
+    /// figures.
+    pub metrics_token_file: Option<PathBuf>,
     /// Once let pages without a login listen to the network; `true` is refused with what to write instead.
     pub public: bool,
 }
@@ -322,6 +325,7 @@ impl Default for HubHttp {
             behind_proxy: false,
             cert_file: None,
             key_file: None,
+            metrics_token_file: None,
             public: false,
         }
     }
@@ -407,6 +411,7 @@ impl HubConfig {
         let files = [
             &mut http.cert_file,
             &mut http.key_file,
+            &mut http.metrics_token_file,
             &mut login.client_secret_file,
             &mut login.ca_file,
             &mut read.desk.ca_file,
@@ -575,6 +580,22 @@ mod tests {
         assert_eq!(config.booths[0].place, "Torv");
         assert_eq!(config.mqtt.jitter_s, 600);
         assert_eq!(config.store.reserve_bytes, 0);
+    }
+
+    #[test]
+    fn every_key_of_the_hubs_pages_is_in_the_page_about_the_configuration() {
+        let refused = checked("[http]\nno_such_key=1").expect_err("an unknown key");
+        let (_, known) = refused.split_once("expected").expect("what is known");
+        let known = known.split(';').next().unwrap_or_default();
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        assert!(known.contains(&"metrics_token_file"), "{refused}");
+        let page = include_str!("../../../docs/configuration.md");
+        for key in known {
+            assert!(
+                page.contains(&format!("`{key}`")) || page.contains(&format!("[http] {key}")),
+                "{key}"
+            );
+        }
     }
 
     #[test]

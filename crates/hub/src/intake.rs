@@ -312,6 +312,11 @@ impl Intake {
         self.is_tight = is_tight;
     }
 
+    /// How many messages wait.
+    pub fn waiting(&self) -> usize {
+        self.messages
+    }
+
     /// Whether so much waits that nothing more should be read.
     pub fn is_full(&self) -> bool {
         self.messages >= ALL.messages || self.bytes >= ALL.bytes

@@ -29,6 +29,7 @@ pub mod ingest;
 pub mod intake;
 pub mod keys;
 pub mod login;
+pub mod monitoring;
 pub mod mqtt;
 mod pace;
 pub mod pages;

@@ -91,6 +91,9 @@ enum Command {
     /// with a proxy with TLS in front, `[http] behind_proxy = true`, or with `[http] cert_file` and `key_file`. A proxy may take a prefix
     /// away; if it passes its own name on as Host, `[http] names = ["its.name"]` makes them answer to it. Other names are refused.
     ///
+    /// Machines ask /healthz (does it turn?) and /readyz (does it take messages? 503 says why not) without a login, and /metrics with the token
+    /// of `[http] metrics_token_file`: see docs/monitoring.md.
+    ///
     /// Each sender has a budget: whoever sends more than any booth is dropped beyond it, and named on the operations page. Names that the hub itself logs in with are no booths': what comes from them is ignored and shown.
     #[command(verbatim_doc_comment)]
     Serve {

@@ -31,6 +31,7 @@ use super::fence::Fence;
 use super::ingest::shortened;
 use super::intake::{Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
+use super::monitoring::Meters;
 use super::presence::About;
 use super::store::{self, BrokerStatus};
 use super::worker::{Job, MAX_WAITING, Outcome};
@@ -92,6 +93,8 @@ pub struct Link {
     pub connection: u64,
     /// What the link has learned of its broker.
     pub learned: Learned,
+    /// Where what comes and goes is counted.
+    pub meters: Arc<Meters>,
 }
 
 /// What a link has learned of its broker, over all its connections.
@@ -313,6 +316,7 @@ impl Link {
     /// Once a second: asks whether the store lives, and reports senders that exceed their budgets. While the store has so many jobs
     /// that there is no place for the question, their reports prove that it lives.
     fn tick(&mut self) {
+        self.meters.waiting(self.intake.waiting(), self.at_store);
         let Tell { over, dropped } = self.intake.tick(clock::mono());
         if dropped > 0 {
             log::warn!(
@@ -416,6 +420,7 @@ impl Link {
             knows_no_names: false,
             said: 0,
             heard: 0,
+            meters: Arc::clone(&self.meters),
         }
     }
 

@@ -18,10 +18,11 @@ use super::centre::HubCentre;
 use super::config::HubConfig;
 use super::door::Door;
 use super::fence::Fence;
-use super::http::{self, Names};
+use super::http::{self, Names, Pages};
 use super::intake::Intake;
 use super::keys::{Keyring, KeysError};
 use super::login;
+use super::monitoring::{Meters, Monitoring, Token};
 use super::mqtt::{Learned, Link};
 use super::presence::About;
 use super::receipts::{Opener, ReceiptKey};
@@ -35,8 +36,8 @@ use booth_city::{City, CityError};
 use booth_contract::Topics;
 use booth_host::config_file::{ConfigError, ConfigFault};
 use booth_host::crew::{self, Crew, Death};
-use booth_host::journal;
 use booth_host::tls;
+use booth_host::{clock, journal};
 use booth_sealing::Recipients;
 
 /// Why the hub did not start, or ended by itself.
@@ -84,6 +85,7 @@ pub async fn serve_witnessed(
     let known: Vec<String> = expected.chain(store.senders()?).collect();
     let (listener, address) = listen(&config).await?;
     let tls = own_tls(&config)?;
+    let token = metrics_token(&config)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
 
     let status = Arc::new(Mutex::new(BrokerStatus {
@@ -101,7 +103,9 @@ pub async fn serve_witnessed(
         witness(&outcome);
         outcomes_in.send(outcome).is_ok()
     };
-    let (jobs, store_thread) = worker::start(store, report).map_err(ServeError::System)?;
+    let meters = Arc::new(Meters::new(clock::mono()));
+    let (jobs, store_thread) =
+        worker::start(store, Arc::clone(&meters), report).map_err(ServeError::System)?;
 
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
@@ -112,22 +116,27 @@ pub async fn serve_witnessed(
         .taking(Arc::clone(&door), Arc::clone(&withdrawing));
     let centre = Arc::new(centre);
     let city = City::open(&config.store.dir, config.city.clone(), centre)?;
-    let city_of_staff = Arc::clone(&city);
+    let monitoring = Monitoring::new(
+        &config,
+        token,
+        Arc::clone(&meters),
+        Arc::clone(&status),
+        Arc::clone(&views),
+        Arc::clone(&city),
+    )?;
+    let staff = Pages {
+        views,
+        names,
+        withdrawing,
+        city: Arc::clone(&city),
+        monitoring,
+    };
     let tls_of_citizens = tls.clone();
     let showing = async move {
         let stop = async move {
             let _ = pages_stop.wait_for(|stop| *stop).await;
         };
-        http::serve_with(
-            listener,
-            tls,
-            views,
-            names,
-            withdrawing,
-            &city_of_staff,
-            stop,
-        )
-        .await;
+        http::serve_with(listener, tls, staff, stop).await;
     };
     let pages = crew::task("pages", showing);
     let following = crew::task("city", follow(Arc::clone(&city)));
@@ -158,6 +167,7 @@ pub async fn serve_witnessed(
         }
     };
     let campaigns = crew::task("campaigns", campaign::welcome(config.clone()));
+    let turning = Arc::clone(&meters);
     let link = Link {
         login,
         topics: Topics::new(config.mqtt.root.clone()),
@@ -169,13 +179,15 @@ pub async fn serve_witnessed(
         at_store: 0,
         outcomes,
         status,
-        alive: Box::new(|| {
+        alive: Box::new(move || {
+            turning.alive(clock::mono());
             tell_systemd(&[NotifyState::Watchdog]);
             journal::tell_due();
         }),
         stop: stopped,
         connection: 0,
         learned: Learned::default(),
+        meters,
     };
     let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
@@ -324,6 +336,16 @@ fn open_store(
 pub(crate) fn expected_keys(config: &HubConfig) -> Vec<String> {
     let named = config.privacy.seals_to().unwrap_or_default();
     named.map_or_else(Vec::new, |keys| keys.ids())
+}
+
+/// What whoever scrapes the figures has to show.
+fn metrics_token(config: &HubConfig) -> Result<Option<Token>, ServeError> {
+    let Some(file) = &config.http.metrics_token_file else {
+        return Ok(None);
+    };
+    let token = Token::read(file);
+    let token = token.map_err(|why| ConfigFault::that("[http] metrics_token_file", why));
+    Ok(Some(token.map_err(ConfigError::from)?))
 }
 
 /// The pages' own TLS, where they have a certificate.

@@ -39,6 +39,7 @@ use booth_city::web::Need;
 use booth_sealing::{EnvelopeError, OpenError};
 use clip::Unplayable;
 
+use super::monitoring::Monitoring;
 use super::pages::{self, Base, Head};
 use super::view::{ClipFile, Cursor, Place, Views};
 use super::withdrawing::Withdrawing;
@@ -103,25 +104,33 @@ pub(crate) async fn serve_before(
 pub async fn serve_with(
     listener: tokio::net::TcpListener,
     tls: Option<TlsAcceptor>,
-    views: Arc<dyn Views>,
-    names: Names,
-    withdrawing: Arc<Withdrawing>,
-    city: &Arc<City>,
+    pages: Pages,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let router = with_staff(views, names, withdrawing, city);
-    guests::serve(listener, tls, router, stop).await;
+    guests::serve(listener, tls, with_staff(pages), stop).await;
 }
 
-fn with_staff(
-    views: Arc<dyn Views>,
-    names: Names,
-    withdrawing: Arc<Withdrawing>,
-    city: &Arc<City>,
-) -> Router {
-    let own = router(views, Some(withdrawing)).layer(Extension(Arc::clone(city)));
+/// What the staff's listener shows.
+pub struct Pages {
+    /// Where the hub's own pages take their content from.
+    pub views: Arc<dyn Views>,
+    /// Under which names they may be asked for.
+    pub names: Names,
+    /// What becomes of what is taken back on a page.
+    pub withdrawing: Arc<Withdrawing>,
+    /// The pages of the city's staff.
+    pub city: Arc<City>,
+    /// What machines ask.
+    pub monitoring: Monitoring,
+}
+
+pub(crate) fn with_staff(pages: Pages) -> Router {
+    let city = &pages.city;
+    let own = router(pages.views, Some(pages.withdrawing)).layer(Extension(Arc::clone(city)));
     let own = booth_city::web::behind_the_door(city, own, need_of);
-    guarded(own.merge(booth_city::web::for_staff(city)), names)
+    let staff = own.merge(booth_city::web::for_staff(city));
+    // Machines have no login: what they may see stands in the figures' own comment.
+    guarded(staff.merge(pages.monitoring.router()), pages.names)
 }
 
 /// What the hub's own pages need of whoever comes: they show all campaigns.

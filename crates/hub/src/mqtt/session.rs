@@ -4,6 +4,7 @@
 //! wait, or decide what an answer is.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{
@@ -15,6 +16,7 @@ use super::{Asks, Fault, Phase};
 use crate::fence::{Ask, Fence};
 use crate::ingest::{Answer, shortened};
 use crate::intake::{Came, Intake};
+use crate::monitoring::Meters;
 use crate::presence::{About, Kin};
 use crate::worker::Outcome;
 use booth_contract::{HubState, Topic, Topics};
@@ -69,6 +71,7 @@ pub(super) struct Session {
     /// How many publishes were handed to the client, and how many of them the broker has acknowledged.
     pub(super) said: u64,
     pub(super) heard: u64,
+    pub(super) meters: Arc<Meters>,
 }
 
 pub(super) type Step = Result<(), Fault>;
@@ -209,10 +212,12 @@ impl Session {
             expiry_s: properties.and_then(|properties| properties.message_expiry_interval),
             is_unpromised: publish.qos == QoS::AtMostOnce,
         };
+        let (sender, levels) = self.topics.came_up(&topic).unwrap_or_default();
         // A message without a place was counted and will be reported by the intake.
-        if intake.push(clock::mono(), came)
-            && let Some((sender, _)) = self.topics.came_up(&topic)
-        {
+        let has_place = intake.push(clock::mono(), came);
+        let bytes = topic.len() + publish.payload.len();
+        self.meters.came(levels, bytes, has_place);
+        if has_place && !sender.is_empty() {
             fence.know(sender);
         }
         self.acknowledge(publish.pkid);
@@ -300,6 +305,7 @@ impl Session {
         let topic = Topic::Ack(answer.booth.clone(), answer.ack.clip_id.clone());
         let payload = serde_json::to_vec(&answer.ack).map_err(|error| error.to_string())?;
         self.publish(&topic, payload, PublishOptions::at_least_once());
+        self.meters.answered(answer.ack.status);
         Ok(())
     }
 

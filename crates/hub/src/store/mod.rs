@@ -27,6 +27,7 @@ mod gaps;
 mod history;
 mod identity;
 mod lists;
+pub(crate) mod measures;
 pub(crate) mod private;
 mod rebuild;
 mod record;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::monitoring::Meters;
 use crate::worker::{self, Job, Outcome};
 
 const PART: usize = 10_000;
@@ -94,8 +95,10 @@ fn a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended() {
         wall,
         mono,
     } = bench;
-    let (jobs, thread) =
-        worker::start(store, move |outcome| outcomes_in.send(outcome).is_ok()).expect("starts");
+    let (jobs, thread) = worker::start(store, Arc::new(Meters::new(Mono(0))), move |outcome| {
+        outcomes_in.send(outcome).is_ok()
+    })
+    .expect("starts");
     jobs.send(Job::Message(last.clone())).expect("sent");
     match outcomes.blocking_recv() {
         Some(Outcome::Failed { why, jobs: 1 }) => assert!(why.contains("clips"), "{why}"),
