@@ -8,6 +8,7 @@ mod home;
 mod hub_delivery;
 mod imports;
 mod look;
+mod monitoring;
 mod pages;
 mod sealed;
 mod sealed_desk;
