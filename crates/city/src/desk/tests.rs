@@ -271,6 +271,21 @@ fn a_partner_decides_and_sees_nothing_of_another_campaign() {
 }
 
 #[test]
+fn what_waits_for_a_decision_is_counted_with_when_the_oldest_arrived() {
+    let (city, _centre, _folder) = with(&["one", "two"]);
+    let waiting = city.waiting_for_a_decision().expect("a database");
+    assert_eq!(waiting, (2, Some(spoken("one").received_at)));
+    city.store
+        .change_quietly(|tx| {
+            tx.execute("UPDATE message SET state = 'rejected'", [])?;
+            Ok(())
+        })
+        .expect("written");
+    let waiting = city.waiting_for_a_decision().expect("a database");
+    assert_eq!(waiting, (0, None));
+}
+
+#[test]
 fn who_may_be_in_danger_comes_first_then_the_oldest_and_what_is_likely_empty_last() {
     let (city, centre, _folder) = city();
     let at = spoken("x").received_at;
