@@ -147,7 +147,10 @@ fn no_key_lies_in_a_backup_and_no_envelope_outside_its_short_lived_folder() {
     fs::write(&key, b"the key of the receipts").expect("written");
     let made = bench.backs_up();
     assert_eq!(made.receipt_key.as_ref(), Some(&key));
-    assert_eq!(bench.files_with(b"the key of the receipts"), [key.clone()]);
+    assert_eq!(
+        bench.files_with(b"the key of the receipts"),
+        std::slice::from_ref(&key)
+    );
     let envelope = fs::read(private.envelope(&clip.id)).expect("an envelope");
     let with = bench.files_with(&envelope);
     let short_lived = bench.backup_dir().join("short-lived");
