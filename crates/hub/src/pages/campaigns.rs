@@ -23,7 +23,7 @@ pub(super) fn asked(booths: &[&BoothView]) -> Markup {
         @if !told.is_empty() {
             h2 { "What is asked" }
             p.soft { "What each booth has in force of the campaigns that were published. " code { "booth-hub campaign list" } " tells which they are." }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th { "Booth" } th { "In force" } th { "Said" } th { "Still to come" } } }
                 tbody { @for (booth, report) in told { (row(booth, report)) } }
             } }

@@ -39,7 +39,7 @@ pub fn look_at(head: &Head, view: &RefusedPage, size: Option<usize>) -> Markup {
 /// The table.
 pub(super) fn list(entries: &[RefusedView]) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr { th { "When" } th { "Booth" } th { "Clip" } th { "Why" } } }
             tbody { @for entry in entries { tr {
                 td { (moment(&entry.at)) } td { (entry.booth_id) }

@@ -183,7 +183,7 @@ pub fn operations(head: &Head, view: &FleetView) -> Markup {
             (over_budget(view))
         }
         p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". The page reloads every 15 s." }
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr { th { "Booth" } th { "Can take messages" } th { "Last health" } th { "Unsent" } th { "Last clip" } th { "Software" } } }
             tbody { @for booth in &booths { (row(booth, &view.unreadable.entries)) } }
         } }
@@ -213,7 +213,7 @@ fn over_budget(view: &FleetView) -> Markup {
         p.note role="alert" { "Each has used up what the hub takes from one sender. Its messages beyond that are dropped, and the others are served. "
             "No booth needs so much: its password may be in other hands. Look at the booth, and give it another password at the broker. "
             "A sender leaves this list after a quiet day." }
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr { th { "Last" } th { "Sender" } th { "Dropped" } th { "Why" } } }
             tbody { @for said in &view.over_budget.entries { tr {
                 td { (moment(&said.last_at)) } td { code { (said.sender) } }
@@ -229,7 +229,7 @@ fn unread(strangers: &[&UnreadableView]) -> Markup {
     html! {
         h2 { "Messages that cannot be read" }
         p.soft { "From senders that are no booth of the table above. What cannot be read changes nothing." }
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr { th { "Last" } th { "Sender" } th { "What" } th { "How often" } th { "Why" } } }
             tbody { @for said in strangers { tr {
                 td { (moment(&said.last_at)) } td { code { (said.sender) } } td { (said.kind) }
@@ -243,7 +243,7 @@ fn unread(strangers: &[&UnreadableView]) -> Markup {
 fn gaps(view: &FleetView) -> Markup {
     html! {
         h2 { "Clips that are not here" }
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr { th { "Card" } th { "Booth" } th { "Numbers" } th { "Where they are" } th { "Card last heard" } } }
             tbody { @for gap in &view.gaps { tr {
                 td { code { (gap.card_id.chars().take(8).collect::<String>()) } }

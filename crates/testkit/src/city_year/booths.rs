@@ -88,7 +88,8 @@ pub(super) fn deliver(port: u16, booth: &str, kept: &[Kept], said: &[Said]) -> V
     client.publish(
         "state",
         true,
-        "{\"state\":\"online\",\"session\":\"1-5\"}".to_owned(),
+        json!({"state": "online", "session": "1-5", "boot_id": "b", "card_id": card(booth)})
+            .to_string(),
     );
     let mut ids = Vec::new();
     let clips = (1..)
