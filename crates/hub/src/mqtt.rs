@@ -409,7 +409,11 @@ impl Link {
             phase: Phase::Connecting,
             asks: match self.learned.suspects && self.learned.is_introduced {
                 true => Asks::WhetherAnother,
-                false if self.learned.rivals > 0 || self.connection == 1 => Asks::Who,
+                false
+                    if self.learned.rivals > 0 || self.learned.suspects || self.connection == 1 =>
+                {
+                    Asks::Who
+                }
                 false => Asks::No,
             },
             other: None,
