@@ -9,12 +9,10 @@ mod address;
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::{Response, Uri};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, BodyReader};
@@ -25,7 +23,6 @@ pub use address::{AddressError, Elsewhere, LONGEST_URL, NoUrl, check_url, check_
 
 use booth_contract::time::Mono;
 use booth_host::clock;
-use booth_host::tls::pem::Wanted;
 use booth_host::tls::{self, TlsError};
 
 /// Longest pause between two tries.
@@ -233,21 +230,9 @@ impl Download {
         patience: Patience,
     ) -> Result<Self, DownloadError> {
         check_url(url)?;
-        let mut roots = rustls_native_certs::load_native_certs().certs;
-        if let Some(ca) = ca {
-            roots.extend(tls::certificates(ca, Wanted::Authority)?);
-        }
-        let roots = roots
-            .iter()
-            .map(|root| Certificate::from_der(root).to_owned());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
-            .root_certs(RootCerts::from(roots))
-            .build();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            .tls_config(tls)
+            .tls_config(tls::for_http(ca)?)
             .user_agent(concat!("booth-gateway/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
             .timeout_connect(Some(patience.silence))

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use booth_host::line_server;
+use booth_testkit::alike;
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
@@ -51,25 +52,12 @@ pub(super) fn decoded(file: &Path, into: &Path) -> Vec<f64> {
 
 /// Loudness in steps of 10 ms.
 pub(super) fn envelope(samples: &[f64]) -> Vec<f64> {
-    samples
-        .chunks(480)
-        .map(|step| (step.iter().map(|s| s * s).sum::<f64>() / step.len() as f64).sqrt())
-        .collect()
+    alike::envelope(samples.iter().copied(), 480)
 }
 
 /// Best normalised correlation of `source` inside `heard`, and where.
 pub(super) fn correlation(heard: &[f64], source: &[f64]) -> (f64, usize) {
-    let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
-    (0..heard.len().saturating_sub(source.len() / 2))
-        .map(|lag| {
-            let part = &heard[lag..heard.len().min(lag + source.len())];
-            let dot: f64 = part.iter().zip(source).map(|(a, b)| a * b).sum();
-            (dot / (norm(part) * norm(&source[..part.len()]) + 1e-9), lag)
-        })
-        .fold(
-            (0.0, 0),
-            |best, next| if next.0 > best.0 { next } else { best },
-        )
+    alike::likeness(heard, source, source.len() / 2)
 }
 
 #[test]

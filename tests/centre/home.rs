@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use booth_audio::{RATE, samples};
 use booth_host::plain_file::make_private;
 use booth_sealing::{Identity, KernelRandom};
+use booth_testkit::alike;
 use booth_testkit::browser::Browser;
 use booth_testkit::hub::{Broker, Home, Hub, free_port};
 use booth_testkit::speech::decode;
@@ -139,27 +140,13 @@ struct Message {
 
 /// Loudness in steps of 20 ms.
 fn envelope(samples: &[i16]) -> Vec<f64> {
-    samples
-        .chunks(RATE as usize / 50)
-        .map(|step| {
-            let energy: f64 = step.iter().map(|s| f64::from(*s).powi(2)).sum();
-            (energy / step.len() as f64).sqrt()
-        })
-        .collect()
+    let samples = samples.iter().map(|sample| f64::from(*sample));
+    alike::envelope(samples, RATE as usize / 50)
 }
 
 /// How alike the envelope of what was said and a part of what was heard are, 0 to 1, and where that part begins, in steps.
 fn likeness(heard: &[f64], said: &[f64]) -> (f64, usize) {
-    let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
-    let found = (0..heard.len().saturating_sub(said.len() * 9 / 10)).map(|lag| {
-        let part = &heard[lag..heard.len().min(lag + said.len())];
-        let dot: f64 = part.iter().zip(said).map(|(a, b)| a * b).sum();
-        (dot / (norm(part) * norm(&said[..part.len()]) + 1e-9), lag)
-    });
-    found.fold(
-        (0.0, 0),
-        |best, next| if next.0 > best.0 { next } else { best },
-    )
+    alike::likeness(heard, said, said.len() * 9 / 10)
 }
 
 /// Loudness of the steps that are loud at all, dB: what somebody says, without the pauses.

@@ -150,6 +150,53 @@ pub(crate) async fn ask(
     (parts.status, parts.headers, text)
 }
 
+/// Somebody of the staff who is logged in and at the pages.
+pub(crate) struct Seat {
+    pub(crate) pages: axum::Router,
+    pub(crate) cookie: String,
+    pub(crate) token: String,
+}
+
+impl Seat {
+    /// Of whoever [`seated`] or [`seated_in`] has let in.
+    pub(crate) fn of(city: &Arc<City>, (cookie, token): (String, String)) -> Self {
+        Self {
+            pages: crate::web::for_staff(city),
+            cookie,
+            token,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
+        let (status, _, text) = ask(&self.pages, request(path, &self.cookie, None)).await;
+        (status, text)
+    }
+
+    /// A form; where its answer leads, or nothing, and the answer.
+    pub(crate) async fn post(&self, path: &str, fields: &str) -> (StatusCode, String, String) {
+        let form = format!("form_token={}&{fields}", self.token);
+        self.sends(request(path, &self.cookie, Some(&form))).await
+    }
+
+    /// A form of several parts (RFC 7578), whose boundary is `x`; `parts` begin behind the form's token.
+    pub(crate) async fn post_parts(&self, path: &str, parts: &str) -> (StatusCode, String, String) {
+        let body = format!(
+            "--x\r\ncontent-disposition: form-data; name=\"form_token\"\r\n\r\n{}\r\n{parts}--x--\r\n",
+            self.token
+        );
+        let mut request = request(path, &self.cookie, Some(&body));
+        let kind = "multipart/form-data; boundary=x".parse().expect("a value");
+        request.headers_mut().insert("content-type", kind);
+        self.sends(request).await
+    }
+
+    async fn sends(&self, request: Request<Body>) -> (StatusCode, String, String) {
+        let (status, headers, text) = ask(&self.pages, request).await;
+        let to = headers.get("location").and_then(|to| to.to_str().ok());
+        (status, to.unwrap_or_default().to_owned(), text)
+    }
+}
+
 /// A city in a folder of its own with such a hub.
 pub(crate) fn city_with(config: CityConfig) -> (Arc<City>, Arc<FakeCentre>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -306,4 +353,15 @@ impl Centre for FakeCentre {
         tell("published");
         Ok(())
     }
+}
+
+/// Sets how many pages the city's database may have; `None` is as many as it has, so that it is full.
+pub(crate) fn limit(city: &City, pages: Option<i64>) {
+    let set = city.store.change_quietly(|tx| {
+        let now: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let most = pages.unwrap_or(now);
+        tx.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
+        Ok(())
+    });
+    set.expect("set");
 }

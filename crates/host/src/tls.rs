@@ -1,7 +1,7 @@
 //! TLS with rustls: whom to trust, which certificate to show, and when it ends.
 //!
 //! Owns: reading certificates and keys ([`pem`] says what such a file is), and the meaning of a failed handshake ([`refusal`]).
-//! Never does: trust any other authority when a `ca_file` is given.
+//! Never does: trust any other authority than a broker's `ca_file` where one is given.
 //! The provider is named, because several in one program would make rustls panic.
 #![allow(clippy::disallowed_methods)] // reads certificate files
 
@@ -18,6 +18,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::password::{self, PasswordError};
 use super::plain_file::read_at_most;
@@ -122,6 +123,25 @@ pub fn client_config(
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
+}
+
+/// The TLS of an HTTP client: trusts the system's roots and, where one is named, the authorities in `ca` beside them.
+///
+/// # Errors
+/// A file that cannot be read or holds no authority.
+pub fn for_http(ca: Option<&Path>) -> Result<TlsConfig, TlsError> {
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    if let Some(ca) = ca {
+        roots.extend(certificates(ca, Wanted::Authority)?);
+    }
+    let roots = roots
+        .iter()
+        .map(|root| Certificate::from_der(root).to_owned());
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(provider()))
+        .root_certs(RootCerts::from(roots))
+        .build())
 }
 
 /// A server that shows `certificate` to everybody and speaks HTTP/1.1.

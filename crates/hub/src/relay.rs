@@ -20,10 +20,8 @@ use booth_contract::ClipId;
 use booth_host::config_file::ConfigFault;
 use booth_host::crew;
 use booth_host::tls;
-use booth_host::tls::pem::Wanted;
 use jiff::Timestamp;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::config::HubDesk;
 use crate::http::{sound_of, text_of};
@@ -75,19 +73,8 @@ impl Relay {
         let Some(hub) = &config.hub else {
             return Ok(None);
         };
-        let mut roots = rustls_native_certs::load_native_certs().certs;
-        if let Some(file) = &config.ca_file {
-            let own = tls::certificates(file, Wanted::Authority);
-            roots.extend(own.map_err(|why| ConfigFault::of("[desk] ca_file", why.to_string()))?);
-        }
-        let roots = roots
-            .iter()
-            .map(|root| Certificate::from_der(root).to_owned());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
-            .root_certs(RootCerts::from(roots))
-            .build();
+        let tls = tls::for_http(config.ca_file.as_deref());
+        let tls = tls.map_err(|why| ConfigFault::of("[desk] ca_file", why.to_string()))?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

@@ -238,6 +238,9 @@ pub struct RefusedPage {
     pub total: u64,
 }
 
+/// The interval of a booth that never said its own.
+pub(crate) const DEFAULT_INTERVAL_S: u64 = 60;
+
 /// One booth as the operations page shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoothView {
@@ -281,6 +284,34 @@ pub struct BoothView {
     pub two_serials: bool,
     /// What it said last of the centre's configuration.
     pub config: Option<ConfigReport>,
+}
+
+impl BoothView {
+    /// A booth of `hub.toml` from which nothing was ever heard.
+    pub(crate) fn never_heard(booth_id: &str) -> Self {
+        Self {
+            booth_id: booth_id.to_owned(),
+            name: String::new(),
+            place: String::new(),
+            expected: true,
+            heard: false,
+            presence: None,
+            ready: None,
+            stale: false,
+            health_age_s: None,
+            health_interval_s: DEFAULT_INTERVAL_S,
+            oldest_unsent_s: None,
+            spool_clips: None,
+            alerts: Vec::new(),
+            sw_version: None,
+            last_clip_at: None,
+            sealed: None,
+            consent_is_implied: false,
+            unknown_keys: Vec::new(),
+            two_serials: false,
+            config: None,
+        }
+    }
 }
 
 /// One raised alert.

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 pub use booth_stage::{city, pulse, screen, session, speech, stage, visit, wait};
 
+pub mod alike;
 pub mod backlog;
 pub mod blockdev;
 pub mod browser;

@@ -2,7 +2,6 @@
 //!
 //! Owns: the JSON, its signature and the connection. Never does: follow a redirect, or say what the message says.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use booth_contract::hex;
@@ -13,7 +12,6 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::Sha256;
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use super::{AlarmConfig, Telling};
 
@@ -42,11 +40,7 @@ pub(super) fn send(
     });
     let body = body.to_string();
     let signature = format!("sha256={}", signature(&key, body.as_bytes()));
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
-        .root_certs(RootCerts::from(system_roots()))
-        .build();
+    let tls = tls::for_http(None).map_err(|why| why.to_string())?;
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -73,15 +67,6 @@ fn signature(key: &str, body: &[u8]) -> String {
     let mut mac = mac.expect("HMAC takes a key of any length");
     mac.update(body);
     hex(&mac.finalize().into_bytes())
-}
-
-/// The authorities that this machine trusts.
-fn system_roots() -> Vec<ureq::tls::Certificate<'static>> {
-    let roots = rustls_native_certs::load_native_certs().certs;
-    let roots = roots.iter();
-    roots
-        .map(|root| ureq::tls::Certificate::from_der(root).to_owned())
-        .collect()
 }
 
 #[cfg(test)]

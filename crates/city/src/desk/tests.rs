@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
 use booth_audio::{Band, OggOpus, Samples, SpeechEncoder};
 use booth_contract::{ClipId, Publish};
@@ -19,8 +18,7 @@ use crate::centre::{CentreError, Kind, Source};
 use crate::config::CityConfig;
 use crate::people::{Person, Right, Role};
 use crate::store::CityError;
-use crate::testing::{FakeCentre, ask, city, city_with, person, request, seated, spoken};
-use crate::web::for_staff;
+use crate::testing::{FakeCentre, Seat, city, city_with, limit, person, seated, spoken};
 
 /// A hub with these messages, taken over.
 fn with(ids: &[&str]) -> (Arc<City>, Arc<FakeCentre>, tempfile::TempDir) {
@@ -55,6 +53,15 @@ fn decision(id: &str, version: i64, wish: Wish) -> Decision {
         idea: None,
         wish,
     }
+}
+
+/// The beginning of everything that waits, as a moderator sees it.
+fn queue_of(city: &City) -> Vec<queue::Entry> {
+    let filter = Filter::default();
+    let found = city
+        .store
+        .read(|db| queue::entries(db, clock::wall(), &moderator(1), &filter, None, 100));
+    found.expect("a queue")
 }
 
 fn message(city: &City, id: &str) -> rows::Message {
@@ -312,18 +319,8 @@ fn who_may_be_in_danger_comes_first_then_the_oldest_and_what_is_likely_empty_las
             Ok(())
         })
         .expect("written");
-    let found = city.store.read(|db| {
-        queue::entries(
-            db,
-            clock::wall(),
-            &moderator(1),
-            &Filter::default(),
-            None,
-            100,
-        )
-    });
+    let found = queue_of(&city);
     let order: Vec<(String, Rank)> = found
-        .expect("a queue")
         .into_iter()
         .map(|entry| (entry.id, entry.rank))
         .collect();
@@ -449,17 +446,8 @@ fn messages_of_one_booth_within_five_minutes_are_one_group_and_those_of_no_booth
         centre.have().arrived.push(one);
     }
     city.follow(false).expect("taken over");
-    let found = city.store.read(|db| {
-        queue::entries(
-            db,
-            clock::wall(),
-            &moderator(1),
-            &Filter::default(),
-            None,
-            100,
-        )
-    });
-    let groups = queue::grouped(found.expect("a queue"));
+    let found = queue_of(&city);
+    let groups = queue::grouped(found);
     let ids: Vec<String> = groups
         .iter()
         .map(|group| {
@@ -620,41 +608,14 @@ fn the_published_sound_is_had_only_while_the_voice_is_published_and_without_what
     assert!(not_there(published_sound(&city, &id)));
 }
 
-/// A browser at the desk.
-struct Seat {
-    pages: Router,
-    cookie: String,
-    token: String,
-}
-
-impl Seat {
-    fn at(city: &Arc<City>, name: &str, roles: &[Role]) -> Self {
-        let (cookie, token) = seated(city, name, roles);
-        let understands = "UPDATE account SET languages = 'en,da'";
-        city.store
-            .change_quietly(|tx| Ok(tx.execute(understands, []).map(drop)?))
-            .expect("written");
-        Self {
-            pages: for_staff(city),
-            cookie,
-            token,
-        }
-    }
-
-    async fn get(&self, path: &str) -> (StatusCode, String) {
-        let (status, _, text) = ask(&self.pages, request(path, &self.cookie, None)).await;
-        (status, text)
-    }
-
-    async fn post(&self, path: &str, form: &str) -> (StatusCode, String, String) {
-        let form = format!("form_token={}&{form}", self.token);
-        let (status, headers, text) =
-            ask(&self.pages, request(path, &self.cookie, Some(&form))).await;
-        let location = headers
-            .get("location")
-            .and_then(|value| value.to_str().ok());
-        (status, location.unwrap_or_default().to_owned(), text)
-    }
+/// A browser at the desk, of somebody who understands both languages.
+fn seat_for(city: &Arc<City>, name: &str, roles: &[Role]) -> Seat {
+    let seat = Seat::of(city, seated(city, name, roles));
+    let understands = "UPDATE account SET languages = 'en,da'";
+    city.store
+        .change_quietly(|tx| Ok(tx.execute(understands, []).map(drop)?))
+        .expect("written");
+    seat
 }
 
 #[tokio::test]
@@ -663,7 +624,7 @@ async fn the_desk_works_by_plain_forms_from_the_queue_to_the_undo() {
     for id in ["a", "b"] {
         centre.have().sounds.insert(id.into(), tone(1));
     }
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
     let (status, page) = seat.get("/desk").await;
     assert_eq!(status, StatusCode::OK);
     assert!(
@@ -704,7 +665,7 @@ async fn the_desk_works_by_plain_forms_from_the_queue_to_the_undo() {
 async fn a_refused_or_overtaken_decision_keeps_what_was_typed_on_the_page() {
     let (city, centre, _folder) = with(&["a"]);
     centre.have().sounds.insert("a".into(), tone(1));
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
     let foreign = "version=0&transcript=Min+tekst&transcript_lang=uk&do=text";
     let (status, _, page) = seat.post("/desk/message/a", foreign).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -731,7 +692,7 @@ async fn a_refused_or_overtaken_decision_keeps_what_was_typed_on_the_page() {
 async fn hearing_is_written_down_once_and_only_for_those_who_may() {
     let (city, centre, _folder) = with(&["a"]);
     centre.have().sounds.insert("a".into(), tone(1));
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
     let sound = "/desk/message/a/sound.opus";
     for _ in 0..3 {
         assert_eq!(seat.get(sound).await.0, StatusCode::OK);
@@ -740,7 +701,7 @@ async fn hearing_is_written_down_once_and_only_for_those_who_may() {
         .into_iter()
         .filter(|(_, what)| what == "listened");
     assert_eq!(listened.count(), 1);
-    let editor = Seat::at(&city, "erik", &[Role::Editor]);
+    let editor = seat_for(&city, "erik", &[Role::Editor]);
     for path in [
         "/desk",
         "/desk/next",
@@ -769,7 +730,7 @@ async fn a_sealed_hub_says_so_on_the_page_and_the_rest_goes_on() {
     centre.have().arrived.push(written);
     city.follow(false).expect("taken over");
     centre.have().refuses = Some(CentreError::Sealed);
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
     for id in ["a", "b"] {
         let (status, page) = seat.get(&format!("/desk/message/{id}")).await;
         assert_eq!(status, StatusCode::OK);
@@ -777,7 +738,7 @@ async fn a_sealed_hub_says_so_on_the_page_and_the_rest_goes_on() {
         assert_eq!(page.contains("written.txt"), id == "b");
     }
     // What is opened where the key is was heard or read all the same; whoever may not hear it is not even told that it is sealed.
-    let editor = Seat::at(&city, "erik", &[Role::Editor]);
+    let editor = seat_for(&city, "erik", &[Role::Editor]);
     for (path, id, what) in [
         ("/desk/message/a/sound.opus", "a", "listened"),
         ("/desk/message/b/written.txt", "b", "read"),
@@ -816,7 +777,7 @@ async fn what_a_citizen_wrote_or_a_machine_heard_is_text_on_the_page_whatever_it
             Ok(())
         })
         .expect("written");
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
     for id in ["a", "b"] {
         let (status, page) = seat.get(&format!("/desk/message/{id}")).await;
         assert_eq!(status, StatusCode::OK);
@@ -853,7 +814,7 @@ async fn what_citizens_report_is_seen_at_the_desk_until_somebody_has_looked_at_i
             Ok(())
         })
         .expect("reported");
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
     let (_, page) = seat.get("/desk").await;
     assert!(page.contains("Det er &lt;min&gt; nabo"), "{page}");
     let (_, page) = seat.get("/desk/message/a").await;
@@ -870,17 +831,8 @@ async fn what_citizens_report_is_seen_at_the_desk_until_somebody_has_looked_at_i
 async fn a_full_database_takes_no_half_decision_and_what_was_typed_stays() {
     let (city, centre, _folder) = with(&["a"]);
     centre.have().sounds.insert("a".into(), tone(1));
-    let seat = Seat::at(&city, "anna", &[Role::Moderator]);
-    let limit = |pages: Option<i64>| {
-        let set = city.store.change_quietly(|tx| {
-            let now: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-            let most = pages.unwrap_or(now);
-            tx.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
-            Ok(())
-        });
-        set.expect("set");
-    };
-    limit(None);
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
+    limit(&city, None);
     let long = "ord+".repeat(10_000);
     let form = format!("version=0&transcript={long}&transcript_lang=en&do=text");
     let (status, _, page) = seat.post("/desk/message/a", &form).await;
@@ -888,7 +840,7 @@ async fn a_full_database_takes_no_half_decision_and_what_was_typed_stays() {
     assert!(page.contains("ord ord ord") && page.contains("Nothing was changed"));
     assert_eq!(message(&city, "a").version, 0);
     assert_eq!(acts(&city, "a"), []);
-    limit(Some(1_000_000));
+    limit(&city, Some(1_000_000));
     let (status, ..) = seat.post("/desk/message/a", &form).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::StatusCode;
 
 use super::drafts;
@@ -14,7 +13,7 @@ use crate::City;
 use crate::centre::{CentreError, Remark};
 use crate::people::Role;
 use crate::sentence;
-use crate::testing::{FakeCentre, ask, city, person, request, seated};
+use crate::testing::{FakeCentre, Seat, city, person, seated};
 
 const FILE: &str = "id = \"torv\"\ntitle = \"Torvet\"\nbooths = \"all\"\nlanguage = \"da\"\nlanguages = { 8 = \"en\" }\n\n[[question]]\nid = \"plads\"\n\
      digit = 1\nkind = \"speak\"\ntext.da = \"Hvad?\" # a remark\ntext.en = \"What?\"\n";
@@ -22,62 +21,47 @@ const FILE: &str = "id = \"torv\"\ntitle = \"Torvet\"\nbooths = \"all\"\nlanguag
 struct Room {
     city: Arc<City>,
     centre: Arc<FakeCentre>,
-    pages: Router,
-    cookie: String,
-    token: String,
+    seat: Seat,
     _folder: tempfile::TempDir,
 }
 
 fn room(roles: &[Role]) -> Room {
     let (city, centre, folder) = city();
     centre.have().files.insert("torv".into(), FILE.into());
-    let (cookie, token) = seated(&city, "eva", roles);
-    let pages = crate::web::for_staff(&city);
+    let seat = Seat::of(&city, seated(&city, "eva", roles));
     Room {
         city,
         centre,
-        pages,
-        cookie,
-        token,
+        seat,
         _folder: folder,
     }
 }
 
 impl Room {
     async fn get(&self, path: &str) -> (StatusCode, String) {
-        let (status, _, text) = ask(&self.pages, request(path, &self.cookie, None)).await;
-        (status, text)
+        self.seat.get(path).await
     }
 
+    /// A form; where its answer leads, or else the answer.
     async fn post(&self, path: &str, fields: &str) -> (StatusCode, String) {
-        let form = format!("form_token={}&{fields}", self.token);
-        let (status, headers, text) =
-            ask(&self.pages, request(path, &self.cookie, Some(&form))).await;
-        let to = headers.get("location").and_then(|to| to.to_str().ok());
-        (status, to.map_or(text, str::to_owned))
+        let (status, to, text) = self.seat.post(path, fields).await;
+        (status, if to.is_empty() { text } else { to })
     }
 
-    /// A form with recordings, as browsers send it (RFC 7578).
+    /// A form with recordings, as browsers send it.
     async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, String) {
-        let mut body = format!(
-            "--x\r\ncontent-disposition: form-data; name=\"form_token\"\r\n\r\n{}\r\n",
-            self.token
-        );
+        let mut parts = String::new();
         for (name, text) in fields {
             let file = if name.starts_with("file.") {
                 "; filename=\"a.wav\"\r\ncontent-type: audio/wav"
             } else {
                 ""
             };
-            body.push_str(&format!(
+            parts.push_str(&format!(
                 "--x\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{text}\r\n"
             ));
         }
-        body.push_str("--x--\r\n");
-        let mut request = request(path, &self.cookie, Some(&body));
-        let kind = "multipart/form-data; boundary=x".parse().expect("a value");
-        request.headers_mut().insert("content-type", kind);
-        let (status, _, text) = ask(&self.pages, request).await;
+        let (status, _, text) = self.seat.post_parts(path, &parts).await;
         (status, text)
     }
 

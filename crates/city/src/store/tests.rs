@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::City;
 use crate::people::Role;
-use crate::testing::{FakeCentre, ask, city, request, seated, spoken};
+use crate::testing::{FakeCentre, ask, city, limit, request, seated, spoken};
 use crate::web::{for_citizens, for_staff};
 
 const WORDS: &str = "Flere bænke ved kirken";
@@ -50,17 +50,6 @@ fn state_of(city: &City, id: &str) -> String {
         })
     });
     state.expect("a row")
-}
-
-/// Sets how many pages the database may have; `None` is as many as it has.
-fn limit(city: &City, pages: Option<i64>) {
-    let set = city.store.change_quietly(|tx| {
-        let now: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        let most = pages.unwrap_or(now);
-        tx.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
-        Ok(())
-    });
-    set.expect("set");
 }
 
 /// Makes the writing connection refuse every write, as on a disk that the kernel has mounted read-only; or takes that back.

@@ -469,26 +469,9 @@ mod tests {
 
     fn booth(id: &str, expected: bool) -> BoothView {
         BoothView {
-            booth_id: id.into(),
-            name: String::new(),
-            place: String::new(),
             expected,
             heard: true,
-            presence: None,
-            ready: None,
-            stale: false,
-            health_age_s: None,
-            health_interval_s: 60,
-            oldest_unsent_s: None,
-            spool_clips: None,
-            alerts: Vec::new(),
-            sw_version: None,
-            last_clip_at: None,
-            sealed: None,
-            consent_is_implied: false,
-            unknown_keys: Vec::new(),
-            two_serials: false,
-            config: None,
+            ..BoothView::never_heard(id)
         }
     }
 

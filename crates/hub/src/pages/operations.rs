@@ -353,26 +353,14 @@ mod tests {
 
     fn booth(id: &str) -> BoothView {
         BoothView {
-            booth_id: id.into(),
-            name: String::new(),
-            place: String::new(),
-            expected: true,
             heard: true,
             presence: Some(Presence::Online),
             ready: Some(true),
-            stale: false,
             health_age_s: Some(10),
-            health_interval_s: 60,
             oldest_unsent_s: Some(0),
             spool_clips: Some(0),
-            alerts: Vec::new(),
-            sw_version: None,
-            last_clip_at: None,
             sealed: Some(true),
-            consent_is_implied: false,
-            unknown_keys: Vec::new(),
-            two_serials: false,
-            config: None,
+            ..BoothView::never_heard(id)
         }
     }
 

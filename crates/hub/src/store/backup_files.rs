@@ -21,10 +21,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{StoreError, fsync, private};
-use booth_contract::{ClipId, hex};
+use super::{StoreError, fsync, private, staging};
+use booth_contract::ClipId;
 
 /// Version of the folder's form.
 pub(super) const SCHEMA: u32 = 1;
@@ -337,21 +336,12 @@ pub(super) fn names_in(folder: &Path) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// Every error of the file system.
 pub(super) fn hash(path: &Path) -> Result<Hashed, StoreError> {
-    let failed = |error| StoreError::file("reading", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut part = vec![0; 256 << 10];
-    let mut bytes = 0;
-    loop {
-        let n = file.read(&mut part).map_err(failed)?;
-        if n == 0 {
-            break;
-        }
-        hasher.update(&part[..n]);
-        bytes += n as u64;
-    }
-    let sha256 = hex(&hasher.finalize());
-    Ok(Hashed { bytes, sha256 })
+    let (sha256, bytes) = staging::hash_at(path)?
+        .ok_or_else(|| StoreError::file("opening", path, io::ErrorKind::NotFound.into()))?;
+    Ok(Hashed {
+        bytes,
+        sha256: sha256.as_str().to_owned(),
+    })
 }
 
 /// The file of all envelopes, while it is written: a line with id and length, then the envelope.

@@ -20,14 +20,12 @@ use crate::ingest::{is_clip_id, shortened};
 use crate::keys::Keyring;
 use crate::view::SealedClip;
 use crate::view::{
-    AlertView, AnswersView, BoothView, ClipFile, FleetView, Listed, MOST_BARS, MOST_DAYS, Place,
-    PollView, RefusedPage, Views,
+    AlertView, AnswersView, BoothView, ClipFile, DEFAULT_INTERVAL_S, FleetView, Listed, MOST_BARS,
+    MOST_DAYS, Place, PollView, RefusedPage, Views,
 };
 use booth_contract::{Birth, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
 use booth_host::clock;
 
-/// The interval of a booth that never said its own.
-const DEFAULT_INTERVAL_S: u64 = 60;
 /// Two machines under one id are shown for this long after the second was heard.
 const TWO_MACHINES_HOURS: i64 = 24;
 /// Most keys of one birth that are looked at: a booth seals to at most 32.
@@ -600,26 +598,9 @@ impl Views for StoreViews {
 
 fn never_heard(expected: &ExpectedBooth) -> BoothView {
     BoothView {
-        booth_id: expected.id.as_str().to_owned(),
         name: expected.name.clone(),
         place: expected.place.clone(),
-        expected: true,
-        heard: false,
-        presence: None,
-        ready: None,
-        stale: false,
-        health_age_s: None,
-        health_interval_s: DEFAULT_INTERVAL_S,
-        oldest_unsent_s: None,
-        spool_clips: None,
-        alerts: Vec::new(),
-        sw_version: None,
-        last_clip_at: None,
-        sealed: None,
-        consent_is_implied: false,
-        unknown_keys: Vec::new(),
-        two_serials: false,
-        config: None,
+        ..BoothView::never_heard(expected.id.as_str())
     }
 }
 

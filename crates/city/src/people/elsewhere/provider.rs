@@ -4,13 +4,12 @@
 //! whose signature, issuer, audience, nonce or time is wrong.
 
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use booth_contract::time::Mono;
-use booth_host::tls::pem::Wanted;
 use booth_host::{clock, password, tls};
 use openidconnect::core::{
     CoreAuthenticationFlow, CoreClient, CoreGenderClaim, CoreProviderMetadata,
@@ -23,7 +22,6 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::config::LoginConfig;
 use crate::sentence;
@@ -114,19 +112,8 @@ impl Provider {
             .transpose()
             .map_err(|why| wrong("client_secret_file", why.to_string()))?;
         let back = format!("{}/login/return", config.address.trim_end_matches('/'));
-        let mut roots = rustls_native_certs::load_native_certs().certs;
-        if let Some(ca) = &config.ca_file {
-            let own = tls::certificates(ca, Wanted::Authority);
-            roots.extend(own.map_err(|why| wrong("ca_file", why.to_string()))?);
-        }
-        let roots = roots
-            .iter()
-            .map(|root| Certificate::from_der(root).to_owned());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
-            .root_certs(RootCerts::from(roots))
-            .build();
+        let tls = tls::for_http(config.ca_file.as_deref());
+        let tls = tls.map_err(|why| wrong("ca_file", why.to_string()))?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 
@@ -10,8 +9,8 @@ use crate::City;
 use crate::centre::{CentreError, Remark};
 use crate::people::Role;
 use crate::sentence;
-use crate::testing::{FakeCentre, ask, city, request, seated_in};
-use crate::web::{for_citizens, for_staff};
+use crate::testing::{FakeCentre, Seat, ask, city, request, seated_in};
+use crate::web::for_citizens;
 
 const FILE: &str = "id = \"torv\"\ntitle = \"Torvet\"\nbooths = \"all\"\nlanguage = \"da\"\n\n[[question]]\nid = \"plads\"\ndigit = 1\nkind = \"speak\"\n\
      text.da = \"Hvad?\"\n";
@@ -20,49 +19,37 @@ const FILE: &str = "id = \"torv\"\ntitle = \"Torvet\"\nbooths = \"all\"\nlanguag
 struct Dane {
     city: Arc<City>,
     centre: Arc<FakeCentre>,
-    pages: Router,
-    cookie: String,
-    token: String,
+    seat: Seat,
     _folder: tempfile::TempDir,
 }
 
 fn dane() -> Dane {
     let (city, centre, folder) = city();
     centre.have().files.insert("torv".into(), FILE.into());
-    let (cookie, token) = seated_in("da", &city, "dorte", &Role::ALL);
+    let seat = Seat::of(&city, seated_in("da", &city, "dorte", &Role::ALL));
     Dane {
-        pages: for_staff(&city),
         city,
         centre,
-        cookie,
-        token,
+        seat,
         _folder: folder,
     }
 }
 
 impl Dane {
     async fn get(&self, path: &str) -> (StatusCode, String) {
-        let (status, _, page) = ask(&self.pages, request(path, &self.cookie, None)).await;
-        (status, page)
+        self.seat.get(path).await
     }
 
     async fn send(&self, path: &str, fields: &str) -> (StatusCode, String) {
-        let form = format!("form_token={}&{fields}", self.token);
-        let sent = request(path, &self.cookie, Some(&form));
-        let (status, _, page) = ask(&self.pages, sent).await;
+        let (status, _, page) = self.seat.post(path, fields).await;
         (status, page)
     }
 
     async fn send_file(&self, path: &str, file: &str) -> (StatusCode, String) {
-        let body = format!(
-            "--x\r\ncontent-disposition: form-data; name=\"form_token\"\r\n\r\n{}\r\n--x\r\ncontent-disposition: form-data; name=\"file\"; \
-             filename=\"a.geojson\"\r\n\r\n{file}\r\n--x--\r\n",
-            self.token
+        let part = format!(
+            "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.geojson\"\r\n\r\n{file}\r\n"
         );
-        let mut sent = request(path, &self.cookie, Some(&body));
-        let kind = "multipart/form-data; boundary=x".parse().expect("a value");
-        sent.headers_mut().insert("content-type", kind);
-        let (status, _, page) = ask(&self.pages, sent).await;
+        let (status, _, page) = self.seat.post_parts(path, &part).await;
         (status, page)
     }
 }
@@ -179,8 +166,8 @@ async fn what_staff_sent_wrongly_is_refused_in_danish() {
 async fn a_forged_form_a_page_that_is_none_and_a_missing_right_are_told_in_danish() {
     let dane = dane();
     let (status, _, page) = ask(
-        &dane.pages,
-        request("/places/move", &dane.cookie, Some("form_token=x")),
+        &dane.seat.pages,
+        request("/places/move", &dane.seat.cookie, Some("form_token=x")),
     )
     .await;
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -196,7 +183,7 @@ async fn a_forged_form_a_page_that_is_none_and_a_missing_right_are_told_in_danis
     assert_eq!(status, StatusCode::NOT_FOUND);
     says(&page, "Beskeden findes ikke", "There is no such message");
     let (cookie, _) = seated_in("da", &dane.city, "per", &[Role::Operator]);
-    let (status, _, page) = ask(&dane.pages, request("/editor", &cookie, None)).await;
+    let (status, _, page) = ask(&dane.seat.pages, request("/editor", &cookie, None)).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     says(&page, "Din konto må ikke ændre kampagner", "Your account");
 }
