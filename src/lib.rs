@@ -27,6 +27,7 @@ pub mod doctor;
 pub mod provision;
 pub mod run;
 pub mod settings;
+pub mod simulate;
 pub mod status;
 pub mod trust;
 pub mod update;

@@ -6,6 +6,8 @@
 mod arguments;
 #[path = "main/provision.rs"]
 mod provision;
+#[path = "main/simulate.rs"]
+mod simulate;
 #[path = "main/update.rs"]
 mod update;
 
@@ -41,6 +43,7 @@ fn run_verb(verb: Verb) -> ExitCode {
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Doctor(arguments) => doctor(&arguments),
         Verb::Handset(arguments) => handset(arguments),
+        Verb::Simulate(arguments) => simulate::run(arguments),
     }
 }
 

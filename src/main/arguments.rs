@@ -84,6 +84,72 @@ pub(super) enum Verb {
         The booth must run with [handset] backend = \"sim\"."
     )]
     Handset(HandsetArguments),
+    /// Play a fleet of booths against a broker and count what becomes of their messages.
+    ///
+    /// Each booth connects, says health, and keeps, sends and lets go of its messages with the booth's own delivery and connection; only
+    /// citizens, card and sound are simulated. Name a prefix that no real booth has, and a hub that may be filled: the messages stay there.
+    #[command(
+        after_help = "Exit status: 0 nothing lost, doubled, late or refused; 1 something was, or it could not begin; 2 wrong usage.\n\n\
+        Examples:\n  \
+        booth-gateway simulate --url mqtt://127.0.0.1 --booths 100 --minutes 5\n  \
+        booth-gateway simulate --url mqtts://broker.example --password-file p --booths 10000 --lifts-per-hour 6 --faults faults.toml\n  \
+        booth-gateway simulate … --metrics http://127.0.0.1:8080/metrics --metrics-token-file token    also what is lost and doubled\n\n\
+        A file of faults (TOML), per booth: disconnects_per_hour = 2.0, power_cuts_per_hour = 0.5, bytes_per_second = 20000."
+    )]
+    Simulate(SimulateArguments),
+}
+
+/// The arguments of `simulate`.
+#[derive(clap::Args)]
+pub(super) struct SimulateArguments {
+    /// The broker, e.g. mqtt://127.0.0.1:1883 or mqtts://broker.example.
+    #[arg(long, value_name = "URL")]
+    pub(super) url: String,
+    /// The city's root topic.
+    #[arg(long, value_name = "TOPIC", default_value = "booth/1")]
+    pub(super) root: String,
+    /// The beginning of the booths' ids; a number follows.
+    #[arg(long, value_name = "TEXT", default_value = "simulated-")]
+    pub(super) prefix: String,
+    /// How many booths, at most 10000.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(super) booths: u32,
+    /// Lifts of each booth in an hour; each leaves a message.
+    #[arg(long, value_name = "M", default_value_t = 6.0)]
+    pub(super) lifts_per_hour: f64,
+    /// For how long citizens come.
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
+    pub(super) minutes: f64,
+    /// The length of each message, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub(super) message_s: u32,
+    /// How often each booth says health, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(super) health_s: u64,
+    /// How long it is waited afterwards until everything is confirmed.
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    pub(super) patience: f64,
+    /// The password of all booths; each logs in under its own id.
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// Whom to trust, for mqtts; without it the system's authorities.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// What goes wrong, see below.
+    #[arg(long, value_name = "FILE")]
+    pub(super) faults: Option<PathBuf>,
+    /// The hub's /metrics, to know what it holds before and after; nobody else may send to it meanwhile.
+    #[arg(long, value_name = "URL", requires = "metrics_token_file")]
+    pub(super) metrics: Option<String>,
+    /// The file with the token of /metrics.
+    #[arg(long, value_name = "FILE", requires = "metrics")]
+    pub(super) metrics_token_file: Option<PathBuf>,
+    /// The same seed plays the same lifts.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Print the result as JSON instead of sentences.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The arguments of `run`.

@@ -12,4 +12,5 @@ mod monitoring;
 mod pages;
 mod sealed;
 mod sealed_desk;
+mod simulated;
 mod withdrawals;

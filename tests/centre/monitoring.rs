@@ -27,14 +27,21 @@ fn get(address: &str, path: &str, token: &str) -> (u16, String) {
     (status.expect("a status"), body.to_owned())
 }
 
+/// Gives the hub of this home a token for its figures; where it lies.
+pub(crate) fn with_token(home: &Home) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let text = text.replace("[http]\n", "[http]\nmetrics_token_file = \"token\"\n");
+    std::fs::write(home.config(), text).expect("written");
+    let file = home.path().join("token");
+    std::fs::write(&file, format!("{TOKEN}\n")).expect("written");
+    file
+}
+
 #[test]
 fn a_running_hub_is_ready_and_tells_its_booth_and_says_503_when_its_broker_is_gone() {
     let mut broker = Broker::open();
     let home = Home::new(broker.port, "[city]\nlisten = \"127.0.0.1:0\"\n");
-    let text = std::fs::read_to_string(home.config()).expect("a configuration");
-    let text = text.replace("[http]\n", "[http]\nmetrics_token_file = \"token\"\n");
-    std::fs::write(home.config(), text).expect("written");
-    std::fs::write(home.path().join("token"), format!("{TOKEN}\n")).expect("written");
+    with_token(&home);
     let hub = Hub::start(&home);
     let address = hub.address();
     until("the hub is ready", || {

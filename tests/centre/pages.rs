@@ -612,6 +612,23 @@ fn every_clip_that_an_operator_should_look_at_can_be_reached() {
     assert_eq!((seen, pages_seen), (130, 3));
 }
 
+#[test]
+fn the_page_of_operations_loads_itself_anew_only_for_whoever_asked_for_that() {
+    let pages = Pages::new();
+    let stands = pages.ask("GET", "/operations", &[]);
+    let page = String::from_utf8_lossy(&stands.body).into_owned();
+    assert_eq!(stands.field("refresh"), None);
+    assert!(!page.contains("http-equiv"), "{page}");
+    assert!(page.contains("href=\"operations?reload\""), "{page}");
+    let runs = pages.ask("GET", "/operations?reload", &[]);
+    let page = String::from_utf8_lossy(&runs.body).into_owned();
+    assert_eq!(runs.field("refresh"), Some("15"));
+    assert!(
+        page.contains("every 15 s") && page.contains("href=\"operations\">Let it stand"),
+        "{page}"
+    );
+}
+
 /// A reverse proxy that has the pages under `/booths/hub/` and takes that away, as `proxy_pass http://…/;` of nginx does. What
 /// is asked of it outside of that place is noted.
 struct Proxy {

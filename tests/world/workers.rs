@@ -242,6 +242,10 @@ impl Views for NoViews {
         panic!("nobody asks")
     }
 
+    fn booth(&self, _: &str) -> Option<view::BoothPage> {
+        panic!("nobody asks")
+    }
+
     fn refused(&self, _: usize, _: &view::Place) -> view::RefusedPage {
         panic!("nobody asks")
     }

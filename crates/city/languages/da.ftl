@@ -13,6 +13,7 @@ staff-nav-places = Steder
 staff-nav-reports = Rapporter
 staff-nav-rights = Rettigheder
 staff-nav-operations = Drift
+staff-nav-watch = Advarsler
 staff-nav-people = Personer
 staff-nav-acts = Handlinger
 staff-log-out = Log ud
@@ -1354,3 +1355,84 @@ hub-at-work = En anden er ved at ændre kampagnerne lige nu. Vent, til det er f�
 hub-not-signed = Hos { $booths } gælder meddelelsen om optagelse og beskeden om nødopkald kun med byens underskrift. Vælg Underskrift på kampagnens side, eller brug --to-sign FIL (booth-hub campaign publish --help).
 hub-no-booth = Det angår ingen boks: nævn bokse i kampagnens fil eller som [[booth]] i hub.toml ("all" er dem og enhver boks, som hubben har hørt fra).
 hub-on-the-page = på kampagnens side
+
+## watch
+watch-title = Hvad der er galt
+watch-open = { $n ->
+    [0] Her kendes intet, der er galt.
+    [one] Én advarsel er åben.
+   *[other] { $n } advarsler er åbne.
+  }
+watch-nobody = Ingen får besked: konfigurationen nævner ingen på vagt. Skriv [[city.watch.duty]] i hub.toml.
+watch-hub = hubben
+watch-raised = slået
+watch-ended = ovre
+watch-over = Hvad der er ovre
+watch-none-over = Intet endnu.
+watch-what = Advarsel
+watch-note = Note
+watch-assigned = Hvem der ser på det
+watch-taken-by = taget af
+watch-not-taken = ingen har taget den
+watch-snoozed = udsat til
+watch-told = besked til:
+watch-take = Jeg tager den
+watch-leave = Jeg slipper den
+watch-keep = Gem
+watch-snooze = Udsæt
+watch-snooze-for = Giv ingen flere besked i
+watch-hours = { $n ->
+    [one] en time
+    [24] et døgn
+    [72] tre døgn
+    [168] en uge
+    [720] tredive døgn
+   *[other] { $n } timer
+  }
+watch-to-booth = Til boksen
+watch-pauses = Planlagte pauser
+watch-pauses-explained = Mens en boks holder pause, bliver dens advarsler hverken vist eller sendt: den flyttes, eller stedet er lukket.
+watch-booth = Boks
+watch-how-long = i
+watch-why = Hvorfor
+watch-pause = Sæt på pause
+watch-pause-ends = Slut pausen
+watch-until = indtil
+watch-no-booth = Den boks eller den tid findes ikke.
+watch-severity-citizen_cannot_speak = En borger kan ikke tale
+watch-severity-needs_visit = Nogen skal derhen
+watch-severity-watch = Skal følges
+watch-title-silent = siger intet
+watch-is-silent = Boksen har intet sagt siden { $since }.
+watch-do-silent = Se, om den har strøm og net; dens side viser, hvad den sagde sidst.
+watch-title-fleet_silent = de fleste bokse siger intet
+watch-is-fleet_silent = { $n } bokse tav på samme tid, så noget, de deler, er i stykker.
+watch-do-fleet_silent = Se på brokeren, dens certifikat og nettet mellem bokse og broker.
+watch-title-too_quiet = ingen løfter røret
+watch-is-too_quiet = Ingen har løftet røret siden timen { $since }. Normalt løftes det { $n } gange i den tid, efter hvad der kom her i de samme timer de sidste otte uger.
+watch-do-too_quiet = Spørg nogen i nærheden, om man kan komme til boksen, og om røret ligger rigtigt, eller ring på den.
+watch-title-gaps = beskeder mangler
+watch-is-gaps = { $n ->
+    [one] Ét nummer mellem andre er hverken her eller i boksen.
+   *[other] { $n } numre mellem andre er hverken her eller i boksen.
+  }
+watch-do-gaps = Se hvilke numre på boksens side; se på dens kort, og om en anden har haft det.
+watch-title-clock_off = dens ur går forkert
+watch-is-clock_off = Boksen siger, at dens ur går rigtigt, og det er { $n } sekunder forkert.
+watch-do-clock_off = Se på tidsserveren i boksens net; sammenlign med hubbens eget ur.
+watch-title-two_machines = to maskiner bruger dens navn
+watch-is-two_machines = To maskiner er startet under denne boks' id inden for et døgn.
+watch-do-two_machines = Find det andet kort, og giv det sit eget id; har ingen byttet noget, så giv boksen en ny adgangskode.
+watch-title-broker = ingen forbindelse til brokeren
+watch-is-broker = { $text }
+watch-do-broker = Se, om brokeren kører, og om hubbens login og certifikat er rigtige. Boksene gemmer beskederne imens.
+watch-title-disk = ingen plads på disken
+watch-is-disk = Hubben tager ingen beskeder: der er { $n } MiB tilbage på dens disk. { $text }
+watch-do-disk = Skaf plads på lagerets disk, eller en større disk. Boksene gemmer beskederne imens.
+watch-title-backup = sikkerhedskopien er for gammel
+watch-is-backup = Den seneste hele sikkerhedskopi er fra { $since }; der skal komme en hver nat.
+watch-do-backup = Se i journalen for booth-hub-backup.service, og om kopiens disk er der.
+watch-mail-subject = { $city }, telefonbokse: { $new } nye, { $over } ovre
+watch-mail-new = NYT
+watch-mail-over = OVRE
+watch-mail-page = Tag den her

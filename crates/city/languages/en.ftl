@@ -13,6 +13,7 @@ staff-nav-places = Places
 staff-nav-reports = Reports
 staff-nav-rights = Rights
 staff-nav-operations = Operations
+staff-nav-watch = Alerts
 staff-nav-people = People
 staff-nav-acts = Log of acts
 staff-log-out = Log out
@@ -1351,3 +1352,84 @@ hub-at-work = another booth-hub campaign is at work on this store; wait until it
 hub-not-signed = for { $booths } the prompts notice and emergency, and --force, count only with a signature: add --to-sign FILE to this command, and see booth-hub campaign publish --help
 hub-no-booth = no booth is concerned: name booths in the campaign's file, or in hub.toml as [[booth]] ("all" is those and every booth that the hub has heard)
 hub-on-the-page = on the editor's page
+
+## watch
+watch-title = What is wrong
+watch-open = { $n ->
+    [0] Nothing is wrong that is known here.
+    [one] One alert is open.
+   *[other] { $n } alerts are open.
+  }
+watch-nobody = Nobody is told: the configuration names nobody on duty. Write [[city.watch.duty]] into hub.toml.
+watch-hub = the hub
+watch-raised = raised
+watch-ended = over
+watch-over = What is over
+watch-none-over = Nothing yet.
+watch-what = Alert
+watch-note = Note
+watch-assigned = Who looks after it
+watch-taken-by = taken on by
+watch-not-taken = nobody has taken it on
+watch-snoozed = put off until
+watch-told = told:
+watch-take = I take it on
+watch-leave = I leave it
+watch-keep = Keep
+watch-snooze = Put off
+watch-snooze-for = Tell nobody else for
+watch-hours = { $n ->
+    [one] one hour
+    [24] a day
+    [72] three days
+    [168] a week
+    [720] thirty days
+   *[other] { $n } hours
+  }
+watch-to-booth = To the booth
+watch-pauses = Planned pauses
+watch-pauses-explained = While a booth is paused its alerts are neither shown nor told: it is being moved, or its place is closed.
+watch-booth = Booth
+watch-how-long = for
+watch-why = Why
+watch-pause = Pause it
+watch-pause-ends = End the pause
+watch-until = until
+watch-no-booth = There is no such booth, or no such time.
+watch-severity-citizen_cannot_speak = A citizen cannot speak
+watch-severity-needs_visit = Somebody has to go there
+watch-severity-watch = To be watched
+watch-title-silent = says nothing
+watch-is-silent = The booth has said nothing since { $since }.
+watch-do-silent = Look whether it has power and network; its page shows what it said last.
+watch-title-fleet_silent = most booths say nothing
+watch-is-fleet_silent = { $n } booths fell silent together, so something that they share is broken.
+watch-do-fleet_silent = Look at the broker, its certificate, and the network between booths and broker.
+watch-title-too_quiet = nobody lifts the handset
+watch-is-too_quiet = Nobody has lifted the handset since the hour of { $since }. Usually { $n } lifts come in that time, by what came here in the same hours of the last eight weeks.
+watch-do-too_quiet = Ask somebody nearby whether the booth can be reached and the handset lies right, or ring it.
+watch-title-gaps = messages are missing
+watch-is-gaps = { $n ->
+    [one] One number between others is neither here nor on the booth.
+   *[other] { $n } numbers between others are neither here nor on the booth.
+  }
+watch-do-gaps = See which numbers on the booth's page; look at its card, and whether somebody else had it.
+watch-title-clock_off = its clock is wrong
+watch-is-clock_off = The booth says that its clock is right, and it is off by { $n } seconds.
+watch-do-clock_off = Look at the time server of the booth's network; compare with the hub's own clock.
+watch-title-two_machines = two machines use its name
+watch-is-two_machines = Two machines have started under this booth's id within a day.
+watch-do-two_machines = Find the second card and give it an id of its own; if nobody swapped anything, give the booth a new password.
+watch-title-broker = no connection to the broker
+watch-is-broker = { $text }
+watch-do-broker = Look whether the broker runs and the hub's login and certificate are right. The booths keep their messages meanwhile.
+watch-title-disk = no room on the disk
+watch-is-disk = The hub takes no messages: its disk has { $n } MiB left. { $text }
+watch-do-disk = Make room on the disk of the store, or a larger disk. The booths keep their messages meanwhile.
+watch-title-backup = the backup is too old
+watch-is-backup = The last whole backup is of { $since }; one is due each night.
+watch-do-backup = Look at the journal of booth-hub-backup.service, and whether the backup's disk is there.
+watch-mail-subject = { $city } telephone booths: { $new } new, { $over } over
+watch-mail-new = NEW
+watch-mail-over = OVER
+watch-mail-page = Take it on here

@@ -11,6 +11,7 @@ use booth_contract::{ClipId, MediaHash, Publish};
 use jiff::Timestamp;
 
 use crate::sentence;
+use crate::watch::Sighting;
 use crate::words::Sentence;
 
 /// Why the hub did not answer.
@@ -371,6 +372,10 @@ pub trait Centre: Send + Sync + 'static {
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError>;
     /// One prompt as Ogg Opus.
     fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError>;
+    /// What is wrong with the booths and the hub at this moment.
+    fn sightings(&self, now: Timestamp) -> Result<Vec<Sighting>, CentreError>;
+    /// Whether the hub takes messages: it is connected to the broker, and its store answers.
+    fn takes_messages(&self) -> bool;
     /// The booths.
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError>;
     /// The TOML of a campaign that is in force, as it was published.

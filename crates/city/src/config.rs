@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub use crate::alarm::{AlarmConfig, Contact};
 pub use crate::desk::DeskConfig;
 pub use crate::transcribe::TranscribeConfig;
+pub use crate::watch::{Duty, WatchConfig};
 
 /// `[city]`
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +48,8 @@ pub struct CityConfig {
     pub transcribe: TranscribeConfig,
     /// Whom to tell that somebody may be in danger.
     pub alarm: AlarmConfig,
+    /// Whom to tell what is wrong with the booths and the hub.
+    pub watch: WatchConfig,
 }
 
 impl Default for CityConfig {
@@ -67,6 +70,7 @@ impl Default for CityConfig {
             desk: DeskConfig::default(),
             transcribe: TranscribeConfig::default(),
             alarm: AlarmConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }
@@ -178,5 +182,6 @@ impl CityConfig {
         self.desk.check(faults);
         self.transcribe.check(faults);
         self.alarm.check(faults);
+        self.watch.check(&self.alarm, faults);
     }
 }

@@ -32,6 +32,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod transcribe;
+pub mod watch;
 pub mod web;
 pub mod words;
 
@@ -43,6 +44,7 @@ use jiff::tz::TimeZone;
 use booth_host::crew::{self, Death};
 use centre::{Campaign, Centre, Question};
 use config::CityConfig;
+pub use draw::harmless;
 pub use store::CityError;
 use store::Store;
 use words::Words;
@@ -64,6 +66,7 @@ pub struct City {
     pub(crate) watch_words: transcribe::WatchWords,
     pub(crate) recogniser: transcribe::Recogniser,
     pub(crate) retention: rights::Retention,
+    pub(crate) quiet: watch::Quiet,
     pub(crate) home: home::Home,
 }
 
@@ -106,6 +109,7 @@ impl City {
             recogniser: Default::default(),
             editing: editor::Editing::default(),
             retention: Default::default(),
+            quiet: Default::default(),
             home: home::Home::default(),
         }))
     }
@@ -190,5 +194,19 @@ impl City {
     /// Tells the contacts of `[city.alarm]` that somebody may be in danger, until it is dropped.
     pub async fn tell_alarms(self: Arc<Self>) {
         alarm::work(self).await;
+    }
+
+    /// Notes in the log of acts that somebody has sent a command, e.g. `ring to rundhoej-1`.
+    ///
+    /// # Errors
+    /// A database that does not answer.
+    pub fn note_order(&self, person: &people::Person, about: &str) -> Result<(), CityError> {
+        let act = store::Act::new(person.actor(), "sent a command", about);
+        self.store.change(act, |_| Ok(()))
+    }
+
+    /// Tells whoever is on duty in `[city.watch]` what is wrong, and lets the heart beat, until it is dropped.
+    pub async fn tell_duty(self: Arc<Self>) {
+        watch::work(self).await;
     }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Holdings {
     pub(crate) campaigns: Vec<Campaign>,
     pub(crate) prompts: BTreeMap<String, Vec<u8>>,
     pub(crate) booths: Vec<BoothNow>,
+    pub(crate) sightings: Vec<crate::watch::Sighting>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) deleted: Vec<ClipId>,
     /// What came from home.
@@ -300,6 +301,14 @@ impl Centre for FakeCentre {
         let have = self.have();
         let prompt = have.prompts.get(hash.as_str());
         prompt.cloned().ok_or(CentreError::NotThere)
+    }
+
+    fn sightings(&self, _now: jiff::Timestamp) -> Result<Vec<crate::watch::Sighting>, CentreError> {
+        Ok(self.have().sightings.clone())
+    }
+
+    fn takes_messages(&self) -> bool {
+        self.have().refuses.is_none()
     }
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {

@@ -74,6 +74,9 @@ macro_rules! health {
         }
 
         impl Health {
+            /// The contract's names of all values (§3.2).
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
             /// All values in order of name.
             fn values(&self) -> BTreeMap<&str, f64> {
                 let others = self.others.iter().map(|(name, value)| (name.as_str(), *value));

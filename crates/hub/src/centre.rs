@@ -15,6 +15,7 @@ use booth_city::centre::{
 };
 pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;
+use booth_city::watch::Sighting;
 use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Publish};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -23,6 +24,8 @@ use crate::campaign;
 use crate::campaign::editor;
 use crate::config::HubConfig;
 use crate::door::{Door, Shut};
+use crate::sightings;
+use crate::store::measures::free_at;
 use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError, VoteCode, VoteCodes};
 use crate::view::Views;
 use crate::withdrawing::{self, Withdrawing};
@@ -403,6 +406,24 @@ impl Centre for HubCentre {
         campaign::media_of(&self.dir, hash)
             .map_err(failed)?
             .ok_or(CentreError::NotThere)
+    }
+
+    fn sightings(&self, _now: Timestamp) -> Result<Vec<Sighting>, CentreError> {
+        let mut seen = sightings::of_the_fleet(&self.views.fleet());
+        let store = &self.config.store;
+        seen.extend(sightings::of_the_machine(
+            &self.dir,
+            store.reserve_bytes,
+            store.backup.as_deref(),
+            std::time::SystemTime::now(),
+        ));
+        Ok(seen)
+    }
+
+    fn takes_messages(&self) -> bool {
+        let has_room =
+            free_at(&self.dir, self.config.store.reserve_bytes).is_ok_and(|free| free.is_enough);
+        has_room && self.views.fleet().broker_connected
     }
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {

@@ -134,6 +134,8 @@ pub struct HubStore {
     pub max_clip_bytes: u64,
     /// With less than this free on the disk the hub takes nothing more, and the booths keep their clips.
     pub reserve_bytes: u64,
+    /// Where `booth-hub backup` writes: the hub warns when the last whole backup there is older than 26 hours. Without it nobody is warned.
+    pub backup: Option<PathBuf>,
 }
 
 impl Default for HubStore {
@@ -142,6 +144,7 @@ impl Default for HubStore {
             dir: "/var/lib/booth-hub".into(),
             max_clip_bytes: 16_000_000,
             reserve_bytes: 200_000_000,
+            backup: None,
         }
     }
 }
@@ -431,6 +434,9 @@ impl HubConfig {
         }
         for file in read.city.alarm.files() {
             *file = find_beside(folder, file);
+        }
+        if let Some(backup) = &mut read.store.backup {
+            *backup = folder.join(&*backup);
         }
         if read.store.dir.is_relative() {
             read.store.dir = folder.join(&read.store.dir);

@@ -32,6 +32,7 @@ use super::ingest::shortened;
 use super::intake::{Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
 use super::monitoring::Meters;
+use super::orders::Order;
 use super::presence::About;
 use super::store::{self, BrokerStatus};
 use super::worker::{Job, MAX_WAITING, Outcome};
@@ -87,6 +88,8 @@ pub struct Link {
     pub status: Arc<Mutex<BrokerStatus>>,
     /// Called when both this loop and the store's thread have just shown that they work.
     pub alive: Box<dyn FnMut()>,
+    /// What operators tell the booths to do.
+    pub orders: tokio::sync::mpsc::Receiver<Order>,
     /// Becomes true when the hub is to stop.
     pub stop: watch::Receiver<bool>,
     /// Counts the connections.
@@ -501,6 +504,7 @@ impl Link {
                     self.settle(*online_since);
                     self.go_on(session)?;
                 }
+                Some(order) = self.orders.recv(), if session.phase == Phase::Online => session.order(&order),
                 _ = watch.presence_due.tick(), if session.phase == Phase::Online => session.say_online(),
                 () = tokio::time::sleep_until(dead_at), if session.phase != Phase::Connecting && !session.is_holding => {
                     if session.line.dead_at() <= Instant::now() {

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::campaign;
 use super::centre::HubCentre;
 use super::config::HubConfig;
+use super::course;
 use super::door::Door;
 use super::fence::Fence;
 use super::http::{self, Names, Pages};
@@ -24,6 +25,7 @@ use super::keys::{Keyring, KeysError};
 use super::login;
 use super::monitoring::{Meters, Monitoring, Token};
 use super::mqtt::{Learned, Link};
+use super::orders;
 use super::presence::About;
 use super::receipts::{Opener, ReceiptKey};
 use super::side_door::SideDoor;
@@ -104,8 +106,9 @@ pub async fn serve_witnessed(
         outcomes_in.send(outcome).is_ok()
     };
     let meters = Arc::new(Meters::new(clock::mono()));
-    let (jobs, store_thread) =
-        worker::start(store, Arc::clone(&meters), report).map_err(ServeError::System)?;
+    let (notes, course_thread) = course::start(&config.store.dir).map_err(ServeError::System)?;
+    let (jobs, store_thread) = worker::start(store.noting(notes), Arc::clone(&meters), report)
+        .map_err(ServeError::System)?;
 
     let (stop, stopped) = watch::channel(false);
     let mut pages_stop = stopped.clone();
@@ -124,7 +127,9 @@ pub async fn serve_witnessed(
         Arc::clone(&views),
         Arc::clone(&city),
     )?;
+    let (orders, ordered) = orders::channel(Arc::clone(&status));
     let staff = Pages {
+        orders,
         views,
         names,
         withdrawing,
@@ -142,6 +147,7 @@ pub async fn serve_witnessed(
     let following = crew::task("city", follow(Arc::clone(&city)));
     let drafting = crew::task("drafts", Arc::clone(&city).make_drafts());
     let alarming = crew::task("alarms", Arc::clone(&city).tell_alarms());
+    let watching = crew::task("duty", Arc::clone(&city).tell_duty());
     let keeping = crew::task("retention", keep_retention(Arc::clone(&city)));
     let citizens = match config.city.listen {
         None => None,
@@ -178,6 +184,7 @@ pub async fn serve_witnessed(
         jobs,
         at_store: 0,
         outcomes,
+        orders: ordered,
         status,
         alive: Box::new(move || {
             turning.alive(clock::mono());
@@ -222,7 +229,9 @@ pub async fn serve_witnessed(
     if !link_is_over {
         let _ = link.as_mut().await;
     }
-    let tasks = [pages, following, drafting, alarming, keeping, campaigns];
+    let tasks = [
+        pages, following, drafting, alarming, watching, keeping, campaigns,
+    ];
     for task in tasks.into_iter().chain(citizens).chain(importing) {
         task.abort();
         let _ = task.await;
@@ -230,6 +239,8 @@ pub async fn serve_witnessed(
     door.shut();
     // The link has ended, and with it the last sender of jobs: the store's thread ends after its last batch, if it has not died.
     let _ = store_thread.join();
+    // The store held the only way to it.
+    let _ = course_thread.join();
     log::info!("booth-hub has stopped");
     Ok(result?)
 }
@@ -271,7 +282,10 @@ async fn follow(city: Arc<City>) {
             looking.follow(turn == 0)?;
             // A minute in which the city cannot be asked is not counted.
             match turn % OBSERVE_EVERY {
-                0 => looking.observe(),
+                0 => {
+                    looking.observe()?;
+                    looking.watch(clock::wall())
+                }
                 _ => Ok(()),
             }
         };

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use crate::course::Point;
 use crate::keys::Keyring;
-use crate::store::BodyFiles;
-use booth_contract::{BodyHash, CardId, ClipId, ConfigReport, Presence, Severity};
+use crate::store::{BodyFiles, Happened};
+use booth_contract::{BodyHash, CardId, ClipId, ConfigReport, Health, Presence, Severity};
 
 /// Most bars of a chart.
 pub const MOST_BARS: usize = 30;
@@ -258,6 +259,8 @@ pub struct BoothView {
     pub presence: Option<Presence>,
     /// Health's `ready`.
     pub ready: Option<bool>,
+    /// Its last health.
+    pub health: Option<Arc<Health>>,
     /// Whether the last health is older than three intervals, or there is none from a booth that was heard.
     pub stale: bool,
     /// Age of the last health, in seconds by the hub's clock.
@@ -297,6 +300,7 @@ impl BoothView {
             heard: false,
             presence: None,
             ready: None,
+            health: None,
             stale: false,
             health_age_s: None,
             health_interval_s: DEFAULT_INTERVAL_S,
@@ -376,6 +380,53 @@ pub struct RefusedView {
     pub cursor: Cursor,
 }
 
+/// Everything the page of one booth shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoothPage {
+    /// When it was put together.
+    pub generated_at: jiff::Timestamp,
+    /// Its row of the fleet.
+    pub booth: BoothView,
+    /// How the values of [`crate::pages::names`] went, for each of [`crate::course::Span::ALL`].
+    pub courses: [Vec<Point>; 3],
+    /// What it said and the hub could not read.
+    pub unreadable: Vec<UnreadableView>,
+    /// Its alerts over time, its events and its replies, the latest first.
+    pub happened: Listed<Happened>,
+    /// Clip numbers that the hub does not have.
+    pub gaps: Vec<GapView>,
+    /// The cards that were there, the last one first.
+    pub cards: Vec<CardView>,
+    /// The machines that started under its id within the last 30 days, the last one first.
+    pub machines: Vec<MachineView>,
+}
+
+/// A card that was at a booth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardView {
+    /// The card.
+    pub card_id: CardId,
+    /// When it was heard there first and last, RFC 3339 UTC.
+    pub first_seen: String,
+    /// See `first_seen`.
+    pub last_seen: String,
+    /// The highest number that it gave a message.
+    pub last_clip_no: Option<u64>,
+    /// The booth has announced it, or an operator has accepted it.
+    pub is_announced: bool,
+    /// It is in the booth now.
+    pub is_current: bool,
+}
+
+/// A machine that started under a booth's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineView {
+    /// Its serial number.
+    pub hw_serial: String,
+    /// When it started last, RFC 3339 UTC.
+    pub last_birth: String,
+}
+
 /// The file of a clip, and its hash and date.
 #[derive(Debug, Clone)]
 pub struct ClipFile {
@@ -412,6 +463,8 @@ pub trait Views: Send + Sync + 'static {
     }
     /// The operations page.
     fn fleet(&self) -> FleetView;
+    /// The page of one booth; `None` for a booth that is neither expected nor heard.
+    fn booth(&self, booth_id: &str) -> Option<BoothPage>;
     /// What an operator should look at: at most `limit` entries from this place on.
     fn refused(&self, limit: usize, place: &Place) -> RefusedPage;
     /// The file of a stored clip that the pages can play.

@@ -21,6 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// A sentence for the log and the page.
 pub(super) fn send(city: &City, to: &str, telling: &Telling) -> Result<(), String> {
+    let (subject, text) = written(city, telling);
+    send_text(city, to, &subject, &text)
+}
+
+/// Sends any text by the mail server of `[city.alarm]`.
+///
+/// # Errors
+/// A sentence for the log and the page.
+pub(crate) fn send_text(city: &City, to: &str, subject: &str, text: &str) -> Result<(), String> {
     let config = &city.config.alarm;
     let server = config
         .smtp
@@ -33,7 +42,14 @@ pub(super) fn send(city: &City, to: &str, telling: &Telling) -> Result<(), Strin
         let password = password::read(file).map_err(|why| why.to_string())?;
         transport = transport.credentials(Credentials::new(name.clone(), password));
     }
-    let mail = written(city, to, telling)?;
+    let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|why| why.to_string());
+    let mail = Message::builder()
+        .from(mailbox(&config.from)?)
+        .to(mailbox(to)?)
+        .subject(subject)
+        .header(ContentType::TEXT_PLAIN)
+        .body(text.to_owned())
+        .map_err(|why| why.to_string())?;
     let sent = transport.build().send(&mail);
     sent.map(drop)
         .map_err(|why| match std::error::Error::source(&why) {
@@ -42,7 +58,8 @@ pub(super) fn send(city: &City, to: &str, telling: &Telling) -> Result<(), Strin
         })
 }
 
-fn written(city: &City, to: &str, telling: &Telling) -> Result<Message, String> {
+/// The subject and the text.
+fn written(city: &City, telling: &Telling) -> (String, String) {
     let config = &city.config.alarm;
     let language = city.config.offers.first().map_or("en", String::as_str);
     let place = telling.place.as_deref().unwrap_or("–");
@@ -68,12 +85,5 @@ fn written(city: &City, to: &str, telling: &Telling) -> Result<Message, String> 
     if !telling.why.is_empty() {
         text = format!("{text}\n\n{}", telling.why);
     }
-    let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|why| why.to_string());
-    Message::builder()
-        .from(mailbox(&config.from)?)
-        .to(mailbox(to)?)
-        .subject(say("alarm-mail-subject"))
-        .header(ContentType::TEXT_PLAIN)
-        .body(text)
-        .map_err(|why| why.to_string())
+    (say("alarm-mail-subject"), text)
 }

@@ -9,9 +9,9 @@
 //! words of a message into a mail. What fails is tried again with growing pauses until somebody answers.
 
 mod config;
-mod mail;
+pub(crate) mod mail;
 mod pages;
-mod webhook;
+pub(crate) mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,16 +28,24 @@ pub(super) fn send(
     telling: &Telling,
     now: Timestamp,
 ) -> Result<(), String> {
-    let key = config
-        .webhook_key()
-        .ok_or("there is no [city.alarm] webhook_key_file")?;
-    let key = password::read(key).map_err(|why| why.to_string())?;
     let desk = config.desk.trim_end_matches('/');
     let body = json!({
         "kind": "danger", "alarm": telling.alarm, "message": telling.message, "contact": telling.contact, "raised_at": telling.at,
         "raised_by": telling.by, "remark": telling.why, "place": telling.place, "said_at": telling.said_at, "sent_at": rfc3339(now),
         "answer_at": format!("{desk}/desk/alarm/{}", telling.alarm),
     });
+    post(config, to, &body)
+}
+
+/// Posts any JSON, signed with the key of `[city.alarm]`; returns when the other side has said 2xx.
+///
+/// # Errors
+/// A sentence for the log and the page.
+pub(crate) fn post(config: &AlarmConfig, to: &str, body: &serde_json::Value) -> Result<(), String> {
+    let key = config
+        .webhook_key()
+        .ok_or("there is no [city.alarm] webhook_key_file")?;
+    let key = password::read(key).map_err(|why| why.to_string())?;
     let body = body.to_string();
     let signature = format!("sha256={}", signature(&key, body.as_bytes()));
     let tls = tls::for_http(None).map_err(|why| why.to_string())?;

@@ -22,6 +22,7 @@ pub(crate) use map::{Coat, MapArea, MapWords, Pin, Shape, map, shape_of};
 pub(crate) use matrix::{Matrix, matrix};
 pub(crate) use path::{Step, path};
 pub(crate) use pen::Pen;
+pub use table::harmless;
 pub(crate) use table::{Cell, Table};
 pub(crate) use time::{Layer, Series, columns, small_multiples};
 

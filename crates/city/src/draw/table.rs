@@ -90,8 +90,8 @@ impl Table {
     }
 }
 
-/// A text that no table program takes for a formula.
-fn harmless(text: &str) -> String {
+/// A cell that no spreadsheet takes for a formula: what begins like one gets an apostrophe before it.
+pub fn harmless(text: &str) -> String {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => format!("'{text}"),
         false => text.to_owned(),

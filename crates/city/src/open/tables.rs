@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns;
 use crate::City;
+use crate::draw::harmless;
 use crate::small_cells::{self, LEAST};
 use crate::store::CityError;
 
@@ -26,14 +27,6 @@ fn begin<'a>(out: &'a mut dyn Write, file: &str) -> Result<Csv<'a>, CityError> {
 
 fn unwritten(error: impl std::fmt::Display) -> CityError {
     CityError::Failed(format!("it cannot be written: {error}"))
-}
-
-/// A text of a citizen. What a spreadsheet would take for a formula gets an apostrophe before it.
-fn harmless(text: String) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text,
-    }
 }
 
 fn part_of_day(hour: i64) -> &'static str {
@@ -102,10 +95,10 @@ pub(super) fn messages(city: &City, out: &mut dyn Write) -> Result<(), CityError
             part_of_day(row.get(5)?).to_owned(),
             text(6)?,
             text(7)?,
-            harmless(text(8)?),
-            harmless(text(9)?),
+            harmless(&text(8)?),
+            harmless(&text(9)?),
             text(10)?,
-            harmless(themes.join(";")),
+            harmless(&themes.join(";")),
             text(12)?,
             u8::from(has_voice).to_string(),
             sound,
@@ -353,7 +346,7 @@ pub(super) fn comments(city: &City, out: &mut dyn Write) -> Result<(), CityError
             "0".into(),
             "0".into(),
             "1".into(),
-            harmless(text),
+            harmless(&text),
         ])
         .map_err(unwritten)
     })?;

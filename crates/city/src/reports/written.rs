@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::blocks::Block;
+use crate::draw::harmless;
 use crate::store::CityError;
 
 /// The blocks as HTML, within a `main`.
@@ -27,14 +28,6 @@ pub(super) fn html_of(blocks: &[Block]) -> Markup {
                 },
             }
         }
-    }
-}
-
-/// What a spreadsheet would take for a formula gets an apostrophe before it.
-fn harmless(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text.to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::CityError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 const TABLES: &str = "
 -- How far the hub's store has been read: 'arrived', 'gone', 'store', and other single values.
@@ -238,7 +238,9 @@ CREATE TABLE report (
 ";
 
 /// The changes from each version to the next.
-const STEPS: [&str; VERSION as usize - 1] = ["
+const STEPS: [&str; VERSION as usize - 1] = [
+    // 2: indexes for the lists that grow.
+    "
 -- What was decided, the latest first: the desk's lists of it.
 CREATE INDEX message_decided ON message (state, decided_at DESC, id) WHERE decided_at IS NOT NULL;
 -- A case looks for what was spoken around a time, wherever that was.
@@ -248,7 +250,26 @@ CREATE INDEX message_shown_of_question ON message (campaign_id, question_id, pub
 -- How many messages came from each place.
 CREATE INDEX message_of_placement ON message (placement) WHERE placement IS NOT NULL;
 DROP INDEX message_by_day;
-"];
+",
+    // 3: what is wrong with the booths and the hub, who was told, and which booths are paused.
+    "
+-- One row for each time that something is wrong; subject is a booth's id, or empty for the hub itself. It is an alert from raised_at on.
+CREATE TABLE watch (
+  id INTEGER PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, severity TEXT NOT NULL, text TEXT NOT NULL, since TEXT,
+  number INTEGER NOT NULL, first_seen TEXT NOT NULL, raised_at TEXT, unseen_since TEXT, over_at TEXT,
+  taken_by TEXT, taken_at TEXT, assigned_to TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', snoozed_until TEXT
+) STRICT;
+CREATE UNIQUE INDEX watch_open ON watch (subject, kind) WHERE over_at IS NULL;
+CREATE INDEX watch_over ON watch (over_at) WHERE over_at IS NOT NULL;
+CREATE TABLE watch_notice (
+  watch INTEGER NOT NULL REFERENCES watch(id) ON DELETE CASCADE, is_over INTEGER NOT NULL, duty TEXT NOT NULL, way TEXT NOT NULL,
+  made_at TEXT NOT NULL, next_at TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, sent_at TEXT, fault TEXT,
+  PRIMARY KEY (watch, is_over, duty, way)
+) STRICT;
+CREATE INDEX watch_notice_due ON watch_notice (duty, way, next_at) WHERE sent_at IS NULL;
+CREATE TABLE watch_pause (booth_id TEXT PRIMARY KEY, until TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL) STRICT;
+",
+];
 
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, CityError> {

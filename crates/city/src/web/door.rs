@@ -62,7 +62,7 @@ pub(super) struct Door {
 
 /// What the staff's rooms need, by the first step of their addresses. A room asks again, for the campaign that something belongs to; this
 /// table holds also where a room has forgotten it, and refuses before a body is read.
-pub(super) const ROOMS: [(&str, Need); 13] = [
+pub(super) const ROOMS: [(&str, Need); 14] = [
     ("staff.css", Need::Nothing),
     ("staff.js", Need::Nothing),
     ("login", Need::Whoever),
@@ -75,6 +75,7 @@ pub(super) const ROOMS: [(&str, Need); 13] = [
     ("editor", Need::Right(Right::Edit)),
     ("places", Need::Right(Right::Edit)),
     ("rights", Need::Right(Right::Search)),
+    ("watch", Need::Right(Right::Operate)),
     ("people", Need::Right(Right::Administer)),
 ];
 

@@ -76,6 +76,7 @@ pub fn for_staff(city: &Arc<City>) -> Router {
         .merge(crate::places::routes())
         .merge(crate::rights::routes())
         .merge(crate::reports::routes())
+        .merge(crate::watch::routes())
         .with_state(Arc::clone(city))
         .layer(middleware::from_fn(readable))
         .layer(middleware::from_fn_with_state(door, door::door))

@@ -14,7 +14,7 @@ use crate::City;
 use crate::people::{Here, Person, Right};
 
 /// The pages that have a place in the navigation: text, address, right.
-const PLACES: [(&str, &str, Right); 10] = [
+const PLACES: [(&str, &str, Right); 11] = [
     ("staff-nav-answers", "", Right::Listen),
     ("staff-nav-desk", "desk", Right::Listen),
     ("staff-nav-ideas", "ideas", Right::Publish),
@@ -23,12 +23,13 @@ const PLACES: [(&str, &str, Right); 10] = [
     ("staff-nav-reports", "reports", Right::Export),
     ("staff-nav-rights", "rights", Right::Search),
     ("staff-nav-operations", "operations", Right::Operate),
+    ("staff-nav-watch", "watch", Right::Operate),
     ("staff-nav-people", "people", Right::Administer),
     ("staff-nav-acts", "acts", Right::Administer),
 ];
 
 /// Those of them that are the hub's own, and show all campaigns.
-const WHOLE: [&str; 4] = ["", "operations", "people", "acts"];
+const WHOLE: [&str; 5] = ["", "operations", "watch", "people", "acts"];
 
 pub(super) fn routes() -> Router<Arc<City>> {
     let file = |kind: &'static str, text: &'static str| {

@@ -10,6 +10,7 @@
 mod clip;
 pub(crate) mod guests;
 mod names;
+mod orders;
 mod withdraw;
 
 use booth_contract::ClipId;
@@ -22,7 +23,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use base64::Engine;
 use sha2::{Digest, Sha256};
@@ -40,7 +41,8 @@ use booth_sealing::{EnvelopeError, OpenError};
 use clip::Unplayable;
 
 use super::monitoring::Monitoring;
-use super::pages::{self, Base, Head};
+use super::orders::Orders;
+use super::pages::{self, Asking, Base, Chosen, Head};
 use super::view::{ClipFile, Cursor, Place, Views};
 use super::withdrawing::Withdrawing;
 use booth_host::crew::{self, Death};
@@ -122,11 +124,15 @@ pub struct Pages {
     pub city: Arc<City>,
     /// What machines ask.
     pub monitoring: Monitoring,
+    /// The way to the booths.
+    pub orders: Orders,
 }
 
 pub(crate) fn with_staff(pages: Pages) -> Router {
     let city = &pages.city;
-    let own = router(pages.views, Some(pages.withdrawing)).layer(Extension(Arc::clone(city)));
+    let own = router(pages.views, Some(pages.withdrawing))
+        .layer(Extension(Arc::clone(city)))
+        .layer(Extension(pages.orders));
     let own = booth_city::web::behind_the_door(city, own, need_of);
     let staff = own.merge(booth_city::web::for_staff(city));
     // Machines have no login: what they may see stands in the figures' own comment.
@@ -137,7 +143,8 @@ pub(crate) fn with_staff(pages: Pages) -> Router {
 fn need_of(path: &str) -> Need {
     match path {
         "/" => Need::Right(Right::Listen),
-        "/operations" | "/look-at" => Need::Right(Right::Operate),
+        "/operations" | "/operations.csv" | "/look-at" => Need::Right(Right::Operate),
+        _ if path.starts_with("/booth/") => Need::Right(Right::Operate),
         _ if path.starts_with("/clips/") => Need::Right(Right::Listen),
         // What citizens take back, and what is not there.
         _ => Need::Nothing,
@@ -163,7 +170,11 @@ fn router(views: Arc<dyn Views>, withdrawing: Option<Arc<Withdrawing>>) -> Route
     Router::new()
         .route("/", get(answers))
         .route("/operations", get(operations))
+        .route("/operations.csv", get(fleet_csv))
         .route("/look-at", get(look_at))
+        .route("/booth/{id}", get(a_booth))
+        .route("/booth/{id}/order", post(orders::send))
+        .route("/booth/{id}/to-sign", get(orders::to_sign))
         .route("/clips/{id}", get(a_clip))
         .route(
             "/withdraw",
@@ -198,13 +209,18 @@ impl Store {
 }
 
 /// What the pages may load: nothing but the style that stands in them, which is named by its hash (CSP 3 §6.7.2.3), and sound.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| page_policy("'none'"));
+
+/// The same for a page that sends its form here.
+static POLICY_WITH_FORM: LazyLock<HeaderValue> = LazyLock::new(|| page_policy("'self'"));
+
+fn page_policy(forms: &str) -> HeaderValue {
     let style = hash_of(&[pages::STYLE]);
     policy(&format!(
-        "default-src 'none'; style-src '{style}'; media-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src '{style}'; media-src 'self'; img-src data:; base-uri 'none'; form-action {forms}; \
          frame-ancestors 'none'"
     ))
-});
+}
 
 /// The hash of an inline style, as a policy names it.
 fn hash_of(style: &[&str]) -> String {
@@ -359,9 +375,66 @@ async fn look_at(
     }
 }
 
-async fn operations(State(store): State<Store>, Reader(head): Reader, uri: Uri) -> Response {
-    match store.ask(|views| views.fleet()).await {
-        Ok(view) => Html(pages::operations(&head, &view).into_string()).into_response(),
+/// It loads itself anew only where its reader asked for that: a page that changes under a screen reader cannot be read (WCAG 2.2.1).
+async fn operations(
+    State(store): State<Store>,
+    Reader(head): Reader,
+    uri: Uri,
+    Query(query): Pairs,
+) -> Response {
+    let chosen = Chosen::read(&query);
+    let Ok(view) = store.ask(|views| views.fleet()).await else {
+        return broken(&uri);
+    };
+    let page = pages::operations(&head, &view, &chosen).into_string();
+    let again = chosen
+        .reloads
+        .then(|| [(header::REFRESH, pages::RELOAD_S.to_string())]);
+    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY_WITH_FORM.clone())];
+    (again, policy, Html(page)).into_response()
+}
+
+async fn fleet_csv(State(store): State<Store>, uri: Uri) -> Response {
+    let table = store.ask(|views| pages::fleet_csv(&views.fleet())).await;
+    match table {
+        Ok(Ok(table)) => {
+            let fields = [
+                (
+                    header::CONTENT_TYPE,
+                    "text/csv; charset=utf-8; header=present",
+                ),
+                (
+                    header::CONTENT_DISPOSITION,
+                    "attachment; filename=\"fleet.csv\"",
+                ),
+            ];
+            (fields, table).into_response()
+        }
+        _ => broken(&uri),
+    }
+}
+
+async fn a_booth(
+    State(store): State<Store>,
+    Reader(head): Reader,
+    Path(id): Path<String>,
+    uri: Uri,
+    person: Option<Extension<Person>>,
+    Query(query): Pairs,
+) -> Response {
+    let sent = query.iter().find(|(name, _)| name == "sent");
+    let sent = sent.map(|(_, command)| command.clone());
+    match store.ask(move |views| views.booth(&id)).await {
+        Ok(Some(view)) => {
+            let asking = person.map(|Extension(person)| Asking {
+                form_token: person.here.form_token,
+                sent,
+            });
+            let page = pages::booth(&head, Base::of(uri.path()), &view, asking.as_ref());
+            let policy = [(header::CONTENT_SECURITY_POLICY, POLICY_WITH_FORM.clone())];
+            (policy, Html(page.into_string())).into_response()
+        }
+        Ok(None) => missing(&uri, "No such booth is expected or was ever heard."),
         Err(_) => broken(&uri),
     }
 }
@@ -426,7 +499,10 @@ mod tests {
             ("/", listen),
             ("/clips/0190b6b1-0000-7000-8000-000000000000.opus", listen),
             ("/operations", operate),
+            ("/operations.csv", operate),
             ("/look-at", operate),
+            ("/booth/rundhoej-1", operate),
+            ("/booth/rundhoej-1/order", operate),
             ("/withdraw", Need::Nothing),
             ("/no-such-page", Need::Nothing),
         ] {
@@ -442,7 +518,17 @@ mod tests {
         let routes: Vec<&str> = routes.collect();
         assert_eq!(
             routes,
-            ["/", "/operations", "/look-at", "/clips/{id}", "/withdraw"]
+            [
+                "/",
+                "/operations",
+                "/operations.csv",
+                "/look-at",
+                "/booth/{id}",
+                "/booth/{id}/order",
+                "/booth/{id}/to-sign",
+                "/clips/{id}",
+                "/withdraw"
+            ]
         );
     }
 

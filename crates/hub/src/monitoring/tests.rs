@@ -87,6 +87,7 @@ impl Running {
             withdrawing: Arc::new(Withdrawing::new(&dir, How::NotHere)),
             city,
             monitoring,
+            orders: crate::orders::channel(broker.clone()).0,
         });
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let (staff, citizens) = (listen(), listen());

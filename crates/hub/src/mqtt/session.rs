@@ -17,6 +17,7 @@ use crate::fence::{Ask, Fence};
 use crate::ingest::{Answer, shortened};
 use crate::intake::{Came, Intake};
 use crate::monitoring::Meters;
+use crate::orders::{EXPIRES_AFTER, Order};
 use crate::presence::{About, Kin};
 use crate::worker::Outcome;
 use booth_contract::{HubState, Topic, Topics};
@@ -307,6 +308,26 @@ impl Session {
         self.publish(&topic, payload, PublishOptions::at_least_once());
         self.meters.answered(answer.ack.status);
         Ok(())
+    }
+
+    /// A command of an operator; one that has waited too long is dropped.
+    pub(super) fn order(&mut self, order: &Order) {
+        if clock::mono().since(order.given_at) > EXPIRES_AFTER {
+            log::warn!(
+                "the command {} to {} was given too long ago and is not sent",
+                order.command,
+                order.booth
+            );
+            return;
+        }
+        let properties = PublishProperties {
+            message_expiry_interval: u32::try_from(EXPIRES_AFTER.as_secs()).ok(),
+            correlation_data: Some(format!("hub {}", order.given_at.0).into_bytes().into()),
+            ..PublishProperties::default()
+        };
+        let topic = Topic::Cmd(order.booth.clone(), order.command.to_owned());
+        let options = PublishOptions::at_least_once().properties(properties);
+        self.publish(&topic, order.payload.clone(), options);
     }
 
     pub(super) fn say_online(&mut self) {

@@ -85,7 +85,7 @@ pub fn answers(head: &Head, view: &AnswersView, size: Option<usize>) -> Markup {
             }
         }
     };
-    page(head, "Answers", Base::BESIDE, false, &body)
+    page(head, "Answers", Base::BESIDE, &body)
 }
 
 /// The votes on one question: as bars, and the same numbers in a table.

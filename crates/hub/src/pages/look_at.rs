@@ -33,7 +33,7 @@ pub fn look_at(head: &Head, view: &RefusedPage, size: Option<usize>) -> Markup {
         }
         p { a href="operations" { "To the fleet" } }
     };
-    page(head, "Clips to look at", Base::BESIDE, false, &body)
+    page(head, "Clips to look at", Base::BESIDE, &body)
 }
 
 /// The table.

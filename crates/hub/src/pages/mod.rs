@@ -4,15 +4,23 @@
 //! Every chart has its numbers beside it, and colour is never the only sign.
 
 mod answers;
+mod booth;
 mod campaigns;
+mod fleet_csv;
 mod look_at;
 mod operations;
 mod paging;
+mod spark;
+mod standing;
 mod withdraw;
 
 pub use answers::answers;
+pub(crate) use booth::names;
+pub use booth::{Asking, booth};
+pub use fleet_csv::fleet_csv;
 pub use look_at::look_at;
-pub use operations::{operations, sentence};
+pub use operations::{RELOAD_S, operations, sentence};
+pub use standing::Chosen;
 pub(crate) use withdraw::FORM as WITHDRAW_FORM;
 pub use withdraw::{Language, withdraw};
 
@@ -36,6 +44,8 @@ ol.clips{list-style:none;padding:0;margin:0}ol.clips li{display:grid;grid-templa
 .bad{color:var(--bad);font-weight:600}.good{color:var(--good);font-weight:600}.warn{color:var(--warn);font-weight:600}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem .45rem 0;border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600;white-space:nowrap}
 nav.pages{display:flex;gap:1.2rem;flex-wrap:wrap;margin:1rem 0}
+.spark{height:2.2rem;min-width:8rem}.spark .band{fill:var(--line)}.spark .mean{fill:none;stroke:var(--bar);stroke-width:1.5}
+.choice{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:1rem 0}
 td ul{margin:.2rem 0 0;padding-left:1.1rem}footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem;margin-top:2rem}
 ";
 
@@ -79,14 +89,13 @@ pub enum Head {
     Staff(Markup),
 }
 
-fn page(head: &Head, title: &str, base: Base, refresh: bool, body: &Markup) -> Markup {
+fn page(head: &Head, title: &str, base: Base, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                @if refresh { meta http-equiv="refresh" content="15"; }
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
@@ -110,7 +119,7 @@ fn page(head: &Head, title: &str, base: Base, refresh: bool, body: &Markup) -> M
 pub fn plain(base: Base, title: &str, text: &str) -> Markup {
     let body =
         html! { h1 { (title) } p { (text) } p { a href=(base.to("")) { "To the answers" } } };
-    page(&Head::Own, title, base, false, &body)
+    page(&Head::Own, title, base, &body)
 }
 
 /// A span of time in words: `12 s`, `3 min`, `5 h`, `2 days`.

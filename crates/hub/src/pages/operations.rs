@@ -4,10 +4,14 @@ use maud::{Markup, html};
 
 use super::campaigns::asked;
 use super::look_at::list;
+use super::spark::number;
+use super::standing::{Chosen, SORTS, Standing, name, standing};
 use super::{Base, Head, count, grouped, moment, more, page, span};
-use crate::view::{AlertView, BoothView, FleetView, UnreadableView};
+use crate::view::{AlertView, BoothView, FleetView, GapView, UnreadableView};
 use booth_contract::{AlertId, Presence, Severity};
 
+/// How often a page loads itself anew, in seconds, where its reader has asked for that.
+pub const RELOAD_S: u32 = 15;
 /// Most ranges of missing numbers shown of one card.
 const MAX_RANGES: usize = 10;
 /// Most senders shown that are no booths.
@@ -18,46 +22,6 @@ const MAX_BOOTHS: usize = 200;
 const MAX_ALERTS: usize = 12;
 /// Most of an alert's text that is shown, in characters.
 const MAX_TEXT: usize = 200;
-
-/// What a booth is, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    CannotSpeak,
-    Silent,
-    NeverHeard,
-    NeedsVisit,
-    Watch,
-    Fine,
-}
-
-fn standing(booth: &BoothView) -> Standing {
-    if !booth.heard {
-        return Standing::NeverHeard;
-    }
-    // A stale health, or the health of a booth that is gone, says nothing about the present.
-    if booth.stale || !matches!(booth.presence, Some(Presence::Online)) {
-        return Standing::Silent;
-    }
-    if booth.ready == Some(false) {
-        return Standing::CannotSpeak;
-    }
-    let worst = booth.alerts.iter().map(|alert| alert.severity).min();
-    match worst {
-        Some(Severity::CitizenCannotSpeak | Severity::NeedsVisit) => Standing::NeedsVisit,
-        Some(Severity::Watch) => Standing::Watch,
-        None if booth.two_serials => Standing::NeedsVisit,
-        None if booth.ready.is_none() => Standing::Silent,
-        None => Standing::Fine,
-    }
-}
-
-fn name(booth: &BoothView) -> &str {
-    if booth.name.is_empty() {
-        &booth.booth_id
-    } else {
-        &booth.name
-    }
-}
 
 /// The fleet in one sentence.
 pub fn sentence(view: &FleetView) -> String {
@@ -133,23 +97,18 @@ fn reason(booth: &BoothView) -> String {
     }
 }
 
-/// The page.
-pub fn operations(head: &Head, view: &FleetView) -> Markup {
-    let mut booths: Vec<&BoothView> = view.booths.iter().collect();
-    booths.sort_by(|a, b| {
-        let key = |booth: &BoothView| (standing(booth), std::cmp::Reverse(booth.oldest_unsent_s));
-        key(a)
-            .cmp(&key(b))
-            .then_with(|| a.booth_id.cmp(&b.booth_id))
-    });
+/// The page, of the booths that its reader has chosen.
+pub fn operations(head: &Head, view: &FleetView, chosen: &Chosen) -> Markup {
+    let wanted = chosen.of(&view.booths);
+    let number = wanted.len();
+    let booths = wanted.into_iter().skip(chosen.from).take(MAX_BOOTHS);
+    let booths: Vec<&BoothView> = booths.collect();
     let unsealed = view
         .booths
         .iter()
         .filter(|booth| booth.sealed == Some(false))
         .count() as u64;
-    let more_booths = booths.len().saturating_sub(MAX_BOOTHS) as u64;
-    booths.truncate(MAX_BOOTHS);
-    let is_shown = |sender: &str| booths.iter().any(|booth| booth.booth_id == sender);
+    let is_shown = |sender: &str| view.booths.iter().any(|booth| booth.booth_id == sender);
     let strangers = view.unreadable.entries.iter();
     let strangers: Vec<&UnreadableView> = strangers
         .filter(|said| !is_shown(&said.sender))
@@ -182,12 +141,21 @@ pub fn operations(head: &Head, view: &FleetView) -> Markup {
         @if !view.over_budget.entries.is_empty() {
             (over_budget(view))
         }
-        p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". The page reloads every 15 s." }
+        p.soft { "As of " (view.generated_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) ". "
+            @let other = Chosen { reloads: !chosen.reloads, ..chosen.clone() };
+            @if chosen.reloads {
+                "This page loads anew every " (RELOAD_S) " s. " a href=(address(&other)) { "Let it stand" } "."
+            } @else {
+                a href=(address(&other)) { "Load it anew every " (RELOAD_S) " s" } ", for a screen on the wall."
+            }
+        }
+        (choice(view, chosen))
         div.scroll tabindex="0" { table {
-            thead { tr { th { "Booth" } th { "Can take messages" } th { "Last health" } th { "Unsent" } th { "Last clip" } th { "Software" } } }
+            thead { tr { th { "Booth" } th { "Can take messages" } th { "Last health" } th { "Unsent" } th { "Card" } th { "Power and heat" }
+                th { "Network" } th { "Clock and keys" } th { "Last clip" } th { "Software" } } }
             tbody { @for booth in &booths { (row(booth, &view.unreadable.entries)) } }
         } }
-        (more(more_booths, "booths, none of them worse"))
+        (turning(number, booths.len(), chosen))
         (asked(&booths))
         @if !strangers.is_empty() {
             (unread(&strangers))
@@ -203,7 +171,115 @@ pub fn operations(head: &Head, view: &FleetView) -> Markup {
             }
         }
     };
-    page(head, "Operations", Base::BESIDE, true, &body)
+    page(head, "Operations", Base::BESIDE, &body)
+}
+
+/// The address of the page with this choice.
+fn address(chosen: &Chosen) -> String {
+    match chosen.query() {
+        query if query.is_empty() => Base::BESIDE.to("operations"),
+        query => Base::BESIDE.to("operations") + "?" + &query,
+    }
+}
+
+/// What a reader may choose: a standing, an order, and what to look for.
+fn choice(view: &FleetView, chosen: &Chosen) -> Markup {
+    let number = |standing: Standing| {
+        view.booths
+            .iter()
+            .filter(|booth| self::standing(booth) == standing)
+            .count() as u64
+    };
+    html! {
+        @if view.booths.len() > 1 || *chosen != Chosen::default() {
+            form.choice method="get" action=(Base::BESIDE.to("operations")) {
+                label { "Show " select name="show" {
+                    option value="" { "all " (grouped(view.booths.len() as u64)) }
+                    @for standing in Standing::ALL {
+                        option value=(standing.key()) selected[chosen.show == Some(standing)] { (grouped(number(standing))) " " (standing.word()) }
+                    }
+                } }
+                label { "in this order " select name="sort" {
+                    @for (n, (key, word)) in SORTS.iter().enumerate() { option value=(key) selected[chosen.sort == n] { (word) } }
+                } }
+                label { "whose id, name or place has " input name="find" value=(chosen.find); }
+                @if chosen.reloads { input type="hidden" name="reload" value=""; }
+                button { "Show" }
+                a href=(Base::BESIDE.to("operations.csv")) download { "All as CSV" }
+            }
+        }
+    }
+}
+
+/// How many booths are wanted, and the way to those that are not on this page.
+fn turning(number: usize, shown: usize, chosen: &Chosen) -> Markup {
+    let at = |from: usize| {
+        address(&Chosen {
+            from,
+            ..chosen.clone()
+        })
+    };
+    let end = chosen.from + shown;
+    html! {
+        @if number > shown {
+            nav.pages aria-label="More booths" {
+                @if chosen.from > 0 { a rel="prev" href=(at(chosen.from.saturating_sub(MAX_BOOTHS))) { "The " (MAX_BOOTHS) " before" } }
+                span { @if shown > 0 { "Booths " (grouped(chosen.from as u64 + 1)) " to " (grouped(end as u64)) " of " } @else { "None of " } (grouped(number as u64)) }
+                @if end < number && shown > 0 { a rel="next" href=(at(end)) { "The next" } }
+            }
+        }
+    }
+}
+
+/// What the last health said of the machine: the card, the power, the network, the clock and what ends some day.
+fn machine(booth: &BoothView) -> Markup {
+    let said = |name: &str| booth.health.as_ref().and_then(|health| health.get(name));
+    let some = |name: &str, before: &str, after: &str| {
+        said(name).map(|value| format!("{before}{}{after}", number(value)))
+    };
+    let many = |name: &str, one: &str, many: &str| match said(name) {
+        Some(value) if value >= 1.0 => Some(count(value as u64, one, many)),
+        _ => None,
+    };
+    let card = [
+        some("data_used_pct", "", " % full"),
+        some("sd_written_mb_today", "", " MB written today"),
+        many("sd_io_errors", "error", "errors"),
+        many("quarantined_clips", "clip set aside", "clips set aside"),
+        said("root_ro")
+            .filter(|on| *on == 1.0)
+            .map(|_| "read-only".to_owned()),
+    ];
+    let power = [
+        some("cpu_temp_c", "", " °C"),
+        many("undervolt_count", "dip of the supply", "dips of the supply"),
+        said("throttled_now")
+            .filter(|on| *on == 1.0)
+            .map(|_| "slowed down by the firmware".to_owned()),
+    ];
+    let network = [
+        some("wifi_rssi_dbm", "", " dBm"),
+        many("reconnects", "lost connection", "lost connections"),
+        said("tx_bytes_today").map(|bytes| format!("{} MB sent today", number(bytes / 1e6))),
+    ];
+    let days = |name: &str, what: &str| {
+        said(name).map(|left| match left < 0.0 {
+            true => format!("{what} has ended"),
+            false => format!("{what} {} days", number(left)),
+        })
+    };
+    let clock = [
+        said("clock_synced")
+            .filter(|on| *on == 0.0)
+            .map(|_| "clock not set".to_owned()),
+        days("cert_days_left", "certificate"),
+        days("key_days_left", "key"),
+    ];
+    html! {
+        @for facts in [&card[..], &power[..], &network[..], &clock[..]] {
+            td { @for fact in facts.iter().flatten() { div { (fact) } } }
+        }
+    }
 }
 
 /// The senders that have used up what the hub takes from one.
@@ -243,9 +319,16 @@ fn unread(strangers: &[&UnreadableView]) -> Markup {
 fn gaps(view: &FleetView) -> Markup {
     html! {
         h2 { "Clips that are not here" }
+        (gap_table(&view.gaps))
+        (more(view.gaps_total.saturating_sub(view.gaps.len() as u64), "entries"))
+    }
+}
+
+pub(super) fn gap_table(gaps: &[GapView]) -> Markup {
+    html! {
         div.scroll tabindex="0" { table {
             thead { tr { th { "Card" } th { "Booth" } th { "Numbers" } th { "Where they are" } th { "Card last heard" } } }
-            tbody { @for gap in &view.gaps { tr {
+            tbody { @for gap in gaps { tr {
                 td { code { (gap.card_id.chars().take(8).collect::<String>()) } }
                 td { (gap.booth_id) }
                 td { (count(gap.numbers, "clip", "clips")) div.soft { (ranges(&gap.missing, gap.numbers)) } }
@@ -253,7 +336,6 @@ fn gaps(view: &FleetView) -> Markup {
                 td { (moment(&gap.last_seen)) }
             } } }
         } }
-        (more(view.gaps_total.saturating_sub(view.gaps.len() as u64), "entries"))
     }
 }
 
@@ -284,48 +366,53 @@ fn ranges(missing: &[(u64, u64)], numbers: u64) -> String {
     shown.join(", ")
 }
 
-fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
+/// Whether the booth can take messages, what it has raised with the remedies, and what of it could not be read.
+pub(super) fn standing_of(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
     let unread = |said: &&UnreadableView| said.sender == booth.booth_id;
+    html! {
+        @match standing(booth) {
+            Standing::CannotSpeak => span.bad { "✕ No" },
+            Standing::Silent => span.bad { "? Silent" },
+            Standing::NeverHeard => span.warn { "? Never heard" },
+            Standing::NeedsVisit => span.warn { "✓ Yes, but needs a visit" },
+            Standing::Watch => span.good { "✓ Yes, to be watched" },
+            Standing::Fine => span.good { "✓ Yes" },
+        }
+        @if booth.heard && booth.presence != Some(Presence::Online) {
+            div.soft { @match booth.presence {
+                Some(Presence::Offline) => "stopped cleanly",
+                Some(Presence::Lost) => "connection lost",
+                Some(Presence::Online) | None => "presence unknown",
+            } }
+        }
+        @if !booth.alerts.is_empty() || booth.two_serials {
+            ul {
+                @for AlertView { id, text, since, confirmed, .. } in booth.alerts.iter().take(MAX_ALERTS) {
+                    li { (text.chars().take(MAX_TEXT).collect::<String>()) div.soft {
+                        @if !since.is_empty() { "since " (moment(since)) " · " }
+                        @if !confirmed { "said before, and not yet confirmed · " }
+                        @if let Some(id) = AlertId::parse(id) { (id.remedy()) } } }
+                }
+                @if booth.alerts.len() > MAX_ALERTS { li { "and " (booth.alerts.len() - MAX_ALERTS) " more alerts" } }
+                @if booth.two_serials { li { "Two machines use this booth's id." } }
+            }
+        }
+        @for said in unreadable.iter().filter(unread) {
+            div.warn { (count(said.times, "message", "messages")) " (" (said.kind) ") could not be read" }
+            div.soft { "the last " (moment(&said.last_at)) ": " (said.why) }
+        }
+    }
+}
+
+fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
     html! {
         tr {
             td {
-                strong { (name(booth)) }
+                strong { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (name(booth)) } }
                 div.soft { (booth.booth_id) @if !booth.place.is_empty() { " · " (booth.place) }
                     @if !booth.expected { " · not expected" } }
             }
-            td {
-                @match standing(booth) {
-                    Standing::CannotSpeak => span.bad { "✕ No" },
-                    Standing::Silent => span.bad { "? Silent" },
-                    Standing::NeverHeard => span.warn { "? Never heard" },
-                    Standing::NeedsVisit => span.warn { "✓ Yes, but needs a visit" },
-                    Standing::Watch => span.good { "✓ Yes, to be watched" },
-                    Standing::Fine => span.good { "✓ Yes" },
-                }
-                @if booth.heard && booth.presence != Some(Presence::Online) {
-                    div.soft { @match booth.presence {
-                        Some(Presence::Offline) => "stopped cleanly",
-                        Some(Presence::Lost) => "connection lost",
-                        Some(Presence::Online) | None => "presence unknown",
-                    } }
-                }
-                @if !booth.alerts.is_empty() || booth.two_serials {
-                    ul {
-                        @for AlertView { id, text, since, confirmed, .. } in booth.alerts.iter().take(MAX_ALERTS) {
-                            li { (text.chars().take(MAX_TEXT).collect::<String>()) div.soft {
-                                @if !since.is_empty() { "since " (moment(since)) " · " }
-                                @if !confirmed { "said before, and not yet confirmed · " }
-                                @if let Some(id) = AlertId::parse(id) { (id.remedy()) } } }
-                        }
-                        @if booth.alerts.len() > MAX_ALERTS { li { "and " (booth.alerts.len() - MAX_ALERTS) " more alerts" } }
-                        @if booth.two_serials { li { "Two machines use this booth's id." } }
-                    }
-                }
-                @for said in unreadable.iter().filter(unread) {
-                    div.warn { (count(said.times, "message", "messages")) " (" (said.kind) ") could not be read" }
-                    div.soft { "the last " (moment(&said.last_at)) ": " (said.why) }
-                }
-            }
+            td { (standing_of(booth, unreadable)) }
             td { @match booth.health_age_s {
                 Some(age) if booth.stale => span.bad { (span(age)) " ago, stale" },
                 Some(age) => { (span(age)) " ago" },
@@ -336,6 +423,7 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
                 (Some(clips), Some(age)) => { (count(clips, "clip", "clips")) ", oldest " (span(age)) },
                 (Some(clips), None) => (count(clips, "clip", "clips")),
             } }
+            (machine(booth))
             td { @match &booth.last_clip_at { Some(at) => (moment(at)), None => "none yet" } }
             td { (booth.sw_version.as_deref().unwrap_or("unknown"))
                 @if booth.sealed == Some(false) { div.warn { "unsealed: not for public placement" } }
@@ -424,7 +512,7 @@ mod tests {
         broken.ready = Some(false);
         let mut view = fleet(vec![booth("aa-1"), broken]);
         view.broker_connected = false;
-        let page = operations(&Head::Own, &view).into_string();
+        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
         assert!(page.find("zz-9") < page.find("aa-1"));
         assert_eq!(page.matches("no connection to the broker").count(), 1);
         assert!(!page.contains("Two hubs"));
@@ -434,7 +522,7 @@ mod tests {
     fn a_second_hub_is_told_while_this_one_is_connected() {
         let mut view = fleet(vec![booth("aa-1")]);
         view.broker_rival = Some("Another hub took the connection over.".into());
-        let page = operations(&Head::Own, &view).into_string();
+        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
         assert!(page.contains("Two hubs. </span>Another hub took"), "{page}");
     }
 
@@ -443,7 +531,7 @@ mod tests {
         let mut open = booth("open-1");
         open.sealed = Some(false);
         let told = |view| {
-            let page = operations(&Head::Own, &view).into_string();
+            let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
             page.matches("not for public placement").count()
         };
         // The warning stands once for the fleet and once for each such booth; not for a booth that seals or one that was never
@@ -467,9 +555,13 @@ mod tests {
             why: "it is no object".into(),
         };
         let mut view = fleet(vec![booth("a-1")]);
-        assert!(!operations(&Head::Own, &view).into_string().contains("read"));
+        assert!(
+            !operations(&Head::Own, &view, &Chosen::default())
+                .into_string()
+                .contains("read")
+        );
         view.unreadable.entries = vec![unread("a-1", 1_060), unread("operations", 2)];
-        let page = operations(&Head::Own, &view).into_string();
+        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
         assert!(
             page.contains("1,060 messages (health) could not be read"),
             "{page}"
@@ -483,7 +575,7 @@ mod tests {
     fn a_sender_beyond_its_budget_is_named_with_what_to_do() {
         let mut view = fleet(vec![booth("a-1")]);
         assert!(
-            !operations(&Head::Own, &view)
+            !operations(&Head::Own, &view, &Chosen::default())
                 .into_string()
                 .contains("Look at these")
         );
@@ -495,7 +587,7 @@ mod tests {
             why: "it sends faster than any booth".into(),
         }];
         view.over_budget.total = 8;
-        let page = operations(&Head::Own, &view).into_string();
+        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
         for said in [
             "<code>a-1</code>",
             "1,234 messages",
@@ -517,7 +609,7 @@ mod tests {
                 ..alert("spool_damaged", Severity::NeedsVisit)
             },
         ];
-        let page = operations(&Head::Own, &fleet(vec![back])).into_string();
+        let page = operations(&Head::Own, &fleet(vec![back]), &Chosen::default()).into_string();
         assert_eq!(page.matches("not yet confirmed").count(), 1);
     }
 
@@ -550,13 +642,13 @@ mod tests {
             total: 31,
         };
         for page in [
-            operations(&Head::Own, &view),
+            operations(&Head::Own, &view, &Chosen::default()),
             look_at(&Head::Own, &list, None),
         ] {
             let page = page.into_string();
             assert!(!page.contains("=\"/"), "{page}");
         }
-        let page = operations(&Head::Own, &view).into_string();
+        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
         assert!(page.contains("href=\"look-at\"") && page.contains("All 31 entries"));
     }
 
@@ -579,7 +671,7 @@ mod tests {
         };
         view.unreadable.entries = vec![unread("a-1"), unread("<img src=x>")];
         view.over_budget.entries = view.unreadable.entries.clone();
-        let page = operations(&Head::Own, &view).into_string();
+        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use rusqlite::{Connection, params};
+
 use super::{StoreError, database_in, schema};
+use crate::view::Listed;
 use booth_contract::BoothId;
 
 /// An alert that is over or raised, or an event.
@@ -29,7 +32,29 @@ pub struct Happened {
 pub fn history(dir: &Path, booth: &BoothId) -> Result<Vec<Happened>, StoreError> {
     let db = schema::open_for_reading(&database_in(dir))?;
     schema::is_of_this_version(&db)?;
-    let mut statement = db.prepare(
+    Ok(read(&db, booth.as_str(), "1", i64::MAX)?)
+}
+
+/// The latest of it, the latest first; at most `limit` entries.
+pub(super) fn latest(
+    db: &Connection,
+    booth: &str,
+    limit: usize,
+) -> rusqlite::Result<Listed<Happened>> {
+    let total = db
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM alert WHERE booth_id = ?1) + (SELECT count(*) FROM alert_history WHERE booth_id = ?1)
+               + (SELECT count(*) FROM event WHERE booth_id = ?1)",
+        )?
+        .query_row([booth], |row| row.get(0))?;
+    Ok(Listed {
+        entries: read(db, booth, "1 DESC", limit as i64)?,
+        total,
+    })
+}
+
+fn read(db: &Connection, booth: &str, order: &str, limit: i64) -> rusqlite::Result<Vec<Happened>> {
+    let mut statement = db.prepare_cached(&format!(
         "SELECT said_at, 'raised', id, severity || ': ' || text || ' (since ' || since || ')'
            FROM alert WHERE booth_id = ?1
          UNION ALL
@@ -37,9 +62,9 @@ pub fn history(dir: &Path, booth: &BoothId) -> Result<Vec<Happened>, StoreError>
            FROM alert_history WHERE booth_id = ?1
          UNION ALL
          SELECT at, 'event', kind, payload FROM event WHERE booth_id = ?1
-         ORDER BY 1",
-    )?;
-    let found = statement.query_map([booth.as_str()], |row| {
+         ORDER BY {order} LIMIT ?2"
+    ))?;
+    let found = statement.query_map(params![booth, limit], |row| {
         Ok(Happened {
             at: row.get(0)?,
             what: row.get(1)?,
@@ -47,5 +72,5 @@ pub fn history(dir: &Path, booth: &BoothId) -> Result<Vec<Happened>, StoreError>
             text: row.get(3)?,
         })
     })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    found.collect()
 }

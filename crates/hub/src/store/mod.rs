@@ -17,6 +17,7 @@ mod at_rest;
 mod backup;
 mod backup_error;
 mod backup_files;
+mod booth_page;
 mod check;
 mod clips;
 mod clocks;
@@ -68,6 +69,7 @@ pub(crate) use withdrawals::OF_PAGE;
 pub use withdrawals::ask_to_withdraw;
 
 use super::alerts;
+use super::course;
 use super::fleet::{self, FleetError};
 use super::ingest::{Answer, is_clip_id, shortened};
 use super::intake::MOST_SENDERS;
@@ -75,7 +77,7 @@ use super::receipts::Opener;
 use apart::{Apart, Aside};
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
-use booth_contract::{BoothId, ClipId, Topic, Topics};
+use booth_contract::{BoothId, ClipId, Health, Topic, Topics};
 use booth_sealing::Recipients;
 use codes::Codes;
 use identity::Watch;
@@ -296,6 +298,8 @@ pub struct Store {
     emergency_numbers: Vec<Vec<u8>>,
     /// Deleted rows stand in SQLite's log until that is emptied.
     log_is_to_be_emptied: bool,
+    /// Where health goes that was heard as it was said.
+    course: Option<course::Notes>,
     watch: Watch,
     topics: Topics,
     max_clip_bytes: u64,
@@ -368,6 +372,7 @@ impl Store {
             seals_to: None,
             emergency_numbers: Vec::new(),
             log_is_to_be_emptied: false,
+            course: None,
             private,
             codes: Codes::beside(dir),
             apart: Apart::open(dir.join("disputed"))?,
@@ -435,6 +440,12 @@ impl Store {
     /// Has the store take nothing while less than this is free on the disk.
     pub fn keeping_free(mut self, bytes: u64) -> Self {
         self.reserve_bytes = bytes;
+        self
+    }
+
+    /// The same store, whose booths' values are noted over time.
+    pub fn noting(mut self, course: course::Notes) -> Self {
+        self.course = Some(course);
         self
     }
 
@@ -565,6 +576,9 @@ impl Store {
         };
         match noted {
             Ok(()) => {
+                if matches!(&known, Topic::Health(_)) && !retained {
+                    self.note_values(wall, &booth, payload);
+                }
                 if matches!(&known, Topic::Event(_, kind) if kind == "clock_step") {
                     self.clock_step(wall, &booth, payload)?;
                 }
@@ -575,6 +589,14 @@ impl Store {
                 Ok(None)
             }
             Err(FleetError::Database(error)) => Err(error.into()),
+        }
+    }
+
+    fn note_values(&self, wall: Timestamp, booth: &BoothId, payload: &[u8]) {
+        if let Some(course) = &self.course
+            && let Ok(health) = Health::from_json(payload)
+        {
+            course.note(wall, booth, health);
         }
     }
 
@@ -825,6 +847,7 @@ pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreErr
     let db = schema::open(&path)?;
     let alerts = fleet::alerts_of(&db, booth)?;
     fleet::forget(&db, booth.as_str())?;
+    course::forget(dir, booth)?;
     Ok(alerts)
 }
 

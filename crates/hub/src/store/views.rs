@@ -16,12 +16,13 @@ use super::{StoreError, database_in, gaps, lists, schema, unreadable, votes};
 use crate::alerts;
 use crate::campaign;
 use crate::config::ExpectedBooth;
+use crate::course::Course;
 use crate::ingest::{is_clip_id, shortened};
 use crate::keys::Keyring;
 use crate::view::SealedClip;
 use crate::view::{
-    AlertView, AnswersView, BoothView, ClipFile, DEFAULT_INTERVAL_S, FleetView, Listed, MOST_BARS,
-    MOST_DAYS, Place, PollView, RefusedPage, Views,
+    AlertView, AnswersView, BoothPage, BoothView, ClipFile, DEFAULT_INTERVAL_S, FleetView, Listed,
+    MOST_BARS, MOST_DAYS, Place, PollView, RefusedPage, Views,
 };
 use booth_contract::{Birth, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
 use booth_host::clock;
@@ -47,7 +48,7 @@ pub struct BrokerStatus {
 /// The pages' view of the store.
 #[derive(Debug)]
 pub struct StoreViews {
-    db: Mutex<Connection>,
+    pub(super) db: Mutex<Connection>,
     /// The store's folder.
     store: PathBuf,
     clips: PathBuf,
@@ -59,6 +60,8 @@ pub struct StoreViews {
     broker: Arc<Mutex<BrokerStatus>>,
     counts: Kept<Counts>,
     fleet: Kept<FleetView>,
+    /// How the booths' values went.
+    pub(super) course: Course,
 }
 
 /// Counts over all clips.
@@ -102,7 +105,7 @@ impl<T: Clone> Kept<T> {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -135,6 +138,7 @@ impl StoreViews {
             broker,
             counts: Kept::default(),
             fleet: Kept::default(),
+            course: Course::of(dir),
         })
     }
 
@@ -401,6 +405,7 @@ impl StoreViews {
                 .as_ref()
                 .and_then(|health| health.get("ready"))
                 .map(|ready| ready == 1.0),
+            health: health.clone().map(Arc::new),
             stale,
             health_age_s,
             health_interval_s,
@@ -572,6 +577,14 @@ impl Views for StoreViews {
                 withdrawals_waiting: 0,
             }
         })
+    }
+
+    fn booth(&self, booth_id: &str) -> Option<BoothPage> {
+        self.read_booth(clock::wall(), booth_id)
+            .unwrap_or_else(|error| {
+                log::error!("the pages cannot read the database: {error}");
+                None
+            })
     }
 
     fn refused(&self, limit: usize, place: &Place) -> RefusedPage {

@@ -375,7 +375,8 @@ fn operations_names_keys_that_it_does_not_know_and_booths_that_record_without_as
     );
     let shown = |views: StoreViews, bench: &Bench| {
         let fleet = views.read_fleet(bench.wall).expect("reads");
-        let page = crate::pages::operations(&crate::pages::Head::Own, &fleet).into_string();
+        let page = crate::pages::operations(&crate::pages::Head::Own, &fleet, &Default::default())
+            .into_string();
         (fleet, page)
     };
     let (fleet, page) = shown(bench.views().opening_with(city.keys()), &bench);

@@ -1,0 +1,103 @@
+//! What is wrong with the booths and with the hub itself, watched for whoever is on duty.
+//!
+//! ```text
+//! Centre::sightings ─┐
+//! quiet (ready_hour) ┴▶ look ──▶ keep: raised after a while, over after a while ──▶ tell: who is on duty, by mail and webhook
+//!                                  ▲ pages: taken on, assigned, noted, snoozed; a booth paused
+//! ```
+//!
+//! Owns: the tables `watch`, `watch_notice` and `watch_pause`; they survive a restart, and what was sent and not noted is sent again. An alert
+//! is told once, and once that it is over. Never does: judge a booth's own alerts anew, or send a citizen's words.
+
+mod duty;
+mod keep;
+mod pages;
+mod quiet;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, PoisonError};
+
+use booth_contract::Severity;
+use jiff::{SignedDuration, Timestamp};
+
+pub use duty::{Duty, WatchConfig};
+pub(crate) use pages::routes;
+pub(crate) use tell::work;
+
+use crate::City;
+use crate::store::CityError;
+
+/// How often it is looked which booths are too quiet: a look reads weeks of hours.
+const QUIET_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Something that is wrong at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The booth's id; empty for the hub itself.
+    pub subject: String,
+    /// A booth's alert (contract §3.5), or one of [`KINDS`].
+    pub kind: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence in English, where a booth or a library said it; empty where the kind says it all.
+    pub text: String,
+    /// Since when it is so, as far as that is known.
+    pub since: Option<Timestamp>,
+    /// The number that belongs to the kind: booths, clips, lifts, seconds; 0 where none does.
+    pub number: i64,
+}
+
+/// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
+pub const KINDS: [&str; 9] = [
+    "silent",
+    "fleet_silent",
+    "too_quiet",
+    "gaps",
+    "clock_off",
+    "two_machines",
+    "broker",
+    "disk",
+    "backup",
+];
+
+/// What a look found of booths that are too quiet, and when that was.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet(Mutex<Option<(Timestamp, Vec<Sighting>)>>);
+
+impl City {
+    /// Looks at what is wrong now. The hub asks every 20 s.
+    ///
+    /// # Errors
+    /// A database or a hub that does not answer; the next look sees the same.
+    pub fn watch(&self, now: Timestamp) -> Result<(), CityError> {
+        let mut seen = self.centre.sightings(now)?;
+        seen.extend(self.too_quiet(now)?);
+        let is_idle = seen.is_empty() && !self.store.read(keep::has_open)?;
+        if is_idle {
+            return Ok(());
+        }
+        self.store.change_quietly(|tx| {
+            keep::note(tx, now, &seen)?;
+            Ok(tell::call_up(tx, now, &self.zone, &self.config.watch)?)
+        })
+    }
+
+    fn too_quiet(&self, now: Timestamp) -> Result<Vec<Sighting>, CityError> {
+        let mut quiet = self.quiet.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, found)) = &*quiet
+            && (*at..*at + QUIET_EVERY).contains(&now)
+        {
+            return Ok(found.clone());
+        }
+        let booths = self.centre.booths()?;
+        let ready = booths.into_iter().filter(|booth| booth.is_ready);
+        let ready: Vec<String> = ready.map(|booth| booth.id).collect();
+        let found = self
+            .store
+            .read(|db| quiet::too_quiet(db, &self.zone, now, &ready))?;
+        *quiet = Some((now, found.clone()));
+        Ok(found)
+    }
+}

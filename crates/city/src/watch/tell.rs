@@ -1,0 +1,305 @@
+//! Tells whoever is on duty, by mail and webhook, and lets the heart beat.
+//!
+//! Owns: the rows of `watch_notice`. What is due for one person by one way goes in one message. Each alert is told once, and to the same
+//! people once that it is over. What fails is tried again with growing pauses. Never does: decide what is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use booth_contract::Severity;
+use booth_contract::time::rfc3339;
+use booth_host::{clock, tls};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, Transaction, params};
+use serde_json::json;
+use ureq::Agent;
+
+use super::WatchConfig;
+use super::keep::word;
+use crate::City;
+use crate::alarm::{mail, webhook};
+use crate::store::CityError;
+
+/// How often it is looked for what is due.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the heart beats.
+const BEAT_EVERY: Duration = Duration::from_secs(60);
+/// How long the other side of the heartbeat is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pauses between tries, seconds; the last one repeats.
+const PAUSES: [i64; 5] = [10, 30, 60, 120, 300];
+/// Most alerts in one message.
+const MOST_IN_ONE: usize = 50;
+/// What could not be sent for so long is given up.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// An alert as it is told.
+#[derive(Debug, Clone)]
+struct Told {
+    id: i64,
+    is_over: bool,
+    tries: usize,
+    subject: String,
+    kind: String,
+    severity: String,
+    text: String,
+    since: Option<Timestamp>,
+    number: i64,
+    raised_at: String,
+    over_at: Option<String>,
+}
+
+/// Each of those who are to be told now gets a row; whoever was told of what is over now, too.
+pub(super) fn call_up(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    zone: &TimeZone,
+    config: &WatchConfig,
+) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, severity, raised_at FROM watch
+         WHERE over_at IS NULL AND raised_at IS NOT NULL AND taken_at IS NULL AND (snoozed_until IS NULL OR snoozed_until <= ?1)",
+    )?;
+    let open: Vec<(i64, String, String)> = statement
+        .query_map([rfc3339(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, severity, raised_at) in open {
+        let raised_at: Timestamp = raised_at.parse().unwrap_or(now);
+        for duty in config.called(zone, now, severity_of(&severity), raised_at) {
+            let ways = [("mail", &duty.mail), ("webhook", &duty.webhook)];
+            for (way, _) in ways.into_iter().filter(|(_, to)| to.is_some()) {
+                tx.prepare_cached(
+                    "INSERT OR IGNORE INTO watch_notice (watch, is_over, duty, way, made_at, next_at) VALUES (?1, 0, ?2, ?3, ?4, ?4)",
+                )?
+                .execute(params![id, duty.name, way, rfc3339(now)])?;
+            }
+        }
+    }
+    tell_of_ends(tx, now)?;
+    tx.prepare_cached("DELETE FROM watch_notice WHERE sent_at IS NULL AND made_at < ?1")?
+        .execute([rfc3339(now - GIVEN_UP_AFTER)])?;
+    Ok(())
+}
+
+/// What is over before it was told is told to nobody; whoever was told of the rest is told that it is over.
+fn tell_of_ends(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM watch_notice WHERE is_over = 0 AND sent_at IS NULL
+           AND watch IN (SELECT id FROM watch WHERE over_at IS NOT NULL)",
+    )?
+    .execute([])?;
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO watch_notice (watch, is_over, duty, way, made_at, next_at)
+         SELECT watch, 1, duty, way, ?1, ?1 FROM watch_notice JOIN watch ON watch.id = watch
+         WHERE is_over = 0 AND sent_at IS NOT NULL AND over_at IS NOT NULL",
+    )?
+    .execute([rfc3339(now)])?;
+    Ok(())
+}
+
+fn severity_of(text: &str) -> Severity {
+    let all = [Severity::CitizenCannotSpeak, Severity::NeedsVisit];
+    all.into_iter()
+        .find(|severity| word(*severity) == text)
+        .unwrap_or(Severity::Watch)
+}
+
+/// Tells who is on duty, and lets the heart beat, until it is dropped.
+pub(crate) async fn work(city: Arc<City>) {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut beat_at = tokio::time::Instant::now();
+    loop {
+        look.tick().await;
+        let told = city.aside(|city| tell_due(city, clock::wall())).await;
+        if let Err(error) = told {
+            log::error!(about = "watch"; "an alert waits: {error}");
+        }
+        if tokio::time::Instant::now() >= beat_at && city.config.watch.heartbeat.is_some() {
+            beat_at = tokio::time::Instant::now() + BEAT_EVERY;
+            let beaten = city.aside(|city| Ok(beat(city))).await;
+            if let Ok(Err(why)) = beaten {
+                log::warn!(about = "heartbeat"; "the heartbeat was not heard: {why}");
+            }
+        }
+    }
+}
+
+/// One beat, if the hub takes messages.
+fn beat(city: &City) -> Result<(), String> {
+    let Some(address) = city.config.watch.heartbeat.as_deref() else {
+        return Ok(());
+    };
+    if !city.centre.takes_messages() {
+        return Ok(());
+    }
+    let tls = tls::for_http(None).map_err(|why| why.to_string())?;
+    let agent: Agent = Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(PATIENCE))
+        .user_agent(concat!("booth-hub/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    agent
+        .get(address)
+        .call()
+        .map(drop)
+        .map_err(|why| why.to_string())
+}
+
+fn pause(tries: usize) -> SignedDuration {
+    SignedDuration::from_secs(PAUSES[tries.min(PAUSES.len() - 1)])
+}
+
+/// Sends everything that is due at this time.
+pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
+    for duty in &city.config.watch.duty {
+        for (way, to) in [("mail", &duty.mail), ("webhook", &duty.webhook)] {
+            let Some(to) = to else { continue };
+            let due = city.store.read(|db| due(db, now, &duty.name, way))?;
+            if due.is_empty() {
+                continue;
+            }
+            let sent = match way {
+                "mail" => mail::send_text(city, to, &subject(city, &due), &body(city, &due)),
+                _ => webhook::post(&city.config.alarm, to, &hooked(city, &due, now)),
+            };
+            if let Err(fault) = &sent {
+                log::error!(about = "watch"; "{way} to {}: {fault}", duty.name);
+            }
+            city.store
+                .change_quietly(|tx| Ok(note(tx, now, &duty.name, way, &due, &sent)?))?;
+        }
+    }
+    Ok(())
+}
+
+fn due(db: &Connection, now: Timestamp, duty: &str, way: &str) -> rusqlite::Result<Vec<Told>> {
+    let mut statement = db.prepare_cached(
+        "SELECT w.id, n.is_over, n.tries, w.subject, w.kind, w.severity, w.text, w.since, w.number, w.raised_at, w.over_at
+         FROM watch_notice n JOIN watch w ON w.id = n.watch
+         WHERE n.duty = ?1 AND n.way = ?2 AND n.sent_at IS NULL AND n.next_at <= ?3 ORDER BY n.is_over, w.severity, w.id LIMIT ?4",
+    )?;
+    let rows = statement.query_map(
+        params![duty, way, rfc3339(now), MOST_IN_ONE as i64],
+        |row| {
+            let since: Option<String> = row.get(7)?;
+            Ok(Told {
+                id: row.get(0)?,
+                is_over: row.get(1)?,
+                tries: row.get(2)?,
+                subject: row.get(3)?,
+                kind: row.get(4)?,
+                severity: row.get(5)?,
+                text: row.get(6)?,
+                since: since.and_then(|at| at.parse().ok()),
+                number: row.get(8)?,
+                raised_at: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
+                over_at: row.get(10)?,
+            })
+        },
+    )?;
+    rows.collect()
+}
+
+fn note(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    duty: &str,
+    way: &str,
+    due: &[Told],
+    sent: &Result<(), String>,
+) -> rusqlite::Result<()> {
+    for told in due {
+        let (sent_at, fault) = match sent {
+            Ok(()) => (Some(rfc3339(now)), None),
+            Err(fault) => (None, Some(fault)),
+        };
+        // An alert that was over while it was being told has lost its row: it was told all the same.
+        tx.prepare_cached(
+            "INSERT INTO watch_notice (watch, is_over, duty, way, made_at, next_at, tries, sent_at, fault)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8 FROM watch WHERE id = ?1
+             ON CONFLICT DO UPDATE SET next_at = excluded.next_at, tries = tries + 1, sent_at = excluded.sent_at, fault = excluded.fault",
+        )?
+        .execute(params![
+            told.id,
+            told.is_over,
+            duty,
+            way,
+            rfc3339(now),
+            rfc3339(now + pause(told.tries)),
+            sent_at,
+            fault
+        ])?;
+    }
+    tell_of_ends(tx, now)
+}
+
+fn subject(city: &City, due: &[Told]) -> String {
+    let language = city.config.offers.first().map_or("en", String::as_str);
+    let new = due.iter().filter(|told| !told.is_over).count();
+    let gaps = [
+        ("new", new.into()),
+        ("over", (due.len() - new).into()),
+        ("city", city.config.name.as_str().into()),
+    ];
+    city.words.say_with(language, "watch-mail-subject", &gaps)
+}
+
+fn body(city: &City, due: &[Told]) -> String {
+    let language = city.config.offers.first().map_or("en", String::as_str);
+    let mut lines = Vec::new();
+    for told in due {
+        let begins = match told.is_over {
+            true => "watch-mail-over",
+            false => "watch-mail-new",
+        };
+        let begins = city.words.say(language, begins);
+        lines.push(format!(
+            "{begins}: {}",
+            super::pages::headline(city, language, &told.subject, &told.kind)
+        ));
+        let says = super::pages::sentence(
+            city,
+            language,
+            &told.kind,
+            &told.text,
+            told.since,
+            told.number,
+        );
+        lines.push(format!("  {says}"));
+        if !told.is_over {
+            lines.push(format!(
+                "  → {}",
+                super::pages::remedy(city, language, &told.kind)
+            ));
+        }
+        lines.push(String::new());
+    }
+    let desk = city.config.alarm.desk.trim_end_matches('/');
+    lines.push(format!(
+        "{}: {desk}/watch",
+        city.words.say(language, "watch-mail-page")
+    ));
+    lines.join("\n")
+}
+
+fn hooked(city: &City, due: &[Told], now: Timestamp) -> serde_json::Value {
+    let alerts: Vec<_> = due
+        .iter()
+        .map(|told| {
+            json!({
+                "id": told.id, "state": if told.is_over { "over" } else { "raised" }, "booth": told.subject, "kind": told.kind,
+                "severity": told.severity.split_once(' ').map_or("", |(_, word)| word), "number": told.number,
+                "text": super::pages::sentence(city, "en", &told.kind, &told.text, told.since, told.number),
+                "remedy": super::pages::remedy(city, "en", &told.kind), "since": told.since.map(rfc3339),
+                "raised_at": told.raised_at, "over_at": told.over_at,
+            })
+        })
+        .collect();
+    let desk = city.config.alarm.desk.trim_end_matches('/');
+    json!({ "kind": "watch", "sent_at": rfc3339(now), "page": format!("{desk}/watch"), "alerts": alerts })
+}

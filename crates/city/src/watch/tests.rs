@@ -1,0 +1,304 @@
+//! The watch over its database and its page: what becomes an alert, who is told, and what people do about it.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+
+use super::*;
+use crate::alarm::AlarmConfig;
+use crate::centre::BoothNow;
+use crate::config::CityConfig;
+use crate::people::Role;
+use crate::testing::{FakeCentre, Seat, city_with, seated};
+
+fn sighting(subject: &str, kind: &str, severity: Severity) -> Sighting {
+    Sighting {
+        subject: subject.into(),
+        kind: kind.into(),
+        severity,
+        text: "said in English".into(),
+        since: None,
+        number: 3,
+    }
+}
+
+/// A city in which one person is on duty, behind a webhook that nobody answers.
+fn scene() -> (Arc<City>, Arc<FakeCentre>, tempfile::TempDir) {
+    let mut config = CityConfig::default();
+    config.watch.duty = vec![Duty {
+        name: "duty".into(),
+        webhook: Some("http://127.0.0.1:1/".into()),
+        ..Duty::default()
+    }];
+    let (city, centre, folder) = city_with(config);
+    let booth = |id: &str| BoothNow {
+        id: id.into(),
+        name: format!("Booth {id}"),
+        is_ready: true,
+        today: Default::default(),
+        said_at: None,
+    };
+    centre.have().booths = vec![booth("a-1"), booth("b-2")];
+    (city, centre, folder)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).expect("a time")
+}
+
+/// What is open and raised, what is over, and the notices (over or not, sent or not).
+fn state(city: &City) -> (Vec<String>, Vec<String>, Vec<(bool, bool)>) {
+    let read = city.store.read(|db| {
+        let list = |sql: &str| -> rusqlite::Result<Vec<String>> {
+            let mut statement = db.prepare(sql)?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let open = list("SELECT subject || ' ' || kind FROM watch WHERE over_at IS NULL AND raised_at IS NOT NULL ORDER BY 1")?;
+        let over = list("SELECT subject || ' ' || kind FROM watch WHERE over_at IS NOT NULL ORDER BY 1")?;
+        let mut statement = db.prepare("SELECT is_over, sent_at IS NOT NULL FROM watch_notice ORDER BY 1, 2")?;
+        let notices = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((open, over, notices.collect::<rusqlite::Result<_>>()?))
+    });
+    read.expect("a database")
+}
+
+/// As if what is due had been sent.
+fn sent(city: &City) {
+    let sql = "UPDATE watch_notice SET sent_at = made_at WHERE sent_at IS NULL";
+    let done = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute(sql, []).map(drop)?));
+    done.expect("written");
+}
+
+#[test]
+fn what_comes_and_goes_by_itself_is_no_alert_and_what_stays_is_told_once_and_once_that_it_is_over()
+{
+    let (city, centre, _folder) = scene();
+    let silent = sighting("a-1", "silent", Severity::CitizenCannotSpeak);
+    centre.have().sightings = vec![silent.clone()];
+    city.watch(at(0)).expect("looked");
+    centre.have().sightings.clear();
+    city.watch(at(20)).expect("looked");
+    city.watch(at(141)).expect("looked");
+    assert_eq!(
+        state(&city),
+        (vec![], vec![], vec![]),
+        "it was away for 20 s"
+    );
+    centre.have().sightings = vec![silent];
+    for second in (200..=320).step_by(20) {
+        city.watch(at(second)).expect("looked");
+    }
+    assert_eq!(state(&city).0, ["a-1 silent"]);
+    for second in (340..2_000).step_by(20) {
+        city.watch(at(second)).expect("looked");
+    }
+    assert_eq!(
+        state(&city).2,
+        [(false, false)],
+        "one notice, however often it is seen"
+    );
+    sent(&city);
+    // It flickers: that is no end.
+    centre.have().sightings.clear();
+    city.watch(at(2_000)).expect("looked");
+    centre.have().sightings = vec![sighting("a-1", "silent", Severity::CitizenCannotSpeak)];
+    city.watch(at(2_020)).expect("looked");
+    assert_eq!(state(&city).0, ["a-1 silent"]);
+    centre.have().sightings.clear();
+    for second in [2_040, 2_060, 2_200, 2_220, 9_000] {
+        city.watch(at(second)).expect("looked");
+    }
+    let (open, over, notices) = state(&city);
+    assert_eq!((open, over), (vec![], vec!["a-1 silent".to_owned()]));
+    assert_eq!(
+        notices,
+        [(false, true), (true, false)],
+        "one word that it is over"
+    );
+}
+
+#[test]
+fn what_was_over_before_it_was_told_is_told_to_nobody_and_what_was_told_meanwhile_is_told_to_be_over()
+ {
+    let (city, centre, _folder) = scene();
+    centre.have().sightings = vec![sighting("a-1", "power", Severity::NeedsVisit)];
+    city.watch(at(0)).expect("looked");
+    assert_eq!(state(&city).2, [(false, false)]);
+    // The other side does not answer: it is tried again later, and the fault is kept.
+    tell::tell_due(&city, at(1)).expect("tried");
+    let fault: String = city
+        .store
+        .read(|db| {
+            db.query_row(
+                "SELECT fault FROM watch_notice WHERE tries = 1 AND next_at > made_at",
+                [],
+                |row| row.get(0),
+            )
+        })
+        .expect("a fault");
+    assert!(!fault.is_empty());
+    centre.have().sightings.clear();
+    city.watch(at(20)).expect("looked");
+    city.watch(at(200)).expect("looked");
+    assert_eq!(state(&city).2, []);
+}
+
+#[test]
+fn what_a_booth_raised_before_it_fell_silent_is_not_over() {
+    let (city, centre, _folder) = scene();
+    let power = sighting("a-1", "power", Severity::NeedsVisit);
+    let silent = sighting("a-1", "silent", Severity::CitizenCannotSpeak);
+    let broker = sighting("", "broker", Severity::CitizenCannotSpeak);
+    centre.have().sightings = vec![power];
+    city.watch(at(0)).expect("looked");
+    let stays = |city: &City, from: i64| {
+        for second in (from..from + 1_000).step_by(20) {
+            city.watch(at(second)).expect("looked");
+        }
+        assert!(state(city).0.contains(&"a-1 power".to_owned()));
+    };
+    for (n, unknown) in [silent, broker].into_iter().enumerate() {
+        centre.have().sightings = vec![unknown];
+        stays(&city, 1_000 * (n as i64 + 1));
+    }
+    centre.have().sightings.clear();
+    for second in [4_000, 4_200] {
+        city.watch(at(second)).expect("looked");
+    }
+    assert_eq!(state(&city).0, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn whoever_takes_an_alert_on_keeps_it_from_others_and_a_paused_booth_is_left_alone() {
+    let (city, centre, _folder) = scene();
+    centre.have().sightings = vec![
+        sighting("a-1", "power", Severity::NeedsVisit),
+        sighting("b-2", "capture_lost", Severity::CitizenCannotSpeak),
+        sighting("", "disk", Severity::CitizenCannotSpeak),
+    ];
+    let now = booth_host::clock::wall();
+    city.watch(now).expect("looked");
+    let seat = Seat::of(&city, seated(&city, "olga", &[Role::Operator]));
+    let (status, page) = seat.get("/watch").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        page.find("b-2: No sound")
+            .is_some_and(|worst| Some(worst) < page.find("a-1: The supply")),
+        "{page}"
+    );
+    assert!(
+        page.contains("the hub: no room on the disk") && page.contains("3 MiB left"),
+        "{page}"
+    );
+    let id: i64 = city
+        .store
+        .read(|db| {
+            db.query_row("SELECT id FROM watch WHERE subject = 'b-2'", [], |row| {
+                row.get(0)
+            })
+        })
+        .expect("an alert");
+    let (status, ..) = seat
+        .post(
+            &format!("/watch/alert/{id}"),
+            "do=take&note=plug+%3Cb%3E&assigned=Bo",
+        )
+        .await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let (_, page) = seat.get("/watch").await;
+    assert!(
+        page.contains("plug &lt;b&gt;") && page.contains("taken on by"),
+        "{page}"
+    );
+    let (status, ..) = seat.post("/watch/alert/999", "do=take").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    // Nobody else is told of it, however long it stands.
+    sent(&city);
+    let told = |city: &City| state(city).2.len();
+    let before = told(&city);
+    city.watch(now + SignedDuration::from_hours(3))
+        .expect("looked");
+    assert_eq!(told(&city), before);
+    // A pause: its alerts are over without a word.
+    for bad in [
+        "booth=a-1&hours=3",
+        "booth=nowhere&hours=8",
+        "booth=a-1&hours=x1",
+    ] {
+        let (status, ..) = seat.post("/watch/pause", bad).await;
+        let wanted = if bad.ends_with("x1") {
+            StatusCode::SEE_OTHER
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        };
+        assert_eq!(status, wanted, "{bad}");
+    }
+    let (status, ..) = seat
+        .post("/watch/pause", "booth=a-1&hours=8&why=moved")
+        .await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    city.watch(booth_host::clock::wall()).expect("looked");
+    let (open, over, _) = state(&city);
+    assert_eq!((open.len(), over), (2, vec!["a-1 power".to_owned()]));
+    let (_, page) = seat.get("/watch").await;
+    assert!(page.contains("moved"), "{page}");
+    // Whoever may not look after the fleet sees nothing of it.
+    let other = Seat::of(&city, seated(&city, "eva", &[Role::Editor]));
+    assert_eq!(other.get("/watch").await.0, StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn what_the_centre_sees_has_its_title_sentence_and_remedy_in_both_languages() {
+    let (city, _, _folder) = scene();
+    for kind in KINDS {
+        for language in ["da", "en"] {
+            for part in ["title", "is", "do"] {
+                let name = format!("watch-{part}-{kind}");
+                let said = city.words.say_with(
+                    language,
+                    &name,
+                    &[("n", 3.into()), ("since", "x".into()), ("text", "y".into())],
+                );
+                assert!(
+                    said != name && !said.contains("{$"),
+                    "{language} {name}: {said}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_duty_that_cannot_be_told_is_refused_with_the_key() {
+    let config = |text: &str| -> String {
+        let watch: WatchConfig = toml::from_str(text).expect("TOML");
+        let mut faults = booth_host::config_file::Faults::new("hub.toml");
+        watch.check(&AlarmConfig::default(), &mut faults);
+        let verdict = faults.verdict();
+        verdict.map_or_else(|refused| refused.to_string(), |()| String::new())
+    };
+    for (text, says) in [
+        ("[[duty]]\nname = \"a\"\n", "neither mail nor webhook"),
+        (
+            "[[duty]]\nname = \"a\"\nmail = \"a@x.example\"\n",
+            "no mail server",
+        ),
+        (
+            "[[duty]]\nname = \"a\"\nwebhook = \"ftp://x\"\n",
+            "no address",
+        ),
+        (
+            "[[duty]]\nname = \"a\"\nwebhook = \"https://x\"\ndays = [\"monday\"]\n",
+            "no day",
+        ),
+        ("quiet = \"22-7\"\n", "no time of the day"),
+        ("wait_minutes = 0\n", "between 1 and 1440"),
+        ("heartbeat = \"x\"\n", "no address"),
+    ] {
+        let faults = config(text);
+        assert!(faults.contains(says), "{text}: {faults:?}");
+    }
+    assert!(config("quiet = \"22:00-07:00\"\nheartbeat = \"https://x.example/a\"\n").is_empty());
+}

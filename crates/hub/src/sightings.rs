@@ -1,0 +1,312 @@
+//! What is wrong with the booths and with this hub at a moment, for whoever is on duty ([`booth_city::watch`]).
+//!
+//! Owns: what the centre sees alone: silence, missing numbers, clocks, its own broker, disk and backup. Pure but for [`of_the_machine`]. Never
+//! does: judge a booth's alert anew, or remember anything; what comes and goes by itself is left to the city's watch.
+#![allow(clippy::disallowed_methods)] // looks at the disk and at the backup
+
+use std::path::Path;
+use std::time::Duration;
+
+use booth_city::watch::Sighting;
+use booth_contract::{Presence, Severity};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::store::measures::free_at;
+use crate::view::{BoothView, FleetView};
+
+/// A fleet of so many booths is told as one when most of them fall silent: something that they share is broken.
+const FLEET: usize = 3;
+/// A clock that is off by more than this is told, seconds: messages would count for another hour.
+const CLOCK_OFF_S: f64 = 120.0;
+/// A backup that is older than this has failed; one is made each night.
+const OLDEST_BACKUP: Duration = Duration::from_secs(26 * 3600);
+
+/// What is wrong with the fleet.
+pub(crate) fn of_the_fleet(view: &FleetView) -> Vec<Sighting> {
+    if !view.broker_connected {
+        // Without the broker every booth would be silent: one alert, not forty.
+        let mut broker = of_the_hub("broker", Severity::CitizenCannotSpeak);
+        broker.text.clone_from(&view.broker_detail);
+        return vec![broker];
+    }
+    let mut seen = Vec::new();
+    let heard: Vec<&BoothView> = view.booths.iter().filter(|booth| booth.heard).collect();
+    let silent: Vec<&&BoothView> = heard.iter().filter(|booth| is_silent(booth)).collect();
+    let is_all = silent.len() >= FLEET && silent.len() * 2 > heard.len();
+    if is_all {
+        let mut fleet = of_the_hub("fleet_silent", Severity::CitizenCannotSpeak);
+        fleet.number = silent.len() as i64;
+        seen.push(fleet);
+    }
+    for booth in heard {
+        if is_silent(booth) {
+            if !is_all {
+                seen.push(Sighting {
+                    since: booth
+                        .health_age_s
+                        .and_then(|age| before(view.generated_at, age)),
+                    ..of(booth, "silent", Severity::CitizenCannotSpeak)
+                });
+            }
+            // What a silent booth said before says nothing of now.
+            continue;
+        }
+        seen.extend(booth.alerts.iter().map(|alert| Sighting {
+            text: alert.text.clone(),
+            since: alert.since.parse().ok(),
+            ..of(booth, &alert.id, alert.severity)
+        }));
+        if booth.two_serials {
+            seen.push(of(booth, "two_machines", Severity::NeedsVisit));
+        }
+        if let Some(off) = clock_off_s(view.generated_at, booth) {
+            seen.push(Sighting {
+                number: off as i64,
+                ..of(booth, "clock_off", Severity::NeedsVisit)
+            });
+        }
+    }
+    for booth in view.booths.iter().filter(|booth| !is_silent(booth)) {
+        let gaps = view
+            .gaps
+            .iter()
+            .filter(|gap| gap.booth_id == booth.booth_id && gap.kind == "missing_between");
+        let number: u64 = gaps.map(|gap| gap.numbers).sum();
+        if number > 0 {
+            seen.push(Sighting {
+                number: i64::try_from(number).unwrap_or(i64::MAX),
+                ..of(booth, "gaps", Severity::NeedsVisit)
+            });
+        }
+    }
+    seen
+}
+
+/// What is wrong with the hub's machine: its disk, and the backup, where one is expected.
+pub(crate) fn of_the_machine(
+    store: &Path,
+    reserve_bytes: u64,
+    backup: Option<&Path>,
+    now: std::time::SystemTime,
+) -> Vec<Sighting> {
+    let mut seen = Vec::new();
+    match free_at(store, reserve_bytes) {
+        Ok(free) if free.is_enough => {}
+        Ok(free) => {
+            let mut disk = of_the_hub("disk", Severity::CitizenCannotSpeak);
+            disk.number = i64::try_from(free.bytes >> 20).unwrap_or(i64::MAX);
+            seen.push(disk);
+        }
+        Err(error) => {
+            let mut disk = of_the_hub("disk", Severity::CitizenCannotSpeak);
+            disk.text = error.to_string();
+            seen.push(disk);
+        }
+    }
+    if let Some(folder) = backup {
+        let made = std::fs::metadata(folder.join("backup.json")).and_then(|file| file.modified());
+        let is_fresh = |at: &std::time::SystemTime| {
+            now.duration_since(*at)
+                .is_ok_and(|age| age <= OLDEST_BACKUP)
+                || *at > now
+        };
+        if !made.as_ref().is_ok_and(is_fresh) {
+            let mut missing = of_the_hub("backup", Severity::NeedsVisit);
+            missing.since = made.ok().and_then(|at| Timestamp::try_from(at).ok());
+            seen.push(missing);
+        }
+    }
+    seen
+}
+
+fn of(booth: &BoothView, kind: &str, severity: Severity) -> Sighting {
+    Sighting {
+        subject: booth.booth_id.clone(),
+        kind: kind.to_owned(),
+        severity,
+        text: String::new(),
+        since: None,
+        number: 0,
+    }
+}
+
+fn of_the_hub(kind: &str, severity: Severity) -> Sighting {
+    Sighting {
+        subject: String::new(),
+        kind: kind.to_owned(),
+        severity,
+        text: String::new(),
+        since: None,
+        number: 0,
+    }
+}
+
+/// A booth that stopped cleanly is silent, too: nobody can speak there.
+fn is_silent(booth: &BoothView) -> bool {
+    booth.heard && (booth.stale || booth.presence != Some(Presence::Online))
+}
+
+fn before(now: Timestamp, seconds: u64) -> Option<Timestamp> {
+    let seconds = i64::try_from(seconds).ok()?;
+    now.checked_sub(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// By how many seconds a booth's clock is ahead (behind, where negative), where it says that its clock is right and it is not.
+fn clock_off_s(now: Timestamp, booth: &BoothView) -> Option<f64> {
+    let health = booth.health.as_ref()?;
+    if health.get("clock_synced") != Some(1.0) {
+        return None;
+    }
+    let said = health.get("ts")?;
+    // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
+    let said = if said > 1e11 { said / 1_000.0 } else { said };
+    let heard = now.as_second() as f64 - booth.health_age_s? as f64;
+    let off = said - heard;
+    (off.abs() > CLOCK_OFF_S).then_some(off)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use booth_contract::{AlertId, Health};
+
+    use super::*;
+    use crate::view::{AlertView, GapView, Listed};
+
+    fn booth(id: &str) -> BoothView {
+        BoothView {
+            heard: true,
+            presence: Some(Presence::Online),
+            ready: Some(true),
+            health_age_s: Some(10),
+            ..BoothView::never_heard(id)
+        }
+    }
+
+    fn fleet(booths: Vec<BoothView>) -> FleetView {
+        FleetView {
+            generated_at: "2026-03-01T10:00:00Z".parse().expect("a time"),
+            broker_connected: true,
+            broker_detail: "connection refused".into(),
+            broker_rival: None,
+            booths,
+            gaps: Vec::new(),
+            gaps_total: 0,
+            refused: Vec::new(),
+            refused_total: 0,
+            unreadable: Listed::default(),
+            over_budget: Listed::default(),
+            withdrawals_waiting: 0,
+        }
+    }
+
+    fn kinds(view: &FleetView) -> Vec<(String, String)> {
+        let seen = of_the_fleet(view);
+        seen.into_iter()
+            .map(|one| (one.subject, one.kind))
+            .collect()
+    }
+
+    fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+        of.iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_fleet_without_its_broker_and_one_that_falls_silent_at_once_are_one_alert() {
+        let mut view = fleet((0..40).map(|n| booth(&format!("b-{n:02}"))).collect());
+        assert!(kinds(&view).is_empty());
+        for silent in &mut view.booths[..2] {
+            silent.presence = Some(Presence::Lost);
+        }
+        assert_eq!(
+            kinds(&view),
+            pairs(&[("b-00", "silent"), ("b-01", "silent")])
+        );
+        for silent in &mut view.booths[..30] {
+            silent.stale = true;
+        }
+        assert_eq!(kinds(&view), pairs(&[("", "fleet_silent")]));
+        view.broker_connected = false;
+        assert_eq!(kinds(&view), pairs(&[("", "broker")]));
+        // Two booths of a fleet of two are two booths.
+        let mut few = fleet(vec![booth("a"), booth("b")]);
+        for silent in &mut few.booths {
+            silent.stale = true;
+        }
+        assert_eq!(kinds(&few).len(), 2);
+        // One that was never heard is expected, and not silent.
+        assert!(kinds(&fleet(vec![BoothView::never_heard("new")])).is_empty());
+    }
+
+    #[test]
+    fn what_a_booth_raised_counts_while_it_is_heard_and_what_the_centre_sees_stands_beside_it() {
+        let mut one = booth("a-1");
+        one.alerts = vec![AlertView {
+            id: AlertId::Power.as_str().into(),
+            severity: Severity::NeedsVisit,
+            text: "too low".into(),
+            since: "2026-03-01T09:00:00Z".into(),
+            confirmed: true,
+        }];
+        one.two_serials = true;
+        // Heard ten seconds ago, and five minutes ahead.
+        let ahead = br#"{"clock_synced":1,"ts":1772359490}"#;
+        one.health = Health::from_json(ahead).ok().map(Into::into);
+        let mut view = fleet(vec![one]);
+        let gap = |kind: &str| GapView {
+            card_id: "c".into(),
+            booth_id: "a-1".into(),
+            missing: vec![(3, 4)],
+            numbers: 2,
+            kind: kind.into(),
+            last_seen: String::new(),
+        };
+        view.gaps = vec![gap("missing_between"), gap("still_on_booth")];
+        let seen = of_the_fleet(&view);
+        let numbers: Vec<(&str, i64)> = seen
+            .iter()
+            .map(|one| (one.kind.as_str(), one.number))
+            .collect();
+        let of_clock = seen
+            .iter()
+            .find(|one| one.kind == "clock_off")
+            .map(|one| one.number);
+        assert_eq!(
+            numbers,
+            [
+                ("power", 0),
+                ("two_machines", 0),
+                ("clock_off", of_clock.unwrap_or(0)),
+                ("gaps", 2)
+            ]
+        );
+        assert_eq!(of_clock, Some(300));
+        view.booths[0].stale = true;
+        assert_eq!(kinds(&view), pairs(&[("a-1", "silent")]));
+    }
+
+    #[test]
+    fn a_backup_that_is_missing_or_old_and_a_full_disk_are_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = SystemTime::now();
+        let seen = |backup, reserve, now| -> Vec<String> {
+            let seen = of_the_machine(folder.path(), reserve, backup, now);
+            seen.into_iter().map(|one| one.kind).collect()
+        };
+        assert!(seen(None, 0, now).is_empty());
+        assert_eq!(seen(Some(folder.path()), 0, now), ["backup"]);
+        std::fs::write(folder.path().join("backup.json"), "{}").expect("written");
+        assert!(seen(Some(folder.path()), 0, now).is_empty());
+        assert_eq!(
+            seen(Some(folder.path()), 0, now + OLDEST_BACKUP * 2),
+            ["backup"]
+        );
+        assert_eq!(seen(None, u64::MAX / 4, now), ["disk"]);
+        let gone = folder.path().join("gone");
+        let found = of_the_machine(&gone, 0, None, now);
+        assert!(found.len() == 1 && !found[0].text.is_empty(), "{found:?}");
+    }
+}
