@@ -262,11 +262,11 @@ pub async fn simulate(
 fn spoken(seconds: u32) -> Result<Body, OpusError> {
     let mut encoder = SpeechEncoder::new(BITRATE, 5, Band::Wide)?;
     let mut ogg = OggOpus::new(0x0b00_7400, encoder.pre_skip(), &[("TITLE", "simulated")]);
-    let samples = RATE as u64 * u64::from(seconds);
+    let samples = u64::from(RATE) * u64::from(seconds);
     let mut bytes = Vec::new();
     let mut second = Vec::with_capacity(RATE as usize);
     for n in 0..samples {
-        let t = n as f64 / f64::from(RATE as u32);
+        let t = n as f64 / f64::from(RATE);
         let syllable = (t * 4.0 * std::f64::consts::PI).sin().max(0.0);
         let voice = (t * 180.0 * std::f64::consts::TAU).sin()
             + 0.5 * (t * 720.0 * std::f64::consts::TAU).sin();

@@ -1,4 +1,5 @@
 //! `booth-gateway simulate` against a real broker and a real hub.
+#![allow(clippy::disallowed_methods)]
 
 use std::process::{Command, Output};
 
