@@ -9,6 +9,7 @@ mod hub_delivery;
 mod imports;
 mod look;
 mod monitoring;
+mod operations;
 mod pages;
 mod sealed;
 mod sealed_desk;
