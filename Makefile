@@ -36,6 +36,7 @@ test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromiu
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools valgrind python3-venv python3-dev
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
 simulate_packages = $(build)
+help-files_packages = $(build)
 floods_packages = $(build) mosquitto
 lint_packages = $(build)
 fuzz_packages = $(build) g++
@@ -110,6 +111,10 @@ brokers: ## fetches the brokers that `make test` meets besides Mosquitto, as roo
 image: ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of packages, IMAGE_LOCK=drift for today's packages, either for those only if a locked one is gone; VARIANT=screen with a browser for the booth's screen
 	$(needs)
 	image/build.sh target/image/work$(if $(VARIANT),-$(VARIANT)) $(VARIANT)
+
+help-files: ## man pages and shell completions of both programs, in target/help
+	$(needs)
+	cargo run --example help_files -- target/help
 
 image-packages:
 	@tests/packages/install.sh $(image_packages)

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use booth_sealing::{Identity, KernelRandom};
 use booth_testkit::hub::{Booth, Broker, Home, Hub};
 use booth_testkit::staff::Staff;
 use booth_testkit::wait::until;
@@ -148,6 +149,81 @@ fn an_operator_sees_how_a_booth_went_tells_it_what_to_do_and_reads_its_answer() 
         booth
             .try_hear(Duration::from_millis(300))
             .is_none_or(|heard| !heard.topic.ends_with(b"cmd/ring"))
+    );
+    assert_eq!(hub.stop().code(), Some(0));
+}
+
+#[test]
+fn an_enrolled_booth_is_followed_to_its_first_ready_and_its_files_are_right_for_a_gateway() {
+    let broker = Broker::open();
+    let city = Identity::generate(&mut KernelRandom).expect("a key");
+    let more = format!(
+        "[privacy]\nrecipients = [\"{}\"]\n[enrol]\nurl = \"mqtts://broker.example\"\n",
+        city.recipient()
+    );
+    let home = Home::new(broker.port, &more);
+    let hub = Hub::start(&home);
+    let output = home.path().join("card");
+    let config = home.config();
+    let enrol = || {
+        let mut command = std::process::Command::new(booth_testkit::hub_program::hub_program());
+        command
+            .arg("enrol")
+            .arg(BOOTH)
+            .arg("--output")
+            .arg(&output)
+            .args(["--name", "Torvet", "--wait", "3", "--config"])
+            .arg(&config);
+        command
+    };
+    let mut following = enrol()
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    until("the files are there", || {
+        output.join("label.html").exists().then_some(())
+    });
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
+        .args(["check-config", "--config"])
+        .arg(output.join("booth.toml"))
+        .output()
+        .expect("it runs");
+    assert!(checked.status.success(), "{checked:?}");
+    let booth = Booth::connect(broker.port, BOOTH);
+    booth.hub_becomes("online");
+    let state = json!({"state": "online", "session": "1-1", "card_id": "card-1", "boot_id": "b"});
+    booth.publish("state", true, state.to_string());
+    let birth = json!({"session": "1-1", "card_id": "card-1", "boot_id": "b"});
+    booth.publish("birth", true, birth.to_string());
+    until("it is followed to its first ready", || {
+        booth.publish(
+            "health",
+            true,
+            json!({"ready": 1, "spool_clips": 7}).to_string(),
+        );
+        following.try_wait().expect("it can be asked")
+    });
+    let mut said = String::new();
+    following
+        .stdout
+        .take()
+        .expect("output")
+        .read_to_string(&mut said)
+        .expect("text");
+    assert!(
+        said.contains("ready: a citizen can speak") && said.contains("[[booth]]"),
+        "{said}"
+    );
+    // A second card of the same booth: what the first one holds is told, and nothing is written over.
+    let again = enrol().output().expect("it runs");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&again.stdout),
+        String::from_utf8_lossy(&again.stderr)
+    );
+    assert!(
+        !again.status.success() && said.contains("held 7 messages") && said.contains("booth.toml"),
+        "{said}"
     );
     assert_eq!(hub.stop().code(), Some(0));
 }

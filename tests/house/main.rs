@@ -2,6 +2,7 @@
 
 mod demonstration;
 mod docs;
+mod help_files;
 mod machine_clock;
 mod output;
 mod own_voice;

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 releases=$1
 targets=${2:-}
 [ "$(id -u)" = 0 ] || { echo "packages-proof: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
-[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench simulate torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
+[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench simulate help-files torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
 proof=$PWD/target/packages/proof
 rust=$(rustc --print sysroot)
 . image/mirrors.sh
@@ -27,7 +27,7 @@ programs() {
     test) echo "$build $sound $broker mosquitto_pub mosquitto_sub opusdec opusinfo chromedriver chromium mke2fs e2fsck mount umount findmnt unshare sfdisk systemd-analyze curl openssl age age-keygen python3 espeak-ng" ;;
     bench) echo "$build $sound $broker mosquitto_sub opusenc opusdec" ;;
     torture) echo "$build $sound $broker mosquitto_sub opusdec mkfs.ext4 e2fsck mount umount" ;;
-    simulate | lint) echo "$build" ;;
+    simulate | lint | help-files) echo "$build" ;;
     floods) echo "$build $broker" ;;
     fuzz) echo "$build c++" ;;
     vm-test) echo "$build $broker opusdec opusinfo mke2fs qemu-system-x86_64 mmdebstrap" ;;
@@ -57,6 +57,7 @@ tries() {
         ;;
     bench) echo "cargo build --release --bins && cargo bench --no-run --bench figures" ;;
     simulate) echo "make simulate SEEDS=3" ;;
+    help-files) echo "make help-files" ;;
     torture) echo "cargo build --example torture" ;;
     floods) echo "make floods FLOOD_S=1" ;;
     lint) echo "cargo fmt --check && cargo clippy --all-targets -- -D warnings" ;;

@@ -68,7 +68,7 @@ pull $tamper down
 say "started as $(stat -c %U "/proc/$(systemctl show -P MainPID booth-gateway)")"
 wait_for "the handset works"
 wait_for "the microphone works"
-wait_for "ONLINE=true"
+wait_for "the hub is online"
 # The lamp is steady while a citizen can speak; every other language of it is dark within a second.
 ready() {
     steady=0
@@ -131,7 +131,7 @@ U
     systemctl start booth-gateway
     pull $pulse down
     pull $tamper down
-    wait_for "ONLINE=true" 2
+    wait_for "the hub is online" 2
     ready
     say "started again"
 
@@ -196,7 +196,7 @@ figures)
         process=$(systemctl show -P MainPID booth-gateway)
         pull $pulse down
         pull $tamper down
-        wait_for "ONLINE=true" $((round + 1))
+        wait_for "the hub is online" $((round + 1))
         ready
     done
 
@@ -219,7 +219,7 @@ U
     systemctl daemon-reload
     systemctl restart booth-gateway
     pull $pulse down
-    wait_for "ONLINE=true" 4
+    wait_for "the hub is online" 4
     trace=/run/booth-gateway/edges.trace
     before=$(grep -c dial_pulse $trace)
     perl -e '

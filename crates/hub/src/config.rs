@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::enrol::HubEnrol;
 use crate::store::OWN_SENDERS;
 use booth_city::config::CityConfig;
 use booth_contract::BoothId;
@@ -37,6 +38,8 @@ pub struct HubConfig {
     pub http: HubHttp,
     /// What people make of it: moderation, pages for citizens.
     pub city: CityConfig,
+    /// What new booths get.
+    pub enrol: HubEnrol,
     /// The booths that are expected; one that was never heard is shown as never heard.
     #[serde(rename = "booth")]
     pub booths: Vec<ExpectedBooth>,
@@ -435,6 +438,9 @@ impl HubConfig {
         for file in read.city.alarm.files() {
             *file = find_beside(folder, file);
         }
+        if let Some(ca) = &mut read.enrol.ca_file {
+            *ca = find_beside(folder, ca);
+        }
         if let Some(backup) = &mut read.store.backup {
             *backup = folder.join(&*backup);
         }
@@ -469,6 +475,7 @@ impl HubConfig {
         self.codes.check(&mut faults);
         self.desk.check(&mut faults);
         self.city.check(&mut faults);
+        self.enrol.check(&mut faults);
         if let Some(listen) = self.city.listen
             && !listen.ip().to_canonical().is_loopback()
             && !self.http.is_behind_tls()

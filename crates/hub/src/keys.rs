@@ -224,7 +224,7 @@ fn page(recipient: &Recipient, secret: &str, made_at: &str) -> Markup {
                 }
                 h2 { "The private key" }
                 div.secret {
-                    (code(secret))
+                    (qr_code(secret, "The private key as a QR code"))
                     ol { li { code { (begins) } } @for row in groups.chunks(4) { li { code { (row.join(" ")) } } } }
                 }
                 p {
@@ -244,9 +244,9 @@ code{font:10.5pt monospace}td code{word-break:break-all}.line{height:1.6em}.warn
 @page{size:A4;margin:1cm}";
 
 /// The QR code (ISO/IEC 18004) of a text, as an SVG picture with the quiet zone that the standard asks for.
-fn code(text: &str) -> Markup {
-    let code = QrCode::encode_text(text, QrCodeEcc::Quartile)
-        .expect("a key is shorter than a QR code holds");
+pub(crate) fn qr_code(text: &str, label: &str) -> Markup {
+    let code =
+        QrCode::encode_text(text, QrCodeEcc::Quartile).expect("it is shorter than a QR code holds");
     let dark = |x: i32, y: i32| code.get_module(x, y);
     let mut path = String::new();
     for y in 0..code.size() {
@@ -256,7 +256,7 @@ fn code(text: &str) -> Markup {
     }
     let size = code.size() + 8;
     html! {
-        svg viewBox=(format!("-4 -4 {size} {size}")) role="img" aria-label="The private key as a QR code" {
+        svg viewBox=(format!("-4 -4 {size} {size}")) role="img" aria-label=(label) {
             path d=(path) {}
         }
     }

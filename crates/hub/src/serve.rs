@@ -28,6 +28,7 @@ use super::mqtt::{Learned, Link};
 use super::orders;
 use super::presence::About;
 use super::receipts::{Opener, ReceiptKey};
+use super::rollout::Rollouts;
 use super::side_door::SideDoor;
 use super::store::private::Private;
 use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
@@ -128,8 +129,11 @@ pub async fn serve_witnessed(
         Arc::clone(&city),
     )?;
     let (orders, ordered) = orders::channel(Arc::clone(&status));
+    let rollouts = Rollouts::open(&config.store.dir, views.clone(), orders.clone())?;
+    let rollouts = Arc::new(rollouts);
     let staff = Pages {
         orders,
+        rollouts: Arc::clone(&rollouts),
         views,
         names,
         withdrawing,
@@ -147,6 +151,7 @@ pub async fn serve_witnessed(
     let following = crew::task("city", follow(Arc::clone(&city)));
     let drafting = crew::task("drafts", Arc::clone(&city).make_drafts());
     let alarming = crew::task("alarms", Arc::clone(&city).tell_alarms());
+    let rolling = crew::task("rollout", roll_out(rollouts));
     let watching = crew::task("duty", Arc::clone(&city).tell_duty());
     let keeping = crew::task("retention", keep_retention(Arc::clone(&city)));
     let citizens = match config.city.listen {
@@ -230,7 +235,7 @@ pub async fn serve_witnessed(
         let _ = link.as_mut().await;
     }
     let tasks = [
-        pages, following, drafting, alarming, watching, keeping, campaigns,
+        pages, following, drafting, alarming, watching, rolling, keeping, campaigns,
     ];
     for task in tasks.into_iter().chain(citizens).chain(importing) {
         task.abort();
@@ -250,6 +255,23 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 const LOOK_BACK_EVERY: u32 = 60;
 /// How often it looks which booths are ready: more often than each minute, so that none is passed over.
 const OBSERVE_EVERY: u32 = 20;
+
+/// How often it is looked how far a rollout is.
+const ROLL_EVERY: Duration = Duration::from_secs(10);
+
+/// Carries a rollout on, until it is dropped.
+async fn roll_out(rollouts: Arc<Rollouts>) {
+    let mut due = tokio::time::interval(ROLL_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let rollouts = Arc::clone(&rollouts);
+        let looked = crew::aside("rollout", move || rollouts.look(clock::wall())).await;
+        if let Ok(Err(error)) = looked {
+            log::warn!(about = "rollout"; "a rollout waits: {error}");
+        }
+    }
+}
 
 /// How often the city looks whether a message's time is over; most looks end at once.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);

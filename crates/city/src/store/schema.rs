@@ -251,8 +251,10 @@ CREATE INDEX message_shown_of_question ON message (campaign_id, question_id, pub
 CREATE INDEX message_of_placement ON message (placement) WHERE placement IS NOT NULL;
 DROP INDEX message_by_day;
 ",
-    // 3: what is wrong with the booths and the hub, who was told, and which booths are paused.
+    // 3: what is wrong with the booths and the hub, who was told, and which booths are paused; the list from which ideas are made.
     "
+-- Decided messages of a campaign in the order in which they were said: a page of an idea offers the first that are in none.
+CREATE INDEX message_to_group ON message (campaign_id, said_at) WHERE state IN ('published', 'heard') AND kind <> 'choice';
 -- One row for each time that something is wrong; subject is a booth's id, or empty for the hub itself. It is an alert from raised_at on.
 CREATE TABLE watch (
   id INTEGER PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, severity TEXT NOT NULL, text TEXT NOT NULL, since TEXT,

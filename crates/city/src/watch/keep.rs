@@ -80,16 +80,14 @@ pub(super) fn note(
     let is_fleet_unknown = seen
         .iter()
         .any(|one| matches!(one.kind.as_str(), "broker" | "fleet_silent"));
-    let is_silent = |subject: &str| {
-        seen.iter()
-            .any(|one| one.kind == "silent" && one.subject == subject)
-    };
+    let silent = seen.iter().filter(|one| one.kind == "silent");
+    let silent: BTreeSet<&str> = silent.map(|one| one.subject.as_str()).collect();
     for ((subject, _), row) in open {
         if paused.contains(&subject) {
             tx.prepare_cached("DELETE FROM watch_notice WHERE watch = ?1")?
                 .execute([row.id])?;
             end(tx, now, &row)?;
-        } else if subject.is_empty() || !(is_fleet_unknown || is_silent(&subject)) {
+        } else if subject.is_empty() || !(is_fleet_unknown || silent.contains(subject.as_str())) {
             miss(tx, now, &row)?;
         }
     }

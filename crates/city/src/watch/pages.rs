@@ -353,7 +353,7 @@ async fn pause(
     let is_known = city.aside(move |city| {
         let now = clock::wall();
         let booth = value(&fields, "booth").to_owned();
-        let hours: i64 = value(&fields, "hours").parse().unwrap_or(0);
+        let hours: i64 = value(&fields, "hours").parse().unwrap_or(-1);
         let why = crate::desk::plain(value(&fields, "why"), LONGEST);
         let is_known = city.centre.booths()?.iter().any(|one| one.id == booth);
         if hours == 0 {

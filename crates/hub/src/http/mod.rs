@@ -11,6 +11,7 @@ mod clip;
 pub(crate) mod guests;
 mod names;
 mod orders;
+mod updates;
 mod withdraw;
 
 use booth_contract::ClipId;
@@ -43,6 +44,7 @@ use clip::Unplayable;
 use super::monitoring::Monitoring;
 use super::orders::Orders;
 use super::pages::{self, Asking, Base, Chosen, Head};
+use super::rollout::Rollouts;
 use super::view::{ClipFile, Cursor, Place, Views};
 use super::withdrawing::Withdrawing;
 use booth_host::crew::{self, Death};
@@ -126,13 +128,16 @@ pub struct Pages {
     pub monitoring: Monitoring,
     /// The way to the booths.
     pub orders: Orders,
+    /// The new version on its way through the fleet.
+    pub rollouts: Arc<Rollouts>,
 }
 
 pub(crate) fn with_staff(pages: Pages) -> Router {
     let city = &pages.city;
     let own = router(pages.views, Some(pages.withdrawing))
         .layer(Extension(Arc::clone(city)))
-        .layer(Extension(pages.orders));
+        .layer(Extension(pages.orders))
+        .layer(Extension(pages.rollouts));
     let own = booth_city::web::behind_the_door(city, own, need_of);
     let staff = own.merge(booth_city::web::for_staff(city));
     // Machines have no login: what they may see stands in the figures' own comment.
@@ -143,7 +148,7 @@ pub(crate) fn with_staff(pages: Pages) -> Router {
 fn need_of(path: &str) -> Need {
     match path {
         "/" => Need::Right(Right::Listen),
-        "/operations" | "/operations.csv" | "/look-at" => Need::Right(Right::Operate),
+        "/operations" | "/operations.csv" | "/look-at" | "/updates" => Need::Right(Right::Operate),
         _ if path.starts_with("/booth/") => Need::Right(Right::Operate),
         _ if path.starts_with("/clips/") => Need::Right(Right::Listen),
         // What citizens take back, and what is not there.
@@ -172,6 +177,7 @@ fn router(views: Arc<dyn Views>, withdrawing: Option<Arc<Withdrawing>>) -> Route
         .route("/operations", get(operations))
         .route("/operations.csv", get(fleet_csv))
         .route("/look-at", get(look_at))
+        .route("/updates", get(updates::page).post(updates::change))
         .route("/booth/{id}", get(a_booth))
         .route("/booth/{id}/order", post(orders::send))
         .route("/booth/{id}/to-sign", get(orders::to_sign))
@@ -500,6 +506,7 @@ mod tests {
             ("/clips/0190b6b1-0000-7000-8000-000000000000.opus", listen),
             ("/operations", operate),
             ("/operations.csv", operate),
+            ("/updates", operate),
             ("/look-at", operate),
             ("/booth/rundhoej-1", operate),
             ("/booth/rundhoej-1/order", operate),
@@ -523,6 +530,7 @@ mod tests {
                 "/operations",
                 "/operations.csv",
                 "/look-at",
+                "/updates",
                 "/booth/{id}",
                 "/booth/{id}/order",
                 "/booth/{id}/to-sign",

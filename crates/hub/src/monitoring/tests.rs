@@ -81,13 +81,17 @@ impl Running {
         )
         .expect("opens");
         let for_citizens = booth_city::web::for_citizens(&city);
+        let (orders, _) = crate::orders::channel(broker.clone());
+        let rollouts = crate::rollout::Rollouts::open(&dir, views.clone(), orders.clone());
+        let rollouts = Arc::new(rollouts.expect("opens"));
         let for_staff = http::with_staff(Pages {
             views,
             names: Names::new([127, 0, 0, 1].into(), &[]),
             withdrawing: Arc::new(Withdrawing::new(&dir, How::NotHere)),
             city,
             monitoring,
-            orders: crate::orders::channel(broker.clone()).0,
+            orders: orders.clone(),
+            rollouts,
         });
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let (staff, citizens) = (listen(), listen());

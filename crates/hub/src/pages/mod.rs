@@ -12,6 +12,7 @@ mod operations;
 mod paging;
 mod spark;
 mod standing;
+mod updates;
 mod withdraw;
 
 pub use answers::answers;
@@ -21,6 +22,7 @@ pub use fleet_csv::fleet_csv;
 pub use look_at::look_at;
 pub use operations::{RELOAD_S, operations, sentence};
 pub use standing::Chosen;
+pub use updates::updates;
 pub(crate) use withdraw::FORM as WITHDRAW_FORM;
 pub use withdraw::{Language, withdraw};
 

@@ -206,6 +206,7 @@ fn choice(view: &FleetView, chosen: &Chosen) -> Markup {
                 @if chosen.reloads { input type="hidden" name="reload" value=""; }
                 button { "Show" }
                 a href=(Base::BESIDE.to("operations.csv")) download { "All as CSV" }
+                a href=(Base::BESIDE.to("updates")) { "Updates" }
             }
         }
     }

@@ -1,0 +1,242 @@
+//! A rollout over a fleet that behaves and one that does not, minute by minute; and its file.
+
+use super::*;
+
+const OLD: &str = "0.1.0";
+const NEW: &str = "0.2.0";
+
+/// A fleet in which each booth that is told obeys after some minutes.
+struct Fleet {
+    rollout: Rollout,
+    facts: BTreeMap<String, Facts>,
+    /// When each was told, and when its update ends.
+    under_way: BTreeMap<String, i64>,
+    minute: i64,
+    /// Booths that go back.
+    bad: Vec<&'static str>,
+}
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + minute * 60).expect("a time")
+}
+
+impl Fleet {
+    fn of(number: usize) -> Self {
+        let ids: Vec<String> = (0..number).map(|n| format!("b-{n:03}")).collect();
+        let fine = Facts {
+            is_online: true,
+            is_ready: true,
+            version: Some(OLD.into()),
+            said: None,
+        };
+        Self {
+            rollout: Rollout::new(
+                at(0),
+                "olga",
+                NEW,
+                "https://x.example/a.update",
+                ids.clone(),
+            ),
+            facts: ids.into_iter().map(|id| (id, fine.clone())).collect(),
+            under_way: BTreeMap::new(),
+            minute: 0,
+            bad: Vec::new(),
+        }
+    }
+
+    fn says(&mut self, id: &str, phase: &str) {
+        let payload = format!("{{\"phase\":\"{phase}\",\"reason\":\"\"}}");
+        let said = Said::read(&at(self.minute).to_string(), &payload);
+        self.facts.get_mut(id).expect("a booth").said = said;
+    }
+
+    /// Lets time pass; answers who was told, with the minute.
+    fn run(&mut self, minutes: i64) -> Vec<(i64, String)> {
+        let mut told = Vec::new();
+        for _ in 0..minutes {
+            self.minute += 1;
+            let over: Vec<String> = self
+                .under_way
+                .iter()
+                .filter(|(_, end)| **end <= self.minute)
+                .map(|(id, _)| id.clone())
+                .collect();
+            for id in over {
+                self.under_way.remove(&id);
+                match self.bad.contains(&id.as_str()) {
+                    true => self.says(&id, "rolled_back"),
+                    false => {
+                        self.facts.get_mut(&id).expect("a booth").version = Some(NEW.into());
+                        self.says(&id, "committed");
+                    }
+                }
+            }
+            if !self.rollout.is_under_way() {
+                continue;
+            }
+            for id in self.rollout.step(at(self.minute), &self.facts) {
+                self.under_way.insert(id.clone(), self.minute + 5);
+                told.push((self.minute, id));
+            }
+        }
+        told
+    }
+}
+
+#[test]
+fn one_booth_goes_first_then_a_tenth_then_the_rest_and_never_more_than_twenty_at_once() {
+    let mut fleet = Fleet::of(100);
+    // The first one is away: it does not hold the others up, and gets its turn when it is back.
+    fleet.facts.get_mut("b-000").expect("a booth").is_online = false;
+    let told = fleet.run(15);
+    assert_eq!(
+        told,
+        [(1, "b-001".to_owned())],
+        "nobody else before it was steady for ten minutes"
+    );
+    let told = fleet.run(10);
+    assert_eq!(told.len(), 10, "{told:?}");
+    let mut most = 0;
+    for _ in 0..60 {
+        fleet.run(1);
+        most = most.max(fleet.under_way.len());
+    }
+    assert_eq!(most, 20);
+    assert_eq!(fleet.rollout.done_at, None, "one is away still");
+    fleet.facts.get_mut("b-000").expect("a booth").is_online = true;
+    fleet.run(30);
+    assert!(fleet.rollout.done_at.is_some() && fleet.rollout.stopped.is_none());
+    assert!(
+        fleet
+            .facts
+            .values()
+            .all(|known| known.version.as_deref() == Some(NEW))
+    );
+}
+
+#[test]
+fn a_wave_that_finds_no_further_booth_does_not_wait_for_those_that_are_away() {
+    let mut fleet = Fleet::of(40);
+    for n in 3..40 {
+        let known = fleet.facts.get_mut(&format!("b-{n:03}")).expect("a booth");
+        known.is_online = n % 2 == 0;
+        known.is_ready = false;
+    }
+    let told = fleet.run(120);
+    assert!(
+        told.len() > 15,
+        "those that are there and not ready come in the last wave: {told:?}"
+    );
+    assert_eq!(fleet.rollout.wave, 3);
+    assert!(fleet.rollout.is_under_way());
+}
+
+#[test]
+fn a_booth_that_goes_back_stops_it_and_what_had_it_before_is_told_nothing() {
+    let mut fleet = Fleet::of(40);
+    fleet.bad = vec!["b-003"];
+    fleet.facts.get_mut("b-000").expect("a booth").version = Some(NEW.into());
+    let told = fleet.run(300);
+    let ids: Vec<&str> = told.iter().map(|(_, id)| id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["b-001", "b-002", "b-003", "b-004", "b-005"],
+        "one, then a tenth"
+    );
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("b-003: rolled_back"))
+    );
+    // Somebody has mended what was wrong: it goes on where it was.
+    fleet.bad.clear();
+    fleet.rollout.go_on();
+    let told = fleet.run(300);
+    assert_eq!(told.first().map(|(_, id)| id.as_str()), Some("b-003"));
+    assert!(
+        fleet.rollout.done_at.is_some(),
+        "{:?}",
+        fleet.rollout.stopped
+    );
+}
+
+#[test]
+fn a_booth_that_is_less_ready_than_before_or_says_nothing_stops_it() {
+    let mut fleet = Fleet::of(10);
+    fleet.run(8);
+    fleet.facts.get_mut("b-000").expect("a booth").is_ready = false;
+    fleet.run(5);
+    fleet.facts.get_mut("b-000").expect("a booth").is_ready = true;
+    assert_eq!(fleet.rollout.stopped, None, "a restart takes some minutes");
+    fleet.run(2);
+    fleet.facts.get_mut("b-000").expect("a booth").is_ready = false;
+    let told = fleet.run(60);
+    assert_eq!(told, [], "no further wave begins");
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("citizens could speak"))
+    );
+
+    let mut fleet = Fleet::of(10);
+    fleet.run(1);
+    fleet.under_way.clear();
+    fleet.run(5 * 60);
+    fleet.says("b-000", "writing");
+    fleet.run(5 * 60);
+    assert_eq!(fleet.rollout.stopped, None, "a slow link is no fault");
+    fleet.run(2 * 60);
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("six hours"))
+    );
+}
+
+#[test]
+fn what_a_booth_said_of_an_earlier_update_counts_for_nothing() {
+    let mut fleet = Fleet::of(3);
+    fleet.says("b-000", "rolled_back");
+    let told = fleet.run(2);
+    assert_eq!(told.len(), 1);
+    assert_eq!(fleet.rollout.stopped, None);
+    for (payload, phase) in [
+        ("{\"phase\":\"trial\"}", Some(Phase::UnderWay)),
+        ("{\"phase\":\"committed\"}", Some(Phase::Committed)),
+        (
+            "{\"phase\":\"failed\",\"reason\":\"no room\"}",
+            Some(Phase::GaveUp),
+        ),
+        ("{\"phase\":7}", None),
+        ("[]", None),
+        ("", None),
+    ] {
+        let said = Said::read("2026-03-01T10:00:00Z", payload);
+        assert_eq!(said.as_ref().map(|said| said.phase), phase, "{payload}");
+    }
+    assert_eq!(Said::read("yesterday", "{\"phase\":\"trial\"}"), None);
+}
+
+#[test]
+fn a_rollout_survives_its_file_and_a_file_that_is_none_is_set_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("rollout.json");
+    assert!(read(&file).expect("nothing").is_none());
+    let mut fleet = Fleet::of(30);
+    fleet.run(40);
+    fleet.rollout.stop("by olga".into());
+    fs::write(
+        &file,
+        serde_json::to_vec_pretty(&fleet.rollout).expect("JSON"),
+    )
+    .expect("written");
+    assert_eq!(read(&file).expect("read"), Some(fleet.rollout));
+    fs::write(&file, "{").expect("written");
+    assert!(read(&file).is_err());
+}
