@@ -71,13 +71,7 @@ pub fn booth(head: &Head, base: Base, view: &BoothPage, asking: Option<&Asking>)
         (standing_of(booth, &view.unreadable))
         p { (facts(booth)) }
         (visit(booth))
-        h2 { "How its values went" }
-        p.soft { "The band reaches from the least to the greatest, the line is the mean. Where nothing was said there is nothing. \
-            Each health is kept for 7 days, each hour for two years." }
-        div.scroll tabindex="0" { table {
-            thead { tr { th { "Value" } th { "Now" } @for span in Span::ALL { th { (words(span)) } } } }
-            tbody { @for (n, (value, meaning)) in VALUES.iter().enumerate() { (row(view, n, value, meaning)) } }
-        } }
+        (values(view))
         @if booth.config.is_some() { (asked(&[booth])) }
         @if let Some(asking) = asking { (commands(base, booth, asking)) }
         (happened(view))
@@ -85,6 +79,34 @@ pub fn booth(head: &Head, base: Base, view: &BoothPage, asking: Option<&Asking>)
         (cards(view))
     };
     page(head, name(booth), base, &body)
+}
+
+/// The values that the booth has said, with their pictures.
+fn values(view: &BoothPage) -> Markup {
+    let is_said = |n: usize, value: &str| {
+        let health = view.booth.health.as_ref();
+        let is_now = health.is_some_and(|health| health.get(value).is_some());
+        let mut points = view.courses.iter().flatten();
+        is_now || points.any(|point| matches!(point.values.get(n), Some(Some(_))))
+    };
+    let said: Vec<(usize, &(&str, &str))> = VALUES
+        .iter()
+        .enumerate()
+        .filter(|(n, (value, _))| is_said(*n, value))
+        .collect();
+    html! {
+        h2 { "How its values went" }
+        @if said.is_empty() {
+            p.soft { "It has said no health yet." }
+        } @else {
+            p.soft { "The band reaches from the least to the greatest, the line is the mean. Where nothing was said there is nothing. \
+                Each health is kept for 7 days, each hour for two years." }
+            div.scroll tabindex="0" { table {
+                thead { tr { th { "Value" } th { "Now" } @for span in Span::ALL { th { (words(span)) } } } }
+                tbody { @for (n, (value, meaning)) in said { (row(view, n, value, meaning)) } }
+            } }
+        }
+    }
 }
 
 /// When it was heard, what it has, and what runs there.
@@ -255,7 +277,7 @@ fn cards(view: &BoothPage) -> Markup {
         @if !view.cards.is_empty() {
             h2 { "Cards that were here" }
             div.scroll tabindex="0" { table {
-                thead { tr { th { "Card" } th { "First heard" } th { "Last heard" } th { "Highest message" } th { "" } } }
+                thead { tr { th { "Card" } th { "First heard" } th { "Last heard" } th { "Highest message" } th { "State" } } }
                 tbody { @for card in &view.cards { tr {
                     td { code { (card.card_id) } } td { (moment(&card.first_seen)) } td { (moment(&card.last_seen)) }
                     td { @match card.last_clip_no { Some(number) => (number), None => "–" } }

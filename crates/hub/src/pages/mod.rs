@@ -47,7 +47,7 @@ ol.clips{list-style:none;padding:0;margin:0}ol.clips li{display:grid;grid-templa
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem .45rem 0;border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600;white-space:nowrap}
 nav.pages{display:flex;gap:1.2rem;flex-wrap:wrap;margin:1rem 0}
 .spark{height:2.2rem;min-width:8rem}.spark .band{fill:var(--line)}.spark .mean{fill:none;stroke:var(--bar);stroke-width:1.5}
-.choice{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:1rem 0}
+input,select,textarea{max-width:100%}.choice{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:1rem 0}
 td ul{margin:.2rem 0 0;padding-left:1.1rem}footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem;margin-top:2rem}
 ";
 
