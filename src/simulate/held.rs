@@ -11,6 +11,8 @@ use ureq::Agent;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The hub tells the same figures again for a while after a look that took long.
 const FRESH_AFTER: Duration = Duration::from_secs(2);
+/// Longest answer, in bytes: the figures of ten thousand booths take some 50 MB.
+const LONGEST: u64 = 256 << 20;
 /// The figure that is read; the number of held ones is another line of it.
 const FAMILY: &str = "booth_hub_clips{";
 
@@ -53,7 +55,10 @@ impl Held {
             .header("Authorization", format!("Bearer {}", self.token))
             .call();
         let text = answer
-            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .and_then(|mut answer| {
+                let body = answer.body_mut().with_config();
+                body.limit(LONGEST).read_to_string()
+            })
             .map_err(|why| HeldError(format!("{}: {why}", self.url)))?;
         clips_in(&text).ok_or_else(|| {
             HeldError(format!(

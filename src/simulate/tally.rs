@@ -151,6 +151,12 @@ impl Report {
         self
     }
 
+    /// Without what the hub holds now, and why.
+    pub(super) fn without(mut self, why: String) -> Self {
+        self.trouble = Some(why);
+        self
+    }
+
     /// Whether nothing is lost, doubled, late or refused.
     pub fn is_good(&self) -> bool {
         self.late == 0
