@@ -274,6 +274,14 @@ impl Health {
         Ok(health)
     }
 
+    /// When this was said by the booth's own clock, in seconds since 1970, where the booth says that its clock is right.
+    pub fn said_by_its_clock(&self) -> Option<f64> {
+        let ts = self.get("ts")?;
+        // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
+        let seconds = if ts > 1e11 { ts / 1_000.0 } else { ts };
+        (self.get("clock_synced") == Some(1.0)).then_some(seconds)
+    }
+
     /// The payload.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("health holds only numbers")

@@ -178,10 +178,7 @@ fn counted(health: &str, heard_at: Option<&str>) -> (BTreeMap<String, u64>, Opti
     };
     // The booth's own time is that of its midnight, as far as its clock is right.
     let own = health
-        .get("ts")
-        .filter(|_| health.get("clock_synced") == Some(1.0))
-        // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
-        .map(|ts| if ts > 1e11 { ts / 1_000.0 } else { ts })
+        .said_by_its_clock()
         .and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
     let said_at = own.or_else(|| heard_at.and_then(|at| at.parse().ok()));
     let each = COUNTERS.into_iter().filter_map(|name| {

@@ -172,11 +172,8 @@ impl Writer {
                 .keep(&transaction, number, note.at, &note.health)?;
             self.booths.insert(note.booth.clone(), (number, note.at));
         }
-        let kept = transaction.commit();
-        if kept.is_err() {
-            self.booths.clear();
-        }
-        kept
+        // What this knows of booths goes with the writer, where something fails.
+        transaction.commit()
     }
 
     /// Sums up the hours that are over, and deletes what is too old; a few booths at a time, so that a note waits for a moment alone.

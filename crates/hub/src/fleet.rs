@@ -355,12 +355,7 @@ fn age_of_retained(now: Timestamp, health: &Health, left_s: Option<u32>) -> Opti
         let age = (HEALTH_EXPIRY_S - i64::from(left)).max(0);
         return now.checked_sub(SignedDuration::from_secs(age)).ok();
     }
-    if health.get("clock_synced") != Some(1.0) {
-        return None;
-    }
-    let ts = health.get("ts")?;
-    // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
-    let seconds = if ts > 1e11 { ts / 1000.0 } else { ts };
+    let seconds = health.said_by_its_clock()?;
     Timestamp::from_second(seconds as i64)
         .ok()
         .map(|at| at.min(now))

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use booth_city::web;
 use booth_contract::time::Mono;
 use booth_contract::{BoothId, Signed};
 use booth_host::clock;
@@ -87,10 +88,7 @@ impl Orders {
 
 /// The command that a form asks for.
 pub(crate) fn order_of(booth: &BoothId, fields: &[(String, String)]) -> Result<Order, NotSent> {
-    let value = |name: &str| {
-        let found = fields.iter().find(|(own, _)| own == name);
-        found.map_or("", |(_, value)| value.trim())
-    };
+    let value = |name: &str| web::value(fields, name);
     let no = |why: String| Err(NotSent::Typed(why));
     let asked = value("command");
     let Some(command) = PLAIN

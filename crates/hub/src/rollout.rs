@@ -7,19 +7,20 @@
 //!
 //! Owns: `rollout.json` beside the store's database, and the look each ten seconds. Never does: judge an update's signature; each booth does,
 //! and keeps the way back.
-#![allow(clippy::disallowed_methods)] // keeps its file
+#![allow(clippy::disallowed_methods)] // sets its file aside
 
 mod plan;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_contract::{BoothId, Presence};
+use booth_host::plain_file;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -239,25 +240,20 @@ impl Rollouts {
 
     /// Durable before anybody is told that it is so.
     fn keep(&self, rollout: &Rollout) -> Result<(), RolloutError> {
-        let written = || -> io::Result<()> {
-            let next = self.file.with_extension("json.next");
-            let mut file = File::create(&next)?;
-            file.write_all(&serde_json::to_vec_pretty(rollout)?)?;
-            file.sync_all()?;
-            fs::rename(&next, &self.file)?;
-            let folder = self.file.parent().unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()
-        };
-        written().map_err(|error| RolloutError::File(self.file.clone(), error))
+        serde_json::to_vec_pretty(rollout)
+            .map_err(io::Error::from)
+            .and_then(|text| plain_file::replace_private(&self.file, &text))
+            .map_err(|error| RolloutError::File(self.file.clone(), error))
     }
 }
 
 fn read(file: &Path) -> io::Result<Option<Rollout>> {
-    match fs::metadata(file) {
+    let text = match plain_file::read_at_most(file, LONGEST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-        Ok(about) if about.len() > LONGEST => return Err(io::Error::other("it is too long")),
-        Ok(_) => {}
+        read => read?,
+    };
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other("it is too long"));
     }
-    Ok(Some(serde_json::from_slice(&fs::read(file)?)?))
+    Ok(Some(serde_json::from_slice(&text)?))
 }

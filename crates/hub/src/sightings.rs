@@ -122,11 +122,7 @@ pub(crate) fn of_the_machine(
 fn of(booth: &BoothView, kind: &str, severity: Severity) -> Sighting {
     Sighting {
         subject: booth.booth_id.clone(),
-        kind: kind.to_owned(),
-        severity,
-        text: String::new(),
-        since: None,
-        number: 0,
+        ..of_the_hub(kind, severity)
     }
 }
 
@@ -154,12 +150,7 @@ fn before(now: Timestamp, seconds: u64) -> Option<Timestamp> {
 /// By how many seconds a booth's clock is ahead (behind, where negative), where it says that its clock is right and it is not.
 fn clock_off_s(now: Timestamp, booth: &BoothView) -> Option<f64> {
     let health = booth.health.as_ref()?;
-    if health.get("clock_synced") != Some(1.0) {
-        return None;
-    }
-    let said = health.get("ts")?;
-    // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
-    let said = if said > 1e11 { said / 1_000.0 } else { said };
+    let said = health.said_by_its_clock()?;
     let heard = now.as_second() as f64 - booth.health_age_s? as f64;
     let off = said - heard;
     (off.abs() > CLOCK_OFF_S).then_some(off)
@@ -172,7 +163,7 @@ mod tests {
     use booth_contract::{AlertId, Health};
 
     use super::*;
-    use crate::view::{AlertView, GapView, Listed};
+    use crate::view::{AlertView, GapView};
 
     fn booth(id: &str) -> BoothView {
         BoothView {
@@ -186,18 +177,10 @@ mod tests {
 
     fn fleet(booths: Vec<BoothView>) -> FleetView {
         FleetView {
-            generated_at: "2026-03-01T10:00:00Z".parse().expect("a time"),
             broker_connected: true,
             broker_detail: "connection refused".into(),
-            broker_rival: None,
             booths,
-            gaps: Vec::new(),
-            gaps_total: 0,
-            refused: Vec::new(),
-            refused_total: 0,
-            unreadable: Listed::default(),
-            over_budget: Listed::default(),
-            withdrawals_waiting: 0,
+            ..FleetView::empty("2026-03-01T10:00:00Z".parse().expect("a time"))
         }
     }
 

@@ -203,6 +203,26 @@ pub struct FleetView {
     pub withdrawals_waiting: u64,
 }
 
+impl FleetView {
+    /// Of a hub that has no connection and knows of no booth.
+    pub(crate) fn empty(generated_at: jiff::Timestamp) -> Self {
+        Self {
+            generated_at,
+            broker_connected: false,
+            broker_detail: String::new(),
+            broker_rival: None,
+            booths: Vec::new(),
+            gaps: Vec::new(),
+            gaps_total: 0,
+            refused: Vec::new(),
+            refused_total: 0,
+            unreadable: Listed::default(),
+            over_budget: Listed::default(),
+            withdrawals_waiting: 0,
+        }
+    }
+}
+
 /// The part of a list that a page shows, and the length of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed<T> {

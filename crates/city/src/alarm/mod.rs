@@ -142,7 +142,7 @@ pub(crate) async fn work(city: Arc<City>) {
 }
 
 /// The pause after so many tries.
-fn pause(tries: usize) -> SignedDuration {
+pub(crate) fn pause(tries: usize) -> SignedDuration {
     SignedDuration::from_secs(PAUSES[tries.min(PAUSES.len() - 1)])
 }
 

@@ -16,7 +16,7 @@ use super::{Idea, LONGEST_BODY, LONGEST_TITLE, Texts};
 use crate::City;
 use crate::people::{Person, Right};
 use crate::store::{Act, CityError};
-use crate::web::{Fault, staff_page, token_field};
+use crate::web::{Fault, staff_page, token_field, value};
 
 /// Messages that an idea's page offers to take in.
 const MOST_OFFERED: usize = 100;
@@ -30,11 +30,6 @@ pub(crate) fn routes() -> Router<Arc<City>> {
         .route("/ideas/{id}", get(show).post(change))
         .route("/ideas/{id}/messages", post(take_in))
         .route("/ideas/{id}/out", post(take_out))
-}
-
-fn value<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    let found = fields.iter().find(|(own, _)| own == name);
-    found.map_or("", |(_, value)| value.trim())
 }
 
 /// The texts of the fields `<name>_<language>`.

@@ -22,7 +22,7 @@ use crate::City;
 use crate::people::{Person, Right};
 use crate::sentence;
 use crate::store::{Act, CityError};
-use crate::web::{Fault, staff_page, token_field};
+use crate::web::{Fault, staff_page, token_field, value};
 
 /// Alerts that are over and shown.
 const SHOWN_OVER: i64 = 100;
@@ -275,11 +275,6 @@ fn card(city: &City, person: &Person, alert: &Alert, now: Timestamp) -> Markup {
 }
 
 type Fields = Vec<(String, String)>;
-
-fn value<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    let found = fields.iter().find(|(own, _)| own == name);
-    found.map_or("", |(_, value)| value.trim())
-}
 
 async fn change(
     State(city): State<Arc<City>>,

@@ -18,7 +18,7 @@ use ureq::Agent;
 use super::WatchConfig;
 use super::keep::word;
 use crate::City;
-use crate::alarm::{mail, webhook};
+use crate::alarm::{mail, pause, webhook};
 use crate::store::CityError;
 
 /// How often it is looked for what is due.
@@ -27,8 +27,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const BEAT_EVERY: Duration = Duration::from_secs(60);
 /// How long the other side of the heartbeat is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Pauses between tries, seconds; the last one repeats.
-const PAUSES: [i64; 5] = [10, 30, 60, 120, 300];
 /// Most alerts in one message.
 const MOST_IN_ONE: usize = 50;
 /// What could not be sent for so long is given up.
@@ -148,10 +146,6 @@ fn beat(city: &City) -> Result<(), String> {
         .call()
         .map(drop)
         .map_err(|why| why.to_string())
-}
-
-fn pause(tries: usize) -> SignedDuration {
-    SignedDuration::from_secs(PAUSES[tries.min(PAUSES.len() - 1)])
 }
 
 /// Sends everything that is due at this time.

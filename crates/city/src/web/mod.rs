@@ -109,6 +109,12 @@ async fn own_origin(request: Request, next: Next) -> Response {
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; media-src 'self' blob:; \
      img-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// The first field of a form or an address with this name, without spaces around; empty where there is none.
+pub fn value<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
+    let found = fields.iter().find(|(own, _)| own == name);
+    found.map_or("", |(_, value)| value.trim())
+}
+
 /// Whether the library refused what it could not read, in words of its own that repeat what was sent.
 fn is_unread(response: &Response) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);

@@ -329,6 +329,33 @@ impl Wanted {
 
 type Pairs = Query<Vec<(String, String)>>;
 
+/// Somebody who is logged in and may look after the booths, and the city whose log of acts says what was done.
+struct Operator {
+    city: Arc<City>,
+    person: Person,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let refused = |title: &str, why: &str| plain(StatusCode::FORBIDDEN, &parts.uri, title, why);
+        let city = parts.extensions.get::<Arc<City>>().cloned();
+        let person = parts.extensions.get::<Person>().cloned();
+        match city.zip(person) {
+            None => Err(refused(
+                "Not without a login",
+                "This needs a login. Make an account on the command line: booth-hub people add --help.",
+            )),
+            Some((_, person)) if !person.may(Right::Operate, None) => Err(refused(
+                "Not yours",
+                "Your account may not look after the booths.",
+            )),
+            Some((city, person)) => Ok(Self { city, person }),
+        }
+    }
+}
+
 /// The head of a page for whoever asks: with the navigation of the city's staff, where somebody is logged in.
 struct Reader(Head);
 

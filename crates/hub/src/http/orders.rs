@@ -3,42 +3,24 @@
 //! Owns: `POST /booth/{id}/order` and the text that is to be signed. Each command stands in the log of acts, with who sent it. Never does: wait
 //! for the answer; it comes as an event of the booth.
 
-use std::sync::Arc;
-
 use axum::Form;
 use axum::extract::{Extension, Path, Query};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use booth_city::City;
-use booth_city::people::{Person, Right};
+use booth_city::web;
 use booth_contract::BoothId;
 use booth_host::clock;
 
-use super::{Pairs, missing, plain};
+use super::{Operator, Pairs, missing, plain};
 use crate::orders::{Orders, order_of, text_to_sign};
 
 pub(super) async fn send(
+    Operator { city, person }: Operator,
+    Extension(orders): Extension<Orders>,
     Path(id): Path<String>,
     uri: Uri,
-    orders: Option<Extension<Orders>>,
-    city: Option<Extension<Arc<City>>>,
-    person: Option<Extension<Person>>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let (Some(Extension(orders)), Some(Extension(city)), Some(Extension(person))) =
-        (orders, city, person)
-    else {
-        let why = "Commands need a login. Make an account on the command line: booth-hub people add --help.";
-        return plain(StatusCode::FORBIDDEN, &uri, "Not without a login", why);
-    };
-    if !person.may(Right::Operate, None) {
-        return plain(
-            StatusCode::FORBIDDEN,
-            &uri,
-            "Not yours",
-            "Your account may not look after the booths.",
-        );
-    }
     let Ok(booth) = BoothId::parse(&id) else {
         return missing(&uri, "There is no such booth.");
     };
@@ -67,10 +49,7 @@ pub(super) async fn send(
 
 /// The text for the city's secret key, as a file.
 pub(super) async fn to_sign(Path(id): Path<String>, uri: Uri, Query(query): Pairs) -> Response {
-    let value = |name: &str| {
-        let found = query.iter().find(|(own, _)| own == name);
-        found.map_or("", |(_, value)| value.trim())
-    };
+    let value = |name: &str| web::value(&query, name);
     let command = value("command");
     if !["reboot", "purge"].contains(&command)
         || (command == "purge" && value("clip_id").is_empty())

@@ -9,10 +9,11 @@ use axum::extract::{Extension, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use booth_city::City;
-use booth_city::people::{Person, Right};
+use booth_city::people::Person;
+use booth_city::web;
 use booth_host::{clock, crew};
 
-use super::{POLICY_WITH_FORM, Reader, Store, broken, plain};
+use super::{Operator, POLICY_WITH_FORM, Reader, Store, broken, plain};
 use crate::pages::{self, Asking};
 use crate::rollout::{RolloutError, Rollouts};
 
@@ -37,26 +38,11 @@ pub(super) async fn page(
 }
 
 pub(super) async fn change(
+    Operator { city, person }: Operator,
+    Extension(rollouts): Extension<Arc<Rollouts>>,
     uri: Uri,
-    city: Option<Extension<Arc<City>>>,
-    person: Option<Extension<Person>>,
-    rollouts: Option<Extension<Arc<Rollouts>>>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let (Some(Extension(city)), Some(Extension(person)), Some(Extension(rollouts))) =
-        (city, person, rollouts)
-    else {
-        let why = "Updates need a login. Make an account on the command line: booth-hub people add --help.";
-        return plain(StatusCode::FORBIDDEN, &uri, "Not without a login", why);
-    };
-    if !person.may(Right::Operate, None) {
-        return plain(
-            StatusCode::FORBIDDEN,
-            &uri,
-            "Not yours",
-            "Your account may not look after the booths.",
-        );
-    }
     let done = crew::aside("updates", move || done(&city, &person, &rollouts, &fields)).await;
     match done {
         Ok(Ok(())) => Redirect::to("updates").into_response(),
@@ -77,10 +63,7 @@ fn done(
     rollouts: &Rollouts,
     fields: &[(String, String)],
 ) -> Result<(), RolloutError> {
-    let value = |name: &str| {
-        let found = fields.iter().find(|(own, _)| own == name);
-        found.map_or("", |(_, value)| value.trim())
-    };
+    let value = |name: &str| web::value(fields, name);
     let by = person.shown_name.as_str();
     let about = match value("do") {
         "begin" => {

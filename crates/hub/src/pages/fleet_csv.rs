@@ -73,7 +73,7 @@ pub fn fleet_csv(view: &FleetView) -> Result<Vec<u8>, csv::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{BoothView, Listed};
+    use crate::view::BoothView;
 
     #[test]
     fn every_booth_is_a_row_and_no_cell_is_a_formula() {
@@ -83,18 +83,8 @@ mod tests {
         hot.name = "=SUM(A1), \"hot\"".into();
         hot.health = Some(health.into());
         let view = FleetView {
-            generated_at: jiff::Timestamp::UNIX_EPOCH,
-            broker_connected: true,
-            broker_detail: String::new(),
-            broker_rival: None,
             booths: vec![hot, BoothView::never_heard("b-2")],
-            gaps: Vec::new(),
-            gaps_total: 0,
-            refused: Vec::new(),
-            refused_total: 0,
-            unreadable: Listed::default(),
-            over_budget: Listed::default(),
-            withdrawals_waiting: 0,
+            ..FleetView::empty(jiff::Timestamp::UNIX_EPOCH)
         };
         let table = fleet_csv(&view).expect("a table");
         let mut read = csv::Reader::from_reader(&table[..]);

@@ -438,7 +438,7 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
 mod tests {
     use super::*;
     use crate::pages::look_at;
-    use crate::view::{Listed, RefusedPage, RefusedView};
+    use crate::view::{RefusedPage, RefusedView};
 
     fn booth(id: &str) -> BoothView {
         BoothView {
@@ -455,18 +455,9 @@ mod tests {
 
     fn fleet(booths: Vec<BoothView>) -> FleetView {
         FleetView {
-            generated_at: jiff::Timestamp::UNIX_EPOCH,
             broker_connected: true,
-            broker_detail: String::new(),
-            broker_rival: None,
             booths,
-            gaps: Vec::new(),
-            gaps_total: 0,
-            refused: Vec::new(),
-            refused_total: 0,
-            unreadable: Listed::default(),
-            over_budget: Listed::default(),
-            withdrawals_waiting: 0,
+            ..FleetView::empty(jiff::Timestamp::UNIX_EPOCH)
         }
     }
 

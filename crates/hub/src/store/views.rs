@@ -21,7 +21,7 @@ use crate::ingest::{is_clip_id, shortened};
 use crate::keys::Keyring;
 use crate::view::SealedClip;
 use crate::view::{
-    AlertView, AnswersView, BoothPage, BoothView, ClipFile, DEFAULT_INTERVAL_S, FleetView, Listed,
+    AlertView, AnswersView, BoothPage, BoothView, ClipFile, DEFAULT_INTERVAL_S, FleetView,
     MOST_BARS, MOST_DAYS, Place, PollView, RefusedPage, Views,
 };
 use booth_contract::{Birth, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
@@ -341,10 +341,6 @@ impl StoreViews {
         let gaps = gaps::gaps(db)?;
         let refused = lists::REFUSED.page(db, SHOWN_REFUSED, &Place::Newest)?;
         Ok(FleetView {
-            generated_at: now,
-            broker_connected: false,
-            broker_detail: String::new(),
-            broker_rival: None,
             booths,
             gaps: gaps.entries,
             gaps_total: gaps.total,
@@ -353,6 +349,7 @@ impl StoreViews {
             unreadable: unreadable::shown(db, now)?,
             over_budget: unreadable::over_budget(db, now)?,
             withdrawals_waiting: self.private.waiting_number(),
+            ..FleetView::empty(now)
         })
     }
 
@@ -563,18 +560,9 @@ impl Views for StoreViews {
         self.read_fleet(now).unwrap_or_else(|error| {
             log::error!("the pages cannot read the database: {error}");
             FleetView {
-                generated_at: now,
                 broker_connected: locked(&self.broker).connected,
                 broker_detail: format!("the hub's database cannot be read: {error}"),
-                broker_rival: None,
-                booths: Vec::new(),
-                gaps: Vec::new(),
-                gaps_total: 0,
-                refused: Vec::new(),
-                refused_total: 0,
-                unreadable: Listed::default(),
-                over_budget: Listed::default(),
-                withdrawals_waiting: 0,
+                ..FleetView::empty(now)
             }
         })
     }
