@@ -44,7 +44,7 @@ vm-test_packages = $(build) mosquitto opus-tools e2fsprogs qemu-system-x86 mmdeb
 image_packages = mmdebstrap curl ca-certificates debian-archive-keyring
 image-lock_packages = $(image_packages)
 image-verify_packages = $(image_packages)
-image-update_packages = minisign
+image-update_packages = minisign $(if $(FROM),$(build))
 image-test_packages = $(build) mosquitto mosquitto-clients opus-tools e2fsprogs mount qemu-system-arm mtools dosfstools device-tree-compiler
 fixtures_packages = espeak-ng sox opus-tools
 voice_packages = $(fixtures_packages)
@@ -127,9 +127,9 @@ image-verify: ## two builds that share nothing but the downloads: the same bit f
 	$(needs)
 	image/verify.sh target/image $(if $(KNOWN),known)
 
-image-update: ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>
+image-update: ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>; FROM=old.update makes one for mobile links, too: only what differs
 	$(needs)
-	image/update.sh target/image/work "$(KEY)"
+	image/update.sh target/image/work "$(KEY)" $(FROM)
 
 image-test: ## boots the image of `make image` unmodified in a virtual machine: set-up, visits, power cuts replayed, updates (CRASH_STATES=1000 for more cuts)
 	$(needs)

@@ -46,7 +46,9 @@ pub(super) enum Verb {
         booth-gateway update booth-gateway-0.2.0-arm64.update    write, wait until nobody is in the booth, restart into the trial\n  \
         booth-gateway update https://…/x.update --no-reboot      the trial begins with the next restart\n  \
         booth-gateway update --status                            how far the latest one is\n  \
-        booth-gateway update --describe x.update                 what a file holds, and whether a key of this booth signed it"
+        booth-gateway update --describe x.update                 what a file holds, and whether a key of this booth signed it\n  \
+        booth-gateway update new.update --differs-from old.update --into small.update\n  \
+        \u{20}                                                        for a mobile link: only what differs from the version that runs"
     )]
     Update(UpdateArguments),
     /// Say what is wrong with a configuration, without touching a device or the network.
@@ -214,6 +216,12 @@ pub(super) struct UpdateArguments {
     /// Do not restart: the next restart is the trial.
     #[arg(long, requires = "source")]
     pub(super) no_reboot: bool,
+    /// Make of FILE an update that holds only what differs from this earlier one, for booths on which that one runs; on any machine.
+    #[arg(long, value_name = "OLD", requires = "source", requires = "into")]
+    pub(super) differs_from: Option<PathBuf>,
+    /// Where the smaller update is written.
+    #[arg(long, value_name = "FILE", requires = "differs_from")]
+    pub(super) into: Option<PathBuf>,
     /// How far the latest update is.
     #[arg(long, conflicts_with_all = ["source", "describe", "trial", "requested"])]
     pub(super) status: bool,

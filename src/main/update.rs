@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use booth_gateway::update::verbs::{Updater, VerbError, told, usual_patience};
+use booth_gateway::update::Described;
+use booth_gateway::update::verbs::{Updater, VerbError, make_differing, told, usual_patience};
 use booth_host::{complain, journal, out, say};
 
 use crate::arguments::UpdateArguments;
@@ -27,6 +28,11 @@ pub(super) fn run(arguments: UpdateArguments) -> ExitCode {
 
 /// Does what the arguments name; `None` if they name nothing.
 fn follow(updater: &Updater, arguments: UpdateArguments) -> Option<Result<(), VerbError>> {
+    if let (Some(new), Some(old), Some(into)) =
+        (&arguments.source, &arguments.differs_from, &arguments.into)
+    {
+        return Some(differing(Path::new(new), old, into));
+    }
     if let Some(source) = &arguments.source {
         return Some(updater.install(source, !arguments.no_reboot));
     }
@@ -63,14 +69,33 @@ fn show(updater: &Updater, json: bool) -> Result<(), VerbError> {
 }
 
 fn describe(updater: &Updater, file: &Path) -> Result<(), VerbError> {
-    let (manifest, signed) = updater.describe(file)?;
+    let Described {
+        manifest,
+        signed,
+        base,
+    } = updater.describe(file)?;
     say!(
         "{}",
         serde_json::to_string_pretty(&manifest).expect("a manifest holds only text and numbers")
     );
+    if let Some(base) = base {
+        say!("it holds what differs from the image {base}, for booths on which that one runs");
+    }
     match signed {
         Ok(()) => say!("whole, and signed with a key that this booth takes"),
         Err(why) => say!("whole, but not to be taken here: {why}"),
     }
+    Ok(())
+}
+
+fn differing(new: &Path, old: &Path, into: &Path) -> Result<(), VerbError> {
+    let (whole, small) = make_differing(new, old, into)?;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    complain!(
+        "{}: {:.1} MB instead of {:.1} MB",
+        into.display(),
+        megabytes(small),
+        megabytes(whole)
+    );
     Ok(())
 }

@@ -53,6 +53,16 @@ impl Gateway {
             ServiceAsk::MayNotClose => {
                 self.say(now, ServiceNews::Card(words(&[Word::CloseNeedsCase])));
             }
+            ServiceAsk::Place(number) => {
+                self.event("placed", json!({ "place": number }));
+                let mut said = words(&[Word::PlaceNoted]);
+                said.extend(
+                    spoken::spelled(&number.to_string())
+                        .into_iter()
+                        .map(Prompt::Word),
+                );
+                self.say(now, ServiceNews::Card(said));
+            }
             ServiceAsk::CloseCard => {
                 self.awaited_test = None;
                 self.booth.not_saved();
@@ -85,6 +95,7 @@ impl Gateway {
         if is_silent && outcome != Word::TestFailed {
             said.push(Word::TestSilent);
         }
+        said.push(Word::PressFive);
         if self.booth.session().may_close_card() {
             said.push(Word::PressNine);
         }

@@ -55,16 +55,22 @@ impl<R: Read> Container<R> {
     /// Goes to the next member, which must be `name`; the current one must have been read to its end. Returns its length in
     /// bytes.
     pub fn next(&mut self, name: &str) -> Result<u64, ContainerError> {
+        Ok(self.next_of(&[name])?.1)
+    }
+
+    /// The same where any of these names may come; answers which one it is, and its length in bytes.
+    pub fn next_of<'n>(&mut self, names: &[&'n str]) -> Result<(&'n str, u64), ContainerError> {
+        let name = names.first().copied().unwrap_or_default();
         assert_eq!(self.left, 0, "the member before is read to its end");
         let mut filling = [0; BLOCK];
         let filling = &mut filling[..usize::try_from(self.filling).unwrap_or(0)];
         fill(&mut self.input, filling, name)?;
         let mut header = [0; BLOCK];
         fill(&mut self.input, &mut header, name)?;
-        let bytes = read_header(&header, name)?;
+        let (name, bytes) = read_header(&header, names)?;
         self.left = bytes;
         self.filling = bytes.next_multiple_of(BLOCK as u64) - bytes;
-        Ok(bytes)
+        Ok((name, bytes))
     }
 
     /// The whole of the current member, which is no longer than `limit`.
@@ -123,8 +129,12 @@ fn fill(input: &mut impl Read, buffer: &mut [u8], name: &str) -> Result<(), Cont
         })
 }
 
-/// The length of the member that a header announces, if it is a plain file of that name.
-fn read_header(header: &[u8; BLOCK], wanted: &str) -> Result<u64, ContainerError> {
+/// Name and length of the member that a header announces, if it is a plain file of one of these names.
+fn read_header<'n>(
+    header: &[u8; BLOCK],
+    names: &[&'n str],
+) -> Result<(&'n str, u64), ContainerError> {
+    let wanted = names.join(" or ");
     let foreign = |why: String| ContainerError::Foreign(why);
     let sum: u64 = header
         .iter()
@@ -151,14 +161,17 @@ fn read_header(header: &[u8; BLOCK], wanted: &str) -> Result<u64, ContainerError
     };
     let name = String::from_utf8_lossy(&header[..end(&header[..100])]).into_owned();
     let has_prefix = header[345] != 0;
-    if name != wanted || has_prefix {
+    let found = names.iter().copied().find(|wanted| *wanted == name);
+    let Some(found) = found.filter(|_| !has_prefix) else {
         let name: String = name.chars().filter(|c| !c.is_control()).collect();
         return Err(foreign(format!("{name:?} is where {wanted} should be")));
-    }
+    };
     if !matches!(header[156], b'0' | 0) {
         return Err(foreign(format!("{wanted} is no plain file in it")));
     }
-    octal(&header[124..136])
+    let bytes = octal(&header[124..136]);
+    bytes
+        .map(|bytes| (found, bytes))
         .ok_or_else(|| foreign(format!("{wanted} has no length that can be read")))
 }
 
@@ -169,8 +182,7 @@ fn octal(field: &[u8]) -> Option<u64> {
     u64::from_str_radix(digits, 8).ok()
 }
 
-/// Packs members as `tar --format=ustar` does, for tests and rigs; a release is packed by tar itself.
-#[doc(hidden)]
+/// Packs members as `tar --format=ustar` does.
 pub fn pack(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut file = Vec::new();
     for (name, bytes) in members {

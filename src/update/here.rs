@@ -251,6 +251,17 @@ impl Booth {
     /// Opens a slot's partition, which must not be mounted.
     pub fn open_slot(&self, slot: Slot) -> io::Result<Box<dyn Device>> {
         assert_ne!(slot, self.slot, "the running slot is never written");
+        Ok(Box::new(Partition::open(&self.partition(slot)?)?))
+    }
+
+    /// Opens the partition of the slot that runs, for reading alone.
+    pub fn open_running_slot(&self) -> io::Result<Box<dyn Device>> {
+        let path = self.partition(self.slot)?;
+        Ok(Box::new(Partition::open_for_reading(&path)?))
+    }
+
+    /// Where a slot's partition is.
+    fn partition(&self, slot: Slot) -> io::Result<PathBuf> {
         let wanted = format!("PARTUUID={}-{:02}", self.disk, slot.partition());
         // A USB stick with a copy of the card has the same PARTUUIDs; the initrd knows from which disk it was started.
         let disk = self.places.text(DISK).unwrap_or_default();
@@ -268,9 +279,7 @@ impl Booth {
             if facts.lines().any(|line| line == wanted)
                 && let Some(name) = value("DEVNAME=")
             {
-                return Ok(Box::new(Partition::open(
-                    &self.places.at("/dev").join(name),
-                )?));
+                return Ok(self.places.at("/dev").join(name));
             }
         }
         Err(io::Error::new(

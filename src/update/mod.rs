@@ -1,8 +1,8 @@
 //! Updates: a signed version is written into the slot that does not run, started once on trial, and kept only when the
 //! gateway has been ready with its spool. If anything goes wrong, at any moment, the version from before runs.
 //!
-//! Owns: the order of the steps. `manifest` decides whether an update is taken, `container` reads its file, `keys` checks
-//! its signature, `slot` writes it, `boot` controls the firmware, `trial` judges the new version, `state` remembers, `http`
+//! Owns: the order of the steps. `manifest` decides whether an update is taken, `container` reads its file, `payload` and
+//! `delta` what is in it, `keys` checks its signature, `slot` writes it, `boot` controls the firmware, `trial` judges the new version, `state` remembers, `http`
 //! fetches, `here` is this machine. Never does: write the slot that runs, or arm a slot that was not read back.
 //!
 //! ```text
@@ -13,9 +13,11 @@
 
 pub mod boot;
 pub mod container;
+pub mod delta;
 pub mod here;
 pub mod http;
 pub mod manifest;
+pub mod payload;
 pub mod slot;
 pub mod state;
 pub mod trial;
@@ -27,10 +29,12 @@ use std::io::{self, Read};
 use crate::trust::keys::{KeyError, Keys};
 use boot::{BootControl, BootError, Slot};
 use container::{Container, ContainerError, MANIFEST, SIGNATURE};
+use delta::{Base, DELTA};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use manifest::{Image, Manifest, Refusal, Standing};
+use payload::Payload;
 use slot::{Device, Mismatch, Progress, SlotError, Stage, Verified};
 use state::{Kept, Phase, SettingsError, State, Store, Version};
 
@@ -79,6 +83,8 @@ pub struct Hands<'a> {
     pub boot: &'a dyn BootControl,
     /// The slots' partitions.
     pub slots: &'a OpenSlot<'a>,
+    /// Opens the partition of the slot that runs, for reading alone.
+    pub running_slot: &'a dyn Fn() -> io::Result<Box<dyn Device>>,
     /// The image that runs.
     pub running: &'a Image,
     /// The keys whose updates are taken.
@@ -165,28 +171,46 @@ fn members<R: Read>(input: R) -> Result<Members<R>, ContainerError> {
     Ok((manifest, signature, file))
 }
 
-/// Describes an update file for people: the manifest, whether a key of `keys` signed it, and whether the payload is the
-/// signed one.
-pub fn describe(
-    input: impl Read,
-    keys: &Keys,
-) -> Result<(Manifest, Result<(), KeyError>), UpdateError> {
+/// What an update file is, for people.
+#[derive(Debug)]
+pub struct Described {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Whether a trusted key signed it.
+    pub signed: Result<(), KeyError>,
+    /// The image that it holds the difference from, hex; `None` where it holds all.
+    pub base: Option<String>,
+}
+
+/// Describes an update file: its manifest, whether a key of `keys` signed it, and whether a whole payload is the signed one. A difference can
+/// be judged only where its base is.
+pub fn describe(input: impl Read, keys: &Keys) -> Result<Described, UpdateError> {
     use sha2::{Digest, Sha256};
     let (bytes, signature, mut file) = members(input)?;
     let manifest = Manifest::parse(&bytes)?;
-    let mut left = file.next(container::PAYLOAD)?;
+    let (name, _) = file.next_of(&[container::PAYLOAD, DELTA])?;
+    let base = match name == DELTA {
+        true => Some(Base::read(&mut file)?),
+        false => None,
+    };
     let mut sum = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
-    while left > 0 {
-        let read = file.some(container::PAYLOAD, &mut buffer)?;
+    loop {
+        let read = file.some(name, &mut buffer)?;
+        if read == 0 {
+            break;
+        }
         sum.update(&buffer[..read]);
-        left -= read as u64;
     }
     file.finish()?;
-    if booth_contract::hex(&sum.finalize()) != manifest.slot_sha256 {
+    if base.is_none() && booth_contract::hex(&sum.finalize()) != manifest.slot_sha256 {
         return Err(SlotError::Payload(Mismatch::Hash).into());
     }
-    Ok((manifest, keys.verify(&bytes, &signature)))
+    Ok(Described {
+        manifest,
+        signed: keys.verify(&bytes, &signature),
+        base: base.map(|base| booth_contract::hex(&base.image_id)),
+    })
 }
 
 /// Checks an update and writes it into the slot that does not run. `source` is noted in the state. On an error the state
@@ -246,7 +270,8 @@ fn write(hands: &Hands, input: impl Read, source: &str) -> Result<Verified, Upda
             }
         }
     };
-    let verified = slot::write(&mut *device, slot, &manifest, file, &mut tell)?;
+    let payload = Payload::begin(file, &manifest, &hands.running.image_id, hands.running_slot)?;
+    let verified = slot::write(&mut *device, slot, &manifest, payload, &mut tell)?;
     hands.save(&mut state, Phase::Verified)?;
     Ok(verified)
 }

@@ -10,8 +10,9 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::boot::Slot;
-use super::container::{Container, ContainerError, PAYLOAD};
+use super::container::ContainerError;
 use super::manifest::{BEFORE_LETTER, HEAD, Manifest};
+use super::payload::Payload;
 use booth_contract::hex;
 
 /// How many bytes are written and read at a time.
@@ -20,7 +21,7 @@ const CHUNK: usize = 1 << 20;
 const FLUSH_EVERY: u64 = 4 << 20;
 const SECTOR: usize = 512;
 /// The slot's letter in a payload as it was shipped.
-const SHIPPED_LETTER: u8 = b'a';
+pub(super) const SHIPPED_LETTER: u8 = b'a';
 
 /// A slot's partition.
 pub trait Device {
@@ -58,6 +59,27 @@ pub enum SlotError {
         #[source]
         error: io::Error,
     },
+    /// The slot that runs cannot be read.
+    #[error(
+        "the card refuses at byte {at} of the slot that runs: {error}; send the whole update instead of what differs"
+    )]
+    Running {
+        /// Of the partition.
+        at: u64,
+        /// What it says.
+        #[source]
+        error: io::Error,
+    },
+    /// A difference from another image.
+    #[error(
+        "the update holds only what differs from the image {wanted}, and {runs} runs here; send the whole update"
+    )]
+    OtherBase {
+        /// The image that it is about, hex.
+        wanted: String,
+        /// The image that runs, hex.
+        runs: String,
+    },
     /// The card has other bytes than were written.
     #[error(
         "slot {0:?} reads back otherwise than it was written; the card is worn out: use another one"
@@ -77,6 +99,10 @@ pub enum Mismatch {
     Hash,
     #[error("no booth.slot= before byte {0}")]
     Word(u64),
+    #[error(
+        "what was put together from the slot that runs has another SHA-256, so that slot is not as it was delivered; send the whole update"
+    )]
+    Rebuilt,
 }
 
 /// The progress of an update.
@@ -118,29 +144,28 @@ impl Verified {
     }
 }
 
-/// Streams the payload, whose member comes next in `file`, into the slot.
+/// Streams the payload into the slot.
 pub fn write<R: Read>(
     device: &mut dyn Device,
     slot: Slot,
     manifest: &Manifest,
-    mut file: Container<R>,
+    mut payload: Payload<'_, R>,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Verified, SlotError> {
     let signed = manifest.slot_bytes;
-    let announced = file.next(PAYLOAD)?;
-    if announced != signed {
-        return Err(SlotError::Payload(Mismatch::Length { announced, signed }));
-    }
     let mut target = Target { device, slot };
     // From here on the slot cannot be started.
     target.put(&[0; HEAD as usize], 0)?;
     target.flush(0)?;
     let mut head = vec![0; HEAD as usize];
-    file.some(PAYLOAD, &mut head)?;
-    let sum = stream(&mut target, manifest, &mut file, &head, tell)?;
-    file.finish()?;
+    if payload.some(&mut head)? < head.len() {
+        return Err(SlotError::Payload(payload.mismatch()));
+    }
+    let sum = stream(&mut target, manifest, &mut payload, &head, tell)?;
+    let mismatch = payload.mismatch();
+    payload.finish()?;
     if sum != manifest.slot_sha256 {
-        return Err(SlotError::Payload(Mismatch::Hash));
+        return Err(SlotError::Payload(mismatch));
     }
     target.flush(signed)?;
     read_back(&mut target, manifest, &head, tell)?;
@@ -201,7 +226,7 @@ impl Target<'_> {
 fn stream<R: Read>(
     target: &mut Target,
     manifest: &Manifest,
-    file: &mut Container<R>,
+    payload: &mut Payload<'_, R>,
     head: &[u8],
     tell: &mut dyn FnMut(Progress),
 ) -> Result<String, SlotError> {
@@ -211,7 +236,11 @@ fn stream<R: Read>(
     let mut chunk = vec![0; CHUNK];
     let (mut at, mut flushed) = (HEAD, HEAD);
     while at < total {
-        let read = file.some(PAYLOAD, &mut chunk)?;
+        let room = usize::try_from(total - at).map_or(CHUNK, |left| left.min(CHUNK));
+        let read = payload.some(&mut chunk[..room])?;
+        if read == 0 {
+            return Err(SlotError::Payload(payload.mismatch()));
+        }
         let bytes = &mut chunk[..read];
         sum.update(&*bytes);
         for place in letters_in(manifest, at, read) {

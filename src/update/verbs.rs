@@ -4,6 +4,7 @@
 //! does: restart while somebody is at the handset, or leave a trial armed that does not follow.
 #![allow(clippy::disallowed_methods)] // opens the file it is given, and waits between its questions
 
+mod differing;
 mod error;
 mod meter;
 mod request;
@@ -17,20 +18,20 @@ use std::time::Duration;
 
 use super::here::{Booth, Places};
 use super::http::{Download, Patience};
-use super::manifest::Manifest;
 use super::slot::Verified;
 use super::state::{Kept, Phase, State, Store};
 use super::trial::is_in_use;
-use super::{Hands, arm, disarm, install};
+use super::{Described, Hands, arm, disarm, install};
 use crate::config::Config;
 use crate::status::{QUESTION, Status};
-use crate::trust::keys::{KeyError, Keys};
+use crate::trust::keys::Keys;
 use crate::trust::whence::Whence;
 use booth_host::complain;
 use booth_host::config_file::ConfigError;
 use booth_host::{clock, line_server};
 use booth_spool::Card;
 use booth_spool::real_disk::RealDisk;
+pub use differing::make_differing;
 pub use error::{AskError, VerbError};
 use meter::Meter;
 use request::Wanted;
@@ -102,8 +103,8 @@ impl Updater {
             .map_err(|error| VerbError::Store { path, error })
     }
 
-    /// The manifest of an update file, and whether a trusted key signed it.
-    pub fn describe(&self, file: &Path) -> Result<(Manifest, Result<(), KeyError>), VerbError> {
+    /// What an update file is, and whether a trusted key signed it.
+    pub fn describe(&self, file: &Path) -> Result<Described, VerbError> {
         let input = open_file(file)?;
         // Off a booth there are no keys; then the result says that.
         let keys = self.places.store().keys().unwrap_or_default();
@@ -164,6 +165,7 @@ impl Updater {
             store,
             boot: &booth.firmware(),
             slots: &|slot| booth.open_slot(slot),
+            running_slot: &|| booth.open_running_slot(),
             running: &booth.running,
             keys,
             wall: &clock::wall,

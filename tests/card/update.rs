@@ -10,6 +10,7 @@ use booth_contract::time::Mono;
 use booth_gateway::trust::keys::Keys;
 use booth_gateway::update::boot::{Slot, Tryboot};
 use booth_gateway::update::container::{MANIFEST, PAYLOAD, SIGNATURE, pack};
+use booth_gateway::update::delta::{self, Base, DELTA};
 use booth_gateway::update::manifest::{AllowOlder, BOARD, HEAD, Image, Manifest};
 use booth_gateway::update::slot::Device;
 use booth_gateway::update::state::{Phase, State, Store, Trust};
@@ -67,14 +68,22 @@ fn manifest(image: &Image, payload: &[u8]) -> Manifest {
 }
 
 fn update_file(manifest: &Manifest, payload: &[u8], pair: &KeyPair) -> Vec<u8> {
+    update_file_of(manifest, (PAYLOAD, payload), pair)
+}
+
+fn update_file_of(manifest: &Manifest, last: (&str, &[u8]), pair: &KeyPair) -> Vec<u8> {
     let text = serde_json::to_vec(manifest).expect("JSON");
     let signature = minisign::sign(None, &pair.sk, &text[..], None, None).expect("signed");
     let signature = signature.into_string();
-    pack(&[
-        (MANIFEST, &text),
-        (SIGNATURE, signature.as_bytes()),
-        (PAYLOAD, payload),
-    ])
+    pack(&[(MANIFEST, &text), (SIGNATURE, signature.as_bytes()), last])
+}
+
+/// The member that makes the payload `new` of `old`, which is that of this image.
+fn difference(image: &Image, old: &[u8], new: &[u8]) -> Vec<u8> {
+    let base = Base::of(&manifest(image, old)).expect("an image");
+    let mut member = Vec::new();
+    delta::make(&base, old, new, &mut member).expect("made");
+    member
 }
 
 fn pair() -> (KeyPair, Keys) {
@@ -125,6 +134,7 @@ impl Boot<'_> {
                 running: self.slot,
             },
             slots: &open,
+            running_slot: &|| Ok(Box::new(Partition::of(self.card, self.slot))),
             running: self.running,
             keys: self.keys,
             wall: &|| "2026-11-25T12:00:00Z".parse().expect("a time"),
@@ -158,6 +168,23 @@ impl World {
             new,
             file,
         }
+    }
+
+    /// A new version of which only the middle differs and the rest has moved, as an update that holds only that.
+    fn with_a_small_update(bytes: usize) -> Self {
+        let mut world = Self::new(bytes);
+        let mut new = world.old.1.clone();
+        new.splice(
+            bytes / 2..bytes / 2 + 2_000,
+            payload(9, 6_600)[..2_512].to_vec(),
+        );
+        new.truncate(bytes);
+        world.new.1 = new;
+        let member = difference(&world.old.0, &world.old.1, &world.new.1);
+        assert!(member.len() < bytes / 4, "{}", member.len());
+        let whole = manifest(&world.new.0, &world.new.1);
+        world.file = update_file_of(&whole, (DELTA, &member), &world.pair);
+        world
     }
 
     fn card(&self) -> Card {
@@ -352,6 +379,52 @@ fn a_power_cut_at_any_write_of_an_update_starts_a_whole_version_never_a_mix() {
     );
     println!("{states} crash states, {new} of them start the new version");
     assert!(states > 1_000 && new > 20, "{states} states, {new} new");
+}
+
+#[test]
+fn a_power_cut_at_any_write_of_an_update_of_differences_starts_a_whole_version() {
+    let world = World::with_a_small_update(24 * 1024);
+    let (states, new, broken) = sweep(&world, 12, 1, false);
+    assert!(
+        broken.is_empty(),
+        "{} of {states}: {broken:#?}",
+        broken.len()
+    );
+    assert!(states > 1_000 && new > 20, "{states} states, {new} new");
+}
+
+#[test]
+fn differences_from_another_image_or_of_a_slot_that_was_changed_are_refused_with_the_way_out() {
+    let world = World::with_a_small_update(24 * 1024);
+    let whole = manifest(&world.new.0, &world.new.1);
+    let file = |image: &Image, old: &[u8]| {
+        let member = difference(image, old, &world.new.1);
+        update_file_of(&whole, (DELTA, &member), &world.pair)
+    };
+    let said = refused(&world, |_| {}, &file(&image(7, 500), &world.old.1), false);
+    assert!(said.contains("send the whole update"), "{said}");
+    // The slot that runs is not as it was delivered: its bytes at 22,000 were others.
+    let mut delivered = world.old.1.clone();
+    delivered[22_000..22_100].fill(0x55);
+    let mut new = world.new.1.clone();
+    new[22_512..22_612].fill(0x55);
+    let member = difference(&world.old.0, &delivered, &new);
+    let whole = manifest(&world.new.0, &new);
+    let file = update_file_of(&whole, (DELTA, &member), &world.pair);
+    let said = refused(&world, |_| {}, &file, true);
+    assert!(
+        said.contains("is not as it was delivered; send the whole update"),
+        "{said}"
+    );
+    // A signature is asked for first, whatever the rest is.
+    let (stranger, _) = pair();
+    let member = difference(&world.old.0, &world.old.1, &world.new.1);
+    let unknown = update_file_of(
+        &manifest(&world.new.0, &world.new.1),
+        (DELTA, &member),
+        &stranger,
+    );
+    refused(&world, |_| {}, &unknown, false);
 }
 
 #[test]

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use booth_testkit::hub::{Broker, Home, Hub};
+use booth_contract::Signed;
+use booth_testkit::hub::{Booth as Login, Broker, Home, Hub};
 use booth_testkit::machine_clock::{self, Guest, Qtest, Timer};
 use booth_testkit::words::{check, clips, decode, samples};
 use gateway_core::session::{HandsetEvent, Key, KeySource};
 use gateway_core::trace::Trace;
+use jiff::Timestamp;
+use minisign::KeyPair;
+use serde_json::{Value, json};
 
 /// Longest that one thing may take that the test waits for, s of the machine's own clock.
 const LIMIT_S: f64 = 900.0;
@@ -37,6 +41,8 @@ fn text(path: &Path) -> &str {
 struct Machine {
     folder: tempfile::TempDir,
     base: PathBuf,
+    /// Signs what the booth does only by a signature.
+    city: KeyPair,
     qemu: Option<(Child, Qtest)>,
     began: Instant,
     told: usize,
@@ -66,6 +72,7 @@ impl Machine {
         let machine = Self {
             folder,
             base,
+            city: KeyPair::generate_unencrypted_keypair().expect("a pair"),
             qemu: None,
             began: Instant::now(),
             told: 0,
@@ -87,6 +94,8 @@ impl Machine {
             (text(&encoder), "encode"),
             ("systemd/booth-gateway.service", "booth-gateway.service"),
             ("systemd/booth.sysusers.conf", "booth.sysusers.conf"),
+            ("systemd/booth-restart.path", "booth-restart.path"),
+            ("systemd/booth-restart.service", "booth-restart.service"),
             ("tests/vm/run.sh", "run.sh"),
         ] {
             std::fs::copy(repository().join(from), rig.join(to))
@@ -101,7 +110,9 @@ impl Machine {
             ],
         );
         std::fs::copy(machine.speech(), rig.join("speech.wav")).expect("copied");
-        std::fs::write(rig.join("booth.toml"), configuration(broker_port)).expect("written");
+        let control = format!("[control]\nkeys = [\"{}\"]\n", machine.city.pk.to_base64());
+        let configuration = control + &configuration(broker_port);
+        std::fs::write(rig.join("booth.toml"), configuration).expect("written");
         machine
     }
 
@@ -241,6 +252,39 @@ impl Machine {
             .collect()
     }
 
+    /// The centre tells the booth to restart its machine, which does so in good order.
+    fn is_told_to_restart(&mut self, broker_port: u16) {
+        let now = Timestamp::now();
+        let body = json!({
+            "booth": "rundhoej-1",
+            "command": "reboot",
+            "issued_at": now.to_string(),
+            "expires_at": (now + Duration::from_secs(24 * 3_600)).to_string(),
+            "nonce": "once",
+        });
+        let body = body.to_string();
+        let signature = minisign::sign(None, &self.city.sk, body.as_bytes(), None, None);
+        let minisig = signature.expect("signed").into_string();
+        let replies = "booth/1/up/rundhoej-1/reply/reboot".to_owned();
+        let centre = Login::listening(broker_port, "centre", &[replies]);
+        let topic = "booth/1/dn/rundhoej-1/cmd/reboot";
+        centre.publish_at(topic, false, Signed { body, minisig }.to_json());
+        let answer = machine_clock::wait(self, "the booth answers", LIMIT_S, |_| {
+            centre.try_hear(Duration::from_millis(200))
+        });
+        let answer = answer.unwrap_or_else(|over| panic!("{over:?}:\n{}", self.all()));
+        let answer: Value = serde_json::from_slice(&answer.payload).expect("JSON");
+        assert_eq!(answer, json!({ "ok": 1, "restarting": 1 }));
+        // A machine that restarts ends here, because QEMU was told so.
+        let on = machine_clock::wait(self, "the machine restarts", LIMIT_S, |_| {
+            std::thread::park_timeout(Duration::from_millis(200));
+            None::<()>
+        });
+        assert_eq!(on, Err(machine_clock::Over::Ended), "{}", self.all());
+        let (mut qemu, _) = self.qemu.take().expect("it ran");
+        assert!(qemu.wait().expect("an end").success());
+    }
+
     /// The power goes.
     fn kill(&mut self) {
         if let Some((mut qemu, _)) = self.qemu.take() {
@@ -328,6 +372,12 @@ fn a_booth_on_real_kernel_interfaces_delivers_what_was_said_and_survives_its_pow
         .map(|row| row.expect("a row"))
         .collect();
     assert_eq!(rows, vec![("bus".into(), "hang_up".into(), 0); 2]);
+
+    machine.is_told_to_restart(broker.port);
+    machine.boot("third");
+    for step in ["ready", "restarted once", "DONE"] {
+        machine.says(step);
+    }
     drop(hub);
 }
 

@@ -1,5 +1,5 @@
 # run.sh: what the test does inside the machine, as root, at every boot. Lines that begin with "vm:" are for the test.
-# On the disk mounted at /rig: booth-gateway, its unit, sysusers and booth.toml, prompts, speech.wav, phase (of the boots).
+# On the disk mounted at /rig: booth-gateway, its units, sysusers and booth.toml, prompts, speech.wav, phase (of the boots).
 set -u
 say() { echo "vm: $*"; }
 fail() {
@@ -26,6 +26,7 @@ say "lines on $chip"
 # The product as it is installed.
 install -m 755 /rig/booth-gateway /usr/bin/booth-gateway
 install -m 644 /rig/booth-gateway.service /etc/systemd/system/
+install -m 644 /rig/booth-restart.path /rig/booth-restart.service /etc/systemd/system/
 install -m 644 /rig/booth.sysusers.conf /usr/lib/sysusers.d/booth.conf
 systemd-sysusers
 install -d /etc/booth-gateway
@@ -61,6 +62,7 @@ dial() {
 }
 speak() { aplay -q -D plughw:CARD=mic,DEV=0 /rig/speech.wav || fail "aplay"; }
 
+systemctl start booth-restart.path || fail "booth-restart.path does not start"
 systemctl start booth-gateway || fail "the unit does not start"
 # At rest the pulse contact is closed and the case is shut.
 pull $pulse down
@@ -146,6 +148,12 @@ second)
     wait_for "MESSAGE=confirmed"
     say "confirmed after the power cut"
     ;;
+third)
+    # The command that restarted the machine is over: it does not restart for ever.
+    sleep 20
+    [ ! -e /run/booth-gateway/restart ] || fail "another restart is asked for"
+    say "restarted once"
+    ;;
 figures)
     figure() { say "figure: $*"; }
     divided() { perl -e 'printf "%.3f", $ARGV[0] / $ARGV[1]' "$1" "$2"; }
@@ -178,16 +186,18 @@ figures)
         hang_up
         wait_for "MESSAGE=kept" $round
         systemctl stop booth-gateway
-        # The card may be let go a moment later; an arecord that is refused would count as one that costs nothing.
-        for _ in $(seq 50); do
-            arecord -q -D plughw:CARD=mic,DEV=1 -f S16_LE -c 1 -r 48000 -d 1 /dev/null 2>/dev/null && break
-            sleep 0.2
+        # The card may be let go a moment later. An arecord that is refused costs nothing: only one that recorded counts.
+        for attempt in $(seq 5); do
+            (speak && speak && speak) &
+            TIMEFORMAT="%U %S"
+            theirs=$({ time arecord -q -D plughw:CARD=mic,DEV=1 -f S16_LE -c 1 -r 48000 -d 20 -t raw 2>/tmp/arecord |
+                /rig/encode - /tmp/theirs.opus >/dev/null; } 2>&1 | tail -n 1)
+            wait
+            [ "$(stat -c %s /tmp/theirs.opus)" -gt 20000 ] && break
+            say "arecord recorded nothing: $(tail -n 1 /tmp/arecord)"
+            [ "$attempt" -lt 5 ] || fail "arecord never recorded"
+            sleep 2
         done
-        (speak && speak && speak) &
-        TIMEFORMAT="%U %S"
-        theirs=$({ time arecord -q -D plughw:CARD=mic,DEV=1 -f S16_LE -c 1 -r 48000 -d 20 -t raw |
-            /rig/encode - /tmp/theirs.opus >/dev/null; } 2>&1 | tail -n 1)
-        wait
         theirs=$(perl -e 'printf "%.4f", ($ARGV[0] + $ARGV[1]) / 20' $theirs)
         figure "CPU of the whole gateway while it records, share of a core|$ours||1"
         figure "CPU of arecord and the same encoder in turn, share of a core|$theirs||1"

@@ -266,13 +266,13 @@ fn mark(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
         .optional()
 }
 
-fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(crate) fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
     Ok(mark(db, name)?
         .and_then(|text| text.parse().ok())
         .unwrap_or(0))
 }
 
-fn set(db: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
+pub(crate) fn set(db: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO mark VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
     )?

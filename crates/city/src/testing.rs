@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use crate::City;
 use crate::centre::{
-    Arrived, BoothNow, Campaign, Centre, CentreError, Checked, Gone, Kind, Source, Submission,
-    Taken, Tell, Withdrawal,
+    Arrived, BoothNow, Campaign, Centre, CentreError, Checked, Gone, Kind, Placed, Source,
+    Submission, Taken, Tell, Withdrawal,
 };
 use crate::config::CityConfig;
 use crate::people::accounts::{self, NewAccount};
@@ -30,6 +30,9 @@ pub(crate) struct Holdings {
     pub(crate) campaigns: Vec<Campaign>,
     pub(crate) prompts: BTreeMap<String, Vec<u8>>,
     pub(crate) booths: Vec<BoothNow>,
+    /// What technicians said by handset, and the newest event's place where that is another.
+    pub(crate) placed: Vec<Placed>,
+    pub(crate) newest_word: Option<i64>,
     pub(crate) sightings: Vec<crate::watch::Sighting>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) deleted: Vec<ClipId>,
@@ -313,6 +316,17 @@ impl Centre for FakeCentre {
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {
         Ok(self.have().booths.clone())
+    }
+
+    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Placed)>, CentreError> {
+        let said = self.have().placed.clone();
+        let places = (1..).zip(said).filter(|(place, _)| *place > after);
+        Ok(places.take(limit).collect())
+    }
+
+    fn newest_word(&self) -> Result<i64, CentreError> {
+        let have = self.have();
+        Ok(have.newest_word.unwrap_or(have.placed.len() as i64))
     }
 
     fn campaign_file(&self, id: &str) -> Result<String, CentreError> {

@@ -16,7 +16,7 @@ pub const RESERVED_IDS: [&str; 5] = [
 ];
 
 /// Kinds of `event/{kind}` that booths publish, including those of earlier and later versions (contract §3).
-pub const EVENT_KINDS: [&str; 21] = [
+pub const EVENT_KINDS: [&str; 22] = [
     "boot",
     "card_cloned",
     "card_closed",
@@ -30,6 +30,7 @@ pub const EVENT_KINDS: [&str; 21] = [
     "hook_taught",
     "hung_up",
     "lifted",
+    "placed",
     "selftest",
     "service",
     "service_code_wrong",

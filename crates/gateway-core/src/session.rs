@@ -221,6 +221,8 @@ pub enum ServiceAsk {
     CloseCard,
     /// Say what closing the card takes: [`ServiceNews::Card`].
     MayNotClose,
+    /// The booth stands at the place with this number; say so: [`ServiceNews::Card`].
+    Place(u32),
     /// The technician is gone.
     Left,
 }

@@ -4,19 +4,19 @@
 #![allow(clippy::disallowed_methods)] // reads prompts, and looks which file the database is
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_city::centre::{
-    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Source, Submission, Taken, Tell,
-    Withdrawal,
+    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Placed, Source, Submission, Taken,
+    Tell, Withdrawal,
 };
 pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;
 use booth_city::watch::Sighting;
-use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Publish};
+use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Presence, Publish};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -169,6 +169,53 @@ impl HubCentre {
             ))
         })?;
         rows.collect()
+    }
+
+    /// The network that each booth says it is in.
+    fn networks(&self) -> rusqlite::Result<BTreeMap<String, String>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "SELECT booth_id, birth ->> '$.ip' FROM booth WHERE json_valid(birth)",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let ip: Option<String> = row.get(1)?;
+            Ok((row.get(0)?, ip.and_then(|ip| network_of(&ip))))
+        })?;
+        let named = |row: rusqlite::Result<(String, Option<String>)>| match row {
+            Ok((booth, network)) => Some(Ok((booth, network?))),
+            Err(error) => Some(Err(error)),
+        };
+        rows.filter_map(named).collect()
+    }
+}
+
+/// What a booth's event `placed` says. Its own time counts where it has one that is not ahead of the hub's.
+fn placed_from(booth: String, heard: &str, payload: &str) -> Option<Placed> {
+    let fields: serde_json::Value = serde_json::from_str(payload).ok()?;
+    let heard: Timestamp = heard.parse().ok()?;
+    let own = fields.get("ts").and_then(|ts| ts.as_str()?.parse().ok());
+    Some(Placed {
+        booth,
+        number: u32::try_from(fields.get("place")?.as_u64()?).ok()?,
+        at: own.filter(|own: &Timestamp| *own <= heard).unwrap_or(heard),
+    })
+}
+
+/// The network of an address: the first 24 bits of IPv4, the first 64 of IPv6. An address that says nothing of a place has none.
+fn network_of(ip: &str) -> Option<String> {
+    match ip.parse::<IpAddr>().ok()?.to_canonical() {
+        IpAddr::V4(v4) if v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() => None,
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Some(format!("{a}.{b}.{c}.0/24"))
+        }
+        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => None,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => None,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            let network = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
+            Some(format!("{network}/64"))
+        }
     }
 }
 
@@ -425,10 +472,14 @@ impl Centre for HubCentre {
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {
         let counted = self.counted().map_err(failed)?;
+        let mut networks = self.networks().map_err(failed)?;
         let fleet = self.views.fleet();
         let now = fleet.booths.into_iter().map(|booth| {
             let (today, said_at) = counted.get(&booth.booth_id).cloned().unwrap_or_default();
+            let is_connected = !booth.stale && booth.presence == Some(Presence::Online);
+            let network = networks.remove(&booth.booth_id);
             BoothNow {
+                network: network.filter(|_| is_connected),
                 name: booth.name,
                 is_ready: booth.ready == Some(true) && !booth.stale,
                 id: booth.booth_id,
@@ -437,6 +488,33 @@ impl Centre for HubCentre {
             }
         });
         Ok(now.collect())
+    }
+
+    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Placed)>, CentreError> {
+        let db = self.db();
+        let found = db.prepare_cached(
+            "SELECT seq, booth_id, at, payload FROM event WHERE seq > ?1 AND kind = 'placed' ORDER BY seq LIMIT ?2",
+        );
+        let read = |row: &Row<'_>| {
+            let (booth, heard, payload): (String, String, String) =
+                (row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok((row.get::<_, i64>(0)?, placed_from(booth, &heard, &payload)))
+        };
+        let found = found.and_then(|mut asked| {
+            let rows = asked.query_map(params![after, limit as i64], read)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let found = found.map_err(failed)?.into_iter();
+        // What cannot be read says nothing.
+        let read = found.filter_map(|(place, placed)| Some((place, placed?)));
+        Ok(read.collect())
+    }
+
+    fn newest_word(&self) -> Result<i64, CentreError> {
+        self.db()
+            .prepare_cached("SELECT coalesce(max(seq), 0) FROM event")
+            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
+            .map_err(failed)
     }
 
     fn campaign_file(&self, id: &str) -> Result<String, CentreError> {

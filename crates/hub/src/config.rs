@@ -40,9 +40,20 @@ pub struct HubConfig {
     pub city: CityConfig,
     /// What new booths get.
     pub enrol: HubEnrol,
+    /// The files of updates that booths fetch here.
+    pub updates: HubUpdates,
     /// The booths that are expected; one that was never heard is shown as never heard.
     #[serde(rename = "booth")]
     pub booths: Vec<ExpectedBooth>,
+}
+
+/// `[updates]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubUpdates {
+    /// A folder with files that end with `.update` (docs/updates.md): anybody may fetch them beside the pages for citizens, under `[city] address`
+    /// and `/updates/`. Without it the hub sends none.
+    pub folder: Option<PathBuf>,
 }
 
 /// `[mqtt]`
@@ -444,6 +455,9 @@ impl HubConfig {
         if let Some(backup) = &mut read.store.backup {
             *backup = folder.join(&*backup);
         }
+        if let Some(updates) = &mut read.updates.folder {
+            *updates = folder.join(&*updates);
+        }
         if read.store.dir.is_relative() {
             read.store.dir = folder.join(&read.store.dir);
         }
@@ -481,6 +495,10 @@ impl HubConfig {
             && !self.http.is_behind_tls()
         {
             faults.that("[city] listen", format!("= \"{listen}\" {TLS_FIRST}"));
+        }
+        if self.updates.folder.is_some() && self.city.listen.is_none() {
+            let why = "needs [city] listen: booths fetch updates beside the pages for citizens";
+            faults.that("[updates] folder", why);
         }
         let mut seen = HashSet::new();
         for booth in &self.booths {
@@ -661,6 +679,7 @@ mod tests {
             ("[http]\nlisten=\"[::]:80\"", "reverse proxy with TLS"),
             ("[http]\nlisten=\"192.0.2.1:80\"", "own certificate"),
             ("[city]\nlisten=\"0.0.0.0:80\"", "[city] listen"),
+            ("[updates]\nfolder=\"updates\"", "needs [city] listen"),
             ("[http]\npublic=true", "booth-hub people add"),
             (
                 "[http]\nlisten=\"0.0.0.0:80\"\npublic=true",

@@ -19,7 +19,7 @@ use super::config::HubConfig;
 use super::course;
 use super::door::Door;
 use super::fence::Fence;
-use super::http::{self, Names, Pages};
+use super::http::{self, Names, Pages, UpdateFiles};
 use super::intake::Intake;
 use super::keys::{Keyring, KeysError};
 use super::login;
@@ -131,9 +131,12 @@ pub async fn serve_witnessed(
     let (orders, ordered) = orders::channel(Arc::clone(&status));
     let rollouts = Rollouts::open(&config.store.dir, views.clone(), orders.clone())?;
     let rollouts = Arc::new(rollouts);
+    let update_files = config.updates.folder.clone();
+    let update_files = update_files.map(|folder| UpdateFiles::new(folder, &config.city.address));
     let staff = Pages {
         orders,
         rollouts: Arc::clone(&rollouts),
+        update_files: update_files.clone(),
         views,
         names,
         withdrawing,
@@ -159,7 +162,10 @@ pub async fn serve_witnessed(
         Some(wanted) => {
             let (listener, address) = listen_on(wanted, "[city] listen").await?;
             let mut stop = stopped.clone();
-            let router = booth_city::web::for_citizens(&city);
+            let mut router = booth_city::web::for_citizens(&city);
+            if let Some(files) = update_files {
+                router = router.merge(files.router());
+            }
             let tls = tls_of_citizens;
             log::info!("pages for citizens on {scheme}://{address}/");
             Some(crew::task("citizens", async move {

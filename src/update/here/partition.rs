@@ -22,13 +22,18 @@ pub(super) struct Partition {
 
 impl Partition {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let flags = |flags: OFlags| i32::try_from(flags.bits()).unwrap_or(0);
         // On a block device O_EXCL refuses a mounted one (open(2)).
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags(OFlags::EXCL))
-            .open(path)?;
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).custom_flags(flags(OFlags::EXCL));
+        Self::with(path, how.open(path)?)
+    }
+
+    /// One that may be mounted.
+    pub(super) fn open_for_reading(path: &Path) -> io::Result<Self> {
+        Self::with(path, File::open(path)?)
+    }
+
+    fn with(path: &Path, file: File) -> io::Result<Self> {
         let direct = OpenOptions::new()
             .read(true)
             .custom_flags(flags(OFlags::DIRECT))
@@ -42,6 +47,10 @@ impl Partition {
             bytes,
         })
     }
+}
+
+fn flags(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or(0)
 }
 
 impl Device for Partition {
@@ -89,5 +98,9 @@ mod tests {
         partition.read_at(&mut back, 4096).expect("read");
         assert!(back[..1024] == [7; 1024] && back[1024..] == [0; 512]);
         assert!(partition.read_at(&mut back, 1 << 16).is_err());
+        let mut running = Partition::open_for_reading(&path).expect("open");
+        running.read_at(&mut back, 4096).expect("read");
+        assert!(back[..1024] == [7; 1024]);
+        assert!(running.write_at(&[1; 512], 0).is_err());
     }
 }

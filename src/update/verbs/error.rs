@@ -38,6 +38,14 @@ pub enum VerbError {
         #[source]
         error: io::Error,
     },
+    #[error("{}: {error}; name a file in a folder that can be written", path.display())]
+    Written {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("the earlier update names no image; take the .update file of a release")]
+    NoBase,
     /// The folder of the state, or its lock.
     #[error("{}: {error}", path.display())]
     Store {

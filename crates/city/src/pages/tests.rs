@@ -163,6 +163,7 @@ fn town(messages: u64) -> Town {
                 is_ready: booth % 4 != 0,
                 today: BTreeMap::new(),
                 said_at: None,
+                network: None,
             })
             .collect();
     }

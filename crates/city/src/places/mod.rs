@@ -1,10 +1,12 @@
 //! Where booths stand: the city's areas, which booth stood where from when to when, and how long each was ready there.
 //!
-//! Owns: the tables `area`, `placement`, `exposure`, `ready_hour`, `counted`. A message counts for the placement that was in force when it
+//! Owns: the tables `area`, `placement`, `placement_network`, `place_number`, `placed`, `exposure`, `ready_hour`, `counted`. A message counts for the placement that was in force when it
 //! was spoken ([`placement`]). Never does: ask a booth anything; what a booth says comes by the hub.
 
 pub(crate) mod areas;
 pub(crate) mod exposure;
+pub(crate) mod network;
+pub(crate) mod numbers;
 mod pages;
 pub(crate) mod placement;
 mod read;
@@ -49,8 +51,11 @@ impl City {
     pub fn observe(&self) -> Result<(), CityError> {
         let booths = self.centre.booths()?;
         let now = booth_host::clock::wall();
-        self.store
-            .change_quietly(|db| Ok(exposure::observe(db, &self.zone, &booths, now)?))?;
+        self.store.change_quietly(|db| {
+            exposure::observe(db, &self.zone, &booths, now)?;
+            network::observe(db, &self.zone, &booths, now)
+        })?;
+        numbers::look(self)?;
         crate::editor::note_wordings(self)
     }
 }

@@ -12,6 +12,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
 
+use super::network::{self, Doubt};
+use super::numbers::{self, Numbered};
 use super::placement::{self, Placement, Site, shown};
 use super::{areas, exposure, read};
 use crate::City;
@@ -25,8 +27,11 @@ pub(crate) fn routes() -> Router<Arc<City>> {
     Router::new()
         .route("/places", get(all))
         .route("/places/move", post(move_booth))
+        .route("/places/number", post(prepare))
+        .route("/places/number/{number}/remove", post(forget))
         .route("/places/placement/{id}", get(one).post(change))
         .route("/places/placement/{id}/remove", post(remove))
+        .route("/places/placement/{id}/still", post(still_there))
         .route(
             "/places/areas",
             post(import).layer(DefaultBodyLimit::max(read::MOST_BYTES + 64_000)),
@@ -59,12 +64,14 @@ struct Seen {
     placements: Vec<Placement>,
     /// Ready minutes and messages of each placement.
     counts: Vec<(u64, u64)>,
+    doubts: Vec<Doubt>,
+    numbers: Vec<Numbered>,
 }
 
 fn seen(city: &City) -> Result<Seen, CityError> {
     let booths = city.centre.booths()?;
     let campaigns = city.centre.campaigns()?;
-    let (areas, placements, counts) = city.store.read(|db| {
+    let (areas, placements, counts, doubts, numbers) = city.store.read(|db| {
         let placements = placement::all(db)?;
         let messages: HashMap<i64, u64> = db
             .prepare_cached(
@@ -81,7 +88,9 @@ fn seen(city: &City) -> Result<Seen, CityError> {
             Ok((exposure::ready_minutes(db, &of)?, messages))
         });
         let counts = counts.collect::<rusqlite::Result<_>>()?;
-        Ok((areas::names(db)?, placements, counts))
+        let doubts = network::doubts(db)?;
+        let numbers = numbers::all(db)?;
+        Ok((areas::names(db)?, placements, counts, doubts, numbers))
     })?;
     Ok(Seen {
         booths: booths
@@ -95,6 +104,8 @@ fn seen(city: &City) -> Result<Seen, CityError> {
         areas,
         placements,
         counts,
+        doubts,
+        numbers,
     })
 }
 
@@ -113,13 +124,14 @@ async fn all(State(city): State<Arc<City>>, person: Person) -> Result<Response, 
     let body = html! {
         h1 { (words.say("places-title")) }
         p { (words.say("places-intro")) }
+        @if !seen.doubts.is_empty() { (in_doubt(&city, &person, &words, &seen.doubts)) }
         h2 { (words.say("places-move")) }
         form method="post" action=(person.here.to("places/move")) {
             (token_field(&person))
             label for="booth" { (words.say("places-booth")) }
             input type="text" name="booth" id="booth" list="booths" required;
             datalist id="booths" { @for (id, name) in &seen.booths { option value=(id) { (name) } } }
-            (site_fields(&words, &seen, &Site::default()))
+            (site_fields(&words, &seen, &Site::default(), ""))
             label for="since" { (words.say("places-since")) }
             p.soft id="since-hint" { (words.say("places-since-hint")) }
             input type="datetime-local" name="since" id="since" required value=(now) aria-describedby="since-hint";
@@ -144,6 +156,7 @@ async fn all(State(city): State<Arc<City>>, person: Person) -> Result<Response, 
                 td { @match exposure::per_booth_day(*messages, *minutes) { Some(rate) => (format!("{rate:.1}")), None => "–" } }
             } } }
         } } p.soft { (words.say("places-rate-what")) } }
+        (by_number(&person, &words, &seen))
         h2 { (words.say("places-areas")) }
         p { (words.with("places-areas-n", "n", &seen.areas.len().to_string())) }
         @if !seen.areas.is_empty() { details { summary { (words.say("places-areas-list")) } ul { @for (id, name) in &seen.areas { li { (name) " " code { (id) } } } } } }
@@ -161,25 +174,71 @@ async fn all(State(city): State<Arc<City>>, person: Person) -> Result<Response, 
     Ok(page(&city, &person, &words.say("places-title"), &body))
 }
 
-/// The fields of a site.
-fn site_fields(words: &Say<'_>, seen: &Seen, site: &Site) -> Markup {
+/// The booths that may have been moved without anybody saying so.
+fn in_doubt(city: &City, person: &Person, words: &Say<'_>, doubts: &[Doubt]) -> Markup {
     html! {
-        label for="place" { (words.say("places-place")) }
-        input type="text" name="place" id="place" required maxlength="120" value=(site.place);
-        label for="position" { (words.say("places-position")) }
-        p.soft id="position-hint" { (words.say("places-position-hint")) }
-        input type="text" name="position" id="position" inputmode="decimal" aria-describedby="position-hint"
+        h2 { (words.say("places-doubts")) }
+        p { (words.say("places-doubts-what")) }
+        ul { @for doubt in doubts { li {
+            form method="post" action=(person.here.to(&format!("places/placement/{}/still", doubt.placement))) {
+                (token_field(person))
+                strong { (doubt.booth_id) } " "
+                (words.with("places-doubt-since", "since", &shown(&city.zone, &doubt.since))) " "
+                button { (words.with("places-still-there", "place", &doubt.place)) }
+            }
+        } } }
+    }
+}
+
+/// The fields of a site; `of` sets the ids of one form apart from those of another on the same page.
+fn site_fields(words: &Say<'_>, seen: &Seen, site: &Site, of: &str) -> Markup {
+    let id = |name: &str| format!("{name}{of}");
+    html! {
+        label for=(id("place")) { (words.say("places-place")) }
+        input type="text" name="place" id=(id("place")) required maxlength="120" value=(site.place);
+        label for=(id("position")) { (words.say("places-position")) }
+        p.soft id=(id("position-hint")) { (words.say("places-position-hint")) }
+        input type="text" name="position" id=(id("position")) inputmode="decimal" aria-describedby=(id("position-hint"))
             value=(site.at.map(|(lat, lon)| format!("{lat}, {lon}")).unwrap_or_default());
-        label for="area" { (words.say("places-area")) }
-        select name="area" id="area" {
+        label for=(id("area")) { (words.say("places-area")) }
+        select name="area" id=(id("area")) {
             option value="auto" { (words.say("places-area-auto")) }
             option value="" selected[site.area_id.is_none() && !site.place.is_empty()] { (words.say("places-no-area")) }
             @for (id, name) in &seen.areas { option value=(id) selected[site.area_id.as_ref() == Some(id)] { (name) } }
         }
-        label for="campaign" { (words.say("places-campaign")) }
-        select name="campaign" id="campaign" {
+        label for=(id("campaign")) { (words.say("places-campaign")) }
+        select name="campaign" id=(id("campaign")) {
             option value="" { (words.say("places-campaign-any")) }
             @for (id, title) in &seen.campaigns { option value=(id) selected[site.campaign_id.as_ref() == Some(id)] { @if title.is_empty() { (id) } @else { (title) } } }
+        }
+    }
+}
+
+/// The places that a technician names by their number.
+fn by_number(person: &Person, words: &Say<'_>, seen: &Seen) -> Markup {
+    html! {
+        h2 { (words.say("places-numbers")) }
+        p { (words.say("places-numbers-what")) }
+        @if !seen.numbers.is_empty() { div.wide { table {
+            thead { tr { th scope="col" { (words.say("places-number")) } th scope="col" { (words.say("places-place")) } td {} } }
+            tbody { @for one in &seen.numbers { tr {
+                th scope="row" { (one.number) }
+                td { (one.site.place) }
+                td { form method="post" action=(person.here.to(&format!("places/number/{}/remove", one.number))) {
+                    (token_field(person))
+                    button { (words.with("places-number-remove", "n", &one.number.to_string())) }
+                } }
+            } } }
+        } } }
+        details {
+            summary { (words.say("places-number-do")) }
+            form method="post" action=(person.here.to("places/number")) {
+                (token_field(person))
+                label for="number" { (words.say("places-number")) }
+                input type="text" name="number" id="number" inputmode="numeric" required value=(numbers::next(&seen.numbers));
+                (site_fields(words, seen, &Site::default(), "-of-number"))
+                div.actions { button { (words.say("places-number-do")) } }
+            }
         }
     }
 }
@@ -252,7 +311,7 @@ async fn one(
         p.soft { (words.say("places-change-hint")) }
         form method="post" action=(person.here.to(&format!("places/placement/{id}"))) {
             (token_field(&person))
-            (site_fields(&words, &seen, &found.site))
+            (site_fields(&words, &seen, &found.site, ""))
             label for="since" { (words.say("places-since")) }
             input type="datetime-local" name="since" id="since" required value=(field(&found.since));
             label for="until" { (words.say("places-until")) }
@@ -291,6 +350,55 @@ async fn change(
         city.store.change(act, |db| {
             placement::change(db, &city.zone, id, since, until, &site)
         })
+    })
+    .await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
+async fn prepare(
+    State(city): State<Arc<City>>,
+    person: Person,
+    fields: Fields,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let who = person.clone();
+    city.aside(move |city| {
+        let site = site_of(city, &fields)?;
+        let number = fields.get("number").trim().parse().unwrap_or(0);
+        let act = Act::new(who.actor(), "place prepared", number.to_string());
+        city.store
+            .change(act, |db| numbers::prepare(db, number, &site))
+    })
+    .await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
+async fn forget(
+    State(city): State<Arc<City>>,
+    person: Person,
+    Path(number): Path<u32>,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let who = person.clone();
+    city.aside(move |city| {
+        let act = Act::new(who.actor(), "place number removed", number.to_string());
+        city.store.change(act, |db| numbers::forget(db, number))
+    })
+    .await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
+async fn still_there(
+    State(city): State<Arc<City>>,
+    person: Person,
+    Path(id): Path<i64>,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let who = person.clone();
+    city.aside(move |city| {
+        let act = Act::new(who.actor(), "booth still there", id.to_string());
+        city.store
+            .change(act, |db| network::still_there(db, &city.zone, id))
     })
     .await?;
     Ok(Redirect::to(&person.here.to("places")).into_response())

@@ -46,7 +46,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    fn check(&self, db: &Connection) -> Result<(), CityError> {
+    pub(super) fn check(&self, db: &Connection) -> Result<(), CityError> {
         let place = self.place.trim();
         if place.is_empty() || place.chars().any(char::is_control) {
             return Err(sentence!("places-no-place").into());
@@ -216,6 +216,7 @@ pub(crate) fn change(
             site.campaign_id
         ],
     )?;
+    super::network::all_known(db, id)?;
     let from = since.min(known.since);
     let to = until.zip(known.until).map(|(a, b)| a.max(b));
     recount(db, zone, &known.booth_id, &from, to.as_deref())
@@ -235,6 +236,26 @@ pub(crate) fn remove(db: &Transaction<'_>, zone: &TimeZone, id: i64) -> Result<(
         &known.since,
         known.until.as_deref(),
     )
+}
+
+/// Lets a placement end at this time, or, with `None`, go on. Whoever calls sees to it that nothing comes after it.
+///
+/// # Errors
+/// It is gone.
+pub(super) fn ends(
+    db: &Transaction<'_>,
+    zone: &TimeZone,
+    id: i64,
+    until: Option<&str>,
+) -> Result<(), CityError> {
+    let known = one(db, id)?.ok_or_else(gone)?;
+    db.execute(
+        "UPDATE placement SET until = ?2 WHERE id = ?1",
+        params![id, until],
+    )?;
+    let from = until.map(str::to_owned).or(known.until);
+    let from = from.unwrap_or(known.since);
+    recount(db, zone, &known.booth_id, &from, None)
 }
 
 fn gone() -> CityError {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::CityError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 const TABLES: &str = "
 -- How far the hub's store has been read: 'arrived', 'gone', 'store', and other single values.
@@ -270,6 +270,20 @@ CREATE TABLE watch_notice (
 ) STRICT;
 CREATE INDEX watch_notice_due ON watch_notice (duty, way, next_at) WHERE sent_at IS NULL;
 CREATE TABLE watch_pause (booth_id TEXT PRIMARY KEY, until TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL) STRICT;
+",
+    // 4: in which networks a booth was heard where it stands; places by number.
+    "
+-- A network that is not known came after the first days; one that is doubted ended the placement when it had lasted.
+CREATE TABLE placement_network (
+  placement INTEGER NOT NULL REFERENCES placement(id) ON DELETE CASCADE, network TEXT NOT NULL, first_seen TEXT NOT NULL,
+  is_known INTEGER NOT NULL, is_doubted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (placement, network)
+) STRICT;
+-- Places that were prepared at a desk: a technician says the number at the booth.
+CREATE TABLE place_number (
+  number INTEGER PRIMARY KEY, place TEXT NOT NULL, area_id TEXT, lat REAL, lon REAL, campaign_id TEXT
+) STRICT;
+-- What a technician said and nobody has prepared yet.
+CREATE TABLE placed (booth_id TEXT PRIMARY KEY, number INTEGER NOT NULL, at TEXT NOT NULL) STRICT;
 ",
 ];
 

@@ -27,6 +27,7 @@ pub(crate) use pages::routes;
 pub(crate) use tell::work;
 
 use crate::City;
+use crate::places;
 use crate::store::CityError;
 
 /// How often it is looked which booths are too quiet: a look reads weeks of hours.
@@ -50,13 +51,15 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 11] = [
     "silent",
     "fleet_silent",
     "too_quiet",
     "gaps",
     "clock_off",
     "two_machines",
+    "where_is",
+    "place_unknown",
     "broker",
     "disk",
     "backup",
@@ -74,6 +77,8 @@ impl City {
     pub fn watch(&self, now: Timestamp) -> Result<(), CityError> {
         let mut seen = self.centre.sightings(now)?;
         seen.extend(self.too_quiet(now)?);
+        seen.extend(self.store.read(places::network::sightings)?);
+        seen.extend(self.store.read(places::numbers::sightings)?);
         let is_idle = seen.is_empty() && !self.store.read(keep::has_open)?;
         if is_idle {
             return Ok(());

@@ -37,6 +37,7 @@ fn scene() -> (Arc<City>, Arc<FakeCentre>, tempfile::TempDir) {
         is_ready: true,
         today: Default::default(),
         said_at: None,
+        network: None,
     };
     centre.have().booths = vec![booth("a-1"), booth("b-2")];
     (city, centre, folder)

@@ -149,6 +149,9 @@ macro_rules! words {
             TestSilent = "test_silent", "Your test message holds no sound. Check the microphone.", "Der er ingen lyd i din prøvebesked. Kontrollér mikrofonen.";
             TestFailed = "test_failed", "The card did not take the test message.", "Kortet tog ikke imod prøvebeskeden.";
             PressNine = "press_nine", "Dial nine to take the card out.", "Tryk ni for at tage kortet ud.";
+            PressFive = "press_five", "Dial five to say where this booth stands.", "Tryk fem for at sige, hvor boksen står.";
+            PlaceIntro = "place_intro", "Dial the number of the place, and then wait.", "Tast stedets nummer, og vent så.";
+            PlaceNoted = "place_noted", "The centre is told that this booth stands at place number:", "Centralen får at vide, at boksen står på sted nummer:";
             CloseNeedsCase = "close_needs_case", "To take the card out, open the case or use the service button.", "For at tage kortet ud skal kabinettet åbnes, eller knappen i det bruges.";
             SafeToRemove = "safe_to_remove", "Safe to remove. Switch the power off and take the card.", "Kortet kan tages ud. Sluk for strømmen, og tag kortet.";
             NotSafe = "not_safe", "The card is not closed yet. Wait.", "Kortet er ikke lukket endnu. Vent.";

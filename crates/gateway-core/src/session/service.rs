@@ -3,9 +3,17 @@
 use super::machine::{CONFIRMED_WITHIN, OFF_HOOK_AFTER, RECORDER_LIMIT, Session, TEST_MESSAGE};
 use super::state::{Service, State};
 use super::{Command, Key, Prompt, RecorderNews, ServiceAsk, ServiceNews, TakeId};
+use crate::prompt::Word;
 use booth_contract::time::Mono;
 use booth_contract::{EndedBy, Publish};
 use std::time::Duration;
+
+/// The first digit of a place is waited for so long from the request on.
+const PLACE_FIRST: Duration = Duration::from_secs(12);
+/// A place's number ends when nothing was dialled for so long; a rotary dial takes two seconds for a 0.
+const PLACE_NEXT: Duration = Duration::from_secs(5);
+/// Largest number of a place.
+const LAST_PLACE: u32 = 999_999;
 
 impl Session {
     /// A technician has made himself known. What a citizen was saying is kept.
@@ -113,6 +121,23 @@ impl Session {
                 | Service::Finishing { .. },
                 _,
             ) => {}
+            (Service::Place { number, .. }, Key::Digit(digit)) => {
+                self.stop_play(out);
+                let longer = number * 10 + u32::from(digit);
+                let number = if longer > LAST_PLACE { number } else { longer };
+                let until = now + self.patient(PLACE_NEXT);
+                self.state = State::Service(Service::Place { number, until });
+            }
+            (Service::Place { number, .. }, Key::Hash | Key::Button) => {
+                self.place_dialled(now, number, out);
+            }
+            (Service::Place { .. }, Key::Star) => self.place_dialled(now, 0, out),
+            (Service::Report | Service::Waiting, Key::Digit(5)) => {
+                self.quiet_since = now;
+                let until = now + self.patient(PLACE_FIRST);
+                self.state = State::Service(Service::Place { number: 0, until });
+                self.play(now, vec![Prompt::Word(Word::PlaceIntro)], out);
+            }
             (_, Key::Digit(9)) => {
                 self.stop_play(out);
                 self.quiet_since = now;
@@ -130,6 +155,16 @@ impl Session {
                 self.serve(now, out);
             }
             (_, Key::Digit(_) | Key::Hash | Key::Button) => {}
+        }
+    }
+
+    /// The number of the place is whole; 0 for none.
+    fn place_dialled(&mut self, now: Mono, number: u32, out: &mut Vec<Command>) {
+        self.stop_play(out);
+        self.quiet_since = now;
+        self.state = State::Service(Service::Waiting);
+        if number > 0 {
+            out.push(Command::Service(ServiceAsk::Place(number)));
         }
     }
 
@@ -153,6 +188,9 @@ impl Session {
                 self.state = State::Service(Service::Waiting);
                 out.push(Command::Service(ServiceAsk::Unconfirmed));
             }
+            Service::Place { number, until } if until <= now => {
+                self.place_dialled(now, number, out);
+            }
             Service::Report | Service::Waiting
                 if self.playing.is_none()
                     && self.quiet_since + self.patient(OFF_HOOK_AFTER) <= now =>
@@ -166,7 +204,8 @@ impl Session {
             | Service::Speaking { .. }
             | Service::Finishing { .. }
             | Service::Confirming { .. }
-            | Service::Waiting => {}
+            | Service::Waiting
+            | Service::Place { .. } => {}
         }
     }
 }

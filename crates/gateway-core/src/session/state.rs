@@ -94,6 +94,13 @@ pub(super) enum Service {
     Confirming { until: Mono },
     /// Keys are waited for.
     Waiting,
+    /// The number of the place is dialled.
+    Place {
+        /// What was dialled so far; 0 for nothing.
+        number: u32,
+        /// Nothing further comes then.
+        until: Mono,
+    },
 }
 
 impl Service {
@@ -103,7 +110,10 @@ impl Service {
             | Service::Starting { take, .. }
             | Service::Speaking { take, .. }
             | Service::Finishing { take, .. } => Some(take),
-            Service::Report | Service::Confirming { .. } | Service::Waiting => None,
+            Service::Report
+            | Service::Confirming { .. }
+            | Service::Waiting
+            | Service::Place { .. } => None,
         }
     }
 
@@ -116,7 +126,8 @@ impl Service {
             Service::Finishing { .. }
             | Service::Report
             | Service::Confirming { .. }
-            | Service::Waiting => None,
+            | Service::Waiting
+            | Service::Place { .. } => None,
         }
     }
 }
@@ -195,7 +206,8 @@ impl Session {
                 Service::Starting { until, .. }
                 | Service::Speaking { until, .. }
                 | Service::Finishing { until, .. }
-                | Service::Confirming { until },
+                | Service::Confirming { until }
+                | Service::Place { until, .. },
             ) => Some(*until),
             State::Service(Service::Tone { .. }) => None,
             State::Withdrawing(withdrawing) => self.withdrawal_due(withdrawing),

@@ -1,28 +1,21 @@
 //! A stored clip over HTTP: whole, in a range, or in several (RFC 9110 §14, §15.3.7).
 //!
-//! Owns: the status, fields and bytes of the answer. Never does: hold an open clip's file in memory, or a thread while a slow reader
-//! takes his time: each piece is read when the one before has been taken. A file that ends early ends the connection. A sealed clip
-//! is opened in memory, which is overwritten when the answer has gone.
+//! Owns: opening the clip. A sealed clip is opened in memory, which is overwritten when the answer has gone. Never does: cut a range out of
+//! it (`ranged` does).
 #![allow(clippy::disallowed_methods)] // the clip's file is opened here
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::JoinHandle;
 
+use super::ranged::{self, Source, Whole, bare, set};
 use crate::store::BodyFiles;
 use crate::view::{ClipFile, SealedClip};
-use booth_city::web::range::{self, Asked, Span};
 use booth_city::web::validators::{Validators, Verdict};
 use booth_contract::written::text_of_body;
 use booth_sealing::{Ending, OpenError};
@@ -35,8 +28,6 @@ const MOST_OPENED: u64 = 16_500_000;
 /// the hub from nothing.
 const OPENED_AT_MOST: usize = 16;
 static OPENED: Semaphore = Semaphore::const_new(OPENED_AT_MOST);
-/// Bytes that are read at a time.
-const PIECE: u64 = 64 * 1024;
 
 /// Why a clip cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -87,62 +78,20 @@ pub(super) async fn answer(
         Some(sealed) => Some((sealed, OPENED.try_acquire().map_err(|_| Unplayable::Busy)?)),
         None => None,
     };
-    let opened = tokio::task::spawn_blocking(move || Sound::open(&files, sealed));
-    let (sound, len) = opened.await.map_err(io::Error::other)??;
-    let asked = match with_range {
-        false => Asked::Whole,
-        true => asked_for(headers, len),
+    let opened = tokio::task::spawn_blocking(move || open(&files, sealed));
+    let (source, len) = opened.await.map_err(io::Error::other)??;
+    let whole = Whole {
+        kind: TYPE,
+        len,
+        // A file cannot contain its own hash, so that the boundary never occurs in the file.
+        boundary: clip.sha256.as_str(),
     };
-    let whole = Span {
-        first: 0,
-        last: len.saturating_sub(1),
-    };
-    let (status, content_range, content_type, pieces) = match asked {
-        Asked::Nothing => {
-            let mut response = bare(StatusCode::RANGE_NOT_SATISFIABLE, &validators);
-            set(
-                &mut response,
-                header::CONTENT_RANGE,
-                &format!("bytes */{len}"),
-            );
-            return Ok(response);
-        }
-        Asked::Whole => {
-            let pieces = if len == 0 {
-                Vec::new()
-            } else {
-                vec![Piece::Of(whole)]
-            };
-            (StatusCode::OK, None, TYPE.to_owned(), pieces)
-        }
-        Asked::One(span) => {
-            let says = content_range(span, len);
-            let pieces = vec![Piece::Of(span)];
-            (
-                StatusCode::PARTIAL_CONTENT,
-                Some(says),
-                TYPE.to_owned(),
-                pieces,
-            )
-        }
-        Asked::Several(spans) => {
-            // A file cannot contain its own hash, so that the boundary never occurs in the file.
-            let boundary = format!("booth-hub-{}", clip.sha256);
-            let kind = format!("multipart/byteranges; boundary={boundary}");
-            let pieces = parts(&spans, len, &boundary);
-            (StatusCode::PARTIAL_CONTENT, None, kind, pieces)
-        }
-    };
-    let body = SoundBody::new(sound, pieces);
-    let bytes = body.left;
-    let mut response = bare(status, &validators);
-    *response.body_mut() = Body::new(body);
-    set(&mut response, header::CONTENT_TYPE, &content_type);
-    set(&mut response, header::CONTENT_LENGTH, &bytes.to_string());
-    if let Some(content_range) = content_range {
-        set(&mut response, header::CONTENT_RANGE, &content_range);
-    }
-    Ok(response)
+    Ok(ranged::answer(
+        source,
+        &whole,
+        &validators,
+        with_range.then_some(headers),
+    ))
 }
 
 /// A written message, whole.
@@ -187,11 +136,11 @@ pub(super) fn whole(clip: &ClipFile) -> Result<Vec<u8>, Unplayable> {
         Some(sealed) => Some((sealed, OPENED.try_acquire().map_err(|_| Unplayable::Busy)?)),
         None => None,
     };
-    let (sound, len) = Sound::open(&clip.files, sealed)?;
-    match sound {
-        Sound::Memory { ogg, .. } => Ok(ogg.to_vec()),
-        Sound::File(_) if len > MOST_OPENED => Err(Unplayable::TooLong(len)),
-        Sound::File(file) => {
+    let (source, len) = open(&clip.files, sealed)?;
+    match source {
+        Source::Memory { bytes, .. } => Ok(bytes.to_vec()),
+        Source::File { .. } if len > MOST_OPENED => Err(Unplayable::TooLong(len)),
+        Source::File { file, .. } => {
             let mut bytes = vec![0; len as usize];
             file.read_exact_at(&mut bytes, 0)?;
             Ok(bytes)
@@ -199,178 +148,34 @@ pub(super) fn whole(clip: &ClipFile) -> Result<Vec<u8>, Unplayable> {
     }
 }
 
-/// What `Range` asks for. `Range` is no list header: several lines of it are not joined.
-fn asked_for(headers: &HeaderMap, len: u64) -> Asked {
-    let mut values = headers.get_all(header::RANGE).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => range::asked(value.to_str().unwrap_or_default(), len),
-        _ => Asked::Whole,
+/// The clip, and how many bytes it has.
+fn open(
+    files: &BodyFiles,
+    sealed: Option<(SealedClip, SemaphorePermit<'static>)>,
+) -> Result<(Source, u64), Unplayable> {
+    let file = File::open(&files.body)?;
+    let len = file.metadata()?.len();
+    let Some((sealed, place)) = sealed else {
+        return Ok((Source::of(file, None), len));
+    };
+    if len > MOST_OPENED {
+        return Err(Unplayable::TooLong(len));
     }
-}
-
-/// An answer without a body so far, with the fields that every answer about the file has.
-fn bare(status: StatusCode, validators: &Validators) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    set(&mut response, header::ACCEPT_RANGES, "bytes");
-    set(&mut response, header::ETAG, validators.etag());
-    if let Some(date) = validators.last_modified() {
-        set(&mut response, header::LAST_MODIFIED, &date);
+    let body = files.read()?;
+    let opened = sealed.keys.open(&body)?;
+    if opened.clip.to_string() != sealed.clip_id.as_str() {
+        return Err(Unplayable::OtherClip);
     }
-    response
-}
-
-fn set(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
+    match &opened.ending {
+        Ending::Whole => {}
+        Ending::Cut if sealed.recovered => {}
+        ending => return Err(Unplayable::NotWhole(ending.clone())),
     }
-}
-
-fn content_range(span: Span, len: u64) -> String {
-    format!("bytes {}-{}/{len}", span.first, span.last)
-}
-
-/// The body of `multipart/byteranges` (§14.6).
-fn parts(spans: &[Span], len: u64, boundary: &str) -> Vec<Piece> {
-    let mut pieces = Vec::with_capacity(2 * spans.len() + 1);
-    for (at, span) in spans.iter().enumerate() {
-        let before = if at == 0 { "" } else { "\r\n" };
-        let says = content_range(*span, len);
-        let head = format!(
-            "{before}--{boundary}\r\nContent-Type: {TYPE}\r\nContent-Range: {says}\r\n\r\n"
-        );
-        pieces.extend([Piece::Text(head.into()), Piece::Of(*span)]);
-    }
-    pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n").into()));
-    pieces
-}
-
-/// What a body is made of.
-enum Piece {
-    Text(Bytes),
-    Of(Span),
-}
-
-/// Where a clip's bytes are.
-enum Sound {
-    File(Arc<File>),
-    /// What was sealed, and its place among those that may be open.
-    Memory {
-        ogg: Bytes,
-        _place: SemaphorePermit<'static>,
-    },
-}
-
-impl Sound {
-    /// The clip, and how many bytes it has.
-    fn open(
-        files: &BodyFiles,
-        sealed: Option<(SealedClip, SemaphorePermit<'static>)>,
-    ) -> Result<(Self, u64), Unplayable> {
-        let file = File::open(&files.body)?;
-        let len = file.metadata()?.len();
-        let Some((sealed, place)) = sealed else {
-            return Ok((Self::File(Arc::new(file)), len));
-        };
-        if len > MOST_OPENED {
-            return Err(Unplayable::TooLong(len));
-        }
-        let body = files.read()?;
-        let opened = sealed.keys.open(&body)?;
-        if opened.clip.to_string() != sealed.clip_id.as_str() {
-            return Err(Unplayable::OtherClip);
-        }
-        match &opened.ending {
-            Ending::Whole => {}
-            Ending::Cut if sealed.recovered => {}
-            ending => return Err(Unplayable::NotWhole(ending.clone())),
-        }
-        let ogg = Bytes::from_owner(opened.ogg);
-        let len = ogg.len() as u64;
-        Ok((Self::Memory { ogg, _place: place }, len))
-    }
-}
-
-/// A body that is read from a file as it is taken.
-struct SoundBody {
-    sound: Sound,
-    pieces: VecDeque<Piece>,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
-    left: u64,
-}
-
-impl SoundBody {
-    fn new(sound: Sound, pieces: Vec<Piece>) -> Self {
-        let bytes = |piece: &Piece| match piece {
-            Piece::Text(text) => text.len() as u64,
-            Piece::Of(span) => span.bytes(),
-        };
-        Self {
-            left: pieces.iter().map(bytes).sum(),
-            sound,
-            pieces: pieces.into(),
-            reading: None,
-        }
-    }
-
-    /// Begins to read the next piece of a span of this file; the rest of the span stays at the front of the queue.
-    fn read(&mut self, file: Arc<File>, span: Span) -> JoinHandle<io::Result<Bytes>> {
-        let now = span.bytes().min(PIECE);
-        if now < span.bytes() {
-            let first = span.first + now;
-            self.pieces.push_front(Piece::Of(Span { first, ..span }));
-        }
-        tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; now as usize];
-            file.read_exact_at(&mut bytes, span.first)?;
-            Ok(bytes.into())
-        })
-    }
-}
-
-impl http_body::Body for SoundBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        loop {
-            if let Some(reading) = &mut self.reading {
-                let read = ready!(Pin::new(reading).poll(context));
-                self.reading = None;
-                return Poll::Ready(Some(match read {
-                    Ok(Ok(bytes)) => {
-                        self.left -= bytes.len() as u64;
-                        Ok(Frame::data(bytes))
-                    }
-                    Ok(Err(error)) => Err(error),
-                    Err(ended) => Err(io::Error::other(ended)),
-                }));
-            }
-            match self.pieces.pop_front() {
-                None => return Poll::Ready(None),
-                Some(Piece::Text(text)) => {
-                    self.left -= text.len() as u64;
-                    return Poll::Ready(Some(Ok(Frame::data(text))));
-                }
-                Some(Piece::Of(span)) => match &self.sound {
-                    Sound::File(file) => {
-                        let file = Arc::clone(file);
-                        self.reading = Some(self.read(file, span));
-                    }
-                    Sound::Memory { ogg, .. } => {
-                        let bytes = ogg.slice(span.first as usize..=span.last as usize);
-                        self.left -= bytes.len() as u64;
-                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
-                    }
-                },
-            }
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
+    let ogg = Bytes::from_owner(opened.ogg);
+    let len = ogg.len() as u64;
+    let source = Source::Memory {
+        bytes: ogg,
+        _place: place,
+    };
+    Ok((source, len))
 }

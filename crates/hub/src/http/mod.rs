@@ -11,6 +11,8 @@ mod clip;
 pub(crate) mod guests;
 mod names;
 mod orders;
+mod ranged;
+mod update_files;
 mod updates;
 mod withdraw;
 
@@ -33,6 +35,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use names::Names;
+pub use update_files::UpdateFiles;
 
 use booth_city::City;
 use booth_city::centre::CentreError;
@@ -130,6 +133,8 @@ pub struct Pages {
     pub orders: Orders,
     /// The new version on its way through the fleet.
     pub rollouts: Arc<Rollouts>,
+    /// The files of updates that this hub sends to booths.
+    pub update_files: Option<UpdateFiles>,
 }
 
 pub(crate) fn with_staff(pages: Pages) -> Router {
@@ -137,7 +142,8 @@ pub(crate) fn with_staff(pages: Pages) -> Router {
     let own = router(pages.views, Some(pages.withdrawing))
         .layer(Extension(Arc::clone(city)))
         .layer(Extension(pages.orders))
-        .layer(Extension(pages.rollouts));
+        .layer(Extension(pages.rollouts))
+        .layer(Extension(pages.update_files));
     let own = booth_city::web::behind_the_door(city, own, need_of);
     let staff = own.merge(booth_city::web::for_staff(city));
     // Machines have no login: what they may see stands in the figures' own comment.

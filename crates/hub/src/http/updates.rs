@@ -13,7 +13,7 @@ use booth_city::people::Person;
 use booth_city::web;
 use booth_host::{clock, crew};
 
-use super::{Operator, POLICY_WITH_FORM, Reader, Store, broken, plain};
+use super::{Operator, POLICY_WITH_FORM, Reader, Store, UpdateFiles, broken, plain};
 use crate::pages::{self, Asking};
 use crate::rollout::{RolloutError, Rollouts};
 
@@ -23,6 +23,7 @@ pub(super) async fn page(
     uri: Uri,
     person: Option<Extension<Person>>,
     rollouts: Option<Extension<Arc<Rollouts>>>,
+    files: Option<Extension<Option<UpdateFiles>>>,
 ) -> Response {
     let Ok(view) = store.ask(|views| views.fleet()).await else {
         return broken(&uri);
@@ -32,9 +33,24 @@ pub(super) async fn page(
         form_token: person.here.form_token,
         sent: None,
     });
-    let page = pages::updates(&head, &view, rollout.as_ref(), asking.as_ref());
+    let files = files.and_then(|Extension(files)| files);
+    let Ok(files) = crew::aside("updates", move || addresses(files)).await else {
+        return broken(&uri);
+    };
+    let page = pages::updates(&head, &view, rollout.as_ref(), asking.as_ref(), &files);
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY_WITH_FORM.clone())];
     (policy, Html(page.into_string())).into_response()
+}
+
+/// The addresses of the files that this hub sends.
+fn addresses(files: Option<UpdateFiles>) -> Vec<String> {
+    let Some(files) = files else {
+        return Vec::new();
+    };
+    files.addresses().unwrap_or_else(|error| {
+        log::error!(about = "updates"; "[updates] folder cannot be read: {error}");
+        Vec::new()
+    })
 }
 
 pub(super) async fn change(

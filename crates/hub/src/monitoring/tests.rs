@@ -92,6 +92,7 @@ impl Running {
             monitoring,
             orders: orders.clone(),
             rollouts,
+            update_files: None,
         });
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let (staff, citizens) = (listen(), listen());

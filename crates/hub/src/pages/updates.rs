@@ -11,12 +11,13 @@ use crate::view::FleetView;
 /// Most booths of one standing that are named.
 const MOST_NAMED: usize = 200;
 
-/// The page; with `asking` also the forms.
+/// The page; with `asking` also the forms, which offer these addresses of files.
 pub fn updates(
     head: &Head,
     view: &FleetView,
     rollout: Option<&Rollout>,
     asking: Option<&Asking>,
+    files: &[String],
 ) -> Markup {
     let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
     for booth in &view.booths {
@@ -32,7 +33,7 @@ pub fn updates(
             None => p { "There was no rollout yet." },
             Some(rollout) => (state_of(rollout, asking)),
         }
-        @if let Some(asking) = asking { @if rollout.is_none_or(|rollout| !rollout.is_under_way()) { (begin(asking)) } }
+        @if let Some(asking) = asking { @if rollout.is_none_or(|rollout| !rollout.is_under_way()) { (begin(asking, files)) } }
         h2 { "Versions" }
         ul { @for (version, number) in &versions { li { (version) ": " (count(*number, "booth", "booths")) } } }
     };
@@ -89,13 +90,18 @@ fn button(asking: &Asking, what: &str, word: &str) -> Markup {
     }
 }
 
-fn begin(asking: &Asking) -> Markup {
+fn begin(asking: &Asking, files: &[String]) -> Markup {
     html! {
         h2 { "Begin a rollout" }
         form method="post" action=(Base::BESIDE.to("updates")) {
             input type="hidden" name="form_token" value=(asking.form_token);
             p { label { "Version, as booths say it " input name="version" required; } }
-            p { label { "Address of the update's file " input name="url" type="url" size="60" required; } }
+            p {
+                label { "Address of the update's file " input name="url" type="url" size="60" list="files" required; }
+                @if !files.is_empty() { " " span.soft { "This hub sends:" } }
+            }
+            datalist id="files" { @for file in files { option value=(file) {} } }
+            @if !files.is_empty() { ul { @for file in files { li { code { (file) } } } } }
             p { label { "Booths, in this order, one in a line; none means all" br; textarea name="booths" rows="4" cols="40" {} } }
             button name="do" value="begin" { "Begin with one booth" }
         }

@@ -179,6 +179,66 @@ fn nine_closes_the_card_and_zero_repeats_the_report_louder() {
 }
 
 #[test]
+fn five_and_a_number_say_where_the_booth_stands_on_keys_and_on_a_dial() {
+    let in_service = || {
+        let mut booth = Booth::new();
+        booth.lift();
+        booth.input(Input::Handset(HandsetEvent::Service));
+        booth.seconds(1);
+        booth.press(Key::Digit(5));
+        booth
+    };
+    let placed = |booth: &Booth| -> Vec<u32> {
+        let asked = booth.asked.iter();
+        let placed = asked.filter_map(|ask| match ask {
+            ServiceAsk::Place(number) => Some(*number),
+            _ => None,
+        });
+        placed.collect()
+    };
+    let mut booth = in_service();
+    assert_eq!(booth.played(&Prompt::Word(Word::PlaceIntro)), 1);
+    for digit in [1, 0, 9] {
+        booth.press(Key::Digit(digit));
+        booth.seconds(1);
+    }
+    booth.press(Key::Hash);
+    assert_eq!(placed(&booth), [109]);
+    let said = ServiceNews::Card(vec![Prompt::Word(Word::PlaceNoted)]);
+    booth.input(Input::Service(said));
+    assert_eq!(booth.played(&Prompt::Word(Word::PlaceNoted)), 1);
+    booth.hang_up();
+    assert_eq!(booth.state(), "idle");
+    // A dial has no hash: the number ends when nothing follows.
+    let mut booth = in_service();
+    booth.seconds(8);
+    for digit in [2, 0] {
+        booth.dial(digit);
+        booth.seconds(3);
+    }
+    assert!(placed(&booth).is_empty());
+    booth.seconds(6);
+    assert_eq!(placed(&booth), [20]);
+    // Nothing dialled, a star, and hanging up say nothing; a number that is too long stays as it was.
+    let mut booth = in_service();
+    booth.seconds(20);
+    booth.press(Key::Digit(5));
+    booth.press(Key::Digit(7));
+    booth.press(Key::Star);
+    booth.press(Key::Digit(5));
+    booth.press(Key::Digit(7));
+    booth.hang_up();
+    assert!(placed(&booth).is_empty());
+    assert_eq!(booth.state(), "idle");
+    let mut booth = in_service();
+    for _ in 0..9 {
+        booth.press(Key::Digit(3));
+    }
+    booth.press(Key::Hash);
+    assert_eq!(placed(&booth), [333_333]);
+}
+
+#[test]
 fn the_code_alone_closes_no_card_and_an_open_case_beside_it_does() {
     let mut booth = Booth::new();
     booth.lift();
