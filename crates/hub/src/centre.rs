@@ -3,7 +3,7 @@
 //! Owns: a reading connection of its own, and the ways in and out that the city may use. Never does: decide what is published. Blocks.
 #![allow(clippy::disallowed_methods)] // reads prompts, and looks which file the database is
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ use crate::door::{Door, Shut};
 use crate::sightings;
 use crate::store::measures::free_at;
 use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError, VoteCode, VoteCodes};
-use crate::view::Views;
+use crate::view::{FleetView, Views};
 use crate::withdrawing::{self, Withdrawing};
 use booth_host::clock;
 
@@ -143,6 +143,15 @@ impl HubCentre {
             .map_err(|why| sentence!("hub-bad-code", why = why.to_string()))?;
         let codes = VoteCodes::open(&self.dir).map_err(failed)?;
         Ok(codes.vote_from_home(&submission.campaign_id, &submission.question_id, code))
+    }
+
+    /// The fleet; where the database does not answer nothing may be taken for well.
+    fn fleet(&self) -> Result<FleetView, CentreError> {
+        let fleet = self.views.fleet();
+        match fleet.is_unknown {
+            true => Err(CentreError::Failed(fleet.broker_detail)),
+            false => Ok(fleet),
+        }
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {
@@ -405,8 +414,12 @@ impl Centre for HubCentre {
             .ok_or(CentreError::NotThere)
     }
 
-    fn sightings(&self, _now: Timestamp) -> Result<Vec<Sighting>, CentreError> {
-        let mut seen = sightings::of_the_fleet(&self.views.fleet());
+    fn sightings(
+        &self,
+        _now: Timestamp,
+        paused: &BTreeSet<String>,
+    ) -> Result<Vec<Sighting>, CentreError> {
+        let mut seen = sightings::of_the_fleet(&self.fleet()?, paused);
         let store = &self.config.store;
         seen.extend(sightings::of_the_machine(
             &self.dir,
@@ -420,12 +433,12 @@ impl Centre for HubCentre {
     fn takes_messages(&self) -> bool {
         let has_room =
             free_at(&self.dir, self.config.store.reserve_bytes).is_ok_and(|free| free.is_enough);
-        has_room && self.views.fleet().broker_connected
+        has_room && self.fleet().is_ok_and(|fleet| fleet.broker_connected)
     }
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {
         let counted = self.counted().map_err(failed)?;
-        let fleet = self.views.fleet();
+        let fleet = self.fleet()?;
         let now = fleet.booths.into_iter().map(|booth| {
             let (today, said_at) = counted.get(&booth.booth_id).cloned().unwrap_or_default();
             BoothNow {

@@ -17,9 +17,12 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use booth_contract::Severity;
+use booth_contract::time::Mono;
+use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
 
 pub use duty::{Duty, WatchConfig};
@@ -50,29 +53,50 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 10] = [
     "silent",
     "fleet_silent",
     "too_quiet",
     "gaps",
     "clock_off",
+    "hub_clock",
     "two_machines",
     "broker",
     "disk",
     "backup",
 ];
 
-/// What a look found of booths that are too quiet, and when that was.
+/// What is remembered of the looks.
 #[derive(Debug, Default)]
-pub(crate) struct Quiet(Mutex<Option<(Timestamp, Vec<Sighting>)>>);
+pub(crate) struct Looks {
+    /// Which booths are too quiet, and when that was found.
+    quiet: Mutex<Option<(Timestamp, Vec<Sighting>)>>,
+    /// When a look went well last, in ms since the machine's start; 0 if none did.
+    well_at: AtomicU64,
+}
+
+impl Looks {
+    /// When a look went well last.
+    fn well_at(&self) -> Mono {
+        Mono(self.well_at.load(Ordering::Relaxed))
+    }
+}
 
 impl City {
-    /// Looks at what is wrong now. The hub asks every 20 s.
+    /// Looks at what is wrong now.
     ///
     /// # Errors
     /// A database or a hub that does not answer; the next look sees the same.
-    pub fn watch(&self, now: Timestamp) -> Result<(), CityError> {
-        let mut seen = self.centre.sightings(now)?;
+    pub(crate) fn watch(&self, now: Timestamp) -> Result<(), CityError> {
+        self.look(now)?;
+        let well_at = clock::mono().0;
+        self.looks.well_at.store(well_at, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn look(&self, now: Timestamp) -> Result<(), CityError> {
+        let paused = self.store.read(|db| keep::paused(db, now))?;
+        let mut seen = self.centre.sightings(now, &paused)?;
         seen.extend(self.too_quiet(now)?);
         let is_idle = seen.is_empty() && !self.store.read(keep::has_open)?;
         if is_idle {
@@ -85,7 +109,8 @@ impl City {
     }
 
     fn too_quiet(&self, now: Timestamp) -> Result<Vec<Sighting>, CityError> {
-        let mut quiet = self.quiet.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = &self.looks.quiet;
+        let mut quiet = quiet.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, found)) = &*quiet
             && (*at..*at + QUIET_EVERY).contains(&now)
         {

@@ -146,6 +146,135 @@ fn what_was_over_before_it_was_told_is_told_to_nobody_and_what_was_told_meanwhil
 }
 
 #[test]
+fn what_comes_and_goes_all_day_is_over_later_each_time() {
+    let (city, centre, _folder) = scene();
+    let power = sighting("a-1", "power", Severity::NeedsVisit);
+    // Seen each six minutes, for an hour.
+    for second in (0..3_600).step_by(120) {
+        let seen = (second % 360 == 0).then(|| power.clone());
+        centre.have().sightings = seen.into_iter().collect();
+        city.watch(at(second)).expect("looked");
+    }
+    let (open, over, _) = state(&city);
+    assert_eq!(
+        (open.len(), over.len()),
+        (1, 1),
+        "two minutes without it are an end once, and not a second time on that day"
+    );
+    // It is well at last: four minutes later that is told.
+    centre.have().sightings.clear();
+    for second in [3_600, 3_720, 3_850] {
+        city.watch(at(second)).expect("looked");
+    }
+    assert_eq!(state(&city).0, Vec::<String>::new());
+}
+
+#[test]
+fn of_one_booth_so_many_alerts_that_are_over_are_kept_and_of_the_others_all() {
+    let (city, centre, _folder) = scene();
+    let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 700)
+       INSERT INTO watch (subject, kind, severity, text, number, first_seen, raised_at, over_at)
+       SELECT CASE WHEN n <= 3 THEN 'b-2' ELSE 'a-1' END, 'power', '2 needs_visit', '', 0, ?1, ?1, ?1 FROM n";
+    let before = booth_contract::time::rfc3339(at(-60));
+    let filled = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute(sql, [before]).map(drop)?));
+    filled.expect("written");
+    centre.have().sightings = vec![sighting("a-1", "case_open", Severity::Watch)];
+    city.watch(at(0)).expect("looked");
+    centre.have().sightings.clear();
+    city.watch(at(20)).expect("looked");
+    city.watch(at(150)).expect("looked");
+    let over = state(&city).1;
+    let of = |booth: &str| over.iter().filter(|one| one.starts_with(booth)).count();
+    assert_eq!((of("a-1"), of("b-2")), (500, 3));
+    assert!(over.contains(&"a-1 case_open".to_owned()), "the latest");
+}
+
+#[test]
+fn after_the_quiet_hours_the_first_is_told_first_and_the_others_when_he_does_not_take_it_on() {
+    let duty = |name: &str| Duty {
+        name: name.into(),
+        webhook: Some("http://127.0.0.1:1/".into()),
+        ..Duty::default()
+    };
+    let mut config = CityConfig::default();
+    config.watch.duty = vec![duty("first"), duty("second"), duty("third")];
+    config.watch.quiet = Some("22:00-07:00".into());
+    let (city, centre, _folder) = city_with(config);
+    let told = || -> Vec<String> {
+        let read = city.store.read(|db| {
+            let mut statement = db.prepare("SELECT duty FROM watch_notice ORDER BY duty")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        });
+        read.expect("a database")
+    };
+    centre.have().sightings = vec![sighting("a-1", "power", Severity::NeedsVisit)];
+    let local = |time: &str| -> Timestamp {
+        let time: jiff::civil::DateTime = time.parse().expect("a time");
+        let zoned = time.to_zoned_datetime(city.zone.clone());
+        zoned.expect("is there").timestamp()
+    };
+    city.watch(local("2026-03-05T23:00")).expect("looked");
+    assert_eq!(told(), Vec::<String>::new());
+    city.watch(local("2026-03-06T07:00")).expect("looked");
+    assert_eq!(
+        told(),
+        ["first"],
+        "it waited for eight hours, and he did not"
+    );
+    city.watch(local("2026-03-06T07:29")).expect("looked");
+    assert_eq!(told(), ["first"]);
+    city.watch(local("2026-03-06T07:30")).expect("looked");
+    assert_eq!(told(), ["first", "second"]);
+    // It is put off for a while: then again one after the other.
+    let put_off = "UPDATE watch SET snoozed_until = ?1";
+    let until = booth_contract::time::rfc3339(local("2026-03-06T12:00"));
+    let done = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute(put_off, [until]).map(drop)?));
+    done.expect("written");
+    city.watch(local("2026-03-06T12:00")).expect("looked");
+    assert_eq!(told(), ["first", "second"]);
+    city.watch(local("2026-03-06T13:00")).expect("looked");
+    assert_eq!(told(), ["first", "second", "third"]);
+}
+
+#[test]
+fn a_word_that_it_is_over_is_given_up_after_a_day() {
+    let (city, centre, _folder) = scene();
+    let stays = sighting("b-2", "power", Severity::NeedsVisit);
+    centre.have().sightings = vec![
+        stays.clone(),
+        sighting("a-1", "power", Severity::NeedsVisit),
+    ];
+    city.watch(at(0)).expect("looked");
+    sent(&city);
+    centre.have().sightings = vec![stays];
+    city.watch(at(20)).expect("looked");
+    city.watch(at(200)).expect("looked");
+    let ends = |city: &City| state(city).2.iter().filter(|(is_over, _)| *is_over).count();
+    assert_eq!(ends(&city), 1);
+    // Nobody takes it for more than a day.
+    for hours in [12, 25, 26, 50] {
+        city.watch(at(hours * 3_600)).expect("looked");
+    }
+    assert_eq!(ends(&city), 0);
+}
+
+#[test]
+fn what_is_wrong_is_seen_also_where_nothing_that_arrives_can_be_taken_over() {
+    let (city, centre, _folder) = scene();
+    let broken = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute_batch("DROP TABLE mark")?));
+    broken.expect("dropped");
+    centre.have().sightings = vec![sighting("", "disk", Severity::CitizenCannotSpeak)];
+    assert!(city.look_around(at(0), true).is_err());
+    assert_eq!(state(&city).0, [" disk"]);
+}
+
+#[test]
 fn what_a_booth_raised_before_it_fell_silent_is_not_over() {
     let (city, centre, _folder) = scene();
     let power = sighting("a-1", "power", Severity::NeedsVisit);

@@ -722,3 +722,16 @@ fn forgetting_beside_a_running_store_removes_the_booth() {
     forget_booth(&bench.dir(), &booth).expect("forgets");
     assert!(bench.fleet().booths.is_empty());
 }
+
+#[test]
+fn a_fleet_that_cannot_be_read_is_unknown_and_not_well() {
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "serial");
+    let fleet = crate::view::Views::fleet(&bench.views());
+    assert_eq!((fleet.is_unknown, fleet.booths.len()), (false, 1));
+    let db = rusqlite::Connection::open(database_in(&bench.dir())).expect("opens");
+    db.execute_batch("DROP TABLE alert").expect("dropped");
+    let fleet = crate::view::Views::fleet(&bench.views());
+    assert_eq!((fleet.is_unknown, fleet.booths.len()), (true, 0));
+    assert!(fleet.broker_detail.contains("cannot be read"));
+}
