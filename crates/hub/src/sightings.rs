@@ -12,6 +12,7 @@ use booth_city::watch::Sighting;
 use booth_contract::{Presence, Severity};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::store::gaps::MISSING;
 use crate::store::measures::free_at;
 use crate::view::{BoothView, FleetView};
 
@@ -88,7 +89,7 @@ pub(crate) fn of_the_fleet(view: &FleetView, paused: &BTreeSet<String>) -> Vec<S
         let gaps = view
             .gaps
             .iter()
-            .filter(|gap| gap.booth_id == booth.booth_id && gap.kind == "missing_between");
+            .filter(|gap| gap.booth_id == booth.booth_id && gap.kind == MISSING);
         let number: u64 = gaps.map(|gap| gap.numbers).sum();
         if number > 0 {
             seen.push(Sighting {
