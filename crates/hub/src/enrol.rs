@@ -118,6 +118,12 @@ pub fn enrol(config: &HubConfig, wanted: &Wanted) -> Result<(), EnrolError> {
             )));
         }
     }
+    if config.own_names().contains(&wanted.booth.to_string()) {
+        return Err(EnrolError::Not(format!(
+            "{} is the hub's own name at the broker, and the hub's password there would change: give the booth another id",
+            wanted.booth
+        )));
+    }
     if let Some(before) = seen(config, &wanted.booth)? {
         tell_before(&before);
     }
@@ -580,6 +586,9 @@ mod tests {
         let mut nowhere = config.clone();
         nowhere.mqtt.url = None;
         assert!(refused(&nowhere, &wanted).contains("[mqtt] url"));
+        let mut own = config.clone();
+        own.mqtt.username = Some(wanted.booth.to_string());
+        assert!(refused(&own, &wanted).contains("own name"));
         let mut long = wanted.clone();
         long.name = "x\ny".into();
         assert!(refused(&config, &long).contains("--name"));
