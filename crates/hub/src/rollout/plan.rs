@@ -339,6 +339,12 @@ impl Progress {
                     self.standing = Standing::Failed(said.words.clone());
                 } else if runs_it && (is_committed || is_kept) {
                     self.done(now);
+                } else if let Some(runs) = &known.version
+                    && is_committed
+                    && now.duration_since(last) > STEADY
+                {
+                    let why = format!("it has taken the update in, and says that it runs {runs}");
+                    self.standing = Standing::Failed(why);
                 } else if now.duration_since(last) > MAY_BE_QUIET {
                     self.standing =
                         Standing::Failed("it has said nothing of its update for six hours".into());

@@ -264,6 +264,25 @@ fn a_booth_that_does_not_take_the_update_stops_it_at_once_with_its_reason() {
 }
 
 #[test]
+fn a_version_that_was_written_otherwise_than_booths_say_it_is_found_out_within_minutes() {
+    let mut fleet = Fleet::of(3);
+    fleet.run(1);
+    fleet.under_way.clear();
+    fleet.says("b-000", "committed");
+    fleet.facts.get_mut("b-000").expect("a booth").version = Some("0.2.0-1".into());
+    fleet.run(9);
+    assert_eq!(fleet.rollout.stopped, None, "its birth may come late");
+    fleet.run(3);
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("runs 0.2.0-1"))
+    );
+}
+
+#[test]
 fn a_rollout_that_was_begun_by_a_clock_far_ahead_goes_on_when_it_is_right() {
     let mut fleet = Fleet::of(3);
     fleet.minute = 5_000_000;
