@@ -17,6 +17,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,8 +33,10 @@ pub(crate) use tell::work;
 use crate::City;
 use crate::store::CityError;
 
-/// How often it is looked which booths are too quiet: a look reads weeks of hours.
+/// How often it is looked whether a booth is too quiet: that reads weeks of hours.
 const QUIET_EVERY: SignedDuration = SignedDuration::from_mins(10);
+/// Most booths of which that is looked at a time: what arrives waits meanwhile. Ten thousand booths have their turn within [`QUIET_EVERY`].
+const QUIET_AT_ONCE: usize = 350;
 
 /// Something that is wrong at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +72,8 @@ pub const KINDS: [&str; 10] = [
 /// What is remembered of the looks.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
-    /// Which booths are too quiet, and when that was found.
-    quiet: Mutex<Option<(Timestamp, Vec<Sighting>)>>,
+    /// Of each booth that is ready, whether it is too quiet, and when that was looked at.
+    quiet: Mutex<BTreeMap<String, (Timestamp, Option<Sighting>)>>,
     /// When a look went well last, in ms since the machine's start; 0 if none did.
     well_at: AtomicU64,
 }
@@ -111,18 +114,23 @@ impl City {
     fn too_quiet(&self, now: Timestamp) -> Result<Vec<Sighting>, CityError> {
         let quiet = &self.looks.quiet;
         let mut quiet = quiet.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, found)) = &*quiet
-            && (*at..*at + QUIET_EVERY).contains(&now)
-        {
-            return Ok(found.clone());
-        }
         let booths = self.centre.booths()?;
         let ready = booths.into_iter().filter(|booth| booth.is_ready);
-        let ready: Vec<String> = ready.map(|booth| booth.id).collect();
+        let ready: BTreeSet<String> = ready.map(|booth| booth.id).collect();
+        quiet.retain(|booth, _| ready.contains(booth));
+        let is_due = |booth: &&String| {
+            let looked = quiet.get(*booth);
+            looked.is_none_or(|(at, _)| !(*at..*at + QUIET_EVERY).contains(&now))
+        };
+        let due = ready.iter().filter(is_due).take(QUIET_AT_ONCE);
+        let due: Vec<String> = due.cloned().collect();
         let found = self
             .store
-            .read(|db| quiet::too_quiet(db, &self.zone, now, &ready))?;
-        *quiet = Some((now, found.clone()));
-        Ok(found)
+            .read(|db| quiet::too_quiet(db, &self.zone, now, &due))?;
+        for booth in due {
+            let one = found.iter().find(|one| one.subject == booth).cloned();
+            quiet.insert(booth, (now, one));
+        }
+        Ok(quiet.values().filter_map(|(_, one)| one.clone()).collect())
     }
 }

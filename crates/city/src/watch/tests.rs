@@ -241,6 +241,32 @@ fn after_the_quiet_hours_the_first_is_told_first_and_the_others_when_he_does_not
 }
 
 #[test]
+fn many_booths_have_their_turn_one_part_after_the_other() {
+    let (city, centre, _folder) = scene();
+    let ready = |n: usize| BoothNow {
+        id: format!("b-{n:03}"),
+        name: String::new(),
+        is_ready: true,
+        today: Default::default(),
+        said_at: None,
+    };
+    centre.have().booths = (0..QUIET_AT_ONCE + 50).map(ready).collect();
+    let looked = |second: i64| -> Vec<i64> {
+        city.watch(at(second)).expect("looked");
+        let quiet = city.looks.quiet.lock().expect("looks");
+        let since = |(at, _): &(Timestamp, Option<Sighting>)| at.as_second() - 1_790_000_000;
+        quiet.values().map(since).collect()
+    };
+    assert_eq!(looked(0), vec![0; QUIET_AT_ONCE]);
+    let both = [vec![0; QUIET_AT_ONCE], vec![20; 50]].concat();
+    assert_eq!(looked(20), both);
+    assert_eq!(looked(599), both, "each has its turn once in ten minutes");
+    assert_eq!(looked(600)[0], 600);
+    centre.have().booths.truncate(1);
+    assert_eq!(looked(620), [600]);
+}
+
+#[test]
 fn a_word_that_it_is_over_is_given_up_after_a_day() {
     let (city, centre, _folder) = scene();
     let stays = sighting("b-2", "power", Severity::NeedsVisit);
