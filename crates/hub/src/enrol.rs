@@ -255,6 +255,9 @@ fn seen(config: &HubConfig, booth: &BoothId) -> Result<Option<BoothView>, EnrolE
         std::sync::Arc::new(std::sync::Mutex::new(status)),
     )?;
     let fleet = views.fleet();
+    if fleet.is_unknown {
+        return Err(EnrolError::Not(fleet.broker_detail));
+    }
     let found = fleet
         .booths
         .into_iter()

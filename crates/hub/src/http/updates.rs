@@ -24,7 +24,7 @@ pub(super) async fn page(
     person: Option<Extension<Person>>,
     rollouts: Option<Extension<Arc<Rollouts>>>,
 ) -> Response {
-    let Ok(view) = store.ask(|views| views.fleet()).await else {
+    let Some(view) = store.fleet().await else {
         return broken(&uri);
     };
     // A look holds the rollout while it asks the database: nobody waits for it on the thread of the connections.
