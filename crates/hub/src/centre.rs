@@ -3,6 +3,8 @@
 //! Owns: a reading connection of its own, and the ways in and out that the city may use. Never does: decide what is published. Blocks.
 #![allow(clippy::disallowed_methods)] // reads prompts, and looks which file the database is
 
+mod counted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
@@ -16,10 +18,12 @@ use booth_city::centre::{
 pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;
 use booth_city::watch::Sighting;
-use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Publish};
+use booth_contract::{ClipId, MediaHash, OneTimeCode, Publish, reading};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
 
+use self::counted::{CountedToday, counted};
 use crate::campaign;
 use crate::campaign::editor;
 use crate::config::HubConfig;
@@ -159,9 +163,6 @@ impl HubCentre {
     }
 }
 
-/// The counters of health that the city adds up (contract §3.2).
-const COUNTERS: [&str; 5] = ["lifts", "clips", "refused", "left_early", "discarded"];
-
 impl HubCentre {
     /// What each booth has counted since its midnight, and when it said so.
     fn counted(&self) -> rusqlite::Result<BTreeMap<String, CountedToday>> {
@@ -181,22 +182,6 @@ impl HubCentre {
     }
 }
 
-fn counted(health: &str, heard_at: Option<&str>) -> (BTreeMap<String, u64>, Option<Timestamp>) {
-    let Ok(health) = Health::from_json(health.as_bytes()) else {
-        return Default::default();
-    };
-    // The booth's own time is that of its midnight, as far as its clock is right.
-    let own = health
-        .said_by_its_clock()
-        .and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
-    let said_at = own.or_else(|| heard_at.and_then(|at| at.parse().ok()));
-    let each = COUNTERS.into_iter().filter_map(|name| {
-        let value = health.get(&format!("{name}_today"))?;
-        (value >= 0.0).then_some((name.to_owned(), value as u64))
-    });
-    (each.collect(), said_at)
-}
-
 impl HubCentre {
     /// Why a clip has no file that can be opened here.
     fn why_not(&self, id: &ClipId) -> Result<CentreError, CentreError> {
@@ -212,15 +197,21 @@ impl HubCentre {
     }
 }
 
-/// A booth's counters of today, and when it said them.
-type CountedToday = (BTreeMap<String, u64>, Option<Timestamp>);
-
 fn failed(error: impl std::fmt::Display) -> CentreError {
     CentreError::Failed(error.to_string())
 }
 
 /// What the city sees: no tests, nothing that an operator has to look at first, and no vote without the code that it needs.
 const COUNTED: &str = "held = 0 AND test = 0 AND coalesce(code, 'counted') = 'counted'";
+
+/// What a manifest says of its sound, as far as it makes sense.
+#[derive(Default, Deserialize)]
+struct Sound {
+    #[serde(default, deserialize_with = "reading::lenient")]
+    speech_ratio: Option<f64>,
+    #[serde(default, deserialize_with = "reading::lenient")]
+    rms_dbfs: Option<f64>,
+}
 
 fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
     let place: i64 = row.get(0)?;
@@ -234,7 +225,9 @@ fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
     let sender: String = row.get(3)?;
     let own = OWN_SENDERS.iter().find(|(_, name)| *name == sender);
     let source = own.map_or(Source::Booth, |(source, _)| *source);
-    let is_clock_right: bool = row.get(17)?;
+    let is_clock_right: bool = row.get(16)?;
+    // SQLite reads JSON otherwise than the store that believed it, and one odd manifest would hold up all that come after it.
+    let sound: Sound = reading::object(&row.get::<_, Vec<u8>>(12)?).unwrap_or_default();
     let arrived = Arrived {
         id: ClipId::from(row.get::<_, String>(1)?),
         kind,
@@ -247,15 +240,15 @@ fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
         spoken_at: moment(row.get(9)?).filter(|_| is_clock_right),
         received_at,
         duration_ms: row.get(11)?,
-        speech_ratio: row.get(12)?,
-        rms_dbfs: row.get(13)?,
-        recovered: row.get(14)?,
-        may_publish: match row.get::<_, Option<String>>(15)?.as_deref() {
+        speech_ratio: sound.speech_ratio,
+        rms_dbfs: sound.rms_dbfs,
+        recovered: row.get(13)?,
+        may_publish: match row.get::<_, Option<String>>(14)?.as_deref() {
             Some("text") => Publish::Text,
             Some("voice") => Publish::Voice,
             _ => Publish::No,
         },
-        notice_id: row.get(16)?,
+        notice_id: row.get(15)?,
     };
     Ok((place, Some(arrived)))
 }
@@ -266,8 +259,7 @@ impl Centre for HubCentre {
         let mut statement = db
             .prepare_cached(&format!(
                 "SELECT rowid, clip_id, kind, sender, booth_id, campaign_id, question_id, choice,
-                   lang, started_at, received_at, duration_ms, json_extract(CAST(manifest AS TEXT), '$.speech_ratio'),
-                   json_extract(CAST(manifest AS TEXT), '$.rms_dbfs'), recovered, publish, notice_id, clock_synced
+                   lang, started_at, received_at, duration_ms, manifest, recovered, publish, notice_id, clock_synced
                  FROM kept WHERE rowid > ?1 AND {COUNTED} AND kind IN ('audio', 'choice', 'text') ORDER BY rowid LIMIT ?2"
             ))
             .map_err(failed)?;

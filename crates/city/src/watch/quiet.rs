@@ -99,7 +99,8 @@ fn missed(zone: &TimeZone, hours: &[Hour]) -> Option<(Timestamp, f64)> {
     let mut lifts = [0_u32; 7 * 24];
     let mut minutes = [0_u32; 7 * 24];
     for hour in usual {
-        lifts[slot(hour.at)] += hour.lifts;
+        let lifts = &mut lifts[slot(hour.at)];
+        *lifts = lifts.saturating_add(hour.lifts);
         minutes[slot(hour.at)] += hour.ready_minutes;
     }
     let of_an_hour = |hour: &Hour| {
