@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use booth_city::watch::Sighting;
+use booth_city::watch::{KINDS, Sighting};
 use booth_contract::{Presence, Severity};
 use jiff::{SignedDuration, Timestamp};
 
@@ -68,7 +68,10 @@ pub(crate) fn of_the_fleet(view: &FleetView, paused: &BTreeSet<String>) -> Vec<S
             // What a silent booth said before says nothing of now.
             continue;
         }
-        seen.extend(booth.alerts.iter().map(|alert| Sighting {
+        // No booth says what the centre alone can see.
+        let own = booth.alerts.iter();
+        let own = own.filter(|alert| !KINDS.contains(&alert.id.as_str()));
+        seen.extend(own.map(|alert| Sighting {
             text: alert.text.clone(),
             since: alert.since.parse().ok(),
             ..of(booth, &alert.id, alert.severity)
@@ -334,6 +337,27 @@ mod tests {
             kinds(&view),
             pairs(&[("b-2", "clock_off"), ("b-3", "clock_off")])
         );
+    }
+
+    #[test]
+    fn no_booth_says_that_the_hub_has_lost_its_broker() {
+        let invented = |id: &str| AlertView {
+            id: id.into(),
+            severity: Severity::Watch,
+            text: "believe me".into(),
+            since: String::new(),
+            confirmed: true,
+        };
+        let mut liar = booth("a-1");
+        liar.alerts = KINDS.map(invented).to_vec();
+        liar.alerts.push(invented("of-a-later-version"));
+        assert_eq!(
+            kinds(&fleet(vec![liar])),
+            pairs(&[("a-1", "of-a-later-version")])
+        );
+        for id in AlertId::ALL {
+            assert!(!KINDS.contains(&id.as_str()), "{id:?}");
+        }
     }
 
     #[test]

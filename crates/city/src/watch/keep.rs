@@ -83,9 +83,9 @@ pub(super) fn note(
         }
     }
     // Of a booth that says nothing nobody knows whether what it raised before is over.
-    let is_fleet_unknown = seen
-        .iter()
-        .any(|one| matches!(one.kind.as_str(), "broker" | "fleet_silent"));
+    let is_fleet_unknown = seen.iter().any(|one| {
+        one.subject.is_empty() && matches!(one.kind.as_str(), "broker" | "fleet_silent")
+    });
     let silent = seen.iter().filter(|one| one.kind == "silent");
     let silent: BTreeSet<&str> = silent.map(|one| one.subject.as_str()).collect();
     let ended = match open.is_empty() {
