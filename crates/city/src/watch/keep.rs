@@ -17,6 +17,8 @@ const OVER_AFTER: SignedDuration = SignedDuration::from_secs(120);
 /// With each end of the same alert within a day this is twice as long, and so often at most: whoever is on duty is not told all day of what comes
 /// and goes.
 const MOST_DOUBLED: u32 = 6;
+/// A loss that grows is told again after this at the soonest: a booth that invents losses writes no mail each minute.
+const TOLD_ANEW: SignedDuration = SignedDuration::from_hours(1);
 /// Alerts that are over are kept so long.
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Alerts of one booth that are over and kept: a booth that raises and clears what it likes fills no disk.
@@ -204,12 +206,34 @@ fn see_again(
             one.since.map(rfc3339)
         ])?;
     }
+    if one.kind == "gaps" && row.is_raised && one.number > row.says.2 {
+        tell_anew(tx, now, row)?;
+    }
     // A clock that was set back makes nothing due for ever.
     let stood = now.duration_since(row.first_seen);
     if !row.is_raised && (stood >= raised_after(&one.kind) || stood.is_negative()) {
         tx.prepare_cached("UPDATE watch SET raised_at = ?2 WHERE id = ?1")?
             .execute(params![row.id, rfc3339(now)])?;
     }
+    Ok(())
+}
+
+/// What is lost stays lost, and its alert open: a further loss is news, also where the first was told and taken on.
+fn tell_anew(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()> {
+    let is_just_told: bool = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM watch_notice WHERE watch = ?1 AND is_over = 0 AND made_at > ?2)",
+        )?
+        .query_row(params![row.id, rfc3339(now - TOLD_ANEW)], |row| row.get(0))?;
+    if is_just_told {
+        return Ok(());
+    }
+    tx.prepare_cached(
+        "UPDATE watch SET taken_by = NULL, taken_at = NULL, snoozed_until = NULL WHERE id = ?1",
+    )?
+    .execute([row.id])?;
+    tx.prepare_cached("DELETE FROM watch_notice WHERE watch = ?1 AND is_over = 0")?
+        .execute([row.id])?;
     Ok(())
 }
 

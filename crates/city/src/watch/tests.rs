@@ -1,4 +1,5 @@
 //! The watch over its database and its page: what becomes an alert, who is told, and what people do about it.
+//! Longer than 500 lines: one scene, and a test per promise.
 
 use std::sync::Arc;
 
@@ -264,6 +265,66 @@ fn many_booths_have_their_turn_one_part_after_the_other() {
     assert_eq!(looked(600)[0], 600);
     centre.have().booths.truncate(1);
     assert_eq!(looked(620), [600]);
+}
+
+#[test]
+fn a_silence_of_weeks_does_not_become_what_is_usual() {
+    let (city, _, _folder) = scene();
+    let from: Timestamp = "2026-03-02T00:00:00Z".parse().expect("a time");
+    // Two lifts in each hour of the day for three weeks, and then nobody.
+    let filled = city.store.change_quietly(|tx| {
+        let mut row = tx.prepare(
+            "INSERT INTO ready_hour (booth_id, hour, minutes, lifts) VALUES ('a-1', ?1, ?2, ?3)",
+        )?;
+        for n in 0..24 * 90 {
+            let hour = booth_contract::time::rfc3339(from + SignedDuration::from_hours(n));
+            let is_lifted = n < 24 * 21 && (8..20).contains(&(n % 24));
+            let lifts = i64::from(is_lifted) * 2;
+            row.execute(rusqlite::params![hour, (1_i64 << 60) - 1, lifts])?;
+        }
+        Ok(())
+    });
+    filled.expect("written");
+    for days in [23, 60, 89] {
+        let now = from + SignedDuration::from_hours(24 * days);
+        let booths = ["a-1".to_owned()];
+        let found = city
+            .store
+            .read(|db| quiet::too_quiet(db, &city.zone, now, &booths));
+        assert_eq!(found.expect("read").len(), 1, "day {days}");
+    }
+}
+
+#[test]
+fn a_further_loss_is_told_although_the_first_was_taken_on() {
+    let (city, centre, _folder) = scene();
+    let gaps = |number| Sighting {
+        number,
+        ..sighting("a-1", "gaps", Severity::NeedsVisit)
+    };
+    centre.have().sightings = vec![gaps(2)];
+    city.watch(at(0)).expect("looked");
+    city.watch(at(1_800)).expect("looked");
+    assert_eq!(state(&city).2, [(false, false)]);
+    sent(&city);
+    let taken = city.store.change_quietly(|tx| {
+        let sql = "UPDATE watch SET taken_by = 'olga', taken_at = first_seen";
+        Ok(tx.execute(sql, []).map(drop)?)
+    });
+    taken.expect("written");
+    city.watch(at(1_820)).expect("looked");
+    assert_eq!(state(&city).2, [(false, true)], "nothing is new");
+    centre.have().sightings = vec![gaps(3)];
+    city.watch(at(1_840)).expect("looked");
+    assert_eq!(state(&city).2, [(false, true)], "that is the same loss");
+    centre.have().sightings = vec![gaps(5)];
+    city.watch(at(5_500)).expect("looked");
+    assert_eq!(state(&city).2, [(false, false)], "two more are lost");
+    sent(&city);
+    // Some of them came after all.
+    centre.have().sightings = vec![gaps(4)];
+    city.watch(at(9_900)).expect("looked");
+    assert_eq!(state(&city).2, [(false, true)]);
 }
 
 #[test]
