@@ -77,13 +77,18 @@ pub(crate) fn channel(status: Arc<Mutex<BrokerStatus>>) -> (Orders, mpsc::Receiv
 }
 
 impl Orders {
+    /// Whether a command would be sent now.
+    pub(crate) fn are_taken(&self) -> Result<(), NotSent> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match status.connected {
+            true => Ok(()),
+            false => Err(NotSent::NotConnected(status.detail.clone())),
+        }
+    }
+
     /// Hands a command to the link.
     pub(crate) fn give(&self, order: Order) -> Result<(), NotSent> {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if !status.connected {
-            return Err(NotSent::NotConnected(status.detail.clone()));
-        }
-        drop(status);
+        self.are_taken()?;
         self.sender.try_send(order).map_err(|_| NotSent::TooMany)
     }
 }
