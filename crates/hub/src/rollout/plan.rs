@@ -50,6 +50,9 @@ pub struct Progress {
     /// When the hub listened again, after it was away while the booth was at work: a silence counts from then on.
     #[serde(default)]
     pub listened_since: Option<Timestamp>,
+    /// The mark of what it had said of an earlier update when it was told.
+    #[serde(default)]
+    pub said_before: Option<String>,
     /// The wave in which it was told, from 1 on.
     pub wave: u32,
 }
@@ -108,6 +111,8 @@ pub struct Said {
     pub phase: Phase,
     /// The booth's word for it, and its reason.
     pub words: String,
+    /// What tells it from another event of the same words: a booth says an outcome again until its broker has taken it.
+    pub mark: String,
 }
 
 impl Said {
@@ -131,6 +136,9 @@ impl Said {
             at: at.parse().ok()?,
             phase,
             words,
+            mark: fields
+                .get("phase_at")
+                .map_or_else(String::new, |at| at.to_string().chars().take(40).collect()),
         })
     }
 
@@ -149,6 +157,7 @@ impl Said {
             at: at.parse().ok()?,
             phase,
             words,
+            mark: String::new(),
         })
     }
 }
@@ -164,6 +173,7 @@ impl Rollout {
             was_ready: false,
             unready_since: None,
             listened_since: None,
+            said_before: None,
             wave: 0,
         };
         Self {
@@ -305,6 +315,8 @@ impl Rollout {
             one.standing = Standing::Told;
             one.since = Some(now);
             one.listened_since = None;
+            let said = facts.get(&one.booth).and_then(|known| known.said.as_ref());
+            one.said_before = said.map(|said| said.mark.clone());
             one.phase = None;
             one.was_ready = facts.get(&one.booth).is_some_and(|known| known.is_ready);
             one.wave = wave;
@@ -323,7 +335,8 @@ impl Progress {
         let said = known
             .said
             .as_ref()
-            .filter(|said| self.since.is_some_and(|since| said.at >= since));
+            .filter(|said| self.since.is_some_and(|since| said.at >= since))
+            .filter(|said| said.mark.is_empty() || self.said_before.as_ref() != Some(&said.mark));
         if let (Standing::Told, Some(said)) = (&self.standing, said) {
             self.phase = Some(said.words.clone());
         }

@@ -264,6 +264,28 @@ fn a_booth_that_does_not_take_the_update_stops_it_at_once_with_its_reason() {
 }
 
 #[test]
+fn an_outcome_that_a_booth_says_twice_counts_once() {
+    let mut fleet = Fleet::of(3);
+    let says = |fleet: &mut Fleet, phase: &str, at_booth: &str| {
+        let payload = format!("{{\"phase\":\"{phase}\",\"phase_at\":\"{at_booth}\"}}");
+        let said = Said::read(&at(fleet.minute).to_string(), &payload);
+        fleet.facts.get_mut("b-000").expect("a booth").said = said;
+        fleet.run(1);
+    };
+    fleet.run(1);
+    fleet.under_way.clear();
+    says(&mut fleet, "rolled_back", "10:00");
+    assert!(fleet.rollout.stopped.is_some());
+    fleet.rollout.go_on();
+    assert_eq!(fleet.run(1).len(), 1);
+    fleet.under_way.clear();
+    says(&mut fleet, "rolled_back", "10:00");
+    assert_eq!(fleet.rollout.stopped, None, "that was said before");
+    says(&mut fleet, "rolled_back", "11:00");
+    assert!(fleet.rollout.stopped.is_some());
+}
+
+#[test]
 fn a_version_that_was_written_otherwise_than_booths_say_it_is_found_out_within_minutes() {
     let mut fleet = Fleet::of(3);
     fleet.run(1);
