@@ -15,6 +15,11 @@ const MAY_BE_QUIET: SignedDuration = SignedDuration::from_hours(6);
 /// A booth that is there and runs the new version so long after its last word has kept it: a trial and the wait for a quiet moment before it are
 /// over by then, and the word of it was lost while the hub was away.
 const MUST_BE_KEPT: SignedDuration = SignedDuration::from_hours(2);
+/// A booth that is there and has not answered for so long has not got the command, and is told again, so often in all.
+const TOLD_AGAIN: SignedDuration = SignedDuration::from_mins(20);
+const MOST_TOLD: u32 = 3;
+/// What a booth answers that works on an update already.
+const UNDER_WAY: &str = "an update is under way";
 /// Most booths that fetch an update at the same time.
 const MOST_AT_ONCE: usize = 20;
 
@@ -53,6 +58,9 @@ pub struct Progress {
     /// The mark of what it had said of an earlier update when it was told.
     #[serde(default)]
     pub said_before: Option<String>,
+    /// How often it was told.
+    #[serde(default)]
+    pub times_told: u32,
     /// The wave in which it was told, from 1 on.
     pub wave: u32,
 }
@@ -149,7 +157,10 @@ impl Said {
             0 => {
                 let why = fields.get("error").and_then(Value::as_str);
                 let why: String = why.unwrap_or("no reason").chars().take(300).collect();
-                (Phase::GaveUp, format!("it does not take the update: {why}"))
+                match why.starts_with(UNDER_WAY) {
+                    true => (Phase::UnderWay, why),
+                    false => (Phase::GaveUp, format!("it does not take the update: {why}")),
+                }
             }
             _ => (Phase::UnderWay, "accepted".to_owned()),
         };
@@ -174,6 +185,7 @@ impl Rollout {
             unready_since: None,
             listened_since: None,
             said_before: None,
+            times_told: 0,
             wave: 0,
         };
         Self {
@@ -216,7 +228,7 @@ impl Rollout {
             one.unready_since = None;
             if matches!(one.standing, Standing::Failed(_)) {
                 one.standing = Standing::Waits;
-                (one.since, one.wave) = (None, 0);
+                (one.since, one.wave, one.times_told) = (None, 0, 0);
             }
         }
     }
@@ -226,6 +238,7 @@ impl Rollout {
         if let Some(one) = self.booths.iter_mut().find(|one| one.booth == booth) {
             one.standing = Standing::Waits;
             (one.since, one.wave) = (None, 0);
+            one.times_told = one.times_told.saturating_sub(1);
         }
     }
 
@@ -315,6 +328,7 @@ impl Rollout {
             one.standing = Standing::Told;
             one.since = Some(now);
             one.listened_since = None;
+            one.times_told += 1;
             let said = facts.get(&one.booth).and_then(|known| known.said.as_ref());
             one.said_before = said.map(|said| said.mark.clone());
             one.phase = None;
@@ -358,6 +372,14 @@ impl Progress {
                 {
                     let why = format!("it has taken the update in, and says that it runs {runs}");
                     self.standing = Standing::Failed(why);
+                } else if said.is_none()
+                    && !runs_it
+                    && known.is_online
+                    && self.times_told < MOST_TOLD
+                    && now.duration_since(last) > TOLD_AGAIN
+                {
+                    self.standing = Standing::Waits;
+                    (self.since, self.wave) = (None, 0);
                 } else if now.duration_since(last) > MAY_BE_QUIET {
                     self.standing =
                         Standing::Failed("it has said nothing of its update for six hours".into());

@@ -14,6 +14,8 @@ struct Fleet {
     minute: i64,
     /// Booths that go back.
     bad: Vec<&'static str>,
+    /// Booths that no command reaches.
+    deaf: Vec<&'static str>,
 }
 
 fn at(minute: i64) -> Timestamp {
@@ -41,6 +43,7 @@ impl Fleet {
             under_way: BTreeMap::new(),
             minute: 0,
             bad: Vec::new(),
+            deaf: Vec::new(),
         }
     }
 
@@ -75,7 +78,9 @@ impl Fleet {
                 continue;
             }
             for id in self.rollout.step(at(self.minute), &self.facts) {
-                self.under_way.insert(id.clone(), self.minute + 5);
+                if !self.deaf.contains(&id.as_str()) {
+                    self.under_way.insert(id.clone(), self.minute + 5);
+                }
                 told.push((self.minute, id));
             }
         }
@@ -183,8 +188,7 @@ fn a_booth_that_is_less_ready_than_before_or_says_nothing_stops_it() {
     );
 
     let mut fleet = Fleet::of(10);
-    fleet.run(1);
-    fleet.under_way.clear();
+    fleet.deaf = vec!["b-000"];
     fleet.run(5 * 60);
     fleet.says("b-000", "writing");
     fleet.run(5 * 60);
@@ -261,6 +265,34 @@ fn a_booth_that_does_not_take_the_update_stops_it_at_once_with_its_reason() {
     for nothing in ["", "[]", "{}", "{\"ok\":\"no\"}"] {
         assert_eq!(Said::reply("2026-03-01T10:00:00Z", nothing), None);
     }
+}
+
+#[test]
+fn a_booth_that_a_command_did_not_reach_is_told_again_and_not_for_ever() {
+    let mut fleet = Fleet::of(3);
+    fleet.deaf = vec!["b-000"];
+    let told = fleet.run(100);
+    let minutes: Vec<i64> = told.iter().map(|(minute, _)| *minute).collect();
+    assert_eq!(minutes, [1, 22, 43], "{told:?}");
+    assert!(told.iter().all(|(_, id)| id == "b-000"));
+    fleet.run(6 * 60);
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("six hours"))
+    );
+    // It was at work all the time, and says so.
+    fleet.rollout.go_on();
+    fleet.run(1);
+    let busy =
+        "{\"ok\":0,\"error\":\"an update is under way (writing); wait for its event/update\"}";
+    let said = Said::reply(&at(fleet.minute).to_string(), busy);
+    fleet.facts.get_mut("b-000").expect("a booth").said = said;
+    fleet.run(60);
+    assert_eq!(fleet.rollout.stopped, None);
+    assert_eq!(fleet.rollout.booths[0].times_told, 1);
 }
 
 #[test]
