@@ -67,6 +67,7 @@ pub struct City {
     pub(crate) recogniser: transcribe::Recogniser,
     pub(crate) retention: rights::Retention,
     pub(crate) looks: watch::Looks,
+    pub(crate) unnoted: alarm::Unnoted,
     pub(crate) home: home::Home,
 }
 
@@ -110,6 +111,7 @@ impl City {
             editing: editor::Editing::default(),
             retention: Default::default(),
             looks: Default::default(),
+            unnoted: Default::default(),
             home: home::Home::default(),
         }))
     }

@@ -180,6 +180,10 @@ pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
     for duty in &city.config.watch.duty {
         for (way, to) in [("mail", &duty.mail), ("webhook", &duty.webhook)] {
             let Some(to) = to else { continue };
+            let what = format!("watch {} {way}", duty.name);
+            if !city.unnoted.may_tell(clock::mono(), &what) {
+                continue;
+            }
             let due = city.store.read(|db| due(db, now, &duty.name, way))?;
             if due.is_empty() {
                 continue;
@@ -191,8 +195,11 @@ pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
             if let Err(fault) = &sent {
                 log::error!(about = "watch"; "{way} to {}: {fault}", duty.name);
             }
-            city.store
-                .change_quietly(|tx| Ok(note(tx, now, &duty.name, way, &due, &sent)?))?;
+            let noted = city
+                .store
+                .change_quietly(|tx| Ok(note(tx, now, &duty.name, way, &due, &sent)?));
+            city.unnoted
+                .noted(clock::mono(), &what, sent.is_ok(), noted)?;
         }
     }
     Ok(())

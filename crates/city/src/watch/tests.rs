@@ -350,6 +350,30 @@ fn a_word_that_it_is_over_is_given_up_after_a_day() {
 }
 
 #[test]
+fn what_was_told_and_could_not_be_written_down_waits() {
+    let (city, centre, _folder) = scene();
+    centre.have().sightings = vec![sighting("a-1", "power", Severity::NeedsVisit)];
+    city.watch(at(0)).expect("looked");
+    let full = Err(CityError::Failed("the disk is full".into()));
+    let now = clock::mono();
+    let noted = city.unnoted.noted(now, "watch duty webhook", true, full);
+    assert!(noted.is_err());
+    let tries = |city: &City| -> i64 {
+        let sql = "SELECT tries FROM watch_notice";
+        let read = city
+            .store
+            .read(|db| db.query_row(sql, [], |row| row.get(0)));
+        read.expect("a notice")
+    };
+    tell::tell_due(&city, at(1)).expect("nothing is to be told");
+    assert_eq!(tries(&city), 0);
+    let noted = city.unnoted.noted(now, "watch duty webhook", true, Ok(()));
+    noted.expect("noted");
+    tell::tell_due(&city, at(1)).expect("tried");
+    assert_eq!(tries(&city), 1);
+}
+
+#[test]
 fn what_is_wrong_is_seen_also_where_nothing_that_arrives_can_be_taken_over() {
     let (city, centre, _folder) = scene();
     let broken = city
