@@ -649,7 +649,8 @@ fn a_fleet_that_cannot_be_read_is_told_as_such_and_not_as_one_without_booths() {
     let hub = Running::filled(|_| {});
     let database = crate::store::database_in(&hub.dir());
     let db = rusqlite::Connection::open(database).expect("opens");
-    db.execute_batch("DROP TABLE card_at_booth").expect("dropped");
+    db.execute_batch("DROP TABLE card_at_booth")
+        .expect("dropped");
     for path in ["/metrics", "/operations", "/operations.csv", "/updates"] {
         let (status, text) = hub.get(path, Some(TOKEN));
         assert_eq!(status, 500, "{path}: {text}");
