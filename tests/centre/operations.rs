@@ -154,6 +154,36 @@ fn an_operator_sees_how_a_booth_went_tells_it_what_to_do_and_reads_its_answer() 
 }
 
 #[test]
+fn what_no_log_names_is_not_commanded() {
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "");
+    let hub = Hub::start(&home);
+    home.has_person("olga", PASSWORD, &["--role", "operator"]);
+    let base = hub.address().trim_end_matches('/').to_owned();
+    let booth = Booth::connect(broker.port, BOOTH);
+    booth.hub_becomes("online");
+    let olga = Staff::log_in(&base, "olga", PASSWORD).expect("logged in");
+    let city = rusqlite::Connection::open(home.path().join("store/city.sqlite")).expect("opens");
+    city.execute_batch(
+        "CREATE TRIGGER no_room BEFORE INSERT ON act BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;",
+    )
+    .expect("no act is taken");
+    let ring = [("command", "ring"), ("rings", "1")];
+    let at = format!("booth/{BOOTH}/order");
+    let why = olga.post(&at, &ring).expect_err("not sent");
+    assert!(why.contains("500"), "{why}");
+    city.execute_batch("DROP TRIGGER no_room;")
+        .expect("as before");
+    let asked = [("command", "selftest")];
+    olga.post(&at, &asked).expect("sent");
+    let heard = std::iter::from_fn(|| booth.try_hear(Duration::from_secs(20)));
+    let mut commands = heard.filter(|one| String::from_utf8_lossy(&one.topic).contains("/cmd/"));
+    let first = commands.next().expect("a command");
+    assert!(first.topic.ends_with(b"cmd/selftest"), "{:?}", first.topic);
+    assert_eq!(hub.stop().code(), Some(0));
+}
+
+#[test]
 fn an_enrolled_booth_is_followed_to_its_first_ready_and_its_files_are_right_for_a_gateway() {
     let broker = Broker::open();
     let city = Identity::generate(&mut KernelRandom).expect("a key");

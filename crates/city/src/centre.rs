@@ -3,7 +3,7 @@
 //! Owns: the seam between what arrived (the hub's store, its campaigns, its booths) and what people make of it (this crate). The hub
 //! implements [`Centre`]; tests implement it in memory. Never does: anything itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use booth_contract::wanted::Wanted;
@@ -385,8 +385,12 @@ pub trait Centre: Send + Sync + 'static {
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError>;
     /// One prompt as Ogg Opus.
     fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError>;
-    /// What is wrong with the booths and the hub at this moment.
-    fn sightings(&self, now: Timestamp) -> Result<Vec<Sighting>, CentreError>;
+    /// What is wrong with the booths and the hub at this moment; booths that are paused are no part of the fleet.
+    fn sightings(
+        &self,
+        now: Timestamp,
+        paused: &BTreeSet<String>,
+    ) -> Result<Vec<Sighting>, CentreError>;
     /// Whether the hub takes messages: it is connected to the broker, and its store answers.
     fn takes_messages(&self) -> bool;
     /// The booths.

@@ -66,7 +66,8 @@ pub struct City {
     pub(crate) watch_words: transcribe::WatchWords,
     pub(crate) recogniser: transcribe::Recogniser,
     pub(crate) retention: rights::Retention,
-    pub(crate) quiet: watch::Quiet,
+    pub(crate) looks: watch::Looks,
+    pub(crate) unnoted: alarm::Unnoted,
     pub(crate) home: home::Home,
 }
 
@@ -109,7 +110,8 @@ impl City {
             recogniser: Default::default(),
             editing: editor::Editing::default(),
             retention: Default::default(),
-            quiet: Default::default(),
+            looks: Default::default(),
+            unnoted: Default::default(),
             home: home::Home::default(),
         }))
     }
@@ -169,6 +171,17 @@ impl City {
     /// A database or a hub that does not answer; the next look goes on from there.
     pub fn follow(&self, with_late: bool) -> Result<(), CityError> {
         follow::follow(self, with_late)
+    }
+
+    /// Takes over what arrived, notes which booths are ready, and looks at what is wrong. What is wrong is looked for also where the rest fails.
+    /// The hub asks every 20 s.
+    ///
+    /// # Errors
+    /// The first of them that failed; the next look goes on from there.
+    pub fn look_around(&self, now: jiff::Timestamp, with_late: bool) -> Result<(), CityError> {
+        let followed = self.follow(with_late).and_then(|()| self.observe());
+        let watched = self.watch(now);
+        followed.and(watched)
     }
 
     /// How many messages wait for a decision, and since when the oldest of them does.

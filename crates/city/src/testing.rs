@@ -2,7 +2,7 @@
 //!
 //! Owns: what a test puts into it. Never does: reach a disk or a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -306,7 +306,11 @@ impl Centre for FakeCentre {
         prompt.cloned().ok_or(CentreError::NotThere)
     }
 
-    fn sightings(&self, _now: jiff::Timestamp) -> Result<Vec<crate::watch::Sighting>, CentreError> {
+    fn sightings(
+        &self,
+        _now: jiff::Timestamp,
+        _paused: &BTreeSet<String>,
+    ) -> Result<Vec<crate::watch::Sighting>, CentreError> {
         Ok(self.have().sightings.clone())
     }
 

@@ -3,7 +3,9 @@
 //! Owns: a reading connection of its own, and the ways in and out that the city may use. Never does: decide what is published. Blocks.
 #![allow(clippy::disallowed_methods)] // reads prompts, and looks which file the database is
 
-use std::collections::BTreeMap;
+mod counted;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -16,10 +18,12 @@ use booth_city::centre::{
 pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;
 use booth_city::watch::Sighting;
-use booth_contract::{ClipId, Health, MediaHash, OneTimeCode, Presence, Publish};
+use booth_contract::{ClipId, MediaHash, OneTimeCode, Presence, Publish, reading};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
 
+use self::counted::{CountedToday, counted};
 use crate::campaign;
 use crate::campaign::editor;
 use crate::config::HubConfig;
@@ -27,7 +31,7 @@ use crate::door::{Door, Shut};
 use crate::sightings;
 use crate::store::measures::free_at;
 use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError, VoteCode, VoteCodes};
-use crate::view::Views;
+use crate::view::{FleetView, Views};
 use crate::withdrawing::{self, Withdrawing};
 use booth_host::clock;
 
@@ -145,13 +149,19 @@ impl HubCentre {
         Ok(codes.vote_from_home(&submission.campaign_id, &submission.question_id, code))
     }
 
+    /// The fleet; where the database does not answer nothing may be taken for well.
+    fn fleet(&self) -> Result<FleetView, CentreError> {
+        let fleet = self.views.fleet();
+        match fleet.is_unknown {
+            true => Err(CentreError::Failed(fleet.broker_detail)),
+            false => Ok(fleet),
+        }
+    }
+
     fn db(&self) -> MutexGuard<'_, Connection> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The counters of health that the city adds up (contract §3.2).
-const COUNTERS: [&str; 5] = ["lifts", "clips", "refused", "left_early", "discarded"];
 
 impl HubCentre {
     /// What each booth has counted since its midnight, and when it said so.
@@ -219,22 +229,6 @@ fn network_of(ip: &str) -> Option<String> {
     }
 }
 
-fn counted(health: &str, heard_at: Option<&str>) -> (BTreeMap<String, u64>, Option<Timestamp>) {
-    let Ok(health) = Health::from_json(health.as_bytes()) else {
-        return Default::default();
-    };
-    // The booth's own time is that of its midnight, as far as its clock is right.
-    let own = health
-        .said_by_its_clock()
-        .and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
-    let said_at = own.or_else(|| heard_at.and_then(|at| at.parse().ok()));
-    let each = COUNTERS.into_iter().filter_map(|name| {
-        let value = health.get(&format!("{name}_today"))?;
-        (value >= 0.0).then_some((name.to_owned(), value as u64))
-    });
-    (each.collect(), said_at)
-}
-
 impl HubCentre {
     /// Why a clip has no file that can be opened here.
     fn why_not(&self, id: &ClipId) -> Result<CentreError, CentreError> {
@@ -250,15 +244,21 @@ impl HubCentre {
     }
 }
 
-/// A booth's counters of today, and when it said them.
-type CountedToday = (BTreeMap<String, u64>, Option<Timestamp>);
-
 fn failed(error: impl std::fmt::Display) -> CentreError {
     CentreError::Failed(error.to_string())
 }
 
 /// What the city sees: no tests, nothing that an operator has to look at first, and no vote without the code that it needs.
 const COUNTED: &str = "held = 0 AND test = 0 AND coalesce(code, 'counted') = 'counted'";
+
+/// What a manifest says of its sound, as far as it makes sense.
+#[derive(Default, Deserialize)]
+struct Sound {
+    #[serde(default, deserialize_with = "reading::lenient")]
+    speech_ratio: Option<f64>,
+    #[serde(default, deserialize_with = "reading::lenient")]
+    rms_dbfs: Option<f64>,
+}
 
 fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
     let place: i64 = row.get(0)?;
@@ -272,7 +272,9 @@ fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
     let sender: String = row.get(3)?;
     let own = OWN_SENDERS.iter().find(|(_, name)| *name == sender);
     let source = own.map_or(Source::Booth, |(source, _)| *source);
-    let is_clock_right: bool = row.get(17)?;
+    let is_clock_right: bool = row.get(16)?;
+    // SQLite reads JSON otherwise than the store that believed it, and one odd manifest would hold up all that come after it.
+    let sound: Sound = reading::object(&row.get::<_, Vec<u8>>(12)?).unwrap_or_default();
     let arrived = Arrived {
         id: ClipId::from(row.get::<_, String>(1)?),
         kind,
@@ -285,15 +287,15 @@ fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
         spoken_at: moment(row.get(9)?).filter(|_| is_clock_right),
         received_at,
         duration_ms: row.get(11)?,
-        speech_ratio: row.get(12)?,
-        rms_dbfs: row.get(13)?,
-        recovered: row.get(14)?,
-        may_publish: match row.get::<_, Option<String>>(15)?.as_deref() {
+        speech_ratio: sound.speech_ratio,
+        rms_dbfs: sound.rms_dbfs,
+        recovered: row.get(13)?,
+        may_publish: match row.get::<_, Option<String>>(14)?.as_deref() {
             Some("text") => Publish::Text,
             Some("voice") => Publish::Voice,
             _ => Publish::No,
         },
-        notice_id: row.get(16)?,
+        notice_id: row.get(15)?,
     };
     Ok((place, Some(arrived)))
 }
@@ -304,8 +306,7 @@ impl Centre for HubCentre {
         let mut statement = db
             .prepare_cached(&format!(
                 "SELECT rowid, clip_id, kind, sender, booth_id, campaign_id, question_id, choice,
-                   lang, started_at, received_at, duration_ms, json_extract(CAST(manifest AS TEXT), '$.speech_ratio'),
-                   json_extract(CAST(manifest AS TEXT), '$.rms_dbfs'), recovered, publish, notice_id, clock_synced
+                   lang, started_at, received_at, duration_ms, manifest, recovered, publish, notice_id, clock_synced
                  FROM kept WHERE rowid > ?1 AND {COUNTED} AND kind IN ('audio', 'choice', 'text') ORDER BY rowid LIMIT ?2"
             ))
             .map_err(failed)?;
@@ -452,8 +453,12 @@ impl Centre for HubCentre {
             .ok_or(CentreError::NotThere)
     }
 
-    fn sightings(&self, _now: Timestamp) -> Result<Vec<Sighting>, CentreError> {
-        let mut seen = sightings::of_the_fleet(&self.views.fleet());
+    fn sightings(
+        &self,
+        _now: Timestamp,
+        paused: &BTreeSet<String>,
+    ) -> Result<Vec<Sighting>, CentreError> {
+        let mut seen = sightings::of_the_fleet(&self.fleet()?, paused);
         let store = &self.config.store;
         seen.extend(sightings::of_the_machine(
             &self.dir,
@@ -467,13 +472,13 @@ impl Centre for HubCentre {
     fn takes_messages(&self) -> bool {
         let has_room =
             free_at(&self.dir, self.config.store.reserve_bytes).is_ok_and(|free| free.is_enough);
-        has_room && self.views.fleet().broker_connected
+        has_room && self.fleet().is_ok_and(|fleet| fleet.broker_connected)
     }
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {
         let counted = self.counted().map_err(failed)?;
         let mut networks = self.networks().map_err(failed)?;
-        let fleet = self.views.fleet();
+        let fleet = self.fleet()?;
         let now = fleet.booths.into_iter().map(|booth| {
             let (today, said_at) = counted.get(&booth.booth_id).cloned().unwrap_or_default();
             let is_connected = !booth.stale && booth.presence == Some(Presence::Online);

@@ -146,6 +146,8 @@ struct Writer {
     tables: Tables,
     /// Each booth's number in the database, and when a health of it was kept last.
     booths: HashMap<BoothId, (i64, i64)>,
+    /// Every booth is summed up until then.
+    summed_until: Option<i64>,
 }
 
 impl Writer {
@@ -155,6 +157,7 @@ impl Writer {
             db,
             tables: Tables::of(Health::NAMES),
             booths: HashMap::new(),
+            summed_until: None,
         })
     }
 
@@ -179,6 +182,10 @@ impl Writer {
     /// Sums up the hours that are over, and deletes what is too old; a few booths at a time, so that a note waits for a moment alone.
     fn sum_up(&mut self, now: i64) -> rusqlite::Result<()> {
         let over = (now - SETTLED_AFTER_S).div_euclid(HOUR_S) * HOUR_S;
+        // A booth that is new since has its turn with the next hour: nobody looks through all of them with each note.
+        if self.summed_until == Some(over) {
+            return Ok(());
+        }
         let due: Vec<(i64, i64)> = self
             .db
             .prepare_cached(
@@ -187,6 +194,7 @@ impl Writer {
             .query_map([over], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         if due.is_empty() {
+            self.summed_until = Some(over);
             return Ok(());
         }
         let transaction = self.db.transaction()?;

@@ -118,6 +118,12 @@ pub fn enrol(config: &HubConfig, wanted: &Wanted) -> Result<(), EnrolError> {
             )));
         }
     }
+    if config.own_names().contains(&wanted.booth.to_string()) {
+        return Err(EnrolError::Not(format!(
+            "{} is the hub's own name at the broker, and the hub's password there would change: give the booth another id",
+            wanted.booth
+        )));
+    }
     if let Some(before) = seen(config, &wanted.booth)? {
         tell_before(&before);
     }
@@ -249,6 +255,9 @@ fn seen(config: &HubConfig, booth: &BoothId) -> Result<Option<BoothView>, EnrolE
         std::sync::Arc::new(std::sync::Mutex::new(status)),
     )?;
     let fleet = views.fleet();
+    if fleet.is_unknown {
+        return Err(EnrolError::Not(fleet.broker_detail));
+    }
     let found = fleet
         .booths
         .into_iter()
@@ -580,6 +589,9 @@ mod tests {
         let mut nowhere = config.clone();
         nowhere.mqtt.url = None;
         assert!(refused(&nowhere, &wanted).contains("[mqtt] url"));
+        let mut own = config.clone();
+        own.mqtt.username = Some(wanted.booth.to_string());
+        assert!(refused(&own, &wanted).contains("own name"));
         let mut long = wanted.clone();
         long.name = "x\ny".into();
         assert!(refused(&config, &long).contains("--name"));

@@ -26,8 +26,10 @@ pub(crate) const PLAIN: [&str; 7] = [
 ];
 /// The commands that need one.
 pub(crate) const SIGNED: [&str; 3] = ["reboot", "purge", "recipients"];
-/// Most rings, and most minutes of a booth that is emptied.
-const MOST_RINGS: u64 = 10;
+/// Longest payload: a broker may refuse a longer one, and end the connection for it.
+const MOST_BYTES: usize = 16 << 10;
+/// Most rings (contract §3.7), and most minutes of a booth that is emptied.
+const MOST_RINGS: u64 = 5;
 const MOST_MINUTES: u64 = 120;
 /// How long a text that is to be signed is valid.
 const VALID: SignedDuration = SignedDuration::from_hours(48);
@@ -75,13 +77,18 @@ pub(crate) fn channel(status: Arc<Mutex<BrokerStatus>>) -> (Orders, mpsc::Receiv
 }
 
 impl Orders {
+    /// Whether a command would be sent now.
+    pub(crate) fn are_taken(&self) -> Result<(), NotSent> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match status.connected {
+            true => Ok(()),
+            false => Err(NotSent::NotConnected(status.detail.clone())),
+        }
+    }
+
     /// Hands a command to the link.
     pub(crate) fn give(&self, order: Order) -> Result<(), NotSent> {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if !status.connected {
-            return Err(NotSent::NotConnected(status.detail.clone()));
-        }
-        drop(status);
+        self.are_taken()?;
         self.sender.try_send(order).map_err(|_| NotSent::TooMany)
     }
 }
@@ -123,10 +130,20 @@ pub(crate) fn order_of(booth: &BoothId, fields: &[(String, String)]) -> Result<O
         }
         _ => json!({}),
     };
+    order(booth, command, payload.to_string().into_bytes())
+}
+
+fn order(booth: &BoothId, command: &'static str, payload: Vec<u8>) -> Result<Order, NotSent> {
+    if payload.len() > MOST_BYTES {
+        return Err(NotSent::Typed(format!(
+            "{command}: {} bytes are too long for a command; at most {MOST_BYTES} are sent.",
+            payload.len()
+        )));
+    }
     Ok(Order {
         booth: booth.clone(),
         command,
-        payload: payload.to_string().into_bytes(),
+        payload,
         given_at: clock::mono(),
     })
 }
@@ -166,12 +183,7 @@ fn signed(
         body: body.to_owned(),
         minisig: minisig.to_owned(),
     };
-    Ok(Order {
-        booth: booth.clone(),
-        command,
-        payload: signed.to_json(),
-        given_at: clock::mono(),
-    })
+    order(booth, command, signed.to_json())
 }
 
 /// The text that the city signs so that this booth obeys.
@@ -232,6 +244,7 @@ mod tests {
             ("", "no command"),
             ("command=format", "no command"),
             ("command=ring&rings=many", "rings must be"),
+            ("command=ring&rings=6", "up to 5"),
             ("command=drain&minutes=121", "up to 120"),
             ("command=drain", "minutes must be"),
             ("command=update&url=ftp%3A%2F%2Fx", "no address"),
@@ -270,6 +283,12 @@ mod tests {
             let why = send(name, command, body, minisig).expect_err(says);
             assert!(why.contains(says), "{why}");
         }
+        let long = format!(
+            r#"{{"booth":"a-1","command":"purge","x":"{}"}}"#,
+            "y".repeat(MOST_BYTES)
+        );
+        let why = send("a-1", "purge", &long, sig).expect_err("too long");
+        assert!(why.contains("too long"), "{why}");
         let several = r#"{"booth":["x","b-2"],"command":"reboot"}"#;
         assert!(send("b-2", "reboot", several, sig).is_ok());
     }

@@ -1,7 +1,7 @@
 //! A new version for the fleet, in waves: one booth, then a tenth, then the rest, and no further where one comes back worse.
 //!
 //! ```text
-//! fleet, event/update ──facts──▶ plan (pure: who is next, is it over, must it stop?) ──▶ orders: cmd/update ──▶ booths
+//! fleet, event/update, reply/update ──facts──▶ plan (pure: who is next, is it over, must it stop?) ──▶ orders: cmd/update ──▶ booths
 //!                                  └──▶ rollout.json: a restart of the hub goes on with it
 //! ```
 //!
@@ -13,10 +13,11 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_contract::{BoothId, Presence};
@@ -27,7 +28,7 @@ use rusqlite::Connection;
 pub use self::plan::{Facts, Phase, Progress, Rollout, Said, Standing};
 use crate::orders::{Orders, order_of};
 use crate::store::{self, StoreError};
-use crate::view::Views;
+use crate::view::{FleetView, Views};
 
 /// Longest file that is read, in bytes: ten thousand booths take some 2 MB.
 const LONGEST: u64 = 16 << 20;
@@ -50,6 +51,8 @@ pub struct Rollouts {
     views: Arc<dyn Views>,
     orders: Orders,
     state: Mutex<Option<Rollout>>,
+    /// The hub was not connected at the last look, or has just started.
+    was_away: AtomicBool,
 }
 
 impl Rollouts {
@@ -76,6 +79,7 @@ impl Rollouts {
             views,
             orders,
             state: Mutex::new(state),
+            was_away: AtomicBool::new(true),
         })
     }
 
@@ -122,9 +126,15 @@ impl Rollouts {
         if let Some(unknown) = booths.iter().find(|booth| !known.contains(&booth.as_str())) {
             return no(format!("There is no booth {unknown:?}."));
         }
+        let mut named = BTreeSet::new();
         let wanted: Vec<String> = match booths.is_empty() {
             true => known.iter().map(|id| (*id).to_owned()).collect(),
-            false => booths.to_vec(),
+            // A booth that stands there twice has one turn.
+            false => booths
+                .iter()
+                .filter(|booth| named.insert(booth.as_str()))
+                .cloned()
+                .collect(),
         };
         if wanted.is_empty() {
             return no("There is no booth yet.".into());
@@ -148,6 +158,10 @@ impl Rollouts {
         let Some(mut rollout) = state.clone() else {
             return Err(RolloutError::Not("There is no rollout.".into()));
         };
+        if rollout.done_at.is_some() {
+            let why = "The rollout is over: every booth has the version.";
+            return Err(RolloutError::Not(why.into()));
+        }
         match why {
             Some(why) => rollout.stop(why),
             None => rollout.go_on(),
@@ -166,11 +180,27 @@ impl Rollouts {
         let Some(before) = state.as_ref().filter(|rollout| rollout.is_under_way()) else {
             return Ok(());
         };
+        let fleet = self.views.fleet();
+        if fleet.is_unknown {
+            return Err(RolloutError::Not(fleet.broker_detail));
+        }
+        // A hub that hears no booth judges none.
+        if !fleet.broker_connected {
+            self.was_away.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
         let facts = self
-            .facts()
+            .facts(fleet)
             .map_err(|error| RolloutError::Not(error.to_string()))?;
         let mut rollout = before.clone();
+        if self.was_away.load(Ordering::Relaxed) {
+            rollout.hub_was_away(now);
+        }
         let next = rollout.step(now, &facts);
+        if !next.is_empty() {
+            // No booth is told again and again by a hub that cannot write it down.
+            self.keep(&rollout)?;
+        }
         for id in next {
             let fields = [
                 ("command".to_owned(), "update".to_owned()),
@@ -195,13 +225,14 @@ impl Rollouts {
             self.keep(&rollout)?;
             *state = Some(rollout);
         }
+        self.was_away.store(false, Ordering::Relaxed);
         Ok(())
     }
 
     /// What is known of each booth.
-    fn facts(&self) -> rusqlite::Result<BTreeMap<String, Facts>> {
+    fn facts(&self, fleet: FleetView) -> rusqlite::Result<BTreeMap<String, Facts>> {
         let said = self.said()?;
-        let booths = self.views.fleet().booths.into_iter();
+        let booths = fleet.booths.into_iter();
         Ok(booths
             .map(|booth| {
                 let facts = Facts {
@@ -218,21 +249,23 @@ impl Rollouts {
     /// What each booth said last of an update.
     fn said(&self) -> rusqlite::Result<BTreeMap<String, Said>> {
         let db = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each booth's last one is found by an index, however many events there are.
         let mut statement = db.prepare_cached(
-            "SELECT booth_id, at, payload FROM event WHERE seq IN (SELECT max(seq) FROM event WHERE kind = 'update' GROUP BY booth_id)",
+            "SELECT event.booth_id, kind, at, payload FROM booth JOIN event ON seq = max(
+               coalesce((SELECT max(seq) FROM event e WHERE e.booth_id = booth.booth_id AND e.kind = 'update'), 0),
+               coalesce((SELECT max(seq) FROM event e WHERE e.booth_id = booth.booth_id AND e.kind = 'reply/update'), 0))",
         )?;
-        let rows = statement.query_map([], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, String>(2)?,
-            ))
-        })?;
+        let mut rows = statement.query([])?;
         let mut said = BTreeMap::new();
-        for row in rows {
-            let (booth, at, payload) = row?;
-            if let Some(one) = Said::read(&at, &payload) {
-                said.insert(booth, one);
+        while let Some(row) = rows.next()? {
+            let (kind, at): (String, String) = (row.get(1)?, row.get(2)?);
+            let payload: String = row.get(3)?;
+            let one = match kind.as_str() {
+                "update" => Said::read(&at, &payload),
+                _ => Said::reply(&at, &payload),
+            };
+            if let Some(one) = one {
+                said.insert(row.get(0)?, one);
             }
         }
         Ok(said)

@@ -306,16 +306,10 @@ async fn follow(city: Arc<City>) {
     for turn in (0..LOOK_BACK_EVERY).cycle() {
         due.tick().await;
         let looking = Arc::clone(&city);
-        let look = move || {
-            looking.follow(turn == 0)?;
+        let look = move || match turn % OBSERVE_EVERY {
             // A minute in which the city cannot be asked is not counted.
-            match turn % OBSERVE_EVERY {
-                0 => {
-                    looking.observe()?;
-                    looking.watch(clock::wall())
-                }
-                _ => Ok(()),
-            }
+            0 => looking.look_around(clock::wall(), turn == 0),
+            _ => looking.follow(false),
         };
         let looked = crew::aside("city", look).await;
         if let Ok(Err(error)) = looked {

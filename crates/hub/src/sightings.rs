@@ -4,13 +4,15 @@
 //! does: judge a booth's alert anew, or remember anything; what comes and goes by itself is left to the city's watch.
 #![allow(clippy::disallowed_methods)] // looks at the disk and at the backup
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use booth_city::watch::Sighting;
+use booth_city::watch::{KINDS, Sighting};
 use booth_contract::{Presence, Severity};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::store::gaps::MISSING;
 use crate::store::measures::free_at;
 use crate::view::{BoothView, FleetView};
 
@@ -21,8 +23,8 @@ const CLOCK_OFF_S: f64 = 120.0;
 /// A backup that is older than this has failed; one is made each night.
 const OLDEST_BACKUP: Duration = Duration::from_secs(26 * 3600);
 
-/// What is wrong with the fleet.
-pub(crate) fn of_the_fleet(view: &FleetView) -> Vec<Sighting> {
+/// What is wrong with the fleet, to which booths that are paused do not belong.
+pub(crate) fn of_the_fleet(view: &FleetView, paused: &BTreeSet<String>) -> Vec<Sighting> {
     if !view.broker_connected {
         // Without the broker every booth would be silent: one alert, not forty.
         let mut broker = of_the_hub("broker", Severity::CitizenCannotSpeak);
@@ -30,15 +32,30 @@ pub(crate) fn of_the_fleet(view: &FleetView) -> Vec<Sighting> {
         return vec![broker];
     }
     let mut seen = Vec::new();
-    let heard: Vec<&BoothView> = view.booths.iter().filter(|booth| booth.heard).collect();
-    let silent: Vec<&&BoothView> = heard.iter().filter(|booth| is_silent(booth)).collect();
-    let is_all = silent.len() >= FLEET && silent.len() * 2 > heard.len();
+    let booths = view.booths.iter();
+    let heard: Vec<&BoothView> = booths
+        .filter(|booth| booth.heard && !paused.contains(&booth.booth_id))
+        .collect();
+    let silent = heard.iter().filter(|booth| is_silent(booth)).count();
+    let is_all = is_most(silent, heard.len());
     if is_all {
         let mut fleet = of_the_hub("fleet_silent", Severity::CitizenCannotSpeak);
-        fleet.number = silent.len() as i64;
+        fleet.number = silent as i64;
         seen.push(fleet);
     }
-    for booth in heard {
+    let clocks = heard.iter().filter(|booth| !is_silent(booth));
+    let clocks: Vec<f64> = clocks
+        .filter_map(|booth| off_s(view.generated_at, booth))
+        .collect();
+    let off = clocks.iter().filter(|off| is_off(off)).count();
+    // If most booths are right about their clocks, the hub's is wrong: one alert, not forty.
+    let is_hubs_clock = is_most(off, clocks.len());
+    if is_hubs_clock {
+        let mut clock = of_the_hub("hub_clock", Severity::NeedsVisit);
+        clock.number = off as i64;
+        seen.push(clock);
+    }
+    for booth in &heard {
         if is_silent(booth) {
             if !is_all {
                 seen.push(Sighting {
@@ -51,7 +68,10 @@ pub(crate) fn of_the_fleet(view: &FleetView) -> Vec<Sighting> {
             // What a silent booth said before says nothing of now.
             continue;
         }
-        seen.extend(booth.alerts.iter().map(|alert| Sighting {
+        // No booth says what the centre alone can see.
+        let own = booth.alerts.iter();
+        let own = own.filter(|alert| !KINDS.contains(&alert.id.as_str()));
+        seen.extend(own.map(|alert| Sighting {
             text: alert.text.clone(),
             since: alert.since.parse().ok(),
             ..of(booth, &alert.id, alert.severity)
@@ -59,18 +79,20 @@ pub(crate) fn of_the_fleet(view: &FleetView) -> Vec<Sighting> {
         if booth.two_serials {
             seen.push(of(booth, "two_machines", Severity::NeedsVisit));
         }
-        if let Some(off) = clock_off_s(view.generated_at, booth) {
+        if let Some(off) = off_s(view.generated_at, booth).filter(is_off)
+            && !is_hubs_clock
+        {
             seen.push(Sighting {
                 number: off as i64,
                 ..of(booth, "clock_off", Severity::NeedsVisit)
             });
         }
     }
-    for booth in view.booths.iter().filter(|booth| !is_silent(booth)) {
+    for booth in heard.iter().filter(|booth| !is_silent(booth)) {
         let gaps = view
             .gaps
             .iter()
-            .filter(|gap| gap.booth_id == booth.booth_id && gap.kind == "missing_between");
+            .filter(|gap| gap.booth_id == booth.booth_id && gap.kind == MISSING);
         let number: u64 = gaps.map(|gap| gap.numbers).sum();
         if number > 0 {
             seen.push(Sighting {
@@ -147,13 +169,21 @@ fn before(now: Timestamp, seconds: u64) -> Option<Timestamp> {
     now.checked_sub(SignedDuration::from_secs(seconds)).ok()
 }
 
-/// By how many seconds a booth's clock is ahead (behind, where negative), where it says that its clock is right and it is not.
-fn clock_off_s(now: Timestamp, booth: &BoothView) -> Option<f64> {
+/// Whether so many of these are most of a fleet.
+fn is_most(some: usize, of: usize) -> bool {
+    some >= FLEET && some * 2 > of
+}
+
+/// By how many seconds a booth's clock is ahead (behind, where negative) of the hub's, where it says that its clock is right.
+fn off_s(now: Timestamp, booth: &BoothView) -> Option<f64> {
     let health = booth.health.as_ref()?;
     let said = health.said_by_its_clock()?;
     let heard = now.as_second() as f64 - booth.health_age_s? as f64;
-    let off = said - heard;
-    (off.abs() > CLOCK_OFF_S).then_some(off)
+    Some(said - heard)
+}
+
+fn is_off(off_s: &f64) -> bool {
+    off_s.abs() > CLOCK_OFF_S
 }
 
 #[cfg(test)]
@@ -185,7 +215,7 @@ mod tests {
     }
 
     fn kinds(view: &FleetView) -> Vec<(String, String)> {
-        let seen = of_the_fleet(view);
+        let seen = of_the_fleet(view, &BTreeSet::new());
         seen.into_iter()
             .map(|one| (one.subject, one.kind))
             .collect()
@@ -248,7 +278,7 @@ mod tests {
             last_seen: String::new(),
         };
         view.gaps = vec![gap("missing_between"), gap("still_on_booth")];
-        let seen = of_the_fleet(&view);
+        let seen = of_the_fleet(&view, &BTreeSet::new());
         let numbers: Vec<(&str, i64)> = seen
             .iter()
             .map(|one| (one.kind.as_str(), one.number))
@@ -269,6 +299,65 @@ mod tests {
         assert_eq!(of_clock, Some(300));
         view.booths[0].stale = true;
         assert_eq!(kinds(&view), pairs(&[("a-1", "silent")]));
+    }
+
+    #[test]
+    fn booths_that_are_being_moved_are_no_fleet_that_fell_silent_and_hide_no_other_booth() {
+        let mut view = fleet((0..5).map(|n| booth(&format!("b-{n}"))).collect());
+        for moved in &mut view.booths[..4] {
+            moved.stale = true;
+        }
+        assert_eq!(kinds(&view), pairs(&[("", "fleet_silent")]));
+        let paused: BTreeSet<String> = ["b-0", "b-1", "b-2"].map(str::to_owned).into();
+        let seen = of_the_fleet(&view, &paused);
+        let seen: Vec<(&str, &str)> = seen
+            .iter()
+            .map(|one| (one.subject.as_str(), one.kind.as_str()))
+            .collect();
+        assert_eq!(seen, [("b-3", "silent")]);
+    }
+
+    #[test]
+    fn a_hub_whose_clock_is_wrong_accuses_itself_and_not_every_booth() {
+        // The hub believes that it is ten o'clock, and the booths said five minutes past ten, ten seconds ago.
+        let says = |ts: i64| {
+            let health = format!("{{\"clock_synced\":1,\"ts\":{ts}}}");
+            Health::from_json(health.as_bytes()).ok().map(Into::into)
+        };
+        let mut view = fleet((0..4).map(|n| booth(&format!("b-{n}"))).collect());
+        for booth in &mut view.booths {
+            booth.health = says(1_772_359_490);
+        }
+        assert_eq!(kinds(&view), pairs(&[("", "hub_clock")]));
+        // Two of four are not most.
+        for booth in &mut view.booths[..2] {
+            booth.health = says(1_772_359_190);
+        }
+        assert_eq!(
+            kinds(&view),
+            pairs(&[("b-2", "clock_off"), ("b-3", "clock_off")])
+        );
+    }
+
+    #[test]
+    fn no_booth_says_that_the_hub_has_lost_its_broker() {
+        let invented = |id: &str| AlertView {
+            id: id.into(),
+            severity: Severity::Watch,
+            text: "believe me".into(),
+            since: String::new(),
+            confirmed: true,
+        };
+        let mut liar = booth("a-1");
+        liar.alerts = KINDS.map(invented).to_vec();
+        liar.alerts.push(invented("of-a-later-version"));
+        assert_eq!(
+            kinds(&fleet(vec![liar])),
+            pairs(&[("a-1", "of-a-later-version")])
+        );
+        for id in AlertId::ALL {
+            assert!(!KINDS.contains(&id.as_str()), "{id:?}");
+        }
     }
 
     #[test]

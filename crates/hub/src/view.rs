@@ -179,6 +179,8 @@ impl ClipView {
 pub struct FleetView {
     /// When it was put together.
     pub generated_at: jiff::Timestamp,
+    /// The database did not answer: nothing is known of the booths, and nothing is known to be well.
+    pub is_unknown: bool,
     /// Whether the hub itself is connected to the broker and subscribed.
     pub broker_connected: bool,
     /// One sentence about the broker: since when, or what failed.
@@ -208,6 +210,7 @@ impl FleetView {
     pub(crate) fn empty(generated_at: jiff::Timestamp) -> Self {
         Self {
             generated_at,
+            is_unknown: false,
             broker_connected: false,
             broker_detail: String::new(),
             broker_rival: None,

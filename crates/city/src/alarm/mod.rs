@@ -13,10 +13,11 @@ pub(crate) mod mail;
 mod pages;
 pub(crate) mod webhook;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use booth_contract::time::rfc3339;
+use booth_contract::time::{Mono, rfc3339};
 use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -32,8 +33,43 @@ use crate::store::{Act, CityError};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pauses between tries of one notice, seconds; the last one repeats.
 const PAUSES: [i64; 5] = [10, 30, 60, 120, 300];
+/// What was told and could not be written down, e.g. on a full disk, is told again after this at the soonest, and not at each look.
+const UNNOTED: Duration = Duration::from_secs(900);
 /// Longest remark of a moderator, characters.
 const LONGEST_WHY: usize = 500;
+
+/// What was told while the database took no writes, and until when it is not told again.
+#[derive(Debug, Default)]
+pub(crate) struct Unnoted(Mutex<BTreeMap<String, Mono>>);
+
+impl Unnoted {
+    fn until(&self) -> MutexGuard<'_, BTreeMap<String, Mono>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this may be told now.
+    pub(crate) fn may_tell(&self, now: Mono, what: &str) -> bool {
+        self.until().get(what).is_none_or(|until| now >= *until)
+    }
+
+    /// Remembers whether what was told was written down.
+    ///
+    /// # Errors
+    /// That of `noted`.
+    pub(crate) fn noted(
+        &self,
+        now: Mono,
+        what: &str,
+        is_told: bool,
+        noted: Result<(), CityError>,
+    ) -> Result<(), CityError> {
+        match noted.is_err() && is_told {
+            true => self.until().insert(what.to_owned(), now + UNNOTED),
+            false => self.until().remove(what),
+        };
+        noted
+    }
+}
 
 /// A way to a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +192,10 @@ fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
     city.store
         .change_quietly(|tx| Ok(call_up(tx, now, config)?))?;
     for (telling, way, tries) in city.store.read(|db| due(db, now))? {
+        let what = format!("alarm {} {} {}", telling.alarm, telling.contact, way.word());
+        if !city.unnoted.may_tell(clock::mono(), &what) {
+            continue;
+        }
         let contact = match telling.contact {
             "first" => &config.first,
             _ => &config.second,
@@ -171,7 +211,7 @@ fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
             let way = way.word();
             log::error!(about = "alarms"; "alarm {alarm}: {way} to the {contact} contact: {fault}");
         }
-        city.store.change_quietly(|tx| {
+        let noted = city.store.change_quietly(|tx| {
             match &sent {
                 Ok(()) => tx
                     .prepare_cached(
@@ -193,7 +233,9 @@ fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
                     ])?,
             };
             Ok(())
-        })?;
+        });
+        let is_told = sent.is_ok();
+        city.unnoted.noted(clock::mono(), &what, is_told, noted)?;
     }
     Ok(())
 }

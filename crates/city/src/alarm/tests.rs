@@ -323,3 +323,48 @@ fn a_contact_that_cannot_be_told_is_refused_at_the_start() {
         assert!(faults(bad).contains(word), "{bad}: {}", faults(bad));
     }
 }
+
+#[test]
+fn what_was_told_and_cannot_be_written_down_is_not_told_at_each_look() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let (webhook, requests) = webhook_server(&["204 No Content"]);
+    let mut config = CityConfig::default();
+    config.alarm = AlarmConfig {
+        first: Contact {
+            webhook: Some(webhook),
+            ..Contact::default()
+        },
+        webhook_key_file: Some(key_file(&keys)),
+        ..AlarmConfig::default()
+    };
+    let (city, centre, _folder) = city_with(config);
+    centre.have().arrived.push(spoken("a"));
+    city.follow(false).expect("taken over");
+    raised_by(&city, &person(1, &[Role::Moderator]), "a", "").expect("raised");
+    let changes = |sql: &str| {
+        let changed = city.store.change_quietly(|tx| Ok(tx.execute_batch(sql)?));
+        changed.expect("changed");
+    };
+    changes(
+        "CREATE TRIGGER no_room BEFORE UPDATE ON alarm_notice BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;",
+    );
+    let now = clock::wall();
+    assert!(tell_due(&city, now).is_err());
+    requests.recv_timeout(PATIENCE).expect("told");
+    for _ in 0..3 {
+        tell_due(&city, now).expect("nothing is to be told");
+    }
+    assert!(requests.try_recv().is_err(), "once, and not each time");
+    // Once the database takes it again, it is told as it should be.
+    changes("DROP TRIGGER no_room;");
+    let later = clock::mono() + UNNOTED;
+    let what = "alarm 1 first webhook";
+    assert!(!city.unnoted.may_tell(clock::mono(), what));
+    assert!(city.unnoted.may_tell(later, what));
+    city.unnoted
+        .noted(later, what, true, Ok(()))
+        .expect("noted");
+    tell_due(&city, now).expect("told");
+    requests.recv_timeout(PATIENCE).expect("told");
+    assert!(notices(&city)[0].2);
+}

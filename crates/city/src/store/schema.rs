@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::CityError;
 
@@ -289,7 +289,7 @@ CREATE TABLE placed (booth_id TEXT PRIMARY KEY, number INTEGER NOT NULL, at TEXT
 
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, CityError> {
-    let connection = Connection::open(path)?;
+    let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What a person decided is on the disk when the page says so.
@@ -297,22 +297,30 @@ pub(super) fn open(path: &Path) -> Result<Connection, CityError> {
     // What is deleted is overwritten: a withdrawn message's transcript is gone from the file.
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if !(0..=VERSION).contains(&version) {
-        return Err(CityError::Version {
-            found: version,
-            known: VERSION,
-        });
-    }
-    let steps = [TABLES].into_iter().chain(STEPS);
-    let steps: String = steps.skip(version as usize).collect();
-    if !steps.is_empty() {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
+    if version_of(&connection)? < VERSION {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have brought it up to date meanwhile.
+        let version = version_of(&transaction)?;
+        let steps = [TABLES].into_iter().chain(STEPS);
+        let steps: String = steps.skip(version as usize).collect();
+        transaction.execute_batch(&steps)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
     }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// The version of a database that this program can use.
+fn version_of(db: &Connection) -> Result<i64, CityError> {
+    let found = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match (0..=VERSION).contains(&found) {
+        true => Ok(found),
+        false => Err(CityError::Version {
+            found,
+            known: VERSION,
+        }),
+    }
 }
 
 /// Makes a database as the first version of this program left it, with one row.

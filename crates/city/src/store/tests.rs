@@ -252,3 +252,25 @@ fn a_database_of_the_first_version_is_brought_up_to_date_with_all_its_rows() {
     });
     assert_eq!(found.expect("reads"), (schema::VERSION, 1, 1));
 }
+
+#[test]
+fn programs_that_start_together_bring_a_database_up_to_date_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("city.sqlite");
+        schema::first_version(&path);
+        let first = rusqlite::Connection::open(&path).expect("opens");
+        first
+            .pragma_update(None, "journal_mode", "WAL")
+            .expect("set");
+        let together = std::sync::Barrier::new(8);
+        std::thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    together.wait();
+                    schema::open(&path).expect("up to date");
+                });
+            }
+        });
+    }
+}

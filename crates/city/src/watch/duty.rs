@@ -109,20 +109,20 @@ impl Duty {
 }
 
 impl WatchConfig {
-    /// Who is to be told of an alert that nobody has taken on since it was raised.
+    /// Who is to be told of an alert that nobody has taken on since this time, at which the first was told.
     pub(super) fn called(
         &self,
         zone: &TimeZone,
         now: Timestamp,
         severity: Severity,
-        raised_at: Timestamp,
+        since: Timestamp,
     ) -> Vec<&Duty> {
         if severity == Severity::Watch
             || (severity != Severity::CitizenCannotSpeak && self.is_quiet(zone, now))
         {
             return Vec::new();
         }
-        let waited = now.duration_since(raised_at).max(SignedDuration::ZERO);
+        let waited = now.duration_since(since).max(SignedDuration::ZERO);
         let wait_s = (self.wait_minutes * 60).max(1);
         let turns = usize::try_from(waited.as_secs() / wait_s).unwrap_or(0);
         let on_duty = self.duty.iter().filter(|duty| duty.is_on(zone, now));

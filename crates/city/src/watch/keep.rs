@@ -1,4 +1,5 @@
-//! Which alerts are open: what is seen becomes an alert after a while, and is over after a while without being seen.
+//! Which alerts are open: what is seen becomes an alert after a while, and is over after a while without being seen. What comes and goes again
+//! and again is over later each time.
 //!
 //! Owns: the rows of `watch` and `watch_pause`. A look that finds nothing new writes nothing. Runs inside the store's transaction.
 
@@ -13,8 +14,15 @@ use super::Sighting;
 
 /// What is not seen for so long is over.
 const OVER_AFTER: SignedDuration = SignedDuration::from_secs(120);
+/// With each end of the same alert within a day this is twice as long, and so often at most: whoever is on duty is not told all day of what comes
+/// and goes.
+const MOST_DOUBLED: u32 = 6;
+/// A loss that grows is told again after this at the soonest: a booth that invents losses writes no mail each minute.
+const TOLD_ANEW: SignedDuration = SignedDuration::from_hours(1);
 /// Alerts that are over are kept so long.
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
+/// Alerts of one booth that are over and kept: a booth that raises and clears what it likes fills no disk.
+const MOST_OVER: i64 = 500;
 /// Most alerts that are open at a time; further ones wait until there is room.
 const MOST_OPEN: usize = 20_000;
 
@@ -22,7 +30,7 @@ const MOST_OPEN: usize = 20_000;
 fn raised_after(kind: &str) -> SignedDuration {
     SignedDuration::from_secs(match kind {
         "broker" | "fleet_silent" => 60,
-        "silent" | "clock_off" => 120,
+        "silent" | "clock_off" | "hub_clock" => 120,
         // Clips are on their way for a while.
         "gaps" => 1_800,
         _ => 0,
@@ -77,22 +85,64 @@ pub(super) fn note(
         }
     }
     // Of a booth that says nothing nobody knows whether what it raised before is over.
-    let is_fleet_unknown = seen
-        .iter()
-        .any(|one| matches!(one.kind.as_str(), "broker" | "fleet_silent"));
+    let is_fleet_unknown = seen.iter().any(|one| {
+        one.subject.is_empty() && matches!(one.kind.as_str(), "broker" | "fleet_silent")
+    });
     let silent = seen.iter().filter(|one| one.kind == "silent");
     let silent: BTreeSet<&str> = silent.map(|one| one.subject.as_str()).collect();
-    for ((subject, _), row) in open {
-        if paused.contains(&subject) {
+    let ended = match open.is_empty() {
+        true => BTreeMap::new(),
+        false => ended(tx, now)?,
+    };
+    let mut has_ended = false;
+    for (key, row) in open {
+        let subject = &key.0;
+        if paused.contains(subject) {
             tx.prepare_cached("DELETE FROM watch_notice WHERE watch = ?1")?
                 .execute([row.id])?;
             end(tx, now, &row)?;
+            has_ended = true;
         } else if subject.is_empty() || !(is_fleet_unknown || silent.contains(subject.as_str())) {
-            miss(tx, now, &row)?;
+            let times = ended.get(&key).copied().unwrap_or(0);
+            has_ended |= miss(tx, now, over_after(times), &row)?;
         }
     }
     tx.prepare_cached("DELETE FROM watch WHERE over_at < ?1")?
         .execute([rfc3339(now - KEPT)])?;
+    match has_ended {
+        true => bound(tx),
+        false => Ok(()),
+    }
+}
+
+/// How often each alert has ended within a day.
+fn ended(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<BTreeMap<(String, String), u32>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT subject, kind, count(*) FROM watch WHERE over_at >= ?1 GROUP BY subject, kind",
+    )?;
+    let a_day_ago = rfc3339(now - SignedDuration::from_hours(24));
+    let rows = statement.query_map([a_day_ago], |row| {
+        Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
+    })?;
+    rows.collect()
+}
+
+/// How long an alert that has ended so often must be unseen until it is over.
+fn over_after(times: u32) -> SignedDuration {
+    OVER_AFTER * (1_i32 << times.min(MOST_DOUBLED))
+}
+
+/// Deletes what of one booth is too much.
+fn bound(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM watch WHERE id IN (SELECT id FROM (
+           SELECT id, row_number() OVER (PARTITION BY subject ORDER BY id DESC) AS nth FROM watch WHERE over_at IS NOT NULL)
+         WHERE nth > ?1)",
+    )?
+    .execute([MOST_OVER])?;
     Ok(())
 }
 
@@ -156,6 +206,9 @@ fn see_again(
             one.since.map(rfc3339)
         ])?;
     }
+    if one.kind == "gaps" && row.is_raised && one.number > row.says.2 {
+        tell_anew(tx, now, row)?;
+    }
     // A clock that was set back makes nothing due for ever.
     let stood = now.duration_since(row.first_seen);
     if !row.is_raised && (stood >= raised_after(&one.kind) || stood.is_negative()) {
@@ -165,16 +218,43 @@ fn see_again(
     Ok(())
 }
 
-fn miss(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()> {
+/// What is lost stays lost, and its alert open: a further loss is news, also where the first was told and taken on.
+fn tell_anew(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()> {
+    let is_just_told: bool = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM watch_notice WHERE watch = ?1 AND is_over = 0 AND made_at > ?2)",
+        )?
+        .query_row(params![row.id, rfc3339(now - TOLD_ANEW)], |row| row.get(0))?;
+    if is_just_told {
+        return Ok(());
+    }
+    tx.prepare_cached(
+        "UPDATE watch SET taken_by = NULL, taken_at = NULL, snoozed_until = NULL WHERE id = ?1",
+    )?
+    .execute([row.id])?;
+    tx.prepare_cached("DELETE FROM watch_notice WHERE watch = ?1 AND is_over = 0")?
+        .execute([row.id])?;
+    Ok(())
+}
+
+/// Whether it is over now.
+fn miss(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    over_after: SignedDuration,
+    row: &Open,
+) -> rusqlite::Result<bool> {
     match row.unseen_since {
         None => {
             tx.prepare_cached("UPDATE watch SET unseen_since = ?2 WHERE id = ?1")?
                 .execute(params![row.id, rfc3339(now)])?;
+            Ok(false)
         }
-        Some(since) if (SignedDuration::ZERO..OVER_AFTER).contains(&now.duration_since(since)) => {}
-        Some(_) => end(tx, now, row)?,
+        Some(since) if (SignedDuration::ZERO..over_after).contains(&now.duration_since(since)) => {
+            Ok(false)
+        }
+        Some(_) => end(tx, now, row).map(|()| true),
     }
-    Ok(())
 }
 
 /// What was never raised leaves nothing behind.
@@ -189,8 +269,8 @@ fn end(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()>
 }
 
 /// The booths that are paused.
-fn paused(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<BTreeSet<String>> {
-    let mut statement = tx.prepare_cached("SELECT booth_id FROM watch_pause WHERE until > ?1")?;
+pub(super) fn paused(db: &Connection, now: Timestamp) -> rusqlite::Result<BTreeSet<String>> {
+    let mut statement = db.prepare_cached("SELECT booth_id FROM watch_pause WHERE until > ?1")?;
     let rows = statement.query_map([rfc3339(now)], |row| row.get(0))?;
     rows.collect()
 }

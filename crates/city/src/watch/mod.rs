@@ -17,9 +17,13 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use booth_contract::Severity;
+use booth_contract::time::Mono;
+use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
 
 pub use duty::{Duty, WatchConfig};
@@ -30,8 +34,10 @@ use crate::City;
 use crate::places;
 use crate::store::CityError;
 
-/// How often it is looked which booths are too quiet: a look reads weeks of hours.
+/// How often it is looked whether a booth is too quiet: that reads weeks of hours.
 const QUIET_EVERY: SignedDuration = SignedDuration::from_mins(10);
+/// Most booths of which that is looked at a time: what arrives waits meanwhile. Ten thousand booths have their turn within [`QUIET_EVERY`].
+const QUIET_AT_ONCE: usize = 350;
 
 /// Something that is wrong at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +57,13 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "silent",
     "fleet_silent",
     "too_quiet",
     "gaps",
     "clock_off",
+    "hub_clock",
     "two_machines",
     "where_is",
     "place_unknown",
@@ -65,17 +72,37 @@ pub const KINDS: [&str; 11] = [
     "backup",
 ];
 
-/// What a look found of booths that are too quiet, and when that was.
+/// What is remembered of the looks.
 #[derive(Debug, Default)]
-pub(crate) struct Quiet(Mutex<Option<(Timestamp, Vec<Sighting>)>>);
+pub(crate) struct Looks {
+    /// Of each booth that is ready, whether it is too quiet, and when that was looked at.
+    quiet: Mutex<BTreeMap<String, (Timestamp, Option<Sighting>)>>,
+    /// When a look went well last, in ms since the machine's start; 0 if none did.
+    well_at: AtomicU64,
+}
+
+impl Looks {
+    /// When a look went well last.
+    fn well_at(&self) -> Mono {
+        Mono(self.well_at.load(Ordering::Relaxed))
+    }
+}
 
 impl City {
-    /// Looks at what is wrong now. The hub asks every 20 s.
+    /// Looks at what is wrong now.
     ///
     /// # Errors
     /// A database or a hub that does not answer; the next look sees the same.
-    pub fn watch(&self, now: Timestamp) -> Result<(), CityError> {
-        let mut seen = self.centre.sightings(now)?;
+    pub(crate) fn watch(&self, now: Timestamp) -> Result<(), CityError> {
+        self.look(now)?;
+        let well_at = clock::mono().0;
+        self.looks.well_at.store(well_at, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn look(&self, now: Timestamp) -> Result<(), CityError> {
+        let paused = self.store.read(|db| keep::paused(db, now))?;
+        let mut seen = self.centre.sightings(now, &paused)?;
         seen.extend(self.too_quiet(now)?);
         seen.extend(self.store.read(places::network::sightings)?);
         seen.extend(self.store.read(places::numbers::sightings)?);
@@ -90,19 +117,25 @@ impl City {
     }
 
     fn too_quiet(&self, now: Timestamp) -> Result<Vec<Sighting>, CityError> {
-        let mut quiet = self.quiet.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, found)) = &*quiet
-            && (*at..*at + QUIET_EVERY).contains(&now)
-        {
-            return Ok(found.clone());
-        }
+        let quiet = &self.looks.quiet;
+        let mut quiet = quiet.lock().unwrap_or_else(PoisonError::into_inner);
         let booths = self.centre.booths()?;
         let ready = booths.into_iter().filter(|booth| booth.is_ready);
-        let ready: Vec<String> = ready.map(|booth| booth.id).collect();
+        let ready: BTreeSet<String> = ready.map(|booth| booth.id).collect();
+        quiet.retain(|booth, _| ready.contains(booth));
+        let is_due = |booth: &&String| {
+            let looked = quiet.get(*booth);
+            looked.is_none_or(|(at, _)| !(*at..*at + QUIET_EVERY).contains(&now))
+        };
+        let due = ready.iter().filter(is_due).take(QUIET_AT_ONCE);
+        let due: Vec<String> = due.cloned().collect();
         let found = self
             .store
-            .read(|db| quiet::too_quiet(db, &self.zone, now, &ready))?;
-        *quiet = Some((now, found.clone()));
-        Ok(found)
+            .read(|db| quiet::too_quiet(db, &self.zone, now, &due))?;
+        for booth in due {
+            let one = found.iter().find(|one| one.subject == booth).cloned();
+            quiet.insert(booth, (now, one));
+        }
+        Ok(quiet.values().filter_map(|(_, one)| one.clone()).collect())
     }
 }

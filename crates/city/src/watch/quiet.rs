@@ -14,7 +14,7 @@ use super::Sighting;
 
 /// So many lifts that usually come and did not are news. If lifts come by chance, one silence in 3,000 is as long by chance.
 const MISSED: f64 = 8.0;
-/// How far back the usual is looked for.
+/// How far back from the last lift the usual is looked for: a silence, however long, does not become the usual.
 const WEEKS: i64 = 8;
 /// On so many days at least the booth must have been ready at this place.
 const LEAST_DAYS: usize = 14;
@@ -61,8 +61,18 @@ fn hours_of(db: &Connection, booth: &str, now: Timestamp) -> rusqlite::Result<Ve
         .prepare_cached("SELECT since FROM placement WHERE booth_id = ?1 AND since <= ?2 ORDER BY since DESC LIMIT 1")?
         .query_row(params![booth, rfc3339(now)], |row| row.get(0))
         .optional()?;
-    let oldest = rfc3339(now - SignedDuration::from_hours(WEEKS * 7 * 24));
-    let from = moved.map_or(oldest.clone(), |moved| moved.max(oldest));
+    let moved = moved.unwrap_or_default();
+    let last: Option<String> = db
+        .prepare_cached(
+            "SELECT hour FROM ready_hour WHERE booth_id = ?1 AND lifts > 0 AND hour >= ?2 AND hour <= ?3 ORDER BY hour DESC LIMIT 1",
+        )?
+        .query_row(params![booth, moved, rfc3339(now)], |row| row.get(0))
+        .optional()?;
+    let Some(last) = last.and_then(|at| at.parse::<Timestamp>().ok()) else {
+        return Ok(Vec::new());
+    };
+    let oldest = rfc3339(last - SignedDuration::from_hours(WEEKS * 7 * 24));
+    let from = moved.max(oldest);
     let mut statement = db.prepare_cached(
         "SELECT hour, minutes, lifts FROM ready_hour WHERE booth_id = ?1 AND hour >= ?2 AND hour <= ?3 ORDER BY hour",
     )?;
@@ -99,7 +109,8 @@ fn missed(zone: &TimeZone, hours: &[Hour]) -> Option<(Timestamp, f64)> {
     let mut lifts = [0_u32; 7 * 24];
     let mut minutes = [0_u32; 7 * 24];
     for hour in usual {
-        lifts[slot(hour.at)] += hour.lifts;
+        let lifts = &mut lifts[slot(hour.at)];
+        *lifts = lifts.saturating_add(hour.lifts);
         minutes[slot(hour.at)] += hour.ready_minutes;
     }
     let of_an_hour = |hour: &Hour| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use booth_contract::Severity;
-use booth_contract::time::rfc3339;
+use booth_contract::time::{Mono, rfc3339};
 use booth_host::{clock, tls};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -25,10 +25,14 @@ use crate::store::CityError;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often the heart beats.
 const BEAT_EVERY: Duration = Duration::from_secs(60);
+/// After so long without a look that went well the heart stands still: whoever is behind the heartbeat hears of nothing else.
+const BLIND_AFTER: Duration = Duration::from_secs(300);
 /// How long the other side of the heartbeat is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Most alerts in one message.
 const MOST_IN_ONE: usize = 50;
+/// Most of a sentence in a mail, in characters.
+const LONGEST: usize = 600;
 /// What could not be sent for so long is given up.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
@@ -56,17 +60,20 @@ pub(super) fn call_up(
     config: &WatchConfig,
 ) -> rusqlite::Result<()> {
     let mut statement = tx.prepare_cached(
-        "SELECT id, severity, raised_at FROM watch
+        "SELECT id, severity, snoozed_until, (SELECT min(made_at) FROM watch_notice WHERE watch = watch.id AND is_over = 0) FROM watch
          WHERE over_at IS NULL AND raised_at IS NOT NULL AND taken_at IS NULL AND (snoozed_until IS NULL OR snoozed_until <= ?1)",
     )?;
-    let open: Vec<(i64, String, String)> = statement
+    let at = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
+    type Waits = (i64, String, Option<Timestamp>, Option<Timestamp>);
+    let open: Vec<Waits> = statement
         .query_map([rfc3339(now)], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, at(row.get(2)?), at(row.get(3)?)))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    for (id, severity, raised_at) in open {
-        let raised_at: Timestamp = raised_at.parse().unwrap_or(now);
-        for duty in config.called(zone, now, severity_of(&severity), raised_at) {
+    for (id, severity, snoozed_until, first_told) in open {
+        // The first one has his time also where the alert waited before: in the quiet hours, while nobody was on duty, or put off.
+        let since = first_told.map_or(now, |told| told.max(snoozed_until.unwrap_or(told)));
+        for duty in config.called(zone, now, severity_of(&severity), since) {
             let ways = [("mail", &duty.mail), ("webhook", &duty.webhook)];
             for (way, _) in ways.into_iter().filter(|(_, to)| to.is_some()) {
                 tx.prepare_cached(
@@ -82,7 +89,7 @@ pub(super) fn call_up(
     Ok(())
 }
 
-/// What is over before it was told is told to nobody; whoever was told of the rest is told that it is over.
+/// What is over before it was told is told to nobody; whoever was told of the rest is told that it is over, or that is given up, too.
 fn tell_of_ends(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "DELETE FROM watch_notice WHERE is_over = 0 AND sent_at IS NULL
@@ -92,9 +99,9 @@ fn tell_of_ends(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT OR IGNORE INTO watch_notice (watch, is_over, duty, way, made_at, next_at)
          SELECT watch, 1, duty, way, ?1, ?1 FROM watch_notice JOIN watch ON watch.id = watch
-         WHERE is_over = 0 AND sent_at IS NOT NULL AND over_at IS NOT NULL",
+         WHERE is_over = 0 AND sent_at IS NOT NULL AND over_at >= ?2",
     )?
-    .execute([rfc3339(now)])?;
+    .execute([rfc3339(now), rfc3339(now - GIVEN_UP_AFTER)])?;
     Ok(())
 }
 
@@ -105,32 +112,52 @@ fn severity_of(text: &str) -> Severity {
         .unwrap_or(Severity::Watch)
 }
 
-/// Tells who is on duty, and lets the heart beat, until it is dropped.
+/// Tells who is on duty, and lets the heart beat, until it is dropped. The heart beats on while a mail server keeps everybody waiting.
 pub(crate) async fn work(city: Arc<City>) {
+    tokio::join!(tell(&city), live(&city));
+}
+
+async fn tell(city: &Arc<City>) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut beat_at = tokio::time::Instant::now();
     loop {
         look.tick().await;
         let told = city.aside(|city| tell_due(city, clock::wall())).await;
         if let Err(error) = told {
             log::error!(about = "watch"; "an alert waits: {error}");
         }
-        if tokio::time::Instant::now() >= beat_at && city.config.watch.heartbeat.is_some() {
-            beat_at = tokio::time::Instant::now() + BEAT_EVERY;
-            let beaten = city.aside(|city| Ok(beat(city))).await;
-            if let Ok(Err(why)) = beaten {
-                log::warn!(about = "heartbeat"; "the heartbeat was not heard: {why}");
-            }
+    }
+}
+
+async fn live(city: &Arc<City>) {
+    if city.config.watch.heartbeat.is_none() {
+        return;
+    }
+    let began = clock::mono();
+    let mut due = tokio::time::interval(BEAT_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let beaten = city.aside(move |city| Ok(beat(city, began))).await;
+        if let Ok(Err(why)) = beaten {
+            log::warn!(about = "heartbeat"; "no heartbeat was heard: {why}");
         }
     }
 }
 
-/// One beat, if the hub takes messages.
-fn beat(city: &City) -> Result<(), String> {
+/// Whether nobody would be told of anything: no look went well for long.
+fn is_blind(now: Mono, began: Mono, well_at: Mono) -> bool {
+    now.since(well_at.max(began)) > BLIND_AFTER
+}
+
+/// One beat, if the hub takes messages and sees what is wrong.
+fn beat(city: &City, began: Mono) -> Result<(), String> {
     let Some(address) = city.config.watch.heartbeat.as_deref() else {
         return Ok(());
     };
+    if is_blind(clock::mono(), began, city.looks.well_at()) {
+        return Err("none was sent, because no look at what is wrong goes well".into());
+    }
     if !city.centre.takes_messages() {
         return Ok(());
     }
@@ -153,6 +180,10 @@ pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
     for duty in &city.config.watch.duty {
         for (way, to) in [("mail", &duty.mail), ("webhook", &duty.webhook)] {
             let Some(to) = to else { continue };
+            let what = format!("watch {} {way}", duty.name);
+            if !city.unnoted.may_tell(clock::mono(), &what) {
+                continue;
+            }
             let due = city.store.read(|db| due(db, now, &duty.name, way))?;
             if due.is_empty() {
                 continue;
@@ -164,8 +195,11 @@ pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
             if let Err(fault) = &sent {
                 log::error!(about = "watch"; "{way} to {}: {fault}", duty.name);
             }
-            city.store
-                .change_quietly(|tx| Ok(note(tx, now, &duty.name, way, &due, &sent)?))?;
+            let noted = city
+                .store
+                .change_quietly(|tx| Ok(note(tx, now, &duty.name, way, &due, &sent)?));
+            city.unnoted
+                .noted(clock::mono(), &what, sent.is_ok(), noted)?;
         }
     }
     Ok(())
@@ -264,7 +298,7 @@ fn body(city: &City, due: &[Told]) -> String {
             told.since,
             told.number,
         );
-        lines.push(format!("  {says}"));
+        lines.push(format!("  {}", on_one_line(&says)));
         if !told.is_over {
             lines.push(format!(
                 "  → {}",
@@ -279,6 +313,11 @@ fn body(city: &City, due: &[Told]) -> String {
         city.words.say(language, "watch-mail-page")
     ));
     lines.join("\n")
+}
+
+/// What a booth says stays on its line: no booth writes another alert into a mail.
+fn on_one_line(said: &str) -> String {
+    crate::desk::plain(said, LONGEST).replace('\n', " ")
 }
 
 fn hooked(city: &City, due: &[Told], now: Timestamp) -> serde_json::Value {
@@ -296,4 +335,25 @@ fn hooked(city: &City, due: &[Told], now: Timestamp) -> serde_json::Value {
         .collect();
     let desk = city.config.alarm.desk.trim_end_matches('/');
     json!({ "kind": "watch", "sent_at": rfc3339(now), "page": format!("{desk}/watch"), "alerts": alerts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_booth_writes_another_alert_into_a_mail() {
+        let said = "4.6 V\r\n\nOVER: b-2: says nothing\u{202e}";
+        assert_eq!(on_one_line(said), "4.6 V  OVER: b-2: says nothing");
+        assert_eq!(on_one_line(&"x".repeat(5_000)).len(), LONGEST);
+    }
+
+    #[test]
+    fn a_hub_that_sees_nothing_lets_the_heart_stand_still() {
+        let began = Mono(1_000);
+        let later = began + BLIND_AFTER + Duration::from_secs(1);
+        assert!(!is_blind(began, began, Mono(0)), "it has just begun");
+        assert!(is_blind(later, began, Mono(0)), "no look ever went well");
+        assert!(!is_blind(later, began, began + Duration::from_secs(60)));
+    }
 }

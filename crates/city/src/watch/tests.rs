@@ -1,4 +1,5 @@
 //! The watch over its database and its page: what becomes an alert, who is told, and what people do about it.
+//! Longer than 500 lines: one scene, and a test per promise.
 
 use std::sync::Arc;
 
@@ -144,6 +145,245 @@ fn what_was_over_before_it_was_told_is_told_to_nobody_and_what_was_told_meanwhil
     city.watch(at(20)).expect("looked");
     city.watch(at(200)).expect("looked");
     assert_eq!(state(&city).2, []);
+}
+
+#[test]
+fn what_comes_and_goes_all_day_is_over_later_each_time() {
+    let (city, centre, _folder) = scene();
+    let power = sighting("a-1", "power", Severity::NeedsVisit);
+    // Seen each six minutes, for an hour.
+    for second in (0..3_600).step_by(120) {
+        let seen = (second % 360 == 0).then(|| power.clone());
+        centre.have().sightings = seen.into_iter().collect();
+        city.watch(at(second)).expect("looked");
+    }
+    let (open, over, _) = state(&city);
+    assert_eq!(
+        (open.len(), over.len()),
+        (1, 1),
+        "two minutes without it are an end once, and not a second time on that day"
+    );
+    // It is well at last: four minutes later that is told.
+    centre.have().sightings.clear();
+    for second in [3_600, 3_720, 3_850] {
+        city.watch(at(second)).expect("looked");
+    }
+    assert_eq!(state(&city).0, Vec::<String>::new());
+}
+
+#[test]
+fn of_one_booth_so_many_alerts_that_are_over_are_kept_and_of_the_others_all() {
+    let (city, centre, _folder) = scene();
+    let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 700)
+       INSERT INTO watch (subject, kind, severity, text, number, first_seen, raised_at, over_at)
+       SELECT CASE WHEN n <= 3 THEN 'b-2' ELSE 'a-1' END, 'power', '2 needs_visit', '', 0, ?1, ?1, ?1 FROM n";
+    let before = booth_contract::time::rfc3339(at(-60));
+    let filled = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute(sql, [before]).map(drop)?));
+    filled.expect("written");
+    centre.have().sightings = vec![sighting("a-1", "case_open", Severity::Watch)];
+    city.watch(at(0)).expect("looked");
+    centre.have().sightings.clear();
+    city.watch(at(20)).expect("looked");
+    city.watch(at(150)).expect("looked");
+    let over = state(&city).1;
+    let of = |booth: &str| over.iter().filter(|one| one.starts_with(booth)).count();
+    assert_eq!((of("a-1"), of("b-2")), (500, 3));
+    assert!(over.contains(&"a-1 case_open".to_owned()), "the latest");
+}
+
+#[test]
+fn after_the_quiet_hours_the_first_is_told_first_and_the_others_when_he_does_not_take_it_on() {
+    let duty = |name: &str| Duty {
+        name: name.into(),
+        webhook: Some("http://127.0.0.1:1/".into()),
+        ..Duty::default()
+    };
+    let mut config = CityConfig::default();
+    config.watch.duty = vec![duty("first"), duty("second"), duty("third")];
+    config.watch.quiet = Some("22:00-07:00".into());
+    let (city, centre, _folder) = city_with(config);
+    let told = || -> Vec<String> {
+        let read = city.store.read(|db| {
+            let mut statement = db.prepare("SELECT duty FROM watch_notice ORDER BY duty")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        });
+        read.expect("a database")
+    };
+    centre.have().sightings = vec![sighting("a-1", "power", Severity::NeedsVisit)];
+    let local = |time: &str| -> Timestamp {
+        let time: jiff::civil::DateTime = time.parse().expect("a time");
+        let zoned = time.to_zoned_datetime(city.zone.clone());
+        zoned.expect("is there").timestamp()
+    };
+    city.watch(local("2026-03-05T23:00")).expect("looked");
+    assert_eq!(told(), Vec::<String>::new());
+    city.watch(local("2026-03-06T07:00")).expect("looked");
+    assert_eq!(
+        told(),
+        ["first"],
+        "it waited for eight hours, and he did not"
+    );
+    city.watch(local("2026-03-06T07:29")).expect("looked");
+    assert_eq!(told(), ["first"]);
+    city.watch(local("2026-03-06T07:30")).expect("looked");
+    assert_eq!(told(), ["first", "second"]);
+    // It is put off for a while: then again one after the other.
+    let put_off = "UPDATE watch SET snoozed_until = ?1";
+    let until = booth_contract::time::rfc3339(local("2026-03-06T12:00"));
+    let done = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute(put_off, [until]).map(drop)?));
+    done.expect("written");
+    city.watch(local("2026-03-06T12:00")).expect("looked");
+    assert_eq!(told(), ["first", "second"]);
+    city.watch(local("2026-03-06T13:00")).expect("looked");
+    assert_eq!(told(), ["first", "second", "third"]);
+}
+
+#[test]
+fn many_booths_have_their_turn_one_part_after_the_other() {
+    let (city, centre, _folder) = scene();
+    let ready = |n: usize| BoothNow {
+        id: format!("b-{n:03}"),
+        name: String::new(),
+        is_ready: true,
+        today: Default::default(),
+        said_at: None,
+    };
+    centre.have().booths = (0..QUIET_AT_ONCE + 50).map(ready).collect();
+    let looked = |second: i64| -> Vec<i64> {
+        city.watch(at(second)).expect("looked");
+        let quiet = city.looks.quiet.lock().expect("looks");
+        let since = |(at, _): &(Timestamp, Option<Sighting>)| at.as_second() - 1_790_000_000;
+        quiet.values().map(since).collect()
+    };
+    assert_eq!(looked(0), vec![0; QUIET_AT_ONCE]);
+    let both = [vec![0; QUIET_AT_ONCE], vec![20; 50]].concat();
+    assert_eq!(looked(20), both);
+    assert_eq!(looked(599), both, "each has its turn once in ten minutes");
+    assert_eq!(looked(600)[0], 600);
+    centre.have().booths.truncate(1);
+    assert_eq!(looked(620), [600]);
+}
+
+#[test]
+fn a_silence_of_weeks_does_not_become_what_is_usual() {
+    let (city, _, _folder) = scene();
+    let from: Timestamp = "2026-03-02T00:00:00Z".parse().expect("a time");
+    // Two lifts in each hour of the day for three weeks, and then nobody.
+    let filled = city.store.change_quietly(|tx| {
+        let mut row = tx.prepare(
+            "INSERT INTO ready_hour (booth_id, hour, minutes, lifts) VALUES ('a-1', ?1, ?2, ?3)",
+        )?;
+        for n in 0..24 * 90 {
+            let hour = booth_contract::time::rfc3339(from + SignedDuration::from_hours(n));
+            let is_lifted = n < 24 * 21 && (8..20).contains(&(n % 24));
+            let lifts = i64::from(is_lifted) * 2;
+            row.execute(rusqlite::params![hour, (1_i64 << 60) - 1, lifts])?;
+        }
+        Ok(())
+    });
+    filled.expect("written");
+    for days in [23, 60, 89] {
+        let now = from + SignedDuration::from_hours(24 * days);
+        let booths = ["a-1".to_owned()];
+        let found = city
+            .store
+            .read(|db| quiet::too_quiet(db, &city.zone, now, &booths));
+        assert_eq!(found.expect("read").len(), 1, "day {days}");
+    }
+}
+
+#[test]
+fn a_further_loss_is_told_although_the_first_was_taken_on() {
+    let (city, centre, _folder) = scene();
+    let gaps = |number| Sighting {
+        number,
+        ..sighting("a-1", "gaps", Severity::NeedsVisit)
+    };
+    centre.have().sightings = vec![gaps(2)];
+    city.watch(at(0)).expect("looked");
+    city.watch(at(1_800)).expect("looked");
+    assert_eq!(state(&city).2, [(false, false)]);
+    sent(&city);
+    let taken = city.store.change_quietly(|tx| {
+        let sql = "UPDATE watch SET taken_by = 'olga', taken_at = first_seen";
+        Ok(tx.execute(sql, []).map(drop)?)
+    });
+    taken.expect("written");
+    city.watch(at(1_820)).expect("looked");
+    assert_eq!(state(&city).2, [(false, true)], "nothing is new");
+    centre.have().sightings = vec![gaps(3)];
+    city.watch(at(1_840)).expect("looked");
+    assert_eq!(state(&city).2, [(false, true)], "that is the same loss");
+    centre.have().sightings = vec![gaps(5)];
+    city.watch(at(5_500)).expect("looked");
+    assert_eq!(state(&city).2, [(false, false)], "two more are lost");
+    sent(&city);
+    // Some of them came after all.
+    centre.have().sightings = vec![gaps(4)];
+    city.watch(at(9_900)).expect("looked");
+    assert_eq!(state(&city).2, [(false, true)]);
+}
+
+#[test]
+fn a_word_that_it_is_over_is_given_up_after_a_day() {
+    let (city, centre, _folder) = scene();
+    let stays = sighting("b-2", "power", Severity::NeedsVisit);
+    centre.have().sightings = vec![
+        stays.clone(),
+        sighting("a-1", "power", Severity::NeedsVisit),
+    ];
+    city.watch(at(0)).expect("looked");
+    sent(&city);
+    centre.have().sightings = vec![stays];
+    city.watch(at(20)).expect("looked");
+    city.watch(at(200)).expect("looked");
+    let ends = |city: &City| state(city).2.iter().filter(|(is_over, _)| *is_over).count();
+    assert_eq!(ends(&city), 1);
+    // Nobody takes it for more than a day.
+    for hours in [12, 25, 26, 50] {
+        city.watch(at(hours * 3_600)).expect("looked");
+    }
+    assert_eq!(ends(&city), 0);
+}
+
+#[test]
+fn what_was_told_and_could_not_be_written_down_waits() {
+    let (city, centre, _folder) = scene();
+    centre.have().sightings = vec![sighting("a-1", "power", Severity::NeedsVisit)];
+    city.watch(at(0)).expect("looked");
+    let full = Err(CityError::Failed("the disk is full".into()));
+    let now = clock::mono();
+    let noted = city.unnoted.noted(now, "watch duty webhook", true, full);
+    assert!(noted.is_err());
+    let tries = |city: &City| -> i64 {
+        let sql = "SELECT tries FROM watch_notice";
+        let read = city
+            .store
+            .read(|db| db.query_row(sql, [], |row| row.get(0)));
+        read.expect("a notice")
+    };
+    tell::tell_due(&city, at(1)).expect("nothing is to be told");
+    assert_eq!(tries(&city), 0);
+    let noted = city.unnoted.noted(now, "watch duty webhook", true, Ok(()));
+    noted.expect("noted");
+    tell::tell_due(&city, at(1)).expect("tried");
+    assert_eq!(tries(&city), 1);
+}
+
+#[test]
+fn what_is_wrong_is_seen_also_where_nothing_that_arrives_can_be_taken_over() {
+    let (city, centre, _folder) = scene();
+    let broken = city
+        .store
+        .change_quietly(|tx| Ok(tx.execute_batch("DROP TABLE mark")?));
+    broken.expect("dropped");
+    centre.have().sightings = vec![sighting("", "disk", Severity::CitizenCannotSpeak)];
+    assert!(city.look_around(at(0), true).is_err());
+    assert_eq!(state(&city).0, [" disk"]);
 }
 
 #[test]

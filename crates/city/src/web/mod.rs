@@ -92,7 +92,9 @@ pub fn behind_the_door(city: &Arc<City>, pages: Router, need_of: fn(&str) -> Nee
         need_of,
         opens_before_the_first_account: !city.config.is_behind_tls,
     };
-    pages.layer(middleware::from_fn_with_state(door, door::door))
+    pages
+        .layer(middleware::from_fn_with_state(door, door::door))
+        .layer(middleware::from_fn(own_origin))
 }
 
 /// Forms of staff say where they come from, to their own site alone: with the policy of the other pages a browser says `Origin: null`.

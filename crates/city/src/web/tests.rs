@@ -250,6 +250,13 @@ async fn the_hubs_own_pages_need_a_login_as_soon_as_there_is_an_account() {
 }
 
 #[tokio::test]
+async fn a_form_on_the_hubs_own_pages_says_where_it_comes_from() {
+    let (city, _, _folder) = city();
+    let (_, headers, _) = ask(&hubs_pages(&city), request("/", "", None)).await;
+    assert_eq!(headers["referrer-policy"], "same-origin");
+}
+
+#[tokio::test]
 async fn behind_a_proxy_nobody_hears_anything_before_the_first_account() {
     let config = CityConfig {
         is_behind_tls: true,

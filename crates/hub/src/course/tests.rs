@@ -71,6 +71,27 @@ fn a_day_is_seen_by_five_minutes_and_a_week_by_hours_with_least_most_and_mean() 
 }
 
 #[test]
+fn all_booths_are_looked_through_once_in_an_hour_and_a_new_one_has_its_turn_in_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = Writer::open(&file_in(folder.path())).expect("opens");
+    let hour = NOW / HOUR_S * HOUR_S;
+    writer.keep(&[said(hour, "a-1", 40.0)]).expect("kept");
+    let now = hour + HOUR_S + SETTLED_AFTER_S;
+    writer.sum_up(now).expect("summed up");
+    assert_eq!(writer.summed_until, None, "there may be more of them");
+    writer.sum_up(now).expect("nothing is left");
+    assert_eq!(writer.summed_until, Some(hour + HOUR_S));
+    writer.keep(&[said(hour + 9, "b-2", 50.0)]).expect("kept");
+    writer.sum_up(now).expect("not looked");
+    assert!(means(folder.path(), now, "b-2", Span::Week).is_empty());
+    writer.sum_up(now + HOUR_S).expect("summed up");
+    assert_eq!(
+        means(folder.path(), now + HOUR_S, "b-2", Span::Week),
+        [(hour, 50.0)]
+    );
+}
+
+#[test]
 fn each_health_is_deleted_after_a_week_and_its_hour_stays_two_years() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = file_in(folder.path());

@@ -48,7 +48,7 @@ use super::monitoring::Monitoring;
 use super::orders::Orders;
 use super::pages::{self, Asking, Base, Chosen, Head};
 use super::rollout::Rollouts;
-use super::view::{ClipFile, Cursor, Place, Views};
+use super::view::{ClipFile, Cursor, FleetView, Place, Views};
 use super::withdrawing::Withdrawing;
 use booth_host::crew::{self, Death};
 
@@ -217,6 +217,12 @@ impl Store {
         let _place = self.places.acquire().await;
         let views = self.views;
         crew::aside("pages", move || question(&*views)).await
+    }
+
+    /// The fleet; nothing where the database does not answer, which is no fleet without booths.
+    async fn fleet(self) -> Option<FleetView> {
+        let asked = self.ask(|views| views.fleet()).await;
+        asked.ok().filter(|fleet| !fleet.is_unknown)
     }
 }
 
@@ -422,7 +428,7 @@ async fn operations(
     Query(query): Pairs,
 ) -> Response {
     let chosen = Chosen::read(&query);
-    let Ok(view) = store.ask(|views| views.fleet()).await else {
+    let Some(view) = store.fleet().await else {
         return broken(&uri);
     };
     let page = pages::operations(&head, &view, &chosen).into_string();
@@ -434,9 +440,12 @@ async fn operations(
 }
 
 async fn fleet_csv(State(store): State<Store>, uri: Uri) -> Response {
-    let table = store.ask(|views| pages::fleet_csv(&views.fleet())).await;
-    match table {
-        Ok(Ok(table)) => {
+    let table = store.ask(|views| {
+        let fleet = views.fleet();
+        (!fleet.is_unknown).then(|| pages::fleet_csv(&fleet))
+    });
+    match table.await {
+        Ok(Some(Ok(table))) => {
             let fields = [
                 (
                     header::CONTENT_TYPE,

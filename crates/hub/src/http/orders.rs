@@ -1,7 +1,7 @@
 //! The forms with which an operator tells a booth what to do.
 //!
-//! Owns: `POST /booth/{id}/order` and the text that is to be signed. Each command stands in the log of acts, with who sent it. Never does: wait
-//! for the answer; it comes as an event of the booth.
+//! Owns: `POST /booth/{id}/order` and the text that is to be signed. Each command stands in the log of acts, with who sent it, before it is
+//! sent: nothing is commanded unseen. Never does: wait for the answer; it comes as an event of the booth.
 
 use axum::Form;
 use axum::extract::{Extension, Path, Query};
@@ -9,10 +9,10 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use booth_city::web;
 use booth_contract::BoothId;
-use booth_host::clock;
+use booth_host::{clock, crew};
 
-use super::{Operator, Pairs, missing, plain};
-use crate::orders::{Orders, order_of, text_to_sign};
+use super::{Operator, Pairs, broken, missing, plain};
+use crate::orders::{NotSent, Orders, order_of, text_to_sign};
 
 pub(super) async fn send(
     Operator { city, person }: Operator,
@@ -24,26 +24,29 @@ pub(super) async fn send(
     let Ok(booth) = BoothId::parse(&id) else {
         return missing(&uri, "There is no such booth.");
     };
-    let given = order_of(&booth, &fields).and_then(|order| {
-        let command = order.command;
-        orders.give(order).map(|()| command)
-    });
-    match given {
-        Err(why) => plain(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &uri,
-            "Not sent",
-            &why.to_string(),
-        ),
-        Ok(command) => {
-            let about = format!("{command} to {booth}");
-            let noted =
-                booth_host::crew::aside("orders", move || city.note_order(&person, &about)).await;
-            if let Ok(Err(error)) = noted {
-                log::error!("a command was sent, and the log of acts does not say so: {error}");
-            }
-            Redirect::to(&format!("../{booth}?sent={command}")).into_response()
+    let not_sent = |why: NotSent| {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        plain(status, &uri, "Not sent", &why.to_string())
+    };
+    let order = order_of(&booth, &fields).and_then(|order| orders.are_taken().map(|()| order));
+    let order = match order {
+        Ok(order) => order,
+        Err(why) => return not_sent(why),
+    };
+    let command = order.command;
+    let about = format!("{command} to {booth}");
+    let noted = crew::aside("orders", move || city.note_order(&person, &about)).await;
+    match noted {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            log::error!("a command is not sent, because the log of acts does not take it: {error}");
+            return broken(&uri);
         }
+        Err(_) => return broken(&uri),
+    }
+    match orders.give(order) {
+        Ok(()) => Redirect::to(&format!("../{booth}?sent={command}")).into_response(),
+        Err(why) => not_sent(why),
     }
 }
 

@@ -25,10 +25,16 @@ pub(super) async fn page(
     rollouts: Option<Extension<Arc<Rollouts>>>,
     files: Option<Extension<Option<UpdateFiles>>>,
 ) -> Response {
-    let Ok(view) = store.ask(|views| views.fleet()).await else {
+    let Some(view) = store.fleet().await else {
         return broken(&uri);
     };
-    let rollout = rollouts.and_then(|Extension(rollouts)| rollouts.now());
+    // A look holds the rollout while it asks the database: nobody waits for it on the thread of the connections.
+    let rollout = crew::aside("updates", move || {
+        rollouts.and_then(|Extension(rollouts)| rollouts.now())
+    });
+    let Ok(rollout) = rollout.await else {
+        return broken(&uri);
+    };
     let asking = person.map(|Extension(person)| Asking {
         form_token: person.here.form_token,
         sent: None,

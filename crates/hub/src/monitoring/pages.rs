@@ -122,6 +122,10 @@ impl Parts {
         let measurer = self.measurer.lock().unwrap_or_else(PoisonError::into_inner);
         let measures = measurer.measure().map_err(|error| error.to_string())?;
         drop(measurer);
+        let fleet = self.views.fleet();
+        if fleet.is_unknown {
+            return Err(fleet.broker_detail);
+        }
         let now = clock::wall();
         let desk = self
             .city
@@ -139,7 +143,7 @@ impl Parts {
             is_connected,
             is_ready: self.unready(free.as_ref()).is_empty(),
             measures,
-            fleet: self.views.fleet(),
+            fleet,
             reserve_bytes: self.reserve_bytes,
             free,
             desk,

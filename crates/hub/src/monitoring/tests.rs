@@ -644,3 +644,16 @@ fn a_real_prometheus_scrapes_the_hub_with_its_token() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
+
+#[test]
+fn a_fleet_that_cannot_be_read_is_told_as_such_and_not_as_one_without_booths() {
+    let hub = Running::filled(|_| {});
+    let database = crate::store::database_in(&hub.dir());
+    let db = rusqlite::Connection::open(database).expect("opens");
+    db.execute_batch("DROP TABLE card_at_booth")
+        .expect("dropped");
+    for path in ["/metrics", "/operations", "/operations.csv", "/updates"] {
+        let (status, text) = hub.get(path, Some(TOKEN));
+        assert_eq!(status, 500, "{path}: {text}");
+    }
+}

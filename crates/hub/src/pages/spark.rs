@@ -12,8 +12,21 @@ const HEIGHT: f64 = 36.0;
 /// Room above and below the line.
 const MARGIN: f64 = 3.0;
 
+/// A greater value is none: no booth measures it, and no picture has room for it.
+const GREATEST: f64 = 1e15;
+
 /// The picture of these points, the oldest first; nothing where there is none. A time without a point is a gap in it.
 pub(super) fn spark(name: &str, span: Span, now: i64, points: &[(i64, Range)]) -> Markup {
+    let is_value = |value: f64| value.abs() < GREATEST;
+    let points: Vec<(i64, Range)> = points
+        .iter()
+        .filter(|(_, range)| {
+            [range.least, range.most, range.mean]
+                .into_iter()
+                .all(is_value)
+        })
+        .copied()
+        .collect();
     let (Some(least), Some(most)) = (
         points.iter().map(|(_, range)| range.least).reduce(f64::min),
         points.iter().map(|(_, range)| range.most).reduce(f64::max),
@@ -21,7 +34,8 @@ pub(super) fn spark(name: &str, span: Span, now: i64, points: &[(i64, Range)]) -
         return html! { span.soft { "nothing noted" } };
     };
     let from = now - span.seconds();
-    let x = |at: i64| (at - from) as f64 / span.seconds() as f64 * WIDTH;
+    // The first point began a little before the picture does.
+    let x = |at: i64| (at - from).max(0) as f64 / span.seconds() as f64 * WIDTH;
     let height = most - least;
     let y = |value: f64| match height > 0.0 {
         true => HEIGHT - MARGIN - (value - least) / height * (HEIGHT - 2.0 * MARGIN),
@@ -71,6 +85,9 @@ pub(super) fn words(span: Span) -> &'static str {
 
 /// A number as short as it can be read: whole numbers whole, others with at most two places.
 pub(super) fn number(value: f64) -> String {
+    if value.abs() >= GREATEST {
+        return format!("{value:e}");
+    }
     let value = if value.abs() >= 100.0 {
         value.round()
     } else {
@@ -125,6 +142,19 @@ mod tests {
         assert!(drawn.contains("from 39 to 47, at last 40"), "{drawn}");
         let flat = spark("ready", Span::Week, now, &[(now - 7_200, at(0.0))]).into_string();
         assert!(!flat.contains("NaN"), "{flat}");
+        // What a booth invents costs its own point.
+        let mut invented = day.clone();
+        for (n, value) in [(3, f64::MAX), (4, -f64::MAX), (5, f64::INFINITY)] {
+            invented[n].1 = at(value);
+        }
+        invented[6].1.mean = f64::NAN;
+        invented[0].0 -= 200;
+        let drawn = spark("cpu_temp_c", Span::Day, now, &invented).into_string();
+        assert!(
+            !drawn.contains("NaN") && !drawn.contains("inf") && !drawn.contains("M-"),
+            "{drawn}"
+        );
+        assert!(drawn.contains("from 39 to 47"), "{drawn}");
         let nothing = spark("ready", Span::Week, now, &[]).into_string();
         assert!(nothing.contains("nothing noted"));
     }
@@ -140,6 +170,7 @@ mod tests {
             (123.6, "124"),
             (-67.0, "-67"),
             (1_234_567.0, "1234567"),
+            (-2.5e300, "-2.5e300"),
         ] {
             assert_eq!(number(value), text);
         }

@@ -12,6 +12,14 @@ const STEADY: SignedDuration = SignedDuration::from_mins(10);
 const MAY_BE_UNREADY: SignedDuration = SignedDuration::from_mins(15);
 /// A booth that says nothing of its update for so long has failed: a mobile link may take hours.
 const MAY_BE_QUIET: SignedDuration = SignedDuration::from_hours(6);
+/// A booth that is there and runs the new version so long after its last word has kept it: a trial and the wait for a quiet moment before it are
+/// over by then, and the word of it was lost while the hub was away.
+const MUST_BE_KEPT: SignedDuration = SignedDuration::from_hours(2);
+/// A booth that is there and has not answered for so long has not got the command, and is told again, so often in all.
+const TOLD_AGAIN: SignedDuration = SignedDuration::from_mins(20);
+const MOST_TOLD: u32 = 3;
+/// What a booth answers that works on an update already.
+const UNDER_WAY: &str = "an update is under way";
 /// Most booths that fetch an update at the same time.
 const MOST_AT_ONCE: usize = 20;
 
@@ -36,7 +44,7 @@ pub struct Progress {
     pub booth: String,
     /// How far it is.
     pub standing: Standing,
-    /// When it was told, or when it was seen with the new version.
+    /// When it was told, or since when it is there with the new version.
     pub since: Option<Timestamp>,
     /// What it said last of its update.
     pub phase: Option<String>,
@@ -44,6 +52,15 @@ pub struct Progress {
     pub was_ready: bool,
     /// Since when citizens cannot speak there, after the update.
     pub unready_since: Option<Timestamp>,
+    /// When the hub listened again, after it was away while the booth was at work: a silence counts from then on.
+    #[serde(default)]
+    pub listened_since: Option<Timestamp>,
+    /// The mark of what it had said of an earlier update when it was told.
+    #[serde(default)]
+    pub said_before: Option<String>,
+    /// How often it was told.
+    #[serde(default)]
+    pub times_told: u32,
     /// The wave in which it was told, from 1 on.
     pub wave: u32,
 }
@@ -82,7 +99,7 @@ pub struct Facts {
     pub said: Option<Said>,
 }
 
-/// What `event/update` says (docs/updates.md).
+/// What `event/update` and `reply/update` say (docs/updates.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// It works on it.
@@ -102,6 +119,8 @@ pub struct Said {
     pub phase: Phase,
     /// The booth's word for it, and its reason.
     pub words: String,
+    /// What tells it from another event of the same words: a booth says an outcome again until its broker has taken it.
+    pub mark: String,
 }
 
 impl Said {
@@ -125,6 +144,31 @@ impl Said {
             at: at.parse().ok()?,
             phase,
             words,
+            mark: fields
+                .get("phase_at")
+                .map_or_else(String::new, |at| at.to_string().chars().take(40).collect()),
+        })
+    }
+
+    /// Reads the answer to the command; a booth that does not take it has given up.
+    pub fn reply(at: &str, payload: &str) -> Option<Self> {
+        let fields: Value = serde_json::from_str(payload).ok()?;
+        let (phase, words) = match fields.get("ok")?.as_u64()? {
+            0 => {
+                let why = fields.get("error").and_then(Value::as_str);
+                let why: String = why.unwrap_or("no reason").chars().take(300).collect();
+                match why.starts_with(UNDER_WAY) {
+                    true => (Phase::UnderWay, why),
+                    false => (Phase::GaveUp, format!("it does not take the update: {why}")),
+                }
+            }
+            _ => (Phase::UnderWay, "accepted".to_owned()),
+        };
+        Some(Self {
+            at: at.parse().ok()?,
+            phase,
+            words,
+            mark: String::new(),
         })
     }
 }
@@ -139,6 +183,9 @@ impl Rollout {
             phase: None,
             was_ready: false,
             unready_since: None,
+            listened_since: None,
+            said_before: None,
+            times_told: 0,
             wave: 0,
         };
         Self {
@@ -158,6 +205,16 @@ impl Rollout {
         self.done_at.is_none() && self.stopped.is_none()
     }
 
+    /// The hub listens again after it heard nothing for a while: what it did not hear meanwhile is no silence of a booth.
+    pub fn hub_was_away(&mut self, now: Timestamp) {
+        for one in &mut self.booths {
+            one.unready_since = None;
+            if one.standing == Standing::Told {
+                one.listened_since = Some(now);
+            }
+        }
+    }
+
     /// No further booth is told.
     pub fn stop(&mut self, why: String) {
         self.stopped.get_or_insert(why);
@@ -167,9 +224,11 @@ impl Rollout {
     pub fn go_on(&mut self) {
         self.stopped = None;
         for one in &mut self.booths {
+            // While it was stopped nobody looked.
+            one.unready_since = None;
             if matches!(one.standing, Standing::Failed(_)) {
                 one.standing = Standing::Waits;
-                (one.since, one.unready_since, one.wave) = (None, None, 0);
+                (one.since, one.wave, one.times_told) = (None, 0, 0);
             }
         }
     }
@@ -179,6 +238,7 @@ impl Rollout {
         if let Some(one) = self.booths.iter_mut().find(|one| one.booth == booth) {
             one.standing = Standing::Waits;
             (one.since, one.wave) = (None, 0);
+            one.times_told = one.times_told.saturating_sub(1);
         }
     }
 
@@ -267,6 +327,10 @@ impl Rollout {
             let one = &mut self.booths[place];
             one.standing = Standing::Told;
             one.since = Some(now);
+            one.listened_since = None;
+            one.times_told += 1;
+            let said = facts.get(&one.booth).and_then(|known| known.said.as_ref());
+            one.said_before = said.map(|said| said.mark.clone());
             one.phase = None;
             one.was_ready = facts.get(&one.booth).is_some_and(|known| known.is_ready);
             one.wave = wave;
@@ -279,11 +343,14 @@ impl Rollout {
 impl Progress {
     fn see(&mut self, now: Timestamp, version: &str, known: &Facts) {
         let runs_it = known.version.as_deref() == Some(version);
+        // After a clock that was set back nothing lies ahead.
+        self.since = self.since.map(|since| since.min(now));
         // What was said before this booth was told is of another update.
         let said = known
             .said
             .as_ref()
-            .filter(|said| self.since.is_some_and(|since| said.at >= since));
+            .filter(|said| self.since.is_some_and(|since| said.at >= since))
+            .filter(|said| said.mark.is_empty() || self.said_before.as_ref() != Some(&said.mark));
         if let (Standing::Told, Some(said)) = (&self.standing, said) {
             self.phase = Some(said.words.clone());
         }
@@ -293,10 +360,26 @@ impl Progress {
                 let gave_up = said.filter(|said| said.phase == Phase::GaveUp);
                 let is_committed = said.is_some_and(|said| said.phase == Phase::Committed);
                 let last = said.map(|said| said.at).or(self.since).unwrap_or(now);
+                let last = last.max(self.listened_since.unwrap_or(last)).min(now);
+                let is_kept = known.is_online && now.duration_since(last) > MUST_BE_KEPT;
                 if let Some(said) = gave_up {
                     self.standing = Standing::Failed(said.words.clone());
-                } else if runs_it && is_committed {
+                } else if runs_it && (is_committed || is_kept) {
                     self.done(now);
+                } else if let Some(runs) = &known.version
+                    && is_committed
+                    && now.duration_since(last) > STEADY
+                {
+                    let why = format!("it has taken the update in, and says that it runs {runs}");
+                    self.standing = Standing::Failed(why);
+                } else if said.is_none()
+                    && !runs_it
+                    && known.is_online
+                    && self.times_told < MOST_TOLD
+                    && now.duration_since(last) > TOLD_AGAIN
+                {
+                    self.standing = Standing::Waits;
+                    (self.since, self.wave) = (None, 0);
                 } else if now.duration_since(last) > MAY_BE_QUIET {
                     self.standing =
                         Standing::Failed("it has said nothing of its update for six hours".into());
@@ -323,7 +406,10 @@ impl Progress {
             return;
         }
         if !self.was_ready || (known.is_online && known.is_ready) {
-            self.unready_since = None;
+            // It must be steady anew.
+            if self.unready_since.take().is_some() {
+                self.since = Some(now);
+            }
             return;
         }
         let since = *self.unready_since.get_or_insert(now);

@@ -14,6 +14,8 @@ struct Fleet {
     minute: i64,
     /// Booths that go back.
     bad: Vec<&'static str>,
+    /// Booths that no command reaches.
+    deaf: Vec<&'static str>,
 }
 
 fn at(minute: i64) -> Timestamp {
@@ -41,6 +43,7 @@ impl Fleet {
             under_way: BTreeMap::new(),
             minute: 0,
             bad: Vec::new(),
+            deaf: Vec::new(),
         }
     }
 
@@ -75,7 +78,9 @@ impl Fleet {
                 continue;
             }
             for id in self.rollout.step(at(self.minute), &self.facts) {
-                self.under_way.insert(id.clone(), self.minute + 5);
+                if !self.deaf.contains(&id.as_str()) {
+                    self.under_way.insert(id.clone(), self.minute + 5);
+                }
                 told.push((self.minute, id));
             }
         }
@@ -183,8 +188,7 @@ fn a_booth_that_is_less_ready_than_before_or_says_nothing_stops_it() {
     );
 
     let mut fleet = Fleet::of(10);
-    fleet.run(1);
-    fleet.under_way.clear();
+    fleet.deaf = vec!["b-000"];
     fleet.run(5 * 60);
     fleet.says("b-000", "writing");
     fleet.run(5 * 60);
@@ -197,6 +201,153 @@ fn a_booth_that_is_less_ready_than_before_or_says_nothing_stops_it() {
             .as_deref()
             .is_some_and(|why| why.contains("six hours"))
     );
+}
+
+#[test]
+fn what_the_hub_did_not_hear_while_it_was_away_is_no_silence_and_no_booth_that_cannot_speak() {
+    let mut fleet = Fleet::of(3);
+    fleet.run(1);
+    // It updates while nobody listens; the hub is back after seven hours.
+    fleet.under_way.clear();
+    fleet.facts.get_mut("b-000").expect("a booth").version = Some(NEW.into());
+    fleet.minute += 7 * 60;
+    fleet.rollout.hub_was_away(at(fleet.minute));
+    fleet.run(90);
+    assert_eq!((&fleet.rollout.stopped, fleet.rollout.wave), (&None, 1));
+    assert_eq!(
+        fleet.rollout.booths[0].standing,
+        Standing::Told,
+        "it may be on trial"
+    );
+    fleet.run(60);
+    assert_eq!(fleet.rollout.booths[0].standing, Standing::Done);
+    fleet.run(60);
+    assert!(fleet.rollout.done_at.is_some());
+
+    // A booth restarts, and the hub goes away: what was before that counts for nothing.
+    let mut fleet = Fleet::of(10);
+    fleet.run(8);
+    fleet.facts.get_mut("b-000").expect("a booth").is_ready = false;
+    fleet.run(5);
+    fleet.minute += 60;
+    fleet.rollout.hub_was_away(at(fleet.minute));
+    fleet.run(1);
+    assert_eq!(fleet.rollout.stopped, None);
+    fleet.facts.get_mut("b-000").expect("a booth").is_ready = true;
+    assert_eq!(fleet.run(9), [], "it must be steady for ten minutes anew");
+    assert_eq!(fleet.run(3).len(), 1);
+}
+
+#[test]
+fn a_booth_that_does_not_take_the_update_stops_it_at_once_with_its_reason() {
+    let mut fleet = Fleet::of(3);
+    fleet.run(1);
+    fleet.under_way.clear();
+    let says = |fleet: &mut Fleet, payload: &str| {
+        let said = Said::reply(&at(fleet.minute).to_string(), payload);
+        fleet.facts.get_mut("b-000").expect("a booth").said = said;
+        fleet.run(1);
+    };
+    says(&mut fleet, "{\"ok\":1,\"accepted\":1}");
+    assert_eq!(fleet.rollout.stopped, None);
+    assert_eq!(fleet.rollout.booths[0].phase.as_deref(), Some("accepted"));
+    says(
+        &mut fleet,
+        "{\"ok\":0,\"error\":\"the address is not public\"}",
+    );
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("the address is not public"))
+    );
+    for nothing in ["", "[]", "{}", "{\"ok\":\"no\"}"] {
+        assert_eq!(Said::reply("2026-03-01T10:00:00Z", nothing), None);
+    }
+}
+
+#[test]
+fn a_booth_that_a_command_did_not_reach_is_told_again_and_not_for_ever() {
+    let mut fleet = Fleet::of(3);
+    fleet.deaf = vec!["b-000"];
+    let told = fleet.run(100);
+    let minutes: Vec<i64> = told.iter().map(|(minute, _)| *minute).collect();
+    assert_eq!(minutes, [1, 22, 43], "{told:?}");
+    assert!(told.iter().all(|(_, id)| id == "b-000"));
+    fleet.run(6 * 60);
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("six hours"))
+    );
+    // It was at work all the time, and says so.
+    fleet.rollout.go_on();
+    fleet.run(1);
+    let busy =
+        "{\"ok\":0,\"error\":\"an update is under way (writing); wait for its event/update\"}";
+    let said = Said::reply(&at(fleet.minute).to_string(), busy);
+    fleet.facts.get_mut("b-000").expect("a booth").said = said;
+    fleet.run(60);
+    assert_eq!(fleet.rollout.stopped, None);
+    assert_eq!(fleet.rollout.booths[0].times_told, 1);
+}
+
+#[test]
+fn an_outcome_that_a_booth_says_twice_counts_once() {
+    let mut fleet = Fleet::of(3);
+    let says = |fleet: &mut Fleet, phase: &str, at_booth: &str| {
+        let payload = format!("{{\"phase\":\"{phase}\",\"phase_at\":\"{at_booth}\"}}");
+        let said = Said::read(&at(fleet.minute).to_string(), &payload);
+        fleet.facts.get_mut("b-000").expect("a booth").said = said;
+        fleet.run(1);
+    };
+    fleet.run(1);
+    fleet.under_way.clear();
+    says(&mut fleet, "rolled_back", "10:00");
+    assert!(fleet.rollout.stopped.is_some());
+    fleet.rollout.go_on();
+    assert_eq!(fleet.run(1).len(), 1);
+    fleet.under_way.clear();
+    says(&mut fleet, "rolled_back", "10:00");
+    assert_eq!(fleet.rollout.stopped, None, "that was said before");
+    says(&mut fleet, "rolled_back", "11:00");
+    assert!(fleet.rollout.stopped.is_some());
+}
+
+#[test]
+fn a_version_that_was_written_otherwise_than_booths_say_it_is_found_out_within_minutes() {
+    let mut fleet = Fleet::of(3);
+    fleet.run(1);
+    fleet.under_way.clear();
+    fleet.says("b-000", "committed");
+    fleet.facts.get_mut("b-000").expect("a booth").version = Some("0.2.0-1".into());
+    fleet.run(9);
+    assert_eq!(fleet.rollout.stopped, None, "its birth may come late");
+    fleet.run(3);
+    assert!(
+        fleet
+            .rollout
+            .stopped
+            .as_deref()
+            .is_some_and(|why| why.contains("runs 0.2.0-1"))
+    );
+}
+
+#[test]
+fn a_rollout_that_was_begun_by_a_clock_far_ahead_goes_on_when_it_is_right() {
+    let mut fleet = Fleet::of(3);
+    fleet.minute = 5_000_000;
+    fleet.run(1);
+    fleet.under_way.clear();
+    fleet.minute = 100;
+    fleet.run(1);
+    fleet.facts.get_mut("b-000").expect("a booth").version = Some(NEW.into());
+    fleet.says("b-000", "committed");
+    fleet.run(1);
+    assert_eq!(fleet.rollout.booths[0].standing, Standing::Done);
 }
 
 #[test]
@@ -239,4 +390,76 @@ fn a_rollout_survives_its_file_and_a_file_that_is_none_is_set_aside() {
     assert_eq!(read(&file).expect("read"), Some(fleet.rollout));
     fs::write(&file, "{").expect("written");
     assert!(read(&file).is_err());
+}
+
+/// The rollouts of a store that expects two booths and has heard none, and its broker's status.
+fn rollouts_in(dir: &Path) -> (Rollouts, Arc<Mutex<store::BrokerStatus>>) {
+    let rules = store::StoreRules {
+        dir: dir.to_owned(),
+        max_clip_bytes: 1_000_000,
+        root: "booth/1".into(),
+    };
+    drop(store::Store::open(&rules).expect("opens"));
+    let status = Arc::new(Mutex::new(store::BrokerStatus {
+        connected: false,
+        detail: "away".into(),
+        rival: None,
+    }));
+    let expected = serde_json::json!([{"id": "a-1"}, {"id": "b-2"}]);
+    let expected = serde_json::from_value(expected).expect("booths");
+    let views = store::StoreViews::open(dir, expected, status.clone()).expect("opens");
+    let (orders, _) = crate::orders::channel(status.clone());
+    let rollouts = Rollouts::open(dir, Arc::new(views), orders).expect("opens");
+    (rollouts, status)
+}
+
+#[test]
+fn a_booth_that_is_named_twice_has_one_turn_and_what_is_over_is_not_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("store");
+    let (rollouts, _status) = rollouts_in(&dir);
+    let named = ["a-1", "b-2", "a-1"].map(str::to_owned);
+    let url = "https://x.example/a.update";
+    rollouts
+        .begin(at(0), "olga", NEW, url, &named)
+        .expect("begun");
+    let mut rollout = rollouts.now().expect("a rollout");
+    let booths: Vec<&str> = rollout
+        .booths
+        .iter()
+        .map(|one| one.booth.as_str())
+        .collect();
+    assert_eq!(booths, ["a-1", "b-2"]);
+    rollout.done_at = Some(at(1));
+    let text = serde_json::to_vec(&rollout).expect("JSON");
+    fs::write(dir.join("rollout.json"), text).expect("written");
+    drop(rollouts);
+    let (rollouts, _status) = rollouts_in(&dir);
+    for why in [Some("by olga".to_owned()), None] {
+        assert!(matches!(rollouts.stop(why), Err(RolloutError::Not(_))));
+    }
+    assert_eq!(rollouts.now().expect("a rollout").stopped, None);
+}
+
+#[test]
+fn a_hub_without_its_broker_judges_no_booth() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let booths = ["a-1", "b-2"].map(str::to_owned).to_vec();
+    let mut told = Rollout::new(at(0), "olga", NEW, "https://x.example/a.update", booths);
+    told.booths[0].standing = Standing::Told;
+    (told.booths[0].since, told.booths[0].wave) = (Some(at(0)), 1);
+    let text = serde_json::to_vec(&told).expect("JSON");
+    let dir = folder.path().join("store");
+    fs::create_dir(&dir).expect("a folder");
+    fs::write(dir.join("rollout.json"), text).expect("written");
+    let (rollouts, status) = rollouts_in(&dir);
+    let look = |minute: i64| {
+        rollouts.look(at(minute)).expect("looked");
+        rollouts.now().expect("a rollout").stopped
+    };
+    assert_eq!(look(600), None, "nobody is heard");
+    status.lock().expect("a status").connected = true;
+    assert_eq!(look(601), None, "it may speak now");
+    let stopped = look(601 + 361);
+    assert!(stopped.is_some_and(|why| why.contains("six hours")));
 }

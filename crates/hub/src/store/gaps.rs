@@ -16,6 +16,9 @@ const MAX_OF_BOOTH: usize = 8;
 /// Most entries of all booths.
 const MAX_ENTRIES: usize = 300;
 
+/// The kind of numbers that are neither here nor on a card.
+pub(crate) const MISSING: &str = "missing_between";
+
 /// What is known of one card's numbers.
 #[derive(Default)]
 struct CardNumbers {
@@ -101,6 +104,8 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
         }
     }
     let mut listed = Listed::default();
+    // What is lost, and what is elsewhere: the first is listed of every booth before the second.
+    let (mut lost, mut elsewhere) = (Vec::new(), Vec::new());
     let mut of_booth = (String::new(), 0);
     for mut card in cards {
         if card.last_clip_no > card.highest {
@@ -112,11 +117,19 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
         for entry in card.named() {
             listed.total += 1;
             of_booth.1 += 1;
-            if of_booth.1 <= MAX_OF_BOOTH && listed.entries.len() < MAX_ENTRIES {
-                listed.entries.push(entry);
+            let list = match entry.kind == MISSING {
+                true => &mut lost,
+                false => &mut elsewhere,
+            };
+            if of_booth.1 <= MAX_OF_BOOTH && list.len() < MAX_ENTRIES {
+                list.push((listed.total, entry));
             }
         }
     }
+    elsewhere.truncate(MAX_ENTRIES - lost.len());
+    lost.append(&mut elsewhere);
+    lost.sort_by_key(|(place, _)| *place);
+    listed.entries = lost.into_iter().map(|(_, entry)| entry).collect();
     Ok(listed)
 }
 
@@ -150,7 +163,7 @@ impl CardNumbers {
             false => "card_gone",
         };
         let (card_id, booth_id, last_seen) = (self.card_id, self.booth_id, self.last_seen);
-        [("missing_between", self.lost), (kept, self.kept)]
+        [(MISSING, self.lost), (kept, self.kept)]
             .into_iter()
             .filter(|(_, missing)| missing.numbers > 0)
             .map(move |(kind, missing)| GapView {

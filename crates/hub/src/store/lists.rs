@@ -2,7 +2,9 @@
 //!
 //! Owns: the lists' order, and one page of each from a place on. Never does: write.
 
+use booth_contract::reading;
 use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
 
 use crate::view::{ClipView, Cursor, Place, RefusedView};
 
@@ -19,7 +21,7 @@ pub(super) struct List<T> {
 /// Spoken answers.
 pub(super) const SPOKEN: List<ClipView> = List {
     columns: "clip_id, booth_id, question_id, lang, started_at, clock_synced, duration_ms, ended_by, \
-              recovered, bytes, received_at, body, json_extract(manifest, '$.key_ids'), campaign_id, config_version, publish, \
+              recovered, bytes, received_at, body, manifest, campaign_id, config_version, publish, \
               notice_id, child, rest_sha256 IS NOT NULL",
     rows: "FROM clip WHERE test = 0 AND kind = 'audio'",
     order: ("received_at", "clip_id"),
@@ -105,6 +107,13 @@ fn refused_from(row: &Row<'_>) -> rusqlite::Result<RefusedView> {
     })
 }
 
+/// What a manifest says of its keys. SQLite reads JSON otherwise than the store that believed it, and one odd manifest would cost the page.
+#[derive(Default, Deserialize)]
+struct Keys {
+    #[serde(default, deserialize_with = "reading::lenient")]
+    key_ids: Vec<String>,
+}
+
 fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
     Ok(ClipView {
         clip_id: row.get::<_, String>(0)?.into(),
@@ -122,10 +131,9 @@ fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
         can_be_heard: row.get::<_, Option<String>>(11)?.as_deref() == Some("ogg-opus")
             && !row.get::<_, bool>(18)?,
         is_sealed_here: row.get(18)?,
-        key_ids: row
-            .get::<_, Option<String>>(12)?
-            .and_then(|ids| serde_json::from_str(&ids).ok())
-            .unwrap_or_default(),
+        key_ids: reading::object::<Keys>(&row.get::<_, Vec<u8>>(12)?)
+            .unwrap_or_default()
+            .key_ids,
         campaign_id: row.get(13)?,
         config_version: row.get(14)?,
         publish: row.get(15)?,

@@ -24,7 +24,7 @@ mod clocks;
 pub(crate) mod codes;
 pub(crate) mod copy;
 mod envelopes;
-mod gaps;
+pub(crate) mod gaps;
 mod history;
 mod identity;
 mod lists;

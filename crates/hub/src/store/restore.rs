@@ -3,7 +3,8 @@
 //! Owns: the order. What was taken back comes first, into whatever is there of the folder beside the store, where nothing newer is touched;
 //! then the clips that the backup's database names, envelopes, what was published, `city.sqlite`, and `hub.sqlite` last: no hub starts with clips
 //! and without it. Then it does what a start does: what was taken back since the backup is deleted. Never does: put anything over a store. A
-//! failure, or a kill anywhere, leaves a folder with `restoring` in it, with which the same command goes on.
+//! failure, or a kill anywhere, leaves a folder with `restoring` in it, with which the same command goes on. The backup of an earlier version is
+//! read from a copy that is brought up to date; it is put back as it is, and the start after that brings it up to date.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::fs;
@@ -11,6 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use serde::Serialize;
 
 use super::backup::{is_as_written, withdrawn_in};
@@ -83,8 +85,9 @@ pub fn restore(
         wants_receipt_key: None,
         checked: Checked::default(),
     };
-    let db = schema::open_for_reading(&from)?;
-    schema::is_of_this_version(&db)?;
+    let scratch = dir.join("hub.sqlite.restoring");
+    wipe_database(&scratch)?;
+    let db = of_this_version(&from, &scratch, &mut copier)?;
     let mut told = progress("copied");
     let mut last = ClipId::default();
     loop {
@@ -109,6 +112,7 @@ pub fn restore(
         copier.copy(&place(&layout.clips()), &place(&clips))?;
     }
     drop(db);
+    wipe_database(&scratch)?;
     let envelopes = layout.envelopes(&note.stamp);
     if envelopes.exists() {
         each_envelope(&envelopes, |clip_id, _, envelope| {
@@ -160,6 +164,35 @@ pub fn restore(
     restored.wants_receipt_key = Some(key).filter(|key| note.has_receipt_key && !key.exists());
     restored.checked = check(dir, progress("read"))?;
     Ok(restored)
+}
+
+/// The database in `from`, or a copy of it that is brought up to date where an earlier program made it.
+fn of_this_version(
+    from: &Path,
+    copy: &Path,
+    copier: &mut Copier,
+) -> Result<Connection, BackupError> {
+    let db = schema::open_for_reading(from)?;
+    match schema::is_of_this_version(&db) {
+        Ok(()) => Ok(db),
+        Err(StoreError::Version { found, known }) if found < known => {
+            drop(db);
+            copier.copy(from, copy)?;
+            copier.finish()?;
+            Ok(schema::open(copy)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Overwrites a database, and what a killed process left beside it.
+fn wipe_database(path: &Path) -> Result<(), StoreError> {
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        private::wipe(Path::new(&name))?;
+    }
+    Ok(())
 }
 
 fn restoring_in(dir: &Path) -> PathBuf {

@@ -560,6 +560,7 @@ impl Views for StoreViews {
         self.read_fleet(now).unwrap_or_else(|error| {
             log::error!("the pages cannot read the database: {error}");
             FleetView {
+                is_unknown: true,
                 broker_connected: locked(&self.broker).connected,
                 broker_detail: format!("the hub's database cannot be read: {error}"),
                 ..FleetView::empty(now)

@@ -367,6 +367,36 @@ fn what_cannot_be_a_backup_or_be_put_back_is_refused_in_a_sentence() {
 }
 
 #[test]
+fn a_backup_of_an_earlier_hub_is_put_back_and_brought_up_to_date() {
+    let mut bench = Bench::new();
+    let clip = spoken(1);
+    assert_eq!(status(bench.whole(&clip)), Some(AckStatus::Stored));
+    bench.backs_up();
+    let mut note = bench.note();
+    let stamp = note["stamp"].as_str().expect("a stamp").to_owned();
+    let databases = bench.backup_dir().join("store/databases");
+    let copy = databases.join(stamp).join("hub.sqlite");
+    // As version 5 left it.
+    let db = Connection::open(&copy).expect("opens");
+    db.pragma_update(None, "journal_mode", "DELETE")
+        .expect("set");
+    db.execute_batch(
+        "DROP VIEW clip; ALTER TABLE kept DROP COLUMN code;
+         CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0; PRAGMA user_version = 5;",
+    )
+    .expect("changed");
+    drop(db);
+    let hash = backup_files::hash(&copy).expect("hashed");
+    note["hub_sqlite"] = serde_json::to_value(hash).expect("JSON");
+    let text = note.to_string();
+    fs::write(bench.backup_dir().join("backup.json"), text).expect("written");
+    let (bench, restored) = bench.restored(true);
+    assert_eq!((restored.clips, restored.checked.findings), (1, vec![]));
+    assert_eq!(bench.file(&clip).as_ref(), Some(&clip.body));
+    assert!(!bench.dir().join("hub.sqlite.restoring").exists());
+}
+
+#[test]
 fn a_restore_that_was_cut_off_is_run_again() {
     let mut bench = Bench::new();
     let clip = spoken(1);

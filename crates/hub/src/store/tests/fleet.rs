@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{BOOTH, Bench, forget_booth, numbered};
+use super::{BOOTH, Bench, Connection, database_in, forget_booth, gaps, numbered};
 use crate::view::Views;
 use booth_contract::BoothId;
 
@@ -899,4 +899,28 @@ fn a_late_will_or_what_the_broker_had_kept_is_no_sign_of_a_stranger() {
     }
     bench.store.commit().expect("commits");
     assert_eq!(bench.fleet().unreadable.total, 0);
+}
+
+#[test]
+fn what_is_lost_is_listed_before_what_is_on_its_way_however_many_booths_there_are() {
+    let bench = Bench::new();
+    let db = Connection::open(database_in(&bench.dir())).expect("opens");
+    // Four hundred booths have two clips on their way; the last one has lost the first of them.
+    db.execute_batch(
+        "INSERT INTO booth (booth_id, first_heard, card_id)
+           WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 400)
+           SELECT printf('b-%03d', n), '', printf('c-%03d', n) FROM n;
+         INSERT INTO card_at_booth (booth_id, card_id, first_seen, last_seen, last_clip_no, oldest_clip_no_kept, spool_clips)
+           SELECT booth_id, card_id, '', '2026-03-01T10:00:00.000Z', 2, 1, 2 FROM booth;
+         UPDATE card_at_booth SET oldest_clip_no_kept = 2, spool_clips = 1 WHERE booth_id = 'b-400';",
+    )
+    .expect("filled");
+    let listed = gaps::gaps(&db).expect("read");
+    assert_eq!((listed.total, listed.entries.len()), (401, 300));
+    let last = listed.entries.last().expect("entries");
+    assert_eq!(
+        (last.booth_id.as_str(), last.kind.as_str(), &last.missing),
+        ("b-400", gaps::MISSING, &vec![(1, 1)])
+    );
+    assert_eq!(listed.entries[0].booth_id, "b-001");
 }

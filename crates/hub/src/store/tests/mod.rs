@@ -722,3 +722,49 @@ fn forgetting_beside_a_running_store_removes_the_booth() {
     forget_booth(&bench.dir(), &booth).expect("forgets");
     assert!(bench.fleet().booths.is_empty());
 }
+
+#[test]
+fn a_fleet_that_cannot_be_read_is_unknown_and_not_well() {
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "serial");
+    let fleet = crate::view::Views::fleet(&bench.views());
+    assert_eq!((fleet.is_unknown, fleet.booths.len()), (false, 1));
+    let db = rusqlite::Connection::open(database_in(&bench.dir())).expect("opens");
+    db.execute_batch("DROP TABLE alert").expect("dropped");
+    let fleet = crate::view::Views::fleet(&bench.views());
+    assert_eq!((fleet.is_unknown, fleet.booths.len()), (true, 0));
+    assert!(fleet.broker_detail.contains("cannot be read"));
+}
+
+#[test]
+fn a_manifest_that_says_odd_things_beside_its_words_holds_up_no_page_and_no_other_message() {
+    let mut bench = Bench::new();
+    bench.birth("card-1", "1-1", "serial");
+    let mut odd = numbered(1);
+    odd.manifest["key_ids"] = json!(5);
+    odd.manifest["speech_ratio"] = json!("loud");
+    odd.manifest["rms_dbfs"] = json!({});
+    assert_eq!(status(bench.whole(&odd)), Some(AckStatus::Stored));
+    // Some programs put a byte order mark before a text.
+    let marked = numbered(2);
+    let topic = format!("{BOOTH}/clip/{}", marked.id);
+    let text = format!("\u{feff}{}", marked.manifest);
+    bench.send(&topic, text.as_bytes());
+    let len = marked.body.len();
+    let parts = (0..len).step_by(16_384);
+    let last = parts.fold(None, |_, from| {
+        bench.part(&marked, from, (from + 16_384).min(len))
+    });
+    assert_eq!(status(last), Some(AckStatus::Stored));
+    let mut right = numbered(3);
+    right.manifest["rms_dbfs"] = json!(-24);
+    assert_eq!(status(bench.whole(&right)), Some(AckStatus::Stored));
+
+    assert_eq!(bench.views().answers(10).clips.len(), 3);
+    let mut config = crate::config::HubConfig::default();
+    config.store.dir = bench.dir();
+    let centre = crate::centre::HubCentre::open(config, Arc::new(bench.views())).expect("opens");
+    let arrived = booth_city::centre::Centre::arrived(&centre, 0, 10).expect("read");
+    let levels: Vec<Option<f64>> = arrived.iter().map(|(_, one)| one.rms_dbfs).collect();
+    assert_eq!(levels, [None, None, Some(-24.0)]);
+}
