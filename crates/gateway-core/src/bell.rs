@@ -8,8 +8,8 @@ use std::time::Duration;
 use booth_contract::time::Mono;
 pub use booth_contract::wanted::{DAY_MINUTES, minute_of, span_of};
 
-/// Most rings of one call.
-pub const MOST_RINGS: u8 = 10;
+/// Most rings of one call (contract §3.7).
+pub const MOST_RINGS: u8 = 5;
 
 /// One call of the bell: a number of rings of one cadence.
 #[derive(Debug, Clone, PartialEq, Eq)]

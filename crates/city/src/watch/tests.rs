@@ -251,6 +251,7 @@ fn many_booths_have_their_turn_one_part_after_the_other() {
         is_ready: true,
         today: Default::default(),
         said_at: None,
+        network: None,
     };
     centre.have().booths = (0..QUIET_AT_ONCE + 50).map(ready).collect();
     let looked = |second: i64| -> Vec<i64> {

@@ -275,9 +275,10 @@ impl Booth {
                     ServiceAsk::Unconfirmed | ServiceAsk::Failed => {
                         self.input(Input::Service(ServiceNews::Outcome(said)));
                     }
-                    ServiceAsk::OfferNine | ServiceAsk::CloseCard | ServiceAsk::MayNotClose => {
-                        self.input(Input::Service(ServiceNews::Card(said)))
-                    }
+                    ServiceAsk::OfferNine
+                    | ServiceAsk::CloseCard
+                    | ServiceAsk::MayNotClose
+                    | ServiceAsk::Place(_) => self.input(Input::Service(ServiceNews::Card(said))),
                     ServiceAsk::Sent | ServiceAsk::Left => {}
                 }
             }

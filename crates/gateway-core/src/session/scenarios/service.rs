@@ -204,9 +204,11 @@ fn five_and_a_number_say_where_the_booth_stands_on_keys_and_on_a_dial() {
     }
     booth.press(Key::Hash);
     assert_eq!(placed(&booth), [109]);
-    let said = ServiceNews::Card(vec![Prompt::Word(Word::PlaceNoted)]);
-    booth.input(Input::Service(said));
-    assert_eq!(booth.played(&Prompt::Word(Word::PlaceNoted)), 1);
+    assert_eq!(
+        booth.played(&Prompt::Repeat),
+        2,
+        "after the report, the answer"
+    );
     booth.hang_up();
     assert_eq!(booth.state(), "idle");
     // A dial has no hash: the number ends when nothing follows.
