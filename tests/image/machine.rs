@@ -17,7 +17,9 @@ use super::card::{BOOTH, Card, SECTOR};
 use super::crash;
 use super::{repository, run, text};
 use booth_testkit::blockdev::{Event, Trace, What};
-use booth_testkit::machine_clock::{EMULATOR, Guest, Over, Qtest, Timer, patiently, wait};
+use booth_testkit::machine_clock::{
+    EMULATOR, Guest, Over, Qtest, Timer, emulator, patiently, wait,
+};
 
 /// Longest that one thing may take that the test waits for, s of the machine's own clock.
 const LIMIT_S: f64 = 900.0;
@@ -212,7 +214,7 @@ pub fn raspberry_pi(board: &Board, script: &str, wanted: &str) -> String {
     );
     let console = board.path("console");
     let socket = board.path("qtest.sock");
-    let qemu = Command::new("qemu-system-aarch64")
+    let qemu = emulator("qemu-system-aarch64")
         .args([
             "-M",
             "raspi3b",
@@ -276,7 +278,7 @@ impl Bare {
         let _ = std::fs::remove_file(&socket);
         std::fs::write(&kernel, 0x1400_0000_u32.to_le_bytes()).expect("a file");
         let count = format!("shift={shift},sleep=on");
-        let qemu = Command::new("qemu-system-aarch64")
+        let qemu = emulator("qemu-system-aarch64")
             .args(["-M", board, "-display", "none", "-nodefaults"])
             .args(["-accel", "tcg,thread=single", "-icount", &count])
             .args(timer.arguments())
@@ -434,7 +436,7 @@ impl Machine {
             let _ = std::fs::remove_file(board.path(name));
         }
         let socket = |name: &str| format!("unix:{},server=on,wait=off", text(&board.path(name)));
-        let mut command = Command::new("qemu-system-aarch64");
+        let mut command = emulator("qemu-system-aarch64");
         command
             .args(["-M", "virt,gic-version=3", "-cpu", "cortex-a53"])
             .args(["-m", &build.memory_mib.to_string()])

@@ -45,7 +45,8 @@ ExecStartPre=/bin/mount -o ro /dev/vdb /rig
 ExecStart=/bin/bash /rig/run.sh
 StandardOutput=file:/dev/ttyS1
 StandardError=file:/dev/ttyS1
-ExecStopPost=/bin/systemctl poweroff --force
+# What ends by itself is over; what a restart of the machine ends is not.
+ExecStopPost=/bin/sh -c '[ "$$EXIT_CODE" = killed ] || systemctl poweroff --force'
 TimeoutStartSec=infinity
 [Install]
 WantedBy=multi-user.target

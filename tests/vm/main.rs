@@ -150,7 +150,7 @@ impl Machine {
         let serial = |name: &str| format!("file:{}", text(&self.path(name)));
         let disk = |name: &str| format!("file={},if=virtio,format=raw", text(&self.path(name)));
         let socket = self.path("qtest.sock");
-        let mut qemu = Command::new("qemu-system-x86_64")
+        let mut qemu = machine_clock::emulator("qemu-system-x86_64")
             .args([
                 "-M",
                 "q35",
@@ -283,6 +283,9 @@ impl Machine {
         assert_eq!(on, Err(machine_clock::Over::Ended), "{}", self.all());
         let (mut qemu, _) = self.qemu.take().expect("it ran");
         assert!(qemu.wait().expect("an end").success());
+        let console = std::fs::read(self.path("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        assert!(console.contains("reboot: Restarting system"), "{console}");
     }
 
     /// The power goes.
