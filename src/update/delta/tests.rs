@@ -113,7 +113,9 @@ fn a_member_that_was_cut_or_changed_is_refused_or_makes_something_else_and_never
         let out = rebuilt(&member[..end], in_slot_b(&old, &[]), &hex(&ID), 4096);
         assert!(out.is_err_or(|out| out != new), "{end}");
     }
-    for at in 0..member.len() {
+    // The base's length and letters say only what may be read.
+    let said_of_the_base = 40..50;
+    for at in (0..member.len()).filter(|at| !said_of_the_base.contains(at)) {
         let mut changed = member.clone();
         changed[at] ^= 0x41;
         let out = rebuilt(&changed, in_slot_b(&old, &[]), &hex(&ID), 4096);
