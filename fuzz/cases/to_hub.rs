@@ -164,7 +164,7 @@ fn draw(rig: &Rig) {
     for page in [
         pages::look_at(&pages::Head::Own, &refused, None).into_string(),
         pages::answers(&pages::Head::Own, &answers, None).into_string(),
-        pages::operations(&pages::Head::Own, &fleet, &pages::Chosen::default()).into_string(),
+        pages::operations(&pages::Head::Own, &fleet, None, &pages::Chosen::default()).into_string(),
     ] {
         assert!(page.ends_with("</html>") && !page.contains("<script"));
     }

@@ -246,7 +246,13 @@ fn every_page_of_citizens_and_of_staff_holds_on_a_telephone_and_on_a_table() {
     let own = |page: &str| bo.get(page);
     let begin = ["operations", "people", "rights", "acts"];
     let kinds = looks_at_all(&look, &browser, &staff, &begin, own, one);
-    for wanted in ["rights/*", "rights/retention", "people/*"] {
+    for wanted in [
+        "rights/*",
+        "rights/retention",
+        "people/*",
+        "questions",
+        "questions/*",
+    ] {
         assert!(
             kinds.contains(wanted),
             "no link leads to {wanted}: {kinds:?}"

@@ -267,6 +267,33 @@ pub struct Choice {
     pub prompt: BTreeMap<String, MediaHash>,
 }
 
+/// Questions that are stopped, by the ids of their campaigns and their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stopped(pub BTreeMap<String, BTreeSet<String>>);
+
+impl Stopped {
+    /// Whether this question is.
+    pub fn has(&self, campaign: &str, question: &str) -> bool {
+        let of_campaign = self.0.get(campaign);
+        of_campaign.is_some_and(|questions| questions.contains(question))
+    }
+
+    /// The same where either may be missing: what belongs to no question is not stopped.
+    pub fn has_some(&self, campaign: Option<&str>, question: Option<&str>) -> bool {
+        let both = campaign.zip(question);
+        both.is_some_and(|(campaign, question)| self.has(campaign, question))
+    }
+
+    /// Each of them.
+    pub fn each(&self) -> impl Iterator<Item = (&str, &str)> {
+        let campaigns = self.0.iter();
+        campaigns.flat_map(|(campaign, questions)| {
+            let questions = questions.iter();
+            questions.map(move |question| (campaign.as_str(), question.as_str()))
+        })
+    }
+}
+
 /// A booth at this moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoothNow {
@@ -383,6 +410,9 @@ pub trait Centre: Send + Sync + 'static {
     fn delete(&self, id: &ClipId) -> Result<(), CentreError>;
     /// The campaigns that were published to the booths and not taken back, with those that are over.
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError>;
+    /// The questions that are stopped at this moment, of whatever campaign: no booth asks them, and citizens see neither them nor what was
+    /// said to them.
+    fn stopped(&self) -> Result<Stopped, CentreError>;
     /// One prompt as Ogg Opus.
     fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError>;
     /// What is wrong with the booths and the hub at this moment; booths that are paused are no part of the fleet.

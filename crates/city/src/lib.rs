@@ -164,6 +164,25 @@ impl City {
         }))
     }
 
+    /// Whether citizens may not see this question at the moment, nor answer it.
+    pub(crate) fn is_stopped(&self, campaign: &str, question: &str) -> Result<bool, CityError> {
+        Ok(self.centre.stopped()?.has(campaign, question))
+    }
+
+    /// Notes in the log of acts that somebody has stopped a question or given it back, and sees to it that no page shows what it showed.
+    ///
+    /// # Errors
+    /// A database that does not answer.
+    pub fn note_stop(
+        &self,
+        person: &people::Person,
+        stop: people::QuestionAct<'_>,
+    ) -> Result<(), CityError> {
+        let noted = stop.note(&self.store, person.actor());
+        self.pictures.forget();
+        noted
+    }
+
     /// Takes over what arrived and what is gone; `with_late` also what an operator admitted after later ones. The hub asks every second, and
     /// every minute with the late ones.
     ///

@@ -19,7 +19,7 @@ use crate::sentence;
 use crate::store::Actor;
 pub use crate::store::{CheckedActs, WrittenAct};
 use crate::web::Fault;
-pub use changes::Roll;
+pub use changes::{QuestionAct, Roll};
 pub use elsewhere::config::LoginConfig;
 
 /// The pages of accounts and of the log of acts.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::City;
 use crate::centre::{
-    Arrived, BoothNow, Campaign, Centre, CentreError, Checked, Gone, Kind, Placed, Source,
+    Arrived, BoothNow, Campaign, Centre, CentreError, Checked, Gone, Kind, Placed, Source, Stopped,
     Submission, Taken, Tell, Withdrawal,
 };
 use crate::config::CityConfig;
@@ -28,6 +28,7 @@ pub(crate) struct Holdings {
     pub(crate) sounds: BTreeMap<String, Vec<u8>>,
     pub(crate) texts: BTreeMap<String, String>,
     pub(crate) campaigns: Vec<Campaign>,
+    pub(crate) stopped: Stopped,
     pub(crate) prompts: BTreeMap<String, Vec<u8>>,
     pub(crate) booths: Vec<BoothNow>,
     /// What technicians said by handset, and the newest event's place where that is another.
@@ -298,6 +299,10 @@ impl Centre for FakeCentre {
 
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError> {
         Ok(self.have().campaigns.clone())
+    }
+
+    fn stopped(&self) -> Result<Stopped, CentreError> {
+        Ok(self.have().stopped.clone())
     }
 
     fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError> {

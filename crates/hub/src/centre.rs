@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_city::centre::{
-    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Placed, Source, Submission, Taken,
+    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Placed, Source, Stopped, Submission, Taken,
     Tell, Withdrawal,
 };
 pub use booth_city::centre::{Centre, CentreError};
@@ -93,6 +93,12 @@ impl HubCentre {
         let Some(question) = question else {
             return Err(sentence!("hub-no-question").into());
         };
+        if self
+            .stopped()?
+            .has(&submission.campaign_id, &submission.question_id)
+        {
+            return Err(sentence!("hub-question-stopped").into());
+        }
         // No more than was asked for, whatever a form says.
         submission.may_publish = match (question.may_publish, submission.may_publish) {
             (Publish::Voice, wanted) => wanted,
@@ -444,7 +450,13 @@ impl Centre for HubCentre {
     }
 
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError> {
-        self.campaigns.campaigns(&self.dir).map_err(failed)
+        let published = self.campaigns.published(&self.dir).map_err(failed)?;
+        Ok(published.campaigns.clone())
+    }
+
+    fn stopped(&self) -> Result<Stopped, CentreError> {
+        let published = self.campaigns.published(&self.dir).map_err(failed)?;
+        Ok(published.stopped.clone())
     }
 
     fn prompt(&self, hash: &MediaHash) -> Result<Vec<u8>, CentreError> {

@@ -142,6 +142,7 @@ pub async fn serve_witnessed(
         withdrawing,
         city: Arc::clone(&city),
         monitoring,
+        hub: Arc::new(config.clone()),
     };
     let tls_of_citizens = tls.clone();
     let showing = async move {

@@ -126,9 +126,13 @@ fn pages_stay_small_whatever_is_stored_and_show_the_citys_own_days() {
     let usual = pages::answers(&pages::Head::Own, &views.answers(50), None).into_string();
     let longest =
         pages::answers(&pages::Head::Own, &views.answers(1_000), Some(1_000)).into_string();
-    let operations =
-        pages::operations(&pages::Head::Own, &views.fleet(), &pages::Chosen::default())
-            .into_string();
+    let operations = pages::operations(
+        &pages::Head::Own,
+        &views.fleet(),
+        None,
+        &pages::Chosen::default(),
+    )
+    .into_string();
     let refused = pages::look_at(
         &pages::Head::Own,
         &views.refused(1_000, &Place::Newest),

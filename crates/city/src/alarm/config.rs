@@ -44,6 +44,12 @@ pub struct Contact {
     pub webhook: Option<String>,
 }
 
+/// Whether it may be asked for over HTTP.
+pub(crate) fn is_address(text: &str) -> bool {
+    let is_http = text.starts_with("https://") || text.starts_with("http://");
+    is_http && !text.contains(char::is_whitespace)
+}
+
 impl Default for AlarmConfig {
     fn default() -> Self {
         Self {
@@ -73,33 +79,42 @@ impl AlarmConfig {
         self.webhook_key_file.as_deref()
     }
 
+    /// Refuses ways to somebody that cannot work with this mail server and this key.
+    pub(crate) fn check_ways(
+        &self,
+        mail: Option<&str>,
+        webhook: Option<&str>,
+        key: &str,
+        faults: &mut Faults<'_>,
+    ) {
+        if let Some(mail) = mail {
+            if mail.parse::<Mailbox>().is_err() {
+                faults.that(key, format!("mail = {mail:?} is no mail address"));
+            }
+            if self.smtp.is_none() {
+                let why = "has a mail address, and there is no mail server; write smtp = \"smtp://localhost:25\" and from into [city.alarm]";
+                faults.that(key, why);
+            }
+        }
+        if let Some(webhook) = webhook {
+            if !is_address(webhook) {
+                let why = format!("webhook = {webhook:?} is no address; write https://…");
+                faults.that(key, why);
+            }
+            if self.webhook_key_file.is_none() {
+                let why = "has a webhook, and there is no key to sign it with; write webhook_key_file into [city.alarm]";
+                faults.that(key, why);
+            }
+        }
+    }
+
     /// Refuses values that cannot work.
     pub(crate) fn check(&self, faults: &mut Faults<'_>) {
         let contacts = [("first", &self.first), ("second", &self.second)];
         for (which, contact) in contacts {
             let key = format!("[city.alarm] {which}");
-            if let Some(mail) = &contact.mail {
-                if mail.parse::<Mailbox>().is_err() {
-                    faults.that(&key, format!("mail = {mail:?} is no mail address"));
-                }
-                if self.smtp.is_none() {
-                    let why = "has a mail address, and there is no mail server; write smtp = \"smtp://localhost:25\" and from";
-                    faults.that(&key, why);
-                }
-            }
-            if let Some(webhook) = &contact.webhook {
-                let is_address = webhook.starts_with("https://") || webhook.starts_with("http://");
-                if !is_address || webhook.contains(char::is_whitespace) {
-                    faults.that(
-                        &key,
-                        format!("webhook = {webhook:?} is no address; write https://…"),
-                    );
-                }
-                if self.webhook_key_file.is_none() {
-                    let why = "has a webhook, and there is no key to sign it with; write webhook_key_file";
-                    faults.that(&key, why);
-                }
-            }
+            let (mail, webhook) = (contact.mail.as_deref(), contact.webhook.as_deref());
+            self.check_ways(mail, webhook, &key, faults);
         }
         let (first, second) = (&self.first, &self.second);
         if first.mail.is_none() && first.webhook.is_none() {

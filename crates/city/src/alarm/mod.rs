@@ -22,6 +22,7 @@ use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub(crate) use config::is_address;
 pub use config::{AlarmConfig, Contact};
 pub(crate) use pages::routes;
 
@@ -308,4 +309,4 @@ fn due(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<(Telling, Way, u
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

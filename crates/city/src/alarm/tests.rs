@@ -15,10 +15,10 @@ use crate::people::Role;
 use crate::testing::{city_with, person, spoken};
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A mail server that speaks RFC 5321 and hands over each mail's recipient and text.
-fn mail_server() -> (String, Receiver<(String, String)>) {
+pub(crate) fn mail_server() -> (String, Receiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("smtp://{}", listener.local_addr().expect("an address"));
     let (mails_in, mails) = sync_channel(10);

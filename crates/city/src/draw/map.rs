@@ -88,6 +88,11 @@ pub(crate) fn shape_of(text: &str) -> Shape {
 }
 
 impl Shape {
+    /// Whether there is no outline.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rings.is_empty()
+    }
+
     fn take(&mut self, value: &GeometryValue) {
         match value {
             GeometryValue::Polygon { coordinates } => self.rings(coordinates),
@@ -234,6 +239,74 @@ fn outline(rings: &[Vec<(f64, f64)>]) -> String {
     d
 }
 
+/// A map without anything on it yet: outlines as they are drawn, and where places of the globe lie between them.
+pub(crate) struct Ground {
+    projection: Projection,
+    outlines: Vec<Vec<Vec<(f64, f64)>>>,
+}
+
+impl Ground {
+    /// Of these shapes, thinned out so that a page stays small, and wide enough for these places; `None` where there is no extent.
+    pub(crate) fn of(shapes: &[&Shape], places: &[(f64, f64)]) -> Option<Self> {
+        let points = shapes.iter().flat_map(|shape| shape.rings.iter().flatten());
+        let projection = Projection::of(points.chain(places))?;
+        let drawn: Vec<Vec<Vec<(f64, f64)>>> = shapes
+            .iter()
+            .map(|shape| {
+                let rings = shape.rings.iter();
+                rings
+                    .map(|ring| ring.iter().map(|point| projection.place(*point)).collect())
+                    .collect()
+            })
+            .collect();
+        let mut tolerance = 0.35;
+        let thin = |tolerance: f64| -> Vec<Vec<Vec<(f64, f64)>>> {
+            let areas = drawn.iter();
+            areas
+                .map(|rings| {
+                    let rings = rings.iter().map(|ring| simplified(ring, tolerance));
+                    rings.filter(|ring| ring.len() > 2).collect()
+                })
+                .collect()
+        };
+        let mut outlines = thin(tolerance);
+        while outlines.iter().flatten().map(Vec::len).sum::<usize>() > MOST_POINTS
+            && tolerance < 8.0
+        {
+            tolerance *= 1.6;
+            outlines = thin(tolerance);
+        }
+        Some(Self {
+            projection,
+            outlines,
+        })
+    }
+
+    /// Its width and height.
+    pub(crate) fn size(&self) -> (f64, f64) {
+        (WIDTH, self.projection.height)
+    }
+
+    /// A place of the globe on the drawing; `None` where it lies beside it.
+    pub(crate) fn place(&self, at: (f64, f64)) -> Option<(f64, f64)> {
+        let (x, y) = self.projection.place(at);
+        let is_on = (0.0..=WIDTH).contains(&x) && (0.0..=self.projection.height).contains(&y);
+        is_on.then_some((x, y))
+    }
+
+    /// The outline of a shape as the path of an SVG.
+    pub(crate) fn outline(&self, shape: usize) -> String {
+        outline(&self.outlines[shape])
+    }
+
+    /// The middle of a shape's largest part.
+    pub(crate) fn middle(&self, shape: usize) -> Option<(f64, f64)> {
+        let middles = self.outlines[shape].iter().map(|ring| centre(ring));
+        let largest = middles.max_by(|a, b| a.1.total_cmp(&b.1));
+        largest.map(|(middle, _)| middle)
+    }
+}
+
 /// Draws it; `None` where no area has an outline.
 pub(crate) fn map(
     areas: &[MapArea<'_>],
@@ -241,34 +314,9 @@ pub(crate) fn map(
     words: &MapWords,
     tongue: &Tongue,
 ) -> Option<(Pen, f64)> {
-    let points = areas
-        .iter()
-        .flat_map(|area| area.shape.rings.iter().flatten());
-    let projection = Projection::of(points)?;
-    let drawn: Vec<Vec<Vec<(f64, f64)>>> = areas
-        .iter()
-        .map(|area| {
-            let rings = area.shape.rings.iter();
-            rings
-                .map(|ring| ring.iter().map(|point| projection.place(*point)).collect())
-                .collect()
-        })
-        .collect();
-    let mut tolerance = 0.35;
-    let thin = |tolerance: f64| -> Vec<Vec<Vec<(f64, f64)>>> {
-        let areas = drawn.iter();
-        areas
-            .map(|rings| {
-                let rings = rings.iter().map(|ring| simplified(ring, tolerance));
-                rings.filter(|ring| ring.len() > 2).collect()
-            })
-            .collect()
-    };
-    let mut thinned = thin(tolerance);
-    while thinned.iter().flatten().map(Vec::len).sum::<usize>() > MOST_POINTS && tolerance < 8.0 {
-        tolerance *= 1.6;
-        thinned = thin(tolerance);
-    }
+    let shapes: Vec<&Shape> = areas.iter().map(|area| area.shape).collect();
+    let ground = Ground::of(&shapes, &[])?;
+    let thinned = &ground.outlines;
     let value = |area: &MapArea<'_>| match area.coat {
         Coat::Value(value) => value,
         _ => 0.0,
@@ -276,7 +324,7 @@ pub(crate) fn map(
     let most = areas.iter().map(value).fold(0.0, f64::max);
     let mut pen = Pen::fixed(WIDTH, tongue);
     pen.hatch("no-booth");
-    for (area, rings) in areas.iter().zip(&thinned) {
+    for (area, rings) in areas.iter().zip(thinned) {
         let d = outline(rings);
         match area.coat {
             Coat::NoBooth => pen.shape("hatched", "url(#no-booth)", &d, &area.tip),
@@ -287,7 +335,7 @@ pub(crate) fn map(
             }
         }
     }
-    for (area, rings) in areas.iter().zip(&thinned) {
+    for (area, rings) in areas.iter().zip(thinned) {
         let middles = rings.iter().map(|ring| centre(ring));
         let largest = middles.max_by(|a, b| a.1.total_cmp(&b.1));
         if let Some(((x, y), surface)) = largest
@@ -308,12 +356,11 @@ pub(crate) fn map(
         }
     }
     for pin in pins {
-        let (x, y) = projection.place(pin.at);
-        if (0.0..=WIDTH).contains(&x) && (0.0..=projection.height).contains(&y) {
-            pen.pin((x, y), &pin.tip);
+        if let Some(place) = ground.place(pin.at) {
+            pen.pin(place, &pin.tip);
         }
     }
-    Some((pen, projection.height)).map(|(pen, height)| legend(pen, height, words))
+    Some(legend(pen, ground.size().1, words))
 }
 
 /// What the colours, the hatching and the pins mean. It runs in the direction of the language.

@@ -18,7 +18,7 @@ mod time;
 
 pub(crate) use bars::{Bar, bars};
 pub(crate) use heat::{Heat, heat};
-pub(crate) use map::{Coat, MapArea, MapWords, Pin, Shape, map, shape_of};
+pub(crate) use map::{Coat, Ground, MapArea, MapWords, Pin, Shape, map, shape_of};
 pub(crate) use matrix::{Matrix, matrix};
 pub(crate) use path::{Step, path};
 pub(crate) use pen::Pen;

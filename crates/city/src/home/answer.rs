@@ -20,6 +20,7 @@ use super::ticket::{self, Bad, Step};
 use super::{notice, sound};
 use crate::City;
 use crate::centre::{Body, Campaign, CentreError, Question, Source, Submission, Taken};
+use crate::sentence;
 use crate::store::CityError;
 use crate::web::peer::visitor;
 use crate::web::{Citizen, Fault};
@@ -118,6 +119,10 @@ async fn scene(
 ) -> Result<Scene, Fault> {
     if !city.config.home.is_open {
         return Err(Fault::not_here());
+    }
+    let (of, id) = (campaign.clone(), question.clone());
+    if city.aside(move |city| city.is_stopped(&of, &id)).await? {
+        return Err(Fault::new(StatusCode::GONE, sentence!("home-stopped")));
     }
     let citizen = citizen.clone();
     let found = city.aside(move |city| {

@@ -6,7 +6,8 @@
 //!
 //! Owns: which files there are, their columns ([`columns`]), and how they leave: row by row, so that a hundred thousand messages need no more
 //! memory than one. Never does: give out what is not published, a time of day finer than a quarter of it, or a count that is not from
-//! `small_cells`. A message that is taken back is in no file from then on; only its id, if it was ever published, is in `withdrawn.csv`.
+//! `small_cells`. A message of a question that is stopped is in no file meanwhile. A message that is taken back is in no file from then on;
+//! only its id, if it was ever published, is in `withdrawn.csv`.
 
 mod about;
 pub(crate) mod columns;
@@ -35,7 +36,7 @@ pub(crate) struct File {
     pub(crate) name: &'static str,
     /// Its media type.
     pub(crate) kind: &'static str,
-    write: fn(&City, &mut dyn Write) -> Result<(), CityError>,
+    pub(crate) write: fn(&City, &mut dyn Write) -> Result<(), CityError>,
 }
 
 /// All files, in the order in which they stand in the ZIP.

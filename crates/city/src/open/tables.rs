@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns;
 use crate::City;
+use crate::centre::Question;
 use crate::draw::harmless;
 use crate::small_cells::{self, LEAST};
 use crate::store::CityError;
@@ -60,6 +61,7 @@ pub(super) fn messages(city: &City, out: &mut dyn Write) -> Result<(), CityError
     let mut csv = begin(out, "messages.csv")?;
     let address = city.config.address.trim_end_matches('/').to_owned();
     let language = city.config.offers[0].clone();
+    let stopped = city.centre.stopped()?;
     let query = format!(
         "SELECT m.id, coalesce(m.campaign_id, ''), coalesce(m.question_id, ''), coalesce(m.area_id, ''), m.day, m.hour, m.source,
            coalesce(m.transcript_lang, m.lang, ''), coalesce(m.transcript, ''), coalesce(m.translation, ''),
@@ -72,7 +74,7 @@ pub(super) fn messages(city: &City, out: &mut dyn Write) -> Result<(), CityError
     each(city, &query, |row| {
         let text = |at: usize| row.get::<_, String>(at);
         let id = text(0)?;
-        if city.withheld.has(&id) {
+        if city.withheld.has(&id) || stopped.has(&text(1)?, &text(2)?) {
             return Ok(());
         }
         let has_voice: bool = row.get(13)?;
@@ -188,13 +190,13 @@ pub(super) fn votes(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
     })?;
     let now = booth_host::clock::wall().to_zoned_datetime(city.zone.clone());
     let now = now.strftime("%Y-%m-%dT%H:%M").to_string();
+    let stopped = city.centre.stopped()?;
     for campaign in city.centre.campaigns()? {
         let is_over = campaign.until.as_ref().is_some_and(|until| *until <= now);
-        for question in campaign
-            .questions
-            .iter()
-            .filter(|question| !question.options.is_empty())
-        {
+        let is_shown = |question: &&Question| {
+            !question.options.is_empty() && !stopped.has(&campaign.id, &question.id)
+        };
+        for question in campaign.questions.iter().filter(is_shown) {
             let of = |digit: u8| {
                 let found = cast.iter().find(|(id, asked, choice, _)| {
                     *id == campaign.id && *asked == question.id && *choice == digit
@@ -323,10 +325,14 @@ pub(super) fn number_of(id: &str) -> u64 {
 
 pub(super) fn comments(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
     let mut csv = begin(out, "comments.csv")?;
-    let query = format!("SELECT m.id, m.day, coalesce(m.transcript, '') {PUBLISHED}");
+    let stopped = city.centre.stopped()?;
+    let query = format!(
+        "SELECT m.id, m.day, coalesce(m.transcript, ''), coalesce(m.campaign_id, ''), coalesce(m.question_id, '') {PUBLISHED}"
+    );
     each(city, &query, |row| {
         let (id, day, text): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if city.withheld.has(&id) {
+        let (campaign, question): (String, String) = (row.get(3)?, row.get(4)?);
+        if city.withheld.has(&id) || stopped.has(&campaign, &question) {
             return Ok(());
         }
         let noon = day.parse::<jiff::civil::Date>().ok().and_then(|day| {

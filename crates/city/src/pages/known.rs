@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use booth_contract::MediaHash;
 use booth_host::clock;
 
 use super::texts::{self, Texts};
 use crate::City;
-use crate::centre::{BoothNow, Campaign, Question};
+use crate::centre::{BoothNow, Campaign, Question, Stopped};
 use crate::draw::Shape;
 
 /// A campaign as citizens see it.
@@ -222,6 +223,32 @@ pub(super) fn campaigns(
         by_phase.then(by_date).then(a.asked.id.cmp(&b.asked.id))
     });
     Ok((campaigns, hidden))
+}
+
+/// Takes the stopped questions out of what is shown; answers the prompts that nothing else has.
+pub(super) fn take_out(campaigns: &mut [CampaignNow], stopped: &Stopped) -> BTreeSet<MediaHash> {
+    let (mut silent, mut heard) = (BTreeSet::new(), BTreeSet::new());
+    for one in campaigns {
+        let id = one.asked.id.clone();
+        for question in &one.asked.questions {
+            let options = question.options.iter().map(|option| &option.prompt);
+            let all = options.chain([&question.prompt, &question.answer_prompt]);
+            let prompts = all.flat_map(BTreeMap::values).cloned();
+            match stopped.has(&id, &question.id) {
+                true => silent.extend(prompts),
+                false => heard.extend(prompts),
+            }
+        }
+        let is_shown = |question: &Question| !stopped.has(&id, &question.id);
+        one.asked.questions.retain(is_shown);
+        for idea in &mut one.ideas {
+            let vote = idea.vote.as_ref();
+            if vote.is_some_and(|(campaign, question, _)| stopped.has(campaign, question)) {
+                idea.vote = None;
+            }
+        }
+    }
+    silent.difference(&heard).cloned().collect()
 }
 
 /// What editors say of campaigns.

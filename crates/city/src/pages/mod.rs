@@ -71,6 +71,15 @@ pub(crate) fn routes() -> Router<Arc<City>> {
         .route("/prompt/{file}", get(sounds::prompt))
 }
 
+/// The areas with an outline or without: id, name, shape. The shapes are kept from picture to picture.
+pub(crate) fn areas_drawn(
+    city: &City,
+    db: &rusqlite::Connection,
+) -> rusqlite::Result<Vec<(String, String, Arc<crate::draw::Shape>)>> {
+    let areas = known::areas(city, db)?.into_iter();
+    Ok(areas.map(|area| (area.id, area.name, area.shape)).collect())
+}
+
 /// `/da` is `/da/`.
 async fn with_slash(citizen: Citizen) -> Redirect {
     // Relative to `/da`.

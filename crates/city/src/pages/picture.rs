@@ -13,13 +13,14 @@ use axum::body::Bytes;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row};
 
+use booth_contract::MediaHash;
 use booth_contract::time::rfc3339;
 use booth_host::{clock, crew};
 
 use super::known::{self, Area, CampaignNow, Stand, Theme};
 use super::tally::{Counted, Standing, Tally, entry, place_of};
 use crate::City;
-use crate::centre::Source;
+use crate::centre::{Source, Stopped};
 use crate::draw::Shape;
 use crate::store::CityError;
 
@@ -49,6 +50,10 @@ pub(crate) struct Picture {
     numbers: Arc<Numbers>,
     /// Campaigns that are not shown.
     pub(crate) hidden: BTreeSet<String>,
+    /// Questions that are not shown, nor what was said to them.
+    pub(crate) stopped: Stopped,
+    /// Their prompts, as far as nothing that is shown has the same.
+    pub(super) silent: BTreeSet<MediaHash>,
     pages: Mutex<Pages>,
 }
 
@@ -158,11 +163,16 @@ impl City {
     /// Forgets the picture, so that a test sees what it has just changed.
     #[cfg(test)]
     pub(crate) fn look_again(&self) {
-        *locked(&self.pictures.newest) = None;
+        self.pictures.forget();
     }
 }
 
 impl Pictures {
+    /// Forgets the picture: whoever looks next waits for a new one.
+    pub(crate) fn forget(&self) {
+        *locked(&self.newest) = None;
+    }
+
     /// The shape of an area, made anew only where its GeoJSON is another one.
     pub(super) fn shape(&self, id: &str, geometry: String) -> Arc<Shape> {
         let mut shapes = locked(&self.shapes);
@@ -182,23 +192,27 @@ impl Picture {
     pub(crate) fn of(city: &City, before: Option<&Self>) -> Result<Self, CityError> {
         let (changes, made_ms) = (city.store.changes(), clock::mono().0);
         let asked = city.centre.campaigns()?;
+        let stopped = city.centre.stopped()?;
         let booths = city.centre.booths()?;
         let now = clock::wall();
         city.store.read(|db| {
             // One transaction, so that all numbers are of one moment.
             let db = db.unchecked_transaction()?;
-            let (campaigns, hidden) = known::campaigns(city, &db, asked, &rfc3339(now))?;
+            let (mut campaigns, hidden) = known::campaigns(city, &db, asked, &rfc3339(now))?;
+            let silent = known::take_out(&mut campaigns, &stopped);
             let same = before.filter(|before| {
                 let asked = |campaigns: &[CampaignNow]| {
                     let asked = campaigns.iter().map(|one| one.asked.clone());
                     asked.collect::<Vec<_>>()
                 };
-                let is_same = before.changes == changes && before.hidden == hidden;
+                let is_same = before.changes == changes
+                    && before.hidden == hidden
+                    && before.stopped == stopped;
                 is_same && asked(&before.campaigns) == asked(&campaigns)
             });
             let numbers = match same {
                 Some(before) => Arc::clone(&before.numbers),
-                None => Arc::new(Numbers::counted(&db, &campaigns, &hidden)?),
+                None => Arc::new(Numbers::counted(&db, &campaigns, &hidden, &stopped)?),
             };
             Ok(Self {
                 made_ms,
@@ -210,6 +224,8 @@ impl Picture {
                 campaigns,
                 numbers,
                 hidden,
+                stopped,
+                silent,
                 pages: Mutex::default(),
             })
         })
@@ -278,15 +294,18 @@ struct Group {
 /// All of them: a message is found once, and counts for the city, its campaign, its question and its area in the end.
 struct Groups<'a> {
     hidden: &'a BTreeSet<String>,
+    stopped: &'a Stopped,
     groups: HashMap<String, Group>,
     /// The name of a group, kept so that it is not made anew for each message.
     name: String,
 }
 
 impl Groups<'_> {
-    /// The tally of what this is about; `None` where its campaign is not shown.
+    /// The tally of what this is about; `None` where its campaign or its question is not shown.
     fn of(&mut self, (campaign, question, area): About<'_>) -> Option<&mut Tally> {
-        if campaign.is_some_and(|id| self.hidden.contains(id)) {
+        if campaign.is_some_and(|id| self.hidden.contains(id))
+            || self.stopped.has_some(campaign, question)
+        {
             return None;
         }
         self.name.clear();
@@ -408,9 +427,11 @@ impl Numbers {
         db: &Connection,
         campaigns: &[CampaignNow],
         hidden: &BTreeSet<String>,
+        stopped: &Stopped,
     ) -> rusqlite::Result<Self> {
         let mut groups = Groups {
             hidden,
+            stopped,
             groups: HashMap::new(),
             name: String::new(),
         };

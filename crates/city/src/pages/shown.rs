@@ -1,7 +1,8 @@
 //! Published messages: the only place where the pages read what a citizen said.
 //!
 //! Owns: which messages are shown, and what of them. Never does: show one that is not published, has no transcript, may not be published, or
-//! belongs to a campaign that is not public, or one that is taken back and cannot be deleted yet. The day and the part of the day are shown, and never the minute.
+//! belongs to a campaign that is not public or to a question that is stopped, or one that is taken back and cannot be deleted yet. The day
+//! and the part of the day are shown, and never the minute.
 
 use maud::{Markup, html};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
@@ -120,6 +121,13 @@ pub(crate) fn list(
         values.push(id.clone().into());
         sql.push_str(&format!(" AND campaign_id IS NOT ?{}", values.len()));
     }
+    for (campaign, question) in picture.stopped.each() {
+        values.extend([campaign.to_owned().into(), question.to_owned().into()]);
+        let (campaign, question) = (values.len() - 1, values.len());
+        sql.push_str(&format!(
+            " AND NOT (campaign_id IS ?{campaign} AND question_id IS ?{question})"
+        ));
+    }
     if let Some((at, id)) = wanted.before {
         values.extend([at.to_owned().into(), id.to_owned().into()]);
         let (at, id) = (values.len() - 1, values.len());
@@ -153,7 +161,9 @@ pub(crate) fn one(
     Ok(message.filter(|message| {
         let campaign = message.campaign.as_ref();
         let is_public = campaign.is_none_or(|id| !picture.hidden.contains(id));
-        is_public && !city.withheld.has(id)
+        let (campaign, question) = (message.campaign.as_deref(), message.question.as_deref());
+        let is_stopped = picture.stopped.has_some(campaign, question);
+        is_public && !is_stopped && !city.withheld.has(id)
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Sounds that citizens may hear: published voices, and the prompts of questions.
 //!
-//! Never does: send a voice that is not published. What a moderator cut off or silenced is not in what is sent.
+//! Never does: send a voice that is not published, or a prompt of a question that is stopped. What a moderator cut off or silenced is not in
+//! what is sent.
 
 use std::sync::Arc;
 
@@ -55,6 +56,9 @@ pub(super) async fn prompt(
 ) -> Result<Response, Fault> {
     let hash = file.strip_suffix(".opus").and_then(MediaHash::parse);
     let hash = hash.ok_or_else(Fault::not_here)?;
+    if city.picture().await?.silent.contains(&hash) {
+        return Err(Fault::not_here());
+    }
     let ogg = city
         .aside(move |city| Ok(city.centre.prompt(&hash)?))
         .await?;

@@ -20,6 +20,8 @@ use crate::made_up::{CAMPAIGNS, QUESTIONS, fill};
 use crate::testing::{FakeCentre, city_with};
 use crate::web::for_citizens;
 
+mod stopped;
+
 struct Town {
     city: Arc<City>,
     centre: Arc<FakeCentre>,

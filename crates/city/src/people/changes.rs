@@ -92,6 +92,28 @@ pub(crate) fn set_campaign(
     })
 }
 
+/// What somebody did to a question: it goes into the log of acts.
+#[derive(Debug, Clone, Copy)]
+pub struct QuestionAct<'a> {
+    /// The campaign's id.
+    pub campaign: &'a str,
+    /// The question's.
+    pub question: &'a str,
+    /// Why it was stopped; `None` where it was given back.
+    pub why: Option<&'a str>,
+}
+
+impl QuestionAct<'_> {
+    pub(crate) fn note(&self, store: &Store, who: Actor) -> Result<(), CityError> {
+        let (what, detail) = match self.why {
+            Some(why) => ("stopped a question", json!({ "why": why })),
+            None => ("gave a question back", json!(null)),
+        };
+        let about = format!("{}/{}", self.campaign, self.question);
+        store.change(Act::new(who, what, about).with(detail), |_| Ok(()))
+    }
+}
+
 fn about(account: &Account) -> String {
     format!("account {} {}", account.id, account.name)
 }
@@ -101,6 +123,14 @@ fn about(account: &Account) -> String {
 pub struct Roll(Store);
 
 impl Roll {
+    /// Notes in the log of acts what was done to a question on the command line.
+    ///
+    /// # Errors
+    /// A database that does not answer.
+    pub fn note_stop(&self, stop: QuestionAct<'_>) -> Result<(), CityError> {
+        stop.note(&self.0, Actor::CommandLine)
+    }
+
     /// Opens `city.sqlite` in the folder of the hub's store, and makes it at the first time.
     ///
     /// # Errors

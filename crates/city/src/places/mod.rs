@@ -12,8 +12,10 @@ pub(crate) mod placement;
 mod read;
 pub(crate) mod shape;
 mod simplify;
+mod whereabouts;
 
 pub(crate) use pages::routes;
+pub use whereabouts::{Spot, Whereabouts};
 
 use std::path::Path;
 

@@ -8,10 +8,9 @@ use booth_host::config_file::Faults;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use crate::alarm::AlarmConfig;
+use crate::alarm::{AlarmConfig, is_address};
 
 /// `[city.watch]`
 #[derive(Debug, Clone, Deserialize)]
@@ -146,7 +145,11 @@ impl WatchConfig {
                     format!("name = {name:?}: give each a name of its own"),
                 );
             }
-            check_ways(duty, alarm, &key, faults);
+            let (mail, webhook) = (duty.mail.as_deref(), duty.webhook.as_deref());
+            if mail.is_none() && webhook.is_none() {
+                faults.that(&key, "has neither mail nor webhook: nobody would be told");
+            }
+            alarm.check_ways(mail, webhook, &key, faults);
             if let Some(day) = duty
                 .days
                 .iter()
@@ -171,36 +174,6 @@ impl WatchConfig {
                 "[city.watch] heartbeat",
                 format!("= {address:?} is no address; write https://…"),
             );
-        }
-    }
-}
-
-fn is_address(text: &str) -> bool {
-    let is_http = text.starts_with("https://") || text.starts_with("http://");
-    is_http && !text.contains(char::is_whitespace)
-}
-
-fn check_ways(duty: &Duty, alarm: &AlarmConfig, key: &str, faults: &mut Faults<'_>) {
-    if duty.mail.is_none() && duty.webhook.is_none() {
-        faults.that(key, "has neither mail nor webhook: nobody would be told");
-    }
-    if let Some(mail) = &duty.mail {
-        if mail.parse::<Mailbox>().is_err() {
-            faults.that(key, format!("mail = {mail:?} is no mail address"));
-        }
-        if alarm.smtp.is_none() {
-            faults.that(key, "has a mail address, and there is no mail server; write smtp and from into [city.alarm]");
-        }
-    }
-    if let Some(webhook) = &duty.webhook {
-        if !is_address(webhook) {
-            faults.that(
-                key,
-                format!("webhook = {webhook:?} is no address; write https://…"),
-            );
-        }
-        if alarm.webhook_key_file.is_none() {
-            faults.that(key, "has a webhook, and there is no key to sign it with; write webhook_key_file into [city.alarm]");
         }
     }
 }

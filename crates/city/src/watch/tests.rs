@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 
 use super::*;
 use crate::alarm::AlarmConfig;
+use crate::alarm::tests::{PATIENCE, mail_server};
 use crate::centre::BoothNow;
 use crate::config::CityConfig;
 use crate::people::Role;
@@ -410,6 +411,61 @@ fn what_a_booth_raised_before_it_fell_silent_is_not_over() {
         city.watch(at(second)).expect("looked");
     }
     assert_eq!(state(&city).0, Vec::<String>::new());
+}
+
+#[test]
+fn whoever_is_on_duty_gets_one_mail_of_all_that_is_new_and_one_that_it_is_over() {
+    let (smtp, mails) = mail_server();
+    let mut config = CityConfig {
+        offers: vec!["en".into()],
+        ..CityConfig::default()
+    };
+    config.alarm.smtp = Some(smtp);
+    config.alarm.from = "booths@city.example".into();
+    config.alarm.desk = "https://desk.example/".into();
+    config.watch.duty = vec![Duty {
+        name: "duty".into(),
+        mail: Some("duty@city.example".into()),
+        ..Duty::default()
+    }];
+    let (city, centre, _folder) = city_with(config);
+    centre.have().sightings = vec![
+        sighting("a-1", "power", Severity::NeedsVisit),
+        sighting("", "disk", Severity::CitizenCannotSpeak),
+    ];
+    city.watch(at(0)).expect("looked");
+    tell::tell_due(&city, at(1)).expect("told");
+    let (to, mail) = mails.recv_timeout(PATIENCE).expect("a mail");
+    assert!(to.contains("<duty@city.example>"), "{to}");
+    let mail = unfolded(&mail);
+    for part in [
+        "Subject: ",
+        "a-1: The supply",
+        "no room on the disk",
+        "3 MiB left",
+        "https://desk.example/watch",
+    ] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+    tell::tell_due(&city, at(2)).expect("told");
+    assert!(mails.try_recv().is_err(), "once");
+    centre.have().sightings.clear();
+    for second in [20, 200, 400] {
+        city.watch(at(second)).expect("looked");
+        tell::tell_due(&city, at(second)).expect("told");
+    }
+    let (_, over) = mails.recv_timeout(PATIENCE).expect("a mail");
+    assert!(unfolded(&over).contains("a-1: The supply"), "{over}");
+    assert!(mails.try_recv().is_err(), "one word that it is over");
+    assert_eq!(
+        state(&city).2,
+        [(false, true), (false, true), (true, true), (true, true)]
+    );
+}
+
+/// A mail's text without the soft breaks of quoted-printable (RFC 2045 §6.7).
+fn unfolded(mail: &str) -> String {
+    mail.replace("=\r\n", "")
 }
 
 #[tokio::test]

@@ -42,6 +42,11 @@ pub(super) struct Load {
 }
 
 impl Load {
+    /// Whether there is nothing to say.
+    pub(super) fn is_empty(&self) -> bool {
+        self.media.is_empty() && self.configurations.is_empty() && self.unwanted.is_empty()
+    }
+
     /// The messages in the order in which each group is confirmed before the next one leaves.
     fn groups(&self, topics: &Topics) -> [VecDeque<(String, Vec<u8>)>; 3] {
         let media = self.media.iter();

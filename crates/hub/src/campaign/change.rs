@@ -22,6 +22,7 @@ use super::parcel::{Parcel, is_same, parcels, sign, to_sign};
 use super::progress::{Progress, Stand};
 use super::register::{Campaigns, Ready, Register, Sent, State};
 use super::signing::{self, Returned};
+use super::stops::{self, Stops};
 use super::verbs::{General, Sending, local_now};
 use super::workshop::Workshop;
 use crate::config::HubConfig;
@@ -32,18 +33,18 @@ use crate::{login, store};
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a change works on: the hub's configuration, what is published, and the prompts that are made.
-struct Desk {
-    hub: HubConfig,
-    register: Register,
+pub(super) struct Desk {
+    pub(super) hub: HubConfig,
+    pub(super) register: Register,
     workshop: Workshop,
 }
 
 impl Desk {
-    fn open(general: &General) -> Result<Self, CampaignError> {
+    pub(super) fn open(general: &General) -> Result<Self, CampaignError> {
         Self::of(HubConfig::load(&general.config)?)
     }
 
-    fn of(hub: HubConfig) -> Result<Self, CampaignError> {
+    pub(super) fn of(hub: HubConfig) -> Result<Self, CampaignError> {
         let register = Register::open(&hub.store.dir)?;
         let workshop = Workshop::open(register.folder())?;
         Ok(Self {
@@ -74,6 +75,7 @@ pub(super) async fn publish(
             campaigns,
             same_as: None,
             always: None,
+            stops: None,
         };
         return change.carry_out(desk, sending, general).await;
     };
@@ -106,6 +108,7 @@ fn put(desk: &Desk, id: &str, ready: Ready) -> Change {
         campaigns,
         same_as: None,
         always,
+        stops: None,
     }
 }
 
@@ -158,6 +161,7 @@ pub(super) async fn withdraw(
         campaigns,
         same_as: None,
         always: Some(taken.booths),
+        stops: None,
     };
     change.carry_out(desk, sending, general).await
 }
@@ -188,18 +192,21 @@ pub(super) async fn undo(sending: &Sending, general: &General) -> Result<(), Cam
         campaigns,
         same_as: Some(same_as),
         always: None,
+        stops: None,
     };
     change.carry_out(desk, sending, general).await
 }
 
 /// What is to be published instead of what is.
-struct Change {
-    what: String,
-    campaigns: Campaigns,
+pub(super) struct Change {
+    pub(super) what: String,
+    pub(super) campaigns: Campaigns,
     /// For an undo, the edition that it goes back to.
-    same_as: Option<u64>,
+    pub(super) same_as: Option<u64>,
     /// Booths that get it even if nothing changes for them; without it, all that have ever had anything.
-    always: Option<Booths>,
+    pub(super) always: Option<Booths>,
+    /// What is stopped from now on, where nothing else changes: then no edition begins, and an undo knows nothing of it.
+    pub(super) stops: Option<Stops>,
 }
 
 impl Change {
@@ -211,6 +218,7 @@ impl Change {
         force: bool,
     ) -> Result<Vec<(String, Merged)>, CampaignError> {
         let now = local_now();
+        let stopped = self.stops.as_ref().unwrap_or(&state.stopped);
         let named = |campaigns: &Campaigns| -> BTreeSet<String> {
             let named = campaigns.values().filter_map(|ready| match &ready.booths {
                 Booths::All => None,
@@ -223,7 +231,7 @@ impl Change {
         booths.extend(state.booths.keys().cloned());
         let (mut merged_all, mut conflicts) = (Vec::new(), BTreeSet::new());
         for booth in booths {
-            let mut new = match merged(&self.campaigns, &booth, now) {
+            let mut new = match merged(&self.campaigns, stopped, &booth, now) {
                 Ok(new) => new,
                 Err(why) => {
                     conflicts.extend(why);
@@ -234,9 +242,11 @@ impl Change {
             let sent = state.booths.get(&booth);
             let is_same = sent.is_some_and(|sent| is_same(sent, &new.wanted));
             // A booth that the centre never said anything to, and has nothing to say to, is left alone.
-            let is_nothing = new.campaigns.is_empty() && sent.is_none();
+            let is_nothing = new.wanted.campaigns.is_none() && sent.is_none();
             let is_asked_for = self.always.as_ref().is_none_or(|booths| booths.has(&booth));
-            if !is_nothing && (is_asked_for || !is_same) {
+            // A stop is for its own booths alone: what is due elsewhere may need a signature, and waits for whoever publishes.
+            let has_news = !is_same && self.stops.is_none();
+            if !is_nothing && (is_asked_for || has_news) {
                 merged_all.push((booth, new));
             }
         }
@@ -266,7 +276,8 @@ impl Change {
             .map(|booth| booth.as_str().to_owned())
             .collect();
         let new = self.merge(&register.state, &everybody, force)?;
-        if new.is_empty() {
+        // A question can be hidden, too, where no booth asks it.
+        if new.is_empty() && self.stops.is_none() {
             return Err(CampaignError::Told(sentence!("hub-no-booth")));
         }
         let mut known = BTreeMap::new();
@@ -279,7 +290,7 @@ impl Change {
         Ok(parcels(new, version, &rfc3339(now)))
     }
 
-    async fn carry_out(
+    pub(super) async fn carry_out(
         self,
         desk: Desk,
         sending: &Sending,
@@ -302,16 +313,7 @@ impl Change {
         let texts = texts.map(|(text, minisig)| signing::returned(text, minisig, now));
         let returned: Vec<Returned> = files.chain(texts).collect::<Result<_, _>>()?;
         sign(&mut parcels, &returned, &register.state, sending)?;
-        if let Some(long) = parcels
-            .iter()
-            .find(|parcel| parcel.payload.len() > MAX_JSON_BYTES)
-        {
-            return Err(CampaignError::Refused(format!(
-                "the configuration of {} has {} bytes, and a booth reads {MAX_JSON_BYTES}: fewer campaigns, questions or languages at a time",
-                long.booths.join(", "),
-                long.payload.len()
-            )));
-        }
+        fit(&parcels)?;
         if sending.dry_run {
             tell_dry(&parcels, general);
             return Ok(());
@@ -334,12 +336,20 @@ impl Change {
             }
         };
         let mut heard = |booth: &BoothId, report: &ConfigReport| tell(booth, report, &mut progress);
-        let mut ear =
-            Some(broker::deliver(&login, &topics, &hub.store.dir, &load, &mut heard).await?);
+        let mut ear = match load.is_empty() {
+            true => None,
+            false => {
+                Some(broker::deliver(&login, &topics, &hub.store.dir, &load, &mut heard).await?)
+            }
+        };
         for hash in &load.unwanted {
             register.state.at_broker.remove(hash);
         }
+        for (booth, _) in &load.configurations {
+            register.state.owed.remove(booth.as_str());
+        }
         register.save()?;
+        let stopped = stops::lines(&register.state, None);
         if let Some(wanted) = register.state.all_media()
             && let Err(error) = workshop.sweep(&wanted, now)
         {
@@ -348,12 +358,18 @@ impl Change {
         // Another command may work while this one waits.
         drop(register);
         if !general.json {
-            general.tell(&format!(
-                "{}: version {version} is published for {}, with {} prompts.",
-                self.what,
-                count(load.configurations.len()),
-                load.media.len()
-            ));
+            let what = &self.what;
+            general.tell(&match load.configurations.len() {
+                0 => format!("{what}: no booth has it."),
+                booths => format!(
+                    "{what}: version {version} is published for {}, with {} prompts.",
+                    count(booths),
+                    load.media.len()
+                ),
+            });
+            for line in &stopped {
+                general.tell(line);
+            }
         }
         let until = tokio::time::Instant::now() + Duration::from_secs(sending.wait);
         while !progress.is_over() && tokio::time::Instant::now() < until {
@@ -381,6 +397,35 @@ impl Change {
             ear.leave().await;
         }
         tell_end(&self.what, version, &progress, general)
+    }
+
+    /// Makes durable what is about to leave, and leaves it to the running hub to send it.
+    ///
+    /// # Errors
+    /// What needs a signature, or does not fit; then nothing has changed.
+    pub(super) fn leave_to_the_hub(self, desk: Desk) -> Result<(), CampaignError> {
+        let Desk {
+            hub,
+            mut register,
+            workshop,
+        } = desk;
+        let now = clock::wall();
+        let parcels = self.parcels(&hub, &register, false, now)?;
+        let needing = parcels
+            .iter()
+            .find(|parcel| parcel.merged.needs_signature());
+        if let Some(parcel) = needing {
+            return Err(CampaignError::Refused(format!(
+                "what {} asks holds the notice or the emergency prompt, which booths take only with the city's signature. Nothing was changed. \
+                 On the command line it can be signed: booth-hub campaign {} --to-sign FILE (docs/campaigns.md). Without a signature, take the \
+                 campaign with that prompt back: booth-hub campaign withdraw ID",
+                parcel.booths.join(", "),
+                self.what.replace('/', " ")
+            )));
+        }
+        fit(&parcels)?;
+        self.note(&hub.store.dir, &mut register, &workshop, &parcels, now)?;
+        Ok(())
     }
 
     /// Makes durable what is about to leave, and gathers it.
@@ -427,9 +472,18 @@ impl Change {
         for hash in &wanted {
             load.media.push((hash.clone(), workshop.bytes(hash)?));
         }
-        register
-            .state
-            .begin(&at, self.what.clone(), self.campaigns.clone(), self.same_as);
+        match &self.stops {
+            None => {
+                let campaigns = self.campaigns.clone();
+                let what = self.what.clone();
+                register.state.begin(&at, what, campaigns, self.same_as);
+            }
+            Some(stops) => {
+                let of_booths = load.configurations.iter().map(|(booth, _)| booth.as_str());
+                register.state.owed.extend(of_booths.map(str::to_owned));
+                register.state.stop(stops, parcels);
+            }
+        }
         register.state.at_broker.extend(wanted);
         let still = register.state.wanted_media();
         load.unwanted = register
@@ -440,6 +494,19 @@ impl Change {
             .collect();
         register.save()?;
         Ok(load)
+    }
+}
+
+/// Whether a booth reads each of them.
+fn fit(parcels: &[Parcel]) -> Result<(), CampaignError> {
+    let long = |parcel: &&Parcel| parcel.payload.len() > MAX_JSON_BYTES;
+    match parcels.iter().find(long) {
+        None => Ok(()),
+        Some(long) => Err(CampaignError::Refused(format!(
+            "the configuration of {} has {} bytes, and a booth reads {MAX_JSON_BYTES}: fewer campaigns, questions or languages at a time",
+            long.booths.join(", "),
+            long.payload.len()
+        ))),
     }
 }
 

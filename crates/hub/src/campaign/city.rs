@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use booth_city::centre::{Campaign, Choice, Question};
+use booth_city::centre::{Campaign, Choice, Question, Stopped};
 use booth_contract::wanted::{self, MayPublish};
 use booth_contract::{MediaHash, Publish};
 
@@ -17,7 +17,8 @@ use super::CampaignError;
 use super::children::Children;
 use super::file::{Booths, Draft};
 use super::merge;
-use super::register::{self, Ready};
+use super::register::{self, Ready, State};
+use super::stops;
 use crate::store::codes::Codes;
 
 /// Which file the register is: its number, when it was written, and its size. A register that is saved is another file each time.
@@ -30,27 +31,40 @@ fn mark_of(about: &Metadata) -> Mark {
 /// The published campaigns as they were read last: every page of the desk and every decision asks for them, and the register holds all
 /// editions.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<Option<(Mark, Vec<Campaign>)>>);
+pub(crate) struct Known(Mutex<Option<(Mark, Arc<Published>)>>);
+
+/// What the city knows of the register.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Every published campaign.
+    pub(crate) campaigns: Vec<Campaign>,
+    /// What is stopped of them, and of campaigns that were published before.
+    pub(crate) stopped: Stopped,
+}
 
 impl Known {
-    /// Every published campaign; read again only where the register is another file.
+    /// What is published and what is stopped; read again only where the register is another file.
     ///
     /// # Errors
     /// A register that cannot be read.
     #[allow(clippy::disallowed_methods)] // looks which file the register is
-    pub(crate) fn campaigns(&self, store: &Path) -> Result<Vec<Campaign>, CampaignError> {
+    pub(crate) fn published(&self, store: &Path) -> Result<Arc<Published>, CampaignError> {
         // Looked at before it is read: what is saved in between is read at the next time.
         let about = std::fs::metadata(register::file_in(store));
         let mark = about.ok().map(|about| mark_of(&about));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some((read, campaigns)), Some(mark)) = (&*known, mark)
+        if let (Some((read, published)), Some(mark)) = (&*known, mark)
             && *read == mark
         {
-            return Ok(campaigns.clone());
+            return Ok(Arc::clone(published));
         }
-        let campaigns = for_city(store)?;
-        *known = mark.map(|mark| (mark, campaigns.clone()));
-        Ok(campaigns)
+        let state = register::look(&register::folder_in(store))?;
+        let published = Arc::new(Published {
+            campaigns: campaigns_in(&state, store)?,
+            stopped: stops::hidden(&state),
+        });
+        *known = mark.map(|mark| (mark, Arc::clone(&published)));
+        Ok(published)
     }
 }
 
@@ -59,7 +73,10 @@ impl Known {
 /// # Errors
 /// A register that cannot be read.
 pub(crate) fn for_city(store: &Path) -> Result<Vec<Campaign>, CampaignError> {
-    let state = register::look(&register::folder_in(store))?;
+    campaigns_in(&register::look(&register::folder_in(store))?, store)
+}
+
+fn campaigns_in(state: &State, store: &Path) -> Result<Vec<Campaign>, CampaignError> {
     let codes = Codes::beside(store);
     let mut all = Vec::new();
     for (id, ready) in state.campaigns() {
@@ -192,8 +209,9 @@ mod tests {
         let store = tempfile::tempdir().expect("a folder");
         let known = Known::default();
         let titles = || {
-            let seen = known.campaigns(store.path())?;
-            Ok::<_, CampaignError>(seen.into_iter().map(|one| one.title).collect::<Vec<_>>())
+            let seen = known.published(store.path())?;
+            let seen = seen.campaigns.iter();
+            Ok::<_, CampaignError>(seen.map(|one| one.title.clone()).collect::<Vec<_>>())
         };
         assert_eq!(titles().expect("none"), Vec::<String>::new());
         let publish = |title: &str| {

@@ -3,6 +3,7 @@
 //! Owns: what several campaigns may say together, and the check of the whole by the contract. Pure. Never does: publish, or choose between two
 //! campaigns that contradict each other: both are named instead.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use booth_contract::wanted::{Campaign, LocalTime, SIGNED_PROMPTS, Wanted};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::judge;
 use super::register::{Campaigns, Ready};
+use super::stops::{self, Stops};
 
 /// A booth's configuration, still without its version and time.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,22 +76,34 @@ fn found<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     }
 }
 
-/// The configuration of a booth from all campaigns that are there and not over at this local time.
+/// The configuration of a booth from all campaigns that are there and not over at this local time, without what is stopped. Where everything
+/// is stopped it asks nothing, also nothing of the booth's own.
 ///
 /// # Errors
 /// Everything that speaks against it, as sentences.
 pub(super) fn merged(
     campaigns: &Campaigns,
+    stopped: &Stops,
     booth: &str,
     now: LocalTime,
 ) -> Result<Merged, Vec<String>> {
-    let there: Vec<(&String, &Ready)> = campaigns
+    let here = campaigns
         .iter()
-        .filter(|(_, ready)| ready.booths.has(booth) && !is_over(ready, now))
-        .collect();
+        .filter(|(_, ready)| ready.booths.has(booth) && !is_over(ready, now));
+    let mut is_silent = false;
+    let mut there: Vec<(&String, Cow<'_, Ready>)> = Vec::new();
+    for (id, ready) in here {
+        match stops::left(ready, stopped.get(id)) {
+            Some(left) => there.push((id, left)),
+            None => is_silent = true,
+        }
+    }
     let Some((_, first)) = there.first() else {
         return Ok(Merged {
-            wanted: Wanted::bare(1),
+            wanted: Wanted {
+                campaigns: is_silent.then(Vec::new),
+                ..Wanted::bare(1)
+            },
             campaigns: Vec::new(),
         });
     };
@@ -170,7 +184,7 @@ pub(super) fn merged(
     })?;
     Ok(Merged {
         wanted,
-        campaigns: there.into_iter().map(|(id, _)| id.clone()).collect(),
+        campaigns: there.iter().map(|(id, _)| (*id).clone()).collect(),
     })
 }
 

@@ -21,6 +21,8 @@ use super::CampaignError;
 use super::children::Children;
 use super::file::Booths;
 use super::merge;
+use super::parcel::Parcel;
+use super::stops::Stops;
 use super::workshop::private_folder;
 
 /// Version of the file.
@@ -92,9 +94,12 @@ pub(super) struct State {
     pub(super) booths: BTreeMap<String, Sent>,
     /// Prompts that may be retained at the broker.
     pub(super) at_broker: BTreeSet<MediaHash>,
-    /// New booths that were noted and not sent anything yet.
+    /// Booths for which something was noted that the broker does not have yet: new ones, and those of a question that was stopped.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) owed: BTreeSet<String>,
+    /// Questions that are asked nowhere at the moment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) stopped: Stops,
     /// What was asked in every campaign that was ever published, by its id: its messages stay when it is over.
     #[serde(default)]
     pub(super) asked: BTreeMap<String, Asked>,
@@ -117,6 +122,7 @@ impl Default for State {
             booths: BTreeMap::new(),
             at_broker: BTreeSet::new(),
             owed: BTreeSet::new(),
+            stopped: Stops::new(),
             asked: BTreeMap::new(),
         }
     }
@@ -165,6 +171,25 @@ impl State {
         }
         let over = self.editions.len().saturating_sub(MOST_EDITIONS);
         self.editions.drain(..over);
+    }
+
+    /// What is stopped from now on; a stop that is new learns with which version it is at each booth.
+    pub(super) fn stop(&mut self, stops: &Stops, parcels: &[Parcel]) {
+        let mut stops = stops.clone();
+        for (campaign, questions) in &mut stops {
+            let before = self.stopped.get(campaign);
+            for (question, stop) in questions {
+                if before.is_some_and(|before| before.contains_key(question)) {
+                    continue;
+                }
+                for parcel in parcels {
+                    let booths = parcel.booths.iter();
+                    stop.versions
+                        .extend(booths.map(|booth| (booth.clone(), parcel.version)));
+                }
+            }
+        }
+        self.stopped = stops;
     }
 
     /// The edition that an undo goes back to: the number of its campaigns' own edition, and the campaigns. Undone twice, the one before

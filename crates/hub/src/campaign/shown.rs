@@ -13,6 +13,7 @@ use super::file::Booths;
 use super::merge;
 use super::progress::Stand;
 use super::register::{self, Ready, Sent, State};
+use super::stops;
 use super::verbs::{General, local_now};
 use crate::config::HubConfig;
 use crate::store;
@@ -53,7 +54,7 @@ pub(super) fn list(general: &General) -> Result<(), CampaignError> {
         });
         say!(
             "{}",
-            json!({"campaigns": each.collect::<Vec<_>>(), "booths": booths.collect::<Vec<_>>()})
+            json!({"campaigns": each.collect::<Vec<_>>(), "booths": booths.collect::<Vec<_>>(), "stopped": state.stopped})
         );
         return Ok(());
     }
@@ -62,6 +63,9 @@ pub(super) fn list(general: &General) -> Result<(), CampaignError> {
     }
     for (id, ready) in &campaigns {
         say!("{}", line_of(id, ready, now));
+    }
+    for line in stops::lines(&state, None) {
+        say!("{line}");
     }
     for (booth, sent, stand) in &stands {
         let campaigns = match sent.campaigns.is_empty() {
@@ -135,6 +139,9 @@ pub(super) fn show(id: &str, general: &General) -> Result<(), CampaignError> {
         say!("{}", line_of(id, ready, local_now()));
         say!("published {}", ready.at);
         say!("children: {}", ready.children.told());
+        for line in stops::lines(&state, Some(id)) {
+            say!("{line}");
+        }
         for question in merge::campaign_of(ready)
             .into_iter()
             .flat_map(|campaign| campaign.questions)

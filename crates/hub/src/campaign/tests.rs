@@ -11,6 +11,7 @@ use super::file::{Booths, Draft};
 use super::judge::judge;
 use super::merge::{self, merged};
 use super::register::{Campaigns, Ready, State};
+use super::stops::Stops;
 use super::workshop::Workshop;
 use crate::config::HubConfig;
 
@@ -454,7 +455,7 @@ fn recordings_become_prompts_of_one_loudness_that_say_what_they_say_and_are_made
 }
 
 /// A campaign of this file, with stand-ins for its prompts.
-fn ready(text: &str) -> Ready {
+pub(super) fn ready(text: &str) -> Ready {
     let (draft, faults) = Draft::of(text, "c.toml", Path::new("."));
     assert!(faults.is_empty(), "{faults:?}");
     Ready {
@@ -505,7 +506,7 @@ fn all_campaigns_of_a_booth_become_one_configuration_that_the_booth_reads() {
         + "[limits]\nmax_seconds = 60\n[prompt.menu]\ntext.da = \"Menu\"\n";
     let first = asking("q", 1).replace("booths", "until = 2026-06-30\nbooths");
     let all = campaigns(&[first, elsewhere, over, later, limited]);
-    let whole = merged(&all, "rundhoej-1", now).expect("they fit");
+    let whole = merged(&all, &Stops::new(), "rundhoej-1", now).expect("they fit");
     assert_eq!(whole.campaigns, ["c0", "c3", "c4"]);
     assert!(!whole.needs_signature());
     let read = Wanted::read(&whole.wanted.to_json()).expect("a booth reads it");
@@ -525,7 +526,7 @@ fn all_campaigns_of_a_booth_become_one_configuration_that_the_booth_reads() {
     assert_eq!(asked, [["q"], ["l"], ["m"]]);
     assert_eq!(read.limits.and_then(|limits| limits.max_seconds), Some(60));
     assert_eq!(read.prompts.as_ref().map(|prompts| prompts.len()), Some(1));
-    let other = merged(&all, "other-1", now);
+    let other = merged(&all, &Stops::new(), "other-1", now);
     let refused = other.expect_err("digit 1 twice").join("\n");
     assert!(
         refused.contains("at other-1")
@@ -534,7 +535,7 @@ fn all_campaigns_of_a_booth_become_one_configuration_that_the_booth_reads() {
         "{refused}"
     );
     assert_eq!(
-        merged(&Campaigns::new(), "rundhoej-1", now)
+        merged(&Campaigns::new(), &Stops::new(), "rundhoej-1", now)
             .expect("nothing")
             .wanted,
         Wanted::bare(1)
@@ -559,9 +560,11 @@ fn campaigns_that_contradict_each_other_are_both_named() {
         let all = campaigns(&[asking("q", 1) + one, asking("r", 2) + other]);
         match says {
             // Stand-ins go by their place, so that two prompts of one name are the same here.
-            "" => assert!(merged(&all, "b-1", now).is_ok()),
+            "" => assert!(merged(&all, &Stops::new(), "b-1", now).is_ok()),
             says => {
-                let refused = merged(&all, "b-1", now).expect_err(says).join("\n");
+                let refused = merged(&all, &Stops::new(), "b-1", now)
+                    .expect_err(says)
+                    .join("\n");
                 assert!(
                     refused.contains(says) && refused.contains("\"c0\" and \"c1\""),
                     "{refused}"
@@ -580,7 +583,7 @@ fn campaigns_that_contradict_each_other_are_both_named() {
                 .replace("\"Hvad?\"", "\"Hvad?\"\ntext.en = \"What?\"")
         };
         let same = campaigns(&[with(asking("q", 1), key), with(asking("r", 2), key)]);
-        assert!(merged(&same, "b-1", now).is_ok(), "{key}");
+        assert!(merged(&same, &Stops::new(), "b-1", now).is_ok(), "{key}");
         let key_of_other = key
             .replace("\"mo\"", "\"tu\"")
             .replace("20:00", "21:00")
@@ -588,7 +591,9 @@ fn campaigns_that_contradict_each_other_are_both_named() {
             .replace("language = \"en\"", "language = \"da\"");
         let other = with(asking("r", 2), &key_of_other).replace("text.en", "text.de");
         let differing = campaigns(&[with(asking("q", 1), key), other]);
-        let refused = merged(&differing, "b-1", now).expect_err(key).join("\n");
+        let refused = merged(&differing, &Stops::new(), "b-1", now)
+            .expect_err(key)
+            .join("\n");
         assert!(refused.contains("differ in"), "{key}: {refused}");
     }
 }
@@ -597,6 +602,10 @@ fn campaigns_that_contradict_each_other_are_both_named() {
 fn a_notice_of_the_centre_needs_a_signature() {
     let now = at("2026-05-01T10:00");
     let all = campaigns(&[small("[prompt.notice]\ntext.da = \"Vi optager.\"\n")]);
-    assert!(merged(&all, "b-1", now).expect("right").needs_signature());
+    assert!(
+        merged(&all, &Stops::new(), "b-1", now)
+            .expect("right")
+            .needs_signature()
+    );
     assert!(matches!(all["c0"].booths, Booths::All));
 }

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::CampaignError;
 use super::codes::{self, Codes};
+use super::stops::{self, Wish};
 use super::{author, change, shown};
 
 /// The verbs of `booth-hub campaign`.
@@ -116,6 +117,39 @@ pub enum Campaign {
         #[command(flatten)]
         general: General,
     },
+    /// Stop one question at all booths, and hide its pages
+    ///
+    /// It is gone from the booths' menus as soon as each has heard so, and from the citizens' pages and open data within a minute, with what
+    /// was said to it. Answers from home are refused. Nothing is deleted: booth-hub campaign resume brings all of it back.
+    ///
+    ///   booth-hub campaign stop square-2026 colour --why "a name was read out in it"
+    ///
+    /// Operators do the same with one button on the page /questions.
+    #[command(verbatim_doc_comment)]
+    Stop {
+        /// The campaign's id
+        campaign: String,
+        /// The question's id
+        question: String,
+        /// Why, in one sentence; it stays in the log of acts
+        #[arg(long, value_name = "SENTENCE")]
+        why: String,
+        #[command(flatten)]
+        sending: Sending,
+        #[command(flatten)]
+        general: General,
+    },
+    /// Give a stopped question back to the booths and the pages
+    Resume {
+        /// The campaign's id
+        campaign: String,
+        /// The question's id
+        question: String,
+        #[command(flatten)]
+        sending: Sending,
+        #[command(flatten)]
+        general: General,
+    },
     /// Take the latest publish or withdraw back
     ///
     /// The campaigns that were published before come back, as a new version. Run again, it takes back the one before that.
@@ -214,7 +248,35 @@ pub async fn run(campaign: Campaign) -> Result<(), CampaignError> {
             sending,
             general,
         } => change::withdraw(&id, &sending, &general).await,
+        Campaign::Stop {
+            campaign,
+            question,
+            why,
+            sending,
+            general,
+        } => {
+            let wish = on_the_command_line(&campaign, &question, Some(&why));
+            stops::command(wish, &sending, &general).await
+        }
+        Campaign::Resume {
+            campaign,
+            question,
+            sending,
+            general,
+        } => {
+            let wish = on_the_command_line(&campaign, &question, None);
+            stops::command(wish, &sending, &general).await
+        }
         Campaign::Undo { sending, general } => change::undo(&sending, &general).await,
+    }
+}
+
+fn on_the_command_line<'a>(campaign: &'a str, question: &'a str, why: Option<&'a str>) -> Wish<'a> {
+    Wish {
+        campaign,
+        question,
+        by: "command line",
+        why,
     }
 }
 

@@ -1,8 +1,9 @@
 //! A booth that is new gets the campaigns that are at all booths, without anybody's command.
 //!
-//! Owns: the running hub's look for booths that have introduced themselves and were never sent anything, and what they are sent. Never
-//! does: begin an edition, so that an undo takes back what people did; publish what needs a signature. What is sent is noted first, under
-//! the same lock as the commands: a hub that dies in between sends it after its next start.
+//! Owns: the running hub's look for booths that have introduced themselves and were never sent anything, and what they are sent; it also
+//! sends what a stopped question has left owing ([`super::stops`]). Never does: begin an edition, so that an undo takes back what people
+//! did; publish what needs a signature. What is sent is noted first, under the same lock as the commands: a hub that dies in between sends it
+//! after its next start.
 #![allow(clippy::disallowed_methods)] // waits between two looks
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +27,8 @@ use crate::{login, store};
 
 /// How often the hub looks for new booths.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The longest pause after the broker did not take what a new booth is to get.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The longest pause after the broker did not take what a booth is to get: a question that is stopped is gone within a minute of its return.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a look has found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(crate) async fn welcome(hub: HubConfig) {
             false => match send(&hub, &found.owed).await {
                 Ok(()) => LOOK_EVERY,
                 Err(why) => {
-                    log::warn!(about = "campaigns"; "new booths did not get their campaigns yet: {why}");
+                    log::warn!(about = "campaigns"; "booths did not get what they are to ask yet: {why}");
                     (pause * 2).min(LONGEST_PAUSE)
                 }
             },
@@ -138,9 +139,9 @@ fn note(
         .filter_map(|(booth, version)| Some((booth.clone(), (*version)?)))
         .collect();
     for booth in new.keys() {
-        let merged = merged(&campaigns, booth, local_now())
+        let merged = merged(&campaigns, &state.stopped, booth, local_now())
             .map_err(|why| CampaignError::Refused(why.join("\n")))?;
-        if merged.campaigns.is_empty() {
+        if merged.wanted.campaigns.is_none() {
             continue;
         }
         if merged.needs_signature() {
@@ -195,8 +196,18 @@ async fn send(hub: &HubConfig, booths: &BTreeSet<String>) -> Result<(), Campaign
         // They are sent the same once more.
         return Ok(());
     };
-    register.state.owed.retain(|booth| !booths.contains(booth));
+    forgive(&mut register.state, booths, &state);
     register.save()
+}
+
+/// These booths are owed nothing more, as far as nothing newer was noted for them since `then`.
+fn forgive(state: &mut State, booths: &BTreeSet<String>, then: &State) {
+    let version = |state: &State, booth: &str| state.booths.get(booth).map(|sent| sent.version);
+    let is_newer = |booth: &String| version(state, booth) != version(then, booth);
+    let newer: BTreeSet<String> = booths.iter().filter(|one| is_newer(one)).cloned().collect();
+    state
+        .owed
+        .retain(|booth| newer.contains(booth) || !booths.contains(booth));
 }
 
 #[cfg(test)]
@@ -217,6 +228,18 @@ mod tests {
         assert_eq!(sent.version, 1_900_000_001, "above what it knows");
         assert!(!sent.media.is_empty() && sent.media.is_subset(&state.at_broker));
         assert_eq!(state.latest().map(|edition| edition.no), before);
+    }
+
+    #[test]
+    fn what_was_noted_while_a_booth_was_sent_something_is_still_owed() {
+        let mut state = published("square", Booths::All);
+        let new = BTreeMap::from([("new-1".to_owned(), None), ("new-2".to_owned(), None)]);
+        let found = note(&mut state, &new, "then", 1_800_000_000).expect("noted");
+        let then = state.clone();
+        let newer = state.booths.get_mut("new-2").expect("noted");
+        newer.version += 1;
+        forgive(&mut state, &found.owed, &then);
+        assert_eq!(state.owed, BTreeSet::from(["new-2".to_owned()]));
     }
 
     #[test]

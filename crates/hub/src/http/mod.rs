@@ -8,9 +8,11 @@
 //! prefix and the hub does not need to know it.
 
 mod clip;
+mod fleet;
 pub(crate) mod guests;
 mod names;
 mod orders;
+mod questions;
 mod ranged;
 mod update_files;
 mod updates;
@@ -44,9 +46,10 @@ use booth_city::web::Need;
 use booth_sealing::{EnvelopeError, OpenError};
 use clip::Unplayable;
 
+use super::config::HubConfig;
 use super::monitoring::Monitoring;
 use super::orders::Orders;
-use super::pages::{self, Asking, Base, Chosen, Head};
+use super::pages::{self, Base, Head};
 use super::rollout::Rollouts;
 use super::view::{ClipFile, Cursor, FleetView, Place, Views};
 use super::withdrawing::Withdrawing;
@@ -135,6 +138,8 @@ pub struct Pages {
     pub rollouts: Arc<Rollouts>,
     /// The files of updates that this hub sends to booths.
     pub update_files: Option<UpdateFiles>,
+    /// What the hub is configured to.
+    pub hub: Arc<HubConfig>,
 }
 
 pub(crate) fn with_staff(pages: Pages) -> Router {
@@ -143,7 +148,8 @@ pub(crate) fn with_staff(pages: Pages) -> Router {
         .layer(Extension(Arc::clone(city)))
         .layer(Extension(pages.orders))
         .layer(Extension(pages.rollouts))
-        .layer(Extension(pages.update_files));
+        .layer(Extension(pages.update_files))
+        .layer(Extension(pages.hub));
     let own = booth_city::web::behind_the_door(city, own, need_of);
     let staff = own.merge(booth_city::web::for_staff(city));
     // Machines have no login: what they may see stands in the figures' own comment.
@@ -154,7 +160,8 @@ pub(crate) fn with_staff(pages: Pages) -> Router {
 fn need_of(path: &str) -> Need {
     match path {
         "/" => Need::Right(Right::Listen),
-        "/operations" | "/operations.csv" | "/look-at" | "/updates" => Need::Right(Right::Operate),
+        "/operations" | "/operations.csv" | "/look-at" | "/updates" | "/questions"
+        | "/questions/change" => Need::Right(Right::Operate),
         _ if path.starts_with("/booth/") => Need::Right(Right::Operate),
         _ if path.starts_with("/clips/") => Need::Right(Right::Listen),
         // What citizens take back, and what is not there.
@@ -180,11 +187,16 @@ fn guarded(pages: Router, names: Names) -> Router {
 fn router(views: Arc<dyn Views>, withdrawing: Option<Arc<Withdrawing>>) -> Router {
     Router::new()
         .route("/", get(answers))
-        .route("/operations", get(operations))
-        .route("/operations.csv", get(fleet_csv))
+        .route("/operations", get(fleet::operations))
+        .route("/operations.csv", get(fleet::csv))
         .route("/look-at", get(look_at))
         .route("/updates", get(updates::page).post(updates::change))
-        .route("/booth/{id}", get(a_booth))
+        .route("/questions", get(questions::page))
+        .route(
+            "/questions/change",
+            get(questions::confirm).post(questions::press),
+        )
+        .route("/booth/{id}", get(fleet::booth))
         .route("/booth/{id}/order", post(orders::send))
         .route("/booth/{id}/to-sign", get(orders::to_sign))
         .route("/clips/{id}", get(a_clip))
@@ -420,73 +432,6 @@ async fn look_at(
     }
 }
 
-/// It loads itself anew only where its reader asked for that: a page that changes under a screen reader cannot be read (WCAG 2.2.1).
-async fn operations(
-    State(store): State<Store>,
-    Reader(head): Reader,
-    uri: Uri,
-    Query(query): Pairs,
-) -> Response {
-    let chosen = Chosen::read(&query);
-    let Some(view) = store.fleet().await else {
-        return broken(&uri);
-    };
-    let page = pages::operations(&head, &view, &chosen).into_string();
-    let again = chosen
-        .reloads
-        .then(|| [(header::REFRESH, pages::RELOAD_S.to_string())]);
-    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY_WITH_FORM.clone())];
-    (again, policy, Html(page)).into_response()
-}
-
-async fn fleet_csv(State(store): State<Store>, uri: Uri) -> Response {
-    let table = store.ask(|views| {
-        let fleet = views.fleet();
-        (!fleet.is_unknown).then(|| pages::fleet_csv(&fleet))
-    });
-    match table.await {
-        Ok(Some(Ok(table))) => {
-            let fields = [
-                (
-                    header::CONTENT_TYPE,
-                    "text/csv; charset=utf-8; header=present",
-                ),
-                (
-                    header::CONTENT_DISPOSITION,
-                    "attachment; filename=\"fleet.csv\"",
-                ),
-            ];
-            (fields, table).into_response()
-        }
-        _ => broken(&uri),
-    }
-}
-
-async fn a_booth(
-    State(store): State<Store>,
-    Reader(head): Reader,
-    Path(id): Path<String>,
-    uri: Uri,
-    person: Option<Extension<Person>>,
-    Query(query): Pairs,
-) -> Response {
-    let sent = query.iter().find(|(name, _)| name == "sent");
-    let sent = sent.map(|(_, command)| command.clone());
-    match store.ask(move |views| views.booth(&id)).await {
-        Ok(Some(view)) => {
-            let asking = person.map(|Extension(person)| Asking {
-                form_token: person.here.form_token,
-                sent,
-            });
-            let page = pages::booth(&head, Base::of(uri.path()), &view, asking.as_ref());
-            let policy = [(header::CONTENT_SECURITY_POLICY, POLICY_WITH_FORM.clone())];
-            (policy, Html(page.into_string())).into_response()
-        }
-        Ok(None) => missing(&uri, "No such booth is expected or was ever heard."),
-        Err(_) => broken(&uri),
-    }
-}
-
 async fn a_clip(
     State(store): State<Store>,
     Path(id): Path<String>,
@@ -549,6 +494,8 @@ mod tests {
             ("/operations", operate),
             ("/operations.csv", operate),
             ("/updates", operate),
+            ("/questions", operate),
+            ("/questions/change", operate),
             ("/look-at", operate),
             ("/booth/rundhoej-1", operate),
             ("/booth/rundhoej-1/order", operate),
@@ -573,6 +520,8 @@ mod tests {
                 "/operations.csv",
                 "/look-at",
                 "/updates",
+                "/questions",
+                "/questions/change",
                 "/booth/{id}",
                 "/booth/{id}/order",
                 "/booth/{id}/to-sign",

@@ -93,6 +93,7 @@ impl Running {
             orders: orders.clone(),
             rollouts,
             update_files: None,
+            hub: Arc::new(config.clone()),
         });
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let (staff, citizens) = (listen(), listen());

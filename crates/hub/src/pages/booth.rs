@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use booth_contract::AlertId;
 use maud::{Markup, html};
 
-use super::campaigns::asked;
 use super::operations::{gap_table, standing_of};
 use super::spark::{number, spark, words};
 use super::standing::name;
+use super::wanted::{Wants, wanted};
 use super::{Base, Head, count, moment, more, page, span};
 use crate::course::Span;
 use crate::orders::{PLAIN, SIGNED};
@@ -62,7 +62,13 @@ pub struct Asking {
 }
 
 /// The page; with `asking` also the commands.
-pub fn booth(head: &Head, base: Base, view: &BoothPage, asking: Option<&Asking>) -> Markup {
+pub fn booth(
+    head: &Head,
+    base: Base,
+    view: &BoothPage,
+    wants: Option<&Wants>,
+    asking: Option<&Asking>,
+) -> Markup {
     let booth = &view.booth;
     let body = html! {
         p { a href=(base.to("operations")) { "All booths" } }
@@ -72,7 +78,7 @@ pub fn booth(head: &Head, base: Base, view: &BoothPage, asking: Option<&Asking>)
         p { (facts(booth)) }
         (visit(booth))
         (values(view))
-        @if booth.config.is_some() { (asked(&[booth])) }
+        @if let Some(wants) = wants { (wanted(booth, wants)) }
         @if let Some(asking) = asking { (commands(base, booth, asking)) }
         (happened(view))
         @if !view.gaps.is_empty() { h2 { "Clips that are not here" } (gap_table(&view.gaps)) }

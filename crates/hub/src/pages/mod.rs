@@ -8,11 +8,14 @@ mod booth;
 mod campaigns;
 mod fleet_csv;
 mod look_at;
+mod map;
 mod operations;
 mod paging;
+mod questions;
 mod spark;
 mod standing;
 mod updates;
+mod wanted;
 mod withdraw;
 
 pub use answers::answers;
@@ -21,8 +24,10 @@ pub use booth::{Asking, booth};
 pub use fleet_csv::fleet_csv;
 pub use look_at::look_at;
 pub use operations::{RELOAD_S, operations, sentence};
+pub(crate) use questions::{change, questions};
 pub use standing::Chosen;
 pub use updates::updates;
+pub use wanted::Wants;
 pub(crate) use withdraw::FORM as WITHDRAW_FORM;
 pub use withdraw::{Language, withdraw};
 
@@ -48,6 +53,11 @@ ol.clips{list-style:none;padding:0;margin:0}ol.clips li{display:grid;grid-templa
 nav.pages{display:flex;gap:1.2rem;flex-wrap:wrap;margin:1rem 0}
 .spark{height:2.2rem;min-width:8rem}.spark .band{fill:var(--line)}.spark .mean{fill:none;stroke:var(--bar);stroke-width:1.5}
 input,select,textarea{max-width:100%}.choice{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:1rem 0}
+.beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem 2rem;align-items:start}
+.map{max-width:34rem}.map .area{fill:var(--note);stroke:var(--soft);stroke-width:.8}.map text.in{fill:var(--paper);font:700 10px system-ui,sans-serif}
+.map .m-bad{fill:var(--bad)}.map .m-warn{fill:var(--warn)}.map .m-good{fill:var(--good)}.map .m-soft{fill:var(--soft)}.map g path{stroke:var(--paper);stroke-width:1}
+.legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1rem}.legend svg{width:1.4rem;display:inline-block;vertical-align:middle;margin-right:.3rem}
+.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}blockquote{margin:1rem 0;font-size:1.15rem}
 td ul{margin:.2rem 0 0;padding-left:1.1rem}footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem;margin-top:2rem}
 ";
 

@@ -4,10 +4,12 @@ use maud::{Markup, html};
 
 use super::campaigns::asked;
 use super::look_at::list;
+use super::map::map;
 use super::spark::number;
 use super::standing::{Chosen, SORTS, Standing, name, standing};
 use super::{Base, Head, count, grouped, moment, more, page, span};
 use crate::view::{AlertView, BoothView, FleetView, GapView, UnreadableView};
+use booth_city::places::Whereabouts;
 use booth_contract::{AlertId, Presence, Severity};
 
 /// How often a page loads itself anew, in seconds, where its reader has asked for that.
@@ -98,9 +100,15 @@ fn reason(booth: &BoothView) -> String {
 }
 
 /// The page, of the booths that its reader has chosen.
-pub fn operations(head: &Head, view: &FleetView, chosen: &Chosen) -> Markup {
+pub fn operations(
+    head: &Head,
+    view: &FleetView,
+    whereabouts: Option<&Whereabouts>,
+    chosen: &Chosen,
+) -> Markup {
     let wanted = chosen.of(&view.booths);
     let number = wanted.len();
+    let on_map = whereabouts.map(|whereabouts| map(&wanted, whereabouts));
     let booths = wanted.into_iter().skip(chosen.from).take(MAX_BOOTHS);
     let booths: Vec<&BoothView> = booths.collect();
     let unsealed = view
@@ -156,6 +164,7 @@ pub fn operations(head: &Head, view: &FleetView, chosen: &Chosen) -> Markup {
             tbody { @for booth in &booths { (row(booth, &view.unreadable.entries)) } }
         } }
         (turning(number, booths.len(), chosen))
+        @if let Some(on_map) = &on_map { (on_map) }
         (asked(&booths))
         @if !strangers.is_empty() {
             (unread(&strangers))
@@ -207,6 +216,7 @@ fn choice(view: &FleetView, chosen: &Chosen) -> Markup {
                 button { "Show" }
                 a href=(Base::BESIDE.to("operations.csv")) download { "All as CSV" }
                 a href=(Base::BESIDE.to("updates")) { "Updates" }
+                a href=(Base::BESIDE.to("questions")) { "Questions" }
             }
         }
     }
@@ -504,7 +514,7 @@ mod tests {
         broken.ready = Some(false);
         let mut view = fleet(vec![booth("aa-1"), broken]);
         view.broker_connected = false;
-        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+        let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
         assert!(page.find("zz-9") < page.find("aa-1"));
         assert_eq!(page.matches("no connection to the broker").count(), 1);
         assert!(!page.contains("Two hubs"));
@@ -514,7 +524,7 @@ mod tests {
     fn a_second_hub_is_told_while_this_one_is_connected() {
         let mut view = fleet(vec![booth("aa-1")]);
         view.broker_rival = Some("Another hub took the connection over.".into());
-        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+        let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
         assert!(page.contains("Two hubs. </span>Another hub took"), "{page}");
     }
 
@@ -523,7 +533,7 @@ mod tests {
         let mut open = booth("open-1");
         open.sealed = Some(false);
         let told = |view| {
-            let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+            let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
             page.matches("not for public placement").count()
         };
         // The warning stands once for the fleet and once for each such booth; not for a booth that seals or one that was never
@@ -548,12 +558,12 @@ mod tests {
         };
         let mut view = fleet(vec![booth("a-1")]);
         assert!(
-            !operations(&Head::Own, &view, &Chosen::default())
+            !operations(&Head::Own, &view, None, &Chosen::default())
                 .into_string()
                 .contains("read")
         );
         view.unreadable.entries = vec![unread("a-1", 1_060), unread("operations", 2)];
-        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+        let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
         assert!(
             page.contains("1,060 messages (health) could not be read"),
             "{page}"
@@ -567,7 +577,7 @@ mod tests {
     fn a_sender_beyond_its_budget_is_named_with_what_to_do() {
         let mut view = fleet(vec![booth("a-1")]);
         assert!(
-            !operations(&Head::Own, &view, &Chosen::default())
+            !operations(&Head::Own, &view, None, &Chosen::default())
                 .into_string()
                 .contains("Look at these")
         );
@@ -579,7 +589,7 @@ mod tests {
             why: "it sends faster than any booth".into(),
         }];
         view.over_budget.total = 8;
-        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+        let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
         for said in [
             "<code>a-1</code>",
             "1,234 messages",
@@ -601,7 +611,8 @@ mod tests {
                 ..alert("spool_damaged", Severity::NeedsVisit)
             },
         ];
-        let page = operations(&Head::Own, &fleet(vec![back]), &Chosen::default()).into_string();
+        let page =
+            operations(&Head::Own, &fleet(vec![back]), None, &Chosen::default()).into_string();
         assert_eq!(page.matches("not yet confirmed").count(), 1);
     }
 
@@ -634,13 +645,13 @@ mod tests {
             total: 31,
         };
         for page in [
-            operations(&Head::Own, &view, &Chosen::default()),
+            operations(&Head::Own, &view, None, &Chosen::default()),
             look_at(&Head::Own, &list, None),
         ] {
             let page = page.into_string();
             assert!(!page.contains("=\"/"), "{page}");
         }
-        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+        let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
         assert!(page.contains("href=\"look-at\"") && page.contains("All 31 entries"));
     }
 
@@ -663,7 +674,7 @@ mod tests {
         };
         view.unreadable.entries = vec![unread("a-1"), unread("<img src=x>")];
         view.over_budget.entries = view.unreadable.entries.clone();
-        let page = operations(&Head::Own, &view, &Chosen::default()).into_string();
+        let page = operations(&Head::Own, &view, None, &Chosen::default()).into_string();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }
 }

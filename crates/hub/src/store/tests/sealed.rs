@@ -375,8 +375,9 @@ fn operations_names_keys_that_it_does_not_know_and_booths_that_record_without_as
     );
     let shown = |views: StoreViews, bench: &Bench| {
         let fleet = views.read_fleet(bench.wall).expect("reads");
-        let page = crate::pages::operations(&crate::pages::Head::Own, &fleet, &Default::default())
-            .into_string();
+        let page =
+            crate::pages::operations(&crate::pages::Head::Own, &fleet, None, &Default::default())
+                .into_string();
         (fleet, page)
     };
     let (fleet, page) = shown(bench.views().opening_with(city.keys()), &bench);
