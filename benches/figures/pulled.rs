@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use booth_contract::{BodyKind, EndedBy};
 use booth_gateway::pulled;
@@ -11,6 +10,7 @@ use booth_testkit::blockdev::scratch;
 use booth_testkit::spool_rig::{new_clip, open};
 
 use super::Table;
+use super::sealing::used_s;
 
 /// Messages on the card, and how many half seconds of sealed speech each has.
 const MESSAGES: usize = 600;
@@ -28,7 +28,12 @@ pub(super) fn figures(table: &mut Table, is_look: bool) {
     let tree = folder.path().join("tree");
     fill(&tree.join("booth-gateway/spool"), messages);
     let times = if is_look { 1 } else { 5 };
-    row(table, "spool verify of a folder, MB/s", &tree, times);
+    row(
+        table,
+        "spool verify of a folder, MB for a second of CPU",
+        &tree,
+        times,
+    );
     let card = folder.path().join("card.img");
     let file = std::fs::File::create(&card).and_then(|file| file.set_len(CARD_BYTES));
     file.expect("a card");
@@ -39,7 +44,7 @@ pub(super) fn figures(table: &mut Table, is_look: bool) {
     match made {
         Ok(status) if status.success() => row(
             table,
-            "spool verify of a card that is not mounted, MB/s",
+            "spool verify of a card that is not mounted, MB for a second of CPU",
             &card,
             times,
         ),
@@ -74,14 +79,14 @@ fn fill(spool: &Path, messages: usize) {
     }
 }
 
-/// The median of some runs, the bytes in memory: what a reader costs, and not what a card is slow.
+/// The median of some runs over bytes that are in memory: what the work costs, and not how slow a card or how busy the machine is.
 fn row(table: &mut Table, what: &str, named: &Path, times: usize) {
     let mut speeds: Vec<f64> = (0..times)
         .map(|_| {
-            let began = Instant::now();
+            let began = used_s();
             let spools = pulled::look(named, true, &mut |_, _| {}).expect("a card");
             assert!(spools.is_whole() && !spools.by_booth().is_empty());
-            spools.bytes as f64 / 1e6 / began.elapsed().as_secs_f64()
+            spools.bytes as f64 / 1e6 / (used_s() - began)
         })
         .collect();
     table.row(what, super::median(&mut speeds), "≥ 200", times);

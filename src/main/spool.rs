@@ -1,5 +1,6 @@
 //! `booth-gateway spool`: what lies on a card outside its booth.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use booth_gateway::pulled::{self, ExportError, PulledError};
@@ -7,6 +8,9 @@ use booth_host::meter::Meter;
 use booth_host::{clock, complain, out, say};
 
 use crate::arguments::{LookArguments, SpoolVerb};
+
+/// Below so many bytes nobody waits long enough to be told how far it is.
+const TOLD_FROM: u64 = 16 << 20;
 
 /// The verb `spool`.
 pub(super) fn run(verb: SpoolVerb) -> ExitCode {
@@ -30,7 +34,9 @@ fn look(arguments: &LookArguments, proves: bool) -> Result<bool, PulledError> {
     let meter = Meter::new();
     let began = clock::mono_us();
     let spools = pulled::look(&arguments.source, proves, &mut |done, all| {
-        meter.tell("reading", done, all);
+        if all >= TOLD_FROM {
+            meter.tell("reading", done, all);
+        }
     })?;
     let megabytes = spools.bytes as f64 / 1e6;
     // Bytes in a microsecond are megabytes in a second.
@@ -52,10 +58,12 @@ fn look(arguments: &LookArguments, proves: bool) -> Result<bool, PulledError> {
     Ok(!proves || spools.is_whole())
 }
 
-fn export(source: &std::path::Path, to: &std::path::Path, json: bool) -> Result<bool, ExportError> {
+fn export(source: &Path, to: &Path, json: bool) -> Result<bool, ExportError> {
     let meter = Meter::new();
     let exported = pulled::export(source, to, &mut |doing, done, all| {
-        meter.tell(doing, done, all)
+        if all >= TOLD_FROM {
+            meter.tell(doing, done, all);
+        }
     })?;
     let receipt = &exported.receipt;
     if json {

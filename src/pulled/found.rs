@@ -281,6 +281,17 @@ impl Spools {
     }
 }
 
+/// The files of one spool, by what they are.
+#[derive(Default)]
+struct Sorted {
+    clips: Vec<Waiting>,
+    unfinished: Vec<Unfinished>,
+    findings: Vec<Finding>,
+}
+
+/// Who is handed each file: its spool, that one's number, the file, and what it is.
+type Take<'a, E> = &'a mut dyn FnMut(&Place, usize, &SpoolFile, Looked) -> Result<(), E>;
+
 impl Opened {
     /// Bytes of all clips' files.
     pub(super) fn bytes(&self) -> u64 {
@@ -297,7 +308,7 @@ impl Opened {
         &self,
         proves: bool,
         tell: &mut dyn FnMut(u64, u64),
-        take: &mut dyn FnMut(&Place, usize, &SpoolFile, Looked) -> Result<(), E>,
+        take: Take<'_, E>,
     ) -> Result<(), E> {
         let all = self.bytes();
         let mut done = 0;
@@ -323,26 +334,31 @@ impl Opened {
         proves: bool,
         tell: &mut dyn FnMut(u64, u64),
     ) -> Result<Spools, PulledError> {
-        let mut looked_at: Vec<(Vec<Waiting>, Vec<Unfinished>, Vec<Finding>)> =
-            self.places.iter().map(|_| Default::default()).collect();
+        let places = self.places.iter();
+        let mut sorted: Vec<Sorted> = places.map(|_| Sorted::default()).collect();
         self.walk::<PulledError>(proves, tell, &mut |_, number, file, looked| {
-            let (clips, unfinished, findings) = &mut looked_at[number];
+            let sorted = &mut sorted[number];
             if let Some(why) = fault(&looked) {
-                findings.push(finding(file, why));
+                sorted.findings.push(finding(file, why));
             }
             match looked {
-                Looked::Whole(whole) => clips.push(Waiting {
+                Looked::Whole(whole) => sorted.clips.push(Waiting {
                     clip: whole.clip,
                     quarantine: whole.quarantine,
                 }),
-                Looked::Unfinished(take) => unfinished.push(*take),
+                Looked::Unfinished(take) => sorted.unfinished.push(*take),
                 _ => {}
             }
             Ok(())
         })?;
         let bytes = self.bytes();
-        let spools = self.places.into_iter().zip(looked_at);
-        let spools = spools.map(|(place, (clips, unfinished, mut findings))| {
+        let spools = self.places.into_iter().zip(sorted);
+        let spools = spools.map(|(place, sorted)| {
+            let Sorted {
+                clips,
+                unfinished,
+                mut findings,
+            } = sorted;
             let mut withdrawals = 0;
             for file in &place.contents.withdrawals {
                 match inspect::withdrawal(&*place.source, file) {

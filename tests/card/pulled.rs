@@ -149,7 +149,7 @@ impl Pulled {
         let later = std::fs::read(&after).expect("a file system");
         let file = std::fs::read(&late).expect("a clip");
         let is_data = |block: &[u8]| file.chunks(BLOCK).any(|chunk| block.starts_with(chunk));
-        let (mut numbers, mut contents) = (Vec::new(), Vec::new());
+        let (mut numbers, mut contents, mut words) = (Vec::new(), Vec::new(), 0);
         // The superblock is no part of it: its copy in the journal is not what a reader begins with.
         for (number, block) in later.chunks(BLOCK).enumerate().skip(1) {
             let place = &mut made[number * BLOCK..(number + 1) * BLOCK];
@@ -157,7 +157,10 @@ impl Pulled {
                 continue;
             }
             match is_data(block) {
-                true => place.copy_from_slice(block),
+                true => {
+                    place.copy_from_slice(block);
+                    words = number;
+                }
                 false => {
                     numbers.push(number.to_string());
                     contents.extend_from_slice(block);
@@ -168,10 +171,14 @@ impl Pulled {
         if has_journal {
             let (blocks, script) = (folder.join("blocks"), folder.join("script"));
             std::fs::write(&blocks, &contents).expect("written");
+            let once = folder.join("once");
+            std::fs::write(&once, [7; BLOCK]).expect("written");
+            // A block of the message was a folder's once, in an earlier transaction, and the next one has revoked that.
             let lines = format!(
-                "jo -c -v 3\njw -b {} {}\njc\n",
+                "jo -c -v 3\njw -b {} {}\njw -b {words} {}\njw -r {words}\njc\n",
                 numbers.join(","),
-                text(&blocks)
+                text(&blocks),
+                text(&once)
             );
             std::fs::write(&script, lines).expect("written");
             runs("debugfs", &["-w", "-f", text(&script), text(&before)]);
