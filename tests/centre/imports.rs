@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use booth_contract::export::{CLIPS, ExportReceipt, RECEIPT_FILE, body_name, json_name};
 use booth_contract::{AckStatus, Withdrawal};
 use booth_gateway::pulled;
@@ -97,7 +99,8 @@ fn exported(home: &Home) -> (PathBuf, ExportReceipt) {
     }
     let withdrawal = Withdrawal {
         id: uuid::Uuid::new_v4().to_string().into(),
-        sealed: "c2VhbGVk".into(),
+        // As it begins; nobody here has the key.
+        sealed: STANDARD.encode("age-encryption.org/v1\n"),
         ts: "2026-11-29T10:00:00.000Z".into(),
     };
     spool.keep_withdrawal(&withdrawal).expect("kept");

@@ -2,6 +2,7 @@
 //!
 //! Owns: how often a line is due, and its form. On a terminal one line is written over and over, with a bar; elsewhere there is a line for each tenth.
 //! Never does: print anything on standard output.
+#![allow(clippy::disallowed_methods)] // asks whether somebody looks on
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};

@@ -58,8 +58,8 @@ pub struct Bring {
 #[derive(Default)]
 struct Batch {
     /// Nothing is reported of these: whoever sent them waits.
-    submits: Vec<Box<Submit>>,
-    brings: Vec<Box<Bring>>,
+    submits: Vec<Submit>,
+    brings: Vec<Bring>,
     /// The others, in their order.
     jobs: Vec<Job>,
 }
@@ -69,8 +69,8 @@ impl Batch {
         let mut batch = Self::default();
         for job in all {
             match job {
-                Job::Submit(submit) => batch.submits.push(submit),
-                Job::Bring(bring) => batch.brings.push(bring),
+                Job::Submit(submit) => batch.submits.push(*submit),
+                Job::Bring(bring) => batch.brings.push(*bring),
                 job => batch.jobs.push(job),
             }
         }
