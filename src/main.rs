@@ -8,6 +8,8 @@ mod arguments;
 mod provision;
 #[path = "main/simulate.rs"]
 mod simulate;
+#[path = "main/spool.rs"]
+mod spool;
 #[path = "main/update.rs"]
 mod update;
 
@@ -44,6 +46,7 @@ fn run_verb(verb: Verb) -> ExitCode {
         Verb::Doctor(arguments) => doctor(&arguments),
         Verb::Handset(arguments) => handset(arguments),
         Verb::Simulate(arguments) => simulate::run(arguments),
+        Verb::Spool { verb } => spool::run(verb),
     }
 }
 

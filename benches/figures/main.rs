@@ -7,6 +7,7 @@
 mod campaign;
 mod city;
 mod encoders;
+mod pulled;
 mod quality;
 mod sealing;
 mod threads;
@@ -91,8 +92,15 @@ fn main() {
     }
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
-    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed` or `city` is enough for a look at these.
-    let parts = ["instructions", "contacts", "campaigns", "sealed", "city"];
+    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed`, `pulled` or `city` is enough for a look at these.
+    let parts = [
+        "instructions",
+        "contacts",
+        "campaigns",
+        "sealed",
+        "pulled",
+        "city",
+    ];
     let are_asked = parts.iter().any(|part| is_asked(part));
     let is_wanted = |part: &str| is_asked(part) || !are_asked;
     let wav = folder.path().join("minute.wav");
@@ -106,6 +114,9 @@ fn main() {
         make_speech(&wav, seconds);
         eprintln!("sealed minutes …");
         sealing::figures(&mut table, &wav, is_look);
+    }
+    if is_wanted("pulled") {
+        pulled::figures(&mut table, is_look);
     }
     if is_wanted("city") {
         city::figures(&mut table, if is_look { &city::LOOK } else { &city::WHOLE });

@@ -56,7 +56,7 @@ pub fn figures(table: &mut Table, wav: &Path, is_look: bool) {
 }
 
 /// CPU seconds of this program so far: the same on a busy machine.
-fn used_s() -> f64 {
+pub(super) fn used_s() -> f64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }

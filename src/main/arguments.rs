@@ -99,6 +99,55 @@ pub(super) enum Verb {
         A file of faults (TOML), per booth: disconnects_per_hour = 2.0, power_cuts_per_hour = 0.5, bytes_per_second = 20000."
     )]
     Simulate(SimulateArguments),
+    /// Look at a card that was pulled out of its booth, on any Linux machine, and copy its messages out.
+    ///
+    /// SOURCE is the card's device (lsblk lists them), one of its partitions, an image of it, or a folder. It is only read: nothing is mounted or
+    /// mended, and what a power cut left in the file system's journal is taken into account. A sealed message stays sealed. docs/pulled-card.md has the
+    /// whole story.
+    #[command(
+        after_help = "Exit status: 0 done, 1 not everything is whole or it could not be done (the sentence says what to do), 2 wrong usage.\n\n\
+        Examples:\n  \
+        sudo booth-gateway spool list /dev/sdb                   what is unsent, whose, since when\n  \
+        sudo booth-gateway spool verify /dev/sdb                 the same, with every checksum and every hash\n  \
+        sudo booth-gateway spool export /dev/sdb /media/stick/card-7    copy it out; booth-hub import takes the folder\n  \
+        booth-gateway spool verify card.img --json               an image that was made with dd needs no root"
+    )]
+    Spool {
+        #[command(subcommand)]
+        verb: SpoolVerb,
+    },
+}
+
+/// What is done with a pulled card.
+#[derive(Subcommand)]
+pub(super) enum SpoolVerb {
+    /// Say what is unsent on the card: of which booth, how many, how long, since when.
+    List(LookArguments),
+    /// The same, and prove with every record's checksum and every body's hash that it is whole; 1 if not.
+    Verify(LookArguments),
+    /// Copy every whole message into a new folder, read it back, and write a receipt last.
+    ///
+    /// What is not whole is copied as it lies on the card, into left/. The card keeps everything: it can go back into a booth, and what the hub has
+    /// meanwhile is confirmed at once.
+    Export {
+        /// The device, partition, image or folder.
+        source: PathBuf,
+        /// A folder that is empty or does not exist.
+        to: PathBuf,
+        /// Print the receipt instead of sentences.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The arguments of `spool list` and `spool verify`.
+#[derive(clap::Args)]
+pub(super) struct LookArguments {
+    /// The device, partition, image or folder.
+    pub(super) source: PathBuf,
+    /// For programs.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The arguments of `simulate`.

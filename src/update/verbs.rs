@@ -6,7 +6,6 @@
 
 mod differing;
 mod error;
-mod meter;
 mod request;
 mod trial;
 
@@ -18,7 +17,7 @@ use std::time::Duration;
 
 use super::here::{Booth, Places};
 use super::http::{Download, Patience};
-use super::slot::Verified;
+use super::slot::{Stage, Verified};
 use super::state::{Kept, Phase, State, Store};
 use super::trial::is_in_use;
 use super::{Described, Hands, arm, disarm, install};
@@ -28,12 +27,12 @@ use crate::trust::keys::Keys;
 use crate::trust::whence::Whence;
 use booth_host::complain;
 use booth_host::config_file::ConfigError;
+use booth_host::meter::Meter;
 use booth_host::{clock, line_server};
 use booth_spool::Card;
 use booth_spool::real_disk::RealDisk;
 pub use differing::make_differing;
 pub use error::{AskError, VerbError};
-use meter::Meter;
 use request::Wanted;
 pub use request::{BadRequest, Request, RequestError};
 
@@ -49,6 +48,14 @@ const LOCK_WITHIN: Duration = Duration::from_secs(300);
 const LOCK_BRIEFLY: Duration = Duration::from_secs(30);
 /// How long a busy gateway may take to answer what its spool is.
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
+
+/// What is done in a stage, for its meter.
+fn doing(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Writing => "writing",
+        Stage::Verifying => "reading back",
+    }
+}
 
 /// The updater's lock, held until it is dropped.
 type Lock = Box<dyn Send + Sync>;
@@ -171,7 +178,7 @@ impl Updater {
             wall: &clock::wall,
             boot_id: &boot_id,
             is_clock_set: clock::clock_synced(),
-            tell: &|progress| meter.tell(progress),
+            tell: &|progress| meter.tell(doing(progress.stage), progress.done, progress.total),
             has_fetch_failed: &has_fetch_failed,
         })
     }

@@ -5,5 +5,6 @@ mod image_data;
 mod image_locks;
 mod networks;
 mod provision;
+mod pulled;
 mod update;
 mod update_booth;

@@ -13,6 +13,8 @@ fn every_verb_has_a_man_page_and_every_shell_its_completions() {
     for (page, says) in [
         ("man/booth-gateway-simulate.1", "disconnects_per_hour"),
         ("man/booth-gateway-run.1", "SIGHUP"),
+        ("man/booth-gateway-spool.1", "lsblk"),
+        ("man/booth-hub-import.1", "receipt.json"),
         ("man/booth-hub-backup.1", "backup.json"),
         ("man/booth-hub-enrol.1", "first ready"),
         ("completions/booth-hub.bash", "enrol"),

@@ -10,6 +10,7 @@ pub mod birth;
 pub mod broker;
 pub mod code;
 pub mod config_report;
+pub mod export;
 pub mod frame_facts;
 pub mod health;
 pub mod ids;

@@ -1,6 +1,6 @@
 //! What both programs, the gateway and the hub, need of the machine that they run on.
 //!
-//! Owns: the clocks ([`clock`]), the log ([`journal`], and [`news`] for its repeated lines), everything that is printed ([`out`]),
+//! Owns: the clocks ([`clock`]), the log ([`journal`], and [`news`] for its repeated lines), everything that is printed ([`out`], and [`meter`] for progress),
 //! every thread and task ([`crew`]), the service manager ([`systemd`]), files that people write ([`plain_file`], [`text`],
 //! [`password`], [`config_file`]), whether open files are still where their names lead ([`same_files`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker
 //! ([`link`]). Never does: know what a booth or a hub is.
@@ -11,6 +11,7 @@ pub mod crew;
 pub mod journal;
 pub mod line_server;
 pub mod link;
+pub mod meter;
 pub mod news;
 pub mod out;
 pub mod password;

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use booth_contract::ClipId;
 
-use crate::store::{Entry, Kept, random_bytes};
-use crate::worker::{Job, MAX_SUBMITS, Submit};
+use crate::store::{Brought, Entry, Kept, Took, random_bytes};
+use crate::worker::{Bring, Job, MAX_SUBMITS, Submit};
 
 /// Why an answer was not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +57,6 @@ impl Door {
     /// # Errors
     /// See [`Shut`]; nothing of the answer is kept then.
     pub fn keep(&self, entry: Entry) -> Result<Kept, Shut> {
-        if self.under_way.fetch_add(1, Ordering::Acquire) >= MAX_SUBMITS {
-            self.under_way.fetch_sub(1, Ordering::Release);
-            return Err(Shut::Busy);
-        }
-        let _place = Place(&self.under_way);
         let clip_id = match &entry.clip_id {
             Some(clip_id) => clip_id.clone(),
             None => {
@@ -69,15 +64,34 @@ impl Door {
                 clip_id_of(bytes)
             }
         };
+        self.ask(|answer| {
+            Job::Submit(Box::new(Submit {
+                entry,
+                clip_id,
+                answer,
+            }))
+        })
+    }
+
+    /// Has a clip or a withdrawal of a pulled card taken in. Blocks until it is durable.
+    ///
+    /// # Errors
+    /// See [`Shut`]; nothing of it is promised then.
+    pub fn bring(&self, brought: Brought) -> Result<Took, Shut> {
+        self.ask(|answer| Job::Bring(Box::new(Bring { brought, answer })))
+    }
+
+    /// Sends a job to the thread, where there is a place, and waits for its answer.
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, String>>) -> Job) -> Result<T, Shut> {
+        if self.under_way.fetch_add(1, Ordering::Acquire) >= MAX_SUBMITS {
+            self.under_way.fetch_sub(1, Ordering::Release);
+            return Err(Shut::Busy);
+        }
+        let _place = Place(&self.under_way);
         let (answer, answered) = sync_channel(1);
-        let submit = Submit {
-            entry,
-            clip_id,
-            answer,
-        };
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = match &*jobs {
-            Some(jobs) => jobs.try_send(Job::Submit(Box::new(submit))).is_ok(),
+            Some(jobs) => jobs.try_send(job(answer)).is_ok(),
             None => false,
         };
         drop(jobs);

@@ -27,6 +27,7 @@ pub mod fence;
 pub mod fleet;
 pub mod forget;
 pub mod http;
+pub mod imports;
 pub mod ingest;
 pub mod intake;
 pub mod keys;

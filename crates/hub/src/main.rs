@@ -5,6 +5,8 @@
 mod arguments;
 #[path = "main/failure.rs"]
 mod failure;
+#[path = "main/import.rs"]
+mod import;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,10 +27,9 @@ use booth_hub::forget;
 use booth_hub::ingest;
 use booth_hub::keys;
 use booth_hub::people;
-use booth_hub::recordings::{self, Keeper};
-use booth_hub::serve::{self, ServeError};
-use booth_hub::side_door::RunningHub;
-use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt, StoreError};
+use booth_hub::recordings;
+use booth_hub::serve;
+use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt};
 use booth_hub::unseal;
 use failure::Failure;
 
@@ -53,6 +54,7 @@ fn run_command(command: Command) -> ExitCode {
         | Command::Backup { .. }
         | Command::Restore { .. }
         | Command::Accept { .. }
+        | Command::Import { .. }
         | Command::ImportRecordings { .. }
         | Command::Withdraw { .. }
         | Command::Child { .. }
@@ -154,6 +156,12 @@ fn run(command: Command) -> Result<(), Failure> {
                 false => Err(Failure::Reported),
             }
         }
+        Command::Import {
+            folder,
+            booth,
+            json,
+            config,
+        } => import::run(&HubConfig::load(&config)?, &folder, booth.as_deref(), json),
         Command::ImportRecordings {
             folder,
             campaign,
@@ -182,18 +190,8 @@ fn run(command: Command) -> Result<(), Failure> {
                     _ => Publish::No,
                 },
             };
-            // Which one it is may change until the lock is asked for: the hub's own lock decides.
-            let mut store;
-            let mut keeper = match serve::stopped_store(&config) {
-                Ok(opened) => {
-                    store = opened;
-                    Keeper::Stopped(&mut store)
-                }
-                Err(ServeError::Store(StoreError::InUse(_))) => {
-                    Keeper::Running(RunningHub::at(&config.store.dir)?)
-                }
-                Err(error) => return Err(error.into()),
-            };
+            let mut store = None;
+            let mut keeper = import::keeper(&config, &mut store)?;
             let imported = recordings::import(&mut keeper, &import, |n, of, path, what| {
                 say!(
                     "{n}/{of} {}: {what}",

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::door::clip_id_of;
 use crate::side_door::RunningHub;
-use crate::store::{Entry, Kept, Levels, Store, StoreError};
+use crate::store::{Brought, Entry, Kept, Levels, Store, StoreError, Took};
 
 /// Largest file that is read, bytes.
 const MOST_BYTES: u64 = 64 << 20;
@@ -39,7 +39,7 @@ pub struct Import {
     pub may_publish: Publish,
 }
 
-/// Who keeps the recordings.
+/// Who keeps the recordings, or the clips of a pulled card.
 pub enum Keeper<'a> {
     /// The store of a hub that is stopped.
     Stopped(&'a mut Store),
@@ -48,6 +48,21 @@ pub enum Keeper<'a> {
 }
 
 impl Keeper<'_> {
+    /// Takes in a clip or a withdrawal of a pulled card, durably.
+    pub(crate) fn bring(&mut self, brought: &Brought) -> Result<Took, StoreError> {
+        let store = match self {
+            Self::Running(hub) => return hub.bring(brought),
+            Self::Stopped(store) => store,
+        };
+        let took = store
+            .take_in(clock::wall(), clock::mono(), brought)
+            .and_then(|took| store.commit().map(|()| took));
+        if took.is_err() {
+            store.roll_back();
+        }
+        took
+    }
+
     /// Keeps a recording, durably; whether it is new.
     fn keep(&mut self, entry: &Entry, clip_id: &ClipId) -> Result<bool, StoreError> {
         let store = match self {

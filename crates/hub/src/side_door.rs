@@ -1,4 +1,4 @@
-//! The way of imported recordings into a running hub: a socket in the store's private folder, for the hub's own user alone.
+//! The way of imported recordings and of a pulled card's clips into a running hub: a socket in the store's private folder, for the hub's own user alone.
 //!
 //! Owns: the socket's file, what one recording looks like on it, and its limits: one connection at a time, and a time for each step. Never
 //! does: keep anything itself: the store's thread does, as it keeps an answer from home. A failure leaves the recordings that were answered
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use booth_city::centre::{Body, Source, Submission};
-use booth_contract::{ClipId, Publish};
+use booth_contract::{BoothId, ClipId, MAX_JSON_BYTES, Publish};
 use booth_host::crew;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,14 @@ use tokio::net::UnixListener;
 
 use crate::door::{Door, Shut};
 use crate::store::private::Private;
-use crate::store::{Entry, Kept, Levels, StoreError};
+use crate::store::{Brought, Entry, Kept, Levels, StoreError, Took};
 
 /// Most bytes of a recording's facts.
 const MOST_HEAD: usize = 64 << 10;
 /// Most bytes of its sound: ten minutes at a booth's bit rate are a quarter of it.
 const MOST_SOUND: usize = 8 << 20;
+/// Most bytes of a clip's manifest and body: more than any hub's max_clip_bytes lets through from a booth's recorder.
+pub(crate) const MOST_CLIP: usize = 64 << 20;
 /// Longest recording, seconds; a little more than the command lets through.
 const MOST_SECONDS: u64 = 605;
 /// So long one recording may take to come in.
@@ -38,9 +40,43 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// So long the command waits for the answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
+/// What is handed over; its bytes follow.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+enum Head {
+    Recording(Recording),
+    /// A clip or a withdrawal of a pulled card.
+    Clip(Clip),
+}
+
+/// The facts of a clip or a withdrawal; its JSON follows, then its body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Clip {
+    booth_id: BoothId,
+    id: ClipId,
+    json_bytes: usize,
+    /// `None` for a withdrawal.
+    body_bytes: Option<usize>,
+}
+
+impl Head {
+    /// How many bytes follow; `None` if there are more than are read.
+    fn bytes(&self) -> Option<usize> {
+        match self {
+            Self::Recording(recording) => {
+                Some(recording.bytes).filter(|bytes| *bytes <= MOST_SOUND)
+            }
+            Self::Clip(clip) => {
+                let all = clip.json_bytes.checked_add(clip.body_bytes.unwrap_or(0))?;
+                Some(all).filter(|all| clip.json_bytes <= 2 * MAX_JSON_BYTES && *all <= MOST_CLIP)
+            }
+        }
+    }
+}
+
 /// The facts of a recording; its sound follows.
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
+struct Recording {
     clip_id: ClipId,
     campaign: String,
     question: String,
@@ -58,6 +94,7 @@ struct Head {
 enum Answer {
     New,
     Before,
+    Took(Took),
     Failed(String),
 }
 
@@ -139,38 +176,56 @@ async fn read(stream: &mut tokio::net::UnixStream) -> io::Result<Option<(Head, V
     let mut head = vec![0; length];
     stream.read_exact(&mut head).await?;
     let head: Head = serde_json::from_slice(&head)?;
-    if head.bytes > MOST_SOUND {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut sound = vec![0; head.bytes];
+    let bytes = head.bytes().ok_or(io::ErrorKind::InvalidData)?;
+    let mut sound = vec![0; bytes];
     stream.read_exact(&mut sound).await?;
     Ok(Some((head, sound)))
 }
 
 /// Has the store's thread keep it. Where as many as may be are under way it waits for a place.
-async fn kept(door: &Arc<Door>, head: Head, sound: Vec<u8>) -> Answer {
-    let sound = Arc::new(sound);
+async fn kept(door: &Arc<Door>, head: Head, bytes: Vec<u8>) -> Answer {
+    let bytes = Arc::new(bytes);
     let head = Arc::new(head);
     let tries = PLACE_WITHIN.as_millis() / ASK_EVERY.as_millis();
     for _ in 0..tries {
-        let (door, head, sound) = (Arc::clone(door), Arc::clone(&head), Arc::clone(&sound));
-        let asked = crew::aside("import", move || {
-            entry(&head, &sound).map(|entry| door.keep(entry))
-        });
+        let (door, head, bytes) = (Arc::clone(door), Arc::clone(&head), Arc::clone(&bytes));
+        let asked = crew::aside("import", move || handed(&door, &head, &bytes));
         match asked.await {
-            Ok(Ok(Ok(Kept::New(..)))) => return Answer::New,
-            Ok(Ok(Ok(Kept::Before(_) | Kept::NotCounted(_)))) => return Answer::Before,
-            Ok(Ok(Err(Shut::Busy))) => tokio::time::sleep(ASK_EVERY).await,
-            Ok(Ok(Err(Shut::Gone))) => return Answer::Failed("the hub ends".into()),
-            Ok(Ok(Err(Shut::Failed(why)))) | Ok(Err(why)) => return Answer::Failed(why),
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(Shut::Busy)) => tokio::time::sleep(ASK_EVERY).await,
+            Ok(Err(Shut::Gone)) => return Answer::Failed("the hub ends".into()),
+            Ok(Err(Shut::Failed(why))) => return Answer::Failed(why),
             Err(death) => return Answer::Failed(death.to_string()),
         }
     }
     Answer::Failed("the hub is busy".into())
 }
 
+/// Hands it to the store's thread and waits.
+fn handed(door: &Door, head: &Head, bytes: &[u8]) -> Result<Answer, Shut> {
+    match head {
+        Head::Recording(recording) => {
+            let entry = entry(recording, bytes).map_err(Shut::Failed)?;
+            Ok(match door.keep(entry)? {
+                Kept::New(..) => Answer::New,
+                Kept::Before(_) | Kept::NotCounted(_) => Answer::Before,
+            })
+        }
+        Head::Clip(clip) => {
+            let (json, body) = bytes.split_at(clip.json_bytes.min(bytes.len()));
+            door.bring(Brought {
+                booth_id: clip.booth_id.clone(),
+                id: clip.id.clone(),
+                json: json.to_vec(),
+                body: clip.body_bytes.map(|_| body.to_vec()),
+            })
+            .map(Answer::Took)
+        }
+    }
+}
+
 /// What the store's thread is to keep; the hub measures the sound itself.
-fn entry(head: &Head, sound: &[u8]) -> Result<Entry, String> {
+fn entry(head: &Recording, sound: &[u8]) -> Result<Entry, String> {
     let measured =
         booth_audio::measured(sound, MOST_SECONDS).map_err(|why| format!("the recording {why}"))?;
     Ok(Entry {
@@ -224,22 +279,11 @@ impl RunningHub {
     /// # Errors
     /// The hub ends, or cannot keep it; nothing of it is kept then.
     pub(crate) fn keep(&mut self, entry: &Entry, clip_id: &ClipId) -> Result<bool, StoreError> {
-        let path = self.path.clone();
-        let failed = |error| StoreError::file("handing over to the running hub at", &path, error);
-        let answer = self.ask(entry, clip_id).map_err(failed)?;
-        match answer {
-            Answer::New => Ok(true),
-            Answer::Before => Ok(false),
-            Answer::Failed(why) => Err(failed(io::Error::other(why))),
-        }
-    }
-
-    fn ask(&mut self, entry: &Entry, clip_id: &ClipId) -> io::Result<Answer> {
         let submission = &entry.submission;
         let Body::Spoken(sound, _) = &submission.body else {
-            return Err(io::ErrorKind::InvalidInput.into());
+            return Err(self.failed(io::ErrorKind::InvalidInput.into()));
         };
-        let head = serde_json::to_vec(&Head {
+        let head = Head::Recording(Recording {
             clip_id: clip_id.clone(),
             campaign: submission.campaign_id.clone(),
             question: submission.question_id.clone(),
@@ -248,11 +292,56 @@ impl RunningHub {
             may_publish: submission.may_publish,
             notice_id: submission.notice_id.clone(),
             bytes: sound.len(),
-        })?;
+        });
+        match self.ask(&head, &[sound])? {
+            Answer::New => Ok(true),
+            Answer::Before => Ok(false),
+            other => Err(self.not_answered(other)),
+        }
+    }
+
+    /// Has it take in a clip or a withdrawal of a pulled card.
+    ///
+    /// # Errors
+    /// The hub ends, or cannot keep it; nothing of it is promised then.
+    pub(crate) fn bring(&mut self, brought: &Brought) -> Result<Took, StoreError> {
+        let head = Head::Clip(Clip {
+            booth_id: brought.booth_id.clone(),
+            id: brought.id.clone(),
+            json_bytes: brought.json.len(),
+            body_bytes: brought.body.as_ref().map(Vec::len),
+        });
+        let body = brought.body.as_deref().unwrap_or_default();
+        match self.ask(&head, &[&brought.json, body])? {
+            Answer::Took(took) => Ok(took),
+            other => Err(self.not_answered(other)),
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> StoreError {
+        StoreError::file("handing over to the running hub at", &self.path, error)
+    }
+
+    fn not_answered(&self, answer: Answer) -> StoreError {
+        self.failed(match answer {
+            Answer::Failed(why) => io::Error::other(why),
+            _ => io::ErrorKind::InvalidData.into(),
+        })
+    }
+
+    fn ask(&mut self, head: &Head, pieces: &[&[u8]]) -> Result<Answer, StoreError> {
+        self.exchange(head, pieces)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn exchange(&mut self, head: &Head, pieces: &[&[u8]]) -> io::Result<Answer> {
+        let head = serde_json::to_vec(head)?;
         let length = u32::try_from(head.len()).map_err(io::Error::other)?;
         self.stream.write_all(&length.to_be_bytes())?;
         self.stream.write_all(&head)?;
-        self.stream.write_all(sound)?;
+        for piece in pieces {
+            self.stream.write_all(piece)?;
+        }
         // The hub answers with one line, and with nothing more before it is asked again.
         let mut line = Vec::new();
         BufReader::new(&self.stream)

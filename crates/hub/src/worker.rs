@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::ingest::Answer;
 use super::intake::Over;
 use super::monitoring::Meters;
-use super::store::{Entry, Kept, Message, Store, StoreError};
+use super::store::{Brought, Entry, Kept, Message, Store, StoreError, Took};
 use booth_contract::ClipId;
 use booth_host::{clock, crew};
 
@@ -41,6 +41,47 @@ pub enum Job {
     Tick,
     /// Keep an answer that does not come from a booth. Whoever sent it is answered, and nothing is reported of it.
     Submit(Box<Submit>),
+    /// Take in a clip or a withdrawal of a pulled card. Whoever sent it is answered, and nothing is reported of it.
+    Bring(Box<Bring>),
+}
+
+/// What is to be taken in, and who waits to hear of it.
+#[derive(Debug)]
+pub struct Bring {
+    /// The clip or the withdrawal.
+    pub brought: Brought,
+    /// Is told when it is durable, or why it is not.
+    pub answer: SyncSender<Result<Took, String>>,
+}
+
+/// The jobs of a batch, by who hears of them.
+#[derive(Default)]
+struct Batch {
+    /// Nothing is reported of these: whoever sent them waits.
+    submits: Vec<Submit>,
+    brings: Vec<Bring>,
+    /// The others, in their order.
+    jobs: Vec<Job>,
+}
+
+impl Batch {
+    fn of(all: Vec<Job>) -> Self {
+        let mut batch = Self::default();
+        for job in all {
+            match job {
+                Job::Submit(submit) => batch.submits.push(*submit),
+                Job::Bring(bring) => batch.brings.push(*bring),
+                job => batch.jobs.push(job),
+            }
+        }
+        batch
+    }
+
+    /// How many of them write.
+    fn writes(&self) -> usize {
+        let writing = self.jobs.iter().filter(|job| !matches!(job, Job::Tick));
+        writing.count() + self.submits.len() + self.brings.len()
+    }
 }
 
 /// An answer to be kept, and who waits to hear of it.
@@ -119,19 +160,10 @@ fn run(
         }
         batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
         let mut is_over = false;
-        let (submits, batch): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .map(|job| match job {
-                Job::Submit(submit) => Err(submit),
-                job => Ok(job),
-            })
-            .partition(Result::is_err);
-        let submits: Vec<Box<Submit>> = submits.into_iter().filter_map(Result::err).collect();
-        let batch: Vec<Job> = batch.into_iter().filter_map(Result::ok).collect();
-        let jobs = batch.len();
-        let writes = batch.iter().filter(|job| !matches!(job, Job::Tick)).count() + submits.len();
+        let mut batch = Batch::of(batch);
+        let (jobs, writes) = (batch.jobs.len(), batch.writes());
         let began = clock::mono_us();
-        let outcomes = handle_all(&mut store, batch, &submits);
+        let outcomes = handle_all(&mut store, &mut batch);
         match &outcomes {
             // A look at whether the thread lives writes nothing and proves nothing of the disk.
             Ok(_) if writes == 0 => {}
@@ -143,7 +175,7 @@ fn run(
         }
         let outcomes = outcomes.unwrap_or_else(|error| {
             store.roll_back();
-            give_up(&mut store, &submits, &error);
+            give_up(&mut store, &batch, &error);
             is_over = error.is_fatal();
             if is_over {
                 log::error!(fault = "store"; "{error}");
@@ -186,8 +218,11 @@ fn run(
 }
 
 /// Nothing of an answer stays whose batch failed, and whoever waits is told.
-fn give_up(store: &mut Store, submits: &[Box<Submit>], error: &StoreError) {
-    for submit in submits {
+fn give_up(store: &mut Store, batch: &Batch, error: &StoreError) {
+    for bring in &batch.brings {
+        let _ = bring.answer.send(Err(error.to_string()));
+    }
+    for submit in &batch.submits {
         if let Err(why) = store.drop_submission(
             clock::wall(),
             &submit.clip_id,
@@ -200,17 +235,17 @@ fn give_up(store: &mut Store, submits: &[Box<Submit>], error: &StoreError) {
     }
 }
 
-fn handle_all(
-    store: &mut Store,
-    batch: Vec<Job>,
-    submits: &[Box<Submit>],
-) -> Result<Vec<Outcome>, StoreError> {
-    let mut kept = Vec::with_capacity(submits.len());
-    for submit in submits {
+fn handle_all(store: &mut Store, batch: &mut Batch) -> Result<Vec<Outcome>, StoreError> {
+    let mut kept = Vec::with_capacity(batch.submits.len());
+    for submit in &batch.submits {
         kept.push(store.submit(clock::wall(), clock::mono(), &submit.entry, &submit.clip_id)?);
     }
-    let mut reports = Vec::with_capacity(batch.len());
-    for job in batch {
+    let mut took = Vec::with_capacity(batch.brings.len());
+    for bring in &batch.brings {
+        took.push(store.take_in(clock::wall(), clock::mono(), &bring.brought)?);
+    }
+    let mut reports = Vec::with_capacity(batch.jobs.len());
+    for job in std::mem::take(&mut batch.jobs) {
         reports.push(match job {
             Job::Message(message) => {
                 Outcome::Handled(store.handle(clock::wall(), clock::mono(), &message)?)
@@ -226,12 +261,15 @@ fn handle_all(
             Job::Tick => Outcome::Ticked {
                 is_tight: store.is_tight(),
             },
-            Job::Submit(_) => continue,
+            Job::Submit(_) | Job::Bring(_) => continue,
         });
     }
     store.commit()?;
-    for (submit, kept) in submits.iter().zip(kept) {
+    for (submit, kept) in batch.submits.iter().zip(kept) {
         let _ = submit.answer.send(Ok(kept));
+    }
+    for (bring, took) in batch.brings.iter().zip(took) {
+        let _ = bring.answer.send(Ok(took));
     }
     Ok(reports)
 }

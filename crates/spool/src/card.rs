@@ -19,7 +19,7 @@ pub(crate) const CARD_FILE: &str = "card.json";
 /// the hub refuses numbers and JSON readers lose digits, so that the numbers after it are good as well.
 pub(crate) const HIGHEST_NUMBER: u64 = 1 << 48;
 /// Longest file that is read.
-const LONGEST_FILE: u64 = 64 * 1024;
+pub(crate) const LONGEST_FILE: u64 = 64 * 1024;
 
 /// The identity of a card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,12 @@ impl Card {
 
     /// Reads the identity in `dir`. Only a disk that does not answer is an error: that says nothing about the disk's content.
     pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<CardFound> {
-        match read_whole(disk, &dir.join(CARD_FILE), LONGEST_FILE) {
+        Self::found(read_whole(disk, &dir.join(CARD_FILE), LONGEST_FILE))
+    }
+
+    /// What the file is that was read so.
+    pub(crate) fn found(text: io::Result<Vec<u8>>) -> io::Result<CardFound> {
+        match text {
             Ok(text) => Ok(match Card::parse(&text) {
                 Ok(card) => CardFound::Known(Box::new(card)),
                 Err(why) => CardFound::Unreadable(why),

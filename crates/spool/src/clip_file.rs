@@ -2,6 +2,8 @@
 //!
 //! Owns: the payloads of the records and how a manifest is made of them. Never does: touch a disk.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -478,6 +480,33 @@ pub(crate) fn read(bytes: &[u8], id: Uuid) -> Found {
     }
     let why = format!("the record at byte {} is damaged", scan.valid_to);
     Found::Damaged(Box::new(manifest), closing.at as u64, why)
+}
+
+/// Where the manifest as it is sent and the pieces of the body lie in a file that [`read`] found finished.
+pub(crate) fn taken_apart(bytes: &[u8], id: Uuid, closed: &Closed) -> Option<TakenApart> {
+    let scan = scan(bytes, id)?;
+    let at = closed.offered_at.unwrap_or(closed.closing_at);
+    let mut records = scan.records.iter();
+    let manifest = records
+        .find(|record| record.at as u64 == at)?
+        .payload
+        .clone();
+    let is_of_body = |record: &&Record| {
+        record.kind == Some(Kind::Frame) && (record.at as u64) < closed.closing_at
+    };
+    let frames = scan.records.iter().filter(is_of_body);
+    let body = frames
+        .map(|frame| {
+            (frame.payload.start + FrameFacts::BYTES).min(frame.payload.end)..frame.payload.end
+        })
+        .collect();
+    Some(TakenApart { manifest, body })
+}
+
+/// See [`taken_apart`].
+pub(crate) struct TakenApart {
+    pub manifest: Range<usize>,
+    pub body: Vec<Range<usize>>,
 }
 
 /// Whether a torn first write can have left this file: nothing, zeros, or the beginning of a header.

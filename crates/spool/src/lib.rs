@@ -18,6 +18,7 @@ mod clip_file;
 pub mod disk;
 mod error;
 mod folders;
+pub mod inspect;
 mod ledger;
 mod orders;
 mod purge;

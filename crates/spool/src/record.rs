@@ -71,6 +71,16 @@ pub(crate) fn preamble(id: Uuid) -> [u8; PREAMBLE_BYTES] {
     bytes
 }
 
+/// The version of the format in which this clip file is written; `None` if it is no clip file.
+pub(crate) fn version_of(bytes: &[u8]) -> Option<u8> {
+    bytes.strip_prefix(&MAGIC)?.first().copied()
+}
+
+/// Whether this program reads that version.
+pub(crate) fn is_known(version: u8) -> bool {
+    version == VERSION
+}
+
 /// The value with which every checksum in the file of clip `id` begins.
 pub(crate) fn salt(id: Uuid) -> u32 {
     crc32c::crc32c(&preamble(id))

@@ -25,7 +25,7 @@ pub const MOST_WITHDRAWALS: usize = 1_000;
 /// What a file's name ends with.
 const SUFFIX: &str = ".json";
 /// Longest file that is read.
-const LONGEST_FILE: u64 = 32 * 1024;
+pub(super) const LONGEST_FILE: u64 = 32 * 1024;
 
 /// A withdrawal on the card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) struct Withdrawals {
 
 /// Why a withdrawal's file is none.
 #[derive(Debug, thiserror::Error)]
-enum NoWithdrawal {
+pub(super) enum NoWithdrawal {
     #[error("its checksum is missing or wrong")]
     Checksum,
     #[error("it is no withdrawal: {0}")]
@@ -77,7 +77,7 @@ fn to_file(withdrawal: &Withdrawal) -> Vec<u8> {
 }
 
 /// The payload in a file, and what it says.
-fn of_file(text: &[u8], id: Uuid) -> Result<(Vec<u8>, Withdrawal), NoWithdrawal> {
+pub(super) fn of_file(text: &[u8], id: Uuid) -> Result<(Vec<u8>, Withdrawal), NoWithdrawal> {
     let end = text.iter().position(|byte| *byte == b'\n');
     let (line, sum) = text.split_at(end.ok_or(NoWithdrawal::Checksum)? + 1);
     if sum != format!("crc32c:{:08x}\n", crc32c::crc32c(line)).as_bytes() {
@@ -91,7 +91,7 @@ fn of_file(text: &[u8], id: Uuid) -> Result<(Vec<u8>, Withdrawal), NoWithdrawal>
     }
 }
 
-fn id_of(name: &str) -> Option<Uuid> {
+pub(super) fn id_of(name: &str) -> Option<Uuid> {
     let id = name.strip_suffix(SUFFIX).filter(|id| is_clip_id(id))?;
     Uuid::parse_str(id).ok()
 }

@@ -361,6 +361,13 @@ impl Mounted {
         })
     }
 
+    /// What is mounted here already.
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.folder

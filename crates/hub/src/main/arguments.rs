@@ -221,6 +221,33 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Take in the messages of a card that was pulled out of its booth
+    ///
+    /// FOLDER is what `booth-gateway spool export` made of the card. Every clip takes the way that it takes over MQTT: manifest and hash are
+    /// verified, what its citizen took back stays gone, what is sealed stays sealed. Running it again takes nothing twice; when a booth sends
+    /// the same clip later it is confirmed as usual. What is not whole is named and left. It works beside a running hub and while the hub is
+    /// stopped.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Exit status: 0 the hub has everything that was whole on the card, 1 it has not (each with its reason), 78 bad configuration.\n\n\
+        Examples:\n  \
+        sudo booth-gateway spool export /dev/sdb /srv/card-7   on any Linux machine with the card\n  \
+        booth-hub import /srv/card-7                           what was taken, by booth\n  \
+        booth-hub import /srv/card-7 --json                    what became of each clip"
+    )]
+    Import {
+        /// The folder with receipt.json
+        folder: PathBuf,
+        /// The booth where the card was; needed only for withdrawals of a card that does not say it
+        #[arg(long, value_name = "ID")]
+        booth: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
     /// Count clips that are held because their sender had not announced their card
     ///
     /// A clip in another booth's name, or under another booth's card, is stored and neither counted nor shown. Operations shows it

@@ -6,6 +6,7 @@ use booth_hub::campaign::CampaignError;
 use booth_hub::dpia::DpiaError;
 use booth_hub::enrol::EnrolError;
 use booth_hub::forget::ForgetError;
+use booth_hub::imports::ImportError;
 use booth_hub::keys::KeysError;
 use booth_hub::people::PeopleError;
 use booth_hub::serve::ServeError;
@@ -50,6 +51,12 @@ impl From<StoreError> for Failure {
 
 impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
+        Self::Operation(error.to_string())
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
         Self::Operation(error.to_string())
     }
 }

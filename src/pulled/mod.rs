@@ -1,0 +1,103 @@
+//! `booth-gateway spool`: what lies on a card that was pulled out of its booth, seen on any Linux machine.
+//!
+//! Owns: what may be named (a device, a partition, an image, a folder), where on it the spool is looked for, and what is said of it: [`device`]
+//! reads a card's bytes, [`file_system`] the ext4 on it, [`journal`] what a power cut left in its journal, [`found`] looks for spools and at every clip,
+//! [`told`] says what is there, [`export`] copies it out. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
+//! mount anything, open a sealed body, or need root where the file may be read.
+
+mod device;
+mod export;
+mod file_system;
+mod found;
+mod journal;
+mod told;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use export::{ExportError, Exported, export};
+pub use found::{Finding, Found, Spools, Totals};
+pub use told::{json, sentences};
+
+/// Why nothing can be said of what was named.
+#[derive(Debug, thiserror::Error)]
+pub enum PulledError {
+    /// There is no such thing.
+    #[error(
+        "there is no {}: name the card's device (lsblk lists them), one of its partitions, an image of it, or a folder", .0.display()
+    )]
+    Missing(PathBuf),
+    /// This user may not read it.
+    #[error(
+        "this user may not read {}: run the same line with sudo; nothing on the card is written either way", .0.display()
+    )]
+    Forbidden(PathBuf),
+    /// Neither a file, nor a folder, nor a block device.
+    #[error("{} is neither a device nor a file nor a folder with a card's content", .0.display())]
+    Strange(PathBuf),
+    /// It could not be opened or read at all.
+    #[error(
+        "{} cannot be read: {source}. Try another reader or another port; if it stays so, send the card to whoever recovers data from cards",
+        path.display()
+    )]
+    Unreadable {
+        /// What was named.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// No file system of a booth is on it.
+    #[error("{}: {why}", path.display())]
+    NoFileSystem {
+        /// What was named.
+        path: PathBuf,
+        /// What lies there instead, and what to do.
+        why: device::Instead,
+    },
+    /// There is an ext4, and it cannot be read.
+    #[error(
+        "the file system at byte {at} of {} is damaged: {why}. Leave the card as it is: copy it (sudo dd if=CARD of=card.img bs=4M \
+         conv=noerror,sync), mend the copy (e2fsck -y on its partition), and name the copy",
+        path.display()
+    )]
+    DamagedFileSystem {
+        /// What was named.
+        path: PathBuf,
+        /// Where the file system begins.
+        at: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no spool.
+    #[error(
+        "no booth's spool is on {}: it was looked for as `spool`, `booth-gateway/spool`, `var/lib/booth-gateway/spool` and below every \
+         folder near the top. If [spool] dir lies elsewhere, name that folder", .0.display()
+    )]
+    NoSpool(PathBuf),
+    /// It is an export, not a card.
+    #[error("{} is an export already: booth-hub import takes it in", .0.display())]
+    Export(PathBuf),
+}
+
+impl PulledError {
+    fn opening(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing(path),
+            io::ErrorKind::PermissionDenied => Self::Forbidden(path),
+            _ => Self::Unreadable { path, source },
+        }
+    }
+}
+
+/// Looks at every spool on what is named; `proves` computes every body's hash, too. `tell` hears how many bytes of how many were looked at.
+///
+/// # Errors
+/// See [`PulledError`]. A file that is not whole is no error.
+pub fn look(
+    named: &Path,
+    proves: bool,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<Spools, PulledError> {
+    found::open(named)?.look(proves, tell)
+}
