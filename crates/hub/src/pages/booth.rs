@@ -166,6 +166,7 @@ fn things_for(alert: AlertId) -> &'static [&'static str] {
         | AlertId::DiskErrors => &[CARD],
         AlertId::HandsetFailed | AlertId::HookNeverOn => &[HANDSET, WIRING],
         AlertId::ControlsFaulty => &["a dial or a keypad, as this booth has", WIRING],
+        AlertId::KeyStuck => &["a dry keypad with its seal, and a cloth", WIRING],
         AlertId::CaseOpen => &["the key of the case, and a lock"],
         AlertId::NotConnected => {
             &["a network cable, a SIM card, and a telephone to try the network with"]
