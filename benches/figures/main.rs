@@ -7,6 +7,7 @@
 mod campaign;
 mod city;
 mod encoders;
+mod fleet;
 mod quality;
 mod sealing;
 mod threads;
@@ -91,8 +92,15 @@ fn main() {
     }
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
-    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed` or `city` is enough for a look at these.
-    let parts = ["instructions", "contacts", "campaigns", "sealed", "city"];
+    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed`, `city` or `fleet` is enough for a look at these.
+    let parts = [
+        "instructions",
+        "contacts",
+        "campaigns",
+        "sealed",
+        "city",
+        "fleet",
+    ];
     let are_asked = parts.iter().any(|part| is_asked(part));
     let is_wanted = |part: &str| is_asked(part) || !are_asked;
     let wav = folder.path().join("minute.wav");
@@ -109,6 +117,12 @@ fn main() {
     }
     if is_wanted("city") {
         city::figures(&mut table, if is_look { &city::LOOK } else { &city::WHOLE });
+    }
+    if is_wanted("fleet") {
+        fleet::figures(
+            &mut table,
+            if is_look { &fleet::LOOK } else { &fleet::WHOLE },
+        );
     }
     if is_asked("campaigns") {
         campaign::figures(&mut table, campaigns);

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use booth_contract::AlertId;
+use booth_contract::fleet::{Seen, span};
 use maud::{Markup, html};
 
 use super::campaigns::asked;
 use super::operations::{gap_table, standing_of};
 use super::spark::{number, spark, words};
-use super::standing::name;
-use super::{Base, Head, count, moment, more, page, span};
+use super::{Base, Head, count, moment, more, page};
 use crate::course::Span;
 use crate::orders::{PLAIN, SIGNED};
 use crate::view::{BoothPage, BoothView};
@@ -66,7 +66,7 @@ pub fn booth(head: &Head, base: Base, view: &BoothPage, asking: Option<&Asking>)
     let booth = &view.booth;
     let body = html! {
         p { a href=(base.to("operations")) { "All booths" } }
-        h1 { (name(booth)) }
+        h1 { (booth.called()) }
         p.soft { (booth.booth_id) @if !booth.place.is_empty() { " · " (booth.place) } @if !booth.expected { " · not expected" } }
         (standing_of(booth, &view.unreadable))
         p { (facts(booth)) }
@@ -78,7 +78,7 @@ pub fn booth(head: &Head, base: Base, view: &BoothPage, asking: Option<&Asking>)
         @if !view.gaps.is_empty() { h2 { "Clips that are not here" } (gap_table(&view.gaps)) }
         (cards(view))
     };
-    page(head, name(booth), base, &body)
+    page(head, booth.called(), base, &body)
 }
 
 /// The values that the booth has said, with their pictures.
