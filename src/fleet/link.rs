@@ -143,6 +143,19 @@ async fn connected(
     }
 }
 
+/// What went wrong, with the remedy. The link's sentences name the keys of booth.toml; here the same is said by arguments.
+pub(super) fn sentence(trouble: &Trouble) -> String {
+    let keys = [
+        ("[mqtt] url", "--url"),
+        ("[mqtt] ca_file", "--ca-file"),
+        ("[mqtt] client_id", "--client-id"),
+    ];
+    keys.iter()
+        .fold(trouble.to_string(), |text, (key, argument)| {
+            text.replace(key, argument)
+        })
+}
+
 /// What a connection waited for.
 #[allow(clippy::large_enum_variant)] // one at a time, taken apart at once
 enum Next {

@@ -130,7 +130,7 @@ impl Wanted {
             tls,
             client_id: client_id.unwrap_or_else(|| format!("fleet-{}", std::process::id())),
             user,
-            check: "check --user and --password-file, and that the broker knows this user as it knows operations (docs/mosquitto.acl)",
+            check: "check --user and --password-file",
         })
     }
 }
@@ -148,7 +148,7 @@ impl Book {
         let now = clock::wall();
         match news {
             News::Connected => self.connected(now),
-            News::Lost(trouble) => self.lost(now, &trouble.to_string()),
+            News::Lost(trouble) => self.lost(now, &link::sentence(trouble)),
             News::Message(message) => self.hear(now, message),
         }
     }
@@ -172,7 +172,7 @@ pub async fn once(wanted: &Wanted, as_json: bool) -> Result<bool, FleetError> {
                 if trouble.what.is_final()
                     || matches!(trouble.what, What::NotSubscribed { .. }) =>
             {
-                return Err(FleetError::Broker(trouble.to_string()));
+                return Err(FleetError::Broker(link::sentence(trouble)));
             }
             News::Lost(_) => quiet = until,
             News::Message(_) | News::Connected => {}
