@@ -24,6 +24,7 @@
 pub mod adapters;
 pub mod config;
 pub mod doctor;
+pub mod fleet;
 pub mod provision;
 pub mod pulled;
 pub mod run;

@@ -4,6 +4,8 @@
 
 #[path = "main/arguments.rs"]
 mod arguments;
+#[path = "main/fleet.rs"]
+mod fleet;
 #[path = "main/provision.rs"]
 mod provision;
 #[path = "main/simulate.rs"]
@@ -45,6 +47,7 @@ fn run_verb(verb: Verb) -> ExitCode {
         Verb::CheckConfig { config, json } => check_config(&config.config, json),
         Verb::Doctor(arguments) => doctor(&arguments),
         Verb::Handset(arguments) => handset(arguments),
+        Verb::Fleet(arguments) => fleet::run(arguments),
         Verb::Simulate(arguments) => simulate::run(arguments),
         Verb::Spool { verb } => spool::run(verb),
     }

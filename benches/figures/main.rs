@@ -7,6 +7,7 @@
 mod campaign;
 mod city;
 mod encoders;
+mod fleet;
 mod pulled;
 mod quality;
 mod sealing;
@@ -92,7 +93,7 @@ fn main() {
     }
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
-    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed`, `pulled` or `city` is enough for a look at these.
+    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed`, `pulled`, `city` or `fleet` is enough for a look at these.
     let parts = [
         "instructions",
         "contacts",
@@ -100,6 +101,7 @@ fn main() {
         "sealed",
         "pulled",
         "city",
+        "fleet",
     ];
     let are_asked = parts.iter().any(|part| is_asked(part));
     let is_wanted = |part: &str| is_asked(part) || !are_asked;
@@ -120,6 +122,12 @@ fn main() {
     }
     if is_wanted("city") {
         city::figures(&mut table, if is_look { &city::LOOK } else { &city::WHOLE });
+    }
+    if is_wanted("fleet") {
+        fleet::figures(
+            &mut table,
+            if is_look { &fleet::LOOK } else { &fleet::WHOLE },
+        );
     }
     if is_asked("campaigns") {
         campaign::figures(&mut table, campaigns);

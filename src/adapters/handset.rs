@@ -26,6 +26,7 @@ use gateway_core::liveness::Beat;
 use gateway_core::panel::{Line, OutLine, Panel, PanelNews, Stuck};
 use gateway_core::session::{HandsetEvent, Lamp};
 use gateway_core::sign::Sign;
+use gateway_core::stuck::StuckKeys;
 use outputs::Outputs;
 pub use outputs::is_lit;
 
@@ -127,6 +128,8 @@ pub enum HandsetReport {
     Works(Result<(), HookFault>),
     /// What does not work beside the hook switch; empty once all works.
     Controls(Vec<ControlFault>),
+    /// The keys that do not count, because nobody presses them.
+    Keys(StuckKeys),
     /// The booth's case was opened or closed.
     CaseOpen(bool),
     /// The hook's resting level was taught with the service button.
@@ -156,9 +159,6 @@ pub enum ControlFault {
     /// The dial does not come to rest.
     #[error("the dial stands in mid-turn")]
     DialMidTurn,
-    /// A key stays down.
-    #[error("a key of the keypad does not come up")]
-    KeyDown,
     /// The service button stays down.
     #[error("the service button does not come up")]
     ServiceDown,
@@ -301,7 +301,11 @@ fn serve(
     };
     links.view.is_inverted.store(*inverted, Ordering::Relaxed);
     let refused = lines.refused().to_vec();
-    let chatters = panel.stuck().hook;
+    let Stuck {
+        hook: chatters,
+        key: keys,
+        ..
+    } = panel.stuck();
     // Lines that are still held by another program are not reported again every minute.
     if reported.as_ref() != Some(&(chatters, refused.clone())) {
         report(hook_works(chatters));
@@ -322,6 +326,7 @@ fn serve(
         lamp,
         reported,
         chatters,
+        keys,
         refused,
         report,
     };
@@ -341,6 +346,8 @@ struct Service<'a, R> {
     reported: &'a mut Option<(bool, Vec<String>)>,
     /// Whether the hook switch chatters, as was reported.
     chatters: bool,
+    /// The keys that are stuck, as was reported.
+    keys: StuckKeys,
     refused: Vec<String>,
     report: &'a R,
 }
@@ -466,7 +473,10 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
                         report(hook_works(stuck.hook));
                         *self.reported = Some((stuck.hook, self.refused.clone()));
                     }
-                    report(controls(&self.refused, stuck));
+                    match std::mem::replace(&mut self.keys, stuck.key) == stuck.key {
+                        true => report(controls(&self.refused, stuck)),
+                        false => report(HandsetReport::Keys(stuck.key)),
+                    }
                 }
                 PanelNews::ServiceAwaited | PanelNews::HookAwaited => self.outputs.answer(),
                 PanelNews::HookAtRest => {
@@ -515,7 +525,6 @@ fn hook_works(chatters: bool) -> HandsetReport {
 fn controls(refused: &[String], stuck: Stuck) -> HandsetReport {
     let stuck = [
         (stuck.dial, ControlFault::DialMidTurn),
-        (stuck.key, ControlFault::KeyDown),
         (stuck.service, ControlFault::ServiceDown),
     ];
     let stuck = stuck.into_iter().filter(|(is_so, _)| *is_so);

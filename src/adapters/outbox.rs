@@ -21,6 +21,8 @@ pub const MOST_ANSWERS: usize = 64;
 pub const MOST_REFUSALS: usize = 32;
 /// Most messages of clips; delivery has fewer than this on the way.
 pub const MOST_OF_CLIPS: usize = 16;
+/// For so many messages there is room at any time.
+const FEW: usize = 4;
 
 /// One message to publish, QoS 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,6 +255,10 @@ impl Outlet {
             return None;
         }
         let message = waiting.telegrams.pop_front();
+        if waiting.telegrams.is_empty() {
+            // An introduction takes room for many statements, once in a connection.
+            waiting.telegrams.shrink_to(FEW);
+        }
         let message = message.or_else(|| waiting.clips.pop_front());
         message.map(MqttCommand::Publish)
     }

@@ -86,6 +86,20 @@ pub(super) enum Verb {
         The booth must run with [handset] backend = \"sim\"."
     )]
     Handset(HandsetArguments),
+    /// Watch the booths of a city in this terminal, worst first, through the broker.
+    ///
+    /// Log in with an operator's own name; its access is that of *operations* in docs/mosquitto.acl: state, birth, health, alerts, events
+    /// and replies, and never a citizen's words. Nothing is published. The connection comes back by itself.
+    #[command(
+        after_help = "Keys: arrows choose a booth, Enter shows it, / finds, f filters, s sorts, l is the log, ? tells all, q ends.\n\
+        Exit status of --once: 0 citizens can speak at every booth that was heard; 1 not at all of them, none was heard, or the broker cannot be reached; 2 wrong usage.\n\n\
+        Examples:\n  \
+        booth-gateway fleet --url mqtts://broker.example --user anna --password-file p --ca-file ca.pem\n  \
+        booth-gateway fleet … --once                 a table, the worst first\n  \
+        booth-gateway fleet … --once --json          one JSON object\n  \
+        booth-gateway fleet … --json                 one JSON line for each thing that happens, until Ctrl-C"
+    )]
+    Fleet(FleetArguments),
     /// Play a fleet of booths against a broker and count what becomes of their messages.
     ///
     /// Each booth connects, says health, and keeps, sends and lets go of its messages with the booth's own delivery and connection; only
@@ -148,6 +162,58 @@ pub(super) struct LookArguments {
     /// For programs.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// The arguments of `fleet`.
+#[derive(clap::Args)]
+pub(super) struct FleetArguments {
+    /// The broker, e.g. mqtts://broker.example.
+    #[arg(long, value_name = "URL")]
+    pub(super) url: String,
+    /// The city's root topic.
+    #[arg(long, value_name = "TOPIC", default_value = "booth/1")]
+    pub(super) root: String,
+    /// Your name at the broker; not a booth's, and not the hub's.
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<String>,
+    /// The file with your password.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(super) password_file: Option<PathBuf>,
+    /// MQTT client id; by default your name. Two terminals with the same one take the connection from each other.
+    #[arg(long, value_name = "ID")]
+    pub(super) client_id: Option<String>,
+    /// Whom to trust, for mqtts; without it the system's authorities.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Your certificate, where the broker asks for one.
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub(super) cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Only booths that stand so.
+    #[arg(long, value_name = "STANDING", value_parser = ["cannot", "silent", "visit", "watch", "fine"])]
+    pub(super) show: Option<String>,
+    /// The order.
+    #[arg(long, value_name = "ORDER", value_parser = ["worst", "unsent", "health", "hot", "card", "version", "name"])]
+    pub(super) sort: Option<String>,
+    /// Only booths whose id or name has this text.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(super) find: String,
+    /// Say once how the fleet stands, and end.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// With --once one JSON object; without it one JSON line for each thing that happens.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// How long --once waits at most, in seconds; where the broker repeats nothing, a little more than the booths' interval of health.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(super) patience: u64,
 }
 
 /// The arguments of `simulate`.

@@ -13,8 +13,6 @@ use booth_contract::{Health, Topic, finite};
 use booth_spool::Spool;
 use gateway_core::health::Certificate;
 
-/// Health expires after a week (contract §3).
-const HEALTH_EXPIRY_S: u32 = 7 * 24 * 3600;
 /// At this temperature and above the processor is too hot, °C; the firmware throttles it from 80 on.
 const HOT_C: f64 = 80.0;
 /// Below this it is cool again.
@@ -111,7 +109,7 @@ impl Gateway {
             &Topic::Health(self.config.booth.id.clone()),
             payload,
             Kind::Statement,
-            Some(HEALTH_EXPIRY_S),
+            Some(Health::EXPIRY_S),
         );
     }
 

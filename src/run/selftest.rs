@@ -62,6 +62,10 @@ impl Gateway {
             [] => Ok("dial, keys, lamp and bell are at rest".to_owned()),
             faults => Err(faults.join("; ")),
         };
+        let keys = match &self.booth.evidence.stuck_keys {
+            None => Ok("every key counts".to_owned()),
+            Some(why) => Err(why.clone()),
+        };
         let card = match (self.booth.tested_card(), &self.booth.evidence.spool) {
             (Some(Err(why)), _) => Err(why.clone()),
             (_, Err(SpoolFault::Full(why) | SpoolFault::Unwritable(why))) => Err(why.clone()),
@@ -82,6 +86,7 @@ impl Gateway {
             found("microphone", heard, AlertId::MicrophoneDead),
             found("hook", hook, AlertId::HookNeverOn),
             found("controls", controls, AlertId::ControlsFaulty),
+            found("keys", keys, AlertId::KeyStuck),
             found("card", card, AlertId::SpoolUnwritable),
             found("clock", clock, AlertId::ClockUnset),
             found("centre", broker, AlertId::NotConnected),

@@ -44,6 +44,14 @@ impl Gateway {
             HandsetReport::Controls(controls) => {
                 self.booth.evidence.controls = logged(&controls);
             }
+            HandsetReport::Keys(keys) => {
+                let sentence = (!keys.is_empty()).then(|| keys.to_string());
+                match &sentence {
+                    Some(sentence) => log::warn!("{sentence}"),
+                    None => log::info!("every key counts again"),
+                }
+                self.booth.evidence.stuck_keys = sentence;
+            }
             HandsetReport::HookTaught => {
                 log::warn!("the hook's resting level was taught with the service button");
                 self.event("hook_taught", json!({}));

@@ -32,8 +32,6 @@ use crate::adapters::outbox::{self, Outbox};
 const REPORTS: usize = 16;
 /// Tokens of what is no message of a clip.
 const TELEGRAM: u64 = 1 << 63;
-/// Retained health expires after seven days (contract §3).
-const HEALTH_EXPIRY_S: u32 = 7 * 86_400;
 
 /// The body of every simulated message.
 #[derive(Debug)]
@@ -553,7 +551,7 @@ impl SimulatedBooth {
             outbox,
             &Topic::Health(self.id.clone()),
             health.to_json(),
-            Some(HEALTH_EXPIRY_S),
+            Some(Health::EXPIRY_S),
         );
     }
 }

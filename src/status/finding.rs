@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use booth_contract::{AlertId, Severity};
+use booth_host::text::one_line;
 
 /// Longest sentence or remedy of a finding, characters; some come from outside.
 const LONGEST: usize = 600;
@@ -63,11 +64,13 @@ impl Finding {
         remedy: Option<&str>,
     ) -> Self {
         Self {
-            area: plain(area),
-            subject: plain(subject),
+            area: one_line(area, LONGEST),
+            subject: one_line(subject, LONGEST),
             verdict,
-            sentence: plain(sentence),
-            remedy: remedy.map(plain).filter(|text| !text.is_empty()),
+            sentence: one_line(sentence, LONGEST),
+            remedy: remedy
+                .map(|text| one_line(text, LONGEST))
+                .filter(|text| !text.is_empty()),
         }
     }
 
@@ -136,6 +139,7 @@ fn area_of(id: AlertId) -> &'static str {
         | AlertId::DiskErrors => "card",
         AlertId::HandsetFailed
         | AlertId::ControlsFaulty
+        | AlertId::KeyStuck
         | AlertId::CaseOpen
         | AlertId::HandsetLeftOff
         | AlertId::HookNeverOn => "contacts",
@@ -148,17 +152,6 @@ fn area_of(id: AlertId) -> &'static str {
         AlertId::HardwareChanged | AlertId::Power | AlertId::Temperature => "machine",
         _ => "gateway",
     }
-}
-
-/// A text as one line without control characters: texts of brokers and kernels must not drive a terminal.
-fn plain(text: &str) -> String {
-    let one_line: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST)
-        .collect();
-    one_line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether any of them is a fault.

@@ -12,6 +12,7 @@ fn every_verb_has_a_man_page_and_every_shell_its_completions() {
     let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect(name);
     for (page, says) in [
         ("man/booth-gateway-simulate.1", "disconnects_per_hour"),
+        ("man/booth-gateway-fleet.1", "worst first"),
         ("man/booth-gateway-run.1", "SIGHUP"),
         ("man/booth-gateway-spool.1", "lsblk"),
         ("man/booth-hub-import.1", "receipt.json"),

@@ -2,5 +2,6 @@
 
 mod brokers;
 mod credentials;
+mod fleet;
 mod link;
 mod scripted_broker;

@@ -9,4 +9,5 @@ mod run_loop;
 mod sensors;
 mod simulation;
 mod traces;
+mod wet_keypad;
 mod workers;

@@ -16,7 +16,8 @@ use booth_gateway::config::{self, Config};
 use booth_gateway::run::{Gateway, Happening, KeeperEvent, Machine, ThisMachine, Workers};
 use booth_testkit::idle::{self, Told};
 use booth_testkit::spool_rig::*;
-use gateway_core::session::HandsetEvent;
+use gateway_core::session::{HandsetEvent, Key};
+use gateway_core::stuck::{KeyFault, StuckKeys};
 
 const BOOTH: &str = "[booth]\nid = \"rundhoej-1\"\n[mqtt]\nurl = \"mqtt://broker:1883\"\n\
     [privacy]\nseal = false\n[[question]]\nid = \"q\"\ndigit = 1\nkind = \"speak\"\n";
@@ -344,4 +345,34 @@ fn answers_and_messages_that_cannot_be_read_are_counted_for_the_doctor() {
         "{findings:?}"
     );
     assert_eq!(about("unreadable state"), "");
+}
+
+#[test]
+fn a_wet_key_is_an_alert_that_names_it_and_the_booth_stays_ready_until_it_is_dry() {
+    let mut rig = Rig::new();
+    rig.connected();
+    rig.pass(2);
+    rig.said();
+    let keys = |rig: &mut Rig, keys: StuckKeys| {
+        let report = HandsetReport::Keys(keys);
+        rig.gateway.happen(rig.now, Happening::Handset(report));
+        rig.turn();
+        let said = rig.said();
+        let alert = said.into_iter().find(|(tail, _)| tail == "alert/key_stuck");
+        String::from_utf8(alert.expect("told").1).expect("text")
+    };
+    let before = rig.gateway.faults().clone();
+    let wet = StuckKeys::default().with(Key::Digit(5), Some(KeyFault::Repeats));
+    let raised = keys(&mut rig, wet);
+    assert!(raised.contains("key 5 repeats by itself"), "{raised}");
+    assert!(raised.contains("needs_visit"), "{raised}");
+    let findings = rig.gateway.findings(rig.now);
+    let found = findings
+        .iter()
+        .find(|finding| finding.subject == "key_stuck")
+        .expect("a finding of the doctor");
+    assert_eq!(found.area, "contacts");
+    assert_eq!(found.remedy.as_deref(), Some(AlertId::KeyStuck.remedy()));
+    assert_eq!(keys(&mut rig, StuckKeys::default()), "");
+    assert_eq!(*rig.gateway.faults(), before);
 }

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::reading::lenient;
 use super::{CardId, Session};
 
+/// Longest sentence of an alert that is read, in characters.
+const LONGEST_TEXT: usize = 500;
+
 /// How bad an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,7 +85,10 @@ alerts! {
         "Check `[handset]` in booth.toml, the wiring, and that no other program holds the line.";
     ControlsFaulty = "controls_faulty", NeedsVisit,
         "The dial, the keypad, a button or the lamp does not work.",
-        "Free the dial or the key; else check its lines in `[handset]` of booth.toml and the wiring.";
+        "Free the dial; else check its lines in `[handset]` of booth.toml and the wiring.";
+    KeyStuck = "key_stuck", NeedsVisit,
+        "A key stays pressed, or repeats by itself; its presses do not count, and the other keys do.",
+        "Dry and clean the keypad, and check its seal, its cable and whether something lies on it; the key counts again by itself once it has been open for 10 seconds.";
     MixerFaulty = "mixer_faulty", NeedsVisit,
         "A control of the sound card's mixer could not be set as booth.toml wants it.",
         "Run `booth-gateway doctor`: it names the controls that this card has; correct `[audio]` in booth.toml.";
@@ -180,4 +186,21 @@ pub struct Alert {
     pub session: Option<Session>,
     #[serde(default, deserialize_with = "lenient")]
     pub card_id: CardId,
+}
+
+impl Alert {
+    /// How bad it is: as the booth says, else as the table says of this id; the mildest where neither does.
+    pub fn severity_of(&self, id: &str) -> Severity {
+        let of_the_table = AlertId::parse(id).map(AlertId::severity);
+        self.severity.or(of_the_table).unwrap_or(Severity::Watch)
+    }
+
+    /// Its sentence: as the booth says, else as the table says of this id.
+    pub fn sentence(&self, id: &str) -> String {
+        match (self.text.is_empty(), AlertId::parse(id)) {
+            (false, _) => self.text.chars().take(LONGEST_TEXT).collect(),
+            (true, Some(id)) => id.meaning().to_owned(),
+            (true, None) => id.to_owned(),
+        }
+    }
 }

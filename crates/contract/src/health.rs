@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde::{Serialize, Serializer};
 
 use super::reading::fields;
+use super::time::Timestamp;
 
 /// Whether a citizen can speak now.
 const READY: &str = "ready";
@@ -255,6 +257,9 @@ health! {
 }
 
 impl Health {
+    /// Retained health expires after seven days (contract §3): what is left of them gives its age.
+    pub const EXPIRY_S: u32 = 7 * 86_400;
+
     /// Reads a payload. A value that is no number counts as absent; only `ready`, which every reader needs, makes the payload
     /// unreadable if it is no number.
     ///
@@ -280,6 +285,18 @@ impl Health {
         // Seconds or milliseconds: a time in ms lies beyond the year 5000 when read as seconds.
         let seconds = if ts > 1e11 { ts / 1_000.0 } else { ts };
         (self.get("clock_synced") == Some(1.0)).then_some(seconds)
+    }
+
+    /// When a retained health was said: computed from what is left of its expiry, which the broker gives with it, else its own time if the
+    /// booth's clock was set, else unknown.
+    pub fn retained_since(&self, now: Timestamp, left_s: Option<u32>) -> Option<Timestamp> {
+        if let Some(left) = left_s {
+            let age = i64::from(Self::EXPIRY_S.saturating_sub(left));
+            return now.checked_sub(SignedDuration::from_secs(age)).ok();
+        }
+        let seconds = self.said_by_its_clock()?;
+        let said = Timestamp::from_second(seconds as i64).ok();
+        said.map(|at| at.min(now))
     }
 
     /// The payload.

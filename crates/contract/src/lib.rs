@@ -1,8 +1,8 @@
 //! What the gateway and the hub have in common; each fact is stated once.
 //!
-//! Owns: the spelling of every topic, the shape of every payload, the table of alerts, the address of a broker, time as an input,
-//! and the frame of a clip's body (Ogg). Never does: input or output of any kind. The words are those of the public contract, and
-//! beneath it those of MQTT 5 (OASIS).
+//! Owns: the spelling of every topic, the shape of every payload, the table of alerts, how a booth stands, the address of a broker, time
+//! as an input, and the frame of a clip's body (Ogg). Never does: input or output of any kind. The words are those of the public contract,
+//! and beneath it those of MQTT 5 (OASIS).
 
 pub mod ack;
 pub mod alert;
@@ -11,6 +11,7 @@ pub mod broker;
 pub mod code;
 pub mod config_report;
 pub mod export;
+pub mod fleet;
 pub mod frame_facts;
 pub mod health;
 pub mod ids;

@@ -103,6 +103,18 @@ pub struct BoothState {
     pub connected_at: Option<String>,
 }
 
+impl BoothState {
+    /// Whether this came late: a later word of the same card was heard before, under this session, and whether that was `online`. A will is
+    /// late by its nature, and any message may be.
+    pub fn is_late(&self, known: Option<(Session, bool)>) -> bool {
+        known.is_some_and(|(known, was_online)| {
+            self.session < known
+                // Within one session `online` comes first: after the session's end another `online` can only be a repeat.
+                || (self.session == known && self.state == Presence::Online && !was_online)
+        })
+    }
+}
+
 /// Payload of `{root}/hub/state`, and the hub's will (contract §3.6). The reader needs only `state`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubState {

@@ -245,6 +245,22 @@ impl Topics {
         vec![format!("{root}/dn/{booth}/#"), format!("{root}/hub/state")]
     }
 
+    /// The filters of somebody who watches the fleet, of those that the role *operations* may read (contract §3): never a citizen's words.
+    pub fn watcher_filters(&self) -> Vec<String> {
+        let root = &self.root;
+        let below = ["state", "birth", "health", "alert/#", "event/#", "reply/#"];
+        let up = below.iter().map(|tail| format!("{root}/up/+/{tail}"));
+        up.chain([format!("{root}/hub/state")]).collect()
+    }
+
+    /// The filter for the states of booths under every root that differs from this one in its last level alone, the contract's version.
+    pub fn versions_filter(&self) -> String {
+        match self.root.rsplit_once('/') {
+            Some((city, _)) => format!("{city}/+/up/+/state"),
+            None => "+/up/+/state".to_owned(),
+        }
+    }
+
     /// The filter that the hub subscribes to: every message from every booth.
     pub fn hub_filter(&self) -> String {
         self.sender_filter("+")
@@ -306,6 +322,24 @@ mod tests {
         ] {
             assert_eq!(topics.parse(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn who_watches_reads_no_word_of_a_citizen() {
+        let topics = Topics::new("booth/1");
+        let filters = topics.watcher_filters();
+        assert_eq!(
+            (filters.len(), filters[0].as_str()),
+            (7, "booth/1/up/+/state")
+        );
+        for words in ["clip", "part", "withdraw", "up/#", "+/#"] {
+            assert!(
+                !filters.iter().any(|filter| filter.contains(words)),
+                "{words}"
+            );
+        }
+        assert_eq!(topics.versions_filter(), "booth/+/up/+/state");
+        assert_eq!(Topics::new("city").versions_filter(), "+/up/+/state");
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct Evidence {
     pub draining: bool,
     /// Which contacts beside the hook switch do not work, a sentence each.
     pub controls: Vec<String>,
+    /// Which keys nobody presses, and what they do.
+    pub stuck_keys: Option<String>,
     /// Which settings of the sound card's mixer could not be made, a sentence each.
     pub mixer: Vec<String>,
     /// The case is open.
@@ -183,6 +185,7 @@ impl Evidence {
             card_closed: false,
             draining: false,
             controls: Vec::new(),
+            stuck_keys: None,
             mixer: Vec::new(),
             case_open: false,
             partition: None,
@@ -242,6 +245,9 @@ impl Evidence {
         }
         if !self.controls.is_empty() {
             raise(AlertId::ControlsFaulty, self.controls.join("; "));
+        }
+        if let Some(why) = &self.stuck_keys {
+            raise(AlertId::KeyStuck, why.clone());
         }
         if !self.mixer.is_empty() {
             raise(AlertId::MixerFaulty, self.mixer.join("; "));
@@ -501,7 +507,7 @@ mod tests {
     #[test]
     fn what_wants_a_visit_is_told_and_citizens_can_speak() {
         type Change = fn(&mut Evidence);
-        let wants: [(Change, AlertId); 7] = [
+        let wants: [(Change, AlertId); 8] = [
             (
                 |e| e.hub_unreadable = Some("no state".into()),
                 AlertId::HubUnreadable,
@@ -514,6 +520,10 @@ mod tests {
             (
                 |e| e.controls = vec!["the dial stands in mid-turn".into()],
                 AlertId::ControlsFaulty,
+            ),
+            (
+                |e| e.stuck_keys = Some("key 5 stays pressed".into()),
+                AlertId::KeyStuck,
             ),
             (
                 |e| e.microphone_suspect = Some("no speech".into()),

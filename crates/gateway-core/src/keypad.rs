@@ -1,17 +1,16 @@
 //! Keys and plain contacts: from levels to presses. Pure.
 //!
 //! Owns: when a contact that bounces has changed, and which key of a matrix was pressed. Never does: scan a matrix or read a
-//! clock. A key that stays down is reported once as stuck, and gives one press.
+//! clock. A key that is stuck ([`super::stuck`]) gives no presses, and the others count as if it were not there.
 
 use std::time::Duration;
 
 use super::session::Key;
+use super::stuck::{KeyWatch, StuckKeys};
 use booth_contract::time::Mono;
 
 /// A key counts when it is alone for this long.
 const SETTLED: Duration = Duration::from_millis(20);
-/// A key that is held for longer is stuck.
-const STUCK: Duration = Duration::from_secs(60);
 /// The keys of a telephone by row and column (ITU-T E.161).
 const LAYOUT: [[Key; 3]; 4] = [
     [Key::Digit(1), Key::Digit(2), Key::Digit(3)],
@@ -29,10 +28,8 @@ pub const COLUMNS: usize = LAYOUT[0].len();
 pub enum KeyNews {
     /// Pressed, at the time it was first seen.
     Pressed(Key),
-    /// Held for a minute.
+    /// A key became stuck, or counts again.
     Stuck,
-    /// Nothing is held any more.
-    Free,
 }
 
 /// Which keys of a matrix are closed: one bit a key, row by row.
@@ -54,60 +51,93 @@ impl Closed {
         self.0 == 0
     }
 
-    fn only(self) -> Option<Key> {
-        let at = self.0.trailing_zeros() as usize;
-        (self.0.count_ones() == 1).then(|| LAYOUT[at / COLUMNS][at % COLUMNS])
+    /// The place of the only key that is closed.
+    fn only(self) -> Option<usize> {
+        (self.0.count_ones() == 1).then(|| self.0.trailing_zeros() as usize)
     }
+
+    fn has(self, at: usize) -> bool {
+        self.0 & (1 << at) != 0
+    }
+}
+
+/// The key at a place of the matrix.
+fn key(at: usize) -> Key {
+    LAYOUT[at / COLUMNS][at % COLUMNS]
 }
 
 /// Decodes a keypad's scans.
 #[derive(Debug, Clone, Default)]
 pub struct KeypadDecoder {
+    /// As it was scanned, stuck keys and all.
+    scanned: Closed,
+    watches: [KeyWatch; ROWS * COLUMNS],
+    /// The keys that are closed and count, and since when they are.
     closed: Closed,
     since: Mono,
     /// The key that was reported and is still held.
-    told: Option<Key>,
-    is_stuck: bool,
+    told: Option<usize>,
 }
 
 impl KeypadDecoder {
     /// Takes one scan. Scans come at least every 10 ms while a key is closed.
     pub fn scan(&mut self, at: Mono, closed: Closed) -> Option<KeyNews> {
-        if closed != self.closed {
-            self.closed = closed;
-            self.since = at;
+        self.scanned = closed;
+        for (place, watch) in self.watches.iter_mut().enumerate() {
+            watch.level(at, closed.has(place));
         }
         self.tick(at)
     }
 
     /// Time passes.
     pub fn tick(&mut self, now: Mono) -> Option<KeyNews> {
-        let held = now.since(self.since);
-        if held < SETTLED {
+        // All of them are asked, whatever the first one says.
+        let changed = self
+            .watches
+            .iter_mut()
+            .filter_map(|watch| watch.tick(now).then_some(()));
+        if changed.count() > 0 {
+            return Some(KeyNews::Stuck);
+        }
+        let closed = self.counting();
+        if closed != self.closed {
+            self.closed = closed;
+            self.since = now;
+        }
+        if now.since(self.since) < SETTLED {
             return None;
         }
         if self.closed.is_empty() {
             self.told = None;
-            return std::mem::take(&mut self.is_stuck).then_some(KeyNews::Free);
-        }
-        if held >= STUCK && !self.is_stuck {
-            self.is_stuck = true;
-            return Some(KeyNews::Stuck);
+            return None;
         }
         // Two keys at once choose nothing; the one that stays down alone counts.
-        let key = self.closed.only()?;
-        let is_new = self.told.replace(key) != Some(key);
-        is_new.then_some(KeyNews::Pressed(key))
+        let at = self.closed.only()?;
+        if self.told.replace(at) == Some(at) {
+            return None;
+        }
+        self.watches[at].pressed(now);
+        Some(KeyNews::Pressed(key(at)))
     }
 
-    /// Whether [`KeyNews::Stuck`] was reported and [`KeyNews::Free`] not yet.
-    pub fn is_stuck(&self) -> bool {
-        self.is_stuck
+    /// What is closed of the keys that are not stuck.
+    fn counting(&self) -> Closed {
+        let watches = self.watches.iter().enumerate();
+        let stuck = watches.filter(|(_, watch)| watch.fault().is_some());
+        Closed(stuck.fold(self.scanned.0, |all, (at, _)| all & !(1 << at)))
     }
 
-    /// Whether the next scan is due soon: something is closed or settling.
+    /// The keys that do not count.
+    pub fn stuck(&self) -> StuckKeys {
+        let watches = self.watches.iter().enumerate();
+        watches.fold(StuckKeys::default(), |all, (at, watch)| {
+            all.with(key(at), watch.fault())
+        })
+    }
+
+    /// Whether the next scan is due soon: something is closed or settling, or was stuck a moment ago.
     pub fn is_busy(&self) -> bool {
-        !self.closed.is_empty() || self.told.is_some() || self.is_stuck
+        !self.scanned.is_empty() || self.told.is_some() || !self.stuck().is_empty()
     }
 }
 
@@ -215,12 +245,37 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_held_for_ever_is_told_once_and_when_it_is_free() {
-        let told = scanned(&[(0, &[(0, 0)]), (400_000, &[])]);
+    fn a_key_that_is_held_for_ever_is_told_once_and_when_it_counts_again() {
+        let told = scanned(&[(0, &[(0, 0)]), (400_000, &[]), (420_000, &[])]);
         let wanted = [
             KeyNews::Pressed(Key::Digit(1)),
             KeyNews::Stuck,
-            KeyNews::Free,
+            KeyNews::Stuck,
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn beside_a_key_that_is_stuck_the_others_count_and_it_does_not() {
+        let wet = (1, 1);
+        let told = scanned(&[
+            (0, &[wet]),
+            (100_000, &[wet, (0, 0)]),
+            (100_200, &[wet]),
+            (101_000, &[wet, (3, 2)]),
+            (101_200, &[]),
+            (103_000, &[wet]),
+            (103_200, &[]),
+            (120_000, &[wet]),
+            (120_200, &[]),
+        ]);
+        let wanted = [
+            KeyNews::Pressed(Key::Digit(5)),
+            KeyNews::Stuck,
+            KeyNews::Pressed(Key::Digit(1)),
+            KeyNews::Pressed(Key::Hash),
+            KeyNews::Stuck,
+            KeyNews::Pressed(Key::Digit(5)),
         ];
         assert_eq!(told, wanted);
     }

@@ -28,5 +28,6 @@ pub mod session;
 pub mod sign;
 pub mod signed;
 pub mod spoken;
+pub mod stuck;
 pub mod trace;
 pub mod unreadable;

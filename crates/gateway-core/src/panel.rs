@@ -9,6 +9,7 @@ use super::dial::{DialDecoder, DialLayout, DialNews};
 use super::hook::{HookFilter, HookNews};
 use super::keypad::{Closed, Contact, KeyNews, KeypadDecoder};
 use super::session::{HandsetEvent, Key, KeySource};
+use super::stuck::{KeyWatch, StuckKeys};
 use booth_contract::time::Mono;
 
 /// The service button has to be held for this long.
@@ -100,8 +101,8 @@ pub enum PanelNews {
 pub struct Stuck {
     /// The dial stands in mid-turn.
     pub dial: bool,
-    /// A key is held for longer than a minute.
-    pub key: bool,
+    /// Keys that nobody presses: they stay down, or repeat by themselves.
+    pub key: StuckKeys,
     /// The hook switch chatters.
     pub hook: bool,
     /// The service button does not come up.
@@ -145,6 +146,7 @@ pub struct Panel {
     keypad: Option<KeypadDecoder>,
     scanned: Mono,
     button: Contact,
+    button_watch: KeyWatch,
     tamper: Contact,
     service: Contact,
     /// Since when the service button is held, and how far that has been reported.
@@ -164,6 +166,7 @@ impl Panel {
             keypad: parts.keypad.then(KeypadDecoder::default),
             scanned: Mono(0),
             button: Contact::new(SETTLES, false),
+            button_watch: KeyWatch::default(),
             tamper: Contact::new(SETTLES, false),
             service: Contact::new(SETTLES, false),
             service_held: None,
@@ -209,7 +212,11 @@ impl Panel {
                 let told = self.dial.as_mut().and_then(|d| d.off_normal(at, is_active));
                 self.dial_told(at, told, &mut news);
             }
-            Line::Button => button_told(self.button.level(at, is_active), &mut news),
+            Line::Button => {
+                self.button_watch.level(at, is_active);
+                let told = self.button.level(at, is_active);
+                self.button_told(told, &mut news);
+            }
             Line::Tamper => {
                 let told = self.tamper.level(at, is_active);
                 news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
@@ -231,7 +238,7 @@ impl Panel {
             KeyNews::Pressed(key) => {
                 PanelNews::Handset(at, HandsetEvent::Key(key, KeySource::Keypad))
             }
-            KeyNews::Stuck | KeyNews::Free => PanelNews::Stuck(self.stuck()),
+            KeyNews::Stuck => PanelNews::Stuck(self.stuck()),
         });
         news.into_iter().collect()
     }
@@ -259,7 +266,11 @@ impl Panel {
         }
         let told = self.dial.as_mut().and_then(|dial| dial.tick(now));
         self.dial_told(now, told, &mut news);
-        button_told(self.button.tick(now), &mut news);
+        let told = self.button.tick(now);
+        self.button_told(told, &mut news);
+        if self.button_watch.tick(now) {
+            news.push(PanelNews::Stuck(self.stuck()));
+        }
         let told = self.tamper.tick(now);
         news.extend(told.map(|(_, open)| PanelNews::Tamper(open)));
         let told = self.service.tick(now);
@@ -313,6 +324,7 @@ impl Panel {
             self.hook.deadline(),
             self.dial.as_ref().and_then(DialDecoder::deadline),
             self.button.deadline(),
+            self.button_watch.deadline(),
             self.tamper.deadline(),
             self.service.deadline(),
             self.service_held.and_then(|held| match held {
@@ -331,7 +343,9 @@ impl Panel {
     pub fn stuck(&self) -> Stuck {
         Stuck {
             dial: self.dial.as_ref().is_some_and(DialDecoder::is_stuck),
-            key: self.keypad.as_ref().is_some_and(KeypadDecoder::is_stuck),
+            key: (self.keypad.as_ref())
+                .map_or_else(StuckKeys::default, KeypadDecoder::stuck)
+                .with(Key::Button, self.button_watch.fault()),
             hook: self.hook.chatters(),
             service: self.service_held.is_some_and(|held| held.is_stuck),
         }
@@ -344,6 +358,15 @@ impl Panel {
             }
             DialNews::Stuck | DialNews::Free => PanelNews::Stuck(self.stuck()),
         }));
+    }
+
+    fn button_told(&mut self, told: Option<(Mono, bool)>, news: &mut Vec<PanelNews>) {
+        let Some((at, true)) = told else { return };
+        if self.button_watch.fault().is_none() {
+            self.button_watch.pressed(at);
+            let pressed = HandsetEvent::Key(Key::Button, KeySource::Keypad);
+            news.push(PanelNews::Handset(at, pressed));
+        }
     }
 
     fn hook_told(&mut self, now: Mono, told: Option<HookNews>, news: &mut Vec<PanelNews>) {
@@ -380,15 +403,6 @@ impl Panel {
             }
             HandsetEvent::Lifted | HandsetEvent::Key(..) | HandsetEvent::Service => {}
         }
-    }
-}
-
-fn button_told(told: Option<(Mono, bool)>, news: &mut Vec<PanelNews>) {
-    if let Some((at, true)) = told {
-        news.push(PanelNews::Handset(
-            at,
-            HandsetEvent::Key(Key::Button, KeySource::Keypad),
-        ));
     }
 }
 
@@ -537,6 +551,33 @@ mod tests {
         news.extend(panel.tick(Mono(5_010_100)));
         assert_eq!(news, [stuck(false)]);
         assert_eq!(panel.deadline(), None);
+    }
+
+    #[test]
+    fn a_wet_button_gives_its_consent_at_most_for_a_minute() {
+        let mut panel = panel();
+        let mut told = Vec::new();
+        for n in 0..600 {
+            told.extend(panel.level(Mono(n * 1_000), Line::Button, true));
+            told.extend(panel.tick(Mono(n * 1_000 + 400)));
+            told.extend(panel.level(Mono(n * 1_000 + 500), Line::Button, false));
+            told.extend(panel.tick(Mono(n * 1_000 + 900)));
+        }
+        assert_eq!(panel.deadline(), Some(Mono(599_500 + 10_000)));
+        told.extend(panel.tick(Mono(609_500)));
+        let presses = events(told.clone());
+        assert_eq!(presses.len(), 41, "{presses:?}");
+        let stuck = told.iter().filter_map(|news| match news {
+            PanelNews::Stuck(stuck) => Some(stuck.key.to_string()),
+            _ => None,
+        });
+        let stuck: Vec<String> = stuck.collect();
+        assert_eq!(stuck.len(), 2, "{stuck:?}");
+        assert!(
+            stuck[0].starts_with("the button repeats by itself"),
+            "{stuck:?}"
+        );
+        assert_eq!((stuck[1].as_str(), panel.deadline()), ("", None));
     }
 
     #[test]

@@ -173,8 +173,7 @@ pub fn task(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {
-    let place = Place::new(name, true);
-    tokio::spawn(async move { place.left(unwound(work).await) })
+    spawn(Place::new(name, true), work)
 }
 
 /// Starts a task on this thread's runtime that does one thing and ends. Only its panic is a death.
@@ -182,7 +181,15 @@ pub fn errand(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {
-    let place = Place::new(name, false);
+    spawn(Place::new(name, false), work)
+}
+
+fn spawn(
+    place: Place,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    // Each future that it is moved through would hold room for it, three times what it takes.
+    let work = Box::pin(work);
     tokio::spawn(async move { place.left(unwound(work).await) })
 }
 

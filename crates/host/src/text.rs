@@ -80,6 +80,17 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NoText> {
     }
 }
 
+/// A text as one line without control characters, and not too long: texts of brokers, booths and kernels must not drive a terminal.
+pub fn one_line(text: &str, longest: usize) -> String {
+    let plain: String = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(longest)
+        .collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A file's name, quoted for a command of a shell.
 pub fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

@@ -76,11 +76,8 @@ pub fn alert(
             "{booth} raises more than {MAX_ALERTS_PER_BOOTH} alerts"
         ));
     }
-    let severity = severity_name(alert.severity.or(of_the_table.map(AlertId::severity)));
-    let text: String = match alert.text.is_empty() {
-        true => of_the_table.map_or_else(|| id.to_owned(), |id| id.meaning().to_owned()),
-        false => alert.text.chars().take(500).collect(),
-    };
+    let severity = severity_name(alert.severity_of(id));
+    let text = alert.sentence(id);
     end_milder_or_worse(db, now, booth, id, &severity)?;
     db.prepare_cached(
         "INSERT INTO alert (booth_id, id, severity, text, since, said_at)
@@ -99,9 +96,9 @@ pub fn alert(
     Ok(())
 }
 
-/// The contract's word for a severity; one that is not given counts as the mildest.
-fn severity_name(severity: Option<Severity>) -> String {
-    let severity = serde_json::to_value(severity.unwrap_or(Severity::Watch)).ok();
+/// The contract's word for a severity.
+fn severity_name(severity: Severity) -> String {
+    let severity = serde_json::to_value(severity).ok();
     severity
         .and_then(|value| value.as_str().map(str::to_owned))
         .unwrap_or_default()

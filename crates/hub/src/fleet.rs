@@ -30,8 +30,6 @@ const MAX_BOOTHS: i64 = 10_000;
 const MAX_MACHINES_PER_BOOTH: i64 = 16;
 /// Most starts of a card that are believed between two of its messages, besides one for each second between them.
 const MAX_STARTS: u64 = 1_000;
-/// Retained health expires after seven days (contract §3): the time that is left until then gives its age.
-const HEALTH_EXPIRY_S: i64 = 7 * 86_400;
 
 /// A word from a booth was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -196,13 +194,11 @@ pub fn state(
     }
     let state: BoothState = parsed("state", payload)?;
     let said = said_before(db, now, booth, &state.card_id, state.session)?;
-    let late = said.session.is_some_and(|known| {
-        state.session < known
-            // Within one session `online` comes first: after the session's end another `online` can only be a repeat.
-            || (state.session == known
-                && state.state == Presence::Online
-                && said.presence.as_deref().is_some_and(|presence| presence != "online"))
-    });
+    let was_online = said
+        .presence
+        .as_deref()
+        .is_none_or(|presence| presence == "online");
+    let late = state.is_late(said.session.map(|known| (known, was_online)));
     if !late {
         db.prepare_cached(
             "UPDATE card_at_booth SET boot_count = ?3, connect_ms = ?4, presence = ?5
@@ -331,7 +327,7 @@ pub fn health(
         match known {
             // The same text was heard live before a reconnect, so that its time is known.
             Some((Some(known), Some(at))) if known == text => Some(at),
-            _ => age_of_retained(now, &health, left_s).map(rfc3339),
+            _ => health.retained_since(now, left_s).map(rfc3339),
         }
     } else {
         Some(rfc3339(now))
@@ -346,19 +342,6 @@ pub fn health(
         contest(db, now, booth)?;
     }
     Ok(())
-}
-
-/// When a retained health was said: computed from what is left of its expiry, else its own time if the booth's clock was set, else
-/// unknown.
-fn age_of_retained(now: Timestamp, health: &Health, left_s: Option<u32>) -> Option<Timestamp> {
-    if let Some(left) = left_s {
-        let age = (HEALTH_EXPIRY_S - i64::from(left)).max(0);
-        return now.checked_sub(SignedDuration::from_secs(age)).ok();
-    }
-    let seconds = health.said_by_its_clock()?;
-    Timestamp::from_second(seconds as i64)
-        .ok()
-        .map(|at| at.min(now))
 }
 
 /// Notes the card's numbers for the audit, if this health certainly belongs to the current card.

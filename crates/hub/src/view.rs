@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::course::Point;
 use crate::keys::Keyring;
 use crate::store::{BodyFiles, Happened};
+use booth_contract::fleet::DEFAULT_INTERVAL_S;
 use booth_contract::{BodyHash, CardId, ClipId, ConfigReport, Health, Presence, Severity};
 
 /// Most bars of a chart.
@@ -261,9 +262,6 @@ pub struct RefusedPage {
     /// How many entries there are in all.
     pub total: u64,
 }
-
-/// The interval of a booth that never said its own.
-pub(crate) const DEFAULT_INTERVAL_S: u64 = 60;
 
 /// One booth as the operations page shows it.
 #[derive(Debug, Clone, PartialEq)]

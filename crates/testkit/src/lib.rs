@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-pub use booth_stage::{city, pulse, screen, session, speech, stage, visit, wait};
+pub use booth_stage::{city, program, pulse, screen, session, speech, stage, visit, wait};
 
 pub mod alike;
 pub mod backlog;
@@ -27,6 +27,7 @@ pub mod crash_states;
 pub mod drain;
 pub mod flush_control;
 pub mod gateway;
+pub mod glass;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 // it traps on registers by x86's single step
 pub mod gpio_kernel;

@@ -116,6 +116,7 @@ macro_rules! words {
             AlertDraining = "alert_draining", "The centre empties this booth, so that the card can be changed. It takes messages again by itself.", "Centralen tømmer boksen, så kortet kan skiftes. Boksen tager imod beskeder igen af sig selv.";
             AlertHandsetFailed = "alert_handset_failed", "The hook switch cannot be read. Check its wiring.", "Gaffelkontakten kan ikke læses. Kontrollér ledningerne.";
             AlertControlsFaulty = "alert_controls_faulty", "The dial, the keypad, a button or the lamp does not work. Free what is stuck, or check the wiring.", "Drejeskiven, tastaturet, en knap eller lampen virker ikke. Løsn det, der sidder fast, eller kontrollér ledningerne.";
+            AlertKeyStuck = "alert_key_stuck", "A key is pressed and nobody presses it. Dry and clean the keypad, or swap it.", "En tast er trykket ned, uden at nogen trykker. Tør og rens tastaturet, eller skift det.";
             AlertCaseOpen = "alert_case_open", "The case is open. Shut it.", "Kabinettet er åbent. Luk det.";
             AlertHandsetLeftOff = "alert_handset_left_off", "The handset was left off its hook. Hang it up.", "Røret er ikke lagt på. Læg det på.";
             AlertNoQuestion = "alert_no_question", "No question is open at this booth. Add one to the configuration.", "Boksen har intet spørgsmål. Tilføj et i opsætningen.";

@@ -3,6 +3,7 @@
 //! Owns: the options of every connection that booth, doctor and hub make, and the connector that goes the way of [`route`]. Never
 //! does: connect by itself; the event loop does that at its first poll. Holds the password; never shows it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,9 +110,11 @@ impl Login {
                     .map_err(|what| io::Error::other(login.trouble(what)))
             }
         });
-        let (client, events) = AsyncClient::builder(options)
+        let (client, mut events) = AsyncClient::builder(options)
             .capacity(terms.requests)
             .build();
+        // The library begins with room for 128 events, 50 KB, and hands each on before the next one is read.
+        events.state.events = VecDeque::new();
         (client, events, line)
     }
 

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ use super::trouble::What;
 pub(super) const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes that are read at a time.
 const CHUNK: usize = 16 * 1024;
+/// Where they are read to: on the stack, because between two reads nothing is there, and a simulated city has ten thousand connections.
+const SPACE: [MaybeUninit<u8>; CHUNK] = [MaybeUninit::uninit(); CHUNK];
 /// Most reads for the broker's last packet, after writing has failed.
 const LAST_READS: usize = 64;
 /// While reading is paused the library is given an answer to its pings this often, because it gives up a broker that answers none.
@@ -213,7 +216,6 @@ pub struct Wire {
     /// Filtered bytes that the library has not read yet, from `at` on.
     ready: Vec<u8>,
     at: usize,
-    raw: Box<[u8]>,
     heard: Vec<Heard>,
     /// Runs until CONNACK.
     patience: Option<Pin<Box<Sleep>>>,
@@ -231,7 +233,6 @@ impl Wire {
             line,
             ready: Vec::new(),
             at: 0,
-            raw: vec![0; CHUNK].into_boxed_slice(),
             heard: Vec::new(),
             patience: Some(Box::pin(sleep(LOGIN_PATIENCE))),
             held_ping: None,
@@ -250,7 +251,8 @@ impl Wire {
     /// A broker that ends the connection gives its reason and closes; the write that is under way fails before the reason is read.
     fn hear_last_words(&mut self, context: &mut Context<'_>) {
         for _ in 0..LAST_READS {
-            let mut raw = ReadBuf::new(&mut self.raw);
+            let mut space = SPACE;
+            let mut raw = ReadBuf::uninit(&mut space);
             let read = Pin::new(&mut self.stream).poll_read(context, &mut raw);
             if !matches!(read, Poll::Ready(Ok(()))) || raw.filled().is_empty() {
                 return;
@@ -299,7 +301,8 @@ impl AsyncRead for Wire {
             } else {
                 this.held_ping = None;
             }
-            let mut raw = ReadBuf::new(&mut this.raw[..most]);
+            let mut space = SPACE;
+            let mut raw = ReadBuf::uninit(&mut space[..most]);
             let read = ready!(Pin::new(&mut this.stream).poll_read(context, &mut raw));
             if let Err(error) = read {
                 return Poll::Ready(Err(this.broke(error)));

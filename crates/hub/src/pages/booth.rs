@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use booth_contract::AlertId;
+use booth_contract::fleet::{Seen, span};
 use maud::{Markup, html};
 
 use super::operations::{gap_table, standing_of};
 use super::spark::{number, spark, words};
-use super::standing::name;
 use super::wanted::{Wants, wanted};
-use super::{Base, Head, count, moment, more, page, span};
+use super::{Base, Head, count, moment, more, page};
 use crate::course::Span;
 use crate::orders::{PLAIN, SIGNED};
 use crate::view::{BoothPage, BoothView};
@@ -72,7 +72,7 @@ pub fn booth(
     let booth = &view.booth;
     let body = html! {
         p { a href=(base.to("operations")) { "All booths" } }
-        h1 { (name(booth)) }
+        h1 { (booth.called()) }
         p.soft { (booth.booth_id) @if !booth.place.is_empty() { " · " (booth.place) } @if !booth.expected { " · not expected" } }
         (standing_of(booth, &view.unreadable))
         p { (facts(booth)) }
@@ -84,7 +84,7 @@ pub fn booth(
         @if !view.gaps.is_empty() { h2 { "Clips that are not here" } (gap_table(&view.gaps)) }
         (cards(view))
     };
-    page(head, name(booth), base, &body)
+    page(head, booth.called(), base, &body)
 }
 
 /// The values that the booth has said, with their pictures.
@@ -172,6 +172,7 @@ fn things_for(alert: AlertId) -> &'static [&'static str] {
         | AlertId::DiskErrors => &[CARD],
         AlertId::HandsetFailed | AlertId::HookNeverOn => &[HANDSET, WIRING],
         AlertId::ControlsFaulty => &["a dial or a keypad, as this booth has", WIRING],
+        AlertId::KeyStuck => &["a dry keypad with its seal, and a cloth", WIRING],
         AlertId::CaseOpen => &["the key of the case, and a lock"],
         AlertId::NotConnected => {
             &["a network cable, a SIM card, and a telephone to try the network with"]

@@ -2,8 +2,9 @@
 
 use booth_city::harmless;
 use booth_contract::Health;
+use booth_contract::fleet::Seen;
 
-use super::standing::{Chosen, standing};
+use super::standing::Chosen;
 use crate::view::FleetView;
 
 /// The columns before those of health, which have the contract's names (§3.2).
@@ -47,7 +48,7 @@ pub fn fleet_csv(view: &FleetView) -> Result<Vec<u8>, csv::Error> {
             harmless(&booth.name),
             harmless(&booth.place),
             u8::from(booth.expected).to_string(),
-            standing(booth).key().to_owned(),
+            booth.standing().key().to_owned(),
             booth
                 .presence
                 .map_or("", crate::fleet::presence_name)

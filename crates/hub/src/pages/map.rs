@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use booth_city::places::Whereabouts;
+use booth_contract::fleet::{Seen, Standing};
 use maud::{Markup, html};
 
-use super::standing::{Standing, name, standing};
 use super::{Base, count, grouped};
 use crate::view::BoothView;
 
@@ -33,14 +33,14 @@ struct Mark<'a> {
 impl Mark<'_> {
     /// The state of the worst of them.
     fn worst(&self) -> Standing {
-        let all = self.booths.iter().map(|booth| standing(booth));
+        let all = self.booths.iter().map(|booth| booth.standing());
         all.min().unwrap_or(Standing::Fine)
     }
 
     /// What it shows, in words.
     fn said(&self) -> String {
         match self.booths.as_slice() {
-            [one] => format!("{}: {}", name(one), standing(one).word()),
+            [one] => format!("{}: {}", one.called(), one.standing().word()),
             several => format!(
                 "{}: {}",
                 count(several.len() as u64, "booth", "booths"),
@@ -60,7 +60,7 @@ fn states(booths: &[&BoothView]) -> String {
 }
 
 fn number_of(booths: &[&BoothView], state: Standing) -> u64 {
-    let its = booths.iter().filter(|booth| standing(booth) == state);
+    let its = booths.iter().filter(|booth| booth.standing() == state);
     its.count() as u64
 }
 
@@ -243,10 +243,10 @@ fn by_booth(booths: &[&BoothView], whereabouts: &Whereabouts) -> Markup {
             tbody { @for booth in booths {
                 @let spot = &whereabouts.booths[&booth.booth_id];
                 tr {
-                    th scope="row" { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (name(booth)) } }
+                    th scope="row" { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (booth.called()) } }
                     td { (spot.place) }
                     td { (spot.area.as_deref().unwrap_or("–")) @if spot.at.is_none() { div.soft { "not on the map" } } }
-                    td { (told(standing(booth))) }
+                    td { (told(booth.standing())) }
                 }
             } }
         }
@@ -284,7 +284,7 @@ fn without(booths: &[&BoothView]) -> Markup {
         p.soft { "An editor says under Places where a booth stands." }
         ul {
             @for booth in booths.iter().take(MOST_ELSEWHERE) {
-                li { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (name(booth)) } ": " (told(standing(booth))) }
+                li { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (booth.called()) } ": " (told(booth.standing())) }
             }
             @if booths.len() > MOST_ELSEWHERE { li { "and " (grouped((booths.len() - MOST_ELSEWHERE) as u64)) " more" } }
         }

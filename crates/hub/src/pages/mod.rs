@@ -134,16 +134,6 @@ pub fn plain(base: Base, title: &str, text: &str) -> Markup {
     page(&Head::Own, title, base, &body)
 }
 
-/// A span of time in words: `12 s`, `3 min`, `5 h`, `2 days`.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 /// `1 clip`, `2 clips`, `1,060 clips`.
 fn count(number: u64, one: &str, many: &str) -> String {
     format!(

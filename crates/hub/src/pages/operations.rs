@@ -6,11 +6,12 @@ use super::campaigns::asked;
 use super::look_at::list;
 use super::map::map;
 use super::spark::number;
-use super::standing::{Chosen, SORTS, Standing, name, standing};
-use super::{Base, Head, count, grouped, moment, more, page, span};
+use super::standing::Chosen;
+use super::{Base, Head, count, grouped, moment, more, page};
 use crate::view::{AlertView, BoothView, FleetView, GapView, UnreadableView};
 use booth_city::places::Whereabouts;
-use booth_contract::{AlertId, Presence, Severity};
+use booth_contract::fleet::{self, SORTS, Seen, Standing, span};
+use booth_contract::{AlertId, Presence};
 
 /// How often a page loads itself anew, in seconds, where its reader has asked for that.
 pub const RELOAD_S: u32 = 15;
@@ -27,76 +28,7 @@ const MAX_TEXT: usize = 200;
 
 /// The fleet in one sentence.
 pub fn sentence(view: &FleetView) -> String {
-    if view.booths.is_empty() {
-        return "No booth is expected and none has been heard.".into();
-    }
-    let of = |wanted: Standing| {
-        view.booths
-            .iter()
-            .filter(move |booth| standing(booth) == wanted)
-    };
-    let speaks = |booth: &&BoothView| {
-        matches!(
-            standing(booth),
-            Standing::NeedsVisit | Standing::Watch | Standing::Fine
-        )
-    };
-    let can = view.booths.iter().filter(speaks).count();
-    let all = view.booths.len();
-    let mut parts = vec![if can == all && all == 1 {
-        "The booth can take messages".to_owned()
-    } else if can == all {
-        format!("All {all} booths can take messages")
-    } else {
-        format!("{can} of {all} can take messages")
-    }];
-    let cannot: Vec<&BoothView> = of(Standing::CannotSpeak).collect();
-    if !cannot.is_empty() {
-        let mut reasons: Vec<String> = cannot.iter().map(|booth| reason(booth)).collect();
-        reasons.sort();
-        reasons.dedup();
-        parts.push(format!(
-            "{} cannot, because {}",
-            cannot.len(),
-            reasons.join(", or ")
-        ));
-    }
-    let silent: Vec<&BoothView> = of(Standing::Silent).collect();
-    if !silent.is_empty() {
-        let longest = silent.iter().filter_map(|booth| booth.health_age_s).max();
-        let since = longest.map_or_else(String::new, |age| format!(" for {}", span(age)));
-        parts.push(format!("{} silent{since}", silent.len()));
-    }
-    let never = of(Standing::NeverHeard).count();
-    if never > 0 {
-        parts.push(format!("{never} never heard"));
-    }
-    let oldest = view
-        .booths
-        .iter()
-        .filter_map(|booth| Some((booth.oldest_unsent_s?, booth)))
-        .max_by_key(|(age, _)| *age);
-    if let Some((age, booth)) = oldest.filter(|(age, _)| *age > 0) {
-        parts.push(format!("oldest unsent {} at {}", span(age), name(booth)));
-    }
-    parts.join("; ") + "."
-}
-
-fn reason(booth: &BoothView) -> String {
-    let preventing = booth
-        .alerts
-        .iter()
-        .find(|alert| alert.severity == Severity::CitizenCannotSpeak);
-    match preventing.and_then(|alert| AlertId::parse(&alert.id)) {
-        Some(id) => {
-            let text = id.meaning().trim_end_matches('.');
-            let mut letters = text.chars();
-            letters.next().map_or_else(String::new, |first| {
-                first.to_lowercase().collect::<String>() + letters.as_str()
-            })
-        }
-        None => "it does not say why".into(),
-    }
+    fleet::sentence(&view.booths)
 }
 
 /// The page, of the booths that its reader has chosen.
@@ -196,7 +128,7 @@ fn choice(view: &FleetView, chosen: &Chosen) -> Markup {
     let number = |standing: Standing| {
         view.booths
             .iter()
-            .filter(|booth| self::standing(booth) == standing)
+            .filter(|booth| booth.standing() == standing)
             .count() as u64
     };
     html! {
@@ -381,7 +313,7 @@ fn ranges(missing: &[(u64, u64)], numbers: u64) -> String {
 pub(super) fn standing_of(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
     let unread = |said: &&UnreadableView| said.sender == booth.booth_id;
     html! {
-        @match standing(booth) {
+        @match booth.standing() {
             Standing::CannotSpeak => span.bad { "✕ No" },
             Standing::Silent => span.bad { "? Silent" },
             Standing::NeverHeard => span.warn { "? Never heard" },
@@ -419,7 +351,7 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
     html! {
         tr {
             td {
-                strong { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (name(booth)) } }
+                strong { a href={ (Base::BESIDE.to("booth/")) (booth.booth_id) } { (booth.called()) } }
                 div.soft { (booth.booth_id) @if !booth.place.is_empty() { " · " (booth.place) }
                     @if !booth.expected { " · not expected" } }
             }
@@ -446,6 +378,8 @@ fn row(booth: &BoothView, unreadable: &[UnreadableView]) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use booth_contract::Severity;
+
     use super::*;
     use crate::pages::look_at;
     use crate::view::{RefusedPage, RefusedView};

@@ -1,97 +1,64 @@
-//! How a booth stands, worst first, and which booths of the fleet a reader wants to see in which order.
+//! Which booths of the fleet a reader wants to see, in which order; how they stand is [`booth_contract::fleet`]'s.
 
-use std::cmp::{Ordering, Reverse};
-
+use booth_contract::fleet::{self, SORTS, Seen, Standing};
 use booth_contract::{Presence, Severity};
 
 use crate::view::BoothView;
 
-/// What a booth is, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    CannotSpeak,
-    Silent,
-    NeverHeard,
-    NeedsVisit,
-    Watch,
-    Fine,
-}
-
-pub(super) fn standing(booth: &BoothView) -> Standing {
-    if !booth.heard {
-        return Standing::NeverHeard;
-    }
-    // A stale health, or the health of a booth that is gone, says nothing about the present.
-    if booth.stale || !matches!(booth.presence, Some(Presence::Online)) {
-        return Standing::Silent;
-    }
-    if booth.ready == Some(false) {
-        return Standing::CannotSpeak;
-    }
-    let worst = booth.alerts.iter().map(|alert| alert.severity).min();
-    match worst {
-        Some(Severity::CitizenCannotSpeak | Severity::NeedsVisit) => Standing::NeedsVisit,
-        Some(Severity::Watch) => Standing::Watch,
-        None if booth.two_serials => Standing::NeedsVisit,
-        None if booth.ready.is_none() => Standing::Silent,
-        None => Standing::Fine,
-    }
-}
-
-pub(super) fn name(booth: &BoothView) -> &str {
-    if booth.name.is_empty() {
-        &booth.booth_id
-    } else {
-        &booth.name
-    }
-}
-
-impl Standing {
-    /// All, worst first.
-    pub(super) const ALL: [Self; 6] = [
-        Self::CannotSpeak,
-        Self::Silent,
-        Self::NeverHeard,
-        Self::NeedsVisit,
-        Self::Watch,
-        Self::Fine,
-    ];
-
-    /// Its name in an address and in a table for machines.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::CannotSpeak => "cannot",
-            Self::Silent => "silent",
-            Self::NeverHeard => "never-heard",
-            Self::NeedsVisit => "visit",
-            Self::Watch => "watch",
-            Self::Fine => "fine",
-        }
+impl Seen for BoothView {
+    fn booth_id(&self) -> &str {
+        &self.booth_id
     }
 
-    /// Its name for people.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::CannotSpeak => "cannot take messages",
-            Self::Silent => "silent",
-            Self::NeverHeard => "never heard",
-            Self::NeedsVisit => "needs a visit",
-            Self::Watch => "to be watched",
-            Self::Fine => "fine",
-        }
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    fn presence(&self) -> Option<Presence> {
+        self.presence
+    }
+
+    fn ready(&self) -> Option<bool> {
+        self.ready
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    fn has_two_machines(&self) -> bool {
+        self.two_serials
+    }
+
+    fn raised(&self) -> impl Iterator<Item = (&str, Severity)> {
+        let alerts = self.alerts.iter();
+        alerts.map(|alert| (alert.id.as_str(), alert.severity))
+    }
+
+    fn health_age_s(&self) -> Option<u64> {
+        self.health_age_s
+    }
+
+    fn oldest_unsent_s(&self) -> Option<u64> {
+        self.oldest_unsent_s
+    }
+
+    fn sw_version(&self) -> Option<&str> {
+        self.sw_version.as_deref()
+    }
+
+    fn value(&self, name: &str) -> Option<f64> {
+        self.health.as_ref()?.get(name)
     }
 }
-
-/// The orders in which a fleet is shown: the name in an address, and the one for people.
-pub(super) const SORTS: [(&str, &str); 7] = [
-    ("worst", "the worst first"),
-    ("unsent", "the oldest unsent message first"),
-    ("health", "the oldest health first"),
-    ("hot", "the hottest first"),
-    ("card", "the fullest card first"),
-    ("version", "by software"),
-    ("name", "by name"),
-];
 
 /// What a reader of the fleet's page has chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,39 +126,12 @@ impl Chosen {
 
     /// The booths that are wanted, in the order that is wanted, from the first to the last page.
     pub(super) fn of<'a>(&self, booths: &'a [BoothView]) -> Vec<&'a BoothView> {
-        let holds = |text: &str| text.to_lowercase().contains(&self.find);
         let is_wanted = |booth: &&BoothView| {
-            self.show.is_none_or(|show| standing(booth) == show)
-                && (self.find.is_empty()
-                    || [&booth.booth_id, &booth.name, &booth.place]
-                        .iter()
-                        .any(|text| holds(text)))
+            self.show.is_none_or(|show| booth.standing() == show) && booth.has(&self.find)
         };
         let mut wanted: Vec<&BoothView> = booths.iter().filter(is_wanted).collect();
-        wanted.sort_by(|a, b| self.order(a, b).then_with(|| a.booth_id.cmp(&b.booth_id)));
+        wanted.sort_by(|a, b| fleet::order(self.sort, *a, *b));
         wanted
-    }
-
-    fn order(&self, a: &BoothView, b: &BoothView) -> Ordering {
-        let worst = |booth: &BoothView| (standing(booth), Reverse(booth.oldest_unsent_s));
-        let most = |value: &str| {
-            let of = |booth: &BoothView| booth.health.as_ref().and_then(|health| health.get(value));
-            let (a, b) = (of(a).unwrap_or(f64::MIN), of(b).unwrap_or(f64::MIN));
-            b.total_cmp(&a)
-        };
-        match SORTS[self.sort].0 {
-            "unsent" => b.oldest_unsent_s.cmp(&a.oldest_unsent_s),
-            // A booth that never said health comes first.
-            "health" => b
-                .health_age_s
-                .unwrap_or(u64::MAX)
-                .cmp(&a.health_age_s.unwrap_or(u64::MAX)),
-            "hot" => most("cpu_temp_c"),
-            "card" => most("data_used_pct"),
-            "version" => a.sw_version.cmp(&b.sw_version),
-            "name" => name(a).cmp(name(b)),
-            _ => worst(a).cmp(&worst(b)),
-        }
     }
 }
 

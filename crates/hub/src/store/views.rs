@@ -21,9 +21,10 @@ use crate::ingest::{is_clip_id, shortened};
 use crate::keys::Keyring;
 use crate::view::SealedClip;
 use crate::view::{
-    AlertView, AnswersView, BoothPage, BoothView, ClipFile, DEFAULT_INTERVAL_S, FleetView,
-    MOST_BARS, MOST_DAYS, Place, PollView, RefusedPage, Views,
+    AlertView, AnswersView, BoothPage, BoothView, ClipFile, FleetView, MOST_BARS, MOST_DAYS, Place,
+    PollView, RefusedPage, Views,
 };
+use booth_contract::fleet;
 use booth_contract::{Birth, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
 use booth_host::clock;
 
@@ -372,21 +373,15 @@ impl StoreViews {
             .health
             .as_deref()
             .and_then(|text| Health::from_json(text.as_bytes()).ok());
-        let count = |name: &str| {
-            let value = health.as_ref()?.get(name)?;
-            (0.0..9.0e15).contains(&value).then_some(value as u64)
-        };
-        let health_interval_s = count("health_interval_s")
-            .or(birth.as_ref().map(|birth| birth.health_interval_s))
-            .filter(|seconds| (1..=86_400).contains(seconds))
-            .unwrap_or(DEFAULT_INTERVAL_S);
+        let count = |name: &str| fleet::whole(health.as_ref()?, name);
+        let health_interval_s = fleet::interval_s(health.as_ref(), birth.as_ref());
         let health_age_s = heard
             .health_at
             .as_deref()
             .and_then(|at| at.parse::<Timestamp>().ok())
             .map(|at| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0));
         let alerts = alerts_shown(db, came_at, &heard)?;
-        let stale = health_age_s.is_none_or(|age| age > 3 * health_interval_s);
+        let stale = fleet::is_stale(health_age_s, health_interval_s);
         // A booth that sends health is there, even if the broker kept no state of it for this hub.
         let is_heard = heard.health_live && !stale;
         let presence = heard.presence.as_deref().and_then(presence);
