@@ -26,13 +26,15 @@
 #   mtools dosfstools                                 the card as a technician writes it; does its FAT mend after a power cut?
 #   device-tree-compiler                              the device tree of a Raspberry Pi 3 as QEMU's serial port needs it
 #   minisign                                          signs updates
+#   lintian                                           the rules of Debian packages
+#   python3-jsonschema python3-yaml                   the published schemas, as programs that are not ours read them
 #   espeak-ng                                         speaks campaigns' texts
 #   espeak-ng sox                                     voices of the test recordings, and of the booth itself
 build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
 sound = pulseaudio pulseaudio-utils libasound2-plugins
 run_packages = $(build) mosquitto opus-tools espeak-ng $(if $(MIC),alsa-utils,$(sound))
 demo-city_packages = $(build) mosquitto espeak-ng
-test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools systemd curl openssl age python3-cryptography espeak-ng
+test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools systemd curl openssl age python3-cryptography python3-jsonschema python3-yaml espeak-ng
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs valgrind python3-venv python3-dev
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
 simulate_packages = $(build)
@@ -49,6 +51,8 @@ image-test_packages = $(build) mosquitto mosquitto-clients opus-tools e2fsprogs 
 fixtures_packages = espeak-ng sox opus-tools
 voice_packages = $(fixtures_packages)
 brokers_packages = mmdebstrap git
+book_packages = cargo gcc libc6-dev
+deb_packages = $(build) mmdebstrap debian-archive-keyring lintian
 packages-proof_packages = mmdebstrap debian-archive-keyring
 # Each target that has a list begins with this.
 needs = @tests/packages/install.sh $($@_packages)
@@ -68,13 +72,17 @@ DEBIAN ?= 12 13
 PROVE ?=
 LOOK ?=
 VARIANT ?=
+DEB_SUITES ?= bookworm trixie
+# The program that `make image` has built for arm64, where it has.
+ARM64_PROGRAM ?= $(wildcard target/image/work/program/booth-gateway)
 
 # cargo-fuzz asks for an unstable compiler flag or two; the pinned stable compiler has them behind this variable.
 CARGO_FUZZ = 0.13.2
+MDBOOK = 0.5.4
 SECONDS ?= 60
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt update_manifest to_pages sealed_clip
 
-.PHONY: brokers demo-city image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
+.PHONY: book brokers deb demo-city image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -115,6 +123,21 @@ image: ## the SD image, from the locks in image/; as root; IMAGE_CACHE=folder of
 help-files: ## man pages and shell completions of both programs, in target/help
 	$(needs)
 	cargo run --example help_files -- target/help
+
+book: ## the documents as a site, in target/book; mdbook is installed where it is missing
+	$(needs)
+	@command -v mdbook >/dev/null || cargo install --locked mdbook@$(MDBOOK)
+	mdbook build
+
+deb: ## Debian packages of both programs, in target/deb; as root tried in clean Debians (DEB_SUITES="bookworm trixie"); ARM64_PROGRAM=<the image's booth-gateway>
+	$(needs)
+	cargo build --release --bins
+	cargo run --example help_files -- target/help
+	rm -rf target/deb
+	deb/build.sh booth-gateway target/release/booth-gateway target/help target/deb
+	deb/build.sh booth-hub target/release/booth-hub target/help target/deb
+	$(if $(ARM64_PROGRAM),deb/build.sh booth-gateway "$(ARM64_PROGRAM)" target/help target/deb)
+	DEB_SUITES="$(DEB_SUITES)" tests/packages/deb.sh target/deb
 
 image-packages:
 	@tests/packages/install.sh $(image_packages)

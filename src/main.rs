@@ -25,7 +25,7 @@ use booth_gateway::config::Config;
 use booth_gateway::doctor::{self, Show};
 use booth_gateway::provision::{check_beside, unused_prompts};
 use booth_gateway::run::{self, Ended, RunError};
-use booth_gateway::status;
+use booth_gateway::status::{self, Verdict};
 use booth_host::{complain, say};
 use booth_host::{crew, journal, out, private};
 
@@ -143,6 +143,9 @@ fn check_config(path: &Path, json: bool) -> ExitCode {
 
 fn doctor(arguments: &DoctorArguments) -> ExitCode {
     let path = &arguments.config.config;
+    if let Some(into) = &arguments.bundle {
+        return bundle(path, into);
+    }
     match (arguments.live, arguments.console) {
         (false, false) => examine(path, arguments.json),
         (true, _) => watch(path, Show::Live, arguments.seconds),
@@ -163,6 +166,27 @@ fn examine(path: &Path, json: bool) -> ExitCode {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+/// The doctor's findings and more in one file.
+fn bundle(path: &Path, into: &Path) -> ExitCode {
+    match doctor::bundle::write(path, into) {
+        Ok(examination) => {
+            let faults = examination.findings.iter();
+            let faults = faults.filter(|finding| finding.verdict == Verdict::Fault);
+            say!(
+                "{}: written, with {} findings, {} of them at fault. `tar tzf` lists what is in it.",
+                into.display(),
+                examination.findings.len(),
+                faults.count()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            complain!("{why}");
+            ExitCode::FAILURE
+        }
     }
 }
 

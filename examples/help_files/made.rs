@@ -18,12 +18,17 @@ mod hub;
 /// The shells that Debian has.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
+/// Both programs, as they read their arguments.
+pub fn programs() -> [clap::Command; 2] {
+    [gateway::Arguments::command(), hub::Arguments::command()]
+}
+
 /// Writes `man/` with a page for each program and verb, and `completions/`; how many files they are.
 pub fn write(folder: &Path) -> io::Result<usize> {
     let (man, completions) = (folder.join("man"), folder.join("completions"));
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;
-    for mut command in [gateway::Arguments::command(), hub::Arguments::command()] {
+    for mut command in programs() {
         clap_mangen::generate_to(command.clone(), &man)?;
         let name = command.get_name().to_owned();
         for shell in SHELLS {

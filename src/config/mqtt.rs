@@ -34,6 +34,8 @@ pub struct Mqtt {
     pub confirm: Confirm,
     /// How fast clips may leave, kbit/s; 0 is as fast as the link goes.
     pub upload_kbit_s: u64,
+    /// Whether the booth describes itself to a Home Assistant at the same broker.
+    pub home_assistant: bool,
 }
 
 impl Mqtt {
@@ -131,6 +133,7 @@ impl Default for Mqtt {
             root: "booth/1".into(),
             confirm: Confirm::Hub,
             upload_kbit_s: 0,
+            home_assistant: false,
         }
     }
 }

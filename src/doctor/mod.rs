@@ -1,9 +1,10 @@
 //! `booth-gateway doctor`: looks at a booth as a technician would, and says what is wrong and what to do.
 //!
-//! Owns: what is looked at, and the verdicts. Never does: change anything, neither a mixer nor a running gateway. A running
+//! Owns: what is looked at, and the verdicts, and the file that takes both to whoever helps. Never does: change anything, neither a mixer nor a running gateway. A running
 //! gateway is asked over its own socket, because its lines, its card and its identity at the broker are in use.
 
 mod broker;
+pub mod bundle;
 mod credentials;
 mod gateway;
 mod lines;

@@ -75,6 +75,7 @@ pub(super) enum Verb {
         Examples:\n  \
         booth-gateway doctor                     a table, faults last, each with its remedy\n  \
         booth-gateway doctor --json              the same for programs\n  \
+        booth-gateway doctor --bundle FILE       all of it in one file for whoever helps from afar; no secrets, no voices\n  \
         booth-gateway doctor --live              watch contacts, last key and level meter; Ctrl-C ends\n  \
         booth-gateway doctor --live --seconds 20 | tee contacts.txt    one line per change"
     )]
@@ -346,6 +347,10 @@ pub(super) struct UpdateArguments {
     /// Say what an update file holds, without writing anything; on any machine.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "trial", "requested"])]
     pub(super) describe: Option<PathBuf>,
+    /// Wait until nobody is at the handset, and end: for whoever starts the gateway anew after another version was installed
+    /// as a Debian package (booth-new-version.service).
+    #[arg(long, conflicts_with_all = ["source", "describe", "trial", "requested", "status"])]
+    pub(super) wait_for_rest: bool,
     /// At the start of the machine: note what became of an update; on trial, watch the gateway and commit, or restart
     /// into the version from before (booth-trial.service).
     #[arg(long, conflicts_with_all = ["source", "requested"])]
@@ -375,6 +380,11 @@ pub(super) struct DoctorArguments {
     /// "findings": [{"area", "subject", "verdict": "ok"|"not_checked"|"warning"|"fault", "sentence", "remedy"}]}.
     #[arg(long, conflicts_with_all = ["live", "console"])]
     pub(super) json: bool,
+    /// Write one file (tar, gzip) with everything that helps from afar: the findings, the configuration without secrets, the
+    /// state, the latest lines of the journal, the kernel's and the network's facts. It holds no message, receipt, password,
+    /// code or key. FILE must not be there yet. Exit status 0 says that it is written, whatever was found.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "live", "console"])]
+    pub(super) bundle: Option<PathBuf>,
     /// Show contacts, last key and level meter four times a second until Ctrl-C. Without a running gateway the
     /// doctor holds lines and microphone until then.
     #[arg(long)]

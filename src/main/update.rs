@@ -42,6 +42,9 @@ fn follow(updater: &Updater, arguments: UpdateArguments) -> Option<Result<(), Ve
     if arguments.status {
         return Some(show(updater, arguments.json));
     }
+    if arguments.wait_for_rest {
+        return Some(updater.wait_until_empty());
+    }
     if arguments.requested {
         journal::init("booth-update", log::LevelFilter::Info);
         return Some(updater.requested());

@@ -30,12 +30,24 @@ impl Gateway {
         expiry_s: Option<u32>,
         correlation: Option<Vec<u8>>,
     ) {
+        let topic = self.topics.name(topic);
+        self.telegram_at(topic, payload, kind, expiry_s, correlation);
+    }
+
+    /// The same on a topic outside the contract.
+    pub(super) fn telegram_at(
+        &mut self,
+        topic: String,
+        payload: Vec<u8>,
+        kind: Kind,
+        expiry_s: Option<u32>,
+        correlation: Option<Vec<u8>>,
+    ) {
         if !self.booth.is_connected() {
             return;
         }
         let token = self.event_token();
         self.next_telegram += 1;
-        let topic = self.topics.name(topic);
         self.count_sent(&topic, &payload);
         let lost = self.mqtt.as_ref().and_then(|outbox| {
             outbox.put(Outbound {

@@ -13,6 +13,7 @@ mod deliver;
 mod diagnosis;
 mod ended;
 mod health;
+mod home_assistant;
 mod keeper;
 mod link;
 mod machine;

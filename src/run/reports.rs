@@ -63,6 +63,7 @@ impl Gateway {
         let state = self.speaker().state(Presence::Online, self.machine.wall());
         self.publish(&Topic::State(booth.clone()), state, Kind::Statement, None);
         self.publish_birth();
+        self.publish_to_home_assistant();
         // Every id of the table is published, raised or empty, so that no alert of an earlier process or card stays.
         for id in AlertId::ALL {
             self.publish_alert(*id);

@@ -259,7 +259,10 @@ impl Updater {
     }
 
     /// Waits until nobody is at the handset. With a gateway that does not answer, nobody can be served.
-    fn wait_until_empty(&self) -> Result<(), VerbError> {
+    ///
+    /// # Errors
+    /// Somebody was there for an hour.
+    pub fn wait_until_empty(&self) -> Result<(), VerbError> {
         match self.wait(EMPTY_WITHIN, || !self.is_in_use()) {
             true => Ok(()),
             false => Err(VerbError::InUse),

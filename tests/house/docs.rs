@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use booth_contract::{AlertId, Severity};
+use booth_gateway::doctor::bundle::harmless::is_decided;
 use booth_testkit::hub_program::hub_program;
 
 fn read(name: &str) -> String {
@@ -408,6 +409,31 @@ fn every_key_of_booth_toml_is_in_the_page_about_it() {
     assert_eq!(
         missing, [""; 0],
         "keys that docs/configuration.md does not name"
+    );
+}
+
+#[test]
+fn of_every_key_of_booth_toml_somebody_has_decided_whether_a_support_bundle_shows_it() {
+    let booth = "[booth]\nid = \"a-1\"\n";
+    let mut tables = known_keys("no_such_key = 1\n");
+    let below = ["network.wired", "network.wifi", "network.modem"];
+    tables.extend(below.map(str::to_owned));
+    let mut open = Vec::new();
+    for table in tables {
+        let text = match table.as_str() {
+            "booth" => format!("{booth}no_such_key = 1\n"),
+            "question" | "network.wifi" => format!("{booth}[[{table}]]\nno_such_key = 1\n"),
+            _ => format!("{booth}[{table}]\nno_such_key = 1\n"),
+        };
+        for key in known_keys(&text) {
+            if !is_decided(&table, &key) {
+                open.push(format!("[{table}] {key}"));
+            }
+        }
+    }
+    assert_eq!(
+        open, [""; 0],
+        "is it a secret? Say so in src/doctor/bundle/harmless.rs"
     );
 }
 

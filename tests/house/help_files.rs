@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 #[path = "../../examples/help_files/made.rs"]
-mod made;
+pub(super) mod made;
 
 #[test]
 fn every_verb_has_a_man_page_and_every_shell_its_completions() {

@@ -24,6 +24,7 @@ fn services(folder: &str) -> Vec<PathBuf> {
 fn the_exposure_of_every_unit_is_at_most_two() {
     let all = [
         services("systemd"),
+        services("deb/booth-gateway"),
         services("image/system/etc/systemd/system"),
         services("image/screen/etc/systemd/system"),
     ]

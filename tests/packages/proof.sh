@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 releases=$1
 targets=${2:-}
 [ "$(id -u)" = 0 ] || { echo "packages-proof: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
-[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench simulate help-files torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers"
+[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench simulate help-files torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers deb book"
 proof=$PWD/target/packages/proof
 rust=$(rustc --print sysroot)
 . image/mirrors.sh
@@ -34,6 +34,8 @@ programs() {
     image | image-lock | image-verify) echo "mmdebstrap curl unshare mount" ;;
     image-update) echo "minisign tar" ;;
     brokers) echo "mmdebstrap git" ;;
+    book) echo "cc cargo" ;;
+    deb) echo "$build mmdebstrap lintian readelf strip dpkg-deb" ;;
     image-test) echo "$build $broker mosquitto_pub mosquitto_sub opusdec opusinfo mke2fs e2fsck mount umount qemu-system-aarch64 mcopy mtype mdel mkfs.vfat fsck.vfat fdtput" ;;
     esac
 }
@@ -87,6 +89,8 @@ untried() {
     vm-test) echo "the machine (ten minutes, and mmdebstrap inside a chroot)" ;;
     image | image-verify) echo "the build (half an hour, 14 GB)" ;;
     image-update) echo "an update (it needs an image)" ;;
+    book) echo "cargo install mdbook" ;;
+    deb) echo "the packages (a release build, two more Debians)" ;;
     brokers) echo "the fetching (two more Debians, mmdebstrap inside a chroot)" ;;
     image-test) echo "the test (it needs an image, and 40 minutes)" ;;
     esac

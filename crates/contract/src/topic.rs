@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::{ClipId, MediaHash};
 
-/// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids) and operations. No
+/// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids), operations and Home Assistant. No
 /// booth may have one of them: the broker's access rules go by a client's name, so that such a client could publish in the booth's
 /// branch.
-pub const RESERVED_IDS: [&str; 5] = [
+pub const RESERVED_IDS: [&str; 6] = [
     "hub",
     "operations",
+    "homeassistant",
     "booth-hub",
     "booth-hub-campaign",
     "booth-hub-forget",

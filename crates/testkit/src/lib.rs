@@ -49,6 +49,7 @@ pub mod promises;
 pub mod prompts;
 pub mod proxy;
 pub mod refusals;
+pub mod schemas;
 pub mod searched;
 pub mod spool_rig;
 pub mod staff;
