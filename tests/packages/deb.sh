@@ -1,5 +1,5 @@
 #!/bin/bash
-# deb.sh FOLDER [OLDER …]: the Debian packages in FOLDER, installed, upgraded, removed and purged in a clean Debian (mmdebstrap), as root; and
+# deb.sh FOLDER: the Debian packages in FOLDER, installed, upgraded, removed and purged in a clean Debian (mmdebstrap), as root; and
 # what lintian says of them. A chroot has no service manager: a stand-in for systemctl writes down what it is asked, so that it shows that an
 # upgrade stops nothing. Everything is below target/packages/deb. Says "!! NOT RUN: reason" for what this machine cannot show; status 1 if
 # something failed.

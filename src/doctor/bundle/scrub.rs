@@ -38,7 +38,8 @@ impl Scrub {
         let is_frame = |line: &&str| !line.starts_with("-----");
         text.lines()
             .filter(is_frame)
-            .for_each(|line| self.add(line));
+            // A log may have it without the padding of Base64.
+            .for_each(|line| self.add(line.trim_end_matches('=')));
     }
 
     /// Looks for everything that stands between quotation marks: of a configuration that cannot be parsed, nobody knows what is secret.
