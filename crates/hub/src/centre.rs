@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_city::centre::{
-    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Placed, Source, Stopped, Submission, Taken,
-    Tell, Withdrawal,
+    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Placed, Source, Stopped, Submission,
+    Taken, Tell, Withdrawal,
 };
 pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;

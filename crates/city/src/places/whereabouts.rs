@@ -14,6 +14,9 @@ use crate::City;
 use crate::draw::{Ground, Shape};
 use crate::store::CityError;
 
+/// A place on the map.
+type Point = (f64, f64);
+
 /// The ground of the map, and where each booth is on it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Whereabouts {
@@ -83,7 +86,7 @@ fn drawn(areas: Vec<(String, String, Arc<Shape>)>, stands: Vec<Stand>) -> Wherea
     };
     let ground = Ground::of(&shapes, &places);
     // Name and middle of each area.
-    let known: HashMap<&str, (&str, Option<(f64, f64)>)> = areas
+    let known: HashMap<&str, (&str, Option<Point>)> = areas
         .iter()
         .enumerate()
         .map(|(n, (id, name, _))| {

@@ -2,6 +2,7 @@
 //!
 //! Owns: the status, fields and bytes of the answer. Never does: hold a file in memory, or a thread while a slow reader takes his time: each
 //! piece is read when the one before has been taken. A file that ends early ends the connection.
+#![allow(clippy::disallowed_methods)] // a piece is read on a thread of the runtime's; a panic there ends the answer
 
 use std::collections::VecDeque;
 use std::fs::File;
