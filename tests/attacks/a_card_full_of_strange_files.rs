@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use booth_testkit::gateway::{BoothHome, Gateway};
+use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::Broker;
 use booth_testkit::pulse::Pulse;
+use booth_testkit::speech::decode;
 use booth_testkit::wait::until;
 
 const OF_EACH: usize = 2_000;
@@ -68,6 +69,10 @@ fn a_card_full_of_strange_files_keeps_no_citizen_waiting() {
     until("the card becomes tidier", || {
         (home.files("aside").len() > 200).then_some(())
     });
+    // Long enough to be a message, however soon that was.
+    let wav = home.path().join("speech.wav");
+    decode(&fixtures().join("speech/da.opus"), &wav).expect("decoded");
+    pulse.speak(&wav);
     gateway.handset("hang-up");
     until("the message is kept", || {
         let state = gateway.state()?;

@@ -364,8 +364,9 @@ impl World {
                 if self.disk.is_off() {
                     return;
                 }
-                if let Ok(clip) = &cast {
-                    self.take_finished(clip, &[]);
+                match &cast {
+                    Ok(clip) => self.take_finished(clip, &[]),
+                    Err(_) => self.vote_failed(),
                 }
                 self.report(match cast {
                     Ok(clip) => RecorderEvent::Kept {

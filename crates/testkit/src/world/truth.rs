@@ -97,6 +97,8 @@ pub struct Truth {
     latest: Option<String>,
     /// The latest vote: in which life, and when.
     latest_vote: Option<(u64, u64)>,
+    /// The one before it, which counts again where the card did not take the latest.
+    vote_before: Option<(u64, u64)>,
     /// The withdrawals that left the booth, by their ids.
     withdrawals: BTreeSet<String>,
 }
@@ -125,11 +127,17 @@ impl World {
                 "a vote is cast {latest:?}, before its pause is over"
             ));
         }
+        self.truth.vote_before = latest;
         self.outcome.votes += 1;
         self.begins(clip_id);
         if let Some(spoken) = self.spoken(clip_id) {
             spoken.is_vote = true;
         }
+    }
+
+    /// The card did not take the vote: whoever comes next waits for no pause.
+    pub(super) fn vote_failed(&mut self) {
+        self.truth.latest_vote = self.truth.vote_before.take();
     }
 
     fn begins(&mut self, clip_id: &str) {
