@@ -39,6 +39,7 @@ fn whoever_starts_a_new_version_waits_for_a_citizen_who_speaks_and_the_message_i
     // This is what the unit does then.
     assert!(gateway.stop().success());
     let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
     let offered = hub.hear("");
     let manifest: Manifest = serde_json::from_slice(&offered.payload).expect("a manifest");
     assert_eq!(manifest.recovered, 0, "{manifest:?}");

@@ -12,6 +12,7 @@ use booth_testkit::hub::{Booth as Listener, Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
 use booth_testkit::schemas::misfits;
 use booth_testkit::speech::decode;
+use booth_testkit::wait::until;
 use serde_json::Value;
 
 /// The topic's name and the schemas that its payload may fit; none for bytes.
@@ -70,6 +71,7 @@ fn every_message_of_a_real_run_fits_its_schema() {
     let booth = BoothHome::sealed(broker.port, Some(&city.recipient().to_string()), "");
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("hub_online", 1);
+    gateway.reaches("ready", 1);
 
     // A message, an answer of the hub.
     let wav = booth.path().join("speech.wav");
@@ -84,7 +86,10 @@ fn every_message_of_a_real_run_fits_its_schema() {
     dials(&gateway, &format!("000{}", &*receipt.to_text()));
     // A campaign, and a vote in it.
     home.publishes(&campaign());
-    gateway.reaches("config_version", 1);
+    until("the campaign is in force", || {
+        let version = gateway.state()?["config_version"].as_u64()?;
+        (version > 0).then_some(())
+    });
     dials(&gateway, "12");
     // The centre's commands, one of them with a fault.
     for (command, payload) in [

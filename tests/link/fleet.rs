@@ -194,7 +194,7 @@ fn a_program_hears_what_happens_line_by_line_also_after_a_restart_of_the_broker(
     let booth = Booth::connect(broker.port, "torvet-2");
     booth.publish("event/boot", false, "{}");
     booth.is_judged();
-    assert_eq!(hears("boot")["kind"], "event");
+    assert_eq!(hears("\"event\"")["booth_id"], "torvet-2");
 }
 
 #[test]
