@@ -59,6 +59,8 @@ impl Fleet {
             broker.port,
             "[[booth]]\nid = \"booth-new\"\nname = \"Den nye\"\n",
         );
+        // The first account makes the store.
+        home.has_person("olga", PASSWORD, &["--role", "operator"]);
         let file = home.path().join("areas.geojson");
         std::fs::write(&file, areas().to_string()).expect("written");
         let config = home.config();
@@ -71,7 +73,6 @@ impl Fleet {
         let done = booth_hub(&[&arguments[..], &[config.to_str().expect("a path")]].concat());
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert!(done.status.success(), "{said}");
-        home.has_person("olga", PASSWORD, &["--role", "operator"]);
         let hub = Hub::start(&home);
         place(&home, booths);
         speak(broker.port, booths);
