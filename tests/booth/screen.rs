@@ -33,7 +33,9 @@ impl Booth {
     }
 
     fn connect(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.port)).expect("the page")
+        until("the page", || {
+            TcpStream::connect(("127.0.0.1", self.port)).ok()
+        })
     }
 
     /// The answer's head and body.

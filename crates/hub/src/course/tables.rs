@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use booth_contract::Health;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 /// How long a statement waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,7 +90,8 @@ pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A power cut may take the last commits, and leaves the database whole.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    let transaction = db.transaction()?;
+    // One that reads first and then wants to write is refused at once where another program writes meanwhile: `booth-hub forget`, or the hub.
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS booth (
            number INTEGER PRIMARY KEY, booth_id TEXT NOT NULL UNIQUE, summed_until INTEGER NOT NULL
