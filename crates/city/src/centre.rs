@@ -308,8 +308,6 @@ pub struct BoothNow {
     pub today: BTreeMap<String, u64>,
     /// When the booth said so; `None` where that is not known, and then the counters belong to no day.
     pub said_at: Option<Timestamp>,
-    /// The network that it says it is in, e.g. `10.1.2.0/24`; `None` while it is not connected, or where that says nothing.
-    pub network: Option<String>,
 }
 
 /// A technician's word, by the handset, that a booth stands at the place with this number.
@@ -425,8 +423,11 @@ pub trait Centre: Send + Sync + 'static {
     fn takes_messages(&self) -> bool;
     /// The booths.
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError>;
-    /// What technicians said beyond `after`, in its order, at most `limit`, each with its place. Places rise; see [`Centre::newest_word`].
-    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Placed)>, CentreError>;
+    /// The booths that are connected, each with the network that it says it is in, e.g. `10.1.2.0/24`; without those where that says nothing.
+    fn networks(&self) -> Result<Vec<(String, String)>, CentreError>;
+    /// What technicians said beyond `after`, in its order, at most `limit`, each with its place; `None` for what cannot be read. Places rise; see
+    /// [`Centre::newest_word`].
+    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Option<Placed>)>, CentreError>;
     /// The place of the newest event that is there; 0 without any. A store that was restored or rebuilt has a lower one.
     fn newest_word(&self) -> Result<i64, CentreError>;
     /// The TOML of a campaign that is in force, as it was published.

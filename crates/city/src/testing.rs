@@ -32,7 +32,7 @@ pub(crate) struct Holdings {
     pub(crate) prompts: BTreeMap<String, Vec<u8>>,
     pub(crate) booths: Vec<BoothNow>,
     /// What technicians said by handset, and the newest event's place where that is another.
-    pub(crate) placed: Vec<Placed>,
+    pub(crate) placed: Vec<Option<Placed>>,
     pub(crate) newest_word: Option<i64>,
     pub(crate) sightings: Vec<crate::watch::Sighting>,
     pub(crate) files: BTreeMap<String, String>,
@@ -327,7 +327,11 @@ impl Centre for FakeCentre {
         Ok(self.have().booths.clone())
     }
 
-    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Placed)>, CentreError> {
+    fn networks(&self) -> Result<Vec<(String, String)>, CentreError> {
+        Ok(Vec::new())
+    }
+
+    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Option<Placed>)>, CentreError> {
         let said = self.have().placed.clone();
         let places = (1..).zip(said).filter(|(place, _)| *place > after);
         Ok(places.take(limit).collect())

@@ -4,9 +4,10 @@
 #![allow(clippy::disallowed_methods)] // reads prompts, and looks which file the database is
 
 mod counted;
+mod networks;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +21,11 @@ use booth_city::sentence;
 use booth_city::watch::Sighting;
 use booth_contract::{ClipId, MediaHash, OneTimeCode, Presence, Publish, reading};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Deserialize;
 
 use self::counted::{CountedToday, counted};
+use self::networks::network_in;
 use crate::campaign;
 use crate::campaign::editor;
 use crate::config::HubConfig;
@@ -31,7 +33,7 @@ use crate::door::{Door, Shut};
 use crate::sightings;
 use crate::store::measures::free_at;
 use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError, VoteCode, VoteCodes};
-use crate::view::{FleetView, Views};
+use crate::view::{BoothView, FleetView, Views};
 use crate::withdrawing::{self, Withdrawing};
 use booth_host::clock;
 
@@ -186,23 +188,6 @@ impl HubCentre {
         })?;
         rows.collect()
     }
-
-    /// The network that each booth says it is in.
-    fn networks(&self) -> rusqlite::Result<BTreeMap<String, String>> {
-        let db = self.db();
-        let mut statement = db.prepare_cached(
-            "SELECT booth_id, birth ->> '$.ip' FROM booth WHERE json_valid(birth)",
-        )?;
-        let rows = statement.query_map([], |row| {
-            let ip: Option<String> = row.get(1)?;
-            Ok((row.get(0)?, ip.and_then(|ip| network_of(&ip))))
-        })?;
-        let named = |row: rusqlite::Result<(String, Option<String>)>| match row {
-            Ok((booth, network)) => Some(Ok((booth, network?))),
-            Err(error) => Some(Err(error)),
-        };
-        rows.filter_map(named).collect()
-    }
 }
 
 /// What a booth's event `placed` says. Its own time counts where it has one that is not ahead of the hub's.
@@ -215,24 +200,6 @@ fn placed_from(booth: String, heard: &str, payload: &str) -> Option<Placed> {
         number: u32::try_from(fields.get("place")?.as_u64()?).ok()?,
         at: own.filter(|own: &Timestamp| *own <= heard).unwrap_or(heard),
     })
-}
-
-/// The network of an address: the first 24 bits of IPv4, the first 64 of IPv6. An address that says nothing of a place has none.
-fn network_of(ip: &str) -> Option<String> {
-    match ip.parse::<IpAddr>().ok()?.to_canonical() {
-        IpAddr::V4(v4) if v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() => None,
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            Some(format!("{a}.{b}.{c}.0/24"))
-        }
-        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => None,
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => None,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            let network = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
-            Some(format!("{network}/64"))
-        }
-    }
 }
 
 impl HubCentre {
@@ -489,14 +456,10 @@ impl Centre for HubCentre {
 
     fn booths(&self) -> Result<Vec<BoothNow>, CentreError> {
         let counted = self.counted().map_err(failed)?;
-        let mut networks = self.networks().map_err(failed)?;
         let fleet = self.fleet()?;
         let now = fleet.booths.into_iter().map(|booth| {
             let (today, said_at) = counted.get(&booth.booth_id).cloned().unwrap_or_default();
-            let is_connected = !booth.stale && booth.presence == Some(Presence::Online);
-            let network = networks.remove(&booth.booth_id);
             BoothNow {
-                network: network.filter(|_| is_connected),
                 name: booth.name,
                 is_ready: booth.ready == Some(true) && !booth.stale,
                 id: booth.booth_id,
@@ -507,7 +470,28 @@ impl Centre for HubCentre {
         Ok(now.collect())
     }
 
-    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Placed)>, CentreError> {
+    fn networks(&self) -> Result<Vec<(String, String)>, CentreError> {
+        let fleet = self.fleet()?;
+        let is_connected =
+            |booth: &&BoothView| !booth.stale && booth.presence == Some(Presence::Online);
+        let connected = fleet.booths.iter().filter(is_connected);
+        let db = self.db();
+        let mut birth_of = db
+            .prepare_cached("SELECT birth FROM booth WHERE booth_id = ?1")
+            .map_err(failed)?;
+        let mut networks = Vec::new();
+        for booth in connected {
+            let birth: Option<Option<String>> = birth_of
+                .query_row([&booth.booth_id], |row| row.get(0))
+                .optional()
+                .map_err(failed)?;
+            let network = birth.flatten().and_then(|birth| network_in(&birth));
+            networks.extend(network.map(|network| (booth.booth_id.clone(), network)));
+        }
+        Ok(networks)
+    }
+
+    fn placed(&self, after: i64, limit: usize) -> Result<Vec<(i64, Option<Placed>)>, CentreError> {
         let db = self.db();
         let found = db.prepare_cached(
             "SELECT seq, booth_id, at, payload FROM event WHERE seq > ?1 AND kind = 'placed' ORDER BY seq LIMIT ?2",
@@ -521,10 +505,7 @@ impl Centre for HubCentre {
             let rows = asked.query_map(params![after, limit as i64], read)?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         });
-        let found = found.map_err(failed)?.into_iter();
-        // What cannot be read says nothing.
-        let read = found.filter_map(|(place, placed)| Some((place, placed?)));
-        Ok(read.collect())
+        found.map_err(failed)
     }
 
     fn newest_word(&self) -> Result<i64, CentreError> {

@@ -165,7 +165,6 @@ fn town(messages: u64) -> Town {
                 is_ready: booth % 4 != 0,
                 today: BTreeMap::new(),
                 said_at: None,
-                network: None,
             })
             .collect();
     }

@@ -52,10 +52,11 @@ impl City {
     /// A database or a hub that does not answer.
     pub fn observe(&self) -> Result<(), CityError> {
         let booths = self.centre.booths()?;
+        let networks = self.centre.networks()?;
         let now = booth_host::clock::wall();
         self.store.change_quietly(|db| {
             exposure::observe(db, &self.zone, &booths, now)?;
-            network::observe(db, &self.zone, &booths, now)
+            network::observe(db, &self.zone, &networks, now)
         })?;
         numbers::look(self)?;
         crate::editor::note_wordings(self)

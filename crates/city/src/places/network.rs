@@ -17,7 +17,6 @@ use booth_contract::Severity;
 use booth_contract::time::rfc3339;
 
 use super::placement;
-use crate::centre::BoothNow;
 use crate::sentence;
 use crate::store::CityError;
 use crate::watch::Sighting;
@@ -39,17 +38,15 @@ pub(crate) struct Doubt {
     pub(crate) since: String,
 }
 
-/// Notes in which network each booth is heard now.
+/// Notes in which network each of these booths is heard now.
 pub(crate) fn observe(
     db: &Transaction<'_>,
     zone: &TimeZone,
-    booths: &[BoothNow],
+    networks: &[(String, String)],
     now: Timestamp,
 ) -> Result<(), CityError> {
-    for booth in booths {
-        if let Some(network) = &booth.network {
-            see(db, zone, &booth.id, network, now)?;
-        }
+    for (booth, network) in networks {
+        see(db, zone, booth, network, now)?;
     }
     Ok(())
 }
@@ -211,17 +208,10 @@ mod tests {
         }
 
         fn hears(&self, minute: i64, network: &str) {
-            let booth = BoothNow {
-                id: "torv-1".into(),
-                name: String::new(),
-                is_ready: true,
-                today: Default::default(),
-                said_at: None,
-                network: Some(network.into()),
-            };
+            let heard = [("torv-1".to_owned(), network.to_owned())];
             let seen = self
                 .0
-                .change_quietly(|db| observe(db, &ZONE, &[booth], at(minute)));
+                .change_quietly(|db| observe(db, &ZONE, &heard, at(minute)));
             seen.expect("seen");
         }
 

@@ -10,7 +10,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use booth_contract::Severity;
 use booth_contract::time::rfc3339;
@@ -41,25 +41,14 @@ pub(crate) struct Numbered {
 
 /// Every place that was prepared, by its number.
 pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Numbered>> {
-    let mut statement = db.prepare_cached(
-        "SELECT number, place, area_id, lat, lon, campaign_id FROM place_number ORDER BY number",
-    )?;
-    let rows = statement.query_map([], from_row)?;
+    let mut statement = db.prepare_cached("SELECT * FROM place_number ORDER BY number")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Numbered {
+            number: row.get("number")?,
+            site: Site::from_row(row)?,
+        })
+    })?;
     rows.collect()
-}
-
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Numbered> {
-    let lat: Option<f64> = row.get(3)?;
-    let lon: Option<f64> = row.get(4)?;
-    Ok(Numbered {
-        number: row.get(0)?,
-        site: Site {
-            place: row.get(1)?,
-            area_id: row.get(2)?,
-            at: lat.zip(lon),
-            campaign_id: row.get(5)?,
-        },
-    })
 }
 
 /// A number that is free.
@@ -117,7 +106,7 @@ pub(crate) fn look(city: &City) -> Result<(), CityError> {
     };
     if upto != read || !said.is_empty() {
         city.store.change_quietly(|db| {
-            for (_, placed) in &said {
+            for placed in said.iter().filter_map(|(_, placed)| placed.as_ref()) {
                 note(db, placed)?;
             }
             Ok(follow::set(db, MARK, &upto.to_string())?)
@@ -166,7 +155,7 @@ fn ready(db: &Connection) -> rusqlite::Result<Vec<(Placed, Option<Site>)>> {
             at: at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
         };
         let site = match known {
-            Some(_) => Some(from_row(row)?.site),
+            Some(_) => Some(Site::from_row(row)?),
             None => None,
         };
         Ok((placed, site))
@@ -234,7 +223,7 @@ mod tests {
             number,
             at: at(minute),
         };
-        city.have().placed.push(placed);
+        city.have().placed.push(Some(placed));
     }
 
     fn places(city: &City) -> Vec<(String, String)> {
@@ -292,6 +281,20 @@ mod tests {
         look();
         assert_eq!(places(&city)[0].0, "Skolen");
         assert!(seen().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_among_many_words_costs_none_of_the_others() {
+        let (city, centre, _folder) = city();
+        let torvet = site("Torvet");
+        city.store
+            .change_quietly(|db| prepare(db, 101, &torvet))
+            .expect("prepared");
+        centre.have().placed = vec![None; AT_ONCE];
+        says(&centre, 101, 10);
+        look(&city).expect("looked");
+        look(&city).expect("looked");
+        assert_eq!(places(&city).len(), 1);
     }
 
     #[test]

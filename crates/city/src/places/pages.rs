@@ -20,7 +20,7 @@ use crate::City;
 use crate::editor::fields::Fields;
 use crate::people::{Person, Right};
 use crate::sentence;
-use crate::store::{Act, CityError};
+use crate::store::{Act, Actor, CityError};
 use crate::web::{Fault, staff_page, token_field};
 
 pub(crate) fn routes() -> Router<Arc<City>> {
@@ -273,24 +273,33 @@ fn site_of(city: &City, fields: &Fields) -> Result<Site, CityError> {
     })
 }
 
+/// Does what an editor has sent, and leads back to the list.
+async fn edited<T: Send + 'static>(
+    city: &Arc<City>,
+    person: &Person,
+    work: impl FnOnce(&City, Actor) -> Result<T, CityError> + Send + 'static,
+) -> Result<Response, Fault> {
+    person.must(Right::Edit, None)?;
+    let by = person.actor();
+    city.aside(move |city| work(city, by)).await?;
+    Ok(Redirect::to(&person.here.to("places")).into_response())
+}
+
 async fn move_booth(
     State(city): State<Arc<City>>,
     person: Person,
     fields: Fields,
 ) -> Result<Response, Fault> {
-    person.must(Right::Edit, None)?;
-    let who = person.clone();
-    city.aside(move |city| {
+    edited(&city, &person, move |city, by| {
         let site = site_of(city, &fields)?;
         let at = placement::local(&city.zone, fields.get("since"))?;
         let booth = fields.get("booth");
-        let act = Act::new(who.actor(), "booth moved", booth);
+        let act = Act::new(by, "booth moved", booth);
         city.store.change(act, |db| {
             placement::move_booth(db, &city.zone, booth, at, &site)
         })
     })
-    .await?;
-    Ok(Redirect::to(&person.here.to("places")).into_response())
+    .await
 }
 
 async fn one(
@@ -337,22 +346,19 @@ async fn change(
     Path(id): Path<i64>,
     fields: Fields,
 ) -> Result<Response, Fault> {
-    person.must(Right::Edit, None)?;
-    let who = person.clone();
-    city.aside(move |city| {
+    edited(&city, &person, move |city, by| {
         let site = site_of(city, &fields)?;
         let since = placement::local(&city.zone, fields.get("since"))?;
         let until = fields
             .some("until")
             .map(|text| placement::local(&city.zone, text))
             .transpose()?;
-        let act = Act::new(who.actor(), "placement changed", id.to_string());
+        let act = Act::new(by, "placement changed", id.to_string());
         city.store.change(act, |db| {
             placement::change(db, &city.zone, id, since, until, &site)
         })
     })
-    .await?;
-    Ok(Redirect::to(&person.here.to("places")).into_response())
+    .await
 }
 
 async fn prepare(
@@ -360,17 +366,14 @@ async fn prepare(
     person: Person,
     fields: Fields,
 ) -> Result<Response, Fault> {
-    person.must(Right::Edit, None)?;
-    let who = person.clone();
-    city.aside(move |city| {
+    edited(&city, &person, move |city, by| {
         let site = site_of(city, &fields)?;
         let number = fields.get("number").trim().parse().unwrap_or(0);
-        let act = Act::new(who.actor(), "place prepared", number.to_string());
+        let act = Act::new(by, "place prepared", number.to_string());
         city.store
             .change(act, |db| numbers::prepare(db, number, &site))
     })
-    .await?;
-    Ok(Redirect::to(&person.here.to("places")).into_response())
+    .await
 }
 
 async fn forget(
@@ -378,14 +381,11 @@ async fn forget(
     person: Person,
     Path(number): Path<u32>,
 ) -> Result<Response, Fault> {
-    person.must(Right::Edit, None)?;
-    let who = person.clone();
-    city.aside(move |city| {
-        let act = Act::new(who.actor(), "place number removed", number.to_string());
+    edited(&city, &person, move |city, by| {
+        let act = Act::new(by, "place number removed", number.to_string());
         city.store.change(act, |db| numbers::forget(db, number))
     })
-    .await?;
-    Ok(Redirect::to(&person.here.to("places")).into_response())
+    .await
 }
 
 async fn still_there(
@@ -393,15 +393,12 @@ async fn still_there(
     person: Person,
     Path(id): Path<i64>,
 ) -> Result<Response, Fault> {
-    person.must(Right::Edit, None)?;
-    let who = person.clone();
-    city.aside(move |city| {
-        let act = Act::new(who.actor(), "booth still there", id.to_string());
+    edited(&city, &person, move |city, by| {
+        let act = Act::new(by, "booth still there", id.to_string());
         city.store
             .change(act, |db| network::still_there(db, &city.zone, id))
     })
-    .await?;
-    Ok(Redirect::to(&person.here.to("places")).into_response())
+    .await
 }
 
 async fn remove(
@@ -409,15 +406,12 @@ async fn remove(
     person: Person,
     Path(id): Path<i64>,
 ) -> Result<Response, Fault> {
-    person.must(Right::Edit, None)?;
-    let who = person.clone();
-    city.aside(move |city| {
-        let act = Act::new(who.actor(), "placement removed", id.to_string());
+    edited(&city, &person, move |city, by| {
+        let act = Act::new(by, "placement removed", id.to_string());
         city.store
             .change(act, |db| placement::remove(db, &city.zone, id))
     })
-    .await?;
-    Ok(Redirect::to(&person.here.to("places")).into_response())
+    .await
 }
 
 async fn import(

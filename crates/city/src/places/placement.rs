@@ -46,6 +46,18 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Of a row that has a site's columns.
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let lat: Option<f64> = row.get("lat")?;
+        let lon: Option<f64> = row.get("lon")?;
+        Ok(Self {
+            place: row.get("place")?,
+            area_id: row.get("area_id")?,
+            at: lat.zip(lon),
+            campaign_id: row.get("campaign_id")?,
+        })
+    }
+
     pub(super) fn check(&self, db: &Connection) -> Result<(), CityError> {
         let place = self.place.trim();
         if place.is_empty() || place.chars().any(char::is_control) {
@@ -69,19 +81,12 @@ impl Site {
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Placement> {
-    let lat: Option<f64> = row.get(4)?;
-    let lon: Option<f64> = row.get(5)?;
     Ok(Placement {
-        id: row.get(0)?,
-        booth_id: row.get(1)?,
-        site: Site {
-            place: row.get(2)?,
-            area_id: row.get(3)?,
-            at: lat.zip(lon),
-            campaign_id: row.get(8)?,
-        },
-        since: row.get(6)?,
-        until: row.get(7)?,
+        id: row.get("id")?,
+        booth_id: row.get("booth_id")?,
+        site: Site::from_row(row)?,
+        since: row.get("since")?,
+        until: row.get("until")?,
     })
 }
 

@@ -39,7 +39,6 @@ fn scene() -> (Arc<City>, Arc<FakeCentre>, tempfile::TempDir) {
         is_ready: true,
         today: Default::default(),
         said_at: None,
-        network: None,
     };
     centre.have().booths = vec![booth("a-1"), booth("b-2")];
     (city, centre, folder)
@@ -252,7 +251,6 @@ fn many_booths_have_their_turn_one_part_after_the_other() {
         is_ready: true,
         today: Default::default(),
         said_at: None,
-        network: None,
     };
     centre.have().booths = (0..QUIET_AT_ONCE + 50).map(ready).collect();
     let looked = |second: i64| -> Vec<i64> {

@@ -19,7 +19,6 @@ fn booth(is_ready: bool, lifts: u64, said_at: Timestamp) -> BoothNow {
         is_ready,
         today: BTreeMap::from([("lifts".to_owned(), lifts), ("clips".to_owned(), lifts / 2)]),
         said_at: Some(said_at),
-        network: None,
     }
 }
 
