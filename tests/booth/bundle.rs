@@ -7,11 +7,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use booth_contract::receipt::Receipt;
-use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
+use booth_testkit::gateway::{BoothHome, Gateway};
 use booth_testkit::hub::Broker;
 use booth_testkit::pulse::Pulse;
 use booth_testkit::searched::holds;
-use booth_testkit::speech::decode;
 use serde_json::Value;
 
 /// Every value of the configuration, or of a file that it names, that opens something.
@@ -107,11 +106,7 @@ fn a_bundle_holds_what_helps_and_no_secret_no_receipt_and_no_word_of_a_citizen()
     secret_files(booth.path());
     let gateway = Gateway::start(&booth, &pulse);
     gateway.reaches("ready", 1);
-    let wav = booth.path().join("speech.wav");
-    decode(&fixtures().join("speech/da.opus"), &wav).expect("decoded");
-    gateway.records();
-    pulse.speak(&wav);
-    gateway.handset("hang-up");
+    gateway.takes_a_message(&booth, &pulse);
     gateway.reaches("spool_clips", 1);
 
     let receipt = Receipt::generate(|bytes| bytes.fill(7), &[]).expect("a receipt");

@@ -11,7 +11,6 @@ use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 use booth_testkit::hub::{Booth as Listener, Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
 use booth_testkit::schemas::misfits;
-use booth_testkit::speech::decode;
 use booth_testkit::wait::until;
 use serde_json::Value;
 
@@ -74,11 +73,7 @@ fn every_message_of_a_real_run_fits_its_schema() {
     gateway.reaches("ready", 1);
 
     // A message, an answer of the hub.
-    let wav = booth.path().join("speech.wav");
-    decode(&fixtures().join("speech/da.opus"), &wav).expect("decoded");
-    gateway.records();
-    pulse.speak(&wav);
-    gateway.handset("hang-up");
+    gateway.takes_a_message(&booth, &pulse);
     gateway.reaches("session", "idle");
     // A message that is taken back, whatever it was.
     let chance = |bytes: &mut [u8]| KernelRandom.fill(bytes).expect("chance");

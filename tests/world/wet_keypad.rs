@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use booth_contract::time::Mono;
+use booth_testkit::model_disk::Chance;
 use gateway_core::keypad::{COLUMNS, Closed, ROWS};
 use gateway_core::panel::{Panel, PanelNews, PanelParts};
 use gateway_core::session::{HandsetEvent, Key};
@@ -11,7 +12,7 @@ use gateway_core::session::{HandsetEvent, Key};
 struct Keypad {
     panel: Panel,
     now: u64,
-    seed: u64,
+    chance: Chance,
     /// Closed by the rain, and by a finger.
     wet: Option<(usize, usize)>,
     finger: Option<(usize, usize)>,
@@ -28,7 +29,7 @@ impl Keypad {
         Self {
             panel: Panel::new(parts, Duration::from_millis(20), false),
             now: 1_000,
-            seed,
+            chance: Chance::new(seed),
             wet: None,
             finger: None,
             pressed: Vec::new(),
@@ -36,20 +37,12 @@ impl Keypad {
         }
     }
 
-    fn next(&mut self, bound: u64) -> u64 {
-        self.seed = self
-            .seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.seed >> 33) % bound.max(1)
-    }
-
     /// The place of a key that is not `but`.
     fn another(&mut self, but: (usize, usize)) -> (usize, usize) {
         loop {
             let place = (
-                self.next(ROWS as u64) as usize,
-                self.next(COLUMNS as u64) as usize,
+                self.chance.below(ROWS as u64) as usize,
+                self.chance.below(COLUMNS as u64) as usize,
             );
             if place != but {
                 return place;
@@ -78,17 +71,17 @@ impl Keypad {
 
     /// A finger presses a key, which bounces; the key that it means.
     fn presses(&mut self, place: (usize, usize)) -> Key {
-        for _ in 0..self.next(3) {
+        for _ in 0..self.chance.below(3) {
             self.finger = Some(place);
             self.pass(10);
             self.finger = None;
             self.pass(10);
         }
         self.finger = Some(place);
-        let held = 60 + self.next(400);
+        let held = 60 + self.chance.below(400);
         self.pass(held);
         self.finger = None;
-        let pause = 100 + self.next(900);
+        let pause = 100 + self.chance.below(900);
         self.pass(pause);
         let at = place.0 * COLUMNS + place.1;
         [1, 2, 3, 4, 5, 6, 7, 8, 9]
@@ -101,10 +94,10 @@ impl Keypad {
     /// The rain closes and opens the key once, in its own rhythm.
     fn drips(&mut self, wet: (usize, usize)) {
         self.wet = Some(wet);
-        let closed = 10 * (1 + self.next(60));
+        let closed = 10 * (1 + self.chance.below(60));
         self.pass(closed);
         self.wet = None;
-        let open = 10 * (1 + self.next(60));
+        let open = 10 * (1 + self.chance.below(60));
         self.pass(open);
     }
 

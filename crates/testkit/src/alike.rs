@@ -52,19 +52,15 @@ pub fn likeness_in_pieces(heard: &[f64], said: &[f64], piece: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_disk::Chance;
 
     /// Loudness as of somebody who speaks, 20 ms a step: syllables of uneven length with pauses between them.
     fn speech(seed: u64, steps: usize) -> Vec<f64> {
-        let mut state = seed;
-        let mut next = move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize
-        };
+        let mut chance = Chance::new(seed);
         let mut envelope = Vec::new();
         while envelope.len() < steps {
-            let (length, pause, loud) = (5 + next() % 15, next() % 12, 200 + next() % 800);
+            let (length, pause) = (5 + chance.below(15), chance.below(12) as usize);
+            let loud = 200 + chance.below(800);
             let syllable = (0..length).map(|at| {
                 let turn = std::f64::consts::PI * at as f64 / length as f64;
                 loud as f64 * turn.sin() + 10.0

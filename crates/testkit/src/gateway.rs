@@ -9,6 +9,7 @@ use booth_stage::files::BoothFile;
 use booth_stage::program::Program;
 use booth_stage::pulse::{EAR, MIC, Pulse};
 use booth_stage::session::in_own_session;
+use booth_stage::speech::decode;
 use booth_stage::wait::wait_for;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -193,6 +194,15 @@ impl Gateway {
         self.reaches("session", "question");
         self.handset("dial 1");
         self.reaches("session", "recording");
+    }
+
+    /// Somebody is recorded, says a sentence into this sound card and hangs up.
+    pub fn takes_a_message(&self, booth: &BoothHome, pulse: &Pulse) {
+        let wav = booth.path().join("speech.wav");
+        decode(&fixtures().join("speech/da.opus"), &wav).expect("decoded");
+        self.records();
+        pulse.speak(&wav);
+        self.handset("hang-up");
     }
 
     /// Power cut, as far as a process can have one.

@@ -116,6 +116,15 @@ fn notices(city: &City) -> Vec<(String, String, bool, i64)> {
     found.expect("notices")
 }
 
+/// A city in which a moderator has raised an alarm about the one message.
+fn alarmed(config: CityConfig) -> (Arc<City>, tempfile::TempDir) {
+    let (city, centre, folder) = city_with(config);
+    centre.have().arrived.push(spoken("a"));
+    city.follow(false).expect("taken over");
+    raised_by(&city, &person(1, &[Role::Moderator]), "a", "").expect("raised");
+    (city, folder)
+}
+
 #[test]
 fn a_contact_is_told_at_once_by_mail_and_webhook_and_a_second_one_after_half_an_hour_also_after_a_restart()
  {
@@ -244,10 +253,7 @@ fn what_fails_is_tried_again_with_growing_pauses_and_a_redirect_is_not_followed(
         webhook_key_file: Some(key_file(&keys)),
         ..AlarmConfig::default()
     };
-    let (city, centre, _folder) = city_with(config);
-    centre.have().arrived.push(spoken("a"));
-    city.follow(false).expect("taken over");
-    raised_by(&city, &person(1, &[Role::Moderator]), "a", "").expect("raised");
+    let (city, _folder) = alarmed(config);
     let mut now = clock::wall();
     let pauses = [0, 10, 30];
     for (tries, pause) in (1..).zip(pauses) {
@@ -337,10 +343,7 @@ fn what_was_told_and_cannot_be_written_down_is_not_told_at_each_look() {
         webhook_key_file: Some(key_file(&keys)),
         ..AlarmConfig::default()
     };
-    let (city, centre, _folder) = city_with(config);
-    centre.have().arrived.push(spoken("a"));
-    city.follow(false).expect("taken over");
-    raised_by(&city, &person(1, &[Role::Moderator]), "a", "").expect("raised");
+    let (city, _folder) = alarmed(config);
     let changes = |sql: &str| {
         let changed = city.store.change_quietly(|tx| Ok(tx.execute_batch(sql)?));
         changed.expect("changed");

@@ -2,6 +2,8 @@
 //!
 //! Owns: the reading of `Range`. Pure. Never does: decide whether the header counts (`validators` does), or read the file.
 
+use axum::http::{HeaderMap, header};
+
 /// Most parts of one answer. A request for more parts, or for the same bytes twice, gets the whole file, as §14.2 lets a server
 /// choose: no player asks that way, and the parts' headers would outweigh the sound.
 const MAX_PARTS: usize = 8;
@@ -33,6 +35,15 @@ pub enum Asked {
     Several(Vec<Span>),
     /// Only bytes that the file does not have: 416.
     Nothing,
+}
+
+/// What the fields of a request ask for of a file of `len` bytes. `Range` is no list header: several lines of it are not joined.
+pub fn asked_by(headers: &HeaderMap, len: u64) -> Asked {
+    let mut lines = headers.get_all(header::RANGE).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => asked(line.to_str().unwrap_or_default(), len),
+        _ => Asked::Whole,
+    }
 }
 
 /// Reads the value of `Range` for a file of `len` bytes. A unit that is not `bytes`, or what is no range, is ignored (§14.2).

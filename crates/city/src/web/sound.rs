@@ -23,10 +23,9 @@ pub fn answer(ogg: Vec<u8>, modified: Timestamp, method: &Method, headers: &Head
         Verdict::NotModified => return bare(StatusCode::NOT_MODIFIED, &validators),
         Verdict::Serve { with_range } => with_range,
     };
-    let mut lines = headers.get_all(header::RANGE).iter();
-    let asked = match (with_range, lines.next(), lines.next()) {
-        (true, Some(line), None) => range::asked(line.to_str().unwrap_or_default(), len),
-        _ => Asked::Whole,
+    let asked = match with_range {
+        true => range::asked_by(headers, len),
+        false => Asked::Whole,
     };
     let ogg = Bytes::from(ogg);
     let (status, says, body) = match asked {
@@ -51,7 +50,8 @@ pub fn answer(ogg: Vec<u8>, modified: Timestamp, method: &Method, headers: &Head
     response
 }
 
-fn bare(status: StatusCode, validators: &Validators) -> Response {
+/// An answer without a body so far, with the fields that every answer about a file has.
+pub fn bare(status: StatusCode, validators: &Validators) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     set(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -62,7 +62,8 @@ fn bare(status: StatusCode, validators: &Validators) -> Response {
     response
 }
 
-fn set(response: &mut Response, name: HeaderName, value: &str) {
+/// Sets a field; a value that no field can have is left out.
+pub fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

@@ -13,9 +13,10 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::ranged::{self, Source, Whole, bare, set};
+use super::ranged::{self, Source, Whole};
 use crate::store::BodyFiles;
 use crate::view::{ClipFile, SealedClip};
+use booth_city::web::sound::{bare, set};
 use booth_city::web::validators::{Validators, Verdict};
 use booth_contract::written::text_of_body;
 use booth_sealing::{Ending, OpenError};

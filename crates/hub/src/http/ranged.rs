@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tokio::sync::SemaphorePermit;
 use tokio::task::JoinHandle;
 
 use booth_city::web::range::{self, Asked, Span};
+use booth_city::web::sound::{bare, set};
 use booth_city::web::validators::Validators;
 
 /// Bytes that are read at a time.
@@ -43,7 +44,7 @@ pub(super) fn answer(
     with_range: Option<&HeaderMap>,
 ) -> Response {
     let len = whole.len;
-    let asked = with_range.map_or(Asked::Whole, |headers| asked_for(headers, len));
+    let asked = with_range.map_or(Asked::Whole, |headers| range::asked_by(headers, len));
     let all = Span {
         first: 0,
         last: len.saturating_sub(1),
@@ -80,33 +81,6 @@ pub(super) fn answer(
         set(&mut response, header::CONTENT_RANGE, &content_range);
     }
     response
-}
-
-/// What `Range` asks for. `Range` is no list header: several lines of it are not joined.
-fn asked_for(headers: &HeaderMap, len: u64) -> Asked {
-    let mut values = headers.get_all(header::RANGE).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => range::asked(value.to_str().unwrap_or_default(), len),
-        _ => Asked::Whole,
-    }
-}
-
-/// An answer without a body so far, with the fields that every answer about the file has.
-pub(super) fn bare(status: StatusCode, validators: &Validators) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    set(&mut response, header::ACCEPT_RANGES, "bytes");
-    set(&mut response, header::ETAG, validators.etag());
-    if let Some(date) = validators.last_modified() {
-        set(&mut response, header::LAST_MODIFIED, &date);
-    }
-    response
-}
-
-pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
 }
 
 fn content_range(span: Span, len: u64) -> String {

@@ -15,11 +15,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use booth_city::web::sound::bare;
 use booth_city::web::validators::{Validators, Verdict};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::ranged::{self, Source, Whole, bare};
+use super::ranged::{self, Source, Whole};
 
 /// How an update's file ends.
 const ENDING: &str = ".update";

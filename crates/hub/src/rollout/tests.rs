@@ -47,6 +47,12 @@ impl Fleet {
         }
     }
 
+    /// Whether it was stopped, and the reason has these words.
+    fn is_stopped_by(&self, words: &str) -> bool {
+        let stopped = self.rollout.stopped.as_deref();
+        stopped.is_some_and(|why| why.contains(words))
+    }
+
     fn says(&mut self, id: &str, phase: &str) {
         let payload = format!("{{\"phase\":\"{phase}\",\"reason\":\"\"}}");
         let said = Said::read(&at(self.minute).to_string(), &payload);
@@ -148,13 +154,7 @@ fn a_booth_that_goes_back_stops_it_and_what_had_it_before_is_told_nothing() {
         ["b-001", "b-002", "b-003", "b-004", "b-005"],
         "one, then a tenth"
     );
-    assert!(
-        fleet
-            .rollout
-            .stopped
-            .as_deref()
-            .is_some_and(|why| why.contains("b-003: rolled_back"))
-    );
+    assert!(fleet.is_stopped_by("b-003: rolled_back"));
     // Somebody has mended what was wrong: it goes on where it was.
     fleet.bad.clear();
     fleet.rollout.go_on();
@@ -179,13 +179,7 @@ fn a_booth_that_is_less_ready_than_before_or_says_nothing_stops_it() {
     fleet.facts.get_mut("b-000").expect("a booth").is_ready = false;
     let told = fleet.run(60);
     assert_eq!(told, [], "no further wave begins");
-    assert!(
-        fleet
-            .rollout
-            .stopped
-            .as_deref()
-            .is_some_and(|why| why.contains("citizens could speak"))
-    );
+    assert!(fleet.is_stopped_by("citizens could speak"));
 
     let mut fleet = Fleet::of(10);
     fleet.deaf = vec!["b-000"];
@@ -194,13 +188,7 @@ fn a_booth_that_is_less_ready_than_before_or_says_nothing_stops_it() {
     fleet.run(5 * 60);
     assert_eq!(fleet.rollout.stopped, None, "a slow link is no fault");
     fleet.run(2 * 60);
-    assert!(
-        fleet
-            .rollout
-            .stopped
-            .as_deref()
-            .is_some_and(|why| why.contains("six hours"))
-    );
+    assert!(fleet.is_stopped_by("six hours"));
 }
 
 #[test]
@@ -255,13 +243,7 @@ fn a_booth_that_does_not_take_the_update_stops_it_at_once_with_its_reason() {
         &mut fleet,
         "{\"ok\":0,\"error\":\"the address is not public\"}",
     );
-    assert!(
-        fleet
-            .rollout
-            .stopped
-            .as_deref()
-            .is_some_and(|why| why.contains("the address is not public"))
-    );
+    assert!(fleet.is_stopped_by("the address is not public"));
     for nothing in ["", "[]", "{}", "{\"ok\":\"no\"}"] {
         assert_eq!(Said::reply("2026-03-01T10:00:00Z", nothing), None);
     }
@@ -276,13 +258,7 @@ fn a_booth_that_a_command_did_not_reach_is_told_again_and_not_for_ever() {
     assert_eq!(minutes, [1, 22, 43], "{told:?}");
     assert!(told.iter().all(|(_, id)| id == "b-000"));
     fleet.run(6 * 60);
-    assert!(
-        fleet
-            .rollout
-            .stopped
-            .as_deref()
-            .is_some_and(|why| why.contains("six hours"))
-    );
+    assert!(fleet.is_stopped_by("six hours"));
     // It was at work all the time, and says so.
     fleet.rollout.go_on();
     fleet.run(1);
@@ -327,13 +303,7 @@ fn a_version_that_was_written_otherwise_than_booths_say_it_is_found_out_within_m
     fleet.run(9);
     assert_eq!(fleet.rollout.stopped, None, "its birth may come late");
     fleet.run(3);
-    assert!(
-        fleet
-            .rollout
-            .stopped
-            .as_deref()
-            .is_some_and(|why| why.contains("runs 0.2.0-1"))
-    );
+    assert!(fleet.is_stopped_by("runs 0.2.0-1"));
 }
 
 #[test]
