@@ -87,7 +87,8 @@ pub fn start(dir: &Path) -> std::io::Result<(Notes, JoinHandle<()>)> {
         dropped: Arc::default(),
     };
     let (file, dropped) = (file_in(dir), Arc::clone(&notes.dropped));
-    let thread = crew::start("course", move || run(&file, &waiting, &dropped))?;
+    // It ends when the store has gone. If the store has died, that is the death to tell, and its thread tells it a moment later.
+    let thread = crew::lend("course", move || run(&file, &waiting, &dropped))?;
     Ok((notes, thread))
 }
 

@@ -192,3 +192,14 @@ fn a_database_that_cannot_be_used_costs_the_pictures_alone_and_heals_when_it_can
     }
     assert_eq!(notes.dropped.load(Ordering::Relaxed), 2);
 }
+
+#[tokio::test]
+async fn a_store_that_has_gone_is_no_death_of_the_thread_that_notes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut crew = crew::Crew::gather();
+    let (notes, thread) = start(folder.path()).expect("a thread");
+    drop(notes);
+    thread.join().expect("it ends");
+    let death = tokio::time::timeout(Duration::ZERO, crew.death()).await;
+    assert!(death.is_err(), "{death:?}");
+}
